@@ -1,0 +1,28 @@
+//! Compiles the `.proto` files with protox, so that no machine needs protoc, and keeps the descriptor set as bytes: a
+//! round trip through prost-types would drop the `google.api.http` options that the gateway reads.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::{env, fs};
+
+const PROTOS: [&str; 3] = [
+    "dataflow/analysis/v1/analysis_service.proto",
+    "dataflow/cache/v1/cache_service.proto",
+    "dataflow/config/v1/rule_service.proto",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=dataflow");
+    println!("cargo:rerun-if-changed=google");
+
+    let mut compiler = protox::Compiler::new(["."])?;
+    compiler.include_imports(true).include_source_info(true).open_files(PROTOS)?;
+
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
+
+    let mut config = tonic_prost_build::Config::new();
+    config.include_file("packages.rs").btree_map(["."]).bytes(["."]);
+    tonic_prost_build::configure().compile_fds_with_config(compiler.file_descriptor_set(), config)?;
+    Ok(())
+}
