@@ -1,0 +1,78 @@
+//! The admin port of a process: probes for the kubelet and metrics for Prometheus. Never routed to the public.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+
+use crate::metrics::Metrics;
+use crate::readiness::Readiness;
+
+/// Builds the admin port's routes.
+///
+/// `/livez` answers as long as the process can answer at all: it depends on nothing, so that load or a dead peer never
+/// restarts a pod. `/startupz` turns 200 once, `/readyz` turns back on drain.
+pub fn router(metrics: Metrics, readiness: Readiness) -> Router {
+    let probe = |ok: bool| if ok { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not yet\n") };
+    let (started, ready) = (readiness.clone(), readiness);
+    Router::new()
+        .route("/livez", get(move || async move { probe(true) }))
+        .route("/startupz", get(move || async move { probe(started.started()) }))
+        .route("/readyz", get(move || async move { probe(ready.ready()) }))
+        .route("/metrics", get(encode).with_state(metrics))
+}
+
+async fn encode(State(metrics): State<Metrics>) -> impl IntoResponse {
+    let open_metrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, open_metrics)], metrics.encode())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::Request;
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn get(router: &Router, path: &str) -> (StatusCode, String) {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let response = router.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn probes_follow_readiness_and_liveness_does_not() {
+        let readiness = Readiness::default();
+        let latch = readiness.latch();
+        let router = router(Metrics::default(), readiness.clone());
+        let statuses = async |router: &Router| {
+            let mut all = Vec::new();
+            for path in ["/livez", "/startupz", "/readyz"] {
+                all.push(get(router, path).await.0.as_u16());
+            }
+            all
+        };
+        assert_eq!(statuses(&router).await, [200, 503, 503]);
+        drop(latch);
+        assert_eq!(statuses(&router).await, [200, 200, 200]);
+        readiness.drain();
+        assert_eq!(statuses(&router).await, [200, 200, 503]);
+    }
+
+    #[tokio::test]
+    async fn metrics_carry_the_role() {
+        let metrics = Metrics::default();
+        let counter = prometheus_client::metrics::counter::Counter::<u64>::default();
+        metrics.register("cache", "things", "Things", counter.clone());
+        counter.inc();
+        let (status, text) = get(&router(metrics, Readiness::default()), "/metrics").await;
+        assert_eq!(status, StatusCode::OK);
+        assert!(text.contains("things_total{role=\"cache\"} 1"), "{text}");
+        assert!(text.ends_with("# EOF\n"));
+    }
+}

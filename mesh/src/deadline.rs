@@ -1,0 +1,297 @@
+//! Deadlines: `grpc-timeout` is honoured, shrunk to our own limit, and passed on, so that expired work stops everywhere.
+//!
+//! tonic's own server timeout answers CANCELLED, which tells a caller that it went away itself; ours answers
+//! DEADLINE_EXCEEDED.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body::{Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep};
+use tonic::Status;
+use tower::{Layer, Service};
+
+use crate::status::{self, Describe, Kind};
+
+/// The header of the gRPC protocol that carries how long the caller will wait.
+pub const HEADER: &str = "grpc-timeout";
+
+tokio::task_local! {
+    static DEADLINE: Instant;
+}
+
+/// When the call that is being served must be over; `None` outside of a call.
+pub fn current() -> Option<Instant> {
+    DEADLINE.try_with(|deadline| *deadline).ok()
+}
+
+/// Why a deadline ended or refused a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The time is up.
+    #[error("the call's time is up")]
+    Exceeded,
+    /// The header does not follow the gRPC protocol.
+    #[error("grpc-timeout must be 1 to 8 digits and one of H, M, S, m, u, n")]
+    Malformed,
+}
+
+impl Describe for Error {
+    fn domain(&self) -> &'static str {
+        "dataflow.mesh.v1"
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Error::Exceeded => Kind::Timeout,
+            Error::Malformed => Kind::Invalid,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Error::Exceeded => "DEADLINE_EXCEEDED",
+            Error::Malformed => "GRPC_TIMEOUT_MALFORMED",
+        }
+    }
+}
+
+/// Reads `grpc-timeout` (gRPC over HTTP/2, "Timeout"); `None` when there is none.
+pub fn parse(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
+    let Some(value) = headers.get(HEADER) else { return Ok(None) };
+    let text = value.to_str().map_err(|_| Error::Malformed)?;
+    let (digits, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or(Error::Malformed)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Error::Malformed);
+    }
+    let amount: u64 = digits.parse().map_err(|_| Error::Malformed)?;
+    Ok(Some(match unit {
+        "H" => Duration::from_secs(amount * 3600),
+        "M" => Duration::from_secs(amount * 60),
+        "S" => Duration::from_secs(amount),
+        "m" => Duration::from_millis(amount),
+        "u" => Duration::from_micros(amount),
+        "n" => Duration::from_nanos(amount),
+        _ => return Err(Error::Malformed),
+    }))
+}
+
+/// Writes a `grpc-timeout` in the finest unit whose eight digits can hold it, rounded down.
+pub fn format(timeout: Duration) -> HeaderValue {
+    const LARGEST: u128 = 99_999_999;
+    let units = [(timeout.as_micros(), 'u'), (timeout.as_millis(), 'm'), (u128::from(timeout.as_secs()), 'S')];
+    let (amount, unit) = units.into_iter().find(|(amount, _)| *amount <= LARGEST).unwrap_or((LARGEST, 'S'));
+    HeaderValue::try_from(format!("{amount}{unit}")).expect("digits and a letter are a header value")
+}
+
+/// Ends calls whose time is up.
+#[derive(Debug, Clone)]
+pub struct DeadlineLayer {
+    /// What holds for callers that set no deadline, or a later one.
+    limit: Duration,
+}
+
+impl DeadlineLayer {
+    /// No call may take longer than `limit` to answer. The body of a streaming answer is cut only by the caller's own
+    /// deadline: a watch has none.
+    pub fn new(limit: Duration) -> Self {
+        Self { limit }
+    }
+}
+
+impl<S> Layer<S> for DeadlineLayer {
+    type Service = DeadlineService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        DeadlineService { inner, limit: self.limit }
+    }
+}
+
+/// See [`DeadlineLayer`].
+#[derive(Debug, Clone)]
+pub struct DeadlineService<S> {
+    inner: S,
+    limit: Duration,
+}
+
+// === impl DeadlineService ===
+
+impl<S, B> Service<Request<B>> for DeadlineService<S>
+where
+    S: Service<Request<B>, Response = Response<Body>>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let asked = match parse(request.headers()) {
+            Ok(asked) => asked.map(|timeout| Instant::now() + timeout),
+            Err(error) => return Box::pin(async move { Ok(status::to_status(&error).into_http()) }),
+        };
+        let limit = Instant::now() + self.limit;
+        let deadline = asked.map_or(limit, |asked| asked.min(limit));
+        let answer = DEADLINE.scope(deadline, self.inner.call(request));
+        Box::pin(async move {
+            match tokio::time::timeout_at(deadline, answer).await {
+                Ok(answer) => answer.map(|answer| match asked {
+                    Some(asked) => answer.map(|body| Body::new(DeadlineBody::new(body, asked))),
+                    None => answer,
+                }),
+                Err(_) => Ok(status::to_status(&Error::Exceeded).into_http()),
+            }
+        })
+    }
+}
+
+pin_project! {
+    /// A streaming answer that ends with DEADLINE_EXCEEDED in its trailers when its time is up.
+    struct DeadlineBody {
+        #[pin]
+        inner: Body,
+        #[pin]
+        expiry: Sleep,
+        expired: bool,
+    }
+}
+
+// === impl DeadlineBody ===
+
+impl DeadlineBody {
+    fn new(inner: Body, deadline: Instant) -> Self {
+        Self { inner, expiry: tokio::time::sleep_until(deadline), expired: false }
+    }
+}
+
+impl http_body::Body for DeadlineBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let this = self.project();
+        if *this.expired {
+            return Poll::Ready(None);
+        }
+        if let Poll::Ready(frame) = this.inner.poll_frame(cx) {
+            return Poll::Ready(frame);
+        }
+        ready!(this.expiry.poll(cx));
+        *this.expired = true;
+        let status: Status = status::to_status(&Error::Exceeded);
+        let trailers = status.into_http::<Body>().into_parts().0.headers;
+        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+    }
+
+    // Forwarded, or an answer without a body would no longer leave as one HEADERS frame.
+    fn is_end_stream(&self) -> bool {
+        self.expired || self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use proptest::prelude::*;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    fn headers(value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(http::HeaderName::from_static(HEADER), HeaderValue::from_str(value).unwrap())])
+    }
+
+    #[test]
+    fn timeouts_are_read_by_the_protocol() {
+        let check = |value: &str, expected| assert_eq!(parse(&headers(value)), expected, "{value:?}");
+        check("1H", Ok(Some(Duration::from_secs(3600))));
+        check("2M", Ok(Some(Duration::from_secs(120))));
+        check("3S", Ok(Some(Duration::from_secs(3))));
+        check("99999999m", Ok(Some(Duration::from_millis(99_999_999))));
+        check("5u", Ok(Some(Duration::from_micros(5))));
+        check("0n", Ok(Some(Duration::ZERO)));
+        for malformed in ["", "S", "1", "1s", "-1S", "+1S", "123456789S", "1.5S", "1 S"] {
+            check(malformed, Err(Error::Malformed));
+        }
+        assert_eq!(parse(&HeaderMap::new()), Ok(None));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back_no_later_and_barely_sooner(micros in 0u64..20_000_000_000_000) {
+            let timeout = Duration::from_micros(micros);
+            let written = format(timeout);
+            let read = parse(&headers(written.to_str().unwrap())).unwrap().unwrap();
+            prop_assert!(read <= timeout);
+            prop_assert!(timeout - read <= Duration::from_secs(1));
+        }
+    }
+
+    async fn call(timeout: Option<&str>, limit: Duration, work: Duration) -> (Option<String>, Option<Instant>) {
+        let seen = std::sync::Arc::new(std::sync::Mutex::new(None));
+        let handler = {
+            let seen = seen.clone();
+            tower::service_fn(move |_: Request<Body>| {
+                let seen = seen.clone();
+                async move {
+                    *seen.lock().unwrap() = current();
+                    tokio::time::sleep(work).await;
+                    Ok::<_, std::convert::Infallible>(Response::new(Body::empty()))
+                }
+            })
+        };
+        let mut request = Request::new(Body::empty());
+        if let Some(timeout) = timeout {
+            request.headers_mut().insert(HEADER, HeaderValue::from_str(timeout).unwrap());
+        }
+        let answer = DeadlineLayer::new(limit).layer(handler).oneshot(request).await.unwrap();
+        let code = answer.headers().get("grpc-status").map(|code| code.to_str().unwrap().to_owned());
+        let deadline = *seen.lock().unwrap();
+        (code, deadline)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_earlier_of_callers_deadline_and_our_limit_holds() {
+        let start = Instant::now();
+        let second = Duration::from_secs(1);
+        assert_eq!(call(Some("5S"), 10 * second, second).await, (None, Some(start + 5 * second)));
+        let start = Instant::now();
+        assert_eq!(call(Some("50S"), 10 * second, second).await, (None, Some(start + 10 * second)));
+        assert_eq!(call(Some("1S"), 10 * second, 2 * second).await.0.as_deref(), Some("4"));
+        assert_eq!(call(None, second, 2 * second).await.0.as_deref(), Some("4"));
+        assert_eq!(call(Some("soon"), second, second).await.0.as_deref(), Some("3"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_ends_with_its_callers_deadline() {
+        let endless = Body::new(http_body_util::StreamBody::new(futures_util::stream::pending::<
+            Result<Frame<Bytes>, axum::Error>,
+        >()));
+        let body = DeadlineBody::new(endless, Instant::now() + Duration::from_secs(3));
+        let trailers = body.collect().await.unwrap().trailers().cloned().unwrap();
+        assert_eq!(trailers["grpc-status"], "4");
+    }
+
+    #[test]
+    fn an_empty_body_stays_an_end_of_stream() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let _guard = runtime.enter();
+        let body = DeadlineBody::new(Body::empty(), Instant::now());
+        assert!(http_body::Body::is_end_stream(&body));
+    }
+}

@@ -1,0 +1,187 @@
+//! Counts, times, traces and logs every call, to the end of its answer.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, Request, Response};
+use http_body::{Frame, SizeHint};
+use tonic::{Code, Status};
+use tower::{Layer, Service};
+use tracing::{Instrument, Span, field};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use crate::descriptors::Method;
+use crate::metrics::ServerMetrics;
+use crate::propagation::{self, REQUEST_ID};
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub(super) struct ObserveLayer {
+    methods: Arc<HashMap<String, Method>>,
+    metrics: ServerMetrics,
+}
+
+impl ObserveLayer {
+    /// Labels calls by `methods`; whatever is not among them is one label.
+    pub(super) fn new(methods: Arc<HashMap<String, Method>>, metrics: ServerMetrics) -> Self {
+        Self { methods, metrics }
+    }
+}
+
+impl<S> Layer<S> for ObserveLayer {
+    type Service = ObserveService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        ObserveService { inner, layer: self.clone() }
+    }
+}
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub(super) struct ObserveService<S> {
+    inner: S,
+    layer: ObserveLayer,
+}
+
+// === impl ObserveService ===
+
+impl<S, B> Service<Request<B>> for ObserveService<S>
+where
+    S: Service<Request<B>, Response = Response<Body>>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let call = Call::begin(&self.layer, &request);
+        let span = call.span.clone();
+        let answer = span.in_scope(|| self.inner.call(request));
+        Box::pin(
+            async move {
+                let answer = answer.await?;
+                Ok(match code_in(answer.headers()) {
+                    // Trailers only: the answer ends here, and its body stays as it is.
+                    Some(code) => {
+                        call.end(code);
+                        answer
+                    }
+                    None => answer.map(|body| Body::new(ObservedBody { inner: body, call: Some(call) })),
+                })
+            }
+            .instrument(span),
+        )
+    }
+}
+
+/// One call from its arrival to its end. Dropped without an end, it was abandoned by its caller.
+struct Call {
+    method: Method,
+    metrics: ServerMetrics,
+    began: Instant,
+    span: Span,
+    ended: bool,
+}
+
+// === impl Call ===
+
+impl Call {
+    fn begin<B>(layer: &ObserveLayer, request: &Request<B>) -> Self {
+        let unknown = || Method { service: "unknown".to_owned(), method: "unknown".to_owned() };
+        let method = layer.methods.get(request.uri().path()).cloned().unwrap_or_else(unknown);
+        let request_id = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
+        let span = tracing::info_span!(
+            "rpc",
+            otel.name = %format_args!("{}/{}", method.service, method.method),
+            otel.kind = "server",
+            rpc.system = "grpc",
+            rpc.service = method.service,
+            rpc.method = method.method,
+            rpc.grpc.status_code = field::Empty,
+            request_id,
+        );
+        // Without a collector there is no span to give a parent; that is the normal case, not a failure.
+        let _ = span.set_parent(propagation::extract(request.headers()));
+        layer.metrics.started(&method);
+        Self { method, metrics: layer.metrics.clone(), began: Instant::now(), span, ended: false }
+    }
+
+    fn end(mut self, code: Code) {
+        self.finish(code);
+    }
+
+    fn finish(&mut self, code: Code) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        let took = self.began.elapsed();
+        self.metrics.ended(&self.method, code, took);
+        self.span.record("rpc.grpc.status_code", i32::from(code));
+        let _entered = self.span.enter();
+        let took_ms = took.as_millis();
+        match code {
+            Code::Ok => tracing::debug!(took_ms, "call served"),
+            _ => tracing::info!(took_ms, ?code, "call failed"),
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.finish(Code::Cancelled);
+    }
+}
+
+/// Watches an answer's body for the trailers that hold its code.
+struct ObservedBody {
+    inner: Body,
+    call: Option<Call>,
+}
+
+// === impl ObservedBody ===
+
+impl http_body::Body for ObservedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        let code = match &frame {
+            Some(Ok(frame)) => frame.trailers_ref().map(|trailers| code_in(trailers).unwrap_or(Code::Unknown)),
+            Some(Err(_)) | None => Some(Code::Unknown),
+        };
+        if let Some(code) = code
+            && let Some(call) = self.call.take()
+        {
+            call.end(code);
+        }
+        Poll::Ready(frame)
+    }
+
+    // Forwarded, or an answer without a body would no longer leave as one HEADERS frame.
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+fn code_in(headers: &HeaderMap) -> Option<Code> {
+    Status::from_header_map(headers).map(|status| status.code())
+}

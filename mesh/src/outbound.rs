@@ -1,0 +1,121 @@
+//! Calls to peers in the mesh: one h2c channel per upstream, with the current call's headers and deadline put on.
+//! Balancing, retries and outlier detection between services are the mesh's.
+
+use std::str::FromStr;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use http::uri::Scheme;
+use http::{Request, Response, Uri};
+use opentelemetry::trace::TraceContextExt;
+use tokio::time::Instant;
+use tonic::body::Body;
+use tonic::transport::{Channel, Endpoint};
+use tower::{BoxError, Service};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use crate::deadline;
+use crate::propagation;
+use crate::status::to_status;
+
+/// A peer that does not accept a connection within this time counts as unreachable.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The address of a peer, as `http://HOST:PORT`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream(Uri);
+
+/// Why a text is not the address of a peer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{given:?} is not the address of a peer: expected http://HOST:PORT")]
+pub struct NotAnUpstream {
+    given: String,
+}
+
+impl FromStr for Upstream {
+    type Err = NotAnUpstream;
+
+    fn from_str(given: &str) -> Result<Self, NotAnUpstream> {
+        let refuse = || NotAnUpstream { given: given.to_owned() };
+        let uri: Uri = given.parse().map_err(|_| refuse())?;
+        let complete = uri.scheme() == Some(&Scheme::HTTP) && uri.port().is_some();
+        let bare = matches!(uri.path_and_query().map(|rest| rest.as_str()), None | Some("/"));
+        if complete && bare { Ok(Self(uri)) } else { Err(refuse()) }
+    }
+}
+
+impl std::fmt::Display for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// A channel to one peer. Generated clients take it; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Outbound {
+    channel: Channel,
+    /// Calls outside of any deadline, or with a later one, end after this time.
+    limit: Duration,
+}
+
+// === impl Outbound ===
+
+impl Outbound {
+    /// A channel that connects when first used, and again whenever it has to.
+    pub fn new(upstream: &Upstream, limit: Duration) -> Self {
+        let endpoint = Endpoint::from(upstream.0.clone()).connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
+        Self { channel: endpoint.connect_lazy(), limit }
+    }
+}
+
+impl Service<Request<Body>> for Outbound {
+    type Response = Response<Body>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Response<Body>, BoxError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.channel.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let own = Instant::now() + self.limit;
+        let deadline = deadline::current().map_or(own, |inherited| inherited.min(own));
+
+        let headers = request.headers_mut();
+        propagation::apply(headers);
+        let trace = tracing::Span::current().context();
+        if trace.span().span_context().is_valid() {
+            propagation::inject(&trace, headers);
+        }
+        let remaining = deadline.saturating_duration_since(Instant::now());
+        headers.insert(deadline::HEADER, deadline::format(remaining));
+
+        let answer = self.channel.call(request);
+        Box::pin(async move {
+            match tokio::time::timeout_at(deadline, answer).await {
+                Ok(answer) => answer.map_err(Into::into),
+                Err(_) => Err(to_status(&deadline::Error::Exceeded).into()),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_http_with_host_and_port_and_nothing_more() {
+        let check = |given: &str, right: bool| assert_eq!(given.parse::<Upstream>().is_ok(), right, "{given:?}");
+        check("http://config:8083", true);
+        check("http://127.0.0.1:1", true);
+        check("http://[::1]:1/", true);
+        check("https://config:8083", false);
+        check("http://config", false);
+        check("config:8083", false);
+        check("http://config:8083/path", false);
+        check("http://config:8083?x=1", false);
+        check("", false);
+    }
+}

@@ -1,0 +1,104 @@
+//! The life of a server process, once however many services it runs: telemetry, signals, the admin port.
+
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::admin;
+use crate::args::ProcessArgs;
+use crate::metrics::Metrics;
+use crate::readiness::Readiness;
+use crate::serve::Context;
+use crate::telemetry;
+
+/// Why a process could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// See [`telemetry::Error`].
+    #[error(transparent)]
+    Telemetry(#[from] telemetry::Error),
+    /// Somebody else has the address, or it is not ours to have.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system does not let us handle signals.
+    #[error("cannot handle signals: {0}")]
+    Signals(io::Error),
+}
+
+/// What a process hands to its services.
+#[derive(Debug, Clone)]
+pub struct Process {
+    /// One registry for all services.
+    pub metrics: Metrics,
+    /// One readiness for all services.
+    pub readiness: Readiness,
+    stop: CancellationToken,
+}
+
+impl Process {
+    /// The context of one service.
+    pub fn context(&self, role: &'static str) -> Context {
+        Context::new(role, self.metrics.clone(), self.readiness.clone())
+    }
+
+    /// Resolves when the process was told to stop.
+    pub async fn stopped(&self) {
+        self.stop.cancelled().await;
+    }
+}
+
+/// Sets the process up, runs `services` until it returns, and flushes telemetry.
+///
+/// # Errors
+///
+/// When the process cannot begin, or what `services` returns.
+pub async fn run<E: From<Error>>(
+    args: &ProcessArgs,
+    name: &'static str,
+    services: impl AsyncFnOnce(Process) -> Result<(), E>,
+) -> Result<(), E> {
+    let telemetry = telemetry::init(&args.telemetry, name).map_err(Error::from)?;
+    let process =
+        Process { metrics: Metrics::default(), readiness: Readiness::default(), stop: CancellationToken::new() };
+    stop_on_signal(process.stop.clone()).map_err(Error::Signals)?;
+
+    let admin = bind(args.admin).await?;
+    let router = admin::router(process.metrics.clone(), process.readiness.clone());
+    let admin = tokio::spawn(axum::serve(admin, router).into_future());
+
+    let ended = services(process).await;
+    admin.abort();
+    telemetry.flush().await;
+    ended
+}
+
+/// Binds a listening socket.
+///
+/// # Errors
+///
+/// [`Error::Bind`] with the address.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).await.map_err(|source| Error::Bind { address, source })
+}
+
+/// SIGTERM is how Kubernetes stops a pod, SIGINT how a person at a terminal does.
+fn stop_on_signal(stop: CancellationToken) -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("told to stop by SIGTERM"),
+            _ = interrupt.recv() => tracing::info!("told to stop by SIGINT"),
+        }
+        stop.cancel();
+    });
+    Ok(())
+}

@@ -1,0 +1,212 @@
+//! What travels from an incoming call to every outgoing one: trace context, request id, tenant and canary headers.
+//!
+//! A tower layer takes them in, and [`crate::outbound`] puts them on. An interceptor of generated clients would miss
+//! calls made on a raw channel.
+
+use std::sync::LazyLock;
+use std::task::{Context, Poll};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use opentelemetry::propagation::{Extractor, Injector, TextMapCompositePropagator, TextMapPropagator};
+use opentelemetry_propagator_b3::{B3Encoding, Propagator as B3};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use tokio::task::futures::TaskLocalFuture;
+use tower::{Layer, Service};
+
+/// Names one request across processes, in logs and in errors.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longest request id that is taken from a caller, in bytes; a longer one is replaced.
+const REQUEST_ID_MAX: usize = 128;
+
+/// What is passed on as it came. `dataflow-*` are written by the gateway alone, which strips them from outside callers.
+static PASSED_ON: [HeaderName; 14] = [
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    HeaderName::from_static("b3"),
+    HeaderName::from_static("x-b3-traceid"),
+    HeaderName::from_static("x-b3-spanid"),
+    HeaderName::from_static("x-b3-parentspanid"),
+    HeaderName::from_static("x-b3-sampled"),
+    HeaderName::from_static("x-b3-flags"),
+    HeaderName::from_static("grpc-trace-bin"),
+    HeaderName::from_static("x-canary"),
+    HeaderName::from_static("dataflow-tenant"),
+    HeaderName::from_static("dataflow-subject"),
+    HeaderName::from_static("dataflow-scopes"),
+    REQUEST_ID,
+];
+
+tokio::task_local! {
+    static HEADERS: HeaderMap;
+}
+
+/// Trace context in all the spellings that meshes speak. Extraction tries them in order, the last one found wins, so
+/// W3C stands last.
+static TRACE_CONTEXT: LazyLock<TextMapCompositePropagator> = LazyLock::new(|| {
+    TextMapCompositePropagator::new(vec![
+        Box::new(B3::with_encoding(B3Encoding::SingleAndMultiHeader)),
+        Box::new(TraceContextPropagator::new()),
+    ])
+});
+
+/// Puts the current call's headers on an outgoing one; outside of a call it begins a new request id.
+pub fn apply(outgoing: &mut HeaderMap) {
+    let known = HEADERS.try_with(|headers| {
+        for (name, value) in headers {
+            outgoing.insert(name, value.clone());
+        }
+    });
+    if known.is_err() && !outgoing.contains_key(&REQUEST_ID) {
+        outgoing.insert(REQUEST_ID, new_request_id());
+    }
+}
+
+/// Reads the trace context that a caller sent.
+pub(crate) fn extract(headers: &HeaderMap) -> opentelemetry::Context {
+    TRACE_CONTEXT.extract(&HeaderExtractor(headers))
+}
+
+/// Writes a trace context of ours over the one that came in.
+pub(crate) fn inject(context: &opentelemetry::Context, headers: &mut HeaderMap) {
+    TRACE_CONTEXT.inject_context(context, &mut HeaderInjector(headers));
+}
+
+fn new_request_id() -> HeaderValue {
+    let id = uuid::Uuid::now_v7();
+    HeaderValue::try_from(id.to_string()).expect("a UUID is a header value")
+}
+
+/// Takes in what travels and gives every call a request id.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PropagationLayer;
+
+impl<S> Layer<S> for PropagationLayer {
+    type Service = PropagationService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        PropagationService { inner }
+    }
+}
+
+/// See [`PropagationLayer`].
+#[derive(Debug, Clone)]
+pub struct PropagationService<S> {
+    inner: S,
+}
+
+// === impl PropagationService ===
+
+impl<S, B, R> Service<Request<B>> for PropagationService<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = TaskLocalFuture<HeaderMap, S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let incoming = request.headers_mut();
+        if incoming.get(&REQUEST_ID).is_none_or(|id| id.is_empty() || id.len() > REQUEST_ID_MAX) {
+            incoming.insert(REQUEST_ID, new_request_id());
+        }
+        let travelling = PASSED_ON
+            .iter()
+            .filter_map(|name| incoming.get(name).map(|value| (name.clone(), value.clone())))
+            .collect();
+        HEADERS.scope(travelling, self.inner.call(request))
+    }
+}
+
+// === impl HeaderExtractor, HeaderInjector ===
+
+struct HeaderExtractor<'a>(&'a HeaderMap);
+
+impl Extractor for HeaderExtractor<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).and_then(|value| value.to_str().ok())
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(HeaderName::as_str).collect()
+    }
+}
+
+struct HeaderInjector<'a>(&'a mut HeaderMap);
+
+impl Injector for HeaderInjector<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(key), HeaderValue::try_from(value)) {
+            self.0.insert(name, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tower::ServiceExt;
+
+    use super::*;
+
+    /// What a call that arrives with `incoming` puts on the calls it makes.
+    async fn outgoing(incoming: &[(&str, &str)]) -> HeaderMap {
+        let handler = tower::service_fn(|_: Request<()>| async {
+            let mut outgoing = HeaderMap::new();
+            apply(&mut outgoing);
+            let mut response = Response::new(());
+            *response.headers_mut() = outgoing;
+            Ok::<_, std::convert::Infallible>(response)
+        });
+        let mut request = Request::new(());
+        for (name, value) in incoming {
+            let name = HeaderName::try_from(*name).unwrap();
+            request.headers_mut().insert(name, HeaderValue::from_str(value).unwrap());
+        }
+        PropagationLayer.layer(handler).oneshot(request).await.unwrap().into_parts().0.headers
+    }
+
+    #[tokio::test]
+    async fn listed_headers_travel_and_others_stay() {
+        let headers = outgoing(&[
+            ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+            ("b3", "1"),
+            ("x-canary", "true"),
+            ("dataflow-tenant", "acme"),
+            ("authorization", "Bearer secret"),
+            ("x-forwarded-client-cert", "By=spiffe://x"),
+        ])
+        .await;
+        assert_eq!(headers["dataflow-tenant"], "acme");
+        assert_eq!(headers["x-canary"], "true");
+        assert!(headers.contains_key("traceparent") && headers.contains_key("b3"));
+        assert!(!headers.contains_key("authorization") && !headers.contains_key("x-forwarded-client-cert"));
+    }
+
+    #[tokio::test]
+    async fn a_request_id_is_kept_made_or_replaced() {
+        assert_eq!(outgoing(&[("x-request-id", "abc")]).await[REQUEST_ID], "abc");
+        assert_eq!(outgoing(&[]).await[REQUEST_ID].len(), 36);
+        assert_eq!(outgoing(&[("x-request-id", &"x".repeat(128))]).await[REQUEST_ID].len(), 128);
+        assert_eq!(outgoing(&[("x-request-id", &"x".repeat(129))]).await[REQUEST_ID].len(), 36);
+    }
+
+    #[test]
+    fn trace_context_is_read_from_w3c_and_b3_and_written_as_both() {
+        use opentelemetry::trace::TraceContextExt;
+        let check = |name: &'static str, value: &str| {
+            let incoming = HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())]);
+            let context = extract(&incoming);
+            let trace = context.span().span_context().trace_id().to_string();
+            assert_eq!(trace, "0af7651916cd43dd8448eb211c80319c", "{name}");
+            let mut written = HeaderMap::new();
+            inject(&context, &mut written);
+            assert!(written.contains_key("traceparent") && written.contains_key("b3"), "{written:?}");
+        };
+        check("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+        check("b3", "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-1");
+    }
+}

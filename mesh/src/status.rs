@@ -1,0 +1,238 @@
+//! The one place where a failure becomes a gRPC code and an HTTP status, and where it is decided what a caller may see.
+//!
+//! Codes are behaviour here, not decoration: meshes eject a host that answers UNAVAILABLE, INTERNAL, DEADLINE_EXCEEDED
+//! or UNKNOWN, so a caller's mistake and plain overload must never be one of those.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::time::Duration;
+
+use http::StatusCode;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+/// What went wrong, as a closed set that the three tables below exhaust.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The request itself is wrong, whatever the state of the system.
+    Invalid,
+    /// What the request names does not exist.
+    NotFound,
+    /// What the request would make exists.
+    AlreadyExists,
+    /// The request is right but the system is not in the state it needs.
+    Precondition,
+    /// Somebody else changed the same thing first (an etag did not match).
+    Conflict,
+    /// The caller may not do this.
+    Denied,
+    /// Nobody knows who the caller is.
+    Unauthenticated,
+    /// The request exceeds a limit on its size.
+    TooLarge,
+    /// There is more work than the service may take on; nothing was begun.
+    Overloaded,
+    /// Something that the request needs does not answer.
+    Unavailable,
+    /// The call's time is up.
+    Timeout,
+    /// The caller went away.
+    Cancelled,
+    /// There is no such method.
+    Unimplemented,
+    /// A fault of ours.
+    Internal,
+}
+
+impl Kind {
+    /// The gRPC code.
+    pub fn code(self) -> Code {
+        match self {
+            Kind::Invalid => Code::InvalidArgument,
+            Kind::NotFound => Code::NotFound,
+            Kind::AlreadyExists => Code::AlreadyExists,
+            Kind::Precondition => Code::FailedPrecondition,
+            Kind::Conflict => Code::Aborted,
+            Kind::Denied => Code::PermissionDenied,
+            Kind::Unauthenticated => Code::Unauthenticated,
+            Kind::TooLarge | Kind::Overloaded => Code::ResourceExhausted,
+            Kind::Unavailable => Code::Unavailable,
+            Kind::Timeout => Code::DeadlineExceeded,
+            Kind::Cancelled => Code::Cancelled,
+            Kind::Unimplemented => Code::Unimplemented,
+            Kind::Internal => Code::Internal,
+        }
+    }
+
+    /// The HTTP status.
+    pub fn http(self) -> StatusCode {
+        match self {
+            Kind::Invalid | Kind::Precondition => StatusCode::BAD_REQUEST,
+            Kind::NotFound => StatusCode::NOT_FOUND,
+            Kind::AlreadyExists => StatusCode::CONFLICT,
+            Kind::Conflict => StatusCode::PRECONDITION_FAILED,
+            Kind::Denied => StatusCode::FORBIDDEN,
+            Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Kind::Overloaded => StatusCode::TOO_MANY_REQUESTS,
+            Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            // nginx's "client closed request"; nobody is left to read it, but logs and metrics are.
+            Kind::Cancelled => StatusCode::from_u16(499).expect("499 lies in 100..1000"),
+            Kind::Unimplemented => StatusCode::NOT_IMPLEMENTED,
+            Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+/// One field of a request that is wrong, for `google.rpc.BadRequest`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The field's path in the request, for instance `dataflow.id`.
+    pub field: String,
+    /// What is wrong with it and what would be right.
+    pub description: String,
+}
+
+/// What a crate's error enum says about each of its variants; `Display` is the message.
+pub trait Describe: Error {
+    /// The protobuf package that speaks, for instance `dataflow.cache.v1`.
+    fn domain(&self) -> &'static str;
+
+    /// What kind of failure it is.
+    fn kind(&self) -> Kind;
+
+    /// A stable UPPER_SNAKE word for programs.
+    fn reason(&self) -> &'static str;
+
+    /// Further facts for programs, in lowerCamelCase keys.
+    fn metadata(&self) -> HashMap<String, String> {
+        HashMap::new()
+    }
+
+    /// The fields that are wrong, for [`Kind::Invalid`].
+    fn violations(&self) -> Vec<Violation> {
+        Vec::new()
+    }
+
+    /// When trying again makes sense.
+    fn retry_after(&self) -> Option<Duration> {
+        None
+    }
+}
+
+/// The status a caller receives. A fault of ours is logged here with its causes, and the caller gets a fixed text.
+pub fn to_status(failure: &dyn Describe) -> Status {
+    let kind = failure.kind();
+    let message = if kind == Kind::Internal {
+        tracing::error!(reason = failure.reason(), error = %Chain(failure), "internal failure");
+        "internal failure".to_owned()
+    } else {
+        Chain(failure).to_string()
+    };
+
+    let mut details = ErrorDetails::new();
+    details.set_error_info(failure.reason(), failure.domain(), failure.metadata());
+    for violation in failure.violations() {
+        details.add_bad_request_violation(violation.field, violation.description);
+    }
+    if let Some(delay) = failure.retry_after() {
+        details.set_retry_info(Some(delay));
+    }
+    Status::with_error_details(kind.code(), message, details)
+}
+
+/// An error with its causes, `outer: inner: innermost`.
+struct Chain<'a>(&'a dyn Describe);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("key is empty")]
+    struct Failure {
+        kind: Kind,
+        #[source]
+        cause: Option<std::io::Error>,
+    }
+
+    impl Describe for Failure {
+        fn domain(&self) -> &'static str {
+            "dataflow.test.v1"
+        }
+        fn kind(&self) -> Kind {
+            self.kind
+        }
+        fn reason(&self) -> &'static str {
+            "KEY_EMPTY"
+        }
+        fn metadata(&self) -> HashMap<String, String> {
+            HashMap::from([("key".to_owned(), String::new())])
+        }
+        fn violations(&self) -> Vec<Violation> {
+            vec![Violation { field: "entry.key".to_owned(), description: "must not be empty".to_owned() }]
+        }
+        fn retry_after(&self) -> Option<Duration> {
+            Some(Duration::from_millis(1500))
+        }
+    }
+
+    #[test]
+    fn details_carry_reason_domain_fields_and_retry() {
+        let status = to_status(&Failure { kind: Kind::Invalid, cause: None });
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert_eq!(status.message(), "key is empty");
+        let details = status.get_error_details();
+        let info = details.error_info().unwrap();
+        assert_eq!((info.reason.as_str(), info.domain.as_str()), ("KEY_EMPTY", "dataflow.test.v1"));
+        assert_eq!(info.metadata["key"], "");
+        assert_eq!(details.bad_request().unwrap().field_violations[0].field, "entry.key");
+        assert_eq!(details.retry_info().unwrap().retry_delay, Some(Duration::from_millis(1500)));
+    }
+
+    #[test]
+    fn a_fault_of_ours_does_not_show_its_cause() {
+        let secret = std::io::Error::other("password is hunter2");
+        let status = to_status(&Failure { kind: Kind::Internal, cause: Some(secret) });
+        assert_eq!((status.code(), status.message()), (Code::Internal, "internal failure"));
+    }
+
+    #[test]
+    fn causes_of_other_failures_are_told() {
+        let status = to_status(&Failure { kind: Kind::Unavailable, cause: Some(std::io::Error::other("refused")) });
+        assert_eq!(status.message(), "key is empty: refused");
+    }
+
+    #[test]
+    fn a_callers_mistake_and_overload_never_eject_a_host() {
+        let ejecting = [Code::Unavailable, Code::Internal, Code::DeadlineExceeded, Code::Unknown];
+        for kind in [
+            Kind::Invalid,
+            Kind::NotFound,
+            Kind::AlreadyExists,
+            Kind::Precondition,
+            Kind::Conflict,
+            Kind::Denied,
+            Kind::Unauthenticated,
+            Kind::TooLarge,
+            Kind::Overloaded,
+            Kind::Cancelled,
+        ] {
+            assert!(!ejecting.contains(&kind.code()), "{kind:?}");
+            assert!(kind.http().as_u16() < 500, "{kind:?}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Logs and traces of a process. Logs go to standard error, so that standard output stays a command's result.
+
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt};
+
+use crate::args::{LogFormat, TelemetryArgs};
+
+/// Why telemetry could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The filter is not a list of tracing directives.
+    #[error("--log: {0}")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// The collector's address is unusable.
+    #[error("--otlp-endpoint: {0}")]
+    Endpoint(#[from] opentelemetry_otlp::ExporterBuildError),
+    /// The process has telemetry already.
+    #[error("telemetry is set up twice: {0}")]
+    Twice(#[from] tracing_subscriber::util::TryInitError),
+}
+
+/// Flushes what is still buffered when told to.
+#[derive(Debug)]
+#[must_use = "spans that are still buffered are lost without a flush"]
+pub struct Telemetry {
+    provider: Option<SdkTracerProvider>,
+}
+
+/// Sets up logs, and traces when there is a collector, for the whole process. `service` is its OpenTelemetry
+/// `service.name`. Must run inside a tokio runtime, which the exporter uses.
+///
+/// # Errors
+///
+/// When a flag is unusable, or when called twice.
+pub fn init(args: &TelemetryArgs, service: &'static str) -> Result<Telemetry, Error> {
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse(&args.log)?;
+    let logs = fmt::layer().with_writer(std::io::stderr);
+    let logs = match args.log_format {
+        LogFormat::Json => logs.json().flatten_event(true).with_span_list(false).boxed(),
+        LogFormat::Text => logs.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).boxed(),
+    };
+
+    let provider = match &args.otlp_endpoint {
+        Some(endpoint) => {
+            let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
+            let resource = Resource::builder().with_service_name(service).build();
+            Some(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
+        }
+        None => None,
+    };
+    let traces = provider.as_ref().map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer(service)));
+
+    tracing_subscriber::registry().with(traces).with(logs.with_filter(filter)).try_init()?;
+    Ok(Telemetry { provider })
+}
+
+impl Telemetry {
+    /// Sends what is still buffered. Off the runtime's threads, because the exporter blocks.
+    pub async fn flush(self) {
+        if let Some(provider) = self.provider {
+            let ended = tokio::task::spawn_blocking(move || provider.shutdown()).await;
+            if let Ok(Err(error)) = ended {
+                tracing::warn!(%error, "the last spans could not be sent");
+            }
+        }
+    }
+}
