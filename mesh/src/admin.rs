@@ -14,7 +14,8 @@ use crate::readiness::Readiness;
 /// `/livez` answers as long as the process can answer at all: it depends on nothing, so that load or a dead peer never
 /// restarts a pod. `/startupz` turns 200 once, `/readyz` turns back on drain.
 pub fn router(metrics: Metrics, readiness: Readiness) -> Router {
-    let probe = |ok: bool| if ok { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not yet\n") };
+    let probe =
+        |ok: bool| if ok { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not yet\n") };
     let (started, ready) = (readiness.clone(), readiness);
     Router::new()
         .route("/livez", get(move || async move { probe(true) }))

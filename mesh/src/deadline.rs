@@ -85,7 +85,8 @@ pub fn parse(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
 /// Writes a `grpc-timeout` in the finest unit whose eight digits can hold it, rounded down.
 pub fn format(timeout: Duration) -> HeaderValue {
     const LARGEST: u128 = 99_999_999;
-    let units = [(timeout.as_micros(), 'u'), (timeout.as_millis(), 'm'), (u128::from(timeout.as_secs()), 'S')];
+    let units =
+        [(timeout.as_micros(), 'u'), (timeout.as_millis(), 'm'), (u128::from(timeout.as_secs()), 'S')];
     let (amount, unit) = units.into_iter().find(|(amount, _)| *amount <= LARGEST).unwrap_or((LARGEST, 'S'));
     HeaderValue::try_from(format!("{amount}{unit}")).expect("digits and a letter are a header value")
 }
@@ -179,7 +180,10 @@ impl http_body::Body for DeadlineBody {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = self.project();
         if *this.expired {
             return Poll::Ready(None);
@@ -242,7 +246,11 @@ mod tests {
         }
     }
 
-    async fn call(timeout: Option<&str>, limit: Duration, work: Duration) -> (Option<String>, Option<Instant>) {
+    async fn call(
+        timeout: Option<&str>,
+        limit: Duration,
+        work: Duration,
+    ) -> (Option<String>, Option<Instant>) {
         let seen = std::sync::Arc::new(std::sync::Mutex::new(None));
         let handler = {
             let seen = seen.clone();

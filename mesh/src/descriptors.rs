@@ -17,7 +17,8 @@ pub(crate) struct Method {
 
 /// Every method of the descriptor set by its HTTP/2 path.
 pub(crate) fn methods(descriptor_set: &[u8]) -> HashMap<String, Method> {
-    let set = FileDescriptorSet::decode(descriptor_set).expect("the descriptor set was written by our own build");
+    let set =
+        FileDescriptorSet::decode(descriptor_set).expect("the descriptor set was written by our own build");
     let mut methods = HashMap::new();
     for file in &set.file {
         for service in &file.service {

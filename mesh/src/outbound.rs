@@ -107,7 +107,8 @@ mod tests {
 
     #[test]
     fn a_peer_is_http_with_host_and_port_and_nothing_more() {
-        let check = |given: &str, right: bool| assert_eq!(given.parse::<Upstream>().is_ok(), right, "{given:?}");
+        let check =
+            |given: &str, right: bool| assert_eq!(given.parse::<Upstream>().is_ok(), right, "{given:?}");
         check("http://config:8083", true);
         check("http://127.0.0.1:1", true);
         check("http://[::1]:1/", true);

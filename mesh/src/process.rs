@@ -66,8 +66,11 @@ pub async fn run<E: From<Error>>(
     services: impl AsyncFnOnce(Process) -> Result<(), E>,
 ) -> Result<(), E> {
     let telemetry = telemetry::init(&args.telemetry, name).map_err(Error::from)?;
-    let process =
-        Process { metrics: Metrics::default(), readiness: Readiness::default(), stop: CancellationToken::new() };
+    let process = Process {
+        metrics: Metrics::default(),
+        readiness: Readiness::default(),
+        stop: CancellationToken::new(),
+    };
     stop_on_signal(process.stop.clone()).map_err(Error::Signals)?;
 
     let admin = bind(args.admin).await?;

@@ -198,7 +198,10 @@ mod tests {
     fn trace_context_is_read_from_w3c_and_b3_and_written_as_both() {
         use opentelemetry::trace::TraceContextExt;
         let check = |name: &'static str, value: &str| {
-            let incoming = HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())]);
+            let incoming = HeaderMap::from_iter([(
+                HeaderName::from_static(name),
+                HeaderValue::from_str(value).unwrap(),
+            )]);
             let context = extract(&incoming);
             let trace = context.span().span_context().trace_id().to_string();
             assert_eq!(trace, "0af7651916cd43dd8448eb211c80319c", "{name}");

@@ -37,7 +37,7 @@ use crate::readiness::{Latch, Readiness};
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What a service is handed by its process.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Context {
     /// What the service is in the mesh, for instance `analysis`: the constant label of its metrics.
     pub role: &'static str,
@@ -47,12 +47,15 @@ pub struct Context {
     pub readiness: Readiness,
     /// Cancelled when the service stops accepting: endless answers must end then.
     pub draining: CancellationToken,
+    /// Held from the start until the service serves, so that a process is not ready while one of its services has not
+    /// even begun.
+    latch: Latch,
 }
 
 impl Context {
     /// The context of one service in a process.
     pub fn new(role: &'static str, metrics: Metrics, readiness: Readiness) -> Self {
-        Self { role, metrics, readiness, draining: CancellationToken::new() }
+        Self { role, metrics, latch: readiness.latch(), readiness, draining: CancellationToken::new() }
     }
 }
 
@@ -64,8 +67,6 @@ pub struct Server {
     names: Vec<&'static str>,
     methods: Arc<HashMap<String, Method>>,
     descriptors: &'static [u8],
-    /// Held from the start, so that the process is not ready before the service listens.
-    latch: Latch,
 }
 
 // === impl Server ===
@@ -75,7 +76,6 @@ impl Server {
     pub fn new(args: &ServerArgs, context: Context, descriptors: &'static [u8]) -> Self {
         Self {
             args: args.clone(),
-            latch: context.readiness.latch(),
             context,
             api: Routes::builder(),
             names: Vec::new(),
@@ -87,7 +87,12 @@ impl Server {
     /// Adds a gRPC service.
     pub fn add<S>(mut self, service: S) -> Self
     where
-        S: Service<Request<tonic::body::Body>, Error = Infallible> + NamedService + Clone + Send + Sync + 'static,
+        S: Service<Request<tonic::body::Body>, Error = Infallible>
+            + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
         S::Response: axum::response::IntoResponse,
         S::Future: Send + 'static,
     {
@@ -108,30 +113,34 @@ impl Server {
         warm_up: impl Future<Output = ()>,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        let Self { args, context, api, names, methods, descriptors, latch } = self;
+        let Self { args, context, api, names, methods, descriptors } = self;
+        let Context { role, metrics, readiness, draining, latch } = context;
         let address = listener.local_addr()?;
         let (health, health_service) = tonic_health::server::health_reporter();
         announce(&health, &names, ServingStatus::NotServing).await;
 
         let mut control = Routes::builder();
         control.add_service(health_service);
-        control.add_service(reflection(descriptors).build_v1().expect("our own descriptor set is well-formed"));
-        control.add_service(reflection(descriptors).build_v1alpha().expect("our own descriptor set is well-formed"));
+        control
+            .add_service(reflection(descriptors).build_v1().expect("our own descriptor set is well-formed"));
+        control.add_service(
+            reflection(descriptors).build_v1alpha().expect("our own descriptor set is well-formed"),
+        );
 
-        let metrics = ServerMetrics::register(&context.metrics, context.role);
+        let metrics = ServerMetrics::register(&metrics, role);
         let api = api.routes().into_axum_router();
         let stack = inbound::stack(&args, methods, metrics, api, control.routes().into_axum_router());
 
         let connections = Connections { stack, args: args.clone(), stop: CancellationToken::new() };
         let tasks = TaskTracker::new();
-        tracing::info!(role = context.role, %address, "listening");
+        tracing::info!(role, %address, "listening");
 
         let mut latch = Some(latch);
         let mut warm_up = pin!(warm_up);
         let mut leave = pin!(async {
             shutdown.await;
-            tracing::info!(role = context.role, "draining");
-            context.readiness.drain();
+            tracing::info!(role, "draining");
+            readiness.drain();
             announce(&health, &names, ServingStatus::NotServing).await;
             tokio::time::sleep(args.drain_delay_on(address)).await;
         });
@@ -141,7 +150,7 @@ impl Server {
                 () = &mut warm_up, if latch.is_some() => {
                     announce(&health, &names, ServingStatus::Serving).await;
                     latch = None;
-                    tracing::info!(role = context.role, "serving");
+                    tracing::info!(role, "serving");
                 }
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => drop(tasks.spawn(connections.clone().run(stream, peer))),
@@ -154,13 +163,13 @@ impl Server {
         }
 
         drop(listener);
-        context.draining.cancel();
+        draining.cancel();
         connections.stop.cancel();
         tasks.close();
         if tokio::time::timeout(args.drain_timeout, tasks.wait()).await.is_err() {
-            tracing::warn!(role = context.role, connections = tasks.len(), "cut off what did not end in time");
+            tracing::warn!(role, connections = tasks.len(), "cut off what did not end in time");
         }
-        tracing::info!(role = context.role, "stopped");
+        tracing::info!(role, "stopped");
         Ok(())
     }
 }
@@ -197,7 +206,8 @@ impl Connections {
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder.http1().timer(TokioTimer::new());
         builder.http2().timer(TokioTimer::new());
-        let stack = tower::ServiceExt::<Request<hyper::body::Incoming>>::map_err(self.stack, |never| match never {});
+        let stack =
+            tower::ServiceExt::<Request<hyper::body::Incoming>>::map_err(self.stack, |never| match never {});
         let service = TowerToHyperService::new(tower::service_fn(move |request| {
             let mut stack = stack.clone();
             async move { Ok::<Response<Body>, Infallible>(stack.call(request).await?) }

@@ -212,7 +212,8 @@ mod tests {
 
     #[test]
     fn causes_of_other_failures_are_told() {
-        let status = to_status(&Failure { kind: Kind::Unavailable, cause: Some(std::io::Error::other("refused")) });
+        let status =
+            to_status(&Failure { kind: Kind::Unavailable, cause: Some(std::io::Error::other("refused")) });
         assert_eq!(status.message(), "key is empty: refused");
     }
 

@@ -54,7 +54,9 @@ pub fn init(args: &TelemetryArgs, service: &'static str) -> Result<Telemetry, Er
         }
         None => None,
     };
-    let traces = provider.as_ref().map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer(service)));
+    let traces = provider
+        .as_ref()
+        .map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer(service)));
 
     tracing_subscriber::registry().with(traces).with(logs.with_filter(filter)).try_init()?;
     Ok(Telemetry { provider })

@@ -100,7 +100,8 @@ impl Call {
     fn begin<B>(layer: &ObserveLayer, request: &Request<B>) -> Self {
         let unknown = || Method { service: "unknown".to_owned(), method: "unknown".to_owned() };
         let method = layer.methods.get(request.uri().path()).cloned().unwrap_or_else(unknown);
-        let request_id = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
+        let request_id =
+            request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
         let span = tracing::info_span!(
             "rpc",
             otel.name = %format_args!("{}/{}", method.service, method.method),
@@ -161,7 +162,9 @@ impl http_body::Body for ObservedBody {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         let code = match &frame {
-            Some(Ok(frame)) => frame.trailers_ref().map(|trailers| code_in(trailers).unwrap_or(Code::Unknown)),
+            Some(Ok(frame)) => {
+                frame.trailers_ref().map(|trailers| code_in(trailers).unwrap_or(Code::Unknown))
+            }
             Some(Err(_)) | None => Some(Code::Unknown),
         };
         if let Some(code) = code

@@ -84,7 +84,8 @@ where
         let answer = self.inner.call(request);
         Box::pin(async move {
             Ok(answer.await.unwrap_or_else(|error| {
-                let raised = if error.is::<Overloaded>() { Raised::Overloaded } else { Raised::Unexpected(error) };
+                let raised =
+                    if error.is::<Overloaded>() { Raised::Overloaded } else { Raised::Unexpected(error) };
                 status::to_status(&raised).into_http()
             }))
         })

@@ -1,0 +1,136 @@
+//! The flags of the analysis service.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use dataflow_mesh::args::ServerArgs;
+use dataflow_mesh::outbound::Upstream;
+
+use crate::sdmx::Limits;
+
+/// The flags of `dataflow analysis`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Address of the gRPC port.
+    #[arg(long, env = "DATAFLOW_LISTEN", default_value = "127.0.0.1:8081", value_name = "ADDR")]
+    pub listen: SocketAddr,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub peers: PeerArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub analysis: AnalysisArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub server: ServerArgs,
+}
+
+/// The services that analysis calls. It does without either of them, and says so in its answers.
+#[derive(Debug, Clone, clap::Args)]
+pub struct PeerArgs {
+    /// The cache service, as `http://HOST:PORT`; without it results are not kept.
+    #[arg(long, env = "DATAFLOW_CACHE_URL", value_name = "URL")]
+    pub cache_url: Option<Upstream>,
+
+    /// The config service, as `http://HOST:PORT`; without it the rules are those built in.
+    #[arg(long, env = "DATAFLOW_CONFIG_URL", value_name = "URL")]
+    pub config_url: Option<Upstream>,
+
+    /// How long to wait for an answer of the cache before going on without it, and at the start for the first rules.
+    #[arg(long, env = "DATAFLOW_PEER_TIMEOUT", default_value = "2s", value_parser = humantime::parse_duration,
+          value_name = "DURATION")]
+    pub peer_timeout: Duration,
+
+    /// How long a result is kept in the cache.
+    #[arg(long, env = "DATAFLOW_RESULT_TTL", default_value = "24h", value_parser = humantime::parse_duration,
+          value_name = "DURATION")]
+    pub result_ttl: Duration,
+}
+
+/// What one document may cost. All sizes count bytes after gzip is undone.
+#[derive(Debug, Clone, clap::Args)]
+pub struct AnalysisArgs {
+    /// Documents parsed at once, each on a thread of its own; further ones wait. Default: the number of processors,
+    /// at least 2.
+    #[arg(long, env = "DATAFLOW_PARSERS", value_name = "N")]
+    pub parsers: Option<NonZeroUsize>,
+
+    /// A document up to this size is held and looked up in the cache before it is parsed; a larger one is parsed as it
+    /// arrives.
+    #[arg(long, env = "DATAFLOW_SPOOL_BYTES", default_value = "4MiB", value_name = "SIZE")]
+    pub spool_bytes: ByteSize,
+
+    /// Largest document.
+    #[arg(long, env = "DATAFLOW_MAX_DOCUMENT_BYTES", default_value = "256MiB", value_name = "SIZE")]
+    pub max_document_bytes: ByteSize,
+
+    /// Largest single text, comment or tag of a document.
+    #[arg(long, env = "DATAFLOW_MAX_EVENT_BYTES", default_value = "1MiB", value_name = "SIZE")]
+    pub max_event_bytes: ByteSize,
+
+    /// Deepest nesting of elements.
+    #[arg(long, env = "DATAFLOW_MAX_DEPTH", default_value_t = 64, value_name = "N")]
+    pub max_depth: usize,
+
+    /// Most attributes of one element.
+    #[arg(long, env = "DATAFLOW_MAX_ATTRIBUTES", default_value_t = 256, value_name = "N")]
+    pub max_attributes: usize,
+
+    /// Most bytes of text kept for one dataflow; what comes after is dropped and reported.
+    #[arg(long, env = "DATAFLOW_MAX_DATAFLOW_BYTES", default_value = "4MiB", value_name = "SIZE")]
+    pub max_dataflow_bytes: ByteSize,
+
+    /// Most names, descriptions and annotations kept for one dataflow, taken together.
+    #[arg(long, env = "DATAFLOW_MAX_DATAFLOW_PARTS", default_value_t = 2000, value_name = "N")]
+    pub max_dataflow_parts: usize,
+
+    /// Most diagnostics in one result; the rest is counted.
+    #[arg(long, env = "DATAFLOW_MAX_DIAGNOSTICS", default_value_t = 1000, value_name = "N")]
+    pub max_diagnostics: usize,
+}
+
+impl AnalysisArgs {
+    /// The limits of the parser.
+    pub fn limits(&self) -> Limits {
+        let size = |size: ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
+        Limits {
+            document_bytes: self.max_document_bytes.as_u64(),
+            event_bytes: size(self.max_event_bytes),
+            depth: self.max_depth,
+            attributes: self.max_attributes,
+            dataflow_bytes: size(self.max_dataflow_bytes),
+            dataflow_parts: self.max_dataflow_parts,
+            diagnostics: self.max_diagnostics,
+            ..Limits::default()
+        }
+    }
+
+    /// How many documents are parsed at once.
+    pub fn parsers(&self) -> usize {
+        let processors = || std::thread::available_parallelism().map_or(2, NonZeroUsize::get);
+        self.parsers.map_or_else(|| processors().max(2), NonZeroUsize::get)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        analysis: AnalysisArgs,
+    }
+
+    #[test]
+    fn the_flags_default_to_the_parsers_own_limits() {
+        assert_eq!(Cli::parse_from(["test"]).analysis.limits(), Limits::default());
+    }
+}

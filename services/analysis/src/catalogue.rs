@@ -1,0 +1,148 @@
+//! One catalogue, analysed: what the parser reads joined with what the rules say of it.
+
+use std::collections::HashMap;
+use std::io::Read;
+
+use crate::category::Category;
+use crate::rules::{Compiled, Field, LegacyText, Match, Mode, Scratch, Subject};
+use crate::sdmx::{self, Dataflow, Diagnostics, Facts, LegacyFields, Limits, ParseError, StructureReader};
+
+/// A whole catalogue.
+#[derive(Debug)]
+pub struct Catalogue {
+    /// In document order, all versions and duplicates.
+    pub dataflows: Vec<Analysed>,
+    /// What was odd.
+    pub diagnostics: Diagnostics,
+}
+
+/// One dataflow and its category.
+#[derive(Debug)]
+pub struct Analysed {
+    /// What the document says of it. Its annotations have become [`Self::facts`] and are gone, as are the
+    /// predecessor's fields unless the rules are in its mode.
+    pub dataflow: Dataflow,
+    /// What its annotations say.
+    pub facts: Facts,
+    /// Where it is filed.
+    pub filing: Filing,
+}
+
+/// A category and why; owned, unlike the rules' own verdict, since it outlives them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Filing {
+    /// The winner.
+    pub category: Category,
+    /// Its points.
+    pub score: i32,
+    /// From 0 to 1.
+    pub confidence: f64,
+    /// What counted for the winner.
+    pub evidence: Vec<Evidence>,
+}
+
+/// One match of a keyword.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    /// The rule.
+    pub rule_id: String,
+    /// Its keyword.
+    pub keyword: String,
+    /// Where it was found, as `name.it`.
+    pub field: String,
+    /// Unicode scalar values from the start of the field.
+    pub offset: u32,
+}
+
+/// Reads a catalogue to its end and categorises every dataflow on the way. Memory is bounded by the result.
+///
+/// # Errors
+///
+/// When the document as a whole cannot be read.
+pub fn analyse(document: impl Read, rules: &Compiled, limits: Limits) -> Result<Catalogue, ParseError> {
+    let mut reader = StructureReader::new(document, limits);
+    let mut scratch = Scratch::default();
+    let mut dataflows = Vec::new();
+    while let Some(mut dataflow) = reader.next_dataflow()? {
+        let facts = sdmx::facts(&dataflow);
+        dataflow.annotations = Vec::new();
+        let filing = Filing::of(&subject(&dataflow), rules, &mut scratch);
+        if rules.mode() != Mode::Substring {
+            dataflow.legacy = LegacyFields::default();
+        }
+        dataflows.push(Analysed { dataflow, facts, filing });
+    }
+    Ok(Catalogue { dataflows, diagnostics: reader.into_diagnostics() })
+}
+
+/// What the rules look at of a dataflow.
+fn subject(dataflow: &Dataflow) -> Subject<'_> {
+    let LegacyFields { name_it, name_en, display_name, description } = &dataflow.legacy;
+    let display_field = match (name_it.is_empty(), name_en.is_empty()) {
+        (false, _) => Field::Name("it"),
+        (true, false) => Field::Name("en"),
+        (true, true) => Field::Id,
+    };
+    let described_in = dataflow.descriptions.first().map_or("", |(language, _)| language);
+    let legacy = LegacyText {
+        display_name,
+        display_field,
+        description,
+        description_field: Field::Description(described_in),
+    };
+    Subject {
+        id: &dataflow.id,
+        names: &dataflow.names,
+        descriptions: &dataflow.descriptions,
+        legacy: Some(legacy),
+    }
+}
+
+// === impl Filing ===
+
+impl Filing {
+    /// What the rules say of one dataflow.
+    pub fn of(subject: &Subject<'_>, rules: &Compiled, scratch: &mut Scratch) -> Self {
+        let verdict = rules.categorise(subject, scratch);
+        Self {
+            category: verdict.category,
+            score: verdict.score,
+            confidence: verdict.confidence,
+            evidence: verdict.evidence.iter().map(Evidence::from).collect(),
+        }
+    }
+}
+
+// === impl Catalogue ===
+
+impl Catalogue {
+    /// The agency that maintains most of the dataflows; of two with as many, the first in the alphabet.
+    pub fn main_agency(&self) -> &str {
+        let mut counts: HashMap<&str, usize> = HashMap::new();
+        for analysed in &self.dataflows {
+            *counts.entry(&analysed.dataflow.agency_id).or_default() += 1;
+        }
+        let most = counts.into_iter().max_by_key(|(agency, count)| (*count, std::cmp::Reverse(*agency)));
+        most.map_or("", |(agency, _)| agency)
+    }
+
+    /// How many dataflows are filed under each category, in the declared order of categories.
+    pub fn counts(&self) -> impl Iterator<Item = (Category, usize)> {
+        let mut counts = [0; Category::ALL.len()];
+        for analysed in &self.dataflows {
+            counts[analysed.filing.category.index()] += 1;
+        }
+        Category::ALL.into_iter().zip(counts)
+    }
+}
+
+impl From<&Match<'_>> for Evidence {
+    fn from(found: &Match<'_>) -> Self {
+        Self {
+            rule_id: found.rule_id.to_owned(),
+            keyword: found.keyword.to_owned(),
+            field: found.field.to_string(),
+            offset: found.offset,
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Between the wire and the domain.
+
+use std::collections::BTreeMap;
+
+use dataflow_proto::analysis::v1 as pb;
+use dataflow_proto::config::v1 as config;
+use dataflow_proto::r#type::v1 as types;
+
+use crate::Error;
+use crate::analyses::Options;
+use crate::catalogue::{Analysed, Catalogue, Evidence, Filing};
+use crate::category::Category;
+use crate::results::Key;
+use crate::rules::{Mode, Rule, RuleSet};
+use crate::rulesets::Ruleset;
+use crate::sdmx::{
+    Dataflow, Diagnostic, ExternalReference, Facts, Flag, LegacyFields, Localised, Severity,
+    StructureReference, Timestamp,
+};
+
+/// The language of a text that names none (BCP 47, "undetermined").
+const UNDETERMINED: &str = "und";
+
+/// Longest name of a provider, in characters.
+const MAX_PROVIDER: usize = 64;
+/// Longest text of a dataflow in a request, in bytes.
+const MAX_TEXT: usize = 64 * 1024;
+/// Most names, and most descriptions, of a dataflow in a request.
+const MAX_TEXTS: usize = 100;
+
+// === in ===
+
+/// Checks what the first message says besides the document.
+pub(crate) fn options(first: &pb::AnalyzeCatalogueRequest, tenant: String) -> Result<Options, Error> {
+    let length = first.provider.chars().count();
+    if length > MAX_PROVIDER {
+        let problem = format!("must be at most {MAX_PROVIDER} characters, is {length}");
+        return Err(Error::FieldInvalid { field: "provider".to_owned(), problem });
+    }
+    Ok(Options { ruleset: first.ruleset.clone(), provider: first.provider.clone(), tenant })
+}
+
+/// A dataflow to categorise, as the rules look at it.
+pub(crate) struct Given {
+    pub(crate) id: String,
+    pub(crate) names: Vec<Localised>,
+    pub(crate) descriptions: Vec<Localised>,
+}
+
+impl TryFrom<Option<pb::Dataflow>> for Given {
+    type Error = Error;
+
+    fn try_from(given: Option<pb::Dataflow>) -> Result<Self, Error> {
+        let invalid = |field: &str, problem: &str| Error::FieldInvalid {
+            field: field.to_owned(),
+            problem: problem.to_owned(),
+        };
+        let given = given.ok_or_else(|| invalid("dataflow", "must be set"))?;
+        if given.id.is_empty() {
+            return Err(invalid("dataflow.id", "must not be empty"));
+        }
+        if given.id.len() > MAX_TEXT {
+            return Err(invalid("dataflow.id", "must be at most 65,536 bytes"));
+        }
+        Ok(Self {
+            id: given.id,
+            names: texts(given.names, "dataflow.names")?,
+            descriptions: texts(given.descriptions, "dataflow.descriptions")?,
+        })
+    }
+}
+
+fn texts(given: BTreeMap<String, String>, field: &str) -> Result<Vec<Localised>, Error> {
+    let bounded = given.len() <= MAX_TEXTS && given.values().all(|text| text.len() <= MAX_TEXT);
+    if !bounded {
+        let problem = format!("must be at most {MAX_TEXTS} texts of at most {MAX_TEXT} bytes each");
+        return Err(Error::FieldInvalid { field: field.to_owned(), problem });
+    }
+    let untagged = |language: String| if language == UNDETERMINED { String::new() } else { language };
+    Ok(given.into_iter().map(|(language, text)| (untagged(language), text)).collect())
+}
+
+impl TryFrom<config::Ruleset> for RuleSet {
+    type Error = Error;
+
+    fn try_from(set: config::Ruleset) -> Result<Self, Error> {
+        let unknown = |field| Error::FieldInvalid { field, problem: "is unknown to this release".to_owned() };
+        let mode = match set.mode() {
+            config::ruleset::Mode::Substring => Mode::Substring,
+            config::ruleset::Mode::Words => Mode::Words,
+            config::ruleset::Mode::Unspecified => return Err(unknown("mode".to_owned())),
+        };
+        let rules = set.rules.into_iter().enumerate().map(|(index, rule)| {
+            let category =
+                category(rule.category()).ok_or_else(|| unknown(format!("rules[{index}].category")))?;
+            let weights = rule.weights.into_iter().filter_map(|(keyword, weight)| {
+                // Negative weights are no weights; the engine refuses 0 and names the field.
+                Some((keyword, u32::try_from(weight).unwrap_or_default()))
+            });
+            Ok(Rule {
+                id: rule.rule_id,
+                category,
+                keywords: rule.keywords,
+                weights: weights.collect(),
+                priority: rule.priority,
+                languages: rule.languages,
+                active: !rule.disabled,
+                description: rule.description,
+            })
+        });
+        Ok(Self { name: set.ruleset, revision: set.revision, mode, rules: rules.collect::<Result<_, _>>()? })
+    }
+}
+
+fn category(category: types::Category) -> Option<Category> {
+    Some(match category {
+        types::Category::Population => Category::Population,
+        types::Category::Economy => Category::Economy,
+        types::Category::Labour => Category::Labour,
+        types::Category::Territory => Category::Territory,
+        types::Category::Education => Category::Education,
+        types::Category::Health => Category::Health,
+        types::Category::Other => Category::Other,
+        types::Category::Unspecified => return None,
+    })
+}
+
+// === out ===
+
+/// The reply, but for what the service had to do without. Consumes the catalogue flow by flow, so that the two forms of
+/// a large result never stand in memory together.
+pub(crate) fn analysis(
+    catalogue: Catalogue,
+    key: &Key,
+    ruleset: &Ruleset,
+    options: &Options,
+) -> pb::Analysis {
+    let provider = match options.provider.as_str() {
+        "" => catalogue.main_agency().to_owned(),
+        named => named.to_owned(),
+    };
+    let counts = catalogue.counts().map(|(category, count)| (category.name().to_owned(), to_i32(count)));
+    pb::Analysis {
+        analysis: key.analysis(),
+        provider,
+        total: to_i32(catalogue.dataflows.len()),
+        counts: counts.collect(),
+        rules_revision: ruleset.revision,
+        ruleset: ruleset.name.clone(),
+        cached: false,
+        degraded: Vec::new(),
+        diagnostics_omitted: i32::try_from(catalogue.diagnostics.omitted()).unwrap_or(i32::MAX),
+        diagnostics: catalogue.diagnostics.kept().iter().map(Into::into).collect(),
+        dataflows: catalogue.dataflows.into_iter().map(Into::into).collect(),
+    }
+}
+
+impl From<Analysed> for pb::Dataflow {
+    fn from(analysed: Analysed) -> Self {
+        let Analysed { dataflow, facts, filing } = analysed;
+        let Dataflow {
+            id,
+            agency_id,
+            version,
+            names,
+            descriptions,
+            structure,
+            is_final,
+            external,
+            legacy,
+            ..
+        } = dataflow;
+        let Facts { flags, last_update, observation_count } = facts;
+        let Filing { category, score, confidence, evidence } = filing;
+        Self {
+            id,
+            agency_id,
+            version,
+            names: by_language(names),
+            descriptions: by_language(descriptions),
+            structure: structure.map(Into::into),
+            category: types::Category::from(category).into(),
+            score,
+            confidence,
+            evidence: evidence.into_iter().map(Into::into).collect(),
+            flags: flags.into_iter().map(|flag| pb::dataflow::Flag::from(flag).into()).collect(),
+            last_update: last_update.map(|Timestamp { seconds, nanos }| prost_types::Timestamp {
+                seconds,
+                nanos: i32::try_from(nanos).unwrap_or_default(),
+            }),
+            observation_count,
+            legacy: (!legacy.display_name.is_empty()).then(|| legacy.into()),
+            is_final,
+            external_reference: external.map(Into::into),
+        }
+    }
+}
+
+/// Of two texts in one language the first stays.
+fn by_language(texts: Vec<Localised>) -> BTreeMap<String, String> {
+    let mut map = BTreeMap::new();
+    for (language, text) in texts {
+        let language = if language.is_empty() { UNDETERMINED.to_owned() } else { language };
+        map.entry(language).or_insert(text);
+    }
+    map
+}
+
+impl From<Evidence> for pb::Evidence {
+    fn from(evidence: Evidence) -> Self {
+        let Evidence { rule_id, keyword, field, offset } = evidence;
+        let offset = i32::try_from(offset).unwrap_or(i32::MAX);
+        let rule = pb::RuleEvidence { id: rule_id, keyword, field, offset };
+        Self { kind: Some(pb::evidence::Kind::Rule(rule)) }
+    }
+}
+
+impl From<StructureReference> for pb::StructureReference {
+    fn from(structure: StructureReference) -> Self {
+        let StructureReference { agency_id, id, version } = structure;
+        Self { agency_id, id, version }
+    }
+}
+
+impl From<ExternalReference> for pb::ExternalReference {
+    fn from(external: ExternalReference) -> Self {
+        Self {
+            structure_url: external.structure_url.unwrap_or_default(),
+            service_url: external.service_url.unwrap_or_default(),
+        }
+    }
+}
+
+impl From<LegacyFields> for pb::LegacyFields {
+    fn from(legacy: LegacyFields) -> Self {
+        let LegacyFields { name_it, name_en, display_name, description } = legacy;
+        Self { name_it, name_en, display_name, description }
+    }
+}
+
+impl From<Flag> for pb::dataflow::Flag {
+    fn from(flag: Flag) -> Self {
+        match flag {
+            Flag::Hidden => Self::Hidden,
+            Flag::NonProduction => Self::NonProduction,
+            Flag::FileOnly => Self::FileOnly,
+            Flag::External => Self::External,
+        }
+    }
+}
+
+impl From<Category> for types::Category {
+    fn from(category: Category) -> Self {
+        match category {
+            Category::Population => Self::Population,
+            Category::Economy => Self::Economy,
+            Category::Labour => Self::Labour,
+            Category::Territory => Self::Territory,
+            Category::Education => Self::Education,
+            Category::Health => Self::Health,
+            Category::Other => Self::Other,
+        }
+    }
+}
+
+impl From<&Diagnostic> for pb::Diagnostic {
+    fn from(diagnostic: &Diagnostic) -> Self {
+        let severity = match diagnostic.severity() {
+            Severity::Info => pb::diagnostic::Severity::Info,
+            Severity::Warning => pb::diagnostic::Severity::Warning,
+        };
+        Self {
+            severity: severity.into(),
+            reason: diagnostic.reason.as_str().to_owned(),
+            offset: i64::try_from(diagnostic.position.offset).unwrap_or(i64::MAX),
+            line: i32::try_from(diagnostic.position.line).unwrap_or(i32::MAX),
+            message: diagnostic.message.clone(),
+        }
+    }
+}
+
+fn to_i32(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}

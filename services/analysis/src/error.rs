@@ -1,0 +1,103 @@
+//! Everything that can go wrong in the analysis service.
+
+use std::collections::HashMap;
+
+use dataflow_mesh::status::{Describe, Kind, Violation};
+
+use crate::sdmx::{Fault, ParseError};
+
+/// Why a request failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The document cannot be read.
+    #[error("{0}")]
+    Document(ParseError),
+    /// There is no such rule set.
+    #[error("there is no rule set {name:?}")]
+    RulesetNotFound {
+        /// The name asked for.
+        name: String,
+    },
+    /// The rule set is there but does not compile.
+    #[error("the rule set {name:?} cannot be used: {problem}")]
+    RulesetUnusable {
+        /// Its name.
+        name: String,
+        /// What the compiler said.
+        problem: String,
+    },
+    /// A field of the request is wrong.
+    #[error("{field}: {problem}")]
+    FieldInvalid {
+        /// The field's path.
+        field: String,
+        /// What is wrong and what is allowed.
+        problem: String,
+    },
+    /// The caller stopped sending in the middle of a document.
+    #[error("the upload ended before the document was complete")]
+    UploadBroken(#[source] tonic::Status),
+    /// The parser's thread died.
+    #[error("the parser stopped unexpectedly")]
+    ParserDied(#[source] tokio::task::JoinError),
+}
+
+impl Describe for Error {
+    fn domain(&self) -> &'static str {
+        "dataflow.analysis.v1"
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Error::Document(error) if exceeds_limit(&error.fault) => Kind::TooLarge,
+            Error::Document(_) | Error::FieldInvalid { .. } => Kind::Invalid,
+            Error::RulesetNotFound { .. } => Kind::NotFound,
+            Error::RulesetUnusable { .. } => Kind::Precondition,
+            Error::UploadBroken(_) => Kind::Cancelled,
+            Error::ParserDied(_) => Kind::Internal,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Error::Document(error) => error.reason(),
+            Error::RulesetNotFound { .. } => "RULESET_NOT_FOUND",
+            Error::RulesetUnusable { .. } => "RULESET_UNUSABLE",
+            Error::FieldInvalid { .. } => "FIELD_INVALID",
+            Error::UploadBroken(_) => "UPLOAD_BROKEN",
+            Error::ParserDied(_) => "PARSER_DIED",
+        }
+    }
+
+    fn metadata(&self) -> HashMap<String, String> {
+        match self {
+            Error::Document(error) => HashMap::from([
+                ("offset".to_owned(), error.position.offset.to_string()),
+                ("line".to_owned(), error.position.line.to_string()),
+            ]),
+            Error::RulesetNotFound { name } | Error::RulesetUnusable { name, .. } => {
+                HashMap::from([("ruleset".to_owned(), name.clone())])
+            }
+            _ => HashMap::new(),
+        }
+    }
+
+    fn violations(&self) -> Vec<Violation> {
+        match self {
+            Error::FieldInvalid { field, problem } => {
+                vec![Violation { field: field.clone(), description: problem.clone() }]
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn exceeds_limit(fault: &Fault) -> bool {
+    matches!(
+        fault,
+        Fault::DocumentTooLarge { .. }
+            | Fault::EventTooLarge { .. }
+            | Fault::NestedTooDeep { .. }
+            | Fault::TooManyAttributes { .. }
+    )
+}

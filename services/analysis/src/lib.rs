@@ -1,0 +1,63 @@
+//! The analysis service: reads a catalogue as its bytes arrive, categorises every dataflow, and says why.
+//!
+//! The path of one request: [`grpc`] takes it in, [`analyses`] looks the document up in [`results`] or feeds it through
+//! [`document`] to a parser thread, where [`catalogue`] joins [`sdmx`] and [`rules`]; [`convert`] makes the reply.
+//! [`rulesets`] keeps the compiled rules current. The domain (`sdmx`, `rules`, `category`, `catalogue`) knows neither
+//! gRPC nor protobuf.
+
+pub mod args;
+pub mod error;
+pub mod grpc;
+
+pub mod analyses;
+pub mod document;
+pub mod results;
+pub mod rulesets;
+
+pub mod catalogue;
+pub mod category;
+pub mod rules;
+pub mod sdmx;
+
+mod convert;
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+
+use dataflow_mesh::serve::{Context, Server};
+use dataflow_proto::FILE_DESCRIPTOR_SET;
+use dataflow_proto::analysis::v1::analysis_service_server::AnalysisServiceServer;
+use dataflow_proto::config::v1::Ruleset;
+use tokio::net::TcpListener;
+
+use analyses::Analyses;
+pub use args::Args;
+pub use error::Error;
+use results::Results;
+use rulesets::Rulesets;
+
+/// Runs the service until `shutdown` resolves and every call in flight has ended. `built_in` are the rule sets to fall
+/// back on while the config service does not answer.
+///
+/// # Errors
+///
+/// When the listener has no address.
+pub async fn run(
+    args: &Args,
+    context: Context,
+    built_in: Vec<Ruleset>,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let rulesets = Arc::new(Rulesets::new(built_in));
+    let warm_up = rulesets::follow(Arc::clone(&rulesets), &args.peers, context.draining.clone());
+    let analyses = Analyses::new(&args.analysis, rulesets, Results::new(&args.peers));
+    let service = AnalysisServiceServer::new(grpc::Service::new(analyses))
+        .max_decoding_message_size(args.server.max_message())
+        .max_encoding_message_size(args.server.max_message());
+    Server::new(&args.server, context, FILE_DESCRIPTOR_SET)
+        .add(service)
+        .serve(listener, warm_up, shutdown)
+        .await
+}

@@ -1,0 +1,192 @@
+//! The rule sets by which this replica categorises: those the config service pushes, or those built into the binary
+//! until it does. A new revision is compiled beside the one in use and swapped in whole.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use dataflow_mesh::outbound::{Outbound, Upstream};
+use dataflow_proto::config::v1 as pb;
+use dataflow_proto::config::v1::rule_service_client::RuleServiceClient;
+use prost::Message;
+use sha2::{Digest, Sha256};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::Error;
+use crate::args::PeerArgs;
+use crate::rules::{Compiled, RuleSet};
+
+/// The name of the set that an empty name in a request means.
+pub const DEFAULT: &str = "default";
+
+/// First and longest wait before calling the config service again.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// A watch has no natural end; the service's stop or the peer's ends it.
+const WATCH_LIMIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// One set, compiled.
+#[derive(Debug)]
+pub struct Ruleset {
+    /// Its name.
+    pub name: String,
+    /// Its revision at the config service; 0 when built in.
+    pub revision: i64,
+    /// Identifies its content. Revisions alone do not: two releases may build in different sets, and share one cache.
+    pub fingerprint: [u8; 32],
+    /// What to compile.
+    source: pb::Ruleset,
+    /// The engine, or why there is none, so that a caller learns it and not only the log. Compiled when first wanted:
+    /// what is built in is not wanted at all where the config service answers.
+    compiled: OnceLock<Result<Compiled, String>>,
+}
+
+/// All sets that this replica can use at the moment.
+#[derive(Debug)]
+pub struct Rulesets {
+    current: ArcSwap<State>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct State {
+    by_name: BTreeMap<String, Arc<Ruleset>>,
+    /// Whether the config service has been heard; what it said last stays in use when it falls silent.
+    heard: bool,
+}
+
+// === impl Ruleset ===
+
+impl Ruleset {
+    fn new(source: pb::Ruleset, revision: i64) -> Self {
+        let fingerprint = Sha256::digest(pb::Ruleset { revision: 0, ..source.clone() }.encode_to_vec()).into();
+        Self { name: source.ruleset.clone(), revision, fingerprint, source, compiled: OnceLock::new() }
+    }
+
+    /// The engine. The first call compiles it, which takes milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RulesetUnusable`] when the set does not compile.
+    pub fn compiled(&self) -> Result<&Compiled, Error> {
+        let compiled = self.compiled.get_or_init(|| {
+            let compiled = RuleSet::try_from(self.source.clone())
+                .map_err(|error| error.to_string())
+                .and_then(|set| Compiled::new(&set).map_err(|error| error.to_string()));
+            if let Err(problem) = &compiled {
+                tracing::warn!(ruleset = self.name, revision = self.revision, problem, "rule set does not compile");
+            }
+            compiled
+        });
+        compiled.as_ref().map_err(|problem| Error::RulesetUnusable { name: self.name.clone(), problem: problem.clone() })
+    }
+}
+
+// === impl Rulesets ===
+
+impl Rulesets {
+    /// Begins with the sets built into the binary.
+    pub fn new(built_in: Vec<pb::Ruleset>) -> Self {
+        let by_name =
+            built_in.into_iter().map(|set| (set.ruleset.clone(), Arc::new(Ruleset::new(set, 0))));
+        Self { current: ArcSwap::from_pointee(State { by_name: by_name.collect(), heard: false }) }
+    }
+
+    /// The set of that name; empty means [`DEFAULT`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RulesetNotFound`].
+    pub fn get(&self, name: &str) -> Result<Arc<Ruleset>, Error> {
+        let name = if name.is_empty() { DEFAULT } else { name };
+        let found = self.current.load().by_name.get(name).cloned();
+        found.ok_or_else(|| Error::RulesetNotFound { name: name.to_owned() })
+    }
+
+    /// Whether the sets are those built in, because the config service has not been heard.
+    pub fn built_in(&self) -> bool {
+        !self.current.load().heard
+    }
+
+    /// Compiles a set and puts it in the place of its earlier revision. What config says first replaces what was built
+    /// in as a whole.
+    fn put(&self, set: pb::Ruleset) {
+        let revision = set.revision;
+        let compiled = Arc::new(Ruleset::new(set, revision));
+        // A set that does not compile is put in place too: to use an older one in silence would be worse.
+        let _ = compiled.compiled();
+        self.current.rcu(|state| {
+            let mut next = State { heard: true, ..State::clone(state) };
+            next.by_name.insert(compiled.name.clone(), Arc::clone(&compiled));
+            next
+        });
+        tracing::debug!(ruleset = compiled.name, revision, "rule set in use");
+    }
+}
+
+/// Follows the config service in the background until `draining`. The future resolves when every set has been received
+/// once, or the first attempt has failed or taken longer than the peer timeout: a service without config is ready too.
+pub fn follow(
+    rulesets: Arc<Rulesets>,
+    peers: &PeerArgs,
+    draining: CancellationToken,
+) -> impl Future<Output = ()> + 'static {
+    let (first, received) = oneshot::channel();
+    let patience = peers.peer_timeout;
+    if let Some(upstream) = peers.config_url.clone() {
+        tokio::spawn(async move {
+            draining.run_until_cancelled(watch(rulesets, upstream, first)).await;
+        });
+    } else {
+        tracing::info!("no config service given: the rules are those built in");
+        drop(first);
+    }
+    async move {
+        // Either way there are rules to work with.
+        let _ = tokio::time::timeout(patience, received).await;
+    }
+}
+
+/// Watches for ever; `first` is dropped or sent after the first attempt.
+async fn watch(rulesets: Arc<Rulesets>, upstream: Upstream, first: oneshot::Sender<()>) {
+    let mut first = Some(first);
+    let mut wait = RETRY.0;
+    loop {
+        let ended = receive(&rulesets, &upstream, &mut first, &mut wait).await;
+        first = None;
+        if let Err(status) = ended {
+            tracing::info!(code = ?status.code(), "config service does not answer: keeping the rules at hand");
+        }
+        tokio::time::sleep(wait.mul_f64(0.5 + fastrand::f64())).await;
+        wait = (wait * 2).min(RETRY.1);
+    }
+}
+
+/// Receives sets until the stream ends.
+async fn receive(
+    rulesets: &Arc<Rulesets>,
+    upstream: &Upstream,
+    first: &mut Option<oneshot::Sender<()>>,
+    wait: &mut Duration,
+) -> Result<(), tonic::Status> {
+    let mut client = RuleServiceClient::new(Outbound::new(upstream, WATCH_LIMIT));
+    let mut sets = client.watch_rulesets(pb::WatchRulesetsRequest::default()).await?.into_inner();
+    while let Some(message) = sets.message().await? {
+        *wait = RETRY.0;
+        if let Some(set) = message.ruleset {
+            // Compiling takes milliseconds, too long for the runtime's own threads.
+            let rulesets = Arc::clone(rulesets);
+            let compiled = tokio::task::spawn_blocking(move || rulesets.put(set)).await;
+            compiled.map_err(|error| tonic::Status::internal(error.to_string()))?;
+        }
+        if message.complete
+            && let Some(first) = first.take()
+        {
+            // Nobody waits any more when the service was ready before.
+            let _ = first.send(());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,164 @@
+//! `dataflow analyze`: one catalogue in, what is in it out. Starts the mesh in this process, sends the document to
+//! analysis as it is read, and prints the reply.
+
+mod upload;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use dataflow_analysis::args::AnalysisArgs;
+use dataflow_config::ruleset::Ruleset;
+use dataflow_mesh::args::{LogFormat, TelemetryArgs};
+use dataflow_mesh::outbound::{Outbound, Upstream};
+use dataflow_mesh::telemetry;
+use dataflow_proto::analysis::v1 as pb;
+use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use crate::exit::{Exit, Failure};
+use crate::in_process::Mesh;
+use crate::progress::Progress;
+use crate::render::{self, Format};
+
+/// How long one catalogue may take. A person is waiting, who can interrupt whenever they like.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The rule sets that can be named; anything else is a file.
+const BUILT_IN: [&str; 2] = ["default", "legacy"];
+
+/// The flags of `dataflow analyze`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The catalogue: an SDMX-ML structure message, plain or gzip; `-` reads standard input.
+    #[arg(value_name = "FILE")]
+    source: PathBuf,
+
+    /// The rules to categorise by: `default`, `legacy` (the predecessor's), or a YAML or JSON file.
+    #[arg(long, env = "DATAFLOW_RULES", default_value = "default", value_name = "default|legacy|FILE")]
+    rules: String,
+
+    /// The language in which to show names; another is shown where a name lacks it.
+    #[arg(long, env = "DATAFLOW_LANG", default_value = "en", value_name = "LANG")]
+    lang: String,
+
+    /// How to print the result.
+    #[arg(long, env = "DATAFLOW_FORMAT", default_value = "table", value_name = "FORMAT")]
+    format: Format,
+
+    /// Write the result to this file instead of standard output.
+    #[arg(long, env = "DATAFLOW_OUT", value_name = "FILE")]
+    out: Option<PathBuf>,
+
+    /// No progress bar.
+    #[arg(long, env = "DATAFLOW_QUIET")]
+    quiet: bool,
+
+    /// What to log to standard error: a level, or tracing directives.
+    #[arg(long, env = "DATAFLOW_LOG", default_value = "warn", value_name = "FILTER")]
+    log: String,
+
+    #[command(flatten, next_help_heading = "Limits")]
+    limits: AnalysisArgs,
+}
+
+/// Runs the command; SIGINT ends it at once.
+pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
+    tokio::select! {
+        ended = analyse_and_print(args) => ended,
+        interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| Exit::Interrupted).map_err(Into::into),
+    }
+}
+
+async fn analyse_and_print(args: Args) -> Result<Exit, Failure> {
+    let log = TelemetryArgs { log: args.log, log_format: LogFormat::Text, otlp_endpoint: None };
+    let telemetry =
+        telemetry::init(&log, "dataflow-analyze").map_err(|error| Failure::new(Exit::Usage, error))?;
+    let (ruleset, extra) = ruleset(&args.rules)?;
+    let document = upload::open(&args.source).await?;
+
+    let mesh = Mesh::start(args.limits, extra).await?;
+    let progress = Progress::new(document.size, args.quiet);
+    let analysis = analyse(&mesh.analysis, ruleset, document, &progress).await;
+    progress.finish();
+    let analysis = analysis.map_err(|failure| Failure {
+        error: failure.error.context(args.source.display().to_string()),
+        exit: failure.exit,
+    })?;
+    mesh.stop().await?;
+    telemetry.flush().await;
+
+    let incomplete = unread(&analysis);
+    let printed = print(analysis, args.format, &args.lang, args.out.as_deref());
+    match printed {
+        // A reader such as `head` that has seen enough is no failure.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        printed => printed.context("cannot write the result")?,
+    }
+    Ok(if incomplete { Exit::Incomplete } else { Exit::Done })
+}
+
+/// The name of the rule set to ask for, and the set itself when it comes from a file.
+fn ruleset(rules: &str) -> Result<(String, Option<Ruleset>), Failure> {
+    if BUILT_IN.contains(&rules) {
+        return Ok((rules.to_owned(), None));
+    }
+    let usage = |error: anyhow::Error| Failure::new(Exit::Usage, error.context(format!("--rules {rules}")));
+    let text = std::fs::read_to_string(rules).map_err(|error| usage(error.into()))?;
+    let set = dataflow_config::file::parse(&text).map_err(|error| usage(error.into()))?;
+    Ok((set.name.clone(), Some(set)))
+}
+
+/// Sends the document and waits for the reply.
+async fn analyse(
+    upstream: &Upstream,
+    ruleset: String,
+    document: upload::Document,
+    progress: &Progress,
+) -> Result<pb::Analysis, Failure> {
+    let channel = Outbound::new(upstream, PATIENCE);
+    let mut client = AnalysisServiceClient::new(channel).max_decoding_message_size(usize::MAX);
+    let (messages, broken) = upload::messages(document, ruleset, progress.clone());
+    tokio::select! {
+        reply = client.analyze_catalogue(messages) => {
+            let reply = reply.map_err(failure)?.into_inner();
+            reply.analysis.context("the reply holds no analysis").map_err(Into::into)
+        }
+        Ok(error) = broken => Err(Failure::from(anyhow::Error::new(error).context("cannot read"))),
+    }
+}
+
+/// What a refused call means to the user.
+fn failure(status: Status) -> Failure {
+    let details = status.get_error_details();
+    let info = details.error_info();
+    let of_document = info.is_some_and(|info| info.metadata.contains_key("offset"));
+    let of_rules = info.is_some_and(|info| info.reason.starts_with("RULESET_"));
+    let exit = match status.code() {
+        _ if of_document => Exit::NotSdmx,
+        _ if of_rules => Exit::Usage,
+        Code::Unavailable | Code::DeadlineExceeded => Exit::Unreachable,
+        _ => Exit::Failed,
+    };
+    Failure::new(exit, anyhow::anyhow!("{}", status.message()))
+}
+
+/// Whether some dataflow, or a part of one, could not be read.
+fn unread(analysis: &pb::Analysis) -> bool {
+    analysis.diagnostics.iter().any(|diagnostic| diagnostic.severity() == pb::diagnostic::Severity::Warning)
+}
+
+fn print(analysis: pb::Analysis, format: Format, lang: &str, out: Option<&Path>) -> io::Result<()> {
+    match out {
+        Some(path) => {
+            let mut file = std::fs::File::create(path)?;
+            render::render(analysis, format, &render::Options::plain(lang), &mut file)
+        }
+        None => {
+            let options = render::Options::stdout(lang);
+            render::render(analysis, format, &options, &mut io::stdout().lock())
+        }
+    }
+}

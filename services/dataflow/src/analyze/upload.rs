@@ -1,0 +1,86 @@
+//! A document on its way from a file or standard input into the messages of an upload.
+
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+
+use anyhow::Context;
+use bytes::Bytes;
+use dataflow_proto::analysis::v1 as pb;
+use dataflow_proto::google::api::HttpBody;
+use futures_util::{Stream, StreamExt, stream};
+use tokio::io::AsyncRead;
+use tokio::sync::oneshot;
+use tokio_util::io::ReaderStream;
+
+use crate::exit::Failure;
+use crate::progress::Progress;
+
+/// Bytes a message: large enough that gRPC's framing does not show, small enough that memory does not either.
+const PIECE: usize = 64 * 1024;
+
+/// What stands for standard input.
+const STANDARD_INPUT: &str = "-";
+
+/// A document that has been opened.
+pub(super) struct Document {
+    /// Its size in bytes, when known beforehand.
+    pub(super) size: Option<u64>,
+    read: Pin<Box<dyn AsyncRead + Send>>,
+}
+
+/// Opens a file, or standard input for `-`.
+pub(super) async fn open(source: &Path) -> Result<Document, Failure> {
+    if source.as_os_str() == STANDARD_INPUT {
+        return Ok(Document { size: None, read: Box::pin(tokio::io::stdin()) });
+    }
+    let file =
+        tokio::fs::File::open(source).await.with_context(|| format!("cannot open {}", source.display()))?;
+    let metadata = file.metadata().await?;
+    if metadata.is_dir() {
+        return Err(anyhow::anyhow!("cannot read {}: it is a directory", source.display()).into());
+    }
+    Ok(Document { size: metadata.is_file().then_some(metadata.len()), read: Box::pin(file) })
+}
+
+/// The messages of the upload. When reading fails the stream stays open and the receiver is told, so that a document
+/// that broke off is never taken for a whole one.
+pub(super) fn messages(
+    document: Document,
+    ruleset: String,
+    progress: Progress,
+) -> (impl Stream<Item = pb::AnalyzeCatalogueRequest> + Send + 'static, oneshot::Receiver<io::Error>) {
+    let (broken, told) = oneshot::channel();
+    let mut broken = Some(broken);
+    let options = pb::AnalyzeCatalogueRequest { ruleset, ..Default::default() };
+    let sent = progress.clone();
+    let pieces = ReaderStream::with_capacity(document.read, PIECE).filter_map(move |piece| {
+        let message = match piece {
+            Ok(piece) => {
+                sent.sent(piece.len() as u64);
+                Some(message(piece))
+            }
+            Err(error) => {
+                if let Some(broken) = broken.take() {
+                    // Nobody listens any more when the call has ended first.
+                    let _ = broken.send(error);
+                }
+                None
+            }
+        };
+        let failed = message.is_none();
+        async move {
+            if failed {
+                std::future::pending::<()>().await;
+            }
+            message
+        }
+    });
+    let all_sent = stream::once(async move { progress.await_reply() }).filter_map(|()| async { None });
+    (stream::once(async { options }).chain(pieces).chain(all_sent), told)
+}
+
+fn message(piece: Bytes) -> pb::AnalyzeCatalogueRequest {
+    let document = HttpBody { data: piece, ..Default::default() };
+    pb::AnalyzeCatalogueRequest { document: Some(document), ..Default::default() }
+}

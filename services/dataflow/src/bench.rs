@@ -1,0 +1,56 @@
+//! `dataflow bench`: the figures this project holds itself to, measured on any catalogue. Speeds are ratios of two runs
+//! taken side by side, since machines are noisy; sizes are the kernel's own.
+
+mod memory;
+mod parse;
+mod start;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use crate::exit::{Exit, Failure};
+
+/// What to measure.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bench {
+    /// Speed of parsing and categorising, against reading the same XML and keeping nothing.
+    Parse(On),
+    /// Peak memory of `dataflow analysis` over gRPC, above its idle memory, and of `dataflow analyze`.
+    Memory(On),
+    /// Time from exec to exit of `dataflow analyze`, and from exec to SERVING of `dataflow analysis`.
+    Start(On),
+}
+
+/// On what to measure.
+#[derive(Debug, clap::Args)]
+pub(crate) struct On {
+    /// A catalogue, as for `dataflow analyze`.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// How often; the median counts.
+    #[arg(long, default_value_t = 11, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
+}
+
+impl Bench {
+    /// Measures and prints.
+    pub(crate) async fn run(self) -> Result<Exit, Failure> {
+        let report = match self {
+            Bench::Parse(on) => parse::measure(&on)?,
+            Bench::Memory(on) => memory::measure(&on).await?,
+            Bench::Start(on) => start::measure(&on).await?,
+        };
+        io::stdout().write_all(report.as_bytes())?;
+        Ok(Exit::Done)
+    }
+}
+
+/// The middle one, of two the later.
+fn median<T: PartialOrd>(mut values: Vec<T>) -> Option<T> {
+    values.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+    let middle = values.len() / 2;
+    values.into_iter().nth(middle)
+}

@@ -1,0 +1,84 @@
+//! The command line, and which function answers each command.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::exit::{Exit, Failure};
+use crate::service::{self, ServiceArgs};
+use crate::{analyze, bench};
+
+/// Tells what is in the catalogues of official statistics.
+#[derive(Debug, Parser)]
+#[command(name = "dataflow", version, propagate_version = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Analyse one catalogue and print what is in it.
+    Analyze(analyze::Args),
+    /// Run the analysis service.
+    Analysis(ServiceArgs<dataflow_analysis::Args>),
+    /// Run the cache service.
+    Cache(ServiceArgs<dataflow_cache::Args>),
+    /// Run the config service.
+    Config(ServiceArgs<dataflow_config::Args>),
+    /// Measure the figures this project holds itself to.
+    #[command(subcommand)]
+    Bench(bench::Bench),
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+impl Cli {
+    /// Runs the command to its end.
+    pub(crate) fn run(self) -> ExitCode {
+        let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return report(Failure::from(error)),
+        };
+        let ended = runtime.block_on(self.command.run());
+        // Not dropped: a thread that is still blocked on standard input would hold the process up.
+        runtime.shutdown_background();
+        ended.map_or_else(report, ExitCode::from)
+    }
+}
+
+impl Command {
+    async fn run(self) -> Result<Exit, Failure> {
+        match self {
+            Command::Analyze(args) => analyze::run(args).await,
+            Command::Analysis(args) => service::analysis(args).await,
+            Command::Cache(args) => service::cache(args).await,
+            Command::Config(args) => service::config(args).await,
+            Command::Bench(bench) => bench.run().await,
+            Command::Completions { shell } => {
+                clap_complete::generate(shell, &mut Cli::command(), "dataflow", &mut io::stdout());
+                Ok(Exit::Done)
+            }
+        }
+    }
+}
+
+fn report(failure: Failure) -> ExitCode {
+    // Nobody is left to tell when standard error is gone.
+    let _ = writeln!(io::stderr(), "error: {:#}", failure.error);
+    failure.exit.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,170 @@
+//! The analysis for people: a headline, the share of each category, its best matches, and what was odd.
+//!
+//! Plain columns and no frames, so that `grep` and `awk` work on what is piped; a terminal adds colour and bars.
+//! Colours are bold, dim and the two hues that can be read on dark and on light ground alike.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+use dataflow_proto::analysis::v1 as pb;
+use dataflow_proto::r#type::v1::Category;
+
+use self::columns::{Columns, Row};
+use super::Options;
+use super::text::printable;
+
+mod columns;
+mod diagnostics;
+
+/// The width of what is not written to a terminal, in columns.
+const PLAIN_WIDTH: u16 = 100;
+/// Narrower than this no row can be read; the terminal may wrap.
+const LEAST_WIDTH: u16 = 50;
+/// The bar of the most frequent category, in columns.
+const BAR: usize = 32;
+
+/// Writes the whole table.
+pub(super) fn write(analysis: &pb::Analysis, options: &Options, out: &mut impl Write) -> io::Result<()> {
+    let width = usize::from(options.terminal.unwrap_or(PLAIN_WIDTH).max(LEAST_WIDTH));
+    let palette = if options.colour { Palette::ANSI } else { Palette::PLAIN };
+    let categories = by_category(&analysis.dataflows);
+
+    headline(analysis, palette, out)?;
+    shares(&categories, options, palette, out)?;
+    best_matches(&categories, options, width, palette, out)?;
+    diagnostics::write(analysis, width, palette, out)
+}
+
+/// The styles that the parts share; a plain style writes nothing.
+#[derive(Debug, Clone, Copy)]
+struct Palette {
+    title: Style,
+    bar: Style,
+    alarm: Style,
+    aside: Style,
+}
+
+impl Palette {
+    const PLAIN: Self =
+        Self { title: Style::new(), bar: Style::new(), alarm: Style::new(), aside: Style::new() };
+    const ANSI: Self = Self {
+        title: Style::new().bold(),
+        bar: AnsiColor::Green.on_default(),
+        alarm: AnsiColor::Magenta.on_default(),
+        aside: Style::new().dimmed(),
+    };
+}
+
+/// The flows of each category in document order, the categories in that of the contract. All seven are there; flows
+/// of a category that this release does not know come under `CATEGORY_UNSPECIFIED`.
+type ByCategory<'a> = BTreeMap<Category, Vec<&'a pb::Dataflow>>;
+
+fn by_category(dataflows: &[pb::Dataflow]) -> ByCategory<'_> {
+    use Category::{Economy, Education, Health, Labour, Other, Population, Territory};
+
+    let known = [Population, Economy, Labour, Territory, Education, Health, Other];
+    let mut categories: ByCategory<'_> = known.map(|category| (category, Vec::new())).into();
+    for flow in dataflows {
+        categories.entry(flow.category()).or_default().push(flow);
+    }
+    categories
+}
+
+fn headline(analysis: &pb::Analysis, palette: Palette, out: &mut impl Write) -> io::Result<()> {
+    let Palette { title, alarm, aside, .. } = palette;
+    let provider = if analysis.provider.is_empty() { "unnamed provider" } else { &analysis.provider };
+    let noun = if analysis.total == 1 { "dataflow" } else { "dataflows" };
+    write!(out, "{title}{}: {} {noun}{title:#}", printable(provider), analysis.total)?;
+    match analysis.rules_revision {
+        0 => write!(out, ", rule set {} as built in", printable(&analysis.ruleset))?,
+        revision => write!(out, ", rule set {} at revision {revision}", printable(&analysis.ruleset))?,
+    }
+    writeln!(out, "{}", if analysis.cached { ", answered from the cache" } else { "" })?;
+    writeln!(out, "{aside}{}{aside:#}", printable(&analysis.analysis))?;
+    for degradation in analysis.degraded() {
+        let missing = match degradation {
+            pb::analysis::Degradation::CacheUnavailable => "no cache answered: this result is not kept",
+            pb::analysis::Degradation::BuiltInRules => {
+                "no config service answered: the rules are those built in"
+            }
+            pb::analysis::Degradation::Unspecified => continue,
+        };
+        writeln!(out, "{alarm}degraded: {missing}{alarm:#}")?;
+    }
+    Ok(())
+}
+
+fn shares(
+    categories: &ByCategory<'_>,
+    options: &Options,
+    palette: Palette,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let Palette { bar, aside, .. } = palette;
+    let total: usize = categories.values().map(Vec::len).sum();
+    let most = categories.values().map(Vec::len).max().unwrap_or(0);
+    if total == 0 {
+        return Ok(());
+    }
+    writeln!(out)?;
+    for (category, flows) in categories {
+        let count = flows.len();
+        let share = 100.0 * count as f64 / total as f64;
+        let style = if count == 0 { aside } else { Style::new() };
+        write!(out, "{style}{:<11} {count:>6} {share:>5.1}%{style:#}", category.as_str_name())?;
+        if options.terminal.is_some() && count > 0 {
+            write!(out, "  {bar}{}{bar:#}", blocks(count, most))?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// A bar of `BAR` columns when `count` equals `most` (which is not 0), in steps of an eighth of a column.
+fn blocks(count: usize, most: usize) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let eighths = (count * BAR * 8).div_ceil(most);
+    "█".repeat(eighths / 8) + EIGHTHS[eighths % 8]
+}
+
+fn best_matches(
+    categories: &ByCategory<'_>,
+    options: &Options,
+    width: usize,
+    palette: Palette,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let sections: Vec<(Category, usize, Vec<Row<'_>>)> = categories
+        .iter()
+        .filter(|(_, flows)| !flows.is_empty() && options.top > 0)
+        .map(|(&category, flows)| (category, flows.len(), best(flows, options)))
+        .collect();
+    let columns = Columns::fit(sections.iter().flat_map(|(_, _, rows)| rows), width);
+    let Palette { title, aside, .. } = palette;
+    if !sections.is_empty() {
+        writeln!(out, "\n{aside}{}{aside:#}", columns.line(&Row::HEADER))?;
+    }
+    for (category, count, rows) in sections {
+        writeln!(
+            out,
+            "{title}{}{title:#} {aside}{} of {count}{aside:#}",
+            category.as_str_name(),
+            rows.len()
+        )?;
+        for row in rows {
+            writeln!(out, "{}", columns.line(&row))?;
+        }
+    }
+    Ok(())
+}
+
+/// The flows of the highest scores, equal ones in document order.
+fn best<'a>(flows: &[&'a pb::Dataflow], options: &Options) -> Vec<Row<'a>> {
+    let mut flows = flows.to_vec();
+    flows.sort_by_key(|flow| std::cmp::Reverse(flow.score));
+    flows.into_iter().take(options.top).map(|flow| Row::new(flow, &options.lang)).collect()
+}
+
+#[cfg(test)]
+mod tests;

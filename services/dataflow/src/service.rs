@@ -1,0 +1,54 @@
+//! One service as a process of its own: what a pod runs.
+
+use dataflow_config::rulesets::Rulesets;
+use dataflow_mesh::args::ProcessArgs;
+use dataflow_mesh::process::{self, Process};
+
+use crate::exit::{Exit, Failure};
+use crate::in_process;
+
+/// The flags of a process that runs one service.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServiceArgs<A: clap::Args> {
+    #[command(flatten)]
+    service: A,
+
+    #[command(flatten)]
+    process: ProcessArgs,
+}
+
+/// Runs the analysis service until told to stop.
+pub(crate) async fn analysis(args: ServiceArgs<dataflow_analysis::Args>) -> Result<Exit, Failure> {
+    let ServiceArgs { service, process } = args;
+    process::run(&process, "dataflow-analysis", async |process: Process| {
+        let listener = process::bind(service.listen).await?;
+        let (context, built_in) = (process.context("analysis"), in_process::built_in());
+        Ok(dataflow_analysis::run(&service, context, built_in, listener, process.stopped()).await?)
+    })
+    .await
+    .map(|()| Exit::Done)
+}
+
+/// Runs the cache service until told to stop.
+pub(crate) async fn cache(args: ServiceArgs<dataflow_cache::Args>) -> Result<Exit, Failure> {
+    let ServiceArgs { service, process } = args;
+    process::run(&process, "dataflow-cache", async |process: Process| {
+        let listener = process::bind(service.listen).await?;
+        Ok(dataflow_cache::run(&service, process.context("cache"), listener, process.stopped()).await?)
+    })
+    .await
+    .map(|()| Exit::Done)
+}
+
+/// Runs the config service until told to stop.
+pub(crate) async fn config(args: ServiceArgs<dataflow_config::Args>) -> Result<Exit, Failure> {
+    let ServiceArgs { service, process } = args;
+    process::run(&process, "dataflow-config", async |process: Process| {
+        let listener = process::bind(service.listen).await?;
+        let rulesets = Rulesets::new(dataflow_config::built_in::rulesets())?;
+        Ok(dataflow_config::run(&service, process.context("config"), rulesets, listener, process.stopped())
+            .await?)
+    })
+    .await
+    .map(|()| Exit::Done)
+}
