@@ -1,0 +1,175 @@
+//! Matching, counting, ties, languages, evidence and confidence of the words engine.
+
+use proptest::prelude::*;
+use unicode_normalization::UnicodeNormalization;
+
+use super::super::tests::{rule, set, texts};
+use super::super::{Compiled, Mode};
+use super::*;
+
+/// Names and descriptions in, `CATEGORY score [rule:keyword@field+offset ...]` out.
+#[track_caller]
+fn check(rules: &[Rule], id: &str, names: &[(&str, &str)], descriptions: &[(&str, &str)], expected: &str) {
+    let compiled = Compiled::new(&set(Mode::Words, rules)).unwrap();
+    let (names, descriptions) = (texts(names), texts(descriptions));
+    let subject = Subject { id, names: &names, descriptions: &descriptions, legacy: None };
+    let mut scratch = super::super::Scratch::default();
+    for _ in 0..2 {
+        let verdict = compiled.categorise(&subject, &mut scratch);
+        let evidence = verdict.evidence.iter();
+        let evidence: Vec<_> =
+            evidence.map(|m| format!("{}:{}@{}+{}", m.rule_id, m.keyword, m.field, m.offset)).collect();
+        assert_eq!(format!("{} {} {evidence:?}", verdict.category, verdict.score).replace('"', ""), expected);
+    }
+}
+
+#[test]
+fn words_prefixes_and_phrases_match_whole_words() {
+    let rules = [rule("r", Category::Labour, &["lavoro", "occupa*", "forz* di lavor*", "*losigkeit"])];
+    let check = |name: &str, expected: &str| check(&rules, "", &[("", name)], &[], expected);
+    check("Il lavoro", "LABOUR 5 [r:lavoro@name+3]");
+    check("Lavoro lavoro LAVORO", "LABOUR 5 [r:lavoro@name+0]");
+    check("Lavorone, collavoro", "OTHER 0 []");
+    check("Disoccupazione, occupati", "LABOUR 5 [r:occupa*@name+16]");
+    check("Forze – di  lavori", "LABOUR 5 [r:forz* di lavor*@name+0]");
+    check("Forze del lavoro", "LABOUR 5 [r:lavoro@name+10]");
+    check("Arbeitslosigkeit", "LABOUR 5 [r:*losigkeit@name+7]");
+    check("Forze di", "OTHER 0 []");
+}
+
+#[test]
+fn phrases_do_not_reach_over_two_texts() {
+    let rules = [rule("r", Category::Labour, &["forze di lavoro"])];
+    check(&rules, "", &[("it", "Forze di"), ("it", "lavoro")], &[], "OTHER 0 []");
+}
+
+#[test]
+fn accents_case_and_apostrophes_do_not_matter() {
+    let rules = [rule("r", Category::Education, &["università", "ecole"])];
+    let check = |name: &str, expected: &str| check(&rules, "", &[("", name)], &[], expected);
+    check("L'Universita\u{300}", "EDUCATION 5 [r:università@name+2]");
+    check("dell’UNIVERSITA", "EDUCATION 5 [r:università@name+5]");
+    check("l’École", "EDUCATION 5 [r:ecole@name+2]");
+}
+
+#[test]
+fn id_keywords_match_tokens_of_the_id_and_nothing_else() {
+    let rules = [rule("r", Category::Health, &["id:hlth", "id:nama_10*", "cd"])];
+    let check = |id: &str, name: &str, expected: &str| check(&rules, id, &[("", name)], &[], expected);
+    check("HLTH_CD_ARO", "", "HEALTH 5 [r:id:hlth@id+0]");
+    check("DSD_X@DF_HLTH", "", "HEALTH 5 [r:id:hlth@id+9]");
+    check("hlthx", "hlth nama 10", "OTHER 0 []");
+    check("nama_10r_gdp", "", "HEALTH 5 [r:id:nama_10*@id+0]");
+}
+
+#[test]
+fn a_keyword_counts_once_and_a_category_adds_up_its_rules() {
+    let weighted = Rule {
+        priority: 3,
+        weights: [("forze di lavoro".to_owned(), 4)].into(),
+        ..rule("b", Category::Labour, &["forze di lavoro", "lavoro", "Lavoro"])
+    };
+    let rules = [weighted, rule("a", Category::Labour, &["lavoro"]), rule("c", Category::Health, &["forze"])];
+    check(
+        &rules,
+        "",
+        &[("it", "Forze di lavoro"), ("en", "lavoro")],
+        &[("it", "lavoro, forze di lavoro")],
+        "LABOUR 20 [b:forze di lavoro@name.it+0, b:lavoro@name.it+9, a:lavoro@name.it+9]",
+    );
+}
+
+#[test]
+fn ties_go_to_the_higher_priority_then_to_the_lower_rule_id() {
+    let of = |id, priority, category, keywords: &[&str]| Rule { priority, ..rule(id, category, keywords) };
+    let twice = of("a", 5, Category::Population, &["uno", "due"]);
+    let once = of("b", 10, Category::Health, &["uno"]);
+    check(&[twice, once], "", &[("", "uno due")], &[], "HEALTH 10 [b:uno@name+0]");
+    for (first, second) in [("a", "b"), ("b", "a")] {
+        let rules = [of(first, 5, Category::Population, &["uno"]), of(second, 5, Category::Health, &["uno"])];
+        let winner = if first == "a" { "POPULATION 5 [a:uno@name+0]" } else { "HEALTH 5 [a:uno@name+0]" };
+        check(&rules, "", &[("", "uno")], &[], winner);
+    }
+}
+
+#[test]
+fn a_rule_reads_texts_of_its_languages_and_untagged_ones() {
+    let only = |languages: &[&str]| Rule {
+        languages: languages.iter().map(|language| (*language).to_owned()).collect(),
+        ..rule("r", Category::Labour, &["paro", "*losigkeit", "id:paro"])
+    };
+    let check = |rule: Rule, language: &str, id: &str, expected: &str| {
+        check(&[rule], id, &[(language, "Paro")], &[(language, "Arbeitslosigkeit")], expected);
+    };
+    let both = "LABOUR 10 [r:paro@name+0, r:*losigkeit@description+7]";
+    check(only(&["es"]), "", "", both);
+    check(only(&["es"]), "it", "", "OTHER 0 []");
+    check(
+        only(&["es-MX", "IT"]),
+        "it-IT",
+        "",
+        &both.replace("name", "name.it-IT").replace("description", "description.it-IT"),
+    );
+    check(only(&[]), "xx", "", &both.replace("name", "name.xx").replace("description", "description.xx"));
+    check(only(&["es"]), "it", "X_PARO", "LABOUR 5 [r:id:paro@id+2]");
+}
+
+#[test]
+fn evidence_is_in_field_order_and_bounded_while_every_match_counts() {
+    let words: Vec<String> = (10..30).map(|number| format!("w{number}")).collect();
+    let keywords: Vec<&str> = words.iter().map(String::as_str).collect();
+    let compiled = Compiled::new(&set(Mode::Words, &[rule("r", Category::Labour, &keywords)])).unwrap();
+    let (names, descriptions) = (texts(&[("", &words[10..].join(" "))]), texts(&[("", &words.join(" "))]));
+    let subject = Subject { id: "", names: &names, descriptions: &descriptions, legacy: None };
+    let mut scratch = super::super::Scratch::default();
+    let verdict = compiled.categorise(&subject, &mut scratch);
+    assert_eq!((verdict.score, verdict.evidence.len()), (100, MAX_EVIDENCE));
+    let found: Vec<_> = verdict.evidence.iter().map(|m| m.keyword).collect();
+    assert_eq!(found, [&keywords[10..], &keywords[..6]].concat());
+}
+
+#[test]
+fn confidence_rises_with_the_evidence_and_with_the_margin() {
+    let rules = [
+        rule("l", Category::Labour, &["uno", "due", "tre"]),
+        rule("h", Category::Health, &["mezzo", "altro"]),
+    ];
+    let compiled = Compiled::new(&set(Mode::Words, &rules)).unwrap();
+    let confidence = |name: &str| {
+        let names = texts(&[("", name)]);
+        let subject = Subject { id: "", names: &names, descriptions: &[], legacy: None };
+        compiled.categorise(&subject, &mut super::super::Scratch::default()).confidence
+    };
+    let rising =
+        ["", "uno mezzo", "uno due mezzo altro", "uno", "uno due tre mezzo", "uno due", "uno due tre"];
+    assert!(rising.map(confidence).is_sorted(), "{:?}", rising.map(confidence));
+    assert!(confidence("") == 0.0 && confidence("uno due tre") < 1.0);
+}
+
+proptest! {
+    #[test]
+    fn composed_and_decomposed_texts_get_one_verdict(name in "(università|età|né|x| |'){0,12}") {
+        let compiled = Compiled::new(&set(Mode::Words, &[rule("r", Category::Education, &["universita*", "età"])])).unwrap();
+        let mut scratch = super::super::Scratch::default();
+        let mut answer = |name: String| {
+            let names = texts(&[("it", &name)]);
+            let subject = Subject { id: "", names: &names, descriptions: &[], legacy: None };
+            let verdict = compiled.categorise(&subject, &mut scratch);
+            (verdict.category, verdict.score, verdict.evidence.iter().map(|m| m.keyword.to_owned()).collect::<Vec<_>>())
+        };
+        prop_assert_eq!(answer(name.nfc().to_string()), answer(name.nfd().to_string()));
+    }
+
+    #[test]
+    fn an_offset_points_at_text_that_folds_to_the_keyword(name in "(Élève|élèves|œuvre|Straße|-| |’|x){0,12}") {
+        let compiled = Compiled::new(&set(Mode::Words, &[rule("r", Category::Other, &["eleve", "oeuvre", "strasse"])])).unwrap();
+        let names = texts(&[("fr", &name)]);
+        let subject = Subject { id: "", names: &names, descriptions: &[], legacy: None };
+        for found in compiled.categorise(&subject, &mut super::super::Scratch::default()).evidence {
+            let mut folded = Vec::new();
+            let rest: String = name.chars().skip(found.offset as usize).collect();
+            fold_into(&rest, SPACE, &mut folded);
+            prop_assert!(folded.starts_with(format!(" {} ", found.keyword).as_bytes()), "{rest:?}");
+        }
+    }
+}
