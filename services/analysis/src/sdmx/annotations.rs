@@ -1,0 +1,130 @@
+//! What annotations say that people ask for: flags, freshness, size. Every provider has its own words for these; this
+//! is the one place that knows them. It only interprets, so a stored dataflow can be interpreted again.
+
+use jiff::civil::DateTime;
+use jiff::fmt::temporal::Pieces;
+use jiff::tz::Offset;
+
+use super::dataflow::{Annotation, Dataflow};
+
+/// What kind of thing a dataflow is besides its subject. Labels, never filters: a hidden dataflow may well answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Flag {
+    /// The provider asks browsers not to list it.
+    Hidden,
+    /// The provider marks it as not for production; some mark nearly all of theirs.
+    NonProduction,
+    /// It has no observations to query, only files to download.
+    FileOnly,
+    /// The catalogue holds a stub; the definition is elsewhere.
+    External,
+}
+
+/// A point in time, in the terms of every wire format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp {
+    /// Seconds since the start of 1970 in UTC; negative before.
+    pub seconds: i64,
+    /// Nanoseconds after that second, below 1,000,000,000.
+    pub nanos: u32,
+}
+
+/// What the annotations of one dataflow come to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Facts {
+    /// In ascending order, each once.
+    pub flags: Vec<Flag>,
+    /// When the provider last changed the data.
+    pub last_update: Option<Timestamp>,
+    /// How many observations the provider says there are; never negative.
+    pub observation_count: Option<i64>,
+}
+
+/// Annotations that tell when data changed, the most telling first: what the provider did to the data comes before
+/// when it was shown.
+const UPDATES: [&str; 4] = ["UPDATE_DATA", "LAST_UPDATE", "LASTUPDATE", "DISSEMINATION_TIMESTAMP_DATA"];
+
+/// Interprets the annotations of a dataflow. What cannot be understood counts as absent.
+#[must_use]
+pub fn facts(flow: &Dataflow) -> Facts {
+    let mut facts = Facts::default();
+    let mut rank = UPDATES.len();
+    for annotation in &flow.annotations {
+        let (kind, value) = (kind(annotation), value(annotation));
+        let is = |name: &str| kind.eq_ignore_ascii_case(name);
+        if let Some(flag) = flag(&is, value) {
+            facts.flags.push(flag);
+        } else if is("OBS_COUNT") {
+            facts.observation_count = count(value).or(facts.observation_count);
+        } else if let Some(found) = UPDATES.iter().position(|name| is(name)).filter(|found| *found < rank)
+            && let Some(time) = timestamp(value)
+        {
+            facts.last_update = Some(time);
+            rank = found;
+        }
+    }
+    facts.flags.extend(flow.external.is_some().then_some(Flag::External));
+    facts.flags.sort_unstable();
+    facts.flags.dedup();
+    facts
+}
+
+fn flag(is: &impl Fn(&str) -> bool, value: &str) -> Option<Flag> {
+    if is("DATAFLOW_CATALOG_TYPE") {
+        return value.eq_ignore_ascii_case("ONLY_FILE").then_some(Flag::FileOnly);
+    }
+    let flag = if is("DATAFLOW_HIDDEN") {
+        Flag::Hidden
+    } else if is("NonProductionDataflow") {
+        Flag::NonProduction
+    } else {
+        return None;
+    };
+    // Present is set, unless it says no.
+    let no = ["false", "0", "no", "n"].iter().any(|no| value.eq_ignore_ascii_case(no));
+    (!no).then_some(flag)
+}
+
+/// What an annotation is about: its type, or its id when it has none or only a general one.
+fn kind(annotation: &Annotation) -> &str {
+    match annotation.kind.as_str() {
+        "" | "sdmx_metrics" => &annotation.id,
+        kind => kind,
+    }
+}
+
+/// Where providers put the value: mostly the title, in SDMX 3 the value, sometimes the text.
+fn value(annotation: &Annotation) -> &str {
+    let text = annotation.texts.first().map_or("", |(_, text)| text);
+    [annotation.title.as_str(), &annotation.value, text]
+        .into_iter()
+        .find(|value| !value.is_empty())
+        .unwrap_or("")
+}
+
+fn count(value: &str) -> Option<i64> {
+    value.parse().ok().filter(|count| *count >= 0)
+}
+
+/// Reads the shapes that providers write: ISO 8601 with or without a time, a fraction, a zone (also `+0200`), and
+/// `dd/mm/yyyy` with or without a time. A time without a zone is taken for UTC, a date for its first second. When
+/// only the month can come first (`04/16/2026`), it does.
+#[must_use]
+pub fn timestamp(value: &str) -> Option<Timestamp> {
+    let instant = if let Ok(pieces) = Pieces::parse(value) {
+        let offset = pieces.to_numeric_offset().unwrap_or(Offset::UTC);
+        offset.to_timestamp(pieces.date().to_datetime(pieces.time().unwrap_or_default()))
+    } else {
+        let shapes = ["%d/%m/%Y %H:%M:%S", "%d/%m/%Y", "%m/%d/%Y %H:%M:%S", "%m/%d/%Y"];
+        Offset::UTC.to_timestamp(shapes.iter().find_map(|shape| DateTime::strptime(shape, value).ok())?)
+    };
+    let nanos = instant.ok()?.as_nanosecond();
+    let billion = 1_000_000_000;
+    Some(Timestamp {
+        seconds: i64::try_from(nanos.div_euclid(billion)).ok()?,
+        nanos: u32::try_from(nanos.rem_euclid(billion)).ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests;

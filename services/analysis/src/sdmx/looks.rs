@@ -1,0 +1,115 @@
+//! What a document that is no structure message looks like. Providers answer with web pages, prose, JSON and data
+//! where a catalogue was asked for, and a reader who is told so need not open the file.
+
+use super::error::Fault;
+use super::xml::namespace::{Namespace, Schema, versioned};
+
+/// How many characters of a document are repeated in a message.
+const EXCERPT: usize = 80;
+
+/// The fault of a document whose first byte that is no white space cannot begin XML.
+pub(super) fn not_xml(head: &[u8]) -> Option<Fault> {
+    let start = head.iter().position(|byte| !byte.is_ascii_whitespace())?;
+    let found = match &head[start..] {
+        [b'<', ..] => return None,
+        [b'{' | b'[', ..] => "JSON".to_owned(),
+        [b'P', b'K', 3, 4, ..] => "a zip archive".to_owned(),
+        [b'%', b'P', b'D', b'F', ..] => "a PDF file".to_owned(),
+        // `>` bounds what a message shows, because so much of the document is at hand however it is sent.
+        bytes => match bytes[..bytes.len().min(512)].split(|byte| matches!(byte, b'<' | b'>')).next() {
+            Some(bytes) if is_text(bytes) => {
+                format!("plain text {:?}", excerpt(&String::from_utf8_lossy(bytes)))
+            }
+            _ => "binary data".to_owned(),
+        },
+    };
+    Some(Fault::NotXml { found })
+}
+
+/// What a text outside of any element looks like.
+pub(super) fn text(text: &str) -> String {
+    format!("plain text {:?}", excerpt(text))
+}
+
+/// The fault of a document type declaration that stands at the start of `head`, if there is enough of it to tell.
+pub(super) fn doctype(head: &[u8]) -> Option<Fault> {
+    let (keyword, content) = head.split_at_checked(9)?;
+    let content = content.trim_ascii_start();
+    let content = &content[..content.len().min(4)];
+    let unclear = content.len() < 4 && b"html".starts_with(&content.to_ascii_lowercase());
+    let is_doctype = keyword.eq_ignore_ascii_case(b"<!DOCTYPE") && !unclear;
+    is_doctype.then(|| document_type(&String::from_utf8_lossy(content)))
+}
+
+/// The fault of a document type declaration, by what follows its keyword.
+pub(super) fn document_type(content: &str) -> Fault {
+    match content.trim_start().get(..4) {
+        Some(name) if name.eq_ignore_ascii_case("html") => {
+            Fault::NotStructure { found: "an HTML page".to_owned() }
+        }
+        _ => Fault::Dtd,
+    }
+}
+
+/// What a root element is taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Root {
+    /// A message that may hold dataflows.
+    Structure,
+    /// No namespace, and no name of SDMX: a structure message only if dataflows are in it.
+    Unknown,
+    /// A message whose text tells what went wrong.
+    Failure(&'static str),
+    /// Anything else.
+    Other(&'static str),
+}
+
+/// Tells root elements apart.
+pub(super) fn root(namespace: Namespace, name: &str) -> Root {
+    match (namespace, name) {
+        (Namespace::Sdmx(..) | Namespace::None, "Error") => Root::Failure("an SDMX error message"),
+        (Namespace::Soap | Namespace::None, "Fault") => Root::Failure("a SOAP fault"),
+        (Namespace::Soap | Namespace::None, "Envelope") => Root::Failure("a SOAP envelope"),
+        (Namespace::Sdmx(_, Schema::Message | Schema::Structure), "Structure")
+        | (Namespace::Sdmx(_, Schema::Message | Schema::Registry), "RegistryInterface")
+        | (
+            Namespace::None,
+            "Structure" | "StructureMessage" | "RegistryInterface" | "Structures" | "Dataflows" | "Dataflow",
+        ) => Root::Structure,
+        _ if is_data(name) && !matches!(namespace, Namespace::Foreign) => Root::Other("an SDMX data message"),
+        (Namespace::Sdmx(..), _) => Root::Other("an SDMX message that is no structure message"),
+        _ if ["html", "head", "body"].iter().any(|tag| tag.eq_ignore_ascii_case(name)) => {
+            Root::Other("an HTML page")
+        }
+        (Namespace::None, _) => Root::Unknown,
+        _ => Root::Other("XML of another kind"),
+    }
+}
+
+fn is_data(name: &str) -> bool {
+    name.ends_with("Data")
+        || matches!(name, "MessageGroup" | "DataSet" | "GenericMetadata" | "StructureSpecificMetadata")
+}
+
+/// The version in an SDMX-ML namespace, as people write it.
+pub(super) fn version(uri: &str) -> Option<String> {
+    versioned(uri).map(|(version, _)| version.replace('_', "."))
+}
+
+/// The start of a text on one line.
+pub(super) fn excerpt(text: &str) -> String {
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match words.char_indices().nth(EXCERPT) {
+        Some((end, _)) => format!("{}...", &words[..end]),
+        None => words,
+    }
+}
+
+fn is_text(bytes: &[u8]) -> bool {
+    let valid = match str::from_utf8(bytes) {
+        Ok(_) => true,
+        // The last character may be cut.
+        Err(error) => error.error_len().is_none(),
+    };
+    valid && bytes.iter().all(|byte| *byte >= b' ' || byte.is_ascii_whitespace())
+}

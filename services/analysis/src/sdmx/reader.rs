@@ -1,0 +1,273 @@
+//! The structure message as a stream of dataflows. It holds one at a time, whatever the size of the catalogue.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+use std::io::Read;
+
+use super::dataflow::Dataflow;
+use super::diagnostic::{Diagnostics, Reason};
+use super::error::{Fault, ParseError, Position};
+use super::limits::Limits;
+use super::looks::{self, Root};
+use super::xml::namespace::{Namespace, Version};
+use super::xml::{Event, Start, Xml};
+
+mod flow;
+mod legacy;
+mod place;
+
+use flow::{Draft, Scratch};
+
+/// What the message says of itself. Complete once the first dataflow has been read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Header {
+    /// The version of SDMX-ML; none in a document without namespaces.
+    pub version: Option<Version>,
+    /// The identifier of the message.
+    pub id: String,
+    /// When it was made, as written.
+    pub prepared: String,
+    /// The id of the first sender.
+    pub sender: String,
+}
+
+/// Reads the dataflows of a structure message, one after the other, in document order.
+#[derive(Debug)]
+pub struct StructureReader<R: Read> {
+    xml: Xml<R>,
+    limits: Limits,
+    header: Header,
+    root: Option<Root>,
+    /// No element so far is in a namespace of SDMX, so dataflows may stand anywhere.
+    plain: bool,
+    /// The depth of the open `Dataflows`.
+    container: Option<usize>,
+    dataflows: u64,
+    key_families: u64,
+    first_key_family: Position,
+    root_position: Position,
+    /// Hashes of the identities so far, not the identities: a false alarm is one in 2^32 for a full set.
+    identities: HashSet<u64>,
+    hasher: RandomState,
+    diagnostics: Diagnostics,
+    scratch: Scratch,
+}
+
+impl<R: Read> StructureReader<R> {
+    /// A reader of `read`, of which nothing is read yet.
+    pub fn new(read: R, limits: Limits) -> Self {
+        Self {
+            xml: Xml::new(read, &limits),
+            header: Header::default(),
+            root: None,
+            plain: false,
+            container: None,
+            dataflows: 0,
+            key_families: 0,
+            first_key_family: Position::START,
+            root_position: Position::START,
+            identities: HashSet::new(),
+            hasher: RandomState::new(),
+            diagnostics: Diagnostics::new(limits.diagnostics),
+            scratch: Scratch::default(),
+            limits,
+        }
+    }
+
+    /// The next dataflow; none when the document is complete. After an error there is nothing more to ask for.
+    pub fn next_dataflow(&mut self) -> Result<Option<Dataflow>, ParseError> {
+        if self.root.is_none() {
+            self.begin()?;
+        }
+        loop {
+            let start = match self.xml.next_tag()? {
+                Event::Start(start) => start,
+                Event::End => {
+                    self.leave();
+                    continue;
+                }
+                Event::Eof => return self.end().map(|()| None),
+                Event::Text(_) | Event::Character(_) | Event::Ignored => continue,
+            };
+            let in_sdmx = matches!(start.namespace, Namespace::Sdmx(..));
+            self.plain &= !in_sdmx;
+            let (depth, plain) = (start.depth, self.plain);
+            match start.local_name() {
+                "Dataflow"
+                    if (in_sdmx && self.container == Some(depth - 1)) || (plain && is_plain(&start)) =>
+                {
+                    let draft = Draft::new(&start).map_err(|fault| self.xml.error(fault))?;
+                    if let Some(flow) = self.read(draft)? {
+                        return Ok(Some(flow));
+                    }
+                }
+                "Dataflows" if in_sdmx => self.container = Some(depth),
+                "Header" if depth == 2 => self.read_header()?,
+                "KeyFamily" if in_sdmx => {
+                    if self.key_families == 0 {
+                        self.first_key_family = self.xml.position();
+                    }
+                    self.key_families += 1;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// What the message says of itself; complete once the first dataflow, or the end, has been read.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// What was odd so far.
+    pub fn diagnostics(&self) -> &Diagnostics {
+        &self.diagnostics
+    }
+
+    /// The diagnostics, when the reading is over.
+    pub fn into_diagnostics(self) -> Diagnostics {
+        self.diagnostics
+    }
+
+    /// How far the reading is: the start of the event that was read last.
+    pub fn position(&mut self) -> Position {
+        self.xml.position()
+    }
+
+    /// Reads up to the start of the root element, and refuses what is no structure message.
+    fn begin(&mut self) -> Result<(), ParseError> {
+        let start = loop {
+            if let Event::Start(start) = self.xml.next()? {
+                break start;
+            }
+        };
+        let (root, name) = (looks::root(start.namespace, start.local_name()), start.local_name().to_owned());
+        let version = match start.namespace {
+            Namespace::Sdmx(None, _) => looks::version(start.as_written()),
+            _ => None,
+        };
+        if let Namespace::Sdmx(version, _) = start.namespace {
+            self.header.version = version;
+        }
+        self.plain = start.namespace == Namespace::None;
+        self.root = Some(root);
+        self.root_position = self.xml.position();
+        let fault = match (root, version) {
+            (Root::Failure(what), _) => Fault::NotStructure { found: format!("{what}: {:?}", self.words()) },
+            (Root::Other(what), _) => Fault::NotStructure { found: format!("{what} (<{name}>)") },
+            (_, Some(version)) => Fault::UnsupportedVersion { version },
+            (Root::Unknown | Root::Structure, None) => return Ok(()),
+        };
+        Err(ParseError { fault, position: self.root_position })
+    }
+
+    /// The first words of an error message, as far as they can be read.
+    fn words(&mut self) -> String {
+        let mut words = String::new();
+        while words.len() < 200 {
+            match self.xml.next() {
+                Ok(Event::Start(start)) => {
+                    words.push(' ');
+                    words.push_str(&start.attribute("code").ok().flatten().unwrap_or_default());
+                    words.push(' ');
+                }
+                Ok(Event::Text(text)) => words.push_str(text),
+                Ok(Event::Character(character)) => words.push(character),
+                Ok(Event::End | Event::Ignored) => {}
+                Ok(Event::Eof) | Err(_) => break,
+            }
+        }
+        looks::excerpt(&words)
+    }
+
+    fn leave(&mut self) {
+        if self.container.is_some_and(|container| self.xml.depth() < container) {
+            self.container = None;
+        }
+    }
+
+    fn read(&mut self, draft: Draft) -> Result<Option<Dataflow>, ParseError> {
+        let Self { xml, scratch, plain, limits, diagnostics, .. } = self;
+        let flow = draft.read(xml, scratch, *plain, limits, diagnostics)?;
+        if let Some(flow) = &flow {
+            self.dataflows += 1;
+            self.compare(flow);
+        }
+        Ok(flow)
+    }
+
+    /// Tells when a dataflow of the same identity came before.
+    fn compare(&mut self, flow: &Dataflow) {
+        let identity = self.hasher.hash_one((&flow.agency_id, &flow.id, &flow.version));
+        let known = if self.identities.len() < self.limits.identities {
+            !self.identities.insert(identity)
+        } else {
+            self.identities.contains(&identity)
+        };
+        if known {
+            let Dataflow { agency_id, id, version, position, .. } = flow;
+            self.diagnostics.add(Reason::DuplicateDataflow, *position, || {
+                format!("dataflow {agency_id}:{id}({version}) came before; both are kept")
+            });
+        }
+    }
+
+    fn read_header(&mut self) -> Result<(), ParseError> {
+        let depth = self.xml.depth();
+        let mut text = String::new();
+        let mut name = String::new();
+        while self.xml.depth() >= depth {
+            match self.xml.next()? {
+                Event::Start(start) => {
+                    text.clear();
+                    name.clear();
+                    if start.depth == depth + 1 {
+                        name.push_str(start.local_name());
+                    }
+                    if name == "Sender" && self.header.sender.is_empty() {
+                        let sender = start.attribute("id").map(|id| id.unwrap_or_default().into_owned());
+                        self.header.sender = sender.map_err(|fault| self.xml.error(fault))?;
+                    }
+                }
+                Event::Text(piece) if text.len() + piece.len() <= HEADER_TEXT_BYTES => text.push_str(piece),
+                Event::End => {
+                    match name.as_str() {
+                        "ID" => self.header.id = text.trim().to_owned(),
+                        "Prepared" => self.header.prepared = text.trim().to_owned(),
+                        _ => {}
+                    }
+                    name.clear();
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The document is complete.
+    fn end(&mut self) -> Result<(), ParseError> {
+        if self.root == Some(Root::Unknown)
+            && self.plain
+            && self.dataflows == 0
+            && self.diagnostics.is_empty()
+        {
+            let found = "XML without a namespace of SDMX and without dataflows".to_owned();
+            return Err(ParseError { fault: Fault::NotStructure { found }, position: self.root_position });
+        }
+        let count = self.key_families;
+        if count > 0 && self.dataflows == 0 {
+            self.diagnostics.add(Reason::KeyFamiliesOnly, self.first_key_family, || {
+                format!("no dataflows, but {count} key families, which servers older than SDMX 2.1 list in their place")
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Whether a `Dataflow` may be a definition in a document without namespaces: anywhere but as the root.
+fn is_plain(start: &Start<'_>) -> bool {
+    start.namespace == Namespace::None && start.depth > 1
+}
+
+/// More than any identifier or time in a header.
+const HEADER_TEXT_BYTES: usize = 1 << 10;

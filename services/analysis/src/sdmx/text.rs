@@ -1,0 +1,60 @@
+//! Texts as people see them. Pretty-printers put white space around and into texts, so it cannot carry meaning.
+
+use super::xml::is_allowed;
+
+/// `text` trimmed, each run of white space as one space, each control character that XML forbids as U+FFFD; and
+/// whether there was such a character.
+pub(super) fn normalised(text: &str) -> (String, bool) {
+    let trimmed = text.trim_ascii();
+    if is_normal(trimmed.as_bytes()) {
+        return (trimmed.to_owned(), false);
+    }
+    let mut out = String::with_capacity(trimmed.len());
+    let mut replaced = false;
+    let mut space = false;
+    for character in trimmed.chars() {
+        let is_space = is_space(character);
+        if is_space && space {
+            continue;
+        }
+        space = is_space;
+        let allowed = is_allowed(character);
+        replaced |= !allowed;
+        out.push(match is_space {
+            true => ' ',
+            false if allowed => character,
+            false => char::REPLACEMENT_CHARACTER,
+        });
+    }
+    (out, replaced)
+}
+
+/// The white space of XML: a no-break space is a character like others.
+fn is_space(character: char) -> bool {
+    matches!(character, ' ' | '\t' | '\r' | '\n')
+}
+
+/// Whether nothing needs to be done: no control characters, no two spaces in a row. Looks at eight bytes at a time,
+/// and where that cannot tell says no: then the characters are looked at one by one.
+fn is_normal(text: &[u8]) -> bool {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
+    /// The high bit of each byte below `bound`, which is at most 0x80. A borrow may mark bytes after such a byte too.
+    fn below(word: u64, bound: u8) -> u64 {
+        word.wrapping_sub(ONES * u64::from(bound)) & !word & HIGHS
+    }
+    let (words, rest) = text.as_chunks::<8>();
+    let mut last = [b'.'; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let mut space_before = 0;
+    words.iter().chain([&last]).all(|bytes| {
+        let word = u64::from_le_bytes(*bytes);
+        let controls = below(word, b' ');
+        // U+FFFE and U+FFFF begin with 0xef.
+        let specials = below(word ^ (ONES * 0xef), 1);
+        let spaces = below(word ^ (ONES * u64::from(b' ')), 1);
+        let doubled = spaces & (spaces << 8 | space_before);
+        space_before = spaces >> 56;
+        controls | specials | doubled == 0
+    })
+}

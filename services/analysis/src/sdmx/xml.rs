@@ -1,0 +1,300 @@
+//! A pull reader of well-formed XML, one event at a time, over any `Read`: namespaces resolved, references expanded,
+//! bounds kept, every failure typed and placed. It knows nothing of dataflows.
+
+use std::borrow::Cow;
+use std::io::{BufRead, Read};
+
+use quick_xml::Reader;
+use quick_xml::events::{self as quick, BytesStart};
+
+use super::error::{Fault, ParseError, Position};
+use super::input::Input;
+use super::limits::Limits;
+use super::looks;
+
+mod attributes;
+mod event;
+mod failure;
+pub(super) mod namespace;
+mod reference;
+
+use attributes::Span;
+pub(super) use event::{Event, RawValue, Start};
+use namespace::{Bindings, Namespace};
+pub(super) use reference::is_allowed;
+
+/// The reader.
+#[derive(Debug)]
+pub(super) struct Xml<R: Read> {
+    /// The current event as written; apart from the rest, because events borrow it.
+    buffer: Vec<u8>,
+    state: State<R>,
+}
+
+#[derive(Debug)]
+struct State<R: Read> {
+    reader: Reader<Input<R>>,
+    phase: Phase,
+    /// Attributes of the last start tag.
+    spans: Vec<Span>,
+    bindings: Bindings,
+    /// Open elements.
+    depth: usize,
+    depth_limit: usize,
+    attribute_limit: usize,
+    /// The last tag was an empty one: its end is still to be told.
+    end_is_due: bool,
+}
+
+/// Where in a document the reader is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Before the first event, the only place for a declaration.
+    Start,
+    /// Before the root element.
+    Prolog,
+    /// In the root element.
+    Body,
+    /// After the root element.
+    Epilog,
+}
+
+impl<R: Read> Xml<R> {
+    pub(super) fn new(read: R, limits: &Limits) -> Self {
+        let state = State {
+            reader: Reader::from_reader(Input::new(read, limits)),
+            phase: Phase::Start,
+            spans: Vec::new(),
+            bindings: Bindings::new(),
+            depth: 0,
+            depth_limit: limits.depth,
+            attribute_limit: limits.attributes,
+            end_is_due: false,
+        };
+        Self { buffer: Vec::new(), state }
+    }
+
+    /// Open elements; the one whose start came last is among them.
+    #[inline]
+    pub(super) fn depth(&self) -> usize {
+        self.state.depth
+    }
+
+    /// Where the last event began.
+    pub(super) fn position(&mut self) -> Position {
+        self.state.input().event_position()
+    }
+
+    /// A fault of the last event.
+    #[cold]
+    pub(super) fn error(&mut self, fault: Fault) -> ParseError {
+        self.state.error(fault)
+    }
+
+    /// The next event. After an error or the end there is nothing more to ask for.
+    #[inline]
+    pub(super) fn next(&mut self) -> Result<Event<'_>, ParseError> {
+        self.advance(false)
+    }
+
+    /// The next event, where white space between tags means nothing.
+    #[inline]
+    pub(super) fn next_tag(&mut self) -> Result<Event<'_>, ParseError> {
+        self.advance(true)
+    }
+
+    #[inline]
+    pub(super) fn advance(&mut self, skip_white_space: bool) -> Result<Event<'_>, ParseError> {
+        self.buffer.clear();
+        self.state.next(&mut self.buffer, skip_white_space)
+    }
+}
+
+impl<R: Read> State<R> {
+    #[inline]
+    fn next<'a>(
+        &'a mut self,
+        buffer: &'a mut Vec<u8>,
+        skip_white_space: bool,
+    ) -> Result<Event<'a>, ParseError> {
+        if self.end_is_due {
+            self.end_is_due = false;
+            return Ok(self.end());
+        }
+        if skip_white_space && self.phase == Phase::Body {
+            self.input().skip_white_space();
+        } else {
+            self.input().begin_event();
+        }
+        if self.phase != Phase::Body {
+            self.look_ahead()?;
+        }
+        let event = match self.reader.read_event_into(buffer) {
+            Ok(event) => event,
+            Err(error) => return Err(self.failure(error)),
+        };
+        match event {
+            quick::Event::Start(tag) => self.start(tag, false),
+            quick::Event::Empty(tag) => self.start(tag, true),
+            quick::Event::End(_) => Ok(self.end()),
+            quick::Event::Text(text) if self.depth > 0 => Ok(Event::Text(lent(text.into_inner()))),
+            quick::Event::CData(text) if self.depth > 0 => Ok(Event::Text(lent(text.into_inner()))),
+            quick::Event::GeneralRef(name) if self.depth > 0 => {
+                reference::resolve(&name).map(Event::Character).map_err(|fault| self.error(fault))
+            }
+            outside => self.outside(outside),
+        }
+    }
+
+    /// Opens an element.
+    #[inline]
+    fn start<'a>(&'a mut self, tag: BytesStart<'a>, empty: bool) -> Result<Event<'a>, ParseError> {
+        match self.phase {
+            Phase::Body => {}
+            Phase::Start | Phase::Prolog => self.phase = Phase::Body,
+            Phase::Epilog => return Err(self.error(Fault::ContentAfterRoot)),
+        }
+        if self.depth == self.depth_limit {
+            return Err(self.error(Fault::NestedTooDeep { limit: self.depth_limit }));
+        }
+        self.depth += 1;
+        self.end_is_due = empty;
+        let name_end = tag.name().0.len();
+        let (prefix, prefix_end) = match tag.as_bytes()[..name_end].iter().position(|&byte| byte == b':') {
+            Some(colon) => (&tag[..colon], colon + 1),
+            None => ("", 0),
+        };
+        if !tag.as_bytes().get(prefix_end).copied().is_some_and(is_name_start) {
+            let found = format!("found '<{}'", tag.chars().take(20).collect::<String>());
+            return Err(self.error(Fault::Malformed { found, expected: "the name of an element".into() }));
+        }
+        self.spans.clear();
+        if name_end < tag.len() {
+            attributes::scan(&tag, name_end, self.attribute_limit, &mut self.spans)
+                .map_err(|fault| self.error(fault))?;
+            self.declare(&tag).map_err(|fault| self.error(fault))?;
+        }
+        let Some(namespace) = self.bindings.resolve(prefix) else {
+            let prefix = prefix.chars().take(40).collect();
+            return Err(self.error(Fault::UnboundPrefix { prefix }));
+        };
+        Ok(Event::Start(Start { prefix_end, spans: &self.spans, namespace, depth: self.depth, tag }))
+    }
+
+    /// Takes the namespace declarations out of the attributes.
+    fn declare(&mut self, tag: &str) -> Result<(), Fault> {
+        let (bindings, depth) = (&mut self.bindings, self.depth);
+        let mut failed = Ok(());
+        self.spans.retain(|span| {
+            let prefix = match tag[span.name.clone()].strip_prefix("xmlns") {
+                Some("") => "",
+                Some(rest) if rest.starts_with(':') => &rest[1..],
+                _ => return true,
+            };
+            match RawValue(&tag[span.value.clone()]).resolve() {
+                Ok(uri) => bindings.bind(prefix, uri.trim(), depth),
+                Err(fault) => failed = Err(fault),
+            }
+            false
+        });
+        failed
+    }
+
+    /// Closes the innermost element.
+    #[inline]
+    fn end(&mut self) -> Event<'static> {
+        self.depth -= 1;
+        self.bindings.leave(self.depth);
+        if self.depth == 0 {
+            self.phase = Phase::Epilog;
+        }
+        Event::End
+    }
+
+    /// What is not part of the elements: the declaration, comments, the end, and what must not be there.
+    #[cold]
+    fn outside(&mut self, event: quick::Event<'_>) -> Result<Event<'static>, ParseError> {
+        let phase = self.phase;
+        if phase == Phase::Start {
+            self.phase = Phase::Prolog;
+        }
+        let fault = match event {
+            quick::Event::Comment(_) | quick::Event::PI(_) => return Ok(Event::Ignored),
+            quick::Event::Text(text) if text.bytes().all(|byte| byte.is_ascii_whitespace()) => {
+                return Ok(Event::Ignored);
+            }
+            quick::Event::Eof => match phase {
+                Phase::Epilog => return Ok(Event::Eof),
+                Phase::Body => self.truncated(),
+                Phase::Start => Fault::Empty,
+                Phase::Prolog => Fault::Truncated {
+                    inside: "before any element".into(),
+                    expected: "an SDMX-ML structure message".into(),
+                },
+            },
+            quick::Event::Decl(declaration) if phase == Phase::Start => {
+                match self.declaration(&declaration) {
+                    Ok(()) => return Ok(Event::Ignored),
+                    Err(fault) => fault,
+                }
+            }
+            quick::Event::Decl(_) => Fault::LateDeclaration,
+            quick::Event::DocType(name) => looks::document_type(&name),
+            _ if phase == Phase::Epilog => Fault::ContentAfterRoot,
+            other => Fault::NotXml { found: looks::text(&other) },
+        };
+        Err(self.error(fault))
+    }
+
+    /// Checks that the encoding of the declaration is the one that was found.
+    fn declaration(&mut self, declaration: &quick::BytesDecl<'_>) -> Result<(), Fault> {
+        match declaration.encoding() {
+            Some(Ok(name)) => self.input().encoding().agrees_with(&name),
+            Some(Err(_)) => Err(Fault::Malformed {
+                found: "found an XML declaration that cannot be read".into(),
+                expected: "<?xml version=\"1.0\" encoding=\"UTF-8\"?>".into(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses what need not be read to be refused: a document that is no XML, and a document type before its
+    /// internal subset. Where the source has not sent enough to tell, the event itself will.
+    #[cold]
+    fn look_ahead(&mut self) -> Result<(), ParseError> {
+        let phase = self.phase;
+        let fault = match self.input().fill_buf() {
+            Ok(at_hand) if phase == Phase::Start => {
+                looks::not_xml(at_hand).or_else(|| looks::doctype(at_hand))
+            }
+            Ok(at_hand) => looks::doctype(at_hand),
+            // The input fails again, and is heard, when the event is read.
+            Err(_) => None,
+        };
+        fault.map_or(Ok(()), |fault| Err(self.error(fault)))
+    }
+
+    #[inline]
+    fn input(&mut self) -> &mut Input<R> {
+        self.reader.get_mut()
+    }
+
+    #[cold]
+    fn error(&mut self, fault: Fault) -> ParseError {
+        ParseError { fault, position: self.input().event_position() }
+    }
+}
+
+/// The text in an event, which lies in the buffer that the event was read into.
+#[inline]
+fn lent(text: Cow<'_, str>) -> &str {
+    match text {
+        Cow::Borrowed(text) => text,
+        Cow::Owned(_) => unreachable!("events own nothing until they are asked to"),
+    }
+}
+
+/// Letters of any script; what else XML forbids in names is harmless here.
+fn is_name_start(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || byte == b'_' || !byte.is_ascii()
+}
