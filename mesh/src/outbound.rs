@@ -79,10 +79,13 @@ impl Service<Request<Body>> for Outbound {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let own = Instant::now() + self.limit;
-        let deadline = deadline::current().map_or(own, |inherited| inherited.min(own));
-
         let headers = request.headers_mut();
+        // The earliest of what the caller asked for, what the call being served has left, and our own limit. A header
+        // that is malformed was not written by a generated client; it is replaced.
+        let asked = deadline::parse(headers).ok().flatten().map(|timeout| Instant::now() + timeout);
+        let own = Instant::now() + self.limit;
+        let deadline = [asked, deadline::current()].into_iter().flatten().fold(own, Instant::min);
+
         propagation::apply(headers);
         let trace = tracing::Span::current().context();
         if trace.span().span_context().is_valid() {
@@ -94,8 +97,10 @@ impl Service<Request<Body>> for Outbound {
         let answer = self.channel.call(request);
         Box::pin(async move {
             match tokio::time::timeout_at(deadline, answer).await {
-                Ok(answer) => answer.map_err(Into::into),
-                Err(_) => Err(to_status(&deadline::Error::Exceeded).into()),
+                Ok(Ok(answer)) => Ok(answer),
+                // tonic's channel watches the same header and gives up as CANCELLED.
+                Ok(Err(error)) if Instant::now() < deadline => Err(error.into()),
+                _ => Err(to_status(&deadline::Error::Exceeded).into()),
             }
         })
     }

@@ -74,6 +74,9 @@ pub async fn run<E: From<Error>>(
     stop_on_signal(process.stop.clone()).map_err(Error::Signals)?;
 
     let admin = bind(args.admin).await?;
+    if let Ok(address) = admin.local_addr() {
+        tracing::info!(%address, "admin port is open");
+    }
     let router = admin::router(process.metrics.clone(), process.readiness.clone());
     let admin = tokio::spawn(axum::serve(admin, router).into_future());
 

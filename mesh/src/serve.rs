@@ -85,7 +85,7 @@ impl Server {
     }
 
     /// Adds a gRPC service.
-    pub fn add<S>(mut self, service: S) -> Self
+    pub fn with<S>(mut self, service: S) -> Self
     where
         S: Service<Request<tonic::body::Body>, Error = Infallible>
             + NamedService

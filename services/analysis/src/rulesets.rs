@@ -61,7 +61,8 @@ struct State {
 
 impl Ruleset {
     fn new(source: pb::Ruleset, revision: i64) -> Self {
-        let fingerprint = Sha256::digest(pb::Ruleset { revision: 0, ..source.clone() }.encode_to_vec()).into();
+        let fingerprint =
+            Sha256::digest(pb::Ruleset { revision: 0, ..source.clone() }.encode_to_vec()).into();
         Self { name: source.ruleset.clone(), revision, fingerprint, source, compiled: OnceLock::new() }
     }
 
@@ -76,11 +77,18 @@ impl Ruleset {
                 .map_err(|error| error.to_string())
                 .and_then(|set| Compiled::new(&set).map_err(|error| error.to_string()));
             if let Err(problem) = &compiled {
-                tracing::warn!(ruleset = self.name, revision = self.revision, problem, "rule set does not compile");
+                tracing::warn!(
+                    ruleset = self.name,
+                    revision = self.revision,
+                    problem,
+                    "rule set does not compile"
+                );
             }
             compiled
         });
-        compiled.as_ref().map_err(|problem| Error::RulesetUnusable { name: self.name.clone(), problem: problem.clone() })
+        compiled
+            .as_ref()
+            .map_err(|problem| Error::RulesetUnusable { name: self.name.clone(), problem: problem.clone() })
     }
 }
 
@@ -89,8 +97,7 @@ impl Ruleset {
 impl Rulesets {
     /// Begins with the sets built into the binary.
     pub fn new(built_in: Vec<pb::Ruleset>) -> Self {
-        let by_name =
-            built_in.into_iter().map(|set| (set.ruleset.clone(), Arc::new(Ruleset::new(set, 0))));
+        let by_name = built_in.into_iter().map(|set| (set.ruleset.clone(), Arc::new(Ruleset::new(set, 0))));
         Self { current: ArcSwap::from_pointee(State { by_name: by_name.collect(), heard: false }) }
     }
 
@@ -156,8 +163,8 @@ async fn watch(rulesets: Arc<Rulesets>, upstream: Upstream, first: oneshot::Send
     loop {
         let ended = receive(&rulesets, &upstream, &mut first, &mut wait).await;
         first = None;
-        if let Err(status) = ended {
-            tracing::info!(code = ?status.code(), "config service does not answer: keeping the rules at hand");
+        if let Err(error) = ended {
+            tracing::info!(error, "config service does not answer: keeping the rules at hand");
         }
         tokio::time::sleep(wait.mul_f64(0.5 + fastrand::f64())).await;
         wait = (wait * 2).min(RETRY.1);
@@ -170,7 +177,7 @@ async fn receive(
     upstream: &Upstream,
     first: &mut Option<oneshot::Sender<()>>,
     wait: &mut Duration,
-) -> Result<(), tonic::Status> {
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut client = RuleServiceClient::new(Outbound::new(upstream, WATCH_LIMIT));
     let mut sets = client.watch_rulesets(pb::WatchRulesetsRequest::default()).await?.into_inner();
     while let Some(message) = sets.message().await? {
@@ -178,8 +185,7 @@ async fn receive(
         if let Some(set) = message.ruleset {
             // Compiling takes milliseconds, too long for the runtime's own threads.
             let rulesets = Arc::clone(rulesets);
-            let compiled = tokio::task::spawn_blocking(move || rulesets.put(set)).await;
-            compiled.map_err(|error| tonic::Status::internal(error.to_string()))?;
+            tokio::task::spawn_blocking(move || rulesets.put(set)).await?;
         }
         if message.complete
             && let Some(first) = first.take()

@@ -43,7 +43,7 @@ pub async fn run(
         .max_decoding_message_size(args.server.max_message())
         .max_encoding_message_size(args.server.max_message());
     Server::new(&args.server, context, FILE_DESCRIPTOR_SET)
-        .add(rules)
+        .with(rules)
         .serve(listener, std::future::ready(()), shutdown)
         .await
 }

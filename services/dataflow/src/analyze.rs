@@ -84,7 +84,7 @@ async fn analyse_and_print(args: Args) -> Result<Exit, Failure> {
     let analysis = analyse(&mesh.analysis, ruleset, document, &progress).await;
     progress.finish();
     let analysis = analysis.map_err(|failure| Failure {
-        error: failure.error.context(args.source.display().to_string()),
+        error: failure.error.context(upload::name(&args.source)),
         exit: failure.exit,
     })?;
     mesh.stop().await?;

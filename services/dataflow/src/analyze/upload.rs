@@ -29,6 +29,11 @@ pub(super) struct Document {
     read: Pin<Box<dyn AsyncRead + Send>>,
 }
 
+/// What the user is told a failure is about.
+pub(super) fn name(source: &Path) -> String {
+    if source.as_os_str() == STANDARD_INPUT { "standard input".to_owned() } else { source.display().to_string() }
+}
+
 /// Opens a file, or standard input for `-`.
 pub(super) async fn open(source: &Path) -> Result<Document, Failure> {
     if source.as_os_str() == STANDARD_INPUT {

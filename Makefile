@@ -1,0 +1,61 @@
+# The front door: `make` alone lists what there is. What takes more than a line of shell stands in .ci/.
+#
+# There is one build shape, `--workspace --all-targets`: selecting single crates would change which features their
+# dependencies get, and so compile them again.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
+
+TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+# What `make bench` measures on, unless told otherwise: 8,000 dataflows in 26 MB.
+FILE ?= $(TARGET)/catalogue.xml
+
+# The stages of `make test`, quick answers first.
+STAGES := test-fmt test-lint test-docs test-proto test-rust
+
+.PHONY: help build release tools fmt test $(STAGES) bench clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## Compile everything, tests included
+	cargo build --workspace --all-targets --locked
+
+release: ## Compile the binary as users get it: target/release/dataflow
+	@.ci/stage $@ cargo build --release --locked -p dataflow
+
+tools: ## Install the tools that tests call into .tools/
+	@.ci/tools
+
+fmt: ## Format the code
+	cargo fmt --all
+
+test: tools ## Run every stage below, in order, and sum up
+	@MAKE="$(MAKE)" .ci/stages $(STAGES)
+
+test-fmt: ## Is the code formatted?
+	@.ci/stage $@ cargo fmt --all --check
+
+test-lint: ## Is clippy content?
+	@.ci/stage $@ cargo clippy --workspace --all-targets --locked -- -D warnings
+
+test-docs: export RUSTDOCFLAGS := -D warnings
+test-docs: ## Does the documentation build, links included?
+	@.ci/stage $@ cargo doc --workspace --no-deps --locked
+
+test-proto: tools ## Does the contract keep its rules? (buf)
+	@.ci/stage $@ --needs buf buf lint
+
+test-rust: tools ## Everything in Rust: unit, property and contract tests, invariants, real processes (grpcurl)
+	@.ci/stage $@ cargo test --workspace --all-targets --locked -- --show-output
+
+bench: build release $(FILE) ## Measure the figures on a generated catalogue, or on FILE=...
+	$(foreach figure,parse memory start,$(TARGET)/release/dataflow bench $(figure) $(FILE) &&) true
+
+$(TARGET)/catalogue.xml: | build
+	$(TARGET)/debug/generate-catalogue > $@
+
+clean: ## Remove what was built and installed
+	cargo clean
+	rm -rf .tools

@@ -1,0 +1,13 @@
+//! The binary says its version. This test stands here and not in `tests/` because cargo builds a binary beside the
+//! tests of its own package: `cargo test --workspace` then has one to run.
+
+use std::process::Command;
+
+#[test]
+fn the_version_is_the_crates() {
+    let output = Command::new(env!("CARGO_BIN_EXE_dataflow")).arg("--version").output().unwrap();
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        format!("dataflow {}\n", env!("CARGO_PKG_VERSION"))
+    );
+}

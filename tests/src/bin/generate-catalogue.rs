@@ -1,0 +1,27 @@
+//! Writes a catalogue out of nothing to standard output, for benchmarks: `generate-catalogue > FILE`.
+
+use std::io;
+
+use clap::Parser;
+use dataflow_tests::generator::Catalogue;
+
+/// Writes an SDMX 2.1 catalogue to standard output. The same numbers give the same bytes on every machine.
+#[derive(Debug, Parser)]
+struct Cli {
+    /// Dataflows in it.
+    #[arg(long, env = "DATAFLOW_GENERATE_FLOWS", default_value_t = Catalogue::LARGE.flows, value_name = "N")]
+    flows: u32,
+
+    /// Size of the document, in bytes.
+    #[arg(long, env = "DATAFLOW_GENERATE_BYTES", default_value_t = Catalogue::LARGE.bytes, value_name = "N")]
+    bytes: u64,
+
+    /// Another seed is another catalogue.
+    #[arg(long, env = "DATAFLOW_GENERATE_SEED", default_value_t = Catalogue::LARGE.seed, value_name = "N")]
+    seed: u64,
+}
+
+fn main() -> io::Result<()> {
+    let Cli { flows, bytes, seed } = Cli::parse();
+    io::copy(&mut Catalogue { flows, bytes, seed }.reader(), &mut io::stdout().lock()).map(drop)
+}

@@ -1,0 +1,110 @@
+//! Services in this process, each on a free port of loopback, as tests of their contracts want them.
+
+use std::future::Future;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use dataflow_config::ruleset::Ruleset;
+use dataflow_config::rulesets::Rulesets;
+use dataflow_mesh::metrics::Metrics;
+use dataflow_mesh::outbound::{Outbound, Upstream};
+use dataflow_mesh::readiness::Readiness;
+use dataflow_mesh::serve::Context;
+use dataflow_proto::config::v1 as pb;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// Longest that any call of a test may take: far more than it needs on the busiest machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The rule sets built into the binary, as the config service sends them.
+pub fn built_in() -> Vec<pb::Ruleset> {
+    dataflow_config::built_in::rulesets().iter().map(Into::into).collect()
+}
+
+/// A running service. Dropped, it stops by itself with the test's runtime.
+pub struct Service {
+    /// Where it listens.
+    pub upstream: Upstream,
+    /// What it counts.
+    pub metrics: Metrics,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<io::Result<()>>,
+}
+
+// === impl Service ===
+
+impl Service {
+    /// A channel to the service.
+    pub fn channel(&self) -> Outbound {
+        Outbound::new(&self.upstream, PATIENCE)
+    }
+
+    /// Stops the service and waits until it has drained.
+    pub async fn stop(self) {
+        // The service may have ended already; its result says so.
+        let _ = self.stop.send(());
+        self.task.await.expect("the service does not panic").expect("the service ends well");
+    }
+
+    async fn start<F>(
+        role: &'static str,
+        serve: impl FnOnce(Context, TcpListener, oneshot::Receiver<()>) -> F,
+    ) -> Self
+    where
+        F: Future<Output = io::Result<()>> + Send + 'static,
+    {
+        let listener =
+            TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.expect("a port is free");
+        let address = listener.local_addr().expect("a bound listener has an address");
+        let upstream = format!("http://{address}").parse().expect("an address makes an upstream");
+        let (readiness, metrics) = (Readiness::default(), Metrics::default());
+        let (stop, stopped) = oneshot::channel();
+        let context = Context::new(role, metrics.clone(), readiness.clone());
+        let task = tokio::spawn(serve(context, listener, stopped));
+        readiness.until_ready().await;
+        Self { upstream, metrics, stop, task }
+    }
+}
+
+/// A config service with the built-in rule sets and `extra` ones.
+pub async fn config(extra: impl IntoIterator<Item = Ruleset>) -> Service {
+    let sets = dataflow_config::built_in::rulesets().into_iter().chain(extra);
+    let rulesets = Rulesets::new(sets).expect("the rule sets of a test are valid");
+    Service::start("config", async move |context, listener, stopped| {
+        dataflow_config::run(&args(&[]), context, rulesets, listener, async { drop(stopped.await) }).await
+    })
+    .await
+}
+
+/// A cache service.
+pub async fn cache() -> Service {
+    Service::start("cache", async |context, listener, stopped| {
+        dataflow_cache::run(&args(&[]), context, listener, async { drop(stopped.await) }).await
+    })
+    .await
+}
+
+/// An analysis service with these flags.
+pub async fn analysis(flags: &[&str]) -> Service {
+    let args = args(flags);
+    Service::start("analysis", async move |context, listener, stopped| {
+        dataflow_analysis::run(&args, context, built_in(), listener, async { drop(stopped.await) }).await
+    })
+    .await
+}
+
+/// An address at which nobody listens.
+pub async fn nowhere() -> Upstream {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port is free");
+    let address = listener.local_addr().expect("a bound listener has an address");
+    format!("http://{address}").parse().expect("an address makes an upstream")
+}
+
+fn args<A: clap::Args>(flags: &[&str]) -> A {
+    let command = A::augment_args(clap::Command::new("test"));
+    let matches = command.get_matches_from([&["test"], flags].concat());
+    A::from_arg_matches(&matches).expect("the flags of a test are right")
+}

@@ -1,0 +1,41 @@
+//! What people with grpcurl see of a service run alone.
+
+use std::process::Command;
+
+use dataflow_tests::binary::Service;
+
+/// grpcurl's output, or `None` after saying aloud that this machine has none.
+fn grpcurl(address: &str, flags: &[&str], method: &[&str]) -> Option<String> {
+    let output = match Command::new("grpcurl").arg("-plaintext").args(flags).arg(address).args(method).output() {
+        Ok(output) => output,
+        Err(error) => {
+            assert!(std::env::var_os("CI").is_none(), "no grpcurl in CI: {error}");
+            eprintln!("SKIPPED: there is no grpcurl on PATH: services were not tried with it (make tools)");
+            return None;
+        }
+    };
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "grpcurl {method:?}: {said}");
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn list_describe_call_and_health_work_without_proto_files() {
+    let service = Service::start("analysis", &[]);
+    let Some(list) = grpcurl(&service.address, &[], &["list"]) else { return };
+    for expected in ["dataflow.analysis.v1.AnalysisService", "grpc.health.v1.Health", "grpc.reflection.v1"] {
+        assert!(list.contains(expected), "{expected}: {list}");
+    }
+    let call = |flags: &[&str], method: &[&str]| grpcurl(&service.address, flags, method).unwrap();
+    let described = call(&[], &["describe", "dataflow.analysis.v1.AnalysisService"]);
+    assert!(described.contains("rpc CategorizeDataflow"), "{described}");
+    assert!(described.contains("/v1/dataflows:categorize"), "annotations are there: {described}");
+
+    let request = r#"{"dataflow": {"id": "22_289", "names": {"it": "Popolazione residente"}}}"#;
+    let reply = call(&["-d", request], &["dataflow.analysis.v1.AnalysisService/CategorizeDataflow"]);
+    let reply: serde_json::Value = serde_json::from_str(&reply).unwrap();
+    assert_eq!(reply["category"], "POPULATION");
+    assert_eq!(reply["evidence"][0]["rule"]["field"], "name.it");
+    let health = call(&[], &["grpc.health.v1.Health/Check"]);
+    assert!(health.contains("SERVING"), "{health}");
+}

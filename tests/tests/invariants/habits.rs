@@ -1,0 +1,95 @@
+//! How code is written, where neither the compiler nor clippy looks: waiting in tests, notes to come back to, the names
+//! of environment variables.
+
+use crate::Rule;
+use crate::source::words;
+
+#[test]
+fn tests_do_not_sleep_to_wait() {
+    Rule {
+        advice: "bind first and await health, a channel or a stream's next message: a sleep is too short on a busy \
+                 machine and too long on every other. Where time itself is tested, every asynchronous test of the file \
+                 says `#[tokio::test(start_paused = true)]`, which makes it cost nothing.",
+        breaches: &|file| {
+            let tests = file.code_without_tests().len();
+            let attributes = file.code.lines().filter(|line| line.trim_start().starts_with("#[tokio::test"));
+            let is_paused = attributes.clone().count() > 0 && attributes.clone().all(|line| line.contains("start_paused"));
+            let asleep = words(&file.code, "sleep(").into_iter().filter(|&at| at >= tests);
+            // A thread sleeps through paused time too.
+            let asleep = asleep.filter(|&at| !is_paused || file.code[..at].ends_with("thread::"));
+            asleep.map(|at| file.at(at, "sleeps")).collect()
+        },
+        right: &[
+            ("a/tests/b.rs", "#[tokio::test(start_paused = true)]\nasync fn c() {\n    sleep(D).await\n}"),
+            ("a/src/b.rs", "async fn c() {\n    tokio::time::sleep(D).await\n}"),
+        ],
+        wrong: &[
+            ("a/tests/b.rs", "#[tokio::test]\nasync fn c() {\n    tokio::time::sleep(D).await\n}"),
+            ("a/tests/b.rs", "async fn ready() {\n    tokio::time::sleep(D).await\n}"),
+            ("a/tests/b.rs", "#[tokio::test(start_paused = true)]\nasync fn c() {\n    thread::sleep(D)\n}"),
+            ("a/src/b.rs", "//! B.\n#[cfg(test)]\nmod tests {\n    #[test]\n    fn c() {\n        sleep(D)\n    }\n}"),
+        ],
+    }
+    .hold();
+}
+
+#[test]
+fn a_note_to_come_back_names_who() {
+    Rule {
+        advice: "write `TODO(name): what and when`, so that somebody can be asked, or do it now, or open an issue.",
+        breaches: &|file| {
+            let notes = ["TODO", "FIXME", "XXX"].into_iter().flat_map(|word| {
+                let of_word = words(&file.comments, word).into_iter();
+                of_word.filter(move |at| !is_owned(&file.comments[at + word.len()..]))
+            });
+            notes.map(|at| file.at(at, "a note without an owner")).collect()
+        },
+        right: &[("a/src/b.rs", "// TODO(ada): when c is.\nlet todo = \"TODO\";")],
+        wrong: &[
+            ("a/src/b.rs", "// TODO: when c is."),
+            ("a/src/b.rs", "/* FIXME */"),
+            ("a/src/b.rs", "/// TODO(): when c is."),
+        ],
+    }
+    .hold();
+}
+
+/// Whether what follows the word is a name in parentheses.
+fn is_owned(after: &str) -> bool {
+    let name = after.strip_prefix('(').and_then(|after| after.split_once(')'));
+    name.is_some_and(|(name, _)| !name.trim().is_empty())
+}
+
+#[test]
+fn every_flag_has_a_variable_of_ours() {
+    Rule {
+        advice: "beside `long` write `env = \"DATAFLOW_...\"`: a pod is set up by its environment, and one prefix tells \
+                 our variables from everybody else's.",
+        breaches: &|file| {
+            let flags = words(file.code_without_tests(), "#[arg(").into_iter();
+            let stray = flags.filter_map(|at| {
+                let attribute = file.code[at..].split(")]").next().unwrap_or_default();
+                let Some(&variable) = words(attribute, "env =").first() else {
+                    // What a benchmark takes is typed by whoever measures; no manifest sets it.
+                    let is_for_pods = !file.is_in("services/dataflow/src/bench.rs");
+                    let is_flag = !words(attribute, "long").is_empty();
+                    return (is_flag && is_for_pods).then(|| file.at(at, "a flag without a variable"));
+                };
+                let name = file.text[at + variable..].trim_start_matches("env =").trim_start();
+                (!name.starts_with("\"DATAFLOW_")).then(|| file.at(at, "a variable without our prefix"))
+            });
+            stray.collect()
+        },
+        right: &[
+            ("a/src/args.rs", "#[arg(long, env = \"DATAFLOW_B\")]\nb: u8,\n#[command(flatten)]\nc: C,"),
+            ("a/src/env.rs", "let env = std::env::var(\"HOME\");\nCommand::new(b).arg(long)"),
+            ("services/dataflow/src/bench.rs", "#[arg(long)]\nb: u8,"),
+        ],
+        wrong: &[
+            ("a/src/args.rs", "#[arg(long, env = \"B\")]\nb: u8,"),
+            ("a/src/args.rs", "#[arg(long, env)]\nb: u8,"),
+            ("a/src/args.rs", "#[arg(long = \"c\", default_value = \"1\")]\nb: u8,"),
+        ],
+    }
+    .hold();
+}

@@ -1,0 +1,192 @@
+//! Which module speaks of what: gRPC at the edge, failures mapped in one place, results printed by the binary alone.
+
+use crate::Rule;
+use crate::source::{Source, words};
+
+/// Crates whose modules are domain: they speak their own types, and a conversion stands at their edge.
+const DOMAIN: [&str; 4] =
+    ["services/analysis/src", "services/cache/src", "services/config/src", "services/store/src"];
+
+/// The modules at the edge of those crates. A module that is not named here is domain.
+pub(crate) const EDGE: [(&str, &str); 13] = [
+    ("services/analysis/src/lib.rs", "wires the service"),
+    ("services/analysis/src/grpc.rs", "adapts the wire"),
+    ("services/analysis/src/convert.rs", "converts to and from the wire"),
+    ("services/analysis/src/error.rs", "keeps the transport's failure as a cause"),
+    ("services/analysis/src/analyses.rs", "answers with messages, since results are kept as such"),
+    ("services/analysis/src/results.rs", "calls the cache service"),
+    ("services/analysis/src/rulesets.rs", "calls the config service"),
+    ("services/cache/src/lib.rs", "wires the service"),
+    ("services/cache/src/grpc.rs", "adapts the wire"),
+    ("services/cache/src/convert.rs", "converts to and from the wire"),
+    ("services/config/src/lib.rs", "wires the service"),
+    ("services/config/src/grpc.rs", "adapts the wire"),
+    ("services/config/src/convert.rs", "converts to and from the wire"),
+];
+
+/// Who may name gRPC codes and HTTP statuses, besides tests.
+const CODES: [(&str, &str); 6] = [
+    ("mesh/src/status.rs", "the one table from failures to codes"),
+    ("mesh/src/metrics.rs", "reads codes, for their labels"),
+    ("mesh/src/inbound/observe.rs", "reads codes, to count and log them"),
+    ("mesh/src/admin.rs", "answers the kubelet, which knows 200 and 503 only"),
+    ("services/dataflow/src/analyze.rs", "reads codes, to choose its exit status"),
+    ("gateway/src/legacy.rs", "restates the table in the predecessor's numbers"),
+];
+
+/// The constructors by which a `tonic::Status` picks its code.
+const STATUSES: [&str; 17] = [
+    "Status::new(",
+    "Status::aborted(",
+    "Status::already_exists(",
+    "Status::cancelled(",
+    "Status::data_loss(",
+    "Status::deadline_exceeded(",
+    "Status::failed_precondition(",
+    "Status::internal(",
+    "Status::invalid_argument(",
+    "Status::not_found(",
+    "Status::out_of_range(",
+    "Status::permission_denied(",
+    "Status::resource_exhausted(",
+    "Status::unauthenticated(",
+    "Status::unavailable(",
+    "Status::unimplemented(",
+    "Status::unknown(",
+];
+
+#[test]
+fn the_domain_does_not_know_the_wire() {
+    Rule {
+        advice: "speak the domain's own types there and convert in `convert.rs`. A module whose whole purpose is the \
+                 wire or a peer is named, with that purpose, in EDGE here.",
+        breaches: &|file| {
+            if !DOMAIN.iter().any(|place| file.is_in(place)) {
+                return Vec::new();
+            }
+            let wire = ["tonic", "tonic_types", "dataflow_proto", "prost", "prost_types"];
+            let found = |word| words(&file.code, word).into_iter().map(move |at| file.at(at, word));
+            let found: Vec<_> = wire.into_iter().flat_map(found).collect();
+            if found.is_empty() && EDGE.iter().any(|(path, _)| *path == file.path) {
+                return vec![file.at(0, "is named in EDGE, but speaks of no wire by now")];
+            }
+            if is_in_table(file, &EDGE) { Vec::new() } else { found }
+        },
+        right: &[
+            ("services/cache/src/key.rs", "//! Not of tonic.\nuse dataflow_store::entries;"),
+            ("services/cache/src/grpc.rs", "use tonic::Request;"),
+            ("services/cache/src/grpc/watch.rs", "use tonic::Request;"),
+            ("gateway/src/route.rs", "use tonic::Request;"),
+        ],
+        wrong: &[
+            ("services/cache/src/key.rs", "use tonic::Request;"),
+            ("services/analysis/src/sdmx/xml.rs", "fn a() -> dataflow_proto::A {}"),
+            ("services/store/src/entries.rs", "use prost::Message;"),
+            ("services/cache/src/convert.rs", "use crate::key::Key;"),
+        ],
+    }
+    .hold();
+}
+
+#[test]
+fn the_mesh_knows_no_service() {
+    Rule {
+        advice: "what the mesh needs of a service is a trait that the binary wires, or a message of `dataflow.mesh.v1`: \
+                 no other package of the contract may be named in mesh/.",
+        breaches: &|file| {
+            if !file.is_in("mesh") {
+                return Vec::new();
+            }
+            let others = words(&file.code, "dataflow_proto").into_iter();
+            let others = others.filter(|&at| words(&file.code[at..], "dataflow_proto::mesh").first() != Some(&0));
+            others.map(|at| file.at(at, "names more than `dataflow_proto::mesh`")).collect()
+        },
+        right: &[("mesh/src/a.rs", "use dataflow_proto::mesh::v1 as pb;"), ("gateway/src/a.rs", "use dataflow_proto::x;")],
+        wrong: &[
+            ("mesh/src/a.rs", "use dataflow_proto::cache::v1 as pb;"),
+            ("mesh/src/a.rs", "use dataflow_proto::mesh_of_mine;"),
+            ("mesh/src/a.rs", "use dataflow_proto::{cache, mesh};"),
+        ],
+    }
+    .hold();
+}
+
+#[test]
+fn failures_become_codes_in_one_place() {
+    Rule {
+        advice: "give the failure a variant in the crate's error enum, say its kind and reason in `Describe`, and let \
+                 `dataflow_mesh::status::to_status` choose the code. Who only reads codes is named in CODES here.",
+        breaches: &|file| {
+            if is_in_table(file, &CODES) {
+                return Vec::new();
+            }
+            let code = file.code_without_tests();
+            let constants = ["Code::", "StatusCode::"].into_iter().flat_map(|name| {
+                let chooses = |next: char| next.is_ascii_uppercase() || matches!(next, '{' | '*');
+                words(code, name).into_iter().filter(move |at| code[at + name.len()..].starts_with(chooses))
+            });
+            let statuses = STATUSES.into_iter().flat_map(|name| words(code, name));
+            constants.chain(statuses).map(|at| file.at(at, "chooses a code")).collect()
+        },
+        right: &[
+            ("mesh/src/status.rs", "Code::NotFound"),
+            ("gateway/src/legacy/rules.rs", "StatusCode::NOT_FOUND"),
+            ("mesh/src/a.rs", "Code::from(5); // Code::NotFound"),
+            ("mesh/src/a.rs", "//! A.\n#[cfg(test)]\nmod tests {\n    Code::NotFound\n}"),
+            ("tests/src/harness.rs", "Code::NotFound"),
+        ],
+        wrong: &[
+            ("services/cache/src/grpc.rs", "Err(Status::not_found(\"no\"))"),
+            ("services/cache/src/grpc.rs", "tonic::Code::NotFound"),
+            ("services/cache/src/grpc.rs", "use tonic::Code::{NotFound, Ok};"),
+            ("gateway/src/rest.rs", "http::StatusCode::NOT_FOUND"),
+        ],
+    }
+    .hold();
+}
+
+#[test]
+fn only_the_binary_prints() {
+    Rule {
+        advice: "standard output is a command's result: return what there is to say, and let `services/dataflow` print \
+                 it; what an operator should know is a `tracing` event.",
+        breaches: &|file| {
+            // A build script speaks to Cargo that way.
+            if file.is_in("services/dataflow") || file.is_in("tests") || file.path.ends_with("/build.rs") {
+                return Vec::new();
+            }
+            let code = file.code_without_tests();
+            let found = ["print!(", "println!(", "stdout()"].into_iter().flat_map(|word| words(code, word));
+            found.map(|at| file.at(at, "writes to standard output")).collect()
+        },
+        right: &[
+            ("services/dataflow/src/main.rs", "println!()"),
+            ("proto/build.rs", "println!()"),
+            ("mesh/src/a.rs", "eprintln!(); // println!()"),
+        ],
+        wrong: &[("mesh/src/a.rs", "println!()"), ("gateway/src/a.rs", "std::io::stdout().lock()")],
+    }
+    .hold();
+}
+
+#[test]
+fn only_the_admin_port_of_the_mesh_writes_json() {
+    Rule {
+        advice: "JSON over HTTP is the gateway's: answer in protobuf and let it transcode. The one exception is the \
+                 admin port's status document, in `mesh/src/admin`.",
+        breaches: &|file| {
+            if !file.is_in("mesh") || file.is_in("mesh/src/admin.rs") {
+                return Vec::new();
+            }
+            words(&file.code, "serde_json").into_iter().map(|at| file.at(at, "serde_json")).collect()
+        },
+        right: &[("mesh/src/admin/status.rs", "serde_json::to_vec(a)"), ("gateway/src/a.rs", "serde_json::to_vec(a)")],
+        wrong: &[("mesh/src/serve.rs", "serde_json::to_vec(a)")],
+    }
+    .hold();
+}
+
+/// Whether a table names the file, or the module that it is a part of.
+fn is_in_table(file: &Source, table: &[(&str, &str)]) -> bool {
+    table.iter().any(|(place, _)| file.is_in(place))
+}
