@@ -1,0 +1,168 @@
+//! Which dataflows of an analysis the predecessor's replies list: grouped by category, surest first, filtered, and cut.
+//!
+//! One thing is better on purpose: for a `max_results` of 1 to 6 the predecessor cut every list to nothing, here each
+//! keeps its first.
+
+use std::collections::BTreeMap;
+
+/// The predecessor's categories by their words on the wire, in the order of its replies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Category {
+    /// `popolazione`
+    Popolazione,
+    /// `economia`
+    Economia,
+    /// `lavoro`
+    Lavoro,
+    /// `territorio`
+    Territorio,
+    /// `istruzione`
+    Istruzione,
+    /// `salute`
+    Salute,
+    /// `altri`
+    Altri,
+}
+
+/// What a request may say about the lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filters {
+    /// The only categories to list; empty for all.
+    pub categories: Vec<Category>,
+    /// The least score to list; 0 and below list everything.
+    pub min_relevance_score: i32,
+    /// How many dataflows to list in all; brought into [`MAX_RESULTS`], then shared out evenly over the categories.
+    pub max_results: i64,
+}
+
+/// What `max_results` may be; what lies outside counts as the nearest.
+pub const MAX_RESULTS: std::ops::RangeInclusive<i64> = 1..=1000;
+
+/// The lists by category. A category that was not asked for is absent; one without dataflows is an empty list.
+pub type Lists<T> = BTreeMap<Category, Vec<T>>;
+
+// === impl Category ===
+
+impl Category {
+    /// Every category, in the order of replies.
+    pub const ALL: [Self; 7] = [
+        Self::Popolazione,
+        Self::Economia,
+        Self::Lavoro,
+        Self::Territorio,
+        Self::Istruzione,
+        Self::Salute,
+        Self::Altri,
+    ];
+
+    /// The word on the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Popolazione => "popolazione",
+            Self::Economia => "economia",
+            Self::Lavoro => "lavoro",
+            Self::Territorio => "territorio",
+            Self::Istruzione => "istruzione",
+            Self::Salute => "salute",
+            Self::Altri => "altri",
+        }
+    }
+}
+
+// === impl Filters ===
+
+impl Default for Filters {
+    fn default() -> Self {
+        Self { categories: Vec::new(), min_relevance_score: 0, max_results: 100 }
+    }
+}
+
+impl Filters {
+    /// Groups dataflows, given in document order, and applies the filters in the predecessor's order: sort, categories,
+    /// score, cut.
+    pub fn select<T>(&self, dataflows: impl IntoIterator<Item = (Category, i32, T)>) -> Lists<T> {
+        let asked = |category: &Category| self.categories.is_empty() || self.categories.contains(category);
+        let mut lists: BTreeMap<Category, Vec<(i32, T)>> =
+            Category::ALL.into_iter().filter(asked).map(|category| (category, Vec::new())).collect();
+        for (category, score, dataflow) in dataflows {
+            if let Some(list) = lists.get_mut(&category)
+                && (self.min_relevance_score <= 0 || score >= self.min_relevance_score)
+            {
+                list.push((score, dataflow));
+            }
+        }
+        let each = self.each();
+        let finish = |mut list: Vec<(i32, T)>| {
+            // Stable: equal scores keep the order of the document.
+            list.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
+            list.into_iter().take(each).map(|(_, dataflow)| dataflow).collect()
+        };
+        lists.into_iter().map(|(category, list)| (category, finish(list))).collect()
+    }
+
+    /// How many dataflows each category may list.
+    fn each(&self) -> usize {
+        let all = self.max_results.clamp(*MAX_RESULTS.start(), *MAX_RESULTS.end());
+        let share = usize::try_from(all).unwrap_or_default() / Category::ALL.len();
+        share.max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbered(scores: &[(Category, i32)]) -> Vec<(Category, i32, usize)> {
+        scores.iter().enumerate().map(|(index, (category, score))| (*category, *score, index)).collect()
+    }
+
+    #[test]
+    fn max_results_is_clamped_and_shared_out() {
+        let check = |max_results, expected| {
+            let filters = Filters { max_results, ..Filters::default() };
+            let flows = (0..2000).map(|index| (Category::Economia, 1, index));
+            assert_eq!(filters.select(flows)[&Category::Economia].len(), expected, "max_results {max_results}");
+        };
+        // The predecessor's own cases; 1 to 6 are the deliberate difference.
+        for (max_results, expected) in [(7, 1), (13, 1), (14, 2), (100, 14), (1000, 142), (2000, 142)] {
+            check(max_results, expected);
+        }
+        for max_results in [i64::MIN, -1, 0, 1, 6] {
+            check(max_results, 1);
+        }
+        check(i64::MAX, 142);
+    }
+
+    #[test]
+    fn every_category_is_there_unless_some_are_asked_for() {
+        let flows = || numbered(&[(Category::Popolazione, 1), (Category::Salute, 2)]);
+        let all = Filters::default().select(flows());
+        assert_eq!(all.keys().copied().collect::<Vec<_>>(), Category::ALL);
+        let filters = Filters { categories: vec![Category::Popolazione], ..Filters::default() };
+        assert_eq!(filters.select(flows()), Lists::from([(Category::Popolazione, vec![0])]));
+    }
+
+    #[test]
+    fn the_least_score_holds_within_each_list() {
+        let flows = [10, 20, 15, 14, -5].map(|score| (Category::Lavoro, score));
+        let select = |min_relevance_score| {
+            let filters = Filters { min_relevance_score, ..Filters::default() };
+            filters.select(numbered(&flows))[&Category::Lavoro].clone()
+        };
+        assert_eq!(select(15), [1, 2]);
+        assert_eq!(select(0), [1, 2, 3, 0, 4], "0 filters nothing, not even what is below it");
+    }
+
+    #[test]
+    fn the_highest_come_first_and_equals_keep_their_order() {
+        let flows = [(Category::Altri, 10), (Category::Altri, 20), (Category::Altri, 15), (Category::Altri, 20)];
+        let filters = Filters { max_results: 21, ..Filters::default() };
+        assert_eq!(filters.select(numbered(&flows))[&Category::Altri], [1, 3, 2]);
+    }
+
+    #[test]
+    fn words_are_the_predecessors() {
+        let words = Category::ALL.map(Category::word);
+        assert_eq!(words.join(" "), "popolazione economia lavoro territorio istruzione salute altri");
+    }
+}
