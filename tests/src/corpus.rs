@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 /// The directory, or `None` after saying aloud that `what` is skipped.
+#[allow(clippy::print_stderr, reason = "what is skipped is said aloud")]
 pub fn directory(what: &str) -> Option<PathBuf> {
     let directory = std::env::var_os("SDMX_CORPUS").map(PathBuf::from);
     if directory.is_none() {

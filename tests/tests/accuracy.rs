@@ -9,6 +9,13 @@
 //! The files are not ours to ship: `SDMX_CORPUS` names the folder that holds them, and without it
 //! the test says that it was skipped.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test reports by panicking and printing"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 

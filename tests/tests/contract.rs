@@ -1,5 +1,12 @@
 //! What each service promises on the wire, one service or a few of them at a time, on loopback in this process.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test reports by panicking and printing"
+)]
+
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis::Degradation;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;

@@ -1,5 +1,12 @@
 //! Every published message at hand is read, or refused for the right reason. Counts come from the corpus' own manifest.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test reports by panicking and printing"
+)]
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
@@ -16,7 +23,8 @@ fn analyse(path: &Path, rules: &Compiled) -> Result<Catalogue, ParseError> {
 
 /// The number of dataflow definitions by file, where the manifest names it.
 fn manifest(directory: &Path) -> BTreeMap<String, usize> {
-    let manifest = std::fs::read_to_string(directory.join("MANIFEST.tsv")).expect("the corpus has a manifest");
+    let manifest =
+        std::fs::read_to_string(directory.join("MANIFEST.tsv")).expect("the corpus has a manifest");
     let counts = manifest.lines().filter_map(|line| {
         let columns: Vec<_> = line.split('\t').collect();
         let counts = columns.get(10)?.split(';').find_map(|count| count.strip_prefix("dataflow_defs="))?;
@@ -32,7 +40,8 @@ fn every_structure_message_is_read_and_counted() {
     let rules = Compiled::new(&built_in("default")).unwrap();
     let (mut read, mut counted) = (0, 0);
     for folder in ["catalogues", "structures"] {
-        let mut files: Vec<_> = std::fs::read_dir(directory.join(folder)).unwrap().map(|file| file.unwrap()).collect();
+        let mut files: Vec<_> =
+            std::fs::read_dir(directory.join(folder)).unwrap().map(|file| file.unwrap()).collect();
         files.sort_by_key(|file| file.file_name());
         for file in files {
             let name = format!("{folder}/{}", file.file_name().to_string_lossy());
@@ -57,7 +66,9 @@ const REFUSED: [(&str, &str); 0] = [];
 
 #[test]
 fn what_is_no_structure_message_is_refused_with_its_place() {
-    let Some(directory) = corpus::directory("published data and error messages were not refused") else { return };
+    let Some(directory) = corpus::directory("published data and error messages were not refused") else {
+        return;
+    };
     let rules = Compiled::new(&built_in("default")).unwrap();
     let mut refused = BTreeMap::<_, usize>::new();
     for folder in ["data", "errors", "json", "csv"] {

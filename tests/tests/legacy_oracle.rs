@@ -4,6 +4,13 @@
 //! built-in one and two that exist only here. They hold its oddities too: keywords inside words, a
 //! keyword counted twice, an accent that does not match its decomposed twin.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test reports by panicking and printing"
+)]
+
 use std::collections::BTreeMap;
 
 use dataflow_analysis::rules::{Compiled, Field, Mode, Rule, RuleSet, Scratch, Subject};

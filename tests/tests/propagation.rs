@@ -1,5 +1,12 @@
 //! What an incoming call carries reaches the calls that it causes: trace context, request id, tenant, deadline.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test reports by panicking and printing"
+)]
+
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 

@@ -121,7 +121,11 @@ mod tests {
         let check = |max_results, expected| {
             let filters = Filters { max_results, ..Filters::default() };
             let flows = (0..2000).map(|index| (Category::Economia, 1, index));
-            assert_eq!(filters.select(flows)[&Category::Economia].len(), expected, "max_results {max_results}");
+            assert_eq!(
+                filters.select(flows)[&Category::Economia].len(),
+                expected,
+                "max_results {max_results}"
+            );
         };
         // The predecessor's own cases; 1 to 6 are the deliberate difference.
         for (max_results, expected) in [(7, 1), (13, 1), (14, 2), (100, 14), (1000, 142), (2000, 142)] {
@@ -155,7 +159,8 @@ mod tests {
 
     #[test]
     fn the_highest_come_first_and_equals_keep_their_order() {
-        let flows = [(Category::Altri, 10), (Category::Altri, 20), (Category::Altri, 15), (Category::Altri, 20)];
+        let flows =
+            [(Category::Altri, 10), (Category::Altri, 20), (Category::Altri, 15), (Category::Altri, 20)];
         let filters = Filters { max_results: 21, ..Filters::default() };
         assert_eq!(filters.select(numbered(&flows))[&Category::Altri], [1, 3, 2]);
     }

@@ -5,7 +5,7 @@ use std::io::Read;
 
 use crate::category::Category;
 use crate::rules::{Compiled, Field, LegacyText, Match, Mode, Scratch, Subject};
-use crate::sdmx::{self, Dataflow, Diagnostics, Facts, LegacyFields, Limits, ParseError, StructureReader};
+use crate::sdmx::{Dataflow, Diagnostics, LegacyFields, Limits, ParseError, StructureReader};
 
 /// A whole catalogue.
 #[derive(Debug)]
@@ -19,11 +19,8 @@ pub struct Catalogue {
 /// One dataflow and its category.
 #[derive(Debug)]
 pub struct Analysed {
-    /// What the document says of it. Its annotations have become [`Self::facts`] and are gone, as are the
-    /// predecessor's fields unless the rules are in its mode.
+    /// What the document says of it; the predecessor's fields are empty unless the rules are in its mode.
     pub dataflow: Dataflow,
-    /// What its annotations say.
-    pub facts: Facts,
     /// Where it is filed.
     pub filing: Filing,
 }
@@ -61,16 +58,14 @@ pub struct Evidence {
 /// When the document as a whole cannot be read.
 pub fn analyse(document: impl Read, rules: &Compiled, limits: Limits) -> Result<Catalogue, ParseError> {
     let mut reader = StructureReader::new(document, limits);
+    if rules.mode() != Mode::Substring {
+        reader = reader.without_legacy();
+    }
     let mut scratch = Scratch::default();
     let mut dataflows = Vec::new();
-    while let Some(mut dataflow) = reader.next_dataflow()? {
-        let facts = sdmx::facts(&dataflow);
-        dataflow.annotations = Vec::new();
+    while let Some(dataflow) = reader.next_dataflow()? {
         let filing = Filing::of(&subject(&dataflow), rules, &mut scratch);
-        if rules.mode() != Mode::Substring {
-            dataflow.legacy = LegacyFields::default();
-        }
-        dataflows.push(Analysed { dataflow, facts, filing });
+        dataflows.push(Analysed { dataflow, filing });
     }
     Ok(Catalogue { dataflows, diagnostics: reader.into_diagnostics() })
 }

@@ -93,10 +93,9 @@ impl TryFrom<config::Ruleset> for RuleSet {
         let rules = set.rules.into_iter().enumerate().map(|(index, rule)| {
             let category =
                 category(rule.category()).ok_or_else(|| unknown(format!("rules[{index}].category")))?;
-            let weights = rule.weights.into_iter().filter_map(|(keyword, weight)| {
-                // Negative weights are no weights; the engine refuses 0 and names the field.
-                Some((keyword, u32::try_from(weight).unwrap_or_default()))
-            });
+            // A negative weight becomes 0, which the engine refuses with the field's name.
+            let weights =
+                rule.weights.into_iter().map(|(keyword, weight)| (keyword, weight.max(0).unsigned_abs()));
             Ok(Rule {
                 id: rule.rule_id,
                 category,
@@ -157,7 +156,7 @@ pub(crate) fn analysis(
 
 impl From<Analysed> for pb::Dataflow {
     fn from(analysed: Analysed) -> Self {
-        let Analysed { dataflow, facts, filing } = analysed;
+        let Analysed { dataflow, filing } = analysed;
         let Dataflow {
             id,
             agency_id,
@@ -167,6 +166,7 @@ impl From<Analysed> for pb::Dataflow {
             structure,
             is_final,
             external,
+            facts,
             legacy,
             ..
         } = dataflow;

@@ -1,7 +1,8 @@
 //! SDMX-ML structure messages, read as a stream of dataflows.
 //!
 //! [`StructureReader`] takes any `Read` and hands out one [`Dataflow`] after the other, so memory is bounded by one
-//! dataflow and fixed buffers, whatever the size of the catalogue. [`facts`] says what its annotations mean.
+//! dataflow and fixed buffers, whatever the size of the catalogue. [`Facts`] are what its annotations come to; the
+//! annotations themselves, of which most of a catalogue is made, are kept only when asked for.
 //!
 //! # What is read
 //!
@@ -46,7 +47,7 @@ mod text;
 mod urn;
 mod xml;
 
-pub use annotations::{Facts, Flag, Timestamp, facts, timestamp};
+pub use annotations::{Facts, Flag, Timestamp, timestamp};
 pub use dataflow::{Annotation, Dataflow, ExternalReference, LegacyFields, Localised, StructureReference};
 pub use diagnostic::{Diagnostic, Diagnostics, Reason, Severity};
 pub use error::{Fault, ParseError, Position};

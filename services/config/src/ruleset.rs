@@ -217,13 +217,13 @@ mod tests {
         check(|set| set.rules[0].keywords.push(" ".to_owned()), Some("rules[0].keywords[1]"));
         check(|set| set.rules[0].keywords.push("x".repeat(MAX_KEYWORD)), None);
         check(|set| set.rules[0].keywords.push("x".repeat(MAX_KEYWORD + 1)), Some("rules[0].keywords[1]"));
-        check(|set| drop(set.rules[0].weights.insert("health".to_owned(), MAX_POINTS)), None);
+        check(|set| set.rules[0].weights.extend([("health".to_owned(), MAX_POINTS)]), None);
         check(
-            |set| drop(set.rules[0].weights.insert("health".to_owned(), 0)),
+            |set| set.rules[0].weights.extend([("health".to_owned(), 0)]),
             Some("rules[0].weights[\"health\"]"),
         );
         check(
-            |set| drop(set.rules[0].weights.insert("wealth".to_owned(), 2)),
+            |set| set.rules[0].weights.extend([("wealth".to_owned(), 2)]),
             Some("rules[0].weights[\"wealth\"]"),
         );
         check(|set| set.mode = Mode::Substring, None);

@@ -20,13 +20,13 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Analyse one catalogue and print what is in it.
-    Analyze(analyze::Args),
+    Analyze(Box<analyze::Args>),
     /// Run the analysis service.
-    Analysis(ServiceArgs<dataflow_analysis::Args>),
+    Analysis(Box<ServiceArgs<dataflow_analysis::Args>>),
     /// Run the cache service.
-    Cache(ServiceArgs<dataflow_cache::Args>),
+    Cache(Box<ServiceArgs<dataflow_cache::Args>>),
     /// Run the config service.
-    Config(ServiceArgs<dataflow_config::Args>),
+    Config(Box<ServiceArgs<dataflow_config::Args>>),
     /// Measure the figures this project holds itself to.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -54,10 +54,10 @@ impl Cli {
 impl Command {
     async fn run(self) -> Result<Exit, Failure> {
         match self {
-            Command::Analyze(args) => analyze::run(args).await,
-            Command::Analysis(args) => service::analysis(args).await,
-            Command::Cache(args) => service::cache(args).await,
-            Command::Config(args) => service::config(args).await,
+            Command::Analyze(args) => analyze::run(*args).await,
+            Command::Analysis(args) => service::analysis(*args).await,
+            Command::Cache(args) => service::cache(*args).await,
+            Command::Config(args) => service::config(*args).await,
             Command::Bench(bench) => bench.run().await,
             Command::Completions { shell } => {
                 clap_complete::generate(shell, &mut Cli::command(), "dataflow", &mut io::stdout());
@@ -72,6 +72,9 @@ fn report(failure: Failure) -> ExitCode {
     let _ = writeln!(io::stderr(), "error: {:#}", failure.error);
     failure.exit.into()
 }
+
+#[cfg(test)]
+mod reference;
 
 #[cfg(test)]
 mod tests {

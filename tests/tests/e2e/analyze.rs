@@ -46,7 +46,8 @@ fn json_is_the_reply_as_the_interface_pins_it() {
     assert_eq!(reply["cached"], false);
     assert_eq!(reply["degraded"], Value::Array(Vec::new()));
     assert_eq!(reply["counts"].as_object().unwrap().len(), 7);
-    let counted: i64 = reply["counts"].as_object().unwrap().values().map(|count| count.as_i64().unwrap()).sum();
+    let counted: i64 =
+        reply["counts"].as_object().unwrap().values().map(|count| count.as_i64().unwrap()).sum();
     assert_eq!(counted, 24);
 
     let dataflows = reply["dataflows"].as_array().unwrap();
@@ -59,7 +60,8 @@ fn json_is_the_reply_as_the_interface_pins_it() {
     let rule = &population["evidence"][0]["rule"];
     assert!(rule["id"].is_string() && rule["keyword"].is_string() && rule["offset"].is_number(), "{rule}");
     assert!(rule["field"].as_str().unwrap().starts_with("name."));
-    let flagged = dataflows.iter().filter(|flow| flow["flags"].as_array().is_some_and(|flags| !flags.is_empty()));
+    let flagged =
+        dataflows.iter().filter(|flow| flow["flags"].as_array().is_some_and(|flags| !flags.is_empty()));
     assert!(flagged.count() >= 2, "the example shows flags");
     assert!(dataflows.iter().any(|flow| flow["lastUpdate"].is_string()), "the example shows freshness");
 }
@@ -80,13 +82,15 @@ fn legacy_rules_carry_the_predecessors_fields() {
     let ended = binary::run(&["analyze", &example(), "--rules", "legacy", "--format", "json"]);
     let reply = json(&ended);
     assert_eq!(reply["ruleset"], "legacy");
-    let population = reply["dataflows"].as_array().unwrap().iter().find(|flow| flow["id"] == "22_289").unwrap();
+    let population =
+        reply["dataflows"].as_array().unwrap().iter().find(|flow| flow["id"] == "22_289").unwrap();
     assert_eq!(population["legacy"]["displayName"], population["names"]["it"]);
 }
 
 #[test]
 fn rules_come_from_a_file_too() {
-    let text = "ruleset: mine\nmode: WORDS\nrules:\n- {ruleId: all, category: HEALTH, keywords: [popolazione]}\n";
+    let text =
+        "ruleset: mine\nmode: WORDS\nrules:\n- {ruleId: all, category: HEALTH, keywords: [popolazione]}\n";
     let (_directory, path) = temporary("rules.yaml", text);
     let ended = binary::run(&["analyze", &example(), "--rules", path.to_str().unwrap(), "--format", "json"]);
     let reply = json(&ended);
@@ -155,7 +159,8 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
 
 #[test]
 fn sigint_ends_it_at_once_with_130() {
-    let mut child = binary::command(&["analyze", "-", "--log", "info"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        binary::command(&["analyze", "-", "--log", "info"]).stdin(Stdio::piped()).spawn().unwrap();
     let mut log = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
     // Once analysis serves, the command waits for a document that never comes.
     assert!(log.any(|line| line.unwrap().contains("serving role=\"analysis\"")));

@@ -6,14 +6,17 @@ use dataflow_tests::binary::Service;
 
 /// grpcurl's output, or `None` after saying aloud that this machine has none.
 fn grpcurl(address: &str, flags: &[&str], method: &[&str]) -> Option<String> {
-    let output = match Command::new("grpcurl").arg("-plaintext").args(flags).arg(address).args(method).output() {
-        Ok(output) => output,
-        Err(error) => {
-            assert!(std::env::var_os("CI").is_none(), "no grpcurl in CI: {error}");
-            eprintln!("SKIPPED: there is no grpcurl on PATH: services were not tried with it (make tools)");
-            return None;
-        }
-    };
+    let output =
+        match Command::new("grpcurl").arg("-plaintext").args(flags).arg(address).args(method).output() {
+            Ok(output) => output,
+            Err(error) => {
+                assert!(std::env::var_os("CI").is_none(), "no grpcurl in CI: {error}");
+                eprintln!(
+                    "SKIPPED: there is no grpcurl on PATH: services were not tried with it (make tools)"
+                );
+                return None;
+            }
+        };
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "grpcurl {method:?}: {said}");
     Some(String::from_utf8(output.stdout).unwrap())

@@ -10,7 +10,8 @@ use nix::sys::resource::{UsageWho, getrusage};
 /// Far above what any of these documents may cost, far below what holding one whole would.
 const MEMORY_KIB: i64 = 200 * 1024;
 
-const STRUCTURE: &str = r#"<m:Structure xmlns:m="http://www.sdmx.org/resources/sdmxml/schemas/v2_1/message">"#;
+const STRUCTURE: &str =
+    r#"<m:Structure xmlns:m="http://www.sdmx.org/resources/sdmxml/schemas/v2_1/message">"#;
 
 fn refused(what: &str, document: impl Read + Send + 'static, expected: &str) {
     let ended = binary::run_with(&["analyze", "-"], document);

@@ -54,7 +54,8 @@ async fn probes_health_and_metrics_speak_of_this_process() {
         let reply = health.check(HealthCheckRequest { service: name.to_owned() }).await.unwrap();
         assert_eq!(reply.into_inner().status(), ServingStatus::Serving, "{name:?}");
     }
-    let unknown = health.check(HealthCheckRequest { service: "no.such.Service".to_owned() }).await.unwrap_err();
+    let unknown =
+        health.check(HealthCheckRequest { service: "no.such.Service".to_owned() }).await.unwrap_err();
     assert_eq!(unknown.code(), tonic::Code::NotFound);
 
     let empty = pb::CategorizeDataflowRequest::default();

@@ -1,5 +1,5 @@
 //! What annotations say that people ask for: flags, freshness, size. Every provider has its own words for these; this
-//! is the one place that knows them. It only interprets, so a stored dataflow can be interpreted again.
+//! is the one place that knows them. Catalogues are mostly made of annotations, so each is interpreted as it passes.
 
 use jiff::civil::DateTime;
 use jiff::fmt::temporal::Pieces;
@@ -44,29 +44,41 @@ pub struct Facts {
 /// when it was shown.
 const UPDATES: [&str; 4] = ["UPDATE_DATA", "LAST_UPDATE", "LASTUPDATE", "DISSEMINATION_TIMESTAMP_DATA"];
 
-/// Interprets the annotations of a dataflow. What cannot be understood counts as absent.
-#[must_use]
-pub fn facts(flow: &Dataflow) -> Facts {
-    let mut facts = Facts::default();
-    let mut rank = UPDATES.len();
-    for annotation in &flow.annotations {
+/// Gathers the facts of one dataflow, annotation by annotation. What cannot be understood counts as absent.
+#[derive(Debug, Default)]
+pub(super) struct Interpreter {
+    facts: Facts,
+    /// Where in `UPDATES` the update came from.
+    rank: Option<usize>,
+}
+
+impl Interpreter {
+    /// Takes one annotation into account; their order does not matter.
+    pub(super) fn add(&mut self, annotation: &Annotation) {
         let (kind, value) = (kind(annotation), value(annotation));
         let is = |name: &str| kind.eq_ignore_ascii_case(name);
+        let facts = &mut self.facts;
         if let Some(flag) = flag(&is, value) {
-            facts.flags.push(flag);
+            if !facts.flags.contains(&flag) {
+                facts.flags.push(flag);
+            }
         } else if is("OBS_COUNT") {
             facts.observation_count = count(value).or(facts.observation_count);
-        } else if let Some(found) = UPDATES.iter().position(|name| is(name)).filter(|found| *found < rank)
+        } else if let Some(rank) = UPDATES.iter().position(|name| is(name))
+            && self.rank.is_none_or(|best| rank < best)
             && let Some(time) = timestamp(value)
         {
-            facts.last_update = Some(time);
-            rank = found;
+            (facts.last_update, self.rank) = (Some(time), Some(rank));
         }
     }
-    facts.flags.extend(flow.external.is_some().then_some(Flag::External));
-    facts.flags.sort_unstable();
-    facts.flags.dedup();
-    facts
+
+    /// The facts; `is_stub` says that the definition is elsewhere.
+    pub(super) fn finish(self, is_stub: bool) -> Facts {
+        let mut facts = self.facts;
+        facts.flags.extend(is_stub.then_some(Flag::External));
+        facts.flags.sort_unstable();
+        facts
+    }
 }
 
 fn flag(is: &impl Fn(&str) -> bool, value: &str) -> Option<Flag> {

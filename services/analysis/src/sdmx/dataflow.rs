@@ -1,5 +1,6 @@
 //! What a catalogue says of one dataflow, in plain values: no lifetimes, no XML, ready to be sent, stored or compared.
 
+use super::annotations::Facts;
 use super::error::Position;
 
 /// A language tag as it was written (`it`, `EN`, `en-GB`; empty when the text has none), and a text in that language.
@@ -30,9 +31,11 @@ pub struct Dataflow {
     pub valid_from: Option<String>,
     /// End of validity as written.
     pub valid_to: Option<String>,
-    /// Annotations in document order.
+    /// What the annotations say.
+    pub facts: Facts,
+    /// Annotations in document order; only when asked for by `StructureReader::with_annotations`.
     pub annotations: Vec<Annotation>,
-    /// What the predecessor would have read.
+    /// What the predecessor would have read; empty when declined by `StructureReader::without_legacy`.
     pub legacy: LegacyFields,
     /// The start tag of its element.
     pub position: Position,
@@ -87,4 +90,20 @@ pub struct LegacyFields {
     pub display_name: String,
     /// The first description, in whatever language.
     pub description: String,
+}
+
+impl Annotation {
+    /// Empties every field and keeps the room.
+    pub(super) fn clear(&mut self) {
+        let Self { id, kind, title, url, texts, value } = self;
+        [id, kind, title, url, value].into_iter().for_each(String::clear);
+        texts.clear();
+    }
+
+    /// Bytes of text in it.
+    pub(super) fn bytes(&self) -> usize {
+        let Self { id, kind, title, url, texts, value } = self;
+        let texts = texts.iter().map(|(language, text)| language.len() + text.len()).sum::<usize>();
+        [id, kind, title, url, value].map(String::len).iter().sum::<usize>() + texts
+    }
 }

@@ -30,7 +30,7 @@ pub enum Reason {
     InvalidBoolean,
     /// The reference to the data structure cannot be understood; it counts as absent.
     InvalidStructureReference,
-    /// The URN cannot be understood, or names another artefact; the attributes hold.
+    /// The URN cannot be understood; the attributes hold.
     InvalidUrn,
     /// A text holds control characters; each became U+FFFD.
     ControlCharacter,
@@ -90,6 +90,9 @@ impl Diagnostic {
     }
 }
 
+/// Where messages are cut: they repeat what documents say, and a document may say a megabyte.
+const MESSAGE_BYTES: usize = 500;
+
 /// The diagnostics of one document, in document order, and the number of those that were not kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diagnostics {
@@ -145,7 +148,9 @@ impl Diagnostics {
             return;
         }
         self.kept_infos += usize::from(severity == Severity::Info);
-        self.kept.push(Diagnostic { reason, position, message: message() });
+        let mut message = message();
+        message.truncate(message.floor_char_boundary(MESSAGE_BYTES));
+        self.kept.push(Diagnostic { reason, position, message });
     }
 
     /// Drops the latest information to make room for a warning; whether there was one.

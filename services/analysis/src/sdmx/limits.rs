@@ -16,8 +16,8 @@ pub struct Limits {
     pub attributes: usize,
     /// Bytes of text kept for one dataflow; default 4 MiB. What comes after is dropped: `DATAFLOW_CUT_SHORT`.
     pub dataflow_bytes: usize,
-    /// Names, descriptions, annotations and annotation texts kept for one dataflow, taken together; default 2,000.
-    /// What comes after is dropped: `DATAFLOW_CUT_SHORT`.
+    /// Names, descriptions and annotations kept for one dataflow, taken together; default 2,000. What comes after is
+    /// dropped: `DATAFLOW_CUT_SHORT`.
     pub dataflow_parts: usize,
     /// Diagnostics kept; default 1,000. The rest is counted, and warnings displace information.
     pub diagnostics: usize,

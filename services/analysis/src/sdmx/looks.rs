@@ -93,7 +93,7 @@ fn is_data(name: &str) -> bool {
 
 /// The version in an SDMX-ML namespace, as people write it.
 pub(super) fn version(uri: &str) -> Option<String> {
-    versioned(uri).map(|(version, _)| version.replace('_', "."))
+    versioned(uri).map(|(version, _)| excerpt(&version.replace('_', ".")))
 }
 
 /// The start of a text on one line.

@@ -15,6 +15,7 @@ use super::xml::{Event, Start, Xml};
 mod flow;
 mod legacy;
 mod place;
+mod tag;
 
 use flow::{Draft, Scratch};
 
@@ -72,6 +73,20 @@ impl<R: Read> StructureReader<R> {
             scratch: Scratch::default(),
             limits,
         }
+    }
+
+    /// Keeps every annotation, not only what [`Dataflow::facts`] makes of them.
+    #[must_use]
+    pub fn with_annotations(mut self) -> Self {
+        self.scratch.keep_annotations = true;
+        self
+    }
+
+    /// Leaves [`Dataflow::legacy`] empty, for who does not need the predecessor's texts.
+    #[must_use]
+    pub fn without_legacy(mut self) -> Self {
+        self.scratch.legacy.declined = true;
+        self
     }
 
     /// The next dataflow; none when the document is complete. After an error there is nothing more to ask for.
@@ -154,7 +169,9 @@ impl<R: Read> StructureReader<R> {
         self.root_position = self.xml.position();
         let fault = match (root, version) {
             (Root::Failure(what), _) => Fault::NotStructure { found: format!("{what}: {:?}", self.words()) },
-            (Root::Other(what), _) => Fault::NotStructure { found: format!("{what} (<{name}>)") },
+            (Root::Other(what), _) => {
+                Fault::NotStructure { found: format!("{what} (<{}>)", looks::excerpt(&name)) }
+            }
             (_, Some(version)) => Fault::UnsupportedVersion { version },
             (Root::Unknown | Root::Structure, None) => return Ok(()),
         };

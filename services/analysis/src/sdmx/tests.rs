@@ -17,7 +17,7 @@ pub(super) fn read_within(
     document: impl Read,
     limits: Limits,
 ) -> (Vec<Dataflow>, Diagnostics, Result<(), ParseError>) {
-    let mut reader = StructureReader::new(document, limits);
+    let mut reader = StructureReader::new(document, limits).with_annotations();
     let mut flows = Vec::new();
     let end = loop {
         match reader.next_dataflow() {
@@ -324,6 +324,20 @@ fn the_predecessors_texts_are_assembled_as_it_did() {
         &message(&format!("<s:Dataflow id='a'>{}</s:Dataflow>", it("i"))).replace("v2_1", "v2_0"),
         &[["a", "i", "", "i", ""]],
     );
+}
+
+#[test]
+fn what_nobody_asked_for_is_not_kept() {
+    let note = "<c:Annotation><c:AnnotationTitle>7</c:AnnotationTitle><c:AnnotationType>OBS_COUNT</c:AnnotationType>";
+    let document = message(&format!(
+        "<s:Dataflow id='a'><c:Annotations>{note}</c:Annotation></c:Annotations><c:Name>n</c:Name></s:Dataflow>"
+    ));
+    let reader = || StructureReader::new(document.as_bytes(), Limits::default());
+    let bare = reader().without_legacy().next_dataflow().unwrap().unwrap();
+    let full = reader().with_annotations().next_dataflow().unwrap().unwrap();
+    assert_eq!((bare.annotations.len(), full.annotations.len()), (0, 1));
+    assert_eq!((bare.legacy.display_name.as_str(), full.legacy.display_name.as_str()), ("", "n"));
+    assert_eq!((bare.facts.observation_count, full.facts.observation_count), (Some(7), Some(7)));
 }
 
 #[test]

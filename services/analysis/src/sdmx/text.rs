@@ -1,13 +1,15 @@
 //! Texts as people see them. Pretty-printers put white space around and into texts, so it cannot carry meaning.
 
+use std::borrow::Cow;
+
 use super::xml::is_allowed;
 
 /// `text` trimmed, each run of white space as one space, each control character that XML forbids as U+FFFD; and
 /// whether there was such a character.
-pub(super) fn normalised(text: &str) -> (String, bool) {
+pub(super) fn normalised(text: &str) -> (Cow<'_, str>, bool) {
     let trimmed = text.trim_ascii();
     if is_normal(trimmed.as_bytes()) {
-        return (trimmed.to_owned(), false);
+        return (Cow::Borrowed(trimmed), false);
     }
     let mut out = String::with_capacity(trimmed.len());
     let mut replaced = false;
@@ -26,7 +28,7 @@ pub(super) fn normalised(text: &str) -> (String, bool) {
             false => char::REPLACEMENT_CHARACTER,
         });
     }
-    (out, replaced)
+    (Cow::Owned(out), replaced)
 }
 
 /// The white space of XML: a no-break space is a character like others.

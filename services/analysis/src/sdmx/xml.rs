@@ -20,7 +20,7 @@ mod reference;
 
 use attributes::Span;
 pub(super) use event::{Event, RawValue, Start};
-use namespace::{Bindings, Namespace};
+use namespace::Bindings;
 pub(super) use reference::is_allowed;
 
 /// The reader.

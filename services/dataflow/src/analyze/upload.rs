@@ -31,7 +31,11 @@ pub(super) struct Document {
 
 /// What the user is told a failure is about.
 pub(super) fn name(source: &Path) -> String {
-    if source.as_os_str() == STANDARD_INPUT { "standard input".to_owned() } else { source.display().to_string() }
+    if source.as_os_str() == STANDARD_INPUT {
+        "standard input".to_owned()
+    } else {
+        source.display().to_string()
+    }
 }
 
 /// Opens a file, or standard input for `-`.

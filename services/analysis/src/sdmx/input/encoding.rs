@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::sdmx::error::Fault;
+use crate::sdmx::looks::excerpt;
 
 /// An encoding that documents come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,12 +64,12 @@ impl Encoding {
             "utf-16be" => &[Self::Utf16Be],
             "iso-8859-1" | "iso8859-1" | "iso_8859-1" | "latin1" | "latin-1" | "l1" => &[Self::Latin1],
             "us-ascii" | "ascii" => &[Self::Ascii],
-            _ => return Err(Fault::UnsupportedEncoding { declared: name.to_owned() }),
+            _ => return Err(Fault::UnsupportedEncoding { declared: excerpt(name) }),
         };
         if fits.contains(&self) {
             return Ok(());
         }
-        Err(Fault::ContradictoryEncoding { declared: name.to_owned(), actual: self })
+        Err(Fault::ContradictoryEncoding { declared: excerpt(name), actual: self })
     }
 
     /// How many bytes `text` took in the document.

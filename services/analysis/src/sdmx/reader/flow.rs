@@ -4,16 +4,22 @@ use std::io::Read;
 
 use super::legacy::Legacy;
 use super::place::Place;
-use crate::sdmx::dataflow::{
-    Annotation, Dataflow, ExternalReference, LegacyFields, Localised, StructureReference,
-};
+use super::tag;
+use crate::sdmx::annotations::Interpreter;
+use crate::sdmx::dataflow::{Annotation, Dataflow, StructureReference};
 use crate::sdmx::diagnostic::{Diagnostics, Reason};
-use crate::sdmx::error::{Fault, ParseError, Position};
+use crate::sdmx::error::{Fault, ParseError};
 use crate::sdmx::limits::Limits;
 use crate::sdmx::text::normalised;
 use crate::sdmx::urn::{DEFAULT_VERSION, Urn};
 use crate::sdmx::xml::namespace::Namespace;
-use crate::sdmx::xml::{Event, RawValue, Start, Xml};
+use crate::sdmx::xml::{Event, Start, Xml};
+
+/// How much text in several languages one annotation may have; what comes after is left out.
+const ANNOTATION_BYTES: usize = 1 << 20;
+
+/// What an empty text would take all the same: two strings and their room on the heap.
+const TEXT_OVERHEAD: usize = 80;
 
 /// Buffers that go from one dataflow to the next, so that only what is kept is allocated.
 #[derive(Debug, Default)]
@@ -21,9 +27,11 @@ pub(super) struct Scratch {
     path: Vec<Place>,
     text: String,
     language: String,
-    legacy: Legacy,
-    /// How many annotations the last dataflow had, which is how many the next will have.
-    annotations: usize,
+    pub(super) legacy: Legacy,
+    annotation: Annotation,
+    /// Bytes that the texts of the annotation may still take.
+    room: usize,
+    pub(super) keep_annotations: bool,
 }
 
 /// A dataflow in the making.
@@ -32,6 +40,7 @@ pub(super) struct Draft {
     flow: Dataflow,
     /// Oddities, told once the id is known.
     odd: Vec<(Reason, String)>,
+    facts: Interpreter,
     bytes: usize,
     parts: usize,
     cut: bool,
@@ -40,27 +49,9 @@ pub(super) struct Draft {
 impl Draft {
     /// A dataflow with what its start tag says.
     pub(super) fn new(start: &Start<'_>) -> Result<Self, Fault> {
-        let mut draft = Self { flow: empty(), odd: Vec::new(), bytes: 0, parts: 0, cut: false };
-        let mut external = ExternalReference::default();
-        let mut is_external = None;
-        let flow = &mut draft.flow;
-        for (name, value) in start.attributes() {
-            match name {
-                "id" => flow.id = trimmed(value)?,
-                "agencyID" | "agencyId" | "agency" => flow.agency_id = trimmed(value)?,
-                "version" => flow.version = trimmed(value)?,
-                "urn" => flow.urn = some(value)?,
-                "isFinal" => flow.is_final = boolean(name, value, &mut draft.odd)?,
-                "isExternalReference" => is_external = boolean(name, value, &mut draft.odd)?,
-                "structureURL" => external.structure_url = some(value)?,
-                "serviceURL" => external.service_url = some(value)?,
-                "validFrom" => flow.valid_from = some(value)?,
-                "validTo" => flow.valid_to = some(value)?,
-                _ => {}
-            }
-        }
-        flow.external = (is_external == Some(true)).then_some(external);
-        Ok(draft)
+        let mut odd = Vec::new();
+        let flow = tag::dataflow(start, &mut odd)?;
+        Ok(Self { flow, odd, facts: Interpreter::default(), bytes: 0, parts: 0, cut: false })
     }
 
     /// Reads on to the end of the element. Nothing comes back for a dataflow without identity.
@@ -73,51 +64,48 @@ impl Draft {
         diagnostics: &mut Diagnostics,
     ) -> Result<Option<Dataflow>, ParseError> {
         self.flow.position = xml.position();
-        let Scratch { path, text, language, legacy, annotations } = scratch;
-        self.flow.annotations.reserve(*annotations);
-        path.clear();
+        scratch.path.clear();
         let mut place = Place::Dataflow;
         loop {
-            match xml.advance(!place.has_text() && !legacy.is_capturing())? {
+            match xml.advance(!place.has_text() && !scratch.legacy.is_capturing())? {
                 Event::Start(start) => {
-                    legacy.start();
-                    path.push(place);
+                    scratch.legacy.start();
+                    scratch.path.push(place);
                     place = place.child(start.namespace, start.local_name(), plain);
-                    let fault = self.open(place, &start, plain, language, legacy).err();
                     match place {
-                        Place::Markup => text.push(' '),
-                        _ => text.clear(),
+                        Place::Markup => scratch.text.push(' '),
+                        _ => scratch.text.clear(),
                     }
-                    if let Some(fault) = fault {
+                    if let Err(fault) = self.open(place, &start, plain, scratch) {
                         return Err(xml.error(fault));
                     }
                 }
-                Event::Text(piece) if place.has_text() => {
-                    legacy.text(piece);
-                    text.push_str(piece);
-                }
-                Event::Text(piece) => legacy.text(piece),
-                Event::Character(character) => {
-                    legacy.character(character);
+                Event::Text(piece) => {
+                    scratch.legacy.text(piece);
                     if place.has_text() {
-                        text.push(character);
+                        scratch.text.push_str(piece);
+                    }
+                }
+                Event::Character(character) => {
+                    scratch.legacy.character(character);
+                    if place.has_text() {
+                        scratch.text.push(character);
                     }
                 }
                 Event::End => {
-                    legacy.end();
-                    self.close(place, text, language, limits);
-                    let Some(parent) = path.pop() else { break };
+                    scratch.legacy.end();
+                    self.close(place, scratch, limits);
+                    let Some(parent) = scratch.path.pop() else { break };
                     place = parent;
                 }
                 Event::Ignored | Event::Eof => {}
             }
             // One event is bounded by the input; here are many that make one text.
-            if text.len() > limits.event_bytes {
+            if scratch.text.len().max(scratch.legacy.len()) > limits.event_bytes {
                 return Err(xml.error(Fault::EventTooLarge { limit: limits.event_bytes }));
             }
         }
-        *annotations = self.flow.annotations.len();
-        Ok(self.finish(legacy, diagnostics))
+        Ok(self.finish(&mut scratch.legacy, diagnostics))
     }
 
     /// Takes what a start tag says.
@@ -126,8 +114,7 @@ impl Draft {
         place: Place,
         start: &Start<'_>,
         plain: bool,
-        language: &mut String,
-        legacy: &mut Legacy,
+        scratch: &mut Scratch,
     ) -> Result<(), Fault> {
         let name = start.local_name();
         // The predecessor looked for names and descriptions at any depth.
@@ -137,6 +124,7 @@ impl Draft {
             Namespace::Soap | Namespace::Foreign => false,
         };
         let is_name = name == "Name" && in_schema();
+        let Scratch { language, legacy, annotation, room, keep_annotations, .. } = scratch;
         if place.has_language() || is_name {
             language.clear();
             let tagged = start.attribute("xml:lang")?.filter(|tag| !tag.is_empty());
@@ -150,64 +138,58 @@ impl Draft {
         }
         match place {
             Place::Annotation => {
-                let id = start.attribute("id")?.unwrap_or_default().into_owned();
-                self.flow.annotations.push(Annotation { id, ..Annotation::default() });
+                annotation.clear();
+                // Facts need one text only.
+                *room = if *keep_annotations { ANNOTATION_BYTES } else { 1 };
+                annotation.id.push_str(&start.attribute("id")?.unwrap_or_default());
             }
-            Place::StructureRef => {
-                let structure = self.flow.structure.insert(StructureReference::default());
-                for (name, value) in start.attributes() {
-                    match name {
-                        "id" => structure.id = trimmed(value)?,
-                        "agencyID" => structure.agency_id = trimmed(value)?,
-                        "version" => structure.version = trimmed(value)?,
-                        _ => {}
-                    }
-                }
-            }
+            Place::StructureRef => self.flow.structure = Some(tag::reference(start)?),
             Place::KeyFamily => self.flow.structure = Some(StructureReference::default()),
             _ => {}
         }
         Ok(())
     }
 
-    /// Takes the text of an element that ends.
-    fn close(&mut self, place: Place, text: &mut String, language: &str, limits: &Limits) {
-        match place {
-            Place::Markup => return text.push(' '),
-            Place::Annotation if !self.admit(0, limits) => drop(self.flow.annotations.pop()),
-            _ if !place.has_text() => {}
-            _ => {
-                let (value, replaced) = normalised(text);
-                if replaced {
-                    self.odd.push((Reason::ControlCharacter, "a text holds control characters".to_owned()));
-                }
-                self.keep(place, value, language, limits);
+    /// Takes an element that ends, and its text.
+    fn close(&mut self, place: Place, scratch: &mut Scratch, limits: &Limits) {
+        if place == Place::Markup {
+            return scratch.text.push(' ');
+        }
+        let Scratch { text, language, annotation, room, keep_annotations, .. } = scratch;
+        if place == Place::Annotation {
+            self.facts.add(annotation);
+            if *keep_annotations && self.admit(annotation.bytes(), limits) {
+                self.flow.annotations.push(annotation.clone());
+            }
+        } else if place.has_text() {
+            let (value, replaced) = normalised(text);
+            if replaced {
+                self.tell(Reason::ControlCharacter, || "a text holds control characters".to_owned());
+            }
+            if place.is_annotation() {
+                annotate(place, &value, language, annotation, room);
+            } else if !value.is_empty() {
+                self.keep(place, &value, language, limits);
             }
         }
         text.clear();
     }
 
-    fn keep(&mut self, place: Place, value: String, language: &str, limits: &Limits) {
-        if value.is_empty() || !self.admit(value.len(), limits) {
+    /// Takes a text that is not an annotation's.
+    fn keep(&mut self, place: Place, value: &str, language: &str, limits: &Limits) {
+        if let Place::Name | Place::Description = place {
+            if self.admit(language.len() + value.len(), limits) {
+                let Dataflow { names, descriptions, .. } = &mut self.flow;
+                let texts = if place == Place::Name { names } else { descriptions };
+                texts.push((language.trim().to_owned(), value.to_owned()));
+            }
             return;
         }
-        let localised = |text| -> Localised { (language.trim().to_owned(), text) };
-        let annotation = self.flow.annotations.last_mut();
-        let structure = self.flow.structure.as_mut();
-        match (place, annotation, structure) {
-            (Place::Name, ..) => self.flow.names.push(localised(value)),
-            (Place::Description, ..) => self.flow.descriptions.push(localised(value)),
-            (Place::AnnotationTitle, Some(annotation), _) => annotation.title = value,
-            (Place::AnnotationType, Some(annotation), _) => annotation.kind = value,
-            (Place::AnnotationUrl, Some(annotation), _) if annotation.url.is_empty() => {
-                annotation.url = value
-            }
-            (Place::AnnotationText, Some(annotation), _) => annotation.texts.push(localised(value)),
-            (Place::AnnotationValue, Some(annotation), _) => annotation.value = value,
-            (Place::KeyFamilyId, _, Some(structure)) => structure.id = value,
-            (Place::KeyFamilyAgency, _, Some(structure)) => structure.agency_id = value,
-            (Place::KeyFamilyVersion, _, Some(structure)) => structure.version = value,
-            (Place::StructureUrn | Place::Structure, ..) => self.refer(&value),
+        match (place, &mut self.flow.structure) {
+            (Place::KeyFamilyId, Some(structure)) => value.clone_into(&mut structure.id),
+            (Place::KeyFamilyAgency, Some(structure)) => value.clone_into(&mut structure.agency_id),
+            (Place::KeyFamilyVersion, Some(structure)) => value.clone_into(&mut structure.version),
+            (Place::StructureUrn | Place::Structure, _) => self.refer(value),
             _ => {}
         }
     }
@@ -220,8 +202,15 @@ impl Draft {
                 self.flow.structure = Some(StructureReference { agency_id, id, version });
             }
             _ => {
-                self.odd.push((Reason::InvalidStructureReference, format!("{urn:?} names no data structure")))
+                self.tell(Reason::InvalidStructureReference, || format!("{urn:?} names no data structure"));
             }
+        }
+    }
+
+    /// Notes an oddity, the first of its kind.
+    fn tell(&mut self, reason: Reason, message: impl FnOnce() -> String) {
+        if self.odd.iter().all(|(told, _)| *told != reason) {
+            self.odd.push((reason, message()));
         }
     }
 
@@ -262,6 +251,7 @@ impl Draft {
                 self.odd.push((Reason::InvalidStructureReference, "the data structure has no id".to_owned()));
             }
         }
+        flow.facts = self.facts.finish(flow.external.is_some());
         flow.legacy = legacy.take(&flow.id);
         let position = flow.position;
         if flow.id.is_empty() {
@@ -286,48 +276,24 @@ impl Draft {
     }
 }
 
-fn empty() -> Dataflow {
-    Dataflow {
-        id: String::new(),
-        agency_id: String::new(),
-        version: String::new(),
-        urn: None,
-        names: Vec::new(),
-        descriptions: Vec::new(),
-        structure: None,
-        is_final: None,
-        external: None,
-        valid_from: None,
-        valid_to: None,
-        annotations: Vec::new(),
-        legacy: LegacyFields::default(),
-        position: Position::START,
-    }
+/// Takes a text of an annotation; how many texts in several languages it may have is up to `room`.
+fn annotate(place: Place, value: &str, language: &str, annotation: &mut Annotation, room: &mut usize) {
+    let field = match place {
+        Place::AnnotationTitle => &mut annotation.title,
+        Place::AnnotationType => &mut annotation.kind,
+        Place::AnnotationUrl if annotation.url.is_empty() => &mut annotation.url,
+        Place::AnnotationValue => &mut annotation.value,
+        Place::AnnotationText if !value.is_empty() && *room > 0 => {
+            *room = room.saturating_sub(language.len() + value.len() + TEXT_OVERHEAD);
+            return annotation.texts.push((language.trim().to_owned(), value.to_owned()));
+        }
+        _ => return,
+    };
+    value.clone_into(field);
 }
 
 fn default_version(version: &mut String) {
     if version.is_empty() {
         version.push_str(DEFAULT_VERSION);
     }
-}
-
-fn trimmed(value: RawValue<'_>) -> Result<String, Fault> {
-    value.resolve().map(|value| value.trim().to_owned())
-}
-
-fn some(value: RawValue<'_>) -> Result<Option<String>, Fault> {
-    trimmed(value).map(|value| Some(value).filter(|value| !value.is_empty()))
-}
-
-/// A flag of XML Schema; anything else is told and left out.
-fn boolean(name: &str, value: RawValue<'_>, odd: &mut Vec<(Reason, String)>) -> Result<Option<bool>, Fault> {
-    let value = value.resolve()?;
-    Ok(match value.trim() {
-        "true" | "1" => Some(true),
-        "false" | "0" => Some(false),
-        other => {
-            odd.push((Reason::InvalidBoolean, format!("{name} is {other:?}; expected true or false")));
-            None
-        }
-    })
 }

@@ -16,6 +16,8 @@ enum Field {
 /// Gathers the fields of one dataflow.
 #[derive(Debug, Default)]
 pub(super) struct Legacy {
+    /// Nobody wants the fields.
+    pub(super) declined: bool,
     fields: LegacyFields,
     described: bool,
     capturing: Option<Field>,
@@ -27,6 +29,12 @@ impl Legacy {
     #[inline]
     pub(super) fn is_capturing(&self) -> bool {
         self.capturing.is_some()
+    }
+
+    /// Bytes of the text that is being captured.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.text.len()
     }
 
     /// An element begins, and with it ends the text of the one around it.
@@ -45,12 +53,13 @@ impl Legacy {
             "en" => Some(Field::English),
             _ if plain || language.is_empty() => Some(Field::ItalianIfUnset),
             _ => None,
-        };
+        }
+        .filter(|_| !self.declined);
     }
 
     /// The element that began is a description; only the first counts.
     pub(super) fn description(&mut self) {
-        if !std::mem::replace(&mut self.described, true) {
+        if !std::mem::replace(&mut self.described, true) && !self.declined {
             self.capturing = Some(Field::Description);
         }
     }
@@ -99,6 +108,9 @@ impl Legacy {
 
     /// The fields of a dataflow with this id; ready for the next dataflow.
     pub(super) fn take(&mut self, id: &str) -> LegacyFields {
+        if self.declined {
+            return LegacyFields::default();
+        }
         let mut fields = std::mem::take(&mut self.fields);
         let display = [&fields.name_it, &fields.name_en].into_iter().find(|name| !name.is_empty());
         fields.display_name = display.map_or(id, String::as_str).to_owned();

@@ -90,6 +90,19 @@ impl Place {
         )
     }
 
+    /// Whether it is a part of an annotation.
+    #[inline]
+    pub(super) fn is_annotation(self) -> bool {
+        matches!(
+            self,
+            Self::AnnotationTitle
+                | Self::AnnotationType
+                | Self::AnnotationUrl
+                | Self::AnnotationText
+                | Self::AnnotationValue
+        )
+    }
+
     /// Whether its text is for people, who may have been sent HTML.
     fn has_markup(self) -> bool {
         matches!(

@@ -87,11 +87,11 @@ fn parts_and_bytes_of_a_dataflow() {
         let cut = diagnostics.kept().iter().any(|kept| kept.reason == Reason::DataflowCutShort);
         assert_eq!(cut, !whole);
     };
-    check(5, 16, [1, 2, 1], true);
-    check(4, 16, [1, 2, 0], false);
-    check(5, 15, [1, 2, 0], false);
+    check(4, 16, [1, 2, 1], true);
+    check(3, 16, [1, 2, 0], false);
+    check(4, 15, [1, 2, 0], false);
     check(0, 16, [0, 0, 0], false);
-    check(5, 8, [1, 1, 0], false);
+    check(4, 8, [1, 1, 0], false);
 }
 
 #[test]
@@ -114,6 +114,25 @@ fn diagnostics() {
         &[Severity::Info, Severity::Warning, Severity::Warning],
         9,
     );
+}
+
+#[test]
+fn messages_repeat_no_more_than_a_few_words() {
+    let long = "é".repeat(10_000);
+    let told = message(&format!("<s:Dataflow id='{long}'/><s:Dataflow><c:Name>{long}</c:Name></s:Dataflow>"));
+    let (_, diagnostics, _) = read(told.as_bytes());
+    assert_eq!(diagnostics.kept().len(), 2);
+    assert!(diagnostics.kept().iter().all(|kept| kept.message.len() <= 500));
+    for refused in [
+        format!("<{long} xmlns='urn:x'/>"),
+        message("").replace("v2_1", &format!("v{long}")),
+        format!("<?xml version='1.0' encoding='{long}'?><a/>"),
+        message(&format!("<s:Dataflow id='&{long};'/>")),
+        message(&format!("<{long}:Dataflow/>")),
+        long,
+    ] {
+        assert!(read(refused.as_bytes()).2.unwrap_err().to_string().len() < 1000);
+    }
 }
 
 #[test]
@@ -151,6 +170,7 @@ fn endless_input_fails_early() {
     };
     check("<s:Dataflow id='a'><c:Name>", "text ", "EVENT_TOO_LARGE");
     check("<s:Dataflow id='a'><c:Name>", "&amp;", "EVENT_TOO_LARGE");
+    check("<s:Dataflow id='a'><s:Other><c:Name>", "&amp;", "EVENT_TOO_LARGE");
     check("<s:Dataflow id='a'><c:Name>", "<![CDATA[a]]>", "EVENT_TOO_LARGE");
     check("<s:Dataflow id='a'><!--", "- ", "EVENT_TOO_LARGE");
     check("<s:Dataflow id='a' ", "a='1' ", "EVENT_TOO_LARGE");

@@ -1,0 +1,226 @@
+//! Keeps `docs/flags.md` true. What stands between the page's marks is written from clap's own command tree and from
+//! the exit statuses; the prose around it is people's.
+
+use std::ffi::OsStr;
+use std::fmt::Write;
+use std::{env, fs};
+
+use clap::builder::StyledStr;
+use clap::{Arg, Command, CommandFactory};
+
+use super::Cli;
+
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/flags.md");
+
+/// Where the exit statuses and their meanings are declared.
+const EXIT: &str = include_str!("../exit.rs");
+
+#[test]
+fn the_page_says_what_the_binary_takes_and_how_it_ends() {
+    let page = fs::read_to_string(PAGE).unwrap();
+    let commands = Leaf::all(&Cli::command());
+    let right = between_marks(&page, "commands", &commands_section(&commands));
+    let right = between_marks(&right, "exit statuses", &statuses_section(EXIT));
+    if env::var_os("UPDATE").is_some() && page != right {
+        fs::write(PAGE, &right).unwrap();
+    } else if page != right {
+        let stale = page.lines().zip(right.lines()).find(|(is, should)| is != should);
+        panic!("docs/flags.md is out of date: run `UPDATE=1 cargo test -p dataflow reference`\n{stale:#?}");
+    }
+    for kind in commands.iter().flat_map(|command| &command.rows).flat_map(|row| &row.values) {
+        assert!(
+            right.contains(&format!("\n| `{kind}` | ")),
+            "docs/flags.md should say how {kind} is written"
+        );
+    }
+}
+
+/// A command that does something, unlike one that only has subcommands.
+struct Leaf {
+    /// As it is typed after `dataflow`.
+    name: String,
+    about: String,
+    rows: Vec<Row>,
+}
+
+/// A flag or an argument, as one line of a table.
+#[derive(PartialEq, Eq)]
+struct Row {
+    /// What kinds of value it takes: `FILE`, `DURATION`.
+    values: Vec<String>,
+    line: String,
+}
+
+// === impl Leaf ===
+
+impl Leaf {
+    fn all(command: &Command) -> Vec<Self> {
+        let mut leaves = Vec::new();
+        for command in command.get_subcommands() {
+            let name = command.get_name();
+            if command.has_subcommands() {
+                let below = Self::all(command).into_iter();
+                leaves.extend(below.map(|leaf| Self { name: format!("{name} {}", leaf.name), ..leaf }));
+            } else {
+                let about = sentence(command.get_about());
+                let rows = command.get_arguments().map(Row::new).collect();
+                leaves.push(Self { name: name.to_owned(), about, rows });
+            }
+        }
+        leaves
+    }
+}
+
+// === impl Row ===
+
+impl Row {
+    fn new(arg: &Arg) -> Self {
+        let is_flag = !arg.is_positional() && !arg.get_action().takes_values();
+        let value = arg.get_value_names().and_then(|names| names.first()).map(ToString::to_string);
+        let value = value.filter(|_| !is_flag).unwrap_or_default();
+        let written = arg.get_long().map_or_else(String::new, |long| format!("--{long} "));
+        let variable = arg.get_env().map(code).unwrap_or_default();
+        let defaults: Vec<_> = arg.get_default_values().iter().map(|value| code(value.as_os_str())).collect();
+        let default = match defaults.as_slice() {
+            [] if arg.is_required_set() => "required".to_owned(),
+            [] if is_flag => code("false"),
+            defaults => defaults.join(", "),
+        };
+        let flag = code(format!("{written}{value}"));
+        let meaning = meaning(arg);
+        let line = format!("| {flag} | {variable} | {default} | {} |", meaning.replace('|', "\\|"));
+        let is_kind = |part: &&str| part.bytes().all(|byte| byte.is_ascii_uppercase());
+        let values = value.split('|').filter(|part| !part.is_empty()).filter(is_kind).map(str::to_owned);
+        Self { values: values.collect(), line }
+    }
+}
+
+/// The help text, and what each value means where they can be counted.
+fn meaning(arg: &Arg) -> String {
+    let mut meaning = sentence(arg.get_long_help().or(arg.get_help()));
+    let mut values = arg.get_possible_values();
+    values.retain(|value| !value.is_hide_set());
+    let (told, bare): (Vec<_>, Vec<_>) = values.iter().partition(|value| value.get_help().is_some());
+    for value in told {
+        write!(meaning, " {}: {}", code(value.get_name()), sentence(value.get_help())).unwrap();
+    }
+    if !bare.is_empty() {
+        let names: Vec<_> = bare.iter().map(|value| code(value.get_name())).collect();
+        let place = if arg.get_action().takes_values() { "One of" } else { "In the variable" };
+        write!(meaning, " {place} {}.", names.join(" or ")).unwrap();
+    }
+    meaning
+}
+
+/// On one line and with the full stop that clap takes off.
+fn sentence(text: Option<&StyledStr>) -> String {
+    let text = text.map(ToString::to_string).unwrap_or_default();
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if text.is_empty() || text.ends_with('.') { text } else { text + "." }
+}
+
+fn code(text: impl AsRef<OsStr>) -> String {
+    format!("`{}`", text.as_ref().to_str().unwrap().trim().replace('|', "\\|"))
+}
+
+/// Each command with the flags that it alone has, then each set of flags that several commands share.
+fn commands_section(commands: &[Leaf]) -> String {
+    let takers = |row: &Row| -> Vec<&str> {
+        let takers = commands.iter().filter(|command| command.rows.contains(row));
+        takers.map(|command| command.name.as_str()).collect()
+    };
+    let mut section = String::new();
+    let mut shared: Vec<(Vec<&str>, Vec<&Row>)> = Vec::new();
+    for Leaf { name, about, rows } in commands {
+        let (own, others): (Vec<_>, Vec<_>) = rows.iter().partition(|row| takers(row).len() == 1);
+        write!(section, "## `dataflow {name}`\n\n{about}\n\n{}", table(&own)).unwrap();
+        let mut links = Vec::new();
+        for row in others {
+            let group = takers(row);
+            let link = link(&title(&group));
+            if !links.contains(&link) {
+                links.push(link);
+            }
+            match shared.iter_mut().find(|(takers, _)| *takers == group) {
+                Some((_, rows)) if rows.contains(&row) => {}
+                Some((_, rows)) => rows.push(row),
+                None => shared.push((group, vec![row])),
+            }
+        }
+        if !links.is_empty() {
+            write!(section, "It also takes the {}.\n\n", links.join(" and the ")).unwrap();
+        }
+    }
+    for (group, rows) in shared {
+        write!(section, "## {}\n\n{}", title(&group), table(&rows)).unwrap();
+    }
+    section
+}
+
+fn title(commands: &[&str]) -> String {
+    let (last, others) = commands.split_last().unwrap();
+    format!("Flags of `{}` and `{last}`", others.join("`, `"))
+}
+
+/// A link to a heading, by the anchor that renderers of Markdown give it.
+fn link(title: &str) -> String {
+    let title = title.to_lowercase();
+    format!("[{title}](#{})", title.replace(' ', "-").replace(['`', ','], ""))
+}
+
+fn table(rows: &[&Row]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let lines: Vec<_> = rows.iter().map(|row| row.line.as_str()).collect();
+    format!("| flag | variable | default | meaning |\n|---|---|---|---|\n{}\n\n", lines.join("\n"))
+}
+
+/// The variants of `enum Exit`, each with its number and what its comment says.
+fn statuses_section(source: &str) -> String {
+    let (_, declared) = source.split_once("enum Exit {").unwrap();
+    let (declared, _) = declared.split_once("\n}").unwrap();
+    let mut section = "| status | means |\n|---|---|\n".to_owned();
+    let mut comment = Vec::new();
+    for line in declared.lines().map(str::trim) {
+        if let Some(text) = line.strip_prefix("/// ") {
+            comment.push(text);
+        } else if let Some((_, status)) = line.split_once(" = ") {
+            let status = status.trim_end_matches(',');
+            writeln!(section, "| {status} | {} |", std::mem::take(&mut comment).join(" ")).unwrap();
+        }
+    }
+    section.push('\n');
+    section
+}
+
+/// The page with `text` between the marks of that name.
+fn between_marks(page: &str, name: &str, text: &str) -> String {
+    let (open, close) = (format!("<!-- {name}: "), format!("<!-- end of {name} -->"));
+    let start = page.find(&open).unwrap_or_else(|| panic!("docs/flags.md has no mark {open:?}"));
+    let start = start + page[start..].find("-->\n").unwrap() + "-->\n".len();
+    let end = page.find(&close).unwrap_or_else(|| panic!("docs/flags.md has no mark {close:?}"));
+    format!("{}\n{text}{}", &page[..start], &page[end..])
+}
+
+#[test]
+fn statuses_are_read_from_their_declaration() {
+    let source = "/// What.\nenum Exit {\n    /// Done,\n    /// in time.\n    Done = 0,\n    /// Not.\n    Not = 7,\n}\n";
+    assert_eq!(
+        statuses_section(source),
+        "| status | means |\n|---|---|\n| 0 | Done, in time. |\n| 7 | Not. |\n\n"
+    );
+}
+
+#[test]
+fn what_commands_share_is_told_once() {
+    let arg = |name: &'static str| Arg::new(name).long(name).value_name("N").env("V").help("So many");
+    let command = Command::new("x")
+        .subcommand(Command::new("a").arg(arg("own")).arg(arg("both").default_value("1")))
+        .subcommand(Command::new("b").arg(arg("both").default_value("1")));
+    let section = commands_section(&Leaf::all(&command));
+    assert!(section.contains("## `dataflow a`\n\n\n\n| flag |"), "{section}");
+    assert!(section.contains("| `--own N` | `V` |  | So many. |"), "{section}");
+    assert!(section.contains("It also takes the [flags of `a` and `b`](#flags-of-a-and-b)."), "{section}");
+    assert_eq!(section.matches("| `--both N` | `V` | `1` | So many. |").count(), 1, "{section}");
+}
