@@ -61,21 +61,34 @@ pub struct ServerArgs {
     #[arg(long, env = "DATAFLOW_MAX_MESSAGE_BYTES", default_value = "64MiB", value_name = "SIZE")]
     pub max_message_bytes: ByteSize,
 
-    /// Calls served at once; more are refused with RESOURCE_EXHAUSTED.
+    /// Calls served at once, counted until their answers have left; more are refused with RESOURCE_EXHAUSTED. A stream
+    /// that watches counts until it begins.
     #[arg(long, env = "DATAFLOW_MAX_CONCURRENT_REQUESTS", default_value_t = 1024, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..))]
     pub max_concurrent_requests: u32,
 
-    /// Longest a call may take; a shorter `grpc-timeout` of the caller's holds. Streams that watch are not cut.
+    /// Connections held at once; more are closed as they come. Keep it below the process' limit of open files.
+    #[arg(long, env = "DATAFLOW_MAX_CONNECTIONS", default_value_t = 10_000, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_connections: u32,
+
+    /// Longest a call may take to the last byte of its answer; a shorter `grpc-timeout` of the caller's holds. Streams
+    /// that watch are not cut.
     #[arg(long, env = "DATAFLOW_REQUEST_TIMEOUT", default_value = "300s", value_parser = humantime::parse_duration,
           value_name = "DURATION")]
     pub request_timeout: Duration,
 
     /// Age at which a connection is asked to go (GOAWAY), give or take a tenth, so that load spreads again after
-    /// replicas came or went. Calls in flight finish.
+    /// replicas came or went. Calls in flight finish; streams that watch are cut after the longer of `--request-timeout`
+    /// and `--drain-timeout`. 0s: never.
     #[arg(long, env = "DATAFLOW_CONNECTION_AGE", default_value = "30m", value_parser = humantime::parse_duration,
           value_name = "DURATION")]
     pub connection_age: Duration,
+
+    /// Keys of the header `baggage` that are passed on to other services, for instance `session,experiment`. Others are
+    /// dropped, since any caller can write them.
+    #[arg(long, env = "DATAFLOW_BAGGAGE", value_name = "KEYS", value_delimiter = ',')]
+    pub baggage: Vec<String>,
 }
 
 impl ServerArgs {

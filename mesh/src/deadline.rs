@@ -3,20 +3,19 @@
 //! tonic's own server timeout answers CANCELLED, which tells a caller that it went away itself; ours answers
 //! DEADLINE_EXCEEDED.
 
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Request, Response};
-use http_body::{Frame, SizeHint};
-use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep};
-use tonic::Status;
+use http_body::Body as _;
+use tokio::time::Instant;
 use tower::{Layer, Service};
 
+use crate::descriptors::Methods;
+use crate::inbound::cut::CutBody;
+use crate::serve::leash;
 use crate::status::{self, Describe, Kind};
 
 /// The header of the gRPC protocol that carries how long the caller will wait.
@@ -93,16 +92,17 @@ pub fn format(timeout: Duration) -> HeaderValue {
 
 /// Ends calls whose time is up.
 #[derive(Debug, Clone)]
-pub struct DeadlineLayer {
+pub(crate) struct DeadlineLayer {
     /// What holds for callers that set no deadline, or a later one.
     limit: Duration,
+    methods: Methods,
 }
 
 impl DeadlineLayer {
-    /// No call may take longer than `limit` to answer. The body of a streaming answer is cut only by the caller's own
-    /// deadline: a watch has none.
-    pub fn new(limit: Duration) -> Self {
-        Self { limit }
+    /// No call may take longer than `limit` to its last byte, whether or not its caller reads. An answer that is a
+    /// stream must begin by then, and is cut only by the caller's own deadline: a watch has none.
+    pub(crate) fn new(limit: Duration, methods: Methods) -> Self {
+        Self { limit, methods }
     }
 }
 
@@ -110,15 +110,15 @@ impl<S> Layer<S> for DeadlineLayer {
     type Service = DeadlineService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        DeadlineService { inner, limit: self.limit }
+        DeadlineService { inner, layer: self.clone() }
     }
 }
 
 /// See [`DeadlineLayer`].
 #[derive(Debug, Clone)]
-pub struct DeadlineService<S> {
+pub(crate) struct DeadlineService<S> {
     inner: S,
-    limit: Duration,
+    layer: DeadlineLayer,
 }
 
 // === impl DeadlineService ===
@@ -142,74 +142,34 @@ where
             Ok(asked) => asked.map(|timeout| Instant::now() + timeout),
             Err(error) => return Box::pin(async move { Ok(status::to_status(&error).into_http()) }),
         };
-        let limit = Instant::now() + self.limit;
-        let deadline = asked.map_or(limit, |asked| asked.min(limit));
-        let answer = DEADLINE.scope(deadline, self.inner.call(request));
+        let limit = Instant::now() + self.layer.limit;
+        let head = asked.map_or(limit, |asked| asked.min(limit));
+        let end = if self.layer.methods.streams(request.uri().path()) { asked } else { Some(head) };
+        let answer = DEADLINE.scope(head, self.inner.call(request));
         Box::pin(async move {
-            match tokio::time::timeout_at(deadline, answer).await {
-                Ok(answer) => answer.map(|answer| match asked {
-                    Some(asked) => answer.map(|body| Body::new(DeadlineBody::new(body, asked))),
-                    None => answer,
-                }),
-                Err(_) => Ok(status::to_status(&Error::Exceeded).into_http()),
-            }
+            let Ok(answer) = tokio::time::timeout_at(head, answer).await else {
+                return Ok(status::to_status(&Error::Exceeded).into_http());
+            };
+            let answer = answer?;
+            Ok(match end {
+                Some(end) if !answer.body().is_end_stream() => {
+                    let leashed = leash::until(end);
+                    let cut = async move {
+                        tokio::time::sleep_until(end).await;
+                        drop(leashed);
+                    };
+                    answer.map(|body| Body::new(CutBody::new(body, cut, Error::Exceeded)))
+                }
+                _ => answer,
+            })
         })
-    }
-}
-
-pin_project! {
-    /// A streaming answer that ends with DEADLINE_EXCEEDED in its trailers when its time is up.
-    struct DeadlineBody {
-        #[pin]
-        inner: Body,
-        #[pin]
-        expiry: Sleep,
-        expired: bool,
-    }
-}
-
-// === impl DeadlineBody ===
-
-impl DeadlineBody {
-    fn new(inner: Body, deadline: Instant) -> Self {
-        Self { inner, expiry: tokio::time::sleep_until(deadline), expired: false }
-    }
-}
-
-impl http_body::Body for DeadlineBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let this = self.project();
-        if *this.expired {
-            return Poll::Ready(None);
-        }
-        if let Poll::Ready(frame) = this.inner.poll_frame(cx) {
-            return Poll::Ready(frame);
-        }
-        ready!(this.expiry.poll(cx));
-        *this.expired = true;
-        let status: Status = status::to_status(&Error::Exceeded);
-        let trailers = status.into_http::<Body>().into_parts().0.headers;
-        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
-    }
-
-    // Forwarded, or an answer without a body would no longer leave as one HEADERS frame.
-    fn is_end_stream(&self) -> bool {
-        self.expired || self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use http_body::Frame;
     use http_body_util::BodyExt;
     use proptest::prelude::*;
     use tower::ServiceExt;
@@ -267,7 +227,7 @@ mod tests {
         if let Some(timeout) = timeout {
             request.headers_mut().insert(HEADER, HeaderValue::from_str(timeout).unwrap());
         }
-        let answer = DeadlineLayer::new(limit).layer(handler).oneshot(request).await.unwrap();
+        let answer = DeadlineLayer::new(limit, methods()).layer(handler).oneshot(request).await.unwrap();
         let code = answer.headers().get("grpc-status").map(|code| code.to_str().unwrap().to_owned());
         let deadline = *seen.lock().unwrap();
         (code, deadline)
@@ -285,21 +245,35 @@ mod tests {
         assert_eq!(call(Some("soon"), second, second).await.0.as_deref(), Some("3"));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_stream_ends_with_its_callers_deadline() {
-        let endless = Body::new(http_body_util::StreamBody::new(futures_util::stream::pending::<
-            Result<Frame<Bytes>, axum::Error>,
-        >()));
-        let body = DeadlineBody::new(endless, Instant::now() + Duration::from_secs(3));
-        let trailers = body.collect().await.unwrap().trailers().cloned().unwrap();
-        assert_eq!(trailers["grpc-status"], "4");
+    fn methods() -> Methods {
+        Methods::of(&["grpc.health.v1.Health"], tonic_health::pb::FILE_DESCRIPTOR_SET)
     }
 
-    #[test]
-    fn an_empty_body_stays_an_end_of_stream() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let _guard = runtime.enter();
-        let body = DeadlineBody::new(Body::empty(), Instant::now());
-        assert!(http_body::Body::is_end_stream(&body));
+    /// The code in the trailers of an answer that never ends by itself; `None` when it lasts an hour.
+    async fn endless(path: &str, timeout: Option<&str>) -> Option<String> {
+        let handler = tower::service_fn(async |_: Request<Body>| {
+            let frames = futures_util::stream::pending::<Result<Frame<Bytes>, axum::Error>>();
+            Ok::<_, std::convert::Infallible>(Response::new(Body::new(http_body_util::StreamBody::new(
+                frames,
+            ))))
+        });
+        let mut request = Request::get(path).body(Body::empty()).unwrap();
+        if let Some(timeout) = timeout {
+            request.headers_mut().insert(HEADER, HeaderValue::from_str(timeout).unwrap());
+        }
+        let layer = DeadlineLayer::new(Duration::from_secs(10), methods());
+        let answer = layer.layer(handler).oneshot(request).await.unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(3600), answer.into_body().collect()).await;
+        let trailers = ended.ok()?.unwrap().trailers().cloned().unwrap();
+        Some(trailers["grpc-status"].to_str().unwrap().to_owned())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn our_limit_ends_answers_and_only_the_callers_deadline_ends_streams() {
+        let (check, watch) = ("/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch");
+        assert_eq!(endless(check, None).await.as_deref(), Some("4"));
+        assert_eq!(endless(check, Some("1H")).await.as_deref(), Some("4"));
+        assert_eq!(endless(watch, None).await, None);
+        assert_eq!(endless(watch, Some("20S")).await.as_deref(), Some("4"));
     }
 }

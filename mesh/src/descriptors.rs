@@ -1,33 +1,80 @@
-//! The closed set of method names that a service has, read from its descriptor set: labels of metrics may only come
-//! from here, never from what a caller typed.
+//! The closed set of methods that a service has, read from its descriptor set: labels of metrics may only come from
+//! here, never from what a caller typed.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use prost::Message;
 use prost_types::FileDescriptorSet;
 
-/// A method by its two label values.
+/// A method by its two label values, and how it answers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Method {
     /// The service's full name, for instance `dataflow.cache.v1.CacheService`.
     pub(crate) service: String,
     /// The method's name, for instance `GetEntry`.
-    pub(crate) method: String,
+    pub(crate) name: String,
+    /// Whether it answers with a stream, which may be a watch and then has no natural end.
+    pub(crate) streams: bool,
 }
 
-/// Every method of the descriptor set by its HTTP/2 path.
-pub(crate) fn methods(descriptor_set: &[u8]) -> HashMap<String, Method> {
-    let set =
-        FileDescriptorSet::decode(descriptor_set).expect("the descriptor set was written by our own build");
-    let mut methods = HashMap::new();
-    for file in &set.file {
-        for service in &file.service {
-            let name = format!("{}.{}", file.package(), service.name());
-            for method in &service.method {
-                let path = format!("/{name}/{}", method.name());
-                methods.insert(path, Method { service: name.clone(), method: method.name().to_owned() });
+/// The methods of one server by their HTTP/2 paths. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Methods {
+    by_path: Arc<HashMap<String, Method>>,
+}
+
+// === impl Methods ===
+
+impl Methods {
+    /// Every method of these services. A descriptor set describes others too: one is built for the whole workspace.
+    pub(crate) fn of(services: &[&str], descriptor_set: &[u8]) -> Self {
+        let set = FileDescriptorSet::decode(descriptor_set)
+            .expect("the descriptor set was written by our own build");
+        let mut by_path = HashMap::new();
+        for file in &set.file {
+            for service in &file.service {
+                let full_name = format!("{}.{}", file.package(), service.name());
+                if !services.contains(&full_name.as_str()) {
+                    continue;
+                }
+                for method in &service.method {
+                    let path = format!("/{full_name}/{}", method.name());
+                    let method = Method {
+                        service: full_name.clone(),
+                        name: method.name().to_owned(),
+                        streams: method.server_streaming(),
+                    };
+                    by_path.insert(path, method);
+                }
             }
         }
+        Self { by_path: Arc::new(by_path) }
     }
-    methods
+
+    /// The method at a path; `None` when the server has none there.
+    pub(crate) fn get(&self, path: &str) -> Option<&Method> {
+        self.by_path.get(path)
+    }
+
+    /// Whether the method at a path answers with a stream.
+    pub(crate) fn streams(&self, path: &str) -> bool {
+        self.get(path).is_some_and(|method| method.streams)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_methods_of_the_services_named_are_known_and_how_they_answer() {
+        let set = tonic_health::pb::FILE_DESCRIPTOR_SET;
+        let methods = Methods::of(&["grpc.health.v1.Health"], set);
+        assert!(methods.get("/grpc.health.v1.Health/Check").is_some_and(|method| method.name == "Check"));
+        assert!(!methods.streams("/grpc.health.v1.Health/Check"));
+        assert!(methods.streams("/grpc.health.v1.Health/Watch"));
+        assert!(!methods.streams("/grpc.health.v1.Health/Unknown"));
+        assert_eq!(Methods::of(&["other.v1.Service"], set).get("/grpc.health.v1.Health/Check"), None);
+    }
 }

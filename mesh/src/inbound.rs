@@ -1,30 +1,36 @@
 //! The stack that every call to a service passes, as one flat list with the reason for each layer's place.
 
+mod describe;
+mod error;
+mod limit;
 mod observe;
-mod rescue;
 
-use std::collections::HashMap;
+pub(crate) mod cut;
+
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::future::Future;
+use std::pin::Pin;
 
 use axum::Router;
 use axum::body::Body;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
-use tower::limit::GlobalConcurrencyLimitLayer;
-use tower::load_shed::LoadShedLayer;
+use tokio_util::sync::CancellationToken;
 use tower::util::BoxCloneSyncService;
 use tower::{ServiceBuilder, ServiceExt};
 
 use crate::args::ServerArgs;
 use crate::deadline::DeadlineLayer;
-use crate::descriptors::Method;
+use crate::descriptors::Methods;
 use crate::metrics::ServerMetrics;
 use crate::propagation::PropagationLayer;
 
+use cut::CutBody;
+use describe::DescribeLayer;
+use error::Error;
+use limit::LimitLayer;
 use observe::ObserveLayer;
-use rescue::RescueLayer;
 
 /// A whole service as the server loop calls it.
 pub(crate) type Stack = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
@@ -33,40 +39,43 @@ pub(crate) type Stack = BoxCloneSyncService<Request<Incoming>, Response<Body>, I
 /// they are neither counted nor traced, or probes would drown everything else.
 const CONTROL: &str = "/grpc.";
 
-/// Builds the stack of one service. `api` are its own methods, `control` health and reflection.
+/// Builds the stack of one service. `api` are its own methods, `control` health and reflection, whose streams end when
+/// `draining` is cancelled.
 pub(crate) fn stack(
     args: &ServerArgs,
-    methods: Arc<HashMap<String, Method>>,
+    methods: Methods,
     metrics: ServerMetrics,
     api: Router,
     control: Router,
+    draining: CancellationToken,
 ) -> Stack {
-    let permits = usize::try_from(args.max_concurrent_requests).unwrap_or(Semaphore::MAX_PERMITS);
+    let calls = usize::try_from(args.max_concurrent_requests).unwrap_or(Semaphore::MAX_PERMITS);
     // Top is outermost.
     let api = ServiceBuilder::new()
         // First, so that everything below logs and calls under the request's id and trace.
-        .layer(PropagationLayer)
-        // Outside the shedding, so that refused calls count too.
-        .layer(ObserveLayer::new(methods, metrics))
-        // Outside the limit, so that waiting spends the caller's budget as well.
-        .layer(DeadlineLayer::new(args.request_timeout))
-        // Turns what the layers below raise into answers.
-        .layer(RescueLayer)
-        // Outside the limit: refuses at once instead of queueing.
-        .layer(LoadShedLayer::new())
-        // One semaphore for all connections.
-        .layer(GlobalConcurrencyLimitLayer::new(permits))
+        .layer(PropagationLayer::new(&args.baggage))
+        // Outside the limit, so that refused calls count too.
+        .layer(ObserveLayer::new(methods.clone(), metrics))
+        // Outside the limit, so that a call that is cut gives its place back.
+        .layer(DeadlineLayer::new(args.request_timeout, methods.clone()))
+        // One limit for all connections; what is above it is refused at once.
+        .layer(LimitLayer::new(calls, methods))
+        // Innermost: what it mends comes from tonic's own services.
+        .layer(DescribeLayer)
         .service(api);
 
-    let split = tower::service_fn(move |request: Request<Incoming>| {
-        let (api, control) = (api.clone(), control.clone());
-        async move {
-            if request.uri().path().starts_with(CONTROL) {
-                control.oneshot(request).await
-            } else {
-                api.oneshot(request).await
-            }
+    let split = tower::service_fn(move |request: Request<Incoming>| -> Answer {
+        if !request.uri().path().starts_with(CONTROL) {
+            return Box::pin(api.clone().oneshot(request));
         }
+        let answer = control.clone().oneshot(request);
+        let draining = draining.clone();
+        Box::pin(async move {
+            let cut = |body| Body::new(CutBody::new(body, draining.cancelled_owned(), Error::Draining));
+            Ok(answer.await?.map(cut))
+        })
     });
     BoxCloneSyncService::new(split)
 }
+
+type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;

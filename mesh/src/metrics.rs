@@ -1,4 +1,5 @@
-//! Prometheus metrics of a process: one registry, a sub-registry with the constant label `role` for each service.
+//! Prometheus metrics of a process: one registry, in which every family stands once and says by its
+//! label `role` which service counted.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,17 +20,29 @@ use crate::descriptors::Method;
 const LATENCY_BOUNDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
 /// The metrics of one process. Cheap to clone.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Metrics {
     /// Behind a mutex because services register at their start, while the admin port may already be scraped.
     registry: Arc<Mutex<Registry>>,
+    calls: Calls,
+}
+
+// === impl Metrics ===
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::default();
+        let calls = Calls::register(&mut registry);
+        Self { registry: Arc::new(Mutex::new(registry)), calls }
+    }
 }
 
 impl Metrics {
-    /// Registers a metric under the constant label `role`.
-    pub fn register(&self, role: &'static str, name: &str, help: &str, metric: impl Metric) {
+    /// Registers a family, once a process. What several services of a process count is one family with the label
+    /// `role`: OpenMetrics allows a family to stand only once in an answer.
+    pub fn register(&self, name: &str, help: &str, metric: impl Metric) {
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        registry.sub_registry_with_label(("role".into(), role.into())).register(name, help, metric);
+        registry.register(name, help, metric);
     }
 
     /// Everything in the OpenMetrics text format.
@@ -39,11 +52,16 @@ impl Metrics {
         encode(&mut text, &registry).expect("writing to a string does not fail");
         text
     }
+
+    /// What is counted of the calls to one service.
+    pub(crate) fn server(&self, role: &'static str) -> ServerMetrics {
+        ServerMetrics { role, calls: self.calls.clone() }
+    }
 }
 
-/// What is counted of every call that a service receives, refused ones included.
+/// The families in which calls are counted, one set for all services of a process.
 #[derive(Debug, Clone)]
-pub(crate) struct ServerMetrics {
+struct Calls {
     in_flight: Family<CallLabels, Gauge>,
     handled: Family<HandledLabels, Counter>,
     seconds: Family<CallLabels, Histogram>,
@@ -51,57 +69,64 @@ pub(crate) struct ServerMetrics {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CallLabels {
+    role: &'static str,
     grpc_service: String,
     grpc_method: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct HandledLabels {
+    role: &'static str,
     grpc_service: String,
     grpc_method: String,
     grpc_code: &'static str,
 }
 
-// === impl ServerMetrics ===
+// === impl Calls ===
 
-impl ServerMetrics {
-    pub(crate) fn register(metrics: &Metrics, role: &'static str) -> Self {
+impl Calls {
+    fn register(registry: &mut Registry) -> Self {
         let this = Self {
             in_flight: Family::default(),
             handled: Family::default(),
             seconds: Family::new_with_constructor(|| Histogram::new(LATENCY_BOUNDS)),
         };
-        metrics.register(role, "grpc_server_in_flight", "Calls being served", this.in_flight.clone());
-        metrics.register(role, "grpc_server_handled", "Calls that ended, by code", this.handled.clone());
-        metrics.register(
-            role,
+        registry.register("grpc_server_in_flight", "Calls being served", this.in_flight.clone());
+        registry.register("grpc_server_handled", "Calls that ended, by code", this.handled.clone());
+        registry.register(
             "grpc_server_handling_seconds",
             "Time from a call's arrival to the end of its answer",
             this.seconds.clone(),
         );
         this
     }
+}
 
+/// What is counted of every call that a service receives, refused ones included.
+#[derive(Debug, Clone)]
+pub(crate) struct ServerMetrics {
+    role: &'static str,
+    calls: Calls,
+}
+
+// === impl ServerMetrics ===
+
+impl ServerMetrics {
     pub(crate) fn started(&self, method: &Method) {
-        self.in_flight.get_or_create(&CallLabels::of(method)).inc();
+        self.calls.in_flight.get_or_create(&self.labels(method)).inc();
     }
 
     pub(crate) fn ended(&self, method: &Method, code: Code, took: Duration) {
-        let labels = CallLabels::of(method);
-        self.in_flight.get_or_create(&labels).dec();
-        self.seconds.get_or_create(&labels).observe(took.as_secs_f64());
-        let handled = HandledLabels {
-            grpc_service: labels.grpc_service,
-            grpc_method: labels.grpc_method,
-            grpc_code: code_label(code),
-        };
-        self.handled.get_or_create(&handled).inc();
+        let labels = self.labels(method);
+        self.calls.in_flight.get_or_create(&labels).dec();
+        self.calls.seconds.get_or_create(&labels).observe(took.as_secs_f64());
+        let CallLabels { role, grpc_service, grpc_method } = labels;
+        let handled = HandledLabels { role, grpc_service, grpc_method, grpc_code: code_label(code) };
+        self.calls.handled.get_or_create(&handled).inc();
     }
-}
 
-impl CallLabels {
-    fn of(method: &Method) -> Self {
-        Self { grpc_service: method.service.clone(), grpc_method: method.method.clone() }
+    fn labels(&self, method: &Method) -> CallLabels {
+        CallLabels { role: self.role, grpc_service: method.service.clone(), grpc_method: method.name.clone() }
     }
 }
 
@@ -125,5 +150,32 @@ fn code_label(code: Code) -> &'static str {
         Code::Unavailable => "Unavailable",
         Code::DataLoss => "DataLoss",
         Code::Unauthenticated => "Unauthenticated",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_of_one_process_share_each_family() {
+        let metrics = Metrics::default();
+        let method = Method { service: "x.v1.Service".to_owned(), name: "Get".to_owned(), streams: false };
+        for role in ["cache", "config"] {
+            let server = metrics.server(role);
+            server.started(&method);
+            server.ended(&method, Code::Ok, Duration::from_millis(1));
+        }
+        let text = metrics.encode();
+        for family in ["grpc_server_in_flight", "grpc_server_handled", "grpc_server_handling_seconds"] {
+            assert_eq!(text.matches(&format!("# TYPE {family} ")).count(), 1, "{text}");
+        }
+        for role in ["cache", "config"] {
+            let sample = format!(
+                "grpc_server_handled_total{{role=\"{role}\",grpc_service=\"x.v1.Service\",grpc_method=\"Get\",\
+                 grpc_code=\"OK\"}} 1\n"
+            );
+            assert!(text.contains(&sample), "{text}");
+        }
     }
 }

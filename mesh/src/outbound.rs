@@ -1,6 +1,7 @@
 //! Calls to peers in the mesh: one h2c channel per upstream, with the current call's headers and deadline put on.
 //! Balancing, retries and outlier detection between services are the mesh's.
 
+use std::error::Error;
 use std::str::FromStr;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -10,17 +11,22 @@ use http::uri::Scheme;
 use http::{Request, Response, Uri};
 use opentelemetry::trace::TraceContextExt;
 use tokio::time::Instant;
+use tonic::TimeoutExpired;
 use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint};
 use tower::{BoxError, Service};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::deadline;
+use crate::inbound::cut::CutBody;
 use crate::propagation;
 use crate::status::to_status;
 
 /// A peer that does not accept a connection within this time counts as unreachable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A peer that vanished without a word is noticed within twice this time, also while no call is on its way.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// The address of a peer, as `http://HOST:PORT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +70,12 @@ pub struct Outbound {
 impl Outbound {
     /// A channel that connects when first used, and again whenever it has to.
     pub fn new(upstream: &Upstream, limit: Duration) -> Self {
-        let endpoint = Endpoint::from(upstream.0.clone()).connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
+        let endpoint = Endpoint::from(upstream.0.clone())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE)
+            .keep_alive_while_idle(true);
         Self { channel: endpoint.connect_lazy(), limit }
     }
 }
@@ -96,14 +107,21 @@ impl Service<Request<Body>> for Outbound {
 
         let answer = self.channel.call(request);
         Box::pin(async move {
+            let exceeded = deadline::Error::Exceeded;
             match tokio::time::timeout_at(deadline, answer).await {
-                Ok(Ok(answer)) => Ok(answer),
-                // tonic's channel watches the same header and gives up as CANCELLED.
-                Ok(Err(error)) if Instant::now() < deadline => Err(error.into()),
-                _ => Err(to_status(&deadline::Error::Exceeded).into()),
+                // A peer that stops in the middle of its answer has no more time than one that never begins.
+                Ok(Ok(answer)) => Ok(answer
+                    .map(|body| Body::new(CutBody::new(body, tokio::time::sleep_until(deadline), exceeded)))),
+                Ok(Err(error)) if !timed_out(&error) => Err(error.into()),
+                _ => Err(to_status(&exceeded).into()),
             }
         })
     }
+}
+
+/// Whether tonic's channel, which watches the same header as we, gave up before we did. It would say CANCELLED.
+fn timed_out(error: &(dyn Error + 'static)) -> bool {
+    error.is::<TimeoutExpired>() || error.source().is_some_and(timed_out)
 }
 
 #[cfg(test)]
@@ -123,5 +141,15 @@ mod tests {
         check("http://config:8083/path", false);
         check("http://config:8083?x=1", false);
         check("", false);
+    }
+
+    #[test]
+    fn tonics_own_timeout_is_found_among_the_causes() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("a call failed")]
+        struct Failed(#[source] BoxError);
+
+        assert!(timed_out(&Failed(Failed(TimeoutExpired(()).into()).into())));
+        assert!(!timed_out(&Failed("connection refused".into())));
     }
 }

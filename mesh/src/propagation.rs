@@ -1,9 +1,10 @@
-//! What travels from an incoming call to every outgoing one: trace context, request id, tenant and canary headers.
+//! What travels from an incoming call to every outgoing one: trace context, request id, tenant and canary headers, and
+//! of the baggage what is allowed.
 //!
 //! A tower layer takes them in, and [`crate::outbound`] puts them on. An interceptor of generated clients would miss
 //! calls made on a raw channel.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
@@ -19,10 +20,18 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest request id that is taken from a caller, in bytes; a longer one is replaced.
 const REQUEST_ID_MAX: usize = 128;
 
+/// W3C Trace Context and W3C Baggage are lists that may come in several headers; they travel as one.
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
+
+/// Longest baggage that is passed on, in bytes: what W3C Baggage asks of every platform at least.
+const BAGGAGE_MAX: usize = 8192;
+
 /// What is passed on as it came. `dataflow-*` are written by the gateway alone, which strips them from outside callers.
-static PASSED_ON: [HeaderName; 14] = [
+static PASSED_ON: [HeaderName; 15] = [
     HeaderName::from_static("traceparent"),
-    HeaderName::from_static("tracestate"),
+    TRACESTATE,
+    BAGGAGE,
     HeaderName::from_static("b3"),
     HeaderName::from_static("x-b3-traceid"),
     HeaderName::from_static("x-b3-spanid"),
@@ -78,14 +87,53 @@ fn new_request_id() -> HeaderValue {
 }
 
 /// Takes in what travels and gives every call a request id.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct PropagationLayer;
+#[derive(Debug, Clone)]
+pub struct PropagationLayer {
+    baggage: Arc<[String]>,
+}
+
+impl PropagationLayer {
+    /// `baggage` are the keys of baggage that travel.
+    pub fn new(baggage: &[String]) -> Self {
+        Self { baggage: baggage.into() }
+    }
+
+    /// Mends what the lists and the request id of an incoming call lack to travel.
+    fn admit(&self, incoming: &mut HeaderMap) {
+        if incoming.get(&REQUEST_ID).is_none_or(|id| id.is_empty() || id.len() > REQUEST_ID_MAX) {
+            incoming.insert(REQUEST_ID, new_request_id());
+        }
+        merge(incoming, TRACESTATE, usize::MAX, |_| true);
+        merge(incoming, BAGGAGE, BAGGAGE_MAX, |member| {
+            let key = member.split(['=', ';']).next().unwrap_or_default().trim();
+            self.baggage.iter().any(|allowed| allowed == key)
+        });
+    }
+}
+
+/// Makes one header of a list that came in several: the members that are `wanted`, as far as `max` bytes hold them.
+fn merge(headers: &mut HeaderMap, name: HeaderName, max: usize, wanted: impl Fn(&str) -> bool) {
+    let mut merged = String::new();
+    let values = headers.get_all(&name).into_iter().filter_map(|value| value.to_str().ok());
+    let members = values.flat_map(|value| value.split(',')).map(str::trim);
+    for member in members.filter(|member| !member.is_empty() && wanted(member)) {
+        let comma = if merged.is_empty() { "" } else { "," };
+        if merged.len() + comma.len() + member.len() > max {
+            break;
+        }
+        merged.extend([comma, member]);
+    }
+    headers.remove(&name);
+    if let Some(value) = HeaderValue::try_from(merged).ok().filter(|value| !value.is_empty()) {
+        headers.insert(name, value);
+    }
+}
 
 impl<S> Layer<S> for PropagationLayer {
     type Service = PropagationService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        PropagationService { inner }
+        PropagationService { inner, layer: self.clone() }
     }
 }
 
@@ -93,6 +141,7 @@ impl<S> Layer<S> for PropagationLayer {
 #[derive(Debug, Clone)]
 pub struct PropagationService<S> {
     inner: S,
+    layer: PropagationLayer,
 }
 
 // === impl PropagationService ===
@@ -111,9 +160,7 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let incoming = request.headers_mut();
-        if incoming.get(&REQUEST_ID).is_none_or(|id| id.is_empty() || id.len() > REQUEST_ID_MAX) {
-            incoming.insert(REQUEST_ID, new_request_id());
-        }
+        self.layer.admit(incoming);
         let travelling = PASSED_ON
             .iter()
             .filter_map(|name| incoming.get(name).map(|value| (name.clone(), value.clone())))
@@ -164,9 +211,10 @@ mod tests {
         let mut request = Request::new(());
         for (name, value) in incoming {
             let name = HeaderName::try_from(*name).unwrap();
-            request.headers_mut().insert(name, HeaderValue::from_str(value).unwrap());
+            request.headers_mut().append(name, HeaderValue::from_str(value).unwrap());
         }
-        PropagationLayer.layer(handler).oneshot(request).await.unwrap().into_parts().0.headers
+        let layer = PropagationLayer::new(&["session".to_owned(), "tier".to_owned()]);
+        layer.layer(handler).oneshot(request).await.unwrap().into_parts().0.headers
     }
 
     #[tokio::test]
@@ -184,6 +232,23 @@ mod tests {
         assert_eq!(headers["x-canary"], "true");
         assert!(headers.contains_key("traceparent") && headers.contains_key("b3"));
         assert!(!headers.contains_key("authorization") && !headers.contains_key("x-forwarded-client-cert"));
+    }
+
+    #[tokio::test]
+    async fn every_value_of_tracestate_travels_and_of_baggage_what_is_allowed() {
+        let headers = outgoing(&[
+            ("tracestate", "a=1, b=2"),
+            ("tracestate", "c=3"),
+            ("baggage", "session=7;ttl=1,secret=x"),
+            ("baggage", "sessions=8, tier = gold"),
+        ])
+        .await;
+        assert_eq!(headers["tracestate"], "a=1,b=2,c=3");
+        assert_eq!(headers["baggage"], "session=7;ttl=1,tier = gold");
+        assert!(!outgoing(&[("baggage", "secret=x")]).await.contains_key("baggage"));
+        let long = format!("session={}", "x".repeat(BAGGAGE_MAX - 16));
+        let headers = outgoing(&[("baggage", &long), ("baggage", "tier=12"), ("baggage", "tier=3")]).await;
+        assert_eq!(headers["baggage"].len(), BAGGAGE_MAX, "as many members as fit");
     }
 
     #[tokio::test]

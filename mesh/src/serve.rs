@@ -4,21 +4,19 @@
 //! tonic's own `Server` is not used: it puts further layers around ours on every connection. One hyper-util loop serves
 //! HTTP/1.1 and h2c on every port instead.
 
-use std::collections::HashMap;
+mod connection;
+pub(crate) mod leash;
+
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
-use http::{Request, Response};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use http::Request;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::server::NamedService;
@@ -28,10 +26,15 @@ use tonic_health::server::HealthReporter;
 use tower::Service;
 
 use crate::args::ServerArgs;
-use crate::descriptors::{self, Method};
-use crate::inbound::{self, Stack};
-use crate::metrics::{Metrics, ServerMetrics};
+use crate::descriptors::Methods;
+use crate::inbound;
+use crate::metrics::Metrics;
 use crate::readiness::{Latch, Readiness};
+
+use connection::Connections;
+
+/// What connections get beyond the drain timeout to close by themselves, which they do at that time.
+const CLOSING: Duration = Duration::from_secs(1);
 
 /// How long to wait before accepting again when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -65,7 +68,6 @@ pub struct Server {
     context: Context,
     api: RoutesBuilder,
     names: Vec<&'static str>,
-    methods: Arc<HashMap<String, Method>>,
     descriptors: &'static [u8],
 }
 
@@ -74,14 +76,7 @@ pub struct Server {
 impl Server {
     /// A service without methods. `descriptors` is the descriptor set that reflection serves.
     pub fn new(args: &ServerArgs, context: Context, descriptors: &'static [u8]) -> Self {
-        Self {
-            args: args.clone(),
-            context,
-            api: Routes::builder(),
-            names: Vec::new(),
-            methods: Arc::new(descriptors::methods(descriptors)),
-            descriptors,
-        }
+        Self { args: args.clone(), context, api: Routes::builder(), names: Vec::new(), descriptors }
     }
 
     /// Adds a gRPC service.
@@ -113,7 +108,7 @@ impl Server {
         warm_up: impl Future<Output = ()>,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        let Self { args, context, api, names, methods, descriptors } = self;
+        let Self { args, context, api, names, descriptors } = self;
         let Context { role, metrics, readiness, draining, latch } = context;
         let address = listener.local_addr()?;
         let (health, health_service) = tonic_health::server::health_reporter();
@@ -121,21 +116,26 @@ impl Server {
 
         let mut control = Routes::builder();
         control.add_service(health_service);
-        control
-            .add_service(reflection(descriptors).build_v1().expect("our own descriptor set is well-formed"));
-        control.add_service(
-            reflection(descriptors).build_v1alpha().expect("our own descriptor set is well-formed"),
-        );
+        let well_formed = "our own descriptor set is well-formed";
+        let v1 = reflection(descriptors, &names, "grpc.reflection.v1.ServerReflection");
+        control.add_service(v1.build_v1().expect(well_formed));
+        let v1alpha = reflection(descriptors, &names, "grpc.reflection.v1alpha.ServerReflection");
+        control.add_service(v1alpha.build_v1alpha().expect(well_formed));
 
-        let metrics = ServerMetrics::register(&metrics, role);
+        let methods = Methods::of(&names, descriptors);
         let api = api.routes().into_axum_router();
-        let stack = inbound::stack(&args, methods, metrics, api, control.routes().into_axum_router());
+        let control = control.routes().into_axum_router();
+        let stack = inbound::stack(&args, methods, metrics.server(role), api, control, draining.clone());
 
+        let places = usize::try_from(args.max_connections).unwrap_or(Semaphore::MAX_PERMITS);
+        let places = Arc::new(Semaphore::new(places));
         let connections = Connections { stack, args: args.clone(), stop: CancellationToken::new() };
         let tasks = TaskTracker::new();
         tracing::info!(role, %address, "listening");
 
         let mut latch = Some(latch);
+        // So that the limit of connections is logged once each time it is reached.
+        let mut full = false;
         let mut warm_up = pin!(warm_up);
         let mut leave = pin!(async {
             shutdown.await;
@@ -153,7 +153,20 @@ impl Server {
                     tracing::info!(role, "serving");
                 }
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, peer)) => drop(tasks.spawn(connections.clone().run(stream, peer))),
+                    Ok((stream, peer)) => match Arc::clone(&places).try_acquire_owned() {
+                        Ok(place) => {
+                            full = false;
+                            let connection = connections.clone().run(stream, peer);
+                            tasks.spawn(async move {
+                                connection.await;
+                                drop(place);
+                            });
+                        }
+                        // Closed at once, so that the peer turns to another replica.
+                        Err(_) => if !std::mem::replace(&mut full, true) {
+                            tracing::warn!(role, limit = args.max_connections, "closing further connections");
+                        },
+                    },
                     Err(error) => {
                         tracing::warn!(%error, "cannot accept connections");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -166,7 +179,7 @@ impl Server {
         draining.cancel();
         connections.stop.cancel();
         tasks.close();
-        if tokio::time::timeout(args.drain_timeout, tasks.wait()).await.is_err() {
+        if tokio::time::timeout(args.drain_timeout + CLOSING, tasks.wait()).await.is_err() {
             tracing::warn!(role, connections = tasks.len(), "cut off what did not end in time");
         }
         tracing::info!(role, "stopped");
@@ -174,10 +187,19 @@ impl Server {
     }
 }
 
-fn reflection(descriptors: &'static [u8]) -> tonic_reflection::server::Builder<'static> {
-    tonic_reflection::server::Builder::configure()
+/// Reflection of what the server serves: its own services, health, and reflection itself. The descriptor set describes
+/// others too.
+fn reflection(
+    descriptors: &'static [u8],
+    names: &[&'static str],
+    itself: &'static str,
+) -> tonic_reflection::server::Builder<'static> {
+    let builder = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(descriptors)
+        .with_service_name(tonic_health::pb::health_server::SERVICE_NAME)
+        .with_service_name(itself);
+    names.iter().fold(builder, |builder, name| builder.with_service_name(*name))
 }
 
 /// Says the same of the process (the empty name) and of each of its services.
@@ -185,59 +207,4 @@ async fn announce(health: &HealthReporter, names: &[&'static str], status: Servi
     for name in [""].iter().chain(names) {
         health.set_service_status(*name, status).await;
     }
-}
-
-/// What every connection of a service needs.
-#[derive(Clone)]
-struct Connections {
-    stack: Stack,
-    args: ServerArgs,
-    /// Cancelled when connections are to finish what they have and close.
-    stop: CancellationToken,
-}
-
-// === impl Connections ===
-
-impl Connections {
-    /// Serves one connection until it closes, is of age, or the service stops.
-    async fn run(self, stream: TcpStream, peer: SocketAddr) {
-        // Best effort: a connection that cannot take the option still works.
-        let _ = stream.set_nodelay(true);
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new());
-        builder.http2().timer(TokioTimer::new());
-        let stack =
-            tower::ServiceExt::<Request<hyper::body::Incoming>>::map_err(self.stack, |never| match never {});
-        let service = TowerToHyperService::new(tower::service_fn(move |request| {
-            let mut stack = stack.clone();
-            async move { Ok::<Response<Body>, Infallible>(stack.call(request).await?) }
-        }));
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-
-        let mut until = pin!(tokio::time::sleep(jittered(self.args.connection_age)));
-        let mut leaving = false;
-        loop {
-            tokio::select! {
-                ended = connection.as_mut() => {
-                    if let Err(error) = ended {
-                        tracing::debug!(%peer, error, "connection ended");
-                    }
-                    return;
-                }
-                () = self.stop.cancelled(), if !leaving => {}
-                () = &mut until => if leaving {
-                    // Endless answers would hold an aged connection open for ever.
-                    return;
-                },
-            }
-            connection.as_mut().graceful_shutdown();
-            leaving = true;
-            until.as_mut().reset(tokio::time::Instant::now() + self.args.drain_timeout);
-        }
-    }
-}
-
-/// A duration within a tenth of the given one, so that connections made together do not leave together.
-fn jittered(duration: Duration) -> Duration {
-    duration.mul_f64(0.9 + 0.2 * fastrand::f64())
 }

@@ -3,6 +3,8 @@
 //! Codes are behaviour here, not decoration: meshes eject a host that answers UNAVAILABLE, INTERNAL, DEADLINE_EXCEEDED
 //! or UNKNOWN, so a caller's mistake and plain overload must never be one of those.
 
+mod received;
+
 use std::collections::HashMap;
 use std::error::Error;
 use std::time::Duration;
@@ -10,6 +12,16 @@ use std::time::Duration;
 use http::StatusCode;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
+
+pub use received::{Refused, of_received};
+
+/// Longest message in bytes, and longest text within the details. Both leave in headers, which peers and proxies limit
+/// to some kilobytes, and may quote what a caller sent at any length.
+const MESSAGE_MAX: usize = 1024;
+const DETAIL_MAX: usize = 256;
+
+/// Most fields named in one answer, for the same reason.
+const VIOLATIONS_MAX: usize = 8;
 
 /// What went wrong, as a closed set that the three tables below exhaust.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,14 +144,25 @@ pub fn to_status(failure: &dyn Describe) -> Status {
     };
 
     let mut details = ErrorDetails::new();
-    details.set_error_info(failure.reason(), failure.domain(), failure.metadata());
-    for violation in failure.violations() {
-        details.add_bad_request_violation(violation.field, violation.description);
+    let metadata = failure.metadata().into_iter().map(|(key, value)| (key, shortened(value, DETAIL_MAX)));
+    details.set_error_info(failure.reason(), failure.domain(), metadata.collect::<HashMap<_, _>>());
+    for Violation { field, description } in failure.violations().into_iter().take(VIOLATIONS_MAX) {
+        details.add_bad_request_violation(shortened(field, DETAIL_MAX), shortened(description, DETAIL_MAX));
     }
     if let Some(delay) = failure.retry_after() {
         details.set_retry_info(Some(delay));
     }
-    Status::with_error_details(kind.code(), message, details)
+    Status::with_error_details(kind.code(), shortened(message, MESSAGE_MAX), details)
+}
+
+/// The text, cut to `max` bytes with an ellipsis when it is longer.
+fn shortened(mut text: String, max: usize) -> String {
+    const ELLIPSIS: char = '\u{2026}';
+    if text.len() > max {
+        text.truncate(text.floor_char_boundary(max - ELLIPSIS.len_utf8()));
+        text.push(ELLIPSIS);
+    }
+    text
 }
 
 /// An error with its causes, `outer: inner: innermost`.
@@ -215,6 +238,16 @@ mod tests {
         let status =
             to_status(&Failure { kind: Kind::Unavailable, cause: Some(std::io::Error::other("refused")) });
         assert_eq!(status.message(), "key is empty: refused");
+    }
+
+    #[test]
+    fn what_callers_wrote_does_not_blow_up_headers() {
+        let long = std::io::Error::other("\u{e8}".repeat(100_000));
+        let status = to_status(&Failure { kind: Kind::Unavailable, cause: Some(long) });
+        assert!((MESSAGE_MAX - 1..=MESSAGE_MAX).contains(&status.message().len()));
+        assert!(status.message().ends_with("\u{e8}\u{2026}"));
+        assert_eq!(shortened("x".repeat(8), 8), "x".repeat(8));
+        assert_eq!(shortened("\u{20ac}".repeat(3), 8), "\u{20ac}\u{2026}");
     }
 
     #[test]

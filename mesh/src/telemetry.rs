@@ -4,7 +4,7 @@ use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+use tracing_subscriber::filter::{EnvFilter, LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
@@ -54,12 +54,18 @@ pub fn init(args: &TelemetryArgs, service: &'static str) -> Result<Telemetry, Er
         }
         None => None,
     };
-    let traces = provider
-        .as_ref()
-        .map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer(service)));
+    let traces = provider.as_ref().map(|provider| {
+        tracing_opentelemetry::layer().with_tracer(provider.tracer(service)).with_filter(own_spans())
+    });
 
     tracing_subscriber::registry().with(traces).with(logs.with_filter(filter)).try_init()?;
     Ok(Telemetry { provider })
+}
+
+/// Spans of our own crates. Those of the libraries below would double every call, and an export, which is a call too,
+/// would give rise to the next.
+fn own_spans() -> Targets {
+    Targets::new().with_target("dataflow", LevelFilter::INFO)
 }
 
 impl Telemetry {
@@ -70,6 +76,30 @@ impl Telemetry {
             if let Ok(Err(error)) = ended {
                 tracing::warn!(%error, "the last spans could not be sent");
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_of_libraries_are_not_recorded() {
+        let check = |target: &str, expected: bool| {
+            let recorded = own_spans().would_enable(target, &tracing::Level::INFO);
+            assert_eq!(recorded, expected, "{target}");
+        };
+        check("dataflow_mesh::inbound::observe", true);
+        check("dataflow::analyze", true);
+        for library in [
+            "h2::proto::connection",
+            "hyper::client",
+            "tonic::transport",
+            "tower::buffer",
+            "opentelemetry_sdk",
+        ] {
+            check(library, false);
         }
     }
 }

@@ -1,8 +1,6 @@
 //! Counts, times, traces and logs every call, to the end of its answer.
 
-use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -16,20 +14,20 @@ use tower::{Layer, Service};
 use tracing::{Instrument, Span, field};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use crate::descriptors::Method;
+use crate::descriptors::{Method, Methods};
 use crate::metrics::ServerMetrics;
 use crate::propagation::{self, REQUEST_ID};
 
 /// See the module.
 #[derive(Debug, Clone)]
 pub(super) struct ObserveLayer {
-    methods: Arc<HashMap<String, Method>>,
+    methods: Methods,
     metrics: ServerMetrics,
 }
 
 impl ObserveLayer {
     /// Labels calls by `methods`; whatever is not among them is one label.
-    pub(super) fn new(methods: Arc<HashMap<String, Method>>, metrics: ServerMetrics) -> Self {
+    pub(super) fn new(methods: Methods, metrics: ServerMetrics) -> Self {
         Self { methods, metrics }
     }
 }
@@ -98,17 +96,17 @@ struct Call {
 
 impl Call {
     fn begin<B>(layer: &ObserveLayer, request: &Request<B>) -> Self {
-        let unknown = || Method { service: "unknown".to_owned(), method: "unknown".to_owned() };
+        let unknown = || Method { service: "unknown".to_owned(), name: "unknown".to_owned(), streams: false };
         let method = layer.methods.get(request.uri().path()).cloned().unwrap_or_else(unknown);
         let request_id =
             request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
         let span = tracing::info_span!(
             "rpc",
-            otel.name = %format_args!("{}/{}", method.service, method.method),
+            otel.name = %format_args!("{}/{}", method.service, method.name),
             otel.kind = "server",
             rpc.system = "grpc",
             rpc.service = method.service,
-            rpc.method = method.method,
+            rpc.method = method.name,
             rpc.grpc.status_code = field::Empty,
             request_id,
         );

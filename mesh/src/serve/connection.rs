@@ -1,0 +1,151 @@
+//! One connection from its first byte to its last.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
+
+use axum::body::Body;
+use http::Request;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+
+use crate::args::ServerArgs;
+use crate::inbound::Stack;
+
+use super::leash::{LeashExecutor, OnLeash};
+
+/// How long a peer may take to say which protocol it speaks, and over HTTP/1 to send the head of a request. Until then
+/// it is nobody's call, and holds a file descriptor for nothing.
+const OPENING: Duration = Duration::from_secs(10);
+
+/// A peer that vanished without a word is noticed within twice this time.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// Most bytes of one answer that wait for the socket, so that a peer that does not read holds little.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// What every HTTP/2 connection begins with (RFC 9113, 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What every connection of a service needs.
+#[derive(Clone)]
+pub(super) struct Connections {
+    pub(super) stack: Stack,
+    pub(super) args: ServerArgs,
+    /// Cancelled when connections are to finish what they have and close.
+    pub(super) stop: CancellationToken,
+}
+
+// === impl Connections ===
+
+impl Connections {
+    /// Serves one connection until it closes, is of age, or the service stops.
+    pub(super) async fn run(self, stream: TcpStream, peer: SocketAddr) {
+        // Best effort: a connection that cannot take the option still works.
+        let _ = stream.set_nodelay(true);
+        let (mut reader, writer) = stream.into_split();
+        let opening = timeout(OPENING, opening(&mut reader));
+        let opening = match self.stop.run_until_cancelled(opening).await {
+            Some(Ok(Ok(opening))) => opening,
+            Some(_) => return tracing::debug!(%peer, "connection without a request"),
+            None => return,
+        };
+        let stream = tokio::io::join(opening.chain(reader), writer);
+
+        let mut builder = auto::Builder::new(LeashExecutor);
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(OPENING);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE)
+            .max_send_buf_size(SEND_BUFFER);
+        let stack = tower::ServiceExt::<Request<Incoming>>::map_err(self.stack, |never| match never {});
+        let service = TowerToHyperService::new(tower::service_fn(move |request| {
+            let mut stack = stack.clone();
+            async move { Ok::<http::Response<Body>, Infallible>(stack.call(request).await?) }
+        }));
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+
+        // Calls in flight finish: nothing may last longer but streams, which would hold an aged connection for ever.
+        let grace = self.args.request_timeout.max(self.args.drain_timeout);
+        let ages = !self.args.connection_age.is_zero();
+        let mut end = None;
+        let mut age = pin!(sleep(jittered(self.args.connection_age)));
+        let mut cut = pin!(sleep(Duration::ZERO));
+        let mut stopping = false;
+        loop {
+            tokio::select! {
+                // A new leash after `graceful_shutdown`: from then on `cut` bounds what an HTTP/1 call may hold.
+                ended = OnLeash::new(connection.as_mut()) => {
+                    match ended {
+                        Some(Ok(())) => {}
+                        Some(Err(error)) => tracing::debug!(%peer, error, "connection ended"),
+                        None => tracing::debug!(%peer, "connection did not take its answer"),
+                    }
+                    return;
+                }
+                () = self.stop.cancelled(), if !stopping => {
+                    stopping = true;
+                    let last = Instant::now() + self.args.drain_timeout;
+                    end = Some(end.map_or(last, |end: Instant| end.min(last)));
+                }
+                () = &mut age, if ages && end.is_none() => end = Some(Instant::now() + grace),
+                () = &mut cut, if end.is_some() => {
+                    return tracing::warn!(%peer, stopping, "cut off what did not end in time");
+                }
+            }
+            connection.as_mut().graceful_shutdown();
+            if let Some(end) = end {
+                cut.as_mut().reset(end);
+            }
+        }
+    }
+}
+
+/// The first bytes of a connection: as many as tell HTTP/2 from HTTP/1.
+async fn opening(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<io::Cursor<Vec<u8>>> {
+    let mut first = Vec::with_capacity(PREFACE.len());
+    while first.len() < PREFACE.len() && PREFACE.starts_with(&first) {
+        let missing = PREFACE.len() - first.len();
+        if reader.take(missing as u64).read_buf(&mut first).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(io::Cursor::new(first))
+}
+
+/// A duration within a tenth of the given one, so that connections made together do not leave together.
+fn jittered(duration: Duration) -> Duration {
+    duration.mul_f64(0.9 + 0.2 * fastrand::f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_opening_is_read_as_far_as_it_tells_the_protocol() {
+        let check = async |sent: &[u8], expected: Option<&[u8]>| {
+            let mut reader = sent;
+            let first = opening(&mut reader).await.ok();
+            assert_eq!(first.as_ref().map(|first| &first.get_ref()[..]), expected, "{sent:?}");
+            let rest = first.map_or(0, |first| sent.len() - first.get_ref().len());
+            assert_eq!(reader.len(), rest);
+        };
+        check(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0", Some(PREFACE)).await;
+        check(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n", Some(b"GET / HTTP/1.1\r\nhost: lo")).await;
+        check(b"G", Some(b"G")).await;
+        check(b"PRI * HTTP", None).await;
+        check(b"", None).await;
+    }
+}

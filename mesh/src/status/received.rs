@@ -1,0 +1,114 @@
+//! What tonic answers by itself to a message or a path that it cannot take, said as a failure of ours. Its own words for
+//! a caller's mistake are a bare INTERNAL, which ejects the host that says it, and a bare OUT_OF_RANGE.
+
+use tonic::{Code, Status};
+
+use super::{Describe, Kind};
+
+/// Why tonic refused a call, before its handler or while the handler was reading from it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// A message is not what the contract says, or not framed as gRPC says.
+    #[error("a message cannot be read: {0}")]
+    Malformed(String),
+    /// A message is larger than the service accepts.
+    #[error("a message has more bytes than `--max-message-bytes`")]
+    TooLarge,
+    /// There is no such method.
+    #[error("there is no such method")]
+    UnknownMethod,
+}
+
+impl Describe for Refused {
+    fn domain(&self) -> &'static str {
+        "dataflow.mesh.v1"
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Refused::Malformed(_) => Kind::Invalid,
+            Refused::TooLarge => Kind::TooLarge,
+            Refused::UnknownMethod => Kind::Unimplemented,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Refused::Malformed(_) => "MESSAGE_MALFORMED",
+            Refused::TooLarge => "MESSAGE_TOO_LARGE",
+            Refused::UnknownMethod => "METHOD_UNKNOWN",
+        }
+    }
+}
+
+/// How tonic's and prost's messages begin when a caller's bytes cannot be read. Nothing else tells them from a fault of
+/// ours; a test per beginning fails when a new version words them differently.
+const MALFORMED: [&str; 5] = [
+    "failed to decode Protobuf message: ",
+    "protocol error: received message with ",
+    "Error decompressing: ",
+    "Missing request message.",
+    "Unexpected EOF decoding stream.",
+];
+
+/// What a status says that tonic made of a caller's message, for instance in `Streaming::message`; `None` when it speaks
+/// of something else. Statuses of ours carry details, so that they are never taken for tonic's.
+pub fn of_received(status: &Status) -> Option<Refused> {
+    if !status.details().is_empty() {
+        return None;
+    }
+    let message = status.message();
+    match status.code() {
+        Code::Internal if MALFORMED.iter().any(|beginning| message.starts_with(beginning)) => {
+            Some(Refused::Malformed(message.to_owned()))
+        }
+        Code::OutOfRange if message.starts_with("Error, decoded message length too large") => {
+            Some(Refused::TooLarge)
+        }
+        Code::ResourceExhausted if message.starts_with("Error decompressing: size limit") => {
+            Some(Refused::TooLarge)
+        }
+        // With a message it speaks of a compression that we lack.
+        Code::Unimplemented if message.is_empty() => Some(Refused::UnknownMethod),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::to_status;
+
+    #[test]
+    fn tonics_words_become_ours_and_others_stay() {
+        let check = |code: Code, message: &str, expected: Option<&str>| {
+            let reason = of_received(&Status::new(code, message)).map(|refused| refused.reason());
+            assert_eq!(reason, expected, "{code:?} {message}");
+        };
+        let malformed = Some("MESSAGE_MALFORMED");
+        check(Code::Internal, "failed to decode Protobuf message: invalid varint", malformed);
+        check(Code::Internal, "protocol error: received message with invalid compression flag: 7", malformed);
+        check(Code::Internal, "Missing request message.", malformed);
+        check(Code::Internal, "Unexpected EOF decoding stream.", malformed);
+        check(Code::Internal, "h2 protocol error: http2 error", None);
+        check(Code::Internal, "internal failure", None);
+        let large = "Error, decoded message length too large: found 9 bytes, the limit is: 4 bytes";
+        check(Code::OutOfRange, large, Some("MESSAGE_TOO_LARGE"));
+        check(Code::OutOfRange, "page 7 of 3", None);
+        check(Code::Unimplemented, "", Some("METHOD_UNKNOWN"));
+        check(Code::Unimplemented, "Content is compressed with `zstd` which isn't supported", None);
+        check(Code::Cancelled, "", None);
+    }
+
+    #[test]
+    fn a_decode_error_of_prost_is_recognised() {
+        let garbage: Result<prost_types::Duration, _> = prost::Message::decode(&b"\xff"[..]);
+        let status = Status::internal(garbage.unwrap_err().to_string());
+        assert!(matches!(of_received(&status), Some(Refused::Malformed(_))), "{status}");
+    }
+
+    #[test]
+    fn a_status_of_ours_is_not_taken_for_tonics() {
+        assert_eq!(of_received(&to_status(&Refused::UnknownMethod)), None);
+    }
+}

@@ -1,0 +1,95 @@
+//! A cache service that does what its key says, behind the same stack as every service.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use clap::Parser;
+use dataflow_mesh::args::ServerArgs;
+use dataflow_mesh::deadline;
+use dataflow_mesh::metrics::Metrics;
+use dataflow_mesh::readiness::Readiness;
+use dataflow_mesh::serve::{Context, Server};
+use dataflow_mesh::status::to_status;
+use dataflow_proto::FILE_DESCRIPTOR_SET;
+use dataflow_proto::cache::v1 as pb;
+use dataflow_proto::cache::v1::cache_service_server::{CacheService, CacheServiceServer};
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
+use tonic::{Request, Response, Status};
+
+/// Bytes in the answer to the key `long`: more than any window that opens by itself.
+pub(crate) const LONG: usize = 1 << 20;
+
+#[derive(Clone, Default)]
+struct Service {
+    go_on: Arc<Notify>,
+}
+
+#[tonic::async_trait]
+impl CacheService for Service {
+    async fn get_entry(
+        &self,
+        request: Request<pb::GetEntryRequest>,
+    ) -> Result<Response<pb::GetEntryResponse>, Status> {
+        let key = request.into_inner().key;
+        match key.as_str() {
+            "fail" => return Err(to_status(&deadline::Error::Malformed)),
+            "wait" => self.go_on.notified().await,
+            _ => {}
+        }
+        let value = if key == "long" { vec![7; LONG] } else { Vec::new() };
+        let entry = pb::Entry { key, value: value.into(), ..Default::default() };
+        Ok(Response::new(pb::GetEntryResponse { entry: Some(entry) }))
+    }
+
+    async fn set_entry(
+        &self,
+        _: Request<pb::SetEntryRequest>,
+    ) -> Result<Response<pb::SetEntryResponse>, Status> {
+        Ok(Response::new(pb::SetEntryResponse { stored: true }))
+    }
+}
+
+/// The running stub.
+pub(crate) struct Stub {
+    pub(crate) address: SocketAddr,
+    /// Lets one call for the key `wait` go on.
+    pub(crate) go_on: Arc<Notify>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+// === impl Stub ===
+
+impl Stub {
+    /// Starts it with these flags.
+    pub(crate) async fn start(flags: &[&str]) -> Self {
+        #[derive(Parser)]
+        struct Cli {
+            #[command(flatten)]
+            server: ServerArgs,
+        }
+        let args = Cli::parse_from([&["test"], flags].concat()).server;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let readiness = Readiness::default();
+        let context = Context::new("stub", Metrics::default(), readiness.clone());
+        let service = Service::default();
+        let go_on = service.go_on.clone();
+        let service = CacheServiceServer::new(service).max_decoding_message_size(args.max_message());
+        let server = Server::new(&args, context, FILE_DESCRIPTOR_SET).with(service);
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(async move {
+            server.serve(listener, std::future::ready(()), async { drop(stopped.await) }).await
+        });
+        readiness.until_ready().await;
+        Self { address, go_on, stop, task }
+    }
+
+    /// Stops it and waits until it has drained.
+    pub(crate) async fn stop(self) {
+        self.stop.send(()).unwrap();
+        self.task.await.unwrap().unwrap();
+    }
+}
