@@ -1,18 +1,19 @@
 //! The work behind AnalyzeCatalogue: look the document up, or parse it as it arrives, and keep the result.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use dataflow_proto::analysis::v1 as pb;
-use futures_util::{Stream, StreamExt};
-use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
+use futures_util::{Stream, StreamExt, stream};
+use prost::Message;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::Error;
-use crate::args::AnalysisArgs;
-use crate::catalogue;
+use crate::args::Args;
+use crate::catalogue::{self, Catalogue};
 use crate::convert;
-use crate::document::{self, Feed, ReaderGone};
+use crate::document::{self, Feed, Fingerprint, ReaderGone};
 use crate::results::{Inputs, Key, Lookup, Results};
 use crate::rules::{Scratch, Subject};
 use crate::rulesets::{Ruleset, Rulesets};
@@ -37,22 +38,50 @@ pub struct Analyses {
     limits: Limits,
     /// How much of a document is held to look it up before it is parsed.
     spool: usize,
-    /// One permit a parser. Taken before the first byte is read, so that a waiting upload costs no memory here.
+    /// How large a result may be, in bytes of its message.
+    max_result: usize,
+    /// How long the next piece of a document may take.
+    patience: Duration,
+    /// One permit an upload, taken before the first byte is read: what waits outside costs no memory here.
+    uploads: Arc<Semaphore>,
+    max_uploads: usize,
+    /// One permit a parser thread.
     parsers: Arc<Semaphore>,
+}
+
+/// The beginning of a document.
+struct Spool {
+    pieces: Vec<Bytes>,
+    /// Whether it is all of it.
+    whole: bool,
 }
 
 // === impl Analyses ===
 
 impl Analyses {
     /// Analyses within the limits of `args`.
-    pub fn new(args: &AnalysisArgs, rulesets: Arc<Rulesets>, results: Results) -> Self {
+    pub fn new(args: &Args, rulesets: Arc<Rulesets>, results: Results) -> Self {
+        let max_uploads = args.uploads.max_uploads.get();
         Self {
             rulesets,
             results,
-            limits: args.limits(),
-            spool: usize::try_from(args.spool_bytes.as_u64()).unwrap_or(usize::MAX),
-            parsers: Arc::new(Semaphore::new(args.parsers())),
+            limits: args.analysis.limits(),
+            spool: usize::try_from(args.analysis.spool_bytes.as_u64()).unwrap_or(usize::MAX),
+            max_result: args.server.max_message(),
+            patience: args.uploads.upload_idle_timeout,
+            uploads: Arc::new(Semaphore::new(max_uploads)),
+            max_uploads,
+            parsers: Arc::new(Semaphore::new(args.analysis.parsers())),
         }
+    }
+
+    /// A place among the uploads. Refused at once when there is none: whoever waited would hold the caller's bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooManyUploads`].
+    pub fn admit(&self) -> Result<SemaphorePermit<'_>, Error> {
+        self.uploads.try_acquire().map_err(|_| Error::TooManyUploads { limit: self.max_uploads })
     }
 
     /// Analyses one catalogue.
@@ -67,62 +96,30 @@ impl Analyses {
     ) -> Result<pb::Analysis, Error> {
         let ruleset = self.rulesets.get(&options.ruleset)?;
         ruleset.compiled()?;
-        let _permit = self.parsers.acquire().await.expect("the semaphore is never closed");
-        let mut pieces = std::pin::pin!(pieces);
+        let mut pieces = std::pin::pin!(self.in_time(pieces));
         let key = |document| {
             let (provider, tenant) = (options.provider.as_str(), options.tenant.as_str());
             Key::of(Inputs { document, ruleset: &ruleset, provider, tenant })
         };
 
-        let mut hasher = Sha256::new();
-        let mut spooled = Vec::new();
-        let mut size = 0;
-        let mut whole = false;
-        while size <= self.spool && !whole {
-            match pieces.next().await.transpose()? {
-                Some(piece) => {
-                    hasher.update(&piece);
-                    size += piece.len();
-                    spooled.push(piece);
-                }
-                None => whole = true,
-            }
+        let spool = self.spool(&mut pieces).await?;
+        if !spool.whole {
+            let (catalogue, document) = self.parse(&ruleset, spool.pieces, pieces).await?;
+            let analysis = convert::analysis(catalogue, &key(document), &ruleset, &options);
+            return self.answer(analysis, true);
         }
 
-        let mut cache_answers = true;
-        if whole {
-            let key = key(hasher.clone().finalize().into());
-            match self.results.get(&key).await {
-                Lookup::Hit(analysis) => {
-                    return Ok(pb::Analysis { cached: true, degraded: self.degraded(true), ..*analysis });
-                }
-                Lookup::Miss => {}
-                Lookup::Unavailable => cache_answers = false,
-            }
+        let held = spool.pieces.clone();
+        let document = tokio::task::spawn_blocking(move || document::fingerprint(&held));
+        let key = key(document.await.map_err(Error::ParserDied)?);
+        let lookup = self.results.get(&key).await;
+        if let Lookup::Hit(analysis) = lookup {
+            return self.answer(pb::Analysis { cached: true, ..*analysis }, true);
         }
-
-        let (feed, reader) = document::channel();
-        let limits = self.limits.clone();
-        let rules = Arc::clone(&ruleset);
-        let parser = tokio::task::spawn_blocking(move || {
-            let compiled = rules.compiled()?;
-            catalogue::analyse(reader, compiled, limits).map_err(Error::Document)
-        });
-        let rest = pieces.inspect(|piece| {
-            if let Ok(piece) = piece {
-                hasher.update(piece);
-            }
-        });
-        let sent = send_all(feed, futures_util::stream::iter(spooled.into_iter().map(Ok)).chain(rest)).await;
-        // What broke off the upload matters more than that the parser then saw a document without an end.
-        sent?;
-        let catalogue = parser.await.map_err(Error::ParserDied)??;
-
-        let key = key(hasher.finalize().into());
-        let mut analysis = convert::analysis(catalogue, &key, &ruleset, &options);
-        let kept = cache_answers && self.results.set(&key, &analysis).await;
-        analysis.degraded = self.degraded(kept);
-        Ok(analysis)
+        let (catalogue, _) = self.parse(&ruleset, spool.pieces, stream::empty()).await?;
+        let analysis = convert::analysis(catalogue, &key, &ruleset, &options);
+        let cache_answers = matches!(lookup, Lookup::Miss) && self.results.set(&key, &analysis).await;
+        self.answer(analysis, cache_answers)
     }
 
     /// Categorises one dataflow that is not part of any catalogue.
@@ -148,6 +145,69 @@ impl Analyses {
         ];
         missing.into_iter().filter(|(missing, _)| *missing).map(|(_, what)| what.into()).collect()
     }
+
+    /// Fails when a piece is too long in coming.
+    fn in_time(
+        &self,
+        pieces: impl Stream<Item = Result<Bytes, Error>>,
+    ) -> impl Stream<Item = Result<Bytes, Error>> {
+        let waited = self.patience;
+        stream::unfold(Box::pin(pieces), move |mut pieces| async move {
+            let next = tokio::time::timeout(waited, pieces.next()).await;
+            let piece = next.unwrap_or(Some(Err(Error::UploadStalled { waited })))?;
+            Some((piece, pieces))
+        })
+    }
+
+    /// Holds the document up to `--spool-bytes`, and the piece that goes beyond.
+    async fn spool(
+        &self,
+        pieces: &mut (impl Stream<Item = Result<Bytes, Error>> + Unpin),
+    ) -> Result<Spool, Error> {
+        let mut spool = Spool { pieces: Vec::new(), whole: false };
+        let mut size = 0;
+        while size <= self.spool {
+            let Some(piece) = pieces.next().await.transpose()? else {
+                spool.whole = true;
+                break;
+            };
+            size += piece.len();
+            spool.pieces.push(piece);
+        }
+        Ok(spool)
+    }
+
+    /// Parses what is held and what still comes, on a thread of its own. The thread keeps its permit even when the call
+    /// is abandoned, until it has noticed.
+    async fn parse(
+        &self,
+        ruleset: &Arc<Ruleset>,
+        held: Vec<Bytes>,
+        rest: impl Stream<Item = Result<Bytes, Error>>,
+    ) -> Result<(Catalogue, Fingerprint), Error> {
+        let permit = Arc::clone(&self.parsers).acquire_owned().await.expect("the semaphore is never closed");
+        let (feed, reader) = document::channel();
+        let (limits, rules) = (self.limits.clone(), Arc::clone(ruleset));
+        let parser = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            let mut reader = document::Fingerprinting::new(reader);
+            let catalogue =
+                catalogue::analyse(&mut reader, rules.compiled()?, limits).map_err(Error::Document)?;
+            Ok((catalogue, reader.fingerprint()))
+        });
+        // What broke off the upload matters more than that the parser then saw a document without an end.
+        send_all(feed, stream::iter(held.into_iter().map(Ok)).chain(rest)).await?;
+        parser.await.map_err(Error::ParserDied)?
+    }
+
+    fn answer(&self, mut analysis: pb::Analysis, cache_answers: bool) -> Result<pb::Analysis, Error> {
+        analysis.degraded = self.degraded(cache_answers);
+        let size = analysis.encoded_len();
+        if size > self.max_result {
+            return Err(Error::ResultTooLarge { size, limit: self.max_result });
+        }
+        Ok(analysis)
+    }
 }
 
 /// Passes every piece to the parser; stops early, and well, when the parser has read enough.
@@ -155,8 +215,10 @@ async fn send_all(feed: Feed, pieces: impl Stream<Item = Result<Bytes, Error>>) 
     let mut pieces = std::pin::pin!(pieces);
     while let Some(piece) = pieces.next().await.transpose()? {
         if feed.send(piece).await == Err(ReaderGone) {
-            break;
+            return Ok(());
         }
     }
+    // Its result says why, if the parser is gone by now.
+    let _ = feed.finish().await;
     Ok(())
 }

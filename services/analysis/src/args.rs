@@ -23,11 +23,29 @@ pub struct Args {
 
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub uploads: UploadArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub analysis: AnalysisArgs,
 
     #[command(flatten)]
     #[allow(missing_docs)]
     pub server: ServerArgs,
+}
+
+/// How many catalogues may be on their way, and how slowly.
+#[derive(Debug, Clone, clap::Args)]
+pub struct UploadArgs {
+    /// Catalogues being received at once; further ones are refused with RESOURCE_EXHAUSTED. Each may hold
+    /// `--spool-bytes` and one message of memory.
+    #[arg(long, env = "DATAFLOW_MAX_UPLOADS", default_value = "16", value_name = "N")]
+    pub max_uploads: NonZeroUsize,
+
+    /// How long the next piece of a catalogue may take to arrive; then the call is cancelled.
+    #[arg(long, env = "DATAFLOW_UPLOAD_IDLE_TIMEOUT", default_value = "10s", value_parser = humantime::parse_duration,
+          value_name = "DURATION")]
+    pub upload_idle_timeout: Duration,
 }
 
 /// The services that analysis calls. It does without either of them, and says so in its answers.
@@ -60,8 +78,8 @@ pub struct AnalysisArgs {
     #[arg(long, env = "DATAFLOW_PARSERS", value_name = "N")]
     pub parsers: Option<NonZeroUsize>,
 
-    /// A document up to this size is held and looked up in the cache before it is parsed; a larger one is parsed as it
-    /// arrives.
+    /// A document up to this size is held, looked up in the cache before it is parsed, and its result kept there; a
+    /// larger one is parsed as it arrives, each time anew.
     #[arg(long, env = "DATAFLOW_SPOOL_BYTES", default_value = "4MiB", value_name = "SIZE")]
     pub spool_bytes: ByteSize,
 

@@ -21,8 +21,10 @@ use crate::sdmx::{
 /// The language of a text that names none (BCP 47, "undetermined").
 const UNDETERMINED: &str = "und";
 
-/// Longest name of a provider, in characters.
-const MAX_PROVIDER: usize = 64;
+/// Longest name of a provider or of a rule set, in bytes.
+const MAX_NAME: usize = 64;
+/// Longest language tag, in bytes: what BCP 47 asks implementations to take (RFC 5646, 4.4.1).
+const MAX_LANGUAGE: usize = 35;
 /// Longest text of a dataflow in a request, in bytes.
 const MAX_TEXT: usize = 64 * 1024;
 /// Most names, and most descriptions, of a dataflow in a request.
@@ -32,12 +34,20 @@ const MAX_TEXTS: usize = 100;
 
 /// Checks what the first message says besides the document.
 pub(crate) fn options(first: &pb::AnalyzeCatalogueRequest, tenant: String) -> Result<Options, Error> {
-    let length = first.provider.chars().count();
-    if length > MAX_PROVIDER {
-        let problem = format!("must be at most {MAX_PROVIDER} characters, is {length}");
-        return Err(Error::FieldInvalid { field: "provider".to_owned(), problem });
+    Ok(Options {
+        ruleset: name(&first.ruleset, "ruleset")?,
+        provider: name(&first.provider, "provider")?,
+        tenant,
+    })
+}
+
+/// Checks a name that the request gives. It comes back in messages, so that it must be short.
+pub(crate) fn name(given: &str, field: &str) -> Result<String, Error> {
+    if given.len() > MAX_NAME {
+        let problem = format!("must be at most {MAX_NAME} bytes, is {}", given.len());
+        return Err(Error::FieldInvalid { field: field.to_owned(), problem });
     }
-    Ok(Options { ruleset: first.ruleset.clone(), provider: first.provider.clone(), tenant })
+    Ok(given.to_owned())
 }
 
 /// A dataflow to categorise, as the rules look at it.
@@ -71,9 +81,12 @@ impl TryFrom<Option<pb::Dataflow>> for Given {
 }
 
 fn texts(given: BTreeMap<String, String>, field: &str) -> Result<Vec<Localised>, Error> {
-    let bounded = given.len() <= MAX_TEXTS && given.values().all(|text| text.len() <= MAX_TEXT);
-    if !bounded {
-        let problem = format!("must be at most {MAX_TEXTS} texts of at most {MAX_TEXT} bytes each");
+    let bounded =
+        |(language, text): (&String, &String)| language.len() <= MAX_LANGUAGE && text.len() <= MAX_TEXT;
+    if given.len() > MAX_TEXTS || !given.iter().all(bounded) {
+        let problem = format!(
+            "must be at most {MAX_TEXTS} texts of at most {MAX_TEXT} bytes each, by languages of at most {MAX_LANGUAGE}"
+        );
         return Err(Error::FieldInvalid { field: field.to_owned(), problem });
     }
     let untagged = |language: String| if language == UNDETERMINED { String::new() } else { language };
@@ -90,7 +103,7 @@ impl TryFrom<config::Ruleset> for RuleSet {
             config::ruleset::Mode::Words => Mode::Words,
             config::ruleset::Mode::Unspecified => return Err(unknown("mode".to_owned())),
         };
-        let rules = set.rules.into_iter().enumerate().map(|(index, rule)| {
+        let rules = set.rules.into_iter().enumerate().map(|(index, rule)| -> Result<Rule, Error> {
             let category =
                 category(rule.category()).ok_or_else(|| unknown(format!("rules[{index}].category")))?;
             // A negative weight becomes 0, which the engine refuses with the field's name.

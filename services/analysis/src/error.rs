@@ -1,8 +1,9 @@
 //! Everything that can go wrong in the analysis service.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
-use dataflow_mesh::status::{Describe, Kind, Violation};
+use dataflow_mesh::status::{self, Describe, Kind, Violation};
 
 use crate::sdmx::{Fault, ParseError};
 
@@ -34,26 +35,65 @@ pub enum Error {
         /// What is wrong and what is allowed.
         problem: String,
     },
+    /// As many catalogues are on their way as may be.
+    #[error("{limit} catalogues are being received, as many as may be; nothing was begun")]
+    TooManyUploads {
+        /// The limit.
+        limit: usize,
+    },
+    /// The result is larger than a message may be.
+    #[error("the result has {size} bytes, a message may have {limit}")]
+    ResultTooLarge {
+        /// Its size in bytes.
+        size: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The caller has not sent the next piece in time.
+    #[error("nothing arrived for {waited:?} in the middle of a document")]
+    UploadStalled {
+        /// How long it was waited for.
+        waited: Duration,
+    },
     /// The caller stopped sending in the middle of a document.
     #[error("the upload ended before the document was complete")]
     UploadBroken(#[source] tonic::Status),
+    /// A message of the upload is malformed or too large.
+    #[error("{0}")]
+    MessageRefused(status::Refused),
     /// The parser's thread died.
     #[error("the parser stopped unexpectedly")]
     ParserDied(#[source] tokio::task::JoinError),
 }
 
+/// What went wrong with the stream of an upload.
+impl From<tonic::Status> for Error {
+    fn from(received: tonic::Status) -> Self {
+        match status::of_received(&received) {
+            Some(refused) => Error::MessageRefused(refused),
+            None => Error::UploadBroken(received),
+        }
+    }
+}
+
 impl Describe for Error {
     fn domain(&self) -> &'static str {
-        "dataflow.analysis.v1"
+        match self {
+            Error::MessageRefused(refused) => refused.domain(),
+            _ => "dataflow.analysis.v1",
+        }
     }
 
     fn kind(&self) -> Kind {
         match self {
             Error::Document(error) if exceeds_limit(&error.fault) => Kind::TooLarge,
             Error::Document(_) | Error::FieldInvalid { .. } => Kind::Invalid,
+            Error::TooManyUploads { .. } => Kind::Overloaded,
+            Error::ResultTooLarge { .. } => Kind::TooLarge,
             Error::RulesetNotFound { .. } => Kind::NotFound,
             Error::RulesetUnusable { .. } => Kind::Precondition,
-            Error::UploadBroken(_) => Kind::Cancelled,
+            Error::UploadStalled { .. } | Error::UploadBroken(_) => Kind::Cancelled,
+            Error::MessageRefused(refused) => refused.kind(),
             Error::ParserDied(_) => Kind::Internal,
         }
     }
@@ -64,7 +104,11 @@ impl Describe for Error {
             Error::RulesetNotFound { .. } => "RULESET_NOT_FOUND",
             Error::RulesetUnusable { .. } => "RULESET_UNUSABLE",
             Error::FieldInvalid { .. } => "FIELD_INVALID",
+            Error::TooManyUploads { .. } => "TOO_MANY_UPLOADS",
+            Error::ResultTooLarge { .. } => "RESULT_TOO_LARGE",
+            Error::UploadStalled { .. } => "UPLOAD_STALLED",
             Error::UploadBroken(_) => "UPLOAD_BROKEN",
+            Error::MessageRefused(refused) => refused.reason(),
             Error::ParserDied(_) => "PARSER_DIED",
         }
     }
@@ -89,6 +133,10 @@ impl Describe for Error {
             }
             _ => Vec::new(),
         }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        matches!(self, Error::TooManyUploads { .. }).then_some(Duration::from_secs(1))
     }
 }
 

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use dataflow_mesh::status::to_status;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_server::AnalysisService;
+use dataflow_proto::google::api::HttpBody;
 use dataflow_proto::r#type::v1::Category;
 use futures_util::{Stream, StreamExt, stream};
 use tonic::metadata::MetadataMap;
@@ -34,7 +35,8 @@ impl Service {
         tenant: String,
         mut messages: Streaming<pb::AnalyzeCatalogueRequest>,
     ) -> Result<pb::Analysis, Error> {
-        let first = messages.message().await.map_err(Error::UploadBroken)?.unwrap_or_default();
+        let _admitted = self.analyses.admit()?;
+        let first = messages.message().await?.unwrap_or_default();
         let options = convert::options(&first, tenant)?;
         self.analyses.analyse(options, pieces(first, messages)).await
     }
@@ -43,9 +45,10 @@ impl Service {
         &self,
         request: pb::CategorizeDataflowRequest,
     ) -> Result<pb::CategorizeDataflowResponse, Error> {
+        let ruleset = convert::name(&request.ruleset, "ruleset")?;
         let Given { id, names, descriptions } = request.dataflow.try_into()?;
         let subject = Subject { id: &id, names: &names, descriptions: &descriptions, legacy: None };
-        let (ruleset, filing) = self.analyses.categorise(&request.ruleset, &subject)?;
+        let (ruleset, filing) = self.analyses.categorise(&ruleset, &subject)?;
         Ok(pb::CategorizeDataflowResponse {
             category: Category::from(filing.category).into(),
             score: filing.score,
@@ -81,23 +84,21 @@ fn tenant(metadata: &MetadataMap) -> String {
     metadata.get(TENANT).and_then(|tenant| tenant.to_str().ok()).unwrap_or_default().to_owned()
 }
 
-/// The bytes of the catalogue in all messages.
+/// The bytes of the catalogue in all messages. A content type begins a document, and there may be one only.
 fn pieces(
     first: pb::AnalyzeCatalogueRequest,
     rest: Streaming<pb::AnalyzeCatalogueRequest>,
 ) -> impl Stream<Item = Result<Bytes, Error>> {
-    let begun = |message: &pb::AnalyzeCatalogueRequest| {
-        message.document.as_ref().is_some_and(|document| !document.content_type.is_empty())
-    };
-    stream::once(async { Ok(first) })
-        .chain(rest.map(|message| message.map_err(Error::UploadBroken)))
-        .enumerate()
-        .map(move |(index, message)| {
-            let message = message?;
-            if index > 0 && begun(&message) {
-                let problem = "must be empty after the first message: one document a call".to_owned();
+    let mut begun = false;
+    stream::once(async { Ok(first) }).chain(rest.map(|message| message.map_err(Error::from))).map(
+        move |message| {
+            let HttpBody { content_type, data, .. } = message?.document.unwrap_or_default();
+            if begun && !content_type.is_empty() {
+                let problem = "must be empty once a document has begun: one document a call".to_owned();
                 return Err(Error::FieldInvalid { field: "document.content_type".to_owned(), problem });
             }
-            Ok(message.document.map(|document| document.data).unwrap_or_default())
-        })
+            begun |= !content_type.is_empty() || !data.is_empty();
+            Ok(data)
+        },
+    )
 }

@@ -52,7 +52,7 @@ pub async fn run(
 ) -> io::Result<()> {
     let rulesets = Arc::new(Rulesets::new(built_in));
     let warm_up = rulesets::follow(Arc::clone(&rulesets), &args.peers, context.draining.clone());
-    let analyses = Analyses::new(&args.analysis, rulesets, Results::new(&args.peers));
+    let analyses = Analyses::new(args, rulesets, Results::new(&args.peers));
     let service = AnalysisServiceServer::new(grpc::Service::new(analyses))
         .max_decoding_message_size(args.server.max_message())
         .max_encoding_message_size(args.server.max_message());

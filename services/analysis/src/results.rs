@@ -8,8 +8,10 @@ use dataflow_proto::cache::v1 as cache;
 use dataflow_proto::cache::v1::cache_service_client::CacheServiceClient;
 use prost::Message;
 use sha2::{Digest, Sha256};
+use tonic::Code;
 
 use crate::args::PeerArgs;
+use crate::document::Fingerprint;
 use crate::rulesets::Ruleset;
 
 /// Changes whenever a stored analysis would be read differently: two releases share one cache during every rollout.
@@ -20,8 +22,8 @@ const CONTENT_TYPE: &str = "application/x-protobuf; messageType=dataflow.analysi
 /// What a result depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct Inputs<'a> {
-    /// SHA-256 of the document as it was sent.
-    pub document: [u8; 32],
+    /// The document's content.
+    pub document: Fingerprint,
     /// The rules.
     pub ruleset: &'a Ruleset,
     /// The provider that the request names.
@@ -119,7 +121,7 @@ impl Results {
         }
     }
 
-    /// Keeps a result; whether it was kept.
+    /// Keeps a result, if the cache takes it; whether the cache answered.
     pub async fn set(&self, key: &Key, analysis: &pb::Analysis) -> bool {
         let Some(mut client) = self.client.clone() else { return false };
         let entry = cache::Entry {
@@ -128,12 +130,11 @@ impl Results {
             content_type: CONTENT_TYPE.to_owned(),
             ttl: prost_types::Duration::try_from(self.ttl).ok(),
         };
-        match client.set_entry(cache::SetEntryRequest { entry: Some(entry) }).await {
-            Ok(reply) => reply.into_inner().stored,
-            Err(status) => {
-                tracing::info!(code = ?status.code(), "cache does not answer: the result is not kept");
-                false
-            }
-        }
+        let Err(status) = client.set_entry(cache::SetEntryRequest { entry: Some(entry) }).await else {
+            return true;
+        };
+        tracing::info!(code = ?status.code(), message = status.message(), "the result is not kept");
+        // A cache that refuses, for instance because the result is too large, is there all the same.
+        !matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded)
     }
 }

@@ -60,7 +60,7 @@ struct State {
 // === impl Ruleset ===
 
 impl Ruleset {
-    fn new(source: pb::Ruleset, revision: i64) -> Self {
+    fn new(revision: i64, source: pb::Ruleset) -> Self {
         let fingerprint =
             Sha256::digest(pb::Ruleset { revision: 0, ..source.clone() }.encode_to_vec()).into();
         Self { name: source.ruleset.clone(), revision, fingerprint, source, compiled: OnceLock::new() }
@@ -97,7 +97,7 @@ impl Ruleset {
 impl Rulesets {
     /// Begins with the sets built into the binary.
     pub fn new(built_in: Vec<pb::Ruleset>) -> Self {
-        let by_name = built_in.into_iter().map(|set| (set.ruleset.clone(), Arc::new(Ruleset::new(set, 0))));
+        let by_name = built_in.into_iter().map(|set| (set.ruleset.clone(), Arc::new(Ruleset::new(0, set))));
         Self { current: ArcSwap::from_pointee(State { by_name: by_name.collect(), heard: false }) }
     }
 
@@ -117,24 +117,34 @@ impl Rulesets {
         !self.current.load().heard
     }
 
-    /// Compiles a set and puts it in the place of its earlier revision. What config says first replaces what was built
-    /// in as a whole.
-    fn put(&self, set: pb::Ruleset) {
-        let revision = set.revision;
-        let compiled = Arc::new(Ruleset::new(set, revision));
-        // A set that does not compile is put in place too: to use an older one in silence would be worse.
-        let _ = compiled.compiled();
+    /// Compiles sets and puts them in place at once. `anew` when they are all there are; else the others stay.
+    fn put(&self, sets: Vec<pb::Ruleset>, anew: bool) {
+        let sets: Vec<_> = sets.into_iter().map(|set| Arc::new(Ruleset::new(set.revision, set))).collect();
+        for set in &sets {
+            // A set that does not compile is put in place too: to use an older one in silence would be worse.
+            let _ = set.compiled();
+        }
         self.current.rcu(|state| {
-            let mut next = State { heard: true, ..State::clone(state) };
-            next.by_name.insert(compiled.name.clone(), Arc::clone(&compiled));
-            next
+            let mut by_name = if anew { BTreeMap::new() } else { state.by_name.clone() };
+            by_name.extend(sets.iter().map(|set| (set.name.clone(), Arc::clone(set))));
+            State { by_name, heard: true }
         });
-        tracing::debug!(ruleset = compiled.name, revision, "rule set in use");
+        for set in sets {
+            tracing::debug!(ruleset = set.name, revision = set.revision, "rule set in use");
+        }
+    }
+
+    /// Compiles every set that has not been compiled yet.
+    fn compile(&self) {
+        for set in self.current.load().by_name.values() {
+            let _ = set.compiled();
+        }
     }
 }
 
-/// Follows the config service in the background until `draining`. The future resolves when every set has been received
-/// once, or the first attempt has failed or taken longer than the peer timeout: a service without config is ready too.
+/// Follows the config service in the background until `draining`. The future resolves when its sets are in use, or the
+/// first attempt has failed or taken longer than the peer timeout and those built in are: a service without config is
+/// ready too.
 pub fn follow(
     rulesets: Arc<Rulesets>,
     peers: &PeerArgs,
@@ -143,6 +153,7 @@ pub fn follow(
     let (first, received) = oneshot::channel();
     let patience = peers.peer_timeout;
     if let Some(upstream) = peers.config_url.clone() {
+        let rulesets = Arc::clone(&rulesets);
         tokio::spawn(async move {
             draining.run_until_cancelled(watch(rulesets, upstream, first)).await;
         });
@@ -153,6 +164,8 @@ pub fn follow(
     async move {
         // Either way there are rules to work with.
         let _ = tokio::time::timeout(patience, received).await;
+        // Compiling takes milliseconds, too long for the runtime's own threads; a panic there shows at the first call.
+        let _ = tokio::task::spawn_blocking(move || rulesets.compile()).await;
     }
 }
 
@@ -171,7 +184,7 @@ async fn watch(rulesets: Arc<Rulesets>, upstream: Upstream, first: oneshot::Send
     }
 }
 
-/// Receives sets until the stream ends.
+/// Receives sets until the stream ends. Its first batch is all there are, later ones are what changed.
 async fn receive(
     rulesets: &Arc<Rulesets>,
     upstream: &Upstream,
@@ -180,16 +193,17 @@ async fn receive(
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut client = RuleServiceClient::new(Outbound::new(upstream, WATCH_LIMIT));
     let mut sets = client.watch_rulesets(pb::WatchRulesetsRequest::default()).await?.into_inner();
+    let (mut batch, mut anew) = (Vec::new(), true);
     while let Some(message) = sets.message().await? {
         *wait = RETRY.0;
-        if let Some(set) = message.ruleset {
-            // Compiling takes milliseconds, too long for the runtime's own threads.
-            let rulesets = Arc::clone(rulesets);
-            tokio::task::spawn_blocking(move || rulesets.put(set)).await?;
+        batch.extend(message.ruleset);
+        if !message.complete {
+            continue;
         }
-        if message.complete
-            && let Some(first) = first.take()
-        {
+        let (rulesets, batch) = (Arc::clone(rulesets), std::mem::take(&mut batch));
+        tokio::task::spawn_blocking(move || rulesets.put(batch, anew)).await?;
+        anew = false;
+        if let Some(first) = first.take() {
             // Nobody waits any more when the service was ready before.
             let _ = first.send(());
         }

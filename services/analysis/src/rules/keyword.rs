@@ -100,7 +100,8 @@ impl Keyword {
 fn run(part: &str, gap: u8, open_start: bool, open_end: bool) -> Option<Vec<u8>> {
     let mut run = Vec::new();
     fold_into(part, gap, &mut run);
-    let letters = run.iter().filter(|byte| **byte != gap).count();
+    let begins_letter = |byte: &&u8| **byte != gap && !(0x80..0xc0).contains(*byte);
+    let letters = run.iter().filter(begins_letter).count();
     let least = if open_start || open_end { 2 } else { 1 };
     if open_end {
         run.pop();
@@ -139,7 +140,7 @@ mod tests {
 
     #[test]
     fn nothing_to_match_is_refused() {
-        for written in ["", " ", "*", "**", "id:", "id:*", "a*", "*a", "--", "a* b"] {
+        for written in ["", " ", "*", "**", "id:", "id:*", "a*", "*a", "--", "a* b", "я*"] {
             check(written, None);
         }
         check(&"x".repeat(256), Some(&format!("{} ", "x".repeat(256))));

@@ -5,7 +5,7 @@ use jiff::civil::DateTime;
 use jiff::fmt::temporal::Pieces;
 use jiff::tz::Offset;
 
-use super::dataflow::{Annotation, Dataflow};
+use super::dataflow::Annotation;
 
 /// What kind of thing a dataflow is besides its subject. Labels, never filters: a hidden dataflow may well answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -33,7 +33,7 @@ fn timestamps_of_every_shape() {
 fn facts_of(annotations: &str) -> Facts {
     let document = format!("<d><Dataflow id='a'><Annotations>{annotations}</Annotations></Dataflow></d>");
     let mut reader = StructureReader::new(document.as_bytes(), Limits::default());
-    facts(&reader.next_dataflow().unwrap().unwrap())
+    reader.next_dataflow().unwrap().unwrap().facts
 }
 
 fn note(kind: &str, title: &str) -> String {
@@ -65,7 +65,7 @@ fn flags_are_labels_in_order_and_once() {
 fn a_stub_is_external() {
     let document = "<d><Dataflow id='a' isExternalReference='true'/></d>";
     let mut reader = StructureReader::new(document.as_bytes(), Limits::default());
-    assert_eq!(facts(&reader.next_dataflow().unwrap().unwrap()).flags, [Flag::External]);
+    assert_eq!(reader.next_dataflow().unwrap().unwrap().facts.flags, [Flag::External]);
 }
 
 #[test]
