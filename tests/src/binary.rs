@@ -3,8 +3,10 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -78,10 +80,60 @@ pub fn command(arguments: &[&str]) -> Command {
     command
 }
 
+/// Waits until a child ends by itself, for a minute at most: a test fails rather than hangs.
+///
+/// # Panics
+///
+/// When it does not.
+pub fn wait(child: &mut Child) -> ExitStatus {
+    let id = child.id();
+    let (ended, end) = mpsc::channel::<()>();
+    let watching = std::thread::spawn(move || {
+        let late = end.recv_timeout(Duration::from_secs(60)) == Err(RecvTimeoutError::Timeout);
+        if late {
+            kill(pid(id), Signal::SIGKILL).expect("our own child can be signalled");
+        }
+        late
+    });
+    let status = child.wait().expect("a child can be waited for");
+    drop(ended);
+    assert!(!watching.join().expect("watching does not panic"), "it did not end within a minute");
+    status
+}
+
+/// Sends a signal to a child that has not been waited for.
+///
+/// # Panics
+///
+/// When it has.
+pub fn signal(child: &Child, signal: Signal) {
+    kill(pid(child.id()), signal).expect("our own child can be signalled");
+}
+
+fn pid(id: u32) -> Pid {
+    Pid::from_raw(i32::try_from(id).expect("process ids are small"))
+}
+
 /// The exit status as a shell shows it.
 pub fn code(status: ExitStatus) -> i32 {
     use std::os::unix::process::ExitStatusExt;
     status.code().or(status.signal().map(|signal| 128 + signal)).expect("a process ends by status or signal")
+}
+
+/// Peak memory of a process so far, in bytes, as the kernel counts what is resident.
+///
+/// # Panics
+///
+/// When it has ended.
+pub fn peak_memory(id: u32) -> u64 {
+    memory(id, "VmHWM:")
+}
+
+fn memory(id: u32, figure: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("the process is known");
+    let figure = status.lines().find_map(|line| line.strip_prefix(figure)).expect("the process runs");
+    let kibibytes = figure.trim().strip_suffix(" kB").expect("the kernel counts in kB");
+    1024 * kibibytes.parse::<u64>().expect("a count is a number")
 }
 
 /// A service running as a process.
@@ -132,10 +184,14 @@ impl Service {
         self.log.lock().expect("no reader panics").clone()
     }
 
+    /// Its memory now, in bytes, as the kernel counts what is resident.
+    pub fn memory(&self) -> u64 {
+        memory(self.child.id(), "VmRSS:")
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
-        let id = i32::try_from(self.child.id()).expect("process ids are small");
-        kill(Pid::from_raw(id), signal).expect("our own child can be signalled");
+        self::signal(&self.child, signal);
     }
 
     /// Tells it to stop as Kubernetes does and waits; its exit status and everything it said.

@@ -10,11 +10,15 @@ use dataflow_config::rulesets::Rulesets;
 use dataflow_mesh::metrics::Metrics;
 use dataflow_mesh::outbound::{Outbound, Upstream};
 use dataflow_mesh::readiness::Readiness;
-use dataflow_mesh::serve::Context;
+use dataflow_mesh::serve::{Context, Server};
+use dataflow_proto::FILE_DESCRIPTOR_SET;
 use dataflow_proto::config::v1 as pb;
-use tokio::net::TcpListener;
+use dataflow_proto::config::v1::rule_service_server::{RuleService, RuleServiceServer};
+use futures_util::stream::{self, BoxStream, StreamExt};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tonic::{Request, Response, Status};
 
 /// Longest that any call of a test may take: far more than it needs on the busiest machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -24,12 +28,22 @@ pub fn built_in() -> Vec<pb::Ruleset> {
     dataflow_config::built_in::rulesets().iter().map(Into::into).collect()
 }
 
+/// The address of a port that is ours but that nobody listens on, for as long as this is held: the system gives it to
+/// nobody else.
+pub struct Nowhere {
+    /// The address.
+    pub upstream: Upstream,
+    _held: TcpSocket,
+}
+
 /// A running service. Dropped, it stops by itself with the test's runtime.
 pub struct Service {
     /// Where it listens.
     pub upstream: Upstream,
     /// What it counts.
     pub metrics: Metrics,
+    /// Whether it welcomes calls; no longer once it drains.
+    pub readiness: Readiness,
     stop: oneshot::Sender<()>,
     task: JoinHandle<io::Result<()>>,
 }
@@ -65,7 +79,7 @@ impl Service {
         let context = Context::new(role, metrics.clone(), readiness.clone());
         let task = tokio::spawn(serve(context, listener, stopped));
         readiness.until_ready().await;
-        Self { upstream, metrics, stop, task }
+        Self { upstream, metrics, readiness, stop, task }
     }
 }
 
@@ -77,6 +91,46 @@ pub async fn config(extra: impl IntoIterator<Item = Ruleset>) -> Service {
         dataflow_config::run(&args(&[]), context, rulesets, listener, async { drop(stopped.await) }).await
     })
     .await
+}
+
+/// A config service that sends these sets without a look at them, as one of another release might.
+pub async fn careless_config(sets: Vec<pb::Ruleset>) -> Service {
+    Service::start("config", async move |context, listener, stopped| {
+        Server::new(&args(&[]), context, FILE_DESCRIPTOR_SET)
+            .with(RuleServiceServer::new(Careless { sets }))
+            .serve(listener, std::future::ready(()), async { drop(stopped.await) })
+            .await
+    })
+    .await
+}
+
+/// Serves whatever it was given.
+struct Careless {
+    sets: Vec<pb::Ruleset>,
+}
+
+#[tonic::async_trait]
+impl RuleService for Careless {
+    async fn list_rulesets(
+        &self,
+        _: Request<pb::ListRulesetsRequest>,
+    ) -> Result<Response<pb::ListRulesetsResponse>, Status> {
+        Ok(Response::new(pb::ListRulesetsResponse { rulesets: self.sets.clone() }))
+    }
+
+    type WatchRulesetsStream = BoxStream<'static, Result<pb::WatchRulesetsResponse, Status>>;
+
+    async fn watch_rulesets(
+        &self,
+        _: Request<pb::WatchRulesetsRequest>,
+    ) -> Result<Response<Self::WatchRulesetsStream>, Status> {
+        let last = self.sets.len().saturating_sub(1);
+        let sets = self.sets.clone().into_iter().enumerate();
+        let sets = sets.map(move |(index, set)| {
+            Ok(pb::WatchRulesetsResponse { ruleset: Some(set), complete: index == last })
+        });
+        Ok(Response::new(stream::iter(sets).chain(stream::pending()).boxed()))
+    }
 }
 
 /// A cache service.
@@ -97,14 +151,17 @@ pub async fn analysis(flags: &[&str]) -> Service {
 }
 
 /// An address at which nobody listens.
-pub async fn nowhere() -> Upstream {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port is free");
-    let address = listener.local_addr().expect("a bound listener has an address");
-    format!("http://{address}").parse().expect("an address makes an upstream")
+pub fn nowhere() -> Nowhere {
+    let held = TcpSocket::new_v4().expect("there are sockets");
+    held.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a port is free");
+    let address = held.local_addr().expect("a bound socket has an address");
+    let upstream = format!("http://{address}").parse().expect("an address makes an upstream");
+    Nowhere { upstream, _held: held }
 }
 
 fn args<A: clap::Args>(flags: &[&str]) -> A {
-    let command = A::augment_args(clap::Command::new("test"));
+    // Whatever the environment says.
+    let command = A::augment_args(clap::Command::new("test")).mut_args(|arg| arg.env(None));
     let matches = command.get_matches_from([&["test"], flags].concat());
     A::from_arg_matches(&matches).expect("the flags of a test are right")
 }

@@ -10,6 +10,7 @@
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis::Degradation;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
+use dataflow_proto::config::v1 as config;
 use dataflow_proto::google::api::HttpBody;
 use dataflow_proto::r#type::v1::Category;
 use dataflow_tests::services::{self, Service};
@@ -76,9 +77,10 @@ async fn a_whole_mesh_answers_whole_and_remembers() {
 
 #[tokio::test]
 async fn without_peers_the_answer_is_whole_and_says_what_was_missing() {
-    let nowhere = services::nowhere().await.to_string();
+    let nowhere = services::nowhere();
+    let address = nowhere.upstream.to_string();
     let missing = [i32::from(Degradation::CacheUnavailable), i32::from(Degradation::BuiltInRules)];
-    let gone = ["--config-url", nowhere.as_str(), "--cache-url", nowhere.as_str()];
+    let gone = ["--config-url", address.as_str(), "--cache-url", address.as_str()];
     for flags in [&[][..], &gone[..]] {
         let analysis = services::analysis(flags).await;
         let reply = analyse(&analysis, "", &[CATALOGUE]).await.unwrap();
@@ -98,8 +100,16 @@ async fn rules_once_heard_outlive_the_config_service() {
 
 #[tokio::test]
 async fn a_rule_set_that_does_not_compile_is_refused_by_name() {
-    let text = "ruleset: broken\nmode: WORDS\nrules: [{ruleId: a, category: HEALTH, keywords: ['*']}]\n";
-    let config = services::config([dataflow_config::file::parse(text).unwrap()]).await;
+    let rule = config::Rule {
+        rule_id: "a".to_owned(),
+        category: Category::Health.into(),
+        keywords: vec!["*".to_owned()],
+        priority: 5,
+        ..Default::default()
+    };
+    let mode = config::ruleset::Mode::Words.into();
+    let broken = config::Ruleset { ruleset: "broken".to_owned(), mode, revision: 1, rules: vec![rule] };
+    let config = services::careless_config(vec![broken]).await;
     let analysis = services::analysis(&["--config-url", &config.upstream.to_string()]).await;
     let status = analyse(&analysis, "broken", &[CATALOGUE]).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "RULESET_UNUSABLE"));
@@ -213,7 +223,11 @@ async fn a_stopping_service_lets_a_call_in_flight_finish() {
     while !metrics.encode().contains("grpc_server_in_flight{") {
         tokio::task::yield_now().await;
     }
+    let readiness = analysis.readiness.clone();
     let stopping = tokio::spawn(analysis.stop());
+    while readiness.ready() {
+        tokio::task::yield_now().await;
+    }
     permit.send(message(CATALOGUE.as_bytes()[50..].to_vec()));
     drop(pieces);
     let reply = call.await.unwrap().unwrap().into_inner();

@@ -25,7 +25,7 @@ pub struct Args {
 /// What the cache may hold.
 #[derive(Debug, Clone, clap::Args)]
 pub struct CacheArgs {
-    /// Memory for entries; beyond it the least used give way.
+    /// Memory for entries; beyond it the least recently used give way.
     #[arg(
         long = "cache-capacity",
         env = "DATAFLOW_CACHE_CAPACITY",

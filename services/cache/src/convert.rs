@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use dataflow_proto::cache::v1 as pb;
 use dataflow_store::entries::Entry;
 
@@ -13,6 +14,9 @@ use crate::key::Key;
 const MAX_TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Shortest time to live.
 const MIN_TTL: Duration = Duration::from_millis(1);
+
+/// Longest media type, in bytes.
+const MAX_CONTENT_TYPE: usize = 255;
 
 /// Media type of a value whose writer names none.
 const OCTETS: &str = "application/octet-stream";
@@ -36,7 +40,13 @@ pub(crate) fn entry(given: Option<pb::Entry>, args: &CacheArgs) -> Result<(Key, 
     if !(MIN_TTL..=MAX_TTL).contains(&ttl) {
         return Err(Error::TtlInvalid);
     }
+    let printable = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
+    if content_type.len() > MAX_CONTENT_TYPE || !content_type.bytes().all(printable) {
+        return Err(Error::ContentTypeInvalid);
+    }
     let content_type = if content_type.is_empty() { OCTETS.to_owned() } else { content_type };
+    // What was received is a slice of a transport's buffer, and would keep all of it.
+    let value = Bytes::copy_from_slice(&value);
     Ok((key, Entry { value, content_type, expires: tokio::time::Instant::now() + ttl }))
 }
 

@@ -21,6 +21,9 @@ pub enum Error {
     /// The time to live is negative, zero, or longer than 30 days.
     #[error("entry.ttl: must be from 1 millisecond to 30 days")]
     TtlInvalid,
+    /// The media type is too long, or holds other characters.
+    #[error("entry.content_type: must be at most 255 printable ASCII characters")]
+    ContentTypeInvalid,
     /// The value is larger than allowed.
     #[error("entry.value: must be at most {limit} bytes, is {size}")]
     EntryTooLarge {
@@ -37,6 +40,7 @@ impl Error {
             Error::EntryMissing => "entry",
             Error::KeyInvalid { field, .. } => field,
             Error::TtlInvalid => "entry.ttl",
+            Error::ContentTypeInvalid => "entry.content_type",
             Error::EntryTooLarge { .. } => "entry.value",
         }
     }
@@ -49,7 +53,10 @@ impl Describe for Error {
 
     fn kind(&self) -> Kind {
         match self {
-            Error::EntryMissing | Error::KeyInvalid { .. } | Error::TtlInvalid => Kind::Invalid,
+            Error::EntryMissing
+            | Error::KeyInvalid { .. }
+            | Error::TtlInvalid
+            | Error::ContentTypeInvalid => Kind::Invalid,
             Error::EntryTooLarge { .. } => Kind::TooLarge,
         }
     }
@@ -59,6 +66,7 @@ impl Describe for Error {
             Error::EntryMissing => "ENTRY_MISSING",
             Error::KeyInvalid { .. } => "KEY_INVALID",
             Error::TtlInvalid => "TTL_INVALID",
+            Error::ContentTypeInvalid => "CONTENT_TYPE_INVALID",
             Error::EntryTooLarge { .. } => "ENTRY_TOO_LARGE",
         }
     }

@@ -96,6 +96,12 @@ mod tests {
         check(None, Code::InvalidArgument, "entry").await;
         check(Some(entry("nokey", b"")), Code::InvalidArgument, "entry.key").await;
         check(Some(entry("user/a", b"123456789")), Code::ResourceExhausted, "entry.value").await;
+        let media_type = |content_type: String| Some(pb::Entry { content_type, ..entry("user/a", b"") });
+        for text in ["x".repeat(256), "text/plain\n".to_owned(), "tést/plain".to_owned()] {
+            check(media_type(text), Code::InvalidArgument, "entry.content_type").await;
+        }
+        let longest = media_type(format!("a/b; {}", "x".repeat(250)));
+        service().set_entry(Request::new(pb::SetEntryRequest { entry: longest })).await.unwrap();
         for ttl in [ttl(0, 0), ttl(-1, 0), ttl(0, 999_999), ttl(30 * 24 * 3600, 1)] {
             check(Some(pb::Entry { ttl, ..entry("user/a", b"") }), Code::InvalidArgument, "entry.ttl").await;
         }

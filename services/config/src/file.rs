@@ -6,8 +6,9 @@ use crate::ruleset::Ruleset;
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// It is not YAML, or not of the shape of a rule set.
-    #[error("not a rule set: {0}")]
-    Shape(#[from] serde_saphyr::Error),
+    // Not its source too, or whoever prints the chain would print it twice; without the excerpt, to stay on one line.
+    #[error("not a rule set: {}", .0.without_snippet())]
+    Shape(Box<serde_saphyr::Error>),
     /// It is one, but not a valid one.
     #[error(transparent)]
     Invalid(#[from] crate::Error),
@@ -19,7 +20,7 @@ pub enum FileError {
 ///
 /// [`FileError`] with the line and column, or the field that is wrong.
 pub fn parse(text: &str) -> Result<Ruleset, FileError> {
-    let ruleset: Ruleset = serde_saphyr::from_str(text)?;
+    let ruleset: Ruleset = serde_saphyr::from_str(text).map_err(|error| FileError::Shape(Box::new(error)))?;
     ruleset.validate()?;
     Ok(ruleset)
 }

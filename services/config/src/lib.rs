@@ -1,6 +1,6 @@
 //! The config service: owns the rule sets and pushes every change to whoever watches.
 //!
-//! [`grpc`] adapts the wire to [`rulesets`], which holds what [`ruleset`] describes; [`file`] reads the same from YAML,
+//! [`grpc`] adapts the wire to [`rulesets`], which holds what [`ruleset`] describes and checks; [`file`] reads the same from YAML,
 //! the two sets built into the binary ([`built_in`]) included.
 
 pub mod args;
@@ -12,6 +12,7 @@ pub mod ruleset;
 pub mod rulesets;
 
 mod convert;
+mod words;
 
 use std::future::Future;
 use std::io;

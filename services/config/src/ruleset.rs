@@ -1,18 +1,26 @@
-//! What a rule set is, and what makes one valid. The keywords' own syntax is the business of the engine that compiles
-//! them; here is checked what holds for every engine.
+//! What a rule set is, and what makes one valid: analysis can compile whatever is accepted here. It checks again, because
+//! its rules may come from a config service of another release.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::Deserialize;
 
-use crate::Error;
+use crate::{Error, words};
 
 /// Longest name of a rule set, in bytes.
 pub const MAX_NAME: usize = 64;
 /// Longest identifier of a rule, in bytes.
 pub const MAX_RULE_ID: usize = 128;
+/// Most rules of a set.
+pub const MAX_RULES: usize = 10_000;
+/// Most keywords of a rule.
+pub const MAX_KEYWORDS: usize = 1_000;
 /// Longest keyword, in bytes.
 pub const MAX_KEYWORD: usize = 256;
+/// Most bytes of all keywords of a set, with one for the end of each.
+pub const MAX_KEYWORD_BYTES: usize = 1 << 20;
+/// Most languages that a set names; `en` and `en-GB` are one.
+pub const MAX_LANGUAGES: usize = 63;
 /// The priority of a rule that states none.
 pub const DEFAULT_PRIORITY: i32 = 5;
 /// What a priority and a weight may be at most; both are at least 1.
@@ -107,7 +115,8 @@ impl Ruleset {
             || "ruleset".to_owned(),
             || format!("must be 1 to {MAX_NAME} characters of a-z 0-9 _ -, is {:?}", self.name),
         )?;
-        let mut seen = HashSet::new();
+        at_most(MAX_RULES, self.rules.len(), || "rules".to_owned())?;
+        let (mut seen, mut languages) = (HashSet::new(), BTreeSet::new());
         for (index, rule) in self.rules.iter().enumerate() {
             let field = |name: &str| format!("rules[{index}].{name}");
             rule.validate(self.mode, field)?;
@@ -116,8 +125,12 @@ impl Ruleset {
                 || field("ruleId"),
                 || format!("must be unique within the set, {:?} is there already", rule.rule_id),
             )?;
+            languages.extend(rule.languages.iter().filter_map(|tag| words::primary_subtag(tag)));
+            at_most(MAX_LANGUAGES, languages.len(), || field("languages"))?;
         }
-        Ok(())
+        let keywords = self.rules.iter().filter(|rule| !rule.disabled).flat_map(|rule| &rule.keywords);
+        let bytes = keywords.map(|keyword| keyword.len() + 1).sum();
+        at_most(MAX_KEYWORD_BYTES, bytes, || "rules".to_owned())
     }
 }
 
@@ -135,10 +148,16 @@ impl Rule {
             || format!("must be 1 to {MAX_POINTS}, is {}", self.priority),
         )?;
         require(!self.keywords.is_empty(), || field("keywords"), || "must not be empty".to_owned())?;
+        at_most(MAX_KEYWORDS, self.keywords.len(), || field("keywords"))?;
         for (index, keyword) in self.keywords.iter().enumerate() {
-            let right = !keyword.trim().is_empty() && keyword.len() <= MAX_KEYWORD;
-            let problem = || format!("must hold something in at most {MAX_KEYWORD} bytes, is {keyword:?}");
-            require(right, || field(&format!("keywords[{index}]")), problem)?;
+            let (right, expected) = match mode {
+                Mode::Substring => (!keyword.trim().is_empty(), "anything but blanks"),
+                Mode::Words => (words::is_keyword(keyword), words::KEYWORD),
+            };
+            let problem =
+                || format!("must be {expected}, in at most {MAX_KEYWORD} bytes; is {}", excerpt(keyword));
+            let name = || field(&format!("keywords[{index}]"));
+            require(right && keyword.len() <= MAX_KEYWORD, name, problem)?;
         }
         let words_only = |name: &str, unused: bool| {
             require(
@@ -149,6 +168,11 @@ impl Rule {
         };
         words_only("weights", self.weights.is_empty())?;
         words_only("languages", self.languages.is_empty())?;
+        for (index, tag) in self.languages.iter().enumerate() {
+            let name = || field(&format!("languages[{index}]"));
+            let problem = || format!("must be a language tag such as `it` or `pt-BR`, is {}", excerpt(tag));
+            require(words::primary_subtag(tag).is_some(), name, problem)?;
+        }
         for (keyword, weight) in &self.weights {
             let name = || field(&format!("weights[{keyword:?}]"));
             require(points(*weight), name, || format!("must be 1 to {MAX_POINTS}, is {weight}"))?;
@@ -158,6 +182,16 @@ impl Rule {
         }
         Ok(())
     }
+}
+
+fn at_most(limit: usize, found: usize, field: impl FnOnce() -> String) -> Result<(), Error> {
+    require(found <= limit, field, || format!("must be at most {limit}, is {found}"))
+}
+
+/// A text as a message shows it.
+fn excerpt(text: &str) -> String {
+    let shown: String = text.chars().take(40).collect();
+    format!("{shown:?}{}", if shown.len() < text.len() { "..." } else { "" })
 }
 
 fn require(
@@ -196,6 +230,24 @@ mod tests {
         }
     }
 
+    fn many(rules: usize) -> Vec<Rule> {
+        (0..rules).map(|index| Rule { rule_id: index.to_string(), ..rule() }).collect()
+    }
+
+    fn languages(count: usize) -> Vec<String> {
+        let letter = |at: usize| char::from(b'a' + u8::try_from(at).unwrap());
+        (0..count).map(|index| format!("{}{}-XX", letter(index / 26), letter(index % 26))).collect()
+    }
+
+    /// As many longest keywords as a set can hold, and one of `last` bytes.
+    fn long(last: usize) -> Vec<Rule> {
+        let longest = vec!["x".repeat(MAX_KEYWORD); MAX_KEYWORD_BYTES / (MAX_KEYWORD + 1) / 5];
+        let mut rules = many(6);
+        rules.iter_mut().for_each(|rule| rule.keywords.clone_from(&longest));
+        rules[5].keywords = vec!["x".repeat(last)];
+        rules
+    }
+
     #[test]
     fn every_bound_holds_on_both_sides_and_names_its_field() {
         let check =
@@ -215,6 +267,22 @@ mod tests {
         check(|set| set.rules[0].priority = MAX_POINTS + 1, Some("rules[0].priority"));
         check(|set| set.rules[0].keywords.clear(), Some("rules[0].keywords"));
         check(|set| set.rules[0].keywords.push(" ".to_owned()), Some("rules[0].keywords[1]"));
+        check(|set| set.rules[0].keywords.push("*".to_owned()), Some("rules[0].keywords[1]"));
+        check(|set| (set.mode, set.rules[0].keywords[0]) = (Mode::Substring, "*".to_owned()), None);
+        check(|set| set.rules[0].keywords = vec!["xx".to_owned(); MAX_KEYWORDS], None);
+        check(
+            |set| set.rules[0].keywords = vec!["xx".to_owned(); MAX_KEYWORDS + 1],
+            Some("rules[0].keywords"),
+        );
+        check(|set| set.rules = many(MAX_RULES), None);
+        check(|set| set.rules = many(MAX_RULES + 1), Some("rules"));
+        check(|set| set.rules[0].languages.push("english".to_owned()), None);
+        check(|set| set.rules[0].languages.push("e1".to_owned()), Some("rules[0].languages[0]"));
+        check(|set| set.rules[0].languages = languages(MAX_LANGUAGES), None);
+        check(|set| set.rules[0].languages = languages(MAX_LANGUAGES + 1), Some("rules[0].languages"));
+        // 4,080 x 257 bytes are 16 less than the limit.
+        check(|set| set.rules = long(15), None);
+        check(|set| set.rules = long(16), Some("rules"));
         check(|set| set.rules[0].keywords.push("x".repeat(MAX_KEYWORD)), None);
         check(|set| set.rules[0].keywords.push("x".repeat(MAX_KEYWORD + 1)), Some("rules[0].keywords[1]"));
         check(|set| set.rules[0].weights.extend([("health".to_owned(), MAX_POINTS)]), None);

@@ -4,27 +4,28 @@
 mod upload;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::builder::FalseyValueParser;
 use dataflow_analysis::args::AnalysisArgs;
 use dataflow_config::ruleset::Ruleset;
 use dataflow_mesh::args::{LogFormat, TelemetryArgs};
 use dataflow_mesh::outbound::{Outbound, Upstream};
-use dataflow_mesh::telemetry;
+use dataflow_mesh::{process, telemetry};
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::exit::{Exit, Failure};
+use crate::exit::{self, Exit, Failure};
 use crate::in_process::Mesh;
 use crate::progress::Progress;
 use crate::render::{self, Format};
 
 /// How long one catalogue may take. A person is waiting, who can interrupt whenever they like.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The rule sets that can be named; anything else is a file.
 const BUILT_IN: [&str; 2] = ["default", "legacy"];
@@ -53,7 +54,7 @@ pub(crate) struct Args {
     out: Option<PathBuf>,
 
     /// No progress bar.
-    #[arg(long, env = "DATAFLOW_QUIET")]
+    #[arg(long, env = "DATAFLOW_QUIET", value_parser = FalseyValueParser::new())]
     quiet: bool,
 
     /// What to log to standard error: a level, or tracing directives.
@@ -74,12 +75,11 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
 
 async fn analyse_and_print(args: Args) -> Result<Exit, Failure> {
     let log = TelemetryArgs { log: args.log, log_format: LogFormat::Text, otlp_endpoint: None };
-    let telemetry =
-        telemetry::init(&log, "dataflow-analyze").map_err(|error| Failure::new(Exit::Usage, error))?;
-    let (ruleset, extra) = ruleset(&args.rules)?;
+    let telemetry = telemetry::init(&log, "dataflow-analyze").map_err(process::Error::from)?;
+    let (ruleset, extra) = ruleset(&args.rules).await?;
     let document = upload::open(&args.source).await?;
 
-    let mesh = Mesh::start(args.limits, extra).await?;
+    let mesh = Mesh::start(args.limits, extra, PATIENCE).await?;
     let progress = Progress::new(document.size, args.quiet);
     let analysis = analyse(&mesh.analysis, ruleset, document, &progress).await;
     progress.finish();
@@ -91,22 +91,20 @@ async fn analyse_and_print(args: Args) -> Result<Exit, Failure> {
     telemetry.flush().await;
 
     let incomplete = unread(&analysis);
-    let printed = print(analysis, args.format, &args.lang, args.out.as_deref());
-    match printed {
-        // A reader such as `head` that has seen enough is no failure.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        printed => printed.context("cannot write the result")?,
-    }
+    // On a thread that may block: a reader who does not read must not keep SIGINT from being heard.
+    let printed =
+        tokio::task::spawn_blocking(move || print(analysis, args.format, args.lang, args.out)).await?;
+    exit::unless_closed(printed).context("cannot write the result")?;
     Ok(if incomplete { Exit::Incomplete } else { Exit::Done })
 }
 
 /// The name of the rule set to ask for, and the set itself when it comes from a file.
-fn ruleset(rules: &str) -> Result<(String, Option<Ruleset>), Failure> {
+async fn ruleset(rules: &str) -> Result<(String, Option<Ruleset>), Failure> {
     if BUILT_IN.contains(&rules) {
         return Ok((rules.to_owned(), None));
     }
     let usage = |error: anyhow::Error| Failure::new(Exit::Usage, error.context(format!("--rules {rules}")));
-    let text = std::fs::read_to_string(rules).map_err(|error| usage(error.into()))?;
+    let text = tokio::fs::read_to_string(rules).await.map_err(|error| usage(error.into()))?;
     let set = dataflow_config::file::parse(&text).map_err(|error| usage(error.into()))?;
     Ok((set.name.clone(), Some(set)))
 }
@@ -145,12 +143,15 @@ fn failure(status: Status) -> Failure {
     Failure::new(exit, anyhow::anyhow!("{}", status.message()))
 }
 
-/// Whether some dataflow, or a part of one, could not be read.
+/// Whether some dataflow, or a part of one, could not be read. Warnings are kept in preference to anything else, so that
+/// only where none of the diagnostics was kept one among those left out must be feared.
 fn unread(analysis: &pb::Analysis) -> bool {
-    analysis.diagnostics.iter().any(|diagnostic| diagnostic.severity() == pb::diagnostic::Severity::Warning)
+    let warning = |diagnostic: &pb::Diagnostic| diagnostic.severity() == pb::diagnostic::Severity::Warning;
+    analysis.diagnostics.iter().any(warning)
+        || (analysis.diagnostics.is_empty() && analysis.diagnostics_omitted > 0)
 }
 
-fn print(analysis: pb::Analysis, format: Format, lang: &str, out: Option<&Path>) -> io::Result<()> {
+fn print(analysis: pb::Analysis, format: Format, lang: String, out: Option<PathBuf>) -> io::Result<()> {
     match out {
         Some(path) => {
             let mut file = std::fs::File::create(path)?;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::exit::{Exit, Failure};
+use crate::exit::{self, Exit, Failure};
 use crate::service::{self, ServiceArgs};
 use crate::{analyze, bench};
 
@@ -60,7 +60,10 @@ impl Command {
             Command::Config(args) => service::config(*args).await,
             Command::Bench(bench) => bench.run().await,
             Command::Completions { shell } => {
-                clap_complete::generate(shell, &mut Cli::command(), "dataflow", &mut io::stdout());
+                // By way of memory: the generator panics when it cannot write.
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut Cli::command(), "dataflow", &mut script);
+                exit::unless_closed(io::stdout().write_all(&script))?;
                 Ok(Exit::Done)
             }
         }

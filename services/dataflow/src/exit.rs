@@ -1,15 +1,18 @@
 //! How a command ends: the exit statuses that scripts rely on.
 
+use std::io;
 use std::process::ExitCode;
+
+use dataflow_mesh::process;
 
 /// The exit statuses, as the reference page lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Done.
     Done = 0,
-    /// Failed for a reason that has no status of its own.
+    /// Failed for a reason that has no status of its own, such as a catalogue that cannot be opened.
     Failed = 1,
-    /// The command line, or a file it names, is wrong.
+    /// The command line or the file of rules is wrong.
     Usage = 2,
     /// The document cannot be read as SDMX.
     NotSdmx = 3,
@@ -25,6 +28,11 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
     }
+}
+
+/// A reader such as `head` that has seen enough and closed the pipe is no failure.
+pub(crate) fn unless_closed(written: io::Result<()>) -> io::Result<()> {
+    written.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
 }
 
 /// A failure and the status it ends the command with.
@@ -46,6 +54,12 @@ impl Failure {
 /// What has no status of its own is [`Exit::Failed`].
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self::new(Exit::Failed, error)
+        let error = error.into();
+        let exit = match error.downcast_ref() {
+            // Telemetry fails on its own flags only.
+            Some(process::Error::Telemetry(_)) => Exit::Usage,
+            _ => Exit::Failed,
+        };
+        Self { exit, error }
     }
 }

@@ -4,21 +4,23 @@
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
+use bytesize::ByteSize;
 use dataflow_analysis::args::AnalysisArgs;
 use dataflow_config::ruleset::Ruleset;
 use dataflow_config::rulesets::Rulesets;
+use dataflow_mesh::args::ServerArgs;
 use dataflow_mesh::metrics::Metrics;
 use dataflow_mesh::outbound::Upstream;
 use dataflow_mesh::process;
 use dataflow_mesh::readiness::Readiness;
 use dataflow_mesh::serve::Context;
-use dataflow_proto::config::v1 as pb;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::analyze::PATIENCE;
+use crate::built_in;
 use crate::exit::Failure;
 
 /// Running services.
@@ -35,33 +37,36 @@ struct Running {
     task: JoinHandle<io::Result<()>>,
 }
 
-/// The rule sets built into the binary, as the config service would send them.
-pub(crate) fn built_in() -> Vec<pb::Ruleset> {
-    dataflow_config::built_in::rulesets().iter().map(Into::into).collect()
-}
-
 // === impl Mesh ===
 
 impl Mesh {
-    /// Starts the three services and waits until all are ready. `extra` is served beside the built-in rule sets.
-    pub(crate) async fn start(analysis: AnalysisArgs, extra: Option<Ruleset>) -> Result<Self, Failure> {
+    /// Starts the three services and waits until all are ready. `extra` is served beside the built-in rule sets, and
+    /// one call may take as long as `patience`.
+    pub(crate) async fn start(
+        analysis: AnalysisArgs,
+        extra: Option<Ruleset>,
+        patience: Duration,
+    ) -> Result<Self, Failure> {
         let (config_listener, config_url) = loopback().await?;
         let (cache_listener, cache_url) = loopback().await?;
         let (analysis_listener, analysis_url) = loopback().await?;
 
         let rulesets = Rulesets::new(dataflow_config::built_in::rulesets().into_iter().chain(extra))?;
-        let mut analysis_args = dataflow_analysis::Args { analysis, ..defaults() };
+        let server = server(patience);
+        let config_args = dataflow_config::Args { server: server.clone(), ..defaults() };
+        let cache_args = dataflow_cache::Args { server: server.clone(), ..defaults() };
+        let mut analysis_args = dataflow_analysis::Args { analysis, server, ..defaults() };
         analysis_args.peers.config_url = Some(config_url);
         analysis_args.peers.cache_url = Some(cache_url);
-        analysis_args.server.request_timeout = PATIENCE;
+        analysis_args.uploads.upload_idle_timeout = patience;
 
         let readiness = Readiness::default();
         let context = |role| Context::new(role, Metrics::default(), readiness.clone());
         let (analysis, cache, config) = (context("analysis"), context("cache"), context("config"));
         let services = vec![
             Running::start(|stopped| serve_analysis(analysis_args, analysis, analysis_listener, stopped)),
-            Running::start(|stopped| serve_cache(cache, cache_listener, stopped)),
-            Running::start(|stopped| serve_config(config, rulesets, config_listener, stopped)),
+            Running::start(|stopped| serve_cache(cache_args, cache, cache_listener, stopped)),
+            Running::start(|stopped| serve_config(config_args, config, rulesets, config_listener, stopped)),
         ];
         readiness.until_ready().await;
         Ok(Self { analysis: analysis_url, services })
@@ -89,20 +94,22 @@ impl Running {
 }
 
 async fn serve_config(
+    args: dataflow_config::Args,
     context: Context,
     rulesets: Rulesets,
     listener: TcpListener,
     stopped: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    dataflow_config::run(&defaults(), context, rulesets, listener, stopped).await
+    dataflow_config::run(&args, context, rulesets, listener, stopped).await
 }
 
 async fn serve_cache(
+    args: dataflow_cache::Args,
     context: Context,
     listener: TcpListener,
     stopped: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    dataflow_cache::run(&defaults(), context, listener, stopped).await
+    dataflow_cache::run(&args, context, listener, stopped).await
 }
 
 async fn serve_analysis(
@@ -111,7 +118,7 @@ async fn serve_analysis(
     listener: TcpListener,
     stopped: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    dataflow_analysis::run(&args, context, built_in(), listener, stopped).await
+    dataflow_analysis::run(&args, context, built_in::rulesets(), listener, stopped).await
 }
 
 /// A free port on loopback, and the address by which peers reach it.
@@ -121,8 +128,34 @@ async fn loopback() -> Result<(TcpListener, Upstream), Failure> {
     Ok((listener, upstream))
 }
 
-/// The flags of a service as they are when none is given.
+/// How services serve that only have each other to serve: connections stay for ever, no load balancer needs time to
+/// notice that one stops, and a message may be as large as the document's own limits let it become.
+fn server(patience: Duration) -> ServerArgs {
+    ServerArgs {
+        drain_delay: Some(Duration::ZERO),
+        connection_age: Duration::ZERO,
+        max_message_bytes: ByteSize(u64::MAX),
+        request_timeout: patience,
+        ..defaults()
+    }
+}
+
+/// The flags of a service as they are when none is given. The environment does not count: its variables are meant for
+/// services that run by themselves.
 fn defaults<A: clap::Args>() -> A {
-    let matches = A::augment_args(clap::Command::new("defaults")).get_matches_from(["defaults"]);
-    A::from_arg_matches(&matches).expect("every flag has a default or is optional")
+    let command = A::augment_args(clap::Command::new("defaults")).mut_args(|arg| arg.env(None));
+    A::from_arg_matches(&command.get_matches_from(["defaults"]))
+        .expect("every flag has a default or is optional")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_have_no_limit_of_their_own_and_connections_no_age() {
+        let args = server(Duration::from_secs(60));
+        assert_eq!((args.max_message(), args.request_timeout), (usize::MAX, Duration::from_secs(60)));
+        assert_eq!((args.drain_delay, args.connection_age), (Some(Duration::ZERO), Duration::ZERO));
+    }
 }

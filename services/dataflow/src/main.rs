@@ -6,6 +6,7 @@ mod exit;
 
 mod analyze;
 mod bench;
+mod built_in;
 mod in_process;
 mod progress;
 mod render;

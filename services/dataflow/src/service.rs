@@ -4,8 +4,8 @@ use dataflow_config::rulesets::Rulesets;
 use dataflow_mesh::args::ProcessArgs;
 use dataflow_mesh::process::{self, Process};
 
+use crate::built_in;
 use crate::exit::{Exit, Failure};
-use crate::in_process;
 
 /// The flags of a process that runs one service.
 #[derive(Debug, clap::Args)]
@@ -22,7 +22,7 @@ pub(crate) async fn analysis(args: ServiceArgs<dataflow_analysis::Args>) -> Resu
     let ServiceArgs { service, process } = args;
     process::run(&process, "dataflow-analysis", async |process: Process| {
         let listener = process::bind(service.listen).await?;
-        let (context, built_in) = (process.context("analysis"), in_process::built_in());
+        let (context, built_in) = (process.context("analysis"), built_in::rulesets());
         Ok(dataflow_analysis::run(&service, context, built_in, listener, process.stopped()).await?)
     })
     .await

@@ -1,9 +1,10 @@
-//! Entries with a time to live, in memory: bounded by bytes, the least used give way.
+//! Entries with a time to live, in memory: bounded by bytes, the least recently used give way.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use moka::future::Cache;
+use moka::policy::EvictionPolicy;
 use tokio::time::Instant;
 
 /// What an entry costs besides its key and value: the maps' own nodes, rounded up.
@@ -42,7 +43,13 @@ impl Entries {
             let bytes = key.len() + entry.value.len() + entry.content_type.len() + OVERHEAD;
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
-        Self { cache: Cache::builder().max_capacity(capacity).weigher(weigh).expire_after(Expiry).build() }
+        let cache = Cache::builder()
+            .max_capacity(capacity)
+            .weigher(weigh)
+            // moka's own policy turns newcomers away; a result is read most often just after it was written.
+            .eviction_policy(EvictionPolicy::lru())
+            .expire_after(Expiry);
+        Self { cache: cache.build() }
     }
 
     /// The entry, unless it never was, has expired or had to give way.
@@ -102,6 +109,25 @@ mod tests {
         entries.set("a".to_owned(), entry(1, Duration::from_secs(10))).await;
         entries.set("a".to_owned(), entry(2, Duration::from_secs(10))).await;
         assert_eq!(entries.get("a").await.unwrap().value.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn the_least_recently_used_gives_way_to_a_newcomer() {
+        // Room for three of 1 + 372 + 128 bytes.
+        let entries = Entries::new(3 * 501);
+        for key in ["a", "b", "c"] {
+            entries.set(key.to_owned(), entry(372, Duration::from_secs(10))).await;
+        }
+        for _ in 0..100 {
+            entries.get("b").await.unwrap();
+            entries.get("c").await.unwrap();
+            entries.get("a").await.unwrap();
+        }
+        entries.cache.run_pending_tasks().await;
+        entries.set("d".to_owned(), entry(372, Duration::from_secs(10))).await;
+        entries.cache.run_pending_tasks().await;
+        let held = ["a", "b", "c", "d"].map(|key| entries.cache.contains_key(key));
+        assert_eq!(held, [true, false, true, true]);
     }
 
     #[tokio::test]

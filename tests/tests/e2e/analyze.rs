@@ -3,9 +3,11 @@
 use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use dataflow_tests::binary::{self, Ended};
 use dataflow_tests::generator;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 /// The example catalogue that the README's first command analyses.
@@ -100,8 +102,10 @@ fn rules_come_from_a_file_too() {
     let broken = text.replace("HEALTH", "WEALTH");
     let (_directory, path) = temporary("rules.yaml", &broken);
     let ended = binary::run(&["analyze", &example(), "--rules", path.to_str().unwrap()]);
-    assert_eq!(ended.code, 2, "{ended:?}");
-    assert!(ended.stderr.contains("WEALTH") && ended.stderr.contains("rules.yaml"), "{ended:?}");
+    assert_eq!((ended.code, ended.stderr.lines().count()), (2, 1), "{ended:?}");
+    for once in ["WEALTH", "rules.yaml", "line 4"] {
+        assert_eq!(ended.stderr.matches(once).count(), 1, "{once} in {}", ended.stderr);
+    }
     assert_eq!(binary::run(&["analyze", &example(), "--rules", "no-such-file"]).code, 2);
 }
 
@@ -130,6 +134,8 @@ fn exit_statuses_say_how_it_ended() {
     check(2, &[], "");
     check(2, &["-", "--format", "yaml"], "<Structure/>");
     check(3, &["-"], "prose");
+    check(5, &["-", "--max-diagnostics", "0"], unread);
+    check(0, &["-", "--max-diagnostics", "0"], "<Structure/>");
     let incomplete = check(5, &["-"], unread);
     assert!(incomplete.stdout.contains("DATAFLOW_WITHOUT_ID"), "{incomplete:?}");
     let too_long = check(3, &["-", "--max-event-bytes", "10B"], unread);
@@ -150,29 +156,61 @@ fn the_result_goes_to_a_file_when_asked() {
 
 #[test]
 fn a_reader_that_has_seen_enough_is_no_failure() {
-    let mut child = binary::command(&["analyze", &example(), "--format", "json"]).spawn().unwrap();
-    drop(child.stdout.take());
-    let mut said = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-    assert_eq!((binary::code(child.wait().unwrap()), said.as_str()), (0, ""));
+    for arguments in [&["analyze", &example(), "--format", "json"][..], &["completions", "bash"]] {
+        let mut child = binary::command(arguments).spawn().unwrap();
+        drop(child.stdout.take());
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert_eq!((child.wait().unwrap().code(), said.as_str()), (Some(0), ""), "{arguments:?}");
+    }
 }
 
 #[test]
-fn sigint_ends_it_at_once_with_130() {
+fn sigint_ends_it_while_it_reads_with_130() {
     let mut child =
         binary::command(&["analyze", "-", "--log", "info"]).stdin(Stdio::piped()).spawn().unwrap();
     let mut log = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
     // Once analysis serves, the command waits for a document that never comes.
     assert!(log.any(|line| line.unwrap().contains("serving role=\"analysis\"")));
-    let id = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
-    nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGINT).unwrap();
-    assert_eq!(binary::code(child.wait().unwrap()), 130);
+    binary::signal(&child, Signal::SIGINT);
+    assert_eq!(binary::wait(&mut child).code(), Some(130), "a status of its own, not death by the signal");
 }
 
 #[test]
-fn a_large_catalogue_is_analysed_in_bounded_memory() {
-    let catalogue = generator::Catalogue::LARGE;
-    let ended = binary::run_with(&["analyze", "-", "--format", "ndjson"], catalogue.reader());
-    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
-    assert_eq!(ended.stdout.lines().count(), 8_000);
+fn sigint_ends_it_while_nobody_reads_what_it_prints_with_130() {
+    let mut document = String::new();
+    let catalogue = generator::Catalogue { flows: 500, bytes: 1_000_000, seed: 1 };
+    catalogue.reader().read_to_string(&mut document).unwrap();
+    let (_directory, path) = temporary("catalogue.xml", &document);
+    let arguments = ["analyze", path.to_str().unwrap(), "--format", "json"];
+    let mut child = binary::command(&arguments).spawn().unwrap();
+    // It prints by now, and has more to print than the pipe holds.
+    child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    binary::signal(&child, Signal::SIGINT);
+    assert_eq!(binary::wait(&mut child).code(), Some(130));
+}
+
+#[test]
+fn variables_that_are_meant_for_services_do_not_reach_it() {
+    let mut command = binary::command(&["analyze", &example(), "--format", "json"]);
+    let environment = [
+        ("DATAFLOW_DRAIN_DELAY", "30s"),
+        ("DATAFLOW_MAX_MESSAGE_BYTES", "1KiB"),
+        ("DATAFLOW_MAX_ENTRY_BYTES", "1B"),
+        ("DATAFLOW_LISTEN", "nowhere"),
+    ];
+    let began = Instant::now();
+    let output = command.envs(environment).output().unwrap();
+    assert!(output.status.success() && began.elapsed() < Duration::from_secs(30), "{output:?}");
+    let reply: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(reply["degraded"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn a_variable_says_yes_in_any_of_the_usual_words() {
+    let check = |value: &str| {
+        let output = binary::command(&["analyze", &example()]).env("DATAFLOW_QUIET", value).output().unwrap();
+        assert!(output.status.success(), "{value:?}: {output:?}");
+    };
+    ["1", "yes", "true", "0", "no", "false", ""].into_iter().for_each(check);
 }

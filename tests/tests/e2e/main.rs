@@ -10,4 +10,5 @@
 mod analyze;
 mod grpcurl;
 mod hostile;
+mod memory;
 mod service;

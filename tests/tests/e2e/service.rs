@@ -78,6 +78,15 @@ fn a_port_that_is_taken_is_named() {
 }
 
 #[test]
+fn a_flag_that_only_telemetry_can_judge_is_usage_like_others() {
+    for command in [&["cache", "--admin", "127.0.0.1:0"][..], &["analyze", "-"]] {
+        let ended = binary::run(&[command, &["--log", "info,=="]].concat());
+        assert_eq!(ended.code, 2, "{command:?}: {ended:?}");
+        assert!(ended.stderr.contains("error: --log: "), "{ended:?}");
+    }
+}
+
+#[test]
 fn log_lines_are_json_or_text() {
     let check = |format: &str, expected: &str| {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

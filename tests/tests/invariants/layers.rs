@@ -25,11 +25,12 @@ pub(crate) const EDGE: [(&str, &str); 13] = [
 ];
 
 /// Who may name gRPC codes and HTTP statuses, besides tests.
-const CODES: [(&str, &str); 6] = [
+const CODES: [(&str, &str); 7] = [
     ("mesh/src/status.rs", "the one table from failures to codes"),
     ("mesh/src/metrics.rs", "reads codes, for their labels"),
     ("mesh/src/inbound/observe.rs", "reads codes, to count and log them"),
     ("mesh/src/admin.rs", "answers the kubelet, which knows 200 and 503 only"),
+    ("services/analysis/src/results.rs", "reads codes, to tell a cache that is gone from one that refuses"),
     ("services/dataflow/src/analyze.rs", "reads codes, to choose its exit status"),
     ("gateway/src/legacy.rs", "restates the table in the predecessor's numbers"),
 ];

@@ -63,8 +63,12 @@ fn families(text: &str) -> BTreeSet<[String; 3]> {
 
 /// The upper bounds of the histogram to which the sample belongs.
 fn bounds(text: &str, sample: &str) -> Vec<String> {
-    // Not `role=`.
-    let (series, _) = sample.split_once(",le=").expect("a bucket has an upper bound");
-    let buckets = text.lines().filter_map(|line| line.strip_prefix(series)?.split('"').nth(1));
-    buckets.map(str::to_owned).collect()
+    // The first label, so that `role=` is not taken for it.
+    let (name, labels) = sample.split_once("{le=\"").expect("a bucket begins with its upper bound");
+    let series = labels.split_once('"').and_then(|(_, others)| others.split_once('}')).expect("labels end").0;
+    let bounds = text.lines().filter_map(|line| {
+        let (bound, others) = line.strip_prefix(name)?.strip_prefix("{le=\"")?.split_once('"')?;
+        others.starts_with(series).then(|| bound.to_owned())
+    });
+    bounds.collect()
 }

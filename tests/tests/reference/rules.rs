@@ -69,7 +69,7 @@ fn categories_and_bounds_are_those_of_the_code() {
         ("priority, and weight", usize::try_from(MAX_POINTS).unwrap()),
         ("rules of a set", Limit::Rules.value()),
         ("keywords of a rule", Limit::Keywords.value()),
-        ("bytes of all keywords of a set", Limit::KeywordBytes.value()),
+        ("bytes of all keywords of a set, with one for the end of each", Limit::KeywordBytes.value()),
         ("languages that a set names", Limit::Languages.value()),
         ("matches that a result in mode WORDS lists; all of them count", MAX_EVIDENCE),
     ];

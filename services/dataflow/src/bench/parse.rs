@@ -9,13 +9,13 @@ use dataflow_analysis::sdmx::{self, Limits};
 use nix::sys::resource::{UsageWho, getrusage};
 
 use super::{On, median};
-use crate::in_process;
+use crate::built_in;
 
 /// Alternates the two, so that a change of the machine's speed meets both.
 pub(super) fn measure(on: &On) -> anyhow::Result<String> {
     let document = std::fs::read(&on.file).with_context(|| format!("cannot read {}", on.file.display()))?;
     let megabytes = document.len() as f64 / 1e6;
-    let ruleset = Rulesets::new(in_process::built_in()).get("default")?;
+    let ruleset = Rulesets::new(built_in::rulesets()).get("default")?;
     let rules = ruleset.compiled()?;
     let limits = || Limits { document_bytes: u64::MAX, ..Limits::default() };
 

@@ -106,8 +106,12 @@ fn meaning(arg: &Arg) -> String {
     }
     if !bare.is_empty() {
         let names: Vec<_> = bare.iter().map(|value| code(value.get_name())).collect();
-        let place = if arg.get_action().takes_values() { "One of" } else { "In the variable" };
-        write!(meaning, " {place} {}.", names.join(" or ")).unwrap();
+        if arg.get_action().takes_values() {
+            write!(meaning, " One of {}.", names.join(" or ")).unwrap();
+        } else {
+            meaning
+                .push_str(" The variable says no when it is empty, `0`, `false`, `no` or `off`, else yes.");
+        }
     }
     meaning
 }
