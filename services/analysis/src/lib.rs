@@ -1,7 +1,7 @@
 //! The analysis service: reads a catalogue as its bytes arrive, categorises every dataflow, and says why.
 //!
 //! The path of one request: [`grpc`] takes it in, [`analyses`] looks the document up in [`results`] or feeds it through
-//! [`document`] to a parser thread, where [`catalogue`] joins [`sdmx`] and [`rules`]; [`convert`] makes the reply.
+//! [`document`] to a parser thread, where [`catalogue`] joins [`sdmx`] and [`rules`]; `convert` makes the reply.
 //! [`rulesets`] keeps the compiled rules current. The domain (`sdmx`, `rules`, `category`, `catalogue`) knows neither
 //! gRPC nor protobuf.
 

@@ -7,8 +7,8 @@
 //! | | [`Mode::Words`] | [`Mode::Substring`] |
 //! |---|---|---|
 //! | searched | the id, every name, every description | one text: display name, a space, description |
-//! | folding | case, accents, ligatures, punctuation ([`fold`]) | lower case only |
-//! | keyword | words, prefixes, phrases, id tokens ([`keyword`]) | any run of characters |
+//! | folding | case, accents, ligatures, punctuation (`fold`) | lower case only |
+//! | keyword | words, prefixes, phrases, id tokens (`keyword`) | any run of characters |
 //! | points | priority x weight, once a keyword, added up by category | priority a keyword, by rule |
 //! | tie | higher single priority, then rule id | the earlier rule |
 //! | none matched | [`Category::Other`], score 0, confidence 0 | the same |

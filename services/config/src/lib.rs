@@ -1,7 +1,7 @@
 //! The config service: owns the rule sets and pushes every change to whoever watches.
 //!
-//! [`grpc`] adapts the wire to [`rulesets`], which holds what [`ruleset`] describes and checks; [`file`] reads the same from YAML,
-//! the two sets built into the binary ([`built_in`]) included.
+//! [`grpc`] adapts the wire to [`rulesets`], which holds what [`ruleset`] describes and checks; [`mod@file`] reads the
+//! same from YAML, the two sets built into the binary ([`built_in`]) included.
 
 pub mod args;
 pub mod built_in;
