@@ -5,7 +5,7 @@ use std::io::Read;
 
 use crate::category::Category;
 use crate::rules::{Compiled, Field, LegacyText, Match, Mode, Scratch, Subject};
-use crate::sdmx::{Dataflow, Diagnostics, LegacyFields, Limits, ParseError, StructureReader};
+use crate::sdmx::{Dataflow, Diagnostics, Limits, ParseError, StructureReader};
 
 /// A whole catalogue.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub struct Catalogue {
 /// One dataflow and its category.
 #[derive(Debug)]
 pub struct Analysed {
-    /// What the document says of it; the predecessor's fields are empty unless the rules are in its mode.
+    /// What the document says of it; the predecessor's fields are absent unless the rules are in its mode.
     pub dataflow: Dataflow,
     /// Where it is filed.
     pub filing: Filing,
@@ -72,25 +72,18 @@ pub fn analyse(document: impl Read, rules: &Compiled, limits: Limits) -> Result<
 
 /// What the rules look at of a dataflow.
 fn subject(dataflow: &Dataflow) -> Subject<'_> {
-    let LegacyFields { name_it, name_en, display_name, description } = &dataflow.legacy;
-    let display_field = match (name_it.is_empty(), name_en.is_empty()) {
-        (false, _) => Field::Name("it"),
-        (true, false) => Field::Name("en"),
-        (true, true) => Field::Id,
-    };
     let described_in = dataflow.descriptions.first().map_or("", |(language, _)| language);
-    let legacy = LegacyText {
-        display_name,
-        display_field,
-        description,
+    let legacy = dataflow.legacy.as_ref().map(|fields| LegacyText {
+        display_name: &fields.display_name,
+        display_field: match (fields.name_it.is_empty(), fields.name_en.is_empty()) {
+            (false, _) => Field::Name("it"),
+            (true, false) => Field::Name("en"),
+            (true, true) => Field::Id,
+        },
+        description: &fields.description,
         description_field: Field::Description(described_in),
-    };
-    Subject {
-        id: &dataflow.id,
-        names: &dataflow.names,
-        descriptions: &dataflow.descriptions,
-        legacy: Some(legacy),
-    }
+    });
+    Subject { id: &dataflow.id, names: &dataflow.names, descriptions: &dataflow.descriptions, legacy }
 }
 
 // === impl Filing ===

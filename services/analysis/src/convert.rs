@@ -202,7 +202,7 @@ impl From<Analysed> for pb::Dataflow {
                 nanos: i32::try_from(nanos).unwrap_or_default(),
             }),
             observation_count,
-            legacy: (!legacy.display_name.is_empty()).then(|| legacy.into()),
+            legacy: legacy.map(|legacy| (*legacy).into()),
             is_final,
             external_reference: external.map(Into::into),
         }

@@ -15,8 +15,6 @@ pub struct Dataflow {
     pub agency_id: String,
     /// The version as written; `1.0`, the standard's default, when absent.
     pub version: String,
-    /// The URN as written, when there is one.
-    pub urn: Option<String>,
     /// Names in document order; a language may come twice.
     pub names: Vec<Localised>,
     /// Descriptions in document order.
@@ -27,16 +25,12 @@ pub struct Dataflow {
     pub is_final: Option<bool>,
     /// Where the full definition is, when this is a stub.
     pub external: Option<ExternalReference>,
-    /// Start of validity as written.
-    pub valid_from: Option<String>,
-    /// End of validity as written.
-    pub valid_to: Option<String>,
     /// What the annotations say.
     pub facts: Facts,
     /// Annotations in document order; only when asked for by `StructureReader::with_annotations`.
     pub annotations: Vec<Annotation>,
-    /// What the predecessor would have read; empty when declined by `StructureReader::without_legacy`.
-    pub legacy: LegacyFields,
+    /// What the predecessor would have read; none when declined by `StructureReader::without_legacy`.
+    pub legacy: Option<Box<LegacyFields>>,
     /// The start tag of its element.
     pub position: Position,
 }

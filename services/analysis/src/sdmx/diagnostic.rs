@@ -32,6 +32,8 @@ pub enum Reason {
     InvalidStructureReference,
     /// The URN cannot be understood; the attributes hold.
     InvalidUrn,
+    /// A language tag is longer than any real one; the text counts as one without.
+    InvalidLanguage,
     /// A text holds control characters; each became U+FFFD.
     ControlCharacter,
     /// The message lists SDMX 2.0 key families; servers older than 2.1 do so in place of dataflows.
@@ -50,6 +52,7 @@ impl Reason {
             Self::InvalidBoolean => "INVALID_BOOLEAN",
             Self::InvalidStructureReference => "INVALID_STRUCTURE_REFERENCE",
             Self::InvalidUrn => "INVALID_URN",
+            Self::InvalidLanguage => "INVALID_LANGUAGE",
             Self::ControlCharacter => "CONTROL_CHARACTER",
             Self::KeyFamiliesOnly => "KEY_FAMILIES_ONLY",
         }

@@ -98,6 +98,18 @@ impl<R: Read> Input<R> {
     /// an event, and in catalogues every other event is white space. A run of it is bounded like any text.
     #[inline]
     pub(super) fn skip_white_space(&mut self) {
+        match white_space(&self.chunk[self.at..self.end]) {
+            Some(count) if count <= self.event_bytes => {
+                self.at += count;
+                self.begin_event();
+            }
+            _ => self.skip_far(),
+        }
+    }
+
+    /// [`Input::skip_white_space`] to the end of the chunk or beyond.
+    #[cold]
+    fn skip_far(&mut self) {
         self.begin_event();
         loop {
             let ahead = &self.chunk[self.at..self.window];

@@ -48,15 +48,18 @@ fn is_normal(text: &[u8]) -> bool {
     let (words, rest) = text.as_chunks::<8>();
     let mut last = [b'.'; 8];
     last[..rest.len()].copy_from_slice(rest);
-    let mut space_before = 0;
-    words.iter().chain([&last]).all(|bytes| {
-        let word = u64::from_le_bytes(*bytes);
+    let (mut odd, mut space_before) = (0, 0);
+    // Without a branch: most texts are normal, and short.
+    let mut look = |bytes: [u8; 8]| {
+        let word = u64::from_le_bytes(bytes);
         let controls = below(word, b' ');
         // U+FFFE and U+FFFF begin with 0xef.
         let specials = below(word ^ (ONES * 0xef), 1);
         let spaces = below(word ^ (ONES * u64::from(b' ')), 1);
-        let doubled = spaces & (spaces << 8 | space_before);
+        odd |= controls | specials | (spaces & (spaces << 8 | space_before));
         space_before = spaces >> 56;
-        controls | specials | doubled == 0
-    })
+    };
+    words.iter().for_each(|bytes| look(*bytes));
+    look(last);
+    odd == 0
 }

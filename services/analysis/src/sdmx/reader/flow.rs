@@ -18,6 +18,9 @@ use crate::sdmx::xml::{Event, Start, Xml};
 /// How much text in several languages one annotation may have; what comes after is left out.
 const ANNOTATION_BYTES: usize = 1 << 20;
 
+/// The longest language tag that is believed: BCP 47 asks programs to make room for so much.
+const LANGUAGE_BYTES: usize = 35;
+
 /// What an empty text would take all the same: two strings and their room on the heap.
 const TEXT_OVERHEAD: usize = 80;
 
@@ -136,6 +139,13 @@ impl Draft {
         } else if name == "Description" && in_schema() {
             legacy.description();
         }
+        if place.has_language() && language.trim_ascii().len() > LANGUAGE_BYTES {
+            let length = language.trim_ascii().len();
+            language.clear();
+            self.tell(Reason::InvalidLanguage, || {
+                format!("a language tag has {length} bytes; expected at most {LANGUAGE_BYTES}")
+            });
+        }
         match place {
             Place::Annotation => {
                 annotation.clear();
@@ -208,6 +218,7 @@ impl Draft {
     }
 
     /// Notes an oddity, the first of its kind.
+    #[cold]
     fn tell(&mut self, reason: Reason, message: impl FnOnce() -> String) {
         if self.odd.iter().all(|(told, _)| *told != reason) {
             self.odd.push((reason, message()));
@@ -225,24 +236,9 @@ impl Draft {
         fits
     }
 
-    /// Settles the identity, fills in defaults, and tells what was odd.
+    /// Fills in defaults, and tells what was odd.
     fn finish(mut self, legacy: &mut Legacy, diagnostics: &mut Diagnostics) -> Option<Dataflow> {
         let flow = &mut self.flow;
-        if let Some(urn) = &flow.urn {
-            match Urn::parse(urn) {
-                Some(parsed) => {
-                    let parts = [
-                        (&mut flow.id, parsed.id),
-                        (&mut flow.agency_id, parsed.agency_id),
-                        (&mut flow.version, parsed.version),
-                    ];
-                    for (attribute, part) in parts.into_iter().filter(|(attribute, _)| attribute.is_empty()) {
-                        attribute.push_str(part);
-                    }
-                }
-                None => self.odd.push((Reason::InvalidUrn, format!("{urn:?} is no URN of SDMX"))),
-            }
-        }
         default_version(&mut flow.version);
         if let Some(structure) = &mut flow.structure {
             default_version(&mut structure.version);

@@ -107,9 +107,9 @@ impl Legacy {
     }
 
     /// The fields of a dataflow with this id; ready for the next dataflow.
-    pub(super) fn take(&mut self, id: &str) -> LegacyFields {
+    pub(super) fn take(&mut self, id: &str) -> Option<Box<LegacyFields>> {
         if self.declined {
-            return LegacyFields::default();
+            return None;
         }
         let mut fields = std::mem::take(&mut self.fields);
         let display = [&fields.name_it, &fields.name_en].into_iter().find(|name| !name.is_empty());
@@ -117,6 +117,6 @@ impl Legacy {
         self.described = false;
         self.capturing = None;
         self.text.clear();
-        fields
+        Some(Box::new(fields))
     }
 }

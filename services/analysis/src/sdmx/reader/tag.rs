@@ -1,9 +1,12 @@
 //! What start tags say: the attributes of a dataflow, and those of a reference to its data structure.
 
+use std::borrow::Cow;
+
 use crate::sdmx::annotations::Facts;
-use crate::sdmx::dataflow::{Dataflow, ExternalReference, LegacyFields, StructureReference};
+use crate::sdmx::dataflow::{Dataflow, ExternalReference, StructureReference};
 use crate::sdmx::diagnostic::Reason;
 use crate::sdmx::error::{Fault, Position};
+use crate::sdmx::urn::Urn;
 use crate::sdmx::xml::{RawValue, Start};
 
 /// A dataflow with its attributes and nothing else; what is odd about them goes to `odd`.
@@ -12,38 +15,53 @@ pub(super) fn dataflow(start: &Start<'_>, odd: &mut Vec<(Reason, String)>) -> Re
         id: String::new(),
         agency_id: String::new(),
         version: String::new(),
-        urn: None,
         names: Vec::new(),
         descriptions: Vec::new(),
         structure: None,
         is_final: None,
         external: None,
-        valid_from: None,
-        valid_to: None,
         facts: Facts::default(),
         annotations: Vec::new(),
-        legacy: LegacyFields::default(),
+        legacy: None,
         position: Position::START,
     };
     let mut external = ExternalReference::default();
     let mut is_external = None;
+    let mut urn = Cow::Borrowed("");
     for (name, value) in start.attributes() {
         match name {
             "id" => flow.id = trimmed(value)?,
             "agencyID" => flow.agency_id = trimmed(value)?,
             "version" => flow.version = trimmed(value)?,
-            "urn" => flow.urn = some(value)?,
+            "urn" => urn = value.resolve()?,
             "isFinal" => flow.is_final = boolean(name, value, odd)?,
             "isExternalReference" => is_external = boolean(name, value, odd)?,
             "structureURL" => external.structure_url = some(value)?,
             "serviceURL" => external.service_url = some(value)?,
-            "validFrom" => flow.valid_from = some(value)?,
-            "validTo" => flow.valid_to = some(value)?,
             _ => {}
         }
     }
     flow.external = (is_external == Some(true)).then_some(external);
+    identify(&mut flow, urn.trim_ascii(), odd);
     Ok(flow)
+}
+
+/// Fills in from its URN what the attributes leave out of a dataflow's identity.
+fn identify(flow: &mut Dataflow, urn: &str, odd: &mut Vec<(Reason, String)>) {
+    let Some(parsed) = Urn::parse(urn) else {
+        if !urn.is_empty() {
+            odd.push((Reason::InvalidUrn, format!("{urn:?} is no URN of SDMX")));
+        }
+        return;
+    };
+    let parts = [
+        (&mut flow.id, parsed.id),
+        (&mut flow.agency_id, parsed.agency_id),
+        (&mut flow.version, parsed.version),
+    ];
+    for (attribute, part) in parts.into_iter().filter(|(attribute, _)| attribute.is_empty()) {
+        attribute.push_str(part);
+    }
 }
 
 /// The `Ref` of SDMX 2.1; parts are empty when absent.

@@ -178,3 +178,20 @@ fn endless_input_fails_early() {
     check("<s:Dataflow id='a'><?", "a ", "EVENT_TOO_LARGE");
     check("", "    ", "EVENT_TOO_LARGE");
 }
+
+#[test]
+fn a_language_tag_beyond_bcp_47_is_none() {
+    let check = |length: usize, kept: bool| {
+        let tag = "x".repeat(length);
+        let document =
+            message(&format!("<s:Dataflow id='a'><c:Name xml:lang='{tag}'>n</c:Name></s:Dataflow>"));
+        let (flows, diagnostics, end) = read_within(document.as_bytes(), Limits::default());
+        end.unwrap();
+        let language = if kept { tag } else { String::new() };
+        assert_eq!(flows[0].names, [(language, "n".to_owned())], "{length}");
+        let told = diagnostics.kept().iter().any(|kept| kept.reason == Reason::InvalidLanguage);
+        assert_eq!(told, !kept, "{length}");
+    };
+    check(35, true);
+    check(36, false);
+}
