@@ -20,7 +20,7 @@ pub struct Catalogue {
 #[derive(Debug)]
 pub struct Analysed {
     /// What the document says of it; the predecessor's fields are absent unless the rules are in its mode.
-    pub dataflow: Dataflow,
+    pub dataflow: Box<Dataflow>,
     /// Where it is filed.
     pub filing: Filing,
 }

@@ -182,7 +182,7 @@ impl From<Analysed> for pb::Dataflow {
             facts,
             legacy,
             ..
-        } = dataflow;
+        } = *dataflow;
         let Facts { flags, last_update, observation_count } = facts;
         let Filing { category, score, confidence, evidence } = filing;
         Self {

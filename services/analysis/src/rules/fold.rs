@@ -32,7 +32,11 @@ pub(super) fn fold_into(text: &str, gap: u8, out: &mut Vec<u8>) {
     out.push(gap);
     let mut rest = text;
     loop {
-        let ascii = rest.bytes().position(|byte| !byte.is_ascii()).unwrap_or(rest.len());
+        // The first question is asked many bytes at a time.
+        let ascii = match rest.is_ascii() {
+            true => rest.len(),
+            false => rest.bytes().position(|byte| !byte.is_ascii()).unwrap_or(rest.len()),
+        };
         let (run, other) = rest.split_at(ascii);
         fold_ascii(run.as_bytes(), gap, out);
         let mut chars = other.chars();
@@ -43,20 +47,22 @@ pub(super) fn fold_into(text: &str, gap: u8, out: &mut Vec<u8>) {
     push_gap(gap, out);
 }
 
-/// [`push`] for a run of ASCII, without a branch: each byte is written, but the place to write to
+/// [`push_unicode`] for a run of ASCII, without a branch: each byte is written, but the place to write to
 /// moves on only if the byte stays, so that a second gap in a row is written over.
 fn fold_ascii(run: &[u8], gap: u8, out: &mut Vec<u8>) {
-    let mut at = out.len();
+    let start = out.len();
     let mut after_gap = out.last() == Some(&gap);
-    out.resize(at + run.len() + 1, 0);
+    out.resize(start + run.len() + 1, 0);
+    let room = &mut out[start..];
+    let mut used = 0;
     for byte in run {
         let folded = ASCII[usize::from(byte & 0x7f)];
         let is_gap = folded == 0;
-        out[at] = if is_gap { gap } else { folded };
-        at += usize::from(!(is_gap && after_gap));
+        room[used] = if is_gap { gap } else { folded };
+        used += usize::from(!(is_gap & after_gap));
         after_gap = is_gap;
     }
-    out.truncate(at);
+    out.truncate(start + used);
 }
 
 /// Finds the character of a text that a folded byte came from, by folding it once more.
@@ -67,36 +73,44 @@ pub(super) struct Offsets<'a> {
     chars: std::str::Chars<'a>,
     taken: u32,
     gap: u8,
-    folded: &'a mut Vec<u8>,
+    /// How many bytes the characters taken fold to, and whether the last of them is a gap.
+    folded: usize,
+    after_gap: bool,
+    /// For folding one character.
+    piece: Vec<u8>,
 }
 
 impl<'a> Offsets<'a> {
-    /// `buffer` is overwritten.
-    pub(super) fn new(text: &'a str, gap: u8, buffer: &'a mut Vec<u8>) -> Self {
-        buffer.clear();
-        buffer.push(gap);
-        Self { chars: text.chars(), taken: 0, gap, folded: buffer }
+    pub(super) fn new(text: &'a str, gap: u8) -> Self {
+        Self { chars: text.chars(), taken: 0, gap, folded: 1, after_gap: true, piece: Vec::new() }
     }
 
     /// Scalar values before the one that the byte at `position` came from. Positions must not
     /// decrease from call to call.
     pub(super) fn at(&mut self, position: usize) -> u32 {
-        while self.folded.len() <= position {
+        while self.folded <= position {
             let Some(c) = self.chars.next() else { break };
-            push(c, self.gap, self.folded);
             self.taken += 1;
+            match ASCII.get(c as usize) {
+                Some(folded) => {
+                    let is_gap = *folded == 0;
+                    self.folded += usize::from(!(is_gap && self.after_gap));
+                    self.after_gap = is_gap;
+                }
+                None => self.skip_unicode(c),
+            }
         }
         self.taken.saturating_sub(1)
     }
-}
 
-/// Appends what one character folds to: nothing, letters, or a gap unless one is there already.
-#[inline]
-fn push(c: char, gap: u8, out: &mut Vec<u8>) {
-    match ASCII.get(c as usize) {
-        Some(0) => push_gap(gap, out),
-        Some(&byte) => out.push(byte),
-        None => push_unicode(c, gap, out),
+    #[inline(never)]
+    fn skip_unicode(&mut self, c: char) {
+        self.piece.clear();
+        // What stands before decides whether a gap is one more.
+        self.piece.push(if self.after_gap { self.gap } else { b'.' });
+        push_unicode(c, self.gap, &mut self.piece);
+        self.folded += self.piece.len() - 1;
+        self.after_gap = self.piece.last() == Some(&self.gap);
     }
 }
 
@@ -180,8 +194,7 @@ mod tests {
     #[test]
     fn offsets_count_scalar_values() {
         let text = "L'e\u{300} così — più";
-        let mut buffer = Vec::new();
-        let mut offsets = Offsets::new(text, SPACE, &mut buffer);
+        let mut offsets = Offsets::new(text, SPACE);
         assert_eq!(fold(text), " l e cosi piu ");
         assert_eq!([1, 3, 5, 8, 10].map(|at| offsets.at(at)), [0, 2, 5, 8, 12]);
     }
@@ -190,7 +203,7 @@ mod tests {
         #[test]
         fn runs_and_single_characters_fold_the_same(text in "[ -~àß\u{300}]{0,40}") {
             let mut one_by_one = vec![SPACE];
-            text.chars().for_each(|c| push(c, SPACE, &mut one_by_one));
+            text.chars().for_each(|c| push_unicode(c, SPACE, &mut one_by_one));
             push_gap(SPACE, &mut one_by_one);
             prop_assert_eq!(fold(&text).into_bytes(), one_by_one);
         }
@@ -209,8 +222,7 @@ mod tests {
         #[test]
         fn an_offset_points_at_the_character_folded_there(text in "\\PC{0,40}") {
             let folded = fold(&text);
-            let mut buffer = Vec::new();
-            let mut offsets = Offsets::new(&text, SPACE, &mut buffer);
+            let mut offsets = Offsets::new(&text, SPACE);
             for (at, c) in folded.char_indices().filter(|(_, c)| *c != ' ') {
                 let source = text.chars().nth(offsets.at(at) as usize).unwrap();
                 prop_assert!(fold(&source.to_string()).contains(c), "{source:?} for {c:?}");

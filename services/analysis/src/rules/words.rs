@@ -44,8 +44,6 @@ pub(super) struct Scratch {
     /// Entries that have counted, and where each stood first.
     seen: Marks,
     hits: Vec<Hit>,
-    /// For finding offsets.
-    refolded: Vec<u8>,
 }
 
 /// Ordered as evidence is: by text, then by place.
@@ -58,8 +56,8 @@ struct Hit {
 }
 
 /// What has been said for one category; the greatest wins. The second part is the highest single
-/// priority and, of the rules with it, the lowest by id.
-type Tally<'a> = (i32, Option<(i32, Reverse<&'a str>)>);
+/// priority and, of the rules with it, the first by id.
+type Tally = (i32, Option<(i32, Reverse<usize>)>);
 
 impl Engine {
     pub(super) fn new(rules: &[Rule]) -> Result<Self, RuleError> {
@@ -107,7 +105,7 @@ impl Engine {
     }
 
     /// Collects one hit for each entry that counts, and adds up what they say.
-    fn search<'a>(&'a self, scratch: &mut Scratch) -> [Tally<'a>; 7] {
+    fn search(&self, scratch: &mut Scratch) -> [Tally; 7] {
         let Scratch { haystack, texts, seen, hits, .. } = scratch;
         let mut tallies = [(0, None); 7];
         seen.reset(self.entries.len());
@@ -128,7 +126,7 @@ impl Engine {
                     hits.push(Hit { text, at: found.start, entry: index });
                     let (points, strongest) = &mut tallies[rule.category.index()];
                     *points = i32::saturating_add(*points, entry.points);
-                    *strongest = (*strongest).max(Some((rule.priority, Reverse(&*rule.id))));
+                    *strongest = (*strongest).max(Some((rule.priority, Reverse(rule.rank))));
                 }
             };
             let gap = haystack[0];
@@ -149,7 +147,7 @@ impl Engine {
         subject: &Subject<'a>,
         scratch: &mut Scratch,
     ) -> Vec<Match<'a>> {
-        let Scratch { hits, refolded, .. } = scratch;
+        let hits = &mut scratch.hits;
         hits.retain(|hit| self.rules[self.entries[hit.entry].rule].category == winner);
         hits.sort_unstable();
         hits.truncate(MAX_EVIDENCE);
@@ -157,7 +155,7 @@ impl Engine {
         for hits in hits.chunk_by(|one, next| one.text == next.text) {
             let text = hits[0].text;
             let (field, written, gap) = field(subject, text);
-            let mut offsets = Offsets::new(written, gap, refolded);
+            let mut offsets = Offsets::new(written, gap);
             evidence.extend(hits.iter().map(|hit| {
                 let entry = &self.entries[hit.entry];
                 let rule_id = &self.rules[entry.rule].id;

@@ -6,6 +6,7 @@ use jiff::fmt::temporal::Pieces;
 use jiff::tz::Offset;
 
 use super::dataflow::Annotation;
+use super::text::normalised;
 
 /// What kind of thing a dataflow is besides its subject. Labels, never filters: a hidden dataflow may well answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,7 +54,7 @@ pub(super) struct Interpreter {
 }
 
 impl Interpreter {
-    /// Takes one annotation into account; their order does not matter.
+    /// Takes one annotation into account, its texts as written; their order does not matter.
     pub(super) fn add(&mut self, annotation: &Annotation) {
         let (kind, value) = (kind(annotation), value(annotation));
         let is = |name: &str| kind.eq_ignore_ascii_case(name);
@@ -66,7 +67,7 @@ impl Interpreter {
             facts.observation_count = count(value).or(facts.observation_count);
         } else if let Some(rank) = UPDATES.iter().position(|name| is(name))
             && self.rank.is_none_or(|best| rank < best)
-            && let Some(time) = timestamp(value)
+            && let Some(time) = timestamp(&normalised(value).0)
         {
             (facts.last_update, self.rank) = (Some(time), Some(rank));
         }
@@ -99,7 +100,7 @@ fn flag(is: &impl Fn(&str) -> bool, value: &str) -> Option<Flag> {
 
 /// What an annotation is about: its type, or its id when it has none or only a general one.
 fn kind(annotation: &Annotation) -> &str {
-    match annotation.kind.as_str() {
+    match annotation.kind.trim_ascii() {
         "" | "sdmx_metrics" => &annotation.id,
         kind => kind,
     }
@@ -110,6 +111,7 @@ fn value(annotation: &Annotation) -> &str {
     let text = annotation.texts.first().map_or("", |(_, text)| text);
     [annotation.title.as_str(), &annotation.value, text]
         .into_iter()
+        .map(str::trim_ascii)
         .find(|value| !value.is_empty())
         .unwrap_or("")
 }

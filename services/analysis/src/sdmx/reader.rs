@@ -90,7 +90,7 @@ impl<R: Read> StructureReader<R> {
     }
 
     /// The next dataflow; none when the document is complete. After an error there is nothing more to ask for.
-    pub fn next_dataflow(&mut self) -> Result<Option<Dataflow>, ParseError> {
+    pub fn next_dataflow(&mut self) -> Result<Option<Box<Dataflow>>, ParseError> {
         if self.root.is_none() {
             self.begin()?;
         }
@@ -203,7 +203,7 @@ impl<R: Read> StructureReader<R> {
         }
     }
 
-    fn read(&mut self, draft: Draft) -> Result<Option<Dataflow>, ParseError> {
+    fn read(&mut self, draft: Draft) -> Result<Option<Box<Dataflow>>, ParseError> {
         let Self { xml, scratch, plain, limits, diagnostics, .. } = self;
         let flow = draft.read(xml, scratch, *plain, limits, diagnostics)?;
         if let Some(flow) = &flow {

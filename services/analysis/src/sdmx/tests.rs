@@ -21,7 +21,7 @@ pub(super) fn read_within(
     let mut flows = Vec::new();
     let end = loop {
         match reader.next_dataflow() {
-            Ok(Some(flow)) => flows.push(flow),
+            Ok(Some(flow)) => flows.push(*flow),
             Ok(None) => break Ok(()),
             Err(error) => break Err(error),
         }

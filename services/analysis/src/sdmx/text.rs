@@ -31,6 +31,11 @@ pub(super) fn normalised(text: &str) -> (Cow<'_, str>, bool) {
     (Cow::Owned(out), replaced)
 }
 
+/// Whether nothing is left of a text once it is trimmed.
+pub(super) fn is_blank(text: &str) -> bool {
+    text.trim_ascii().is_empty()
+}
+
 /// The white space of XML: a no-break space is a character like others.
 fn is_space(character: char) -> bool {
     matches!(character, ' ' | '\t' | '\r' | '\n')

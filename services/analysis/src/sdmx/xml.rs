@@ -172,7 +172,9 @@ impl<R: Read> State<R> {
         if name_end < tag.len() {
             attributes::scan(&tag, name_end, self.attribute_limit, &mut self.spans)
                 .map_err(|fault| self.error(fault))?;
-            self.declare(&tag).map_err(|fault| self.error(fault))?;
+            if self.spans.iter().any(|span| tag[span.name.clone()].starts_with("xmlns")) {
+                self.declare(&tag).map_err(|fault| self.error(fault))?;
+            }
         }
         let Some(namespace) = self.bindings.resolve(prefix) else {
             let prefix = prefix.chars().take(40).collect();

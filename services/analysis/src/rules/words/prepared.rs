@@ -23,6 +23,8 @@ pub(super) struct Prepared {
 #[derive(Debug)]
 pub(super) struct Speaker {
     pub(super) id: Box<str>,
+    /// Its place among the rules by id, which settles ties.
+    pub(super) rank: usize,
     pub(super) category: Category,
     pub(super) priority: i32,
     pub(super) languages: Languages,
@@ -43,10 +45,13 @@ impl Prepared {
         let mut languages = Vec::new();
         let mut rules = Vec::with_capacity(source.len());
         let mut entries = Vec::new();
+        let mut by_id: Vec<&str> = source.iter().map(|rule| rule.id.as_str()).collect();
+        by_id.sort_unstable();
         for (index, rule) in source.iter().enumerate() {
             let at = |field: &str| format!("rules[{index}].{field}");
             rules.push(Speaker {
                 id: rule.id.as_str().into(),
+                rank: by_id.partition_point(|id| *id < rule.id.as_str()),
                 category: rule.category,
                 priority: between_1_and_1000(rule.priority, || at("priority"))?,
                 languages: mask(&rule.languages, &mut languages, &at)?,

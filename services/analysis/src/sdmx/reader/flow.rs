@@ -1,5 +1,6 @@
 //! One dataflow, from its start tag to its end: the only part of a document of which anything is kept.
 
+use std::borrow::Cow;
 use std::io::Read;
 
 use super::legacy::Legacy;
@@ -10,7 +11,7 @@ use crate::sdmx::dataflow::{Annotation, Dataflow, StructureReference};
 use crate::sdmx::diagnostic::{Diagnostics, Reason};
 use crate::sdmx::error::{Fault, ParseError};
 use crate::sdmx::limits::Limits;
-use crate::sdmx::text::normalised;
+use crate::sdmx::text::{is_blank, normalised};
 use crate::sdmx::urn::{DEFAULT_VERSION, Urn};
 use crate::sdmx::xml::namespace::Namespace;
 use crate::sdmx::xml::{Event, Start, Xml};
@@ -40,7 +41,8 @@ pub(super) struct Scratch {
 /// A dataflow in the making.
 #[derive(Debug)]
 pub(super) struct Draft {
-    flow: Dataflow,
+    /// In a box from the first: it is large, and passes through many hands.
+    flow: Box<Dataflow>,
     /// Oddities, told once the id is known.
     odd: Vec<(Reason, String)>,
     facts: Interpreter,
@@ -65,7 +67,7 @@ impl Draft {
         plain: bool,
         limits: &Limits,
         diagnostics: &mut Diagnostics,
-    ) -> Result<Option<Dataflow>, ParseError> {
+    ) -> Result<Option<Box<Dataflow>>, ParseError> {
         self.flow.position = xml.position();
         scratch.path.clear();
         let mut place = Place::Dataflow;
@@ -120,14 +122,14 @@ impl Draft {
         scratch: &mut Scratch,
     ) -> Result<(), Fault> {
         let name = start.local_name();
+        let Scratch { language, legacy, annotation, room, keep_annotations, .. } = scratch;
         // The predecessor looked for names and descriptions at any depth.
         let in_schema = || match start.namespace {
             Namespace::Sdmx(..) => true,
             Namespace::None => plain,
             Namespace::Soap | Namespace::Foreign => false,
         };
-        let is_name = name == "Name" && in_schema();
-        let Scratch { language, legacy, annotation, room, keep_annotations, .. } = scratch;
+        let is_name = !legacy.declined && name == "Name" && in_schema();
         if place.has_language() || is_name {
             language.clear();
             let tagged = start.attribute("xml:lang")?.filter(|tag| !tag.is_empty());
@@ -136,7 +138,7 @@ impl Draft {
         }
         if is_name {
             legacy.name(language, plain);
-        } else if name == "Description" && in_schema() {
+        } else if !legacy.declined && name == "Description" && in_schema() {
             legacy.description();
         }
         if place.has_language() && language.trim_ascii().len() > LANGUAGE_BYTES {
@@ -168,28 +170,50 @@ impl Draft {
         let Scratch { text, language, annotation, room, keep_annotations, .. } = scratch;
         if place == Place::Annotation {
             self.facts.add(annotation);
-            if *keep_annotations && self.admit(annotation.bytes(), limits) {
-                self.flow.annotations.push(annotation.clone());
+            if *keep_annotations {
+                self.keep_annotation(annotation, limits);
             }
+        } else if place.is_annotation() {
+            annotate(place, text, language, annotation, room);
         } else if place.has_text() {
-            let (value, replaced) = normalised(text);
-            if replaced {
-                self.tell(Reason::ControlCharacter, || "a text holds control characters".to_owned());
-            }
-            if place.is_annotation() {
-                annotate(place, &value, language, annotation, room);
-            } else if !value.is_empty() {
+            let value = self.normalised(text);
+            if !value.is_empty() {
                 self.keep(place, &value, language, limits);
             }
         }
         text.clear();
     }
 
+    /// [`normalised`], and tells what was replaced.
+    fn normalised<'a>(&mut self, text: &'a str) -> Cow<'a, str> {
+        let (value, replaced) = normalised(text);
+        if replaced {
+            self.tell(Reason::ControlCharacter, || "a text holds control characters".to_owned());
+        }
+        value
+    }
+
+    /// Takes an annotation whose texts are as written.
+    fn keep_annotation(&mut self, written: &Annotation, limits: &Limits) {
+        let mut text = |text: &String| self.normalised(text).into_owned();
+        let annotation = Annotation {
+            id: written.id.clone(),
+            kind: text(&written.kind),
+            title: text(&written.title),
+            url: text(&written.url),
+            texts: written.texts.iter().map(|(language, value)| (language.clone(), text(value))).collect(),
+            value: text(&written.value),
+        };
+        if self.admit(annotation.bytes(), limits) {
+            self.flow.annotations.push(annotation);
+        }
+    }
+
     /// Takes a text that is not an annotation's.
     fn keep(&mut self, place: Place, value: &str, language: &str, limits: &Limits) {
         if let Place::Name | Place::Description = place {
             if self.admit(language.len() + value.len(), limits) {
-                let Dataflow { names, descriptions, .. } = &mut self.flow;
+                let Dataflow { names, descriptions, .. } = &mut *self.flow;
                 let texts = if place == Place::Name { names } else { descriptions };
                 texts.push((language.trim().to_owned(), value.to_owned()));
             }
@@ -237,7 +261,7 @@ impl Draft {
     }
 
     /// Fills in defaults, and tells what was odd.
-    fn finish(mut self, legacy: &mut Legacy, diagnostics: &mut Diagnostics) -> Option<Dataflow> {
+    fn finish(mut self, legacy: &mut Legacy, diagnostics: &mut Diagnostics) -> Option<Box<Dataflow>> {
         let flow = &mut self.flow;
         default_version(&mut flow.version);
         if let Some(structure) = &mut flow.structure {
@@ -272,20 +296,21 @@ impl Draft {
     }
 }
 
-/// Takes a text of an annotation; how many texts in several languages it may have is up to `room`.
-fn annotate(place: Place, value: &str, language: &str, annotation: &mut Annotation, room: &mut usize) {
+/// Takes a text of an annotation as written, since few annotations are worth a closer look; how many texts in several
+/// languages it may have is up to `room`.
+fn annotate(place: Place, text: &mut String, language: &str, annotation: &mut Annotation, room: &mut usize) {
     let field = match place {
         Place::AnnotationTitle => &mut annotation.title,
         Place::AnnotationType => &mut annotation.kind,
-        Place::AnnotationUrl if annotation.url.is_empty() => &mut annotation.url,
+        Place::AnnotationUrl if is_blank(&annotation.url) => &mut annotation.url,
         Place::AnnotationValue => &mut annotation.value,
-        Place::AnnotationText if !value.is_empty() && *room > 0 => {
-            *room = room.saturating_sub(language.len() + value.len() + TEXT_OVERHEAD);
-            return annotation.texts.push((language.trim().to_owned(), value.to_owned()));
+        Place::AnnotationText if !is_blank(text) && *room > 0 => {
+            *room = room.saturating_sub(language.len() + text.len() + TEXT_OVERHEAD);
+            return annotation.texts.push((language.trim().to_owned(), text.clone()));
         }
         _ => return,
     };
-    value.clone_into(field);
+    std::mem::swap(field, text);
 }
 
 fn default_version(version: &mut String) {

@@ -46,30 +46,32 @@ impl Place {
         if !known {
             return Self::Ignored;
         }
+        // As bytes, which the compiler tells apart one by one; strings it would hand to a function.
+        let name = name.as_bytes();
         match self {
             Self::Annotation => match name {
-                "AnnotationTitle" => Self::AnnotationTitle,
-                "AnnotationType" => Self::AnnotationType,
-                "AnnotationURL" => Self::AnnotationUrl,
-                "AnnotationText" => Self::AnnotationText,
-                "AnnotationValue" => Self::AnnotationValue,
+                b"AnnotationTitle" => Self::AnnotationTitle,
+                b"AnnotationType" => Self::AnnotationType,
+                b"AnnotationURL" => Self::AnnotationUrl,
+                b"AnnotationText" => Self::AnnotationText,
+                b"AnnotationValue" => Self::AnnotationValue,
                 _ => Self::Ignored,
             },
-            Self::Annotations if name == "Annotation" => Self::Annotation,
+            Self::Annotations if name == b"Annotation" => Self::Annotation,
             Self::Dataflow => match name {
-                "Name" => Self::Name,
-                "Description" => Self::Description,
-                "Annotations" => Self::Annotations,
-                "Structure" => Self::Structure,
-                "KeyFamilyRef" => Self::KeyFamily,
+                b"Name" => Self::Name,
+                b"Description" => Self::Description,
+                b"Annotations" => Self::Annotations,
+                b"Structure" => Self::Structure,
+                b"KeyFamilyRef" => Self::KeyFamily,
                 _ => Self::Ignored,
             },
-            Self::Structure | Self::KeyFamily if name == "URN" => Self::StructureUrn,
-            Self::Structure if name == "Ref" => Self::StructureRef,
+            Self::Structure | Self::KeyFamily if name == b"URN" => Self::StructureUrn,
+            Self::Structure if name == b"Ref" => Self::StructureRef,
             Self::KeyFamily => match name {
-                "KeyFamilyID" => Self::KeyFamilyId,
-                "KeyFamilyAgencyID" => Self::KeyFamilyAgency,
-                "Version" => Self::KeyFamilyVersion,
+                b"KeyFamilyID" => Self::KeyFamilyId,
+                b"KeyFamilyAgencyID" => Self::KeyFamilyAgency,
+                b"Version" => Self::KeyFamilyVersion,
                 _ => Self::Ignored,
             },
             _ => Self::Ignored,

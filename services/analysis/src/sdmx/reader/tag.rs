@@ -10,8 +10,8 @@ use crate::sdmx::urn::Urn;
 use crate::sdmx::xml::{RawValue, Start};
 
 /// A dataflow with its attributes and nothing else; what is odd about them goes to `odd`.
-pub(super) fn dataflow(start: &Start<'_>, odd: &mut Vec<(Reason, String)>) -> Result<Dataflow, Fault> {
-    let mut flow = Dataflow {
+pub(super) fn dataflow(start: &Start<'_>, odd: &mut Vec<(Reason, String)>) -> Result<Box<Dataflow>, Fault> {
+    let mut flow = Box::new(Dataflow {
         id: String::new(),
         agency_id: String::new(),
         version: String::new(),
@@ -24,7 +24,7 @@ pub(super) fn dataflow(start: &Start<'_>, odd: &mut Vec<(Reason, String)>) -> Re
         annotations: Vec::new(),
         legacy: None,
         position: Position::START,
-    };
+    });
     let mut external = ExternalReference::default();
     let mut is_external = None;
     let mut urn = Cow::Borrowed("");

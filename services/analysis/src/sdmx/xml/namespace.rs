@@ -128,6 +128,8 @@ impl Bindings {
 
     #[inline]
     pub(super) fn resolve(&self, prefix: &str) -> Option<Namespace> {
-        self.bound.iter().rev().find(|binding| *binding.prefix == *prefix).map(|binding| binding.namespace)
+        // Byte by byte: prefixes are too short to be worth the call that `==` is.
+        let is_it = |binding: &&Binding| binding.prefix.bytes().eq(prefix.bytes());
+        self.bound.iter().rev().find(is_it).map(|binding| binding.namespace)
     }
 }
