@@ -27,7 +27,7 @@ use crate::metrics::ServerMetrics;
 use crate::propagation::PropagationLayer;
 
 use cut::CutBody;
-use describe::DescribeLayer;
+use describe::describe;
 use error::Error;
 use limit::LimitLayer;
 use observe::ObserveLayer;
@@ -61,7 +61,7 @@ pub(crate) fn stack(
         // One limit for all connections; what is above it is refused at once.
         .layer(LimitLayer::new(calls, methods))
         // Innermost: what it mends comes from tonic's own services.
-        .layer(DescribeLayer)
+        .map_response(describe)
         .service(api);
 
     let split = tower::service_fn(move |request: Request<Incoming>| -> Answer {

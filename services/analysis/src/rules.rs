@@ -230,10 +230,7 @@ impl fmt::Display for Field<'_> {
             Self::Description(language) => ("description", *language),
         };
         f.write_str(kind)?;
-        if !language.is_empty() {
-            f.write_str(".")?;
-        }
-        f.write_str(language)
+        if language.is_empty() { Ok(()) } else { write!(f, ".{language}") }
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) struct On {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// How often.
+    /// Rounds to measure; the report says which of them count.
     #[arg(long, default_value_t = 11, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use aho_corasick::automaton::Automaton as Walk;
+use aho_corasick::automaton::{Automaton as Walk, StateID};
 use aho_corasick::nfa::contiguous::NFA;
 use aho_corasick::{Anchored, MatchKind, StartKind, dfa::DFA};
 
@@ -11,7 +11,6 @@ use aho_corasick::{Anchored, MatchKind, StartKind, dfa::DFA};
 #[derive(Debug)]
 pub(super) struct Automaton<E> {
     machine: Machine,
-    anchored: Anchored,
     /// Entries of pattern `p` are `entries[first[p]..first[p + 1]]`.
     first: Box<[u32]>,
     entries: Box<[E]>,
@@ -40,17 +39,8 @@ pub(super) struct Found {
 }
 
 impl<E> Automaton<E> {
-    /// For patterns wherever they occur. Takes (pattern, entry) pairs; no pattern may be empty.
-    pub(super) fn anywhere(pairs: impl IntoIterator<Item = (Vec<u8>, E)>) -> Self {
-        Self::new(pairs, Anchored::No)
-    }
-
-    /// For patterns that begin at places which the caller knows.
-    pub(super) fn at_places(pairs: impl IntoIterator<Item = (Vec<u8>, E)>) -> Self {
-        Self::new(pairs, Anchored::Yes)
-    }
-
-    fn new(pairs: impl IntoIterator<Item = (Vec<u8>, E)>, anchored: Anchored) -> Self {
+    /// Takes (pattern, entry) pairs; no pattern may be empty.
+    pub(super) fn new(pairs: impl IntoIterator<Item = (Vec<u8>, E)>) -> Self {
         let mut numbers: HashMap<Vec<u8>, usize> = HashMap::new();
         let mut patterns: Vec<Vec<u8>> = Vec::new();
         let mut grouped: Vec<Vec<E>> = Vec::new();
@@ -69,8 +59,7 @@ impl<E> Automaton<E> {
             entries.extend(group);
             first.push(u32::try_from(entries.len()).expect("at most 10,000 rules of 1,000 keywords"));
         }
-        let machine = Machine::new(&patterns, anchored);
-        Self { machine, anchored, first: first.into(), entries: entries.into() }
+        Self { machine: Machine::new(&patterns), first: first.into(), entries: entries.into() }
     }
 
     /// How many distinct patterns there are.
@@ -78,28 +67,26 @@ impl<E> Automaton<E> {
         self.first.len() - 1
     }
 
-    /// Calls `found` with each occurrence and with what it stands for: of an automaton for
-    /// patterns anywhere, all of them, ordered by their ends; else those that begin at `from`.
+    /// Calls `found` with every occurrence, ordered by their ends, and with what it stands for.
     #[inline]
-    pub(super) fn search(&self, haystack: &[u8], from: usize, mut found: impl FnMut(Found, &[E])) {
+    pub(super) fn search(&self, haystack: &[u8], mut found: impl FnMut(Found, &[E])) {
         let found = |hit: Found| {
             let entries = self.first[hit.pattern] as usize..self.first[hit.pattern + 1] as usize;
             found(hit, &self.entries[entries]);
         };
         match &self.machine {
-            Machine::Table(table) => walk(table, self.anchored, haystack, from, found),
-            Machine::Compact(compact) => walk(compact, self.anchored, haystack, from, found),
+            Machine::Table(table) => walk(table, haystack, found),
+            Machine::Compact(compact) => walk(compact, haystack, found),
         }
     }
 }
 
 impl Machine {
-    fn new(patterns: &[Vec<u8>], anchored: Anchored) -> Self {
-        let start = if anchored.is_anchored() { StartKind::Anchored } else { StartKind::Unanchored };
+    fn new(patterns: &[Vec<u8>]) -> Self {
         // No prefilter: it would look for rare bytes, and a text is full of what begins a keyword.
         if patterns.iter().map(Vec::len).sum::<usize>() <= TABLE_BYTES {
             let mut builder = DFA::builder();
-            builder.match_kind(MatchKind::Standard).start_kind(start).prefilter(false);
+            builder.match_kind(MatchKind::Standard).start_kind(StartKind::Unanchored).prefilter(false);
             Self::Table(builder.build(patterns).expect(FITS))
         } else {
             let mut builder = NFA::builder();
@@ -110,27 +97,35 @@ impl Machine {
 }
 
 #[inline]
-fn walk(machine: &impl Walk, anchored: Anchored, haystack: &[u8], from: usize, mut found: impl FnMut(Found)) {
-    let mut state = machine.start_state(anchored).expect("it was built for this kind of start");
-    for (end, byte) in (from + 1..).zip(&haystack[from..]) {
-        state = machine.next_state(anchored, state, *byte);
-        if !machine.is_special(state) {
-            continue;
-        }
-        if machine.is_dead(state) {
-            return;
-        }
-        if machine.is_match(state) {
-            for index in 0..machine.match_len(state) {
-                let pattern = machine.match_pattern(state, index);
-                let start = end - machine.pattern_len(pattern);
-                // A state also knows the patterns that end with it but begin later.
-                if start == from || !anchored.is_anchored() {
-                    found(Found { pattern: pattern.as_usize(), start, end });
-                }
-            }
+fn walk(machine: &impl Walk, haystack: &[u8], mut found: impl FnMut(Found)) {
+    let mut state = machine.start_state(Anchored::No).expect("it was built for this kind of start");
+    let mut end = 0;
+    while let Some(hit) = next_match(machine, haystack, state, end) {
+        (state, end) = hit;
+        for index in 0..machine.match_len(state) {
+            let pattern = machine.match_pattern(state, index);
+            let start = end - machine.pattern_len(pattern);
+            found(Found { pattern: pattern.as_usize(), start, end });
         }
     }
+}
+
+/// The next state with a match, and where. A function of its own, so that the compiler keeps the one loop that takes
+/// time in registers.
+#[inline(never)]
+fn next_match(
+    machine: &impl Walk,
+    haystack: &[u8],
+    mut state: StateID,
+    from: usize,
+) -> Option<(StateID, usize)> {
+    for (end, byte) in (from + 1..).zip(&haystack[from..]) {
+        state = machine.next_state(Anchored::No, state, *byte);
+        if machine.is_special(state) && machine.is_match(state) {
+            return Some((state, end));
+        }
+    }
+    None
 }
 
 /// A set of small numbers that is emptied in constant time.
@@ -165,9 +160,9 @@ mod tests {
 
     type Hits = Vec<(usize, usize, Vec<u8>)>;
 
-    fn search(automaton: &Automaton<u8>, haystack: &[u8], from: usize) -> Hits {
+    fn search(automaton: &Automaton<u8>, haystack: &[u8]) -> Hits {
         let mut hits = Hits::new();
-        automaton.search(haystack, from, |hit, entries| hits.push((hit.start, hit.end, entries.to_vec())));
+        automaton.search(haystack, |hit, entries| hits.push((hit.start, hit.end, entries.to_vec())));
         hits
     }
 
@@ -185,25 +180,15 @@ mod tests {
 
     #[test]
     fn every_occurrence_of_every_pattern_is_found() {
-        for automaton in [Automaton::anywhere(pairs()), compact(Automaton::anywhere(pairs()))] {
-            let hits = search(&automaton, b"xabb", 0);
+        for automaton in [Automaton::new(pairs()), compact(Automaton::new(pairs()))] {
+            let hits = search(&automaton, b"xabb");
             assert_eq!(hits, [(1, 3, vec![1, 3]), (2, 3, vec![2]), (3, 4, vec![2])]);
         }
     }
 
     #[test]
-    fn only_what_begins_at_the_place_is_found_there() {
-        for automaton in [Automaton::at_places(pairs()), compact(Automaton::at_places(pairs()))] {
-            assert_eq!(search(&automaton, b"xabb", 0), []);
-            assert_eq!(search(&automaton, b"xabb", 1), [(1, 3, vec![1, 3])]);
-            assert_eq!(search(&automaton, b"xabb", 2), [(2, 3, vec![2])]);
-        }
-    }
-
-    #[test]
     fn no_patterns_match_nothing() {
-        assert_eq!(search(&Automaton::anywhere([]), b"text", 0), []);
-        assert_eq!(search(&Automaton::at_places([]), b"text", 0), []);
+        assert_eq!(search(&Automaton::new([]), b"text"), []);
     }
 
     #[test]

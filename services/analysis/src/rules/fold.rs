@@ -33,9 +33,10 @@ pub(super) fn fold_into(text: &str, gap: u8, out: &mut Vec<u8>) {
     let mut rest = text;
     loop {
         // The first question is asked many bytes at a time.
-        let ascii = match rest.is_ascii() {
-            true => rest.len(),
-            false => rest.bytes().position(|byte| !byte.is_ascii()).unwrap_or(rest.len()),
+        let ascii = if rest.is_ascii() {
+            rest.len()
+        } else {
+            rest.bytes().position(|byte| !byte.is_ascii()).unwrap_or(rest.len())
         };
         let (run, other) = rest.split_at(ascii);
         fold_ascii(run.as_bytes(), gap, out);

@@ -24,8 +24,7 @@ const EXPECTED: &str = "1 to 256 bytes: words or `id:` tokens in a row, where ea
 /// a phrase lets a word go on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Keyword {
-    /// What the automaton looks for, from its first letter on. Ends with a gap unless a `*` stood
-    /// after it.
+    /// What the automaton looks for. Begins and ends with a gap, except where a `*` stood.
     pub(super) head: Vec<u8>,
     /// Whether a `*` stood before it, so that it may begin inside a word.
     pub(super) infix: bool,
@@ -72,7 +71,9 @@ impl Keyword {
             runs.push(run(part, gap, index == 0 && infix, word_goes_on)?);
         }
         let mut head = runs.remove(0);
-        head.remove(0);
+        if infix {
+            head.remove(0);
+        }
         Some(Self { head, infix, tails: runs.into(), gap })
     }
 
@@ -126,16 +127,16 @@ mod tests {
 
     #[test]
     fn words_prefixes_phrases_and_ids_are_read() {
-        check("popolazione", Some("popolazione "));
-        check(" Università ", Some("universita "));
-        check("demograf*", Some("demograf"));
+        check("popolazione", Some(" popolazione "));
+        check(" Università ", Some(" universita "));
+        check("demograf*", Some(" demograf"));
         check("*produktion", Some("*produktion "));
         check("*preis*", Some("*preis"));
-        check("forze di lavoro", Some("forze di lavoro "));
-        check("forz* di lavor*", Some("forz* di lavor"));
-        check("R&D", Some("r d "));
-        check("id:hlth", Some("hlth_"));
-        check("id:NAMA_10*", Some("nama_10"));
+        check("forze di lavoro", Some(" forze di lavoro "));
+        check("forz* di lavor*", Some(" forz* di lavor"));
+        check("R&D", Some(" r d "));
+        check("id:hlth", Some("_hlth_"));
+        check("id:NAMA_10*", Some("_nama_10"));
     }
 
     #[test]
@@ -143,7 +144,7 @@ mod tests {
         for written in ["", " ", "*", "**", "id:", "id:*", "a*", "*a", "--", "a* b", "я*"] {
             check(written, None);
         }
-        check(&"x".repeat(256), Some(&format!("{} ", "x".repeat(256))));
+        check(&"x".repeat(256), Some(&format!(" {} ", "x".repeat(256))));
         check(&"x".repeat(257), None);
     }
 

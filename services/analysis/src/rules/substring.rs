@@ -47,7 +47,7 @@ impl Engine {
         let bytes = keywords().map(|(_, keyword)| keyword.len()).sum();
         Limit::KeywordBytes.check(bytes, || "rules".to_owned())?;
         let listings =
-            Automaton::anywhere(keywords().map(|(index, keyword)| (keyword.as_bytes().to_vec(), index)));
+            Automaton::new(keywords().map(|(index, keyword)| (keyword.as_bytes().to_vec(), index)));
         Ok(Self { rules, listings })
     }
 
@@ -62,7 +62,7 @@ impl Engine {
 
         seen.reset(self.listings.patterns());
         points.resize(points.len().max(self.rules.len()), 0);
-        self.listings.search(text.as_bytes(), 0, |hit, rules| {
+        self.listings.search(text.as_bytes(), |hit, rules| {
             if seen.insert(hit.pattern) {
                 for &rule in rules {
                     if points[rule] == 0 {

@@ -1,7 +1,7 @@
 //! [`Mode::Words`](super::Mode): what a person would call a match.
 //!
-//! All texts of a dataflow are folded into one haystack, which is searched once from the beginning
-//! of each word (and, where some rule has keywords that begin with `*`, once as a whole). A keyword adds
+//! All texts of a dataflow are folded into one haystack, which is searched once for keywords that begin a word (and,
+//! where some rule has keywords that begin with `*`, once more for those). A keyword adds
 //! priority x weight to its category, once a dataflow, however often and in however many texts it
 //! stands. The highest sum wins; ties go to the category with the higher single priority among its
 //! matches, then to the lower rule id.
@@ -27,7 +27,7 @@ const DOUBT: f64 = 4.0;
 pub(super) struct Engine {
     rules: Box<[Speaker]>,
     entries: Box<[Entry]>,
-    /// Heads that begin a word, searched where words begin; a head stands for entries by index.
+    /// Heads that begin with a word; a head stands for entries by index.
     words: Automaton<usize>,
     /// Heads that may begin inside a word, and the languages that have any.
     infixes: Automaton<usize>,
@@ -69,8 +69,8 @@ impl Engine {
         };
         let infixes = entries.iter().filter(|entry| entry.keyword.infix);
         Ok(Self {
-            words: Automaton::at_places(heads(false)),
-            infixes: Automaton::anywhere(heads(true)),
+            words: Automaton::new(heads(false)),
+            infixes: Automaton::new(heads(true)),
             infix_languages: infixes.fold(0, |mask, entry| mask | rules[entry.rule].languages),
             rules: rules.into(),
             entries: entries.into(),
@@ -123,18 +123,16 @@ impl Engine {
                     {
                         continue;
                     }
-                    hits.push(Hit { text, at: found.start, entry: index });
+                    let at = found.start + usize::from(!entry.keyword.infix);
+                    hits.push(Hit { text, at, entry: index });
                     let (points, strongest) = &mut tallies[rule.category.index()];
                     *points = i32::saturating_add(*points, entry.points);
                     *strongest = (*strongest).max(Some((rule.priority, Reverse(rule.rank))));
                 }
             };
-            let gap = haystack[0];
-            for word in (1..haystack.len()).filter(|word| haystack[*word - 1] == gap) {
-                self.words.search(haystack, word, &mut found);
-            }
+            self.words.search(haystack, &mut found);
             if self.infix_languages == ALL || self.infix_languages & language != 0 {
-                self.infixes.search(haystack, 0, found);
+                self.infixes.search(haystack, found);
             }
         }
         tallies

@@ -34,7 +34,7 @@ pub enum Reason {
     InvalidUrn,
     /// A language tag is longer than any real one; the text counts as one without.
     InvalidLanguage,
-    /// A text holds control characters; each became U+FFFD.
+    /// A text that is kept holds control characters; each became U+FFFD.
     ControlCharacter,
     /// The message lists SDMX 2.0 key families; servers older than 2.1 do so in place of dataflows.
     KeyFamiliesOnly,

@@ -32,3 +32,15 @@ pub fn floor<R: Read>(read: R, limits: &Limits) -> Result<u64, ParseError> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_floor_counts_events() {
+        assert_eq!(floor("<a>b<c/></a>".as_bytes(), &Limits::default()).unwrap(), 4);
+        assert_eq!(floor("<a></b>".as_bytes(), &Limits::default()).unwrap_err().reason(), "MALFORMED_XML");
+        assert!(floor("<a>b</a>".as_bytes(), &Limits { document_bytes: 7, ..Limits::default() }).is_err());
+    }
+}

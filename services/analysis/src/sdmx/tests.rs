@@ -325,22 +325,21 @@ fn the_predecessors_texts_are_assembled_as_it_did() {
 }
 
 #[test]
-fn what_nobody_asked_for_is_not_kept() {
-    let note = "<c:Annotation><c:AnnotationTitle>7</c:AnnotationTitle><c:AnnotationType>OBS_COUNT</c:AnnotationType>";
+fn what_nobody_asked_for_is_neither_kept_nor_judged() {
+    let note = "<c:Annotation><c:AnnotationTitle>7</c:AnnotationTitle><c:AnnotationType>OBS_COUNT</c:AnnotationType>\
+                <c:AnnotationText>\u{1}</c:AnnotationText>";
     let document = message(&format!(
         "<s:Dataflow id='a'><c:Annotations>{note}</c:Annotation></c:Annotations><c:Name>n</c:Name></s:Dataflow>"
     ));
     let reader = || StructureReader::new(document.as_bytes(), Limits::default());
-    let bare = reader().without_legacy().next_dataflow().unwrap().unwrap();
-    let full = reader().with_annotations().next_dataflow().unwrap().unwrap();
+    let read = |mut reader: StructureReader<_>| {
+        let flow = reader.next_dataflow().unwrap().unwrap();
+        (flow, reader.into_diagnostics().kept().len())
+    };
+    let (bare, untold) = read(reader().without_legacy());
+    let (full, told) = read(reader().with_annotations());
+    assert_eq!((untold, told), (0, 1), "control characters in an annotation");
     assert_eq!((bare.annotations.len(), full.annotations.len()), (0, 1));
     assert_eq!((bare.legacy, full.legacy.unwrap().display_name.as_str()), (None, "n"));
     assert_eq!((bare.facts.observation_count, full.facts.observation_count), (Some(7), Some(7)));
-}
-
-#[test]
-fn the_floor_counts_events() {
-    assert_eq!(floor("<a>b<c/></a>".as_bytes(), &Limits::default()).unwrap(), 4);
-    assert_eq!(floor("<a></b>".as_bytes(), &Limits::default()).unwrap_err().reason(), "MALFORMED_XML");
-    assert!(floor(message("").as_bytes(), &Limits { document_bytes: 9, ..Limits::default() }).is_err());
 }

@@ -172,6 +172,7 @@ impl<R: Read> State<R> {
         if name_end < tag.len() {
             attributes::scan(&tag, name_end, self.attribute_limit, &mut self.spans)
                 .map_err(|fault| self.error(fault))?;
+            // Hardly any tag declares a namespace, and to find that out is cheaper than to go through the motions.
             if self.spans.iter().any(|span| tag[span.name.clone()].starts_with("xmlns")) {
                 self.declare(&tag).map_err(|fault| self.error(fault))?;
             }
