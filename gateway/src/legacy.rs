@@ -1,3 +1,41 @@
 //! The predecessor's REST surface: its paths, its words, its numbers. Everything that exists only for its sake is here.
+//!
+//! `POST /api/analysis/dataflow` is `AnalysisService.AnalyzeCatalogue` with the rule set `legacy`, in other clothes.
+//! This module holds what is pure about it: [`request`] reads the body, [`selection`] says which dataflows are listed,
+//! [`response`] and [`failure`] are what goes back. `exchange` puts them together around one request.
+//!
+//! Its clients may move over without surprises, except where the predecessor was wrong:
+//!
+//! | what | the predecessor | here |
+//! |---|---|---|
+//! | a malformed document | 500 | 400 with the same detail, `Analysis failed: ...` |
+//! | SDMX 3 | no dataflows | read as SDMX 2.1 is |
+//! | XML that is no SDMX and defines no dataflow | 200 with empty lists | 400 |
+//! | a document type declaration | its internal entities expanded | 400 |
+//! | `xml_file_path` | read a file of the server, for anyone | 400; ignored beside `xml_content`, as before |
+//! | `max_results` of 1 to 6 | every list empty | every list keeps its first |
+//! | `include_tests` | one access test and one second's pause for each dataflow | no tests until there are probes |
+//! | `only_tableau_ready` | kept the ready among the test results | the same, and so without effect on none |
+//! | times | the server's zone, unsaid; microseconds unless 0 | UTC, unsaid; always microseconds |
+//! | `created_at` | when each dataflow was parsed | when the reply was made |
+//! | entries of a 422 | also the value (`input`) and `ctx`; any number | neither; at most [`failure::MAX_WRONGS`] |
+//! | JSON | also UTF-16, UTF-32, `NaN`, half surrogate pairs | RFC 8259: UTF-8, no such thing; 422 as any bad JSON |
+//! | a number as text | also `1_000` and `5.0` | digits with a sign, blanks around |
+//! | numbers beyond 64 bits | exact | whole ones count as the nearest that fits |
 
+pub mod failure;
+pub mod request;
+pub mod response;
 pub mod selection;
+
+pub(crate) mod exchange;
+
+/// A time as the predecessor wrote it: ISO 8601 without a zone, to the microsecond; in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Naive(jiff::Timestamp);
+
+impl serde::Serialize for Naive {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:.6}", jiff::tz::Offset::UTC.to_datetime(self.0)))
+    }
+}

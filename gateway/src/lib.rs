@@ -1,5 +1,146 @@
-//! The public face of the mesh: REST by transcoding from the descriptor set, gRPC pass-through, health and reflection
-//! of the whole. Of these only a part of the predecessor's surface stands yet ([`legacy`]); until the rest does, the
-//! services are called over gRPC directly.
+//! The public face of the mesh: REST by transcoding, gRPC by pass-through, health and reflection of the whole.
+//!
+//! Everything follows from a descriptor set ([`schema`]). A request meets [`rest`] first: one that is gRPC already goes
+//! straight on, any other finds its [`route`]. Both pass the stack of the mesh, and at its bottom [`upstreams`] forwards
+//! the call; what was REST is put into gRPC there (`rest::request`), and the answer becomes JSON on its way out
+//! (`rest::reply`). [`legacy`] is the predecessor's surface on the same path.
+
+pub mod args;
+pub mod error;
+
+pub mod route;
+pub mod schema;
 
 pub mod legacy;
+
+mod access;
+mod fields;
+mod frame;
+mod health;
+mod rest;
+mod upstreams;
+
+use std::borrow::Cow;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use dataflow_mesh::inbound::Stack;
+use dataflow_mesh::serve::{Context, Server};
+use dataflow_proto::FILE_DESCRIPTOR_SET;
+use tokio::net::TcpListener;
+
+use access::Access;
+pub use args::Args;
+use health::Whole;
+use rest::{Face, Rest};
+use schema::{Schema, SchemaError};
+use upstreams::{Forward, Upstreams};
+
+/// A gateway that has read what it is driven by.
+#[derive(Debug)]
+pub struct Gateway {
+    args: Args,
+    schema: Schema,
+    upstreams: Upstreams,
+    /// The services that it forwards.
+    services: Vec<String>,
+}
+
+/// Why a gateway cannot start: mistakes on the command line.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Callers are not authenticated, and would come from anywhere.
+    #[error(
+        "{address} can be reached from elsewhere, and callers are not authenticated: add --allow-anonymous if that is meant"
+    )]
+    Exposed {
+        /// The address to listen on.
+        address: SocketAddr,
+    },
+    /// The file of `--descriptors` cannot be read.
+    #[error("cannot read {}: {source}", file.display())]
+    Descriptors {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The descriptor set is wrong.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// `--upstream` names a service that the descriptor set does not describe.
+    #[error("--upstream {service}: the descriptor set describes no such service; it has {}", known.join(", "))]
+    ServiceUnknown {
+        /// The service.
+        service: String,
+        /// The services that it describes.
+        known: Vec<String>,
+    },
+}
+
+// === impl Gateway ===
+
+impl Gateway {
+    /// Reads the descriptor set.
+    ///
+    /// # Errors
+    ///
+    /// Mistakes on the command line.
+    pub fn new(args: &Args) -> Result<Self, StartError> {
+        if !args.listen.ip().is_loopback() && !args.public.allow_anonymous {
+            return Err(StartError::Exposed { address: args.listen });
+        }
+        let descriptors = match &args.upstreams.descriptors {
+            None => Cow::Borrowed(FILE_DESCRIPTOR_SET),
+            Some(file) => Cow::Owned(std::fs::read(file).map_err(|source| {
+                let file = file.clone();
+                StartError::Descriptors { file, source }
+            })?),
+        };
+        let schema = Schema::new(descriptors, |service| args.upstreams.of(service).is_some())?;
+        let known = schema.services();
+        if let Some(at) = args.upstreams.upstreams.iter().find(|at| !known.contains(&at.service)) {
+            return Err(StartError::ServiceUnknown { service: at.service.clone(), known });
+        }
+        let located = known.into_iter().filter_map(|service| {
+            let upstream = args.upstreams.of(&service)?;
+            Some((service, upstream))
+        });
+        let located: Vec<_> = located.collect();
+        let services = located.iter().map(|(service, _)| service.clone()).collect();
+        Ok(Self { args: args.clone(), schema, upstreams: Upstreams::new(located), services })
+    }
+
+    /// Serves until `shutdown` resolves and every call in flight has ended.
+    ///
+    /// # Errors
+    ///
+    /// When the listener has no address.
+    pub async fn serve(
+        self,
+        context: Context,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        let Self { args, schema, upstreams, services } = self;
+        let Args { public, server, .. } = &args;
+        let limits = rest::Limits {
+            target: public.max_target(),
+            body: public.max_body(),
+            reply: server.max_message(),
+        };
+        let access = Access::new(&context.metrics, public.access_log, public.slow_request);
+        let readiness = context.readiness.clone();
+        let forward = Forward { upstreams: upstreams.clone(), max_body: limits.body };
+        let descriptors = schema.descriptors().clone();
+        let face = Face { schema, access, readiness, limits };
+        Server::new(server, context, descriptors)
+            .forwarding(services, forward)
+            .with_health(|own| Whole::new(own, upstreams))
+            .wrapped(|stack| Stack::new(Rest::new(face, stack)))
+            .serve(listener, async {}, shutdown)
+            .await
+    }
+}

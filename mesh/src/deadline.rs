@@ -22,12 +22,28 @@ use crate::status::{self, Describe, Kind};
 pub const HEADER: &str = "grpc-timeout";
 
 tokio::task_local! {
-    static DEADLINE: Instant;
+    static DEADLINE: Deadline;
 }
 
-/// When the call that is being served must be over; `None` outside of a call.
+/// The times of the call that is being served.
+#[derive(Debug, Clone, Copy)]
+struct Deadline {
+    /// When its answer must have begun.
+    head: Instant,
+    /// When its answer must be over; none for a stream that watches.
+    end: Option<Instant>,
+}
+
+/// When the call that is being served must be over, or, if it answers with a stream, have begun to answer; `None`
+/// outside of a call.
 pub fn current() -> Option<Instant> {
-    DEADLINE.try_with(|deadline| *deadline).ok()
+    DEADLINE.try_with(|deadline| deadline.head).ok()
+}
+
+/// When the answer of the call that is being served must be over to its last byte; `None` for a stream whose caller set
+/// no deadline, and outside of a call.
+pub fn end() -> Option<Instant> {
+    DEADLINE.try_with(|deadline| deadline.end).ok().flatten()
 }
 
 /// Why a deadline ended or refused a call.
@@ -145,7 +161,7 @@ where
         let limit = Instant::now() + self.layer.limit;
         let head = asked.map_or(limit, |asked| asked.min(limit));
         let end = if self.layer.methods.streams(request.uri().path()) { asked } else { Some(head) };
-        let answer = DEADLINE.scope(head, self.inner.call(request));
+        let answer = DEADLINE.scope(Deadline { head, end }, self.inner.call(request));
         Box::pin(async move {
             let Ok(answer) = tokio::time::timeout_at(head, answer).await else {
                 return Ok(status::to_status(&Error::Exceeded).into_http());

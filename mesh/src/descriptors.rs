@@ -28,14 +28,14 @@ pub(crate) struct Methods {
 
 impl Methods {
     /// Every method of these services. A descriptor set describes others too: one is built for the whole workspace.
-    pub(crate) fn of(services: &[&str], descriptor_set: &[u8]) -> Self {
-        let set = FileDescriptorSet::decode(descriptor_set)
-            .expect("the descriptor set was written by our own build");
+    pub(crate) fn of(services: &[impl AsRef<str>], descriptor_set: &[u8]) -> Self {
+        let set =
+            FileDescriptorSet::decode(descriptor_set).expect("a server is given a set that is well-formed");
         let mut by_path = HashMap::new();
         for file in &set.file {
             for service in &file.service {
                 let full_name = format!("{}.{}", file.package(), service.name());
-                if !services.contains(&full_name.as_str()) {
+                if !services.iter().any(|name| name.as_ref() == full_name) {
                     continue;
                 }
                 for method in &service.method {

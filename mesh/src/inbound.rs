@@ -8,17 +8,16 @@ mod observe;
 pub(crate) mod cut;
 
 use std::convert::Infallible;
-use std::future::Future;
-use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::Body;
+use futures_util::future::BoxFuture;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::util::BoxCloneSyncService;
-use tower::{ServiceBuilder, ServiceExt};
+use tower::{Service, ServiceBuilder, ServiceExt};
 
 use crate::args::ServerArgs;
 use crate::deadline::DeadlineLayer;
@@ -33,7 +32,7 @@ use limit::LimitLayer;
 use observe::ObserveLayer;
 
 /// A whole service as the server loop calls it.
-pub(crate) type Stack = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
+pub type Stack = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
 /// Health and reflection answer however busy the service is, or an overloaded pod would look dead and be restarted;
 /// they are neither counted nor traced, or probes would drown everything else.
@@ -45,7 +44,7 @@ pub(crate) fn stack(
     args: &ServerArgs,
     methods: Methods,
     metrics: ServerMetrics,
-    api: Router,
+    api: Stack,
     control: Router,
     draining: CancellationToken,
 ) -> Stack {
@@ -64,18 +63,38 @@ pub(crate) fn stack(
         .map_response(describe)
         .service(api);
 
-    let split = tower::service_fn(move |request: Request<Incoming>| -> Answer {
+    Stack::new(Split { api, control, draining })
+}
+
+/// Parts the service's own methods from health and reflection.
+#[derive(Clone)]
+struct Split<S> {
+    api: S,
+    control: Router,
+    draining: CancellationToken,
+}
+
+impl<S> Service<Request<Body>> for Split<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.api.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
         if !request.uri().path().starts_with(CONTROL) {
-            return Box::pin(api.clone().oneshot(request));
+            return Box::pin(self.api.call(request));
         }
-        let answer = control.clone().oneshot(request);
-        let draining = draining.clone();
+        let answer = self.control.clone().oneshot(request);
+        let draining = self.draining.clone();
         Box::pin(async move {
             let cut = |body| Body::new(CutBody::new(body, draining.cancelled_owned(), Error::Draining));
             Ok(answer.await?.map(cut))
         })
-    });
-    BoxCloneSyncService::new(split)
+    }
 }
-
-type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;

@@ -17,7 +17,8 @@ use crate::descriptors::Method;
 
 /// Upper bounds in seconds. 0.1 stands among them because the founding objective is a p95 below 100 ms, and an objective
 /// can only be read off at a bound.
-const LATENCY_BOUNDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+pub const LATENCY_BOUNDS: [f64; 12] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
 /// The metrics of one process. Cheap to clone.
 #[derive(Debug, Clone)]

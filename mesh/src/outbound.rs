@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use http::uri::Scheme;
-use http::{Request, Response, Uri};
+use http::{HeaderMap, Request, Response, Uri};
 use opentelemetry::trace::TraceContextExt;
 use tokio::time::Instant;
 use tonic::TimeoutExpired;
@@ -61,23 +61,57 @@ impl std::fmt::Display for Upstream {
 #[derive(Debug, Clone)]
 pub struct Outbound {
     channel: Channel,
-    /// Calls outside of any deadline, or with a later one, end after this time.
-    limit: Duration,
+    limit: Limit,
+}
+
+/// How long a call may take.
+#[derive(Debug, Clone, Copy)]
+enum Limit {
+    /// So long at most, also where the call that is being served has more time or none is served.
+    Own(Duration),
+    /// As long as the call that is being served.
+    Forwarded,
 }
 
 // === impl Outbound ===
 
 impl Outbound {
     /// A channel that connects when first used, and again whenever it has to.
+    ///
+    /// Calls outside of any deadline, or with a later one, end after `limit`.
     pub fn new(upstream: &Upstream, limit: Duration) -> Self {
-        let endpoint = Endpoint::from(upstream.0.clone())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_timeout(KEEP_ALIVE)
-            .keep_alive_while_idle(true);
-        Self { channel: endpoint.connect_lazy(), limit }
+        Self { channel: channel(upstream), limit: Limit::Own(limit) }
     }
+
+    /// A channel for calls that are passed on: each has what time the call being served has left, and a stream that
+    /// watches has no end.
+    pub fn forwarding(upstream: &Upstream) -> Self {
+        Self { channel: channel(upstream), limit: Limit::Forwarded }
+    }
+
+    /// When a call with these headers must be over.
+    fn deadline(&self, headers: &HeaderMap) -> Option<Instant> {
+        match self.limit {
+            Limit::Forwarded => deadline::end(),
+            // The earliest of what the caller asked for, what the call being served has left, and our own limit. A
+            // header that is malformed was not written by a generated client; it is replaced.
+            Limit::Own(limit) => {
+                let asked = deadline::parse(headers).ok().flatten().map(|timeout| Instant::now() + timeout);
+                let own = Instant::now() + limit;
+                Some([asked, deadline::current()].into_iter().flatten().fold(own, Instant::min))
+            }
+        }
+    }
+}
+
+fn channel(upstream: &Upstream) -> Channel {
+    let endpoint = Endpoint::from(upstream.0.clone())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
+        .keep_alive_while_idle(true);
+    endpoint.connect_lazy()
 }
 
 impl Service<Request<Body>> for Outbound {
@@ -90,22 +124,28 @@ impl Service<Request<Body>> for Outbound {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let deadline = self.deadline(request.headers());
         let headers = request.headers_mut();
-        // The earliest of what the caller asked for, what the call being served has left, and our own limit. A header
-        // that is malformed was not written by a generated client; it is replaced.
-        let asked = deadline::parse(headers).ok().flatten().map(|timeout| Instant::now() + timeout);
-        let own = Instant::now() + self.limit;
-        let deadline = [asked, deadline::current()].into_iter().flatten().fold(own, Instant::min);
-
-        propagation::apply(headers);
+        // A call that is passed on has its caller's headers already.
+        if let Limit::Own(_) = self.limit {
+            propagation::apply(headers);
+        }
         let trace = tracing::Span::current().context();
         if trace.span().span_context().is_valid() {
             propagation::inject(&trace, headers);
         }
-        let remaining = deadline.saturating_duration_since(Instant::now());
-        headers.insert(deadline::HEADER, deadline::format(remaining));
+        headers.remove(deadline::HEADER);
+        if let Some(deadline) = deadline {
+            let remaining = deadline.saturating_duration_since(Instant::now());
+            headers.insert(deadline::HEADER, deadline::format(remaining));
+        }
 
         let answer = self.channel.call(request);
+        let ours = matches!(self.limit, Limit::Own(_)).then_some(deadline).flatten();
+        // What is passed on ends with the call that is being served, which has a deadline of its own.
+        let Some(deadline) = ours else {
+            return Box::pin(async move { answer.await.map_err(Into::into) });
+        };
         Box::pin(async move {
             let exceeded = deadline::Error::Exceeded;
             match tokio::time::timeout_at(deadline, answer).await {

@@ -81,6 +81,18 @@ pub(crate) fn inject(context: &opentelemetry::Context, headers: &mut HeaderMap) 
     TRACE_CONTEXT.inject_context(context, &mut HeaderInjector(headers));
 }
 
+/// The request id of an incoming call: its caller's, or a new one where that is absent, empty or too long.
+pub fn request_id(incoming: &mut HeaderMap) -> HeaderValue {
+    match incoming.get(&REQUEST_ID) {
+        Some(id) if !id.is_empty() && id.len() <= REQUEST_ID_MAX => id.clone(),
+        _ => {
+            let id = new_request_id();
+            incoming.insert(REQUEST_ID, id.clone());
+            id
+        }
+    }
+}
+
 fn new_request_id() -> HeaderValue {
     let id = uuid::Uuid::now_v7();
     HeaderValue::try_from(id.to_string()).expect("a UUID is a header value")
@@ -100,9 +112,7 @@ impl PropagationLayer {
 
     /// Mends what the lists and the request id of an incoming call lack to travel.
     fn admit(&self, incoming: &mut HeaderMap) {
-        if incoming.get(&REQUEST_ID).is_none_or(|id| id.is_empty() || id.len() > REQUEST_ID_MAX) {
-            incoming.insert(REQUEST_ID, new_request_id());
-        }
+        request_id(incoming);
         merge(incoming, TRACESTATE, usize::MAX, |_| true);
         merge(incoming, BAGGAGE, BAGGAGE_MAX, |member| {
             let key = member.split(['=', ';']).next().unwrap_or_default().trim();

@@ -5,8 +5,10 @@
 //! HTTP/1.1 and h2c on every port instead.
 
 mod connection;
+mod control;
 pub(crate) mod leash;
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
@@ -14,7 +16,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Request;
+use axum::body::Body;
+use http::{Request, Response};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -22,16 +25,18 @@ use tokio_util::task::TaskTracker;
 use tonic::server::NamedService;
 use tonic::service::{Routes, RoutesBuilder};
 use tonic_health::ServingStatus;
-use tonic_health::server::HealthReporter;
+use tonic_health::pb::health_server::Health;
+use tonic_health::server::{HealthReporter, HealthService};
 use tower::Service;
 
 use crate::args::ServerArgs;
 use crate::descriptors::Methods;
-use crate::inbound;
+use crate::inbound::{self, Stack};
 use crate::metrics::Metrics;
 use crate::readiness::{Latch, Readiness};
 
 use connection::Connections;
+use control::{WithHealth, announce};
 
 /// What connections get beyond the drain timeout to close by themselves, which they do at that time.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -62,21 +67,68 @@ impl Context {
     }
 }
 
-/// One service on one port: its own gRPC services, health and reflection.
+/// One service on one port: its own gRPC services and those it forwards, health and reflection.
 pub struct Server {
     args: ServerArgs,
     context: Context,
+    descriptors: Cow<'static, [u8]>,
     api: RoutesBuilder,
+    /// Services of its own.
     names: Vec<&'static str>,
-    descriptors: &'static [u8],
+    /// Services that it forwards, and what does so.
+    forwarded: Vec<String>,
+    forward: Option<Stack>,
+    health: WithHealth,
+    outermost: Box<dyn FnOnce(Stack) -> Stack + Send>,
 }
 
 // === impl Server ===
 
 impl Server {
     /// A service without methods. `descriptors` is the descriptor set that reflection serves.
-    pub fn new(args: &ServerArgs, context: Context, descriptors: &'static [u8]) -> Self {
-        Self { args: args.clone(), context, api: Routes::builder(), names: Vec::new(), descriptors }
+    pub fn new(args: &ServerArgs, context: Context, descriptors: impl Into<Cow<'static, [u8]>>) -> Self {
+        Self {
+            args: args.clone(),
+            context,
+            descriptors: descriptors.into(),
+            api: Routes::builder(),
+            names: Vec::new(),
+            forwarded: Vec::new(),
+            forward: None,
+            health: control::health(|own| own),
+            outermost: Box::new(|stack| stack),
+        }
+    }
+
+    /// Hands every call to `forward` that no service of its own takes. `names` are the services which the descriptor
+    /// set describes and reflection lists; calls to others are handed over too, as unknown ones.
+    #[must_use]
+    pub fn forwarding<S>(mut self, names: Vec<String>, forward: S) -> Self
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send + 'static,
+    {
+        self.forwarded = names;
+        self.forward = Some(Stack::new(forward));
+        self
+    }
+
+    /// Answers health checks by what `wrap` makes of the process' own health.
+    #[must_use]
+    pub fn with_health<H: Health>(mut self, wrap: impl FnOnce(HealthService) -> H + Send + 'static) -> Self {
+        self.health = control::health(wrap);
+        self
+    }
+
+    /// Puts `wrap` around the whole stack: what a caller meets first.
+    #[must_use]
+    pub fn wrapped(mut self, wrap: impl FnOnce(Stack) -> Stack + Send + 'static) -> Self {
+        self.outermost = Box::new(wrap);
+        self
     }
 
     /// Adds a gRPC service.
@@ -108,28 +160,27 @@ impl Server {
         warm_up: impl Future<Output = ()>,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        let Self { args, context, api, names, descriptors } = self;
+        let Self { args, context, descriptors, api, names, forwarded, forward, health, outermost } = self;
         let Context { role, metrics, readiness, draining, latch } = context;
         let address = listener.local_addr()?;
-        let (health, health_service) = tonic_health::server::health_reporter();
-        announce(&health, &names, ServingStatus::NotServing).await;
-
-        let mut control = Routes::builder();
-        control.add_service(health_service);
-        let well_formed = "our own descriptor set is well-formed";
-        let v1 = reflection(descriptors, &names, "grpc.reflection.v1.ServerReflection");
-        control.add_service(v1.build_v1().expect(well_formed));
-        let v1alpha = reflection(descriptors, &names, "grpc.reflection.v1alpha.ServerReflection");
-        control.add_service(v1alpha.build_v1alpha().expect(well_formed));
-
-        let methods = Methods::of(&names, descriptors);
-        let api = api.routes().into_axum_router();
-        let control = control.routes().into_axum_router();
+        let reporter = HealthReporter::new();
+        announce(&reporter, &names, ServingStatus::NotServing).await;
+        let services: Vec<&str> = names.iter().copied().chain(forwarded.iter().map(String::as_str)).collect();
+        let control = control::router(&descriptors, &services, &reporter, health);
+        let own = api.routes().into_axum_router();
+        let api = match forward {
+            // Past the router, whose detour every call would pay for.
+            Some(forward) if names.is_empty() => forward,
+            Some(forward) => Stack::new(own.fallback_service(forward)),
+            None => Stack::new(own),
+        };
+        let methods = Methods::of(&services, &descriptors);
         let stack = inbound::stack(&args, methods, metrics.server(role), api, control, draining.clone());
 
         let places = usize::try_from(args.max_connections).unwrap_or(Semaphore::MAX_PERMITS);
         let places = Arc::new(Semaphore::new(places));
-        let connections = Connections { stack, args: args.clone(), stop: CancellationToken::new() };
+        let connections =
+            Connections { stack: outermost(stack), args: args.clone(), stop: CancellationToken::new() };
         let tasks = TaskTracker::new();
         tracing::info!(role, %address, "listening");
 
@@ -141,14 +192,14 @@ impl Server {
             shutdown.await;
             tracing::info!(role, "draining");
             readiness.drain();
-            announce(&health, &names, ServingStatus::NotServing).await;
+            announce(&reporter, &names, ServingStatus::NotServing).await;
             tokio::time::sleep(args.drain_delay_on(address)).await;
         });
         loop {
             tokio::select! {
                 () = &mut leave => break,
                 () = &mut warm_up, if latch.is_some() => {
-                    announce(&health, &names, ServingStatus::Serving).await;
+                    announce(&reporter, &names, ServingStatus::Serving).await;
                     latch = None;
                     tracing::info!(role, "serving");
                 }
@@ -184,27 +235,5 @@ impl Server {
         }
         tracing::info!(role, "stopped");
         Ok(())
-    }
-}
-
-/// Reflection of what the server serves: its own services, health, and reflection itself. The descriptor set describes
-/// others too.
-fn reflection(
-    descriptors: &'static [u8],
-    names: &[&'static str],
-    itself: &'static str,
-) -> tonic_reflection::server::Builder<'static> {
-    let builder = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(descriptors)
-        .with_service_name(tonic_health::pb::health_server::SERVICE_NAME)
-        .with_service_name(itself);
-    names.iter().fold(builder, |builder, name| builder.with_service_name(*name))
-}
-
-/// Says the same of the process (the empty name) and of each of its services.
-async fn announce(health: &HealthReporter, names: &[&'static str], status: ServingStatus) {
-    for name in [""].iter().chain(names) {
-        health.set_service_status(*name, status).await;
     }
 }

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -52,6 +52,10 @@ pub enum Kind {
     Cancelled,
     /// There is no such method.
     Unimplemented,
+    /// What the request names cannot be reached by this HTTP method.
+    MethodNotAllowed,
+    /// The request's body is of a media type that is not understood.
+    UnsupportedMediaType,
     /// A fault of ours.
     Internal,
 }
@@ -60,7 +64,7 @@ impl Kind {
     /// The gRPC code.
     pub fn code(self) -> Code {
         match self {
-            Kind::Invalid => Code::InvalidArgument,
+            Kind::Invalid | Kind::UnsupportedMediaType => Code::InvalidArgument,
             Kind::NotFound => Code::NotFound,
             Kind::AlreadyExists => Code::AlreadyExists,
             Kind::Precondition => Code::FailedPrecondition,
@@ -71,7 +75,7 @@ impl Kind {
             Kind::Unavailable => Code::Unavailable,
             Kind::Timeout => Code::DeadlineExceeded,
             Kind::Cancelled => Code::Cancelled,
-            Kind::Unimplemented => Code::Unimplemented,
+            Kind::Unimplemented | Kind::MethodNotAllowed => Code::Unimplemented,
             Kind::Internal => Code::Internal,
         }
     }
@@ -92,10 +96,49 @@ impl Kind {
             // nginx's "client closed request"; nobody is left to read it, but logs and metrics are.
             Kind::Cancelled => StatusCode::from_u16(499).expect("499 lies in 100..1000"),
             Kind::Unimplemented => StatusCode::NOT_IMPLEMENTED,
+            Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Kind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }
+
+/// The HTTP status of an answer that a peer gave. Where one code stands for several kinds, the details tell: overload
+/// says when to come back (or, from a service that is not ours, nothing at all), a request that is too large does not.
+pub fn http_of(status: &Status) -> StatusCode {
+    let kind = match status.code() {
+        Code::Ok => return StatusCode::OK,
+        Code::InvalidArgument | Code::OutOfRange => Kind::Invalid,
+        Code::NotFound => Kind::NotFound,
+        // 409 for both: only a precondition that the request itself stated is a 412.
+        Code::AlreadyExists => Kind::AlreadyExists,
+        Code::Aborted => match status.get_details_error_info() {
+            Some(info) if info.reason == ETAG_MISMATCH => Kind::Conflict,
+            _ => Kind::AlreadyExists,
+        },
+        Code::FailedPrecondition => Kind::Precondition,
+        Code::PermissionDenied => Kind::Denied,
+        Code::Unauthenticated => Kind::Unauthenticated,
+        Code::ResourceExhausted => match status.get_error_details() {
+            details if details.error_info().is_some() && details.retry_info().is_none() => Kind::TooLarge,
+            _ => Kind::Overloaded,
+        },
+        Code::Unavailable => Kind::Unavailable,
+        Code::DeadlineExceeded => Kind::Timeout,
+        Code::Cancelled => Kind::Cancelled,
+        Code::Unimplemented => Kind::Unimplemented,
+        Code::Unknown | Code::Internal | Code::DataLoss => Kind::Internal,
+    };
+    kind.http()
+}
+
+/// The failure that headers or trailers of an answer state; none for a call that went well, or when they say nothing.
+pub fn failure_in(headers: &HeaderMap) -> Option<Status> {
+    Status::from_header_map(headers).filter(|status| status.code() != Code::Ok)
+}
+
+/// The reason of a failed compare-and-set.
+const ETAG_MISMATCH: &str = "ETAG_MISMATCH";
 
 /// One field of a request that is wrong, for `google.rpc.BadRequest`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use dataflow_config::ruleset::Ruleset;
 use dataflow_config::rulesets::Rulesets;
+use dataflow_gateway::Gateway;
 use dataflow_mesh::metrics::Metrics;
 use dataflow_mesh::outbound::{Outbound, Upstream};
 use dataflow_mesh::readiness::Readiness;
@@ -148,6 +149,26 @@ pub async fn analysis(flags: &[&str]) -> Service {
         dataflow_analysis::run(&args, context, built_in(), listener, async { drop(stopped.await) }).await
     })
     .await
+}
+
+/// A gateway with these flags. Where its services are is among them: `--analysis-url`, `--cache-url`, `--config-url`,
+/// `--upstream`.
+pub async fn gateway(flags: &[&str]) -> Service {
+    let gateway = Gateway::new(&args(flags)).expect("the flags of a test are right");
+    Service::start("gateway", async move |context, listener, stopped| {
+        gateway.serve(context, listener, async { drop(stopped.await) }).await
+    })
+    .await
+}
+
+/// A whole mesh: config, cache, analysis, and a gateway with these flags besides.
+pub async fn mesh(flags: &[&str]) -> (Service, [Service; 3]) {
+    let (config, cache) = (config([]).await, cache().await);
+    let [config_url, cache_url] = [&config, &cache].map(|service| service.upstream.to_string());
+    let analysis = analysis(&["--config-url", &config_url, "--cache-url", &cache_url]).await;
+    let analysis_url = analysis.upstream.to_string();
+    let urls = ["--analysis-url", &analysis_url, "--cache-url", &cache_url, "--config-url", &config_url];
+    (gateway(&[&urls, flags].concat()).await, [analysis, cache, config])
 }
 
 /// An address at which nobody listens.

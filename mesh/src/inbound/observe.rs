@@ -11,7 +11,7 @@ use http::{HeaderMap, Request, Response};
 use http_body::{Frame, SizeHint};
 use tonic::{Code, Status};
 use tower::{Layer, Service};
-use tracing::{Instrument, Span, field};
+use tracing::{Instrument, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::descriptors::{Method, Methods};
@@ -104,10 +104,8 @@ impl Call {
             "rpc",
             otel.name = %format_args!("{}/{}", method.service, method.name),
             otel.kind = "server",
-            rpc.system = "grpc",
             rpc.service = method.service,
             rpc.method = method.name,
-            rpc.grpc.status_code = field::Empty,
             request_id,
         );
         // Without a collector there is no span to give a parent; that is the normal case, not a failure.
@@ -126,7 +124,10 @@ impl Call {
         }
         let took = self.began.elapsed();
         self.metrics.ended(&self.method, code, took);
-        self.span.record("rpc.grpc.status_code", i32::from(code));
+        // Attributes of the trace alone: a field of the span would be written into every log line, and again for each
+        // that is added.
+        self.span.set_attribute("rpc.system", "grpc");
+        self.span.set_attribute("rpc.grpc.status_code", i64::from(i32::from(code)));
         let _entered = self.span.enter();
         let took_ms = took.as_millis();
         match code {

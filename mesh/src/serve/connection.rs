@@ -1,6 +1,5 @@
 //! One connection from its first byte to its last.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -69,10 +68,9 @@ impl Connections {
             .keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE)
             .max_send_buf_size(SEND_BUFFER);
-        let stack = tower::ServiceExt::<Request<Incoming>>::map_err(self.stack, |never| match never {});
-        let service = TowerToHyperService::new(tower::service_fn(move |request| {
-            let mut stack = stack.clone();
-            async move { Ok::<http::Response<Body>, Infallible>(stack.call(request).await?) }
+        let stack = self.stack;
+        let service = TowerToHyperService::new(tower::service_fn(move |request: Request<Incoming>| {
+            stack.clone().call(request.map(Body::new))
         }));
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
 

@@ -8,11 +8,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
+use bytesize::ByteSize;
 use clap::builder::FalseyValueParser;
 use dataflow_analysis::args::AnalysisArgs;
 use dataflow_config::ruleset::Ruleset;
-use dataflow_mesh::args::{LogFormat, TelemetryArgs};
+use dataflow_mesh::args::{LogFormat, ServerArgs, TelemetryArgs};
+use dataflow_mesh::metrics::Metrics;
 use dataflow_mesh::outbound::{Outbound, Upstream};
+use dataflow_mesh::readiness::Readiness;
 use dataflow_mesh::{process, telemetry};
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
@@ -20,7 +23,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::exit::{self, Exit, Failure};
-use crate::in_process::Mesh;
+use crate::in_process::{self, Inner, Mesh};
 use crate::progress::Progress;
 use crate::render::{self, Format};
 
@@ -48,6 +51,10 @@ pub(crate) struct Args {
     /// How to print the result.
     #[arg(long, env = "DATAFLOW_FORMAT", default_value = "table", value_name = "FORMAT")]
     format: Format,
+
+    /// A running mesh to send the catalogue to, instead of one in this process; its own limits hold.
+    #[arg(long, env = "DATAFLOW_ENDPOINT", value_name = "URL")]
+    endpoint: Option<Upstream>,
 
     /// Write the result to this file instead of standard output.
     #[arg(long, env = "DATAFLOW_OUT", value_name = "FILE")]
@@ -79,15 +86,26 @@ async fn analyse_and_print(args: Args) -> Result<Exit, Failure> {
     let (ruleset, extra) = ruleset(&args.rules).await?;
     let document = upload::open(&args.source).await?;
 
-    let mesh = Mesh::start(args.limits, extra, PATIENCE).await?;
+    let mesh = match &args.endpoint {
+        Some(_) if extra.is_some() => {
+            let why = "a file of rules cannot be sent to a running mesh: name one of its rule sets";
+            return Err(Failure::new(Exit::Usage, anyhow::anyhow!("--rules {}: {why}", args.rules)));
+        }
+        Some(_) => None,
+        None => Some(start(args.limits, extra).await?),
+    };
+    let upstream = args.endpoint.as_ref().or(mesh.as_ref().map(|mesh| &mesh.analysis));
+    let upstream = upstream.context("there is a mesh, running or in this process")?;
     let progress = Progress::new(document.size, args.quiet);
-    let analysis = analyse(&mesh.analysis, ruleset, document, &progress).await;
+    let analysis = analyse(upstream, ruleset, document, &progress).await;
     progress.finish();
     let analysis = analysis.map_err(|failure| Failure {
         error: failure.error.context(upload::name(&args.source)),
         exit: failure.exit,
     })?;
-    mesh.stop().await?;
+    if let Some(mesh) = mesh {
+        mesh.stop().await?;
+    }
     telemetry.flush().await;
 
     let incomplete = unread(&analysis);
@@ -107,6 +125,27 @@ async fn ruleset(rules: &str) -> Result<(String, Option<Ruleset>), Failure> {
     let text = tokio::fs::read_to_string(rules).await.map_err(|error| usage(error.into()))?;
     let set = dataflow_config::file::parse(&text).map_err(|error| usage(error.into()))?;
     Ok((set.name.clone(), Some(set)))
+}
+
+/// Starts a mesh in this process, for one catalogue: a call may take as long as the user waits, and a message be as large
+/// as the document's own limits let it become.
+async fn start(limits: AnalysisArgs, extra: Option<Ruleset>) -> Result<Mesh, Failure> {
+    let server = ServerArgs {
+        max_message_bytes: ByteSize(u64::MAX),
+        request_timeout: PATIENCE,
+        ..in_process::defaults()
+    };
+    let readiness = Readiness::default();
+    let inner = Inner {
+        analysis: limits,
+        extra,
+        server: in_process::among_themselves(server),
+        metrics: Metrics::default(),
+        readiness: readiness.clone(),
+    };
+    let mesh = Mesh::start(inner).await?;
+    readiness.until_ready().await;
+    Ok(mesh)
 }
 
 /// Sends the document and waits for the reply.

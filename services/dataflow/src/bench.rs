@@ -1,6 +1,7 @@
 //! `dataflow bench`: the figures this project holds itself to, measured on any catalogue. Speeds are ratios of two runs
 //! taken side by side, since machines are noisy; sizes are the kernel's own.
 
+mod gateway;
 mod memory;
 mod parse;
 mod start;
@@ -21,6 +22,8 @@ pub(crate) enum Bench {
     Memory(On),
     /// Time from exec to exit of `dataflow analyze`, and from exec to SERVING of `dataflow analysis`.
     Start(On),
+    /// CPU of a small call through the gateway, over REST and over gRPC, against Envoy before the same service.
+    Gateway(gateway::Args),
 }
 
 /// On what to measure.
@@ -42,6 +45,7 @@ impl Bench {
             Bench::Parse(on) => parse::measure(&on)?,
             Bench::Memory(on) => memory::measure(&on).await?,
             Bench::Start(on) => start::measure(&on).await?,
+            Bench::Gateway(on) => gateway::measure(&on).await?,
         };
         io::stdout().write_all(report.as_bytes())?;
         Ok(Exit::Done)

@@ -7,7 +7,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::exit::{self, Exit, Failure};
 use crate::service::{self, ServiceArgs};
-use crate::{analyze, bench};
+use crate::{analyze, bench, status, up};
 
 /// Tells what is in the catalogues of official statistics.
 #[derive(Debug, Parser)]
@@ -21,6 +21,12 @@ pub(crate) struct Cli {
 enum Command {
     /// Analyse one catalogue and print what is in it.
     Analyze(Box<analyze::Args>),
+    /// Run the whole mesh in one process.
+    Up(Box<up::Args>),
+    /// Show whether a running mesh serves.
+    Status(Box<status::Args>),
+    /// Run the gateway.
+    Gateway(Box<ServiceArgs<dataflow_gateway::Args>>),
     /// Run the analysis service.
     Analysis(Box<ServiceArgs<dataflow_analysis::Args>>),
     /// Run the cache service.
@@ -55,6 +61,9 @@ impl Command {
     async fn run(self) -> Result<Exit, Failure> {
         match self {
             Command::Analyze(args) => analyze::run(*args).await,
+            Command::Up(args) => up::run(*args).await,
+            Command::Status(args) => status::run(*args).await,
+            Command::Gateway(args) => service::gateway(*args).await,
             Command::Analysis(args) => service::analysis(*args).await,
             Command::Cache(args) => service::cache(*args).await,
             Command::Config(args) => service::config(*args).await,

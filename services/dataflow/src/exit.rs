@@ -55,11 +55,10 @@ impl Failure {
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error = error.into();
-        let exit = match error.downcast_ref() {
-            // Telemetry fails on its own flags only.
-            Some(process::Error::Telemetry(_)) => Exit::Usage,
-            _ => Exit::Failed,
-        };
+        // Telemetry fails on its own flags only, and a gateway that cannot start on its own.
+        let usage = matches!(error.downcast_ref(), Some(process::Error::Telemetry(_)))
+            || error.is::<dataflow_gateway::StartError>();
+        let exit = if usage { Exit::Usage } else { Exit::Failed };
         Self { exit, error }
     }
 }

@@ -6,7 +6,6 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use bytesize::ByteSize;
 use dataflow_analysis::args::AnalysisArgs;
 use dataflow_config::ruleset::Ruleset;
 use dataflow_config::rulesets::Rulesets;
@@ -23,10 +22,25 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use crate::built_in;
 use crate::exit::Failure;
 
+/// What the three services are started with.
+pub(crate) struct Inner {
+    pub(crate) analysis: AnalysisArgs,
+    /// Served beside the built-in rule sets.
+    pub(crate) extra: Option<Ruleset>,
+    /// How each of them serves.
+    pub(crate) server: ServerArgs,
+    pub(crate) metrics: Metrics,
+    pub(crate) readiness: Readiness,
+}
+
 /// Running services.
 pub(crate) struct Mesh {
     /// Where analysis listens.
     pub(crate) analysis: Upstream,
+    /// Where cache listens.
+    pub(crate) cache: Upstream,
+    /// Where config listens.
+    pub(crate) config: Upstream,
     /// In the order in which they stop: a service before those it calls.
     services: Vec<Running>,
 }
@@ -40,36 +54,32 @@ struct Running {
 // === impl Mesh ===
 
 impl Mesh {
-    /// Starts the three services and waits until all are ready. `extra` is served beside the built-in rule sets, and
-    /// one call may take as long as `patience`.
-    pub(crate) async fn start(
-        analysis: AnalysisArgs,
-        extra: Option<Ruleset>,
-        patience: Duration,
-    ) -> Result<Self, Failure> {
-        let (config_listener, config_url) = loopback().await?;
-        let (cache_listener, cache_url) = loopback().await?;
+    /// Starts the three services. They are ready when `readiness` says so.
+    pub(crate) async fn start(inner: Inner) -> Result<Self, Failure> {
+        let Inner { analysis, extra, server, metrics, readiness } = inner;
+        let (config_listener, config) = loopback().await?;
+        let (cache_listener, cache) = loopback().await?;
         let (analysis_listener, analysis_url) = loopback().await?;
 
         let rulesets = Rulesets::new(dataflow_config::built_in::rulesets().into_iter().chain(extra))?;
-        let server = server(patience);
         let config_args = dataflow_config::Args { server: server.clone(), ..defaults() };
         let cache_args = dataflow_cache::Args { server: server.clone(), ..defaults() };
+        let patience = server.request_timeout;
         let mut analysis_args = dataflow_analysis::Args { analysis, server, ..defaults() };
-        analysis_args.peers.config_url = Some(config_url);
-        analysis_args.peers.cache_url = Some(cache_url);
+        analysis_args.peers.config_url = Some(config.clone());
+        analysis_args.peers.cache_url = Some(cache.clone());
         analysis_args.uploads.upload_idle_timeout = patience;
 
-        let readiness = Readiness::default();
-        let context = |role| Context::new(role, Metrics::default(), readiness.clone());
-        let (analysis, cache, config) = (context("analysis"), context("cache"), context("config"));
+        let context = |role| Context::new(role, metrics.clone(), readiness.clone());
+        let contexts = (context("analysis"), context("cache"), context("config"));
         let services = vec![
-            Running::start(|stopped| serve_analysis(analysis_args, analysis, analysis_listener, stopped)),
-            Running::start(|stopped| serve_cache(cache_args, cache, cache_listener, stopped)),
-            Running::start(|stopped| serve_config(config_args, config, rulesets, config_listener, stopped)),
+            Running::start(|stopped| serve_analysis(analysis_args, contexts.0, analysis_listener, stopped)),
+            Running::start(|stopped| serve_cache(cache_args, contexts.1, cache_listener, stopped)),
+            Running::start(|stopped| {
+                serve_config(config_args, contexts.2, rulesets, config_listener, stopped)
+            }),
         ];
-        readiness.until_ready().await;
-        Ok(Self { analysis: analysis_url, services })
+        Ok(Self { analysis: analysis_url, cache, config, services })
     }
 
     /// Stops the services one after the other, each when the one before has drained.
@@ -128,34 +138,16 @@ async fn loopback() -> Result<(TcpListener, Upstream), Failure> {
     Ok((listener, upstream))
 }
 
-/// How services serve that only have each other to serve: connections stay for ever, no load balancer needs time to
-/// notice that one stops, and a message may be as large as the document's own limits let it become.
-fn server(patience: Duration) -> ServerArgs {
-    ServerArgs {
-        drain_delay: Some(Duration::ZERO),
-        connection_age: Duration::ZERO,
-        max_message_bytes: ByteSize(u64::MAX),
-        request_timeout: patience,
-        ..defaults()
-    }
+/// How services serve whose only callers are in this process: connections stay for ever, and no load balancer needs time
+/// to notice that one stops.
+pub(crate) fn among_themselves(server: ServerArgs) -> ServerArgs {
+    ServerArgs { drain_delay: Some(Duration::ZERO), connection_age: Duration::ZERO, ..server }
 }
 
 /// The flags of a service as they are when none is given. The environment does not count: its variables are meant for
 /// services that run by themselves.
-fn defaults<A: clap::Args>() -> A {
+pub(crate) fn defaults<A: clap::Args>() -> A {
     let command = A::augment_args(clap::Command::new("defaults")).mut_args(|arg| arg.env(None));
     A::from_arg_matches(&command.get_matches_from(["defaults"]))
         .expect("every flag has a default or is optional")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_have_no_limit_of_their_own_and_connections_no_age() {
-        let args = server(Duration::from_secs(60));
-        assert_eq!((args.max_message(), args.request_timeout), (usize::MAX, Duration::from_secs(60)));
-        assert_eq!((args.drain_delay, args.connection_age), (Some(Duration::ZERO), Duration::ZERO));
-    }
 }

@@ -11,6 +11,8 @@ mod in_process;
 mod progress;
 mod render;
 mod service;
+mod status;
+mod up;
 
 use std::process::ExitCode;
 

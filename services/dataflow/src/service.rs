@@ -1,6 +1,7 @@
 //! One service as a process of its own: what a pod runs.
 
 use dataflow_config::rulesets::Rulesets;
+use dataflow_gateway::Gateway;
 use dataflow_mesh::args::ProcessArgs;
 use dataflow_mesh::process::{self, Process};
 
@@ -48,6 +49,18 @@ pub(crate) async fn config(args: ServiceArgs<dataflow_config::Args>) -> Result<E
         let rulesets = Rulesets::new(dataflow_config::built_in::rulesets())?;
         Ok(dataflow_config::run(&service, process.context("config"), rulesets, listener, process.stopped())
             .await?)
+    })
+    .await
+    .map(|()| Exit::Done)
+}
+
+/// Runs the gateway until told to stop.
+pub(crate) async fn gateway(args: ServiceArgs<dataflow_gateway::Args>) -> Result<Exit, Failure> {
+    let ServiceArgs { service, process } = args;
+    let gateway = Gateway::new(&service)?;
+    process::run(&process, "dataflow-gateway", async |process: Process| {
+        let listener = process::bind(service.listen).await?;
+        Ok(gateway.serve(process.context("gateway"), listener, process.stopped()).await?)
     })
     .await
     .map(|()| Exit::Done)

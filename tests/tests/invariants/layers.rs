@@ -25,13 +25,17 @@ pub(crate) const EDGE: [(&str, &str); 13] = [
 ];
 
 /// Who may name gRPC codes and HTTP statuses, besides tests.
-const CODES: [(&str, &str); 7] = [
+const CODES: [(&str, &str); 11] = [
     ("mesh/src/status.rs", "the one table from failures to codes"),
     ("mesh/src/metrics.rs", "reads codes, for their labels"),
     ("mesh/src/inbound/observe.rs", "reads codes, to count and log them"),
     ("mesh/src/admin.rs", "answers the kubelet, which knows 200 and 503 only"),
     ("services/analysis/src/results.rs", "reads codes, to tell a cache that is gone from one that refuses"),
     ("services/dataflow/src/analyze.rs", "reads codes, to choose its exit status"),
+    ("services/dataflow/src/status.rs", "reads codes, to show why a service gave no answer"),
+    ("gateway/src/access.rs", "reads statuses, to count and log them"),
+    ("gateway/src/rest/problem.rs", "puts the status that the table chose on an answer"),
+    ("gateway/src/rest/probes.rs", "answers load balancers, which know 200 and 503 only"),
     ("gateway/src/legacy.rs", "restates the table in the predecessor's numbers"),
 ];
 

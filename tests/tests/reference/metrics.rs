@@ -9,6 +9,8 @@ use dataflow_proto::cache::v1::cache_service_client::CacheServiceClient;
 use dataflow_proto::config::v1 as config;
 use dataflow_proto::config::v1::rule_service_client::RuleServiceClient;
 use dataflow_tests::services;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::{read, rows};
 
@@ -22,7 +24,13 @@ async fn the_page_names_every_family_with_its_type_and_labels() {
     let _ = CacheServiceClient::new(cache.channel()).get_entry(cache::GetEntryRequest::default()).await;
     let request = pb::CategorizeDataflowRequest::default();
     let _ = AnalysisServiceClient::new(analysis.channel()).categorize_dataflow(request).await;
-    let shown = [&config, &cache, &analysis].map(|service| service.metrics.encode()).concat();
+    let gateway = services::gateway(&[]).await;
+    let address = gateway.upstream.to_string();
+    let address = address.trim_start_matches("http://").trim_end_matches('/');
+    let mut probe = TcpStream::connect(address).await.unwrap();
+    probe.write_all(b"GET /live HTTP/1.0\r\n\r\n").await.unwrap();
+    probe.read_to_end(&mut Vec::new()).await.unwrap();
+    let shown = [&config, &cache, &analysis, &gateway].map(|service| service.metrics.encode()).concat();
 
     let page = read("docs/metrics.md");
     let on_page = rows(&page, "| family | type | labels | unit | meaning |").into_iter();

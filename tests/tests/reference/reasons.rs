@@ -10,7 +10,7 @@ use dataflow_mesh::status::Kind;
 use crate::{read, root, rows, section};
 
 /// Every kind, to find one by its name.
-const KINDS: [Kind; 14] = [
+const KINDS: [Kind; 16] = [
     Kind::Invalid,
     Kind::NotFound,
     Kind::AlreadyExists,
@@ -24,6 +24,8 @@ const KINDS: [Kind; 14] = [
     Kind::Timeout,
     Kind::Cancelled,
     Kind::Unimplemented,
+    Kind::MethodNotAllowed,
+    Kind::UnsupportedMediaType,
     Kind::Internal,
 ];
 

@@ -1,0 +1,159 @@
+//! What is counted and logged of every REST request, to the end of its answer.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use bytes::Bytes;
+use clap::ValueEnum;
+use dataflow_mesh::metrics::{LATENCY_BOUNDS, Metrics};
+use http::{HeaderValue, Method, Response, StatusCode};
+use http_body::{Frame, SizeHint};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+
+/// Which requests are logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AccessLog {
+    /// Those that failed by a fault on our side or were slow; those refused at level debug.
+    Failures,
+    /// All of them.
+    All,
+}
+
+/// Labels may only come from closed sets, never from what a caller typed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Labels {
+    role: &'static str,
+    http_route: String,
+    http_request_method: &'static str,
+    http_response_status_code: u16,
+}
+
+/// Where requests are counted. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Access {
+    seconds: Family<Labels, Histogram>,
+    log: AccessLog,
+    slow: Duration,
+}
+
+// === impl Access ===
+
+impl Access {
+    pub(crate) fn new(metrics: &Metrics, log: AccessLog, slow: Duration) -> Self {
+        let seconds: Family<Labels, Histogram> =
+            Family::new_with_constructor(|| Histogram::new(LATENCY_BOUNDS));
+        metrics.register(
+            "http_server_request_duration_seconds",
+            "Time from the arrival of a REST request to the end of its answer",
+            seconds.clone(),
+        );
+        Self { seconds, log, slow }
+    }
+
+    /// A request that has just arrived. Its route is not known yet.
+    pub(crate) fn begin(&self, method: &Method, request_id: HeaderValue) -> Entry {
+        Entry {
+            access: self.clone(),
+            began: Instant::now(),
+            method: known(method),
+            request_id,
+            route: Arc::from(""),
+            status: StatusCode::OK,
+        }
+    }
+}
+
+/// One request, counted and logged when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    access: Access,
+    began: Instant,
+    method: &'static str,
+    request_id: HeaderValue,
+    /// The template; empty when none was found.
+    route: Arc<str>,
+    status: StatusCode,
+}
+
+// === impl Entry ===
+
+impl Entry {
+    pub(crate) fn found(&mut self, route: &str) {
+        self.route = route.into();
+    }
+
+    /// The answer, which is watched to its end.
+    pub(crate) fn answered(mut self, answer: Response<Body>) -> Response<Body> {
+        self.status = answer.status();
+        // A body that has ended is not wrapped: its length stays known.
+        if http_body::Body::is_end_stream(answer.body()) {
+            return answer;
+        }
+        answer.map(|inner| Body::new(Watched { inner, _entry: self }))
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let took = self.began.elapsed();
+        let labels = Labels {
+            role: "gateway",
+            http_route: self.route.to_string(),
+            http_request_method: self.method,
+            http_response_status_code: self.status.as_u16(),
+        };
+        self.access.seconds.get_or_create(&labels).observe(took.as_secs_f64());
+        let (took_ms, status) = (took.as_millis(), self.status.as_u16());
+        let request_id = self.request_id.to_str().unwrap_or_default();
+        let Self { route, method, .. } = self;
+        if self.access.log == AccessLog::All || status >= 500 || took >= self.access.slow {
+            tracing::info!(%route, method, status, took_ms, request_id, "request");
+        } else {
+            tracing::debug!(%route, method, status, took_ms, request_id, "request");
+        }
+    }
+}
+
+/// An answer on its way.
+struct Watched {
+    inner: Body,
+    _entry: Entry,
+}
+
+impl http_body::Body for Watched {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.inner).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+fn known(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "_OTHER",
+    }
+}

@@ -1,0 +1,163 @@
+//! The flags of the gateway.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::builder::FalseyValueParser;
+use dataflow_mesh::args::ServerArgs;
+use dataflow_mesh::outbound::{NotAnUpstream, Upstream};
+
+use crate::access::AccessLog;
+
+/// The flags of `dataflow gateway`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Address of the public port: REST and gRPC.
+    #[arg(long, env = "DATAFLOW_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR")]
+    pub listen: SocketAddr,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub upstreams: UpstreamArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub public: PublicArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub server: ServerArgs,
+}
+
+/// What is behind the gateway.
+#[derive(Debug, Clone, clap::Args)]
+pub struct UpstreamArgs {
+    /// Address of the analysis service.
+    #[arg(long, env = "DATAFLOW_ANALYSIS_URL", default_value = "http://127.0.0.1:8081", value_name = "URL")]
+    pub analysis_url: Upstream,
+
+    /// Address of the cache service.
+    #[arg(long, env = "DATAFLOW_CACHE_URL", default_value = "http://127.0.0.1:8082", value_name = "URL")]
+    pub cache_url: Upstream,
+
+    /// Address of the config service.
+    #[arg(long, env = "DATAFLOW_CONFIG_URL", default_value = "http://127.0.0.1:8083", value_name = "URL")]
+    pub config_url: Upstream,
+
+    /// A FileDescriptorSet that says which services there are and how REST reaches them, instead of the built-in one.
+    #[arg(long, env = "DATAFLOW_DESCRIPTORS", value_name = "FILE")]
+    pub descriptors: Option<PathBuf>,
+
+    /// Where one service is, as `package.Service=http://HOST:PORT`; may be given several times. It goes before the
+    /// address of the service that the package belongs to.
+    #[arg(long = "upstream", env = "DATAFLOW_UPSTREAM", value_name = "SERVICE=URL", value_delimiter = ',')]
+    pub upstreams: Vec<ServiceAt>,
+}
+
+/// How the gateway meets the world.
+#[derive(Debug, Clone, clap::Args)]
+pub struct PublicArgs {
+    /// Listen on an address that others reach although callers are not authenticated.
+    #[arg(long, env = "DATAFLOW_ALLOW_ANONYMOUS", value_parser = FalseyValueParser::new())]
+    pub allow_anonymous: bool,
+
+    /// Largest body of a REST request that is held as a whole; a document that is passed on as it comes is not.
+    #[arg(long, env = "DATAFLOW_MAX_BODY_BYTES", default_value = "32MiB", value_name = "SIZE")]
+    pub max_body_bytes: ByteSize,
+
+    /// Longest path and query of a REST request together.
+    #[arg(long, env = "DATAFLOW_MAX_TARGET_BYTES", default_value = "16KiB", value_name = "SIZE")]
+    pub max_target_bytes: ByteSize,
+
+    /// Which REST requests are logged at level info: those that failed by a fault of ours or were slow, or all.
+    #[arg(long, env = "DATAFLOW_ACCESS_LOG", default_value = "failures", value_name = "FORMAT")]
+    pub access_log: AccessLog,
+
+    /// From when on a REST request is slow.
+    #[arg(long, env = "DATAFLOW_SLOW_REQUEST", default_value = "1s", value_parser = humantime::parse_duration,
+          value_name = "DURATION")]
+    pub slow_request: Duration,
+}
+
+/// Where one service is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceAt {
+    /// The service's full name.
+    pub service: String,
+    /// Its address.
+    pub upstream: Upstream,
+}
+
+/// Why a text does not say where a service is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotAServiceAt {
+    /// There is no name before the address.
+    #[error("{given:?} names no service: expected package.Service=http://HOST:PORT")]
+    Nameless {
+        /// What was given.
+        given: String,
+    },
+    /// The address is none.
+    #[error(transparent)]
+    Upstream(#[from] NotAnUpstream),
+}
+
+impl FromStr for ServiceAt {
+    type Err = NotAServiceAt;
+
+    fn from_str(given: &str) -> Result<Self, NotAServiceAt> {
+        match given.split_once('=') {
+            Some((service, url)) if !service.is_empty() => {
+                Ok(Self { service: service.to_owned(), upstream: url.parse()? })
+            }
+            _ => Err(NotAServiceAt::Nameless { given: given.to_owned() }),
+        }
+    }
+}
+
+impl UpstreamArgs {
+    /// The address of a service: its own, else that of the service of ours whose package it is in.
+    pub(crate) fn of(&self, service: &str) -> Option<Upstream> {
+        if let Some(own) = self.upstreams.iter().find(|own| own.service == service) {
+            return Some(own.upstream.clone());
+        }
+        let ours = [
+            ("dataflow.analysis.", &self.analysis_url),
+            ("dataflow.cache.", &self.cache_url),
+            ("dataflow.config.", &self.config_url),
+        ];
+        let found = ours.into_iter().find(|(package, _)| service.starts_with(package));
+        found.map(|(_, upstream)| upstream.clone())
+    }
+}
+
+impl PublicArgs {
+    pub(crate) fn max_body(&self) -> usize {
+        usize::try_from(self.max_body_bytes.as_u64()).unwrap_or(usize::MAX)
+    }
+
+    pub(crate) fn max_target(&self) -> usize {
+        usize::try_from(self.max_target_bytes.as_u64()).unwrap_or(usize::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_and_its_address_are_parted_by_the_first_equals_sign() {
+        let check = |given: &str, expected: Option<(&str, &str)>| {
+            let read = given.parse::<ServiceAt>().ok();
+            let read = read.map(|at| (at.service, at.upstream.to_string()));
+            assert_eq!(read, expected.map(|(service, url)| (service.to_owned(), url.to_owned())), "{given}");
+        };
+        check("a.v1.B=http://h:1", Some(("a.v1.B", "http://h:1/")));
+        check("a.v1.B", None);
+        check("=http://h:1", None);
+        check("a.v1.B=h:1", None);
+    }
+}

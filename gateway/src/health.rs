@@ -1,0 +1,67 @@
+//! Health of the whole: of this process under the empty name, of an upstream under the name of its service.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::Stream;
+use tonic::{Request, Response, Status};
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::health_server::Health;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+use tonic_health::server::HealthService;
+
+use crate::upstreams::Upstreams;
+
+/// How long an upstream may take to say how it is.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Whole {
+    own: HealthService,
+    upstreams: Upstreams,
+}
+
+// === impl Whole ===
+
+impl Whole {
+    pub(crate) fn new(own: HealthService, upstreams: Upstreams) -> Self {
+        Self { own, upstreams }
+    }
+}
+
+#[tonic::async_trait]
+impl Health for Whole {
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
+
+    async fn check(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        let Some(upstream) = self.upstreams.get(&request.get_ref().service) else {
+            return self.own.check(request).await;
+        };
+        let mut client = HealthClient::new(upstream);
+        match tokio::time::timeout(PATIENCE, client.check(request)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            // An upstream that does not answer does not serve: that is what was asked.
+            Ok(Err(_)) | Err(_) => {
+                let status = ServingStatus::NotServing.into();
+                Ok(Response::new(HealthCheckResponse { status }))
+            }
+        }
+    }
+
+    async fn watch(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let Some(upstream) = self.upstreams.get(&request.get_ref().service) else {
+            let answer = self.own.watch(request).await?;
+            return Ok(answer.map(|stream| Box::pin(stream) as Self::WatchStream));
+        };
+        let answer = HealthClient::new(upstream).watch(request).await?;
+        Ok(answer.map(|stream| Box::pin(stream) as Self::WatchStream))
+    }
+}

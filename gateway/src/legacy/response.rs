@@ -1,0 +1,226 @@
+//! What the predecessor answered to a document that it could read: the envelope, the lists, and the metrics.
+//!
+//! Everything is borrowed from the analysis: texts are copied once, into the JSON.
+
+use std::time::Duration;
+
+use dataflow_proto::analysis::v1 as pb;
+use dataflow_proto::r#type::v1 as types;
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+use super::Naive;
+use super::selection::{Category, Filters, Lists};
+
+/// A successful reply.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Response<'a> {
+    success: bool,
+    message: String,
+    timestamp: Naive,
+    total_analyzed: i32,
+    categorized_dataflows: Lists<Listed<'a>>,
+    /// Nothing tests access yet.
+    test_results: [(); 0],
+    tableau_ready_count: u32,
+    analysis_timestamp: Naive,
+    performance_metrics: Metrics,
+}
+
+/// A dataflow in one of the lists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Listed<'a> {
+    id: &'a str,
+    name_it: &'a str,
+    name_en: &'a str,
+    display_name: &'a str,
+    description: &'a str,
+    category: Category,
+    relevance_score: i32,
+    created_at: Naive,
+}
+
+/// What the analysis cost.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Metrics {
+    analysis_duration_seconds: f64,
+    /// All of the document's, whatever the filters.
+    dataflows_processed: i32,
+    /// Lists that the filters left something in.
+    categories_found: usize,
+    tests_performed: u32,
+}
+
+// === impl Response ===
+
+impl<'a> Response<'a> {
+    /// The reply to a request with these filters. The analysis is one by the rule set `legacy`, which `took` so long
+    /// and was complete `now`.
+    pub fn new(analysis: &'a pb::Analysis, filters: &Filters, took: Duration, now: Timestamp) -> Self {
+        let now = Naive(now);
+        let flows = analysis.dataflows.iter().map(|flow| (flow.category().into(), flow.score, flow));
+        let lists: Lists<Listed<'a>> = filters
+            .select(flows)
+            .into_iter()
+            .map(|(category, flows)| {
+                (category, flows.into_iter().map(|flow| Listed::new(flow, category, now)).collect())
+            })
+            .collect();
+        let performance_metrics = Metrics {
+            analysis_duration_seconds: took.as_secs_f64(),
+            dataflows_processed: analysis.total,
+            categories_found: lists.values().filter(|list| !list.is_empty()).count(),
+            tests_performed: 0,
+        };
+        Self {
+            success: true,
+            message: format!("Successfully analyzed {} dataflows", analysis.total),
+            timestamp: now,
+            total_analyzed: analysis.total,
+            categorized_dataflows: lists,
+            test_results: [],
+            tableau_ready_count: 0,
+            analysis_timestamp: now,
+            performance_metrics,
+        }
+    }
+}
+
+// === impl Listed ===
+
+impl<'a> Listed<'a> {
+    fn new(flow: &'a pb::Dataflow, category: Category, created_at: Naive) -> Self {
+        // The rule set `legacy` never leaves them out; without them a dataflow is still what has its id.
+        let (name_it, name_en, display_name, description) = match &flow.legacy {
+            Some(texts) => (&*texts.name_it, &*texts.name_en, &*texts.display_name, &*texts.description),
+            None => ("", "", &*flow.id, ""),
+        };
+        let (id, relevance_score) = (&*flow.id, flow.score);
+        Self { id, name_it, name_en, display_name, description, category, relevance_score, created_at }
+    }
+}
+
+// === impl Category ===
+
+impl From<types::Category> for Category {
+    /// What has no category, or one of a later release, is among the others.
+    fn from(category: types::Category) -> Self {
+        match category {
+            types::Category::Population => Self::Popolazione,
+            types::Category::Economy => Self::Economia,
+            types::Category::Labour => Self::Lavoro,
+            types::Category::Territory => Self::Territorio,
+            types::Category::Education => Self::Istruzione,
+            types::Category::Health => Self::Salute,
+            types::Category::Other | types::Category::Unspecified => Self::Altri,
+        }
+    }
+}
+
+impl Serialize for Category {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json, to_string, to_value};
+
+    use super::*;
+
+    const NOW: &str = "2026-08-01T12:20:30.000001999+02:00";
+    const WRITTEN: &str = "2026-08-01T10:20:30.000001";
+
+    fn flow(id: &str, category: types::Category, score: i32) -> pb::Dataflow {
+        pb::Dataflow { id: id.into(), category: category.into(), score, ..Default::default() }
+    }
+
+    fn answer(dataflows: Vec<pb::Dataflow>, filters: &Filters) -> Value {
+        let total = i32::try_from(dataflows.len()).unwrap();
+        let analysis = pb::Analysis { total, dataflows, ..Default::default() };
+        let took = Duration::from_millis(1500);
+        to_value(Response::new(&analysis, filters, took, NOW.parse().unwrap())).unwrap()
+    }
+
+    #[test]
+    fn a_reply_has_the_predecessors_fields_in_its_order() {
+        let texts = pb::LegacyFields {
+            name_it: "Prezzi al «consumo»".into(),
+            name_en: String::new(),
+            display_name: "Prezzi al «consumo»".into(),
+            description: " a\nb ".into(),
+        };
+        let flow = pb::Dataflow { legacy: Some(texts), ..flow("1_2", types::Category::Economy, 20) };
+        let analysis = pb::Analysis { total: 1, dataflows: vec![flow], ..Default::default() };
+        let filters =
+            Filters { categories: vec![Category::Salute, Category::Economia], ..Filters::default() };
+        let took = Duration::from_millis(250);
+        let response = Response::new(&analysis, &filters, took, NOW.parse().unwrap());
+        let expected = concat!(
+            r#"{"success":true,"message":"Successfully analyzed 1 dataflows","#,
+            r#""timestamp":"2026-08-01T10:20:30.000001","total_analyzed":1,"categorized_dataflows":{"economia":[{"#,
+            r#""id":"1_2","name_it":"Prezzi al «consumo»","name_en":"","display_name":"Prezzi al «consumo»","#,
+            r#""description":" a\nb ","category":"economia","relevance_score":20,"#,
+            r#""created_at":"2026-08-01T10:20:30.000001"}],"salute":[]},"test_results":[],"tableau_ready_count":0,"#,
+            r#""analysis_timestamp":"2026-08-01T10:20:30.000001","performance_metrics":{"#,
+            r#""analysis_duration_seconds":0.25,"dataflows_processed":1,"categories_found":1,"tests_performed":0}}"#,
+        );
+        assert_eq!(to_string(&response).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_document_without_dataflows_has_seven_empty_lists() {
+        let answer = answer(Vec::new(), &Filters::default());
+        let words = "popolazione economia lavoro territorio istruzione salute altri";
+        let lists = words.split(' ').map(|word| (word.to_owned(), json!([]))).collect();
+        assert_eq!(answer["categorized_dataflows"], Value::Object(lists));
+        assert_eq!(answer["message"], "Successfully analyzed 0 dataflows");
+        assert_eq!(answer["performance_metrics"]["categories_found"], 0);
+    }
+
+    #[test]
+    fn every_category_has_its_word() {
+        use types::Category::{
+            Economy, Education, Health, Labour, Other, Population, Territory, Unspecified,
+        };
+        let check = |category, word| {
+            let answer = answer(vec![flow("x", category, 1)], &Filters::default());
+            let listed = json!([{
+                "id": "x", "name_it": "", "name_en": "", "display_name": "x", "description": "",
+                "category": word, "relevance_score": 1, "created_at": WRITTEN,
+            }]);
+            assert_eq!(answer["categorized_dataflows"][word], listed, "{category:?}");
+        };
+        for (category, word) in [
+            (Population, "popolazione"),
+            (Economy, "economia"),
+            (Labour, "lavoro"),
+            (Territory, "territorio"),
+            (Education, "istruzione"),
+            (Health, "salute"),
+            (Other, "altri"),
+            (Unspecified, "altri"),
+        ] {
+            check(category, word);
+        }
+    }
+
+    #[test]
+    fn totals_are_before_the_filters_and_categories_found_after() {
+        let (labour, health) = (types::Category::Labour, types::Category::Health);
+        let flows = || vec![flow("a", labour, 5), flow("b", health, 30), flow("c", health, 10)];
+        let check = |min_relevance_score, found| {
+            let answer = answer(flows(), &Filters { min_relevance_score, ..Filters::default() });
+            assert_eq!(answer["total_analyzed"], 3);
+            let metrics = json!({
+                "analysis_duration_seconds": 1.5, "dataflows_processed": 3, "categories_found": found,
+                "tests_performed": 0,
+            });
+            assert_eq!(answer["performance_metrics"], metrics, "at least {min_relevance_score}");
+        };
+        for (least, found) in [(0, 2), (5, 2), (6, 1), (31, 0)] {
+            check(least, found);
+        }
+    }
+}

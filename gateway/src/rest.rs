@@ -1,0 +1,242 @@
+//! REST, a skin over gRPC. What comes in as REST finds its route here, passes the same stack as any other call
+//! under the path of its method ([`request`] puts it into gRPC at the stack's bottom), and what comes back becomes an
+//! HTTP response ([`reply`]) or, whoever refused it, the one shape of errors ([`problem`]).
+
+pub(crate) mod request;
+
+mod drain;
+mod elements;
+mod probes;
+mod problem;
+mod reply;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use dataflow_mesh::inbound::Stack;
+use dataflow_mesh::propagation::{self, REQUEST_ID};
+use dataflow_mesh::readiness::Readiness;
+use dataflow_mesh::status::{self, Describe};
+use futures_util::future::BoxFuture;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
+use tonic::Status;
+use tower::Service;
+
+use crate::access::{Access, Entry};
+use crate::error::Error;
+use crate::legacy::exchange::{self, Exchange};
+use crate::route::Missing;
+use crate::schema::{self, Schema};
+
+use request::{Call, Dialect};
+
+/// What only the mesh may say, and is taken from every outside caller.
+const INSIDE: [&str; 3] = ["dataflow-", "l5d-", "x-envoy-"];
+const PEER_CERTIFICATE: &str = "x-forwarded-client-cert";
+
+/// What every request needs.
+#[derive(Debug)]
+pub(crate) struct Face {
+    pub(crate) schema: Schema,
+    pub(crate) access: Access,
+    pub(crate) readiness: Readiness,
+    pub(crate) limits: Limits,
+}
+
+/// What requests and replies may hold.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Bytes of path and query.
+    pub(crate) target: usize,
+    /// Bytes of a request's body that is held as a whole.
+    pub(crate) body: usize,
+    /// Bytes of one message of a reply.
+    pub(crate) reply: usize,
+}
+
+/// REST around the stack of a service; gRPC goes straight through.
+#[derive(Clone)]
+pub(crate) struct Rest {
+    face: Arc<Face>,
+    stack: Stack,
+}
+
+// === impl Rest ===
+
+impl Rest {
+    pub(crate) fn new(face: Face, stack: Stack) -> Self {
+        Self { face: Arc::new(face), stack }
+    }
+}
+
+impl Service<Request<Body>> for Rest {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.stack.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        strip(request.headers_mut());
+        if is_grpc(request.headers()) {
+            return self.stack.call(request);
+        }
+        let (face, stack) = (Arc::clone(&self.face), self.stack.clone());
+        Box::pin(async move { Ok(face.answer(stack, request).await) })
+    }
+}
+
+// === impl Face ===
+
+impl Face {
+    async fn answer(&self, stack: Stack, mut request: Request<Body>) -> Response<Body> {
+        let request_id = propagation::request_id(request.headers_mut());
+        let mut entry = self.access.begin(request.method(), request_id.clone());
+        let request = drain::drained(request);
+        let mut answer = match probes::answer(&request, &self.readiness) {
+            Some((route, answer)) => {
+                entry.found(route);
+                answer
+            }
+            None => self.call(stack, request, &request_id, &mut entry).await,
+        };
+        answer.headers_mut().insert(REQUEST_ID, request_id);
+        entry.answered(answer)
+    }
+
+    async fn call(
+        &self,
+        mut stack: Stack,
+        request: Request<Body>,
+        request_id: &HeaderValue,
+        entry: &mut Entry,
+    ) -> Response<Body> {
+        let call = match self.find(&request) {
+            Ok(call) => Arc::new(call),
+            Err(error) => return problem::of_error(&error, request_id),
+        };
+        entry.found(call.route());
+        if let Err(error) = self.check(&call, request.headers()) {
+            return call.refuse(&error, request_id);
+        }
+        let answered = match stack.call(under_its_method(request, &call)).await {
+            Ok(answer) => reply::to_http(&call, answer, self.limits.reply).await,
+            Err(never) => match never {},
+        };
+        answered.unwrap_or_else(|status| call.fail(&status, request_id))
+    }
+
+    /// The route of a request.
+    fn find(&self, request: &Request<Body>) -> Result<Call, Error> {
+        let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+        if target > self.limits.target {
+            return Err(Error::TargetTooLong { limit: self.limits.target });
+        }
+        let (method, path) = (request.method().as_str(), request.uri().path());
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        if let Some(exchange) = Exchange::begin(request)? {
+            let binding =
+                self.schema.route_of(exchange::SERVICE, exchange::METHOD).ok_or(Error::RouteNotFound)?;
+            return Ok(Call { binding, variables: Vec::new(), query, dialect: Dialect::Legacy(exchange) });
+        }
+        match self.schema.routes().find(method, path) {
+            Ok(found) => {
+                let own = |(name, value): (&str, String)| (name.to_owned(), value);
+                let variables = found.variables.into_iter().map(own).collect();
+                Ok(Call { binding: Arc::clone(found.value), variables, query, dialect: Dialect::Transcoded })
+            }
+            Err(Missing::NoRoute) => Err(Error::RouteNotFound),
+            Err(Missing::Method { allowed }) => {
+                Err(Error::MethodNotAllowed { allowed: allowed.into_iter().map(str::to_owned).collect() })
+            }
+            Err(Missing::Malformed { what }) => Err(Error::PathMalformed { what: what.to_string() }),
+            Err(Missing::EmptyVariable { field }) => Err(Error::VariableEmpty { field: field.to_owned() }),
+        }
+    }
+
+    /// Refuses what the head alone tells.
+    fn check(&self, call: &Call, headers: &HeaderMap) -> Result<(), Error> {
+        let json = match (&call.dialect, &call.binding.body) {
+            (Dialect::Legacy(_), _) | (_, schema::Body::Whole | schema::Body::Field(_)) => true,
+            (_, schema::Body::Absent | schema::Body::Document(_)) => false,
+        };
+        if !json {
+            return Ok(());
+        }
+        let length =
+            headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        if length.is_some_and(|length| length > self.limits.body) {
+            return Err(Error::BodyTooLarge { limit: self.limits.body });
+        }
+        match headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default()) {
+            None => Ok(()),
+            Some(written) if is_json(written) => Ok(()),
+            Some(written) => Err(Error::UnsupportedMediaType { found: written.chars().take(80).collect() }),
+        }
+    }
+}
+
+// === impl Call ===
+
+impl Call {
+    /// The route, as metrics and logs name it.
+    fn route(&self) -> &str {
+        match self.dialect {
+            Dialect::Transcoded => &self.binding.template,
+            Dialect::Legacy(_) => exchange::PATH,
+        }
+    }
+
+    /// The answer to a request that the gateway refuses before it is a call.
+    fn refuse(&self, error: &Error, request_id: &HeaderValue) -> Response<Body> {
+        match &self.dialect {
+            Dialect::Transcoded => problem::of_error(error, request_id),
+            Dialect::Legacy(exchange) => exchange.failure(error.kind().http(), &error.to_string()),
+        }
+    }
+
+    /// The answer to a call that failed.
+    fn fail(&self, status: &Status, request_id: &HeaderValue) -> Response<Body> {
+        match &self.dialect {
+            Dialect::Transcoded => problem::of_status(status, request_id),
+            Dialect::Legacy(exchange) => exchange.failure(status::http_of(status), status.message()),
+        }
+    }
+}
+
+/// The request under the path of its method, with its call.
+fn under_its_method(request: Request<Body>, call: &Arc<Call>) -> Request<Body> {
+    let (mut head, body) = request.into_parts();
+    head.uri = Uri::from(PathAndQuery::clone(&call.binding.path));
+    head.method = Method::POST;
+    head.extensions.insert(Arc::clone(call));
+    Request::from_parts(head, body)
+}
+
+/// Takes from an outside caller what only the mesh may say.
+fn strip(headers: &mut HeaderMap) {
+    let inside =
+        |name: &str| name == PEER_CERTIFICATE || INSIDE.iter().any(|prefix| name.starts_with(prefix));
+    let found: Vec<_> = headers.keys().filter(|name| inside(name.as_str())).cloned().collect();
+    for name in found {
+        headers.remove(name);
+    }
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value| {
+        let rest = value.as_bytes().strip_prefix(b"application/grpc");
+        rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+    })
+}
+
+fn is_json(written: &str) -> bool {
+    let Ok(mime) = written.parse::<mime::Mime>() else { return false };
+    mime.type_() == mime::APPLICATION && (mime.subtype() == mime::JSON || mime.suffix() == Some(mime::JSON))
+}

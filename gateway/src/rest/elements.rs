@@ -1,0 +1,251 @@
+//! A large reply, element by element: the members of its lists are decoded and written one at a time as their bytes
+//! arrive, so that memory holds one of them and not the reply.
+//!
+//! Encoders write fields in the order of their numbers, and every encoder in use writes the members of a list one after
+//! the other. A reply that does not cannot be written without being held; it breaks off, and the connection with it.
+
+use std::collections::HashSet;
+use std::io;
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::{Stream, stream};
+use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint};
+use prost_reflect::{DynamicMessage, Kind, MessageDescriptor};
+
+use super::reply::{members, write};
+use crate::frame::Frames;
+
+/// JSON is handed on in pieces of about so many bytes.
+const PIECE: usize = 16 * 1024;
+
+/// The JSON of `message`, which is the whole of a reply of `length` bytes, or its field with this number.
+pub(super) fn stream(
+    frames: Frames,
+    length: usize,
+    field: Option<u32>,
+    message: MessageDescriptor,
+) -> impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static {
+    let source = Source { frames: Some(frames), unread: length, buffer: BytesMut::new() };
+    let state = (source, Writer::new(message), field, false);
+    stream::try_unfold(state, |(mut source, mut writer, mut looking_for, ended)| async move {
+        if ended {
+            return Ok(None);
+        }
+        if let Some(number) = looking_for.take() {
+            source.enter(number).await?;
+        }
+        while writer.out.len() < PIECE {
+            let Some(field) = source.next().await? else {
+                source.finish().await?;
+                writer.end()?;
+                let piece = Bytes::from(std::mem::take(&mut writer.out));
+                return Ok(Some((piece, (source, writer, looking_for, true))));
+            };
+            writer.field(field)?;
+        }
+        let piece = Bytes::from(std::mem::take(&mut writer.out));
+        Ok(Some((piece, (source, writer, looking_for, false))))
+    })
+}
+
+/// One field as it stands on the wire.
+struct Field {
+    number: u32,
+    wire_type: WireType,
+    value: Bytes,
+}
+
+/// Reads fields from an answer.
+struct Source {
+    frames: Option<Frames>,
+    /// Bytes of the message that are not in the buffer yet.
+    unread: usize,
+    buffer: BytesMut,
+}
+
+// === impl Source ===
+
+impl Source {
+    /// Goes into a field of the message: what remains is its value. What stands before it is passed over.
+    async fn enter(&mut self, number: u32) -> Result<(), io::Error> {
+        loop {
+            let Some((found, wire_type)) = self.key().await? else {
+                return Err(broken("it lacks its only field"));
+            };
+            if found == number && wire_type == WireType::LengthDelimited {
+                let length = self.varint().await?;
+                // The rest of the message is this field: its length counts down to the same end.
+                return if length == (self.unread + self.buffer.len()) as u64 {
+                    Ok(())
+                } else {
+                    Err(broken("something follows its only field"))
+                };
+            }
+            self.value(wire_type).await?;
+        }
+    }
+
+    /// The next field; none at the end of the message.
+    async fn next(&mut self) -> Result<Option<Field>, io::Error> {
+        let Some((number, wire_type)) = self.key().await? else { return Ok(None) };
+        let value = self.value(wire_type).await?;
+        Ok(Some(Field { number, wire_type, value }))
+    }
+
+    /// Reads the end of the answer.
+    async fn finish(&mut self) -> Result<(), io::Error> {
+        match self.frames.take() {
+            Some(frames) => frames.finish().await.map_err(io::Error::other),
+            None => Ok(()),
+        }
+    }
+
+    async fn key(&mut self) -> Result<Option<(u32, WireType)>, io::Error> {
+        if self.unread == 0 && self.buffer.is_empty() {
+            return Ok(None);
+        }
+        let key = self.varint().await?;
+        let mut bytes = Vec::new();
+        encode_varint(key, &mut bytes);
+        let (number, wire_type) = decode_key(&mut &bytes[..]).map_err(io::Error::other)?;
+        Ok(Some((number, wire_type)))
+    }
+
+    async fn value(&mut self, wire_type: WireType) -> Result<Bytes, io::Error> {
+        let length = match wire_type {
+            WireType::Varint => {
+                let value = self.varint().await?;
+                let mut bytes = Vec::new();
+                encode_varint(value, &mut bytes);
+                return Ok(bytes.into());
+            }
+            WireType::ThirtyTwoBit => 4,
+            WireType::SixtyFourBit => 8,
+            WireType::LengthDelimited => {
+                usize::try_from(self.varint().await?).map_err(|_| broken("a length is too large"))?
+            }
+            WireType::StartGroup | WireType::EndGroup => return Err(broken("it holds a group")),
+        };
+        self.fill(length).await?;
+        Ok(self.buffer.split_to(length).freeze())
+    }
+
+    async fn varint(&mut self) -> Result<u64, io::Error> {
+        for length in 1..=10 {
+            self.fill(length).await?;
+            if self.buffer[length - 1] < 0x80 {
+                let mut bytes = &self.buffer[..length];
+                let value = decode_varint(&mut bytes).map_err(io::Error::other)?;
+                self.buffer.advance(length);
+                return Ok(value);
+            }
+        }
+        Err(broken("a number is too long"))
+    }
+
+    /// Has so many bytes in the buffer.
+    async fn fill(&mut self, length: usize) -> Result<(), io::Error> {
+        if length > self.buffer.len() + self.unread {
+            return Err(broken("a field is longer than its message"));
+        }
+        let frames = self.frames.as_mut().ok_or_else(|| broken("it has ended"))?;
+        while self.buffer.len() < length {
+            let piece = frames.take_some(self.unread).await.map_err(io::Error::other)?;
+            self.unread -= piece.len();
+            self.buffer.extend_from_slice(&piece);
+        }
+        Ok(())
+    }
+}
+
+/// Writes the JSON of a message from its fields.
+struct Writer {
+    message: MessageDescriptor,
+    out: Vec<u8>,
+    /// Fields that are no members of lists, until they are written.
+    rest: Vec<u8>,
+    /// The list that is open.
+    list: Option<u32>,
+    /// JSON names of what has been written.
+    written: HashSet<String>,
+}
+
+// === impl Writer ===
+
+impl Writer {
+    fn new(message: MessageDescriptor) -> Self {
+        Self { message, out: vec![b'{'], rest: Vec::new(), list: None, written: HashSet::new() }
+    }
+
+    fn field(&mut self, field: Field) -> Result<(), io::Error> {
+        let Some(descriptor) = self.message.get_field(field.number) else { return Ok(()) };
+        let element = match descriptor.kind() {
+            Kind::Message(element) if descriptor.is_list() => element,
+            _ => {
+                encode_key(field.number, field.wire_type, &mut self.rest);
+                if field.wire_type == WireType::LengthDelimited {
+                    encode_varint(field.value.len() as u64, &mut self.rest);
+                }
+                self.rest.extend_from_slice(&field.value);
+                return Ok(());
+            }
+        };
+        if self.list == Some(field.number) {
+            self.out.push(b',');
+        } else {
+            self.close_list();
+            self.flush(false)?;
+            self.name(descriptor.json_name())?;
+            self.out.push(b'[');
+            self.list = Some(field.number);
+        }
+        let element = DynamicMessage::decode(element, field.value).map_err(io::Error::other)?;
+        self.out.extend_from_slice(&write(&element));
+        Ok(())
+    }
+
+    /// Writes what is left, and what has its default.
+    fn end(&mut self) -> Result<(), io::Error> {
+        self.close_list();
+        self.flush(true)?;
+        self.out.push(b'}');
+        Ok(())
+    }
+
+    /// Writes the fields that are no members of lists; those with their default only at the end.
+    fn flush(&mut self, at_end: bool) -> Result<(), io::Error> {
+        let rest = Bytes::from(std::mem::take(&mut self.rest));
+        let message = DynamicMessage::decode(self.message.clone(), rest).map_err(io::Error::other)?;
+        for (name, value) in members(&message) {
+            let field = self.message.get_field_by_json_name(&name);
+            let given = field.is_some_and(|field| message.has_field(&field));
+            if given || (at_end && !self.written.contains(&name)) {
+                self.name(&name)?;
+                self.out.extend_from_slice(value.to_string().as_bytes());
+            }
+        }
+        Ok(())
+    }
+
+    fn name(&mut self, name: &str) -> Result<(), io::Error> {
+        if !self.written.is_empty() {
+            self.out.push(b',');
+        }
+        if !self.written.insert(name.to_owned()) {
+            return Err(broken("the members of a field do not stand together"));
+        }
+        // Names of fields are letters, digits and underscores.
+        self.out.extend_from_slice(format!("\"{name}\":").as_bytes());
+        Ok(())
+    }
+
+    fn close_list(&mut self) {
+        if self.list.take().is_some() {
+            self.out.push(b']');
+        }
+    }
+}
+
+fn broken(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("the answer of an upstream cannot be read: {why}"))
+}

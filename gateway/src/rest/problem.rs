@@ -1,0 +1,104 @@
+//! The one shape of an error over REST: the JSON of a `google.rpc.Status` with its details, under the HTTP status that
+//! its code and details stand for.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use axum::body::Body;
+use dataflow_mesh::status::{self, Describe};
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Response, StatusCode};
+use serde::Serialize;
+use tonic::Status;
+use tonic_types::StatusExt;
+
+use crate::error::Error;
+
+/// `google.rpc.Status` as JSON.
+#[derive(Debug, Serialize)]
+pub(crate) struct Problem {
+    code: i32,
+    message: String,
+    details: Vec<Detail>,
+}
+
+/// A detail of a status, as an `Any` in JSON.
+#[derive(Debug, Serialize)]
+#[serde(tag = "@type", rename_all_fields = "camelCase")]
+enum Detail {
+    #[serde(rename = "type.googleapis.com/google.rpc.ErrorInfo")]
+    ErrorInfo { reason: String, domain: String, metadata: HashMap<String, String> },
+    #[serde(rename = "type.googleapis.com/google.rpc.BadRequest")]
+    BadRequest { field_violations: Vec<FieldViolation> },
+    #[serde(rename = "type.googleapis.com/google.rpc.RetryInfo")]
+    RetryInfo { retry_delay: String },
+    #[serde(rename = "type.googleapis.com/google.rpc.RequestInfo")]
+    RequestInfo { request_id: String },
+}
+
+#[derive(Debug, Serialize)]
+struct FieldViolation {
+    field: String,
+    description: String,
+}
+
+// === impl Problem ===
+
+impl Problem {
+    /// What a status says. Details of other kinds are left out.
+    pub(crate) fn new(status: &Status, request_id: &HeaderValue) -> Self {
+        let said = status.get_error_details();
+        let mut details = Vec::new();
+        if let Some(info) = said.error_info() {
+            let (reason, domain, metadata) =
+                (info.reason.clone(), info.domain.clone(), info.metadata.clone());
+            details.push(Detail::ErrorInfo { reason, domain, metadata });
+        }
+        if let Some(bad) = said.bad_request() {
+            let violations = bad.field_violations.iter().map(|violation| FieldViolation {
+                field: violation.field.clone(),
+                description: violation.description.clone(),
+            });
+            details.push(Detail::BadRequest { field_violations: violations.collect() });
+        }
+        if let Some(delay) = retry_delay(status) {
+            details.push(Detail::RetryInfo { retry_delay: format!("{}s", delay.as_secs_f64()) });
+        }
+        let request_id = request_id.to_str().unwrap_or_default().to_owned();
+        details.push(Detail::RequestInfo { request_id });
+        Self { code: status.code().into(), message: status.message().to_owned(), details }
+    }
+}
+
+/// The answer to a request that failed with a status.
+pub(crate) fn of_status(status: &Status, request_id: &HeaderValue) -> Response<Body> {
+    answer(status::http_of(status), status, request_id)
+}
+
+/// The answer to a request that the gateway refuses before it is a call.
+pub(crate) fn of_error(error: &Error, request_id: &HeaderValue) -> Response<Body> {
+    let mut answer = answer(error.kind().http(), &status::to_status(error), request_id);
+    if let Error::MethodNotAllowed { allowed } = error
+        && let Ok(allowed) = HeaderValue::try_from(allowed.join(", "))
+    {
+        answer.headers_mut().insert(ALLOW, allowed);
+    }
+    answer
+}
+
+fn answer(http: StatusCode, status: &Status, request_id: &HeaderValue) -> Response<Body> {
+    let json = serde_json::to_vec(&Problem::new(status, request_id)).expect("a problem is plain JSON");
+    let mut answer = Response::new(Body::from(json));
+    *answer.status_mut() = http;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(delay) = retry_delay(status) {
+        // Whole seconds (RFC 9110, 10.2.3), and never none: that would ask for a storm.
+        let seconds = delay.as_secs_f64().ceil().max(1.0) as u64;
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    answer
+}
+
+fn retry_delay(status: &Status) -> Option<Duration> {
+    status.get_details_retry_info().and_then(|info| info.retry_delay)
+}

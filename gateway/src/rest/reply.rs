@@ -1,0 +1,115 @@
+//! The second half of transcoding: an answer in gRPC becomes an HTTP response. It happens outside the stack that every
+//! call passes, so that whatever refused the call leaves in the one shape of errors.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use bytes::Bytes;
+use dataflow_mesh::status::{failure_in, to_status};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Response};
+use prost_reflect::{DynamicMessage, ReflectMessage, SerializeOptions, Value};
+use serde_json::Serializer;
+use tonic::Status;
+
+use super::elements;
+use super::request::{Call, Dialect};
+use crate::error::Error;
+use crate::frame::Frames;
+use crate::schema::{Binding, is_http_body};
+
+/// Replies up to so many bytes are read whole before the first byte goes out; of larger ones the elements of lists
+/// leave as they come.
+const WHOLE: usize = 256 * 1024;
+
+/// How JSON is written: fields without presence always, also when they have their default.
+pub(super) const JSON: SerializeOptions = SerializeOptions::new().skip_default_fields(false);
+
+/// The response to a call that was answered.
+pub(crate) async fn to_http(
+    call: &Arc<Call>,
+    answer: Response<Body>,
+    most: usize,
+) -> Result<Response<Body>, Status> {
+    if let Some(failure) = failure_in(answer.headers()) {
+        return Err(failure);
+    }
+    let mut frames = Frames::new(answer.into_body());
+    let Some(length) = frames.next_length().await? else {
+        frames.finish().await?;
+        return Err(to_status(&Error::ReplyUnreadable("there is none".to_owned())));
+    };
+    if length > most {
+        return Err(to_status(&Error::ReplyTooLarge { limit: most }));
+    }
+    if let Dialect::Legacy(exchange) = &call.dialect {
+        let message = frames.take(length).await?;
+        frames.finish().await?;
+        return exchange.response(message).map_err(|error| to_status(&error));
+    }
+    let binding = &call.binding;
+    if length > WHOLE
+        && let Some(message) = binding.reply_message().filter(|message| !is_http_body(message))
+    {
+        let field = binding.reply.as_ref().map(|field| field.number());
+        return Ok(json(Body::from_stream(elements::stream(frames, length, field, message))));
+    }
+    let message = frames.take(length).await?;
+    frames.finish().await?;
+    whole(binding, message)
+}
+
+fn whole(binding: &Binding, message: Bytes) -> Result<Response<Body>, Status> {
+    let message = DynamicMessage::decode(binding.method.output(), message)
+        .map_err(|error| to_status(&Error::ReplyUnreadable(error.to_string())))?;
+    let Some(field) = &binding.reply else {
+        return Ok(document(&message).unwrap_or_else(|| json(Body::from(write(&message)))));
+    };
+    match &*message.get_field(field) {
+        Value::Message(inner) => Ok(document(inner).unwrap_or_else(|| json(Body::from(write(inner))))),
+        // Only messages can be written: the field is taken out of its message's JSON.
+        _ => {
+            let mut members = members(&message);
+            let value = members.remove(field.json_name()).unwrap_or_default();
+            Ok(json(Body::from(value.to_string())))
+        }
+    }
+}
+
+/// The response that a `google.api.HttpBody` is.
+fn document(message: &DynamicMessage) -> Option<Response<Body>> {
+    if !is_http_body(&message.descriptor()) {
+        return None;
+    }
+    let data = message.get_field_by_name("data")?.as_bytes()?.clone();
+    let content_type = message.get_field_by_name("content_type")?.as_str()?.to_owned();
+    let mut response = Response::new(Body::from(data));
+    if let Ok(content_type) = HeaderValue::try_from(content_type) {
+        response.headers_mut().insert(CONTENT_TYPE, content_type);
+    }
+    Some(response)
+}
+
+fn json(body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// The JSON of a message.
+pub(super) fn write(message: &DynamicMessage) -> Vec<u8> {
+    let mut out = Vec::new();
+    message
+        .serialize_with_options(&mut Serializer::new(&mut out), &JSON)
+        .expect("a message that was decoded can be written");
+    out
+}
+
+/// The members of a message's JSON.
+pub(super) fn members(message: &DynamicMessage) -> serde_json::Map<String, serde_json::Value> {
+    let value = message.serialize_with_options(serde_json::value::Serializer, &JSON);
+    match value.expect("a message that was decoded can be written") {
+        serde_json::Value::Object(members) => members,
+        _ => serde_json::Map::new(),
+    }
+}

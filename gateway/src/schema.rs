@@ -1,0 +1,239 @@
+//! What the gateway is driven by: a descriptor set, its services, and the REST routes that the annotations
+//! `google.api.http` in it make. Read once at the start; a mistake in it ends the start, not a request.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use dataflow_proto::google::api::HttpRule;
+use dataflow_proto::google::api::http_rule::Pattern;
+use http::uri::PathAndQuery;
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor,
+    MethodDescriptor, Value,
+};
+
+use crate::fields;
+use crate::route::{Table, Template};
+
+/// The message whose bytes are a body of any media type.
+const HTTP_BODY: &str = "google.api.HttpBody";
+
+/// The method option that makes a route.
+const HTTP_OPTION: &str = "google.api.http";
+
+/// A descriptor set and what follows from it.
+#[derive(Debug)]
+pub struct Schema {
+    descriptors: Cow<'static, [u8]>,
+    pool: DescriptorPool,
+    routes: Table<Arc<Binding>>,
+    /// What the routes hold, in the order of the set.
+    bindings: Vec<Arc<Binding>>,
+}
+
+/// How one REST route reaches its method.
+#[derive(Debug)]
+pub struct Binding {
+    /// The method.
+    pub method: MethodDescriptor,
+    /// Its path in gRPC, as `/package.Service/Method`.
+    pub path: PathAndQuery,
+    /// The route as the annotation writes it: the label of metrics.
+    pub template: String,
+    /// What the HTTP body is.
+    pub body: Body,
+    /// The reply field that becomes the HTTP body; none for the whole reply.
+    pub reply: Option<FieldDescriptor>,
+}
+
+/// What the HTTP body of a request is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Body {
+    /// There is none.
+    Absent,
+    /// JSON of the whole request.
+    Whole,
+    /// JSON of one field of the request.
+    Field(FieldDescriptor),
+    /// A document of any media type: the field, a `google.api.HttpBody`, takes its bytes. In a method that takes a
+    /// stream, piece after piece.
+    Document(FieldDescriptor),
+}
+
+/// Why a descriptor set cannot drive a gateway.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// It is no `FileDescriptorSet`, or one that lacks what it imports.
+    #[error("the descriptor set cannot be read: {0}")]
+    Unreadable(#[from] prost_reflect::DescriptorError),
+    /// An annotation says what cannot be done.
+    #[error("{method}: {problem}")]
+    Annotation {
+        /// The method's full name.
+        method: String,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+// === impl Schema ===
+
+impl Schema {
+    /// Reads a serialised `FileDescriptorSet`. Of services not `served` there are no routes.
+    pub fn new(
+        descriptors: impl Into<Cow<'static, [u8]>>,
+        served: impl Fn(&str) -> bool,
+    ) -> Result<Self, SchemaError> {
+        let descriptors = descriptors.into();
+        let pool = DescriptorPool::decode(&descriptors[..])?;
+        let (mut routes, mut bindings) = (Table::default(), Vec::new());
+        // A set whose files do not import the annotations has no routes: its methods are reached by gRPC alone.
+        if let Some(option) = pool.get_extension_by_name(HTTP_OPTION) {
+            for service in pool.services().filter(|service| served(service.full_name())) {
+                for method in service.methods() {
+                    let made = bindings_of(&method, &option).and_then(|made| {
+                        for (verb, template, binding) in made {
+                            bindings.push(Arc::clone(&binding));
+                            routes.insert(&verb, template, binding).map_err(|error| error.to_string())?;
+                        }
+                        Ok(())
+                    });
+                    made.map_err(|problem| SchemaError::Annotation {
+                        method: method.full_name().to_owned(),
+                        problem,
+                    })?;
+                }
+            }
+        }
+        Ok(Self { descriptors, pool, routes, bindings })
+    }
+
+    /// The descriptor set as it was given.
+    pub fn descriptors(&self) -> &Cow<'static, [u8]> {
+        &self.descriptors
+    }
+
+    /// Full names of all services in the set.
+    pub fn services(&self) -> Vec<String> {
+        self.pool.services().map(|service| service.full_name().to_owned()).collect()
+    }
+
+    /// The first route of a method.
+    pub(crate) fn route_of(&self, service: &str, method: &str) -> Option<Arc<Binding>> {
+        let is_it = |binding: &&Arc<Binding>| {
+            binding.method.name() == method && binding.method.parent_service().full_name() == service
+        };
+        self.bindings.iter().find(is_it).cloned()
+    }
+
+    /// The routes.
+    pub(crate) fn routes(&self) -> &Table<Arc<Binding>> {
+        &self.routes
+    }
+}
+
+/// The routes of one method, if it has any: HTTP method, template, binding.
+fn bindings_of(
+    method: &MethodDescriptor,
+    option: &ExtensionDescriptor,
+) -> Result<Vec<(String, Template, Arc<Binding>)>, String> {
+    let options = method.options();
+    if !options.has_extension(option) {
+        return Ok(Vec::new());
+    }
+    let rule: HttpRule = match &*options.get_extension(option) {
+        Value::Message(rule) => rule.transcode_to().map_err(|error| error.to_string())?,
+        _ => return Err(format!("{HTTP_OPTION} is not an HttpRule")),
+    };
+    let further = rule.additional_bindings.clone();
+    let rules = std::iter::once(rule).chain(further);
+    rules
+        .map(|rule| {
+            let (verb, path) = pattern(&rule)?;
+            let template = Template::parse(&path).map_err(|error| error.to_string())?;
+            let binding = Binding::new(method, &template, &rule)?;
+            Ok((verb, template, Arc::new(binding)))
+        })
+        .collect()
+}
+
+fn pattern(rule: &HttpRule) -> Result<(String, String), String> {
+    let (verb, path) = match rule.pattern.as_ref().ok_or("a rule has no path")? {
+        Pattern::Get(path) => ("GET", path),
+        Pattern::Put(path) => ("PUT", path),
+        Pattern::Post(path) => ("POST", path),
+        Pattern::Delete(path) => ("DELETE", path),
+        Pattern::Patch(path) => ("PATCH", path),
+        Pattern::Custom(custom) => (custom.kind.as_str(), &custom.path),
+    };
+    Ok((verb.to_owned(), path.clone()))
+}
+
+// === impl Binding ===
+
+impl Binding {
+    fn new(method: &MethodDescriptor, template: &Template, rule: &HttpRule) -> Result<Self, String> {
+        let input = method.input();
+        for variable in template.variables() {
+            let path =
+                fields::resolve(&input, variable.field_path()).map_err(|unknown| unknown.to_string())?;
+            if path.last().is_none_or(|field| field.is_list() || field.is_map() || !fields::is_scalar(field))
+            {
+                return Err(format!("{} in the path is not one value", variable.field_path()));
+            }
+        }
+        let body = match rule.body.as_str() {
+            "" => Body::Absent,
+            "*" => Body::Whole,
+            name => {
+                let field = field_of(&input, name)?;
+                if is_document(&field) { Body::Document(field) } else { Body::Field(field) }
+            }
+        };
+        if method.is_client_streaming() && !matches!(body, Body::Document(_)) {
+            return Err(format!("it takes a stream, which over REST only a {HTTP_BODY} can be"));
+        }
+        let reply = match rule.response_body.as_str() {
+            "" => None,
+            name => Some(field_of(&method.output(), name)?),
+        };
+        let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+        Ok(Self {
+            method: method.clone(),
+            path: path.parse().map_err(|_| format!("{path:?} is not a path"))?,
+            template: template.to_string(),
+            body,
+            reply,
+        })
+    }
+
+    /// An empty request.
+    pub(crate) fn request(&self) -> DynamicMessage {
+        DynamicMessage::new(self.method.input())
+    }
+
+    /// The message whose JSON the reply is, unless the reply is a single field of another kind.
+    pub(crate) fn reply_message(&self) -> Option<MessageDescriptor> {
+        match &self.reply {
+            None => Some(self.method.output()),
+            Some(field) if field.is_list() || field.is_map() => None,
+            Some(field) => match field.kind() {
+                Kind::Message(message) => Some(message),
+                _ => None,
+            },
+        }
+    }
+}
+
+fn field_of(message: &MessageDescriptor, name: &str) -> Result<FieldDescriptor, String> {
+    message.get_field_by_name(name).ok_or_else(|| format!("{} has no field {name:?}", message.full_name()))
+}
+
+fn is_document(field: &FieldDescriptor) -> bool {
+    matches!(field.kind(), Kind::Message(message) if message.full_name() == HTTP_BODY) && !field.is_list()
+}
+
+/// Whether a message is a body of any media type.
+pub(crate) fn is_http_body(message: &MessageDescriptor) -> bool {
+    message.full_name() == HTTP_BODY
+}

@@ -1,0 +1,104 @@
+//! The services behind the gateway, each by a channel of its own, and the forwarding of calls to them: bytes in, bytes
+//! out, whatever the method and however it streams.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use dataflow_mesh::outbound::{Outbound, Upstream};
+use dataflow_mesh::status::to_status;
+use futures_util::future::BoxFuture;
+use http::header::{CONNECTION, HOST, TE};
+use http::{HeaderValue, Request, Response};
+use tonic::Status;
+use tower::{Service, ServiceExt};
+
+use crate::error::Error;
+use crate::rest::request::{self, Call};
+
+/// Where each service is. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Upstreams {
+    by_service: Arc<HashMap<String, Outbound>>,
+}
+
+// === impl Upstreams ===
+
+impl Upstreams {
+    /// One channel for each address, whatever the number of services there.
+    pub(crate) fn new(services: impl IntoIterator<Item = (String, Upstream)>) -> Self {
+        let mut channels: HashMap<String, Outbound> = HashMap::new();
+        let mut by_service = HashMap::new();
+        for (service, upstream) in services {
+            let channel =
+                channels.entry(upstream.to_string()).or_insert_with(|| Outbound::forwarding(&upstream));
+            by_service.insert(service, channel.clone());
+        }
+        Self { by_service: Arc::new(by_service) }
+    }
+
+    /// The channel to a service.
+    pub(crate) fn get(&self, service: &str) -> Option<Outbound> {
+        self.by_service.get(service).cloned()
+    }
+}
+
+/// Forwards every call to the upstream of its service. A call that came as REST is put into gRPC first.
+#[derive(Debug, Clone)]
+pub(crate) struct Forward {
+    pub(crate) upstreams: Upstreams,
+    /// The most bytes of a REST body that is held as a whole.
+    pub(crate) max_body: usize,
+}
+
+impl Service<Request<Body>> for Forward {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let service = request.uri().path().split('/').nth(1).unwrap_or_default().to_owned();
+        let Some(upstream) = self.upstreams.get(&service) else {
+            return Box::pin(async { Ok(to_status(&Error::ServiceUnknown).into_http()) });
+        };
+        let max_body = self.max_body;
+        Box::pin(async move {
+            Ok(match forward(upstream, service, request, max_body).await {
+                Ok(answer) => answer,
+                Err(status) => status.into_http(),
+            })
+        })
+    }
+}
+
+async fn forward(
+    upstream: Outbound,
+    service: String,
+    mut request: Request<Body>,
+    max_body: usize,
+) -> Result<Response<Body>, Status> {
+    if let Some(call) = request.extensions_mut().remove::<Arc<Call>>() {
+        request = request::to_grpc(&call, request, max_body).await.map_err(|error| to_status(&error))?;
+    }
+    let headers = request.headers_mut();
+    headers.remove(HOST);
+    headers.remove(CONNECTION);
+    headers.insert(TE, HeaderValue::from_static("trailers"));
+    match upstream.oneshot(request.map(tonic::body::Body::new)).await {
+        Ok(answer) => Ok(answer.map(Body::new)),
+        // Ours, of a deadline, or what the channel says of a connection that failed.
+        Err(error) => Err(match error.downcast::<Status>() {
+            Ok(status) => *status,
+            Err(error) => {
+                tracing::warn!(service, error = %error, "upstream is out of reach");
+                to_status(&Error::UpstreamUnavailable { service })
+            }
+        }),
+    }
+}

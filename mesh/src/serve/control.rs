@@ -1,0 +1,50 @@
+//! What every service answers about itself, over gRPC: health and reflection.
+
+use axum::Router;
+use tonic::service::{Routes, RoutesBuilder};
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::{Health, HealthServer, SERVICE_NAME as HEALTH};
+use tonic_health::server::{HealthReporter, HealthService};
+use tonic_reflection::server::Builder;
+
+/// Makes the health service that is served from the process' own.
+pub(super) type WithHealth = Box<dyn FnOnce(HealthService, &mut RoutesBuilder) + Send>;
+
+/// Serves what `wrap` makes of the process' own health.
+pub(super) fn health<H: Health>(wrap: impl FnOnce(HealthService) -> H + Send + 'static) -> WithHealth {
+    Box::new(|own, routes| {
+        routes.add_service(HealthServer::new(wrap(own)));
+    })
+}
+
+/// Health, and reflection of `services`, of health and of itself. The descriptor set describes others too.
+pub(super) fn router(
+    descriptors: &[u8],
+    services: &[&str],
+    reporter: &HealthReporter,
+    health: WithHealth,
+) -> Router {
+    let mut routes = Routes::builder();
+    health(HealthService::from_health_reporter(reporter.clone()), &mut routes);
+    let reflection = |itself: &'static str| {
+        let builder = Builder::configure()
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(descriptors)
+            .with_service_name(HEALTH)
+            .with_service_name(itself);
+        services.iter().fold(builder, |builder, name| builder.with_service_name(*name))
+    };
+    let well_formed = "a server is given a set that is well-formed";
+    let v1 = reflection("grpc.reflection.v1.ServerReflection").build_v1();
+    routes.add_service(v1.expect(well_formed));
+    let v1alpha = reflection("grpc.reflection.v1alpha.ServerReflection").build_v1alpha();
+    routes.add_service(v1alpha.expect(well_formed));
+    routes.routes().into_axum_router()
+}
+
+/// Says the same of the process (the empty name) and of each of its services.
+pub(super) async fn announce(reporter: &HealthReporter, names: &[&'static str], status: ServingStatus) {
+    for name in [""].iter().chain(names) {
+        reporter.set_service_status(*name, status).await;
+    }
+}

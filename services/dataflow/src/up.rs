@@ -1,0 +1,69 @@
+//! `dataflow up`: all four services in one process, behind one public port. Inside they talk real gRPC on loopback.
+
+use std::io::{self, Write};
+
+use dataflow_analysis::args::AnalysisArgs;
+use dataflow_gateway::Gateway;
+use dataflow_gateway::args::{PublicArgs, UpstreamArgs};
+use dataflow_mesh::args::{ProcessArgs, ServerArgs};
+use dataflow_mesh::process::{self, Process};
+
+use crate::exit::{self, Exit, Failure};
+use crate::in_process::{self, Inner, Mesh};
+
+/// The flags of `dataflow up`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Address of the public port: REST and gRPC.
+    #[arg(long, env = "DATAFLOW_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR")]
+    listen: std::net::SocketAddr,
+
+    #[command(flatten)]
+    public: PublicArgs,
+
+    #[command(flatten)]
+    server: ServerArgs,
+
+    #[command(flatten)]
+    process: ProcessArgs,
+
+    #[command(flatten, next_help_heading = "Limits")]
+    limits: AnalysisArgs,
+}
+
+/// Runs the mesh until told to stop. The services stop one after the other, the gateway first.
+pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
+    let Args { listen, public, server, process, limits } = args;
+    process::run(&process, "dataflow", async |process: Process| {
+        let listener = process::bind(listen).await?;
+        let address = listener.local_addr()?;
+        tracing::info!("state is kept in memory only, and gone when this process ends");
+
+        let inner = Inner {
+            analysis: limits,
+            extra: None,
+            server: in_process::among_themselves(server.clone()),
+            metrics: process.metrics.clone(),
+            readiness: process.readiness.clone(),
+        };
+        let mesh = Mesh::start(inner).await?;
+        let upstreams = UpstreamArgs {
+            analysis_url: mesh.analysis.clone(),
+            cache_url: mesh.cache.clone(),
+            config_url: mesh.config.clone(),
+            ..in_process::defaults()
+        };
+        let gateway = Gateway::new(&dataflow_gateway::Args { listen: address, upstreams, public, server })?;
+        let serving = gateway.serve(process.context("gateway"), listener, process.stopped());
+        let (served, told) = tokio::join!(serving, async {
+            process.readiness.until_ready().await;
+            // Whoever started us may have closed its end, and is served all the same.
+            exit::unless_closed(writeln!(io::stdout(), "ready http://{address}"))
+        });
+        served?;
+        told?;
+        mesh.stop().await
+    })
+    .await
+    .map(|()| Exit::Done)
+}
