@@ -144,7 +144,12 @@ impl Service<Request<Body>> for Outbound {
         let ours = matches!(self.limit, Limit::Own(_)).then_some(deadline).flatten();
         // What is passed on ends with the call that is being served, which has a deadline of its own.
         let Some(deadline) = ours else {
-            return Box::pin(async move { answer.await.map_err(Into::into) });
+            return Box::pin(async move {
+                answer.await.map_err(|error| match timed_out(&error) {
+                    true => to_status(&deadline::Error::Exceeded).into(),
+                    false => error.into(),
+                })
+            });
         };
         Box::pin(async move {
             let exceeded = deadline::Error::Exceeded;

@@ -216,11 +216,12 @@ impl Writer {
     fn flush(&mut self, at_end: bool) -> Result<(), io::Error> {
         let rest = Bytes::from(std::mem::take(&mut self.rest));
         let message = DynamicMessage::decode(self.message.clone(), rest).map_err(io::Error::other)?;
-        for (name, value) in members(&message) {
-            let field = self.message.get_field_by_json_name(&name);
-            let given = field.is_some_and(|field| message.has_field(&field));
-            if given || (at_end && !self.written.contains(&name)) {
-                self.name(&name)?;
+        let members = members(&message);
+        for field in self.message.clone().fields() {
+            let name = field.json_name();
+            let Some(value) = members.get(name) else { continue };
+            if message.has_field(&field) || (at_end && !self.written.contains(name)) {
+                self.name(name)?;
                 self.out.extend_from_slice(value.to_string().as_bytes());
             }
         }

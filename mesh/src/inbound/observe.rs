@@ -11,7 +11,7 @@ use http::{HeaderMap, Request, Response};
 use http_body::{Frame, SizeHint};
 use tonic::{Code, Status};
 use tower::{Layer, Service};
-use tracing::{Instrument, Span};
+use tracing::{Instrument, Span, field};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::descriptors::{Method, Methods};
@@ -100,16 +100,17 @@ impl Call {
         let method = layer.methods.get(request.uri().path()).cloned().unwrap_or_else(unknown);
         let request_id =
             request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
-        let span = tracing::info_span!(
-            "rpc",
-            otel.name = %format_args!("{}/{}", method.service, method.name),
-            otel.kind = "server",
-            rpc.service = method.service,
-            rpc.method = method.name,
-            request_id,
-        );
+        // Every field that has a value is formatted for the log, be there a line or not: one, so that lines of one call
+        // can be found.
+        let span = tracing::info_span!("rpc", otel.name = field::Empty, otel.kind = field::Empty, request_id);
         // Without a collector there is no span to give a parent; that is the normal case, not a failure.
-        let _ = span.set_parent(propagation::extract(request.headers()));
+        if span.set_parent(propagation::extract(request.headers())).is_ok() {
+            span.record("otel.name", format_args!("{}/{}", method.service, method.name));
+            span.record("otel.kind", "server");
+            span.set_attribute("rpc.system", "grpc");
+            span.set_attribute("rpc.service", method.service.clone());
+            span.set_attribute("rpc.method", method.name.clone());
+        }
         layer.metrics.started(&method);
         Self { method, metrics: layer.metrics.clone(), began: Instant::now(), span, ended: false }
     }
@@ -124,15 +125,13 @@ impl Call {
         }
         let took = self.began.elapsed();
         self.metrics.ended(&self.method, code, took);
-        // Attributes of the trace alone: a field of the span would be written into every log line, and again for each
-        // that is added.
-        self.span.set_attribute("rpc.system", "grpc");
         self.span.set_attribute("rpc.grpc.status_code", i64::from(i32::from(code)));
         let _entered = self.span.enter();
         let took_ms = took.as_millis();
+        let Method { service, name, .. } = &self.method;
         match code {
-            Code::Ok => tracing::debug!(took_ms, "call served"),
-            _ => tracing::info!(took_ms, ?code, "call failed"),
+            Code::Ok => tracing::debug!(service, method = name, took_ms, "call served"),
+            _ => tracing::info!(service, method = name, took_ms, ?code, "call failed"),
         }
     }
 }

@@ -4,6 +4,7 @@
 mod gateway;
 mod memory;
 mod parse;
+mod running;
 mod start;
 
 use std::io::{self, Write};
@@ -18,9 +19,10 @@ use crate::exit::{Exit, Failure};
 pub(crate) enum Bench {
     /// Speed of parsing and categorising, against reading the same XML and keeping nothing.
     Parse(On),
-    /// Peak memory of `dataflow analysis` over gRPC, above its idle memory, and of `dataflow analyze`.
+    /// Peak memory of `dataflow analysis` over gRPC and of `dataflow up` over REST, above their idle memory, and of
+    /// `dataflow analyze`.
     Memory(On),
-    /// Time from exec to exit of `dataflow analyze`, and from exec to SERVING of `dataflow analysis`.
+    /// Time from exec to exit of `dataflow analyze`, and from exec to SERVING of `dataflow analysis` and `dataflow up`.
     Start(On),
     /// CPU of a small call through the gateway, over REST and over gRPC, against Envoy before the same service.
     Gateway(gateway::Args),

@@ -8,6 +8,7 @@ mod connections;
 mod ends;
 mod failures;
 mod outbound;
+mod pass_through;
 mod reflection;
 mod stub;
 mod unread;

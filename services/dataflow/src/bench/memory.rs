@@ -4,23 +4,29 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use dataflow_mesh::outbound::{Outbound, Upstream};
+use dataflow_mesh::outbound::Outbound;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
 use dataflow_proto::google::api::HttpBody;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryStreamExt};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::net::TcpStream;
+use tokio::process::Command;
 use tokio_util::io::ReaderStream;
 
 use super::On;
+use super::running::Running;
 
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// Runs `analyze`, then a lone `analysis` that is sent the same file over gRPC.
+/// Bytes of the file in one piece.
+const PIECE: usize = 64 * 1024;
+
+/// Runs `analyze`; then sends the same file to a lone `analysis` over gRPC, and to `up` over REST.
 pub(super) async fn measure(on: &On) -> anyhow::Result<String> {
     let ended = Command::new(std::env::current_exe()?)
         .args(["analyze", "--quiet", "--format", "json"])
@@ -32,86 +38,63 @@ pub(super) async fn measure(on: &On) -> anyhow::Result<String> {
     // So far `analyze` is the only child that has ended. The kernel counts in KiB.
     let analyze = getrusage(UsageWho::RUSAGE_CHILDREN)?.max_rss().unsigned_abs();
 
-    let service = Analysis::start().await?;
-    let idle = service.memory("VmRSS")?;
-    let total = service.analyse(on).await?;
-    let peak = service.memory("VmHWM")?;
-    service.stop().await?;
+    let analysis = Running::analysis().await?;
+    let analysis_idle = analysis.memory("VmRSS")?;
+    let total = over_grpc(&analysis, on).await?;
+    let analysis_peak = analysis.memory("VmHWM")?.saturating_sub(analysis_idle);
+    analysis.stop().await?;
+
+    let up = Running::up().await?;
+    let up_idle = up.memory("VmRSS")?;
+    over_rest(&up, on).await?;
+    let up_peak = up.memory("VmHWM")?.saturating_sub(up_idle);
+    up.stop().await?;
 
     let megabytes = |kibibytes: u64| kibibytes as f64 * 1024.0 / 1e6;
     Ok(format!(
         "{total} dataflows in {:.1} MB\n\
-         analysis, idle           {:7.1} MB (below 25)\n\
-         analysis, peak over idle {:7.1} MB (below 64)\n\
-         analyze, peak            {:7.1} MB (below 128)\n",
+         analysis, idle                     {:7.1} MB (below 25)\n\
+         analysis, peak over idle, by gRPC  {:7.1} MB (below 64)\n\
+         up, idle                           {:7.1} MB (below 40)\n\
+         up, peak over idle, by REST        {:7.1} MB (below 96)\n\
+         analyze, peak                      {:7.1} MB (below 128)\n",
         std::fs::metadata(&on.file)?.len() as f64 / 1e6,
-        megabytes(idle),
-        megabytes(peak.saturating_sub(idle)),
+        megabytes(analysis_idle),
+        megabytes(analysis_peak),
+        megabytes(up_idle),
+        megabytes(up_peak),
         megabytes(analyze),
     ))
 }
 
-/// A `dataflow analysis` of our own, on a free port.
-pub(super) struct Analysis {
-    process: Child,
-    id: Pid,
-    address: Upstream,
+/// Sends the file; how many dataflows are in it.
+async fn over_grpc(service: &Running, on: &On) -> anyhow::Result<i32> {
+    let file = tokio::fs::File::open(&on.file).await?;
+    let messages = ReaderStream::with_capacity(file, PIECE).map(|piece| {
+        let document = HttpBody { data: piece.unwrap_or_default(), ..Default::default() };
+        pb::AnalyzeCatalogueRequest { document: Some(document), ..Default::default() }
+    });
+    let mut client = AnalysisServiceClient::new(Outbound::new(&service.address, LIMIT));
+    client = client.max_decoding_message_size(usize::MAX);
+    let reply = client.analyze_catalogue(messages).await?.into_inner();
+    Ok(reply.analysis.context("the reply holds no analysis")?.total)
 }
 
-impl Analysis {
-    /// Starts it and waits until it says SERVING.
-    pub(super) async fn start() -> anyhow::Result<Self> {
-        let mut process = Command::new(std::env::current_exe()?)
-            .args(["analysis", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log", "info"])
-            .args(["--log-format", "json"])
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let id = process.id().context("the process has ended at once")?;
-        let mut log = BufReader::new(process.stderr.take().context("standard error is piped")?).lines();
-        let mut address = None;
-        while let Some(line) = log.next_line().await? {
-            let event: serde_json::Value = serde_json::from_str(&line)?;
-            match event["message"].as_str() {
-                Some("listening") => {
-                    address = event["address"].as_str().map(|address| format!("http://{address}"))
-                }
-                Some("serving") => break,
-                _ => {}
-            }
-        }
-        // Whatever it says from now on, it must not block on a full pipe.
-        tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
-        let address = address.context("the service did not say where it listens")?.parse()?;
-        Ok(Self { process, id: Pid::from_raw(i32::try_from(id)?), address })
+/// Sends the file, and reads the answer piece by piece.
+async fn over_rest(service: &Running, on: &On) -> anyhow::Result<()> {
+    let address = service.address.to_string();
+    let address = address.trim_start_matches("http://").trim_end_matches('/');
+    let stream = TokioIo::new(TcpStream::connect(address).await?);
+    let (mut sender, connection) = http1::handshake(stream).await?;
+    tokio::spawn(connection);
+    let file = tokio::fs::File::open(&on.file).await?;
+    let body = StreamBody::new(ReaderStream::with_capacity(file, PIECE).map_ok(Frame::data));
+    let request = hyper::Request::post("/v1/catalogues:analyze").header("host", address).body(body)?;
+    let answer = sender.send_request(request).await?;
+    ensure!(answer.status().is_success(), "the answer is {}", answer.status());
+    let mut body = answer.into_body();
+    while let Some(frame) = body.frame().await {
+        frame?;
     }
-
-    /// Sends a file; how many dataflows are in it.
-    async fn analyse(&self, on: &On) -> anyhow::Result<i32> {
-        let file = tokio::fs::File::open(&on.file).await?;
-        let messages = ReaderStream::with_capacity(file, 64 * 1024).map(|piece| {
-            let document = HttpBody { data: piece.unwrap_or_default(), ..Default::default() };
-            pb::AnalyzeCatalogueRequest { document: Some(document), ..Default::default() }
-        });
-        let mut client = AnalysisServiceClient::new(Outbound::new(&self.address, LIMIT));
-        client = client.max_decoding_message_size(usize::MAX);
-        let reply = client.analyze_catalogue(messages).await?.into_inner();
-        Ok(reply.analysis.context("the reply holds no analysis")?.total)
-    }
-
-    /// A figure of `/proc/PID/status` in KiB.
-    fn memory(&self, figure: &str) -> anyhow::Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id))?;
-        let line = status.lines().find(|line| line.starts_with(figure)).context("no such figure")?;
-        let digits: String = line.chars().filter(char::is_ascii_digit).collect();
-        Ok(digits.parse()?)
-    }
-
-    /// Stops it as Kubernetes would, and waits.
-    pub(super) async fn stop(mut self) -> anyhow::Result<()> {
-        kill(self.id, Signal::SIGTERM)?;
-        let ended = self.process.wait().await?;
-        ensure!(ended.success(), "analysis ended with {ended}");
-        Ok(())
-    }
+    Ok(())
 }

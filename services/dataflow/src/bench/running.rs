@@ -1,0 +1,77 @@
+//! A process of this very executable that serves on a free port, as the benches start it, watch it and stop it.
+
+use std::process::Stdio;
+
+use anyhow::{Context, ensure};
+use dataflow_mesh::outbound::Upstream;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// See the module.
+pub(super) struct Running {
+    process: Child,
+    id: Pid,
+    /// Where it listens.
+    pub(super) address: Upstream,
+}
+
+// === impl Running ===
+
+impl Running {
+    /// Starts a lone `dataflow analysis`.
+    pub(super) async fn analysis() -> anyhow::Result<Self> {
+        Self::start("analysis", "analysis", 1).await
+    }
+
+    /// Starts `dataflow up`, with its four services.
+    pub(super) async fn up() -> anyhow::Result<Self> {
+        Self::start("up", "gateway", 4).await
+    }
+
+    /// Starts a command and waits until all its services say SERVING; `role` is the one to call.
+    async fn start(command: &str, role: &str, mut services: usize) -> anyhow::Result<Self> {
+        let mut process = Command::new(std::env::current_exe()?)
+            .args([command, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log", "info"])
+            .args(["--log-format", "json"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let id = process.id().context("the process has ended at once")?;
+        let mut log = BufReader::new(process.stderr.take().context("standard error is piped")?).lines();
+        let mut address = None;
+        while services > 0 {
+            let line = log.next_line().await?.with_context(|| format!("{command} ended at once"))?;
+            let event: serde_json::Value = serde_json::from_str(&line)?;
+            match event["message"].as_str() {
+                Some("listening") if event["role"] == role => {
+                    address = event["address"].as_str().map(|address| format!("http://{address}"))
+                }
+                Some("serving") => services -= 1,
+                _ => {}
+            }
+        }
+        // Whatever it says from now on, it must not block on a full pipe.
+        tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
+        let address = address.context("the service did not say where it listens")?.parse()?;
+        Ok(Self { process, id: Pid::from_raw(i32::try_from(id)?), address })
+    }
+
+    /// A figure of `/proc/PID/status` in KiB.
+    pub(super) fn memory(&self, figure: &str) -> anyhow::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id))?;
+        let line = status.lines().find(|line| line.starts_with(figure)).context("no such figure")?;
+        let digits: String = line.chars().filter(char::is_ascii_digit).collect();
+        Ok(digits.parse()?)
+    }
+
+    /// Stops it as Kubernetes would, and waits.
+    pub(super) async fn stop(mut self) -> anyhow::Result<()> {
+        kill(self.id, Signal::SIGTERM)?;
+        let ended = self.process.wait().await?;
+        ensure!(ended.success(), "it ended with {ended}");
+        Ok(())
+    }
+}
