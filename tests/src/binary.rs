@@ -150,7 +150,8 @@ pub struct Service {
 // === impl Service ===
 
 impl Service {
-    /// Starts `dataflow ROLE` on free ports and waits until it serves.
+    /// Starts `dataflow ROLE` on free ports and waits until it serves; `up` is four services, of which the gateway
+    /// is the one to call.
     ///
     /// # Panics
     ///
@@ -160,16 +161,17 @@ impl Service {
         let mut child = command(&[&[role], &ports[..], flags].concat()).spawn().expect("the binary starts");
         let mut lines = BufReader::new(child.stderr.take().expect("standard error is piped")).lines();
         let (mut address, mut admin, mut log) = (None, None, Vec::new());
-        loop {
+        let (role, mut services) = if role == "up" { ("gateway", 4) } else { (role, 1) };
+        while services > 0 {
             let line = lines.next().unwrap_or_else(|| panic!("ended before it served: {log:#?}"));
             let line = line.expect("the log is text");
             let event: serde_json::Value = serde_json::from_str(&line).expect("the log is JSON");
             let said = event["address"].as_str().map(str::to_owned);
             log.push(line);
             match event["message"].as_str() {
-                Some("listening") => address = said,
+                Some("listening") if event["role"] == role => address = said,
                 Some("admin port is open") => admin = said,
-                Some("serving") => break,
+                Some("serving") => services -= 1,
                 _ => {}
             }
         }
@@ -177,6 +179,22 @@ impl Service {
         let reading = Some(std::thread::spawn(keep(lines, Arc::clone(&log))));
         let (address, admin) = address.zip(admin).expect("a service says where it listens");
         Self { address, admin, child, log, reading }
+    }
+
+    /// The next line on its standard output.
+    ///
+    /// # Panics
+    ///
+    /// When there is none.
+    pub fn next_line(&mut self) -> String {
+        let stdout = self.child.stdout.as_mut().expect("standard output is piped");
+        let mut line = Vec::new();
+        while line.last() != Some(&b'\n') {
+            let mut byte = [0];
+            stdout.read_exact(&mut byte).expect("there is another line");
+            line.push(byte[0]);
+        }
+        String::from_utf8(line).expect("output is text")
     }
 
     /// What it said so far, a line each.

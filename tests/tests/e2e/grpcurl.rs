@@ -24,8 +24,25 @@ fn grpcurl(address: &str, flags: &[&str], method: &[&str]) -> Option<String> {
 }
 
 #[test]
-fn list_describe_call_and_health_work_without_proto_files() {
-    let service = Service::start("analysis", &[]);
+fn a_service_alone_is_called_without_proto_files() {
+    try_it(&Service::start("analysis", &[]));
+}
+
+#[test]
+fn the_gateway_is_called_without_proto_files() {
+    let up = Service::start("up", &[]);
+    try_it(&up);
+    let Some(list) = grpcurl(&up.address, &[], &["list"]) else { return };
+    for expected in ["dataflow.cache.v1.CacheService", "dataflow.config.v1.RuleService"] {
+        assert!(list.contains(expected), "{expected}: {list}");
+    }
+    let service = r#"{"service": "dataflow.cache.v1.CacheService"}"#;
+    let health = grpcurl(&up.address, &["-d", service], &["grpc.health.v1.Health/Check"]).unwrap();
+    assert!(health.contains("SERVING"), "{health}");
+}
+
+/// List, describe, call and health.
+fn try_it(service: &Service) {
     let Some(list) = grpcurl(&service.address, &[], &["list"]) else { return };
     for expected in ["dataflow.analysis.v1.AnalysisService", "grpc.health.v1.Health", "grpc.reflection.v1"] {
         assert!(list.contains(expected), "{expected}: {list}");

@@ -12,3 +12,4 @@ mod grpcurl;
 mod hostile;
 mod memory;
 mod service;
+mod up;
