@@ -63,7 +63,7 @@ impl Access {
             method: known(method),
             request_id,
             route: Arc::from(""),
-            status: StatusCode::OK,
+            status: abandoned(),
         }
     }
 }
@@ -94,7 +94,7 @@ impl Entry {
         if http_body::Body::is_end_stream(answer.body()) {
             return answer;
         }
-        answer.map(|inner| Body::new(Watched { inner, _entry: self }))
+        answer.map(|inner| Body::new(Watched { inner, entry: self }))
     }
 }
 
@@ -122,7 +122,7 @@ impl Drop for Entry {
 /// An answer on its way.
 struct Watched {
     inner: Body,
-    _entry: Entry,
+    entry: Entry,
 }
 
 impl http_body::Body for Watched {
@@ -133,7 +133,12 @@ impl http_body::Body for Watched {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.inner).poll_frame(cx)
+        let frame = Pin::new(&mut self.inner).poll_frame(cx);
+        if let Poll::Ready(Some(Err(error))) = &frame {
+            // The status is out already; the connection breaks off.
+            tracing::warn!(route = %self.entry.route, %error, "an answer broke off");
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
@@ -143,6 +148,11 @@ impl http_body::Body for Watched {
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
     }
+}
+
+/// nginx's "client closed request": what is counted of a request whose caller went away before its answer.
+fn abandoned() -> StatusCode {
+    StatusCode::from_u16(499).expect("499 lies in 100..1000")
 }
 
 fn known(method: &Method) -> &'static str {

@@ -68,6 +68,11 @@ pub struct PublicArgs {
     #[arg(long, env = "DATAFLOW_MAX_BODY_BYTES", default_value = "32MiB", value_name = "SIZE")]
     pub max_body_bytes: ByteSize,
 
+    /// Longest wait for the next piece of a body that is held as a whole.
+    #[arg(long, env = "DATAFLOW_BODY_IDLE_TIMEOUT", default_value = "10s", value_parser = humantime::parse_duration,
+          value_name = "DURATION")]
+    pub body_idle_timeout: Duration,
+
     /// Longest path and query of a REST request together.
     #[arg(long, env = "DATAFLOW_MAX_TARGET_BYTES", default_value = "16KiB", value_name = "SIZE")]
     pub max_target_bytes: ByteSize,

@@ -52,6 +52,12 @@ pub enum Error {
     /// The body broke off.
     #[error("the body broke off: {0}")]
     BodyBroken(String),
+    /// The next piece of the body is too long in coming.
+    #[error("the next piece of the body took longer than the {idle:?} of --body-idle-timeout")]
+    BodyStalled {
+        /// The longest wait.
+        idle: Duration,
+    },
     /// There is a body where none belongs.
     #[error("this route takes no body")]
     BodyUnexpected,
@@ -124,7 +130,7 @@ impl Describe for Error {
                 Kind::TooLarge
             }
             Error::UnsupportedMediaType { .. } => Kind::UnsupportedMediaType,
-            Error::BodyBroken(_) => Kind::Cancelled,
+            Error::BodyBroken(_) | Error::BodyStalled { .. } => Kind::Cancelled,
             Error::UpstreamUnavailable { .. } => Kind::Unavailable,
             Error::ServiceUnknown => Kind::Unimplemented,
             Error::ReplyUnreadable(_) => Kind::Internal,
@@ -141,6 +147,7 @@ impl Describe for Error {
             Error::UnsupportedMediaType { .. } => "UNSUPPORTED_MEDIA_TYPE",
             Error::BodyTooLarge { .. } => "BODY_TOO_LARGE",
             Error::BodyBroken(_) => "BODY_BROKEN",
+            Error::BodyStalled { .. } => "BODY_STALLED",
             Error::BodyUnexpected => "BODY_UNEXPECTED",
             Error::JsonInvalid { .. } => "JSON_INVALID",
             Error::LegacyInvalid(_) => "LEGACY_REQUEST_INVALID",

@@ -6,6 +6,9 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Va
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error as TextError, StrDeserializer};
 
+/// The most steps of a path: a message may hold itself, and a path without bound would go down as far as it is long.
+const DEEPEST: usize = 32;
+
 /// A path that leads to no field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message} has no field {name:?}")]
@@ -28,7 +31,7 @@ pub(crate) fn resolve(message: &MessageDescriptor, path: &str) -> Result<Vec<Fie
     let mut inside = Some(message.clone());
     for name in path.split('.') {
         let unknown = |message: &str| Unknown { message: message.to_owned(), name: name.to_owned() };
-        let Some(message) = inside.take() else {
+        let Some(message) = inside.take().filter(|_| fields.len() < DEEPEST) else {
             return Err(unknown(fields.last().map_or("", |field| field.name())));
         };
         let field = message.get_field_by_name(name).or_else(|| message.get_field_by_json_name(name));

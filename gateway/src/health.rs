@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
+use dataflow_mesh::status::to_status;
 use futures_util::Stream;
 use tonic::{Request, Response, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -11,6 +12,7 @@ use tonic_health::pb::health_server::Health;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_health::server::HealthService;
 
+use crate::error::Error;
 use crate::upstreams::Upstreams;
 
 /// How long an upstream may take to say how it is.
@@ -43,7 +45,7 @@ impl Health for Whole {
             return self.own.check(request).await;
         };
         let mut client = HealthClient::new(upstream);
-        match tokio::time::timeout(PATIENCE, client.check(request)).await {
+        match tokio::time::timeout(PATIENCE, client.check(request.into_inner())).await {
             Ok(Ok(answer)) => Ok(answer),
             // An upstream that does not answer does not serve: that is what was asked.
             Ok(Err(_)) | Err(_) => {
@@ -57,11 +59,15 @@ impl Health for Whole {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let Some(upstream) = self.upstreams.get(&request.get_ref().service) else {
+        let service = request.get_ref().service.clone();
+        let Some(upstream) = self.upstreams.get(&service) else {
             let answer = self.own.watch(request).await?;
             return Ok(answer.map(|stream| Box::pin(stream) as Self::WatchStream));
         };
-        let answer = HealthClient::new(upstream).watch(request).await?;
-        Ok(answer.map(|stream| Box::pin(stream) as Self::WatchStream))
+        let mut client = HealthClient::new(upstream);
+        match tokio::time::timeout(PATIENCE, client.watch(request.into_inner())).await {
+            Ok(answer) => answer.map(|answer| answer.map(|stream| Box::pin(stream) as Self::WatchStream)),
+            Err(_) => Err(to_status(&Error::UpstreamUnavailable { service })),
+        }
     }
 }

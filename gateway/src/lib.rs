@@ -133,7 +133,8 @@ impl Gateway {
         };
         let access = Access::new(&context.metrics, public.access_log, public.slow_request);
         let readiness = context.readiness.clone();
-        let forward = Forward { upstreams: upstreams.clone(), max_body: limits.body };
+        let held = rest::request::Limits { bytes: limits.body, idle: public.body_idle_timeout };
+        let forward = Forward { upstreams: upstreams.clone(), limits: held };
         let descriptors = schema.descriptors().clone();
         let face = Face { schema, access, readiness, limits };
         Server::new(server, context, descriptors)

@@ -11,18 +11,18 @@ mod problem;
 mod reply;
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use axum::body::Body;
-use dataflow_mesh::inbound::Stack;
+use dataflow_mesh::inbound::{Hold, Stack};
 use dataflow_mesh::propagation::{self, REQUEST_ID};
 use dataflow_mesh::readiness::Readiness;
 use dataflow_mesh::status::{self, Describe};
 use futures_util::future::BoxFuture;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
 use tonic::Status;
 use tower::Service;
 
@@ -98,15 +98,21 @@ impl Face {
     async fn answer(&self, stack: Stack, mut request: Request<Body>) -> Response<Body> {
         let request_id = propagation::request_id(request.headers_mut());
         let mut entry = self.access.begin(request.method(), request_id.clone());
+        // Over HTTP/1 hyper leaves the body out by itself.
+        let headless = request.method() == Method::HEAD && request.version() == Version::HTTP_2;
         let request = drain::drained(request);
-        let mut answer = match probes::answer(&request, &self.readiness) {
-            Some((route, answer)) => {
-                entry.found(route);
-                answer
+        let mut answer = match probes::find(request.uri().path()) {
+            Some(path) => {
+                entry.found(path);
+                let answer = probes::answer(path, &request, &self.readiness);
+                answer.unwrap_or_else(|error| problem::of_error(&error, &request_id))
             }
             None => self.call(stack, request, &request_id, &mut entry).await,
         };
         answer.headers_mut().insert(REQUEST_ID, request_id);
+        if headless {
+            answer = without_body(answer);
+        }
         entry.answered(answer)
     }
 
@@ -125,11 +131,14 @@ impl Face {
         if let Err(error) = self.check(&call, request.headers()) {
             return call.refuse(&error, request_id);
         }
-        let answered = match stack.call(under_its_method(request, &call)).await {
-            Ok(answer) => reply::to_http(&call, answer, self.limits.reply).await,
+        let mut answer = match stack.call(under_its_method(request, &call)).await {
+            Ok(answer) => answer,
             Err(never) => match never {},
         };
-        answered.unwrap_or_else(|status| call.fail(&status, request_id))
+        // The call's place is taken until the response, and not the answer that it is made of, has left.
+        let hold = Hold::take(&mut answer);
+        let answered = reply::to_http(&call, answer, self.limits.reply).await;
+        hold.on(answered.unwrap_or_else(|status| call.fail(&status, request_id)))
     }
 
     /// The route of a request.
@@ -143,13 +152,25 @@ impl Face {
         if let Some(exchange) = Exchange::begin(request)? {
             let binding =
                 self.schema.route_of(exchange::SERVICE, exchange::METHOD).ok_or(Error::RouteNotFound)?;
-            return Ok(Call { binding, variables: Vec::new(), query, dialect: Dialect::Legacy(exchange) });
+            return Ok(Call {
+                binding,
+                variables: Vec::new(),
+                query,
+                dialect: Dialect::Legacy(exchange),
+                broken: OnceLock::new(),
+            });
         }
         match self.schema.routes().find(method, path) {
             Ok(found) => {
                 let own = |(name, value): (&str, String)| (name.to_owned(), value);
                 let variables = found.variables.into_iter().map(own).collect();
-                Ok(Call { binding: Arc::clone(found.value), variables, query, dialect: Dialect::Transcoded })
+                Ok(Call {
+                    binding: Arc::clone(found.value),
+                    variables,
+                    query,
+                    dialect: Dialect::Transcoded,
+                    broken: OnceLock::new(),
+                })
             }
             Err(Missing::NoRoute) => Err(Error::RouteNotFound),
             Err(Missing::Method { allowed }) => {
@@ -173,6 +194,10 @@ impl Face {
             headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
         if length.is_some_and(|length| length > self.limits.body) {
             return Err(Error::BodyTooLarge { limit: self.limits.body });
+        }
+        if let Some(coding) = headers.get(CONTENT_ENCODING).filter(|coding| *coding != "identity") {
+            let coding: String = coding.to_str().unwrap_or_default().chars().take(80).collect();
+            return Err(Error::UnsupportedMediaType { found: format!("encoded as {coding}") });
         }
         match headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default()) {
             None => Ok(()),
@@ -217,6 +242,14 @@ fn under_its_method(request: Request<Body>, call: &Arc<Call>) -> Request<Body> {
     head.method = Method::POST;
     head.extensions.insert(Arc::clone(call));
     Request::from_parts(head, body)
+}
+
+/// The answer to HEAD: what GET would say, without saying it (RFC 9110, 9.3.2).
+fn without_body(mut answer: Response<Body>) -> Response<Body> {
+    if let Some(length) = http_body::Body::size_hint(answer.body()).exact() {
+        answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    answer.map(|_| Body::empty())
 }
 
 /// Takes from an outside caller what only the mesh may say.

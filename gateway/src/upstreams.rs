@@ -10,7 +10,7 @@ use axum::body::Body;
 use dataflow_mesh::outbound::{Outbound, Upstream};
 use dataflow_mesh::status::to_status;
 use futures_util::future::BoxFuture;
-use http::header::{CONNECTION, HOST, TE};
+use http::header::{HOST, TE};
 use http::{HeaderValue, Request, Response};
 use tonic::Status;
 use tower::{Service, ServiceExt};
@@ -49,8 +49,8 @@ impl Upstreams {
 #[derive(Debug, Clone)]
 pub(crate) struct Forward {
     pub(crate) upstreams: Upstreams,
-    /// The most bytes of a REST body that is held as a whole.
-    pub(crate) max_body: usize,
+    /// What a REST body that is held as a whole may be.
+    pub(crate) limits: request::Limits,
 }
 
 impl Service<Request<Body>> for Forward {
@@ -67,9 +67,9 @@ impl Service<Request<Body>> for Forward {
         let Some(upstream) = self.upstreams.get(&service) else {
             return Box::pin(async { Ok(to_status(&Error::ServiceUnknown).into_http()) });
         };
-        let max_body = self.max_body;
+        let limits = self.limits;
         Box::pin(async move {
-            Ok(match forward(upstream, service, request, max_body).await {
+            Ok(match forward(upstream, service, request, limits).await {
                 Ok(answer) => answer,
                 Err(status) => status.into_http(),
             })
@@ -81,24 +81,27 @@ async fn forward(
     upstream: Outbound,
     service: String,
     mut request: Request<Body>,
-    max_body: usize,
+    limits: request::Limits,
 ) -> Result<Response<Body>, Status> {
-    if let Some(call) = request.extensions_mut().remove::<Arc<Call>>() {
-        request = request::to_grpc(&call, request, max_body).await.map_err(|error| to_status(&error))?;
+    let call = request.extensions_mut().remove::<Arc<Call>>();
+    if let Some(call) = &call {
+        request = request::to_grpc(call, request, limits).await.map_err(|error| to_status(&error))?;
     }
     let headers = request.headers_mut();
     headers.remove(HOST);
-    headers.remove(CONNECTION);
     headers.insert(TE, HeaderValue::from_static("trailers"));
-    match upstream.oneshot(request.map(tonic::body::Body::new)).await {
-        Ok(answer) => Ok(answer.map(Body::new)),
-        // Ours, of a deadline, or what the channel says of a connection that failed.
-        Err(error) => Err(match error.downcast::<Status>() {
-            Ok(status) => *status,
-            Err(error) => {
-                tracing::warn!(service, error = %error, "upstream is out of reach");
-                to_status(&Error::UpstreamUnavailable { service })
-            }
-        }),
+    let error = match upstream.oneshot(request.map(tonic::body::Body::new)).await {
+        Ok(answer) => return Ok(answer.map(Body::new)),
+        Err(error) => error,
+    };
+    // Ours, of a deadline, or what the channel says of a connection that failed.
+    let error = match error.downcast::<Status>() {
+        Ok(status) => return Err(*status),
+        Err(error) => error,
+    };
+    if let Some(why) = call.as_ref().and_then(|call| call.broken.get()) {
+        return Err(to_status(&Error::BodyBroken(why.clone())));
     }
+    tracing::warn!(service, error = %error, "upstream is out of reach");
+    Err(to_status(&Error::UpstreamUnavailable { service }))
 }

@@ -61,8 +61,8 @@ pub struct ServerArgs {
     #[arg(long, env = "DATAFLOW_MAX_MESSAGE_BYTES", default_value = "64MiB", value_name = "SIZE")]
     pub max_message_bytes: ByteSize,
 
-    /// Calls served at once, counted until their answers have left; more are refused with RESOURCE_EXHAUSTED. A stream
-    /// that watches counts until it begins.
+    /// Calls served at once, counted until their answers have left; more are refused with RESOURCE_EXHAUSTED. As many
+    /// answers that are streams may last besides.
     #[arg(long, env = "DATAFLOW_MAX_CONCURRENT_REQUESTS", default_value_t = 1024, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..))]
     pub max_concurrent_requests: u32,

@@ -3,6 +3,7 @@
 //! tonic's own server timeout answers CANCELLED, which tells a caller that it went away itself; ours answers
 //! DEADLINE_EXCEEDED.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tokio::time::Instant;
 use tower::{Layer, Service};
 
 use crate::descriptors::Methods;
+use crate::inbound::Hold;
 use crate::inbound::cut::CutBody;
 use crate::serve::leash;
 use crate::status::{self, Describe, Kind};
@@ -166,18 +168,15 @@ where
             let Ok(answer) = tokio::time::timeout_at(head, answer).await else {
                 return Ok(status::to_status(&Error::Exceeded).into_http());
             };
-            let answer = answer?;
-            Ok(match end {
-                Some(end) if !answer.body().is_end_stream() => {
-                    let leashed = leash::until(end);
-                    let cut = async move {
-                        tokio::time::sleep_until(end).await;
-                        drop(leashed);
-                    };
-                    answer.map(|body| Body::new(CutBody::new(body, cut, Error::Exceeded)))
-                }
-                _ => answer,
-            })
+            let mut answer = answer?;
+            let Some(end) = end.filter(|_| !answer.body().is_end_stream()) else { return Ok(answer) };
+            let leashed = Arc::new(leash::until(end));
+            Hold::add(&mut answer, Arc::clone(&leashed) as _);
+            let cut = async move {
+                tokio::time::sleep_until(end).await;
+                drop(leashed);
+            };
+            Ok(answer.map(|body| Body::new(CutBody::new(body, cut, Error::Exceeded))))
         })
     }
 }

@@ -34,7 +34,8 @@ impl Methods {
         let mut by_path = HashMap::new();
         for file in &set.file {
             for service in &file.service {
-                let full_name = format!("{}.{}", file.package(), service.name());
+                let dot = if file.package().is_empty() { "" } else { "." };
+                let full_name = format!("{}{dot}{}", file.package(), service.name());
                 if !services.iter().any(|name| name.as_ref() == full_name) {
                     continue;
                 }

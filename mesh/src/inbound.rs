@@ -2,6 +2,7 @@
 
 mod describe;
 mod error;
+mod hold;
 mod limit;
 mod observe;
 
@@ -28,6 +29,7 @@ use crate::propagation::PropagationLayer;
 use cut::CutBody;
 use describe::describe;
 use error::Error;
+pub use hold::Hold;
 use limit::LimitLayer;
 use observe::ObserveLayer;
 
@@ -38,17 +40,19 @@ pub type Stack = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 /// they are neither counted nor traced, or probes would drown everything else.
 const CONTROL: &str = "/grpc.";
 
-/// Builds the stack of one service. `api` are its own methods, `control` health and reflection, whose streams end when
-/// `draining` is cancelled.
+/// Builds the stack of one service. `api` are its methods, `control` health and reflection. When `draining` is cancelled
+/// the streams of `control` end, and those of `api` if it `forwards` calls: its own services end theirs themselves.
 pub(crate) fn stack(
     args: &ServerArgs,
     methods: Methods,
     metrics: ServerMetrics,
     api: Stack,
+    forwards: bool,
     control: Router,
     draining: CancellationToken,
 ) -> Stack {
     let calls = usize::try_from(args.max_concurrent_requests).unwrap_or(Semaphore::MAX_PERMITS);
+    let forwarded = forwards.then(|| methods.clone());
     // Top is outermost.
     let api = ServiceBuilder::new()
         // First, so that everything below logs and calls under the request's id and trace.
@@ -59,17 +63,19 @@ pub(crate) fn stack(
         .layer(DeadlineLayer::new(args.request_timeout, methods.clone()))
         // One limit for all connections; what is above it is refused at once.
         .layer(LimitLayer::new(calls, methods))
-        // Innermost: what it mends comes from tonic's own services.
+        // Innermost: what it mends comes from tonic, of ours or of an upstream.
         .map_response(describe)
         .service(api);
 
-    Stack::new(Split { api, control, draining })
+    Stack::new(Split { api, forwarded, control, draining })
 }
 
-/// Parts the service's own methods from health and reflection.
+/// Parts the service's methods from health and reflection, and ends streams that would not end by themselves.
 #[derive(Clone)]
 struct Split<S> {
     api: S,
+    /// The methods of `api`, if it forwards them.
+    forwarded: Option<Methods>,
     control: Router,
     draining: CancellationToken,
 }
@@ -87,14 +93,23 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        if !request.uri().path().starts_with(CONTROL) {
-            return Box::pin(self.api.call(request));
+        let path = request.uri().path();
+        let (answer, endless): (Self::Future, bool) = if path.starts_with(CONTROL) {
+            (Box::pin(self.control.clone().oneshot(request)), true)
+        } else {
+            let endless = self.forwarded.as_ref().is_some_and(|methods| methods.streams(path));
+            (Box::pin(self.api.call(request)), endless)
+        };
+        if !endless {
+            return answer;
         }
-        let answer = self.control.clone().oneshot(request);
         let draining = self.draining.clone();
         Box::pin(async move {
-            let cut = |body| Body::new(CutBody::new(body, draining.cancelled_owned(), Error::Draining));
-            Ok(answer.await?.map(cut))
+            let answer = answer.await?;
+            if http_body::Body::is_end_stream(answer.body()) {
+                return Ok(answer);
+            }
+            Ok(answer.map(|body| Body::new(CutBody::new(body, draining.cancelled_owned(), Error::Draining))))
         })
     }
 }

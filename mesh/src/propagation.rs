@@ -81,10 +81,11 @@ pub(crate) fn inject(context: &opentelemetry::Context, headers: &mut HeaderMap) 
     TRACE_CONTEXT.inject_context(context, &mut HeaderInjector(headers));
 }
 
-/// The request id of an incoming call: its caller's, or a new one where that is absent, empty or too long.
+/// The request id of an incoming call: its caller's, or a new one where that is absent, empty, too long, or not plain
+/// text, so that it could not be told in JSON.
 pub fn request_id(incoming: &mut HeaderMap) -> HeaderValue {
     match incoming.get(&REQUEST_ID) {
-        Some(id) if !id.is_empty() && id.len() <= REQUEST_ID_MAX => id.clone(),
+        Some(id) if (1..=REQUEST_ID_MAX).contains(&id.len()) && id.to_str().is_ok() => id.clone(),
         _ => {
             let id = new_request_id();
             incoming.insert(REQUEST_ID, id.clone());

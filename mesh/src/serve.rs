@@ -167,6 +167,7 @@ impl Server {
         announce(&reporter, &names, ServingStatus::NotServing).await;
         let services: Vec<&str> = names.iter().copied().chain(forwarded.iter().map(String::as_str)).collect();
         let control = control::router(&descriptors, &services, &reporter, health);
+        let forwards = forward.is_some();
         let own = api.routes().into_axum_router();
         let api = match forward {
             // Past the router, whose detour every call would pay for.
@@ -175,7 +176,8 @@ impl Server {
             None => Stack::new(own),
         };
         let methods = Methods::of(&services, &descriptors);
-        let stack = inbound::stack(&args, methods, metrics.server(role), api, control, draining.clone());
+        let stack =
+            inbound::stack(&args, methods, metrics.server(role), api, forwards, control, draining.clone());
 
         let places = usize::try_from(args.max_connections).unwrap_or(Semaphore::MAX_PERMITS);
         let places = Arc::new(Semaphore::new(places));

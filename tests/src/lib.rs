@@ -3,6 +3,7 @@
 pub mod binary;
 pub mod corpus;
 pub mod generator;
+pub mod http;
 pub mod services;
 
 use dataflow_analysis::rules::RuleSet;

@@ -20,16 +20,18 @@ const LONGEST: Duration = Duration::from_secs(10);
 /// See the module.
 struct Draining {
     inner: Body,
+    /// Whether there is nothing to throw away.
     ended: bool,
 }
 
-/// The request with a body that is drained when it is dropped unread. A client that waits to be told to go on
-/// (`Expect: 100-continue`) sends nothing, and reading would tell it to.
+/// The request with a body that is drained when it is dropped before its end. A client that waits to be told to go on
+/// (`Expect: 100-continue`) sends nothing until the body is first read, and must not be told to for nothing.
 pub(super) fn drained(request: Request<Body>) -> Request<Body> {
-    if request.version() >= Version::HTTP_2 || request.headers().contains_key(header::EXPECT) {
+    if request.version() >= Version::HTTP_2 {
         return request;
     }
-    request.map(|inner| Body::new(Draining { ended: http_body::Body::is_end_stream(&inner), inner }))
+    let ended = request.headers().contains_key(header::EXPECT);
+    request.map(|inner| Body::new(Draining { inner, ended }))
 }
 
 impl http_body::Body for Draining {
@@ -41,7 +43,7 @@ impl http_body::Body for Draining {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = Pin::new(&mut self.inner).poll_frame(cx);
-        self.ended |= matches!(frame, Poll::Ready(None | Some(Err(_))));
+        self.ended = matches!(frame, Poll::Ready(None | Some(Err(_))));
         frame
     }
 

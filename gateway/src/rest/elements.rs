@@ -25,7 +25,7 @@ pub(super) fn stream(
     field: Option<u32>,
     message: MessageDescriptor,
 ) -> impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static {
-    let source = Source { frames: Some(frames), unread: length, buffer: BytesMut::new() };
+    let source = Source { frames: Some(frames), unread: length, left: length, buffer: BytesMut::new() };
     let state = (source, Writer::new(message), field, false);
     stream::try_unfold(state, |(mut source, mut writer, mut looking_for, ended)| async move {
         if ended {
@@ -58,28 +58,29 @@ struct Field {
 /// Reads fields from an answer.
 struct Source {
     frames: Option<Frames>,
-    /// Bytes of the message that are not in the buffer yet.
+    /// Bytes of the reply that are not in the buffer yet.
     unread: usize,
+    /// Bytes of the message that are not taken yet, be they in the buffer or not.
+    left: usize,
     buffer: BytesMut,
 }
 
 // === impl Source ===
 
 impl Source {
-    /// Goes into a field of the message: what remains is its value. What stands before it is passed over.
+    /// Goes into a field of the message, which is all that is left then. What stands before it is passed over.
     async fn enter(&mut self, number: u32) -> Result<(), io::Error> {
         loop {
             let Some((found, wire_type)) = self.key().await? else {
-                return Err(broken("it lacks its only field"));
+                return Err(broken("it lacks the field that is the reply"));
             };
             if found == number && wire_type == WireType::LengthDelimited {
-                let length = self.varint().await?;
-                // The rest of the message is this field: its length counts down to the same end.
-                return if length == (self.unread + self.buffer.len()) as u64 {
-                    Ok(())
-                } else {
-                    Err(broken("something follows its only field"))
-                };
+                let length = usize::try_from(self.varint().await?).unwrap_or(usize::MAX);
+                if length > self.left {
+                    return Err(broken("a field is longer than its message"));
+                }
+                self.left = length;
+                return Ok(());
             }
             self.value(wire_type).await?;
         }
@@ -92,16 +93,17 @@ impl Source {
         Ok(Some(Field { number, wire_type, value }))
     }
 
-    /// Reads the end of the answer.
+    /// Passes over what follows the message, and reads the end of the answer.
     async fn finish(&mut self) -> Result<(), io::Error> {
-        match self.frames.take() {
-            Some(frames) => frames.finish().await.map_err(io::Error::other),
-            None => Ok(()),
+        let Some(mut frames) = self.frames.take() else { return Ok(()) };
+        while self.unread > 0 {
+            self.unread -= frames.take_some(self.unread).await.map_err(io::Error::other)?.len();
         }
+        frames.finish().await.map_err(io::Error::other)
     }
 
     async fn key(&mut self) -> Result<Option<(u32, WireType)>, io::Error> {
-        if self.unread == 0 && self.buffer.is_empty() {
+        if self.left == 0 {
             return Ok(None);
         }
         let key = self.varint().await?;
@@ -127,6 +129,7 @@ impl Source {
             WireType::StartGroup | WireType::EndGroup => return Err(broken("it holds a group")),
         };
         self.fill(length).await?;
+        self.left -= length;
         Ok(self.buffer.split_to(length).freeze())
     }
 
@@ -137,6 +140,7 @@ impl Source {
                 let mut bytes = &self.buffer[..length];
                 let value = decode_varint(&mut bytes).map_err(io::Error::other)?;
                 self.buffer.advance(length);
+                self.left -= length;
                 return Ok(value);
             }
         }
@@ -145,7 +149,7 @@ impl Source {
 
     /// Has so many bytes in the buffer.
     async fn fill(&mut self, length: usize) -> Result<(), io::Error> {
-        if length > self.buffer.len() + self.unread {
+        if length > self.left {
             return Err(broken("a field is longer than its message"));
         }
         let frames = self.frames.as_mut().ok_or_else(|| broken("it has ended"))?;
@@ -200,7 +204,7 @@ impl Writer {
             self.list = Some(field.number);
         }
         let element = DynamicMessage::decode(element, field.value).map_err(io::Error::other)?;
-        self.out.extend_from_slice(&write(&element));
+        self.out.extend_from_slice(&write(&element)?);
         Ok(())
     }
 
@@ -216,7 +220,7 @@ impl Writer {
     fn flush(&mut self, at_end: bool) -> Result<(), io::Error> {
         let rest = Bytes::from(std::mem::take(&mut self.rest));
         let message = DynamicMessage::decode(self.message.clone(), rest).map_err(io::Error::other)?;
-        let members = members(&message);
+        let members = members(&message)?;
         for field in self.message.clone().fields() {
             let name = field.json_name();
             let Some(value) = members.get(name) else { continue };

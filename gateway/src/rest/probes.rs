@@ -6,23 +6,29 @@ use dataflow_mesh::readiness::Readiness;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 
-/// The answer, and the path that was asked; none for a request that is no probe.
+use crate::error::Error;
+
+/// The path, when it is one of these.
+pub(super) fn find(path: &str) -> Option<&'static str> {
+    const PATHS: [&str; 7] =
+        ["/health", "/health/live", "/health/ready", "/health/startup", "/health/status", "/live", "/ready"];
+    PATHS.into_iter().find(|known| *known == path)
+}
+
+/// The answer to a request for one of the paths.
 pub(super) fn answer(
+    path: &str,
     request: &Request<Body>,
     readiness: &Readiness,
-) -> Option<(&'static str, Response<Body>)> {
+) -> Result<Response<Body>, Error> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return None;
+        return Err(Error::MethodNotAllowed { allowed: ["GET", "HEAD"].map(str::to_owned).into() });
     }
-    let (path, well, word) = match request.uri().path() {
-        "/live" => ("/live", true, "alive"),
-        "/health/live" => ("/health/live", true, "alive"),
-        "/ready" => ("/ready", readiness.ready(), "ready"),
-        "/health/ready" => ("/health/ready", readiness.ready(), "ready"),
-        "/health/startup" => ("/health/startup", readiness.started(), "started"),
-        "/health" => ("/health", readiness.ready(), "healthy"),
-        "/health/status" => ("/health/status", readiness.ready(), "healthy"),
-        _ => return None,
+    let (well, word) = match path {
+        "/live" | "/health/live" => (true, "alive"),
+        "/ready" | "/health/ready" => (readiness.ready(), "ready"),
+        "/health/startup" => (readiness.started(), "started"),
+        _ => (readiness.ready(), "healthy"),
     };
     let not = if well { "" } else { "not " };
     let version = env!("CARGO_PKG_VERSION");
@@ -32,5 +38,5 @@ pub(super) fn answer(
         *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Some((path, answer))
+    Ok(answer)
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use dataflow_mesh::status::{failure_in, to_status};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response};
-use prost_reflect::{DynamicMessage, ReflectMessage, SerializeOptions, Value};
+use prost_reflect::{DynamicMessage, MessageDescriptor, ReflectMessage, SerializeOptions, Value};
 use serde_json::Serializer;
 use tonic::Status;
 
@@ -34,6 +34,11 @@ pub(crate) async fn to_http(
     if let Some(failure) = failure_in(answer.headers()) {
         return Err(failure);
     }
+    if !answer.status().is_success() {
+        // A proxy between us and the service answers in its own way.
+        let service = call.binding.method.parent_service().full_name().to_owned();
+        return Err(to_status(&Error::UpstreamUnavailable { service }));
+    }
     let mut frames = Frames::new(answer.into_body());
     let Some(length) = frames.next_length().await? else {
         frames.finish().await?;
@@ -49,7 +54,7 @@ pub(crate) async fn to_http(
     }
     let binding = &call.binding;
     if length > WHOLE
-        && let Some(message) = binding.reply_message().filter(|message| !is_http_body(message))
+        && let Some(message) = binding.reply_message().filter(has_members)
     {
         let field = binding.reply.as_ref().map(|field| field.number());
         return Ok(json(Body::from_stream(elements::stream(frames, length, field, message))));
@@ -59,17 +64,26 @@ pub(crate) async fn to_http(
     whole(binding, message)
 }
 
+/// Whether the JSON of a message is an object with a member for each field: not for bodies of any media type, nor for
+/// the messages that JSON writes in a way of their own.
+fn has_members(message: &MessageDescriptor) -> bool {
+    !is_http_body(message) && message.package_name() != "google.protobuf"
+}
+
 fn whole(binding: &Binding, message: Bytes) -> Result<Response<Body>, Status> {
-    let message = DynamicMessage::decode(binding.method.output(), message)
-        .map_err(|error| to_status(&Error::ReplyUnreadable(error.to_string())))?;
-    let Some(field) = &binding.reply else {
-        return Ok(document(&message).unwrap_or_else(|| json(Body::from(write(&message)))));
+    let unreadable = |error: &dyn std::fmt::Display| to_status(&Error::ReplyUnreadable(error.to_string()));
+    let message =
+        DynamicMessage::decode(binding.method.output(), message).map_err(|error| unreadable(&error))?;
+    let of_message = |message: &DynamicMessage| match document(message) {
+        Some(document) => Ok(document),
+        None => Ok(json(Body::from(write(message).map_err(|error| unreadable(&error))?))),
     };
+    let Some(field) = &binding.reply else { return of_message(&message) };
     match &*message.get_field(field) {
-        Value::Message(inner) => Ok(document(inner).unwrap_or_else(|| json(Body::from(write(inner))))),
+        Value::Message(inner) => of_message(inner),
         // Only messages can be written: the field is taken out of its message's JSON.
         _ => {
-            let mut members = members(&message);
+            let mut members = members(&message).map_err(|error| unreadable(&error))?;
             let value = members.remove(field.json_name()).unwrap_or_default();
             Ok(json(Body::from(value.to_string())))
         }
@@ -96,20 +110,19 @@ fn json(body: Body) -> Response<Body> {
     response
 }
 
-/// The JSON of a message.
-pub(super) fn write(message: &DynamicMessage) -> Vec<u8> {
+/// The JSON of a message. Some messages have none, such as a time beyond the year 9999.
+pub(super) fn write(message: &DynamicMessage) -> serde_json::Result<Vec<u8>> {
     let mut out = Vec::new();
-    message
-        .serialize_with_options(&mut Serializer::new(&mut out), &JSON)
-        .expect("a message that was decoded can be written");
-    out
+    message.serialize_with_options(&mut Serializer::new(&mut out), &JSON)?;
+    Ok(out)
 }
 
 /// The members of a message's JSON.
-pub(super) fn members(message: &DynamicMessage) -> serde_json::Map<String, serde_json::Value> {
-    let value = message.serialize_with_options(serde_json::value::Serializer, &JSON);
-    match value.expect("a message that was decoded can be written") {
+pub(super) fn members(
+    message: &DynamicMessage,
+) -> serde_json::Result<serde_json::Map<String, serde_json::Value>> {
+    Ok(match message.serialize_with_options(serde_json::value::Serializer, &JSON)? {
         serde_json::Value::Object(members) => members,
         _ => serde_json::Map::new(),
-    }
+    })
 }

@@ -1,16 +1,19 @@
 //! The first half of transcoding: path, query and body of an HTTP request become a request in gRPC. It happens inside
 //! the stack that every call passes, under its deadline and its limit of concurrent calls.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use axum::body::Body as HttpBody;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use dataflow_mesh::propagation;
 use futures_util::{StreamExt, stream};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Request};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use percent_encoding::percent_decode_str;
 use prost_reflect::{DeserializeOptions, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
+use serde::de::IgnoredAny;
 
 use crate::error::Error;
 use crate::fields;
@@ -27,6 +30,8 @@ pub(crate) struct Call {
     /// As it was sent.
     pub(crate) query: String,
     pub(crate) dialect: Dialect,
+    /// How the body broke off while it was passed on, which its upstream hears as a broken connection only.
+    pub(crate) broken: OnceLock<String>,
 }
 
 /// Who wrote the contract that the body follows.
@@ -38,51 +43,69 @@ pub(crate) enum Dialect {
     Legacy(Exchange),
 }
 
-/// The request in gRPC. Its path is the method's already. A body that is held as a whole has `most` bytes at most.
+/// What a body that is held as a whole may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// The most bytes.
+    pub(crate) bytes: usize,
+    /// The longest time from one piece to the next.
+    pub(crate) idle: Duration,
+}
+
+/// The request in gRPC. Its path is the method's already. Of the headers only those go on that travel through the mesh:
+/// what a client says to a server over HTTP means nothing, or something else, in gRPC.
 pub(crate) async fn to_grpc(
-    call: &Call,
+    call: &Arc<Call>,
     request: Request<HttpBody>,
-    most: usize,
+    limits: Limits,
 ) -> Result<Request<HttpBody>, Error> {
     let (mut head, body) = request.into_parts();
     let messages = match &call.dialect {
-        Dialect::Transcoded => transcode(call, &head.headers, body, most).await?,
+        Dialect::Transcoded => transcode(call, &head.headers, body, limits).await?,
         Dialect::Legacy(exchange) => {
-            let body = collect(body, most).await?;
+            let body = collect(body, limits).await?;
             HttpBody::from(framed(&exchange.request(&body)?))
         }
     };
-    head.headers.remove(CONTENT_LENGTH);
+    head.headers = HeaderMap::new();
+    propagation::apply(&mut head.headers);
     head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     Ok(Request::from_parts(head, messages))
 }
 
-async fn transcode(call: &Call, headers: &HeaderMap, body: HttpBody, most: usize) -> Result<HttpBody, Error> {
+async fn transcode(
+    call: &Arc<Call>,
+    headers: &HeaderMap,
+    body: HttpBody,
+    limits: Limits,
+) -> Result<HttpBody, Error> {
     let Binding { body: rule, method, .. } = &*call.binding;
     let mut message = call.binding.request();
     match rule {
         Body::Absent => {
-            if !collect(body, 0).await.map_err(|_| Error::BodyUnexpected)?.is_empty() {
-                return Err(Error::BodyUnexpected);
+            let none = Limits { bytes: 0, ..limits };
+            match collect(body, none).await {
+                Ok(_) => {}
+                Err(Error::BodyTooLarge { .. }) => return Err(Error::BodyUnexpected),
+                Err(error) => return Err(error),
             }
         }
-        Body::Whole => message = read_json(message.descriptor_of(), &collect(body, most).await?, "")?,
+        Body::Whole => message = read_json(method.input(), &collect(body, limits).await?, "")?,
         Body::Field(field) => {
-            let body = collect(body, most).await?;
+            let body = collect(body, limits).await?;
             let value = read_field(field, &body)?;
             message.set_field(field, value);
         }
         Body::Document(field) => {
             bind(call, &mut message)?;
-            let content_type =
-                headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-            return if method.is_client_streaming() {
-                Ok(upload(message, field.clone(), content_type, body))
-            } else {
-                let data = collect(body, most).await?;
-                message.set_field(field, document(field, content_type, data));
-                Ok(HttpBody::from(framed(&message)))
-            };
+            let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+            let content_type = content_type.unwrap_or_default();
+            if method.is_client_streaming() {
+                return Ok(upload(Arc::clone(call), message, field.clone(), content_type, body));
+            }
+            let data = collect(body, limits).await?;
+            message.set_field(field, document(field, content_type, data));
+            return Ok(HttpBody::from(framed(&message)));
         }
     }
     bind(call, &mut message)?;
@@ -92,10 +115,12 @@ async fn transcode(call: &Call, headers: &HeaderMap, body: HttpBody, most: usize
 /// Fills in what path and query say. The path wins over the body, as the annotations' own specification has it.
 fn bind(call: &Call, message: &mut DynamicMessage) -> Result<(), Error> {
     let input = call.binding.method.input();
+    let mut in_path = Vec::with_capacity(call.variables.len());
     for (name, text) in &call.variables {
         let path = fields::resolve(&input, name).expect("the route was checked when it was made");
-        message.clear_at(&path);
+        clear(message, &path);
         fields::set(message, &path, text).map_err(|invalid| parameter(name, &invalid))?;
+        in_path.push(path);
     }
     for (name, text) in parameters(&call.query) {
         let (name, text) = (decode(name)?, decode(text)?);
@@ -106,8 +131,7 @@ fn bind(call: &Call, message: &mut DynamicMessage) -> Result<(), Error> {
             Body::Whole => true,
             Body::Field(field) | Body::Document(field) => path.first() == Some(field),
         };
-        let in_path = call.variables.iter().any(|(variable, _)| *variable == name);
-        if taken || in_path || path.last().is_none_or(|field| !fields::is_scalar(field)) {
+        if taken || in_path.contains(&path) || path.last().is_none_or(|field| !fields::is_scalar(field)) {
             return Err(unknown());
         }
         if !fields::set(message, &path, &text).map_err(|invalid| parameter(&name, &invalid))? {
@@ -135,11 +159,19 @@ fn decode(text: &str) -> Result<String, Error> {
 }
 
 /// A body as a whole.
-async fn collect(body: HttpBody, limit: usize) -> Result<Bytes, Error> {
-    match Limited::new(body, limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Error::BodyTooLarge { limit }),
-        Err(error) => Err(Error::BodyBroken(error.to_string())),
+async fn collect(mut body: HttpBody, limits: Limits) -> Result<Bytes, Error> {
+    let mut whole = BytesMut::new();
+    loop {
+        let frame = tokio::time::timeout(limits.idle, body.frame()).await;
+        let frame = match frame.map_err(|_| Error::BodyStalled { idle: limits.idle })? {
+            Some(frame) => frame.map_err(|error| Error::BodyBroken(error.to_string()))?,
+            None => return Ok(whole.freeze()),
+        };
+        let data = frame.into_data().unwrap_or_default();
+        if whole.len() + data.len() > limits.bytes {
+            return Err(Error::BodyTooLarge { limit: limits.bytes });
+        }
+        whole.extend_from_slice(&data);
     }
 }
 
@@ -154,12 +186,22 @@ fn read_json(message: MessageDescriptor, json: &[u8], at: &str) -> Result<Dynami
     read.map_err(|error| {
         let path = track.path().to_string();
         let inside = if path == "." { "" } else { &path };
-        let dot = if at.is_empty() || inside.is_empty() { "" } else { "." };
-        let (line, column) = (error.line(), error.column());
+        // The path ends at the message whose field it is not.
         let said = error.to_string();
-        let problem = said.split(" at line ").next().unwrap_or_default().to_owned();
-        Error::JsonInvalid { field: format!("{at}{dot}{inside}"), problem, line, column }
+        let unknown = said.strip_prefix(UNKNOWN_FIELD).and_then(|rest| rest.split('\'').next());
+        let steps = [at, inside, unknown.unwrap_or_default()];
+        let steps: Vec<&str> = steps.into_iter().filter(|step| !step.is_empty()).collect();
+        json_invalid(&error, steps.join("."))
     })
+}
+
+/// How prost-reflect begins to say that a message lacks a field; its name follows in quotes.
+const UNKNOWN_FIELD: &str = "unrecognized field name '";
+
+fn json_invalid(error: &serde_json::Error, field: String) -> Error {
+    let said = error.to_string();
+    let problem = said.split(" at line ").next().unwrap_or_default().to_owned();
+    Error::JsonInvalid { field, problem, line: error.line(), column: error.column() }
 }
 
 /// Reads the JSON of one field. One that is no message is read as the only field of its message, since only messages
@@ -171,8 +213,16 @@ fn read_field(field: &FieldDescriptor, json: &[u8]) -> Result<Value, Error> {
     {
         return read_json(message, json, field.name()).map(Value::Message);
     }
-    let wrapped = [b"{\"", field.json_name().as_bytes(), b"\":", json, b"}"].concat();
-    let message = read_json(field.parent_message().clone(), &wrapped, "")?;
+    // One value and no more, or what follows it would pass for further fields.
+    serde_json::from_slice::<IgnoredAny>(json)
+        .map_err(|error| json_invalid(&error, field.name().to_owned()))?;
+    let wrapped = [b"{\"", field.json_name().as_bytes(), b"\":\n", json, b"}"].concat();
+    let message = read_json(field.parent_message().clone(), &wrapped, "").map_err(|error| match error {
+        Error::JsonInvalid { field, problem, line, column } => {
+            Error::JsonInvalid { field, problem, line: line - 1, column }
+        }
+        other => other,
+    })?;
     Ok(message.get_field(field).into_owned())
 }
 
@@ -187,12 +237,18 @@ fn document(field: &FieldDescriptor, content_type: &str, data: Bytes) -> Value {
 }
 
 /// The messages of a document that is sent on as it comes: what path and query say in the first, a piece in each.
-fn upload(options: DynamicMessage, field: FieldDescriptor, content_type: &str, body: HttpBody) -> HttpBody {
-    let mut first = options.clone();
+fn upload(
+    call: Arc<Call>,
+    options: DynamicMessage,
+    field: FieldDescriptor,
+    content_type: &str,
+    body: HttpBody,
+) -> HttpBody {
+    let empty = DynamicMessage::new(call.binding.method.input());
+    let mut first = options;
     first.set_field(&field, document(&field, content_type, Bytes::new()));
-    let empty = DynamicMessage::new(options.descriptor_of());
     let pieces = body.into_data_stream().map(move |piece| {
-        let piece = piece?;
+        let piece = piece.inspect_err(|error| drop(call.broken.set(error.to_string())))?;
         let mut message = empty.clone();
         message.set_field(&field, document(&field, "", piece));
         Ok::<_, axum::Error>(framed(&message))
@@ -200,27 +256,15 @@ fn upload(options: DynamicMessage, field: FieldDescriptor, content_type: &str, b
     HttpBody::from_stream(stream::once(async move { Ok(framed(&first)) }).chain(pieces))
 }
 
-/// What prost-reflect keeps in a trait, and what it lacks.
-trait Dynamic {
-    fn descriptor_of(&self) -> MessageDescriptor;
-    fn clear_at(&mut self, path: &[FieldDescriptor]);
-}
-
-impl Dynamic for DynamicMessage {
-    fn descriptor_of(&self) -> MessageDescriptor {
-        prost_reflect::ReflectMessage::descriptor(self)
-    }
-
-    fn clear_at(&mut self, path: &[FieldDescriptor]) {
-        let Some((field, outer)) = path.split_last() else { return };
-        let mut inside = self;
-        for field in outer {
-            if !inside.has_field(field) {
-                return;
-            }
-            inside =
-                inside.get_field_mut(field).as_message_mut().expect("resolve goes through messages only");
+/// Empties the field at the end of a path, if it is there.
+fn clear(message: &mut DynamicMessage, path: &[FieldDescriptor]) {
+    let Some((field, outer)) = path.split_last() else { return };
+    let mut inside = message;
+    for field in outer {
+        if !inside.has_field(field) {
+            return;
         }
-        inside.clear_field(field);
+        inside = inside.get_field_mut(field).as_message_mut().expect("resolve goes through messages only");
     }
+    inside.clear_field(field);
 }

@@ -13,11 +13,12 @@ use bytes::{Buf, Bytes};
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use http_body::{Frame, SizeHint};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tower::{Layer, Service};
 
 use crate::descriptors::Methods;
 use crate::inbound::error::Error;
+use crate::inbound::hold::Hold;
 use crate::status;
 
 /// Longest piece in which an answer is handed to hyper, in bytes: a DATA frame of default size. hyper takes a piece of
@@ -27,15 +28,17 @@ const PIECE: usize = 16 * 1024;
 /// See the module.
 #[derive(Debug, Clone)]
 pub(super) struct LimitLayer {
-    permits: Arc<Semaphore>,
+    calls: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
     methods: Methods,
 }
 
 impl LimitLayer {
-    /// Serves at most `calls` at once, over all connections. A method that answers with a stream counts until its
-    /// answer begins: watches may last for ever, and would eat the limit up.
+    /// Serves at most `calls` at once, over all connections, and besides as many answers that are streams: those may last
+    /// for ever, and would eat the calls' places up.
     pub(super) fn new(calls: usize, methods: Methods) -> Self {
-        Self { permits: Arc::new(Semaphore::new(calls)), methods }
+        let places = || Arc::new(Semaphore::new(calls));
+        Self { calls: places(), streams: places(), methods }
     }
 }
 
@@ -70,32 +73,40 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        let LimitLayer { calls, streams, methods } = &self.layer;
+        let places = if methods.streams(request.uri().path()) { streams } else { calls };
         // At once instead of queueing: a caller that waits here wastes its time and our memory.
-        let Ok(permit) = Arc::clone(&self.layer.permits).try_acquire_owned() else {
+        let Ok(permit) = Arc::clone(places).try_acquire_owned() else {
             return Box::pin(async { Ok(status::to_status(&Error::Overloaded).into_http()) });
         };
-        let until_head = self.layer.methods.streams(request.uri().path());
         let answer = self.inner.call(request);
         Box::pin(async move {
-            let answer = answer.await?;
-            let permit = (!until_head).then_some(permit);
-            Ok(match http_body::Body::is_end_stream(answer.body()) {
-                true => answer,
-                false => answer.map(|inner| Body::new(LimitedBody { inner, rest: Bytes::new(), permit })),
-            })
+            let mut answer = answer.await?;
+            if http_body::Body::is_end_stream(answer.body()) {
+                return Ok(answer);
+            }
+            Hold::add(&mut answer, Arc::new(permit));
+            let hold = answer.extensions().get::<Hold>().cloned().unwrap_or_default();
+            Ok(hold.on(answer))
         })
     }
 }
 
-/// An answer in pieces, with the call's permit until its last one is taken.
-struct LimitedBody {
+/// An answer in pieces, with what its call holds until the last one is taken.
+pub(super) struct LimitedBody {
     inner: Body,
     /// What of the last frame has not been handed on.
     rest: Bytes,
-    permit: Option<OwnedSemaphorePermit>,
+    hold: Hold,
 }
 
 // === impl LimitedBody ===
+
+impl LimitedBody {
+    pub(super) fn new(inner: Body, hold: Hold) -> Self {
+        Self { inner, rest: Bytes::new(), hold }
+    }
+}
 
 impl http_body::Body for LimitedBody {
     type Data = Bytes;
@@ -109,7 +120,7 @@ impl http_body::Body for LimitedBody {
             let frame = match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
                 Some(Ok(frame)) => frame,
                 end => {
-                    self.permit = None;
+                    self.hold = Hold::default();
                     return Poll::Ready(end);
                 }
             };
@@ -117,7 +128,7 @@ impl http_body::Body for LimitedBody {
                 Ok(data) if data.len() > PIECE => self.rest = data,
                 Ok(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
                 Err(trailers) => {
-                    self.permit = None;
+                    self.hold = Hold::default();
                     return Poll::Ready(Some(Ok(trailers)));
                 }
             }
@@ -187,10 +198,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_counts_until_it_begins() {
+    async fn streams_and_calls_have_places_of_their_own() {
         let service = service();
-        let _watches = [call(&service, "/grpc.health.v1.Health/Watch").await, call(&service, "/").await];
+        let (watch, unread) =
+            (call(&service, "/grpc.health.v1.Health/Watch").await, call(&service, "/").await);
+        for path in ["/grpc.health.v1.Health/Watch", "/"] {
+            assert_eq!(call(&service, path).await.headers()["grpc-status"], "8", "{path}");
+        }
+        drop((watch, unread));
+        for path in ["/grpc.health.v1.Health/Watch", "/"] {
+            assert!(!call(&service, path).await.headers().contains_key("grpc-status"), "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_makes_another_answer_of_it_holds_its_place_on() {
+        let service = service();
+        let mut answer = call(&service, "/").await;
+        let hold = Hold::take(&mut answer);
+        drop(answer);
+        let other = hold.on(Response::new(Body::from("other")));
         assert_eq!(call(&service, "/").await.headers()["grpc-status"], "8");
+        assert_eq!(other.into_body().collect().await.unwrap().to_bytes(), "other");
+        assert!(!call(&service, "/").await.headers().contains_key("grpc-status"));
     }
 
     #[tokio::test]

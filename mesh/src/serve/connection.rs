@@ -32,6 +32,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// Most bytes of one answer that wait for the socket, so that a peer that does not read holds little.
 const SEND_BUFFER: usize = 64 * 1024;
 
+/// HTTP/2 streams of one connection beyond the calls that are served at once, so that a call over the limit is heard,
+/// and told so.
+const STREAMS_BESIDES: u32 = 64;
+
 /// What every HTTP/2 connection begins with (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -67,7 +71,9 @@ impl Connections {
             .timer(TokioTimer::new())
             .keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE)
-            .max_send_buf_size(SEND_BUFFER);
+            .max_send_buf_size(SEND_BUFFER)
+            // As many as the service takes over all connections: what is above is refused, not left to wait.
+            .max_concurrent_streams(self.args.max_concurrent_requests.saturating_add(STREAMS_BESIDES));
         let stack = self.stack;
         let service = TowerToHyperService::new(tower::service_fn(move |request: Request<Incoming>| {
             stack.clone().call(request.map(Body::new))

@@ -56,7 +56,11 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
         let gateway = Gateway::new(&dataflow_gateway::Args { listen: address, upstreams, public, server })?;
         let serving = gateway.serve(process.context("gateway"), listener, process.stopped());
         let (served, told) = tokio::join!(serving, async {
-            process.readiness.until_ready().await;
+            tokio::select! {
+                // Told to stop before it was ready, it never will be.
+                () = process.stopped() => return Ok(()),
+                () = process.readiness.until_ready() => {}
+            }
             // Whoever started us may have closed its end, and is served all the same.
             exit::unless_closed(writeln!(io::stdout(), "ready http://{address}"))
         });

@@ -108,7 +108,7 @@ async fn what_cannot_be_bound_is_named() {
     check("GET", "/v1/files/x?name=y", "", 400, "PARAMETER_UNKNOWN", "name").await;
     check("POST", "/v1/things?count=1", "{}", 400, "PARAMETER_UNKNOWN", "count").await;
     check("PUT", "/v1/things/a?inner.number=1", "{}", 400, "PARAMETER_UNKNOWN", "inner.number").await;
-    check("POST", "/v1/things", r#"{"inner": {"lable": ""}}"#, 400, "JSON_INVALID", "inner").await;
+    check("POST", "/v1/things", r#"{"inner": {"lable": ""}}"#, 400, "JSON_INVALID", "inner.lable").await;
     check(
         "POST",
         "/v1/things",
@@ -121,6 +121,8 @@ async fn what_cannot_be_bound_is_named() {
     check("POST", "/v1/things", "{} {}", 400, "JSON_INVALID", "").await;
     check("POST", "/v1/things", "", 400, "JSON_INVALID", "").await;
     check("PUT", "/v1/things/a", r#"{"number": "x"}"#, 400, "JSON_INVALID", "inner.number").await;
+    check("PATCH", "/v1/things/a:tag", r#"["x"], "name": "y""#, 400, "JSON_INVALID", "tags").await;
+    check("PATCH", "/v1/things/a:tag", r#"["x", 7]"#, 400, "JSON_INVALID", "tags[1]").await;
     check("DELETE", "/v1/things/many", "", 400, "PARAMETER_INVALID", "count").await;
     check("DELETE", "/v1/things/1", "{}", 400, "BODY_UNEXPECTED", "").await;
     check("GET", "/v1/files/", "", 400, "PATH_VARIABLE_EMPTY", "name").await;

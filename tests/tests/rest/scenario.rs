@@ -1,0 +1,164 @@
+//! A scenario as a file states it. Keys that are not here are mistakes of the file, not wishes to pass over.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+use dataflow_tests::http;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// One request, and what its answer must be.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Scenario {
+    /// The fact, as a sentence.
+    pub(crate) name: String,
+    pub(crate) request: Request,
+    pub(crate) response: Response,
+}
+
+/// What is sent, exactly as it stands there.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Request {
+    #[serde(default = "Request::get")]
+    pub(crate) method: String,
+    pub(crate) target: String,
+    /// The rest of a target that would be too long to write.
+    further: Option<Repeat>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    // The body, one of these at most. Its length is told, unless `headers` have a `transfer-encoding`.
+    body: Option<String>,
+    /// Said to be `application/json` unless `headers` say otherwise.
+    json: Option<Value>,
+    /// A file of `examples/`.
+    file: Option<String>,
+    repeat: Option<Repeat>,
+    /// Whether the body is compressed.
+    #[serde(default)]
+    gzip: bool,
+}
+
+/// A text that is repeated between two others.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Repeat {
+    #[serde(default)]
+    before: String,
+    text: String,
+    times: usize,
+    #[serde(default)]
+    after: String,
+}
+
+/// What must be true of the answer.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    /// Headers that are among its own.
+    #[serde(default)]
+    pub(crate) headers: BTreeMap<String, String>,
+    /// The whole body.
+    pub(crate) body: Option<String>,
+    /// What its JSON has, among other things; lists element by element.
+    pub(crate) json: Option<Value>,
+    /// What its JSON has not, as paths of keys and indices with slashes between them.
+    #[serde(default)]
+    pub(crate) absent: Vec<String>,
+    /// The `reason` of its `ErrorInfo`.
+    pub(crate) reason: Option<String>,
+    /// What the `ErrorInfo` has among its `metadata`; the empty text stands for any.
+    #[serde(default)]
+    pub(crate) metadata: BTreeMap<String, String>,
+    /// A field that its `BadRequest` names.
+    pub(crate) field: Option<String>,
+    /// The shape of a failure.
+    #[serde(default)]
+    pub(crate) shape: Shape,
+}
+
+/// Who gives shape to a failure.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Shape {
+    /// We, with the JSON of a `google.rpc.Status`.
+    #[default]
+    Status,
+    /// The predecessor.
+    Predecessor,
+    /// What is below the gateway: a status line without a body.
+    Bare,
+}
+
+// === impl Request ===
+
+impl Request {
+    fn get() -> String {
+        "GET".to_owned()
+    }
+
+    /// The bytes to send.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let further = self.further.as_ref().map(Repeat::text).unwrap_or_default();
+        let target = format!("{}{further}", self.target);
+        let own = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let names_type = self.headers.keys().any(|name| name.eq_ignore_ascii_case("content-type"));
+        let json = (self.json.is_some() && !names_type).then_some(("content-type", "application/json"));
+        let headers: Vec<_> = own.chain(json).collect();
+        let body = self.content();
+        let is_chunked = self.headers.contains_key("transfer-encoding");
+        let length = body.as_ref().map(Vec::len).filter(|_| !is_chunked);
+        let head = http::head(&self.method, &target, &headers, length);
+        [head.into_bytes(), body.unwrap_or_default()].concat()
+    }
+
+    fn content(&self) -> Option<Vec<u8>> {
+        let plain = [
+            self.body.as_ref().map(|body| body.clone().into_bytes()),
+            self.json.as_ref().map(|json| serde_json::to_vec(json).unwrap()),
+            self.file.as_ref().map(|file| example(file)),
+            self.repeat.as_ref().map(|repeat| repeat.text().into_bytes()),
+        ];
+        let mut plain = plain.into_iter().flatten();
+        let body = plain.next();
+        assert!(plain.next().is_none(), "{}: a request has one body", self.target);
+        body.map(|body| if self.gzip { compressed(&body) } else { body })
+    }
+}
+
+fn compressed(plain: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(plain).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn example(file: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(file);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+// === impl Repeat ===
+
+impl Repeat {
+    fn text(&self) -> String {
+        format!("{}{}{}", self.before, self.text.repeat(self.times), self.after)
+    }
+}
+
+#[test]
+fn a_key_that_is_not_known_is_a_mistake() {
+    let check = |yaml: &str, expected: bool| {
+        assert_eq!(serde_saphyr::from_str::<Vec<Scenario>>(yaml).is_ok(), expected, "{yaml}");
+    };
+    check("[{name: a, request: {target: /}, response: {status: 200, shape: bare}}]", true);
+    check("[{name: a, request: {target: /}, response: {status: 200, shape: round}}]", false);
+    check("[{name: a, request: {target: /}, response: {status: 200, reson: A}}]", false);
+    check("[{name: a, request: {target: /, path: /}, response: {status: 200}}]", false);
+    check("[{name: a, request: {target: /}, response: {}}]", false);
+    check("[{name: a, skip: true, request: {target: /}, response: {status: 200}}]", false);
+}
