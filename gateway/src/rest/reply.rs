@@ -126,3 +126,23 @@ pub(super) fn members(
         _ => serde_json::Map::new(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use prost_reflect::DescriptorPool;
+
+    use super::*;
+
+    #[test]
+    fn what_json_cannot_say_is_an_error() {
+        let timestamp = DescriptorPool::global().get_message_by_name("google.protobuf.Timestamp").unwrap();
+        let check = |seconds: i64, expected: Option<&str>| {
+            let mut time = DynamicMessage::new(timestamp.clone());
+            time.set_field_by_name("seconds", Value::I64(seconds));
+            let written = write(&time).ok().map(|json| String::from_utf8(json).unwrap());
+            assert_eq!(written.as_deref(), expected);
+        };
+        check(0, Some("\"1970-01-01T00:00:00Z\""));
+        check(i64::MAX, None);
+    }
+}

@@ -1,6 +1,6 @@
 //! The whole mesh in one process, behind one port.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 
@@ -87,6 +87,18 @@ fn a_stop_during_an_upload_lets_it_finish() {
     assert_eq!((status, &analysis["total"]), (200, &24.into()));
     let (code, log) = up.stop();
     assert_eq!(code, 0, "{log:#?}");
+}
+
+#[test]
+fn a_stop_before_it_is_ready_ends_it() {
+    let flags = ["up", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    let mut child = binary::command(&flags).spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+    // From the first line on it handles signals; it is ready some moments later.
+    assert!(log.next().unwrap().unwrap().contains("admin port is open"));
+    binary::signal(&child, Signal::SIGTERM);
+    for _ in log {}
+    assert_eq!(binary::code(binary::wait(&mut child)), 0);
 }
 
 fn metrics(admin: &str) -> String {

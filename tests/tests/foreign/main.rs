@@ -143,6 +143,12 @@ async fn a_large_reply_is_the_same_json_as_a_small_one() {
     assert_eq!((status, &large["inners"]), (200, &thing(10_000)["inners"]));
     large["inners"] = small["inners"].clone();
     assert_eq!(large, small);
+
+    // One field of the reply, with another before it and one behind.
+    let inner = json!({"label": "y".repeat(1 << 20), "number": "3"});
+    let target = "/v1/things/a?note=behind";
+    let (status, found) = call(&gateway.upstream, "PUT", target, &inner.to_string()).await;
+    assert_eq!((status, found), (200, inner));
 }
 
 #[tokio::test]

@@ -2,8 +2,11 @@
 
 use std::net::SocketAddr;
 
+use dataflow_proto::config::v1::rule_service_client::RuleServiceClient;
+use dataflow_proto::config::v1::{ListRulesetsRequest, WatchRulesetsRequest};
 use dataflow_tests::services::{self, Service};
 use tonic::Code;
+use tonic_types::StatusExt;
 
 use crate::caller::{Caller, GET, fate, trailers_only};
 use crate::stub::{LONG, Stub};
@@ -49,6 +52,51 @@ async fn a_long_answer_comes_whole_and_with_its_status() {
     }
     assert!(length > LONG);
     assert_eq!(fate(&body.trailers().await.unwrap().unwrap()).0, Code::Ok);
+}
+
+#[tokio::test]
+async fn a_watch_ends_when_the_gateway_stops_and_its_upstream_goes_on() {
+    let config = services::config([]).await;
+    let gateway = services::gateway(&["--config-url", &config.upstream.to_string()]).await;
+    let mut client = RuleServiceClient::new(gateway.channel());
+    let mut watch = client.watch_rulesets(WatchRulesetsRequest::default()).await.unwrap().into_inner();
+    while !watch.message().await.unwrap().unwrap().complete {}
+    let ((), end) = tokio::join!(gateway.stop(), watch.message());
+    let reason = end.unwrap_err().get_error_details().error_info().map(|info| info.reason.clone());
+    assert_eq!(reason.as_deref(), Some("DRAINING"));
+    assert!(config.readiness.ready());
+}
+
+#[tokio::test]
+async fn watches_leave_calls_their_places_and_have_a_limit_of_their_own() {
+    let config = services::config([]).await;
+    let flags = ["--config-url", &config.upstream.to_string(), "--max-concurrent-requests", "3"];
+    let gateway = services::gateway(&flags).await;
+    let watch = async || {
+        RuleServiceClient::new(gateway.channel()).watch_rulesets(WatchRulesetsRequest::default()).await
+    };
+    let mut watches = Vec::new();
+    for _ in 0..3 {
+        watches.push(watch().await.unwrap());
+    }
+    assert_eq!(watch().await.unwrap_err().code(), Code::ResourceExhausted);
+    RuleServiceClient::new(gateway.channel()).list_rulesets(ListRulesetsRequest {}).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_to_head_has_no_body_over_http_2_either() {
+    let gateway = services::gateway(&[]).await;
+    let address = gateway.upstream.to_string();
+    let address = address.trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+    let (requests, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let mut requests = requests.ready().await.unwrap();
+    let request = http::Request::head(format!("http://{address}/live")).body(()).unwrap();
+    let answer = requests.send_request(request, true).unwrap().0.await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert!(answer.headers()["content-length"] != "0", "what GET would send");
+    assert!(answer.body().is_end_stream());
 }
 
 #[tokio::test]
