@@ -52,6 +52,7 @@ test-rust: tools ## Everything in Rust: unit, property and contract tests, invar
 
 bench: build release $(FILE) ## Measure the figures on a generated catalogue, or on FILE=...
 	$(foreach figure,parse memory start,$(TARGET)/release/dataflow bench $(figure) $(FILE) &&) true
+	$(TARGET)/release/dataflow bench gateway
 
 $(TARGET)/catalogue.xml: | build
 	$(TARGET)/debug/generate-catalogue > $@

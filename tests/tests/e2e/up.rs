@@ -90,6 +90,26 @@ fn a_stop_during_an_upload_lets_it_finish() {
 }
 
 #[test]
+fn requests_are_logged_as_far_as_asked_for() {
+    let check = |flags: &[&str], expected: bool| {
+        let up = Service::start("up", flags);
+        let mut stream = TcpStream::connect(&up.address).unwrap();
+        write!(stream, "GET /live HTTP/1.0\r\nx-request-id: seven\r\n\r\n").unwrap();
+        assert_eq!(read(stream).0, 200);
+        let (_, log) = up.stop();
+        let told = |line: &&String| {
+            ["\"message\":\"request\"", "\"route\":\"/live\"", "\"seven\""]
+                .iter()
+                .all(|text| line.contains(text))
+        };
+        assert_eq!(log.iter().any(|line| told(&line)), expected, "{flags:?}: {log:#?}");
+    };
+    check(&[], false);
+    check(&["--access-log", "all"], true);
+    check(&["--slow-request", "0s"], true);
+}
+
+#[test]
 fn a_stop_before_it_is_ready_ends_it() {
     let flags = ["up", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
     let mut child = binary::command(&flags).spawn().unwrap();

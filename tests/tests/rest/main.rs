@@ -6,6 +6,7 @@
 
 mod check;
 mod headers;
+mod limits;
 mod scenario;
 mod unruly;
 
