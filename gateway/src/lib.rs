@@ -1,7 +1,7 @@
 //! The public face of the mesh: REST by transcoding, gRPC by pass-through, health and reflection of the whole.
 //!
-//! Everything follows from a descriptor set ([`schema`]). A request meets [`rest`] first: one that is gRPC already goes
-//! straight on, any other finds its [`route`]. Both pass the stack of the mesh, and at its bottom [`upstreams`] forwards
+//! Everything follows from a descriptor set ([`schema`]). A request meets `rest` first: one that is gRPC already goes
+//! straight on, any other finds its [`route`]. Both pass the stack of the mesh, and at its bottom `upstreams` forwards
 //! the call; what was REST is put into gRPC there (`rest::request`), and the answer becomes JSON on its way out
 //! (`rest::reply`). [`legacy`] is the predecessor's surface on the same path.
 
