@@ -10,7 +10,10 @@ use clap::builder::FalseyValueParser;
 use dataflow_mesh::args::ServerArgs;
 use dataflow_mesh::outbound::{NotAnUpstream, Upstream};
 
+use tokio::sync::Semaphore;
+
 use crate::access::AccessLog;
+use crate::rest::request::ROOM;
 
 /// The flags of `dataflow gateway`.
 #[derive(Debug, Clone, clap::Args)]
@@ -67,6 +70,10 @@ pub struct PublicArgs {
     /// Largest body of a REST request that is held as a whole; a document that is passed on as it comes is not.
     #[arg(long, env = "DATAFLOW_MAX_BODY_BYTES", default_value = "32MiB", value_name = "SIZE")]
     pub max_body_bytes: ByteSize,
+
+    /// Most bytes of all such bodies at once; what is above it is refused with RESOURCE_EXHAUSTED.
+    #[arg(long, env = "DATAFLOW_MAX_HELD_BYTES", default_value = "256MiB", value_name = "SIZE")]
+    pub max_held_bytes: ByteSize,
 
     /// Longest wait for the next piece of a body that is held as a whole.
     #[arg(long, env = "DATAFLOW_BODY_IDLE_TIMEOUT", default_value = "10s", value_parser = humantime::parse_duration,
@@ -142,6 +149,12 @@ impl UpstreamArgs {
 impl PublicArgs {
     pub(crate) fn max_body(&self) -> usize {
         usize::try_from(self.max_body_bytes.as_u64()).unwrap_or(usize::MAX)
+    }
+
+    /// In units of room.
+    pub(crate) fn max_held(&self) -> usize {
+        let units = usize::try_from(self.max_held_bytes.as_u64()).unwrap_or(usize::MAX) / ROOM;
+        units.min(Semaphore::MAX_PERMITS)
     }
 
     pub(crate) fn max_target(&self) -> usize {

@@ -49,6 +49,9 @@ pub enum Error {
         /// The most bytes.
         limit: usize,
     },
+    /// All bodies together would be too large.
+    #[error("there is no room for the body beside others, by --max-held-bytes")]
+    NoRoom,
     /// The body broke off.
     #[error("the body broke off: {0}")]
     BodyBroken(String),
@@ -129,6 +132,7 @@ impl Describe for Error {
             Error::TargetTooLong { .. } | Error::BodyTooLarge { .. } | Error::ReplyTooLarge { .. } => {
                 Kind::TooLarge
             }
+            Error::NoRoom => Kind::Overloaded,
             Error::UnsupportedMediaType { .. } => Kind::UnsupportedMediaType,
             Error::BodyBroken(_) | Error::BodyStalled { .. } => Kind::Cancelled,
             Error::UpstreamUnavailable { .. } => Kind::Unavailable,
@@ -146,6 +150,7 @@ impl Describe for Error {
             Error::TargetTooLong { .. } => "TARGET_TOO_LONG",
             Error::UnsupportedMediaType { .. } => "UNSUPPORTED_MEDIA_TYPE",
             Error::BodyTooLarge { .. } => "BODY_TOO_LARGE",
+            Error::NoRoom => "NO_ROOM",
             Error::BodyBroken(_) => "BODY_BROKEN",
             Error::BodyStalled { .. } => "BODY_STALLED",
             Error::BodyUnexpected => "BODY_UNEXPECTED",
@@ -188,6 +193,6 @@ impl Describe for Error {
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        matches!(self, Error::UpstreamUnavailable { .. }).then_some(Duration::from_secs(1))
+        matches!(self, Error::UpstreamUnavailable { .. } | Error::NoRoom).then_some(Duration::from_secs(1))
     }
 }

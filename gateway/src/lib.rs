@@ -25,11 +25,13 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use dataflow_mesh::inbound::Stack;
 use dataflow_mesh::serve::{Context, Server};
 use dataflow_proto::FILE_DESCRIPTOR_SET;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 use access::Access;
 pub use args::Args;
@@ -133,7 +135,11 @@ impl Gateway {
         };
         let access = Access::new(&context.metrics, public.access_log, public.slow_request);
         let readiness = context.readiness.clone();
-        let held = rest::request::Limits { bytes: limits.body, idle: public.body_idle_timeout };
+        let held = rest::request::Limits {
+            bytes: limits.body,
+            idle: public.body_idle_timeout,
+            room: Arc::new(Semaphore::new(public.max_held())),
+        };
         let forward = Forward { upstreams: upstreams.clone(), limits: held };
         let descriptors = schema.descriptors().clone();
         let face = Face { schema, access, readiness, limits };

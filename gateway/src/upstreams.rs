@@ -67,7 +67,7 @@ impl Service<Request<Body>> for Forward {
         let Some(upstream) = self.upstreams.get(&service) else {
             return Box::pin(async { Ok(to_status(&Error::ServiceUnknown).into_http()) });
         };
-        let limits = self.limits;
+        let limits = self.limits.clone();
         Box::pin(async move {
             Ok(match forward(upstream, service, request, limits).await {
                 Ok(answer) => answer,
@@ -85,7 +85,7 @@ async fn forward(
 ) -> Result<Response<Body>, Status> {
     let call = request.extensions_mut().remove::<Arc<Call>>();
     if let Some(call) = &call {
-        request = request::to_grpc(call, request, limits).await.map_err(|error| to_status(&error))?;
+        request = request::to_grpc(call, request, &limits).await.map_err(|error| to_status(&error))?;
     }
     let headers = request.headers_mut();
     headers.remove(HOST);

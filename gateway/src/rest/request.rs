@@ -1,6 +1,7 @@
 //! The first half of transcoding: path, query and body of an HTTP request become a request in gRPC. It happens inside
 //! the stack that every call passes, under its deadline and its limit of concurrent calls.
 
+use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use http_body_util::BodyExt;
 use percent_encoding::percent_decode_str;
 use prost_reflect::{DeserializeOptions, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 use serde::de::IgnoredAny;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::Error;
 use crate::fields;
@@ -43,13 +45,24 @@ pub(crate) enum Dialect {
     Legacy(Exchange),
 }
 
-/// What a body that is held as a whole may be.
-#[derive(Debug, Clone, Copy)]
+/// What bodies that are held as a whole may be.
+#[derive(Debug, Clone)]
 pub(crate) struct Limits {
-    /// The most bytes.
+    /// The most bytes of one.
     pub(crate) bytes: usize,
     /// The longest time from one piece to the next.
     pub(crate) idle: Duration,
+    /// Room for all of them together, in units of [`ROOM`].
+    pub(crate) room: Arc<Semaphore>,
+}
+
+/// Bytes of a unit of room: fewer would make permits of millions, more would round small bodies up to much.
+pub(crate) const ROOM: usize = 1024;
+
+/// A body as a whole, with the room that it takes.
+struct Held {
+    bytes: Bytes,
+    room: Option<OwnedSemaphorePermit>,
 }
 
 /// The request in gRPC. Its path is the method's already. Of the headers only those go on that travel through the mesh:
@@ -57,14 +70,15 @@ pub(crate) struct Limits {
 pub(crate) async fn to_grpc(
     call: &Arc<Call>,
     request: Request<HttpBody>,
-    limits: Limits,
+    limits: &Limits,
 ) -> Result<Request<HttpBody>, Error> {
     let (mut head, body) = request.into_parts();
     let messages = match &call.dialect {
         Dialect::Transcoded => transcode(call, &head.headers, body, limits).await?,
         Dialect::Legacy(exchange) => {
-            let body = collect(body, limits).await?;
-            HttpBody::from(framed(&exchange.request(&body)?))
+            let held = collect(body, limits).await?;
+            let frame = framed(&exchange.request(&held.bytes)?);
+            held.sent_as(frame)
         }
     };
     head.headers = HeaderMap::new();
@@ -77,24 +91,27 @@ async fn transcode(
     call: &Arc<Call>,
     headers: &HeaderMap,
     body: HttpBody,
-    limits: Limits,
+    limits: &Limits,
 ) -> Result<HttpBody, Error> {
     let Binding { body: rule, method, .. } = &*call.binding;
     let mut message = call.binding.request();
+    let mut held = Held { bytes: Bytes::new(), room: None };
     match rule {
         Body::Absent => {
-            let none = Limits { bytes: 0, ..limits };
-            match collect(body, none).await {
+            let none = Limits { bytes: 0, ..limits.clone() };
+            match collect(body, &none).await {
                 Ok(_) => {}
                 Err(Error::BodyTooLarge { .. }) => return Err(Error::BodyUnexpected),
                 Err(error) => return Err(error),
             }
         }
-        Body::Whole => message = read_json(method.input(), &collect(body, limits).await?, "")?,
+        Body::Whole => {
+            held = collect(body, limits).await?;
+            message = read_json(method.input(), &held.bytes, "")?;
+        }
         Body::Field(field) => {
-            let body = collect(body, limits).await?;
-            let value = read_field(field, &body)?;
-            message.set_field(field, value);
+            held = collect(body, limits).await?;
+            message.set_field(field, read_field(field, &held.bytes)?);
         }
         Body::Document(field) => {
             bind(call, &mut message)?;
@@ -103,13 +120,13 @@ async fn transcode(
             if method.is_client_streaming() {
                 return Ok(upload(Arc::clone(call), message, field.clone(), content_type, body));
             }
-            let data = collect(body, limits).await?;
-            message.set_field(field, document(field, content_type, data));
-            return Ok(HttpBody::from(framed(&message)));
+            held = collect(body, limits).await?;
+            message.set_field(field, document(field, content_type, held.bytes.clone()));
+            return Ok(held.sent_as(framed(&message)));
         }
     }
     bind(call, &mut message)?;
-    Ok(HttpBody::from(framed(&message)))
+    Ok(held.sent_as(framed(&message)))
 }
 
 /// Fills in what path and query say. The path wins over the body, as the annotations' own specification has it.
@@ -158,20 +175,40 @@ fn decode(text: &str) -> Result<String, Error> {
     decoded.map(Into::into).map_err(|_| parameter(text, &"it is not UTF-8 once decoded"))
 }
 
-/// A body as a whole.
-async fn collect(mut body: HttpBody, limits: Limits) -> Result<Bytes, Error> {
-    let mut whole = BytesMut::new();
+/// Reads a body as a whole. There must be room for it beside all others.
+async fn collect(mut body: HttpBody, limits: &Limits) -> Result<Held, Error> {
+    let (mut whole, mut room) = (BytesMut::new(), None::<OwnedSemaphorePermit>);
     loop {
         let frame = tokio::time::timeout(limits.idle, body.frame()).await;
         let frame = match frame.map_err(|_| Error::BodyStalled { idle: limits.idle })? {
             Some(frame) => frame.map_err(|error| Error::BodyBroken(error.to_string()))?,
-            None => return Ok(whole.freeze()),
+            None => return Ok(Held { bytes: whole.freeze(), room }),
         };
         let data = frame.into_data().unwrap_or_default();
-        if whole.len() + data.len() > limits.bytes {
+        let length = whole.len() + data.len();
+        if length > limits.bytes {
             return Err(Error::BodyTooLarge { limit: limits.bytes });
         }
+        let has = room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        if let Ok(lacks @ 1..) = u32::try_from(length.div_ceil(ROOM) - has) {
+            let more = Arc::clone(&limits.room).try_acquire_many_owned(lacks).map_err(|_| Error::NoRoom)?;
+            match &mut room {
+                Some(room) => room.merge(more),
+                None => room = Some(more),
+            }
+        }
         whole.extend_from_slice(&data);
+    }
+}
+
+impl Held {
+    /// The frame that was made of it as a body, which keeps the room until it is sent.
+    fn sent_as(self, frame: Bytes) -> HttpBody {
+        let room = self.room;
+        HttpBody::from_stream(stream::once(async move {
+            drop(room);
+            Ok::<_, Infallible>(frame)
+        }))
     }
 }
 

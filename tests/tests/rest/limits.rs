@@ -35,6 +35,34 @@ async fn a_body_that_is_held() {
 }
 
 #[tokio::test]
+async fn bodies_that_are_held_at_once() {
+    let (gateway, _services) = services::mesh(&["--max-held-bytes", "2KiB"]).await;
+    let mut first = Connection::open(&gateway.upstream).await.unwrap();
+    let padded = [DATAFLOW, &[b' '; 1500]].concat();
+    let head = http::head("POST", CATEGORIZE, &[JSON, ("expect", "100-continue")], Some(padded.len()));
+    first.write(head.as_bytes()).await.unwrap();
+    assert_eq!(first.interim().await.unwrap().status, 100);
+    first.write(&padded[..1400]).await.unwrap();
+    // When the first has arrived there is room for neither another nor itself twice.
+    let second =
+        async || http::request(&gateway.upstream, "POST", CATEGORIZE, &[JSON], DATAFLOW).await.unwrap();
+    let refused = tokio::time::timeout(services::PATIENCE, async {
+        loop {
+            let answer = second().await;
+            if answer.status != 200 {
+                break answer;
+            }
+        }
+    });
+    let refused = refused.await.unwrap();
+    is(&refused, 429, "NO_ROOM");
+    assert_eq!(refused.headers["retry-after"], "1");
+    first.write(&padded[1400..]).await.unwrap();
+    is(&first.answer().await.unwrap(), 200, "");
+    is(&second().await, 200, "");
+}
+
+#[tokio::test]
 async fn path_and_query_together() {
     let target = "/live?padding";
     let (gateway, _services) = services::mesh(&["--max-target-bytes", &CATEGORIZE.len().to_string()]).await;
