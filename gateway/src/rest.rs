@@ -9,6 +9,7 @@ mod elements;
 mod probes;
 mod problem;
 mod reply;
+mod stream;
 
 use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
@@ -33,6 +34,7 @@ use crate::route::Missing;
 use crate::schema::{self, Schema};
 
 use request::{Call, Dialect};
+use stream::Form;
 
 /// What only the mesh may say, and is taken from every outside caller.
 const INSIDE: [&str; 3] = ["dataflow-", "l5d-", "x-envoy-"];
@@ -137,7 +139,7 @@ impl Face {
         };
         // The call's place is taken until the response, and not the answer that it is made of, has left.
         let hold = Hold::take(&mut answer);
-        let answered = reply::to_http(&call, answer, self.limits.reply).await;
+        let answered = reply::to_http(&call, answer, self.limits.reply, request_id).await;
         hold.on(answered.unwrap_or_else(|status| call.fail(&status, request_id)))
     }
 
@@ -149,28 +151,25 @@ impl Face {
         }
         let (method, path) = (request.method().as_str(), request.uri().path());
         let query = request.uri().query().unwrap_or_default().to_owned();
+        let form = Form::asked(request.headers());
+        let call = |binding, variables, dialect| Call {
+            binding,
+            variables,
+            query,
+            dialect,
+            form,
+            broken: OnceLock::new(),
+        };
         if let Some(exchange) = Exchange::begin(request)? {
             let binding =
                 self.schema.route_of(exchange::SERVICE, exchange::METHOD).ok_or(Error::RouteNotFound)?;
-            return Ok(Call {
-                binding,
-                variables: Vec::new(),
-                query,
-                dialect: Dialect::Legacy(exchange),
-                broken: OnceLock::new(),
-            });
+            return Ok(call(binding, Vec::new(), Dialect::Legacy(exchange)));
         }
         match self.schema.routes().find(method, path) {
             Ok(found) => {
                 let own = |(name, value): (&str, String)| (name.to_owned(), value);
                 let variables = found.variables.into_iter().map(own).collect();
-                Ok(Call {
-                    binding: Arc::clone(found.value),
-                    variables,
-                    query,
-                    dialect: Dialect::Transcoded,
-                    broken: OnceLock::new(),
-                })
+                Ok(call(Arc::clone(found.value), variables, Dialect::Transcoded))
             }
             Err(Missing::NoRoute) => Err(Error::RouteNotFound),
             Err(Missing::Method { allowed }) => {

@@ -138,8 +138,7 @@ fn bindings_of(
     option: &ExtensionDescriptor,
 ) -> Result<Vec<(String, Template, Arc<Binding>)>, String> {
     let options = method.options();
-    // An answer that is a stream is reached by gRPC alone.
-    if !options.has_extension(option) || method.is_server_streaming() {
+    if !options.has_extension(option) {
         return Ok(Vec::new());
     }
     let rule: HttpRule = match &*options.get_extension(option) {

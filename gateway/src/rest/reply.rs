@@ -8,12 +8,12 @@ use bytes::Bytes;
 use dataflow_mesh::status::{failure_in, to_status};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response};
-use prost_reflect::{DynamicMessage, MessageDescriptor, ReflectMessage, SerializeOptions, Value};
+use prost_reflect::{DynamicMessage, MessageDescriptor, SerializeOptions, Value};
 use serde_json::Serializer;
 use tonic::Status;
 
-use super::elements;
 use super::request::{Call, Dialect};
+use super::{elements, stream};
 use crate::error::Error;
 use crate::frame::Frames;
 use crate::schema::{Binding, is_http_body};
@@ -30,6 +30,7 @@ pub(crate) async fn to_http(
     call: &Arc<Call>,
     answer: Response<Body>,
     most: usize,
+    request_id: &HeaderValue,
 ) -> Result<Response<Body>, Status> {
     if let Some(failure) = failure_in(answer.headers()) {
         return Err(failure);
@@ -40,28 +41,36 @@ pub(crate) async fn to_http(
         return Err(to_status(&Error::UpstreamUnavailable { service }));
     }
     let mut frames = Frames::new(answer.into_body());
+    if call.binding.method.is_server_streaming() {
+        return Ok(stream::response(call, frames, most, request_id.clone()));
+    }
     let Some(length) = frames.next_length().await? else {
         frames.finish().await?;
         return Err(to_status(&Error::ReplyUnreadable("there is none".to_owned())));
     };
-    if length > most {
-        return Err(to_status(&Error::ReplyTooLarge { limit: most }));
-    }
     if let Dialect::Legacy(exchange) = &call.dialect {
-        let message = frames.take(length).await?;
+        let message = within(&mut frames, length, most).await?;
         frames.finish().await?;
         return exchange.response(message).map_err(|error| to_status(&error));
     }
     let binding = &call.binding;
-    if length > WHOLE
+    if (WHOLE + 1..=most).contains(&length)
         && let Some(message) = binding.reply_message().filter(has_members)
     {
         let field = binding.reply.as_ref().map(|field| field.number());
         return Ok(json(Body::from_stream(elements::stream(frames, length, field, message))));
     }
-    let message = frames.take(length).await?;
+    let message = within(&mut frames, length, most).await?;
     frames.finish().await?;
     whole(binding, message)
+}
+
+/// A message of so many bytes, if it has no more than `most`.
+pub(super) async fn within(frames: &mut Frames, length: usize, most: usize) -> Result<Bytes, Status> {
+    if length > most {
+        return Err(to_status(&Error::ReplyTooLarge { limit: most }));
+    }
+    frames.take(length).await
 }
 
 /// Whether the JSON of a message is an object with a member for each field: not for bodies of any media type, nor for
@@ -71,37 +80,48 @@ fn has_members(message: &MessageDescriptor) -> bool {
 }
 
 fn whole(binding: &Binding, message: Bytes) -> Result<Response<Body>, Status> {
-    let unreadable = |error: &dyn std::fmt::Display| to_status(&Error::ReplyUnreadable(error.to_string()));
-    let message =
-        DynamicMessage::decode(binding.method.output(), message).map_err(|error| unreadable(&error))?;
-    let of_message = |message: &DynamicMessage| match document(message) {
-        Some(document) => Ok(document),
-        None => Ok(json(Body::from(write(message).map_err(|error| unreadable(&error))?))),
-    };
-    let Some(field) = &binding.reply else { return of_message(&message) };
-    match &*message.get_field(field) {
-        Value::Message(inner) => of_message(inner),
-        // Only messages can be written: the field is taken out of its message's JSON.
-        _ => {
-            let mut members = members(&message).map_err(|error| unreadable(&error))?;
-            let value = members.remove(field.json_name()).unwrap_or_default();
-            Ok(json(Body::from(value.to_string())))
-        }
+    if binding.reply_message().is_some_and(|message| is_http_body(&message)) {
+        return document(binding, message);
     }
+    json_of(binding, message).map(|written| json(Body::from(written)))
+}
+
+/// The JSON that a reply is.
+pub(super) fn json_of(binding: &Binding, message: Bytes) -> Result<Vec<u8>, Status> {
+    let message = decode(binding, message)?;
+    let written = match binding.reply.as_ref().map(|field| (field, message.get_field(field))) {
+        None => write(&message),
+        Some((field, value)) => match value.as_message() {
+            Some(message) => write(message),
+            // Only messages can be written: the field is taken out of its message's JSON.
+            None => members(&message).map(|mut members| {
+                members.remove(field.json_name()).unwrap_or_default().to_string().into_bytes()
+            }),
+        },
+    };
+    written.map_err(|error| unreadable(&error))
+}
+
+fn decode(binding: &Binding, message: Bytes) -> Result<DynamicMessage, Status> {
+    DynamicMessage::decode(binding.method.output(), message).map_err(|error| unreadable(&error))
+}
+
+fn unreadable(error: &impl ToString) -> Status {
+    to_status(&Error::ReplyUnreadable(error.to_string()))
 }
 
 /// The response that a `google.api.HttpBody` is.
-fn document(message: &DynamicMessage) -> Option<Response<Body>> {
-    if !is_http_body(&message.descriptor()) {
-        return None;
-    }
-    let data = message.get_field_by_name("data")?.as_bytes()?.clone();
-    let content_type = message.get_field_by_name("content_type")?.as_str()?.to_owned();
-    let mut response = Response::new(Body::from(data));
-    if let Ok(content_type) = HeaderValue::try_from(content_type) {
+fn document(binding: &Binding, message: Bytes) -> Result<Response<Body>, Status> {
+    let message = decode(binding, message)?;
+    let inner = binding.reply.as_ref().map(|field| message.get_field(field));
+    let document = inner.as_deref().and_then(Value::as_message).unwrap_or(&message);
+    let text = |name| document.get_field_by_name(name).and_then(|value| value.as_str().map(str::to_owned));
+    let data = document.get_field_by_name("data").and_then(|value| value.as_bytes().cloned());
+    let mut response = Response::new(Body::from(data.unwrap_or_default()));
+    if let Ok(content_type) = HeaderValue::try_from(text("content_type").unwrap_or_default()) {
         response.headers_mut().insert(CONTENT_TYPE, content_type);
     }
-    Some(response)
+    Ok(response)
 }
 
 fn json(body: Body) -> Response<Body> {

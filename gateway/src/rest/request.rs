@@ -17,6 +17,7 @@ use prost_reflect::{DeserializeOptions, DynamicMessage, FieldDescriptor, Kind, M
 use serde::de::IgnoredAny;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::stream::Form;
 use crate::error::Error;
 use crate::fields;
 use crate::frame::framed;
@@ -32,6 +33,8 @@ pub(crate) struct Call {
     /// As it was sent.
     pub(crate) query: String,
     pub(crate) dialect: Dialect,
+    /// What the client wants of an answer that is a stream.
+    pub(crate) form: Form,
     /// How the body broke off while it was passed on, which its upstream hears as a broken connection only.
     pub(crate) broken: OnceLock<String>,
 }

@@ -28,9 +28,12 @@ async fn gateway() -> Service {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let upstream = format!("toy.v1.Toy=http://{}", listener.local_addr().unwrap());
     let echo = axum::Router::new().fallback(async |request: axum::extract::Request| {
+        let times = if request.uri().path().ends_with("/Tell") { 3 } else { 1 };
         let body = request.into_body().collect().await.unwrap().to_bytes();
+        let fails = body.windows(4).any(|bytes| bytes == b"fail");
         let mut trailers = axum::http::HeaderMap::new();
-        trailers.insert("grpc-status", "0".parse().unwrap());
+        trailers.insert("grpc-status", if fails { "5" } else { "0" }.parse().unwrap());
+        let body = bytes::Bytes::from(body.repeat(times));
         let frames = http_body_util::Full::new(body).with_trailers(async { Some(Ok(trailers)) });
         Response::builder().header("content-type", "application/grpc").body(Body::new(frames)).unwrap()
     });
@@ -149,6 +152,33 @@ async fn a_large_reply_is_the_same_json_as_a_small_one() {
     let target = "/v1/things/a?note=behind";
     let (status, found) = call(&gateway.upstream, "PUT", target, &inner.to_string()).await;
     assert_eq!((status, found), (200, inner));
+}
+
+#[tokio::test]
+async fn a_stream_wears_what_the_client_asks_for() {
+    let gateway = gateway().await;
+    let check = async |name: &str, accept: &str, expected: &[&str]| {
+        let target = format!("/v1/things/{name}:tell");
+        let answer =
+            http::request(&gateway.upstream, "GET", &target, &[("accept", accept)], b"").await.unwrap();
+        let text = String::from_utf8(answer.body).unwrap();
+        assert_eq!(
+            (answer.status, answer.headers["content-type"].to_str().unwrap()),
+            (200, accept),
+            "{text}"
+        );
+        let mut rest = text.as_str();
+        for part in expected {
+            rest = rest.split_once(part).unwrap_or_else(|| panic!("{accept}: no {part:?} in {text}")).1;
+        }
+    };
+    check("x", "application/x-ndjson", &["\"x\"\n", "\"x\"\n", "\"x\"\n"]).await;
+    check("x", "text/event-stream", &["data: \"x\"\n\n", "data: \"x\"\n\n", "data: \"x\"\n\n"]).await;
+    check("x", "application/json", &["[\"x\",\"x\",\"x\"]"]).await;
+    let failed = "{\"error\":{\"code\":5,";
+    check("fail", "application/x-ndjson", &["\"fail\"\n", "\"fail\"\n", "\"fail\"\n", failed, "}\n"]).await;
+    check("fail", "text/event-stream", &["data: \"fail\"", "event: error\ndata: ", failed]).await;
+    check("fail", "application/json", &["[\"fail\",\"fail\",\"fail\",", failed, "}]"]).await;
 }
 
 #[tokio::test]

@@ -1,0 +1,178 @@
+//! An answer that is a stream, dressed as the client asks by `Accept`: JSON lines, server-sent events, or one array. A
+//! message goes out as soon as it has come in.
+//!
+//! The status is out before the stream fails, so that a failure is the last thing in it: an object whose only member is
+//! `error`, the JSON of a `google.rpc.Status`.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Response};
+use mime::Mime;
+use serde::Serialize;
+use tonic::Status;
+
+use super::problem::Problem;
+use super::reply;
+use super::request::Call;
+use crate::frame::Frames;
+
+/// The clothes of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// One message a line (`application/x-ndjson`).
+    Lines,
+    /// One event a message (HTML, "Server-sent events").
+    Events,
+    /// One JSON array.
+    Array,
+}
+
+/// A failure in a stream.
+#[derive(Serialize)]
+struct Failed {
+    error: Problem,
+}
+
+// === impl Form ===
+
+impl Form {
+    /// The first that the client names, since none is better than another; lines where it names none.
+    pub(super) fn asked(headers: &HeaderMap) -> Self {
+        let accepted = headers.get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
+        let named = accepted.flat_map(|value| value.split(',')).filter_map(|range| {
+            let range: Mime = range.trim().parse().ok()?;
+            match range.essence_str() {
+                "application/x-ndjson" | "application/jsonl" => Some(Self::Lines),
+                "text/event-stream" => Some(Self::Events),
+                "application/json" => Some(Self::Array),
+                _ => None,
+            }
+        });
+        named.into_iter().next().unwrap_or(Self::Lines)
+    }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Lines => "application/x-ndjson",
+            Self::Events => "text/event-stream",
+            Self::Array => "application/json",
+        }
+    }
+
+    /// One message, the `number`th from 0.
+    fn message(self, number: u64, json: &[u8]) -> Bytes {
+        match self {
+            Self::Lines => [json, b"\n"].concat().into(),
+            Self::Events => [b"data: ", json, b"\n\n"].concat().into(),
+            Self::Array => [if number == 0 { b"[" } else { b"," }, json].concat().into(),
+        }
+    }
+
+    /// The end, after so many messages.
+    fn end(self, number: u64, failure: Option<&[u8]>) -> Bytes {
+        match (self, failure) {
+            (Self::Lines | Self::Events, None) => Bytes::new(),
+            (Self::Events, Some(json)) => {
+                [b"event: error\n", &self.message(number, json)[..]].concat().into()
+            }
+            (_, Some(json)) => match self.message(number, json) {
+                last if self == Self::Array => [&last[..], b"]"].concat().into(),
+                last => last,
+            },
+            (Self::Array, None) if number == 0 => Bytes::from_static(b"[]"),
+            (Self::Array, None) => Bytes::from_static(b"]"),
+        }
+    }
+}
+
+/// The response that the messages of an answer make. No message may be longer than `most`.
+pub(super) fn response(
+    call: &Arc<Call>,
+    frames: Frames,
+    most: usize,
+    request_id: HeaderValue,
+) -> Response<Body> {
+    let form = call.form;
+    let mut response = Response::new(Body::from_stream(pieces(Arc::clone(call), frames, most, request_id)));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn pieces(
+    call: Arc<Call>,
+    frames: Frames,
+    most: usize,
+    request_id: HeaderValue,
+) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
+    let form = call.form;
+    stream::unfold(Some((frames, 0)), move |state| {
+        let (call, request_id) = (Arc::clone(&call), request_id.clone());
+        async move {
+            let (mut frames, number) = state?;
+            let failure = match next(&call, &mut frames, most).await {
+                Ok(Some(json)) => {
+                    return Some((Ok(form.message(number, &json)), Some((frames, number + 1))));
+                }
+                Ok(None) => frames.finish().await.err(),
+                Err(status) => Some(status),
+            };
+            let failure = failure.map(|status| {
+                let error = Problem::new(&status, &request_id);
+                serde_json::to_vec(&Failed { error }).expect("a problem is plain JSON")
+            });
+            Some((Ok(form.end(number, failure.as_deref())), None))
+        }
+    })
+}
+
+/// The JSON of the next message; none at the end.
+async fn next(call: &Call, frames: &mut Frames, most: usize) -> Result<Option<Vec<u8>>, Status> {
+    let Some(length) = frames.next_length().await? else { return Ok(None) };
+    let message = reply::within(frames, length, most).await?;
+    reply::json_of(&call.binding, message).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_client_chooses_the_form() {
+        let check = |accept: Option<&'static str>, expected: Form| {
+            let accept = accept.map(|accept| (ACCEPT, HeaderValue::from_static(accept)));
+            assert_eq!(Form::asked(&accept.clone().into_iter().collect()), expected, "{accept:?}");
+        };
+        check(None, Form::Lines);
+        check(Some("*/*"), Form::Lines);
+        check(Some("text/html"), Form::Lines);
+        check(Some("text/event-stream"), Form::Events);
+        check(Some("text/html, application/json;q=0.9, */*"), Form::Array);
+        check(Some("application/x-ndjson, application/json"), Form::Lines);
+    }
+
+    #[test]
+    fn a_form_begins_parts_and_ends_its_messages() {
+        let check = |form: Form, messages: &[&str], failure: Option<&str>, expected: &str| {
+            let parts = (0..).zip(messages).map(|(number, json)| form.message(number, json.as_bytes()));
+            let end = form.end(messages.len() as u64, failure.map(str::as_bytes));
+            let written: Vec<u8> = parts.chain([end]).flatten().collect();
+            assert_eq!(String::from_utf8(written).unwrap(), expected);
+        };
+        check(Form::Lines, &["1", "2"], None, "1\n2\n");
+        check(Form::Lines, &["1"], Some("x"), "1\nx\n");
+        check(Form::Lines, &[], None, "");
+        check(Form::Events, &["1", "2"], None, "data: 1\n\ndata: 2\n\n");
+        check(Form::Events, &["1"], Some("x"), "data: 1\n\nevent: error\ndata: x\n\n");
+        check(Form::Array, &["1", "2"], None, "[1,2]");
+        check(Form::Array, &["1"], Some("x"), "[1,x]");
+        check(Form::Array, &[], Some("x"), "[x]");
+        check(Form::Array, &[], None, "[]");
+    }
+}
