@@ -51,6 +51,10 @@ pub struct Evidence {
     pub offset: u32,
 }
 
+/// Dataflows that are read before they are categorised. The reader and the rules each fill the processor's caches with
+/// their own; taking turns at every dataflow, they would drive each other out.
+const BATCH: usize = 64;
+
 /// Reads a catalogue to its end and categorises every dataflow on the way. Memory is bounded by the result.
 ///
 /// # Errors
@@ -63,9 +67,20 @@ pub fn analyse(document: impl Read, rules: &Compiled, limits: Limits) -> Result<
     }
     let mut scratch = Scratch::default();
     let mut dataflows = Vec::new();
-    while let Some(dataflow) = reader.next_dataflow()? {
-        let filing = Filing::of(&subject(&dataflow), rules, &mut scratch);
-        dataflows.push(Analysed { dataflow, filing });
+    let mut batch = Vec::with_capacity(BATCH);
+    loop {
+        while batch.len() < BATCH
+            && let Some(dataflow) = reader.next_dataflow()?
+        {
+            batch.push(dataflow);
+        }
+        if batch.is_empty() {
+            break;
+        }
+        dataflows.extend(batch.drain(..).map(|dataflow| {
+            let filing = Filing::of(&subject(&dataflow), rules, &mut scratch);
+            Analysed { dataflow, filing }
+        }));
     }
     Ok(Catalogue { dataflows, diagnostics: reader.into_diagnostics() })
 }
