@@ -90,6 +90,19 @@ pub(crate) fn set(
     Ok(true)
 }
 
+/// Empties the field at the end of a path, if it is there.
+pub(crate) fn clear(message: &mut DynamicMessage, path: &[FieldDescriptor]) {
+    let Some((field, outer)) = path.split_last() else { return };
+    let mut inside = message;
+    for field in outer {
+        if !inside.has_field(field) {
+            return;
+        }
+        inside = inside.get_field_mut(field).as_message_mut().expect("resolve goes through messages only");
+    }
+    inside.clear_field(field);
+}
+
 /// A value by the JSON mapping of proto3, from the text that stands for it in a URL.
 fn value(kind: &Kind, text: &str) -> Result<Value, Invalid> {
     let invalid = |expected: &str| Invalid { found: excerpt(text), expected: expected.to_owned() };

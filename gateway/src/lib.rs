@@ -135,7 +135,7 @@ impl Gateway {
         };
         let access = Access::new(&context.metrics, public.access_log, public.slow_request);
         let readiness = context.readiness.clone();
-        let held = rest::request::Limits {
+        let held = rest::held::Limits {
             bytes: limits.body,
             idle: public.body_idle_timeout,
             room: Arc::new(Semaphore::new(public.max_held())),

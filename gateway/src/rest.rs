@@ -2,10 +2,12 @@
 //! under the path of its method ([`request`] puts it into gRPC at the stack's bottom), and what comes back becomes an
 //! HTTP response ([`reply`]) or, whoever refused it, the one shape of errors ([`problem`]).
 
+pub(crate) mod held;
 pub(crate) mod request;
 
 mod drain;
 mod elements;
+mod json;
 mod probes;
 mod problem;
 mod reply;

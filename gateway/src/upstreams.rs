@@ -16,6 +16,7 @@ use tonic::Status;
 use tower::{Service, ServiceExt};
 
 use crate::error::Error;
+use crate::rest::held::Limits;
 use crate::rest::request::{self, Call};
 
 /// Where each service is. Cheap to clone.
@@ -50,7 +51,7 @@ impl Upstreams {
 pub(crate) struct Forward {
     pub(crate) upstreams: Upstreams,
     /// What a REST body that is held as a whole may be.
-    pub(crate) limits: request::Limits,
+    pub(crate) limits: Limits,
 }
 
 impl Service<Request<Body>> for Forward {
@@ -81,7 +82,7 @@ async fn forward(
     upstream: Outbound,
     service: String,
     mut request: Request<Body>,
-    limits: request::Limits,
+    limits: Limits,
 ) -> Result<Response<Body>, Status> {
     let call = request.extensions_mut().remove::<Arc<Call>>();
     if let Some(call) = &call {

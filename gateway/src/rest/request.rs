@@ -1,22 +1,19 @@
 //! The first half of transcoding: path, query and body of an HTTP request become a request in gRPC. It happens inside
 //! the stack that every call passes, under its deadline and its limit of concurrent calls.
 
-use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use axum::body::Body as HttpBody;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use dataflow_mesh::propagation;
 use futures_util::{StreamExt, stream};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Request};
-use http_body_util::BodyExt;
 use percent_encoding::percent_decode_str;
-use prost_reflect::{DeserializeOptions, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
-use serde::de::IgnoredAny;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, Value};
 
+use super::held::{Held, Limits, collect};
+use super::json;
 use super::stream::Form;
 use crate::error::Error;
 use crate::fields;
@@ -46,26 +43,6 @@ pub(crate) enum Dialect {
     Transcoded,
     /// The predecessor.
     Legacy(Exchange),
-}
-
-/// What bodies that are held as a whole may be.
-#[derive(Debug, Clone)]
-pub(crate) struct Limits {
-    /// The most bytes of one.
-    pub(crate) bytes: usize,
-    /// The longest time from one piece to the next.
-    pub(crate) idle: Duration,
-    /// Room for all of them together, in units of [`ROOM`].
-    pub(crate) room: Arc<Semaphore>,
-}
-
-/// Bytes of a unit of room: fewer would make permits of millions, more would round small bodies up to much.
-pub(crate) const ROOM: usize = 1024;
-
-/// A body as a whole, with the room that it takes.
-struct Held {
-    bytes: Bytes,
-    room: Option<OwnedSemaphorePermit>,
 }
 
 /// The request in gRPC. Its path is the method's already. Of the headers only those go on that travel through the mesh:
@@ -98,7 +75,7 @@ async fn transcode(
 ) -> Result<HttpBody, Error> {
     let Binding { body: rule, method, .. } = &*call.binding;
     let mut message = call.binding.request();
-    let mut held = Held { bytes: Bytes::new(), room: None };
+    let mut held = Held::default();
     match rule {
         Body::Absent => {
             let none = Limits { bytes: 0, ..limits.clone() };
@@ -110,11 +87,11 @@ async fn transcode(
         }
         Body::Whole => {
             held = collect(body, limits).await?;
-            message = read_json(method.input(), &held.bytes, "")?;
+            message = json::read(method.input(), &held.bytes, "")?;
         }
         Body::Field(field) => {
             held = collect(body, limits).await?;
-            message.set_field(field, read_field(field, &held.bytes)?);
+            message.set_field(field, json::read_field(field, &held.bytes)?);
         }
         Body::Document(field) => {
             bind(call, &mut message)?;
@@ -138,7 +115,7 @@ fn bind(call: &Call, message: &mut DynamicMessage) -> Result<(), Error> {
     let mut in_path = Vec::with_capacity(call.variables.len());
     for (name, text) in &call.variables {
         let path = fields::resolve(&input, name).expect("the route was checked when it was made");
-        clear(message, &path);
+        fields::clear(message, &path);
         fields::set(message, &path, text).map_err(|invalid| parameter(name, &invalid))?;
         in_path.push(path);
     }
@@ -178,94 +155,6 @@ fn decode(text: &str) -> Result<String, Error> {
     decoded.map(Into::into).map_err(|_| parameter(text, &"it is not UTF-8 once decoded"))
 }
 
-/// Reads a body as a whole. There must be room for it beside all others.
-async fn collect(mut body: HttpBody, limits: &Limits) -> Result<Held, Error> {
-    let (mut whole, mut room) = (BytesMut::new(), None::<OwnedSemaphorePermit>);
-    loop {
-        let frame = tokio::time::timeout(limits.idle, body.frame()).await;
-        let frame = match frame.map_err(|_| Error::BodyStalled { idle: limits.idle })? {
-            Some(frame) => frame.map_err(|error| Error::BodyBroken(error.to_string()))?,
-            None => return Ok(Held { bytes: whole.freeze(), room }),
-        };
-        let data = frame.into_data().unwrap_or_default();
-        let length = whole.len() + data.len();
-        if length > limits.bytes {
-            return Err(Error::BodyTooLarge { limit: limits.bytes });
-        }
-        let has = room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        if let Ok(lacks @ 1..) = u32::try_from(length.div_ceil(ROOM) - has) {
-            let more = Arc::clone(&limits.room).try_acquire_many_owned(lacks).map_err(|_| Error::NoRoom)?;
-            match &mut room {
-                Some(room) => room.merge(more),
-                None => room = Some(more),
-            }
-        }
-        whole.extend_from_slice(&data);
-    }
-}
-
-impl Held {
-    /// The frame that was made of it as a body, which keeps the room until it is sent.
-    fn sent_as(self, frame: Bytes) -> HttpBody {
-        let room = self.room;
-        HttpBody::from_stream(stream::once(async move {
-            drop(room);
-            Ok::<_, Infallible>(frame)
-        }))
-    }
-}
-
-/// Reads the JSON of a message that stands at `at` in the request.
-fn read_json(message: MessageDescriptor, json: &[u8], at: &str) -> Result<DynamicMessage, Error> {
-    let mut reader = serde_json::Deserializer::from_slice(json);
-    let mut track = serde_path_to_error::Track::new();
-    let tracked = serde_path_to_error::Deserializer::new(&mut reader, &mut track);
-    let options = DeserializeOptions::new().deny_unknown_fields(true);
-    let read = DynamicMessage::deserialize_with_options(message, tracked, &options);
-    let read = read.and_then(|message| reader.end().map(|()| message));
-    read.map_err(|error| {
-        let path = track.path().to_string();
-        let inside = if path == "." { "" } else { &path };
-        // The path ends at the message whose field it is not.
-        let said = error.to_string();
-        let unknown = said.strip_prefix(UNKNOWN_FIELD).and_then(|rest| rest.split('\'').next());
-        let steps = [at, inside, unknown.unwrap_or_default()];
-        let steps: Vec<&str> = steps.into_iter().filter(|step| !step.is_empty()).collect();
-        json_invalid(&error, steps.join("."))
-    })
-}
-
-/// How prost-reflect begins to say that a message lacks a field; its name follows in quotes.
-const UNKNOWN_FIELD: &str = "unrecognized field name '";
-
-fn json_invalid(error: &serde_json::Error, field: String) -> Error {
-    let said = error.to_string();
-    let problem = said.split(" at line ").next().unwrap_or_default().to_owned();
-    Error::JsonInvalid { field, problem, line: error.line(), column: error.column() }
-}
-
-/// Reads the JSON of one field. One that is no message is read as the only field of its message, since only messages
-/// can be read.
-fn read_field(field: &FieldDescriptor, json: &[u8]) -> Result<Value, Error> {
-    if let Kind::Message(message) = field.kind()
-        && !field.is_list()
-        && !field.is_map()
-    {
-        return read_json(message, json, field.name()).map(Value::Message);
-    }
-    // One value and no more, or what follows it would pass for further fields.
-    serde_json::from_slice::<IgnoredAny>(json)
-        .map_err(|error| json_invalid(&error, field.name().to_owned()))?;
-    let wrapped = [b"{\"", field.json_name().as_bytes(), b"\":\n", json, b"}"].concat();
-    let message = read_json(field.parent_message().clone(), &wrapped, "").map_err(|error| match error {
-        Error::JsonInvalid { field, problem, line, column } => {
-            Error::JsonInvalid { field, problem, line: line - 1, column }
-        }
-        other => other,
-    })?;
-    Ok(message.get_field(field).into_owned())
-}
-
 fn document(field: &FieldDescriptor, content_type: &str, data: Bytes) -> Value {
     let Kind::Message(message) = field.kind() else {
         unreachable!("the schema checked that it is an HttpBody")
@@ -294,17 +183,4 @@ fn upload(
         Ok::<_, axum::Error>(framed(&message))
     });
     HttpBody::from_stream(stream::once(async move { Ok(framed(&first)) }).chain(pieces))
-}
-
-/// Empties the field at the end of a path, if it is there.
-fn clear(message: &mut DynamicMessage, path: &[FieldDescriptor]) {
-    let Some((field, outer)) = path.split_last() else { return };
-    let mut inside = message;
-    for field in outer {
-        if !inside.has_field(field) {
-            return;
-        }
-        inside = inside.get_field_mut(field).as_message_mut().expect("resolve goes through messages only");
-    }
-    inside.clear_field(field);
 }
