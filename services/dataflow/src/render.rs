@@ -14,9 +14,6 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 
 use dataflow_proto::analysis::v1 as pb;
 
-#[cfg(test)]
-mod tests;
-
 /// How a result is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(crate) enum Format {
@@ -91,3 +88,6 @@ pub(crate) fn render(
     }
     out.flush()
 }
+
+#[cfg(test)]
+mod tests;
