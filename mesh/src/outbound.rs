@@ -140,26 +140,23 @@ impl Service<Request<Body>> for Outbound {
             headers.insert(deadline::HEADER, deadline::format(remaining));
         }
 
-        let answer = self.channel.call(request);
-        let ours = matches!(self.limit, Limit::Own(_)).then_some(deadline).flatten();
         // What is passed on ends with the call that is being served, which has a deadline of its own.
-        let Some(deadline) = ours else {
-            return Box::pin(async move {
-                answer.await.map_err(|error| match timed_out(&error) {
-                    true => to_status(&deadline::Error::Exceeded).into(),
-                    false => error.into(),
-                })
-            });
-        };
+        let own_deadline = deadline.filter(|_| matches!(self.limit, Limit::Own(_)));
+        let answer = self.channel.call(request);
         Box::pin(async move {
             let exceeded = deadline::Error::Exceeded;
-            match tokio::time::timeout_at(deadline, answer).await {
-                // A peer that stops in the middle of its answer has no more time than one that never begins.
-                Ok(Ok(answer)) => Ok(answer
-                    .map(|body| Body::new(CutBody::new(body, tokio::time::sleep_until(deadline), exceeded)))),
-                Ok(Err(error)) if !timed_out(&error) => Err(error.into()),
-                _ => Err(to_status(&exceeded).into()),
-            }
+            let answer = async {
+                answer.await.map_err(|error| -> BoxError {
+                    if timed_out(&error) { to_status(&exceeded).into() } else { error.into() }
+                })
+            };
+            let Some(deadline) = own_deadline else { return answer.await };
+            let Ok(answer) = tokio::time::timeout_at(deadline, answer).await else {
+                return Err(to_status(&exceeded).into());
+            };
+            // A peer that stops in the middle of its answer has no more time than one that never begins.
+            let cut = tokio::time::sleep_until(deadline);
+            Ok(answer?.map(|body| Body::new(CutBody::new(body, cut, exceeded))))
         })
     }
 }
