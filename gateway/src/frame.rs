@@ -25,17 +25,18 @@ pub(crate) fn framed(message: &impl Message) -> Bytes {
 /// The messages of an answer, read as they come.
 pub(crate) struct Frames {
     body: Body,
+    /// What has come and was not taken.
     buffer: BytesMut,
-    /// Whether it has ended, and ended well.
     ended: bool,
-    trailers: bool,
+    /// Whether the end said that the call went well.
+    well: bool,
 }
 
 // === impl Frames ===
 
 impl Frames {
     pub(crate) fn new(body: Body) -> Self {
-        Self { body, buffer: BytesMut::new(), ended: false, trailers: false }
+        Self { body, buffer: BytesMut::new(), ended: false, well: false }
     }
 
     /// The length of the next message; none at the end of the answer.
@@ -46,7 +47,7 @@ impl Frames {
             }
         }
         if self.buffer.get_u8() != 0 {
-            return Err(status::to_status(&Error::ReplyUnreadable("it is compressed".to_owned())));
+            return Err(unreadable("it is compressed"));
         }
         Ok(Some(self.buffer.get_u32() as usize))
     }
@@ -74,12 +75,12 @@ impl Frames {
 
     /// Reads to the end of an answer from which no further message is expected; fails as the call did.
     pub(crate) async fn finish(mut self) -> Result<(), Status> {
-        while self.read().await? {
-            if !self.buffer.is_empty() {
-                return Err(unreadable("it goes on where it should end"));
-            }
+        while self.buffer.is_empty() && self.read().await? {}
+        match self.buffer.is_empty() {
+            false => Err(unreadable("it goes on where it should end")),
+            true if !self.well => Err(unreadable("it ends without a status")),
+            true => Ok(()),
         }
-        if self.trailers { Ok(()) } else { Err(unreadable("it ends without a status")) }
     }
 
     /// Reads on; false at the end. The failure of the call itself is told as soon as it is known.
@@ -88,18 +89,18 @@ impl Frames {
             return Ok(false);
         }
         match self.body.frame().await {
-            Some(Ok(frame)) => {
-                match frame.into_data() {
-                    Ok(data) => self.buffer.extend_from_slice(&data),
-                    Err(frame) => {
-                        let trailers = frame.into_trailers().unwrap_or_default();
-                        self.ended = true;
-                        self.trailers = true;
-                        return status::failure_in(&trailers).map_or(Ok(false), Err);
-                    }
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => {
+                    self.buffer.extend_from_slice(&data);
+                    Ok(true)
                 }
-                Ok(true)
-            }
+                Err(frame) => {
+                    let trailers = frame.into_trailers().unwrap_or_default();
+                    self.ended = true;
+                    self.well = trailers.contains_key(Status::GRPC_STATUS);
+                    status::failure_in(&trailers).map_or(Ok(false), Err)
+                }
+            },
             Some(Err(error)) => Err(unreadable(&error.to_string())),
             None => {
                 self.ended = true;
@@ -115,4 +116,46 @@ fn truncated() -> Status {
 
 fn unreadable(why: &str) -> Status {
     status::to_status(&Error::ReplyUnreadable(why.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+    use http_body_util::Full;
+
+    use super::*;
+
+    /// What becomes of an answer from which one message is expected.
+    async fn read(bytes: &'static [u8], status: Option<&str>) -> Result<Bytes, String> {
+        let trailers = status.map(|status| {
+            let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), status.parse().unwrap())]);
+            Ok(trailers)
+        });
+        let body = Full::new(Bytes::from_static(bytes)).with_trailers(std::future::ready(trailers));
+        let mut frames = Frames::new(Body::new(body));
+        let read = async {
+            let length = frames.next_length().await?.unwrap_or_default();
+            let message = frames.take(length).await?;
+            frames.finish().await.map(|()| message)
+        };
+        read.await.map_err(|status| format!("{:?}", status.code()))
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_one_message_and_a_status() {
+        let one = framed(&"a".to_owned());
+        assert_eq!(&one[..], b"\0\0\0\0\x03\n\x01a");
+        let check = async |bytes: &'static [u8], status: Option<&str>, expected: Result<&str, &str>| {
+            let found = read(bytes, status).await;
+            let found = found.as_ref().map(|bytes| std::str::from_utf8(bytes).unwrap());
+            assert_eq!(found.map_err(String::as_str), expected, "{bytes:?} {status:?}");
+        };
+        check(b"\0\0\0\0\x02ab", Some("0"), Ok("ab")).await;
+        check(b"\0\0\0\0\x02ab", Some("5"), Err("NotFound")).await;
+        check(b"\0\0\0\0\x02ab", None, Err("Internal")).await;
+        check(b"\0\0\0\0\x02abc", Some("0"), Err("Internal")).await;
+        check(b"\0\0\0\0\x02a", Some("0"), Err("Internal")).await;
+        check(b"\x01\0\0\0\x02ab", Some("0"), Err("Internal")).await;
+        check(b"\0\0", Some("0"), Err("Internal")).await;
+    }
 }
