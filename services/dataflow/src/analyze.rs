@@ -23,7 +23,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::exit::{self, Exit, Failure};
-use crate::in_process::{self, Inner, Mesh};
+use crate::in_process::{self, Mesh, Services};
 use crate::progress::Progress;
 use crate::render::{self, Format};
 
@@ -136,14 +136,14 @@ async fn start(limits: AnalysisArgs, extra: Option<Ruleset>) -> Result<Mesh, Fai
         ..in_process::defaults()
     };
     let readiness = Readiness::default();
-    let inner = Inner {
+    let services = Services {
         analysis: limits,
         extra,
         server: in_process::among_themselves(server),
         metrics: Metrics::default(),
         readiness: readiness.clone(),
     };
-    let mesh = Mesh::start(inner).await?;
+    let mesh = Mesh::start(services).await?;
     readiness.until_ready().await;
     Ok(mesh)
 }

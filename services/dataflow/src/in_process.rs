@@ -22,8 +22,8 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use crate::built_in;
 use crate::exit::Failure;
 
-/// What the three services are started with.
-pub(crate) struct Inner {
+/// The three services, as they are to be started.
+pub(crate) struct Services {
     pub(crate) analysis: AnalysisArgs,
     /// Served beside the built-in rule sets.
     pub(crate) extra: Option<Ruleset>,
@@ -55,8 +55,8 @@ struct Running {
 
 impl Mesh {
     /// Starts the three services. They are ready when `readiness` says so.
-    pub(crate) async fn start(inner: Inner) -> Result<Self, Failure> {
-        let Inner { analysis, extra, server, metrics, readiness } = inner;
+    pub(crate) async fn start(given: Services) -> Result<Self, Failure> {
+        let Services { analysis, extra, server, metrics, readiness } = given;
         let (config_listener, config) = loopback().await?;
         let (cache_listener, cache) = loopback().await?;
         let (analysis_listener, analysis_url) = loopback().await?;

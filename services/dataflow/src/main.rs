@@ -1,5 +1,5 @@
-//! `dataflow`, the one binary of the mesh: `analyze` does the main job and exits, `analysis`, `cache` and `config` run
-//! one service each, as a pod does.
+//! `dataflow`, the one binary of the mesh: `analyze` does the main job and exits, `up` runs the whole mesh, `gateway`,
+//! `analysis`, `cache` and `config` run one service each, as a pod does, and `status` asks how a mesh is.
 
 mod cli;
 mod exit;

@@ -9,7 +9,7 @@ use dataflow_mesh::args::{ProcessArgs, ServerArgs};
 use dataflow_mesh::process::{self, Process};
 
 use crate::exit::{self, Exit, Failure};
-use crate::in_process::{self, Inner, Mesh};
+use crate::in_process::{self, Mesh, Services};
 
 /// The flags of `dataflow up`.
 #[derive(Debug, clap::Args)]
@@ -39,14 +39,14 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
         let address = listener.local_addr()?;
         tracing::info!("state is kept in memory only, and gone when this process ends");
 
-        let inner = Inner {
+        let services = Services {
             analysis: limits,
             extra: None,
             server: in_process::among_themselves(server.clone()),
             metrics: process.metrics.clone(),
             readiness: process.readiness.clone(),
         };
-        let mesh = Mesh::start(inner).await?;
+        let mesh = Mesh::start(services).await?;
         let upstreams = UpstreamArgs {
             analysis_url: mesh.analysis.clone(),
             cache_url: mesh.cache.clone(),

@@ -59,12 +59,9 @@ impl Running {
         Ok(Self { process, id: Pid::from_raw(i32::try_from(id)?), address })
     }
 
-    /// A figure of `/proc/PID/status` in KiB.
+    /// A figure of its memory, as [`memory`] has it.
     pub(super) fn memory(&self, figure: &str) -> anyhow::Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id))?;
-        let line = status.lines().find(|line| line.starts_with(figure)).context("no such figure")?;
-        let digits: String = line.chars().filter(char::is_ascii_digit).collect();
-        Ok(digits.parse()?)
+        memory(self.id, figure)
     }
 
     /// Stops it as Kubernetes would, and waits.
@@ -74,4 +71,12 @@ impl Running {
         ensure!(ended.success(), "it ended with {ended}");
         Ok(())
     }
+}
+
+/// A figure of a process' memory in KiB, as `/proc/PID/status` names it.
+pub(super) fn memory(id: Pid, figure: &str) -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+    let line = status.lines().find(|line| line.starts_with(figure)).context("no such figure")?;
+    let digits: String = line.chars().filter(char::is_ascii_digit).collect();
+    Ok(digits.parse()?)
 }

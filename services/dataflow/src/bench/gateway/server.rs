@@ -12,6 +12,8 @@ use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
+use crate::bench::running;
+
 /// A server that has not answered after this time never will.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -76,6 +78,7 @@ impl Server {
                 let said = self.last_words();
                 return Err(error.context(format!("{} does not answer; it said:\n{said}", self.name)));
             }
+            // Envoy does not tell when it is ready.
             sleep(Duration::from_millis(20)).await;
         }
     }
@@ -90,10 +93,7 @@ impl Server {
 
     /// What of it is in memory now, in MB.
     pub(super) fn memory(&self) -> anyhow::Result<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.id))?;
-        let figure = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("it has ended")?;
-        let kibibytes: f64 = figure.trim().trim_end_matches(" kB").parse()?;
-        Ok(kibibytes * 1024.0 / 1e6)
+        Ok(running::memory(self.id, "VmRSS")? as f64 * 1024.0 / 1e6)
     }
 
     /// Ends it and waits. What was measured is on record, so it need not be asked politely.
