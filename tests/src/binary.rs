@@ -6,7 +6,7 @@ use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -99,6 +99,19 @@ pub fn wait(child: &mut Child) -> ExitStatus {
     drop(ended);
     assert!(!watching.join().expect("watching does not panic"), "it did not end within a minute");
     status
+}
+
+/// Waits until something holds, for a minute at most: a test fails rather than hangs.
+///
+/// # Panics
+///
+/// When it does not.
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < end, "not within a minute: {what}");
+        std::thread::yield_now();
+    }
 }
 
 /// Sends a signal to a child that has not been waited for.

@@ -78,10 +78,10 @@ fn a_stop_during_an_upload_lets_it_finish() {
     stream.write_all(first.as_bytes()).unwrap();
     let begun = "grpc_server_in_flight{role=\"analysis\",\
                  grpc_service=\"dataflow.analysis.v1.AnalysisService\",grpc_method=\"AnalyzeCatalogue\"} 1";
-    while !metrics(&up.admin).contains(begun) {}
+    binary::until("the upload has begun", || metrics(&up.admin).contains(begun));
 
     up.signal(Signal::SIGTERM);
-    while !up.log().iter().any(|line| line.contains("\"message\":\"draining\"")) {}
+    binary::until("it drains", || up.log().iter().any(|line| line.contains("\"message\":\"draining\"")));
     stream.write_all(rest.as_bytes()).unwrap();
     let (status, analysis) = read(stream);
     assert_eq!((status, &analysis["total"]), (200, &24.into()));
