@@ -2,13 +2,15 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{self, Poll};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use bytes::Bytes;
 use clap::ValueEnum;
-use dataflow_mesh::metrics::{LATENCY_BOUNDS, Metrics};
+use dataflow_mesh::metrics::LATENCY_BOUNDS;
+use dataflow_mesh::serve::Context;
+use dataflow_mesh::status::Kind;
 use http::{HeaderValue, Method, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use prometheus_client::encoding::EncodeLabelSet;
@@ -36,6 +38,7 @@ struct Labels {
 /// Where requests are counted. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Access {
+    role: &'static str,
     seconds: Family<Labels, Histogram>,
     log: AccessLog,
     slow: Duration,
@@ -44,15 +47,15 @@ pub(crate) struct Access {
 // === impl Access ===
 
 impl Access {
-    pub(crate) fn new(metrics: &Metrics, log: AccessLog, slow: Duration) -> Self {
+    pub(crate) fn new(context: &Context, log: AccessLog, slow: Duration) -> Self {
         let seconds: Family<Labels, Histogram> =
             Family::new_with_constructor(|| Histogram::new(LATENCY_BOUNDS));
-        metrics.register(
+        context.metrics.register(
             "http_server_request_duration_seconds",
             "Time from the arrival of a REST request to the end of its answer",
             seconds.clone(),
         );
-        Self { seconds, log, slow }
+        Self { role: context.role, seconds, log, slow }
     }
 
     /// A request that has just arrived. Its route is not known yet.
@@ -63,7 +66,8 @@ impl Access {
             method: known(method),
             request_id,
             route: Arc::from(""),
-            status: abandoned(),
+            // Until there is an answer: dropped without one, its caller went away.
+            status: Kind::Cancelled.http(),
         }
     }
 }
@@ -102,7 +106,7 @@ impl Drop for Entry {
     fn drop(&mut self) {
         let took = self.began.elapsed();
         let labels = Labels {
-            role: "gateway",
+            role: self.access.role,
             http_route: self.route.to_string(),
             http_request_method: self.method,
             http_response_status_code: self.status.as_u16(),
@@ -131,7 +135,7 @@ impl http_body::Body for Watched {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
+        cx: &mut task::Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = Pin::new(&mut self.inner).poll_frame(cx);
         if let Poll::Ready(Some(Err(error))) = &frame {
@@ -148,11 +152,6 @@ impl http_body::Body for Watched {
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
     }
-}
-
-/// nginx's "client closed request": what is counted of a request whose caller went away before its answer.
-fn abandoned() -> StatusCode {
-    StatusCode::from_u16(499).expect("499 lies in 100..1000")
 }
 
 fn known(method: &Method) -> &'static str {

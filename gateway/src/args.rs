@@ -85,7 +85,7 @@ pub struct PublicArgs {
     pub max_target_bytes: ByteSize,
 
     /// Which REST requests are logged at level info: those that failed by a fault of ours or were slow, or all.
-    #[arg(long, env = "DATAFLOW_ACCESS_LOG", default_value = "failures", value_name = "FORMAT")]
+    #[arg(long, env = "DATAFLOW_ACCESS_LOG", default_value = "failures", value_name = "WHICH")]
     pub access_log: AccessLog,
 
     /// From when on a REST request is slow.

@@ -49,7 +49,7 @@ pub(crate) fn resolve(message: &MessageDescriptor, path: &str) -> Result<Vec<Fie
 pub(crate) fn is_scalar(field: &FieldDescriptor) -> bool {
     match field.kind() {
         Kind::Message(message) => is_text(&message),
-        _ => !field.is_map(),
+        _ => true,
     }
 }
 

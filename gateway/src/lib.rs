@@ -46,8 +46,6 @@ pub struct Gateway {
     args: Args,
     schema: Schema,
     upstreams: Upstreams,
-    /// The services that it forwards.
-    services: Vec<String>,
 }
 
 /// Why a gateway cannot start: mistakes on the command line.
@@ -110,9 +108,7 @@ impl Gateway {
             let upstream = args.upstreams.of(&service)?;
             Some((service, upstream))
         });
-        let located: Vec<_> = located.collect();
-        let services = located.iter().map(|(service, _)| service.clone()).collect();
-        Ok(Self { args: args.clone(), schema, upstreams: Upstreams::new(located), services })
+        Ok(Self { args: args.clone(), schema, upstreams: Upstreams::new(located) })
     }
 
     /// Serves until `shutdown` resolves and every call in flight has ended.
@@ -126,14 +122,14 @@ impl Gateway {
         listener: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        let Self { args, schema, upstreams, services } = self;
+        let Self { args, schema, upstreams } = self;
         let Args { public, server, .. } = &args;
         let limits = rest::Limits {
             target: public.max_target(),
             body: public.max_body(),
             reply: server.max_message(),
         };
-        let access = Access::new(&context.metrics, public.access_log, public.slow_request);
+        let access = Access::new(&context, public.access_log, public.slow_request);
         let readiness = context.readiness.clone();
         let held = rest::held::Limits {
             bytes: limits.body,
@@ -144,7 +140,7 @@ impl Gateway {
         let descriptors = schema.descriptors().clone();
         let face = Face { schema, access, readiness, limits };
         Server::new(server, context, descriptors)
-            .forwarding(services, forward)
+            .forwarding(upstreams.services(), forward)
             .with_health(|own| Whole::new(own, upstreams))
             .wrapped(|stack| Stack::new(Rest::new(face, stack)))
             .serve(listener, async {}, shutdown)

@@ -7,7 +7,7 @@ pub(crate) mod request;
 
 mod drain;
 mod elements;
-mod json;
+mod message;
 mod probes;
 mod problem;
 mod reply;
@@ -243,6 +243,13 @@ fn under_its_method(request: Request<Body>, call: &Arc<Call>) -> Request<Body> {
     head.method = Method::POST;
     head.extensions.insert(Arc::clone(call));
     Request::from_parts(head, body)
+}
+
+/// An answer with a body of JSON.
+pub(crate) fn json(body: impl Into<Body>) -> Response<Body> {
+    let mut answer = Response::new(body.into());
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
 }
 
 /// The answer to HEAD: what GET would say, without saying it (RFC 9110, 9.3.2).

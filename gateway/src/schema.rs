@@ -177,8 +177,7 @@ impl Binding {
         for variable in template.variables() {
             let path =
                 fields::resolve(&input, variable.field_path()).map_err(|unknown| unknown.to_string())?;
-            if path.last().is_none_or(|field| field.is_list() || field.is_map() || !fields::is_scalar(field))
-            {
+            if path.last().is_none_or(|field| field.is_list() || !fields::is_scalar(field)) {
                 return Err(format!("{} in the path is not one value", variable.field_path()));
             }
         }
@@ -230,7 +229,7 @@ fn field_of(message: &MessageDescriptor, name: &str) -> Result<FieldDescriptor, 
 }
 
 fn is_document(field: &FieldDescriptor) -> bool {
-    matches!(field.kind(), Kind::Message(message) if message.full_name() == HTTP_BODY) && !field.is_list()
+    matches!(field.kind(), Kind::Message(message) if is_http_body(&message)) && !field.is_list()
 }
 
 /// Whether a message is a body of any media type.

@@ -1,7 +1,7 @@
 //! The services behind the gateway, each by a channel of its own, and the forwarding of calls to them: bytes in, bytes
 //! out, whatever the method and however it streams.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -22,7 +22,8 @@ use crate::rest::request::{self, Call};
 /// Where each service is. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Upstreams {
-    by_service: Arc<HashMap<String, Outbound>>,
+    /// Sorted, since reflection lists them.
+    by_service: Arc<BTreeMap<String, Outbound>>,
 }
 
 // === impl Upstreams ===
@@ -31,13 +32,18 @@ impl Upstreams {
     /// One channel for each address, whatever the number of services there.
     pub(crate) fn new(services: impl IntoIterator<Item = (String, Upstream)>) -> Self {
         let mut channels: HashMap<String, Outbound> = HashMap::new();
-        let mut by_service = HashMap::new();
+        let mut by_service = BTreeMap::new();
         for (service, upstream) in services {
             let channel =
                 channels.entry(upstream.to_string()).or_insert_with(|| Outbound::forwarding(&upstream));
             by_service.insert(service, channel.clone());
         }
         Self { by_service: Arc::new(by_service) }
+    }
+
+    /// Full names of the services.
+    pub(crate) fn services(&self) -> Vec<String> {
+        self.by_service.keys().cloned().collect()
     }
 
     /// The channel to a service.

@@ -7,8 +7,8 @@ use axum::body::Body;
 use bytes::Bytes;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::google::api::HttpBody;
-use http::header::{CONTENT_TYPE, HOST};
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
+use http::header::HOST;
 use jiff::Timestamp;
 use prost::Message;
 use serde::Serialize;
@@ -18,6 +18,7 @@ use super::request::{Invalid, Request};
 use super::response::Response;
 use super::selection::Filters;
 use crate::error::Error;
+use crate::rest::json;
 
 /// The route.
 pub(crate) const PATH: &str = "/api/analysis/dataflow";
@@ -81,18 +82,18 @@ impl Exchange {
             return Err(Error::ReplyUnreadable("it came before the request".to_owned()));
         };
         let (analysis, took) = (analysis.unwrap_or_default(), self.began.elapsed());
-        Ok(json(StatusCode::OK, &Response::new(&analysis, filters, took, Timestamp::now())))
+        Ok(answer(StatusCode::OK, &Response::new(&analysis, filters, took, Timestamp::now())))
     }
 
     /// The answer to a request that failed.
     pub(crate) fn failure(&self, status: StatusCode, message: &str) -> http::Response<Body> {
         let (status, detail) = match self.asked.get() {
-            Some(Err(invalid @ Invalid::Unprocessable(wrong))) => return json(of(invalid), wrong),
+            Some(Err(invalid @ Invalid::Unprocessable(wrong))) => return answer(of(invalid), wrong),
             Some(Err(invalid)) => (of(invalid), invalid.to_string()),
             Some(Ok(_)) => (status, Failure::analysis_failed(message)),
             None => (status, message.to_owned()),
         };
-        json(status, &Failure::new(status.as_u16(), detail, &self.instance, Timestamp::now()))
+        answer(status, &Failure::new(status.as_u16(), detail, &self.instance, Timestamp::now()))
     }
 }
 
@@ -100,9 +101,8 @@ fn of(invalid: &Invalid) -> StatusCode {
     StatusCode::from_u16(invalid.status()).expect("it is 400 or 422")
 }
 
-fn json(status: StatusCode, body: &impl Serialize) -> http::Response<Body> {
-    let mut answer = http::Response::new(Body::from(serde_json::to_vec(body).expect("it is plain JSON")));
+fn answer(status: StatusCode, body: &impl Serialize) -> http::Response<Body> {
+    let mut answer = json(serde_json::to_vec(body).expect("it is plain JSON"));
     *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
 }

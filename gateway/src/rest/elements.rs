@@ -9,7 +9,7 @@ use std::io;
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{Stream, stream};
-use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint};
+use prost::encoding::{WireType, decode_varint, encode_key, encode_varint};
 use prost_reflect::{DynamicMessage, Kind, MessageDescriptor};
 
 use super::reply::{members, write};
@@ -25,26 +25,24 @@ pub(super) fn stream(
     field: Option<u32>,
     message: MessageDescriptor,
 ) -> impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static {
-    let source = Source { frames: Some(frames), unread: length, left: length, buffer: BytesMut::new() };
-    let state = (source, Writer::new(message), field, false);
-    stream::try_unfold(state, |(mut source, mut writer, mut looking_for, ended)| async move {
-        if ended {
-            return Ok(None);
-        }
-        if let Some(number) = looking_for.take() {
+    let source = Source { frames, unread: length, left: length, buffer: BytesMut::new() };
+    let state = Some((source, Writer::new(message), field));
+    stream::try_unfold(state, |state| async move {
+        let Some((mut source, mut writer, field)) = state else { return Ok(None) };
+        if let Some(number) = field {
             source.enter(number).await?;
         }
         while writer.out.len() < PIECE {
-            let Some(field) = source.next().await? else {
-                source.finish().await?;
-                writer.end()?;
-                let piece = Bytes::from(std::mem::take(&mut writer.out));
-                return Ok(Some((piece, (source, writer, looking_for, true))));
-            };
-            writer.field(field)?;
+            match source.next().await? {
+                Some(field) => writer.field(field)?,
+                None => {
+                    source.finish().await?;
+                    return Ok(Some((writer.end()?, None)));
+                }
+            }
         }
         let piece = Bytes::from(std::mem::take(&mut writer.out));
-        Ok(Some((piece, (source, writer, looking_for, false))))
+        Ok(Some((piece, Some((source, writer, None)))))
     })
 }
 
@@ -57,7 +55,7 @@ struct Field {
 
 /// Reads fields from an answer.
 struct Source {
-    frames: Option<Frames>,
+    frames: Frames,
     /// Bytes of the reply that are not in the buffer yet.
     unread: usize,
     /// Bytes of the message that are not taken yet, be they in the buffer or not.
@@ -94,12 +92,11 @@ impl Source {
     }
 
     /// Passes over what follows the message, and reads the end of the answer.
-    async fn finish(&mut self) -> Result<(), io::Error> {
-        let Some(mut frames) = self.frames.take() else { return Ok(()) };
+    async fn finish(mut self) -> Result<(), io::Error> {
         while self.unread > 0 {
-            self.unread -= frames.take_some(self.unread).await.map_err(io::Error::other)?.len();
+            self.unread -= self.frames.take_some(self.unread).await.map_err(io::Error::other)?.len();
         }
-        frames.finish().await.map_err(io::Error::other)
+        self.frames.finish().await.map_err(io::Error::other)
     }
 
     async fn key(&mut self) -> Result<Option<(u32, WireType)>, io::Error> {
@@ -107,9 +104,8 @@ impl Source {
             return Ok(None);
         }
         let key = self.varint().await?;
-        let mut bytes = Vec::new();
-        encode_varint(key, &mut bytes);
-        let (number, wire_type) = decode_key(&mut &bytes[..]).map_err(io::Error::other)?;
+        let wire_type = WireType::try_from(key & 7).map_err(io::Error::other)?;
+        let number = u32::try_from(key >> 3).map_err(|_| broken("a field's number is too large"))?;
         Ok(Some((number, wire_type)))
     }
 
@@ -152,9 +148,8 @@ impl Source {
         if length > self.left {
             return Err(broken("a field is longer than its message"));
         }
-        let frames = self.frames.as_mut().ok_or_else(|| broken("it has ended"))?;
         while self.buffer.len() < length {
-            let piece = frames.take_some(self.unread).await.map_err(io::Error::other)?;
+            let piece = self.frames.take_some(self.unread).await.map_err(io::Error::other)?;
             self.unread -= piece.len();
             self.buffer.extend_from_slice(&piece);
         }
@@ -208,12 +203,12 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes what is left, and what has its default.
-    fn end(&mut self) -> Result<(), io::Error> {
+    /// Writes what is left, and what has its default; the last piece.
+    fn end(mut self) -> Result<Bytes, io::Error> {
         self.close_list();
         self.flush(true)?;
         self.out.push(b'}');
-        Ok(())
+        Ok(self.out.into())
     }
 
     /// Writes the fields that are no members of lists; those with their default only at the end.

@@ -3,9 +3,9 @@
 
 use axum::body::Body;
 use dataflow_mesh::readiness::Readiness;
-use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 
+use super::json;
 use crate::error::Error;
 
 /// The path, when it is one of these.
@@ -32,11 +32,9 @@ pub(super) fn answer(
     };
     let not = if well { "" } else { "not " };
     let version = env!("CARGO_PKG_VERSION");
-    let mut answer =
-        Response::new(Body::from(format!(r#"{{"status":"{not}{word}","version":"{version}"}}"#)));
+    let mut answer = json(format!(r#"{{"status":"{not}{word}","version":"{version}"}}"#));
     if !well {
         *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(answer)
 }

@@ -2,16 +2,16 @@
 //! its code and details stand for.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use axum::body::Body;
 use dataflow_mesh::status::{self, Describe};
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 use tonic::Status;
 use tonic_types::StatusExt;
 
+use super::json;
 use crate::error::Error;
 
 /// `google.rpc.Status` as JSON.
@@ -61,7 +61,7 @@ impl Problem {
             });
             details.push(Detail::BadRequest { field_violations: violations.collect() });
         }
-        if let Some(delay) = retry_delay(status) {
+        if let Some(delay) = said.retry_info().and_then(|info| info.retry_delay) {
             details.push(Detail::RetryInfo { retry_delay: format!("{}s", delay.as_secs_f64()) });
         }
         let request_id = request_id.to_str().unwrap_or_default().to_owned();
@@ -87,18 +87,13 @@ pub(crate) fn of_error(error: &Error, request_id: &HeaderValue) -> Response<Body
 }
 
 fn answer(http: StatusCode, status: &Status, request_id: &HeaderValue) -> Response<Body> {
-    let json = serde_json::to_vec(&Problem::new(status, request_id)).expect("a problem is plain JSON");
-    let mut answer = Response::new(Body::from(json));
+    let problem = serde_json::to_vec(&Problem::new(status, request_id)).expect("a problem is plain JSON");
+    let mut answer = json(problem);
     *answer.status_mut() = http;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Some(delay) = retry_delay(status) {
+    if let Some(delay) = status.get_details_retry_info().and_then(|info| info.retry_delay) {
         // Whole seconds (RFC 9110, 10.2.3), and never none: that would ask for a storm.
         let seconds = delay.as_secs_f64().ceil().max(1.0) as u64;
         answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     answer
-}
-
-fn retry_delay(status: &Status) -> Option<Duration> {
-    status.get_details_retry_info().and_then(|info| info.retry_delay)
 }

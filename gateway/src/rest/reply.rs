@@ -13,7 +13,7 @@ use serde_json::Serializer;
 use tonic::Status;
 
 use super::request::{Call, Dialect};
-use super::{elements, stream};
+use super::{elements, json, stream};
 use crate::error::Error;
 use crate::frame::Frames;
 use crate::schema::{Binding, is_http_body};
@@ -23,7 +23,7 @@ use crate::schema::{Binding, is_http_body};
 const WHOLE: usize = 256 * 1024;
 
 /// How JSON is written: fields without presence always, also when they have their default.
-pub(super) const JSON: SerializeOptions = SerializeOptions::new().skip_default_fields(false);
+const JSON: SerializeOptions = SerializeOptions::new().skip_default_fields(false);
 
 /// The response to a call that was answered.
 pub(crate) async fn to_http(
@@ -83,7 +83,7 @@ fn whole(binding: &Binding, message: Bytes) -> Result<Response<Body>, Status> {
     if binding.reply_message().is_some_and(|message| is_http_body(&message)) {
         return document(binding, message);
     }
-    json_of(binding, message).map(|written| json(Body::from(written)))
+    json_of(binding, message).map(json)
 }
 
 /// The JSON that a reply is.
@@ -122,12 +122,6 @@ fn document(binding: &Binding, message: Bytes) -> Result<Response<Body>, Status>
         response.headers_mut().insert(CONTENT_TYPE, content_type);
     }
     Ok(response)
-}
-
-fn json(body: Body) -> Response<Body> {
-    let mut response = Response::new(body);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
 }
 
 /// The JSON of a message. Some messages have none, such as a time beyond the year 9999.

@@ -13,7 +13,7 @@ use percent_encoding::percent_decode_str;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, Value};
 
 use super::held::{Held, Limits, collect};
-use super::json;
+use super::message;
 use super::stream::Form;
 use crate::error::Error;
 use crate::fields;
@@ -87,11 +87,11 @@ async fn transcode(
         }
         Body::Whole => {
             held = collect(body, limits).await?;
-            message = json::read(method.input(), &held.bytes, "")?;
+            message = message::read(method.input(), &held.bytes, "")?;
         }
         Body::Field(field) => {
             held = collect(body, limits).await?;
-            message.set_field(field, json::read_field(field, &held.bytes)?);
+            message.set_field(field, message::read_field(field, &held.bytes)?);
         }
         Body::Document(field) => {
             bind(call, &mut message)?;
