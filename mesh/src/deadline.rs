@@ -156,7 +156,12 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let asked = match parse(request.headers()) {
+        // A call whose time is up already is not begun: timers are too coarse to end it before it is served.
+        let spent = |asked: Option<Duration>| match asked {
+            Some(Duration::ZERO) => Err(Error::Exceeded),
+            asked => Ok(asked),
+        };
+        let asked = match parse(request.headers()).and_then(spent) {
             Ok(asked) => asked.map(|timeout| Instant::now() + timeout),
             Err(error) => return Box::pin(async move { Ok(status::to_status(&error).into_http()) }),
         };
@@ -258,6 +263,7 @@ mod tests {
         assert_eq!(call(Some("1S"), 10 * second, 2 * second).await.0.as_deref(), Some("4"));
         assert_eq!(call(None, second, 2 * second).await.0.as_deref(), Some("4"));
         assert_eq!(call(Some("soon"), second, second).await.0.as_deref(), Some("3"));
+        assert_eq!(call(Some("0n"), second, Duration::ZERO).await, (Some("4".to_owned()), None), "not begun");
     }
 
     fn methods() -> Methods {
