@@ -156,12 +156,12 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // A call whose time is up already is not begun: timers are too coarse to end it before it is served.
-        let spent = |asked: Option<Duration>| match asked {
-            Some(Duration::ZERO) => Err(Error::Exceeded),
-            asked => Ok(asked),
+        let asked = match parse(request.headers()) {
+            // Not begun: timers are too coarse to end it before it is served.
+            Ok(Some(Duration::ZERO)) => Err(Error::Exceeded),
+            asked => asked,
         };
-        let asked = match parse(request.headers()).and_then(spent) {
+        let asked = match asked {
             Ok(asked) => asked.map(|timeout| Instant::now() + timeout),
             Err(error) => return Box::pin(async move { Ok(status::to_status(&error).into_http()) }),
         };
