@@ -12,6 +12,7 @@ pub mod admin;
 pub mod metrics;
 pub mod readiness;
 
+pub mod breaker;
 pub mod inbound;
 pub mod outbound;
 pub mod serve;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use http::uri::Scheme;
-use http::{HeaderMap, Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use opentelemetry::trace::TraceContextExt;
 use tokio::time::Instant;
 use tonic::TimeoutExpired;
@@ -129,6 +129,7 @@ impl Service<Request<Body>> for Outbound {
         // A call that is passed on has its caller's headers already.
         if let Limit::Own(_) = self.limit {
             propagation::apply(headers);
+            headers.insert(propagation::PEER, HeaderValue::from_static("service"));
         }
         let trace = tracing::Span::current().context();
         if trace.span().span_context().is_valid() {

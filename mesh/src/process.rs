@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin;
 use crate::args::ProcessArgs;
+use crate::breaker::Breakers;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::serve::Context;
@@ -40,6 +41,8 @@ pub struct Process {
     pub metrics: Metrics,
     /// One readiness for all services.
     pub readiness: Readiness,
+    /// What stands between this process and things outside the mesh.
+    pub breakers: Breakers,
     stop: CancellationToken,
 }
 
@@ -66,8 +69,10 @@ pub async fn run<E: From<Error>>(
     services: impl AsyncFnOnce(Process) -> Result<(), E>,
 ) -> Result<(), E> {
     let telemetry = telemetry::init(&args.telemetry, name).map_err(Error::from)?;
+    let metrics = Metrics::default();
     let process = Process {
-        metrics: Metrics::default(),
+        breakers: Breakers::new(&metrics),
+        metrics,
         readiness: Readiness::default(),
         stop: CancellationToken::new(),
     };

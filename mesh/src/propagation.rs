@@ -27,6 +27,13 @@ const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 /// Longest baggage that is passed on, in bytes: what W3C Baggage asks of every platform at least.
 const BAGGAGE_MAX: usize = 8192;
 
+/// Whose call it is, as the gateway says.
+pub const TENANT: HeaderName = HeaderName::from_static("dataflow-tenant");
+
+/// Says that a service of the mesh calls on its own account. Not passed on by the gateway, which calls on others', and
+/// stripped from them like everything of ours.
+pub const PEER: HeaderName = HeaderName::from_static("dataflow-peer");
+
 /// What is passed on as it came. `dataflow-*` are written by the gateway alone, which strips them from outside callers.
 static PASSED_ON: [HeaderName; 15] = [
     HeaderName::from_static("traceparent"),
@@ -40,7 +47,7 @@ static PASSED_ON: [HeaderName; 15] = [
     HeaderName::from_static("x-b3-flags"),
     HeaderName::from_static("grpc-trace-bin"),
     HeaderName::from_static("x-canary"),
-    HeaderName::from_static("dataflow-tenant"),
+    TENANT,
     HeaderName::from_static("dataflow-subject"),
     HeaderName::from_static("dataflow-scopes"),
     REQUEST_ID,

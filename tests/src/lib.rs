@@ -4,7 +4,9 @@ pub mod binary;
 pub mod corpus;
 pub mod generator;
 pub mod http;
+pub mod redis;
 pub mod services;
+pub mod stub;
 
 use dataflow_analysis::rules::RuleSet;
 

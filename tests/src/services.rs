@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dataflow_config::ruleset::Ruleset;
@@ -15,6 +16,8 @@ use dataflow_mesh::serve::{Context, Server};
 use dataflow_proto::FILE_DESCRIPTOR_SET;
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::rule_service_server::{RuleService, RuleServiceServer};
+use dataflow_store::Store;
+use dataflow_store::embedded::Embedded;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
@@ -136,8 +139,14 @@ impl RuleService for Careless {
 
 /// A cache service.
 pub async fn cache() -> Service {
-    Service::start("cache", async |context, listener, stopped| {
-        dataflow_cache::run(&args(&[]), context, listener, async { drop(stopped.await) }).await
+    cache_over(Arc::new(Embedded::new(64 << 20)), &[]).await
+}
+
+/// A cache service over this store, with these flags.
+pub async fn cache_over(store: Arc<dyn Store>, flags: &[&str]) -> Service {
+    let args = args(flags);
+    Service::start("cache", async move |context, listener, stopped| {
+        dataflow_cache::run(&args, context, store, listener, async { drop(stopped.await) }).await
     })
     .await
 }

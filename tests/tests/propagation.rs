@@ -13,12 +13,13 @@ use std::sync::{Arc, Mutex};
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
 use dataflow_proto::cache::v1 as cache;
-use dataflow_proto::cache::v1::cache_service_server::{CacheService, CacheServiceServer};
+use dataflow_proto::cache::v1::cache_service_server::CacheServiceServer;
 use dataflow_proto::google::api::HttpBody;
 use dataflow_tests::services;
+use dataflow_tests::stub::{Stub, Stubbed};
 use tokio::net::TcpListener;
 use tonic::metadata::MetadataMap;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Status};
 
 /// A cache that remembers nothing but how it was called.
 #[derive(Clone, Default)]
@@ -27,21 +28,22 @@ struct Witness {
 }
 
 #[tonic::async_trait]
-impl CacheService for Witness {
-    async fn get_entry(
+impl Stub for Witness {
+    async fn lease_entry(
         &self,
-        request: Request<cache::GetEntryRequest>,
-    ) -> Result<Response<cache::GetEntryResponse>, Status> {
+        request: Request<cache::LeaseEntryRequest>,
+    ) -> Result<cache::LeaseEntryResponse, Status> {
         self.calls.lock().unwrap().push(request.metadata().clone());
-        Ok(Response::new(cache::GetEntryResponse::default()))
+        let lease = cache::Lease { token: "t".to_owned(), ..Default::default() };
+        Ok(cache::LeaseEntryResponse { lease: Some(lease), ..Default::default() })
     }
 
     async fn set_entry(
         &self,
         request: Request<cache::SetEntryRequest>,
-    ) -> Result<Response<cache::SetEntryResponse>, Status> {
+    ) -> Result<cache::SetEntryResponse, Status> {
         self.calls.lock().unwrap().push(request.metadata().clone());
-        Ok(Response::new(cache::SetEntryResponse { stored: true }))
+        Ok(cache::SetEntryResponse { stored: true, ..Default::default() })
     }
 }
 
@@ -50,7 +52,8 @@ async fn headers_and_deadline_travel_and_secrets_do_not() {
     let witness = Witness::default();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let router = tonic::service::Routes::new(CacheServiceServer::new(witness.clone())).into_axum_router();
+    let router =
+        tonic::service::Routes::new(CacheServiceServer::new(Stubbed(witness.clone()))).into_axum_router();
     tokio::spawn(axum::serve(listener, router).into_future());
     let analysis = services::analysis(&["--cache-url", &url]).await;
 
@@ -74,6 +77,7 @@ async fn headers_and_deadline_travel_and_secrets_do_not() {
     for call in calls.iter() {
         assert_eq!(call.get("x-request-id").unwrap(), "r-1");
         assert_eq!(call.get("dataflow-tenant").unwrap(), "acme");
+        assert_eq!(call.get("dataflow-peer").unwrap(), "service", "it calls on its own account");
         assert!(
             call.get("traceparent").unwrap().to_str().unwrap().contains("0af7651916cd43dd8448eb211c80319c")
         );

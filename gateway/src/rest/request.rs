@@ -8,7 +8,7 @@ use bytes::Bytes;
 use dataflow_mesh::propagation;
 use futures_util::{StreamExt, stream};
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use percent_encoding::percent_decode_str;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, Value};
 
@@ -45,6 +45,9 @@ pub(crate) enum Dialect {
     Legacy(Exchange),
 }
 
+/// The digest of a document, sent before it (RFC 9530).
+const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
+
 /// The request in gRPC. Its path is the method's already. Of the headers only those go on that travel through the mesh:
 /// what a client says to a server over HTTP means nothing, or something else, in gRPC.
 pub(crate) async fn to_grpc(
@@ -61,8 +64,13 @@ pub(crate) async fn to_grpc(
             held.sent_as(frame)
         }
     };
+    // It speaks of a document, which passes as it is; any other body becomes another one.
+    let digest = head.headers.remove(REPR_DIGEST).filter(|_| matches!(call.binding.body, Body::Document(_)));
     head.headers = HeaderMap::new();
     propagation::apply(&mut head.headers);
+    if let Some(digest) = digest {
+        head.headers.insert(REPR_DIGEST, digest);
+    }
     head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     Ok(Request::from_parts(head, messages))
 }

@@ -13,6 +13,7 @@ use crate::Error;
 use crate::args::Args;
 use crate::catalogue::{self, Catalogue};
 use crate::convert;
+use crate::digest;
 use crate::document::{self, Feed, Fingerprint, ReaderGone};
 use crate::results::{Inputs, Key, Lookup, Results};
 use crate::rules::{Scratch, Subject};
@@ -28,6 +29,8 @@ pub struct Options {
     pub provider: String,
     /// Whose request it is; empty without tenants.
     pub tenant: String,
+    /// What the document's fingerprint will be, if the caller says.
+    pub digest: Option<Fingerprint>,
 }
 
 /// Analyses catalogues and single dataflows. Cheap to clone.
@@ -54,6 +57,18 @@ struct Spool {
     pieces: Vec<Bytes>,
     /// Whether it is all of it.
     whole: bool,
+}
+
+// === impl Options ===
+
+impl Options {
+    /// Whether the document is the one that the caller announced.
+    fn verify(&self, found: Fingerprint) -> Result<(), Error> {
+        match self.digest {
+            Some(digest) if digest != found => Err(Error::DigestMismatch { found: digest::format(&found) }),
+            _ => Ok(()),
+        }
+    }
 }
 
 // === impl Analyses ===
@@ -103,22 +118,39 @@ impl Analyses {
         };
 
         let spool = self.spool(&mut pieces).await?;
-        if !spool.whole {
-            let (catalogue, document) = self.parse(&ruleset, spool.pieces, pieces).await?;
-            let analysis = convert::analysis(catalogue, &key(document), &ruleset, &options);
-            return self.answer(analysis, true);
-        }
-
         let held = spool.pieces.clone();
-        let document = tokio::task::spawn_blocking(move || document::fingerprint(&held));
-        let key = key(document.await.map_err(Error::ParserDied)?);
+        let document = match options.digest {
+            // What came is all there is: cheaper to look at than to trust.
+            _ if spool.whole => {
+                let fingerprint = tokio::task::spawn_blocking(move || document::fingerprint(&held));
+                let fingerprint = fingerprint.await.map_err(Error::ParserDied)?;
+                options.verify(fingerprint)?;
+                fingerprint
+            }
+            Some(digest) => digest,
+            None => {
+                let (catalogue, document) = self.parse(&ruleset, spool.pieces, pieces).await?;
+                let analysis = convert::analysis(catalogue, &key(document), &ruleset, &options);
+                return self.answer(analysis, true);
+            }
+        };
+
+        let key = key(document);
         let lookup = self.results.get(&key).await;
         if let Lookup::Hit(analysis) = lookup {
+            if !spool.whole {
+                options.verify(document::fingerprint_of(spool.pieces, pieces).await?)?;
+            }
             return self.answer(pb::Analysis { cached: true, ..*analysis }, true);
         }
-        let (catalogue, _) = self.parse(&ruleset, spool.pieces, stream::empty()).await?;
+        let (catalogue, found) = self.parse(&ruleset, spool.pieces, pieces).await?;
+        options.verify(found)?;
         let analysis = convert::analysis(catalogue, &key, &ruleset, &options);
-        let cache_answers = matches!(lookup, Lookup::Miss) && self.results.set(&key, &analysis).await;
+        let cache_answers = match lookup {
+            Lookup::Miss(keeping) => keeping.keep(&analysis).await,
+            Lookup::Busy | Lookup::Hit(_) => true,
+            Lookup::Unavailable => false,
+        };
         self.answer(analysis, cache_answers)
     }
 

@@ -10,6 +10,7 @@ use crate::Error;
 use crate::analyses::Options;
 use crate::catalogue::{Analysed, Catalogue, Evidence, Filing};
 use crate::category::Category;
+use crate::document::Fingerprint;
 use crate::results::Key;
 use crate::rules::{Mode, Rule, RuleSet};
 use crate::rulesets::Ruleset;
@@ -33,11 +34,16 @@ const MAX_TEXTS: usize = 100;
 // === in ===
 
 /// Checks what the first message says besides the document.
-pub(crate) fn options(first: &pb::AnalyzeCatalogueRequest, tenant: String) -> Result<Options, Error> {
+pub(crate) fn options(
+    first: &pb::AnalyzeCatalogueRequest,
+    tenant: String,
+    digest: Option<Fingerprint>,
+) -> Result<Options, Error> {
     Ok(Options {
         ruleset: name(&first.ruleset, "ruleset")?,
         provider: name(&first.provider, "provider")?,
         tenant,
+        digest,
     })
 }
 

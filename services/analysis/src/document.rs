@@ -4,6 +4,7 @@
 use std::io::{self, Read};
 
 use bytes::{Buf, Bytes};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
@@ -49,6 +50,20 @@ pub fn channel() -> (Feed, Pieces) {
 pub fn fingerprint(pieces: &[Bytes]) -> Fingerprint {
     let hasher = pieces.iter().fold(Sha256::new(), |hasher, piece| hasher.chain_update(piece));
     hasher.finalize().into()
+}
+
+/// The fingerprint of a document of which these pieces have arrived and the rest is on its way.
+///
+/// # Errors
+///
+/// When the upload breaks off.
+pub async fn fingerprint_of<E>(
+    pieces: Vec<Bytes>,
+    rest: impl Stream<Item = Result<Bytes, E>>,
+) -> Result<Fingerprint, E> {
+    let hasher = stream::iter(pieces).map(Ok).chain(rest);
+    let hasher = hasher.try_fold(Sha256::new(), async |hasher, piece| Ok(hasher.chain_update(&piece)));
+    Ok(hasher.await?.finalize().into())
 }
 
 // === impl Feed ===
@@ -154,5 +169,13 @@ mod tests {
         };
         assert_eq!(of(&["ab", "", "c"]), of(&["abc"]));
         assert_ne!(of(&["ab"]), of(&["abc"]));
+    }
+
+    #[tokio::test]
+    async fn a_fingerprint_does_not_depend_on_what_is_there_already() {
+        let [first, second] = ["ab", "c"].map(Bytes::from);
+        let rest = stream::iter([Ok::<_, ()>(second.clone())]);
+        assert_eq!(fingerprint_of(vec![first.clone()], rest).await, Ok(fingerprint(&[first, second])));
+        assert_eq!(fingerprint_of(Vec::new(), stream::iter([Err(7)])).await, Err(7));
     }
 }

@@ -58,6 +58,12 @@ pub enum Error {
     /// The caller stopped sending in the middle of a document.
     #[error("the upload ended before the document was complete")]
     UploadBroken(#[source] tonic::Status),
+    /// The document is another than its digest says.
+    #[error("the document is not the one whose digest was sent before it")]
+    DigestMismatch {
+        /// The digest of what arrived, as `Repr-Digest` writes it.
+        found: String,
+    },
     /// A message of the upload is malformed or too large.
     #[error("{0}")]
     MessageRefused(status::Refused),
@@ -87,7 +93,7 @@ impl Describe for Error {
     fn kind(&self) -> Kind {
         match self {
             Error::Document(error) if exceeds_limit(&error.fault) => Kind::TooLarge,
-            Error::Document(_) | Error::FieldInvalid { .. } => Kind::Invalid,
+            Error::Document(_) | Error::FieldInvalid { .. } | Error::DigestMismatch { .. } => Kind::Invalid,
             Error::TooManyUploads { .. } => Kind::Overloaded,
             Error::ResultTooLarge { .. } => Kind::TooLarge,
             Error::RulesetNotFound { .. } => Kind::NotFound,
@@ -108,6 +114,7 @@ impl Describe for Error {
             Error::ResultTooLarge { .. } => "RESULT_TOO_LARGE",
             Error::UploadStalled { .. } => "UPLOAD_STALLED",
             Error::UploadBroken(_) => "UPLOAD_BROKEN",
+            Error::DigestMismatch { .. } => "DIGEST_MISMATCH",
             Error::MessageRefused(refused) => refused.reason(),
             Error::ParserDied(_) => "PARSER_DIED",
         }
@@ -122,6 +129,7 @@ impl Describe for Error {
             Error::RulesetNotFound { name } | Error::RulesetUnusable { name, .. } => {
                 HashMap::from([("ruleset".to_owned(), name.clone())])
             }
+            Error::DigestMismatch { found } => HashMap::from([("digest".to_owned(), found.clone())]),
             _ => HashMap::new(),
         }
     }

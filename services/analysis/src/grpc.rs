@@ -1,6 +1,7 @@
 //! The tonic adapter of AnalysisService.
 
 use bytes::Bytes;
+use dataflow_mesh::propagation::TENANT;
 use dataflow_mesh::status::to_status;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_server::AnalysisService;
@@ -13,10 +14,9 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::Error;
 use crate::analyses::Analyses;
 use crate::convert::{self, Given};
+use crate::digest;
+use crate::document::Fingerprint;
 use crate::rules::Subject;
-
-/// The header in which the gateway says whose call it is.
-const TENANT: &str = "dataflow-tenant";
 
 /// Serves AnalysisService.
 #[derive(Debug, Clone)]
@@ -32,12 +32,13 @@ impl Service {
 
     async fn analyse(
         &self,
-        tenant: String,
+        headers: MetadataMap,
         mut messages: Streaming<pb::AnalyzeCatalogueRequest>,
     ) -> Result<pb::Analysis, Error> {
         let _admitted = self.analyses.admit()?;
+        let digest = digest(&headers)?;
         let first = messages.message().await?.unwrap_or_default();
-        let options = convert::options(&first, tenant)?;
+        let options = convert::options(&first, tenant(&headers), digest)?;
         self.analyses.analyse(options, pieces(first, messages)).await
     }
 
@@ -67,8 +68,8 @@ impl AnalysisService for Service {
         &self,
         request: Request<Streaming<pb::AnalyzeCatalogueRequest>>,
     ) -> Result<Response<pb::AnalyzeCatalogueResponse>, Status> {
-        let tenant = tenant(request.metadata());
-        let analysis = self.analyse(tenant, request.into_inner()).await.map_err(|error| to_status(&error))?;
+        let (headers, _, messages) = request.into_parts();
+        let analysis = self.analyse(headers, messages).await.map_err(|error| to_status(&error))?;
         Ok(Response::new(pb::AnalyzeCatalogueResponse { analysis: Some(analysis) }))
     }
 
@@ -81,7 +82,16 @@ impl AnalysisService for Service {
 }
 
 fn tenant(metadata: &MetadataMap) -> String {
-    metadata.get(TENANT).and_then(|tenant| tenant.to_str().ok()).unwrap_or_default().to_owned()
+    metadata.get(TENANT.as_str()).and_then(|tenant| tenant.to_str().ok()).unwrap_or_default().to_owned()
+}
+
+/// What the caller says that the document's digest will be.
+fn digest(metadata: &MetadataMap) -> Result<Option<Fingerprint>, Error> {
+    let given = metadata.get(digest::HEADER).map(|given| given.to_str().unwrap_or_default());
+    given.map_or(Ok(None), digest::parse).map_err(|problem| Error::FieldInvalid {
+        field: digest::HEADER.to_owned(),
+        problem: problem.to_string(),
+    })
 }
 
 /// The bytes of the catalogue in all messages. A content type begins a document, and there may be one only.

@@ -10,6 +10,7 @@ pub mod error;
 pub mod grpc;
 
 pub mod analyses;
+pub mod digest;
 pub mod document;
 pub mod results;
 pub mod rulesets;

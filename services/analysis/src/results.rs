@@ -1,4 +1,5 @@
-//! Results kept in the cache service, so that no replica analyses the same document under the same rules twice.
+//! Results kept in the cache service, so that no replica analyses the same document under the same rules twice, and of
+//! all that are asked for the same at once only one does.
 
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use dataflow_proto::cache::v1 as cache;
 use dataflow_proto::cache::v1::cache_service_client::CacheServiceClient;
 use prost::Message;
 use sha2::{Digest, Sha256};
-use tonic::Code;
+use tokio::time::Instant;
+use tonic::{Code, Status};
 
 use crate::args::PeerArgs;
 use crate::document::Fingerprint;
@@ -18,6 +20,10 @@ use crate::rulesets::Ruleset;
 const FORMAT: u8 = 1;
 
 const CONTENT_TYPE: &str = "application/x-protobuf; messageType=dataflow.analysis.v1.Analysis";
+
+/// How long one analysis has before another replica does it too, and how long that one waits for it: longer than the
+/// largest document takes on a busy machine.
+const HOLD: Duration = Duration::from_secs(60);
 
 /// What a result depends on.
 #[derive(Debug, Clone, Copy)]
@@ -43,8 +49,10 @@ pub struct Key {
 pub enum Lookup {
     /// It has the result.
     Hit(Box<pb::Analysis>),
-    /// It does not.
-    Miss,
+    /// It does not, and ours is to be kept.
+    Miss(Box<Keeping>),
+    /// Somebody else has been analysing the same for so long that we do it too, and leave the keeping to them.
+    Busy,
     /// It is not there, or did not answer in time.
     Unavailable,
 }
@@ -53,7 +61,20 @@ pub enum Lookup {
 #[derive(Debug, Clone)]
 pub struct Results {
     client: Option<CacheServiceClient<Outbound>>,
+    /// How long one answer of the cache may take.
+    patience: Duration,
     ttl: Duration,
+}
+
+/// The right, and the duty, to compute a result that others may be waiting for. Dropped without a result it lets them
+/// compute it.
+#[derive(Debug)]
+pub struct Keeping {
+    client: CacheServiceClient<Outbound>,
+    entry: String,
+    ttl: Duration,
+    /// None where what is kept cannot be read, and is to be overwritten.
+    lease: Option<cache::Lease>,
 }
 
 // === impl Key ===
@@ -99,42 +120,103 @@ impl Results {
                 .max_decoding_message_size(usize::MAX)
                 .max_encoding_message_size(usize::MAX)
         });
-        Self { client, ttl: args.result_ttl }
+        Self { client, patience: args.peer_timeout, ttl: args.result_ttl }
     }
 
-    /// Looks a result up.
+    /// Looks a result up; while somebody else computes it, waits for theirs.
     pub async fn get(&self, key: &Key) -> Lookup {
         let Some(mut client) = self.client.clone() else { return Lookup::Unavailable };
-        match client.get_entry(cache::GetEntryRequest { key: key.entry() }).await {
-            Ok(reply) => match reply.into_inner().entry.map(|entry| pb::Analysis::decode(entry.value)) {
-                Some(Ok(analysis)) => Lookup::Hit(Box::new(analysis)),
-                Some(Err(error)) => {
-                    tracing::warn!(%error, "a stored result cannot be read: computing it again");
-                    Lookup::Miss
+        let entry = key.entry();
+        let give_up = Instant::now() + HOLD;
+        loop {
+            let request = cache::LeaseEntryRequest {
+                key: entry.clone(),
+                hold: duration(HOLD),
+                // Well before the call's own time is up, so that waiting is not taken for silence.
+                wait: duration(self.patience / 2),
+                ..Default::default()
+            };
+            let reply = match client.lease_entry(request).await {
+                Ok(reply) => reply.into_inner(),
+                Err(status) => {
+                    tracing::info!(code = ?status.code(), "cache does not answer: computing");
+                    return Lookup::Unavailable;
                 }
-                None => Lookup::Miss,
-            },
-            Err(status) => {
-                tracing::info!(code = ?status.code(), "cache does not answer: computing");
-                Lookup::Unavailable
+            };
+            let keeping =
+                |lease| Keeping { client: client.clone(), entry: entry.clone(), ttl: self.ttl, lease };
+            match reply {
+                cache::LeaseEntryResponse { entry: Some(kept), .. } => {
+                    return match pb::Analysis::decode(kept.value) {
+                        Ok(analysis) => Lookup::Hit(Box::new(analysis)),
+                        Err(error) => {
+                            tracing::warn!(%error, "a stored result cannot be read: computing it again");
+                            Lookup::Miss(Box::new(keeping(None)))
+                        }
+                    };
+                }
+                cache::LeaseEntryResponse { lease: Some(lease), .. } => {
+                    return Lookup::Miss(Box::new(keeping(Some(lease))));
+                }
+                cache::LeaseEntryResponse { degraded: true, .. } => return Lookup::Unavailable,
+                _ if Instant::now() >= give_up => return Lookup::Busy,
+                _ => {}
             }
         }
     }
+}
 
+// === impl Keeping ===
+
+impl Keeping {
     /// Keeps a result, if the cache takes it; whether the cache answered.
-    pub async fn set(&self, key: &Key, analysis: &pb::Analysis) -> bool {
-        let Some(mut client) = self.client.clone() else { return false };
+    pub async fn keep(mut self, analysis: &pb::Analysis) -> bool {
         let entry = cache::Entry {
-            key: key.entry(),
+            key: self.entry.clone(),
             value: analysis.encode_to_vec().into(),
             content_type: CONTENT_TYPE.to_owned(),
-            ttl: prost_types::Duration::try_from(self.ttl).ok(),
+            ttl: duration(self.ttl),
+            ..Default::default()
         };
-        let Err(status) = client.set_entry(cache::SetEntryRequest { entry: Some(entry) }).await else {
-            return true;
-        };
-        tracing::info!(code = ?status.code(), message = status.message(), "the result is not kept");
-        // A cache that refuses, for instance because the result is too large, is there all the same.
-        !matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded)
+        let token = self.lease.as_ref().map(|lease| lease.token.clone()).unwrap_or_default();
+        let request = cache::SetEntryRequest { entry: Some(entry), token, generations: Vec::new() };
+        match self.client.set_entry(request).await {
+            Ok(reply) => {
+                // Stored, or no longer ours to store; either way nobody waits for us.
+                self.lease = None;
+                let cache::SetEntryResponse { stored, degraded, .. } = reply.into_inner();
+                if !stored {
+                    tracing::info!(degraded, "the result is not kept");
+                }
+                !degraded
+            }
+            Err(status) => {
+                tracing::info!(code = ?status.code(), message = status.message(), "the result is not kept");
+                !is_gone(&status)
+            }
+        }
     }
+}
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        let Some(lease) = self.lease.take() else { return };
+        let (mut client, key) = (self.client.clone(), std::mem::take(&mut self.entry));
+        // Those who wait would otherwise do so until the lease ends by itself, which it does if this is lost.
+        tokio::spawn(async move {
+            let request = cache::ReleaseLeaseRequest { key, token: lease.token };
+            if let Err(status) = client.release_lease(request).await {
+                tracing::debug!(code = ?status.code(), "a lease is not given back");
+            }
+        });
+    }
+}
+
+/// A cache that refuses, for instance because the result is too large, is there all the same.
+fn is_gone(status: &Status) -> bool {
+    matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded)
+}
+
+fn duration(duration: Duration) -> Option<prost_types::Duration> {
+    prost_types::Duration::try_from(duration).ok()
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use dataflow_mesh::args::ServerArgs;
+use dataflow_store::StoreArgs;
 
 /// The flags of `dataflow cache`.
 #[derive(Debug, Clone, clap::Args)]
@@ -19,13 +20,17 @@ pub struct Args {
 
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub store: StoreArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub server: ServerArgs,
 }
 
 /// What the cache may hold.
 #[derive(Debug, Clone, clap::Args)]
 pub struct CacheArgs {
-    /// Memory for entries; beyond it the least recently used give way.
+    /// Memory for entries, or for copies of them where Redis holds them; beyond it the least recently used give way.
     #[arg(
         long = "cache-capacity",
         env = "DATAFLOW_CACHE_CAPACITY",
@@ -42,4 +47,40 @@ pub struct CacheArgs {
     #[arg(long, env = "DATAFLOW_DEFAULT_TTL", default_value = "30m", value_parser = humantime::parse_duration,
           value_name = "DURATION")]
     pub default_ttl: Duration,
+
+    /// Longest life of an entry, and longest grace.
+    #[arg(long, env = "DATAFLOW_MAX_TTL", default_value = "15days", value_parser = max_ttl, value_name = "DURATION")]
+    pub max_ttl: Duration,
+
+    /// Longest that a lease may be held.
+    #[arg(long, env = "DATAFLOW_MAX_LEASE", default_value = "5m", value_parser = humantime::parse_duration,
+          value_name = "DURATION")]
+    pub max_lease: Duration,
+
+    /// Most tags of one entry, and of one request.
+    #[arg(long, env = "DATAFLOW_MAX_TAGS", default_value_t = 64, value_name = "N")]
+    pub max_tags: usize,
+
+    /// Most keys of one request.
+    #[arg(long, env = "DATAFLOW_MAX_BATCH", default_value_t = 256, value_name = "N")]
+    pub max_batch: usize,
+}
+
+/// At most half of what generations are remembered for: an entry with its grace must not outlive them.
+fn max_ttl(text: &str) -> Result<Duration, String> {
+    let longest = dataflow_store::generations::REMEMBERED / 2;
+    let ttl = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let right = (Duration::from_millis(1)..=longest).contains(&ttl);
+    if right { Ok(ttl) } else { Err(format!("must be from 1ms to {}", humantime::format_duration(longest))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_with_its_grace_does_not_outlive_generations() {
+        assert!(max_ttl("15days 12h").is_ok() && max_ttl("15days 12h 1s").is_err());
+        assert!(max_ttl("1ms").is_ok() && max_ttl("0s").is_err());
+    }
 }

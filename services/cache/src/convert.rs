@@ -4,16 +4,24 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dataflow_proto::cache::v1 as pb;
-use dataflow_store::entries::Entry;
+use dataflow_store::entries::Revision;
+use dataflow_store::generations::Generation;
+use dataflow_store::leases::Token;
+use tonic::metadata::MetadataMap;
 
 use crate::Error;
 use crate::args::CacheArgs;
-use crate::key::Key;
+use crate::entries::Over;
+use crate::entry::{Held, New};
+use crate::key::{Caller, Key, Namespace, Tag};
+use crate::lease::Terms;
+use crate::stats::Told;
 
-/// Longest time to live.
-const MAX_TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// Shortest time to live.
-const MIN_TTL: Duration = Duration::from_millis(1);
+/// Shortest life of an entry, and of a lease: what the store counts in.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+/// How long a lease is held whose holder does not say.
+const HOLD: Duration = Duration::from_secs(30);
 
 /// Longest media type, in bytes.
 const MAX_CONTENT_TYPE: usize = 255;
@@ -21,38 +29,183 @@ const MAX_CONTENT_TYPE: usize = 255;
 /// Media type of a value whose writer names none.
 const OCTETS: &str = "application/octet-stream";
 
-pub(crate) fn key(text: &str, field: &'static str) -> Result<Key, Error> {
-    text.parse().map_err(|problem| Error::KeyInvalid { field, problem })
+/// A request to write an entry.
+#[derive(Debug)]
+pub(crate) struct Write {
+    pub(crate) key: Key,
+    pub(crate) new: New,
+    /// In the order of the tags; none for those of the moment.
+    pub(crate) generations: Option<Vec<Generation>>,
+    pub(crate) over: Over,
+}
+
+/// Who calls, by the headers that only the mesh writes.
+pub(crate) fn caller(metadata: &MetadataMap) -> Caller {
+    let header = |name| metadata.get(name).and_then(|value| value.to_str().ok());
+    Caller {
+        tenant: header(dataflow_mesh::propagation::TENANT.as_str()).unwrap_or_default().to_owned(),
+        inside: header(dataflow_mesh::propagation::PEER.as_str()).is_some(),
+    }
+}
+
+pub(crate) fn key(caller: &Caller, text: &str, field: &str) -> Result<Key, Error> {
+    caller.key(text).map_err(|problem| Error::KeyInvalid { field: field.to_owned(), problem })
+}
+
+/// Several keys.
+pub(crate) fn keys(caller: &Caller, texts: &[String], limit: usize) -> Result<Vec<Key>, Error> {
+    at_most("keys", texts.len(), limit)?;
+    texts.iter().enumerate().map(|(index, text)| key(caller, text, &format!("keys[{index}]"))).collect()
+}
+
+pub(crate) fn namespace(caller: &Caller, name: &str) -> Result<Namespace, Error> {
+    caller.namespace(name).map_err(|problem| Error::KeyInvalid { field: "namespace".to_owned(), problem })
+}
+
+/// The tags of a field.
+pub(crate) fn tags(
+    namespace: &Namespace,
+    names: &[String],
+    field: &'static str,
+    args: &CacheArgs,
+) -> Result<Vec<Tag>, Error> {
+    at_most(field, names.len(), args.max_tags)?;
+    let tag = |(index, name): (usize, &String)| {
+        namespace
+            .tag(name)
+            .map_err(|problem| Error::TagInvalid { field: format!("{field}[{index}]"), problem })
+    };
+    names.iter().enumerate().map(tag).collect()
 }
 
 /// Checks an entry that somebody wants kept.
-pub(crate) fn entry(given: Option<pb::Entry>, args: &CacheArgs) -> Result<(Key, Entry), Error> {
-    let pb::Entry { key: name, value, content_type, ttl } = given.ok_or(Error::EntryMissing)?;
-    let key = key(&name, "entry.key")?;
+pub(crate) fn write(caller: &Caller, request: pb::SetEntryRequest, args: &CacheArgs) -> Result<Write, Error> {
+    let pb::SetEntryRequest { entry, token: lease, generations } = request;
+    let entry = entry.ok_or(Error::EntryMissing)?;
+    let pb::Entry { key: name, value, content_type, ttl, tags: names, grace, etag, stale: _ } = entry;
+    let key = key(caller, &name, "entry.key")?;
     let limit = args.max_entry_bytes.as_u64();
     if value.len() as u64 > limit {
         return Err(Error::EntryTooLarge { size: value.len(), limit });
-    }
-    let ttl = match ttl {
-        Some(ttl) => Duration::try_from(ttl).map_err(|_| Error::TtlInvalid)?,
-        None => args.default_ttl,
-    };
-    if !(MIN_TTL..=MAX_TTL).contains(&ttl) {
-        return Err(Error::TtlInvalid);
     }
     let printable = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
     if content_type.len() > MAX_CONTENT_TYPE || !content_type.bytes().all(printable) {
         return Err(Error::ContentTypeInvalid);
     }
-    let content_type = if content_type.is_empty() { OCTETS.to_owned() } else { content_type };
-    // What was received is a slice of a transport's buffer, and would keep all of it.
-    let value = Bytes::copy_from_slice(&value);
-    Ok((key, Entry { value, content_type, expires: tokio::time::Instant::now() + ttl }))
+    let tags = tags(key.namespace(), &names, "entry.tags", args)?;
+    let generations = if generations.is_empty() { None } else { Some(matching(&tags, generations)?) };
+    let over = match (lease.is_empty(), version(&etag, "entry.etag")?) {
+        (true, None) => Over::Anything,
+        (true, Some(version)) => Over::Version(version),
+        (false, None) => Over::Lease(token(&lease)?),
+        (false, Some(_)) => {
+            let problem = "must be empty under a lease: whoever wrote meanwhile has ended it";
+            return Err(Error::TokenInvalid { field: "entry.etag", problem });
+        }
+    };
+    let new = New {
+        // What was received is a slice of a transport's buffer, and would keep all of it.
+        value: Bytes::copy_from_slice(&value),
+        content_type: if content_type.is_empty() { OCTETS.to_owned() } else { content_type },
+        ttl: duration(ttl, args.default_ttl, "entry.ttl", SHORTEST, args.max_ttl)?,
+        grace: duration(grace, Duration::ZERO, "entry.grace", Duration::ZERO, args.max_ttl)?,
+        tags,
+    };
+    Ok(Write { key, new, generations, over })
+}
+
+/// What the caller of a lease wants.
+pub(crate) fn terms(request: &pb::LeaseEntryRequest, args: &CacheArgs) -> Result<Terms, Error> {
+    Ok(Terms {
+        hold: duration(request.hold, HOLD.min(args.max_lease), "hold", SHORTEST, args.max_lease)?,
+        wait: duration(request.wait, Duration::ZERO, "wait", Duration::ZERO, args.max_lease)?,
+        accept_stale: request.accept_stale,
+    })
+}
+
+pub(crate) fn token(text: &str) -> Result<Token, Error> {
+    text.parse().map_err(|_| Error::TokenInvalid { field: "token", problem: "is not one that was given out" })
+}
+
+/// The version that an etag names; none when it is empty.
+pub(crate) fn version(text: &str, field: &'static str) -> Result<Option<Revision>, Error> {
+    let invalid = |_| Error::TokenInvalid { field, problem: "is not one that was given out" };
+    (!text.is_empty()).then(|| text.parse().map_err(invalid)).transpose()
+}
+
+/// The generations of these tags among those that are given, in the order of the tags.
+fn matching(tags: &[Tag], given: Vec<pb::TagGeneration>) -> Result<Vec<Generation>, Error> {
+    let invalid = |problem| Error::TokenInvalid { field: "generations", problem };
+    let of = |tag: &Tag| {
+        let found = given.iter().find(|given| given.tag == tag.name);
+        let found = found.ok_or(invalid("must hold one of each of the entry's tags"))?;
+        found.generation.parse().map_err(|_| invalid("holds one that was never given out"))
+    };
+    tags.iter().map(of).collect()
+}
+
+fn at_most(field: &'static str, count: usize, limit: usize) -> Result<(), Error> {
+    if count > limit { Err(Error::TooMany { field, count, limit }) } else { Ok(()) }
+}
+
+fn duration(
+    given: Option<prost_types::Duration>,
+    default: Duration,
+    field: &'static str,
+    min: Duration,
+    max: Duration,
+) -> Result<Duration, Error> {
+    let invalid = || Error::TtlInvalid { field, min, max };
+    let given = given.map(Duration::try_from).transpose().map_err(|_| invalid())?.unwrap_or(default);
+    if (min..=max).contains(&given) { Ok(given) } else { Err(invalid()) }
 }
 
 /// An entry as a reader sees it.
-pub(crate) fn to_wire(key: &Key, entry: Entry) -> pb::Entry {
-    // A Duration of at most 30 days always fits.
-    let ttl = prost_types::Duration::try_from(entry.ttl()).ok();
-    pb::Entry { key: key.to_string(), ttl, value: entry.value, content_type: entry.content_type }
+pub(crate) fn entry(key: &Key, held: Held) -> pb::Entry {
+    let ttl = held.ttl();
+    let Held { value, content_type, revision, fresh_until: _, tags } = held;
+    let name = |place: &dataflow_store::key::Key| {
+        place.name.split_once('/').map(|(_, name)| name).unwrap_or_default().to_owned()
+    };
+    pb::Entry {
+        key: key.to_string(),
+        value,
+        content_type,
+        ttl: lasting(ttl),
+        tags: tags.iter().map(|(place, _)| name(place)).collect(),
+        grace: None,
+        etag: revision.to_string(),
+        stale: false,
+    }
+}
+
+/// A duration on the wire. Ours are of some days at most, which always fit.
+pub(crate) fn lasting(duration: Duration) -> Option<prost_types::Duration> {
+    prost_types::Duration::try_from(duration).ok()
+}
+
+/// Tags with their generations, both in the same order.
+pub(crate) fn generations(tags: &[Tag], generations: &[Generation]) -> Vec<pb::TagGeneration> {
+    let pairs = tags.iter().zip(generations);
+    let wire = |(tag, generation): (&Tag, &Generation)| pb::TagGeneration {
+        tag: tag.name.clone(),
+        generation: generation.to_string(),
+    };
+    pairs.map(wire).collect()
+}
+
+/// What was counted.
+pub(crate) fn stats(told: Told) -> pb::GetStatsResponse {
+    let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    pb::GetStatsResponse {
+        first_level_hits: count(told.first_level_hits),
+        store_hits: count(told.store_hits),
+        stale_hits: count(told.stale_hits),
+        misses: count(told.misses),
+        degraded_reads: count(told.degraded_reads),
+        hit_rate: told.hit_rate(),
+        first_level_entries: count(told.first_level_entries),
+        first_level_bytes: count(told.first_level_bytes),
+        first_level_trusted: told.first_level_trusted,
+    }
 }

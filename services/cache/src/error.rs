@@ -1,29 +1,74 @@
 //! Everything that can go wrong in the cache service.
 
-use dataflow_mesh::status::{Describe, Kind, Violation};
+use std::collections::HashMap;
+use std::time::Duration;
+
+use dataflow_mesh::status::{Describe, ETAG_MISMATCH, Kind, Violation};
+use dataflow_store::entries::Revision;
 
 use crate::key::KeyError;
 
 /// Why a request failed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// There is no fresh entry under the key.
+    #[error("there is no entry {key}")]
+    EntryNotFound {
+        /// The key.
+        key: String,
+        /// Whether the store could not be asked.
+        degraded: bool,
+    },
     /// The request holds no entry.
     #[error("entry: must be set")]
     EntryMissing,
-    /// The key is malformed.
+    /// A key is malformed, or its namespace is none that the caller knows.
     #[error("{field}: {problem}")]
     KeyInvalid {
         /// The field that holds the key.
-        field: &'static str,
+        field: String,
         /// What is wrong with it.
         problem: KeyError,
     },
-    /// The time to live is negative, zero, or longer than 30 days.
-    #[error("entry.ttl: must be from 1 millisecond to 30 days")]
-    TtlInvalid,
+    /// A tag is malformed.
+    #[error("{field}: {problem}")]
+    TagInvalid {
+        /// The field that holds the tag.
+        field: String,
+        /// What is wrong with it.
+        problem: KeyError,
+    },
+    /// A field holds more than is allowed.
+    #[error("{field}: must hold at most {limit}, holds {count}")]
+    TooMany {
+        /// The field.
+        field: &'static str,
+        /// How many it holds.
+        count: usize,
+        /// How many it may.
+        limit: usize,
+    },
+    /// A duration is negative, too short or too long.
+    #[error("{field}: must be from {} to {}", humantime::format_duration(*min), humantime::format_duration(*max))]
+    TtlInvalid {
+        /// The field.
+        field: &'static str,
+        /// The shortest it may be.
+        min: Duration,
+        /// The longest it may be.
+        max: Duration,
+    },
     /// The media type is too long, or holds other characters.
     #[error("entry.content_type: must be at most 255 printable ASCII characters")]
     ContentTypeInvalid,
+    /// A token, an etag or a generation is none that this service gave out; or one of a tag is missing.
+    #[error("{field}: {problem}")]
+    TokenInvalid {
+        /// The field.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// The value is larger than allowed.
     #[error("entry.value: must be at most {limit} bytes, is {size}")]
     EntryTooLarge {
@@ -32,16 +77,33 @@ pub enum Error {
         /// The limit in bytes.
         limit: u64,
     },
+    /// Another version is there than the one that the caller means.
+    #[error("the entry is another version than the etag says")]
+    EtagMismatch {
+        /// The version that is there, if any.
+        found: Option<Revision>,
+    },
+    /// See [`dataflow_store::Error`].
+    #[error(transparent)]
+    Store(#[from] dataflow_store::Error),
 }
 
 impl Error {
-    fn field(&self) -> &'static str {
+    /// Whether the store is out of reach, which a cache can do without.
+    pub(crate) fn is_outage(&self) -> bool {
+        matches!(self, Error::Store(error) if error.kind() == Kind::Unavailable)
+    }
+
+    fn field(&self) -> Option<&str> {
         match self {
-            Error::EntryMissing => "entry",
-            Error::KeyInvalid { field, .. } => field,
-            Error::TtlInvalid => "entry.ttl",
-            Error::ContentTypeInvalid => "entry.content_type",
-            Error::EntryTooLarge { .. } => "entry.value",
+            Error::EntryMissing => Some("entry"),
+            Error::KeyInvalid { field, .. } | Error::TagInvalid { field, .. } => Some(field),
+            Error::TooMany { field, .. }
+            | Error::TtlInvalid { field, .. }
+            | Error::TokenInvalid { field, .. } => Some(field),
+            Error::ContentTypeInvalid => Some("entry.content_type"),
+            Error::EntryTooLarge { .. } => Some("entry.value"),
+            Error::EntryNotFound { .. } | Error::EtagMismatch { .. } | Error::Store(_) => None,
         }
     }
 }
@@ -53,25 +115,57 @@ impl Describe for Error {
 
     fn kind(&self) -> Kind {
         match self {
+            Error::EntryNotFound { .. } => Kind::NotFound,
             Error::EntryMissing
             | Error::KeyInvalid { .. }
-            | Error::TtlInvalid
-            | Error::ContentTypeInvalid => Kind::Invalid,
+            | Error::TagInvalid { .. }
+            | Error::TooMany { .. }
+            | Error::TtlInvalid { .. }
+            | Error::ContentTypeInvalid
+            | Error::TokenInvalid { .. } => Kind::Invalid,
             Error::EntryTooLarge { .. } => Kind::TooLarge,
+            Error::EtagMismatch { .. } => Kind::Conflict,
+            Error::Store(error) => error.kind(),
         }
     }
 
     fn reason(&self) -> &'static str {
         match self {
+            Error::EntryNotFound { .. } => "ENTRY_NOT_FOUND",
             Error::EntryMissing => "ENTRY_MISSING",
             Error::KeyInvalid { .. } => "KEY_INVALID",
-            Error::TtlInvalid => "TTL_INVALID",
+            Error::TagInvalid { .. } => "TAG_INVALID",
+            Error::TooMany { .. } => "TOO_MANY",
+            Error::TtlInvalid { .. } => "TTL_INVALID",
             Error::ContentTypeInvalid => "CONTENT_TYPE_INVALID",
+            Error::TokenInvalid { .. } => "TOKEN_INVALID",
             Error::EntryTooLarge { .. } => "ENTRY_TOO_LARGE",
+            Error::EtagMismatch { .. } => ETAG_MISMATCH,
+            Error::Store(error) => error.reason(),
+        }
+    }
+
+    fn metadata(&self) -> HashMap<String, String> {
+        match self {
+            Error::EntryNotFound { degraded, .. } => {
+                HashMap::from([("degraded".to_owned(), degraded.to_string())])
+            }
+            Error::EtagMismatch { found: Some(found) } => {
+                HashMap::from([("etag".to_owned(), found.to_string())])
+            }
+            _ => HashMap::new(),
         }
     }
 
     fn violations(&self) -> Vec<Violation> {
-        vec![Violation { field: self.field().to_owned(), description: self.to_string() }]
+        let violation = |field: &str| Violation { field: field.to_owned(), description: self.to_string() };
+        self.field().map(violation).into_iter().collect()
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Error::Store(error) => error.retry_after(),
+            _ => None,
+        }
     }
 }

@@ -3,11 +3,15 @@
 use dataflow_mesh::status::to_status;
 use dataflow_proto::cache::v1 as pb;
 use dataflow_proto::cache::v1::cache_service_server::CacheService;
-use dataflow_store::entries::Entries;
+use futures_util::future::join_all;
 use tonic::{Request, Response, Status};
 
+use crate::Error;
 use crate::args::CacheArgs;
 use crate::convert;
+use crate::entries::{Entries, Found, Read, Written};
+use crate::key::{Caller, Key};
+use crate::lease::Leased;
 
 /// Serves CacheService.
 #[derive(Debug, Clone)]
@@ -21,93 +25,189 @@ impl Service {
     pub fn new(entries: Entries, args: CacheArgs) -> Self {
         Self { entries, args }
     }
-}
 
-#[tonic::async_trait]
-impl CacheService for Service {
-    async fn get_entry(
+    /// A fresh entry, and whether the store could not be asked.
+    async fn fresh(&self, caller: &Caller, key: &str) -> Result<(pb::Entry, bool), Error> {
+        let key = convert::key(caller, key, "key")?;
+        match self.entries.get(&key).await {
+            Read { found: Found::Fresh(held), degraded } => Ok((convert::entry(&key, held), degraded)),
+            Read { degraded, .. } => Err(Error::EntryNotFound { key: key.to_string(), degraded }),
+        }
+    }
+
+    async fn get(&self, caller: Caller, request: pb::GetEntryRequest) -> Result<pb::GetEntryResponse, Error> {
+        let (entry, degraded) = self.fresh(&caller, &request.key).await?;
+        Ok(pb::GetEntryResponse { entry: Some(entry), degraded })
+    }
+
+    async fn batch_get(
         &self,
-        request: Request<pb::GetEntryRequest>,
-    ) -> Result<Response<pb::GetEntryResponse>, Status> {
-        let key = convert::key(&request.get_ref().key, "key").map_err(|error| to_status(&error))?;
-        let entry = self.entries.get(key.as_ref()).await.map(|entry| convert::to_wire(&key, entry));
-        Ok(Response::new(pb::GetEntryResponse { entry }))
+        caller: Caller,
+        request: pb::BatchGetEntriesRequest,
+    ) -> Result<pb::BatchGetEntriesResponse, Error> {
+        let keys = convert::keys(&caller, &request.keys, self.args.max_batch)?;
+        let reads = join_all(keys.iter().map(|key| self.entries.get(key))).await;
+        let mut response = pb::BatchGetEntriesResponse::default();
+        for (key, Read { found, degraded }) in keys.iter().zip(reads) {
+            match found {
+                Found::Fresh(held) => response.entries.push(convert::entry(key, held)),
+                Found::Stale(_) | Found::Nothing => response.missing.push(key.to_string()),
+            }
+            response.degraded |= degraded;
+        }
+        Ok(response)
     }
 
-    async fn set_entry(
+    async fn lease(
         &self,
-        request: Request<pb::SetEntryRequest>,
-    ) -> Result<Response<pb::SetEntryResponse>, Status> {
-        let given = request.into_inner().entry;
-        let (key, entry) = convert::entry(given, &self.args).map_err(|error| to_status(&error))?;
-        self.entries.set(key.to_string(), entry).await;
-        Ok(Response::new(pb::SetEntryResponse { stored: true }))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::Parser;
-    use tonic::Code;
-    use tonic_types::StatusExt;
-
-    use super::*;
-
-    #[derive(Parser)]
-    struct Cli {
-        #[command(flatten)]
-        cache: CacheArgs,
-    }
-
-    fn service() -> Service {
-        let args = Cli::parse_from(["test", "--max-entry-bytes", "8B"]).cache;
-        Service::new(Entries::new(args.capacity.as_u64()), args)
-    }
-
-    fn entry(key: &str, value: &'static [u8]) -> pb::Entry {
-        pb::Entry { key: key.to_owned(), value: value.into(), content_type: String::new(), ttl: None }
-    }
-
-    #[tokio::test]
-    async fn what_is_set_is_got_and_a_miss_is_an_answer() {
-        let service = service();
-        let get = || Request::new(pb::GetEntryRequest { key: "user/a".to_owned() });
-        assert_eq!(service.get_entry(get()).await.unwrap().into_inner().entry, None);
-        let set = pb::SetEntryRequest { entry: Some(entry("user/a", b"12345678")) };
-        assert!(service.set_entry(Request::new(set)).await.unwrap().into_inner().stored);
-        let got = service.get_entry(get()).await.unwrap().into_inner().entry.unwrap();
-        assert_eq!(
-            (&got.value[..], got.content_type.as_str()),
-            (&b"12345678"[..], "application/octet-stream")
-        );
-        assert!(got.ttl.unwrap().seconds >= 29 * 60);
-    }
-
-    #[tokio::test]
-    async fn every_refusal_names_its_field() {
-        let ttl = |seconds, nanos| Some(prost_types::Duration { seconds, nanos });
-        let check = async |entry: Option<pb::Entry>, code: Code, field: &str| {
-            let status = service().set_entry(Request::new(pb::SetEntryRequest { entry })).await.unwrap_err();
-            assert_eq!(status.code(), code, "{field}");
-            let details = status.get_error_details();
-            assert_eq!(details.bad_request().unwrap().field_violations[0].field, field);
-            assert_eq!(details.error_info().unwrap().domain, "dataflow.cache.v1");
+        caller: Caller,
+        request: pb::LeaseEntryRequest,
+    ) -> Result<pb::LeaseEntryResponse, Error> {
+        let key = convert::key(&caller, &request.key, "key")?;
+        let tags = convert::tags(key.namespace(), &request.tags, "tags", &self.args)?;
+        let terms = convert::terms(&request, &self.args)?;
+        let (entry, lease, degraded) = match self.entries.lease(&key, &tags, terms).await? {
+            Leased::Fresh(held) => (Some(convert::entry(&key, held)), None, false),
+            Leased::Stale(held) => {
+                (Some(pb::Entry { stale: true, ttl: None, ..convert::entry(&key, held) }), None, false)
+            }
+            Leased::Granted { token, generations } => {
+                let generations = convert::generations(&tags, &generations);
+                let hold = convert::lasting(terms.hold);
+                (None, Some(pb::Lease { token: token.to_string(), generations, hold }), false)
+            }
+            Leased::Busy => (None, None, false),
+            Leased::Degraded => (None, None, true),
         };
-        check(None, Code::InvalidArgument, "entry").await;
-        check(Some(entry("nokey", b"")), Code::InvalidArgument, "entry.key").await;
-        check(Some(entry("user/a", b"123456789")), Code::ResourceExhausted, "entry.value").await;
-        let media_type = |content_type: String| Some(pb::Entry { content_type, ..entry("user/a", b"") });
-        for text in ["x".repeat(256), "text/plain\n".to_owned(), "tést/plain".to_owned()] {
-            check(media_type(text), Code::InvalidArgument, "entry.content_type").await;
-        }
-        let longest = media_type(format!("a/b; {}", "x".repeat(250)));
-        service().set_entry(Request::new(pb::SetEntryRequest { entry: longest })).await.unwrap();
-        for ttl in [ttl(0, 0), ttl(-1, 0), ttl(0, 999_999), ttl(30 * 24 * 3600, 1)] {
-            check(Some(pb::Entry { ttl, ..entry("user/a", b"") }), Code::InvalidArgument, "entry.ttl").await;
-        }
-        for ttl in [ttl(0, 1_000_000), ttl(30 * 24 * 3600, 0)] {
-            let entry = Some(pb::Entry { ttl, ..entry("user/a", b"") });
-            service().set_entry(Request::new(pb::SetEntryRequest { entry })).await.unwrap();
-        }
+        Ok(pb::LeaseEntryResponse { entry, lease, degraded })
     }
+
+    async fn release(
+        &self,
+        caller: Caller,
+        request: pb::ReleaseLeaseRequest,
+    ) -> Result<pb::ReleaseLeaseResponse, Error> {
+        let key = convert::key(&caller, &request.key, "key")?;
+        let released = self.entries.release(&key, convert::token(&request.token)?).await?;
+        Ok(pb::ReleaseLeaseResponse { released })
+    }
+
+    async fn generations(
+        &self,
+        caller: Caller,
+        request: pb::GetGenerationsRequest,
+    ) -> Result<pb::GetGenerationsResponse, Error> {
+        let namespace = convert::namespace(&caller, &request.namespace)?;
+        let tags = convert::tags(&namespace, &request.tags, "tags", &self.args)?;
+        let generations = match self.entries.generations(&tags).await {
+            Err(error) if error.is_outage() => Vec::new(),
+            other => convert::generations(&tags, &other?),
+        };
+        Ok(pb::GetGenerationsResponse { generations })
+    }
+
+    async fn set(&self, caller: Caller, request: pb::SetEntryRequest) -> Result<pb::SetEntryResponse, Error> {
+        let convert::Write { key, new, generations, over } = convert::write(&caller, request, &self.args)?;
+        Ok(match self.entries.set(&key, new, generations, over).await? {
+            Written::Stored(version) => {
+                pb::SetEntryResponse { stored: true, etag: version.to_string(), degraded: false }
+            }
+            Written::LeaseEnded => pb::SetEntryResponse::default(),
+            Written::Degraded => pb::SetEntryResponse { degraded: true, ..Default::default() },
+        })
+    }
+
+    async fn delete(
+        &self,
+        caller: Caller,
+        request: pb::DeleteEntryRequest,
+    ) -> Result<pb::DeleteEntryResponse, Error> {
+        let key = convert::key(&caller, &request.key, "key")?;
+        let deleted = self.entries.delete(&key, convert::version(&request.etag, "etag")?).await?;
+        Ok(pb::DeleteEntryResponse { deleted })
+    }
+
+    async fn delete_all(
+        &self,
+        caller: Caller,
+        request: pb::DeletePrefixRequest,
+    ) -> Result<pb::DeletePrefixResponse, Error> {
+        let prefix: Result<Key, _> = caller.prefix(&request.prefix);
+        let prefix = prefix.map_err(|problem| Error::KeyInvalid { field: "prefix".to_owned(), problem })?;
+        let deleted = self.entries.delete_prefix(&prefix).await?;
+        Ok(pb::DeletePrefixResponse { deleted: i32::try_from(deleted).unwrap_or(i32::MAX) })
+    }
+
+    async fn invalidate(
+        &self,
+        caller: Caller,
+        request: pb::InvalidateTagsRequest,
+    ) -> Result<pb::InvalidateTagsResponse, Error> {
+        let namespace = convert::namespace(&caller, &request.namespace)?;
+        let tags = convert::tags(&namespace, &request.tags, "tags", &self.args)?;
+        self.entries.invalidate(&tags).await?;
+        Ok(pb::InvalidateTagsResponse {})
+    }
+
+    async fn exists(
+        &self,
+        caller: Caller,
+        request: pb::EntryExistsRequest,
+    ) -> Result<pb::EntryExistsResponse, Error> {
+        let (exists, degraded) = match self.fresh(&caller, &request.key).await {
+            Ok((_, degraded)) => (true, degraded),
+            Err(Error::EntryNotFound { degraded, .. }) => (false, degraded),
+            Err(error) => return Err(error),
+        };
+        Ok(pb::EntryExistsResponse { exists, degraded })
+    }
+
+    async fn ttl(
+        &self,
+        caller: Caller,
+        request: pb::GetEntryTtlRequest,
+    ) -> Result<pb::GetEntryTtlResponse, Error> {
+        let (entry, degraded) = self.fresh(&caller, &request.key).await?;
+        Ok(pb::GetEntryTtlResponse { ttl: entry.ttl, degraded })
+    }
+
+    async fn stats(
+        &self,
+        _: Caller,
+        pb::GetStatsRequest {}: pb::GetStatsRequest,
+    ) -> Result<pb::GetStatsResponse, Error> {
+        Ok(convert::stats(self.entries.told()))
+    }
+}
+
+/// Takes a request apart, and turns a failure into a status.
+macro_rules! adapt {
+    ($($method:ident($request:ident) -> $response:ident = $inner:ident;)*) => {
+        #[tonic::async_trait]
+        impl CacheService for Service {
+            $(async fn $method(
+                &self,
+                request: Request<pb::$request>,
+            ) -> Result<Response<pb::$response>, Status> {
+                let caller = convert::caller(request.metadata());
+                let answer = self.$inner(caller, request.into_inner()).await;
+                answer.map(Response::new).map_err(|error| to_status(&error))
+            })*
+        }
+    };
+}
+
+adapt! {
+    get_entry(GetEntryRequest) -> GetEntryResponse = get;
+    batch_get_entries(BatchGetEntriesRequest) -> BatchGetEntriesResponse = batch_get;
+    lease_entry(LeaseEntryRequest) -> LeaseEntryResponse = lease;
+    release_lease(ReleaseLeaseRequest) -> ReleaseLeaseResponse = release;
+    get_generations(GetGenerationsRequest) -> GetGenerationsResponse = generations;
+    set_entry(SetEntryRequest) -> SetEntryResponse = set;
+    delete_entry(DeleteEntryRequest) -> DeleteEntryResponse = delete;
+    delete_prefix(DeletePrefixRequest) -> DeletePrefixResponse = delete_all;
+    invalidate_tags(InvalidateTagsRequest) -> InvalidateTagsResponse = invalidate;
+    entry_exists(EntryExistsRequest) -> EntryExistsResponse = exists;
+    get_entry_ttl(GetEntryTtlRequest) -> GetEntryTtlResponse = ttl;
+    get_stats(GetStatsRequest) -> GetStatsResponse = stats;
 }

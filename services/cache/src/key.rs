@@ -1,28 +1,64 @@
-//! What a key may be.
+//! What a key may be, and whose it is.
 
 use std::fmt;
-use std::str::FromStr;
+
+use dataflow_store::key::Space;
+
+/// Where entries lie in the store.
+pub const ENTRIES: Space = Space::volatile("cache");
+/// Where the generations of tags lie in the store.
+pub const TAGS: Space = Space::volatile("tag");
 
 /// Longest part of a key after its namespace, in bytes.
 pub const MAX_NAME: usize = 512;
-/// Longest namespace, in bytes.
-pub const MAX_NAMESPACE: usize = 32;
+/// Longest tag, in bytes.
+pub const MAX_TAG: usize = 128;
 
-/// A key, `NAMESPACE/NAME`. The namespace decides who may use it, so that it is part of the type's promise.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Key(String);
+/// The namespace that callers from outside have.
+pub const USER: &str = "user";
+/// The namespaces that callers from within the mesh have besides.
+const INSIDE: [&str; 1] = ["results"];
 
-/// Why a text is not a key.
+/// Who calls: it decides which keys there are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Caller {
+    /// Whose call it is; empty without tenants.
+    pub tenant: String,
+    /// Whether a service of the mesh calls, and not somebody outside by way of the gateway.
+    pub inside: bool,
+}
+
+/// A namespace of one tenant. What lies in another's has nothing in common with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Namespace {
+    /// The tenant, as the store's keys show it.
+    tenant: String,
+    name: &'static str,
+}
+
+/// A key, `NAMESPACE/NAME`, of one tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    namespace: Namespace,
+    name: String,
+}
+
+/// Why a text is no key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// There is no namespace of 1 to [`MAX_NAMESPACE`] characters of `a-z`, or nothing after it.
-    #[error("must be NAMESPACE/NAME, the namespace of 1 to {MAX_NAMESPACE} characters of a-z")]
-    Shape,
+    /// It has no namespace that the caller knows.
+    #[error("must be NAMESPACE/NAME, the namespace one of: {}", known.join(", "))]
+    Namespace {
+        /// Those that there are for this caller.
+        known: Vec<&'static str>,
+    },
     /// The name is empty or too long.
-    #[error("the name after the namespace must be 1 to {MAX_NAME} bytes, is {length}")]
+    #[error("the name must be 1 to {max} bytes, is {length}")]
     Length {
         /// Its length in bytes.
         length: usize,
+        /// The longest it may be.
+        max: usize,
     },
     /// The name holds another character.
     #[error("must hold only A-Z a-z 0-9 . _ - / : =, holds {found:?}")]
@@ -32,38 +68,113 @@ pub enum KeyError {
     },
 }
 
+// === impl Caller ===
+
+impl Caller {
+    /// The namespace of this name; empty means that of callers from outside.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Namespace`] when there is none for this caller, whether or not there is for others.
+    pub fn namespace(&self, name: &str) -> Result<Namespace, KeyError> {
+        let inside: &[&'static str] = if self.inside { &INSIDE } else { &[] };
+        let mut known = [USER].iter().chain(inside).copied();
+        let name = if name.is_empty() { USER } else { name };
+        match known.clone().find(|known| *known == name) {
+            Some(name) => Ok(Namespace { tenant: plain(&self.tenant), name }),
+            None => Err(KeyError::Namespace { known: known.by_ref().collect() }),
+        }
+    }
+
+    /// The key that a text names for this caller.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`].
+    pub fn key(&self, text: &str) -> Result<Key, KeyError> {
+        let key = self.prefix(text)?;
+        if key.name.is_empty() { Err(KeyError::Length { length: 0, max: MAX_NAME }) } else { Ok(key) }
+    }
+
+    /// What several keys begin with: a namespace, `/`, and any or no characters of a name.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`].
+    pub fn prefix(&self, text: &str) -> Result<Key, KeyError> {
+        // Without a namespace it is not in the one that an empty name means.
+        let parts = text.split_once('/').filter(|(namespace, _)| !namespace.is_empty());
+        let (namespace, name) = parts.unwrap_or(("/", text));
+        let namespace = self.namespace(namespace)?;
+        if name.len() > MAX_NAME {
+            return Err(KeyError::Length { length: name.len(), max: MAX_NAME });
+        }
+        check_characters(name)?;
+        Ok(Key { namespace, name: name.to_owned() })
+    }
+}
+
+fn check_characters(name: &str) -> Result<(), KeyError> {
+    let allowed = |found: &char| found.is_ascii_alphanumeric() || "._-/:=".contains(*found);
+    name.chars().find(|found| !allowed(found)).map_or(Ok(()), |found| Err(KeyError::Character { found }))
+}
+
+/// A tenant's name as part of a key: what is not plain is written as its bytes, so that no two names become one.
+fn plain(tenant: &str) -> String {
+    tenant.bytes().fold(String::with_capacity(tenant.len()), |mut plain, byte| {
+        if byte.is_ascii_alphanumeric() || b".-".contains(&byte) {
+            plain.push(char::from(byte));
+        } else {
+            plain.push_str(&format!("_{byte:02x}"));
+        }
+        plain
+    })
+}
+
+// === impl Namespace ===
+
+impl Namespace {
+    /// Where the generation of a tag lies.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Length`] or [`KeyError::Character`].
+    pub fn tag(&self, name: &str) -> Result<Tag, KeyError> {
+        if !(1..=MAX_TAG).contains(&name.len()) {
+            return Err(KeyError::Length { length: name.len(), max: MAX_TAG });
+        }
+        check_characters(name)?;
+        Ok(Tag { name: name.to_owned(), place: TAGS.key(format!("{}:{}/{name}", self.tenant, self.name)) })
+    }
+}
+
+/// A tag of one namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tag {
+    /// Its name within the namespace.
+    pub name: String,
+    /// Where its generation lies.
+    pub place: dataflow_store::key::Key,
+}
+
 // === impl Key ===
 
-impl FromStr for Key {
-    type Err = KeyError;
+impl Key {
+    /// Its namespace.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
 
-    fn from_str(text: &str) -> Result<Self, KeyError> {
-        let (namespace, name) = text.split_once('/').ok_or(KeyError::Shape)?;
-        let right = (1..=MAX_NAMESPACE).contains(&namespace.len())
-            && namespace.bytes().all(|byte| byte.is_ascii_lowercase());
-        if !right {
-            return Err(KeyError::Shape);
-        }
-        if !(1..=MAX_NAME).contains(&name.len()) {
-            return Err(KeyError::Length { length: name.len() });
-        }
-        let allowed = |found: &char| found.is_ascii_alphanumeric() || "._-/:=".contains(*found);
-        match name.chars().find(|found| !allowed(found)) {
-            Some(found) => Err(KeyError::Character { found }),
-            None => Ok(Self(text.to_owned())),
-        }
+    /// Where the entry lies.
+    pub fn place(&self) -> dataflow_store::key::Key {
+        ENTRIES.key(format!("{}:{self}", self.namespace.tenant))
     }
 }
 
+/// As its tenant names it.
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl AsRef<str> for Key {
-    fn as_ref(&self) -> &str {
-        &self.0
+        write!(f, "{}/{}", self.namespace.name, self.name)
     }
 }
 
@@ -71,24 +182,68 @@ impl AsRef<str> for Key {
 mod tests {
     use super::*;
 
+    fn outside(tenant: &str) -> Caller {
+        Caller { tenant: tenant.to_owned(), inside: false }
+    }
+
     #[test]
     fn keys_have_a_namespace_and_a_bounded_plain_name() {
         let check = |text: &str, expected: Result<(), KeyError>| {
-            assert_eq!(text.parse::<Key>().map(drop), expected, "{text:?}");
+            assert_eq!(outside("acme").key(text).map(drop), expected, "{text:?}");
         };
+        let unknown = || Err(KeyError::Namespace { known: vec![USER] });
         check("user/a", Ok(()));
         check("user/A-Z/0.9_x:y=z", Ok(()));
         check(&format!("user/{}", "x".repeat(MAX_NAME)), Ok(()));
-        check(&format!("user/{}", "x".repeat(MAX_NAME + 1)), Err(KeyError::Length { length: MAX_NAME + 1 }));
-        check("user/", Err(KeyError::Length { length: 0 }));
-        check(&format!("{}/a", "n".repeat(MAX_NAMESPACE)), Ok(()));
-        check(&format!("{}/a", "n".repeat(MAX_NAMESPACE + 1)), Err(KeyError::Shape));
-        check("", Err(KeyError::Shape));
-        check("user", Err(KeyError::Shape));
-        check("/a", Err(KeyError::Shape));
-        check("User/a", Err(KeyError::Shape));
+        check(
+            &format!("user/{}", "x".repeat(MAX_NAME + 1)),
+            Err(KeyError::Length { length: MAX_NAME + 1, max: MAX_NAME }),
+        );
+        check("user/", Err(KeyError::Length { length: 0, max: MAX_NAME }));
+        check("", unknown());
+        check("user", unknown());
+        check("/a", unknown());
+        check("User/a", unknown());
+        check("other/a", unknown());
+        check("results/a", unknown());
         check("user/a b", Err(KeyError::Character { found: ' ' }));
         check("user/à", Err(KeyError::Character { found: 'à' }));
         check("user/a\0", Err(KeyError::Character { found: '\0' }));
+        let inside = Caller { inside: true, ..outside("") };
+        assert_eq!(inside.key("results/a").unwrap().to_string(), "results/a");
+        assert_eq!(inside.key("rules/a"), Err(KeyError::Namespace { known: vec![USER, "results"] }));
+    }
+
+    #[test]
+    fn a_prefix_is_a_key_whose_name_may_be_empty() {
+        assert_eq!(outside("acme").prefix("user/").unwrap().place().name, "acme:user/");
+        assert_eq!(outside("acme").prefix("user/a").unwrap().place().name, "acme:user/a");
+        assert!(outside("acme").prefix("").is_err() && outside("acme").prefix("user").is_err());
+    }
+
+    #[test]
+    fn tenants_share_nothing() {
+        let check = |tenant: &str, expected: &str| {
+            assert_eq!(outside(tenant).key("user/a").unwrap().place().name, expected, "{tenant:?}");
+        };
+        check("", ":user/a");
+        check("acme", "acme:user/a");
+        // None of these may come to lie in another's place.
+        check("acme:user/a", "acme_3auser_2fa:user/a");
+        check("a_b", "a_5fb:user/a");
+        check("a b", "a_20b:user/a");
+    }
+
+    #[test]
+    fn tags_are_as_plain_as_keys() {
+        let namespace = outside("acme").namespace("").unwrap();
+        assert_eq!(namespace.tag("istat").unwrap().place.name, "acme:user/istat");
+        assert!(namespace.tag(&"x".repeat(MAX_TAG)).is_ok());
+        assert_eq!(
+            namespace.tag(&"x".repeat(MAX_TAG + 1)),
+            Err(KeyError::Length { length: MAX_TAG + 1, max: MAX_TAG })
+        );
+        assert_eq!(namespace.tag(""), Err(KeyError::Length { length: 0, max: MAX_TAG }));
+        assert_eq!(namespace.tag("a\n"), Err(KeyError::Character { found: '\n' }));
     }
 }

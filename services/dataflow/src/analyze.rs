@@ -11,14 +11,17 @@ use anyhow::Context;
 use bytesize::ByteSize;
 use clap::builder::FalseyValueParser;
 use dataflow_analysis::args::AnalysisArgs;
+use dataflow_cache::args::CacheArgs;
 use dataflow_config::ruleset::Ruleset;
 use dataflow_mesh::args::{LogFormat, ServerArgs, TelemetryArgs};
+use dataflow_mesh::breaker::Breakers;
 use dataflow_mesh::metrics::Metrics;
 use dataflow_mesh::outbound::{Outbound, Upstream};
 use dataflow_mesh::readiness::Readiness;
 use dataflow_mesh::{process, telemetry};
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
+use dataflow_store::StoreArgs;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -135,12 +138,16 @@ async fn start(limits: AnalysisArgs, extra: Option<Ruleset>) -> Result<Mesh, Fai
         request_timeout: PATIENCE,
         ..in_process::defaults()
     };
-    let readiness = Readiness::default();
+    let (readiness, metrics) = (Readiness::default(), Metrics::default());
+    let (cache, store): (CacheArgs, StoreArgs) = (in_process::defaults(), in_process::defaults());
     let services = Services {
         analysis: limits,
         extra,
+        // Nothing outlives the command.
+        store: store.open(None, cache.capacity.as_u64(), &Breakers::new(&metrics), "analyze")?,
+        cache,
         server: in_process::among_themselves(server),
-        metrics: Metrics::default(),
+        metrics,
         readiness: readiness.clone(),
     };
     let mesh = Mesh::start(services).await?;

@@ -55,9 +55,10 @@ impl Failure {
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error = error.into();
-        // Telemetry fails on its own flags only, and a gateway that cannot start on its own.
+        // Telemetry, the store and a gateway that cannot start fail on their own flags only.
         let usage = matches!(error.downcast_ref(), Some(process::Error::Telemetry(_)))
-            || error.is::<dataflow_gateway::StartError>();
+            || error.is::<dataflow_gateway::StartError>()
+            || error.is::<dataflow_store::args::OpenError>();
         let exit = if usage { Exit::Usage } else { Exit::Failed };
         Self { exit, error }
     }

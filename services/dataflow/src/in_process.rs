@@ -4,9 +4,11 @@
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dataflow_analysis::args::AnalysisArgs;
+use dataflow_cache::args::CacheArgs;
 use dataflow_config::ruleset::Ruleset;
 use dataflow_config::rulesets::Rulesets;
 use dataflow_mesh::args::ServerArgs;
@@ -15,6 +17,7 @@ use dataflow_mesh::outbound::Upstream;
 use dataflow_mesh::process;
 use dataflow_mesh::readiness::Readiness;
 use dataflow_mesh::serve::Context;
+use dataflow_store::Store;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -27,6 +30,10 @@ pub(crate) struct Services {
     pub(crate) analysis: AnalysisArgs,
     /// Served beside the built-in rule sets.
     pub(crate) extra: Option<Ruleset>,
+    /// What the cache may hold.
+    pub(crate) cache: CacheArgs,
+    /// Where their state is kept, opened once for all of them.
+    pub(crate) store: Arc<dyn Store>,
     /// How each of them serves.
     pub(crate) server: ServerArgs,
     pub(crate) metrics: Metrics,
@@ -56,30 +63,30 @@ struct Running {
 impl Mesh {
     /// Starts the three services. They are ready when `readiness` says so.
     pub(crate) async fn start(given: Services) -> Result<Self, Failure> {
-        let Services { analysis, extra, server, metrics, readiness } = given;
+        let Services { analysis, extra, cache, store, server, metrics, readiness } = given;
         let (config_listener, config) = loopback().await?;
-        let (cache_listener, cache) = loopback().await?;
+        let (cache_listener, cache_url) = loopback().await?;
         let (analysis_listener, analysis_url) = loopback().await?;
 
         let rulesets = Rulesets::new(dataflow_config::built_in::rulesets().into_iter().chain(extra))?;
         let config_args = dataflow_config::Args { server: server.clone(), ..defaults() };
-        let cache_args = dataflow_cache::Args { server: server.clone(), ..defaults() };
+        let cache_args = dataflow_cache::Args { cache, server: server.clone(), ..defaults() };
         let patience = server.request_timeout;
         let mut analysis_args = dataflow_analysis::Args { analysis, server, ..defaults() };
         analysis_args.peers.config_url = Some(config.clone());
-        analysis_args.peers.cache_url = Some(cache.clone());
+        analysis_args.peers.cache_url = Some(cache_url.clone());
         analysis_args.uploads.upload_idle_timeout = patience;
 
         let context = |role| Context::new(role, metrics.clone(), readiness.clone());
         let contexts = (context("analysis"), context("cache"), context("config"));
         let services = vec![
             Running::start(|stopped| serve_analysis(analysis_args, contexts.0, analysis_listener, stopped)),
-            Running::start(|stopped| serve_cache(cache_args, contexts.1, cache_listener, stopped)),
+            Running::start(|stopped| serve_cache(cache_args, contexts.1, store, cache_listener, stopped)),
             Running::start(|stopped| {
                 serve_config(config_args, contexts.2, rulesets, config_listener, stopped)
             }),
         ];
-        Ok(Self { analysis: analysis_url, cache, config, services })
+        Ok(Self { analysis: analysis_url, cache: cache_url, config, services })
     }
 
     /// Stops the services one after the other, each when the one before has drained.
@@ -116,10 +123,11 @@ async fn serve_config(
 async fn serve_cache(
     args: dataflow_cache::Args,
     context: Context,
+    store: Arc<dyn Store>,
     listener: TcpListener,
     stopped: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    dataflow_cache::run(&args, context, listener, stopped).await
+    dataflow_cache::run(&args, context, store, listener, stopped).await
 }
 
 async fn serve_analysis(

@@ -35,7 +35,13 @@ pub(crate) async fn cache(args: ServiceArgs<dataflow_cache::Args>) -> Result<Exi
     let ServiceArgs { service, process } = args;
     process::run(&process, "dataflow-cache", async |process: Process| {
         let listener = process::bind(service.listen).await?;
-        Ok(dataflow_cache::run(&service, process.context("cache"), listener, process.stopped()).await?)
+        if service.store.redis_url.is_none() {
+            tracing::info!("entries are kept in memory only: every replica has its own, gone when it ends");
+        }
+        let capacity = service.cache.capacity.as_u64();
+        let store = service.store.open(None, capacity, &process.breakers, "cache")?;
+        Ok(dataflow_cache::run(&service, process.context("cache"), store, listener, process.stopped())
+            .await?)
     })
     .await
     .map(|()| Exit::Done)

@@ -1,12 +1,15 @@
 //! `dataflow up`: all four services in one process, behind one public port. Inside they talk real gRPC on loopback.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use dataflow_analysis::args::AnalysisArgs;
+use dataflow_cache::args::CacheArgs;
 use dataflow_gateway::Gateway;
 use dataflow_gateway::args::{PublicArgs, UpstreamArgs};
 use dataflow_mesh::args::{ProcessArgs, ServerArgs};
 use dataflow_mesh::process::{self, Process};
+use dataflow_store::StoreArgs;
 
 use crate::exit::{self, Exit, Failure};
 use crate::in_process::{self, Mesh, Services};
@@ -27,21 +30,38 @@ pub(crate) struct Args {
     #[command(flatten)]
     process: ProcessArgs,
 
+    /// Where state is kept that must last, created when missing; one process at a time. Without it, and without
+    /// `--redis-url`, state is in memory only.
+    #[arg(long, env = "DATAFLOW_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+
+    #[command(flatten)]
+    store: StoreArgs,
+
     #[command(flatten, next_help_heading = "Limits")]
     limits: AnalysisArgs,
+
+    #[command(flatten, next_help_heading = "Limits")]
+    cache: CacheArgs,
 }
 
 /// Runs the mesh until told to stop. The services stop one after the other, the gateway first.
 pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
-    let Args { listen, public, server, process, limits } = args;
+    let Args { listen, public, server, process, data_dir, store, limits, cache } = args;
     process::run(&process, "dataflow", async |process: Process| {
         let listener = process::bind(listen).await?;
         let address = listener.local_addr()?;
-        tracing::info!("state is kept in memory only, and gone when this process ends");
+        if data_dir.is_none() && store.redis_url.is_none() {
+            tracing::info!("state is kept in memory only, and gone when this process ends");
+        }
+        let capacity = cache.capacity.as_u64();
+        let store = store.open(data_dir.as_deref(), capacity, &process.breakers, "up")?;
 
         let services = Services {
             analysis: limits,
             extra: None,
+            cache,
+            store,
             server: in_process::among_themselves(server.clone()),
             metrics: process.metrics.clone(),
             readiness: process.readiness.clone(),

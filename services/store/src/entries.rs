@@ -1,85 +1,128 @@
-//! Entries with a time to live, in memory: bounded by bytes, the least recently used give way.
+//! Values under keys: with a time to live, changed by compare-and-set, read in batches.
 
+use std::fmt;
+use std::num::NonZeroU64;
+use std::str::FromStr;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
-use moka::future::Cache;
-use moka::policy::EvictionPolicy;
-use tokio::time::Instant;
 
-/// What an entry costs besides its key and value: the maps' own nodes, rounded up.
-const OVERHEAD: usize = 128;
+use crate::error::Error;
+use crate::key::{Key, Space};
+use crate::leases::Token;
 
-/// Bytes under a key.
+/// What names one write of one key. Random, so that a key which was deleted and written again never has one twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Revision(NonZeroU64);
+
+/// What lies under a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The bytes.
     pub value: Bytes,
-    /// Their media type.
-    pub content_type: String,
-    /// When the entry is gone.
-    pub expires: Instant,
+    /// The write that put them there.
+    pub revision: Revision,
+    /// How long they will still be there; none for ever.
+    pub ttl: Option<Duration>,
 }
 
-impl Entry {
-    /// How long the entry still lives.
-    pub fn ttl(&self) -> Duration {
-        self.expires.saturating_duration_since(Instant::now())
-    }
+/// Under which condition a key may be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// Whatever is there.
+    Always,
+    /// Only if nothing is there.
+    Absent,
+    /// Only if this write is there.
+    Revision(Revision),
+    /// Only while this lease of the key is held. The change ends it.
+    Lease(Token),
 }
 
-/// Entries by key. Cheap to clone; clones share what they hold.
-#[derive(Debug, Clone)]
-pub struct Entries {
-    cache: Cache<String, Entry>,
+/// What came of a conditional change. A refusal is an answer: nothing was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome<T> {
+    /// It was done.
+    Done(T),
+    /// The condition did not hold; the revision that is there, if any.
+    Refused(Option<Revision>),
 }
 
-// === impl Entries ===
-
-impl Entries {
-    /// Holds at most `capacity` bytes of keys, values and overhead.
-    pub fn new(capacity: u64) -> Self {
-        let weigh = |key: &String, entry: &Entry| {
-            let bytes = key.len() + entry.value.len() + entry.content_type.len() + OVERHEAD;
-            u32::try_from(bytes).unwrap_or(u32::MAX)
-        };
-        let cache = Cache::builder()
-            .max_capacity(capacity)
-            .weigher(weigh)
-            // moka's own policy turns newcomers away; a result is read most often just after it was written.
-            .eviction_policy(EvictionPolicy::lru())
-            .expire_after(Expiry);
-        Self { cache: cache.build() }
-    }
-
-    /// The entry, unless it never was, has expired or had to give way.
-    pub async fn get(&self, key: &str) -> Option<Entry> {
-        // The expiry is compared here too: eviction lags behind the clock.
-        self.cache.get(key).await.filter(|entry| entry.expires > Instant::now())
-    }
-
-    /// Keeps an entry in place of whatever was there.
-    pub async fn set(&self, key: String, entry: Entry) {
-        self.cache.insert(key, entry).await;
-    }
+/// One page of a listing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Page {
+    /// Keys, in no order. Those that were there during the whole listing are named at least once; those that came or
+    /// went may be.
+    pub keys: Vec<Key>,
+    /// Where the next page begins; none on the last one. A page may be empty and yet not the last.
+    pub next: Option<Cursor>,
 }
 
-/// Tells moka when to drop what has expired, so that it does not count against the capacity for ever.
-struct Expiry;
+/// A place in a listing. It means something to the backend that made it, and to nobody else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor(pub(crate) String);
 
-impl moka::Expiry<String, Entry> for Expiry {
-    fn expire_after_create(&self, _: &String, entry: &Entry, _: std::time::Instant) -> Option<Duration> {
-        Some(entry.ttl())
-    }
+/// Values under keys.
+#[async_trait]
+pub trait Entries {
+    /// What lies under these keys, in their order.
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, Error>;
 
-    fn expire_after_update(
+    /// Puts a value under a key, if `condition` holds. A `ttl` below a millisecond counts as one; without any the value
+    /// stays. Whoever holds a lease of the key loses it, and everybody who listens to changes is told.
+    async fn set(
         &self,
-        _: &String,
-        entry: &Entry,
-        _: std::time::Instant,
-        _: Option<Duration>,
-    ) -> Option<Duration> {
-        Some(entry.ttl())
+        key: &Key,
+        value: Bytes,
+        ttl: Option<Duration>,
+        condition: Condition,
+    ) -> Result<Outcome<Revision>, Error>;
+
+    /// Removes what lies under a key, if `condition` holds; whether there was something. Whoever holds a lease of the key
+    /// loses it, and everybody who listens to changes is told, also when there was nothing.
+    async fn delete(&self, key: &Key, condition: Condition) -> Result<Outcome<bool>, Error>;
+
+    /// Keys of a space whose names begin with `prefix`. Not one moment's picture: see [`Page`].
+    async fn list(&self, space: Space, prefix: &str, from: Option<Cursor>) -> Result<Page, Error>;
+}
+
+// === impl Revision ===
+
+impl Revision {
+    /// A new one.
+    pub(crate) fn random() -> Self {
+        Self(NonZeroU64::new(fastrand::u64(1..)).expect("a number from 1 on is not 0"))
+    }
+
+    pub(crate) fn new(number: u64) -> Option<Self> {
+        NonZeroU64::new(number).map(Self)
+    }
+
+    pub(crate) fn number(self) -> u64 {
+        self.0.get()
+    }
+}
+
+/// As an etag shows it: 16 hexadecimal digits.
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// A text is not a revision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not 16 hexadecimal digits")]
+pub struct NotARevision;
+
+impl FromStr for Revision {
+    type Err = NotARevision;
+
+    fn from_str(text: &str) -> Result<Self, NotARevision> {
+        let number =
+            u64::from_str_radix(text, 16).ok().filter(|_| text.len() == 16 && !text.starts_with('+'));
+        number.and_then(Self::new).ok_or(NotARevision)
     }
 }
 
@@ -87,57 +130,12 @@ impl moka::Expiry<String, Entry> for Expiry {
 mod tests {
     use super::*;
 
-    fn entry(bytes: usize, ttl: Duration) -> Entry {
-        let value = Bytes::from(vec![b'x'; bytes]);
-        Entry { value, content_type: String::new(), expires: Instant::now() + ttl }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_entry_lives_as_long_as_it_was_given() {
-        let entries = Entries::new(1 << 20);
-        entries.set("a".to_owned(), entry(1, Duration::from_secs(10))).await;
-        tokio::time::advance(Duration::from_millis(9_999)).await;
-        assert_eq!(entries.get("a").await.unwrap().ttl(), Duration::from_millis(1));
-        tokio::time::advance(Duration::from_millis(1)).await;
-        assert_eq!(entries.get("a").await, None);
-        assert_eq!(entries.get("b").await, None);
-    }
-
-    #[tokio::test]
-    async fn a_later_entry_replaces_an_earlier_one() {
-        let entries = Entries::new(1 << 20);
-        entries.set("a".to_owned(), entry(1, Duration::from_secs(10))).await;
-        entries.set("a".to_owned(), entry(2, Duration::from_secs(10))).await;
-        assert_eq!(entries.get("a").await.unwrap().value.len(), 2);
-    }
-
-    #[tokio::test]
-    async fn the_least_recently_used_gives_way_to_a_newcomer() {
-        // Room for three of 1 + 372 + 128 bytes.
-        let entries = Entries::new(3 * 501);
-        for key in ["a", "b", "c"] {
-            entries.set(key.to_owned(), entry(372, Duration::from_secs(10))).await;
+    #[test]
+    fn a_revision_reads_as_it_is_shown() {
+        let revision = Revision::random();
+        assert_eq!(revision.to_string().parse(), Ok(revision));
+        for text in ["", "0000000000000000", "1", "+00000000000000f", "g000000000000000"] {
+            assert_eq!(text.parse::<Revision>(), Err(NotARevision), "{text:?}");
         }
-        for _ in 0..100 {
-            entries.get("b").await.unwrap();
-            entries.get("c").await.unwrap();
-            entries.get("a").await.unwrap();
-        }
-        entries.cache.run_pending_tasks().await;
-        entries.set("d".to_owned(), entry(372, Duration::from_secs(10))).await;
-        entries.cache.run_pending_tasks().await;
-        let held = ["a", "b", "c", "d"].map(|key| entries.cache.contains_key(key));
-        assert_eq!(held, [true, false, true, true]);
-    }
-
-    #[tokio::test]
-    async fn memory_stays_within_the_capacity() {
-        let entries = Entries::new(10_000);
-        for index in 0..100 {
-            entries.set(index.to_string(), entry(1_000, Duration::from_secs(10))).await;
-        }
-        entries.cache.run_pending_tasks().await;
-        assert!(entries.cache.weighted_size() <= 10_000);
-        assert!(entries.cache.entry_count() >= 5, "{}", entries.cache.entry_count());
     }
 }

@@ -1,4 +1,49 @@
-//! Where the mesh keeps its state. The one crate that may know Redis; so far there is the embedded backend only, whose
-//! entries live in memory.
+//! Where the mesh keeps its state: in this process, or in Redis when it is shared by several. The one crate that knows
+//! Redis.
+//!
+//! Four kinds of state and one means to tell of them, each a trait: [`entries`] with [`leases`], [`generations`],
+//! [`logs`], [`signals`]. Both backends, [`embedded`] and [`redis`], keep the same promises, and the same tests hold
+//! them to it. A [`key`] says whether what it names must last.
 
+pub mod args;
+pub mod embedded;
 pub mod entries;
+pub mod error;
+pub mod generations;
+pub mod key;
+pub mod leases;
+pub mod logs;
+pub mod pulse;
+pub mod redis;
+pub mod signals;
+
+mod record;
+
+use std::fmt;
+
+use tokio::sync::watch;
+
+pub use args::StoreArgs;
+pub use error::Error;
+
+/// A backend: everything that state needs.
+pub trait Store:
+    entries::Entries + leases::Leases + generations::Generations + logs::Logs + signals::Signals + Send + Sync
+{
+    /// How far the store has come, read again and again. None where the store is this process itself: there signals
+    /// arrive, and a copy of what it holds would be of no use.
+    fn pulse(&self) -> Option<watch::Receiver<pulse::Pulse>>;
+}
+
+impl Store for embedded::Embedded {
+    fn pulse(&self) -> Option<watch::Receiver<pulse::Pulse>> {
+        None
+    }
+}
+
+/// Services hold one and are shown in logs themselves.
+impl fmt::Debug for dyn Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Store")
+    }
+}

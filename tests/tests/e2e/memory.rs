@@ -46,7 +46,7 @@ async fn ten_thousand_entries_of_one_byte_cost_what_they_weigh() {
     let set = |index: u32| {
         let entry = pb::Entry { key: format!("user/{index}"), value: "x".into(), ..Default::default() };
         let mut client = client.clone();
-        async move { client.set_entry(pb::SetEntryRequest { entry: Some(entry) }).await }
+        async move { client.set_entry(pb::SetEntryRequest { entry: Some(entry), ..Default::default() }).await }
     };
     // The first calls cost what every later one uses again.
     let calls = |range: std::ops::Range<u32>| stream::iter(range.map(set)).buffer_unordered(16);

@@ -12,11 +12,12 @@ use dataflow_mesh::serve::{Context, Server};
 use dataflow_mesh::status::to_status;
 use dataflow_proto::FILE_DESCRIPTOR_SET;
 use dataflow_proto::cache::v1 as pb;
-use dataflow_proto::cache::v1::cache_service_server::{CacheService, CacheServiceServer};
+use dataflow_proto::cache::v1::cache_service_server::CacheServiceServer;
+use dataflow_tests::stub::{self, Stubbed};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Status};
 
 /// Bytes in the answer to the key `long`: more than any window that opens by itself.
 pub(crate) const LONG: usize = 1 << 20;
@@ -27,11 +28,8 @@ struct Service {
 }
 
 #[tonic::async_trait]
-impl CacheService for Service {
-    async fn get_entry(
-        &self,
-        request: Request<pb::GetEntryRequest>,
-    ) -> Result<Response<pb::GetEntryResponse>, Status> {
+impl stub::Stub for Service {
+    async fn get_entry(&self, request: Request<pb::GetEntryRequest>) -> Result<pb::GetEntryResponse, Status> {
         let key = request.into_inner().key;
         match key.as_str() {
             "fail" => return Err(to_status(&deadline::Error::Malformed)),
@@ -40,14 +38,11 @@ impl CacheService for Service {
         }
         let value = if key == "long" { vec![7; LONG] } else { Vec::new() };
         let entry = pb::Entry { key, value: value.into(), ..Default::default() };
-        Ok(Response::new(pb::GetEntryResponse { entry: Some(entry) }))
+        Ok(pb::GetEntryResponse { entry: Some(entry), degraded: false })
     }
 
-    async fn set_entry(
-        &self,
-        _: Request<pb::SetEntryRequest>,
-    ) -> Result<Response<pb::SetEntryResponse>, Status> {
-        Ok(Response::new(pb::SetEntryResponse { stored: true }))
+    async fn set_entry(&self, _: Request<pb::SetEntryRequest>) -> Result<pb::SetEntryResponse, Status> {
+        Ok(pb::SetEntryResponse { stored: true, ..Default::default() })
     }
 }
 
@@ -77,7 +72,7 @@ impl Stub {
         let context = Context::new("stub", Metrics::default(), readiness.clone());
         let service = Service::default();
         let go_on = service.go_on.clone();
-        let service = CacheServiceServer::new(service).max_decoding_message_size(args.max_message());
+        let service = CacheServiceServer::new(Stubbed(service)).max_decoding_message_size(args.max_message());
         let server = Server::new(&args, context, FILE_DESCRIPTOR_SET).with(service);
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {

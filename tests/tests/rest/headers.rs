@@ -2,49 +2,59 @@
 
 use std::sync::{Arc, Mutex};
 
-use dataflow_proto::cache::v1 as pb;
-use dataflow_proto::cache::v1::cache_service_server::{CacheService, CacheServiceServer};
+use dataflow_proto::analysis::v1 as pb;
+use dataflow_proto::analysis::v1::analysis_service_server::{AnalysisService, AnalysisServiceServer};
+use dataflow_tests::services::Service;
 use dataflow_tests::{http, services};
 use tokio::net::TcpListener;
 use tonic::metadata::MetadataMap;
 use tonic::service::Routes;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
-/// A cache that keeps nothing but how it was called.
+/// An analysis service that keeps nothing but how it was called.
 #[derive(Clone, Default)]
 struct Witness(Arc<Mutex<Vec<MetadataMap>>>);
 
 #[tonic::async_trait]
-impl CacheService for Witness {
-    async fn get_entry(
+impl AnalysisService for Witness {
+    async fn categorize_dataflow(
         &self,
-        request: Request<pb::GetEntryRequest>,
-    ) -> Result<Response<pb::GetEntryResponse>, Status> {
+        request: Request<pb::CategorizeDataflowRequest>,
+    ) -> Result<Response<pb::CategorizeDataflowResponse>, Status> {
         self.0.lock().unwrap().push(request.metadata().clone());
-        Ok(Response::new(pb::GetEntryResponse::default()))
+        Ok(Response::new(pb::CategorizeDataflowResponse::default()))
     }
 
-    async fn set_entry(
+    async fn analyze_catalogue(
         &self,
-        _: Request<pb::SetEntryRequest>,
-    ) -> Result<Response<pb::SetEntryResponse>, Status> {
-        Ok(Response::new(pb::SetEntryResponse::default()))
+        request: Request<Streaming<pb::AnalyzeCatalogueRequest>>,
+    ) -> Result<Response<pb::AnalyzeCatalogueResponse>, Status> {
+        self.0.lock().unwrap().push(request.metadata().clone());
+        let analysis = Some(pb::Analysis::default());
+        Ok(Response::new(pb::AnalyzeCatalogueResponse { analysis }))
     }
+}
+
+/// A witness, and a gateway before it.
+async fn witnessed() -> (Witness, Service) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let witness = Witness::default();
+    let router = Routes::new(AnalysisServiceServer::new(witness.clone())).into_axum_router();
+    tokio::spawn(axum::serve(listener, router).into_future());
+    (witness, services::gateway(&["--analysis-url", &url]).await)
 }
 
 #[tokio::test]
 async fn what_only_the_mesh_may_say_does_not_come_from_outside() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let witness = Witness::default();
-    let router = Routes::new(CacheServiceServer::new(witness.clone())).into_axum_router();
-    tokio::spawn(axum::serve(listener, router).into_future());
-    let gateway = services::gateway(&["--cache-url", &url]).await;
-
+    let (witness, gateway) = witnessed().await;
     let sent = [
         ("dataflow-tenant", "somebody-else"),
         ("Dataflow-Subject", "root"),
         ("dataflow-scopes", "admin"),
+        ("dataflow-peer", "service"),
+        // Of a body that becomes another one.
+        ("repr-digest", "sha-256=:AA==:"),
         ("l5d-client-id", "x"),
         ("x-envoy-peer-metadata", "x"),
         ("x-forwarded-client-cert", "x"),
@@ -52,7 +62,7 @@ async fn what_only_the_mesh_may_say_does_not_come_from_outside() {
         ("x-request-id", "from-the-caller"),
     ];
     let answer =
-        http::request(&gateway.upstream, "GET", "/v1/cache/entries/user/x", &sent, &[]).await.unwrap();
+        http::request(&gateway.upstream, "POST", "/v1/dataflows:categorize", &sent, b"{}").await.unwrap();
     assert_eq!(answer.status, 200);
     let calls = witness.0.lock().unwrap();
     let [call] = calls.as_slice() else { panic!("{} calls", calls.len()) };
@@ -62,6 +72,16 @@ async fn what_only_the_mesh_may_say_does_not_come_from_outside() {
         let found = call.get(name.to_lowercase()).map(|found| found.to_str().unwrap());
         assert_eq!(found, expected, "{name}");
     }
+}
+
+#[tokio::test]
+async fn the_digest_of_a_document_goes_with_it() {
+    let (witness, gateway) = witnessed().await;
+    let digest = [("repr-digest", "sha-256=:AA==:")];
+    let answer =
+        http::request(&gateway.upstream, "POST", "/v1/catalogues:analyze", &digest, b"<a/>").await.unwrap();
+    assert_eq!(answer.status, 200);
+    assert_eq!(witness.0.lock().unwrap()[0].get("repr-digest").unwrap(), "sha-256=:AA==:");
 }
 
 #[tokio::test]

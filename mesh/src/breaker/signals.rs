@@ -1,0 +1,168 @@
+//! What is seen of a breaker from outside: metrics, log lines, and a channel of its state. It stands apart so that the
+//! rules of the circuit say what happens and not who hears of it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::watch;
+
+use super::State;
+use super::circuit::Outcome;
+use crate::metrics::Metrics;
+
+/// The families in which all breakers of a process are counted.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Families {
+    state: Family<NameLabels, Gauge>,
+    calls: Family<CallLabels, Counter>,
+    transitions: Family<TransitionLabels, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct NameLabels {
+    name: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    name: String,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TransitionLabels {
+    name: String,
+    to: &'static str,
+}
+
+const SUCCESS: &str = "success";
+const FAILURE: &str = "failure";
+const REJECTED: &str = "rejected";
+const IGNORED: &str = "ignored";
+
+// === impl Families ===
+
+impl Families {
+    pub(super) fn register(&self, metrics: &Metrics) {
+        metrics.register(
+            "circuit_breaker_state",
+            "What a circuit breaker does with calls: 0 closed, 1 open, 2 half-open",
+            self.state.clone(),
+        );
+        metrics.register(
+            "circuit_breaker_calls",
+            "Calls to circuit breakers that ended, by outcome",
+            self.calls.clone(),
+        );
+        metrics.register(
+            "circuit_breaker_transitions",
+            "Changes of circuit breakers' states, by the new one",
+            self.transitions.clone(),
+        );
+    }
+
+    /// The signals of one breaker. All its series stand from the start, at zero: a rate needs a first value.
+    pub(super) fn signals(&self, name: &Arc<str>) -> Signals {
+        let calls = |outcome| self.calls.get_or_create_owned(&call_labels(name, outcome));
+        let transitions = |to| self.transitions.get_or_create_owned(&transition_labels(name, to));
+        Signals {
+            name: Arc::clone(name),
+            state: self.state.get_or_create_owned(&name_labels(name)),
+            successes: calls(SUCCESS),
+            failures: calls(FAILURE),
+            rejected: calls(REJECTED),
+            ignored: calls(IGNORED),
+            transitions: State::ALL.map(transitions),
+            changes: watch::Sender::new(State::Closed),
+        }
+    }
+
+    /// Removes the series of one breaker. Who still holds it counts on, unseen.
+    pub(super) fn remove(&self, name: &str) {
+        self.state.remove(&name_labels(name));
+        for outcome in [SUCCESS, FAILURE, REJECTED, IGNORED] {
+            self.calls.remove(&call_labels(name, outcome));
+        }
+        for to in State::ALL {
+            self.transitions.remove(&transition_labels(name, to));
+        }
+    }
+}
+
+fn name_labels(name: &str) -> NameLabels {
+    NameLabels { name: name.to_owned() }
+}
+
+fn call_labels(name: &str, outcome: &'static str) -> CallLabels {
+    CallLabels { name: name.to_owned(), outcome }
+}
+
+fn transition_labels(name: &str, to: State) -> TransitionLabels {
+    TransitionLabels { name: name.to_owned(), to: to.label() }
+}
+
+/// Where one breaker says what happens to it. Told within the breaker's lock, so that all hear it in the same order.
+#[derive(Debug)]
+pub(super) struct Signals {
+    name: Arc<str>,
+    state: Gauge,
+    successes: Counter,
+    failures: Counter,
+    rejected: Counter,
+    ignored: Counter,
+    /// In the order of [`State::ALL`].
+    transitions: [Counter; 3],
+    changes: watch::Sender<State>,
+}
+
+// === impl Signals ===
+
+impl Signals {
+    pub(super) fn ended(&self, outcome: Outcome) {
+        match outcome {
+            Outcome::Success => self.successes.inc(),
+            Outcome::Failure => self.failures.inc(),
+            Outcome::Ignored => self.ignored.inc(),
+        };
+    }
+
+    pub(super) fn rejected(&self) {
+        self.rejected.inc();
+    }
+
+    pub(super) fn turned(&self, to: State, why: fmt::Arguments<'_>) {
+        self.state.set(to as i64);
+        self.transitions[to as usize].inc();
+        self.changes.send_replace(to);
+        let name = &*self.name;
+        match to {
+            State::Open => tracing::warn!(breaker = name, %why, "circuit breaker opened"),
+            State::HalfOpen => tracing::info!(breaker = name, %why, "circuit breaker half-open"),
+            State::Closed => tracing::info!(breaker = name, %why, "circuit breaker closed"),
+        }
+    }
+
+    pub(super) fn changes(&self) -> watch::Receiver<State> {
+        self.changes.subscribe()
+    }
+}
+
+// === impl State ===
+
+impl State {
+    /// By their numbers.
+    const ALL: [Self; 3] = [Self::Closed, Self::Open, Self::HalfOpen];
+
+    /// Its name in labels: `closed`, `open` or `half_open`.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half_open",
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! What the cache does: entries in the store, with copies of them in this process where the store is elsewhere.
+
+use std::sync::Arc;
+
+use dataflow_mesh::metrics::Metrics;
+use dataflow_store::Store;
+use dataflow_store::entries::{Condition, Outcome, Revision};
+use dataflow_store::generations::Generation;
+use dataflow_store::leases::Token;
+use futures_util::future::try_join_all;
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use crate::Error;
+use crate::entry::{Held, New};
+use crate::key::{ENTRIES, Key, Tag};
+use crate::near::Near;
+use crate::stats::{Stats, Told};
+use crate::stored;
+
+/// Entries removed at once of those that begin alike.
+const REMOVED_AT_ONCE: usize = 16;
+
+/// Entries of all callers. Cheap to clone; clones share everything.
+#[derive(Debug, Clone)]
+pub struct Entries {
+    pub(crate) store: Arc<dyn Store>,
+    near: Option<Near>,
+    stats: Stats,
+}
+
+/// What a read found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// An entry that is as good as new.
+    Fresh(Held),
+    /// One whose time is up, or one of whose tags was invalidated.
+    Stale(Held),
+    /// None.
+    Nothing,
+}
+
+/// A read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Read {
+    /// What it found.
+    pub found: Found,
+    /// Whether the store could not be asked.
+    pub degraded: bool,
+}
+
+/// Under which condition an entry is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// Whatever is there.
+    Anything,
+    /// Only this version.
+    Version(Revision),
+    /// Only while the lease is held.
+    Lease(Token),
+}
+
+/// What came of writing an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// It lies in the store as this version.
+    Stored(Revision),
+    /// The lease under which it was computed is no longer held: somebody changed the entry, or was granted another.
+    LeaseEnded,
+    /// The store does not answer.
+    Degraded,
+}
+
+// === impl Read ===
+
+impl Read {
+    fn of(found: Found) -> Self {
+        Self { found, degraded: false }
+    }
+
+    /// The store could not be asked.
+    fn degraded() -> Self {
+        Self { found: Found::Nothing, degraded: true }
+    }
+}
+
+// === impl Entries ===
+
+impl Entries {
+    /// Entries in `store`, of which this process holds copies of at most `capacity` bytes. Must be called within a runtime.
+    pub fn new(store: Arc<dyn Store>, capacity: u64, metrics: &Metrics) -> Self {
+        let near = Near::new(&*store, capacity);
+        let stats = Stats::register(metrics, near.clone());
+        Self { store, near, stats }
+    }
+
+    /// What was counted.
+    pub fn told(&self) -> Told {
+        self.stats.told()
+    }
+
+    /// Reads one entry.
+    pub async fn get(&self, key: &Key) -> Read {
+        if let Some(held) = self.near.as_ref().and_then(|near| near.entry(&key.place())) {
+            self.stats.first_level_hit();
+            return Read::of(Found::Fresh(held));
+        }
+        let read = self.get_from_store(key).await;
+        self.stats.read(&read);
+        read
+    }
+
+    /// Reads one entry, and does not trust any copy of it.
+    pub(crate) async fn get_from_store(&self, key: &Key) -> Read {
+        let place = key.place();
+        let before = self.near.as_ref().map(|near| near.before(&place));
+        let entry = match self.store.get(std::slice::from_ref(&place)).await {
+            Ok(entries) => entries.into_iter().next().flatten(),
+            Err(dataflow_store::Error::Unreadable { key, problem }) => {
+                tracing::warn!(key, problem, "an entry cannot be read");
+                None
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the store does not answer");
+                return Read::degraded();
+            }
+        };
+        let Some(held) = entry.and_then(|entry| stored::decode(key.namespace(), entry)) else {
+            return Read::of(Found::Nothing);
+        };
+        let places: Vec<_> = held.tags.iter().map(|(place, _)| place.clone()).collect();
+        let Ok(generations) = self.generations_at(&places).await else { return Read::degraded() };
+        let valid = held.tags.iter().map(|(_, generation)| generation).eq(&generations);
+        if !valid || held.ttl().is_zero() {
+            return Read::of(Found::Stale(held));
+        }
+        if let (Some(near), Some(before)) = (&self.near, before) {
+            near.keep_entry(&place, &held, before);
+        }
+        Read::of(Found::Fresh(held))
+    }
+
+    /// The present generations of tags.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`].
+    pub async fn generations(&self, tags: &[Tag]) -> Result<Vec<Generation>, Error> {
+        let places: Vec<_> = tags.iter().map(|tag| tag.place.clone()).collect();
+        // From the store: a copy that lags by a millisecond would let pass what was invalidated in that time.
+        Ok(self.store.generations(&places).await?)
+    }
+
+    /// Writes one entry. `generations` are those of its tags from before the
+    /// value was computed; none for those of this moment.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::EtagMismatch`], or [`Error::Store`] for what is no outage: a cache that cannot store does not fail.
+    pub async fn set(
+        &self,
+        key: &Key,
+        new: New,
+        generations: Option<Vec<Generation>>,
+        over: Over,
+    ) -> Result<Written, Error> {
+        let generations = match generations {
+            Some(generations) => generations,
+            None => match self.generations(&new.tags).await {
+                Ok(generations) => generations,
+                Err(error) => return self.not_stored(error),
+            },
+        };
+        let place = key.place();
+        let ttl = new.ttl + new.grace;
+        let condition = match over {
+            Over::Anything => Condition::Always,
+            Over::Version(revision) => Condition::Revision(revision),
+            Over::Lease(token) => Condition::Lease(token),
+        };
+        let value = stored::encode(new, &generations);
+        let outcome = self.store.set(&place, value, Some(ttl), condition).await;
+        self.forget(&place);
+        match outcome {
+            Ok(Outcome::Done(revision)) => {
+                self.stats.stored(true);
+                Ok(Written::Stored(revision))
+            }
+            Ok(Outcome::Refused(found)) if matches!(over, Over::Version(_)) => {
+                Err(Error::EtagMismatch { found })
+            }
+            Ok(Outcome::Refused(_)) => {
+                self.stats.stored(false);
+                Ok(Written::LeaseEnded)
+            }
+            Err(error) => self.not_stored(error.into()),
+        }
+    }
+
+    /// Removes one entry, or one version of it; whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::EtagMismatch`], [`Error::Store`].
+    pub async fn delete(&self, key: &Key, version: Option<Revision>) -> Result<bool, Error> {
+        let place = key.place();
+        let condition = version.map_or(Condition::Always, Condition::Revision);
+        let outcome = self.store.delete(&place, condition).await;
+        // Also when it is not known what came of it.
+        self.forget(&place);
+        match outcome? {
+            Outcome::Done(existed) => Ok(existed),
+            Outcome::Refused(found) => Err(Error::EtagMismatch { found }),
+        }
+    }
+
+    /// Removes all entries whose keys begin so; how many.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`]; some of them are gone then.
+    pub async fn delete_prefix(&self, prefix: &Key) -> Result<u64, Error> {
+        let prefix = prefix.place();
+        let (mut deleted, mut from) = (0, None);
+        loop {
+            let page = self.store.list(ENTRIES, &prefix.name, from).await?;
+            let removing = stream::iter(page.keys).map(|place| async move {
+                let outcome = self.store.delete(&place, Condition::Always).await;
+                self.forget(&place);
+                outcome
+            });
+            let outcomes: Vec<_> = removing.buffer_unordered(REMOVED_AT_ONCE).try_collect().await?;
+            deleted += outcomes.into_iter().filter(|outcome| *outcome == Outcome::Done(true)).count() as u64;
+            from = page.next;
+            if from.is_none() {
+                return Ok(deleted);
+            }
+        }
+    }
+
+    /// Makes every entry stale that has any of these tags.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`]; some of the tags may be invalidated then.
+    pub async fn invalidate(&self, tags: &[Tag]) -> Result<(), Error> {
+        let renewed = try_join_all(tags.iter().map(|tag| self.store.renew(&tag.place))).await;
+        for tag in tags {
+            self.forget(&tag.place);
+        }
+        renewed?;
+        Ok(())
+    }
+
+    /// The present generations, from copies as far as they may be used.
+    async fn generations_at(
+        &self,
+        places: &[dataflow_store::key::Key],
+    ) -> Result<Vec<Generation>, dataflow_store::Error> {
+        let Some(near) = &self.near else { return self.store.generations(places).await };
+        let copies: Vec<_> = places.iter().map(|place| near.generation(place)).collect();
+        if let Some(all) = copies.into_iter().collect() {
+            return Ok(all);
+        }
+        let before: Vec<_> = places.iter().map(|place| near.before(place)).collect();
+        let generations = self.store.generations(places).await?;
+        for ((place, generation), before) in places.iter().zip(&generations).zip(before) {
+            near.keep_generation(place, *generation, before);
+        }
+        Ok(generations)
+    }
+
+    fn forget(&self, place: &dataflow_store::key::Key) {
+        if let Some(near) = &self.near {
+            near.forget(place);
+        }
+    }
+
+    /// A cache may forget at once what it cannot keep; only a fault of ours is one.
+    fn not_stored(&self, error: Error) -> Result<Written, Error> {
+        self.stats.stored(false);
+        if error.is_outage() { Ok(Written::Degraded) } else { Err(error) }
+    }
+}

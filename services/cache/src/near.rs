@@ -1,0 +1,227 @@
+//! The first level: copies of entries and of tags' generations in this process, so that what is read often costs no way
+//! to the store. A copy is handed out only while it is known to be right.
+
+mod trust;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use dataflow_store::Store;
+use dataflow_store::generations::Generation;
+use dataflow_store::key::Key;
+use dataflow_store::pulse::Pulse;
+use dataflow_store::signals::{CHANGES, Change, Signal, Subscription};
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use crate::entry::Held;
+use crate::key::{ENTRIES, TAGS};
+use trust::{Epoch, Trust};
+
+/// What a copy costs besides its bytes: the maps' own nodes, rounded up.
+const OVERHEAD: usize = 512;
+
+/// How many generations are remembered. One that gave way is read again.
+const GENERATIONS: u64 = 100_000;
+
+/// Copies of what the store holds. Cheap to clone; clones share what they hold.
+#[derive(Debug, Clone)]
+pub(crate) struct Near {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    copies: Arc<Copies>,
+    following: AbortHandle,
+}
+
+#[derive(Debug)]
+struct Copies {
+    entries: Cache<String, Copy>,
+    generations: Cache<String, (Generation, u64)>,
+    trust: Mutex<Trust>,
+}
+
+/// A copy of an entry.
+#[derive(Debug, Clone)]
+struct Copy {
+    held: Held,
+    era: u64,
+}
+
+/// The moment before something was read from the store.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Before(Option<Epoch>);
+
+// === impl Near ===
+
+impl Near {
+    /// Copies of at most `capacity` bytes; none where the store is this process itself. Must be called within a runtime.
+    pub(crate) fn new(store: &dyn Store, capacity: u64) -> Option<Self> {
+        let pulse = store.pulse()?;
+        let weigh = |name: &String, copy: &Copy| {
+            u32::try_from(name.len() + copy.held.weight() + OVERHEAD).unwrap_or(u32::MAX)
+        };
+        let entries = Cache::builder()
+            .max_capacity(capacity)
+            .weigher(weigh)
+            .eviction_policy(EvictionPolicy::lru())
+            .expire_after(Expiry);
+        let copies = Arc::new(Copies {
+            entries: entries.build(),
+            generations: Cache::new(GENERATIONS),
+            trust: Mutex::new(Trust::new()),
+        });
+        let following = tokio::spawn(follow(Arc::clone(&copies), store.subscribe(CHANGES), pulse));
+        Some(Self { shared: Arc::new(Shared { copies, following: following.abort_handle() }) })
+    }
+
+    /// The copy of an entry, if it may be handed out and its tags' generations are what they were.
+    pub(crate) fn entry(&self, place: &Key) -> Option<Held> {
+        let copies = &self.shared.copies;
+        let now = Instant::now();
+        let epoch = copies.trust().epoch(place.bucket(), now)?;
+        let copy = copies.entries.get(&place.name).filter(|copy| copy.era == epoch.era)?;
+        let fresh = copy.held.fresh_until > now;
+        let valid = |(tag, generation): &(Key, Generation)| self.generation(tag) == Some(*generation);
+        (fresh && copy.held.tags.iter().all(valid)).then_some(copy.held)
+    }
+
+    /// The copy of a tag's generation, if it may be handed out.
+    pub(crate) fn generation(&self, tag: &Key) -> Option<Generation> {
+        let copies = &self.shared.copies;
+        let epoch = copies.trust().epoch(tag.bucket(), Instant::now())?;
+        copies
+            .generations
+            .get(&tag.name)
+            .filter(|(_, era)| *era == epoch.era)
+            .map(|(generation, _)| generation)
+    }
+
+    /// To be called before something is read from the store that is to be kept here.
+    pub(crate) fn before(&self, place: &Key) -> Before {
+        Before(self.shared.copies.trust().epoch(place.bucket(), Instant::now()))
+    }
+
+    /// Keeps a copy of an entry, unless something changed since `before`.
+    pub(crate) fn keep_entry(&self, place: &Key, held: &Held, before: Before) {
+        let copies = &self.shared.copies;
+        let Some(epoch) = before.0 else { return };
+        copies.entries.insert(place.name.clone(), Copy { held: held.clone(), era: epoch.era });
+        // Looked at after the copy was put there: whoever hears of a change first changes the epoch and then removes the
+        // copy, so that one of the two sees the other.
+        if copies.now(place) != before.0 {
+            copies.entries.invalidate(&place.name);
+        }
+    }
+
+    /// Keeps a copy of a generation, unless something changed since `before`.
+    pub(crate) fn keep_generation(&self, tag: &Key, generation: Generation, before: Before) {
+        let copies = &self.shared.copies;
+        let Some(epoch) = before.0 else { return };
+        copies.generations.insert(tag.name.clone(), (generation, epoch.era));
+        if copies.now(tag) != before.0 {
+            copies.generations.invalidate(&tag.name);
+        }
+    }
+
+    /// Drops the copy of what this process itself has just changed, without waiting for the signal.
+    pub(crate) fn forget(&self, place: &Key) {
+        let copies = &self.shared.copies;
+        copies.trust().changed(place.bucket());
+        copies.drop_copy(place.space.name, &place.name);
+    }
+
+    /// Entries, and their bytes.
+    pub(crate) fn size(&self) -> (u64, u64) {
+        let entries = &self.shared.copies.entries;
+        entries.run_pending_tasks();
+        (entries.entry_count(), entries.weighted_size())
+    }
+
+    /// Whether every copy may be handed out at present.
+    pub(crate) fn is_trusted(&self) -> bool {
+        let (trust, now) = (self.shared.copies.trust(), Instant::now());
+        (0..dataflow_store::key::BUCKETS).all(|bucket| trust.epoch(bucket, now).is_some())
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.following.abort();
+    }
+}
+
+// === impl Copies ===
+
+impl Copies {
+    fn trust(&self) -> MutexGuard<'_, Trust> {
+        self.trust.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self, place: &Key) -> Option<Epoch> {
+        self.trust().epoch(place.bucket(), Instant::now())
+    }
+
+    fn drop_copy(&self, space: &str, name: &str) {
+        if space == ENTRIES.name {
+            self.entries.invalidate(name);
+        } else if space == TAGS.name {
+            self.generations.invalidate(name);
+        }
+    }
+}
+
+/// Hears of every change, and of how many there were.
+async fn follow(copies: Arc<Copies>, mut changes: Subscription, mut pulse: watch::Receiver<Pulse>) {
+    loop {
+        tokio::select! {
+            // What was heard before a count was read is to be known before the count.
+            biased;
+            signal = changes.next() => match signal {
+                Some(Signal::Message(message)) => {
+                    let change = std::str::from_utf8(&message).ok().and_then(|text| text.parse::<Change>().ok());
+                    match change {
+                        Some(Change { space, bucket, name, count }) if bucket < dataflow_store::key::BUCKETS => {
+                            copies.trust().heard(bucket, count);
+                            copies.drop_copy(&space, &name);
+                        }
+                        _ => tracing::warn!("a signal cannot be read: another release writes them otherwise"),
+                    }
+                }
+                Some(Signal::Gap) => copies.trust().gap(Instant::now()),
+                None => return,
+            },
+            changed = pulse.changed() => match changed {
+                Ok(()) => {
+                    let pulse = pulse.borrow_and_update().clone();
+                    copies.trust().read(&pulse);
+                }
+                Err(_) => return,
+            },
+        }
+    }
+}
+
+/// Tells moka when to drop what has expired, so that it does not count against the capacity for ever.
+struct Expiry;
+
+impl moka::Expiry<String, Copy> for Expiry {
+    fn expire_after_create(&self, _: &String, copy: &Copy, _: std::time::Instant) -> Option<Duration> {
+        Some(copy.held.fresh_until.saturating_duration_since(Instant::now()))
+    }
+
+    fn expire_after_update(
+        &self,
+        name: &String,
+        copy: &Copy,
+        now: std::time::Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        self.expire_after_create(name, copy, now)
+    }
+}

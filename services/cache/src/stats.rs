@@ -1,0 +1,117 @@
+//! What the cache counts, for Prometheus and for GetStats.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+
+use dataflow_mesh::metrics::Metrics;
+
+use crate::entries::{Found, Read};
+use crate::near::Near;
+
+/// Counts of one process. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Stats {
+    operations: Family<Labels, Counter>,
+    near: Option<Near>,
+}
+
+/// What a process has answered since it started, and what it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Told {
+    /// Reads answered from copies in this process.
+    pub first_level_hits: u64,
+    /// Reads answered from the store.
+    pub store_hits: u64,
+    /// Reads that found a stale value.
+    pub stale_hits: u64,
+    /// Reads that found nothing, though the store answered.
+    pub misses: u64,
+    /// Reads that found nothing since the store did not answer.
+    pub degraded_reads: u64,
+    /// Entries held as copies.
+    pub first_level_entries: u64,
+    /// Their bytes.
+    pub first_level_bytes: u64,
+    /// Whether every copy may be handed out.
+    pub first_level_trusted: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Labels {
+    operation: &'static str,
+    result: &'static str,
+}
+
+/// Where a read found what it looked for.
+const FIRST_LEVEL: Labels = Labels { operation: "get", result: "first_level" };
+const STORE: Labels = Labels { operation: "get", result: "store" };
+const STALE: Labels = Labels { operation: "get", result: "stale" };
+const MISS: Labels = Labels { operation: "get", result: "miss" };
+const DEGRADED: Labels = Labels { operation: "get", result: "degraded" };
+/// What came of a write.
+const STORED: Labels = Labels { operation: "set", result: "stored" };
+const NOT_STORED: Labels = Labels { operation: "set", result: "not_stored" };
+
+// === impl Stats ===
+
+impl Stats {
+    pub(crate) fn register(metrics: &Metrics, near: Option<Near>) -> Self {
+        let operations = Family::default();
+        let help = "Reads and writes of cache entries, by what came of them";
+        metrics.register("cache_operations", help, operations.clone());
+        // Present from the beginning, so that a rate has something to begin from.
+        for labels in [FIRST_LEVEL, STORE, STALE, MISS, DEGRADED, STORED, NOT_STORED] {
+            let _: &Counter = &operations.get_or_create(&labels);
+        }
+        Self { operations, near }
+    }
+
+    pub(crate) fn first_level_hit(&self) {
+        self.count(&FIRST_LEVEL);
+    }
+
+    /// A read that the store was asked for.
+    pub(crate) fn read(&self, read: &Read) {
+        self.count(match read {
+            Read { degraded: true, .. } => &DEGRADED,
+            Read { found: Found::Fresh(_), .. } => &STORE,
+            Read { found: Found::Stale(_), .. } => &STALE,
+            Read { found: Found::Nothing, .. } => &MISS,
+        });
+    }
+
+    pub(crate) fn stored(&self, stored: bool) {
+        self.count(if stored { &STORED } else { &NOT_STORED });
+    }
+
+    pub(crate) fn told(&self) -> Told {
+        let count = |labels| self.operations.get_or_create(labels).get();
+        let (first_level_entries, first_level_bytes) = self.near.as_ref().map(Near::size).unwrap_or_default();
+        Told {
+            first_level_hits: count(&FIRST_LEVEL),
+            store_hits: count(&STORE),
+            stale_hits: count(&STALE),
+            misses: count(&MISS),
+            degraded_reads: count(&DEGRADED),
+            first_level_entries,
+            first_level_bytes,
+            first_level_trusted: self.near.as_ref().is_some_and(Near::is_trusted),
+        }
+    }
+
+    fn count(&self, labels: &Labels) {
+        self.operations.get_or_create(labels).inc();
+    }
+}
+
+// === impl Told ===
+
+impl Told {
+    /// Hits among all reads, from 0 to 1; 0 without any.
+    pub fn hit_rate(&self) -> f64 {
+        let hits = self.first_level_hits + self.store_hits;
+        let reads = hits + self.stale_hits + self.misses + self.degraded_reads;
+        if reads == 0 { 0.0 } else { hits as f64 / reads as f64 }
+    }
+}

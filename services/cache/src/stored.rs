@@ -1,0 +1,91 @@
+//! The form in which entries are written into the store.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use dataflow_proto::cache::v1 as pb;
+use dataflow_store::entries::Entry;
+use dataflow_store::generations::Generation;
+use prost::Message;
+use tokio::time::Instant;
+
+use crate::entry::{Held, New};
+use crate::key::Namespace;
+
+/// The layout that this release writes, and the newest it reads.
+const FORMAT: u32 = 1;
+
+/// An entry and the generations of its tags, in their order, as they are written down.
+pub(crate) fn encode(new: New, generations: &[Generation]) -> Bytes {
+    let New { value, content_type, ttl: _, grace, tags } = new;
+    let tags = tags.into_iter().zip(generations);
+    let tags =
+        tags.map(|(tag, generation)| pb::StoredTag { name: tag.name, generation: generation.number() });
+    let grace_millis = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+    let stored = pb::StoredEntry { format: FORMAT, value, content_type, tags: tags.collect(), grace_millis };
+    stored.encode_to_vec().into()
+}
+
+/// Reads an entry of a namespace; none if a later release wrote it otherwise, or something else did. A cache that cannot
+/// read does not have it.
+pub(crate) fn decode(namespace: &Namespace, entry: Entry) -> Option<Held> {
+    let stored = pb::StoredEntry::decode(entry.value).ok().filter(|stored| stored.format <= FORMAT)?;
+    let tag =
+        |tag: pb::StoredTag| Some((namespace.tag(&tag.name).ok()?.place, Generation::new(tag.generation)?));
+    let tags = stored.tags.into_iter().map(tag).collect::<Option<_>>()?;
+    // Without a time to live it was none of ours.
+    let fresh = entry.ttl?.saturating_sub(Duration::from_millis(stored.grace_millis));
+    let fresh_until = Instant::now() + fresh;
+    let (value, content_type) = (stored.value, stored.content_type);
+    Some(Held { value, content_type, revision: entry.revision, fresh_until, tags })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::Caller;
+
+    /// What release 0.1.0 wrote.
+    const YESTERDAY: &[u8] =
+        b"\x08\x01\x12\x05hello\x1a\x0atext/plain\"\x10\x0a\x05istat\x11\xef\xcd\xab\x89\x67\x45\x23\x01\x28\x88\x27";
+
+    fn namespace() -> Namespace {
+        Caller::default().namespace("user").unwrap()
+    }
+
+    fn lying(value: &[u8], ttl: Option<Duration>) -> Entry {
+        let revision = "00000000000000aa".parse().unwrap();
+        Entry { value: Bytes::copy_from_slice(value), revision, ttl }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_an_earlier_release_wrote_is_read() {
+        let held = decode(&namespace(), lying(YESTERDAY, Some(Duration::from_secs(7)))).unwrap();
+        assert_eq!((&held.value[..], held.content_type.as_str()), (&b"hello"[..], "text/plain"));
+        assert_eq!(held.ttl(), Duration::from_secs(2), "the last 5 s it is stale");
+        let generation = "0123456789abcdef".parse().unwrap();
+        assert_eq!(held.tags, [(namespace().tag("istat").unwrap().place, generation)]);
+    }
+
+    #[test]
+    fn what_is_written_today_an_earlier_release_reads() {
+        let new = New {
+            value: Bytes::from_static(b"hello"),
+            content_type: "text/plain".to_owned(),
+            ttl: Duration::from_secs(2),
+            grace: Duration::from_secs(5),
+            tags: vec![namespace().tag("istat").unwrap()],
+        };
+        assert_eq!(encode(new, &["0123456789abcdef".parse().unwrap()]), YESTERDAY);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_there() {
+        let ttl = Some(Duration::from_secs(7));
+        assert!(decode(&namespace(), lying(YESTERDAY, ttl)).is_some());
+        assert_eq!(decode(&namespace(), lying(YESTERDAY, None)), None);
+        assert_eq!(decode(&namespace(), lying(&YESTERDAY[..YESTERDAY.len() - 1], ttl)), None);
+        let later = [b"\x08\x02", &YESTERDAY[2..]].concat();
+        assert_eq!(decode(&namespace(), lying(&later, ttl)), None);
+    }
+}

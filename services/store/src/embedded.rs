@@ -1,0 +1,228 @@
+//! The backend of a single process: what may be forgotten lies in bounded memory, what must last in a file, or in memory
+//! too where no data directory is given.
+
+mod buckets;
+mod directory;
+mod lasting;
+mod log;
+mod memory;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use self::buckets::Buckets;
+use self::directory::Directory;
+use self::lasting::Lasting;
+use self::memory::Memory;
+use crate::entries::{Condition, Cursor, Entries, Entry, Outcome, Page, Revision};
+use crate::error::Error;
+use crate::generations::{Generation, Generations};
+use crate::key::{Key, Space};
+use crate::leases::{Leases, Token};
+use crate::logs::{LogRecord, Logs};
+use crate::signals::{Signals, Subscription};
+
+/// State that belongs to this process alone. Dropping it waits for the write that is under way.
+pub struct Embedded {
+    buckets: Arc<Buckets>,
+    memory: Memory,
+    lasting: Lasting,
+}
+
+/// Why a data directory cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Somebody has it open: embedded state belongs to one process.
+    #[error("the data directory {} is held by {holder}", directory.display())]
+    Held {
+        /// The directory.
+        directory: PathBuf,
+        /// Who has it open, such as `process 1234`.
+        holder: String,
+    },
+    /// It cannot be created, locked or read, or the state in it is damaged.
+    #[error("the data directory {} cannot be used", directory.display())]
+    Unusable {
+        /// The directory.
+        directory: PathBuf,
+        /// What the system or the database says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// What is put under a key.
+struct New {
+    revision: Revision,
+    value: Bytes,
+    ttl: Option<Duration>,
+}
+
+// === impl Embedded ===
+
+impl Embedded {
+    /// Keeps everything in memory. Entries of volatile spaces take at most `capacity` bytes, the generations of tags an
+    /// eighth of that besides; what was not used for longest gives way.
+    pub fn new(capacity: u64) -> Self {
+        Self::over(Lasting::in_memory(), capacity)
+    }
+
+    /// Keeps lasting spaces and logs in `directory`, which is created when missing, and the rest as [`new`](Self::new)
+    /// does. The directory is held until this is dropped or the process ends, in whatever way.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`].
+    pub fn open(directory: &Path, capacity: u64) -> Result<Self, OpenError> {
+        let lasting = Lasting::in_file(Directory::hold(directory)?).map_err(|source| {
+            OpenError::Unusable { directory: directory.to_owned(), source: source.into() }
+        })?;
+        Ok(Self::over(lasting, capacity))
+    }
+
+    fn over(lasting: Lasting, capacity: u64) -> Self {
+        Self { buckets: Arc::new(Buckets::new()), memory: Memory::new(capacity), lasting }
+    }
+
+    /// Puts `new` under a key, or removes what is there; the revision that was there.
+    async fn change(
+        &self,
+        key: &Key,
+        new: Option<New>,
+        condition: Condition,
+    ) -> Result<Outcome<Option<Revision>>, Error> {
+        if key.space.lasting {
+            self.lasting.change(key, new, condition, &self.buckets).await
+        } else {
+            Ok(self.change_in_memory(key, new, condition))
+        }
+    }
+
+    fn change_in_memory(
+        &self,
+        key: &Key,
+        new: Option<New>,
+        condition: Condition,
+    ) -> Outcome<Option<Revision>> {
+        let now = Instant::now();
+        let mut locked = self.buckets.lock(key);
+        let found = self.memory.revision(key, now);
+        if !locked.meets(condition, found, now) {
+            return Outcome::Refused(found);
+        }
+        match new {
+            Some(new) => self.memory.insert(key.clone(), new, now),
+            None => self.memory.remove(key),
+        }
+        locked.changed();
+        Outcome::Done(found)
+    }
+}
+
+#[async_trait]
+impl Entries for Embedded {
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, Error> {
+        let lasting: Vec<Key> = keys.iter().filter(|key| key.space.lasting).cloned().collect();
+        let mut lasting = match lasting.is_empty() {
+            true => Vec::new(),
+            false => self.lasting.get(lasting).await?,
+        }
+        .into_iter();
+        let now = Instant::now();
+        let entry = |key: &Key| match key.space.lasting {
+            true => lasting.next().expect("there is one answer for each lasting key"),
+            false => self.memory.get(key, now),
+        };
+        Ok(keys.iter().map(entry).collect())
+    }
+
+    async fn set(
+        &self,
+        key: &Key,
+        value: Bytes,
+        ttl: Option<Duration>,
+        condition: Condition,
+    ) -> Result<Outcome<Revision>, Error> {
+        let revision = Revision::random();
+        let ttl = ttl.map(|ttl| ttl.max(Duration::from_millis(1)));
+        Ok(match self.change(key, Some(New { revision, value, ttl }), condition).await? {
+            Outcome::Done(_) => Outcome::Done(revision),
+            Outcome::Refused(found) => Outcome::Refused(found),
+        })
+    }
+
+    async fn delete(&self, key: &Key, condition: Condition) -> Result<Outcome<bool>, Error> {
+        Ok(match self.change(key, None, condition).await? {
+            Outcome::Done(found) => Outcome::Done(found.is_some()),
+            Outcome::Refused(found) => Outcome::Refused(found),
+        })
+    }
+
+    async fn list(&self, space: Space, prefix: &str, from: Option<Cursor>) -> Result<Page, Error> {
+        if space.lasting {
+            self.lasting.list(space, prefix, from).await
+        } else {
+            Ok(Page { keys: self.memory.list(space, prefix, Instant::now()), next: None })
+        }
+    }
+}
+
+#[async_trait]
+impl Leases for Embedded {
+    async fn acquire(&self, key: &Key, hold: Duration) -> Result<Option<Token>, Error> {
+        Ok(self.buckets.lock(key).acquire(hold, Instant::now()))
+    }
+
+    async fn release(&self, key: &Key, token: Token) -> Result<bool, Error> {
+        let mut locked = self.buckets.lock(key);
+        let held = locked.holds(token, Instant::now());
+        if held {
+            locked.changed();
+        }
+        Ok(held)
+    }
+}
+
+#[async_trait]
+impl Generations for Embedded {
+    async fn generations(&self, tags: &[Key]) -> Result<Vec<Generation>, Error> {
+        Ok(tags.iter().map(|tag| self.memory.generation(tag, || self.buckets.lock(tag))).collect())
+    }
+
+    async fn renew(&self, tag: &Key) -> Result<Generation, Error> {
+        let mut locked = self.buckets.lock(tag);
+        let generation = self.memory.renew(tag);
+        locked.changed();
+        Ok(generation)
+    }
+}
+
+#[async_trait]
+impl Logs for Embedded {
+    async fn append(&self, log: &Key, id: &str, value: Bytes) -> Result<u64, Error> {
+        self.lasting.append(log, id, value).await
+    }
+
+    async fn read(&self, log: &Key, after: u64, limit: usize) -> Result<Vec<LogRecord>, Error> {
+        self.lasting.read(log, after, limit).await
+    }
+}
+
+#[async_trait]
+impl Signals for Embedded {
+    async fn publish(&self, topic: &str, message: Bytes) -> Result<(), Error> {
+        self.buckets.hub().send(topic, message);
+        Ok(())
+    }
+
+    fn subscribe(&self, topic: &'static str) -> Subscription {
+        self.buckets.hub().subscribe(topic)
+    }
+}

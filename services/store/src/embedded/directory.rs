@@ -1,0 +1,92 @@
+//! The data directory, held by one process: two would overwrite each other's state.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::OpenError;
+
+/// A data directory that this process holds, until it drops it or ends, in whatever way: the lock is the kernel's.
+pub(super) struct Directory {
+    path: PathBuf,
+    /// Locked, and never removed: whoever waited for it would hold a file that the next one cannot see.
+    _lock: File,
+}
+
+impl Directory {
+    /// Creates the directory when missing, for this user alone, and holds it.
+    pub(super) fn hold(path: &Path) -> Result<Self, OpenError> {
+        let unusable =
+            |source: io::Error| OpenError::Unusable { directory: path.to_owned(), source: source.into() };
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
+        let mut lock = open(&path.join("lock")).map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(OpenError::Held { directory: path.to_owned(), holder: holder(lock) });
+            }
+            Err(TryLockError::Error(error)) => return Err(unusable(error)),
+        }
+        let name = |lock: &mut File| {
+            lock.set_len(0)?;
+            writeln!(lock, "{}", std::process::id())
+        };
+        name(&mut lock).map_err(unusable)?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// Opens a file of the directory, which is created when missing and then survives a loss of power.
+    pub(super) fn file(&self, name: &str) -> io::Result<File> {
+        let file = open(&self.path.join(name))?;
+        File::open(&self.path)?.sync_all()?;
+        Ok(file)
+    }
+}
+
+/// For this user alone: state may hold what its owners would not show.
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+fn holder(mut lock: File) -> String {
+    let mut text = String::new();
+    let pid = lock.read_to_string(&mut text).ok().and_then(|_| text.trim().parse::<u32>().ok());
+    // It may have locked the file and not yet written its name.
+    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_directory_has_one_holder_at_a_time() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("a/b");
+        let first = Directory::hold(&path).unwrap();
+        let refusal = Directory::hold(&path).err().unwrap().to_string();
+        let expected = format!("{} is held by process {}", path.display(), std::process::id());
+        assert!(refusal.ends_with(&expected), "{refusal}");
+        drop(first);
+        Directory::hold(&path).unwrap();
+    }
+
+    #[test]
+    fn nobody_else_may_look_inside() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("a");
+        Directory::hold(&path).unwrap().file("state").unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!([mode(&path), mode(&path.join("lock")), mode(&path.join("state"))], [0o700, 0o600, 0o600]);
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let refusal = Directory::hold(&file.path().join("a")).err().unwrap();
+        assert!(matches!(refusal, OpenError::Unusable { .. }), "{refusal}");
+    }
+}

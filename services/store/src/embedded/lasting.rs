@@ -1,0 +1,221 @@
+//! What must last: tables of one redb file, or of memory in its place.
+//!
+//! A crash at any moment, of the process or of the machine, leaves the state of the last commit: redb writes pages beside
+//! those in use and then switches over. Nothing is acknowledged or told before its commit, so that nothing else is needed.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use redb::backends::{FileBackend, InMemoryBackend};
+use redb::{
+    Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition,
+    WriteTransaction,
+};
+use tokio::task;
+use tokio::time::Instant;
+
+use super::New;
+use super::buckets::Buckets;
+use super::directory::Directory;
+use super::log;
+use super::writer::Writer;
+use crate::entries::{Condition, Cursor, Entry, Outcome, Page, Revision};
+use crate::error::Error;
+use crate::key::{Key, Space};
+use crate::record;
+
+/// Space and name, to the time of expiry in Unix milliseconds, 0 for never, and the record.
+const ENTRIES: TableDefinition<'_, (&str, &str), (u64, &[u8])> = TableDefinition::new("entries");
+
+/// Pages kept in memory, in bytes: the kernel keeps them too.
+const CACHE: usize = 4 << 20;
+
+/// How many names one page of a listing looks at.
+const PAGE: usize = 1000;
+
+/// Lasting entries and logs.
+pub(super) struct Lasting {
+    pub(super) writer: Writer,
+    held: Arc<Held>,
+}
+
+/// A database, closed before its directory is given back.
+struct Held {
+    database: Database,
+    _directory: Option<Directory>,
+}
+
+// === impl Lasting ===
+
+impl Lasting {
+    pub(super) fn in_memory() -> Self {
+        Self::open(InMemoryBackend::new(), None).expect("memory does not fail")
+    }
+
+    pub(super) fn in_file(directory: Directory) -> Result<Self, redb::Error> {
+        let file = FileBackend::new(directory.file("state.redb")?)?;
+        Self::open(file, Some(directory))
+    }
+
+    fn open(backend: impl StorageBackend, directory: Option<Directory>) -> Result<Self, redb::Error> {
+        // Checked on every start: what was damaged from outside would otherwise be noticed by a panic, some day.
+        let database = Builder::new()
+            .set_cache_size(CACHE)
+            .set_check_integrity_on_open(true)
+            .create_with_backend(backend)?;
+        let transaction = database.begin_write()?;
+        transaction.open_table(ENTRIES)?;
+        log::create(&transaction)?;
+        transaction.commit()?;
+        let held = Arc::new(Held { database, _directory: directory });
+        Ok(Self { writer: Writer::start(Arc::clone(&held))?, held })
+    }
+
+    pub(super) async fn get(&self, keys: Vec<Key>) -> Result<Vec<Option<Entry>>, Error> {
+        let now = unix_ms();
+        let read = move |transaction: &ReadTransaction| {
+            let table = transaction.open_table(ENTRIES)?;
+            let get = |key: Key| {
+                let stored = table.get((key.space.name, key.name.as_str()))?;
+                let alive = stored.and_then(|stored| {
+                    let (expires, record) = stored.value();
+                    lives(expires, now).then(|| (expires, Bytes::copy_from_slice(record)))
+                });
+                Ok((key, alive))
+            };
+            keys.into_iter().map(get).collect::<Result<Vec<_>, _>>()
+        };
+        let entry = |(key, stored): (Key, Option<(u64, Bytes)>)| {
+            let Some((expires, record)) = stored else { return Ok(None) };
+            let (revision, value) = record::decode(&key, record)?;
+            let ttl = (expires > 0).then(|| Duration::from_millis(expires - now));
+            Ok(Some(Entry { value, revision, ttl }))
+        };
+        self.snapshot(read).await?.into_iter().map(entry).collect()
+    }
+
+    /// See [`Embedded::change`](super::Embedded::change).
+    pub(super) async fn change(
+        &self,
+        key: &Key,
+        new: Option<New>,
+        condition: Condition,
+        buckets: &Arc<Buckets>,
+    ) -> Result<Outcome<Option<Revision>>, Error> {
+        let (key, buckets) = (key.clone(), Arc::clone(buckets));
+        // Taken here: the writer's thread does not know a clock that a test has stopped.
+        let (instant, now) = (Instant::now(), unix_ms());
+        let stage = move |transaction: &WriteTransaction| {
+            let mut table = transaction.open_table(ENTRIES)?;
+            let name = (key.space.name, key.name.as_str());
+            let found = table.get(name)?.and_then(|stored| {
+                let (expires, record) = stored.value();
+                revision(record).filter(|_| lives(expires, now))
+            });
+            let mut locked = buckets.lock(&key);
+            let meets = locked.meets(condition, found, instant);
+            if meets {
+                locked.changing(instant);
+            }
+            drop(locked);
+            match new {
+                _ if !meets => {}
+                Some(New { revision, value, ttl }) => {
+                    let record = record::encode(revision, value);
+                    table.insert(name, (expires(ttl, now), record.as_slice()))?;
+                }
+                None => drop(table.remove(name)?),
+            }
+            Ok(move || {
+                if !meets {
+                    return Outcome::Refused(found);
+                }
+                buckets.lock(&key).changed();
+                Outcome::Done(found)
+            })
+        };
+        self.writer.write(stage).await
+    }
+
+    pub(super) async fn list(&self, space: Space, prefix: &str, from: Option<Cursor>) -> Result<Page, Error> {
+        let (prefix, now) = (prefix.to_owned(), unix_ms());
+        let read = move |transaction: &ReadTransaction| {
+            let table = transaction.open_table(ENTRIES)?;
+            // A cursor is the first name of its page.
+            let first = from.as_ref().map_or(prefix.as_str(), |Cursor(name)| name);
+            let (mut page, mut expired) = (Page::default(), Vec::new());
+            for (index, stored) in table.range((space.name, first)..)?.enumerate() {
+                let (key, value) = stored?;
+                let ((of, name), (expires, _)) = (key.value(), value.value());
+                if of != space.name || !name.starts_with(&prefix) {
+                    break;
+                }
+                if index == PAGE {
+                    page.next = Some(Cursor(name.to_owned()));
+                    break;
+                }
+                let keys = if lives(expires, now) { &mut page.keys } else { &mut expired };
+                keys.push(space.key(name));
+            }
+            Ok((page, expired))
+        };
+        let (page, expired) = self.snapshot(read).await?;
+        if !expired.is_empty() {
+            self.writer.queue(move |transaction| remove_expired(transaction, &expired, now));
+        }
+        Ok(page)
+    }
+
+    /// Reads one moment's state, on a thread that may wait for the disk.
+    pub(super) async fn snapshot<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let held = Arc::clone(&self.held);
+        let read = task::spawn_blocking(move || read(&held.database.begin_read()?));
+        match read.await {
+            Ok(read) => read.map_err(|error| Error::File(error.into())),
+            Err(panic) => Err(Error::File(panic.into())),
+        }
+    }
+}
+
+impl AsRef<Database> for Held {
+    fn as_ref(&self) -> &Database {
+        &self.database
+    }
+}
+
+/// Removes these keys, unless they were written again.
+fn remove_expired(transaction: &WriteTransaction, keys: &[Key], now: u64) -> Result<(), redb::Error> {
+    let mut table = transaction.open_table(ENTRIES)?;
+    for key in keys {
+        let name = (key.space.name, key.name.as_str());
+        if table.get(name)?.is_some_and(|stored| !lives(stored.value().0, now)) {
+            table.remove(name)?;
+        }
+    }
+    Ok(())
+}
+
+/// The revision of a record, without the copy that reading it whole would make.
+fn revision(record: &[u8]) -> Option<Revision> {
+    let bytes = record.get(record::REVISION)?.try_into().ok()?;
+    Revision::new(u64::from_le_bytes(bytes))
+}
+
+/// Whether something that expires then is there now, both in Unix milliseconds.
+fn lives(expires: u64, now: u64) -> bool {
+    expires == 0 || now < expires
+}
+
+fn expires(ttl: Option<Duration>, now: u64) -> u64 {
+    ttl.map_or(0, |ttl| now.saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)))
+}
+
+/// The time of day, which goes on while no process runs.
+pub(super) fn unix_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).expect("the clock shows a year below 500 million")
+}

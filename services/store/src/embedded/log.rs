@@ -1,0 +1,113 @@
+//! Logs, in two tables: the records, and for a while the ids under which they came.
+
+use bytes::Bytes;
+use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
+
+use super::lasting::{Lasting, unix_ms};
+use crate::error::Error;
+use crate::key::Key;
+use crate::logs::LogRecord;
+
+/// Space, name and position, to the bytes.
+const RECORDS: TableDefinition<'_, (&str, &str, u64), &[u8]> = TableDefinition::new("log_records");
+
+/// Space, name, day of writing and id, to the position. By days, so that those which are no longer needed lie together.
+const IDS: TableDefinition<'_, (&str, &str, u64, &str), u64> = TableDefinition::new("log_ids");
+
+/// In milliseconds.
+const DAY: u64 = 24 * 60 * 60 * 1000;
+
+/// Creates the tables, so that readers find them.
+pub(super) fn create(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+    transaction.open_table(RECORDS)?;
+    transaction.open_table(IDS)?;
+    Ok(())
+}
+
+impl Lasting {
+    pub(super) async fn append(&self, log: &Key, id: &str, value: Bytes) -> Result<u64, Error> {
+        debug_assert!(log.space.lasting, "{log} would be forgotten");
+        let (log, id, day) = (log.clone(), id.to_owned(), unix_ms() / DAY);
+        let stage = move |transaction: &WriteTransaction| {
+            let position = append(transaction, &log, &id, day, &value)?;
+            Ok(move || position)
+        };
+        self.writer.write(stage).await
+    }
+
+    pub(super) async fn read(&self, log: &Key, after: u64, limit: usize) -> Result<Vec<LogRecord>, Error> {
+        let log = log.clone();
+        let read = move |transaction: &ReadTransaction| {
+            let Some(first) = after.checked_add(1) else { return Ok(Vec::new()) };
+            let table = transaction.open_table(RECORDS)?;
+            let (space, name) = (log.space.name, log.name.as_str());
+            let records = table.range((space, name, first)..=(space, name, u64::MAX))?;
+            let record = records.take(limit).map(|stored| {
+                let (key, value) = stored?;
+                Ok(LogRecord { position: key.value().2, value: Bytes::copy_from_slice(value.value()) })
+            });
+            record.collect()
+        };
+        self.snapshot(read).await
+    }
+}
+
+/// The position of the record, which is written unless its id was seen today or yesterday.
+fn append(
+    transaction: &WriteTransaction,
+    log: &Key,
+    id: &str,
+    day: u64,
+    value: &[u8],
+) -> Result<u64, redb::Error> {
+    let (space, name) = (log.space.name, log.name.as_str());
+    let mut ids = transaction.open_table(IDS)?;
+    let yesterday = day.saturating_sub(1);
+    for day in [day, yesterday] {
+        if let Some(position) = ids.get((space, name, day, id))? {
+            return Ok(position.value());
+        }
+    }
+    ids.retain_in((space, name, 0, "")..(space, name, yesterday, ""), |_, _| false)?;
+
+    let mut records = transaction.open_table(RECORDS)?;
+    let last = records.range((space, name, 0)..=(space, name, u64::MAX))?.next_back().transpose()?;
+    let position = last.map_or(1, |(key, _)| key.value().2 + 1);
+    records.insert((space, name, position), value)?;
+    ids.insert((space, name, day, id), position)?;
+    Ok(position)
+}
+
+#[cfg(test)]
+mod tests {
+    use redb::backends::InMemoryBackend;
+    use redb::{Builder, ReadableTableMetadata};
+
+    use super::*;
+    use crate::key::Space;
+
+    const TODAY: u64 = 20_000;
+
+    #[test]
+    fn an_id_is_known_for_a_day_and_then_forgotten() {
+        let database = Builder::new().create_with_backend(InMemoryBackend::new()).unwrap();
+        let log = |name: &str| Space::lasting("audit").key(name);
+        let transaction = database.begin_write().unwrap();
+        let check = |name, id, day, expected| {
+            assert_eq!(
+                append(&transaction, &log(name), id, day, b"x").unwrap(),
+                expected,
+                "{name} {id} {day}"
+            );
+        };
+        check("a", "1", TODAY, 1);
+        check("a", "2", TODAY, 2);
+        check("a", "1", TODAY, 1);
+        check("b", "1", TODAY, 1);
+        check("a", "1", TODAY + 1, 1);
+        check("a", "1", TODAY + 2, 3);
+        assert_eq!(transaction.open_table(IDS).unwrap().len().unwrap(), 2, "a 1 of the last day, and b 1");
+        check("b", "1", TODAY + 3, 2);
+        check("a", "1", TODAY + 3, 3);
+    }
+}

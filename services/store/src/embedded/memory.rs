@@ -1,0 +1,194 @@
+//! What may be forgotten at any time: bounded by bytes, and what was not used for longest gives way.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+use tokio::time::Instant;
+
+use super::New;
+use crate::entries::{Entry, Revision};
+use crate::generations::{Generation, REMEMBERED};
+use crate::key::{Key, Space};
+
+/// What an entry costs besides its name and value, in bytes: the nodes of moka's map, queues and timers. As measured with
+/// 200,000 of them, rounded up.
+const OVERHEAD: usize = 480;
+
+/// The part of the capacity that generations may take besides. One is an entry without a value, and most entries of a
+/// dataflow share their tags.
+const GENERATIONS: u64 = 8;
+
+/// Volatile entries and generations.
+pub(super) struct Memory {
+    entries: Cache<Key, Held>,
+    generations: Cache<Key, Generation>,
+}
+
+#[derive(Clone)]
+struct Held {
+    value: Bytes,
+    revision: Revision,
+    /// None for ever, or when further away than the clock counts.
+    expires: Option<Instant>,
+}
+
+// === impl Memory ===
+
+impl Memory {
+    /// Holds at most `capacity` bytes of names, values and overhead.
+    pub(super) fn new(capacity: u64) -> Self {
+        let entries = Cache::builder()
+            .max_capacity(capacity)
+            .weigher(|key: &Key, held: &Held| weight(key, held.value.len()))
+            // moka's own policy turns newcomers away; a result is read most often just after it was written.
+            .eviction_policy(EvictionPolicy::lru())
+            .expire_after(Expiry);
+        let generations = Cache::builder()
+            .max_capacity(capacity / GENERATIONS)
+            .weigher(|tag: &Key, _: &Generation| weight(tag, 0))
+            .eviction_policy(EvictionPolicy::lru())
+            .time_to_idle(REMEMBERED);
+        Self { entries: entries.build(), generations: generations.build() }
+    }
+
+    pub(super) fn get(&self, key: &Key, now: Instant) -> Option<Entry> {
+        let Held { value, revision, expires } = self.held(key, now)?;
+        Some(Entry { value, revision, ttl: expires.map(|expires| expires - now) })
+    }
+
+    pub(super) fn revision(&self, key: &Key, now: Instant) -> Option<Revision> {
+        self.held(key, now).map(|held| held.revision)
+    }
+
+    pub(super) fn insert(&self, key: Key, New { revision, value, ttl }: New, now: Instant) {
+        let expires = ttl.and_then(|ttl| now.checked_add(ttl));
+        self.entries.insert(key, Held { value, revision, expires });
+    }
+
+    pub(super) fn remove(&self, key: &Key) {
+        self.entries.invalidate(key);
+    }
+
+    pub(super) fn list(&self, space: Space, prefix: &str, now: Instant) -> Vec<Key> {
+        let listed = |key: &Key| key.space == space && key.name.starts_with(prefix);
+        let entries = self.entries.iter().filter(|(key, held)| listed(key) && held.lives(now));
+        entries.map(|(key, _)| Key::clone(&key)).collect()
+    }
+
+    /// The generation of a tag; where there is none, a new one is made under the `lock` that [`renew`](Self::renew) is
+    /// called under too, so that neither overwrites what the other has told.
+    pub(super) fn generation<L>(&self, tag: &Key, lock: impl FnOnce() -> L) -> Generation {
+        self.generations.get(tag).unwrap_or_else(|| {
+            let _lock = lock();
+            self.generations.get(tag).unwrap_or_else(|| self.renew(tag))
+        })
+    }
+
+    pub(super) fn renew(&self, tag: &Key) -> Generation {
+        let generation = Generation::random();
+        self.generations.insert(tag.clone(), generation);
+        generation
+    }
+
+    fn held(&self, key: &Key, now: Instant) -> Option<Held> {
+        // The expiry is compared here too: eviction lags behind the clock.
+        self.entries.get(key).filter(|held| held.lives(now))
+    }
+}
+
+fn weight(key: &Key, value: usize) -> u32 {
+    u32::try_from(key.name.len() + value + OVERHEAD).unwrap_or(u32::MAX)
+}
+
+// === impl Held ===
+
+impl Held {
+    fn lives(&self, now: Instant) -> bool {
+        self.expires.is_none_or(|expires| now < expires)
+    }
+
+    fn ttl(&self) -> Option<Duration> {
+        self.expires.map(|expires| expires.saturating_duration_since(Instant::now()))
+    }
+}
+
+/// Tells moka when to drop what has expired, so that it does not count against the capacity for ever.
+struct Expiry;
+
+impl moka::Expiry<Key, Held> for Expiry {
+    fn expire_after_create(&self, _: &Key, held: &Held, _: std::time::Instant) -> Option<Duration> {
+        held.ttl()
+    }
+
+    fn expire_after_update(
+        &self,
+        _: &Key,
+        held: &Held,
+        _: std::time::Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        held.ttl()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPACE: Space = Space::volatile("test");
+
+    fn insert(memory: &Memory, name: impl Into<String>, bytes: usize, ttl: Option<Duration>) {
+        let new = New { revision: Revision::random(), value: vec![b'x'; bytes].into(), ttl };
+        memory.insert(SPACE.key(name), new, Instant::now());
+    }
+
+    #[test]
+    fn the_least_recently_used_gives_way_to_a_newcomer() {
+        // Room for three with names of one byte.
+        let memory = Memory::new(3 * (1 + 372 + OVERHEAD as u64));
+        for name in ["a", "b", "c"] {
+            insert(&memory, name, 372, None);
+        }
+        for _ in 0..100 {
+            for name in ["b", "c", "a"] {
+                memory.get(&SPACE.key(name), Instant::now()).unwrap();
+            }
+        }
+        memory.entries.run_pending_tasks();
+        insert(&memory, "d", 372, None);
+        memory.entries.run_pending_tasks();
+        let held = ["a", "b", "c", "d"].map(|name| memory.entries.contains_key(&SPACE.key(name)));
+        assert_eq!(held, [true, false, true, true]);
+    }
+
+    #[test]
+    fn memory_stays_within_the_capacity() {
+        let memory = Memory::new(10_000);
+        for index in 0..100 {
+            insert(&memory, index.to_string(), 1_000, None);
+            memory.renew(&SPACE.key(index.to_string()));
+        }
+        memory.entries.run_pending_tasks();
+        memory.generations.run_pending_tasks();
+        assert!((5_000..=10_000).contains(&memory.entries.weighted_size()));
+        assert!((625..=1_250).contains(&memory.generations.weighted_size()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_entry_lives_as_long_as_it_was_given() {
+        let memory = Memory::new(1 << 20);
+        insert(&memory, "a", 1, Some(Duration::from_secs(10)));
+        insert(&memory, "b", 1, Some(Duration::MAX));
+        insert(&memory, "c", 1, Some(Duration::from_secs(1 << 40)));
+        tokio::time::advance(Duration::from_millis(9_999)).await;
+        let ttl = |name| memory.get(&SPACE.key(name), Instant::now()).map(|entry| entry.ttl);
+        assert_eq!(ttl("a"), Some(Some(Duration::from_millis(1))));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(ttl("a"), None);
+        assert_eq!(ttl("b"), Some(None), "what the clock cannot count is for ever");
+        assert!(ttl("c").is_some());
+        assert_eq!(memory.list(SPACE, "", Instant::now()).len(), 2);
+    }
+}

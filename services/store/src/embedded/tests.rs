@@ -1,0 +1,256 @@
+//! What only this backend has, seen through the traits: one count for everything in a bucket, and state that is there
+//! again when its directory is opened again.
+
+use proptest::prelude::*;
+use tokio::task::JoinSet;
+
+use super::*;
+use crate::signals::{CHANGES, Change, Signal};
+
+const CAPACITY: u64 = 1 << 20;
+const VOLATILE: Space = Space::volatile("cache");
+const LASTING: Space = Space::lasting("config");
+
+fn bytes(text: &str) -> Bytes {
+    Bytes::copy_from_slice(text.as_bytes())
+}
+
+async fn value(store: &Embedded, key: &Key) -> Option<Bytes> {
+    store.get(std::slice::from_ref(key)).await.unwrap().remove(0).map(|entry| entry.value)
+}
+
+#[tokio::test]
+async fn what_must_last_is_there_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let (kept, forgotten, log) = (LASTING.key("a"), VOLATILE.key("a"), LASTING.key("log"));
+    let store = Embedded::open(directory.path(), CAPACITY).unwrap();
+    store.set(&kept, bytes("kept"), None, Condition::Always).await.unwrap();
+    store.set(&forgotten, bytes("forgotten"), None, Condition::Always).await.unwrap();
+    store.append(&log, "id", bytes("first")).await.unwrap();
+    let before = store.get(&[forgotten.clone(), kept.clone()]).await.unwrap();
+    drop(store);
+
+    let store = Embedded::open(directory.path(), CAPACITY).unwrap();
+    assert_eq!(store.get(&[forgotten, kept]).await.unwrap(), [None, before[1].clone()]);
+    assert_eq!(store.append(&log, "id", bytes("again")).await.unwrap(), 1);
+    assert_eq!(store.read(&log, 0, 10).await.unwrap(), [LogRecord { position: 1, value: bytes("first") }]);
+}
+
+#[tokio::test]
+async fn a_directory_is_held_until_the_store_is_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Embedded::open(directory.path(), CAPACITY).unwrap();
+    let refused = Embedded::open(directory.path(), CAPACITY).err().unwrap();
+    assert!(matches!(refused, OpenError::Held { .. }), "{refused}");
+    drop(store);
+    Embedded::open(directory.path(), CAPACITY).unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("state.redb");
+    let store = Embedded::open(directory.path(), CAPACITY).unwrap();
+    store.set(&LASTING.key("a"), bytes(&"x".repeat(100_000)), None, Condition::Always).await.unwrap();
+    drop(store);
+    let good = std::fs::read(&file).unwrap();
+    let check = |damaged: Vec<u8>| {
+        std::fs::write(&file, damaged).unwrap();
+        let refused = Embedded::open(directory.path(), CAPACITY).err().unwrap();
+        assert!(matches!(refused, OpenError::Unusable { .. }), "{refused}");
+    };
+    check(b"no database".to_vec());
+    check(good[..good.len() / 2].to_vec());
+    check(good.iter().map(|byte| if *byte == b'x' { b'y' } else { *byte }).collect());
+}
+
+#[tokio::test]
+async fn what_expired_leaves_the_file_when_it_is_listed() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Embedded::open(directory.path(), CAPACITY).unwrap();
+    let (gone, stays) = (LASTING.key("a"), LASTING.key("b"));
+    store.set(&gone, bytes("1"), Some(Duration::ZERO), Condition::Always).await.unwrap();
+    store.set(&stays, bytes("2"), Some(Duration::from_secs(3600)), Condition::Always).await.unwrap();
+    std::thread::sleep(Duration::from_millis(2));
+    assert_eq!(value(&store, &gone).await, None);
+    assert_eq!(store.delete(&gone, Condition::Absent).await.unwrap(), Outcome::Done(false));
+    assert_eq!(store.list(LASTING, "", None).await.unwrap().keys, std::slice::from_ref(&stays));
+    let ttl = store.get(&[stays]).await.unwrap().remove(0).unwrap().ttl.unwrap();
+    assert!(ttl <= Duration::from_secs(3600) && ttl > Duration::from_secs(3500), "{ttl:?}");
+}
+
+#[tokio::test]
+async fn long_listings_come_in_pages() {
+    let store = Arc::new(Embedded::new(CAPACITY));
+    let names = |count| (0..count).map(|index| format!("a/{index:04}"));
+    let mut writes = JoinSet::new();
+    for name in names(2_500).chain(["0".to_owned(), "b".to_owned()]) {
+        let store = Arc::clone(&store);
+        writes.spawn(async move {
+            store.set(&LASTING.key(name), Bytes::new(), None, Condition::Always).await.unwrap();
+        });
+    }
+    writes.join_all().await;
+    let (mut listed, mut sizes, mut from) = (Vec::new(), Vec::new(), None);
+    loop {
+        let page = store.list(LASTING, "a/", from).await.unwrap();
+        sizes.push(page.keys.len());
+        listed.extend(page.keys.into_iter().map(|key| key.name));
+        from = page.next;
+        if from.is_none() {
+            break;
+        }
+    }
+    assert_eq!(sizes, [1_000, 1_000, 500]);
+    assert!(listed.into_iter().eq(names(2_500)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_ends_by_itself() {
+    let store = Embedded::new(CAPACITY);
+    for key in [VOLATILE.key("a"), LASTING.key("a")] {
+        let token = store.acquire(&key, Duration::from_secs(10)).await.unwrap().unwrap();
+        tokio::time::advance(Duration::from_millis(9_999)).await;
+        assert_eq!(store.acquire(&key, Duration::from_secs(10)).await.unwrap(), None);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        let late = store.set(&key, bytes("late"), None, Condition::Lease(token)).await.unwrap();
+        assert_eq!(late, Outcome::Refused(None));
+        assert!(!store.release(&key, token).await.unwrap());
+        assert!(store.acquire(&key, Duration::MAX).await.unwrap().is_some());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counts_arrive_in_order_whoever_changes_what() {
+    let store = Arc::new(Embedded::new(CAPACITY));
+    let mut changes = store.subscribe(CHANGES);
+    let mut writes = JoinSet::new();
+    for index in 0..8 {
+        let store = Arc::clone(&store);
+        let space = if index % 2 == 0 { VOLATILE } else { LASTING };
+        writes.spawn(async move {
+            for _ in 0..50 {
+                store.set(&space.key("a"), Bytes::new(), None, Condition::Always).await.unwrap();
+                store.renew(&space.key("a")).await.unwrap();
+            }
+        });
+    }
+    writes.join_all().await;
+    for expected in 1..=800 {
+        let Some(Signal::Message(message)) = changes.next().await else { panic!("a gap before {expected}") };
+        let change: Change = std::str::from_utf8(&message).unwrap().parse().unwrap();
+        assert_eq!((change.bucket, change.count), (VOLATILE.key("a").bucket(), expected));
+    }
+}
+
+/// What is expected of one key.
+#[derive(Default)]
+struct Model {
+    revision: Option<Revision>,
+    lease: Option<Token>,
+    /// All that were ever handed out, the last one last.
+    revisions: Vec<Revision>,
+    tokens: Vec<Token>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Set,
+    Delete,
+    Acquire,
+    Release,
+}
+
+impl Model {
+    /// The condition of this kind, on the revision or token handed out `age` before the last one.
+    fn condition(&self, kind: usize, age: usize) -> Condition {
+        match kind {
+            0 => Condition::Always,
+            1 => Condition::Absent,
+            2 => {
+                self.revisions.iter().rev().nth(age).map_or(Condition::Absent, |it| Condition::Revision(*it))
+            }
+            _ => self.tokens.iter().rev().nth(age).map_or(Condition::Absent, |it| Condition::Lease(*it)),
+        }
+    }
+
+    fn meets(&self, condition: Condition) -> bool {
+        match condition {
+            Condition::Always => true,
+            Condition::Absent => self.revision.is_none(),
+            Condition::Revision(revision) => self.revision == Some(revision),
+            Condition::Lease(token) => self.lease == Some(token),
+        }
+    }
+
+    /// Takes the step with the store and without; whether it was a change.
+    async fn step(&mut self, store: &Embedded, key: &Key, step: Step, condition: Condition) -> bool {
+        let found = self.revision;
+        let meets = self.meets(condition);
+        let changed = match step {
+            Step::Set => {
+                let outcome = store.set(key, Bytes::new(), None, condition).await.unwrap();
+                if let Outcome::Done(revision) = outcome {
+                    self.revisions.push(revision);
+                    self.revision = Some(revision);
+                }
+                assert_eq!(matches!(outcome, Outcome::Done(_)), meets);
+                meets
+            }
+            Step::Delete => {
+                let expected = if meets { Outcome::Done(found.is_some()) } else { Outcome::Refused(found) };
+                assert_eq!(store.delete(key, condition).await.unwrap(), expected);
+                self.revision = found.filter(|_| !meets);
+                meets
+            }
+            Step::Acquire => {
+                let token = store.acquire(key, Duration::from_secs(3600)).await.unwrap();
+                assert_eq!(token.is_some(), self.lease.is_none());
+                self.tokens.extend(token);
+                self.lease = self.lease.or(token);
+                false
+            }
+            Step::Release => {
+                let Condition::Lease(token) = condition else { return false };
+                assert_eq!(store.release(key, token).await.unwrap(), meets);
+                meets
+            }
+        };
+        if changed {
+            self.lease = None;
+        }
+        let entry = store.get(std::slice::from_ref(key)).await.unwrap().remove(0);
+        assert_eq!(entry.map(|entry| entry.revision), self.revision);
+        changed
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn conditions_hold_as_in_a_map(steps in prop::collection::vec(
+        (prop::sample::select(vec![VOLATILE, LASTING]),
+         prop::sample::select(vec![Step::Set, Step::Delete, Step::Acquire, Step::Release]),
+         0..4_usize, 0..2_usize),
+        0..60,
+    )) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let store = Embedded::new(CAPACITY);
+            let mut changes = store.subscribe(CHANGES);
+            let mut models = [Model::default(), Model::default()];
+            let mut count = 0;
+            for (space, step, kind, age) in steps {
+                let model = &mut models[usize::from(space.lasting)];
+                let condition = model.condition(kind, age);
+                count += usize::from(model.step(&store, &space.key("a"), step, condition).await);
+            }
+            drop(store);
+            for _ in 0..count {
+                assert!(matches!(changes.next().await, Some(Signal::Message(_))));
+            }
+            assert_eq!(changes.next().await, None);
+        });
+    }
+}

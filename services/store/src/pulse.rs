@@ -1,0 +1,29 @@
+//! How far the store has come, bucket by bucket, and when we last knew: by this a copy of what it holds is kept honest.
+
+use tokio::time::Instant;
+
+use crate::key::BUCKETS;
+
+/// What was last read of each bucket's change count.
+#[derive(Debug, Clone)]
+pub struct Pulse {
+    /// By bucket; none for one that was never read.
+    pub counts: [Option<Count>; BUCKETS],
+    /// Whether the store was asked at all yet.
+    pub tried: bool,
+}
+
+/// A bucket's change count at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count {
+    /// How many changes it has seen, as [`Change::count`](crate::signals::Change::count) counts them.
+    pub changes: u64,
+    /// When it was asked for: it is not older.
+    pub asked: Instant,
+}
+
+impl Default for Pulse {
+    fn default() -> Self {
+        Self { counts: [None; BUCKETS], tried: false }
+    }
+}

@@ -1,0 +1,82 @@
+//! The form in which values are written down, the same in Redis and in a file.
+
+use bytes::Bytes;
+use dataflow_proto::store::v1 as pb;
+use prost::Message;
+
+use crate::entries::Revision;
+use crate::error::Error;
+use crate::key::Key;
+
+/// The layout that this release writes, and the newest it reads.
+const FORMAT: u32 = 1;
+
+/// Where the revision's bytes lie in a record.
+pub(crate) const REVISION: std::ops::Range<usize> = 1..9;
+
+/// A value as it is written down.
+pub(crate) fn encode(revision: Revision, value: Bytes) -> Vec<u8> {
+    pb::Record { revision: revision.number(), format: FORMAT, value }.encode_to_vec()
+}
+
+/// Reads a record.
+///
+/// # Errors
+///
+/// [`Error::Unreadable`], naming `key`.
+pub(crate) fn decode(key: &Key, record: Bytes) -> Result<(Revision, Bytes), Error> {
+    let unreadable = |problem: String| Error::Unreadable { key: key.to_string(), problem };
+    let record = pb::Record::decode(record).map_err(|error| unreadable(error.to_string()))?;
+    if record.format > FORMAT {
+        return Err(unreadable(format!("its format is {}, known are those up to {FORMAT}", record.format)));
+    }
+    let revision =
+        Revision::new(record.revision).ok_or_else(|| unreadable("it has no revision".to_owned()))?;
+    Ok((revision, record.value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::Space;
+
+    fn key() -> Key {
+        Space::lasting("test").key("a")
+    }
+
+    /// What release 0.1.0 wrote for revision 0x0123456789abcdef and the value `hello`.
+    const YESTERDAY: &[u8] = b"\x09\xef\xcd\xab\x89\x67\x45\x23\x01\x10\x01\x1a\x05hello";
+
+    #[test]
+    fn what_an_earlier_release_wrote_is_read() {
+        let (revision, value) = decode(&key(), Bytes::from_static(YESTERDAY)).unwrap();
+        assert_eq!((revision.number(), &value[..]), (0x0123_4567_89ab_cdef, &b"hello"[..]));
+    }
+
+    #[test]
+    fn what_is_written_today_an_earlier_release_reads() {
+        let revision = Revision::new(0x0123_4567_89ab_cdef).unwrap();
+        let record = encode(revision, Bytes::from_static(b"hello"));
+        assert_eq!(record, YESTERDAY);
+        assert_eq!(record[REVISION], revision.number().to_le_bytes());
+    }
+
+    #[test]
+    fn fields_that_a_later_release_adds_do_not_disturb() {
+        let later = [YESTERDAY, b"\x22\x03new"].concat();
+        assert_eq!(&decode(&key(), later.into()).unwrap().1[..], b"hello");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let check = |record: &[u8], expected: &str| {
+            let error = decode(&key(), Bytes::copy_from_slice(record)).unwrap_err().to_string();
+            assert!(error.starts_with("what lies under test:a cannot be read: "), "{error}");
+            assert!(error.contains(expected), "{error}");
+        };
+        check(&[&YESTERDAY[..10], &b"\x02"[..]].concat(), "its format is 2, known are those up to 1");
+        check(b"\x10\x01", "no revision");
+        check(&YESTERDAY[..YESTERDAY.len() - 1], "");
+        check(b"plain text", "");
+    }
+}

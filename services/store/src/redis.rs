@@ -1,0 +1,134 @@
+//! The store in Redis: shared by every replica, in one server, behind Sentinels or in a Cluster.
+//!
+//! A call finds its bucket's primary (`primaries`), passes that primary's breaker and goes over one of its connections
+//! (`link`). What must happen at one moment is a script (`scripts`), all keys of which lie in one slot (`names`). Beside
+//! the calls one task (`watch`) listens to signals and reads the change counts.
+
+pub mod address;
+
+mod connector;
+mod failure;
+mod link;
+mod names;
+mod operations;
+mod primaries;
+mod scripts;
+mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dataflow_mesh::breaker::Breakers;
+use redis::Cmd;
+use secrecy::SecretString;
+use tokio::sync::watch as watching;
+use tokio::task::AbortHandle;
+
+use address::{Address, Mode};
+use connector::Connector;
+use failure::Failure;
+use names::Names;
+use primaries::Primaries;
+use watch::Watch;
+
+use crate::error::Error;
+use crate::pulse::Pulse;
+use crate::signals::Hub;
+
+/// How to reach Redis.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where it is.
+    pub address: Address,
+    /// Whom to log in as, unless the address says.
+    pub username: Option<String>,
+    /// With which password, unless the address says.
+    pub password: Option<SecretString>,
+    /// Certificates to trust, as PEM; those of the system if none.
+    pub authority: Option<Vec<u8>>,
+    /// What every key and channel begins with.
+    pub prefix: String,
+    /// How long one call may take.
+    pub timeout: Duration,
+    /// How many replicas must have a durable write; by default 1 under Sentinels or in a Cluster, else 0.
+    pub replicas: Option<u64>,
+}
+
+/// The settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("redis cannot be used as it is set up")]
+pub struct Misconfigured(#[source] redis::RedisError);
+
+/// State in Redis.
+pub struct Redis {
+    primaries: Arc<Primaries>,
+    names: Names,
+    replicas: u64,
+    hub: Hub,
+    pulse: watching::Receiver<Pulse>,
+    watching: AbortHandle,
+}
+
+// === impl Redis ===
+
+impl Redis {
+    /// State in the Redis that `settings` say, whether or not it answers at the moment. Its breakers are named for `role`.
+    /// Must be called within a runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`Misconfigured`], for instance when the certificates are none.
+    pub fn new(settings: Settings, breakers: &Breakers, role: &str) -> Result<Self, Misconfigured> {
+        let default = if settings.address.mode == Mode::Standalone { 0 } else { 1 };
+        let replicas = settings.replicas.unwrap_or(default);
+        let (hub, names) = (Hub::new(), Names::new(&settings.prefix));
+        let connector = Connector::new(settings, breakers.clone(), role, hub.clone());
+        let primaries = connector.and_then(Primaries::new).map_err(Misconfigured)?;
+        let primaries = Arc::new(primaries);
+        let (sender, pulse) = watching::channel(Pulse::default());
+        let watch = Watch {
+            primaries: Arc::clone(&primaries),
+            names: names.clone(),
+            hub: hub.clone(),
+            pulse: sender,
+        };
+        let watching = tokio::spawn(watch.run()).abort_handle();
+        Ok(Self { primaries, names, replicas, hub, pulse, watching })
+    }
+
+    /// Does one thing that only reads.
+    async fn read(&self, bucket: usize, command: Cmd) -> Result<redis::Value, Error> {
+        let mut commands = redis::pipe();
+        commands.add_command(command);
+        let answers = self.primaries.read(bucket, &commands).await.map_err(Failure::of_read)?;
+        answers.into_iter().next().ok_or_else(|| Failure::miscounted(0).of_read())
+    }
+
+    /// Does one thing that changes what may be lost.
+    async fn write(&self, bucket: usize, command: Cmd) -> Result<redis::Value, Error> {
+        let mut commands = redis::pipe();
+        commands.add_command(command);
+        let answers = self.primaries.run(bucket, &commands).await.map_err(Failure::of_write)?;
+        answers.into_iter().next().ok_or_else(|| Failure::miscounted(0).of_write())
+    }
+
+    /// Does one thing that changes what must not be lost, and waits until enough replicas have it.
+    async fn write_durably(&self, bucket: usize, command: Cmd) -> Result<redis::Value, Error> {
+        if self.replicas == 0 {
+            return self.write(bucket, command).await;
+        }
+        let done = self.primaries.run_durably(bucket, &command, self.replicas).await;
+        let [answer, confirmed] = done.map_err(Failure::of_write)?;
+        let got = redis::from_redis_value(confirmed).map_err(|error| Error::Unexpected(Box::new(error)))?;
+        if got < self.replicas {
+            return Err(Error::NotReplicated { got, wanted: self.replicas });
+        }
+        Ok(answer)
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.watching.abort();
+    }
+}

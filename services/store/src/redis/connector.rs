@@ -1,0 +1,150 @@
+//! Makes links: where and as whom to connect, and which breaker stands before each.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use dataflow_mesh::breaker::{self, Breakers};
+use redis::io::tcp::TcpSettings;
+use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
+use redis::{
+    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo,
+    RedisResult, TlsCertificates, TlsMode,
+};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Settings;
+use super::address::{Address, Node};
+use super::link::Link;
+use crate::signals::Hub;
+
+/// The breaker opens after this many failures in a row, or after this long without an answer.
+const FAILURES: NonZeroU32 = NonZeroU32::new(5).expect("5 is not 0");
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// While it is open, one call is let through this often; one that succeeds closes it.
+const PAUSE: Duration = Duration::from_millis(500);
+const ONE: NonZeroU32 = NonZeroU32::MIN;
+
+/// Makes links.
+pub(super) struct Connector {
+    settings: Settings,
+    breakers: Breakers,
+    /// Whose calls these are, for the names of the breakers.
+    role: String,
+    hub: Hub,
+}
+
+// === impl Connector ===
+
+impl Connector {
+    /// Fails when the certificates cannot be read.
+    pub(super) fn new(settings: Settings, breakers: Breakers, role: &str, hub: Hub) -> RedisResult<Self> {
+        let this = Self { settings, breakers, role: role.to_owned(), hub };
+        this.client(&this.address().nodes[0])?;
+        Ok(this)
+    }
+
+    pub(super) fn address(&self) -> &Address {
+        &self.settings.address
+    }
+
+    /// A link to the one primary there is, whichever server that is at the moment.
+    pub(super) fn only(&self, node: Node) -> RedisResult<Link> {
+        self.link(node, format!("{}/redis", self.role))
+    }
+
+    /// A link to one of several primaries.
+    pub(super) fn one_of_many(&self, node: Node) -> RedisResult<Link> {
+        let name = self.name(&node);
+        self.link(node, name)
+    }
+
+    /// The breaker of one that is no primary any longer is of no interest.
+    pub(super) fn forget(&self, node: &Node) {
+        self.breakers.forget(&self.name(node));
+    }
+
+    /// Asks the Sentinels.
+    pub(super) fn sentinels(&self, service: &str) -> RedisResult<SentinelClient> {
+        let nodes: Vec<_> = self.address().nodes.iter().map(|node| self.endpoint(node)).collect();
+        let mut builder = SentinelClientBuilder::new(nodes, service, SentinelServerType::Master)?
+            .set_client_to_redis_protocol(ProtocolVersion::RESP3)
+            .set_client_to_redis_db(self.address().database);
+        if let Some(username) = self.username() {
+            builder = builder.set_client_to_redis_username(username);
+        }
+        if let Some(password) = self.password() {
+            builder = builder.set_client_to_redis_password(password.expose_secret());
+        }
+        if self.address().tls {
+            builder = builder
+                .set_client_to_redis_tls_mode(TlsMode::Secure)
+                .set_client_to_sentinel_tls_mode(TlsMode::Secure);
+            if let Some(certificates) = self.certificates() {
+                builder = builder
+                    .set_client_to_redis_certificates(certificates.clone())
+                    .set_client_to_sentinel_certificates(certificates);
+            }
+        }
+        builder.build()
+    }
+
+    fn username(&self) -> Option<&String> {
+        self.settings.username.as_ref().or(self.address().username.as_ref())
+    }
+
+    fn password(&self) -> Option<&SecretString> {
+        self.settings.password.as_ref().or(self.address().password.as_ref())
+    }
+
+    fn name(&self, node: &Node) -> String {
+        format!("{}/redis.{node}", self.role)
+    }
+
+    fn link(&self, node: Node, breaker: String) -> RedisResult<Link> {
+        let settings = breaker::Settings {
+            failures: FAILURES,
+            silence: Some(SILENCE),
+            pause: PAUSE,
+            probes: ONE,
+            successes: ONE,
+            deadline: self.settings.timeout,
+        };
+        let client = self.client(&node)?;
+        Ok(Link::new(node, client, self.breakers.register(&breaker, settings), self.hub.clone()))
+    }
+
+    fn client(&self, node: &Node) -> RedisResult<Client> {
+        let mut settings = RedisConnectionInfo::default()
+            .set_protocol(ProtocolVersion::RESP3)
+            .set_db(self.address().database)
+            .set_lib_name("dataflow", env!("CARGO_PKG_VERSION"));
+        if let Some(username) = self.username() {
+            settings = settings.set_username(username);
+        }
+        if let Some(password) = self.password() {
+            settings = settings.set_password(password.expose_secret());
+        }
+        let tcp = TcpSettings::default().set_nodelay(true);
+        let info: ConnectionInfo = self.endpoint(node).into_connection_info()?;
+        let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
+        match self.certificates() {
+            Some(certificates) if self.address().tls => Client::build_with_tls(info, certificates),
+            _ => Client::open(info),
+        }
+    }
+
+    fn endpoint(&self, node: &Node) -> ConnectionAddr {
+        let Node { host, port } = node.clone();
+        if self.address().tls {
+            ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
+        } else {
+            ConnectionAddr::Tcp(host, port)
+        }
+    }
+
+    fn certificates(&self) -> Option<TlsCertificates> {
+        let root_cert = self.settings.authority.clone();
+        root_cert.is_some().then_some(TlsCertificates { client_tls: None, root_cert })
+    }
+}

@@ -1,0 +1,213 @@
+//! The connections to one primary, and the breaker around them.
+//!
+//! Most calls share one connection, on which Redis answers in order. A durable write takes one of its own instead: `WAIT`
+//! speaks of the writes of the connection that asks, and would hold up everybody behind it on a shared one.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use dataflow_mesh::breaker::{Breaker, Permit};
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, PushInfo, Value};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::{Instant, timeout_at};
+
+use super::address::Node;
+use super::failure::Failure;
+use super::scripts;
+use crate::signals::Hub;
+
+/// How long Redis may wait for replicas to confirm a durable write.
+const WAIT: Duration = Duration::from_millis(400);
+
+/// Idle connections kept for durable writes.
+const SPARE: usize = 8;
+
+/// The connections to one primary.
+pub(super) struct Link {
+    pub(super) node: Node,
+    client: Client,
+    breaker: Breaker,
+    /// Told when a connection was made anew: what was published in between is lost.
+    hub: Hub,
+    shared: ArcSwapOption<MultiplexedConnection>,
+    /// One attempt to connect at a time; whether there was one before.
+    connecting: tokio::sync::Mutex<bool>,
+    /// Connections for durable writes that nobody uses at present.
+    spare: Mutex<Vec<MultiplexedConnection>>,
+}
+
+// === impl Link ===
+
+impl Link {
+    pub(super) fn new(node: Node, client: Client, breaker: Breaker, hub: Hub) -> Self {
+        Self {
+            node,
+            client,
+            breaker,
+            hub,
+            shared: ArcSwapOption::empty(),
+            connecting: tokio::sync::Mutex::new(false),
+            spare: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Forgets what the breaker saw: this is another server under the name of one that failed.
+    pub(super) fn trust(&self) {
+        self.breaker.reset();
+    }
+
+    /// Sends commands on the shared connection; an answer each. `asking` for keys that are on their way to this node.
+    pub(super) async fn run(&self, commands: &Pipeline, asking: bool) -> Result<Vec<Value>, Failure> {
+        let permit = self.breaker.enter().map_err(|open| Failure::open(open.retry_after))?;
+        let deadline = permit.deadline();
+        let mut connection = match self.connected(deadline).await {
+            Ok(connection) => connection,
+            Err(failure) => return Err(judged(permit, failure)),
+        };
+        let answers = exchange(&mut connection, commands, asking, deadline).await;
+        if answers.as_ref().is_err_and(Failure::ends_connection) {
+            self.shared.store(None);
+            // Those to the same server are no better, and a write on one would end in doubt.
+            self.spare.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+        match answers {
+            Ok(answers) => {
+                permit.succeeded();
+                Ok(answers)
+            }
+            Err(failure) => Err(judged(permit, failure)),
+        }
+    }
+
+    /// Sends a write on a connection of its own, and waits until `replicas` replicas have it; the write's answer and how
+    /// many have it.
+    pub(super) async fn run_durably(
+        &self,
+        write: &Cmd,
+        replicas: u64,
+        asking: bool,
+    ) -> Result<Vec<Value>, Failure> {
+        let permit = self.breaker.enter().map_err(|open| Failure::open(open.retry_after))?;
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connected = match spare {
+            Some(connection) => Ok(connection),
+            None => self.connect(None, permit.deadline()).await,
+        };
+        let mut connection = match connected {
+            Ok(connection) => connection,
+            Err(failure) => return Err(judged(permit, failure)),
+        };
+        let mut commands = redis::pipe();
+        commands.add_command(write.clone()).cmd("WAIT").arg(replicas).arg(WAIT.as_millis() as u64);
+        // Longer than Redis itself may take, or a slow replica would look like a lost answer.
+        let answers = exchange(&mut connection, &commands, asking, permit.deadline() + WAIT).await;
+        match answers {
+            Ok(answers) => {
+                permit.succeeded();
+                let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+                if spare.len() < SPARE {
+                    spare.push(connection);
+                }
+                Ok(answers)
+            }
+            Err(failure) => Err(judged(permit, failure)),
+        }
+    }
+
+    /// A connection that hands what is pushed on it to `pushes`.
+    pub(super) async fn listen(
+        &self,
+        pushes: UnboundedSender<PushInfo>,
+    ) -> Result<MultiplexedConnection, Failure> {
+        let permit = self.breaker.enter().map_err(|open| Failure::open(open.retry_after))?;
+        match self.connect(Some(pushes), permit.deadline()).await {
+            Ok(connection) => {
+                permit.succeeded();
+                Ok(connection)
+            }
+            Err(failure) => Err(judged(permit, failure)),
+        }
+    }
+
+    /// The shared connection, made when there is none.
+    async fn connected(&self, deadline: Instant) -> Result<MultiplexedConnection, Failure> {
+        if let Some(connection) = &*self.shared.load() {
+            return Ok(MultiplexedConnection::clone(connection));
+        }
+        let Ok(mut before) = timeout_at(deadline, self.connecting.lock()).await else {
+            return Err(Failure::not_sent("connecting takes too long"));
+        };
+        // Somebody may have been faster.
+        if let Some(connection) = &*self.shared.load() {
+            return Ok(MultiplexedConnection::clone(connection));
+        }
+        if *before {
+            // Not all replicas at the same moment, when a Redis comes back that many wait for.
+            tokio::time::sleep(Duration::from_millis(fastrand::u64(0..20))).await;
+        }
+        let connection = self.connect(None, deadline).await?;
+        if std::mem::replace(&mut *before, true) {
+            tracing::info!(node = %self.node, "connected to redis again");
+            self.hub.gap();
+        }
+        self.shared.store(Some(Arc::new(connection.clone())));
+        Ok(connection)
+    }
+
+    /// A new connection on which the scripts are loaded.
+    async fn connect(
+        &self,
+        pushes: Option<UnboundedSender<PushInfo>>,
+        deadline: Instant,
+    ) -> Result<MultiplexedConnection, Failure> {
+        let mut config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+        if let Some(pushes) = pushes {
+            config = config.set_push_sender(pushes);
+        }
+        let connecting = async {
+            let connection = self.client.get_multiplexed_async_connection_with_config(&config).await;
+            let mut connection = connection.map_err(|error| Failure::not_sent(error.category()))?;
+            exchange(&mut connection, &scripts::load(), false, deadline)
+                .await
+                .map_err(Failure::before_sending)?;
+            Ok(connection)
+        };
+        timeout_at(deadline, connecting).await.unwrap_or(Err(Failure::not_sent("connecting takes too long")))
+    }
+}
+
+/// Sends commands and receives their answers. The first that is an error is the failure of all.
+async fn exchange(
+    connection: &mut MultiplexedConnection,
+    commands: &Pipeline,
+    asking: bool,
+    deadline: Instant,
+) -> Result<Vec<Value>, Failure> {
+    let mut asked = redis::pipe();
+    let sent = if asking {
+        // It holds for the one command that follows.
+        for command in commands.cmd_iter() {
+            asked.cmd("ASKING").add_command(command.clone());
+        }
+        &asked
+    } else {
+        commands
+    };
+    let answers = connection.req_packed_commands(sent, 0, sent.len());
+    let Ok(answers) = timeout_at(deadline, answers).await else { return Err(Failure::Lost) };
+    let answers = answers.map_err(Failure::of)?.into_iter();
+    let answers = answers.skip(usize::from(asking)).step_by(1 + usize::from(asking));
+    answers.map(|answer| answer.extract_error().map_err(Failure::of)).collect()
+}
+
+/// Tells the breaker of a failure. A refusal that concerns the call only says that Redis is well.
+fn judged(permit: Permit, failure: Failure) -> Failure {
+    if failure.is_outage() {
+        permit.failed()
+    } else {
+        permit.succeeded()
+    }
+    failure
+}

@@ -1,0 +1,237 @@
+//! What the traits of the store mean in Redis' commands.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+use redis::{Cmd, FromRedisValue, Value};
+use tokio::sync::watch;
+
+use super::failure::Failure;
+use super::{Redis, scripts};
+use crate::Store;
+use crate::entries::{Condition, Cursor, Entries, Entry, Outcome, Page, Revision};
+use crate::error::Error;
+use crate::generations::{Generation, Generations, REMEMBERED};
+use crate::key::{Key, Space};
+use crate::leases::{Leases, Token};
+use crate::logs::{LogRecord, Logs};
+use crate::pulse::Pulse;
+use crate::record;
+use crate::signals::{CHANGES, Change, Signals, Subscription};
+
+/// Keys that one step of a listing looks at.
+const SCANNED: usize = 1000;
+
+/// How long the id of a log's record is remembered, in seconds: a day.
+const ID_REMEMBERED: u64 = 24 * 60 * 60;
+
+// === impl Redis ===
+
+impl Redis {
+    async fn get_one(&self, key: &Key) -> Result<Option<Entry>, Error> {
+        let command = scripts::GET.call(&[self.names.entry(key)]);
+        let answer = self.read(key.bucket(), command).await?;
+        let (record, ttl): (Option<Vec<u8>>, i64) = typed(answer)?;
+        let Some(record) = record else { return Ok(None) };
+        let (revision, value) = record::decode(key, record.into())?;
+        // PTTL says -1 for what stays.
+        let ttl = u64::try_from(ttl).ok().map(Duration::from_millis);
+        Ok(Some(Entry { value, revision, ttl }))
+    }
+
+    async fn generation(&self, tag: &Key) -> Result<Generation, Error> {
+        let new = Generation::random();
+        let mut command = redis::cmd("SET");
+        command.arg(self.names.generation(tag)).arg(new.to_string()).arg("NX").arg("GET");
+        command.arg("PX").arg(milliseconds(REMEMBERED));
+        // Sending it twice does no harm, so that it counts as reading.
+        let found: Option<String> = typed(self.read(tag.bucket(), command).await?)?;
+        found.map_or(Ok(new), |found| found.parse().map_err(|error| Error::Unexpected(Box::new(error))))
+    }
+
+    /// Adds what a script needs to tell of a change: the channel, and the signal but for the count.
+    fn announce(&self, command: &mut Cmd, key: &Key) {
+        let change = Change::announce(key.space.name, key.bucket(), &key.name);
+        command.arg(self.names.channel()).arg(format!("{CHANGES}\n{change}"));
+    }
+}
+
+#[async_trait]
+impl Entries for Redis {
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, Error> {
+        try_join_all(keys.iter().map(|key| self.get_one(key))).await
+    }
+
+    async fn set(
+        &self,
+        key: &Key,
+        value: Bytes,
+        ttl: Option<Duration>,
+        condition: Condition,
+    ) -> Result<Outcome<Revision>, Error> {
+        let revision = Revision::random();
+        let names = [self.names.entry(key), self.names.lease(key), self.names.count(key.bucket())];
+        let mut command = scripts::SET.call(&names);
+        conditioned(&mut command, condition);
+        command.arg(record::encode(revision, value));
+        command.arg(ttl.map(|ttl| milliseconds(ttl).to_string()).unwrap_or_default());
+        self.announce(&mut command, key);
+        let answer = if key.space.lasting {
+            self.write_durably(key.bucket(), command).await?
+        } else {
+            self.write(key.bucket(), command).await?
+        };
+        outcome(answer, |_| Ok(revision))
+    }
+
+    async fn delete(&self, key: &Key, condition: Condition) -> Result<Outcome<bool>, Error> {
+        let names = [self.names.entry(key), self.names.lease(key), self.names.count(key.bucket())];
+        let mut command = scripts::DELETE.call(&names);
+        conditioned(&mut command, condition);
+        self.announce(&mut command, key);
+        // Durable also where the value itself need not last: after a failover it must not be there again.
+        let answer = self.write_durably(key.bucket(), command).await?;
+        outcome(answer, typed::<bool>)
+    }
+
+    async fn list(&self, space: Space, prefix: &str, from: Option<Cursor>) -> Result<Page, Error> {
+        // One primary after the other. Where a bucket moves meanwhile, keys may be missed or named twice.
+        let (index, cursor) = match &from {
+            None => (0, "0"),
+            Some(Cursor(text)) => {
+                let (index, cursor) = text.split_once(' ').unwrap_or(("0", "0"));
+                (index.parse().unwrap_or(0), cursor)
+            }
+        };
+        let topology = self.primaries.known().await.map_err(Failure::of_read)?;
+        let Some(link) = topology.links.get(index) else { return Ok(Page::default()) };
+        let mut commands = redis::pipe();
+        commands.cmd("SCAN").arg(cursor).arg("MATCH").arg(self.names.pattern(space, prefix));
+        commands.arg("COUNT").arg(SCANNED);
+        let answer = link.run(&commands, false).await.map_err(Failure::of_read)?.into_iter().next();
+        let (cursor, names): (String, Vec<String>) = typed(answer.unwrap_or(Value::Nil))?;
+        let keys = names.iter().filter_map(|name| self.names.key(space, name)).collect();
+        let next = match cursor.as_str() {
+            "0" if index + 1 == topology.links.len() => None,
+            "0" => Some(format!("{} 0", index + 1)),
+            cursor => Some(format!("{index} {cursor}")),
+        };
+        Ok(Page { keys, next: next.map(Cursor) })
+    }
+}
+
+#[async_trait]
+impl Leases for Redis {
+    async fn acquire(&self, key: &Key, hold: Duration) -> Result<Option<Token>, Error> {
+        let token = Token::random();
+        let mut command = redis::cmd("SET");
+        command.arg(self.names.lease(key)).arg(token.to_string()).arg("NX").arg("PX").arg(milliseconds(hold));
+        let taken: Option<String> = typed(self.write(key.bucket(), command).await?)?;
+        Ok(taken.map(|_| token))
+    }
+
+    async fn release(&self, key: &Key, token: Token) -> Result<bool, Error> {
+        let names = [self.names.lease(key), self.names.count(key.bucket())];
+        let mut command = scripts::RELEASE.call(&names);
+        command.arg(token.to_string());
+        self.announce(&mut command, key);
+        typed(self.write(key.bucket(), command).await?)
+    }
+}
+
+#[async_trait]
+impl Generations for Redis {
+    async fn generations(&self, tags: &[Key]) -> Result<Vec<Generation>, Error> {
+        try_join_all(tags.iter().map(|tag| self.generation(tag))).await
+    }
+
+    async fn renew(&self, tag: &Key) -> Result<Generation, Error> {
+        let new = Generation::random();
+        let names = [self.names.generation(tag), self.names.count(tag.bucket())];
+        let mut command = scripts::RENEW.call(&names);
+        command.arg(new.to_string()).arg(milliseconds(REMEMBERED));
+        self.announce(&mut command, tag);
+        self.write_durably(tag.bucket(), command).await?;
+        Ok(new)
+    }
+}
+
+#[async_trait]
+impl Logs for Redis {
+    async fn append(&self, log: &Key, id: &str, value: Bytes) -> Result<u64, Error> {
+        let mut command = scripts::APPEND.call(&self.names.log(log, id));
+        command.arg(&value[..]).arg(ID_REMEMBERED);
+        typed(self.write_durably(log.bucket(), command).await?)
+    }
+
+    async fn read(&self, log: &Key, after: u64, limit: usize) -> Result<Vec<LogRecord>, Error> {
+        let [name, ..] = self.names.log(log, "");
+        let mut command = redis::cmd("XRANGE");
+        command.arg(name).arg(format!("({after}-0")).arg("+").arg("COUNT").arg(limit);
+        let records: Vec<(String, Vec<Vec<u8>>)> = typed(Redis::read(self, log.bucket(), command).await?)?;
+        let record = |(id, fields): (String, Vec<Vec<u8>>)| {
+            let position = id.split_once('-').and_then(|(position, _)| position.parse().ok());
+            let (position, value) =
+                position.zip(fields.into_iter().nth(1)).ok_or_else(|| Error::Unreadable {
+                    key: log.to_string(),
+                    problem: format!("its record {id} is none of ours"),
+                })?;
+            Ok(LogRecord { position, value: value.into() })
+        };
+        records.into_iter().map(record).collect()
+    }
+}
+
+#[async_trait]
+impl Signals for Redis {
+    async fn publish(&self, topic: &str, message: Bytes) -> Result<(), Error> {
+        let mut command = redis::cmd("PUBLISH");
+        command.arg(self.names.channel()).arg([topic.as_bytes(), b"\n", &message].concat());
+        // Any primary will do: they tell each other.
+        self.write(0, command).await.map(drop)
+    }
+
+    fn subscribe(&self, topic: &'static str) -> Subscription {
+        self.hub.subscribe(topic)
+    }
+}
+
+impl Store for Redis {
+    fn pulse(&self) -> Option<watch::Receiver<Pulse>> {
+        Some(self.pulse.clone())
+    }
+}
+
+/// Adds a condition as the scripts take it: which, and what it expects to find.
+fn conditioned(command: &mut Cmd, condition: Condition) {
+    match condition {
+        Condition::Always => command.arg("always").arg(""),
+        Condition::Absent => command.arg("absent").arg(""),
+        Condition::Revision(revision) => command.arg("revision").arg(&revision.number().to_le_bytes()),
+        Condition::Lease(token) => command.arg("lease").arg(token.to_string()),
+    };
+}
+
+/// What a conditional script answers: 1 and its result, or 0 and the bytes of the revision that is there.
+fn outcome<T>(answer: Value, done: impl FnOnce(Value) -> Result<T, Error>) -> Result<Outcome<T>, Error> {
+    let mut parts = typed::<Vec<Value>>(answer)?.into_iter();
+    let held: bool = typed(parts.next().unwrap_or(Value::Nil))?;
+    let rest = parts.next().unwrap_or(Value::Nil);
+    if held {
+        return done(rest).map(Outcome::Done);
+    }
+    let found: Vec<u8> = typed(rest)?;
+    let revision = found.try_into().ok().map(u64::from_le_bytes).and_then(Revision::new);
+    Ok(Outcome::Refused(revision))
+}
+
+fn typed<T: FromRedisValue>(value: Value) -> Result<T, Error> {
+    redis::from_redis_value(value).map_err(|error| Error::Unexpected(Box::new(error)))
+}
+
+/// As Redis takes a time to live: whole milliseconds, at least one.
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1)
+}

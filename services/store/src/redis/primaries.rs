@@ -1,0 +1,291 @@
+//! Which server holds a bucket at the moment: the one there is, the one that the Sentinels name, or the one of the
+//! Cluster whose slot it is. Calls follow a bucket that moved.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use redis::sentinel::SentinelClient;
+use redis::{Cmd, ConnectionAddr, Pipeline, Value};
+use tokio::sync::Mutex;
+
+use super::address::{Mode, Node};
+use super::connector::Connector;
+use super::failure::Failure;
+use super::link::Link;
+use super::names;
+use crate::key::BUCKETS;
+
+/// How often a call is sent elsewhere before it is given up.
+const REDIRECTS: usize = 4;
+
+/// How long Sentinels or a Cluster's nodes may take to say who is primary.
+const DISCOVERY: Duration = Duration::from_secs(2);
+
+/// The primaries, and which bucket lies where.
+pub(super) struct Primaries {
+    connector: Connector,
+    /// The connection to the Sentinels, if there are any. One question at a time.
+    sentinels: Option<Mutex<SentinelClient>>,
+    topology: ArcSwap<Topology>,
+    /// One refresh at a time.
+    refreshing: Mutex<()>,
+}
+
+/// What is sent to a primary.
+#[derive(Clone, Copy)]
+enum Call<'a> {
+    /// Commands on the connection that all share.
+    Shared(&'a Pipeline),
+    /// A write that so many replicas must have.
+    Durable { write: &'a Cmd, replicas: u64 },
+}
+
+/// Who held what when we last asked.
+#[derive(Default)]
+pub(super) struct Topology {
+    /// Every primary once.
+    pub(super) links: Vec<Arc<Link>>,
+    /// The place in `links` of each bucket's primary; empty as long as nobody knows.
+    owners: Vec<Option<usize>>,
+}
+
+// === impl Call ===
+
+impl Call<'_> {
+    async fn on(self, link: &Link, asking: bool) -> Result<Vec<Value>, Failure> {
+        match self {
+            Call::Shared(commands) => link.run(commands, asking).await,
+            Call::Durable { write, replicas } => link.run_durably(write, replicas, asking).await,
+        }
+    }
+}
+
+// === impl Topology ===
+
+impl Topology {
+    fn of_one(link: Arc<Link>) -> Self {
+        Self { links: vec![link], owners: vec![Some(0); BUCKETS] }
+    }
+
+    /// The link to a bucket's primary.
+    fn owner(&self, bucket: usize) -> Option<&Arc<Link>> {
+        self.owners.get(bucket).copied().flatten().map(|index| &self.links[index])
+    }
+
+    /// The buckets of the primary at this place of `links`.
+    pub(super) fn buckets(&self, link: usize) -> Vec<usize> {
+        (0..self.owners.len()).filter(|&bucket| self.owners[bucket] == Some(link)).collect()
+    }
+
+    fn link(&self, node: &Node) -> Option<&Arc<Link>> {
+        self.links.iter().find(|link| link.node == *node)
+    }
+}
+
+// === impl Primaries ===
+
+impl Primaries {
+    pub(super) fn new(connector: Connector) -> redis::RedisResult<Self> {
+        let (sentinels, topology) = match &connector.address().mode {
+            Mode::Standalone => {
+                let link = connector.only(connector.address().nodes[0].clone())?;
+                (None, Topology::of_one(Arc::new(link)))
+            }
+            Mode::Sentinel { service } => {
+                (Some(Mutex::new(connector.sentinels(service)?)), Topology::default())
+            }
+            Mode::Cluster => (None, Topology::default()),
+        };
+        let topology = ArcSwap::from_pointee(topology);
+        Ok(Self { connector, sentinels, topology, refreshing: Mutex::default() })
+    }
+
+    /// Who holds what, as far as we know.
+    pub(super) fn topology(&self) -> Arc<Topology> {
+        self.topology.load_full()
+    }
+
+    /// Who holds what; asked for when nobody knows yet.
+    pub(super) async fn known(&self) -> Result<Arc<Topology>, Failure> {
+        let topology = self.topology();
+        if !topology.links.is_empty() {
+            return Ok(topology);
+        }
+        self.refresh(&topology).await;
+        let topology = self.topology();
+        if topology.links.is_empty() { Err(Failure::not_sent("no primary is known")) } else { Ok(topology) }
+    }
+
+    /// Sends commands to a bucket's primary; an answer each.
+    pub(super) async fn run(&self, bucket: usize, commands: &Pipeline) -> Result<Vec<Value>, Failure> {
+        self.routed(bucket, Call::Shared(commands)).await
+    }
+
+    /// The same for what only reads, and so may be sent again when no answer came.
+    pub(super) async fn read(&self, bucket: usize, commands: &Pipeline) -> Result<Vec<Value>, Failure> {
+        match self.run(bucket, commands).await {
+            Err(Failure::Lost) => self.run(bucket, commands).await,
+            other => other,
+        }
+    }
+
+    /// Sends a write to a bucket's primary, and waits until `replicas` replicas have it; its answer and how many have it.
+    pub(super) async fn run_durably(
+        &self,
+        bucket: usize,
+        write: &Cmd,
+        replicas: u64,
+    ) -> Result<[Value; 2], Failure> {
+        let answers = self.routed(bucket, Call::Durable { write, replicas }).await?;
+        answers.try_into().map_err(|answers: Vec<_>| Failure::miscounted(answers.len()))
+    }
+
+    /// Calls a bucket's primary, wherever it is.
+    async fn routed(&self, bucket: usize, call: Call<'_>) -> Result<Vec<Value>, Failure> {
+        let mut last = Failure::Moved;
+        for _ in 0..REDIRECTS {
+            let topology = self.topology();
+            let Some(link) = topology.owner(bucket) else {
+                self.refresh(&topology).await;
+                if self.topology.load().owner(bucket).is_none() {
+                    return Err(Failure::not_sent("no primary is known"));
+                }
+                continue;
+            };
+            last = match call.on(link, false).await {
+                Err(Failure::Moved) => {
+                    self.refresh(&topology).await;
+                    Failure::Moved
+                }
+                Err(Failure::Ask(node)) => {
+                    let link = match topology.link(&node) {
+                        Some(link) => Arc::clone(link),
+                        None => Arc::new(self.connector.one_of_many(node).map_err(Failure::unexpected)?),
+                    };
+                    return call.on(&link, true).await;
+                }
+                // The connection without scripts is gone; the next one has them.
+                Err(failure @ Failure::Forgotten) => failure,
+                other => return other,
+            };
+        }
+        Err(last)
+    }
+
+    /// Asks anew who holds what, unless somebody else did since `seen`.
+    pub(super) async fn refresh(&self, seen: &Arc<Topology>) {
+        let _one = self.refreshing.lock().await;
+        if !Arc::ptr_eq(&self.topology.load(), seen) {
+            return;
+        }
+        let found = tokio::time::timeout(DISCOVERY, self.discover(seen)).await;
+        match found.unwrap_or(Err(Failure::Lost)) {
+            Ok(Some(topology)) => self.topology.store(Arc::new(topology)),
+            Ok(None) => {}
+            Err(failure) => tracing::debug!(?failure, "nobody says which redis is primary"),
+        }
+    }
+
+    /// The topology at this moment; none when it cannot have changed.
+    async fn discover(&self, seen: &Topology) -> Result<Option<Topology>, Failure> {
+        match self.connector.address().mode {
+            Mode::Standalone => Ok(None),
+            Mode::Sentinel { .. } => self.ask_sentinels(seen).await,
+            Mode::Cluster => self.ask_cluster(seen).await.map(Some),
+        }
+    }
+
+    async fn ask_sentinels(&self, seen: &Topology) -> Result<Option<Topology>, Failure> {
+        let Some(sentinels) = &self.sentinels else { return Ok(None) };
+        let client = sentinels.lock().await.async_get_client().await;
+        let client = client.map_err(|error| Failure::not_sent(error.category()))?;
+        let (ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. }) =
+            client.get_connection_info().addr().clone()
+        else {
+            return Ok(None);
+        };
+        let node = Node { host, port };
+        if seen.link(&node).is_some() {
+            return Ok(None);
+        }
+        tracing::info!(%node, "this redis is primary");
+        let link = self.connector.only(node).map_err(Failure::unexpected)?;
+        link.trust();
+        Ok(Some(Topology::of_one(Arc::new(link))))
+    }
+
+    async fn ask_cluster(&self, seen: &Topology) -> Result<Topology, Failure> {
+        let mut last = Failure::not_sent("no node of the cluster answers");
+        let mut question = redis::pipe();
+        question.cmd("CLUSTER").arg("SLOTS");
+        // Whoever is known first, then those of the address.
+        let known = seen.links.iter().map(|link| link.node.clone());
+        for node in known.chain(self.connector.address().nodes.iter().cloned()) {
+            let link = match seen.link(&node) {
+                Some(link) => Arc::clone(link),
+                None => Arc::new(self.connector.one_of_many(node.clone()).map_err(Failure::unexpected)?),
+            };
+            match link.run(&question, false).await {
+                Ok(answers) => {
+                    let ranges = answers.into_iter().next().map(|answer| ranges(answer, &node));
+                    return self.arrange(seen, &link, ranges.unwrap_or_default());
+                }
+                Err(failure) => last = failure,
+            }
+        }
+        Err(last)
+    }
+
+    /// The topology that these ranges of slots make. Links that are known stay.
+    fn arrange(&self, seen: &Topology, asked: &Arc<Link>, ranges: Vec<Range>) -> Result<Topology, Failure> {
+        let mut topology = Topology { links: Vec::new(), owners: vec![None; BUCKETS] };
+        for Range { first, last, node } in ranges {
+            let index = match topology.links.iter().position(|link| link.node == node) {
+                Some(index) => index,
+                None => {
+                    let link = match seen.link(&node) {
+                        Some(link) => Arc::clone(link),
+                        None if asked.node == node => Arc::clone(asked),
+                        None => Arc::new(self.connector.one_of_many(node).map_err(Failure::unexpected)?),
+                    };
+                    topology.links.push(link);
+                    topology.links.len() - 1
+                }
+            };
+            for bucket in (0..BUCKETS).filter(|&bucket| (first..=last).contains(&names::slot_of(bucket))) {
+                topology.owners[bucket] = Some(index);
+            }
+        }
+        for link in seen.links.iter().chain([asked]) {
+            if topology.link(&link.node).is_none() {
+                self.connector.forget(&link.node);
+            }
+        }
+        Ok(topology)
+    }
+}
+
+/// Slots from `first` to `last`, and their primary.
+struct Range {
+    first: u16,
+    last: u16,
+    node: Node,
+}
+
+/// What `CLUSTER SLOTS` answers: first slot, last slot, the primary as host, port and more, its replicas. A node without
+/// a name is the one that was asked.
+fn ranges(answer: Value, asked: &Node) -> Vec<Range> {
+    let range = |range: Value| {
+        let mut parts = redis::from_redis_value::<Vec<Value>>(range).ok()?.into_iter();
+        let first = redis::from_redis_value(parts.next()?).ok()?;
+        let last = redis::from_redis_value(parts.next()?).ok()?;
+        let mut primary = redis::from_redis_value::<Vec<Value>>(parts.next()?).ok()?.into_iter();
+        let host: Option<String> = redis::from_redis_value(primary.next()?).ok()?;
+        let port = redis::from_redis_value(primary.next()?).ok()?;
+        let host = host.filter(|host| !host.is_empty() && host != "?").unwrap_or_else(|| asked.host.clone());
+        Some(Range { first, last, node: Node { host, port } })
+    };
+    let ranges = redis::from_redis_value::<Vec<Value>>(answer).unwrap_or_default();
+    ranges.into_iter().filter_map(range).collect()
+}

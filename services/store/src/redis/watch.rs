@@ -1,0 +1,236 @@
+//! The one task beside the calls: reads the change counts of every primary, listens to signals, and asks anew who is
+//! primary when one fails.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{PushInfo, PushKind, Value};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::address::Node;
+use super::link::Link;
+use super::names::Names;
+use super::primaries::Primaries;
+use crate::key::BUCKETS;
+use crate::pulse::{Count, Pulse};
+use crate::signals::Hub;
+
+/// How often each primary's counts are read.
+const PERIOD: Duration = Duration::from_millis(200);
+
+/// How long the connection that listens may be silent when asked for a word.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// What the task knows.
+pub(super) struct Watch {
+    pub(super) primaries: Arc<Primaries>,
+    pub(super) names: Names,
+    pub(super) hub: Hub,
+    pub(super) pulse: watch::Sender<Pulse>,
+}
+
+/// The connection that signals come by.
+struct Listener {
+    node: Node,
+    connection: MultiplexedConnection,
+    pushes: mpsc::UnboundedReceiver<PushInfo>,
+}
+
+/// What came of something that the task began.
+enum Done {
+    /// The counts of one primary's buckets, and when they were asked for; none when it did not answer.
+    Read { node: Node, asked: Instant, counts: Option<Vec<(usize, u64)>> },
+    /// Signals come again; or not yet.
+    Listening(Option<Listener>),
+    /// Whether the connection that listens still answers.
+    Heard(bool),
+    /// Who is primary is known as well as can be.
+    Refreshed,
+}
+
+/// What is on its way. Of each at most one.
+#[derive(Default)]
+struct Begun {
+    reads: HashSet<Node>,
+    listening: bool,
+    hearing: bool,
+    refreshing: bool,
+}
+
+// === impl Watch ===
+
+impl Watch {
+    /// Runs until it is aborted.
+    pub(super) async fn run(self) {
+        let mut tick = tokio::time::interval(PERIOD);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut tasks = JoinSet::new();
+        let mut begun = Begun::default();
+        let mut listener: Option<Listener> = None;
+        loop {
+            tokio::select! {
+                // Signals first: counts must not be compared before the signals that arrived earlier were told.
+                biased;
+                push = pushed(&mut listener) => self.told(push, &mut listener),
+                Some(done) = tasks.join_next(), if !tasks.is_empty() => {
+                    let done = done.expect("these tasks neither panic nor are aborted");
+                    self.done(done, &mut begun, &mut listener, &mut tasks);
+                }
+                _ = tick.tick() => self.begin(&mut begun, &mut listener, &mut tasks),
+            }
+        }
+    }
+
+    /// Begins whatever is not on its way.
+    fn begin(&self, begun: &mut Begun, listener: &mut Option<Listener>, tasks: &mut JoinSet<Done>) {
+        let topology = self.primaries.topology();
+        if topology.links.is_empty() {
+            self.refresh(begun, tasks);
+        }
+        for (index, link) in topology.links.iter().enumerate() {
+            if begun.reads.insert(link.node.clone()) {
+                tasks.spawn(read(Arc::clone(link), topology.buckets(index), self.names.clone()));
+            }
+        }
+        // Of a server that is primary no longer we would hear late, or nothing.
+        if listener
+            .as_ref()
+            .is_some_and(|listener| topology.links.iter().all(|link| link.node != listener.node))
+        {
+            self.deaf(listener);
+        }
+        match listener {
+            Some(listener) if !std::mem::replace(&mut begun.hearing, true) => {
+                tasks.spawn(hear(listener.connection.clone()));
+            }
+            None if !topology.links.is_empty() && !std::mem::replace(&mut begun.listening, true) => {
+                let link = Arc::clone(&topology.links[fastrand::usize(..topology.links.len())]);
+                tasks.spawn(listen(link, self.names.channel()));
+            }
+            _ => {}
+        }
+    }
+
+    fn done(
+        &self,
+        done: Done,
+        begun: &mut Begun,
+        listener: &mut Option<Listener>,
+        tasks: &mut JoinSet<Done>,
+    ) {
+        match done {
+            Done::Read { node, asked, counts } => {
+                begun.reads.remove(&node);
+                if counts.is_none() {
+                    self.refresh(begun, tasks);
+                }
+                self.pulse.send_modify(|pulse| {
+                    pulse.tried = true;
+                    for (bucket, count) in counts.into_iter().flatten() {
+                        pulse.counts[bucket] = Some(Count { changes: count, asked });
+                    }
+                });
+            }
+            Done::Listening(new) => {
+                begun.listening = false;
+                *listener = new;
+                if listener.is_some() {
+                    self.hub.gap();
+                }
+            }
+            Done::Heard(answered) => {
+                begun.hearing = false;
+                if !answered {
+                    self.deaf(listener);
+                }
+            }
+            Done::Refreshed => {
+                begun.refreshing = false;
+                // Without a primary there is nothing to read.
+                self.pulse.send_modify(|pulse| pulse.tried = true);
+            }
+        }
+    }
+
+    fn refresh(&self, begun: &mut Begun, tasks: &mut JoinSet<Done>) {
+        if !std::mem::replace(&mut begun.refreshing, true) {
+            let primaries = Arc::clone(&self.primaries);
+            tasks.spawn(async move {
+                let seen = primaries.topology();
+                primaries.refresh(&seen).await;
+                Done::Refreshed
+            });
+        }
+    }
+
+    /// Hands a signal on.
+    fn told(&self, push: Option<PushInfo>, listener: &mut Option<Listener>) {
+        match push {
+            Some(PushInfo { kind: PushKind::Message, data }) => {
+                let Some(Value::BulkString(message)) = data.into_iter().nth(1) else { return };
+                let Some(end) = message.iter().position(|&byte| byte == b'\n') else { return };
+                if let Ok(topic) = std::str::from_utf8(&message[..end]) {
+                    self.hub.send(topic, message[end + 1..].to_vec().into());
+                }
+            }
+            Some(PushInfo { kind: PushKind::Disconnection, .. }) | None => self.deaf(listener),
+            Some(_) => {}
+        }
+    }
+
+    /// Nothing is heard any more.
+    fn deaf(&self, listener: &mut Option<Listener>) {
+        if listener.take().is_some() {
+            self.hub.gap();
+        }
+    }
+}
+
+/// The next push, if anybody listens.
+async fn pushed(listener: &mut Option<Listener>) -> Option<PushInfo> {
+    match listener {
+        Some(listener) => listener.pushes.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Reads the counts of the buckets that one primary holds.
+async fn read(link: Arc<Link>, buckets: Vec<usize>, names: Names) -> Done {
+    let asked = Instant::now();
+    let mut commands = redis::pipe();
+    for &bucket in &buckets {
+        commands.cmd("GET").arg(names.count(bucket));
+    }
+    // A primary without buckets is asked for a sign of life.
+    if buckets.is_empty() {
+        commands.cmd("PING");
+    }
+    let counts = link.run(&commands, false).await.ok().map(|answers| {
+        let counts = answers.into_iter().map(redis::from_redis_value::<Option<u64>>);
+        buckets.into_iter().zip(counts.map(|count| count.ok().flatten().unwrap_or(0))).collect()
+    });
+    debug_assert!(counts.as_ref().is_none_or(|counts: &Vec<_>| counts.len() <= BUCKETS));
+    Done::Read { node: link.node.clone(), asked, counts }
+}
+
+/// Listens on a connection of its own.
+async fn listen(link: Arc<Link>, channel: String) -> Done {
+    let (sender, pushes) = mpsc::unbounded_channel();
+    let listening = async {
+        let mut connection = link.listen(sender).await.ok()?;
+        connection.subscribe(channel).await.ok()?;
+        Some(Listener { node: link.node.clone(), connection, pushes })
+    };
+    Done::Listening(tokio::time::timeout(PATIENCE, listening).await.ok().flatten())
+}
+
+/// Asks the connection that listens for a word: one that broke silently never says so.
+async fn hear(mut connection: MultiplexedConnection) -> Done {
+    let ping = redis::cmd("PING");
+    let answer = tokio::time::timeout(PATIENCE, connection.req_packed_command(&ping)).await;
+    Done::Heard(matches!(answer, Ok(Ok(_))))
+}
