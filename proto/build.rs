@@ -5,11 +5,12 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::{env, fs};
 
-const PROTOS: [&str; 5] = [
+const PROTOS: [&str; 6] = [
     "dataflow/analysis/v1/analysis_service.proto",
     "dataflow/cache/v1/cache_service.proto",
     "dataflow/cache/v1/stored.proto",
     "dataflow/config/v1/rule_service.proto",
+    "dataflow/mesh/v1/mesh_service.proto",
     "dataflow/store/v1/record.proto",
 ];
 

@@ -17,6 +17,7 @@ mod access;
 mod fields;
 mod frame;
 mod health;
+mod mesh;
 mod rest;
 mod upstreams;
 
@@ -30,12 +31,14 @@ use std::sync::Arc;
 use dataflow_mesh::inbound::Stack;
 use dataflow_mesh::serve::{Context, Server};
 use dataflow_proto::FILE_DESCRIPTOR_SET;
+use dataflow_proto::mesh::v1::mesh_service_server::{MeshServiceServer, SERVICE_NAME as MESH_SERVICE};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use access::Access;
 pub use args::Args;
 use health::Whole;
+use mesh::WholeMesh;
 use rest::{Face, Rest};
 use schema::{Schema, SchemaError};
 use upstreams::{Forward, Upstreams};
@@ -99,7 +102,8 @@ impl Gateway {
                 StartError::Descriptors { file, source }
             })?),
         };
-        let schema = Schema::new(descriptors, |service| args.upstreams.of(service).is_some())?;
+        let served = |service: &str| service == MESH_SERVICE || args.upstreams.of(service).is_some();
+        let schema = Schema::new(descriptors, served)?;
         let known = schema.services();
         if let Some(at) = args.upstreams.upstreams.iter().find(|at| !known.contains(&at.service)) {
             return Err(StartError::ServiceUnknown { service: at.service.clone(), known });
@@ -136,11 +140,14 @@ impl Gateway {
             idle: public.body_idle_timeout,
             room: Arc::new(Semaphore::new(public.max_held())),
         };
-        let forward = Forward { upstreams: upstreams.clone(), limits: held };
+        let mesh = MeshServiceServer::new(WholeMesh::new(context.breakers.clone(), upstreams.clone()));
+        let forward = Forward { upstreams: upstreams.clone(), mesh, limits: held };
         let descriptors = schema.descriptors().clone();
+        let mut services = upstreams.services();
+        services.extend(schema.services().into_iter().filter(|service| service == MESH_SERVICE));
         let face = Face { schema, access, readiness, limits };
         Server::new(server, context, descriptors)
-            .forwarding(upstreams.services(), forward)
+            .forwarding(services, forward)
             .with_health(|own| Whole::new(own, upstreams))
             .wrapped(|stack| Stack::new(Rest::new(face, stack)))
             .serve(listener, async {}, shutdown)

@@ -1,7 +1,7 @@
 //! The services behind the gateway, each by a channel of its own, and the forwarding of calls to them: bytes in, bytes
 //! out, whatever the method and however it streams.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use dataflow_mesh::outbound::{Outbound, Upstream};
 use dataflow_mesh::status::to_status;
+use dataflow_proto::mesh::v1::mesh_service_server::{MeshServiceServer, SERVICE_NAME};
 use futures_util::future::BoxFuture;
 use http::header::{HOST, TE};
 use http::{HeaderValue, Request, Response};
@@ -16,6 +17,7 @@ use tonic::Status;
 use tower::{Service, ServiceExt};
 
 use crate::error::Error;
+use crate::mesh::WholeMesh;
 use crate::rest::held::Limits;
 use crate::rest::request::{self, Call};
 
@@ -24,6 +26,8 @@ use crate::rest::request::{self, Call};
 pub(crate) struct Upstreams {
     /// Sorted, since reflection lists them.
     by_service: Arc<BTreeMap<String, Outbound>>,
+    /// Each once, by its address.
+    by_address: Arc<BTreeMap<String, Outbound>>,
 }
 
 // === impl Upstreams ===
@@ -31,19 +35,24 @@ pub(crate) struct Upstreams {
 impl Upstreams {
     /// One channel for each address, whatever the number of services there.
     pub(crate) fn new(services: impl IntoIterator<Item = (String, Upstream)>) -> Self {
-        let mut channels: HashMap<String, Outbound> = HashMap::new();
+        let mut by_address: BTreeMap<String, Outbound> = BTreeMap::new();
         let mut by_service = BTreeMap::new();
         for (service, upstream) in services {
             let channel =
-                channels.entry(upstream.to_string()).or_insert_with(|| Outbound::forwarding(&upstream));
+                by_address.entry(upstream.to_string()).or_insert_with(|| Outbound::forwarding(&upstream));
             by_service.insert(service, channel.clone());
         }
-        Self { by_service: Arc::new(by_service) }
+        Self { by_service: Arc::new(by_service), by_address: Arc::new(by_address) }
     }
 
     /// Full names of the services.
     pub(crate) fn services(&self) -> Vec<String> {
         self.by_service.keys().cloned().collect()
+    }
+
+    /// The address of each upstream, and the channel to it.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (&String, &Outbound)> {
+        self.by_address.iter()
     }
 
     /// The channel to a service.
@@ -53,9 +62,11 @@ impl Upstreams {
 }
 
 /// Forwards every call to the upstream of its service. A call that came as REST is put into gRPC first.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Forward {
     pub(crate) upstreams: Upstreams,
+    /// What the gateway answers itself.
+    pub(crate) mesh: MeshServiceServer<WholeMesh>,
     /// What a REST body that is held as a whole may be.
     pub(crate) limits: Limits,
 }
@@ -71,12 +82,14 @@ impl Service<Request<Body>> for Forward {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let service = request.uri().path().split('/').nth(1).unwrap_or_default().to_owned();
-        let Some(upstream) = self.upstreams.get(&service) else {
-            return Box::pin(async { Ok(to_status(&Error::ServiceUnknown).into_http()) });
+        let target = match self.upstreams.get(&service) {
+            Some(upstream) => Target::Upstream(upstream),
+            None if service == SERVICE_NAME => Target::Mesh(self.mesh.clone()),
+            None => return Box::pin(async { Ok(to_status(&Error::ServiceUnknown).into_http()) }),
         };
         let limits = self.limits.clone();
         Box::pin(async move {
-            Ok(match forward(upstream, service, request, limits).await {
+            Ok(match forward(target, service, request, limits).await {
                 Ok(answer) => answer,
                 Err(status) => status.into_http(),
             })
@@ -84,8 +97,14 @@ impl Service<Request<Body>> for Forward {
     }
 }
 
+/// Where a call goes.
+enum Target {
+    Upstream(Outbound),
+    Mesh(MeshServiceServer<WholeMesh>),
+}
+
 async fn forward(
-    upstream: Outbound,
+    target: Target,
     service: String,
     mut request: Request<Body>,
     limits: Limits,
@@ -97,7 +116,15 @@ async fn forward(
     let headers = request.headers_mut();
     headers.remove(HOST);
     headers.insert(TE, HeaderValue::from_static("trailers"));
-    let error = match upstream.oneshot(request.map(tonic::body::Body::new)).await {
+    let request = request.map(tonic::body::Body::new);
+    let upstream = match target {
+        Target::Upstream(upstream) => upstream,
+        Target::Mesh(mesh) => {
+            let Ok(answer) = mesh.oneshot(request).await;
+            return Ok(answer.map(Body::new));
+        }
+    };
+    let error = match upstream.oneshot(request).await {
         Ok(answer) => return Ok(answer.map(Body::new)),
         Err(error) => error,
     };

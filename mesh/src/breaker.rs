@@ -7,6 +7,8 @@
 //! There is no background task: time is looked at when a call enters or ends and when a [`Report`] is made. An open
 //! breaker whose pause is over therefore still reads as open, in reports and metrics, until the first probe enters.
 
+pub mod service;
+
 mod circuit;
 mod registry;
 mod signals;

@@ -49,7 +49,7 @@ pub struct Process {
 impl Process {
     /// The context of one service.
     pub fn context(&self, role: &'static str) -> Context {
-        Context::new(role, self.metrics.clone(), self.readiness.clone())
+        Context::new(role, self.metrics.clone(), self.readiness.clone()).with_breakers(self.breakers.clone())
     }
 
     /// Resolves when the process was told to stop.

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use dataflow_proto::mesh::v1::mesh_service_server::MeshServiceServer;
 use http::{Request, Response};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -30,6 +31,7 @@ use tonic_health::server::{HealthReporter, HealthService};
 use tower::Service;
 
 use crate::args::ServerArgs;
+use crate::breaker::{self, Breakers};
 use crate::descriptors::Methods;
 use crate::inbound::{self, Stack};
 use crate::metrics::Metrics;
@@ -55,6 +57,8 @@ pub struct Context {
     pub readiness: Readiness,
     /// Cancelled when the service stops accepting: endless answers must end then.
     pub draining: CancellationToken,
+    /// The process' circuit breakers, which the service lists and resets for whoever asks.
+    pub breakers: Breakers,
     /// Held from the start until the service serves, so that a process is not ready while one of its services has not
     /// even begun.
     latch: Latch,
@@ -63,7 +67,14 @@ pub struct Context {
 impl Context {
     /// The context of one service in a process.
     pub fn new(role: &'static str, metrics: Metrics, readiness: Readiness) -> Self {
-        Self { role, metrics, latch: readiness.latch(), readiness, draining: CancellationToken::new() }
+        let (latch, draining) = (readiness.latch(), CancellationToken::new());
+        Self { role, metrics, readiness, draining, breakers: Breakers::default(), latch }
+    }
+
+    /// With the breakers of the process.
+    #[must_use]
+    pub fn with_breakers(self, breakers: Breakers) -> Self {
+        Self { breakers, ..self }
     }
 }
 
@@ -160,8 +171,15 @@ impl Server {
         warm_up: impl Future<Output = ()>,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        let Self { args, context, descriptors, api, names, forwarded, forward, health, outermost } = self;
-        let Context { role, metrics, readiness, draining, latch } = context;
+        // Whoever forwards calls answers for those behind it too, and does so itself.
+        let this = if self.forward.is_some() {
+            self
+        } else {
+            let breakers = breaker::service::Service::new(self.context.breakers.clone());
+            self.with(MeshServiceServer::new(breakers))
+        };
+        let Self { args, context, descriptors, api, names, forwarded, forward, health, outermost } = this;
+        let Context { role, metrics, readiness, draining, breakers: _, latch } = context;
         let address = listener.local_addr()?;
         let reporter = HealthReporter::new();
         announce(&reporter, &names, ServingStatus::NotServing).await;

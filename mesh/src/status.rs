@@ -138,7 +138,7 @@ pub fn failure_in(headers: &HeaderMap) -> Option<Status> {
 }
 
 /// The reason of a failed compare-and-set.
-pub const ETAG_MISMATCH: &str = "ETAG_MISMATCH";
+const ETAG_MISMATCH: &str = "ETAG_MISMATCH";
 
 /// One field of a request that is wrong, for `google.rpc.BadRequest`.
 #[derive(Debug, Clone, PartialEq, Eq)]

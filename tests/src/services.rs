@@ -9,6 +9,7 @@ use std::time::Duration;
 use dataflow_config::ruleset::Ruleset;
 use dataflow_config::rulesets::Rulesets;
 use dataflow_gateway::Gateway;
+use dataflow_mesh::breaker::Breakers;
 use dataflow_mesh::metrics::Metrics;
 use dataflow_mesh::outbound::{Outbound, Upstream};
 use dataflow_mesh::readiness::Readiness;
@@ -16,8 +17,8 @@ use dataflow_mesh::serve::{Context, Server};
 use dataflow_proto::FILE_DESCRIPTOR_SET;
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::rule_service_server::{RuleService, RuleServiceServer};
-use dataflow_store::Store;
 use dataflow_store::embedded::Embedded;
+use dataflow_store::{Store, StoreArgs};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
@@ -149,6 +150,16 @@ pub async fn cache_over(store: Arc<dyn Store>, flags: &[&str]) -> Service {
         dataflow_cache::run(&args, context, store, listener, async { drop(stopped.await) }).await
     })
     .await
+}
+
+/// A store in the Redis at this URL, whose breakers count in `metrics`.
+///
+/// # Panics
+///
+/// When the URL is none.
+pub fn redis_at(url: &str, metrics: &Metrics) -> Arc<dyn Store> {
+    let args: StoreArgs = args(&["--redis-url", url]);
+    args.open(None, 0, &Breakers::new(metrics), "cache").expect("an address is all that is needed")
 }
 
 /// An analysis service with these flags.

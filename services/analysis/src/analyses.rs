@@ -111,7 +111,8 @@ impl Analyses {
     ) -> Result<pb::Analysis, Error> {
         let ruleset = self.rulesets.get(&options.ruleset)?;
         ruleset.compiled()?;
-        let mut pieces = std::pin::pin!(self.in_time(pieces));
+        // Fused, since one that has ended is read on where the beginning was all of it.
+        let mut pieces = std::pin::pin!(self.in_time(pieces).fuse());
         let key = |document| {
             let (provider, tenant) = (options.provider.as_str(), options.tenant.as_str());
             Key::of(Inputs { document, ruleset: &ruleset, provider, tenant })

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use dataflow_mesh::status::{Describe, ETAG_MISMATCH, Kind, Violation};
+use dataflow_mesh::status::{Describe, Kind, Violation};
 use dataflow_store::entries::Revision;
 
 use crate::key::KeyError;
@@ -140,7 +140,7 @@ impl Describe for Error {
             Error::ContentTypeInvalid => "CONTENT_TYPE_INVALID",
             Error::TokenInvalid { .. } => "TOKEN_INVALID",
             Error::EntryTooLarge { .. } => "ENTRY_TOO_LARGE",
-            Error::EtagMismatch { .. } => ETAG_MISMATCH,
+            Error::EtagMismatch { .. } => "ETAG_MISMATCH",
             Error::Store(error) => error.reason(),
         }
     }

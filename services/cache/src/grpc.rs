@@ -1,5 +1,7 @@
 //! The tonic adapter of CacheService.
 
+use std::time::Duration;
+
 use dataflow_mesh::status::to_status;
 use dataflow_proto::cache::v1 as pb;
 use dataflow_proto::cache::v1::cache_service_server::CacheService;
@@ -69,7 +71,8 @@ impl Service {
         let (entry, lease, degraded) = match self.entries.lease(&key, &tags, terms).await? {
             Leased::Fresh(held) => (Some(convert::entry(&key, held)), None, false),
             Leased::Stale(held) => {
-                (Some(pb::Entry { stale: true, ttl: None, ..convert::entry(&key, held) }), None, false)
+                let ttl = convert::lasting(Duration::ZERO);
+                (Some(pb::Entry { stale: true, ttl, ..convert::entry(&key, held) }), None, false)
             }
             Leased::Granted { token, generations } => {
                 let generations = convert::generations(&tags, &generations);

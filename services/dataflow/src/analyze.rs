@@ -139,15 +139,17 @@ async fn start(limits: AnalysisArgs, extra: Option<Ruleset>) -> Result<Mesh, Fai
         ..in_process::defaults()
     };
     let (readiness, metrics) = (Readiness::default(), Metrics::default());
+    let breakers = Breakers::new(&metrics);
     let (cache, store): (CacheArgs, StoreArgs) = (in_process::defaults(), in_process::defaults());
     let services = Services {
         analysis: limits,
         extra,
         // Nothing outlives the command.
-        store: store.open(None, cache.capacity.as_u64(), &Breakers::new(&metrics), "analyze")?,
+        store: store.open(None, cache.capacity.as_u64(), &breakers, "analyze")?,
         cache,
         server: in_process::among_themselves(server),
         metrics,
+        breakers,
         readiness: readiness.clone(),
     };
     let mesh = Mesh::start(services).await?;

@@ -12,6 +12,7 @@ use dataflow_cache::args::CacheArgs;
 use dataflow_config::ruleset::Ruleset;
 use dataflow_config::rulesets::Rulesets;
 use dataflow_mesh::args::ServerArgs;
+use dataflow_mesh::breaker::Breakers;
 use dataflow_mesh::metrics::Metrics;
 use dataflow_mesh::outbound::Upstream;
 use dataflow_mesh::process;
@@ -37,6 +38,7 @@ pub(crate) struct Services {
     /// How each of them serves.
     pub(crate) server: ServerArgs,
     pub(crate) metrics: Metrics,
+    pub(crate) breakers: Breakers,
     pub(crate) readiness: Readiness,
 }
 
@@ -63,7 +65,7 @@ struct Running {
 impl Mesh {
     /// Starts the three services. They are ready when `readiness` says so.
     pub(crate) async fn start(given: Services) -> Result<Self, Failure> {
-        let Services { analysis, extra, cache, store, server, metrics, readiness } = given;
+        let Services { analysis, extra, cache, store, server, metrics, breakers, readiness } = given;
         let (config_listener, config) = loopback().await?;
         let (cache_listener, cache_url) = loopback().await?;
         let (analysis_listener, analysis_url) = loopback().await?;
@@ -77,7 +79,8 @@ impl Mesh {
         analysis_args.peers.cache_url = Some(cache_url.clone());
         analysis_args.uploads.upload_idle_timeout = patience;
 
-        let context = |role| Context::new(role, metrics.clone(), readiness.clone());
+        let context =
+            |role| Context::new(role, metrics.clone(), readiness.clone()).with_breakers(breakers.clone());
         let contexts = (context("analysis"), context("cache"), context("config"));
         let services = vec![
             Running::start(|stopped| serve_analysis(analysis_args, contexts.0, analysis_listener, stopped)),

@@ -64,6 +64,7 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
             store,
             server: in_process::among_themselves(server.clone()),
             metrics: process.metrics.clone(),
+            breakers: process.breakers.clone(),
             readiness: process.readiness.clone(),
         };
         let mesh = Mesh::start(services).await?;

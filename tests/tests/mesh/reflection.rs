@@ -30,7 +30,7 @@ async fn reflection_lists_what_is_served() {
     let stub = Stub::start(&[]).await;
     let endpoint = Endpoint::from_shared(format!("http://{}", stub.address)).unwrap();
     let channel: Channel = endpoint.connect().await.unwrap();
-    let served = ["dataflow.cache.v1.CacheService", "grpc.health.v1.Health"];
+    let served = ["dataflow.cache.v1.CacheService", "dataflow.mesh.v1.MeshService", "grpc.health.v1.Health"];
     let v1 = [served.as_slice(), &["grpc.reflection.v1.ServerReflection"]].concat();
     assert_eq!(listed!(v1, channel.clone()), v1);
     let v1alpha = [served.as_slice(), &["grpc.reflection.v1alpha.ServerReflection"]].concat();

@@ -39,6 +39,10 @@ pub(super) struct Connector {
 impl Connector {
     /// Fails when the certificates cannot be read.
     pub(super) fn new(settings: Settings, breakers: Breakers, role: &str, hub: Hub) -> RedisResult<Self> {
+        if settings.address.tls {
+            // Whoever came first has chosen already.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        }
         let this = Self { settings, breakers, role: role.to_owned(), hub };
         this.client(&this.address().nodes[0])?;
         Ok(this)
