@@ -12,7 +12,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 FILE ?= $(TARGET)/catalogue.xml
 
 # The stages of `make test`, quick answers first.
-STAGES := test-fmt test-lint test-docs test-proto test-rust
+STAGES := test-fmt test-lint test-docs test-proto test-rust test-redis
 
 .PHONY: help build release tools fmt test $(STAGES) bench clean
 
@@ -47,15 +47,25 @@ test-docs: ## Does the documentation build, links included?
 test-proto: tools ## Does the contract keep its rules? (buf)
 	@.ci/stage $@ --needs buf buf lint
 
-test-rust: tools ## Everything in Rust: unit, property and contract tests, invariants, real processes (grpcurl)
+test-rust: export REDIS_TESTS := later
+test-rust: tools ## Everything in Rust but for Redis: unit, property and contract tests, invariants, real processes (grpcurl)
 	@.ci/stage $@ cargo test --workspace --all-targets --locked -- --show-output
 
-bench: build release $(FILE) ## Measure the figures on a generated catalogue, or on FILE=...
+test-redis: tools ## State in Redis: one server, Sentinels, a Cluster, and what happens when they fail (redis-server)
+	@.ci/stage $@ --needs redis-server cargo test --workspace --locked --test store --test cache -- --show-output
+
+bench: build release $(FILE) $(TARGET)/small.xml ## Measure the figures on a generated catalogue, or on FILE=...
 	$(foreach figure,parse memory start,$(TARGET)/release/dataflow bench $(figure) $(FILE) &&) true
+	$(TARGET)/release/dataflow bench repeat $(TARGET)/small.xml
+	$(TARGET)/release/dataflow bench cache
 	$(TARGET)/release/dataflow bench gateway
 
 $(TARGET)/catalogue.xml: | build
 	$(TARGET)/debug/generate-catalogue > $@
+
+# What a client may well ask for twice: 600 dataflows in 2 MB.
+$(TARGET)/small.xml: | build
+	$(TARGET)/debug/generate-catalogue --flows 600 --bytes 2000000 > $@
 
 clean: ## Remove what was built and installed
 	cargo clean

@@ -156,7 +156,12 @@ fn duration(
     max: Duration,
 ) -> Result<Duration, Error> {
     let invalid = || Error::TtlInvalid { field, min, max };
-    let given = given.map(Duration::try_from).transpose().map_err(|_| invalid())?.unwrap_or(default);
+    let given = match given {
+        None => default,
+        // Not left to the conversion, which cannot negate the lowest number there is.
+        Some(given) if given.seconds < 0 => return Err(invalid()),
+        Some(given) => Duration::try_from(given).map_err(|_| invalid())?,
+    };
     if (min..=max).contains(&given) { Ok(given) } else { Err(invalid()) }
 }
 

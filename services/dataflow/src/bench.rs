@@ -1,9 +1,11 @@
 //! `dataflow bench`: the figures this project holds itself to, measured on any catalogue. Speeds are ratios of two runs
 //! taken side by side, since machines are noisy; sizes are the kernel's own.
 
+mod cache;
 mod gateway;
 mod memory;
 mod parse;
+mod repeat;
 mod running;
 mod start;
 
@@ -24,6 +26,12 @@ pub(crate) enum Bench {
     Memory(On),
     /// Time from exec to exit of `dataflow analyze`, and from exec to SERVING of `dataflow analysis` and `dataflow up`.
     Start(On),
+    /// CPU that `analysis` and `cache` take for a document that was analysed before, against the first time. Meant for one of
+    /// some 2 MB: only what is smaller than `--spool-bytes` is looked up.
+    Repeat(On),
+    /// Calls a second of an entry read from the first level, against calls that do nothing; how long it takes to
+    /// invalidate 10,000 entries, and until a deleted one is gone everywhere. Needs `redis-server`.
+    Cache(cache::Args),
     /// CPU of a small call through the gateway, over REST and over gRPC, against Envoy before the same service.
     Gateway(gateway::Args),
 }
@@ -47,6 +55,8 @@ impl Bench {
             Bench::Parse(on) => parse::measure(&on)?,
             Bench::Memory(on) => memory::measure(&on).await?,
             Bench::Start(on) => start::measure(&on).await?,
+            Bench::Repeat(on) => repeat::measure(&on).await?,
+            Bench::Cache(on) => cache::measure(&on).await?,
             Bench::Gateway(on) => gateway::measure(&on).await?,
         };
         io::stdout().write_all(report.as_bytes())?;

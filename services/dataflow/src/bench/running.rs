@@ -1,10 +1,12 @@
 //! A process of this very executable that serves on a free port, as the benches start it, watch it and stop it.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use dataflow_mesh::outbound::Upstream;
 use nix::sys::signal::{Signal, kill};
+use nix::time::ClockId;
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -22,19 +24,25 @@ pub(super) struct Running {
 impl Running {
     /// Starts a lone `dataflow analysis`.
     pub(super) async fn analysis() -> anyhow::Result<Self> {
-        Self::start("analysis", "analysis", 1).await
+        Self::service("analysis", &[]).await
+    }
+
+    /// Starts one service with these flags.
+    pub(super) async fn service(role: &str, flags: &[&str]) -> anyhow::Result<Self> {
+        Self::start(role, role, 1, flags).await
     }
 
     /// Starts `dataflow up`, with its four services.
     pub(super) async fn up() -> anyhow::Result<Self> {
-        Self::start("up", "gateway", 4).await
+        Self::start("up", "gateway", 4, &[]).await
     }
 
     /// Starts a command and waits until all its services say SERVING; `role` is the one to call.
-    async fn start(command: &str, role: &str, mut services: usize) -> anyhow::Result<Self> {
+    async fn start(command: &str, role: &str, mut services: usize, flags: &[&str]) -> anyhow::Result<Self> {
         let mut process = Command::new(std::env::current_exe()?)
             .args([command, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log", "info"])
             .args(["--log-format", "json"])
+            .args(flags)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
@@ -64,6 +72,11 @@ impl Running {
         memory(self.id, figure)
     }
 
+    /// CPU time of all its threads so far.
+    pub(super) fn cpu(&self) -> anyhow::Result<Duration> {
+        cpu(self.id)
+    }
+
     /// Stops it as Kubernetes would, and waits.
     pub(super) async fn stop(mut self) -> anyhow::Result<()> {
         kill(self.id, Signal::SIGTERM)?;
@@ -71,6 +84,13 @@ impl Running {
         ensure!(ended.success(), "it ended with {ended}");
         Ok(())
     }
+}
+
+/// CPU time of all threads of a process so far, those that have ended included. `/proc/PID/stat` would tell it in ticks of
+/// 10 ms.
+pub(super) fn cpu(id: Pid) -> anyhow::Result<Duration> {
+    let time = ClockId::pid_cpu_clock_id(id).and_then(ClockId::now).context("the process has ended")?;
+    Ok(time.into())
 }
 
 /// A figure of a process' memory in KiB, as `/proc/PID/status` names it.

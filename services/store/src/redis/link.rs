@@ -11,7 +11,7 @@ use dataflow_mesh::breaker::{Breaker, Permit};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, PushInfo, Value};
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::address::Node;
 use super::failure::Failure;
@@ -62,22 +62,25 @@ impl Link {
     pub(super) async fn run(&self, commands: &Pipeline, asking: bool) -> Result<Vec<Value>, Failure> {
         let permit = self.breaker.enter().map_err(|open| Failure::open(open.retry_after))?;
         let deadline = permit.deadline();
-        let mut connection = match self.connected(deadline).await {
-            Ok(connection) => connection,
+        let shared = match self.connected(deadline).await {
+            Ok(shared) => shared,
             Err(failure) => return Err(judged(permit, failure)),
         };
-        let answers = exchange(&mut connection, commands, asking, deadline).await;
-        if answers.as_ref().is_err_and(Failure::ends_connection) {
-            self.shared.store(None);
-            // Those to the same server are no better, and a write on one would end in doubt.
-            self.spare.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        }
-        match answers {
+        let mut connection = MultiplexedConnection::clone(&shared);
+        match exchange(&mut connection, commands, asking, deadline).await {
             Ok(answers) => {
                 permit.succeeded();
                 Ok(answers)
             }
-            Err(failure) => Err(judged(permit, failure)),
+            Err(failure) => {
+                // What many calls lose with one connection is one failure, or few of them would open the breaker.
+                let is_known = failure.ends_connection() && !self.abandon(&shared);
+                if is_known {
+                    permit.ignored();
+                    return Err(failure);
+                }
+                Err(judged(permit, failure))
+            }
         }
     }
 
@@ -112,7 +115,12 @@ impl Link {
                 }
                 Ok(answers)
             }
-            Err(failure) => Err(judged(permit, failure)),
+            Err(failure) => {
+                if failure.ends_connection() {
+                    self.abandon_spares();
+                }
+                Err(judged(permit, failure))
+            }
         }
     }
 
@@ -132,28 +140,46 @@ impl Link {
     }
 
     /// The shared connection, made when there is none.
-    async fn connected(&self, deadline: Instant) -> Result<MultiplexedConnection, Failure> {
-        if let Some(connection) = &*self.shared.load() {
-            return Ok(MultiplexedConnection::clone(connection));
+    async fn connected(&self, deadline: Instant) -> Result<Arc<MultiplexedConnection>, Failure> {
+        if let Some(connection) = self.shared.load_full() {
+            return Ok(connection);
         }
         let Ok(mut before) = timeout_at(deadline, self.connecting.lock()).await else {
             return Err(Failure::not_sent("connecting takes too long"));
         };
         // Somebody may have been faster.
-        if let Some(connection) = &*self.shared.load() {
-            return Ok(MultiplexedConnection::clone(connection));
+        if let Some(connection) = self.shared.load_full() {
+            return Ok(connection);
         }
         if *before {
             // Not all replicas at the same moment, when a Redis comes back that many wait for.
             tokio::time::sleep(Duration::from_millis(fastrand::u64(0..20))).await;
         }
-        let connection = self.connect(None, deadline).await?;
+        let connection = Arc::new(self.connect(None, deadline).await?);
         if std::mem::replace(&mut *before, true) {
             tracing::info!(node = %self.node, "connected to redis again");
             self.hub.gap();
+        } else {
+            tokio::spawn(warn_of_eviction(MultiplexedConnection::clone(&connection), self.node.clone()));
         }
-        self.shared.store(Some(Arc::new(connection.clone())));
+        self.shared.store(Some(Arc::clone(&connection)));
         Ok(connection)
+    }
+
+    /// Lets go of a shared connection that is of no use; whether nobody did before.
+    fn abandon(&self, connection: &Arc<MultiplexedConnection>) -> bool {
+        let found = self.shared.compare_and_swap(connection, None);
+        let is_first = found.as_ref().is_some_and(|found| Arc::ptr_eq(found, connection));
+        if is_first {
+            self.abandon_spares();
+        }
+        is_first
+    }
+
+    /// Lets go of the spare connections when another one failed: those to the same server are no better, and a write on
+    /// one would end in doubt.
+    fn abandon_spares(&self) {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// A new connection on which the scripts are loaded.
@@ -200,6 +226,21 @@ async fn exchange(
     let answers = answers.map_err(Failure::of)?.into_iter();
     let answers = answers.skip(usize::from(asking)).step_by(1 + usize::from(asking));
     answers.map(|answer| answer.extract_error().map_err(Failure::of)).collect()
+}
+
+/// Says so where Redis is set up to throw away what must last when its memory is full.
+async fn warn_of_eviction(mut connection: MultiplexedConnection, node: Node) {
+    let mut question = redis::cmd("INFO");
+    question.arg("memory");
+    let answer = timeout(WAIT, connection.req_packed_command(&question)).await;
+    // Who may not ask is not told.
+    let Ok(Ok(Value::VerbatimString { text, .. })) = answer else { return };
+    let figure =
+        |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
+    let policy = figure("maxmemory_policy").unwrap_or_default();
+    if policy.starts_with("allkeys") && figure("maxmemory") != Some("0") {
+        tracing::warn!(%node, policy, "redis may evict what must last: set maxmemory-policy to noeviction or volatile-lru");
+    }
 }
 
 /// Tells the breaker of a failure. A refusal that concerns the call only says that Redis is well.

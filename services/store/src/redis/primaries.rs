@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use redis::sentinel::SentinelClient;
 use redis::{Cmd, ConnectionAddr, Pipeline, Value};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::address::{Mode, Node};
 use super::connector::Connector;
@@ -28,8 +29,8 @@ pub(super) struct Primaries {
     /// The connection to the Sentinels, if there are any. One question at a time.
     sentinels: Option<Mutex<SentinelClient>>,
     topology: ArcSwap<Topology>,
-    /// One refresh at a time.
-    refreshing: Mutex<()>,
+    /// One refresh at a time; when the last one ended.
+    refreshing: Mutex<Option<Instant>>,
 }
 
 /// What is sent to a primary.
@@ -175,8 +176,10 @@ impl Primaries {
 
     /// Asks anew who holds what, unless somebody else did since `seen`.
     pub(super) async fn refresh(&self, seen: &Arc<Topology>) {
-        let _one = self.refreshing.lock().await;
-        if !Arc::ptr_eq(&self.topology.load(), seen) {
+        let begun = Instant::now();
+        let mut ended = self.refreshing.lock().await;
+        // Where nobody answers, all who wait are told so by the first: one after the other they would wait for ever.
+        if !Arc::ptr_eq(&self.topology.load(), seen) || *ended >= Some(begun) {
             return;
         }
         let found = tokio::time::timeout(DISCOVERY, self.discover(seen)).await;
@@ -185,6 +188,7 @@ impl Primaries {
             Ok(None) => {}
             Err(failure) => tracing::debug!(?failure, "nobody says which redis is primary"),
         }
+        *ended = Some(Instant::now());
     }
 
     /// The topology at this moment; none when it cannot have changed.

@@ -7,7 +7,6 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use nix::time::ClockId;
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
@@ -83,12 +82,9 @@ impl Server {
         }
     }
 
-    /// CPU time of all its threads so far, those that have ended included. `/proc/PID/stat` would tell it in ticks of
-    /// 10 ms.
+    /// CPU time of all its threads so far.
     pub(super) fn cpu(&self) -> anyhow::Result<Duration> {
-        let clock = ClockId::pid_cpu_clock_id(self.id);
-        let time = clock.and_then(ClockId::now).with_context(|| format!("{} has ended", self.name))?;
-        Ok(time.into())
+        running::cpu(self.id).context(self.name)
     }
 
     /// What of it is in memory now, in MB.
