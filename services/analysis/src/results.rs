@@ -182,11 +182,13 @@ impl Keeping {
         let request = cache::SetEntryRequest { entry: Some(entry), token, generations: Vec::new() };
         match self.client.set_entry(request).await {
             Ok(reply) => {
-                // Stored, or no longer ours to store; either way nobody waits for us.
-                self.lease = None;
                 let cache::SetEntryResponse { stored, degraded, .. } = reply.into_inner();
                 if !stored {
                     tracing::info!(degraded, "the result is not kept");
+                }
+                // Stored, or no longer ours to store: either way nobody waits for us.
+                if !degraded {
+                    self.lease = None;
                 }
                 !degraded
             }

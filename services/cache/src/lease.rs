@@ -1,7 +1,9 @@
 //! Leases: of all who miss the same entry, one computes it and the rest wait, or take what is stale.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use dataflow_store::Store;
 use dataflow_store::generations::Generation;
 use dataflow_store::key::Key as Place;
 use dataflow_store::leases::Token;
@@ -88,7 +90,9 @@ impl Entries {
                 Read { found: Found::Nothing, .. } => None,
             };
             if let Some(token) = self.store.acquire(&place, terms.hold).await? {
-                return self.grant(key, tags, token).await;
+                let store = Arc::clone(&self.store);
+                let granting = Granting { store, place, token, arrived: false };
+                return self.grant(key, tags, granting).await;
             }
             if let Some(held) = stale.filter(|_| terms.accept_stale) {
                 return Ok(Leased::Stale(held));
@@ -107,16 +111,48 @@ impl Entries {
     }
 
     /// The lease is ours; unless its last holder stored a value between our read and now.
-    async fn grant(&self, key: &Key, tags: &[Tag], token: Token) -> Result<Leased, Error> {
-        let read = self.get_from_store(key).await;
-        let generations = match read.found {
-            Found::Fresh(held) => {
-                self.release(key, token).await?;
-                return Ok(Leased::Fresh(held));
+    async fn grant(&self, key: &Key, tags: &[Tag], granting: Granting) -> Result<Leased, Error> {
+        match self.get_from_store(key).await {
+            Read { found: Found::Fresh(held), .. } => Ok(Leased::Fresh(held)),
+            // The value may be there.
+            Read { degraded: true, .. } => Ok(Leased::Degraded),
+            Read { .. } => {
+                let generations = self.generations(tags).await?;
+                Ok(granting.granted(generations))
             }
-            _ => self.generations(tags).await?,
-        };
-        Ok(Leased::Granted { token, generations })
+        }
+    }
+}
+
+/// A lease on its way to whoever asked. If it does not get there, because there is a value after all or the caller has
+/// gone, it is given back: those who wait need not do so until it ends by itself.
+struct Granting {
+    store: Arc<dyn Store>,
+    place: Place,
+    token: Token,
+    arrived: bool,
+}
+
+// === impl Granting ===
+
+impl Granting {
+    fn granted(mut self, generations: Vec<Generation>) -> Leased {
+        self.arrived = true;
+        Leased::Granted { token: self.token, generations }
+    }
+}
+
+impl Drop for Granting {
+    fn drop(&mut self) {
+        if self.arrived {
+            return;
+        }
+        let (store, place, token) = (Arc::clone(&self.store), self.place.clone(), self.token);
+        tokio::spawn(async move {
+            if let Err(error) = store.release(&place, token).await {
+                tracing::debug!(%error, "a lease is not given back");
+            }
+        });
     }
 }
 

@@ -81,7 +81,7 @@ mod tests {
         let check = |name: &str, expected: usize| assert_eq!(bucket(name), expected, "{name}");
         check("", 37);
         check("a", 12);
-        check("acme:user/greeting", 0);
+        check("acme:user/greeting", 10);
     }
 
     #[test]

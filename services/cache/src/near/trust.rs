@@ -13,6 +13,11 @@ use tokio::time::Instant;
 /// How long copies are handed out after a bucket's count was last asked for with success.
 pub(crate) const TRUSTED: Duration = Duration::from_millis(600);
 
+/// How long while changes are counted whose signals have not come. Together with [`TRUSTED`], between two readings of
+/// which the first missed a change and the second counts it, that is less than the second in which a change must be seen
+/// everywhere, however slow readings are.
+const DOUBTED: Duration = Duration::from_millis(300);
+
 /// What is known of all buckets.
 #[derive(Debug)]
 pub(super) struct Trust {
@@ -58,7 +63,9 @@ impl Trust {
     /// The present moment of a bucket; none when its copies may not be handed out.
     pub(super) fn epoch(&self, bucket: usize, now: Instant) -> Option<Epoch> {
         let Bucket { epoch, known } = self.buckets[bucket];
-        known.filter(|known| now.saturating_duration_since(known.asked) <= TRUSTED).map(|_| epoch)
+        let known = known?;
+        let bound = if known.read > known.heard { DOUBTED } else { TRUSTED };
+        (now.saturating_duration_since(known.asked) <= bound).then_some(epoch)
     }
 
     /// A change came, of which the caller must drop its copy. If others are missing, all copies of the bucket are void.
@@ -201,6 +208,17 @@ mod tests {
         assert_eq!(play(&[Read(7, 0)], 601), (false, false));
         assert_eq!(play(&[Read(7, 0), Read(7, 600)], 700), (true, false));
         assert_eq!(play(&[Read(7, 0), Read(7, 601)], 700), (true, true));
+    }
+
+    #[test]
+    fn while_a_signal_is_missing_copies_are_handed_out_for_300_ms() {
+        let check = |events: &[Event], at: u64, handed_out: bool| {
+            assert_eq!(play(events, at).0, handed_out, "{events:?} at {at}");
+        };
+        check(&[Read(7, 0), Read(8, 200)], 500, true);
+        check(&[Read(7, 0), Read(8, 200)], 501, false);
+        check(&[Read(7, 0), Read(8, 200), Heard(8)], 800, true);
+        check(&[Read(7, 0), Heard(8), Read(8, 200)], 800, true);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The data directory, held by one process: two would overwrite each other's state.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -36,9 +36,22 @@ impl Directory {
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
-    /// Opens a file of the directory, which is created when missing and then survives a loss of power.
-    pub(super) fn file(&self, name: &str) -> io::Result<File> {
-        let file = open(&self.path.join(name))?;
+    /// Opens a file of the directory. Where it is missing, `lay_out` makes it of an empty one, under another name until it
+    /// is whole: a crash meanwhile leaves nothing that the next start would stumble over. Then it survives a loss of
+    /// power.
+    pub(super) fn file<E: From<io::Error>>(
+        &self,
+        name: &str,
+        lay_out: impl FnOnce(File) -> Result<(), E>,
+    ) -> Result<File, E> {
+        let (path, new) = (self.path.join(name), self.path.join(format!("{name}.new")));
+        if !path.try_exists()? {
+            let file = open(&new)?;
+            file.set_len(0)?;
+            lay_out(file)?;
+            fs::rename(&new, &path)?;
+        }
+        let file = open(&path)?;
         File::open(&self.path)?.sync_all()?;
         Ok(file)
     }
@@ -78,9 +91,25 @@ mod tests {
     fn nobody_else_may_look_inside() {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("a");
-        Directory::hold(&path).unwrap().file("state").unwrap();
+        Directory::hold(&path).unwrap().file("state", |_| io::Result::Ok(())).unwrap();
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!([mode(&path), mode(&path.join("lock")), mode(&path.join("state"))], [0o700, 0o600, 0o600]);
+    }
+
+    #[test]
+    fn a_file_is_there_whole_or_not_at_all() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = Directory::hold(&parent.path().join("a")).unwrap();
+        let lay_out = |text: &'static str, result: io::Result<()>| {
+            move |mut file: File| file.write_all(text.as_bytes()).and(result)
+        };
+        directory.file("state", lay_out("half of it", Err(io::ErrorKind::Other.into()))).unwrap_err();
+        for text in ["whole", "again"] {
+            let mut file = directory.file("state", lay_out(text, Ok(()))).unwrap();
+            let mut found = String::new();
+            file.read_to_string(&mut found).unwrap();
+            assert_eq!(found, "whole");
+        }
     }
 
     #[test]

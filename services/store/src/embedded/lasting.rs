@@ -54,8 +54,13 @@ impl Lasting {
     }
 
     pub(super) fn in_file(directory: Directory) -> Result<Self, redb::Error> {
-        let file = FileBackend::new(directory.file("state.redb")?)?;
-        Self::open(file, Some(directory))
+        // redb refuses a file that it had not finished laying out.
+        let lay_out = |file| {
+            Builder::new().create_with_backend(FileBackend::new(file)?)?;
+            Ok::<_, redb::Error>(())
+        };
+        let file = directory.file("state.redb", lay_out)?;
+        Self::open(FileBackend::new(file)?, Some(directory))
     }
 
     fn open(backend: impl StorageBackend, directory: Option<Directory>) -> Result<Self, redb::Error> {

@@ -13,7 +13,7 @@ use redis::{
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Settings;
-use super::address::{Address, Node};
+use super::address::{Address, Mode, Node};
 use super::link::Link;
 use crate::signals::Hub;
 
@@ -52,15 +52,22 @@ impl Connector {
         &self.settings.address
     }
 
+    /// How long one call may take.
+    pub(super) fn timeout(&self) -> Duration {
+        self.settings.timeout
+    }
+
     /// A link to the one primary there is, whichever server that is at the moment.
     pub(super) fn only(&self, node: Node) -> RedisResult<Link> {
-        self.link(node, format!("{}/redis", self.role))
+        let primary_only = self.address().mode != Mode::Standalone;
+        self.link(node, format!("{}/redis", self.role), primary_only)
     }
 
     /// A link to one of several primaries.
     pub(super) fn one_of_many(&self, node: Node) -> RedisResult<Link> {
         let name = self.name(&node);
-        self.link(node, name)
+        // A replica is asked too: it knows the Cluster as well, and says itself where a key is.
+        self.link(node, name, false)
     }
 
     /// The breaker of one that is no primary any longer is of no interest.
@@ -105,7 +112,7 @@ impl Connector {
         format!("{}/redis.{node}", self.role)
     }
 
-    fn link(&self, node: Node, breaker: String) -> RedisResult<Link> {
+    fn link(&self, node: Node, breaker: String, primary_only: bool) -> RedisResult<Link> {
         let settings = breaker::Settings {
             failures: FAILURES,
             silence: Some(SILENCE),
@@ -115,7 +122,8 @@ impl Connector {
             deadline: self.settings.timeout,
         };
         let client = self.client(&node)?;
-        Ok(Link::new(node, client, self.breakers.register(&breaker, settings), self.hub.clone()))
+        let breaker = self.breakers.register(&breaker, settings);
+        Ok(Link::new(node, client, breaker, self.hub.clone(), primary_only))
     }
 
     fn client(&self, node: &Node) -> RedisResult<Client> {

@@ -31,6 +31,9 @@ pub(super) struct Link {
     breaker: Breaker,
     /// Told when a connection was made anew: what was published in between is lost.
     hub: Hub,
+    /// Whether to talk to a primary only. Sentinels make another server the primary at any time, and the one before goes
+    /// on answering, with what it knew.
+    primary_only: bool,
     shared: ArcSwapOption<MultiplexedConnection>,
     /// One attempt to connect at a time; whether there was one before.
     connecting: tokio::sync::Mutex<bool>,
@@ -41,12 +44,13 @@ pub(super) struct Link {
 // === impl Link ===
 
 impl Link {
-    pub(super) fn new(node: Node, client: Client, breaker: Breaker, hub: Hub) -> Self {
+    pub(super) fn new(node: Node, client: Client, breaker: Breaker, hub: Hub, primary_only: bool) -> Self {
         Self {
             node,
             client,
             breaker,
             hub,
+            primary_only,
             shared: ArcSwapOption::empty(),
             connecting: tokio::sync::Mutex::new(false),
             spare: Mutex::new(Vec::new()),
@@ -195,9 +199,15 @@ impl Link {
         let connecting = async {
             let connection = self.client.get_multiplexed_async_connection_with_config(&config).await;
             let mut connection = connection.map_err(|error| Failure::not_sent(error.category()))?;
-            exchange(&mut connection, &scripts::load(), false, deadline)
-                .await
-                .map_err(Failure::before_sending)?;
+            let mut greeting = scripts::load();
+            if self.primary_only {
+                greeting.cmd("ROLE");
+            }
+            let answers = exchange(&mut connection, &greeting, false, deadline).await;
+            let role = answers.map_err(Failure::before_sending)?.pop().filter(|_| self.primary_only);
+            if role.is_some_and(|role| !is_primary(role)) {
+                return Err(Failure::Moved);
+            }
             Ok(connection)
         };
         timeout_at(deadline, connecting).await.unwrap_or(Err(Failure::not_sent("connecting takes too long")))
@@ -226,6 +236,13 @@ async fn exchange(
     let answers = answers.map_err(Failure::of)?.into_iter();
     let answers = answers.skip(usize::from(asking)).step_by(1 + usize::from(asking));
     answers.map(|answer| answer.extract_error().map_err(Failure::of)).collect()
+}
+
+/// Whether what `ROLE` answers is a primary's.
+fn is_primary(role: Value) -> bool {
+    let parts: Vec<Value> = redis::from_redis_value(role).unwrap_or_default();
+    let role = parts.into_iter().next().and_then(|role| redis::from_redis_value::<String>(role).ok());
+    role.as_deref() == Some("master")
 }
 
 /// Says so where Redis is set up to throw away what must last when its memory is full.

@@ -79,6 +79,12 @@ impl Topology {
         (0..self.owners.len()).filter(|&bucket| self.owners[bucket] == Some(link)).collect()
     }
 
+    /// Whether everything lies where it does in another.
+    fn is_like(&self, other: &Self) -> bool {
+        let nodes = self.links.iter().map(|link| &link.node);
+        self.owners == other.owners && nodes.eq(other.links.iter().map(|link| &link.node))
+    }
+
     fn link(&self, node: &Node) -> Option<&Arc<Link>> {
         self.links.iter().find(|link| link.node == *node)
     }
@@ -113,7 +119,7 @@ impl Primaries {
         if !topology.links.is_empty() {
             return Ok(topology);
         }
-        self.refresh(&topology).await;
+        self.refresh_in_time(&topology).await;
         let topology = self.topology();
         if topology.links.is_empty() { Err(Failure::not_sent("no primary is known")) } else { Ok(topology) }
     }
@@ -148,7 +154,7 @@ impl Primaries {
         for _ in 0..REDIRECTS {
             let topology = self.topology();
             let Some(link) = topology.owner(bucket) else {
-                self.refresh(&topology).await;
+                self.refresh_in_time(&topology).await;
                 if self.topology.load().owner(bucket).is_none() {
                     return Err(Failure::not_sent("no primary is known"));
                 }
@@ -156,7 +162,7 @@ impl Primaries {
             };
             last = match call.on(link, false).await {
                 Err(Failure::Moved) => {
-                    self.refresh(&topology).await;
+                    self.refresh_in_time(&topology).await;
                     Failure::Moved
                 }
                 Err(Failure::Ask(node)) => {
@@ -191,12 +197,21 @@ impl Primaries {
         *ended = Some(Instant::now());
     }
 
+    /// The same, for a call that has no more time than any other.
+    async fn refresh_in_time(&self, seen: &Arc<Topology>) {
+        // The task beside the calls goes on asking.
+        let _ = tokio::time::timeout(self.connector.timeout(), self.refresh(seen)).await;
+    }
+
     /// The topology at this moment; none when it cannot have changed.
     async fn discover(&self, seen: &Topology) -> Result<Option<Topology>, Failure> {
         match self.connector.address().mode {
             Mode::Standalone => Ok(None),
             Mode::Sentinel { .. } => self.ask_sentinels(seen).await,
-            Mode::Cluster => self.ask_cluster(seen).await.map(Some),
+            Mode::Cluster => {
+                let found = self.ask_cluster(seen).await?;
+                Ok(Some(found).filter(|found| !found.is_like(seen)))
+            }
         }
     }
 
@@ -235,7 +250,12 @@ impl Primaries {
                     let ranges = answers.into_iter().next().map(|answer| ranges(answer, &node));
                     return self.arrange(seen, &link, ranges.unwrap_or_default());
                 }
-                Err(failure) => last = failure,
+                Err(failure) => {
+                    last = failure;
+                    if seen.link(&node).is_none() {
+                        self.connector.forget(&node);
+                    }
+                }
             }
         }
         Err(last)

@@ -22,6 +22,9 @@ use crate::signals::Hub;
 /// How often each primary's counts are read.
 const PERIOD: Duration = Duration::from_millis(200);
 
+/// How often to ask who is primary although nothing failed.
+const REFRESH: Duration = Duration::from_secs(1);
+
 /// How long the connection that listens may be silent when asked for a word.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -48,17 +51,18 @@ enum Done {
     Listening(Option<Listener>),
     /// Whether the connection that listens still answers.
     Heard(bool),
-    /// Who is primary is known as well as can be.
-    Refreshed,
+    /// Who is primary is known as well as can be; whether that is another than before.
+    Refreshed { replaced: bool },
 }
 
 /// What is on its way. Of each at most one.
-#[derive(Default)]
 struct Begun {
     reads: HashSet<Node>,
     listening: bool,
     hearing: bool,
     refreshing: bool,
+    /// When somebody was last asked who is primary.
+    refreshed: Instant,
 }
 
 // === impl Watch ===
@@ -69,7 +73,13 @@ impl Watch {
         let mut tick = tokio::time::interval(PERIOD);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut tasks = JoinSet::new();
-        let mut begun = Begun::default();
+        let mut begun = Begun {
+            reads: HashSet::new(),
+            listening: false,
+            hearing: false,
+            refreshing: false,
+            refreshed: Instant::now(),
+        };
         let mut listener: Option<Listener> = None;
         loop {
             tokio::select! {
@@ -88,7 +98,8 @@ impl Watch {
     /// Begins whatever is not on its way.
     fn begin(&self, begun: &mut Begun, listener: &mut Option<Listener>, tasks: &mut JoinSet<Done>) {
         let topology = self.primaries.topology();
-        if topology.links.is_empty() {
+        // Of a primary that was replaced nobody tells us as long as it answers.
+        if topology.links.is_empty() || begun.refreshed.elapsed() > REFRESH {
             self.refresh(begun, tasks);
         }
         for (index, link) in topology.links.iter().enumerate() {
@@ -148,8 +159,11 @@ impl Watch {
                     self.deaf(listener);
                 }
             }
-            Done::Refreshed => {
+            Done::Refreshed { replaced } => {
                 begun.refreshing = false;
+                if replaced {
+                    self.hub.gap();
+                }
                 // Without a primary there is nothing to read.
                 self.pulse.send_modify(|pulse| pulse.tried = true);
             }
@@ -158,11 +172,12 @@ impl Watch {
 
     fn refresh(&self, begun: &mut Begun, tasks: &mut JoinSet<Done>) {
         if !std::mem::replace(&mut begun.refreshing, true) {
+            begun.refreshed = Instant::now();
             let primaries = Arc::clone(&self.primaries);
             tasks.spawn(async move {
                 let seen = primaries.topology();
                 primaries.refresh(&seen).await;
-                Done::Refreshed
+                Done::Refreshed { replaced: !Arc::ptr_eq(&seen, &primaries.topology()) }
             });
         }
     }
