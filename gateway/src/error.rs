@@ -6,6 +6,7 @@ use std::time::Duration;
 use dataflow_mesh::status::{Describe, Kind, Violation};
 
 use crate::legacy;
+use crate::route::Missing;
 
 /// Every way in which the gateway itself fails a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -76,9 +77,15 @@ pub enum Error {
         /// From 1; 0 before the first character of a line.
         column: usize,
     },
-    /// The body is no request of the predecessor's surface.
+    /// A PATCH whose body says nothing that could change.
+    #[error("{field} has no field to change")]
+    NothingToChange {
+        /// The field of the request that the body is.
+        field: String,
+    },
+    /// It is no request of the predecessor's surface.
     #[error("{0}")]
-    LegacyInvalid(legacy::request::Invalid),
+    LegacyInvalid(legacy::failure::Invalid),
     /// The query names what the request does not have, or has elsewhere.
     #[error("there is no query parameter {name:?}")]
     ParameterUnknown {
@@ -113,6 +120,19 @@ pub enum Error {
     ReplyUnreadable(String),
 }
 
+impl From<Missing<'_>> for Error {
+    fn from(missing: Missing<'_>) -> Self {
+        match missing {
+            Missing::NoRoute => Error::RouteNotFound,
+            Missing::Method { allowed } => {
+                Error::MethodNotAllowed { allowed: allowed.into_iter().map(str::to_owned).collect() }
+            }
+            Missing::Malformed { what } => Error::PathMalformed { what: what.to_owned() },
+            Missing::EmptyVariable { field } => Error::VariableEmpty { field: field.to_owned() },
+        }
+    }
+}
+
 impl Describe for Error {
     fn domain(&self) -> &'static str {
         "dataflow.gateway.v1"
@@ -126,6 +146,7 @@ impl Describe for Error {
             | Error::VariableEmpty { .. }
             | Error::BodyUnexpected
             | Error::JsonInvalid { .. }
+            | Error::NothingToChange { .. }
             | Error::LegacyInvalid(_)
             | Error::ParameterUnknown { .. }
             | Error::ParameterInvalid { .. } => Kind::Invalid,
@@ -155,6 +176,7 @@ impl Describe for Error {
             Error::BodyStalled { .. } => "BODY_STALLED",
             Error::BodyUnexpected => "BODY_UNEXPECTED",
             Error::JsonInvalid { .. } => "JSON_INVALID",
+            Error::NothingToChange { .. } => "NOTHING_TO_CHANGE",
             Error::LegacyInvalid(_) => "LEGACY_REQUEST_INVALID",
             Error::ParameterUnknown { .. } => "PARAMETER_UNKNOWN",
             Error::ParameterInvalid { .. } => "PARAMETER_INVALID",
@@ -183,6 +205,7 @@ impl Describe for Error {
             |field: &str, description: String| vec![Violation { field: field.to_owned(), description }];
         match self {
             Error::VariableEmpty { field } => violation(field, "must not be empty".to_owned()),
+            Error::NothingToChange { field } => violation(field, "must have a field to change".to_owned()),
             Error::ParameterUnknown { name } => violation(name, "there is no such field".to_owned()),
             Error::ParameterInvalid { name, problem } => violation(name, problem.clone()),
             Error::JsonInvalid { field, problem, .. } if !field.is_empty() => {

@@ -6,6 +6,8 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Va
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error as TextError, StrDeserializer};
 
+use crate::schema::{FIELD_MASK, message_of};
+
 /// The most steps of a path: a message may hold itself, and a path without bound would go down as far as it is long.
 const DEEPEST: usize = 32;
 
@@ -36,10 +38,7 @@ pub(crate) fn resolve(message: &MessageDescriptor, path: &str) -> Result<Vec<Fie
         };
         let field = message.get_field_by_name(name).or_else(|| message.get_field_by_json_name(name));
         let field = field.ok_or_else(|| unknown(message.full_name()))?;
-        inside = match field.kind() {
-            Kind::Message(message) if !field.is_list() && !field.is_map() => Some(message),
-            _ => None,
-        };
+        inside = message_of(&field);
         fields.push(field);
     }
     Ok(fields)
@@ -55,7 +54,7 @@ pub(crate) fn is_scalar(field: &FieldDescriptor) -> bool {
 
 /// Whether the JSON of a message is a text, by the mapping of proto3.
 fn is_text(message: &MessageDescriptor) -> bool {
-    let named = ["google.protobuf.Timestamp", "google.protobuf.Duration", "google.protobuf.FieldMask"];
+    let named = ["google.protobuf.Timestamp", "google.protobuf.Duration", FIELD_MASK];
     named.contains(&message.full_name()) || wrapped(message).is_some()
 }
 
@@ -139,11 +138,34 @@ fn value(kind: &Kind, text: &str) -> Result<Value, Invalid> {
                 wrapper.set_field(&field, value(&field.kind(), text)?);
                 return Ok(Value::Message(wrapper));
             }
+            if message.full_name() == FIELD_MASK {
+                let paths = text.split(',').filter(|path| !path.is_empty()).map(snake_case);
+                return Ok(Value::Message(mask(message, paths)));
+            }
             let text: StrDeserializer<'_, TextError> = text.into_deserializer();
             let value = DynamicMessage::deserialize(message.clone(), text);
             Value::Message(value.map_err(|_| invalid(&format!("a {}", message.full_name())))?)
         }
     })
+}
+
+/// A field mask of these paths.
+pub(crate) fn mask(message: &MessageDescriptor, paths: impl IntoIterator<Item = String>) -> DynamicMessage {
+    let mut mask = DynamicMessage::new(message.clone());
+    mask.set_field_by_name("paths", Value::List(paths.into_iter().map(Value::String).collect()));
+    mask
+}
+
+/// A path as JSON or the `.proto` file spells it, as the latter does.
+fn snake_case(path: &str) -> String {
+    let mut snake = String::with_capacity(path.len());
+    for letter in path.chars() {
+        if letter.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(letter.to_ascii_lowercase());
+    }
+    snake
 }
 
 /// What an enum may be, for the reader of an error.

@@ -1,8 +1,9 @@
 //! The predecessor's REST surface: its paths, its words, its numbers. Everything that exists only for its sake is here.
 //!
 //! `POST /api/analysis/dataflow` is `AnalysisService.AnalyzeCatalogue` with the rule set `legacy`, in other clothes.
-//! This module holds what is pure about it: [`request`] reads the body, [`selection`] says which dataflows are listed,
-//! [`response`] and [`failure`] are what goes back. `exchange` puts them together around one request.
+//! `/api/analysis/rules` are the rules of that set, by `RuleService`.
+//! This module holds what is pure about it: [`request`] and [`rule`] read what is asked, [`selection`] says which dataflows
+//! are listed, [`response`] and [`failure`] are what goes back. `exchange` puts them together around one request.
 //!
 //! Its clients may move over without surprises, except where the predecessor was wrong:
 //!
@@ -22,13 +23,25 @@
 //! | JSON | also UTF-16, UTF-32, `NaN`, half surrogate pairs | RFC 8259: UTF-8, no such thing; 422 as any bad JSON |
 //! | a number as text | also `1_000` and `5.0` | digits with a sign, blanks around |
 //! | numbers beyond 64 bits | exact | whole ones count as the nearest that fits |
+//! | when to try again | never said: the header was lost | `Retry-After`, where it is known |
+//! | a rule was changed | seen up to 30 minutes later, by each process for itself | seen by every replica within a second |
+//! | a change of nothing | 404 | 400 |
+//! | a change to no keywords | taken: the rule never matched again | 400; `is_active` is for that |
+//! | a `priority` below 1 | taken: the rule never won | 422, as one above 1000 |
+//! | all keywords of a new rule blank | 400, the rule "may already exist" | 400 that says so |
+//! | `id` of a rule | the row of its table | its place in the set, from 1 |
+//! | equal scores | went to the rule of higher priority | go to the rule that was made earlier |
 
+pub mod category;
 pub mod failure;
 pub mod request;
 pub mod response;
+pub mod rule;
 pub mod selection;
 
 pub(crate) mod exchange;
+
+mod body;
 
 /// A time as the predecessor wrote it: ISO 8601 without a zone, to the microsecond; in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,12 +6,15 @@ use std::time::Duration;
 use dataflow_mesh::breaker::Breakers;
 use dataflow_mesh::breaker::service::{Error, Service as Own};
 use dataflow_mesh::outbound::Outbound;
+use dataflow_mesh::propagation;
 use dataflow_mesh::status::to_status;
 use dataflow_proto::mesh::v1 as pb;
 use dataflow_proto::mesh::v1::mesh_service_client::MeshServiceClient;
 use dataflow_proto::mesh::v1::mesh_service_server::MeshService;
 use futures_util::future::join_all;
-use tonic::{Code, Request, Response, Status};
+use http::HeaderMap;
+use tonic::metadata::MetadataMap;
+use tonic::{Code, Extensions, Request, Response, Status};
 
 use crate::upstreams::Upstreams;
 
@@ -68,6 +71,13 @@ impl WholeMesh {
     }
 }
 
+/// A question with what travels through the mesh: channels that forward do not add it, for others' calls have it already.
+fn asking<M>(message: M) -> Request<M> {
+    let mut headers = HeaderMap::new();
+    propagation::apply(&mut headers);
+    Request::from_parts(MetadataMap::from_headers(headers), Extensions::default(), message)
+}
+
 /// Whether a service answered that it has no such breaker, or is none of ours and has no breakers at all.
 fn has_none(status: &Status) -> bool {
     matches!(status.code(), Code::NotFound | Code::Unimplemented)
@@ -82,7 +92,7 @@ impl MeshService for WholeMesh {
         let own = self.own.list_circuit_breakers(request).await;
         let own = own.map(|own| own.into_inner().circuit_breakers);
         let told = self.ask(own, |mut client| async move {
-            let answer = client.list_circuit_breakers(pb::ListCircuitBreakersRequest {}).await?;
+            let answer = client.list_circuit_breakers(asking(pb::ListCircuitBreakersRequest {})).await?;
             Ok(answer.into_inner().circuit_breakers)
         });
         let (circuit_breakers, silent) = told.await.sorted();
@@ -97,7 +107,7 @@ impl MeshService for WholeMesh {
         let own = self.own.reset_circuit_breaker(request).await;
         let own = own.map(|own| own.into_inner().circuit_breakers);
         let told = self.ask(own, |mut client| {
-            let request = pb::ResetCircuitBreakerRequest { name: name.clone() };
+            let request = asking(pb::ResetCircuitBreakerRequest { name: name.clone() });
             async move { Ok(client.reset_circuit_breaker(request).await?.into_inner().circuit_breakers) }
         });
         let (circuit_breakers, silent) = told.await.sorted();
@@ -114,7 +124,8 @@ impl MeshService for WholeMesh {
         let own = self.own.reset_all_circuit_breakers(request).await;
         let own = own.map(|own| own.into_inner().circuit_breakers);
         let told = self.ask(own, |mut client| async move {
-            let answer = client.reset_all_circuit_breakers(pb::ResetAllCircuitBreakersRequest {}).await?;
+            let answer =
+                client.reset_all_circuit_breakers(asking(pb::ResetAllCircuitBreakersRequest {})).await?;
             Ok(answer.into_inner().circuit_breakers)
         });
         let (circuit_breakers, silent) = told.await.sorted();

@@ -31,8 +31,7 @@ use tower::Service;
 
 use crate::access::{Access, Entry};
 use crate::error::Error;
-use crate::legacy::exchange::{self, Exchange};
-use crate::route::Missing;
+use crate::legacy::exchange::Exchange;
 use crate::schema::{self, Schema};
 
 use request::{Call, Dialect};
@@ -163,8 +162,8 @@ impl Face {
             broken: OnceLock::new(),
         };
         if let Some(exchange) = Exchange::begin(request)? {
-            let binding =
-                self.schema.route_of(exchange::SERVICE, exchange::METHOD).ok_or(Error::RouteNotFound)?;
+            let (service, method) = exchange.method();
+            let binding = self.schema.route_of(service, method).ok_or(Error::RouteNotFound)?;
             return Ok(call(binding, Vec::new(), Dialect::Legacy(exchange)));
         }
         match self.schema.routes().find(method, path) {
@@ -173,19 +172,15 @@ impl Face {
                 let variables = found.variables.into_iter().map(own).collect();
                 Ok(call(Arc::clone(found.value), variables, Dialect::Transcoded))
             }
-            Err(Missing::NoRoute) => Err(Error::RouteNotFound),
-            Err(Missing::Method { allowed }) => {
-                Err(Error::MethodNotAllowed { allowed: allowed.into_iter().map(str::to_owned).collect() })
-            }
-            Err(Missing::Malformed { what }) => Err(Error::PathMalformed { what: what.to_string() }),
-            Err(Missing::EmptyVariable { field }) => Err(Error::VariableEmpty { field: field.to_owned() }),
+            Err(missing) => Err(missing.into()),
         }
     }
 
     /// Refuses what the head alone tells.
     fn check(&self, call: &Call, headers: &HeaderMap) -> Result<(), Error> {
         let json = match (&call.dialect, &call.binding.body) {
-            (Dialect::Legacy(_), _) | (_, schema::Body::Whole | schema::Body::Field(_)) => true,
+            (Dialect::Legacy(exchange), _) => exchange.has_body(),
+            (_, schema::Body::Whole | schema::Body::Field(_)) => true,
             (_, schema::Body::Absent | schema::Body::Document(_)) => false,
         };
         if !json {
@@ -213,9 +208,9 @@ impl Face {
 impl Call {
     /// The route, as metrics and logs name it.
     fn route(&self) -> &str {
-        match self.dialect {
+        match &self.dialect {
             Dialect::Transcoded => &self.binding.template,
-            Dialect::Legacy(_) => exchange::PATH,
+            Dialect::Legacy(exchange) => exchange.route(),
         }
     }
 
@@ -231,7 +226,11 @@ impl Call {
     fn fail(&self, status: &Status, request_id: &HeaderValue) -> Response<Body> {
         match &self.dialect {
             Dialect::Transcoded => problem::of_status(status, request_id),
-            Dialect::Legacy(exchange) => exchange.failure(status::http_of(status), status.message()),
+            Dialect::Legacy(exchange) => {
+                let mut answer = exchange.failure(status::http_of(status), status.message());
+                problem::say_when(&mut answer, status);
+                answer
+            }
         }
     }
 }

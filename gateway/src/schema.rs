@@ -18,6 +18,10 @@ use crate::route::{Table, Template};
 /// The message whose bytes are a body of any media type.
 const HTTP_BODY: &str = "google.api.HttpBody";
 
+/// The message that names fields, and the field of a request that names those to change.
+pub(crate) const FIELD_MASK: &str = "google.protobuf.FieldMask";
+const UPDATE_MASK: &str = "update_mask";
+
 /// The method option that makes a route.
 const HTTP_OPTION: &str = "google.api.http";
 
@@ -42,6 +46,8 @@ pub struct Binding {
     pub template: String,
     /// What the HTTP body is.
     pub body: Body,
+    /// Of a PATCH whose body is a field: the field beside it that says which parts of the body count.
+    pub mask: Option<FieldDescriptor>,
     /// The reply field that becomes the HTTP body; none for the whole reply.
     pub reply: Option<FieldDescriptor>,
 }
@@ -151,7 +157,7 @@ fn bindings_of(
         .map(|rule| {
             let (verb, path) = pattern(&rule)?;
             let template = Template::parse(&path).map_err(|error| error.to_string())?;
-            let binding = Binding::new(method, &template, &rule)?;
+            let binding = Binding::new(method, &verb, &template, &rule)?;
             Ok((verb, template, Arc::new(binding)))
         })
         .collect()
@@ -172,7 +178,12 @@ fn pattern(rule: &HttpRule) -> Result<(String, String), String> {
 // === impl Binding ===
 
 impl Binding {
-    fn new(method: &MethodDescriptor, template: &Template, rule: &HttpRule) -> Result<Self, String> {
+    fn new(
+        method: &MethodDescriptor,
+        verb: &str,
+        template: &Template,
+        rule: &HttpRule,
+    ) -> Result<Self, String> {
         let input = method.input();
         for variable in template.variables() {
             let path =
@@ -192,6 +203,12 @@ impl Binding {
         if method.is_client_streaming() && !matches!(body, Body::Document(_)) {
             return Err(format!("it takes a stream, which over REST only a {HTTP_BODY} can be"));
         }
+        let mask = match &body {
+            Body::Field(field) if verb == "PATCH" && message_of(field).is_some() => {
+                input.get_field_by_name(UPDATE_MASK).filter(is_mask)
+            }
+            _ => None,
+        };
         let reply = match rule.response_body.as_str() {
             "" => None,
             name => Some(field_of(&method.output(), name)?),
@@ -202,6 +219,7 @@ impl Binding {
             path: path.parse().map_err(|_| format!("{path:?} is not a path"))?,
             template: template.to_string(),
             body,
+            mask,
             reply,
         })
     }
@@ -215,12 +233,16 @@ impl Binding {
     pub(crate) fn reply_message(&self) -> Option<MessageDescriptor> {
         match &self.reply {
             None => Some(self.method.output()),
-            Some(field) if field.is_list() || field.is_map() => None,
-            Some(field) => match field.kind() {
-                Kind::Message(message) => Some(message),
-                _ => None,
-            },
+            Some(field) => message_of(field),
         }
+    }
+}
+
+/// The message that a field holds, if it holds one.
+pub(crate) fn message_of(field: &FieldDescriptor) -> Option<MessageDescriptor> {
+    match field.kind() {
+        Kind::Message(message) if !field.is_list() && !field.is_map() => Some(message),
+        _ => None,
     }
 }
 
@@ -229,7 +251,11 @@ fn field_of(message: &MessageDescriptor, name: &str) -> Result<FieldDescriptor, 
 }
 
 fn is_document(field: &FieldDescriptor) -> bool {
-    matches!(field.kind(), Kind::Message(message) if is_http_body(&message)) && !field.is_list()
+    message_of(field).is_some_and(|message| is_http_body(&message))
+}
+
+fn is_mask(field: &FieldDescriptor) -> bool {
+    message_of(field).is_some_and(|message| message.full_name() == FIELD_MASK)
 }
 
 /// Whether a message is a body of any media type.

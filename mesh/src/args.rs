@@ -6,6 +6,9 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
 
+use crate::layers::LayerArgs;
+use crate::telemetry;
+
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -25,13 +28,17 @@ pub struct ProcessArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub telemetry: TelemetryArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub layers: LayerArgs,
 }
 
 /// What a process says about itself.
 #[derive(Debug, Clone, Args)]
 pub struct TelemetryArgs {
     /// What to log: a level, or tracing directives such as `info,dataflow_analysis=debug`.
-    #[arg(long, env = "DATAFLOW_LOG", default_value = "info", value_name = "FILTER")]
+    #[arg(long, env = "DATAFLOW_LOG", default_value = "info", value_parser = telemetry::filter, value_name = "FILTER")]
     pub log: String,
 
     /// How to write log lines.

@@ -1,5 +1,6 @@
 //! The life of a server process, once however many services it runs: telemetry, signals, the admin port.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 
@@ -10,10 +11,11 @@ use tokio_util::sync::CancellationToken;
 use crate::admin;
 use crate::args::ProcessArgs;
 use crate::breaker::Breakers;
+use crate::layers::Loaded;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::serve::Context;
-use crate::telemetry;
+use crate::telemetry::{self, Telemetry};
 
 /// Why a process could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -58,17 +60,20 @@ impl Process {
     }
 }
 
-/// Sets the process up, runs `services` until it returns, and flushes telemetry.
+/// Sets the process up as `args` say, which were `loaded` with the rest of the command line, runs `services` until it
+/// returns, and flushes telemetry.
 ///
 /// # Errors
 ///
 /// When the process cannot begin, or what `services` returns.
 pub async fn run<E: From<Error>>(
     args: &ProcessArgs,
+    loaded: &Loaded,
     name: &'static str,
     services: impl AsyncFnOnce(Process) -> Result<(), E>,
 ) -> Result<(), E> {
     let telemetry = telemetry::init(&args.telemetry, name).map_err(Error::from)?;
+    loaded.report.log();
     let metrics = Metrics::default();
     let process = Process {
         breakers: Breakers::new(&metrics),
@@ -85,10 +90,25 @@ pub async fn run<E: From<Error>>(
     let router = admin::router(process.metrics.clone(), process.readiness.clone());
     let admin = tokio::spawn(axum::serve(admin, router).into_future());
 
-    let ended = services(process).await;
+    let ended = tokio::select! {
+        ended = services(process) => ended,
+        never = follow(loaded, &telemetry) => match never {},
+    };
     admin.abort();
     telemetry.flush().await;
     ended
+}
+
+/// Applies what may change while the process runs, whenever it does: what is logged.
+async fn follow(loaded: &Loaded, telemetry: &Telemetry) -> Infallible {
+    let mut dynamic = loaded.watch(&["log"]);
+    while dynamic.changed().await.is_ok() {
+        let log = dynamic.borrow_and_update().values.get("log").cloned();
+        if let Some(log) = log {
+            telemetry.log(&log);
+        }
+    }
+    std::future::pending().await
 }
 
 /// Binds a listening socket.

@@ -12,6 +12,7 @@ use opentelemetry::propagation::{Extractor, Injector, TextMapCompositePropagator
 use opentelemetry_propagator_b3::{B3Encoding, Propagator as B3};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tokio::task::futures::TaskLocalFuture;
+use tonic::metadata::MetadataMap;
 use tower::{Layer, Service};
 
 /// Names one request across processes, in logs and in errors.
@@ -30,9 +31,18 @@ const BAGGAGE_MAX: usize = 8192;
 /// Whose call it is, as the gateway says.
 pub const TENANT: HeaderName = HeaderName::from_static("dataflow-tenant");
 
+/// Who calls, as the gateway says.
+pub const SUBJECT: HeaderName = HeaderName::from_static("dataflow-subject");
+
 /// Says that a service of the mesh calls on its own account. Not passed on by the gateway, which calls on others', and
 /// stripped from them like everything of ours.
 pub const PEER: HeaderName = HeaderName::from_static("dataflow-peer");
+
+/// The tenant of a call; empty without tenants. Bytes that are no text are spelled out, so that no two names become one.
+pub fn tenant(metadata: &MetadataMap) -> String {
+    let name = metadata.get(TENANT.as_str()).map(|name| name.as_encoded_bytes().escape_ascii().to_string());
+    name.unwrap_or_default()
+}
 
 /// What is passed on as it came. `dataflow-*` are written by the gateway alone, which strips them from outside callers.
 static PASSED_ON: [HeaderName; 15] = [
@@ -48,7 +58,7 @@ static PASSED_ON: [HeaderName; 15] = [
     HeaderName::from_static("grpc-trace-bin"),
     HeaderName::from_static("x-canary"),
     TENANT,
-    HeaderName::from_static("dataflow-subject"),
+    SUBJECT,
     HeaderName::from_static("dataflow-scopes"),
     REQUEST_ID,
 ];

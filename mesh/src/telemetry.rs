@@ -4,10 +4,11 @@ use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use tracing_subscriber::filter::{EnvFilter, LevelFilter, Targets};
+use tracing_subscriber::filter::{EnvFilter, LevelFilter, ParseError, Targets};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, fmt};
+use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::args::{LogFormat, TelemetryArgs};
 
@@ -16,7 +17,7 @@ use crate::args::{LogFormat, TelemetryArgs};
 pub enum Error {
     /// The filter is not a list of tracing directives.
     #[error("--log: {0}")]
-    Filter(#[from] tracing_subscriber::filter::ParseError),
+    Filter(#[from] ParseError),
     /// The collector's address is unusable.
     #[error("--otlp-endpoint: {0}")]
     Endpoint(#[from] opentelemetry_otlp::ExporterBuildError),
@@ -30,6 +31,21 @@ pub enum Error {
 #[must_use = "spans that are still buffered are lost without a flush"]
 pub struct Telemetry {
     provider: Option<SdkTracerProvider>,
+    /// Puts another filter in place of the one that logs go through.
+    filter: Handle<EnvFilter, Registry>,
+}
+
+/// Checks what to log, as a flag gives it.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn filter(text: &str) -> Result<String, ParseError> {
+    directives(text).map(|_| text.to_owned())
+}
+
+fn directives(text: &str) -> Result<EnvFilter, ParseError> {
+    EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse(text)
 }
 
 /// Sets up logs, and traces when there is a collector, for the whole process. `service` is its OpenTelemetry
@@ -39,7 +55,7 @@ pub struct Telemetry {
 ///
 /// When a flag is unusable, or when called twice.
 pub fn init(args: &TelemetryArgs, service: &'static str) -> Result<Telemetry, Error> {
-    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse(&args.log)?;
+    let (filter, handle) = reload::Layer::new(directives(&args.log)?);
     let logs = fmt::layer().with_writer(std::io::stderr);
     let logs = match args.log_format {
         LogFormat::Json => logs.json().flatten_event(true).with_span_list(false).boxed(),
@@ -58,8 +74,9 @@ pub fn init(args: &TelemetryArgs, service: &'static str) -> Result<Telemetry, Er
         tracing_opentelemetry::layer().with_tracer(provider.tracer(service)).with_filter(own_spans())
     });
 
-    tracing_subscriber::registry().with(traces).with(logs.with_filter(filter)).try_init()?;
-    Ok(Telemetry { provider })
+    // Logs stand innermost: the handle of a filter that can be replaced names what it stands on.
+    tracing_subscriber::registry().with(logs.with_filter(filter)).with(traces).try_init()?;
+    Ok(Telemetry { provider, filter: handle })
 }
 
 /// Spans of our own crates. Those of the libraries below would double every call, and an export, which is a call too,
@@ -69,6 +86,16 @@ fn own_spans() -> Targets {
 }
 
 impl Telemetry {
+    /// Logs by another filter from now on.
+    pub fn log(&self, text: &str) {
+        let reloaded = directives(text).map(|filter| self.filter.reload(filter));
+        match reloaded {
+            Ok(Ok(())) => tracing::info!(filter = text, "logging by another filter"),
+            Ok(Err(error)) => tracing::warn!(%error, "the log keeps its filter"),
+            Err(error) => tracing::warn!(%error, "the log keeps its filter"),
+        }
+    }
+
     /// Sends what is still buffered. Off the runtime's threads, because the exporter blocks.
     pub async fn flush(self) {
         if let Some(provider) = self.provider {

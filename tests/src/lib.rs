@@ -8,6 +8,8 @@ pub mod redis;
 pub mod services;
 pub mod stub;
 
+mod careless;
+
 use dataflow_analysis::rules::RuleSet;
 
 /// One of the rule sets built into the binary, as the engines take it.

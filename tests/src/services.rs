@@ -6,8 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use dataflow_config::journal::Journal;
 use dataflow_config::ruleset::Ruleset;
-use dataflow_config::rulesets::Rulesets;
 use dataflow_gateway::Gateway;
 use dataflow_mesh::breaker::Breakers;
 use dataflow_mesh::metrics::Metrics;
@@ -16,14 +16,14 @@ use dataflow_mesh::readiness::Readiness;
 use dataflow_mesh::serve::{Context, Server};
 use dataflow_proto::FILE_DESCRIPTOR_SET;
 use dataflow_proto::config::v1 as pb;
-use dataflow_proto::config::v1::rule_service_server::{RuleService, RuleServiceServer};
+use dataflow_proto::config::v1::rule_service_server::RuleServiceServer;
 use dataflow_store::embedded::Embedded;
 use dataflow_store::{Store, StoreArgs};
-use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tonic::{Request, Response, Status};
+
+use crate::careless::Careless;
 
 /// Longest that any call of a test may take: far more than it needs on the busiest machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -91,9 +91,19 @@ impl Service {
 /// A config service with the built-in rule sets and `extra` ones.
 pub async fn config(extra: impl IntoIterator<Item = Ruleset>) -> Service {
     let sets = dataflow_config::built_in::rulesets().into_iter().chain(extra);
-    let rulesets = Rulesets::new(sets).expect("the rule sets of a test are valid");
+    config_over(Arc::new(Embedded::new(1 << 20)), sets).await
+}
+
+/// A config service over this store, with these sets where it has none.
+///
+/// # Panics
+///
+/// When one is invalid.
+pub async fn config_over(store: Arc<dyn Store>, sets: impl IntoIterator<Item = Ruleset>) -> Service {
+    let seeds = dataflow_config::built_in::seeds(sets);
+    let journal = Arc::new(Journal::new(store, seeds).expect("the rule sets of a test are valid"));
     Service::start("config", async move |context, listener, stopped| {
-        dataflow_config::run(&args(&[]), context, rulesets, listener, async { drop(stopped.await) }).await
+        dataflow_config::run(&args(&[]), context, journal, listener, async { drop(stopped.await) }).await
     })
     .await
 }
@@ -107,35 +117,6 @@ pub async fn careless_config(sets: Vec<pb::Ruleset>) -> Service {
             .await
     })
     .await
-}
-
-/// Serves whatever it was given.
-struct Careless {
-    sets: Vec<pb::Ruleset>,
-}
-
-#[tonic::async_trait]
-impl RuleService for Careless {
-    async fn list_rulesets(
-        &self,
-        _: Request<pb::ListRulesetsRequest>,
-    ) -> Result<Response<pb::ListRulesetsResponse>, Status> {
-        Ok(Response::new(pb::ListRulesetsResponse { rulesets: self.sets.clone() }))
-    }
-
-    type WatchRulesetsStream = BoxStream<'static, Result<pb::WatchRulesetsResponse, Status>>;
-
-    async fn watch_rulesets(
-        &self,
-        _: Request<pb::WatchRulesetsRequest>,
-    ) -> Result<Response<Self::WatchRulesetsStream>, Status> {
-        let last = self.sets.len().saturating_sub(1);
-        let sets = self.sets.clone().into_iter().enumerate();
-        let sets = sets.map(move |(index, set)| {
-            Ok(pb::WatchRulesetsResponse { ruleset: Some(set), complete: index == last })
-        });
-        Ok(Response::new(stream::iter(sets).chain(stream::pending()).boxed()))
-    }
 }
 
 /// A cache service.

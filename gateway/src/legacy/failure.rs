@@ -1,14 +1,36 @@
-//! The predecessor's two shapes of failure: its own for what its code refused, its framework's for a body that does not
-//! fit the request (422).
+//! Why requests to the predecessor's surface are refused, and its two shapes of failure: its own for what its code
+//! refused, its framework's for values that do not fit the request (422).
 
+use http::StatusCode;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::Naive;
-use super::selection::Category;
+use super::category::Category;
 
 /// How many wrong values a 422 lists. A hostile list of categories would otherwise be answered a hundredfold.
 pub const MAX_WRONGS: usize = 100;
+
+/// Why a request is refused. What is displayed is the `detail` of a [`Failure`], except for a 422, which has its own
+/// shape.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// The body is not JSON, not an object, or values of it or of the query are wrong.
+    #[error("the request is not valid")]
+    Unprocessable(Unprocessable),
+    /// There is nothing to analyse.
+    #[error("xml_content is required")]
+    DocumentMissing,
+    /// The document is said to be a file of the server.
+    #[error("xml_file_path is not supported, send the document as xml_content")]
+    DocumentByPath,
+    /// All keywords of a rule are blank.
+    #[error("a rule needs at least one keyword that is not blank")]
+    KeywordsBlank,
+    /// Nothing of a rule is to be changed.
+    #[error("there is nothing to change: give keywords, priority, is_active or description")]
+    NothingToChange,
+}
 
 /// Every failure but a 422.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -22,7 +44,7 @@ pub struct Failure<'a> {
     instance: &'a str,
 }
 
-/// A 422: what is wrong with the body, value by value.
+/// A 422: what is wrong, value by value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unprocessable {
     /// One entry for each wrong value, fields in the order of the request; at most [`MAX_WRONGS`], at least one.
@@ -32,7 +54,7 @@ pub struct Unprocessable {
 /// One wrong value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Wrong {
-    /// Where it is, outermost first; the first is always `body`.
+    /// Where it is, outermost first; the first is `body` or `query`.
     pub loc: Vec<Place>,
     /// A sentence for people.
     pub msg: String,
@@ -43,7 +65,7 @@ pub struct Wrong {
 /// A step of the way to a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// A field, or `body`.
+    /// A field, or one of `body` and `query`.
     Field(&'static str),
     /// An element of a list, or the byte where the body ceases to be JSON; from 0.
     Index(usize),
@@ -52,7 +74,7 @@ pub enum Place {
 /// What can be wrong with a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mistake {
-    /// There is no body, or it is `null`.
+    /// There is no such field, or no body, or that is `null`.
     Missing,
     /// The body is not JSON.
     NotJson,
@@ -74,27 +96,51 @@ pub enum Mistake {
     NotList,
     /// The word of a category was expected.
     NotCategory,
+    /// A text with at least one character was expected.
+    EmptyText,
+    /// A list with at least one element was expected.
+    EmptyList,
+    /// A number of at least so much was expected.
+    Below(i32),
+    /// A number of at most so much was expected.
+    Above(i32),
+}
+
+// === impl Invalid ===
+
+impl Invalid {
+    /// The HTTP status of the answer.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    pub(super) fn unprocessable(detail: Vec<Wrong>) -> Self {
+        Self::Unprocessable(Unprocessable { detail })
+    }
+
+    /// There is no body, or it is not a JSON object.
+    pub(super) fn whole(place: Option<Place>, mistake: Mistake) -> Self {
+        Self::unprocessable(vec![Wrong::new(place, mistake)])
+    }
 }
 
 // === impl Failure ===
 
 impl<'a> Failure<'a> {
     /// A request for `instance`, its full URL, that fails with an HTTP status.
-    pub fn new(status: u16, detail: impl Into<String>, instance: &'a str, now: Timestamp) -> Self {
+    pub fn new(status: StatusCode, detail: impl Into<String>, instance: &'a str, now: Timestamp) -> Self {
         Self {
             success: false,
             message: None,
             timestamp: Naive(now),
             error_type: "http_error",
-            error_code: format!("HTTP_{status}"),
+            error_code: format!("HTTP_{}", status.as_u16()),
             detail: detail.into(),
             instance,
         }
-    }
-
-    /// The detail of a failure after the document was received: malformed, it is a 400.
-    pub fn analysis_failed(why: &str) -> String {
-        format!("Analysis failed: {why}")
     }
 }
 
@@ -103,7 +149,15 @@ impl<'a> Failure<'a> {
 impl Wrong {
     /// A mistake at a place of the body; without steps, the body itself.
     pub fn new(steps: impl IntoIterator<Item = Place>, mistake: Mistake) -> Self {
-        let loc = [Place::Field("body")].into_iter().chain(steps).collect();
+        Self::at([Place::Field("body")].into_iter().chain(steps).collect(), mistake)
+    }
+
+    /// A mistake in a parameter of the query.
+    pub fn in_query(name: &'static str, mistake: Mistake) -> Self {
+        Self::at(vec![Place::Field("query"), Place::Field(name)], mistake)
+    }
+
+    fn at(loc: Vec<Place>, mistake: Mistake) -> Self {
         let (r#type, msg) = mistake.describe();
         Self { loc, msg, r#type }
     }
@@ -132,6 +186,19 @@ impl Mistake {
                 let [firsts @ .., last] = &words;
                 return ("enum", format!("Input should be {} or {last}", firsts.join(", ")));
             }
+            Self::EmptyText => {
+                return ("string_too_short", "String should have at least 1 character".to_owned());
+            }
+            Self::EmptyList => {
+                return ("too_short", "List should have at least 1 item after validation, not 0".to_owned());
+            }
+            Self::Below(least) => {
+                let sentence = format!("Input should be greater than or equal to {least}");
+                return ("greater_than_equal", sentence);
+            }
+            Self::Above(most) => {
+                return ("less_than_equal", format!("Input should be less than or equal to {most}"));
+            }
         };
         (word, format!("Input should be {expected}"))
     }
@@ -157,8 +224,9 @@ mod tests {
     #[test]
     fn a_failure_has_the_predecessors_fields_in_its_order() {
         let now = "2026-08-01T10:20:30Z".parse().unwrap();
-        let detail = Failure::analysis_failed("byte 7: \"<\" expected");
-        let failure = Failure::new(400, detail, "https://x.test/api/analysis/dataflow", now);
+        let detail = "Analysis failed: byte 7: \"<\" expected";
+        let failure =
+            Failure::new(StatusCode::BAD_REQUEST, detail, "https://x.test/api/analysis/dataflow", now);
         let expected = concat!(
             r#"{"success":false,"message":null,"timestamp":"2026-08-01T10:20:30.000000","error_type":"http_error","#,
             r#""error_code":"HTTP_400","detail":"Analysis failed: byte 7: \"<\" expected","#,
@@ -166,6 +234,7 @@ mod tests {
         );
         assert_eq!(to_string(&failure).unwrap(), expected);
         for (status, code) in [(401, "HTTP_401"), (429, "HTTP_429"), (503, "HTTP_503")] {
+            let status = StatusCode::from_u16(status).unwrap();
             assert_eq!(to_value(Failure::new(status, "", "", now)).unwrap()["error_code"], code);
         }
     }

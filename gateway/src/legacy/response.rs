@@ -5,12 +5,12 @@
 use std::time::Duration;
 
 use dataflow_proto::analysis::v1 as pb;
-use dataflow_proto::r#type::v1 as types;
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::Naive;
-use super::selection::{Category, Filters, Lists};
+use super::category::Category;
+use super::selection::{Filters, Lists};
 
 /// A successful reply.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -100,37 +100,14 @@ impl<'a> Listed<'a> {
     }
 }
 
-// === impl Category ===
-
-impl From<types::Category> for Category {
-    /// What has no category, or one of a later release, is among the others.
-    fn from(category: types::Category) -> Self {
-        match category {
-            types::Category::Population => Self::Popolazione,
-            types::Category::Economy => Self::Economia,
-            types::Category::Labour => Self::Lavoro,
-            types::Category::Territory => Self::Territorio,
-            types::Category::Education => Self::Istruzione,
-            types::Category::Health => Self::Salute,
-            types::Category::Other | types::Category::Unspecified => Self::Altri,
-        }
-    }
-}
-
-impl Serialize for Category {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.word())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use dataflow_proto::r#type::v1 as types;
     use serde_json::{Value, json, to_string, to_value};
 
     use super::*;
 
     const NOW: &str = "2026-08-01T12:20:30.000001999+02:00";
-    const WRITTEN: &str = "2026-08-01T10:20:30.000001";
 
     fn flow(id: &str, category: types::Category, score: i32) -> pb::Dataflow {
         pb::Dataflow { id: id.into(), category: category.into(), score, ..Default::default() }
@@ -177,33 +154,6 @@ mod tests {
         assert_eq!(answer["categorized_dataflows"], Value::Object(lists));
         assert_eq!(answer["message"], "Successfully analyzed 0 dataflows");
         assert_eq!(answer["performance_metrics"]["categories_found"], 0);
-    }
-
-    #[test]
-    fn every_category_has_its_word() {
-        use types::Category::{
-            Economy, Education, Health, Labour, Other, Population, Territory, Unspecified,
-        };
-        let check = |category, word| {
-            let answer = answer(vec![flow("x", category, 1)], &Filters::default());
-            let listed = json!([{
-                "id": "x", "name_it": "", "name_en": "", "display_name": "x", "description": "",
-                "category": word, "relevance_score": 1, "created_at": WRITTEN,
-            }]);
-            assert_eq!(answer["categorized_dataflows"][word], listed, "{category:?}");
-        };
-        for (category, word) in [
-            (Population, "popolazione"),
-            (Economy, "economia"),
-            (Labour, "lavoro"),
-            (Territory, "territorio"),
-            (Education, "istruzione"),
-            (Health, "salute"),
-            (Other, "altri"),
-            (Unspecified, "altri"),
-        ] {
-            check(category, word);
-        }
     }
 
     #[test]

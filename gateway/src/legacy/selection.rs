@@ -5,24 +5,7 @@
 
 use std::collections::BTreeMap;
 
-/// The predecessor's categories by their words on the wire, in the order of its replies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Category {
-    /// `popolazione`
-    Popolazione,
-    /// `economia`
-    Economia,
-    /// `lavoro`
-    Lavoro,
-    /// `territorio`
-    Territorio,
-    /// `istruzione`
-    Istruzione,
-    /// `salute`
-    Salute,
-    /// `altri`
-    Altri,
-}
+use super::category::Category;
 
 /// What a request may say about the lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,34 +23,6 @@ pub const MAX_RESULTS: std::ops::RangeInclusive<i64> = 1..=1000;
 
 /// The lists by category. A category that was not asked for is absent; one without dataflows is an empty list.
 pub type Lists<T> = BTreeMap<Category, Vec<T>>;
-
-// === impl Category ===
-
-impl Category {
-    /// Every category, in the order of replies.
-    pub const ALL: [Self; 7] = [
-        Self::Popolazione,
-        Self::Economia,
-        Self::Lavoro,
-        Self::Territorio,
-        Self::Istruzione,
-        Self::Salute,
-        Self::Altri,
-    ];
-
-    /// The word on the wire.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Popolazione => "popolazione",
-            Self::Economia => "economia",
-            Self::Lavoro => "lavoro",
-            Self::Territorio => "territorio",
-            Self::Istruzione => "istruzione",
-            Self::Salute => "salute",
-            Self::Altri => "altri",
-        }
-    }
-}
 
 // === impl Filters ===
 
@@ -163,11 +118,5 @@ mod tests {
             [(Category::Altri, 10), (Category::Altri, 20), (Category::Altri, 15), (Category::Altri, 20)];
         let filters = Filters { max_results: 21, ..Filters::default() };
         assert_eq!(filters.select(numbered(&flows))[&Category::Altri], [1, 3, 2]);
-    }
-
-    #[test]
-    fn words_are_the_predecessors() {
-        let words = Category::ALL.map(Category::word);
-        assert_eq!(words.join(" "), "popolazione economia lavoro territorio istruzione salute altri");
     }
 }

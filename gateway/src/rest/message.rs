@@ -1,9 +1,12 @@
 //! JSON in, a message out; every mistake named by its field and its place.
 
-use prost_reflect::{DeserializeOptions, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
+use std::collections::BTreeMap;
+
+use prost_reflect::{DeserializeOptions, DynamicMessage, FieldDescriptor, MessageDescriptor, Value};
 use serde::de::IgnoredAny;
 
 use crate::error::Error;
+use crate::schema::message_of;
 
 /// How prost-reflect begins to say that a message lacks a field; its name follows in quotes.
 const UNKNOWN_FIELD: &str = "unrecognized field name '";
@@ -37,10 +40,7 @@ fn invalid(error: &serde_json::Error, field: String) -> Error {
 /// Reads the JSON of one field. One that is no message is read as the only field of its message, since only messages
 /// can be read.
 pub(super) fn read_field(field: &FieldDescriptor, json: &[u8]) -> Result<Value, Error> {
-    if let Kind::Message(message) = field.kind()
-        && !field.is_list()
-        && !field.is_map()
-    {
+    if let Some(message) = message_of(field) {
         return read(message, json, field.name()).map(Value::Message);
     }
     // One value and no more, or what follows it would pass for further fields.
@@ -53,4 +53,12 @@ pub(super) fn read_field(field: &FieldDescriptor, json: &[u8]) -> Result<Value, 
         other => other,
     })?;
     Ok(message.get_field(field).into_owned())
+}
+
+/// The fields of a message that its JSON, which was read before, has members for.
+pub(super) fn given(message: &MessageDescriptor, json: &[u8]) -> Vec<FieldDescriptor> {
+    let members: BTreeMap<String, IgnoredAny> = serde_json::from_slice(json).unwrap_or_default();
+    let field =
+        |name: &String| message.get_field_by_json_name(name).or_else(|| message.get_field_by_name(name));
+    members.keys().filter_map(field).collect()
 }

@@ -90,10 +90,15 @@ fn answer(http: StatusCode, status: &Status, request_id: &HeaderValue) -> Respon
     let problem = serde_json::to_vec(&Problem::new(status, request_id)).expect("a problem is plain JSON");
     let mut answer = json(problem);
     *answer.status_mut() = http;
+    say_when(&mut answer, status);
+    answer
+}
+
+/// Says in an answer's head when to try again, if the status does.
+pub(crate) fn say_when(answer: &mut Response<Body>, status: &Status) {
     if let Some(delay) = status.get_details_retry_info().and_then(|info| info.retry_delay) {
         // Whole seconds (RFC 9110, 10.2.3), and never none: that would ask for a storm.
         let seconds = delay.as_secs_f64().ceil().max(1.0) as u64;
         answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    answer
 }

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::fields;
 use crate::frame::framed;
 use crate::legacy::exchange::Exchange;
-use crate::schema::{Binding, Body};
+use crate::schema::{Binding, Body, message_of};
 
 /// A REST request that has found its route, on its way through the stack.
 #[derive(Debug)]
@@ -48,6 +48,9 @@ pub(crate) enum Dialect {
 /// The digest of a document, sent before it (RFC 9530).
 const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 
+/// The field of a resource that names the version which a change is meant for.
+const ETAG: &str = "etag";
+
 /// The request in gRPC. Its path is the method's already. Of the headers only those go on that travel through the mesh:
 /// what a client says to a server over HTTP means nothing, or something else, in gRPC.
 pub(crate) async fn to_grpc(
@@ -59,8 +62,8 @@ pub(crate) async fn to_grpc(
     let messages = match &call.dialect {
         Dialect::Transcoded => transcode(call, &head.headers, body, limits).await?,
         Dialect::Legacy(exchange) => {
-            let held = collect(body, limits).await?;
-            let frame = framed(&exchange.request(&held.bytes)?);
+            let held = if exchange.has_body() { collect(body, limits).await? } else { Held::default() };
+            let frame = exchange.request(&held.bytes)?;
             held.sent_as(frame)
         }
     };
@@ -100,6 +103,11 @@ async fn transcode(
         Body::Field(field) => {
             held = collect(body, limits).await?;
             message.set_field(field, message::read_field(field, &held.bytes)?);
+            let in_path = bind(call, &mut message)?;
+            if let Some(mask) = &call.binding.mask {
+                fill(mask, field, &in_path, &held.bytes, &mut message)?;
+            }
+            return Ok(held.sent_as(framed(&message)));
         }
         Body::Document(field) => {
             bind(call, &mut message)?;
@@ -117,8 +125,9 @@ async fn transcode(
     Ok(held.sent_as(framed(&message)))
 }
 
-/// Fills in what path and query say. The path wins over the body, as the annotations' own specification has it.
-fn bind(call: &Call, message: &mut DynamicMessage) -> Result<(), Error> {
+/// Fills in what path and query say, and returns which fields the path says. The path wins over the body, as the
+/// annotations' own specification has it.
+fn bind(call: &Call, message: &mut DynamicMessage) -> Result<Vec<Vec<FieldDescriptor>>, Error> {
     let input = call.binding.method.input();
     let mut in_path = Vec::with_capacity(call.variables.len());
     for (name, text) in &call.variables {
@@ -143,6 +152,32 @@ fn bind(call: &Call, message: &mut DynamicMessage) -> Result<(), Error> {
             return Err(parameter(&name, &"it is given twice"));
         }
     }
+    Ok(in_path)
+}
+
+/// Fills a mask that the query leaves empty: what the body has is what changes. What says which resource is meant, and
+/// which version of it, is no change.
+fn fill(
+    mask: &FieldDescriptor,
+    body: &FieldDescriptor,
+    in_path: &[Vec<FieldDescriptor>],
+    json: &[u8],
+    message: &mut DynamicMessage,
+) -> Result<(), Error> {
+    let (Some(kind), Some(resource)) = (message_of(mask), message_of(body)) else { return Ok(()) };
+    let is_empty = |mask: &Value| mask.as_message().is_none_or(|mask| mask.fields().next().is_none());
+    if !is_empty(&message.get_field(mask)) {
+        return Ok(());
+    }
+    let names_it =
+        |field: &FieldDescriptor| in_path.iter().any(|path| path[..] == [body.clone(), field.clone()]);
+    let changed = message::given(&resource, json).into_iter();
+    let changed = changed.filter(|field| field.name() != ETAG && !names_it(field));
+    let paths: Vec<String> = changed.map(|field| field.name().to_owned()).collect();
+    if paths.is_empty() {
+        return Err(Error::NothingToChange { field: body.name().to_owned() });
+    }
+    message.set_field(mask, Value::Message(fields::mask(&kind, paths)));
     Ok(())
 }
 
@@ -151,7 +186,7 @@ fn parameter(name: &str, problem: &impl ToString) -> Error {
 }
 
 /// Names and values of a query, still encoded.
-fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
+pub(crate) fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
     let pieces = query.split('&').filter(|piece| !piece.is_empty());
     pieces.map(|piece| piece.split_once('=').unwrap_or((piece, "")))
 }

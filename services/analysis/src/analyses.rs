@@ -1,9 +1,10 @@
-//! The work behind AnalyzeCatalogue: look the document up, or parse it as it arrives, and keep the result.
+//! The work behind AnalysisService. Of AnalyzeCatalogue it is to look the document up, or parse it as it arrives, and keep
+//! the result.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use dataflow_proto::analysis::v1 as pb;
 use futures_util::{Stream, StreamExt, stream};
 use prost::Message;
@@ -15,6 +16,7 @@ use crate::catalogue::{self, Catalogue};
 use crate::convert;
 use crate::digest;
 use crate::document::{self, Feed, Fingerprint, ReaderGone};
+use crate::evaluation::{self, Evaluation, Proposal};
 use crate::results::{Inputs, Key, Lookup, Results};
 use crate::rules::{Scratch, Subject};
 use crate::rulesets::{Ruleset, Rulesets};
@@ -170,6 +172,43 @@ impl Analyses {
         Ok((ruleset, filing))
     }
 
+    /// Says what proposed rules would change about a catalogue. `between_categories` leaves out what moves within one.
+    ///
+    /// # Errors
+    ///
+    /// When the rule set cannot be used, the proposal does not compile, or the document cannot be read.
+    pub async fn evaluate(
+        &self,
+        ruleset: &str,
+        proposal: Proposal,
+        between_categories: bool,
+        document: Bytes,
+    ) -> Result<(Arc<Ruleset>, Evaluation), Error> {
+        let ruleset = self.rulesets.get(ruleset)?;
+        let permit = Arc::clone(&self.parsers).acquire_owned().await.expect("the semaphore is never closed");
+        let (limits, rules) = (self.limits.clone(), Arc::clone(&ruleset));
+        let parser = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            let before = rules.compiled()?;
+            let after = proposal.compile(rules.rules()?)?;
+            evaluation::evaluate(document.reader(), before, &after, between_categories, limits)
+                .map_err(Error::Document)
+        });
+        Ok((ruleset, parser.await.map_err(Error::ParserDied)??))
+    }
+
+    /// Refuses a reply of this many bytes when it is larger than a message may be.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ResultTooLarge`].
+    pub fn fits(&self, size: usize) -> Result<(), Error> {
+        if size > self.max_result {
+            return Err(Error::ResultTooLarge { size, limit: self.max_result });
+        }
+        Ok(())
+    }
+
     /// What this service has to do without.
     pub fn degraded(&self, cache_answers: bool) -> Vec<i32> {
         let missing = [
@@ -235,10 +274,7 @@ impl Analyses {
 
     fn answer(&self, mut analysis: pb::Analysis, cache_answers: bool) -> Result<pb::Analysis, Error> {
         analysis.degraded = self.degraded(cache_answers);
-        let size = analysis.encoded_len();
-        if size > self.max_result {
-            return Err(Error::ResultTooLarge { size, limit: self.max_result });
-        }
+        self.fits(analysis.encoded_len())?;
         Ok(analysis)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::Read;
 
 use crate::category::Category;
-use crate::rules::{Compiled, Field, LegacyText, Match, Mode, Scratch, Subject};
+use crate::rules::{Compiled, Field, LegacyText, Match, Mode, Scratch, Subject, Verdict};
 use crate::sdmx::{Dataflow, Diagnostics, Limits, ParseError, StructureReader};
 
 /// A whole catalogue.
@@ -86,7 +86,7 @@ pub fn analyse(document: impl Read, rules: &Compiled, limits: Limits) -> Result<
 }
 
 /// What the rules look at of a dataflow.
-fn subject(dataflow: &Dataflow) -> Subject<'_> {
+pub(crate) fn subject(dataflow: &Dataflow) -> Subject<'_> {
     let described_in = dataflow.descriptions.first().map_or("", |(language, _)| language);
     let legacy = dataflow.legacy.as_ref().map(|fields| LegacyText {
         display_name: &fields.display_name,
@@ -106,7 +106,12 @@ fn subject(dataflow: &Dataflow) -> Subject<'_> {
 impl Filing {
     /// What the rules say of one dataflow.
     pub fn of(subject: &Subject<'_>, rules: &Compiled, scratch: &mut Scratch) -> Self {
-        let verdict = rules.categorise(subject, scratch);
+        (&rules.categorise(subject, scratch)).into()
+    }
+}
+
+impl From<&Verdict<'_>> for Filing {
+    fn from(verdict: &Verdict<'_>) -> Self {
         Self {
             category: verdict.category,
             score: verdict.score,

@@ -19,6 +19,8 @@ use crate::sdmx::{
     StructureReference, Timestamp,
 };
 
+pub(crate) mod evaluation;
+
 /// The language of a text that names none (BCP 47, "undetermined").
 const UNDETERMINED: &str = "und";
 
@@ -103,31 +105,35 @@ impl TryFrom<config::Ruleset> for RuleSet {
     type Error = Error;
 
     fn try_from(set: config::Ruleset) -> Result<Self, Error> {
-        let unknown = |field| Error::FieldInvalid { field, problem: "is unknown to this release".to_owned() };
         let mode = match set.mode() {
             config::ruleset::Mode::Substring => Mode::Substring,
             config::ruleset::Mode::Words => Mode::Words,
             config::ruleset::Mode::Unspecified => return Err(unknown("mode".to_owned())),
         };
-        let rules = set.rules.into_iter().enumerate().map(|(index, rule)| -> Result<Rule, Error> {
-            let category =
-                category(rule.category()).ok_or_else(|| unknown(format!("rules[{index}].category")))?;
-            // A negative weight becomes 0, which the engine refuses with the field's name.
-            let weights =
-                rule.weights.into_iter().map(|(keyword, weight)| (keyword, weight.max(0).unsigned_abs()));
-            Ok(Rule {
-                id: rule.rule_id,
-                category,
-                keywords: rule.keywords,
-                weights: weights.collect(),
-                priority: rule.priority,
-                languages: rule.languages,
-                active: !rule.disabled,
-                description: rule.description,
-            })
-        });
+        let rules = set.rules.into_iter().enumerate().map(|(index, given)| rule(index, given));
         Ok(Self { name: set.ruleset, revision: set.revision, mode, rules: rules.collect::<Result<_, _>>()? })
     }
+}
+
+/// A rule, of which refusals speak by its place in the list.
+fn rule(place: usize, rule: config::Rule) -> Result<Rule, Error> {
+    let category = category(rule.category()).ok_or_else(|| unknown(format!("rules[{place}].category")))?;
+    // A negative weight becomes 0, which the engine refuses with the field's name.
+    let weights = rule.weights.into_iter().map(|(keyword, weight)| (keyword, weight.max(0).unsigned_abs()));
+    Ok(Rule {
+        id: rule.rule_id,
+        category,
+        keywords: rule.keywords,
+        weights: weights.collect(),
+        priority: rule.priority,
+        languages: rule.languages,
+        active: !rule.disabled,
+        description: rule.description,
+    })
+}
+
+fn unknown(field: String) -> Error {
+    Error::FieldInvalid { field, problem: "is unknown to this release".to_owned() }
 }
 
 fn category(category: types::Category) -> Option<Category> {

@@ -1,18 +1,20 @@
 //! The tonic adapter of AnalysisService.
 
 use bytes::Bytes;
-use dataflow_mesh::propagation::TENANT;
+use dataflow_mesh::propagation;
 use dataflow_mesh::status::to_status;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_server::AnalysisService;
 use dataflow_proto::google::api::HttpBody;
 use dataflow_proto::r#type::v1::Category;
 use futures_util::{Stream, StreamExt, stream};
+use prost::Message;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::Error;
 use crate::analyses::Analyses;
+use crate::convert::evaluation::Question;
 use crate::convert::{self, Given};
 use crate::digest;
 use crate::document::Fingerprint;
@@ -38,7 +40,7 @@ impl Service {
         let _admitted = self.analyses.admit()?;
         let digest = digest(&headers)?;
         let first = messages.message().await?.unwrap_or_default();
-        let options = convert::options(&first, tenant(&headers), digest)?;
+        let options = convert::options(&first, propagation::tenant(&headers), digest)?;
         self.analyses.analyse(options, pieces(first, messages)).await
     }
 
@@ -60,6 +62,17 @@ impl Service {
             degraded: self.analyses.degraded(true),
         })
     }
+
+    async fn evaluate(&self, request: pb::EvaluateRulesRequest) -> Result<pb::Evaluation, Error> {
+        let _admitted = self.analyses.admit()?;
+        let Question { ruleset, proposal, between_categories, document } = request.try_into()?;
+        let evaluated = self.analyses.evaluate(&ruleset, proposal, between_categories, document).await?;
+        let (ruleset, evaluation) = evaluated;
+        // Nothing of it is kept, so that an absent cache is no loss.
+        let evaluation = convert::evaluation::evaluation(evaluation, &ruleset, self.analyses.degraded(true));
+        self.analyses.fits(evaluation.encoded_len())?;
+        Ok(evaluation)
+    }
 }
 
 #[tonic::async_trait]
@@ -79,10 +92,14 @@ impl AnalysisService for Service {
     ) -> Result<Response<pb::CategorizeDataflowResponse>, Status> {
         self.categorise(request.into_inner()).map(Response::new).map_err(|error| to_status(&error))
     }
-}
 
-fn tenant(metadata: &MetadataMap) -> String {
-    metadata.get(TENANT.as_str()).and_then(|tenant| tenant.to_str().ok()).unwrap_or_default().to_owned()
+    async fn evaluate_rules(
+        &self,
+        request: Request<pb::EvaluateRulesRequest>,
+    ) -> Result<Response<pb::EvaluateRulesResponse>, Status> {
+        let evaluation = self.evaluate(request.into_inner()).await.map_err(|error| to_status(&error))?;
+        Ok(Response::new(pb::EvaluateRulesResponse { evaluation: Some(evaluation) }))
+    }
 }
 
 /// What the caller says that the document's digest will be.

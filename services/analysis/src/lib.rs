@@ -2,8 +2,8 @@
 //!
 //! The path of one request: [`grpc`] takes it in, [`analyses`] looks the document up in [`results`] or feeds it through
 //! [`document`] to a parser thread, where [`catalogue`] joins [`sdmx`] and [`rules`]; `convert` makes the reply.
-//! [`rulesets`] keeps the compiled rules current. The domain (`sdmx`, `rules`, `category`, `catalogue`) knows neither
-//! gRPC nor protobuf.
+//! [`rulesets`] keeps the compiled rules current. The domain (`sdmx`, `rules`, `category`, `catalogue`, `evaluation`)
+//! knows neither gRPC nor protobuf.
 
 pub mod args;
 pub mod error;
@@ -17,6 +17,7 @@ pub mod rulesets;
 
 pub mod catalogue;
 pub mod category;
+pub mod evaluation;
 pub mod rules;
 pub mod sdmx;
 

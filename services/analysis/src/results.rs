@@ -138,8 +138,13 @@ impl Results {
             };
             let reply = match client.lease_entry(request).await {
                 Ok(reply) => reply.into_inner(),
-                Err(status) => {
+                Err(status) if is_gone(&status) => {
                     tracing::info!(code = ?status.code(), "cache does not answer: computing");
+                    return Lookup::Unavailable;
+                }
+                Err(status) => {
+                    let (code, message) = (status.code(), status.message());
+                    tracing::warn!(?code, message, "cache refuses what it is asked: computing");
                     return Lookup::Unavailable;
                 }
             };

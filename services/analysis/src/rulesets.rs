@@ -60,10 +60,23 @@ struct State {
 // === impl Ruleset ===
 
 impl Ruleset {
-    fn new(revision: i64, source: pb::Ruleset) -> Self {
+    fn new(revision: i64, mut source: pb::Ruleset) -> Self {
+        // When a rule was changed says nothing of what it does: the same rules are the same everywhere.
+        for rule in &mut source.rules {
+            (rule.etag, rule.create_time, rule.update_time) = Default::default();
+        }
         let fingerprint =
             Sha256::digest(pb::Ruleset { revision: 0, ..source.clone() }.encode_to_vec()).into();
         Self { name: source.ruleset.clone(), revision, fingerprint, source, compiled: OnceLock::new() }
+    }
+
+    /// The rules.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::FieldInvalid`] when a later release wrote them.
+    pub fn rules(&self) -> Result<RuleSet, Error> {
+        self.source.clone().try_into()
     }
 
     /// The engine. The first call compiles it, which takes milliseconds.
@@ -73,7 +86,8 @@ impl Ruleset {
     /// [`Error::RulesetUnusable`] when the set does not compile.
     pub fn compiled(&self) -> Result<&Compiled, Error> {
         let compiled = self.compiled.get_or_init(|| {
-            let compiled = RuleSet::try_from(self.source.clone())
+            let compiled = self
+                .rules()
                 .map_err(|error| error.to_string())
                 .and_then(|set| Compiled::new(&set).map_err(|error| error.to_string()));
             if let Err(problem) = &compiled {

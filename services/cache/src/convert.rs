@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use dataflow_mesh::propagation;
 use dataflow_proto::cache::v1 as pb;
 use dataflow_store::entries::Revision;
 use dataflow_store::generations::Generation;
@@ -41,10 +42,9 @@ pub(crate) struct Write {
 
 /// Who calls, by the headers that only the mesh writes.
 pub(crate) fn caller(metadata: &MetadataMap) -> Caller {
-    let header = |name| metadata.get(name).and_then(|value| value.to_str().ok());
     Caller {
-        tenant: header(dataflow_mesh::propagation::TENANT.as_str()).unwrap_or_default().to_owned(),
-        inside: header(dataflow_mesh::propagation::PEER.as_str()).is_some(),
+        tenant: propagation::tenant(metadata),
+        inside: metadata.contains_key(propagation::PEER.as_str()),
     }
 }
 
@@ -107,7 +107,13 @@ pub(crate) fn write(caller: &Caller, request: pb::SetEntryRequest, args: &CacheA
         // What was received is a slice of a transport's buffer, and would keep all of it.
         value: Bytes::copy_from_slice(&value),
         content_type: if content_type.is_empty() { OCTETS.to_owned() } else { content_type },
-        ttl: duration(ttl, args.default_ttl, "entry.ttl", SHORTEST, args.max_ttl)?,
+        ttl: duration(
+            ttl,
+            args.default_ttl.clamp(SHORTEST, args.max_ttl),
+            "entry.ttl",
+            SHORTEST,
+            args.max_ttl,
+        )?,
         grace: duration(grace, Duration::ZERO, "entry.grace", Duration::ZERO, args.max_ttl)?,
         tags,
     };

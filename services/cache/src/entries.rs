@@ -6,9 +6,11 @@ use dataflow_mesh::metrics::Metrics;
 use dataflow_store::Store;
 use dataflow_store::entries::{Condition, Outcome, Revision};
 use dataflow_store::generations::Generation;
+use dataflow_store::key::Key as Place;
 use dataflow_store::leases::Token;
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::Error;
 use crate::entry::{Held, New};
@@ -24,6 +26,11 @@ const REMOVED_AT_ONCE: usize = 16;
 #[derive(Debug, Clone)]
 pub struct Entries {
     pub(crate) store: Arc<dyn Store>,
+    /// Places for those who wait for somebody else's value. Fewer than calls there may be at once, or they could keep out
+    /// the very call that they wait for.
+    pub(crate) waiting: Arc<Semaphore>,
+    /// One at a time looks at every key of the store.
+    sweeping: Arc<Mutex<()>>,
     near: Option<Near>,
     stats: Stats,
 }
@@ -86,11 +93,13 @@ impl Read {
 // === impl Entries ===
 
 impl Entries {
-    /// Entries in `store`, of which this process holds copies of at most `capacity` bytes. Must be called within a runtime.
-    pub fn new(store: Arc<dyn Store>, capacity: u64, metrics: &Metrics) -> Self {
+    /// Entries in `store`, of which this process holds copies of at most `capacity` bytes. So many as `waiting` may wait
+    /// for values at once. Must be called within a runtime.
+    pub fn new(store: Arc<dyn Store>, capacity: u64, waiting: usize, metrics: &Metrics) -> Self {
         let near = Near::new(&*store, capacity);
         let stats = Stats::register(metrics, near.clone());
-        Self { store, near, stats }
+        let (waiting, sweeping) = (Arc::new(Semaphore::new(waiting)), Arc::default());
+        Self { store, waiting, sweeping, near, stats }
     }
 
     /// What was counted.
@@ -100,16 +109,16 @@ impl Entries {
 
     /// Reads one entry.
     pub async fn get(&self, key: &Key) -> Read {
-        if let Some(held) = self.near.as_ref().and_then(|near| near.entry(&key.place())) {
+        if let Some((held, in_doubt)) = self.near.as_ref().and_then(|near| near.entry(&key.place())) {
             self.stats.first_level_hit();
-            return Read::of(Found::Fresh(held));
+            return Read { found: Found::Fresh(held), degraded: in_doubt };
         }
         let read = self.get_from_store(key).await;
         self.stats.read(&read);
         read
     }
 
-    /// Reads one entry, and does not trust any copy of it.
+    /// Reads one entry from the store, whatever copy of it there is.
     pub(crate) async fn get_from_store(&self, key: &Key) -> Read {
         let place = key.place();
         let before = self.near.as_ref().map(|near| near.before(&place));
@@ -127,9 +136,7 @@ impl Entries {
         let Some(held) = entry.and_then(|entry| stored::decode(key.namespace(), entry)) else {
             return Read::of(Found::Nothing);
         };
-        let places: Vec<_> = held.tags.iter().map(|(place, _)| place.clone()).collect();
-        let Ok(generations) = self.generations_at(&places).await else { return Read::degraded() };
-        let valid = held.tags.iter().map(|(_, generation)| generation).eq(&generations);
+        let Ok(valid) = self.is_valid(&held).await else { return Read::degraded() };
         if !valid || held.ttl().is_zero() {
             return Read::of(Found::Stale(held));
         }
@@ -219,6 +226,7 @@ impl Entries {
     ///
     /// [`Error::Store`]; some of them are gone then.
     pub async fn delete_prefix(&self, prefix: &Key) -> Result<u64, Error> {
+        let _alone = self.sweeping.lock().await;
         let prefix = prefix.place();
         let (mut deleted, mut from) = (0, None);
         loop {
@@ -251,25 +259,32 @@ impl Entries {
         Ok(())
     }
 
-    /// The present generations, from copies as far as they may be used.
-    async fn generations_at(
-        &self,
-        places: &[dataflow_store::key::Key],
-    ) -> Result<Vec<Generation>, dataflow_store::Error> {
-        let Some(near) = &self.near else { return self.store.generations(places).await };
-        let copies: Vec<_> = places.iter().map(|place| near.generation(place)).collect();
-        if let Some(all) = copies.into_iter().collect() {
-            return Ok(all);
+    /// Whether the generations of an entry's tags are still those from before its value was computed. Copies of them may
+    /// say yes; no is the store's to say, since one that the store has lost and made anew is told to nobody.
+    async fn is_valid(&self, held: &Held) -> Result<bool, dataflow_store::Error> {
+        if held.tags.is_empty() {
+            return Ok(true);
         }
-        let before: Vec<_> = places.iter().map(|place| near.before(place)).collect();
-        let generations = self.store.generations(places).await?;
-        for ((place, generation), before) in places.iter().zip(&generations).zip(before) {
-            near.keep_generation(place, *generation, before);
+        if let Some(near) = &self.near {
+            let agrees =
+                |(place, generation): &(Place, Generation)| near.generation(place) == Some(*generation);
+            if held.tags.iter().all(agrees) {
+                return Ok(true);
+            }
         }
-        Ok(generations)
+        let (places, known): (Vec<_>, Vec<_>) = held.tags.iter().cloned().unzip();
+        let before: Vec<_> =
+            self.near.iter().flat_map(|near| places.iter().map(|place| near.before(place))).collect();
+        let generations = self.store.generations(&places).await?;
+        if let Some(near) = &self.near {
+            for ((place, generation), before) in places.iter().zip(&generations).zip(before) {
+                near.keep_generation(place, *generation, before);
+            }
+        }
+        Ok(generations == known)
     }
 
-    fn forget(&self, place: &dataflow_store::key::Key) {
+    fn forget(&self, place: &Place) {
         if let Some(near) = &self.near {
             near.forget(place);
         }

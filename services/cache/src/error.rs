@@ -77,6 +77,12 @@ pub enum Error {
         /// The limit in bytes.
         limit: u64,
     },
+    /// The entries asked for are more than fits into one answer.
+    #[error("the entries are larger than one answer may be, {limit} bytes")]
+    AnswerTooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
     /// Another version is there than the one that the caller means.
     #[error("the entry is another version than the etag says")]
     EtagMismatch {
@@ -103,7 +109,10 @@ impl Error {
             | Error::TokenInvalid { field, .. } => Some(field),
             Error::ContentTypeInvalid => Some("entry.content_type"),
             Error::EntryTooLarge { .. } => Some("entry.value"),
-            Error::EntryNotFound { .. } | Error::EtagMismatch { .. } | Error::Store(_) => None,
+            Error::EntryNotFound { .. }
+            | Error::AnswerTooLarge { .. }
+            | Error::EtagMismatch { .. }
+            | Error::Store(_) => None,
         }
     }
 }
@@ -123,7 +132,7 @@ impl Describe for Error {
             | Error::TtlInvalid { .. }
             | Error::ContentTypeInvalid
             | Error::TokenInvalid { .. } => Kind::Invalid,
-            Error::EntryTooLarge { .. } => Kind::TooLarge,
+            Error::EntryTooLarge { .. } | Error::AnswerTooLarge { .. } => Kind::TooLarge,
             Error::EtagMismatch { .. } => Kind::Conflict,
             Error::Store(error) => error.kind(),
         }
@@ -140,6 +149,7 @@ impl Describe for Error {
             Error::ContentTypeInvalid => "CONTENT_TYPE_INVALID",
             Error::TokenInvalid { .. } => "TOKEN_INVALID",
             Error::EntryTooLarge { .. } => "ENTRY_TOO_LARGE",
+            Error::AnswerTooLarge { .. } => "ANSWER_TOO_LARGE",
             Error::EtagMismatch { .. } => "ETAG_MISMATCH",
             Error::Store(error) => error.reason(),
         }

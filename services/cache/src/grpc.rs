@@ -5,7 +5,7 @@ use std::time::Duration;
 use dataflow_mesh::status::to_status;
 use dataflow_proto::cache::v1 as pb;
 use dataflow_proto::cache::v1::cache_service_server::CacheService;
-use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
 use tonic::{Request, Response, Status};
 
 use crate::Error;
@@ -15,17 +15,22 @@ use crate::entries::{Entries, Found, Read, Written};
 use crate::key::{Caller, Key};
 use crate::lease::Leased;
 
+/// Entries of one batch that are read at a time.
+const READ_AT_ONCE: usize = 8;
+
 /// Serves CacheService.
 #[derive(Debug, Clone)]
 pub struct Service {
     entries: Entries,
     args: CacheArgs,
+    /// The largest answer, in bytes.
+    max_answer: usize,
 }
 
 impl Service {
-    /// Serves these entries within the limits of `args`.
-    pub fn new(entries: Entries, args: CacheArgs) -> Self {
-        Self { entries, args }
+    /// Serves these entries within the limits of `args`, in answers of at most `max_answer` bytes.
+    pub fn new(entries: Entries, args: CacheArgs, max_answer: usize) -> Self {
+        Self { entries, args, max_answer }
     }
 
     /// A fresh entry, and whether the store could not be asked.
@@ -48,14 +53,28 @@ impl Service {
         request: pb::BatchGetEntriesRequest,
     ) -> Result<pb::BatchGetEntriesResponse, Error> {
         let keys = convert::keys(&caller, &request.keys, self.args.max_batch)?;
-        let reads = join_all(keys.iter().map(|key| self.entries.get(key))).await;
-        let mut response = pb::BatchGetEntriesResponse::default();
-        for (key, Read { found, degraded }) in keys.iter().zip(reads) {
+        let reads = stream::iter(keys).map(|key| {
+            let entries = self.entries.clone();
+            async move {
+                let read = entries.get(&key).await;
+                (key, read)
+            }
+        });
+        let mut reads = std::pin::pin!(reads.buffered(READ_AT_ONCE));
+        let (mut response, mut size) = (pb::BatchGetEntriesResponse::default(), 0);
+        while let Some((key, Read { found, degraded })) = reads.next().await {
             match found {
-                Found::Fresh(held) => response.entries.push(convert::entry(key, held)),
+                Found::Fresh(held) => {
+                    size += held.value.len();
+                    response.entries.push(convert::entry(&key, held));
+                }
                 Found::Stale(_) | Found::Nothing => response.missing.push(key.to_string()),
             }
             response.degraded |= degraded;
+            // Before the next ones are read: values may be large, and many.
+            if size > self.max_answer {
+                return Err(Error::AnswerTooLarge { limit: self.max_answer });
+            }
         }
         Ok(response)
     }
@@ -102,11 +121,8 @@ impl Service {
     ) -> Result<pb::GetGenerationsResponse, Error> {
         let namespace = convert::namespace(&caller, &request.namespace)?;
         let tags = convert::tags(&namespace, &request.tags, "tags", &self.args)?;
-        let generations = match self.entries.generations(&tags).await {
-            Err(error) if error.is_outage() => Vec::new(),
-            other => convert::generations(&tags, &other?),
-        };
-        Ok(pb::GetGenerationsResponse { generations })
+        let generations = self.entries.generations(&tags).await?;
+        Ok(pb::GetGenerationsResponse { generations: convert::generations(&tags, &generations) })
     }
 
     async fn set(&self, caller: Caller, request: pb::SetEntryRequest) -> Result<pb::SetEntryResponse, Error> {

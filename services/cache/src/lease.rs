@@ -81,7 +81,7 @@ impl Entries {
         let place = key.place();
         let until = Instant::now() + terms.wait;
         let mut read = self.get(key).await;
-        let mut changes = None;
+        let (mut changes, mut place_to_wait) = (None, None);
         loop {
             let stale = match read {
                 Read { degraded: true, .. } => return Ok(Leased::Degraded),
@@ -89,13 +89,18 @@ impl Entries {
                 Read { found: Found::Stale(held), .. } => Some(held),
                 Read { found: Found::Nothing, .. } => None,
             };
-            if let Some(token) = self.store.acquire(&place, terms.hold).await? {
-                let store = Arc::clone(&self.store);
-                let granting = Granting { store, place, token, arrived: false };
+            // Before it is asked for: the answer may be lost, or the caller gone before it comes.
+            let granting = Granting::new(&self.store, &place);
+            if self.store.acquire(&place, granting.token, terms.hold).await? {
                 return self.grant(key, tags, granting).await;
             }
+            granting.refused();
             if let Some(held) = stale.filter(|_| terms.accept_stale) {
                 return Ok(Leased::Stale(held));
+            }
+            if place_to_wait.is_none() {
+                let Ok(waiting) = self.waiting.try_acquire() else { return Ok(Leased::Busy) };
+                place_to_wait = Some(waiting);
             }
             match &mut changes {
                 // What came between the read and this moment is read once more before anybody waits.
@@ -136,6 +141,15 @@ struct Granting {
 // === impl Granting ===
 
 impl Granting {
+    fn new(store: &Arc<dyn Store>, place: &Place) -> Self {
+        Self { store: Arc::clone(store), place: place.clone(), token: Token::random(), arrived: false }
+    }
+
+    /// Somebody else has it: there is nothing to give back.
+    fn refused(mut self) {
+        self.arrived = true;
+    }
+
     fn granted(mut self, generations: Vec<Generation>) -> Leased {
         self.arrived = true;
         Leased::Granted { token: self.token, generations }

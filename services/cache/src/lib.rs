@@ -49,10 +49,12 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let warm_up = warm_up(Arc::clone(&store));
-    let entries = Entries::new(store, args.cache.capacity.as_u64(), &context.metrics);
-    let service = CacheServiceServer::new(grpc::Service::new(entries, args.cache.clone()))
-        .max_decoding_message_size(args.server.max_message())
-        .max_encoding_message_size(args.server.max_message());
+    let (capacity, limit) = (args.cache.capacity.as_u64(), args.server.max_message());
+    let waiting = args.server.max_concurrent_requests.div_ceil(2) as usize;
+    let entries = Entries::new(store, capacity, waiting, &context.metrics);
+    let service = CacheServiceServer::new(grpc::Service::new(entries, args.cache.clone(), limit))
+        .max_decoding_message_size(limit)
+        .max_encoding_message_size(limit);
     Server::new(&args.server, context, FILE_DESCRIPTOR_SET)
         .with(service)
         .serve(listener, warm_up, shutdown)

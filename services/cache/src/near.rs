@@ -24,9 +24,6 @@ use trust::{Epoch, Trust};
 /// What a copy costs besides its bytes: the maps' own nodes, rounded up.
 const OVERHEAD: usize = 512;
 
-/// How many generations are remembered. One that gave way is read again.
-const GENERATIONS: u64 = 100_000;
-
 /// Copies of what the store holds. Cheap to clone; clones share what they hold.
 #[derive(Debug, Clone)]
 pub(crate) struct Near {
@@ -73,22 +70,33 @@ impl Near {
             .expire_after(Expiry);
         let copies = Arc::new(Copies {
             entries: entries.build(),
-            generations: Cache::new(GENERATIONS),
+            // Besides the entries, an eighth of their room. One that gave way is read again.
+            generations: Cache::builder()
+                .max_capacity(capacity / 8)
+                .weigher(|name: &String, _: &(Generation, u64)| {
+                    u32::try_from(name.len() + OVERHEAD).unwrap_or(u32::MAX)
+                })
+                .eviction_policy(EvictionPolicy::lru())
+                .build(),
             trust: Mutex::new(Trust::new()),
         });
         let following = tokio::spawn(follow(Arc::clone(&copies), store.subscribe(CHANGES), pulse));
         Some(Self { shared: Arc::new(Shared { copies, following: following.abort_handle() }) })
     }
 
-    /// The copy of an entry, if it may be handed out and its tags' generations are what they were.
-    pub(crate) fn entry(&self, place: &Key) -> Option<Held> {
+    /// The copy of an entry, if it may be handed out and its tags' generations are what they were; and whether a change of
+    /// it may be missing, since the store has not answered for a while.
+    pub(crate) fn entry(&self, place: &Key) -> Option<(Held, bool)> {
         let copies = &self.shared.copies;
         let now = Instant::now();
-        let epoch = copies.trust().epoch(place.bucket(), now)?;
+        let (epoch, in_doubt) = {
+            let trust = copies.trust();
+            (trust.epoch(place.bucket(), now)?, trust.in_doubt(place.bucket(), now))
+        };
         let copy = copies.entries.get(&place.name).filter(|copy| copy.era == epoch.era)?;
         let fresh = copy.held.fresh_until > now;
         let valid = |(tag, generation): &(Key, Generation)| self.generation(tag) == Some(*generation);
-        (fresh && copy.held.tags.iter().all(valid)).then_some(copy.held)
+        (fresh && copy.held.tags.iter().all(valid)).then_some((copy.held, in_doubt))
     }
 
     /// The copy of a tag's generation, if it may be handed out.

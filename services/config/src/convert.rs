@@ -1,9 +1,19 @@
-//! From the domain to the wire.
+//! Between the wire and the domain.
+
+use std::time::{Duration, SystemTime};
 
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::r#type::v1 as types;
 
-use crate::ruleset::{Category, Mode, Rule, Ruleset};
+use crate::Error;
+use crate::change::{Change, Origin};
+use crate::difference::{Difference, Kind};
+use crate::journal::Entry;
+use crate::provider::{Dialect, Provider, Quota};
+use crate::ruleset::{Category, DEFAULT_PRIORITY, Mode, Rule, Ruleset};
+use crate::state::{Registered, Revision, Stamp, State};
+
+// === rule sets ===
 
 impl From<&Ruleset> for pb::Ruleset {
     fn from(set: &Ruleset) -> Self {
@@ -27,6 +37,7 @@ impl From<&Rule> for pb::Rule {
             languages: rule.languages.clone(),
             disabled: rule.disabled,
             description: rule.description.clone(),
+            ..Self::default()
         }
     }
 }
@@ -52,4 +63,194 @@ impl From<Category> for types::Category {
             Category::Other => Self::Other,
         }
     }
+}
+
+impl TryFrom<pb::Ruleset> for Ruleset {
+    type Error = Error;
+
+    fn try_from(set: pb::Ruleset) -> Result<Self, Error> {
+        let mode = match set.mode() {
+            pb::ruleset::Mode::Substring => Mode::Substring,
+            pb::ruleset::Mode::Words => Mode::Words,
+            pb::ruleset::Mode::Unspecified => return Err(invalid("mode", "must be given")),
+        };
+        let rules = set.rules.into_iter().map(Rule::try_from).collect::<Result<_, _>>()?;
+        Ok(Self { name: set.ruleset, mode, revision: set.revision, rules })
+    }
+}
+
+impl TryFrom<pb::Rule> for Rule {
+    type Error = Error;
+
+    fn try_from(rule: pb::Rule) -> Result<Self, Error> {
+        let category = category(rule.category)?.ok_or_else(|| invalid("category", "must be given"))?;
+        let pb::Rule { rule_id, keywords, priority, weights, languages, disabled, description, .. } = rule;
+        let priority = if priority == 0 { DEFAULT_PRIORITY } else { priority };
+        Ok(Self { rule_id, category, keywords, priority, weights, languages, disabled, description })
+    }
+}
+
+/// The category that a request gives, if any.
+pub(crate) fn category(number: i32) -> Result<Option<Category>, Error> {
+    Ok(Some(match types::Category::try_from(number) {
+        Ok(types::Category::Unspecified) => return Ok(None),
+        Ok(types::Category::Population) => Category::Population,
+        Ok(types::Category::Economy) => Category::Economy,
+        Ok(types::Category::Labour) => Category::Labour,
+        Ok(types::Category::Territory) => Category::Territory,
+        Ok(types::Category::Education) => Category::Education,
+        Ok(types::Category::Health) => Category::Health,
+        Ok(types::Category::Other) => Category::Other,
+        Err(_) => return Err(invalid("category", "is none of the categories")),
+    }))
+}
+
+/// A rule as a reader sees it.
+pub(crate) fn rule(rule: &Rule, stamp: Stamp) -> pb::Rule {
+    let (create_time, update_time) = (timestamp(stamp.created), timestamp(stamp.updated));
+    pb::Rule { etag: stamp.etag(), create_time, update_time, ..rule.into() }
+}
+
+/// A revision as a reader sees it.
+pub(crate) fn revision(ruleset: &str, revision: &Revision) -> pb::Revision {
+    let Revision { revision, position: _, time, origin, differences } = revision;
+    let Origin { author, reason, request_id } = origin.clone();
+    pb::Revision {
+        ruleset: ruleset.to_owned(),
+        revision: *revision,
+        time: timestamp(*time),
+        author,
+        reason,
+        request_id,
+        differences: differences.iter().map(Into::into).collect(),
+    }
+}
+
+impl From<&Difference> for pb::revision::Difference {
+    fn from(difference: &Difference) -> Self {
+        let (kind, fields) = match &difference.kind {
+            Kind::Added => (pb::revision::Kind::Added, &[][..]),
+            Kind::Changed(fields) => (pb::revision::Kind::Changed, fields.as_slice()),
+            Kind::Removed => (pb::revision::Kind::Removed, &[][..]),
+        };
+        let fields = fields.iter().map(|field| (*field).to_owned()).collect();
+        Self { rule_id: difference.rule_id.clone(), kind: kind.into(), fields }
+    }
+}
+
+// === providers ===
+
+impl From<&Provider> for pb::Provider {
+    fn from(provider: &Provider) -> Self {
+        let dialect = match provider.dialect {
+            Dialect::SdmxRest21 => pb::provider::Dialect::SdmxRest21,
+            Dialect::SdmxRest30 => pb::provider::Dialect::SdmxRest30,
+        };
+        Self {
+            provider_id: provider.provider_id.clone(),
+            display_name: provider.display_name.clone(),
+            base_url: provider.base_url.clone(),
+            dialect: dialect.into(),
+            agency: provider.agency.clone(),
+            data_quota: provider.data_quota.map(Into::into),
+            structure_quota: provider.structure_quota.map(Into::into),
+            allow_plain_http: provider.allow_plain_http,
+            allow_private_address: provider.allow_private_address,
+            disabled: provider.disabled,
+            ..Self::default()
+        }
+    }
+}
+
+impl From<Quota> for pb::provider::Quota {
+    fn from(quota: Quota) -> Self {
+        let calls = i32::try_from(quota.calls).unwrap_or(i32::MAX);
+        Self { calls, period: prost_types::Duration::try_from(quota.period).ok() }
+    }
+}
+
+impl TryFrom<pb::Provider> for Provider {
+    type Error = Error;
+
+    fn try_from(provider: pb::Provider) -> Result<Self, Error> {
+        let dialect = match provider.dialect() {
+            pb::provider::Dialect::SdmxRest21 => Dialect::SdmxRest21,
+            pb::provider::Dialect::SdmxRest30 => Dialect::SdmxRest30,
+            pb::provider::Dialect::Unspecified => return Err(invalid("dialect", "must be given")),
+        };
+        let quota = |quota: Option<pb::provider::Quota>, field: &str| {
+            quota.map(|given| read_quota(&given, field)).transpose()
+        };
+        Ok(Self {
+            dialect,
+            data_quota: quota(provider.data_quota, "data_quota")?,
+            structure_quota: quota(provider.structure_quota, "structure_quota")?,
+            provider_id: provider.provider_id,
+            display_name: provider.display_name,
+            base_url: provider.base_url,
+            agency: provider.agency,
+            allow_plain_http: provider.allow_plain_http,
+            allow_private_address: provider.allow_private_address,
+            disabled: provider.disabled,
+        })
+    }
+}
+
+fn read_quota(quota: &pb::provider::Quota, field: &str) -> Result<Quota, Error> {
+    let wrong = || invalid(field, "must be calls, and a period that is not negative");
+    let calls = u32::try_from(quota.calls).map_err(|_| wrong())?;
+    let period = quota.period.unwrap_or_default();
+    let seconds = u64::try_from(period.seconds).map_err(|_| wrong())?;
+    let nanos = u32::try_from(period.nanos).ok().filter(|nanos| *nanos < 1_000_000_000).ok_or_else(wrong)?;
+    Ok(Quota { calls, period: Duration::new(seconds, nanos) })
+}
+
+/// A provider as a reader sees it.
+pub(crate) fn provider(registered: &Registered) -> pb::Provider {
+    let Registered { provider, stamp } = registered;
+    pb::Provider { etag: stamp.etag(), update_time: timestamp(stamp.updated), ..provider.into() }
+}
+
+// === audit ===
+
+/// A change as it is on record, with the revision that it made of its rule set as `state` knows it.
+pub(crate) fn audit_record(entry: Entry, state: &State) -> pb::AuditRecord {
+    let Entry { position, recorded } = entry;
+    let made = recorded.change.ruleset().and_then(|name| state.rulesets.get(name)?.made_at(position));
+    let after = made.unwrap_or_default();
+    let (action, resource) = match &recorded.change {
+        Change::RulesetSeeded(set) => ("RULESET_SEEDED", format!("rulesets/{}", set.name)),
+        Change::RulePut { ruleset, rule } => {
+            ("RULE_PUT", format!("rulesets/{ruleset}/rules/{}", rule.rule_id))
+        }
+        Change::RuleRemoved { ruleset, rule_id } => {
+            ("RULE_REMOVED", format!("rulesets/{ruleset}/rules/{rule_id}"))
+        }
+        Change::RolledBack(set) => ("RULESET_ROLLED_BACK", format!("rulesets/{}", set.name)),
+        Change::ProviderSeeded(provider) => {
+            ("PROVIDER_SEEDED", format!("providers/{}", provider.provider_id))
+        }
+        Change::ProviderPut(provider) => ("PROVIDER_PUT", format!("providers/{}", provider.provider_id)),
+        Change::ProviderRemoved { provider_id } => ("PROVIDER_REMOVED", format!("providers/{provider_id}")),
+    };
+    let Origin { author, reason, request_id } = recorded.origin;
+    pb::AuditRecord {
+        position: i64::try_from(position).unwrap_or(i64::MAX),
+        time: timestamp(recorded.time),
+        author,
+        reason,
+        request_id,
+        action: action.to_owned(),
+        resource,
+        before: (after - 1).max(0),
+        after,
+    }
+}
+
+fn timestamp(time: SystemTime) -> Option<prost_types::Timestamp> {
+    Some(prost_types::Timestamp::from(time))
+}
+
+fn invalid(field: &str, problem: &str) -> Error {
+    Error::FieldInvalid { field: field.to_owned(), problem: problem.to_owned() }
 }

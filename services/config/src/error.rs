@@ -1,11 +1,12 @@
 //! Everything that can go wrong in the config service.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use dataflow_mesh::status::{Describe, Kind, Violation};
 
 /// Why a request failed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no such rule set.
     #[error("there is no rule set {name:?}")]
@@ -13,6 +14,73 @@ pub enum Error {
         /// The name asked for.
         name: String,
     },
+    /// There is no such rule in the set.
+    #[error("there is no rule {rule:?} in the set {ruleset:?}")]
+    RuleNotFound {
+        /// The set.
+        ruleset: String,
+        /// The rule asked for.
+        rule: String,
+    },
+    /// There is such a rule already.
+    #[error("there is a rule {rule:?} in the set {ruleset:?} already")]
+    RuleExists {
+        /// The set.
+        ruleset: String,
+        /// The rule.
+        rule: String,
+    },
+    /// The set has no such revision.
+    #[error("the set {ruleset:?} has no revision {revision}")]
+    RevisionNotFound {
+        /// The set.
+        ruleset: String,
+        /// The revision asked for.
+        revision: i64,
+    },
+    /// There is no such provider.
+    #[error("there is no provider {provider:?}")]
+    ProviderNotFound {
+        /// The identifier asked for.
+        provider: String,
+    },
+    /// There is such a provider already.
+    #[error("there is a provider {provider:?} already")]
+    ProviderExists {
+        /// The identifier.
+        provider: String,
+    },
+    /// A provider breaks a rule.
+    #[error("{field}: {problem}")]
+    ProviderInvalid {
+        /// The field's path, for instance `provider.base_url`.
+        field: String,
+        /// What is wrong and what is allowed.
+        problem: String,
+    },
+    /// A field of the request is wrong.
+    #[error("{field}: {problem}")]
+    FieldInvalid {
+        /// The field's path.
+        field: String,
+        /// What is wrong and what is allowed.
+        problem: String,
+    },
+    /// Somebody else changed the same thing first.
+    #[error("it was changed meanwhile: its etag is {found:?}")]
+    EtagMismatch {
+        /// The present etag.
+        found: String,
+    },
+    /// Others change so much at this moment that this change found no place.
+    #[error("too many changes at once; nothing was changed")]
+    Crowded,
+    /// A later release has written what this one cannot read, and so must not write after.
+    #[error("a later release has changed the configuration: this one can no longer")]
+    Outdated,
+    /// See [`dataflow_store::Error`].
+    #[error(transparent)]
+    Store(#[from] dataflow_store::Error),
     /// A rule set breaks a rule of its own.
     #[error("{field}: {problem}")]
     RulesetInvalid {
@@ -30,31 +98,73 @@ impl Describe for Error {
 
     fn kind(&self) -> Kind {
         match self {
-            Error::RulesetNotFound { .. } => Kind::NotFound,
-            Error::RulesetInvalid { .. } => Kind::Invalid,
+            Error::RulesetNotFound { .. }
+            | Error::RuleNotFound { .. }
+            | Error::RevisionNotFound { .. }
+            | Error::ProviderNotFound { .. } => Kind::NotFound,
+            Error::RuleExists { .. } | Error::ProviderExists { .. } => Kind::AlreadyExists,
+            Error::RulesetInvalid { .. } | Error::ProviderInvalid { .. } | Error::FieldInvalid { .. } => {
+                Kind::Invalid
+            }
+            Error::EtagMismatch { .. } => Kind::Conflict,
+            Error::Crowded => Kind::Overloaded,
+            Error::Outdated => Kind::Precondition,
+            Error::Store(error) => error.kind(),
         }
     }
 
     fn reason(&self) -> &'static str {
         match self {
             Error::RulesetNotFound { .. } => "RULESET_NOT_FOUND",
+            Error::RuleNotFound { .. } => "RULE_NOT_FOUND",
+            Error::RuleExists { .. } => "RULE_EXISTS",
+            Error::RevisionNotFound { .. } => "REVISION_NOT_FOUND",
+            Error::ProviderNotFound { .. } => "PROVIDER_NOT_FOUND",
+            Error::ProviderExists { .. } => "PROVIDER_EXISTS",
+            Error::ProviderInvalid { .. } => "PROVIDER_INVALID",
+            Error::FieldInvalid { .. } => "FIELD_INVALID",
             Error::RulesetInvalid { .. } => "RULESET_INVALID",
+            Error::EtagMismatch { .. } => "ETAG_MISMATCH",
+            Error::Crowded => "TOO_MANY_CHANGES",
+            Error::Outdated => "RELEASE_OUTDATED",
+            Error::Store(error) => error.reason(),
         }
     }
 
     fn metadata(&self) -> HashMap<String, String> {
-        match self {
-            Error::RulesetNotFound { name } => HashMap::from([("ruleset".to_owned(), name.clone())]),
-            Error::RulesetInvalid { .. } => HashMap::new(),
-        }
+        let facts: &[(&str, String)] = match self {
+            Error::RulesetNotFound { name } => &[("ruleset", name.clone())],
+            Error::RuleNotFound { ruleset, rule } | Error::RuleExists { ruleset, rule } => {
+                &[("ruleset", ruleset.clone()), ("rule", rule.clone())]
+            }
+            Error::RevisionNotFound { ruleset, revision } => {
+                &[("ruleset", ruleset.clone()), ("revision", revision.to_string())]
+            }
+            Error::ProviderNotFound { provider } | Error::ProviderExists { provider } => {
+                &[("provider", provider.clone())]
+            }
+            Error::EtagMismatch { found } => &[("etag", found.clone())],
+            _ => &[],
+        };
+        facts.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect()
     }
 
     fn violations(&self) -> Vec<Violation> {
         match self {
-            Error::RulesetInvalid { field, problem } => {
+            Error::RulesetInvalid { field, problem }
+            | Error::ProviderInvalid { field, problem }
+            | Error::FieldInvalid { field, problem } => {
                 vec![Violation { field: field.clone(), description: problem.clone() }]
             }
-            Error::RulesetNotFound { .. } => Vec::new(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Error::Crowded => Some(Duration::from_millis(100)),
+            Error::Store(error) => error.retry_after(),
+            _ => None,
         }
     }
 }

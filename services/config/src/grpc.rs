@@ -1,81 +1,60 @@
-//! The tonic adapter of RuleService.
+//! The tonic adapters, one a service of the contract.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::pin::Pin;
-use std::sync::Arc;
+pub mod audit;
+pub mod providers;
+pub mod rules;
 
-use dataflow_mesh::status::to_status;
-use dataflow_proto::config::v1 as pb;
-use dataflow_proto::config::v1::rule_service_server::RuleService;
-use futures_util::stream::{self, Stream, StreamExt};
-use tokio_stream::wrappers::WatchStream;
-use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status};
+use dataflow_mesh::propagation::{REQUEST_ID, SUBJECT};
+use tonic::metadata::MetadataMap;
 
 use crate::Error;
-use crate::rulesets::{Rulesets, Snapshot};
+use crate::change::Origin;
 
-/// Serves RuleService.
-#[derive(Debug, Clone)]
-pub struct Service {
-    rulesets: Arc<Rulesets>,
-    /// Ends the watches: an endless answer would hold up the service's stop.
-    draining: CancellationToken,
+/// Longest reason that a change may be given, in bytes.
+const MAX_REASON: usize = 1024;
+
+/// Entries in one answer where the caller does not say how many, and the most.
+const PAGE: usize = 100;
+const MAX_PAGE: usize = 1000;
+
+/// Who makes a change, and why.
+fn origin(metadata: &MetadataMap, reason: String) -> Result<Origin, Error> {
+    if reason.len() > MAX_REASON {
+        let problem = format!("must be at most {MAX_REASON} bytes, is {}", reason.len());
+        return Err(Error::FieldInvalid { field: "reason".to_owned(), problem });
+    }
+    let header =
+        |name: &str| metadata.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    Ok(Origin { author: header(SUBJECT.as_str()), reason, request_id: header(REQUEST_ID.as_str()) })
 }
 
-impl Service {
-    /// Serves these sets until `draining` is cancelled.
-    pub fn new(rulesets: Arc<Rulesets>, draining: CancellationToken) -> Self {
-        Self { rulesets, draining }
-    }
-}
-
-#[tonic::async_trait]
-impl RuleService for Service {
-    async fn list_rulesets(
-        &self,
-        _: Request<pb::ListRulesetsRequest>,
-    ) -> Result<Response<pb::ListRulesetsResponse>, Status> {
-        let snapshot = self.rulesets.snapshot();
-        let rulesets = snapshot.values().map(|set| set.as_ref().into()).collect();
-        Ok(Response::new(pb::ListRulesetsResponse { rulesets }))
-    }
-
-    type WatchRulesetsStream = Pin<Box<dyn Stream<Item = Result<pb::WatchRulesetsResponse, Status>> + Send>>;
-
-    async fn watch_rulesets(
-        &self,
-        request: Request<pb::WatchRulesetsRequest>,
-    ) -> Result<Response<Self::WatchRulesetsStream>, Status> {
-        let wanted: BTreeSet<String> = request.into_inner().rulesets.into_iter().collect();
-        let snapshot = self.rulesets.snapshot();
-        if let Some(name) = wanted.iter().find(|name| !snapshot.contains_key(*name)) {
-            return Err(to_status(&Error::RulesetNotFound { name: name.clone() }));
+/// How many entries an answer has.
+fn page_size(asked: i32) -> Result<usize, Error> {
+    match usize::try_from(asked) {
+        Ok(0) => Ok(PAGE),
+        Ok(size) if size <= MAX_PAGE => Ok(size),
+        _ => {
+            let problem = format!("must be from 0 to {MAX_PAGE}, is {asked}");
+            Err(Error::FieldInvalid { field: "page_size".to_owned(), problem })
         }
-
-        let mut sent = BTreeMap::new();
-        let changes = WatchStream::new(self.rulesets.watch())
-            .flat_map(move |snapshot| stream::iter(news(&snapshot, &wanted, &mut sent)))
-            .map(Ok)
-            .take_until(self.draining.clone().cancelled_owned());
-        Ok(Response::new(changes.boxed()))
     }
 }
 
-/// The wanted sets whose revision is not the one `sent` before; the last of them completes what the watcher holds.
-fn news(
-    snapshot: &Snapshot,
-    wanted: &BTreeSet<String>,
-    sent: &mut BTreeMap<String, i64>,
-) -> Vec<pb::WatchRulesetsResponse> {
-    let mut news: Vec<_> = snapshot
-        .values()
-        .filter(|set| wanted.is_empty() || wanted.contains(&set.name))
-        .filter(|set| sent.insert(set.name.clone(), set.revision) != Some(set.revision))
-        .map(|set| pb::WatchRulesetsResponse { ruleset: Some(set.as_ref().into()), complete: false })
-        .collect();
-    if let Some(last) = news.last_mut() {
-        last.complete = true;
+/// Where a page begins: the number that the answer before gave, or `first`.
+fn page_start(token: &str, first: u64) -> Result<u64, Error> {
+    if token.is_empty() {
+        return Ok(first);
     }
-    news
+    token.parse().map_err(|_| Error::FieldInvalid {
+        field: "page_token".to_owned(),
+        problem: "is not one that was given out".to_owned(),
+    })
+}
+
+/// Refuses a change of another version than the present one.
+fn matching(etag: &str, present: &str) -> Result<(), Error> {
+    if etag.is_empty() || etag == present {
+        return Ok(());
+    }
+    Err(Error::EtagMismatch { found: present.to_owned() })
 }

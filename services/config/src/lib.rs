@@ -1,33 +1,49 @@
-//! The config service: owns the rule sets and pushes every change to whoever watches.
+//! The config service: owns the rule sets and the registry of providers, and pushes every change to whoever watches.
 //!
-//! [`grpc`] adapts the wire to [`rulesets`], which holds what [`ruleset`] describes and checks; [`mod@file`] reads the
-//! same from YAML, the two sets built into the binary ([`built_in`]) included.
+//! [`grpc`] adapts the wire. What is asked is answered from a [`state`], which is what all changes of the [`journal`] have
+//! made; what is to be changed is written there, as `stored` says. [`ruleset`] and [`provider`] say what is valid, and
+//! [`built_in`] what a release brings; [`mod@file`] reads rule sets from YAML.
 
 pub mod args;
-pub mod built_in;
 pub mod error;
-pub mod file;
 pub mod grpc;
+
+pub mod journal;
+
+pub mod change;
+pub mod difference;
+pub mod state;
+
+pub mod built_in;
+pub mod file;
+pub mod provider;
 pub mod ruleset;
-pub mod rulesets;
 
 mod convert;
+mod mask;
+mod stored;
 mod words;
 
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dataflow_mesh::serve::{Context, Server};
 use dataflow_proto::FILE_DESCRIPTOR_SET;
+use dataflow_proto::config::v1::audit_service_server::AuditServiceServer;
+use dataflow_proto::config::v1::provider_service_server::ProviderServiceServer;
 use dataflow_proto::config::v1::rule_service_server::RuleServiceServer;
 use tokio::net::TcpListener;
 
 pub use args::Args;
 pub use error::Error;
-use rulesets::Rulesets;
+use journal::Journal;
 
-/// Runs the service until `shutdown` resolves and every call in flight has ended.
+/// How long the start waits for the store before the service serves what the release brings.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Runs the service over `journal` until `shutdown` resolves and every call in flight has ended.
 ///
 /// # Errors
 ///
@@ -35,16 +51,36 @@ use rulesets::Rulesets;
 pub async fn run(
     args: &Args,
     context: Context,
-    rulesets: Rulesets,
+    journal: Arc<Journal>,
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let service = grpc::Service::new(Arc::new(rulesets), context.draining.clone());
-    let rules = RuleServiceServer::new(service)
-        .max_decoding_message_size(args.server.max_message())
-        .max_encoding_message_size(args.server.max_message());
-    Server::new(&args.server, context, FILE_DESCRIPTOR_SET)
+    let limit = args.server.max_message();
+    let rules = grpc::rules::Service::new(Arc::clone(&journal), context.draining.clone());
+    let rules =
+        RuleServiceServer::new(rules).max_decoding_message_size(limit).max_encoding_message_size(limit);
+    let providers = ProviderServiceServer::new(grpc::providers::Service::new(Arc::clone(&journal)));
+    let audit = AuditServiceServer::new(grpc::audit::Service::new(Arc::clone(&journal)));
+    let warm_up = {
+        let journal = Arc::clone(&journal);
+        async move {
+            match tokio::time::timeout(PATIENCE, journal.open()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "the store does not answer: serving what the release brings")
+                }
+                Err(_) => tracing::warn!("the store does not answer: serving what the release brings"),
+            }
+            journal.settle();
+        }
+    };
+    let following = tokio::spawn(async move { journal.follow().await });
+    let ended = Server::new(&args.server, context, FILE_DESCRIPTOR_SET)
         .with(rules)
-        .serve(listener, std::future::ready(()), shutdown)
-        .await
+        .with(providers)
+        .with(audit)
+        .serve(listener, warm_up, shutdown)
+        .await;
+    following.abort();
+    ended
 }

@@ -22,9 +22,8 @@ use dataflow_mesh::{process, telemetry};
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
 use dataflow_store::StoreArgs;
-use tonic::{Code, Status};
-use tonic_types::StatusExt;
 
+use crate::client;
 use crate::exit::{self, Exit, Failure};
 use crate::in_process::{self, Mesh, Services};
 use crate::progress::Progress;
@@ -68,7 +67,7 @@ pub(crate) struct Args {
     quiet: bool,
 
     /// What to log to standard error: a level, or tracing directives.
-    #[arg(long, env = "DATAFLOW_LOG", default_value = "warn", value_name = "FILTER")]
+    #[arg(long, env = "DATAFLOW_LOG", default_value = "warn", value_parser = telemetry::filter, value_name = "FILTER")]
     log: String,
 
     #[command(flatten, next_help_heading = "Limits")]
@@ -111,7 +110,7 @@ async fn analyse_and_print(args: Args) -> Result<Exit, Failure> {
     }
     telemetry.flush().await;
 
-    let incomplete = unread(&analysis);
+    let incomplete = unread(&analysis.diagnostics, analysis.diagnostics_omitted);
     // On a thread that may block: a reader who does not read must not keep SIGINT from being heard.
     let printed =
         tokio::task::spawn_blocking(move || print(analysis, args.format, args.lang, args.out)).await?;
@@ -169,34 +168,18 @@ async fn analyse(
     let (messages, broken) = upload::messages(document, ruleset, progress.clone());
     tokio::select! {
         reply = client.analyze_catalogue(messages) => {
-            let reply = reply.map_err(failure)?.into_inner();
+            let reply = reply.map_err(|status| client::failure(upstream, &status))?.into_inner();
             reply.analysis.context("the reply holds no analysis").map_err(Into::into)
         }
         Ok(error) = broken => Err(Failure::from(anyhow::Error::new(error).context("cannot read"))),
     }
 }
 
-/// What a refused call means to the user.
-fn failure(status: Status) -> Failure {
-    let details = status.get_error_details();
-    let info = details.error_info();
-    let of_document = info.is_some_and(|info| info.metadata.contains_key("offset"));
-    let of_rules = info.is_some_and(|info| info.reason.starts_with("RULESET_"));
-    let exit = match status.code() {
-        _ if of_document => Exit::NotSdmx,
-        _ if of_rules => Exit::Usage,
-        Code::Unavailable | Code::DeadlineExceeded => Exit::Unreachable,
-        _ => Exit::Failed,
-    };
-    Failure::new(exit, anyhow::anyhow!("{}", status.message()))
-}
-
 /// Whether some dataflow, or a part of one, could not be read. Warnings are kept in preference to anything else, so that
 /// only where none of the diagnostics was kept one among those left out must be feared.
-fn unread(analysis: &pb::Analysis) -> bool {
+pub(crate) fn unread(diagnostics: &[pb::Diagnostic], omitted: i32) -> bool {
     let warning = |diagnostic: &pb::Diagnostic| diagnostic.severity() == pb::diagnostic::Severity::Warning;
-    analysis.diagnostics.iter().any(warning)
-        || (analysis.diagnostics.is_empty() && analysis.diagnostics_omitted > 0)
+    diagnostics.iter().any(warning) || (diagnostics.is_empty() && omitted > 0)
 }
 
 fn print(analysis: pb::Analysis, format: Format, lang: String, out: Option<PathBuf>) -> io::Result<()> {

@@ -1,13 +1,15 @@
 //! The command line, and which function answers each command.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use dataflow_mesh::layers::{self, Loaded, Surroundings};
 
 use crate::exit::{self, Exit, Failure};
 use crate::service::{self, ServiceArgs};
-use crate::{analyze, bench, status, up};
+use crate::{analyze, bench, providers, rules, status, up};
 
 /// Tells what is in the catalogues of official statistics.
 #[derive(Debug, Parser)]
@@ -25,6 +27,12 @@ enum Command {
     Up(Box<up::Args>),
     /// Show whether a running mesh serves.
     Status(Box<status::Args>),
+    /// Read and change the rules of a running mesh, and try out others.
+    #[command(subcommand)]
+    Rules(rules::Rules),
+    /// Read the registry of providers of a running mesh.
+    #[command(subcommand)]
+    Providers(providers::Providers),
     /// Run the gateway.
     Gateway(Box<ServiceArgs<dataflow_gateway::Args>>),
     /// Run the analysis service.
@@ -43,14 +51,31 @@ enum Command {
     },
 }
 
+/// Runs the command that a command line names to its end.
+pub(crate) fn run(argv: Vec<OsString>) -> ExitCode {
+    let loaded = match layers::load(&Cli::command(), &argv, Surroundings::of_process()) {
+        Ok(loaded) => loaded,
+        Err(layers::Error::Usage(error)) => error.exit(),
+        Err(error) => return report(Failure::new(Exit::Usage, error)),
+    };
+    if loaded.asks_for_report() {
+        let shown = exit::unless_closed(write!(io::stdout(), "{}", loaded.report));
+        return shown.map_or_else(|error| report(error.into()), |()| ExitCode::SUCCESS);
+    }
+    match Cli::from_arg_matches(&loaded.matches) {
+        Ok(cli) => cli.run(&loaded),
+        Err(error) => error.exit(),
+    }
+}
+
 impl Cli {
     /// Runs the command to its end.
-    pub(crate) fn run(self) -> ExitCode {
+    fn run(self, loaded: &Loaded) -> ExitCode {
         let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => return report(Failure::from(error)),
         };
-        let ended = runtime.block_on(self.command.run());
+        let ended = runtime.block_on(self.command.run(loaded));
         // Not dropped: a thread that is still blocked on standard input would hold the process up.
         runtime.shutdown_background();
         ended.map_or_else(report, ExitCode::from)
@@ -58,15 +83,17 @@ impl Cli {
 }
 
 impl Command {
-    async fn run(self) -> Result<Exit, Failure> {
+    async fn run(self, loaded: &Loaded) -> Result<Exit, Failure> {
         match self {
             Command::Analyze(args) => analyze::run(*args).await,
-            Command::Up(args) => up::run(*args).await,
+            Command::Up(args) => up::run(*args, loaded).await,
             Command::Status(args) => status::run(*args).await,
-            Command::Gateway(args) => service::gateway(*args).await,
-            Command::Analysis(args) => service::analysis(*args).await,
-            Command::Cache(args) => service::cache(*args).await,
-            Command::Config(args) => service::config(*args).await,
+            Command::Rules(rules) => rules.run().await,
+            Command::Providers(providers) => providers.run().await,
+            Command::Gateway(args) => service::gateway(*args, loaded).await,
+            Command::Analysis(args) => service::analysis(*args, loaded).await,
+            Command::Cache(args) => service::cache(*args, loaded).await,
+            Command::Config(args) => service::config(*args, loaded).await,
             Command::Bench(bench) => bench.run().await,
             Command::Completions { shell } => {
                 // By way of memory: the generator panics when it cannot write.

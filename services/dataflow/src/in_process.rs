@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use dataflow_analysis::args::AnalysisArgs;
 use dataflow_cache::args::CacheArgs;
+use dataflow_config::journal::Journal;
 use dataflow_config::ruleset::Ruleset;
-use dataflow_config::rulesets::Rulesets;
 use dataflow_mesh::args::ServerArgs;
 use dataflow_mesh::breaker::Breakers;
 use dataflow_mesh::metrics::Metrics;
@@ -70,7 +70,9 @@ impl Mesh {
         let (cache_listener, cache_url) = loopback().await?;
         let (analysis_listener, analysis_url) = loopback().await?;
 
-        let rulesets = Rulesets::new(dataflow_config::built_in::rulesets().into_iter().chain(extra))?;
+        let seeds =
+            dataflow_config::built_in::seeds(dataflow_config::built_in::rulesets().into_iter().chain(extra));
+        let journal = Arc::new(Journal::new(Arc::clone(&store), seeds)?);
         let config_args = dataflow_config::Args { server: server.clone(), ..defaults() };
         let cache_args = dataflow_cache::Args { cache, server: server.clone(), ..defaults() };
         let patience = server.request_timeout;
@@ -86,7 +88,7 @@ impl Mesh {
             Running::start(|stopped| serve_analysis(analysis_args, contexts.0, analysis_listener, stopped)),
             Running::start(|stopped| serve_cache(cache_args, contexts.1, store, cache_listener, stopped)),
             Running::start(|stopped| {
-                serve_config(config_args, contexts.2, rulesets, config_listener, stopped)
+                serve_config(config_args, contexts.2, journal, config_listener, stopped)
             }),
         ];
         Ok(Self { analysis: analysis_url, cache: cache_url, config, services })
@@ -116,11 +118,11 @@ impl Running {
 async fn serve_config(
     args: dataflow_config::Args,
     context: Context,
-    rulesets: Rulesets,
+    journal: Arc<Journal>,
     listener: TcpListener,
     stopped: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    dataflow_config::run(&args, context, rulesets, listener, stopped).await
+    dataflow_config::run(&args, context, journal, listener, stopped).await
 }
 
 async fn serve_cache(

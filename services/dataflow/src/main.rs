@@ -1,5 +1,6 @@
 //! `dataflow`, the one binary of the mesh: `analyze` does the main job and exits, `up` runs the whole mesh, `gateway`,
-//! `analysis`, `cache` and `config` run one service each, as a pod does, and `status` asks how a mesh is.
+//! `analysis`, `cache` and `config` run one service each, as a pod does; `status`, `rules` and `providers` are clients of a
+//! mesh that runs.
 
 mod cli;
 mod exit;
@@ -7,21 +8,22 @@ mod exit;
 mod analyze;
 mod bench;
 mod built_in;
+mod client;
 mod in_process;
 mod progress;
+mod providers;
 mod render;
+mod rules;
 mod service;
 mod status;
 mod up;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 /// A catalogue is many small strings, made on one thread and freed on another: mimalloc is at home there.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    cli::Cli::parse().run()
+    cli::run(std::env::args_os().collect())
 }

@@ -1,18 +1,22 @@
-//! What `dataflow analyze` prints: one analysis as a table for people, or as JSON, NDJSON or CSV for programs.
+//! What commands print of a reply: one analysis as a table for people, or as JSON, NDJSON or CSV for programs; and plain
+//! columns or JSON of any other.
 //!
-//! It stands apart from the command because it needs nothing but the reply: the same bytes come out whichever mesh
+//! It stands apart from the commands because it needs nothing but the reply: the same bytes come out whichever mesh
 //! answered. Names come from documents that strangers wrote, so no format lets a control character through.
+
+pub(crate) mod grid;
+pub(crate) mod text;
 
 mod csv;
 mod json;
 mod table;
-mod text;
 
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, BufWriter, IsTerminal, Write};
 
 use dataflow_proto::analysis::v1 as pb;
+use prost::Message;
 
 /// How a result is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -86,6 +90,13 @@ pub(crate) fn render(
         Format::Ndjson => json::write_lines(&analysis.dataflows, &mut out)?,
         Format::Csv => csv::write(&analysis.dataflows, &options.lang, &mut out)?,
     }
+    out.flush()
+}
+
+/// Writes any message of the contract, named in full, as one JSON document, as REST shows it.
+pub(crate) fn message(name: &str, message: &impl Message, out: &mut impl Write) -> io::Result<()> {
+    let mut out = BufWriter::with_capacity(64 * 1024, out);
+    json::write_message(name, message, &mut out)?;
     out.flush()
 }
 

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use dataflow_mesh::outbound::{Outbound, Upstream};
+use dataflow_mesh::outbound::Outbound;
 use dataflow_proto::FILE_DESCRIPTOR_SET;
 use prost_reflect::DescriptorPool;
 use tonic::{Code, Status};
@@ -11,6 +11,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
+use crate::client::EndpointArgs;
 use crate::exit::{self, Exit, Failure};
 
 /// How long the mesh may take to answer one question.
@@ -19,20 +20,20 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The flags of `dataflow status`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The gateway of the mesh, or any one service.
-    #[arg(long, env = "DATAFLOW_ENDPOINT", default_value = "http://127.0.0.1:8080", value_name = "URL")]
-    endpoint: Upstream,
+    #[command(flatten)]
+    mesh: EndpointArgs,
 }
 
 /// Runs the command. A mesh of which some service does not serve is a failure, so that scripts can wait for it.
 pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
-    let mut client = HealthClient::new(Outbound::new(&args.endpoint, PATIENCE));
+    let endpoint = args.mesh.endpoint;
+    let mut client = HealthClient::new(Outbound::new(&endpoint, PATIENCE));
     let unreachable = |status: Status| {
-        let error = anyhow::anyhow!("{} is out of reach: {}", args.endpoint, status.message());
+        let error = anyhow::anyhow!("{endpoint} is out of reach: {}", status.message());
         Failure::new(Exit::Unreachable, error)
     };
     let whole = check(&mut client, "").await.map_err(unreachable)?;
-    let mut rows = vec![(args.endpoint.to_string(), whole)];
+    let mut rows = vec![(endpoint.to_string(), whole)];
     for service in services() {
         rows.push(match check(&mut client, &service).await {
             Ok(status) => (service, status),

@@ -8,6 +8,7 @@ use dataflow_cache::args::CacheArgs;
 use dataflow_gateway::Gateway;
 use dataflow_gateway::args::{PublicArgs, UpstreamArgs};
 use dataflow_mesh::args::{ProcessArgs, ServerArgs};
+use dataflow_mesh::layers::Loaded;
 use dataflow_mesh::process::{self, Process};
 use dataflow_store::StoreArgs;
 
@@ -46,9 +47,9 @@ pub(crate) struct Args {
 }
 
 /// Runs the mesh until told to stop. The services stop one after the other, the gateway first.
-pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
+pub(crate) async fn run(args: Args, loaded: &Loaded) -> Result<Exit, Failure> {
     let Args { listen, public, server, process, data_dir, store, limits, cache } = args;
-    process::run(&process, "dataflow", async |process: Process| {
+    process::run(&process, loaded, "dataflow", async |process: Process| {
         let listener = process::bind(listen).await?;
         let address = listener.local_addr()?;
         if data_dir.is_none() && store.redis_url.is_none() {

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dataflow_mesh::breaker::Breakers;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::Store;
 use crate::embedded::{self, Embedded};
-use crate::redis::address::Address;
+use crate::redis::address::{Address, NotAnAddress};
 use crate::redis::{Misconfigured, Redis, Settings};
 
 /// Where state is kept.
@@ -19,8 +19,9 @@ use crate::redis::{Misconfigured, Redis, Settings};
 pub struct StoreArgs {
     /// The Redis that every replica shares: `redis://HOST:PORT`, `redis+sentinel://HOST:PORT,.../SERVICE` or
     /// `redis+cluster://HOST:PORT,...`, `rediss` for TLS. Without it state is this process' own.
+    // A secret, for it may hold a password, and any text: the parser of flags would print what it refuses.
     #[arg(long, env = "DATAFLOW_REDIS_URL", value_name = "URL", hide_env_values = true)]
-    pub redis_url: Option<Address>,
+    pub redis_url: Option<SecretString>,
 
     /// The Redis user to log in as, unless the URL names one.
     #[arg(long, env = "DATAFLOW_REDIS_USERNAME", value_name = "NAME")]
@@ -59,6 +60,17 @@ pub enum OpenError {
         /// What the system said.
         source: io::Error,
     },
+    /// The URL is none. It is not shown: it may hold a password.
+    #[error("--redis-url: {0}")]
+    Url(#[from] NotAnAddress),
+    /// A flag would change nothing as long as another is not as it should be.
+    #[error("{flag} needs {needs}")]
+    Idle {
+        /// The flag.
+        flag: &'static str,
+        /// The other.
+        needs: &'static str,
+    },
     /// See [`Misconfigured`].
     #[error(transparent)]
     Redis(#[from] Misconfigured),
@@ -84,7 +96,10 @@ impl StoreArgs {
         breakers: &Breakers,
         role: &str,
     ) -> Result<Arc<dyn Store>, OpenError> {
-        let Some(address) = &self.redis_url else {
+        let address: Option<Address> =
+            self.redis_url.as_ref().map(|url| url.expose_secret().parse()).transpose()?;
+        self.check_files(address.as_ref())?;
+        let Some(address) = address else {
             return Ok(Arc::new(match directory {
                 Some(directory) => Embedded::open(directory, capacity)?,
                 None => Embedded::new(capacity),
@@ -98,7 +113,7 @@ impl StoreArgs {
         };
         let password = self.redis_password_file.as_ref().map(read).transpose()?;
         let settings = Settings {
-            address: address.clone(),
+            address,
             username: self.redis_username.clone(),
             password: password.map(|text| SecretString::from(text.trim())),
             authority: self.redis_ca_file.as_ref().map(read).transpose()?.map(String::into_bytes),
@@ -107,6 +122,18 @@ impl StoreArgs {
             replicas: self.redis_replicas,
         };
         Ok(Arc::new(Redis::new(settings, breakers, role)?))
+    }
+
+    /// Refuses files that would not be read: whoever names one counts on it.
+    fn check_files(&self, address: Option<&Address>) -> Result<(), OpenError> {
+        let is_encrypted = address.is_some_and(|address| address.tls);
+        if self.redis_password_file.is_some() && address.is_none() {
+            return Err(OpenError::Idle { flag: "--redis-password-file", needs: "--redis-url" });
+        }
+        if self.redis_ca_file.is_some() && !is_encrypted {
+            return Err(OpenError::Idle { flag: "--redis-ca-file", needs: "rediss in --redis-url" });
+        }
+        Ok(())
     }
 }
 

@@ -27,7 +27,7 @@ use crate::error::Error;
 use crate::generations::{Generation, Generations};
 use crate::key::{Key, Space};
 use crate::leases::{Leases, Token};
-use crate::logs::{LogRecord, Logs};
+use crate::logs::{Appended, LogRecord, Logs};
 use crate::signals::{Signals, Subscription};
 
 /// State that belongs to this process alone. Dropping it waits for the write that is under way.
@@ -176,8 +176,8 @@ impl Entries for Embedded {
 
 #[async_trait]
 impl Leases for Embedded {
-    async fn acquire(&self, key: &Key, hold: Duration) -> Result<Option<Token>, Error> {
-        Ok(self.buckets.lock(key).acquire(hold, Instant::now()))
+    async fn acquire(&self, key: &Key, token: Token, hold: Duration) -> Result<bool, Error> {
+        Ok(self.buckets.lock(key).acquire(token, hold, Instant::now()))
     }
 
     async fn release(&self, key: &Key, token: Token) -> Result<bool, Error> {
@@ -207,7 +207,14 @@ impl Generations for Embedded {
 #[async_trait]
 impl Logs for Embedded {
     async fn append(&self, log: &Key, id: &str, value: Bytes) -> Result<u64, Error> {
-        self.lasting.append(log, id, value).await
+        // Without a condition it cannot be refused.
+        let (Appended::At(position) | Appended::Behind { last: position }) =
+            self.lasting.append(log, id, value, None).await?;
+        Ok(position)
+    }
+
+    async fn append_after(&self, log: &Key, last: u64, id: &str, value: Bytes) -> Result<Appended, Error> {
+        self.lasting.append(log, id, value, Some(last)).await
     }
 
     async fn read(&self, log: &Key, after: u64, limit: usize) -> Result<Vec<LogRecord>, Error> {

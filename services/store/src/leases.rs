@@ -17,9 +17,10 @@ pub struct Token(Revision);
 /// The right to compute what belongs under a key.
 #[async_trait]
 pub trait Leases {
-    /// Takes the lease of a key for this long; none while somebody else holds it. It ends by itself, with any change of
-    /// the key, or by [`release`](Leases::release).
-    async fn acquire(&self, key: &Key, hold: Duration) -> Result<Option<Token>, Error>;
+    /// Takes the lease of a key for this long in exchange for a token that nobody had before; whether it is ours. It is not
+    /// while somebody else holds it, or where there are too many. It ends by itself, with any change of the key, or by
+    /// [`release`](Leases::release), also when this call failed: it may have been taken all the same.
+    async fn acquire(&self, key: &Key, token: Token, hold: Duration) -> Result<bool, Error>;
 
     /// Gives a lease back without a result, and tells everybody who listens to changes of the key; whether it was held.
     async fn release(&self, key: &Key, token: Token) -> Result<bool, Error>;
@@ -28,7 +29,8 @@ pub trait Leases {
 // === impl Token ===
 
 impl Token {
-    pub(crate) fn random() -> Self {
+    /// A new one.
+    pub fn random() -> Self {
         Self(Revision::random())
     }
 }

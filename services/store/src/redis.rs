@@ -13,6 +13,8 @@ mod names;
 mod operations;
 mod primaries;
 mod scripts;
+mod spares;
+mod topology;
 mod watch;
 
 use std::sync::Arc;
@@ -29,6 +31,7 @@ use connector::Connector;
 use failure::Failure;
 use names::Names;
 use primaries::Primaries;
+use scripts::Verdict;
 use watch::Watch;
 
 use crate::error::Error;
@@ -100,7 +103,7 @@ impl Redis {
     async fn read(&self, bucket: usize, command: Cmd) -> Result<redis::Value, Error> {
         let mut commands = redis::pipe();
         commands.add_command(command);
-        let answers = self.primaries.read(bucket, &commands).await.map_err(Failure::of_read)?;
+        let answers = Box::pin(self.primaries.read(bucket, &commands)).await.map_err(Failure::of_read)?;
         answers.into_iter().next().ok_or_else(|| Failure::miscounted(0).of_read())
     }
 
@@ -108,22 +111,27 @@ impl Redis {
     async fn write(&self, bucket: usize, command: Cmd) -> Result<redis::Value, Error> {
         let mut commands = redis::pipe();
         commands.add_command(command);
-        let answers = self.primaries.run(bucket, &commands).await.map_err(Failure::of_write)?;
+        let answers = Box::pin(self.primaries.run(bucket, &commands)).await.map_err(Failure::of_write)?;
         answers.into_iter().next().ok_or_else(|| Failure::miscounted(0).of_write())
     }
 
-    /// Does one thing that changes what must not be lost, and waits until enough replicas have it.
-    async fn write_durably(&self, bucket: usize, command: Cmd) -> Result<redis::Value, Error> {
+    /// Runs a script that changes what must not be lost, and waits until enough replicas have it. One that was refused
+    /// changed nothing, whoever has that.
+    async fn write_durably(&self, bucket: usize, script: Cmd) -> Result<Verdict, Error> {
         if self.replicas == 0 {
-            return self.write(bucket, command).await;
+            return Verdict::of(self.write(bucket, script).await?).map_err(Failure::of_write);
         }
-        let done = self.primaries.run_durably(bucket, &command, self.replicas).await;
+        // Boxed here and above: the compiler gives up on futures nested too deep.
+        let done = Box::pin(self.primaries.run_durably(bucket, &script, self.replicas)).await;
         let [answer, confirmed] = done.map_err(Failure::of_write)?;
+        let verdict = Verdict::of(answer).map_err(Failure::of_write)?;
         let got = redis::from_redis_value(confirmed).map_err(|error| Error::Unexpected(Box::new(error)))?;
-        if got < self.replicas {
-            return Err(Error::NotReplicated { got, wanted: self.replicas });
+        match verdict {
+            Verdict::Done(_) if got < self.replicas => {
+                Err(Error::NotReplicated { got, wanted: self.replicas })
+            }
+            verdict => Ok(verdict),
         }
-        Ok(answer)
     }
 }
 

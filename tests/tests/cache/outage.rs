@@ -47,14 +47,17 @@ async fn check_every_method(caller: &Caller, token: &str) {
         assert_eq!(caller.lease_entry(request).await.unwrap(), neither);
         assert!(begun.elapsed() < Duration::from_secs(2), "nobody waits for a store that is gone");
     }
-    let request = pb::GetGenerationsRequest { tags: owned(&["t"]), ..Default::default() };
-    assert_eq!(caller.get_generations(request).await.unwrap(), pb::GetGenerationsResponse::default());
     let request = pb::ReleaseLeaseRequest { key: key(), token: token.to_owned() };
     assert!(!caller.release_lease(request).await.unwrap().released);
 
     for refusal in [
         caller.delete_entry(pb::DeleteEntryRequest { key: key(), ..Default::default() }).await.err(),
         caller.delete_prefix(pb::DeletePrefixRequest { prefix: "user/".to_owned() }).await.err(),
+        // Without them, what is computed now would be stored later as if nothing had been invalidated.
+        caller
+            .get_generations(pb::GetGenerationsRequest { tags: owned(&["t"]), ..Default::default() })
+            .await
+            .err(),
         caller
             .invalidate_tags(pb::InvalidateTagsRequest { tags: owned(&["t"]), ..Default::default() })
             .await

@@ -36,7 +36,14 @@ async fn copies_bridge_a_silence_for_600_ms_and_are_void_after_it() {
         let asked = begun.elapsed();
         match get().await {
             Ok(answer) => {
-                assert!(!answer.degraded && asked <= TRUSTED, "a hit, asked for after {asked:?}");
+                assert!(asked <= TRUSTED, "a hit, asked for after {asked:?}");
+                // The last reading was asked for a period before the silence at the earliest, and is overdue after two.
+                let must_be_marked = asked > Duration::from_millis(450);
+                let may_be_marked = asked > Duration::from_millis(150);
+                assert!(
+                    if answer.degraded { may_be_marked } else { !must_be_marked },
+                    "{answer:?} after {asked:?}"
+                );
                 last_hit = Some(asked);
             }
             Err(refusal) => break refusal,

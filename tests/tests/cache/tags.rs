@@ -149,7 +149,7 @@ async fn check_many(what: &str, place: &Place) {
 
 /// Puts all entries where the replica has them, past the wire, which would take most of the time.
 async fn fill(replica: &Replica) {
-    let entries = Entries::new(Arc::clone(&replica.store), 0, &Metrics::default());
+    let entries = Entries::new(Arc::clone(&replica.store), 0, 16, &Metrics::default());
     let outside = key::Caller::default();
     let tags = vec![outside.namespace("").unwrap().tag("many").unwrap()];
     let taken = entries.generations(&tags).await.unwrap();

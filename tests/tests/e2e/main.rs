@@ -11,5 +11,6 @@ mod analyze;
 mod grpcurl;
 mod hostile;
 mod memory;
+mod rules;
 mod service;
 mod up;

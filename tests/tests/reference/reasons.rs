@@ -34,9 +34,9 @@ const ANALYSIS: &str = "services/analysis/src/error.rs";
 const FAULTS: &str = "services/analysis/src/sdmx/error.rs";
 const DIAGNOSTICS: &str = "services/analysis/src/sdmx/diagnostic.rs";
 
-/// The store's errors, which the cache service passes on under its own domain.
+/// The store's errors, which these services pass on under their own domains.
 const STORE: &str = "services/store/src/error.rs";
-const CACHE: &str = "services/cache/src/error.rs";
+const OVER_STORE: [&str; 2] = ["services/cache/src/error.rs", "services/config/src/error.rs"];
 
 /// The heading of the page's tables of failures.
 const FAILURES: &str = "| reason | gRPC | HTTP | when | what to do |";
@@ -123,23 +123,29 @@ fn in_source() -> BTreeMap<Word, String> {
             let source = read(path);
             let shipped = source.split("#[cfg(test)]").next().unwrap_or_default();
             for describe in shipped.split("impl Describe for ").skip(1) {
-                let domain = if path.ends_with(STORE) {
-                    literal(body(&read(CACHE), "fn domain("))
+                let domain = |source: &str| literal(body(source, "fn domain("));
+                let domains = if path.ends_with(STORE) {
+                    OVER_STORE.map(|service| domain(&read(service))).to_vec()
                 } else {
-                    literal(body(describe, "fn domain("))
+                    vec![domain(describe)]
                 };
                 let kinds = arms(body(describe, "fn kind("), "Kind");
                 let reasons = arms(body(describe, "fn reason("), "");
                 let passes_on = body(describe, "fn reason(").contains(".reason()");
                 assert!(
-                    !reasons.is_empty() && (!passes_on || path.ends_with(ANALYSIS) || path.ends_with(CACHE)),
+                    !reasons.is_empty()
+                        && (!passes_on
+                            || path.ends_with(ANALYSIS)
+                            || OVER_STORE.iter().any(|service| path.ends_with(service))),
                     "{}: teach this test where its reasons stand",
                     path.display()
                 );
                 for (variant, reason) in reasons {
                     let kind = kinds.get(&variant).or(kinds.get("_"));
                     let kind = kind.unwrap_or_else(|| panic!("{}: {variant} has no kind", path.display()));
-                    said.insert((domain.clone(), reason[0].clone()), fate(&kind[0]));
+                    for domain in &domains {
+                        said.insert((domain.clone(), reason[0].clone()), fate(&kind[0]));
+                    }
                 }
             }
         });

@@ -129,7 +129,9 @@ fn predecessor(status: u16, json: &Value) -> Vec<String> {
     let is_whole = if status == 422 {
         let wrongs = json["detail"].as_array().map(Vec::as_slice).unwrap_or_default();
         let is_whole = |wrong: &Value| {
-            wrong["loc"][0] == "body" && wrong["msg"].is_string() && wrong["type"].is_string()
+            (wrong["loc"][0] == "body" || wrong["loc"][0] == "query")
+                && wrong["msg"].is_string()
+                && wrong["type"].is_string()
         };
         !wrongs.is_empty() && wrongs.iter().all(is_whole)
     } else {

@@ -33,6 +33,14 @@ impl AnalysisService for Witness {
         let analysis = Some(pb::Analysis::default());
         Ok(Response::new(pb::AnalyzeCatalogueResponse { analysis }))
     }
+
+    async fn evaluate_rules(
+        &self,
+        request: Request<pb::EvaluateRulesRequest>,
+    ) -> Result<Response<pb::EvaluateRulesResponse>, Status> {
+        self.0.lock().unwrap().push(request.metadata().clone());
+        Ok(Response::new(pb::EvaluateRulesResponse::default()))
+    }
 }
 
 /// A witness, and a gateway before it.

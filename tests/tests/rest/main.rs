@@ -1,9 +1,10 @@
 //! What a client of REST sees, byte by byte. Most of it is data: `scenarios/*.yaml`, one file a subject, so that who
-//! knows HTTP but no Rust can read and add to it. What a list of requests cannot say stands in [`headers`] and
-//! [`unruly`].
+//! knows HTTP but no Rust can read and add to it. What a list of requests cannot say stands in [`changes`],
+//! [`headers`], [`limits`] and [`unruly`].
 
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
+mod changes;
 mod check;
 mod headers;
 mod limits;

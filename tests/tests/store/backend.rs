@@ -3,12 +3,14 @@
 use std::any::Any;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, FromArgMatches};
 use dataflow_mesh::breaker::Breakers;
 use dataflow_store::args::OpenError;
 use dataflow_store::entries::{Condition, Entry, Outcome, Revision};
 use dataflow_store::key::{Key, Space};
+use dataflow_store::leases::Token;
 use dataflow_store::{Store, StoreArgs};
 use dataflow_tests::redis::{Cluster, Sentinels, Server, USER};
 use tempfile::TempDir;
@@ -144,6 +146,12 @@ pub(crate) async fn get(store: &dyn Store, key: &Key) -> Option<Entry> {
 /// The text under one key.
 pub(crate) async fn text(store: &dyn Store, key: &Key) -> Option<String> {
     get(store, key).await.map(|entry| String::from_utf8(entry.value.into()).unwrap())
+}
+
+/// Takes the lease of a key with a new token, unless somebody has it.
+pub(crate) async fn acquire(store: &dyn Store, key: &Key, hold: Duration) -> Option<Token> {
+    let token = Token::random();
+    store.acquire(key, token, hold).await.unwrap().then_some(token)
 }
 
 /// Puts a text under a key, whatever is there.

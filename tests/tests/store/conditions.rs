@@ -9,7 +9,7 @@ use dataflow_store::key::Key;
 use dataflow_store::leases::Token;
 use futures_util::future::join_all;
 
-use crate::backend::{SPACES, Stores, get, set, text};
+use crate::backend::{SPACES, Stores, acquire, get, set, text};
 
 const HOLD: Duration = Duration::from_secs(60);
 
@@ -27,7 +27,7 @@ async fn stale_revision(store: &dyn Store, key: &Key) -> Revision {
 
 /// A lease of the key that was given back.
 async fn stale_token(store: &dyn Store, key: &Key) -> Token {
-    let token = store.acquire(key, HOLD).await.unwrap().unwrap();
+    let token = acquire(store, key, HOLD).await.unwrap();
     assert!(store.release(key, token).await.unwrap(), "{key}");
     token
 }
@@ -51,7 +51,7 @@ pub(crate) async fn a_set_happens_under_its_condition(Stores { ours, theirs, .. 
         let by_revision = put("second", Condition::Revision(first)).await;
         let Outcome::Done(second) = by_revision else { panic!("{key}: {by_revision:?}") };
         assert_eq!(put("none", Condition::Revision(first)).await, Outcome::Refused(Some(second)), "{key}");
-        let token = theirs.acquire(&key, HOLD).await.unwrap().unwrap();
+        let token = acquire(&*theirs, &key, HOLD).await.unwrap();
         let by_lease = put("third", Condition::Lease(token)).await;
         assert!(matches!(by_lease, Outcome::Done(_)), "{key}: {by_lease:?}");
         assert_eq!(text(&*theirs, &key).await.as_deref(), Some("third"), "{key}");
@@ -76,9 +76,9 @@ pub(crate) async fn a_delete_happens_under_its_condition(Stores { ours, theirs, 
         assert_eq!(delete(Condition::Revision(revision)).await, Outcome::Refused(None), "{key}");
 
         set(&*theirs, &key, "x").await;
-        let token = theirs.acquire(&key, HOLD).await.unwrap().unwrap();
+        let token = acquire(&*theirs, &key, HOLD).await.unwrap();
         assert_eq!(delete(Condition::Lease(token)).await, Outcome::Done(true), "{key}");
-        let token = theirs.acquire(&key, HOLD).await.unwrap().unwrap();
+        let token = acquire(&*theirs, &key, HOLD).await.unwrap();
         assert_eq!(delete(Condition::Lease(token)).await, Outcome::Done(false), "{key}");
         assert_eq!(get(&*theirs, &key).await, None, "{key}");
     }

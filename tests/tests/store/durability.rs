@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use dataflow_mesh::status::Describe;
 use dataflow_store::Error;
-use dataflow_store::entries::Condition;
+use dataflow_store::entries::{Condition, Outcome};
+use dataflow_store::logs::Appended;
 use dataflow_store::{Store, key::Key};
 use dataflow_tests::redis::{self, Cluster, Sentinels, Server};
 
-use crate::backend::{LASTING, VOLATILE, connect, get, text};
+use crate::backend::{LASTING, VOLATILE, connect, get, set, text};
 
 /// What every durable write of this store comes to: nothing, or how many replicas had it.
 async fn durable_writes(store: &dyn Store) -> Vec<Option<(u64, u64)>> {
@@ -85,6 +86,70 @@ async fn a_server_alone_is_enough_unless_flags_say_otherwise() {
     assert_eq!(durable_writes(&*store).await, [None; 5]);
     let strict = connect(&["--redis-url", server.url(), "--redis-replicas", "1"]).await;
     assert_eq!(durable_writes(&*strict).await, [Some((0, 1)); 5]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_waits_for_nobody() {
+    if !redis::available() {
+        return;
+    }
+    let server = Server::start();
+    let lax = connect(&["--redis-url", server.url()]).await;
+    let strict = connect(&["--redis-url", server.url(), "--redis-replicas", "1"]).await;
+    let (key, log) = (LASTING.key("a"), LASTING.key("log"));
+    let revision = set(&*lax, &key, "x").await;
+    lax.append(&log, "id", "x".into()).await.unwrap();
+    let refused = strict.set(&key, "y".into(), None, Condition::Absent).await.unwrap();
+    assert_eq!(refused, Outcome::Refused(Some(revision)));
+    let refused = strict.delete(&key, Condition::Absent).await.unwrap();
+    assert_eq!(refused, Outcome::Refused(Some(revision)));
+    let refused = strict.append_after(&log, 0, "other", "y".into()).await.unwrap();
+    assert_eq!(refused, Appended::Behind { last: 1 });
+    // What was appended before may be in no replica either.
+    let again = strict.append(&log, "id", "x".into()).await.unwrap_err();
+    assert_eq!(again.reason(), "WRITE_NOT_REPLICATED", "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_of_which_redis_does_not_say_who_has_it_was_done() {
+    if !redis::available() {
+        return;
+    }
+    let server = Server::start();
+    let store = connect(&["--redis-url", server.url(), "--redis-replicas", "1"]).await;
+    let key = LASTING.key("a");
+    let put = async |value: &str| store.set(&key, value.to_owned().into(), None, Condition::Always).await;
+    let check = |put: Result<_, Error>| {
+        assert!(matches!(put, Err(Error::NotReplicated { got: 0, wanted: 1 })), "{put:?}");
+    };
+    server.command(&["ACL", "SETUSER", "default", "-wait"]);
+    check(put("refused").await);
+    assert_eq!(text(&*store, &key).await.as_deref(), Some("refused"));
+    server.command(&["ACL", "SETUSER", "default", "+wait"]);
+    // The primary becomes a replica while it waits for its own.
+    let demote = async {
+        crate::until("it is written", async || text(&*store, &key).await.as_deref() == Some("late")).await;
+        server.command(&["REPLICAOF", "127.0.0.1", "1"]);
+    };
+    let (put, ()) = tokio::join!(put("late"), demote);
+    check(put);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_writers_share_few_connections() {
+    if !redis::available() {
+        return;
+    }
+    let server = Server::start();
+    let flags = ["--redis-url", server.url(), "--redis-replicas", "1", "--redis-timeout", "20s"];
+    let store = connect(&flags).await;
+    // None is ever confirmed, so that each keeps a connection for 400 ms.
+    let tags: Vec<_> = (0..70).map(|index| VOLATILE.key(format!("tag{index}"))).collect();
+    let renewed = futures_util::future::join_all(tags.iter().map(|tag| store.renew(tag))).await;
+    assert!(renewed.iter().all(|tag| matches!(tag, Err(Error::NotReplicated { .. }))), "{renewed:?}");
+    let clients = server.command(&["CLIENT", "LIST"]).text().lines().count();
+    // One that all share, one that listens, our own.
+    assert!(clients <= 32 + 3, "{clients} connections");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -176,6 +176,11 @@ async fn a_failover_by_hand_is_followed() {
         set(&**store, key, "before").await;
     }
     let [in_cluster, behind_sentinels] = &stores;
+    // A place in a listing means nothing to other servers.
+    let elsewhere = in_cluster.list(LASTING, "", None).await.unwrap().next;
+    assert!(elsewhere.is_some(), "there are three primaries");
+    let refused = behind_sentinels.list(LASTING, "", elsewhere).await.unwrap_err();
+    assert_eq!(refused.reason(), "STORE_UNAVAILABLE", "{refused}");
 
     let id = cluster.command(3, &["CLUSTER", "MYID"]);
     cluster.command(3, &["CLUSTER", "FAILOVER"]);

@@ -132,10 +132,10 @@ async fn a_password_may_have_a_line_end() {
     let file = NamedTempFile::new().unwrap();
     let password = std::fs::read_to_string(server.password_file()).unwrap();
     std::fs::write(file.path(), format!("{password}\n")).unwrap();
-    // The URL of the server names the user.
+    // The URL of the server names the user, which goes before the flag's.
     let file = file.path().display().to_string();
-    let store = open(&["--redis-url", server.url(), "--redis-password-file", &file], None);
-    assert_eq!(store.get(&[VOLATILE.key("a")]).await.unwrap(), [None]);
+    let flags = ["--redis-url", server.url(), "--redis-password-file", &file, "--redis-username", "stranger"];
+    assert_eq!(open(&flags, None).get(&[VOLATILE.key("a")]).await.unwrap(), [None]);
 }
 
 #[tokio::test]
@@ -156,4 +156,19 @@ async fn what_no_waiting_will_mend_is_said_at_once() {
     assert!(matches!(error, OpenError::Redis(_)), "{error:?}");
     let error = refused(&url, Some(&TempDir::new().unwrap()));
     assert!(matches!(error, OpenError::TwoPlaces), "{error:?}");
+    let error = refused(&["--redis-url", "redis://me:hunter2@redis:x"], None);
+    assert!(matches!(error, OpenError::Url(_)), "{error:?}");
+    let told = format!("{error} {error:?}");
+    assert!(told.contains("--redis-url: a port is no number") && !told.contains("hunter2"), "{told}");
+    let file = garbage.path().to_str().unwrap();
+    for (flags, expected) in [
+        (["--redis-ca-file", file].as_slice(), "--redis-ca-file needs rediss in --redis-url"),
+        (
+            &["--redis-ca-file", file, "--redis-url", "redis://redis"],
+            "--redis-ca-file needs rediss in --redis-url",
+        ),
+        (&["--redis-password-file", file], "--redis-password-file needs --redis-url"),
+    ] {
+        assert_eq!(refused(flags, None).to_string(), expected);
+    }
 }

@@ -6,7 +6,7 @@ use dataflow_store::Store;
 use dataflow_store::key::Space;
 use futures_util::future::join_all;
 
-use crate::backend::{LASTING, SPACES, Stores, VOLATILE, set};
+use crate::backend::{LASTING, SPACES, Stores, VOLATILE, acquire, set};
 
 /// The names of all pages, and how many pages there were.
 async fn listed(store: &dyn Store, space: Space, prefix: &str) -> (BTreeSet<String>, usize) {
@@ -32,7 +32,7 @@ pub(crate) async fn a_listing_names_what_begins_so(Stores { ours, theirs, .. }: 
         // Nor what lies beside it: other spaces, leases, generations, logs.
         set(&*ours, &Space::lasting("configs").key("a/9"), "x").await;
         set(&*ours, &Space::volatile("other").key("a/9"), "x").await;
-        ours.acquire(&space.key("a/lease"), crate::PATIENCE).await.unwrap();
+        acquire(&*ours, &space.key("a/lease"), crate::PATIENCE).await.unwrap();
         ours.renew(&space.key("a/generation")).await.unwrap();
         ours.append(&LASTING.key("a/log"), "id", "x".into()).await.unwrap();
         let check = async |prefix: &str, expected: &[&str]| {

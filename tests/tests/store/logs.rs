@@ -2,7 +2,7 @@
 
 use dataflow_store::Store;
 use dataflow_store::key::Key;
-use dataflow_store::logs::LogRecord;
+use dataflow_store::logs::{Appended, LogRecord};
 use futures_util::future::join_all;
 
 use crate::backend::{LASTING, Stores};
@@ -47,6 +47,31 @@ pub(crate) async fn an_id_is_written_once(Stores { ours, theirs, .. }: Stores) {
     let values: Vec<_> = all(&*ours, &log).await.into_iter().map(|record| record.value).collect();
     assert_eq!(values, ["first", "second", "third"]);
     assert_eq!(ours.append(&other, "c", "x".into()).await.unwrap(), 1, "an id belongs to its log");
+}
+
+pub(crate) async fn of_those_who_go_by_what_they_read_one_writes(Stores { ours, theirs, .. }: Stores) {
+    let log = LASTING.key("log");
+    for last in 0..3 {
+        let tries = (0..8).map(|index| {
+            let (store, log) = (if index % 2 == 0 { &ours } else { &theirs }, &log);
+            async move { store.append_after(log, last, &format!("{last} {index}"), "x".into()).await.unwrap() }
+        });
+        let mut outcomes = join_all(tries).await;
+        outcomes.sort_by_key(|outcome| matches!(outcome, Appended::Behind { .. }));
+        assert_eq!(outcomes[0], Appended::At(last + 1));
+        assert!(
+            outcomes[1..].iter().all(|outcome| *outcome == Appended::Behind { last: last + 1 }),
+            "{outcomes:?}"
+        );
+    }
+    assert_eq!(ours.append_after(&log, 7, "new", "x".into()).await.unwrap(), Appended::Behind { last: 3 });
+    ours.append(&log, "old", "x".into()).await.unwrap();
+    assert_eq!(
+        theirs.append_after(&log, 3, "old", "x".into()).await.unwrap(),
+        Appended::At(4),
+        "a repeated call is told what the first came to"
+    );
+    assert_eq!(all(&*ours, &log).await.len(), 4);
 }
 
 pub(crate) async fn a_log_is_read_in_pages(Stores { ours, theirs, .. }: Stores) {

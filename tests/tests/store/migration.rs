@@ -2,65 +2,67 @@
 
 use dataflow_mesh::status::Describe;
 use dataflow_store::entries::{Condition, Outcome};
-use dataflow_store::key::Key;
-use dataflow_tests::redis::{self, Cluster};
+use dataflow_store::key::{BUCKETS, Key};
+use dataflow_tests::redis::{self, Cluster, Server};
+use tokio::time::Instant;
 
 use crate::backend::{VOLATILE, connect, get, set, text};
 use crate::records::names;
+use crate::until;
 
 /// A slot on its way from one node to another.
 struct Move<'a> {
-    cluster: &'a Cluster,
     slot: String,
-    from: usize,
-    to: usize,
+    from: &'a Server,
+    to: &'a Server,
 }
 
 // === impl Move ===
 
 impl<'a> Move<'a> {
-    /// Of the slot in which a key lies.
+    /// Of the slot in which a key lies, to the next primary.
     fn of(cluster: &'a Cluster, key: &Key) -> Self {
         let names = (0..3).flat_map(|node| names(&cluster.nodes()[node]));
         let name = names.into_iter().find(|name| name.ends_with(&format!("}}{key}"))).unwrap();
         let slot = cluster.command(0, &["CLUSTER", "KEYSLOT", &name]).integer();
         let from = cluster.primary_of_slot(slot.try_into().unwrap());
-        Self { cluster, slot: slot.to_string(), from, to: (from + 1) % 3 }
-    }
-
-    /// Asks a node something that must not be refused; the answer as a text.
-    fn ask(&self, node: usize, words: &[&str]) -> String {
-        let reply = self.cluster.command(node, words);
-        assert!(!reply.is_error(), "{words:?}: {reply:?}");
-        reply.text().to_owned()
-    }
-
-    fn id(&self, node: usize) -> String {
-        self.ask(node, &["CLUSTER", "MYID"])
+        let [from, to] = [from, (from + 1) % 3].map(|node| &cluster.nodes()[node]);
+        Self { slot: slot.to_string(), from, to }
     }
 
     /// Both nodes know of it.
     fn begin(&self) {
-        self.ask(self.to, &["CLUSTER", "SETSLOT", &self.slot, "IMPORTING", &self.id(self.from)]);
-        self.ask(self.from, &["CLUSTER", "SETSLOT", &self.slot, "MIGRATING", &self.id(self.to)]);
+        ask(self.to, &["CLUSTER", "SETSLOT", &self.slot, "IMPORTING", &id(self.from)]);
+        ask(self.from, &["CLUSTER", "SETSLOT", &self.slot, "MIGRATING", &id(self.to)]);
     }
 
     /// All keys are at the other node.
     fn keys(&self) {
-        let keys = self.cluster.command(self.from, &["CLUSTER", "GETKEYSINSLOT", &self.slot, "1000"]);
-        let port = self.cluster.nodes()[self.to].port().to_string();
+        let keys = self.from.command(&["CLUSTER", "GETKEYSINSLOT", &self.slot, "1000"]);
+        let port = self.to.port().to_string();
         let mut migrate = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
         migrate.extend(keys.items().iter().map(redis::Reply::text));
-        self.ask(self.from, &migrate);
+        ask(self.from, &migrate);
     }
 
     /// The slot belongs to the other node, and the two know; the third hears of it some moments later.
     fn end(&self) {
-        let id = self.id(self.to);
+        let id = id(self.to);
         for node in [self.to, self.from] {
-            self.ask(node, &["CLUSTER", "SETSLOT", &self.slot, "NODE", &id]);
+            ask(node, &["CLUSTER", "SETSLOT", &self.slot, "NODE", &id]);
         }
     }
+}
+
+/// Asks a node something that must not be refused; the answer as a text.
+fn ask(node: &Server, words: &[&str]) -> String {
+    let reply = node.command(words);
+    assert!(!reply.is_error(), "{words:?}: {reply:?}");
+    reply.text().to_owned()
+}
+
+fn id(node: &Server) -> String {
+    ask(node, &["CLUSTER", "MYID"])
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,4 +106,54 @@ async fn a_slot_is_followed_while_it_moves() {
         assert_eq!(get(&*store, &key).await, None);
         set(&*store, &key, "before").await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_is_followed_to_a_node_that_had_none() {
+    if !redis::available() {
+        return;
+    }
+    let cluster = Cluster::start();
+    let newcomer = Server::with(&["--cluster-enabled", "yes"]);
+    ask(&newcomer, &["CLUSTER", "MEET", "127.0.0.1", &cluster.nodes()[0].port().to_string(), &bus(&cluster)]);
+    let store = connect(&["--redis-url", &cluster.url()]).await;
+    let key = VOLATILE.key("moving");
+    set(&*store, &key, "x").await;
+    let moving = Move { to: &newcomer, ..Move::of(&cluster, &key) };
+    let names = |node: &Server, other: &Server| ask(node, &["CLUSTER", "NODES"]).contains(&id(other));
+    let is_well = || ask(&newcomer, &["CLUSTER", "INFO"]).contains("cluster_state:ok");
+    until("they know each other", async || names(moving.from, &newcomer) && is_well()).await;
+    moving.begin();
+    moving.keys();
+
+    // Nobody names the node as long as it has no slot: calls are sent there one by one, on the same connection.
+    let before = connections(&newcomer);
+    for _ in 0..50 {
+        assert_eq!(text(&*store, &key).await.as_deref(), Some("x"));
+    }
+    let made = connections(&newcomer) - before;
+    assert!(made <= 1, "{made} connections for 50 reads");
+
+    // Nor do the other buckets of the primary go unwatched.
+    let (pulse, now) = (store.pulse().unwrap(), Instant::now());
+    let others = (0..BUCKETS).filter(|&bucket| bucket != key.bucket());
+    let is_counted = |bucket: usize| pulse.borrow().counts[bucket].is_some_and(|count| count.asked > now);
+    until("the others are counted", async || others.clone().all(is_counted)).await;
+
+    moving.end();
+    set(&*store, &key, "y").await;
+    until("it is named", async || is_counted(key.bucket())).await;
+    assert_eq!(text(&*store, &key).await.as_deref(), Some("y"));
+}
+
+/// The port on which the first node of a cluster hears others.
+fn bus(cluster: &Cluster) -> String {
+    cluster.command(0, &["CONFIG", "GET", "cluster-port"]).items()[1].text().to_owned()
+}
+
+/// How many connections a server has taken so far.
+fn connections(server: &Server) -> u64 {
+    let stats = ask(server, &["INFO", "stats"]);
+    let taken = stats.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
+    taken.unwrap().parse().unwrap()
 }

@@ -204,11 +204,14 @@ async fn a_full_server_refuses_writes_and_answers_reads() {
     if !redis::available() {
         return;
     }
-    let server = Server::with(&["--maxmemory", "1mb", "--maxmemory-policy", "noeviction"]);
+    let server = Server::with(&["--maxmemory-policy", "noeviction"]);
     let breakers = Breakers::default();
     let store = try_open(&["--redis-url", server.url()], None, &breakers).unwrap();
     until_connected(&*store).await;
     let (key, value) = (VOLATILE.key("a"), Bytes::from(vec![b'x'; 1 << 20]));
+    let tag = [VOLATILE.key("b")];
+    let generation = store.generations(&tag).await.unwrap();
+    server.command(&["CONFIG", "SET", "maxmemory", "1mb"]);
     let mut put = store.set(&key, value.clone(), None, Condition::Always).await;
     for _ in 0..3 {
         put = store.set(&key, value.clone(), None, Condition::Always).await;
@@ -221,5 +224,7 @@ async fn a_full_server_refuses_writes_and_answers_reads() {
         join_all(writes).await.into_iter().map(|put| put.err().map(|it| it.reason())).collect();
     assert!(reasons.iter().all(|reason| *reason == Some("STORE_UNAVAILABLE")), "{reasons:?}");
     store.get(&[key]).await.unwrap();
+    assert_eq!(store.generations(&tag).await.unwrap(), generation);
+    assert_eq!(store.generations(&[VOLATILE.key("c")]).await.unwrap_err().reason(), "STORE_UNAVAILABLE");
     assert!(breakers.list().iter().all(|breaker| breaker.state == State::Closed), "{:?}", breakers.list());
 }

@@ -2,9 +2,10 @@
 
 use dataflow_mesh::status::Describe;
 use dataflow_store::entries::{Condition, Outcome};
+use dataflow_store::generations::REMEMBERED;
 use dataflow_tests::redis::{self, Reply, Server};
 
-use crate::backend::{LASTING, SPACES, VOLATILE, connect, get, set, text};
+use crate::backend::{LASTING, SPACES, VOLATILE, acquire, connect, get, set, text};
 use crate::signals::until_heard;
 
 /// The names of all keys on a server.
@@ -29,7 +30,7 @@ async fn everything_has_the_prefix() {
         set(&*store, &key, "x").await;
         assert_eq!(get(&*other, &key).await, None, "{key}");
         assert_eq!(other.list(key.space, "", None).await.unwrap().keys, []);
-        store.acquire(&key, crate::PATIENCE).await.unwrap();
+        acquire(&*store, &key, crate::PATIENCE).await.unwrap();
         store.generations(&[key.space.key("b")]).await.unwrap();
         store.renew(&key).await.unwrap();
     }
@@ -43,6 +44,28 @@ async fn everything_has_the_prefix() {
     channels.sort_unstable();
     assert!(channels.contains(&"one:signals"), "{channels:?}");
     assert!(channels.iter().all(|name| name.starts_with('o')), "{channels:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generation_that_is_asked_for_is_remembered() {
+    if !redis::available() {
+        return;
+    }
+    let server = Server::start();
+    let store = connect(&["--redis-url", server.url()]).await;
+    let tag = [VOLATILE.key("a")];
+    let generation = store.generations(&tag).await.unwrap();
+    let name = names(&server).into_iter().find(|name| name.contains("}generation:")).unwrap();
+    let full = i64::try_from(REMEMBERED.as_millis()).unwrap();
+    for (left, refreshed) in [(full / 2 - 1, true), (full / 2 + 60_000, false)] {
+        server.command(&["PEXPIRE", &name, &left.to_string()]);
+        assert_eq!(store.generations(&tag).await.unwrap(), generation);
+        assert_eq!(server.command(&["PTTL", &name]).integer() > left, refreshed, "{left} ms left of {full}");
+    }
+    // A server that may not write at the moment says what it knows.
+    server.command(&["PEXPIRE", &name, "60000"]);
+    server.command(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    assert_eq!(store.generations(&tag).await.unwrap(), generation);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,7 +110,7 @@ async fn what_may_be_forgotten_leaves_no_trace_for_ever() {
     let store = connect(&["--redis-url", server.url()]).await;
     let key = VOLATILE.key("a");
     store.set(&key, "x".into(), Some(crate::PATIENCE), Condition::Always).await.unwrap();
-    store.acquire(&key, crate::PATIENCE).await.unwrap();
+    acquire(&*store, &key, crate::PATIENCE).await.unwrap();
     store.generations(&[VOLATILE.key("b")]).await.unwrap();
     store.renew(&key).await.unwrap();
     store.append(&LASTING.key("log"), "id", "x".into()).await.unwrap();

@@ -8,7 +8,7 @@ use dataflow_store::entries::{Condition, Outcome};
 use dataflow_store::signals::{CHANGES, Change, Signal, Subscription};
 
 use crate::PATIENCE;
-use crate::backend::{SPACES, Stores, set};
+use crate::backend::{SPACES, Stores, acquire, set};
 
 /// What is published until somebody hears.
 const HELLO: Bytes = Bytes::from_static(b"hello");
@@ -90,7 +90,7 @@ pub(crate) async fn changes_are_told_and_counted(Stores { ours, theirs, .. }: St
         // Neither a refusal nor a lease that begins is a change.
         let refused = ours.set(&key, Bytes::new(), None, Condition::Absent).await.unwrap();
         assert_eq!(refused, Outcome::Refused(Some(revision)));
-        let token = ours.acquire(&key, minute).await.unwrap().unwrap();
+        let token = acquire(&*ours, &key, minute).await.unwrap();
         assert!(ours.release(&key, token).await.unwrap());
         told("a release").await;
         assert!(!ours.release(&key, token).await.unwrap());

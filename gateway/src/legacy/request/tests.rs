@@ -2,6 +2,7 @@
 
 use serde_json::{Value as Json, json, to_value};
 
+use super::super::failure::MAX_WRONGS;
 use super::*;
 
 fn parse(body: &Json) -> Result<Request, Invalid> {

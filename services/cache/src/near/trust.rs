@@ -18,6 +18,9 @@ pub(crate) const TRUSTED: Duration = Duration::from_millis(600);
 /// everywhere, however slow readings are.
 const DOUBTED: Duration = Duration::from_millis(300);
 
+/// When a reading is overdue: two periods of the store's.
+const OVERDUE: Duration = Duration::from_millis(400);
+
 /// What is known of all buckets.
 #[derive(Debug)]
 pub(super) struct Trust {
@@ -66,6 +69,12 @@ impl Trust {
         let known = known?;
         let bound = if known.read > known.heard { DOUBTED } else { TRUSTED };
         (now.saturating_duration_since(known.asked) <= bound).then_some(epoch)
+    }
+
+    /// Whether readings of a bucket are overdue: what is handed out may lack the latest change.
+    pub(super) fn in_doubt(&self, bucket: usize, now: Instant) -> bool {
+        let known = self.buckets[bucket].known;
+        known.is_none_or(|known| now.saturating_duration_since(known.asked) > OVERDUE)
     }
 
     /// A change came, of which the caller must drop its copy. If others are missing, all copies of the bucket are void.

@@ -34,6 +34,15 @@ pub(super) fn write_document(mut analysis: pb::Analysis, out: &mut impl Write) -
     out.write_all(b"\n")
 }
 
+/// Any message of the contract, by its full name, indented like the document.
+pub(super) fn write_message(name: &str, message: &impl Message, out: &mut impl Write) -> io::Result<()> {
+    let descriptor = pool().get_message_by_name(name).expect("the descriptor set holds every message");
+    let formatter = Escaping(PrettyFormatter::new());
+    let mut serializer = serde_json::Serializer::with_formatter(&mut *out, formatter);
+    Element { message, descriptor: &descriptor }.serialize(&mut serializer)?;
+    out.write_all(b"\n")
+}
+
 /// One dataflow a line.
 pub(super) fn write_lines(dataflows: &[pb::Dataflow], out: &mut impl Write) -> io::Result<()> {
     let descriptor = &descriptor(&pool(), "Dataflow");

@@ -1,14 +1,18 @@
 //! Text out of a document, made fit to be shown: without what would steer a terminal, and in the reader's language.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use dataflow_proto::analysis::v1 as pb;
 
 /// Languages to fall back to when a flow has no name in the chosen one, best first.
 const FALLBACK_LANGUAGES: [&str; 2] = ["it", "en"];
 
+/// Names by language tag.
+pub(crate) type Names = BTreeMap<String, String>;
+
 /// The text on one line: breaks and tabs become spaces, whatever else is not meant to be seen becomes U+FFFD.
-pub(super) fn printable(text: &str) -> Cow<'_, str> {
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     if !text.chars().any(steers) {
         return Cow::Borrowed(text);
     }
@@ -29,15 +33,31 @@ pub(super) fn steers(character: char) -> bool {
 
 /// The flow's name in the language, else in a fall-back language, else in any, else its identifier.
 pub(super) fn name<'a>(flow: &'a pb::Dataflow, lang: &str) -> Cow<'a, str> {
-    let any = || flow.names.values().map(String::as_str).find(|name| !name.trim().is_empty());
-    let name = [lang].into_iter().chain(FALLBACK_LANGUAGES).find_map(|lang| name_in(flow, lang)).or_else(any);
-    printable(name.unwrap_or(&flow.id).trim())
+    name_of(&flow.id, &flow.names, lang)
+}
+
+/// The name of what is called `id` and has these names by language.
+pub(crate) fn name_of<'a>(id: &'a str, names: &'a Names, lang: &str) -> Cow<'a, str> {
+    let any = || names.values().map(String::as_str).find(|name| !name.trim().is_empty());
+    let in_order = [lang].into_iter().chain(FALLBACK_LANGUAGES);
+    let name = in_order.into_iter().find_map(|lang| name_in(names, lang)).or_else(any);
+    printable(name.unwrap_or(id).trim())
+}
+
+/// One reason for a category.
+pub(crate) fn why(evidence: &pb::Evidence) -> String {
+    let why = match &evidence.kind {
+        Some(pb::evidence::Kind::Theme(theme)) => format!("theme {}", theme.path.join("/")),
+        Some(pb::evidence::Kind::Rule(rule)) => format!("{} in {}", rule.keyword, rule.field),
+        None => "-".to_owned(),
+    };
+    printable(&why).into_owned()
 }
 
 /// The name under exactly this tag, else under the first tag of the same language, as `en-GB` is of `en`.
-fn name_in<'a>(flow: &'a pb::Dataflow, lang: &str) -> Option<&'a str> {
-    let related = || flow.names.iter().find(|(tag, _)| language(tag).eq_ignore_ascii_case(language(lang)));
-    let name = flow.names.get(lang).or_else(|| related().map(|(_, name)| name))?;
+fn name_in<'a>(names: &'a Names, lang: &str) -> Option<&'a str> {
+    let related = || names.iter().find(|(tag, _)| language(tag).eq_ignore_ascii_case(language(lang)));
+    let name = names.get(lang).or_else(|| related().map(|(_, name)| name))?;
     (!name.trim().is_empty()).then_some(name)
 }
 

@@ -15,6 +15,9 @@ use crate::signals::{CHANGES, Change, Hub};
 /// How long a key stays closed to leases when the commit of a change neither succeeds nor fails. None takes so long.
 const COMMIT: Duration = Duration::from_secs(60);
 
+/// How many leases a bucket has at most, and all of them thereby 100,000.
+const MOST: usize = 100_000 / BUCKETS;
+
 /// All buckets, and whom their changes are told.
 pub(super) struct Buckets {
     buckets: [Mutex<Bucket>; BUCKETS],
@@ -32,6 +35,8 @@ pub(super) struct Locked<'a> {
 #[derive(Default)]
 struct Bucket {
     leases: HashMap<Key, Lease>,
+    /// As many leases as lived when those that had ended were last dropped.
+    lived: usize,
     changes: u64,
 }
 
@@ -78,17 +83,22 @@ impl Locked<'_> {
         self.bucket.leases.get(self.key).is_some_and(|lease| lease.token == token && lease.lives(now))
     }
 
-    /// Takes the lease of the key, unless it is held.
-    pub(super) fn acquire(&mut self, hold: Duration, now: Instant) -> Option<Token> {
-        // Here, because leases whose holders died would pile up otherwise. A bucket has few.
-        self.bucket.leases.retain(|_, lease| lease.lives(now));
-        (!self.bucket.leases.contains_key(self.key)).then(|| self.lease(hold, now))
+    /// Takes the lease of the key, unless somebody else holds it or there are too many; whether it is held with this token.
+    pub(super) fn acquire(&mut self, token: Token, hold: Duration, now: Instant) -> bool {
+        if let Some(lease) = self.bucket.leases.get(self.key).filter(|lease| lease.lives(now)) {
+            return lease.token == token;
+        }
+        let has_room = self.bucket.has_room(now);
+        if has_room {
+            self.lease(token, hold, now);
+        }
+        has_room
     }
 
     /// A change of the key was written but is not yet committed: until then whoever holds its lease has lost it, and
     /// nobody else gets it.
     pub(super) fn changing(&mut self, now: Instant) {
-        self.lease(COMMIT, now);
+        self.lease(Token::random(), COMMIT, now);
     }
 
     /// The key was changed: ends its lease and tells everybody. In the lock, so that counts arrive in order.
@@ -100,10 +110,22 @@ impl Locked<'_> {
         self.hub.send(CHANGES, change.into());
     }
 
-    fn lease(&mut self, hold: Duration, now: Instant) -> Token {
-        let token = Token::random();
+    fn lease(&mut self, token: Token, hold: Duration, now: Instant) {
         self.bucket.leases.insert(self.key.clone(), Lease { token, expires: now.checked_add(hold) });
-        token
+    }
+}
+
+// === impl Bucket ===
+
+impl Bucket {
+    /// Whether one more lease may be taken. Those whose holders died are dropped whenever there are twice as many as
+    /// after the last time, so that each costs a look or two, or when there is no room.
+    fn has_room(&mut self, now: Instant) -> bool {
+        if self.leases.len() >= MOST.min(2 * self.lived + 16) {
+            self.leases.retain(|_, lease| lease.lives(now));
+            self.lived = self.leases.len();
+        }
+        self.leases.len() < MOST
     }
 }
 
@@ -112,5 +134,41 @@ impl Locked<'_> {
 impl Lease {
     fn lives(&self, now: Instant) -> bool {
         self.expires.is_none_or(|expires| now < expires)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::Space;
+
+    /// Keys that all fall into one bucket.
+    fn crowd() -> impl Iterator<Item = Key> {
+        let key = |index: u32| Space::volatile("cache").key(index.to_string());
+        (0..).map(key).filter(|key| key.bucket() == 7)
+    }
+
+    #[test]
+    fn leases_are_bounded_and_those_that_ended_make_room() {
+        let (buckets, now, hold) = (Buckets::new(), Instant::now(), Duration::from_secs(10));
+        let keys: Vec<_> = crowd().take(MOST + 1).collect();
+        let acquire = |key: &Key, at: Instant| buckets.lock(key).acquire(Token::random(), hold, at);
+        let (last, rest) = keys.split_last().unwrap();
+        assert!(rest.iter().all(|key| acquire(key, now)));
+        assert!(!acquire(last, now), "there are too many");
+        buckets.lock(&rest[0]).changed();
+        assert!(acquire(last, now));
+        let later = now + hold;
+        assert!(rest.iter().all(|key| acquire(key, later)));
+    }
+
+    #[test]
+    fn leases_that_ended_do_not_pile_up() {
+        let (buckets, begun) = (Buckets::new(), Instant::now());
+        for (second, key) in (0..1000).zip(crowd()) {
+            let at = begun + Duration::from_secs(second);
+            assert!(buckets.lock(&key).acquire(Token::random(), Duration::from_secs(10), at));
+            assert!(buckets.lock(&key).bucket.leases.len() <= 40, "10 live");
+        }
     }
 }

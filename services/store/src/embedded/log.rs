@@ -6,7 +6,7 @@ use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 use super::lasting::{Lasting, unix_ms};
 use crate::error::Error;
 use crate::key::Key;
-use crate::logs::LogRecord;
+use crate::logs::{Appended, LogRecord};
 
 /// Space, name and position, to the bytes.
 const RECORDS: TableDefinition<'_, (&str, &str, u64), &[u8]> = TableDefinition::new("log_records");
@@ -25,11 +25,18 @@ pub(super) fn create(transaction: &WriteTransaction) -> Result<(), redb::Error> 
 }
 
 impl Lasting {
-    pub(super) async fn append(&self, log: &Key, id: &str, value: Bytes) -> Result<u64, Error> {
+    /// Appends to a log, if it ends at `last`.
+    pub(super) async fn append(
+        &self,
+        log: &Key,
+        id: &str,
+        value: Bytes,
+        last: Option<u64>,
+    ) -> Result<Appended, Error> {
         debug_assert!(log.space.lasting, "{log} would be forgotten");
         let (log, id, day) = (log.clone(), id.to_owned(), unix_ms() / DAY);
         let stage = move |transaction: &WriteTransaction| {
-            let position = append(transaction, &log, &id, day, &value)?;
+            let position = append(transaction, &log, &id, day, &value, last)?;
             Ok(move || position)
         };
         self.writer.write(stage).await
@@ -52,30 +59,34 @@ impl Lasting {
     }
 }
 
-/// The position of the record, which is written unless its id was seen today or yesterday.
+/// Where the record is, which is written unless its id was seen today or yesterday, if the log ends where it must.
 fn append(
     transaction: &WriteTransaction,
     log: &Key,
     id: &str,
     day: u64,
     value: &[u8],
-) -> Result<u64, redb::Error> {
+    must_end: Option<u64>,
+) -> Result<Appended, redb::Error> {
     let (space, name) = (log.space.name, log.name.as_str());
     let mut ids = transaction.open_table(IDS)?;
     let yesterday = day.saturating_sub(1);
     for day in [day, yesterday] {
         if let Some(position) = ids.get((space, name, day, id))? {
-            return Ok(position.value());
+            return Ok(Appended::At(position.value()));
         }
     }
-    ids.retain_in((space, name, 0, "")..(space, name, yesterday, ""), |_, _| false)?;
-
     let mut records = transaction.open_table(RECORDS)?;
     let last = records.range((space, name, 0)..=(space, name, u64::MAX))?.next_back().transpose()?;
-    let position = last.map_or(1, |(key, _)| key.value().2 + 1);
+    let last = last.map_or(0, |(key, _)| key.value().2);
+    if must_end.is_some_and(|end| end != last) {
+        return Ok(Appended::Behind { last });
+    }
+    let position = last + 1;
+    ids.retain_in((space, name, 0, "")..(space, name, yesterday, ""), |_, _| false)?;
     records.insert((space, name, position), value)?;
     ids.insert((space, name, day, id), position)?;
-    Ok(position)
+    Ok(Appended::At(position))
 }
 
 #[cfg(test)]
@@ -95,8 +106,8 @@ mod tests {
         let transaction = database.begin_write().unwrap();
         let check = |name, id, day, expected| {
             assert_eq!(
-                append(&transaction, &log(name), id, day, b"x").unwrap(),
-                expected,
+                append(&transaction, &log(name), id, day, b"x", None).unwrap(),
+                Appended::At(expected),
                 "{name} {id} {day}"
             );
         };

@@ -109,14 +109,15 @@ async fn long_listings_come_in_pages() {
 async fn a_lease_ends_by_itself() {
     let store = Embedded::new(CAPACITY);
     for key in [VOLATILE.key("a"), LASTING.key("a")] {
-        let token = store.acquire(&key, Duration::from_secs(10)).await.unwrap().unwrap();
+        let (token, next) = (Token::random(), Token::random());
+        assert!(store.acquire(&key, token, Duration::from_secs(10)).await.unwrap());
         tokio::time::advance(Duration::from_millis(9_999)).await;
-        assert_eq!(store.acquire(&key, Duration::from_secs(10)).await.unwrap(), None);
+        assert!(!store.acquire(&key, next, Duration::from_secs(10)).await.unwrap());
         tokio::time::advance(Duration::from_millis(1)).await;
         let late = store.set(&key, bytes("late"), None, Condition::Lease(token)).await.unwrap();
         assert_eq!(late, Outcome::Refused(None));
         assert!(!store.release(&key, token).await.unwrap());
-        assert!(store.acquire(&key, Duration::MAX).await.unwrap().is_some());
+        assert!(store.acquire(&key, next, Duration::MAX).await.unwrap());
     }
 }
 
@@ -204,10 +205,13 @@ impl Model {
                 meets
             }
             Step::Acquire => {
-                let token = store.acquire(key, Duration::from_secs(3600)).await.unwrap();
-                assert_eq!(token.is_some(), self.lease.is_none());
-                self.tokens.extend(token);
-                self.lease = self.lease.or(token);
+                let token = Token::random();
+                let acquired = store.acquire(key, token, Duration::from_secs(3600)).await.unwrap();
+                assert_eq!(acquired, self.lease.is_none());
+                if acquired {
+                    self.tokens.push(token);
+                    self.lease = Some(token);
+                }
                 false
             }
             Step::Release => {

@@ -101,11 +101,11 @@ impl Connector {
     }
 
     fn username(&self) -> Option<&String> {
-        self.settings.username.as_ref().or(self.address().username.as_ref())
+        self.address().username.as_ref().or(self.settings.username.as_ref())
     }
 
     fn password(&self) -> Option<&SecretString> {
-        self.settings.password.as_ref().or(self.address().password.as_ref())
+        self.address().password.as_ref().or(self.settings.password.as_ref())
     }
 
     fn name(&self, node: &Node) -> String {

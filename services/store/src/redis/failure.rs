@@ -1,4 +1,13 @@
-//! What a failed call says: whether anything was sent, and where to turn.
+//! What a failed call says: whether anything was changed, and where to turn.
+//!
+//! | failure | sent | changed | the connection | the breaker counts |
+//! |---|---|---|---|---|
+//! | `NotDone`, an outage | not, or it was refused | nothing | ends | a failure |
+//! | `NotDone`, else | not, or it was refused | nothing | stays | an answer |
+//! | `Moved`, `Ask` | refused | nothing | stays | an answer |
+//! | `Forgotten` | refused | nothing | ends | an answer |
+//! | `Lost` | yes | perhaps | ends | a failure |
+//! | `Unexpected` | yes | perhaps | stays | an answer |
 
 use std::time::Duration;
 
@@ -43,6 +52,12 @@ impl Failure {
     /// There is no connection to send on.
     pub(super) fn not_sent(why: &str) -> Self {
         Failure::NotDone { why: why.to_owned(), retry_after: RETRY_AFTER, outage: true }
+    }
+
+    /// Too many others want the same at the moment. Redis may be well.
+    pub(super) fn crowded() -> Self {
+        let why = "too many durable writes at once".to_owned();
+        Failure::NotDone { why, retry_after: RETRY_AFTER, outage: false }
     }
 
     pub(super) fn unexpected(error: impl Into<RedisError>) -> Self {

@@ -1,9 +1,10 @@
 //! The connections to one primary, and the breaker around them.
 //!
-//! Most calls share one connection, on which Redis answers in order. A durable write takes one of its own instead: `WAIT`
-//! speaks of the writes of the connection that asks, and would hold up everybody behind it on a shared one.
+//! Most calls share one connection, on which Redis answers in order. A durable write takes one of its own instead
+//! (`spares`): `WAIT` speaks of the writes of the connection that asks, and would hold up everybody behind it on a shared
+//! one.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -16,13 +17,11 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::address::Node;
 use super::failure::Failure;
 use super::scripts;
+use super::spares::Spares;
 use crate::signals::Hub;
 
 /// How long Redis may wait for replicas to confirm a durable write.
 const WAIT: Duration = Duration::from_millis(400);
-
-/// Idle connections kept for durable writes.
-const SPARE: usize = 8;
 
 /// The connections to one primary.
 pub(super) struct Link {
@@ -37,9 +36,11 @@ pub(super) struct Link {
     shared: ArcSwapOption<MultiplexedConnection>,
     /// One attempt to connect at a time; whether there was one before.
     connecting: tokio::sync::Mutex<bool>,
-    /// Connections for durable writes that nobody uses at present.
-    spare: Mutex<Vec<MultiplexedConnection>>,
+    spares: Spares<MultiplexedConnection>,
 }
+
+/// What became of each command of a pipeline.
+pub(super) type Answers = Vec<Result<Value, Failure>>;
 
 // === impl Link ===
 
@@ -53,17 +54,27 @@ impl Link {
             primary_only,
             shared: ArcSwapOption::empty(),
             connecting: tokio::sync::Mutex::new(false),
-            spare: Mutex::new(Vec::new()),
+            spares: Spares::new(),
         }
     }
 
     /// Forgets what the breaker saw: this is another server under the name of one that failed.
-    pub(super) fn trust(&self) {
+    pub(super) fn reset_breaker(&self) {
         self.breaker.reset();
+    }
+
+    /// Lets go of connections that nobody has used for long.
+    pub(super) fn drop_idle(&self) {
+        self.spares.drop_idle();
     }
 
     /// Sends commands on the shared connection; an answer each. `asking` for keys that are on their way to this node.
     pub(super) async fn run(&self, commands: &Pipeline, asking: bool) -> Result<Vec<Value>, Failure> {
+        self.run_each(commands, asking).await?.into_iter().collect()
+    }
+
+    /// The same, where what is refused of one command does not concern the others.
+    pub(super) async fn run_each(&self, commands: &Pipeline, asking: bool) -> Result<Answers, Failure> {
         let permit = self.breaker.enter().map_err(|open| Failure::open(open.retry_after))?;
         let deadline = permit.deadline();
         let shared = match self.connected(deadline).await {
@@ -71,7 +82,7 @@ impl Link {
             Err(failure) => return Err(judged(permit, failure)),
         };
         let mut connection = MultiplexedConnection::clone(&shared);
-        match exchange(&mut connection, commands, asking, deadline).await {
+        match exchange(&mut connection, commands, asking, deadline).await.and_then(unless_over) {
             Ok(answers) => {
                 permit.succeeded();
                 Ok(answers)
@@ -89,7 +100,7 @@ impl Link {
     }
 
     /// Sends a write on a connection of its own, and waits until `replicas` replicas have it; the write's answer and how
-    /// many have it.
+    /// many have it, 0 if Redis does not say.
     pub(super) async fn run_durably(
         &self,
         write: &Cmd,
@@ -97,8 +108,11 @@ impl Link {
         asking: bool,
     ) -> Result<Vec<Value>, Failure> {
         let permit = self.breaker.enter().map_err(|open| Failure::open(open.retry_after))?;
-        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let connected = match spare {
+        let Some(_room) = self.spares.room(permit.deadline()).await else {
+            permit.ignored();
+            return Err(Failure::crowded());
+        };
+        let connected = match self.spares.take() {
             Some(connection) => Ok(connection),
             None => self.connect(None, permit.deadline()).await,
         };
@@ -110,22 +124,27 @@ impl Link {
         commands.add_command(write.clone()).cmd("WAIT").arg(replicas).arg(WAIT.as_millis() as u64);
         // Longer than Redis itself may take, or a slow replica would look like a lost answer.
         let answers = exchange(&mut connection, &commands, asking, permit.deadline() + WAIT).await;
-        match answers {
-            Ok(answers) => {
+        let failure = match answers.map(<[_; 2]>::try_from) {
+            Ok(Ok([Ok(answer), Ok(confirmed)])) => {
                 permit.succeeded();
-                let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-                if spare.len() < SPARE {
-                    spare.push(connection);
-                }
-                Ok(answers)
+                self.spares.put(connection);
+                return Ok(vec![answer, confirmed]);
             }
-            Err(failure) => {
-                if failure.ends_connection() {
-                    self.abandon_spares();
-                }
-                Err(judged(permit, failure))
+            // The write was done, as by a primary that became a replica a moment later.
+            Ok(Ok([Ok(answer), Err(failure)])) => {
+                permit.succeeded();
+                tracing::warn!(node = %self.node, ?failure, "redis does not say which replicas have a write");
+                return Ok(vec![answer, Value::Int(0)]);
             }
+            Ok(Ok([Err(failure), _])) | Err(failure) => failure,
+            Ok(Err(answers)) => Failure::miscounted(answers.len()),
+        };
+        if failure.ends_connection() {
+            self.spares.clear();
+        } else {
+            self.spares.put(connection);
         }
+        Err(judged(permit, failure))
     }
 
     /// A connection that hands what is pushed on it to `pushes`.
@@ -175,15 +194,10 @@ impl Link {
         let found = self.shared.compare_and_swap(connection, None);
         let is_first = found.as_ref().is_some_and(|found| Arc::ptr_eq(found, connection));
         if is_first {
-            self.abandon_spares();
+            // Others to the same server are no better, and a write on one would end in doubt.
+            self.spares.clear();
         }
         is_first
-    }
-
-    /// Lets go of the spare connections when another one failed: those to the same server are no better, and a write on
-    /// one would end in doubt.
-    fn abandon_spares(&self) {
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// A new connection on which the scripts are loaded.
@@ -204,6 +218,7 @@ impl Link {
                 greeting.cmd("ROLE");
             }
             let answers = exchange(&mut connection, &greeting, false, deadline).await;
+            let answers = answers.and_then(|answers| answers.into_iter().collect::<Result<Vec<_>, _>>());
             let role = answers.map_err(Failure::before_sending)?.pop().filter(|_| self.primary_only);
             if role.is_some_and(|role| !is_primary(role)) {
                 return Err(Failure::Moved);
@@ -214,13 +229,13 @@ impl Link {
     }
 }
 
-/// Sends commands and receives their answers. The first that is an error is the failure of all.
+/// Sends commands and receives their answers.
 async fn exchange(
     connection: &mut MultiplexedConnection,
     commands: &Pipeline,
     asking: bool,
     deadline: Instant,
-) -> Result<Vec<Value>, Failure> {
+) -> Result<Answers, Failure> {
     let mut asked = redis::pipe();
     let sent = if asking {
         // It holds for the one command that follows.
@@ -235,7 +250,16 @@ async fn exchange(
     let Ok(answers) = timeout_at(deadline, answers).await else { return Err(Failure::Lost) };
     let answers = answers.map_err(Failure::of)?.into_iter();
     let answers = answers.skip(usize::from(asking)).step_by(1 + usize::from(asking));
-    answers.map(|answer| answer.extract_error().map_err(Failure::of)).collect()
+    Ok(answers.map(|answer| answer.extract_error().map_err(Failure::of)).collect())
+}
+
+/// What was answered, unless one of the answers is the failure of all.
+fn unless_over(mut answers: Answers) -> Result<Answers, Failure> {
+    let ends = |answer: &Result<_, Failure>| answer.as_ref().is_err_and(Failure::ends_connection);
+    match answers.iter().position(ends) {
+        None => Ok(answers),
+        Some(index) => Err(answers.swap_remove(index).expect_err("the answer found is a failure")),
+    }
 }
 
 /// Whether what `ROLE` answers is a primary's.
@@ -245,7 +269,8 @@ fn is_primary(role: Value) -> bool {
     role.as_deref() == Some("master")
 }
 
-/// Says so where Redis is set up to throw away what must last when its memory is full.
+/// Says so where Redis is set up to throw things away when its memory is full: what must last, or, if only what has a
+/// time to live, by which ids records of logs are known.
 async fn warn_of_eviction(mut connection: MultiplexedConnection, node: Node) {
     let mut question = redis::cmd("INFO");
     question.arg("memory");
@@ -255,8 +280,8 @@ async fn warn_of_eviction(mut connection: MultiplexedConnection, node: Node) {
     let figure =
         |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
     let policy = figure("maxmemory_policy").unwrap_or_default();
-    if policy.starts_with("allkeys") && figure("maxmemory") != Some("0") {
-        tracing::warn!(%node, policy, "redis may evict what must last: set maxmemory-policy to noeviction or volatile-lru");
+    if policy != "noeviction" && figure("maxmemory") != Some("0") {
+        tracing::warn!(%node, policy, "redis may evict what must last: set maxmemory-policy to noeviction");
     }
 }
 

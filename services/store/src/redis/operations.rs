@@ -9,6 +9,7 @@ use redis::{Cmd, FromRedisValue, Value};
 use tokio::sync::watch;
 
 use super::failure::Failure;
+use super::scripts::Verdict;
 use super::{Redis, scripts};
 use crate::Store;
 use crate::entries::{Condition, Cursor, Entries, Entry, Outcome, Page, Revision};
@@ -16,7 +17,7 @@ use crate::error::Error;
 use crate::generations::{Generation, Generations, REMEMBERED};
 use crate::key::{Key, Space};
 use crate::leases::{Leases, Token};
-use crate::logs::{LogRecord, Logs};
+use crate::logs::{Appended, LogRecord, Logs};
 use crate::pulse::Pulse;
 use crate::record;
 use crate::signals::{CHANGES, Change, Signals, Subscription};
@@ -42,13 +43,21 @@ impl Redis {
     }
 
     async fn generation(&self, tag: &Key) -> Result<Generation, Error> {
-        let new = Generation::random();
-        let mut command = redis::cmd("SET");
-        command.arg(self.names.generation(tag)).arg(new.to_string()).arg("NX").arg("GET");
-        command.arg("PX").arg(milliseconds(REMEMBERED));
+        let mut command = scripts::GENERATION.call(&[self.names.generation(tag)]);
+        command.arg(Generation::random().to_string()).arg(milliseconds(REMEMBERED));
         // Sending it twice does no harm, so that it counts as reading.
-        let found: Option<String> = typed(self.read(tag.bucket(), command).await?)?;
-        found.map_or(Ok(new), |found| found.parse().map_err(|error| Error::Unexpected(Box::new(error))))
+        let found: String = typed(self.read(tag.bucket(), command).await?)?;
+        found.parse().map_err(|error| Error::Unexpected(Box::new(error)))
+    }
+
+    /// Appends to a log, if it ends at `last` or `last` is empty.
+    async fn append_if(&self, log: &Key, id: &str, value: &[u8], last: &str) -> Result<Appended, Error> {
+        let mut command = scripts::APPEND.call(&self.names.log(log, id));
+        command.arg(value).arg(ID_REMEMBERED).arg(last);
+        Ok(match self.write_durably(log.bucket(), command).await? {
+            Verdict::Done(position) => Appended::At(typed(position)?),
+            Verdict::Refused(last) => Appended::Behind { last: typed(last)? },
+        })
     }
 
     /// Adds what a script needs to tell of a change: the channel, and the signal but for the count.
@@ -78,12 +87,12 @@ impl Entries for Redis {
         command.arg(record::encode(revision, value));
         command.arg(ttl.map(|ttl| milliseconds(ttl).to_string()).unwrap_or_default());
         self.announce(&mut command, key);
-        let answer = if key.space.lasting {
+        let verdict = if key.space.lasting {
             self.write_durably(key.bucket(), command).await?
         } else {
-            self.write(key.bucket(), command).await?
+            Verdict::of(self.write(key.bucket(), command).await?).map_err(Failure::of_write)?
         };
-        outcome(answer, |_| Ok(revision))
+        outcome(verdict, |_| Ok(revision))
     }
 
     async fn delete(&self, key: &Key, condition: Condition) -> Result<Outcome<bool>, Error> {
@@ -92,21 +101,23 @@ impl Entries for Redis {
         conditioned(&mut command, condition);
         self.announce(&mut command, key);
         // Durable also where the value itself need not last: after a failover it must not be there again.
-        let answer = self.write_durably(key.bucket(), command).await?;
-        outcome(answer, typed::<bool>)
+        outcome(self.write_durably(key.bucket(), command).await?, typed::<bool>)
     }
 
     async fn list(&self, space: Space, prefix: &str, from: Option<Cursor>) -> Result<Page, Error> {
         // One primary after the other. Where a bucket moves meanwhile, keys may be missed or named twice.
-        let (index, cursor) = match &from {
-            None => (0, "0"),
+        let topology = self.primaries.known().await.map_err(Failure::of_read)?;
+        let (node, cursor) = match &from {
+            None => (topology.links[0].node.to_string(), "0"),
             Some(Cursor(text)) => {
-                let (index, cursor) = text.split_once(' ').unwrap_or(("0", "0"));
-                (index.parse().unwrap_or(0), cursor)
+                let (node, cursor) = text.split_once(' ').unwrap_or_default();
+                (node.to_owned(), cursor)
             }
         };
-        let topology = self.primaries.known().await.map_err(Failure::of_read)?;
-        let Some(link) = topology.links.get(index) else { return Ok(Page::default()) };
+        // What SCAN says of its place means nothing to another server.
+        let index = topology.links.iter().position(|link| link.node.to_string() == node);
+        let index = index.ok_or_else(|| Failure::Moved.of_read())?;
+        let link = &topology.links[index];
         let mut commands = redis::pipe();
         commands.cmd("SCAN").arg(cursor).arg("MATCH").arg(self.names.pattern(space, prefix));
         commands.arg("COUNT").arg(SCANNED);
@@ -114,9 +125,8 @@ impl Entries for Redis {
         let (cursor, names): (String, Vec<String>) = typed(answer.unwrap_or(Value::Nil))?;
         let keys = names.iter().filter_map(|name| self.names.key(space, name)).collect();
         let next = match cursor.as_str() {
-            "0" if index + 1 == topology.links.len() => None,
-            "0" => Some(format!("{} 0", index + 1)),
-            cursor => Some(format!("{index} {cursor}")),
+            "0" => topology.links.get(index + 1).map(|link| format!("{} 0", link.node)),
+            cursor => Some(format!("{node} {cursor}")),
         };
         Ok(Page { keys, next: next.map(Cursor) })
     }
@@ -124,12 +134,13 @@ impl Entries for Redis {
 
 #[async_trait]
 impl Leases for Redis {
-    async fn acquire(&self, key: &Key, hold: Duration) -> Result<Option<Token>, Error> {
-        let token = Token::random();
+    async fn acquire(&self, key: &Key, token: Token, hold: Duration) -> Result<bool, Error> {
+        let token = token.to_string();
         let mut command = redis::cmd("SET");
-        command.arg(self.names.lease(key)).arg(token.to_string()).arg("NX").arg("PX").arg(milliseconds(hold));
-        let taken: Option<String> = typed(self.write(key.bucket(), command).await?)?;
-        Ok(taken.map(|_| token))
+        command.arg(self.names.lease(key)).arg(&token).arg("NX").arg("GET").arg("PX").arg(milliseconds(hold));
+        // Sent twice it finds the token of the first time, so that it counts as reading.
+        let found: Option<String> = typed(self.read(key.bucket(), command).await?)?;
+        Ok(found.is_none_or(|found| found == token))
     }
 
     async fn release(&self, key: &Key, token: Token) -> Result<bool, Error> {
@@ -161,9 +172,14 @@ impl Generations for Redis {
 #[async_trait]
 impl Logs for Redis {
     async fn append(&self, log: &Key, id: &str, value: Bytes) -> Result<u64, Error> {
-        let mut command = scripts::APPEND.call(&self.names.log(log, id));
-        command.arg(&value[..]).arg(ID_REMEMBERED);
-        typed(self.write_durably(log.bucket(), command).await?)
+        // Without a condition it cannot be refused.
+        let (Appended::At(position) | Appended::Behind { last: position }) =
+            self.append_if(log, id, &value, "").await?;
+        Ok(position)
+    }
+
+    async fn append_after(&self, log: &Key, last: u64, id: &str, value: Bytes) -> Result<Appended, Error> {
+        self.append_if(log, id, &value, &last.to_string()).await
     }
 
     async fn read(&self, log: &Key, after: u64, limit: usize) -> Result<Vec<LogRecord>, Error> {
@@ -214,17 +230,16 @@ fn conditioned(command: &mut Cmd, condition: Condition) {
     };
 }
 
-/// What a conditional script answers: 1 and its result, or 0 and the bytes of the revision that is there.
-fn outcome<T>(answer: Value, done: impl FnOnce(Value) -> Result<T, Error>) -> Result<Outcome<T>, Error> {
-    let mut parts = typed::<Vec<Value>>(answer)?.into_iter();
-    let held: bool = typed(parts.next().unwrap_or(Value::Nil))?;
-    let rest = parts.next().unwrap_or(Value::Nil);
-    if held {
-        return done(rest).map(Outcome::Done);
+/// A verdict on one key, which is refused with the bytes of the revision that is there.
+fn outcome<T>(verdict: Verdict, done: impl FnOnce(Value) -> Result<T, Error>) -> Result<Outcome<T>, Error> {
+    match verdict {
+        Verdict::Done(result) => done(result).map(Outcome::Done),
+        Verdict::Refused(found) => {
+            let found: Vec<u8> = typed(found)?;
+            let revision = found.try_into().ok().map(u64::from_le_bytes).and_then(Revision::new);
+            Ok(Outcome::Refused(revision))
+        }
     }
-    let found: Vec<u8> = typed(rest)?;
-    let revision = found.try_into().ok().map(u64::from_le_bytes).and_then(Revision::new);
-    Ok(Outcome::Refused(revision))
 }
 
 fn typed<T: FromRedisValue>(value: Value) -> Result<T, Error> {

@@ -14,8 +14,7 @@ use super::address::{Mode, Node};
 use super::connector::Connector;
 use super::failure::Failure;
 use super::link::Link;
-use super::names;
-use crate::key::BUCKETS;
+use super::topology::Topology;
 
 /// How often a call is sent elsewhere before it is given up.
 const REDIRECTS: usize = 4;
@@ -42,15 +41,6 @@ enum Call<'a> {
     Durable { write: &'a Cmd, replicas: u64 },
 }
 
-/// Who held what when we last asked.
-#[derive(Default)]
-pub(super) struct Topology {
-    /// Every primary once.
-    pub(super) links: Vec<Arc<Link>>,
-    /// The place in `links` of each bucket's primary; empty as long as nobody knows.
-    owners: Vec<Option<usize>>,
-}
-
 // === impl Call ===
 
 impl Call<'_> {
@@ -59,34 +49,6 @@ impl Call<'_> {
             Call::Shared(commands) => link.run(commands, asking).await,
             Call::Durable { write, replicas } => link.run_durably(write, replicas, asking).await,
         }
-    }
-}
-
-// === impl Topology ===
-
-impl Topology {
-    fn of_one(link: Arc<Link>) -> Self {
-        Self { links: vec![link], owners: vec![Some(0); BUCKETS] }
-    }
-
-    /// The link to a bucket's primary.
-    fn owner(&self, bucket: usize) -> Option<&Arc<Link>> {
-        self.owners.get(bucket).copied().flatten().map(|index| &self.links[index])
-    }
-
-    /// The buckets of the primary at this place of `links`.
-    pub(super) fn buckets(&self, link: usize) -> Vec<usize> {
-        (0..self.owners.len()).filter(|&bucket| self.owners[bucket] == Some(link)).collect()
-    }
-
-    /// Whether everything lies where it does in another.
-    fn is_like(&self, other: &Self) -> bool {
-        let nodes = self.links.iter().map(|link| &link.node);
-        self.owners == other.owners && nodes.eq(other.links.iter().map(|link| &link.node))
-    }
-
-    fn link(&self, node: &Node) -> Option<&Arc<Link>> {
-        self.links.iter().find(|link| link.node == *node)
     }
 }
 
@@ -166,10 +128,7 @@ impl Primaries {
                     Failure::Moved
                 }
                 Err(Failure::Ask(node)) => {
-                    let link = match topology.link(&node) {
-                        Some(link) => Arc::clone(link),
-                        None => Arc::new(self.connector.one_of_many(node).map_err(Failure::unexpected)?),
-                    };
+                    let link = topology.link_or_connect(node, |node| self.connect(node))?;
                     return call.on(&link, true).await;
                 }
                 // The connection without scripts is gone; the next one has them.
@@ -190,7 +149,7 @@ impl Primaries {
         }
         let found = tokio::time::timeout(DISCOVERY, self.discover(seen)).await;
         match found.unwrap_or(Err(Failure::Lost)) {
-            Ok(Some(topology)) => self.topology.store(Arc::new(topology)),
+            Ok(Some(topology)) => self.replace(seen, Arc::new(topology)),
             Ok(None) => {}
             Err(failure) => tracing::debug!(?failure, "nobody says which redis is primary"),
         }
@@ -201,6 +160,12 @@ impl Primaries {
     async fn refresh_in_time(&self, seen: &Arc<Topology>) {
         // The task beside the calls goes on asking.
         let _ = tokio::time::timeout(self.connector.timeout(), self.refresh(seen)).await;
+    }
+
+    /// From now on everything lies as `new` says. What there was before and is no more nobody asks for.
+    fn replace(&self, old: &Topology, new: Arc<Topology>) {
+        self.topology.store(Arc::clone(&new));
+        old.beyond(&new).iter().for_each(|node| self.connector.forget(node));
     }
 
     /// The topology at this moment; none when it cannot have changed.
@@ -230,7 +195,7 @@ impl Primaries {
         }
         tracing::info!(%node, "this redis is primary");
         let link = self.connector.only(node).map_err(Failure::unexpected)?;
-        link.trust();
+        link.reset_breaker();
         Ok(Some(Topology::of_one(Arc::new(link))))
     }
 
@@ -239,77 +204,32 @@ impl Primaries {
         let mut question = redis::pipe();
         question.cmd("CLUSTER").arg("SLOTS");
         // Whoever is known first, then those of the address.
-        let known = seen.links.iter().map(|link| link.node.clone());
-        for node in known.chain(self.connector.address().nodes.iter().cloned()) {
-            let link = match seen.link(&node) {
-                Some(link) => Arc::clone(link),
-                None => Arc::new(self.connector.one_of_many(node.clone()).map_err(Failure::unexpected)?),
+        let primaries = seen.links.iter().map(|link| link.node.clone());
+        for node in primaries.chain(self.connector.address().nodes.iter().cloned()) {
+            // Links that are known stay.
+            let known = |node: Node| match seen.link(&node) {
+                Some(link) => Ok(link),
+                None => self.connect(node).map(Arc::new),
             };
-            match link.run(&question, false).await {
-                Ok(answers) => {
-                    let ranges = answers.into_iter().next().map(|answer| ranges(answer, &node));
-                    return self.arrange(seen, &link, ranges.unwrap_or_default());
-                }
-                Err(failure) => {
-                    last = failure;
-                    if seen.link(&node).is_none() {
-                        self.connector.forget(&node);
-                    }
-                }
+            let asked = known(node.clone())?;
+            let found = asked.run(&question, false).await.and_then(|answers| {
+                let link = |named: Node| if named == node { Ok(Arc::clone(&asked)) } else { known(named) };
+                Topology::of_cluster(answers.into_iter().next().unwrap_or(Value::Nil), &node, link)
+            });
+            let is_named = found.as_ref().is_ok_and(|found| found.link(&node).is_some());
+            if !is_named && seen.link(&node).is_none() {
+                self.connector.forget(&node);
+            }
+            match found {
+                Ok(found) => return Ok(found),
+                Err(failure) => last = failure,
             }
         }
         Err(last)
     }
 
-    /// The topology that these ranges of slots make. Links that are known stay.
-    fn arrange(&self, seen: &Topology, asked: &Arc<Link>, ranges: Vec<Range>) -> Result<Topology, Failure> {
-        let mut topology = Topology { links: Vec::new(), owners: vec![None; BUCKETS] };
-        for Range { first, last, node } in ranges {
-            let index = match topology.links.iter().position(|link| link.node == node) {
-                Some(index) => index,
-                None => {
-                    let link = match seen.link(&node) {
-                        Some(link) => Arc::clone(link),
-                        None if asked.node == node => Arc::clone(asked),
-                        None => Arc::new(self.connector.one_of_many(node).map_err(Failure::unexpected)?),
-                    };
-                    topology.links.push(link);
-                    topology.links.len() - 1
-                }
-            };
-            for bucket in (0..BUCKETS).filter(|&bucket| (first..=last).contains(&names::slot_of(bucket))) {
-                topology.owners[bucket] = Some(index);
-            }
-        }
-        for link in seen.links.iter().chain([asked]) {
-            if topology.link(&link.node).is_none() {
-                self.connector.forget(&link.node);
-            }
-        }
-        Ok(topology)
+    /// A new link to one of several primaries.
+    fn connect(&self, node: Node) -> Result<Link, Failure> {
+        self.connector.one_of_many(node).map_err(Failure::unexpected)
     }
-}
-
-/// Slots from `first` to `last`, and their primary.
-struct Range {
-    first: u16,
-    last: u16,
-    node: Node,
-}
-
-/// What `CLUSTER SLOTS` answers: first slot, last slot, the primary as host, port and more, its replicas. A node without
-/// a name is the one that was asked.
-fn ranges(answer: Value, asked: &Node) -> Vec<Range> {
-    let range = |range: Value| {
-        let mut parts = redis::from_redis_value::<Vec<Value>>(range).ok()?.into_iter();
-        let first = redis::from_redis_value(parts.next()?).ok()?;
-        let last = redis::from_redis_value(parts.next()?).ok()?;
-        let mut primary = redis::from_redis_value::<Vec<Value>>(parts.next()?).ok()?.into_iter();
-        let host: Option<String> = redis::from_redis_value(primary.next()?).ok()?;
-        let port = redis::from_redis_value(primary.next()?).ok()?;
-        let host = host.filter(|host| !host.is_empty() && host != "?").unwrap_or_else(|| asked.host.clone());
-        Some(Range { first, last, node: Node { host, port } })
-    };
-    let ranges = redis::from_redis_value::<Vec<Value>>(answer).unwrap_or_default();
-    ranges.into_iter().filter_map(range).collect()
 }

@@ -4,7 +4,9 @@
 
 use std::sync::LazyLock;
 
-use redis::{Cmd, Pipeline};
+use redis::{Cmd, Pipeline, Value};
+
+use super::failure::Failure;
 
 /// One script.
 pub(super) struct Script {
@@ -60,28 +62,55 @@ pub(super) static RELEASE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
+/// Reads a generation, or makes it. One that is there is remembered anew when half of its time is over; where Redis takes
+/// no writes at the moment it is read all the same.
+///
+/// KEYS: generation. ARGV: a new one, milliseconds to remember it. Returns the one that is there.
+pub(super) static GENERATION: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local found = redis.call('GET', KEYS[1])
+        if not found then
+            redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+            return ARGV[1]
+        end
+        if 2 * redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) then
+            redis.pcall('PEXPIRE', KEYS[1], ARGV[2])
+        end
+        return found",
+    )
+});
+
 /// Replaces a generation.
 ///
-/// KEYS: generation, count. ARGV: generation, milliseconds to remember it, channel, signal.
+/// KEYS: generation, count. ARGV: generation, milliseconds to remember it, channel, signal. Returns 1.
 pub(super) static RENEW: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
         redis.call('PUBLISH', ARGV[3], ARGV[4] .. redis.call('INCR', KEYS[2]))
-        return 1",
+        return {1}",
     )
 });
 
-/// Writes a record at the end of a log, unless its id did before.
+/// Writes a record at the end of a log, unless its id did before, or the log does not end where it must.
 ///
-/// KEYS: log, position of its last record, id. ARGV: record, seconds to remember the id. Returns the position.
+/// An id that is there is remembered anew, which is a write: of one that writes nothing `WAIT` would not know whether the
+/// replicas have it.
+///
+/// KEYS: log, position of its last record, id. ARGV: record, seconds to remember the id, where the log must end or nothing.
+/// Returns 1 and the position, or 0 and where the log ends.
 pub(super) static APPEND: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local before = redis.call('GET', KEYS[3])
-        if before then return tonumber(before) end
+        if before then
+            redis.call('EXPIRE', KEYS[3], ARGV[2])
+            return {1, tonumber(before)}
+        end
+        local last = tonumber(redis.call('GET', KEYS[2]) or '0')
+        if ARGV[3] ~= '' and tonumber(ARGV[3]) ~= last then return {0, last} end
         local position = redis.call('INCR', KEYS[2])
         redis.call('XADD', KEYS[1], position .. '-0', 'v', ARGV[1])
         redis.call('SET', KEYS[3], position, 'EX', ARGV[2])
-        return position",
+        return {1, position}",
     )
 });
 
@@ -94,6 +123,26 @@ const CONDITION: &str = "
             if ARGV[1] == 'lease' then found = redis.call('GET', KEYS[2]) end
             if found ~= ARGV[2] then return {0, current} end
         end";
+
+/// What a script came to that changes something, as it returns it.
+pub(super) enum Verdict {
+    /// 1: it was done, with this result.
+    Done(Value),
+    /// 0: its condition did not hold, because of this. Nothing was changed.
+    Refused(Value),
+}
+
+// === impl Verdict ===
+
+impl Verdict {
+    pub(super) fn of(answer: Value) -> Result<Self, Failure> {
+        let parts: Vec<Value> = redis::from_redis_value(answer).map_err(Failure::unexpected)?;
+        let mut parts = parts.into_iter();
+        let mut part = || parts.next().unwrap_or(Value::Nil);
+        let done: bool = redis::from_redis_value(part()).map_err(Failure::unexpected)?;
+        Ok(if done { Verdict::Done(part()) } else { Verdict::Refused(part()) })
+    }
+}
 
 // === impl Script ===
 
@@ -114,7 +163,7 @@ impl Script {
 /// Loads all of them.
 pub(super) fn load() -> Pipeline {
     let mut pipeline = redis::pipe();
-    for script in [&GET, &SET, &DELETE, &RELEASE, &RENEW, &APPEND] {
+    for script in [&GET, &SET, &DELETE, &RELEASE, &GENERATION, &RENEW, &APPEND] {
         pipeline.cmd("SCRIPT").arg("LOAD").arg(&script.code);
     }
     pipeline

@@ -15,7 +15,7 @@ use super::address::Node;
 use super::link::Link;
 use super::names::Names;
 use super::primaries::Primaries;
-use crate::key::BUCKETS;
+use super::topology::Topology;
 use crate::pulse::{Count, Pulse};
 use crate::signals::Hub;
 
@@ -39,24 +39,28 @@ pub(super) struct Watch {
 /// The connection that signals come by.
 struct Listener {
     node: Node,
+    /// By which it is told from those before and after it.
+    since: Instant,
     connection: MultiplexedConnection,
     pushes: mpsc::UnboundedReceiver<PushInfo>,
 }
 
 /// What came of something that the task began.
 enum Done {
-    /// The counts of one primary's buckets, and when they were asked for; none when it did not answer.
-    Read { node: Node, asked: Instant, counts: Option<Vec<(usize, u64)>> },
+    /// The counts of one primary's buckets, those that it did not say left out, and when they were asked for.
+    Read { node: Node, asked: Instant, counts: Vec<(usize, u64)>, all: bool },
     /// Signals come again; or not yet.
     Listening(Option<Listener>),
-    /// Whether the connection that listens still answers.
-    Heard(bool),
-    /// Who is primary is known as well as can be; whether that is another than before.
-    Refreshed { replaced: bool },
+    /// Whether the connection that listened since then still answers.
+    Heard { since: Instant, answered: bool },
+    /// Who is primary is known as well as can be.
+    Refreshed,
 }
 
 /// What is on its way. Of each at most one.
 struct Begun {
+    /// By which counts are read.
+    topology: Arc<Topology>,
     reads: HashSet<Node>,
     listening: bool,
     hearing: bool,
@@ -74,6 +78,7 @@ impl Watch {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut tasks = JoinSet::new();
         let mut begun = Begun {
+            topology: self.primaries.topology(),
             reads: HashSet::new(),
             listening: false,
             hearing: false,
@@ -97,12 +102,14 @@ impl Watch {
 
     /// Begins whatever is not on its way.
     fn begin(&self, begun: &mut Begun, listener: &mut Option<Listener>, tasks: &mut JoinSet<Done>) {
-        let topology = self.primaries.topology();
+        self.follow(begun);
+        let topology = Arc::clone(&begun.topology);
         // Of a primary that was replaced nobody tells us as long as it answers.
         if topology.links.is_empty() || begun.refreshed.elapsed() > REFRESH {
             self.refresh(begun, tasks);
         }
         for (index, link) in topology.links.iter().enumerate() {
+            link.drop_idle();
             if begun.reads.insert(link.node.clone()) {
                 tasks.spawn(read(Arc::clone(link), topology.buckets(index), self.names.clone()));
             }
@@ -116,7 +123,7 @@ impl Watch {
         }
         match listener {
             Some(listener) if !std::mem::replace(&mut begun.hearing, true) => {
-                tasks.spawn(hear(listener.connection.clone()));
+                tasks.spawn(hear(listener.connection.clone(), listener.since));
             }
             None if !topology.links.is_empty() && !std::mem::replace(&mut begun.listening, true) => {
                 let link = Arc::clone(&topology.links[fastrand::usize(..topology.links.len())]);
@@ -134,14 +141,14 @@ impl Watch {
         tasks: &mut JoinSet<Done>,
     ) {
         match done {
-            Done::Read { node, asked, counts } => {
+            Done::Read { node, asked, counts, all } => {
                 begun.reads.remove(&node);
-                if counts.is_none() {
+                if !all {
                     self.refresh(begun, tasks);
                 }
                 self.pulse.send_modify(|pulse| {
                     pulse.tried = true;
-                    for (bucket, count) in counts.into_iter().flatten() {
+                    for (bucket, count) in counts {
                         pulse.counts[bucket] = Some(Count { changes: count, asked });
                     }
                 });
@@ -153,19 +160,19 @@ impl Watch {
                     self.hub.gap();
                 }
             }
-            Done::Heard(answered) => {
+            Done::Heard { since, answered } => {
                 begun.hearing = false;
-                if !answered {
+                if !answered && listener.as_ref().is_some_and(|listener| listener.since == since) {
                     self.deaf(listener);
                 }
             }
-            Done::Refreshed { replaced } => {
+            Done::Refreshed => {
                 begun.refreshing = false;
-                if replaced {
-                    self.hub.gap();
-                }
+                self.follow(begun);
                 // Without a primary there is nothing to read.
-                self.pulse.send_modify(|pulse| pulse.tried = true);
+                if begun.topology.links.is_empty() {
+                    self.pulse.send_modify(|pulse| pulse.tried = true);
+                }
             }
         }
     }
@@ -175,10 +182,19 @@ impl Watch {
             begun.refreshed = Instant::now();
             let primaries = Arc::clone(&self.primaries);
             tasks.spawn(async move {
-                let seen = primaries.topology();
-                primaries.refresh(&seen).await;
-                Done::Refreshed { replaced: !Arc::ptr_eq(&seen, &primaries.topology()) }
+                primaries.refresh(&primaries.topology()).await;
+                Done::Refreshed
             });
+        }
+    }
+
+    /// Goes by the latest topology, whoever asked for it: a call may have been faster. What was published while we listened
+    /// elsewhere, and changes that a failover lost, are a gap.
+    fn follow(&self, begun: &mut Begun) {
+        let latest = self.primaries.topology();
+        if !Arc::ptr_eq(&begun.topology, &latest) {
+            begun.topology = latest;
+            self.hub.gap();
         }
     }
 
@@ -224,12 +240,14 @@ async fn read(link: Arc<Link>, buckets: Vec<usize>, names: Names) -> Done {
     if buckets.is_empty() {
         commands.cmd("PING");
     }
-    let counts = link.run(&commands, false).await.ok().map(|answers| {
-        let counts = answers.into_iter().map(redis::from_redis_value::<Option<u64>>);
-        buckets.into_iter().zip(counts.map(|count| count.ok().flatten().unwrap_or(0))).collect()
+    let answers = link.run_each(&commands, false).await.unwrap_or_default();
+    let all = !answers.is_empty() && answers.iter().all(Result::is_ok);
+    // A bucket that is elsewhere by now says nothing about the others.
+    let counts = buckets.into_iter().zip(answers).filter_map(|(bucket, answer)| {
+        let count = redis::from_redis_value::<Option<u64>>(answer.ok()?);
+        Some((bucket, count.ok().flatten().unwrap_or(0)))
     });
-    debug_assert!(counts.as_ref().is_none_or(|counts: &Vec<_>| counts.len() <= BUCKETS));
-    Done::Read { node: link.node.clone(), asked, counts }
+    Done::Read { node: link.node.clone(), asked, counts: counts.collect(), all }
 }
 
 /// Listens on a connection of its own.
@@ -238,14 +256,14 @@ async fn listen(link: Arc<Link>, channel: String) -> Done {
     let listening = async {
         let mut connection = link.listen(sender).await.ok()?;
         connection.subscribe(channel).await.ok()?;
-        Some(Listener { node: link.node.clone(), connection, pushes })
+        Some(Listener { node: link.node.clone(), since: Instant::now(), connection, pushes })
     };
     Done::Listening(tokio::time::timeout(PATIENCE, listening).await.ok().flatten())
 }
 
 /// Asks the connection that listens for a word: one that broke silently never says so.
-async fn hear(mut connection: MultiplexedConnection) -> Done {
+async fn hear(mut connection: MultiplexedConnection, since: Instant) -> Done {
     let ping = redis::cmd("PING");
     let answer = tokio::time::timeout(PATIENCE, connection.req_packed_command(&ping)).await;
-    Done::Heard(matches!(answer, Ok(Ok(_))))
+    Done::Heard { since, answered: matches!(answer, Ok(Ok(_))) }
 }

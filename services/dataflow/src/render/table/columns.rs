@@ -35,18 +35,9 @@ impl<'a> Row<'a> {
             name: text::name(flow, lang),
             score: flow.score.to_string().into(),
             confidence: format!("{:.2}", flow.confidence).into(),
-            why: flow.evidence.first().map_or(Cow::Borrowed("-"), |evidence| why(evidence).into()),
+            why: flow.evidence.first().map_or(Cow::Borrowed("-"), |evidence| text::why(evidence).into()),
         }
     }
-}
-
-fn why(evidence: &pb::Evidence) -> String {
-    let why = match &evidence.kind {
-        Some(pb::evidence::Kind::Theme(theme)) => format!("theme {}", theme.path.join("/")),
-        Some(pb::evidence::Kind::Rule(rule)) => format!("{} in {}", rule.keyword, rule.field),
-        None => "-".to_owned(),
-    };
-    printable(&why).into_owned()
 }
 
 /// How wide each column is.

@@ -1,0 +1,86 @@
+//! Where a value came from: what a person needs to know to mend it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// A place in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub path: PathBuf,
+    /// Its line, from 1, where the file holds more than one value.
+    pub line: Option<usize>,
+}
+
+/// Where a value came from, highest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The command line.
+    Flag,
+    /// The Secret directory.
+    Secret(Place),
+    /// The ConfigMap directory.
+    ConfigMap(Place),
+    /// The environment variable of this name.
+    Environment(String),
+    /// The file that `--config` names.
+    File(Place),
+    /// Nobody said otherwise.
+    Default,
+}
+
+// === impl Place ===
+
+impl Place {
+    /// The whole of a file.
+    pub(super) fn whole(path: &Path) -> Self {
+        Self { path: path.to_owned(), line: None }
+    }
+
+    /// One line of a file.
+    pub(super) fn line(path: &Path, line: usize) -> Self {
+        Self { path: path.to_owned(), line: Some(line) }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        self.line.map_or(Ok(()), |line| write!(f, ":{line}"))
+    }
+}
+
+// === impl Source ===
+
+impl Source {
+    /// Its place in the order of precedence, 0 being the highest.
+    pub(super) fn rank(&self) -> u8 {
+        match self {
+            Self::Flag => 0,
+            Self::Secret(_) => 1,
+            Self::ConfigMap(_) => 2,
+            Self::Environment(_) => 3,
+            Self::File(_) => 4,
+            Self::Default => 5,
+        }
+    }
+
+    /// Whether whatever comes from here is a secret.
+    pub(super) fn is_secret(&self) -> bool {
+        matches!(self, Self::Secret(_))
+    }
+}
+
+/// The kind in words, but for a variable, whose name says it.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag => f.write_str("command line"),
+            Self::Secret(place) => write!(f, "Secret {place}"),
+            Self::ConfigMap(place) => write!(f, "ConfigMap {place}"),
+            Self::Environment(name) => f.write_str(name),
+            Self::File(place) => write!(f, "file {place}"),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}

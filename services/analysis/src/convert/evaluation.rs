@@ -1,0 +1,117 @@
+//! Evaluations between the wire and the domain.
+
+use bytes::Bytes;
+use dataflow_proto::analysis::v1 as pb;
+use dataflow_proto::config::v1 as config;
+use dataflow_proto::r#type::v1 as types;
+
+use super::{by_language, name, rule, to_i32};
+use crate::Error;
+use crate::catalogue::Filing;
+use crate::category::Category;
+use crate::evaluation::{Counts, Evaluation, Move, Proposal};
+use crate::rules::{Mode, Rule};
+use crate::rulesets::Ruleset;
+
+/// Points for one match of a rule that does not say.
+const DEFAULT_PRIORITY: i32 = 5;
+
+/// What a caller wants to know.
+pub(crate) struct Question {
+    /// The set to compare with.
+    pub(crate) ruleset: String,
+    pub(crate) proposal: Proposal,
+    /// Whether moves within a category are of no interest.
+    pub(crate) between_categories: bool,
+    pub(crate) document: Bytes,
+}
+
+// === in ===
+
+impl TryFrom<pb::EvaluateRulesRequest> for Question {
+    type Error = Error;
+
+    fn try_from(request: pb::EvaluateRulesRequest) -> Result<Self, Error> {
+        let mode = match request.mode() {
+            config::ruleset::Mode::Unspecified if request.mode != 0 => {
+                return Err(invalid("mode".to_owned(), "is none of the modes"));
+            }
+            config::ruleset::Mode::Unspecified => None,
+            config::ruleset::Mode::Substring => Some(Mode::Substring),
+            config::ruleset::Mode::Words => Some(Mode::Words),
+        };
+        let ruleset = name(&request.ruleset, "ruleset")?;
+        let document = request.document.ok_or_else(|| invalid("document".to_owned(), "must be set"))?.data;
+        let rules = request.rules.into_iter().enumerate().map(|(place, rule)| proposed(place, rule));
+        let proposal = Proposal {
+            rules: rules.collect::<Result<_, _>>()?,
+            removed: request.removed_rules,
+            replace: request.replace,
+            mode,
+        };
+        Ok(Self { ruleset, proposal, between_categories: request.category_only, document })
+    }
+}
+
+/// A rule as its author may leave it: without a priority.
+fn proposed(place: usize, given: config::Rule) -> Result<Rule, Error> {
+    if given.category() == types::Category::Unspecified {
+        return Err(invalid(format!("rules[{place}].category"), "must be one of the categories"));
+    }
+    let priority = if given.priority == 0 { DEFAULT_PRIORITY } else { given.priority };
+    rule(place, config::Rule { priority, ..given })
+}
+
+fn invalid(field: String, problem: &str) -> Error {
+    Error::FieldInvalid { field, problem: problem.to_owned() }
+}
+
+// === out ===
+
+/// The reply. Consumes the evaluation move by move.
+pub(crate) fn evaluation(evaluation: Evaluation, ruleset: &Ruleset, degraded: Vec<i32>) -> pb::Evaluation {
+    let Evaluation { before, after, recategorised, moves, diagnostics } = evaluation;
+    pb::Evaluation {
+        ruleset: ruleset.name.clone(),
+        rules_revision: ruleset.revision,
+        total: to_i32(before.iter().sum()),
+        counts_before: counts(before).collect(),
+        counts_after: counts(after).collect(),
+        recategorized: to_i32(recategorised),
+        moves: moves.into_iter().map(Into::into).collect(),
+        diagnostics_omitted: i32::try_from(diagnostics.omitted()).unwrap_or(i32::MAX),
+        diagnostics: diagnostics.kept().iter().map(Into::into).collect(),
+        degraded,
+    }
+}
+
+fn counts(counts: Counts) -> impl Iterator<Item = (String, i32)> {
+    let counts = Category::ALL.into_iter().zip(counts);
+    counts.map(|(category, count)| (category.name().to_owned(), to_i32(count)))
+}
+
+impl From<Move> for pb::Move {
+    fn from(moved: Move) -> Self {
+        let Move { dataflow, before, after } = moved;
+        Self {
+            id: dataflow.id,
+            agency_id: dataflow.agency_id,
+            version: dataflow.version,
+            names: by_language(dataflow.names),
+            before: Some(before.into()),
+            after: Some(after.into()),
+        }
+    }
+}
+
+impl From<Filing> for pb::Filing {
+    fn from(filing: Filing) -> Self {
+        let Filing { category, score, confidence, evidence } = filing;
+        Self {
+            category: types::Category::from(category).into(),
+            score,
+            confidence,
+            evidence: evidence.into_iter().map(Into::into).collect(),
+        }
+    }
+}

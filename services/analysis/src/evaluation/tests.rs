@@ -1,0 +1,74 @@
+//! What counts as a move.
+
+use super::*;
+use crate::rules::{Rule, RuleSet};
+
+const CATALOGUE: &str = r#"<m:Structure xmlns:m="http://www.sdmx.org/resources/sdmxml/schemas/v2_1/message"
+  xmlns:s="http://www.sdmx.org/resources/sdmxml/schemas/v2_1/structure"
+  xmlns:c="http://www.sdmx.org/resources/sdmxml/schemas/v2_1/common"><m:Structures><s:Dataflows>
+  <s:Dataflow id="A" agencyID="X"><c:Name xml:lang="en">port traffic</c:Name></s:Dataflow>
+  <s:Dataflow id="B" agencyID="X"><c:Name xml:lang="en">port workers</c:Name></s:Dataflow>
+  <s:Dataflow id="C" agencyID="X"><c:Name xml:lang="en">clouds</c:Name></s:Dataflow>
+</s:Dataflows></m:Structures></m:Structure>"#;
+
+fn compiled(mode: Mode, rules: &[(Category, &str, i32)]) -> Compiled {
+    let rules = rules.iter().enumerate().map(|(number, &(category, keyword, priority))| Rule {
+        id: number.to_string(),
+        category,
+        keywords: vec![keyword.to_owned()],
+        weights: [].into(),
+        priority,
+        languages: Vec::new(),
+        active: true,
+        description: String::new(),
+    });
+    Compiled::new(&RuleSet { name: "test".to_owned(), revision: 1, mode, rules: rules.collect() }).unwrap()
+}
+
+#[test]
+fn a_move_is_another_category_score_or_reason() {
+    let before = [(Category::Economy, "port", 5), (Category::Labour, "workers", 4)];
+    let check = |after: &[(Category, &str, i32)], between_categories, expected: &[&str]| {
+        for mode in [Mode::Words, Mode::Substring] {
+            let (before, after) = (compiled(mode, &before), compiled(mode, after));
+            let evaluation =
+                evaluate(CATALOGUE.as_bytes(), &before, &after, between_categories, Limits::default())
+                    .unwrap();
+            let moved: Vec<_> = evaluation.moves.iter().map(|moved| moved.dataflow.id.as_str()).collect();
+            assert_eq!(moved, expected, "{mode:?}");
+            assert_eq!(evaluation.before.iter().sum::<usize>(), 3);
+            assert_eq!(evaluation.before[Category::Economy.index()], 2);
+            assert_eq!(evaluation.after.iter().sum::<usize>(), 3);
+        }
+    };
+    check(&before, false, &[]);
+    // Another category for one, other points for none of the rest.
+    let stronger = [before[0], (Category::Labour, "workers", 6)];
+    check(&stronger, false, &["B"]);
+    check(&stronger, true, &["B"]);
+    // Other points within the category.
+    let richer = [(Category::Economy, "port", 7), before[1]];
+    check(&richer, false, &["A", "B"]);
+    check(&richer, true, &[]);
+    // The same points for another reason.
+    let otherwise = [(Category::Economy, "traffic", 5), before[1]];
+    check(&otherwise, false, &["A", "B"]);
+    check(&otherwise, true, &["B"]);
+    // Nothing spoke before.
+    check(&[before[0], before[1], (Category::Health, "clouds", 1)], true, &["C"]);
+    // Only the runner-up gains, and with it the confidence changes.
+    check(&[before[0], (Category::Labour, "workers", 3)], false, &[]);
+}
+
+#[test]
+fn moves_tell_both_sides() {
+    let before = compiled(Mode::Words, &[(Category::Economy, "port", 5)]);
+    let after = compiled(Mode::Words, &[(Category::Territory, "port", 8)]);
+    let Evaluation { before, after, recategorised, moves, .. } =
+        evaluate(CATALOGUE.as_bytes(), &before, &after, false, Limits::default()).unwrap();
+    assert_eq!((recategorised, moves.len()), (2, 2));
+    assert_eq!((before[Category::Economy.index()], after[Category::Territory.index()]), (2, 2));
+    let told = |filing: &Filing| (filing.category, filing.score, filing.evidence[0].field.clone());
+    assert_eq!(told(&moves[0].before), (Category::Economy, 5, "name.en".to_owned()));
+    assert_eq!(told(&moves[0].after), (Category::Territory, 8, "name.en".to_owned()));
+}

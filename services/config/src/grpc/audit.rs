@@ -1,0 +1,89 @@
+//! The tonic adapter of AuditService.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use dataflow_mesh::status::to_status;
+use dataflow_proto::config::v1 as pb;
+use dataflow_proto::config::v1::audit_service_server::AuditService;
+use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
+use tonic::{Request, Response, Status};
+
+use super::{page_size, page_start};
+use crate::journal::Journal;
+use crate::{Error, convert};
+
+/// Records read at a time for an export.
+const EXPORTED: usize = 500;
+
+/// Serves AuditService.
+#[derive(Clone)]
+pub struct Service {
+    journal: Arc<Journal>,
+}
+
+// === impl Service ===
+
+impl Service {
+    /// Serves the audit of this journal.
+    pub fn new(journal: Arc<Journal>) -> Self {
+        Self { journal }
+    }
+
+    async fn list(
+        &self,
+        request: &pb::ListAuditRecordsRequest,
+    ) -> Result<pb::ListAuditRecordsResponse, Error> {
+        let (size, after) = (page_size(request.page_size)?, page_start(&request.page_token, 0)?);
+        let entries = self.journal.entries(after, size).await?;
+        let state = self.journal.state();
+        let last = entries.last().map_or(after, |entry| entry.position);
+        let next_page_token = if last < state.position { last.to_string() } else { String::new() };
+        let records = entries.into_iter().map(|entry| convert::audit_record(entry, &state)).collect();
+        Ok(pb::ListAuditRecordsResponse { records, next_page_token })
+    }
+}
+
+/// All records after a position, page by page, as they are taken.
+fn exported(journal: Arc<Journal>, after: u64) -> impl Stream<Item = Result<pb::AuditRecord, Error>> {
+    let pages = stream::try_unfold(Some(after), move |after| {
+        let journal = Arc::clone(&journal);
+        async move {
+            let Some(after) = after else { return Ok::<_, Error>(None) };
+            let entries = journal.entries(after, EXPORTED).await?;
+            let state = journal.state();
+            let next = entries.last().map(|entry| entry.position);
+            let records: Vec<_> =
+                entries.into_iter().map(|entry| Ok(convert::audit_record(entry, &state))).collect();
+            Ok(Some((stream::iter(records), next)))
+        }
+    });
+    pages.try_flatten()
+}
+
+#[tonic::async_trait]
+impl AuditService for Service {
+    async fn list_audit_records(
+        &self,
+        request: Request<pb::ListAuditRecordsRequest>,
+    ) -> Result<Response<pb::ListAuditRecordsResponse>, Status> {
+        self.list(request.get_ref()).await.map(Response::new).map_err(|error| to_status(&error))
+    }
+
+    type ExportAuditRecordsStream =
+        Pin<Box<dyn Stream<Item = Result<pb::ExportAuditRecordsResponse, Status>> + Send>>;
+
+    async fn export_audit_records(
+        &self,
+        request: Request<pb::ExportAuditRecordsRequest>,
+    ) -> Result<Response<Self::ExportAuditRecordsStream>, Status> {
+        let after = u64::try_from(request.get_ref().after).map_err(|_| {
+            let problem = "must not be negative".to_owned();
+            to_status(&Error::FieldInvalid { field: "after".to_owned(), problem })
+        })?;
+        let records = exported(Arc::clone(&self.journal), after)
+            .map_ok(|record| pb::ExportAuditRecordsResponse { record: Some(record) })
+            .map_err(|error| to_status(&error));
+        Ok(Response::new(records.boxed()))
+    }
+}

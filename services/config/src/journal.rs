@@ -1,0 +1,347 @@
+//! The journal: one log in the store that holds every change there ever was. The state is what they make, and so is the
+//! audit; a change is made by writing it there, whole or not at all.
+//!
+//! Whoever changes something goes by a state and writes after it. If somebody else was faster the log ends elsewhere, the
+//! write is refused, and the change is decided anew.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use dataflow_store::Store;
+use dataflow_store::key::{Key, Space};
+use dataflow_store::logs::{Appended, LogRecord};
+use tokio::sync::{Mutex, watch};
+use uuid::Uuid;
+
+use crate::Error;
+use crate::change::{Change, Origin, Recorded};
+use crate::ruleset::Ruleset;
+use crate::state::State;
+use crate::stored::{self, Unreadable};
+
+/// Where the log lies.
+const SPACE: Space = Space::lasting("config");
+const LOG: &str = "changes";
+
+/// Under which topic every change is told.
+const TOPIC: &str = "config";
+
+/// Records read at a time.
+const PAGE: usize = 500;
+
+/// How often a change is decided anew because others were faster.
+const ATTEMPTS: usize = 32;
+
+/// How often to look for changes of which no signal came.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Every change, and what they have made.
+pub struct Journal {
+    store: Arc<dyn Store>,
+    log: Key,
+    /// What a release brings, for a store that has never had it.
+    seeds: Vec<Change>,
+    /// Whether they are there. Before, nothing else may be written: it would follow what no other replica has read.
+    is_seeded: AtomicBool,
+    /// A watch channel, because a slow watcher may skip to the newest state but must end on it.
+    state: watch::Sender<Arc<State>>,
+    /// Whether the log was read, or waited for long enough: before, readers wait.
+    is_settled: watch::Sender<bool>,
+    /// One reader of the log at a time; whether it has met what it cannot read.
+    reading: Mutex<Reading>,
+}
+
+#[derive(Debug, Default)]
+struct Reading {
+    /// The log goes on with what a later release wrote.
+    is_outdated: bool,
+}
+
+/// A change on record, and its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its place among all changes, from 1.
+    pub position: u64,
+    /// What was done, by whom and when.
+    pub recorded: Recorded,
+}
+
+// === impl Journal ===
+
+impl Journal {
+    /// A journal in `store` that nobody has read yet. Until then the state is what `seeds` make.
+    ///
+    /// # Errors
+    ///
+    /// When a seed is invalid.
+    pub fn new(store: Arc<dyn Store>, seeds: Vec<Change>) -> Result<Self, Error> {
+        let mut state = State::default();
+        for seed in &seeds {
+            let time = SystemTime::now();
+            state = state.after(&Recorded { change: seed.clone(), origin: seeding(), time })?;
+            state.validate(seed)?;
+        }
+        // Those are no changes yet: the log is to be read from its beginning, and none of them is known to be there.
+        state.position = 0;
+        state.seen_providers.clear();
+        state.rulesets.values_mut().for_each(|owned| Arc::make_mut(owned).revisions.clear());
+        let (log, state) = (SPACE.key(LOG), watch::Sender::new(Arc::new(state)));
+        let (is_seeded, is_settled) = (AtomicBool::new(false), watch::Sender::new(false));
+        Ok(Self { store, log, seeds, is_seeded, state, is_settled, reading: Mutex::default() })
+    }
+
+    /// Waits until the log was read, so that nobody is told of older rules by a replica that has just started.
+    pub async fn settled(&self) {
+        self.is_settled
+            .subscribe()
+            .wait_for(|is_settled| *is_settled)
+            .await
+            .expect("the sender lives as long as we do");
+    }
+
+    /// Lets readers in: the log was read, or does not come in time and what the release brings must do.
+    pub fn settle(&self) {
+        self.is_settled.send_replace(true);
+    }
+
+    /// The state as far as the log was read.
+    pub fn state(&self) -> Arc<State> {
+        self.state.borrow().clone()
+    }
+
+    /// The state as it is now, and each later one.
+    pub fn watch(&self) -> watch::Receiver<Arc<State>> {
+        self.state.subscribe()
+    }
+
+    /// Reads everything, and writes those seeds that were never there. Once is enough.
+    ///
+    /// # Errors
+    ///
+    /// When the store does not answer; what was read by then stays.
+    pub async fn open(&self) -> Result<(), Error> {
+        if self.is_seeded.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.catch_up().await?;
+        for seed in &self.seeds {
+            let decided = self.write(seeding(), |state| {
+                let is_there = match seed {
+                    Change::RulesetSeeded(set) => {
+                        state.rulesets.get(&set.name).is_some_and(|owned| !owned.revisions.is_empty())
+                    }
+                    Change::ProviderSeeded(provider) => state.seen_providers.contains(&provider.provider_id),
+                    _ => true,
+                };
+                Ok((!is_there).then(|| seed.clone()))
+            });
+            decided.await?;
+        }
+        self.is_seeded.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Makes one change, which `decide` derives from the state; none if there is nothing to do. The state in which it is
+    /// made.
+    ///
+    /// # Errors
+    ///
+    /// What `decide` says; when the change cannot be made; or when the store does not take it.
+    pub async fn change(
+        &self,
+        origin: Origin,
+        decide: impl Fn(&State) -> Result<Option<Change>, Error>,
+    ) -> Result<Arc<State>, Error> {
+        self.open().await?;
+        self.write(origin, decide).await
+    }
+
+    async fn write(
+        &self,
+        origin: Origin,
+        decide: impl Fn(&State) -> Result<Option<Change>, Error>,
+    ) -> Result<Arc<State>, Error> {
+        // Names this change in the log, so that writing it again is safe while it is in doubt whether it is there.
+        let id = Uuid::now_v7().to_string();
+        for _ in 0..ATTEMPTS {
+            let state = self.writable().await?;
+            let Some(change) = decide(&state)? else { return Ok(state) };
+            let recorded = Recorded { change, origin: origin.clone(), time: SystemTime::now() };
+            let next = state.after(&recorded)?;
+            next.validate(&recorded.change)?;
+            match self.append(state.position, &id, stored::encode(recorded)).await? {
+                Appended::At(position) if position == next.position => {
+                    let next = Arc::new(next);
+                    self.advance(&state, &next);
+                    self.tell().await;
+                    return Ok(next);
+                }
+                // In doubt at first, and there by now, with others behind it.
+                Appended::At(_) => {
+                    self.catch_up().await?;
+                    self.tell().await;
+                    return Ok(self.state());
+                }
+                Appended::Behind { .. } => self.catch_up().await?,
+            }
+        }
+        Err(Error::Crowded)
+    }
+
+    /// At most `limit` changes after a position, as they are on record. What cannot be read is left out.
+    ///
+    /// # Errors
+    ///
+    /// When the store does not answer.
+    pub async fn entries(&self, after: u64, limit: usize) -> Result<Vec<Entry>, Error> {
+        let records = self.store.read(&self.log, after, limit).await?;
+        let entry = |LogRecord { position, value }: LogRecord| {
+            let recorded = stored::decode(value).ok()?;
+            Some(Entry { position, recorded })
+        };
+        Ok(records.into_iter().filter_map(entry).collect())
+    }
+
+    /// Reads what was written since.
+    ///
+    /// # Errors
+    ///
+    /// When the store does not answer; what was read by then stays.
+    pub async fn catch_up(&self) -> Result<(), Error> {
+        let mut reading = self.reading.lock().await;
+        loop {
+            let state = self.state();
+            let records = self.store.read(&self.log, state.position, PAGE).await?;
+            let Some(last) = records.last().map(|record| record.position) else { return Ok(()) };
+            // What the seeds made counts for nothing once the log says what there is.
+            let mut next = if state.position == 0 { State::default() } else { State::clone(&state) };
+            for record in records {
+                match after(&next, record) {
+                    Ok(state) => next = state,
+                    Err(unreadable) => {
+                        if !std::mem::replace(&mut reading.is_outdated, true) {
+                            let position = next.position + 1;
+                            tracing::error!(%unreadable, position, "the configuration goes on in another release's words");
+                        }
+                        break;
+                    }
+                }
+            }
+            let is_read = next.position == last;
+            if next.position > state.position {
+                self.advance(&state, &Arc::new(next));
+            }
+            if !is_read {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Keeps up with what other replicas write, for ever.
+    pub async fn follow(&self) {
+        let mut signals = self.store.subscribe(TOPIC);
+        loop {
+            let read = async {
+                self.open().await?;
+                self.catch_up().await
+            };
+            if let Err(error) = read.await {
+                tracing::debug!(%error, "the configuration cannot be read");
+            }
+            // A signal, a gap in them, or the time to look anyway.
+            let _ = tokio::time::timeout(LOOK, signals.next()).await;
+        }
+    }
+
+    /// The state, if a change may follow it.
+    async fn writable(&self) -> Result<Arc<State>, Error> {
+        if self.reading.lock().await.is_outdated {
+            return Err(Error::Outdated);
+        }
+        Ok(self.state())
+    }
+
+    /// What a set was at a revision, replayed from the log: nobody keeps what is hardly ever wanted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RulesetNotFound`], [`Error::RevisionNotFound`], or when the store does not answer.
+    pub async fn ruleset_at(&self, name: &str, revision: i64) -> Result<Ruleset, Error> {
+        let not_found = || Error::RevisionNotFound { ruleset: name.to_owned(), revision };
+        self.open().await?;
+        if !(1..=self.state().ruleset(name)?.set.revision).contains(&revision) {
+            return Err(not_found());
+        }
+        let mut replayed = State::default();
+        loop {
+            let records = self.store.read(&self.log, replayed.position, PAGE).await?;
+            if records.is_empty() {
+                return Err(not_found());
+            }
+            for record in records {
+                replayed = after(&replayed, record).map_err(|_| Error::Outdated)?;
+                let set = replayed.rulesets.get(name).map(|owned| &owned.set);
+                if let Some(set) = set.filter(|set| set.revision == revision) {
+                    return Ok(Ruleset::clone(set));
+                }
+            }
+        }
+    }
+
+    /// Appends a record; once more if it is in doubt whether it was.
+    async fn append(&self, last: u64, id: &str, value: Bytes) -> Result<Appended, Error> {
+        let first = self.store.append_after(&self.log, last, id, value.clone()).await;
+        match first {
+            Err(dataflow_store::Error::OutcomeUnknown | dataflow_store::Error::NotReplicated { .. }) => {
+                Ok(self.store.append_after(&self.log, last, id, value).await?)
+            }
+            other => Ok(other?),
+        }
+    }
+
+    /// Puts the next state in place of the one it follows, unless a reader of the log was faster.
+    fn advance(&self, from: &Arc<State>, next: &Arc<State>) {
+        self.state.send_if_modified(|current| {
+            let follows = current.position == from.position;
+            if follows {
+                current.clone_from(next);
+            }
+            follows
+        });
+    }
+
+    /// Tells the other replicas. They would find out by themselves, a little later.
+    async fn tell(&self) {
+        if let Err(error) = self.store.publish(TOPIC, Bytes::new()).await {
+            tracing::debug!(%error, "other replicas are not told of a change");
+        }
+    }
+}
+
+/// The state after one record more. What cannot be applied, because a later release allows what we do not, is passed over:
+/// its place counts.
+fn after(state: &State, record: LogRecord) -> Result<State, Unreadable> {
+    let LogRecord { position, value } = record;
+    let passed_over = || State { position, ..state.clone() };
+    let recorded = match stored::decode(value) {
+        Ok(recorded) => recorded,
+        Err(unreadable @ Unreadable::Format { .. }) => return Err(unreadable),
+        Err(unreadable) => {
+            tracing::error!(%unreadable, position, "a change cannot be read, and is passed over");
+            return Ok(passed_over());
+        }
+    };
+    Ok(state.after(&recorded).unwrap_or_else(|error| {
+        tracing::error!(%error, position, "a change cannot be made, and is passed over");
+        passed_over()
+    }))
+}
+
+fn seeding() -> Origin {
+    Origin::system("brought by the release", String::new())
+}
+
+#[cfg(test)]
+mod tests;

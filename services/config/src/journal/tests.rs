@@ -1,0 +1,199 @@
+//! One log, several replicas: every change once, in one order, whoever makes it.
+
+use dataflow_store::embedded::Embedded;
+use dataflow_store::logs::Logs;
+
+use super::*;
+use crate::built_in;
+use crate::file;
+use crate::ruleset::Rule;
+
+const SET: &str =
+    "ruleset: default\nmode: WORDS\nrules:\n  - ruleId: a\n    category: HEALTH\n    keywords: [health]\n";
+
+fn seeds() -> Vec<Change> {
+    vec![Change::RulesetSeeded(file::parse(SET).unwrap())]
+}
+
+fn store() -> Arc<Embedded> {
+    Arc::new(Embedded::new(1 << 20))
+}
+
+/// A replica that has read everything.
+async fn replica(store: &Arc<Embedded>) -> Journal {
+    let store: Arc<dyn Store> = Arc::clone(store) as _;
+    let journal = Journal::new(store, seeds()).unwrap();
+    journal.open().await.unwrap();
+    journal
+}
+
+fn rule(id: &str, keyword: &str) -> Rule {
+    let text = SET.replace("ruleId: a", &format!("ruleId: {id}")).replace("health]", &format!("{keyword}]"));
+    file::parse(&text).unwrap().rules.remove(0)
+}
+
+async fn put(journal: &Journal, rule: Rule) -> Result<Arc<State>, Error> {
+    let ruleset = "default".to_owned();
+    let change = Change::RulePut { ruleset, rule };
+    journal.change(Origin::default(), |_| Ok(Some(change.clone()))).await
+}
+
+fn keywords(state: &State) -> Vec<(String, String)> {
+    let rules = &state.rulesets["default"].set.rules;
+    rules.iter().map(|rule| (rule.rule_id.clone(), rule.keywords.join(" "))).collect()
+}
+
+#[tokio::test]
+async fn a_fresh_store_is_given_what_the_release_brings_once() {
+    let store = store();
+    let (one, other) = tokio::join!(replica(&store), replica(&store));
+    for journal in [&one, &other] {
+        let state = journal.state();
+        assert_eq!((state.position, state.rulesets["default"].set.revision), (1, 1));
+    }
+    let entries = one.entries(0, 10).await.unwrap();
+    assert_eq!(entries.len(), 1);
+    assert_eq!(entries[0].recorded.origin.author, crate::change::SYSTEM);
+}
+
+#[tokio::test]
+async fn everything_that_the_release_brings_is_on_record() {
+    let store: Arc<dyn Store> = store();
+    let seeds = crate::built_in::seeds(crate::built_in::rulesets());
+    let journal = || Journal::new(Arc::clone(&store), seeds.clone()).unwrap();
+    let first = journal();
+    let removed = Change::RuleRemoved { ruleset: "legacy".to_owned(), rule_id: "pop_rule".to_owned() };
+    first.change(Origin::default(), |_| Ok(Some(removed.clone()))).await.unwrap();
+    let second = journal();
+    second.open().await.unwrap();
+    for state in [first.state(), second.state()] {
+        let legacy = &state.rulesets["legacy"];
+        assert_eq!((legacy.set.revision, legacy.rule("pop_rule").is_none()), (2, true));
+        assert_eq!(state.position, seeds.len() as u64 + 1);
+    }
+}
+
+#[tokio::test]
+async fn before_the_log_is_read_what_the_release_brings_is_served() {
+    let journal = Journal::new(store(), seeds()).unwrap();
+    assert_eq!(journal.state().rulesets["default"].set.revision, 1);
+    assert_eq!(keywords(&journal.state()), [("a".to_owned(), "health".to_owned())]);
+}
+
+#[tokio::test]
+async fn the_first_change_follows_what_the_release_brings() {
+    let store = store();
+    let journal = Journal::new(Arc::clone(&store) as Arc<dyn Store>, seeds()).unwrap();
+    assert_eq!(put(&journal, rule("b", "x")).await.unwrap().position, 2);
+    assert_eq!(keywords(&replica(&store).await.state()).len(), 2);
+}
+
+#[tokio::test]
+async fn replicas_that_change_at_the_same_time_end_on_the_same() {
+    let store = store();
+    let journals = [replica(&store).await, replica(&store).await, replica(&store).await];
+    let puts = (0..30).map(|index| {
+        let journal = &journals[index % 3];
+        async move { put(journal, rule(&format!("r{index}"), "care")).await.unwrap() }
+    });
+    futures_util::future::join_all(puts).await;
+    for journal in &journals {
+        journal.catch_up().await.unwrap();
+        let state = journal.state();
+        assert_eq!((state.position, state.rulesets["default"].set.revision), (31, 31));
+        assert_eq!(keywords(&state), keywords(&journals[0].state()));
+        assert_eq!(state.rulesets["default"].revisions.len(), 31);
+    }
+}
+
+#[tokio::test]
+async fn who_decides_by_an_older_state_decides_anew() {
+    let store = store();
+    let (ours, theirs) = (replica(&store).await, replica(&store).await);
+    put(&theirs, rule("a", "care")).await.unwrap();
+    // Ours has not heard of it, and must see it before it changes anything.
+    let mut seen = Vec::new();
+    let seen_by = std::sync::Mutex::new(&mut seen);
+    let decided = ours.change(Origin::default(), |state| {
+        seen_by.lock().unwrap().push(state.position);
+        let known = state.rulesets["default"].rule("a").map(|(rule, _)| rule.keywords[0].clone());
+        if known.as_deref() == Some("care") {
+            Ok(None)
+        } else {
+            Ok(Some(Change::RulePut { ruleset: "default".to_owned(), rule: rule("a", "mine") }))
+        }
+    });
+    assert_eq!(keywords(&decided.await.unwrap()), [("a".to_owned(), "care".to_owned())]);
+    assert_eq!(seen, [1, 2]);
+}
+
+#[tokio::test]
+async fn a_change_that_makes_a_set_invalid_is_not_made() {
+    let store = store();
+    let journal = replica(&store).await;
+    let refused = put(&journal, Rule { keywords: Vec::new(), ..rule("b", "x") }).await;
+    assert!(matches!(refused, Err(Error::RulesetInvalid { field, .. }) if field == "rules[1].keywords"));
+    assert_eq!(journal.entries(0, 10).await.unwrap().len(), 1);
+    assert_eq!(journal.state().position, 1);
+}
+
+#[tokio::test]
+async fn a_set_goes_back_to_what_it_was_as_a_new_revision() {
+    let store = store();
+    let journal = replica(&store).await;
+    put(&journal, rule("a", "care")).await.unwrap();
+    put(&journal, rule("b", "ill")).await.unwrap();
+    let earlier = journal.ruleset_at("default", 1).await.unwrap();
+    let back =
+        journal.change(Origin::default(), |_| Ok(Some(Change::RolledBack(earlier.clone())))).await.unwrap();
+    assert_eq!(keywords(&back), [("a".to_owned(), "health".to_owned())]);
+    let owned = &back.rulesets["default"];
+    assert_eq!(owned.set.revision, 4);
+    assert_eq!(owned.revisions[3].differences.len(), 2, "a was changed, b removed");
+    assert_eq!((owned.made_at(3), owned.made_at(9)), (Some(3), None));
+    for revision in [0, 5] {
+        assert!(matches!(journal.ruleset_at("default", revision).await, Err(Error::RevisionNotFound { .. })));
+    }
+    let another = replica(&store).await;
+    assert_eq!(keywords(&another.state()), keywords(&back));
+    assert_eq!(another.ruleset_at("default", 3).await.unwrap().rules.len(), 2);
+}
+
+#[tokio::test]
+async fn a_provider_that_was_removed_is_not_brought_back() {
+    let store = store();
+    let journal = Journal::new(Arc::clone(&store) as Arc<dyn Store>, built_in::seeds([])).unwrap();
+    let provider_id = "IT1".to_owned();
+    journal
+        .change(Origin::default(), |_| Ok(Some(Change::ProviderRemoved { provider_id: provider_id.clone() })))
+        .await
+        .unwrap();
+    let next = Journal::new(store, built_in::seeds([])).unwrap();
+    next.open().await.unwrap();
+    assert!(!next.state().providers.contains_key("IT1"));
+    assert_eq!(next.state().providers.len(), 8);
+}
+
+#[tokio::test]
+async fn after_what_a_later_release_wrote_nothing_is_written() {
+    let store = store();
+    let journal = replica(&store).await;
+    let later = b"\x08\x02".as_slice();
+    store.append(&SPACE.key(LOG), "later", later.into()).await.unwrap();
+    assert!(matches!(put(&journal, rule("b", "x")).await, Err(Error::Outdated)));
+    assert_eq!(keywords(&journal.state()).len(), 1, "what was read before is served");
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_passed_over_and_its_place_counts() {
+    let store = store();
+    let journal = replica(&store).await;
+    for (id, record) in [("garbage", &b"\xff\xff"[..]), ("unknown", b"\x08\x01")] {
+        store.append(&SPACE.key(LOG), id, record.into()).await.unwrap();
+    }
+    assert_eq!(put(&journal, rule("b", "x")).await.unwrap().position, 4);
+    assert_eq!(replica(&store).await.state().position, 4);
+    let positions: Vec<_> =
+        journal.entries(0, 10).await.unwrap().iter().map(|entry| entry.position).collect();
+    assert_eq!(positions, [1, 4]);
+}

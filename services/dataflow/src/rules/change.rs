@@ -1,0 +1,227 @@
+//! `dataflow rules set`, `delete` and `rollback`: what makes a new revision.
+
+use dataflow_proto::config::v1 as pb;
+use dataflow_proto::r#type::v1::Category;
+
+use super::show::print_rule;
+use super::{SetOfRules, category, client};
+use crate::client::{self, EndpointArgs, FormatArgs};
+use crate::exit::{Exit, Failure};
+use crate::render::text::printable;
+
+/// The flags of `dataflow rules set`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SetArgs {
+    /// The rule's identifier.
+    #[arg(value_name = "RULE")]
+    rule: String,
+
+    #[command(flatten)]
+    set: SetOfRules,
+
+    #[command(flatten)]
+    fields: Fields,
+
+    /// Change the rule only if it is still this version, as `rules get` shows it.
+    #[arg(long, env = "DATAFLOW_ETAG", value_name = "ETAG")]
+    etag: Option<String>,
+
+    #[command(flatten)]
+    record: RecordArgs,
+
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+/// The fields of a rule that are given.
+#[derive(Debug, clap::Args)]
+struct Fields {
+    /// What a match speaks for. A new rule needs it.
+    #[arg(long, env = "DATAFLOW_CATEGORY", value_name = "CATEGORY", value_parser = category(), ignore_case = true)]
+    category: Option<Category>,
+
+    /// What to look for; repeatable. Those given are all that the rule has then. A new rule needs one.
+    #[arg(long = "keyword", env = "DATAFLOW_KEYWORD", value_name = "KEYWORD")]
+    keywords: Option<Vec<String>>,
+
+    /// Points for one match, from 1 to 1000; of a new rule 5.
+    #[arg(long, env = "DATAFLOW_PRIORITY", value_name = "N")]
+    priority: Option<i32>,
+
+    /// A factor from 1 to 1000 for one keyword; repeatable. Those given are all; an empty one stands for none.
+    #[arg(long = "weight", env = "DATAFLOW_WEIGHT", value_name = "KEYWORD=N", value_parser = weight)]
+    weights: Option<Vec<Option<(String, i32)>>>,
+
+    /// A language whose texts the rule reads; repeatable. Those given are all; an empty one stands for every language.
+    #[arg(long = "language", env = "DATAFLOW_LANGUAGE", value_name = "LANG")]
+    languages: Option<Vec<String>>,
+
+    /// Leave the rule out for now; `--disabled=false` takes it in again.
+    #[arg(long, env = "DATAFLOW_DISABLED", value_name = "true|false", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    disabled: Option<bool>,
+
+    /// For people: what the rule is meant to find.
+    #[arg(long, env = "DATAFLOW_DESCRIPTION", value_name = "TEXT")]
+    description: Option<String>,
+}
+
+/// What goes on record beside a change.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RecordArgs {
+    /// Why, for the record; at most 1024 bytes.
+    #[arg(long, env = "DATAFLOW_REASON", value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+/// The flags of `dataflow rules delete`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DeleteArgs {
+    /// The rule's identifier.
+    #[arg(value_name = "RULE")]
+    rule: String,
+
+    #[command(flatten)]
+    set: SetOfRules,
+
+    /// Remove the rule only if it is still this version, as `rules get` shows it.
+    #[arg(long, env = "DATAFLOW_ETAG", value_name = "ETAG")]
+    etag: Option<String>,
+
+    #[command(flatten)]
+    record: RecordArgs,
+}
+
+/// The flags of `dataflow rules rollback`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RollbackArgs {
+    /// The revision whose rules the set is to have again.
+    #[arg(value_name = "REVISION")]
+    revision: i64,
+
+    #[command(flatten)]
+    mesh: EndpointArgs,
+
+    /// The rule set, without a default: all of it changes.
+    #[arg(long, env = "DATAFLOW_RULESET", value_name = "RULESET")]
+    ruleset: String,
+
+    #[command(flatten)]
+    record: RecordArgs,
+}
+
+/// Changes a rule; makes it where there is none.
+pub(crate) async fn set(args: SetArgs) -> Result<Exit, Failure> {
+    let SetArgs { rule: rule_id, set: SetOfRules { mesh, ruleset }, fields, etag, record, format } = args;
+    let (etag, reason) = (etag.unwrap_or_default(), record.reason.unwrap_or_default());
+    let (mut rule, paths) = fields.into_rule();
+    if paths.is_empty() {
+        let why = "nothing to set: give a field, for instance --priority";
+        return Err(Failure::new(Exit::Usage, anyhow::anyhow!(why)));
+    }
+    rule.rule_id = rule_id;
+    let mut client = client(&mesh);
+    let paths = paths.into_iter().map(str::to_owned).collect();
+    let request = pb::UpdateRuleRequest {
+        rule: Some(pb::Rule { etag: etag.clone(), ..rule.clone() }),
+        update_mask: Some(prost_types::FieldMask { paths }),
+        ruleset: ruleset.clone(),
+        reason: reason.clone(),
+    };
+    let rule = match client.update_rule(request).await {
+        Ok(reply) => reply.into_inner().rule,
+        // Who names a version means one that is there.
+        Err(status) if etag.is_empty() && client::is_for(&status, "RULE_NOT_FOUND") => {
+            if rule.category() == Category::Unspecified || rule.keywords.is_empty() {
+                let why = "to make it, give --category and --keyword";
+                return Err(Failure::new(Exit::Usage, anyhow::anyhow!("{}; {why}", status.message())));
+            }
+            let reply = client.create_rule(creation(rule, ruleset, reason)).await;
+            reply.map_err(|status| mesh.failure(&status))?.into_inner().rule
+        }
+        Err(status) => return Err(mesh.failure(&status)),
+    };
+    print_rule(&format, &rule.unwrap_or_default())?;
+    Ok(Exit::Done)
+}
+
+fn creation(rule: pb::Rule, ruleset: String, reason: String) -> pb::CreateRuleRequest {
+    let pb::Rule { rule_id, category, keywords, priority, weights, languages, disabled, description, .. } =
+        rule;
+    pb::CreateRuleRequest {
+        ruleset,
+        rule_id,
+        category,
+        keywords,
+        priority,
+        weights,
+        languages,
+        disabled,
+        description,
+        reason,
+    }
+}
+
+/// Removes a rule.
+pub(crate) async fn delete(args: DeleteArgs) -> Result<Exit, Failure> {
+    let DeleteArgs { rule, set: SetOfRules { mesh, ruleset }, etag, record } = args;
+    let done = format!("{} is removed: {} is at revision ", printable(&rule), printable(&ruleset));
+    let (etag, reason) = (etag.unwrap_or_default(), record.reason.unwrap_or_default());
+    let request = pb::DeleteRuleRequest { rule, ruleset, etag, reason };
+    let reply = client(&mesh).delete_rule(request).await.map_err(|status| mesh.failure(&status))?;
+    client::print(format!("{done}{}\n", reply.into_inner().revision).as_bytes())?;
+    Ok(Exit::Done)
+}
+
+/// Goes back to an earlier revision.
+pub(crate) async fn rollback(args: RollbackArgs) -> Result<Exit, Failure> {
+    let RollbackArgs { revision, mesh, ruleset, record } = args;
+    let request = pb::RollbackRulesetRequest { ruleset, revision, reason: record.reason.unwrap_or_default() };
+    let reply = client(&mesh).rollback_ruleset(request).await.map_err(|status| mesh.failure(&status))?;
+    let set = reply.into_inner().ruleset.unwrap_or_default();
+    let (name, now) = (printable(&set.ruleset), set.revision);
+    client::print(
+        format!("{name} is at revision {now}, with the rules of revision {revision}\n").as_bytes(),
+    )?;
+    Ok(Exit::Done)
+}
+
+// === impl Fields ===
+
+impl Fields {
+    /// A rule of what is given, and the fields that are.
+    fn into_rule(self) -> (pb::Rule, Vec<&'static str>) {
+        let Self { category, keywords, priority, weights, languages, disabled, description } = self;
+        let given = [
+            ("category", category.is_some()),
+            ("keywords", keywords.is_some()),
+            ("priority", priority.is_some()),
+            ("weights", weights.is_some()),
+            ("languages", languages.is_some()),
+            ("disabled", disabled.is_some()),
+            ("description", description.is_some()),
+        ];
+        let languages = languages.unwrap_or_default().into_iter().filter(|language| !language.is_empty());
+        let rule = pb::Rule {
+            category: category.unwrap_or_default().into(),
+            keywords: keywords.unwrap_or_default(),
+            priority: priority.unwrap_or_default(),
+            weights: weights.unwrap_or_default().into_iter().flatten().collect(),
+            languages: languages.collect(),
+            disabled: disabled.unwrap_or_default(),
+            description: description.unwrap_or_default(),
+            ..Default::default()
+        };
+        (rule, given.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect())
+    }
+}
+
+/// Reads `KEYWORD=N`; nothing of an empty text.
+fn weight(given: &str) -> Result<Option<(String, i32)>, String> {
+    if given.is_empty() {
+        return Ok(None);
+    }
+    let parts = given.rsplit_once('=').and_then(|(keyword, factor)| Some((keyword, factor.parse().ok()?)));
+    let (keyword, factor) = parts.ok_or("expected a keyword, `=`, and a whole number")?;
+    Ok(Some((keyword.to_owned(), factor)))
+}

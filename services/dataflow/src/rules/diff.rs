@@ -1,0 +1,91 @@
+//! `dataflow rules diff`: what each revision of a set did to its rules, by whom and why.
+
+use dataflow_proto::config::v1 as pb;
+use dataflow_proto::config::v1::revision::Difference;
+
+use super::{SetOfRules, client, time};
+use crate::client::FormatArgs;
+use crate::exit::{Exit, Failure};
+use crate::render::grid::Grid;
+use crate::render::text::printable;
+
+/// Revisions asked for at a time.
+const PAGE: i32 = 1000;
+
+/// The flags of `dataflow rules diff`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The earlier revision; without it the one before the later. 0 is before there was any.
+    #[arg(value_name = "FROM", value_parser = clap::value_parser!(i64).range(0..))]
+    from: Option<i64>,
+
+    /// The later revision; without it the newest.
+    #[arg(value_name = "TO", value_parser = clap::value_parser!(i64).range(1..))]
+    to: Option<i64>,
+
+    #[command(flatten)]
+    set: SetOfRules,
+
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+/// Shows the revisions after `from` up to `to`, oldest first.
+pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
+    let Args { from, to, set: SetOfRules { mesh, ruleset }, format } = args;
+    if let (Some(from), Some(to)) = (from, to)
+        && from >= to
+    {
+        let why = "the earlier revision comes first";
+        return Err(Failure::new(Exit::Usage, anyhow::anyhow!("{from} {to}: {why}")));
+    }
+    let mut client = client(&mesh);
+    let (mut revisions, mut page_token) = (Vec::new(), String::new());
+    let (from, to) = loop {
+        let request = pb::ListRevisionsRequest { ruleset: ruleset.clone(), page_size: PAGE, page_token };
+        let page = client.list_revisions(request).await.map_err(|status| mesh.failure(&status))?.into_inner();
+        page_token = page.next_page_token;
+        revisions.extend(page.revisions);
+        // Newest first: the first page has the newest of all.
+        let newest = revisions.first().map_or(0, |revision: &pb::Revision| revision.revision);
+        let to = to.unwrap_or(newest);
+        let from = from.unwrap_or(to - 1);
+        if from.max(to) > newest {
+            let name = printable(&ruleset);
+            return Err(
+                anyhow::anyhow!("{name} is at revision {newest}: there is no {}", from.max(to)).into()
+            );
+        }
+        let seen_all = revisions.last().is_none_or(|oldest| oldest.revision <= from + 1);
+        if page_token.is_empty() || seen_all {
+            break (from, to);
+        }
+    };
+    revisions.retain(|revision| from < revision.revision && revision.revision <= to);
+    revisions.reverse();
+
+    let all = pb::ListRevisionsResponse { revisions, next_page_token: String::new() };
+    format.print("dataflow.config.v1.ListRevisionsResponse", &all, |options, out| {
+        let names = [">REVISION", "TIME", "AUTHOR", "RULE", "CHANGE", "FIELDS", "REASON"];
+        let mut grid = Grid::new(names);
+        for (revision, difference) in changes(&all.revisions) {
+            grid.push([
+                revision.revision.to_string(),
+                time(revision.time),
+                revision.author.clone(),
+                difference.rule_id.clone(),
+                difference.kind().as_str_name().to_owned(),
+                difference.fields.join(","),
+                revision.reason.clone(),
+            ]);
+        }
+        grid.write(options, out)
+    })?;
+    Ok(Exit::Done)
+}
+
+fn changes(revisions: &[pb::Revision]) -> impl Iterator<Item = (&pb::Revision, &Difference)> {
+    revisions
+        .iter()
+        .flat_map(|revision| revision.differences.iter().map(move |difference| (revision, difference)))
+}

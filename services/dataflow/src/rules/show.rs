@@ -1,0 +1,120 @@
+//! `dataflow rules list` and `get`.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+
+use dataflow_proto::config::v1 as pb;
+use dataflow_proto::r#type::v1::Category;
+
+use super::{SetOfRules, category, client, time, weighed};
+use crate::client::FormatArgs;
+use crate::exit::{Exit, Failure};
+use crate::render::grid::Grid;
+use crate::render::text::printable;
+
+/// Rules asked for at a time.
+const PAGE: i32 = 1000;
+
+/// The full name of a rule in the contract.
+const RULE: &str = "dataflow.config.v1.Rule";
+
+/// The flags of `dataflow rules list`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    set: SetOfRules,
+
+    /// Only rules for this category.
+    #[arg(long, env = "DATAFLOW_CATEGORY", value_name = "CATEGORY", value_parser = category(), ignore_case = true)]
+    category: Option<Category>,
+
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+/// The flags of `dataflow rules get`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct GetArgs {
+    /// The rule's identifier.
+    #[arg(value_name = "RULE")]
+    rule: String,
+
+    #[command(flatten)]
+    set: SetOfRules,
+
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+/// Lists the rules of a set.
+pub(crate) async fn list(args: ListArgs) -> Result<Exit, Failure> {
+    let ListArgs { set: SetOfRules { mesh, ruleset }, category, format } = args;
+    let mut client = client(&mesh);
+    let mut all = pb::ListRulesResponse::default();
+    loop {
+        let request = pb::ListRulesRequest {
+            ruleset: ruleset.clone(),
+            category: category.unwrap_or_default().into(),
+            page_size: PAGE,
+            page_token: std::mem::take(&mut all.next_page_token),
+        };
+        let page = client.list_rules(request).await.map_err(|status| mesh.failure(&status))?.into_inner();
+        all.rules.extend(page.rules);
+        (all.next_page_token, all.revision) = (page.next_page_token, page.revision);
+        if all.next_page_token.is_empty() {
+            break;
+        }
+    }
+    format.print("dataflow.config.v1.ListRulesResponse", &all, |options, out| {
+        let mut grid = Grid::new(["RULE", "CATEGORY", ">PRIORITY", "STATE", "LANGUAGES", "KEYWORDS"]);
+        for rule in &all.rules {
+            grid.push([
+                rule.rule_id.clone(),
+                rule.category().as_str_name().to_owned(),
+                rule.priority.to_string(),
+                if rule.disabled { "disabled" } else { "on" }.to_owned(),
+                rule.languages.join(","),
+                rule.keywords.iter().map(|keyword| weighed(rule, keyword)).collect::<Vec<_>>().join(", "),
+            ]);
+        }
+        let count = all.rules.len();
+        let noun = if count == 1 { "rule" } else { "rules" };
+        writeln!(out, "{}: {count} {noun} at revision {}", printable(&ruleset), all.revision)?;
+        grid.write(options, out)
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Shows one rule.
+pub(crate) async fn get(args: GetArgs) -> Result<Exit, Failure> {
+    let GetArgs { rule, set: SetOfRules { mesh, ruleset }, format } = args;
+    let request = pb::GetRuleRequest { rule, ruleset };
+    let reply = client(&mesh).get_rule(request).await.map_err(|status| mesh.failure(&status))?;
+    print_rule(&format, &reply.into_inner().rule.unwrap_or_default())?;
+    Ok(Exit::Done)
+}
+
+/// Prints one rule.
+pub(super) fn print_rule(format: &FormatArgs, rule: &pb::Rule) -> Result<(), Failure> {
+    format.print(RULE, rule, |_, out| lines(rule, out))
+}
+
+/// A rule's fields, a line each, and a line for each keyword.
+fn lines(rule: &pb::Rule, out: &mut Vec<u8>) -> io::Result<()> {
+    let mut line = |name: &str, value: &dyn Display| {
+        let value = value.to_string();
+        writeln!(out, "{name:<11}  {}", if value.is_empty() { "-".into() } else { printable(&value) })
+    };
+    line("rule", &rule.rule_id)?;
+    line("category", &rule.category().as_str_name())?;
+    line("priority", &rule.priority)?;
+    line("state", &if rule.disabled { "disabled" } else { "on" })?;
+    line("languages", &if rule.languages.is_empty() { "all".to_owned() } else { rule.languages.join(", ") })?;
+    line("description", &rule.description)?;
+    line("changed", &time(rule.update_time))?;
+    line("etag", &rule.etag)?;
+    for (index, keyword) in rule.keywords.iter().enumerate() {
+        line(if index == 0 { "keywords" } else { "" }, &weighed(rule, keyword))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! A rule service that sends sets without a look at them, as one of another release might.
+
+use dataflow_proto::config::v1 as pb;
+use dataflow_proto::config::v1::rule_service_server::RuleService;
+use futures_util::stream::{self, BoxStream, StreamExt};
+use tonic::{Request, Response, Status};
+
+/// Sends whatever it was given.
+pub(crate) struct Careless {
+    pub(crate) sets: Vec<pb::Ruleset>,
+}
+
+/// The two methods that analysis calls, and those that nobody does.
+macro_rules! serve {
+    ($($absent:ident($request:ident) -> $response:ident,)*) => {
+        #[tonic::async_trait]
+        impl RuleService for Careless {
+            async fn list_rulesets(
+                &self,
+                _: Request<pb::ListRulesetsRequest>,
+            ) -> Result<Response<pb::ListRulesetsResponse>, Status> {
+                Ok(Response::new(pb::ListRulesetsResponse { rulesets: self.sets.clone() }))
+            }
+
+            type WatchRulesetsStream = BoxStream<'static, Result<pb::WatchRulesetsResponse, Status>>;
+
+            async fn watch_rulesets(
+                &self,
+                _: Request<pb::WatchRulesetsRequest>,
+            ) -> Result<Response<Self::WatchRulesetsStream>, Status> {
+                let last = self.sets.len().saturating_sub(1);
+                let sets = self.sets.clone().into_iter().enumerate();
+                let sets = sets.map(move |(index, set)| {
+                    Ok(pb::WatchRulesetsResponse { ruleset: Some(set), complete: index == last })
+                });
+                Ok(Response::new(stream::iter(sets).chain(stream::pending()).boxed()))
+            }
+
+            $(async fn $absent(
+                &self,
+                _: Request<pb::$request>,
+            ) -> Result<Response<pb::$response>, Status> {
+                Err(Status::unimplemented("nobody asks a careless service for this"))
+            })*
+        }
+    };
+}
+
+serve! {
+    list_rules(ListRulesRequest) -> ListRulesResponse,
+    get_rule(GetRuleRequest) -> GetRuleResponse,
+    create_rule(CreateRuleRequest) -> CreateRuleResponse,
+    update_rule(UpdateRuleRequest) -> UpdateRuleResponse,
+    delete_rule(DeleteRuleRequest) -> DeleteRuleResponse,
+    list_revisions(ListRevisionsRequest) -> ListRevisionsResponse,
+    rollback_ruleset(RollbackRulesetRequest) -> RollbackRulesetResponse,
+}

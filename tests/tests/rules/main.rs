@@ -1,0 +1,48 @@
+//! Rules and providers as their editors meet them: every change once, in order, on record, and everywhere soon.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test reports by panicking and printing"
+)]
+
+mod changes;
+mod crashes;
+mod everywhere;
+mod watching;
+
+use dataflow_config::ruleset::Ruleset;
+use dataflow_mesh::outbound::Outbound;
+use dataflow_proto::config::v1 as pb;
+use dataflow_proto::config::v1::rule_service_client::RuleServiceClient;
+use dataflow_proto::r#type::v1::Category;
+use dataflow_tests::services::Service;
+use tonic::Status;
+use tonic_types::StatusExt;
+
+/// An editor of the rules at a config service.
+fn editor(config: &Service) -> RuleServiceClient<Outbound> {
+    RuleServiceClient::new(config.channel())
+}
+
+/// A small set `default`: what is measured is how a change travels, not how large a set is compiled in a debug build.
+fn small() -> [Ruleset; 1] {
+    let text = "ruleset: default\nmode: WORDS\nrules:\n  - ruleId: a\n    category: ECONOMY\n    keywords: [economy]\n";
+    [dataflow_config::file::parse(text).unwrap()]
+}
+
+/// A new rule of the set `default`.
+fn new(rule_id: &str, category: Category, keyword: &str) -> pb::CreateRuleRequest {
+    pb::CreateRuleRequest {
+        rule_id: rule_id.to_owned(),
+        category: category.into(),
+        keywords: vec![keyword.to_owned()],
+        priority: 1000,
+        ..Default::default()
+    }
+}
+
+fn reason(status: &Status) -> String {
+    status.get_error_details().error_info().expect("every failure carries its reason").reason.clone()
+}
