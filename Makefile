@@ -44,8 +44,8 @@ test-docs: export RUSTDOCFLAGS := -D warnings
 test-docs: ## Does the documentation build, links included?
 	@.ci/stage $@ cargo doc --workspace --no-deps --locked
 
-test-proto: tools ## Does the contract keep its rules? (buf)
-	@.ci/stage $@ --needs buf buf lint
+test-proto: tools ## Does the contract keep its rules, and its word to the last release? (buf)
+	@.ci/stage $@ --needs buf sh -c 'buf lint && buf breaking --against proto/released.json'
 
 test-rust: export REDIS_TESTS := later
 test-rust: tools ## Everything in Rust but for Redis: unit, property and contract tests, invariants, real processes (grpcurl)
