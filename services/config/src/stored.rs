@@ -78,3 +78,53 @@ pub(crate) fn decode(record: Bytes) -> Result<Recorded, Unreadable> {
     let time = time.and_then(|time| SystemTime::try_from(time).ok()).unwrap_or(SystemTime::UNIX_EPOCH);
     Ok(Recorded { change, origin: Origin { author, reason, request_id }, time })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::ruleset::{Category, Rule};
+
+    /// What release 0.1.0 wrote.
+    const YESTERDAY: &[u8] =
+        b"\x08\x01\x12\x02\x08\x07\x1a\x03ada\"\x03why*\x03r-1Z+\n\x07default\x12 \n\x01r\x10\x06\
+        \x1a\x04care \x05*\x08\n\x04care\x10\x022\x02en8\x01B\x01d";
+
+    fn recorded() -> Recorded {
+        let rule = Rule {
+            rule_id: "r".to_owned(),
+            category: Category::Health,
+            keywords: vec!["care".to_owned()],
+            priority: 5,
+            weights: [("care".to_owned(), 2)].into(),
+            languages: vec!["en".to_owned()],
+            disabled: true,
+            description: "d".to_owned(),
+        };
+        let origin =
+            Origin { author: "ada".to_owned(), reason: "why".to_owned(), request_id: "r-1".to_owned() };
+        let change = Change::RulePut { ruleset: "default".to_owned(), rule };
+        Recorded { change, origin, time: SystemTime::UNIX_EPOCH + Duration::from_secs(7) }
+    }
+
+    #[test]
+    fn what_an_earlier_release_wrote_is_read() {
+        assert_eq!(decode(Bytes::from_static(YESTERDAY)), Ok(recorded()));
+    }
+
+    #[test]
+    fn what_is_written_today_an_earlier_release_reads() {
+        assert_eq!(encode(recorded()), YESTERDAY);
+    }
+
+    #[test]
+    fn what_a_later_release_wrote_is_told_apart() {
+        let later = [b"\x08\x02", &YESTERDAY[2..]].concat();
+        assert_eq!(decode(later.into()), Err(Unreadable::Format { found: 2 }));
+        let fields = [YESTERDAY, b"\x9a\x06\x01x"].concat();
+        assert_eq!(decode(fields.into()), Ok(recorded()), "a field more does no harm");
+        assert_eq!(decode(Bytes::from_static(b"\x08\x01")), Err(Unreadable::Unknown));
+        assert!(matches!(decode(Bytes::from_static(b"\xff")), Err(Unreadable::Malformed(_))));
+    }
+}
