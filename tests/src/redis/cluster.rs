@@ -9,10 +9,10 @@ const PRIMARIES: usize = 3;
 /// The slots of each primary at first: sixteen thousand odd, as the cluster's protocol has it, in equal parts.
 const SLOTS: [(&str, &str); PRIMARIES] = [("0", "5460"), ("5461", "10922"), ("10923", "16383")];
 
-/// How a node stands to others. One that is silent for a second is taken for dead, and its replica for the next primary
+/// How a node stands to others. One that is silent for two seconds is taken for dead, and its replica for the next primary
 /// however long ago it last heard of it. A replica is shown to clients once it has heard from its primary, which with
 /// nothing to write says something every second here, and by default every ten.
-const MEMBER: &str = "cluster-enabled yes\ncluster-node-timeout 1000\n\
+const MEMBER: &str = "cluster-enabled yes\ncluster-node-timeout 2000\n\
                       cluster-replica-validity-factor 0\nrepl-ping-replica-period 1\n";
 
 /// Six nodes: at first 0, 1 and 2 are primaries, and 3, 4 and 5 their replicas. Dropped, they are killed.
@@ -97,7 +97,7 @@ impl Cluster {
         self.nodes[node].command(words)
     }
 
-    /// Kills a node. Its replica, if it has one, is primary in its place two or three seconds later.
+    /// Kills a node. Its replica, if it has one, is primary in its place three or four seconds later.
     pub fn kill(&mut self, node: usize) {
         self.nodes[node].kill();
     }
