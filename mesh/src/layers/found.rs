@@ -61,6 +61,11 @@ impl Found {
 
     /// Whether it says no.
     pub(super) fn is_false(&self) -> bool {
-        matches!(self.text().to_ascii_lowercase().as_str(), "false" | "0" | "no" | "off")
+        says_no(&self.text())
     }
+}
+
+/// Whether a text is what clap takes for no.
+pub(super) fn says_no(text: &str) -> bool {
+    matches!(text.to_ascii_lowercase().as_str(), "" | "false" | "f" | "0" | "no" | "n" | "off")
 }

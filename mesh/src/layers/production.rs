@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use super::found::says_no;
 use super::problem::Problem;
 use super::resolve::Setting;
 use super::source::Source;
@@ -32,7 +33,7 @@ const RULES: &[Rule] = &[
     ),
     (
         "allow_anonymous",
-        |all| !matches!(all.text("allow_anonymous"), "" | "false") && all.is_public(),
+        |all| !says_no(all.text("allow_anonymous")) && all.is_public(),
         "whoever reaches the address may do everything",
     ),
     (

@@ -138,10 +138,15 @@ impl Rulesets {
             // A set that does not compile is put in place too: to use an older one in silence would be worse.
             let _ = set.compiled();
         }
+        // Revision 0 is what a release brings: a config service without its store knows no better than we.
+        let heard = sets.iter().any(|set| set.revision > 0);
         self.current.rcu(|state| {
+            if state.heard && !heard {
+                return State::clone(state);
+            }
             let mut by_name = if anew { BTreeMap::new() } else { state.by_name.clone() };
             by_name.extend(sets.iter().map(|set| (set.name.clone(), Arc::clone(set))));
-            State { by_name, heard: true }
+            State { by_name, heard }
         });
         for set in sets {
             tracing::debug!(ruleset = set.name, revision = set.revision, "rule set in use");
@@ -205,7 +210,9 @@ async fn receive(
     first: &mut Option<oneshot::Sender<()>>,
     wait: &mut Duration,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let mut client = RuleServiceClient::new(Outbound::new(upstream, WATCH_LIMIT));
+    // Whatever the config service accepts must arrive, or rules would stand still here.
+    let client = RuleServiceClient::new(Outbound::new(upstream, WATCH_LIMIT));
+    let mut client = client.max_decoding_message_size(usize::MAX);
     let mut sets = client.watch_rulesets(pb::WatchRulesetsRequest::default()).await?.into_inner();
     let (mut batch, mut anew) = (Vec::new(), true);
     while let Some(message) = sets.message().await? {

@@ -23,8 +23,11 @@ fn origin(metadata: &MetadataMap, reason: String) -> Result<Origin, Error> {
         let problem = format!("must be at most {MAX_REASON} bytes, is {}", reason.len());
         return Err(Error::FieldInvalid { field: "reason".to_owned(), problem });
     }
-    let header =
-        |name: &str| metadata.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    // Bytes that are no text are spelled out: somebody's changes are not to look like nobody's.
+    let header = |name: &str| {
+        let value = metadata.get(name).map(|value| value.as_encoded_bytes().escape_ascii().to_string());
+        value.unwrap_or_default()
+    };
     Ok(Origin { author: header(SUBJECT.as_str()), reason, request_id: header(REQUEST_ID.as_str()) })
 }
 

@@ -4,6 +4,8 @@
 //! Whoever changes something goes by a state and writes after it. If somebody else was faster the log ends elsewhere, the
 //! write is refused, and the change is decided anew.
 
+mod reading;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -11,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use dataflow_store::Store;
 use dataflow_store::key::{Key, Space};
-use dataflow_store::logs::{Appended, LogRecord};
+use dataflow_store::logs::Appended;
 use tokio::sync::{Mutex, watch};
 use uuid::Uuid;
 
@@ -19,7 +21,9 @@ use crate::Error;
 use crate::change::{Change, Origin, Recorded};
 use crate::ruleset::Ruleset;
 use crate::state::State;
-use crate::stored::{self, Unreadable};
+use crate::stored;
+
+use reading::{PAGE, Reading};
 
 /// Where the log lies.
 const SPACE: Space = Space::lasting("config");
@@ -27,9 +31,6 @@ const LOG: &str = "changes";
 
 /// Under which topic every change is told.
 const TOPIC: &str = "config";
-
-/// Records read at a time.
-const PAGE: usize = 500;
 
 /// How often a change is decided anew because others were faster.
 const ATTEMPTS: usize = 32;
@@ -49,14 +50,21 @@ pub struct Journal {
     state: watch::Sender<Arc<State>>,
     /// Whether the log was read, or waited for long enough: before, readers wait.
     is_settled: watch::Sender<bool>,
-    /// One reader of the log at a time; whether it has met what it cannot read.
+    /// What the seeds make, which is served until the log says what there is.
+    provisional: Arc<State>,
+    /// One reader of the log at a time.
     reading: Mutex<Reading>,
+    /// One writer at a time: a process does not compete with itself.
+    writing: Mutex<()>,
 }
 
-#[derive(Debug, Default)]
-struct Reading {
-    /// The log goes on with what a later release wrote.
-    is_outdated: bool,
+/// A page of the log.
+#[derive(Debug)]
+pub struct Page {
+    /// The changes on it, but for those that cannot be read.
+    pub entries: Vec<Entry>,
+    /// The place of the last record on it, readable or not; none if there are none.
+    pub last: Option<u64>,
 }
 
 /// A change on record, and its place.
@@ -80,16 +88,22 @@ impl Journal {
         let mut state = State::default();
         for seed in &seeds {
             let time = SystemTime::now();
-            state = state.after(&Recorded { change: seed.clone(), origin: seeding(), time })?;
+            state.apply(&Recorded { change: seed.clone(), origin: seeding(), time })?;
             state.validate(seed)?;
         }
         // Those are no changes yet: the log is to be read from its beginning, and none of them is known to be there.
         state.position = 0;
         state.seen_providers.clear();
-        state.rulesets.values_mut().for_each(|owned| Arc::make_mut(owned).revisions.clear());
-        let (log, state) = (SPACE.key(LOG), watch::Sender::new(Arc::new(state)));
+        for owned in state.rulesets.values_mut().map(Arc::make_mut) {
+            owned.revisions.clear();
+            // As the contract has it for rules that are built in.
+            Arc::make_mut(&mut owned.set).revision = 0;
+        }
+        let provisional = Arc::new(state);
+        let (log, state) = (SPACE.key(LOG), watch::Sender::new(Arc::clone(&provisional)));
         let (is_seeded, is_settled) = (AtomicBool::new(false), watch::Sender::new(false));
-        Ok(Self { store, log, seeds, is_seeded, state, is_settled, reading: Mutex::default() })
+        let (reading, writing) = (Mutex::default(), Mutex::default());
+        Ok(Self { store, log, seeds, is_seeded, state, is_settled, provisional, reading, writing })
     }
 
     /// Waits until the log was read, so that nobody is told of older rules by a replica that has just started.
@@ -163,80 +177,67 @@ impl Journal {
         origin: Origin,
         decide: impl Fn(&State) -> Result<Option<Change>, Error>,
     ) -> Result<Arc<State>, Error> {
+        let _alone = self.writing.lock().await;
         // Names this change in the log, so that writing it again is safe while it is in doubt whether it is there.
         let id = Uuid::now_v7().to_string();
         for _ in 0..ATTEMPTS {
             let state = self.writable().await?;
             let Some(change) = decide(&state)? else { return Ok(state) };
             let recorded = Recorded { change, origin: origin.clone(), time: SystemTime::now() };
-            let next = state.after(&recorded)?;
+            let mut next = State::clone(&state);
+            next.apply(&recorded)?;
             next.validate(&recorded.change)?;
-            match self.append(state.position, &id, stored::encode(recorded)).await? {
-                Appended::At(position) if position == next.position => {
-                    let next = Arc::new(next);
-                    self.advance(&state, &next);
-                    self.tell().await;
-                    return Ok(next);
+            let record = stored::encode(recorded);
+            let appended = self.append(state.position, &id, record.clone()).await?;
+            if let Appended::At(position) = appended {
+                let mut reading = self.reading.lock().await;
+                // Unless it was in doubt at first, and others are behind it by now, or a reader was faster.
+                if position == next.position && self.state.borrow().position == state.position {
+                    self.state.send_replace(Arc::new(next));
+                    reading.wrote(position, record);
                 }
-                // In doubt at first, and there by now, with others behind it.
-                Appended::At(_) => {
-                    self.catch_up().await?;
-                    self.tell().await;
-                    return Ok(self.state());
-                }
-                Appended::Behind { .. } => self.catch_up().await?,
+            }
+            self.catch_up().await?;
+            if matches!(appended, Appended::At(_)) {
+                self.tell().await;
+                return Ok(self.state());
             }
         }
         Err(Error::Crowded)
     }
 
-    /// At most `limit` changes after a position, as they are on record. What cannot be read is left out.
+    /// At most `limit` changes after a position, as they are on record.
     ///
     /// # Errors
     ///
     /// When the store does not answer.
-    pub async fn entries(&self, after: u64, limit: usize) -> Result<Vec<Entry>, Error> {
+    pub async fn page(&self, after: u64, limit: usize) -> Result<Page, Error> {
         let records = self.store.read(&self.log, after, limit).await?;
-        let entry = |LogRecord { position, value }: LogRecord| {
-            let recorded = stored::decode(value).ok()?;
-            Some(Entry { position, recorded })
-        };
-        Ok(records.into_iter().filter_map(entry).collect())
+        let last = records.last().map(|record| record.position);
+        let entries = records.into_iter().filter_map(|record| {
+            let recorded = stored::decode(record.value).ok()?;
+            Some(Entry { position: record.position, recorded })
+        });
+        Ok(Page { entries: entries.collect(), last })
     }
 
     /// Reads what was written since.
     ///
     /// # Errors
     ///
-    /// When the store does not answer; what was read by then stays.
+    /// When the store does not answer.
     pub async fn catch_up(&self) -> Result<(), Error> {
         let mut reading = self.reading.lock().await;
-        loop {
-            let state = self.state();
-            let records = self.store.read(&self.log, state.position, PAGE).await?;
-            let Some(last) = records.last().map(|record| record.position) else { return Ok(()) };
-            // What the seeds made counts for nothing once the log says what there is.
-            let mut next = if state.position == 0 { State::default() } else { State::clone(&state) };
-            for record in records {
-                match after(&next, record) {
-                    Ok(state) => next = state,
-                    Err(unreadable) => {
-                        if !std::mem::replace(&mut reading.is_outdated, true) {
-                            let position = next.position + 1;
-                            tracing::error!(%unreadable, position, "the configuration goes on in another release's words");
-                        }
-                        break;
-                    }
-                }
-            }
-            let is_read = next.position == last;
-            if next.position > state.position {
-                self.advance(&state, &Arc::new(next));
-            }
-            if !is_read {
-                return Ok(());
-            }
+        let state = self.state();
+        let Some(grown) = reading.read_on(&*self.store, &self.log, &state).await? else { return Ok(()) };
+        if grown.is_rewound {
+            // What the release brings may be lost with the rest.
+            self.is_seeded.store(false, Ordering::Release);
         }
+        let is_empty = grown.state.position == 0;
+        let next = if is_empty { Arc::clone(&self.provisional) } else { Arc::new(grown.state) };
+        self.state.send_replace(next);
+        Ok(())
     }
 
     /// Keeps up with what other replicas write, for ever.
@@ -271,6 +272,7 @@ impl Journal {
     pub async fn ruleset_at(&self, name: &str, revision: i64) -> Result<Ruleset, Error> {
         let not_found = || Error::RevisionNotFound { ruleset: name.to_owned(), revision };
         self.open().await?;
+        self.catch_up().await?;
         if !(1..=self.state().ruleset(name)?.set.revision).contains(&revision) {
             return Err(not_found());
         }
@@ -281,12 +283,13 @@ impl Journal {
                 return Err(not_found());
             }
             for record in records {
-                replayed = after(&replayed, record).map_err(|_| Error::Outdated)?;
+                reading::apply(&mut replayed, &record).map_err(|_| Error::Outdated)?;
                 let set = replayed.rulesets.get(name).map(|owned| &owned.set);
                 if let Some(set) = set.filter(|set| set.revision == revision) {
                     return Ok(Ruleset::clone(set));
                 }
             }
+            tokio::task::yield_now().await;
         }
     }
 
@@ -301,42 +304,12 @@ impl Journal {
         }
     }
 
-    /// Puts the next state in place of the one it follows, unless a reader of the log was faster.
-    fn advance(&self, from: &Arc<State>, next: &Arc<State>) {
-        self.state.send_if_modified(|current| {
-            let follows = current.position == from.position;
-            if follows {
-                current.clone_from(next);
-            }
-            follows
-        });
-    }
-
     /// Tells the other replicas. They would find out by themselves, a little later.
     async fn tell(&self) {
         if let Err(error) = self.store.publish(TOPIC, Bytes::new()).await {
             tracing::debug!(%error, "other replicas are not told of a change");
         }
     }
-}
-
-/// The state after one record more. What cannot be applied, because a later release allows what we do not, is passed over:
-/// its place counts.
-fn after(state: &State, record: LogRecord) -> Result<State, Unreadable> {
-    let LogRecord { position, value } = record;
-    let passed_over = || State { position, ..state.clone() };
-    let recorded = match stored::decode(value) {
-        Ok(recorded) => recorded,
-        Err(unreadable @ Unreadable::Format { .. }) => return Err(unreadable),
-        Err(unreadable) => {
-            tracing::error!(%unreadable, position, "a change cannot be read, and is passed over");
-            return Ok(passed_over());
-        }
-    };
-    Ok(state.after(&recorded).unwrap_or_else(|error| {
-        tracing::error!(%error, position, "a change cannot be made, and is passed over");
-        passed_over()
-    }))
 }
 
 fn seeding() -> Origin {

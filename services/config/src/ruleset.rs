@@ -21,6 +21,10 @@ pub const MAX_KEYWORD: usize = 256;
 pub const MAX_KEYWORD_BYTES: usize = 1 << 20;
 /// Most languages that a set names; `en` and `en-GB` are one.
 pub const MAX_LANGUAGES: usize = 63;
+/// Longest description of a rule, in bytes.
+pub const MAX_DESCRIPTION: usize = 4096;
+/// Longest language tag, in bytes.
+pub const MAX_TAG: usize = 35;
 /// The priority of a rule that states none.
 pub const DEFAULT_PRIORITY: i32 = 5;
 /// What a priority and a weight may be at most; both are at least 1.
@@ -128,7 +132,8 @@ impl Ruleset {
             languages.extend(rule.languages.iter().filter_map(|tag| words::primary_subtag(tag)));
             at_most(MAX_LANGUAGES, languages.len(), || field("languages"))?;
         }
-        let keywords = self.rules.iter().filter(|rule| !rule.disabled).flat_map(|rule| &rule.keywords);
+        // Those of disabled rules too: they may be enabled any time, and travel with the others until then.
+        let keywords = self.rules.iter().flat_map(|rule| &rule.keywords);
         let bytes = keywords.map(|keyword| keyword.len() + 1).sum();
         at_most(MAX_KEYWORD_BYTES, bytes, || "rules".to_owned())
     }
@@ -168,10 +173,12 @@ impl Rule {
         };
         words_only("weights", self.weights.is_empty())?;
         words_only("languages", self.languages.is_empty())?;
+        at_most(MAX_DESCRIPTION, self.description.len(), || field("description"))?;
+        at_most(MAX_LANGUAGES, self.languages.len(), || field("languages"))?;
         for (index, tag) in self.languages.iter().enumerate() {
             let name = || field(&format!("languages[{index}]"));
             let problem = || format!("must be a language tag such as `it` or `pt-BR`, is {}", excerpt(tag));
-            require(words::primary_subtag(tag).is_some(), name, problem)?;
+            require(words::primary_subtag(tag).is_some() && tag.len() <= MAX_TAG, name, problem)?;
         }
         for (keyword, weight) in &self.weights {
             let name = || field(&format!("weights[{keyword:?}]"));
@@ -276,6 +283,13 @@ mod tests {
         );
         check(|set| set.rules = many(MAX_RULES), None);
         check(|set| set.rules = many(MAX_RULES + 1), Some("rules"));
+        check(|set| set.rules[0].description = "x".repeat(MAX_DESCRIPTION), None);
+        check(|set| set.rules[0].description = "x".repeat(MAX_DESCRIPTION + 1), Some("rules[0].description"));
+        check(|set| set.rules[0].languages.push(format!("en-{}", "x".repeat(MAX_TAG - 3))), None);
+        check(
+            |set| set.rules[0].languages.push(format!("en-{}", "x".repeat(MAX_TAG - 2))),
+            Some("rules[0].languages[0]"),
+        );
         check(|set| set.rules[0].languages.push("english".to_owned()), None);
         check(|set| set.rules[0].languages.push("e1".to_owned()), Some("rules[0].languages[0]"));
         check(|set| set.rules[0].languages = languages(MAX_LANGUAGES), None);

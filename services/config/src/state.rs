@@ -99,51 +99,66 @@ impl State {
         self.providers.get(id).ok_or_else(|| Error::ProviderNotFound { provider: id.to_owned() })
     }
 
-    /// The state after one more change. Whether what it makes is valid is looked at before it is written, and not again each
-    /// time that it is read.
+    /// Makes one more change. Whether what it makes is valid is looked at before it is written, and not again each time that
+    /// it is read.
     ///
     /// # Errors
     ///
     /// When the change cannot be made: nothing is, then.
-    pub fn after(&self, recorded: &Recorded) -> Result<Self, Error> {
+    pub fn apply(&mut self, recorded: &Recorded) -> Result<(), Error> {
         let Recorded { change, origin, time } = recorded;
-        let mut next = Self { position: self.position + 1, ..self.clone() };
+        let position = self.position + 1;
         match change {
             Change::RulesetSeeded(set) => {
                 let set = Ruleset { revision: 1, ..set.clone() };
-                next.rulesets
-                    .insert(set.name.clone(), Arc::new(Owned::seeded(set, next.position, origin, *time)));
+                let owned = Owned::seeded(set, position, origin, *time);
+                self.rulesets.insert(owned.set.name.clone(), Arc::new(owned));
             }
-            Change::RulePut { ruleset, rule } => next.edit(ruleset, recorded, |rules| {
-                match rules.iter_mut().find(|known| known.rule_id == rule.rule_id) {
-                    Some(known) => known.clone_from(rule),
-                    None => rules.push(rule.clone()),
-                }
-                Ok(())
-            })?,
-            Change::RuleRemoved { ruleset, rule_id } => next.edit(ruleset, recorded, |rules| {
-                let before = rules.len();
-                rules.retain(|known| known.rule_id != *rule_id);
-                if rules.len() < before { Ok(()) } else { Err(rule_not_found(ruleset, rule_id)) }
-            })?,
-            Change::RolledBack(earlier) => next.edit(&earlier.name, recorded, |rules| {
+            Change::RulePut { ruleset, rule } => {
+                let owned = self.owned(ruleset)?;
+                let rules = &mut Arc::make_mut(&mut owned.set).rules;
+                let id = |known: &&mut Rule| known.rule_id == rule.rule_id;
+                let found = match rules.iter_mut().find(id) {
+                    Some(known) => {
+                        let found = differences(std::slice::from_ref(known), std::slice::from_ref(rule));
+                        known.clone_from(rule);
+                        found
+                    }
+                    None => {
+                        rules.push(rule.clone());
+                        differences(&[], std::slice::from_ref(rule))
+                    }
+                };
+                owned.revised(found, position, recorded);
+            }
+            Change::RuleRemoved { ruleset, rule_id } => {
+                let owned = self.owned(ruleset)?;
+                let rules = &mut Arc::make_mut(&mut owned.set).rules;
+                let index = rules.iter().position(|known| known.rule_id == *rule_id);
+                let removed = rules.remove(index.ok_or_else(|| rule_not_found(ruleset, rule_id))?);
+                owned.revised(differences(&[removed], &[]), position, recorded);
+            }
+            Change::RolledBack(earlier) => {
+                let owned = self.owned(&earlier.name)?;
+                let rules = &mut Arc::make_mut(&mut owned.set).rules;
+                let found = differences(rules, &earlier.rules);
                 rules.clone_from(&earlier.rules);
-                Ok(())
-            })?,
+                owned.revised(found, position, recorded);
+            }
             Change::ProviderSeeded(provider) | Change::ProviderPut(provider) => {
-                let created =
-                    self.providers.get(&provider.provider_id).map_or(*time, |known| known.stamp.created);
-                let stamp = Stamp { position: next.position, created, updated: *time };
-                next.seen_providers.insert(provider.provider_id.clone());
-                let registered = Registered { provider: provider.clone(), stamp };
-                next.providers.insert(provider.provider_id.clone(), Arc::new(registered));
+                let id = provider.provider_id.clone();
+                let created = self.providers.get(&id).map_or(*time, |known| known.stamp.created);
+                let stamp = Stamp { position, created, updated: *time };
+                self.seen_providers.insert(id.clone());
+                self.providers.insert(id, Arc::new(Registered { provider: provider.clone(), stamp }));
             }
             Change::ProviderRemoved { provider_id } => {
                 self.provider(provider_id)?;
-                next.providers.remove(provider_id);
+                self.providers.remove(provider_id);
             }
         }
-        Ok(next)
+        self.position = position;
+        Ok(())
     }
 
     /// Checks what a change has made.
@@ -158,19 +173,10 @@ impl State {
         }
     }
 
-    /// Makes the next revision of a set.
-    fn edit(
-        &mut self,
-        name: &str,
-        recorded: &Recorded,
-        edit: impl FnOnce(&mut Vec<Rule>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        let owned = Arc::clone(self.ruleset(name)?);
-        let mut set = Ruleset { revision: owned.set.revision + 1, ..Ruleset::clone(&owned.set) };
-        edit(&mut set.rules)?;
-        let next = owned.followed_by(set, self.position, &recorded.origin, recorded.time);
-        self.rulesets.insert(name.to_owned(), Arc::new(next));
-        Ok(())
+    /// A set to be changed; in place, if nobody else holds it.
+    fn owned(&mut self, name: &str) -> Result<&mut Owned, Error> {
+        let owned = self.rulesets.get_mut(name);
+        owned.map(Arc::make_mut).ok_or_else(|| Error::RulesetNotFound { name: name.to_owned() })
     }
 }
 
@@ -183,26 +189,28 @@ pub(crate) fn rule_not_found(ruleset: &str, rule: &str) -> Error {
 
 impl Owned {
     fn seeded(set: Ruleset, position: u64, origin: &Origin, time: SystemTime) -> Self {
-        let nothing = Ruleset { rules: Vec::new(), ..set.clone() };
-        let empty = Self { set: Arc::new(nothing), stamps: BTreeMap::new(), revisions: Vec::new() };
-        empty.followed_by(set, position, origin, time)
+        let found = differences(&[], &set.rules);
+        let mut owned = Self { set: Arc::new(set), stamps: BTreeMap::new(), revisions: Vec::new() };
+        owned.note(found, position, origin, time);
+        owned
     }
 
-    /// The set with its next revision.
-    fn followed_by(&self, set: Ruleset, position: u64, origin: &Origin, time: SystemTime) -> Self {
-        let differences = differences(&self.set.rules, &set.rules);
-        let mut stamps = self.stamps.clone();
+    /// The set has changed like this: that is its next revision.
+    fn revised(&mut self, differences: Vec<Difference>, position: u64, recorded: &Recorded) {
+        Arc::make_mut(&mut self.set).revision += 1;
+        self.note(differences, position, &recorded.origin, recorded.time);
+    }
+
+    /// Puts the present revision on record.
+    fn note(&mut self, differences: Vec<Difference>, position: u64, origin: &Origin, time: SystemTime) {
         for Difference { rule_id, kind } in &differences {
-            let created = stamps.remove(rule_id).map_or(time, |stamp| stamp.created);
+            let created = self.stamps.remove(rule_id).map_or(time, |stamp| stamp.created);
             if *kind != Kind::Removed {
-                stamps.insert(rule_id.clone(), Stamp { position, created, updated: time });
+                self.stamps.insert(rule_id.clone(), Stamp { position, created, updated: time });
             }
         }
-        let revision =
-            Revision { revision: set.revision, position, time, origin: origin.clone(), differences };
-        let mut revisions = self.revisions.clone();
-        revisions.push(Arc::new(revision));
-        Self { set: Arc::new(set), stamps, revisions }
+        let (revision, origin) = (self.set.revision, origin.clone());
+        self.revisions.push(Arc::new(Revision { revision, position, time, origin, differences }));
     }
 
     /// The revision that the change at this position made.

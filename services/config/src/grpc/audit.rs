@@ -10,7 +10,7 @@ use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
 use tonic::{Request, Response, Status};
 
 use super::{page_size, page_start};
-use crate::journal::Journal;
+use crate::journal::{Journal, Page};
 use crate::{Error, convert};
 
 /// Records read at a time for an export.
@@ -35,10 +35,12 @@ impl Service {
         request: &pb::ListAuditRecordsRequest,
     ) -> Result<pb::ListAuditRecordsResponse, Error> {
         let (size, after) = (page_size(request.page_size)?, page_start(&request.page_token, 0)?);
-        let entries = self.journal.entries(after, size).await?;
+        // What is listed is to be known, revisions included.
+        self.journal.catch_up().await?;
+        let Page { entries, last } = self.journal.page(after, size).await?;
         let state = self.journal.state();
-        let last = entries.last().map_or(after, |entry| entry.position);
-        let next_page_token = if last < state.position { last.to_string() } else { String::new() };
+        let next_page_token =
+            last.filter(|last| *last < state.position).map(|last| last.to_string()).unwrap_or_default();
         let records = entries.into_iter().map(|entry| convert::audit_record(entry, &state)).collect();
         Ok(pb::ListAuditRecordsResponse { records, next_page_token })
     }
@@ -50,9 +52,8 @@ fn exported(journal: Arc<Journal>, after: u64) -> impl Stream<Item = Result<pb::
         let journal = Arc::clone(&journal);
         async move {
             let Some(after) = after else { return Ok::<_, Error>(None) };
-            let entries = journal.entries(after, EXPORTED).await?;
+            let Page { entries, last: next } = journal.page(after, EXPORTED).await?;
             let state = journal.state();
-            let next = entries.last().map(|entry| entry.position);
             let records: Vec<_> =
                 entries.into_iter().map(|entry| Ok(convert::audit_record(entry, &state))).collect();
             Ok(Some((stream::iter(records), next)))

@@ -51,7 +51,7 @@ async fn a_fresh_store_is_given_what_the_release_brings_once() {
         let state = journal.state();
         assert_eq!((state.position, state.rulesets["default"].set.revision), (1, 1));
     }
-    let entries = one.entries(0, 10).await.unwrap();
+    let entries = one.page(0, 10).await.unwrap().entries;
     assert_eq!(entries.len(), 1);
     assert_eq!(entries[0].recorded.origin.author, crate::change::SYSTEM);
 }
@@ -76,7 +76,7 @@ async fn everything_that_the_release_brings_is_on_record() {
 #[tokio::test]
 async fn before_the_log_is_read_what_the_release_brings_is_served() {
     let journal = Journal::new(store(), seeds()).unwrap();
-    assert_eq!(journal.state().rulesets["default"].set.revision, 1);
+    assert_eq!(journal.state().rulesets["default"].set.revision, 0);
     assert_eq!(keywords(&journal.state()), [("a".to_owned(), "health".to_owned())]);
 }
 
@@ -133,7 +133,7 @@ async fn a_change_that_makes_a_set_invalid_is_not_made() {
     let journal = replica(&store).await;
     let refused = put(&journal, Rule { keywords: Vec::new(), ..rule("b", "x") }).await;
     assert!(matches!(refused, Err(Error::RulesetInvalid { field, .. }) if field == "rules[1].keywords"));
-    assert_eq!(journal.entries(0, 10).await.unwrap().len(), 1);
+    assert_eq!(journal.page(0, 10).await.unwrap().entries.len(), 1);
     assert_eq!(journal.state().position, 1);
 }
 
@@ -194,6 +194,32 @@ async fn what_cannot_be_read_is_passed_over_and_its_place_counts() {
     assert_eq!(put(&journal, rule("b", "x")).await.unwrap().position, 4);
     assert_eq!(replica(&store).await.state().position, 4);
     let positions: Vec<_> =
-        journal.entries(0, 10).await.unwrap().iter().map(|entry| entry.position).collect();
+        journal.page(0, 10).await.unwrap().entries.iter().map(|entry| entry.position).collect();
     assert_eq!(positions, [1, 4]);
+}
+
+#[tokio::test]
+async fn a_log_that_lost_its_end_is_read_anew() {
+    let (whole, shorter, other) = (store(), store(), store());
+    let log = SPACE.key(LOG);
+    let ours = replica(&whole).await;
+    for id in ["b", "c", "d"] {
+        put(&ours, rule(id, "x")).await.unwrap();
+    }
+    // The same log without its end, and one that has grown another.
+    for record in whole.read(&log, 0, 2).await.unwrap() {
+        shorter.append(&log, &record.position.to_string(), record.value).await.unwrap();
+    }
+    let theirs = replica(&other).await;
+    for id in ["e", "f", "g", "h"] {
+        put(&theirs, rule(id, "x")).await.unwrap();
+    }
+    let reading = ours.reading.lock().await.clone();
+    for (store, expected) in [(&shorter, &["a", "b"][..]), (&other, &["a", "e", "f", "g", "h"])] {
+        let grown = reading.clone().read_on(&**store, &log, &ours.state()).await.unwrap().unwrap();
+        let found: Vec<_> = keywords(&grown.state).into_iter().map(|(id, _)| id).collect();
+        assert!(grown.is_rewound && found == expected, "{found:?}");
+    }
+    let nothing = reading.clone().read_on(&*whole, &log, &ours.state()).await.unwrap();
+    assert!(nothing.is_none(), "nothing was written since");
 }
