@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use dataflow_mesh::status::to_status;
+use dataflow_proto::mesh::v1::mesh_service_server::SERVICE_NAME;
 use futures_util::Stream;
 use tonic::{Request, Response, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -41,6 +42,7 @@ impl Health for Whole {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
+        let request = own(request);
         let Some(upstream) = self.upstreams.get(&request.get_ref().service) else {
             return self.own.check(request).await;
         };
@@ -59,6 +61,7 @@ impl Health for Whole {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
+        let request = own(request);
         let service = request.get_ref().service.clone();
         let Some(upstream) = self.upstreams.get(&service) else {
             let answer = self.own.watch(request).await?;
@@ -70,4 +73,12 @@ impl Health for Whole {
             Err(_) => Err(to_status(&Error::UpstreamUnavailable { service })),
         }
     }
+}
+
+/// Of the service that the gateway answers itself, the health is that of this process.
+fn own(mut request: Request<HealthCheckRequest>) -> Request<HealthCheckRequest> {
+    if request.get_ref().service == SERVICE_NAME {
+        request.get_mut().service.clear();
+    }
+    request
 }
