@@ -44,7 +44,7 @@ pub struct Origin {
     pub author: String,
     /// Why, as the author says.
     pub reason: String,
-    /// The request by which it was made. Repeated, it makes the change once.
+    /// The request by which it was made.
     pub request_id: String,
 }
 
