@@ -5,7 +5,9 @@ pub mod providers;
 pub mod rules;
 
 use dataflow_mesh::propagation::{REQUEST_ID, SUBJECT};
+use dataflow_mesh::status::to_status;
 use tonic::metadata::MetadataMap;
+use tonic::{Response, Status};
 
 use crate::Error;
 use crate::change::Origin;
@@ -16,6 +18,16 @@ const MAX_REASON: usize = 1024;
 /// Entries in one answer where the caller does not say how many, and the most.
 const PAGE: usize = 100;
 const MAX_PAGE: usize = 1000;
+
+/// An outcome as tonic sends it.
+fn answered<T>(outcome: Result<T, Error>) -> Result<Response<T>, Status> {
+    outcome.map(Response::new).map_err(|error| to_status(&error))
+}
+
+/// The refusal of a request without the message that it is about.
+fn missing(field: &str) -> Error {
+    Error::FieldInvalid { field: field.to_owned(), problem: "must be set".to_owned() }
+}
 
 /// Who makes a change, and why.
 fn origin(metadata: &MetadataMap, reason: String) -> Result<Origin, Error> {

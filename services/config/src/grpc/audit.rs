@@ -9,7 +9,7 @@ use dataflow_proto::config::v1::audit_service_server::AuditService;
 use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
 use tonic::{Request, Response, Status};
 
-use super::{page_size, page_start};
+use super::{answered, page_size, page_start};
 use crate::journal::{Journal, Page};
 use crate::{Error, convert};
 
@@ -68,7 +68,7 @@ impl AuditService for Service {
         &self,
         request: Request<pb::ListAuditRecordsRequest>,
     ) -> Result<Response<pb::ListAuditRecordsResponse>, Status> {
-        self.list(request.get_ref()).await.map(Response::new).map_err(|error| to_status(&error))
+        answered(self.list(request.get_ref()).await)
     }
 
     type ExportAuditRecordsStream =

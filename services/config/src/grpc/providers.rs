@@ -8,7 +8,7 @@ use dataflow_proto::config::v1::provider_service_server::ProviderService;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
-use super::{matching, origin};
+use super::{answered, matching, missing, origin};
 use crate::change::Change;
 use crate::journal::Journal;
 use crate::provider::Provider;
@@ -122,7 +122,7 @@ impl ProviderService for Service {
         request: Request<pb::CreateProviderRequest>,
     ) -> Result<Response<pb::CreateProviderResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        self.create(&metadata, request).await.map(Response::new).map_err(|error| to_status(&error))
+        answered(self.create(&metadata, request).await)
     }
 
     async fn update_provider(
@@ -130,7 +130,7 @@ impl ProviderService for Service {
         request: Request<pb::UpdateProviderRequest>,
     ) -> Result<Response<pb::UpdateProviderResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        self.update(&metadata, request).await.map(Response::new).map_err(|error| to_status(&error))
+        answered(self.update(&metadata, request).await)
     }
 
     async fn delete_provider(
@@ -138,12 +138,8 @@ impl ProviderService for Service {
         request: Request<pb::DeleteProviderRequest>,
     ) -> Result<Response<pb::DeleteProviderResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        self.delete(&metadata, request).await.map(Response::new).map_err(|error| to_status(&error))
+        answered(self.delete(&metadata, request).await)
     }
-}
-
-fn missing(field: &str) -> Error {
-    Error::FieldInvalid { field: field.to_owned(), problem: "must be set".to_owned() }
 }
 
 /// A provider with the named fields of another.

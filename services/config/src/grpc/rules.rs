@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
-use super::{matching, origin, page_size, page_start};
+use super::{answered, matching, missing, origin, page_size, page_start};
 use crate::change::Change;
 use crate::journal::Journal;
 use crate::ruleset::Rule;
@@ -109,8 +109,7 @@ impl Service {
         request: pb::UpdateRuleRequest,
     ) -> Result<pb::UpdateRuleResponse, Error> {
         let pb::UpdateRuleRequest { rule, update_mask, ruleset, reason } = request;
-        let missing = || Error::FieldInvalid { field: "rule".to_owned(), problem: "must be set".to_owned() };
-        let given = rule.ok_or_else(missing)?;
+        let given = rule.ok_or_else(|| missing("rule"))?;
         let fields = mask::fields(update_mask.as_ref().map(|mask| mask.paths.as_slice()), FIELDS)?;
         let (ruleset, id) = (named(&ruleset).to_owned(), given.rule_id.clone());
         let decide = |state: &State| {
@@ -212,7 +211,7 @@ impl RuleService for Service {
         request: Request<pb::ListRulesRequest>,
     ) -> Result<Response<pb::ListRulesResponse>, Status> {
         self.journal.settled().await;
-        self.list(request.get_ref()).map(Response::new).map_err(|error| to_status(&error))
+        answered(self.list(request.get_ref()))
     }
 
     async fn get_rule(
@@ -220,7 +219,7 @@ impl RuleService for Service {
         request: Request<pb::GetRuleRequest>,
     ) -> Result<Response<pb::GetRuleResponse>, Status> {
         self.journal.settled().await;
-        self.get(request.get_ref()).map(Response::new).map_err(|error| to_status(&error))
+        answered(self.get(request.get_ref()))
     }
 
     async fn create_rule(
@@ -228,7 +227,7 @@ impl RuleService for Service {
         request: Request<pb::CreateRuleRequest>,
     ) -> Result<Response<pb::CreateRuleResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        self.create(&metadata, request).await.map(Response::new).map_err(|error| to_status(&error))
+        answered(self.create(&metadata, request).await)
     }
 
     async fn update_rule(
@@ -236,7 +235,7 @@ impl RuleService for Service {
         request: Request<pb::UpdateRuleRequest>,
     ) -> Result<Response<pb::UpdateRuleResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        self.update(&metadata, request).await.map(Response::new).map_err(|error| to_status(&error))
+        answered(self.update(&metadata, request).await)
     }
 
     async fn delete_rule(
@@ -244,7 +243,7 @@ impl RuleService for Service {
         request: Request<pb::DeleteRuleRequest>,
     ) -> Result<Response<pb::DeleteRuleResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        self.delete(&metadata, request).await.map(Response::new).map_err(|error| to_status(&error))
+        answered(self.delete(&metadata, request).await)
     }
 
     async fn list_revisions(
@@ -252,7 +251,7 @@ impl RuleService for Service {
         request: Request<pb::ListRevisionsRequest>,
     ) -> Result<Response<pb::ListRevisionsResponse>, Status> {
         self.journal.settled().await;
-        self.revisions(request.get_ref()).map(Response::new).map_err(|error| to_status(&error))
+        answered(self.revisions(request.get_ref()))
     }
 
     async fn rollback_ruleset(
@@ -260,7 +259,7 @@ impl RuleService for Service {
         request: Request<pb::RollbackRulesetRequest>,
     ) -> Result<Response<pb::RollbackRulesetResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        self.rollback(&metadata, request).await.map(Response::new).map_err(|error| to_status(&error))
+        answered(self.rollback(&metadata, request).await)
     }
 }
 
