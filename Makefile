@@ -55,7 +55,7 @@ test-redis: tools ## State in Redis: one server, Sentinels, a Cluster, and what 
 	@.ci/stage $@ --needs redis-server cargo test --workspace --locked --test store --test cache --test rules -- --show-output
 
 bench: build release $(FILE) $(TARGET)/small.xml ## Measure the figures on a generated catalogue, or on FILE=...
-	$(foreach figure,parse memory start,$(TARGET)/release/dataflow bench $(figure) $(FILE) &&) true
+	$(foreach figure,parse rules memory start,$(TARGET)/release/dataflow bench $(figure) $(FILE) &&) true
 	$(TARGET)/release/dataflow bench repeat $(TARGET)/small.xml
 	$(TARGET)/release/dataflow bench cache
 	$(TARGET)/release/dataflow bench gateway

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
 
-use crate::layers::LayerArgs;
+use crate::layers::{DYNAMIC, LayerArgs};
 use crate::telemetry;
 
 /// How log lines are written.
@@ -38,7 +38,8 @@ pub struct ProcessArgs {
 #[derive(Debug, Clone, Args)]
 pub struct TelemetryArgs {
     /// What to log: a level, or tracing directives such as `info,dataflow_analysis=debug`.
-    #[arg(long, env = "DATAFLOW_LOG", default_value = "info", value_parser = telemetry::filter, value_name = "FILTER")]
+    #[arg(long, env = "DATAFLOW_LOG", default_value = "info", value_parser = telemetry::filter, value_name = "FILTER",
+          help_heading = DYNAMIC)]
     pub log: String,
 
     /// How to write log lines.
@@ -68,8 +69,29 @@ pub struct ServerArgs {
     #[arg(long, env = "DATAFLOW_MAX_MESSAGE_BYTES", default_value = "64MiB", value_name = "SIZE")]
     pub max_message_bytes: ByteSize,
 
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub limits: LimitArgs,
+
+    /// Age at which a connection is asked to go (GOAWAY), give or take a tenth, so that load spreads again after
+    /// replicas came or went. Calls in flight finish; streams that watch are cut after the longer of `--request-timeout`
+    /// and `--drain-timeout`. 0s: never.
+    #[arg(long, env = "DATAFLOW_CONNECTION_AGE", default_value = "30m", value_parser = humantime::parse_duration,
+          value_name = "DURATION")]
+    pub connection_age: Duration,
+
+    /// Keys of the header `baggage` that are passed on to other services, for instance `session,experiment`. Others are
+    /// dropped, since any caller can write them.
+    #[arg(long, env = "DATAFLOW_BAGGAGE", value_name = "KEYS", value_delimiter = ',')]
+    pub baggage: Vec<String>,
+}
+
+/// How much one service does at once, and how long.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = DYNAMIC)]
+pub struct LimitArgs {
     /// Calls served at once, counted until their answers have left; more are refused with RESOURCE_EXHAUSTED. As many
-    /// answers that are streams may last besides.
+    /// answers that are streams may last besides. A connection keeps the number of HTTP/2 streams that it began with.
     #[arg(long, env = "DATAFLOW_MAX_CONCURRENT_REQUESTS", default_value_t = 1024, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..))]
     pub max_concurrent_requests: u32,
@@ -84,18 +106,6 @@ pub struct ServerArgs {
     #[arg(long, env = "DATAFLOW_REQUEST_TIMEOUT", default_value = "300s", value_parser = humantime::parse_duration,
           value_name = "DURATION")]
     pub request_timeout: Duration,
-
-    /// Age at which a connection is asked to go (GOAWAY), give or take a tenth, so that load spreads again after
-    /// replicas came or went. Calls in flight finish; streams that watch are cut after the longer of `--request-timeout`
-    /// and `--drain-timeout`. 0s: never.
-    #[arg(long, env = "DATAFLOW_CONNECTION_AGE", default_value = "30m", value_parser = humantime::parse_duration,
-          value_name = "DURATION")]
-    pub connection_age: Duration,
-
-    /// Keys of the header `baggage` that are passed on to other services, for instance `session,experiment`. Others are
-    /// dropped, since any caller can write them.
-    #[arg(long, env = "DATAFLOW_BAGGAGE", value_name = "KEYS", value_delimiter = ',')]
-    pub baggage: Vec<String>,
 }
 
 impl ServerArgs {

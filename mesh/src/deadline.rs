@@ -14,9 +14,11 @@ use http_body::Body as _;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
+use crate::args::LimitArgs;
 use crate::descriptors::Methods;
 use crate::inbound::Hold;
 use crate::inbound::cut::CutBody;
+use crate::layers::Live;
 use crate::serve::leash;
 use crate::status::{self, Describe, Kind};
 
@@ -111,16 +113,16 @@ pub fn format(timeout: Duration) -> HeaderValue {
 /// Ends calls whose time is up.
 #[derive(Debug, Clone)]
 pub(crate) struct DeadlineLayer {
-    /// What holds for callers that set no deadline, or a later one.
-    limit: Duration,
+    /// Of these the time that holds for callers that set no deadline, or a later one.
+    limits: Live<LimitArgs>,
     methods: Methods,
 }
 
 impl DeadlineLayer {
-    /// No call may take longer than `limit` to its last byte, whether or not its caller reads. An answer that is a
-    /// stream must begin by then, and is cut only by the caller's own deadline: a watch has none.
-    pub(crate) fn new(limit: Duration, methods: Methods) -> Self {
-        Self { limit, methods }
+    /// No call may take longer to its last byte than `limits` say when it comes, whether or not its caller reads. An
+    /// answer that is a stream must begin by then, and is cut only by the caller's own deadline: a watch has none.
+    pub(crate) fn new(limits: Live<LimitArgs>, methods: Methods) -> Self {
+        Self { limits, methods }
     }
 }
 
@@ -165,7 +167,7 @@ where
             Ok(asked) => asked.map(|timeout| Instant::now() + timeout),
             Err(error) => return Box::pin(async move { Ok(status::to_status(&error).into_http()) }),
         };
-        let limit = Instant::now() + self.layer.limit;
+        let limit = Instant::now() + self.layer.limits.load().request_timeout;
         let head = asked.map_or(limit, |asked| asked.min(limit));
         let end = if self.layer.methods.streams(request.uri().path()) { asked } else { Some(head) };
         let answer = DEADLINE.scope(Deadline { head, end }, self.inner.call(request));
@@ -226,6 +228,11 @@ mod tests {
         }
     }
 
+    fn layer(limit: Duration) -> DeadlineLayer {
+        let limits = LimitArgs { max_concurrent_requests: 1, max_connections: 1, request_timeout: limit };
+        DeadlineLayer::new(Live::fixed(limits), methods())
+    }
+
     async fn call(
         timeout: Option<&str>,
         limit: Duration,
@@ -247,7 +254,7 @@ mod tests {
         if let Some(timeout) = timeout {
             request.headers_mut().insert(HEADER, HeaderValue::from_str(timeout).unwrap());
         }
-        let answer = DeadlineLayer::new(limit, methods()).layer(handler).oneshot(request).await.unwrap();
+        let answer = layer(limit).layer(handler).oneshot(request).await.unwrap();
         let code = answer.headers().get("grpc-status").map(|code| code.to_str().unwrap().to_owned());
         let deadline = *seen.lock().unwrap();
         (code, deadline)
@@ -282,7 +289,7 @@ mod tests {
         if let Some(timeout) = timeout {
             request.headers_mut().insert(HEADER, HeaderValue::from_str(timeout).unwrap());
         }
-        let layer = DeadlineLayer::new(Duration::from_secs(10), methods());
+        let layer = layer(Duration::from_secs(10));
         let answer = layer.layer(handler).oneshot(request).await.unwrap();
         let ended = tokio::time::timeout(Duration::from_secs(3600), answer.into_body().collect()).await;
         let trailers = ended.ok()?.unwrap().trailers().cloned().unwrap();

@@ -15,14 +15,14 @@ use axum::Router;
 use axum::body::Body;
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceBuilder, ServiceExt};
 
-use crate::args::ServerArgs;
+use crate::args::LimitArgs;
 use crate::deadline::DeadlineLayer;
 use crate::descriptors::Methods;
+use crate::layers::Live;
 use crate::metrics::ServerMetrics;
 use crate::propagation::PropagationLayer;
 
@@ -40,29 +40,35 @@ pub type Stack = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 /// they are neither counted nor traced, or probes would drown everything else.
 const CONTROL: &str = "/grpc.";
 
+/// What the layers of a stack work by.
+pub(crate) struct Layers<'a> {
+    pub(crate) baggage: &'a [String],
+    pub(crate) limits: &'a Live<LimitArgs>,
+    pub(crate) metrics: ServerMetrics,
+}
+
 /// Builds the stack of one service. `api` are its methods, `control` health and reflection. When `draining` is cancelled
 /// the streams of `control` end, and those of `api` if it `forwards` calls: its own services end theirs themselves.
 pub(crate) fn stack(
-    args: &ServerArgs,
+    layers: Layers<'_>,
     methods: Methods,
-    metrics: ServerMetrics,
     api: Stack,
     forwards: bool,
     control: Router,
     draining: CancellationToken,
 ) -> Stack {
-    let calls = usize::try_from(args.max_concurrent_requests).unwrap_or(Semaphore::MAX_PERMITS);
+    let Layers { baggage, limits, metrics } = layers;
     let forwarded = forwards.then(|| methods.clone());
     // Top is outermost.
     let api = ServiceBuilder::new()
         // First, so that everything below logs and calls under the request's id and trace.
-        .layer(PropagationLayer::new(&args.baggage))
+        .layer(PropagationLayer::new(baggage))
         // Outside the limit, so that refused calls count too.
         .layer(ObserveLayer::new(methods.clone(), metrics))
         // Outside the limit, so that a call that is cut gives its place back.
-        .layer(DeadlineLayer::new(args.request_timeout, methods.clone()))
+        .layer(DeadlineLayer::new(limits.clone(), methods.clone()))
         // One limit for all connections; what is above it is refused at once.
-        .layer(LimitLayer::new(calls, methods))
+        .layer(LimitLayer::new(limits.clone(), methods))
         // Innermost: what it mends comes from tonic, of ours or of an upstream.
         .map_response(describe)
         .service(api);

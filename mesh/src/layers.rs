@@ -1,6 +1,6 @@
 //! Where the values of flags come from besides the command line. For each flag on its own the first of these that says
 //! something holds: the command line, the Secret directory, the ConfigMap directory, the environment, the file that
-//! `--config` names, the default.
+//! `--config` names, the config service for what is dynamic, the default.
 //!
 //! clap defines every flag, and reads the result: what the layers say is handed to it as the flags' defaults.
 //! `DATAFLOW_REDIS_URL` may be called `redis_url`, `redis-url` or `redis.url` in a directory or a file, and stand in a
@@ -8,6 +8,7 @@
 
 mod args;
 mod document;
+mod dynamic;
 mod entries;
 mod field;
 mod found;
@@ -29,21 +30,21 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::{ArgMatches, Command};
+use tokio::sync::watch::Receiver;
 
 pub use args::LayerArgs;
+pub use dynamic::{DYNAMIC, Dynamic, Held, Live, Pushed};
 pub use predecessor::Inherited;
 pub use problem::{Error, Problem, Problems, Unusable};
 pub use report::{Line, Report};
 pub use resolve::Unknown;
 pub use source::{Place, Source};
-pub use watch::Dynamic;
 
 use field::{Field, with_values};
 use found::Found;
-use look::Layers;
+use look::{Layers, Look};
 use names::{Names, PREFIX};
 use resolve::{Resolved, Resolver, Setting};
 
@@ -64,9 +65,9 @@ pub struct Loaded {
     pub matches: ArgMatches,
     /// What holds, and why.
     pub report: Report,
-    resolver: Arc<Resolver>,
+    resolver: Resolver,
     settings: Vec<Setting>,
-    digest: u64,
+    look: Look,
 }
 
 /// Reads a command line. Directories, `--config` and the predecessor's names count for those commands that take
@@ -86,7 +87,7 @@ pub fn load(command: &Command, argv: &[OsString], around: Surroundings) -> Resul
     let layers = around.layers(&fields, in_pod);
     let resolver = Resolver { layers, names: Names::of(command, in_pod), fields };
     let look = resolver.layers.look();
-    let resolved = resolver.resolve(&look);
+    let resolved = resolver.resolve(&look, &Pushed::new());
 
     if !resolved.problems.is_empty() {
         return Err(Error::Problems(Problems(resolved.problems)));
@@ -94,7 +95,7 @@ pub fn load(command: &Command, argv: &[OsString], around: Surroundings) -> Resul
     let report = Report::new(&resolved);
     let Resolved { found, settings, .. } = resolved;
     let matches = with_found(command.clone(), &path, &found).try_get_matches_from(argv)?;
-    Ok(Loaded { matches, report, resolver: Arc::new(resolver), settings, digest: look.digest })
+    Ok(Loaded { matches, report, resolver, settings, look })
 }
 
 /// The subcommands that were typed, and the flags of all of them.
@@ -139,13 +140,12 @@ impl Loaded {
         matches.try_get_one::<bool>("show_config").ok().flatten().is_some_and(|asked| *asked)
     }
 
-    /// Follows the layers from now on. `flags` are those that may change while the process runs, by their names without
-    /// dashes: `log`. A change counts when everything that the layers then say is right, and counts as a whole; what is
-    /// wrong is told once, and what held before goes on holding.
+    /// Follows the layers from now on, and what is `pushed`. A change counts when everything that is then said is right,
+    /// and counts as a whole; what is wrong is told once, and what held before goes on holding.
     ///
     /// Must be called within a tokio runtime. It ends with the last receiver.
-    pub fn watch(&self, flags: &[&str]) -> tokio::sync::watch::Receiver<Dynamic> {
-        watch::spawn(Arc::clone(&self.resolver), self.settings.clone(), self.digest, flags)
+    pub fn watch(self, pushed: Receiver<Pushed>) -> Receiver<Dynamic> {
+        watch::spawn(self.resolver, self.settings, self.look, pushed)
     }
 }
 

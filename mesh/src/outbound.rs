@@ -1,6 +1,8 @@
 //! Calls to peers in the mesh: one h2c channel per upstream, with the current call's headers and deadline put on.
 //! Balancing, retries and outlier detection between services are the mesh's.
 
+mod retry;
+
 use std::error::Error;
 use std::str::FromStr;
 use std::task::{Context, Poll};
@@ -21,6 +23,8 @@ use crate::deadline;
 use crate::inbound::cut::CutBody;
 use crate::propagation;
 use crate::status::to_status;
+
+pub use retry::Retry;
 
 /// A peer that does not accept a connection within this time counts as unreachable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -71,6 +75,8 @@ enum Limit {
     Own(Duration),
     /// As long as the call that is being served.
     Forwarded,
+    /// For ever.
+    None,
 }
 
 // === impl Outbound ===
@@ -89,9 +95,15 @@ impl Outbound {
         Self { channel: channel(upstream), limit: Limit::Forwarded }
     }
 
+    /// A channel for the process' own watches, which have no end: they end with either side.
+    pub fn watching(upstream: &Upstream) -> Self {
+        Self { channel: channel(upstream), limit: Limit::None }
+    }
+
     /// When a call with these headers must be over.
     fn deadline(&self, headers: &HeaderMap) -> Option<Instant> {
         match self.limit {
+            Limit::None => None,
             Limit::Forwarded => deadline::end(),
             // The earliest of what the caller asked for, what the call being served has left, and our own limit. A
             // header that is malformed was not written by a generated client; it is replaced.
@@ -127,7 +139,7 @@ impl Service<Request<Body>> for Outbound {
         let deadline = self.deadline(request.headers());
         let headers = request.headers_mut();
         // A call that is passed on has its caller's headers already.
-        if let Limit::Own(_) = self.limit {
+        if !matches!(self.limit, Limit::Forwarded) {
             propagation::apply(headers);
             headers.insert(propagation::PEER, HeaderValue::from_static("service"));
         }

@@ -6,12 +6,13 @@ use std::net::SocketAddr;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin;
 use crate::args::ProcessArgs;
 use crate::breaker::Breakers;
-use crate::layers::Loaded;
+use crate::layers::{Dynamic, Loaded, Pushed};
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::serve::Context;
@@ -45,13 +46,19 @@ pub struct Process {
     pub readiness: Readiness,
     /// What stands between this process and things outside the mesh.
     pub breakers: Breakers,
+    /// The dynamic flags, as they hold from now on.
+    pub settings: watch::Receiver<Dynamic>,
+    /// Where what the config service pushes is handed in.
+    pub pushed: watch::Sender<Pushed>,
     stop: CancellationToken,
 }
 
 impl Process {
     /// The context of one service.
     pub fn context(&self, role: &'static str) -> Context {
-        Context::new(role, self.metrics.clone(), self.readiness.clone()).with_breakers(self.breakers.clone())
+        Context::new(role, self.metrics.clone(), self.readiness.clone())
+            .with_breakers(self.breakers.clone())
+            .with_settings(self.settings.clone())
     }
 
     /// Resolves when the process was told to stop.
@@ -68,17 +75,21 @@ impl Process {
 /// When the process cannot begin, or what `services` returns.
 pub async fn run<E: From<Error>>(
     args: &ProcessArgs,
-    loaded: &Loaded,
+    loaded: Loaded,
     name: &'static str,
     services: impl AsyncFnOnce(Process) -> Result<(), E>,
 ) -> Result<(), E> {
     let telemetry = telemetry::init(&args.telemetry, name).map_err(Error::from)?;
     loaded.report.log();
+    let (pushed, receiver) = watch::channel(Pushed::new());
+    let settings = loaded.watch(receiver);
     let metrics = Metrics::default();
     let process = Process {
         breakers: Breakers::new(&metrics),
         metrics,
         readiness: Readiness::default(),
+        settings: settings.clone(),
+        pushed,
         stop: CancellationToken::new(),
     };
     stop_on_signal(process.stop.clone()).map_err(Error::Signals)?;
@@ -92,21 +103,25 @@ pub async fn run<E: From<Error>>(
 
     let ended = tokio::select! {
         ended = services(process) => ended,
-        never = follow(loaded, &telemetry) => match never {},
+        never = follow_log(settings, &telemetry) => match never {},
     };
     admin.abort();
     telemetry.flush().await;
     ended
 }
 
-/// Applies what may change while the process runs, whenever it does: what is logged.
-async fn follow(loaded: &Loaded, telemetry: &Telemetry) -> Infallible {
-    let mut dynamic = loaded.watch(&["log"]);
-    while dynamic.changed().await.is_ok() {
-        let log = dynamic.borrow_and_update().values.get("log").cloned();
-        if let Some(log) = log {
-            telemetry.log(&log);
+/// Logs by another filter whenever the settings name one.
+async fn follow_log(mut settings: watch::Receiver<Dynamic>, telemetry: &Telemetry) -> Infallible {
+    let filter = |settings: &mut watch::Receiver<Dynamic>| {
+        settings.borrow_and_update().settings.get("log").map(|log| log.value.clone())
+    };
+    let mut holds = filter(&mut settings);
+    while settings.changed().await.is_ok() {
+        let new = filter(&mut settings);
+        if let Some(new) = new.as_ref().filter(|_| new != holds) {
+            telemetry.log(new);
         }
+        holds = new;
     }
     std::future::pending().await
 }

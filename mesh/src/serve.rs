@@ -7,20 +7,20 @@
 mod connection;
 mod control;
 pub(crate) mod leash;
+pub(crate) mod places;
 
 use std::borrow::Cow;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use dataflow_proto::mesh::v1::mesh_service_server::MeshServiceServer;
 use http::{Request, Response};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::server::NamedService;
@@ -34,11 +34,13 @@ use crate::args::ServerArgs;
 use crate::breaker::{self, Breakers};
 use crate::descriptors::Methods;
 use crate::inbound::{self, Stack};
+use crate::layers::{Dynamic, Live};
 use crate::metrics::Metrics;
 use crate::readiness::{Latch, Readiness};
 
 use connection::Connections;
 use control::{WithHealth, announce};
+use places::Places;
 
 /// What connections get beyond the drain timeout to close by themselves, which they do at that time.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -59,6 +61,8 @@ pub struct Context {
     pub draining: CancellationToken,
     /// The process' circuit breakers, which the service lists and resets for whoever asks.
     pub breakers: Breakers,
+    /// The process' dynamic flags, as they hold from now on; none where the process has none.
+    pub settings: watch::Receiver<Dynamic>,
     /// Held from the start until the service serves, so that a process is not ready while one of its services has not
     /// even begun.
     latch: Latch,
@@ -68,13 +72,20 @@ impl Context {
     /// The context of one service in a process.
     pub fn new(role: &'static str, metrics: Metrics, readiness: Readiness) -> Self {
         let (latch, draining) = (readiness.latch(), CancellationToken::new());
-        Self { role, metrics, readiness, draining, breakers: Breakers::default(), latch }
+        let settings = watch::channel(Dynamic::default()).1;
+        Self { role, metrics, readiness, draining, breakers: Breakers::default(), settings, latch }
     }
 
     /// With the breakers of the process.
     #[must_use]
     pub fn with_breakers(self, breakers: Breakers) -> Self {
         Self { breakers, ..self }
+    }
+
+    /// With the dynamic flags of the process.
+    #[must_use]
+    pub fn with_settings(self, settings: watch::Receiver<Dynamic>) -> Self {
+        Self { settings, ..self }
     }
 }
 
@@ -179,7 +190,7 @@ impl Server {
             self.with(MeshServiceServer::new(breakers))
         };
         let Self { args, context, descriptors, api, names, forwarded, forward, health, outermost } = this;
-        let Context { role, metrics, readiness, draining, breakers: _, latch } = context;
+        let Context { role, metrics, readiness, draining, breakers: _, settings, latch } = context;
         let address = listener.local_addr()?;
         let reporter = HealthReporter::new();
         announce(&reporter, &names, ServingStatus::NotServing).await;
@@ -194,13 +205,18 @@ impl Server {
             None => Stack::new(own),
         };
         let methods = Methods::of(&services, &descriptors);
-        let stack =
-            inbound::stack(&args, methods, metrics.server(role), api, forwards, control, draining.clone());
+        let limits = Live::following(args.limits.clone(), settings);
+        let layers =
+            inbound::Layers { baggage: &args.baggage, limits: &limits, metrics: metrics.server(role) };
+        let stack = inbound::stack(layers, methods, api, forwards, control, draining.clone());
 
-        let places = usize::try_from(args.max_connections).unwrap_or(Semaphore::MAX_PERMITS);
-        let places = Arc::new(Semaphore::new(places));
-        let connections =
-            Connections { stack: outermost(stack), args: args.clone(), stop: CancellationToken::new() };
+        let places = Places::default();
+        let connections = Connections {
+            stack: outermost(stack),
+            args: args.clone(),
+            limits: limits.clone(),
+            stop: CancellationToken::new(),
+        };
         let tasks = TaskTracker::new();
         tracing::info!(role, %address, "listening");
 
@@ -224,8 +240,8 @@ impl Server {
                     tracing::info!(role, "serving");
                 }
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, peer)) => match Arc::clone(&places).try_acquire_owned() {
-                        Ok(place) => {
+                    Ok((stream, peer)) => match places.take(limits.load().max_connections) {
+                        Some(place) => {
                             full = false;
                             let connection = connections.clone().run(stream, peer);
                             tasks.spawn(async move {
@@ -234,8 +250,9 @@ impl Server {
                             });
                         }
                         // Closed at once, so that the peer turns to another replica.
-                        Err(_) => if !std::mem::replace(&mut full, true) {
-                            tracing::warn!(role, limit = args.max_connections, "closing further connections");
+                        None => if !std::mem::replace(&mut full, true) {
+                            let limit = limits.load().max_connections;
+                            tracing::warn!(role, limit, "closing further connections");
                         },
                     },
                     Err(error) => {

@@ -13,12 +13,14 @@ use bytes::{Buf, Bytes};
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use http_body::{Frame, SizeHint};
-use tokio::sync::Semaphore;
 use tower::{Layer, Service};
 
+use crate::args::LimitArgs;
 use crate::descriptors::Methods;
 use crate::inbound::error::Error;
 use crate::inbound::hold::Hold;
+use crate::layers::Live;
+use crate::serve::places::Places;
 use crate::status;
 
 /// Longest piece in which an answer is handed to hyper, in bytes: a DATA frame of default size. hyper takes a piece of
@@ -28,17 +30,17 @@ const PIECE: usize = 16 * 1024;
 /// See the module.
 #[derive(Debug, Clone)]
 pub(super) struct LimitLayer {
-    calls: Arc<Semaphore>,
-    streams: Arc<Semaphore>,
+    limits: Live<LimitArgs>,
+    calls: Places,
+    streams: Places,
     methods: Methods,
 }
 
 impl LimitLayer {
-    /// Serves at most `calls` at once, over all connections, and besides as many answers that are streams: those may last
-    /// for ever, and would eat the calls' places up.
-    pub(super) fn new(calls: usize, methods: Methods) -> Self {
-        let places = || Arc::new(Semaphore::new(calls));
-        Self { calls: places(), streams: places(), methods }
+    /// Serves as many calls at once as `limits` say at the moment, over all connections, and besides as many answers that
+    /// are streams: those may last for ever, and would eat the calls' places up.
+    pub(super) fn new(limits: Live<LimitArgs>, methods: Methods) -> Self {
+        Self { limits, calls: Places::default(), streams: Places::default(), methods }
     }
 }
 
@@ -73,10 +75,10 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let LimitLayer { calls, streams, methods } = &self.layer;
+        let LimitLayer { limits, calls, streams, methods } = &self.layer;
         let places = if methods.streams(request.uri().path()) { streams } else { calls };
         // At once instead of queueing: a caller that waits here wastes its time and our memory.
-        let Ok(permit) = Arc::clone(places).try_acquire_owned() else {
+        let Some(place) = places.take(limits.load().max_concurrent_requests) else {
             return Box::pin(async { Ok(status::to_status(&Error::Overloaded).into_http()) });
         };
         let answer = self.inner.call(request);
@@ -85,7 +87,7 @@ where
             if http_body::Body::is_end_stream(answer.body()) {
                 return Ok(answer);
             }
-            Hold::add(&mut answer, Arc::new(permit));
+            Hold::add(&mut answer, Arc::new(place));
             let hold = answer.extensions().get::<Hold>().cloned().unwrap_or_default();
             Ok(hold.on(answer))
         })
@@ -160,6 +162,8 @@ impl http_body::Body for LimitedBody {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use http_body_util::BodyExt;
     use tower::ServiceExt;
 
@@ -172,7 +176,9 @@ mod tests {
         impl Service<Request<()>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone,
     > {
         let methods = Methods::of(&["grpc.health.v1.Health"], tonic_health::pb::FILE_DESCRIPTOR_SET);
-        LimitLayer::new(1, methods).layer(tower::service_fn(async |_: Request<()>| {
+        let limits =
+            LimitArgs { max_concurrent_requests: 1, max_connections: 1, request_timeout: Duration::MAX };
+        LimitLayer::new(Live::fixed(limits), methods).layer(tower::service_fn(async |_: Request<()>| {
             Ok::<_, Infallible>(Response::new(Body::from(vec![7; LONG])))
         }))
     }

@@ -8,6 +8,7 @@ use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use super::dynamic::DYNAMIC;
 use super::names::key;
 
 /// A flag with an environment variable. Without `Debug`, since a secret may have been typed.
@@ -38,6 +39,11 @@ impl Field {
     /// Whether its value is never shown.
     pub(super) fn is_secret(&self) -> bool {
         self.arg.is_hide_env_values_set()
+    }
+
+    /// Whether it may change while the process runs.
+    pub(super) fn is_dynamic(&self) -> bool {
+        self.arg.get_help_heading() == Some(DYNAMIC)
     }
 
     /// Its default as text, empty when there is none.

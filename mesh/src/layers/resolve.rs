@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::slice;
 
-use super::entries::{in_environment, in_file};
+use super::dynamic::Pushed;
+use super::entries::{Entry, in_environment, in_file};
 use super::field::Field;
 use super::found::{Found, merge};
 use super::look::{Layers, Look};
@@ -24,6 +25,7 @@ pub(super) struct Setting {
     pub(super) text: String,
     pub(super) source: Source,
     pub(super) secret: bool,
+    pub(super) dynamic: bool,
     pub(super) with: Vec<Source>,
     pub(super) over: Vec<Source>,
 }
@@ -59,8 +61,8 @@ pub(super) struct Resolved {
 // === impl Resolver ===
 
 impl Resolver {
-    /// Everything that follows from a look, and everything that is wrong with it.
-    pub(super) fn resolve(&self, look: &Look) -> Resolved {
+    /// Everything that follows from a look and what is pushed, and everything that is wrong with it.
+    pub(super) fn resolve(&self, look: &Look, pushed: &Pushed) -> Resolved {
         let (mut entries, mut problems) = (Vec::new(), Vec::new());
         for file in &look.files {
             match in_file(file, &self.names) {
@@ -84,6 +86,7 @@ impl Resolver {
             }
             known
         });
+        entries.extend(self.dynamic(pushed));
 
         let mut found = merge(entries, &mut problems);
         let typed = |key: &str| self.fields.iter().any(|field| field.key == key && field.typed.is_some());
@@ -105,6 +108,16 @@ impl Resolver {
         unknown.retain(|unknown| !settings.iter().any(|setting| unknown.is_file(&setting.text)));
         Resolved { settings, found, problems, unknown, inherited }
     }
+
+    /// What is pushed and dynamic here. The rest is for other services: everything is pushed to all.
+    fn dynamic<'a>(&'a self, pushed: &'a Pushed) -> impl Iterator<Item = Entry> + 'a {
+        let dynamic = self.fields.iter().filter(|field| field.is_dynamic());
+        dynamic.filter_map(|field| {
+            let (name, value) = pushed.get_key_value(field.flag.trim_start_matches('-'))?;
+            let (name, key, values) = (name.clone(), field.key.clone(), vec![value.clone()]);
+            Some(Entry { name, key, values, source: Source::ConfigService })
+        })
+    }
 }
 
 // === impl Setting ===
@@ -112,19 +125,19 @@ impl Resolver {
 impl Setting {
     fn new(field: &Field, found: Option<&Found>) -> Self {
         let (key, flag) = (field.key.clone(), field.flag.clone());
-        let secret = field.is_secret();
+        let (secret, dynamic) = (field.is_secret(), field.is_dynamic());
         let (text, source) = match (&field.typed, found) {
             (Some(typed), _) => (typed.clone(), Source::Flag),
             (None, None) => (field.default(), Source::Default),
             (None, Some(found)) => {
                 let Found { source, secret: from_secret, with, over, .. } = found.clone();
                 let secret = secret || from_secret;
-                return Self { key, flag, text: found.text(), source, secret, with, over };
+                return Self { key, flag, text: found.text(), source, secret, dynamic, with, over };
             }
         };
         let beaten =
             found.into_iter().flat_map(|found| [slice::from_ref(&found.source), &found.over].concat());
-        Self { key, flag, text, source, secret, with: Vec::new(), over: beaten.collect() }
+        Self { key, flag, text, source, secret, dynamic, with: Vec::new(), over: beaten.collect() }
     }
 
     /// Its value as it may be shown.

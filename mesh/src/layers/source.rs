@@ -25,6 +25,8 @@ pub enum Source {
     Environment(String),
     /// The file that `--config` names.
     File(Place),
+    /// The config service, for what is dynamic.
+    ConfigService,
     /// Nobody said otherwise.
     Default,
 }
@@ -61,7 +63,8 @@ impl Source {
             Self::ConfigMap(_) => 2,
             Self::Environment(_) => 3,
             Self::File(_) => 4,
-            Self::Default => 5,
+            Self::ConfigService => 5,
+            Self::Default => 6,
         }
     }
 
@@ -80,6 +83,7 @@ impl fmt::Display for Source {
             Self::ConfigMap(place) => write!(f, "ConfigMap {place}"),
             Self::Environment(name) => f.write_str(name),
             Self::File(place) => write!(f, "file {place}"),
+            Self::ConfigService => f.write_str("config service"),
             Self::Default => f.write_str("default"),
         }
     }

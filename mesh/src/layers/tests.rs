@@ -41,7 +41,7 @@ struct Up {
     listen: SocketAddr,
     #[arg(long, env = "DATAFLOW_ADMIN", default_value = "127.0.0.1:9090")]
     admin: SocketAddr,
-    #[arg(long, env = "DATAFLOW_LOG", default_value = "info")]
+    #[arg(long, env = "DATAFLOW_LOG", default_value = "info", help_heading = DYNAMIC)]
     log: String,
     #[arg(long, env = "DATAFLOW_LOG_FORMAT", default_value = "json", value_parser = ["json", "text"])]
     log_format: String,
@@ -59,7 +59,7 @@ struct Up {
     parsers: Option<u32>,
     #[arg(long, env = "DATAFLOW_MAX_MESSAGE_BYTES", default_value = "64MiB")]
     max_message_bytes: ByteSize,
-    #[arg(long, env = "DATAFLOW_MAX_CONCURRENT_REQUESTS", default_value_t = 1024)]
+    #[arg(long, env = "DATAFLOW_MAX_CONCURRENT_REQUESTS", default_value_t = 1024, help_heading = DYNAMIC)]
     max_concurrent_requests: u32,
     #[arg(long, env = "DATAFLOW_REQUEST_TIMEOUT", default_value = "300s", value_parser = humantime::parse_duration)]
     request_timeout: Duration,

@@ -1,14 +1,15 @@
 //! Settings that change while the process runs. The mounted directories and the file are looked at every second: kubelet
 //! takes up to a minute to bring a change, so that a notification of the kernel's would gain nothing that counts, and
-//! those run out on a crowded node.
+//! those run out on a crowded node. What the config service pushes comes by itself.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
+use super::dynamic::{Dynamic, Held, Pushed};
+use super::look::Look;
 use super::problem::Problems;
 use super::resolve::{Resolver, Setting};
 
@@ -16,15 +17,6 @@ use super::resolve::{Resolver, Setting};
 const PERIOD: Duration = Duration::from_secs(1);
 /// How long a change must have lasted to be taken for whole, since a writer may be between truncating and writing.
 const SETTLED: Duration = Duration::from_millis(250);
-
-/// The settings that hold from now on without a restart. They are not masked: no secret should be made dynamic.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dynamic {
-    /// Counts the changes, from 1.
-    pub revision: u64,
-    /// The value of each flag, by its name without dashes before it, as it would be typed. Each is one that the flag takes.
-    pub values: BTreeMap<String, String>,
-}
 
 /// What one look tells of the one before.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,55 +35,63 @@ struct Looks {
     last: u64,
 }
 
+/// All that settings follow from.
+struct Said {
+    look: Arc<Look>,
+    pushed: Arc<Pushed>,
+}
+
 /// Follows the layers in the background, for as long as anybody listens.
 pub(super) fn spawn(
-    resolver: Arc<Resolver>,
+    resolver: Resolver,
     settings: Vec<Setting>,
-    digest: u64,
-    flags: &[&str],
+    look: Look,
+    pushed: watch::Receiver<Pushed>,
 ) -> watch::Receiver<Dynamic> {
-    let flags: Vec<_> = flags.iter().map(|flag| format!("--{flag}")).collect();
-    let dynamic = Dynamic { revision: 1, values: values(&settings, &flags) };
-    let (sender, receiver) = watch::channel(dynamic);
-    tokio::spawn(follow(resolver, settings, Looks { holds: digest, last: digest }, flags, sender));
+    let (sender, receiver) = watch::channel(Dynamic::of(&settings));
+    tokio::spawn(follow(Arc::new(resolver), settings, look, pushed, sender));
     receiver
 }
 
 async fn follow(
     resolver: Arc<Resolver>,
     mut settings: Vec<Setting>,
-    mut looks: Looks,
-    flags: Vec<String>,
+    look: Look,
+    mut pushed: watch::Receiver<Pushed>,
     sender: watch::Sender<Dynamic>,
 ) {
-    if !resolver.layers.are_mounted() {
-        return sender.closed().await;
-    }
+    let mut looks = Looks { holds: look.digest, last: look.digest };
+    let mut good = Said { look: Arc::new(look), pushed: Arc::default() };
     let mut pause = PERIOD;
     loop {
-        tokio::select! {
+        let said = tokio::select! {
             () = sender.closed() => return,
-            () = tokio::time::sleep(pause) => {}
-        }
-        // Off the runtime's threads: a mounted directory may be slow.
-        let looking = Arc::clone(&resolver);
-        let Ok(look) = spawn_blocking(move || looking.layers.look_once()).await else { return };
-        let change = looks.next(look.digest);
-        pause = if change == Change::Begun { SETTLED } else { PERIOD };
-        if change != Change::Settled {
-            continue;
-        }
-        let resolving = Arc::clone(&resolver);
-        let Ok(resolved) = spawn_blocking(move || resolving.resolve(&look)).await else { return };
-        if resolved.problems.is_empty() {
-            tell(&settings, &resolved.settings, &flags);
-            settings = resolved.settings;
-            let values = values(&settings, &flags);
-            sender.send_if_modified(|dynamic| {
-                let is_new = dynamic.values != values;
-                if is_new {
-                    *dynamic = Dynamic { revision: dynamic.revision + 1, values };
+            Ok(()) = pushed.changed() => {
+                Said { look: Arc::clone(&good.look), pushed: Arc::new(pushed.borrow_and_update().clone()) }
+            }
+            () = tokio::time::sleep(pause), if resolver.layers.are_mounted() => {
+                // Off the runtime's threads: a mounted directory may be slow.
+                let looking = Arc::clone(&resolver);
+                let Ok(look) = spawn_blocking(move || looking.layers.look_once()).await else { return };
+                let change = looks.next(look.digest);
+                pause = if change == Change::Begun { SETTLED } else { PERIOD };
+                if change != Change::Settled {
+                    continue;
                 }
+                Said { look: Arc::new(look), pushed: Arc::clone(&good.pushed) }
+            }
+        };
+        let (resolving, look, pushed) =
+            (Arc::clone(&resolver), Arc::clone(&said.look), Arc::clone(&said.pushed));
+        let Ok(resolved) = spawn_blocking(move || resolving.resolve(&look, &pushed)).await else { return };
+        if resolved.problems.is_empty() {
+            good = said;
+            tell(&settings, &resolved.settings);
+            settings = resolved.settings;
+            let dynamic = Dynamic::of(&settings);
+            sender.send_if_modified(|held| {
+                let is_new = *held != dynamic;
+                *held = dynamic;
                 is_new
             });
         } else {
@@ -101,15 +101,10 @@ async fn follow(
     }
 }
 
-fn values(settings: &[Setting], flags: &[String]) -> BTreeMap<String, String> {
-    let dynamic = settings.iter().filter(|setting| flags.contains(&setting.flag));
-    dynamic.map(|setting| (setting.flag.trim_start_matches('-').to_owned(), setting.text.clone())).collect()
-}
-
 /// Tells the log what changed, and what of it must wait.
-fn tell(before: &[Setting], after: &[Setting], flags: &[String]) {
+fn tell(before: &[Setting], after: &[Setting]) {
     let changed = before.iter().zip(after).filter(|(before, after)| before.text != after.text);
-    let (now, later): (Vec<_>, Vec<_>) = changed.partition(|(_, after)| flags.contains(&after.flag));
+    let (now, later): (Vec<_>, Vec<_>) = changed.partition(|(_, after)| after.dynamic);
     let told = |changes: Vec<(&Setting, &Setting)>| {
         let texts =
             changes.iter().map(|(_, after)| format!("{} {} ({})", after.flag, after.shown(), after.source));
@@ -120,6 +115,20 @@ fn tell(before: &[Setting], after: &[Setting], flags: &[String]) {
     }
     if !later.is_empty() {
         tracing::warn!(settings = told(later), "settings changed that hold after a restart only");
+    }
+}
+
+// === impl Dynamic ===
+
+impl Dynamic {
+    /// The dynamic ones of all settings.
+    fn of(settings: &[Setting]) -> Self {
+        let dynamic = settings.iter().filter(|setting| setting.dynamic);
+        let held = dynamic.map(|Setting { flag, text, source, .. }| {
+            let held = Held { value: text.clone(), source: source.clone() };
+            (flag.trim_start_matches('-').to_owned(), held)
+        });
+        Self { settings: held.collect() }
     }
 }
 

@@ -17,8 +17,9 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use crate::args::ServerArgs;
+use crate::args::{LimitArgs, ServerArgs};
 use crate::inbound::Stack;
+use crate::layers::Live;
 
 use super::leash::{LeashExecutor, OnLeash};
 
@@ -44,6 +45,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(super) struct Connections {
     pub(super) stack: Stack,
     pub(super) args: ServerArgs,
+    pub(super) limits: Live<LimitArgs>,
     /// Cancelled when connections are to finish what they have and close.
     pub(super) stop: CancellationToken,
 }
@@ -73,15 +75,15 @@ impl Connections {
             .keep_alive_timeout(KEEP_ALIVE)
             .max_send_buf_size(SEND_BUFFER)
             // As many as the service takes over all connections: what is above is refused, not left to wait.
-            .max_concurrent_streams(self.args.max_concurrent_requests.saturating_add(STREAMS_BESIDES));
+            .max_concurrent_streams(
+                self.limits.load().max_concurrent_requests.saturating_add(STREAMS_BESIDES),
+            );
         let stack = self.stack;
         let service = TowerToHyperService::new(tower::service_fn(move |request: Request<Incoming>| {
             stack.clone().call(request.map(Body::new))
         }));
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
 
-        // Calls in flight finish: nothing may last longer but streams, which would hold an aged connection for ever.
-        let grace = self.args.request_timeout.max(self.args.drain_timeout);
         let ages = !self.args.connection_age.is_zero();
         let mut end = None;
         let mut age = pin!(sleep(jittered(self.args.connection_age)));
@@ -103,7 +105,12 @@ impl Connections {
                     let last = Instant::now() + self.args.drain_timeout;
                     end = Some(end.map_or(last, |end: Instant| end.min(last)));
                 }
-                () = &mut age, if ages && end.is_none() => end = Some(Instant::now() + grace),
+                () = &mut age, if ages && end.is_none() => {
+                    // Calls in flight finish: nothing may last longer but streams, which would hold an aged connection
+                    // for ever.
+                    let grace = self.limits.load().request_timeout.max(self.args.drain_timeout);
+                    end = Some(Instant::now() + grace);
+                }
                 () = &mut cut, if end.is_some() => {
                     return tracing::warn!(%peer, stopping, "cut off what did not end in time");
                 }

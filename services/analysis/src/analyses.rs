@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use dataflow_mesh::layers::Live;
 use dataflow_proto::analysis::v1 as pb;
 use futures_util::{Stream, StreamExt, stream};
 use prost::Message;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::Error;
-use crate::args::Args;
+use crate::args::{Args, DocumentArgs};
 use crate::catalogue::{self, Catalogue};
 use crate::convert;
 use crate::digest;
@@ -40,7 +41,7 @@ pub struct Options {
 pub struct Analyses {
     rulesets: Arc<Rulesets>,
     results: Results,
-    limits: Limits,
+    documents: Live<DocumentArgs>,
     /// How much of a document is held to look it up before it is parsed.
     spool: usize,
     /// How large a result may be, in bytes of its message.
@@ -76,13 +77,18 @@ impl Options {
 // === impl Analyses ===
 
 impl Analyses {
-    /// Analyses within the limits of `args`.
-    pub fn new(args: &Args, rulesets: Arc<Rulesets>, results: Results) -> Self {
+    /// Analyses within the limits of `args`, and of one document within those of the moment.
+    pub fn new(
+        args: &Args,
+        documents: Live<DocumentArgs>,
+        rulesets: Arc<Rulesets>,
+        results: Results,
+    ) -> Self {
         let max_uploads = args.uploads.max_uploads.get();
         Self {
             rulesets,
             results,
-            limits: args.analysis.limits(),
+            documents,
             spool: usize::try_from(args.analysis.spool_bytes.as_u64()).unwrap_or(usize::MAX),
             max_result: args.server.max_message(),
             patience: args.uploads.upload_idle_timeout,
@@ -113,11 +119,12 @@ impl Analyses {
     ) -> Result<pb::Analysis, Error> {
         let ruleset = self.rulesets.get(&options.ruleset)?;
         ruleset.compiled()?;
+        let limits = self.documents.load().limits();
         // Fused, since one that has ended is read on where the beginning was all of it.
         let mut pieces = std::pin::pin!(self.in_time(pieces).fuse());
         let key = |document| {
             let (provider, tenant) = (options.provider.as_str(), options.tenant.as_str());
-            Key::of(Inputs { document, ruleset: &ruleset, provider, tenant })
+            Key::of(Inputs { document, ruleset: &ruleset, limits: &limits, provider, tenant })
         };
 
         let spool = self.spool(&mut pieces).await?;
@@ -132,7 +139,7 @@ impl Analyses {
             }
             Some(digest) => digest,
             None => {
-                let (catalogue, document) = self.parse(&ruleset, spool.pieces, pieces).await?;
+                let (catalogue, document) = self.parse(&ruleset, &limits, spool.pieces, pieces).await?;
                 let analysis = convert::analysis(catalogue, &key(document), &ruleset, &options);
                 return self.answer(analysis, true);
             }
@@ -146,7 +153,7 @@ impl Analyses {
             }
             return self.answer(pb::Analysis { cached: true, ..*analysis }, true);
         }
-        let (catalogue, found) = self.parse(&ruleset, spool.pieces, pieces).await?;
+        let (catalogue, found) = self.parse(&ruleset, &limits, spool.pieces, pieces).await?;
         options.verify(found)?;
         let analysis = convert::analysis(catalogue, &key, &ruleset, &options);
         let cache_answers = match lookup {
@@ -186,7 +193,7 @@ impl Analyses {
     ) -> Result<(Arc<Ruleset>, Evaluation), Error> {
         let ruleset = self.rulesets.get(ruleset)?;
         let permit = Arc::clone(&self.parsers).acquire_owned().await.expect("the semaphore is never closed");
-        let (limits, rules) = (self.limits.clone(), Arc::clone(&ruleset));
+        let (limits, rules) = (self.documents.load().limits(), Arc::clone(&ruleset));
         let parser = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let before = rules.compiled()?;
@@ -254,12 +261,13 @@ impl Analyses {
     async fn parse(
         &self,
         ruleset: &Arc<Ruleset>,
+        limits: &Limits,
         held: Vec<Bytes>,
         rest: impl Stream<Item = Result<Bytes, Error>>,
     ) -> Result<(Catalogue, Fingerprint), Error> {
         let permit = Arc::clone(&self.parsers).acquire_owned().await.expect("the semaphore is never closed");
         let (feed, reader) = document::channel();
-        let (limits, rules) = (self.limits.clone(), Arc::clone(ruleset));
+        let (limits, rules) = (limits.clone(), Arc::clone(ruleset));
         let parser = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let mut reader = document::Fingerprinting::new(reader);

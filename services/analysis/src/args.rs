@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use dataflow_mesh::args::ServerArgs;
+use dataflow_mesh::layers::DYNAMIC;
 use dataflow_mesh::outbound::Upstream;
 
 use crate::sdmx::Limits;
@@ -55,7 +56,8 @@ pub struct PeerArgs {
     #[arg(long, env = "DATAFLOW_CACHE_URL", value_name = "URL")]
     pub cache_url: Option<Upstream>,
 
-    /// The config service, as `http://HOST:PORT`; without it the rules are those built in.
+    /// The config service, as `http://HOST:PORT`; without it the rules are those built in, and the dynamic options what
+    /// this process itself is told.
     #[arg(long, env = "DATAFLOW_CONFIG_URL", value_name = "URL")]
     pub config_url: Option<Upstream>,
 
@@ -70,7 +72,7 @@ pub struct PeerArgs {
     pub result_ttl: Duration,
 }
 
-/// What one document may cost. All sizes count bytes after gzip is undone.
+/// How documents are read.
 #[derive(Debug, Clone, clap::Args)]
 pub struct AnalysisArgs {
     /// Documents parsed at once, each on a thread of its own; further ones wait. Default: the number of processors,
@@ -83,6 +85,15 @@ pub struct AnalysisArgs {
     #[arg(long, env = "DATAFLOW_SPOOL_BYTES", default_value = "4MiB", value_name = "SIZE")]
     pub spool_bytes: ByteSize,
 
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub documents: DocumentArgs,
+}
+
+/// What one document may cost. All sizes count bytes after gzip is undone.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = DYNAMIC)]
+pub struct DocumentArgs {
     /// Largest document.
     #[arg(long, env = "DATAFLOW_MAX_DOCUMENT_BYTES", default_value = "256MiB", value_name = "SIZE")]
     pub max_document_bytes: ByteSize,
@@ -113,6 +124,14 @@ pub struct AnalysisArgs {
 }
 
 impl AnalysisArgs {
+    /// How many documents are parsed at once.
+    pub fn parsers(&self) -> usize {
+        let processors = || std::thread::available_parallelism().map_or(2, NonZeroUsize::get);
+        self.parsers.map_or_else(|| processors().max(2), NonZeroUsize::get)
+    }
+}
+
+impl DocumentArgs {
     /// The limits of the parser.
     pub fn limits(&self) -> Limits {
         let size = |size: ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
@@ -127,12 +146,6 @@ impl AnalysisArgs {
             ..Limits::default()
         }
     }
-
-    /// How many documents are parsed at once.
-    pub fn parsers(&self) -> usize {
-        let processors = || std::thread::available_parallelism().map_or(2, NonZeroUsize::get);
-        self.parsers.map_or_else(|| processors().max(2), NonZeroUsize::get)
-    }
 }
 
 #[cfg(test)]
@@ -144,11 +157,11 @@ mod tests {
     #[derive(Parser)]
     struct Cli {
         #[command(flatten)]
-        analysis: AnalysisArgs,
+        documents: DocumentArgs,
     }
 
     #[test]
     fn the_flags_default_to_the_parsers_own_limits() {
-        assert_eq!(Cli::parse_from(["test"]).analysis.limits(), Limits::default());
+        assert_eq!(Cli::parse_from(["test"]).documents.limits(), Limits::default());
     }
 }

@@ -86,7 +86,7 @@ pub fn analyse(document: impl Read, rules: &Compiled, limits: Limits) -> Result<
 }
 
 /// What the rules look at of a dataflow.
-pub(crate) fn subject(dataflow: &Dataflow) -> Subject<'_> {
+pub fn subject(dataflow: &Dataflow) -> Subject<'_> {
     let described_in = dataflow.descriptions.first().map_or("", |(language, _)| language);
     let legacy = dataflow.legacy.as_ref().map(|fields| LegacyText {
         display_name: &fields.display_name,

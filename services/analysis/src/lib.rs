@@ -27,6 +27,7 @@ use std::future::Future;
 use std::io;
 use std::sync::Arc;
 
+use dataflow_mesh::layers::Live;
 use dataflow_mesh::serve::{Context, Server};
 use dataflow_proto::FILE_DESCRIPTOR_SET;
 use dataflow_proto::analysis::v1::analysis_service_server::AnalysisServiceServer;
@@ -54,7 +55,8 @@ pub async fn run(
 ) -> io::Result<()> {
     let rulesets = Arc::new(Rulesets::new(built_in));
     let warm_up = rulesets::follow(Arc::clone(&rulesets), &args.peers, context.draining.clone());
-    let analyses = Analyses::new(args, rulesets, Results::new(&args.peers));
+    let documents = Live::following(args.analysis.documents.clone(), context.settings.clone());
+    let analyses = Analyses::new(args, documents, rulesets, Results::new(&args.peers));
     let service = AnalysisServiceServer::new(grpc::Service::new(analyses))
         .max_decoding_message_size(args.server.max_message())
         .max_encoding_message_size(args.server.max_message());

@@ -15,6 +15,7 @@ use tonic::{Code, Status};
 use crate::args::PeerArgs;
 use crate::document::Fingerprint;
 use crate::rulesets::Ruleset;
+use crate::sdmx::Limits;
 
 /// Changes whenever a stored analysis would be read differently: two releases share one cache during every rollout.
 const FORMAT: u8 = 1;
@@ -32,6 +33,8 @@ pub struct Inputs<'a> {
     pub document: Fingerprint,
     /// The rules.
     pub ruleset: &'a Ruleset,
+    /// How much of the document is read and kept.
+    pub limits: &'a Limits,
     /// The provider that the request names.
     pub provider: &'a str,
     /// Whose result it is; empty without tenants.
@@ -82,12 +85,13 @@ pub struct Keeping {
 impl Key {
     /// The key of what depends on these inputs.
     pub fn of(inputs: Inputs<'_>) -> Self {
-        let Inputs { document, ruleset, provider, tenant } = inputs;
+        let Inputs { document, ruleset, limits, provider, tenant } = inputs;
         let mut hasher = Sha256::new();
         hasher.update([FORMAT]);
         hasher.update(document);
         hasher.update(ruleset.fingerprint);
         hasher.update(ruleset.revision.to_be_bytes());
+        limits.numbers().iter().for_each(|limit| hasher.update(limit.to_be_bytes()));
         // With their lengths, or two pairs of texts could run together into one.
         for text in [ruleset.name.as_str(), provider, tenant] {
             hasher.update((text.len() as u64).to_be_bytes());

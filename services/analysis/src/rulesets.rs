@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use dataflow_mesh::outbound::{Outbound, Upstream};
+use dataflow_mesh::outbound::{Outbound, Retry, Upstream};
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::rule_service_client::RuleServiceClient;
 use prost::Message;
@@ -21,12 +20,6 @@ use crate::rules::{Compiled, RuleSet};
 
 /// The name of the set that an empty name in a request means.
 pub const DEFAULT: &str = "default";
-
-/// First and longest wait before calling the config service again.
-const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-
-/// A watch has no natural end; the service's stop or the peer's ends it.
-const WATCH_LIMIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// One set, compiled.
 #[derive(Debug)]
@@ -191,15 +184,14 @@ pub fn follow(
 /// Watches for ever; `first` is dropped or sent after the first attempt.
 async fn watch(rulesets: Arc<Rulesets>, upstream: Upstream, first: oneshot::Sender<()>) {
     let mut first = Some(first);
-    let mut wait = RETRY.0;
+    let mut retry = Retry::default();
     loop {
-        let ended = receive(&rulesets, &upstream, &mut first, &mut wait).await;
+        let ended = receive(&rulesets, &upstream, &mut first, &mut retry).await;
         first = None;
         if let Err(error) = ended {
             tracing::info!(error, "config service does not answer: keeping the rules at hand");
         }
-        tokio::time::sleep(wait.mul_f64(0.5 + fastrand::f64())).await;
-        wait = (wait * 2).min(RETRY.1);
+        retry.pause().await;
     }
 }
 
@@ -208,15 +200,15 @@ async fn receive(
     rulesets: &Arc<Rulesets>,
     upstream: &Upstream,
     first: &mut Option<oneshot::Sender<()>>,
-    wait: &mut Duration,
+    retry: &mut Retry,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     // Whatever the config service accepts must arrive, or rules would stand still here.
-    let client = RuleServiceClient::new(Outbound::new(upstream, WATCH_LIMIT));
+    let client = RuleServiceClient::new(Outbound::watching(upstream));
     let mut client = client.max_decoding_message_size(usize::MAX);
     let mut sets = client.watch_rulesets(pb::WatchRulesetsRequest::default()).await?.into_inner();
     let (mut batch, mut anew) = (Vec::new(), true);
     while let Some(message) = sets.message().await? {
-        *wait = RETRY.0;
+        retry.heard();
         batch.extend(message.ruleset);
         if !message.complete {
             continue;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use dataflow_mesh::args::ServerArgs;
+use dataflow_mesh::outbound::Upstream;
 use dataflow_store::StoreArgs;
 
 /// The flags of `dataflow cache`.
@@ -13,6 +14,10 @@ pub struct Args {
     /// Address of the gRPC port.
     #[arg(long, env = "DATAFLOW_LISTEN", default_value = "127.0.0.1:8082", value_name = "ADDR")]
     pub listen: SocketAddr,
+
+    /// The config service, as `http://HOST:PORT`; without it the dynamic options are what this process itself is told.
+    #[arg(long, env = "DATAFLOW_CONFIG_URL", value_name = "URL")]
+    pub config_url: Option<Upstream>,
 
     #[command(flatten)]
     #[allow(missing_docs)]

@@ -50,7 +50,7 @@ pub async fn run(
 ) -> io::Result<()> {
     let warm_up = warm_up(Arc::clone(&store));
     let (capacity, limit) = (args.cache.capacity.as_u64(), args.server.max_message());
-    let waiting = args.server.max_concurrent_requests.div_ceil(2) as usize;
+    let waiting = args.server.limits.max_concurrent_requests.div_ceil(2) as usize;
     let entries = Entries::new(store, capacity, waiting, &context.metrics);
     let service = CacheServiceServer::new(grpc::Service::new(entries, args.cache.clone(), limit))
         .max_decoding_message_size(limit)

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod providers;
 pub mod rules;
+pub mod settings;
 
 use dataflow_mesh::propagation::{REQUEST_ID, SUBJECT};
 use dataflow_mesh::status::to_status;

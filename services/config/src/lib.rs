@@ -1,4 +1,5 @@
-//! The config service: owns the rule sets and the registry of providers, and pushes every change to whoever watches.
+//! The config service: owns the rule sets and the registry of providers, knows the dynamic settings of the mesh, and
+//! pushes every change to whoever watches.
 //!
 //! [`grpc`] adapts the wire. What is asked is answered from a [`state`], which is what all changes of the [`journal`] have
 //! made; what is to be changed is written there, as `stored` says. [`ruleset`] and [`provider`] say what is valid, and
@@ -32,6 +33,7 @@ use std::time::Duration;
 use dataflow_mesh::serve::{Context, Server};
 use dataflow_proto::FILE_DESCRIPTOR_SET;
 use dataflow_proto::config::v1::audit_service_server::AuditServiceServer;
+use dataflow_proto::config::v1::config_service_server::ConfigServiceServer;
 use dataflow_proto::config::v1::provider_service_server::ProviderServiceServer;
 use dataflow_proto::config::v1::rule_service_server::RuleServiceServer;
 use tokio::net::TcpListener;
@@ -61,6 +63,7 @@ pub async fn run(
         RuleServiceServer::new(rules).max_decoding_message_size(limit).max_encoding_message_size(limit);
     let providers = ProviderServiceServer::new(grpc::providers::Service::new(Arc::clone(&journal)));
     let audit = AuditServiceServer::new(grpc::audit::Service::new(Arc::clone(&journal)));
+    let settings = grpc::settings::Service::new(context.settings.clone(), context.draining.clone());
     let warm_up = {
         let journal = Arc::clone(&journal);
         async move {
@@ -79,6 +82,7 @@ pub async fn run(
         .with(rules)
         .with(providers)
         .with(audit)
+        .with(ConfigServiceServer::new(settings))
         .serve(listener, warm_up, shutdown)
         .await;
     following.abort();

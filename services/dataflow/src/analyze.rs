@@ -13,8 +13,9 @@ use clap::builder::FalseyValueParser;
 use dataflow_analysis::args::AnalysisArgs;
 use dataflow_cache::args::CacheArgs;
 use dataflow_config::ruleset::Ruleset;
-use dataflow_mesh::args::{LogFormat, ServerArgs, TelemetryArgs};
+use dataflow_mesh::args::{LimitArgs, LogFormat, ServerArgs, TelemetryArgs};
 use dataflow_mesh::breaker::Breakers;
+use dataflow_mesh::layers::Dynamic;
 use dataflow_mesh::metrics::Metrics;
 use dataflow_mesh::outbound::{Outbound, Upstream};
 use dataflow_mesh::readiness::Readiness;
@@ -134,7 +135,7 @@ async fn ruleset(rules: &str) -> Result<(String, Option<Ruleset>), Failure> {
 async fn start(limits: AnalysisArgs, extra: Option<Ruleset>) -> Result<Mesh, Failure> {
     let server = ServerArgs {
         max_message_bytes: ByteSize(u64::MAX),
-        request_timeout: PATIENCE,
+        limits: LimitArgs { request_timeout: PATIENCE, ..in_process::defaults() },
         ..in_process::defaults()
     };
     let (readiness, metrics) = (Readiness::default(), Metrics::default());
@@ -150,6 +151,7 @@ async fn start(limits: AnalysisArgs, extra: Option<Ruleset>) -> Result<Mesh, Fai
         metrics,
         breakers,
         readiness: readiness.clone(),
+        settings: tokio::sync::watch::channel(Dynamic::default()).1,
     };
     let mesh = Mesh::start(services).await?;
     readiness.until_ready().await;

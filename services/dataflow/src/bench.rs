@@ -6,6 +6,7 @@ mod gateway;
 mod memory;
 mod parse;
 mod repeat;
+mod rules;
 mod running;
 mod start;
 
@@ -21,6 +22,8 @@ use crate::exit::{Exit, Failure};
 pub(crate) enum Bench {
     /// Speed of parsing and categorising, against reading the same XML and keeping nothing.
     Parse(On),
+    /// CPU of categorising by 2,000 rules, against by 6: those added match nothing.
+    Rules(On),
     /// Peak memory of `dataflow analysis` over gRPC and of `dataflow up` over REST, above their idle memory, and of
     /// `dataflow analyze`.
     Memory(On),
@@ -53,6 +56,7 @@ impl Bench {
     pub(crate) async fn run(self) -> Result<Exit, Failure> {
         let report = match self {
             Bench::Parse(on) => parse::measure(&on)?,
+            Bench::Rules(on) => rules::measure(&on)?,
             Bench::Memory(on) => memory::measure(&on).await?,
             Bench::Start(on) => start::measure(&on).await?,
             Bench::Repeat(on) => repeat::measure(&on).await?,

@@ -8,7 +8,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use dataflow_mesh::layers::{self, Loaded, Surroundings};
 
 use crate::exit::{self, Exit, Failure};
-use crate::service::{self, ServiceArgs};
+use crate::service::{self, ConfigArgs, ServiceArgs};
 use crate::{analyze, bench, providers, rules, status, up};
 
 /// Tells what is in the catalogues of official statistics.
@@ -40,7 +40,7 @@ enum Command {
     /// Run the cache service.
     Cache(Box<ServiceArgs<dataflow_cache::Args>>),
     /// Run the config service.
-    Config(Box<ServiceArgs<dataflow_config::Args>>),
+    Config(Box<ConfigArgs>),
     /// Measure the figures this project holds itself to.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -63,14 +63,14 @@ pub(crate) fn run(argv: Vec<OsString>) -> ExitCode {
         return shown.map_or_else(|error| report(error.into()), |()| ExitCode::SUCCESS);
     }
     match Cli::from_arg_matches(&loaded.matches) {
-        Ok(cli) => cli.run(&loaded),
+        Ok(cli) => cli.run(loaded),
         Err(error) => error.exit(),
     }
 }
 
 impl Cli {
     /// Runs the command to its end.
-    fn run(self, loaded: &Loaded) -> ExitCode {
+    fn run(self, loaded: Loaded) -> ExitCode {
         let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => return report(Failure::from(error)),
@@ -83,7 +83,7 @@ impl Cli {
 }
 
 impl Command {
-    async fn run(self, loaded: &Loaded) -> Result<Exit, Failure> {
+    async fn run(self, loaded: Loaded) -> Result<Exit, Failure> {
         match self {
             Command::Analyze(args) => analyze::run(*args).await,
             Command::Up(args) => up::run(*args, loaded).await,

@@ -13,6 +13,7 @@ use dataflow_config::journal::Journal;
 use dataflow_config::ruleset::Ruleset;
 use dataflow_mesh::args::ServerArgs;
 use dataflow_mesh::breaker::Breakers;
+use dataflow_mesh::layers::Dynamic;
 use dataflow_mesh::metrics::Metrics;
 use dataflow_mesh::outbound::Upstream;
 use dataflow_mesh::process;
@@ -20,6 +21,7 @@ use dataflow_mesh::readiness::Readiness;
 use dataflow_mesh::serve::Context;
 use dataflow_store::Store;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
@@ -40,6 +42,8 @@ pub(crate) struct Services {
     pub(crate) metrics: Metrics,
     pub(crate) breakers: Breakers,
     pub(crate) readiness: Readiness,
+    /// The process' dynamic flags.
+    pub(crate) settings: watch::Receiver<Dynamic>,
 }
 
 /// Running services.
@@ -65,7 +69,8 @@ struct Running {
 impl Mesh {
     /// Starts the three services. They are ready when `readiness` says so.
     pub(crate) async fn start(given: Services) -> Result<Self, Failure> {
-        let Services { analysis, extra, cache, store, server, metrics, breakers, readiness } = given;
+        let Services { analysis, extra, cache, store, server, metrics, breakers, readiness, settings } =
+            given;
         let (config_listener, config) = loopback().await?;
         let (cache_listener, cache_url) = loopback().await?;
         let (analysis_listener, analysis_url) = loopback().await?;
@@ -75,14 +80,17 @@ impl Mesh {
         let journal = Arc::new(Journal::new(Arc::clone(&store), seeds)?);
         let config_args = dataflow_config::Args { server: server.clone(), ..defaults() };
         let cache_args = dataflow_cache::Args { cache, server: server.clone(), ..defaults() };
-        let patience = server.request_timeout;
+        let patience = server.limits.request_timeout;
         let mut analysis_args = dataflow_analysis::Args { analysis, server, ..defaults() };
         analysis_args.peers.config_url = Some(config.clone());
         analysis_args.peers.cache_url = Some(cache_url.clone());
         analysis_args.uploads.upload_idle_timeout = patience;
 
-        let context =
-            |role| Context::new(role, metrics.clone(), readiness.clone()).with_breakers(breakers.clone());
+        let context = |role| {
+            Context::new(role, metrics.clone(), readiness.clone())
+                .with_breakers(breakers.clone())
+                .with_settings(settings.clone())
+        };
         let contexts = (context("analysis"), context("cache"), context("config"));
         let services = vec![
             Running::start(|stopped| serve_analysis(analysis_args, contexts.0, analysis_listener, stopped)),

@@ -15,6 +15,7 @@ mod providers;
 mod render;
 mod rules;
 mod service;
+mod settings;
 mod status;
 mod up;
 

@@ -1,15 +1,18 @@
 //! One service as a process of its own: what a pod runs.
 
+use std::io;
 use std::sync::Arc;
 
+use dataflow_analysis::args::DocumentArgs;
 use dataflow_config::journal::Journal;
 use dataflow_gateway::Gateway;
 use dataflow_mesh::args::ProcessArgs;
 use dataflow_mesh::layers::Loaded;
+use dataflow_mesh::outbound::Upstream;
 use dataflow_mesh::process::{self, Process};
 
-use crate::built_in;
 use crate::exit::{Exit, Failure};
+use crate::{built_in, settings};
 
 /// The flags of a process that runs one service.
 #[derive(Debug, clap::Args)]
@@ -21,23 +24,35 @@ pub(crate) struct ServiceArgs<A: clap::Args> {
     process: ProcessArgs,
 }
 
+/// The flags of a process that runs the config service.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ConfigArgs {
+    #[command(flatten)]
+    service: ServiceArgs<dataflow_config::Args>,
+
+    /// Dynamic options of analysis: they are nothing to config but something to push.
+    #[command(flatten)]
+    _documents: DocumentArgs,
+}
+
 /// Runs the analysis service until told to stop.
 pub(crate) async fn analysis(
     args: ServiceArgs<dataflow_analysis::Args>,
-    loaded: &Loaded,
+    loaded: Loaded,
 ) -> Result<Exit, Failure> {
     let ServiceArgs { service, process } = args;
     process::run(&process, loaded, "dataflow-analysis", async |process: Process| {
         let listener = process::bind(service.listen).await?;
         let (context, built_in) = (process.context("analysis"), built_in::rulesets());
-        Ok(dataflow_analysis::run(&service, context, built_in, listener, process.stopped()).await?)
+        let serving = dataflow_analysis::run(&service, context, built_in, listener, process.stopped());
+        following(service.peers.config_url.as_ref(), &process, serving).await
     })
     .await
     .map(|()| Exit::Done)
 }
 
 /// Runs the cache service until told to stop.
-pub(crate) async fn cache(args: ServiceArgs<dataflow_cache::Args>, loaded: &Loaded) -> Result<Exit, Failure> {
+pub(crate) async fn cache(args: ServiceArgs<dataflow_cache::Args>, loaded: Loaded) -> Result<Exit, Failure> {
     let ServiceArgs { service, process } = args;
     process::run(&process, loaded, "dataflow-cache", async |process: Process| {
         let listener = process::bind(service.listen).await?;
@@ -46,19 +61,17 @@ pub(crate) async fn cache(args: ServiceArgs<dataflow_cache::Args>, loaded: &Load
         }
         let capacity = service.cache.capacity.as_u64();
         let store = service.store.open(None, capacity, &process.breakers, "cache")?;
-        Ok(dataflow_cache::run(&service, process.context("cache"), store, listener, process.stopped())
-            .await?)
+        let context = process.context("cache");
+        let serving = dataflow_cache::run(&service, context, store, listener, process.stopped());
+        following(service.config_url.as_ref(), &process, serving).await
     })
     .await
     .map(|()| Exit::Done)
 }
 
 /// Runs the config service until told to stop.
-pub(crate) async fn config(
-    args: ServiceArgs<dataflow_config::Args>,
-    loaded: &Loaded,
-) -> Result<Exit, Failure> {
-    let ServiceArgs { service, process } = args;
+pub(crate) async fn config(args: ConfigArgs, loaded: Loaded) -> Result<Exit, Failure> {
+    let ServiceArgs { service, process } = args.service;
     process::run(&process, loaded, "dataflow-config", async |process: Process| {
         let listener = process::bind(service.listen).await?;
         if service.store.redis_url.is_none() {
@@ -77,14 +90,29 @@ pub(crate) async fn config(
 /// Runs the gateway until told to stop.
 pub(crate) async fn gateway(
     args: ServiceArgs<dataflow_gateway::Args>,
-    loaded: &Loaded,
+    loaded: Loaded,
 ) -> Result<Exit, Failure> {
     let ServiceArgs { service, process } = args;
     let gateway = Gateway::new(&service)?;
+    // In front of services that are not ours there is none.
+    let config_url = Some(&service.upstreams.config_url).filter(|_| service.upstreams.descriptors.is_none());
     process::run(&process, loaded, "dataflow-gateway", async |process: Process| {
         let listener = process::bind(service.listen).await?;
-        Ok(gateway.serve(process.context("gateway"), listener, process.stopped()).await?)
+        let serving = gateway.serve(process.context("gateway"), listener, process.stopped());
+        following(config_url, &process, serving).await
     })
     .await
     .map(|()| Exit::Done)
+}
+
+/// Serves to the end, by what the config service pushes meanwhile.
+async fn following(
+    config: Option<&Upstream>,
+    process: &Process,
+    serving: impl Future<Output = io::Result<()>>,
+) -> Result<(), Failure> {
+    tokio::select! {
+        served = serving => Ok(served?),
+        never = settings::follow(config, process.pushed.clone()) => match never {},
+    }
 }

@@ -47,7 +47,7 @@ pub(crate) struct Args {
 }
 
 /// Runs the mesh until told to stop. The services stop one after the other, the gateway first.
-pub(crate) async fn run(args: Args, loaded: &Loaded) -> Result<Exit, Failure> {
+pub(crate) async fn run(args: Args, loaded: Loaded) -> Result<Exit, Failure> {
     let Args { listen, public, server, process, data_dir, store, limits, cache } = args;
     process::run(&process, loaded, "dataflow", async |process: Process| {
         let listener = process::bind(listen).await?;
@@ -67,6 +67,7 @@ pub(crate) async fn run(args: Args, loaded: &Loaded) -> Result<Exit, Failure> {
             metrics: process.metrics.clone(),
             breakers: process.breakers.clone(),
             readiness: process.readiness.clone(),
+            settings: process.settings.clone(),
         };
         let mesh = Mesh::start(services).await?;
         let upstreams = UpstreamArgs {

@@ -13,4 +13,5 @@ mod hostile;
 mod memory;
 mod rules;
 mod service;
+mod settings;
 mod up;

@@ -3,10 +3,11 @@
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use tokio::sync::watch::Receiver;
+use tokio::sync::watch::{Receiver, channel};
 use tokio::time::timeout;
 
 use super::*;
+use crate::args::LimitArgs;
 
 /// A ConfigMap as kubelet mounts it: files that lead through one link, which is swapped.
 fn mount(directory: &Path, version: &str, files: &[(&str, &str)]) {
@@ -22,35 +23,43 @@ fn mount(directory: &Path, version: &str, files: &[(&str, &str)]) {
     fs::rename(directory.join("..data_tmp"), directory.join("..data")).unwrap();
 }
 
-/// The revision, and what is dynamic in these tests.
-fn seen(dynamic: &mut Receiver<Dynamic>) -> (u64, String, String) {
-    let dynamic = dynamic.borrow_and_update();
-    (dynamic.revision, dynamic.values["log"].clone(), dynamic.values["max-concurrent-requests"].clone())
+/// What is dynamic in these tests: `log` and `max-concurrent-requests`. It has changed once at most since the last call.
+fn seen(dynamic: &mut Receiver<Dynamic>) -> (String, String) {
+    let held = dynamic.borrow_and_update().clone();
+    assert!(!dynamic.has_changed().unwrap_or_default());
+    let value = |flag: &str| held.settings[flag].value.clone();
+    (value("log"), value("max-concurrent-requests"))
 }
 
-const FLAGS: [&str; 2] = ["log", "max-concurrent-requests"];
+fn nothing_pushed() -> Receiver<Pushed> {
+    channel(Pushed::new()).1
+}
+
+fn pushed(settings: &[(&str, &str)]) -> Pushed {
+    settings.iter().map(|(flag, value)| (flag.to_string(), value.to_string())).collect()
+}
 
 #[tokio::test(start_paused = true)]
 async fn a_swapped_config_map_is_seen_as_a_whole() {
     let pod = Pod::new();
     mount(&pod.path("config"), "1", &[("log", "info"), ("max-concurrent-requests", "7")]);
-    let mut dynamic = pod.load().unwrap().watch(&FLAGS);
-    assert_eq!(seen(&mut dynamic), (1, "info".into(), "7".into()));
+    let mut dynamic = pod.load().unwrap().watch(nothing_pushed());
+    assert_eq!(seen(&mut dynamic), ("info".into(), "7".into()));
 
     mount(&pod.path("config"), "2", &[("log", "debug"), ("max-concurrent-requests", "8")]);
     dynamic.changed().await.unwrap();
-    assert_eq!(seen(&mut dynamic), (2, "debug".into(), "8".into()));
+    assert_eq!(seen(&mut dynamic), ("debug".into(), "8".into()));
 
     // What is taken away falls to the next layer.
     fs::remove_file(pod.path("config/log")).unwrap();
     dynamic.changed().await.unwrap();
-    assert_eq!(seen(&mut dynamic), (3, "info".into(), "8".into()));
+    assert_eq!(seen(&mut dynamic), ("info".into(), "8".into()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_wrong_changes_nothing_until_it_is_mended() {
     let pod = Pod::new().with("config", "log", "info");
-    let mut dynamic = pod.load().unwrap().watch(&FLAGS);
+    let mut dynamic = pod.load().unwrap().watch(nothing_pushed());
     dynamic.borrow_and_update();
 
     pod.write("config/log", "debug");
@@ -58,35 +67,35 @@ async fn what_is_wrong_changes_nothing_until_it_is_mended() {
     assert!(timeout(Duration::from_secs(60), dynamic.changed()).await.is_err(), "{dynamic:?}");
     pod.write("config/max-concurrent-requests", "9");
     dynamic.changed().await.unwrap();
-    assert_eq!(seen(&mut dynamic), (2, "debug".into(), "9".into()));
+    assert_eq!(seen(&mut dynamic), ("debug".into(), "9".into()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_dynamic_waits_and_what_was_typed_stays() {
     let pod =
         Pod::new().with("flag", "log", "warn").with("config", "log", "info").with("config", "parsers", "1");
-    let mut dynamic = pod.load().unwrap().watch(&FLAGS);
+    let mut dynamic = pod.load().unwrap().watch(nothing_pushed());
     dynamic.borrow_and_update();
 
     pod.write("config/log", "debug");
     pod.write("config/parsers", "2");
     assert!(timeout(Duration::from_secs(60), dynamic.changed()).await.is_err());
-    assert_eq!(seen(&mut dynamic), (1, "warn".into(), "1024".into()));
+    assert_eq!(seen(&mut dynamic), ("warn".into(), "1024".into()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_file_is_followed_too() {
     let pod = Pod::new().with("file", "log", "info");
-    let mut dynamic = pod.load().unwrap().watch(&FLAGS);
+    let mut dynamic = pod.load().unwrap().watch(nothing_pushed());
     pod.write("file.yaml", "log: debug\nmax_concurrent_requests: 3\n");
     dynamic.changed().await.unwrap();
-    assert_eq!(seen(&mut dynamic), (2, "debug".into(), "3".into()));
+    assert_eq!(seen(&mut dynamic), ("debug".into(), "3".into()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_file_is_not_seen_while_it_is_being_written() {
     let pod = Pod::new().with("config", "log", "info");
-    let mut dynamic = pod.load().unwrap().watch(&FLAGS);
+    let mut dynamic = pod.load().unwrap().watch(nothing_pushed());
     dynamic.borrow_and_update();
 
     let whole = "warn,dataflow=debug";
@@ -96,5 +105,60 @@ async fn a_file_is_not_seen_while_it_is_being_written() {
     }
     pod.write("config/log", whole);
     dynamic.changed().await.unwrap();
-    assert_eq!(seen(&mut dynamic), (2, whole.into(), "1024".into()));
+    assert_eq!(seen(&mut dynamic), (whole.into(), "1024".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_pushed_holds_where_nothing_else_says_otherwise() {
+    let pod = Pod::new().with("config", "log", "warn");
+    let (pusher, receiver) = channel(Pushed::new());
+    let mut dynamic = pod.load().unwrap().watch(receiver);
+    assert_eq!(seen(&mut dynamic), ("warn".into(), "1024".into()));
+
+    // What is not dynamic here, or not known, is for others.
+    let all = [("log", "debug"), ("max-concurrent-requests", "7"), ("parsers", "3"), ("no-such", "x")];
+    pusher.send_replace(pushed(&all));
+    dynamic.changed().await.unwrap();
+    assert_eq!(seen(&mut dynamic), ("warn".into(), "7".into()));
+    let held = dynamic.borrow().settings.clone();
+    assert_eq!(held["max-concurrent-requests"].source, Source::ConfigService);
+    assert_eq!(held.len(), 2);
+
+    // A layer that says nothing any more gives way, and one that is not said any more falls back.
+    fs::remove_file(pod.path("config/log")).unwrap();
+    dynamic.changed().await.unwrap();
+    assert_eq!(seen(&mut dynamic), ("debug".into(), "7".into()));
+    pusher.send_replace(Pushed::new());
+    dynamic.changed().await.unwrap();
+    assert_eq!(seen(&mut dynamic), ("info".into(), "1024".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_pushed_wrongly_is_refused_whole_and_in_nobodys_way() {
+    let pod = Pod::new().with("config", "log", "warn");
+    let (pusher, receiver) = channel(Pushed::new());
+    let mut dynamic = pod.load().unwrap().watch(receiver);
+    pusher.send_replace(pushed(&[("max-concurrent-requests", "7")]));
+    dynamic.changed().await.unwrap();
+    assert_eq!(seen(&mut dynamic), ("warn".into(), "7".into()));
+
+    pusher.send_replace(pushed(&[("max-concurrent-requests", "many")]));
+    assert!(timeout(Duration::from_secs(60), dynamic.changed()).await.is_err(), "{dynamic:?}");
+    pod.write("config/log", "debug");
+    dynamic.changed().await.unwrap();
+    assert_eq!(seen(&mut dynamic), ("debug".into(), "7".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn flags_are_read_as_they_are_at_the_moment() {
+    let limits =
+        LimitArgs { max_concurrent_requests: 5, max_connections: 5, request_timeout: Duration::from_secs(5) };
+    let (pusher, receiver) = channel(Pushed::new());
+    let mut dynamic = Pod::new().load().unwrap().watch(receiver);
+    let live = Live::following(limits, dynamic.clone());
+    assert_eq!(live.load().max_concurrent_requests, 5);
+    pusher.send_replace(pushed(&[("max-concurrent-requests", "7")]));
+    dynamic.changed().await.unwrap();
+    tokio::task::yield_now().await;
+    assert_eq!(live.load().max_concurrent_requests, 7);
 }

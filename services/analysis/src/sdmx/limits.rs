@@ -25,6 +25,28 @@ pub struct Limits {
     pub identities: usize,
 }
 
+impl Limits {
+    /// All of them, for whoever must tell two sets of limits apart.
+    pub fn numbers(&self) -> [u64; 8] {
+        let &Self {
+            document_bytes,
+            event_bytes,
+            depth,
+            attributes,
+            dataflow_bytes,
+            dataflow_parts,
+            diagnostics,
+            identities,
+        } = self;
+        let rest = [event_bytes, depth, attributes, dataflow_bytes, dataflow_parts, diagnostics, identities];
+        let mut numbers = [document_bytes; 8];
+        for (number, limit) in numbers[1..].iter_mut().zip(rest) {
+            *number = limit as u64;
+        }
+        numbers
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -7,6 +7,7 @@ use std::{env, fs};
 
 use clap::builder::StyledStr;
 use clap::{Arg, Command, CommandFactory};
+use dataflow_mesh::layers::DYNAMIC;
 
 use super::Cli;
 
@@ -112,6 +113,9 @@ fn meaning(arg: &Arg) -> String {
             meaning
                 .push_str(" The variable says no when it is empty, `0`, `false`, `no` or `off`, else yes.");
         }
+    }
+    if arg.get_help_heading() == Some(DYNAMIC) {
+        meaning.push_str(" Dynamic.");
     }
     meaning
 }

@@ -1,0 +1,66 @@
+//! The tonic adapter of ConfigService.
+
+use std::pin::Pin;
+
+use dataflow_mesh::layers::{Dynamic, Held, Source};
+use dataflow_proto::config::v1 as pb;
+use dataflow_proto::config::v1::config_service_server::ConfigService;
+use futures_util::stream::{Stream, StreamExt};
+use tokio::sync::watch;
+use tokio_stream::wrappers::WatchStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+/// Serves ConfigService.
+#[derive(Clone)]
+pub struct Service {
+    settings: watch::Receiver<Dynamic>,
+    /// Ends the watches: an endless answer would hold up the service's stop.
+    draining: CancellationToken,
+}
+
+// === impl Service ===
+
+impl Service {
+    /// Serves the dynamic flags of this process until `draining` is cancelled.
+    pub fn new(settings: watch::Receiver<Dynamic>, draining: CancellationToken) -> Self {
+        Self { settings, draining }
+    }
+}
+
+/// The flags as the contract has them.
+fn settings(dynamic: &Dynamic) -> Vec<pb::Setting> {
+    let settings = dynamic.settings.iter().map(|(name, Held { value, source })| {
+        let secret = matches!(source, Source::Secret(_));
+        pb::Setting {
+            name: name.clone(),
+            value: if secret { "***".to_owned() } else { value.clone() },
+            source: source.to_string(),
+            pushed: matches!(source, Source::ConfigMap(_) | Source::File(_)),
+        }
+    });
+    settings.collect()
+}
+
+#[tonic::async_trait]
+impl ConfigService for Service {
+    async fn get_config(
+        &self,
+        _: Request<pb::GetConfigRequest>,
+    ) -> Result<Response<pb::GetConfigResponse>, Status> {
+        let settings = settings(&self.settings.borrow());
+        Ok(Response::new(pb::GetConfigResponse { settings }))
+    }
+
+    type WatchConfigStream = Pin<Box<dyn Stream<Item = Result<pb::WatchConfigResponse, Status>> + Send>>;
+
+    async fn watch_config(
+        &self,
+        _: Request<pb::WatchConfigRequest>,
+    ) -> Result<Response<Self::WatchConfigStream>, Status> {
+        let changes = WatchStream::new(self.settings.clone())
+            .map(|dynamic| Ok(pb::WatchConfigResponse { settings: settings(&dynamic) }));
+        let changes = changes.take_until(self.draining.clone().cancelled_owned());
+        Ok(Response::new(changes.boxed()))
+    }
+}
