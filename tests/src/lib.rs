@@ -5,6 +5,7 @@ pub mod corpus;
 pub mod generator;
 pub mod http;
 pub mod redis;
+pub mod relay;
 pub mod services;
 pub mod stub;
 

@@ -225,6 +225,12 @@ fn redis(
         let others = [port.as_ref().filter(|_| host.is_some()), db.as_ref(), ssl.as_ref()];
         url.with = others.into_iter().flatten().map(|part| part.source.clone()).collect();
         offer_to(found, URL, url);
+    } else {
+        for (name, _) in [("redis.db", db), ("redis.ssl", ssl)].into_iter().filter(|(_, part)| part.is_some())
+        {
+            inherited.read.retain(|(read, _)| read != name);
+            inherited.ignored.push((name.to_owned(), "there is no redis.host to add it to"));
+        }
     }
     let Some(password) = password else { return };
     match found.get_mut(URL) {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use dataflow_mesh::layers::Live;
 use dataflow_proto::analysis::v1 as pb;
 use futures_util::{Stream, StreamExt, stream};
@@ -22,6 +22,9 @@ use crate::results::{Inputs, Key, Lookup, Results};
 use crate::rules::{Scratch, Subject};
 use crate::rulesets::{Ruleset, Rulesets};
 use crate::sdmx::Limits;
+
+/// Bytes of a document that is held which the parser is given at once.
+const PIECE: usize = 64 * 1024;
 
 /// What a caller may say about a catalogue besides the document.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -194,13 +197,19 @@ impl Analyses {
         let ruleset = self.rulesets.get(ruleset)?;
         let permit = Arc::clone(&self.parsers).acquire_owned().await.expect("the semaphore is never closed");
         let (limits, rules) = (self.documents.load().limits(), Arc::clone(&ruleset));
+        // In pieces, although all of it is there: when the call is abandoned no more come, and the parser stops.
+        let (feed, reader) = document::channel();
         let parser = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let before = rules.compiled()?;
             let after = proposal.compile(rules.rules()?)?;
-            evaluation::evaluate(document.reader(), before, &after, between_categories, limits)
-                .map_err(Error::Document)
+            evaluation::evaluate(reader, before, &after, between_categories, limits).map_err(Error::Document)
         });
+        let pieces = (0..document.len()).step_by(PIECE).map(|at| {
+            let end = document.len().min(at + PIECE);
+            Ok(document.slice(at..end))
+        });
+        send_all(feed, stream::iter(pieces)).await?;
         Ok((ruleset, parser.await.map_err(Error::ParserDied)??))
     }
 

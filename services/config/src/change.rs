@@ -44,7 +44,8 @@ pub struct Origin {
     pub author: String,
     /// Why, as the author says.
     pub reason: String,
-    /// The request by which it was made.
+    /// The request by which it was made, for the record. It is no key: who repeats a creation whose outcome was unknown is
+    /// told that what it creates exists.
     pub request_id: String,
 }
 

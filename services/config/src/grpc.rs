@@ -61,10 +61,12 @@ fn page_start(token: &str, first: u64) -> Result<u64, Error> {
     if token.is_empty() {
         return Ok(first);
     }
-    token.parse().map_err(|_| Error::FieldInvalid {
-        field: "page_token".to_owned(),
-        problem: "is not one that was given out".to_owned(),
-    })
+    token.parse().map_err(|_| unknown_page())
+}
+
+fn unknown_page() -> Error {
+    let problem = "is not one that was given out".to_owned();
+    Error::FieldInvalid { field: "page_token".to_owned(), problem }
 }
 
 /// Refuses a change of another version than the present one.

@@ -143,3 +143,36 @@ async fn a_set_goes_back_and_everything_is_on_record() {
     }
     assert_eq!(lines, records);
 }
+
+#[tokio::test]
+async fn pages_of_rules_go_on_behind_the_last_rule_whatever_was_removed_meanwhile() {
+    let config = services::config([]).await;
+    let mut rules = editor(&config);
+    for index in 0..6 {
+        let request = new(&format!("paged-{index}"), Category::Health, "care");
+        rules.create_rule(request).await.unwrap();
+    }
+    let list = |page_token: &str| pb::ListRulesRequest {
+        category: Category::Health.into(),
+        page_size: 1000,
+        page_token: page_token.to_owned(),
+        ..Default::default()
+    };
+    // One before the place where the next page begins, then the very rule behind which it begins.
+    for gone in ["paged-0", "paged-2"] {
+        let all = rules.list_rules(list("")).await.unwrap().into_inner().rules;
+        let last = all.iter().position(|rule| rule.rule_id == "paged-2").unwrap();
+        let page_size = i32::try_from(last + 1).unwrap();
+        let first =
+            rules.list_rules(pb::ListRulesRequest { page_size, ..list("") }).await.unwrap().into_inner();
+        let request = pb::DeleteRuleRequest { rule: gone.to_owned(), ..Default::default() };
+        rules.delete_rule(request).await.unwrap();
+        let rest = rules.list_rules(list(&first.next_page_token)).await.unwrap().into_inner();
+        let ids: Vec<_> = rest.rules.iter().map(|rule| rule.rule_id.as_str()).collect();
+        assert_eq!(ids, ["paged-3", "paged-4", "paged-5"], "{gone} removed");
+    }
+    for token in ["3", "x paged-1"] {
+        let refused = rules.list_rules(list(token)).await.unwrap_err();
+        assert_eq!(super::reason(&refused), "FIELD_INVALID", "{token}");
+    }
+}

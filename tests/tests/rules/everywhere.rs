@@ -5,45 +5,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use dataflow_mesh::metrics::Metrics;
-use dataflow_mesh::outbound::Outbound;
-use dataflow_proto::analysis::v1 as analysis;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
 use dataflow_proto::config::v1 as pb;
+use dataflow_proto::config::v1::rule_service_client::RuleServiceClient;
 use dataflow_proto::r#type::v1::Category;
 use dataflow_store::embedded::Embedded;
+use dataflow_tests::binary;
 use dataflow_tests::redis::{self, Server};
 use dataflow_tests::services::{self, Service};
 
-use super::{editor, new, small};
+use super::{categorise, category_at, editor, new, put, small};
 
 /// Rule writes of which the slowest hundredth counts.
 const WRITES: usize = 200;
 
 /// How often the rules are swapped under load.
 const SWAPS: usize = 1_000;
-
-async fn categorise(client: &mut AnalysisServiceClient<Outbound>) -> analysis::CategorizeDataflowResponse {
-    let names = [("en".to_owned(), "Alphabetical order".to_owned())].into();
-    let dataflow = analysis::Dataflow { id: "X".to_owned(), names, ..Default::default() };
-    let request = analysis::CategorizeDataflowRequest { dataflow: Some(dataflow), ..Default::default() };
-    client.categorize_dataflow(request).await.expect("no request fails").into_inner()
-}
-
-fn put(category: Category) -> pb::UpdateRuleRequest {
-    let rule = pb::Rule {
-        rule_id: "swap".to_owned(),
-        category: category.into(),
-        keywords: vec!["alphabetical".to_owned()],
-        priority: 1000,
-        ..Default::default()
-    };
-    pb::UpdateRuleRequest { rule: Some(rule), ..Default::default() }
-}
-
-/// HEALTH at even revisions, LABOUR at odd ones.
-fn category_at(revision: i64) -> Category {
-    if revision % 2 == 0 { Category::Health } else { Category::Labour }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rule_is_compiled_on_every_replica_within_a_second() {
@@ -116,4 +93,35 @@ async fn no_request_fails_or_sees_a_half_made_set_while_rules_are_swapped() {
     }
     println!("{SWAPS} swaps under {calls} requests");
     assert!(calls > SWAPS, "{calls}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_over_one_store_read_what_the_other_wrote_and_one_that_comes_later_both() {
+    if !redis::available() {
+        return;
+    }
+    let server = Server::start();
+    let start = || binary::Service::start("config", &["--redis-url", server.url()]);
+    let client = async |config: &binary::Service| {
+        RuleServiceClient::connect(format!("http://{}", config.address)).await.unwrap()
+    };
+    let (one, other) = (start(), start());
+    for (index, writer) in [&one, &other, &one, &other].into_iter().enumerate() {
+        let rule = new(&format!("r-{index}"), Category::Health, "care");
+        client(writer).await.create_rule(rule).await.unwrap();
+    }
+    let later = start();
+    let mut seen = Vec::new();
+    for config in [&one, &other, &later] {
+        let mut client = client(config).await;
+        loop {
+            let sets = client.list_rulesets(pb::ListRulesetsRequest {}).await.unwrap().into_inner().rulesets;
+            let set = sets.into_iter().find(|set| set.ruleset == "default").unwrap();
+            // Its own change is there at once, the other's as soon as it was told.
+            if set.revision == 5 {
+                break seen.push(set);
+            }
+        }
+    }
+    assert_eq!((&seen[0], &seen[1]), (&seen[1], &seen[2]), "the same to the last etag");
 }

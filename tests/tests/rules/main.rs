@@ -14,6 +14,8 @@ mod watching;
 
 use dataflow_config::ruleset::Ruleset;
 use dataflow_mesh::outbound::Outbound;
+use dataflow_proto::analysis::v1 as analysis;
+use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::rule_service_client::RuleServiceClient;
 use dataflow_proto::r#type::v1::Category;
@@ -41,6 +43,31 @@ fn new(rule_id: &str, category: Category, keyword: &str) -> pb::CreateRuleReques
         priority: 1000,
         ..Default::default()
     }
+}
+
+/// Where the rule `swap` files a dataflow that it matches.
+async fn categorise(client: &mut AnalysisServiceClient<Outbound>) -> analysis::CategorizeDataflowResponse {
+    let names = [("en".to_owned(), "Alphabetical order".to_owned())].into();
+    let dataflow = analysis::Dataflow { id: "X".to_owned(), names, ..Default::default() };
+    let request = analysis::CategorizeDataflowRequest { dataflow: Some(dataflow), ..Default::default() };
+    client.categorize_dataflow(request).await.expect("no request fails").into_inner()
+}
+
+/// The rule `swap`, for this category.
+fn put(category: Category) -> pb::UpdateRuleRequest {
+    let rule = pb::Rule {
+        rule_id: "swap".to_owned(),
+        category: category.into(),
+        keywords: vec!["alphabetical".to_owned()],
+        priority: 1000,
+        ..Default::default()
+    };
+    pb::UpdateRuleRequest { rule: Some(rule), ..Default::default() }
+}
+
+/// HEALTH at even revisions, LABOUR at odd ones.
+fn category_at(revision: i64) -> Category {
+    if revision % 2 == 0 { Category::Health } else { Category::Labour }
 }
 
 fn reason(status: &Status) -> String {

@@ -168,6 +168,16 @@ fn redis_is_put_together_from_its_parts() {
 }
 
 #[test]
+fn parts_of_an_address_that_is_nowhere_are_told_to_mean_nothing() {
+    let inherited = |pod: Pod| pod.load().unwrap().report.inherited;
+    let parts = || Pod::new().with("config", "redis.db", "3").with("config", "redis.ssl", "true");
+    let Inherited { read, ignored } = inherited(parts());
+    assert_eq!((read.len(), ignored.len()), (0, 2), "{ignored:?}");
+    let Inherited { read, ignored } = inherited(parts().with("config", "redis.host", "r"));
+    assert_eq!((read.len(), ignored.len()), (3, 0), "{ignored:?}");
+}
+
+#[test]
 fn tracing_that_is_switched_off_is_off() {
     let pod = Pod::new().with("config", "observability.otel_exporter_otlp_endpoint", "http://c:4317").with(
         "environment",

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
-use super::{answered, matching, missing, origin, page_size, page_start};
+use super::{answered, matching, missing, origin, page_size, page_start, unknown_page};
 use crate::change::Change;
 use crate::journal::Journal;
 use crate::ruleset::Rule;
@@ -47,13 +47,14 @@ impl Service {
         let state = self.journal.state();
         let owned = state.ruleset(named(&request.ruleset))?;
         let category = convert::category(request.category)?;
-        let (size, start) = (page_size(request.page_size)?, page_start(&request.page_token, 0)?);
-        let start = usize::try_from(start).unwrap_or(usize::MAX);
-        let wanted = |rule: &&Rule| category.is_none_or(|category| rule.category == category);
-        let mut rules = owned.set.rules.iter().filter(wanted).skip(start);
-        let page: Vec<_> = rules.by_ref().take(size).map(|rule| shown(owned, rule)).collect();
-        let next_page_token = rules.next().map(|_| (start + size).to_string()).unwrap_or_default();
-        Ok(pb::ListRulesResponse { rules: page, next_page_token, revision: owned.set.revision })
+        let (size, start) = (page_size(request.page_size)?, resume(&owned.set.rules, &request.page_token)?);
+        let wanted = |(_, rule): &(usize, &Rule)| category.is_none_or(|category| rule.category == category);
+        let mut rules = owned.set.rules.iter().enumerate().skip(start).filter(wanted);
+        let page: Vec<_> = rules.by_ref().take(size).collect();
+        let last = page.last().filter(|_| rules.next().is_some());
+        let next_page_token = last.map(|(at, rule)| format!("{at} {}", rule.rule_id)).unwrap_or_default();
+        let rules = page.into_iter().map(|(_, rule)| shown(owned, rule)).collect();
+        Ok(pb::ListRulesResponse { rules, next_page_token, revision: owned.set.revision })
     }
 
     fn get(&self, request: &pb::GetRuleRequest) -> Result<pb::GetRuleResponse, Error> {
@@ -170,6 +171,17 @@ impl Service {
         let set = Some(whole(state.ruleset(&ruleset)?));
         Ok(pb::RollbackRulesetResponse { ruleset: set })
     }
+}
+
+/// Where a page begins: behind the rule that ended the one before, wherever that stands by now, or, if it has been
+/// removed, where it stood.
+fn resume(rules: &[Rule], token: &str) -> Result<usize, Error> {
+    if token.is_empty() {
+        return Ok(0);
+    }
+    let parts = token.split_once(' ').and_then(|(at, id)| Some((at.parse().ok()?, id)));
+    let (at, id) = parts.ok_or_else(unknown_page)?;
+    Ok(rules.iter().position(|rule| rule.rule_id == id).map_or(at, |found| found + 1))
 }
 
 #[tonic::async_trait]

@@ -1,0 +1,80 @@
+//! A way to a service that can be cut and mended, as a network's can.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Instant;
+
+use dataflow_mesh::outbound::Upstream;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// A relay before one service. Dropped, it goes on until the runtime ends.
+pub struct Relay {
+    /// Where it listens.
+    pub upstream: Upstream,
+    open: watch::Sender<bool>,
+    /// When the last connection went through.
+    connected: watch::Receiver<Option<Instant>>,
+}
+
+// === impl Relay ===
+
+impl Relay {
+    /// A relay to `service`, open.
+    ///
+    /// # Panics
+    ///
+    /// When no port is free.
+    pub async fn to(service: &Upstream) -> Self {
+        let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await;
+        let listener = listener.expect("a port is free");
+        let address = listener.local_addr().expect("a bound listener has an address");
+        let upstream = format!("http://{address}").parse().expect("an address makes an upstream");
+        let service = service.to_string();
+        let service = service.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        let (open, is_open) = watch::channel(true);
+        let (connects, connected) = watch::channel(None);
+        tokio::spawn(relay(listener, service, is_open, connects));
+        Self { upstream, open, connected }
+    }
+
+    /// Ends every connection, and refuses further ones.
+    pub fn cut(&self) {
+        self.open.send_replace(false);
+    }
+
+    /// Lets connections through again, and returns when the next one has come.
+    ///
+    /// # Panics
+    ///
+    /// When the relay has.
+    pub async fn mend(&mut self) -> Instant {
+        let mended = Instant::now();
+        self.open.send_replace(true);
+        let came = self.connected.wait_for(|connected| connected.is_some_and(|at| at >= mended)).await;
+        came.expect("the relay does not panic").expect("just looked")
+    }
+}
+
+async fn relay(
+    listener: TcpListener,
+    service: String,
+    is_open: watch::Receiver<bool>,
+    connects: watch::Sender<Option<Instant>>,
+) {
+    while let Ok((mut outside, _)) = listener.accept().await {
+        if !*is_open.borrow() {
+            continue;
+        }
+        connects.send_replace(Some(Instant::now()));
+        let (service, mut is_open) = (service.clone(), is_open.clone());
+        tokio::spawn(async move {
+            let Ok(mut inside) = TcpStream::connect(&service).await else { return };
+            tokio::select! {
+                // However a connection ends, it is the two peers' business.
+                _ = copy_bidirectional(&mut outside, &mut inside) => {}
+                _ = is_open.wait_for(|open| !open) => {}
+            }
+        });
+    }
+}
