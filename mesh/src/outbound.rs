@@ -1,21 +1,24 @@
-//! Calls to peers in the mesh: one h2c channel per upstream, with the current call's headers and deadline put on.
-//! Balancing, retries and outlier detection between services are the mesh's.
+//! Calls to peers in the mesh, with the current call's headers and deadline put on. Balancing, retries and outlier
+//! detection between services are the mesh's. What is done here is what works without one, and is invisible with one: peers
+//! in turn where several are named, and a call made again, once, that provably reached no handler.
 
+mod peers;
+mod replay;
 mod retry;
+mod send;
+mod unsent;
+mod upstream;
 
 use std::error::Error;
-use std::str::FromStr;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use http::uri::Scheme;
-use http::{HeaderMap, HeaderValue, Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use opentelemetry::trace::TraceContextExt;
 use tokio::time::Instant;
 use tonic::TimeoutExpired;
 use tonic::body::Body;
-use tonic::transport::{Channel, Endpoint};
 use tower::{BoxError, Service};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
@@ -25,46 +28,15 @@ use crate::propagation;
 use crate::status::to_status;
 
 pub use retry::Retry;
+pub use upstream::{NotAnUpstream, Upstream};
 
-/// A peer that does not accept a connection within this time counts as unreachable.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+use peers::Peers;
+use send::send;
 
-/// A peer that vanished without a word is noticed within twice this time, also while no call is on its way.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
-
-/// The address of a peer, as `http://HOST:PORT`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Upstream(Uri);
-
-/// Why a text is not the address of a peer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{given:?} is not the address of a peer: expected http://HOST:PORT")]
-pub struct NotAnUpstream {
-    given: String,
-}
-
-impl FromStr for Upstream {
-    type Err = NotAnUpstream;
-
-    fn from_str(given: &str) -> Result<Self, NotAnUpstream> {
-        let refuse = || NotAnUpstream { given: given.to_owned() };
-        let uri: Uri = given.parse().map_err(|_| refuse())?;
-        let complete = uri.scheme() == Some(&Scheme::HTTP) && uri.port().is_some();
-        let bare = matches!(uri.path_and_query().map(|rest| rest.as_str()), None | Some("/"));
-        if complete && bare { Ok(Self(uri)) } else { Err(refuse()) }
-    }
-}
-
-impl std::fmt::Display for Upstream {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)
-    }
-}
-
-/// A channel to one peer. Generated clients take it; cheap to clone.
+/// The way to one upstream. Generated clients take it; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Outbound {
-    channel: Channel,
+    peers: Peers,
     limit: Limit,
 }
 
@@ -86,18 +58,18 @@ impl Outbound {
     ///
     /// Calls outside of any deadline, or with a later one, end after `limit`.
     pub fn new(upstream: &Upstream, limit: Duration) -> Self {
-        Self { channel: channel(upstream), limit: Limit::Own(limit) }
+        Self { peers: Peers::new(upstream), limit: Limit::Own(limit) }
     }
 
     /// A channel for calls that are passed on: each has what time the call being served has left, and a stream that
     /// watches has no end.
     pub fn forwarding(upstream: &Upstream) -> Self {
-        Self { channel: channel(upstream), limit: Limit::Forwarded }
+        Self { peers: Peers::new(upstream), limit: Limit::Forwarded }
     }
 
     /// A channel for the process' own watches, which have no end: they end with either side.
     pub fn watching(upstream: &Upstream) -> Self {
-        Self { channel: channel(upstream), limit: Limit::None }
+        Self { peers: Peers::new(upstream), limit: Limit::None }
     }
 
     /// When a call with these headers must be over.
@@ -116,23 +88,16 @@ impl Outbound {
     }
 }
 
-fn channel(upstream: &Upstream) -> Channel {
-    let endpoint = Endpoint::from(upstream.0.clone())
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(KEEP_ALIVE)
-        .keep_alive_while_idle(true);
-    endpoint.connect_lazy()
-}
-
 impl Service<Request<Body>> for Outbound {
     type Response = Response<Body>;
     type Error = BoxError;
     type Future = BoxFuture<'static, Result<Response<Body>, BoxError>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.channel.poll_ready(cx).map_err(Into::into)
+        match &mut self.peers {
+            Peers::One(channel) => channel.poll_ready(cx).map_err(Into::into),
+            Peers::Several(_) => Poll::Ready(Ok(())),
+        }
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
@@ -155,12 +120,12 @@ impl Service<Request<Body>> for Outbound {
 
         // What is passed on ends with the call that is being served, which has a deadline of its own.
         let own_deadline = deadline.filter(|_| matches!(self.limit, Limit::Own(_)));
-        let answer = self.channel.call(request);
+        let answer = send(&mut self.peers, request);
         Box::pin(async move {
             let exceeded = deadline::Error::Exceeded;
             let answer = async {
                 answer.await.map_err(|error| -> BoxError {
-                    if timed_out(&error) { to_status(&exceeded).into() } else { error.into() }
+                    if timed_out(&*error) { to_status(&exceeded).into() } else { error }
                 })
             };
             let Some(deadline) = own_deadline else { return answer.await };
@@ -182,21 +147,6 @@ fn timed_out(error: &(dyn Error + 'static)) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_peer_is_http_with_host_and_port_and_nothing_more() {
-        let check =
-            |given: &str, right: bool| assert_eq!(given.parse::<Upstream>().is_ok(), right, "{given:?}");
-        check("http://config:8083", true);
-        check("http://127.0.0.1:1", true);
-        check("http://[::1]:1/", true);
-        check("https://config:8083", false);
-        check("http://config", false);
-        check("config:8083", false);
-        check("http://config:8083/path", false);
-        check("http://config:8083?x=1", false);
-        check("", false);
-    }
 
     #[test]
     fn tonics_own_timeout_is_found_among_the_causes() {

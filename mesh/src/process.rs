@@ -135,16 +135,24 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     TcpListener::bind(address).await.map_err(|source| Error::Bind { address, source })
 }
 
-/// SIGTERM is how Kubernetes stops a pod, SIGINT how a person at a terminal does.
+/// SIGTERM is how Kubernetes stops a pod, SIGINT how a person at a terminal does. Whoever sends a second one does not want
+/// to wait for the first, and gets the exit status of a process that such a signal ended.
 fn stop_on_signal(stop: CancellationToken) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::spawn(async move {
+    let mut next = async move || {
         tokio::select! {
-            _ = terminate.recv() => tracing::info!("told to stop by SIGTERM"),
-            _ = interrupt.recv() => tracing::info!("told to stop by SIGINT"),
+            _ = terminate.recv() => ("SIGTERM", SignalKind::terminate()),
+            _ = interrupt.recv() => ("SIGINT", SignalKind::interrupt()),
         }
+    };
+    tokio::spawn(async move {
+        let (signal, _) = next().await;
+        tracing::info!(signal, "told to stop");
         stop.cancel();
+        let (signal, kind) = next().await;
+        tracing::warn!(signal, "told to stop again: leaving at once");
+        std::process::exit(128 + kind.as_raw_value());
     });
     Ok(())
 }

@@ -9,7 +9,7 @@ use dataflow_mesh::layers::{self, Loaded, Surroundings};
 
 use crate::exit::{self, Exit, Failure};
 use crate::service::{self, ConfigArgs, ServiceArgs};
-use crate::{analyze, bench, providers, rules, status, up};
+use crate::{analyze, bench, healthcheck, providers, rules, status, up};
 
 /// Tells what is in the catalogues of official statistics.
 #[derive(Debug, Parser)]
@@ -27,6 +27,8 @@ enum Command {
     Up(Box<up::Args>),
     /// Show whether a running mesh serves.
     Status(Box<status::Args>),
+    /// Ask the process beside this one, in the same container, whether it is ready.
+    Healthcheck(healthcheck::Args),
     /// Read and change the rules of a running mesh, and try out others.
     #[command(subcommand)]
     Rules(rules::Rules),
@@ -88,6 +90,7 @@ impl Command {
             Command::Analyze(args) => analyze::run(*args).await,
             Command::Up(args) => up::run(*args, loaded).await,
             Command::Status(args) => status::run(*args).await,
+            Command::Healthcheck(args) => healthcheck::run(args).await,
             Command::Rules(rules) => rules.run().await,
             Command::Providers(providers) => providers.run().await,
             Command::Gateway(args) => service::gateway(*args, loaded).await,

@@ -9,6 +9,7 @@ mod analyze;
 mod bench;
 mod built_in;
 mod client;
+mod healthcheck;
 mod in_process;
 mod progress;
 mod providers;

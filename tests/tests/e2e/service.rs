@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
 use dataflow_tests::binary::{self, Service};
+use nix::sys::signal::Signal;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -97,4 +98,26 @@ fn log_lines_are_json_or_text() {
     };
     check("json", "\"message\":\"admin port is open\"");
     check("text", "INFO");
+}
+
+#[test]
+fn a_container_asks_its_own_process_whether_it_is_ready() {
+    let service = Service::start("cache", &["--drain-delay", "60s"]);
+    let ask = |admin: &str| binary::run(&["healthcheck", "--admin", admin]);
+    let ended = ask(&service.admin);
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    // As a pod has it in its environment: it listens on all addresses.
+    let everywhere = service.admin.replace("127.0.0.1", "0.0.0.0");
+    assert_eq!(ask(&everywhere).code, 0);
+
+    service.signal(Signal::SIGTERM);
+    binary::until("it drains", || service.log().iter().any(|line| line.contains("\"draining\"")));
+    let ended = ask(&service.admin);
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(ended.stderr.contains("/readyz: 503"), "{ended:?}");
+
+    // Its delay has a minute to go: who signals twice does not wait for it.
+    let (code, log) = service.stop();
+    assert_eq!(code, 143, "{log:#?}");
+    assert_eq!(ask("127.0.0.1:1").code, 4);
 }

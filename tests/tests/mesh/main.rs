@@ -9,6 +9,7 @@ mod ends;
 mod failures;
 mod outbound;
 mod pass_through;
+mod peers;
 mod reflection;
 mod stub;
 mod unread;

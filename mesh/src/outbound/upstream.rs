@@ -1,0 +1,106 @@
+//! Where a peer is.
+
+use std::fmt;
+use std::str::FromStr;
+
+use http::Uri;
+use http::uri::{Authority, Scheme};
+
+/// The address of a peer: `http://HOST:PORT` is one, over one channel, as it should be where a mesh balances;
+/// `http://HOST:PORT,http://HOST:PORT` are several, and `dns://HOST:PORT` all that HOST has, called in turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream(pub(super) At);
+
+/// One address or several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum At {
+    One(Uri),
+    List(Vec<Uri>),
+    Name(Authority),
+}
+
+/// Why a text is not the address of a peer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{given:?} is not the address of a peer: expected http://HOST:PORT, several of them parted by commas, or dns://HOST:PORT"
+)]
+pub struct NotAnUpstream {
+    given: String,
+}
+
+impl FromStr for Upstream {
+    type Err = NotAnUpstream;
+
+    fn from_str(given: &str) -> Result<Self, NotAnUpstream> {
+        let read = || {
+            let mut all = given.split(',').map(|one| bare(one.trim()));
+            let first = all.next()??;
+            let rest: Vec<_> = all.collect::<Option<_>>()?;
+            let is_http = |uri: &Uri| uri.scheme() == Some(&Scheme::HTTP);
+            if first.scheme_str() == Some("dns") && rest.is_empty() {
+                return Some(At::Name(first.into_parts().authority?));
+            }
+            if !is_http(&first) || !rest.iter().all(is_http) {
+                return None;
+            }
+            Some(if rest.is_empty() { At::One(first) } else { At::List([vec![first], rest].concat()) })
+        };
+        read().map(Self).ok_or_else(|| NotAnUpstream { given: given.to_owned() })
+    }
+}
+
+/// A URI of scheme, host and port, and nothing more.
+fn bare(text: &str) -> Option<Uri> {
+    let uri: Uri = text.parse().ok()?;
+    let path = uri.path_and_query().map(|rest| rest.as_str());
+    (uri.port_u16().is_some() && matches!(path, None | Some("" | "/"))).then_some(uri)
+}
+
+impl fmt::Display for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            At::One(uri) => write!(f, "{uri}"),
+            At::List(all) => all
+                .iter()
+                .enumerate()
+                .try_for_each(|(index, uri)| write!(f, "{}{uri}", if index == 0 { "" } else { "," })),
+            At::Name(authority) => write!(f, "dns://{authority}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_http_with_host_and_port_and_nothing_more() {
+        let check =
+            |given: &str, right: bool| assert_eq!(given.parse::<Upstream>().is_ok(), right, "{given:?}");
+        check("http://config:8083", true);
+        check("http://127.0.0.1:1", true);
+        check("http://[::1]:1/", true);
+        check("http://a:1,http://b:2", true);
+        check("http://a:1, http://b:2", true);
+        check("dns://config:8083", true);
+        check("https://config:8083", false);
+        check("http://config", false);
+        check("http://config:99999", false);
+        check("config:8083", false);
+        check("http://config:8083/path", false);
+        check("http://config:8083?x=1", false);
+        check("dns://config", false);
+        check("dns://config:8083/path", false);
+        check("dns://a:1,dns://b:1", false);
+        check("http://a:1,dns://b:1", false);
+        check("http://a:1,", false);
+        check("", false);
+    }
+
+    #[test]
+    fn an_address_is_shown_as_it_is_read() {
+        for text in ["http://config:8083/", "http://a:1/,http://b:2/", "dns://config:8083"] {
+            assert_eq!(text.parse::<Upstream>().unwrap().to_string(), text);
+        }
+    }
+}
