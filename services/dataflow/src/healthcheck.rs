@@ -30,7 +30,7 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
     let asked = tokio::time::timeout(PATIENCE, ask(address)).await;
     let asked = asked.unwrap_or_else(|_| Err(anyhow!("no answer within {PATIENCE:?}")));
     match asked {
-        Ok((StatusCode::OK, _)) => Ok(Exit::Done),
+        Ok((status, _)) if status.is_success() => Ok(Exit::Done),
         Ok((status, body)) => Err(anyhow!("http://{address}/readyz: {status}: {}", body.trim()).into()),
         Err(error) => {
             Err(Failure::new(Exit::Unreachable, error.context(format!("http://{address} is out of reach"))))
