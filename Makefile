@@ -52,7 +52,7 @@ test-rust: tools ## Everything in Rust but for Redis: unit, property and contrac
 	@.ci/stage $@ cargo test --workspace --all-targets --locked -- --show-output
 
 test-redis: tools ## State in Redis: one server, Sentinels, a Cluster, and what happens when they fail (redis-server)
-	@.ci/stage $@ --needs redis-server cargo test --workspace --locked --test store --test cache --test rules -- --show-output
+	@.ci/stage $@ --needs redis-server cargo test --workspace --locked --test store --test cache --test rules --test traces -- --show-output
 
 bench: build release $(FILE) $(TARGET)/small.xml ## Measure the figures on a generated catalogue, or on FILE=...
 	$(foreach figure,parse rules memory start,$(TARGET)/release/dataflow bench $(figure) $(FILE) &&) true

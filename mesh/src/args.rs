@@ -50,6 +50,11 @@ pub struct TelemetryArgs {
     /// recorded; trace headers are passed on all the same.
     #[arg(long, env = "DATAFLOW_OTLP_ENDPOINT", value_name = "URL")]
     pub otlp_endpoint: Option<String>,
+
+    /// Share of the calls that are traced, from 0 to 1, where the caller does not say: whether a caller traces its call is
+    /// up to the caller.
+    #[arg(long, env = "DATAFLOW_TRACE_RATIO", default_value_t = 1.0, value_parser = telemetry::ratio, value_name = "RATIO")]
+    pub trace_ratio: f64,
 }
 
 /// How one service listens, limits and stops.

@@ -20,12 +20,14 @@ use tokio::time::Instant;
 use tonic::TimeoutExpired;
 use tonic::body::Body;
 use tower::{BoxError, Service};
+use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::deadline;
 use crate::inbound::cut::CutBody;
 use crate::propagation;
 use crate::status::to_status;
+use crate::telemetry;
 
 pub use retry::Retry;
 pub use upstream::{NotAnUpstream, Upstream};
@@ -108,7 +110,12 @@ impl Service<Request<Body>> for Outbound {
             propagation::apply(headers);
             headers.insert(propagation::PEER, HeaderValue::from_static("service"));
         }
-        let trace = tracing::Span::current().context();
+        let span = telemetry::outgoing(|| {
+            let method = request.uri().path().trim_start_matches('/').to_owned();
+            (method, [("rpc.system", "grpc".to_owned())])
+        });
+        let headers = request.headers_mut();
+        let trace = if span.is_none() { tracing::Span::current().context() } else { span.context() };
         if trace.span().span_context().is_valid() {
             propagation::inject(&trace, headers);
         }
@@ -120,7 +127,7 @@ impl Service<Request<Body>> for Outbound {
 
         // What is passed on ends with the call that is being served, which has a deadline of its own.
         let own_deadline = deadline.filter(|_| matches!(self.limit, Limit::Own(_)));
-        let answer = send(&mut self.peers, request);
+        let answer = send(&mut self.peers, request).instrument(span);
         Box::pin(async move {
             let exceeded = deadline::Error::Exceeded;
             let answer = async {

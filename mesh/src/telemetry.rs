@@ -1,9 +1,11 @@
 //! Logs and traces of a process. Logs go to standard error, so that standard output stays a command's result.
 
-use opentelemetry::trace::TracerProvider;
+use opentelemetry::trace::{TraceContextExt, TracerProvider};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter, ParseError, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload::{self, Handle};
@@ -66,7 +68,9 @@ pub fn init(args: &TelemetryArgs, service: &'static str) -> Result<Telemetry, Er
         Some(endpoint) => {
             let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
             let resource = Resource::builder().with_service_name(service).build();
-            Some(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
+            let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(args.trace_ratio)));
+            let provider = SdkTracerProvider::builder().with_sampler(sampler).with_resource(resource);
+            Some(provider.with_batch_exporter(exporter).build())
         }
         None => None,
     };
@@ -77,6 +81,28 @@ pub fn init(args: &TelemetryArgs, service: &'static str) -> Result<Telemetry, Er
     // Logs stand innermost: the handle of a filter that can be replaced names what it stands on.
     tracing_subscriber::registry().with(logs.with_filter(filter)).with(traces).try_init()?;
     Ok(Telemetry { provider, filter: handle })
+}
+
+/// Reads the share of calls that are traced.
+pub(crate) fn ratio(text: &str) -> Result<f64, String> {
+    let ratio = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+    ratio.ok_or_else(|| "must be from 0 to 1".to_owned())
+}
+
+/// The span of a call that leaves the process, to a peer or a store. There is one only where the call being served is
+/// recorded: else it would be formatted for the log, with every line.
+///
+/// `describe` gives its name, and what else there is to say of it.
+pub fn outgoing<const N: usize>(describe: impl FnOnce() -> (String, [(&'static str, String); N])) -> Span {
+    if !Span::current().context().span().span_context().is_sampled() {
+        return Span::none();
+    }
+    let (name, attributes) = describe();
+    let span = tracing::info_span!("outgoing", otel.name = name, otel.kind = "client");
+    for (key, value) in attributes {
+        span.set_attribute(key, value);
+    }
+    span
 }
 
 /// Spans of our own crates. Those of the libraries below would double every call, and an export, which is a call too,
@@ -110,6 +136,16 @@ impl Telemetry {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_ratio_is_a_share_of_one() {
+        for right in ["0", "0.25", "1", "1e-3"] {
+            assert!(ratio(right).is_ok(), "{right}");
+        }
+        for wrong in ["-0.1", "1.01", "NaN", "inf", "", "half"] {
+            assert!(ratio(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn spans_of_libraries_are_not_recorded() {

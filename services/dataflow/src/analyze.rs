@@ -84,7 +84,8 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
 }
 
 async fn analyse_and_print(args: Args) -> Result<Exit, Failure> {
-    let log = TelemetryArgs { log: args.log, log_format: LogFormat::Text, otlp_endpoint: None };
+    let log =
+        TelemetryArgs { log: args.log, log_format: LogFormat::Text, otlp_endpoint: None, trace_ratio: 0.0 };
     let telemetry = telemetry::init(&log, "dataflow-analyze").map_err(process::Error::from)?;
     let (ruleset, extra) = ruleset(&args.rules).await?;
     let document = upload::open(&args.source).await?;

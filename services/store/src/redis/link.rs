@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use dataflow_mesh::breaker::{Breaker, Permit};
+use dataflow_mesh::telemetry;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, PushInfo, Value};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, timeout, timeout_at};
+use tracing::{Instrument, Span};
 
 use super::address::Node;
 use super::failure::Failure;
@@ -82,7 +84,8 @@ impl Link {
             Err(failure) => return Err(judged(permit, failure)),
         };
         let mut connection = MultiplexedConnection::clone(&shared);
-        match exchange(&mut connection, commands, asking, deadline).await.and_then(unless_over) {
+        let answers = exchange(&mut connection, commands, asking, deadline).instrument(self.span("commands"));
+        match answers.await.and_then(unless_over) {
             Ok(answers) => {
                 permit.succeeded();
                 Ok(answers)
@@ -123,7 +126,8 @@ impl Link {
         let mut commands = redis::pipe();
         commands.add_command(write.clone()).cmd("WAIT").arg(replicas).arg(WAIT.as_millis() as u64);
         // Longer than Redis itself may take, or a slow replica would look like a lost answer.
-        let answers = exchange(&mut connection, &commands, asking, permit.deadline() + WAIT).await;
+        let answers = exchange(&mut connection, &commands, asking, permit.deadline() + WAIT);
+        let answers = answers.instrument(self.span("durable write")).await;
         let failure = match answers.map(<[_; 2]>::try_from) {
             Ok(Ok([Ok(answer), Ok(confirmed)])) => {
                 permit.succeeded();
@@ -145,6 +149,15 @@ impl Link {
             self.spares.put(connection);
         }
         Err(judged(permit, failure))
+    }
+
+    /// The span of an exchange with this primary.
+    fn span(&self, what: &str) -> Span {
+        telemetry::outgoing(|| {
+            let attributes =
+                [("db.system.name", "redis".to_owned()), ("server.address", self.node.to_string())];
+            (format!("redis {what}"), attributes)
+        })
     }
 
     /// A connection that hands what is pushed on it to `pushes`.
