@@ -12,7 +12,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 FILE ?= $(TARGET)/catalogue.xml
 
 # The stages of `make test`, quick answers first.
-STAGES := test-fmt test-lint test-docs test-proto test-rust test-redis
+STAGES := test-fmt test-lint test-docs test-proto test-k8s test-rust test-redis test-mesh
 
 .PHONY: help build release tools fmt test $(STAGES) bench clean
 
@@ -47,12 +47,19 @@ test-docs: ## Does the documentation build, links included?
 test-proto: tools ## Does the contract keep its rules, and its word to the last release? (buf)
 	@.ci/stage $@ --needs buf sh -c 'buf lint && buf breaking --against proto/released.json'
 
+test-k8s: tools ## Do the manifests render in every combination, and would a cluster take them? (kubectl)
+	@.ci/stage $@ --needs kubectl --needs kubernetes-validate .ci/k8s
+
+test-rust: export MESH_TESTS := later
 test-rust: export REDIS_TESTS := later
 test-rust: tools ## Everything in Rust but for Redis: unit, property and contract tests, invariants, real processes (grpcurl)
 	@.ci/stage $@ cargo test --workspace --all-targets --locked -- --show-output
 
 test-redis: tools ## State in Redis: one server, Sentinels, a Cluster, and what happens when they fail (redis-server)
 	@.ci/stage $@ --needs redis-server cargo test --workspace --locked --test store --test cache --test rules --test traces -- --show-output
+
+test-mesh: tools ## The mesh behind real sidecars, and restarted under load with them and without (envoy, redis-server)
+	@.ci/stage $@ --needs envoy --needs redis-server cargo test --workspace --locked --test sidecars -- --show-output --test-threads 1
 
 bench: build release $(FILE) $(TARGET)/small.xml ## Measure the figures on a generated catalogue, or on FILE=...
 	$(foreach figure,parse rules memory start,$(TARGET)/release/dataflow bench $(figure) $(FILE) &&) true

@@ -1,6 +1,7 @@
 //! The real binary as a process: commands that end, and services that run until they are told to stop.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -170,7 +171,18 @@ impl Service {
     ///
     /// When it ends before it serves.
     pub fn start(role: &str, flags: &[&str]) -> Self {
-        let ports = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json"];
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self::start_at(role, any, any, flags)
+    }
+
+    /// The same on these ports.
+    ///
+    /// # Panics
+    ///
+    /// When it ends before it serves.
+    pub fn start_at(role: &str, listen: SocketAddr, admin: SocketAddr, flags: &[&str]) -> Self {
+        let (listen, admin) = (listen.to_string(), admin.to_string());
+        let ports = ["--listen", &listen, "--admin", &admin, "--log-format", "json"];
         let mut child = command(&[&[role], &ports[..], flags].concat()).spawn().expect("the binary starts");
         let mut lines = BufReader::new(child.stderr.take().expect("standard error is piped")).lines();
         let (mut address, mut admin, mut log) = (None, None, Vec::new());

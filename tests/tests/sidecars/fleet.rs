@@ -1,0 +1,117 @@
+//! Two replicas of every service over one Redis, as processes on ports that stay theirs.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+use dataflow_tests::binary::Service;
+use dataflow_tests::redis::Server;
+
+/// The services, in the order in which they are restarted: those that are called first, as a release should be.
+pub(crate) const ROLES: [&str; 4] = ["config", "cache", "analysis", "gateway"];
+
+/// Replicas of each.
+pub(crate) const REPLICAS: usize = 2;
+
+/// The ports of one replica.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ports {
+    pub(crate) api: SocketAddr,
+    pub(crate) admin: SocketAddr,
+}
+
+/// All replicas of one role.
+pub(crate) type Places = [Ports; REPLICAS];
+
+/// Where the replicas of each role are to be, in the order of [`ROLES`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan(pub(crate) [Places; ROLES.len()]);
+
+/// The running processes.
+pub(crate) struct Fleet {
+    plan: Plan,
+    flags: Vec<Vec<String>>,
+    /// What those said that have ended.
+    said: Vec<String>,
+    replicas: Vec<Vec<Option<Service>>>,
+    _redis: Server,
+}
+
+// === impl Plan ===
+
+impl Plan {
+    /// Free ports for all.
+    pub(crate) fn new() -> Self {
+        // Held until all are known, so that none is given out twice.
+        let mut held = Vec::new();
+        let mut port = || {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let address = listener.local_addr().unwrap();
+            held.push(listener);
+            address
+        };
+        Self(
+            [[(); REPLICAS]; ROLES.len()]
+                .map(|replicas| replicas.map(|()| Ports { api: port(), admin: port() })),
+        )
+    }
+
+    pub(crate) fn of(&self, role: &str) -> Places {
+        self.0[ROLES.iter().position(|known| *known == role).unwrap()]
+    }
+
+    /// All replicas of a role, as a peer's flag names them.
+    pub(crate) fn urls(&self, role: &str) -> String {
+        self.of(role).map(|ports| format!("http://{}", ports.api)).join(",")
+    }
+}
+
+// === impl Fleet ===
+
+impl Fleet {
+    /// Starts every replica. `peer` says by which address a service calls the one of that role.
+    pub(crate) fn start(plan: Plan, peer: impl Fn(&str) -> String) -> Self {
+        let redis = Server::start();
+        let url = |role: &str| [format!("--{role}-url"), peer(role)];
+        let store = ["--redis-url".to_owned(), redis.url().to_owned()];
+        let flags = ROLES.map(|role| match role {
+            "config" => store.to_vec(),
+            "cache" => [store.clone(), url("config")].concat(),
+            "analysis" => [url("cache"), url("config")].concat(),
+            _ => [url("analysis"), url("cache"), url("config")].concat(),
+        });
+        let mut fleet =
+            Self { plan, flags: flags.to_vec(), said: Vec::new(), replicas: Vec::new(), _redis: redis };
+        for role in 0..ROLES.len() {
+            let replicas = (0..REPLICAS).map(|replica| Some(fleet.launch(role, replica))).collect();
+            fleet.replicas.push(replicas);
+        }
+        fleet
+    }
+
+    fn launch(&self, role: usize, replica: usize) -> Service {
+        let Ports { api, admin } = self.plan.0[role][replica];
+        let flags = ["--drain-delay", "2s", "--log", "warn,dataflow_mesh=info"].map(str::to_owned);
+        let flags = [&flags[..], &self.flags[role]].concat();
+        Service::start_at(ROLES[role], api, admin, &flags.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// Stops one replica as Kubernetes does, waits until it has ended, and starts it anew.
+    ///
+    /// # Panics
+    ///
+    /// When it does not end well.
+    pub(crate) fn restart(&mut self, role: usize, replica: usize) {
+        let (code, log) = self.replicas[role][replica].take().unwrap().stop();
+        assert_eq!(code, 0, "{}: {log:#?}", ROLES[role]);
+        assert!(!log.iter().any(|line| line.contains("cut off")), "{}: {log:#?}", ROLES[role]);
+        self.said.extend(log);
+        self.replicas[role][replica] = Some(self.launch(role, replica));
+    }
+
+    /// What all processes warned of.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let running = self.replicas.iter().flatten().flatten().flat_map(Service::log);
+        let said = self.said.iter().cloned().chain(running);
+        said.filter(|line| line.contains("\"level\":\"WARN\"") || line.contains("\"level\":\"ERROR\""))
+            .collect()
+    }
+}

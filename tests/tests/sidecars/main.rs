@@ -1,0 +1,13 @@
+//! The mesh as it is deployed: two replicas of every service, with real sidecars and without, restarted under load. Its own
+//! stage of `make test`, `test-mesh`, since it takes minutes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test reports by panicking and printing"
+)]
+
+mod client;
+mod fleet;
+mod restarts;
