@@ -5,6 +5,7 @@ pub mod corpus;
 pub mod envoy;
 pub mod generator;
 pub mod http;
+pub mod manifests;
 pub mod redis;
 pub mod relay;
 pub mod services;

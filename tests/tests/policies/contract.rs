@@ -1,0 +1,35 @@
+//! The methods of the contract, by their full names.
+
+use std::collections::BTreeMap;
+
+use dataflow_proto::FILE_DESCRIPTOR_SET;
+use prost_reflect::{DescriptorPool, MethodDescriptor};
+use prost_types::method_options::IdempotencyLevel;
+
+/// Services that every process has.
+pub(crate) const MESH_SERVICE: &str = "dataflow.mesh.v1.MeshService";
+const HEALTH: [&str; 2] = ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"];
+
+/// Every method, as `/package.Service/Method`.
+pub(crate) fn methods() -> BTreeMap<String, MethodDescriptor> {
+    let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap();
+    let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
+    let named =
+        methods.map(|method| (format!("/{}/{}", method.parent_service().full_name(), method.name()), method));
+    named.collect()
+}
+
+/// The methods that a role serves.
+pub(crate) fn served_by(role: &str) -> Vec<String> {
+    let own = format!("/dataflow.{role}.v1.");
+    let paths = methods().into_keys();
+    let served =
+        paths.filter(|path| path.starts_with(&own) || path.starts_with(&format!("/{MESH_SERVICE}/")));
+    served.chain(HEALTH.map(str::to_owned)).collect()
+}
+
+/// Whether repeating a call changes nothing.
+pub(crate) fn is_safe(method: &MethodDescriptor) -> bool {
+    let options = method.method_descriptor_proto().options.clone().unwrap_or_default();
+    options.idempotency_level() != IdempotencyLevel::IdempotencyUnknown
+}

@@ -1,0 +1,102 @@
+//! Who may call what: both meshes say the same, of methods that exist, and of all of them.
+
+use std::collections::BTreeSet;
+
+use dataflow_tests::manifests::{each, of_kind, text};
+use serde_json::Value;
+
+use super::contract::served_by;
+
+/// Services that others call within the mesh.
+const CALLED: [&str; 3] = ["analysis", "cache", "config"];
+
+/// One caller, called role and path.
+type Grant = (String, String, String);
+
+fn istio() -> BTreeSet<Grant> {
+    let mut grants = BTreeSet::new();
+    for policy in of_kind("mesh/istio/identity.yaml", "AuthorizationPolicy") {
+        let name = text(&policy["metadata"]["name"]);
+        if !CALLED.contains(&name) {
+            continue;
+        }
+        assert_eq!(policy["spec"]["selector"]["matchLabels"]["app.kubernetes.io/name"], name);
+        for rule in each(&policy["spec"]["rules"]) {
+            let callers = each(&rule["from"]).flat_map(|from| each(&from["source"]["principals"]));
+            for caller in callers {
+                let caller = text(caller).strip_prefix("cluster.local/ns/dataflow/sa/").unwrap();
+                let paths = each(&rule["to"]).flat_map(|to| each(&to["operation"]["paths"]));
+                grants.extend(paths.map(|path| (caller.to_owned(), name.to_owned(), text(path).to_owned())));
+            }
+        }
+    }
+    grants
+}
+
+fn linkerd() -> BTreeSet<Grant> {
+    const FILE: &str = "mesh/linkerd/identity.yaml";
+    let named = |all: &[Value], name: &Value| {
+        let found = all.iter().find(|one| one["metadata"]["name"] == *name);
+        found.unwrap_or_else(|| panic!("nothing is called {name}")).clone()
+    };
+    let (routes, callers) = (of_kind(FILE, "GRPCRoute"), of_kind(FILE, "MeshTLSAuthentication"));
+    let mut grants = BTreeSet::new();
+    for policy in of_kind(FILE, "AuthorizationPolicy") {
+        let target = &policy["spec"]["targetRef"];
+        if target["kind"] != "GRPCRoute" {
+            continue;
+        }
+        let route = named(&routes, &target["name"]);
+        let server = text(&route["spec"]["parentRefs"][0]["name"]).to_owned();
+        let role = CALLED.into_iter().find(|role| server.starts_with(role)).unwrap();
+        let authentication = named(&callers, &policy["spec"]["requiredAuthenticationRefs"][0]["name"]);
+        for caller in each(&authentication["spec"]["identityRefs"]) {
+            assert_eq!(caller["kind"], "ServiceAccount");
+            let matches = each(&route["spec"]["rules"]).flat_map(|rule| each(&rule["matches"]));
+            grants.extend(matches.map(|matched| {
+                let method = &matched["method"];
+                let path = format!("/{}/{}", text(&method["service"]), text(&method["method"]));
+                (text(&caller["name"]).to_owned(), role.to_owned(), path)
+            }));
+        }
+    }
+    grants
+}
+
+#[test]
+fn every_method_that_is_granted_exists_and_every_one_that_exists_is_granted() {
+    let grants = istio();
+    for role in CALLED {
+        let granted: BTreeSet<_> =
+            grants.iter().filter(|(_, called, _)| called == role).map(|(_, _, path)| path.clone()).collect();
+        let served: BTreeSet<_> = served_by(role).into_iter().collect();
+        let unknown: Vec<_> = granted.difference(&served).collect();
+        let forgotten: Vec<_> = served.difference(&granted).collect();
+        assert!(
+            unknown.is_empty() && forgotten.is_empty(),
+            "{role}: unknown {unknown:?}, forgotten {forgotten:?}"
+        );
+    }
+}
+
+#[test]
+fn both_meshes_grant_the_same() {
+    let (istio, linkerd) = (istio(), linkerd());
+    let (only_istio, only_linkerd): (Vec<_>, Vec<_>) =
+        (istio.difference(&linkerd).collect(), linkerd.difference(&istio).collect());
+    assert!(only_istio.is_empty() && only_linkerd.is_empty(), "{only_istio:#?} {only_linkerd:#?}");
+}
+
+#[test]
+fn services_are_granted_what_they_call_and_no_more() {
+    let grants = istio();
+    let of = |caller: &str| -> Vec<&str> {
+        let of_caller = grants.iter().filter(|(name, _, _)| name == caller);
+        of_caller.map(|(_, _, path)| path.rsplit('/').next().unwrap()).collect()
+    };
+    assert_eq!(of("cache"), ["WatchConfig"]);
+    let own = ["LeaseEntry", "ReleaseLease", "SetEntry", "WatchConfig", "WatchRulesets"];
+    assert_eq!(of("analysis"), own);
+    let callers: BTreeSet<_> = grants.iter().map(|(caller, _, _)| caller.as_str()).collect();
+    assert_eq!(callers.into_iter().collect::<Vec<_>>(), ["analysis", "cache", "gateway"]);
+}
