@@ -80,7 +80,7 @@ impl Envoy {
     pub fn ask(&self, path: &str) -> io::Result<String> {
         use std::io::{Read, Write};
         let mut stream = std::net::TcpStream::connect(self.admin)?;
-        write!(stream, "GET {path} HTTP/1.0\r\nhost: admin\r\n\r\n")?;
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n")?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         Ok(answer)

@@ -35,19 +35,20 @@ pub(crate) struct Fleet {
     _redis: Server,
 }
 
+/// So many ports that nobody has at the moment.
+pub(crate) fn free_ports(count: usize) -> Vec<SocketAddr> {
+    // Held until all are known, so that none is given out twice.
+    let held: Vec<_> = (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).collect();
+    held.iter().map(|listener| listener.local_addr().unwrap()).collect()
+}
+
 // === impl Plan ===
 
 impl Plan {
     /// Free ports for all.
     pub(crate) fn new() -> Self {
-        // Held until all are known, so that none is given out twice.
-        let mut held = Vec::new();
-        let mut port = || {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-            let address = listener.local_addr().unwrap();
-            held.push(listener);
-            address
-        };
+        let mut ports = free_ports(2 * REPLICAS * ROLES.len()).into_iter();
+        let mut port = || ports.next().unwrap();
         Self(
             [[(); REPLICAS]; ROLES.len()]
                 .map(|replicas| replicas.map(|()| Ports { api: port(), admin: port() })),

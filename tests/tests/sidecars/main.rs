@@ -8,6 +8,11 @@
     reason = "a test reports by panicking and printing"
 )]
 
+mod canary;
 mod client;
 mod fleet;
+mod identities;
+mod identity;
+mod outliers;
+mod proxy;
 mod restarts;

@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use dataflow_tests::envoy::{self, Envoy};
 use dataflow_tests::redis;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::client::{Call, Client};
-use super::fleet::{Fleet, Plan, REPLICAS, ROLES};
+use super::fleet::{Fleet, Plan, REPLICAS, ROLES, free_ports};
+use super::proxy::{endpoints, everything, listener, routes};
 
 /// Requests a second, and how many at least.
 const RATE: u32 = 300;
@@ -66,7 +68,7 @@ async fn restart_all_under_load(client: std::sync::Arc<Client>, mut fleet: Fleet
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_request_fails_while_every_service_is_restarted_without_a_mesh() {
-    if !redis::available() {
+    if !envoy::available() || !redis::available() {
         return;
     }
     let plan = Plan::new();
@@ -74,4 +76,26 @@ async fn no_request_fails_while_every_service_is_restarted_without_a_mesh() {
         tokio::task::spawn_blocking(move || Fleet::start(plan, |role| plan.urls(role))).await.unwrap();
     let client = Client::new(plan.of("gateway").map(|ports| (ports.api, Some(ports.admin))));
     restart_all_under_load(client, fleet).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_fails_while_every_service_is_restarted_behind_proxies() {
+    if !envoy::available() || !redis::available() {
+        return;
+    }
+    let plan = Plan::new();
+    let [admin, ports @ ..] = &free_ports(1 + ROLES.len())[..] else { unreachable!() };
+    let at = |role: &str| ports[ROLES.iter().position(|known| *known == role).unwrap()];
+    let listeners = ROLES.map(|role| {
+        // What comes from outside nobody tries again.
+        let routes = if role == "gateway" { everything(role) } else { routes(role) };
+        listener(at(role), &routes, &[], None)
+    });
+    let clusters = ROLES.map(|role| endpoints(role, &plan.of(role)));
+    let _proxy = Envoy::start(*admin, &listeners, &clusters);
+    let urls = ROLES.map(|role| (role, format!("http://{}", at(role))));
+    let url = move |role: &str| urls.iter().find(|(known, _)| *known == role).unwrap().1.clone();
+    let fleet = tokio::task::spawn_blocking(move || Fleet::start(plan, url)).await.unwrap();
+    let gateway = at("gateway");
+    restart_all_under_load(Client::new([(gateway, None), (gateway, None)]), fleet).await;
 }

@@ -1,0 +1,61 @@
+//! A second version of analysis gets a tenth of the calls, and all of those that ask for it.
+
+use std::path::Path;
+
+use dataflow_tests::binary::Service;
+use dataflow_tests::envoy::{self, Envoy};
+use dataflow_tests::http;
+
+use super::fleet::free_ports;
+use super::proxy::{cluster, listener, routes_with_canary};
+
+/// Calls that come as they come, and how far the tenth may be off: four standard deviations of 1,000 draws.
+const CALLS: u64 = 1_000;
+const TENTH: std::ops::RangeInclusive<u64> = 62..=138;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenth_of_the_calls_goes_to_the_canary_and_who_asks_for_it_gets_it() {
+    if !envoy::available() {
+        return;
+    }
+    let [v1, v2] = ["analysis"; 2].map(|role| Service::start(role, &[]));
+    let [at, admin] = free_ports(2)[..] else { unreachable!() };
+    let versions = [("analysis-v1", &v1), ("analysis-v2", &v2)]
+        .map(|(name, service)| cluster(name, &[service.address.parse().unwrap()]));
+    let proxy = Envoy::start(admin, &[listener(at, &routes_with_canary("analysis"), &[], None)], &versions);
+    let gateway = Service::start("gateway", &["--analysis-url", &format!("http://{at}")]);
+    let upstream = format!("http://{}", gateway.address).parse().unwrap();
+    let served = |version: &str| proxy.statistic(&format!("cluster.analysis-{version}.upstream_rq_total"));
+
+    let body = br#"{"dataflow": {"id": "X", "names": {"en": "Hospital discharges"}}}"#;
+    let call = async |canary: &str| {
+        let headers = [("content-type", "application/json"), ("x-canary", canary)];
+        let answer =
+            http::request(&upstream, "POST", "/v1/dataflows:categorize", &headers, body).await.unwrap();
+        assert_eq!(answer.status, 200);
+    };
+    for _ in 0..CALLS {
+        call("never").await;
+    }
+    let by_chance = served("v2");
+    println!("{by_chance} of {CALLS} by chance");
+    assert_eq!(served("v1") + by_chance, CALLS);
+    assert!(TENTH.contains(&by_chance), "{by_chance} of {CALLS}");
+
+    // Asked for at the gateway, whose calls carry it on.
+    for _ in 0..50 {
+        call("always").await;
+    }
+    assert_eq!(served("v2"), by_chance + 50);
+
+    // A whole catalogue too goes to one of the two.
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/istat-sample.xml");
+    let example = std::fs::read(example).unwrap();
+    let headers = [("content-type", "application/xml"), ("x-canary", "always")];
+    let answer =
+        http::request(&upstream, "POST", "/v1/catalogues:analyze", &headers, &example).await.unwrap();
+    assert_eq!((answer.status, served("v2")), (200, by_chance + 51));
+    for service in [gateway, v1, v2] {
+        assert_eq!(service.stop().0, 0);
+    }
+}

@@ -1,0 +1,182 @@
+//! Mutual TLS and who may call which method, by sidecars around real processes: what the policies grant works, and
+//! nothing else does.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use ::http::{HeaderMap, Request};
+use dataflow_proto::FILE_DESCRIPTOR_SET;
+use dataflow_tests::binary::Service;
+use dataflow_tests::envoy::{self, Envoy};
+use dataflow_tests::http;
+use dataflow_tests::manifests::{each, of_kind, text};
+use prost_reflect::DescriptorPool;
+use tokio::net::TcpStream;
+
+use super::fleet::free_ports;
+use super::identities::{Authority, Identity};
+use super::proxy::{authorization, cluster, everything, listener, routes};
+
+/// Services that are called within the mesh.
+const CALLED: [&str; 3] = ["analysis", "cache", "config"];
+
+/// Who calls them: the other accounts of the mesh, and one that no policy knows.
+const CALLERS: [&str; 5] = ["gateway", "analysis", "cache", "config", "stranger"];
+
+/// Where everything is: a process, the port of its sidecar that others call, and those by which it calls others.
+struct Place {
+    process: BTreeMap<&'static str, SocketAddr>,
+    inbound: BTreeMap<&'static str, SocketAddr>,
+    outbound: BTreeMap<(&'static str, &'static str), SocketAddr>,
+}
+
+// === impl Place ===
+
+impl Place {
+    fn new() -> Self {
+        let mut ports = free_ports(64).into_iter();
+        let mut port = || ports.next().unwrap();
+        let each_called = |port: &mut dyn FnMut() -> SocketAddr| CALLED.map(|role| (role, port())).into();
+        Self {
+            process: ["gateway", "analysis", "cache", "config"].map(|role| (role, port())).into(),
+            inbound: each_called(&mut port),
+            outbound: CALLERS
+                .iter()
+                .flat_map(|caller| CALLED.map(|called| ((*caller, called), port())))
+                .collect(),
+        }
+    }
+
+    /// The sidecar of one account: what comes in, if it is a service that is called, and what goes out.
+    fn sidecar(&self, identity: &Identity, admin: SocketAddr) -> Envoy {
+        let account = CALLERS.into_iter().find(|caller| *caller == identity.account).unwrap();
+        let (mut listeners, mut clusters) = (Vec::new(), Vec::new());
+        if let Some(inbound) = self.inbound.get(account) {
+            let granted = [authorization(account)];
+            listeners.push(listener(*inbound, &everything("own"), &granted, Some(identity)));
+            clusters.push(cluster("own", &[self.process[account]]));
+        }
+        for called in CALLED {
+            let outbound = self.outbound[&(account, called)];
+            listeners.push(listener(outbound, &routes(called), &[], None));
+            let mut peer = cluster(called, &[self.inbound[called]]);
+            peer["transport_socket"] = identity.client(called);
+            clusters.push(peer);
+        }
+        Envoy::start(admin, &listeners, &clusters)
+    }
+
+    fn start(&self, role: &'static str, peers: &[&'static str]) -> Service {
+        let url = |peer: &&'static str| {
+            [format!("--{peer}-url"), format!("http://{}", self.outbound[&(role, *peer)])]
+        };
+        let flags: Vec<_> = peers.iter().flat_map(url).collect();
+        let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+        let admin = free_ports(1).remove(0);
+        Service::start_at(role, self.process[role], admin, &flags)
+    }
+}
+
+/// What the policies grant to an account at a service.
+fn granted(caller: &str, called: &str) -> Vec<String> {
+    let policies = of_kind("mesh/istio/identity.yaml", "AuthorizationPolicy");
+    let policy = policies.iter().find(|policy| policy["metadata"]["name"] == called).unwrap();
+    let principal = format!("cluster.local/ns/dataflow/sa/{caller}");
+    let rules = each(&policy["spec"]["rules"]).filter(|rule| {
+        each(&rule["from"]).any(|from| each(&from["source"]["principals"]).any(|one| *one == *principal))
+    });
+    let paths = rules.flat_map(|rule| each(&rule["to"]).flat_map(|to| each(&to["operation"]["paths"])));
+    paths.map(|path| text(path).to_owned()).collect()
+}
+
+/// The head of the answer to an empty call.
+async fn head_of(at: SocketAddr, path: &str) -> Option<HeaderMap> {
+    let stream = TcpStream::connect(at).await.unwrap();
+    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let mut sender = sender.ready().await.ok()?;
+    let request = Request::post(format!("http://mesh{path}"));
+    let request =
+        request.header("content-type", "application/grpc").header("te", "trailers").body(()).unwrap();
+    let (answer, mut body) = sender.send_request(request, false).ok()?;
+    body.send_data(vec![0; 5].into(), true).ok()?;
+    answer.await.ok().map(|answer| answer.headers().clone())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_granted_works_and_nothing_else_does() {
+    if !envoy::available() {
+        return;
+    }
+    let (place, authority) = (Place::new(), Authority::new());
+    let sidecars =
+        CALLERS.map(|account| place.sidecar(&authority.identity(account), free_ports(1).remove(0)));
+    let config = place.start("config", &[]);
+    let cache = place.start("cache", &["config"]);
+    let analysis = place.start("analysis", &["cache", "config"]);
+    let gateway = place.start("gateway", &["analysis", "cache", "config"]);
+
+    // The main job, whole: every call between the services is granted.
+    let upstream = format!("http://{}", gateway.address).parse().unwrap();
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/istat-sample.xml");
+    let example = std::fs::read(example).unwrap();
+    for expected in [false, true] {
+        let xml = [("content-type", "application/xml")];
+        let answer =
+            http::request(&upstream, "POST", "/v1/catalogues:analyze", &xml, &example).await.unwrap();
+        let analysis: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(
+            (&analysis["degraded"], &analysis["rulesRevision"]),
+            (&serde_json::json!([]), &"1".into()),
+            "{analysis}"
+        );
+        assert_eq!(analysis["cached"], expected, "{analysis}");
+    }
+
+    // Every account at every method.
+    let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap();
+    let services = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
+    let paths: Vec<_> = services
+        .map(|method| format!("/{}/{}", method.parent_service().full_name(), method.name()))
+        .collect();
+    let mut refused = 0;
+    for ((caller, called), at) in &place.outbound {
+        let granted = granted(caller, called);
+        for path in &paths {
+            let head = head_of(*at, path)
+                .await
+                .unwrap_or_else(|| panic!("{caller} at {called}: no answer to {path}"));
+            let denied = head.get("grpc-message").is_some_and(|message| message == "RBAC: access denied");
+            assert_eq!(denied, !granted.contains(path), "{caller} at {called}: {path}: {head:?}");
+            if denied {
+                assert_eq!(head["grpc-status"], "7");
+                refused += 1;
+            }
+        }
+    }
+    println!(
+        "{} accounts at {} methods of {} services: {refused} refused",
+        CALLERS.len(),
+        paths.len(),
+        CALLED.len()
+    );
+
+    // Without a certificate, and with one that somebody else gave out.
+    let inbound = place.inbound["config"];
+    let path = "/dataflow.config.v1.RuleService/ListRules";
+    assert_eq!(head_of(inbound, path).await, None, "no TLS");
+    let forger = Authority::new().identity("gateway");
+    let [ours, admin] = free_ports(2)[..] else { unreachable!() };
+    let mut peer = cluster("config", &[inbound]);
+    peer["transport_socket"] = forger.client("config");
+    let forged = Envoy::start(admin, &[listener(ours, &everything("config"), &[], None)], &[peer]);
+    let head = head_of(ours, path).await.unwrap();
+    assert_eq!(head["grpc-status"], "14", "{head:?}");
+    assert!(forged.statistic("cluster.config.ssl.fail_verify_error") > 0, "neither trusts the other");
+
+    for service in [gateway, analysis, cache, config] {
+        assert_eq!(service.stop().0, 0);
+    }
+    drop(sidecars);
+}
