@@ -84,6 +84,11 @@ impl Client {
         }
     }
 
+    /// Whether it knows every gateway to be ready.
+    pub(crate) fn sees_all(&self) -> bool {
+        self.gateways.iter().all(|gateway| gateway.is_ready.load(Ordering::Relaxed))
+    }
+
     /// The next gateway that is ready.
     fn ready(&self, turn: usize) -> Option<&Arc<Gateway>> {
         let in_turn =

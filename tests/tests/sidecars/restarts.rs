@@ -1,7 +1,9 @@
 //! A rolling restart of every service under load, of which no caller notices anything.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use dataflow_tests::binary::until;
 use dataflow_tests::envoy::{self, Envoy};
 use dataflow_tests::redis;
 use tokio::time::{MissedTickBehavior, interval};
@@ -25,8 +27,19 @@ const CALLS: [Call; 3] = [
     Call { method: "GET", target: "/v1/cache:stats", body: "" },
 ];
 
-/// Restarts every replica of every service, one after the other, again and again until enough was asked.
-async fn restart_all_under_load(client: std::sync::Arc<Client>, mut fleet: Fleet) {
+/// Restarts every replica of every service, one after the other, again and again until enough was asked. The next one goes
+/// when who balances knows that the one before is there again, as in a rollout: `is_seen` says so of a role.
+async fn restart_all_under_load(
+    client: Arc<Client>,
+    mut fleet: Fleet,
+    is_seen: impl Fn(&str) -> bool + Send + 'static,
+) {
+    let until_seen = move |role: &str| until("both replicas are seen", || is_seen(role));
+    let all_seen = tokio::task::spawn_blocking(move || {
+        ROLES.iter().for_each(|role| until_seen(role));
+        until_seen
+    });
+    let until_seen = all_seen.await.unwrap();
     let begun = Instant::now();
     let (done, mut is_done) = tokio::sync::watch::channel(false);
     let restarting = tokio::task::spawn_blocking(move || {
@@ -35,6 +48,7 @@ async fn restart_all_under_load(client: std::sync::Arc<Client>, mut fleet: Fleet
             for role in 0..ROLES.len() {
                 for replica in 0..REPLICAS {
                     fleet.restart(role, replica);
+                    until_seen(ROLES[role]);
                 }
             }
             rounds += 1;
@@ -49,7 +63,7 @@ async fn restart_all_under_load(client: std::sync::Arc<Client>, mut fleet: Fleet
     let (mut sent, mut calls) = (0, tokio::task::JoinSet::new());
     while !*is_done.borrow_and_update() || sent < REQUESTS {
         rate.tick().await;
-        let (client, call) = (std::sync::Arc::clone(&client), CALLS[sent % CALLS.len()]);
+        let (client, call) = (Arc::clone(&client), CALLS[sent % CALLS.len()]);
         calls.spawn(async move { client.call(call).await });
         sent += 1;
         while calls.try_join_next().is_some() {}
@@ -75,7 +89,8 @@ async fn no_request_fails_while_every_service_is_restarted_without_a_mesh() {
     let fleet =
         tokio::task::spawn_blocking(move || Fleet::start(plan, |role| plan.urls(role))).await.unwrap();
     let client = Client::new(plan.of("gateway").map(|ports| (ports.api, Some(ports.admin))));
-    restart_all_under_load(client, fleet).await;
+    let seen = Arc::clone(&client);
+    restart_all_under_load(client, fleet, move |role| role != "gateway" || seen.sees_all()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,10 +107,14 @@ async fn no_request_fails_while_every_service_is_restarted_behind_proxies() {
         listener(at(role), &routes, &[], None)
     });
     let clusters = ROLES.map(|role| endpoints(role, &plan.of(role)));
-    let _proxy = Envoy::start(*admin, &listeners, &clusters);
+    // Held until the last answer is there.
+    let proxy = Arc::new(Envoy::start(*admin, &listeners, &clusters));
+    let seen = Arc::clone(&proxy);
     let urls = ROLES.map(|role| (role, format!("http://{}", at(role))));
     let url = move |role: &str| urls.iter().find(|(known, _)| *known == role).unwrap().1.clone();
     let fleet = tokio::task::spawn_blocking(move || Fleet::start(plan, url)).await.unwrap();
     let gateway = at("gateway");
-    restart_all_under_load(Client::new([(gateway, None), (gateway, None)]), fleet).await;
+    let is_seen =
+        move |role: &str| seen.statistic(&format!("cluster.{role}.membership_healthy")) == REPLICAS as u64;
+    restart_all_under_load(Client::new([(gateway, None), (gateway, None)]), fleet, is_seen).await;
 }
