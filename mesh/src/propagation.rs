@@ -4,16 +4,17 @@
 //! A tower layer takes them in, and [`crate::outbound`] puts them on. An interceptor of generated clients would miss
 //! calls made on a raw channel.
 
-use std::sync::{Arc, LazyLock};
+mod trace;
+
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
-use opentelemetry::propagation::{Extractor, Injector, TextMapCompositePropagator, TextMapPropagator};
-use opentelemetry_propagator_b3::{B3Encoding, Propagator as B3};
-use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tokio::task::futures::TaskLocalFuture;
 use tonic::metadata::MetadataMap;
 use tower::{Layer, Service};
+
+pub(crate) use trace::{extract, inject};
 
 /// Names one request across processes, in logs and in errors.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -21,8 +22,7 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest request id that is taken from a caller, in bytes; a longer one is replaced.
 const REQUEST_ID_MAX: usize = 128;
 
-/// W3C Trace Context and W3C Baggage are lists that may come in several headers; they travel as one.
-const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+/// A list that may come in several headers, and travels as one.
 const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
 /// Longest baggage that is passed on, in bytes: what W3C Baggage asks of every platform at least.
@@ -44,18 +44,9 @@ pub fn tenant(metadata: &MetadataMap) -> String {
     name.unwrap_or_default()
 }
 
-/// What is passed on as it came. `dataflow-*` are written by the gateway alone, which strips them from outside callers.
-static PASSED_ON: [HeaderName; 15] = [
-    HeaderName::from_static("traceparent"),
-    TRACESTATE,
+/// What is passed on besides the trace. `dataflow-*` are written by the gateway alone, which strips them from outside callers.
+static PASSED_ON: [HeaderName; 6] = [
     BAGGAGE,
-    HeaderName::from_static("b3"),
-    HeaderName::from_static("x-b3-traceid"),
-    HeaderName::from_static("x-b3-spanid"),
-    HeaderName::from_static("x-b3-parentspanid"),
-    HeaderName::from_static("x-b3-sampled"),
-    HeaderName::from_static("x-b3-flags"),
-    HeaderName::from_static("grpc-trace-bin"),
     HeaderName::from_static("x-canary"),
     TENANT,
     SUBJECT,
@@ -67,15 +58,6 @@ tokio::task_local! {
     static HEADERS: HeaderMap;
 }
 
-/// Trace context in all the spellings that meshes speak. Extraction tries them in order, the last one found wins, so
-/// W3C stands last.
-static TRACE_CONTEXT: LazyLock<TextMapCompositePropagator> = LazyLock::new(|| {
-    TextMapCompositePropagator::new(vec![
-        Box::new(B3::with_encoding(B3Encoding::SingleAndMultiHeader)),
-        Box::new(TraceContextPropagator::new()),
-    ])
-});
-
 /// Puts the current call's headers on an outgoing one; outside of a call it begins a new request id.
 pub fn apply(outgoing: &mut HeaderMap) {
     let known = HEADERS.try_with(|headers| {
@@ -86,16 +68,6 @@ pub fn apply(outgoing: &mut HeaderMap) {
     if known.is_err() && !outgoing.contains_key(&REQUEST_ID) {
         outgoing.insert(REQUEST_ID, new_request_id());
     }
-}
-
-/// Reads the trace context that a caller sent.
-pub(crate) fn extract(headers: &HeaderMap) -> opentelemetry::Context {
-    TRACE_CONTEXT.extract(&HeaderExtractor(headers))
-}
-
-/// Writes a trace context of ours over the one that came in.
-pub(crate) fn inject(context: &opentelemetry::Context, headers: &mut HeaderMap) {
-    TRACE_CONTEXT.inject_context(context, &mut HeaderInjector(headers));
 }
 
 /// The request id of an incoming call: its caller's, or a new one where that is absent, empty, too long, or not plain
@@ -131,7 +103,7 @@ impl PropagationLayer {
     /// Mends what the lists and the request id of an incoming call lack to travel.
     fn admit(&self, incoming: &mut HeaderMap) {
         request_id(incoming);
-        merge(incoming, TRACESTATE, usize::MAX, |_| true);
+        trace::admit(incoming);
         merge(incoming, BAGGAGE, BAGGAGE_MAX, |member| {
             let key = member.split(['=', ';']).next().unwrap_or_default().trim();
             self.baggage.iter().any(|allowed| allowed == key)
@@ -189,35 +161,12 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let incoming = request.headers_mut();
         self.layer.admit(incoming);
-        let travelling = PASSED_ON
+        let travelling = trace::HEADERS
             .iter()
+            .chain(&PASSED_ON)
             .filter_map(|name| incoming.get(name).map(|value| (name.clone(), value.clone())))
             .collect();
         HEADERS.scope(travelling, self.inner.call(request))
-    }
-}
-
-// === impl HeaderExtractor, HeaderInjector ===
-
-struct HeaderExtractor<'a>(&'a HeaderMap);
-
-impl Extractor for HeaderExtractor<'_> {
-    fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key).and_then(|value| value.to_str().ok())
-    }
-
-    fn keys(&self) -> Vec<&str> {
-        self.0.keys().map(HeaderName::as_str).collect()
-    }
-}
-
-struct HeaderInjector<'a>(&'a mut HeaderMap);
-
-impl Injector for HeaderInjector<'_> {
-    fn set(&mut self, key: &str, value: String) {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(key), HeaderValue::try_from(value)) {
-            self.0.insert(name, value);
-        }
     }
 }
 
@@ -265,6 +214,7 @@ mod tests {
     #[tokio::test]
     async fn every_value_of_tracestate_travels_and_of_baggage_what_is_allowed() {
         let headers = outgoing(&[
+            ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
             ("tracestate", "a=1, b=2"),
             ("tracestate", "c=3"),
             ("baggage", "session=7;ttl=1,secret=x"),
@@ -285,24 +235,5 @@ mod tests {
         assert_eq!(outgoing(&[]).await[REQUEST_ID].len(), 36);
         assert_eq!(outgoing(&[("x-request-id", &"x".repeat(128))]).await[REQUEST_ID].len(), 128);
         assert_eq!(outgoing(&[("x-request-id", &"x".repeat(129))]).await[REQUEST_ID].len(), 36);
-    }
-
-    #[test]
-    fn trace_context_is_read_from_w3c_and_b3_and_written_as_both() {
-        use opentelemetry::trace::TraceContextExt;
-        let check = |name: &'static str, value: &str| {
-            let incoming = HeaderMap::from_iter([(
-                HeaderName::from_static(name),
-                HeaderValue::from_str(value).unwrap(),
-            )]);
-            let context = extract(&incoming);
-            let trace = context.span().span_context().trace_id().to_string();
-            assert_eq!(trace, "0af7651916cd43dd8448eb211c80319c", "{name}");
-            let mut written = HeaderMap::new();
-            inject(&context, &mut written);
-            assert!(written.contains_key("traceparent") && written.contains_key("b3"), "{written:?}");
-        };
-        check("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
-        check("b3", "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-1");
     }
 }

@@ -1,0 +1,165 @@
+//! The trace context of a call, in all the spellings that meshes speak.
+
+use std::sync::LazyLock;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use opentelemetry::propagation::{Extractor, Injector, TextMapCompositePropagator, TextMapPropagator};
+use opentelemetry_propagator_b3::{B3Encoding, Propagator as B3};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+
+use super::merge;
+
+const PARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// A list that may come in several headers, and travels as one.
+const STATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// Longest list of trace states that is passed on, in bytes: what W3C Trace Context asks of every platform at least.
+const STATE_MAX: usize = 512;
+
+/// Longest of the other headers, in bytes, none of which needs as much. A longer one is dropped.
+const MAX: usize = 128;
+
+/// All of them, W3C's first.
+pub(super) static HEADERS: [HeaderName; 9] = [
+    PARENT,
+    STATE,
+    HeaderName::from_static("b3"),
+    HeaderName::from_static("x-b3-traceid"),
+    HeaderName::from_static("x-b3-spanid"),
+    HeaderName::from_static("x-b3-parentspanid"),
+    HeaderName::from_static("x-b3-sampled"),
+    HeaderName::from_static("x-b3-flags"),
+    HeaderName::from_static("grpc-trace-bin"),
+];
+
+/// Extraction tries them in order, the last one found wins, so W3C stands last.
+static CONTEXT: LazyLock<TextMapCompositePropagator> = LazyLock::new(|| {
+    TextMapCompositePropagator::new(vec![
+        Box::new(B3::with_encoding(B3Encoding::SingleAndMultiHeader)),
+        Box::new(TraceContextPropagator::new()),
+    ])
+});
+
+/// Reads the trace context that a caller sent.
+pub(crate) fn extract(headers: &HeaderMap) -> opentelemetry::Context {
+    CONTEXT.extract(&HeaderExtractor(headers))
+}
+
+/// Writes a trace context of ours over the one that came in.
+pub(crate) fn inject(context: &opentelemetry::Context, headers: &mut HeaderMap) {
+    CONTEXT.inject_context(context, &mut HeaderInjector(headers));
+}
+
+/// Drops what is malformed or too long: it would be carried to everybody whom the call concerns, and be of no use there.
+pub(super) fn admit(incoming: &mut HeaderMap) {
+    for name in HEADERS.iter().filter(|name| **name != STATE) {
+        if incoming.get(name).is_some_and(|value| value.len() > MAX) {
+            incoming.remove(name);
+        }
+    }
+    // Of a trace that cannot be read its states mean nothing.
+    let is_traced = incoming.get(&PARENT).is_some_and(|value| is_parent(value.as_bytes()));
+    if !is_traced {
+        incoming.remove(&PARENT);
+    }
+    merge(incoming, STATE, STATE_MAX, |_| is_traced);
+}
+
+/// Whether a value names a trace (W3C Trace Context, 3.2): `VERSION-TRACE-PARENT-FLAGS` in lower-case hexadecimal, neither
+/// id all zeros; a version that is not ours may have more to say.
+fn is_parent(value: &[u8]) -> bool {
+    let mut parts = value.splitn(5, |byte| *byte == b'-');
+    let mut part = |length: usize| {
+        let is_hex = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        parts.next().filter(|part| part.len() == length && part.iter().all(is_hex))
+    };
+    let (version, trace, parent, flags) = (part(2), part(32), part(16), part(2));
+    let is_some_id = |id: Option<&[u8]>| id.is_some_and(|id| id.iter().any(|digit| *digit != b'0'));
+    let is_version = match version {
+        Some(b"00") => parts.next().is_none(),
+        other => other.is_some_and(|version| version != b"ff"),
+    };
+    is_version && is_some_id(trace) && is_some_id(parent) && flags.is_some()
+}
+
+// === impl HeaderExtractor, HeaderInjector ===
+
+struct HeaderExtractor<'a>(&'a HeaderMap);
+
+impl Extractor for HeaderExtractor<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).and_then(|value| value.to_str().ok())
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(HeaderName::as_str).collect()
+    }
+}
+
+struct HeaderInjector<'a>(&'a mut HeaderMap);
+
+impl Injector for HeaderInjector<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(key), HeaderValue::try_from(value)) {
+            self.0.insert(name, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admitted(incoming: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in incoming {
+            headers.append(HeaderName::try_from(*name).unwrap(), HeaderValue::from_str(value).unwrap());
+        }
+        admit(&mut headers);
+        headers
+    }
+
+    #[test]
+    fn a_trace_that_is_malformed_or_too_long_ends_here() {
+        const RIGHT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let travels = |name: &'static str, value: &str| admitted(&[(name, value)]).contains_key(name);
+        let future = format!("cc{}-more", &RIGHT[2..]);
+        for right in [RIGHT, &future] {
+            assert!(travels("traceparent", right), "{right}");
+        }
+        let zeros = RIGHT.replace("b7ad6b7169203331", "0000000000000000");
+        let (more, version) = (format!("{RIGHT}-more"), format!("ff{}", &RIGHT[2..]));
+        let (upper, long) = (RIGHT.to_uppercase(), format!("cc{}-{}", &RIGHT[2..], "x".repeat(10_000)));
+        for wrong in ["", "00", &RIGHT[..54], &zeros, &more, &version, &upper, &long, "x-y-z"] {
+            let headers = admitted(&[("traceparent", wrong), ("tracestate", "a=1")]);
+            assert!(!headers.contains_key("traceparent") && !headers.contains_key("tracestate"), "{wrong}");
+        }
+        for name in ["b3", "x-b3-traceid", "grpc-trace-bin"] {
+            assert!(travels(name, &"1".repeat(MAX)), "{name}");
+            assert!(!travels(name, &"1".repeat(MAX + 1)), "{name}");
+        }
+        let (fits, long) = (format!("a={}", "x".repeat(STATE_MAX - 2)), format!("b={}", "x".repeat(10_000)));
+        let headers = admitted(&[("traceparent", RIGHT), ("tracestate", &fits), ("tracestate", &long)]);
+        assert_eq!(headers["tracestate"], fits);
+    }
+
+    #[test]
+    fn trace_context_is_read_from_w3c_and_b3_and_written_as_both() {
+        use opentelemetry::trace::TraceContextExt;
+        let check = |name: &'static str, value: &str| {
+            let incoming = HeaderMap::from_iter([(
+                HeaderName::from_static(name),
+                HeaderValue::from_str(value).unwrap(),
+            )]);
+            let context = extract(&incoming);
+            let trace = context.span().span_context().trace_id().to_string();
+            assert_eq!(trace, "0af7651916cd43dd8448eb211c80319c", "{name}");
+            let mut written = HeaderMap::new();
+            inject(&context, &mut written);
+            assert!(written.contains_key("traceparent") && written.contains_key("b3"), "{written:?}");
+        };
+        check("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+        check("b3", "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-1");
+    }
+}
