@@ -6,6 +6,7 @@
 
 mod connection;
 mod control;
+mod door;
 pub(crate) mod leash;
 pub(crate) mod places;
 
@@ -22,7 +23,6 @@ use http::{Request, Response};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tonic::server::NamedService;
 use tonic::service::{Routes, RoutesBuilder};
 use tonic_health::ServingStatus;
@@ -40,7 +40,7 @@ use crate::readiness::{Latch, Readiness};
 
 use connection::Connections;
 use control::{WithHealth, announce};
-use places::Places;
+use door::Door;
 
 /// What connections get beyond the drain timeout to close by themselves, which they do at that time.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -210,19 +210,16 @@ impl Server {
             inbound::Layers { baggage: &args.baggage, limits: &limits, metrics: metrics.server(role) };
         let stack = inbound::stack(layers, methods, api, forwards, control, draining.clone());
 
-        let places = Places::default();
         let connections = Connections {
             stack: outermost(stack),
             args: args.clone(),
             limits: limits.clone(),
             stop: CancellationToken::new(),
         };
-        let tasks = TaskTracker::new();
+        let mut door = Door::new(role, limits, connections);
         tracing::info!(role, %address, "listening");
 
         let mut latch = Some(latch);
-        // So that the limit of connections is logged once each time it is reached.
-        let mut full = false;
         let mut warm_up = pin!(warm_up);
         let mut leave = pin!(async {
             shutdown.await;
@@ -240,21 +237,7 @@ impl Server {
                     tracing::info!(role, "serving");
                 }
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, peer)) => match places.take(limits.load().max_connections) {
-                        Some(place) => {
-                            full = false;
-                            let connection = connections.clone().run(stream, peer);
-                            tasks.spawn(async move {
-                                connection.await;
-                                drop(place);
-                            });
-                        }
-                        // Closed at once, so that the peer turns to another replica.
-                        None => if !std::mem::replace(&mut full, true) {
-                            let limit = limits.load().max_connections;
-                            tracing::warn!(role, limit, "closing further connections");
-                        },
-                    },
+                    Ok((stream, peer)) => door.let_in(stream, peer),
                     Err(error) => {
                         tracing::warn!(%error, "cannot accept connections");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -263,10 +246,10 @@ impl Server {
             }
         }
 
-        drop(listener);
+        door.close(listener);
         draining.cancel();
-        connections.stop.cancel();
-        tasks.close();
+        door.connections.stop.cancel();
+        let tasks = &door.tasks;
         if tokio::time::timeout(args.drain_timeout + CLOSING, tasks.wait()).await.is_err() {
             tracing::warn!(role, connections = tasks.len(), "cut off what did not end in time");
         }

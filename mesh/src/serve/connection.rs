@@ -27,6 +27,10 @@ use super::leash::{LeashExecutor, OnLeash};
 /// it is nobody's call, and holds a file descriptor for nothing.
 const OPENING: Duration = Duration::from_secs(10);
 
+/// What a connection that has just been made when the service stops is given to say what it came for. A peer whose first
+/// call were dropped in silence could not know that nobody has begun with it.
+const LATE: Duration = Duration::from_millis(200);
+
 /// A peer that vanished without a word is noticed within twice this time.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
@@ -58,11 +62,16 @@ impl Connections {
         // Best effort: a connection that cannot take the option still works.
         let _ = stream.set_nodelay(true);
         let (mut reader, writer) = stream.into_split();
-        let opening = timeout(OPENING, opening(&mut reader));
-        let opening = match self.stop.run_until_cancelled(opening).await {
-            Some(Ok(Ok(opening))) => opening,
-            Some(_) => return tracing::debug!(%peer, "connection without a request"),
-            None => return,
+        let too_late = async {
+            self.stop.cancelled().await;
+            sleep(LATE).await;
+        };
+        let opening = tokio::select! {
+            opening = timeout(OPENING, opening(&mut reader)) => opening,
+            () = too_late => return,
+        };
+        let Ok(Ok(opening)) = opening else {
+            return tracing::debug!(%peer, "connection without a request");
         };
         let stream = tokio::io::join(opening.chain(reader), writer);
 
@@ -91,6 +100,8 @@ impl Connections {
         let mut stopping = false;
         loop {
             tokio::select! {
+                // The connection first: what a late one has said already is heard before it is told to go.
+                biased;
                 // A new leash after `graceful_shutdown`: from then on `cut` bounds what an HTTP/1 call may hold.
                 ended = OnLeash::new(connection.as_mut()) => {
                     match ended {

@@ -171,7 +171,7 @@ async fn pages_of_rules_go_on_behind_the_last_rule_whatever_was_removed_meanwhil
         let ids: Vec<_> = rest.rules.iter().map(|rule| rule.rule_id.as_str()).collect();
         assert_eq!(ids, ["paged-3", "paged-4", "paged-5"], "{gone} removed");
     }
-    for token in ["3", "x paged-1"] {
+    for token in ["3", "x:paged-1"] {
         let refused = rules.list_rules(list(token)).await.unwrap_err();
         assert_eq!(super::reason(&refused), "FIELD_INVALID", "{token}");
     }

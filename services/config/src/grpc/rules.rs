@@ -52,7 +52,7 @@ impl Service {
         let mut rules = owned.set.rules.iter().enumerate().skip(start).filter(wanted);
         let page: Vec<_> = rules.by_ref().take(size).collect();
         let last = page.last().filter(|_| rules.next().is_some());
-        let next_page_token = last.map(|(at, rule)| format!("{at} {}", rule.rule_id)).unwrap_or_default();
+        let next_page_token = last.map(|(at, rule)| format!("{at}:{}", rule.rule_id)).unwrap_or_default();
         let rules = page.into_iter().map(|(_, rule)| shown(owned, rule)).collect();
         Ok(pb::ListRulesResponse { rules, next_page_token, revision: owned.set.revision })
     }
@@ -179,7 +179,7 @@ fn resume(rules: &[Rule], token: &str) -> Result<usize, Error> {
     if token.is_empty() {
         return Ok(0);
     }
-    let parts = token.split_once(' ').and_then(|(at, id)| Some((at.parse().ok()?, id)));
+    let parts = token.split_once(':').and_then(|(at, id)| Some((at.parse().ok()?, id)));
     let (at, id) = parts.ok_or_else(unknown_page)?;
     Ok(rules.iter().position(|rule| rule.rule_id == id).map_or(at, |found| found + 1))
 }

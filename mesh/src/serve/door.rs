@@ -1,0 +1,118 @@
+//! Who comes in: connections up to the limit, until the service stops.
+
+use std::net::SocketAddr;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::task::TaskTracker;
+
+use crate::args::LimitArgs;
+use crate::layers::Live;
+
+use super::connection::Connections;
+use super::places::Places;
+
+/// The door of one service.
+pub(super) struct Door {
+    pub(super) role: &'static str,
+    pub(super) limits: Live<LimitArgs>,
+    pub(super) connections: Connections,
+    /// What is inside.
+    pub(super) tasks: TaskTracker,
+    places: Places,
+    /// Whether the limit was reached last time, so that it is logged once each time.
+    is_full: bool,
+}
+
+// === impl Door ===
+
+impl Door {
+    pub(super) fn new(role: &'static str, limits: Live<LimitArgs>, connections: Connections) -> Self {
+        let (tasks, places) = (TaskTracker::new(), Places::default());
+        Self { role, limits, connections, tasks, places, is_full: false }
+    }
+
+    /// Serves a connection, or closes it at once where there are too many, so that its peer turns to another replica.
+    pub(super) fn let_in(&mut self, stream: TcpStream, peer: SocketAddr) {
+        let limit = self.limits.load().max_connections;
+        let Some(place) = self.places.take(limit) else {
+            if !std::mem::replace(&mut self.is_full, true) {
+                tracing::warn!(role = self.role, limit, "closing further connections");
+            }
+            return;
+        };
+        self.is_full = false;
+        let connection = self.connections.clone().run(stream, peer);
+        self.tasks.spawn(async move {
+            connection.await;
+            drop(place);
+        });
+    }
+
+    /// Lets in who stands before it, and closes it. The kernel has taken those connections already: to close the port on
+    /// them would break calls off that they may have sent.
+    pub(super) fn close(&mut self, listener: TcpListener) {
+        // Asked by system calls: what the runtime knows of the port may be a moment old.
+        let waiting = listener.into_std().and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            Ok(std::iter::from_fn(move || listener.accept().ok()))
+        });
+        for (stream, peer) in waiting.into_iter().flatten() {
+            let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+            if let Ok(stream) = stream {
+                self.let_in(stream, peer);
+            }
+        }
+        self.tasks.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::io::{Read, Write};
+    use std::net::Ipv4Addr;
+
+    use axum::body::Body;
+    use clap::Parser;
+    use http::{Request, Response};
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::args::ServerArgs;
+    use crate::inbound::Stack;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        server: ServerArgs,
+    }
+
+    #[tokio::test]
+    async fn who_stands_before_the_door_when_it_closes_is_let_in() {
+        let args = Cli::parse_from(["test"]).server;
+        let limits = Live::fixed(args.limits.clone());
+        let stack =
+            tower::service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new("in".into())));
+        let stop = CancellationToken::new();
+        let connections =
+            Connections { stack: Stack::new(stack), args, limits: limits.clone(), stop: stop.clone() };
+        let mut door = Door::new("test", limits, connections);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let mut waiting: Vec<_> = (0..3)
+            .map(|_| {
+                let mut stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+                stream.write_all(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n").unwrap();
+                stream
+            })
+            .collect();
+        // No await since: the runtime has not heard of any of them.
+        door.close(listener);
+        stop.cancel();
+        door.tasks.wait().await;
+        for stream in &mut waiting {
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("in"), "{answer:?}");
+        }
+    }
+}
