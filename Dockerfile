@@ -7,10 +7,10 @@ COPY . .
 # The caches live outside the layers, so that a changed line compiles what depends on it and nothing else.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --profile dist --locked -p dataflow && \
-    cp target/dist/dataflow /dataflow
+    cargo build --release --locked -p dataflow && \
+    cp target/release/dataflow /dataflow
 
-# The binary needs the C library, and certificates where Redis speaks TLS; there is no shell to break into.
+# The binary needs libc, libm and libgcc_s, and certificates where Redis speaks TLS; there is no shell to break into.
 FROM gcr.io/distroless/cc-debian13:nonroot
 COPY --from=build /dataflow /dataflow
 USER 65532:65532

@@ -47,8 +47,8 @@ test-docs: ## Does the documentation build, links included?
 test-proto: tools ## Does the contract keep its rules, and its word to the last release? (buf)
 	@.ci/stage $@ --needs buf sh -c 'buf lint && buf breaking --against proto/released.json'
 
-test-k8s: tools ## Do the manifests render in every combination, and would a cluster take them? (kubectl)
-	@.ci/stage $@ --needs kubectl --needs kubernetes-validate .ci/k8s
+test-k8s: tools ## Is the image built well, do the manifests render in every combination, would a cluster take them? (hadolint, kubectl)
+	@.ci/stage $@ --needs hadolint --needs kubectl --needs kubernetes-validate sh -c 'hadolint Dockerfile && .ci/k8s'
 
 test-rust: export MESH_TESTS := later
 test-rust: export REDIS_TESTS := later
