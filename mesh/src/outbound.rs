@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use tonic::TimeoutExpired;
 use tonic::body::Body;
 use tower::{BoxError, Service};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::deadline;
@@ -110,12 +110,15 @@ impl Service<Request<Body>> for Outbound {
             propagation::apply(headers);
             headers.insert(propagation::PEER, HeaderValue::from_static("service"));
         }
-        let span = telemetry::outgoing(|| {
+        let mut trace = Span::current().context();
+        let span = telemetry::outgoing_of(&trace, || {
             let method = request.uri().path().trim_start_matches('/').to_owned();
             (method, [("rpc.system", "grpc".to_owned())])
         });
+        if !span.is_none() {
+            trace = span.context();
+        }
         let headers = request.headers_mut();
-        let trace = if span.is_none() { tracing::Span::current().context() } else { span.context() };
         if trace.span().span_context().is_valid() {
             propagation::inject(&trace, headers);
         }

@@ -113,6 +113,9 @@ impl PropagationLayer {
 
 /// Makes one header of a list that came in several: the members that are `wanted`, as far as `max` bytes hold them.
 fn merge(headers: &mut HeaderMap, name: HeaderName, max: usize, wanted: impl Fn(&str) -> bool) {
+    if !headers.contains_key(&name) {
+        return;
+    }
     let mut merged = String::new();
     let values = headers.get_all(&name).into_iter().filter_map(|value| value.to_str().ok());
     let members = values.flat_map(|value| value.split(',')).map(str::trim);

@@ -1,5 +1,6 @@
 //! Logs and traces of a process. Logs go to standard error, so that standard output stays a command's result.
 
+use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt, TracerProvider};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
@@ -94,7 +95,15 @@ pub(crate) fn ratio(text: &str) -> Result<f64, String> {
 ///
 /// `describe` gives its name, and what else there is to say of it.
 pub fn outgoing<const N: usize>(describe: impl FnOnce() -> (String, [(&'static str, String); N])) -> Span {
-    if !Span::current().context().span().span_context().is_sampled() {
+    outgoing_of(&Span::current().context(), describe)
+}
+
+/// The same, where the trace of the call being served is known.
+pub(crate) fn outgoing_of<const N: usize>(
+    trace: &Context,
+    describe: impl FnOnce() -> (String, [(&'static str, String); N]),
+) -> Span {
+    if !trace.span().span_context().is_sampled() {
         return Span::none();
     }
     let (name, attributes) = describe();

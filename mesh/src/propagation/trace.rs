@@ -53,16 +53,23 @@ pub(crate) fn inject(context: &opentelemetry::Context, headers: &mut HeaderMap) 
 
 /// Drops what is malformed or too long: it would be carried to everybody whom the call concerns, and be of no use there.
 pub(super) fn admit(incoming: &mut HeaderMap) {
-    for name in HEADERS.iter().filter(|name| **name != STATE) {
-        if incoming.get(name).is_some_and(|value| value.len() > MAX) {
-            incoming.remove(name);
+    // Looked for one by one only where there is anything long at all: this is done for every call.
+    if incoming.values().any(|value| value.len() > MAX) {
+        for name in HEADERS.iter().filter(|name| **name != STATE) {
+            if incoming.get(name).is_some_and(|value| value.len() > MAX) {
+                incoming.remove(name);
+            }
         }
     }
     // Of a trace that cannot be read its states mean nothing.
-    let is_traced = incoming.get(&PARENT).is_some_and(|value| is_parent(value.as_bytes()));
-    if !is_traced {
-        incoming.remove(&PARENT);
-    }
+    let is_traced = match incoming.get(&PARENT) {
+        Some(value) if is_parent(value.as_bytes()) => true,
+        Some(_) => {
+            incoming.remove(&PARENT);
+            false
+        }
+        None => false,
+    };
     merge(incoming, STATE, STATE_MAX, |_| is_traced);
 }
 
