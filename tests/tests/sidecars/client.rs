@@ -66,7 +66,7 @@ impl Client {
     /// Makes a call, every other one over HTTP/1.1, and keeps what went wrong.
     pub(crate) async fn call(&self, call: Call) {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let over_http1 = turn / self.gateways.len() % 2 == 0;
+        let over_http1 = (turn / self.gateways.len()).is_multiple_of(2);
         let outcome = timeout(PATIENCE, async {
             if over_http1 {
                 let gateway = self.ready(turn).ok_or("no gateway is ready")?;

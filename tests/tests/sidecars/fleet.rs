@@ -35,6 +35,11 @@ pub(crate) struct Fleet {
     _redis: Server,
 }
 
+/// The place of a role among [`ROLES`].
+pub(crate) fn index(role: &str) -> usize {
+    ROLES.iter().position(|known| *known == role).unwrap()
+}
+
 /// So many ports that nobody has at the moment.
 pub(crate) fn free_ports(count: usize) -> Vec<SocketAddr> {
     // Held until all are known, so that none is given out twice.
@@ -56,7 +61,7 @@ impl Plan {
     }
 
     pub(crate) fn of(&self, role: &str) -> Places {
-        self.0[ROLES.iter().position(|known| *known == role).unwrap()]
+        self.0[index(role)]
     }
 
     /// All replicas of a role, as a peer's flag names them.
@@ -81,18 +86,18 @@ impl Fleet {
         });
         let mut fleet =
             Self { plan, flags: flags.to_vec(), said: Vec::new(), replicas: Vec::new(), _redis: redis };
-        for role in 0..ROLES.len() {
+        for role in ROLES {
             let replicas = (0..REPLICAS).map(|replica| Some(fleet.launch(role, replica))).collect();
             fleet.replicas.push(replicas);
         }
         fleet
     }
 
-    fn launch(&self, role: usize, replica: usize) -> Service {
-        let Ports { api, admin } = self.plan.0[role][replica];
+    fn launch(&self, role: &str, replica: usize) -> Service {
+        let Ports { api, admin } = self.plan.of(role)[replica];
         let flags = ["--drain-delay", "2s", "--log", "warn,dataflow_mesh=info"].map(str::to_owned);
-        let flags = [&flags[..], &self.flags[role]].concat();
-        Service::start_at(ROLES[role], api, admin, &flags.iter().map(String::as_str).collect::<Vec<_>>())
+        let flags = [&flags[..], &self.flags[index(role)]].concat();
+        Service::start_at(role, api, admin, &flags.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// Stops one replica as Kubernetes does, waits until it has ended, and starts it anew.
@@ -100,12 +105,12 @@ impl Fleet {
     /// # Panics
     ///
     /// When it does not end well.
-    pub(crate) fn restart(&mut self, role: usize, replica: usize) {
-        let (code, log) = self.replicas[role][replica].take().unwrap().stop();
-        assert_eq!(code, 0, "{}: {log:#?}", ROLES[role]);
-        assert!(!log.iter().any(|line| line.contains("cut off")), "{}: {log:#?}", ROLES[role]);
+    pub(crate) fn restart(&mut self, role: &str, replica: usize) {
+        let (code, log) = self.replicas[index(role)][replica].take().unwrap().stop();
+        assert_eq!(code, 0, "{role}: {log:#?}");
+        assert!(!log.iter().any(|line| line.contains("cut off")), "{role}: {log:#?}");
         self.said.extend(log);
-        self.replicas[role][replica] = Some(self.launch(role, replica));
+        self.replicas[index(role)][replica] = Some(self.launch(role, replica));
     }
 
     /// What all processes warned of.

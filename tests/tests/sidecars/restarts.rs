@@ -9,7 +9,7 @@ use dataflow_tests::redis;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::client::{Call, Client};
-use super::fleet::{Fleet, Plan, REPLICAS, ROLES, free_ports};
+use super::fleet::{Fleet, Plan, REPLICAS, ROLES, free_ports, index};
 use super::proxy::{endpoints, everything, listener, routes};
 
 /// Requests a second, and how many at least.
@@ -45,10 +45,10 @@ async fn restart_all_under_load(
     let restarting = tokio::task::spawn_blocking(move || {
         let mut rounds = 0;
         while rounds == 0 || begun.elapsed() < Duration::from_secs(REQUESTS as u64 / u64::from(RATE)) {
-            for role in 0..ROLES.len() {
+            for role in ROLES {
                 for replica in 0..REPLICAS {
                     fleet.restart(role, replica);
-                    until_seen(ROLES[role]);
+                    until_seen(role);
                 }
             }
             rounds += 1;
@@ -100,7 +100,7 @@ async fn no_request_fails_while_every_service_is_restarted_behind_proxies() {
     }
     let plan = Plan::new();
     let [admin, ports @ ..] = &free_ports(1 + ROLES.len())[..] else { unreachable!() };
-    let at = |role: &str| ports[ROLES.iter().position(|known| *known == role).unwrap()];
+    let at = |role: &str| ports[index(role)];
     let listeners = ROLES.map(|role| {
         // What comes from outside nobody tries again.
         let routes = if role == "gateway" { everything(role) } else { routes(role) };
