@@ -238,8 +238,13 @@ impl Service {
     }
 
     /// Tells it to stop as Kubernetes does and waits; its exit status and everything it said.
-    pub fn stop(mut self) -> (i32, Vec<String>) {
+    pub fn stop(self) -> (i32, Vec<String>) {
         self.signal(Signal::SIGTERM);
+        self.ended()
+    }
+
+    /// Waits until it has ended, which something else must bring about; its exit status and everything it said.
+    pub fn ended(mut self) -> (i32, Vec<String>) {
         let status = self.child.wait().expect("the service ends");
         if let Some(reading) = self.reading.take() {
             reading.join().expect("no reader panics");

@@ -85,7 +85,8 @@ fn a_stop_during_an_upload_lets_it_finish() {
     stream.write_all(rest.as_bytes()).unwrap();
     let (status, analysis) = read(stream);
     assert_eq!((status, &analysis["total"]), (200, &24.into()));
-    let (code, log) = up.stop();
+    // It was told already; told twice it would not wait.
+    let (code, log) = up.ended();
     assert_eq!(code, 0, "{log:#?}");
 }
 
