@@ -40,10 +40,14 @@ pub(crate) fn index(role: &str) -> usize {
     ROLES.iter().position(|known| *known == role).unwrap()
 }
 
-/// So many ports that nobody has at the moment.
+/// So many ports that nobody has, nor gets: they lie below those that the system gives to outgoing connections, of which
+/// there are many here, so that a process finds its own free whenever it is started.
 pub(crate) fn free_ports(count: usize) -> Vec<SocketAddr> {
     // Held until all are known, so that none is given out twice.
-    let held: Vec<_> = (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).collect();
+    let mut held: Vec<TcpListener> = Vec::new();
+    while held.len() < count {
+        held.extend(TcpListener::bind((Ipv4Addr::LOCALHOST, fastrand::u16(10_000..32_000))));
+    }
     held.iter().map(|listener| listener.local_addr().unwrap()).collect()
 }
 

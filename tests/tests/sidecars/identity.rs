@@ -100,7 +100,8 @@ async fn head_of(at: SocketAddr, path: &str) -> Option<HeaderMap> {
     let request =
         request.header("content-type", "application/grpc").header("te", "trailers").body(()).unwrap();
     let (answer, mut body) = sender.send_request(request, false).ok()?;
-    body.send_data(vec![0; 5].into(), true).ok()?;
+    // Who is refused is answered before the body has come.
+    let _ = body.send_data(vec![0; 5].into(), true);
     answer.await.ok().map(|answer| answer.headers().clone())
 }
 
