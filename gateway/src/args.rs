@@ -132,7 +132,7 @@ impl FromStr for ServiceAt {
 
 impl UpstreamArgs {
     /// The address of a service: its own, else that of the service of ours whose package it is in.
-    pub(crate) fn of(&self, service: &str) -> Option<Upstream> {
+    pub fn of(&self, service: &str) -> Option<Upstream> {
         if let Some(own) = self.upstreams.iter().find(|own| own.service == service) {
             return Some(own.upstream.clone());
         }

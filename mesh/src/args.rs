@@ -93,24 +93,29 @@ pub struct ServerArgs {
 
 /// How much one service does at once, and how long.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = DYNAMIC)]
 pub struct LimitArgs {
     /// Calls served at once, counted until their answers have left; more are refused with RESOURCE_EXHAUSTED. As many
     /// answers that are streams may last besides. A connection keeps the number of HTTP/2 streams that it began with.
-    #[arg(long, env = "DATAFLOW_MAX_CONCURRENT_REQUESTS", default_value_t = 1024, value_name = "N",
+    #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_CONCURRENT_REQUESTS", default_value_t = 1024, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..))]
     pub max_concurrent_requests: u32,
 
     /// Connections held at once; more are closed as they come. Keep it below the process' limit of open files.
-    #[arg(long, env = "DATAFLOW_MAX_CONNECTIONS", default_value_t = 10_000, value_name = "N",
+    #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_CONNECTIONS", default_value_t = 10_000, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: u32,
 
     /// Longest a call may take to the last byte of its answer; a shorter `grpc-timeout` of the caller's holds. Streams
     /// that watch are not cut.
-    #[arg(long, env = "DATAFLOW_REQUEST_TIMEOUT", default_value = "300s", value_parser = humantime::parse_duration,
+    #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_REQUEST_TIMEOUT", default_value = "300s", value_parser = some_time,
           value_name = "DURATION")]
     pub request_timeout: Duration,
+}
+
+/// A duration that is not none at all.
+fn some_time(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if time.is_zero() { Err("must be more than nothing".to_owned()) } else { Ok(time) }
 }
 
 impl ServerArgs {

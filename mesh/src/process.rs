@@ -103,7 +103,7 @@ pub async fn run<E: From<Error>>(
 
     let ended = tokio::select! {
         ended = services(process) => ended,
-        never = follow_log(settings, &telemetry) => match never {},
+        never = follow_log(settings, &args.telemetry.log, &telemetry) => match never {},
     };
     admin.abort();
     telemetry.flush().await;
@@ -111,17 +111,19 @@ pub async fn run<E: From<Error>>(
 }
 
 /// Logs by another filter whenever the settings name one.
-async fn follow_log(mut settings: watch::Receiver<Dynamic>, telemetry: &Telemetry) -> Infallible {
+async fn follow_log(mut settings: watch::Receiver<Dynamic>, log: &str, telemetry: &Telemetry) -> Infallible {
     let filter = |settings: &mut watch::Receiver<Dynamic>| {
         settings.borrow_and_update().settings.get("log").map(|log| log.value.clone())
     };
-    let mut holds = filter(&mut settings);
-    while settings.changed().await.is_ok() {
-        let new = filter(&mut settings);
-        if let Some(new) = new.as_ref().filter(|_| new != holds) {
-            telemetry.log(new);
+    let mut holds = log.to_owned();
+    loop {
+        if let Some(new) = filter(&mut settings).filter(|new| *new != holds) {
+            telemetry.log(&new);
+            holds = new;
         }
-        holds = new;
+        if settings.changed().await.is_err() {
+            break;
+        }
     }
     std::future::pending().await
 }

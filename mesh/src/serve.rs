@@ -8,7 +8,7 @@ mod connection;
 mod control;
 mod door;
 pub(crate) mod leash;
-pub(crate) mod places;
+pub mod places;
 
 use std::borrow::Cow;
 use std::convert::Infallible;

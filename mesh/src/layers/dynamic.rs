@@ -11,15 +11,16 @@ use tokio::sync::watch;
 use super::field::with_values;
 use super::source::Source;
 
-/// The heading of the help text under which these flags stand. To stand there is what makes a flag dynamic, so that
-/// nothing is followed that does not say so.
+/// The heading of the help text under which these flags stand, each by its own `help_heading`: one for a whole struct would
+/// hold for whatever comes after it. To stand there is what makes a flag dynamic, so that nothing is followed that does not
+/// say so.
 pub const DYNAMIC: &str = "Dynamic options, followed while a service runs";
 
 /// What the config service says of dynamic flags, by their names without dashes before them, as it would be typed. It
 /// holds where nothing in or around the process says otherwise.
 pub type Pushed = BTreeMap<String, String>;
 
-/// The dynamic flags, as they hold from now on. They are not masked: no secret should be made dynamic.
+/// The dynamic flags, as they hold from now on. What comes from among secrets is not among them: they are told to others.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Dynamic {
     /// Each by its name without dashes before it.

@@ -123,7 +123,7 @@ fn tell(before: &[Setting], after: &[Setting]) {
 impl Dynamic {
     /// The dynamic ones of all settings.
     fn of(settings: &[Setting]) -> Self {
-        let dynamic = settings.iter().filter(|setting| setting.dynamic);
+        let dynamic = settings.iter().filter(|setting| setting.dynamic && !setting.secret);
         let held = dynamic.map(|Setting { flag, text, source, .. }| {
             let held = Held { value: text.clone(), source: source.clone() };
             (flag.trim_start_matches('-').to_owned(), held)

@@ -23,7 +23,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// A peer that vanished without a word is noticed within twice this time, also while no call is on its way.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// How long a peer is passed over that could not be connected to, unless none is left.
+/// How long a peer is passed over that took no call, unless none is left.
 const REST: Duration = Duration::from_secs(1);
 
 /// How often a name is resolved, and how long at least between two times where connections fail.
@@ -41,9 +41,9 @@ pub(super) enum Peers {
 pub(super) struct Several {
     peers: ArcSwap<Vec<Arc<Peer>>>,
     turn: AtomicUsize,
-    /// Whether the peers are known: a name is resolved after the start.
+    /// Whether the peers are known, if there are any: a name is resolved after the start.
     known: watch::Sender<bool>,
-    /// Told when a connection failed: perhaps the name means others by now.
+    /// Told when a peer took no call, or there is none: perhaps the name means others by now.
     failed: Arc<Notify>,
 }
 
@@ -81,7 +81,9 @@ impl Several {
         let peers: Vec<_> = peers.into_iter().map(Arc::new).collect();
         let known = watch::Sender::new(!peers.is_empty());
         let peers = ArcSwap::from_pointee(peers);
-        Arc::new(Self { peers, turn: AtomicUsize::new(0), known, failed: Arc::default() })
+        // Not the first one for every process.
+        let turn = AtomicUsize::new(usize::from(fastrand::u16(..)));
+        Arc::new(Self { peers, turn, known, failed: Arc::default() })
     }
 
     /// The next peer, once any is known.
@@ -97,11 +99,14 @@ impl Several {
         let mut in_turn = (0..peers.len()).map(|step| &peers[turn.wrapping_add(step) % peers.len()]);
         let first = in_turn.clone().next();
         let found = in_turn.find(|peer| !peer.rests()).or(first);
-        found.cloned().ok_or_else(|| ConnectError("its name has no address".into()).into())
+        found.cloned().ok_or_else(|| {
+            self.failed.notify_one();
+            ConnectError("its name has no address".into()).into()
+        })
     }
 
     /// Passes a peer over for a while.
-    pub(super) fn unconnected(&self, peer: &Peer) {
+    pub(super) fn pass_over(&self, peer: &Peer) {
         *peer.rests_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + REST);
         self.failed.notify_one();
     }
@@ -122,7 +127,6 @@ impl Several {
             tracing::debug!(%name, addresses = peers.len(), "peers changed");
             self.peers.store(Arc::new(peers));
         }
-        self.known.send_replace(true);
     }
 }
 
@@ -155,6 +159,8 @@ async fn resolve(peers: Weak<Several>, failed: Arc<Notify>, name: Authority) {
             Ok(_) => tracing::debug!(%name, "has no address"),
             Err(error) => tracing::debug!(%name, %error, "cannot be resolved"),
         }
+        // Also when it means nobody: nobody need wait to hear that.
+        peers.known.send_replace(true);
         drop(peers);
         tokio::time::sleep(RESOLVE.1).await;
         let _ = tokio::time::timeout(RESOLVE.0 - RESOLVE.1, failed.notified()).await;

@@ -1,11 +1,10 @@
 //! A request's body that can be sent again, as long as not much of it has been sent.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
 use tonic::Status;
 use tonic::body::Body;
@@ -20,15 +19,17 @@ pub(super) struct Replay(Arc<Mutex<Sent>>);
 #[derive(Debug)]
 struct Sent {
     body: Body,
-    /// What was sent; none once it was too much.
-    kept: Option<Vec<Bytes>>,
-    size: usize,
+    /// What was sent, in a copy: a slice of what came in may hold much more than itself. None once it was too much.
+    kept: Option<BytesMut>,
+    /// The number of the attempt that goes on with the body.
+    attempt: u8,
 }
 
 /// One attempt to send it: what was sent before, then the rest.
 #[derive(Debug)]
 pub(super) struct Attempt {
-    again: VecDeque<Bytes>,
+    again: Bytes,
+    number: u8,
     replay: Replay,
 }
 
@@ -37,14 +38,21 @@ pub(super) struct Attempt {
 impl Replay {
     /// A body and the first attempt to send it.
     pub(super) fn new(body: Body) -> (Self, Attempt) {
-        let replay = Self(Arc::new(Mutex::new(Sent { body, kept: Some(Vec::new()), size: 0 })));
-        (replay.clone(), Attempt { again: VecDeque::new(), replay })
+        let replay = Self(Arc::new(Mutex::new(Sent { body, kept: Some(BytesMut::new()), attempt: 0 })));
+        (replay.clone(), Attempt { again: Bytes::new(), number: 0, replay })
     }
 
-    /// Another attempt, from its beginning; none if it cannot be had any more. The one before must be over.
+    /// Another attempt, from its beginning; none if it cannot be had any more. The one before gets no more of it: whoever
+    /// sends that may not have noticed yet that it is over.
     pub(super) fn again(&self) -> Option<Attempt> {
-        let again = self.0.lock().unwrap_or_else(PoisonError::into_inner).kept.clone()?;
-        Some(Attempt { again: again.into(), replay: self.clone() })
+        let mut sent = self.sent();
+        let again = sent.kept.clone()?.freeze();
+        sent.attempt += 1;
+        Some(Attempt { again, number: sent.attempt, replay: self.clone() })
+    }
+
+    fn sent(&self) -> MutexGuard<'_, Sent> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -58,20 +66,20 @@ impl http_body::Body for Attempt {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        if let Some(data) = self.again.pop_front() {
-            return Poll::Ready(Some(Ok(Frame::data(data))));
+        if !self.again.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.again)))));
         }
-        let mut sent = self.replay.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sent = self.replay.sent();
         let sent = &mut *sent;
+        if sent.attempt != self.number {
+            return Poll::Ready(Some(Err(Status::cancelled("the call is made again"))));
+        }
         let frame = ready!(Pin::new(&mut sent.body).poll_frame(cx));
         match frame.as_ref().map(|frame| frame.as_ref().map(Frame::data_ref)) {
-            Some(Ok(Some(data))) => {
-                sent.size += data.len();
-                match &mut sent.kept {
-                    Some(kept) if sent.size <= KEPT => kept.push(data.clone()),
-                    kept => *kept = None,
-                }
-            }
+            Some(Ok(Some(data))) => match &mut sent.kept {
+                Some(kept) if kept.len() + data.len() <= KEPT => kept.extend_from_slice(data),
+                kept => *kept = None,
+            },
             // Neither trailers nor a failure can be had twice.
             Some(_) => sent.kept = None,
             None => {}
@@ -80,13 +88,11 @@ impl http_body::Body for Attempt {
     }
 
     fn is_end_stream(&self) -> bool {
-        let sent = self.replay.0.lock().unwrap_or_else(PoisonError::into_inner);
-        self.again.is_empty() && sent.body.is_end_stream()
+        self.again.is_empty() && self.replay.sent().body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let rest = self.replay.0.lock().unwrap_or_else(PoisonError::into_inner).body.size_hint();
-        let again: u64 = self.again.iter().map(|data| data.len() as u64).sum();
+        let (rest, again) = (self.replay.sent().body.size_hint(), self.again.len() as u64);
         let mut hint = SizeHint::new();
         hint.set_lower(rest.lower() + again);
         if let Some(upper) = rest.upper() {
@@ -104,38 +110,48 @@ mod tests {
 
     use super::*;
 
-    fn replay(pieces: &[usize]) -> Replay {
+    fn replay(pieces: &[usize]) -> (Replay, Attempt) {
         let pieces: Vec<_> =
             pieces.iter().map(|length| Ok::<_, Status>(Frame::data(Bytes::from(vec![7; *length])))).collect();
-        Replay::new(Body::new(StreamBody::new(stream::iter(pieces)))).0
+        Replay::new(Body::new(StreamBody::new(stream::iter(pieces))))
     }
 
-    /// The lengths of the pieces that an attempt sends, at most `pieces` of them.
-    async fn send(replay: &Replay, pieces: usize) -> Option<Vec<usize>> {
-        let mut attempt = replay.again()?;
-        let mut lengths = Vec::new();
-        while lengths.len() < pieces
-            && let Some(frame) = attempt.frame().await
-        {
-            lengths.push(frame.unwrap().into_data().unwrap().len());
+    /// How much an attempt sends of a body, in at most `pieces` pieces.
+    async fn send(attempt: &mut Attempt, pieces: usize) -> usize {
+        let mut sent = 0;
+        for _ in 0..pieces {
+            let Some(frame) = attempt.frame().await else { break };
+            sent += frame.unwrap().into_data().unwrap().len();
         }
-        Some(lengths)
+        sent
     }
 
     #[tokio::test]
     async fn a_body_is_sent_again_from_its_beginning_and_to_its_end() {
-        let replay = replay(&[1, 2, 3]);
-        assert_eq!(send(&replay, 2).await, Some(vec![1, 2]));
-        assert_eq!(send(&replay, 9).await, Some(vec![1, 2, 3]));
-        assert_eq!(send(&replay, 9).await, Some(vec![1, 2, 3]));
+        let (replay, mut first) = replay(&[1, 2, 3]);
+        assert_eq!(send(&mut first, 2).await, 3);
+        let mut second = replay.again().unwrap();
+        assert_eq!(second.size_hint().lower(), 3);
+        assert_eq!(send(&mut second, 9).await, 6);
+        assert_eq!(send(&mut replay.again().unwrap(), 9).await, 6);
+    }
+
+    #[tokio::test]
+    async fn an_attempt_gets_nothing_more_once_there_is_another() {
+        let (replay, mut first) = replay(&[1, 2, 3]);
+        assert_eq!(send(&mut first, 1).await, 1);
+        let mut second = replay.again().unwrap();
+        assert!(first.frame().await.unwrap().is_err());
+        assert_eq!(send(&mut second, 9).await, 6, "nothing is lost to it");
     }
 
     #[tokio::test]
     async fn a_body_of_which_much_was_sent_is_not_sent_again() {
-        let replay = replay(&[KEPT - 1, 1, 1]);
-        assert_eq!(send(&replay, 2).await, Some(vec![KEPT - 1, 1]));
-        assert_eq!(send(&replay, 3).await, Some(vec![KEPT - 1, 1, 1]));
-        assert_eq!(send(&replay, 9).await, None);
+        let (replay, mut first) = replay(&[KEPT - 1, 1, 1]);
+        assert_eq!(send(&mut first, 2).await, KEPT);
+        let mut second = replay.again().unwrap();
+        assert_eq!(send(&mut second, 9).await, KEPT + 1);
+        assert!(replay.again().is_none());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tower::{BoxError, Service, ServiceExt};
 
 use super::peers::{Peers, Several};
 use super::replay::{Attempt, Replay};
-use super::unsent::{is_unconnected, is_unsent};
+use super::unsent::is_unsent;
 
 /// What it takes to send a request again besides its body. What hangs on the request inside this process goes with the
 /// first attempt.
@@ -55,8 +55,9 @@ async fn in_turn(several: Arc<Several>, request: Request<Body>) -> Result<Respon
     let peer = several.next().await?;
     let answer = peer.channel.clone().oneshot(request).await;
     answer.map_err(|error| {
-        if is_unconnected(&error) {
-            several.unconnected(&peer);
+        // Also where it said goodbye: its port is closed by the next call, which others' calls may have made its turn.
+        if is_unsent(&error) {
+            several.pass_over(&peer);
         }
         error.into()
     })

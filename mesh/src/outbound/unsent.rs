@@ -15,11 +15,6 @@ pub(super) fn is_unsent(error: &(dyn Error + 'static)) -> bool {
     })
 }
 
-/// Whether there was no connection at all.
-pub(super) fn is_unconnected(error: &(dyn Error + 'static)) -> bool {
-    causes(error).any(|cause| cause.is::<ConnectError>())
-}
-
 fn is_refused(error: &h2::Error) -> bool {
     let reset = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
     // Of a connection that closes well h2 fails only those streams that are above the last one named.

@@ -67,6 +67,7 @@ impl Connections {
             sleep(LATE).await;
         };
         let opening = tokio::select! {
+            biased;
             opening = timeout(OPENING, opening(&mut reader)) => opening,
             () = too_late => return,
         };

@@ -1,5 +1,6 @@
 //! Who comes in: connections up to the limit, until the service stops.
 
+use std::io;
 use std::net::SocketAddr;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -10,6 +11,9 @@ use crate::layers::Live;
 
 use super::connection::Connections;
 use super::places::Places;
+
+/// Most connections that the kernel holds for a port, as tokio asks it to.
+const BACKLOG: usize = 1024;
 
 /// The door of one service.
 pub(super) struct Door {
@@ -54,9 +58,13 @@ impl Door {
         // Asked by system calls: what the runtime knows of the port may be a moment old.
         let waiting = listener.into_std().and_then(|listener| {
             listener.set_nonblocking(true)?;
-            Ok(std::iter::from_fn(move || listener.accept().ok()))
+            Ok((0..BACKLOG).map_while(move |_| match listener.accept() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+                accepted => Some(accepted),
+            }))
         });
-        for (stream, peer) in waiting.into_iter().flatten() {
+        // One that has gone already keeps nobody out who stands behind it.
+        for (stream, peer) in waiting.into_iter().flatten().flatten() {
             let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
             if let Ok(stream) = stream {
                 self.let_in(stream, peer);

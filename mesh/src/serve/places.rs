@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Counts what is there. Cheap to clone: clones count together.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Places(Arc<AtomicU32>);
+pub struct Places(Arc<AtomicU32>);
 
 /// One of them, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Place(Arc<AtomicU32>);
+pub struct Place(Arc<AtomicU32>);
 
 impl Places {
     /// One more, unless there are `most` already.
-    pub(crate) fn take(&self, most: u32) -> Option<Place> {
+    pub fn take(&self, most: u32) -> Option<Place> {
         // The count guards no other memory.
         let taken = self
             .0

@@ -92,34 +92,33 @@ pub struct AnalysisArgs {
 
 /// What one document may cost. All sizes count bytes after gzip is undone.
 #[derive(Debug, Clone, clap::Args)]
-#[command(next_help_heading = DYNAMIC)]
 pub struct DocumentArgs {
     /// Largest document.
-    #[arg(long, env = "DATAFLOW_MAX_DOCUMENT_BYTES", default_value = "256MiB", value_name = "SIZE")]
+    #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_DOCUMENT_BYTES", default_value = "256MiB", value_name = "SIZE")]
     pub max_document_bytes: ByteSize,
 
     /// Largest single text, comment or tag of a document.
-    #[arg(long, env = "DATAFLOW_MAX_EVENT_BYTES", default_value = "1MiB", value_name = "SIZE")]
+    #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_EVENT_BYTES", default_value = "1MiB", value_name = "SIZE")]
     pub max_event_bytes: ByteSize,
 
     /// Deepest nesting of elements.
-    #[arg(long, env = "DATAFLOW_MAX_DEPTH", default_value_t = 64, value_name = "N")]
+    #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_DEPTH", default_value_t = 64, value_name = "N")]
     pub max_depth: usize,
 
     /// Most attributes of one element.
-    #[arg(long, env = "DATAFLOW_MAX_ATTRIBUTES", default_value_t = 256, value_name = "N")]
+    #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_ATTRIBUTES", default_value_t = 256, value_name = "N")]
     pub max_attributes: usize,
 
     /// Most bytes of text kept for one dataflow; what comes after is dropped and reported.
-    #[arg(long, env = "DATAFLOW_MAX_DATAFLOW_BYTES", default_value = "4MiB", value_name = "SIZE")]
+    #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_DATAFLOW_BYTES", default_value = "4MiB", value_name = "SIZE")]
     pub max_dataflow_bytes: ByteSize,
 
     /// Most names, descriptions and annotations kept for one dataflow, taken together.
-    #[arg(long, env = "DATAFLOW_MAX_DATAFLOW_PARTS", default_value_t = 2000, value_name = "N")]
+    #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_DATAFLOW_PARTS", default_value_t = 2000, value_name = "N")]
     pub max_dataflow_parts: usize,
 
     /// Most diagnostics in one result; the rest is counted.
-    #[arg(long, env = "DATAFLOW_MAX_DIAGNOSTICS", default_value_t = 1000, value_name = "N")]
+    #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_DIAGNOSTICS", default_value_t = 1000, value_name = "N")]
     pub max_diagnostics: usize,
 }
 

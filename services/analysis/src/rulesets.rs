@@ -184,9 +184,13 @@ pub fn follow(
 /// Watches for ever; `first` is dropped or sent after the first attempt.
 async fn watch(rulesets: Arc<Rulesets>, upstream: Upstream, first: oneshot::Sender<()>) {
     let mut first = Some(first);
+    // One for all tries, so that they go to one replica after the other. Whatever the config service accepts must arrive, or
+    // rules would stand still here.
+    let client = RuleServiceClient::new(Outbound::watching(&upstream));
+    let mut client = client.max_decoding_message_size(usize::MAX);
     let mut retry = Retry::default();
     loop {
-        let ended = receive(&rulesets, &upstream, &mut first, &mut retry).await;
+        let ended = receive(&rulesets, &mut client, &mut first, &mut retry).await;
         first = None;
         if let Err(error) = ended {
             tracing::info!(error, "config service does not answer: keeping the rules at hand");
@@ -198,13 +202,10 @@ async fn watch(rulesets: Arc<Rulesets>, upstream: Upstream, first: oneshot::Send
 /// Receives sets until the stream ends. Its first batch is all there are, later ones are what changed.
 async fn receive(
     rulesets: &Arc<Rulesets>,
-    upstream: &Upstream,
+    client: &mut RuleServiceClient<Outbound>,
     first: &mut Option<oneshot::Sender<()>>,
     retry: &mut Retry,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    // Whatever the config service accepts must arrive, or rules would stand still here.
-    let client = RuleServiceClient::new(Outbound::watching(upstream));
-    let mut client = client.max_decoding_message_size(usize::MAX);
     let mut sets = client.watch_rulesets(pb::WatchRulesetsRequest::default()).await?.into_inner();
     let (mut batch, mut anew) = (Vec::new(), true);
     while let Some(message) = sets.message().await? {

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use dataflow_mesh::args::LimitArgs;
+use dataflow_mesh::layers::Live;
 use dataflow_mesh::metrics::Metrics;
+use dataflow_mesh::serve::places::Places;
 use dataflow_store::Store;
 use dataflow_store::entries::{Condition, Outcome, Revision};
 use dataflow_store::generations::Generation;
@@ -10,7 +13,7 @@ use dataflow_store::key::Key as Place;
 use dataflow_store::leases::Token;
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 
 use crate::Error;
 use crate::entry::{Held, New};
@@ -28,7 +31,8 @@ pub struct Entries {
     pub(crate) store: Arc<dyn Store>,
     /// Places for those who wait for somebody else's value. Fewer than calls there may be at once, or they could keep out
     /// the very call that they wait for.
-    pub(crate) waiting: Arc<Semaphore>,
+    pub(crate) waiting: Places,
+    pub(crate) limits: Live<LimitArgs>,
     /// One at a time looks at every key of the store.
     sweeping: Arc<Mutex<()>>,
     near: Option<Near>,
@@ -93,13 +97,13 @@ impl Read {
 // === impl Entries ===
 
 impl Entries {
-    /// Entries in `store`, of which this process holds copies of at most `capacity` bytes. So many as `waiting` may wait
-    /// for values at once. Must be called within a runtime.
-    pub fn new(store: Arc<dyn Store>, capacity: u64, waiting: usize, metrics: &Metrics) -> Self {
+    /// Entries in `store`, of which this process holds copies of at most `capacity` bytes. Half as many as there
+    /// may be calls by the `limits` may wait for values at once. Must be called within a runtime.
+    pub fn new(store: Arc<dyn Store>, capacity: u64, limits: Live<LimitArgs>, metrics: &Metrics) -> Self {
         let near = Near::new(&*store, capacity);
         let stats = Stats::register(metrics, near.clone());
-        let (waiting, sweeping) = (Arc::new(Semaphore::new(waiting)), Arc::default());
-        Self { store, waiting, sweeping, near, stats }
+        let (waiting, sweeping) = (Places::default(), Arc::default());
+        Self { store, waiting, limits, sweeping, near, stats }
     }
 
     /// What was counted.

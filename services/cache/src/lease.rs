@@ -99,8 +99,9 @@ impl Entries {
                 return Ok(Leased::Stale(held));
             }
             if place_to_wait.is_none() {
-                let Ok(waiting) = self.waiting.try_acquire() else { return Ok(Leased::Busy) };
-                place_to_wait = Some(waiting);
+                let most = self.limits.load().max_concurrent_requests.div_ceil(2);
+                let Some(place) = self.waiting.take(most) else { return Ok(Leased::Busy) };
+                place_to_wait = Some(place);
             }
             match &mut changes {
                 // What came between the read and this moment is read once more before anybody waits.

@@ -23,6 +23,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dataflow_mesh::layers::Live;
 use dataflow_mesh::serve::{Context, Server};
 use dataflow_proto::FILE_DESCRIPTOR_SET;
 use dataflow_proto::cache::v1::cache_service_server::CacheServiceServer;
@@ -50,8 +51,8 @@ pub async fn run(
 ) -> io::Result<()> {
     let warm_up = warm_up(Arc::clone(&store));
     let (capacity, limit) = (args.cache.capacity.as_u64(), args.server.max_message());
-    let waiting = args.server.limits.max_concurrent_requests.div_ceil(2) as usize;
-    let entries = Entries::new(store, capacity, waiting, &context.metrics);
+    let limits = Live::following(args.server.limits.clone(), context.settings.clone());
+    let entries = Entries::new(store, capacity, limits, &context.metrics);
     let service = CacheServiceServer::new(grpc::Service::new(entries, args.cache.clone(), limit))
         .max_decoding_message_size(limit)
         .max_encoding_message_size(limit);

@@ -10,6 +10,7 @@ use dataflow_mesh::args::ProcessArgs;
 use dataflow_mesh::layers::Loaded;
 use dataflow_mesh::outbound::Upstream;
 use dataflow_mesh::process::{self, Process};
+use dataflow_proto::config::v1::config_service_server::SERVICE_NAME as CONFIG_SERVICE;
 
 use crate::exit::{Exit, Failure};
 use crate::{built_in, settings};
@@ -94,12 +95,12 @@ pub(crate) async fn gateway(
 ) -> Result<Exit, Failure> {
     let ServiceArgs { service, process } = args;
     let gateway = Gateway::new(&service)?;
-    // In front of services that are not ours there is none.
-    let config_url = Some(&service.upstreams.config_url).filter(|_| service.upstreams.descriptors.is_none());
+    // The one that it forwards to; in front of services that are not ours there is none.
+    let config = service.upstreams.of(CONFIG_SERVICE).filter(|_| service.upstreams.descriptors.is_none());
     process::run(&process, loaded, "dataflow-gateway", async |process: Process| {
         let listener = process::bind(service.listen).await?;
         let serving = gateway.serve(process.context("gateway"), listener, process.stopped());
-        following(config_url, &process, serving).await
+        following(config.as_ref(), &process, serving).await
     })
     .await
     .map(|()| Exit::Done)

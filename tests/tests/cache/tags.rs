@@ -9,6 +9,8 @@ use bytes::Bytes;
 use dataflow_cache::entries::{Entries, Over, Written};
 use dataflow_cache::entry::New;
 use dataflow_cache::key;
+use dataflow_mesh::args::LimitArgs;
+use dataflow_mesh::layers::Live;
 use dataflow_mesh::metrics::Metrics;
 use dataflow_proto::cache::v1 as pb;
 use dataflow_tests::redis;
@@ -149,7 +151,12 @@ async fn check_many(what: &str, place: &Place) {
 
 /// Puts all entries where the replica has them, past the wire, which would take most of the time.
 async fn fill(replica: &Replica) {
-    let entries = Entries::new(Arc::clone(&replica.store), 0, 16, &Metrics::default());
+    let limits = LimitArgs {
+        max_concurrent_requests: 32,
+        max_connections: 32,
+        request_timeout: Duration::from_secs(10),
+    };
+    let entries = Entries::new(Arc::clone(&replica.store), 0, Live::fixed(limits), &Metrics::default());
     let outside = key::Caller::default();
     let tags = vec![outside.namespace("").unwrap().tag("many").unwrap()];
     let taken = entries.generations(&tags).await.unwrap();

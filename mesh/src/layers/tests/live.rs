@@ -150,6 +150,13 @@ async fn what_is_pushed_wrongly_is_refused_whole_and_in_nobodys_way() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_comes_from_among_secrets_is_told_to_nobody() {
+    let dynamic = Pod::new().with("secrets", "log", "warn").load().unwrap().watch(nothing_pushed());
+    let held = dynamic.borrow().settings.clone();
+    assert_eq!(held.keys().collect::<Vec<_>>(), ["max-concurrent-requests"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn flags_are_read_as_they_are_at_the_moment() {
     let limits =
         LimitArgs { max_concurrent_requests: 5, max_connections: 5, request_timeout: Duration::from_secs(5) };

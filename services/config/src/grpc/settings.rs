@@ -30,14 +30,11 @@ impl Service {
 
 /// The flags as the contract has them.
 fn settings(dynamic: &Dynamic) -> Vec<pb::Setting> {
-    let settings = dynamic.settings.iter().map(|(name, Held { value, source })| {
-        let secret = matches!(source, Source::Secret(_));
-        pb::Setting {
-            name: name.clone(),
-            value: if secret { "***".to_owned() } else { value.clone() },
-            source: source.to_string(),
-            pushed: matches!(source, Source::ConfigMap(_) | Source::File(_)),
-        }
+    let settings = dynamic.settings.iter().map(|(name, Held { value, source })| pb::Setting {
+        name: name.clone(),
+        value: value.clone(),
+        source: source.to_string(),
+        pushed: matches!(source, Source::ConfigMap(_) | Source::File(_)),
     });
     settings.collect()
 }

@@ -232,3 +232,27 @@ fn what_commands_share_is_told_once() {
     assert!(section.contains("It also takes the [flags of `a` and `b`](#flags-of-a-and-b)."), "{section}");
     assert_eq!(section.matches("| `--both N` | `V` | `1` | So many. |").count(), 1, "{section}");
 }
+
+#[test]
+fn just_these_flags_are_dynamic() {
+    let commands = Cli::command();
+    let mut dynamic = std::collections::BTreeSet::new();
+    for command in commands.get_subcommands() {
+        let flags = command.get_arguments().filter(|arg| arg.get_help_heading() == Some(DYNAMIC));
+        dynamic.extend(flags.filter_map(Arg::get_long));
+    }
+    let expected = [
+        "log",
+        "max-attributes",
+        "max-concurrent-requests",
+        "max-connections",
+        "max-dataflow-bytes",
+        "max-dataflow-parts",
+        "max-depth",
+        "max-diagnostics",
+        "max-document-bytes",
+        "max-event-bytes",
+        "request-timeout",
+    ];
+    assert!(dynamic.iter().eq(&expected), "{dynamic:?}");
+}
