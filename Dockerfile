@@ -1,5 +1,6 @@
 # syntax=docker/dockerfile:1
-# One image for every role: `docker run IMAGE up`, `analysis`, `cache`, `config`, `gateway`, `analyze -`.
+# One image for every role: `analysis`, `cache`, `config`, `gateway`, `analyze -`, or all of them:
+# docker run -p 127.0.0.1:8080:8080 -e DATAFLOW_LISTEN=[::]:8080 -e DATAFLOW_ALLOW_ANONYMOUS=true IMAGE up
 
 FROM rust:1.95.0-trixie AS build
 WORKDIR /src

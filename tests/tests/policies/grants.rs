@@ -80,6 +80,17 @@ fn every_method_that_is_granted_exists_and_every_one_that_exists_is_granted() {
 }
 
 #[test]
+fn no_route_has_more_matches_than_every_gateway_api_takes() {
+    // Before Gateway API 1.3 a rule of a GRPCRoute takes eight.
+    for file in ["mesh/linkerd/identity.yaml", "mesh/linkerd/resilience.yaml"] {
+        for route in of_kind(file, "GRPCRoute") {
+            let most = each(&route["spec"]["rules"]).map(|rule| each(&rule["matches"]).count()).max();
+            assert!(most.is_some_and(|most| most <= 8), "{}: {most:?}", route["metadata"]["name"]);
+        }
+    }
+}
+
+#[test]
 fn both_meshes_grant_the_same() {
     let (istio, linkerd) = (istio(), linkerd());
     let (only_istio, only_linkerd): (Vec<_>, Vec<_>) =
@@ -99,4 +110,41 @@ fn services_are_granted_what_they_call_and_no_more() {
     assert_eq!(of("analysis"), own);
     let callers: BTreeSet<_> = grants.iter().map(|(caller, _, _)| caller.as_str()).collect();
     assert_eq!(callers.into_iter().collect::<Vec<_>>(), ["analysis", "cache", "gateway"]);
+}
+
+#[test]
+fn only_mutual_tls_comes_in_and_redis_stays_outside() {
+    let modes = of_kind("mesh/istio/identity.yaml", "PeerAuthentication");
+    let mode =
+        |name: &str| modes.iter().find(|mode| mode["metadata"]["name"] == name).unwrap()["spec"].clone();
+    assert_eq!(mode("default")["mtls"]["mode"], "STRICT");
+    let admin = mode("admin");
+    assert_eq!(
+        (&admin["mtls"]["mode"], &admin["portLevelMtls"]["9090"]["mode"]),
+        (&"STRICT".into(), &"PERMISSIVE".into())
+    );
+
+    // From outside of the mesh's own accounts only the ingress calls, and only the gateway.
+    for policy in of_kind("mesh/istio/identity.yaml", "AuthorizationPolicy") {
+        let namespaces = each(&policy["spec"]["rules"])
+            .flat_map(|rule| each(&rule["from"]).flat_map(|from| each(&from["source"]["namespaces"])));
+        let namespaces: Vec<_> = namespaces.map(text).collect();
+        let expected: &[&str] = if policy["metadata"]["name"] == "gateway" { &["ingress"] } else { &[] };
+        assert_eq!(namespaces, expected, "{}", policy["metadata"]["name"]);
+    }
+
+    let redis = of_kind("k8s/components/redis/redis.yaml", "StatefulSet").pop().unwrap();
+    let pod = redis["spec"]["template"]["metadata"].to_string();
+    assert!(!pod.contains("inject"), "{pod}");
+    let clients = of_kind("k8s/components/redis/network.yaml", "NetworkPolicy");
+    let callers: BTreeSet<_> = clients
+        .iter()
+        .flat_map(|policy| each(&policy["spec"]["ingress"]).flat_map(|rule| each(&rule["from"])))
+        .flat_map(|from| {
+            let labels = &from["podSelector"]["matchLabels"]["app.kubernetes.io/name"];
+            let listed = each(&from["podSelector"]["matchExpressions"]).flat_map(|one| each(&one["values"]));
+            std::iter::once(labels).chain(listed).filter_map(Value::as_str).collect::<Vec<_>>()
+        })
+        .collect();
+    assert_eq!(callers.into_iter().collect::<Vec<_>>(), ["cache", "config"]);
 }
