@@ -23,6 +23,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use tokio::net::TcpListener;
 use tonic::{Request, Response, Status};
 
@@ -31,6 +32,8 @@ use tonic::{Request, Response, Status};
 struct Span {
     service: String,
     name: String,
+    /// Whether the service called, and was not called.
+    calls: bool,
     trace: String,
     id: String,
     parent: String,
@@ -58,6 +61,7 @@ impl TraceService for Collector {
             let spans = of_process.scope_spans.into_iter().flat_map(|scope| scope.spans);
             self.spans.lock().unwrap().extend(spans.map(|span| Span {
                 service: service.clone(),
+                calls: span.kind() == SpanKind::Client,
                 name: span.name,
                 trace: hex(&span.trace_id),
                 id: hex(&span.span_id),
@@ -124,25 +128,27 @@ async fn spans_of(headers: &[(&str, &str)], flags: &[&str]) -> Vec<Span> {
 }
 
 /// Whose spans they are and what they are of, each once.
-fn told<'a>(spans: impl Iterator<Item = &'a Span>) -> BTreeSet<(&'a str, &'a str)> {
-    spans.map(|span| (span.service.as_str(), span.name.as_str())).collect()
+fn told<'a>(spans: impl Iterator<Item = &'a Span>) -> BTreeSet<(&'a str, &'a str, bool)> {
+    spans.map(|span| (span.service.as_str(), span.name.as_str(), span.calls)).collect()
 }
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "b7ad6b7169203331";
 
-/// What one analysis and one change of a rule are in every trace.
-const EXPECTED: [(&str, &str); 10] = [
-    ("dataflow-gateway", "dataflow.analysis.v1.AnalysisService/AnalyzeCatalogue"),
-    ("dataflow-analysis", "dataflow.analysis.v1.AnalysisService/AnalyzeCatalogue"),
-    ("dataflow-analysis", "dataflow.cache.v1.CacheService/LeaseEntry"),
-    ("dataflow-analysis", "dataflow.cache.v1.CacheService/SetEntry"),
-    ("dataflow-cache", "dataflow.cache.v1.CacheService/LeaseEntry"),
-    ("dataflow-cache", "dataflow.cache.v1.CacheService/SetEntry"),
-    ("dataflow-cache", "redis commands"),
-    ("dataflow-gateway", "dataflow.config.v1.RuleService/CreateRule"),
-    ("dataflow-config", "dataflow.config.v1.RuleService/CreateRule"),
-    ("dataflow-config", "redis commands"),
+/// What one analysis and one change of a rule are in every trace: whose span, of what, and whether of a call to another.
+const EXPECTED: [(&str, &str, bool); 12] = [
+    ("dataflow-gateway", "dataflow.analysis.v1.AnalysisService/AnalyzeCatalogue", false),
+    ("dataflow-gateway", "dataflow.analysis.v1.AnalysisService/AnalyzeCatalogue", true),
+    ("dataflow-analysis", "dataflow.analysis.v1.AnalysisService/AnalyzeCatalogue", false),
+    ("dataflow-analysis", "dataflow.cache.v1.CacheService/LeaseEntry", true),
+    ("dataflow-analysis", "dataflow.cache.v1.CacheService/SetEntry", true),
+    ("dataflow-cache", "dataflow.cache.v1.CacheService/LeaseEntry", false),
+    ("dataflow-cache", "dataflow.cache.v1.CacheService/SetEntry", false),
+    ("dataflow-cache", "redis commands", true),
+    ("dataflow-gateway", "dataflow.config.v1.RuleService/CreateRule", false),
+    ("dataflow-gateway", "dataflow.config.v1.RuleService/CreateRule", true),
+    ("dataflow-config", "dataflow.config.v1.RuleService/CreateRule", false),
+    ("dataflow-config", "redis commands", true),
 ];
 
 #[tokio::test(flavor = "multi_thread")]

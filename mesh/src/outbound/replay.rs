@@ -6,8 +6,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
-use tonic::Status;
 use tonic::body::Body;
+use tower::BoxError;
 
 /// Most bytes of a body that are kept to be sent again, as meshes do.
 const KEPT: usize = 64 * 1024;
@@ -60,19 +60,19 @@ impl Replay {
 
 impl http_body::Body for Attempt {
     type Data = Bytes;
-    type Error = Status;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if !self.again.is_empty() {
             return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.again)))));
         }
         let mut sent = self.replay.sent();
         let sent = &mut *sent;
         if sent.attempt != self.number {
-            return Poll::Ready(Some(Err(Status::cancelled("the call is made again"))));
+            return Poll::Ready(Some(Err("the call is made again".into())));
         }
         let frame = ready!(Pin::new(&mut sent.body).poll_frame(cx));
         match frame.as_ref().map(|frame| frame.as_ref().map(Frame::data_ref)) {
@@ -84,7 +84,7 @@ impl http_body::Body for Attempt {
             Some(_) => sent.kept = None,
             None => {}
         }
-        Poll::Ready(frame)
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -107,6 +107,7 @@ mod tests {
     use futures_util::stream;
     use http_body::Body as _;
     use http_body_util::{BodyExt, StreamBody};
+    use tonic::Status;
 
     use super::*;
 
