@@ -52,10 +52,10 @@ test-k8s: tools ## Is the image built well, do the manifests render in every com
 
 test-rust: export MESH_TESTS := later
 test-rust: export REDIS_TESTS := later
-test-rust: tools ## Everything in Rust but for Redis: unit, property and contract tests, invariants, real processes (grpcurl)
+test-rust: tools ## Everything in Rust that needs neither Redis nor Envoy: unit, property and contract tests, invariants, real processes (grpcurl)
 	@.ci/stage $@ cargo test --workspace --all-targets --locked -- --show-output
 
-test-redis: tools ## State in Redis: one server, Sentinels, a Cluster, and what happens when they fail (redis-server)
+test-redis: tools ## State in Redis: one server, Sentinels, a Cluster, what happens when they fail; traces down to it (redis-server)
 	@.ci/stage $@ --needs redis-server cargo test --workspace --locked --test store --test cache --test rules --test traces -- --show-output
 
 test-mesh: tools ## The mesh behind real sidecars, and restarted under load with them and without (envoy, redis-server)

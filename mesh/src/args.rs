@@ -132,22 +132,23 @@ impl ServerArgs {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-
-    #[derive(Parser)]
-    struct Cli {
-        #[command(flatten)]
-        server: ServerArgs,
+impl ServerArgs {
+    /// These flags, for tests of this crate.
+    pub(crate) fn parsed(flags: &[&str]) -> Self {
+        let command = Self::augment_args(clap::Command::new("test").no_binary_name(true));
+        let matches = command.mut_args(|arg| arg.env(None)).get_matches_from(flags);
+        clap::FromArgMatches::from_arg_matches(&matches).unwrap()
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     #[test]
     fn drain_delay_defaults_by_address_and_yields_to_the_flag() {
         let check = |flags: &[&str], address: &str, expected: u64| {
-            let cli = Cli::parse_from([&["test"], flags].concat());
-            let delay = cli.server.drain_delay_on(address.parse().unwrap());
+            let delay = ServerArgs::parsed(flags).drain_delay_on(address.parse().unwrap());
             assert_eq!(delay, Duration::from_secs(expected), "{flags:?} on {address}");
         };
         check(&[], "127.0.0.1:80", 0);

@@ -56,20 +56,20 @@ enum Limit {
 // === impl Outbound ===
 
 impl Outbound {
-    /// A channel that connects when first used, and again whenever it has to.
+    /// A way that connects when first used, and again whenever it has to.
     ///
     /// Calls outside of any deadline, or with a later one, end after `limit`.
     pub fn new(upstream: &Upstream, limit: Duration) -> Self {
         Self { peers: Peers::new(upstream), limit: Limit::Own(limit) }
     }
 
-    /// A channel for calls that are passed on: each has what time the call being served has left, and a stream that
+    /// A way for calls that are passed on: each has what time the call being served has left, and a stream that
     /// watches has no end.
     pub fn forwarding(upstream: &Upstream) -> Self {
         Self { peers: Peers::new(upstream), limit: Limit::Forwarded }
     }
 
-    /// A channel for the process' own watches, which have no end: they end with either side.
+    /// A way for the process' own watches, which have no end: they end with either side.
     pub fn watching(upstream: &Upstream) -> Self {
         Self { peers: Peers::new(upstream), limit: Limit::None }
     }

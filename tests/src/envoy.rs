@@ -1,9 +1,8 @@
 //! A real Envoy: what stands beside every process in a mesh.
 
-use std::fmt::Write;
 use std::fs::{self, File};
-use std::io;
-use std::net::SocketAddr;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
@@ -78,8 +77,7 @@ impl Envoy {
     ///
     /// When it does not.
     pub fn ask(&self, path: &str) -> io::Result<String> {
-        use std::io::{Read, Write};
-        let mut stream = std::net::TcpStream::connect(self.admin)?;
+        let mut stream = TcpStream::connect(self.admin)?;
         write!(stream, "GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n")?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
@@ -99,12 +97,8 @@ impl Envoy {
 
     /// What it said.
     pub fn log(&self) -> String {
-        let mut said = String::new();
-        match fs::read_to_string(self.directory.path().join("log")) {
-            Ok(log) => said = log,
-            Err(error) => write!(said, "{error}").expect("a string takes text"),
-        }
-        said
+        let log = fs::read_to_string(self.directory.path().join("log"));
+        log.unwrap_or_else(|error| error.to_string())
     }
 }
 

@@ -14,7 +14,23 @@ pub mod stub;
 mod careless;
 mod tools;
 
+use std::path::{Path, PathBuf};
+
 use dataflow_analysis::rules::RuleSet;
+
+/// A path from the repository's root.
+pub fn in_repository(relative: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(relative)
+}
+
+/// The path of the catalogue that the README's first command analyses: 24 dataflows of ISTAT's.
+///
+/// # Panics
+///
+/// When it is no text.
+pub fn example() -> String {
+    in_repository("examples/istat-sample.xml").into_os_string().into_string().expect("the path is UTF-8")
+}
 
 /// One of the rule sets built into the binary, as the engines take it.
 pub fn built_in(name: &str) -> RuleSet {

@@ -1,14 +1,15 @@
 //! The manifests and policies of the repository, as data.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-/// A path from the repository's root.
-pub fn path(relative: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(relative)
-}
+use crate::in_repository;
+
+/// Who may call what by `mesh/istio/identity.yaml`: the calling service account, the called service, and the method as
+/// `/package.Service/Method`.
+pub type Grant = (String, String, String);
 
 /// The documents of one file.
 ///
@@ -16,7 +17,8 @@ pub fn path(relative: &str) -> PathBuf {
 ///
 /// When it cannot be read, or is no YAML.
 pub fn documents(relative: &str) -> Vec<Value> {
-    let text = fs::read_to_string(path(relative)).unwrap_or_else(|error| panic!("{relative}: {error}"));
+    let text =
+        fs::read_to_string(in_repository(relative)).unwrap_or_else(|error| panic!("{relative}: {error}"));
     let documents = text.split("\n---\n").map(|document| {
         serde_saphyr::from_str(document).unwrap_or_else(|error| panic!("{relative}: {error}"))
     });
@@ -46,4 +48,28 @@ pub fn each(list: &Value) -> impl Iterator<Item = &Value> {
 /// When there is none.
 pub fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("a text was expected, found {value}"))
+}
+
+/// What Istio's policies grant to service accounts, at the services that are called within the mesh.
+///
+/// # Panics
+///
+/// As [`documents`], and when a policy is for other pods than its name says.
+pub fn istio_grants() -> BTreeSet<Grant> {
+    let mut grants = BTreeSet::new();
+    for policy in of_kind("mesh/istio/identity.yaml", "AuthorizationPolicy") {
+        let called = text(&policy["metadata"]["name"]);
+        for rule in each(&policy["spec"]["rules"]) {
+            let callers = each(&rule["from"]).flat_map(|from| each(&from["source"]["principals"]));
+            for caller in callers {
+                assert_eq!(policy["spec"]["selector"]["matchLabels"]["app.kubernetes.io/name"], called);
+                let caller = text(caller).strip_prefix("cluster.local/ns/dataflow/sa/");
+                let caller = caller.expect("principals are service accounts of our namespace");
+                let paths = each(&rule["to"]).flat_map(|to| each(&to["operation"]["paths"]));
+                grants
+                    .extend(paths.map(|path| (caller.to_owned(), called.to_owned(), text(path).to_owned())));
+            }
+        }
+    }
+    grants
 }

@@ -181,8 +181,12 @@ pub fn nowhere() -> Nowhere {
     Nowhere { upstream, _held: held }
 }
 
-fn args<A: clap::Args>(flags: &[&str]) -> A {
-    // Whatever the environment says.
+/// These flags and no others, whatever the environment says.
+///
+/// # Panics
+///
+/// When they are wrong.
+pub fn args<A: clap::Args>(flags: &[&str]) -> A {
     let command = A::augment_args(clap::Command::new("test")).mut_args(|arg| arg.env(None));
     let matches = command.get_matches_from([&["test"], flags].concat());
     A::from_arg_matches(&matches).expect("the flags of a test are right")

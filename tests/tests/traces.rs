@@ -14,8 +14,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use dataflow_tests::binary::Service;
-use dataflow_tests::http;
 use dataflow_tests::redis::{self, Server};
+use dataflow_tests::{example, http};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
 };
@@ -108,8 +108,7 @@ async fn spans_of(headers: &[(&str, &str)], flags: &[&str]) -> Vec<Span> {
     );
 
     let upstream = url(&gateway).parse().unwrap();
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/istat-sample.xml");
-    let example = std::fs::read(example).unwrap();
+    let example = std::fs::read(example()).unwrap();
     let rule = br#"{"ruleId": "traced", "category": "HEALTH", "keywords": ["care"]}"#;
     for (target, body) in [("/v1/catalogues:analyze", &example[..]), ("/v1/rules", rule)] {
         let kind = if body[0] == b'{' { "application/json" } else { "application/xml" };

@@ -51,7 +51,8 @@ pub(crate) fn inject(context: &opentelemetry::Context, headers: &mut HeaderMap) 
     CONTEXT.inject_context(context, &mut HeaderInjector(headers));
 }
 
-/// Drops what is malformed or too long: it would be carried to everybody whom the call concerns, and be of no use there.
+/// Drops what is too long, and a `traceparent` that is malformed: they would be carried to everybody whom the call concerns,
+/// and be of no use there. Of a header that came more than once the first counts, as it does for who reads it.
 pub(super) fn admit(incoming: &mut HeaderMap) {
     // Looked for one by one only where there is anything long at all: this is done for every call.
     if incoming.values().any(|value| value.len() > MAX) {

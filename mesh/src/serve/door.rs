@@ -35,7 +35,7 @@ impl Door {
         Self { role, limits, connections, tasks, places, is_full: false }
     }
 
-    /// Serves a connection, or closes it at once where there are too many, so that its peer turns to another replica.
+    /// Serves a connection, or closes it at once where there are too many: who waited in silence could not turn elsewhere.
     pub(super) fn let_in(&mut self, stream: TcpStream, peer: SocketAddr) {
         let limit = self.limits.load().max_connections;
         let Some(place) = self.places.take(limit) else {
@@ -81,7 +81,6 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use axum::body::Body;
-    use clap::Parser;
     use http::{Request, Response};
     use tokio_util::sync::CancellationToken;
 
@@ -89,15 +88,9 @@ mod tests {
     use crate::args::ServerArgs;
     use crate::inbound::Stack;
 
-    #[derive(Parser)]
-    struct Cli {
-        #[command(flatten)]
-        server: ServerArgs,
-    }
-
     #[tokio::test]
     async fn who_stands_before_the_door_when_it_closes_is_let_in() {
-        let args = Cli::parse_from(["test"]).server;
+        let args = ServerArgs::parsed(&[]);
         let limits = Live::fixed(args.limits.clone());
         let stack =
             tower::service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new("in".into())));

@@ -1,6 +1,6 @@
 //! `dataflow`, the one binary of the mesh: `analyze` does the main job and exits, `up` runs the whole mesh, `gateway`,
 //! `analysis`, `cache` and `config` run one service each, as a pod does; `status`, `rules` and `providers` are clients of a
-//! mesh that runs.
+//! mesh that runs, and `healthcheck` asks the process beside it.
 
 mod cli;
 mod exit;

@@ -1,19 +1,17 @@
 //! Whole meshes as processes: two on one Redis have one cache, and two on one directory are one too many.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::Child;
 
 use dataflow_tests::binary::{self, Service};
+use dataflow_tests::example;
 use dataflow_tests::redis::{self, Server};
 use nix::sys::signal::Signal;
 
 /// Whether a mesh has an answer to the example already.
 fn is_cached(up: &Service) -> bool {
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/istat-sample.xml");
     let endpoint = format!("http://{}", up.address);
-    let ended =
-        binary::run(&["analyze", example.to_str().unwrap(), "--format", "json", "--endpoint", &endpoint]);
+    let ended = binary::run(&["analyze", &example(), "--format", "json", "--endpoint", &endpoint]);
     assert_eq!(ended.code, 0, "{ended:?}");
     let analysis: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
     assert_eq!(analysis["total"], 24);

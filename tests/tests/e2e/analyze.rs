@@ -1,20 +1,14 @@
 //! `dataflow analyze` as a person and a script use it.
 
 use std::io::{Cursor, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use dataflow_tests::binary::{self, Ended};
-use dataflow_tests::generator;
+use dataflow_tests::{example, generator};
 use nix::sys::signal::Signal;
 use serde_json::Value;
-
-/// The example catalogue that the README's first command analyses.
-fn example() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/istat-sample.xml");
-    path.to_str().expect("the path is UTF-8").to_owned()
-}
 
 fn temporary(name: &str, text: &str) -> (tempfile::TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();

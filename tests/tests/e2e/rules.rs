@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use dataflow_tests::binary::{self, Ended, Service};
+use dataflow_tests::example;
 use serde_json::Value;
 
 /// A mesh, and the command line that calls it.
@@ -32,11 +33,6 @@ impl Mesh {
     fn json(&self, arguments: &[&str]) -> Value {
         serde_json::from_str(&self.shown(&[arguments, &["--format", "json"]].concat())).unwrap()
     }
-}
-
-fn example() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/istat-sample.xml");
-    path.to_str().unwrap().to_owned()
 }
 
 #[test]

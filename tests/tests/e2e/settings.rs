@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use dataflow_tests::binary::{self, Ended, Service};
-use dataflow_tests::http;
+use dataflow_tests::{example, http};
 use tempfile::TempDir;
 
 /// A mounted ConfigMap: files that lead through one link, which an edit swaps.
@@ -53,9 +53,8 @@ impl ConfigMap {
 
 /// The example, analysed by the service at that address.
 fn analyse(analysis: &Service) -> Ended {
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/istat-sample.xml");
     let endpoint = format!("http://{}", analysis.address);
-    binary::run(&["analyze", example.to_str().unwrap(), "--endpoint", &endpoint])
+    binary::run(&["analyze", &example(), "--endpoint", &endpoint])
 }
 
 fn says(service: &Service, text: &str) -> bool {

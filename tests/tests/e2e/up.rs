@@ -5,11 +5,11 @@ use std::net::TcpStream;
 use std::path::Path;
 
 use dataflow_tests::binary::{self, Service};
+use dataflow_tests::example;
 use nix::sys::signal::Signal;
 
-fn example() -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    std::fs::read_to_string(folder.join("../examples/istat-sample.xml")).unwrap()
+fn document() -> String {
+    std::fs::read_to_string(example()).unwrap()
 }
 
 /// The JSON in an answer over HTTP/1.0, and its status.
@@ -29,7 +29,7 @@ fn one_port_serves_rest_grpc_and_the_command_line() {
     let status = binary::run(&["status", "--endpoint", &endpoint]);
     assert_eq!((status.code, status.stdout.matches(" SERVING").count()), (0, 8), "{status:?}");
 
-    let document = example();
+    let document = document();
     let mut stream = TcpStream::connect(&up.address).unwrap();
     let length = document.len();
     write!(stream, "POST /v1/catalogues:analyze HTTP/1.0\r\ncontent-length: {length}\r\n\r\n{document}")
@@ -65,7 +65,7 @@ fn one_port_serves_rest_grpc_and_the_command_line() {
 #[test]
 fn a_stop_during_an_upload_lets_it_finish() {
     let up = Service::start("up", &[]);
-    let document = example();
+    let document = document();
     let (first, rest) = document.split_at(document.len() / 2);
     let mut stream = TcpStream::connect(&up.address).unwrap();
     let length = document.len();
@@ -155,7 +155,7 @@ fn what_cannot_be_is_said_before_anything_starts() {
 fn a_mesh_that_is_out_of_reach_is_exit_4() {
     let ended = binary::run_with(
         &["analyze", "-", "--endpoint", "http://127.0.0.1:1"],
-        std::io::Cursor::new(example().into_bytes()),
+        std::io::Cursor::new(document().into_bytes()),
     );
     assert_eq!(ended.code, 4, "{ended:?}");
 }

@@ -3,7 +3,6 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use clap::Parser;
 use dataflow_mesh::args::ServerArgs;
 use dataflow_mesh::deadline;
 use dataflow_mesh::metrics::Metrics;
@@ -13,6 +12,7 @@ use dataflow_mesh::status::to_status;
 use dataflow_proto::FILE_DESCRIPTOR_SET;
 use dataflow_proto::cache::v1 as pb;
 use dataflow_proto::cache::v1::cache_service_server::CacheServiceServer;
+use dataflow_tests::services;
 use dataflow_tests::stub::{self, Stubbed};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot};
@@ -60,12 +60,7 @@ pub(crate) struct Stub {
 impl Stub {
     /// Starts it with these flags.
     pub(crate) async fn start(flags: &[&str]) -> Self {
-        #[derive(Parser)]
-        struct Cli {
-            #[command(flatten)]
-            server: ServerArgs,
-        }
-        let args = Cli::parse_from([&["test"], flags].concat()).server;
+        let args: ServerArgs = services::args(flags);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let readiness = Readiness::default();

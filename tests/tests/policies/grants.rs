@@ -2,36 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use dataflow_tests::manifests::{each, of_kind, text};
+use dataflow_tests::manifests::{Grant, each, istio_grants, of_kind, text};
 use serde_json::Value;
 
 use super::contract::served_by;
 
 /// Services that others call within the mesh.
 const CALLED: [&str; 3] = ["analysis", "cache", "config"];
-
-/// One caller, called role and path.
-type Grant = (String, String, String);
-
-fn istio() -> BTreeSet<Grant> {
-    let mut grants = BTreeSet::new();
-    for policy in of_kind("mesh/istio/identity.yaml", "AuthorizationPolicy") {
-        let name = text(&policy["metadata"]["name"]);
-        if !CALLED.contains(&name) {
-            continue;
-        }
-        assert_eq!(policy["spec"]["selector"]["matchLabels"]["app.kubernetes.io/name"], name);
-        for rule in each(&policy["spec"]["rules"]) {
-            let callers = each(&rule["from"]).flat_map(|from| each(&from["source"]["principals"]));
-            for caller in callers {
-                let caller = text(caller).strip_prefix("cluster.local/ns/dataflow/sa/").unwrap();
-                let paths = each(&rule["to"]).flat_map(|to| each(&to["operation"]["paths"]));
-                grants.extend(paths.map(|path| (caller.to_owned(), name.to_owned(), text(path).to_owned())));
-            }
-        }
-    }
-    grants
-}
 
 fn linkerd() -> BTreeSet<Grant> {
     const FILE: &str = "mesh/linkerd/identity.yaml";
@@ -65,7 +42,7 @@ fn linkerd() -> BTreeSet<Grant> {
 
 #[test]
 fn every_method_that_is_granted_exists_and_every_one_that_exists_is_granted() {
-    let grants = istio();
+    let grants = istio_grants();
     for role in CALLED {
         let granted: BTreeSet<_> =
             grants.iter().filter(|(_, called, _)| called == role).map(|(_, _, path)| path.clone()).collect();
@@ -92,7 +69,7 @@ fn no_route_has_more_matches_than_every_gateway_api_takes() {
 
 #[test]
 fn both_meshes_grant_the_same() {
-    let (istio, linkerd) = (istio(), linkerd());
+    let (istio, linkerd) = (istio_grants(), linkerd());
     let (only_istio, only_linkerd): (Vec<_>, Vec<_>) =
         (istio.difference(&linkerd).collect(), linkerd.difference(&istio).collect());
     assert!(only_istio.is_empty() && only_linkerd.is_empty(), "{only_istio:#?} {only_linkerd:#?}");
@@ -100,7 +77,7 @@ fn both_meshes_grant_the_same() {
 
 #[test]
 fn services_are_granted_what_they_call_and_no_more() {
-    let grants = istio();
+    let grants = istio_grants();
     let of = |caller: &str| -> Vec<&str> {
         let of_caller = grants.iter().filter(|(name, _, _)| name == caller);
         of_caller.map(|(_, _, path)| path.rsplit('/').next().unwrap()).collect()

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-use dataflow_tests::binary;
-use dataflow_tests::manifests::{documents, each, of_kind, path, text};
+use dataflow_tests::manifests::{documents, each, of_kind, text};
+use dataflow_tests::{binary, in_repository};
 use serde_json::Value;
 
 const ROLES: [&str; 4] = ["gateway", "analysis", "cache", "config"];
@@ -125,8 +125,8 @@ fn humantime(text: &str) -> Duration {
 
 #[test]
 fn the_image_is_built_by_the_compiler_that_everybody_uses_and_runs_as_the_manifests_say() {
-    let dockerfile = fs::read_to_string(path("Dockerfile")).unwrap();
-    let toolchain = fs::read_to_string(path("rust-toolchain.toml")).unwrap();
+    let dockerfile = fs::read_to_string(in_repository("Dockerfile")).unwrap();
+    let toolchain = fs::read_to_string(in_repository("rust-toolchain.toml")).unwrap();
     let channel =
         toolchain.lines().find_map(|line| line.strip_prefix("channel = ")).unwrap().trim_matches('"');
     assert!(dockerfile.contains(&format!("FROM rust:{channel}-")), "{channel}");

@@ -1,10 +1,8 @@
 //! A second version of analysis gets a tenth of the calls, and all of those that ask for it.
 
-use std::path::Path;
-
 use dataflow_tests::binary::Service;
 use dataflow_tests::envoy::{self, Envoy};
-use dataflow_tests::http;
+use dataflow_tests::{example, http};
 
 use super::fleet::free_ports;
 use super::proxy::{cluster, listener, routes_with_canary};
@@ -49,8 +47,7 @@ async fn a_tenth_of_the_calls_goes_to_the_canary_and_who_asks_for_it_gets_it() {
     assert_eq!(served("v2"), by_chance + 50);
 
     // A whole catalogue too goes to one of the two.
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/istat-sample.xml");
-    let example = std::fs::read(example).unwrap();
+    let example = std::fs::read(example()).unwrap();
     let headers = [("content-type", "application/xml"), ("x-canary", "always")];
     let answer =
         http::request(&upstream, "POST", "/v1/catalogues:analyze", &headers, &example).await.unwrap();

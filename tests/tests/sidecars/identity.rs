@@ -3,14 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
 
 use ::http::{HeaderMap, Request};
 use dataflow_proto::FILE_DESCRIPTOR_SET;
 use dataflow_tests::binary::Service;
 use dataflow_tests::envoy::{self, Envoy};
-use dataflow_tests::http;
-use dataflow_tests::manifests::{each, of_kind, text};
+use dataflow_tests::manifests::istio_grants;
+use dataflow_tests::{example, http};
 use prost_reflect::DescriptorPool;
 use tokio::net::TcpStream;
 
@@ -78,18 +77,6 @@ impl Place {
     }
 }
 
-/// What the policies grant to an account at a service.
-fn granted(caller: &str, called: &str) -> Vec<String> {
-    let policies = of_kind("mesh/istio/identity.yaml", "AuthorizationPolicy");
-    let policy = policies.iter().find(|policy| policy["metadata"]["name"] == called).unwrap();
-    let principal = format!("cluster.local/ns/dataflow/sa/{caller}");
-    let rules = each(&policy["spec"]["rules"]).filter(|rule| {
-        each(&rule["from"]).any(|from| each(&from["source"]["principals"]).any(|one| *one == *principal))
-    });
-    let paths = rules.flat_map(|rule| each(&rule["to"]).flat_map(|to| each(&to["operation"]["paths"])));
-    paths.map(|path| text(path).to_owned()).collect()
-}
-
 /// The head of the answer to an empty call.
 async fn head_of(at: SocketAddr, path: &str) -> Option<HeaderMap> {
     let stream = TcpStream::connect(at).await.unwrap();
@@ -120,8 +107,7 @@ async fn what_is_granted_works_and_nothing_else_does() {
 
     // The main job, whole: every call between the services is granted.
     let upstream = format!("http://{}", gateway.address).parse().unwrap();
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/istat-sample.xml");
-    let example = std::fs::read(example).unwrap();
+    let example = std::fs::read(example()).unwrap();
     for expected in [false, true] {
         let xml = [("content-type", "application/xml")];
         let answer =
@@ -141,15 +127,15 @@ async fn what_is_granted_works_and_nothing_else_does() {
     let paths: Vec<_> = services
         .map(|method| format!("/{}/{}", method.parent_service().full_name(), method.name()))
         .collect();
-    let mut refused = 0;
+    let (grants, mut refused) = (istio_grants(), 0);
     for ((caller, called), at) in &place.outbound {
-        let granted = granted(caller, called);
         for path in &paths {
             let head = head_of(*at, path)
                 .await
                 .unwrap_or_else(|| panic!("{caller} at {called}: no answer to {path}"));
+            let grant = ((*caller).to_owned(), (*called).to_owned(), path.clone());
             let denied = head.get("grpc-message").is_some_and(|message| message == "RBAC: access denied");
-            assert_eq!(denied, !granted.contains(path), "{caller} at {called}: {path}: {head:?}");
+            assert_eq!(denied, !grants.contains(&grant), "{caller} at {called}: {path}: {head:?}");
             if denied {
                 assert_eq!(head["grpc-status"], "7");
                 refused += 1;

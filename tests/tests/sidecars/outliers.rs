@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use clap::Parser;
 use dataflow_mesh::args::ServerArgs;
 use dataflow_mesh::metrics::Metrics;
 use dataflow_mesh::outbound::Outbound;
@@ -18,6 +17,7 @@ use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient
 use dataflow_proto::analysis::v1::analysis_service_server::{AnalysisService, AnalysisServiceServer};
 use dataflow_tests::envoy::{self, Envoy};
 use dataflow_tests::manifests::documents;
+use dataflow_tests::services;
 use tokio::net::TcpListener;
 use tonic::{Code, Request, Response, Status, Streaming};
 
@@ -35,16 +35,11 @@ struct Replica {
 
 impl Replica {
     async fn start(&self) -> SocketAddr {
-        #[derive(Parser)]
-        struct Flags {
-            #[command(flatten)]
-            server: ServerArgs,
-        }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (metrics, readiness) = (Metrics::default(), Readiness::default());
         let context = Context::new("analysis", metrics, readiness.clone());
-        let args = Flags::parse_from(["analysis"]).server;
+        let args: ServerArgs = services::args(&[]);
         let server =
             Server::new(&args, context, FILE_DESCRIPTOR_SET).with(AnalysisServiceServer::new(self.clone()));
         tokio::spawn(server.serve(listener, std::future::ready(()), std::future::pending()));
