@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 use crate::admin;
 use crate::args::ProcessArgs;
 use crate::breaker::Breakers;
-use crate::layers::{Dynamic, Loaded, Pushed};
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::serve::Context;
 use crate::telemetry::{self, Telemetry};
+use dataflow_settings::{Dynamic, Loaded, Pushed};
 
 /// Why a process could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -82,7 +82,8 @@ pub async fn run<E: From<Error>>(
     let telemetry = telemetry::init(&args.telemetry, name).map_err(Error::from)?;
     loaded.report.log();
     let (pushed, receiver) = watch::channel(Pushed::new());
-    let settings = loaded.watch(receiver);
+    let (settings, follow) = loaded.watch(receiver);
+    tokio::spawn(follow);
     let metrics = Metrics::default();
     let process = Process {
         breakers: Breakers::new(&metrics),

@@ -34,9 +34,9 @@ use crate::args::ServerArgs;
 use crate::breaker::{self, Breakers};
 use crate::descriptors::Methods;
 use crate::inbound::{self, Stack};
-use crate::layers::{Dynamic, Live};
 use crate::metrics::Metrics;
 use crate::readiness::{Latch, Readiness};
+use dataflow_settings::{Dynamic, Live};
 
 use connection::Connections;
 use control::{WithHealth, announce};
@@ -205,7 +205,8 @@ impl Server {
             None => Stack::new(own),
         };
         let methods = Methods::of(&services, &descriptors);
-        let limits = Live::following(args.limits.clone(), settings);
+        let (limits, follow) = Live::following(args.limits.clone(), settings);
+        tokio::spawn(follow);
         let layers =
             inbound::Layers { baggage: &args.baggage, limits: &limits, metrics: metrics.server(role) };
         let stack = inbound::stack(layers, methods, api, forwards, control, draining.clone());

@@ -10,7 +10,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
-use tonic::{Code, Status};
+use tonic::{Code, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 pub use received::{Refused, of_received};
@@ -196,6 +196,15 @@ pub fn to_status(failure: &dyn Describe) -> Status {
         details.set_retry_info(Some(delay));
     }
     Status::with_error_details(kind.code(), shortened(message, MESSAGE_MAX), details)
+}
+
+/// The outcome of a method as tonic sends it: what every adapter of a service ends with.
+///
+/// # Errors
+///
+/// The failure as a status, see [`to_status`].
+pub fn respond<T, E: Describe>(outcome: Result<T, E>) -> Result<Response<T>, Status> {
+    outcome.map(Response::new).map_err(|failure| to_status(&failure))
 }
 
 /// The text, cut to `max` bytes with an ellipsis when it is longer.

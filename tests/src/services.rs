@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dataflow_config::journal::Journal;
-use dataflow_config::ruleset::Ruleset;
 use dataflow_gateway::Gateway;
 use dataflow_mesh::breaker::Breakers;
 use dataflow_mesh::metrics::Metrics;
@@ -17,6 +16,8 @@ use dataflow_mesh::serve::{Context, Server};
 use dataflow_proto::FILE_DESCRIPTOR_SET;
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::rule_service_server::RuleServiceServer;
+use dataflow_rules::RuleSet;
+use dataflow_rules::built_in::rulesets;
 use dataflow_store::embedded::Embedded;
 use dataflow_store::{Store, StoreArgs};
 use tokio::net::{TcpListener, TcpSocket};
@@ -27,11 +28,6 @@ use crate::careless::Careless;
 
 /// Longest that any call of a test may take: far more than it needs on the busiest machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The rule sets built into the binary, as the config service sends them.
-pub fn built_in() -> Vec<pb::Ruleset> {
-    dataflow_config::built_in::rulesets().iter().map(Into::into).collect()
-}
 
 /// The address of a port that is ours but that nobody listens on, for as long as this is held: the system gives it to
 /// nobody else.
@@ -89,8 +85,8 @@ impl Service {
 }
 
 /// A config service with the built-in rule sets and `extra` ones.
-pub async fn config(extra: impl IntoIterator<Item = Ruleset>) -> Service {
-    let sets = dataflow_config::built_in::rulesets().into_iter().chain(extra);
+pub async fn config(extra: impl IntoIterator<Item = RuleSet>) -> Service {
+    let sets = rulesets().into_iter().chain(extra);
     config_over(Arc::new(Embedded::new(1 << 20)), sets).await
 }
 
@@ -99,7 +95,7 @@ pub async fn config(extra: impl IntoIterator<Item = Ruleset>) -> Service {
 /// # Panics
 ///
 /// When one is invalid.
-pub async fn config_over(store: Arc<dyn Store>, sets: impl IntoIterator<Item = Ruleset>) -> Service {
+pub async fn config_over(store: Arc<dyn Store>, sets: impl IntoIterator<Item = RuleSet>) -> Service {
     let seeds = dataflow_config::built_in::seeds(sets);
     let journal = Arc::new(Journal::new(store, seeds).expect("the rule sets of a test are valid"));
     Service::start("config", async move |context, listener, stopped| {
@@ -147,7 +143,7 @@ pub fn redis_at(url: &str, metrics: &Metrics) -> Arc<dyn Store> {
 pub async fn analysis(flags: &[&str]) -> Service {
     let args = args(flags);
     Service::start("analysis", async move |context, listener, stopped| {
-        dataflow_analysis::run(&args, context, built_in(), listener, async { drop(stopped.await) }).await
+        dataflow_analysis::run(&args, context, rulesets(), listener, async { drop(stopped.await) }).await
     })
     .await
 }

@@ -19,7 +19,7 @@ use tower::Service;
 
 use crate::args::{LimitArgs, ServerArgs};
 use crate::inbound::Stack;
-use crate::layers::Live;
+use dataflow_settings::Live;
 
 use super::leash::{LeashExecutor, OnLeash};
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dataflow_mesh::layers::Live;
 use dataflow_proto::analysis::v1 as pb;
+use dataflow_settings::Live;
 use futures_util::{Stream, StreamExt, stream};
 use prost::Message;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -19,9 +19,9 @@ use crate::digest;
 use crate::document::{self, Feed, Fingerprint, ReaderGone};
 use crate::evaluation::{self, Evaluation, Proposal};
 use crate::results::{Inputs, Key, Lookup, Results};
-use crate::rules::{Scratch, Subject};
 use crate::rulesets::{Ruleset, Rulesets};
-use crate::sdmx::Limits;
+use dataflow_rules::{Scratch, Subject};
+use dataflow_sdmx::Limits;
 
 /// Bytes of a document that is held which the parser is given at once.
 const PIECE: usize = 64 * 1024;
@@ -202,7 +202,7 @@ impl Analyses {
         let parser = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let before = rules.compiled()?;
-            let after = proposal.compile(rules.rules()?)?;
+            let after = proposal.compile(rules.rules()?.clone())?;
             evaluation::evaluate(reader, before, &after, between_categories, limits).map_err(Error::Document)
         });
         let pieces = (0..document.len()).step_by(PIECE).map(|at| {

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use dataflow_mesh::args::ServerArgs;
-use dataflow_mesh::layers::DYNAMIC;
 use dataflow_mesh::outbound::Upstream;
+use dataflow_settings::DYNAMIC;
 
-use crate::sdmx::Limits;
+use dataflow_sdmx::Limits;
 
 /// The flags of `dataflow analysis`.
 #[derive(Debug, Clone, clap::Args)]

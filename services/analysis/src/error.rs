@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dataflow_mesh::status::{self, Describe, Kind, Violation};
 
-use crate::sdmx::{Fault, ParseError};
+use dataflow_sdmx::{Fault, ParseError};
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]

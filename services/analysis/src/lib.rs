@@ -1,9 +1,8 @@
 //! The analysis service: reads a catalogue as its bytes arrive, categorises every dataflow, and says why.
 //!
 //! The path of one request: [`grpc`] takes it in, [`analyses`] looks the document up in [`results`] or feeds it through
-//! [`document`] to a parser thread, where [`catalogue`] joins [`sdmx`] and [`rules`]; `convert` makes the reply.
-//! [`rulesets`] keeps the compiled rules current. The domain (`sdmx`, `rules`, `category`, `catalogue`, `evaluation`)
-//! knows neither gRPC nor protobuf.
+//! [`document`] to a parser thread, where [`catalogue`] joins the crates `dataflow-sdmx` and `dataflow-rules`; `convert`
+//! makes the reply. [`rulesets`] keeps the compiled rules current.
 
 pub mod args;
 pub mod error;
@@ -16,10 +15,7 @@ pub mod results;
 pub mod rulesets;
 
 pub mod catalogue;
-pub mod category;
 pub mod evaluation;
-pub mod rules;
-pub mod sdmx;
 
 mod convert;
 
@@ -27,11 +23,11 @@ use std::future::Future;
 use std::io;
 use std::sync::Arc;
 
-use dataflow_mesh::layers::Live;
 use dataflow_mesh::serve::{Context, Server};
 use dataflow_proto::FILE_DESCRIPTOR_SET;
 use dataflow_proto::analysis::v1::analysis_service_server::AnalysisServiceServer;
-use dataflow_proto::config::v1::Ruleset;
+use dataflow_rules::RuleSet;
+use dataflow_settings::Live;
 use tokio::net::TcpListener;
 
 use analyses::Analyses;
@@ -49,13 +45,14 @@ use rulesets::Rulesets;
 pub async fn run(
     args: &Args,
     context: Context,
-    built_in: Vec<Ruleset>,
+    built_in: impl IntoIterator<Item = RuleSet>,
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let rulesets = Arc::new(Rulesets::new(built_in));
     let warm_up = rulesets::follow(Arc::clone(&rulesets), &args.peers, context.draining.clone());
-    let documents = Live::following(args.analysis.documents.clone(), context.settings.clone());
+    let (documents, follow) = Live::following(args.analysis.documents.clone(), context.settings.clone());
+    tokio::spawn(follow);
     let analyses = Analyses::new(args, documents, rulesets, Results::new(&args.peers));
     let service = AnalysisServiceServer::new(grpc::Service::new(analyses))
         .max_decoding_message_size(args.server.max_message())

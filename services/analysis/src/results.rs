@@ -15,7 +15,7 @@ use tonic::{Code, Status};
 use crate::args::PeerArgs;
 use crate::document::Fingerprint;
 use crate::rulesets::Ruleset;
-use crate::sdmx::Limits;
+use dataflow_sdmx::Limits;
 
 /// Changes whenever a stored analysis would be read differently: two releases share one cache during every rollout.
 const FORMAT: u8 = 1;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use dataflow_mesh::args::LimitArgs;
-use dataflow_mesh::layers::Live;
 use dataflow_mesh::metrics::Metrics;
 use dataflow_mesh::serve::places::Places;
+use dataflow_settings::Live;
 use dataflow_store::Store;
 use dataflow_store::entries::{Condition, Outcome, Revision};
 use dataflow_store::generations::Generation;

@@ -23,10 +23,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dataflow_mesh::layers::Live;
 use dataflow_mesh::serve::{Context, Server};
 use dataflow_proto::FILE_DESCRIPTOR_SET;
 use dataflow_proto::cache::v1::cache_service_server::CacheServiceServer;
+use dataflow_settings::Live;
 use dataflow_store::Store;
 use tokio::net::TcpListener;
 
@@ -51,7 +51,8 @@ pub async fn run(
 ) -> io::Result<()> {
     let warm_up = warm_up(Arc::clone(&store));
     let (capacity, limit) = (args.cache.capacity.as_u64(), args.server.max_message());
-    let limits = Live::following(args.server.limits.clone(), context.settings.clone());
+    let (limits, follow) = Live::following(args.server.limits.clone(), context.settings.clone());
+    tokio::spawn(follow);
     let entries = Entries::new(store, capacity, limits, &context.metrics);
     let service = CacheServiceServer::new(grpc::Service::new(entries, args.cache.clone(), limit))
         .max_decoding_message_size(limit)

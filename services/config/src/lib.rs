@@ -2,8 +2,8 @@
 //! pushes every change to whoever watches.
 //!
 //! [`grpc`] adapts the wire. What is asked is answered from a [`state`], which is what all changes of the [`journal`] have
-//! made; what is to be changed is written there, as `stored` says. [`ruleset`] and [`provider`] say what is valid, and
-//! [`built_in`] what a release brings; [`mod@file`] reads rule sets from YAML.
+//! made; what is to be changed is written there, as `stored` says. The crate `dataflow-rules` says which rule sets are
+//! valid, [`provider`] which providers, and [`built_in`] what a fresh store begins with.
 
 pub mod args;
 pub mod error;
@@ -16,14 +16,11 @@ pub mod difference;
 pub mod state;
 
 pub mod built_in;
-pub mod file;
 pub mod provider;
-pub mod ruleset;
 
 mod convert;
 mod mask;
 mod stored;
-mod words;
 
 use std::future::Future;
 use std::io;
@@ -39,6 +36,7 @@ use dataflow_proto::config::v1::rule_service_server::RuleServiceServer;
 use tokio::net::TcpListener;
 
 pub use args::Args;
+pub use convert::ruleset::to_wire as ruleset_to_wire;
 pub use error::Error;
 use journal::Journal;
 

@@ -12,23 +12,23 @@ use bytesize::ByteSize;
 use clap::builder::FalseyValueParser;
 use dataflow_analysis::args::AnalysisArgs;
 use dataflow_cache::args::CacheArgs;
-use dataflow_config::ruleset::Ruleset;
 use dataflow_mesh::args::{LimitArgs, LogFormat, ServerArgs, TelemetryArgs};
 use dataflow_mesh::breaker::Breakers;
-use dataflow_mesh::layers::Dynamic;
 use dataflow_mesh::metrics::Metrics;
 use dataflow_mesh::outbound::{Outbound, Upstream};
 use dataflow_mesh::readiness::Readiness;
 use dataflow_mesh::{process, telemetry};
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
+use dataflow_rules::RuleSet;
+use dataflow_settings::Dynamic;
 use dataflow_store::StoreArgs;
 
-use crate::client;
 use crate::exit::{self, Exit, Failure};
 use crate::in_process::{self, Mesh, Services};
 use crate::progress::Progress;
-use crate::render::{self, Format};
+use crate::{client, terminal};
+use dataflow_render::{self as render, Format};
 
 /// How long one catalogue may take. A person is waiting, who can interrupt whenever they like.
 const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -121,19 +121,19 @@ async fn analyse_and_print(args: Args) -> Result<Exit, Failure> {
 }
 
 /// The name of the rule set to ask for, and the set itself when it comes from a file.
-async fn ruleset(rules: &str) -> Result<(String, Option<Ruleset>), Failure> {
+async fn ruleset(rules: &str) -> Result<(String, Option<RuleSet>), Failure> {
     if BUILT_IN.contains(&rules) {
         return Ok((rules.to_owned(), None));
     }
     let usage = |error: anyhow::Error| Failure::new(Exit::Usage, error.context(format!("--rules {rules}")));
     let text = tokio::fs::read_to_string(rules).await.map_err(|error| usage(error.into()))?;
-    let set = dataflow_config::file::parse(&text).map_err(|error| usage(error.into()))?;
+    let set = dataflow_rules::file::parse(&text).map_err(|error| usage(error.into()))?;
     Ok((set.name.clone(), Some(set)))
 }
 
 /// Starts a mesh in this process, for one catalogue: a call may take as long as the user waits, and a message be as large
 /// as the document's own limits let it become.
-async fn start(limits: AnalysisArgs, extra: Option<Ruleset>) -> Result<Mesh, Failure> {
+async fn start(limits: AnalysisArgs, extra: Option<RuleSet>) -> Result<Mesh, Failure> {
     let server = ServerArgs {
         max_message_bytes: ByteSize(u64::MAX),
         limits: LimitArgs { request_timeout: PATIENCE, ..in_process::defaults() },
@@ -192,7 +192,7 @@ fn print(analysis: pb::Analysis, format: Format, lang: String, out: Option<PathB
             render::render(analysis, format, &render::Options::plain(lang), &mut file)
         }
         None => {
-            let options = render::Options::stdout(lang);
+            let options = terminal::options(lang);
             render::render(analysis, format, &options, &mut io::stdout().lock())
         }
     }

@@ -5,9 +5,10 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use dataflow_mesh::layers::{self, Loaded, Surroundings};
+use dataflow_settings::{Loaded, Sources};
 
 use crate::exit::{self, Exit, Failure};
+use crate::predecessor::Predecessor;
 use crate::service::{self, ConfigArgs, ServiceArgs};
 use crate::{analyze, bench, healthcheck, providers, rules, status, up};
 
@@ -55,9 +56,9 @@ enum Command {
 
 /// Runs the command that a command line names to its end.
 pub(crate) fn run(argv: Vec<OsString>) -> ExitCode {
-    let loaded = match layers::load(&Cli::command(), &argv, Surroundings::of_process()) {
+    let loaded = match dataflow_settings::load(&Cli::command(), &argv, Sources::of_process(&Predecessor)) {
         Ok(loaded) => loaded,
-        Err(layers::Error::Usage(error)) => error.exit(),
+        Err(dataflow_settings::Error::Usage(error)) => error.exit(),
         Err(error) => return report(Failure::new(Exit::Usage, error)),
     };
     if loaded.asks_for_report() {

@@ -10,29 +10,28 @@ use std::time::Duration;
 use dataflow_analysis::args::AnalysisArgs;
 use dataflow_cache::args::CacheArgs;
 use dataflow_config::journal::Journal;
-use dataflow_config::ruleset::Ruleset;
 use dataflow_mesh::args::ServerArgs;
 use dataflow_mesh::breaker::Breakers;
-use dataflow_mesh::layers::Dynamic;
 use dataflow_mesh::metrics::Metrics;
 use dataflow_mesh::outbound::Upstream;
 use dataflow_mesh::process;
 use dataflow_mesh::readiness::Readiness;
 use dataflow_mesh::serve::Context;
+use dataflow_rules::RuleSet;
+use dataflow_settings::Dynamic;
 use dataflow_store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::built_in;
 use crate::exit::Failure;
 
 /// The three services, as they are to be started.
 pub(crate) struct Services {
     pub(crate) analysis: AnalysisArgs,
     /// Served beside the built-in rule sets.
-    pub(crate) extra: Option<Ruleset>,
+    pub(crate) extra: Option<RuleSet>,
     /// What the cache may hold.
     pub(crate) cache: CacheArgs,
     /// Where their state is kept, opened once for all of them.
@@ -76,7 +75,7 @@ impl Mesh {
         let (analysis_listener, analysis_url) = loopback().await?;
 
         let seeds =
-            dataflow_config::built_in::seeds(dataflow_config::built_in::rulesets().into_iter().chain(extra));
+            dataflow_config::built_in::seeds(dataflow_rules::built_in::rulesets().into_iter().chain(extra));
         let journal = Arc::new(Journal::new(Arc::clone(&store), seeds)?);
         let config_args = dataflow_config::Args { server: server.clone(), ..defaults() };
         let cache_args = dataflow_cache::Args { cache, server: server.clone(), ..defaults() };
@@ -149,7 +148,7 @@ async fn serve_analysis(
     listener: TcpListener,
     stopped: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    dataflow_analysis::run(&args, context, built_in::rulesets(), listener, stopped).await
+    dataflow_analysis::run(&args, context, dataflow_rules::built_in::rulesets(), listener, stopped).await
 }
 
 /// A free port on loopback, and the address by which peers reach it.

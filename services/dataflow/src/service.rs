@@ -7,13 +7,13 @@ use dataflow_analysis::args::DocumentArgs;
 use dataflow_config::journal::Journal;
 use dataflow_gateway::Gateway;
 use dataflow_mesh::args::ProcessArgs;
-use dataflow_mesh::layers::Loaded;
 use dataflow_mesh::outbound::Upstream;
 use dataflow_mesh::process::{self, Process};
 use dataflow_proto::config::v1::config_service_server::SERVICE_NAME as CONFIG_SERVICE;
+use dataflow_settings::Loaded;
 
 use crate::exit::{Exit, Failure};
-use crate::{built_in, settings};
+use crate::settings;
 
 /// The flags of a process that runs one service.
 #[derive(Debug, clap::Args)]
@@ -44,7 +44,7 @@ pub(crate) async fn analysis(
     let ServiceArgs { service, process } = args;
     process::run(&process, loaded, "dataflow-analysis", async |process: Process| {
         let listener = process::bind(service.listen).await?;
-        let (context, built_in) = (process.context("analysis"), built_in::rulesets());
+        let (context, built_in) = (process.context("analysis"), dataflow_rules::built_in::rulesets());
         let serving = dataflow_analysis::run(&service, context, built_in, listener, process.stopped());
         following(service.peers.config_url.as_ref(), &process, serving).await
     })
@@ -79,7 +79,7 @@ pub(crate) async fn config(args: ConfigArgs, loaded: Loaded) -> Result<Exit, Fai
             tracing::info!("changes are kept in memory only, and gone when this process ends");
         }
         let store = service.store.open(None, 0, &process.breakers, "config")?;
-        let seeds = dataflow_config::built_in::seeds(dataflow_config::built_in::rulesets());
+        let seeds = dataflow_config::built_in::seeds(dataflow_rules::built_in::rulesets());
         let journal = Arc::new(Journal::new(store, seeds)?);
         let context = process.context("config");
         Ok(dataflow_config::run(&service, context, journal, listener, process.stopped()).await?)

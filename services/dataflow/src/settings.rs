@@ -2,10 +2,10 @@
 
 use std::convert::Infallible;
 
-use dataflow_mesh::layers::Pushed;
 use dataflow_mesh::outbound::{Outbound, Retry, Upstream};
 use dataflow_proto::config::v1::WatchConfigRequest;
 use dataflow_proto::config::v1::config_service_client::ConfigServiceClient;
+use dataflow_settings::Pushed;
 use tokio::sync::watch;
 use tonic::Status;
 

@@ -8,8 +8,8 @@ use dataflow_cache::args::CacheArgs;
 use dataflow_gateway::Gateway;
 use dataflow_gateway::args::{PublicArgs, UpstreamArgs};
 use dataflow_mesh::args::{ProcessArgs, ServerArgs};
-use dataflow_mesh::layers::Loaded;
 use dataflow_mesh::process::{self, Process};
+use dataflow_settings::Loaded;
 use dataflow_store::StoreArgs;
 
 use crate::exit::{self, Exit, Failure};

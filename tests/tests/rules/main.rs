@@ -12,13 +12,13 @@ mod crashes;
 mod everywhere;
 mod watching;
 
-use dataflow_config::ruleset::Ruleset;
 use dataflow_mesh::outbound::Outbound;
 use dataflow_proto::analysis::v1 as analysis;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::rule_service_client::RuleServiceClient;
 use dataflow_proto::r#type::v1::Category;
+use dataflow_rules::RuleSet;
 use dataflow_tests::services::Service;
 use tonic::Status;
 use tonic_types::StatusExt;
@@ -29,9 +29,9 @@ fn editor(config: &Service) -> RuleServiceClient<Outbound> {
 }
 
 /// A small set `default`: what is measured is how a change travels, not how large a set is compiled in a debug build.
-fn small() -> [Ruleset; 1] {
+fn small() -> [RuleSet; 1] {
     let text = "ruleset: default\nmode: WORDS\nrules:\n  - ruleId: a\n    category: ECONOMY\n    keywords: [economy]\n";
-    [dataflow_config::file::parse(text).unwrap()]
+    [dataflow_rules::file::parse(text).unwrap()]
 }
 
 /// A new rule of the set `default`.

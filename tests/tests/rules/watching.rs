@@ -17,7 +17,7 @@ use super::{categorise, category_at, editor, new, put, small};
 
 #[tokio::test]
 async fn who_has_everything_is_told_so_and_who_was_away_ends_on_the_newest() {
-    let config = services::config(dataflow_config::built_in::rulesets()).await;
+    let config = services::config(dataflow_rules::built_in::rulesets()).await;
     let watch = async |known: &[(&str, i64)]| {
         let known_revisions = known.iter().map(|(name, revision)| ((*name).to_owned(), *revision)).collect();
         let request = pb::WatchRulesetsRequest { known_revisions, ..Default::default() };
@@ -82,7 +82,7 @@ async fn without_its_store_the_service_tells_what_the_release_brings_and_refuses
     let mut server = Server::start();
     server.kill();
     let store = services::redis_at(server.url(), &Metrics::default());
-    let config = services::config_over(store, dataflow_config::built_in::rulesets()).await;
+    let config = services::config_over(store, dataflow_rules::built_in::rulesets()).await;
     let sets = editor(&config).list_rulesets(pb::ListRulesetsRequest {}).await.unwrap().into_inner().rulesets;
     assert_eq!(
         sets.iter().map(|set| set.revision).collect::<Vec<_>>(),
