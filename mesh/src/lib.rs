@@ -5,14 +5,18 @@
 //! and the [`admin`] port, [`serve`] runs each service behind its [`inbound`] stack, and calls leave through [`outbound`].
 
 pub mod args;
+pub mod panics;
 pub mod process;
+pub mod tasks;
 pub mod telemetry;
 
 pub mod admin;
 pub mod metrics;
 pub mod readiness;
 
+pub mod backoff;
 pub mod breaker;
+pub mod capability;
 pub mod inbound;
 pub mod outbound;
 pub mod serve;

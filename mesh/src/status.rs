@@ -178,14 +178,17 @@ pub trait Describe: Error {
 
 /// The status a caller receives. A fault of ours is logged here with its causes, and the caller gets a fixed text.
 pub fn to_status(failure: &dyn Describe) -> Status {
-    let kind = failure.kind();
-    let message = if kind == Kind::Internal {
+    if failure.kind() == Kind::Internal {
         tracing::error!(reason = failure.reason(), error = %Chain(failure), "internal failure");
-        "internal failure".to_owned()
-    } else {
-        Chain(failure).to_string()
-    };
+    }
+    logged(failure)
+}
 
+/// The status for a failure that has been logged.
+pub fn logged(failure: &dyn Describe) -> Status {
+    let kind = failure.kind();
+    let message =
+        if kind == Kind::Internal { "internal failure".to_owned() } else { Chain(failure).to_string() };
     let mut details = ErrorDetails::new();
     let metadata = failure.metadata().into_iter().map(|(key, value)| (key, shortened(value, DETAIL_MAX)));
     details.set_error_info(failure.reason(), failure.domain(), metadata.collect::<HashMap<_, _>>());

@@ -7,12 +7,16 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
-use dataflow_mesh::outbound::{Outbound, Retry, Upstream};
+use dataflow_mesh::backoff::Backoff;
+use dataflow_mesh::outbound::{Outbound, Upstream};
+use dataflow_mesh::panics;
+use dataflow_mesh::tasks::Task;
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::rule_service_client::RuleServiceClient;
 use dataflow_rules::{Compiled, RuleSet};
+use futures_util::FutureExt;
 use sha2::{Digest, Sha256};
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::PeerArgs;
@@ -181,48 +185,52 @@ impl Rulesets {
     }
 }
 
-/// Follows the config service in the background until `draining`. The future resolves when its sets are in use, or the
-/// first attempt has failed or taken longer than the peer timeout and those built in are: a service without config is
-/// ready too.
+/// The task that follows the config service until `draining`, if there is one; and the future that resolves when its sets
+/// are in use, or when the built-in ones are, since the first attempt failed or took longer than the peer timeout: a service
+/// without config is ready too.
 pub fn follow(
     rulesets: Arc<Rulesets>,
     peers: &PeerArgs,
     draining: CancellationToken,
-) -> impl Future<Output = ()> + 'static {
-    let (first, received) = oneshot::channel();
-    let patience = peers.peer_timeout;
-    if let Some(upstream) = peers.config_url.clone() {
+) -> (Option<Task>, impl Future<Output = ()> + Send + 'static) {
+    let first = watch::Sender::new(false);
+    let (mut attempted, timeout) = (first.subscribe(), peers.peer_timeout);
+    let task = peers.config_url.clone().map(|upstream| {
         let rulesets = Arc::clone(&rulesets);
-        tokio::spawn(async move {
-            draining.run_until_cancelled(watch(rulesets, upstream, first)).await;
-        });
-    } else {
-        tracing::info!("no config service given: the rules are those built in");
-        drop(first);
+        Task::restarting("rule sets", move || {
+            let watch = receive_always(Arc::clone(&rulesets), upstream.clone(), first.clone());
+            draining.clone().run_until_cancelled_owned(watch).map(drop)
+        })
+    });
+    if task.is_none() {
+        tracing::info!("rule sets: no config service configured, using the built-in ones");
     }
-    async move {
-        // Either way there are rules to work with.
-        let _ = tokio::time::timeout(patience, received).await;
-        // Compiling takes milliseconds, too long for the runtime's own threads; a panic there shows at the first call.
-        let _ = tokio::task::spawn_blocking(move || rulesets.compile()).await;
-    }
+    let ready = async move {
+        // Without a task the sender is gone. In any case there are rules to work with.
+        let _ = tokio::time::timeout(timeout, attempted.wait_for(|attempted| *attempted)).await;
+        // Compiling takes milliseconds, too long for the runtime's own threads.
+        panics::spawn_blocking(move || rulesets.compile()).await;
+    };
+    (task, ready)
 }
 
-/// Watches for ever; `first` is dropped or sent after the first attempt.
-async fn watch(rulesets: Arc<Rulesets>, upstream: Upstream, first: oneshot::Sender<()>) {
-    let mut first = Some(first);
-    // One for all tries, so that they go to one replica after the other. Whatever the config service accepts must arrive, or
-    // rules would stand still here.
+/// Watches for ever; `first` becomes true after the first attempt.
+async fn receive_always(rulesets: Arc<Rulesets>, upstream: Upstream, first: watch::Sender<bool>) {
+    // One client for all attempts, so that they go to one replica after the other. Whatever the config service accepts must
+    // arrive, or rules would stand still here.
     let client = RuleServiceClient::new(Outbound::watching(&upstream));
     let mut client = client.max_decoding_message_size(usize::MAX);
-    let mut retry = Retry::default();
+    let mut backoff = Backoff::default();
     loop {
-        let ended = receive(&rulesets, &mut client, &mut first, &mut retry).await;
-        first = None;
+        let ended = receive(&rulesets, &mut client, &first, &mut backoff).await;
+        first.send_replace(true);
         if let Err(error) = ended {
-            tracing::info!(error, "config service does not answer: keeping the rules at hand");
+            tracing::info!(
+                error,
+                "rule sets: config service unavailable, keeping the current ones, retrying"
+            );
         }
-        retry.pause().await;
+        backoff.wait().await;
     }
 }
 
@@ -230,24 +238,21 @@ async fn watch(rulesets: Arc<Rulesets>, upstream: Upstream, first: oneshot::Send
 async fn receive(
     rulesets: &Arc<Rulesets>,
     client: &mut RuleServiceClient<Outbound>,
-    first: &mut Option<oneshot::Sender<()>>,
-    retry: &mut Retry,
+    first: &watch::Sender<bool>,
+    backoff: &mut Backoff,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut sets = client.watch_rulesets(pb::WatchRulesetsRequest::default()).await?.into_inner();
     let (mut batch, mut anew) = (Vec::new(), true);
     while let Some(message) = sets.message().await? {
-        retry.heard();
+        backoff.reset();
         batch.extend(message.ruleset);
         if !message.complete {
             continue;
         }
         let (rulesets, batch) = (Arc::clone(rulesets), std::mem::take(&mut batch));
-        tokio::task::spawn_blocking(move || rulesets.put(batch, anew)).await?;
+        panics::spawn_blocking(move || rulesets.put(batch, anew)).await;
         anew = false;
-        if let Some(first) = first.take() {
-            // Nobody waits any more when the service was ready before.
-            let _ = first.send(());
-        }
+        first.send_replace(true);
     }
     Ok(())
 }

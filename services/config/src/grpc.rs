@@ -5,6 +5,8 @@ pub mod providers;
 pub mod rules;
 pub mod settings;
 
+mod mask;
+
 use dataflow_mesh::propagation::{REQUEST_ID, SUBJECT};
 use tonic::metadata::MetadataMap;
 

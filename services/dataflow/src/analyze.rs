@@ -11,17 +11,14 @@ use anyhow::Context;
 use bytesize::ByteSize;
 use clap::builder::FalseyValueParser;
 use dataflow_analysis::args::AnalysisArgs;
-use dataflow_cache::args::CacheArgs;
+use dataflow_cache::CacheArgs;
 use dataflow_mesh::args::{LimitArgs, LogFormat, ServerArgs, TelemetryArgs};
-use dataflow_mesh::breaker::Breakers;
-use dataflow_mesh::metrics::Metrics;
 use dataflow_mesh::outbound::{Outbound, Upstream};
-use dataflow_mesh::readiness::Readiness;
-use dataflow_mesh::{process, telemetry};
+use dataflow_mesh::process::{self, Process};
+use dataflow_mesh::telemetry;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
 use dataflow_rules::RuleSet;
-use dataflow_settings::Dynamic;
 use dataflow_store::StoreArgs;
 
 use crate::exit::{self, Exit, Failure};
@@ -90,13 +87,14 @@ async fn analyse_and_print(args: Args) -> Result<Exit, Failure> {
     let (ruleset, extra) = ruleset(&args.rules).await?;
     let document = upload::open(&args.source).await?;
 
+    let process = Process::default();
     let mesh = match &args.endpoint {
         Some(_) if extra.is_some() => {
             let why = "a file of rules cannot be sent to a running mesh: name one of its rule sets";
             return Err(Failure::new(Exit::Usage, anyhow::anyhow!("--rules {}: {why}", args.rules)));
         }
         Some(_) => None,
-        None => Some(start(args.limits, extra).await?),
+        None => Some(start(&process, args.limits, extra).await?),
     };
     let upstream = args.endpoint.as_ref().or(mesh.as_ref().map(|mesh| &mesh.analysis));
     let upstream = upstream.context("there is a mesh, running or in this process")?;
@@ -108,6 +106,7 @@ async fn analyse_and_print(args: Args) -> Result<Exit, Failure> {
         exit: failure.exit,
     })?;
     if let Some(mesh) = mesh {
+        process.stop();
         mesh.stop().await?;
     }
     telemetry.flush().await;
@@ -133,29 +132,23 @@ async fn ruleset(rules: &str) -> Result<(String, Option<RuleSet>), Failure> {
 
 /// Starts a mesh in this process, for one catalogue: a call may take as long as the user waits, and a message be as large
 /// as the document's own limits let it become.
-async fn start(limits: AnalysisArgs, extra: Option<RuleSet>) -> Result<Mesh, Failure> {
+async fn start(process: &Process, limits: AnalysisArgs, extra: Option<RuleSet>) -> Result<Mesh, Failure> {
     let server = ServerArgs {
         max_message_bytes: ByteSize(u64::MAX),
         limits: LimitArgs { request_timeout: PATIENCE, ..in_process::defaults() },
         ..in_process::defaults()
     };
-    let (readiness, metrics) = (Readiness::default(), Metrics::default());
-    let breakers = Breakers::new(&metrics);
     let (cache, store): (CacheArgs, StoreArgs) = (in_process::defaults(), in_process::defaults());
     let services = Services {
         analysis: limits,
         extra,
         // Nothing outlives the command.
-        store: store.open(None, cache.capacity.as_u64(), &breakers, "analyze")?,
+        store: store.open(None, cache.capacity.as_u64(), process, "analyze")?,
         cache,
         server: in_process::among_themselves(server),
-        metrics,
-        breakers,
-        readiness: readiness.clone(),
-        settings: tokio::sync::watch::channel(Dynamic::default()).1,
     };
-    let mesh = Mesh::start(services).await?;
-    readiness.until_ready().await;
+    let mesh = Mesh::start(services, process).await?;
+    process.readiness.until_ready().await;
     Ok(mesh)
 }
 

@@ -54,7 +54,7 @@ impl Dynamic {
 // === impl Live ===
 
 impl<A> Live<A> {
-    /// Flags that never change.
+    /// These values, which change only where [`Live::follow`] runs.
     pub fn fixed(flags: A) -> Self {
         Self(Arc::new(ArcSwap::from_pointee(flags)))
     }
@@ -65,28 +65,19 @@ impl<A> Live<A> {
     }
 }
 
-impl<A: Args + Send + Sync + 'static> Live<A> {
-    /// `flags` at first, then what `settings` say, and the future that keeps them current until the sender of `settings`
-    /// is dropped.
-    pub fn following(
-        flags: A,
-        mut settings: watch::Receiver<Dynamic>,
-    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        let live = Self::fixed(flags);
-        let current = Arc::clone(&live.0);
-        let follow = async move {
-            while settings.changed().await.is_ok() {
-                let read = settings.borrow_and_update().read();
-                match read {
-                    Ok(flags) => current.store(Arc::new(flags)),
-                    // Each value was checked by its own flag before; this is about several together.
-                    Err(error) => {
-                        tracing::warn!(%error, "settings: change rejected, values contradict each other")
-                    }
+impl<A: Args> Live<A> {
+    /// Keeps the values current as `settings` change, until their sender is dropped.
+    pub async fn follow(self, mut settings: watch::Receiver<Dynamic>) {
+        while settings.changed().await.is_ok() {
+            let read = settings.borrow_and_update().read();
+            match read {
+                Ok(flags) => self.0.store(Arc::new(flags)),
+                // Each value was checked by its own flag before; this is about several together.
+                Err(error) => {
+                    tracing::warn!(%error, "settings: change rejected, values contradict each other")
                 }
             }
-        };
-        (live, follow)
+        }
     }
 }
 

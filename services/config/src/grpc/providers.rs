@@ -8,10 +8,10 @@ use dataflow_proto::config::v1::provider_service_server::ProviderService;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
+use super::mask::{self, Field, fields};
 use super::{matching, missing, origin};
 use crate::change::Change;
 use crate::journal::Journal;
-use crate::mask::{self, Field, fields};
 use crate::provider::Provider;
 use crate::state::State;
 use crate::{Error, convert};

@@ -14,11 +14,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
+use super::mask::{self, Field, fields};
 use super::{matching, missing, origin, page_size, page_start, unknown_page};
 use crate::change::Change;
 use crate::convert::ruleset::{category, rule_from_wire, rule_to_wire, to_wire};
 use crate::journal::Journal;
-use crate::mask::{self, Field, fields};
 use crate::state::{Owned, Stamp, State, rule_not_found};
 use crate::{Error, convert};
 

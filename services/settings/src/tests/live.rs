@@ -173,7 +173,8 @@ struct Limits {
 #[tokio::test]
 async fn live_flags_are_read_as_they_are_now() {
     let (sender, settings) = channel(Dynamic::default());
-    let (live, follow) = Live::following(Limits { max_concurrent_requests: 5 }, settings);
+    let live = Live::fixed(Limits { max_concurrent_requests: 5 });
+    let follow = live.clone().follow(settings);
     assert_eq!(live.load().max_concurrent_requests, 5);
     let current = Current { value: "7".to_owned(), source: Source::ConfigService };
     sender.send_replace(Dynamic { settings: [("max-concurrent-requests".to_owned(), current)].into() });

@@ -16,7 +16,7 @@ pub(crate) struct Field<M> {
 /// The named fields of a message, each with its setter: a field cannot be listed without one.
 macro_rules! fields {
     ($($field:ident),+ $(,)?) => {
-        &[$($crate::mask::Field {
+        &[$($crate::grpc::mask::Field {
             name: stringify!($field),
             copy: |to, from| to.$field.clone_from(&from.$field),
         }),+]
