@@ -13,7 +13,7 @@ use dataflow_mesh::outbound::{NotAnUpstream, Upstream};
 use tokio::sync::Semaphore;
 
 use crate::access::AccessLog;
-use crate::rest::held::ROOM;
+use crate::body::ROOM;
 
 /// The flags of `dataflow gateway`.
 #[derive(Debug, Clone, clap::Args)]

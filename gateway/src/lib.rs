@@ -14,10 +14,14 @@ pub mod schema;
 pub mod legacy;
 
 mod access;
+mod body;
+mod breakers;
 mod fields;
 mod frame;
+mod frontend;
 mod health;
-mod mesh;
+mod json;
+mod problem;
 mod rest;
 mod upstreams;
 
@@ -37,9 +41,9 @@ use tokio::sync::Semaphore;
 
 use access::Access;
 pub use args::Args;
+use breakers::WholeMesh;
+use frontend::{Face, Rest};
 use health::Whole;
-use mesh::WholeMesh;
-use rest::{Face, Rest};
 use schema::{Schema, SchemaError};
 use upstreams::{Forward, Upstreams};
 
@@ -128,14 +132,14 @@ impl Gateway {
     ) -> io::Result<()> {
         let Self { args, schema, upstreams } = self;
         let Args { public, server, .. } = &args;
-        let limits = rest::Limits {
+        let limits = frontend::Limits {
             target: public.max_target(),
             body: public.max_body(),
             reply: server.max_message(),
         };
         let access = Access::new(&context, public.access_log, public.slow_request);
         let readiness = context.readiness.clone();
-        let held = rest::held::Limits {
+        let held = body::Limits {
             bytes: limits.body,
             idle: public.body_idle_timeout,
             room: Arc::new(Semaphore::new(public.max_held())),

@@ -16,9 +16,9 @@ use http::{HeaderValue, Request, Response};
 use tonic::Status;
 use tower::{Service, ServiceExt};
 
+use crate::body::Limits;
+use crate::breakers::WholeMesh;
 use crate::error::Error;
-use crate::mesh::WholeMesh;
-use crate::rest::held::Limits;
 use crate::rest::request::{self, Call};
 
 /// Where each service is. Cheap to clone.

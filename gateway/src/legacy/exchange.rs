@@ -22,7 +22,7 @@ use super::rule::response::{Done, Rules};
 use super::selection::Filters;
 use crate::error::Error;
 use crate::frame::framed;
-use crate::rest::json;
+use crate::json;
 use crate::route::{Missing, Table, Template};
 
 /// The predecessor's rules.
@@ -232,7 +232,7 @@ impl Asked {
 }
 
 fn answer(status: StatusCode, body: &impl Serialize) -> http::Response<Body> {
-    let mut answer = json(serde_json::to_vec(body).expect("it is plain JSON"));
+    let mut answer = json::response(serde_json::to_vec(body).expect("it is plain JSON"));
     *answer.status_mut() = status;
     answer
 }

@@ -13,9 +13,10 @@ use serde_json::Serializer;
 use tonic::Status;
 
 use super::request::{Call, Dialect};
-use super::{elements, json, stream};
+use super::{elements, stream};
 use crate::error::Error;
 use crate::frame::Frames;
+use crate::json;
 use crate::schema::{Binding, is_http_body};
 
 /// Replies up to so many bytes are read whole before the first byte goes out; of larger ones the elements of lists
@@ -58,7 +59,7 @@ pub(crate) async fn to_http(
         && let Some(message) = binding.reply_message().filter(has_members)
     {
         let field = binding.reply.as_ref().map(|field| field.number());
-        return Ok(json(Body::from_stream(elements::stream(frames, length, field, message))));
+        return Ok(json::response(Body::from_stream(elements::stream(frames, length, field, message))));
     }
     let message = within(&mut frames, length, most).await?;
     frames.finish().await?;
@@ -83,7 +84,7 @@ fn whole(binding: &Binding, message: Bytes) -> Result<Response<Body>, Status> {
     if binding.reply_message().is_some_and(|message| is_http_body(&message)) {
         return document(binding, message);
     }
-    json_of(binding, message).map(json)
+    json_of(binding, message).map(json::response)
 }
 
 /// The JSON that a reply is.

@@ -12,12 +12,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use percent_encoding::percent_decode_str;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, Value};
 
-use super::held::{Held, Limits, collect};
-use super::message;
 use super::stream::Form;
+use crate::body::{Held, Limits, collect};
 use crate::error::Error;
 use crate::fields;
 use crate::frame::framed;
+use crate::json::reader;
 use crate::legacy::exchange::Exchange;
 use crate::schema::{Binding, Body, message_of};
 
@@ -98,11 +98,11 @@ async fn transcode(
         }
         Body::Whole => {
             held = collect(body, limits).await?;
-            message = message::read(method.input(), &held.bytes, "")?;
+            message = reader::read(method.input(), &held.bytes, "")?;
         }
         Body::Field(field) => {
             held = collect(body, limits).await?;
-            message.set_field(field, message::read_field(field, &held.bytes)?);
+            message.set_field(field, reader::read_field(field, &held.bytes)?);
             let in_path = bind(call, &mut message)?;
             if let Some(mask) = &call.binding.mask {
                 fill(mask, field, &in_path, &held.bytes, &mut message)?;
@@ -171,7 +171,7 @@ fn fill(
     }
     let names_it =
         |field: &FieldDescriptor| in_path.iter().any(|path| path[..] == [body.clone(), field.clone()]);
-    let changed = message::given(&resource, json).into_iter();
+    let changed = reader::given(&resource, json).into_iter();
     let changed = changed.filter(|field| field.name() != ETAG && !names_it(field));
     let paths: Vec<String> = changed.map(|field| field.name().to_owned()).collect();
     if paths.is_empty() {

@@ -16,10 +16,10 @@ use mime::Mime;
 use serde::Serialize;
 use tonic::Status;
 
-use super::problem::Problem;
 use super::reply;
 use super::request::Call;
 use crate::frame::Frames;
+use crate::problem::Problem;
 
 /// The clothes of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ struct Failed {
 
 impl Form {
     /// The first that the client names, since none is better than another; lines where it names none.
-    pub(super) fn asked(headers: &HeaderMap) -> Self {
+    pub(crate) fn asked(headers: &HeaderMap) -> Self {
         let accepted = headers.get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
         let named = accepted.flat_map(|value| value.split(',')).filter_map(|range| {
             let range: Mime = range.trim().parse().ok()?;

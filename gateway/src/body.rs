@@ -29,13 +29,13 @@ pub(crate) const ROOM: usize = 1024;
 
 /// A body as a whole, with the room that it takes.
 #[derive(Debug, Default)]
-pub(super) struct Held {
-    pub(super) bytes: Bytes,
+pub(crate) struct Held {
+    pub(crate) bytes: Bytes,
     room: Option<OwnedSemaphorePermit>,
 }
 
 /// Reads a body as a whole. There must be room for it beside all others.
-pub(super) async fn collect(mut body: Body, limits: &Limits) -> Result<Held, Error> {
+pub(crate) async fn collect(mut body: Body, limits: &Limits) -> Result<Held, Error> {
     let (mut whole, mut room) = (BytesMut::new(), None::<OwnedSemaphorePermit>);
     loop {
         let frame = tokio::time::timeout(limits.idle, body.frame()).await;
@@ -64,7 +64,7 @@ pub(super) async fn collect(mut body: Body, limits: &Limits) -> Result<Held, Err
 
 impl Held {
     /// The frame that was made of it as a body, which keeps the room until it is sent.
-    pub(super) fn sent_as(self, frame: Bytes) -> Body {
+    pub(crate) fn sent_as(self, frame: Bytes) -> Body {
         let room = self.room;
         Body::from_stream(stream::once(async move {
             drop(room);

@@ -5,8 +5,8 @@ use axum::body::Body;
 use dataflow_mesh::readiness::Readiness;
 use http::{Method, Request, Response, StatusCode};
 
-use super::json;
 use crate::error::Error;
+use crate::json;
 
 /// The path, when it is one of these.
 pub(super) fn find(path: &str) -> Option<&'static str> {
@@ -32,7 +32,7 @@ pub(super) fn answer(
     };
     let not = if well { "" } else { "not " };
     let version = env!("CARGO_PKG_VERSION");
-    let mut answer = json(format!(r#"{{"status":"{not}{word}","version":"{version}"}}"#));
+    let mut answer = json::response(format!(r#"{{"status":"{not}{word}","version":"{version}"}}"#));
     if !well {
         *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }

@@ -11,8 +11,8 @@ use serde::Serialize;
 use tonic::Status;
 use tonic_types::StatusExt;
 
-use super::json;
 use crate::error::Error;
+use crate::json;
 
 /// `google.rpc.Status` as JSON.
 #[derive(Debug, Serialize)]
@@ -88,7 +88,7 @@ pub(crate) fn of_error(error: &Error, request_id: &HeaderValue) -> Response<Body
 
 fn answer(http: StatusCode, status: &Status, request_id: &HeaderValue) -> Response<Body> {
     let problem = serde_json::to_vec(&Problem::new(status, request_id)).expect("a problem is plain JSON");
-    let mut answer = json(problem);
+    let mut answer = json::response(problem);
     *answer.status_mut() = http;
     say_when(&mut answer, status);
     answer

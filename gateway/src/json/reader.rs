@@ -12,7 +12,7 @@ use crate::schema::message_of;
 const UNKNOWN_FIELD: &str = "unrecognized field name '";
 
 /// Reads the JSON of a message that stands at `at` in the request.
-pub(super) fn read(message: MessageDescriptor, json: &[u8], at: &str) -> Result<DynamicMessage, Error> {
+pub(crate) fn read(message: MessageDescriptor, json: &[u8], at: &str) -> Result<DynamicMessage, Error> {
     let mut reader = serde_json::Deserializer::from_slice(json);
     let mut track = serde_path_to_error::Track::new();
     let tracked = serde_path_to_error::Deserializer::new(&mut reader, &mut track);
@@ -39,7 +39,7 @@ fn invalid(error: &serde_json::Error, field: String) -> Error {
 
 /// Reads the JSON of one field. One that is no message is read as the only field of its message, since only messages
 /// can be read.
-pub(super) fn read_field(field: &FieldDescriptor, json: &[u8]) -> Result<Value, Error> {
+pub(crate) fn read_field(field: &FieldDescriptor, json: &[u8]) -> Result<Value, Error> {
     if let Some(message) = message_of(field) {
         return read(message, json, field.name()).map(Value::Message);
     }
@@ -56,7 +56,7 @@ pub(super) fn read_field(field: &FieldDescriptor, json: &[u8]) -> Result<Value, 
 }
 
 /// The fields of a message that its JSON, which was read before, has members for.
-pub(super) fn given(message: &MessageDescriptor, json: &[u8]) -> Vec<FieldDescriptor> {
+pub(crate) fn given(message: &MessageDescriptor, json: &[u8]) -> Vec<FieldDescriptor> {
     let members: BTreeMap<String, IgnoredAny> = serde_json::from_slice(json).unwrap_or_default();
     let field =
         |name: &String| message.get_field_by_json_name(name).or_else(|| message.get_field_by_name(name));
