@@ -1,4 +1,5 @@
-//! Fields of a request that a path or a query names: found by their dotted path, and filled from text.
+//! Fields of messages: what a field holds, which field a dotted path names, and a value for it from text. Apart from the
+//! schema, because templates, queries and JSON bodies all need it, and the schema itself does.
 
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::{Engine, alphabet};
@@ -6,7 +7,8 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Va
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error as TextError, StrDeserializer};
 
-use crate::schema::{FIELD_MASK, message_of};
+/// The message that names fields.
+pub(crate) const FIELD_MASK: &str = "google.protobuf.FieldMask";
 
 /// The most steps of a path: a message may hold itself, and a path without bound would go down as far as it is long.
 const DEEPEST: usize = 32;
@@ -25,6 +27,14 @@ pub(crate) struct Unknown {
 pub(crate) struct Invalid {
     found: String,
     expected: String,
+}
+
+/// The message that a field holds, if it holds one.
+pub(crate) fn message_of(field: &FieldDescriptor) -> Option<MessageDescriptor> {
+    match field.kind() {
+        Kind::Message(message) if !field.is_list() && !field.is_map() => Some(message),
+        _ => None,
+    }
 }
 
 /// The fields that a dotted path names, outermost first. Each is named as in the `.proto` file or as in JSON.

@@ -17,6 +17,7 @@ mod access;
 mod body;
 mod breakers;
 mod fields;
+mod forward;
 mod frame;
 mod frontend;
 mod health;
@@ -42,10 +43,11 @@ use tokio::sync::Semaphore;
 use access::Access;
 pub use args::Args;
 use breakers::WholeMesh;
+use forward::Forward;
 use frontend::{Face, Rest};
 use health::Whole;
 use schema::{Schema, SchemaError};
-use upstreams::{Forward, Upstreams};
+use upstreams::Upstreams;
 
 /// A gateway that has read what it is driven by.
 #[derive(Debug)]

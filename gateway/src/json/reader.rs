@@ -6,7 +6,7 @@ use prost_reflect::{DeserializeOptions, DynamicMessage, FieldDescriptor, Message
 use serde::de::IgnoredAny;
 
 use crate::error::Error;
-use crate::schema::message_of;
+use crate::fields::message_of;
 
 /// How prost-reflect begins to say that a message lacks a field; its name follows in quotes.
 const UNKNOWN_FIELD: &str = "unrecognized field name '";

@@ -15,11 +15,11 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, Value};
 use super::stream::Form;
 use crate::body::{Held, Limits, collect};
 use crate::error::Error;
-use crate::fields;
+use crate::fields::{self, message_of};
 use crate::frame::framed;
 use crate::json::reader;
 use crate::legacy::exchange::Exchange;
-use crate::schema::{Binding, Body, message_of};
+use crate::schema::{Binding, Body};
 
 /// A REST request that has found its route, on its way through the stack.
 #[derive(Debug)]

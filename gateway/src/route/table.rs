@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use super::template::Segment;
-use super::{Template, Variable, decode, decode_unreserved, flaw};
+use super::escapes::{decode, decode_unreserved, flaw};
+use super::template::{Segment, Template, Variable};
 
 /// Routes by method and path.
 #[derive(Debug)]
