@@ -3,12 +3,10 @@
 //! themselves among what is forwarded to.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
 use dataflow_mesh::outbound::Outbound;
-use dataflow_mesh::status::to_status;
 use dataflow_proto::mesh::v1::mesh_service_server::{MeshServiceServer, SERVICE_NAME};
 use futures_util::future::BoxFuture;
 use http::header::{HOST, TE};
@@ -16,19 +14,18 @@ use http::{HeaderValue, Request, Response};
 use tonic::Status;
 use tower::{Service, ServiceExt};
 
-use crate::body::Limits;
-use crate::breakers::WholeMesh;
-use crate::error::Error;
-use crate::rest::request::{self, Call};
-use crate::upstreams::Upstreams;
+use crate::body::{BodyError, Limits};
+use crate::breakers::MeshBreakers;
+use crate::call::{Call, service_in};
+use crate::upstreams::{UpstreamError, Upstreams};
 
-/// Forwards every call to the upstream of its service. A call that came as REST is put into gRPC first.
+/// Forwards every call to the upstream of its service. A call that came in a dialect is put into gRPC first.
 #[derive(Clone)]
 pub(crate) struct Forward {
     pub(crate) upstreams: Upstreams,
-    /// What the gateway answers itself.
-    pub(crate) mesh: MeshServiceServer<WholeMesh>,
-    /// What a REST body that is held as a whole may be.
+    /// The service that the gateway answers itself.
+    pub(crate) mesh: MeshServiceServer<MeshBreakers>,
+    /// What bodies that are buffered may hold.
     pub(crate) limits: Limits,
 }
 
@@ -42,11 +39,11 @@ impl Service<Request<Body>> for Forward {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let service = request.uri().path().split('/').nth(1).unwrap_or_default().to_owned();
+        let service = service_in(request.uri().path()).to_owned();
         let target = match self.upstreams.get(&service) {
             Some(upstream) => Target::Upstream(upstream),
             None if service == SERVICE_NAME => Target::Mesh(self.mesh.clone()),
-            None => return Box::pin(async { Ok(to_status(&Error::ServiceUnknown).into_http()) }),
+            None => return Box::pin(async { Ok(Status::from(UpstreamError::ServiceUnknown).into_http()) }),
         };
         let limits = self.limits.clone();
         Box::pin(async move {
@@ -61,7 +58,7 @@ impl Service<Request<Body>> for Forward {
 /// Where a call goes.
 enum Target {
     Upstream(Outbound),
-    Mesh(MeshServiceServer<WholeMesh>),
+    Mesh(MeshServiceServer<MeshBreakers>),
 }
 
 async fn forward(
@@ -70,9 +67,9 @@ async fn forward(
     mut request: Request<Body>,
     limits: Limits,
 ) -> Result<Response<Body>, Status> {
-    let call = request.extensions_mut().remove::<Arc<Call>>();
-    if let Some(call) = &call {
-        request = request::to_grpc(call, request, &limits).await.map_err(|error| to_status(&error))?;
+    let mut breakage = None;
+    if let Some(call) = Call::take(&mut request) {
+        (request, breakage) = call.read_request(request, &limits).await?;
     }
     let headers = request.headers_mut();
     headers.remove(HOST);
@@ -89,14 +86,14 @@ async fn forward(
         Ok(answer) => return Ok(answer.map(Body::new)),
         Err(error) => error,
     };
-    // Ours, of a deadline, or what the channel says of a connection that failed.
+    // A status of ours, of a deadline, or the channel's error of a connection that failed.
     let error = match error.downcast::<Status>() {
         Ok(status) => return Err(*status),
         Err(error) => error,
     };
-    if let Some(why) = call.as_ref().and_then(|call| call.broken.get()) {
-        return Err(to_status(&Error::BodyBroken(why.clone())));
+    if let Some(why) = breakage.as_ref().and_then(|breakage| breakage.get()) {
+        return Err(BodyError::Broken(why.clone()).into());
     }
-    tracing::warn!(service, error = %error, "upstream is out of reach");
-    Err(to_status(&Error::UpstreamUnavailable { service }))
+    tracing::warn!(service, %error, "upstream is unreachable");
+    Err(UpstreamError::Unavailable { service }.into())
 }

@@ -6,7 +6,6 @@
 //! (`rest::reply`). [`legacy`] is the predecessor's surface on the same path.
 
 pub mod args;
-pub mod error;
 
 pub mod route;
 pub mod schema;
@@ -16,6 +15,8 @@ pub mod legacy;
 mod access;
 mod body;
 mod breakers;
+mod call;
+mod dialect;
 mod fields;
 mod forward;
 mod frame;
@@ -23,6 +24,7 @@ mod frontend;
 mod health;
 mod json;
 mod problem;
+mod query;
 mod rest;
 mod upstreams;
 
@@ -42,10 +44,13 @@ use tokio::sync::Semaphore;
 
 use access::Access;
 pub use args::Args;
-use breakers::WholeMesh;
+use breakers::MeshBreakers;
+use dialect::Dialect;
 use forward::Forward;
-use frontend::{Face, Rest};
-use health::Whole;
+use frontend::{Frontend, FrontendService};
+use health::MeshHealth;
+use legacy::exchange::Legacy;
+use rest::Transcoder;
 use schema::{Schema, SchemaError};
 use upstreams::Upstreams;
 
@@ -141,21 +146,24 @@ impl Gateway {
         };
         let access = Access::new(&context, public.access_log, public.slow_request);
         let readiness = context.readiness.clone();
-        let held = body::Limits {
+        let bodies = body::Limits {
             bytes: limits.body,
             idle: public.body_idle_timeout,
-            room: Arc::new(Semaphore::new(public.max_held())),
+            memory: Arc::new(Semaphore::new(public.max_held())),
         };
-        let mesh = MeshServiceServer::new(WholeMesh::new(context.breakers.clone(), upstreams.clone()));
-        let forward = Forward { upstreams: upstreams.clone(), mesh, limits: held };
+        let mesh = MeshServiceServer::new(MeshBreakers::new(context.breakers.clone(), upstreams.clone()));
+        let forward = Forward { upstreams: upstreams.clone(), mesh, limits: bodies };
         let descriptors = schema.descriptors().clone();
         let mut services = upstreams.services();
         services.extend(schema.services().into_iter().filter(|service| service == MESH_SERVICE));
-        let face = Face { schema, access, readiness, limits };
+        // Asked in this order: the transcoder refuses what no other dialect claims.
+        let dialects: Vec<Box<dyn Dialect>> =
+            vec![Box::new(Legacy::new(&schema)), Box::new(Transcoder::new(schema))];
+        let frontend = Frontend { dialects, access, readiness, limits };
         Server::new(server, context, descriptors)
             .forwarding(services, forward)
-            .with_health(|own| Whole::new(own, upstreams))
-            .wrapped(|stack| Stack::new(Rest::new(face, stack)))
+            .with_health(|own| MeshHealth::new(own, upstreams))
+            .wrapped(|stack| Stack::new(FrontendService::new(frontend, stack)))
             .serve(listener, async {}, shutdown)
             .await
     }

@@ -1,9 +1,108 @@
-//! REST, a skin over gRPC: transcoding as the annotations `google.api.http` say. [`request`] puts an HTTP request into
-//! gRPC, [`reply`] makes an HTTP response of the answer, by [`elements`] where it is large and by [`stream`] where it is
-//! one.
-
-pub(crate) mod reply;
-pub(crate) mod request;
-pub(crate) mod stream;
+//! The dialect of REST: transcoding, as the annotations `google.api.http` of the descriptor set say. `request` makes
+//! messages of an HTTP request, `response` an HTTP response of the reply: by `elements` where the reply is large, by
+//! `stream` where it is a stream.
 
 mod elements;
+mod mask;
+mod request;
+mod response;
+mod stream;
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use futures_util::future::{BoxFuture, FutureExt};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use tonic::Status;
+
+use crate::dialect::{BodyMode, Dialect, Exchange, Failure, Reply, RequestBody};
+use crate::problem;
+use crate::route::RouteError;
+use crate::schema::{self, Schema};
+
+use request::RoutedRequest;
+use stream::StreamFormat;
+
+/// Every route that an annotation makes.
+#[derive(Debug)]
+pub(crate) struct Transcoder {
+    schema: Schema,
+}
+
+/// A request that has found its route, and the format that its client wants of a stream.
+#[derive(Debug)]
+struct TranscodedExchange {
+    request: RoutedRequest,
+    format: StreamFormat,
+}
+
+// === impl Transcoder ===
+
+impl Transcoder {
+    pub(crate) fn new(schema: Schema) -> Self {
+        Self { schema }
+    }
+}
+
+impl Dialect for Transcoder {
+    /// Claims every request: what no annotation has a route for is refused.
+    fn claim(&self, request: &Request<Body>) -> Result<Option<Arc<dyn Exchange>>, RouteError> {
+        let found = self.schema.routes().find(request.method().as_str(), request.uri().path())?;
+        let owned = |(name, value): (&str, String)| (name.to_owned(), value);
+        let request = TranscodedExchange {
+            request: RoutedRequest {
+                binding: Arc::clone(found.value),
+                variables: found.variables.into_iter().map(owned).collect(),
+                query: request.uri().query().unwrap_or_default().to_owned(),
+            },
+            format: StreamFormat::accepted(request.headers()),
+        };
+        Ok(Some(Arc::new(request)))
+    }
+}
+
+// === impl TranscodedExchange ===
+
+impl Exchange for TranscodedExchange {
+    fn route(&self) -> &str {
+        &self.request.binding.template
+    }
+
+    fn path(&self) -> &PathAndQuery {
+        &self.request.binding.path
+    }
+
+    fn body_mode(&self) -> BodyMode {
+        self.request.body_mode()
+    }
+
+    fn forwards_digest(&self) -> bool {
+        matches!(self.request.binding.body, schema::Body::Document(_))
+    }
+
+    fn check_head(&self) -> Result<(), Status> {
+        match self.body_mode() {
+            // Nobody sends a document for the sake of a misspelled parameter.
+            BodyMode::Document => Ok(self.request.check_parameters()?),
+            _ => Ok(()),
+        }
+    }
+
+    fn read_request(&self, headers: &HeaderMap, body: RequestBody) -> Result<Body, Status> {
+        self.request.messages(headers, body)
+    }
+
+    fn write_response(&self, reply: Reply) -> BoxFuture<'_, Result<Response<Body>, Status>> {
+        let binding = &self.request.binding;
+        if binding.method.is_server_streaming() {
+            let response = stream::write(binding, self.format, reply);
+            return async { Ok(response) }.boxed();
+        }
+        response::write(binding, reply).boxed()
+    }
+
+    fn write_failure(&self, failure: &Failure, request_id: &HeaderValue) -> Response<Body> {
+        problem::response(failure, request_id)
+    }
+}

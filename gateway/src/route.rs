@@ -1,9 +1,11 @@
 //! Which method of the mesh a REST request calls: path templates of `google.api.http` and the table that finds
 //! them. Apart from the dialects, because it knows neither HTTP types nor descriptors, only text.
 
+mod error;
 mod escapes;
 mod table;
 mod template;
 
-pub use table::{Conflict, Found, Missing, Table};
+pub use error::RouteError;
+pub use table::{Conflict, Found, Table};
 pub use template::{Template, TemplateError, Variable};

@@ -1,9 +1,12 @@
 //! The services behind the gateway, each by a channel of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use dataflow_mesh::outbound::{Outbound, Upstream};
+use dataflow_mesh::status::{Describe, Kind, to_status};
+use tonic::Status;
 
 /// Where each service is. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -12,6 +15,20 @@ pub(crate) struct Upstreams {
     by_service: Arc<BTreeMap<String, Outbound>>,
     /// Each once, by its address.
     by_address: Arc<BTreeMap<String, Outbound>>,
+}
+
+/// Why a call does not reach an upstream.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum UpstreamError {
+    /// The service does not answer.
+    #[error("{service} is out of reach")]
+    Unavailable {
+        /// Its full name.
+        service: String,
+    },
+    /// No upstream serves the service.
+    #[error("there is no such method")]
+    ServiceUnknown,
 }
 
 // === impl Upstreams ===
@@ -42,5 +59,46 @@ impl Upstreams {
     /// The channel to a service.
     pub(crate) fn get(&self, service: &str) -> Option<Outbound> {
         self.by_service.get(service).cloned()
+    }
+}
+
+// === impl UpstreamError ===
+
+impl Describe for UpstreamError {
+    fn domain(&self) -> &'static str {
+        "dataflow.gateway.v1"
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            UpstreamError::Unavailable { .. } => Kind::Unavailable,
+            UpstreamError::ServiceUnknown => Kind::Unimplemented,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            UpstreamError::Unavailable { .. } => "UPSTREAM_UNAVAILABLE",
+            UpstreamError::ServiceUnknown => "METHOD_UNKNOWN",
+        }
+    }
+
+    fn metadata(&self) -> HashMap<String, String> {
+        match self {
+            UpstreamError::Unavailable { service } => {
+                HashMap::from([("service".to_owned(), service.clone())])
+            }
+            UpstreamError::ServiceUnknown => HashMap::new(),
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        matches!(self, UpstreamError::Unavailable { .. }).then_some(Duration::from_secs(1))
+    }
+}
+
+impl From<UpstreamError> for Status {
+    fn from(error: UpstreamError) -> Self {
+        to_status(&error)
     }
 }

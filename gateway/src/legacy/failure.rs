@@ -1,6 +1,7 @@
 //! Why requests to the predecessor's surface are refused, and its two shapes of failure: its own for what its code
 //! refused, its framework's for values that do not fit the request (422).
 
+use dataflow_mesh::status::{Describe, Kind};
 use http::StatusCode;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -124,6 +125,32 @@ impl Invalid {
     /// There is no body, or it is not a JSON object.
     pub(super) fn whole(place: Option<Place>, mistake: Mistake) -> Self {
         Self::unprocessable(vec![Wrong::new(place, mistake)])
+    }
+}
+
+impl Describe for Invalid {
+    fn domain(&self) -> &'static str {
+        "dataflow.gateway.v1"
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Invalid::Unprocessable(_)
+            | Invalid::DocumentMissing
+            | Invalid::DocumentByPath
+            | Invalid::KeywordsBlank
+            | Invalid::NothingToChange => Kind::Invalid,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Invalid::Unprocessable(_)
+            | Invalid::DocumentMissing
+            | Invalid::DocumentByPath
+            | Invalid::KeywordsBlank
+            | Invalid::NothingToChange => "LEGACY_REQUEST_INVALID",
+        }
     }
 }
 

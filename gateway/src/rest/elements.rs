@@ -12,8 +12,8 @@ use futures_util::{Stream, stream};
 use prost::encoding::{WireType, decode_varint, encode_key, encode_varint};
 use prost_reflect::{DynamicMessage, Kind, MessageDescriptor};
 
-use super::reply::{members, write};
 use crate::frame::Frames;
+use crate::json::{members, write};
 
 /// JSON is handed on in pieces of about so many bytes.
 const PIECE: usize = 16 * 1024;

@@ -4,14 +4,13 @@ use std::ops::RangeInclusive;
 
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::r#type::v1 as types;
-use percent_encoding::percent_decode_str;
 use prost_types::FieldMask;
 
 use super::normalised;
 use crate::legacy::body::{Body, Element, List, Value};
 use crate::legacy::category::Category;
 use crate::legacy::failure::{Invalid, Mistake, Wrong};
-use crate::rest::request::parameters;
+use crate::query::{decode_lossy, parameters};
 
 /// What a priority may be: the predecessor took any, but one of 0 or less never won.
 const PRIORITIES: RangeInclusive<i32> = 1..=1000;
@@ -63,10 +62,10 @@ impl Wanted {
     pub fn parse(query: &str) -> Result<Self, Invalid> {
         let mut wanted = Self { category: String::new(), active_only: true };
         for (name, text) in parameters(query) {
-            match decode(name).as_str() {
-                "category" => wanted.category = decode(text),
+            match decode_lossy(name).as_str() {
+                "category" => wanted.category = decode_lossy(text),
                 "active_only" => {
-                    let flag = Value::<String>::Text(decode(text)).flag();
+                    let flag = Value::<String>::Text(decode_lossy(text)).flag();
                     let wrong =
                         |mistake| Invalid::unprocessable(vec![Wrong::in_query("active_only", mistake)]);
                     wanted.active_only = flag.map_err(wrong)?;
@@ -76,11 +75,6 @@ impl Wanted {
         }
         Ok(wanted)
     }
-}
-
-/// A part of a query as forms write it; what is not UTF-8 becomes a character that is in no word.
-fn decode(text: &str) -> String {
-    percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
 // === impl Addition ===
