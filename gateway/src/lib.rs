@@ -49,7 +49,7 @@ use dialect::Dialect;
 use forward::Forward;
 use frontend::{Frontend, FrontendService};
 use health::MeshHealth;
-use legacy::exchange::Legacy;
+use legacy::Legacy;
 use rest::Transcoder;
 use schema::{Schema, SchemaError};
 use upstreams::Upstreams;

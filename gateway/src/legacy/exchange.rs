@@ -2,7 +2,7 @@
 //! is read and written, which is pure, because here stands what binds it to the gateway.
 
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -13,48 +13,19 @@ use dataflow_proto::google::api::HttpBody;
 use futures_util::future::{BoxFuture, FutureExt};
 use http::header::HOST;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, StatusCode};
-use jiff::Timestamp;
-use prost::{DecodeError, Message};
-use serde::Serialize;
+use http::{HeaderMap, HeaderValue};
 use tonic::Status;
 
-use super::failure::{Failure, Invalid};
+use super::failure::ValidationError;
+use super::operation::{Operation, ROUTES};
+use super::pending::{Pending, RULESET, failed, refused};
 use super::request::Request;
-use super::response::Response;
-use super::rule::request::{Addition, Changes, Wanted};
-use super::rule::response::{Done, Rules};
-use super::selection::Filters;
-use crate::dialect::{self, BodyMode, Dialect, Exchange, Reply, RequestBody};
+use super::rule::request::{Addition, Changes, RuleFilter};
+use crate::dialect::{BodyMode, Dialect, Exchange, Failure, Reply, RequestBody};
 use crate::frame::{ReplyError, framed};
+use crate::problem;
 use crate::route::{RouteError, Table, Template};
 use crate::schema::Schema;
-use crate::{json, problem};
-
-/// The predecessor's rules.
-const RULESET: &str = "legacy";
-
-const ANALYSIS: &str = "dataflow.analysis.v1.AnalysisService";
-const RULES: &str = "dataflow.config.v1.RuleService";
-
-/// Every route of the surface.
-const ROUTES: [(&str, &str, Operation); 5] = [
-    ("POST", "/api/analysis/dataflow", Operation::Analyze),
-    ("GET", "/api/analysis/rules", Operation::List),
-    ("POST", "/api/analysis/rules", Operation::Add),
-    ("PUT", "/api/analysis/rules/{rule_id}", Operation::Change),
-    ("DELETE", "/api/analysis/rules/{rule_id}", Operation::Remove),
-];
-
-/// What the surface can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Operation {
-    Analyze,
-    List,
-    Add,
-    Change,
-    Remove,
-}
 
 /// The predecessor's surface.
 #[derive(Debug)]
@@ -85,33 +56,7 @@ struct LegacyExchange {
     /// The full URL.
     instance: String,
     /// What was asked for, once the request has been read.
-    asked: OnceLock<Result<Asked, Invalid>>,
-}
-
-/// What must be known of a request when its reply comes.
-#[derive(Debug)]
-enum Asked {
-    Analysis(Filters),
-    Rules(Wanted),
-    Added(String),
-    Changed,
-    Removed,
-}
-
-// === impl Operation ===
-
-impl Operation {
-    /// The method behind it: its service and its name.
-    fn method(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Analyze => (ANALYSIS, "AnalyzeCatalogue"),
-            // The rule set as a whole, however large: pages would not tell the places of a category's rules.
-            Self::List => (RULES, "ListRulesets"),
-            Self::Add => (RULES, "CreateRule"),
-            Self::Change => (RULES, "UpdateRule"),
-            Self::Remove => (RULES, "DeleteRule"),
-        }
-    }
+    pending: OnceLock<Result<Pending, ValidationError>>,
 }
 
 // === impl Legacy ===
@@ -149,7 +94,7 @@ impl Legacy {
             rule: found.variables.into_iter().next().map(|(_, value)| value).unwrap_or_default(),
             query: uri.query().unwrap_or_default().to_owned(),
             instance: format!("http://{host}{target}"),
-            asked: OnceLock::new(),
+            pending: OnceLock::new(),
         }))
     }
 }
@@ -163,29 +108,29 @@ impl Dialect for Legacy {
 // === impl LegacyExchange ===
 
 impl LegacyExchange {
-    fn read(&self, body: &[u8]) -> Result<(Asked, Bytes), Invalid> {
+    fn read(&self, body: &[u8]) -> Result<(Pending, Bytes), ValidationError> {
         let (ruleset, rule_id) = (RULESET.to_owned(), self.rule.clone());
         Ok(match self.route.operation {
             Operation::Analyze => {
                 let Request { document, filters, .. } = Request::parse(body)?;
                 let document = Some(HttpBody { data: document.into(), ..HttpBody::default() });
                 let request = analysis::AnalyzeCatalogueRequest { ruleset, document, ..Default::default() };
-                (Asked::Analysis(filters), framed(&request))
+                (Pending::Analysis(filters), framed(&request))
             }
             Operation::List => {
-                (Asked::Rules(Wanted::parse(&self.query)?), framed(&config::ListRulesetsRequest {}))
+                (Pending::Rules(RuleFilter::parse(&self.query)?), framed(&config::ListRulesetsRequest {}))
             }
             Operation::Add => {
                 let addition = Addition::parse(body)?;
-                let asked = Asked::Added(addition.rule_id.clone());
-                (asked, framed(&addition.into_request(ruleset)))
+                let pending = Pending::Added(addition.rule_id.clone());
+                (pending, framed(&addition.into_request(ruleset)))
             }
             Operation::Change => {
-                (Asked::Changed, framed(&Changes::parse(body)?.into_request(ruleset, rule_id)))
+                (Pending::Changed, framed(&Changes::parse(body)?.into_request(ruleset, rule_id)))
             }
             Operation::Remove => {
                 let request = config::DeleteRuleRequest { ruleset, rule: rule_id, ..Default::default() };
-                (Asked::Removed, framed(&request))
+                (Pending::Removed, framed(&request))
             }
         })
     }
@@ -215,13 +160,13 @@ impl Exchange for LegacyExchange {
     fn read_request(&self, _: &HeaderMap, body: RequestBody) -> Result<Body, Status> {
         let body = body.buffered();
         match self.read(&body.bytes) {
-            Ok((asked, frame)) => {
-                self.asked.get_or_init(|| Ok(asked));
+            Ok((pending, frame)) => {
+                self.pending.get_or_init(|| Ok(pending));
                 Ok(body.sent_as(frame))
             }
-            Err(invalid) => {
-                let status = to_status(&invalid);
-                self.asked.get_or_init(|| Err(invalid));
+            Err(error) => {
+                let status = to_status(&error);
+                self.pending.get_or_init(|| Err(error));
                 Err(status)
             }
         }
@@ -232,21 +177,21 @@ impl Exchange for LegacyExchange {
         let written = async move {
             let length = frames.single_length().await?;
             let message = frames.single(length, limit).await?;
-            let Some(Ok(asked)) = self.asked.get() else {
+            let Some(Ok(pending)) = self.pending.get() else {
                 return Err(ReplyError::unreadable(&"it came before the request").into());
             };
-            let written = asked.response(&self.rule, message, self.began.elapsed());
+            let written = pending.response(&self.rule, message, self.began.elapsed());
             written.map_err(|error| ReplyError::unreadable(&error).into())
         };
         written.boxed()
     }
 
-    fn write_failure(&self, failure: &dialect::Failure, _: &HeaderValue) -> http::Response<Body> {
-        let dialect::Failure { http, status } = failure;
-        let mut response = match self.asked.get() {
-            Some(Err(invalid)) => invalid_response(invalid, &self.instance),
-            Some(Ok(asked)) => {
-                let (http, detail) = asked.failure(&self.rule, *http, status.message());
+    fn write_failure(&self, failure: &Failure, _: &HeaderValue) -> http::Response<Body> {
+        let Failure { http, status } = failure;
+        let mut response = match self.pending.get() {
+            Some(Err(error)) => refused(error, &self.instance),
+            Some(Ok(pending)) => {
+                let (http, detail) = pending.failure(&self.rule, *http, status.message());
                 failed(http, detail, &self.instance)
             }
             None => failed(*http, status.message(), &self.instance),
@@ -254,73 +199,6 @@ impl Exchange for LegacyExchange {
         problem::set_retry_after(&mut response, status);
         response
     }
-}
-
-// === impl Asked ===
-
-impl Asked {
-    fn response(
-        &self,
-        rule: &str,
-        message: Bytes,
-        took: Duration,
-    ) -> Result<http::Response<Body>, DecodeError> {
-        let now = Timestamp::now();
-        let done = |status, message| Ok(answer(status, &Done::new(message, now)));
-        match self {
-            Self::Analysis(filters) => {
-                let reply = analysis::AnalyzeCatalogueResponse::decode(message)?;
-                let analysis = reply.analysis.unwrap_or_default();
-                Ok(answer(StatusCode::OK, &Response::new(&analysis, filters, took, now)))
-            }
-            Self::Rules(wanted) => {
-                let reply = config::ListRulesetsResponse::decode(message)?;
-                let set = reply.rulesets.into_iter().find(|set| set.ruleset == RULESET).unwrap_or_default();
-                Ok(answer(StatusCode::OK, &Rules::new(&set.rules, wanted, now)))
-            }
-            Self::Added(rule) => done(StatusCode::CREATED, format!("Rule {rule} created successfully")),
-            Self::Changed => done(StatusCode::OK, format!("Rule {rule} updated successfully")),
-            Self::Removed => done(StatusCode::OK, format!("Rule {rule} deleted successfully")),
-        }
-    }
-
-    /// The predecessor's status and detail of a failure: a document that is malformed is a 400, and so is a rule that is
-    /// there already.
-    fn failure(&self, rule: &str, status: StatusCode, message: &str) -> (StatusCode, String) {
-        let failed = match self {
-            Self::Added(rule) if status == StatusCode::CONFLICT => {
-                let detail = format!("Failed to create rule {rule}: it may already exist");
-                return (StatusCode::BAD_REQUEST, detail);
-            }
-            Self::Changed | Self::Removed if status == StatusCode::NOT_FOUND => {
-                return (status, format!("Rule {rule} not found"));
-            }
-            Self::Analysis(_) => "Analysis failed",
-            Self::Rules(_) => "Failed to retrieve rules",
-            Self::Added(_) => "Failed to create rule",
-            Self::Changed => "Failed to update rule",
-            Self::Removed => "Failed to delete rule",
-        };
-        (status, format!("{failed}: {message}"))
-    }
-}
-
-/// The response to a request that cannot be read.
-fn invalid_response(invalid: &Invalid, instance: &str) -> http::Response<Body> {
-    match invalid {
-        Invalid::Unprocessable(unprocessable) => answer(invalid.status(), unprocessable),
-        other => failed(other.status(), other.to_string(), instance),
-    }
-}
-
-fn failed(status: StatusCode, detail: impl Into<String>, instance: &str) -> http::Response<Body> {
-    answer(status, &Failure::new(status, detail, instance, Timestamp::now()))
-}
-
-fn answer(status: StatusCode, body: &impl Serialize) -> http::Response<Body> {
-    let mut answer = json::response(serde_json::to_vec(body).expect("it is plain JSON"));
-    *answer.status_mut() = status;
-    answer
 }
 
 #[cfg(test)]
