@@ -65,7 +65,7 @@ pub(crate) enum BodyMode {
     Ignored,
     /// There must be none.
     Empty,
-    /// JSON, buffered as a whole. What its head tells is checked before it is a call.
+    /// JSON, buffered as a whole. Its head is checked before the request is a call.
     Json,
     /// Bytes of any media type, buffered as a whole.
     Document,
@@ -95,7 +95,7 @@ pub(crate) struct Reply {
 pub(crate) struct Failure {
     /// The HTTP status that it stands for.
     pub(crate) http: StatusCode,
-    /// What the caller is told.
+    /// The status, with its details, that the caller receives.
     pub(crate) status: Status,
 }
 

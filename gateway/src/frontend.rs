@@ -145,7 +145,7 @@ impl Frontend {
         Err(RouteError::NotFound)
     }
 
-    /// Refuses a body of JSON whose head tells that it cannot be read.
+    /// Refuses a body of JSON that cannot be read, by its head.
     fn check(&self, mode: BodyMode, headers: &HeaderMap) -> Result<(), BodyError> {
         if mode != BodyMode::Json {
             return Ok(());

@@ -1,16 +1,17 @@
-//! The public face of the mesh: REST by transcoding, gRPC by pass-through, health and reflection of the whole.
+//! The public port of the mesh: REST by transcoding, gRPC by pass-through, health and reflection of every service.
 //!
-//! Everything follows from a descriptor set ([`schema`]). A request meets `rest` first: one that is gRPC already goes
-//! straight on, any other finds its [`route`]. Both pass the stack of the mesh, and at its bottom `upstreams` forwards
-//! the call; what was REST is put into gRPC there (`rest::request`), and the answer becomes JSON on its way out
-//! (`rest::reply`). [`legacy`] is the predecessor's surface on the same path.
+//! Everything follows from a descriptor set ([`schema`]). A request meets the `frontend` first. One that is gRPC already goes
+//! straight on to the stack of the mesh; any other is claimed by a `dialect`: `rest` finds its [`route`] among the
+//! annotations, [`legacy`] is the predecessor's surface. It passes the same stack as a `call`, at whose bottom `forward` puts
+//! it into gRPC and sends it to its upstream. The reply becomes a response of the dialect on its way out.
+//!
+//! Imports go one way: this file composes the gateway, the frontend and the bottom of the stack know calls and dialects but
+//! none in particular, and each dialect stands on leaves (bodies, JSON, queries, framing, routes, the schema).
 
 pub mod args;
-
+pub mod legacy;
 pub mod route;
 pub mod schema;
-
-pub mod legacy;
 
 mod access;
 mod body;

@@ -83,7 +83,7 @@ impl Exchange for TranscodedExchange {
 
     fn check_head(&self) -> Result<(), Status> {
         match self.body_mode() {
-            // Nobody sends a document for the sake of a misspelled parameter.
+            // A misspelled parameter is refused before a whole document is read for it.
             BodyMode::Document => Ok(self.request.check_parameters()?),
             _ => Ok(()),
         }

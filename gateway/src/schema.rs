@@ -34,7 +34,7 @@ pub struct Schema {
     bindings: Vec<Arc<Binding>>,
 }
 
-/// How one REST route reaches its method.
+/// How one REST route reaches its method: what a method and one of its annotations make.
 #[derive(Debug)]
 pub struct Binding {
     /// The method.
@@ -84,7 +84,7 @@ pub enum SchemaError {
 // === impl Schema ===
 
 impl Schema {
-    /// Reads a serialised `FileDescriptorSet`. Of services not `served` there are no routes.
+    /// Reads a serialized `FileDescriptorSet`. Of services not `served` there are no routes.
     pub fn new(
         descriptors: impl Into<Cow<'static, [u8]>>,
         served: impl Fn(&str) -> bool,

@@ -42,7 +42,7 @@ pub(super) struct List<E> {
 
 /// What the texts in the lists of a body stand for.
 pub(super) trait Element: Sized {
-    /// What an invalid element is told to be.
+    /// The error of an element that stands for none.
     const ERROR: ValueError;
 
     /// What a text stands for.

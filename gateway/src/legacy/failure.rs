@@ -19,7 +19,7 @@ pub enum ValidationError {
     /// The body is not JSON, not an object, or values of it or of the query are invalid.
     #[error("the request is not valid")]
     Unprocessable(Unprocessable),
-    /// There is nothing to analyse.
+    /// There is nothing to analyze.
     #[error("xml_content is required")]
     DocumentMissing,
     /// The document is said to be a file of the server.

@@ -2,7 +2,7 @@
 //! arrive, so that memory holds one of them and not the reply.
 //!
 //! Encoders write fields in the order of their numbers, and every encoder in use writes the members of a list one after
-//! the other. A reply that does not cannot be written without being held; it breaks off, and the connection with it.
+//! the other. A reply that does not cannot be written without being buffered; it breaks off, and the connection with it.
 
 use std::collections::HashSet;
 use std::io;

@@ -1,4 +1,4 @@
-//! Why a request has no route, as its caller is told.
+//! Why a request has no route. Apart from the table, because the frontend fails in these words too.
 
 use dataflow_mesh::status::{Describe, Kind, Violation};
 

@@ -212,7 +212,7 @@ impl<T> Route<T> {
     }
 
     /// What is wrong with the first variable that may not be what the path makes it. One of several segments of which
-    /// some are empty is nothing to tell: such a path just does not match.
+    /// some are empty is no refusal: such a path does not match.
     fn refusal(&self, path: &str) -> Option<RouteError> {
         self.template.variables().iter().find_map(|variable| {
             let raw = variable.slice(path);

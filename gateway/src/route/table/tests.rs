@@ -116,7 +116,7 @@ fn a_final_word_is_a_verb_first() {
 }
 
 #[test]
-fn dots_and_empty_segments_are_never_normalised() {
+fn dots_and_empty_segments_are_never_normalized() {
     for dots in [".", "..", "%2e", "%2E.", ".%2e", "%2e%2E"] {
         check(&format!("GET /v1/flows/{dots}"), "the path cannot be read: a `.` or `..` segment");
         check(&format!("GET /v1/flows/{dots}:watch"), "the path cannot be read: a `.` or `..` segment");
