@@ -44,9 +44,9 @@ const CODES: [(&str, &str); 12] = [
     ("services/dataflow/src/client.rs", "reads codes, to choose an exit status"),
     ("services/dataflow/src/status.rs", "reads codes, to show why a service gave no answer"),
     ("gateway/src/access.rs", "reads statuses, to count and log them"),
-    ("gateway/src/rest/problem.rs", "puts the status that the table chose on an answer"),
-    ("gateway/src/rest/probes.rs", "answers load balancers, which know 200 and 503 only"),
-    ("gateway/src/mesh.rs", "reads codes, to tell a service without a breaker from one that is silent"),
+    ("gateway/src/problem.rs", "puts the status that the table chose on an answer"),
+    ("gateway/src/frontend/probes.rs", "answers load balancers, which know 200 and 503 only"),
+    ("gateway/src/breakers.rs", "reads codes, to tell a service without a breaker from one that is silent"),
     ("gateway/src/legacy.rs", "restates the table in the predecessor's numbers"),
 ];
 

@@ -5,8 +5,8 @@ use axum::body::Body;
 use dataflow_mesh::readiness::Readiness;
 use http::{Method, Request, Response, StatusCode};
 
-use super::json;
-use crate::error::Error;
+use crate::json;
+use crate::route::RouteError;
 
 /// The path, when it is one of these.
 pub(super) fn find(path: &str) -> Option<&'static str> {
@@ -15,14 +15,14 @@ pub(super) fn find(path: &str) -> Option<&'static str> {
     PATHS.into_iter().find(|known| *known == path)
 }
 
-/// The answer to a request for one of the paths.
+/// The response to a request for one of the paths.
 pub(super) fn answer(
     path: &str,
     request: &Request<Body>,
     readiness: &Readiness,
-) -> Result<Response<Body>, Error> {
+) -> Result<Response<Body>, RouteError> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return Err(Error::MethodNotAllowed { allowed: ["GET", "HEAD"].map(str::to_owned).into() });
+        return Err(RouteError::MethodNotAllowed { allowed: ["GET", "HEAD"].map(str::to_owned).into() });
     }
     let (well, word) = match path {
         "/live" | "/health/live" => (true, "alive"),
@@ -32,9 +32,9 @@ pub(super) fn answer(
     };
     let not = if well { "" } else { "not " };
     let version = env!("CARGO_PKG_VERSION");
-    let mut answer = json(format!(r#"{{"status":"{not}{word}","version":"{version}"}}"#));
+    let mut response = json::response(format!(r#"{{"status":"{not}{word}","version":"{version}"}}"#));
     if !well {
-        *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
-    Ok(answer)
+    Ok(response)
 }

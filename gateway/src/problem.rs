@@ -1,18 +1,17 @@
 //! The one shape of an error over REST: the JSON of a `google.rpc.Status` with its details, under the HTTP status that
-//! its code and details stand for.
+//! its code and details stand for. Apart from the dialect of REST, because requests of no dialect are refused in it too.
 
 use std::collections::HashMap;
 
 use axum::body::Body;
-use dataflow_mesh::status::{self, Describe};
-use http::header::{ALLOW, RETRY_AFTER};
-use http::{HeaderValue, Response, StatusCode};
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, Response};
 use serde::Serialize;
 use tonic::Status;
 use tonic_types::StatusExt;
 
-use super::json;
-use crate::error::Error;
+use crate::dialect::Failure;
+use crate::json;
 
 /// `google.rpc.Status` as JSON.
 #[derive(Debug, Serialize)]
@@ -70,35 +69,21 @@ impl Problem {
     }
 }
 
-/// The answer to a request that failed with a status.
-pub(crate) fn of_status(status: &Status, request_id: &HeaderValue) -> Response<Body> {
-    answer(status::http_of(status), status, request_id)
+/// The response to a request that was refused or that failed.
+pub(crate) fn response(failure: &Failure, request_id: &HeaderValue) -> Response<Body> {
+    let problem = Problem::new(&failure.status, request_id);
+    let problem = serde_json::to_vec(&problem).expect("a problem is plain JSON");
+    let mut response = json::response(problem);
+    *response.status_mut() = failure.http;
+    set_retry_after(&mut response, &failure.status);
+    response
 }
 
-/// The answer to a request that the gateway refuses before it is a call.
-pub(crate) fn of_error(error: &Error, request_id: &HeaderValue) -> Response<Body> {
-    let mut answer = answer(error.kind().http(), &status::to_status(error), request_id);
-    if let Error::MethodNotAllowed { allowed } = error
-        && let Ok(allowed) = HeaderValue::try_from(allowed.join(", "))
-    {
-        answer.headers_mut().insert(ALLOW, allowed);
-    }
-    answer
-}
-
-fn answer(http: StatusCode, status: &Status, request_id: &HeaderValue) -> Response<Body> {
-    let problem = serde_json::to_vec(&Problem::new(status, request_id)).expect("a problem is plain JSON");
-    let mut answer = json(problem);
-    *answer.status_mut() = http;
-    say_when(&mut answer, status);
-    answer
-}
-
-/// Says in an answer's head when to try again, if the status does.
-pub(crate) fn say_when(answer: &mut Response<Body>, status: &Status) {
+/// Sets `Retry-After`, if the status says when to try again.
+pub(crate) fn set_retry_after(response: &mut Response<Body>, status: &Status) {
     if let Some(delay) = status.get_details_retry_info().and_then(|info| info.retry_delay) {
         // Whole seconds (RFC 9110, 10.2.3), and never none: that would ask for a storm.
         let seconds = delay.as_secs_f64().ceil().max(1.0) as u64;
-        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
 }

@@ -1,10 +1,11 @@
-//! MeshService of the whole: the breakers of this process and of every service behind it, each asked for its own.
+//! `MeshService` for the mesh: the breakers of this process and of every upstream, each asked for its own. Apart from the
+//! mesh's own implementation, which knows the breakers of one process.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dataflow_mesh::breaker::Breakers;
-use dataflow_mesh::breaker::service::{Error, Service as Own};
+use dataflow_mesh::breaker::service::{Error, Service as OwnBreakers};
 use dataflow_mesh::outbound::Outbound;
 use dataflow_mesh::propagation;
 use dataflow_mesh::status::to_status;
@@ -18,61 +19,63 @@ use tonic::{Code, Extensions, Request, Response, Status};
 
 use crate::upstreams::Upstreams;
 
-/// How long one service may take; those that take longer count as silent.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long an upstream may take to answer; one that takes longer counts as silent.
+const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// See the module.
+/// The breakers of this process and of the upstreams.
 #[derive(Debug)]
-pub(crate) struct WholeMesh {
-    own: Own,
+pub(crate) struct MeshBreakers {
+    own: OwnBreakers,
     upstreams: Upstreams,
 }
 
-/// What everybody said.
+/// What this process and the upstreams answered.
 #[derive(Debug, Default)]
-struct Told {
-    /// By name and replica: services that share a process tell the same.
+struct Report {
+    /// By name and replica: services that share a process report the same breakers.
     breakers: BTreeMap<(String, String), pb::CircuitBreaker>,
+    /// Addresses of the upstreams that did not answer.
     silent: Vec<String>,
 }
 
-// === impl WholeMesh ===
+// === impl MeshBreakers ===
 
-impl WholeMesh {
+impl MeshBreakers {
     pub(crate) fn new(breakers: Breakers, upstreams: Upstreams) -> Self {
-        Self { own: Own::new(breakers), upstreams }
+        Self { own: OwnBreakers::new(breakers), upstreams }
     }
 
-    /// Asks every upstream, all at once, and adds what this process itself says.
-    async fn ask<A>(
+    /// Asks every upstream at once, and adds the breakers of this process.
+    async fn collect<A>(
         &self,
         own: Result<Vec<pb::CircuitBreaker>, Status>,
-        question: impl Fn(MeshServiceClient<Outbound>) -> A,
-    ) -> Told
+        ask: impl Fn(MeshServiceClient<Outbound>) -> A,
+    ) -> Report
     where
         A: Future<Output = Result<Vec<pb::CircuitBreaker>, Status>> + Send,
     {
-        let asking = self.upstreams.each().map(|(address, upstream)| {
-            let answer = tokio::time::timeout(PATIENCE, question(MeshServiceClient::new(upstream.clone())));
+        let calls = self.upstreams.each().map(|(address, upstream)| {
+            let answer = tokio::time::timeout(TIMEOUT, ask(MeshServiceClient::new(upstream.clone())));
             async move { (address.clone(), answer.await.ok()) }
         });
-        // Nothing else is borrowed while they answer.
-        let asking: Vec<_> = asking.collect();
-        let mut told = Told::default();
-        told.add(own.unwrap_or_default());
-        for (address, answer) in join_all(asking).await {
+        // Collected, so that nothing is borrowed while the upstreams answer.
+        let calls: Vec<_> = calls.collect();
+        let mut report = Report::default();
+        report.add(own.unwrap_or_default());
+        for (address, answer) in join_all(calls).await {
             match answer {
-                Some(Ok(breakers)) => told.add(breakers),
+                Some(Ok(breakers)) => report.add(breakers),
                 Some(Err(status)) if has_none(&status) => {}
-                Some(Err(_)) | None => told.silent.push(address),
+                Some(Err(_)) | None => report.silent.push(address),
             }
         }
-        told
+        report
     }
 }
 
-/// A question with what travels through the mesh: channels that forward do not add it, for others' calls have it already.
-fn asking<M>(message: M) -> Request<M> {
+/// A request with the headers that travel through the mesh: channels that forward do not add them, because calls that are
+/// forwarded have them already.
+fn propagating<M>(message: M) -> Request<M> {
     let mut headers = HeaderMap::new();
     propagation::apply(&mut headers);
     Request::from_parts(MetadataMap::from_headers(headers), Extensions::default(), message)
@@ -84,18 +87,18 @@ fn has_none(status: &Status) -> bool {
 }
 
 #[tonic::async_trait]
-impl MeshService for WholeMesh {
+impl MeshService for MeshBreakers {
     async fn list_circuit_breakers(
         &self,
         request: Request<pb::ListCircuitBreakersRequest>,
     ) -> Result<Response<pb::ListCircuitBreakersResponse>, Status> {
         let own = self.own.list_circuit_breakers(request).await;
         let own = own.map(|own| own.into_inner().circuit_breakers);
-        let told = self.ask(own, |mut client| async move {
-            let answer = client.list_circuit_breakers(asking(pb::ListCircuitBreakersRequest {})).await?;
+        let report = self.collect(own, |mut client| async move {
+            let answer = client.list_circuit_breakers(propagating(pb::ListCircuitBreakersRequest {})).await?;
             Ok(answer.into_inner().circuit_breakers)
         });
-        let (circuit_breakers, silent) = told.await.sorted();
+        let (circuit_breakers, silent) = report.await.sorted();
         Ok(Response::new(pb::ListCircuitBreakersResponse { circuit_breakers, silent }))
     }
 
@@ -106,11 +109,11 @@ impl MeshService for WholeMesh {
         let name = request.get_ref().name.clone();
         let own = self.own.reset_circuit_breaker(request).await;
         let own = own.map(|own| own.into_inner().circuit_breakers);
-        let told = self.ask(own, |mut client| {
-            let request = asking(pb::ResetCircuitBreakerRequest { name: name.clone() });
+        let report = self.collect(own, |mut client| {
+            let request = propagating(pb::ResetCircuitBreakerRequest { name: name.clone() });
             async move { Ok(client.reset_circuit_breaker(request).await?.into_inner().circuit_breakers) }
         });
-        let (circuit_breakers, silent) = told.await.sorted();
+        let (circuit_breakers, silent) = report.await.sorted();
         if circuit_breakers.is_empty() {
             return Err(to_status(&Error::NotFound { name }));
         }
@@ -123,25 +126,25 @@ impl MeshService for WholeMesh {
     ) -> Result<Response<pb::ResetAllCircuitBreakersResponse>, Status> {
         let own = self.own.reset_all_circuit_breakers(request).await;
         let own = own.map(|own| own.into_inner().circuit_breakers);
-        let told = self.ask(own, |mut client| async move {
+        let report = self.collect(own, |mut client| async move {
             let answer =
-                client.reset_all_circuit_breakers(asking(pb::ResetAllCircuitBreakersRequest {})).await?;
+                client.reset_all_circuit_breakers(propagating(pb::ResetAllCircuitBreakersRequest {})).await?;
             Ok(answer.into_inner().circuit_breakers)
         });
-        let (circuit_breakers, silent) = told.await.sorted();
+        let (circuit_breakers, silent) = report.await.sorted();
         Ok(Response::new(pb::ResetAllCircuitBreakersResponse { circuit_breakers, silent }))
     }
 }
 
-// === impl Told ===
+// === impl Report ===
 
-impl Told {
+impl Report {
     fn add(&mut self, breakers: Vec<pb::CircuitBreaker>) {
-        let named = breakers.into_iter().map(|told| ((told.name.clone(), told.replica.clone()), told));
-        self.breakers.extend(named);
+        let keyed = breakers.into_iter().map(|one| ((one.name.clone(), one.replica.clone()), one));
+        self.breakers.extend(keyed);
     }
 
-    /// By name and replica, and who said nothing.
+    /// The breakers, sorted by name and replica, and the silent upstreams.
     fn sorted(self) -> (Vec<pb::CircuitBreaker>, Vec<String>) {
         (self.breakers.into_values().collect(), self.silent)
     }

@@ -1,7 +1,7 @@
 //! The body of a request that may be refused before it is read.
 //!
 //! Over HTTP/1 a client that is still sending sees a reset, and not our refusal, when the connection is closed under it:
-//! so what it still sends is read and thrown away, up to a bound. HTTP/2 needs none of it: a stream is refused alone.
+//! so what it still sends is read and discarded, up to a bound. HTTP/2 needs none of it: a stream is refused alone.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,14 +13,14 @@ use http::{Request, Version, header};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 
-/// The most bytes that are read and thrown away, and for how long.
-const MOST: usize = 1 << 20;
-const LONGEST: Duration = Duration::from_secs(10);
+/// The most bytes that are read and discarded, and for how long.
+const MAX_BYTES: usize = 1 << 20;
+const MAX_TIME: Duration = Duration::from_secs(10);
 
-/// See the module.
+/// A body that is drained when it is dropped before its end.
 struct Draining {
     inner: Body,
-    /// Whether there is nothing to throw away.
+    /// Whether there is nothing to discard.
     ended: bool,
 }
 
@@ -64,8 +64,8 @@ impl Drop for Draining {
         let mut inner = std::mem::take(&mut self.inner);
         // Outside of a runtime the connection is gone as well.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        runtime.spawn(tokio::time::timeout(LONGEST, async move {
-            let mut left = MOST;
+        runtime.spawn(tokio::time::timeout(MAX_TIME, async move {
+            let mut left = MAX_BYTES;
             while let Some(Ok(frame)) = inner.frame().await {
                 left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
                 if left == 0 {
