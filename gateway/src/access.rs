@@ -9,6 +9,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use clap::ValueEnum;
 use dataflow_mesh::metrics::LATENCY_BOUNDS;
+use dataflow_mesh::panics::{self, Panic, Panicked};
 use dataflow_mesh::serve::Context;
 use dataflow_mesh::status::Kind;
 use http::{HeaderValue, Method, Response, StatusCode};
@@ -91,6 +92,14 @@ impl Entry {
         self.route = route.into();
     }
 
+    /// Logs a panic in the course of the request.
+    pub(crate) fn panicked(&self, panic: &Panic) {
+        let Self { route, method, .. } = self;
+        let request_id = self.request_id.to_str().unwrap_or_default();
+        let Panic { message, location, backtrace } = panic;
+        tracing::error!(%route, method, request_id, panic = message, location, backtrace, "request panicked");
+    }
+
     /// The response, which is observed to its end.
     pub(crate) fn answered(mut self, response: Response<Body>) -> Response<Body> {
         self.status = response.status();
@@ -137,7 +146,11 @@ impl http_body::Body for ObservedBody {
         mut self: Pin<&mut Self>,
         cx: &mut task::Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = Pin::new(&mut self.inner).poll_frame(cx);
+        let frame = panics::caught(|| Pin::new(&mut self.inner).poll_frame(cx)).unwrap_or_else(|panic| {
+            self.entry.panicked(&panic);
+            self.inner = Body::empty();
+            Poll::Ready(Some(Err(axum::Error::new(Panicked))))
+        });
         if let Poll::Ready(Some(Err(error))) = &frame {
             // The status is out already; the connection breaks off.
             tracing::warn!(route = %self.entry.route, %error, "response body broke off");

@@ -11,8 +11,10 @@ use std::task::{Context, Poll};
 
 use axum::body::Body;
 use dataflow_mesh::inbound::{Hold, Stack};
+use dataflow_mesh::panics::{self, Panicked};
 use dataflow_mesh::propagation::{self, REQUEST_ID};
 use dataflow_mesh::readiness::Readiness;
+use dataflow_mesh::status::logged;
 use futures_util::future::BoxFuture;
 use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
@@ -100,7 +102,14 @@ impl Frontend {
                 let response = probes::answer(path, &request, &self.readiness);
                 response.unwrap_or_else(|error| unrouted(&error, &request_id))
             }
-            None => self.call(stack, request, &request_id, &mut entry).await,
+            // What panics below the stack is caught there: this is for the frontend and the dialects.
+            None => match panics::catch(self.call(stack, request, &request_id, &mut entry)).await {
+                Ok(response) => response,
+                Err(panic) => {
+                    entry.panicked(&panic);
+                    problem::response(&logged(&Panicked).into(), &request_id)
+                }
+            },
         };
         response.headers_mut().insert(REQUEST_ID, request_id);
         if headless {

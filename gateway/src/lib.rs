@@ -165,7 +165,7 @@ impl Gateway {
             .forwarding(services, forward)
             .with_health(|own| MeshHealth::new(own, upstreams))
             .wrapped(|stack| Stack::new(FrontendService::new(frontend, stack)))
-            .serve(listener, async {}, shutdown)
+            .serve(listener, shutdown)
             .await
     }
 }

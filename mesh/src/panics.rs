@@ -10,6 +10,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use crate::metrics::Metrics;
+use crate::status::{Describe, Kind};
 
 /// What is known of a panic that was caught.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,11 @@ pub struct Panic {
     /// Where `RUST_BACKTRACE` asks for one.
     pub backtrace: Option<String>,
 }
+
+/// What the caller of code that panicked is told.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("internal failure")]
+pub struct Panicked;
 
 thread_local! {
     /// How many times [`caught`] is on this thread's stack.
@@ -51,7 +57,7 @@ pub fn install(metrics: &Metrics) {
 /// # Errors
 ///
 /// [`Panic`]; the hook has not logged it.
-pub(crate) async fn catch<F: Future>(future: F) -> Result<F::Output, Panic> {
+pub async fn catch<F: Future>(future: F) -> Result<F::Output, Panic> {
     let mut future = pin!(future);
     std::future::poll_fn(|cx| match caught(|| future.as_mut().poll(cx)) {
         Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
@@ -104,9 +110,25 @@ pub fn spawn_blocking<T: Send + 'static>(
     }
 }
 
-fn message<'a>(payload: &'a (dyn Any + Send)) -> &'a str {
+fn message(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&str>().copied();
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+// === impl Panicked ===
+
+impl Describe for Panicked {
+    fn domain(&self) -> &'static str {
+        "dataflow.mesh.v1"
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Internal
+    }
+
+    fn reason(&self) -> &'static str {
+        "PANIC"
+    }
 }
 
 // === impl Panic ===

@@ -151,7 +151,7 @@ pub async fn cache_over(store: Arc<dyn Store>, flags: &[&str]) -> Service {
     Service::start("cache", server, compose).await
 }
 
-/// A store in the Redis at this URL, watched for as long as `process` is held.
+/// A store in the Redis at this URL.
 ///
 /// # Panics
 ///

@@ -14,9 +14,6 @@ pub(super) enum Error {
     /// The service stops, and the answer would not end by itself.
     #[error("the service is stopping")]
     Draining,
-    /// The code that serves the call, or its answer, panicked.
-    #[error("internal failure")]
-    Panicked,
 }
 
 impl Describe for Error {
@@ -28,7 +25,6 @@ impl Describe for Error {
         match self {
             Error::Overloaded => Kind::Overloaded,
             Error::Draining => Kind::Unavailable,
-            Error::Panicked => Kind::Internal,
         }
     }
 
@@ -36,14 +32,10 @@ impl Describe for Error {
         match self {
             Error::Overloaded => "CONCURRENCY_LIMIT",
             Error::Draining => "DRAINING",
-            Error::Panicked => "PANIC",
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Error::Overloaded | Error::Draining => Some(Duration::from_secs(1)),
-            Error::Panicked => None,
-        }
+        Some(Duration::from_secs(1))
     }
 }

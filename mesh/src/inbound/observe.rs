@@ -16,9 +16,8 @@ use tracing::{Instrument, Span, field};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::descriptors::{Method, Methods};
-use crate::inbound::error::Error;
 use crate::metrics::ServerMetrics;
-use crate::panics::{self, Panic};
+use crate::panics::{self, Panic, Panicked};
 use crate::propagation::{self, REQUEST_ID};
 use crate::status;
 
@@ -132,7 +131,7 @@ impl Call {
 
     /// Ends the call for its caller.
     fn panicked(mut self, panic: &Panic) -> Status {
-        let status = status::logged(&Error::Panicked);
+        let status = status::logged(&Panicked);
         self.finish(status.code(), Some(panic));
         status
     }

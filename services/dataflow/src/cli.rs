@@ -37,13 +37,13 @@ enum Command {
     #[command(subcommand)]
     Providers(providers::Providers),
     /// Run the gateway.
-    Gateway(Box<roles::gateway::Args>),
+    Gateway(Box<roles::gateway::RoleArgs>),
     /// Run the analysis service.
-    Analysis(Box<roles::analysis::Args>),
+    Analysis(Box<roles::analysis::RoleArgs>),
     /// Run the cache service.
-    Cache(Box<roles::cache::Args>),
+    Cache(Box<roles::cache::RoleArgs>),
     /// Run the config service.
-    Config(Box<roles::config::Args>),
+    Config(Box<roles::config::RoleArgs>),
     /// Measure the figures this project holds itself to.
     #[command(subcommand)]
     Bench(bench::Bench),

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dataflow_mesh::process::Process;
-use dataflow_mesh::tasks::Task;
+use dataflow_mesh::tasks::{Task, Tasks};
 use futures_util::FutureExt;
 use redis::Cmd;
 use secrecy::SecretString;
@@ -73,6 +73,8 @@ pub struct Redis {
     pulse: watching::Receiver<Pulse>,
     /// Ends the watch with the store.
     _watch: DropGuard,
+    /// Keeps the watch alive as long as the store.
+    _tasks: Tasks,
 }
 
 // === impl Redis ===
@@ -103,7 +105,15 @@ impl Redis {
         process.tasks.spawn(Task::restarting("redis watch", move || {
             watched.clone().run_until_cancelled_owned(watch.clone().run()).map(drop)
         }));
-        Ok(Self { primaries, names, replicas, hub, pulse, _watch: end.drop_guard() })
+        Ok(Self {
+            primaries,
+            names,
+            replicas,
+            hub,
+            pulse,
+            _watch: end.drop_guard(),
+            _tasks: process.tasks.clone(),
+        })
     }
 
     /// Does one thing that only reads.

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use dataflow_mesh::breaker::Breakers;
 use dataflow_mesh::metrics::Metrics;
+use dataflow_mesh::process::Process;
 use dataflow_store::Store;
 use dataflow_store::embedded::Embedded;
 use dataflow_store::redis::{Redis, Settings};
@@ -40,7 +40,7 @@ impl Replica {
 
     /// The same, where so many replicas of the Redis must have what must not be lost.
     pub(crate) async fn confirmed_by(replicas: u64, url: &str, flags: &[&str]) -> Self {
-        let breakers = Metrics::default();
+        let process = Process::default();
         let settings = Settings {
             address: url.parse().unwrap(),
             username: None,
@@ -50,9 +50,9 @@ impl Replica {
             timeout: std::time::Duration::from_millis(500),
             replicas: Some(replicas),
         };
-        let store: Arc<dyn Store> =
-            Arc::new(Redis::new(settings, &Breakers::new(&breakers), "cache").unwrap());
-        Self { service: services::cache_over(Arc::clone(&store), flags).await, store, breakers }
+        let store: Arc<dyn Store> = Arc::new(Redis::new(settings, &process, "cache").unwrap());
+        let service = services::cache_over(Arc::clone(&store), flags).await;
+        Self { service, store, breakers: process.metrics }
     }
 
     /// A caller from outside, without a tenant.

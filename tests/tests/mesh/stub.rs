@@ -4,10 +4,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use dataflow_mesh::args::ServerArgs;
+use dataflow_mesh::capability::Capability;
 use dataflow_mesh::deadline;
-use dataflow_mesh::metrics::Metrics;
-use dataflow_mesh::readiness::Readiness;
-use dataflow_mesh::serve::{Context, Server};
+use dataflow_mesh::process::Process;
+use dataflow_mesh::serve::Server;
 use dataflow_mesh::status::to_status;
 use dataflow_proto::FILE_DESCRIPTOR_SET;
 use dataflow_proto::cache::v1 as pb;
@@ -63,17 +63,15 @@ impl Stub {
         let args: ServerArgs = services::args(flags);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let readiness = Readiness::default();
-        let context = Context::new("stub", Metrics::default(), readiness.clone());
+        let process = Process::default();
         let service = Service::default();
         let go_on = service.go_on.clone();
         let service = CacheServiceServer::new(Stubbed(service)).max_decoding_message_size(args.max_message());
-        let server = Server::new(&args, context, FILE_DESCRIPTOR_SET).with(service);
+        let server = Server::new(&args, process.context("stub"), FILE_DESCRIPTOR_SET)
+            .with(Capability::new().service(service));
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(async move {
-            server.serve(listener, std::future::ready(()), async { drop(stopped.await) }).await
-        });
-        readiness.until_ready().await;
+        let task = tokio::spawn(async move { server.serve(listener, async { drop(stopped.await) }).await });
+        process.readiness.until_ready().await;
         Self { address, go_on, stop, task }
     }
 

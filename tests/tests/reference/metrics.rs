@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use dataflow_mesh::metrics::Metrics;
+use dataflow_mesh::process::Process;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
 use dataflow_proto::cache::v1 as cache;
@@ -19,8 +19,8 @@ use crate::{read, rows};
 async fn the_page_names_every_family_with_its_type_and_labels() {
     let config = services::config([]).await;
     // Before a Redis at which nobody listens: a breaker shows its series from the beginning.
-    let metrics = Metrics::default();
-    let store = services::redis_at("redis://127.0.0.1:1", &metrics);
+    let process = Process::default();
+    let store = services::redis_at("redis://127.0.0.1:1", &process);
     let cache = services::cache_over(store, &[]).await;
     let analysis = services::analysis(&[]).await;
     // A family shows its labels once a call was counted; refused calls count.
@@ -35,7 +35,7 @@ async fn the_page_names_every_family_with_its_type_and_labels() {
     probe.write_all(b"GET /live HTTP/1.0\r\n\r\n").await.unwrap();
     probe.read_to_end(&mut Vec::new()).await.unwrap();
     let shown = [&config, &cache, &analysis, &gateway].map(|service| service.metrics.encode()).concat();
-    let shown = shown + &metrics.encode();
+    let shown = shown + &process.metrics.encode();
 
     let page = read("docs/metrics.md");
     let on_page = rows(&page, "| family | type | labels | unit | meaning |").into_iter();

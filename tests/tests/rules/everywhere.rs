@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use dataflow_mesh::metrics::Metrics;
+use dataflow_mesh::process::Process;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::rule_service_client::RuleServiceClient;
@@ -30,7 +30,7 @@ async fn a_rule_is_compiled_on_every_replica_within_a_second() {
     let server = Server::start();
     let mut replicas: Vec<(Service, Service)> = Vec::new();
     for _ in 0..3 {
-        let store = services::redis_at(server.url(), &Metrics::default());
+        let store = services::redis_at(server.url(), &Process::default());
         let config = services::config_over(store, small()).await;
         let analysis = services::analysis(&["--config-url", &config.upstream.to_string()]).await;
         replicas.push((config, analysis));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dataflow_mesh::metrics::Metrics;
+use dataflow_mesh::process::Process;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::r#type::v1::Category;
@@ -81,7 +81,7 @@ async fn without_its_store_the_service_tells_what_the_release_brings_and_refuses
     }
     let mut server = Server::start();
     server.kill();
-    let store = services::redis_at(server.url(), &Metrics::default());
+    let store = services::redis_at(server.url(), &Process::default());
     let config = services::config_over(store, dataflow_rules::built_in::rulesets()).await;
     let sets = editor(&config).list_rulesets(pb::ListRulesetsRequest {}).await.unwrap().into_inner().rulesets;
     assert_eq!(

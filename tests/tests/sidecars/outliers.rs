@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dataflow_mesh::args::ServerArgs;
-use dataflow_mesh::metrics::Metrics;
+use dataflow_mesh::capability::Capability;
 use dataflow_mesh::outbound::Outbound;
-use dataflow_mesh::readiness::Readiness;
-use dataflow_mesh::serve::{Context, Server};
+use dataflow_mesh::process::Process;
+use dataflow_mesh::serve::Server;
 use dataflow_proto::FILE_DESCRIPTOR_SET;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
@@ -37,13 +37,12 @@ impl Replica {
     async fn start(&self) -> SocketAddr {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (metrics, readiness) = (Metrics::default(), Readiness::default());
-        let context = Context::new("analysis", metrics, readiness.clone());
+        let process = Process::default();
         let args: ServerArgs = services::args(&[]);
-        let server =
-            Server::new(&args, context, FILE_DESCRIPTOR_SET).with(AnalysisServiceServer::new(self.clone()));
-        tokio::spawn(server.serve(listener, std::future::ready(()), std::future::pending()));
-        readiness.until_ready().await;
+        let capability = Capability::new().service(AnalysisServiceServer::new(self.clone()));
+        let server = Server::new(&args, process.context("analysis"), FILE_DESCRIPTOR_SET).with(capability);
+        tokio::spawn(server.serve(listener, std::future::pending()));
+        process.readiness.until_ready().await;
         address
     }
 

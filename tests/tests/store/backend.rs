@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, FromArgMatches};
-use dataflow_mesh::breaker::Breakers;
+use dataflow_mesh::process::Process;
 use dataflow_store::args::OpenError;
 use dataflow_store::entries::{Condition, Entry, Outcome, Revision};
 use dataflow_store::key::{Key, Space};
@@ -126,16 +126,16 @@ pub(crate) async fn until_connected(store: &dyn Store) {
 
 /// Opens what these flags name.
 pub(crate) fn open(flags: &[&str], directory: Option<&Path>) -> Arc<dyn Store> {
-    try_open(flags, directory, &Breakers::default()).unwrap()
+    try_open(flags, directory, &Process::default()).unwrap()
 }
 
 /// The same with these breakers before Redis, where it may be refused.
 pub(crate) fn try_open(
     flags: &[&str],
     directory: Option<&Path>,
-    breakers: &Breakers,
+    process: &Process,
 ) -> Result<Arc<dyn Store>, OpenError> {
-    args(flags).open(directory, CAPACITY, breakers, ROLE)
+    args(flags).open(directory, CAPACITY, process, ROLE)
 }
 
 /// What lies under one key.

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use dataflow_mesh::breaker::Breakers;
+use dataflow_mesh::process::Process;
 use dataflow_store::Store;
 use dataflow_store::args::OpenError;
 use dataflow_store::embedded;
@@ -70,7 +70,7 @@ async fn a_directory_that_is_held_names_its_holder() {
     let directory = TempDir::new().unwrap();
     let mut victim = Victim::start(directory.path());
     assert!(victim.next(PATIENCE).is_some(), "it writes");
-    let refused = try_open(&[], Some(directory.path()), &Breakers::default()).err().unwrap();
+    let refused = try_open(&[], Some(directory.path()), &Process::default()).err().unwrap();
     assert!(matches!(refused, OpenError::Embedded(embedded::OpenError::Held { .. })), "{refused:?}");
     let expected = format!("{} is held by process {}", directory.path().display(), victim.child.id());
     assert!(refused.to_string().ends_with(&expected), "{refused}");
@@ -124,7 +124,7 @@ fn kill_again_and_again() -> usize {
 async fn reopen(directory: &Path) -> Arc<dyn Store> {
     let mut opened = None;
     crate::until("nobody holds the directory", async || {
-        match try_open(&[], Some(directory), &Breakers::default()) {
+        match try_open(&[], Some(directory), &Process::default()) {
             Ok(store) => opened = Some(store),
             Err(OpenError::Embedded(embedded::OpenError::Held { .. })) => {}
             Err(other) => panic!("{other}: {other:?}"),

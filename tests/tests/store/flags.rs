@@ -4,7 +4,7 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
-use dataflow_mesh::breaker::Breakers;
+use dataflow_mesh::process::Process;
 use dataflow_mesh::status::Describe;
 use dataflow_store::args::OpenError;
 use dataflow_store::entries::Condition;
@@ -141,7 +141,7 @@ async fn a_password_may_have_a_line_end() {
 #[tokio::test]
 async fn what_no_waiting_will_mend_is_said_at_once() {
     let refused = |flags: &[&str], directory: Option<&TempDir>| {
-        let opened = try_open(flags, directory.map(TempDir::path), &Breakers::default());
+        let opened = try_open(flags, directory.map(TempDir::path), &Process::default());
         opened.err().unwrap_or_else(|| panic!("{flags:?} can be opened"))
     };
     let url = ["--redis-url", "rediss://127.0.0.1:1"];

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dataflow_mesh::breaker::{Breakers, State};
+use dataflow_mesh::process::Process;
 use dataflow_mesh::status::Describe;
 use dataflow_store::entries::Condition;
 use dataflow_store::signals::Signal;
@@ -33,11 +34,11 @@ struct Alone {
 impl Alone {
     /// Starts and connects.
     async fn start() -> Self {
-        let (server, breakers) = (Server::start(), Breakers::default());
-        let store = try_open(&["--redis-url", server.url()], None, &breakers).unwrap();
+        let (server, process) = (Server::start(), Process::default());
+        let store = try_open(&["--redis-url", server.url()], None, &process).unwrap();
         until_connected(&*store).await;
         set(&*store, &VOLATILE.key("a"), "before").await;
-        Self { server, store, breakers }
+        Self { server, store, breakers: process.breakers }
     }
 
     fn state(&self) -> State {
@@ -205,8 +206,9 @@ async fn a_full_server_refuses_writes_and_answers_reads() {
         return;
     }
     let server = Server::with(&["--maxmemory-policy", "noeviction"]);
-    let breakers = Breakers::default();
-    let store = try_open(&["--redis-url", server.url()], None, &breakers).unwrap();
+    let process = Process::default();
+    let store = try_open(&["--redis-url", server.url()], None, &process).unwrap();
+    let breakers = process.breakers;
     until_connected(&*store).await;
     let (key, value) = (VOLATILE.key("a"), Bytes::from(vec![b'x'; 1 << 20]));
     let tag = [VOLATILE.key("b")];

@@ -13,7 +13,7 @@ use crate::pushed_settings;
 
 /// The flags of `dataflow analysis`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct RoleArgs {
     /// Address of the gRPC port.
     #[arg(long, env = "DATAFLOW_LISTEN", default_value = "127.0.0.1:8081", value_name = "ADDR")]
     listen: SocketAddr,
@@ -29,8 +29,8 @@ pub(crate) struct Args {
 }
 
 /// Serves until told to stop.
-pub(crate) async fn run(args: Args, loaded: Loaded) -> Result<Exit, Failure> {
-    let Args { listen, analysis, server, process } = args;
+pub(crate) async fn run(args: RoleArgs, loaded: Loaded) -> Result<Exit, Failure> {
+    let RoleArgs { listen, analysis, server, process } = args;
     let serve = async |process: process::Process| {
         let listener = process::bind(listen).await?;
         pushed_settings::follow(analysis.peers.config_url.as_ref(), &process);

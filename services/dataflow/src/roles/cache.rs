@@ -16,7 +16,7 @@ use crate::pushed_settings;
 
 /// The flags of `dataflow cache`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct RoleArgs {
     /// Address of the gRPC port.
     #[arg(long, env = "DATAFLOW_LISTEN", default_value = "127.0.0.1:8082", value_name = "ADDR")]
     listen: SocketAddr,
@@ -39,8 +39,8 @@ pub(crate) struct Args {
 }
 
 /// Serves until told to stop.
-pub(crate) async fn run(args: Args, loaded: Loaded) -> Result<Exit, Failure> {
-    let Args { listen, config_url, cache, store, server, process } = args;
+pub(crate) async fn run(args: RoleArgs, loaded: Loaded) -> Result<Exit, Failure> {
+    let RoleArgs { listen, config_url, cache, store, server, process } = args;
     let serve = async |process: process::Process| {
         let listener = process::bind(listen).await?;
         if store.redis_url.is_none() {

@@ -17,7 +17,7 @@ use crate::exit::{Exit, Failure};
 
 /// The flags of `dataflow config`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct RoleArgs {
     /// Address of the gRPC port.
     #[arg(long, env = "DATAFLOW_LISTEN", default_value = "127.0.0.1:8083", value_name = "ADDR")]
     listen: SocketAddr,
@@ -37,8 +37,8 @@ pub(crate) struct Args {
 }
 
 /// Serves until told to stop.
-pub(crate) async fn run(args: Args, loaded: Loaded) -> Result<Exit, Failure> {
-    let Args { listen, store, server, process, _documents } = args;
+pub(crate) async fn run(args: RoleArgs, loaded: Loaded) -> Result<Exit, Failure> {
+    let RoleArgs { listen, store, server, process, _documents } = args;
     let serve = async |process: process::Process| {
         let listener = process::bind(listen).await?;
         if store.redis_url.is_none() {

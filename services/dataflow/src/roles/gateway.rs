@@ -11,7 +11,7 @@ use crate::pushed_settings;
 
 /// The flags of `dataflow gateway`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct RoleArgs {
     #[command(flatten)]
     gateway: dataflow_gateway::Args,
 
@@ -20,8 +20,8 @@ pub(crate) struct Args {
 }
 
 /// Serves until told to stop.
-pub(crate) async fn run(args: Args, loaded: Loaded) -> Result<Exit, Failure> {
-    let Args { gateway: args, process } = args;
+pub(crate) async fn run(args: RoleArgs, loaded: Loaded) -> Result<Exit, Failure> {
+    let RoleArgs { gateway: args, process } = args;
     let gateway = Gateway::new(&args)?;
     // The one that it forwards to. In front of foreign services there is none.
     let config = args.upstreams.of(CONFIG_SERVICE).filter(|_| args.upstreams.descriptors.is_none());
