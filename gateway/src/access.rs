@@ -9,7 +9,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use clap::ValueEnum;
 use dataflow_mesh::metrics::LATENCY_BOUNDS;
-use dataflow_mesh::panics::{self, Panic, Panicked};
+use dataflow_mesh::panics::{self, Panic};
 use dataflow_mesh::serve::Context;
 use dataflow_mesh::status::Kind;
 use http::{HeaderValue, Method, Response, StatusCode};
@@ -149,7 +149,7 @@ impl http_body::Body for ObservedBody {
         let frame = panics::caught(|| Pin::new(&mut self.inner).poll_frame(cx)).unwrap_or_else(|panic| {
             self.entry.panicked(&panic);
             self.inner = Body::empty();
-            Poll::Ready(Some(Err(axum::Error::new(Panicked))))
+            Poll::Ready(Some(Err(axum::Error::new(panics::Error::Panicked))))
         });
         if let Poll::Ready(Some(Err(error))) = &frame {
             // The status is out already; the connection breaks off.

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 
 use axum::body::Body;
 use dataflow_mesh::inbound::{Hold, Stack};
-use dataflow_mesh::panics::{self, Panicked};
+use dataflow_mesh::panics;
 use dataflow_mesh::propagation::{self, REQUEST_ID};
 use dataflow_mesh::readiness::Readiness;
 use dataflow_mesh::status::logged;
@@ -107,7 +107,7 @@ impl Frontend {
                 Ok(response) => response,
                 Err(panic) => {
                     entry.panicked(&panic);
-                    problem::response(&logged(&Panicked).into(), &request_id)
+                    problem::response(&logged(&panics::Error::Panicked).into(), &request_id)
                 }
             },
         };

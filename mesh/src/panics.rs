@@ -23,10 +23,13 @@ pub struct Panic {
     pub backtrace: Option<String>,
 }
 
-/// What the caller of code that panicked is told.
+/// What the caller of code that panicked receives.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("internal failure")]
-pub struct Panicked;
+pub enum Error {
+    /// The code panicked; why is in the log only.
+    #[error("internal failure")]
+    Panicked,
+}
 
 thread_local! {
     /// How many times [`caught`] is on this thread's stack.
@@ -115,19 +118,23 @@ fn message(payload: &(dyn Any + Send)) -> &str {
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
-// === impl Panicked ===
+// === impl Error ===
 
-impl Describe for Panicked {
+impl Describe for Error {
     fn domain(&self) -> &'static str {
         "dataflow.mesh.v1"
     }
 
     fn kind(&self) -> Kind {
-        Kind::Internal
+        match self {
+            Error::Panicked => Kind::Internal,
+        }
     }
 
     fn reason(&self) -> &'static str {
-        "PANIC"
+        match self {
+            Error::Panicked => "PANIC",
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::descriptors::{Method, Methods};
 use crate::metrics::ServerMetrics;
-use crate::panics::{self, Panic, Panicked};
+use crate::panics::{self, Panic};
 use crate::propagation::{self, REQUEST_ID};
 use crate::status;
 
@@ -131,7 +131,7 @@ impl Call {
 
     /// Ends the call for its caller.
     fn panicked(mut self, panic: &Panic) -> Status {
-        let status = status::logged(&Panicked);
+        let status = status::logged(&panics::Error::Panicked);
         self.finish(status.code(), Some(panic));
         status
     }

@@ -64,9 +64,10 @@ fn families_are_read_with_their_labels() {
 fn families(text: &str) -> BTreeSet<[String; 3]> {
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     let families = types.map(|(name, kind)| {
-        let mut samples = text.lines().filter(|line| line.starts_with(name));
-        let labels = samples.find_map(|line| line.split_once('{')?.1.split_once('}'));
-        let labels = labels.unwrap_or_else(|| panic!("{name} has no sample")).0.split(',');
+        let samples: Vec<_> = text.lines().filter(|line| line.starts_with(name)).collect();
+        assert!(!samples.is_empty(), "{name} has no sample");
+        let labels = samples.iter().find_map(|line| line.split_once('{')?.1.split_once('}'));
+        let labels = labels.map_or("", |(labels, _)| labels).split(',').filter(|label| !label.is_empty());
         let labels: Vec<_> =
             labels.filter_map(|label| label.split('=').next()).filter(|name| *name != "le").collect();
         [name.to_owned(), kind.to_owned(), labels.join(", ")]
