@@ -27,7 +27,7 @@ pub struct Envoy {
 ///
 /// When there is none where `CI=true`.
 pub fn available() -> bool {
-    tools::available(PROGRAM, "MESH_TESTS")
+    tools::available(PROGRAM)
 }
 
 /// The full name of a message of Envoy's extensions.

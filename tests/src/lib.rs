@@ -2,6 +2,7 @@
 
 pub mod binary;
 pub mod corpus;
+pub mod editor;
 pub mod envoy;
 pub mod generator;
 pub mod http;
@@ -10,9 +11,9 @@ pub mod redis;
 pub mod relay;
 pub mod services;
 pub mod stub;
+pub mod tools;
 
 mod careless;
-mod tools;
 
 use std::path::{Path, PathBuf};
 

@@ -4,11 +4,19 @@
 //! Every rule also runs on inline examples, right ones and wrong ones, so that a rule that can no longer fail is itself
 //! a failure. [`crates`] looks at the manifests as Cargo understands them, [`files`] at names and sizes, [`layers`] at
 //! which module speaks of what, [`habits`] at how code is written.
+//!
+//! What is written down twice is held together here too: [`policies`] and manifests with the contract, [`reference`]
+//! pages with the code, and [`same_rules`] for the two crates that check rule sets.
+
+#![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
 mod crates;
 mod files;
 mod habits;
 mod layers;
+mod policies;
+mod reference;
+mod same_rules;
 mod source;
 
 use source::{SOURCES, Source};
