@@ -7,12 +7,14 @@ use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// The binary beside the running test: `cargo test --workspace` has just built it.
+use crate::eventually::PATIENCE;
+
+/// The binary beside the running test. Cargo builds it with the tests of its own package, so `--test version` goes with
+/// whatever else is selected.
 ///
 /// # Panics
 ///
@@ -23,7 +25,7 @@ pub fn path() -> PathBuf {
     let binary = profile.join("dataflow");
     assert!(
         binary.exists(),
-        "{} is missing: run `cargo test --workspace`, not a single crate",
+        "{} is missing: run `make build`",
         binary.display()
     );
     binary
@@ -90,7 +92,7 @@ pub fn wait(child: &mut Child) -> ExitStatus {
     let id = child.id();
     let (ended, end) = mpsc::channel::<()>();
     let watching = std::thread::spawn(move || {
-        let late = end.recv_timeout(Duration::from_secs(60)) == Err(RecvTimeoutError::Timeout);
+        let late = end.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout);
         if late {
             kill(pid(id), Signal::SIGKILL).expect("our own child can be signalled");
         }
@@ -100,19 +102,6 @@ pub fn wait(child: &mut Child) -> ExitStatus {
     drop(ended);
     assert!(!watching.join().expect("watching does not panic"), "it did not end within a minute");
     status
-}
-
-/// Waits until something holds, for a minute at most: a test fails rather than hangs.
-///
-/// # Panics
-///
-/// When it does not.
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
-    while !holds() {
-        assert!(Instant::now() < end, "not within a minute: {what}");
-        std::thread::yield_now();
-    }
 }
 
 /// Sends a signal to a child that has not been waited for.

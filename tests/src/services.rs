@@ -4,7 +4,6 @@ use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use dataflow_config::journal::Journal;
 use dataflow_config::ruleset::Ruleset;
@@ -24,9 +23,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::careless::Careless;
-
-/// Longest that any call of a test may take: far more than it needs on the busiest machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+use crate::eventually::PATIENCE;
 
 /// The rule sets built into the binary, as the config service sends them.
 pub fn built_in() -> Vec<pb::Ruleset> {
