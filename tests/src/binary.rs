@@ -23,11 +23,7 @@ pub fn path() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own file");
     let profile = test.parent().and_then(|deps| deps.parent()).expect("tests lie in target/PROFILE/deps");
     let binary = profile.join("dataflow");
-    assert!(
-        binary.exists(),
-        "{} is missing: run `make build`",
-        binary.display()
-    );
+    assert!(binary.exists(), "{} is missing: run `make build`", binary.display());
     binary
 }
 
@@ -227,14 +223,22 @@ impl Service {
     }
 
     /// Tells it to stop as Kubernetes does and waits; its exit status and everything it said.
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`].
     pub fn stop(self) -> (i32, Vec<String>) {
         self.signal(Signal::SIGTERM);
         self.ended()
     }
 
     /// Waits until it has ended, which something else must bring about; its exit status and everything it said.
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`].
     pub fn ended(mut self) -> (i32, Vec<String>) {
-        let status = self.child.wait().expect("the service ends");
+        let status = wait(&mut self.child);
         if let Some(reading) = self.reading.take() {
             reading.join().expect("no reader panics");
         }

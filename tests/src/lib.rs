@@ -4,6 +4,7 @@ pub mod binary;
 pub mod corpus;
 pub mod editor;
 pub mod envoy;
+pub mod eventually;
 pub mod generator;
 pub mod http;
 pub mod manifests;

@@ -25,6 +25,9 @@ use tokio::task::JoinHandle;
 use crate::careless::Careless;
 use crate::eventually::PATIENCE;
 
+/// Flags of an analysis service that waits for its peers as long as a busy machine makes it.
+pub const PATIENT: [&str; 2] = ["--peer-timeout", "30s"];
+
 /// The rule sets built into the binary, as the config service sends them.
 pub fn built_in() -> Vec<pb::Ruleset> {
     dataflow_config::built_in::rulesets().iter().map(Into::into).collect()
@@ -130,13 +133,13 @@ pub async fn cache_over(store: Arc<dyn Store>, flags: &[&str]) -> Service {
     .await
 }
 
-/// A store in the Redis at this URL, whose breakers count in `metrics`.
+/// A store in the Redis at this URL, whose breakers count in `metrics`. Its calls are patient.
 ///
 /// # Panics
 ///
 /// When the URL is none.
 pub fn redis_at(url: &str, metrics: &Metrics) -> Arc<dyn Store> {
-    let args: StoreArgs = args(&["--redis-url", url]);
+    let args: StoreArgs = args(&["--redis-url", url, "--redis-timeout", "20s"]);
     args.open(None, 0, &Breakers::new(metrics), "cache").expect("an address is all that is needed")
 }
 
@@ -163,7 +166,8 @@ pub async fn gateway(flags: &[&str]) -> Service {
 pub async fn mesh(flags: &[&str]) -> (Service, [Service; 3]) {
     let (config, cache) = (config([]).await, cache().await);
     let [config_url, cache_url] = [&config, &cache].map(|service| service.upstream.to_string());
-    let analysis = analysis(&["--config-url", &config_url, "--cache-url", &cache_url]).await;
+    let peers = ["--config-url", &config_url, "--cache-url", &cache_url];
+    let analysis = analysis(&[&peers[..], &PATIENT].concat()).await;
     let analysis_url = analysis.upstream.to_string();
     let urls = ["--analysis-url", &analysis_url, "--cache-url", &cache_url, "--config-url", &config_url];
     (gateway(&[&urls, flags].concat()).await, [analysis, cache, config])

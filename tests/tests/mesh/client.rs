@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use dataflow_tests::eventually::PATIENCE;
 use dataflow_tests::http as http1;
 use h2::client::SendRequest;
 use http::Request;
@@ -15,9 +16,6 @@ use tokio::time::{interval, timeout};
 
 /// How often a gateway is asked whether it is ready.
 const LOOK: Duration = Duration::from_millis(200);
-
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a call is made with.
 #[derive(Debug, Clone, Copy)]

@@ -144,7 +144,7 @@ pub(crate) fn cluster(name: &str, hosts: &[SocketAddr]) -> Value {
     json!({
         "name": name,
         "type": "STATIC",
-        "connect_timeout": "1s",
+        "connect_timeout": "10s",
         "common_lb_config": { "healthy_panic_threshold": { "value": 0 } },
         "load_assignment": {
             "cluster_name": name,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dataflow_tests::binary::until;
 use dataflow_tests::envoy::{self, Envoy};
+use dataflow_tests::eventually::{PATIENCE, eventually_blocking};
 use dataflow_tests::redis;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -34,7 +34,9 @@ async fn restart_all_under_load(
     mut fleet: Fleet,
     is_seen: impl Fn(&str) -> bool + Send + 'static,
 ) {
-    let until_seen = move |role: &str| until("both replicas are seen", || is_seen(role));
+    let until_seen = move |role: &str| {
+        eventually_blocking(PATIENCE, "both replicas are seen", || is_seen(role));
+    };
     let all_seen = tokio::task::spawn_blocking(move || {
         ROLES.iter().for_each(|role| until_seen(role));
         until_seen

@@ -1,10 +1,9 @@
 //! Catalogues on their way: slow ones, too many of them, those that break off, and results nobody could receive.
 
-use std::time::Duration;
-
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
 use dataflow_proto::google::api::HttpBody;
+use dataflow_tests::eventually::{PATIENCE, eventually};
 use dataflow_tests::services::{self, Service};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -52,10 +51,8 @@ async fn analyse(service: &Service, document: &str) -> Result<pb::Analysis, Stat
 async fn until_busy(service: &Service, calls: usize) {
     let ending = format!(" {calls}");
     let counts = |line: &str| line.starts_with("grpc_server_in_flight{") && line.ends_with(&ending);
-    let busy = || service.metrics.encode().lines().any(counts);
-    while !busy() {
-        tokio::task::yield_now().await;
-    }
+    let busy = async || service.metrics.encode().lines().any(counts);
+    eventually(PATIENCE, "the uploads are received", busy).await;
 }
 
 #[tokio::test]
@@ -74,12 +71,14 @@ async fn an_upload_too_many_is_refused_at_once_and_told_when_to_come_back() {
     assert_eq!(analyse(&service, DOCUMENT).await.unwrap().total, 1, "the second of two");
     let second = open(&service).await;
     until_busy(&service, 2).await;
-    let status = loop {
-        // The two have been begun; whether both are admitted yet shows only here.
-        if let Err(status) = analyse(&service, DOCUMENT).await {
-            break status;
-        }
-    };
+    let mut refused = None;
+    // The two have been begun; whether both are admitted yet shows only here.
+    eventually(PATIENCE, "one too many", async || {
+        refused = analyse(&service, DOCUMENT).await.err();
+        refused.is_some()
+    })
+    .await;
+    let status = refused.unwrap();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "TOO_MANY_UPLOADS"));
     assert!(status.get_error_details().retry_info().is_some());
     drop((first, second));
@@ -87,7 +86,7 @@ async fn an_upload_too_many_is_refused_at_once_and_told_when_to_come_back() {
 
 #[tokio::test]
 async fn an_upload_that_stalls_is_ended() {
-    let service = services::analysis(&["--upload-idle-timeout", "50ms", "--spool-bytes", "0B"]).await;
+    let service = services::analysis(&["--upload-idle-timeout", "1s", "--spool-bytes", "0B"]).await;
     for _ in 0..2 {
         let (_pieces, call) = open(&service).await;
         assert_eq!(call.refused().await, (Code::Cancelled, "UPLOAD_STALLED".to_owned()));
@@ -98,7 +97,8 @@ async fn an_upload_that_stalls_is_ended() {
 #[tokio::test]
 async fn a_document_above_the_spool_is_parsed_as_it_arrives() {
     let cache = services::cache().await;
-    let flags = ["--cache-url", &cache.upstream.to_string(), "--spool-bytes", "64B"];
+    let url = cache.upstream.to_string();
+    let flags = [&["--cache-url", &url, "--spool-bytes", "64B"][..], &services::PATIENT].concat();
     let service = services::analysis(&flags).await;
     let at_the_limit = DOCUMENT;
     assert_eq!(at_the_limit.len(), 64);
@@ -141,10 +141,5 @@ async fn a_call_that_is_abandoned_frees_its_place() {
     until_busy(&service, 1).await;
     call.0.abort();
     drop(pieces);
-    let freed = async {
-        while analyse(&service, DOCUMENT).await.is_err() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), freed).await.expect("the place is free again");
+    eventually(PATIENCE, "the place is free again", async || analyse(&service, DOCUMENT).await.is_ok()).await;
 }

@@ -24,17 +24,15 @@ mod signals;
 use std::any::Any;
 use std::future;
 use std::pin::Pin;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use dataflow_tests::eventually::PATIENCE;
 use dataflow_tests::redis;
 use futures_util::stream::{self, StreamExt};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 
 use backend::{Backend, Stores};
-
-/// Longest that anything is waited for: far more than it takes on the busiest machine.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Cases of a backend that run at the same time. With all of them, two connections each, a machine with few processors
 /// would be busy with handshakes for longer than a call may take.
@@ -106,17 +104,6 @@ async fn check(backend: Backend) {
 fn text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("panicked")
-}
-
-/// Waits until something holds, looking every few milliseconds.
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let mut look = tokio::time::interval(Duration::from_millis(5));
-    let held = timeout(PATIENCE, async {
-        while !holds().await {
-            look.tick().await;
-        }
-    });
-    held.await.unwrap_or_else(|_| panic!("not within a minute: {what}"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! Connections that are nobody's: silent ones, and those above the limit.
 
+use dataflow_tests::eventually::{PATIENCE, eventually};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -42,16 +43,14 @@ async fn connections_above_the_limit_are_closed_until_there_is_room() {
     let mut surplus = TcpStream::connect(stub.address).await.unwrap();
     assert_eq!(surplus.read(&mut [0]).await.unwrap(), 0, "closed at once");
     drop(caller);
-    loop {
+    eventually(PATIENCE, "there is room", async || {
         let mut stream = TcpStream::connect(stub.address).await.unwrap();
         let request = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
         let mut answer = Vec::new();
         // Closed in the middle of it while the first is still being cleared away.
-        if stream.write_all(request).await.is_ok()
+        stream.write_all(request).await.is_ok()
             && stream.read_to_end(&mut answer).await.is_ok()
             && !answer.is_empty()
-        {
-            break;
-        }
-    }
+    })
+    .await;
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dataflow_tests::services::PATIENCE;
+use dataflow_tests::eventually::{PATIENCE, eventually};
 use tokio::time::timeout;
 use tonic::Code;
 use tonic::transport::Endpoint;
@@ -34,7 +34,7 @@ async fn a_health_watch_does_not_hold_up_the_stop() {
 
 #[tokio::test]
 async fn a_call_in_flight_outlives_the_age_of_its_connection() {
-    let stub = Stub::start(&["--connection-age", "50ms", "--drain-timeout", "0s"]).await;
+    let stub = Stub::start(&["--connection-age", "1s", "--drain-timeout", "0s"]).await;
     let caller = Caller::connect(stub.address, 65_535).await;
     let (answer, ()) = tokio::join!(caller.get("wait", &[]), async {
         until_aged(&caller).await;
@@ -51,9 +51,7 @@ async fn a_call_in_flight_outlives_the_age_of_its_connection() {
 
 /// Until the connection takes no further calls.
 async fn until_aged(caller: &Caller) {
-    while caller.send("/", b"", &[]).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
+    eventually(PATIENCE, "it is aged", async || caller.send("/", b"", &[]).await.is_err()).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use bytes::Bytes;
 use dataflow_mesh::outbound::Outbound;
 use dataflow_proto::cache::v1 as pb;
 use dataflow_proto::cache::v1::cache_service_client::CacheServiceClient;
+use dataflow_tests::eventually::PATIENCE;
+use dataflow_tests::services;
 use h2::Reason;
 use http::{HeaderMap, Response};
 use prost::Message;
@@ -118,22 +119,17 @@ async fn go_away(mut stream: TcpStream) {
 }
 
 fn client(upstream: &str) -> CacheServiceClient<Outbound> {
-    CacheServiceClient::new(Outbound::new(&upstream.parse().unwrap(), Duration::from_secs(10)))
+    CacheServiceClient::new(Outbound::new(&upstream.parse().unwrap(), PATIENCE))
 }
 
 async fn call(client: &mut CacheServiceClient<Outbound>, key: &str) -> Result<(), Status> {
     client.get_entry(pb::GetEntryRequest { key: key.to_owned() }).await.map(|_| ())
 }
 
-/// An address where nobody listens.
-async fn nobody() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap().local_addr().unwrap()
-}
-
 #[tokio::test]
 async fn several_peers_are_called_in_turn_and_one_that_is_away_is_no_failure() {
-    let (one, other, away) = (Peer::start(&[]).await, Peer::start(&[]).await, nobody().await);
-    let mut client = client(&format!("http://{},http://{away},http://{}", one.address, other.address));
+    let (one, other, away) = (Peer::start(&[]).await, Peer::start(&[]).await, services::nowhere());
+    let mut client = client(&format!("http://{},{},http://{}", one.address, away.upstream, other.address));
     for _ in 0..30 {
         call(&mut client, "k").await.unwrap();
     }

@@ -7,7 +7,7 @@ use super::stub::{LONG, Stub};
 
 #[tokio::test]
 async fn an_unread_answer_holds_its_place_until_its_time_is_up() {
-    let stub = Stub::start(&["--max-concurrent-requests", "1", "--request-timeout", "1s"]).await;
+    let stub = Stub::start(&["--max-concurrent-requests", "1", "--request-timeout", "3s"]).await;
     let caller = Caller::connect(stub.address, 1024).await;
     let unread = caller.get("long", &[]).await;
     assert_eq!(trailers_only(&caller.get("", &[]).await).0, Code::ResourceExhausted);

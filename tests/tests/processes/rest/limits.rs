@@ -1,5 +1,6 @@
 //! Every limit of the gateway's own, on both its sides.
 
+use dataflow_tests::eventually::{PATIENCE, eventually};
 use dataflow_tests::http::{self, Answer, Connection};
 use dataflow_tests::services;
 
@@ -46,15 +47,14 @@ async fn bodies_that_are_held_at_once() {
     // When the first has arrived there is room for neither another nor itself twice.
     let second =
         async || http::request(&gateway.upstream, "POST", CATEGORIZE, &[JSON], DATAFLOW).await.unwrap();
-    let refused = tokio::time::timeout(services::PATIENCE, async {
-        loop {
-            let answer = second().await;
-            if answer.status != 200 {
-                break answer;
-            }
+    let mut refused = second().await;
+    eventually(PATIENCE, "there is no room", async || {
+        if refused.status == 200 {
+            refused = second().await;
         }
-    });
-    let refused = refused.await.unwrap();
+        refused.status != 200
+    })
+    .await;
     is(&refused, 429, "NO_ROOM");
     assert_eq!(refused.headers["retry-after"], "1");
     first.write(&padded[1400..]).await.unwrap();

@@ -1,8 +1,7 @@
 //! Clients that do not send all they said at once, and services that are not there: what takes two connections, two
 //! gateways, or patience.
 
-use std::time::{Duration, Instant};
-
+use dataflow_tests::eventually::{PATIENCE, eventually};
 use dataflow_tests::http::{self, Connection};
 use dataflow_tests::services;
 
@@ -29,9 +28,8 @@ async fn a_service_that_is_not_there_is_unavailable_and_the_caller_told_when_to_
 
 #[tokio::test]
 async fn a_client_that_stops_sending_is_answered_by_the_deadline_and_holds_nobody_up() {
-    let (gateway, _services) = services::mesh(&["--request-timeout", "1s"]).await;
+    let (gateway, _services) = services::mesh(&["--request-timeout", "3s"]).await;
     let mut stopped = Vec::new();
-    let began = Instant::now();
     for (target, header) in [(CATEGORIZE, JSON), (ANALYZE, ("content-type", "application/xml"))] {
         let mut connection = Connection::open(&gateway.upstream).await.unwrap();
         let head = http::head("POST", target, &[header], Some(1000));
@@ -41,9 +39,9 @@ async fn a_client_that_stops_sending_is_answered_by_the_deadline_and_holds_nobod
     assert!(is_served(&gateway.upstream).await);
     for connection in stopped {
         let answer = connection.answer().await.unwrap();
+        // The idle timeout would have another name.
         assert_eq!((answer.status, reason(&answer).as_str()), (504, "DEADLINE_EXCEEDED"));
     }
-    assert!(began.elapsed() < Duration::from_secs(8), "the deadline, not the idle timeout, ended them");
     assert!(is_served(&gateway.upstream).await);
 }
 
@@ -56,16 +54,11 @@ async fn a_client_that_goes_away_in_mid_body_is_forgotten() {
         connection.write(&[head.as_bytes(), b"<half of"].concat()).await.unwrap();
         drop(connection);
         // Of one call at a time, the one that was left must end before the next begins.
-        tokio::time::timeout(services::PATIENCE, async {
-            loop {
-                let next = http::request(&gateway.upstream, "POST", CATEGORIZE, &[JSON], DATAFLOW).await;
-                if next.unwrap().status == 200 {
-                    break;
-                }
-            }
-        })
-        .await
-        .unwrap();
+        let next = async || {
+            http::request(&gateway.upstream, "POST", CATEGORIZE, &[JSON], DATAFLOW).await.unwrap().status
+                == 200
+        };
+        eventually(PATIENCE, "the next is served", next).await;
     }
 }
 

@@ -8,13 +8,14 @@ use dataflow_analysis::{digest, document};
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
 use dataflow_proto::google::api::HttpBody;
+use dataflow_tests::eventually::{PATIENCE, eventually};
 use dataflow_tests::redis;
 use dataflow_tests::services::{self, Service};
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout};
 use tonic::{Code, Request};
 
-use super::caller::{Refusal, until};
+use super::caller::Refusal;
 use super::place::Place;
 
 /// A catalogue of so many dataflows.
@@ -121,9 +122,9 @@ async fn an_outage_costs_analyses_nothing_but_time() {
 
     place.redis.as_mut().unwrap().restart();
     let whole = async || !is_degraded(&analyse(one, &document, None).await.unwrap());
-    until("it is kept again", whole).await;
+    eventually(PATIENCE, "it is kept again", whole).await;
     let found = async || analyse(other, &document, None).await.unwrap().cached;
-    until("it is found again", found).await;
+    eventually(PATIENCE, "it is found again", found).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,8 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use dataflow_proto::cache::v1 as pb;
 use dataflow_proto::cache::v1::cache_service_client::CacheServiceClient;
-use dataflow_tests::services::{PATIENCE, Service};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use dataflow_tests::eventually::PATIENCE;
+use dataflow_tests::services::Service;
+use tokio::time::timeout;
 use tonic::metadata::MetadataValue;
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -198,17 +199,4 @@ pub(crate) fn owned(texts: &[&str]) -> Vec<String> {
 /// The value of an entry, which the tests make of text.
 pub(crate) fn text(entry: &pb::Entry) -> String {
     String::from_utf8(entry.value.to_vec()).unwrap()
-}
-
-/// Asks again and again whether something holds, for a minute at most; how long it took.
-pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) -> Duration {
-    let begun = Instant::now();
-    // What is asked without a pause has no time to do what it is asked about.
-    let mut breath = interval(Duration::from_millis(2));
-    breath.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while !holds().await {
-        assert!(begun.elapsed() < PATIENCE, "not within a minute: {what}");
-        breath.tick().await;
-    }
-    begun.elapsed()
 }

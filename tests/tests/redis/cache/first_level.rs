@@ -4,16 +4,17 @@
 use std::time::Duration;
 
 use dataflow_proto::cache::v1 as pb;
+use dataflow_tests::eventually::{PATIENCE, eventually};
 use dataflow_tests::redis::{self, Server};
 use tokio::time::Instant;
 
-use super::caller::{Caller, entry, millis, set, until};
+use super::caller::{Caller, entry, millis, set};
 use super::place::{Place, Replica};
 use super::wire::Wire;
 
 /// Reads an entry until that is answered from the first level.
 async fn until_copied(caller: &Caller, key: &str, value: &str) {
-    until("a copy is read", async || {
+    eventually(PATIENCE, "a copy is read", async || {
         let before = caller.stats().await.first_level_hits;
         assert_eq!(caller.get(key).await.as_deref(), Some(value), "{key}");
         caller.stats().await.first_level_hits > before
@@ -48,7 +49,7 @@ async fn what_is_read_again_is_read_from_memory() {
     assert!(a.set_entry(set(short)).await.unwrap().stored);
     let begun = Instant::now();
     until_copied(&b, "user/short", "v").await;
-    until("its time is up", async || b.get("user/short").await.is_none()).await;
+    eventually(PATIENCE, "its time is up", async || b.get("user/short").await.is_none()).await;
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
 }
 
@@ -86,7 +87,7 @@ async fn a_change_is_seen_by_every_replica_at_once() {
         until_copied(&b, &key, "v").await;
         assert!(a.delete(&key).await);
         let begun = Instant::now();
-        until("it is gone", async || b.get(&key).await.is_none()).await;
+        eventually(PATIENCE, "it is gone", async || b.get(&key).await.is_none()).await;
         times.push(begun.elapsed());
     }
     times.sort();
@@ -100,7 +101,7 @@ async fn a_change_is_seen_by_every_replica_at_once() {
         assert_eq!(writer.get("user/k").await.as_deref(), Some(value.as_str()), "whoever writes reads it");
         for reader in [&a, &b] {
             let seen = async || reader.get("user/k").await.as_deref() == Some(value.as_str());
-            assert!(until("it is there", seen).await < Duration::from_secs(1));
+            assert!(eventually(PATIENCE, "it is there", seen).await < Duration::from_secs(1));
             until_copied(reader, "user/k", &value).await;
         }
     }
@@ -173,8 +174,10 @@ async fn a_change_whose_signal_is_lost_is_seen_within_a_second() {
         assert!(a.delete(&deleted).await);
         a.invalidate(&["t"]).await;
         let begun = Instant::now();
-        until("both are gone", async || b.get(&deleted).await.is_none() && b.get(&tagged).await.is_none())
-            .await;
+        eventually(PATIENCE, "both are gone", async || {
+            b.get(&deleted).await.is_none() && b.get(&tagged).await.is_none()
+        })
+        .await;
         times.push(begun.elapsed());
         wire.lose_signals(false);
         assert!(wire.lost() > lost, "the signals did not come");
@@ -200,7 +203,7 @@ async fn a_listener_that_is_cut_off_trusts_nothing_until_it_listens_again() {
         let killed = server.command(&["CLIENT", "KILL", "TYPE", "pubsub"]);
         assert!(!killed.is_error(), "{killed:?}");
         assert!(a.delete(&key).await);
-        let took = until("it is gone", async || b.get(&key).await.is_none()).await;
+        let took = eventually(PATIENCE, "it is gone", async || b.get(&key).await.is_none()).await;
         assert!(took < Duration::from_secs(1), "{took:?}");
     }
     place.b.until_trusted().await;
@@ -227,9 +230,9 @@ async fn what_was_read_before_a_change_is_not_kept_after_it() {
     wire.until_held().await;
     let heard = wire.heard();
     assert!(a.delete("user/k").await);
-    until("the signal overtakes the answer", async || wire.heard() > heard).await;
+    eventually(PATIENCE, "the signal overtakes the answer", async || wire.heard() > heard).await;
     wire.let_go();
     assert_eq!(reading.await.unwrap().as_deref(), Some("late-value"), "it was there when it was asked for");
-    let gone = until("but is not kept", async || b.get("user/k").await.is_none());
+    let gone = eventually(PATIENCE, "but is not kept", async || b.get("user/k").await.is_none());
     tokio::time::timeout(Duration::from_secs(1), gone).await.expect("the copy of a deleted entry is kept");
 }

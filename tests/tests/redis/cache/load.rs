@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dataflow_proto::cache::v1 as pb;
+use dataflow_tests::eventually::{PATIENCE, eventually};
 use dataflow_tests::redis::{self, Server};
 use futures_util::future::join_all;
 use tokio::time::{Instant, interval};
 
-use super::caller::{Caller, entry, lease, set, text, until};
+use super::caller::{Caller, entry, lease, set, text};
 use super::place::Place;
 
 /// Requests a second, half of them reads.
@@ -176,15 +177,15 @@ async fn check(what: &str, server: Server) {
 
     // Nothing stale after it.
     for replica in [&place.a, &place.b] {
-        until("the breaker closes", async || replica.circuit() == 0).await;
+        eventually(PATIENCE, "the breaker closes", async || replica.circuit() == 0).await;
         replica.until_trusted().await;
     }
     for (key, versions) in keys.iter() {
         let stored = async || versions.write(&a, key).await.stored == 1;
-        until("it is stored", stored).await;
+        eventually(PATIENCE, "it is stored", stored).await;
         let latest = versions.at(Instant::now()).to_string();
         let seen = async || b.get(key).await.as_deref() == Some(latest.as_str());
-        assert!(until("the last version is there", seen).await < SPREADING);
+        assert!(eventually(PATIENCE, "the last version is there", seen).await < SPREADING);
         for caller in [&a, &b, &a, &b] {
             versions.read(caller, key, Duration::ZERO).await;
         }

@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use dataflow_proto::cache::v1 as pb;
+use dataflow_tests::eventually::{PATIENCE, eventually};
 use dataflow_tests::redis::{self, Server};
 use tokio::time::Instant;
 use tonic::Code;
 
-use super::caller::{Caller, Refusal, entry, lease, millis, owned, set, until};
+use super::caller::{Caller, Refusal, entry, lease, millis, owned, set};
 use super::place::{Place, Replica};
 
 fn key() -> String {
@@ -90,11 +91,13 @@ async fn a_store_that_is_gone_fails_only_what_must_not_be_lost() {
     place.redis.as_mut().unwrap().kill();
     let begun = Instant::now();
     for caller in [&a, &b] {
-        until("the first level is used up", async || caller.get("user/k").await.is_none()).await;
+        eventually(PATIENCE, "the first level is used up", async || caller.get("user/k").await.is_none())
+            .await;
         assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     }
     let begun = Instant::now();
-    until("the breakers open", async || place.a.circuit() == 1 && place.b.circuit() == 1).await;
+    eventually(PATIENCE, "the breakers open", async || place.a.circuit() == 1 && place.b.circuit() == 1)
+        .await;
     println!("the breakers opened {:?} after the first degraded read", begun.elapsed());
     for caller in [&a, &b] {
         check_every_method(caller, &token).await;
@@ -103,16 +106,18 @@ async fn a_store_that_is_gone_fails_only_what_must_not_be_lost() {
     place.redis.as_mut().unwrap().restart();
     let begun = Instant::now();
     let a_stores = async || a.set_entry(set(entry("user/k", "new", &["t"]))).await.unwrap().stored;
-    until("it is stored again", a_stores).await;
+    eventually(PATIENCE, "it is stored again", a_stores).await;
     println!("stored again {:?} after the restart", begun.elapsed());
-    until("the breakers close", async || place.a.circuit() == 0 && place.b.circuit() == 0).await;
+    eventually(PATIENCE, "the breakers close", async || place.a.circuit() == 0 && place.b.circuit() == 0)
+        .await;
     for replica in [&place.a, &place.b] {
         replica.until_trusted().await;
         let caller = replica.caller();
-        until("all read it", async || caller.get("user/k").await.as_deref() == Some("new")).await;
+        eventually(PATIENCE, "all read it", async || caller.get("user/k").await.as_deref() == Some("new"))
+            .await;
     }
     b.invalidate(&["t"]).await;
-    until("it is stale", async || a.get("user/k").await.is_none()).await;
+    eventually(PATIENCE, "it is stale", async || a.get("user/k").await.is_none()).await;
     assert!(b.delete("user/k").await);
     b.take("user/computing", &[]).await;
 }
@@ -132,7 +137,7 @@ async fn a_service_that_starts_without_its_store_serves_and_finds_it_later() {
 
     server.restart();
     let stores = async || caller.set_entry(set(entry("user/k", "v", &["t"]))).await.unwrap().stored;
-    until("it is stored", stores).await;
+    eventually(PATIENCE, "it is stored", stores).await;
     replica.until_trusted().await;
     assert_eq!(caller.get("user/k").await.as_deref(), Some("v"));
 }
@@ -154,7 +159,7 @@ async fn a_write_without_an_answer_is_said_to_be_in_doubt() {
     assert!(retry_after.is_some());
     server.resume();
     // It was done after all, which nobody could know; repeated, it is safe.
-    until("it is done", async || {
+    eventually(PATIENCE, "it is done", async || {
         let delete = pb::DeleteEntryRequest { key: key(), ..Default::default() };
         a.delete_entry(delete).await.is_ok()
     })

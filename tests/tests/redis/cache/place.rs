@@ -7,11 +7,12 @@ use dataflow_mesh::metrics::Metrics;
 use dataflow_store::Store;
 use dataflow_store::embedded::Embedded;
 use dataflow_store::redis::{Redis, Settings};
+use dataflow_tests::eventually::{PATIENCE, eventually};
 use dataflow_tests::redis::{self, Server};
-use dataflow_tests::services::{self, PATIENCE, Service};
+use dataflow_tests::services::{self, Service};
 use tokio::time::timeout;
 
-use super::caller::{Caller, until};
+use super::caller::Caller;
 
 /// A replica of the service, and its own way to Redis.
 pub(crate) struct Replica {
@@ -76,7 +77,8 @@ impl Replica {
     /// Waits until its first level may be used.
     pub(crate) async fn until_trusted(&self) {
         let caller = self.caller();
-        until("the first level is trusted", async || caller.stats().await.first_level_trusted).await;
+        eventually(PATIENCE, "the first level is trusted", async || caller.stats().await.first_level_trusted)
+            .await;
     }
 }
 

@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use dataflow_proto::cache::v1 as pb;
+use dataflow_tests::eventually::{PATIENCE, eventually};
 use dataflow_tests::redis;
 use tokio::time::Instant;
 
-use super::caller::{Refusal, until};
+use super::caller::Refusal;
 use super::place::Place;
 
 /// How long copies are handed out after the store was last heard of.
@@ -22,7 +23,7 @@ async fn copies_bridge_a_silence_for_600_ms_and_are_void_after_it() {
     let server = place.redis.as_ref().unwrap();
     let (a, b) = place.callers();
     a.put("user/k", "v", &["t"]).await;
-    until("a copy is read", async || {
+    eventually(PATIENCE, "a copy is read", async || {
         b.get("user/k").await.unwrap();
         b.stats().await.first_level_hits > 0
     })
@@ -56,7 +57,7 @@ async fn copies_bridge_a_silence_for_600_ms_and_are_void_after_it() {
     // The last reading may be one period old when the silence begins.
     assert!(last_hit > Duration::from_millis(100), "{last_hit:?}");
     let opened = async || place.b.circuit() == 1;
-    until("the breaker opens", opened).await;
+    eventually(PATIENCE, "the breaker opens", opened).await;
     println!("the breaker opened {:?} after the silence began", begun.elapsed());
     assert!(begun.elapsed() < Duration::from_millis(1500), "{:?}", begun.elapsed());
     assert!(!b.stats().await.first_level_trusted);
@@ -70,16 +71,16 @@ async fn copies_bridge_a_silence_for_600_ms_and_are_void_after_it() {
 
     server.resume();
     let before = b.stats().await;
-    until("it is found again", async || b.get("user/k").await.is_some()).await;
+    eventually(PATIENCE, "it is found again", async || b.get("user/k").await.is_some()).await;
     let after = b.stats().await;
     assert_eq!(
         after.first_level_hits, before.first_level_hits,
         "the copy from before is not handed out again"
     );
     assert_eq!(after.store_hits, before.store_hits + 1);
-    until("the breaker closes", async || place.b.circuit() == 0).await;
+    eventually(PATIENCE, "the breaker closes", async || place.b.circuit() == 0).await;
     place.b.until_trusted().await;
-    until("a copy is read", async || {
+    eventually(PATIENCE, "a copy is read", async || {
         b.get("user/k").await.unwrap();
         b.stats().await.first_level_hits > after.first_level_hits
     })

@@ -13,11 +13,12 @@ use dataflow_mesh::args::LimitArgs;
 use dataflow_mesh::layers::Live;
 use dataflow_mesh::metrics::Metrics;
 use dataflow_proto::cache::v1 as pb;
+use dataflow_tests::eventually::{PATIENCE, eventually};
 use dataflow_tests::redis;
 use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
 
-use super::caller::{Caller, entry, owned, set, until};
+use super::caller::{Caller, entry, owned, set};
 use super::place::{Place, Replica, everywhere};
 
 /// Entries that one invalidation concerns.
@@ -46,7 +47,7 @@ async fn an_invalidated_tag_makes_its_entries_stale_and_no_others() {
         }
         a.invalidate(&["x", "never-used"]).await;
         assert_eq!(a.get("user/1").await, None, "whoever invalidates sees it at once");
-        let took = until("so does the other", async || b.get("user/1").await.is_none()).await;
+        let took = eventually(PATIENCE, "so does the other", async || b.get("user/1").await.is_none()).await;
         assert!(took < Duration::from_secs(1), "{took:?}");
         for key in ["user/2", "user/3", "user/4"] {
             assert!(a.get(key).await.is_some() && b.get(key).await.is_some(), "{key}");
@@ -58,7 +59,7 @@ async fn an_invalidated_tag_makes_its_entries_stale_and_no_others() {
         assert!(a.get("user/4").await.is_some());
         // What is computed from now on is fresh.
         b.put("user/1", "w", &["x", "y"]).await;
-        until("both have it", async || {
+        eventually(PATIENCE, "both have it", async || {
             a.get("user/1").await.as_deref() == Some("w") && b.get("user/1").await.as_deref() == Some("w")
         })
         .await;
@@ -121,7 +122,7 @@ async fn check_many(what: &str, place: &Place) {
     let readers = [&a, &b].map(|caller| tokio::spawn(sweep(caller.clone(), Arc::clone(&done))));
     // Both have read some batches to their end.
     for caller in [&a, &b] {
-        until("they read", async || {
+        eventually(PATIENCE, "they read", async || {
             let told = caller.stats().await;
             told.first_level_hits + told.store_hits >= 2 * i64::try_from(BATCH).unwrap()
         })
@@ -130,7 +131,7 @@ async fn check_many(what: &str, place: &Place) {
     let begun = Instant::now();
     a.invalidate(&["many"]).await;
     let took = begun.elapsed();
-    until("the other replica knows", async || b.get(&key(0)).await.is_none()).await;
+    eventually(PATIENCE, "the other replica knows", async || b.get(&key(0)).await.is_none()).await;
     done.store(true, Ordering::Release);
     for reader in readers {
         let (fresh, stale) = reader.await.unwrap();

@@ -1,9 +1,10 @@
 //! Who sees what: callers from outside the namespace `user` of their tenant, services of the mesh `results` besides.
 
 use dataflow_proto::cache::v1 as pb;
+use dataflow_tests::eventually::{PATIENCE, eventually};
 use tonic::Code;
 
-use super::caller::{Caller, Refusal, entry, lease, owned, set, until};
+use super::caller::{Caller, Refusal, entry, lease, owned, set};
 use super::place::{Place, everywhere};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,7 +114,10 @@ async fn results_are_for_the_mesh_alone() {
 
         // Tags of one name in two namespaces are two.
         outside.invalidate(&["t"]).await;
-        until("the mesh's own replica knows", async || inside.get("user/v1/x").await.is_none()).await;
+        eventually(PATIENCE, "the mesh's own replica knows", async || {
+            inside.get("user/v1/x").await.is_none()
+        })
+        .await;
         assert_eq!(inside.get("results/v1/x").await.as_deref(), Some("result"));
         let request = pb::InvalidateTagsRequest { namespace: namespace(), tags: owned(&["t"]) };
         inside.invalidate_tags(request).await.unwrap();

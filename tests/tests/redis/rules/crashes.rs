@@ -8,6 +8,7 @@ use dataflow_proto::config::v1::rule_service_client::RuleServiceClient;
 use dataflow_proto::r#type::v1::Category;
 use dataflow_tests::binary::Service;
 use dataflow_tests::editor::new;
+use dataflow_tests::eventually::{PATIENCE, eventually};
 use dataflow_tests::redis::{self, Server};
 use nix::sys::signal::Signal;
 use tonic::transport::Channel;
@@ -47,17 +48,16 @@ async fn kill_in_mid_write(role: &str, flags: &[&str]) {
             .collect();
         let mut watching = client(&service).await;
         let enough = 5 + fastrand::i64(0..20);
-        loop {
+        eventually(PATIENCE, "enough is written", async || {
             let list = pb::ListRevisionsRequest {
                 ruleset: "default".to_owned(),
                 page_size: 1,
                 ..Default::default()
             };
             let newest = watching.list_revisions(list).await.unwrap().into_inner().revisions[0].revision;
-            if newest > i64::try_from(acknowledged.len()).unwrap() + enough {
-                break;
-            }
-        }
+            newest > i64::try_from(acknowledged.len()).unwrap() + enough
+        })
+        .await;
         service.signal(Signal::SIGKILL);
         stop.store(true, Ordering::Relaxed);
         for writer in writers {
@@ -89,5 +89,5 @@ async fn in_redis_a_change_is_whole_or_not_at_all() {
         return;
     }
     let server = Server::start();
-    kill_in_mid_write("config", &["--redis-url", server.url()]).await;
+    kill_in_mid_write("config", &["--redis-url", server.url(), "--redis-timeout", "20s"]).await;
 }

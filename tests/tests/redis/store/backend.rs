@@ -12,10 +12,9 @@ use dataflow_store::entries::{Condition, Entry, Outcome, Revision};
 use dataflow_store::key::{Key, Space};
 use dataflow_store::leases::Token;
 use dataflow_store::{Store, StoreArgs};
+use dataflow_tests::eventually::{PATIENCE, eventually};
 use dataflow_tests::redis::{Cluster, Sentinels, Server, USER};
 use tempfile::TempDir;
-
-use super::until;
 
 /// A space of each kind.
 pub(crate) const SPACES: [Space; 2] = [Space::volatile("cache"), Space::lasting("config")];
@@ -121,7 +120,7 @@ pub(crate) async fn connect(flags: &[&str]) -> Arc<dyn Store> {
 pub(crate) async fn until_connected(store: &dyn Store) {
     // Some in almost every bucket.
     let keys: Vec<_> = (0..300).map(|index| VOLATILE.key(index.to_string())).collect();
-    until("it is connected", async || store.get(&keys).await.is_ok()).await;
+    eventually(PATIENCE, "it is connected", async || store.get(&keys).await.is_ok()).await;
 }
 
 /// Opens what these flags name.

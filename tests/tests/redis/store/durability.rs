@@ -8,6 +8,7 @@ use dataflow_store::Error;
 use dataflow_store::entries::{Condition, Outcome};
 use dataflow_store::logs::Appended;
 use dataflow_store::{Store, key::Key};
+use dataflow_tests::eventually::{PATIENCE, eventually};
 use dataflow_tests::redis::{self, Cluster, Sentinels, Server};
 
 use super::backend::{LASTING, VOLATILE, connect, get, set, text};
@@ -59,7 +60,8 @@ async fn a_write_in_a_cluster_waits_for_a_replica() {
     for replica in &cluster.nodes()[3..] {
         replica.resume();
     }
-    super::until("the replicas have caught up", async || durable_writes(&*store).await == [None; 5]).await;
+    eventually(PATIENCE, "the replicas have caught up", async || durable_writes(&*store).await == [None; 5])
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,7 +130,8 @@ async fn a_write_of_which_redis_does_not_say_who_has_it_was_done() {
     server.command(&["ACL", "SETUSER", "default", "+wait"]);
     // The primary becomes a replica while it waits for its own.
     let demote = async {
-        super::until("it is written", async || text(&*store, &key).await.as_deref() == Some("late")).await;
+        eventually(PATIENCE, "it is written", async || text(&*store, &key).await.as_deref() == Some("late"))
+            .await;
         server.command(&["REPLICAOF", "127.0.0.1", "1"]);
     };
     let (put, ()) = tokio::join!(put("late"), demote);
@@ -165,7 +168,7 @@ async fn writers_do_not_hold_each_other_up() {
     let write = |key| store.set(key, Bytes::new(), None, Condition::Always);
     let writes = futures_util::future::join_all(keys.iter().map(write));
     let reads = async {
-        super::until("a write has begun", async || get(&*store, &keys[0]).await.is_some()).await;
+        eventually(PATIENCE, "a write has begun", async || get(&*store, &keys[0]).await.is_some()).await;
         begun.elapsed()
     };
     let (written, read) = tokio::join!(writes, reads);

@@ -18,11 +18,11 @@ use dataflow_store::args::OpenError;
 use dataflow_store::embedded;
 use dataflow_store::entries::Condition;
 use dataflow_store::key::Key;
-use dataflow_tests::binary::{self, until};
+use dataflow_tests::binary;
+use dataflow_tests::eventually::{PATIENCE, eventually, eventually_blocking};
 use futures_util::future::join_all;
 use tempfile::TempDir;
 
-use super::PATIENCE;
 use super::backend::{LASTING, VOLATILE, get, set, text, try_open};
 
 /// Says to the test [`victim`] that it is one, and where its state is.
@@ -60,8 +60,10 @@ async fn state_is_there_when_the_directory_is_opened_again() {
         drop(store);
         let store = reopen(&directory).await;
         assert_eq!(get(&*store, &kept).await.unwrap().revision, before);
-        super::until("time passes also while nobody looks", async || get(&*store, &short).await.is_none())
-            .await;
+        eventually(PATIENCE, "time passes also while nobody looks", async || {
+            get(&*store, &short).await.is_none()
+        })
+        .await;
     }
 }
 
@@ -123,7 +125,7 @@ fn kill_again_and_again() -> usize {
 /// its own program it has a copy of every file that this one had open, the lock of a store that was just dropped too.
 async fn reopen(directory: &Path) -> Arc<dyn Store> {
     let mut opened = None;
-    super::until("nobody holds the directory", async || {
+    eventually(PATIENCE, "nobody holds the directory", async || {
         match try_open(&[], Some(directory), &Breakers::default()) {
             Ok(store) => opened = Some(store),
             Err(OpenError::Embedded(embedded::OpenError::Held { .. })) => {}
@@ -307,5 +309,5 @@ fn a_value_is_whole_or_it_is_not() {
     for torn in [Bytes::from(torn), whole.slice(..whole.len() - 1), Bytes::new()] {
         assert_eq!(seed(&torn), None);
     }
-    until("a later seed is greater", || next_seed() < next_seed());
+    eventually_blocking(PATIENCE, "a later seed is greater", || next_seed() < next_seed());
 }

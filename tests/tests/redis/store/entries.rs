@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dataflow_store::entries::{Condition, Outcome};
+use dataflow_tests::eventually::{PATIENCE, eventually};
 
 use super::backend::{LASTING, SPACES, Stores, VOLATILE, get, set, text};
-use super::until;
 
 pub(crate) async fn what_is_set_is_there_until_it_is_deleted(Stores { ours, theirs, .. }: Stores) {
     for key in SPACES.map(|space| space.key("acme:user/a")) {
@@ -49,8 +49,11 @@ pub(crate) async fn an_entry_lives_as_long_as_it_was_given(Stores { ours, theirs
         put(&renewed, None).await;
         put(&least, Some(Duration::ZERO)).await;
         put(&short, Some(moment)).await;
-        until("the one with the least time is gone", async || get(&*theirs, &least).await.is_none()).await;
-        until("the short one is gone", async || get(&*theirs, &short).await.is_none()).await;
+        eventually(PATIENCE, "the one with the least time is gone", async || {
+            get(&*theirs, &least).await.is_none()
+        })
+        .await;
+        eventually(PATIENCE, "the short one is gone", async || get(&*theirs, &short).await.is_none()).await;
         let ttl = get(&*theirs, &long).await.unwrap().ttl.unwrap();
         assert!(ttl <= minute && ttl > Duration::ZERO, "{space:?}: {ttl:?}");
         assert_eq!(get(&*theirs, &renewed).await.unwrap().ttl, None, "{space:?}");

@@ -9,13 +9,13 @@ use dataflow_mesh::status::Describe;
 use dataflow_store::entries::Condition;
 use dataflow_store::key::Key;
 use dataflow_store::{Error, Store};
+use dataflow_tests::eventually::{PATIENCE, eventually};
 use dataflow_tests::redis::{self, Cluster, Sentinels};
 use futures_util::future::join_all;
 use tokio::time::Interval;
 
 use super::backend::{LASTING, VOLATILE, connect, set, text};
 use super::records::names;
-use super::until;
 
 /// Those who write at the same time, each one thing after the other.
 const WRITERS: usize = 8;
@@ -78,7 +78,7 @@ impl Load {
     async fn until_acknowledged(&self, more: usize) {
         let written = || self.entries.borrow().len().min(self.records.borrow().len());
         let enough = written() + more;
-        until("writes are acknowledged", async || written() >= enough).await;
+        eventually(PATIENCE, "writes are acknowledged", async || written() >= enough).await;
     }
 
     /// Writes, has `fail` done in the middle, and goes on until writes are acknowledged again; how long that took.
@@ -98,7 +98,7 @@ impl Load {
     /// Everything acknowledged is there, and nothing twice.
     async fn is_kept(&self) {
         let keys = self.entries.take();
-        until("every primary answers", async || self.store.get(&keys).await.is_ok()).await;
+        eventually(PATIENCE, "every primary answers", async || self.store.get(&keys).await.is_ok()).await;
         for key in &keys {
             assert_eq!(text(&*self.store, key).await.as_deref(), Some(key.name.as_str()), "{key} is lost");
         }
@@ -151,7 +151,8 @@ async fn what_was_acknowledged_survives_a_primary_of_a_cluster() {
     let took = load
         .during(async || {
             cluster.kill(node);
-            until("its replica is primary", async || cluster.primary_of_slot(slot) != node).await;
+            eventually(PATIENCE, "its replica is primary", async || cluster.primary_of_slot(slot) != node)
+                .await;
             // The new primary has no replica before: no write is acknowledged.
             cluster.restart(node);
         })
@@ -202,7 +203,7 @@ async fn a_failover_by_hand_is_followed() {
 
     tokio::task::block_in_place(|| sentinels.failover());
     let write = async || set_durably(&**behind_sentinels, &others[0]).await.is_ok();
-    until("writes go to the new primary", write).await;
+    eventually(PATIENCE, "writes go to the new primary", write).await;
     for (key, other) in keys.iter().zip(&others) {
         assert_eq!(text(&**behind_sentinels, key).await.as_deref(), Some("before"), "{key}");
         set(&**behind_sentinels, other, "after").await;
@@ -210,7 +211,7 @@ async fn a_failover_by_hand_is_followed() {
     // The old primary becomes a replica in both.
     for store in &stores {
         let write = async || set_durably(&**store, &keys[0]).await.is_ok();
-        until("there is a replica again", write).await;
+        eventually(PATIENCE, "there is a replica again", write).await;
     }
 }
 

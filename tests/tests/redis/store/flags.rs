@@ -8,13 +8,13 @@ use dataflow_mesh::breaker::Breakers;
 use dataflow_mesh::status::Describe;
 use dataflow_store::args::OpenError;
 use dataflow_store::entries::Condition;
+use dataflow_tests::eventually::{PATIENCE, eventually};
 use dataflow_tests::redis::{self, Server, USER};
 use dataflow_tests::services;
 use futures_util::future::join_all;
 use tempfile::{NamedTempFile, TempDir};
 
 use super::backend::{LASTING, VOLATILE, open, text, try_open};
-use super::until;
 
 /// Longest that a call may take where nothing answers, connecting and asking who is primary included.
 const BOUND: Duration = Duration::from_secs(3);
@@ -119,7 +119,7 @@ async fn a_redis_that_comes_later_is_found() {
     assert_eq!(store.get(std::slice::from_ref(&key)).await.unwrap_err().reason(), "STORE_UNAVAILABLE");
     server.restart();
     let put = async || store.set(&key, "x".into(), None, Condition::Always).await.is_ok();
-    until("Redis is found", put).await;
+    eventually(PATIENCE, "Redis is found", put).await;
     assert_eq!(text(&*store, &key).await.as_deref(), Some("x"));
 }
 

@@ -8,12 +8,12 @@ use dataflow_mesh::status::Describe;
 use dataflow_store::entries::Condition;
 use dataflow_store::signals::Signal;
 use dataflow_store::{Error, Store};
+use dataflow_tests::eventually::{PATIENCE, eventually};
 use dataflow_tests::redis::{self, Sentinels, Server};
 use futures_util::future::join_all;
 
 use super::backend::{LASTING, ROLE, VOLATILE, connect, get, open, set, text, try_open, until_connected};
 use super::signals::{message, until_heard};
-use super::{PATIENCE, until};
 
 /// A silent connection is detected within a second; the rest is for a busy machine.
 const DETECTED: Duration = Duration::from_millis(1_400);
@@ -63,7 +63,7 @@ impl Alone {
     /// Waits until the breaker is closed and everything is as ever.
     async fn recovers(&self) {
         let back = Instant::now();
-        until("the breaker closes", async || self.state() == State::Closed).await;
+        eventually(PATIENCE, "the breaker closes", async || self.state() == State::Closed).await;
         assert!(back.elapsed() < Duration::from_secs(5), "closed after {:?}", back.elapsed());
         set(&*self.store, &VOLATILE.key("b"), "after").await;
         assert_eq!(text(&*self.store, &VOLATILE.key("b")).await.as_deref(), Some("after"));
@@ -104,7 +104,10 @@ async fn a_write_without_an_answer_is_in_doubt() {
     assert_eq!(doubt.reason(), "WRITE_OUTCOME_UNKNOWN", "{doubt}");
     assert!(took < DETECTED, "{took:?}");
     server.resume();
-    until("it is answered again", async || store.get(std::slice::from_ref(&key)).await.is_ok()).await;
+    eventually(PATIENCE, "it is answered again", async || {
+        store.get(std::slice::from_ref(&key)).await.is_ok()
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

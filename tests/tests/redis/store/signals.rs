@@ -6,8 +6,8 @@ use bytes::Bytes;
 use dataflow_store::Store;
 use dataflow_store::entries::{Condition, Outcome};
 use dataflow_store::signals::{CHANGES, Change, Signal, Subscription};
+use dataflow_tests::eventually::PATIENCE;
 
-use super::PATIENCE;
 use super::backend::{SPACES, Stores, acquire, set};
 
 /// What is published until somebody hears.
