@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use dataflow_tests::binary::Service;
 use dataflow_tests::redis::{self, Server};
-use dataflow_tests::{example, http};
+use dataflow_tests::{example, http, services};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
 };
@@ -85,14 +85,18 @@ async fn collector() -> (Collector, String) {
 async fn spans_of(headers: &[(&str, &str)], flags: &[&str]) -> Vec<Span> {
     let (collector, otlp) = collector().await;
     let redis = Server::start();
+    let store = ["--redis-url", redis.url(), "--redis-timeout", "20s"];
     let start = |role: &str, own: &[&str]| {
         Service::start(role, &[&["--otlp-endpoint", otlp.as_str()], flags, own].concat())
     };
-    let config = start("config", &["--redis-url", redis.url()]);
-    let cache = start("cache", &["--redis-url", redis.url()]);
+    let config = start("config", &store);
+    let cache = start("cache", &store);
     let url = |service: &Service| format!("http://{}", service.address);
     let (config_url, cache_url) = (url(&config), url(&cache));
-    let analysis = start("analysis", &["--config-url", &config_url, "--cache-url", &cache_url]);
+    let analysis = start(
+        "analysis",
+        &[&["--config-url", &config_url, "--cache-url", &cache_url][..], &services::PATIENT].concat(),
+    );
     let analysis_url = url(&analysis);
     let gateway = start(
         "gateway",

@@ -45,11 +45,12 @@ async fn analyse(service: &Service, document: &str, digest: Option<&str>) -> Res
     Ok(client.analyze_catalogue(request).await?.into_inner().analysis.unwrap())
 }
 
-/// Two analysis services, each with its own replica of the cache.
+/// Two analysis services, each with its own replica of the cache. How patient they are is another matter: on a busy
+/// machine a cache that answers may need some time.
 async fn analysts(place: &Place, flags: &[&str]) -> [Service; 2] {
     let start = async |cache: &Service| {
         let url = cache.upstream.to_string();
-        services::analysis(&[&["--cache-url", &url], flags].concat()).await
+        services::analysis(&[&["--cache-url", &url], &services::PATIENT, flags].concat()).await
     };
     [start(&place.a.service).await, start(&place.b.service).await]
 }
@@ -57,8 +58,7 @@ async fn analysts(place: &Place, flags: &[&str]) -> [Service; 2] {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_who_send_the_same_have_it_parsed_once() {
     let check = async |place: Place| {
-        // Patience is another matter: on a busy machine a cache that answers all at once may need some.
-        let analysts = analysts(&place, &["--max-uploads", "100", "--peer-timeout", "30s"]).await;
+        let analysts = analysts(&place, &["--max-uploads", "100"]).await;
         let document = catalogue(500);
         let begun = Instant::now();
         let calls = (0..100).map(|index| analyse(&analysts[index % 2], &document, None));

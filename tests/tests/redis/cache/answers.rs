@@ -153,8 +153,8 @@ async fn a_life_ends_for_good_and_grace_is_for_those_who_ask() {
         for (key, caller) in
             [("user/short", &a), ("user/short", &b), ("user/graced", &a), ("user/graced", &b)]
         {
-            let took = eventually(PATIENCE, "its time is up", async || caller.get(key).await.is_none()).await;
-            assert!(took < Duration::from_secs(2), "{key}: {took:?}");
+            // By itself it would live for half an hour.
+            eventually(PATIENCE, "its time is up", async || caller.get(key).await.is_none()).await;
         }
         let ask = async |key: &str, accept_stale| {
             b.lease_entry(pb::LeaseEntryRequest { accept_stale, ..lease(key, &[]) }).await.unwrap()

@@ -12,6 +12,9 @@ use tokio::time::Instant;
 use super::caller::{Caller, entry, lease, millis, set, text};
 use super::place::{Place, everywhere};
 
+/// Long before the lease that others wait for ends by itself, after ten seconds, however busy the machine is.
+const SOON: Duration = Duration::from_secs(5);
+
 /// Asks for an entry or its lease, and waits up to half a minute.
 async fn wait_for(caller: Caller, key: &'static str) -> (pb::LeaseEntryResponse, Duration) {
     let begun = Instant::now();
@@ -71,7 +74,8 @@ async fn whoever_dies_with_a_lease_is_replaced_when_it_ends() {
         let (answer, _) = wait_for(b.clone(), "user/k").await;
         let took = begun.elapsed();
         assert!(answer.lease.is_some(), "{answer:?}");
-        assert!(took >= Duration::from_millis(400) && took < Duration::from_secs(2), "{took:?}");
+        // The next one would wait for half a minute.
+        assert!(took >= Duration::from_millis(400) && took < Duration::from_secs(20), "{took:?}");
         // It was not dead after all, but comes too late.
         let request = pb::SetEntryRequest { token: lost.token, ..set(entry("user/k", "late", &[])) };
         assert_eq!(a.set_entry(request).await.unwrap(), pb::SetEntryResponse::default());
@@ -93,7 +97,7 @@ async fn a_lease_that_is_given_back_goes_to_the_next() {
             assert!(holder.release_lease(request.clone()).await.unwrap().released);
             let (answer, _) = waiting.await.unwrap();
             let took = begun.elapsed();
-            assert!(took < Duration::from_secs(1), "{took:?}");
+            assert!(took < SOON, "{took:?}");
             assert!(!holder.release_lease(request).await.unwrap().released, "only once");
             let token = answer.lease.expect("the lease").token;
             let request = pb::ReleaseLeaseRequest { key: "user/k".to_owned(), token };
@@ -115,7 +119,7 @@ async fn while_one_computes_the_others_wait_as_long_as_they_like() {
             let took = begun.elapsed();
             assert_eq!(answer, pb::LeaseEntryResponse::default(), "neither entry nor lease");
             assert!(took >= Duration::from_millis(wait), "{took:?}");
-            assert!(took < Duration::from_millis(wait + 1000), "{took:?}");
+            assert!(took < Duration::from_millis(wait) + SOON, "{took:?}");
         }
         // The value wakes them as a lease given back does.
         let waiting = [&a, &b].map(|caller| tokio::spawn(wait_for(caller.clone(), "user/k")));
@@ -127,7 +131,7 @@ async fn while_one_computes_the_others_wait_as_long_as_they_like() {
             let (answer, _) = waiting.await.unwrap();
             assert_eq!(text(&answer.entry.unwrap()), "v");
         }
-        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
         // Nobody needs a lease of what is there.
         let answer = b.lease_entry(lease("user/k", &[])).await.unwrap();
         assert!(answer.lease.is_none() && answer.entry.is_some_and(|entry| !entry.stale));

@@ -11,14 +11,14 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, interval};
 
 use super::caller::{Caller, entry, lease, set, text};
-use super::place::Place;
+use super::place::{BY_DEFAULT, Place};
 
 /// Requests a second, half of them reads.
 const RATE: u32 = 500;
-/// How long they go on, and between which moments Redis is gone.
-const END: Duration = Duration::from_millis(5000);
-const KILLED: Duration = Duration::from_millis(1500);
-const RESTARTED: Duration = Duration::from_millis(3000);
+/// How many there are before Redis is killed, at least while it is gone, and after it is back.
+const BEFORE: usize = 750;
+const MEANWHILE: usize = 750;
+const AFTER: usize = 1000;
 
 /// Entries that are written and read.
 const KEYS: usize = 50;
@@ -111,19 +111,20 @@ async fn an_outage_under_load_brings_nothing_back_that_was_replaced() {
 }
 
 async fn check(what: &str, server: Server) {
-    let mut place = Place::over(server, &[]).await;
+    let mut place = Place::over(server, BY_DEFAULT, &[]).await;
     let mut server = place.redis.take().unwrap();
     let (a, b) = place.callers();
     let keys: Arc<Vec<(String, Versions)>> =
         Arc::new((0..KEYS).map(|index| (format!("user/{index}"), Versions::default())).collect());
 
     let begun = Instant::now();
-    let (mut is_killed, mut is_back) = (false, false);
+    let (mut is_killed, mut back) = (false, None);
     let mut requests = Vec::new();
     let mut rate = interval(Duration::from_secs(1) / RATE);
     let mut worst = (0, 0);
-    while begun.elapsed() < END {
+    while back.is_none_or(|back| requests.len() < back + AFTER) {
         rate.tick().await;
+        assert!(begun.elapsed() < PATIENCE, "the breakers do not open: {worst:?}");
         let (caller, keys) = (if fastrand::bool() { a.clone() } else { b.clone() }, Arc::clone(&keys));
         let is_read = requests.len() % 2 == 0;
         requests.push(tokio::spawn(async move {
@@ -134,12 +135,12 @@ async fn check(what: &str, server: Server) {
                 versions.write(&caller, key).await
             }
         }));
-        if !is_killed && begun.elapsed() >= KILLED {
+        if !is_killed && requests.len() >= BEFORE {
             is_killed = true;
             server.kill();
         }
-        if !is_back && begun.elapsed() >= RESTARTED {
-            is_back = true;
+        let noticed = worst.0 > 0 && worst.1 > 0;
+        if back.is_none() && requests.len() >= BEFORE + MEANWHILE && noticed {
             // It waits for Redis to listen, and the requests must not.
             server = tokio::task::spawn_blocking(move || {
                 server.restart();
@@ -147,12 +148,12 @@ async fn check(what: &str, server: Server) {
             })
             .await
             .unwrap();
+            back = Some(requests.len());
         }
         worst = (worst.0.max(place.a.circuit()), worst.1.max(place.b.circuit()));
     }
     let count = requests.len();
     let came: Vec<Came> = join_all(requests).await.into_iter().map(Result::unwrap).collect();
-    assert!(count > 2000, "{count} requests in {END:?}");
     let sum = |of: fn(&Came) -> usize| came.iter().map(of).sum::<usize>();
     let mut times: Vec<_> = came.iter().map(|came| came.took).collect();
     times.sort();
@@ -169,10 +170,7 @@ async fn check(what: &str, server: Server) {
         at(990),
         times[count - 1],
     );
-    assert!(
-        sum(|came| came.degraded) > 0 && worst.0 > 0 && worst.1 > 0,
-        "there was an outage, and the breakers opened"
-    );
+    assert!(sum(|came| came.degraded) > 0, "there was an outage");
     assert!(sum(|came| came.found) > 0 && sum(|came| came.stored) > 0, "there were better times");
 
     // Nothing stale after it.
@@ -185,7 +183,7 @@ async fn check(what: &str, server: Server) {
         eventually(PATIENCE, "it is stored", stored).await;
         let latest = versions.at(Instant::now()).to_string();
         let seen = async || b.get(key).await.as_deref() == Some(latest.as_str());
-        assert!(eventually(PATIENCE, "the last version is there", seen).await < SPREADING);
+        eventually(PATIENCE, "the last version is there", seen).await;
         for caller in [&a, &b, &a, &b] {
             versions.read(caller, key, Duration::ZERO).await;
         }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use dataflow_proto::cache::v1 as pb;
 use dataflow_tests::eventually::{PATIENCE, eventually};
 use dataflow_tests::redis::{self, Server};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tonic::Code;
 
 use super::caller::{Caller, Refusal, entry, lease, millis, owned, set};
-use super::place::{Place, Replica};
+use super::place::{BY_DEFAULT, Place, Replica};
 
 fn key() -> String {
     "user/k".to_owned()
@@ -42,11 +42,11 @@ async fn check_every_method(caller: &Caller, token: &str) {
     let request = pb::SetEntryRequest { token: token.to_owned(), ..set(entry("user/k", "w", &[])) };
     assert_eq!(caller.set_entry(request).await.unwrap(), unstored);
     let neither = pb::LeaseEntryResponse { degraded: true, ..Default::default() };
-    for wait in [0, 10_000] {
+    for wait in [0, 30_000] {
         let request = pb::LeaseEntryRequest { wait: millis(wait), ..lease("user/k", &["t"]) };
         let begun = Instant::now();
         assert_eq!(caller.lease_entry(request).await.unwrap(), neither);
-        assert!(begun.elapsed() < Duration::from_secs(2), "nobody waits for a store that is gone");
+        assert!(begun.elapsed() < Duration::from_secs(20), "nobody waits for a store that is gone");
     }
     let request = pb::ReleaseLeaseRequest { key: key(), token: token.to_owned() };
     assert!(!caller.release_lease(request).await.unwrap().released);
@@ -81,7 +81,7 @@ async fn a_store_that_is_gone_fails_only_what_must_not_be_lost() {
     if !redis::available() {
         return;
     }
-    let mut place = Place::redis(&[]).await;
+    let mut place = Place::over(Server::start(), BY_DEFAULT, &[]).await;
     let (a, b) = place.callers();
     a.put("user/k", "v", &["t"]).await;
     assert!(b.get("user/k").await.is_some());
@@ -89,11 +89,10 @@ async fn a_store_that_is_gone_fails_only_what_must_not_be_lost() {
     assert_eq!((place.a.circuit(), place.b.circuit()), (0, 0));
 
     place.redis.as_mut().unwrap().kill();
-    let begun = Instant::now();
     for caller in [&a, &b] {
+        // By itself the entry would live for half an hour.
         eventually(PATIENCE, "the first level is used up", async || caller.get("user/k").await.is_none())
             .await;
-        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     }
     let begun = Instant::now();
     eventually(PATIENCE, "the breakers open", async || place.a.circuit() == 1 && place.b.circuit() == 1)
@@ -129,9 +128,7 @@ async fn a_service_that_starts_without_its_store_serves_and_finds_it_later() {
     }
     let mut server = Server::start();
     server.kill();
-    let begun = Instant::now();
-    let replica = Replica::of(server.url(), &[]).await;
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    let replica = timeout(PATIENCE, Replica::of(server.url(), &[])).await.expect("it starts");
     let caller = replica.caller();
     check_every_method(&caller, "0123456789abcdef").await;
 
@@ -147,7 +144,7 @@ async fn a_write_without_an_answer_is_said_to_be_in_doubt() {
     if !redis::available() {
         return;
     }
-    let place = Place::redis(&[]).await;
+    let place = Place::over(Server::start(), BY_DEFAULT, &[]).await;
     let (a, _) = place.callers();
     a.put("user/k", "v", &["t"]).await;
     let server = place.redis.as_ref().unwrap();

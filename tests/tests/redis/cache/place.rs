@@ -1,6 +1,7 @@
 //! Where the cache is tried: two replicas over one store, be it of their own process or a Redis.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dataflow_mesh::breaker::Breakers;
 use dataflow_mesh::metrics::Metrics;
@@ -13,6 +14,12 @@ use dataflow_tests::services::{self, Service};
 use tokio::time::timeout;
 
 use super::caller::Caller;
+
+/// How long a call to Redis may take where time is not what is tested: a busy machine may need some.
+const PATIENT: Duration = Duration::from_secs(20);
+
+/// How long it may take by default, which matters where Redis is silent.
+pub(crate) const BY_DEFAULT: Duration = Duration::from_millis(500);
 
 /// A replica of the service, and its own way to Redis.
 pub(crate) struct Replica {
@@ -36,11 +43,15 @@ pub(crate) struct Place {
 impl Replica {
     /// One that knows this Redis, whether or not it answers.
     pub(crate) async fn of(url: &str, flags: &[&str]) -> Self {
-        Self::confirmed_by(0, url, flags).await
+        Self::with(0, PATIENT, url, flags).await
     }
 
     /// The same, where so many replicas of the Redis must have what must not be lost.
     pub(crate) async fn confirmed_by(replicas: u64, url: &str, flags: &[&str]) -> Self {
+        Self::with(replicas, PATIENT, url, flags).await
+    }
+
+    async fn with(replicas: u64, timeout: Duration, url: &str, flags: &[&str]) -> Self {
         let breakers = Metrics::default();
         let settings = Settings {
             address: url.parse().unwrap(),
@@ -48,7 +59,7 @@ impl Replica {
             password: None,
             authority: None,
             prefix: "dataflow:".to_owned(),
-            timeout: std::time::Duration::from_millis(500),
+            timeout,
             replicas: Some(replicas),
         };
         let store: Arc<dyn Store> =
@@ -105,12 +116,12 @@ impl Place {
 
     /// Two services with a way each to one Redis, their first levels in use.
     pub(crate) async fn redis(flags: &[&str]) -> Self {
-        Self::over(Server::start(), flags).await
+        Self::over(Server::start(), PATIENT, flags).await
     }
 
-    /// The same over this Redis.
-    pub(crate) async fn over(redis: Server, flags: &[&str]) -> Self {
-        let replica = async || Replica::of(redis.url(), flags).await;
+    /// The same over this Redis, of which a call may take so long.
+    pub(crate) async fn over(redis: Server, timeout: Duration, flags: &[&str]) -> Self {
+        let replica = async || Replica::with(0, timeout, redis.url(), flags).await;
         let (a, b) = (replica().await, replica().await);
         a.until_trusted().await;
         b.until_trusted().await;

@@ -20,7 +20,7 @@ fn what_one_mesh_analyses_another_on_the_same_redis_finds() {
         return;
     }
     let server = Server::start();
-    let flags = ["--redis-url", server.url()];
+    let flags = ["--redis-url", server.url(), "--redis-timeout", "20s"];
     let (one, other) = (Service::start("up", &flags), Service::start("up", &flags));
     let stranger = Service::start("up", &[&flags[..], &["--redis-prefix", "stranger:"]].concat());
     assert!(!is_cached(&one));

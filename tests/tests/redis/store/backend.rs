@@ -24,6 +24,9 @@ pub(crate) const LASTING: Space = SPACES[1];
 /// What an embedded store may hold, in bytes.
 const CAPACITY: u64 = 64 << 20;
 
+/// Flags of calls that are patient, where it is not time that is tested: a busy machine may need some.
+pub(crate) const PATIENT: [&str; 2] = ["--redis-timeout", "20s"];
+
 /// Who calls, for the names of breakers.
 pub(crate) const ROLE: &str = "test";
 
@@ -92,10 +95,10 @@ impl Backend {
             let ours = open(&[], at);
             return Stores { theirs: Arc::clone(&ours), ours, _directory: directory };
         }
-        // A prefix is no pattern either, whatever is in it. Calls are patient: here it is not time that is tested.
+        // A prefix is no pattern either, whatever is in it.
         let prefix = format!("dataflow:[{}]*", case.replace("::", ":"));
         let prefix = prefix.chars().take(64).collect::<String>();
-        let flags = ["--redis-prefix", &prefix, "--redis-timeout", "20s"];
+        let flags = ["--redis-prefix", &prefix].into_iter().chain(PATIENT);
         let flags: Vec<_> = self.flags.iter().map(String::as_str).chain(flags).collect();
         Stores { ours: connect(&flags).await, theirs: connect(&flags).await, _directory: None }
     }
