@@ -99,7 +99,8 @@ impl Fleet {
 
     fn launch(&self, role: &str, replica: usize) -> Service {
         let Ports { api, admin } = self.plan.of(role)[replica];
-        let flags = ["--drain-delay", "2s", "--log", "warn,dataflow_mesh=info"].map(str::to_owned);
+        // As long as in a cluster: until then whoever balances has noticed that it goes, and that the one before is back.
+        let flags = ["--drain-delay", "5s", "--log", "warn,dataflow_mesh=info"].map(str::to_owned);
         let flags = [&flags[..], &self.flags[index(role)]].concat();
         Service::start_at(role, api, admin, &flags.iter().map(String::as_str).collect::<Vec<_>>())
     }
