@@ -50,7 +50,7 @@ test-proto: tools ## Does the contract keep its rules, and its word to the last 
 test-k8s: tools ## Is the image built well, do the manifests render in every combination, would a cluster take them? (hadolint, kubectl)
 	@.ci/stage $@ --needs hadolint --needs kubectl --needs kubernetes-validate sh -c 'hadolint Dockerfile && .ci/k8s'
 
-# Each stage below has one binary of its own in tests/tests; `--test version` has cargo build the command that they run.
+# Each stage below selects its binaries of tests/tests; `--test version` has cargo build the command that they run.
 test-rust: tools ## Everything in Rust that needs neither Redis nor Envoy: unit, property and contract tests, invariants, real processes (grpcurl)
 	@.ci/stage $@ cargo test --workspace --locked --lib --bins --test version --test invariants --test processes -- --show-output
 
