@@ -1,4 +1,4 @@
-//! What is counted and logged of every REST request, to the end of its answer.
+//! What is counted and logged of every request in a dialect, to the end of its response. gRPC is counted by the stack.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -63,10 +63,10 @@ impl Access {
         Entry {
             access: self.clone(),
             began: Instant::now(),
-            method: known(method),
+            method: method_label(method),
             request_id,
             route: Arc::from(""),
-            // Until there is an answer: dropped without one, its caller went away.
+            // Until there is a response: dropped without one, its caller went away.
             status: Kind::Cancelled.http(),
         }
     }
@@ -91,14 +91,14 @@ impl Entry {
         self.route = route.into();
     }
 
-    /// The answer, which is watched to its end.
-    pub(crate) fn answered(mut self, answer: Response<Body>) -> Response<Body> {
-        self.status = answer.status();
+    /// The response, which is observed to its end.
+    pub(crate) fn answered(mut self, response: Response<Body>) -> Response<Body> {
+        self.status = response.status();
         // A body that has ended is not wrapped: its length stays known.
-        if http_body::Body::is_end_stream(answer.body()) {
-            return answer;
+        if http_body::Body::is_end_stream(response.body()) {
+            return response;
         }
-        answer.map(|inner| Body::new(Watched { inner, entry: self }))
+        response.map(|inner| Body::new(ObservedBody { inner, entry: self }))
     }
 }
 
@@ -123,13 +123,13 @@ impl Drop for Entry {
     }
 }
 
-/// An answer on its way.
-struct Watched {
+/// The body of a response on its way, with what is counted at its end.
+struct ObservedBody {
     inner: Body,
     entry: Entry,
 }
 
-impl http_body::Body for Watched {
+impl http_body::Body for ObservedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -140,7 +140,7 @@ impl http_body::Body for Watched {
         let frame = Pin::new(&mut self.inner).poll_frame(cx);
         if let Poll::Ready(Some(Err(error))) = &frame {
             // The status is out already; the connection breaks off.
-            tracing::warn!(route = %self.entry.route, %error, "an answer broke off");
+            tracing::warn!(route = %self.entry.route, %error, "response body broke off");
         }
         frame
     }
@@ -154,7 +154,8 @@ impl http_body::Body for Watched {
     }
 }
 
-fn known(method: &Method) -> &'static str {
+/// The method, out of a closed set.
+fn method_label(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
         "HEAD" => "HEAD",

@@ -13,7 +13,7 @@ use dataflow_mesh::outbound::{NotAnUpstream, Upstream};
 use tokio::sync::Semaphore;
 
 use crate::access::AccessLog;
-use crate::rest::held::ROOM;
+use crate::body::UNIT;
 
 /// The flags of `dataflow gateway`.
 #[derive(Debug, Clone, clap::Args)]
@@ -151,9 +151,9 @@ impl PublicArgs {
         usize::try_from(self.max_body_bytes.as_u64()).unwrap_or(usize::MAX)
     }
 
-    /// In units of room.
+    /// In units of memory.
     pub(crate) fn max_held(&self) -> usize {
-        let units = usize::try_from(self.max_held_bytes.as_u64()).unwrap_or(usize::MAX) / ROOM;
+        let units = usize::try_from(self.max_held_bytes.as_u64()).unwrap_or(usize::MAX) / UNIT;
         units.min(Semaphore::MAX_PERMITS)
     }
 

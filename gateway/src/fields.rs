@@ -1,4 +1,5 @@
-//! Fields of a request that a path or a query names: found by their dotted path, and filled from text.
+//! Fields of messages: what a field holds, which field a dotted path names, and a value for it from text. Apart from the
+//! schema, because templates, queries and JSON bodies all need it, and the schema itself does.
 
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::{Engine, alphabet};
@@ -6,15 +7,16 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Va
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error as TextError, StrDeserializer};
 
-use crate::schema::{FIELD_MASK, message_of};
+/// The message that names fields.
+pub(crate) const FIELD_MASK: &str = "google.protobuf.FieldMask";
 
 /// The most steps of a path: a message may hold itself, and a path without bound would go down as far as it is long.
-const DEEPEST: usize = 32;
+const MAX_DEPTH: usize = 32;
 
 /// A path that leads to no field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message} has no field {name:?}")]
-pub(crate) struct Unknown {
+pub(crate) struct UnknownField {
     message: String,
     name: String,
 }
@@ -22,18 +24,26 @@ pub(crate) struct Unknown {
 /// Why a text is not a value of a field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{found:?} is not {expected}")]
-pub(crate) struct Invalid {
+pub(crate) struct InvalidText {
     found: String,
     expected: String,
 }
 
+/// The message that a field holds, if it holds one.
+pub(crate) fn message_of(field: &FieldDescriptor) -> Option<MessageDescriptor> {
+    match field.kind() {
+        Kind::Message(message) if !field.is_list() && !field.is_map() => Some(message),
+        _ => None,
+    }
+}
+
 /// The fields that a dotted path names, outermost first. Each is named as in the `.proto` file or as in JSON.
-pub(crate) fn resolve(message: &MessageDescriptor, path: &str) -> Result<Vec<FieldDescriptor>, Unknown> {
+pub(crate) fn resolve(message: &MessageDescriptor, path: &str) -> Result<Vec<FieldDescriptor>, UnknownField> {
     let mut fields: Vec<FieldDescriptor> = Vec::new();
     let mut inside = Some(message.clone());
     for name in path.split('.') {
-        let unknown = |message: &str| Unknown { message: message.to_owned(), name: name.to_owned() };
-        let Some(message) = inside.take().filter(|_| fields.len() < DEEPEST) else {
+        let unknown = |message: &str| UnknownField { message: message.to_owned(), name: name.to_owned() };
+        let Some(message) = inside.take().filter(|_| fields.len() < MAX_DEPTH) else {
             return Err(unknown(fields.last().map_or("", |field| field.name())));
         };
         let field = message.get_field_by_name(name).or_else(|| message.get_field_by_json_name(name));
@@ -70,7 +80,7 @@ pub(crate) fn set(
     message: &mut DynamicMessage,
     path: &[FieldDescriptor],
     text: &str,
-) -> Result<bool, Invalid> {
+) -> Result<bool, InvalidText> {
     let Some((field, outer)) = path.split_last() else { return Ok(true) };
     let mut inside = message;
     for field in outer {
@@ -103,8 +113,8 @@ pub(crate) fn clear(message: &mut DynamicMessage, path: &[FieldDescriptor]) {
 }
 
 /// A value by the JSON mapping of proto3, from the text that stands for it in a URL.
-fn value(kind: &Kind, text: &str) -> Result<Value, Invalid> {
-    let invalid = |expected: &str| Invalid { found: excerpt(text), expected: expected.to_owned() };
+fn value(kind: &Kind, text: &str) -> Result<Value, InvalidText> {
+    let invalid = |expected: &str| InvalidText { found: excerpt(text), expected: expected.to_owned() };
     Ok(match kind {
         Kind::String => Value::String(text.to_owned()),
         Kind::Bool => match text {

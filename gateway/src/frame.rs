@@ -1,13 +1,12 @@
-//! gRPC's framing (gRPC over HTTP/2, "Length-Prefixed-Message"): a flag, a length of four bytes, a message.
+//! gRPC's framing (gRPC over HTTP/2, "Length-Prefixed-Message"): a flag, a length of four bytes, a message. Apart from
+//! the dialects, because each of them frames requests and reads the frames of replies.
 
 use axum::body::Body;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use dataflow_mesh::status;
+use dataflow_mesh::status::{self, Describe, Kind};
 use http_body_util::BodyExt;
 use prost::Message;
 use tonic::Status;
-
-use crate::error::Error;
 
 /// Bytes before each message.
 const HEAD: usize = 5;
@@ -28,15 +27,29 @@ pub(crate) struct Frames {
     /// What has come and was not taken.
     buffer: BytesMut,
     ended: bool,
-    /// Whether the end said that the call went well.
-    well: bool,
+    /// Whether the trailers stated a status.
+    has_status: bool,
+}
+
+/// Why there is no reply although an upstream answered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ReplyError {
+    /// A message of the answer is too large.
+    #[error("the answer has more than the {limit} bytes of --max-message-bytes")]
+    TooLarge {
+        /// The most bytes.
+        limit: usize,
+    },
+    /// The answer is not what the contract says.
+    #[error("the answer of an upstream cannot be read: {0}")]
+    Unreadable(String),
 }
 
 // === impl Frames ===
 
 impl Frames {
     pub(crate) fn new(body: Body) -> Self {
-        Self { body, buffer: BytesMut::new(), ended: false, well: false }
+        Self { body, buffer: BytesMut::new(), ended: false, has_status: false }
     }
 
     /// The length of the next message; none at the end of the answer.
@@ -53,13 +66,40 @@ impl Frames {
     }
 
     /// So many bytes of the current message at once.
-    pub(crate) async fn take(&mut self, length: usize) -> Result<Bytes, Status> {
+    async fn take(&mut self, length: usize) -> Result<Bytes, Status> {
         while self.buffer.len() < length {
             if !self.read().await? {
                 return Err(truncated());
             }
         }
         Ok(self.buffer.split_to(length).freeze())
+    }
+
+    /// The length of the message that is the whole reply.
+    pub(crate) async fn single_length(&mut self) -> Result<usize, Status> {
+        match self.next_length().await? {
+            Some(length) => Ok(length),
+            None => {
+                self.finish().await?;
+                Err(unreadable("there is none"))
+            }
+        }
+    }
+
+    /// The message that is the whole reply and has so many bytes, if it has no more than `limit`; read to the end of the
+    /// answer.
+    pub(crate) async fn single(&mut self, length: usize, limit: usize) -> Result<Bytes, Status> {
+        let message = self.message(length, limit).await?;
+        self.finish().await?;
+        Ok(message)
+    }
+
+    /// The current message, which has so many bytes, if it has no more than `limit`.
+    pub(crate) async fn message(&mut self, length: usize, limit: usize) -> Result<Bytes, Status> {
+        if length > limit {
+            return Err(ReplyError::TooLarge { limit }.into());
+        }
+        self.take(length).await
     }
 
     /// As many bytes of the current message as there are, `most` at most and one at least.
@@ -74,16 +114,16 @@ impl Frames {
     }
 
     /// Reads to the end of an answer from which no further message is expected; fails as the call did.
-    pub(crate) async fn finish(mut self) -> Result<(), Status> {
+    pub(crate) async fn finish(&mut self) -> Result<(), Status> {
         while self.buffer.is_empty() && self.read().await? {}
         match self.buffer.is_empty() {
             false => Err(unreadable("it goes on where it should end")),
-            true if !self.well => Err(unreadable("it ends without a status")),
+            true if !self.has_status => Err(unreadable("it ends without a status")),
             true => Ok(()),
         }
     }
 
-    /// Reads on; false at the end. The failure of the call itself is told as soon as it is known.
+    /// Reads on; false at the end. The failure of the call itself is returned as soon as it is known.
     async fn read(&mut self) -> Result<bool, Status> {
         if self.ended {
             return Ok(false);
@@ -97,7 +137,7 @@ impl Frames {
                 Err(frame) => {
                     let trailers = frame.into_trailers().unwrap_or_default();
                     self.ended = true;
-                    self.well = trailers.contains_key(Status::GRPC_STATUS);
+                    self.has_status = trailers.contains_key(Status::GRPC_STATUS);
                     status::failure_in(&trailers).map_or(Ok(false), Err)
                 }
             },
@@ -115,7 +155,41 @@ fn truncated() -> Status {
 }
 
 fn unreadable(why: &str) -> Status {
-    status::to_status(&Error::ReplyUnreadable(why.to_owned()))
+    ReplyError::unreadable(&why).into()
+}
+
+// === impl ReplyError ===
+
+impl ReplyError {
+    pub(crate) fn unreadable(why: &impl ToString) -> Self {
+        Self::Unreadable(why.to_string())
+    }
+}
+
+impl Describe for ReplyError {
+    fn domain(&self) -> &'static str {
+        "dataflow.gateway.v1"
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            ReplyError::TooLarge { .. } => Kind::TooLarge,
+            ReplyError::Unreadable(_) => Kind::Internal,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            ReplyError::TooLarge { .. } => "REPLY_TOO_LARGE",
+            ReplyError::Unreadable(_) => "REPLY_UNREADABLE",
+        }
+    }
+}
+
+impl From<ReplyError> for Status {
+    fn from(error: ReplyError) -> Self {
+        status::to_status(&error)
+    }
 }
 
 #[cfg(test)]

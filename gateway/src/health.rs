@@ -1,9 +1,8 @@
-//! Health of the whole: of this process under the empty name, of an upstream under the name of its service.
+//! The health of the mesh: of this process under the empty name, of an upstream under the name of its service.
 
 use std::pin::Pin;
 use std::time::Duration;
 
-use dataflow_mesh::status::to_status;
 use dataflow_proto::mesh::v1::mesh_service_server::SERVICE_NAME;
 use futures_util::Stream;
 use tonic::{Request, Response, Status};
@@ -13,29 +12,28 @@ use tonic_health::pb::health_server::Health;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_health::server::HealthService;
 
-use crate::error::Error;
-use crate::upstreams::Upstreams;
+use crate::upstreams::{UpstreamError, Upstreams};
 
-/// How long an upstream may take to say how it is.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long an upstream may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// See the module.
+/// Health of this process and, by their own account, of the upstreams.
 #[derive(Debug)]
-pub(crate) struct Whole {
+pub(crate) struct MeshHealth {
     own: HealthService,
     upstreams: Upstreams,
 }
 
-// === impl Whole ===
+// === impl MeshHealth ===
 
-impl Whole {
+impl MeshHealth {
     pub(crate) fn new(own: HealthService, upstreams: Upstreams) -> Self {
         Self { own, upstreams }
     }
 }
 
 #[tonic::async_trait]
-impl Health for Whole {
+impl Health for MeshHealth {
     type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
 
     async fn check(
@@ -47,9 +45,9 @@ impl Health for Whole {
             return self.own.check(request).await;
         };
         let mut client = HealthClient::new(upstream);
-        match tokio::time::timeout(PATIENCE, client.check(request.into_inner())).await {
+        match tokio::time::timeout(TIMEOUT, client.check(request.into_inner())).await {
             Ok(Ok(answer)) => Ok(answer),
-            // An upstream that does not answer does not serve: that is what was asked.
+            // An upstream that does not answer does not serve.
             Ok(Err(_)) | Err(_) => {
                 let status = ServingStatus::NotServing.into();
                 Ok(Response::new(HealthCheckResponse { status }))
@@ -68,9 +66,9 @@ impl Health for Whole {
             return Ok(answer.map(|stream| Box::pin(stream) as Self::WatchStream));
         };
         let mut client = HealthClient::new(upstream);
-        match tokio::time::timeout(PATIENCE, client.watch(request.into_inner())).await {
+        match tokio::time::timeout(TIMEOUT, client.watch(request.into_inner())).await {
             Ok(answer) => answer.map(|answer| answer.map(|stream| Box::pin(stream) as Self::WatchStream)),
-            Err(_) => Err(to_status(&Error::UpstreamUnavailable { service })),
+            Err(_) => Err(UpstreamError::Unavailable { service }.into()),
         }
     }
 }

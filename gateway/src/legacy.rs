@@ -1,9 +1,10 @@
 //! The predecessor's REST surface: its paths, its words, its numbers. Everything that exists only for its sake is here.
 //!
-//! `POST /api/analysis/dataflow` is `AnalysisService.AnalyzeCatalogue` with the rule set `legacy`, in other clothes.
+//! `POST /api/analysis/dataflow` is `AnalysisService.AnalyzeCatalogue` with the rule set `legacy`, in another form.
 //! `/api/analysis/rules` are the rules of that set, by `RuleService`.
-//! This module holds what is pure about it: [`request`] and [`rule`] read what is asked, [`selection`] says which dataflows
-//! are listed, [`response`] and [`failure`] are what goes back. `exchange` puts them together around one request.
+//! `exchange` is the dialect, one request from its head to its response; `operation` lists its routes, and `pending` keeps
+//! of a request what its response needs. The rest is pure: [`request`] and [`rule`] read what is asked for, [`selection`]
+//! says which dataflows are listed, [`response`] and [`failure`] are what is answered.
 //!
 //! Its clients may move over without surprises, except where the predecessor was wrong:
 //!
@@ -19,7 +20,7 @@
 //! | `only_tableau_ready` | kept the ready among the test results | the same, and so without effect on none |
 //! | times | the server's zone, unsaid; microseconds unless 0 | UTC, unsaid; always microseconds |
 //! | `created_at` | when each dataflow was parsed | when the reply was made |
-//! | entries of a 422 | also the value (`input`) and `ctx`; any number | neither; at most [`failure::MAX_WRONGS`] |
+//! | entries of a 422 | also the value (`input`) and `ctx`; any number | neither; at most [`failure::MAX_INVALID_VALUES`] |
 //! | JSON | also UTF-16, UTF-32, `NaN`, half surrogate pairs | RFC 8259: UTF-8, no such thing; 422 as any bad JSON |
 //! | a number as text | also `1_000` and `5.0` | digits with a sign, blanks around |
 //! | numbers beyond 64 bits | exact | whole ones count as the nearest that fits |
@@ -39,16 +40,10 @@ pub mod response;
 pub mod rule;
 pub mod selection;
 
-pub(crate) mod exchange;
-
 mod body;
+mod exchange;
+mod operation;
+mod pending;
+mod time;
 
-/// A time as the predecessor wrote it: ISO 8601 without a zone, to the microsecond; in UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Naive(jiff::Timestamp);
-
-impl serde::Serialize for Naive {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{:.6}", jiff::tz::Offset::UTC.to_datetime(self.0)))
-    }
-}
+pub(crate) use exchange::Legacy;

@@ -1,23 +1,31 @@
-//! The public face of the mesh: REST by transcoding, gRPC by pass-through, health and reflection of the whole.
+//! The public port of the mesh: REST by transcoding, gRPC by pass-through, health and reflection of every service.
 //!
-//! Everything follows from a descriptor set ([`schema`]). A request meets `rest` first: one that is gRPC already goes
-//! straight on, any other finds its [`route`]. Both pass the stack of the mesh, and at its bottom `upstreams` forwards
-//! the call; what was REST is put into gRPC there (`rest::request`), and the answer becomes JSON on its way out
-//! (`rest::reply`). [`legacy`] is the predecessor's surface on the same path.
+//! Everything follows from a descriptor set ([`schema`]). A request meets the `frontend` first. One that is gRPC already goes
+//! straight on to the stack of the mesh; any other is claimed by a `dialect`: `rest` finds its [`route`] among the
+//! annotations, [`legacy`] is the predecessor's surface. It passes the same stack as a `call`, at whose bottom `forward` puts
+//! it into gRPC and sends it to its upstream. The reply becomes a response of the dialect on its way out.
+//!
+//! Imports go one way: this file composes the gateway, the frontend and the bottom of the stack know calls and dialects but
+//! none in particular, and each dialect stands on leaves (bodies, JSON, queries, framing, routes, the schema).
 
 pub mod args;
-pub mod error;
-
+pub mod legacy;
 pub mod route;
 pub mod schema;
 
-pub mod legacy;
-
 mod access;
+mod body;
+mod breakers;
+mod call;
+mod dialect;
 mod fields;
+mod forward;
 mod frame;
+mod frontend;
 mod health;
-mod mesh;
+mod json;
+mod problem;
+mod query;
 mod rest;
 mod upstreams;
 
@@ -37,11 +45,15 @@ use tokio::sync::Semaphore;
 
 use access::Access;
 pub use args::Args;
-use health::Whole;
-use mesh::WholeMesh;
-use rest::{Face, Rest};
+use breakers::MeshBreakers;
+use dialect::Dialect;
+use forward::Forward;
+use frontend::{Frontend, FrontendService};
+use health::MeshHealth;
+use legacy::Legacy;
+use rest::Transcoder;
 use schema::{Schema, SchemaError};
-use upstreams::{Forward, Upstreams};
+use upstreams::Upstreams;
 
 /// A gateway that has read what it is driven by.
 #[derive(Debug)]
@@ -128,28 +140,31 @@ impl Gateway {
     ) -> io::Result<()> {
         let Self { args, schema, upstreams } = self;
         let Args { public, server, .. } = &args;
-        let limits = rest::Limits {
+        let limits = frontend::Limits {
             target: public.max_target(),
             body: public.max_body(),
             reply: server.max_message(),
         };
         let access = Access::new(&context, public.access_log, public.slow_request);
         let readiness = context.readiness.clone();
-        let held = rest::held::Limits {
+        let bodies = body::Limits {
             bytes: limits.body,
             idle: public.body_idle_timeout,
-            room: Arc::new(Semaphore::new(public.max_held())),
+            memory: Arc::new(Semaphore::new(public.max_held())),
         };
-        let mesh = MeshServiceServer::new(WholeMesh::new(context.breakers.clone(), upstreams.clone()));
-        let forward = Forward { upstreams: upstreams.clone(), mesh, limits: held };
+        let mesh = MeshServiceServer::new(MeshBreakers::new(context.breakers.clone(), upstreams.clone()));
+        let forward = Forward { upstreams: upstreams.clone(), mesh, limits: bodies };
         let descriptors = schema.descriptors().clone();
         let mut services = upstreams.services();
         services.extend(schema.services().into_iter().filter(|service| service == MESH_SERVICE));
-        let face = Face { schema, access, readiness, limits };
+        // Asked in this order: the transcoder refuses what no other dialect claims.
+        let dialects: Vec<Box<dyn Dialect>> =
+            vec![Box::new(Legacy::new(&schema)), Box::new(Transcoder::new(schema))];
+        let frontend = Frontend { dialects, access, readiness, limits };
         Server::new(server, context, descriptors)
             .forwarding(services, forward)
-            .with_health(|own| Whole::new(own, upstreams))
-            .wrapped(|stack| Stack::new(Rest::new(face, stack)))
+            .with_health(|own| MeshHealth::new(own, upstreams))
+            .wrapped(|stack| Stack::new(FrontendService::new(frontend, stack)))
             .serve(listener, async {}, shutdown)
             .await
     }

@@ -8,18 +8,17 @@ use dataflow_proto::google::api::HttpRule;
 use dataflow_proto::google::api::http_rule::Pattern;
 use http::uri::PathAndQuery;
 use prost_reflect::{
-    DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor,
+    DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDescriptor, MessageDescriptor,
     MethodDescriptor, Value,
 };
 
-use crate::fields;
+use crate::fields::{self, FIELD_MASK, message_of};
 use crate::route::{Table, Template};
 
 /// The message whose bytes are a body of any media type.
 const HTTP_BODY: &str = "google.api.HttpBody";
 
-/// The message that names fields, and the field of a request that names those to change.
-pub(crate) const FIELD_MASK: &str = "google.protobuf.FieldMask";
+/// The field of a request that names the fields to change.
 const UPDATE_MASK: &str = "update_mask";
 
 /// The method option that makes a route.
@@ -35,7 +34,7 @@ pub struct Schema {
     bindings: Vec<Arc<Binding>>,
 }
 
-/// How one REST route reaches its method.
+/// How one REST route reaches its method: what a method and one of its annotations make.
 #[derive(Debug)]
 pub struct Binding {
     /// The method.
@@ -85,7 +84,7 @@ pub enum SchemaError {
 // === impl Schema ===
 
 impl Schema {
-    /// Reads a serialised `FileDescriptorSet`. Of services not `served` there are no routes.
+    /// Reads a serialized `FileDescriptorSet`. Of services not `served` there are no routes.
     pub fn new(
         descriptors: impl Into<Cow<'static, [u8]>>,
         served: impl Fn(&str) -> bool,
@@ -235,14 +234,6 @@ impl Binding {
             None => Some(self.method.output()),
             Some(field) => message_of(field),
         }
-    }
-}
-
-/// The message that a field holds, if it holds one.
-pub(crate) fn message_of(field: &FieldDescriptor) -> Option<MessageDescriptor> {
-    match field.kind() {
-        Kind::Message(message) if !field.is_list() && !field.is_map() => Some(message),
-        _ => None,
     }
 }
 

@@ -1,25 +1,12 @@
-//! The services behind the gateway, each by a channel of its own, and the forwarding of calls to them: bytes in, bytes
-//! out, whatever the method and however it streams.
+//! The services behind the gateway, each by a channel of its own.
 
-use std::collections::BTreeMap;
-use std::convert::Infallible;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::time::Duration;
 
-use axum::body::Body;
 use dataflow_mesh::outbound::{Outbound, Upstream};
-use dataflow_mesh::status::to_status;
-use dataflow_proto::mesh::v1::mesh_service_server::{MeshServiceServer, SERVICE_NAME};
-use futures_util::future::BoxFuture;
-use http::header::{HOST, TE};
-use http::{HeaderValue, Request, Response};
+use dataflow_mesh::status::{Describe, Kind, to_status};
 use tonic::Status;
-use tower::{Service, ServiceExt};
-
-use crate::error::Error;
-use crate::mesh::WholeMesh;
-use crate::rest::held::Limits;
-use crate::rest::request::{self, Call};
 
 /// Where each service is. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -28,6 +15,20 @@ pub(crate) struct Upstreams {
     by_service: Arc<BTreeMap<String, Outbound>>,
     /// Each once, by its address.
     by_address: Arc<BTreeMap<String, Outbound>>,
+}
+
+/// Why a call does not reach an upstream.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum UpstreamError {
+    /// The service does not answer.
+    #[error("{service} is out of reach")]
+    Unavailable {
+        /// Its full name.
+        service: String,
+    },
+    /// No upstream serves the service.
+    #[error("there is no such method")]
+    ServiceUnknown,
 }
 
 // === impl Upstreams ===
@@ -61,81 +62,43 @@ impl Upstreams {
     }
 }
 
-/// Forwards every call to the upstream of its service. A call that came as REST is put into gRPC first.
-#[derive(Clone)]
-pub(crate) struct Forward {
-    pub(crate) upstreams: Upstreams,
-    /// What the gateway answers itself.
-    pub(crate) mesh: MeshServiceServer<WholeMesh>,
-    /// What a REST body that is held as a whole may be.
-    pub(crate) limits: Limits,
-}
+// === impl UpstreamError ===
 
-impl Service<Request<Body>> for Forward {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
+impl Describe for UpstreamError {
+    fn domain(&self) -> &'static str {
+        "dataflow.gateway.v1"
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let service = request.uri().path().split('/').nth(1).unwrap_or_default().to_owned();
-        let target = match self.upstreams.get(&service) {
-            Some(upstream) => Target::Upstream(upstream),
-            None if service == SERVICE_NAME => Target::Mesh(self.mesh.clone()),
-            None => return Box::pin(async { Ok(to_status(&Error::ServiceUnknown).into_http()) }),
-        };
-        let limits = self.limits.clone();
-        Box::pin(async move {
-            Ok(match forward(target, service, request, limits).await {
-                Ok(answer) => answer,
-                Err(status) => status.into_http(),
-            })
-        })
-    }
-}
-
-/// Where a call goes.
-enum Target {
-    Upstream(Outbound),
-    Mesh(MeshServiceServer<WholeMesh>),
-}
-
-async fn forward(
-    target: Target,
-    service: String,
-    mut request: Request<Body>,
-    limits: Limits,
-) -> Result<Response<Body>, Status> {
-    let call = request.extensions_mut().remove::<Arc<Call>>();
-    if let Some(call) = &call {
-        request = request::to_grpc(call, request, &limits).await.map_err(|error| to_status(&error))?;
-    }
-    let headers = request.headers_mut();
-    headers.remove(HOST);
-    headers.insert(TE, HeaderValue::from_static("trailers"));
-    let request = request.map(tonic::body::Body::new);
-    let upstream = match target {
-        Target::Upstream(upstream) => upstream,
-        Target::Mesh(mesh) => {
-            let Ok(answer) = mesh.oneshot(request).await;
-            return Ok(answer.map(Body::new));
+    fn kind(&self) -> Kind {
+        match self {
+            UpstreamError::Unavailable { .. } => Kind::Unavailable,
+            UpstreamError::ServiceUnknown => Kind::Unimplemented,
         }
-    };
-    let error = match upstream.oneshot(request).await {
-        Ok(answer) => return Ok(answer.map(Body::new)),
-        Err(error) => error,
-    };
-    // Ours, of a deadline, or what the channel says of a connection that failed.
-    let error = match error.downcast::<Status>() {
-        Ok(status) => return Err(*status),
-        Err(error) => error,
-    };
-    if let Some(why) = call.as_ref().and_then(|call| call.broken.get()) {
-        return Err(to_status(&Error::BodyBroken(why.clone())));
     }
-    tracing::warn!(service, error = %error, "upstream is out of reach");
-    Err(to_status(&Error::UpstreamUnavailable { service }))
+
+    fn reason(&self) -> &'static str {
+        match self {
+            UpstreamError::Unavailable { .. } => "UPSTREAM_UNAVAILABLE",
+            UpstreamError::ServiceUnknown => "METHOD_UNKNOWN",
+        }
+    }
+
+    fn metadata(&self) -> HashMap<String, String> {
+        match self {
+            UpstreamError::Unavailable { service } => {
+                HashMap::from([("service".to_owned(), service.clone())])
+            }
+            UpstreamError::ServiceUnknown => HashMap::new(),
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        matches!(self, UpstreamError::Unavailable { .. }).then_some(Duration::from_secs(1))
+    }
+}
+
+impl From<UpstreamError> for Status {
+    fn from(error: UpstreamError) -> Self {
+        to_status(&error)
+    }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
 
-use crate::layers::{DYNAMIC, LayerArgs};
 use crate::telemetry;
+use dataflow_settings::{DYNAMIC, SourceArgs};
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -31,7 +31,7 @@ pub struct ProcessArgs {
 
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub layers: LayerArgs,
+    pub sources: SourceArgs,
 }
 
 /// What a process says about itself.

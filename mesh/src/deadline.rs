@@ -18,9 +18,9 @@ use crate::args::LimitArgs;
 use crate::descriptors::Methods;
 use crate::inbound::Hold;
 use crate::inbound::cut::CutBody;
-use crate::layers::Live;
 use crate::serve::leash;
 use crate::status::{self, Describe, Kind};
+use dataflow_settings::Live;
 
 /// The header of the gRPC protocol that carries how long the caller will wait.
 pub const HEADER: &str = "grpc-timeout";

@@ -22,9 +22,9 @@ use tower::{Service, ServiceBuilder, ServiceExt};
 use crate::args::LimitArgs;
 use crate::deadline::DeadlineLayer;
 use crate::descriptors::Methods;
-use crate::layers::Live;
 use crate::metrics::ServerMetrics;
 use crate::propagation::PropagationLayer;
+use dataflow_settings::Live;
 
 use cut::CutBody;
 use describe::describe;

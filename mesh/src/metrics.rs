@@ -26,6 +26,8 @@ pub struct Metrics {
     /// Behind a mutex because services register at their start, while the admin port may already be scraped.
     registry: Arc<Mutex<Registry>>,
     calls: Calls,
+    panics: Counter,
+    tasks: TaskMetrics,
 }
 
 // === impl Metrics ===
@@ -34,7 +36,10 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::default();
         let calls = Calls::register(&mut registry);
-        Self { registry: Arc::new(Mutex::new(registry)), calls }
+        let panics = Counter::default();
+        registry.register("panics", "Panics, in calls, background tasks and threads", panics.clone());
+        let tasks = TaskMetrics::register(&mut registry);
+        Self { registry: Arc::new(Mutex::new(registry)), calls, panics, tasks }
     }
 }
 
@@ -57,6 +62,50 @@ impl Metrics {
     /// What is counted of the calls to one service.
     pub(crate) fn server(&self, role: &'static str) -> ServerMetrics {
         ServerMetrics { role, calls: self.calls.clone() }
+    }
+
+    /// What counts panics.
+    pub(crate) fn panics(&self) -> Counter {
+        self.panics.clone()
+    }
+
+    /// What is counted of background tasks.
+    pub(crate) fn tasks(&self) -> TaskMetrics {
+        self.tasks.clone()
+    }
+}
+
+/// What is counted of background tasks.
+#[derive(Debug, Clone)]
+pub(crate) struct TaskMetrics {
+    restarts: Family<TaskLabels, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TaskLabels {
+    task: &'static str,
+}
+
+// === impl TaskMetrics ===
+
+impl TaskMetrics {
+    fn register(registry: &mut Registry) -> Self {
+        let restarts = Family::default();
+        registry.register(
+            "task_restarts",
+            "Background tasks that started again after a panic",
+            restarts.clone(),
+        );
+        Self { restarts }
+    }
+
+    /// Counts from 0, so that a rate has a beginning.
+    pub(crate) fn started(&self, task: &'static str) {
+        drop(self.restarts.get_or_create(&TaskLabels { task }));
+    }
+
+    pub(crate) fn restarted(&self, task: &'static str) {
+        self.restarts.get_or_create(&TaskLabels { task }).inc();
     }
 }
 

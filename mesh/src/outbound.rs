@@ -4,7 +4,6 @@
 
 mod peers;
 mod replay;
-mod retry;
 mod send;
 mod unsent;
 mod upstream;
@@ -29,7 +28,6 @@ use crate::propagation;
 use crate::status::to_status;
 use crate::telemetry;
 
-pub use retry::Retry;
 pub use upstream::{NotAnUpstream, Upstream};
 
 use peers::Peers;

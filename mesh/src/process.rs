@@ -1,24 +1,25 @@
 //! The life of a server process, once however many services it runs: telemetry, signals, the admin port.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin;
 use crate::args::ProcessArgs;
 use crate::breaker::Breakers;
-use crate::layers::{Dynamic, Loaded, Pushed};
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::serve::Context;
-use crate::telemetry::{self, Telemetry};
+use crate::tasks::{self, Task, Tasks};
+use crate::telemetry::{self, LogFilter};
+use crate::{admin, panics};
+use dataflow_settings::{Dynamic, Loaded, Pushed};
 
-/// Why a process could not begin.
+/// Why a process could not begin or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// See [`telemetry::Error`].
@@ -35,30 +36,46 @@ pub enum Error {
     /// The system does not let us handle signals.
     #[error("cannot handle signals: {0}")]
     Signals(io::Error),
+    /// The process is of no use any more.
+    #[error(transparent)]
+    Task(#[from] tasks::Failure),
 }
 
-/// What a process hands to its services.
+/// What a process hands to its services. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Process {
     /// One registry for all services.
     pub metrics: Metrics,
     /// One readiness for all services.
     pub readiness: Readiness,
-    /// What stands between this process and things outside the mesh.
+    /// The circuit breakers around everything outside the mesh.
     pub breakers: Breakers,
-    /// The dynamic flags, as they hold from now on.
+    /// The supervisor of all background tasks.
+    pub tasks: Tasks,
+    /// The current values of the dynamic flags.
     pub settings: watch::Receiver<Dynamic>,
-    /// Where what the config service pushes is handed in.
+    /// Where settings that the config service pushes are handed in.
     pub pushed: watch::Sender<Pushed>,
     stop: CancellationToken,
 }
 
+// === impl Process ===
+
 impl Process {
+    fn new(settings: watch::Receiver<Dynamic>, pushed: watch::Sender<Pushed>) -> Self {
+        let (metrics, readiness, stop) = (Metrics::default(), Readiness::default(), CancellationToken::new());
+        let tasks = Tasks::new(stop.clone(), readiness.clone(), &metrics);
+        Self { breakers: Breakers::new(&metrics), metrics, readiness, tasks, settings, pushed, stop }
+    }
+
     /// The context of one service.
     pub fn context(&self, role: &'static str) -> Context {
-        Context::new(role, self.metrics.clone(), self.readiness.clone())
-            .with_breakers(self.breakers.clone())
-            .with_settings(self.settings.clone())
+        Context::new(role, self)
+    }
+
+    /// Tells the process to stop.
+    pub fn stop(&self) {
+        self.stop.cancel();
     }
 
     /// Resolves when the process was told to stop.
@@ -67,12 +84,19 @@ impl Process {
     }
 }
 
+/// A process without flags, signals and admin port: for services inside another program, a command or a test.
+impl Default for Process {
+    fn default() -> Self {
+        Self::new(watch::channel(Dynamic::default()).1, watch::channel(Pushed::new()).0)
+    }
+}
+
 /// Sets the process up as `args` say, which were `loaded` with the rest of the command line, runs `services` until it
-/// returns, and flushes telemetry.
+/// returns, and flushes telemetry. When an essential task ends, the services are told to stop.
 ///
 /// # Errors
 ///
-/// When the process cannot begin, or what `services` returns.
+/// When the process cannot begin, an essential task ended, or what `services` returns.
 pub async fn run<E: From<Error>>(
     args: &ProcessArgs,
     loaded: Loaded,
@@ -82,50 +106,57 @@ pub async fn run<E: From<Error>>(
     let telemetry = telemetry::init(&args.telemetry, name).map_err(Error::from)?;
     loaded.report.log();
     let (pushed, receiver) = watch::channel(Pushed::new());
-    let settings = loaded.watch(receiver);
-    let metrics = Metrics::default();
-    let process = Process {
-        breakers: Breakers::new(&metrics),
-        metrics,
-        readiness: Readiness::default(),
-        settings: settings.clone(),
-        pushed,
-        stop: CancellationToken::new(),
-    };
-    stop_on_signal(process.stop.clone()).map_err(Error::Signals)?;
+    let (settings, follow_sources) = loaded.watch(receiver);
+    let process = Process::new(settings.clone(), pushed);
+    panics::install(&process.metrics);
+    let tasks = process.tasks.clone();
+    tasks.spawn(Task::essential("settings", follow_sources));
+    tasks.spawn(Task::essential(
+        "log filter",
+        follow_log(settings, args.telemetry.log.clone(), telemetry.filter()),
+    ));
+    tasks.spawn(signals(process.stop.clone()).map_err(Error::Signals)?);
 
     let admin = bind(args.admin).await?;
     if let Ok(address) = admin.local_addr() {
-        tracing::info!(%address, "admin port is open");
+        tracing::info!(%address, "admin port: listening");
     }
     let router = admin::router(process.metrics.clone(), process.readiness.clone());
-    let admin = tokio::spawn(axum::serve(admin, router).into_future());
+    tasks.spawn(Task::essential("admin port", async move {
+        if let Err(error) = axum::serve(admin, router).await {
+            tracing::error!(%error, "admin port: failed");
+        }
+    }));
 
+    let stop = process.stop.clone();
+    let mut services = pin!(services(process));
     let ended = tokio::select! {
-        ended = services(process) => ended,
-        never = follow_log(settings, &args.telemetry.log, &telemetry) => match never {},
+        ended = &mut services => ended,
+        failure = tasks.failed() => {
+            stop.cancel();
+            // Calls in flight finish first. What the services end with follows from the failure.
+            let _ = services.await;
+            Err(Error::Task(failure).into())
+        }
     };
-    admin.abort();
+    drop(tasks);
     telemetry.flush().await;
     ended
 }
 
-/// Logs by another filter whenever the settings name one.
-async fn follow_log(mut settings: watch::Receiver<Dynamic>, log: &str, telemetry: &Telemetry) -> Infallible {
-    let filter = |settings: &mut watch::Receiver<Dynamic>| {
-        settings.borrow_and_update().settings.get("log").map(|log| log.value.clone())
-    };
-    let mut holds = log.to_owned();
+/// Applies the log filter of the settings whenever it changes.
+async fn follow_log(mut settings: watch::Receiver<Dynamic>, log: String, filter: LogFilter) {
+    let mut current = log;
     loop {
-        if let Some(new) = filter(&mut settings).filter(|new| *new != holds) {
-            telemetry.log(&new);
-            holds = new;
+        let wanted = settings.borrow_and_update().settings.get("log").map(|log| log.value.clone());
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != current) {
+            filter.set(&wanted);
+            current = wanted;
         }
         if settings.changed().await.is_err() {
-            break;
+            return std::future::pending().await;
         }
     }
-    std::future::pending().await
 }
 
 /// Binds a listening socket.
@@ -137,9 +168,9 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     TcpListener::bind(address).await.map_err(|source| Error::Bind { address, source })
 }
 
-/// SIGTERM is how Kubernetes stops a pod, SIGINT how a person at a terminal does. Whoever sends a second one does not want
-/// to wait for the first, and gets the exit status of a process that such a signal ended.
-fn stop_on_signal(stop: CancellationToken) -> io::Result<()> {
+/// Stops the process on the first SIGTERM, by which Kubernetes stops a pod, or SIGINT, by which a person at a terminal
+/// does. A second signal exits at once, with the status of a process that such a signal ended.
+fn signals(stop: CancellationToken) -> io::Result<Task> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut next = async move || {
@@ -148,13 +179,12 @@ fn stop_on_signal(stop: CancellationToken) -> io::Result<()> {
             _ = interrupt.recv() => ("SIGINT", SignalKind::interrupt()),
         }
     };
-    tokio::spawn(async move {
+    Ok(Task::essential("signals", async move {
         let (signal, _) = next().await;
-        tracing::info!(signal, "told to stop");
+        tracing::info!(signal, "process: shutting down");
         stop.cancel();
         let (signal, kind) = next().await;
-        tracing::warn!(signal, "told to stop again: leaving at once");
+        tracing::warn!(signal, "process: second signal, exiting immediately");
         std::process::exit(128 + kind.as_raw_value());
-    });
-    Ok(())
+    }))
 }

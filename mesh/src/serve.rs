@@ -18,12 +18,13 @@ use std::pin::pin;
 use std::time::Duration;
 
 use axum::body::Body;
+use clap::Args;
 use dataflow_proto::mesh::v1::mesh_service_server::MeshServiceServer;
+use futures_util::future::{BoxFuture, join_all};
 use http::{Request, Response};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tonic::server::NamedService;
 use tonic::service::{Routes, RoutesBuilder};
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::Health;
@@ -32,11 +33,14 @@ use tower::Service;
 
 use crate::args::ServerArgs;
 use crate::breaker::{self, Breakers};
+use crate::capability::{Capability, Named};
 use crate::descriptors::Methods;
 use crate::inbound::{self, Stack};
-use crate::layers::{Dynamic, Live};
 use crate::metrics::Metrics;
+use crate::process::Process;
 use crate::readiness::{Latch, Readiness};
+use crate::tasks::{Task, Tasks};
+use dataflow_settings::{Dynamic, Live};
 
 use connection::Connections;
 use control::{WithHealth, announce};
@@ -59,33 +63,34 @@ pub struct Context {
     pub readiness: Readiness,
     /// Cancelled when the service stops accepting: endless answers must end then.
     pub draining: CancellationToken,
-    /// The process' circuit breakers, which the service lists and resets for whoever asks.
+    /// The process' circuit breakers, which the service lists and resets on request.
     pub breakers: Breakers,
-    /// The process' dynamic flags, as they hold from now on; none where the process has none.
+    /// The supervisor of the process' background tasks.
+    pub tasks: Tasks,
+    /// The current values of the process' dynamic flags.
     pub settings: watch::Receiver<Dynamic>,
     /// Held from the start until the service serves, so that a process is not ready while one of its services has not
     /// even begun.
     latch: Latch,
 }
 
+// === impl Context ===
+
 impl Context {
     /// The context of one service in a process.
-    pub fn new(role: &'static str, metrics: Metrics, readiness: Readiness) -> Self {
+    pub(crate) fn new(role: &'static str, process: &Process) -> Self {
+        let Process { metrics, readiness, breakers, tasks, settings, .. } = process.clone();
         let (latch, draining) = (readiness.latch(), CancellationToken::new());
-        let settings = watch::channel(Dynamic::default()).1;
-        Self { role, metrics, readiness, draining, breakers: Breakers::default(), settings, latch }
+        Self { role, metrics, readiness, draining, breakers, tasks, settings, latch }
     }
 
-    /// With the breakers of the process.
-    #[must_use]
-    pub fn with_breakers(self, breakers: Breakers) -> Self {
-        Self { breakers, ..self }
-    }
-
-    /// With the dynamic flags of the process.
-    #[must_use]
-    pub fn with_settings(self, settings: watch::Receiver<Dynamic>) -> Self {
-        Self { settings, ..self }
+    /// Dynamic flags, which are `flags` at first and follow the settings from then on.
+    pub fn live<A: Args + Send + Sync + 'static>(&self, flags: A) -> Live<A> {
+        let live = Live::fixed(flags);
+        let (followed, settings) = (live.clone(), self.settings.clone());
+        let follow = move || followed.clone().follow(settings.clone());
+        self.tasks.spawn(Task::restarting("dynamic flags", follow));
+        live
     }
 }
 
@@ -101,6 +106,8 @@ pub struct Server {
     forwarded: Vec<String>,
     forward: Option<Stack>,
     health: WithHealth,
+    warm_ups: Vec<BoxFuture<'static, ()>>,
+    tasks: Vec<Task>,
     outermost: Box<dyn FnOnce(Stack) -> Stack + Send>,
 }
 
@@ -118,6 +125,8 @@ impl Server {
             forwarded: Vec::new(),
             forward: None,
             health: control::health(|own| own),
+            warm_ups: Vec::new(),
+            tasks: Vec::new(),
             outermost: Box::new(|stack| stack),
         }
     }
@@ -153,44 +162,58 @@ impl Server {
         self
     }
 
-    /// Adds a gRPC service.
-    pub fn with<S>(mut self, service: S) -> Self
-    where
-        S: Service<Request<tonic::body::Body>, Error = Infallible>
-            + NamedService
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        S::Response: axum::response::IntoResponse,
-        S::Future: Send + 'static,
-    {
-        self.api.add_service(service);
-        self.names.push(S::NAME);
+    /// Adds what a crate offers.
+    #[must_use]
+    pub fn with(mut self, capability: Capability) -> Self {
+        let Capability { services, warm_ups, tasks } = capability;
+        for Named { name, add } in services {
+            add(&mut self.api);
+            self.names.push(name);
+        }
+        self.warm_ups.extend(warm_ups);
+        self.tasks.extend(tasks);
         self
     }
 
     /// Serves until `shutdown` resolves and every call in flight has ended. Connections are accepted at once; the
-    /// service says SERVING when `warm_up` is done.
+    /// service says SERVING when its warm-ups are done.
     ///
     /// # Errors
     ///
     /// When the listener has no address, that is, was never bound.
-    pub async fn serve(
-        self,
-        listener: TcpListener,
-        warm_up: impl Future<Output = ()>,
-        shutdown: impl Future<Output = ()>,
-    ) -> io::Result<()> {
+    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         // Whoever forwards calls answers for those behind it too, and does so itself.
         let this = if self.forward.is_some() {
             self
         } else {
             let breakers = breaker::service::Service::new(self.context.breakers.clone());
-            self.with(MeshServiceServer::new(breakers))
+            self.with(Capability::new().service(MeshServiceServer::new(breakers)))
         };
-        let Self { args, context, descriptors, api, names, forwarded, forward, health, outermost } = this;
-        let Context { role, metrics, readiness, draining, breakers: _, settings, latch } = context;
+        let limits = this.context.live(this.args.limits.clone());
+        let Self {
+            args,
+            context,
+            descriptors,
+            api,
+            names,
+            forwarded,
+            forward,
+            health,
+            outermost,
+            warm_ups,
+            tasks,
+        } = this;
+        let Context {
+            role,
+            metrics,
+            readiness,
+            draining,
+            breakers: _,
+            tasks: supervisor,
+            settings: _,
+            latch,
+        } = context;
+        tasks.into_iter().for_each(|task| supervisor.spawn(task));
         let address = listener.local_addr()?;
         let reporter = HealthReporter::new();
         announce(&reporter, &names, ServingStatus::NotServing).await;
@@ -205,7 +228,6 @@ impl Server {
             None => Stack::new(own),
         };
         let methods = Methods::of(&services, &descriptors);
-        let limits = Live::following(args.limits.clone(), settings);
         let layers =
             inbound::Layers { baggage: &args.baggage, limits: &limits, metrics: metrics.server(role) };
         let stack = inbound::stack(layers, methods, api, forwards, control, draining.clone());
@@ -220,7 +242,7 @@ impl Server {
         tracing::info!(role, %address, "listening");
 
         let mut latch = Some(latch);
-        let mut warm_up = pin!(warm_up);
+        let mut warm_up = pin!(join_all(warm_ups));
         let mut leave = pin!(async {
             shutdown.await;
             tracing::info!(role, "draining");
@@ -231,7 +253,7 @@ impl Server {
         loop {
             tokio::select! {
                 () = &mut leave => break,
-                () = &mut warm_up, if latch.is_some() => {
+                _ = &mut warm_up, if latch.is_some() => {
                     announce(&reporter, &names, ServingStatus::Serving).await;
                     latch = None;
                     tracing::info!(role, "serving");

@@ -10,7 +10,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
-use tonic::{Code, Status};
+use tonic::{Code, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 pub use received::{Refused, of_received};
@@ -178,14 +178,17 @@ pub trait Describe: Error {
 
 /// The status a caller receives. A fault of ours is logged here with its causes, and the caller gets a fixed text.
 pub fn to_status(failure: &dyn Describe) -> Status {
-    let kind = failure.kind();
-    let message = if kind == Kind::Internal {
+    if failure.kind() == Kind::Internal {
         tracing::error!(reason = failure.reason(), error = %Chain(failure), "internal failure");
-        "internal failure".to_owned()
-    } else {
-        Chain(failure).to_string()
-    };
+    }
+    logged(failure)
+}
 
+/// The status for a failure that has been logged.
+pub fn logged(failure: &dyn Describe) -> Status {
+    let kind = failure.kind();
+    let message =
+        if kind == Kind::Internal { "internal failure".to_owned() } else { Chain(failure).to_string() };
     let mut details = ErrorDetails::new();
     let metadata = failure.metadata().into_iter().map(|(key, value)| (key, shortened(value, DETAIL_MAX)));
     details.set_error_info(failure.reason(), failure.domain(), metadata.collect::<HashMap<_, _>>());
@@ -196,6 +199,15 @@ pub fn to_status(failure: &dyn Describe) -> Status {
         details.set_retry_info(Some(delay));
     }
     Status::with_error_details(kind.code(), shortened(message, MESSAGE_MAX), details)
+}
+
+/// The outcome of a method as tonic sends it: what every adapter of a service ends with.
+///
+/// # Errors
+///
+/// The failure as a status, see [`to_status`].
+pub fn respond<T, E: Describe>(outcome: Result<T, E>) -> Result<Response<T>, Status> {
+    outcome.map(Response::new).map_err(|failure| to_status(&failure))
 }
 
 /// The text, cut to `max` bytes with an ellipsis when it is longer.

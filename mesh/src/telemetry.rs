@@ -34,9 +34,12 @@ pub enum Error {
 #[must_use = "spans that are still buffered are lost without a flush"]
 pub struct Telemetry {
     provider: Option<SdkTracerProvider>,
-    /// Puts another filter in place of the one that logs go through.
-    filter: Handle<EnvFilter, Registry>,
+    filter: LogFilter,
 }
+
+/// What the log lets through. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct LogFilter(Handle<EnvFilter, Registry>);
 
 /// Checks what to log, as a flag gives it.
 ///
@@ -81,7 +84,7 @@ pub fn init(args: &TelemetryArgs, service: &'static str) -> Result<Telemetry, Er
 
     // Logs stand innermost: the handle of a filter that can be replaced names what it stands on.
     tracing_subscriber::registry().with(logs.with_filter(filter)).with(traces).try_init()?;
-    Ok(Telemetry { provider, filter: handle })
+    Ok(Telemetry { provider, filter: LogFilter(handle) })
 }
 
 /// Reads the share of calls that are traced.
@@ -120,15 +123,26 @@ fn own_spans() -> Targets {
     Targets::new().with_target("dataflow", LevelFilter::INFO)
 }
 
-impl Telemetry {
-    /// Logs by another filter from now on.
-    pub fn log(&self, text: &str) {
-        let reloaded = directives(text).map(|filter| self.filter.reload(filter));
+// === impl LogFilter ===
+
+impl LogFilter {
+    /// Replaces the filter.
+    pub fn set(&self, text: &str) {
+        let reloaded = directives(text).map(|filter| self.0.reload(filter));
         match reloaded {
-            Ok(Ok(())) => tracing::info!(filter = text, "logging by another filter"),
-            Ok(Err(error)) => tracing::warn!(%error, "the log keeps its filter"),
-            Err(error) => tracing::warn!(%error, "the log keeps its filter"),
+            Ok(Ok(())) => tracing::info!(filter = text, "log: filter changed"),
+            Ok(Err(error)) => tracing::warn!(%error, "log: filter not changed"),
+            Err(error) => tracing::warn!(%error, "log: filter not changed"),
         }
+    }
+}
+
+// === impl Telemetry ===
+
+impl Telemetry {
+    /// The filter of the log, which may change at any time.
+    pub fn filter(&self) -> LogFilter {
+        self.filter.clone()
     }
 
     /// Sends what is still buffered. Off the runtime's threads, because the exporter blocks.

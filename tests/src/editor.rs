@@ -1,12 +1,12 @@
 //! Somebody who edits rules, and a rule to edit: `swap`, which files what it matches by the revision that it is of.
 
-use dataflow_config::ruleset::Ruleset;
 use dataflow_mesh::outbound::Outbound;
 use dataflow_proto::analysis::v1 as analysis;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::rule_service_client::RuleServiceClient;
 use dataflow_proto::r#type::v1::Category;
+use dataflow_rules::RuleSet;
 use tonic::Status;
 use tonic_types::StatusExt;
 
@@ -18,9 +18,9 @@ pub fn editor(config: &Service) -> RuleServiceClient<Outbound> {
 }
 
 /// A small set `default`: what is measured is how a change travels, not how large a set is compiled in a debug build.
-pub fn small() -> [Ruleset; 1] {
+pub fn small() -> [RuleSet; 1] {
     let text = "ruleset: default\nmode: WORDS\nrules:\n  - ruleId: a\n    category: ECONOMY\n    keywords: [economy]\n";
-    [dataflow_config::file::parse(text).expect("the set is written as sets are")]
+    [dataflow_rules::file::parse(text).expect("the set is written as sets are")]
 }
 
 /// A new rule of the set `default`.

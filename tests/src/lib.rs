@@ -18,7 +18,7 @@ mod careless;
 
 use std::path::{Path, PathBuf};
 
-use dataflow_analysis::rules::RuleSet;
+use dataflow_rules::RuleSet;
 
 /// A path from the repository's root.
 pub fn in_repository(relative: &str) -> PathBuf {
@@ -36,9 +36,6 @@ pub fn example() -> String {
 
 /// One of the rule sets built into the binary, as the engines take it.
 pub fn built_in(name: &str) -> RuleSet {
-    services::built_in()
-        .into_iter()
-        .find(|set| set.ruleset == name)
-        .and_then(|set| RuleSet::try_from(set).ok())
-        .unwrap_or_else(|| panic!("there is no usable built-in rule set {name:?}"))
+    let found = dataflow_rules::built_in::rulesets().into_iter().find(|set| set.name == name);
+    found.unwrap_or_else(|| panic!("there is no built-in rule set {name:?}"))
 }

@@ -5,17 +5,21 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use dataflow_cache::CacheArgs;
 use dataflow_config::journal::Journal;
-use dataflow_config::ruleset::Ruleset;
 use dataflow_gateway::Gateway;
-use dataflow_mesh::breaker::Breakers;
+use dataflow_mesh::args::ServerArgs;
+use dataflow_mesh::capability::Capability;
 use dataflow_mesh::metrics::Metrics;
 use dataflow_mesh::outbound::{Outbound, Upstream};
+use dataflow_mesh::process::Process;
 use dataflow_mesh::readiness::Readiness;
 use dataflow_mesh::serve::{Context, Server};
 use dataflow_proto::FILE_DESCRIPTOR_SET;
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::rule_service_server::RuleServiceServer;
+use dataflow_rules::RuleSet;
+use dataflow_rules::built_in::rulesets;
 use dataflow_store::embedded::Embedded;
 use dataflow_store::{Store, StoreArgs};
 use tokio::net::{TcpListener, TcpSocket};
@@ -28,17 +32,21 @@ use crate::eventually::PATIENCE;
 /// Flags of an analysis service that waits for its peers as long as a busy machine makes it.
 pub const PATIENT: [&str; 2] = ["--peer-timeout", "30s"];
 
-/// The rule sets built into the binary, as the config service sends them.
-pub fn built_in() -> Vec<pb::Ruleset> {
-    dataflow_config::built_in::rulesets().iter().map(Into::into).collect()
-}
-
 /// The address of a port that is ours but that nobody listens on, for as long as this is held: the system gives it to
 /// nobody else.
 pub struct Nowhere {
     /// The address.
     pub upstream: Upstream,
     _held: TcpSocket,
+}
+
+/// The flags of a role with one capability.
+#[derive(clap::Args)]
+struct Flags<A: clap::Args> {
+    #[command(flatten)]
+    capability: A,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 /// A running service. Dropped, it stops by itself with the test's runtime.
@@ -51,6 +59,8 @@ pub struct Service {
     pub readiness: Readiness,
     stop: oneshot::Sender<()>,
     task: JoinHandle<io::Result<()>>,
+    /// Its background tasks end with it.
+    _process: Process,
 }
 
 // === impl Service ===
@@ -68,7 +78,21 @@ impl Service {
         self.task.await.expect("the service does not panic").expect("the service ends well");
     }
 
-    async fn start<F>(
+    /// Starts what `compose` makes of the role's context.
+    async fn start(
+        role: &'static str,
+        server: ServerArgs,
+        compose: impl FnOnce(&ServerArgs, &Context) -> Capability,
+    ) -> Self {
+        Self::serve(role, |context, listener, stopped| {
+            let capability = compose(&server, &context);
+            let server = Server::new(&server, context, FILE_DESCRIPTOR_SET).with(capability);
+            server.serve(listener, async { drop(stopped.await) })
+        })
+        .await
+    }
+
+    async fn serve<F>(
         role: &'static str,
         serve: impl FnOnce(Context, TcpListener, oneshot::Receiver<()>) -> F,
     ) -> Self
@@ -79,18 +103,18 @@ impl Service {
             TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.expect("a port is free");
         let address = listener.local_addr().expect("a bound listener has an address");
         let upstream = format!("http://{address}").parse().expect("an address makes an upstream");
-        let (readiness, metrics) = (Readiness::default(), Metrics::default());
+        let process = Process::default();
         let (stop, stopped) = oneshot::channel();
-        let context = Context::new(role, metrics.clone(), readiness.clone());
-        let task = tokio::spawn(serve(context, listener, stopped));
-        readiness.until_ready().await;
-        Self { upstream, metrics, readiness, stop, task }
+        let task = tokio::spawn(serve(process.context(role), listener, stopped));
+        process.readiness.until_ready().await;
+        let (metrics, readiness) = (process.metrics.clone(), process.readiness.clone());
+        Self { upstream, metrics, readiness, stop, task, _process: process }
     }
 }
 
 /// A config service with the built-in rule sets and `extra` ones.
-pub async fn config(extra: impl IntoIterator<Item = Ruleset>) -> Service {
-    let sets = dataflow_config::built_in::rulesets().into_iter().chain(extra);
+pub async fn config(extra: impl IntoIterator<Item = RuleSet>) -> Service {
+    let sets = rulesets().into_iter().chain(extra);
     config_over(Arc::new(Embedded::new(1 << 20)), sets).await
 }
 
@@ -99,24 +123,18 @@ pub async fn config(extra: impl IntoIterator<Item = Ruleset>) -> Service {
 /// # Panics
 ///
 /// When one is invalid.
-pub async fn config_over(store: Arc<dyn Store>, sets: impl IntoIterator<Item = Ruleset>) -> Service {
+pub async fn config_over(store: Arc<dyn Store>, sets: impl IntoIterator<Item = RuleSet>) -> Service {
     let seeds = dataflow_config::built_in::seeds(sets);
     let journal = Arc::new(Journal::new(store, seeds).expect("the rule sets of a test are valid"));
-    Service::start("config", async move |context, listener, stopped| {
-        dataflow_config::run(&args(&[]), context, journal, listener, async { drop(stopped.await) }).await
-    })
-    .await
+    let compose =
+        |server: &ServerArgs, context: &Context| dataflow_config::capability(server, context, journal);
+    Service::start("config", args(&[]), compose).await
 }
 
 /// A config service that sends these sets without a look at them, as one of another release might.
 pub async fn careless_config(sets: Vec<pb::Ruleset>) -> Service {
-    Service::start("config", async move |context, listener, stopped| {
-        Server::new(&args(&[]), context, FILE_DESCRIPTOR_SET)
-            .with(RuleServiceServer::new(Careless { sets }))
-            .serve(listener, std::future::ready(()), async { drop(stopped.await) })
-            .await
-    })
-    .await
+    let service = RuleServiceServer::new(Careless { sets });
+    Service::start("config", args(&[]), |_, _| Capability::new().service(service)).await
 }
 
 /// A cache service.
@@ -126,37 +144,36 @@ pub async fn cache() -> Service {
 
 /// A cache service over this store, with these flags.
 pub async fn cache_over(store: Arc<dyn Store>, flags: &[&str]) -> Service {
-    let args = args(flags);
-    Service::start("cache", async move |context, listener, stopped| {
-        dataflow_cache::run(&args, context, store, listener, async { drop(stopped.await) }).await
-    })
-    .await
+    let Flags { capability, server } = args::<Flags<CacheArgs>>(flags);
+    let compose = |server: &ServerArgs, context: &Context| {
+        dataflow_cache::capability(&capability, server, context, store)
+    };
+    Service::start("cache", server, compose).await
 }
 
-/// A store in the Redis at this URL, whose breakers count in `metrics`. Its calls are patient.
+/// A store in the Redis at this URL, watched for as long as `process` is held. Its calls are patient.
 ///
 /// # Panics
 ///
 /// When the URL is none.
-pub fn redis_at(url: &str, metrics: &Metrics) -> Arc<dyn Store> {
+pub fn redis_at(url: &str, process: &Process) -> Arc<dyn Store> {
     let args: StoreArgs = args(&["--redis-url", url, "--redis-timeout", "20s"]);
-    args.open(None, 0, &Breakers::new(metrics), "cache").expect("an address is all that is needed")
+    args.open(None, 0, process, "cache").expect("an address is all that is needed")
 }
 
 /// An analysis service with these flags.
 pub async fn analysis(flags: &[&str]) -> Service {
-    let args = args(flags);
-    Service::start("analysis", async move |context, listener, stopped| {
-        dataflow_analysis::run(&args, context, built_in(), listener, async { drop(stopped.await) }).await
-    })
-    .await
+    let Flags { capability, server } = args::<Flags<dataflow_analysis::Args>>(flags);
+    let compose =
+        |server: &ServerArgs, context: &Context| dataflow_analysis::capability(&capability, server, context);
+    Service::start("analysis", server, compose).await
 }
 
 /// A gateway with these flags. Where its services are is among them: `--analysis-url`, `--cache-url`, `--config-url`,
 /// `--upstream`.
 pub async fn gateway(flags: &[&str]) -> Service {
     let gateway = Gateway::new(&args(flags)).expect("the flags of a test are right");
-    Service::start("gateway", async move |context, listener, stopped| {
+    Service::serve("gateway", async move |context, listener, stopped| {
         gateway.serve(context, listener, async { drop(stopped.await) }).await
     })
     .await

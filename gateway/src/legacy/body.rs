@@ -1,5 +1,5 @@
 //! JSON bodies as the predecessor's framework read them: generously (`"7"` is a number, `"yes"` is true), and naming every
-//! wrong value, not only the first.
+//! invalid value, not only the first.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -9,15 +9,15 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::category::Category;
-use super::failure::{Invalid, MAX_WRONGS, Mistake, Place, Wrong};
+use super::failure::{InvalidValue, MAX_INVALID_VALUES, PathStep, ValidationError, ValueError};
 
-/// The values of the fields that are there and known, and what was found wrong with them so far. Fields are asked for in
-/// the order in which a 422 is to list them.
+/// The values of the known fields that are there, and the invalid ones found so far. Fields are taken in the order in
+/// which a 422 lists them.
 #[derive(Debug)]
 pub(super) struct Body<E> {
     /// Of a field given twice the later counts.
     fields: Vec<(&'static str, Value<E>)>,
-    wrongs: Vec<Wrong>,
+    invalid: Vec<InvalidValue>,
 }
 
 /// A JSON value, as far as any field looks at it.
@@ -36,14 +36,14 @@ pub(super) enum Value<E> {
 #[derive(Debug)]
 pub(super) struct List<E> {
     elements: Vec<E>,
-    /// The places of the first elements that are none.
-    strangers: Vec<usize>,
+    /// The indexes of the first invalid elements.
+    invalid: Vec<usize>,
 }
 
 /// What the texts in the lists of a body stand for.
 pub(super) trait Element: Sized {
-    /// What is wrong with an element that stands for none.
-    const MISTAKE: Mistake;
+    /// The error of an element that stands for none.
+    const ERROR: ValueError;
 
     /// What a text stands for.
     fn read(text: String) -> Option<Self>;
@@ -53,7 +53,7 @@ pub(super) trait Element: Sized {
 
 impl<E: Element> Body<E> {
     /// Reads a body, once; none when it is empty or `null`. Fields that are not `known` are passed over.
-    pub(super) fn read(body: &[u8], known: &'static [&'static str]) -> Result<Option<Self>, Invalid> {
+    pub(super) fn read(body: &[u8], known: &'static [&'static str]) -> Result<Option<Self>, ValidationError> {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         if body.is_empty() {
             return Ok(None);
@@ -62,51 +62,51 @@ impl<E: Element> Body<E> {
         let fields = Object { known, elements: PhantomData }.deserialize(&mut reader);
         let fields = fields.and_then(|fields| reader.end().map(|()| fields));
         let fields = fields.map_err(|error| not_an_object(body, &error))?;
-        Ok(fields.map(|fields| Self { fields, wrongs: Vec::new() }))
+        Ok(fields.map(|fields| Self { fields, invalid: Vec::new() }))
     }
 
-    /// The value of a field; its default when it is absent or wrong.
+    /// The value of a field; its default when it is absent or invalid.
     pub(super) fn field<T>(
         &mut self,
         name: &'static str,
         default: T,
-        read: fn(Value<E>) -> Result<T, Mistake>,
+        read: fn(Value<E>) -> Result<T, ValueError>,
     ) -> T {
         let value = self.take(name);
-        value.and_then(|value| self.right(name, read(value))).unwrap_or(default)
+        value.and_then(|value| self.check(name, read(value))).unwrap_or(default)
     }
 
-    /// The value of a field that may be `null`; none then, and when it is absent or wrong.
+    /// The value of a field that may be `null`; none then, and when it is absent or invalid.
     pub(super) fn optional<T>(
         &mut self,
         name: &'static str,
-        read: fn(Value<E>) -> Result<T, Mistake>,
+        read: fn(Value<E>) -> Result<T, ValueError>,
     ) -> Option<T> {
         let value = self.take(name).filter(|value| !matches!(value, Value::Null))?;
-        self.right(name, read(value))
+        self.check(name, read(value))
     }
 
-    /// The value of a field that must be there; none when it is absent or wrong.
+    /// The value of a field that must be there; none when it is absent or invalid.
     pub(super) fn required<T>(
         &mut self,
         name: &'static str,
-        read: fn(Value<E>) -> Result<T, Mistake>,
+        read: fn(Value<E>) -> Result<T, ValueError>,
     ) -> Option<T> {
-        let value = self.take(name).ok_or(Mistake::Missing);
-        self.right(name, value.and_then(read))
+        let value = self.take(name).ok_or(ValueError::Missing);
+        self.check(name, value.and_then(read))
     }
 
-    /// The elements of a list, its strangers reported.
+    /// The elements of a list; the invalid ones are recorded.
     pub(super) fn elements(&mut self, name: &'static str, list: List<E>) -> Vec<E> {
-        let place = |index| [Place::Field(name), Place::Index(index)];
-        self.wrongs.extend(list.strangers.into_iter().map(|index| Wrong::new(place(index), E::MISTAKE)));
+        let path = |index| [PathStep::Field(name), PathStep::Index(index)];
+        self.invalid.extend(list.invalid.into_iter().map(|index| InvalidValue::new(path(index), E::ERROR)));
         list.elements
     }
 
-    /// Refuses the body if anything was wrong.
-    pub(super) fn finish(mut self) -> Result<(), Invalid> {
-        self.wrongs.truncate(MAX_WRONGS);
-        if self.wrongs.is_empty() { Ok(()) } else { Err(Invalid::unprocessable(self.wrongs)) }
+    /// Refuses the body if a value was invalid.
+    pub(super) fn finish(mut self) -> Result<(), ValidationError> {
+        self.invalid.truncate(MAX_INVALID_VALUES);
+        if self.invalid.is_empty() { Ok(()) } else { Err(ValidationError::unprocessable(self.invalid)) }
     }
 
     fn take(&mut self, name: &str) -> Option<Value<E>> {
@@ -114,14 +114,14 @@ impl<E: Element> Body<E> {
         Some(self.fields.swap_remove(at).1)
     }
 
-    fn right<T>(&mut self, name: &'static str, read: Result<T, Mistake>) -> Option<T> {
-        read.map_err(|mistake| self.wrongs.push(Wrong::new([Place::Field(name)], mistake))).ok()
+    fn check<T>(&mut self, name: &'static str, read: Result<T, ValueError>) -> Option<T> {
+        read.map_err(|error| self.invalid.push(InvalidValue::new([PathStep::Field(name)], error))).ok()
     }
 }
 
-fn not_an_object(body: &[u8], error: &serde_json::Error) -> Invalid {
+fn not_an_object(body: &[u8], error: &serde_json::Error) -> ValidationError {
     if error.is_data() {
-        return Invalid::whole(None, Mistake::NotObject);
+        return ValidationError::whole(None, ValueError::NotObject);
     }
     let lines = body.split_inclusive(|byte| *byte == b'\n').take(error.line().saturating_sub(1));
     let offset = match error.is_eof() {
@@ -129,39 +129,39 @@ fn not_an_object(body: &[u8], error: &serde_json::Error) -> Invalid {
         // Columns are bytes from 1.
         false => lines.map(<[u8]>::len).sum::<usize>() + error.column().saturating_sub(1),
     };
-    Invalid::whole(Some(Place::Index(offset)), Mistake::NotJson)
+    ValidationError::whole(Some(PathStep::Index(offset)), ValueError::NotJson)
 }
 
 // === impl List ===
 
 impl<E> List<E> {
     pub(super) fn is_empty(&self) -> bool {
-        self.elements.is_empty() && self.strangers.is_empty()
+        self.elements.is_empty() && self.invalid.is_empty()
     }
 }
 
 // === impl Value ===
 
 impl<E> Value<E> {
-    pub(super) fn text(self) -> Result<String, Mistake> {
+    pub(super) fn text(self) -> Result<String, ValueError> {
         match self {
             Self::Text(text) => Ok(text),
-            _ => Err(Mistake::NotText),
+            _ => Err(ValueError::NotText),
         }
     }
 
-    pub(super) fn category(self) -> Result<Category, Mistake> {
-        self.text().ok().and_then(|word| Category::of(&word)).ok_or(Mistake::NotCategory)
+    pub(super) fn category(self) -> Result<Category, ValueError> {
+        self.text().ok().and_then(|word| Category::of(&word)).ok_or(ValueError::NotCategory)
     }
 
-    pub(super) fn list(self) -> Result<List<E>, Mistake> {
+    pub(super) fn list(self) -> Result<List<E>, ValueError> {
         match self {
             Self::List(list) => Ok(list),
-            _ => Err(Mistake::NotList),
+            _ => Err(ValueError::NotList),
         }
     }
 
-    pub(super) fn integer(self) -> Result<i64, Mistake> {
+    pub(super) fn integer(self) -> Result<i64, ValueError> {
         match self {
             Self::Integer(number) => Ok(number),
             Self::Flag(flag) => Ok(flag.into()),
@@ -169,14 +169,14 @@ impl<E> Value<E> {
                 Ok(number) => Ok(number),
                 Err(IntErrorKind::PosOverflow) => Ok(i64::MAX),
                 Err(IntErrorKind::NegOverflow) => Ok(i64::MIN),
-                Err(_) => Err(Mistake::NotNumeral),
+                Err(_) => Err(ValueError::NotNumeral),
             },
-            Self::Fraction => Err(Mistake::NotWhole),
-            Self::Null | Self::List(_) | Self::Object => Err(Mistake::NotInteger),
+            Self::Fraction => Err(ValueError::NotWhole),
+            Self::Null | Self::List(_) | Self::Object => Err(ValueError::NotInteger),
         }
     }
 
-    pub(super) fn flag(self) -> Result<bool, Mistake> {
+    pub(super) fn flag(self) -> Result<bool, ValueError> {
         match self {
             Self::Flag(flag) => Ok(flag),
             Self::Integer(0) => Ok(false),
@@ -184,10 +184,10 @@ impl<E> Value<E> {
             Self::Text(word) => match word.to_ascii_lowercase().as_str() {
                 "1" | "t" | "true" | "y" | "yes" | "on" => Ok(true),
                 "0" | "f" | "false" | "n" | "no" | "off" => Ok(false),
-                _ => Err(Mistake::NotFlagWord),
+                _ => Err(ValueError::NotFlagWord),
             },
-            Self::Integer(_) => Err(Mistake::NotFlagWord),
-            Self::Null | Self::Fraction | Self::List(_) | Self::Object => Err(Mistake::NotFlag),
+            Self::Integer(_) => Err(ValueError::NotFlagWord),
+            Self::Null | Self::Fraction | Self::List(_) | Self::Object => Err(ValueError::NotFlag),
         }
     }
 }
@@ -233,12 +233,12 @@ impl<'de, E: Element> Visitor<'de> for AnyValue<E> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Value<E>, A::Error> {
-        let mut list = List { elements: Vec::new(), strangers: Vec::new() };
+        let mut list = List { elements: Vec::new(), invalid: Vec::new() };
         let mut index = 0;
         while let Some(value) = values.next_element::<Value<E>>()? {
             match value.text().ok().and_then(E::read) {
                 Some(element) => list.elements.push(element),
-                None if list.strangers.len() < MAX_WRONGS => list.strangers.push(index),
+                None if list.invalid.len() < MAX_INVALID_VALUES => list.invalid.push(index),
                 None => {}
             }
             index += 1;

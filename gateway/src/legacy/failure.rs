@@ -1,24 +1,25 @@
 //! Why requests to the predecessor's surface are refused, and its two shapes of failure: its own for what its code
 //! refused, its framework's for values that do not fit the request (422).
 
+use dataflow_mesh::status::{Describe, Kind};
 use http::StatusCode;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use super::Naive;
 use super::category::Category;
+use super::time::NaiveDateTime;
 
-/// How many wrong values a 422 lists. A hostile list of categories would otherwise be answered a hundredfold.
-pub const MAX_WRONGS: usize = 100;
+/// How many invalid values a 422 lists. A hostile list of categories would otherwise be answered a hundredfold.
+pub const MAX_INVALID_VALUES: usize = 100;
 
 /// Why a request is refused. What is displayed is the `detail` of a [`Failure`], except for a 422, which has its own
 /// shape.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Invalid {
-    /// The body is not JSON, not an object, or values of it or of the query are wrong.
+pub enum ValidationError {
+    /// The body is not JSON, not an object, or values of it or of the query are invalid.
     #[error("the request is not valid")]
     Unprocessable(Unprocessable),
-    /// There is nothing to analyse.
+    /// There is nothing to analyze.
     #[error("xml_content is required")]
     DocumentMissing,
     /// The document is said to be a file of the server.
@@ -37,25 +38,25 @@ pub enum Invalid {
 pub struct Failure<'a> {
     success: bool,
     message: Option<&'a str>,
-    timestamp: Naive,
+    timestamp: NaiveDateTime,
     error_type: &'static str,
     error_code: String,
     detail: String,
     instance: &'a str,
 }
 
-/// A 422: what is wrong, value by value.
+/// A 422: the invalid values, one by one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unprocessable {
-    /// One entry for each wrong value, fields in the order of the request; at most [`MAX_WRONGS`], at least one.
-    pub detail: Vec<Wrong>,
+    /// One entry for each invalid value, fields in the order of the request; at most [`MAX_INVALID_VALUES`], at least one.
+    pub detail: Vec<InvalidValue>,
 }
 
-/// One wrong value.
+/// One invalid value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Wrong {
+pub struct InvalidValue {
     /// Where it is, outermost first; the first is `body` or `query`.
-    pub loc: Vec<Place>,
+    pub loc: Vec<PathStep>,
     /// A sentence for people.
     pub msg: String,
     /// A word for programs, such as `string_type`.
@@ -64,16 +65,16 @@ pub struct Wrong {
 
 /// A step of the way to a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum PathStep {
     /// A field, or one of `body` and `query`.
     Field(&'static str),
     /// An element of a list, or the byte where the body ceases to be JSON; from 0.
     Index(usize),
 }
 
-/// What can be wrong with a value.
+/// Why a value is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mistake {
+pub enum ValueError {
     /// There is no such field, or no body, or that is `null`.
     Missing,
     /// The body is not JSON.
@@ -106,9 +107,9 @@ pub enum Mistake {
     Above(i32),
 }
 
-// === impl Invalid ===
+// === impl ValidationError ===
 
-impl Invalid {
+impl ValidationError {
     /// The HTTP status of the answer.
     pub fn status(&self) -> StatusCode {
         match self {
@@ -117,13 +118,39 @@ impl Invalid {
         }
     }
 
-    pub(super) fn unprocessable(detail: Vec<Wrong>) -> Self {
+    pub(super) fn unprocessable(detail: Vec<InvalidValue>) -> Self {
         Self::Unprocessable(Unprocessable { detail })
     }
 
     /// There is no body, or it is not a JSON object.
-    pub(super) fn whole(place: Option<Place>, mistake: Mistake) -> Self {
-        Self::unprocessable(vec![Wrong::new(place, mistake)])
+    pub(super) fn whole(path: Option<PathStep>, error: ValueError) -> Self {
+        Self::unprocessable(vec![InvalidValue::new(path, error)])
+    }
+}
+
+impl Describe for ValidationError {
+    fn domain(&self) -> &'static str {
+        "dataflow.gateway.v1"
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            ValidationError::Unprocessable(_)
+            | ValidationError::DocumentMissing
+            | ValidationError::DocumentByPath
+            | ValidationError::KeywordsBlank
+            | ValidationError::NothingToChange => Kind::Invalid,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            ValidationError::Unprocessable(_)
+            | ValidationError::DocumentMissing
+            | ValidationError::DocumentByPath
+            | ValidationError::KeywordsBlank
+            | ValidationError::NothingToChange => "LEGACY_REQUEST_INVALID",
+        }
     }
 }
 
@@ -135,7 +162,7 @@ impl<'a> Failure<'a> {
         Self {
             success: false,
             message: None,
-            timestamp: Naive(now),
+            timestamp: NaiveDateTime(now),
             error_type: "http_error",
             error_code: format!("HTTP_{}", status.as_u16()),
             detail: detail.into(),
@@ -144,28 +171,28 @@ impl<'a> Failure<'a> {
     }
 }
 
-// === impl Wrong ===
+// === impl InvalidValue ===
 
-impl Wrong {
-    /// A mistake at a place of the body; without steps, the body itself.
-    pub fn new(steps: impl IntoIterator<Item = Place>, mistake: Mistake) -> Self {
-        Self::at([Place::Field("body")].into_iter().chain(steps).collect(), mistake)
+impl InvalidValue {
+    /// A value of the body, by the steps that lead to it; without steps, the body itself.
+    pub fn new(steps: impl IntoIterator<Item = PathStep>, error: ValueError) -> Self {
+        Self::at([PathStep::Field("body")].into_iter().chain(steps).collect(), error)
     }
 
-    /// A mistake in a parameter of the query.
-    pub fn in_query(name: &'static str, mistake: Mistake) -> Self {
-        Self::at(vec![Place::Field("query"), Place::Field(name)], mistake)
+    /// A parameter of the query.
+    pub fn in_query(name: &'static str, error: ValueError) -> Self {
+        Self::at(vec![PathStep::Field("query"), PathStep::Field(name)], error)
     }
 
-    fn at(loc: Vec<Place>, mistake: Mistake) -> Self {
-        let (r#type, msg) = mistake.describe();
+    fn at(loc: Vec<PathStep>, error: ValueError) -> Self {
+        let (r#type, msg) = error.describe();
         Self { loc, msg, r#type }
     }
 }
 
-// === impl Mistake ===
+// === impl ValueError ===
 
-impl Mistake {
+impl ValueError {
     /// The framework's word for it and its sentence.
     fn describe(self) -> (&'static str, String) {
         let (word, expected) = match self {
@@ -204,9 +231,9 @@ impl Mistake {
     }
 }
 
-// === impl Place ===
+// === impl PathStep ===
 
-impl Serialize for Place {
+impl Serialize for PathStep {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match *self {
             Self::Field(name) => serializer.serialize_str(name),
@@ -241,10 +268,11 @@ mod tests {
 
     #[test]
     fn a_422_is_the_frameworks() {
-        let wrong = Wrong::new([Place::Field("categories"), Place::Index(1)], Mistake::NotList);
+        let invalid =
+            InvalidValue::new([PathStep::Field("categories"), PathStep::Index(1)], ValueError::NotList);
         let expected = json!({"detail": [{
             "loc": ["body", "categories", 1], "msg": "Input should be a valid list", "type": "list_type",
         }]});
-        assert_eq!(to_value(Unprocessable { detail: vec![wrong] }).unwrap(), expected);
+        assert_eq!(to_value(Unprocessable { detail: vec![invalid] }).unwrap(), expected);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::body::{Body, Element, Value};
 use super::category::Category;
-use super::failure::{Invalid, Mistake};
+use super::failure::{ValidationError, ValueError};
 use super::selection::Filters;
 
 /// The body of `POST /api/analysis/dataflow`. Fields that it does not know are ignored.
@@ -33,9 +33,9 @@ const FIELDS: &[&str] = &[
 
 impl Request {
     /// Reads a body, once; the document that was decoded is moved into the request.
-    pub fn parse(body: &[u8]) -> Result<Self, Invalid> {
+    pub fn parse(body: &[u8]) -> Result<Self, ValidationError> {
         let body = Body::<Category>::read(body, FIELDS)?;
-        let mut body = body.ok_or_else(|| Invalid::whole(None, Mistake::Missing))?;
+        let mut body = body.ok_or_else(|| ValidationError::whole(None, ValueError::Missing))?;
         let document = body.optional("xml_content", Value::text);
         let path = body.optional("xml_file_path", Value::text);
         let categories = body.optional("categories", Value::list);
@@ -48,8 +48,8 @@ impl Request {
 
         let some = |text: &String| !text.is_empty();
         let mut document = document.filter(some).ok_or(match path.filter(some) {
-            Some(_) => Invalid::DocumentByPath,
-            None => Invalid::DocumentMissing,
+            Some(_) => ValidationError::DocumentByPath,
+            None => ValidationError::DocumentMissing,
         })?;
         forget_encoding(&mut document);
         let min_relevance_score = i32::try_from(score).unwrap_or(if score < 0 { i32::MIN } else { i32::MAX });
@@ -59,7 +59,7 @@ impl Request {
 }
 
 impl Element for Category {
-    const MISTAKE: Mistake = Mistake::NotCategory;
+    const ERROR: ValueError = ValueError::NotCategory;
 
     fn read(word: String) -> Option<Self> {
         Self::of(&word)

@@ -8,28 +8,28 @@ use dataflow_proto::analysis::v1 as pb;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::Naive;
 use super::category::Category;
 use super::selection::{Filters, Lists};
+use super::time::NaiveDateTime;
 
 /// A successful reply.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Response<'a> {
     success: bool,
     message: String,
-    timestamp: Naive,
+    timestamp: NaiveDateTime,
     total_analyzed: i32,
-    categorized_dataflows: Lists<Listed<'a>>,
+    categorized_dataflows: Lists<ListedDataflow<'a>>,
     /// Nothing tests access yet.
     test_results: [(); 0],
     tableau_ready_count: u32,
-    analysis_timestamp: Naive,
+    analysis_timestamp: NaiveDateTime,
     performance_metrics: Metrics,
 }
 
 /// A dataflow in one of the lists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Listed<'a> {
+struct ListedDataflow<'a> {
     id: &'a str,
     name_it: &'a str,
     name_en: &'a str,
@@ -37,7 +37,7 @@ struct Listed<'a> {
     description: &'a str,
     category: Category,
     relevance_score: i32,
-    created_at: Naive,
+    created_at: NaiveDateTime,
 }
 
 /// What the analysis cost.
@@ -57,13 +57,13 @@ impl<'a> Response<'a> {
     /// The reply to a request with these filters. The analysis is one by the rule set `legacy`, which `took` so long
     /// and was complete `now`.
     pub fn new(analysis: &'a pb::Analysis, filters: &Filters, took: Duration, now: Timestamp) -> Self {
-        let now = Naive(now);
+        let now = NaiveDateTime(now);
         let flows = analysis.dataflows.iter().map(|flow| (flow.category().into(), flow.score, flow));
-        let lists: Lists<Listed<'a>> = filters
+        let lists: Lists<ListedDataflow<'a>> = filters
             .select(flows)
             .into_iter()
             .map(|(category, flows)| {
-                (category, flows.into_iter().map(|flow| Listed::new(flow, category, now)).collect())
+                (category, flows.into_iter().map(|flow| ListedDataflow::new(flow, category, now)).collect())
             })
             .collect();
         let performance_metrics = Metrics {
@@ -86,10 +86,10 @@ impl<'a> Response<'a> {
     }
 }
 
-// === impl Listed ===
+// === impl ListedDataflow ===
 
-impl<'a> Listed<'a> {
-    fn new(flow: &'a pb::Dataflow, category: Category, created_at: Naive) -> Self {
+impl<'a> ListedDataflow<'a> {
+    fn new(flow: &'a pb::Dataflow, category: Category, created_at: NaiveDateTime) -> Self {
         // The rule set `legacy` never leaves them out; without them a dataflow is still what has its id.
         let (name_it, name_en, display_name, description) = match &flow.legacy {
             Some(texts) => (&*texts.name_it, &*texts.name_en, &*texts.display_name, &*texts.description),

@@ -5,6 +5,6 @@ pub mod request;
 pub mod response;
 
 /// A keyword as the predecessor kept it: lower case, without blanks around.
-fn normalised(keyword: &str) -> String {
+fn normalized(keyword: &str) -> String {
     keyword.trim().to_lowercase()
 }

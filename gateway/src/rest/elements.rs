@@ -2,7 +2,7 @@
 //! arrive, so that memory holds one of them and not the reply.
 //!
 //! Encoders write fields in the order of their numbers, and every encoder in use writes the members of a list one after
-//! the other. A reply that does not cannot be written without being held; it breaks off, and the connection with it.
+//! the other. A reply that does not cannot be written without being buffered; it breaks off, and the connection with it.
 
 use std::collections::HashSet;
 use std::io;
@@ -12,8 +12,8 @@ use futures_util::{Stream, stream};
 use prost::encoding::{WireType, decode_varint, encode_key, encode_varint};
 use prost_reflect::{DynamicMessage, Kind, MessageDescriptor};
 
-use super::reply::{members, write};
 use crate::frame::Frames;
+use crate::json::{members, write};
 
 /// JSON is handed on in pieces of about so many bytes.
 const PIECE: usize = 16 * 1024;

@@ -1,5 +1,5 @@
-//! An answer that is a stream, dressed as the client asks by `Accept`: JSON lines, server-sent events, or one array. A
-//! message goes out as soon as it has come in.
+//! A reply that is a stream, in the format that the client asks for by `Accept`: JSON lines, server-sent events, or one
+//! array. A message goes out as soon as it has come in.
 //!
 //! The status is out before the stream fails, so that a failure is the last thing in it: an object whose only member is
 //! `error`, the JSON of a `google.rpc.Status`.
@@ -16,14 +16,14 @@ use mime::Mime;
 use serde::Serialize;
 use tonic::Status;
 
-use super::problem::Problem;
-use super::reply;
-use super::request::Call;
-use crate::frame::Frames;
+use super::response::json_of;
+use crate::dialect::Reply;
+use crate::problem::Problem;
+use crate::schema::Binding;
 
-/// The clothes of a stream.
+/// How the messages of a stream stand in a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum StreamFormat {
     /// One message a line (`application/x-ndjson`).
     Lines,
     /// One event a message (HTML, "Server-sent events").
@@ -38,11 +38,11 @@ struct Failed {
     error: Problem,
 }
 
-// === impl Form ===
+// === impl StreamFormat ===
 
-impl Form {
+impl StreamFormat {
     /// The first that the client names, since none is better than another; lines where it names none.
-    pub(super) fn asked(headers: &HeaderMap) -> Self {
+    pub(crate) fn accepted(headers: &HeaderMap) -> Self {
         let accepted = headers.get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
         let named = accepted.flat_map(|value| value.split(',')).filter_map(|range| {
             let range: Mime = range.trim().parse().ok()?;
@@ -90,53 +90,45 @@ impl Form {
     }
 }
 
-/// The response that the messages of an answer make. No message may be longer than `most`.
-pub(super) fn response(
-    call: &Arc<Call>,
-    frames: Frames,
-    most: usize,
-    request_id: HeaderValue,
-) -> Response<Body> {
-    let form = call.form;
-    let mut response = Response::new(Body::from_stream(pieces(Arc::clone(call), frames, most, request_id)));
+/// The response that the messages of a reply make.
+pub(super) fn write(binding: &Arc<Binding>, format: StreamFormat, reply: Reply) -> Response<Body> {
+    let mut response = Response::new(Body::from_stream(pieces(Arc::clone(binding), format, reply)));
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
 fn pieces(
-    call: Arc<Call>,
-    frames: Frames,
-    most: usize,
-    request_id: HeaderValue,
+    binding: Arc<Binding>,
+    format: StreamFormat,
+    reply: Reply,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
-    let form = call.form;
-    stream::unfold(Some((frames, 0)), move |state| {
-        let (call, request_id) = (Arc::clone(&call), request_id.clone());
+    stream::unfold(Some((reply, 0)), move |state| {
+        let binding = Arc::clone(&binding);
         async move {
-            let (mut frames, number) = state?;
-            let failure = match next(&call, &mut frames, most).await {
+            let (mut reply, number) = state?;
+            let failure = match next(&binding, &mut reply).await {
                 Ok(Some(json)) => {
-                    return Some((Ok(form.message(number, &json)), Some((frames, number + 1))));
+                    return Some((Ok(format.message(number, &json)), Some((reply, number + 1))));
                 }
-                Ok(None) => frames.finish().await.err(),
+                Ok(None) => reply.frames.finish().await.err(),
                 Err(status) => Some(status),
             };
             let failure = failure.map(|status| {
-                let error = Problem::new(&status, &request_id);
+                let error = Problem::new(&status, &reply.request_id);
                 serde_json::to_vec(&Failed { error }).expect("a problem is plain JSON")
             });
-            Some((Ok(form.end(number, failure.as_deref())), None))
+            Some((Ok(format.end(number, failure.as_deref())), None))
         }
     })
 }
 
 /// The JSON of the next message; none at the end.
-async fn next(call: &Call, frames: &mut Frames, most: usize) -> Result<Option<Vec<u8>>, Status> {
-    let Some(length) = frames.next_length().await? else { return Ok(None) };
-    let message = reply::within(frames, length, most).await?;
-    reply::json_of(&call.binding, message).map(Some)
+async fn next(binding: &Binding, reply: &mut Reply) -> Result<Option<Vec<u8>>, Status> {
+    let Some(length) = reply.frames.next_length().await? else { return Ok(None) };
+    let message = reply.frames.message(length, reply.limit).await?;
+    json_of(binding, message).map(Some)
 }
 
 #[cfg(test)]
@@ -144,35 +136,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_client_chooses_the_form() {
-        let check = |accept: Option<&'static str>, expected: Form| {
+    fn the_client_chooses_the_format() {
+        let check = |accept: Option<&'static str>, expected: StreamFormat| {
             let accept = accept.map(|accept| (ACCEPT, HeaderValue::from_static(accept)));
-            assert_eq!(Form::asked(&accept.clone().into_iter().collect()), expected, "{accept:?}");
+            assert_eq!(StreamFormat::accepted(&accept.clone().into_iter().collect()), expected, "{accept:?}");
         };
-        check(None, Form::Lines);
-        check(Some("*/*"), Form::Lines);
-        check(Some("text/html"), Form::Lines);
-        check(Some("text/event-stream"), Form::Events);
-        check(Some("text/html, application/json;q=0.9, */*"), Form::Array);
-        check(Some("application/x-ndjson, application/json"), Form::Lines);
+        check(None, StreamFormat::Lines);
+        check(Some("*/*"), StreamFormat::Lines);
+        check(Some("text/html"), StreamFormat::Lines);
+        check(Some("text/event-stream"), StreamFormat::Events);
+        check(Some("text/html, application/json;q=0.9, */*"), StreamFormat::Array);
+        check(Some("application/x-ndjson, application/json"), StreamFormat::Lines);
     }
 
     #[test]
-    fn a_form_begins_parts_and_ends_its_messages() {
-        let check = |form: Form, messages: &[&str], failure: Option<&str>, expected: &str| {
-            let parts = (0..).zip(messages).map(|(number, json)| form.message(number, json.as_bytes()));
-            let end = form.end(messages.len() as u64, failure.map(str::as_bytes));
+    fn a_format_begins_parts_and_ends_its_messages() {
+        let check = |format: StreamFormat, messages: &[&str], failure: Option<&str>, expected: &str| {
+            let parts = (0..).zip(messages).map(|(number, json)| format.message(number, json.as_bytes()));
+            let end = format.end(messages.len() as u64, failure.map(str::as_bytes));
             let written: Vec<u8> = parts.chain([end]).flatten().collect();
             assert_eq!(String::from_utf8(written).unwrap(), expected);
         };
-        check(Form::Lines, &["1", "2"], None, "1\n2\n");
-        check(Form::Lines, &["1"], Some("x"), "1\nx\n");
-        check(Form::Lines, &[], None, "");
-        check(Form::Events, &["1", "2"], None, "data: 1\n\ndata: 2\n\n");
-        check(Form::Events, &["1"], Some("x"), "data: 1\n\nevent: error\ndata: x\n\n");
-        check(Form::Array, &["1", "2"], None, "[1,2]");
-        check(Form::Array, &["1"], Some("x"), "[1,x]");
-        check(Form::Array, &[], Some("x"), "[x]");
-        check(Form::Array, &[], None, "[]");
+        check(StreamFormat::Lines, &["1", "2"], None, "1\n2\n");
+        check(StreamFormat::Lines, &["1"], Some("x"), "1\nx\n");
+        check(StreamFormat::Lines, &[], None, "");
+        check(StreamFormat::Events, &["1", "2"], None, "data: 1\n\ndata: 2\n\n");
+        check(StreamFormat::Events, &["1"], Some("x"), "data: 1\n\nevent: error\ndata: x\n\n");
+        check(StreamFormat::Array, &["1", "2"], None, "[1,2]");
+        check(StreamFormat::Array, &["1"], Some("x"), "[1,x]");
+        check(StreamFormat::Array, &[], Some("x"), "[x]");
+        check(StreamFormat::Array, &[], None, "[]");
     }
 }

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use super::template::Segment;
-use super::{Template, Variable, decode, decode_unreserved, flaw};
+use super::error::RouteError;
+use super::escapes::{decode, decode_unreserved, flaw};
+use super::template::{Segment, Template, Variable};
 
 /// Routes by method and path.
 #[derive(Debug)]
@@ -23,32 +24,6 @@ pub struct Found<'t, T> {
     /// The path of each field that the template's variables fill, with its value, never empty. Of a single segment all
     /// is decoded; of several, all but the characters that RFC 3986 reserves (`%2F` stays `%2F`).
     pub variables: Vec<(&'t str, String)>,
-}
-
-/// Why there is no route.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Missing<'t> {
-    /// No template matches the path.
-    #[error("no route")]
-    NoRoute,
-    /// Templates match the path, none for this method.
-    #[error("method not allowed, only {}", allowed.join(", "))]
-    Method {
-        /// The methods that are, sorted.
-        allowed: Vec<&'t str>,
-    },
-    /// The path cannot be decoded, or would fill a variable with `.` or `..`.
-    #[error("path with {what}")]
-    Malformed {
-        /// What the path has.
-        what: &'static str,
-    },
-    /// A template matches but for a variable that would be empty.
-    #[error("nothing for {field} in the path")]
-    EmptyVariable {
-        /// The path of its field.
-        field: &'t str,
-    },
 }
 
 /// Two routes for the same method and paths.
@@ -111,15 +86,15 @@ impl<T> Table<T> {
     ///
     /// A final `:word` is a verb if any template with that verb matches the rest, be it for another method or with an
     /// empty variable; else it belongs to the last segment.
-    pub fn find(&self, method: &str, path: &str) -> Result<Found<'_, T>, Missing<'_>> {
+    pub fn find(&self, method: &str, path: &str) -> Result<Found<'_, T>, RouteError> {
         if let Some(what) = flaw(path) {
-            return Err(Missing::Malformed { what });
+            return Err(RouteError::PathMalformed { what });
         }
-        let path = path.strip_prefix('/').ok_or(Missing::NoRoute)?;
+        let path = path.strip_prefix('/').ok_or(RouteError::NotFound)?;
         // A word with a slash is no part of the last segment, but no verb has a slash either.
         if let Some((rest, word)) = path.rsplit_once(':') {
             match self.read(method, rest, Some(&decode(word))) {
-                Err(Missing::NoRoute) => {}
+                Err(RouteError::NotFound) => {}
                 done => return done,
             }
         }
@@ -127,7 +102,7 @@ impl<T> Table<T> {
     }
 
     /// Finds a route by one reading of the path.
-    fn read(&self, method: &str, path: &str, verb: Option<&str>) -> Result<Found<'_, T>, Missing<'_>> {
+    fn read(&self, method: &str, path: &str, verb: Option<&str>) -> Result<Found<'_, T>, RouteError> {
         let mut search = Search { method, path, verb, by_get: None, refusal: None, allowed: Vec::new() };
         let own = search.walk(&self.root, Some(path), true).break_value();
         if let Some(route) = own.or(search.by_get) {
@@ -139,7 +114,12 @@ impl<T> Table<T> {
         }
         allowed.sort_unstable();
         allowed.dedup();
-        let otherwise = if allowed.is_empty() { Missing::NoRoute } else { Missing::Method { allowed } };
+        let otherwise = match allowed.is_empty() {
+            true => RouteError::NotFound,
+            false => {
+                RouteError::MethodNotAllowed { allowed: allowed.into_iter().map(str::to_owned).collect() }
+            }
+        };
         Err(refusal.unwrap_or(otherwise))
     }
 }
@@ -164,7 +144,7 @@ struct Search<'t, 'p, T> {
     path: &'p str,
     verb: Option<&'p str>,
     by_get: Option<&'t Route<T>>,
-    refusal: Option<Missing<'t>>,
+    refusal: Option<RouteError>,
     allowed: Vec<&'t str>,
 }
 
@@ -232,15 +212,15 @@ impl<T> Route<T> {
     }
 
     /// What is wrong with the first variable that may not be what the path makes it. One of several segments of which
-    /// some are empty is nothing to tell: such a path just does not match.
-    fn refusal(&self, path: &str) -> Option<Missing<'_>> {
+    /// some are empty is no refusal: such a path does not match.
+    fn refusal(&self, path: &str) -> Option<RouteError> {
         self.template.variables().iter().find_map(|variable| {
             let raw = variable.slice(path);
             if raw.split('/').all(str::is_empty) {
-                return Some(Missing::EmptyVariable { field: variable.field_path() });
+                return Some(RouteError::VariableEmpty { field: variable.field_path().to_owned() });
             }
             let has_dots = raw.split('/').any(|raw| matches!(&*decode(raw), "." | ".."));
-            has_dots.then_some(Missing::Malformed { what: "a `.` or `..` segment" })
+            has_dots.then_some(RouteError::PathMalformed { what: "a `.` or `..` segment" })
         })
     }
 }

@@ -14,6 +14,9 @@ pub(super) enum Error {
     /// The service stops, and the answer would not end by itself.
     #[error("the service is stopping")]
     Draining,
+    /// The code that serves the call, or its answer, panicked.
+    #[error("internal failure")]
+    Panicked,
 }
 
 impl Describe for Error {
@@ -25,6 +28,7 @@ impl Describe for Error {
         match self {
             Error::Overloaded => Kind::Overloaded,
             Error::Draining => Kind::Unavailable,
+            Error::Panicked => Kind::Internal,
         }
     }
 
@@ -32,10 +36,14 @@ impl Describe for Error {
         match self {
             Error::Overloaded => "CONCURRENCY_LIMIT",
             Error::Draining => "DRAINING",
+            Error::Panicked => "PANIC",
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        Some(Duration::from_secs(1))
+        match self {
+            Error::Overloaded | Error::Draining => Some(Duration::from_secs(1)),
+            Error::Panicked => None,
+        }
     }
 }

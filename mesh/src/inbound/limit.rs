@@ -19,9 +19,9 @@ use crate::args::LimitArgs;
 use crate::descriptors::Methods;
 use crate::inbound::error::Error;
 use crate::inbound::hold::Hold;
-use crate::layers::Live;
 use crate::serve::places::Places;
 use crate::status;
+use dataflow_settings::Live;
 
 /// Longest piece in which an answer is handed to hyper, in bytes: a DATA frame of default size. hyper takes a piece of
 /// any length as soon as the caller's window is open at all, and calls an answer ended that it only buffers.

@@ -1,4 +1,5 @@
-//! Counts, times, traces and logs every call, to the end of its answer.
+//! Counts, times, traces and logs every call, to the end of its answer. A panic is one way in which a call ends: its caller
+//! gets INTERNAL, and the log one record.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -15,8 +16,11 @@ use tracing::{Instrument, Span, field};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::descriptors::{Method, Methods};
+use crate::inbound::error::Error;
 use crate::metrics::ServerMetrics;
+use crate::panics::{self, Panic};
 use crate::propagation::{self, REQUEST_ID};
+use crate::status;
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -65,10 +69,17 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let call = Call::begin(&self.layer, &request);
         let span = call.span.clone();
-        let answer = span.in_scope(|| self.inner.call(request));
+        let answer = span.in_scope(|| panics::caught(|| self.inner.call(request)));
         Box::pin(
             async move {
-                let answer = answer.await?;
+                let answer = match answer {
+                    Ok(answer) => panics::catch(answer).await,
+                    Err(panic) => Err(panic),
+                };
+                let answer = match answer {
+                    Ok(answer) => answer?,
+                    Err(panic) => return Ok(call.panicked(&panic).into_http()),
+                };
                 Ok(match code_in(answer.headers()) {
                     // Trailers only: the answer ends here, and its body stays as it is.
                     Some(code) => {
@@ -116,10 +127,17 @@ impl Call {
     }
 
     fn end(mut self, code: Code) {
-        self.finish(code);
+        self.finish(code, None);
     }
 
-    fn finish(&mut self, code: Code) {
+    /// Ends the call for its caller.
+    fn panicked(mut self, panic: &Panic) -> Status {
+        let status = status::logged(&Error::Panicked);
+        self.finish(status.code(), Some(panic));
+        status
+    }
+
+    fn finish(&mut self, code: Code, panic: Option<&Panic>) {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
@@ -129,16 +147,27 @@ impl Call {
         let _entered = self.span.enter();
         let took_ms = took.as_millis();
         let Method { service, name, .. } = &self.method;
-        match code {
-            Code::Ok => tracing::debug!(service, method = name, took_ms, "call served"),
-            _ => tracing::info!(service, method = name, took_ms, ?code, "call failed"),
+        match (panic, code) {
+            (Some(Panic { message, location, backtrace }), _) => {
+                tracing::error!(
+                    service,
+                    method = name,
+                    took_ms,
+                    panic = message,
+                    location,
+                    backtrace,
+                    "call panicked"
+                );
+            }
+            (None, Code::Ok) => tracing::debug!(service, method = name, took_ms, "call served"),
+            (None, _) => tracing::info!(service, method = name, took_ms, ?code, "call failed"),
         }
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.finish(Code::Cancelled);
+        self.finish(Code::Cancelled, None);
     }
 }
 
@@ -158,7 +187,15 @@ impl http_body::Body for ObservedBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        let frame = match panics::caught(|| Pin::new(&mut self.inner).poll_frame(cx)) {
+            Ok(frame) => ready!(frame),
+            Err(panic) => {
+                self.inner = Body::empty();
+                let Some(call) = self.call.take() else { return Poll::Ready(None) };
+                let trailers = call.panicked(&panic).into_http::<()>().into_parts().0.headers;
+                return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+            }
+        };
         let code = match &frame {
             Some(Ok(frame)) => {
                 frame.trailers_ref().map(|trailers| code_in(trailers).unwrap_or(Code::Unknown))

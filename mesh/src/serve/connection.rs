@@ -19,7 +19,7 @@ use tower::Service;
 
 use crate::args::{LimitArgs, ServerArgs};
 use crate::inbound::Stack;
-use crate::layers::Live;
+use dataflow_settings::Live;
 
 use super::leash::{LeashExecutor, OnLeash};
 
@@ -76,6 +76,8 @@ impl Connections {
         };
         let stream = tokio::io::join(opening.chain(reader), writer);
 
+        let max_requests = self.limits.load().max_concurrent_requests;
+        let max_resets = usize::try_from(max_requests).unwrap_or(usize::MAX);
         let mut builder = auto::Builder::new(LeashExecutor);
         builder.http1().timer(TokioTimer::new()).header_read_timeout(OPENING);
         builder
@@ -85,9 +87,11 @@ impl Connections {
             .keep_alive_timeout(KEEP_ALIVE)
             .max_send_buf_size(SEND_BUFFER)
             // As many as the service takes over all connections: what is above is refused, not left to wait.
-            .max_concurrent_streams(
-                self.limits.load().max_concurrent_requests.saturating_add(STREAMS_BESIDES),
-            );
+            .max_concurrent_streams(max_requests.saturating_add(STREAMS_BESIDES))
+            // Resets that h2 takes for an attack, and closes the connection for: 20 by default. Behind a proxy or the
+            // gateway a connection carries the calls of many, and all of them may hang up at once.
+            .max_pending_accept_reset_streams(max_resets)
+            .max_local_error_reset_streams(max_resets);
         let stack = self.stack;
         let service = TowerToHyperService::new(tower::service_fn(move |request: Request<Incoming>| {
             stack.clone().call(request.map(Body::new))

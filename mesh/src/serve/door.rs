@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
 use crate::args::LimitArgs;
-use crate::layers::Live;
+use dataflow_settings::Live;
 
 use super::connection::Connections;
 use super::places::Places;

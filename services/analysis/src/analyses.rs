@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dataflow_mesh::layers::Live;
+use dataflow_mesh::panics;
 use dataflow_proto::analysis::v1 as pb;
+use dataflow_settings::Live;
 use futures_util::{Stream, StreamExt, stream};
 use prost::Message;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -19,9 +20,9 @@ use crate::digest;
 use crate::document::{self, Feed, Fingerprint, ReaderGone};
 use crate::evaluation::{self, Evaluation, Proposal};
 use crate::results::{Inputs, Key, Lookup, Results};
-use crate::rules::{Scratch, Subject};
 use crate::rulesets::{Ruleset, Rulesets};
-use crate::sdmx::Limits;
+use dataflow_rules::{Scratch, Subject};
+use dataflow_sdmx::Limits;
 
 /// Bytes of a document that is held which the parser is given at once.
 const PIECE: usize = 64 * 1024;
@@ -80,9 +81,11 @@ impl Options {
 // === impl Analyses ===
 
 impl Analyses {
-    /// Analyses within the limits of `args`, and of one document within those of the moment.
+    /// Analyses within the limits of `args`, with results of at most `max_result` bytes; `documents` are the limits of a
+    /// single document.
     pub fn new(
         args: &Args,
+        max_result: usize,
         documents: Live<DocumentArgs>,
         rulesets: Arc<Rulesets>,
         results: Results,
@@ -93,7 +96,7 @@ impl Analyses {
             results,
             documents,
             spool: usize::try_from(args.analysis.spool_bytes.as_u64()).unwrap_or(usize::MAX),
-            max_result: args.server.max_message(),
+            max_result,
             patience: args.uploads.upload_idle_timeout,
             uploads: Arc::new(Semaphore::new(max_uploads)),
             max_uploads,
@@ -135,8 +138,7 @@ impl Analyses {
         let document = match options.digest {
             // What came is all there is: cheaper to look at than to trust.
             _ if spool.whole => {
-                let fingerprint = tokio::task::spawn_blocking(move || document::fingerprint(&held));
-                let fingerprint = fingerprint.await.map_err(Error::ParserDied)?;
+                let fingerprint = panics::spawn_blocking(move || document::fingerprint(&held)).await;
                 options.verify(fingerprint)?;
                 fingerprint
             }
@@ -199,10 +201,10 @@ impl Analyses {
         let (limits, rules) = (self.documents.load().limits(), Arc::clone(&ruleset));
         // In pieces, although all of it is there: when the call is abandoned no more come, and the parser stops.
         let (feed, reader) = document::channel();
-        let parser = tokio::task::spawn_blocking(move || {
+        let parser = panics::spawn_blocking(move || {
             let _permit = permit;
             let before = rules.compiled()?;
-            let after = proposal.compile(rules.rules()?)?;
+            let after = proposal.compile(rules.rules()?.clone())?;
             evaluation::evaluate(reader, before, &after, between_categories, limits).map_err(Error::Document)
         });
         let pieces = (0..document.len()).step_by(PIECE).map(|at| {
@@ -210,7 +212,7 @@ impl Analyses {
             Ok(document.slice(at..end))
         });
         send_all(feed, stream::iter(pieces)).await?;
-        Ok((ruleset, parser.await.map_err(Error::ParserDied)??))
+        Ok((ruleset, parser.await?))
     }
 
     /// Refuses a reply of this many bytes when it is larger than a message may be.
@@ -277,7 +279,7 @@ impl Analyses {
         let permit = Arc::clone(&self.parsers).acquire_owned().await.expect("the semaphore is never closed");
         let (feed, reader) = document::channel();
         let (limits, rules) = (limits.clone(), Arc::clone(ruleset));
-        let parser = tokio::task::spawn_blocking(move || {
+        let parser = panics::spawn_blocking(move || {
             let _permit = permit;
             let mut reader = document::Fingerprinting::new(reader);
             let catalogue =
@@ -286,7 +288,7 @@ impl Analyses {
         });
         // What broke off the upload matters more than that the parser then saw a document without an end.
         send_all(feed, stream::iter(held.into_iter().map(Ok)).chain(rest)).await?;
-        parser.await.map_err(Error::ParserDied)?
+        parser.await
     }
 
     fn answer(&self, mut analysis: pb::Analysis, cache_answers: bool) -> Result<pb::Analysis, Error> {

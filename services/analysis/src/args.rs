@@ -1,23 +1,17 @@
 //! The flags of the analysis service.
 
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use dataflow_mesh::args::ServerArgs;
-use dataflow_mesh::layers::DYNAMIC;
 use dataflow_mesh::outbound::Upstream;
+use dataflow_settings::DYNAMIC;
 
-use crate::sdmx::Limits;
+use dataflow_sdmx::Limits;
 
-/// The flags of `dataflow analysis`.
+/// The flags of AnalysisService.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Address of the gRPC port.
-    #[arg(long, env = "DATAFLOW_LISTEN", default_value = "127.0.0.1:8081", value_name = "ADDR")]
-    pub listen: SocketAddr,
-
     #[command(flatten)]
     #[allow(missing_docs)]
     pub peers: PeerArgs,
@@ -29,10 +23,6 @@ pub struct Args {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub analysis: AnalysisArgs,
-
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub server: ServerArgs,
 }
 
 /// How many catalogues may be on their way, and how slowly.

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::io::Read;
 
-use crate::category::Category;
-use crate::rules::{Compiled, Field, LegacyText, Match, Mode, Scratch, Subject, Verdict};
-use crate::sdmx::{Dataflow, Diagnostics, Limits, ParseError, StructureReader};
+use dataflow_rules::Category;
+use dataflow_rules::{Compiled, Field, LegacyText, Match, Mode, Scratch, Subject, Verdict};
+use dataflow_sdmx::{Dataflow, Diagnostics, Limits, ParseError, StructureReader};
 
 /// A whole catalogue.
 #[derive(Debug)]

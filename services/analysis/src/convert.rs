@@ -3,23 +3,20 @@
 use std::collections::BTreeMap;
 
 use dataflow_proto::analysis::v1 as pb;
-use dataflow_proto::config::v1 as config;
-use dataflow_proto::r#type::v1 as types;
 
 use crate::Error;
 use crate::analyses::Options;
 use crate::catalogue::{Analysed, Catalogue, Evidence, Filing};
-use crate::category::Category;
 use crate::document::Fingerprint;
 use crate::results::Key;
-use crate::rules::{Mode, Rule, RuleSet};
 use crate::rulesets::Ruleset;
-use crate::sdmx::{
+use dataflow_sdmx::{
     Dataflow, Diagnostic, ExternalReference, Facts, Flag, LegacyFields, Localised, Severity,
     StructureReference, Timestamp,
 };
 
 pub(crate) mod evaluation;
+pub(crate) mod rules;
 
 /// The language of a text that names none (BCP 47, "undetermined").
 const UNDETERMINED: &str = "und";
@@ -101,54 +98,6 @@ fn texts(given: BTreeMap<String, String>, field: &str) -> Result<Vec<Localised>,
     Ok(given.into_iter().map(|(language, text)| (untagged(language), text)).collect())
 }
 
-impl TryFrom<config::Ruleset> for RuleSet {
-    type Error = Error;
-
-    fn try_from(set: config::Ruleset) -> Result<Self, Error> {
-        let mode = match set.mode() {
-            config::ruleset::Mode::Substring => Mode::Substring,
-            config::ruleset::Mode::Words => Mode::Words,
-            config::ruleset::Mode::Unspecified => return Err(unknown("mode".to_owned())),
-        };
-        let rules = set.rules.into_iter().enumerate().map(|(index, given)| rule(index, given));
-        Ok(Self { name: set.ruleset, revision: set.revision, mode, rules: rules.collect::<Result<_, _>>()? })
-    }
-}
-
-/// A rule, of which refusals speak by its place in the list.
-fn rule(place: usize, rule: config::Rule) -> Result<Rule, Error> {
-    let category = category(rule.category()).ok_or_else(|| unknown(format!("rules[{place}].category")))?;
-    // A negative weight becomes 0, which the engine refuses with the field's name.
-    let weights = rule.weights.into_iter().map(|(keyword, weight)| (keyword, weight.max(0).unsigned_abs()));
-    Ok(Rule {
-        id: rule.rule_id,
-        category,
-        keywords: rule.keywords,
-        weights: weights.collect(),
-        priority: rule.priority,
-        languages: rule.languages,
-        active: !rule.disabled,
-        description: rule.description,
-    })
-}
-
-fn unknown(field: String) -> Error {
-    Error::FieldInvalid { field, problem: "is unknown to this release".to_owned() }
-}
-
-fn category(category: types::Category) -> Option<Category> {
-    Some(match category {
-        types::Category::Population => Category::Population,
-        types::Category::Economy => Category::Economy,
-        types::Category::Labour => Category::Labour,
-        types::Category::Territory => Category::Territory,
-        types::Category::Education => Category::Education,
-        types::Category::Health => Category::Health,
-        types::Category::Other => Category::Other,
-        types::Category::Unspecified => return None,
-    })
-}
-
 // === out ===
 
 /// The reply, but for what the service had to do without. Consumes the catalogue flow by flow, so that the two forms of
@@ -174,7 +123,7 @@ pub(crate) fn analysis(
         cached: false,
         degraded: Vec::new(),
         diagnostics_omitted: i32::try_from(catalogue.diagnostics.omitted()).unwrap_or(i32::MAX),
-        diagnostics: catalogue.diagnostics.kept().iter().map(Into::into).collect(),
+        diagnostics: catalogue.diagnostics.kept().iter().map(diagnostic).collect(),
         dataflows: catalogue.dataflows.into_iter().map(Into::into).collect(),
     }
 }
@@ -203,20 +152,20 @@ impl From<Analysed> for pb::Dataflow {
             version,
             names: by_language(names),
             descriptions: by_language(descriptions),
-            structure: structure.map(Into::into),
-            category: types::Category::from(category).into(),
+            structure: structure.map(self::structure),
+            category: rules::category_to_wire(category).into(),
             score,
             confidence,
             evidence: evidence.into_iter().map(Into::into).collect(),
-            flags: flags.into_iter().map(|flag| pb::dataflow::Flag::from(flag).into()).collect(),
+            flags: flags.into_iter().map(|flag| self::flag(flag).into()).collect(),
             last_update: last_update.map(|Timestamp { seconds, nanos }| prost_types::Timestamp {
                 seconds,
                 nanos: i32::try_from(nanos).unwrap_or_default(),
             }),
             observation_count,
-            legacy: legacy.map(|legacy| (*legacy).into()),
+            legacy: legacy.map(|legacy| self::legacy(*legacy)),
             is_final,
-            external_reference: external.map(Into::into),
+            external_reference: external.map(self::external),
         }
     }
 }
@@ -240,67 +189,43 @@ impl From<Evidence> for pb::Evidence {
     }
 }
 
-impl From<StructureReference> for pb::StructureReference {
-    fn from(structure: StructureReference) -> Self {
-        let StructureReference { agency_id, id, version } = structure;
-        Self { agency_id, id, version }
+fn structure(structure: StructureReference) -> pb::StructureReference {
+    let StructureReference { agency_id, id, version } = structure;
+    pb::StructureReference { agency_id, id, version }
+}
+
+fn external(external: ExternalReference) -> pb::ExternalReference {
+    pb::ExternalReference {
+        structure_url: external.structure_url.unwrap_or_default(),
+        service_url: external.service_url.unwrap_or_default(),
     }
 }
 
-impl From<ExternalReference> for pb::ExternalReference {
-    fn from(external: ExternalReference) -> Self {
-        Self {
-            structure_url: external.structure_url.unwrap_or_default(),
-            service_url: external.service_url.unwrap_or_default(),
-        }
+fn legacy(legacy: LegacyFields) -> pb::LegacyFields {
+    let LegacyFields { name_it, name_en, display_name, description } = legacy;
+    pb::LegacyFields { name_it, name_en, display_name, description }
+}
+
+fn flag(flag: Flag) -> pb::dataflow::Flag {
+    match flag {
+        Flag::Hidden => pb::dataflow::Flag::Hidden,
+        Flag::NonProduction => pb::dataflow::Flag::NonProduction,
+        Flag::FileOnly => pb::dataflow::Flag::FileOnly,
+        Flag::External => pb::dataflow::Flag::External,
     }
 }
 
-impl From<LegacyFields> for pb::LegacyFields {
-    fn from(legacy: LegacyFields) -> Self {
-        let LegacyFields { name_it, name_en, display_name, description } = legacy;
-        Self { name_it, name_en, display_name, description }
-    }
-}
-
-impl From<Flag> for pb::dataflow::Flag {
-    fn from(flag: Flag) -> Self {
-        match flag {
-            Flag::Hidden => Self::Hidden,
-            Flag::NonProduction => Self::NonProduction,
-            Flag::FileOnly => Self::FileOnly,
-            Flag::External => Self::External,
-        }
-    }
-}
-
-impl From<Category> for types::Category {
-    fn from(category: Category) -> Self {
-        match category {
-            Category::Population => Self::Population,
-            Category::Economy => Self::Economy,
-            Category::Labour => Self::Labour,
-            Category::Territory => Self::Territory,
-            Category::Education => Self::Education,
-            Category::Health => Self::Health,
-            Category::Other => Self::Other,
-        }
-    }
-}
-
-impl From<&Diagnostic> for pb::Diagnostic {
-    fn from(diagnostic: &Diagnostic) -> Self {
-        let severity = match diagnostic.severity() {
-            Severity::Info => pb::diagnostic::Severity::Info,
-            Severity::Warning => pb::diagnostic::Severity::Warning,
-        };
-        Self {
-            severity: severity.into(),
-            reason: diagnostic.reason.as_str().to_owned(),
-            offset: i64::try_from(diagnostic.position.offset).unwrap_or(i64::MAX),
-            line: i32::try_from(diagnostic.position.line).unwrap_or(i32::MAX),
-            message: diagnostic.message.clone(),
-        }
+fn diagnostic(diagnostic: &Diagnostic) -> pb::Diagnostic {
+    let severity = match diagnostic.severity() {
+        Severity::Info => pb::diagnostic::Severity::Info,
+        Severity::Warning => pb::diagnostic::Severity::Warning,
+    };
+    pb::Diagnostic {
+        severity: severity.into(),
+        reason: diagnostic.reason.as_str().to_owned(),
+        offset: i64::try_from(diagnostic.position.offset).unwrap_or(i64::MAX),
+        line: i32::try_from(diagnostic.position.line).unwrap_or(i32::MAX),
+        message: diagnostic.message.clone(),
     }
 }
 

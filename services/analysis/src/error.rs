@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dataflow_mesh::status::{self, Describe, Kind, Violation};
 
-use crate::sdmx::{Fault, ParseError};
+use dataflow_sdmx::{Fault, ParseError};
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
@@ -67,9 +67,6 @@ pub enum Error {
     /// A message of the upload is malformed or too large.
     #[error("{0}")]
     MessageRefused(status::Refused),
-    /// The parser's thread died.
-    #[error("the parser stopped unexpectedly")]
-    ParserDied(#[source] tokio::task::JoinError),
 }
 
 /// What went wrong with the stream of an upload.
@@ -100,7 +97,6 @@ impl Describe for Error {
             Error::RulesetUnusable { .. } => Kind::Precondition,
             Error::UploadStalled { .. } | Error::UploadBroken(_) => Kind::Cancelled,
             Error::MessageRefused(refused) => refused.kind(),
-            Error::ParserDied(_) => Kind::Internal,
         }
     }
 
@@ -116,7 +112,6 @@ impl Describe for Error {
             Error::UploadBroken(_) => "UPLOAD_BROKEN",
             Error::DigestMismatch { .. } => "DIGEST_MISMATCH",
             Error::MessageRefused(refused) => refused.reason(),
-            Error::ParserDied(_) => "PARSER_DIED",
         }
     }
 

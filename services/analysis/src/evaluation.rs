@@ -4,9 +4,9 @@
 use std::io::Read;
 
 use crate::catalogue::{Filing, subject};
-use crate::category::Category;
-use crate::rules::{Compiled, Mode, Scratch, Verdict};
-use crate::sdmx::{Dataflow, Diagnostics, Limits, ParseError, StructureReader};
+use dataflow_rules::Category;
+use dataflow_rules::{Compiled, Mode, Scratch, Verdict};
+use dataflow_sdmx::{Dataflow, Diagnostics, Limits, ParseError, StructureReader};
 
 pub use self::proposal::Proposal;
 

@@ -2,11 +2,10 @@
 
 use bytes::Bytes;
 use dataflow_mesh::propagation;
-use dataflow_mesh::status::to_status;
+use dataflow_mesh::status::respond;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_server::AnalysisService;
 use dataflow_proto::google::api::HttpBody;
-use dataflow_proto::r#type::v1::Category;
 use futures_util::{Stream, StreamExt, stream};
 use prost::Message;
 use tonic::metadata::MetadataMap;
@@ -18,7 +17,7 @@ use crate::convert::evaluation::Question;
 use crate::convert::{self, Given};
 use crate::digest;
 use crate::document::Fingerprint;
-use crate::rules::Subject;
+use dataflow_rules::Subject;
 
 /// Serves AnalysisService.
 #[derive(Debug, Clone)]
@@ -36,12 +35,13 @@ impl Service {
         &self,
         headers: MetadataMap,
         mut messages: Streaming<pb::AnalyzeCatalogueRequest>,
-    ) -> Result<pb::Analysis, Error> {
+    ) -> Result<pb::AnalyzeCatalogueResponse, Error> {
         let _admitted = self.analyses.admit()?;
         let digest = digest(&headers)?;
         let first = messages.message().await?.unwrap_or_default();
         let options = convert::options(&first, propagation::tenant(&headers), digest)?;
-        self.analyses.analyse(options, pieces(first, messages)).await
+        let analysis = self.analyses.analyse(options, pieces(first, messages)).await?;
+        Ok(pb::AnalyzeCatalogueResponse { analysis: Some(analysis) })
     }
 
     fn categorise(
@@ -53,7 +53,7 @@ impl Service {
         let subject = Subject { id: &id, names: &names, descriptions: &descriptions, legacy: None };
         let (ruleset, filing) = self.analyses.categorise(&ruleset, &subject)?;
         Ok(pb::CategorizeDataflowResponse {
-            category: Category::from(filing.category).into(),
+            category: convert::rules::category_to_wire(filing.category).into(),
             score: filing.score,
             confidence: filing.confidence,
             evidence: filing.evidence.into_iter().map(Into::into).collect(),
@@ -63,7 +63,7 @@ impl Service {
         })
     }
 
-    async fn evaluate(&self, request: pb::EvaluateRulesRequest) -> Result<pb::Evaluation, Error> {
+    async fn evaluate(&self, request: pb::EvaluateRulesRequest) -> Result<pb::EvaluateRulesResponse, Error> {
         let _admitted = self.analyses.admit()?;
         let Question { ruleset, proposal, between_categories, document } = request.try_into()?;
         let evaluated = self.analyses.evaluate(&ruleset, proposal, between_categories, document).await?;
@@ -71,7 +71,7 @@ impl Service {
         // Nothing of it is kept, so that an absent cache is no loss.
         let evaluation = convert::evaluation::evaluation(evaluation, &ruleset, self.analyses.degraded(true));
         self.analyses.fits(evaluation.encoded_len())?;
-        Ok(evaluation)
+        Ok(pb::EvaluateRulesResponse { evaluation: Some(evaluation) })
     }
 }
 
@@ -82,23 +82,21 @@ impl AnalysisService for Service {
         request: Request<Streaming<pb::AnalyzeCatalogueRequest>>,
     ) -> Result<Response<pb::AnalyzeCatalogueResponse>, Status> {
         let (headers, _, messages) = request.into_parts();
-        let analysis = self.analyse(headers, messages).await.map_err(|error| to_status(&error))?;
-        Ok(Response::new(pb::AnalyzeCatalogueResponse { analysis: Some(analysis) }))
+        respond(self.analyse(headers, messages).await)
     }
 
     async fn categorize_dataflow(
         &self,
         request: Request<pb::CategorizeDataflowRequest>,
     ) -> Result<Response<pb::CategorizeDataflowResponse>, Status> {
-        self.categorise(request.into_inner()).map(Response::new).map_err(|error| to_status(&error))
+        respond(self.categorise(request.into_inner()))
     }
 
     async fn evaluate_rules(
         &self,
         request: Request<pb::EvaluateRulesRequest>,
     ) -> Result<Response<pb::EvaluateRulesResponse>, Status> {
-        let evaluation = self.evaluate(request.into_inner()).await.map_err(|error| to_status(&error))?;
-        Ok(Response::new(pb::EvaluateRulesResponse { evaluation: Some(evaluation) }))
+        respond(self.evaluate(request.into_inner()).await)
     }
 }
 

@@ -1,9 +1,8 @@
 //! The analysis service: reads a catalogue as its bytes arrive, categorises every dataflow, and says why.
 //!
 //! The path of one request: [`grpc`] takes it in, [`analyses`] looks the document up in [`results`] or feeds it through
-//! [`document`] to a parser thread, where [`catalogue`] joins [`sdmx`] and [`rules`]; `convert` makes the reply.
-//! [`rulesets`] keeps the compiled rules current. The domain (`sdmx`, `rules`, `category`, `catalogue`, `evaluation`)
-//! knows neither gRPC nor protobuf.
+//! [`document`] to a parser thread, where [`catalogue`] joins the crates `dataflow-sdmx` and `dataflow-rules`; `convert`
+//! makes the reply. [`rulesets`] keeps the compiled rules current.
 
 pub mod args;
 pub mod error;
@@ -16,23 +15,16 @@ pub mod results;
 pub mod rulesets;
 
 pub mod catalogue;
-pub mod category;
 pub mod evaluation;
-pub mod rules;
-pub mod sdmx;
 
 mod convert;
 
-use std::future::Future;
-use std::io;
 use std::sync::Arc;
 
-use dataflow_mesh::layers::Live;
-use dataflow_mesh::serve::{Context, Server};
-use dataflow_proto::FILE_DESCRIPTOR_SET;
+use dataflow_mesh::args::ServerArgs;
+use dataflow_mesh::capability::Capability;
+use dataflow_mesh::serve::Context;
 use dataflow_proto::analysis::v1::analysis_service_server::AnalysisServiceServer;
-use dataflow_proto::config::v1::Ruleset;
-use tokio::net::TcpListener;
 
 use analyses::Analyses;
 pub use args::Args;
@@ -40,28 +32,16 @@ pub use error::Error;
 use results::Results;
 use rulesets::Rulesets;
 
-/// Runs the service until `shutdown` resolves and every call in flight has ended. `built_in` are the rule sets to fall
-/// back on while the config service does not answer.
-///
-/// # Errors
-///
-/// When the listener has no address.
-pub async fn run(
-    args: &Args,
-    context: Context,
-    built_in: Vec<Ruleset>,
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()>,
-) -> io::Result<()> {
-    let rulesets = Arc::new(Rulesets::new(built_in));
-    let warm_up = rulesets::follow(Arc::clone(&rulesets), &args.peers, context.draining.clone());
-    let documents = Live::following(args.analysis.documents.clone(), context.settings.clone());
-    let analyses = Analyses::new(args, documents, rulesets, Results::new(&args.peers));
+/// AnalysisService. While the config service does not answer, it works by the built-in rule sets.
+pub fn capability(args: &Args, server: &ServerArgs, context: &Context) -> Capability {
+    let rulesets = Arc::new(Rulesets::new(dataflow_rules::built_in::rulesets()));
+    let documents = context.live(args.analysis.documents.clone());
+    let results = Results::new(&args.peers);
+    let analyses = Analyses::new(args, server.max_message(), documents, Arc::clone(&rulesets), results);
     let service = AnalysisServiceServer::new(grpc::Service::new(analyses))
-        .max_decoding_message_size(args.server.max_message())
-        .max_encoding_message_size(args.server.max_message());
-    Server::new(&args.server, context, FILE_DESCRIPTOR_SET)
-        .with(service)
-        .serve(listener, warm_up, shutdown)
-        .await
+        .max_decoding_message_size(server.max_message())
+        .max_encoding_message_size(server.max_message());
+    let (follow, first) = rulesets::follow(Arc::clone(&rulesets), &args.peers, context.draining.clone());
+    let capability = Capability::new().service(service).warm_up(first);
+    follow.into_iter().fold(capability, Capability::task)
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use dataflow_mesh::outbound::Outbound;
+use dataflow_mesh::tasks::Task;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::cache::v1 as cache;
 use dataflow_proto::cache::v1::cache_service_client::CacheServiceClient;
@@ -15,7 +16,7 @@ use tonic::{Code, Status};
 use crate::args::PeerArgs;
 use crate::document::Fingerprint;
 use crate::rulesets::Ruleset;
-use crate::sdmx::Limits;
+use dataflow_sdmx::Limits;
 
 /// Changes whenever a stored analysis would be read differently: two releases share one cache during every rollout.
 const FORMAT: u8 = 1;
@@ -214,12 +215,13 @@ impl Drop for Keeping {
         let Some(lease) = self.lease.take() else { return };
         let (mut client, key) = (self.client.clone(), std::mem::take(&mut self.entry));
         // Those who wait would otherwise do so until the lease ends by itself, which it does if this is lost.
-        tokio::spawn(async move {
+        let release = async move {
             let request = cache::ReleaseLeaseRequest { key, token: lease.token };
             if let Err(status) = client.release_lease(request).await {
                 tracing::debug!(code = ?status.code(), "a lease is not given back");
             }
-        });
+        };
+        Task::logged("release lease", release).detach();
     }
 }
 

@@ -3,20 +3,24 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
-use dataflow_mesh::outbound::{Outbound, Retry, Upstream};
+use dataflow_mesh::backoff::Backoff;
+use dataflow_mesh::outbound::{Outbound, Upstream};
+use dataflow_mesh::panics;
+use dataflow_mesh::tasks::Task;
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::rule_service_client::RuleServiceClient;
-use prost::Message;
+use dataflow_rules::{Compiled, RuleSet};
+use futures_util::FutureExt;
 use sha2::{Digest, Sha256};
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::Error;
 use crate::args::PeerArgs;
-use crate::rules::{Compiled, RuleSet};
+use crate::{Error, convert};
 
 /// The name of the set that an empty name in a request means.
 pub const DEFAULT: &str = "default";
@@ -30,10 +34,10 @@ pub struct Ruleset {
     pub revision: i64,
     /// Identifies its content. Revisions alone do not: two releases may build in different sets, and share one cache.
     pub fingerprint: [u8; 32],
-    /// What to compile.
-    source: pb::Ruleset,
-    /// The engine, or why there is none, so that a caller learns it and not only the log. Compiled when first wanted:
-    /// what is built in is not wanted at all where the config service answers.
+    /// What to compile, or why a later release's set cannot be read.
+    source: Result<RuleSet, String>,
+    /// The engine, or why there is none, so that a caller learns it and not only the log. Compiled on first use: the
+    /// built-in sets are never used where the config service answers.
     compiled: OnceLock<Result<Compiled, String>>,
 }
 
@@ -53,23 +57,29 @@ struct State {
 // === impl Ruleset ===
 
 impl Ruleset {
-    fn new(revision: i64, mut source: pb::Ruleset) -> Self {
-        // When a rule was changed says nothing of what it does: the same rules are the same everywhere.
-        for rule in &mut source.rules {
-            (rule.etag, rule.create_time, rule.update_time) = Default::default();
-        }
-        let fingerprint =
-            Sha256::digest(pb::Ruleset { revision: 0, ..source.clone() }.encode_to_vec()).into();
-        Self { name: source.ruleset.clone(), revision, fingerprint, source, compiled: OnceLock::new() }
+    fn new(name: String, revision: i64, source: Result<RuleSet, String>) -> Self {
+        let fingerprint = source.as_ref().map(fingerprint).unwrap_or_default();
+        Self { name, revision, fingerprint, source, compiled: OnceLock::new() }
+    }
+
+    /// A set of this release, at revision 0: the config service counts from 1.
+    fn built_in(set: RuleSet) -> Self {
+        Self::new(set.name.clone(), 0, Ok(set))
+    }
+
+    /// A set that the config service pushes.
+    fn pushed(set: pb::Ruleset) -> Self {
+        let (name, revision) = (set.ruleset.clone(), set.revision);
+        Self::new(name, revision, convert::rules::ruleset(set).map_err(|error| error.to_string()))
     }
 
     /// The rules.
     ///
     /// # Errors
     ///
-    /// [`Error::FieldInvalid`] when a later release wrote them.
-    pub fn rules(&self) -> Result<RuleSet, Error> {
-        self.source.clone().try_into()
+    /// [`Error::RulesetUnusable`] when a later release wrote them.
+    pub fn rules(&self) -> Result<&RuleSet, Error> {
+        self.source.as_ref().map_err(|problem| self.unusable(problem))
     }
 
     /// The engine. The first call compiles it, which takes milliseconds.
@@ -79,10 +89,8 @@ impl Ruleset {
     /// [`Error::RulesetUnusable`] when the set does not compile.
     pub fn compiled(&self) -> Result<&Compiled, Error> {
         let compiled = self.compiled.get_or_init(|| {
-            let compiled = self
-                .rules()
-                .map_err(|error| error.to_string())
-                .and_then(|set| Compiled::new(&set).map_err(|error| error.to_string()));
+            let source = self.source.as_ref().map_err(String::clone);
+            let compiled = source.and_then(|set| Compiled::new(set).map_err(|error| error.to_string()));
             if let Err(problem) = &compiled {
                 tracing::warn!(
                     ruleset = self.name,
@@ -93,18 +101,41 @@ impl Ruleset {
             }
             compiled
         });
-        compiled
-            .as_ref()
-            .map_err(|problem| Error::RulesetUnusable { name: self.name.clone(), problem: problem.clone() })
+        compiled.as_ref().map_err(|problem| self.unusable(problem))
     }
+
+    fn unusable(&self, problem: &str) -> Error {
+        Error::RulesetUnusable { name: self.name.clone(), problem: problem.to_owned() }
+    }
+}
+
+/// A digest of what a set does, whatever its revision: the same rules are the same on every replica. Another release may
+/// digest them otherwise, which costs it a result that it could have taken from the cache.
+fn fingerprint(set: &RuleSet) -> [u8; 32] {
+    struct Digested(Sha256);
+
+    impl Hasher for Digested {
+        fn write(&mut self, bytes: &[u8]) {
+            self.0.update(bytes);
+        }
+
+        fn finish(&self) -> u64 {
+            unreachable!("the digest is longer than this")
+        }
+    }
+
+    let mut hasher = Digested(Sha256::new());
+    (&set.name, set.mode, &set.rules).hash(&mut hasher);
+    hasher.0.finalize().into()
 }
 
 // === impl Rulesets ===
 
 impl Rulesets {
     /// Begins with the sets built into the binary.
-    pub fn new(built_in: Vec<pb::Ruleset>) -> Self {
-        let by_name = built_in.into_iter().map(|set| (set.ruleset.clone(), Arc::new(Ruleset::new(0, set))));
+    pub fn new(built_in: impl IntoIterator<Item = RuleSet>) -> Self {
+        let sets = built_in.into_iter().map(Ruleset::built_in);
+        let by_name = sets.map(|set| (set.name.clone(), Arc::new(set)));
         Self { current: ArcSwap::from_pointee(State { by_name: by_name.collect(), heard: false }) }
     }
 
@@ -126,7 +157,7 @@ impl Rulesets {
 
     /// Compiles sets and puts them in place at once. `anew` when they are all there are; else the others stay.
     fn put(&self, sets: Vec<pb::Ruleset>, anew: bool) {
-        let sets: Vec<_> = sets.into_iter().map(|set| Arc::new(Ruleset::new(set.revision, set))).collect();
+        let sets: Vec<_> = sets.into_iter().map(|set| Arc::new(Ruleset::pushed(set))).collect();
         for set in &sets {
             // A set that does not compile is put in place too: to use an older one in silence would be worse.
             let _ = set.compiled();
@@ -154,48 +185,52 @@ impl Rulesets {
     }
 }
 
-/// Follows the config service in the background until `draining`. The future resolves when its sets are in use, or the
-/// first attempt has failed or taken longer than the peer timeout and those built in are: a service without config is
-/// ready too.
+/// The task that follows the config service until `draining`, if there is one; and the future that resolves when its sets
+/// are in use, or when the built-in ones are, since the first attempt failed or took longer than the peer timeout: a service
+/// without config is ready too.
 pub fn follow(
     rulesets: Arc<Rulesets>,
     peers: &PeerArgs,
     draining: CancellationToken,
-) -> impl Future<Output = ()> + 'static {
-    let (first, received) = oneshot::channel();
-    let patience = peers.peer_timeout;
-    if let Some(upstream) = peers.config_url.clone() {
+) -> (Option<Task>, impl Future<Output = ()> + Send + 'static) {
+    let first = watch::Sender::new(false);
+    let (mut attempted, timeout) = (first.subscribe(), peers.peer_timeout);
+    let task = peers.config_url.clone().map(|upstream| {
         let rulesets = Arc::clone(&rulesets);
-        tokio::spawn(async move {
-            draining.run_until_cancelled(watch(rulesets, upstream, first)).await;
-        });
-    } else {
-        tracing::info!("no config service given: the rules are those built in");
-        drop(first);
+        Task::restarting("rule sets", move || {
+            let watch = receive_always(Arc::clone(&rulesets), upstream.clone(), first.clone());
+            draining.clone().run_until_cancelled_owned(watch).map(drop)
+        })
+    });
+    if task.is_none() {
+        tracing::info!("rule sets: no config service configured, using the built-in ones");
     }
-    async move {
-        // Either way there are rules to work with.
-        let _ = tokio::time::timeout(patience, received).await;
-        // Compiling takes milliseconds, too long for the runtime's own threads; a panic there shows at the first call.
-        let _ = tokio::task::spawn_blocking(move || rulesets.compile()).await;
-    }
+    let ready = async move {
+        // Without a task the sender is gone. In any case there are rules to work with.
+        let _ = tokio::time::timeout(timeout, attempted.wait_for(|attempted| *attempted)).await;
+        // Compiling takes milliseconds, too long for the runtime's own threads.
+        panics::spawn_blocking(move || rulesets.compile()).await;
+    };
+    (task, ready)
 }
 
-/// Watches for ever; `first` is dropped or sent after the first attempt.
-async fn watch(rulesets: Arc<Rulesets>, upstream: Upstream, first: oneshot::Sender<()>) {
-    let mut first = Some(first);
-    // One for all tries, so that they go to one replica after the other. Whatever the config service accepts must arrive, or
-    // rules would stand still here.
+/// Watches for ever; `first` becomes true after the first attempt.
+async fn receive_always(rulesets: Arc<Rulesets>, upstream: Upstream, first: watch::Sender<bool>) {
+    // One client for all attempts, so that they go to one replica after the other. Whatever the config service accepts must
+    // arrive, or rules would stand still here.
     let client = RuleServiceClient::new(Outbound::watching(&upstream));
     let mut client = client.max_decoding_message_size(usize::MAX);
-    let mut retry = Retry::default();
+    let mut backoff = Backoff::default();
     loop {
-        let ended = receive(&rulesets, &mut client, &mut first, &mut retry).await;
-        first = None;
+        let ended = receive(&rulesets, &mut client, &first, &mut backoff).await;
+        first.send_replace(true);
         if let Err(error) = ended {
-            tracing::info!(error, "config service does not answer: keeping the rules at hand");
+            tracing::info!(
+                error,
+                "rule sets: config service unavailable, keeping the current ones, retrying"
+            );
         }
-        retry.pause().await;
+        backoff.wait().await;
     }
 }
 
@@ -203,24 +238,21 @@ async fn watch(rulesets: Arc<Rulesets>, upstream: Upstream, first: oneshot::Send
 async fn receive(
     rulesets: &Arc<Rulesets>,
     client: &mut RuleServiceClient<Outbound>,
-    first: &mut Option<oneshot::Sender<()>>,
-    retry: &mut Retry,
+    first: &watch::Sender<bool>,
+    backoff: &mut Backoff,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut sets = client.watch_rulesets(pb::WatchRulesetsRequest::default()).await?.into_inner();
     let (mut batch, mut anew) = (Vec::new(), true);
     while let Some(message) = sets.message().await? {
-        retry.heard();
+        backoff.reset();
         batch.extend(message.ruleset);
         if !message.complete {
             continue;
         }
         let (rulesets, batch) = (Arc::clone(rulesets), std::mem::take(&mut batch));
-        tokio::task::spawn_blocking(move || rulesets.put(batch, anew)).await?;
+        panics::spawn_blocking(move || rulesets.put(batch, anew)).await;
         anew = false;
-        if let Some(first) = first.take() {
-            // Nobody waits any more when the service was ready before.
-            let _ = first.send(());
-        }
+        first.send_replace(true);
     }
     Ok(())
 }

@@ -1,36 +1,8 @@
-//! The flags of the cache service.
+//! The flags of CacheService.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use dataflow_mesh::args::ServerArgs;
-use dataflow_mesh::outbound::Upstream;
-use dataflow_store::StoreArgs;
-
-/// The flags of `dataflow cache`.
-#[derive(Debug, Clone, clap::Args)]
-pub struct Args {
-    /// Address of the gRPC port.
-    #[arg(long, env = "DATAFLOW_LISTEN", default_value = "127.0.0.1:8082", value_name = "ADDR")]
-    pub listen: SocketAddr,
-
-    /// The config service, as `http://HOST:PORT`; without it the dynamic options are what this process itself is told.
-    #[arg(long, env = "DATAFLOW_CONFIG_URL", value_name = "URL")]
-    pub config_url: Option<Upstream>,
-
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub cache: CacheArgs,
-
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub store: StoreArgs,
-
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub server: ServerArgs,
-}
 
 /// What the cache may hold.
 #[derive(Debug, Clone, clap::Args)]

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use dataflow_mesh::args::LimitArgs;
-use dataflow_mesh::layers::Live;
 use dataflow_mesh::metrics::Metrics;
 use dataflow_mesh::serve::places::Places;
+use dataflow_mesh::tasks::Task;
+use dataflow_settings::Live;
 use dataflow_store::Store;
 use dataflow_store::entries::{Condition, Outcome, Revision};
 use dataflow_store::generations::Generation;
@@ -97,8 +98,8 @@ impl Read {
 // === impl Entries ===
 
 impl Entries {
-    /// Entries in `store`, of which this process holds copies of at most `capacity` bytes. Half as many as there
-    /// may be calls by the `limits` may wait for values at once. Must be called within a runtime.
+    /// Entries in `store`, of which this process holds copies of at most `capacity` bytes while [`Entries::follow_changes`]
+    /// runs. Half as many as there may be calls by the `limits` may wait for values at once.
     pub fn new(store: Arc<dyn Store>, capacity: u64, limits: Live<LimitArgs>, metrics: &Metrics) -> Self {
         let near = Near::new(&*store, capacity);
         let stats = Stats::register(metrics, near.clone());
@@ -106,8 +107,13 @@ impl Entries {
         Self { store, waiting, limits, sweeping, near, stats }
     }
 
+    /// The task that keeps this process' copies right; none where it holds none.
+    pub fn follow_changes(&self) -> Option<Task> {
+        self.near.clone().map(|near| near.follow(Arc::clone(&self.store)))
+    }
+
     /// What was counted.
-    pub fn told(&self) -> Told {
+    pub fn stats(&self) -> Told {
         self.stats.told()
     }
 

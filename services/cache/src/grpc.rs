@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dataflow_mesh::status::to_status;
+use dataflow_mesh::status::respond;
 use dataflow_proto::cache::v1 as pb;
 use dataflow_proto::cache::v1::cache_service_server::CacheService;
 use futures_util::{StreamExt, stream};
@@ -190,43 +190,111 @@ impl Service {
         Ok(pb::GetEntryTtlResponse { ttl: entry.ttl, degraded })
     }
 
-    async fn stats(
-        &self,
-        _: Caller,
-        pb::GetStatsRequest {}: pb::GetStatsRequest,
-    ) -> Result<pb::GetStatsResponse, Error> {
-        Ok(convert::stats(self.entries.told()))
+    fn stats(&self) -> pb::GetStatsResponse {
+        convert::stats(self.entries.stats())
     }
 }
 
-/// Takes a request apart, and turns a failure into a status.
-macro_rules! adapt {
-    ($($method:ident($request:ident) -> $response:ident = $inner:ident;)*) => {
-        #[tonic::async_trait]
-        impl CacheService for Service {
-            $(async fn $method(
-                &self,
-                request: Request<pb::$request>,
-            ) -> Result<Response<pb::$response>, Status> {
-                let caller = convert::caller(request.metadata());
-                let answer = self.$inner(caller, request.into_inner()).await;
-                answer.map(Response::new).map_err(|error| to_status(&error))
-            })*
-        }
-    };
+/// The caller of a request, and what it asks for.
+fn parts<T>(request: Request<T>) -> (Caller, T) {
+    let (metadata, _, request) = request.into_parts();
+    (convert::caller(&metadata), request)
 }
 
-adapt! {
-    get_entry(GetEntryRequest) -> GetEntryResponse = get;
-    batch_get_entries(BatchGetEntriesRequest) -> BatchGetEntriesResponse = batch_get;
-    lease_entry(LeaseEntryRequest) -> LeaseEntryResponse = lease;
-    release_lease(ReleaseLeaseRequest) -> ReleaseLeaseResponse = release;
-    get_generations(GetGenerationsRequest) -> GetGenerationsResponse = generations;
-    set_entry(SetEntryRequest) -> SetEntryResponse = set;
-    delete_entry(DeleteEntryRequest) -> DeleteEntryResponse = delete;
-    delete_prefix(DeletePrefixRequest) -> DeletePrefixResponse = delete_all;
-    invalidate_tags(InvalidateTagsRequest) -> InvalidateTagsResponse = invalidate;
-    entry_exists(EntryExistsRequest) -> EntryExistsResponse = exists;
-    get_entry_ttl(GetEntryTtlRequest) -> GetEntryTtlResponse = ttl;
-    get_stats(GetStatsRequest) -> GetStatsResponse = stats;
+#[tonic::async_trait]
+impl CacheService for Service {
+    async fn get_entry(
+        &self,
+        request: Request<pb::GetEntryRequest>,
+    ) -> Result<Response<pb::GetEntryResponse>, Status> {
+        let (caller, request) = parts(request);
+        respond(self.get(caller, request).await)
+    }
+
+    async fn batch_get_entries(
+        &self,
+        request: Request<pb::BatchGetEntriesRequest>,
+    ) -> Result<Response<pb::BatchGetEntriesResponse>, Status> {
+        let (caller, request) = parts(request);
+        respond(self.batch_get(caller, request).await)
+    }
+
+    async fn lease_entry(
+        &self,
+        request: Request<pb::LeaseEntryRequest>,
+    ) -> Result<Response<pb::LeaseEntryResponse>, Status> {
+        let (caller, request) = parts(request);
+        respond(self.lease(caller, request).await)
+    }
+
+    async fn release_lease(
+        &self,
+        request: Request<pb::ReleaseLeaseRequest>,
+    ) -> Result<Response<pb::ReleaseLeaseResponse>, Status> {
+        let (caller, request) = parts(request);
+        respond(self.release(caller, request).await)
+    }
+
+    async fn get_generations(
+        &self,
+        request: Request<pb::GetGenerationsRequest>,
+    ) -> Result<Response<pb::GetGenerationsResponse>, Status> {
+        let (caller, request) = parts(request);
+        respond(self.generations(caller, request).await)
+    }
+
+    async fn set_entry(
+        &self,
+        request: Request<pb::SetEntryRequest>,
+    ) -> Result<Response<pb::SetEntryResponse>, Status> {
+        let (caller, request) = parts(request);
+        respond(self.set(caller, request).await)
+    }
+
+    async fn delete_entry(
+        &self,
+        request: Request<pb::DeleteEntryRequest>,
+    ) -> Result<Response<pb::DeleteEntryResponse>, Status> {
+        let (caller, request) = parts(request);
+        respond(self.delete(caller, request).await)
+    }
+
+    async fn delete_prefix(
+        &self,
+        request: Request<pb::DeletePrefixRequest>,
+    ) -> Result<Response<pb::DeletePrefixResponse>, Status> {
+        let (caller, request) = parts(request);
+        respond(self.delete_all(caller, request).await)
+    }
+
+    async fn invalidate_tags(
+        &self,
+        request: Request<pb::InvalidateTagsRequest>,
+    ) -> Result<Response<pb::InvalidateTagsResponse>, Status> {
+        let (caller, request) = parts(request);
+        respond(self.invalidate(caller, request).await)
+    }
+
+    async fn entry_exists(
+        &self,
+        request: Request<pb::EntryExistsRequest>,
+    ) -> Result<Response<pb::EntryExistsResponse>, Status> {
+        let (caller, request) = parts(request);
+        respond(self.exists(caller, request).await)
+    }
+
+    async fn get_entry_ttl(
+        &self,
+        request: Request<pb::GetEntryTtlRequest>,
+    ) -> Result<Response<pb::GetEntryTtlResponse>, Status> {
+        let (caller, request) = parts(request);
+        respond(self.ttl(caller, request).await)
+    }
+
+    async fn get_stats(
+        &self,
+        _: Request<pb::GetStatsRequest>,
+    ) -> Result<Response<pb::GetStatsResponse>, Status> {
+        Ok(Response::new(self.stats()))
+    }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dataflow_mesh::tasks::Task;
 use dataflow_store::Store;
 use dataflow_store::generations::Generation;
 use dataflow_store::key::Key as Place;
@@ -163,11 +164,12 @@ impl Drop for Granting {
             return;
         }
         let (store, place, token) = (Arc::clone(&self.store), self.place.clone(), self.token);
-        tokio::spawn(async move {
+        let release = async move {
             if let Err(error) = store.release(&place, token).await {
                 tracing::debug!(%error, "a lease is not given back");
             }
-        });
+        };
+        Task::logged("release lease", release).detach();
     }
 }
 

@@ -18,56 +18,46 @@ mod convert;
 mod near;
 mod stored;
 
-use std::future::Future;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dataflow_mesh::layers::Live;
-use dataflow_mesh::serve::{Context, Server};
-use dataflow_proto::FILE_DESCRIPTOR_SET;
+use dataflow_mesh::args::ServerArgs;
+use dataflow_mesh::capability::Capability;
+use dataflow_mesh::serve::Context;
 use dataflow_proto::cache::v1::cache_service_server::CacheServiceServer;
 use dataflow_store::Store;
-use tokio::net::TcpListener;
 
-pub use args::Args;
+pub use args::CacheArgs;
 use entries::Entries;
 pub use error::Error;
 
-/// How long the start waits for the store before the service says that it serves, without if need be.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the start waits for the store before the service is SERVING, without it if need be.
+const STORE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Runs the service over `store` until `shutdown` resolves and every call in flight has ended.
-///
-/// # Errors
-///
-/// When the listener has no address.
-pub async fn run(
-    args: &Args,
-    context: Context,
+/// CacheService over `store`.
+pub fn capability(
+    args: &CacheArgs,
+    server: &ServerArgs,
+    context: &Context,
     store: Arc<dyn Store>,
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()>,
-) -> io::Result<()> {
-    let warm_up = warm_up(Arc::clone(&store));
-    let (capacity, limit) = (args.cache.capacity.as_u64(), args.server.max_message());
-    let limits = Live::following(args.server.limits.clone(), context.settings.clone());
-    let entries = Entries::new(store, capacity, limits, &context.metrics);
-    let service = CacheServiceServer::new(grpc::Service::new(entries, args.cache.clone(), limit))
+) -> Capability {
+    let (capacity, limit) = (args.capacity.as_u64(), server.max_message());
+    let limits = context.live(server.limits.clone());
+    let entries = Entries::new(Arc::clone(&store), capacity, limits, &context.metrics);
+    let follow = entries.follow_changes();
+    let service = CacheServiceServer::new(grpc::Service::new(entries, args.clone(), limit))
         .max_decoding_message_size(limit)
         .max_encoding_message_size(limit);
-    Server::new(&args.server, context, FILE_DESCRIPTOR_SET)
-        .with(service)
-        .serve(listener, warm_up, shutdown)
-        .await
+    let capability = Capability::new().service(service).warm_up(warm_up(store));
+    follow.into_iter().fold(capability, Capability::task)
 }
 
 /// Resolves when the store was asked once, so that the first callers do not find it cold.
 async fn warm_up(store: Arc<dyn Store>) {
     if let Some(mut pulse) = store.pulse() {
         let tried = pulse.wait_for(|pulse| pulse.tried);
-        if !matches!(tokio::time::timeout(PATIENCE, tried).await, Ok(Ok(_))) {
-            tracing::warn!("the store does not answer: serving without it");
+        if !matches!(tokio::time::timeout(STORE_TIMEOUT, tried).await, Ok(Ok(_))) {
+            tracing::warn!("store: no answer, serving without it");
         }
     }
 }

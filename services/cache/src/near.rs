@@ -6,6 +6,7 @@ mod trust;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use dataflow_mesh::tasks::Task;
 use dataflow_store::Store;
 use dataflow_store::generations::Generation;
 use dataflow_store::key::Key;
@@ -14,7 +15,6 @@ use dataflow_store::signals::{CHANGES, Change, Signal, Subscription};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::entry::Held;
@@ -27,13 +27,7 @@ const OVERHEAD: usize = 512;
 /// Copies of what the store holds. Cheap to clone; clones share what they hold.
 #[derive(Debug, Clone)]
 pub(crate) struct Near {
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-struct Shared {
     copies: Arc<Copies>,
-    following: AbortHandle,
 }
 
 #[derive(Debug)]
@@ -57,9 +51,9 @@ pub(crate) struct Before(Option<Epoch>);
 // === impl Near ===
 
 impl Near {
-    /// Copies of at most `capacity` bytes; none where the store is this process itself. Must be called within a runtime.
+    /// Copies of at most `capacity` bytes; none where the store is this process itself.
     pub(crate) fn new(store: &dyn Store, capacity: u64) -> Option<Self> {
-        let pulse = store.pulse()?;
+        store.pulse()?;
         let weigh = |name: &String, copy: &Copy| {
             u32::try_from(name.len() + copy.held.weight() + OVERHEAD).unwrap_or(u32::MAX)
         };
@@ -80,14 +74,27 @@ impl Near {
                 .build(),
             trust: Mutex::new(Trust::new()),
         });
-        let following = tokio::spawn(follow(Arc::clone(&copies), store.subscribe(CHANGES), pulse));
-        Some(Self { shared: Arc::new(Shared { copies, following: following.abort_handle() }) })
+        Some(Self { copies })
+    }
+
+    /// The task that hears of every change in `store`. Without it no copy is handed out for long.
+    pub(crate) fn follow(self, store: Arc<dyn Store>) -> Task {
+        Task::restarting("L1 coherence", move || {
+            let (copies, changes, pulse) =
+                (Arc::clone(&self.copies), store.subscribe(CHANGES), store.pulse());
+            async move {
+                let Some(pulse) = pulse else { return };
+                // What happened while nobody listened is not known.
+                copies.trust().gap(Instant::now());
+                follow(copies, changes, pulse).await;
+            }
+        })
     }
 
     /// The copy of an entry, if it may be handed out and its tags' generations are what they were; and whether a change of
     /// it may be missing, since the store has not answered for a while.
     pub(crate) fn entry(&self, place: &Key) -> Option<(Held, bool)> {
-        let copies = &self.shared.copies;
+        let copies = &self.copies;
         let now = Instant::now();
         let (epoch, in_doubt) = {
             let trust = copies.trust();
@@ -101,7 +108,7 @@ impl Near {
 
     /// The copy of a tag's generation, if it may be handed out.
     pub(crate) fn generation(&self, tag: &Key) -> Option<Generation> {
-        let copies = &self.shared.copies;
+        let copies = &self.copies;
         let epoch = copies.trust().epoch(tag.bucket(), Instant::now())?;
         copies
             .generations
@@ -112,12 +119,12 @@ impl Near {
 
     /// To be called before something is read from the store that is to be kept here.
     pub(crate) fn before(&self, place: &Key) -> Before {
-        Before(self.shared.copies.trust().epoch(place.bucket(), Instant::now()))
+        Before(self.copies.trust().epoch(place.bucket(), Instant::now()))
     }
 
     /// Keeps a copy of an entry, unless something changed since `before`.
     pub(crate) fn keep_entry(&self, place: &Key, held: &Held, before: Before) {
-        let copies = &self.shared.copies;
+        let copies = &self.copies;
         let Some(epoch) = before.0 else { return };
         copies.entries.insert(place.name.clone(), Copy { held: held.clone(), era: epoch.era });
         // Looked at after the copy was put there: whoever hears of a change first changes the epoch and then removes the
@@ -129,7 +136,7 @@ impl Near {
 
     /// Keeps a copy of a generation, unless something changed since `before`.
     pub(crate) fn keep_generation(&self, tag: &Key, generation: Generation, before: Before) {
-        let copies = &self.shared.copies;
+        let copies = &self.copies;
         let Some(epoch) = before.0 else { return };
         copies.generations.insert(tag.name.clone(), (generation, epoch.era));
         if copies.now(tag) != before.0 {
@@ -139,28 +146,22 @@ impl Near {
 
     /// Drops the copy of what this process itself has just changed, without waiting for the signal.
     pub(crate) fn forget(&self, place: &Key) {
-        let copies = &self.shared.copies;
+        let copies = &self.copies;
         copies.trust().changed(place.bucket());
         copies.drop_copy(place.space.name, &place.name);
     }
 
     /// Entries, and their bytes.
     pub(crate) fn size(&self) -> (u64, u64) {
-        let entries = &self.shared.copies.entries;
+        let entries = &self.copies.entries;
         entries.run_pending_tasks();
         (entries.entry_count(), entries.weighted_size())
     }
 
     /// Whether every copy may be handed out at present.
     pub(crate) fn is_trusted(&self) -> bool {
-        let (trust, now) = (self.shared.copies.trust(), Instant::now());
+        let (trust, now) = (self.copies.trust(), Instant::now());
         (0..dataflow_store::key::BUCKETS).all(|bucket| trust.epoch(bucket, now).is_some())
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        self.following.abort();
     }
 }
 

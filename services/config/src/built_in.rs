@@ -1,24 +1,13 @@
-//! What every binary carries: two rule sets and the providers that everybody asks for. They seed the config service, and
-//! analysis falls back on the rule sets while the config service does not answer.
+//! What a fresh store is seeded with: the built-in rule sets, and the providers that most people ask for.
 
 use std::time::Duration;
 
 use crate::change::Change;
-use crate::file;
 use crate::provider::{Dialect, Provider, Quota};
-use crate::ruleset::Ruleset;
-
-const DEFAULT: &str = include_str!("../rules/default.yaml");
-const LEGACY: &str = include_str!("../rules/legacy.yaml");
-
-/// `default`, ours, and `legacy`, the predecessor's.
-pub fn rulesets() -> [Ruleset; 2] {
-    [DEFAULT, LEGACY]
-        .map(|text| file::parse(text).expect("the built-in rule sets are valid: a test parses them"))
-}
+use dataflow_rules::RuleSet;
 
 /// What a fresh store is given: these rule sets and others, and the providers.
-pub fn seeds(sets: impl IntoIterator<Item = Ruleset>) -> Vec<Change> {
+pub fn seeds(sets: impl IntoIterator<Item = RuleSet>) -> Vec<Change> {
     let sets = sets.into_iter().map(Change::RulesetSeeded);
     sets.chain(providers().into_iter().map(Change::ProviderSeeded)).collect()
 }
@@ -98,19 +87,11 @@ pub fn providers() -> Vec<Provider> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ruleset::Mode;
 
     #[test]
     fn every_provider_is_valid() {
         for provider in providers() {
             provider.validate().unwrap_or_else(|error| panic!("{}: {error}", provider.provider_id));
         }
-    }
-
-    #[test]
-    fn both_sets_are_valid() {
-        let [default, legacy] = rulesets();
-        assert_eq!((default.name.as_str(), default.mode), ("default", Mode::Words));
-        assert_eq!((legacy.name.as_str(), legacy.mode), ("legacy", Mode::Substring));
     }
 }

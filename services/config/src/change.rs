@@ -3,13 +3,13 @@
 use std::time::SystemTime;
 
 use crate::provider::Provider;
-use crate::ruleset::{Rule, Ruleset};
+use dataflow_rules::{Rule, RuleSet};
 
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// A set is there, whole, as a release brought it.
-    RulesetSeeded(Ruleset),
+    RulesetSeeded(RuleSet),
     /// A rule was put into a set, new or over the one of its identifier.
     RulePut {
         /// The set.
@@ -25,7 +25,7 @@ pub enum Change {
         rule_id: String,
     },
     /// A set was made what it was: this, at the revision that it says.
-    RolledBack(Ruleset),
+    RolledBack(RuleSet),
     /// A provider is there, as a release brought it.
     ProviderSeeded(Provider),
     /// A provider was put, new or over the one of its identifier.

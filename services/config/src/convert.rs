@@ -3,112 +3,23 @@
 use std::time::{Duration, SystemTime};
 
 use dataflow_proto::config::v1 as pb;
-use dataflow_proto::r#type::v1 as types;
+use dataflow_rules::Rule;
 
 use crate::Error;
 use crate::change::{Change, Origin};
 use crate::difference::{Difference, Kind};
 use crate::journal::Entry;
 use crate::provider::{Dialect, Provider, Quota};
-use crate::ruleset::{Category, DEFAULT_PRIORITY, Mode, Rule, Ruleset};
 use crate::state::{Registered, Revision, Stamp, State};
 
+pub(crate) mod ruleset;
+
 // === rule sets ===
-
-impl From<&Ruleset> for pb::Ruleset {
-    fn from(set: &Ruleset) -> Self {
-        Self {
-            ruleset: set.name.clone(),
-            mode: pb::ruleset::Mode::from(set.mode).into(),
-            revision: set.revision,
-            rules: set.rules.iter().map(Into::into).collect(),
-        }
-    }
-}
-
-impl From<&Rule> for pb::Rule {
-    fn from(rule: &Rule) -> Self {
-        Self {
-            rule_id: rule.rule_id.clone(),
-            category: types::Category::from(rule.category).into(),
-            keywords: rule.keywords.clone(),
-            priority: rule.priority,
-            weights: rule.weights.clone(),
-            languages: rule.languages.clone(),
-            disabled: rule.disabled,
-            description: rule.description.clone(),
-            ..Self::default()
-        }
-    }
-}
-
-impl From<Mode> for pb::ruleset::Mode {
-    fn from(mode: Mode) -> Self {
-        match mode {
-            Mode::Substring => Self::Substring,
-            Mode::Words => Self::Words,
-        }
-    }
-}
-
-impl From<Category> for types::Category {
-    fn from(category: Category) -> Self {
-        match category {
-            Category::Population => Self::Population,
-            Category::Economy => Self::Economy,
-            Category::Labour => Self::Labour,
-            Category::Territory => Self::Territory,
-            Category::Education => Self::Education,
-            Category::Health => Self::Health,
-            Category::Other => Self::Other,
-        }
-    }
-}
-
-impl TryFrom<pb::Ruleset> for Ruleset {
-    type Error = Error;
-
-    fn try_from(set: pb::Ruleset) -> Result<Self, Error> {
-        let mode = match set.mode() {
-            pb::ruleset::Mode::Substring => Mode::Substring,
-            pb::ruleset::Mode::Words => Mode::Words,
-            pb::ruleset::Mode::Unspecified => return Err(invalid("mode", "must be given")),
-        };
-        let rules = set.rules.into_iter().map(Rule::try_from).collect::<Result<_, _>>()?;
-        Ok(Self { name: set.ruleset, mode, revision: set.revision, rules })
-    }
-}
-
-impl TryFrom<pb::Rule> for Rule {
-    type Error = Error;
-
-    fn try_from(rule: pb::Rule) -> Result<Self, Error> {
-        let category = category(rule.category)?.ok_or_else(|| invalid("category", "must be given"))?;
-        let pb::Rule { rule_id, keywords, priority, weights, languages, disabled, description, .. } = rule;
-        let priority = if priority == 0 { DEFAULT_PRIORITY } else { priority };
-        Ok(Self { rule_id, category, keywords, priority, weights, languages, disabled, description })
-    }
-}
-
-/// The category that a request gives, if any.
-pub(crate) fn category(number: i32) -> Result<Option<Category>, Error> {
-    Ok(Some(match types::Category::try_from(number) {
-        Ok(types::Category::Unspecified) => return Ok(None),
-        Ok(types::Category::Population) => Category::Population,
-        Ok(types::Category::Economy) => Category::Economy,
-        Ok(types::Category::Labour) => Category::Labour,
-        Ok(types::Category::Territory) => Category::Territory,
-        Ok(types::Category::Education) => Category::Education,
-        Ok(types::Category::Health) => Category::Health,
-        Ok(types::Category::Other) => Category::Other,
-        Err(_) => return Err(invalid("category", "is none of the categories")),
-    }))
-}
 
 /// A rule as a reader sees it.
 pub(crate) fn rule(rule: &Rule, stamp: Stamp) -> pb::Rule {
     let (create_time, update_time) = (timestamp(stamp.created), timestamp(stamp.updated));
-    pb::Rule { etag: stamp.etag(), create_time, update_time, ..rule.into() }
+    pb::Rule { etag: stamp.etag(), create_time, update_time, ..ruleset::rule_to_wire(rule) }
 }
 
 /// A revision as a reader sees it.
@@ -220,9 +131,7 @@ pub(crate) fn audit_record(entry: Entry, state: &State) -> pb::AuditRecord {
     let after = made.unwrap_or_default();
     let (action, resource) = match &recorded.change {
         Change::RulesetSeeded(set) => ("RULESET_SEEDED", format!("rulesets/{}", set.name)),
-        Change::RulePut { ruleset, rule } => {
-            ("RULE_PUT", format!("rulesets/{ruleset}/rules/{}", rule.rule_id))
-        }
+        Change::RulePut { ruleset, rule } => ("RULE_PUT", format!("rulesets/{ruleset}/rules/{}", rule.id)),
         Change::RuleRemoved { ruleset, rule_id } => {
             ("RULE_REMOVED", format!("rulesets/{ruleset}/rules/{rule_id}"))
         }

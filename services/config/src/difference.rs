@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::ruleset::Rule;
+use dataflow_rules::Rule;
 
 /// What was done to a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,24 +27,24 @@ pub struct Difference {
 /// What leads from one list of rules to another, in the order of the later, what is gone at the end. That a rule stands
 /// elsewhere is no difference.
 pub fn differences(before: &[Rule], after: &[Rule]) -> Vec<Difference> {
-    let known: HashMap<_, _> = before.iter().map(|rule| (rule.rule_id.as_str(), rule)).collect();
-    let left: HashSet<_> = after.iter().map(|rule| rule.rule_id.as_str()).collect();
+    let known: HashMap<_, _> = before.iter().map(|rule| (rule.id.as_str(), rule)).collect();
+    let left: HashSet<_> = after.iter().map(|rule| rule.id.as_str()).collect();
     let mut found = Vec::new();
     for rule in after {
-        let kind = match known.get(rule.rule_id.as_str()) {
+        let kind = match known.get(rule.id.as_str()) {
             None => Kind::Added,
             Some(before) if *before == rule => continue,
             Some(before) => Kind::Changed(fields(before, rule)),
         };
-        found.push(Difference { rule_id: rule.rule_id.clone(), kind });
+        found.push(Difference { rule_id: rule.id.clone(), kind });
     }
-    let gone = before.iter().filter(|rule| !left.contains(rule.rule_id.as_str()));
-    found.extend(gone.map(|rule| Difference { rule_id: rule.rule_id.clone(), kind: Kind::Removed }));
+    let gone = before.iter().filter(|rule| !left.contains(rule.id.as_str()));
+    found.extend(gone.map(|rule| Difference { rule_id: rule.id.clone(), kind: Kind::Removed }));
     found
 }
 
 fn fields(before: &Rule, after: &Rule) -> Vec<&'static str> {
-    let Rule { rule_id: _, category, keywords, priority, weights, languages, disabled, description } = before;
+    let Rule { id: _, category, keywords, priority, weights, languages, disabled, description } = before;
     [
         ("category", *category != after.category),
         ("keywords", *keywords != after.keywords),
@@ -64,11 +64,11 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::ruleset::Category;
+    use dataflow_rules::Category;
 
     fn rule(id: &str, priority: i32) -> Rule {
         Rule {
-            rule_id: id.to_owned(),
+            id: id.to_owned(),
             category: Category::Health,
             keywords: vec!["health".to_owned()],
             priority,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use dataflow_mesh::status::{Describe, Kind, Violation};
+use dataflow_rules::RuleError;
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +90,13 @@ pub enum Error {
         /// What is wrong and what is allowed.
         problem: String,
     },
+}
+
+impl From<RuleError> for Error {
+    fn from(error: RuleError) -> Self {
+        let RuleError { field, problem } = error;
+        Error::RulesetInvalid { field, problem }
+    }
 }
 
 impl Describe for Error {

@@ -5,10 +5,10 @@ pub mod providers;
 pub mod rules;
 pub mod settings;
 
+mod mask;
+
 use dataflow_mesh::propagation::{REQUEST_ID, SUBJECT};
-use dataflow_mesh::status::to_status;
 use tonic::metadata::MetadataMap;
-use tonic::{Response, Status};
 
 use crate::Error;
 use crate::change::Origin;
@@ -19,11 +19,6 @@ const MAX_REASON: usize = 1024;
 /// Entries in one answer where the caller does not say how many, and the most.
 const PAGE: usize = 100;
 const MAX_PAGE: usize = 1000;
-
-/// An outcome as tonic sends it.
-fn answered<T>(outcome: Result<T, Error>) -> Result<Response<T>, Status> {
-    outcome.map(Response::new).map_err(|error| to_status(&error))
-}
 
 /// The refusal of a request without the message that it is about.
 fn missing(field: &str) -> Error {
@@ -36,7 +31,7 @@ fn origin(metadata: &MetadataMap, reason: String) -> Result<Origin, Error> {
         let problem = format!("must be at most {MAX_REASON} bytes, is {}", reason.len());
         return Err(Error::FieldInvalid { field: "reason".to_owned(), problem });
     }
-    // Bytes that are no text are spelled out: somebody's changes are not to look like nobody's.
+    // Bytes that are no text are spelled out: a change must not look anonymous.
     let header = |name: &str| {
         let value = metadata.get(name).map(|value| value.as_encoded_bytes().escape_ascii().to_string());
         value.unwrap_or_default()

@@ -19,9 +19,9 @@ use uuid::Uuid;
 
 use crate::Error;
 use crate::change::{Change, Origin, Recorded};
-use crate::ruleset::Ruleset;
 use crate::state::State;
 use crate::stored;
+use dataflow_rules::RuleSet;
 
 use reading::{PAGE, Reading};
 
@@ -269,7 +269,7 @@ impl Journal {
     /// # Errors
     ///
     /// [`Error::RulesetNotFound`], [`Error::RevisionNotFound`], or when the store does not answer.
-    pub async fn ruleset_at(&self, name: &str, revision: i64) -> Result<Ruleset, Error> {
+    pub async fn ruleset_at(&self, name: &str, revision: i64) -> Result<RuleSet, Error> {
         let not_found = || Error::RevisionNotFound { ruleset: name.to_owned(), revision };
         self.open().await?;
         self.catch_up().await?;
@@ -286,7 +286,7 @@ impl Journal {
                 reading::apply(&mut replayed, &record).map_err(|_| Error::Outdated)?;
                 let set = replayed.rulesets.get(name).map(|owned| &owned.set);
                 if let Some(set) = set.filter(|set| set.revision == revision) {
-                    return Ok(Ruleset::clone(set));
+                    return Ok(RuleSet::clone(set));
                 }
             }
             tokio::task::yield_now().await;

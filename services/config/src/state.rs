@@ -8,7 +8,7 @@ use crate::Error;
 use crate::change::{Change, Origin, Recorded};
 use crate::difference::{Difference, Kind, differences};
 use crate::provider::Provider;
-use crate::ruleset::{Rule, Ruleset};
+use dataflow_rules::{Rule, RuleSet};
 
 /// The state after the change at `position`.
 #[derive(Debug, Clone, Default)]
@@ -27,7 +27,7 @@ pub struct State {
 #[derive(Debug, Clone)]
 pub struct Owned {
     /// The set at its newest revision.
-    pub set: Arc<Ruleset>,
+    pub set: Arc<RuleSet>,
     /// Of each rule, when it was made and changed.
     pub stamps: BTreeMap<String, Stamp>,
     /// Every revision, oldest first: the one at index 0 is revision 1.
@@ -110,14 +110,14 @@ impl State {
         let position = self.position + 1;
         match change {
             Change::RulesetSeeded(set) => {
-                let set = Ruleset { revision: 1, ..set.clone() };
+                let set = RuleSet { revision: 1, ..set.clone() };
                 let owned = Owned::seeded(set, position, origin, *time);
                 self.rulesets.insert(owned.set.name.clone(), Arc::new(owned));
             }
             Change::RulePut { ruleset, rule } => {
                 let owned = self.owned(ruleset)?;
                 let rules = &mut Arc::make_mut(&mut owned.set).rules;
-                let id = |known: &&mut Rule| known.rule_id == rule.rule_id;
+                let id = |known: &&mut Rule| known.id == rule.id;
                 let found = match rules.iter_mut().find(id) {
                     Some(known) => {
                         let found = differences(std::slice::from_ref(known), std::slice::from_ref(rule));
@@ -134,7 +134,7 @@ impl State {
             Change::RuleRemoved { ruleset, rule_id } => {
                 let owned = self.owned(ruleset)?;
                 let rules = &mut Arc::make_mut(&mut owned.set).rules;
-                let index = rules.iter().position(|known| known.rule_id == *rule_id);
+                let index = rules.iter().position(|known| known.id == *rule_id);
                 let removed = rules.remove(index.ok_or_else(|| rule_not_found(ruleset, rule_id))?);
                 owned.revised(differences(&[removed], &[]), position, recorded);
             }
@@ -169,7 +169,7 @@ impl State {
     pub fn validate(&self, change: &Change) -> Result<(), Error> {
         match change {
             Change::ProviderSeeded(provider) | Change::ProviderPut(provider) => provider.validate(),
-            _ => change.ruleset().map_or(Ok(()), |name| self.ruleset(name)?.set.validate()),
+            _ => change.ruleset().map_or(Ok(()), |name| Ok(self.ruleset(name)?.set.validate()?)),
         }
     }
 
@@ -188,7 +188,7 @@ pub(crate) fn rule_not_found(ruleset: &str, rule: &str) -> Error {
 // === impl Owned ===
 
 impl Owned {
-    fn seeded(set: Ruleset, position: u64, origin: &Origin, time: SystemTime) -> Self {
+    fn seeded(set: RuleSet, position: u64, origin: &Origin, time: SystemTime) -> Self {
         let found = differences(&[], &set.rules);
         let mut owned = Self { set: Arc::new(set), stamps: BTreeMap::new(), revisions: Vec::new() };
         owned.note(found, position, origin, time);
@@ -221,7 +221,7 @@ impl Owned {
 
     /// One rule and its stamp.
     pub fn rule(&self, rule_id: &str) -> Option<(&Rule, Stamp)> {
-        let rule = self.set.rules.iter().find(|rule| rule.rule_id == rule_id)?;
+        let rule = self.set.rules.iter().find(|rule| rule.id == rule_id)?;
         Some((rule, *self.stamps.get(rule_id)?))
     }
 }

@@ -8,6 +8,7 @@ use dataflow_proto::config::v1::stored_change::Change as Stored;
 use prost::Message;
 
 use crate::change::{Change, Origin, Recorded};
+use crate::convert::ruleset;
 
 /// The layout that this release writes, and the newest it reads.
 const FORMAT: u32 = 1;
@@ -34,14 +35,16 @@ pub(crate) fn encode(recorded: Recorded) -> Bytes {
     let Recorded { change, origin, time } = recorded;
     let Origin { author, reason, request_id } = origin;
     let change = match change {
-        Change::RulesetSeeded(set) => Stored::RulesetSeeded((&set).into()),
+        Change::RulesetSeeded(set) => Stored::RulesetSeeded(ruleset::to_wire(&set)),
         Change::RulePut { ruleset, rule } => {
-            Stored::RulePut(pb::StoredRule { ruleset, rule: Some((&rule).into()) })
+            Stored::RulePut(pb::StoredRule { ruleset, rule: Some(ruleset::rule_to_wire(&rule)) })
         }
         Change::RuleRemoved { ruleset, rule_id } => {
             Stored::RuleRemoved(pb::StoredRuleName { ruleset, rule_id })
         }
-        Change::RolledBack(set) => Stored::RolledBack(pb::StoredRollback { ruleset: Some((&set).into()) }),
+        Change::RolledBack(set) => {
+            Stored::RolledBack(pb::StoredRollback { ruleset: Some(ruleset::to_wire(&set)) })
+        }
         Change::ProviderSeeded(provider) => Stored::ProviderSeeded((&provider).into()),
         Change::ProviderPut(provider) => Stored::ProviderPut((&provider).into()),
         Change::ProviderRemoved { provider_id } => Stored::ProviderRemoved(provider_id),
@@ -61,15 +64,16 @@ pub(crate) fn decode(record: Bytes) -> Result<Recorded, Unreadable> {
     let pb::StoredChange { format: _, time, author, reason, request_id, change } = stored;
     let invalid = |error: crate::Error| malformed(&error);
     let change = match change.ok_or(Unreadable::Unknown)? {
-        Stored::RulesetSeeded(set) => Change::RulesetSeeded(set.try_into().map_err(invalid)?),
+        Stored::RulesetSeeded(set) => Change::RulesetSeeded(ruleset::from_wire(set).map_err(invalid)?),
         Stored::RulePut(pb::StoredRule { ruleset, rule }) => {
-            Change::RulePut { ruleset, rule: rule.unwrap_or_default().try_into().map_err(invalid)? }
+            let rule = ruleset::rule_from_wire(rule.unwrap_or_default()).map_err(invalid)?;
+            Change::RulePut { ruleset, rule }
         }
         Stored::RuleRemoved(pb::StoredRuleName { ruleset, rule_id }) => {
             Change::RuleRemoved { ruleset, rule_id }
         }
         Stored::RolledBack(pb::StoredRollback { ruleset }) => {
-            Change::RolledBack(ruleset.unwrap_or_default().try_into().map_err(invalid)?)
+            Change::RolledBack(ruleset::from_wire(ruleset.unwrap_or_default()).map_err(invalid)?)
         }
         Stored::ProviderSeeded(provider) => Change::ProviderSeeded(provider.try_into().map_err(invalid)?),
         Stored::ProviderPut(provider) => Change::ProviderPut(provider.try_into().map_err(invalid)?),
@@ -84,7 +88,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::ruleset::{Category, Rule};
+    use dataflow_rules::{Category, Rule};
 
     /// What release 0.1.0 wrote.
     const YESTERDAY: &[u8] =
@@ -93,7 +97,7 @@ mod tests {
 
     fn recorded() -> Recorded {
         let rule = Rule {
-            rule_id: "r".to_owned(),
+            id: "r".to_owned(),
             category: Category::Health,
             keywords: vec!["care".to_owned()],
             priority: 5,

@@ -11,24 +11,21 @@ use anyhow::Context;
 use bytesize::ByteSize;
 use clap::builder::FalseyValueParser;
 use dataflow_analysis::args::AnalysisArgs;
-use dataflow_cache::args::CacheArgs;
-use dataflow_config::ruleset::Ruleset;
+use dataflow_cache::CacheArgs;
 use dataflow_mesh::args::{LimitArgs, LogFormat, ServerArgs, TelemetryArgs};
-use dataflow_mesh::breaker::Breakers;
-use dataflow_mesh::layers::Dynamic;
-use dataflow_mesh::metrics::Metrics;
 use dataflow_mesh::outbound::{Outbound, Upstream};
-use dataflow_mesh::readiness::Readiness;
-use dataflow_mesh::{process, telemetry};
+use dataflow_mesh::process::{self, Process};
+use dataflow_mesh::telemetry;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
+use dataflow_rules::RuleSet;
 use dataflow_store::StoreArgs;
 
-use crate::client;
 use crate::exit::{self, Exit, Failure};
 use crate::in_process::{self, Mesh, Services};
 use crate::progress::Progress;
-use crate::render::{self, Format};
+use crate::{client, terminal};
+use dataflow_render::{self as render, Format};
 
 /// How long one catalogue may take. A person is waiting, who can interrupt whenever they like.
 const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -90,13 +87,14 @@ async fn analyse_and_print(args: Args) -> Result<Exit, Failure> {
     let (ruleset, extra) = ruleset(&args.rules).await?;
     let document = upload::open(&args.source).await?;
 
+    let process = Process::default();
     let mesh = match &args.endpoint {
         Some(_) if extra.is_some() => {
             let why = "a file of rules cannot be sent to a running mesh: name one of its rule sets";
             return Err(Failure::new(Exit::Usage, anyhow::anyhow!("--rules {}: {why}", args.rules)));
         }
         Some(_) => None,
-        None => Some(start(args.limits, extra).await?),
+        None => Some(start(&process, args.limits, extra).await?),
     };
     let upstream = args.endpoint.as_ref().or(mesh.as_ref().map(|mesh| &mesh.analysis));
     let upstream = upstream.context("there is a mesh, running or in this process")?;
@@ -108,6 +106,7 @@ async fn analyse_and_print(args: Args) -> Result<Exit, Failure> {
         exit: failure.exit,
     })?;
     if let Some(mesh) = mesh {
+        process.stop();
         mesh.stop().await?;
     }
     telemetry.flush().await;
@@ -121,41 +120,35 @@ async fn analyse_and_print(args: Args) -> Result<Exit, Failure> {
 }
 
 /// The name of the rule set to ask for, and the set itself when it comes from a file.
-async fn ruleset(rules: &str) -> Result<(String, Option<Ruleset>), Failure> {
+async fn ruleset(rules: &str) -> Result<(String, Option<RuleSet>), Failure> {
     if BUILT_IN.contains(&rules) {
         return Ok((rules.to_owned(), None));
     }
     let usage = |error: anyhow::Error| Failure::new(Exit::Usage, error.context(format!("--rules {rules}")));
     let text = tokio::fs::read_to_string(rules).await.map_err(|error| usage(error.into()))?;
-    let set = dataflow_config::file::parse(&text).map_err(|error| usage(error.into()))?;
+    let set = dataflow_rules::file::parse(&text).map_err(|error| usage(error.into()))?;
     Ok((set.name.clone(), Some(set)))
 }
 
 /// Starts a mesh in this process, for one catalogue: a call may take as long as the user waits, and a message be as large
 /// as the document's own limits let it become.
-async fn start(limits: AnalysisArgs, extra: Option<Ruleset>) -> Result<Mesh, Failure> {
+async fn start(process: &Process, limits: AnalysisArgs, extra: Option<RuleSet>) -> Result<Mesh, Failure> {
     let server = ServerArgs {
         max_message_bytes: ByteSize(u64::MAX),
         limits: LimitArgs { request_timeout: PATIENCE, ..in_process::defaults() },
         ..in_process::defaults()
     };
-    let (readiness, metrics) = (Readiness::default(), Metrics::default());
-    let breakers = Breakers::new(&metrics);
     let (cache, store): (CacheArgs, StoreArgs) = (in_process::defaults(), in_process::defaults());
     let services = Services {
         analysis: limits,
         extra,
         // Nothing outlives the command.
-        store: store.open(None, cache.capacity.as_u64(), &breakers, "analyze")?,
+        store: store.open(None, cache.capacity.as_u64(), process, "analyze")?,
         cache,
         server: in_process::among_themselves(server),
-        metrics,
-        breakers,
-        readiness: readiness.clone(),
-        settings: tokio::sync::watch::channel(Dynamic::default()).1,
     };
-    let mesh = Mesh::start(services).await?;
-    readiness.until_ready().await;
+    let mesh = Mesh::start(services, process).await?;
+    process.readiness.until_ready().await;
     Ok(mesh)
 }
 
@@ -192,7 +185,7 @@ fn print(analysis: pb::Analysis, format: Format, lang: String, out: Option<PathB
             render::render(analysis, format, &render::Options::plain(lang), &mut file)
         }
         None => {
-            let options = render::Options::stdout(lang);
+            let options = terminal::options(lang);
             render::render(analysis, format, &options, &mut io::stdout().lock())
         }
     }

@@ -5,10 +5,11 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use dataflow_mesh::layers::{self, Loaded, Surroundings};
+use dataflow_settings::{Loaded, Sources};
 
 use crate::exit::{self, Exit, Failure};
-use crate::service::{self, ConfigArgs, ServiceArgs};
+use crate::predecessor::Predecessor;
+use crate::roles;
 use crate::{analyze, bench, healthcheck, providers, rules, status, up};
 
 /// Tells what is in the catalogues of official statistics.
@@ -36,13 +37,13 @@ enum Command {
     #[command(subcommand)]
     Providers(providers::Providers),
     /// Run the gateway.
-    Gateway(Box<ServiceArgs<dataflow_gateway::Args>>),
+    Gateway(Box<roles::gateway::Args>),
     /// Run the analysis service.
-    Analysis(Box<ServiceArgs<dataflow_analysis::Args>>),
+    Analysis(Box<roles::analysis::Args>),
     /// Run the cache service.
-    Cache(Box<ServiceArgs<dataflow_cache::Args>>),
+    Cache(Box<roles::cache::Args>),
     /// Run the config service.
-    Config(Box<ConfigArgs>),
+    Config(Box<roles::config::Args>),
     /// Measure the figures this project holds itself to.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -55,9 +56,9 @@ enum Command {
 
 /// Runs the command that a command line names to its end.
 pub(crate) fn run(argv: Vec<OsString>) -> ExitCode {
-    let loaded = match layers::load(&Cli::command(), &argv, Surroundings::of_process()) {
+    let loaded = match dataflow_settings::load(&Cli::command(), &argv, Sources::of_process(&Predecessor)) {
         Ok(loaded) => loaded,
-        Err(layers::Error::Usage(error)) => error.exit(),
+        Err(dataflow_settings::Error::Usage(error)) => error.exit(),
         Err(error) => return report(Failure::new(Exit::Usage, error)),
     };
     if loaded.asks_for_report() {
@@ -93,10 +94,10 @@ impl Command {
             Command::Healthcheck(args) => healthcheck::run(args).await,
             Command::Rules(rules) => rules.run().await,
             Command::Providers(providers) => providers.run().await,
-            Command::Gateway(args) => service::gateway(*args, loaded).await,
-            Command::Analysis(args) => service::analysis(*args, loaded).await,
-            Command::Cache(args) => service::cache(*args, loaded).await,
-            Command::Config(args) => service::config(*args, loaded).await,
+            Command::Gateway(args) => roles::gateway::run(*args, loaded).await,
+            Command::Analysis(args) => roles::analysis::run(*args, loaded).await,
+            Command::Cache(args) => roles::cache::run(*args, loaded).await,
+            Command::Config(args) => roles::config::run(*args, loaded).await,
             Command::Bench(bench) => bench.run().await,
             Command::Completions { shell } => {
                 // By way of memory: the generator panics when it cannot write.

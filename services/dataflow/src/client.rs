@@ -10,7 +10,8 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::exit::{self, Exit, Failure};
-use crate::render::{self, Options};
+use crate::terminal;
+use dataflow_render::{self, Options};
 
 /// How long one call may take. A person is waiting.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -66,8 +67,8 @@ impl FormatArgs {
     ) -> Result<(), Failure> {
         let mut shown = Vec::new();
         match self.format {
-            Format::Table => table(&Options::stdout(""), &mut shown)?,
-            Format::Json => render::message(name, message, &mut shown)?,
+            Format::Table => table(&terminal::options(""), &mut shown)?,
+            Format::Json => dataflow_render::message(name, message, &mut shown)?,
         }
         print(&shown)
     }

@@ -1,52 +1,45 @@
-//! Analysis, cache and config in this process, on loopback. They talk real gRPC to each other all the same, so that
-//! nothing works only in the small.
+//! Analysis, cache and config in this process, on loopback. They talk real gRPC to each other, so that nothing works only
+//! in the small.
 
-use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use dataflow_analysis::args::AnalysisArgs;
-use dataflow_cache::args::CacheArgs;
+use dataflow_cache::CacheArgs;
+use dataflow_config::built_in::seeds;
 use dataflow_config::journal::Journal;
-use dataflow_config::ruleset::Ruleset;
 use dataflow_mesh::args::ServerArgs;
-use dataflow_mesh::breaker::Breakers;
-use dataflow_mesh::layers::Dynamic;
-use dataflow_mesh::metrics::Metrics;
+use dataflow_mesh::capability::Capability;
 use dataflow_mesh::outbound::Upstream;
-use dataflow_mesh::process;
-use dataflow_mesh::readiness::Readiness;
-use dataflow_mesh::serve::Context;
+use dataflow_mesh::process::{self, Process};
+use dataflow_mesh::serve::{Context, Server};
+use dataflow_mesh::tasks::Task;
+use dataflow_proto::FILE_DESCRIPTOR_SET;
+use dataflow_rules::RuleSet;
 use dataflow_store::Store;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
-use crate::built_in;
 use crate::exit::Failure;
 
-/// The three services, as they are to be started.
+/// The three roles, as they are to be started.
 pub(crate) struct Services {
     pub(crate) analysis: AnalysisArgs,
     /// Served beside the built-in rule sets.
-    pub(crate) extra: Option<Ruleset>,
+    pub(crate) extra: Option<RuleSet>,
     /// What the cache may hold.
     pub(crate) cache: CacheArgs,
     /// Where their state is kept, opened once for all of them.
     pub(crate) store: Arc<dyn Store>,
     /// How each of them serves.
     pub(crate) server: ServerArgs,
-    pub(crate) metrics: Metrics,
-    pub(crate) breakers: Breakers,
-    pub(crate) readiness: Readiness,
-    /// The process' dynamic flags.
-    pub(crate) settings: watch::Receiver<Dynamic>,
 }
 
-/// Running services.
+/// Running roles.
 pub(crate) struct Mesh {
     /// Where analysis listens.
     pub(crate) analysis: Upstream,
@@ -54,102 +47,76 @@ pub(crate) struct Mesh {
     pub(crate) cache: Upstream,
     /// Where config listens.
     pub(crate) config: Upstream,
-    /// In the order in which they stop: a service before those it calls.
-    services: Vec<Running>,
+    /// In the order in which they stop: a role before those it calls.
+    running: Vec<Running>,
 }
 
-/// One service and what stops it.
+/// One role and what stops it.
 struct Running {
+    role: &'static str,
     stop: CancellationToken,
-    task: JoinHandle<io::Result<()>>,
+    ended: oneshot::Receiver<io::Result<()>>,
 }
 
 // === impl Mesh ===
 
 impl Mesh {
-    /// Starts the three services. They are ready when `readiness` says so.
-    pub(crate) async fn start(given: Services) -> Result<Self, Failure> {
-        let Services { analysis, extra, cache, store, server, metrics, breakers, readiness, settings } =
-            given;
-        let (config_listener, config) = loopback().await?;
+    /// Starts the three roles in `process`, which is ready when they are.
+    pub(crate) async fn start(services: Services, process: &Process) -> Result<Self, Failure> {
+        let Services { analysis, extra, cache, store, server } = services;
+        let (config_listener, config_url) = loopback().await?;
         let (cache_listener, cache_url) = loopback().await?;
         let (analysis_listener, analysis_url) = loopback().await?;
 
-        let seeds =
-            dataflow_config::built_in::seeds(dataflow_config::built_in::rulesets().into_iter().chain(extra));
-        let journal = Arc::new(Journal::new(Arc::clone(&store), seeds)?);
-        let config_args = dataflow_config::Args { server: server.clone(), ..defaults() };
-        let cache_args = dataflow_cache::Args { cache, server: server.clone(), ..defaults() };
-        let patience = server.limits.request_timeout;
-        let mut analysis_args = dataflow_analysis::Args { analysis, server, ..defaults() };
-        analysis_args.peers.config_url = Some(config.clone());
-        analysis_args.peers.cache_url = Some(cache_url.clone());
-        analysis_args.uploads.upload_idle_timeout = patience;
+        let rulesets = dataflow_rules::built_in::rulesets().into_iter().chain(extra);
+        let journal = Arc::new(Journal::new(Arc::clone(&store), seeds(rulesets))?);
+        let mut analysis = dataflow_analysis::Args { analysis, ..defaults() };
+        analysis.peers.config_url = Some(config_url.clone());
+        analysis.peers.cache_url = Some(cache_url.clone());
+        analysis.uploads.upload_idle_timeout = server.limits.request_timeout;
 
-        let context = |role| {
-            Context::new(role, metrics.clone(), readiness.clone())
-                .with_breakers(breakers.clone())
-                .with_settings(settings.clone())
+        let start = |role, listener, capability: &dyn Fn(&Context) -> Capability| {
+            let context = process.context(role);
+            let capability = capability(&context);
+            let server = Server::new(&server, context, FILE_DESCRIPTOR_SET).with(capability);
+            Running::start(role, server, listener, process)
         };
-        let contexts = (context("analysis"), context("cache"), context("config"));
-        let services = vec![
-            Running::start(|stopped| serve_analysis(analysis_args, contexts.0, analysis_listener, stopped)),
-            Running::start(|stopped| serve_cache(cache_args, contexts.1, store, cache_listener, stopped)),
-            Running::start(|stopped| {
-                serve_config(config_args, contexts.2, journal, config_listener, stopped)
+        let running = vec![
+            start("analysis", analysis_listener, &|context| {
+                dataflow_analysis::capability(&analysis, &server, context)
+            }),
+            start("cache", cache_listener, &|context| {
+                dataflow_cache::capability(&cache, &server, context, Arc::clone(&store))
+            }),
+            start("config", config_listener, &|context| {
+                dataflow_config::capability(&server, context, Arc::clone(&journal))
             }),
         ];
-        Ok(Self { analysis: analysis_url, cache: cache_url, config, services })
+        Ok(Self { analysis: analysis_url, cache: cache_url, config: config_url, running })
     }
 
-    /// Stops the services one after the other, each when the one before has drained.
+    /// Stops the roles one after the other, each when the one before has drained. The process must have been told to stop.
     pub(crate) async fn stop(self) -> Result<(), Failure> {
-        for Running { stop, task } in self.services {
+        for Running { role, stop, ended } in self.running {
             stop.cancel();
-            task.await??;
+            ended.await.with_context(|| format!("{role} has panicked"))??;
         }
         Ok(())
     }
 }
 
+// === impl Running ===
+
 impl Running {
-    fn start<F>(serve: impl FnOnce(WaitForCancellationFutureOwned) -> F) -> Self
-    where
-        F: Future<Output = io::Result<()>> + Send + 'static,
-    {
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(serve(stop.clone().cancelled_owned()));
-        Self { stop, task }
+    fn start(role: &'static str, server: Server, listener: TcpListener, process: &Process) -> Self {
+        let (stop, (done, ended)) = (CancellationToken::new(), oneshot::channel());
+        let stopped = stop.clone().cancelled_owned();
+        process.tasks.spawn(Task::essential(role, async move {
+            // The one who would stop it may be gone.
+            let _ = done.send(server.serve(listener, stopped).await);
+        }));
+        Self { role, stop, ended }
     }
-}
-
-async fn serve_config(
-    args: dataflow_config::Args,
-    context: Context,
-    journal: Arc<Journal>,
-    listener: TcpListener,
-    stopped: impl Future<Output = ()>,
-) -> io::Result<()> {
-    dataflow_config::run(&args, context, journal, listener, stopped).await
-}
-
-async fn serve_cache(
-    args: dataflow_cache::Args,
-    context: Context,
-    store: Arc<dyn Store>,
-    listener: TcpListener,
-    stopped: impl Future<Output = ()>,
-) -> io::Result<()> {
-    dataflow_cache::run(&args, context, store, listener, stopped).await
-}
-
-async fn serve_analysis(
-    args: dataflow_analysis::Args,
-    context: Context,
-    listener: TcpListener,
-    stopped: impl Future<Output = ()>,
-) -> io::Result<()> {
-    dataflow_analysis::run(&args, context, built_in::rulesets(), listener, stopped).await
 }
 
 /// A free port on loopback, and the address by which peers reach it.
@@ -159,14 +126,13 @@ async fn loopback() -> Result<(TcpListener, Upstream), Failure> {
     Ok((listener, upstream))
 }
 
-/// How services serve whose only callers are in this process: connections stay for ever, and no load balancer needs time
-/// to notice that one stops.
+/// How roles serve whose only callers are in this process: connections are kept for ever, and no load balancer needs time to
+/// notice a stop.
 pub(crate) fn among_themselves(server: ServerArgs) -> ServerArgs {
     ServerArgs { drain_delay: Some(Duration::ZERO), connection_age: Duration::ZERO, ..server }
 }
 
-/// The flags of a service as they are when none is given. The environment does not count: its variables are meant for
-/// services that run by themselves.
+/// The defaults of flags. The environment does not count: its variables are meant for roles in processes of their own.
 pub(crate) fn defaults<A: clap::Args>() -> A {
     let command = A::augment_args(clap::Command::new("defaults")).mut_args(|arg| arg.env(None));
     A::from_arg_matches(&command.get_matches_from(["defaults"]))

@@ -7,17 +7,17 @@ mod exit;
 
 mod analyze;
 mod bench;
-mod built_in;
 mod client;
 mod healthcheck;
 mod in_process;
+mod predecessor;
 mod progress;
 mod providers;
-mod render;
+mod pushed_settings;
+mod roles;
 mod rules;
-mod service;
-mod settings;
 mod status;
+mod terminal;
 mod up;
 
 use std::process::ExitCode;

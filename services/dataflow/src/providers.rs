@@ -5,7 +5,7 @@ use dataflow_proto::config::v1::provider_service_client::ProviderServiceClient;
 
 use crate::client::{EndpointArgs, FormatArgs};
 use crate::exit::{Exit, Failure};
-use crate::render::grid::Grid;
+use dataflow_render::grid::Grid;
 
 /// What can be done about providers.
 #[derive(Debug, clap::Subcommand)]

@@ -4,12 +4,12 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use dataflow_analysis::args::AnalysisArgs;
-use dataflow_cache::args::CacheArgs;
+use dataflow_cache::CacheArgs;
 use dataflow_gateway::Gateway;
 use dataflow_gateway::args::{PublicArgs, UpstreamArgs};
 use dataflow_mesh::args::{ProcessArgs, ServerArgs};
-use dataflow_mesh::layers::Loaded;
 use dataflow_mesh::process::{self, Process};
+use dataflow_settings::Loaded;
 use dataflow_store::StoreArgs;
 
 use crate::exit::{self, Exit, Failure};
@@ -56,7 +56,7 @@ pub(crate) async fn run(args: Args, loaded: Loaded) -> Result<Exit, Failure> {
             tracing::info!("state is kept in memory only, and gone when this process ends");
         }
         let capacity = cache.capacity.as_u64();
-        let store = store.open(data_dir.as_deref(), capacity, &process.breakers, "up")?;
+        let store = store.open(data_dir.as_deref(), capacity, &process, "up")?;
 
         let services = Services {
             analysis: limits,
@@ -64,12 +64,8 @@ pub(crate) async fn run(args: Args, loaded: Loaded) -> Result<Exit, Failure> {
             cache,
             store,
             server: in_process::among_themselves(server.clone()),
-            metrics: process.metrics.clone(),
-            breakers: process.breakers.clone(),
-            readiness: process.readiness.clone(),
-            settings: process.settings.clone(),
         };
-        let mesh = Mesh::start(services).await?;
+        let mesh = Mesh::start(services, &process).await?;
         let upstreams = UpstreamArgs {
             analysis_url: mesh.analysis.clone(),
             cache_url: mesh.cache.clone(),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dataflow_mesh::breaker::Breakers;
+use dataflow_mesh::process::Process;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::Store;
@@ -93,7 +93,7 @@ impl StoreArgs {
         &self,
         directory: Option<&Path>,
         capacity: u64,
-        breakers: &Breakers,
+        process: &Process,
         role: &str,
     ) -> Result<Arc<dyn Store>, OpenError> {
         let address: Option<Address> =
@@ -101,7 +101,11 @@ impl StoreArgs {
         self.check_files(address.as_ref())?;
         let Some(address) = address else {
             return Ok(Arc::new(match directory {
-                Some(directory) => Embedded::open(directory, capacity)?,
+                Some(directory) => {
+                    let mut store = Embedded::open(directory, capacity)?;
+                    process.tasks.spawn(store.watch_writer());
+                    store
+                }
                 None => Embedded::new(capacity),
             }));
         };
@@ -121,7 +125,7 @@ impl StoreArgs {
             timeout: self.redis_timeout,
             replicas: self.redis_replicas,
         };
-        Ok(Arc::new(Redis::new(settings, breakers, role)?))
+        Ok(Arc::new(Redis::new(settings, process, role)?))
     }
 
     /// Refuses files that would not be read: whoever names one counts on it.

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use dataflow_mesh::tasks::Task;
 use tokio::time::Instant;
 
 use self::buckets::Buckets;
@@ -85,6 +86,21 @@ impl Embedded {
             OpenError::Unusable { directory: directory.to_owned(), source: source.into() }
         })?;
         Ok(Self::over(lasting, capacity))
+    }
+
+    /// The task that ends when the thread which writes the file has panicked: nothing can be written from then on.
+    pub fn watch_writer(&mut self) -> Task {
+        let ended = self.lasting.writer.ended();
+        Task::essential("store writer", async move {
+            let panicked = match ended {
+                Some(ended) => ended.await.is_err(),
+                None => false,
+            };
+            if !panicked {
+                // It was closed, or it failed and the callers who wait for an answer learn why.
+                std::future::pending().await
+            }
+        })
     }
 
     fn over(lasting: Lasting, capacity: u64) -> Self {

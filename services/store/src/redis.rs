@@ -20,11 +20,13 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dataflow_mesh::breaker::Breakers;
+use dataflow_mesh::process::Process;
+use dataflow_mesh::tasks::Task;
+use futures_util::FutureExt;
 use redis::Cmd;
 use secrecy::SecretString;
 use tokio::sync::watch as watching;
-use tokio::task::AbortHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use address::{Address, Mode};
 use connector::Connector;
@@ -69,7 +71,8 @@ pub struct Redis {
     replicas: u64,
     hub: Hub,
     pulse: watching::Receiver<Pulse>,
-    watching: AbortHandle,
+    /// Ends the watch with the store.
+    _watch: DropGuard,
 }
 
 // === impl Redis ===
@@ -81,11 +84,11 @@ impl Redis {
     /// # Errors
     ///
     /// [`Misconfigured`], for instance when the certificates are none.
-    pub fn new(settings: Settings, breakers: &Breakers, role: &str) -> Result<Self, Misconfigured> {
+    pub fn new(settings: Settings, process: &Process, role: &str) -> Result<Self, Misconfigured> {
         let default = if settings.address.mode == Mode::Standalone { 0 } else { 1 };
         let replicas = settings.replicas.unwrap_or(default);
         let (hub, names) = (Hub::new(), Names::new(&settings.prefix));
-        let connector = Connector::new(settings, breakers.clone(), role, hub.clone());
+        let connector = Connector::new(settings, process.breakers.clone(), role, hub.clone());
         let primaries = connector.and_then(Primaries::new).map_err(Misconfigured)?;
         let primaries = Arc::new(primaries);
         let (sender, pulse) = watching::channel(Pulse::default());
@@ -95,8 +98,12 @@ impl Redis {
             hub: hub.clone(),
             pulse: sender,
         };
-        let watching = tokio::spawn(watch.run()).abort_handle();
-        Ok(Self { primaries, names, replicas, hub, pulse, watching })
+        let end = CancellationToken::new();
+        let watched = end.clone();
+        process.tasks.spawn(Task::restarting("redis watch", move || {
+            watched.clone().run_until_cancelled_owned(watch.clone().run()).map(drop)
+        }));
+        Ok(Self { primaries, names, replicas, hub, pulse, _watch: end.drop_guard() })
     }
 
     /// Does one thing that only reads.
@@ -132,11 +139,5 @@ impl Redis {
             }
             verdict => Ok(verdict),
         }
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        self.watching.abort();
     }
 }

@@ -10,14 +10,26 @@ use serde::Deserialize;
 use crate::expect_none;
 use crate::source;
 
-/// What a service may depend on.
-const INNER: &[&str] = &["dataflow-proto", "dataflow-mesh", "dataflow-store"];
-
-/// What the binary wires together and the tests drive.
-const LIBRARIES: &[&str] = &[
+/// What a capability may depend on: libraries, and never another capability.
+const CAPABILITY: &[&str] = &[
     "dataflow-proto",
     "dataflow-mesh",
     "dataflow-store",
+    "dataflow-settings",
+    "dataflow-sdmx",
+    "dataflow-rules",
+    "dataflow-render",
+];
+
+/// What the binary wires together and the tests drive.
+const ALL: &[&str] = &[
+    "dataflow-proto",
+    "dataflow-mesh",
+    "dataflow-store",
+    "dataflow-settings",
+    "dataflow-sdmx",
+    "dataflow-rules",
+    "dataflow-render",
     "dataflow-gateway",
     "dataflow-analysis",
     "dataflow-cache",
@@ -25,17 +37,27 @@ const LIBRARIES: &[&str] = &[
 ];
 
 /// Every crate of the workspace and which others it may depend on, dev-dependencies included.
-const DIRECTIONS: [(&str, &[&str]); 9] = [
+const DIRECTIONS: [(&str, &[&str]); 13] = [
     ("dataflow-proto", &[]),
-    ("dataflow-mesh", &["dataflow-proto"]),
+    ("dataflow-settings", &[]),
+    ("dataflow-sdmx", &[]),
+    ("dataflow-rules", &[]),
+    ("dataflow-render", &["dataflow-proto"]),
+    ("dataflow-mesh", &["dataflow-proto", "dataflow-settings"]),
     ("dataflow-store", &["dataflow-proto", "dataflow-mesh"]),
     ("dataflow-gateway", &["dataflow-proto", "dataflow-mesh"]),
-    ("dataflow-analysis", INNER),
-    ("dataflow-cache", INNER),
-    ("dataflow-config", INNER),
-    ("dataflow", LIBRARIES),
-    ("dataflow-tests", LIBRARIES),
+    ("dataflow-analysis", CAPABILITY),
+    ("dataflow-cache", CAPABILITY),
+    ("dataflow-config", CAPABILITY),
+    ("dataflow", ALL),
+    ("dataflow-tests", ALL),
 ];
+
+/// The domain: what these crates compute needs no network, so that anybody can use them.
+const DOMAIN: [&str; 2] = ["dataflow-sdmx", "dataflow-rules"];
+
+/// What the domain does without.
+const NETWORK: [&str; 8] = ["axum", "h2", "hyper", "prost", "redis", "tokio", "tonic", "tower"];
 
 /// Crates of others that only some of ours may depend on, and why.
 const RESERVED: [(&str, &[&str], &str); 4] = [
@@ -143,6 +165,23 @@ fn crates_with_one_owner_stay_with_it() {
     expect_none(
         &WORKSPACE.iter().flat_map(check).collect::<Vec<_>>(),
         "use what the crate that owns the dependency offers. Owners stand in RESERVED here, with the reason.",
+    );
+}
+
+#[test]
+fn the_domain_needs_no_network() {
+    let check = |package: &Package| -> Vec<String> {
+        let is_domain = DOMAIN.contains(&package.name.as_str());
+        let found = NETWORK.iter().filter(|name| is_domain && package.depends_on(name));
+        found.map(|name| format!("{} depends on {name}", package.name)).collect()
+    };
+    assert_eq!(check(&Package::imagined("dataflow-sdmx", &["quick-xml", "tokio"])).len(), 1);
+    assert_eq!(check(&Package::imagined("dataflow-cache", &["tokio"])).len(), 0);
+    let known = |name: &&&str| WORKSPACE.iter().any(|package| package.name == ***name);
+    assert_eq!(DOMAIN.iter().filter(known).count(), DOMAIN.len(), "DOMAIN names a crate that does not exist");
+    expect_none(
+        &WORKSPACE.iter().flat_map(check).collect::<Vec<_>>(),
+        "the domain computes from values that it is given: put what needs the network into the capability that uses it.",
     );
 }
 

@@ -5,8 +5,8 @@
 //! a failure. [`crates`] looks at the manifests as Cargo understands them, [`files`] at names and sizes, [`layers`] at
 //! which module speaks of what, [`habits`] at how code is written.
 //!
-//! What is written down twice is held together here too: [`policies`] and manifests with the contract, [`reference`]
-//! pages with the code, and [`same_rules`] for the two crates that check rule sets.
+//! What is written down twice is held together here too: [`policies`] and manifests with the contract, and
+//! [`reference`] pages with the code.
 
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
@@ -16,7 +16,6 @@ mod habits;
 mod layers;
 mod policies;
 mod reference;
-mod same_rules;
 mod source;
 
 use source::{SOURCES, Source};

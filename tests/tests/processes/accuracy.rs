@@ -12,8 +12,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use dataflow_analysis::category::Category;
-use dataflow_analysis::rules::{Compiled, Scratch, Subject};
+use dataflow_rules::Category;
+use dataflow_rules::{Compiled, Scratch, Subject};
 use dataflow_tests::{built_in, corpus};
 use roxmltree::{Document, Node};
 

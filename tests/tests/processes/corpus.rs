@@ -5,8 +5,8 @@ use std::fs::File;
 use std::path::Path;
 
 use dataflow_analysis::catalogue::{self, Catalogue};
-use dataflow_analysis::rules::Compiled;
-use dataflow_analysis::sdmx::{Limits, ParseError};
+use dataflow_rules::Compiled;
+use dataflow_sdmx::{Limits, ParseError};
 use dataflow_tests::{built_in, corpus};
 
 fn analyse(path: &Path, rules: &Compiled) -> Result<Catalogue, ParseError> {

@@ -9,8 +9,8 @@ use dataflow_proto::config::v1::rule_service_client::RuleServiceClient;
 use dataflow_proto::config::v1::ruleset::Mode;
 use dataflow_proto::google::api::HttpBody;
 use dataflow_proto::r#type::v1::Category;
-use dataflow_tests::http;
 use dataflow_tests::services::{self, Service};
+use dataflow_tests::{built_in, http};
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -110,9 +110,9 @@ async fn rules_are_added_replaced_and_left_out() {
     check(put(more()), &[("22_289", Category::Population, Category::Population)]).await;
     check(pb::EvaluateRulesRequest { category_only: true, ..put(more()) }, &[]).await;
 
-    let removed = services::built_in().into_iter().find(|set| set.ruleset == "default").unwrap().rules;
-    let removed = removed.into_iter().filter(|rule| rule.category() == Category::Health);
-    let removed_rules = removed.map(|rule| rule.rule_id).collect();
+    let removed = built_in("default").rules.into_iter();
+    let removed = removed.filter(|rule| rule.category == dataflow_rules::Category::Health);
+    let removed_rules = removed.map(|rule| rule.id).collect();
     let request = pb::EvaluateRulesRequest { removed_rules, category_only: true, ..put(Vec::new()) };
     let evaluation = evaluate(&analysis, request).await.unwrap();
     let [(id, before, after)] = moves(&evaluation)[..] else { panic!("{evaluation:?}") };
@@ -169,7 +169,7 @@ async fn what_is_wrong_names_its_field() {
     invalid(put(vec![config::Rule { keywords: Vec::new(), ..good() }]), "rules[0].keywords").await;
     invalid(
         put(vec![config::Rule { weights: [("zzz".to_owned(), -1)].into(), ..good() }]),
-        "rules[0].weights[`zzz`]",
+        "rules[0].weights[\"zzz\"]",
     )
     .await;
     let nameless = pb::EvaluateRulesRequest { removed_rules: vec!["no such".to_owned()], ..put(Vec::new()) };

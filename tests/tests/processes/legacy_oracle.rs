@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use dataflow_analysis::rules::{Compiled, Field, Mode, Rule, RuleSet, Scratch, Subject};
+use dataflow_rules::{Compiled, Field, Mode, Rule, RuleSet, Scratch, Subject};
 use dataflow_tests::built_in;
 use serde::Deserialize;
 
@@ -58,7 +58,7 @@ impl From<WrittenSet> for RuleSet {
             weights: BTreeMap::new(),
             priority,
             languages: Vec::new(),
-            active: true,
+            disabled: false,
             description: String::new(),
         };
         let rules = written.rules.into_iter().map(rule).collect();

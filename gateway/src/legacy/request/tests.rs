@@ -2,10 +2,10 @@
 
 use serde_json::{Value as Json, json, to_value};
 
-use super::super::failure::MAX_WRONGS;
+use super::super::failure::MAX_INVALID_VALUES;
 use super::*;
 
-fn parse(body: &Json) -> Result<Request, Invalid> {
+fn parse(body: &Json) -> Result<Request, ValidationError> {
     Request::parse(body.to_string().as_bytes())
 }
 
@@ -18,7 +18,7 @@ fn plain() -> Request {
 /// The only entry of the 422 to a body.
 fn wrong(body: &[u8]) -> Json {
     match Request::parse(body) {
-        Err(Invalid::Unprocessable(unprocessable)) => {
+        Err(ValidationError::Unprocessable(unprocessable)) => {
             assert_eq!(unprocessable.detail.len(), 1, "{unprocessable:?}");
             to_value(&unprocessable.detail[0]).unwrap()
         }
@@ -60,15 +60,15 @@ fn a_byte_order_mark_and_a_field_twice_are_taken() {
 
 #[test]
 fn without_a_document_it_is_a_400() {
-    let check = |body: Json, expected: Invalid| {
+    let check = |body: Json, expected: ValidationError| {
         assert_eq!(expected.status(), 400);
         assert_eq!(parse(&body), Err(expected), "{body}");
     };
-    check(json!({}), Invalid::DocumentMissing);
-    check(json!({"xml_content": null}), Invalid::DocumentMissing);
-    check(json!({"xml_content": "", "xml_file_path": ""}), Invalid::DocumentMissing);
-    check(json!({"xml_file_path": "/etc/passwd"}), Invalid::DocumentByPath);
-    check(json!({"xml_content": "", "xml_file_path": "a.xml"}), Invalid::DocumentByPath);
+    check(json!({}), ValidationError::DocumentMissing);
+    check(json!({"xml_content": null}), ValidationError::DocumentMissing);
+    check(json!({"xml_content": "", "xml_file_path": ""}), ValidationError::DocumentMissing);
+    check(json!({"xml_file_path": "/etc/passwd"}), ValidationError::DocumentByPath);
+    check(json!({"xml_content": "", "xml_file_path": "a.xml"}), ValidationError::DocumentByPath);
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn wrong_values_are_listed_together_in_the_order_of_the_request() {
     });
     let invalid = parse(&body).unwrap_err();
     assert_eq!(invalid.status(), 422);
-    let Invalid::Unprocessable(unprocessable) = invalid else { panic!("a 400") };
+    let ValidationError::Unprocessable(unprocessable) = invalid else { panic!("a 400") };
     let places: Vec<Json> = unprocessable.detail.iter().map(|wrong| to_value(&wrong.loc).unwrap()).collect();
     let expected = json!([
         ["body", "xml_file_path"],
@@ -221,6 +221,6 @@ fn wrong_values_are_listed_together_in_the_order_of_the_request() {
 #[test]
 fn a_hostile_list_is_answered_briefly() {
     let body = json!({"categories": vec![0; 100_000], "max_results": null});
-    let Err(Invalid::Unprocessable(unprocessable)) = parse(&body) else { panic!("taken") };
-    assert_eq!(unprocessable.detail.len(), MAX_WRONGS);
+    let Err(ValidationError::Unprocessable(unprocessable)) = parse(&body) else { panic!("taken") };
+    assert_eq!(unprocessable.detail.len(), MAX_INVALID_VALUES);
 }

@@ -4,14 +4,13 @@ use std::ops::RangeInclusive;
 
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::r#type::v1 as types;
-use percent_encoding::percent_decode_str;
 use prost_types::FieldMask;
 
-use super::normalised;
+use super::normalized;
 use crate::legacy::body::{Body, Element, List, Value};
 use crate::legacy::category::Category;
-use crate::legacy::failure::{Invalid, Mistake, Wrong};
-use crate::rest::request::parameters;
+use crate::legacy::failure::{InvalidValue, ValidationError, ValueError};
+use crate::query::{decode_lossy, parameters};
 
 /// What a priority may be: the predecessor took any, but one of 0 or less never won.
 const PRIORITIES: RangeInclusive<i32> = 1..=1000;
@@ -21,7 +20,7 @@ const DEFAULT_PRIORITY: i32 = 5;
 
 /// Which rules to list: the query of `GET /api/analysis/rules`. Parameters that it does not know are ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct RuleFilter {
     /// Only rules for the category of this word; a word of none means no rule at all, the empty one means every rule.
     pub category: String,
     /// Whether rules that are left out for now are left out here too.
@@ -56,41 +55,37 @@ pub struct Changes {
     pub description: Option<String>,
 }
 
-// === impl Wanted ===
+// === impl RuleFilter ===
 
-impl Wanted {
+impl RuleFilter {
     /// Reads a query. Of a parameter given twice the later counts.
-    pub fn parse(query: &str) -> Result<Self, Invalid> {
-        let mut wanted = Self { category: String::new(), active_only: true };
+    pub fn parse(query: &str) -> Result<Self, ValidationError> {
+        let mut filter = Self { category: String::new(), active_only: true };
         for (name, text) in parameters(query) {
-            match decode(name).as_str() {
-                "category" => wanted.category = decode(text),
+            match decode_lossy(name).as_str() {
+                "category" => filter.category = decode_lossy(text),
                 "active_only" => {
-                    let flag = Value::<String>::Text(decode(text)).flag();
-                    let wrong =
-                        |mistake| Invalid::unprocessable(vec![Wrong::in_query("active_only", mistake)]);
-                    wanted.active_only = flag.map_err(wrong)?;
+                    let flag = Value::<String>::Text(decode_lossy(text)).flag();
+                    let invalid = |error| {
+                        ValidationError::unprocessable(vec![InvalidValue::in_query("active_only", error)])
+                    };
+                    filter.active_only = flag.map_err(invalid)?;
                 }
                 _ => {}
             }
         }
-        Ok(wanted)
+        Ok(filter)
     }
-}
-
-/// A part of a query as forms write it; what is not UTF-8 becomes a character that is in no word.
-fn decode(text: &str) -> String {
-    percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
 // === impl Addition ===
 
 impl Addition {
     /// Reads a body. Fields that it does not know are ignored.
-    pub fn parse(body: &[u8]) -> Result<Self, Invalid> {
+    pub fn parse(body: &[u8]) -> Result<Self, ValidationError> {
         const FIELDS: &[&str] = &["rule_id", "category", "keywords", "priority", "description"];
         let body = Body::read(body, FIELDS)?;
-        let mut body = body.ok_or_else(|| Invalid::whole(None, Mistake::Missing))?;
+        let mut body = body.ok_or_else(|| ValidationError::whole(None, ValueError::Missing))?;
         let rule_id = body.required("rule_id", identifier);
         let category = body.required("category", Value::category);
         let keywords = body.required("keywords", keywords).map(|list| body.elements("keywords", list));
@@ -100,7 +95,7 @@ impl Addition {
         let (Some(rule_id), Some(category), Some(keywords)) = (rule_id, category, keywords) else {
             unreachable!("the body is refused without them")
         };
-        Ok(Self { rule_id, category, keywords: spoken(&keywords)?, priority, description })
+        Ok(Self { rule_id, category, keywords: matchable(&keywords)?, priority, description })
     }
 
     /// The call that adds it to a rule set.
@@ -123,17 +118,17 @@ impl Addition {
 
 impl Changes {
     /// Reads a body. Fields that it does not know are ignored, and no body is one without fields.
-    pub fn parse(body: &[u8]) -> Result<Self, Invalid> {
+    pub fn parse(body: &[u8]) -> Result<Self, ValidationError> {
         const FIELDS: &[&str] = &["keywords", "priority", "is_active", "description"];
-        let mut body = Body::read(body, FIELDS)?.ok_or(Invalid::NothingToChange)?;
+        let mut body = Body::read(body, FIELDS)?.ok_or(ValidationError::NothingToChange)?;
         let keywords = body.optional("keywords", Value::list).map(|list| body.elements("keywords", list));
         let priority = body.optional("priority", priority);
         let is_active = body.optional("is_active", Value::flag);
         let description = body.optional("description", Value::text);
         body.finish()?;
-        let keywords = keywords.map(|keywords| spoken(&keywords)).transpose()?;
+        let keywords = keywords.map(|keywords| matchable(&keywords)).transpose()?;
         let changes = Self { keywords, priority, is_active, description };
-        if changes.fields().next().is_none() { Err(Invalid::NothingToChange) } else { Ok(changes) }
+        if changes.fields().next().is_none() { Err(ValidationError::NothingToChange) } else { Ok(changes) }
     }
 
     /// The fields of a rule of ours that change.
@@ -163,7 +158,7 @@ impl Changes {
 }
 
 impl Element for String {
-    const MISTAKE: Mistake = Mistake::NotText;
+    const ERROR: ValueError = ValueError::NotText;
 
     fn read(text: String) -> Option<Self> {
         Some(text)
@@ -171,29 +166,29 @@ impl Element for String {
 }
 
 /// Keywords that can match: those that are not blank.
-fn spoken(keywords: &[String]) -> Result<Vec<String>, Invalid> {
-    let spoken = keywords.iter().map(|keyword| normalised(keyword)).filter(|keyword| !keyword.is_empty());
-    let spoken: Vec<_> = spoken.collect();
-    if spoken.is_empty() { Err(Invalid::KeywordsBlank) } else { Ok(spoken) }
+fn matchable(keywords: &[String]) -> Result<Vec<String>, ValidationError> {
+    let matchable = keywords.iter().map(|keyword| normalized(keyword)).filter(|keyword| !keyword.is_empty());
+    let matchable: Vec<_> = matchable.collect();
+    if matchable.is_empty() { Err(ValidationError::KeywordsBlank) } else { Ok(matchable) }
 }
 
-fn identifier(value: Value<String>) -> Result<String, Mistake> {
+fn identifier(value: Value<String>) -> Result<String, ValueError> {
     let text = value.text()?;
-    if text.is_empty() { Err(Mistake::EmptyText) } else { Ok(text) }
+    if text.is_empty() { Err(ValueError::EmptyText) } else { Ok(text) }
 }
 
-fn keywords(value: Value<String>) -> Result<List<String>, Mistake> {
+fn keywords(value: Value<String>) -> Result<List<String>, ValueError> {
     let list = value.list()?;
-    if list.is_empty() { Err(Mistake::EmptyList) } else { Ok(list) }
+    if list.is_empty() { Err(ValueError::EmptyList) } else { Ok(list) }
 }
 
-fn priority(value: Value<String>) -> Result<i32, Mistake> {
+fn priority(value: Value<String>) -> Result<i32, ValueError> {
     let (least, most) = PRIORITIES.into_inner();
     let number = value.integer()?;
     match i32::try_from(number) {
         Ok(priority) if PRIORITIES.contains(&priority) => Ok(priority),
-        _ if number < i64::from(least) => Err(Mistake::Below(least)),
-        _ => Err(Mistake::Above(most)),
+        _ if number < i64::from(least) => Err(ValueError::Below(least)),
+        _ => Err(ValueError::Above(most)),
     }
 }
 

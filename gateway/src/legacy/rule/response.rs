@@ -6,26 +6,26 @@ use dataflow_proto::config::v1 as pb;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::normalised;
-use super::request::Wanted;
-use crate::legacy::Naive;
+use super::normalized;
+use super::request::RuleFilter;
 use crate::legacy::category::Category;
+use crate::legacy::time::NaiveDateTime;
 
-/// What has been done to a rule.
+/// That a rule has been added, changed or removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Done {
+pub struct Confirmation {
     success: bool,
     message: String,
-    timestamp: Naive,
+    timestamp: NaiveDateTime,
 }
 
 /// The rules that were asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Rules<'a> {
+pub struct RuleList<'a> {
     success: bool,
     message: String,
-    timestamp: Naive,
-    rules: Vec<Listed<'a>>,
+    timestamp: NaiveDateTime,
+    rules: Vec<ListedRule<'a>>,
     total_count: usize,
     /// How many of them are active.
     active_count: usize,
@@ -33,7 +33,7 @@ pub struct Rules<'a> {
 
 /// A rule in the list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Listed<'a> {
+struct ListedRule<'a> {
     /// Its place in the set, from 1.
     id: usize,
     rule_id: &'a str,
@@ -42,36 +42,36 @@ struct Listed<'a> {
     priority: i32,
     is_active: bool,
     description: Option<&'a str>,
-    created_at: Option<Naive>,
-    updated_at: Option<Naive>,
+    created_at: Option<NaiveDateTime>,
+    updated_at: Option<NaiveDateTime>,
 }
 
-// === impl Done ===
+// === impl Confirmation ===
 
-impl Done {
+impl Confirmation {
     /// The answer to a request that was served `now`.
     pub fn new(message: String, now: Timestamp) -> Self {
-        Self { success: true, message, timestamp: Naive(now) }
+        Self { success: true, message, timestamp: NaiveDateTime(now) }
     }
 }
 
-// === impl Rules ===
+// === impl RuleList ===
 
-impl<'a> Rules<'a> {
-    /// The wanted ones of all rules of the set, which come in evaluation order: the highest priority first, and equals
-    /// in that order.
-    pub fn new(all: &'a [pb::Rule], wanted: &Wanted, now: Timestamp) -> Self {
-        let is_wanted = |rule: &Listed<'_>| {
-            (wanted.category.is_empty() || wanted.category == rule.category.word())
-                && (rule.is_active || !wanted.active_only)
+impl<'a> RuleList<'a> {
+    /// The rules of the set that pass the filter, the highest priority first. `all` of them come in evaluation order, which
+    /// those of equal priority keep.
+    pub fn new(all: &'a [pb::Rule], filter: &RuleFilter, now: Timestamp) -> Self {
+        let is_listed = |rule: &ListedRule<'_>| {
+            (filter.category.is_empty() || filter.category == rule.category.word())
+                && (rule.is_active || !filter.active_only)
         };
-        let listed = all.iter().zip(1..).map(|(rule, id)| Listed::new(rule, id));
-        let mut rules: Vec<_> = listed.filter(is_wanted).collect();
+        let listed = all.iter().zip(1..).map(|(rule, id)| ListedRule::new(rule, id));
+        let mut rules: Vec<_> = listed.filter(is_listed).collect();
         rules.sort_by_key(|rule| Reverse(rule.priority));
         Self {
             success: true,
             message: format!("Retrieved {} rules", rules.len()),
-            timestamp: Naive(now),
+            timestamp: NaiveDateTime(now),
             total_count: rules.len(),
             active_count: rules.iter().filter(|rule| rule.is_active).count(),
             rules,
@@ -79,15 +79,15 @@ impl<'a> Rules<'a> {
     }
 }
 
-// === impl Listed ===
+// === impl ListedRule ===
 
-impl<'a> Listed<'a> {
+impl<'a> ListedRule<'a> {
     fn new(rule: &'a pb::Rule, id: usize) -> Self {
         Self {
             id,
             rule_id: &rule.rule_id,
             category: rule.category().into(),
-            keywords: rule.keywords.iter().map(|keyword| normalised(keyword)).collect(),
+            keywords: rule.keywords.iter().map(|keyword| normalized(keyword)).collect(),
             priority: rule.priority,
             is_active: !rule.disabled,
             description: Some(&*rule.description).filter(|text| !text.is_empty()),
@@ -98,8 +98,8 @@ impl<'a> Listed<'a> {
 }
 
 /// A time of the mesh as the predecessor wrote it; none for one that no calendar has.
-fn naive(time: &prost_types::Timestamp) -> Option<Naive> {
-    Timestamp::new(time.seconds, time.nanos).ok().map(Naive)
+fn naive(time: &prost_types::Timestamp) -> Option<NaiveDateTime> {
+    Timestamp::new(time.seconds, time.nanos).ok().map(NaiveDateTime)
 }
 
 #[cfg(test)]
@@ -125,7 +125,7 @@ mod tests {
             update_time: time(86_399, 1_999),
             ..rule("r", types::Category::Labour, 8, false)
         };
-        let wanted = Wanted { category: String::new(), active_only: true };
+        let filter = RuleFilter { category: String::new(), active_only: true };
         let rules = [rule];
         let expected = concat!(
             r#"{"success":true,"message":"Retrieved 1 rules","timestamp":"2026-08-01T10:20:30.500000","#,
@@ -133,8 +133,8 @@ mod tests {
             r#""is_active":true,"description":"\"d\"","created_at":"1970-01-01T00:00:00.000000","#,
             r#""updated_at":"1970-01-01T23:59:59.000001"}],"total_count":1,"active_count":1}"#,
         );
-        assert_eq!(to_string(&Rules::new(&rules, &wanted, NOW.parse().unwrap())).unwrap(), expected);
-        let done = Done::new("Rule r created".to_owned(), NOW.parse().unwrap());
+        assert_eq!(to_string(&RuleList::new(&rules, &filter, NOW.parse().unwrap())).unwrap(), expected);
+        let done = Confirmation::new("Rule r created".to_owned(), NOW.parse().unwrap());
         let expected =
             r#"{"success":true,"message":"Rule r created","timestamp":"2026-08-01T10:20:30.500000"}"#;
         assert_eq!(to_string(&done).unwrap(), expected);
@@ -145,8 +145,8 @@ mod tests {
         use types::Category::{Health, Labour};
         let rules = [rule("a", Health, 5, false), rule("b", Labour, 9, true), rule("c", Health, 9, false)];
         let check = |category: &str, active_only: bool, expected: &str, active: usize| {
-            let wanted = Wanted { category: category.to_owned(), active_only };
-            let answer = to_value(Rules::new(&rules, &wanted, NOW.parse().unwrap())).unwrap();
+            let filter = RuleFilter { category: category.to_owned(), active_only };
+            let answer = to_value(RuleList::new(&rules, &filter, NOW.parse().unwrap())).unwrap();
             let listed = answer["rules"].as_array().unwrap().iter();
             let listed: Vec<_> =
                 listed.map(|rule| format!("{}{}", rule["id"], rule["rule_id"].as_str().unwrap())).collect();

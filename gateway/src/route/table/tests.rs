@@ -6,11 +6,11 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// The template, then `field=value` in the order of the path; or the reason for nothing.
-fn shown(found: Result<Found<'_, ()>, Missing<'_>>) -> String {
+/// The template, then `field=value` in the order of the path; or why there is none.
+fn shown(found: Result<Found<'_, ()>, RouteError>) -> String {
     let Found { template, variables, .. } = match found {
         Ok(found) => found,
-        Err(missing) => return missing.to_string(),
+        Err(error) => return error.to_string(),
     };
     let variables = variables.iter().map(|(field, value)| format!(" {field}={value}"));
     std::iter::once(template.to_string()).chain(variables).collect()
@@ -77,13 +77,13 @@ fn rests_match_any_number_of_segments_but_no_empty_variable() {
     check("PUT /v1/entries/a/b/c", "/v1/entries/{entry.key=**} entry.key=a/b/c");
     check("GET /v2", "/v2/**");
     check("GET /v1/shelves:list", "/v1/{name=shelves/**}:list name=shelves");
-    check("GET /v1/entries", "nothing for key in the path");
-    check("GET /v1/entries/", "nothing for key in the path");
-    check("PUT /v1/entries//", "nothing for entry.key in the path");
-    check("GET /v1/flows/", "nothing for id in the path");
-    check("GET /v1/flows//parts/b", "nothing for flow.id in the path");
-    check("GET /v1/flows/:watch", "nothing for id in the path");
-    check("LOCK /v2", "nothing for lock in the path");
+    check("GET /v1/entries", "key in the path is empty");
+    check("GET /v1/entries/", "key in the path is empty");
+    check("PUT /v1/entries//", "entry.key in the path is empty");
+    check("GET /v1/flows/", "id in the path is empty");
+    check("GET /v1/flows//parts/b", "flow.id in the path is empty");
+    check("GET /v1/flows/:watch", "id in the path is empty");
+    check("LOCK /v2", "lock in the path is empty");
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn literals_are_compared_decoded_and_values_keep_their_segments() {
     let reserved = "%3A%2F%3F%23%5B%5D%40%21%24%26%27%28%29%2A%2B%2C%3B%3D";
     check(&format!("GET /v1/entries/{reserved}%2D"), &format!("/v1/entries/{{key=**}} key={reserved}-"));
     check("GET /v1/shelves/a%2Fb/books/%63", "/v1/{name=shelves/*/books/*} name=shelves/a%2Fb/books/c");
-    check("GET /v1%2Fflows", "no route");
+    check("GET /v1%2Fflows", "there is nothing at this path");
 }
 
 #[test]
@@ -111,19 +111,19 @@ fn a_final_word_is_a_verb_first() {
     check("GET /v1/flows/a:watch/parts/b", "/v1/flows/{flow.id}/parts/{part} flow.id=a:watch part=b");
     check("GET /v1/flows/a:", "/v1/flows/{id} id=a:");
     // The verb stands for itself: nobody deletes what only looks like it.
-    check("DELETE /v1/flows/a:watch", "method not allowed, only GET, HEAD");
-    check("GET /v1/flows:other", "no route");
+    check("DELETE /v1/flows/a:watch", "this path takes GET, HEAD");
+    check("GET /v1/flows:other", "there is nothing at this path");
 }
 
 #[test]
-fn dots_and_empty_segments_are_never_normalised() {
+fn dots_and_empty_segments_are_never_normalized() {
     for dots in [".", "..", "%2e", "%2E.", ".%2e", "%2e%2E"] {
-        check(&format!("GET /v1/flows/{dots}"), "path with a `.` or `..` segment");
-        check(&format!("GET /v1/flows/{dots}:watch"), "path with a `.` or `..` segment");
-        check(&format!("GET /v1/flows/{dots}/parts/b"), "path with a `.` or `..` segment");
-        check(&format!("GET /v1/entries/a/{dots}/b"), "path with a `.` or `..` segment");
-        check(&format!("GET /v1/x/{dots}/flows"), "no route");
-        check(&format!("GET /v2/{dots}"), "no route");
+        check(&format!("GET /v1/flows/{dots}"), "the path cannot be read: a `.` or `..` segment");
+        check(&format!("GET /v1/flows/{dots}:watch"), "the path cannot be read: a `.` or `..` segment");
+        check(&format!("GET /v1/flows/{dots}/parts/b"), "the path cannot be read: a `.` or `..` segment");
+        check(&format!("GET /v1/entries/a/{dots}/b"), "the path cannot be read: a `.` or `..` segment");
+        check(&format!("GET /v1/x/{dots}/flows"), "there is nothing at this path");
+        check(&format!("GET /v2/{dots}"), "there is nothing at this path");
     }
     check("GET /v1/flows/...", "/v1/flows/{id} id=...");
     for path in [
@@ -138,20 +138,21 @@ fn dots_and_empty_segments_are_never_normalised() {
         "v1/flows",
         "*",
     ] {
-        check(&format!("GET {path}"), "no route");
+        check(&format!("GET {path}"), "there is nothing at this path");
     }
 }
 
 #[test]
 fn malformed_paths_are_refused_wherever_they_lead() {
+    let malformed = |path: &str, what: &str| check(path, &format!("the path cannot be read: {what}"));
     for end in ["%", "%2", "%zz", "%+1", "a%2/b", "%%41"] {
-        check(&format!("GET /x/{end}"), "path with a percent sign without two hexadecimal digits");
+        malformed(&format!("GET /x/{end}"), "a percent sign without two hexadecimal digits");
     }
     for end in ["%ff", "%C3", "%C3/%A8", "%ED%A0%80", "%C0%AF"] {
-        check(&format!("GET /x/{end}"), "path with percent-encoding of something other than UTF-8");
+        malformed(&format!("GET /x/{end}"), "percent-encoding of something other than UTF-8");
     }
-    check("GET /v1/flows/a%00", "path with a NUL byte");
-    check("GET /v1/flows/\0", "path with a NUL byte");
+    malformed("GET /v1/flows/a%00", "a NUL byte");
+    malformed("GET /v1/flows/\0", "a NUL byte");
 }
 
 #[test]
@@ -160,12 +161,12 @@ fn other_methods_are_listed_and_head_stands_beside_get() {
     check("HEAD /v2/a", "/v2/{head} head=a");
     check("HEAD /v2/a/b", "/v2/**");
     check("LOCK /v2/a/b", "/v2/{lock=**} lock=a/b");
-    check("PATCH /v1/flows", "method not allowed, only GET, HEAD, POST");
-    check("PATCH /v1/flows/mine", "method not allowed, only DELETE, GET, HEAD, POST");
-    check("HEAD /v1/flows:analyze", "method not allowed, only POST");
-    check("PUT /v2/a", "method not allowed, only GET, HEAD, LOCK");
-    check("get /v1/flows", "method not allowed, only GET, HEAD, POST");
-    check("HEAD /v1/flows/", "nothing for id in the path");
+    check("PATCH /v1/flows", "this path takes GET, HEAD, POST");
+    check("PATCH /v1/flows/mine", "this path takes DELETE, GET, HEAD, POST");
+    check("HEAD /v1/flows:analyze", "this path takes POST");
+    check("PUT /v2/a", "this path takes GET, HEAD, LOCK");
+    check("get /v1/flows", "this path takes GET, HEAD, POST");
+    check("HEAD /v1/flows/", "id in the path is empty");
 }
 
 #[test]
@@ -244,10 +245,10 @@ fn matched<'t>(template: &'t Template, path: &str) -> Option<Match<'t>> {
 /// The refusal of the first variable that deserves one.
 fn refusal((variable, raw): &(&Variable, String)) -> Option<String> {
     if raw.split('/').all(str::is_empty) {
-        return Some(format!("nothing for {} in the path", variable.field_path()));
+        return Some(format!("{} in the path is empty", variable.field_path()));
     }
     let has_dots = raw.split('/').any(|raw| [".", ".."].contains(&&*plain(raw, b"")));
-    has_dots.then(|| "path with a `.` or `..` segment".to_owned())
+    has_dots.then(|| "the path cannot be read: a `.` or `..` segment".to_owned())
 }
 
 fn naive(routes: &[(&str, Template)], method: &str, path: &str) -> String {
@@ -277,10 +278,10 @@ fn naive(routes: &[(&str, Template)], method: &str, path: &str) -> String {
         let head = of("GET").map(|_| "HEAD");
         let allowed: BTreeSet<_> = fit.iter().map(|(m, ..)| *m).chain(head).collect();
         if !allowed.is_empty() {
-            return format!("method not allowed, only {}", Vec::from_iter(allowed).join(", "));
+            return format!("this path takes {}", Vec::from_iter(allowed).join(", "));
         }
     }
-    "no route".to_owned()
+    "there is nothing at this path".to_owned()
 }
 
 fn methods() -> impl Strategy<Value = &'static str> {

@@ -5,16 +5,14 @@ use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::config::v1 as config;
 use dataflow_proto::r#type::v1 as types;
 
-use super::{by_language, name, rule, to_i32};
+use super::rules::{category_to_wire, rule};
+use super::{by_language, diagnostic, name, to_i32};
 use crate::Error;
 use crate::catalogue::Filing;
-use crate::category::Category;
 use crate::evaluation::{Counts, Evaluation, Move, Proposal};
-use crate::rules::{Mode, Rule};
 use crate::rulesets::Ruleset;
-
-/// Points for one match of a rule that does not say.
-const DEFAULT_PRIORITY: i32 = 5;
+use dataflow_rules::limits::DEFAULT_PRIORITY;
+use dataflow_rules::{Category, Mode, Rule};
 
 /// What a caller wants to know.
 pub(crate) struct Question {
@@ -80,7 +78,7 @@ pub(crate) fn evaluation(evaluation: Evaluation, ruleset: &Ruleset, degraded: Ve
         recategorized: to_i32(recategorised),
         moves: moves.into_iter().map(Into::into).collect(),
         diagnostics_omitted: i32::try_from(diagnostics.omitted()).unwrap_or(i32::MAX),
-        diagnostics: diagnostics.kept().iter().map(Into::into).collect(),
+        diagnostics: diagnostics.kept().iter().map(diagnostic).collect(),
         degraded,
     }
 }
@@ -108,7 +106,7 @@ impl From<Filing> for pb::Filing {
     fn from(filing: Filing) -> Self {
         let Filing { category, score, confidence, evidence } = filing;
         Self {
-            category: types::Category::from(category).into(),
+            category: category_to_wire(category).into(),
             score,
             confidence,
             evidence: evidence.into_iter().map(Into::into).collect(),

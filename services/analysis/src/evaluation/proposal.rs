@@ -3,14 +3,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use dataflow_rules::limits::MAX_RULES;
+use dataflow_rules::{Compiled, Mode, Rule, RuleError, RuleSet};
+
 use crate::Error;
-use crate::rules::{Compiled, Limit, Mode, Rule, RuleError, RuleSet};
-
-/// Bounds of a priority.
-const PRIORITY: std::ops::RangeInclusive<i32> = 1..=1000;
-
-/// Longest keyword, in bytes.
-const MAX_KEYWORD: usize = 256;
 
 /// A change that nobody has made yet.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -55,13 +51,12 @@ impl Proposal {
         Compiled::new(&set).map_err(|error| refusal(&error, &set, &places))
     }
 
-    /// Checks what the compiler does not see, since rules are put together before, or lets pass, since the predecessor's
-    /// sets have it.
+    /// Checks the proposed rules as the config service would, which the compiler does not: in mode SUBSTRING it takes more,
+    /// since the predecessor's sets have it.
     fn check(&self, mode: Mode) -> Result<(), Error> {
-        let limit = Limit::Rules.value();
-        if self.rules.len() > limit || self.removed.len() > limit {
-            let field = if self.rules.len() > limit { "rules" } else { "removed_rules" };
-            return Err(invalid(field, format!("must be at most {limit}")));
+        let lists = [("rules", self.rules.len()), ("removed_rules", self.removed.len())];
+        if let Some((field, _)) = lists.into_iter().find(|(_, count)| *count > MAX_RULES) {
+            return Err(invalid(field, format!("must be at most {MAX_RULES}")));
         }
         if self.replace && !self.removed.is_empty() {
             return Err(invalid("removed_rules", "must be empty where all rules are replaced"));
@@ -72,11 +67,8 @@ impl Proposal {
                 let problem = format!("must be unique, {:?} is proposed already", rule.id);
                 return Err(invalid(format!("rules[{place}].ruleId"), problem));
             }
-            if mode == Mode::Substring
-                && let Some((field, problem)) = unfit_for_substrings(rule)
-            {
-                return Err(invalid(format!("rules[{place}].{field}"), problem));
-            }
+            let field = |name: &str| format!("rules[{place}].{name}");
+            rule.validate(mode, field).map_err(|RuleError { field, problem }| invalid(field, problem))?;
         }
         Ok(())
     }
@@ -94,32 +86,9 @@ fn without(mut rules: Vec<Rule>, removed: &[String]) -> Result<Vec<Rule>, Error>
     Ok(rules)
 }
 
-/// The field of a rule that the config service would refuse in a set of [`Mode::Substring`], and why.
-fn unfit_for_substrings(rule: &Rule) -> Option<(String, String)> {
-    let unused = "has no meaning in mode SUBSTRING";
-    let is_wrong = |keyword: &String| keyword.trim().is_empty() || keyword.len() > MAX_KEYWORD;
-    let (field, problem) = if !PRIORITY.contains(&rule.priority) {
-        ("priority".to_owned(), format!("must be 1 to 1000, is {}", rule.priority))
-    } else if rule.keywords.is_empty() {
-        ("keywords".to_owned(), "must not be empty".to_owned())
-    } else if let Some(wrong) = rule.keywords.iter().position(is_wrong) {
-        let problem = format!("must be anything but blanks, in at most {MAX_KEYWORD} bytes");
-        (format!("keywords[{wrong}]"), problem)
-    } else if !rule.weights.is_empty() {
-        ("weights".to_owned(), unused.to_owned())
-    } else if !rule.languages.is_empty() {
-        ("languages".to_owned(), unused.to_owned())
-    } else {
-        return None;
-    };
-    Some((field, problem))
-}
-
 /// What the compiler said, of the rule as the caller numbers it.
 fn refusal(error: &RuleError, set: &RuleSet, places: &[Option<usize>]) -> Error {
-    let (field, message) = (error.field(), error.to_string());
-    // Every message begins with the field.
-    let problem = message.strip_prefix(field).unwrap_or(&message).trim_start().to_owned();
+    let RuleError { field, problem } = error;
     let part = field.strip_prefix("rules[").and_then(|rest| rest.split_once(']'));
     let part = part.and_then(|(index, rest)| Some((index.parse::<usize>().ok()?, rest)));
     match part.and_then(|(index, rest)| Some((set.rules.get(index)?, *places.get(index)?, rest))) {

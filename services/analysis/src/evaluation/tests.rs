@@ -1,7 +1,7 @@
 //! What counts as a move.
 
 use super::*;
-use crate::rules::{Rule, RuleSet};
+use dataflow_rules::{Rule, RuleSet};
 
 const CATALOGUE: &str = r#"<m:Structure xmlns:m="http://www.sdmx.org/resources/sdmxml/schemas/v2_1/message"
   xmlns:s="http://www.sdmx.org/resources/sdmxml/schemas/v2_1/structure"
@@ -19,7 +19,7 @@ fn compiled(mode: Mode, rules: &[(Category, &str, i32)]) -> Compiled {
         weights: [].into(),
         priority,
         languages: Vec::new(),
-        active: true,
+        disabled: false,
         description: String::new(),
     });
     Compiled::new(&RuleSet { name: "test".to_owned(), revision: 1, mode, rules: rules.collect() }).unwrap()

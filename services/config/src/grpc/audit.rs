@@ -3,13 +3,13 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use dataflow_mesh::status::to_status;
+use dataflow_mesh::status::{respond, to_status};
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::audit_service_server::AuditService;
 use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
 use tonic::{Request, Response, Status};
 
-use super::{answered, page_size, page_start};
+use super::{page_size, page_start};
 use crate::journal::{Journal, Page};
 use crate::{Error, convert};
 
@@ -68,7 +68,7 @@ impl AuditService for Service {
         &self,
         request: Request<pb::ListAuditRecordsRequest>,
     ) -> Result<Response<pb::ListAuditRecordsResponse>, Status> {
-        answered(self.list(request.get_ref()).await)
+        respond(self.list(request.get_ref()).await)
     }
 
     type ExportAuditRecordsStream =

@@ -2,30 +2,31 @@
 
 use std::sync::Arc;
 
-use dataflow_mesh::status::to_status;
+use dataflow_mesh::status::respond;
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::provider_service_server::ProviderService;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
-use super::{answered, matching, missing, origin};
+use super::mask::{self, Field, fields};
+use super::{matching, missing, origin};
 use crate::change::Change;
 use crate::journal::Journal;
 use crate::provider::Provider;
 use crate::state::State;
-use crate::{Error, convert, mask};
+use crate::{Error, convert};
 
 /// What an update may change.
-const FIELDS: &[&str] = &[
-    "display_name",
-    "base_url",
-    "dialect",
-    "agency",
-    "data_quota",
-    "structure_quota",
-    "allow_plain_http",
-    "allow_private_address",
-    "disabled",
+static FIELDS: &[Field<pb::Provider>] = fields![
+    display_name,
+    base_url,
+    dialect,
+    agency,
+    data_quota,
+    structure_quota,
+    allow_plain_http,
+    allow_private_address,
+    disabled,
 ];
 
 /// Serves ProviderService.
@@ -40,6 +41,12 @@ impl Service {
     /// Serves these providers.
     pub fn new(journal: Arc<Journal>) -> Self {
         Self { journal }
+    }
+
+    fn get(&self, request: &pb::GetProviderRequest) -> Result<pb::GetProviderResponse, Error> {
+        let state = self.journal.state();
+        let provider = Some(convert::provider(state.provider(&request.provider)?));
+        Ok(pb::GetProviderResponse { provider })
     }
 
     async fn create(
@@ -68,11 +75,11 @@ impl Service {
     ) -> Result<pb::UpdateProviderResponse, Error> {
         let pb::UpdateProviderRequest { provider, update_mask, reason } = request;
         let given = provider.ok_or_else(|| missing("provider"))?;
-        let fields = mask::fields(update_mask.as_ref().map(|mask| mask.paths.as_slice()), FIELDS)?;
+        let fields = mask::select(update_mask.as_ref(), FIELDS)?;
         let decide = |state: &State| {
             let present = state.provider(&given.provider_id)?;
             matching(&given.etag, &present.stamp.etag())?;
-            let new = merged(&present.provider, &given, &fields)?;
+            let new = mask::merge(pb::Provider::from(&present.provider), &given, &fields).try_into()?;
             Ok((new != present.provider).then_some(Change::ProviderPut(new)))
         };
         let state = self.journal.change(origin(metadata, reason)?, decide).await?;
@@ -112,9 +119,7 @@ impl ProviderService for Service {
         request: Request<pb::GetProviderRequest>,
     ) -> Result<Response<pb::GetProviderResponse>, Status> {
         self.journal.settled().await;
-        let state = self.journal.state();
-        let found = state.provider(&request.get_ref().provider).map_err(|error| to_status(&error))?;
-        Ok(Response::new(pb::GetProviderResponse { provider: Some(convert::provider(found)) }))
+        respond(self.get(request.get_ref()))
     }
 
     async fn create_provider(
@@ -122,7 +127,7 @@ impl ProviderService for Service {
         request: Request<pb::CreateProviderRequest>,
     ) -> Result<Response<pb::CreateProviderResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        answered(self.create(&metadata, request).await)
+        respond(self.create(&metadata, request).await)
     }
 
     async fn update_provider(
@@ -130,7 +135,7 @@ impl ProviderService for Service {
         request: Request<pb::UpdateProviderRequest>,
     ) -> Result<Response<pb::UpdateProviderResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        answered(self.update(&metadata, request).await)
+        respond(self.update(&metadata, request).await)
     }
 
     async fn delete_provider(
@@ -138,25 +143,6 @@ impl ProviderService for Service {
         request: Request<pb::DeleteProviderRequest>,
     ) -> Result<Response<pb::DeleteProviderResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        answered(self.delete(&metadata, request).await)
+        respond(self.delete(&metadata, request).await)
     }
-}
-
-/// A provider with the named fields of another.
-fn merged(provider: &Provider, given: &pb::Provider, fields: &[&str]) -> Result<Provider, Error> {
-    let mut merged = pb::Provider::from(provider);
-    for field in fields {
-        match *field {
-            "display_name" => merged.display_name.clone_from(&given.display_name),
-            "base_url" => merged.base_url.clone_from(&given.base_url),
-            "dialect" => merged.dialect = given.dialect,
-            "agency" => merged.agency.clone_from(&given.agency),
-            "data_quota" => merged.data_quota = given.data_quota,
-            "structure_quota" => merged.structure_quota = given.structure_quota,
-            "allow_plain_http" => merged.allow_plain_http = given.allow_plain_http,
-            "allow_private_address" => merged.allow_private_address = given.allow_private_address,
-            _ => merged.disabled = given.disabled,
-        }
-    }
-    merged.try_into()
 }

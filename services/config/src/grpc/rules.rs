@@ -4,28 +4,30 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use dataflow_mesh::status::to_status;
+use dataflow_mesh::status::{respond, to_status};
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::rule_service_server::RuleService;
+use dataflow_rules::Rule;
 use futures_util::stream::{self, Stream, StreamExt};
 use tokio_stream::wrappers::WatchStream;
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
-use super::{answered, matching, missing, origin, page_size, page_start, unknown_page};
+use super::mask::{self, Field, fields};
+use super::{matching, missing, origin, page_size, page_start, unknown_page};
 use crate::change::Change;
+use crate::convert::ruleset::{category, rule_from_wire, rule_to_wire, to_wire};
 use crate::journal::Journal;
-use crate::ruleset::Rule;
 use crate::state::{Owned, Stamp, State, rule_not_found};
-use crate::{Error, convert, mask};
+use crate::{Error, convert};
 
 /// The set that an empty name means.
 const DEFAULT: &str = "default";
 
 /// What an update may change.
-const FIELDS: &[&str] =
-    &["category", "keywords", "priority", "weights", "languages", "disabled", "description"];
+static FIELDS: &[Field<pb::Rule>] =
+    fields![category, keywords, priority, weights, languages, disabled, description];
 
 /// Serves RuleService.
 #[derive(Clone)]
@@ -46,13 +48,13 @@ impl Service {
     fn list(&self, request: &pb::ListRulesRequest) -> Result<pb::ListRulesResponse, Error> {
         let state = self.journal.state();
         let owned = state.ruleset(named(&request.ruleset))?;
-        let category = convert::category(request.category)?;
+        let category = category(request.category)?;
         let (size, start) = (page_size(request.page_size)?, resume(&owned.set.rules, &request.page_token)?);
         let wanted = |(_, rule): &(usize, &Rule)| category.is_none_or(|category| rule.category == category);
         let mut rules = owned.set.rules.iter().enumerate().skip(start).filter(wanted);
         let page: Vec<_> = rules.by_ref().take(size).collect();
         let last = page.last().filter(|_| rules.next().is_some());
-        let next_page_token = last.map(|(at, rule)| format!("{at}:{}", rule.rule_id)).unwrap_or_default();
+        let next_page_token = last.map(|(at, rule)| format!("{at}:{}", rule.id)).unwrap_or_default();
         let rules = page.into_iter().map(|(_, rule)| shown(owned, rule)).collect();
         Ok(pb::ListRulesResponse { rules, next_page_token, revision: owned.set.revision })
     }
@@ -92,16 +94,16 @@ impl Service {
             description,
             ..Default::default()
         };
-        let rule: Rule = rule.try_into()?;
+        let rule = rule_from_wire(rule)?;
         let decide = |state: &State| {
-            if state.ruleset(&ruleset)?.rule(&rule.rule_id).is_some() {
-                return Err(Error::RuleExists { ruleset: ruleset.clone(), rule: rule.rule_id.clone() });
+            if state.ruleset(&ruleset)?.rule(&rule.id).is_some() {
+                return Err(Error::RuleExists { ruleset: ruleset.clone(), rule: rule.id.clone() });
             }
             Ok(Some(Change::RulePut { ruleset: ruleset.clone(), rule: rule.clone() }))
         };
         let changed = self.journal.change(origin(metadata, reason)?, decide).await;
         let state = changed.map_err(|error| within(error, ""))?;
-        Ok(pb::CreateRuleResponse { rule: Some(one(&state, &ruleset, &rule.rule_id)?) })
+        Ok(pb::CreateRuleResponse { rule: Some(one(&state, &ruleset, &rule.id)?) })
     }
 
     async fn update(
@@ -111,13 +113,13 @@ impl Service {
     ) -> Result<pb::UpdateRuleResponse, Error> {
         let pb::UpdateRuleRequest { rule, update_mask, ruleset, reason } = request;
         let given = rule.ok_or_else(|| missing("rule"))?;
-        let fields = mask::fields(update_mask.as_ref().map(|mask| mask.paths.as_slice()), FIELDS)?;
+        let fields = mask::select(update_mask.as_ref(), FIELDS)?;
         let (ruleset, id) = (named(&ruleset).to_owned(), given.rule_id.clone());
         let decide = |state: &State| {
             let owned = state.ruleset(&ruleset)?;
             let (rule, stamp) = owned.rule(&id).ok_or_else(|| rule_not_found(&ruleset, &id))?;
             matching(&given.etag, &stamp.etag())?;
-            let new = merged(rule, &given, &fields)?;
+            let new = rule_from_wire(mask::merge(rule_to_wire(rule), &given, &fields))?;
             let change = Change::RulePut { ruleset: ruleset.clone(), rule: new.clone() };
             Ok((new != *rule).then_some(change))
         };
@@ -181,7 +183,7 @@ fn resume(rules: &[Rule], token: &str) -> Result<usize, Error> {
     }
     let parts = token.split_once(':').and_then(|(at, id)| Some((at.parse().ok()?, id)));
     let (at, id) = parts.ok_or_else(unknown_page)?;
-    Ok(rules.iter().position(|rule| rule.rule_id == id).map_or(at, |found| found + 1))
+    Ok(rules.iter().position(|rule| rule.id == id).map_or(at, |found| found + 1))
 }
 
 #[tonic::async_trait]
@@ -223,7 +225,7 @@ impl RuleService for Service {
         request: Request<pb::ListRulesRequest>,
     ) -> Result<Response<pb::ListRulesResponse>, Status> {
         self.journal.settled().await;
-        answered(self.list(request.get_ref()))
+        respond(self.list(request.get_ref()))
     }
 
     async fn get_rule(
@@ -231,7 +233,7 @@ impl RuleService for Service {
         request: Request<pb::GetRuleRequest>,
     ) -> Result<Response<pb::GetRuleResponse>, Status> {
         self.journal.settled().await;
-        answered(self.get(request.get_ref()))
+        respond(self.get(request.get_ref()))
     }
 
     async fn create_rule(
@@ -239,7 +241,7 @@ impl RuleService for Service {
         request: Request<pb::CreateRuleRequest>,
     ) -> Result<Response<pb::CreateRuleResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        answered(self.create(&metadata, request).await)
+        respond(self.create(&metadata, request).await)
     }
 
     async fn update_rule(
@@ -247,7 +249,7 @@ impl RuleService for Service {
         request: Request<pb::UpdateRuleRequest>,
     ) -> Result<Response<pb::UpdateRuleResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        answered(self.update(&metadata, request).await)
+        respond(self.update(&metadata, request).await)
     }
 
     async fn delete_rule(
@@ -255,7 +257,7 @@ impl RuleService for Service {
         request: Request<pb::DeleteRuleRequest>,
     ) -> Result<Response<pb::DeleteRuleResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        answered(self.delete(&metadata, request).await)
+        respond(self.delete(&metadata, request).await)
     }
 
     async fn list_revisions(
@@ -263,7 +265,7 @@ impl RuleService for Service {
         request: Request<pb::ListRevisionsRequest>,
     ) -> Result<Response<pb::ListRevisionsResponse>, Status> {
         self.journal.settled().await;
-        answered(self.revisions(request.get_ref()))
+        respond(self.revisions(request.get_ref()))
     }
 
     async fn rollback_ruleset(
@@ -271,7 +273,7 @@ impl RuleService for Service {
         request: Request<pb::RollbackRulesetRequest>,
     ) -> Result<Response<pb::RollbackRulesetResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        answered(self.rollback(&metadata, request).await)
+        respond(self.rollback(&metadata, request).await)
     }
 }
 
@@ -286,7 +288,7 @@ fn one(state: &State, ruleset: &str, id: &str) -> Result<pb::Rule, Error> {
 }
 
 fn shown(owned: &Owned, rule: &Rule) -> pb::Rule {
-    owned.stamps.get(&rule.rule_id).map_or_else(|| rule.into(), |stamp: &Stamp| convert::rule(rule, *stamp))
+    owned.stamps.get(&rule.id).map_or_else(|| rule_to_wire(rule), |stamp: &Stamp| convert::rule(rule, *stamp))
 }
 
 /// A failure of the set as the caller of one rule knows its fields: not by the rule's place in the set.
@@ -304,24 +306,7 @@ fn within(error: Error, prefix: &str) -> Error {
 /// A set as a reader sees it.
 fn whole(owned: &Owned) -> pb::Ruleset {
     let rules = owned.set.rules.iter().map(|rule| shown(owned, rule)).collect();
-    pb::Ruleset { rules, ..pb::Ruleset::from(owned.set.as_ref()) }
-}
-
-/// A rule with the named fields of another.
-fn merged(rule: &Rule, given: &pb::Rule, fields: &[&str]) -> Result<Rule, Error> {
-    let mut merged = pb::Rule::from(rule);
-    for field in fields {
-        match *field {
-            "category" => merged.category = given.category,
-            "keywords" => merged.keywords.clone_from(&given.keywords),
-            "priority" => merged.priority = given.priority,
-            "weights" => merged.weights.clone_from(&given.weights),
-            "languages" => merged.languages.clone_from(&given.languages),
-            "disabled" => merged.disabled = given.disabled,
-            _ => merged.description.clone_from(&given.description),
-        }
-    }
-    merged.try_into()
+    pb::Ruleset { rules, ..to_wire(&owned.set) }
 }
 
 /// The wanted sets whose revision is not the one `sent` before; the last of them completes what the watcher holds. The

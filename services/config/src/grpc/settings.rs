@@ -2,9 +2,9 @@
 
 use std::pin::Pin;
 
-use dataflow_mesh::layers::{Dynamic, Held, Source};
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::config_service_server::ConfigService;
+use dataflow_settings::{Current, Dynamic, Source};
 use futures_util::stream::{Stream, StreamExt};
 use tokio::sync::watch;
 use tokio_stream::wrappers::WatchStream;
@@ -30,7 +30,7 @@ impl Service {
 
 /// The flags as the contract has them.
 fn settings(dynamic: &Dynamic) -> Vec<pb::Setting> {
-    let settings = dynamic.settings.iter().map(|(name, Held { value, source })| pb::Setting {
+    let settings = dynamic.settings.iter().map(|(name, Current { value, source })| pb::Setting {
         name: name.clone(),
         value: value.clone(),
         source: source.to_string(),

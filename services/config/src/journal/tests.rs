@@ -5,8 +5,8 @@ use dataflow_store::logs::Logs;
 
 use super::*;
 use crate::built_in;
-use crate::file;
-use crate::ruleset::Rule;
+use dataflow_rules::Rule;
+use dataflow_rules::file;
 
 const SET: &str =
     "ruleset: default\nmode: WORDS\nrules:\n  - ruleId: a\n    category: HEALTH\n    keywords: [health]\n";
@@ -40,7 +40,7 @@ async fn put(journal: &Journal, rule: Rule) -> Result<Arc<State>, Error> {
 
 fn keywords(state: &State) -> Vec<(String, String)> {
     let rules = &state.rulesets["default"].set.rules;
-    rules.iter().map(|rule| (rule.rule_id.clone(), rule.keywords.join(" "))).collect()
+    rules.iter().map(|rule| (rule.id.clone(), rule.keywords.join(" "))).collect()
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn a_fresh_store_is_given_what_the_release_brings_once() {
 #[tokio::test]
 async fn everything_that_the_release_brings_is_on_record() {
     let store: Arc<dyn Store> = store();
-    let seeds = crate::built_in::seeds(crate::built_in::rulesets());
+    let seeds = built_in::seeds(dataflow_rules::built_in::rulesets());
     let journal = || Journal::new(Arc::clone(&store), seeds.clone()).unwrap();
     let first = journal();
     let removed = Change::RuleRemoved { ruleset: "legacy".to_owned(), rule_id: "pop_rule".to_owned() };

@@ -5,22 +5,21 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use dataflow_analysis::catalogue;
 use dataflow_analysis::rulesets::Rulesets;
-use dataflow_analysis::sdmx::{self, Limits};
+use dataflow_sdmx::Limits;
 
 use super::On;
-use crate::built_in;
 
 /// Alternates the two, so that a change of the machine's speed meets both.
 pub(super) fn measure(on: &On) -> anyhow::Result<String> {
     let document = std::fs::read(&on.file).with_context(|| format!("cannot read {}", on.file.display()))?;
     let megabytes = document.len() as f64 / 1e6;
-    let ruleset = Rulesets::new(built_in::rulesets()).get("default")?;
+    let ruleset = Rulesets::new(dataflow_rules::built_in::rulesets()).get("default")?;
     let rules = ruleset.compiled()?;
     let limits = || Limits { document_bytes: u64::MAX, ..Limits::default() };
 
     let (mut floor, mut analysis, mut dataflows) = (Duration::MAX, Duration::MAX, 0);
     for _ in 0..on.rounds {
-        let (took, events) = timed(|| sdmx::floor(document.as_slice(), &limits()));
+        let (took, events) = timed(|| dataflow_sdmx::floor(document.as_slice(), &limits()));
         events?;
         floor = floor.min(took);
         let (took, catalogue) = timed(|| catalogue::analyse(document.as_slice(), rules, limits()));

@@ -4,12 +4,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use dataflow_analysis::catalogue::{self, Filing};
-use dataflow_analysis::rules::{Compiled, Rule, RuleSet, Scratch};
 use dataflow_analysis::rulesets::Rulesets;
-use dataflow_analysis::sdmx::{Dataflow, Limits, StructureReader};
+use dataflow_rules::{Compiled, Rule, RuleSet, Scratch};
+use dataflow_sdmx::{Dataflow, Limits, StructureReader};
 
 use super::On;
-use crate::built_in;
 
 const FEW: usize = 6;
 const MANY: usize = 2_000;
@@ -22,14 +21,14 @@ pub(super) fn measure(on: &On) -> anyhow::Result<String> {
     while let Some(dataflow) = reader.next_dataflow()? {
         dataflows.push(dataflow);
     }
-    let rulesets = Rulesets::new(built_in::rulesets());
+    let rulesets = Rulesets::new(dataflow_rules::built_in::rulesets());
     let mut report = format!(
         "{} dataflows, {FEW} and {MANY} rules, best of {} rounds, one thread\n",
         dataflows.len(),
         on.rounds
     );
     for name in ["legacy", "default"] {
-        let few = few(rulesets.get(name)?.rules()?);
+        let few = few(rulesets.get(name)?.rules()?.clone());
         let (few, many) = (Compiled::new(&few)?, Compiled::new(&many(few))?);
         let (mut by_few, mut by_many) = (Duration::MAX, Duration::MAX);
         for _ in 0..on.rounds {

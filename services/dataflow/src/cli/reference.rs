@@ -7,7 +7,7 @@ use std::{env, fs};
 
 use clap::builder::StyledStr;
 use clap::{Arg, Command, CommandFactory};
-use dataflow_mesh::layers::DYNAMIC;
+use dataflow_settings::DYNAMIC;
 
 use super::Cli;
 

@@ -7,7 +7,7 @@ use super::show::print_rule;
 use super::{SetOfRules, category, client};
 use crate::client::{self, EndpointArgs, FormatArgs};
 use crate::exit::{Exit, Failure};
-use crate::render::text::printable;
+use dataflow_render::text::printable;
 
 /// The flags of `dataflow rules set`.
 #[derive(Debug, clap::Args)]

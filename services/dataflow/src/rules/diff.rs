@@ -6,8 +6,8 @@ use dataflow_proto::config::v1::revision::Difference;
 use super::{SetOfRules, client, time};
 use crate::client::FormatArgs;
 use crate::exit::{Exit, Failure};
-use crate::render::grid::Grid;
-use crate::render::text::printable;
+use dataflow_render::grid::Grid;
+use dataflow_render::text::printable;
 
 /// Revisions asked for at a time.
 const PAGE: i32 = 1000;

@@ -4,19 +4,18 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::Context;
-use dataflow_config::ruleset::Ruleset;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
-use dataflow_proto::config::v1 as config;
 use dataflow_proto::google::api::HttpBody;
+use dataflow_rules::RuleSet;
 
 use super::SetOfRules;
 use crate::analyze;
 use crate::client::FormatArgs;
 use crate::exit::{Exit, Failure};
-use crate::render::Options;
-use crate::render::grid::Grid;
-use crate::render::text::{name_of, printable, why};
+use dataflow_render::Options;
+use dataflow_render::grid::Grid;
+use dataflow_render::text::{name_of, printable, why};
 
 /// The flags of `dataflow rules evaluate`.
 #[derive(Debug, clap::Args)]
@@ -49,7 +48,7 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
     let Args { catalogue, rules, set: SetOfRules { mesh, ruleset }, category_only, lang, format } = args;
     let proposed = read_rules(&rules).await?;
     let document = read(&catalogue).await?;
-    let set = config::Ruleset::from(&proposed);
+    let set = dataflow_config::ruleset_to_wire(&proposed);
     let request = pb::EvaluateRulesRequest {
         ruleset,
         mode: set.mode,
@@ -69,12 +68,12 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
     Ok(if unread { Exit::Incomplete } else { Exit::Done })
 }
 
-async fn read_rules(path: &PathBuf) -> Result<Ruleset, Failure> {
+async fn read_rules(path: &PathBuf) -> Result<RuleSet, Failure> {
     let usage = |error: anyhow::Error| {
         Failure::new(Exit::Usage, error.context(format!("--rules {}", path.display())))
     };
     let text = tokio::fs::read_to_string(path).await.map_err(|error| usage(error.into()))?;
-    dataflow_config::file::parse(&text).map_err(|error| usage(error.into()))
+    dataflow_rules::file::parse(&text).map_err(|error| usage(error.into()))
 }
 
 /// The whole catalogue: it travels in one message.

@@ -9,8 +9,8 @@ use dataflow_proto::r#type::v1::Category;
 use super::{SetOfRules, category, client, time, weighed};
 use crate::client::FormatArgs;
 use crate::exit::{Exit, Failure};
-use crate::render::grid::Grid;
-use crate::render::text::printable;
+use dataflow_render::grid::Grid;
+use dataflow_render::text::printable;
 
 /// Rules asked for at a time.
 const PAGE: i32 = 1000;

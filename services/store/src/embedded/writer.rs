@@ -25,6 +25,8 @@ pub(super) struct Writer {
     thread: Option<JoinHandle<()>>,
     /// Why the thread ended. Closed without a reason when it panicked.
     failure: watch::Receiver<Option<Arc<redb::Error>>>,
+    /// Sent when the thread ends, and dropped when it panics.
+    ended: Option<oneshot::Receiver<()>>,
 }
 
 // === impl Writer ===
@@ -35,14 +37,22 @@ impl Writer {
     ) -> Result<Self, redb::Error> {
         let (jobs, queue) = mpsc::channel();
         let (failed, failure) = watch::channel(None);
+        let (ending, ended) = oneshot::channel();
         let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
             // redb refuses whatever follows a failure until the file is opened anew, because it cannot know what reached
             // the disk. So this thread ends, and with it the hope of everybody who waits for an answer.
             if let Err(error) = run((*database).as_ref(), &queue) {
                 failed.send_replace(Some(Arc::new(error)));
             }
+            // Nobody may be watching.
+            let _ = ending.send(());
         })?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread), failure })
+        Ok(Self { jobs: Some(jobs), thread: Some(thread), failure, ended: Some(ended) })
+    }
+
+    /// Resolves when the thread has ended, with an error if it panicked. Once.
+    pub(super) fn ended(&mut self) -> Option<oneshot::Receiver<()>> {
+        self.ended.take()
     }
 
     /// Runs `stage` within a transaction and, once that is on the disk, what it returned, whose answer this is. Both run

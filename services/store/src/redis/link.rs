@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use dataflow_mesh::breaker::{Breaker, Permit};
+use dataflow_mesh::tasks::Task;
 use dataflow_mesh::telemetry;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, PushInfo, Value};
@@ -196,7 +197,8 @@ impl Link {
             tracing::info!(node = %self.node, "connected to redis again");
             self.hub.gap();
         } else {
-            tokio::spawn(warn_of_eviction(MultiplexedConnection::clone(&connection), self.node.clone()));
+            let warn = warn_of_eviction(MultiplexedConnection::clone(&connection), self.node.clone());
+            Task::logged("redis eviction policy", warn).detach();
         }
         self.shared.store(Some(Arc::clone(&connection)));
         Ok(connection)

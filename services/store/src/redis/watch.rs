@@ -29,6 +29,7 @@ const REFRESH: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// What the task knows.
+#[derive(Clone)]
 pub(super) struct Watch {
     pub(super) primaries: Arc<Primaries>,
     pub(super) names: Names,

@@ -31,8 +31,8 @@ const KINDS: [Kind; 16] = [
 
 /// The analysis service's errors, which pass on the reasons of faults in documents.
 const ANALYSIS: &str = "services/analysis/src/error.rs";
-const FAULTS: &str = "services/analysis/src/sdmx/error.rs";
-const DIAGNOSTICS: &str = "services/analysis/src/sdmx/diagnostic.rs";
+const FAULTS: &str = "services/sdmx/src/error.rs";
+const DIAGNOSTICS: &str = "services/sdmx/src/diagnostic.rs";
 
 /// The store's errors, which these services pass on under their own domains.
 const STORE: &str = "services/store/src/error.rs";

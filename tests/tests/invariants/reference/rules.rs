@@ -1,11 +1,10 @@
 //! `docs/rules.md`: its rule sets are compiled and file the titles below them as the page says; its keywords find what
 //! they are said to find; its bounds are those of the code.
 
-use dataflow_analysis::category::Category;
-use dataflow_analysis::rules::{Compiled, Limit, MAX_EVIDENCE, RuleSet, Scratch, Subject};
-use dataflow_config::file;
-use dataflow_config::ruleset::{MAX_KEYWORD, MAX_NAME, MAX_POINTS, MAX_RULE_ID};
-use dataflow_proto::config::v1 as pb;
+use dataflow_rules::limits::{
+    MAX_KEYWORD, MAX_KEYWORD_BYTES, MAX_KEYWORDS, MAX_LANGUAGES, MAX_NAME, MAX_POINTS, MAX_RULE_ID, MAX_RULES,
+};
+use dataflow_rules::{Category, Compiled, MAX_EVIDENCE, Scratch, Subject, file};
 
 use super::{read, rows, section};
 
@@ -67,10 +66,10 @@ fn categories_and_bounds_are_those_of_the_code() {
         ("bytes of a rule's id", MAX_RULE_ID),
         ("bytes of a keyword", MAX_KEYWORD),
         ("priority, and weight", usize::try_from(MAX_POINTS).unwrap()),
-        ("rules of a set", Limit::Rules.value()),
-        ("keywords of a rule", Limit::Keywords.value()),
-        ("bytes of all keywords of a set, with one for the end of each", Limit::KeywordBytes.value()),
-        ("languages that a set names", Limit::Languages.value()),
+        ("rules of a set", MAX_RULES),
+        ("keywords of a rule", MAX_KEYWORDS),
+        ("bytes of all keywords of a set, with one for the end of each", MAX_KEYWORD_BYTES),
+        ("languages that a set names", MAX_LANGUAGES),
         ("matches that a result in mode WORDS lists; all of them count", MAX_EVIDENCE),
     ];
     let expected = expected.map(|(limit, most)| [limit.to_owned(), most.to_string()]);
@@ -81,6 +80,5 @@ fn categories_and_bounds_are_those_of_the_code() {
 #[track_caller]
 fn compile(text: &str) -> Compiled {
     let set = file::parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-    let set = RuleSet::try_from(pb::Ruleset::from(&set)).expect("a valid file makes a rule set");
     Compiled::new(&set).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }

@@ -148,7 +148,7 @@ fn proposed_rules_are_tried_on_a_catalogue() {
         assert!(shown.contains(expected), "{expected:?} in {shown}");
     }
     // The set as it is moves nothing.
-    let same = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services/config/rules/default.yaml");
+    let same = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services/rules/sets/default.yaml");
     let none = mesh.json(&["rules", "evaluate", &example(), "--rules", same.to_str().unwrap()]);
     assert_eq!((&none["moves"], &none["recategorized"]), (&Value::Array(Vec::new()), &0.into()));
 

@@ -147,7 +147,7 @@ fn what_cannot_be_is_said_before_anything_starts() {
     check(&["gateway", "--upstream", "no.such.Service=http://127.0.0.1:1"], 2, "no.such.Service");
     check(&["gateway", "--upstream", "http://127.0.0.1:1"], 2, "names no service");
     check(&["status", "--endpoint", "http://127.0.0.1:1"], 4, "out of reach");
-    let rules = ["--rules", "services/config/rules/default.yaml"];
+    let rules = ["--rules", "services/rules/sets/default.yaml"];
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut analyze =
         binary::command(&[&["analyze", "-", "--endpoint", "http://127.0.0.1:1"], &rules[..]].concat());

@@ -15,7 +15,7 @@ use tokio::time::{Instant, interval, timeout};
 
 #[tokio::test]
 async fn who_has_everything_is_told_so_and_who_was_away_ends_on_the_newest() {
-    let config = services::config(dataflow_config::built_in::rulesets()).await;
+    let config = services::config(dataflow_rules::built_in::rulesets()).await;
     let watch = async |known: &[(&str, i64)]| {
         let known_revisions = known.iter().map(|(name, revision)| ((*name).to_owned(), *revision)).collect();
         let request = pb::WatchRulesetsRequest { known_revisions, ..Default::default() };

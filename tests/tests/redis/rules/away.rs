@@ -16,7 +16,7 @@ async fn without_its_store_the_service_tells_what_the_release_brings_and_refuses
     let mut server = Server::start();
     server.kill();
     let store = services::redis_at(server.url(), &Metrics::default());
-    let config = services::config_over(store, dataflow_config::built_in::rulesets()).await;
+    let config = services::config_over(store, dataflow_rules::built_in::rulesets()).await;
     let sets = editor(&config).list_rulesets(pb::ListRulesetsRequest {}).await.unwrap().into_inner().rulesets;
     assert_eq!(
         sets.iter().map(|set| set.revision).collect::<Vec<_>>(),

@@ -4,9 +4,9 @@ use serde_json::{Value as Json, json, to_value};
 
 use super::*;
 
-fn detail(invalid: &Invalid) -> Json {
+fn detail(invalid: &ValidationError) -> Json {
     match invalid {
-        Invalid::Unprocessable(wrong) => to_value(&wrong.detail).unwrap(),
+        ValidationError::Unprocessable(wrong) => to_value(&wrong.detail).unwrap(),
         other => panic!("{other}"),
     }
 }
@@ -14,8 +14,8 @@ fn detail(invalid: &Invalid) -> Json {
 #[test]
 fn a_query_says_which_rules_to_list() {
     let check = |query: &str, category: &str, active_only: bool| {
-        let expected = Wanted { category: category.to_owned(), active_only };
-        assert_eq!(Wanted::parse(query), Ok(expected), "{query}");
+        let expected = RuleFilter { category: category.to_owned(), active_only };
+        assert_eq!(RuleFilter::parse(query), Ok(expected), "{query}");
     };
     check("", "", true);
     check("category=salute&active_only=false&other=1", "salute", false);
@@ -26,7 +26,7 @@ fn a_query_says_which_rules_to_list() {
         "msg": "Input should be a valid boolean, unable to interpret input",
     }]);
     for query in ["active_only=maybe", "active_only"] {
-        assert_eq!(detail(&Wanted::parse(query).unwrap_err()), wrong, "{query}");
+        assert_eq!(detail(&RuleFilter::parse(query).unwrap_err()), wrong, "{query}");
     }
 }
 
@@ -48,7 +48,7 @@ fn a_rule_to_add_has_its_keywords_lower_case_and_trimmed() {
     });
     assert_eq!(parse(body), Ok(Addition { priority: 1000, ..expected }));
     let body = json!({"rule_id": "r", "category": "altri", "keywords": ["", "\t "]});
-    assert_eq!(parse(body), Err(Invalid::KeywordsBlank));
+    assert_eq!(parse(body), Err(ValidationError::KeywordsBlank));
 }
 
 #[test]
@@ -88,8 +88,10 @@ fn every_wrong_value_of_a_rule_is_named() {
         ],
     );
     let many = json!({"rule_id": "r", "category": "altri", "keywords": vec![0; 1000], "priority": null});
-    let Err(Invalid::Unprocessable(wrong)) = Addition::parse(many.to_string().as_bytes()) else { panic!() };
-    assert_eq!(wrong.detail.len(), crate::legacy::failure::MAX_WRONGS);
+    let Err(ValidationError::Unprocessable(wrong)) = Addition::parse(many.to_string().as_bytes()) else {
+        panic!()
+    };
+    assert_eq!(wrong.detail.len(), crate::legacy::failure::MAX_INVALID_VALUES);
 }
 
 #[test]
@@ -102,10 +104,10 @@ fn a_change_names_what_it_changes_and_must_change_something() {
     check(r#"{"description": "", "keywords": null}"#, &["description"]);
     check(r#"{"keywords": [" A "], "priority": 7}"#, &["keywords", "priority"]);
     for body in ["", "null", "{}", r#"{"category": "salute", "priority": null}"#] {
-        assert_eq!(Changes::parse(body.as_bytes()), Err(Invalid::NothingToChange), "{body}");
+        assert_eq!(Changes::parse(body.as_bytes()), Err(ValidationError::NothingToChange), "{body}");
     }
     for body in [r#"{"keywords": []}"#, r#"{"keywords": [" "], "priority": 1}"#] {
-        assert_eq!(Changes::parse(body.as_bytes()), Err(Invalid::KeywordsBlank), "{body}");
+        assert_eq!(Changes::parse(body.as_bytes()), Err(ValidationError::KeywordsBlank), "{body}");
     }
     let wrong = Changes::parse(br#"{"priority": -1, "is_active": 2}"#).unwrap_err();
     assert_eq!(detail(&wrong).as_array().unwrap().len(), 2);

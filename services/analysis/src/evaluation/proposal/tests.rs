@@ -1,8 +1,8 @@
 //! What a proposal makes of a set, and which field a refusal names.
 
+use dataflow_rules::{Category, Scratch, Subject};
+
 use super::*;
-use crate::category::Category;
-use crate::rules::{Scratch, Subject};
 
 fn rule(id: &str, category: Category, keyword: &str) -> Rule {
     Rule {
@@ -12,7 +12,7 @@ fn rule(id: &str, category: Category, keyword: &str) -> Rule {
         weights: [].into(),
         priority: 5,
         languages: Vec::new(),
-        active: true,
+        disabled: false,
         description: String::new(),
     }
 }
@@ -42,7 +42,11 @@ fn a_proposed_rule_takes_the_place_of_its_namesake_or_follows_the_last() {
         check(mode, put(&[rule("a", Category::Economy, "port")]), Category::Economy);
         check(mode, put(&[rule("c", Category::Economy, "port")]), Category::Health);
         check(mode, put(&[Rule { priority: 6, ..rule("c", Category::Economy, "port") }]), Category::Economy);
-        check(mode, put(&[Rule { active: false, ..rule("a", Category::Economy, "port") }]), Category::Labour);
+        check(
+            mode,
+            put(&[Rule { disabled: true, ..rule("a", Category::Economy, "port") }]),
+            Category::Labour,
+        );
         check(mode, Proposal { removed: vec!["a".to_owned()], ..put(&[]) }, Category::Labour);
         check(mode, Proposal { replace: true, ..put(&[]) }, Category::Other);
         // What is removed and proposed anew comes last.
@@ -73,7 +77,7 @@ fn a_refusal_names_the_field_of_the_proposal() {
     check(Mode::Words, put(&[good(), good()]), "rules[1].ruleId");
     check(Mode::Words, put(&[rule("", Category::Health, "x")]), "rules[0].ruleId");
     check(Mode::Words, put(&[Rule { priority: -1, ..good() }]), "rules[0].priority");
-    check(Mode::Words, put(&vec![good(); Limit::Rules.value() + 1]), "rules");
+    check(Mode::Words, put(&vec![good(); MAX_RULES + 1]), "rules");
     let strange = |id: &str| vec!["a".to_owned(), id.to_owned()];
     check(Mode::Words, Proposal { removed: strange("z"), ..put(&[]) }, "removed_rules[1]");
     check(Mode::Words, Proposal { removed: strange("b"), replace: true, ..put(&[]) }, "removed_rules");
@@ -94,5 +98,5 @@ fn what_does_not_go_with_the_sets_own_rules_is_said_of_them() {
     let proposal = Proposal { mode: Some(Mode::Words), ..put(&[]) };
     let Err(Error::FieldInvalid { field, problem }) = proposal.compile(base) else { panic!() };
     assert_eq!(field, "rules");
-    assert!(problem.contains("\"b\", whose keywords[0] is"), "{problem}");
+    assert!(problem.contains("\"b\", whose keywords[0] must be"), "{problem}");
 }

@@ -1,0 +1,186 @@
+//! Bodies of requests on their way in: one that is buffered as a whole, within three bounds (its own size, the time
+//! between its pieces, and the memory of all such bodies together), and one that is passed on as it arrives. Apart from
+//! the dialects, because each of them takes bodies within the same bounds.
+
+use std::convert::Infallible;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use dataflow_mesh::status::{Describe, Kind, to_status};
+use futures_util::{Stream, StreamExt, stream};
+use http_body_util::BodyExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::Status;
+
+/// What buffered bodies may hold.
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    /// The most bytes of one.
+    pub(crate) bytes: usize,
+    /// The longest time from one piece to the next.
+    pub(crate) idle: Duration,
+    /// The memory of all of them together, in units of [`UNIT`].
+    pub(crate) memory: Arc<Semaphore>,
+}
+
+/// Bytes of a unit of memory: fewer would make permits of millions, more would round small bodies up to much.
+pub(crate) const UNIT: usize = 1024;
+
+/// A body as a whole, with the permit for the memory that it takes.
+#[derive(Debug, Default)]
+pub(crate) struct BufferedBody {
+    pub(crate) bytes: Bytes,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+/// A body that is passed on as it arrives.
+#[derive(Debug)]
+pub(crate) struct StreamedBody {
+    body: Body,
+    broken: Breakage,
+}
+
+/// How a streamed body broke off, once it has: its upstream sees a broken connection only.
+pub(crate) type Breakage = Arc<OnceLock<String>>;
+
+/// Why a body is refused, or is not there as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BodyError {
+    /// It is of a media type or an encoding that is not understood.
+    #[error("the body is {found}; expected application/json")]
+    UnsupportedMediaType {
+        /// What the header says.
+        found: String,
+    },
+    /// It is too large to be buffered.
+    #[error("the body has more than the {limit} bytes of --max-body-bytes")]
+    TooLarge {
+        /// The most bytes.
+        limit: usize,
+    },
+    /// All buffered bodies together would be too large.
+    #[error("there is no room for the body beside others, by --max-held-bytes")]
+    NoMemory,
+    /// It broke off.
+    #[error("the body broke off: {0}")]
+    Broken(String),
+    /// Its next piece is too long in coming.
+    #[error("the next piece of the body took longer than the {idle:?} of --body-idle-timeout")]
+    Stalled {
+        /// The longest wait.
+        idle: Duration,
+    },
+    /// There is one where none belongs.
+    #[error("this route takes no body")]
+    Unexpected,
+}
+
+// === impl BufferedBody ===
+
+impl BufferedBody {
+    /// Reads a body as a whole. There must be memory for it beside all others.
+    pub(crate) async fn read(mut body: Body, limits: &Limits) -> Result<Self, BodyError> {
+        let (mut whole, mut permit) = (BytesMut::new(), None::<OwnedSemaphorePermit>);
+        loop {
+            let frame = tokio::time::timeout(limits.idle, body.frame()).await;
+            let frame = match frame.map_err(|_| BodyError::Stalled { idle: limits.idle })? {
+                Some(frame) => frame.map_err(|error| BodyError::Broken(error.to_string()))?,
+                None => return Ok(Self { bytes: whole.freeze(), permit }),
+            };
+            let data = frame.into_data().unwrap_or_default();
+            let length = whole.len() + data.len();
+            if length > limits.bytes {
+                return Err(BodyError::TooLarge { limit: limits.bytes });
+            }
+            let has = permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+            if let Ok(lacks @ 1..) = u32::try_from(length.div_ceil(UNIT) - has) {
+                let more = Arc::clone(&limits.memory).try_acquire_many_owned(lacks);
+                let more = more.map_err(|_| BodyError::NoMemory)?;
+                match &mut permit {
+                    Some(permit) => permit.merge(more),
+                    None => permit = Some(more),
+                }
+            }
+            whole.extend_from_slice(&data);
+        }
+    }
+
+    /// Reads a body that must be empty.
+    pub(crate) async fn read_empty(body: Body, limits: &Limits) -> Result<Self, BodyError> {
+        let empty = Limits { bytes: 0, ..limits.clone() };
+        Self::read(body, &empty).await.map_err(|error| match error {
+            BodyError::TooLarge { .. } => BodyError::Unexpected,
+            other => other,
+        })
+    }
+
+    /// The frame that was made of it as a body, which keeps the permit until it is sent.
+    pub(crate) fn sent_as(self, frame: Bytes) -> Body {
+        let permit = self.permit;
+        Body::from_stream(stream::once(async move {
+            drop(permit);
+            Ok::<_, Infallible>(frame)
+        }))
+    }
+}
+
+// === impl StreamedBody ===
+
+impl StreamedBody {
+    /// A body, and the place where to look up how it broke off.
+    pub(crate) fn new(body: Body) -> (Self, Breakage) {
+        let broken = Breakage::default();
+        (Self { body, broken: Arc::clone(&broken) }, broken)
+    }
+
+    /// The pieces, as they arrive.
+    pub(crate) fn pieces(self) -> impl Stream<Item = Result<Bytes, axum::Error>> + Send + 'static {
+        let Self { body, broken } = self;
+        body.into_data_stream().inspect(move |piece| {
+            if let Err(error) = piece {
+                broken.get_or_init(|| error.to_string());
+            }
+        })
+    }
+}
+
+// === impl BodyError ===
+
+impl Describe for BodyError {
+    fn domain(&self) -> &'static str {
+        "dataflow.gateway.v1"
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            BodyError::UnsupportedMediaType { .. } => Kind::UnsupportedMediaType,
+            BodyError::TooLarge { .. } => Kind::TooLarge,
+            BodyError::NoMemory => Kind::Overloaded,
+            BodyError::Broken(_) | BodyError::Stalled { .. } => Kind::Cancelled,
+            BodyError::Unexpected => Kind::Invalid,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            BodyError::UnsupportedMediaType { .. } => "UNSUPPORTED_MEDIA_TYPE",
+            BodyError::TooLarge { .. } => "BODY_TOO_LARGE",
+            BodyError::NoMemory => "NO_ROOM",
+            BodyError::Broken(_) => "BODY_BROKEN",
+            BodyError::Stalled { .. } => "BODY_STALLED",
+            BodyError::Unexpected => "BODY_UNEXPECTED",
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        matches!(self, BodyError::NoMemory).then_some(Duration::from_secs(1))
+    }
+}
+
+impl From<BodyError> for Status {
+    fn from(error: BodyError) -> Self {
+        to_status(&error)
+    }
+}

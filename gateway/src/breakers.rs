@@ -1,0 +1,151 @@
+//! `MeshService` for the mesh: the breakers of this process and of every upstream, each asked for its own. Apart from the
+//! mesh's own implementation, which knows the breakers of one process.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use dataflow_mesh::breaker::Breakers;
+use dataflow_mesh::breaker::service::{Error, Service as OwnBreakers};
+use dataflow_mesh::outbound::Outbound;
+use dataflow_mesh::propagation;
+use dataflow_mesh::status::to_status;
+use dataflow_proto::mesh::v1 as pb;
+use dataflow_proto::mesh::v1::mesh_service_client::MeshServiceClient;
+use dataflow_proto::mesh::v1::mesh_service_server::MeshService;
+use futures_util::future::join_all;
+use http::HeaderMap;
+use tonic::metadata::MetadataMap;
+use tonic::{Code, Extensions, Request, Response, Status};
+
+use crate::upstreams::Upstreams;
+
+/// How long an upstream may take to answer; one that takes longer counts as silent.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The breakers of this process and of the upstreams.
+#[derive(Debug)]
+pub(crate) struct MeshBreakers {
+    own: OwnBreakers,
+    upstreams: Upstreams,
+}
+
+/// What this process and the upstreams answered.
+#[derive(Debug, Default)]
+struct Report {
+    /// By name and replica: services that share a process report the same breakers.
+    breakers: BTreeMap<(String, String), pb::CircuitBreaker>,
+    /// Addresses of the upstreams that did not answer.
+    silent: Vec<String>,
+}
+
+// === impl MeshBreakers ===
+
+impl MeshBreakers {
+    pub(crate) fn new(breakers: Breakers, upstreams: Upstreams) -> Self {
+        Self { own: OwnBreakers::new(breakers), upstreams }
+    }
+
+    /// Asks every upstream at once, and adds the breakers of this process.
+    async fn collect<A>(
+        &self,
+        own: Result<Vec<pb::CircuitBreaker>, Status>,
+        ask: impl Fn(MeshServiceClient<Outbound>) -> A,
+    ) -> Report
+    where
+        A: Future<Output = Result<Vec<pb::CircuitBreaker>, Status>> + Send,
+    {
+        let calls = self.upstreams.each().map(|(address, upstream)| {
+            let answer = tokio::time::timeout(TIMEOUT, ask(MeshServiceClient::new(upstream.clone())));
+            async move { (address.clone(), answer.await.ok()) }
+        });
+        // Collected, so that nothing is borrowed while the upstreams answer.
+        let calls: Vec<_> = calls.collect();
+        let mut report = Report::default();
+        report.add(own.unwrap_or_default());
+        for (address, answer) in join_all(calls).await {
+            match answer {
+                Some(Ok(breakers)) => report.add(breakers),
+                Some(Err(status)) if has_none(&status) => {}
+                Some(Err(_)) | None => report.silent.push(address),
+            }
+        }
+        report
+    }
+}
+
+/// A request with the headers that travel through the mesh: channels that forward do not add them, because calls that are
+/// forwarded have them already.
+fn propagating<M>(message: M) -> Request<M> {
+    let mut headers = HeaderMap::new();
+    propagation::apply(&mut headers);
+    Request::from_parts(MetadataMap::from_headers(headers), Extensions::default(), message)
+}
+
+/// Whether a service answered that it has no such breaker, or is none of ours and has no breakers at all.
+fn has_none(status: &Status) -> bool {
+    matches!(status.code(), Code::NotFound | Code::Unimplemented)
+}
+
+#[tonic::async_trait]
+impl MeshService for MeshBreakers {
+    async fn list_circuit_breakers(
+        &self,
+        request: Request<pb::ListCircuitBreakersRequest>,
+    ) -> Result<Response<pb::ListCircuitBreakersResponse>, Status> {
+        let own = self.own.list_circuit_breakers(request).await;
+        let own = own.map(|own| own.into_inner().circuit_breakers);
+        let report = self.collect(own, |mut client| async move {
+            let answer = client.list_circuit_breakers(propagating(pb::ListCircuitBreakersRequest {})).await?;
+            Ok(answer.into_inner().circuit_breakers)
+        });
+        let (circuit_breakers, silent) = report.await.sorted();
+        Ok(Response::new(pb::ListCircuitBreakersResponse { circuit_breakers, silent }))
+    }
+
+    async fn reset_circuit_breaker(
+        &self,
+        request: Request<pb::ResetCircuitBreakerRequest>,
+    ) -> Result<Response<pb::ResetCircuitBreakerResponse>, Status> {
+        let name = request.get_ref().name.clone();
+        let own = self.own.reset_circuit_breaker(request).await;
+        let own = own.map(|own| own.into_inner().circuit_breakers);
+        let report = self.collect(own, |mut client| {
+            let request = propagating(pb::ResetCircuitBreakerRequest { name: name.clone() });
+            async move { Ok(client.reset_circuit_breaker(request).await?.into_inner().circuit_breakers) }
+        });
+        let (circuit_breakers, silent) = report.await.sorted();
+        if circuit_breakers.is_empty() {
+            return Err(to_status(&Error::NotFound { name }));
+        }
+        Ok(Response::new(pb::ResetCircuitBreakerResponse { circuit_breakers, silent }))
+    }
+
+    async fn reset_all_circuit_breakers(
+        &self,
+        request: Request<pb::ResetAllCircuitBreakersRequest>,
+    ) -> Result<Response<pb::ResetAllCircuitBreakersResponse>, Status> {
+        let own = self.own.reset_all_circuit_breakers(request).await;
+        let own = own.map(|own| own.into_inner().circuit_breakers);
+        let report = self.collect(own, |mut client| async move {
+            let answer =
+                client.reset_all_circuit_breakers(propagating(pb::ResetAllCircuitBreakersRequest {})).await?;
+            Ok(answer.into_inner().circuit_breakers)
+        });
+        let (circuit_breakers, silent) = report.await.sorted();
+        Ok(Response::new(pb::ResetAllCircuitBreakersResponse { circuit_breakers, silent }))
+    }
+}
+
+// === impl Report ===
+
+impl Report {
+    fn add(&mut self, breakers: Vec<pb::CircuitBreaker>) {
+        let keyed = breakers.into_iter().map(|one| ((one.name.clone(), one.replica.clone()), one));
+        self.breakers.extend(keyed);
+    }
+
+    /// The breakers, sorted by name and replica, and the silent upstreams.
+    fn sorted(self) -> (Vec<pb::CircuitBreaker>, Vec<String>) {
+        (self.breakers.into_values().collect(), self.silent)
+    }
+}

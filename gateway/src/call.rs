@@ -1,0 +1,110 @@
+//! A call on its way through the stack: the frontend begins it, the bottom of the stack puts its request into gRPC, and
+//! the frontend writes its response. Apart from both, because between the two ends stands the stack that every call
+//! passes, with its deadline and its limit of concurrent calls.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use dataflow_mesh::propagation;
+use dataflow_mesh::status::failure_in;
+use http::header::CONTENT_TYPE;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
+use tonic::Status;
+
+use crate::body::{Breakage, BufferedBody, Limits, StreamedBody};
+use crate::dialect::{BodyMode, Exchange, Reply, RequestBody};
+use crate::frame::Frames;
+use crate::upstreams::UpstreamError;
+
+/// The digest of a document, sent before it (RFC 9530).
+const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
+
+/// A request in a dialect, as it goes with the HTTP request through the stack.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    exchange: Arc<dyn Exchange>,
+}
+
+// === impl Call ===
+
+impl Call {
+    pub(crate) fn new(exchange: Arc<dyn Exchange>) -> Self {
+        Self { exchange }
+    }
+
+    pub(crate) fn exchange(&self) -> &dyn Exchange {
+        &*self.exchange
+    }
+
+    /// The request under the path of its method, with its call; its body unread.
+    pub(crate) fn under_its_method(&self, request: Request<Body>) -> Request<Body> {
+        let (mut head, body) = request.into_parts();
+        head.uri = Uri::from(PathAndQuery::clone(self.exchange.path()));
+        head.method = Method::POST;
+        head.extensions.insert(self.clone());
+        Request::from_parts(head, body)
+    }
+
+    /// The call that a request came with; none for one that is gRPC already.
+    pub(crate) fn take(request: &mut Request<Body>) -> Option<Self> {
+        request.extensions_mut().remove()
+    }
+
+    /// The request in gRPC, and where to look up how its body broke off if that is passed on as it arrives. Of the headers
+    /// only those go on that travel through the mesh: what a client says to a server over HTTP means nothing, or something
+    /// else, in gRPC.
+    pub(crate) async fn read_request(
+        self,
+        request: Request<Body>,
+        limits: &Limits,
+    ) -> Result<(Request<Body>, Option<Breakage>), Status> {
+        let Self { exchange } = self;
+        let (mut head, body) = request.into_parts();
+        exchange.check_head()?;
+        let (body, breakage) = match exchange.body_mode() {
+            BodyMode::Ignored => (RequestBody::Buffered(BufferedBody::default()), None),
+            BodyMode::Empty => (RequestBody::Buffered(BufferedBody::read_empty(body, limits).await?), None),
+            BodyMode::Json | BodyMode::Document => {
+                (RequestBody::Buffered(BufferedBody::read(body, limits).await?), None)
+            }
+            BodyMode::Streamed => {
+                let (body, breakage) = StreamedBody::new(body);
+                (RequestBody::Streamed(body), Some(breakage))
+            }
+        };
+        let messages = exchange.read_request(&head.headers, body)?;
+        let digest = head.headers.remove(REPR_DIGEST).filter(|_| exchange.forwards_digest());
+        head.headers = HeaderMap::new();
+        propagation::apply(&mut head.headers);
+        if let Some(digest) = digest {
+            head.headers.insert(REPR_DIGEST, digest);
+        }
+        head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        Ok((Request::from_parts(head, messages), breakage))
+    }
+
+    /// The response to a call that came back, with messages of at most `limit` bytes; what the call failed with, if it did.
+    pub(crate) async fn write_response(
+        &self,
+        answer: Response<Body>,
+        limit: usize,
+        request_id: &HeaderValue,
+    ) -> Result<Response<Body>, Status> {
+        if let Some(failure) = failure_in(answer.headers()) {
+            return Err(failure);
+        }
+        if !answer.status().is_success() {
+            // A proxy between us and the service answers in its own way.
+            let service = service_in(self.exchange.path().path()).to_owned();
+            return Err(UpstreamError::Unavailable { service }.into());
+        }
+        let frames = Frames::new(answer.into_body());
+        self.exchange.write_response(Reply { frames, limit, request_id: request_id.clone() }).await
+    }
+}
+
+/// The service in the path of a method.
+pub(crate) fn service_in(path: &str) -> &str {
+    path.split('/').nth(1).unwrap_or_default()
+}

@@ -1,0 +1,128 @@
+//! What a dialect is: a protocol besides gRPC in which the gateway answers, as two traits. Apart from the frontend, which
+//! routes to dialects without knowing one, and from the dialects, which do not know each other.
+//!
+//! A further dialect is a module that implements both traits, and one line where the gateway is composed (`lib.rs`).
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::body::Body;
+use dataflow_mesh::status::{self, Describe, to_status};
+use futures_util::future::BoxFuture;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use tonic::Status;
+
+use crate::body::{BufferedBody, StreamedBody};
+use crate::frame::Frames;
+use crate::route::RouteError;
+
+/// A protocol over HTTP that is put into gRPC and out of it again.
+pub(crate) trait Dialect: fmt::Debug + Send + Sync {
+    /// Claims a request by its head, which begins an exchange; none when the request is for another dialect.
+    ///
+    /// # Errors
+    ///
+    /// When the request is for this dialect but for none of its routes. No other dialect is asked then.
+    fn claim(&self, request: &Request<Body>) -> Result<Option<Arc<dyn Exchange>>, RouteError>;
+}
+
+/// One request in a dialect, from its head to its response.
+pub(crate) trait Exchange: fmt::Debug + Send + Sync {
+    /// The route, as metrics and logs name it: out of a closed set.
+    fn route(&self) -> &str;
+
+    /// The path of the method that is called, as `/package.Service/Method`.
+    fn path(&self) -> &PathAndQuery;
+
+    /// How the body of the request is read.
+    fn body_mode(&self) -> BodyMode;
+
+    /// Whether the digest of a document (RFC 9530) goes on with the request: any other body becomes another one.
+    fn forwards_digest(&self) -> bool {
+        false
+    }
+
+    /// Refuses what can be refused before the body is read.
+    fn check_head(&self) -> Result<(), Status> {
+        Ok(())
+    }
+
+    /// Reads the request: the body of the gRPC request, framed. It is called once, and before any answer.
+    fn read_request(&self, headers: &HeaderMap, body: RequestBody) -> Result<Body, Status>;
+
+    /// Writes the response to a call that was answered. It may fail until the head of the response is out.
+    fn write_response(&self, reply: Reply) -> BoxFuture<'_, Result<Response<Body>, Status>>;
+
+    /// Writes the response to a request that was refused, or whose call failed.
+    fn write_failure(&self, failure: &Failure, request_id: &HeaderValue) -> Response<Body>;
+}
+
+/// How the body of a request is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodyMode {
+    /// It is not looked at.
+    Ignored,
+    /// There must be none.
+    Empty,
+    /// JSON, buffered as a whole. Its head is checked before the request is a call.
+    Json,
+    /// Bytes of any media type, buffered as a whole.
+    Document,
+    /// Bytes of any media type, passed on as they arrive.
+    Streamed,
+}
+
+/// The body of a request, as its [`BodyMode`] asks for it; buffered and empty where it is not read.
+#[derive(Debug)]
+pub(crate) enum RequestBody {
+    Buffered(BufferedBody),
+    Streamed(StreamedBody),
+}
+
+/// What an upstream answered.
+pub(crate) struct Reply {
+    /// The messages.
+    pub(crate) frames: Frames,
+    /// The most bytes of one message.
+    pub(crate) limit: usize,
+    /// The id of the request, for failures within the response.
+    pub(crate) request_id: HeaderValue,
+}
+
+/// Why there is no reply.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// The HTTP status that it stands for.
+    pub(crate) http: StatusCode,
+    /// The status, with its details, that the caller receives.
+    pub(crate) status: Status,
+}
+
+// === impl RequestBody ===
+
+impl RequestBody {
+    /// The body of a dialect that never has one passed on as it arrives.
+    pub(crate) fn buffered(self) -> BufferedBody {
+        match self {
+            Self::Buffered(body) => body,
+            Self::Streamed(_) => unreachable!("only a body whose mode is `Streamed` is"),
+        }
+    }
+}
+
+// === impl Failure ===
+
+impl Failure {
+    /// The gateway refused the request before it was a call.
+    pub(crate) fn refused(error: &dyn Describe) -> Self {
+        Self { http: error.kind().http(), status: to_status(error) }
+    }
+}
+
+impl From<Status> for Failure {
+    /// The call failed.
+    fn from(status: Status) -> Self {
+        Self { http: status::http_of(&status), status }
+    }
+}

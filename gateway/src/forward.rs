@@ -1,0 +1,99 @@
+//! The bottom of the stack: every call goes on to the upstream of its service, bytes in, bytes out, whatever the method
+//! and however it streams. Apart from the upstreams, because health and breakers of the mesh need those too, and are
+//! themselves among what is forwarded to.
+
+use std::convert::Infallible;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use dataflow_mesh::outbound::Outbound;
+use dataflow_proto::mesh::v1::mesh_service_server::{MeshServiceServer, SERVICE_NAME};
+use futures_util::future::BoxFuture;
+use http::header::{HOST, TE};
+use http::{HeaderValue, Request, Response};
+use tonic::Status;
+use tower::{Service, ServiceExt};
+
+use crate::body::{BodyError, Limits};
+use crate::breakers::MeshBreakers;
+use crate::call::{Call, service_in};
+use crate::upstreams::{UpstreamError, Upstreams};
+
+/// Forwards every call to the upstream of its service. A call that came in a dialect is put into gRPC first.
+#[derive(Clone)]
+pub(crate) struct Forward {
+    pub(crate) upstreams: Upstreams,
+    /// The service that the gateway answers itself.
+    pub(crate) mesh: MeshServiceServer<MeshBreakers>,
+    /// What bodies that are buffered may hold.
+    pub(crate) limits: Limits,
+}
+
+impl Service<Request<Body>> for Forward {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let service = service_in(request.uri().path()).to_owned();
+        let target = match self.upstreams.get(&service) {
+            Some(upstream) => Target::Upstream(upstream),
+            None if service == SERVICE_NAME => Target::Mesh(self.mesh.clone()),
+            None => return Box::pin(async { Ok(Status::from(UpstreamError::ServiceUnknown).into_http()) }),
+        };
+        let limits = self.limits.clone();
+        Box::pin(async move {
+            Ok(match forward(target, service, request, limits).await {
+                Ok(answer) => answer,
+                Err(status) => status.into_http(),
+            })
+        })
+    }
+}
+
+/// Where a call goes.
+enum Target {
+    Upstream(Outbound),
+    Mesh(MeshServiceServer<MeshBreakers>),
+}
+
+async fn forward(
+    target: Target,
+    service: String,
+    mut request: Request<Body>,
+    limits: Limits,
+) -> Result<Response<Body>, Status> {
+    let mut breakage = None;
+    if let Some(call) = Call::take(&mut request) {
+        (request, breakage) = call.read_request(request, &limits).await?;
+    }
+    let headers = request.headers_mut();
+    headers.remove(HOST);
+    headers.insert(TE, HeaderValue::from_static("trailers"));
+    let request = request.map(tonic::body::Body::new);
+    let upstream = match target {
+        Target::Upstream(upstream) => upstream,
+        Target::Mesh(mesh) => {
+            let Ok(answer) = mesh.oneshot(request).await;
+            return Ok(answer.map(Body::new));
+        }
+    };
+    let error = match upstream.oneshot(request).await {
+        Ok(answer) => return Ok(answer.map(Body::new)),
+        Err(error) => error,
+    };
+    // A status of ours, of a deadline, or the channel's error of a connection that failed.
+    let error = match error.downcast::<Status>() {
+        Ok(status) => return Err(*status),
+        Err(error) => error,
+    };
+    if let Some(why) = breakage.as_ref().and_then(|breakage| breakage.get()) {
+        return Err(BodyError::Broken(why.clone()).into());
+    }
+    tracing::warn!(service, %error, "upstream is unreachable");
+    Err(UpstreamError::Unavailable { service }.into())
+}

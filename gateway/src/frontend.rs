@@ -1,0 +1,207 @@
+//! The public port: what a request meets first, and where its response leaves. gRPC goes straight through to the stack;
+//! any other request is claimed by a dialect, checked by its head, and passes the same stack as a call. Apart from the
+//! dialects, because deadlines, limits, logs and refusals are the same for each of them.
+
+mod drain;
+mod probes;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use dataflow_mesh::inbound::{Hold, Stack};
+use dataflow_mesh::propagation::{self, REQUEST_ID};
+use dataflow_mesh::readiness::Readiness;
+use futures_util::future::BoxFuture;
+use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
+use tower::Service;
+
+use crate::access::{Access, Entry};
+use crate::body::BodyError;
+use crate::call::Call;
+use crate::dialect::{BodyMode, Dialect, Failure};
+use crate::json::is_json;
+use crate::problem;
+use crate::route::RouteError;
+
+/// Headers that only the mesh may set: they are removed from every request.
+const INTERNAL_PREFIXES: [&str; 3] = ["dataflow-", "l5d-", "x-envoy-"];
+const PEER_CERTIFICATE: &str = "x-forwarded-client-cert";
+
+/// What every request needs.
+#[derive(Debug)]
+pub(crate) struct Frontend {
+    /// In the order in which they are asked to claim a request.
+    pub(crate) dialects: Vec<Box<dyn Dialect>>,
+    pub(crate) access: Access,
+    pub(crate) readiness: Readiness,
+    pub(crate) limits: Limits,
+}
+
+/// What requests and replies may hold.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Bytes of path and query.
+    pub(crate) target: usize,
+    /// Bytes of a request's body that is buffered as a whole.
+    pub(crate) body: usize,
+    /// Bytes of one message of a reply.
+    pub(crate) reply: usize,
+}
+
+/// The frontend around the stack of a service.
+#[derive(Clone)]
+pub(crate) struct FrontendService {
+    frontend: Arc<Frontend>,
+    stack: Stack,
+}
+
+// === impl FrontendService ===
+
+impl FrontendService {
+    pub(crate) fn new(frontend: Frontend, stack: Stack) -> Self {
+        Self { frontend: Arc::new(frontend), stack }
+    }
+}
+
+impl Service<Request<Body>> for FrontendService {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.stack.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        strip(request.headers_mut());
+        if is_grpc(request.headers()) {
+            return self.stack.call(request);
+        }
+        let (frontend, stack) = (Arc::clone(&self.frontend), self.stack.clone());
+        Box::pin(async move { Ok(frontend.answer(stack, request).await) })
+    }
+}
+
+// === impl Frontend ===
+
+impl Frontend {
+    async fn answer(&self, stack: Stack, mut request: Request<Body>) -> Response<Body> {
+        let request_id = propagation::request_id(request.headers_mut());
+        let mut entry = self.access.begin(request.method(), request_id.clone());
+        // Over HTTP/1 hyper leaves the body out by itself.
+        let headless = request.method() == Method::HEAD && request.version() == Version::HTTP_2;
+        let request = drain::drained(request);
+        let mut response = match probes::find(request.uri().path()) {
+            Some(path) => {
+                entry.found(path);
+                let response = probes::answer(path, &request, &self.readiness);
+                response.unwrap_or_else(|error| unrouted(&error, &request_id))
+            }
+            None => self.call(stack, request, &request_id, &mut entry).await,
+        };
+        response.headers_mut().insert(REQUEST_ID, request_id);
+        if headless {
+            response = without_body(response);
+        }
+        entry.answered(response)
+    }
+
+    async fn call(
+        &self,
+        mut stack: Stack,
+        request: Request<Body>,
+        request_id: &HeaderValue,
+        entry: &mut Entry,
+    ) -> Response<Body> {
+        let call = match self.route(&request) {
+            Ok(call) => call,
+            Err(error) => return unrouted(&error, request_id),
+        };
+        entry.found(call.exchange().route());
+        if let Err(error) = self.check(call.exchange().body_mode(), request.headers()) {
+            return call.exchange().write_failure(&Failure::refused(&error), request_id);
+        }
+        let Ok(mut answer) = stack.call(call.under_its_method(request)).await;
+        // The call's permit is taken until the response, and not the answer that it is made of, has left.
+        let hold = Hold::take(&mut answer);
+        let written = call.write_response(answer, self.limits.reply, request_id).await;
+        hold.on(written.unwrap_or_else(|status| call.exchange().write_failure(&status.into(), request_id)))
+    }
+
+    /// The call that a request makes: the first dialect that claims it decides.
+    fn route(&self, request: &Request<Body>) -> Result<Call, RouteError> {
+        let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+        if target > self.limits.target {
+            return Err(RouteError::TargetTooLong { limit: self.limits.target });
+        }
+        for dialect in &self.dialects {
+            if let Some(exchange) = dialect.claim(request)? {
+                return Ok(Call::new(exchange));
+            }
+        }
+        Err(RouteError::NotFound)
+    }
+
+    /// Refuses a body of JSON that cannot be read, by its head.
+    fn check(&self, mode: BodyMode, headers: &HeaderMap) -> Result<(), BodyError> {
+        if mode != BodyMode::Json {
+            return Ok(());
+        }
+        let length =
+            headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        if length.is_some_and(|length| length > self.limits.body) {
+            return Err(BodyError::TooLarge { limit: self.limits.body });
+        }
+        if let Some(coding) = headers.get(CONTENT_ENCODING).filter(|coding| *coding != "identity") {
+            let coding: String = coding.to_str().unwrap_or_default().chars().take(80).collect();
+            return Err(BodyError::UnsupportedMediaType { found: format!("encoded as {coding}") });
+        }
+        match headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default()) {
+            None => Ok(()),
+            Some(written) if is_json(written) => Ok(()),
+            Some(written) => {
+                Err(BodyError::UnsupportedMediaType { found: written.chars().take(80).collect() })
+            }
+        }
+    }
+}
+
+/// The response to a request that is for no route of any dialect.
+fn unrouted(error: &RouteError, request_id: &HeaderValue) -> Response<Body> {
+    let mut response = problem::response(&Failure::refused(error), request_id);
+    if let RouteError::MethodNotAllowed { allowed } = error
+        && let Ok(allowed) = HeaderValue::try_from(allowed.join(", "))
+    {
+        response.headers_mut().insert(ALLOW, allowed);
+    }
+    response
+}
+
+/// The response to HEAD: the head of what GET would answer (RFC 9110, 9.3.2).
+fn without_body(mut response: Response<Body>) -> Response<Body> {
+    if let Some(length) = http_body::Body::size_hint(response.body()).exact() {
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    response.map(|_| Body::empty())
+}
+
+/// Removes the headers that only the mesh may set.
+fn strip(headers: &mut HeaderMap) {
+    let internal = |name: &str| {
+        name == PEER_CERTIFICATE || INTERNAL_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    };
+    let found: Vec<_> = headers.keys().filter(|name| internal(name.as_str())).cloned().collect();
+    for name in found {
+        headers.remove(name);
+    }
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value| {
+        let rest = value.as_bytes().strip_prefix(b"application/grpc");
+        rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+    })
+}

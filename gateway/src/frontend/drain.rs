@@ -1,0 +1,77 @@
+//! The body of a request that may be refused before it is read.
+//!
+//! Over HTTP/1 a client that is still sending sees a reset, and not our refusal, when the connection is closed under it:
+//! so what it still sends is read and discarded, up to a bound. HTTP/2 needs none of it: a stream is refused alone.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Request, Version, header};
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
+
+/// The most bytes that are read and discarded, and for how long.
+const MAX_BYTES: usize = 1 << 20;
+const MAX_TIME: Duration = Duration::from_secs(10);
+
+/// A body that is drained when it is dropped before its end.
+struct Draining {
+    inner: Body,
+    /// Whether there is nothing to discard.
+    ended: bool,
+}
+
+/// The request with a body that is drained when it is dropped before its end. A client that waits to be told to go on
+/// (`Expect: 100-continue`) sends nothing until the body is first read, and must not be told to for nothing.
+pub(super) fn drained(request: Request<Body>) -> Request<Body> {
+    if request.version() >= Version::HTTP_2 {
+        return request;
+    }
+    let ended = request.headers().contains_key(header::EXPECT);
+    request.map(|inner| Body::new(Draining { inner, ended }))
+}
+
+impl http_body::Body for Draining {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = Pin::new(&mut self.inner).poll_frame(cx);
+        self.ended = matches!(frame, Poll::Ready(None | Some(Err(_))));
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl Drop for Draining {
+    fn drop(&mut self) {
+        if self.ended || http_body::Body::is_end_stream(&self.inner) {
+            return;
+        }
+        let mut inner = std::mem::take(&mut self.inner);
+        // Outside of a runtime the connection is gone as well.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(tokio::time::timeout(MAX_TIME, async move {
+            let mut left = MAX_BYTES;
+            while let Some(Ok(frame)) = inner.frame().await {
+                left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+                if left == 0 {
+                    return;
+                }
+            }
+        }));
+    }
+}

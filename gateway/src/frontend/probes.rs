@@ -1,0 +1,40 @@
+//! The health paths of the public port, for load balancers and for those who used the predecessor's. They speak of this
+//! process; the mesh asks the admin port.
+
+use axum::body::Body;
+use dataflow_mesh::readiness::Readiness;
+use http::{Method, Request, Response, StatusCode};
+
+use crate::json;
+use crate::route::RouteError;
+
+/// The path, when it is one of these.
+pub(super) fn find(path: &str) -> Option<&'static str> {
+    const PATHS: [&str; 7] =
+        ["/health", "/health/live", "/health/ready", "/health/startup", "/health/status", "/live", "/ready"];
+    PATHS.into_iter().find(|known| *known == path)
+}
+
+/// The response to a request for one of the paths.
+pub(super) fn answer(
+    path: &str,
+    request: &Request<Body>,
+    readiness: &Readiness,
+) -> Result<Response<Body>, RouteError> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Err(RouteError::MethodNotAllowed { allowed: ["GET", "HEAD"].map(str::to_owned).into() });
+    }
+    let (well, word) = match path {
+        "/live" | "/health/live" => (true, "alive"),
+        "/ready" | "/health/ready" => (readiness.ready(), "ready"),
+        "/health/startup" => (readiness.started(), "started"),
+        _ => (readiness.ready(), "healthy"),
+    };
+    let not = if well { "" } else { "not " };
+    let version = env!("CARGO_PKG_VERSION");
+    let mut response = json::response(format!(r#"{{"status":"{not}{word}","version":"{version}"}}"#));
+    if !well {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    Ok(response)
+}

@@ -1,0 +1,90 @@
+//! Query strings: names and values, decoded as forms write them (`application/x-www-form-urlencoded`), and what is wrong
+//! with a parameter. Apart from the dialects, because each reads queries and none reads them in another way.
+
+use std::borrow::Cow;
+
+use dataflow_mesh::status::{Describe, Kind, Violation, to_status};
+use percent_encoding::percent_decode_str;
+use tonic::Status;
+
+/// What is wrong with a parameter of the path or the query.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ParameterError {
+    /// The query names what the request does not have, or has elsewhere.
+    #[error("there is no query parameter {name:?}")]
+    Unknown {
+        /// As it was sent.
+        name: String,
+    },
+    /// A value is none of its field.
+    #[error("{name}: {problem}")]
+    Invalid {
+        /// The field as it was sent.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// Names and values of a query, still encoded.
+pub(crate) fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    let pieces = query.split('&').filter(|piece| !piece.is_empty());
+    pieces.map(|piece| piece.split_once('=').unwrap_or((piece, "")))
+}
+
+/// A name or a value, decoded; what is not UTF-8 then is refused.
+pub(crate) fn decode(text: &str) -> Result<String, ParameterError> {
+    let decoded = percent_decode_str(&spaced(text)).decode_utf8().map(Cow::into_owned);
+    decoded.map_err(|_| ParameterError::invalid(text, &"it is not UTF-8 once decoded"))
+}
+
+/// A name or a value, decoded; what is not UTF-8 becomes U+FFFD.
+pub(crate) fn decode_lossy(text: &str) -> String {
+    percent_decode_str(&spaced(text)).decode_utf8_lossy().into_owned()
+}
+
+fn spaced(text: &str) -> String {
+    text.replace('+', " ")
+}
+
+// === impl ParameterError ===
+
+impl ParameterError {
+    /// A parameter whose value is wrong.
+    pub(crate) fn invalid(name: &str, problem: &impl ToString) -> Self {
+        Self::Invalid { name: name.to_owned(), problem: problem.to_string() }
+    }
+}
+
+impl Describe for ParameterError {
+    fn domain(&self) -> &'static str {
+        "dataflow.gateway.v1"
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            ParameterError::Unknown { .. } | ParameterError::Invalid { .. } => Kind::Invalid,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            ParameterError::Unknown { .. } => "PARAMETER_UNKNOWN",
+            ParameterError::Invalid { .. } => "PARAMETER_INVALID",
+        }
+    }
+
+    fn violations(&self) -> Vec<Violation> {
+        let (field, description) = match self {
+            ParameterError::Unknown { name } => (name.clone(), "there is no such field".to_owned()),
+            ParameterError::Invalid { name, problem } => (name.clone(), problem.clone()),
+        };
+        vec![Violation { field, description }]
+    }
+}
+
+impl From<ParameterError> for Status {
+    fn from(error: ParameterError) -> Self {
+        to_status(&error)
+    }
+}

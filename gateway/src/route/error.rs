@@ -1,0 +1,69 @@
+//! Why a request has no route. Apart from the table, because the frontend fails in these words too.
+
+use dataflow_mesh::status::{Describe, Kind, Violation};
+
+/// Why a request has no route.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RouteError {
+    /// No template matches the path.
+    #[error("there is nothing at this path")]
+    NotFound,
+    /// Templates match the path, none for this method.
+    #[error("this path takes {}", allowed.join(", "))]
+    MethodNotAllowed {
+        /// The methods that the path has, sorted.
+        allowed: Vec<String>,
+    },
+    /// The path cannot be decoded, or would fill a variable with `.` or `..`.
+    #[error("the path cannot be read: {what}")]
+    PathMalformed {
+        /// What the path has.
+        what: &'static str,
+    },
+    /// A template matches but for a variable that would be empty.
+    #[error("{field} in the path is empty")]
+    VariableEmpty {
+        /// The path of its field.
+        field: String,
+    },
+    /// Path and query together are too long to look for.
+    #[error("path and query have more than the {limit} bytes of --max-target-bytes")]
+    TargetTooLong {
+        /// The most bytes.
+        limit: usize,
+    },
+}
+
+impl Describe for RouteError {
+    fn domain(&self) -> &'static str {
+        "dataflow.gateway.v1"
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            RouteError::NotFound => Kind::NotFound,
+            RouteError::MethodNotAllowed { .. } => Kind::MethodNotAllowed,
+            RouteError::PathMalformed { .. } | RouteError::VariableEmpty { .. } => Kind::Invalid,
+            RouteError::TargetTooLong { .. } => Kind::TooLarge,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            RouteError::NotFound => "ROUTE_NOT_FOUND",
+            RouteError::MethodNotAllowed { .. } => "METHOD_NOT_ALLOWED",
+            RouteError::PathMalformed { .. } => "PATH_MALFORMED",
+            RouteError::VariableEmpty { .. } => "PATH_VARIABLE_EMPTY",
+            RouteError::TargetTooLong { .. } => "TARGET_TOO_LONG",
+        }
+    }
+
+    fn violations(&self) -> Vec<Violation> {
+        match self {
+            RouteError::VariableEmpty { field } => {
+                vec![Violation { field: field.clone(), description: "must not be empty".to_owned() }]
+            }
+            _ => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Rule sets between the wire and the domain.
+
+use dataflow_proto::config::v1 as config;
+use dataflow_proto::r#type::v1 as types;
+use dataflow_rules::{Category, Mode, Rule, RuleSet};
+
+use crate::Error;
+
+/// Reads a rule set that the config service pushes.
+///
+/// # Errors
+///
+/// [`Error::FieldInvalid`] for a mode or a category that this release does not know.
+pub(crate) fn ruleset(set: config::Ruleset) -> Result<RuleSet, Error> {
+    let mode = match set.mode() {
+        config::ruleset::Mode::Substring => Mode::Substring,
+        config::ruleset::Mode::Words => Mode::Words,
+        config::ruleset::Mode::Unspecified => return Err(unknown("mode".to_owned())),
+    };
+    let rules = set.rules.into_iter().enumerate().map(|(index, given)| rule(index, given));
+    Ok(RuleSet { name: set.ruleset, revision: set.revision, mode, rules: rules.collect::<Result<_, _>>()? })
+}
+
+/// Reads a rule, of which refusals speak by its place in the list.
+///
+/// # Errors
+///
+/// [`Error::FieldInvalid`] for a category that this release does not know.
+pub(crate) fn rule(place: usize, rule: config::Rule) -> Result<Rule, Error> {
+    // The contract names the categories as the domain does.
+    let category = rule.category().as_str_name().parse();
+    let category = category.map_err(|_| unknown(format!("rules[{place}].category")))?;
+    let config::Rule { rule_id, keywords, priority, weights, languages, disabled, description, .. } = rule;
+    Ok(Rule { id: rule_id, category, keywords, priority, weights, languages, disabled, description })
+}
+
+/// A category as the contract has it.
+pub(crate) fn category_to_wire(category: Category) -> types::Category {
+    types::Category::from_str_name(category.name()).unwrap_or_default()
+}
+
+fn unknown(field: String) -> Error {
+    Error::FieldInvalid { field, problem: "is unknown to this release".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_contract_names_every_category() {
+        for category in Category::ALL {
+            assert_eq!(category_to_wire(category).as_str_name(), category.name());
+        }
+    }
+}

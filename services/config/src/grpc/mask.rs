@@ -1,0 +1,117 @@
+//! Updates by field mask (AIP-134): which fields of a resource a request changes, and how each is copied.
+
+use crate::Error;
+
+/// Fields that only the service writes: a resource that was read may be sent back as it is.
+const OUTPUT_ONLY: [&str; 2] = ["create_time", "update_time"];
+
+/// A field of a message that an update may change.
+pub(crate) struct Field<M> {
+    /// Its name in the contract.
+    pub(crate) name: &'static str,
+    /// Copies it from the second message to the first.
+    pub(crate) copy: fn(&mut M, &M),
+}
+
+/// The named fields of a message, each with its setter: a field cannot be listed without one.
+macro_rules! fields {
+    ($($field:ident),+ $(,)?) => {
+        &[$($crate::grpc::mask::Field {
+            name: stringify!($field),
+            copy: |to, from| to.$field.clone_from(&from.$field),
+        }),+]
+    };
+}
+
+pub(crate) use fields;
+
+/// The fields that a mask names, in JSON's spelling or the contract's; without a mask all of `known`.
+///
+/// # Errors
+///
+/// [`Error::FieldInvalid`] for a path that is none of them.
+pub(crate) fn select<M>(
+    mask: Option<&prost_types::FieldMask>,
+    known: &'static [Field<M>],
+) -> Result<Vec<&'static Field<M>>, Error> {
+    let paths = mask.map_or(&[][..], |mask| &mask.paths);
+    if paths.is_empty() || paths.iter().any(|path| path == "*") {
+        return Ok(known.iter().collect());
+    }
+    let find = |snake: String| {
+        known.iter().find(|field| field.name == snake).ok_or_else(|| {
+            let names: Vec<_> = known.iter().map(|field| field.name).collect();
+            let problem =
+                format!("{snake:?} is no field that can be changed; those are {}", names.join(", "));
+            Error::FieldInvalid { field: "update_mask".to_owned(), problem }
+        })
+    };
+    let paths = paths.iter().map(|path| snake_case(path));
+    paths.filter(|path| !OUTPUT_ONLY.contains(&path.as_str())).map(find).collect()
+}
+
+/// `present` with the selected fields of `given`.
+pub(crate) fn merge<M>(mut present: M, given: &M, fields: &[&Field<M>]) -> M {
+    for field in fields {
+        (field.copy)(&mut present, given);
+    }
+    present
+}
+
+/// A name as JSON writes it, as the contract writes it.
+fn snake_case(name: &str) -> String {
+    name.chars().fold(String::with_capacity(name.len()), |mut snake, letter| {
+        if letter.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(letter.to_ascii_lowercase());
+        snake
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Clone, Default, PartialEq)]
+    struct Resource {
+        priority: i32,
+        base_url: String,
+    }
+
+    static KNOWN: &[Field<Resource>] = fields![priority, base_url];
+
+    fn selected(paths: &[&str]) -> Result<Vec<&'static str>, Error> {
+        let paths = paths.iter().map(|path| (*path).to_owned()).collect();
+        let fields = select(Some(&prost_types::FieldMask { paths }), KNOWN)?;
+        Ok(fields.into_iter().map(|field| field.name).collect())
+    }
+
+    #[test]
+    fn a_mask_names_fields_in_either_spelling_and_nothing_else() {
+        let all = ["priority", "base_url"];
+        assert_eq!(selected(&["baseUrl", "priority"]).unwrap(), ["base_url", "priority"]);
+        assert_eq!(selected(&["base_url"]).unwrap(), ["base_url"]);
+        assert_eq!(selected(&["updateTime", "priority"]).unwrap(), ["priority"]);
+        assert!(selected(&["create_time"]).unwrap().is_empty());
+        assert_eq!(selected(&["*"]).unwrap(), all);
+        assert_eq!(selected(&[]).unwrap(), all);
+        assert_eq!(select(None, KNOWN).unwrap().len(), all.len());
+        let Err(Error::FieldInvalid { field, problem }) = selected(&["priority", "etag"]) else { panic!() };
+        assert_eq!(field, "update_mask");
+        assert!(problem.starts_with("\"etag\" is no field"), "{problem}");
+    }
+
+    #[test]
+    fn only_selected_fields_are_copied() {
+        let present = Resource { priority: 1, base_url: "old".to_owned() };
+        let given = Resource { priority: 2, base_url: "new".to_owned() };
+        let merged = |name: &str| {
+            let fields: Vec<_> = KNOWN.iter().filter(|field| field.name == name).collect();
+            merge(present.clone(), &given, &fields)
+        };
+        assert_eq!(merged("priority"), Resource { priority: 2, ..present.clone() });
+        assert_eq!(merged("base_url"), Resource { base_url: "new".to_owned(), ..present.clone() });
+        assert_eq!(merged(""), present);
+    }
+}

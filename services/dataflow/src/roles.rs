@@ -1,0 +1,7 @@
+//! The roles: what one pod runs. A role is composed of capabilities, which are crates, and runs in a process of its own;
+//! `up` and `analyze` run several in one ([`in_process`](crate::in_process)).
+
+pub(crate) mod analysis;
+pub(crate) mod cache;
+pub(crate) mod config;
+pub(crate) mod gateway;

@@ -1,0 +1,34 @@
+//! `dataflow gateway`: the public port of the mesh, or of any other gRPC services.
+
+use dataflow_gateway::Gateway;
+use dataflow_mesh::args::ProcessArgs;
+use dataflow_mesh::process;
+use dataflow_proto::config::v1::config_service_server::SERVICE_NAME as CONFIG_SERVICE;
+use dataflow_settings::Loaded;
+
+use crate::exit::{Exit, Failure};
+use crate::pushed_settings;
+
+/// The flags of `dataflow gateway`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    gateway: dataflow_gateway::Args,
+
+    #[command(flatten)]
+    process: ProcessArgs,
+}
+
+/// Serves until told to stop.
+pub(crate) async fn run(args: Args, loaded: Loaded) -> Result<Exit, Failure> {
+    let Args { gateway: args, process } = args;
+    let gateway = Gateway::new(&args)?;
+    // The one that it forwards to. In front of foreign services there is none.
+    let config = args.upstreams.of(CONFIG_SERVICE).filter(|_| args.upstreams.descriptors.is_none());
+    let serve = async |process: process::Process| {
+        let listener = process::bind(args.listen).await?;
+        pushed_settings::follow(config.as_ref(), &process);
+        Ok(gateway.serve(process.context("gateway"), listener, process.stopped()).await?)
+    };
+    process::run(&process, loaded, "dataflow-gateway", serve).await.map(|()| Exit::Done)
+}

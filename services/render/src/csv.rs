@@ -1,0 +1,135 @@
+//! One row a dataflow, for spreadsheets and BI tools.
+//!
+//! Spreadsheets run a cell that begins like a formula, and names come from strangers: such a text gets a leading
+//! apostrophe, which Excel, LibreOffice and Google Sheets take as "this is text". JSON keeps the name as it is.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::io::{self, Write};
+
+use dataflow_proto::analysis::v1 as pb;
+
+use super::text::{self, printable};
+
+const HEADER: [&str; 12] = [
+    "id",
+    "agency_id",
+    "version",
+    "name",
+    "category",
+    "score",
+    "confidence",
+    "flags",
+    "last_update",
+    "observation_count",
+    "structure",
+    "evidence",
+];
+
+/// A header and one row for each dataflow, in document order. Times are RFC 3339 in UTC; what is unknown is empty.
+pub(super) fn write(dataflows: &[pb::Dataflow], lang: &str, out: &mut impl Write) -> io::Result<()> {
+    let mut rows = ::csv::Writer::from_writer(out);
+    rows.write_record(HEADER).map_err(into_io)?;
+    for flow in dataflows {
+        rows.write_record(row(flow, lang).each_ref().map(|cell| cell.as_bytes())).map_err(into_io)?;
+    }
+    rows.flush()
+}
+
+/// csv's own conversion hides the kind of a failed write.
+fn into_io(error: ::csv::Error) -> io::Error {
+    match error.into_kind() {
+        ::csv::ErrorKind::Io(error) => error,
+        kind => io::Error::other(format!("{kind:?}")),
+    }
+}
+
+fn row<'a>(flow: &'a pb::Dataflow, lang: &str) -> [Cow<'a, str>; HEADER.len()] {
+    let flags = flow.flags().map(|flag| flag.as_str_name());
+    [
+        guarded(printable(&flow.id)),
+        guarded(printable(&flow.agency_id)),
+        guarded(printable(&flow.version)),
+        guarded(text::name(flow, lang)),
+        flow.category().as_str_name().into(),
+        flow.score.to_string().into(),
+        flow.confidence.to_string().into(),
+        joined(flags, ";").into(),
+        flow.last_update.map_or_else(String::new, |time| time.to_string()).into(),
+        flow.observation_count.map_or_else(String::new, |count| count.to_string()).into(),
+        guarded(flow.structure.as_ref().map_or_else(String::new, structure).into()),
+        guarded(joined(flow.evidence.iter().filter_map(evidence), "; ").into()),
+    ]
+}
+
+/// The text, unable to begin a formula. Full-width signs count too: Excel reads them as the plain ones.
+fn guarded(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text.chars().next() {
+        Some('=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠') => format!("'{text}").into(),
+        _ => text,
+    }
+}
+
+/// `AGENCY:ID(VERSION)`, as SDMX's own URNs write it.
+fn structure(structure: &pb::StructureReference) -> String {
+    let pb::StructureReference { agency_id, id, version } = structure;
+    printable(&format!("{agency_id}:{id}({version})")).into_owned()
+}
+
+/// `rule:keyword@field`, or `scheme/theme/theme`; `None` for a kind that this release does not know.
+fn evidence(evidence: &pb::Evidence) -> Option<String> {
+    let text = match evidence.kind.as_ref()? {
+        pb::evidence::Kind::Theme(theme) => format!("{}/{}", theme.scheme, theme.path.join("/")),
+        pb::evidence::Kind::Rule(rule) => format!("{}:{}@{}", rule.id, rule.keyword, rule.field),
+    };
+    Some(printable(&text).into_owned())
+}
+
+fn joined(items: impl Iterator<Item = impl Display>, separator: &str) -> String {
+    let mut joined = String::new();
+    for (index, item) in items.enumerate() {
+        joined.push_str(if index == 0 { "" } else { separator });
+        joined.push_str(&item.to_string());
+    }
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::sample;
+
+    fn written(dataflows: &[pb::Dataflow]) -> String {
+        let mut out = Vec::new();
+        write(dataflows, "en", &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_row_says_what_is_known() {
+        let expected = "\
+            id,agency_id,version,name,category,score,confidence,flags,last_update,observation_count,structure,evidence\n\
+            22_289,IT1,1.0,Resident population on 1st January,POPULATION,20,0.53,HIDDEN;FILE_ONLY,\
+            2026-07-22T08:34:26.801Z,435951,IT1:DCIS_POPRES1(1.0),IT1:Z1(1.0)/POP/RES; pop_rule:popolazione@name.it\n";
+        assert_eq!(written(&sample().dataflows[..1]), expected);
+    }
+
+    #[test]
+    fn no_text_begins_a_formula() {
+        let check = |name: &str, expected: &str| {
+            let names = [("en".to_owned(), name.to_owned())].into();
+            let flow = pb::Dataflow { names, ..Default::default() };
+            let text = written(&[flow]);
+            let row = ::csv::Reader::from_reader(text.as_bytes()).records().next().unwrap().unwrap();
+            assert_eq!(&row[3], expected);
+        };
+        check("=HYPERLINK(\"http://x\",\"y\")", "'=HYPERLINK(\"http://x\",\"y\")");
+        check("+1", "'+1");
+        check("-1", "'-1");
+        check("@SUM(A1)", "'@SUM(A1)");
+        check("＝1", "'＝1");
+        check("\t=1", "'=1");
+        check("1-1", "1-1");
+        check("a\r\nb", "a  b");
+    }
+}

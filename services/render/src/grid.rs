@@ -1,0 +1,96 @@
+//! Rows of any kind in plain columns, without frames, so that `grep` and `awk` work on them: each as wide as what it
+//! holds, measured as terminals measure. Only the last is cut, and only on a terminal.
+
+use std::io::{self, Write};
+
+use anstyle::Style;
+use console::{Alignment, measure_text_width, pad_str, truncate_str};
+
+use super::Options;
+use super::text::printable;
+
+/// Columns of these names; a name that begins with `>` has its column aligned to the right.
+pub struct Grid<const N: usize> {
+    names: [&'static str; N],
+    rows: Vec<[String; N]>,
+}
+
+// === impl Grid ===
+
+impl<const N: usize> Grid<N> {
+    /// No rows as yet.
+    pub fn new(names: [&'static str; N]) -> Self {
+        Self { names, rows: Vec::new() }
+    }
+
+    /// Adds a row; an empty text is shown as `-`.
+    pub fn push(&mut self, row: [String; N]) {
+        let shown =
+            |text: String| if text.is_empty() { "-".to_owned() } else { printable(&text).into_owned() };
+        self.rows.push(row.map(shown));
+    }
+
+    /// Writes the names and the rows; nothing when there are none.
+    pub fn write(&self, options: &Options, out: &mut impl Write) -> io::Result<()> {
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        let names = self.names.map(|name| name.trim_start_matches('>').to_owned());
+        let mut widths = names.each_ref().map(|name| measure_text_width(name));
+        for row in &self.rows {
+            for (width, text) in widths.iter_mut().zip(row) {
+                *width = measure_text_width(text).max(*width);
+            }
+        }
+        let aside = if options.colour { Style::new().dimmed() } else { Style::new() };
+        writeln!(out, "{aside}{}{aside:#}", self.line(&names, &widths, options))?;
+        self.rows.iter().try_for_each(|row| writeln!(out, "{}", self.line(row, &widths, options)))
+    }
+
+    /// One line without its end.
+    fn line(&self, row: &[String; N], widths: &[usize; N], options: &Options) -> String {
+        let mut line = String::new();
+        for ((text, &width), name) in row.iter().zip(widths).zip(self.names) {
+            let side = if name.starts_with('>') { Alignment::Right } else { Alignment::Left };
+            line += &pad_str(text, width, side, None);
+            line += "  ";
+        }
+        let line = line.trim_end();
+        match options.terminal {
+            Some(width) => truncate_str(line, width.into(), "…").into_owned(),
+            None => line.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(rows: &[[&str; 3]], options: &Options) -> String {
+        let mut grid = Grid::new(["RULE", ">POINTS", "KEYWORDS"]);
+        rows.iter().for_each(|row| grid.push(row.map(str::to_owned)));
+        let mut out = Vec::new();
+        grid.write(options, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_what_they_hold() {
+        let rows = [["人口", "5", "popolazione"], ["b", "1000", ""]];
+        let expected = "RULE  POINTS  KEYWORDS\n人口       5  popolazione\nb       1000  -\n";
+        assert_eq!(written(&rows, &Options::plain("en")), expected);
+        assert_eq!(written(&[], &Options::plain("en")), "");
+    }
+
+    #[test]
+    fn a_terminal_is_not_made_to_wrap_and_not_steered() {
+        let options = Options { terminal: Some(20), ..Options::plain("en") };
+        assert_eq!(
+            written(&[["a", "5", "popolazione"]], &options),
+            "RULE  POINTS  KEYWO…\na          5  popol…\n"
+        );
+        let steering = written(&[["\u{1b}[2J", "5", "a\nb"]], &options);
+        assert!(!steering.contains('\u{1b}') && steering.lines().count() == 2, "{steering:?}");
+    }
+}

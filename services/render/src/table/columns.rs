@@ -1,0 +1,87 @@
+//! Rows of dataflows in columns that fit a width, measured as terminals measure: `人` takes two columns, a combining
+//! accent none.
+
+use std::borrow::Cow;
+
+use console::{Alignment, measure_text_width, pad_str, truncate_str};
+use dataflow_proto::analysis::v1 as pb;
+
+use crate::text::{self, printable};
+
+/// What a row says of one flow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Row<'a> {
+    id: Cow<'a, str>,
+    name: Cow<'a, str>,
+    score: Cow<'a, str>,
+    confidence: Cow<'a, str>,
+    why: Cow<'a, str>,
+}
+
+impl<'a> Row<'a> {
+    /// What the columns hold.
+    pub(super) const HEADER: Row<'static> = Row {
+        id: Cow::Borrowed("ID"),
+        name: Cow::Borrowed("NAME"),
+        score: Cow::Borrowed("SCORE"),
+        confidence: Cow::Borrowed("CONF"),
+        why: Cow::Borrowed("WHY"),
+    };
+
+    /// The flow, with its name in the language and the first thing that matched.
+    pub(super) fn new(flow: &'a pb::Dataflow, lang: &str) -> Self {
+        Self {
+            id: printable(&flow.id),
+            name: text::name(flow, lang),
+            score: flow.score.to_string().into(),
+            confidence: format!("{:.2}", flow.confidence).into(),
+            why: flow.evidence.first().map_or(Cow::Borrowed("-"), |evidence| text::why(evidence).into()),
+        }
+    }
+}
+
+/// How wide each column is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Columns {
+    id: usize,
+    name: usize,
+    score: usize,
+    why: usize,
+}
+
+/// The indent, four gaps of two, and the confidence.
+const FIXED: usize = 2 + 4 * 2 + 4;
+
+impl Columns {
+    /// The widths that the rows would like, cut to `width` (at least 50) in all: two fifths at most for identifiers,
+    /// three tenths for reasons, the rest for names; whatever one of them leaves over goes to the others.
+    pub(super) fn fit<'a>(rows: impl Iterator<Item = &'a Row<'a>>, width: usize) -> Self {
+        let mut wish = Self { id: 0, name: 0, score: 0, why: 0 };
+        for row in [&Row::HEADER].into_iter().chain(rows) {
+            wish.id = wish.id.max(measure_text_width(&row.id));
+            wish.name = wish.name.max(measure_text_width(&row.name));
+            wish.score = wish.score.max(measure_text_width(&row.score));
+            wish.why = wish.why.max(measure_text_width(&row.why));
+        }
+        let spare = width.saturating_sub(FIXED + wish.score);
+        let (id, why) = (wish.id.min(spare * 2 / 5), wish.why.min(spare * 3 / 10));
+        let name = wish.name.min(spare - id - why);
+        let id = wish.id.min(spare - name - why);
+        let why = wish.why.min(spare - id - name);
+        Self { id, name, why, ..wish }
+    }
+
+    /// One line without its end. What does not fit ends in `…`.
+    pub(super) fn line(&self, row: &Row<'_>) -> String {
+        let left = |text, width| pad_str(text, width, Alignment::Left, Some("…"));
+        let right = |text, width| pad_str(text, width, Alignment::Right, Some("…"));
+        format!(
+            "  {}  {}  {}  {}  {}",
+            left(&row.id, self.id),
+            left(&row.name, self.name),
+            right(&row.score, self.score),
+            right(&row.confidence, 4),
+            truncate_str(&row.why, self.why, "…"),
+        )
+    }
+}

@@ -1,0 +1,96 @@
+//! The table as it reads, line by line.
+
+use super::*;
+use crate::Format;
+use crate::tests::{rendered, sample};
+
+fn table(analysis: pb::Analysis, options: &Options) -> String {
+    rendered(analysis, Format::Table, options)
+}
+
+#[test]
+fn a_pipe_gets_plain_columns() {
+    let expected = "\
+IT1: 3 dataflows, rule set default at revision 7, answered from the cache
+a-0123456789abcdef0123456789abcdef
+degraded: no cache answered: this result is not kept
+
+POPULATION       2  66.7%
+ECONOMY          0   0.0%
+LABOUR           0   0.0%
+TERRITORY        0   0.0%
+EDUCATION        0   0.0%
+HEALTH           0   0.0%
+OTHER            1  33.3%
+
+  ID      NAME                                 SCORE  CONF  WHY
+POPULATION 2 of 2
+  25_74   Nati vivi                               35  1.00  nati in name.it
+  22_289  Popolazione residente al 1° gennaio     20  0.53  theme POP/RES
+OTHER 1 of 1
+  X       X                                        0  0.00  -
+
+Diagnostics: 5, of which the service left out 3
+     1  DATAFLOW_WITHOUT_NAME
+     1  INVALID_BOOLEAN
+  byte  812, line 31: dataflow X has no name
+  byte 1234, line 40: \"perhaps\" is neither
+";
+    assert_eq!(table(sample(), &Options::plain("it")), expected);
+}
+
+#[test]
+fn a_terminal_gets_bars_and_colours() {
+    let options = Options { terminal: Some(50), colour: true, top: 1, ..Options::plain("en") };
+    let analysis = pb::Analysis { diagnostics: vec![], diagnostics_omitted: 0, ..sample() };
+    let text = table(analysis, &options).replace('\u{1b}', "^");
+    let check = |line: &str| assert!(text.lines().any(|written| written == line), "{line:?} in\n{text}");
+    check("^[1mIT1: 3 dataflows^[0m, rule set default at revision 7, answered from the cache");
+    check("^[35mdegraded: no cache answered: this result is not kept^[0m");
+    check("POPULATION       2  66.7%  ^[32m████████████████████████████████^[0m");
+    check("^[2mLABOUR           0   0.0%^[0m");
+    check("OTHER            1  33.3%  ^[32m████████████████^[0m");
+    check("^[1mPOPULATION^[0m ^[2m1 of 2^[0m");
+    check("  25_74  Nati vivi     35  1.00  nati in name.it");
+}
+
+#[test]
+fn what_is_not_there_is_not_spoken_of() {
+    let analysis = pb::Analysis { total: 1, ruleset: "legacy".into(), ..Default::default() };
+    let expected = "unnamed provider: 1 dataflow, rule set legacy as built in\n\n";
+    assert_eq!(table(analysis, &Options::plain("it")), expected);
+}
+
+#[test]
+fn equal_scores_keep_the_order_of_the_document() {
+    let flow = |id: &str, score| pb::Dataflow { id: id.into(), score, ..Default::default() };
+    let flows = [flow("a", 1), flow("b", 2), flow("c", 1), flow("d", 2)];
+    let rows = best(&flows.each_ref(), &Options { top: 3, ..Options::plain("it") });
+    let expected = [&flows[1], &flows[3], &flows[0]].map(|flow| Row::new(flow, "it"));
+    assert_eq!(rows, expected);
+}
+
+#[test]
+fn columns_share_the_width() {
+    let check = |id: &str, name: &str, width, expected: &str| {
+        let names = [("it".to_owned(), name.to_owned())].into();
+        let flow = pb::Dataflow { id: id.into(), names, ..Default::default() };
+        let row = Row::new(&flow, "it");
+        assert_eq!(Columns::fit([&row].into_iter(), width).line(&row), expected);
+    };
+    check("22_289", "Nati", 50, "  22_289  Nati      0  0.00  -");
+    check("22_289", "Popolazione residente per età", 50, "  22_289  Popolazione residente…      0  0.00  -");
+    let prices = "DSD_PRICES@DF_PRICES_ALL";
+    check(prices, "Prezzi", 60, "  DSD_PRICES@DF_PRICES_ALL  Prezzi      0  0.00  -");
+    check(prices, "Prezzi al consumo", 50, "  DSD_PRICES@…  Prezzi al consu…      0  0.00  -");
+    check("1", "人口と世帯数人口と世帯数人口", 50, "  1   人口と世帯数人口と世帯数…      0  0.00  -");
+}
+
+#[test]
+fn bars_are_as_long_as_their_share() {
+    let check = |count, most, expected: &str| assert_eq!(blocks(count, most), expected);
+    check(8, 8, &"█".repeat(BAR));
+    check(1, 2, &"█".repeat(BAR / 2));
+    check(1, 8_000, "▏");
+    check(1, 64, "▌");
+}

@@ -1,0 +1,100 @@
+//! Text out of a document, made fit to be shown: without what would steer a terminal, and in the reader's language.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use dataflow_proto::analysis::v1 as pb;
+
+/// Languages to fall back to when a flow has no name in the chosen one, best first.
+const FALLBACK_LANGUAGES: [&str; 2] = ["it", "en"];
+
+/// Names by language tag.
+pub type Names = BTreeMap<String, String>;
+
+/// The text on one line: breaks and tabs become spaces, whatever else is not meant to be seen becomes U+FFFD.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(steers) {
+        return Cow::Borrowed(text);
+    }
+    let shown = |character| match character {
+        '\t' | '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}' => ' ',
+        character if steers(character) => char::REPLACEMENT_CHARACTER,
+        character => character,
+    };
+    Cow::Owned(text.chars().map(shown).collect())
+}
+
+/// Whether a character steers the device instead of being seen: C0 and C1 controls (U+009B alone begins an escape
+/// sequence), the separators that break a line, and the embeddings, overrides and isolates that reorder it. Plain
+/// direction marks stay: Arabic and Hebrew need them. All are in the basic plane.
+pub(super) fn steers(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The flow's name in the language, else in a fall-back language, else in any, else its identifier.
+pub(super) fn name<'a>(flow: &'a pb::Dataflow, lang: &str) -> Cow<'a, str> {
+    name_of(&flow.id, &flow.names, lang)
+}
+
+/// The name of what is called `id` and has these names by language.
+pub fn name_of<'a>(id: &'a str, names: &'a Names, lang: &str) -> Cow<'a, str> {
+    let any = || names.values().map(String::as_str).find(|name| !name.trim().is_empty());
+    let in_order = [lang].into_iter().chain(FALLBACK_LANGUAGES);
+    let name = in_order.into_iter().find_map(|lang| name_in(names, lang)).or_else(any);
+    printable(name.unwrap_or(id).trim())
+}
+
+/// One reason for a category.
+pub fn why(evidence: &pb::Evidence) -> String {
+    let why = match &evidence.kind {
+        Some(pb::evidence::Kind::Theme(theme)) => format!("theme {}", theme.path.join("/")),
+        Some(pb::evidence::Kind::Rule(rule)) => format!("{} in {}", rule.keyword, rule.field),
+        None => "-".to_owned(),
+    };
+    printable(&why).into_owned()
+}
+
+/// The name under exactly this tag, else under the first tag of the same language, as `en-GB` is of `en`.
+fn name_in<'a>(names: &'a Names, lang: &str) -> Option<&'a str> {
+    let related = || names.iter().find(|(tag, _)| language(tag).eq_ignore_ascii_case(language(lang)));
+    let name = names.get(lang).or_else(|| related().map(|(_, name)| name))?;
+    (!name.trim().is_empty()).then_some(name)
+}
+
+/// The primary subtag.
+fn language(tag: &str) -> &str {
+    tag.split(['-', '_']).next().unwrap_or(tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_printable_steers_the_terminal() {
+        let check = |input, expected| assert_eq!(printable(input), expected);
+        check("Popolazione è già 人口", "Popolazione è già 人口");
+        check("two\nlines\tand\r\nmore", "two lines and  more");
+        check("\u{1b}[31mred\u{7}\0\u{7f}", "\u{fffd}[31mred\u{fffd}\u{fffd}\u{fffd}");
+        check("\u{9b}2J", "\u{fffd}2J");
+        check("\u{202e}gnp.exe", "\u{fffd}gnp.exe");
+    }
+
+    #[test]
+    fn the_name_falls_back_by_language() {
+        let check = |lang, names: &[(&str, &str)], expected| {
+            let names = names.iter().map(|&(tag, name)| (tag.into(), name.into())).collect();
+            let flow = pb::Dataflow { id: "ID".into(), names, ..Default::default() };
+            assert_eq!(name(&flow, lang), expected);
+        };
+        check("fr", &[("de", "D"), ("en", "E"), ("fr", "F"), ("it", "I")], "F");
+        check("fr", &[("de", "D"), ("en", "E"), ("it", "I")], "I");
+        check("fr", &[("de", "D"), ("en", "E")], "E");
+        check("fr", &[("de", "D"), ("es", "S")], "D");
+        check("fr", &[], "ID");
+        check("en", &[("EN-gb", "British"), ("it", "I")], "British");
+        check("en-GB", &[("en", "E"), ("it", "I")], "E");
+        check("en", &[("en", " \n"), ("it", "I")], "I");
+        check("en", &[("und", "  padded ")], "padded");
+    }
+}

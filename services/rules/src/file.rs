@@ -1,0 +1,57 @@
+//! Rule sets as YAML files, of which JSON is a part: the form in which people write and review them.
+
+use crate::RuleSet;
+
+/// Why a text is not a rule set.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It is not YAML, or not of the shape of a rule set.
+    // Not its source too, or whoever prints the chain would print it twice; without the excerpt, to stay on one line.
+    #[error("not a rule set: {}", .0.without_snippet())]
+    Shape(Box<serde_saphyr::Error>),
+    /// It is one, but not a valid one.
+    #[error(transparent)]
+    Invalid(#[from] crate::RuleError),
+}
+
+/// Reads and validates one rule set.
+///
+/// # Errors
+///
+/// [`FileError`] with the line and column, or the field that is wrong.
+pub fn parse(text: &str) -> Result<RuleSet, FileError> {
+    let ruleset: RuleSet = serde_saphyr::from_str(text).map_err(|error| FileError::Shape(Box::new(error)))?;
+    ruleset.validate()?;
+    Ok(ruleset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::DEFAULT_PRIORITY;
+    use crate::{Category, Mode};
+
+    #[test]
+    fn yaml_and_json_read_alike_and_defaults_are_filled_in() {
+        let yaml = "ruleset: mine\nmode: WORDS\nrules:\n  - ruleId: a\n    category: HEALTH\n    keywords: [health]\n";
+        let json = r#"{"ruleset": "mine", "mode": "WORDS",
+                       "rules": [{"ruleId": "a", "category": "HEALTH", "keywords": ["health"]}]}"#;
+        let set = parse(yaml).unwrap();
+        assert_eq!(set, parse(json).unwrap());
+        assert_eq!((set.mode, set.revision), (Mode::Words, 1));
+        assert_eq!((set.rules[0].category, set.rules[0].priority), (Category::Health, DEFAULT_PRIORITY));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let check = |text: &str, expected: &str| {
+            let message = parse(text).unwrap_err().to_string();
+            assert!(message.contains(expected), "{message:?} should name {expected:?}");
+        };
+        check("ruleset: mine\nmode: WORDS\n", "rules");
+        check("ruleset: mine\nmode: FUZZY\nrules: []\n", "FUZZY");
+        check("ruleset: mine\nmode: WORDS\nrules: []\nextra: 1\n", "extra");
+        check("ruleset: UPPER\nmode: WORDS\nrules: []\n", "ruleset");
+        check("[", "not a rule set");
+    }
+}

@@ -1,0 +1,167 @@
+//! The syntax of a keyword in [`Mode::Words`](super::Mode).
+//!
+//! | written | matches |
+//! |---|---|
+//! | `popolazione` | the whole word, whatever its case and accents |
+//! | `demograf*` | any word that begins so |
+//! | `*produktion` | any word that ends so |
+//! | `*preis*` | any word with that inside (compounds: Verbraucherpreisindex) |
+//! | `forze di lavoro` | these words in a row, whatever stands between them but letters and digits |
+//! | `forz* lavor*` | the same, each word a beginning; a leading `*` on the first word only |
+//! | `id:hlth` | a whole token of the dataflow's id (`hlth_cd_aro`), not its texts |
+//! | `id:nama_10*` | consecutive tokens of the id, the last one a beginning |
+
+use super::error::{RuleError, excerpt};
+use super::fold::{SPACE, UNDERSCORE, fold_into};
+use super::limits::MAX_KEYWORD;
+
+/// What a keyword may be, for messages.
+const EXPECTED: &str = "words, or `id:` and tokens, where each may end in `*` and the first may begin with `*`, beside \
+                        two letters or more";
+
+/// A keyword in folded form: runs of text with gaps between words, parted where a `*` inside
+/// a phrase lets a word go on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Keyword {
+    /// What the automaton looks for. Begins and ends with a gap, except where a `*` stood.
+    pub(super) head: Vec<u8>,
+    /// Whether a `*` stood before it, so that it may begin inside a word.
+    pub(super) infix: bool,
+    /// What must follow, each after the rest of a word. Each begins with a gap.
+    tails: Box<[Vec<u8>]>,
+    /// What parts words: tells id keywords from text keywords.
+    gap: u8,
+}
+
+impl Keyword {
+    /// Reads a keyword; `field` names it in the error.
+    pub(super) fn parse(written: &str, field: impl FnOnce() -> String) -> Result<Self, RuleError> {
+        Self::read(written).ok_or_else(|| RuleError { field: field(), problem: problem(EXPECTED, written) })
+    }
+
+    fn read(written: &str) -> Option<Self> {
+        if written.len() > MAX_KEYWORD {
+            return None;
+        }
+        let written = written.trim();
+        let (gap, text) = match written.strip_prefix("id:") {
+            Some(tokens) => (UNDERSCORE, tokens.trim()),
+            None => (SPACE, written),
+        };
+        let (infix, text) = text.strip_prefix('*').map_or((false, text), |rest| (true, rest));
+        let (open_end, text) = text.strip_suffix('*').map_or((false, text), |rest| (true, rest));
+
+        let parts: Vec<&str> = text.split('*').collect();
+        let last = parts.len() - 1;
+        let mut runs = Vec::with_capacity(parts.len());
+        for (index, part) in parts.into_iter().enumerate() {
+            let word_goes_on = index < last || open_end;
+            // A `*` belongs to the word before it, never to the one after it, nor to a blank.
+            let starred_start = index > 0 && part.starts_with(char::is_alphanumeric);
+            let starred_blank = (word_goes_on && part.ends_with(char::is_whitespace))
+                || (index == 0 && infix && part.starts_with(char::is_whitespace));
+            if starred_start || starred_blank {
+                return None;
+            }
+            runs.push(run(part, gap, index == 0 && infix, word_goes_on)?);
+        }
+        let mut head = runs.remove(0);
+        if infix {
+            head.remove(0);
+        }
+        Some(Self { head, infix, tails: runs.into(), gap })
+    }
+
+    /// Whether a head that was found in a folded text, up to `end`, is all of this keyword: the
+    /// text is of its kind, and the tails follow.
+    pub(super) fn holds(&self, text: &[u8], mut end: usize) -> bool {
+        text.first() == Some(&self.gap)
+            && self.tails.iter().all(|tail| {
+                // The text ends with a gap, so one is always found.
+                end += text[end..].iter().position(|byte| *byte == self.gap).unwrap_or(0);
+                let follows = text[end..].starts_with(tail);
+                end += tail.len();
+                follows
+            })
+    }
+
+    /// Bytes of folded text.
+    pub(super) fn bytes(&self) -> usize {
+        self.head.len() + self.tails.iter().map(Vec::len).sum::<usize>()
+    }
+}
+
+/// One run of words, with its last gap taken off where a `*` stands. None without any word, or when
+/// a `*` stands beside a single character, which would match nearly everything.
+fn run(part: &str, gap: u8, open_start: bool, open_end: bool) -> Option<Vec<u8>> {
+    let mut run = Vec::new();
+    fold_into(part, gap, &mut run);
+    let begins_letter = |byte: &&u8| **byte != gap && !(0x80..0xc0).contains(*byte);
+    let letters = run.iter().filter(begins_letter).count();
+    let least = if open_start || open_end { 2 } else { 1 };
+    if open_end {
+        run.pop();
+    }
+    (letters >= least).then_some(run)
+}
+
+/// What is wrong with a keyword.
+pub(super) fn problem(expected: &str, found: &str) -> String {
+    format!("must be {expected}, in at most {MAX_KEYWORD} bytes; is {}", excerpt(found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `expected` shows what is looked for: a `*` where it may begin inside a word or go on.
+    #[track_caller]
+    fn check(written: &str, expected: Option<&str>) {
+        let shown = Keyword::read(written).map(|keyword| {
+            let runs = std::iter::once(&keyword.head).chain(&keyword.tails);
+            let runs: Vec<&str> = runs.map(|run| std::str::from_utf8(run).unwrap()).collect();
+            format!("{}{}", if keyword.infix { "*" } else { "" }, runs.join("*"))
+        });
+        assert_eq!(shown.as_deref(), expected, "{written:?}");
+    }
+
+    #[test]
+    fn words_prefixes_phrases_and_ids_are_read() {
+        check("popolazione", Some(" popolazione "));
+        check(" Università ", Some(" universita "));
+        check("demograf*", Some(" demograf"));
+        check("*produktion", Some("*produktion "));
+        check("*preis*", Some("*preis"));
+        check("forze di lavoro", Some(" forze di lavoro "));
+        check("forz* di lavor*", Some(" forz* di lavor"));
+        check("R&D", Some(" r d "));
+        check("id:hlth", Some("_hlth_"));
+        check("id:NAMA_10*", Some("_nama_10"));
+    }
+
+    #[test]
+    fn nothing_to_match_is_refused() {
+        for written in ["", " ", "*", "**", "id:", "id:*", "a*", "*a", "--", "a* b", "я*"] {
+            check(written, None);
+        }
+        check(&"x".repeat(256), Some(&format!(" {} ", "x".repeat(256))));
+        check(&"x".repeat(257), None);
+    }
+
+    #[test]
+    fn a_star_inside_or_beside_a_word_is_refused() {
+        for written in ["demo*fia", "demo *", "* demo", "forze *lavoro", "id:nama *"] {
+            check(written, None);
+        }
+    }
+
+    #[test]
+    fn tails_follow_the_rest_of_a_word() {
+        let keyword = Keyword::read("forz* di lavor*").unwrap();
+        for (haystack, expected) in
+            [(" forze di lavoro ", true), (" forz di lavori ", true), (" forze  di lavoro ", false)]
+        {
+            assert_eq!(keyword.holds(haystack.as_bytes(), 5), expected, "{haystack:?}");
+        }
+    }
+}

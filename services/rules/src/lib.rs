@@ -1,0 +1,204 @@
+//! Rule sets: keywords that speak for a [`Category`], and the engines that match them against a dataflow's texts.
+//!
+//! A [`RuleSet`] is data that people edit: [`file`] reads it from YAML, [`limits`] and [`RuleSet::validate`] say what is
+//! valid. [`Compiled`] is the same set made ready for millions of dataflows: one automaton over all keywords, built once
+//! a revision and shared by threads. The two modes differ in what a keyword is and in how points are counted:
+//!
+//! | | [`Mode::Words`] | [`Mode::Substring`] |
+//! |---|---|---|
+//! | searched | the id, every name, every description | one text: display name, a space, description |
+//! | folding | case, accents, ligatures, punctuation (`fold`) | lower case only |
+//! | keyword | words, prefixes, phrases, id tokens (`keyword`) | any run of characters |
+//! | points | priority x weight, once a keyword, added up by category | priority a keyword, by rule |
+//! | tie | higher single priority, then rule id | the earlier rule |
+//! | none matched | [`Category::Other`], score 0, confidence 0 | the same |
+
+use std::fmt;
+
+pub use self::category::{Category, UnknownCategory};
+pub use self::error::RuleError;
+pub use self::ruleset::{Mode, Rule, RuleSet};
+
+pub mod built_in;
+pub mod file;
+pub mod limits;
+
+mod automaton;
+mod category;
+mod error;
+mod fold;
+mod keyword;
+mod language;
+mod ruleset;
+mod substring;
+mod validate;
+mod words;
+
+/// What is to be categorised: borrowed from a parsed dataflow or from a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// The dataflow's id as the provider writes it.
+    pub id: &'a str,
+    /// (language, text) in document order; the language is "" where the document names none.
+    pub names: &'a [(String, String)],
+    /// Like `names`.
+    pub descriptions: &'a [(String, String)],
+    /// The one text that [`Mode::Substring`] searches. When absent it is assembled from the
+    /// fields above: Italian, else English name, else id; then the first description.
+    pub legacy: Option<LegacyText<'a>>,
+}
+
+/// The predecessor's text, with the fields it was taken from so that evidence can name them.
+#[derive(Debug, Clone, Copy)]
+pub struct LegacyText<'a> {
+    /// Searched first.
+    pub display_name: &'a str,
+    /// Where `display_name` comes from.
+    pub display_field: Field<'a>,
+    /// Searched after one space; "" when there is none.
+    pub description: &'a str,
+    /// Where `description` comes from.
+    pub description_field: Field<'a>,
+}
+
+/// A part of a dataflow; displayed as `id`, `name.it`, `description.en`, or `name` if untagged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Field<'a> {
+    /// The dataflow's id.
+    Id,
+    /// The name in this language, as the document writes it.
+    Name(&'a str),
+    /// The description in this language, as the document writes it.
+    Description(&'a str),
+}
+
+/// One keyword that counted, and where it stands first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Match<'a> {
+    /// [`Rule::id`] of the keyword's rule.
+    pub rule_id: &'a str,
+    /// The keyword as the rule writes it (lower-cased and trimmed in [`Mode::Substring`]).
+    pub keyword: &'a str,
+    /// Where it was found.
+    pub field: Field<'a>,
+    /// Unicode scalar values from the start of that field's text.
+    pub offset: u32,
+}
+
+/// The answer for one dataflow.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict<'a> {
+    /// [`Category::Other`] when nothing spoke.
+    pub category: Category,
+    /// The winner's points; 0 when nothing spoke.
+    pub score: i32,
+    /// 0 to 1. [`Mode::Words`]: `score / (score + runner-up's score + 4)`. [`Mode::Substring`]:
+    /// `(min(1, matches / 3) + min(1, score / 50)) / 2`.
+    pub confidence: f64,
+    /// What counted for the winner. [`Mode::Words`]: in field order (id, names, descriptions),
+    /// then by offset, the first [`MAX_EVIDENCE`]. [`Mode::Substring`]: every match of the
+    /// winning rule in its own order, a keyword listed twice being there twice.
+    pub evidence: Vec<Match<'a>>,
+}
+
+/// The most matches that a verdict of [`Mode::Words`] lists. All of them count.
+pub const MAX_EVIDENCE: usize = 16;
+
+/// A rule set made ready. Immutable, shared by any number of threads.
+#[derive(Debug)]
+pub struct Compiled(Engine);
+
+#[derive(Debug)]
+enum Engine {
+    Substring(Box<substring::Engine>),
+    Words(Box<words::Engine>),
+}
+
+/// Buffers that one thread keeps from dataflow to dataflow. Fits any [`Compiled`].
+#[derive(Debug, Default)]
+pub struct Scratch {
+    words: words::Scratch,
+    substring: substring::Scratch,
+}
+
+impl Compiled {
+    /// Compiles a set. Costs milliseconds: once a revision, not once a request.
+    ///
+    /// It checks what the engine relies on, since a set may come from another release. In [`Mode::Substring`] that is
+    /// less than [`RuleSet::validate`] asks for: the predecessor's sets have priorities of any size.
+    ///
+    /// # Errors
+    ///
+    /// [`RuleError`] names the first field that is wrong and what is allowed there.
+    pub fn new(set: &RuleSet) -> Result<Self, RuleError> {
+        validate::identities(&set.rules)?;
+        Ok(Self(match set.mode {
+            Mode::Substring => Engine::Substring(Box::new(substring::Engine::new(&set.rules)?)),
+            Mode::Words => Engine::Words(Box::new(words::Engine::new(&set.rules)?)),
+        }))
+    }
+
+    /// What the keywords mean.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        match &self.0 {
+            Engine::Substring(_) => Mode::Substring,
+            Engine::Words(_) => Mode::Words,
+        }
+    }
+
+    /// Files one dataflow. The verdict borrows from the set and from the subject.
+    pub fn categorise<'a>(&'a self, subject: &Subject<'a>, scratch: &mut Scratch) -> Verdict<'a> {
+        match &self.0 {
+            Engine::Substring(engine) => engine.categorise(subject, &mut scratch.substring),
+            Engine::Words(engine) => engine.categorise(subject, &mut scratch.words),
+        }
+    }
+}
+
+// === impl Verdict ===
+
+impl Verdict<'_> {
+    /// The answer when nothing spoke.
+    const NONE: Self = Self { category: Category::Other, score: 0, confidence: 0.0, evidence: Vec::new() };
+}
+
+// === impl Subject ===
+
+impl<'a> Subject<'a> {
+    /// The texts that [`Mode::Substring`] searches.
+    fn legacy_text(&self) -> LegacyText<'a> {
+        self.legacy.unwrap_or_else(|| {
+            let in_language = |wanted: &str| {
+                self.names
+                    .iter()
+                    .find(|(language, _)| language == wanted)
+                    .map(|(language, text)| (text.as_str(), Field::Name(language.as_str())))
+            };
+            let (display_name, display_field) =
+                in_language("it").or_else(|| in_language("en")).unwrap_or((self.id, Field::Id));
+            let (description, description_field) =
+                self.descriptions.first().map_or(("", Field::Description("")), |(language, text)| {
+                    (text.as_str(), Field::Description(language))
+                });
+            LegacyText { display_name, display_field, description, description_field }
+        })
+    }
+}
+
+// === impl Field ===
+
+impl fmt::Display for Field<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, language) = match self {
+            Self::Id => ("id", ""),
+            Self::Name(language) => ("name", *language),
+            Self::Description(language) => ("description", *language),
+        };
+        f.write_str(kind)?;
+        if language.is_empty() { Ok(()) } else { write!(f, ".{language}") }
+    }
+}
+
+#[cfg(test)]
+mod tests;

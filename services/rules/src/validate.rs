@@ -1,0 +1,125 @@
+//! What makes a rule set valid. The engines check what they rely on with the same functions, so that what is valid
+//! compiles; they also bound the folded keywords, which may be longer than the written ones that are counted here.
+
+use std::collections::{BTreeSet, HashSet};
+
+use crate::error::{RuleError, at_most, excerpt, require};
+use crate::keyword::{self, Keyword};
+use crate::limits::{
+    MAX_DESCRIPTION, MAX_KEYWORD, MAX_KEYWORD_BYTES, MAX_KEYWORDS, MAX_LANGUAGES, MAX_NAME, MAX_POINTS,
+    MAX_RULE_ID, MAX_RULES,
+};
+use crate::{Mode, Rule, RuleSet, language};
+
+// === impl RuleSet ===
+
+impl RuleSet {
+    /// Checks the whole set.
+    ///
+    /// # Errors
+    ///
+    /// [`RuleError`] names the first field that is wrong.
+    pub fn validate(&self) -> Result<(), RuleError> {
+        let is_allowed =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
+        require(
+            (1..=MAX_NAME).contains(&self.name.len()) && self.name.bytes().all(is_allowed),
+            || "ruleset".to_owned(),
+            || format!("must be 1 to {MAX_NAME} characters of a-z 0-9 _ -, is {:?}", self.name),
+        )?;
+        identities(&self.rules)?;
+        let (mut languages, mut bytes) = (BTreeSet::new(), 0);
+        for (index, rule) in self.rules.iter().enumerate() {
+            let field = |name: &str| format!("rules[{index}].{name}");
+            bytes += rule.validate(self.mode, field)?;
+            for tag in &rule.languages {
+                languages.insert(language::parse(tag, || field("languages"))?);
+            }
+            at_most(MAX_LANGUAGES, languages.len(), || field("languages"))?;
+        }
+        // Those of disabled rules too: they may be enabled any time, and travel with the others until then.
+        at_most(MAX_KEYWORD_BYTES, bytes, || "rules".to_owned())
+    }
+}
+
+// === impl Rule ===
+
+impl Rule {
+    /// Checks the rule but for its identifier, and counts the bytes of its keywords. `field` makes the path of one of
+    /// its fields.
+    ///
+    /// # Errors
+    ///
+    /// [`RuleError`] names the first field that is wrong.
+    pub fn validate(&self, mode: Mode, field: impl Fn(&str) -> String) -> Result<usize, RuleError> {
+        points(self.priority, || field("priority"))?;
+        require(!self.keywords.is_empty(), || field("keywords"), || "must not be empty".to_owned())?;
+        let mut bytes = 0;
+        for (index, keyword) in self.keywords.iter().enumerate() {
+            let name = || field(&format!("keywords[{index}]"));
+            match mode {
+                Mode::Substring => {
+                    let is_text = !keyword.trim().is_empty() && keyword.len() <= MAX_KEYWORD;
+                    require(is_text, name, || keyword::problem("anything but blanks", keyword))?;
+                }
+                Mode::Words => drop(Keyword::parse(keyword, name)?),
+            }
+            bytes += keyword.len() + 1;
+        }
+        let words_only = |name: &str, unused: bool| {
+            require(
+                unused || mode == Mode::Words,
+                || field(name),
+                || "has no meaning in mode SUBSTRING".to_owned(),
+            )
+        };
+        words_only("weights", self.weights.is_empty())?;
+        words_only("languages", self.languages.is_empty())?;
+        at_most(MAX_DESCRIPTION, self.description.len(), || field("description"))?;
+        at_most(MAX_LANGUAGES, self.languages.len(), || field("languages"))?;
+        for (index, tag) in self.languages.iter().enumerate() {
+            language::parse(tag, || field(&format!("languages[{index}]")))?;
+        }
+        self.check_weights(field)?;
+        Ok(bytes)
+    }
+
+    /// Checks the weights alone.
+    pub(crate) fn check_weights(&self, field: impl Fn(&str) -> String) -> Result<(), RuleError> {
+        for (keyword, weight) in &self.weights {
+            let name = || field(&format!("weights[{}]", excerpt(keyword)));
+            points(*weight, name)?;
+            require(self.keywords.contains(keyword), name, || {
+                "must be one of the rule's keywords".to_owned()
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Checks what holds in both modes: how many rules and keywords there are, and that each rule has an identifier of its
+/// own.
+pub(crate) fn identities(rules: &[Rule]) -> Result<(), RuleError> {
+    at_most(MAX_RULES, rules.len(), || "rules".to_owned())?;
+    let mut seen = HashSet::with_capacity(rules.len());
+    for (index, rule) in rules.iter().enumerate() {
+        let field = || format!("rules[{index}].ruleId");
+        let length = rule.id.len();
+        require((1..=MAX_RULE_ID).contains(&length), field, || {
+            format!("must be 1 to {MAX_RULE_ID} bytes, is {length}")
+        })?;
+        require(seen.insert(rule.id.as_str()), field, || {
+            format!("must be unique within the set, {:?} is there already", rule.id)
+        })?;
+        at_most(MAX_KEYWORDS, rule.keywords.len(), || format!("rules[{index}].keywords"))?;
+    }
+    Ok(())
+}
+
+/// Checks a priority or a weight.
+pub(crate) fn points(value: i32, field: impl FnOnce() -> String) -> Result<(), RuleError> {
+    require((1..=MAX_POINTS).contains(&value), field, || format!("must be 1 to {MAX_POINTS}, is {value}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! From rules as people edit them to what the words engine works with; every mistake is named.
+
+use std::collections::HashSet;
+
+use crate::error::{RuleError, at_most, require};
+use crate::keyword::Keyword;
+use crate::limits::{MAX_KEYWORD_BYTES, MAX_LANGUAGES};
+use crate::validate::points;
+use crate::{Category, Rule, language};
+
+/// Languages as bits; all of them for a rule without languages and for a text without one.
+pub(super) type Languages = u64;
+pub(super) const ALL: Languages = Languages::MAX;
+
+/// A validated set.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) rules: Vec<Speaker>,
+    pub(super) entries: Vec<Entry>,
+    /// Bit `n` of a mask is `languages[n]`, lower case.
+    pub(super) languages: Vec<String>,
+}
+
+/// What is left of a rule once its keywords are taken out.
+#[derive(Debug)]
+pub(super) struct Speaker {
+    pub(super) id: Box<str>,
+    /// Its place among the rules by id, which settles ties.
+    pub(super) rank: usize,
+    pub(super) category: Category,
+    pub(super) priority: i32,
+    pub(super) languages: Languages,
+}
+
+/// A keyword of an enabled rule.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) rule: usize,
+    /// Priority x weight.
+    pub(super) points: i32,
+    pub(super) written: Box<str>,
+    pub(super) keyword: Keyword,
+}
+
+impl Prepared {
+    pub(super) fn new(source: &[Rule]) -> Result<Self, RuleError> {
+        let mut languages = Vec::new();
+        let mut rules = Vec::with_capacity(source.len());
+        let mut entries = Vec::new();
+        let mut by_id: Vec<&str> = source.iter().map(|rule| rule.id.as_str()).collect();
+        by_id.sort_unstable();
+        for (index, rule) in source.iter().enumerate() {
+            let at = |field: &str| format!("rules[{index}].{field}");
+            points(rule.priority, || at("priority"))?;
+            rules.push(Speaker {
+                id: rule.id.as_str().into(),
+                rank: by_id.partition_point(|id| *id < rule.id.as_str()),
+                category: rule.category,
+                priority: rule.priority,
+                languages: mask(&rule.languages, &mut languages, &at)?,
+            });
+            let read = read_keywords(rule, index, &at)?;
+            if !rule.disabled {
+                entries.extend(read);
+            }
+        }
+        let bytes = entries.iter().map(|entry| entry.keyword.bytes()).sum();
+        at_most(MAX_KEYWORD_BYTES, bytes, || "rules".to_owned())?;
+        Ok(Self { rules, entries, languages })
+    }
+}
+
+/// A rule's keywords, each once.
+fn read_keywords(rule: &Rule, index: usize, at: &impl Fn(&str) -> String) -> Result<Vec<Entry>, RuleError> {
+    require(!rule.keywords.is_empty(), || at("keywords"), || "must not be empty".to_owned())?;
+    rule.check_weights(at)?;
+    let mut known = HashSet::new();
+    let mut entries = Vec::with_capacity(rule.keywords.len());
+    for (number, written) in rule.keywords.iter().enumerate() {
+        let keyword = Keyword::parse(written, || at(&format!("keywords[{number}]")))?;
+        let weight = rule.weights.get(written).copied().unwrap_or(1);
+        if known.insert(keyword.clone()) {
+            let points = rule.priority * weight;
+            entries.push(Entry { rule: index, points, written: written.as_str().into(), keyword });
+        }
+    }
+    Ok(entries)
+}
+
+/// The bits of a rule's languages; new ones are added to `known`.
+fn mask(
+    languages: &[String],
+    known: &mut Vec<String>,
+    at: &impl Fn(&str) -> String,
+) -> Result<Languages, RuleError> {
+    if languages.is_empty() {
+        return Ok(ALL);
+    }
+    let mut mask = 0;
+    for (number, tag) in languages.iter().enumerate() {
+        let subtag = language::parse(tag, || at(&format!("languages[{number}]")))?;
+        let bit = known.iter().position(|one| *one == subtag).unwrap_or_else(|| {
+            known.push(subtag);
+            known.len() - 1
+        });
+        at_most(MAX_LANGUAGES, known.len(), || at("languages"))?;
+        mask |= 1 << bit;
+    }
+    Ok(mask)
+}

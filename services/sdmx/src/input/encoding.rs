@@ -1,0 +1,145 @@
+//! Encodings: how the first bytes tell them, what their names are, and how they become UTF-8.
+
+use std::fmt;
+
+use crate::error::Fault;
+use crate::looks::excerpt;
+
+/// An encoding that documents come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Encoding {
+    /// The usual one, and the default.
+    Utf8,
+    /// Two bytes a unit, the low one first.
+    Utf16Le,
+    /// Two bytes a unit, the high one first.
+    Utf16Be,
+    /// One byte a character, U+0000 to U+00FF.
+    Latin1,
+    /// Seven bits; bytes from 0x80 are invalid.
+    Ascii,
+}
+
+impl fmt::Display for Encoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Utf8 => "UTF-8",
+            Self::Utf16Le => "UTF-16LE",
+            Self::Utf16Be => "UTF-16BE",
+            Self::Latin1 => "ISO-8859-1",
+            Self::Ascii => "US-ASCII",
+        })
+    }
+}
+
+impl Encoding {
+    /// The encoding that the first bytes show, and the length of its byte order mark. A declaration decides only
+    /// between encodings in which it reads the same; [`Encoding::agrees_with`] checks the others once it is read.
+    pub(super) fn detect(head: &[u8]) -> Result<(Self, usize), Fault> {
+        Ok(match head {
+            [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] | [b'<', 0, 0, 0, ..] | [0, 0, 0, b'<', ..] => {
+                return Err(Fault::UnsupportedEncoding { declared: "UTF-32".into() });
+            }
+            [0xef, 0xbb, 0xbf, ..] => (Self::Utf8, 3),
+            [0xff, 0xfe, ..] => (Self::Utf16Le, 2),
+            [0xfe, 0xff, ..] => (Self::Utf16Be, 2),
+            [b'<', 0, ..] => (Self::Utf16Le, 0),
+            [0, b'<', ..] => (Self::Utf16Be, 0),
+            _ => match declared(head).as_deref() {
+                Some("iso-8859-1" | "iso8859-1" | "iso_8859-1" | "latin1" | "latin-1" | "l1") => {
+                    (Self::Latin1, 0)
+                }
+                Some("us-ascii" | "ascii") => (Self::Ascii, 0),
+                _ => (Self::Utf8, 0),
+            },
+        })
+    }
+
+    /// Whether a declaration of `name` may stand on a document that was found to be in this encoding.
+    pub(crate) fn agrees_with(self, name: &str) -> Result<(), Fault> {
+        let fits: &[Self] = match name.to_ascii_lowercase().as_str() {
+            "utf-8" | "utf8" => &[Self::Utf8],
+            "utf-16" | "utf16" => &[Self::Utf16Le, Self::Utf16Be],
+            "utf-16le" => &[Self::Utf16Le],
+            "utf-16be" => &[Self::Utf16Be],
+            "iso-8859-1" | "iso8859-1" | "iso_8859-1" | "latin1" | "latin-1" | "l1" => &[Self::Latin1],
+            "us-ascii" | "ascii" => &[Self::Ascii],
+            _ => return Err(Fault::UnsupportedEncoding { declared: excerpt(name) }),
+        };
+        if fits.contains(&self) {
+            return Ok(());
+        }
+        Err(Fault::ContradictoryEncoding { declared: excerpt(name), actual: self })
+    }
+
+    /// How many bytes `text` took in the document.
+    #[inline]
+    pub(super) fn bytes_of(self, text: &[u8]) -> u64 {
+        // In UTF-8 every byte but the continuation bytes begins a character; those from 0xf0 take two UTF-16 units.
+        let characters = || text.iter().filter(|&&byte| byte & 0xc0 != 0x80).count() as u64;
+        match self {
+            Self::Utf8 | Self::Ascii => text.len() as u64,
+            Self::Latin1 => characters(),
+            Self::Utf16Le | Self::Utf16Be => {
+                2 * (characters() + text.iter().filter(|&&byte| byte >= 0xf0).count() as u64)
+            }
+        }
+    }
+
+    /// Appends what `bytes` say to `text`: how many bytes were used, and whether the next ones are valid. Bytes that
+    /// are only half a character are not used.
+    pub(super) fn decode(self, bytes: &[u8], text: &mut Vec<u8>) -> (usize, bool) {
+        match self {
+            Self::Utf8 => {
+                text.extend_from_slice(bytes);
+                (bytes.len(), true)
+            }
+            Self::Ascii => {
+                let valid = bytes.iter().position(|byte| !byte.is_ascii()).unwrap_or(bytes.len());
+                text.extend_from_slice(&bytes[..valid]);
+                (valid, valid == bytes.len())
+            }
+            Self::Latin1 => {
+                text.reserve(bytes.len() * 2);
+                for &byte in bytes {
+                    push(text, char::from(byte));
+                }
+                (bytes.len(), true)
+            }
+            Self::Utf16Le => utf16(bytes, u16::from_le_bytes, text),
+            Self::Utf16Be => utf16(bytes, u16::from_be_bytes, text),
+        }
+    }
+}
+
+fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16, text: &mut Vec<u8>) -> (usize, bool) {
+    text.reserve(bytes.len() / 2 * 3);
+    let units = bytes.as_chunks::<2>().0.iter().map(|&pair| unit(pair));
+    let mut used = 0;
+    for character in char::decode_utf16(units) {
+        match character {
+            Ok(character) => {
+                push(text, character);
+                used += 2 * character.len_utf16();
+            }
+            // A high surrogate at the very end may find its other half in the next bytes.
+            Err(error) => return (used, bytes.len() - used < 4 && error.unpaired_surrogate() < 0xdc00),
+        }
+    }
+    (used, true)
+}
+
+fn push(text: &mut Vec<u8>, character: char) {
+    text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+}
+
+/// The lower-cased value of `encoding` in an XML declaration at the start of `head`.
+fn declared(head: &[u8]) -> Option<String> {
+    let declaration = head.strip_prefix(b"<?xml")?;
+    let end = declaration.windows(2).position(|pair| pair == b"?>")?;
+    let declaration = str::from_utf8(&declaration[..end]).ok()?;
+    let (_, value) = declaration.split_once("encoding")?;
+    let value = value.trim_start().strip_prefix('=')?.trim_start();
+    let quote = value.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
+    value[1..].split(quote).next().map(str::to_ascii_lowercase)
+}

@@ -1,0 +1,121 @@
+//! Which elements of a dataflow mean something, and where: a table of parent and name.
+
+use crate::xml::namespace::Namespace;
+
+/// What an open element is to its dataflow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Dataflow,
+    Name,
+    Description,
+    Annotations,
+    Annotation,
+    AnnotationTitle,
+    AnnotationType,
+    AnnotationUrl,
+    AnnotationText,
+    AnnotationValue,
+    /// `Structure`: a `Ref` or `URN` inside in SDMX 2.1, the URN as its text in 3.x.
+    Structure,
+    StructureRef,
+    StructureUrn,
+    /// `KeyFamilyRef`, of SDMX 2.0.
+    KeyFamily,
+    KeyFamilyId,
+    KeyFamilyAgency,
+    KeyFamilyVersion,
+    /// An element inside a text, HTML usually: its text belongs to the text around it.
+    Markup,
+    /// Anything else, with all that is in it.
+    Ignored,
+}
+
+impl Place {
+    /// What a child of this place is. `plain` says that the document has no namespaces.
+    #[inline]
+    pub(super) fn child(self, namespace: Namespace, name: &str, plain: bool) -> Self {
+        if self.has_markup() {
+            return Self::Markup;
+        }
+        let known = match namespace {
+            Namespace::Sdmx(..) => true,
+            // `Ref` and `URN` are in no namespace in SDMX 2.1.
+            Namespace::None => plain || self == Self::Structure,
+            Namespace::Soap | Namespace::Foreign => false,
+        };
+        if !known {
+            return Self::Ignored;
+        }
+        // As bytes, which the compiler tells apart one by one; strings it would hand to a function.
+        let name = name.as_bytes();
+        match self {
+            Self::Annotation => match name {
+                b"AnnotationTitle" => Self::AnnotationTitle,
+                b"AnnotationType" => Self::AnnotationType,
+                b"AnnotationURL" => Self::AnnotationUrl,
+                b"AnnotationText" => Self::AnnotationText,
+                b"AnnotationValue" => Self::AnnotationValue,
+                _ => Self::Ignored,
+            },
+            Self::Annotations if name == b"Annotation" => Self::Annotation,
+            Self::Dataflow => match name {
+                b"Name" => Self::Name,
+                b"Description" => Self::Description,
+                b"Annotations" => Self::Annotations,
+                b"Structure" => Self::Structure,
+                b"KeyFamilyRef" => Self::KeyFamily,
+                _ => Self::Ignored,
+            },
+            Self::Structure | Self::KeyFamily if name == b"URN" => Self::StructureUrn,
+            Self::Structure if name == b"Ref" => Self::StructureRef,
+            Self::KeyFamily => match name {
+                b"KeyFamilyID" => Self::KeyFamilyId,
+                b"KeyFamilyAgencyID" => Self::KeyFamilyAgency,
+                b"Version" => Self::KeyFamilyVersion,
+                _ => Self::Ignored,
+            },
+            _ => Self::Ignored,
+        }
+    }
+
+    /// Whether its text is kept.
+    #[inline]
+    pub(super) fn has_text(self) -> bool {
+        !matches!(
+            self,
+            Self::Dataflow
+                | Self::Annotations
+                | Self::Annotation
+                | Self::StructureRef
+                | Self::KeyFamily
+                | Self::Ignored
+        )
+    }
+
+    /// Whether it is a part of an annotation.
+    #[inline]
+    pub(super) fn is_annotation(self) -> bool {
+        matches!(
+            self,
+            Self::AnnotationTitle
+                | Self::AnnotationType
+                | Self::AnnotationUrl
+                | Self::AnnotationText
+                | Self::AnnotationValue
+        )
+    }
+
+    /// Whether its text is for people, who may have been sent HTML.
+    fn has_markup(self) -> bool {
+        matches!(
+            self,
+            Self::Name | Self::Description | Self::AnnotationText | Self::AnnotationTitle | Self::Markup
+        )
+    }
+
+    /// Whether its text has a language.
+    #[inline]
+    pub(super) fn has_language(self) -> bool {
+        matches!(self, Self::Name | Self::Description | Self::AnnotationText)
+    }
+}

@@ -1,0 +1,100 @@
+//! What start tags say: the attributes of a dataflow, and those of a reference to its data structure.
+
+use std::borrow::Cow;
+
+use crate::annotations::Facts;
+use crate::dataflow::{Dataflow, ExternalReference, StructureReference};
+use crate::diagnostic::Reason;
+use crate::error::{Fault, Position};
+use crate::urn::Urn;
+use crate::xml::{RawValue, Start};
+
+/// A dataflow with its attributes and nothing else; what is odd about them goes to `odd`.
+pub(super) fn dataflow(start: &Start<'_>, odd: &mut Vec<(Reason, String)>) -> Result<Box<Dataflow>, Fault> {
+    let mut flow = Box::new(Dataflow {
+        id: String::new(),
+        agency_id: String::new(),
+        version: String::new(),
+        names: Vec::new(),
+        descriptions: Vec::new(),
+        structure: None,
+        is_final: None,
+        external: None,
+        facts: Facts::default(),
+        annotations: Vec::new(),
+        legacy: None,
+        position: Position::START,
+    });
+    let mut external = ExternalReference::default();
+    let mut is_external = None;
+    let mut urn = Cow::Borrowed("");
+    for (name, value) in start.attributes() {
+        match name {
+            "id" => flow.id = trimmed(value)?,
+            "agencyID" => flow.agency_id = trimmed(value)?,
+            "version" => flow.version = trimmed(value)?,
+            "urn" => urn = value.resolve()?,
+            "isFinal" => flow.is_final = boolean(name, value, odd)?,
+            "isExternalReference" => is_external = boolean(name, value, odd)?,
+            "structureURL" => external.structure_url = some(value)?,
+            "serviceURL" => external.service_url = some(value)?,
+            _ => {}
+        }
+    }
+    flow.external = (is_external == Some(true)).then_some(external);
+    identify(&mut flow, urn.trim_ascii(), odd);
+    Ok(flow)
+}
+
+/// Fills in from its URN what the attributes leave out of a dataflow's identity.
+fn identify(flow: &mut Dataflow, urn: &str, odd: &mut Vec<(Reason, String)>) {
+    let Some(parsed) = Urn::parse(urn) else {
+        if !urn.is_empty() {
+            odd.push((Reason::InvalidUrn, format!("{urn:?} is no URN of SDMX")));
+        }
+        return;
+    };
+    let parts = [
+        (&mut flow.id, parsed.id),
+        (&mut flow.agency_id, parsed.agency_id),
+        (&mut flow.version, parsed.version),
+    ];
+    for (attribute, part) in parts.into_iter().filter(|(attribute, _)| attribute.is_empty()) {
+        attribute.push_str(part);
+    }
+}
+
+/// The `Ref` of SDMX 2.1; parts are empty when absent.
+pub(super) fn reference(start: &Start<'_>) -> Result<StructureReference, Fault> {
+    let mut structure = StructureReference::default();
+    for (name, value) in start.attributes() {
+        match name {
+            "id" => structure.id = trimmed(value)?,
+            "agencyID" => structure.agency_id = trimmed(value)?,
+            "version" => structure.version = trimmed(value)?,
+            _ => {}
+        }
+    }
+    Ok(structure)
+}
+
+fn trimmed(value: RawValue<'_>) -> Result<String, Fault> {
+    value.resolve().map(|value| value.trim_ascii().to_owned())
+}
+
+fn some(value: RawValue<'_>) -> Result<Option<String>, Fault> {
+    trimmed(value).map(|value| Some(value).filter(|value| !value.is_empty()))
+}
+
+/// A flag of XML Schema; anything else is told and left out.
+fn boolean(name: &str, value: RawValue<'_>, odd: &mut Vec<(Reason, String)>) -> Result<Option<bool>, Fault> {
+    let value = value.resolve()?;
+    Ok(match value.trim_ascii() {
+        "true" | "1" => Some(true),
+        "false" | "0" => Some(false),
+        other => {
+            odd.push((Reason::InvalidBoolean, format!("{name} is {other:?}; expected true or false")));
+            None
+        }
+    })
+}

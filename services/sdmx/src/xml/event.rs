@@ -1,0 +1,75 @@
+//! What the reader hands out, lent from its buffer until the next event.
+
+use std::borrow::Cow;
+
+use quick_xml::events::BytesStart;
+
+use super::attributes::Span;
+use super::namespace::Namespace;
+use super::reference;
+use crate::error::Fault;
+
+/// What comes next in the document.
+#[derive(Debug)]
+pub(crate) enum Event<'a> {
+    /// An element begins. Every one has its `End`, also when its tag is empty.
+    Start(Start<'a>),
+    /// The innermost open element ends.
+    End,
+    /// Text, in as many pieces as the document has it. Line ends are as written.
+    Text(&'a str),
+    /// A character that was written as a reference.
+    Character(char),
+    /// A comment or an instruction.
+    Ignored,
+    /// The document is complete.
+    Eof,
+}
+
+/// A start tag.
+#[derive(Debug)]
+pub(crate) struct Start<'a> {
+    pub(super) tag: BytesStart<'a>,
+    pub(super) prefix_end: usize,
+    pub(super) spans: &'a [Span],
+    pub(crate) namespace: Namespace,
+    /// Open elements, this one included.
+    pub(crate) depth: usize,
+}
+
+impl Start<'_> {
+    /// The name without its prefix.
+    #[inline]
+    pub(crate) fn local_name(&self) -> &str {
+        let name = self.tag.name().0;
+        &self.tag[self.prefix_end..name.len()]
+    }
+
+    /// The whole tag, without its brackets.
+    pub(crate) fn as_written(&self) -> &str {
+        &self.tag
+    }
+
+    /// The attributes but namespace declarations: the name as written, and its value before references are resolved.
+    pub(crate) fn attributes(&self) -> impl Iterator<Item = (&str, RawValue<'_>)> {
+        self.spans.iter().map(|span| (&self.tag[span.name.clone()], RawValue(&self.tag[span.value.clone()])))
+    }
+
+    /// The value of one attribute.
+    pub(crate) fn attribute(&self, name: &str) -> Result<Option<Cow<'_, str>>, Fault> {
+        let tag = self.tag.as_bytes();
+        let span = self.spans.iter().find(|span| tag[span.name.clone()] == *name.as_bytes());
+        span.map(|span| RawValue(&self.tag[span.value.clone()]).resolve()).transpose()
+    }
+}
+
+/// An attribute's value as written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RawValue<'a>(pub(super) &'a str);
+
+impl<'a> RawValue<'a> {
+    /// The value that it means.
+    pub(crate) fn resolve(self) -> Result<Cow<'a, str>, Fault> {
+        reference::attribute(self.0)
+    }
+}

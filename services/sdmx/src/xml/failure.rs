@@ -1,0 +1,81 @@
+//! What the XML reader's own errors mean in ours.
+
+use std::io::{BufRead, Read};
+
+use quick_xml::encoding::EncodingError;
+use quick_xml::errors::{Error, IllFormedError, SyntaxError};
+
+use super::{Phase, State};
+use crate::error::{Fault, ParseError};
+
+impl<R: Read> State<R> {
+    /// Types and places an error of the reader.
+    #[cold]
+    pub(super) fn failure(&mut self, error: Error) -> ParseError {
+        let mut position = self.input().event_position();
+        if let Some(error) = self.input().take_error() {
+            return error;
+        }
+        // Half a construct is a truncation only when nothing follows it.
+        let at_end = self.input().fill_buf().is_ok_and(<[u8]>::is_empty);
+        let fault = match error {
+            Error::Syntax(SyntaxError::UnclosedDoctype)
+            | Error::IllFormed(IllFormedError::MissingDoctypeName) => Fault::Dtd,
+            Error::Syntax(error) if at_end => Fault::Truncated {
+                inside: format!("inside {}", construct(error)),
+                expected: "the end of it, and of the root element".into(),
+            },
+            Error::IllFormed(IllFormedError::UnclosedReference) if at_end => self.truncated(),
+            Error::IllFormed(IllFormedError::UnclosedReference) => {
+                malformed("'&' that begins no reference", "&amp;")
+            }
+            Error::IllFormed(IllFormedError::MismatchedEndTag { expected, found }) => {
+                malformed(&format!("</{}>", short(&found)), &format!("</{}>", short(&expected)))
+            }
+            Error::IllFormed(IllFormedError::UnmatchedEndTag(_)) if self.phase == Phase::Epilog => {
+                Fault::ContentAfterRoot
+            }
+            Error::IllFormed(IllFormedError::UnmatchedEndTag(found)) => {
+                malformed(&format!("</{}>", short(&found)), "a start tag")
+            }
+            Error::Encoding(EncodingError::Utf8(error)) => {
+                position.offset += error.valid_up_to() as u64;
+                Fault::InvalidEncoding { encoding: self.input().encoding() }
+            }
+            Error::Io(error) => Fault::Read(std::io::Error::new(error.kind(), error)),
+            other => malformed(&other.to_string(), "well-formed XML"),
+        };
+        ParseError { fault, position }
+    }
+
+    /// The document ended with elements open.
+    pub(super) fn truncated(&self) -> Fault {
+        let inside = match self.depth {
+            0 => "before any element".to_owned(),
+            1 => "inside its root element".to_owned(),
+            depth => format!("{depth} elements deep"),
+        };
+        Fault::Truncated { inside, expected: "the end tag of the root element".to_owned() }
+    }
+}
+
+fn malformed(found: &str, expected: &str) -> Fault {
+    Fault::Malformed { found: format!("found {found}"), expected: expected.to_owned() }
+}
+
+fn construct(error: SyntaxError) -> &'static str {
+    match error {
+        SyntaxError::UnclosedComment => "a comment",
+        SyntaxError::UnclosedCData => "a CDATA section",
+        SyntaxError::UnclosedPI | SyntaxError::UnclosedXmlDecl => "a processing instruction",
+        SyntaxError::UnclosedSingleQuotedAttributeValue | SyntaxError::UnclosedDoubleQuotedAttributeValue => {
+            "an attribute value"
+        }
+        SyntaxError::UnclosedTag | SyntaxError::InvalidBangMarkup | SyntaxError::UnclosedDoctype => "a tag",
+    }
+}
+
+/// A name short enough for a message.
+fn short(name: &str) -> String {
+    name.chars().take(60).collect()
+}

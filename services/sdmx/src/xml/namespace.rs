@@ -1,0 +1,135 @@
+//! Namespaces, reduced to what SDMX asks of them: which version, and which of its schemas. Prefixes mean nothing; a
+//! provider may bind any.
+
+use std::fmt;
+
+/// A version of SDMX-ML that is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Version {
+    /// SDMX 2.0, where key families are the data structures.
+    V2_0,
+    /// SDMX 2.1, the version of nearly all providers.
+    V2_1,
+    /// SDMX 3.0.
+    V3_0,
+    /// SDMX 3.1.
+    V3_1,
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V2_0 => "2.0",
+            Self::V2_1 => "2.1",
+            Self::V3_0 => "3.0",
+            Self::V3_1 => "3.1",
+        })
+    }
+}
+
+/// The schemas of SDMX-ML that a structure message is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Schema {
+    Message,
+    Structure,
+    Common,
+    Registry,
+    /// Data, metadata, queries.
+    Other,
+}
+
+/// What an element's namespace is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Namespace {
+    /// The element is in none.
+    None,
+    /// One of SDMX; the version is absent when it is not read.
+    Sdmx(Option<Version>, Schema),
+    /// SOAP of any version.
+    Soap,
+    /// Any other.
+    Foreign,
+}
+
+/// What every SDMX-ML namespace has in it, whatever the capitals; a version follows.
+const MARK: &str = "/sdmxml/schemas/v";
+
+impl Namespace {
+    pub(super) fn of(uri: &str) -> Self {
+        if uri.is_empty() {
+            return Self::None;
+        }
+        if uri.contains("schemas.xmlsoap.org/soap/") || uri.contains("/soap-envelope") {
+            return Self::Soap;
+        }
+        match versioned(uri) {
+            Some((version, schema)) => Self::Sdmx(
+                match version.as_str() {
+                    "2_0" => Some(Version::V2_0),
+                    "2_1" => Some(Version::V2_1),
+                    "3_0" => Some(Version::V3_0),
+                    "3_1" => Some(Version::V3_1),
+                    _ => None,
+                },
+                match schema.as_str() {
+                    "message" => Schema::Message,
+                    "structure" => Schema::Structure,
+                    "common" => Schema::Common,
+                    "registry" => Schema::Registry,
+                    _ => Schema::Other,
+                },
+            ),
+            None => Self::Foreign,
+        }
+    }
+}
+
+/// The version (`2_1`) and the schema (`structure`) in an SDMX-ML namespace, lower-cased.
+pub(crate) fn versioned(uri: &str) -> Option<(String, String)> {
+    let uri = uri.to_ascii_lowercase();
+    let (_, rest) = uri.split_once(MARK)?;
+    let (version, schema) = rest.split_once('/')?;
+    Some((version.to_owned(), schema.trim_end_matches('/').to_owned()))
+}
+
+/// The bindings in force, innermost last. SDMX documents declare all of theirs on the root, so the list is short and
+/// asking from its end is faster than any map.
+#[derive(Debug)]
+pub(super) struct Bindings {
+    bound: Vec<Binding>,
+}
+
+#[derive(Debug)]
+struct Binding {
+    prefix: Box<str>,
+    namespace: Namespace,
+    /// The depth of the element that declares it.
+    depth: usize,
+}
+
+impl Bindings {
+    pub(super) fn new() -> Self {
+        let none = Binding { prefix: "".into(), namespace: Namespace::None, depth: 0 };
+        let xml = Binding { prefix: "xml".into(), namespace: Namespace::Foreign, depth: 0 };
+        Self { bound: vec![none, xml] }
+    }
+
+    pub(super) fn bind(&mut self, prefix: &str, uri: &str, depth: usize) {
+        self.bound.push(Binding { prefix: prefix.into(), namespace: Namespace::of(uri), depth });
+    }
+
+    /// Forgets what elements deeper than `depth` declared.
+    #[inline]
+    pub(super) fn leave(&mut self, depth: usize) {
+        while self.bound.last().is_some_and(|binding| binding.depth > depth) {
+            self.bound.pop();
+        }
+    }
+
+    #[inline]
+    pub(super) fn resolve(&self, prefix: &str) -> Option<Namespace> {
+        // Byte by byte: prefixes are too short to be worth the call that `==` is.
+        let is_it = |binding: &&Binding| binding.prefix.bytes().eq(prefix.bytes());
+        self.bound.iter().rev().find(is_it).map(|binding| binding.namespace)
+    }
+}

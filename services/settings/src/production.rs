@@ -1,0 +1,92 @@
+//! What is fit for trying things out and not for production. Refused there, because nobody reads a warning of a pod that
+//! is up.
+
+use std::net::SocketAddr;
+
+use super::problem::Problem;
+use super::resolve::Setting;
+use super::source::Source;
+use super::value::is_false;
+
+/// The settings by key.
+struct Settings<'a>(&'a [Setting]);
+
+/// The flag to mend, when the settings are not fit; the reason.
+type Rule = (&'static str, fn(&Settings<'_>) -> bool, &'static str);
+
+const RULES: &[Rule] = &[
+    (
+        "redis_url",
+        |all| {
+            all.has("redis_url") && all.is_empty("redis_url") && all.is_empty("data_dir") && all.is_public()
+        },
+        "state would be in memory, gone with the process and unknown to its replicas",
+    ),
+    (
+        "log",
+        |all| {
+            all.text("log").split(',').any(|directive| {
+                matches!(directive.trim().to_ascii_lowercase().as_str(), "debug" | "trace" | "4" | "5")
+            })
+        },
+        "a log of everything costs more than the work, and may tell what callers sent",
+    ),
+    (
+        "allow_anonymous",
+        |all| !is_false(all.text("allow_anonymous")) && all.is_public(),
+        "whoever reaches the address may do everything",
+    ),
+    (
+        "redis_url",
+        |all| all.get("redis_url").is_some_and(tells_a_password),
+        "a password on a command line or in a ConfigMap is no secret; a Secret directory or --redis-password-file is for it",
+    ),
+];
+
+/// What is not fit, when the settings say that this is production.
+pub(super) fn unfit(settings: &[Setting]) -> Vec<Problem> {
+    let settings = Settings(settings);
+    if !matches!(settings.text("environment").to_ascii_lowercase().as_str(), "production" | "prod") {
+        return Vec::new();
+    }
+    let broken = RULES.iter().filter(|(_, is_broken, _)| is_broken(&settings));
+    broken
+        .filter_map(|(key, _, reason)| {
+            let setting = settings.get(key)?;
+            Some(Problem::Unfit { at: setting.source.clone(), flag: setting.flag.clone(), reason })
+        })
+        .collect()
+}
+
+/// Whether a URL has a password in it that others than this process can read.
+fn tells_a_password(url: &Setting) -> bool {
+    let user =
+        url.text.rsplit_once('@').map(|(user, _)| user.split_once("://").map_or(user, |(_, user)| user));
+    let brought = url.with.last().unwrap_or(&url.source);
+    user.is_some_and(|user| user.contains(':')) && matches!(brought, Source::Flag | Source::ConfigMap(_))
+}
+
+// === impl Settings ===
+
+impl Settings<'_> {
+    fn get(&self, key: &str) -> Option<&Setting> {
+        self.0.iter().find(|setting| setting.key == key)
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    fn text(&self, key: &str) -> &str {
+        self.get(key).map_or("", |setting| setting.text.as_str())
+    }
+
+    fn is_empty(&self, key: &str) -> bool {
+        self.text(key).is_empty()
+    }
+
+    /// Whether others than this host reach the service.
+    fn is_public(&self) -> bool {
+        self.text("listen").parse().is_ok_and(|address: SocketAddr| !address.ip().is_loopback())
+    }
+}

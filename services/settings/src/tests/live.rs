@@ -1,0 +1,185 @@
+//! Settings that change: as kubelet does it, half-way, and wrongly.
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use tokio::sync::watch::{Receiver, channel};
+use tokio::time::timeout;
+
+use super::*;
+
+/// A ConfigMap as kubelet mounts it: files that lead through one link, which is swapped.
+fn mount(directory: &Path, version: &str, files: &[(&str, &str)]) {
+    let real = directory.join(format!("..{version}"));
+    fs::create_dir(&real).unwrap();
+    for (name, content) in files {
+        fs::write(real.join(name), content).unwrap();
+        if !directory.join(name).is_symlink() {
+            symlink(format!("..data/{name}"), directory.join(name)).unwrap();
+        }
+    }
+    symlink(format!("..{version}"), directory.join("..data_tmp")).unwrap();
+    fs::rename(directory.join("..data_tmp"), directory.join("..data")).unwrap();
+}
+
+/// What is dynamic in these tests: `log` and `max-concurrent-requests`. It has changed once at most since the last call.
+fn seen(dynamic: &mut Receiver<Dynamic>) -> (String, String) {
+    let held = dynamic.borrow_and_update().clone();
+    assert!(!dynamic.has_changed().unwrap_or_default());
+    let value = |flag: &str| held.settings[flag].value.clone();
+    (value("log"), value("max-concurrent-requests"))
+}
+
+impl Pod {
+    /// The dynamic flags, followed in the background.
+    fn watch(&self, pushed: Receiver<Pushed>) -> Receiver<Dynamic> {
+        let (dynamic, follow) = self.load().unwrap().watch(pushed);
+        tokio::spawn(follow);
+        dynamic
+    }
+}
+
+fn nothing_pushed() -> Receiver<Pushed> {
+    channel(Pushed::new()).1
+}
+
+fn pushed(settings: &[(&str, &str)]) -> Pushed {
+    settings.iter().map(|(flag, value)| (flag.to_string(), value.to_string())).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_swapped_config_map_is_seen_as_a_whole() {
+    let pod = Pod::new();
+    mount(&pod.path("config"), "1", &[("log", "info"), ("max-concurrent-requests", "7")]);
+    let mut dynamic = pod.watch(nothing_pushed());
+    assert_eq!(seen(&mut dynamic), ("info".into(), "7".into()));
+
+    mount(&pod.path("config"), "2", &[("log", "debug"), ("max-concurrent-requests", "8")]);
+    dynamic.changed().await.unwrap();
+    assert_eq!(seen(&mut dynamic), ("debug".into(), "8".into()));
+
+    // What is taken away falls to the next layer.
+    fs::remove_file(pod.path("config/log")).unwrap();
+    dynamic.changed().await.unwrap();
+    assert_eq!(seen(&mut dynamic), ("info".into(), "8".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_wrong_changes_nothing_until_it_is_mended() {
+    let pod = Pod::new().with("config", "log", "info");
+    let mut dynamic = pod.watch(nothing_pushed());
+    dynamic.borrow_and_update();
+
+    pod.write("config/log", "debug");
+    pod.write("config/max-concurrent-requests", "many");
+    assert!(timeout(Duration::from_secs(60), dynamic.changed()).await.is_err(), "{dynamic:?}");
+    pod.write("config/max-concurrent-requests", "9");
+    dynamic.changed().await.unwrap();
+    assert_eq!(seen(&mut dynamic), ("debug".into(), "9".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_dynamic_waits_and_what_was_typed_stays() {
+    let pod =
+        Pod::new().with("flag", "log", "warn").with("config", "log", "info").with("config", "parsers", "1");
+    let mut dynamic = pod.watch(nothing_pushed());
+    dynamic.borrow_and_update();
+
+    pod.write("config/log", "debug");
+    pod.write("config/parsers", "2");
+    assert!(timeout(Duration::from_secs(60), dynamic.changed()).await.is_err());
+    assert_eq!(seen(&mut dynamic), ("warn".into(), "1024".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_file_is_followed_too() {
+    let pod = Pod::new().with("file", "log", "info");
+    let mut dynamic = pod.watch(nothing_pushed());
+    pod.write("file.yaml", "log: debug\nmax_concurrent_requests: 3\n");
+    dynamic.changed().await.unwrap();
+    assert_eq!(seen(&mut dynamic), ("debug".into(), "3".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_is_not_seen_while_it_is_being_written() {
+    let pod = Pod::new().with("config", "log", "info");
+    let mut dynamic = pod.watch(nothing_pushed());
+    dynamic.borrow_and_update();
+
+    let whole = "warn,dataflow=debug";
+    for length in 0..whole.len() {
+        pod.write("config/log", &whole[..length]);
+        assert!(timeout(Duration::from_millis(200), dynamic.changed()).await.is_err(), "{dynamic:?}");
+    }
+    pod.write("config/log", whole);
+    dynamic.changed().await.unwrap();
+    assert_eq!(seen(&mut dynamic), (whole.into(), "1024".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_pushed_holds_where_nothing_else_says_otherwise() {
+    let pod = Pod::new().with("config", "log", "warn");
+    let (pusher, receiver) = channel(Pushed::new());
+    let mut dynamic = pod.watch(receiver);
+    assert_eq!(seen(&mut dynamic), ("warn".into(), "1024".into()));
+
+    // What is not dynamic here, or not known, is for others.
+    let all = [("log", "debug"), ("max-concurrent-requests", "7"), ("parsers", "3"), ("no-such", "x")];
+    pusher.send_replace(pushed(&all));
+    dynamic.changed().await.unwrap();
+    assert_eq!(seen(&mut dynamic), ("warn".into(), "7".into()));
+    let held = dynamic.borrow().settings.clone();
+    assert_eq!(held["max-concurrent-requests"].source, Source::ConfigService);
+    assert_eq!(held.len(), 2);
+
+    // A layer that says nothing any more gives way, and one that is not said any more falls back.
+    fs::remove_file(pod.path("config/log")).unwrap();
+    dynamic.changed().await.unwrap();
+    assert_eq!(seen(&mut dynamic), ("debug".into(), "7".into()));
+    pusher.send_replace(Pushed::new());
+    dynamic.changed().await.unwrap();
+    assert_eq!(seen(&mut dynamic), ("info".into(), "1024".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_push_with_an_invalid_value_is_rejected_whole_and_blocks_no_other_change() {
+    let pod = Pod::new().with("config", "log", "warn");
+    let (pusher, receiver) = channel(Pushed::new());
+    let mut dynamic = pod.watch(receiver);
+    pusher.send_replace(pushed(&[("max-concurrent-requests", "7")]));
+    dynamic.changed().await.unwrap();
+    assert_eq!(seen(&mut dynamic), ("warn".into(), "7".into()));
+
+    pusher.send_replace(pushed(&[("max-concurrent-requests", "many")]));
+    assert!(timeout(Duration::from_secs(60), dynamic.changed()).await.is_err(), "{dynamic:?}");
+    pod.write("config/log", "debug");
+    dynamic.changed().await.unwrap();
+    assert_eq!(seen(&mut dynamic), ("debug".into(), "7".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn values_from_secrets_are_not_among_the_dynamic_flags() {
+    let dynamic = Pod::new().with("secrets", "log", "warn").watch(nothing_pushed());
+    let held = dynamic.borrow().settings.clone();
+    assert_eq!(held.keys().collect::<Vec<_>>(), ["max-concurrent-requests"]);
+}
+
+#[derive(Debug, clap::Args)]
+struct Limits {
+    #[arg(long, env = "DATAFLOW_MAX_CONCURRENT_REQUESTS", help_heading = DYNAMIC)]
+    max_concurrent_requests: u32,
+}
+
+#[tokio::test]
+async fn live_flags_are_read_as_they_are_now() {
+    let (sender, settings) = channel(Dynamic::default());
+    let live = Live::fixed(Limits { max_concurrent_requests: 5 });
+    let follow = live.clone().follow(settings);
+    assert_eq!(live.load().max_concurrent_requests, 5);
+    let current = Current { value: "7".to_owned(), source: Source::ConfigService };
+    sender.send_replace(Dynamic { settings: [("max-concurrent-requests".to_owned(), current)].into() });
+    drop(sender);
+    // It ends with its sender, after the last change.
+    follow.await;
+    assert_eq!(live.load().max_concurrent_requests, 7);
+}

@@ -1,0 +1,169 @@
+//! Settings that change while the process runs. The mounted directories and the file are scanned every second, and a
+//! change is debounced. inotify would gain little, since kubelet takes up to a minute to bring a change, and its watches
+//! run out on a crowded node. What the config service pushes arrives by itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+
+use super::dynamic::{Current, Dynamic, Pushed};
+use super::problem::Problems;
+use super::resolve::{Resolver, Setting};
+use super::scan::Scan;
+
+/// Time between two scans.
+const PERIOD: Duration = Duration::from_secs(1);
+/// How long a change must have lasted to count as complete: a writer may be between truncating and writing.
+const SETTLED: Duration = Duration::from_millis(250);
+
+/// How a scan differs from the one before.
+#[derive(Debug, PartialEq, Eq)]
+enum Change {
+    None,
+    /// Something is going on.
+    Begun,
+    /// It is over.
+    Settled,
+}
+
+/// Debounces changes: the digests of what is in force and of the last scan.
+#[derive(Debug)]
+struct Debounce {
+    in_force: u64,
+    last: u64,
+}
+
+/// Everything that settings follow from.
+struct Input {
+    scan: Arc<Scan>,
+    pushed: Arc<Pushed>,
+}
+
+/// Follows the sources until nobody listens any more.
+pub(super) fn follow(
+    resolver: Resolver,
+    settings: Vec<Setting>,
+    scan: Scan,
+    pushed: watch::Receiver<Pushed>,
+) -> (watch::Receiver<Dynamic>, impl Future<Output = ()> + Send + 'static) {
+    let (sender, receiver) = watch::channel(Dynamic::of(&settings));
+    (receiver, run(Arc::new(resolver), settings, scan, pushed, sender))
+}
+
+async fn run(
+    resolver: Arc<Resolver>,
+    mut settings: Vec<Setting>,
+    scan: Scan,
+    mut pushed: watch::Receiver<Pushed>,
+    sender: watch::Sender<Dynamic>,
+) {
+    let mut debounce = Debounce { in_force: scan.digest, last: scan.digest };
+    let mut good = Input { scan: Arc::new(scan), pushed: Arc::default() };
+    let mut pause = PERIOD;
+    loop {
+        let input = tokio::select! {
+            () = sender.closed() => return,
+            Ok(()) = pushed.changed() => {
+                Input { scan: Arc::clone(&good.scan), pushed: Arc::new(pushed.borrow_and_update().clone()) }
+            }
+            () = tokio::time::sleep(pause), if resolver.locations.are_mounted() => {
+                // Off the runtime's threads: a mounted directory may be slow.
+                let scanning = Arc::clone(&resolver);
+                let Ok(scan) = spawn_blocking(move || scanning.locations.scan_once()).await else { return };
+                let change = debounce.next(scan.digest);
+                pause = if change == Change::Begun { SETTLED } else { PERIOD };
+                if change != Change::Settled {
+                    continue;
+                }
+                Input { scan: Arc::new(scan), pushed: Arc::clone(&good.pushed) }
+            }
+        };
+        let (resolving, scan, pushed) =
+            (Arc::clone(&resolver), Arc::clone(&input.scan), Arc::clone(&input.pushed));
+        let Ok(resolved) = spawn_blocking(move || resolving.resolve(&scan, &pushed)).await else { return };
+        if resolved.problems.is_empty() {
+            good = input;
+            log_changes(&settings, &resolved.settings);
+            settings = resolved.settings;
+            let dynamic = Dynamic::of(&settings);
+            sender.send_if_modified(|current| {
+                let is_new = *current != dynamic;
+                *current = dynamic;
+                is_new
+            });
+        } else {
+            let problems = Problems(resolved.problems);
+            tracing::warn!(%problems, "settings: change rejected, the previous ones stay in force");
+        }
+    }
+}
+
+/// Logs what changed, and which changes need a restart.
+fn log_changes(before: &[Setting], after: &[Setting]) {
+    let changed = before.iter().zip(after).filter(|(before, after)| before.text != after.text);
+    let (now, later): (Vec<_>, Vec<_>) = changed.partition(|(_, after)| after.dynamic);
+    let listed = |changes: Vec<(&Setting, &Setting)>| {
+        let texts =
+            changes.iter().map(|(_, after)| format!("{} {} ({})", after.flag, after.shown(), after.source));
+        texts.collect::<Vec<_>>().join("; ")
+    };
+    if !now.is_empty() {
+        tracing::info!(settings = listed(now), "settings: changed");
+    }
+    if !later.is_empty() {
+        tracing::warn!(settings = listed(later), "settings: changed, in force after a restart");
+    }
+}
+
+// === impl Dynamic ===
+
+impl Dynamic {
+    /// The dynamic ones of all settings.
+    fn of(settings: &[Setting]) -> Self {
+        let dynamic = settings.iter().filter(|setting| setting.dynamic && !setting.secret);
+        let current = dynamic.map(|Setting { flag, text, source, .. }| {
+            let current = Current { value: text.clone(), source: source.clone() };
+            (flag.trim_start_matches('-').to_owned(), current)
+        });
+        Self { settings: current.collect() }
+    }
+}
+
+// === impl Debounce ===
+
+impl Debounce {
+    fn next(&mut self, digest: u64) -> Change {
+        let change = if digest == self.in_force {
+            Change::None
+        } else if digest == self.last {
+            self.in_force = digest;
+            Change::Settled
+        } else {
+            Change::Begun
+        };
+        self.last = digest;
+        change
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_counts_once_two_scans_agree_on_it() {
+        use Change::{Begun, None, Settled};
+        let check = |seen: &[u64], expected: &[Change]| {
+            let mut debounce = Debounce { in_force: 0, last: 0 };
+            let changes: Vec<_> = seen.iter().map(|digest| debounce.next(*digest)).collect();
+            assert_eq!(changes, expected, "{seen:?}");
+        };
+        check(&[0, 0], &[None, None]);
+        check(&[1, 1, 1], &[Begun, Settled, None]);
+        check(&[1, 2, 2], &[Begun, Begun, Settled]);
+        check(&[1, 0, 1, 1], &[Begun, None, Begun, Settled]);
+        check(&[1, 1, 0, 0], &[Begun, Settled, Begun, Settled]);
+    }
+}
