@@ -50,16 +50,15 @@ test-proto: tools ## Does the contract keep its rules, and its word to the last 
 test-k8s: tools ## Is the image built well, do the manifests render in every combination, would a cluster take them? (hadolint, kubectl)
 	@.ci/stage $@ --needs hadolint --needs kubectl --needs kubernetes-validate sh -c 'hadolint Dockerfile && .ci/k8s'
 
-test-rust: export MESH_TESTS := later
-test-rust: export REDIS_TESTS := later
+# Each stage below selects its binaries of tests/tests; `--test version` has cargo build the command that they run.
 test-rust: tools ## Everything in Rust that needs neither Redis nor Envoy: unit, property and contract tests, invariants, real processes (grpcurl)
-	@.ci/stage $@ cargo test --workspace --all-targets --locked -- --show-output
+	@.ci/stage $@ cargo test --workspace --locked --lib --bins --test version --test invariants --test processes -- --show-output
 
-test-redis: tools ## State in Redis: one server, Sentinels, a Cluster, what happens when they fail; traces down to it (redis-server)
-	@.ci/stage $@ --needs redis-server cargo test --workspace --locked --test store --test cache --test rules --test traces -- --show-output
+test-redis: tools ## State in Redis: one server, Sentinels, a Cluster, what happens when they fail; traces down to it; the same without Redis (redis-server)
+	@.ci/stage $@ cargo test --workspace --locked --test version --test redis -- --show-output
 
 test-mesh: tools ## The mesh behind real sidecars, and restarted under load with them and without (envoy, redis-server)
-	@.ci/stage $@ --needs envoy --needs redis-server cargo test --workspace --locked --test sidecars -- --show-output --test-threads 1
+	@.ci/stage $@ --needs envoy --needs redis-server cargo test --workspace --locked --test version --test mesh -- --show-output --test-threads 1
 
 bench: build release $(FILE) $(TARGET)/small.xml ## Measure the figures on a generated catalogue, or on FILE=...
 	$(foreach figure,parse rules memory start,$(TARGET)/release/dataflow bench $(figure) $(FILE) &&) true

@@ -7,12 +7,14 @@ use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// The binary beside the running test: `cargo test --workspace` has just built it.
+use crate::eventually::PATIENCE;
+
+/// The binary beside the running test. Cargo builds it with the tests of its own package, so `--test version` goes with
+/// whatever else is selected.
 ///
 /// # Panics
 ///
@@ -21,11 +23,7 @@ pub fn path() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own file");
     let profile = test.parent().and_then(|deps| deps.parent()).expect("tests lie in target/PROFILE/deps");
     let binary = profile.join("dataflow");
-    assert!(
-        binary.exists(),
-        "{} is missing: run `cargo test --workspace`, not a single crate",
-        binary.display()
-    );
+    assert!(binary.exists(), "{} is missing: run `make build`", binary.display());
     binary
 }
 
@@ -90,7 +88,7 @@ pub fn wait(child: &mut Child) -> ExitStatus {
     let id = child.id();
     let (ended, end) = mpsc::channel::<()>();
     let watching = std::thread::spawn(move || {
-        let late = end.recv_timeout(Duration::from_secs(60)) == Err(RecvTimeoutError::Timeout);
+        let late = end.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout);
         if late {
             kill(pid(id), Signal::SIGKILL).expect("our own child can be signalled");
         }
@@ -100,19 +98,6 @@ pub fn wait(child: &mut Child) -> ExitStatus {
     drop(ended);
     assert!(!watching.join().expect("watching does not panic"), "it did not end within a minute");
     status
-}
-
-/// Waits until something holds, for a minute at most: a test fails rather than hangs.
-///
-/// # Panics
-///
-/// When it does not.
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
-    while !holds() {
-        assert!(Instant::now() < end, "not within a minute: {what}");
-        std::thread::yield_now();
-    }
 }
 
 /// Sends a signal to a child that has not been waited for.
@@ -238,14 +223,22 @@ impl Service {
     }
 
     /// Tells it to stop as Kubernetes does and waits; its exit status and everything it said.
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`].
     pub fn stop(self) -> (i32, Vec<String>) {
         self.signal(Signal::SIGTERM);
         self.ended()
     }
 
     /// Waits until it has ended, which something else must bring about; its exit status and everything it said.
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`].
     pub fn ended(mut self) -> (i32, Vec<String>) {
-        let status = self.child.wait().expect("the service ends");
+        let status = wait(&mut self.child);
         if let Some(reading) = self.reading.take() {
             reading.join().expect("no reader panics");
         }

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 
-use crate::services::PATIENCE;
+use crate::eventually::PATIENCE;
 
 /// What ends a head.
 const BLANK_LINE: &[u8] = b"\r\n\r\n";

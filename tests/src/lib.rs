@@ -2,7 +2,9 @@
 
 pub mod binary;
 pub mod corpus;
+pub mod editor;
 pub mod envoy;
+pub mod eventually;
 pub mod generator;
 pub mod http;
 pub mod manifests;
@@ -10,9 +12,9 @@ pub mod redis;
 pub mod relay;
 pub mod services;
 pub mod stub;
+pub mod tools;
 
 mod careless;
-mod tools;
 
 use std::path::{Path, PathBuf};
 

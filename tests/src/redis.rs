@@ -26,5 +26,5 @@ use crate::tools;
 ///
 /// When there is none where `CI=true`: there nobody reads what was skipped.
 pub fn available() -> bool {
-    tools::available(server::PROGRAM, "REDIS_TESTS")
+    tools::available(server::PROGRAM)
 }

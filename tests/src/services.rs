@@ -4,7 +4,6 @@ use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use dataflow_cache::CacheArgs;
 use dataflow_config::journal::Journal;
@@ -28,9 +27,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::careless::Careless;
+use crate::eventually::PATIENCE;
 
-/// Longest that any call of a test may take: far more than it needs on the busiest machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Flags of an analysis service that waits for its peers as long as a busy machine makes it.
+pub const PATIENT: [&str; 2] = ["--peer-timeout", "30s"];
 
 /// The address of a port that is ours but that nobody listens on, for as long as this is held: the system gives it to
 /// nobody else.
@@ -151,13 +151,13 @@ pub async fn cache_over(store: Arc<dyn Store>, flags: &[&str]) -> Service {
     Service::start("cache", server, compose).await
 }
 
-/// A store in the Redis at this URL.
+/// A store in the Redis at this URL. Its calls have a long timeout.
 ///
 /// # Panics
 ///
 /// When the URL is none.
 pub fn redis_at(url: &str, process: &Process) -> Arc<dyn Store> {
-    let args: StoreArgs = args(&["--redis-url", url]);
+    let args: StoreArgs = args(&["--redis-url", url, "--redis-timeout", "20s"]);
     args.open(None, 0, process, "cache").expect("an address is all that is needed")
 }
 
@@ -183,7 +183,8 @@ pub async fn gateway(flags: &[&str]) -> Service {
 pub async fn mesh(flags: &[&str]) -> (Service, [Service; 3]) {
     let (config, cache) = (config([]).await, cache().await);
     let [config_url, cache_url] = [&config, &cache].map(|service| service.upstream.to_string());
-    let analysis = analysis(&["--config-url", &config_url, "--cache-url", &cache_url]).await;
+    let peers = ["--config-url", &config_url, "--cache-url", &cache_url];
+    let analysis = analysis(&[&peers[..], &PATIENT].concat()).await;
     let analysis_url = analysis.upstream.to_string();
     let urls = ["--analysis-url", &analysis_url, "--cache-url", &cache_url, "--config-url", &config_url];
     (gateway(&[&urls, flags].concat()).await, [analysis, cache, config])

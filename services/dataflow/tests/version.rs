@@ -1,5 +1,5 @@
 //! The binary says its version. This test stands here and not in `tests/` because cargo builds a binary beside the
-//! tests of its own package: `cargo test --workspace` then has one to run.
+//! tests of its own package: where this one is selected, all others have a binary to run.
 
 use std::process::Command;
 

@@ -3,10 +3,8 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
-use std::time::Duration;
 
-/// Longest that a reply may take: a server that was told to be silent fails the test that asks it.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::eventually::PATIENCE;
 
 /// What a server answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +99,7 @@ impl Connection {
     /// Connects to a port of loopback.
     pub(crate) fn open(port: u16) -> io::Result<Self> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        // A server that was told to be silent fails the test that asks it.
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
         Ok(Self { stream: BufReader::new(stream) })
@@ -112,13 +111,6 @@ impl Connection {
         let stream = self.stream.get_ref();
         let peeked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
         is_silence(&peeked) && stream.set_nonblocking(false).is_ok()
-    }
-
-    /// Waits this long for the server to close it; whether it has not.
-    pub(crate) fn stays_open(&self, time: Duration) -> bool {
-        let stream = self.stream.get_ref();
-        let peeked = stream.set_read_timeout(Some(time)).and_then(|()| stream.peek(&mut [0]));
-        is_silence(&peeked) && stream.set_read_timeout(Some(PATIENCE)).is_ok()
     }
 
     /// Sends a command and reads the reply to it.

@@ -7,7 +7,6 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{LazyLock, Mutex};
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, waitpid};
@@ -15,7 +14,8 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use super::resp::{Connection, Reply};
-use crate::binary::{signal, until};
+use crate::binary::signal;
+use crate::eventually::{PATIENCE, eventually_blocking};
 
 /// What is run.
 pub(super) const PROGRAM: &str = "redis-server";
@@ -28,9 +28,6 @@ const UP: [&str; 2] = ["Ready to accept connections", "Sentinel ID is"];
 
 /// What a server logs when somebody else listens on a port that it was to have.
 const PORT_IS_TAKEN: &str = "Failed listening on port";
-
-/// How long a server is left alone between two looks at what it is up to.
-const BREATH: Duration = Duration::from_millis(10);
 
 /// The name of a user and what proves it.
 #[derive(Debug, Clone)]
@@ -159,21 +156,13 @@ impl Server {
         reply
     }
 
-    /// Waits until something holds of what it answers. Between two looks it is left alone for a while: servers that are
-    /// asked without a pause have no time to agree on anything.
+    /// Waits until something holds of what it answers.
     ///
     /// # Panics
     ///
     /// When it does not hold within a minute.
     pub fn until(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
-        until(what, || {
-            let held = holds(self);
-            if !held {
-                let mut kept = self.connection.lock().expect("nothing panics between commands");
-                *kept = kept.take().filter(|connection| connection.stays_open(BREATH));
-            }
-            held
-        });
+        eventually_blocking(PATIENCE, what, || holds(self));
     }
 
     /// Ends it without a chance to say goodbye (`SIGKILL`). What it had not written to disk is lost.
@@ -236,7 +225,7 @@ impl Process {
             .spawn();
         let mut process = Self(child.expect("redis-server is installed"));
         let mut is_up = None;
-        until("a Redis server listens", || {
+        eventually_blocking(PATIENCE, "a Redis server listens", || {
             // Asked before the log is read: what it said last is in there then.
             let has_ended = process.has_ended();
             let said = log(directory).split_off(before);

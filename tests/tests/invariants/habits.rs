@@ -4,30 +4,47 @@
 use crate::Rule;
 use crate::source::words;
 
+/// Where all tests wait for what they cannot await: with a pause between two looks, and with an end.
+pub(crate) const WAITS: &str = "tests/src/eventually.rs";
+
 #[test]
 fn tests_do_not_sleep_to_wait() {
     Rule {
         advice: "bind first and await health, a channel or a stream's next message: a sleep is too short on a busy \
-                 machine and too long on every other. Where time itself is tested, every asynchronous test of the file \
-                 says `#[tokio::test(start_paused = true)]`, which makes it cost nothing.",
+                 machine and too long on every other, and to yield until something holds takes the processor from those \
+                 who are waited for, without an end. Where nothing can be awaited, `dataflow_tests::eventually` looks \
+                 again and again. Where time itself is tested, every asynchronous test of the file says \
+                 `#[tokio::test(start_paused = true)]`, which makes it cost nothing.",
         breaches: &|file| {
+            if file.path == WAITS {
+                return Vec::new();
+            }
             let tests = file.code_without_tests().len();
+            let yields = words(&file.code, "yield_now").into_iter().filter(|&at| at >= tests);
+            let yields: Vec<_> = yields.map(|at| file.at(at, "yields")).collect();
             let attributes = file.code.lines().filter(|line| line.trim_start().starts_with("#[tokio::test"));
             let is_paused = attributes.clone().count() > 0 && attributes.clone().all(|line| line.contains("start_paused"));
             let asleep = words(&file.code, "sleep(").into_iter().filter(|&at| at >= tests);
             // A thread sleeps through paused time too.
             let asleep = asleep.filter(|&at| !is_paused || file.code[..at].ends_with("thread::"));
-            asleep.map(|at| file.at(at, "sleeps")).collect()
+            asleep.map(|at| file.at(at, "sleeps")).chain(yields).collect()
         },
         right: &[
             ("a/tests/b.rs", "#[tokio::test(start_paused = true)]\nasync fn c() {\n    sleep(D).await\n}"),
             ("a/src/b.rs", "async fn c() {\n    tokio::time::sleep(D).await\n}"),
+            ("a/src/b.rs", "async fn c() {\n    yield_now().await\n}\n#[cfg(test)]\nmod tests {}"),
+            ("a/tests/b.rs", "async fn c() {\n    eventually(PATIENCE, \"yield_now\", d).await\n}"),
+            (WAITS, "fn eventually_blocking() {\n    thread::sleep(PAUSE)\n}"),
         ],
         wrong: &[
             ("a/tests/b.rs", "#[tokio::test]\nasync fn c() {\n    tokio::time::sleep(D).await\n}"),
             ("a/tests/b.rs", "async fn ready() {\n    tokio::time::sleep(D).await\n}"),
             ("a/tests/b.rs", "#[tokio::test(start_paused = true)]\nasync fn c() {\n    thread::sleep(D)\n}"),
             ("a/src/b.rs", "//! B.\n#[cfg(test)]\nmod tests {\n    #[test]\n    fn c() {\n        sleep(D)\n    }\n}"),
+            ("a/src/b/tests.rs", "async fn c() {\n    tokio::task::yield_now().await\n}"),
+            ("a/src/b.rs", "//! B.\n#[cfg(test)]\nmod tests {\n    use std::thread::yield_now;\n}"),
+            ("a/tests/b.rs", "#[tokio::test(start_paused = true)]\nasync fn c() {\n    yield_now().await\n}"),
+            ("tests/src/eventual.rs", "fn eventually() {\n    thread::sleep(PAUSE)\n}"),
         ],
     }
     .hold();

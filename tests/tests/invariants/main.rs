@@ -4,11 +4,18 @@
 //! Every rule also runs on inline examples, right ones and wrong ones, so that a rule that can no longer fail is itself
 //! a failure. [`crates`] looks at the manifests as Cargo understands them, [`files`] at names and sizes, [`layers`] at
 //! which module speaks of what, [`habits`] at how code is written.
+//!
+//! What is written down twice is held together here too: [`policies`] and manifests with the contract, and
+//! [`reference`] pages with the code.
+
+#![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
 mod crates;
 mod files;
 mod habits;
 mod layers;
+mod policies;
+mod reference;
 mod source;
 
 use source::{SOURCES, Source};

@@ -1,15 +1,13 @@
-//! What a peer sees of any service, whatever it does: frames, limits, deadlines, ends. The service here is a stub, so
-//! that it can be made to fail, to wait and to say much.
+//! The mesh as it is deployed: two replicas of every service, with real sidecars and without, restarted under load. Its own
+//! stage of `make test`, `test-mesh`, since it takes minutes.
 
-#![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test reports by panicking and printing")]
 
-mod caller;
-mod connections;
-mod ends;
-mod failures;
-mod outbound;
-mod pass_through;
-mod peers;
-mod reflection;
-mod stub;
-mod unread;
+mod canary;
+mod client;
+mod fleet;
+mod identities;
+mod identity;
+mod outliers;
+mod proxy;
+mod restarts;

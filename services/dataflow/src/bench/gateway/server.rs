@@ -107,6 +107,8 @@ impl Server {
 
 #[cfg(test)]
 mod tests {
+    use anyhow::ensure;
+
     use super::*;
 
     fn start(script: &str, directory: &Path) -> Server {
@@ -118,12 +120,15 @@ mod tests {
     #[tokio::test]
     async fn the_clock_is_the_childs_own() {
         let directory = tempfile::tempdir().unwrap();
-        let idle = start("exec sleep 60", directory.path());
+        let mut idle = start("exec sleep 60", directory.path());
         let busy = start("while :; do :; done", directory.path());
         let before = busy.cpu().unwrap();
-        while busy.cpu().unwrap() - before < Duration::from_millis(50) {
-            tokio::task::yield_now().await;
-        }
+        // Asked as servers are: with pauses, and with an end.
+        let has_run = async || {
+            ensure!(busy.cpu()? - before >= Duration::from_millis(50), "it has not run for long");
+            Ok(())
+        };
+        idle.answers(has_run).await.unwrap();
         assert!(idle.cpu().unwrap() < Duration::from_millis(50));
         assert!(idle.memory().unwrap() > 0.0);
     }

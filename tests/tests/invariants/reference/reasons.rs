@@ -1,0 +1,241 @@
+//! `docs/reasons.md`: every word by which a program can tell failures apart, with its code and status. The words are
+//! read from the source, since no list of them exists at run time and errors of a crate's inside cannot be made here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use dataflow_mesh::status::Kind;
+
+use super::{read, root, rows, section};
+
+/// Every kind, to find one by its name.
+const KINDS: [Kind; 16] = [
+    Kind::Invalid,
+    Kind::NotFound,
+    Kind::AlreadyExists,
+    Kind::Precondition,
+    Kind::Conflict,
+    Kind::Denied,
+    Kind::Unauthenticated,
+    Kind::TooLarge,
+    Kind::Overloaded,
+    Kind::Unavailable,
+    Kind::Timeout,
+    Kind::Cancelled,
+    Kind::Unimplemented,
+    Kind::MethodNotAllowed,
+    Kind::UnsupportedMediaType,
+    Kind::Internal,
+];
+
+/// The analysis service's errors, which pass on the reasons of faults in documents.
+const ANALYSIS: &str = "services/analysis/src/error.rs";
+const FAULTS: &str = "services/sdmx/src/error.rs";
+const DIAGNOSTICS: &str = "services/sdmx/src/diagnostic.rs";
+
+/// The store's errors, which these services pass on under their own domains.
+const STORE: &str = "services/store/src/error.rs";
+const OVER_STORE: [&str; 2] = ["services/cache/src/error.rs", "services/config/src/error.rs"];
+
+/// The heading of the page's tables of failures.
+const FAILURES: &str = "| reason | gRPC | HTTP | when | what to do |";
+
+/// Domain and reason.
+type Word = (String, String);
+
+#[test]
+fn the_page_names_every_reason_with_its_code_and_status() {
+    let page = read("docs/reasons.md");
+    let mut on_page = BTreeMap::new();
+    let said = in_source();
+    let domains: BTreeSet<_> = said.keys().map(|(domain, _)| domain).collect();
+    for domain in domains {
+        for row in rows(section(&page, &format!("## {domain}")), FAILURES) {
+            let [reason, code, status, when, what] = row.try_into().unwrap();
+            assert!(!when.is_empty() && !what.is_empty(), "{reason}");
+            let before = on_page.insert((domain.clone(), reason), format!("{code} {status}"));
+            assert_eq!(before, None, "a reason stands twice in {domain}");
+        }
+    }
+    assert_eq!(on_page.len(), rows(&page, FAILURES).len(), "a table stands under no domain of the source");
+    agree(&on_page, &said);
+}
+
+#[test]
+fn the_page_names_every_diagnostic_with_its_severity() {
+    let source = read(DIAGNOSTICS);
+    let severities = arms(body(&source, "fn severity(self)"), "Severity");
+    let words = arms(body(&source, "fn as_str("), "");
+    let said = words.into_iter().map(|(variant, word)| {
+        let severity = severities.get(&variant).or(severities.get("_"));
+        let severity = severity.unwrap_or_else(|| panic!("{variant} has no severity"))[0].to_uppercase();
+        (("diagnostics".to_owned(), word[0].clone()), severity)
+    });
+    let on_page = rows(&read("docs/reasons.md"), "| reason | severity | when | what to do |").into_iter();
+    let on_page = on_page.map(|row| (("diagnostics".to_owned(), row[0].clone()), row[1].clone()));
+    agree(&on_page.collect(), &said.collect());
+}
+
+#[test]
+fn the_finder_finds_what_is_known() {
+    let said = in_source();
+    let check = |domain: &str, reason: &str, expected: &str| {
+        let found = said.get(&(domain.to_owned(), reason.to_owned()));
+        assert_eq!(found.map(String::as_str), Some(expected), "{domain} {reason}");
+    };
+    check("dataflow.mesh.v1", "CONCURRENCY_LIMIT", "RESOURCE_EXHAUSTED 429");
+    check("dataflow.cache.v1", "TTL_INVALID", "INVALID_ARGUMENT 400");
+    check("dataflow.cache.v1", "STORE_UNAVAILABLE", "UNAVAILABLE 503");
+    check("dataflow.analysis.v1", "RULESET_UNUSABLE", "FAILED_PRECONDITION 400");
+    check("dataflow.analysis.v1", "NOT_XML", "INVALID_ARGUMENT 400");
+    check("dataflow.analysis.v1", "NESTED_TOO_DEEP", "RESOURCE_EXHAUSTED 413");
+    assert!(!said.keys().any(|(domain, _)| domain == "dataflow.test.v1"), "unit tests are not read");
+
+    let source = "match self { A::B { .. } | A::C(_) if d(x) => Kind::E,\n A::F(g) => g.h(),\n A::I => { Kind::J } _ => Kind::K }";
+    let expected = [("B", "E"), ("C", "E"), ("I", "J"), ("_", "K")];
+    let expected = expected.map(|(variant, value)| (variant.to_owned(), vec![value.to_owned()]));
+    assert_eq!(arms(source, "Kind"), expected.into());
+    let source = "match self { Self::B => \"B_C\", Self::D(e) => e.reason(), Self::E => \"F\", }";
+    let expected = [("B", "B_C"), ("E", "F")];
+    let expected = expected.map(|(variant, value)| (variant.to_owned(), vec![value.to_owned()]));
+    assert_eq!(arms(source, ""), expected.into());
+}
+
+#[track_caller]
+fn agree(on_page: &BTreeMap<Word, String>, said: &BTreeMap<Word, String>) {
+    let only = |one: &BTreeMap<Word, String>, other: &BTreeMap<Word, String>| -> Vec<String> {
+        let only = one.iter().filter(|(word, fate)| other.get(*word) != Some(*fate));
+        only.map(|((domain, reason), fate)| format!("{domain} {reason} {fate}")).collect()
+    };
+    let (surplus, missing) = (only(on_page, said), only(said, on_page));
+    assert!(
+        surplus.is_empty() && missing.is_empty(),
+        "docs/reasons.md says what the source does not: {surplus:#?}\nand does not say: {missing:#?}"
+    );
+}
+
+/// What the source says: of every reason its gRPC code and HTTP status.
+fn in_source() -> BTreeMap<Word, String> {
+    let mut said = BTreeMap::new();
+    for folder in ["mesh/src", "gateway/src", "services"] {
+        visit(&root().join(folder), &mut |path| {
+            let source = read(path);
+            let shipped = source.split("#[cfg(test)]").next().unwrap_or_default();
+            for describe in shipped.split("impl Describe for ").skip(1) {
+                let domain = |source: &str| literal(body(source, "fn domain("));
+                let domains = if path.ends_with(STORE) {
+                    OVER_STORE.map(|service| domain(&read(service))).to_vec()
+                } else {
+                    vec![domain(describe)]
+                };
+                let kinds = arms(body(describe, "fn kind("), "Kind");
+                let reasons = arms(body(describe, "fn reason("), "");
+                let passes_on = body(describe, "fn reason(").contains(".reason()");
+                assert!(
+                    !reasons.is_empty()
+                        && (!passes_on
+                            || path.ends_with(ANALYSIS)
+                            || OVER_STORE.iter().any(|service| path.ends_with(service))),
+                    "{}: teach this test where its reasons stand",
+                    path.display()
+                );
+                for (variant, reason) in reasons {
+                    let kind = kinds.get(&variant).or(kinds.get("_"));
+                    let kind = kind.unwrap_or_else(|| panic!("{}: {variant} has no kind", path.display()));
+                    for domain in &domains {
+                        said.insert((domain.clone(), reason[0].clone()), fate(&kind[0]));
+                    }
+                }
+            }
+        });
+    }
+    let errors = read(ANALYSIS);
+    let [too_large, otherwise] = arms(body(&errors, "fn kind("), "Kind")["Document"]
+        .clone()
+        .try_into()
+        .expect("a document is too large or otherwise wrong");
+    let limits = body(&errors, "fn exceeds_limit(");
+    for (fault, reason) in arms(body(&read(FAULTS), "fn reason(&self) -> &'static str {\n        match"), "")
+    {
+        let kind = if limits.contains(&format!("Fault::{fault} ")) { &too_large } else { &otherwise };
+        said.insert((literal(body(&errors, "fn domain(")), reason[0].clone()), fate(kind));
+    }
+    said
+}
+
+/// The gRPC code and the HTTP status of a kind.
+fn fate(kind: &str) -> String {
+    let found = KINDS.into_iter().find(|known| format!("{known:?}") == kind);
+    let kind = found.unwrap_or_else(|| panic!("the kind {kind} is new: add it to KINDS in {}", file!()));
+    let mut code = String::new();
+    for letter in format!("{:?}", kind.code()).chars() {
+        if letter.is_uppercase() && !code.is_empty() {
+            code.push('_');
+        }
+        code.push(letter.to_ascii_uppercase());
+    }
+    format!("{code} {}", kind.http().as_u16())
+}
+
+/// Calls `each` with every Rust file below a folder.
+fn visit(folder: &Path, each: &mut impl FnMut(&Path)) {
+    for entry in fs::read_dir(folder).expect("a folder of the repository can be read") {
+        let path = entry.expect("and so can what it holds").path();
+        if path.is_dir() {
+            visit(&path, each);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            each(&path);
+        }
+    }
+}
+
+/// What stands between the braces of the function that begins so.
+#[track_caller]
+fn body<'a>(source: &'a str, function: &str) -> &'a str {
+    let start = source.find(function).unwrap_or_else(|| panic!("there is no {function:?}"));
+    let start = start + source[start..].find('{').expect("a function has a body");
+    let mut depth = 0;
+    let end = source[start..].find(|letter| {
+        depth += i32::from(letter == '{') - i32::from(letter == '}');
+        depth == 0
+    });
+    &source[start + 1..start + end.expect("a body has an end")]
+}
+
+/// The arms of a match over variants: of every variant the values, in order. A value is `TYPE::Value`, or a word in
+/// quotes where `of_type` is empty; arms that do something else are left out.
+fn arms(body: &str, of_type: &str) -> BTreeMap<String, Vec<String>> {
+    let mut arms: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut pattern: Vec<&str> = Vec::new();
+    let spaced = body.replace("=>", " => ");
+    let mut words = spaced.split(|letter: char| !(letter.is_alphanumeric() || "_:\"=>".contains(letter)));
+    while let Some(word) = words.next() {
+        match word.split_once("::") {
+            // As the whole pattern; the one in `A::B(_)` follows its variant.
+            _ if word == "_" && pattern.is_empty() => pattern.push(word),
+            Some((_, variant)) => pattern.push(variant),
+            _ if word != "=>" => {}
+            None => {
+                let value = words.find(|word| !word.is_empty()).unwrap_or_default();
+                let value = match value.split_once("::") {
+                    Some((name, value)) if name == of_type => Some(value),
+                    None if of_type.is_empty() => {
+                        value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'))
+                    }
+                    _ => None,
+                };
+                for variant in pattern.drain(..) {
+                    arms.entry(variant.to_owned()).or_default().extend(value.map(str::to_owned));
+                }
+            }
+        }
+    }
+    arms.retain(|_, values| !values.is_empty());
+    arms
+}
+
+/// The first text in quotes.
+fn literal(code: &str) -> String {
+    code.split('"').nth(1).expect("there is a text").to_owned()
+}

@@ -1,0 +1,172 @@
+//! A client as good balancers are: it knows two gateways, asks them every moment whether they are ready, leaves one that is
+//! not or that says goodbye, and never makes a call again.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use dataflow_tests::eventually::PATIENCE;
+use dataflow_tests::http as http1;
+use h2::client::SendRequest;
+use http::Request;
+use tokio::net::TcpStream;
+use tokio::time::{interval, timeout};
+
+/// How often a gateway is asked whether it is ready.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// What a call is made with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Call {
+    pub(crate) method: &'static str,
+    pub(crate) target: &'static str,
+    pub(crate) body: &'static str,
+}
+
+/// One gateway.
+struct Gateway {
+    api: SocketAddr,
+    is_ready: AtomicBool,
+    /// The connection that calls over HTTP/2 share.
+    shared: tokio::sync::Mutex<Option<SendRequest<Bytes>>>,
+}
+
+/// The client.
+pub(crate) struct Client {
+    gateways: Vec<Arc<Gateway>>,
+    turn: AtomicUsize,
+    /// What went wrong.
+    pub(crate) failures: Mutex<Vec<String>>,
+}
+
+// === impl Client ===
+
+impl Client {
+    /// A client of gateways, each with the port to call and the one to ask for readiness; without one it counts as ready.
+    pub(crate) fn new(gateways: impl IntoIterator<Item = (SocketAddr, Option<SocketAddr>)>) -> Arc<Self> {
+        let gateways = gateways.into_iter().map(|(api, admin)| {
+            let gateway = Arc::new(Gateway {
+                api,
+                is_ready: AtomicBool::new(true),
+                shared: tokio::sync::Mutex::new(None),
+            });
+            if let Some(admin) = admin {
+                tokio::spawn(watch(Arc::clone(&gateway), admin));
+            }
+            gateway
+        });
+        let gateways = gateways.collect();
+        Arc::new(Self { gateways, turn: AtomicUsize::new(0), failures: Mutex::default() })
+    }
+
+    /// Makes a call, every other one over HTTP/1.1, and keeps what went wrong.
+    pub(crate) async fn call(&self, call: Call) {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let over_http1 = (turn / self.gateways.len()).is_multiple_of(2);
+        let outcome = timeout(PATIENCE, async {
+            if over_http1 {
+                let gateway = self.ready(turn).ok_or("no gateway is ready")?;
+                return gateway.call_over_http1(call).await;
+            }
+            self.call_over_http2(turn, call).await
+        });
+        let outcome = outcome.await.unwrap_or_else(|_| Err(format!("no answer within {PATIENCE:?}")));
+        if let Err(failure) = outcome {
+            let protocol = if over_http1 { "HTTP/1.1" } else { "HTTP/2" };
+            self.failures
+                .lock()
+                .unwrap()
+                .push(format!("{} {} by {protocol}: {failure}", call.method, call.target));
+        }
+    }
+
+    /// Whether it knows every gateway to be ready.
+    pub(crate) fn sees_all(&self) -> bool {
+        self.gateways.iter().all(|gateway| gateway.is_ready.load(Ordering::Relaxed))
+    }
+
+    /// The next gateway that is ready.
+    fn ready(&self, turn: usize) -> Option<&Arc<Gateway>> {
+        let in_turn =
+            (0..self.gateways.len()).map(|step| &self.gateways[(turn + step) % self.gateways.len()]);
+        in_turn.into_iter().find(|gateway| gateway.is_ready.load(Ordering::Relaxed))
+    }
+
+    async fn call_over_http2(&self, turn: usize, call: Call) -> Result<(), String> {
+        let mut sender = None;
+        for step in 0..self.gateways.len() {
+            let Some(gateway) = self.ready(turn + step) else { break };
+            // Nothing is sent until there is a connection on which nobody said goodbye.
+            sender = gateway.connected().await;
+            if sender.is_some() {
+                break;
+            }
+        }
+        let mut sender = sender.ok_or("no gateway takes a connection")?;
+        let request = Request::builder().method(call.method).uri(format!("http://mesh{}", call.target));
+        let request = request.header("content-type", "application/json").body(()).unwrap();
+        let said = |error: h2::Error| error.to_string();
+        let (answer, mut body) = sender.send_request(request, call.body.is_empty()).map_err(said)?;
+        if !call.body.is_empty() {
+            body.send_data(call.body.into(), true).map_err(said)?;
+        }
+        let mut answer = answer.await.map_err(said)?;
+        let mut whole = Vec::new();
+        while let Some(data) = answer.body_mut().data().await {
+            let data = data.map_err(said)?;
+            let _ = answer.body_mut().flow_control().release_capacity(data.len());
+            whole.extend_from_slice(&data);
+        }
+        judge(answer.status().as_u16(), &whole)
+    }
+}
+
+// === impl Gateway ===
+
+impl Gateway {
+    async fn call_over_http1(&self, call: Call) -> Result<(), String> {
+        let upstream = format!("http://{}", self.api).parse().unwrap();
+        let headers = [("content-type", "application/json")];
+        let answer =
+            http1::request(&upstream, call.method, call.target, &headers, call.body.as_bytes()).await;
+        let answer = answer.map_err(|error| error.to_string())?;
+        judge(answer.status, &answer.body)
+    }
+
+    /// The shared connection, made anew once its peer has said goodbye.
+    async fn connected(&self) -> Option<SendRequest<Bytes>> {
+        let mut shared = self.shared.lock().await;
+        if let Some(sender) = shared.take()
+            && let Ok(sender) = sender.ready().await
+        {
+            *shared = Some(sender.clone());
+            return Some(sender);
+        }
+        let stream = TcpStream::connect(self.api).await.ok()?;
+        let (sender, connection) = h2::client::handshake(stream).await.ok()?;
+        tokio::spawn(connection);
+        let sender = sender.ready().await.ok()?;
+        *shared = Some(sender.clone());
+        Some(sender)
+    }
+}
+
+/// Asks again and again, for as long as anybody cares.
+async fn watch(gateway: Arc<Gateway>, admin: SocketAddr) {
+    let admin = format!("http://{admin}").parse().unwrap();
+    let mut look = interval(LOOK);
+    while Arc::strong_count(&gateway) > 1 {
+        look.tick().await;
+        // Silence is no answer: on a machine this busy a look may take long.
+        if let Ok(answer) = timeout(PATIENCE, http1::request(&admin, "GET", "/readyz", &[], b"")).await {
+            let is_ready = answer.is_ok_and(|answer| answer.status == 200);
+            gateway.is_ready.store(is_ready, Ordering::Relaxed);
+        }
+    }
+}
+
+fn judge(status: u16, body: &[u8]) -> Result<(), String> {
+    if status == 200 { Ok(()) } else { Err(format!("{status}: {}", String::from_utf8_lossy(body))) }
+}

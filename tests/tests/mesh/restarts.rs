@@ -1,0 +1,122 @@
+//! A rolling restart of every service under load, of which no caller notices anything.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dataflow_tests::envoy::{self, Envoy};
+use dataflow_tests::eventually::{PATIENCE, eventually_blocking};
+use dataflow_tests::redis;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::client::{Call, Client};
+use super::fleet::{Fleet, Plan, REPLICAS, ROLES, free_ports, index};
+use super::proxy::{endpoints, everything, listener, routes};
+
+/// Requests a second, and how many at least.
+const RATE: u32 = 300;
+const REQUESTS: usize = 20_000;
+
+/// One of each service's.
+const CALLS: [Call; 3] = [
+    Call {
+        method: "POST",
+        target: "/v1/dataflows:categorize",
+        body: r#"{"dataflow": {"id": "X", "names": {"en": "Hospital discharges"}}}"#,
+    },
+    Call { method: "GET", target: "/v1/rules/pop_rule?ruleset=legacy", body: "" },
+    Call { method: "GET", target: "/v1/cache:stats", body: "" },
+];
+
+/// Restarts every replica of every service, one after the other, again and again until enough was asked. The next one goes
+/// when who balances knows that the one before is there again, as in a rollout: `is_seen` says so of a role.
+async fn restart_all_under_load(
+    client: Arc<Client>,
+    mut fleet: Fleet,
+    is_seen: impl Fn(&str) -> bool + Send + 'static,
+) {
+    let until_seen = move |role: &str| {
+        eventually_blocking(PATIENCE, "both replicas are seen", || is_seen(role));
+    };
+    let all_seen = tokio::task::spawn_blocking(move || {
+        ROLES.iter().for_each(|role| until_seen(role));
+        until_seen
+    });
+    let until_seen = all_seen.await.unwrap();
+    let begun = Instant::now();
+    let (done, mut is_done) = tokio::sync::watch::channel(false);
+    let restarting = tokio::task::spawn_blocking(move || {
+        let mut rounds = 0;
+        while rounds == 0 || begun.elapsed() < Duration::from_secs(REQUESTS as u64 / u64::from(RATE)) {
+            for role in ROLES {
+                for replica in 0..REPLICAS {
+                    fleet.restart(role, replica);
+                    until_seen(role);
+                }
+            }
+            rounds += 1;
+        }
+        done.send_replace(true);
+        (fleet, rounds)
+    });
+
+    let mut rate = interval(Duration::from_secs(1) / RATE);
+    // What a busy machine delays is made up for: the load does not wait for whom it loads.
+    rate.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let (mut sent, mut calls) = (0, tokio::task::JoinSet::new());
+    while !*is_done.borrow_and_update() || sent < REQUESTS {
+        rate.tick().await;
+        let (client, call) = (Arc::clone(&client), CALLS[sent % CALLS.len()]);
+        calls.spawn(async move { client.call(call).await });
+        sent += 1;
+        while calls.try_join_next().is_some() {}
+    }
+    calls.join_all().await;
+    let (fleet, rounds) = restarting.await.unwrap();
+    let failures = client.failures.lock().unwrap();
+    println!(
+        "{sent} requests in {:?}, {rounds} restarts of every replica, {} failed",
+        begun.elapsed(),
+        failures.len()
+    );
+    let shown = &failures[..failures.len().min(5)];
+    assert!(failures.is_empty(), "{} of {sent} failed: {shown:#?} {:#?}", failures.len(), fleet.warnings());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_fails_while_every_service_is_restarted_without_a_mesh() {
+    if !envoy::available() || !redis::available() {
+        return;
+    }
+    let plan = Plan::new();
+    let fleet =
+        tokio::task::spawn_blocking(move || Fleet::start(plan, |role| plan.urls(role))).await.unwrap();
+    let client = Client::new(plan.of("gateway").map(|ports| (ports.api, Some(ports.admin))));
+    let seen = Arc::clone(&client);
+    restart_all_under_load(client, fleet, move |role| role != "gateway" || seen.sees_all()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_fails_while_every_service_is_restarted_behind_proxies() {
+    if !envoy::available() || !redis::available() {
+        return;
+    }
+    let plan = Plan::new();
+    let [admin, ports @ ..] = &free_ports(1 + ROLES.len())[..] else { unreachable!() };
+    let at = |role: &str| ports[index(role)];
+    let listeners = ROLES.map(|role| {
+        // What comes from outside nobody tries again.
+        let routes = if role == "gateway" { everything(role) } else { routes(role) };
+        listener(at(role), &routes, &[], None)
+    });
+    let clusters = ROLES.map(|role| endpoints(role, &plan.of(role)));
+    // Held until the last answer is there.
+    let proxy = Arc::new(Envoy::start(*admin, &listeners, &clusters));
+    let seen = Arc::clone(&proxy);
+    let urls = ROLES.map(|role| (role, format!("http://{}", at(role))));
+    let url = move |role: &str| urls.iter().find(|(known, _)| *known == role).unwrap().1.clone();
+    let fleet = tokio::task::spawn_blocking(move || Fleet::start(plan, url)).await.unwrap();
+    let gateway = at("gateway");
+    let is_seen =
+        move |role: &str| seen.statistic(&format!("cluster.{role}.membership_healthy")) == REPLICAS as u64;
+    restart_all_under_load(Client::new([(gateway, None), (gateway, None)]), fleet, is_seen).await;
+}

@@ -1,0 +1,78 @@
+//! Every published message at hand is read, or refused for the right reason. Counts come from the corpus' own manifest.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+
+use dataflow_analysis::catalogue::{self, Catalogue};
+use dataflow_rules::Compiled;
+use dataflow_sdmx::{Limits, ParseError};
+use dataflow_tests::{built_in, corpus};
+
+fn analyse(path: &Path, rules: &Compiled) -> Result<Catalogue, ParseError> {
+    let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    catalogue::analyse(file, rules, Limits::default())
+}
+
+/// The number of dataflow definitions by file, where the manifest names it.
+fn manifest(directory: &Path) -> BTreeMap<String, usize> {
+    let manifest =
+        std::fs::read_to_string(directory.join("MANIFEST.tsv")).expect("the corpus has a manifest");
+    let counts = manifest.lines().filter_map(|line| {
+        let columns: Vec<_> = line.split('\t').collect();
+        let counts = columns.get(10)?.split(';').find_map(|count| count.strip_prefix("dataflow_defs="))?;
+        Some((columns[0].to_owned(), counts.parse().ok()?))
+    });
+    counts.collect()
+}
+
+#[test]
+fn every_structure_message_is_read_and_counted() {
+    let Some(directory) = corpus::directory("published structure messages were not read") else { return };
+    let counts = manifest(&directory);
+    let rules = Compiled::new(&built_in("default")).unwrap();
+    let (mut read, mut counted) = (0, 0);
+    for folder in ["catalogues", "structures"] {
+        let mut files: Vec<_> =
+            std::fs::read_dir(directory.join(folder)).unwrap().map(|file| file.unwrap()).collect();
+        files.sort_by_key(|file| file.file_name());
+        for file in files {
+            let name = format!("{folder}/{}", file.file_name().to_string_lossy());
+            // Messages without dataflows count as none; the manifest leaves those out.
+            let expected = counts.get(&name).copied().unwrap_or_default();
+            let catalogue = match analyse(&file.path(), &rules) {
+                Ok(catalogue) => catalogue,
+                Err(error) if REFUSED.contains(&(name.as_str(), error.reason())) => continue,
+                Err(error) => panic!("{name}: {error}"),
+            };
+            assert_eq!(catalogue.dataflows.len(), expected, "{name}");
+            read += 1;
+            counted += expected;
+        }
+    }
+    println!("{read} structure messages with {counted} dataflows");
+    assert!(read > 100 && counted > 1_100, "{read} messages, {counted} dataflows");
+}
+
+/// Files among the structures that are no structure messages, or broken on purpose, and why they are refused.
+const REFUSED: [(&str, &str); 0] = [];
+
+#[test]
+fn what_is_no_structure_message_is_refused_with_its_place() {
+    let Some(directory) = corpus::directory("published data and error messages were not refused") else {
+        return;
+    };
+    let rules = Compiled::new(&built_in("default")).unwrap();
+    let mut refused = BTreeMap::<_, usize>::new();
+    for folder in ["data", "errors", "json", "csv"] {
+        for file in std::fs::read_dir(directory.join(folder)).unwrap().map(|file| file.unwrap()) {
+            let name = format!("{folder}/{}", file.file_name().to_string_lossy());
+            let error = analyse(&file.path(), &rules).err().unwrap_or_else(|| panic!("{name} was read"));
+            let message = error.to_string();
+            assert!(message.starts_with("byte ") && message.contains("expected"), "{name}: {message}");
+            *refused.entry(error.reason()).or_default() += 1;
+        }
+    }
+    println!("refused: {refused:?}");
+    assert!(refused.values().sum::<usize>() > 50, "{refused:?}");
+}

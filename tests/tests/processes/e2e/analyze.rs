@@ -1,0 +1,211 @@
+//! `dataflow analyze` as a person and a script use it.
+
+use std::io::{Cursor, Read, Write};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Instant;
+
+use dataflow_tests::binary::{self, Ended};
+use dataflow_tests::eventually::PATIENCE;
+use dataflow_tests::{example, generator};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+fn temporary(name: &str, text: &str) -> (tempfile::TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(name);
+    std::fs::write(&path, text).unwrap();
+    (directory, path)
+}
+
+fn json(ended: &Ended) -> Value {
+    serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:?}"))
+}
+
+#[test]
+fn the_example_is_analysed_whole_and_quietly() {
+    let ended = binary::run(&["analyze", &example()]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{ended:?}");
+    for expected in ["IT1: 24 dataflows", "POPULATION", "rule set default at revision 1"] {
+        assert!(ended.stdout.contains(expected), "{expected}: {}", ended.stdout);
+    }
+    assert!(!ended.stdout.contains('\x1b'), "no colours in a pipe");
+    assert!(!ended.stdout.contains("degraded"), "{}", ended.stdout);
+}
+
+#[test]
+fn json_is_the_reply_as_the_interface_pins_it() {
+    let ended = binary::run(&["analyze", &example(), "--format", "json"]);
+    let reply = json(&ended);
+    assert_eq!(reply["provider"], "IT1");
+    assert_eq!(reply["total"], 24);
+    assert_eq!(reply["rulesRevision"], "1", "int64 is a string");
+    assert_eq!(reply["cached"], false);
+    assert_eq!(reply["degraded"], Value::Array(Vec::new()));
+    assert_eq!(reply["counts"].as_object().unwrap().len(), 7);
+    let counted: i64 =
+        reply["counts"].as_object().unwrap().values().map(|count| count.as_i64().unwrap()).sum();
+    assert_eq!(counted, 24);
+
+    let dataflows = reply["dataflows"].as_array().unwrap();
+    let flow = |id: &str| dataflows.iter().find(|flow| flow["id"] == id).unwrap();
+    let population = flow("22_289");
+    assert_eq!(population["category"], "POPULATION");
+    assert_eq!(population["structure"]["id"], "DCIS_POPRES1");
+    assert_eq!(population["flags"], Value::Array(Vec::new()));
+    assert!(population["names"]["it"].is_string() && population["names"]["en"].is_string());
+    let rule = &population["evidence"][0]["rule"];
+    assert!(rule["id"].is_string() && rule["keyword"].is_string() && rule["offset"].is_number(), "{rule}");
+    assert!(rule["field"].as_str().unwrap().starts_with("name."));
+    let flagged =
+        dataflows.iter().filter(|flow| flow["flags"].as_array().is_some_and(|flags| !flags.is_empty()));
+    assert!(flagged.count() >= 2, "the example shows flags");
+    assert!(dataflows.iter().any(|flow| flow["lastUpdate"].is_string()), "the example shows freshness");
+}
+
+#[test]
+fn every_format_holds_every_dataflow() {
+    let run = |format| binary::run(&["analyze", &example(), "--format", format]);
+    let lines = run("ndjson").stdout;
+    assert_eq!(lines.lines().count(), 24);
+    assert!(lines.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
+    let rows = run("csv").stdout;
+    assert_eq!(rows.lines().count(), 25);
+    assert!(rows.starts_with("id,agency_id,version,name,category,score,confidence,"), "{rows:.100}");
+}
+
+#[test]
+fn legacy_rules_carry_the_predecessors_fields() {
+    let ended = binary::run(&["analyze", &example(), "--rules", "legacy", "--format", "json"]);
+    let reply = json(&ended);
+    assert_eq!(reply["ruleset"], "legacy");
+    let population =
+        reply["dataflows"].as_array().unwrap().iter().find(|flow| flow["id"] == "22_289").unwrap();
+    assert_eq!(population["legacy"]["displayName"], population["names"]["it"]);
+}
+
+#[test]
+fn rules_come_from_a_file_too() {
+    let text =
+        "ruleset: mine\nmode: WORDS\nrules:\n- {ruleId: all, category: HEALTH, keywords: [popolazione]}\n";
+    let (_directory, path) = temporary("rules.yaml", text);
+    let ended = binary::run(&["analyze", &example(), "--rules", path.to_str().unwrap(), "--format", "json"]);
+    let reply = json(&ended);
+    assert_eq!((&reply["ruleset"], &reply["counts"]["POPULATION"]), (&"mine".into(), &0.into()));
+    assert!(reply["counts"]["HEALTH"].as_i64().unwrap() > 0);
+
+    let broken = text.replace("HEALTH", "WEALTH");
+    let (_directory, path) = temporary("rules.yaml", &broken);
+    let ended = binary::run(&["analyze", &example(), "--rules", path.to_str().unwrap()]);
+    assert_eq!((ended.code, ended.stderr.lines().count()), (2, 1), "{ended:?}");
+    for once in ["WEALTH", "rules.yaml", "line 4"] {
+        assert_eq!(ended.stderr.matches(once).count(), 1, "{once} in {}", ended.stderr);
+    }
+    assert_eq!(binary::run(&["analyze", &example(), "--rules", "no-such-file"]).code, 2);
+}
+
+#[test]
+fn standard_input_and_gzip_are_documents_like_others() {
+    let document = std::fs::read(example()).unwrap();
+    let plain = binary::run_with(&["analyze", "-", "--format", "csv"], Cursor::new(document.clone()));
+    assert_eq!(plain.stdout, binary::run(&["analyze", &example(), "--format", "csv"]).stdout);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(&document).unwrap();
+    let zipped = binary::run_with(&["analyze", "-", "--format", "csv"], Cursor::new(gzip.finish().unwrap()));
+    assert_eq!(zipped.stdout, plain.stdout);
+}
+
+#[test]
+fn exit_statuses_say_how_it_ended() {
+    let unread = "<Structure><Dataflows><Dataflow/><Dataflow id='A'/></Dataflows></Structure>";
+    let check = |code: i32, arguments: &[&str], input: &str| {
+        let ended = binary::run_with(&[&["analyze"], arguments].concat(), Cursor::new(input.to_owned()));
+        assert_eq!(ended.code, code, "{arguments:?} {input:?}: {ended:?}");
+        ended
+    };
+    check(0, &["-"], "<Structure/>");
+    check(1, &["no-such-file.xml"], "");
+    check(1, &["."], "");
+    check(2, &[], "");
+    check(2, &["-", "--format", "yaml"], "<Structure/>");
+    check(3, &["-"], "prose");
+    check(5, &["-", "--max-diagnostics", "0"], unread);
+    check(0, &["-", "--max-diagnostics", "0"], "<Structure/>");
+    let incomplete = check(5, &["-"], unread);
+    assert!(incomplete.stdout.contains("DATAFLOW_WITHOUT_ID"), "{incomplete:?}");
+    let too_long = check(3, &["-", "--max-event-bytes", "10B"], unread);
+    assert!(too_long.stderr.contains("10 bytes"), "{too_long:?}");
+}
+
+#[test]
+fn the_result_goes_to_a_file_when_asked() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("out.csv");
+    let arguments = ["analyze", &example(), "--format", "csv", "--out", path.to_str().unwrap()];
+    let ended = binary::run(&arguments);
+    assert_eq!((ended.code, ended.stdout.as_str()), (0, ""));
+    assert_eq!(std::fs::read_to_string(path).unwrap().lines().count(), 25);
+    let nowhere = directory.path().join("no/such/place");
+    assert_eq!(binary::run(&["analyze", &example(), "--out", nowhere.to_str().unwrap()]).code, 1);
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    for arguments in [&["analyze", &example(), "--format", "json"][..], &["completions", "bash"]] {
+        let mut child = binary::command(arguments).spawn().unwrap();
+        drop(child.stdout.take());
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert_eq!((child.wait().unwrap().code(), said.as_str()), (Some(0), ""), "{arguments:?}");
+    }
+}
+
+#[test]
+fn sigint_ends_it_while_it_reads_with_130() {
+    let mut child =
+        binary::command(&["analyze", "-", "--log", "info"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut log = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
+    // Once analysis serves, the command waits for a document that never comes.
+    assert!(log.any(|line| line.unwrap().contains("serving role=\"analysis\"")));
+    binary::signal(&child, Signal::SIGINT);
+    assert_eq!(binary::wait(&mut child).code(), Some(130), "a status of its own, not death by the signal");
+}
+
+#[test]
+fn sigint_ends_it_while_nobody_reads_what_it_prints_with_130() {
+    let mut document = String::new();
+    let catalogue = generator::Catalogue { flows: 500, bytes: 1_000_000, seed: 1 };
+    catalogue.reader().read_to_string(&mut document).unwrap();
+    let (_directory, path) = temporary("catalogue.xml", &document);
+    let arguments = ["analyze", path.to_str().unwrap(), "--format", "json"];
+    let mut child = binary::command(&arguments).spawn().unwrap();
+    // It prints by now, and has more to print than the pipe holds.
+    child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    binary::signal(&child, Signal::SIGINT);
+    assert_eq!(binary::wait(&mut child).code(), Some(130));
+}
+
+#[test]
+fn variables_that_are_meant_for_services_do_not_reach_it() {
+    let mut command = binary::command(&["analyze", &example(), "--format", "json"]);
+    let environment = [
+        ("DATAFLOW_DRAIN_DELAY", "10m"),
+        ("DATAFLOW_MAX_MESSAGE_BYTES", "1KiB"),
+        ("DATAFLOW_MAX_ENTRY_BYTES", "1B"),
+        ("DATAFLOW_LISTEN", "nowhere"),
+    ];
+    let began = Instant::now();
+    let output = command.envs(environment).output().unwrap();
+    assert!(output.status.success() && began.elapsed() < 2 * PATIENCE, "{output:?}");
+    let reply: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(reply["degraded"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn a_variable_says_yes_in_any_of_the_usual_words() {
+    let check = |value: &str| {
+        let output = binary::command(&["analyze", &example()]).env("DATAFLOW_QUIET", value).output().unwrap();
+        assert!(output.status.success(), "{value:?}: {output:?}");
+    };
+    ["1", "yes", "true", "0", "no", "false", ""].into_iter().for_each(check);
+}

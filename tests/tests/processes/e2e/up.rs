@@ -1,0 +1,164 @@
+//! The whole mesh in one process, behind one port.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+
+use dataflow_tests::binary::{self, Service};
+use dataflow_tests::eventually::{PATIENCE, eventually_blocking};
+use dataflow_tests::example;
+use nix::sys::signal::Signal;
+
+fn document() -> String {
+    std::fs::read_to_string(example()).unwrap()
+}
+
+/// The JSON in an answer over HTTP/1.0, and its status.
+fn read(mut stream: TcpStream) -> (u16, serde_json::Value) {
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap())
+}
+
+#[test]
+fn one_port_serves_rest_grpc_and_the_command_line() {
+    let mut up = Service::start("up", &[]);
+    let endpoint = format!("http://{}", up.address);
+    assert_eq!(up.next_line(), format!("ready {endpoint}\n"));
+
+    let status = binary::run(&["status", "--endpoint", &endpoint]);
+    assert_eq!((status.code, status.stdout.matches(" SERVING").count()), (0, 8), "{status:?}");
+
+    let document = document();
+    let mut stream = TcpStream::connect(&up.address).unwrap();
+    let length = document.len();
+    write!(stream, "POST /v1/catalogues:analyze HTTP/1.0\r\ncontent-length: {length}\r\n\r\n{document}")
+        .unwrap();
+    let (code, mut by_rest) = read(stream);
+    assert_eq!(code, 200, "{by_rest}");
+
+    let analyze = ["analyze", "examples/istat-sample.xml", "--format", "json"];
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let run = |flags: &[&str]| {
+        let output = binary::command(&[&analyze, flags].concat()).current_dir(&folder).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    let (mut by_mesh, mut alone) = (run(&["--endpoint", &endpoint]), run(&[]));
+    assert_eq!(by_mesh["cached"], true, "REST had it analysed");
+    for analysis in [&mut by_rest, &mut by_mesh, &mut alone] {
+        analysis["cached"].take();
+    }
+    assert_eq!((&by_rest, &by_mesh), (&alone, &alone), "the same answer three ways");
+
+    let (code, log) = up.stop();
+    assert_eq!(code, 0, "{log:#?}");
+    binary::assert_calm(&log, &[]);
+    let stopped: Vec<_> = log.iter().filter(|line| line.contains("\"message\":\"stopped\"")).collect();
+    let order = ["gateway", "analysis", "cache", "config"];
+    assert_eq!(stopped.len(), order.len(), "{stopped:?}");
+    for (line, role) in stopped.iter().zip(order) {
+        assert!(line.contains(role), "{stopped:#?}");
+    }
+}
+
+#[test]
+fn a_stop_during_an_upload_lets_it_finish() {
+    let up = Service::start("up", &[]);
+    let document = document();
+    let (first, rest) = document.split_at(document.len() / 2);
+    let mut stream = TcpStream::connect(&up.address).unwrap();
+    let length = document.len();
+    write!(
+        stream,
+        "POST /v1/catalogues:analyze HTTP/1.0\r\ncontent-length: {length}\r\nexpect: 100-continue\r\n\r\n"
+    )
+    .unwrap();
+    // HTTP/1.0 knows no 100: that the upload has begun shows in the metrics.
+    stream.write_all(first.as_bytes()).unwrap();
+    let begun = "grpc_server_in_flight{role=\"analysis\",\
+                 grpc_service=\"dataflow.analysis.v1.AnalysisService\",grpc_method=\"AnalyzeCatalogue\"} 1";
+    eventually_blocking(PATIENCE, "the upload has begun", || metrics(&up.admin).contains(begun));
+
+    up.signal(Signal::SIGTERM);
+    eventually_blocking(PATIENCE, "it drains", || {
+        up.log().iter().any(|line| line.contains("\"message\":\"draining\""))
+    });
+    stream.write_all(rest.as_bytes()).unwrap();
+    let (status, analysis) = read(stream);
+    assert_eq!((status, &analysis["total"]), (200, &24.into()));
+    // It was told already; told twice it would not wait.
+    let (code, log) = up.ended();
+    assert_eq!(code, 0, "{log:#?}");
+}
+
+#[test]
+fn requests_are_logged_as_far_as_asked_for() {
+    let check = |flags: &[&str], expected: bool| {
+        let up = Service::start("up", flags);
+        let mut stream = TcpStream::connect(&up.address).unwrap();
+        write!(stream, "GET /live HTTP/1.0\r\nx-request-id: seven\r\n\r\n").unwrap();
+        assert_eq!(read(stream).0, 200);
+        let (_, log) = up.stop();
+        let told = |line: &&String| {
+            ["\"message\":\"request\"", "\"route\":\"/live\"", "\"seven\""]
+                .iter()
+                .all(|text| line.contains(text))
+        };
+        assert_eq!(log.iter().any(|line| told(&line)), expected, "{flags:?}: {log:#?}");
+    };
+    check(&[], false);
+    check(&["--access-log", "all"], true);
+    check(&["--slow-request", "0s"], true);
+}
+
+#[test]
+fn a_stop_before_it_is_ready_ends_it() {
+    let flags = ["up", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    let mut child = binary::command(&flags).spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+    // From the first line on it handles signals; it is ready some moments later.
+    assert!(log.next().unwrap().unwrap().contains("admin port is open"));
+    binary::signal(&child, Signal::SIGTERM);
+    for _ in log {}
+    assert_eq!(binary::code(binary::wait(&mut child)), 0);
+}
+
+fn metrics(admin: &str) -> String {
+    let mut stream = TcpStream::connect(admin).unwrap();
+    write!(stream, "GET /metrics HTTP/1.0\r\n\r\n").unwrap();
+    let mut metrics = String::new();
+    stream.read_to_string(&mut metrics).unwrap();
+    metrics
+}
+
+#[test]
+fn what_cannot_be_is_said_before_anything_starts() {
+    let check = |arguments: &[&str], code: i32, expected: &str| {
+        let ended = binary::run(arguments);
+        assert_eq!(ended.code, code, "{arguments:?}: {ended:?}");
+        assert!(ended.stderr.contains(expected), "{arguments:?}: {ended:?}");
+    };
+    let exposed = ["--listen", "0.0.0.0:0", "--admin", "127.0.0.1:0"];
+    check(&[&["up"], &exposed[..]].concat(), 2, "--allow-anonymous");
+    check(&[&["gateway"], &exposed[..]].concat(), 2, "--allow-anonymous");
+    check(&["gateway", "--descriptors", "no-such-file"], 2, "no-such-file");
+    check(&["gateway", "--upstream", "no.such.Service=http://127.0.0.1:1"], 2, "no.such.Service");
+    check(&["gateway", "--upstream", "http://127.0.0.1:1"], 2, "names no service");
+    check(&["status", "--endpoint", "http://127.0.0.1:1"], 4, "out of reach");
+    let rules = ["--rules", "services/rules/sets/default.yaml"];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut analyze =
+        binary::command(&[&["analyze", "-", "--endpoint", "http://127.0.0.1:1"], &rules[..]].concat());
+    assert_eq!(analyze.current_dir(root).output().unwrap().status.code(), Some(2));
+}
+
+#[test]
+fn a_mesh_that_is_out_of_reach_is_exit_4() {
+    let ended = binary::run_with(
+        &["analyze", "-", "--endpoint", "http://127.0.0.1:1"],
+        std::io::Cursor::new(document().into_bytes()),
+    );
+    assert_eq!(ended.code, 4, "{ended:?}");
+}

@@ -1,0 +1,64 @@
+//! How connections and endless answers end: with the service's stop, and with age.
+
+use std::time::Duration;
+
+use dataflow_tests::eventually::{PATIENCE, eventually};
+use tokio::time::timeout;
+use tonic::Code;
+use tonic::transport::Endpoint;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_types::StatusExt;
+
+use super::caller::{Caller, fate};
+use super::stub::Stub;
+
+#[tokio::test]
+async fn a_health_watch_does_not_hold_up_the_stop() {
+    let stub = Stub::start(&["--drain-timeout", "1h"]).await;
+    let channel = Endpoint::from_shared(format!("http://{}", stub.address)).unwrap().connect().await.unwrap();
+    let request = HealthCheckRequest { service: String::new() };
+    let mut watch = HealthClient::new(channel).watch(request).await.unwrap().into_inner();
+    watch.message().await.unwrap().unwrap();
+    timeout(PATIENCE, stub.stop()).await.expect("the watch does not hold up the stop");
+    let ended = loop {
+        match watch.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("the watch ends without a word"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(ended.code(), Code::Unavailable);
+    assert_eq!(ended.get_error_details().error_info().unwrap().reason, "DRAINING");
+}
+
+#[tokio::test]
+async fn a_call_in_flight_outlives_the_age_of_its_connection() {
+    let stub = Stub::start(&["--connection-age", "1s", "--drain-timeout", "0s"]).await;
+    let caller = Caller::connect(stub.address, 65_535).await;
+    let (answer, ()) = tokio::join!(caller.get("wait", &[]), async {
+        until_aged(&caller).await;
+        // As long again, in which the connection could be cut.
+        until_aged(&Caller::connect(stub.address, 65_535).await).await;
+        stub.go_on.notify_one();
+    });
+    let mut body = answer.into_body();
+    while let Some(piece) = body.data().await {
+        piece.unwrap();
+    }
+    assert_eq!(fate(&body.trailers().await.unwrap().unwrap()).0, Code::Ok);
+}
+
+/// Until the connection takes no further calls.
+async fn until_aged(caller: &Caller) {
+    eventually(PATIENCE, "it is aged", async || caller.send("/", b"", &[]).await.is_err()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_of_age_zero_never_ages() {
+    let stub = Stub::start(&["--connection-age", "0s"]).await;
+    let caller = Caller::connect(stub.address, 65_535).await;
+    caller.get("", &[]).await;
+    tokio::time::advance(Duration::from_secs(1)).await;
+    caller.get("", &[]).await;
+}

@@ -1,0 +1,46 @@
+//! A failing unary call leaves as one HEADERS frame with END_STREAM, with code, reason and details, whoever refused it.
+
+use tonic::Code;
+
+use super::caller::{Caller, GET, fate, trailers_only};
+use super::stub::Stub;
+
+fn expected(code: Code, reason: &str) -> (Code, String) {
+    (code, reason.to_owned())
+}
+
+#[tokio::test]
+async fn a_failing_call_is_one_frame_whoever_refused_it() {
+    let stub = Stub::start(&["--max-concurrent-requests", "1"]).await;
+    let caller = Caller::connect(stub.address, 65_535).await;
+
+    let failed = caller.get("fail", &[]).await;
+    assert_eq!(trailers_only(&failed), expected(Code::InvalidArgument, "GRPC_TIMEOUT_MALFORMED"), "handler");
+
+    let late = caller.get("wait", &[("grpc-timeout", "50m")]).await;
+    assert_eq!(trailers_only(&late), expected(Code::DeadlineExceeded, "DEADLINE_EXCEEDED"), "deadline");
+
+    let (waiting, refused) = tokio::join!(caller.get("wait", &[]), async {
+        let refused = caller.get("", &[]).await;
+        stub.go_on.notify_one();
+        refused
+    });
+    assert_eq!(trailers_only(&refused), expected(Code::ResourceExhausted, "CONCURRENCY_LIMIT"), "limit");
+    let mut body = waiting.into_body();
+    while body.data().await.is_some() {}
+    assert_eq!(fate(&body.trailers().await.unwrap().unwrap()).0, Code::Ok);
+}
+
+#[tokio::test]
+async fn a_callers_mistake_is_told_as_such() {
+    let stub = Stub::start(&["--max-message-bytes", "1KiB"]).await;
+    let caller = Caller::connect(stub.address, 65_535).await;
+    let check = async |path: &str, message: &[u8], code: Code, reason: &str| {
+        let answer = caller.send(path, message, &[]).await.unwrap();
+        assert_eq!(trailers_only(&answer), expected(code, reason));
+    };
+    check(GET, b"\xff\xff", Code::InvalidArgument, "MESSAGE_MALFORMED").await;
+    check(GET, &[0; 2048], Code::ResourceExhausted, "MESSAGE_TOO_LARGE").await;
+    check("/dataflow.cache.v1.CacheService/Purge", b"", Code::Unimplemented, "METHOD_UNKNOWN").await;
+    check("/dataflow.secret.v1.SecretService/Get", b"", Code::Unimplemented, "METHOD_UNKNOWN").await;
+}

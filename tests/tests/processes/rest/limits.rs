@@ -1,0 +1,117 @@
+//! Every limit of the gateway's own, on both its sides.
+
+use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::http::{self, Answer, Connection};
+use dataflow_tests::services;
+
+use super::check::reason;
+use super::is_served;
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+const CATEGORIZE: &str = "/v1/dataflows:categorize";
+const DATAFLOW: &[u8] = br#"{"dataflow":{"id":"X","names":{"en":"Hospital beds"}}}"#;
+
+#[track_caller]
+fn is(answer: &Answer, status: u16, expected: &str) {
+    let found = if status == 200 { String::new() } else { reason(answer) };
+    assert_eq!((answer.status, found.as_str()), (status, expected));
+}
+
+#[tokio::test]
+async fn a_body_that_is_held() {
+    let limit = DATAFLOW.len();
+    let (gateway, _services) = services::mesh(&["--max-body-bytes", &limit.to_string()]).await;
+    let upstream = &gateway.upstream;
+    is(&http::request(upstream, "POST", CATEGORIZE, &[JSON], DATAFLOW).await.unwrap(), 200, "");
+    let longer = [DATAFLOW, b" "].concat();
+    is(&http::request(upstream, "POST", CATEGORIZE, &[JSON], &longer).await.unwrap(), 413, "BODY_TOO_LARGE");
+    // Nor when its length is not told beforehand.
+    let head = http::head("POST", CATEGORIZE, &[JSON, ("transfer-encoding", "chunked")], None);
+    let chunked = format!("{head}{:x}\r\n{}\r\n0\r\n\r\n", longer.len(), String::from_utf8(longer).unwrap());
+    is(&http::send(upstream, chunked.as_bytes()).await.unwrap(), 413, "BODY_TOO_LARGE");
+    // A document that is passed on has no such limit.
+    let document = [b"<a>".to_vec(), vec![b' '; 10 * limit], b"</a>".to_vec()].concat();
+    let answer = http::request(upstream, "POST", "/v1/catalogues:analyze", &[], &document).await.unwrap();
+    is(&answer, 400, "NOT_A_STRUCTURE_MESSAGE");
+}
+
+#[tokio::test]
+async fn bodies_that_are_held_at_once() {
+    let (gateway, _services) = services::mesh(&["--max-held-bytes", "2KiB"]).await;
+    let mut first = Connection::open(&gateway.upstream).await.unwrap();
+    let padded = [DATAFLOW, &[b' '; 1500]].concat();
+    let head = http::head("POST", CATEGORIZE, &[JSON, ("expect", "100-continue")], Some(padded.len()));
+    first.write(head.as_bytes()).await.unwrap();
+    assert_eq!(first.interim().await.unwrap().status, 100);
+    first.write(&padded[..1400]).await.unwrap();
+    // When the first has arrived there is room for neither another nor itself twice.
+    let second =
+        async || http::request(&gateway.upstream, "POST", CATEGORIZE, &[JSON], DATAFLOW).await.unwrap();
+    let mut refused = second().await;
+    eventually(PATIENCE, "there is no room", async || {
+        if refused.status == 200 {
+            refused = second().await;
+        }
+        refused.status != 200
+    })
+    .await;
+    is(&refused, 429, "NO_ROOM");
+    assert_eq!(refused.headers["retry-after"], "1");
+    first.write(&padded[1400..]).await.unwrap();
+    is(&first.answer().await.unwrap(), 200, "");
+    is(&second().await, 200, "");
+}
+
+#[tokio::test]
+async fn path_and_query_together() {
+    let target = "/live?padding";
+    let (gateway, _services) = services::mesh(&["--max-target-bytes", &CATEGORIZE.len().to_string()]).await;
+    is(&http::request(&gateway.upstream, "POST", CATEGORIZE, &[JSON], DATAFLOW).await.unwrap(), 200, "");
+    let longer = format!("{CATEGORIZE}?");
+    let answer = http::request(&gateway.upstream, "POST", &longer, &[JSON], DATAFLOW).await.unwrap();
+    is(&answer, 413, "TARGET_TOO_LONG");
+    assert_eq!(http::request(&gateway.upstream, "GET", target, &[], b"").await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn the_wait_for_the_next_piece() {
+    let (gateway, _services) = services::mesh(&["--body-idle-timeout", "100ms"]).await;
+    let mut connection = Connection::open(&gateway.upstream).await.unwrap();
+    let head = http::head("POST", CATEGORIZE, &[JSON], Some(DATAFLOW.len()));
+    connection.write(&[head.as_bytes(), &DATAFLOW[..9]].concat()).await.unwrap();
+    is(&connection.answer().await.unwrap(), 499, "BODY_STALLED");
+    is(&http::request(&gateway.upstream, "POST", CATEGORIZE, &[JSON], DATAFLOW).await.unwrap(), 200, "");
+}
+
+#[tokio::test]
+async fn requests_at_once() {
+    let (gateway, _services) = services::mesh(&["--max-concurrent-requests", "1"]).await;
+    let mut first = Connection::open(&gateway.upstream).await.unwrap();
+    let head = http::head("POST", CATEGORIZE, &[JSON, ("expect", "100-continue")], Some(DATAFLOW.len()));
+    first.write(head.as_bytes()).await.unwrap();
+    // From here on its place is taken: the body is being read.
+    assert_eq!(first.interim().await.unwrap().status, 100);
+    let second = http::request(&gateway.upstream, "POST", CATEGORIZE, &[JSON], DATAFLOW).await.unwrap();
+    is(&second, 429, "CONCURRENCY_LIMIT");
+    assert_eq!(second.headers["retry-after"], "1");
+    assert!(is_served(&gateway.upstream).await, "health has no limit");
+    first.write(DATAFLOW).await.unwrap();
+    is(&first.answer().await.unwrap(), 200, "");
+}
+
+#[tokio::test]
+async fn the_message_of_a_reply() {
+    let (whole, _services) = services::mesh(&[]).await;
+    let analysis = _services[0].upstream.to_string();
+    let reply = http::request(&whole.upstream, "POST", CATEGORIZE, &[JSON], DATAFLOW).await.unwrap();
+    is(&reply, 200, "");
+    // In protobuf it is shorter than in JSON, and longer than 16 bytes.
+    for (limit, status, expected) in
+        [(reply.body.len().to_string(), 200, ""), ("16".to_owned(), 413, "REPLY_TOO_LARGE")]
+    {
+        let flags = ["--analysis-url", &analysis, "--max-message-bytes", &limit];
+        let gateway = services::gateway(&flags).await;
+        let answer = http::request(&gateway.upstream, "POST", CATEGORIZE, &[JSON], DATAFLOW).await.unwrap();
+        is(&answer, status, expected);
+    }
+}

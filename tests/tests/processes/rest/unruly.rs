@@ -1,0 +1,134 @@
+//! Clients that do not send all they said at once, and services that are not there: what takes two connections, two
+//! gateways, or patience.
+
+use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::http::{self, Connection};
+use dataflow_tests::services;
+
+use super::check::reason;
+use super::is_served;
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+const EXPECT: (&str, &str) = ("expect", "100-continue");
+const CATEGORIZE: &str = "/v1/dataflows:categorize";
+const ANALYZE: &str = "/v1/catalogues:analyze";
+const DATAFLOW: &[u8] = br#"{"dataflow":{"id":"X","names":{"en":"Hospital beds"}}}"#;
+
+#[tokio::test]
+async fn a_service_that_is_not_there_is_unavailable_and_the_caller_told_when_to_come_back() {
+    let nowhere = services::nowhere();
+    let gateway = services::gateway(&["--analysis-url", &nowhere.upstream.to_string()]).await;
+    let answer = http::request(&gateway.upstream, "POST", CATEGORIZE, &[JSON], DATAFLOW).await.unwrap();
+    assert_eq!((answer.status, reason(&answer).as_str()), (503, "UPSTREAM_UNAVAILABLE"));
+    assert_eq!(answer.headers["retry-after"], "1");
+    let answer = http::request(&gateway.upstream, "POST", ANALYZE, &[], b"<a/>").await.unwrap();
+    assert_eq!((answer.status, reason(&answer).as_str()), (503, "UPSTREAM_UNAVAILABLE"));
+    assert!(is_served(&gateway.upstream).await);
+}
+
+#[tokio::test]
+async fn a_client_that_stops_sending_is_answered_by_the_deadline_and_holds_nobody_up() {
+    let (gateway, _services) = services::mesh(&["--request-timeout", "3s"]).await;
+    let mut stopped = Vec::new();
+    for (target, header) in [(CATEGORIZE, JSON), (ANALYZE, ("content-type", "application/xml"))] {
+        let mut connection = Connection::open(&gateway.upstream).await.unwrap();
+        let head = http::head("POST", target, &[header], Some(1000));
+        connection.write(&[head.as_bytes(), b"<half of"].concat()).await.unwrap();
+        stopped.push(connection);
+    }
+    assert!(is_served(&gateway.upstream).await);
+    for connection in stopped {
+        let answer = connection.answer().await.unwrap();
+        // The idle timeout would have another name.
+        assert_eq!((answer.status, reason(&answer).as_str()), (504, "DEADLINE_EXCEEDED"));
+    }
+    assert!(is_served(&gateway.upstream).await);
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_in_mid_body_is_forgotten() {
+    let (gateway, _services) = services::mesh(&["--max-concurrent-requests", "1"]).await;
+    for (target, header) in [(CATEGORIZE, JSON), (ANALYZE, ("content-type", "application/xml"))] {
+        let mut connection = Connection::open(&gateway.upstream).await.unwrap();
+        let head = http::head("POST", target, &[header], Some(1000));
+        connection.write(&[head.as_bytes(), b"<half of"].concat()).await.unwrap();
+        drop(connection);
+        // Of one call at a time, the one that was left must end before the next begins.
+        let next = async || {
+            http::request(&gateway.upstream, "POST", CATEGORIZE, &[JSON], DATAFLOW).await.unwrap().status
+                == 200
+        };
+        eventually(PATIENCE, "the next is served", next).await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_waits_to_go_on_is_told_to_if_its_head_is_good() {
+    let (gateway, _services) = services::mesh(&[]).await;
+    for (target, header, body) in [
+        (CATEGORIZE, JSON, DATAFLOW),
+        (ANALYZE, ("content-type", "application/xml"), b"<Structure/>".as_slice()),
+    ] {
+        let mut connection = Connection::open(&gateway.upstream).await.unwrap();
+        let head = http::head("POST", target, &[header, EXPECT], Some(body.len()));
+        connection.write(head.as_bytes()).await.unwrap();
+        assert_eq!(connection.interim().await.unwrap().status, 100, "{target}");
+        connection.write(body).await.unwrap();
+        let answer = connection.answer().await.unwrap();
+        assert_eq!(answer.status, 200, "{target}: {}", String::from_utf8_lossy(&answer.body));
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_waits_to_go_on_is_refused_at_once_if_its_head_is_bad() {
+    let (gateway, _services) = services::mesh(&["--max-body-bytes", "1KiB"]).await;
+    let check = async |target: &str, header, length, expected: (u16, &str)| {
+        let mut connection = Connection::open(&gateway.upstream).await.unwrap();
+        let head = http::head("POST", target, &[header, EXPECT], Some(length));
+        connection.write(head.as_bytes()).await.unwrap();
+        let answer = connection.answer().await.unwrap();
+        assert_eq!((answer.status, reason(&answer).as_str()), expected, "{target}");
+        assert!(is_served(&gateway.upstream).await, "{target}");
+    };
+    check("/v1/nothing", JSON, 10, (404, "ROUTE_NOT_FOUND")).await;
+    check("/v1/rulesets", JSON, 10, (405, "METHOD_NOT_ALLOWED")).await;
+    check(CATEGORIZE, JSON, 2000, (413, "BODY_TOO_LARGE")).await;
+    check(CATEGORIZE, ("content-type", "text/csv"), 10, (415, "UNSUPPORTED_MEDIA_TYPE")).await;
+    check("/v1/catalogues:analyze?nothing=1", JSON, 10, (400, "PARAMETER_UNKNOWN")).await;
+}
+
+#[tokio::test]
+async fn a_client_that_sends_on_after_a_refusal_still_reads_it() {
+    let (gateway, _services) = services::mesh(&["--max-body-bytes", "1KiB"]).await;
+    let check = async |target: &str, header, expected: (u16, &str)| {
+        let mut connection = Connection::open(&gateway.upstream).await.unwrap();
+        let head = http::head("POST", target, &[header], Some(512 << 10));
+        connection.write(head.as_bytes()).await.unwrap();
+        // It reads nothing until it has sent everything.
+        for _ in 0..512 {
+            connection.write(&[b' '; 1 << 10]).await.unwrap();
+        }
+        let answer = connection.answer().await.unwrap();
+        assert_eq!((answer.status, reason(&answer).as_str()), expected, "{target}");
+    };
+    check("/v1/nothing", JSON, (404, "ROUTE_NOT_FOUND")).await;
+    check(CATEGORIZE, JSON, (413, "BODY_TOO_LARGE")).await;
+    check("/v1/rulesets", JSON, (405, "METHOD_NOT_ALLOWED")).await;
+    check("/v1/catalogues:analyze?nothing=1", JSON, (400, "PARAMETER_UNKNOWN")).await;
+}
+
+#[tokio::test]
+async fn what_is_no_http_is_answered_below_the_gateway_or_not_at_all() {
+    let gateway = services::gateway(&[]).await;
+    let hello = b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03 and so on\r\n\r\n";
+    for sent in
+        [&hello[..], b"\0\0\0\0\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\xff\xfe /\r\n\r\n"]
+    {
+        if let Ok(answer) = http::send(&gateway.upstream, sent).await {
+            assert_eq!((answer.status, answer.body.as_slice()), (400, &[][..]), "{}", sent.escape_ascii());
+        }
+        assert!(is_served(&gateway.upstream).await, "{}", sent.escape_ascii());
+    }
+    let old = http::send(&gateway.upstream, b"GET /live HTTP/1.0\r\n\r\n").await.unwrap();
+    assert_eq!(old.status, 200, "HTTP/1.0 is HTTP");
+}

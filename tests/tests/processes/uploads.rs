@@ -1,0 +1,145 @@
+//! Catalogues on their way: slow ones, too many of them, those that break off, and results nobody could receive.
+
+use dataflow_proto::analysis::v1 as pb;
+use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
+use dataflow_proto::google::api::HttpBody;
+use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::services::{self, Service};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+const DOCUMENT: &str = "<Structure><Dataflows><Dataflow id='A'/></Dataflows></Structure>";
+
+fn piece(data: &[u8]) -> pb::AnalyzeCatalogueRequest {
+    let document = HttpBody { data: data.to_vec().into(), ..Default::default() };
+    pb::AnalyzeCatalogueRequest { document: Some(document), ..Default::default() }
+}
+
+/// A call whose document stays open, and where its pieces go in. The service has begun to work on it.
+async fn open(service: &Service) -> (mpsc::Sender<pb::AnalyzeCatalogueRequest>, Call) {
+    let (pieces, messages) = mpsc::channel(1);
+    pieces.send(piece(b"<")).await.unwrap();
+    let mut client = AnalysisServiceClient::new(service.channel());
+    let call = tokio::spawn(async move { client.analyze_catalogue(ReceiverStream::new(messages)).await });
+    // Room in the channel again: the first piece is on its way.
+    drop(pieces.reserve().await.unwrap());
+    (pieces, Call(call))
+}
+
+struct Call(tokio::task::JoinHandle<Result<tonic::Response<pb::AnalyzeCatalogueResponse>, Status>>);
+
+impl Call {
+    async fn refused(self) -> (Code, String) {
+        let status = self.0.await.unwrap().unwrap_err();
+        (status.code(), reason(&status))
+    }
+}
+
+fn reason(status: &Status) -> String {
+    status.get_error_details().error_info().map(|info| info.reason.clone()).unwrap_or_default()
+}
+
+async fn analyse(service: &Service, document: &str) -> Result<pb::Analysis, Status> {
+    let mut client = AnalysisServiceClient::new(service.channel());
+    let messages = tokio_stream::iter([piece(document.as_bytes())]);
+    Ok(client.analyze_catalogue(messages).await?.into_inner().analysis.unwrap())
+}
+
+/// Waits until so many uploads are being received.
+async fn until_busy(service: &Service, calls: usize) {
+    let ending = format!(" {calls}");
+    let counts = |line: &str| line.starts_with("grpc_server_in_flight{") && line.ends_with(&ending);
+    let busy = async || service.metrics.encode().lines().any(counts);
+    eventually(PATIENCE, "the uploads are received", busy).await;
+}
+
+#[tokio::test]
+async fn uploads_that_wait_do_not_stop_others() {
+    let service = services::analysis(&["--parsers", "1"]).await;
+    let open = [open(&service).await, open(&service).await, open(&service).await];
+    until_busy(&service, 3).await;
+    assert_eq!(analyse(&service, DOCUMENT).await.unwrap().total, 1);
+    drop(open);
+}
+
+#[tokio::test]
+async fn an_upload_too_many_is_refused_at_once_and_told_when_to_come_back() {
+    let service = services::analysis(&["--max-uploads", "2"]).await;
+    let first = open(&service).await;
+    assert_eq!(analyse(&service, DOCUMENT).await.unwrap().total, 1, "the second of two");
+    let second = open(&service).await;
+    until_busy(&service, 2).await;
+    let mut refused = None;
+    // The two have been begun; whether both are admitted yet shows only here.
+    eventually(PATIENCE, "one too many", async || {
+        refused = analyse(&service, DOCUMENT).await.err();
+        refused.is_some()
+    })
+    .await;
+    let status = refused.unwrap();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "TOO_MANY_UPLOADS"));
+    assert!(status.get_error_details().retry_info().is_some());
+    drop((first, second));
+}
+
+#[tokio::test]
+async fn an_upload_that_stalls_is_ended() {
+    let service = services::analysis(&["--upload-idle-timeout", "1s", "--spool-bytes", "0B"]).await;
+    for _ in 0..2 {
+        let (_pieces, call) = open(&service).await;
+        assert_eq!(call.refused().await, (Code::Cancelled, "UPLOAD_STALLED".to_owned()));
+    }
+    assert_eq!(analyse(&service, DOCUMENT).await.unwrap().total, 1, "its parser is free again");
+}
+
+#[tokio::test]
+async fn a_document_above_the_spool_is_parsed_as_it_arrives() {
+    let cache = services::cache().await;
+    let url = cache.upstream.to_string();
+    let flags = [&["--cache-url", &url, "--spool-bytes", "64B"][..], &services::PATIENT].concat();
+    let service = services::analysis(&flags).await;
+    let at_the_limit = DOCUMENT;
+    assert_eq!(at_the_limit.len(), 64);
+    let above = format!("{DOCUMENT}\n");
+    for (document, remembered) in [(at_the_limit, true), (above.as_str(), false)] {
+        let first = analyse(&service, document).await.unwrap();
+        let second = analyse(&service, document).await.unwrap();
+        assert_eq!((first.cached, second.cached), (false, remembered));
+        assert_eq!((first.analysis, first.total), (second.analysis, second.total));
+    }
+}
+
+#[tokio::test]
+async fn a_result_that_no_message_can_hold_is_refused_by_name() {
+    let flows: String =
+        (0..200).map(|id| format!("<Dataflow id='{id}'><Name>Health</Name></Dataflow>")).collect();
+    let document = format!("<Structure><Dataflows>{flows}</Dataflows></Structure>");
+    let refused = services::analysis(&["--max-message-bytes", "12KiB"]).await;
+    let status = analyse(&refused, &document).await.map(|analysis| analysis.total).unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "RESULT_TOO_LARGE"));
+    let enough = services::analysis(&["--max-message-bytes", "64KiB"]).await;
+    assert_eq!(analyse(&enough, &document).await.unwrap().total, 200);
+}
+
+#[tokio::test]
+async fn options_may_come_before_the_document_begins() {
+    let service = services::analysis(&[]).await;
+    let options = pb::AnalyzeCatalogueRequest { ruleset: "legacy".to_owned(), ..Default::default() };
+    let mut document = piece(DOCUMENT.as_bytes());
+    document.document.as_mut().unwrap().content_type = "application/xml".to_owned();
+    let mut client = AnalysisServiceClient::new(service.channel());
+    let reply = client.analyze_catalogue(tokio_stream::iter([options, document])).await.unwrap().into_inner();
+    assert_eq!(reply.analysis.unwrap().ruleset, "legacy");
+}
+
+#[tokio::test]
+async fn a_call_that_is_abandoned_frees_its_place() {
+    let service = services::analysis(&["--max-uploads", "1"]).await;
+    let (pieces, call) = open(&service).await;
+    until_busy(&service, 1).await;
+    call.0.abort();
+    drop(pieces);
+    eventually(PATIENCE, "the place is free again", async || analyse(&service, DOCUMENT).await.is_ok()).await;
+}

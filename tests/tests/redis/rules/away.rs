@@ -1,0 +1,32 @@
+//! A config service without its store: it tells what the release brings, and waits for the store to come.
+
+use dataflow_mesh::process::Process;
+use dataflow_proto::config::v1 as pb;
+use dataflow_proto::r#type::v1::Category;
+use dataflow_tests::editor::{editor, new, reason};
+use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::redis::{self, Server};
+use dataflow_tests::services;
+
+#[tokio::test]
+async fn without_its_store_the_service_tells_what_the_release_brings_and_refuses_changes() {
+    if !redis::available() {
+        return;
+    }
+    let mut server = Server::start();
+    server.kill();
+    let store = services::redis_at(server.url(), &Process::default());
+    let config = services::config_over(store, dataflow_rules::built_in::rulesets()).await;
+    let sets = editor(&config).list_rulesets(pb::ListRulesetsRequest {}).await.unwrap().into_inner().rulesets;
+    assert_eq!(
+        sets.iter().map(|set| set.revision).collect::<Vec<_>>(),
+        [0, 0],
+        "they are none of the store's"
+    );
+    let refused = editor(&config).create_rule(new("r", Category::Health, "care")).await.unwrap_err();
+    assert_eq!(reason(&refused), "STORE_UNAVAILABLE");
+    server.restart();
+    // It finds the store by itself, seeds it, and goes on.
+    let writes = async || editor(&config).create_rule(new("r", Category::Health, "care")).await.is_ok();
+    eventually(PATIENCE, "it is back", writes).await;
+}

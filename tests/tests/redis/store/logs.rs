@@ -1,0 +1,97 @@
+//! Logs: every record once, at the next place, whoever writes at the same time.
+
+use dataflow_store::Store;
+use dataflow_store::key::Key;
+use dataflow_store::logs::{Appended, LogRecord};
+use futures_util::future::join_all;
+
+use super::backend::{LASTING, Stores};
+
+/// All records of a log.
+async fn all(store: &dyn Store, log: &Key) -> Vec<LogRecord> {
+    store.read(log, 0, 100_000).await.unwrap()
+}
+
+pub(crate) async fn positions_have_no_gaps(Stores { ours, theirs, .. }: Stores) {
+    let (log, other) = (LASTING.key("log"), LASTING.key("log2"));
+    assert_eq!(all(&*theirs, &log).await, []);
+    let append = async |index: usize| {
+        let store = if index.is_multiple_of(2) { &ours } else { &theirs };
+        let text = format!("record {index}");
+        (store.append(&log, &format!("id{index}"), text.clone().into()).await.unwrap(), text)
+    };
+    let mut told = join_all((0..32).map(append)).await;
+    told.sort();
+    assert!(told.iter().map(|(position, _)| *position).eq(1..=32), "{told:?}");
+    let read = all(&*theirs, &log).await;
+    let read: Vec<_> = read.into_iter().map(|record| (record.position, record.value)).collect();
+    let told: Vec<_> = told.into_iter().map(|(position, text)| (position, text.into())).collect();
+    assert_eq!(read, told);
+    // Another log counts for itself.
+    assert_eq!(ours.append(&other, "id0", "x".into()).await.unwrap(), 1);
+}
+
+pub(crate) async fn an_id_is_written_once(Stores { ours, theirs, .. }: Stores) {
+    let (log, other) = (LASTING.key("log"), LASTING.key("other"));
+    assert_eq!(ours.append(&log, "a", "first".into()).await.unwrap(), 1);
+    assert_eq!(ours.append(&log, "b", "second".into()).await.unwrap(), 2);
+    let again = |index: usize| {
+        let store = if index.is_multiple_of(2) { &ours } else { &theirs };
+        store.append(&log, "a", "another".into())
+    };
+    let positions = join_all((0..16).map(again)).await;
+    assert!(positions.into_iter().all(|position| position.unwrap() == 1));
+    // At the same moment, too.
+    let new = join_all((0..16).map(|_| theirs.append(&log, "c", "third".into()))).await;
+    assert!(new.into_iter().all(|position| position.unwrap() == 3));
+    let values: Vec<_> = all(&*ours, &log).await.into_iter().map(|record| record.value).collect();
+    assert_eq!(values, ["first", "second", "third"]);
+    assert_eq!(ours.append(&other, "c", "x".into()).await.unwrap(), 1, "an id belongs to its log");
+}
+
+pub(crate) async fn of_those_who_go_by_what_they_read_one_writes(Stores { ours, theirs, .. }: Stores) {
+    let log = LASTING.key("log");
+    for last in 0..3 {
+        let tries = (0..8).map(|index| {
+            let (store, log) = (if index % 2 == 0 { &ours } else { &theirs }, &log);
+            async move { store.append_after(log, last, &format!("{last} {index}"), "x".into()).await.unwrap() }
+        });
+        let mut outcomes = join_all(tries).await;
+        outcomes.sort_by_key(|outcome| matches!(outcome, Appended::Behind { .. }));
+        assert_eq!(outcomes[0], Appended::At(last + 1));
+        assert!(
+            outcomes[1..].iter().all(|outcome| *outcome == Appended::Behind { last: last + 1 }),
+            "{outcomes:?}"
+        );
+    }
+    assert_eq!(ours.append_after(&log, 7, "new", "x".into()).await.unwrap(), Appended::Behind { last: 3 });
+    ours.append(&log, "old", "x".into()).await.unwrap();
+    assert_eq!(
+        theirs.append_after(&log, 3, "old", "x".into()).await.unwrap(),
+        Appended::At(4),
+        "a repeated call is told what the first came to"
+    );
+    assert_eq!(all(&*ours, &log).await.len(), 4);
+}
+
+pub(crate) async fn a_log_is_read_in_pages(Stores { ours, theirs, .. }: Stores) {
+    let log = LASTING.key("log");
+    for position in 1..=25 {
+        let id = format!("id{position}");
+        assert_eq!(ours.append(&log, &id, position.to_string().into()).await.unwrap(), position);
+    }
+    let check = async |after: u64, limit: usize, expected: std::ops::RangeInclusive<u64>| {
+        let page = theirs.read(&log, after, limit).await.unwrap();
+        let expected = expected.map(|position| LogRecord { position, value: position.to_string().into() });
+        assert!(page.iter().cloned().eq(expected), "{limit} after {after}: {page:?}");
+    };
+    check(0, 10, 1..=10).await;
+    check(10, 10, 11..=20).await;
+    check(20, 10, 21..=25).await;
+    check(24, 1, 25..=25).await;
+    check(0, 25, 1..=25).await;
+    assert_eq!(theirs.read(&log, 25, 10).await.unwrap(), []);
+    assert_eq!(theirs.read(&log, 1_000, 10).await.unwrap(), []);
+    assert_eq!(theirs.read(&log, u64::MAX, 10).await.unwrap(), []);
+    assert_eq!(theirs.read(&log, 0, 0).await.unwrap(), []);
+}

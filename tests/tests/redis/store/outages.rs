@@ -1,0 +1,261 @@
+//! Redis in trouble: what is lost, for how long, and how that is told.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use dataflow_mesh::breaker::{Breakers, State};
+use dataflow_mesh::process::Process;
+use dataflow_mesh::status::Describe;
+use dataflow_store::entries::Condition;
+use dataflow_store::signals::Signal;
+use dataflow_store::{Error, Store};
+use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::redis::{self, Sentinels, Server};
+use futures_util::future::join_all;
+
+use super::backend::{
+    LASTING, PATIENT, ROLE, VOLATILE, connect, get, open, set, text, try_open, until_connected,
+};
+use super::signals::{message, until_heard};
+
+/// A silent connection is detected within a second, and what is in doubt is told not much later.
+const DETECTED: Duration = Duration::from_millis(1_400);
+
+/// Longest that anything may take on a busy machine, on which nobody may be waited for without an end either.
+const BOUND: Duration = Duration::from_secs(20);
+
+/// How often something is tried until it was done on a machine with time for it.
+const TRIES: usize = 10;
+
+/// A refusal that costs nothing: not one connection is tried.
+const AT_ONCE: Duration = Duration::from_millis(100);
+
+/// Redis alone, and a store with its breaker.
+struct Alone {
+    server: Server,
+    store: std::sync::Arc<dyn Store>,
+    breakers: Breakers,
+}
+
+// === impl Alone ===
+
+impl Alone {
+    /// Starts and connects.
+    async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// The same with these flags besides.
+    async fn with(flags: &[&str]) -> Self {
+        let (server, process) = (Server::start(), Process::default());
+        let store = try_open(&[&["--redis-url", server.url()], flags].concat(), None, &process).unwrap();
+        until_connected(&*store).await;
+        set(&*store, &VOLATILE.key("a"), "before").await;
+        Self { server, store, breakers: process.breakers }
+    }
+
+    fn state(&self) -> State {
+        self.breakers.get(&format!("{ROLE}/redis")).unwrap().report().state
+    }
+
+    /// Reads while Redis is away: every read is refused in time, until the breaker is open and they are refused at once.
+    /// How long it took to open.
+    async fn refuses_soon(&self) -> Duration {
+        let (away, key) = (Instant::now(), VOLATILE.key("a"));
+        while self.state() == State::Closed {
+            let (refused, took) = timed(self.store.get(std::slice::from_ref(&key))).await;
+            let refused = refused.expect_err("Redis is away");
+            assert_eq!(refused.reason(), "STORE_UNAVAILABLE", "{refused}");
+            assert!(took < BOUND, "a read took {took:?}: {refused}");
+        }
+        let opened = away.elapsed();
+        let mut most = 0;
+        for _ in 0..TRIES {
+            // But for the one call that looks whether it is back.
+            let reads = join_all((0..20).map(|_| timed(self.store.get(std::slice::from_ref(&key))))).await;
+            assert!(reads.iter().all(|(read, took)| read.is_err() && *took < BOUND), "{reads:?}");
+            most = reads.iter().filter(|(_, took)| *took < AT_ONCE).count().max(most);
+            if most >= 19 {
+                break;
+            }
+        }
+        assert!(most >= 19, "{most} of 20 reads are refused at once");
+        opened
+    }
+
+    /// Waits until the breaker is closed and everything is as ever.
+    async fn recovers(&self) {
+        eventually(PATIENCE, "the breaker closes", async || self.state() == State::Closed).await;
+        set(&*self.store, &VOLATILE.key("b"), "after").await;
+        assert_eq!(text(&*self.store, &VOLATILE.key("b")).await.as_deref(), Some("after"));
+    }
+}
+
+/// What a call came to, and how long it took.
+async fn timed<T>(call: impl Future<Output = Result<T, Error>>) -> (Result<T, Error>, Duration) {
+    let begun = Instant::now();
+    (call.await, begun.elapsed())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silence_is_noticed_within_a_second() {
+    if !redis::available() {
+        return;
+    }
+    let alone = Alone::start().await;
+    let mut times = Vec::new();
+    while times.last().is_none_or(|took| *took >= DETECTED) {
+        assert!(times.len() < TRIES, "the breaker opened after {times:?}");
+        alone.server.pause();
+        times.push(alone.refuses_soon().await);
+        let refused = alone.store.set(&LASTING.key("a"), "x".into(), None, Condition::Always).await;
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.reason(), "STORE_UNAVAILABLE", "with the breaker open nothing was sent");
+        alone.server.resume();
+        alone.recovers().await;
+        assert_eq!(text(&*alone.store, &VOLATILE.key("a")).await.as_deref(), Some("before"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_without_an_answer_is_in_doubt() {
+    if !redis::available() {
+        return;
+    }
+    let alone = Alone::start().await;
+    let (store, key) = (&alone.store, VOLATILE.key("c"));
+    let mut times = Vec::new();
+    while times.last().is_none_or(|took| *took >= DETECTED) {
+        assert!(times.len() < TRIES, "told after {times:?}");
+        alone.server.pause();
+        let (written, took) = timed(store.set(&key, "x".into(), None, Condition::Always)).await;
+        let doubt = written.expect_err("Redis is away");
+        assert_eq!(doubt.reason(), "WRITE_OUTCOME_UNKNOWN", "{doubt}");
+        times.push(took);
+        alone.server.resume();
+        alone.recovers().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_died_is_found_again() {
+    if !redis::available() {
+        return;
+    }
+    let mut alone = Alone::start().await;
+    let mut heard = alone.store.subscribe("topic");
+    until_heard(&*alone.store, "topic", &mut heard).await;
+    alone.server.kill();
+    alone.refuses_soon().await;
+    alone.server.restart();
+    alone.recovers().await;
+    assert_eq!(get(&*alone.store, &VOLATILE.key("a")).await, None, "it keeps nothing on disk");
+    until_a_gap(&mut heard).await;
+    until_heard(&*alone.store, "topic", &mut heard).await;
+}
+
+// On one thread: nothing is heard before there is a subscription.
+#[tokio::test]
+async fn a_gap_is_told_when_we_connect_and_when_we_lose_the_connection() {
+    if !redis::available() {
+        return;
+    }
+    let server = Server::start();
+    let store = open(&["--redis-url", server.url()], None);
+    let mut heard = store.subscribe("topic");
+    until_a_gap(&mut heard).await;
+    until_heard(&*store, "topic", &mut heard).await;
+    store.publish("topic", Bytes::from_static(b"first")).await.unwrap();
+    assert_eq!(message(&mut heard).await, "first");
+    for _ in 0..3 {
+        server.command(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+        until_a_gap(&mut heard).await;
+        until_heard(&*store, "topic", &mut heard).await;
+        // Another gap tells that it is whole again; after that there are none.
+        store.publish("topic", Bytes::from_static(b"next")).await.unwrap();
+        assert_eq!(message(&mut heard).await, "next");
+    }
+}
+
+/// Hears until it is told that it may have missed something.
+async fn until_a_gap(heard: &mut dataflow_store::signals::Subscription) {
+    let gap = async { while heard.next().await != Some(Signal::Gap) {} };
+    tokio::time::timeout(PATIENCE, gap).await.expect("no gap is told");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cut_connections_are_made_anew_before_a_read_fails() {
+    if !redis::available() {
+        return;
+    }
+    let alone = Alone::with(&PATIENT).await;
+    let key = [VOLATILE.key("a")];
+    for readers in [1, 100] {
+        for round in 0..10 {
+            alone.server.command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+            let reads = join_all((0..readers).map(|_| timed(alone.store.get(&key)))).await;
+            for (read, took) in reads {
+                let read = read.unwrap_or_else(|error| panic!("{readers} readers, round {round}: {error}"));
+                assert!(read[0].is_some() && took < BOUND, "{readers} readers, round {round}: {took:?}");
+            }
+            assert_eq!(alone.state(), State::Closed, "{readers} readers, round {round}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forgotten_scripts_are_loaded_again() {
+    if !redis::available() {
+        return;
+    }
+    let (server, sentinels) = (Server::start(), Sentinels::start());
+    for (url, server) in [(server.url(), &server), (&sentinels.url(), sentinels.primary())] {
+        let store = connect(&["--redis-url", url]).await;
+        let log = LASTING.key("log");
+        for round in 0..3 {
+            // As many connections at once as are ever kept for durable writes.
+            let append = async |index: usize| {
+                store.append(&log, &format!("{round} {index}"), Bytes::new()).await.unwrap();
+            };
+            join_all((0..16).map(append)).await;
+            server.command(&["SCRIPT", "FLUSH"]);
+            store.append(&log, &format!("{round} last"), Bytes::new()).await.unwrap();
+            server.command(&["SCRIPT", "FLUSH"]);
+            assert_eq!(get(&*store, &VOLATILE.key("a")).await, None, "{url}");
+            server.command(&["SCRIPT", "FLUSH"]);
+            join_all((0..16).map(async |_| get(&*store, &VOLATILE.key("a")).await)).await;
+            assert_eq!(store.read(&log, 0, 100).await.unwrap().len(), 17 * (round + 1), "{url}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_server_refuses_writes_and_answers_reads() {
+    if !redis::available() {
+        return;
+    }
+    let server = Server::with(&["--maxmemory-policy", "noeviction"]);
+    let process = Process::default();
+    let store = try_open(&["--redis-url", server.url()], None, &process).unwrap();
+    let breakers = process.breakers;
+    until_connected(&*store).await;
+    let (key, value) = (VOLATILE.key("a"), Bytes::from(vec![b'x'; 1 << 20]));
+    let tag = [VOLATILE.key("b")];
+    let generation = store.generations(&tag).await.unwrap();
+    server.command(&["CONFIG", "SET", "maxmemory", "1mb"]);
+    let mut put = store.set(&key, value.clone(), None, Condition::Always).await;
+    for _ in 0..3 {
+        put = store.set(&key, value.clone(), None, Condition::Always).await;
+    }
+    let refused = put.expect_err("the server is full");
+    assert_eq!(refused.reason(), "STORE_UNAVAILABLE", "{refused}");
+    // Many of them do not open the breaker: Redis is well.
+    let writes = (0..20).map(|_| store.set(&key, value.clone(), None, Condition::Always));
+    let reasons: Vec<_> =
+        join_all(writes).await.into_iter().map(|put| put.err().map(|it| it.reason())).collect();
+    assert!(reasons.iter().all(|reason| *reason == Some("STORE_UNAVAILABLE")), "{reasons:?}");
+    store.get(&[key]).await.unwrap();
+    assert_eq!(store.generations(&tag).await.unwrap(), generation);
+    assert_eq!(store.generations(&[VOLATILE.key("c")]).await.unwrap_err().reason(), "STORE_UNAVAILABLE");
+    assert!(breakers.list().iter().all(|breaker| breaker.state == State::Closed), "{:?}", breakers.list());
+}
