@@ -239,13 +239,13 @@ impl Server {
             stop: CancellationToken::new(),
         };
         let mut door = Door::new(role, limits, connections);
-        tracing::info!(role, %address, "listening");
+        tracing::info!(role, %address, "service: listening");
 
         let mut latch = Some(latch);
         let mut warm_up = pin!(join_all(warm_ups));
         let mut leave = pin!(async {
             shutdown.await;
-            tracing::info!(role, "draining");
+            tracing::info!(role, "service: draining");
             readiness.drain();
             announce(&reporter, &names, ServingStatus::NotServing).await;
             tokio::time::sleep(args.drain_delay_on(address)).await;
@@ -256,12 +256,12 @@ impl Server {
                 _ = &mut warm_up, if latch.is_some() => {
                     announce(&reporter, &names, ServingStatus::Serving).await;
                     latch = None;
-                    tracing::info!(role, "serving");
+                    tracing::info!(role, "service: serving");
                 }
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => door.let_in(stream, peer),
                     Err(error) => {
-                        tracing::warn!(%error, "cannot accept connections");
+                        tracing::warn!(%error, "service: cannot accept connections, retrying");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
                 },
@@ -273,9 +273,9 @@ impl Server {
         door.connections.stop.cancel();
         let tasks = &door.tasks;
         if tokio::time::timeout(args.drain_timeout + CLOSING, tasks.wait()).await.is_err() {
-            tracing::warn!(role, connections = tasks.len(), "cut off what did not end in time");
+            tracing::warn!(role, connections = tasks.len(), "service: drain timeout, remaining connections closed");
         }
-        tracing::info!(role, "stopped");
+        tracing::info!(role, "service: stopped");
         Ok(())
     }
 }

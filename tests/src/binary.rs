@@ -179,9 +179,9 @@ impl Service {
             let said = event["address"].as_str().map(str::to_owned);
             log.push(line);
             match event["message"].as_str() {
-                Some("listening") if event["role"] == role => address = said,
-                Some("admin port is open") => admin = said,
-                Some("serving") => services -= 1,
+                Some("service: listening") if event["role"] == role => address = said,
+                Some("admin port: listening") => admin = said,
+                Some("service: serving") => services -= 1,
                 _ => {}
             }
         }

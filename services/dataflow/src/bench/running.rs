@@ -54,10 +54,10 @@ impl Running {
             let line = log.next_line().await?.with_context(|| format!("{command} ended at once"))?;
             let event: serde_json::Value = serde_json::from_str(&line)?;
             match event["message"].as_str() {
-                Some("listening") if event["role"] == role => {
+                Some("service: listening") if event["role"] == role => {
                     address = event["address"].as_str().map(|address| format!("http://{address}"))
                 }
-                Some("serving") => services -= 1,
+                Some("service: serving") => services -= 1,
                 _ => {}
             }
         }

@@ -99,7 +99,7 @@ fn log_lines_are_json_or_text() {
         let ended = binary::run(&flags);
         assert!(ended.stderr.lines().next().unwrap().contains(expected), "{format}: {ended:?}");
     };
-    check("json", "\"message\":\"admin port is open\"");
+    check("json", "\"message\":\"admin port: listening\"");
     check("text", "INFO");
 }
 
@@ -115,7 +115,7 @@ fn a_container_asks_its_own_process_whether_it_is_ready() {
 
     service.signal(Signal::SIGTERM);
     eventually_blocking(PATIENCE, "it drains", || {
-        service.log().iter().any(|line| line.contains("\"draining\""))
+        service.log().iter().any(|line| line.contains("service: draining"))
     });
     let ended = ask(&service.admin);
     assert_eq!(ended.code, 1, "{ended:?}");

@@ -78,7 +78,7 @@ fn an_edited_config_map_takes_effect_in_other_processes_or_is_refused_whole() {
     assert_eq!(analyse(&own).code, 0, "what a process itself is told goes first");
 
     map.edit(&[("log", "debug"), ("max-document-bytes", "many")]);
-    eventually_blocking(PATIENCE, "the edit is refused", || says(&config, "settings that changed are wrong"));
+    eventually_blocking(PATIENCE, "the edit is refused", || says(&config, "settings: change rejected"));
     assert_eq!(analyse(&told).code, 3, "the last good one holds");
     for service in [&config, &told, &own] {
         assert!(!says(service, "\"level\":\"DEBUG\""), "nothing of it holds");

@@ -119,7 +119,7 @@ fn a_stop_before_it_is_ready_ends_it() {
     let mut child = binary::command(&flags).spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
     // From the first line on it handles signals; it is ready some moments later.
-    assert!(log.next().unwrap().unwrap().contains("admin port is open"));
+    assert!(log.next().unwrap().unwrap().contains("admin port: listening"));
     binary::signal(&child, Signal::SIGTERM);
     for _ in log {}
     assert_eq!(binary::code(binary::wait(&mut child)), 0);
