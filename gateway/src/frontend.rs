@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
-use dataflow_mesh::inbound::{Hold, Stack};
+use dataflow_mesh::inbound::Stack;
 use dataflow_mesh::panics;
 use dataflow_mesh::propagation::{self, REQUEST_ID};
 use dataflow_mesh::readiness::Readiness;
+use dataflow_mesh::response::ResponseGuards;
 use dataflow_mesh::status::logged;
 use futures_util::future::BoxFuture;
 use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
@@ -135,9 +136,11 @@ impl Frontend {
         }
         let Ok(mut answer) = stack.call(call.under_its_method(request)).await;
         // The call's permit is taken until the response, and not the answer that it is made of, has left.
-        let hold = Hold::take(&mut answer);
+        let guards = ResponseGuards::take(&mut answer);
         let written = call.write_response(answer, self.limits.reply, request_id).await;
-        hold.on(written.unwrap_or_else(|status| call.exchange().write_failure(&status.into(), request_id)))
+        guards.attach(
+            written.unwrap_or_else(|status| call.exchange().write_failure(&status.into(), request_id)),
+        )
     }
 
     /// The call that a request makes: the first dialect that claims it decides.

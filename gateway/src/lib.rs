@@ -36,8 +36,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use dataflow_mesh::context::Context;
 use dataflow_mesh::inbound::Stack;
-use dataflow_mesh::serve::{Context, Server};
+use dataflow_mesh::serve::Server;
 use dataflow_proto::FILE_DESCRIPTOR_SET;
 use dataflow_proto::mesh::v1::mesh_service_server::{MeshServiceServer, SERVICE_NAME as MESH_SERVICE};
 use tokio::net::TcpListener;

@@ -1,12 +1,10 @@
 //! The stack that every call to a service passes, as one flat list with the reason for each layer's place.
 
+mod deadline;
 mod describe;
 mod error;
-mod hold;
 mod limit;
 mod observe;
-
-pub(crate) mod cut;
 
 use std::convert::Infallible;
 use std::task::{Context, Poll};
@@ -20,16 +18,15 @@ use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceBuilder, ServiceExt};
 
 use crate::args::LimitArgs;
-use crate::deadline::DeadlineLayer;
 use crate::descriptors::Methods;
 use crate::metrics::ServerMetrics;
 use crate::propagation::PropagationLayer;
+use crate::response::TerminatedBody;
 use dataflow_settings::Live;
 
-use cut::CutBody;
+use deadline::DeadlineLayer;
 use describe::describe;
 use error::Error;
-pub use hold::Hold;
 use limit::LimitLayer;
 use observe::ObserveLayer;
 
@@ -40,8 +37,8 @@ pub type Stack = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 /// they are neither counted nor traced, or probes would drown everything else.
 const CONTROL: &str = "/grpc.";
 
-/// What the layers of a stack work by.
-pub(crate) struct Layers<'a> {
+/// The settings of a stack.
+pub(crate) struct StackSettings<'a> {
     pub(crate) baggage: &'a [String],
     pub(crate) limits: &'a Live<LimitArgs>,
     pub(crate) metrics: ServerMetrics,
@@ -50,14 +47,14 @@ pub(crate) struct Layers<'a> {
 /// Builds the stack of one service. `api` are its methods, `control` health and reflection. When `draining` is cancelled
 /// the streams of `control` end, and those of `api` if it `forwards` calls: its own services end theirs themselves.
 pub(crate) fn stack(
-    layers: Layers<'_>,
+    settings: StackSettings<'_>,
     methods: Methods,
     api: Stack,
     forwards: bool,
     control: Router,
     draining: CancellationToken,
 ) -> Stack {
-    let Layers { baggage, limits, metrics } = layers;
+    let StackSettings { baggage, limits, metrics } = settings;
     let forwarded = forwards.then(|| methods.clone());
     // Top is outermost.
     let api = ServiceBuilder::new()
@@ -65,7 +62,7 @@ pub(crate) fn stack(
         .layer(PropagationLayer::new(baggage))
         // Outside the limit, so that refused calls count too.
         .layer(ObserveLayer::new(methods.clone(), metrics))
-        // Outside the limit, so that a call that is cut gives its place back.
+        // Outside the limit, so that a call that is terminated releases its permit.
         .layer(DeadlineLayer::new(limits.clone(), methods.clone()))
         // One limit for all connections; what is above it is refused at once.
         .layer(LimitLayer::new(limits.clone(), methods))
@@ -115,7 +112,9 @@ where
             if http_body::Body::is_end_stream(answer.body()) {
                 return Ok(answer);
             }
-            Ok(answer.map(|body| Body::new(CutBody::new(body, draining.cancelled_owned(), Error::Draining))))
+            Ok(answer.map(|body| {
+                Body::new(TerminatedBody::new(body, draining.cancelled_owned(), Error::Draining))
+            }))
         })
     }
 }

@@ -17,12 +17,16 @@ pub mod readiness;
 pub mod backoff;
 pub mod breaker;
 pub mod capability;
+pub mod context;
 pub mod inbound;
 pub mod outbound;
+pub mod response;
 pub mod serve;
 
 pub mod deadline;
+pub mod limiter;
 pub mod propagation;
 pub mod status;
 
+mod deadline_watchdog;
 mod descriptors;

@@ -23,8 +23,8 @@ use tracing::{Instrument, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::deadline;
-use crate::inbound::cut::CutBody;
 use crate::propagation;
+use crate::response::TerminatedBody;
 use crate::status::to_status;
 use crate::telemetry;
 
@@ -141,8 +141,8 @@ impl Service<Request<Body>> for Outbound {
                 return Err(to_status(&exceeded).into());
             };
             // A peer that stops in the middle of its answer has no more time than one that never begins.
-            let cut = tokio::time::sleep_until(deadline);
-            Ok(answer?.map(|body| Body::new(CutBody::new(body, cut, exceeded))))
+            let expired = tokio::time::sleep_until(deadline);
+            Ok(answer?.map(|body| Body::new(TerminatedBody::new(body, expired, exceeded))))
         })
     }
 }

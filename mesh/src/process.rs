@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::ProcessArgs;
 use crate::breaker::Breakers;
+use crate::context::Context;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
-use crate::serve::Context;
 use crate::tasks::{self, Task, Tasks};
 use crate::telemetry::{self, LogFilter};
 use crate::{admin, panics};
@@ -70,7 +70,9 @@ impl Process {
 
     /// The context of one service.
     pub fn context(&self, role: &'static str) -> Context {
-        Context::new(role, self)
+        let Self { metrics, readiness, breakers, tasks, settings, .. } = self.clone();
+        let (latch, draining) = (readiness.latch(), CancellationToken::new());
+        Context { role, metrics, readiness, draining, breakers, tasks, settings, latch }
     }
 
     /// Tells the process to stop.

@@ -4,11 +4,9 @@
 //! tonic's own `Server` is not used: it puts further layers around ours on every connection. One hyper-util loop serves
 //! HTTP/1.1 and h2c on every port instead.
 
+mod acceptor;
 mod connection;
 mod control;
-mod door;
-pub(crate) mod leash;
-pub mod places;
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -18,12 +16,10 @@ use std::pin::pin;
 use std::time::Duration;
 
 use axum::body::Body;
-use clap::Args;
 use dataflow_proto::mesh::v1::mesh_service_server::MeshServiceServer;
 use futures_util::future::{BoxFuture, join_all};
 use http::{Request, Response};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::service::{Routes, RoutesBuilder};
 use tonic_health::ServingStatus;
@@ -32,67 +28,22 @@ use tonic_health::server::{HealthReporter, HealthService};
 use tower::Service;
 
 use crate::args::ServerArgs;
-use crate::breaker::{self, Breakers};
+use crate::breaker;
 use crate::capability::{Capability, Named};
+use crate::context::Context;
 use crate::descriptors::Methods;
 use crate::inbound::{self, Stack};
-use crate::metrics::Metrics;
-use crate::process::Process;
-use crate::readiness::{Latch, Readiness};
-use crate::tasks::{Task, Tasks};
-use dataflow_settings::{Dynamic, Live};
+use crate::tasks::Task;
 
+use acceptor::Acceptor;
 use connection::Connections;
 use control::{WithHealth, announce};
-use door::Door;
 
 /// What connections get beyond the drain timeout to close by themselves, which they do at that time.
 const CLOSING: Duration = Duration::from_secs(1);
 
 /// How long to wait before accepting again when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// What a service is handed by its process.
-#[derive(Debug)]
-pub struct Context {
-    /// What the service is in the mesh, for instance `analysis`: the constant label of its metrics.
-    pub role: &'static str,
-    /// The process' metrics.
-    pub metrics: Metrics,
-    /// The process' readiness.
-    pub readiness: Readiness,
-    /// Cancelled when the service stops accepting: endless answers must end then.
-    pub draining: CancellationToken,
-    /// The process' circuit breakers, which the service lists and resets on request.
-    pub breakers: Breakers,
-    /// The supervisor of the process' background tasks.
-    pub tasks: Tasks,
-    /// The current values of the process' dynamic flags.
-    pub settings: watch::Receiver<Dynamic>,
-    /// Held from the start until the service serves, so that a process is not ready while one of its services has not
-    /// even begun.
-    latch: Latch,
-}
-
-// === impl Context ===
-
-impl Context {
-    /// The context of one service in a process.
-    pub(crate) fn new(role: &'static str, process: &Process) -> Self {
-        let Process { metrics, readiness, breakers, tasks, settings, .. } = process.clone();
-        let (latch, draining) = (readiness.latch(), CancellationToken::new());
-        Self { role, metrics, readiness, draining, breakers, tasks, settings, latch }
-    }
-
-    /// Dynamic flags, which are `flags` at first and follow the settings from then on.
-    pub fn live<A: Args + Send + Sync + 'static>(&self, flags: A) -> Live<A> {
-        let live = Live::fixed(flags);
-        let (followed, settings) = (live.clone(), self.settings.clone());
-        let follow = move || followed.clone().follow(settings.clone());
-        self.tasks.spawn(Task::restarting("dynamic flags", follow));
-        live
-    }
-}
 
 /// One service on one port: its own gRPC services and those it forwards, health and reflection.
 pub struct Server {
@@ -228,9 +179,9 @@ impl Server {
             None => Stack::new(own),
         };
         let methods = Methods::of(&services, &descriptors);
-        let layers =
-            inbound::Layers { baggage: &args.baggage, limits: &limits, metrics: metrics.server(role) };
-        let stack = inbound::stack(layers, methods, api, forwards, control, draining.clone());
+        let settings =
+            inbound::StackSettings { baggage: &args.baggage, limits: &limits, metrics: metrics.server(role) };
+        let stack = inbound::stack(settings, methods, api, forwards, control, draining.clone());
 
         let connections = Connections {
             stack: outermost(stack),
@@ -238,7 +189,7 @@ impl Server {
             limits: limits.clone(),
             stop: CancellationToken::new(),
         };
-        let mut door = Door::new(role, limits, connections);
+        let mut acceptor = Acceptor::new(role, limits, connections);
         tracing::info!(role, %address, "service: listening");
 
         let mut latch = Some(latch);
@@ -259,7 +210,7 @@ impl Server {
                     tracing::info!(role, "service: serving");
                 }
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, peer)) => door.let_in(stream, peer),
+                    Ok((stream, peer)) => acceptor.accept(stream, peer),
                     Err(error) => {
                         tracing::warn!(%error, "service: cannot accept connections, retrying");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -268,12 +219,16 @@ impl Server {
             }
         }
 
-        door.close(listener);
+        acceptor.close(listener);
         draining.cancel();
-        door.connections.stop.cancel();
-        let tasks = &door.tasks;
+        acceptor.connections.stop.cancel();
+        let tasks = &acceptor.tasks;
         if tokio::time::timeout(args.drain_timeout + CLOSING, tasks.wait()).await.is_err() {
-            tracing::warn!(role, connections = tasks.len(), "service: drain timeout, remaining connections closed");
+            tracing::warn!(
+                role,
+                connections = tasks.len(),
+                "service: drain timeout, remaining connections closed"
+            );
         }
         tracing::info!(role, "service: stopped");
         Ok(())

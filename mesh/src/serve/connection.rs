@@ -18,10 +18,9 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use crate::args::{LimitArgs, ServerArgs};
+use crate::deadline_watchdog::{WatchdogExecutor, Watched};
 use crate::inbound::Stack;
 use dataflow_settings::Live;
-
-use super::leash::{LeashExecutor, OnLeash};
 
 /// How long a peer may take to say which protocol it speaks, and over HTTP/1 to send the head of a request. Until then
 /// it is nobody's call, and holds a file descriptor for nothing.
@@ -72,13 +71,13 @@ impl Connections {
             () = too_late => return,
         };
         let Ok(Ok(opening)) = opening else {
-            return tracing::debug!(%peer, "connection without a request");
+            return tracing::debug!(%peer, "connection: closed, no request");
         };
         let stream = tokio::io::join(opening.chain(reader), writer);
 
         let max_requests = self.limits.load().max_concurrent_requests;
         let max_resets = usize::try_from(max_requests).unwrap_or(usize::MAX);
-        let mut builder = auto::Builder::new(LeashExecutor);
+        let mut builder = auto::Builder::new(WatchdogExecutor);
         builder.http1().timer(TokioTimer::new()).header_read_timeout(OPENING);
         builder
             .http2()
@@ -107,12 +106,12 @@ impl Connections {
             tokio::select! {
                 // The connection first: what a late one has said already is heard before it is told to go.
                 biased;
-                // A new leash after `graceful_shutdown`: from then on `cut` bounds what an HTTP/1 call may hold.
-                ended = OnLeash::new(connection.as_mut()) => {
+                // A new watchdog after `graceful_shutdown`: from then on `cut` bounds what an HTTP/1 call may hold.
+                ended = Watched::new(connection.as_mut()) => {
                     match ended {
                         Some(Ok(())) => {}
-                        Some(Err(error)) => tracing::debug!(%peer, error, "connection ended"),
-                        None => tracing::debug!(%peer, "connection did not take its answer"),
+                        Some(Err(error)) => tracing::debug!(%peer, error, "connection: ended"),
+                        None => tracing::debug!(%peer, "connection: client stopped reading, reset"),
                     }
                     return;
                 }
@@ -128,7 +127,7 @@ impl Connections {
                     end = Some(Instant::now() + grace);
                 }
                 () = &mut cut, if end.is_some() => {
-                    return tracing::warn!(%peer, stopping, "cut off what did not end in time");
+                    return tracing::warn!(%peer, stopping, "connection: closed, calls did not end in time");
                 }
             }
             connection.as_mut().graceful_shutdown();

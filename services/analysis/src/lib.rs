@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use dataflow_mesh::args::ServerArgs;
 use dataflow_mesh::capability::Capability;
-use dataflow_mesh::serve::Context;
+use dataflow_mesh::context::Context;
 use dataflow_proto::analysis::v1::analysis_service_server::AnalysisServiceServer;
 
 use analyses::Analyses;

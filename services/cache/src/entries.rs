@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use dataflow_mesh::args::LimitArgs;
+use dataflow_mesh::limiter::Limiter;
 use dataflow_mesh::metrics::Metrics;
-use dataflow_mesh::serve::places::Places;
 use dataflow_mesh::tasks::Task;
 use dataflow_settings::Live;
 use dataflow_store::Store;
@@ -30,9 +30,9 @@ const REMOVED_AT_ONCE: usize = 16;
 #[derive(Debug, Clone)]
 pub struct Entries {
     pub(crate) store: Arc<dyn Store>,
-    /// Places for those who wait for somebody else's value. Fewer than calls there may be at once, or they could keep out
+    /// Permits of calls that wait for another caller's value. Fewer than calls there may be at once, or they could keep out
     /// the very call that they wait for.
-    pub(crate) waiting: Places,
+    pub(crate) waiting: Limiter,
     pub(crate) limits: Live<LimitArgs>,
     /// One at a time looks at every key of the store.
     sweeping: Arc<Mutex<()>>,
@@ -103,7 +103,7 @@ impl Entries {
     pub fn new(store: Arc<dyn Store>, capacity: u64, limits: Live<LimitArgs>, metrics: &Metrics) -> Self {
         let near = Near::new(&*store, capacity);
         let stats = Stats::register(metrics, near.clone());
-        let (waiting, sweeping) = (Places::default(), Arc::default());
+        let (waiting, sweeping) = (Limiter::default(), Arc::default());
         Self { store, waiting, limits, sweeping, near, stats }
     }
 

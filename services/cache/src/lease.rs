@@ -82,7 +82,7 @@ impl Entries {
         let place = key.place();
         let until = Instant::now() + terms.wait;
         let mut read = self.get(key).await;
-        let (mut changes, mut place_to_wait) = (None, None);
+        let (mut changes, mut waiting) = (None, None);
         loop {
             let stale = match read {
                 Read { degraded: true, .. } => return Ok(Leased::Degraded),
@@ -99,10 +99,10 @@ impl Entries {
             if let Some(held) = stale.filter(|_| terms.accept_stale) {
                 return Ok(Leased::Stale(held));
             }
-            if place_to_wait.is_none() {
+            if waiting.is_none() {
                 let most = self.limits.load().max_concurrent_requests.div_ceil(2);
-                let Some(place) = self.waiting.take(most) else { return Ok(Leased::Busy) };
-                place_to_wait = Some(place);
+                let Some(permit) = self.waiting.try_acquire(most) else { return Ok(Leased::Busy) };
+                waiting = Some(permit);
             }
             match &mut changes {
                 // What came between the read and this moment is read once more before anybody waits.

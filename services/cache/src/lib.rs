@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use dataflow_mesh::args::ServerArgs;
 use dataflow_mesh::capability::Capability;
-use dataflow_mesh::serve::Context;
+use dataflow_mesh::context::Context;
 use dataflow_proto::cache::v1::cache_service_server::CacheServiceServer;
 use dataflow_store::Store;
 

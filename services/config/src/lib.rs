@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use dataflow_mesh::args::ServerArgs;
 use dataflow_mesh::capability::Capability;
-use dataflow_mesh::serve::Context;
+use dataflow_mesh::context::Context;
 use dataflow_mesh::tasks::Task;
 use dataflow_proto::config::v1::audit_service_server::AuditServiceServer;
 use dataflow_proto::config::v1::config_service_server::ConfigServiceServer;

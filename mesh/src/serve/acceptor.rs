@@ -1,4 +1,4 @@
-//! Who comes in: connections up to the limit, until the service stops.
+//! Accepts connections up to the limit, until the service stops.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,40 +7,40 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
 use crate::args::LimitArgs;
+use crate::limiter::Limiter;
 use dataflow_settings::Live;
 
 use super::connection::Connections;
-use super::places::Places;
 
 /// Most connections that the kernel holds for a port, as tokio asks it to.
 const BACKLOG: usize = 1024;
 
-/// The door of one service.
-pub(super) struct Door {
+/// Accepts the connections of one service.
+pub(super) struct Acceptor {
     pub(super) role: &'static str,
     pub(super) limits: Live<LimitArgs>,
     pub(super) connections: Connections,
-    /// What is inside.
+    /// The connections that are open.
     pub(super) tasks: TaskTracker,
-    places: Places,
+    limiter: Limiter,
     /// Whether the limit was reached last time, so that it is logged once each time.
     is_full: bool,
 }
 
-// === impl Door ===
+// === impl Acceptor ===
 
-impl Door {
+impl Acceptor {
     pub(super) fn new(role: &'static str, limits: Live<LimitArgs>, connections: Connections) -> Self {
-        let (tasks, places) = (TaskTracker::new(), Places::default());
-        Self { role, limits, connections, tasks, places, is_full: false }
+        let (tasks, limiter) = (TaskTracker::new(), Limiter::default());
+        Self { role, limits, connections, tasks, limiter, is_full: false }
     }
 
-    /// Serves a connection, or closes it at once where there are too many: who waited in silence could not turn elsewhere.
-    pub(super) fn let_in(&mut self, stream: TcpStream, peer: SocketAddr) {
+    /// Serves a connection, or closes it at once above the limit: a client that waits cannot turn to another replica.
+    pub(super) fn accept(&mut self, stream: TcpStream, peer: SocketAddr) {
         let limit = self.limits.load().max_connections;
-        let Some(place) = self.places.take(limit) else {
+        let Some(permit) = self.limiter.try_acquire(limit) else {
             if !std::mem::replace(&mut self.is_full, true) {
-                tracing::warn!(role = self.role, limit, "closing further connections");
+                tracing::warn!(role = self.role, limit, "connection: rejected, over limit");
             }
             return;
         };
@@ -48,26 +48,26 @@ impl Door {
         let connection = self.connections.clone().run(stream, peer);
         self.tasks.spawn(async move {
             connection.await;
-            drop(place);
+            drop(permit);
         });
     }
 
-    /// Lets in who stands before it, and closes it. The kernel has taken those connections already: to close the port on
-    /// them would break calls off that they may have sent.
+    /// Accepts the connections that are pending, and closes the port. The kernel has completed their handshakes already:
+    /// closing the port on them would reset calls that they may have sent.
     pub(super) fn close(&mut self, listener: TcpListener) {
-        // Asked by system calls: what the runtime knows of the port may be a moment old.
-        let waiting = listener.into_std().and_then(|listener| {
+        // By system calls: what the runtime knows of the port may be a moment old.
+        let pending = listener.into_std().and_then(|listener| {
             listener.set_nonblocking(true)?;
             Ok((0..BACKLOG).map_while(move |_| match listener.accept() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
                 accepted => Some(accepted),
             }))
         });
-        // One that has gone already keeps nobody out who stands behind it.
-        for (stream, peer) in waiting.into_iter().flatten().flatten() {
+        // One that has gone already must not hide those behind it.
+        for (stream, peer) in pending.into_iter().flatten().flatten() {
             let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
             if let Ok(stream) = stream {
-                self.let_in(stream, peer);
+                self.accept(stream, peer);
             }
         }
         self.tasks.close();
@@ -89,7 +89,7 @@ mod tests {
     use crate::inbound::Stack;
 
     #[tokio::test]
-    async fn who_stands_before_the_door_when_it_closes_is_let_in() {
+    async fn pending_connections_are_served_when_the_port_closes() {
         let args = ServerArgs::parsed(&[]);
         let limits = Live::fixed(args.limits.clone());
         let stack =
@@ -97,7 +97,7 @@ mod tests {
         let stop = CancellationToken::new();
         let connections =
             Connections { stack: Stack::new(stack), args, limits: limits.clone(), stop: stop.clone() };
-        let mut door = Door::new("test", limits, connections);
+        let mut acceptor = Acceptor::new("test", limits, connections);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let mut waiting: Vec<_> = (0..3)
             .map(|_| {
@@ -107,9 +107,9 @@ mod tests {
             })
             .collect();
         // No await since: the runtime has not heard of any of them.
-        door.close(listener);
+        acceptor.close(listener);
         stop.cancel();
-        door.tasks.wait().await;
+        acceptor.tasks.wait().await;
         for stream in &mut waiting {
             let mut answer = String::new();
             stream.read_to_string(&mut answer).unwrap();

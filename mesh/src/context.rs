@@ -1,0 +1,46 @@
+//! What a role is handed by its process.
+
+use clap::Args;
+use dataflow_settings::{Dynamic, Live};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::breaker::Breakers;
+use crate::metrics::Metrics;
+use crate::readiness::{Latch, Readiness};
+use crate::tasks::{Task, Tasks};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Context {
+    /// What the service is in the mesh, for instance `analysis`: the constant label of its metrics.
+    pub role: &'static str,
+    /// The process' metrics.
+    pub metrics: Metrics,
+    /// The process' readiness.
+    pub readiness: Readiness,
+    /// Cancelled when the service stops accepting: endless answers must end then.
+    pub draining: CancellationToken,
+    /// The process' circuit breakers, which the service lists and resets on request.
+    pub breakers: Breakers,
+    /// The supervisor of the process' background tasks.
+    pub tasks: Tasks,
+    /// The current values of the process' dynamic flags.
+    pub settings: watch::Receiver<Dynamic>,
+    /// Held from the start until the service serves, so that a process is not ready while one of its services has not
+    /// even begun.
+    pub(crate) latch: Latch,
+}
+
+// === impl Context ===
+
+impl Context {
+    /// Dynamic flags, which are `flags` at first and follow the settings from then on.
+    pub fn live<A: Args + Send + Sync + 'static>(&self, flags: A) -> Live<A> {
+        let live = Live::fixed(flags);
+        let (followed, settings) = (live.clone(), self.settings.clone());
+        let follow = move || followed.clone().follow(settings.clone());
+        self.tasks.spawn(Task::restarting("dynamic flags", follow));
+        live
+    }
+}

@@ -1,0 +1,138 @@
+//! Resets response streams whose client stopped reading, after the deadline of the call.
+//!
+//! hyper does not poll a response body while the client's flow-control window is closed, so that the body cannot end
+//! itself at its deadline. The task that polls it, one per HTTP/2 stream or HTTP/1 connection, therefore runs under a
+//! watchdog: the call arms it with its deadline, and a moment after that the task is dropped, which resets the stream.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use hyper::rt::Executor;
+use pin_project_lite::pin_project;
+use tokio::task::futures::TaskLocalFuture;
+use tokio::time::{Instant, Sleep};
+
+/// Time that a response whose client reads gets to end itself properly.
+const GRACE: Duration = Duration::from_secs(1);
+
+tokio::task_local! {
+    static WATCHDOG: Watchdog;
+}
+
+/// The deadline of the current call; shared by a task and the call that it serves. One call at a time, since requests of
+/// an HTTP/1 connection are served in turn.
+#[derive(Debug, Clone, Default)]
+struct Watchdog(Arc<Mutex<Option<Instant>>>);
+
+/// The watchdog is armed until this is dropped.
+#[derive(Debug)]
+#[must_use = "dropping it disarms the watchdog"]
+pub(crate) struct Armed(Watchdog);
+
+// === impl Watchdog ===
+
+impl Watchdog {
+    fn get(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, end: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = end;
+    }
+}
+
+impl Drop for Armed {
+    fn drop(&mut self) {
+        self.0.set(None);
+    }
+}
+
+/// Arms the watchdog of the task that serves the current call; `None` where there is none.
+pub(crate) fn arm(deadline: Instant) -> Option<Armed> {
+    let watchdog = WATCHDOG.try_with(Watchdog::clone).ok()?;
+    watchdog.set(Some(deadline));
+    Some(Armed(watchdog))
+}
+
+pin_project! {
+    /// A future under a watchdog: `None` when a call that it served overran its deadline.
+    pub(crate) struct Watched<F> {
+        #[pin]
+        inner: TaskLocalFuture<Watchdog, F>,
+        watchdog: Watchdog,
+        #[pin]
+        end: Sleep,
+    }
+}
+
+// === impl Watched ===
+
+impl<F: Future> Watched<F> {
+    pub(crate) fn new(inner: F) -> Self {
+        let watchdog = Watchdog::default();
+        Self { inner: WATCHDOG.scope(watchdog.clone(), inner), watchdog, end: tokio::time::sleep(GRACE) }
+    }
+}
+
+impl<F: Future> Future for Watched<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if let Poll::Ready(output) = this.inner.poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        let Some(end) = this.watchdog.get().map(|end| end + GRACE) else { return Poll::Pending };
+        if this.end.deadline() != end {
+            this.end.as_mut().reset(end);
+        }
+        ready!(this.end.poll(cx));
+        Poll::Ready(None)
+    }
+}
+
+/// Runs the streams of HTTP/2 connections, each under a watchdog.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WatchdogExecutor;
+
+impl<F> Executor<F> for WatchdogExecutor
+where
+    F: Future + Send + 'static,
+    F::Output: Send,
+{
+    fn execute(&self, stream: F) {
+        tokio::spawn(Watched::new(stream));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_ends_a_moment_after_the_deadline_of_its_call() {
+        let second = Duration::from_secs(1);
+        let check = async |work: Duration, stays_armed: bool, expected: Option<()>, took: Duration| {
+            let begun = Instant::now();
+            let task = Watched::new(async {
+                let armed = arm(Instant::now() + 5 * second);
+                assert!(armed.is_some());
+                let _armed = armed.filter(|_| stays_armed);
+                tokio::time::sleep(work).await;
+            });
+            assert_eq!(task.await, expected);
+            assert_eq!(begun.elapsed(), took);
+        };
+        check(4 * second, true, Some(()), 4 * second).await;
+        check(9 * second, true, None, 6 * second).await;
+        check(9 * second, false, Some(()), 9 * second).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn outside_of_a_task_there_is_no_watchdog() {
+        assert!(arm(Instant::now()).is_none());
+    }
+}

@@ -1,0 +1,189 @@
+//! Enforces deadlines: the caller's `grpc-timeout`, shrunk to our own limit.
+//!
+//! tonic's own server timeout answers CANCELLED, which tells a caller that it went away itself; ours answers
+//! DEADLINE_EXCEEDED.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use dataflow_settings::Live;
+use futures_util::future::BoxFuture;
+use http::{Request, Response};
+use http_body::Body as _;
+use tokio::time::Instant;
+use tower::{Layer, Service};
+
+use crate::args::LimitArgs;
+use crate::deadline::{self, Error};
+use crate::deadline_watchdog;
+use crate::descriptors::Methods;
+use crate::response::{ResponseGuards, TerminatedBody};
+use crate::status;
+
+/// Ends calls whose time is up.
+#[derive(Debug, Clone)]
+pub(super) struct DeadlineLayer {
+    /// Of these the time that holds for callers that set no deadline, or a later one.
+    limits: Live<LimitArgs>,
+    methods: Methods,
+}
+
+impl DeadlineLayer {
+    /// No call may take longer to its last byte than `limits` say when it comes, whether or not its caller reads. An
+    /// answer that is a stream must begin by then, and is cut only by the caller's own deadline: a watch has none.
+    pub(super) fn new(limits: Live<LimitArgs>, methods: Methods) -> Self {
+        Self { limits, methods }
+    }
+}
+
+impl<S> Layer<S> for DeadlineLayer {
+    type Service = DeadlineService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        DeadlineService { inner, layer: self.clone() }
+    }
+}
+
+/// See [`DeadlineLayer`].
+#[derive(Debug, Clone)]
+pub(super) struct DeadlineService<S> {
+    inner: S,
+    layer: DeadlineLayer,
+}
+
+// === impl DeadlineService ===
+
+impl<S, B> Service<Request<B>> for DeadlineService<S>
+where
+    S: Service<Request<B>, Response = Response<Body>>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let asked = match deadline::parse(request.headers()) {
+            // Not begun: timers are too coarse to end it before it is served.
+            Ok(Some(Duration::ZERO)) => Err(Error::Exceeded),
+            asked => asked,
+        };
+        let asked = match asked {
+            Ok(asked) => asked.map(|timeout| Instant::now() + timeout),
+            Err(error) => return Box::pin(async move { Ok(status::to_status(&error).into_http()) }),
+        };
+        let limit = Instant::now() + self.layer.limits.load().request_timeout;
+        let head = asked.map_or(limit, |asked| asked.min(limit));
+        let end = if self.layer.methods.streams(request.uri().path()) { asked } else { Some(head) };
+        let answer = deadline::scope(head, end, self.inner.call(request));
+        Box::pin(async move {
+            let Ok(answer) = tokio::time::timeout_at(head, answer).await else {
+                return Ok(status::to_status(&Error::Exceeded).into_http());
+            };
+            let mut answer = answer?;
+            let Some(end) = end.filter(|_| !answer.body().is_end_stream()) else { return Ok(answer) };
+            let armed = Arc::new(deadline_watchdog::arm(end));
+            ResponseGuards::add(&mut answer, Arc::clone(&armed) as _);
+            let expired = async move {
+                tokio::time::sleep_until(end).await;
+                drop(armed);
+            };
+            Ok(answer.map(|body| Body::new(TerminatedBody::new(body, expired, Error::Exceeded))))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::HeaderValue;
+    use http_body::Frame;
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    fn layer(limit: Duration) -> DeadlineLayer {
+        let limits = LimitArgs { max_concurrent_requests: 1, max_connections: 1, request_timeout: limit };
+        DeadlineLayer::new(Live::fixed(limits), methods())
+    }
+
+    async fn call(
+        timeout: Option<&str>,
+        limit: Duration,
+        work: Duration,
+    ) -> (Option<String>, Option<Instant>) {
+        let seen = std::sync::Arc::new(std::sync::Mutex::new(None));
+        let handler = {
+            let seen = seen.clone();
+            tower::service_fn(move |_: Request<Body>| {
+                let seen = seen.clone();
+                async move {
+                    *seen.lock().unwrap() = deadline::current();
+                    tokio::time::sleep(work).await;
+                    Ok::<_, std::convert::Infallible>(Response::new(Body::empty()))
+                }
+            })
+        };
+        let mut request = Request::new(Body::empty());
+        if let Some(timeout) = timeout {
+            request.headers_mut().insert(deadline::HEADER, HeaderValue::from_str(timeout).unwrap());
+        }
+        let answer = layer(limit).layer(handler).oneshot(request).await.unwrap();
+        let code = answer.headers().get("grpc-status").map(|code| code.to_str().unwrap().to_owned());
+        let deadline = *seen.lock().unwrap();
+        (code, deadline)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_earlier_of_callers_deadline_and_our_limit_holds() {
+        let start = Instant::now();
+        let second = Duration::from_secs(1);
+        assert_eq!(call(Some("5S"), 10 * second, second).await, (None, Some(start + 5 * second)));
+        let start = Instant::now();
+        assert_eq!(call(Some("50S"), 10 * second, second).await, (None, Some(start + 10 * second)));
+        assert_eq!(call(Some("1S"), 10 * second, 2 * second).await.0.as_deref(), Some("4"));
+        assert_eq!(call(None, second, 2 * second).await.0.as_deref(), Some("4"));
+        assert_eq!(call(Some("soon"), second, second).await.0.as_deref(), Some("3"));
+        assert_eq!(call(Some("0n"), second, Duration::ZERO).await, (Some("4".to_owned()), None), "not begun");
+    }
+
+    fn methods() -> Methods {
+        Methods::of(&["grpc.health.v1.Health"], tonic_health::pb::FILE_DESCRIPTOR_SET)
+    }
+
+    /// The code in the trailers of an answer that never ends by itself; `None` when it lasts an hour.
+    async fn endless(path: &str, timeout: Option<&str>) -> Option<String> {
+        let handler = tower::service_fn(async |_: Request<Body>| {
+            let frames = futures_util::stream::pending::<Result<Frame<Bytes>, axum::Error>>();
+            Ok::<_, std::convert::Infallible>(Response::new(Body::new(http_body_util::StreamBody::new(
+                frames,
+            ))))
+        });
+        let mut request = Request::get(path).body(Body::empty()).unwrap();
+        if let Some(timeout) = timeout {
+            request.headers_mut().insert(deadline::HEADER, HeaderValue::from_str(timeout).unwrap());
+        }
+        let layer = layer(Duration::from_secs(10));
+        let answer = layer.layer(handler).oneshot(request).await.unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(3600), answer.into_body().collect()).await;
+        let trailers = ended.ok()?.unwrap().trailers().cloned().unwrap();
+        Some(trailers["grpc-status"].to_str().unwrap().to_owned())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn our_limit_ends_answers_and_only_the_callers_deadline_ends_streams() {
+        let (check, watch) = ("/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch");
+        assert_eq!(endless(check, None).await.as_deref(), Some("4"));
+        assert_eq!(endless(check, Some("1H")).await.as_deref(), Some("4"));
+        assert_eq!(endless(watch, None).await, None);
+        assert_eq!(endless(watch, Some("20S")).await.as_deref(), Some("4"));
+    }
+}

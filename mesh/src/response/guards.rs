@@ -1,0 +1,110 @@
+//! Guards that are kept until a response body has been sent: the concurrency permit of the call, its deadline watchdog.
+//!
+//! They travel with the response, so that a layer which makes another response of it, as REST does, can keep them until
+//! that one has been sent.
+
+use std::any::Any;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use axum::body::Body;
+use bytes::{Buf, Bytes};
+use http::Response;
+use http_body::{Frame, SizeHint};
+
+/// Longest piece that is handed to hyper, in bytes: a DATA frame of default size. hyper takes a piece of any length as
+/// soon as the client's window is open at all, and reports a response as ended that it only buffers.
+const PIECE: usize = 16 * 1024;
+
+/// See the module. Dropping it releases all of them.
+#[derive(Debug, Clone, Default)]
+pub struct ResponseGuards(Vec<Arc<dyn Any + Send + Sync>>);
+
+// === impl ResponseGuards ===
+
+impl ResponseGuards {
+    /// Takes the guards out of a response.
+    pub fn take<B>(response: &mut Response<B>) -> Self {
+        response.extensions_mut().remove().unwrap_or_default()
+    }
+
+    /// The response, which keeps these guards until its last piece is taken.
+    pub fn attach(self, response: Response<Body>) -> Response<Body> {
+        if http_body::Body::is_end_stream(response.body()) {
+            return response;
+        }
+        response.map(|inner| Body::new(GuardedBody::new(inner, self)))
+    }
+
+    /// Adds a guard to a response.
+    pub(crate) fn add<B>(response: &mut Response<B>, guard: Arc<dyn Any + Send + Sync>) {
+        response.extensions_mut().get_or_insert_default::<Self>().0.push(guard);
+    }
+}
+
+/// A response body in pieces, with guards until the last one is taken.
+struct GuardedBody {
+    inner: Body,
+    /// The part of the last frame that has not been handed on.
+    rest: Bytes,
+    guards: ResponseGuards,
+}
+
+// === impl GuardedBody ===
+
+impl GuardedBody {
+    fn new(inner: Body, guards: ResponseGuards) -> Self {
+        Self { inner, rest: Bytes::new(), guards }
+    }
+}
+
+impl http_body::Body for GuardedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.rest.is_empty() {
+            let frame = match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
+                Some(Ok(frame)) => frame,
+                end => {
+                    self.guards = ResponseGuards::default();
+                    return Poll::Ready(end);
+                }
+            };
+            match frame.into_data() {
+                Ok(data) if data.len() > PIECE => self.rest = data,
+                Ok(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Err(trailers) => {
+                    self.guards = ResponseGuards::default();
+                    return Poll::Ready(Some(Ok(trailers)));
+                }
+            }
+        }
+        // A copy: a slice of the last piece, waiting in hyper's buffer, would keep the whole response in memory.
+        let piece = Bytes::copy_from_slice(&self.rest[..PIECE.min(self.rest.len())]);
+        self.rest.advance(piece.len());
+        if self.rest.is_empty() {
+            self.rest = Bytes::new();
+        }
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    // Forwarded, or a response without a body would no longer leave as one HEADERS frame.
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (inner, rest) = (self.inner.size_hint(), self.rest.len() as u64);
+        let mut hint = SizeHint::new();
+        hint.set_lower(inner.lower() + rest);
+        if let Some(upper) = inner.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint
+    }
+}
