@@ -96,7 +96,7 @@ impl Service<Request<Body>> for Outbound {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         match &mut self.peers {
             Peers::One(channel) => channel.poll_ready(cx).map_err(Into::into),
-            Peers::Several(_) => Poll::Ready(Ok(())),
+            Peers::RoundRobin(_) => Poll::Ready(Ok(())),
         }
     }
 

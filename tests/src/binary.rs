@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::eventually::PATIENCE;
+use crate::eventually::TIMEOUT;
 
 /// The binary beside the running test. Cargo builds it with the tests of its own package, so `--test version` goes with
 /// whatever else is selected.
@@ -88,7 +88,7 @@ pub fn wait(child: &mut Child) -> ExitStatus {
     let id = child.id();
     let (ended, end) = mpsc::channel::<()>();
     let watching = std::thread::spawn(move || {
-        let late = end.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout);
+        let late = end.recv_timeout(TIMEOUT) == Err(RecvTimeoutError::Timeout);
         if late {
             kill(pid(id), Signal::SIGKILL).expect("our own child can be signalled");
         }

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::eventually::{PATIENCE, eventually_blocking};
+use crate::eventually::{TIMEOUT, eventually_blocking};
 use crate::tools;
 
 /// The program. `make tools` puts it where the tests look.
@@ -63,7 +63,7 @@ impl Envoy {
         command.args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
         let mut envoy = Self { admin, child: child.expect("envoy starts"), directory };
-        eventually_blocking(PATIENCE, "Envoy is ready", || {
+        eventually_blocking(TIMEOUT, "Envoy is ready", || {
             let ended = envoy.child.try_wait().expect("our own child can be waited for");
             assert!(ended.is_none(), "Envoy ended: {}", envoy.log());
             envoy.ask("/ready").is_ok_and(|answer| answer.contains("LIVE"))

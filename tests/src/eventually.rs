@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 
 /// Longest that anything of a test may take: far more than it needs on the busiest machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long those who are waited for are left alone between two looks.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -53,14 +53,14 @@ mod tests {
     #[tokio::test]
     async fn it_looks_until_the_condition_holds() {
         let mut looks = 0;
-        eventually(PATIENCE, "three looks", async || {
+        eventually(TIMEOUT, "three looks", async || {
             looks += 1;
             looks == 3
         })
         .await;
         assert_eq!(looks, 3);
         assert!(
-            eventually_blocking(PATIENCE, "two more", || {
+            eventually_blocking(TIMEOUT, "two more", || {
                 looks += 1;
                 looks == 5
             }) >= PAUSE
@@ -70,7 +70,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     #[should_panic = "not within 60s: pigs fly"]
     async fn it_ends_when_the_condition_does_not_answer() {
-        eventually(PATIENCE, "pigs fly", async || std::future::pending().await).await;
+        eventually(TIMEOUT, "pigs fly", async || std::future::pending().await).await;
     }
 
     #[test]

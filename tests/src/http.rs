@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 
-use crate::eventually::PATIENCE;
+use crate::eventually::TIMEOUT;
 
 /// What ends a head.
 const BLANK_LINE: &[u8] = b"\r\n\r\n";
@@ -40,7 +40,7 @@ pub struct Connection {
 ///
 /// # Errors
 ///
-/// When there is no whole answer within [`PATIENCE`].
+/// When there is no whole answer within [`TIMEOUT`].
 pub async fn send(upstream: &Upstream, bytes: &[u8]) -> io::Result<Answer> {
     let Connection { reader, mut writer, unread } = Connection::open(upstream).await?;
     let sending = async {
@@ -97,7 +97,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// When the server has closed, or does not take them within [`PATIENCE`].
+    /// When the server has closed, or does not take them within [`TIMEOUT`].
     pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         in_time(self.writer.write_all(bytes)).await
     }
@@ -106,7 +106,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// When there is none within [`PATIENCE`].
+    /// When there is none within [`TIMEOUT`].
     pub async fn interim(&mut self) -> io::Result<Answer> {
         in_time(next_head(&mut self.reader, &mut self.unread)).await
     }
@@ -115,7 +115,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// When it is not whole within [`PATIENCE`].
+    /// When it is not whole within [`TIMEOUT`].
     pub async fn answer(self) -> io::Result<Answer> {
         let Self { reader, writer: _writer, unread } = self;
         in_time(answer(reader, unread)).await
@@ -123,7 +123,7 @@ impl Connection {
 }
 
 async fn in_time<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    timeout(PATIENCE, work).await?
+    timeout(TIMEOUT, work).await?
 }
 
 async fn answer(mut reader: OwnedReadHalf, mut unread: Vec<u8>) -> io::Result<Answer> {

@@ -28,10 +28,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::careless::Careless;
-use crate::eventually::PATIENCE;
+use crate::eventually::TIMEOUT;
 
 /// Flags of an analysis service that waits for its peers as long as a busy machine makes it.
-pub const PATIENT: [&str; 2] = ["--peer-timeout", "30s"];
+pub const LONG_TIMEOUT: [&str; 2] = ["--peer-timeout", "30s"];
 
 /// The address of a port that is ours but that nobody listens on, for as long as this is held: the system gives it to
 /// nobody else.
@@ -69,7 +69,7 @@ pub struct Service {
 impl Service {
     /// A channel to the service.
     pub fn channel(&self) -> Outbound {
-        Outbound::new(&self.upstream, PATIENCE)
+        Outbound::new(&self.upstream, TIMEOUT)
     }
 
     /// Stops the service and waits until it has drained.
@@ -185,7 +185,7 @@ pub async fn mesh(flags: &[&str]) -> (Service, [Service; 3]) {
     let (config, cache) = (config([]).await, cache().await);
     let [config_url, cache_url] = [&config, &cache].map(|service| service.upstream.to_string());
     let peers = ["--config-url", &config_url, "--cache-url", &cache_url];
-    let analysis = analysis(&[&peers[..], &PATIENT].concat()).await;
+    let analysis = analysis(&[&peers[..], &LONG_TIMEOUT].concat()).await;
     let analysis_url = analysis.upstream.to_string();
     let urls = ["--analysis-url", &analysis_url, "--cache-url", &cache_url, "--config-url", &config_url];
     (gateway(&[&urls, flags].concat()).await, [analysis, cache, config])

@@ -33,12 +33,12 @@ const RESOLVE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mi
 #[derive(Debug, Clone)]
 pub(super) enum Peers {
     One(Channel),
-    Several(Arc<Several>),
+    RoundRobin(Arc<RoundRobin>),
 }
 
 /// Peers that are called in turn.
 #[derive(Debug)]
-pub(super) struct Several {
+pub(super) struct RoundRobin {
     peers: ArcSwap<Vec<Arc<Peer>>>,
     turn: AtomicUsize,
     /// Whether the peers are known, if there are any: a name is resolved after the start.
@@ -52,7 +52,7 @@ pub(super) struct Several {
 pub(super) struct Peer {
     address: String,
     pub(super) channel: Channel,
-    rests_until: Mutex<Option<Instant>>,
+    ejected_until: Mutex<Option<Instant>>,
 }
 
 // === impl Peers ===
@@ -62,21 +62,21 @@ impl Peers {
     pub(super) fn new(upstream: &Upstream) -> Self {
         match &upstream.0 {
             At::One(uri) => Self::One(endpoint(uri.clone()).connect_lazy()),
-            At::List(all) => Self::Several(Several::new(
+            At::List(all) => Self::RoundRobin(RoundRobin::new(
                 all.iter().map(|uri| Peer::new(uri.to_string(), endpoint(uri.clone()))),
             )),
             At::Name(name) => {
-                let several = Several::new([]);
+                let several = RoundRobin::new([]);
                 tokio::spawn(resolve(Arc::downgrade(&several), Arc::clone(&several.failed), name.clone()));
-                Self::Several(several)
+                Self::RoundRobin(several)
             }
         }
     }
 }
 
-// === impl Several ===
+// === impl RoundRobin ===
 
-impl Several {
+impl RoundRobin {
     fn new(peers: impl IntoIterator<Item = Peer>) -> Arc<Self> {
         let peers: Vec<_> = peers.into_iter().map(Arc::new).collect();
         let known = watch::Sender::new(!peers.is_empty());
@@ -98,7 +98,7 @@ impl Several {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let mut in_turn = (0..peers.len()).map(|step| &peers[turn.wrapping_add(step) % peers.len()]);
         let first = in_turn.clone().next();
-        let found = in_turn.find(|peer| !peer.rests()).or(first);
+        let found = in_turn.find(|peer| !peer.is_ejected()).or(first);
         found.cloned().ok_or_else(|| {
             self.failed.notify_one();
             ConnectError("its name has no address".into()).into()
@@ -106,8 +106,8 @@ impl Several {
     }
 
     /// Passes a peer over for a while.
-    pub(super) fn pass_over(&self, peer: &Peer) {
-        *peer.rests_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + REST);
+    pub(super) fn eject(&self, peer: &Peer) {
+        *peer.ejected_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + REST);
         self.failed.notify_one();
     }
 
@@ -134,18 +134,18 @@ impl Several {
 
 impl Peer {
     fn new(address: String, endpoint: Endpoint) -> Self {
-        Self { address, channel: endpoint.connect_lazy(), rests_until: Mutex::default() }
+        Self { address, channel: endpoint.connect_lazy(), ejected_until: Mutex::default() }
     }
 
-    fn rests(&self) -> bool {
-        let until = *self.rests_until.lock().unwrap_or_else(PoisonError::into_inner);
+    fn is_ejected(&self) -> bool {
+        let until = *self.ejected_until.lock().unwrap_or_else(PoisonError::into_inner);
         until.is_some_and(|until| Instant::now() < until)
     }
 }
 
 /// Resolves a name again and again, until nobody uses its peers any more. A name that cannot be resolved keeps its
 /// peers.
-async fn resolve(peers: Weak<Several>, failed: Arc<Notify>, name: Authority) {
+async fn resolve(peers: Weak<RoundRobin>, failed: Arc<Notify>, name: Authority) {
     let (host, port) = (name.host().trim_matches(['[', ']']).to_owned(), name.port_u16().unwrap_or_default());
     loop {
         let found = tokio::net::lookup_host((host.as_str(), port)).await;

@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, Request, Response, Uri};
 use tonic::body::Body;
 use tower::{BoxError, Service, ServiceExt};
 
-use super::peers::{Peers, Several};
+use super::peers::{Peers, RoundRobin};
 use super::replay::{Attempt, Replay};
 use super::unsent::is_unsent;
 
@@ -33,7 +33,7 @@ pub(super) fn send(
     let request = Request::from_parts(head, Body::new(attempt));
     let first = match &mut *peers {
         Peers::One(channel) => Either::Left(channel.call(request).map_err(Into::into)),
-        Peers::Several(several) => Either::Right(in_turn(Arc::clone(several), request)),
+        Peers::RoundRobin(several) => Either::Right(in_turn(Arc::clone(several), request)),
     };
     let peers = peers.clone();
     async move {
@@ -46,18 +46,18 @@ pub(super) fn send(
         let request = again.with(body);
         match peers {
             Peers::One(channel) => channel.oneshot(request).await.map_err(Into::into),
-            Peers::Several(several) => in_turn(several, request).await,
+            Peers::RoundRobin(several) => in_turn(several, request).await,
         }
     }
 }
 
-async fn in_turn(several: Arc<Several>, request: Request<Body>) -> Result<Response<Body>, BoxError> {
+async fn in_turn(several: Arc<RoundRobin>, request: Request<Body>) -> Result<Response<Body>, BoxError> {
     let peer = several.next().await?;
     let answer = peer.channel.clone().oneshot(request).await;
     answer.map_err(|error| {
         // Also where it said goodbye: its port is closed by the next call, which others' calls may have made its turn.
         if is_unsent(&error) {
-            several.pass_over(&peer);
+            several.eject(&peer);
         }
         error.into()
     })

@@ -51,7 +51,7 @@ pub struct Analyses {
     /// How large a result may be, in bytes of its message.
     max_result: usize,
     /// How long the next piece of a document may take.
-    patience: Duration,
+    timeout: Duration,
     /// One permit an upload, taken before the first byte is read: what waits outside costs no memory here.
     uploads: Arc<Semaphore>,
     max_uploads: usize,
@@ -97,7 +97,7 @@ impl Analyses {
             documents,
             spool: usize::try_from(args.analysis.spool_bytes.as_u64()).unwrap_or(usize::MAX),
             max_result,
-            patience: args.uploads.upload_idle_timeout,
+            timeout: args.uploads.upload_idle_timeout,
             uploads: Arc::new(Semaphore::new(max_uploads)),
             max_uploads,
             parsers: Arc::new(Semaphore::new(args.analysis.parsers())),
@@ -162,7 +162,7 @@ impl Analyses {
         options.verify(found)?;
         let analysis = convert::analysis(catalogue, &key, &ruleset, &options);
         let cache_answers = match lookup {
-            Lookup::Miss(keeping) => keeping.keep(&analysis).await,
+            Lookup::Miss(lease) => lease.write(&analysis).await,
             Lookup::Busy | Lookup::Hit(_) => true,
             Lookup::Unavailable => false,
         };
@@ -241,7 +241,7 @@ impl Analyses {
         &self,
         pieces: impl Stream<Item = Result<Bytes, Error>>,
     ) -> impl Stream<Item = Result<Bytes, Error>> {
-        let waited = self.patience;
+        let waited = self.timeout;
         stream::unfold(Box::pin(pieces), move |mut pieces| async move {
             let next = tokio::time::timeout(waited, pieces.next()).await;
             let piece = next.unwrap_or(Some(Err(Error::UploadStalled { waited })))?;

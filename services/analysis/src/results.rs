@@ -19,13 +19,13 @@ use crate::rulesets::Ruleset;
 use dataflow_sdmx::Limits;
 
 /// Changes whenever a stored analysis would be read differently: two releases share one cache during every rollout.
-const FORMAT: u8 = 1;
+const STORED_VERSION: u8 = 1;
 
 const CONTENT_TYPE: &str = "application/x-protobuf; messageType=dataflow.analysis.v1.Analysis";
 
 /// How long one analysis has before another replica does it too, and how long that one waits for it: longer than the
 /// largest document takes on a busy machine.
-const HOLD: Duration = Duration::from_secs(60);
+const LEASE_TIME: Duration = Duration::from_secs(60);
 
 /// What a result depends on.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +54,7 @@ pub enum Lookup {
     /// It has the result.
     Hit(Box<pb::Analysis>),
     /// It does not, and ours is to be kept.
-    Miss(Box<Keeping>),
+    Miss(Box<WriteLease>),
     /// Somebody else has been analysing the same for so long that we do it too, and leave the keeping to them.
     Busy,
     /// It is not there, or did not answer in time.
@@ -66,14 +66,14 @@ pub enum Lookup {
 pub struct Results {
     client: Option<CacheServiceClient<Outbound>>,
     /// How long one answer of the cache may take.
-    patience: Duration,
+    timeout: Duration,
     ttl: Duration,
 }
 
 /// The right, and the duty, to compute a result that others may be waiting for. Dropped without a result it lets them
 /// compute it.
 #[derive(Debug)]
-pub struct Keeping {
+pub struct WriteLease {
     client: CacheServiceClient<Outbound>,
     entry: String,
     ttl: Duration,
@@ -88,7 +88,7 @@ impl Key {
     pub fn of(inputs: Inputs<'_>) -> Self {
         let Inputs { document, ruleset, limits, provider, tenant } = inputs;
         let mut hasher = Sha256::new();
-        hasher.update([FORMAT]);
+        hasher.update([STORED_VERSION]);
         hasher.update(document);
         hasher.update(ruleset.fingerprint);
         hasher.update(ruleset.revision.to_be_bytes());
@@ -107,7 +107,7 @@ impl Key {
     }
 
     fn entry(&self) -> String {
-        format!("results/v{FORMAT}/{}", hex(&self.digest))
+        format!("results/v{STORED_VERSION}/{}", hex(&self.digest))
     }
 }
 
@@ -125,20 +125,20 @@ impl Results {
                 .max_decoding_message_size(usize::MAX)
                 .max_encoding_message_size(usize::MAX)
         });
-        Self { client, patience: args.peer_timeout, ttl: args.result_ttl }
+        Self { client, timeout: args.peer_timeout, ttl: args.result_ttl }
     }
 
     /// Looks a result up; while somebody else computes it, waits for theirs.
     pub async fn get(&self, key: &Key) -> Lookup {
         let Some(mut client) = self.client.clone() else { return Lookup::Unavailable };
         let entry = key.entry();
-        let give_up = Instant::now() + HOLD;
+        let give_up = Instant::now() + LEASE_TIME;
         loop {
             let request = cache::LeaseEntryRequest {
                 key: entry.clone(),
-                hold: duration(HOLD),
+                hold: duration(LEASE_TIME),
                 // Well before the call's own time is up, so that waiting is not taken for silence.
-                wait: duration(self.patience / 2),
+                wait: duration(self.timeout / 2),
                 ..Default::default()
             };
             let reply = match client.lease_entry(request).await {
@@ -153,20 +153,20 @@ impl Results {
                     return Lookup::Unavailable;
                 }
             };
-            let keeping =
-                |lease| Keeping { client: client.clone(), entry: entry.clone(), ttl: self.ttl, lease };
+            let write_lease =
+                |lease| WriteLease { client: client.clone(), entry: entry.clone(), ttl: self.ttl, lease };
             match reply {
                 cache::LeaseEntryResponse { entry: Some(kept), .. } => {
                     return match pb::Analysis::decode(kept.value) {
                         Ok(analysis) => Lookup::Hit(Box::new(analysis)),
                         Err(error) => {
                             tracing::warn!(%error, "a stored result cannot be read: computing it again");
-                            Lookup::Miss(Box::new(keeping(None)))
+                            Lookup::Miss(Box::new(write_lease(None)))
                         }
                     };
                 }
                 cache::LeaseEntryResponse { lease: Some(lease), .. } => {
-                    return Lookup::Miss(Box::new(keeping(Some(lease))));
+                    return Lookup::Miss(Box::new(write_lease(Some(lease))));
                 }
                 cache::LeaseEntryResponse { degraded: true, .. } => return Lookup::Unavailable,
                 _ if Instant::now() >= give_up => return Lookup::Busy,
@@ -176,11 +176,11 @@ impl Results {
     }
 }
 
-// === impl Keeping ===
+// === impl WriteLease ===
 
-impl Keeping {
+impl WriteLease {
     /// Keeps a result, if the cache takes it; whether the cache answered.
-    pub async fn keep(mut self, analysis: &pb::Analysis) -> bool {
+    pub async fn write(mut self, analysis: &pb::Analysis) -> bool {
         let entry = cache::Entry {
             key: self.entry.clone(),
             value: analysis.encode_to_vec().into(),
@@ -210,7 +210,7 @@ impl Keeping {
     }
 }
 
-impl Drop for Keeping {
+impl Drop for WriteLease {
     fn drop(&mut self) {
         let Some(lease) = self.lease.take() else { return };
         let (mut client, key) = (self.client.clone(), std::mem::take(&mut self.entry));

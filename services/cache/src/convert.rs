@@ -16,7 +16,7 @@ use crate::entries::Over;
 use crate::entry::{Held, New};
 use crate::key::{Caller, Key, Namespace, Tag};
 use crate::lease::Terms;
-use crate::stats::Told;
+use crate::stats::Stats;
 
 /// Shortest life of an entry, and of a lease: what the store counts in.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -206,7 +206,7 @@ pub(crate) fn generations(tags: &[Tag], generations: &[Generation]) -> Vec<pb::T
 }
 
 /// What was counted.
-pub(crate) fn stats(told: Told) -> pb::GetStatsResponse {
+pub(crate) fn stats(told: Stats) -> pb::GetStatsResponse {
     let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     pb::GetStatsResponse {
         first_level_hits: count(told.first_level_hits),

@@ -19,8 +19,8 @@ use tokio::sync::Mutex;
 use crate::Error;
 use crate::entry::{Held, New};
 use crate::key::{ENTRIES, Key, Tag};
-use crate::near::Near;
-use crate::stats::{Stats, Told};
+use crate::l1::L1;
+use crate::stats::{Counters, Stats};
 use crate::stored;
 
 /// Entries removed at once of those that begin alike.
@@ -36,8 +36,8 @@ pub struct Entries {
     pub(crate) limits: Live<LimitArgs>,
     /// One at a time looks at every key of the store.
     sweeping: Arc<Mutex<()>>,
-    near: Option<Near>,
-    stats: Stats,
+    l1: Option<L1>,
+    counters: Counters,
 }
 
 /// What a read found.
@@ -101,37 +101,37 @@ impl Entries {
     /// Entries in `store`, of which this process holds copies of at most `capacity` bytes while [`Entries::follow_changes`]
     /// runs. Half as many as there may be calls by the `limits` may wait for values at once.
     pub fn new(store: Arc<dyn Store>, capacity: u64, limits: Live<LimitArgs>, metrics: &Metrics) -> Self {
-        let near = Near::new(&*store, capacity);
-        let stats = Stats::register(metrics, near.clone());
+        let l1 = L1::new(&*store, capacity);
+        let counters = Counters::register(metrics, l1.clone());
         let (waiting, sweeping) = (Limiter::default(), Arc::default());
-        Self { store, waiting, limits, sweeping, near, stats }
+        Self { store, waiting, limits, sweeping, l1, counters }
     }
 
     /// The task that keeps this process' copies right; none where it holds none.
     pub fn follow_changes(&self) -> Option<Task> {
-        self.near.clone().map(|near| near.follow(Arc::clone(&self.store)))
+        self.l1.clone().map(|l1| l1.follow(Arc::clone(&self.store)))
     }
 
     /// What was counted.
-    pub fn stats(&self) -> Told {
-        self.stats.told()
+    pub fn stats(&self) -> Stats {
+        self.counters.stats()
     }
 
     /// Reads one entry.
     pub async fn get(&self, key: &Key) -> Read {
-        if let Some((held, in_doubt)) = self.near.as_ref().and_then(|near| near.entry(&key.place())) {
-            self.stats.first_level_hit();
+        if let Some((held, in_doubt)) = self.l1.as_ref().and_then(|l1| l1.entry(&key.place())) {
+            self.counters.first_level_hit();
             return Read { found: Found::Fresh(held), degraded: in_doubt };
         }
         let read = self.get_from_store(key).await;
-        self.stats.read(&read);
+        self.counters.read(&read);
         read
     }
 
     /// Reads one entry from the store, whatever copy of it there is.
     pub(crate) async fn get_from_store(&self, key: &Key) -> Read {
         let place = key.place();
-        let before = self.near.as_ref().map(|near| near.before(&place));
+        let before = self.l1.as_ref().map(|l1| l1.before(&place));
         let entry = match self.store.get(std::slice::from_ref(&place)).await {
             Ok(entries) => entries.into_iter().next().flatten(),
             Err(dataflow_store::Error::Unreadable { key, problem }) => {
@@ -150,8 +150,8 @@ impl Entries {
         if !valid || held.ttl().is_zero() {
             return Read::of(Found::Stale(held));
         }
-        if let (Some(near), Some(before)) = (&self.near, before) {
-            near.keep_entry(&place, &held, before);
+        if let (Some(l1), Some(before)) = (&self.l1, before) {
+            l1.keep_entry(&place, &held, before);
         }
         Read::of(Found::Fresh(held))
     }
@@ -199,14 +199,14 @@ impl Entries {
         self.forget(&place);
         match outcome {
             Ok(Outcome::Done(revision)) => {
-                self.stats.stored(true);
+                self.counters.stored(true);
                 Ok(Written::Stored(revision))
             }
             Ok(Outcome::Refused(found)) if matches!(over, Over::Version(_)) => {
                 Err(Error::EtagMismatch { found })
             }
             Ok(Outcome::Refused(_)) => {
-                self.stats.stored(false);
+                self.counters.stored(false);
                 Ok(Written::LeaseEnded)
             }
             Err(error) => self.not_stored(error.into()),
@@ -275,34 +275,34 @@ impl Entries {
         if held.tags.is_empty() {
             return Ok(true);
         }
-        if let Some(near) = &self.near {
+        if let Some(l1) = &self.l1 {
             let agrees =
-                |(place, generation): &(Place, Generation)| near.generation(place) == Some(*generation);
+                |(place, generation): &(Place, Generation)| l1.generation(place) == Some(*generation);
             if held.tags.iter().all(agrees) {
                 return Ok(true);
             }
         }
         let (places, known): (Vec<_>, Vec<_>) = held.tags.iter().cloned().unzip();
         let before: Vec<_> =
-            self.near.iter().flat_map(|near| places.iter().map(|place| near.before(place))).collect();
+            self.l1.iter().flat_map(|l1| places.iter().map(|place| l1.before(place))).collect();
         let generations = self.store.generations(&places).await?;
-        if let Some(near) = &self.near {
+        if let Some(l1) = &self.l1 {
             for ((place, generation), before) in places.iter().zip(&generations).zip(before) {
-                near.keep_generation(place, *generation, before);
+                l1.keep_generation(place, *generation, before);
             }
         }
         Ok(generations == known)
     }
 
     fn forget(&self, place: &Place) {
-        if let Some(near) = &self.near {
-            near.forget(place);
+        if let Some(l1) = &self.l1 {
+            l1.forget(place);
         }
     }
 
     /// A cache may forget at once what it cannot keep; only a fault of ours is one.
     fn not_stored(&self, error: Error) -> Result<Written, Error> {
-        self.stats.stored(false);
+        self.counters.stored(false);
         if error.is_outage() { Ok(Written::Degraded) } else { Err(error) }
     }
 }

@@ -1,7 +1,7 @@
 //! The cache service: entries with a time to live, tags and leases, over the store.
 //!
 //! The path of one request: [`grpc`] takes it in, `convert` makes a [`key`] of it, and [`entries`] answers from the copies
-//! that `near` holds or from the store, where `stored` says how an entry is written down. [`lease`] lets one compute for
+//! that `l1` holds or from the store, where `stored` says how an entry is written down. [`lease`] lets one compute for
 //! all.
 
 pub mod args;
@@ -15,7 +15,7 @@ pub mod lease;
 pub mod stats;
 
 mod convert;
-mod near;
+mod l1;
 mod stored;
 
 use std::sync::Arc;

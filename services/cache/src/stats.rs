@@ -7,18 +7,18 @@ use prometheus_client::metrics::family::Family;
 use dataflow_mesh::metrics::Metrics;
 
 use crate::entries::{Found, Read};
-use crate::near::Near;
+use crate::l1::L1;
 
 /// Counts of one process. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Stats {
+pub(crate) struct Counters {
     operations: Family<Labels, Counter>,
-    near: Option<Near>,
+    l1: Option<L1>,
 }
 
 /// What a process has answered since it started, and what it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Told {
+pub struct Stats {
     /// Reads answered from copies in this process.
     pub first_level_hits: u64,
     /// Reads answered from the store.
@@ -53,10 +53,10 @@ const DEGRADED: Labels = Labels { operation: "get", result: "degraded" };
 const STORED: Labels = Labels { operation: "set", result: "stored" };
 const NOT_STORED: Labels = Labels { operation: "set", result: "not_stored" };
 
-// === impl Stats ===
+// === impl Counters ===
 
-impl Stats {
-    pub(crate) fn register(metrics: &Metrics, near: Option<Near>) -> Self {
+impl Counters {
+    pub(crate) fn register(metrics: &Metrics, l1: Option<L1>) -> Self {
         let operations = Family::default();
         let help = "Reads and writes of cache entries, by what came of them";
         metrics.register("cache_operations", help, operations.clone());
@@ -64,7 +64,7 @@ impl Stats {
         for labels in [FIRST_LEVEL, STORE, STALE, MISS, DEGRADED, STORED, NOT_STORED] {
             let _: &Counter = &operations.get_or_create(&labels);
         }
-        Self { operations, near }
+        Self { operations, l1 }
     }
 
     pub(crate) fn first_level_hit(&self) {
@@ -85,10 +85,10 @@ impl Stats {
         self.count(if stored { &STORED } else { &NOT_STORED });
     }
 
-    pub(crate) fn told(&self) -> Told {
+    pub(crate) fn stats(&self) -> Stats {
         let count = |labels| self.operations.get_or_create(labels).get();
-        let (first_level_entries, first_level_bytes) = self.near.as_ref().map(Near::size).unwrap_or_default();
-        Told {
+        let (first_level_entries, first_level_bytes) = self.l1.as_ref().map(L1::size).unwrap_or_default();
+        Stats {
             first_level_hits: count(&FIRST_LEVEL),
             store_hits: count(&STORE),
             stale_hits: count(&STALE),
@@ -96,7 +96,7 @@ impl Stats {
             degraded_reads: count(&DEGRADED),
             first_level_entries,
             first_level_bytes,
-            first_level_trusted: self.near.as_ref().is_some_and(Near::is_trusted),
+            first_level_trusted: self.l1.as_ref().is_some_and(L1::is_trusted),
         }
     }
 
@@ -105,9 +105,9 @@ impl Stats {
     }
 }
 
-// === impl Told ===
+// === impl Stats ===
 
-impl Told {
+impl Stats {
     /// Hits among all reads, from 0 to 1; 0 without any.
     pub fn hit_rate(&self) -> f64 {
         let hits = self.first_level_hits + self.store_hits;

@@ -13,7 +13,7 @@ use crate::entry::{Held, New};
 use crate::key::Namespace;
 
 /// The layout that this release writes, and the newest it reads.
-const FORMAT: u32 = 1;
+const STORED_VERSION: u32 = 1;
 
 /// An entry and the generations of its tags, in their order, as they are written down.
 pub(crate) fn encode(new: New, generations: &[Generation]) -> Bytes {
@@ -22,14 +22,16 @@ pub(crate) fn encode(new: New, generations: &[Generation]) -> Bytes {
     let tags =
         tags.map(|(tag, generation)| pb::StoredTag { name: tag.name, generation: generation.number() });
     let grace_millis = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-    let stored = pb::StoredEntry { format: FORMAT, value, content_type, tags: tags.collect(), grace_millis };
+    let stored =
+        pb::StoredEntry { format: STORED_VERSION, value, content_type, tags: tags.collect(), grace_millis };
     stored.encode_to_vec().into()
 }
 
 /// Reads an entry of a namespace; none if a later release wrote it otherwise, or something else did. A cache that cannot
 /// read does not have it.
 pub(crate) fn decode(namespace: &Namespace, entry: Entry) -> Option<Held> {
-    let stored = pb::StoredEntry::decode(entry.value).ok().filter(|stored| stored.format <= FORMAT)?;
+    let stored =
+        pb::StoredEntry::decode(entry.value).ok().filter(|stored| stored.format <= STORED_VERSION)?;
     let tag =
         |tag: pb::StoredTag| Some((namespace.tag(&tag.name).ok()?.place, Generation::new(tag.generation)?));
     let tags = stored.tags.into_iter().map(tag).collect::<Option<_>>()?;

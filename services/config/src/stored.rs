@@ -11,13 +11,13 @@ use crate::change::{Change, Origin, Recorded};
 use crate::convert::ruleset;
 
 /// The layout that this release writes, and the newest it reads.
-const FORMAT: u32 = 1;
+const STORED_VERSION: u32 = 1;
 
 /// Why a record cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unreadable {
     /// A later release wrote it.
-    #[error("its format is {found}, known are those up to {FORMAT}")]
+    #[error("its format is {found}, known are those up to {STORED_VERSION}")]
     Format {
         /// The format.
         found: u32,
@@ -50,7 +50,8 @@ pub(crate) fn encode(recorded: Recorded) -> Bytes {
         Change::ProviderRemoved { provider_id } => Stored::ProviderRemoved(provider_id),
     };
     let time = Some(prost_types::Timestamp::from(time));
-    let stored = pb::StoredChange { format: FORMAT, time, author, reason, request_id, change: Some(change) };
+    let stored =
+        pb::StoredChange { format: STORED_VERSION, time, author, reason, request_id, change: Some(change) };
     stored.encode_to_vec().into()
 }
 
@@ -58,7 +59,7 @@ pub(crate) fn encode(recorded: Recorded) -> Bytes {
 pub(crate) fn decode(record: Bytes) -> Result<Recorded, Unreadable> {
     let malformed = |error: &dyn std::fmt::Display| Unreadable::Malformed(error.to_string());
     let stored = pb::StoredChange::decode(record).map_err(|error| malformed(&error))?;
-    if stored.format > FORMAT {
+    if stored.format > STORED_VERSION {
         return Err(Unreadable::Format { found: stored.format });
     }
     let pb::StoredChange { format: _, time, author, reason, request_id, change } = stored;

@@ -28,7 +28,7 @@ use crate::{client, terminal};
 use dataflow_render::{self as render, Format};
 
 /// How long one catalogue may take. A person is waiting, who can interrupt whenever they like.
-const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+const TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The rule sets that can be named; anything else is a file.
 const BUILT_IN: [&str; 2] = ["default", "legacy"];
@@ -135,7 +135,7 @@ async fn ruleset(rules: &str) -> Result<(String, Option<RuleSet>), Failure> {
 async fn start(process: &Process, limits: AnalysisArgs, extra: Option<RuleSet>) -> Result<Mesh, Failure> {
     let server = ServerArgs {
         max_message_bytes: ByteSize(u64::MAX),
-        limits: LimitArgs { request_timeout: PATIENCE, ..in_process::defaults() },
+        limits: LimitArgs { request_timeout: TIMEOUT, ..in_process::defaults() },
         ..in_process::defaults()
     };
     let (cache, store): (CacheArgs, StoreArgs) = (in_process::defaults(), in_process::defaults());
@@ -159,7 +159,7 @@ async fn analyse(
     document: upload::Document,
     progress: &Progress,
 ) -> Result<pb::Analysis, Failure> {
-    let channel = Outbound::new(upstream, PATIENCE);
+    let channel = Outbound::new(upstream, TIMEOUT);
     let mut client = AnalysisServiceClient::new(channel).max_decoding_message_size(usize::MAX);
     let (messages, broken) = upload::messages(document, ruleset, progress.clone());
     tokio::select! {

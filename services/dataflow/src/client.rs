@@ -14,7 +14,7 @@ use crate::terminal;
 use dataflow_render::{self, Options};
 
 /// How long one call may take. A person is waiting.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Where the mesh is.
 #[derive(Debug, Clone, clap::Args)]
@@ -46,7 +46,7 @@ pub(crate) enum Format {
 impl EndpointArgs {
     /// A channel to the mesh. Generated clients take it.
     pub(crate) fn channel(&self) -> Outbound {
-        Outbound::new(&self.endpoint, PATIENCE)
+        Outbound::new(&self.endpoint, TIMEOUT)
     }
 
     /// What a refusal means.

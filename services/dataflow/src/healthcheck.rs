@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use crate::exit::{Exit, Failure};
 
 /// How long the process may take to answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The flags of `dataflow healthcheck`.
 #[derive(Debug, clap::Args)]
@@ -27,8 +27,8 @@ pub(crate) struct Args {
 /// Runs the command: done when `/readyz` says so.
 pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
     let address = reachable(args.admin);
-    let asked = tokio::time::timeout(PATIENCE, ask(address)).await;
-    let asked = asked.unwrap_or_else(|_| Err(anyhow!("no answer within {PATIENCE:?}")));
+    let asked = tokio::time::timeout(TIMEOUT, ask(address)).await;
+    let asked = asked.unwrap_or_else(|_| Err(anyhow!("no answer within {TIMEOUT:?}")));
     match asked {
         Ok((status, _)) if status.is_success() => Ok(Exit::Done),
         Ok((status, body)) => Err(anyhow!("http://{address}/readyz: {status}: {}", body.trim()).into()),

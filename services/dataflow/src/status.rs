@@ -15,7 +15,7 @@ use crate::client::EndpointArgs;
 use crate::exit::{self, Exit, Failure};
 
 /// How long the mesh may take to answer one question.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The flags of `dataflow status`.
 #[derive(Debug, clap::Args)]
@@ -27,7 +27,7 @@ pub(crate) struct Args {
 /// Runs the command. A mesh of which some service does not serve is a failure, so that scripts can wait for it.
 pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
     let endpoint = args.mesh.endpoint;
-    let mut client = HealthClient::new(Outbound::new(&endpoint, PATIENCE));
+    let mut client = HealthClient::new(Outbound::new(&endpoint, TIMEOUT));
     let unreachable = |status: Status| {
         let error = anyhow::anyhow!("{endpoint} is out of reach: {}", status.message());
         Failure::new(Exit::Unreachable, error)

@@ -9,14 +9,14 @@ use crate::error::Error;
 use crate::key::Key;
 
 /// The layout that this release writes, and the newest it reads.
-const FORMAT: u32 = 1;
+const STORED_VERSION: u32 = 1;
 
 /// Where the revision's bytes lie in a record.
 pub(crate) const REVISION: std::ops::Range<usize> = 1..9;
 
 /// A value as it is written down.
 pub(crate) fn encode(revision: Revision, value: Bytes) -> Vec<u8> {
-    pb::Record { revision: revision.number(), format: FORMAT, value }.encode_to_vec()
+    pb::Record { revision: revision.number(), format: STORED_VERSION, value }.encode_to_vec()
 }
 
 /// Reads a record.
@@ -27,8 +27,11 @@ pub(crate) fn encode(revision: Revision, value: Bytes) -> Vec<u8> {
 pub(crate) fn decode(key: &Key, record: Bytes) -> Result<(Revision, Bytes), Error> {
     let unreadable = |problem: String| Error::Unreadable { key: key.to_string(), problem };
     let record = pb::Record::decode(record).map_err(|error| unreadable(error.to_string()))?;
-    if record.format > FORMAT {
-        return Err(unreadable(format!("its format is {}, known are those up to {FORMAT}", record.format)));
+    if record.format > STORED_VERSION {
+        return Err(unreadable(format!(
+            "its format is {}, known are those up to {STORED_VERSION}",
+            record.format
+        )));
     }
     let revision =
         Revision::new(record.revision).ok_or_else(|| unreadable("it has no revision".to_owned()))?;

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::resp::{Connection, Reply};
 use crate::binary::signal;
-use crate::eventually::{PATIENCE, eventually_blocking};
+use crate::eventually::{TIMEOUT, eventually_blocking};
 
 /// What is run.
 pub(super) const PROGRAM: &str = "redis-server";
@@ -162,7 +162,7 @@ impl Server {
     ///
     /// When it does not hold within a minute.
     pub fn until(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
-        eventually_blocking(PATIENCE, what, || holds(self));
+        eventually_blocking(TIMEOUT, what, || holds(self));
     }
 
     /// Ends it without a chance to say goodbye (`SIGKILL`). What it had not written to disk is lost.
@@ -225,7 +225,7 @@ impl Process {
             .spawn();
         let mut process = Self(child.expect("redis-server is installed"));
         let mut is_up = None;
-        eventually_blocking(PATIENCE, "a Redis server listens", || {
+        eventually_blocking(TIMEOUT, "a Redis server listens", || {
             // Asked before the log is read: what it said last is in there then.
             let has_ended = process.has_ended();
             let said = log(directory).split_off(before);

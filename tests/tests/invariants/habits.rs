@@ -33,7 +33,7 @@ fn tests_do_not_sleep_to_wait() {
             ("a/tests/b.rs", "#[tokio::test(start_paused = true)]\nasync fn c() {\n    sleep(D).await\n}"),
             ("a/src/b.rs", "async fn c() {\n    tokio::time::sleep(D).await\n}"),
             ("a/src/b.rs", "async fn c() {\n    yield_now().await\n}\n#[cfg(test)]\nmod tests {}"),
-            ("a/tests/b.rs", "async fn c() {\n    eventually(PATIENCE, \"yield_now\", d).await\n}"),
+            ("a/tests/b.rs", "async fn c() {\n    eventually(TIMEOUT, \"yield_now\", d).await\n}"),
             (WAITS, "fn eventually_blocking() {\n    thread::sleep(PAUSE)\n}"),
         ],
         wrong: &[

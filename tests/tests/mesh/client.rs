@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dataflow_tests::eventually::PATIENCE;
+use dataflow_tests::eventually::TIMEOUT;
 use dataflow_tests::http as http1;
 use h2::client::SendRequest;
 use http::Request;
@@ -65,14 +65,14 @@ impl Client {
     pub(crate) async fn call(&self, call: Call) {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let over_http1 = (turn / self.gateways.len()).is_multiple_of(2);
-        let outcome = timeout(PATIENCE, async {
+        let outcome = timeout(TIMEOUT, async {
             if over_http1 {
                 let gateway = self.ready(turn).ok_or("no gateway is ready")?;
                 return gateway.call_over_http1(call).await;
             }
             self.call_over_http2(turn, call).await
         });
-        let outcome = outcome.await.unwrap_or_else(|_| Err(format!("no answer within {PATIENCE:?}")));
+        let outcome = outcome.await.unwrap_or_else(|_| Err(format!("no answer within {TIMEOUT:?}")));
         if let Err(failure) = outcome {
             let protocol = if over_http1 { "HTTP/1.1" } else { "HTTP/2" };
             self.failures
@@ -160,7 +160,7 @@ async fn watch(gateway: Arc<Gateway>, admin: SocketAddr) {
     while Arc::strong_count(&gateway) > 1 {
         look.tick().await;
         // Silence is no answer: on a machine this busy a look may take long.
-        if let Ok(answer) = timeout(PATIENCE, http1::request(&admin, "GET", "/readyz", &[], b"")).await {
+        if let Ok(answer) = timeout(TIMEOUT, http1::request(&admin, "GET", "/readyz", &[], b"")).await {
             let is_ready = answer.is_ok_and(|answer| answer.status == 200);
             gateway.is_ready.store(is_ready, Ordering::Relaxed);
         }

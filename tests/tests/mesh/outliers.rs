@@ -15,7 +15,7 @@ use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
 use dataflow_proto::analysis::v1::analysis_service_server::{AnalysisService, AnalysisServiceServer};
 use dataflow_tests::envoy::{self, Envoy};
-use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::manifests::documents;
 use dataflow_tests::services;
 use tokio::net::TcpListener;
@@ -107,7 +107,7 @@ async fn an_ill_replica_is_left_alone_after_just_so_many_failures_until_it_is_we
     let proxy = Envoy::start(admin, &[listener(at, &everything("analysis"), &[], None)], &[hosts]);
     let ejections = || proxy.statistic("cluster.analysis.outlier_detection.ejections_active");
     let upstream = format!("http://{at}").parse().unwrap();
-    let mut client = AnalysisServiceClient::new(Outbound::new(&upstream, PATIENCE));
+    let mut client = AnalysisServiceClient::new(Outbound::new(&upstream, TIMEOUT));
 
     // Both are well: both get calls.
     assert_eq!(call(&mut client, 40).await, 0);
@@ -120,7 +120,7 @@ async fn an_ill_replica_is_left_alone_after_just_so_many_failures_until_it_is_we
 
     // It is well again, and gets calls again: not at once, but without anybody's help.
     ill.is_ill.store(false, Ordering::Relaxed);
-    eventually(PATIENCE, "it gets a call again", async || {
+    eventually(TIMEOUT, "it gets a call again", async || {
         assert_eq!(call(&mut client, 20).await, 0);
         ill.calls() > 0
     })

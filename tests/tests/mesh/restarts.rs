@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dataflow_tests::envoy::{self, Envoy};
-use dataflow_tests::eventually::{PATIENCE, eventually_blocking};
+use dataflow_tests::eventually::{TIMEOUT, eventually_blocking};
 use dataflow_tests::redis;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -35,7 +35,7 @@ async fn restart_all_under_load(
     is_seen: impl Fn(&str) -> bool + Send + 'static,
 ) {
     let until_seen = move |role: &str| {
-        eventually_blocking(PATIENCE, "both replicas are seen", || is_seen(role));
+        eventually_blocking(TIMEOUT, "both replicas are seen", || is_seen(role));
     };
     let all_seen = tokio::task::spawn_blocking(move || {
         ROLES.iter().for_each(|role| until_seen(role));

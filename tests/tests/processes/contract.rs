@@ -6,7 +6,7 @@ use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient
 use dataflow_proto::config::v1 as config;
 use dataflow_proto::google::api::HttpBody;
 use dataflow_proto::r#type::v1::Category;
-use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::services::{self, Service};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -44,7 +44,7 @@ async fn a_whole_mesh_answers_whole_and_remembers() {
     let (config, cache) = (services::config([]).await, services::cache().await);
     let (config_url, cache_url) = (config.upstream.to_string(), cache.upstream.to_string());
     let peers = ["--config-url", &config_url, "--cache-url", &cache_url];
-    let analysis = services::analysis(&[&peers[..], &services::PATIENT].concat()).await;
+    let analysis = services::analysis(&[&peers[..], &services::LONG_TIMEOUT].concat()).await;
 
     let first = analyse(&analysis, "", &[CATALOGUE]).await.unwrap();
     assert_eq!((first.total, first.cached, first.degraded.as_slice()), (2, false, [].as_slice()));
@@ -216,10 +216,10 @@ async fn a_stopping_service_lets_a_call_in_flight_finish() {
     let permit = pieces.reserve().await.unwrap();
     let metrics = analysis.metrics.clone();
     let begun = async || metrics.encode().contains("grpc_server_in_flight{");
-    eventually(PATIENCE, "the call has begun", begun).await;
+    eventually(TIMEOUT, "the call has begun", begun).await;
     let readiness = analysis.readiness.clone();
     let stopping = tokio::spawn(analysis.stop());
-    eventually(PATIENCE, "it drains", async || !readiness.ready()).await;
+    eventually(TIMEOUT, "it drains", async || !readiness.ready()).await;
     permit.send(message(CATALOGUE.as_bytes()[50..].to_vec()));
     drop(pieces);
     let reply = call.await.unwrap().unwrap().into_inner();

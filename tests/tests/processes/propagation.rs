@@ -8,7 +8,7 @@ use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient
 use dataflow_proto::cache::v1 as cache;
 use dataflow_proto::cache::v1::cache_service_server::CacheServiceServer;
 use dataflow_proto::google::api::HttpBody;
-use dataflow_tests::eventually::PATIENCE;
+use dataflow_tests::eventually::TIMEOUT;
 use dataflow_tests::services;
 use dataflow_tests::stub::{Stub, Stubbed};
 use tokio::net::TcpListener;
@@ -54,7 +54,7 @@ async fn headers_and_deadline_travel_and_secrets_do_not() {
     let document = HttpBody { data: "<Structure/>".into(), ..Default::default() };
     let message = pb::AnalyzeCatalogueRequest { document: Some(document), ..Default::default() };
     let mut request = Request::new(tokio_stream::iter([message]));
-    request.set_timeout(PATIENCE);
+    request.set_timeout(TIMEOUT);
     for (name, value) in [
         ("x-request-id", "r-1"),
         ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),

@@ -3,7 +3,7 @@
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
 use dataflow_proto::google::api::HttpBody;
-use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::services::{self, Service};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -52,7 +52,7 @@ async fn until_busy(service: &Service, calls: usize) {
     let ending = format!(" {calls}");
     let counts = |line: &str| line.starts_with("grpc_server_in_flight{") && line.ends_with(&ending);
     let busy = async || service.metrics.encode().lines().any(counts);
-    eventually(PATIENCE, "the uploads are received", busy).await;
+    eventually(TIMEOUT, "the uploads are received", busy).await;
 }
 
 #[tokio::test]
@@ -73,7 +73,7 @@ async fn an_upload_too_many_is_refused_at_once_and_told_when_to_come_back() {
     until_busy(&service, 2).await;
     let mut refused = None;
     // The two have been begun; whether both are admitted yet shows only here.
-    eventually(PATIENCE, "one too many", async || {
+    eventually(TIMEOUT, "one too many", async || {
         refused = analyse(&service, DOCUMENT).await.err();
         refused.is_some()
     })
@@ -98,7 +98,7 @@ async fn an_upload_that_stalls_is_ended() {
 async fn a_document_above_the_spool_is_parsed_as_it_arrives() {
     let cache = services::cache().await;
     let url = cache.upstream.to_string();
-    let flags = [&["--cache-url", &url, "--spool-bytes", "64B"][..], &services::PATIENT].concat();
+    let flags = [&["--cache-url", &url, "--spool-bytes", "64B"][..], &services::LONG_TIMEOUT].concat();
     let service = services::analysis(&flags).await;
     let at_the_limit = DOCUMENT;
     assert_eq!(at_the_limit.len(), 64);
@@ -141,5 +141,5 @@ async fn a_call_that_is_abandoned_frees_its_place() {
     until_busy(&service, 1).await;
     call.0.abort();
     drop(pieces);
-    eventually(PATIENCE, "the place is free again", async || analyse(&service, DOCUMENT).await.is_ok()).await;
+    eventually(TIMEOUT, "the place is free again", async || analyse(&service, DOCUMENT).await.is_ok()).await;
 }

@@ -26,7 +26,7 @@ use std::future;
 use std::pin::Pin;
 use std::time::Instant;
 
-use dataflow_tests::eventually::PATIENCE;
+use dataflow_tests::eventually::TIMEOUT;
 use dataflow_tests::redis;
 use futures_util::stream::{self, StreamExt};
 use tokio::task::LocalSet;
@@ -88,7 +88,7 @@ async fn check(backend: Backend) {
     let (begun, cases) = (Instant::now(), LocalSet::new());
     let run = async |case: &Case| {
         let stores = backend.stores(case.name).await;
-        let failure = match cases.spawn_local(timeout(PATIENCE, (case.run)(stores))).await {
+        let failure = match cases.spawn_local(timeout(TIMEOUT, (case.run)(stores))).await {
             Ok(Ok(())) => return None,
             Ok(Err(_)) => "not within a minute".to_owned(),
             Err(panic) => text(&*panic.into_panic()).to_owned(),

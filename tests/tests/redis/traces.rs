@@ -95,7 +95,7 @@ async fn spans_of(headers: &[(&str, &str)], flags: &[&str]) -> Vec<Span> {
     let (config_url, cache_url) = (url(&config), url(&cache));
     let analysis = start(
         "analysis",
-        &[&["--config-url", &config_url, "--cache-url", &cache_url][..], &services::PATIENT].concat(),
+        &[&["--config-url", &config_url, "--cache-url", &cache_url][..], &services::LONG_TIMEOUT].concat(),
     );
     let analysis_url = url(&analysis);
     let gateway = start(

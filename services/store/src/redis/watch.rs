@@ -26,7 +26,7 @@ const PERIOD: Duration = Duration::from_millis(200);
 const REFRESH: Duration = Duration::from_secs(1);
 
 /// How long the connection that listens may be silent when asked for a word.
-const PATIENCE: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What the task knows.
 #[derive(Clone)]
@@ -259,12 +259,12 @@ async fn listen(link: Arc<Link>, channel: String) -> Done {
         connection.subscribe(channel).await.ok()?;
         Some(Listener { node: link.node.clone(), since: Instant::now(), connection, pushes })
     };
-    Done::Listening(tokio::time::timeout(PATIENCE, listening).await.ok().flatten())
+    Done::Listening(tokio::time::timeout(TIMEOUT, listening).await.ok().flatten())
 }
 
 /// Asks the connection that listens for a word: one that broke silently never says so.
 async fn hear(mut connection: MultiplexedConnection, since: Instant) -> Done {
     let ping = redis::cmd("PING");
-    let answer = tokio::time::timeout(PATIENCE, connection.req_packed_command(&ping)).await;
+    let answer = tokio::time::timeout(TIMEOUT, connection.req_packed_command(&ping)).await;
     Done::Heard { since, answered: matches!(answer, Ok(Ok(_))) }
 }

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use dataflow_tests::binary::{self, Ended};
-use dataflow_tests::eventually::PATIENCE;
+use dataflow_tests::eventually::TIMEOUT;
 use dataflow_tests::{example, generator};
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -196,7 +196,7 @@ fn variables_that_are_meant_for_services_do_not_reach_it() {
     ];
     let began = Instant::now();
     let output = command.envs(environment).output().unwrap();
-    assert!(output.status.success() && began.elapsed() < 2 * PATIENCE, "{output:?}");
+    assert!(output.status.success() && began.elapsed() < 2 * TIMEOUT, "{output:?}");
     let reply: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(reply["degraded"], Value::Array(Vec::new()));
 }

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
 use dataflow_tests::binary::{self, Service};
-use dataflow_tests::eventually::{PATIENCE, eventually_blocking};
+use dataflow_tests::eventually::{TIMEOUT, eventually_blocking};
 use dataflow_tests::services;
 use nix::sys::signal::Signal;
 use tonic_health::pb::HealthCheckRequest;
@@ -28,7 +28,7 @@ async fn three_processes_make_a_mesh() {
     let (config, cache) = (Service::start("config", &[]), Service::start("cache", &[]));
     let (config_url, cache_url) = (format!("http://{}", config.address), format!("http://{}", cache.address));
     let peers = ["--config-url", &config_url, "--cache-url", &cache_url];
-    let analysis = Service::start("analysis", &[&peers[..], &services::PATIENT].concat());
+    let analysis = Service::start("analysis", &[&peers[..], &services::LONG_TIMEOUT].concat());
 
     let mut client = AnalysisServiceClient::connect(format!("http://{}", analysis.address)).await.unwrap();
     let names = [("en".to_owned(), "Hospital discharges".to_owned())].into();
@@ -114,7 +114,7 @@ fn a_container_asks_its_own_process_whether_it_is_ready() {
     assert_eq!(ask(&everywhere).code, 0);
 
     service.signal(Signal::SIGTERM);
-    eventually_blocking(PATIENCE, "it drains", || {
+    eventually_blocking(TIMEOUT, "it drains", || {
         service.log().iter().any(|line| line.contains("service: draining"))
     });
     let ended = ask(&service.admin);

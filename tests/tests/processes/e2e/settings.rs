@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use dataflow_tests::binary::{self, Ended, Service};
-use dataflow_tests::eventually::{PATIENCE, eventually_blocking};
+use dataflow_tests::eventually::{TIMEOUT, eventually_blocking};
 use dataflow_tests::{example, http};
 use tempfile::TempDir;
 
@@ -72,27 +72,27 @@ fn an_edited_config_map_takes_effect_in_other_processes_or_is_refused_whole() {
     assert_eq!(analyse(&told).code, 0);
 
     map.edit(&[("log", "info"), ("max-document-bytes", "2KiB")]);
-    eventually_blocking(PATIENCE, "the limit is pushed", || analyse(&told).code == 3);
+    eventually_blocking(TIMEOUT, "the limit is pushed", || analyse(&told).code == 3);
     let refused = analyse(&told).stderr;
     assert!(refused.contains("more than 2048 bytes of document"), "{refused}");
     assert_eq!(analyse(&own).code, 0, "what a process itself is told goes first");
 
     map.edit(&[("log", "debug"), ("max-document-bytes", "many")]);
-    eventually_blocking(PATIENCE, "the edit is refused", || says(&config, "settings: change rejected"));
+    eventually_blocking(TIMEOUT, "the edit is refused", || says(&config, "settings: change rejected"));
     assert_eq!(analyse(&told).code, 3, "the last good one holds");
     for service in [&config, &told, &own] {
         assert!(!says(service, "\"level\":\"DEBUG\""), "nothing of it holds");
     }
 
     map.edit(&[("log", "debug")]);
-    eventually_blocking(PATIENCE, "the limit falls back", || analyse(&told).code == 0);
-    eventually_blocking(PATIENCE, "all log more", || {
+    eventually_blocking(TIMEOUT, "the limit falls back", || analyse(&told).code == 0);
+    eventually_blocking(TIMEOUT, "all log more", || {
         [&config, &told, &own].iter().all(|service| says(service, "\"level\":\"DEBUG\""))
     });
 
     // What was pushed last holds on without the config service.
     map.edit(&[("log", "debug"), ("max-document-bytes", "2KiB")]);
-    eventually_blocking(PATIENCE, "the limit is pushed again", || analyse(&told).code == 3);
+    eventually_blocking(TIMEOUT, "the limit is pushed again", || analyse(&told).code == 3);
     let (code, log) = config.stop();
     assert_eq!(code, 0, "{log:#?}");
     assert_eq!(analyse(&told).code, 3);

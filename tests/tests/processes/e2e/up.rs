@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::path::Path;
 
 use dataflow_tests::binary::{self, Service};
-use dataflow_tests::eventually::{PATIENCE, eventually_blocking};
+use dataflow_tests::eventually::{TIMEOUT, eventually_blocking};
 use dataflow_tests::example;
 use nix::sys::signal::Signal;
 
@@ -79,10 +79,10 @@ fn a_stop_during_an_upload_lets_it_finish() {
     stream.write_all(first.as_bytes()).unwrap();
     let begun = "grpc_server_in_flight{role=\"analysis\",\
                  grpc_service=\"dataflow.analysis.v1.AnalysisService\",grpc_method=\"AnalyzeCatalogue\"} 1";
-    eventually_blocking(PATIENCE, "the upload has begun", || metrics(&up.admin).contains(begun));
+    eventually_blocking(TIMEOUT, "the upload has begun", || metrics(&up.admin).contains(begun));
 
     up.signal(Signal::SIGTERM);
-    eventually_blocking(PATIENCE, "it drains", || {
+    eventually_blocking(TIMEOUT, "it drains", || {
         up.log().iter().any(|line| line.contains("\"message\":\"draining\""))
     });
     stream.write_all(rest.as_bytes()).unwrap();

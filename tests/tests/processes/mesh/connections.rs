@@ -1,6 +1,6 @@
 //! Connections that are nobody's: silent ones, and those above the limit.
 
-use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::eventually::{TIMEOUT, eventually};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -43,7 +43,7 @@ async fn connections_above_the_limit_are_closed_until_there_is_room() {
     let mut surplus = TcpStream::connect(stub.address).await.unwrap();
     assert_eq!(surplus.read(&mut [0]).await.unwrap(), 0, "closed at once");
     drop(caller);
-    eventually(PATIENCE, "there is room", async || {
+    eventually(TIMEOUT, "there is room", async || {
         let mut stream = TcpStream::connect(stub.address).await.unwrap();
         let request = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
         let mut answer = Vec::new();

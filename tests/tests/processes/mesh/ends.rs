@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::eventually::{TIMEOUT, eventually};
 use tokio::time::timeout;
 use tonic::Code;
 use tonic::transport::Endpoint;
@@ -20,7 +20,7 @@ async fn a_health_watch_does_not_hold_up_the_stop() {
     let request = HealthCheckRequest { service: String::new() };
     let mut watch = HealthClient::new(channel).watch(request).await.unwrap().into_inner();
     watch.message().await.unwrap().unwrap();
-    timeout(PATIENCE, stub.stop()).await.expect("the watch does not hold up the stop");
+    timeout(TIMEOUT, stub.stop()).await.expect("the watch does not hold up the stop");
     let ended = loop {
         match watch.message().await {
             Ok(Some(_)) => {}
@@ -51,7 +51,7 @@ async fn a_call_in_flight_outlives_the_age_of_its_connection() {
 
 /// Until the connection takes no further calls.
 async fn until_aged(caller: &Caller) {
-    eventually(PATIENCE, "it is aged", async || caller.send("/", b"", &[]).await.is_err()).await;
+    eventually(TIMEOUT, "it is aged", async || caller.send("/", b"", &[]).await.is_err()).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use dataflow_proto::config::v1::rule_service_client::RuleServiceClient;
 use dataflow_proto::config::v1::{ListRulesetsRequest, WatchRulesetsRequest};
-use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::services::{self, Service};
 use tonic::Code;
 use tonic_types::StatusExt;
@@ -107,7 +107,7 @@ async fn a_call_under_way_outlives_the_gateways_stop() {
     let readiness = gateway.readiness.clone();
     let (answer, ()) = tokio::join!(caller.get("wait", &[]), async {
         let stopping = tokio::spawn(gateway.stop());
-        eventually(PATIENCE, "it drains", async || !readiness.ready()).await;
+        eventually(TIMEOUT, "it drains", async || !readiness.ready()).await;
         stub.go_on.notify_one();
         stopping.await.unwrap();
     });

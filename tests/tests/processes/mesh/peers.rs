@@ -8,7 +8,7 @@ use bytes::Bytes;
 use dataflow_mesh::outbound::Outbound;
 use dataflow_proto::cache::v1 as pb;
 use dataflow_proto::cache::v1::cache_service_client::CacheServiceClient;
-use dataflow_tests::eventually::PATIENCE;
+use dataflow_tests::eventually::TIMEOUT;
 use dataflow_tests::services;
 use h2::Reason;
 use http::{HeaderMap, Response};
@@ -119,7 +119,7 @@ async fn go_away(mut stream: TcpStream) {
 }
 
 fn client(upstream: &str) -> CacheServiceClient<Outbound> {
-    CacheServiceClient::new(Outbound::new(&upstream.parse().unwrap(), PATIENCE))
+    CacheServiceClient::new(Outbound::new(&upstream.parse().unwrap(), TIMEOUT))
 }
 
 async fn call(client: &mut CacheServiceClient<Outbound>, key: &str) -> Result<(), Status> {

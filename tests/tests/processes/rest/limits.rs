@@ -1,6 +1,6 @@
 //! Every limit of the gateway's own, on both its sides.
 
-use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::http::{self, Answer, Connection};
 use dataflow_tests::services;
 
@@ -48,7 +48,7 @@ async fn bodies_that_are_held_at_once() {
     let second =
         async || http::request(&gateway.upstream, "POST", CATEGORIZE, &[JSON], DATAFLOW).await.unwrap();
     let mut refused = second().await;
-    eventually(PATIENCE, "there is no room", async || {
+    eventually(TIMEOUT, "there is no room", async || {
         if refused.status == 200 {
             refused = second().await;
         }

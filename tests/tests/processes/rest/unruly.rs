@@ -1,7 +1,7 @@
 //! Clients that do not send all they said at once, and services that are not there: what takes two connections, two
-//! gateways, or patience.
+//! gateways, or timeout.
 
-use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::http::{self, Connection};
 use dataflow_tests::services;
 
@@ -58,7 +58,7 @@ async fn a_client_that_goes_away_in_mid_body_is_forgotten() {
             http::request(&gateway.upstream, "POST", CATEGORIZE, &[JSON], DATAFLOW).await.unwrap().status
                 == 200
         };
-        eventually(PATIENCE, "the next is served", next).await;
+        eventually(TIMEOUT, "the next is served", next).await;
     }
 }
 

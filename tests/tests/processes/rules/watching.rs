@@ -8,7 +8,7 @@ use dataflow_proto::config::v1 as pb;
 use dataflow_proto::r#type::v1::Category;
 use dataflow_store::embedded::Embedded;
 use dataflow_tests::editor::{categorise, category_at, editor, new, put, small};
-use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::relay::Relay;
 use dataflow_tests::services;
 use tokio::time::{Instant, interval, timeout};
@@ -33,7 +33,7 @@ async fn who_has_everything_is_told_so_and_who_was_away_ends_on_the_newest() {
     assert_eq!((first.ruleset.unwrap().revision, first.complete), (21, true));
     // The one that did not read meanwhile may have missed some, but ends there too.
     loop {
-        let message = timeout(PATIENCE, up_to_date.message()).await.unwrap().unwrap().unwrap();
+        let message = timeout(TIMEOUT, up_to_date.message()).await.unwrap().unwrap().unwrap();
         if message.ruleset.unwrap().revision == 21 {
             break;
         }
@@ -64,8 +64,8 @@ async fn a_watcher_that_was_cut_off_ends_on_the_newest_revision_within_a_second_
         let known = categorise(&mut client).await.rules_revision;
         assert!(known <= before, "it is cut off, and answers all the same");
 
-        let back = timeout(PATIENCE, relay.mend()).await.expect("it comes back");
-        eventually(PATIENCE, "the newest is there", async || {
+        let back = timeout(TIMEOUT, relay.mend()).await.expect("it comes back");
+        eventually(TIMEOUT, "the newest is there", async || {
             let answer = categorise(&mut client).await;
             let is_there = answer.rules_revision == revision;
             assert!(!is_there || answer.category() == category_at(revision), "{answer:?}");

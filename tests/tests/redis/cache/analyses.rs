@@ -8,7 +8,7 @@ use dataflow_analysis::{digest, document};
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
 use dataflow_proto::google::api::HttpBody;
-use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::redis;
 use dataflow_tests::services::{self, Service};
 use futures_util::future::join_all;
@@ -50,7 +50,7 @@ async fn analyse(service: &Service, document: &str, digest: Option<&str>) -> Res
 async fn analysts(place: &Place, flags: &[&str]) -> [Service; 2] {
     let start = async |cache: &Service| {
         let url = cache.upstream.to_string();
-        services::analysis(&[&["--cache-url", &url], &services::PATIENT, flags].concat()).await
+        services::analysis(&[&["--cache-url", &url], &services::LONG_TIMEOUT, flags].concat()).await
     };
     [start(&place.a.service).await, start(&place.b.service).await]
 }
@@ -122,9 +122,9 @@ async fn an_outage_costs_analyses_nothing_but_time() {
 
     place.redis.as_mut().unwrap().restart();
     let whole = async || !is_degraded(&analyse(one, &document, None).await.unwrap());
-    eventually(PATIENCE, "it is kept again", whole).await;
+    eventually(TIMEOUT, "it is kept again", whole).await;
     let found = async || analyse(other, &document, None).await.unwrap().cached;
-    eventually(PATIENCE, "it is found again", found).await;
+    eventually(TIMEOUT, "it is found again", found).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

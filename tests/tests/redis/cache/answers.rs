@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dataflow_proto::cache::v1 as pb;
-use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::eventually::{TIMEOUT, eventually};
 use futures_util::{StreamExt, stream};
 use tonic::Code;
 
@@ -53,7 +53,7 @@ async fn what_one_replica_sets_all_read_and_none_after_its_removal() {
         }
 
         assert!(b.delete("user/k").await && !b.delete("user/k").await);
-        eventually(PATIENCE, "the other replica knows", async || a.get("user/k").await.is_none()).await;
+        eventually(TIMEOUT, "the other replica knows", async || a.get("user/k").await.is_none()).await;
         for caller in [&a, &b] {
             assert_eq!(caller.get_entry(get("user/k")).await.unwrap_err(), missing);
             let request = pb::EntryExistsRequest { key: "user/k".to_owned() };
@@ -76,7 +76,7 @@ async fn values_are_bytes_of_any_kind_up_to_the_limit() {
             assert!(a.set_entry(set(wanted.clone())).await.unwrap().stored);
             for caller in [&a, &a, &b, &b] {
                 let read = async || caller.get_entry(get("user/v")).await.unwrap().entry.unwrap();
-                eventually(PATIENCE, "the replica has the new value", async || {
+                eventually(TIMEOUT, "the replica has the new value", async || {
                     read().await.value == wanted.value
                 })
                 .await;
@@ -125,7 +125,7 @@ async fn an_etag_stands_for_one_version() {
         assert_eq!(mismatch.metadata["etag"], second, "it says what is there");
         let request = pb::DeleteEntryRequest { key: "user/k".to_owned(), etag: first };
         assert_eq!(a.delete_entry(request).await.unwrap_err(), mismatch);
-        eventually(PATIENCE, "both have the second", async || {
+        eventually(TIMEOUT, "both have the second", async || {
             a.get("user/k").await.unwrap() == "2" && b.get("user/k").await.unwrap() == "2"
         })
         .await;
@@ -154,7 +154,7 @@ async fn a_life_ends_for_good_and_grace_is_for_those_who_ask() {
             [("user/short", &a), ("user/short", &b), ("user/graced", &a), ("user/graced", &b)]
         {
             // By itself it would live for half an hour.
-            eventually(PATIENCE, "its time is up", async || caller.get(key).await.is_none()).await;
+            eventually(TIMEOUT, "its time is up", async || caller.get(key).await.is_none()).await;
         }
         let ask = async |key: &str, accept_stale| {
             b.lease_entry(pb::LeaseEntryRequest { accept_stale, ..lease(key, &[]) }).await.unwrap()
@@ -193,7 +193,7 @@ async fn all_that_begins_alike_is_removed_and_nothing_else() {
         };
         assert_eq!(delete("user/p-").await, i32::try_from(MANY).unwrap());
         assert_eq!(delete("user/p-").await, 0);
-        eventually(PATIENCE, "the other replica knows", async || a.get("user/p-7").await.is_none()).await;
+        eventually(TIMEOUT, "the other replica knows", async || a.get("user/p-7").await.is_none()).await;
         for key in ["user/p", "user/q-1", "user/P-1", "user/x/p-1"] {
             assert_eq!(a.get(key).await.as_deref(), Some("v"), "{key}");
         }
@@ -213,7 +213,7 @@ async fn what_was_answered_is_counted() {
         let has_first_level = place.redis.is_some();
         // A read that overlaps the signal of the write is not kept: how many come from the store is not said.
         let mut reads = 0;
-        eventually(PATIENCE, "a copy is read, where there are any", async || {
+        eventually(TIMEOUT, "a copy is read, where there are any", async || {
             a.get("user/k").await.unwrap();
             reads += 1;
             !has_first_level || a.stats().await.first_level_hits > 0

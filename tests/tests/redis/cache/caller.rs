@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dataflow_proto::cache::v1 as pb;
 use dataflow_proto::cache::v1::cache_service_client::CacheServiceClient;
-use dataflow_tests::eventually::PATIENCE;
+use dataflow_tests::eventually::TIMEOUT;
 use dataflow_tests::services::Service;
 use tokio::time::timeout;
 use tonic::metadata::MetadataValue;
@@ -84,7 +84,7 @@ macro_rules! methods {
                 request: pb::$request,
             ) -> Result<pb::$response, Refusal> {
                 let mut client = self.client.clone();
-                let answer = timeout(PATIENCE, client.$method(request)).await;
+                let answer = timeout(TIMEOUT, client.$method(request)).await;
                 answer.expect("an answer comes in time").map(|answer| answer.into_inner()).map_err(Refusal::from)
             })*
         }

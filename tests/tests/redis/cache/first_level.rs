@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use dataflow_proto::cache::v1 as pb;
-use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::redis::{self, Server};
 use tokio::time::Instant;
 
@@ -14,7 +14,7 @@ use super::wire::Wire;
 
 /// Reads an entry until that is answered from the first level.
 async fn until_copied(caller: &Caller, key: &str, value: &str) {
-    eventually(PATIENCE, "a copy is read", async || {
+    eventually(TIMEOUT, "a copy is read", async || {
         let before = caller.stats().await.first_level_hits;
         assert_eq!(caller.get(key).await.as_deref(), Some(value), "{key}");
         caller.stats().await.first_level_hits > before
@@ -32,7 +32,7 @@ async fn what_is_read_again_is_read_from_memory() {
     a.put("user/k", "v", &["t"]).await;
     until_copied(&b, "user/k", "v").await;
     // On a busy machine the store may be silent for so long that copies are not to be trusted meanwhile.
-    eventually(PATIENCE, "all are answered from memory", async || {
+    eventually(TIMEOUT, "all are answered from memory", async || {
         let before = b.stats().await;
         for _ in 0..10 {
             assert_eq!(b.get("user/k").await.as_deref(), Some("v"));
@@ -53,7 +53,7 @@ async fn what_is_read_again_is_read_from_memory() {
     assert!(a.set_entry(set(short)).await.unwrap().stored);
     until_copied(&b, "user/short", "v").await;
     // Unless it is told otherwise an entry lives for half an hour.
-    eventually(PATIENCE, "its time is up", async || b.get("user/short").await.is_none()).await;
+    eventually(TIMEOUT, "its time is up", async || b.get("user/short").await.is_none()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,7 +90,7 @@ async fn a_change_is_seen_by_every_replica_at_once() {
         until_copied(&b, &key, "v").await;
         assert!(a.delete(&key).await);
         let begun = Instant::now();
-        eventually(PATIENCE, "it is gone", async || b.get(&key).await.is_none()).await;
+        eventually(TIMEOUT, "it is gone", async || b.get(&key).await.is_none()).await;
         times.push(begun.elapsed());
     }
     times.sort();
@@ -105,7 +105,7 @@ async fn a_change_is_seen_by_every_replica_at_once() {
         assert_eq!(writer.get("user/k").await.as_deref(), Some(value.as_str()), "whoever writes reads it");
         for reader in [&a, &b] {
             let seen = async || reader.get("user/k").await.as_deref() == Some(value.as_str());
-            eventually(PATIENCE, "it is there", seen).await;
+            eventually(TIMEOUT, "it is there", seen).await;
             until_copied(reader, "user/k", &value).await;
         }
     }
@@ -178,7 +178,7 @@ async fn a_change_whose_signal_is_lost_is_seen_within_a_second() {
         assert!(a.delete(&deleted).await);
         a.invalidate(&["t"]).await;
         let begun = Instant::now();
-        eventually(PATIENCE, "both are gone", async || {
+        eventually(TIMEOUT, "both are gone", async || {
             b.get(&deleted).await.is_none() && b.get(&tagged).await.is_none()
         })
         .await;
@@ -208,7 +208,7 @@ async fn a_listener_that_is_cut_off_trusts_nothing_until_it_listens_again() {
         let killed = server.command(&["CLIENT", "KILL", "TYPE", "pubsub"]);
         assert!(!killed.is_error(), "{killed:?}");
         assert!(a.delete(&key).await);
-        eventually(PATIENCE, "it is gone", async || b.get(&key).await.is_none()).await;
+        eventually(TIMEOUT, "it is gone", async || b.get(&key).await.is_none()).await;
     }
     place.b.until_trusted().await;
     a.put("user/k", "v", &[]).await;
@@ -234,9 +234,9 @@ async fn what_was_read_before_a_change_is_not_kept_after_it() {
     wire.until_held().await;
     let heard = wire.heard();
     assert!(a.delete("user/k").await);
-    eventually(PATIENCE, "the signal overtakes the answer", async || wire.heard() > heard).await;
+    eventually(TIMEOUT, "the signal overtakes the answer", async || wire.heard() > heard).await;
     wire.let_go();
     assert_eq!(reading.await.unwrap().as_deref(), Some("late-value"), "it was there when it was asked for");
-    eventually(PATIENCE, "the copy of a deleted entry is gone", async || b.get("user/k").await.is_none())
+    eventually(TIMEOUT, "the copy of a deleted entry is gone", async || b.get("user/k").await.is_none())
         .await;
 }

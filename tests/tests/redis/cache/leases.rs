@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dataflow_proto::cache::v1 as pb;
-use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::eventually::{TIMEOUT, eventually};
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
@@ -25,7 +25,7 @@ async fn wait_for(caller: Caller, key: &'static str) -> (pb::LeaseEntryResponse,
 /// Waits until the two replicas serve so many callers of LeaseEntry.
 async fn until_waiting(place: &Place, count: u64) {
     let serving = || place.a.in_flight("LeaseEntry") + place.b.in_flight("LeaseEntry");
-    eventually(PATIENCE, "they wait", async || serving() == count).await;
+    eventually(TIMEOUT, "they wait", async || serving() == count).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -186,12 +186,12 @@ async fn a_change_during_the_computation_ends_the_lease() {
         // What is only being computed is not among the keys that are there: its lease stays.
         assert!(a.set_entry(late(token)).await.unwrap().stored);
         assert!(b.delete("user/k").await);
-        eventually(PATIENCE, "the other replica knows", async || a.get("user/k").await.is_none()).await;
+        eventually(TIMEOUT, "the other replica knows", async || a.get("user/k").await.is_none()).await;
 
         let pb::Lease { token, .. } = a.take("user/k", &[]).await;
         b.put("user/k", "newer", &[]).await;
         assert_eq!(a.set_entry(late(token.clone())).await.unwrap(), pb::SetEntryResponse::default());
-        eventually(PATIENCE, "both have the newer", async || {
+        eventually(TIMEOUT, "both have the newer", async || {
             a.get("user/k").await.as_deref() == Some("newer")
                 && b.get("user/k").await.as_deref() == Some("newer")
         })

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dataflow_proto::cache::v1 as pb;
-use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::redis::{self, Server};
 use futures_util::future::join_all;
 use tokio::time::{Instant, interval};
@@ -124,7 +124,7 @@ async fn check(what: &str, server: Server) {
     let mut worst = (0, 0);
     while back.is_none_or(|back| requests.len() < back + AFTER) {
         rate.tick().await;
-        assert!(begun.elapsed() < PATIENCE, "the breakers do not open: {worst:?}");
+        assert!(begun.elapsed() < TIMEOUT, "the breakers do not open: {worst:?}");
         let (caller, keys) = (if fastrand::bool() { a.clone() } else { b.clone() }, Arc::clone(&keys));
         let is_read = requests.len() % 2 == 0;
         requests.push(tokio::spawn(async move {
@@ -175,15 +175,15 @@ async fn check(what: &str, server: Server) {
 
     // Nothing stale after it.
     for replica in [&place.a, &place.b] {
-        eventually(PATIENCE, "the breaker closes", async || replica.circuit() == 0).await;
+        eventually(TIMEOUT, "the breaker closes", async || replica.circuit() == 0).await;
         replica.until_trusted().await;
     }
     for (key, versions) in keys.iter() {
         let stored = async || versions.write(&a, key).await.stored == 1;
-        eventually(PATIENCE, "it is stored", stored).await;
+        eventually(TIMEOUT, "it is stored", stored).await;
         let latest = versions.at(Instant::now()).to_string();
         let seen = async || b.get(key).await.as_deref() == Some(latest.as_str());
-        eventually(PATIENCE, "the last version is there", seen).await;
+        eventually(TIMEOUT, "the last version is there", seen).await;
         for caller in [&a, &b, &a, &b] {
             versions.read(caller, key, Duration::ZERO).await;
         }

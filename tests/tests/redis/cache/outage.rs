@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use dataflow_proto::cache::v1 as pb;
-use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::redis::{self, Server};
 use tokio::time::{Instant, timeout};
 use tonic::Code;
@@ -91,12 +91,11 @@ async fn a_store_that_is_gone_fails_only_what_must_not_be_lost() {
     place.redis.as_mut().unwrap().kill();
     for caller in [&a, &b] {
         // By itself the entry would live for half an hour.
-        eventually(PATIENCE, "the first level is used up", async || caller.get("user/k").await.is_none())
+        eventually(TIMEOUT, "the first level is used up", async || caller.get("user/k").await.is_none())
             .await;
     }
     let begun = Instant::now();
-    eventually(PATIENCE, "the breakers open", async || place.a.circuit() == 1 && place.b.circuit() == 1)
-        .await;
+    eventually(TIMEOUT, "the breakers open", async || place.a.circuit() == 1 && place.b.circuit() == 1).await;
     println!("the breakers opened {:?} after the first degraded read", begun.elapsed());
     for caller in [&a, &b] {
         check_every_method(caller, &token).await;
@@ -105,18 +104,18 @@ async fn a_store_that_is_gone_fails_only_what_must_not_be_lost() {
     place.redis.as_mut().unwrap().restart();
     let begun = Instant::now();
     let a_stores = async || a.set_entry(set(entry("user/k", "new", &["t"]))).await.unwrap().stored;
-    eventually(PATIENCE, "it is stored again", a_stores).await;
+    eventually(TIMEOUT, "it is stored again", a_stores).await;
     println!("stored again {:?} after the restart", begun.elapsed());
-    eventually(PATIENCE, "the breakers close", async || place.a.circuit() == 0 && place.b.circuit() == 0)
+    eventually(TIMEOUT, "the breakers close", async || place.a.circuit() == 0 && place.b.circuit() == 0)
         .await;
     for replica in [&place.a, &place.b] {
         replica.until_trusted().await;
         let caller = replica.caller();
-        eventually(PATIENCE, "all read it", async || caller.get("user/k").await.as_deref() == Some("new"))
+        eventually(TIMEOUT, "all read it", async || caller.get("user/k").await.as_deref() == Some("new"))
             .await;
     }
     b.invalidate(&["t"]).await;
-    eventually(PATIENCE, "it is stale", async || a.get("user/k").await.is_none()).await;
+    eventually(TIMEOUT, "it is stale", async || a.get("user/k").await.is_none()).await;
     assert!(b.delete("user/k").await);
     b.take("user/computing", &[]).await;
 }
@@ -128,13 +127,13 @@ async fn a_service_that_starts_without_its_store_serves_and_finds_it_later() {
     }
     let mut server = Server::start();
     server.kill();
-    let replica = timeout(PATIENCE, Replica::of(server.url(), &[])).await.expect("it starts");
+    let replica = timeout(TIMEOUT, Replica::of(server.url(), &[])).await.expect("it starts");
     let caller = replica.caller();
     check_every_method(&caller, "0123456789abcdef").await;
 
     server.restart();
     let stores = async || caller.set_entry(set(entry("user/k", "v", &["t"]))).await.unwrap().stored;
-    eventually(PATIENCE, "it is stored", stores).await;
+    eventually(TIMEOUT, "it is stored", stores).await;
     replica.until_trusted().await;
     assert_eq!(caller.get("user/k").await.as_deref(), Some("v"));
 }
@@ -156,7 +155,7 @@ async fn a_write_without_an_answer_is_said_to_be_in_doubt() {
     assert!(retry_after.is_some());
     server.resume();
     // It was done after all, which nobody could know; repeated, it is safe.
-    eventually(PATIENCE, "it is done", async || {
+    eventually(TIMEOUT, "it is done", async || {
         let delete = pb::DeleteEntryRequest { key: key(), ..Default::default() };
         a.delete_entry(delete).await.is_ok()
     })

@@ -8,7 +8,7 @@ use dataflow_mesh::process::Process;
 use dataflow_store::Store;
 use dataflow_store::embedded::Embedded;
 use dataflow_store::redis::{Redis, Settings};
-use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::redis::{self, Server};
 use dataflow_tests::services::{self, Service};
 use tokio::time::timeout;
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::caller::Caller;
 
 /// How long a call to Redis may take where time is not what is tested: a busy machine may need some.
-const PATIENT: Duration = Duration::from_secs(20);
+const LONG_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long it may take by default, which matters where Redis is silent.
 pub(crate) const BY_DEFAULT: Duration = Duration::from_millis(500);
@@ -43,12 +43,12 @@ pub(crate) struct Place {
 impl Replica {
     /// One that knows this Redis, whether or not it answers.
     pub(crate) async fn of(url: &str, flags: &[&str]) -> Self {
-        Self::with(0, PATIENT, url, flags).await
+        Self::with(0, LONG_TIMEOUT, url, flags).await
     }
 
     /// The same, where so many replicas of the Redis must have what must not be lost.
     pub(crate) async fn confirmed_by(replicas: u64, url: &str, flags: &[&str]) -> Self {
-        Self::with(replicas, PATIENT, url, flags).await
+        Self::with(replicas, LONG_TIMEOUT, url, flags).await
     }
 
     async fn with(replicas: u64, timeout: Duration, url: &str, flags: &[&str]) -> Self {
@@ -88,7 +88,7 @@ impl Replica {
     /// Waits until its first level may be used.
     pub(crate) async fn until_trusted(&self) {
         let caller = self.caller();
-        eventually(PATIENCE, "the first level is trusted", async || caller.stats().await.first_level_trusted)
+        eventually(TIMEOUT, "the first level is trusted", async || caller.stats().await.first_level_trusted)
             .await;
     }
 }
@@ -116,7 +116,7 @@ impl Place {
 
     /// Two services with a way each to one Redis, their first levels in use.
     pub(crate) async fn redis(flags: &[&str]) -> Self {
-        Self::over(Server::start(), PATIENT, flags).await
+        Self::over(Server::start(), LONG_TIMEOUT, flags).await
     }
 
     /// The same over this Redis, of which a call may take so long.
@@ -137,7 +137,7 @@ impl Place {
 /// Runs a test over the embedded store, and over Redis if there is one.
 pub(crate) async fn everywhere(flags: &[&str], test: impl AsyncFn(&Place)) {
     let bounded = async |place: Place| {
-        timeout(PATIENCE, test(&place)).await.expect("a test of a minute hangs");
+        timeout(TIMEOUT, test(&place)).await.expect("a test of a minute hangs");
     };
     bounded(Place::embedded(flags).await).await;
     if redis::available() {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use dataflow_proto::cache::v1 as pb;
-use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::redis::{self, Server};
 use tokio::time::Instant;
 
@@ -88,7 +88,7 @@ async fn silence(place: &Place, b: &Caller) -> Silence {
     };
     let Refusal { reason, metadata, .. } = refusal;
     assert_eq!((reason.as_str(), metadata["degraded"].as_str()), ("ENTRY_NOT_FOUND", "true"));
-    eventually(PATIENCE, "the breaker opens", async || place.b.circuit() == 1).await;
+    eventually(TIMEOUT, "the breaker opens", async || place.b.circuit() == 1).await;
     let opened = begun.elapsed();
     assert!(!b.stats().await.first_level_trusted);
     let mut times = Vec::new();
@@ -101,14 +101,14 @@ async fn silence(place: &Place, b: &Caller) -> Silence {
 
     server.resume();
     let before = b.stats().await;
-    eventually(PATIENCE, "it is found again", async || b.get("user/k").await.is_some()).await;
+    eventually(TIMEOUT, "it is found again", async || b.get("user/k").await.is_some()).await;
     let after = b.stats().await;
     assert_eq!(
         after.first_level_hits, before.first_level_hits,
         "the copy from before is not handed out again"
     );
     assert_eq!(after.store_hits, before.store_hits + 1);
-    eventually(PATIENCE, "the breaker closes", async || place.b.circuit() == 0).await;
+    eventually(TIMEOUT, "the breaker closes", async || place.b.circuit() == 0).await;
     place.b.until_trusted().await;
     until_copied(b).await;
     Silence { last_hit, first_mark, opened, refused_in: times[2] }
@@ -117,7 +117,7 @@ async fn silence(place: &Place, b: &Caller) -> Silence {
 /// Reads the entry until that is answered from memory.
 async fn until_copied(b: &Caller) {
     let before = b.stats().await.first_level_hits;
-    eventually(PATIENCE, "a copy is read", async || {
+    eventually(TIMEOUT, "a copy is read", async || {
         b.get("user/k").await.unwrap();
         b.stats().await.first_level_hits > before
     })

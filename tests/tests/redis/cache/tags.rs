@@ -13,7 +13,7 @@ use dataflow_mesh::args::LimitArgs;
 use dataflow_mesh::metrics::Metrics;
 use dataflow_proto::cache::v1 as pb;
 use dataflow_settings::Live;
-use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::redis;
 use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, timeout};
@@ -47,7 +47,7 @@ async fn an_invalidated_tag_makes_its_entries_stale_and_no_others() {
         }
         a.invalidate(&["x", "never-used"]).await;
         assert_eq!(a.get("user/1").await, None, "whoever invalidates sees it at once");
-        eventually(PATIENCE, "so does the other", async || b.get("user/1").await.is_none()).await;
+        eventually(TIMEOUT, "so does the other", async || b.get("user/1").await.is_none()).await;
         for key in ["user/2", "user/3", "user/4"] {
             assert!(a.get(key).await.is_some() && b.get(key).await.is_some(), "{key}");
         }
@@ -58,7 +58,7 @@ async fn an_invalidated_tag_makes_its_entries_stale_and_no_others() {
         assert!(a.get("user/4").await.is_some());
         // What is computed from now on is fresh.
         b.put("user/1", "w", &["x", "y"]).await;
-        eventually(PATIENCE, "both have it", async || {
+        eventually(TIMEOUT, "both have it", async || {
             a.get("user/1").await.as_deref() == Some("w") && b.get("user/1").await.as_deref() == Some("w")
         })
         .await;
@@ -121,7 +121,7 @@ async fn check_many(what: &str, place: &Place) {
     let readers = [&a, &b].map(|caller| tokio::spawn(sweep(caller.clone(), Arc::clone(&done))));
     // Both have read some batches to their end.
     for caller in [&a, &b] {
-        eventually(PATIENCE, "they read", async || {
+        eventually(TIMEOUT, "they read", async || {
             let told = caller.stats().await;
             told.first_level_hits + told.store_hits >= 2 * i64::try_from(BATCH).unwrap()
         })
@@ -130,10 +130,10 @@ async fn check_many(what: &str, place: &Place) {
     let begun = Instant::now();
     a.invalidate(&["many"]).await;
     let took = begun.elapsed();
-    eventually(PATIENCE, "the other replica knows", async || b.get(&key(0)).await.is_none()).await;
+    eventually(TIMEOUT, "the other replica knows", async || b.get(&key(0)).await.is_none()).await;
     done.store(true, Ordering::Release);
     for reader in readers {
-        let (fresh, stale) = timeout(PATIENCE, reader).await.expect("it reads what is stale").unwrap();
+        let (fresh, stale) = timeout(TIMEOUT, reader).await.expect("it reads what is stale").unwrap();
         assert!(fresh > 0 && stale > 0, "it read before and after: {fresh}, {stale}");
     }
 

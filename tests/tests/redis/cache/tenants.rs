@@ -1,7 +1,7 @@
 //! Who sees what: callers from outside the namespace `user` of their tenant, services of the mesh `results` besides.
 
 use dataflow_proto::cache::v1 as pb;
-use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::eventually::{TIMEOUT, eventually};
 use tonic::Code;
 
 use super::caller::{Caller, Refusal, entry, lease, owned, set};
@@ -114,10 +114,8 @@ async fn results_are_for_the_mesh_alone() {
 
         // Tags of one name in two namespaces are two.
         outside.invalidate(&["t"]).await;
-        eventually(PATIENCE, "the mesh's own replica knows", async || {
-            inside.get("user/v1/x").await.is_none()
-        })
-        .await;
+        eventually(TIMEOUT, "the mesh's own replica knows", async || inside.get("user/v1/x").await.is_none())
+            .await;
         assert_eq!(inside.get("results/v1/x").await.as_deref(), Some("result"));
         let request = pb::InvalidateTagsRequest { namespace: namespace(), tags: owned(&["t"]) };
         inside.invalidate_tags(request).await.unwrap();

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use dataflow_tests::eventually::PATIENCE;
+use dataflow_tests::eventually::TIMEOUT;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -85,7 +85,7 @@ impl Wire {
     /// Waits until an answer is held back.
     pub(crate) async fn until_held(&self) {
         let mut late = self.mischief.late.subscribe();
-        let held = timeout(PATIENCE, late.wait_for(|late| late.held > 0)).await;
+        let held = timeout(TIMEOUT, late.wait_for(|late| late.held > 0)).await;
         held.expect("an answer comes in time").expect("the wire is there");
     }
 

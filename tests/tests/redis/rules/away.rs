@@ -4,7 +4,7 @@ use dataflow_mesh::process::Process;
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::r#type::v1::Category;
 use dataflow_tests::editor::{editor, new, reason};
-use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::redis::{self, Server};
 use dataflow_tests::services;
 
@@ -28,5 +28,5 @@ async fn without_its_store_the_service_tells_what_the_release_brings_and_refuses
     server.restart();
     // It finds the store by itself, seeds it, and goes on.
     let writes = async || editor(&config).create_rule(new("r", Category::Health, "care")).await.is_ok();
-    eventually(PATIENCE, "it is back", writes).await;
+    eventually(TIMEOUT, "it is back", writes).await;
 }

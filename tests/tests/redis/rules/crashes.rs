@@ -8,7 +8,7 @@ use dataflow_proto::config::v1::rule_service_client::RuleServiceClient;
 use dataflow_proto::r#type::v1::Category;
 use dataflow_tests::binary::Service;
 use dataflow_tests::editor::new;
-use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::redis::{self, Server};
 use nix::sys::signal::Signal;
 use tonic::transport::Channel;
@@ -48,7 +48,7 @@ async fn kill_in_mid_write(role: &str, flags: &[&str]) {
             .collect();
         let mut watching = client(&service).await;
         let enough = 5 + fastrand::i64(0..20);
-        eventually(PATIENCE, "enough is written", async || {
+        eventually(TIMEOUT, "enough is written", async || {
             let list = pb::ListRevisionsRequest {
                 ruleset: "default".to_owned(),
                 page_size: 1,

@@ -9,7 +9,7 @@ use dataflow_proto::config::v1::rule_service_client::RuleServiceClient;
 use dataflow_proto::r#type::v1::Category;
 use dataflow_tests::binary;
 use dataflow_tests::editor::{categorise, category_at, editor, new, put, small};
-use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::redis::{self, Server};
 use dataflow_tests::services::{self, Service};
 
@@ -39,7 +39,7 @@ async fn a_rule_is_compiled_on_every_replica_within_a_second() {
         editor(config).update_rule(put(category_at(revision))).await.unwrap();
         for (_, analysis) in &replicas {
             let mut client = AnalysisServiceClient::new(analysis.channel());
-            eventually(PATIENCE, "the rule is there", async || {
+            eventually(TIMEOUT, "the rule is there", async || {
                 let answer = categorise(&mut client).await;
                 let is_there = answer.rules_revision >= revision;
                 assert!(!is_there || answer.category() == category_at(revision), "{answer:?}");
@@ -77,7 +77,7 @@ async fn two_processes_over_one_store_read_what_the_other_wrote_and_one_that_com
         let mut client = client(config).await;
         let mut set = pb::Ruleset::default();
         // Its own change is there at once, the other's as soon as it was told.
-        eventually(PATIENCE, "all changes are there", async || {
+        eventually(TIMEOUT, "all changes are there", async || {
             let sets = client.list_rulesets(pb::ListRulesetsRequest {}).await.unwrap().into_inner().rulesets;
             set = sets.into_iter().find(|set| set.ruleset == "default").unwrap();
             set.revision == 5

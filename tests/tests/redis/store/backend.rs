@@ -12,7 +12,7 @@ use dataflow_store::entries::{Condition, Entry, Outcome, Revision};
 use dataflow_store::key::{Key, Space};
 use dataflow_store::leases::Token;
 use dataflow_store::{Store, StoreArgs};
-use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::redis::{Cluster, Sentinels, Server, USER};
 use tempfile::TempDir;
 
@@ -25,7 +25,7 @@ pub(crate) const LASTING: Space = SPACES[1];
 const CAPACITY: u64 = 64 << 20;
 
 /// Flags of calls that are patient, where it is not time that is tested: a busy machine may need some.
-pub(crate) const PATIENT: [&str; 2] = ["--redis-timeout", "20s"];
+pub(crate) const LONG_TIMEOUT: [&str; 2] = ["--redis-timeout", "20s"];
 
 /// Who calls, for the names of breakers.
 pub(crate) const ROLE: &str = "test";
@@ -98,7 +98,7 @@ impl Backend {
         // A prefix is no pattern either, whatever is in it.
         let prefix = format!("dataflow:[{}]*", case.replace("::", ":"));
         let prefix = prefix.chars().take(64).collect::<String>();
-        let flags = ["--redis-prefix", &prefix].into_iter().chain(PATIENT);
+        let flags = ["--redis-prefix", &prefix].into_iter().chain(LONG_TIMEOUT);
         let flags: Vec<_> = self.flags.iter().map(String::as_str).chain(flags).collect();
         Stores { ours: connect(&flags).await, theirs: connect(&flags).await, _directory: None }
     }
@@ -123,7 +123,7 @@ pub(crate) async fn connect(flags: &[&str]) -> Arc<dyn Store> {
 pub(crate) async fn until_connected(store: &dyn Store) {
     // Some in almost every bucket.
     let keys: Vec<_> = (0..300).map(|index| VOLATILE.key(index.to_string())).collect();
-    eventually(PATIENCE, "it is connected", async || store.get(&keys).await.is_ok()).await;
+    eventually(TIMEOUT, "it is connected", async || store.get(&keys).await.is_ok()).await;
 }
 
 /// Opens what these flags name.

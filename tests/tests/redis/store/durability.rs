@@ -8,10 +8,10 @@ use dataflow_store::Error;
 use dataflow_store::entries::{Condition, Outcome};
 use dataflow_store::logs::Appended;
 use dataflow_store::{Store, key::Key};
-use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::redis::{self, Cluster, Sentinels, Server};
 
-use super::backend::{LASTING, PATIENT, VOLATILE, connect, get, set, text};
+use super::backend::{LASTING, LONG_TIMEOUT, VOLATILE, connect, get, set, text};
 
 /// What every durable write of this store comes to: nothing, or how many replicas had it.
 async fn durable_writes(store: &dyn Store) -> Vec<Option<(u64, u64)>> {
@@ -49,7 +49,7 @@ async fn a_write_in_a_cluster_waits_for_a_replica() {
         return;
     }
     let cluster = Cluster::start();
-    let store = connect(&[&["--redis-url", &cluster.url()][..], &PATIENT].concat()).await;
+    let store = connect(&[&["--redis-url", &cluster.url()][..], &LONG_TIMEOUT].concat()).await;
     assert_eq!(durable_writes(&*store).await, [None; 5]);
     for replica in &cluster.nodes()[3..] {
         replica.pause();
@@ -57,12 +57,13 @@ async fn a_write_in_a_cluster_waits_for_a_replica() {
     assert_eq!(durable_writes(&*store).await, [Some((0, 1)); 5]);
     is_there(&*store, &LASTING.key("a")).await;
     let lax =
-        connect(&[&["--redis-url", &cluster.url(), "--redis-replicas", "0"][..], &PATIENT].concat()).await;
+        connect(&[&["--redis-url", &cluster.url(), "--redis-replicas", "0"][..], &LONG_TIMEOUT].concat())
+            .await;
     assert_eq!(durable_writes(&*lax).await, [None; 5]);
     for replica in &cluster.nodes()[3..] {
         replica.resume();
     }
-    eventually(PATIENCE, "the replicas have caught up", async || durable_writes(&*store).await == [None; 5])
+    eventually(TIMEOUT, "the replicas have caught up", async || durable_writes(&*store).await == [None; 5])
         .await;
 }
 
@@ -75,7 +76,8 @@ async fn a_write_behind_sentinels_waits_for_replicas() {
     let url = sentinels.url();
     for (replicas, expected) in [("0", None), ("1", None), ("2", None), ("3", Some((2, 3)))] {
         let store =
-            connect(&[&["--redis-url", &url, "--redis-replicas", replicas][..], &PATIENT].concat()).await;
+            connect(&[&["--redis-url", &url, "--redis-replicas", replicas][..], &LONG_TIMEOUT].concat())
+                .await;
         assert_eq!(durable_writes(&*store).await, [expected; 5], "{replicas}");
         is_there(&*store, &LASTING.key("a")).await;
     }
@@ -87,10 +89,10 @@ async fn a_server_alone_is_enough_unless_flags_say_otherwise() {
         return;
     }
     let server = Server::start();
-    let store = connect(&[&["--redis-url", server.url()][..], &PATIENT].concat()).await;
+    let store = connect(&[&["--redis-url", server.url()][..], &LONG_TIMEOUT].concat()).await;
     assert_eq!(durable_writes(&*store).await, [None; 5]);
     let strict =
-        connect(&[&["--redis-url", server.url(), "--redis-replicas", "1"][..], &PATIENT].concat()).await;
+        connect(&[&["--redis-url", server.url(), "--redis-replicas", "1"][..], &LONG_TIMEOUT].concat()).await;
     assert_eq!(durable_writes(&*strict).await, [Some((0, 1)); 5]);
 }
 
@@ -100,9 +102,9 @@ async fn what_is_refused_waits_for_nobody() {
         return;
     }
     let server = Server::start();
-    let lax = connect(&[&["--redis-url", server.url()][..], &PATIENT].concat()).await;
+    let lax = connect(&[&["--redis-url", server.url()][..], &LONG_TIMEOUT].concat()).await;
     let strict =
-        connect(&[&["--redis-url", server.url(), "--redis-replicas", "1"][..], &PATIENT].concat()).await;
+        connect(&[&["--redis-url", server.url(), "--redis-replicas", "1"][..], &LONG_TIMEOUT].concat()).await;
     let (key, log) = (LASTING.key("a"), LASTING.key("log"));
     let revision = set(&*lax, &key, "x").await;
     lax.append(&log, "id", "x".into()).await.unwrap();
@@ -124,7 +126,7 @@ async fn a_write_of_which_redis_does_not_say_who_has_it_was_done() {
     }
     let server = Server::start();
     let store =
-        connect(&[&["--redis-url", server.url(), "--redis-replicas", "1"][..], &PATIENT].concat()).await;
+        connect(&[&["--redis-url", server.url(), "--redis-replicas", "1"][..], &LONG_TIMEOUT].concat()).await;
     let key = LASTING.key("a");
     let put = async |value: &str| store.set(&key, value.to_owned().into(), None, Condition::Always).await;
     let check = |put: Result<_, Error>| {
@@ -136,7 +138,7 @@ async fn a_write_of_which_redis_does_not_say_who_has_it_was_done() {
     server.command(&["ACL", "SETUSER", "default", "+wait"]);
     // The primary becomes a replica while it waits for its own.
     let demote = async {
-        eventually(PATIENCE, "it is written", async || text(&*store, &key).await.as_deref() == Some("late"))
+        eventually(TIMEOUT, "it is written", async || text(&*store, &key).await.as_deref() == Some("late"))
             .await;
         server.command(&["REPLICAOF", "127.0.0.1", "1"]);
     };
@@ -151,7 +153,7 @@ async fn many_writers_share_few_connections() {
     }
     let server = Server::start();
     let store =
-        connect(&[&["--redis-url", server.url(), "--redis-replicas", "1"][..], &PATIENT].concat()).await;
+        connect(&[&["--redis-url", server.url(), "--redis-replicas", "1"][..], &LONG_TIMEOUT].concat()).await;
     // None is ever confirmed, so that each keeps a connection for 400 ms.
     let tags: Vec<_> = (0..70).map(|index| VOLATILE.key(format!("tag{index}"))).collect();
     let renewed = futures_util::future::join_all(tags.iter().map(|tag| store.renew(tag))).await;
@@ -168,7 +170,7 @@ async fn writers_do_not_hold_each_other_up() {
     }
     let server = Server::start();
     let store =
-        connect(&[&["--redis-url", server.url(), "--redis-replicas", "1"][..], &PATIENT].concat()).await;
+        connect(&[&["--redis-url", server.url(), "--redis-replicas", "1"][..], &LONG_TIMEOUT].concat()).await;
     // None of them is ever confirmed, so that each waits its 400 ms; and reads pass them by.
     let begun = Instant::now();
     let keys: Vec<_> = (0..32).map(|index| LASTING.key(format!("a{index}"))).collect();
@@ -176,7 +178,7 @@ async fn writers_do_not_hold_each_other_up() {
     let writes = futures_util::future::join_all(keys.iter().map(write));
     let writes = async { (writes.await, begun.elapsed()) };
     let reads = async {
-        eventually(PATIENCE, "a write has begun", async || get(&*store, &keys[0]).await.is_some()).await;
+        eventually(TIMEOUT, "a write has begun", async || get(&*store, &keys[0]).await.is_some()).await;
         begun.elapsed()
     };
     let ((written, took), read) = tokio::join!(writes, reads);

@@ -19,7 +19,7 @@ use dataflow_store::embedded;
 use dataflow_store::entries::Condition;
 use dataflow_store::key::Key;
 use dataflow_tests::binary;
-use dataflow_tests::eventually::{PATIENCE, eventually, eventually_blocking};
+use dataflow_tests::eventually::{TIMEOUT, eventually, eventually_blocking};
 use futures_util::future::join_all;
 use tempfile::TempDir;
 
@@ -60,7 +60,7 @@ async fn state_is_there_when_the_directory_is_opened_again() {
         drop(store);
         let store = reopen(&directory).await;
         assert_eq!(get(&*store, &kept).await.unwrap().revision, before);
-        eventually(PATIENCE, "time passes also while nobody looks", async || {
+        eventually(TIMEOUT, "time passes also while nobody looks", async || {
             get(&*store, &short).await.is_none()
         })
         .await;
@@ -71,7 +71,7 @@ async fn state_is_there_when_the_directory_is_opened_again() {
 async fn a_directory_that_is_held_names_its_holder() {
     let directory = TempDir::new().unwrap();
     let mut victim = Victim::start(directory.path());
-    assert!(victim.next(PATIENCE).is_some(), "it writes");
+    assert!(victim.next(TIMEOUT).is_some(), "it writes");
     let refused = try_open(&[], Some(directory.path()), &Process::default()).err().unwrap();
     assert!(matches!(refused, OpenError::Embedded(embedded::OpenError::Held { .. })), "{refused:?}");
     let expected = format!("{} is held by process {}", directory.path().display(), victim.child.id());
@@ -106,14 +106,14 @@ fn kill_again_and_again() -> usize {
             (fastrand::usize(1..80), Duration::from_micros(fastrand::u64(..5_000)))
         };
         for _ in 0..acknowledgements {
-            known.acknowledged(&victim.next(PATIENCE).expect("it writes until it is killed"));
+            known.acknowledged(&victim.next(TIMEOUT).expect("it writes until it is killed"));
         }
         let end = Instant::now() + time;
         while let Some(line) = victim.next(end.saturating_duration_since(Instant::now())) {
             known.acknowledged(&line);
         }
         victim.kill();
-        while let Some(line) = victim.next(PATIENCE) {
+        while let Some(line) = victim.next(TIMEOUT) {
             known.acknowledged(&line);
         }
         runtime.block_on(async { known.is_there(&*reopen(directory.path()).await).await });
@@ -125,7 +125,7 @@ fn kill_again_and_again() -> usize {
 /// its own program it has a copy of every file that this one had open, the lock of a store that was just dropped too.
 async fn reopen(directory: &Path) -> Arc<dyn Store> {
     let mut opened = None;
-    eventually(PATIENCE, "nobody holds the directory", async || {
+    eventually(TIMEOUT, "nobody holds the directory", async || {
         match try_open(&[], Some(directory), &Process::default()) {
             Ok(store) => opened = Some(store),
             Err(OpenError::Embedded(embedded::OpenError::Held { .. })) => {}
@@ -225,7 +225,7 @@ impl Victim {
             Ok(line) => Some(line),
             Err(RecvTimeoutError::Disconnected) => None,
             Err(RecvTimeoutError::Timeout) => {
-                assert!(time < PATIENCE, "it neither writes nor ends");
+                assert!(time < TIMEOUT, "it neither writes nor ends");
                 None
             }
         }
@@ -309,5 +309,5 @@ fn a_value_is_whole_or_it_is_not() {
     for torn in [Bytes::from(torn), whole.slice(..whole.len() - 1), Bytes::new()] {
         assert_eq!(seed(&torn), None);
     }
-    eventually_blocking(PATIENCE, "a later seed is greater", || next_seed() < next_seed());
+    eventually_blocking(TIMEOUT, "a later seed is greater", || next_seed() < next_seed());
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dataflow_store::entries::{Condition, Outcome};
-use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::eventually::{TIMEOUT, eventually};
 
 use super::backend::{LASTING, SPACES, Stores, VOLATILE, get, set, text};
 
@@ -49,11 +49,11 @@ pub(crate) async fn an_entry_lives_as_long_as_it_was_given(Stores { ours, theirs
         put(&renewed, None).await;
         put(&least, Some(Duration::ZERO)).await;
         put(&short, Some(moment)).await;
-        eventually(PATIENCE, "the one with the least time is gone", async || {
+        eventually(TIMEOUT, "the one with the least time is gone", async || {
             get(&*theirs, &least).await.is_none()
         })
         .await;
-        eventually(PATIENCE, "the short one is gone", async || get(&*theirs, &short).await.is_none()).await;
+        eventually(TIMEOUT, "the short one is gone", async || get(&*theirs, &short).await.is_none()).await;
         let ttl = get(&*theirs, &long).await.unwrap().ttl.unwrap();
         assert!(ttl <= minute && ttl > Duration::ZERO, "{space:?}: {ttl:?}");
         assert_eq!(get(&*theirs, &renewed).await.unwrap().ttl, None, "{space:?}");

@@ -9,7 +9,7 @@ use dataflow_mesh::status::Describe;
 use dataflow_store::entries::Condition;
 use dataflow_store::key::Key;
 use dataflow_store::{Error, Store};
-use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::redis::{self, Cluster, Sentinels};
 use futures_util::future::join_all;
 use tokio::time::Interval;
@@ -78,7 +78,7 @@ impl Load {
     async fn until_acknowledged(&self, more: usize) {
         let written = || self.entries.borrow().len().min(self.records.borrow().len());
         let enough = written() + more;
-        eventually(PATIENCE, "writes are acknowledged", async || written() >= enough).await;
+        eventually(TIMEOUT, "writes are acknowledged", async || written() >= enough).await;
     }
 
     /// Writes, has `fail` done in the middle, and goes on until writes are acknowledged again; how long that took.
@@ -98,7 +98,7 @@ impl Load {
     /// Everything acknowledged is there, and nothing twice.
     async fn is_kept(&self) {
         let keys = self.entries.take();
-        eventually(PATIENCE, "every primary answers", async || self.store.get(&keys).await.is_ok()).await;
+        eventually(TIMEOUT, "every primary answers", async || self.store.get(&keys).await.is_ok()).await;
         for key in &keys {
             assert_eq!(text(&*self.store, key).await.as_deref(), Some(key.name.as_str()), "{key} is lost");
         }
@@ -151,7 +151,7 @@ async fn what_was_acknowledged_survives_a_primary_of_a_cluster() {
     let took = load
         .during(async || {
             cluster.kill(node);
-            eventually(PATIENCE, "its replica is primary", async || cluster.primary_of_slot(slot) != node)
+            eventually(TIMEOUT, "its replica is primary", async || cluster.primary_of_slot(slot) != node)
                 .await;
             // The new primary has no replica before: no write is acknowledged.
             cluster.restart(node);
@@ -203,7 +203,7 @@ async fn a_failover_by_hand_is_followed() {
 
     tokio::task::block_in_place(|| sentinels.failover());
     let write = async || set_durably(&**behind_sentinels, &others[0]).await.is_ok();
-    eventually(PATIENCE, "writes go to the new primary", write).await;
+    eventually(TIMEOUT, "writes go to the new primary", write).await;
     for (key, other) in keys.iter().zip(&others) {
         assert_eq!(text(&**behind_sentinels, key).await.as_deref(), Some("before"), "{key}");
         set(&**behind_sentinels, other, "after").await;
@@ -211,7 +211,7 @@ async fn a_failover_by_hand_is_followed() {
     // The old primary becomes a replica in both.
     for store in &stores {
         let write = async || set_durably(&**store, &keys[0]).await.is_ok();
-        eventually(PATIENCE, "there is a replica again", write).await;
+        eventually(TIMEOUT, "there is a replica again", write).await;
     }
 }
 

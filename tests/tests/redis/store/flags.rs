@@ -8,7 +8,7 @@ use dataflow_mesh::process::Process;
 use dataflow_mesh::status::Describe;
 use dataflow_store::args::OpenError;
 use dataflow_store::entries::Condition;
-use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::redis::{self, Server, USER};
 use dataflow_tests::services;
 use futures_util::future::join_all;
@@ -120,7 +120,7 @@ async fn a_redis_that_comes_later_is_found() {
     assert_eq!(store.get(std::slice::from_ref(&key)).await.unwrap_err().reason(), "STORE_UNAVAILABLE");
     server.restart();
     let put = async || store.set(&key, "x".into(), None, Condition::Always).await.is_ok();
-    eventually(PATIENCE, "Redis is found", put).await;
+    eventually(TIMEOUT, "Redis is found", put).await;
     assert_eq!(text(&*store, &key).await.as_deref(), Some("x"));
 }
 

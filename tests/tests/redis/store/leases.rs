@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dataflow_store::entries::{Condition, Outcome};
 use dataflow_store::leases::Token;
-use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::eventually::{TIMEOUT, eventually};
 use futures_util::future::join_all;
 
 use super::backend::{SPACES, Stores, acquire, set, text};
@@ -41,7 +41,7 @@ pub(crate) async fn a_lease_ends_by_itself(Stores { ours, theirs, .. }: Stores) 
     for key in SPACES.map(|space| space.key("a")) {
         let lost = acquire(&*ours, &key, Duration::from_millis(50)).await.unwrap();
         let mut next = None;
-        eventually(PATIENCE, "the next one gets the lease", async || {
+        eventually(TIMEOUT, "the next one gets the lease", async || {
             next = acquire(&*theirs, &key, HOLD).await;
             next.is_some()
         })

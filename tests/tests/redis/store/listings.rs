@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use dataflow_store::Store;
 use dataflow_store::key::Space;
-use dataflow_tests::eventually::PATIENCE;
+use dataflow_tests::eventually::TIMEOUT;
 use futures_util::future::join_all;
 
 use super::backend::{LASTING, SPACES, Stores, VOLATILE, acquire, set};
@@ -33,7 +33,7 @@ pub(crate) async fn a_listing_names_what_begins_so(Stores { ours, theirs, .. }: 
         // Nor what lies beside it: other spaces, leases, generations, logs.
         set(&*ours, &Space::lasting("configs").key("a/9"), "x").await;
         set(&*ours, &Space::volatile("other").key("a/9"), "x").await;
-        acquire(&*ours, &space.key("a/lease"), PATIENCE).await.unwrap();
+        acquire(&*ours, &space.key("a/lease"), TIMEOUT).await.unwrap();
         ours.renew(&space.key("a/generation")).await.unwrap();
         ours.append(&LASTING.key("a/log"), "id", "x".into()).await.unwrap();
         let check = async |prefix: &str, expected: &[&str]| {

@@ -3,7 +3,7 @@
 use dataflow_mesh::status::Describe;
 use dataflow_store::entries::{Condition, Outcome};
 use dataflow_store::key::{BUCKETS, Key};
-use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::redis::{self, Cluster, Server};
 use tokio::time::Instant;
 
@@ -122,7 +122,7 @@ async fn a_slot_is_followed_to_a_node_that_had_none() {
     let moving = Move { to: &newcomer, ..Move::of(&cluster, &key) };
     let names = |node: &Server, other: &Server| ask(node, &["CLUSTER", "NODES"]).contains(&id(other));
     let is_well = || ask(&newcomer, &["CLUSTER", "INFO"]).contains("cluster_state:ok");
-    eventually(PATIENCE, "they know each other", async || names(moving.from, &newcomer) && is_well()).await;
+    eventually(TIMEOUT, "they know each other", async || names(moving.from, &newcomer) && is_well()).await;
     moving.begin();
     moving.keys();
 
@@ -138,11 +138,11 @@ async fn a_slot_is_followed_to_a_node_that_had_none() {
     let (pulse, now) = (store.pulse().unwrap(), Instant::now());
     let others = (0..BUCKETS).filter(|&bucket| bucket != key.bucket());
     let is_counted = |bucket: usize| pulse.borrow().counts[bucket].is_some_and(|count| count.asked > now);
-    eventually(PATIENCE, "the others are counted", async || others.clone().all(is_counted)).await;
+    eventually(TIMEOUT, "the others are counted", async || others.clone().all(is_counted)).await;
 
     moving.end();
     set(&*store, &key, "y").await;
-    eventually(PATIENCE, "it is named", async || is_counted(key.bucket())).await;
+    eventually(TIMEOUT, "it is named", async || is_counted(key.bucket())).await;
     assert_eq!(text(&*store, &key).await.as_deref(), Some("y"));
 }
 

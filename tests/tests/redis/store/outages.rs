@@ -9,12 +9,12 @@ use dataflow_mesh::status::Describe;
 use dataflow_store::entries::Condition;
 use dataflow_store::signals::Signal;
 use dataflow_store::{Error, Store};
-use dataflow_tests::eventually::{PATIENCE, eventually};
+use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::redis::{self, Sentinels, Server};
 use futures_util::future::join_all;
 
 use super::backend::{
-    LASTING, PATIENT, ROLE, VOLATILE, connect, get, open, set, text, try_open, until_connected,
+    LASTING, LONG_TIMEOUT, ROLE, VOLATILE, connect, get, open, set, text, try_open, until_connected,
 };
 use super::signals::{message, until_heard};
 
@@ -85,7 +85,7 @@ impl Alone {
 
     /// Waits until the breaker is closed and everything is as ever.
     async fn recovers(&self) {
-        eventually(PATIENCE, "the breaker closes", async || self.state() == State::Closed).await;
+        eventually(TIMEOUT, "the breaker closes", async || self.state() == State::Closed).await;
         set(&*self.store, &VOLATILE.key("b"), "after").await;
         assert_eq!(text(&*self.store, &VOLATILE.key("b")).await.as_deref(), Some("after"));
     }
@@ -180,7 +180,7 @@ async fn a_gap_is_told_when_we_connect_and_when_we_lose_the_connection() {
 /// Hears until it is told that it may have missed something.
 async fn until_a_gap(heard: &mut dataflow_store::signals::Subscription) {
     let gap = async { while heard.next().await != Some(Signal::Gap) {} };
-    tokio::time::timeout(PATIENCE, gap).await.expect("no gap is told");
+    tokio::time::timeout(TIMEOUT, gap).await.expect("no gap is told");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -188,7 +188,7 @@ async fn cut_connections_are_made_anew_before_a_read_fails() {
     if !redis::available() {
         return;
     }
-    let alone = Alone::with(&PATIENT).await;
+    let alone = Alone::with(&LONG_TIMEOUT).await;
     let key = [VOLATILE.key("a")];
     for readers in [1, 100] {
         for round in 0..10 {

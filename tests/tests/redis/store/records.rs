@@ -3,7 +3,7 @@
 use dataflow_mesh::status::Describe;
 use dataflow_store::entries::{Condition, Outcome};
 use dataflow_store::generations::REMEMBERED;
-use dataflow_tests::eventually::PATIENCE;
+use dataflow_tests::eventually::TIMEOUT;
 use dataflow_tests::redis::{self, Reply, Server};
 
 use super::backend::{LASTING, SPACES, VOLATILE, acquire, connect, get, set, text};
@@ -31,7 +31,7 @@ async fn everything_has_the_prefix() {
         set(&*store, &key, "x").await;
         assert_eq!(get(&*other, &key).await, None, "{key}");
         assert_eq!(other.list(key.space, "", None).await.unwrap().keys, []);
-        acquire(&*store, &key, PATIENCE).await.unwrap();
+        acquire(&*store, &key, TIMEOUT).await.unwrap();
         store.generations(&[key.space.key("b")]).await.unwrap();
         store.renew(&key).await.unwrap();
     }
@@ -110,8 +110,8 @@ async fn what_may_be_forgotten_leaves_no_trace_for_ever() {
     let server = Server::start();
     let store = connect(&["--redis-url", server.url()]).await;
     let key = VOLATILE.key("a");
-    store.set(&key, "x".into(), Some(PATIENCE), Condition::Always).await.unwrap();
-    acquire(&*store, &key, PATIENCE).await.unwrap();
+    store.set(&key, "x".into(), Some(TIMEOUT), Condition::Always).await.unwrap();
+    acquire(&*store, &key, TIMEOUT).await.unwrap();
     store.generations(&[VOLATILE.key("b")]).await.unwrap();
     store.renew(&key).await.unwrap();
     store.append(&LASTING.key("log"), "id", "x".into()).await.unwrap();

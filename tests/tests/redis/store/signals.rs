@@ -6,7 +6,7 @@ use bytes::Bytes;
 use dataflow_store::Store;
 use dataflow_store::entries::{Condition, Outcome};
 use dataflow_store::signals::{CHANGES, Change, Signal, Subscription};
-use dataflow_tests::eventually::PATIENCE;
+use dataflow_tests::eventually::TIMEOUT;
 
 use super::backend::{SPACES, Stores, acquire, set};
 
@@ -16,7 +16,7 @@ const HELLO: Bytes = Bytes::from_static(b"hello");
 /// The next message that is no greeting; a gap is a failure.
 pub(crate) async fn message(heard: &mut Subscription) -> Bytes {
     loop {
-        match tokio::time::timeout(PATIENCE, heard.next()).await {
+        match tokio::time::timeout(TIMEOUT, heard.next()).await {
             Ok(Some(Signal::Message(message))) if message == HELLO => {}
             Ok(Some(Signal::Message(message))) => return message,
             other => panic!("no message: {other:?}"),
@@ -39,7 +39,7 @@ pub(crate) async fn until_heard(speaker: &dyn Store, topic: &str, heard: &mut Su
             }
         }
     };
-    tokio::time::timeout(PATIENCE, hearing).await.expect("nothing is heard");
+    tokio::time::timeout(TIMEOUT, hearing).await.expect("nothing is heard");
 }
 
 pub(crate) async fn a_message_reaches_every_handle(Stores { ours, theirs, .. }: Stores) {
@@ -65,7 +65,7 @@ pub(crate) async fn a_message_reaches_every_handle(Stores { ours, theirs, .. }: 
     // Of all that was published it hears its own topic only; that handles began to listen is told to everybody.
     let mut signals = Vec::new();
     while !matches!(signals.last(), Some(Some(Signal::Message(_)))) {
-        signals.push(tokio::time::timeout(PATIENCE, other.next()).await.unwrap());
+        signals.push(tokio::time::timeout(TIMEOUT, other.next()).await.unwrap());
     }
     assert_eq!(signals.pop(), Some(Some(Signal::Message(Bytes::from_static(b"other")))));
 }

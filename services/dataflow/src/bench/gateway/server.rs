@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use crate::bench::running;
 
 /// A server that has not answered after this time never will.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Addresses that nobody listens on. Envoy cannot tell which port it was given, so it has to be told one; all are held
 /// until the last is found, which makes them distinct.
@@ -64,7 +64,7 @@ impl Server {
         &mut self,
         mut ask: impl AsyncFnMut() -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         loop {
             let error = match ask().await {
                 Ok(answer) => return Ok(answer),

@@ -1,7 +1,7 @@
 //! The first level: copies of entries and of tags' generations in this process, so that what is read often costs no way
 //! to the store. A copy is handed out only while it is known to be right.
 
-mod trust;
+mod coherence;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,14 +19,14 @@ use tokio::time::Instant;
 
 use crate::entry::Held;
 use crate::key::{ENTRIES, TAGS};
-use trust::{Epoch, Trust};
+use coherence::{Coherence, Epoch};
 
 /// What a copy costs besides its bytes: the maps' own nodes, rounded up.
 const OVERHEAD: usize = 512;
 
 /// Copies of what the store holds. Cheap to clone; clones share what they hold.
 #[derive(Debug, Clone)]
-pub(crate) struct Near {
+pub(crate) struct L1 {
     copies: Arc<Copies>,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Near {
 struct Copies {
     entries: Cache<String, Copy>,
     generations: Cache<String, (Generation, u64)>,
-    trust: Mutex<Trust>,
+    coherence: Mutex<Coherence>,
 }
 
 /// A copy of an entry.
@@ -48,9 +48,9 @@ struct Copy {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Before(Option<Epoch>);
 
-// === impl Near ===
+// === impl L1 ===
 
-impl Near {
+impl L1 {
     /// Copies of at most `capacity` bytes; none where the store is this process itself.
     pub(crate) fn new(store: &dyn Store, capacity: u64) -> Option<Self> {
         store.pulse()?;
@@ -72,7 +72,7 @@ impl Near {
                 })
                 .eviction_policy(EvictionPolicy::lru())
                 .build(),
-            trust: Mutex::new(Trust::new()),
+            coherence: Mutex::new(Coherence::new()),
         });
         Some(Self { copies })
     }
@@ -85,7 +85,7 @@ impl Near {
             async move {
                 let Some(pulse) = pulse else { return };
                 // What happened while nobody listened is not known.
-                copies.trust().gap(Instant::now());
+                copies.coherence().gap(Instant::now());
                 follow(copies, changes, pulse).await;
             }
         })
@@ -97,8 +97,8 @@ impl Near {
         let copies = &self.copies;
         let now = Instant::now();
         let (epoch, in_doubt) = {
-            let trust = copies.trust();
-            (trust.epoch(place.bucket(), now)?, trust.in_doubt(place.bucket(), now))
+            let coherence = copies.coherence();
+            (coherence.epoch(place.bucket(), now)?, coherence.in_doubt(place.bucket(), now))
         };
         let copy = copies.entries.get(&place.name).filter(|copy| copy.era == epoch.era)?;
         let fresh = copy.held.fresh_until > now;
@@ -109,7 +109,7 @@ impl Near {
     /// The copy of a tag's generation, if it may be handed out.
     pub(crate) fn generation(&self, tag: &Key) -> Option<Generation> {
         let copies = &self.copies;
-        let epoch = copies.trust().epoch(tag.bucket(), Instant::now())?;
+        let epoch = copies.coherence().epoch(tag.bucket(), Instant::now())?;
         copies
             .generations
             .get(&tag.name)
@@ -119,7 +119,7 @@ impl Near {
 
     /// To be called before something is read from the store that is to be kept here.
     pub(crate) fn before(&self, place: &Key) -> Before {
-        Before(self.copies.trust().epoch(place.bucket(), Instant::now()))
+        Before(self.copies.coherence().epoch(place.bucket(), Instant::now()))
     }
 
     /// Keeps a copy of an entry, unless something changed since `before`.
@@ -147,7 +147,7 @@ impl Near {
     /// Drops the copy of what this process itself has just changed, without waiting for the signal.
     pub(crate) fn forget(&self, place: &Key) {
         let copies = &self.copies;
-        copies.trust().changed(place.bucket());
+        copies.coherence().changed(place.bucket());
         copies.drop_copy(place.space.name, &place.name);
     }
 
@@ -160,20 +160,20 @@ impl Near {
 
     /// Whether every copy may be handed out at present.
     pub(crate) fn is_trusted(&self) -> bool {
-        let (trust, now) = (self.copies.trust(), Instant::now());
-        (0..dataflow_store::key::BUCKETS).all(|bucket| trust.epoch(bucket, now).is_some())
+        let (coherence, now) = (self.copies.coherence(), Instant::now());
+        (0..dataflow_store::key::BUCKETS).all(|bucket| coherence.epoch(bucket, now).is_some())
     }
 }
 
 // === impl Copies ===
 
 impl Copies {
-    fn trust(&self) -> MutexGuard<'_, Trust> {
-        self.trust.lock().unwrap_or_else(PoisonError::into_inner)
+    fn coherence(&self) -> MutexGuard<'_, Coherence> {
+        self.coherence.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn now(&self, place: &Key) -> Option<Epoch> {
-        self.trust().epoch(place.bucket(), Instant::now())
+        self.coherence().epoch(place.bucket(), Instant::now())
     }
 
     fn drop_copy(&self, space: &str, name: &str) {
@@ -196,19 +196,19 @@ async fn follow(copies: Arc<Copies>, mut changes: Subscription, mut pulse: watch
                     let change = std::str::from_utf8(&message).ok().and_then(|text| text.parse::<Change>().ok());
                     match change {
                         Some(Change { space, bucket, name, count }) if bucket < dataflow_store::key::BUCKETS => {
-                            copies.trust().heard(bucket, count);
+                            copies.coherence().heard(bucket, count);
                             copies.drop_copy(&space, &name);
                         }
                         _ => tracing::warn!("a signal cannot be read: another release writes them otherwise"),
                     }
                 }
-                Some(Signal::Gap) => copies.trust().gap(Instant::now()),
+                Some(Signal::Gap) => copies.coherence().gap(Instant::now()),
                 None => return,
             },
             changed = pulse.changed() => match changed {
                 Ok(()) => {
                     let pulse = pulse.borrow_and_update().clone();
-                    copies.trust().read(&pulse);
+                    copies.coherence().read(&pulse);
                 }
                 Err(_) => return,
             },

@@ -23,7 +23,7 @@ const OVERDUE: Duration = Duration::from_millis(400);
 
 /// What is known of all buckets.
 #[derive(Debug)]
-pub(super) struct Trust {
+pub(super) struct Coherence {
     buckets: [Bucket; BUCKETS],
     /// Counts that were asked for before this moment say nothing: signals may have been missed since.
     gap: Option<Instant>,
@@ -55,9 +55,9 @@ struct Known {
     asked: Instant,
 }
 
-// === impl Trust ===
+// === impl Coherence ===
 
-impl Trust {
+impl Coherence {
     /// Trusts nothing yet.
     pub(super) fn new() -> Self {
         Self { buckets: [Bucket { epoch: Epoch { era: 0, changes: 0 }, known: None }; BUCKETS], gap: None }
@@ -161,19 +161,19 @@ mod tests {
     fn play(events: &[Event], at: u64) -> (bool, bool) {
         let start = Instant::now();
         let after = |millis| start + Duration::from_millis(millis);
-        let mut trust = Trust::new();
+        let mut coherence = Coherence::new();
         for event in events {
             match *event {
-                Heard(count) => trust.heard(0, count),
+                Heard(count) => coherence.heard(0, count),
                 Read(count, asked) => {
                     let mut pulse = Pulse::default();
                     pulse.counts[0] = Some(Count { changes: count, asked: after(asked) });
-                    trust.read(&pulse);
+                    coherence.read(&pulse);
                 }
-                Gap(millis) => trust.gap(after(millis)),
+                Gap(millis) => coherence.gap(after(millis)),
             }
         }
-        (trust.epoch(0, after(at)).is_some(), trust.buckets[0].epoch.era > 0)
+        (coherence.epoch(0, after(at)).is_some(), coherence.buckets[0].epoch.era > 0)
     }
 
     #[test]
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn a_lost_signal_voids_copies() {
         let check = |events: &[Event], void: bool| assert_eq!(play(events, 500).1, void, "{events:?}");
-        // Told by the next signal, or else by the second reading.
+        // Stats by the next signal, or else by the second reading.
         check(&[Read(7, 0), Heard(9)], true);
         check(&[Read(7, 0), Read(8, 200)], false);
         check(&[Read(7, 0), Read(8, 200), Read(8, 400)], true);
@@ -240,17 +240,17 @@ mod tests {
 
     #[test]
     fn what_was_read_before_a_change_is_not_kept() {
-        let mut trust = Trust::new();
+        let mut coherence = Coherence::new();
         let now = Instant::now();
         let mut pulse = Pulse::default();
         pulse.counts[0] = Some(Count { changes: 0, asked: now });
-        trust.read(&pulse);
-        let before = trust.epoch(0, now);
-        trust.heard(0, 1);
-        let heard = trust.epoch(0, now);
+        coherence.read(&pulse);
+        let before = coherence.epoch(0, now);
+        coherence.heard(0, 1);
+        let heard = coherence.epoch(0, now);
         assert_ne!(before, heard);
-        trust.changed(0);
-        assert_ne!(heard, trust.epoch(0, now));
+        coherence.changed(0);
+        assert_ne!(heard, coherence.epoch(0, now));
         assert_eq!(heard.unwrap().era, before.unwrap().era, "other copies of the bucket stay");
     }
 }
