@@ -41,15 +41,15 @@ pub(crate) struct Args {
     source: PathBuf,
 
     /// The rules to categorise by: `default`, `legacy` (the predecessor's), or a YAML or JSON file.
-    #[arg(long, env = "DATAFLOW_RULES", default_value = "default", value_name = "default|legacy|FILE")]
+    #[arg(long, default_value = "default", value_name = "default|legacy|FILE")]
     rules: String,
 
     /// The language in which to show names; another is shown where a name lacks it.
-    #[arg(long, env = "DATAFLOW_LANG", default_value = "en", value_name = "LANG")]
+    #[arg(long, default_value = "en", value_name = "LANG")]
     lang: String,
 
     /// How to print the result.
-    #[arg(long, env = "DATAFLOW_FORMAT", default_value = "table", value_name = "FORMAT")]
+    #[arg(long, default_value = "table", value_name = "FORMAT")]
     format: Format,
 
     /// A running mesh to send the catalogue to, instead of one in this process; its own limits hold.
@@ -57,11 +57,11 @@ pub(crate) struct Args {
     endpoint: Option<Upstream>,
 
     /// Write the result to this file instead of standard output.
-    #[arg(long, env = "DATAFLOW_OUT", value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 
     /// No progress bar.
-    #[arg(long, env = "DATAFLOW_QUIET", value_parser = FalseyValueParser::new())]
+    #[arg(long, value_parser = FalseyValueParser::new())]
     quiet: bool,
 
     /// What to log to standard error: a level, or tracing directives.

@@ -123,6 +123,41 @@ mod reference;
 mod tests {
     use super::*;
 
+    /// Commands that run in pods, which are set up by their environment.
+    const SERVICES: [&str; 5] = ["up", "gateway", "analysis", "cache", "config"];
+
+    /// How a client reaches a mesh: the same for every one-off command, so that it may stand in the environment.
+    const CONNECTION: [&str; 1] = ["endpoint"];
+
+    /// The flags of a command and of its subcommands, with their variables.
+    fn flags(command: &clap::Command) -> Vec<(String, Option<String>)> {
+        let own = command.get_arguments().filter_map(|arg| {
+            let variable = arg.get_env().and_then(|variable| variable.to_str()).map(str::to_owned);
+            Some((arg.get_long()?.to_owned(), variable))
+        });
+        own.chain(command.get_subcommands().flat_map(flags)).collect()
+    }
+
+    #[test]
+    fn a_flag_has_a_variable_if_a_service_takes_it_or_it_says_where_the_mesh_is() {
+        let cli = Cli::command();
+        let (services, others): (Vec<_>, Vec<_>) =
+            cli.get_subcommands().partition(|command| SERVICES.contains(&command.get_name()));
+        let of_services: Vec<_> = services.into_iter().flat_map(flags).collect();
+        for (flag, variable) in &of_services {
+            let expected = format!("DATAFLOW_{}", flag.replace('-', "_").to_ascii_uppercase());
+            assert_eq!(variable.as_deref(), Some(expected.as_str()), "--{flag}");
+        }
+        for (flag, variable) in others.into_iter().flat_map(flags) {
+            let expected = of_services.iter().find(|(known, _)| *known == flag).map(|(_, variable)| variable);
+            match variable {
+                Some(_) if CONNECTION.contains(&flag.as_str()) => {}
+                Some(_) => assert_eq!(Some(&variable), expected, "--{flag} has a variable"),
+                None => assert!(!CONNECTION.contains(&flag.as_str()), "--{flag} has no variable"),
+            }
+        }
+    }
+
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();

@@ -28,7 +28,7 @@ pub(crate) struct EndpointArgs {
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct FormatArgs {
     /// How to print the answer.
-    #[arg(long, env = "DATAFLOW_FORMAT", default_value = "table", value_name = "FORMAT")]
+    #[arg(long, default_value = "table", value_name = "FORMAT")]
     pub(crate) format: Format,
 }
 

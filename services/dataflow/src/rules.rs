@@ -41,7 +41,7 @@ pub(crate) struct SetOfRules {
     mesh: EndpointArgs,
 
     /// The rule set.
-    #[arg(long, env = "DATAFLOW_RULESET", default_value = "default", value_name = "RULESET")]
+    #[arg(long, default_value = "default", value_name = "RULESET")]
     ruleset: String,
 }
 

@@ -23,7 +23,7 @@ pub(crate) struct SetArgs {
     fields: Fields,
 
     /// Change the rule only if it is still this version, as `rules get` shows it.
-    #[arg(long, env = "DATAFLOW_ETAG", value_name = "ETAG")]
+    #[arg(long, value_name = "ETAG")]
     etag: Option<String>,
 
     #[command(flatten)]
@@ -37,32 +37,32 @@ pub(crate) struct SetArgs {
 #[derive(Debug, clap::Args)]
 struct Fields {
     /// What a match speaks for. A new rule needs it.
-    #[arg(long, env = "DATAFLOW_CATEGORY", value_name = "CATEGORY", value_parser = category(), ignore_case = true)]
+    #[arg(long, value_name = "CATEGORY", value_parser = category(), ignore_case = true)]
     category: Option<Category>,
 
     /// What to look for; repeatable. Those given are all that the rule has then. A new rule needs one.
-    #[arg(long = "keyword", env = "DATAFLOW_KEYWORD", value_name = "KEYWORD")]
+    #[arg(long = "keyword", value_name = "KEYWORD")]
     keywords: Option<Vec<String>>,
 
     /// Points for one match, from 1 to 1000; of a new rule 5.
-    #[arg(long, env = "DATAFLOW_PRIORITY", value_name = "N")]
+    #[arg(long, value_name = "N")]
     priority: Option<i32>,
 
     /// A factor from 1 to 1000 for one keyword; repeatable. Those given are all; an empty one stands for none.
-    #[arg(long = "weight", env = "DATAFLOW_WEIGHT", value_name = "KEYWORD=N", value_parser = weight)]
+    #[arg(long = "weight", value_name = "KEYWORD=N", value_parser = weight)]
     weights: Option<Vec<Option<(String, i32)>>>,
 
     /// A language whose texts the rule reads; repeatable. Those given are all; an empty one stands for every language.
-    #[arg(long = "language", env = "DATAFLOW_LANGUAGE", value_name = "LANG")]
+    #[arg(long = "language", value_name = "LANG")]
     languages: Option<Vec<String>>,
 
     /// Leave the rule out for now; `--disabled=false` takes it in again.
-    #[arg(long, env = "DATAFLOW_DISABLED", value_name = "true|false", num_args = 0..=1, require_equals = true,
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true,
           default_missing_value = "true")]
     disabled: Option<bool>,
 
     /// For people: what the rule is meant to find.
-    #[arg(long, env = "DATAFLOW_DESCRIPTION", value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT")]
     description: Option<String>,
 }
 
@@ -70,7 +70,7 @@ struct Fields {
 #[derive(Debug, clap::Args)]
 pub(crate) struct RecordArgs {
     /// Why, for the record; at most 1024 bytes.
-    #[arg(long, env = "DATAFLOW_REASON", value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
 }
 
@@ -85,7 +85,7 @@ pub(crate) struct DeleteArgs {
     set: SetOfRules,
 
     /// Remove the rule only if it is still this version, as `rules get` shows it.
-    #[arg(long, env = "DATAFLOW_ETAG", value_name = "ETAG")]
+    #[arg(long, value_name = "ETAG")]
     etag: Option<String>,
 
     #[command(flatten)]
@@ -103,7 +103,7 @@ pub(crate) struct RollbackArgs {
     mesh: EndpointArgs,
 
     /// The rule set, without a default: all of it changes.
-    #[arg(long, env = "DATAFLOW_RULESET", value_name = "RULESET")]
+    #[arg(long, value_name = "RULESET")]
     ruleset: String,
 
     #[command(flatten)]

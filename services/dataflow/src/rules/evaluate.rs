@@ -25,18 +25,18 @@ pub(crate) struct Args {
     catalogue: PathBuf,
 
     /// The rules to try, a YAML or JSON file as for `analyze`, in place of those of the set.
-    #[arg(long, env = "DATAFLOW_RULES", value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     rules: PathBuf,
 
     #[command(flatten)]
     set: SetOfRules,
 
     /// Only dataflows that come under another category; not those whose score or evidence alone changes.
-    #[arg(long, env = "DATAFLOW_CATEGORY_ONLY", value_parser = clap::builder::FalseyValueParser::new())]
+    #[arg(long, value_parser = clap::builder::FalseyValueParser::new())]
     category_only: bool,
 
     /// The language in which to show names; another is shown where a name lacks it.
-    #[arg(long, env = "DATAFLOW_LANG", default_value = "en", value_name = "LANG")]
+    #[arg(long, default_value = "en", value_name = "LANG")]
     lang: String,
 
     #[command(flatten)]

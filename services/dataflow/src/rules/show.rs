@@ -25,7 +25,7 @@ pub(crate) struct ListArgs {
     set: SetOfRules,
 
     /// Only rules for this category.
-    #[arg(long, env = "DATAFLOW_CATEGORY", value_name = "CATEGORY", value_parser = category(), ignore_case = true)]
+    #[arg(long, value_name = "CATEGORY", value_parser = category(), ignore_case = true)]
     category: Option<Category>,
 
     #[command(flatten)]

@@ -198,7 +198,7 @@ fn exit_statuses_tell_a_refusal_from_a_mesh_that_is_away() {
 }
 
 #[test]
-fn variables_stand_for_flags() {
+fn the_environment_says_where_the_mesh_is_and_nothing_else() {
     let mesh = Mesh::start();
     let run = |variables: &[(&str, &str)], arguments: &[&str]| {
         let mut command = binary::command(arguments);
@@ -206,10 +206,14 @@ fn variables_stand_for_flags() {
         let output = command.env("DATAFLOW_ENDPOINT", endpoint).envs(variables.iter().copied());
         output.stderr(Stdio::inherit()).output().unwrap()
     };
-    let given = [("DATAFLOW_CATEGORY", "HEALTH"), ("DATAFLOW_KEYWORD", "zzz"), ("DATAFLOW_DISABLED", "true")];
-    let output = run(&[&given[..], &[("DATAFLOW_FORMAT", "json")]].concat(), &["rules", "set", "mine"]);
+    let set = ["rules", "set", "mine", "--category", "LABOUR", "--keyword", "zzz", "--format", "json"];
+    assert!(run(&[], &set).status.success());
+    // A variable that was meant for something else must not move the rule.
+    let stray = [("DATAFLOW_CATEGORY", "HEALTH"), ("DATAFLOW_DISABLED", "true"), ("DATAFLOW_FORMAT", "csv")];
+    let output = run(&stray, &["rules", "set", "mine", "--priority", "7", "--format", "json"]);
     let rule: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&rule["category"], &rule["disabled"]), (&"HEALTH".into(), &true.into()));
-    let output = run(&[("DATAFLOW_RULESET", "legacy")], &["rules", "list"]);
-    assert!(output.stdout.starts_with(b"legacy: "), "{output:?}");
+    assert_eq!((&rule["category"], &rule["priority"]), (&"LABOUR".into(), &7.into()), "{rule}");
+    assert!(rule.get("disabled").is_none_or(|disabled| !disabled.as_bool().unwrap()), "{rule}");
+    let output = run(&[&stray[..], &[("DATAFLOW_RULESET", "legacy")]].concat(), &["rules", "list"]);
+    assert!(output.stdout.starts_with(b"default: "), "{output:?}");
 }
