@@ -14,6 +14,7 @@ mod evaluate;
 mod foreign;
 mod legacy_oracle;
 mod mesh;
+mod panics;
 mod propagation;
 mod rest;
 mod rules;
