@@ -9,5 +9,6 @@ mod outbound;
 mod pass_through;
 mod peers;
 mod reflection;
+mod resets;
 mod stub;
 mod unread;

@@ -54,6 +54,16 @@ impl Caller {
         answer.await
     }
 
+    /// Begins this many calls and resets each at once, without a pause in which the server could accept one.
+    pub(crate) async fn hang_up(&self, path: &str, calls: usize) {
+        let mut requests = self.requests.clone().ready().await.unwrap();
+        for _ in 0..calls {
+            let request = Request::post(format!("http://localhost{path}")).header("te", "trailers");
+            let (_, mut body) = requests.send_request(request.body(()).unwrap(), false).unwrap();
+            body.send_reset(h2::Reason::CANCEL);
+        }
+    }
+
     /// Asks the stub for a key.
     pub(crate) async fn get(&self, key: &str, headers: &[(&str, &str)]) -> Response<RecvStream> {
         let message = pb::GetEntryRequest { key: key.to_owned() }.encode_to_vec();

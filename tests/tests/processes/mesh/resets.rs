@@ -1,0 +1,27 @@
+//! Clients that hang up before their calls are accepted. h2 takes many of those for an attack and closes the connection;
+//! behind a proxy or the gateway that connection carries the calls of others.
+
+use dataflow_tests::eventually::TIMEOUT;
+use tokio::time::timeout;
+
+use super::caller::{Caller, GET};
+use super::stub::Stub;
+
+#[tokio::test]
+async fn as_many_resets_as_calls_may_be_served_harm_nobody_else_on_the_connection() {
+    let stub = Stub::start(&["--max-concurrent-requests", "200"]).await;
+    let caller = Caller::connect(stub.address, 65_535).await;
+    // Ten times as many as h2 allows by default, all in the socket before the server sees the first.
+    caller.hang_up(GET, 200).await;
+    let answer = timeout(TIMEOUT, caller.get("still", &[])).await.expect("the connection is open");
+    assert!(!answer.body().is_end_stream(), "{answer:?}");
+}
+
+#[tokio::test]
+async fn more_resets_than_that_close_the_connection() {
+    let stub = Stub::start(&["--max-concurrent-requests", "10"]).await;
+    let caller = Caller::connect(stub.address, 65_535).await;
+    caller.hang_up(GET, 60).await;
+    let ended = timeout(TIMEOUT, caller.send(GET, b"", &[])).await.expect("the connection ends");
+    assert!(ended.is_err(), "{ended:?}");
+}
