@@ -111,3 +111,24 @@ fn every_flag_has_a_variable_of_ours() {
     }
     .hold();
 }
+
+#[test]
+fn background_tasks_are_supervised() {
+    Rule {
+        advice: "make it a `dataflow_mesh::tasks::Task`, which has a name and declares what its end means, and hand it to \
+                 the role's `Capability` or the process' `Tasks`; what must be finished although its owner is gone is \
+                 `Task::logged(...).detach()`. A bare task that panics is lost without a word.",
+        breaches: &|file| {
+            // The supervisor itself, what serves one connection or stream, and commands that end.
+            let supervised = ["mesh/src/tasks.rs", "mesh/src/deadline_watchdog.rs", "services/dataflow", "tests"];
+            if supervised.iter().any(|place| file.is_in(place)) {
+                return Vec::new();
+            }
+            let spawned = words(file.code_without_tests(), "tokio::spawn(").into_iter();
+            spawned.map(|at| file.at(at, "a task that nothing watches")).collect()
+        },
+        right: &[("mesh/src/tasks.rs", "tokio::spawn(a)"), ("a/src/b.rs", "tasks.spawn(Task::essential(\"c\", d));")],
+        wrong: &[("services/cache/src/l1.rs", "tokio::spawn(a)")],
+    }
+    .hold();
+}

@@ -3,10 +3,11 @@
 //!
 //! Every rule also runs on inline examples, right ones and wrong ones, so that a rule that can no longer fail is itself
 //! a failure. [`crates`] looks at the manifests as Cargo understands them, [`files`] at names and sizes, [`layers`] at
-//! which module speaks of what, [`habits`] at how code is written.
+//! which module speaks of what, [`modules`] at who imports whom, [`habits`] at how code is written, [`vocabulary`] at
+//! words.
 //!
-//! What is written down twice is held together here too: [`policies`] and manifests with the contract, and
-//! [`reference`] pages with the code.
+//! What is written down twice is held together here too: [`policies`] and manifests with the contract, [`reference`]
+//! pages and the files that [`pages`] name with the code.
 
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
@@ -14,9 +15,12 @@ mod crates;
 mod files;
 mod habits;
 mod layers;
+mod modules;
+mod pages;
 mod policies;
 mod reference;
 mod source;
+mod vocabulary;
 
 use source::{SOURCES, Source};
 

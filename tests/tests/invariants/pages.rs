@@ -1,0 +1,56 @@
+//! Files that a page names exist: the code map, the life of a request, the tests that hold a row.
+
+use std::collections::BTreeSet;
+
+use crate::expect_none;
+use crate::source::{TREE, read};
+
+/// Pages that lead a reader through the code.
+const PAGES: [&str; 4] = ["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/glossary.md", "mesh/README.md"];
+
+/// What the life of a request must name at least: where the bytes of `POST /v1/catalogues:analyze` pass.
+const PATH: [&str; 9] = [
+    "mesh/src/serve/connection.rs",
+    "gateway/src/frontend.rs",
+    "mesh/src/inbound.rs",
+    "gateway/src/forward.rs",
+    "mesh/src/outbound.rs",
+    "services/analysis/src/grpc.rs",
+    "services/analysis/src/document.rs",
+    "services/sdmx/src/reader.rs",
+    "services/analysis/src/convert.rs",
+];
+
+#[test]
+fn every_file_that_a_page_names_exists() {
+    let exists: BTreeSet<_> = TREE.iter().map(|entry| entry.path.as_str()).collect();
+    let missing = |page: &str, text: &str| -> Vec<String> {
+        let named = named(text).into_iter().filter(|path| !exists.contains(path.trim_end_matches('/')));
+        named.map(|path| format!("{page} names {path}")).collect()
+    };
+    assert_eq!(
+        missing("a.md", "See `mesh/src/lost.rs` and `mesh/src/lib.rs`."),
+        ["a.md names mesh/src/lost.rs"]
+    );
+    let found: Vec<_> = PAGES.iter().flat_map(|page| missing(page, &read(page))).collect();
+    expect_none(&found, "name the file where it is now, as a path from the repository's root.");
+}
+
+#[test]
+fn the_life_of_a_request_names_each_file_that_its_bytes_pass() {
+    let page = read("ARCHITECTURE.md");
+    let named: BTreeSet<_> = named(&page).into_iter().collect();
+    let missing = PATH.iter().filter(|path| !named.contains(**path));
+    expect_none(
+        &missing.map(|path| (*path).to_owned()).collect::<Vec<_>>(),
+        "ARCHITECTURE.md, \"The life of a request\", should lead through this file.",
+    );
+}
+
+/// What stands in backticks and is a path below one of the repository's folders.
+fn named(text: &str) -> Vec<&str> {
+    let roots = ["proto/", "mesh/", "gateway/", "services/", "tests/", "k8s/", "docs/", "examples/", ".ci/"];
+    let quoted = text.split('`').skip(1).step_by(2);
+    let paths = quoted.filter(|path| roots.iter().any(|root| path.starts_with(root)));
+    paths.filter(|path| !path.contains([' ', '*', '<', '{'])).collect()
+}
