@@ -146,7 +146,8 @@ impl Tasks {
 /// Runs a task to its end.
 async fn supervise(task: Task, reporter: Option<Reporter>) {
     let Task { name, on_exit, start } = task;
-    let span = tracing::info_span!("task", task = name);
+    // For the log only: a target of its own keeps it out of traces, in which a task without end has no place.
+    let span = tracing::info_span!(target: "task", "task", task = name);
     let run = |future: BoxFuture<'static, ()>| panics::catch(future).instrument(span.clone());
     let panicked = match start {
         Start::Once(future) => run(future).await.err(),

@@ -55,7 +55,7 @@ fn one_port_serves_rest_grpc_and_the_command_line() {
     let (code, log) = up.stop();
     assert_eq!(code, 0, "{log:#?}");
     binary::assert_calm(&log, &[]);
-    let stopped: Vec<_> = log.iter().filter(|line| line.contains("\"message\":\"stopped\"")).collect();
+    let stopped: Vec<_> = log.iter().filter(|line| line.contains("\"message\":\"service: stopped\"")).collect();
     let order = ["gateway", "analysis", "cache", "config"];
     assert_eq!(stopped.len(), order.len(), "{stopped:?}");
     for (line, role) in stopped.iter().zip(order) {
@@ -83,7 +83,7 @@ fn a_stop_during_an_upload_lets_it_finish() {
 
     up.signal(Signal::SIGTERM);
     eventually_blocking(TIMEOUT, "it drains", || {
-        up.log().iter().any(|line| line.contains("\"message\":\"draining\""))
+        up.log().iter().any(|line| line.contains("\"message\":\"service: draining\""))
     });
     stream.write_all(rest.as_bytes()).unwrap();
     let (status, analysis) = read(stream);
