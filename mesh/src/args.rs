@@ -107,13 +107,13 @@ pub struct LimitArgs {
 
     /// Longest a call may take to the last byte of its answer; a shorter `grpc-timeout` of the caller's holds. Streams
     /// that watch are not cut.
-    #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_REQUEST_TIMEOUT", default_value = "300s", value_parser = some_time,
+    #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_REQUEST_TIMEOUT", default_value = "300s", value_parser = nonzero_duration,
           value_name = "DURATION")]
     pub request_timeout: Duration,
 }
 
 /// A duration that is not none at all.
-fn some_time(text: &str) -> Result<Duration, String> {
+fn nonzero_duration(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
     if time.is_zero() { Err("must be more than nothing".to_owned()) } else { Ok(time) }
 }
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn drain_delay_defaults_by_address_and_yields_to_the_flag() {
+    fn drain_delay_depends_on_the_address_unless_the_flag_is_set() {
         let check = |flags: &[&str], address: &str, expected: u64| {
             let delay = ServerArgs::parsed(flags).drain_delay_on(address.parse().unwrap());
             assert_eq!(delay, Duration::from_secs(expected), "{flags:?} on {address}");

@@ -10,8 +10,8 @@
 pub mod service;
 
 mod circuit;
+mod observer;
 mod registry;
-mod signals;
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use circuit::{Circuit, Outcome, Ticket};
+use circuit::{AdmittedCall, Circuit, Outcome};
 pub use registry::Breakers;
 
 /// When a breaker opens and closes. The default is the founding one: 5 failures, 60 s, 3 successes, 30 s a call.
@@ -44,7 +44,7 @@ pub struct Settings {
 
 /// What a breaker does with calls. The numbers are those of the gauge `circuit_breaker_state`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum CircuitState {
     /// Lets all calls through.
     Closed = 0,
     /// Refuses all calls.
@@ -59,7 +59,7 @@ pub struct Report {
     /// `<role>/<breaker>`.
     pub name: Arc<str>,
     /// What it does with calls.
-    pub state: State,
+    pub state: CircuitState,
     /// Failures since the last success. Those of calls that began in an earlier state do not count.
     pub failures: u32,
     /// Successes towards closing; 0 unless half-open.
@@ -133,7 +133,7 @@ struct Shared {
 #[must_use = "a permit that is dropped says that its call was given up"]
 pub struct Permit {
     breaker: Breaker,
-    ticket: Ticket,
+    call: AdmittedCall,
     outcome: Outcome,
 }
 
@@ -169,30 +169,30 @@ impl Breaker {
         work: impl Future<Output = Result<T, E>>,
         is_failure: impl FnOnce(&E) -> bool,
     ) -> Result<T, Error<E>> {
-        let begun = Instant::now();
+        let start = Instant::now();
         let permit = self.enter()?;
-        let Ok(answer) = timeout_at(permit.deadline(), work).await else {
+        let Ok(result) = timeout_at(permit.deadline(), work).await else {
             permit.failed();
-            return Err(Error::TimedOut { after: begun.elapsed() });
+            return Err(Error::TimedOut { after: start.elapsed() });
         };
-        match &answer {
+        match &result {
             Err(error) if is_failure(error) => permit.failed(),
             _ => permit.succeeded(),
         }
-        answer.map_err(Error::Failed)
+        result.map_err(Error::Failed)
     }
 
     /// Asks to make a call whose end the caller reports through the permit, by [`Permit::deadline`] at the latest.
     pub fn enter(&self) -> Result<Permit, Open> {
         match self.circuit().enter(Instant::now()) {
-            Ok(ticket) => Ok(Permit { breaker: self.clone(), ticket, outcome: Outcome::Ignored }),
+            Ok(call) => Ok(Permit { breaker: self.clone(), call, outcome: Outcome::Ignored }),
             Err(retry_after) => Err(Open { breaker: Arc::clone(&self.shared.name), retry_after }),
         }
     }
 
     /// Opens by hand, until the pause has passed or [`Breaker::reset`]. An open breaker's pause begins anew.
     pub fn open(&self) {
-        self.circuit().open_by_hand(Instant::now());
+        self.circuit().open_manually(Instant::now());
     }
 
     /// Makes it what it was when it was registered: closed, with all counts at zero. What is in flight counts no more
@@ -207,7 +207,7 @@ impl Breaker {
     }
 
     /// The state, and each change of it from now on. Who is slow may miss changes, never the latest.
-    pub fn changes(&self) -> watch::Receiver<State> {
+    pub fn changes(&self) -> watch::Receiver<CircuitState> {
         self.circuit().changes()
     }
 
@@ -225,7 +225,7 @@ impl Breaker {
 impl Permit {
     /// When the call must be over. A failure at or after it is taken as silence of the peer.
     pub fn deadline(&self) -> Instant {
-        self.ticket.deadline
+        self.call.deadline
     }
 
     /// The call was answered.
@@ -244,7 +244,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.breaker.circuit().end(self.ticket, self.outcome, Instant::now());
+        self.breaker.circuit().end(self.call, self.outcome, Instant::now());
     }
 }
 

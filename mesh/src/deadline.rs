@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn timeouts_are_read_by_the_protocol() {
+    fn timeouts_are_parsed_as_the_grpc_protocol_defines_them() {
         let check = |value: &str, expected| assert_eq!(parse(&headers(value)), expected, "{value:?}");
         check("1H", Ok(Some(Duration::from_secs(3600))));
         check("2M", Ok(Some(Duration::from_secs(120))));
@@ -132,7 +132,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_back_no_later_and_barely_sooner(micros in 0u64..20_000_000_000_000) {
+        fn a_formatted_timeout_is_parsed_as_at_most_one_second_less(micros in 0u64..20_000_000_000_000) {
             let timeout = Duration::from_micros(micros);
             let written = format(timeout);
             let read = parse(&headers(written.to_str().unwrap())).unwrap().unwrap();

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_methods_of_the_services_named_are_known_and_how_they_answer() {
+    fn only_methods_of_the_given_services_are_known_with_their_streaming_kind() {
         let set = tonic_health::pb::FILE_DESCRIPTOR_SET;
         let methods = Methods::of(&["grpc.health.v1.Health"], set);
         assert!(methods.get("/grpc.health.v1.Health/Check").is_some_and(|method| method.name == "Check"));

@@ -1,10 +1,10 @@
 //! The stack that every call to a service passes, as one flat list with the reason for each layer's place.
 
 mod deadline;
-mod describe;
 mod error;
 mod limit;
 mod observe;
+mod tonic_errors;
 
 use std::convert::Infallible;
 use std::task::{Context, Poll};
@@ -25,17 +25,17 @@ use crate::response::TerminatedBody;
 use dataflow_settings::Live;
 
 use deadline::DeadlineLayer;
-use describe::describe;
 use error::Error;
 use limit::LimitLayer;
 use observe::ObserveLayer;
+use tonic_errors::describe;
 
 /// A whole service as the server loop calls it.
 pub type Stack = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
 /// Health and reflection answer however busy the service is, or an overloaded pod would look dead and be restarted;
 /// they are neither counted nor traced, or probes would drown everything else.
-const CONTROL: &str = "/grpc.";
+const CONTROL_PREFIX: &str = "/grpc.";
 
 /// The settings of a stack.
 pub(crate) struct StackSettings<'a> {
@@ -70,12 +70,12 @@ pub(crate) fn stack(
         .map_response(describe)
         .service(api);
 
-    Stack::new(Split { api, forwarded, control, draining })
+    Stack::new(Dispatch { api, forwarded, control, draining })
 }
 
 /// Parts the service's methods from health and reflection, and ends streams that would not end by themselves.
 #[derive(Clone)]
-struct Split<S> {
+struct Dispatch<S> {
     api: S,
     /// The methods of `api`, if it forwards them.
     forwarded: Option<Methods>,
@@ -83,7 +83,7 @@ struct Split<S> {
     draining: CancellationToken,
 }
 
-impl<S> Service<Request<Body>> for Split<S>
+impl<S> Service<Request<Body>> for Dispatch<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>,
 {
@@ -97,22 +97,22 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let path = request.uri().path();
-        let (answer, endless): (Self::Future, bool) = if path.starts_with(CONTROL) {
+        let (response, endless): (Self::Future, bool) = if path.starts_with(CONTROL_PREFIX) {
             (Box::pin(self.control.clone().oneshot(request)), true)
         } else {
             let endless = self.forwarded.as_ref().is_some_and(|methods| methods.streams(path));
             (Box::pin(self.api.call(request)), endless)
         };
         if !endless {
-            return answer;
+            return response;
         }
         let draining = self.draining.clone();
         Box::pin(async move {
-            let answer = answer.await?;
-            if http_body::Body::is_end_stream(answer.body()) {
-                return Ok(answer);
+            let response = response.await?;
+            if http_body::Body::is_end_stream(response.body()) {
+                return Ok(response);
             }
-            Ok(answer.map(|body| {
+            Ok(response.map(|body| {
                 Body::new(TerminatedBody::new(body, draining.cancelled_owned(), Error::Draining))
             }))
         })

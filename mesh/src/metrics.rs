@@ -25,7 +25,7 @@ pub const LATENCY_BOUNDS: [f64; 12] =
 pub struct Metrics {
     /// Behind a mutex because services register at their start, while the admin port may already be scraped.
     registry: Arc<Mutex<Registry>>,
-    calls: Calls,
+    calls: CallFamilies,
     panics: Counter,
     tasks: TaskMetrics,
 }
@@ -35,7 +35,7 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::default();
-        let calls = Calls::register(&mut registry);
+        let calls = CallFamilies::register(&mut registry);
         let panics = Counter::default();
         registry.register("panics", "Panics, in calls, background tasks and threads", panics.clone());
         let tasks = TaskMetrics::register(&mut registry);
@@ -111,7 +111,7 @@ impl TaskMetrics {
 
 /// The families in which calls are counted, one set for all services of a process.
 #[derive(Debug, Clone)]
-struct Calls {
+struct CallFamilies {
     in_flight: Family<CallLabels, Gauge>,
     handled: Family<HandledLabels, Counter>,
     seconds: Family<CallLabels, Histogram>,
@@ -132,9 +132,9 @@ struct HandledLabels {
     grpc_code: &'static str,
 }
 
-// === impl Calls ===
+// === impl CallFamilies ===
 
-impl Calls {
+impl CallFamilies {
     fn register(registry: &mut Registry) -> Self {
         let this = Self {
             in_flight: Family::default(),
@@ -156,7 +156,7 @@ impl Calls {
 #[derive(Debug, Clone)]
 pub(crate) struct ServerMetrics {
     role: &'static str,
-    calls: Calls,
+    calls: CallFamilies,
 }
 
 // === impl ServerMetrics ===

@@ -37,18 +37,18 @@ use send::send;
 #[derive(Debug, Clone)]
 pub struct Outbound {
     peers: Peers,
-    limit: Limit,
+    timeout: TimeoutPolicy,
 }
 
 /// How long a call may take.
 #[derive(Debug, Clone, Copy)]
-enum Limit {
+enum TimeoutPolicy {
     /// So long at most, also where the call that is being served has more time or none is served.
-    Own(Duration),
+    AtMost(Duration),
     /// As long as the call that is being served.
-    Forwarded,
+    Inherited,
     /// For ever.
-    None,
+    Unlimited,
 }
 
 // === impl Outbound ===
@@ -58,31 +58,32 @@ impl Outbound {
     ///
     /// Calls outside of any deadline, or with a later one, end after `limit`.
     pub fn new(upstream: &Upstream, limit: Duration) -> Self {
-        Self { peers: Peers::new(upstream), limit: Limit::Own(limit) }
+        Self { peers: Peers::new(upstream), timeout: TimeoutPolicy::AtMost(limit) }
     }
 
     /// A way for calls that are passed on: each has what time the call being served has left, and a stream that
     /// watches has no end.
     pub fn forwarding(upstream: &Upstream) -> Self {
-        Self { peers: Peers::new(upstream), limit: Limit::Forwarded }
+        Self { peers: Peers::new(upstream), timeout: TimeoutPolicy::Inherited }
     }
 
     /// A way for the process' own watches, which have no end: they end with either side.
     pub fn watching(upstream: &Upstream) -> Self {
-        Self { peers: Peers::new(upstream), limit: Limit::None }
+        Self { peers: Peers::new(upstream), timeout: TimeoutPolicy::Unlimited }
     }
 
     /// When a call with these headers must be over.
     fn deadline(&self, headers: &HeaderMap) -> Option<Instant> {
-        match self.limit {
-            Limit::None => None,
-            Limit::Forwarded => deadline::end(),
+        match self.timeout {
+            TimeoutPolicy::Unlimited => None,
+            TimeoutPolicy::Inherited => deadline::end(),
             // The earliest of what the caller asked for, what the call being served has left, and our own limit. A
             // header that is malformed was not written by a generated client; it is replaced.
-            Limit::Own(limit) => {
-                let asked = deadline::parse(headers).ok().flatten().map(|timeout| Instant::now() + timeout);
+            TimeoutPolicy::AtMost(limit) => {
+                let requested =
+                    deadline::parse(headers).ok().flatten().map(|timeout| Instant::now() + timeout);
                 let own = Instant::now() + limit;
-                Some([asked, deadline::current()].into_iter().flatten().fold(own, Instant::min))
+                Some([requested, deadline::current()].into_iter().flatten().fold(own, Instant::min))
             }
         }
     }
@@ -95,7 +96,7 @@ impl Service<Request<Body>> for Outbound {
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         match &mut self.peers {
-            Peers::One(channel) => channel.poll_ready(cx).map_err(Into::into),
+            Peers::Single(channel) => channel.poll_ready(cx).map_err(Into::into),
             Peers::RoundRobin(_) => Poll::Ready(Ok(())),
         }
     }
@@ -104,12 +105,12 @@ impl Service<Request<Body>> for Outbound {
         let deadline = self.deadline(request.headers());
         let headers = request.headers_mut();
         // A call that is passed on has its caller's headers already.
-        if !matches!(self.limit, Limit::Forwarded) {
+        if !matches!(self.timeout, TimeoutPolicy::Inherited) {
             propagation::apply(headers);
             headers.insert(propagation::PEER, HeaderValue::from_static("service"));
         }
         let mut trace = Span::current().context();
-        let span = telemetry::outgoing_of(&trace, || {
+        let span = telemetry::outgoing_in(&trace, || {
             let method = request.uri().path().trim_start_matches('/').to_owned();
             (method, [("rpc.system", "grpc".to_owned())])
         });
@@ -127,29 +128,29 @@ impl Service<Request<Body>> for Outbound {
         }
 
         // What is passed on ends with the call that is being served, which has a deadline of its own.
-        let own_deadline = deadline.filter(|_| matches!(self.limit, Limit::Own(_)));
-        let answer = send(&mut self.peers, request).instrument(span);
+        let own_deadline = deadline.filter(|_| matches!(self.timeout, TimeoutPolicy::AtMost(_)));
+        let response = send(&mut self.peers, request).instrument(span);
         Box::pin(async move {
             let exceeded = deadline::Error::Exceeded;
-            let answer = async {
-                answer.await.map_err(|error| -> BoxError {
-                    if timed_out(&*error) { to_status(&exceeded).into() } else { error }
+            let response = async {
+                response.await.map_err(|error| -> BoxError {
+                    if is_timeout(&*error) { to_status(&exceeded).into() } else { error }
                 })
             };
-            let Some(deadline) = own_deadline else { return answer.await };
-            let Ok(answer) = tokio::time::timeout_at(deadline, answer).await else {
+            let Some(deadline) = own_deadline else { return response.await };
+            let Ok(response) = tokio::time::timeout_at(deadline, response).await else {
                 return Err(to_status(&exceeded).into());
             };
             // A peer that stops in the middle of its answer has no more time than one that never begins.
             let expired = tokio::time::sleep_until(deadline);
-            Ok(answer?.map(|body| Body::new(TerminatedBody::new(body, expired, exceeded))))
+            Ok(response?.map(|body| Body::new(TerminatedBody::new(body, expired, exceeded))))
         })
     }
 }
 
 /// Whether tonic's channel, which watches the same header as we, gave up before we did. It would say CANCELLED.
-fn timed_out(error: &(dyn Error + 'static)) -> bool {
-    error.is::<TimeoutExpired>() || error.source().is_some_and(timed_out)
+fn is_timeout(error: &(dyn Error + 'static)) -> bool {
+    error.is::<TimeoutExpired>() || error.source().is_some_and(is_timeout)
 }
 
 #[cfg(test)]
@@ -157,12 +158,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tonics_own_timeout_is_found_among_the_causes() {
+    fn a_timeout_of_tonic_is_found_among_the_causes() {
         #[derive(Debug, thiserror::Error)]
         #[error("a call failed")]
         struct Failed(#[source] BoxError);
 
-        assert!(timed_out(&Failed(Failed(TimeoutExpired(()).into()).into())));
-        assert!(!timed_out(&Failed("connection refused".into())));
+        assert!(is_timeout(&Failed(Failed(TimeoutExpired(()).into()).into())));
+        assert!(!is_timeout(&Failed("connection refused".into())));
     }
 }

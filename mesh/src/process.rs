@@ -115,7 +115,7 @@ pub async fn run<E: From<Error>>(
     tasks.spawn(Task::essential("settings", follow_sources));
     tasks.spawn(Task::essential(
         "log filter",
-        follow_log(settings, args.telemetry.log.clone(), telemetry.filter()),
+        follow_log_filter(settings, args.telemetry.log.clone(), telemetry.filter()),
     ));
     tasks.spawn(signals(process.stop.clone()).map_err(Error::Signals)?);
 
@@ -132,8 +132,8 @@ pub async fn run<E: From<Error>>(
 
     let stop = process.stop.clone();
     let mut services = pin!(services(process));
-    let ended = tokio::select! {
-        ended = &mut services => ended,
+    let result = tokio::select! {
+        result = &mut services => result,
         failure = tasks.failed() => {
             stop.cancel();
             // Calls in flight finish first. What the services end with follows from the failure.
@@ -143,11 +143,11 @@ pub async fn run<E: From<Error>>(
     };
     drop(tasks);
     telemetry.flush().await;
-    ended
+    result
 }
 
 /// Applies the log filter of the settings whenever it changes.
-async fn follow_log(mut settings: watch::Receiver<Dynamic>, log: String, filter: LogFilter) {
+async fn follow_log_filter(mut settings: watch::Receiver<Dynamic>, log: String, filter: LogFilter) {
     let mut current = log;
     loop {
         let wanted = settings.borrow_and_update().settings.get("log").map(|log| log.value.clone());

@@ -45,7 +45,7 @@ pub fn tenant(metadata: &MetadataMap) -> String {
 }
 
 /// What is passed on besides the trace. `dataflow-*` are written by the gateway alone, which strips them from outside callers.
-static PASSED_ON: [HeaderName; 6] = [
+static PROPAGATED: [HeaderName; 6] = [
     BAGGAGE,
     HeaderName::from_static("x-canary"),
     TENANT,
@@ -60,12 +60,12 @@ tokio::task_local! {
 
 /// Puts the current call's headers on an outgoing one; outside of a call it begins a new request id.
 pub fn apply(outgoing: &mut HeaderMap) {
-    let known = HEADERS.try_with(|headers| {
+    let in_call = HEADERS.try_with(|headers| {
         for (name, value) in headers {
             outgoing.insert(name, value.clone());
         }
     });
-    if known.is_err() && !outgoing.contains_key(&REQUEST_ID) {
+    if in_call.is_err() && !outgoing.contains_key(&REQUEST_ID) {
         outgoing.insert(REQUEST_ID, new_request_id());
     }
 }
@@ -101,9 +101,9 @@ impl PropagationLayer {
     }
 
     /// Mends what the lists and the request id of an incoming call lack to travel.
-    fn admit(&self, incoming: &mut HeaderMap) {
+    fn sanitize(&self, incoming: &mut HeaderMap) {
         request_id(incoming);
-        trace::admit(incoming);
+        trace::sanitize(incoming);
         merge(incoming, BAGGAGE, BAGGAGE_MAX, |member| {
             let key = member.split(['=', ';']).next().unwrap_or_default().trim();
             self.baggage.iter().any(|allowed| allowed == key)
@@ -163,13 +163,13 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let incoming = request.headers_mut();
-        self.layer.admit(incoming);
-        let travelling = trace::HEADERS
+        self.layer.sanitize(incoming);
+        let propagated = trace::HEADERS
             .iter()
-            .chain(&PASSED_ON)
+            .chain(&PROPAGATED)
             .filter_map(|name| incoming.get(name).map(|value| (name.clone(), value.clone())))
             .collect();
-        HEADERS.scope(travelling, self.inner.call(request))
+        HEADERS.scope(propagated, self.inner.call(request))
     }
 }
 
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn listed_headers_travel_and_others_stay() {
+    async fn listed_headers_are_propagated_and_others_are_not() {
         let headers = outgoing(&[
             ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
             ("b3", "1"),
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_value_of_tracestate_travels_and_of_baggage_what_is_allowed() {
+    async fn all_tracestate_values_and_allowed_baggage_are_propagated() {
         let headers = outgoing(&[
             ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
             ("tracestate", "a=1, b=2"),
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_id_is_kept_made_or_replaced() {
+    async fn a_request_id_is_kept_generated_or_replaced() {
         assert_eq!(outgoing(&[("x-request-id", "abc")]).await[REQUEST_ID], "abc");
         assert_eq!(outgoing(&[]).await[REQUEST_ID].len(), 36);
         assert_eq!(outgoing(&[("x-request-id", &"x".repeat(128))]).await[REQUEST_ID].len(), 128);

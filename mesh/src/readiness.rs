@@ -9,15 +9,15 @@ use tokio::sync::watch;
 #[derive(Debug, Clone, Default)]
 pub struct Readiness {
     /// A watch channel, because some wait for readiness while others ask.
-    state: Arc<watch::Sender<State>>,
+    state: Arc<watch::Sender<ReadinessState>>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct State {
+struct ReadinessState {
     /// Services that have not finished warming up. A count, because services do not know of each other.
     pending: usize,
     /// Set with the first latch: a process that has no service yet is not ready either.
-    begun: bool,
+    has_service: bool,
     /// Set once, when the first service begins to drain: the process leaves as a whole.
     draining: bool,
 }
@@ -25,14 +25,14 @@ struct State {
 /// Holds readiness back until dropped.
 #[derive(Debug)]
 pub struct Latch {
-    state: Arc<watch::Sender<State>>,
+    state: Arc<watch::Sender<ReadinessState>>,
 }
 
-// === impl State ===
+// === impl ReadinessState ===
 
-impl State {
+impl ReadinessState {
     fn started(self) -> bool {
-        self.begun && self.pending == 0
+        self.has_service && self.pending == 0
     }
 
     fn ready(self) -> bool {
@@ -47,7 +47,7 @@ impl Readiness {
     pub fn latch(&self) -> Latch {
         self.state.send_modify(|state| {
             state.pending += 1;
-            state.begun = true;
+            state.has_service = true;
         });
         Latch { state: Arc::clone(&self.state) }
     }

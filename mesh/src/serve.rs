@@ -36,14 +36,14 @@ use crate::inbound::{self, Stack};
 use crate::tasks::Task;
 
 use acceptor::Acceptor;
-use connection::Connections;
-use control::{WithHealth, announce};
+use connection::ConnectionHandler;
+use control::{AddHealth, set_health};
 
 /// What connections get beyond the drain timeout to close by themselves, which they do at that time.
-const CLOSING: Duration = Duration::from_secs(1);
+const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 /// How long to wait before accepting again when the process is out of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// One service on one port: its own gRPC services and those it forwards, health and reflection.
 pub struct Server {
@@ -56,7 +56,7 @@ pub struct Server {
     /// Services that it forwards, and what does so.
     forwarded: Vec<String>,
     forward: Option<Stack>,
-    health: WithHealth,
+    health: AddHealth,
     warm_ups: Vec<BoxFuture<'static, ()>>,
     tasks: Vec<Task>,
     outermost: Box<dyn FnOnce(Stack) -> Stack + Send>,
@@ -167,7 +167,7 @@ impl Server {
         tasks.into_iter().for_each(|task| supervisor.spawn(task));
         let address = listener.local_addr()?;
         let reporter = HealthReporter::new();
-        announce(&reporter, &names, ServingStatus::NotServing).await;
+        set_health(&reporter, &names, ServingStatus::NotServing).await;
         let services: Vec<&str> = names.iter().copied().chain(forwarded.iter().map(String::as_str)).collect();
         let control = control::router(&descriptors, &services, &reporter, health);
         let forwards = forward.is_some();
@@ -183,29 +183,29 @@ impl Server {
             inbound::StackSettings { baggage: &args.baggage, limits: &limits, metrics: metrics.server(role) };
         let stack = inbound::stack(settings, methods, api, forwards, control, draining.clone());
 
-        let connections = Connections {
+        let handler = ConnectionHandler {
             stack: outermost(stack),
             args: args.clone(),
             limits: limits.clone(),
             stop: CancellationToken::new(),
         };
-        let mut acceptor = Acceptor::new(role, limits, connections);
+        let mut acceptor = Acceptor::new(role, limits, handler);
         tracing::info!(role, %address, "service: listening");
 
         let mut latch = Some(latch);
         let mut warm_up = pin!(join_all(warm_ups));
-        let mut leave = pin!(async {
+        let mut drain = pin!(async {
             shutdown.await;
             tracing::info!(role, "service: draining");
             readiness.drain();
-            announce(&reporter, &names, ServingStatus::NotServing).await;
+            set_health(&reporter, &names, ServingStatus::NotServing).await;
             tokio::time::sleep(args.drain_delay_on(address)).await;
         });
         loop {
             tokio::select! {
-                () = &mut leave => break,
+                () = &mut drain => break,
                 _ = &mut warm_up, if latch.is_some() => {
-                    announce(&reporter, &names, ServingStatus::Serving).await;
+                    set_health(&reporter, &names, ServingStatus::Serving).await;
                     latch = None;
                     tracing::info!(role, "service: serving");
                 }
@@ -213,7 +213,7 @@ impl Server {
                     Ok((stream, peer)) => acceptor.accept(stream, peer),
                     Err(error) => {
                         tracing::warn!(%error, "service: cannot accept connections, retrying");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                        tokio::time::sleep(ACCEPT_RETRY).await;
                     }
                 },
             }
@@ -221,9 +221,9 @@ impl Server {
 
         acceptor.close(listener);
         draining.cancel();
-        acceptor.connections.stop.cancel();
+        acceptor.handler.stop.cancel();
         let tasks = &acceptor.tasks;
-        if tokio::time::timeout(args.drain_timeout + CLOSING, tasks.wait()).await.is_err() {
+        if tokio::time::timeout(args.drain_timeout + CLOSE_GRACE, tasks.wait()).await.is_err() {
             tracing::warn!(
                 role,
                 connections = tasks.len(),

@@ -179,7 +179,7 @@ pub trait Describe: Error {
 /// The status a caller receives. A fault of ours is logged here with its causes, and the caller gets a fixed text.
 pub fn to_status(failure: &dyn Describe) -> Status {
     if failure.kind() == Kind::Internal {
-        tracing::error!(reason = failure.reason(), error = %Chain(failure), "internal failure");
+        tracing::error!(reason = failure.reason(), error = %ErrorChain(failure), "internal failure");
     }
     logged(failure)
 }
@@ -188,17 +188,17 @@ pub fn to_status(failure: &dyn Describe) -> Status {
 pub fn logged(failure: &dyn Describe) -> Status {
     let kind = failure.kind();
     let message =
-        if kind == Kind::Internal { "internal failure".to_owned() } else { Chain(failure).to_string() };
+        if kind == Kind::Internal { "internal failure".to_owned() } else { ErrorChain(failure).to_string() };
     let mut details = ErrorDetails::new();
-    let metadata = failure.metadata().into_iter().map(|(key, value)| (key, shortened(value, DETAIL_MAX)));
+    let metadata = failure.metadata().into_iter().map(|(key, value)| (key, truncated(value, DETAIL_MAX)));
     details.set_error_info(failure.reason(), failure.domain(), metadata.collect::<HashMap<_, _>>());
     for Violation { field, description } in failure.violations().into_iter().take(VIOLATIONS_MAX) {
-        details.add_bad_request_violation(shortened(field, DETAIL_MAX), shortened(description, DETAIL_MAX));
+        details.add_bad_request_violation(truncated(field, DETAIL_MAX), truncated(description, DETAIL_MAX));
     }
     if let Some(delay) = failure.retry_after() {
         details.set_retry_info(Some(delay));
     }
-    Status::with_error_details(kind.code(), shortened(message, MESSAGE_MAX), details)
+    Status::with_error_details(kind.code(), truncated(message, MESSAGE_MAX), details)
 }
 
 /// The outcome of a method as tonic sends it: what every adapter of a service ends with.
@@ -211,7 +211,7 @@ pub fn respond<T, E: Describe>(outcome: Result<T, E>) -> Result<Response<T>, Sta
 }
 
 /// The text, cut to `max` bytes with an ellipsis when it is longer.
-fn shortened(mut text: String, max: usize) -> String {
+fn truncated(mut text: String, max: usize) -> String {
     const ELLIPSIS: char = '\u{2026}';
     if text.len() > max {
         text.truncate(text.floor_char_boundary(max - ELLIPSIS.len_utf8()));
@@ -221,9 +221,9 @@ fn shortened(mut text: String, max: usize) -> String {
 }
 
 /// An error with its causes, `outer: inner: innermost`.
-struct Chain<'a>(&'a dyn Describe);
+struct ErrorChain<'a>(&'a dyn Describe);
 
-impl std::fmt::Display for Chain<'_> {
+impl std::fmt::Display for ErrorChain<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.0)?;
         let mut cause = self.0.source();
@@ -282,31 +282,31 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_of_ours_does_not_show_its_cause() {
+    fn an_internal_error_does_not_show_its_cause() {
         let secret = std::io::Error::other("password is hunter2");
         let status = to_status(&Failure { kind: Kind::Internal, cause: Some(secret) });
         assert_eq!((status.code(), status.message()), (Code::Internal, "internal failure"));
     }
 
     #[test]
-    fn causes_of_other_failures_are_told() {
+    fn the_message_of_other_errors_includes_their_causes() {
         let status =
             to_status(&Failure { kind: Kind::Unavailable, cause: Some(std::io::Error::other("refused")) });
         assert_eq!(status.message(), "key is empty: refused");
     }
 
     #[test]
-    fn what_callers_wrote_does_not_blow_up_headers() {
+    fn long_messages_are_truncated_to_fit_headers() {
         let long = std::io::Error::other("\u{e8}".repeat(100_000));
         let status = to_status(&Failure { kind: Kind::Unavailable, cause: Some(long) });
         assert!((MESSAGE_MAX - 1..=MESSAGE_MAX).contains(&status.message().len()));
         assert!(status.message().ends_with("\u{e8}\u{2026}"));
-        assert_eq!(shortened("x".repeat(8), 8), "x".repeat(8));
-        assert_eq!(shortened("\u{20ac}".repeat(3), 8), "\u{20ac}\u{2026}");
+        assert_eq!(truncated("x".repeat(8), 8), "x".repeat(8));
+        assert_eq!(truncated("\u{20ac}".repeat(3), 8), "\u{20ac}\u{2026}");
     }
 
     #[test]
-    fn a_callers_mistake_and_overload_never_eject_a_host() {
+    fn client_errors_and_overload_never_eject_a_host() {
         let ejecting = [Code::Unavailable, Code::Internal, Code::DeadlineExceeded, Code::Unknown];
         for kind in [
             Kind::Invalid,

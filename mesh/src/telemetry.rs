@@ -26,7 +26,7 @@ pub enum Error {
     Endpoint(#[from] opentelemetry_otlp::ExporterBuildError),
     /// The process has telemetry already.
     #[error("telemetry is set up twice: {0}")]
-    Twice(#[from] tracing_subscriber::util::TryInitError),
+    AlreadySet(#[from] tracing_subscriber::util::TryInitError),
 }
 
 /// Flushes what is still buffered when told to.
@@ -98,11 +98,11 @@ pub(crate) fn ratio(text: &str) -> Result<f64, String> {
 ///
 /// `describe` gives its name, and what else there is to say of it.
 pub fn outgoing<const N: usize>(describe: impl FnOnce() -> (String, [(&'static str, String); N])) -> Span {
-    outgoing_of(&Span::current().context(), describe)
+    outgoing_in(&Span::current().context(), describe)
 }
 
 /// The same, where the trace of the call being served is known.
-pub(crate) fn outgoing_of<const N: usize>(
+pub(crate) fn outgoing_in<const N: usize>(
     trace: &Context,
     describe: impl FnOnce() -> (String, [(&'static str, String); N]),
 ) -> Span {
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ratio_is_a_share_of_one() {
+    fn a_ratio_is_from_0_to_1() {
         for right in ["0", "0.25", "1", "1e-3"] {
             assert!(ratio(right).is_ok(), "{right}");
         }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::signals::Signals;
-use super::{Report, Settings, State, Totals};
+use super::observer::Observer;
+use super::{CircuitState, Report, Settings, Totals};
 
 /// How a call that was let through ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,15 +21,15 @@ pub(super) enum Outcome {
 
 /// What a call that was let through has to show when it ends.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Ticket {
+pub(super) struct AdmittedCall {
     /// The circuit's epoch when the call began.
     epoch: u64,
-    /// The circuit's count of answers when the call began.
-    answers: u64,
+    /// The circuit's count of successes when the call began.
+    successes_in_epoch: u64,
     /// When the call must be over.
     pub(super) deadline: Instant,
     /// When the silence of which the call is a part lasts too long.
-    silent_at: Option<Instant>,
+    silence_end: Option<Instant>,
 }
 
 /// What a breaker knows.
@@ -41,12 +41,12 @@ pub(super) struct Circuit {
     /// Counts changes of state and resets: a call of an earlier epoch says nothing about the present one.
     epoch: u64,
     /// Counts successes of the present epoch: a call that saw another count began before the last of them.
-    answers: u64,
+    successes_in_epoch: u64,
     failures: u32,
     silence: Option<Silence>,
     totals: Totals,
     changes: u64,
-    signals: Signals,
+    observer: Observer,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -56,10 +56,10 @@ enum Phase {
         until: Instant,
     },
     HalfOpen {
-        probing: u32,
+        in_flight: u32,
         successes: u32,
         /// The deadline of the probe that began last.
-        answer_by: Instant,
+        last_deadline: Instant,
     },
 }
 
@@ -69,86 +69,91 @@ struct Silence {
     /// When the first call began that no success followed.
     since: Instant,
     /// Whether a call of this time ran into its deadline.
-    cut: bool,
+    timed_out: bool,
 }
 
 // === impl Circuit ===
 
 impl Circuit {
-    pub(super) fn new(settings: Settings, signals: Signals, now: Instant) -> Self {
+    pub(super) fn new(settings: Settings, observer: Observer, now: Instant) -> Self {
         Self {
             settings,
             phase: Phase::Closed,
             since: now,
             epoch: 0,
-            answers: 0,
+            successes_in_epoch: 0,
             failures: 0,
             silence: None,
             totals: Totals::default(),
             changes: 0,
-            signals,
+            observer,
         }
     }
 
     /// Lets a call through, or says after which time to ask again.
-    pub(super) fn enter(&mut self, now: Instant) -> Result<Ticket, Duration> {
-        self.settle(now);
+    pub(super) fn enter(&mut self, now: Instant) -> Result<AdmittedCall, Duration> {
+        self.open_if_silent(now);
         if let Phase::Open { until } = self.phase {
             if now < until {
                 return Err(self.reject(until - now));
             }
-            let half_open = Phase::HalfOpen { probing: 0, successes: 0, answer_by: now };
-            self.turn(half_open, now, format_args!("the pause is over"));
+            let half_open = Phase::HalfOpen { in_flight: 0, successes: 0, last_deadline: now };
+            self.transition(half_open, now, format_args!("the pause is over"));
         }
-        if let Phase::HalfOpen { probing, answer_by, .. } = self.phase
-            && probing >= self.settings.probes.get()
+        if let Phase::HalfOpen { in_flight, last_deadline, .. } = self.phase
+            && in_flight >= self.settings.probes.get()
         {
-            return Err(self.reject(answer_by.saturating_duration_since(now)));
+            return Err(self.reject(last_deadline.saturating_duration_since(now)));
         }
-        let silent_at = self.silence_end(now);
-        let deadline = later(now, self.settings.deadline);
-        let deadline = silent_at.map_or(deadline, |silent_at| deadline.min(silent_at));
-        if let Phase::HalfOpen { probing, answer_by, .. } = &mut self.phase {
-            *probing += 1;
-            *answer_by = deadline;
+        let silence_end = self.silence_deadline(now);
+        let deadline = saturating_add(now, self.settings.deadline);
+        let deadline = silence_end.map_or(deadline, |silence_end| deadline.min(silence_end));
+        if let Phase::HalfOpen { in_flight, last_deadline, .. } = &mut self.phase {
+            *in_flight += 1;
+            *last_deadline = deadline;
         }
-        Ok(Ticket { epoch: self.epoch, answers: self.answers, deadline, silent_at })
+        Ok(AdmittedCall {
+            epoch: self.epoch,
+            successes_in_epoch: self.successes_in_epoch,
+            deadline,
+            silence_end,
+        })
     }
 
     /// Takes note of how a call ended.
-    pub(super) fn end(&mut self, ticket: Ticket, outcome: Outcome, now: Instant) {
+    pub(super) fn end(&mut self, call: AdmittedCall, outcome: Outcome, now: Instant) {
         self.totals.calls += 1;
         match outcome {
             Outcome::Success => self.totals.successes += 1,
             Outcome::Failure => self.totals.failures += 1,
             Outcome::Ignored => {}
         }
-        self.signals.ended(outcome);
-        if ticket.epoch != self.epoch {
+        self.observer.ended(outcome);
+        if call.epoch != self.epoch {
             return;
         }
-        if let Phase::HalfOpen { probing, .. } = &mut self.phase {
-            *probing -= 1;
+        if let Phase::HalfOpen { in_flight, .. } = &mut self.phase {
+            *in_flight -= 1;
         }
         match outcome {
             Outcome::Success => self.succeeded(now),
-            Outcome::Failure => self.failed(ticket, now),
+            Outcome::Failure => self.failed(call, now),
             Outcome::Ignored => {}
         }
     }
 
-    pub(super) fn open_by_hand(&mut self, now: Instant) {
+    pub(super) fn open_manually(&mut self, now: Instant) {
         match &mut self.phase {
-            Phase::Open { until } => *until = later(now, self.settings.pause),
+            Phase::Open { until } => *until = saturating_add(now, self.settings.pause),
             _ => self.open(now, format_args!("by hand")),
         }
     }
 
     pub(super) fn reset(&mut self, now: Instant) {
         if !matches!(self.phase, Phase::Closed) {
-            self.turn(Phase::Closed, now, format_args!("by hand"));
+            self.transition(Phase::Closed, now, format_args!("by hand"));
         }
-        self.begin_epoch(now);
+        self.start_epoch(now);
         self.failures = 0;
         self.totals = Totals::default();
         self.changes = 0;
@@ -161,7 +166,7 @@ impl Circuit {
     }
 
     pub(super) fn report(&mut self, name: Arc<str>, now: Instant) -> Report {
-        self.settle(now);
+        self.open_if_silent(now);
         Report {
             name,
             state: self.phase.state(),
@@ -181,14 +186,15 @@ impl Circuit {
         }
     }
 
-    pub(super) fn changes(&self) -> watch::Receiver<State> {
-        self.signals.changes()
+    pub(super) fn changes(&self) -> watch::Receiver<CircuitState> {
+        self.observer.changes()
     }
 
     /// Opens where a silence came to its end while no call was in flight that would have noticed, as of that end.
-    fn settle(&mut self, now: Instant) {
-        if let (Some(limit), Some(Silence { since, cut: true })) = (self.settings.silence, self.silence) {
-            let end = later(since, limit);
+    fn open_if_silent(&mut self, now: Instant) {
+        if let (Some(limit), Some(Silence { since, timed_out: true })) = (self.settings.silence, self.silence)
+        {
+            let end = saturating_add(since, limit);
             if end <= now {
                 self.open(end, format_args!("no answer for {limit:?}"));
             }
@@ -196,64 +202,66 @@ impl Circuit {
     }
 
     /// When the silence of which a call that begins now is a part lasts too long.
-    fn silence_end(&mut self, now: Instant) -> Option<Instant> {
+    fn silence_deadline(&mut self, now: Instant) -> Option<Instant> {
         let limit = self.settings.silence?;
         // One that is over and did not open was idle time: nobody waited for an answer.
-        let going_on = self.silence.filter(|silence| now < later(silence.since, limit));
-        let silence = going_on.unwrap_or(Silence { since: now, cut: false });
+        let current = self.silence.filter(|silence| now < saturating_add(silence.since, limit));
+        let silence = current.unwrap_or(Silence { since: now, timed_out: false });
         self.silence = Some(silence);
-        Some(later(silence.since, limit))
+        Some(saturating_add(silence.since, limit))
     }
 
     fn reject(&mut self, retry_after: Duration) -> Duration {
         self.totals.rejected += 1;
-        self.signals.rejected();
+        self.observer.rejected();
         retry_after
     }
 
     fn succeeded(&mut self, now: Instant) {
         self.failures = 0;
-        self.answers += 1;
+        self.successes_in_epoch += 1;
         self.silence = None;
         if let Phase::HalfOpen { successes, .. } = &mut self.phase {
             *successes += 1;
             if *successes >= self.settings.successes.get() {
-                self.turn(Phase::Closed, now, format_args!("probes were answered"));
+                self.transition(Phase::Closed, now, format_args!("probes were answered"));
             }
         }
     }
 
-    fn failed(&mut self, ticket: Ticket, now: Instant) {
+    fn failed(&mut self, call: AdmittedCall, now: Instant) {
         self.failures = self.failures.saturating_add(1);
         let failures = self.failures;
         // A call that began before the last success is no part of the silence after it.
-        let cut = now >= ticket.deadline && ticket.answers == self.answers;
+        let timed_out = now >= call.deadline && call.successes_in_epoch == self.successes_in_epoch;
         if matches!(self.phase, Phase::HalfOpen { .. }) {
             self.open(now, format_args!("a probe failed"));
         } else if failures >= self.settings.failures.get() {
             self.open(now, format_args!("failures in a row: {failures}"));
-        } else if let (true, Some(limit), Some(silence)) = (cut, self.settings.silence, &mut self.silence) {
-            silence.cut = true;
+        } else if let (true, Some(limit), Some(silence)) =
+            (timed_out, self.settings.silence, &mut self.silence)
+        {
+            silence.timed_out = true;
             // The ticket knows the end of its own silence: the next call may have begun another one already, in the
             // moment between that end and the news of it.
-            if ticket.silent_at.is_some_and(|silent_at| silent_at <= now) {
+            if call.silence_end.is_some_and(|silence_end| silence_end <= now) {
                 self.open(now, format_args!("no answer for {limit:?}"));
             }
         }
     }
 
-    fn open(&mut self, at: Instant, why: fmt::Arguments<'_>) {
-        self.turn(Phase::Open { until: later(at, self.settings.pause) }, at, why);
+    fn open(&mut self, at: Instant, cause: fmt::Arguments<'_>) {
+        self.transition(Phase::Open { until: saturating_add(at, self.settings.pause) }, at, cause);
     }
 
-    fn turn(&mut self, phase: Phase, at: Instant, why: fmt::Arguments<'_>) {
+    fn transition(&mut self, phase: Phase, at: Instant, cause: fmt::Arguments<'_>) {
         self.phase = phase;
         self.changes += 1;
-        self.begin_epoch(at);
-        self.signals.turned(phase.state(), why);
+        self.start_epoch(at);
+        self.observer.transitioned(phase.state(), cause);
     }
 
-    fn begin_epoch(&mut self, at: Instant) {
+    fn start_epoch(&mut self, at: Instant) {
         self.epoch += 1;
         self.since = at;
         self.silence = None;
@@ -263,17 +271,17 @@ impl Circuit {
 // === impl Phase ===
 
 impl Phase {
-    fn state(self) -> State {
+    fn state(self) -> CircuitState {
         match self {
-            Phase::Closed => State::Closed,
-            Phase::Open { .. } => State::Open,
-            Phase::HalfOpen { .. } => State::HalfOpen,
+            Phase::Closed => CircuitState::Closed,
+            Phase::Open { .. } => CircuitState::Open,
+            Phase::HalfOpen { .. } => CircuitState::HalfOpen,
         }
     }
 }
 
 /// `from + by`, for any `by`: "never" is said by a duration that would leave the clock's range.
-fn later(from: Instant, by: Duration) -> Instant {
+fn saturating_add(from: Instant, by: Duration) -> Instant {
     const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
     from + by.min(CENTURY)
 }

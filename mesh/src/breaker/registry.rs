@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
 use super::circuit::Circuit;
-use super::signals::Families;
+use super::observer::Families;
 use super::{Breaker, Report, Settings};
 use crate::metrics::Metrics;
 
@@ -37,7 +37,7 @@ impl Breakers {
             return breaker.clone();
         }
         let name = Arc::<str>::from(name);
-        let circuit = Circuit::new(settings, self.families.signals(&name), Instant::now());
+        let circuit = Circuit::new(settings, self.families.observer(&name), Instant::now());
         let breaker = Breaker::new(Arc::clone(&name), circuit);
         by_name.insert(name, breaker.clone());
         breaker
@@ -71,7 +71,7 @@ impl Breakers {
 mod tests {
     use std::num::NonZeroU32;
 
-    use super::super::{State, Totals};
+    use super::super::{CircuitState, Totals};
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -89,7 +89,7 @@ mod tests {
         let named = |name, state| (Arc::<str>::from(name), state);
         assert_eq!(
             states,
-            [named("analysis/provider.IT1", State::Closed), named("cache/redis", State::Open)]
+            [named("analysis/provider.IT1", CircuitState::Closed), named("cache/redis", CircuitState::Open)]
         );
         let text = metrics.encode();
         for sample in [

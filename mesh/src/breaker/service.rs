@@ -6,7 +6,7 @@ use dataflow_proto::mesh::v1 as pb;
 use dataflow_proto::mesh::v1::mesh_service_server::MeshService;
 use tonic::{Request, Response, Status};
 
-use super::{Breaker, Breakers, Report, Settings, State, Totals};
+use super::{Breaker, Breakers, CircuitState, Report, Settings, Totals};
 use crate::status::{Describe, Kind, to_status};
 
 /// Serves MeshService.
@@ -115,12 +115,12 @@ impl MeshService for Service {
 
 // === conversions ===
 
-impl From<State> for pb::circuit_breaker::State {
-    fn from(state: State) -> Self {
+impl From<CircuitState> for pb::circuit_breaker::State {
+    fn from(state: CircuitState) -> Self {
         match state {
-            State::Closed => Self::Closed,
-            State::Open => Self::Open,
-            State::HalfOpen => Self::HalfOpen,
+            CircuitState::Closed => Self::Closed,
+            CircuitState::Open => Self::Open,
+            CircuitState::HalfOpen => Self::HalfOpen,
         }
     }
 }

@@ -6,7 +6,7 @@ use tokio::time::{advance, sleep};
 
 use super::*;
 
-mod laws;
+mod properties;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -38,7 +38,7 @@ async fn half_open(breaker: &Breaker) {
     breaker.open();
     advance(10 * SECOND).await;
     breaker.enter().unwrap().ignored();
-    assert_eq!(breaker.report().state, State::HalfOpen);
+    assert_eq!(breaker.report().state, CircuitState::HalfOpen);
 }
 
 fn retry_after(breaker: &Breaker) -> Option<Duration> {
@@ -46,8 +46,8 @@ fn retry_after(breaker: &Breaker) -> Option<Duration> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn closed_opens_at_the_last_of_enough_failures_in_a_row() {
-    let check = |calls: &str, expected: (State, u32)| {
+async fn closed_opens_at_the_threshold_of_consecutive_failures() {
+    let check = |calls: &str, expected: (CircuitState, u32)| {
         let breaker = breaker(settings());
         for call in calls.chars() {
             let permit = breaker.enter().unwrap();
@@ -60,34 +60,34 @@ async fn closed_opens_at_the_last_of_enough_failures_in_a_row() {
         let report = breaker.report();
         assert_eq!((report.state, report.failures), expected, "{calls}");
     };
-    check("", (State::Closed, 0));
-    check("ff", (State::Closed, 2));
-    check("fff", (State::Open, 3));
-    check("ffsff", (State::Closed, 2));
-    check("ffsfff", (State::Open, 3));
-    check("fifif", (State::Open, 3));
-    check("ffiii", (State::Closed, 2));
-    check("sssss", (State::Closed, 0));
+    check("", (CircuitState::Closed, 0));
+    check("ff", (CircuitState::Closed, 2));
+    check("fff", (CircuitState::Open, 3));
+    check("ffsff", (CircuitState::Closed, 2));
+    check("ffsfff", (CircuitState::Open, 3));
+    check("fifif", (CircuitState::Open, 3));
+    check("ffiii", (CircuitState::Closed, 2));
+    check("sssss", (CircuitState::Closed, 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn open_refuses_until_its_pause_is_over() {
+async fn open_rejects_until_its_pause_is_over() {
     let breaker = breaker(settings());
     fail(&breaker, 3);
     assert_eq!(retry_after(&breaker), Some(10 * SECOND));
     advance(10 * SECOND - Duration::from_millis(1)).await;
-    let refused = breaker.enter().unwrap_err();
-    assert_eq!(refused.to_string(), "circuit breaker test/breaker is open, to be tried again in 1ms");
+    let rejected = breaker.enter().unwrap_err();
+    assert_eq!(rejected.to_string(), "circuit breaker test/breaker is open, to be tried again in 1ms");
     advance(Duration::from_millis(1)).await;
     assert_eq!(breaker.report().next_probe, Some(Duration::ZERO));
-    assert_eq!(breaker.report().state, State::Open, "until a probe enters");
+    assert_eq!(breaker.report().state, CircuitState::Open, "until a probe enters");
     let _probe = breaker.enter().unwrap();
-    assert_eq!(breaker.report().state, State::HalfOpen);
+    assert_eq!(breaker.report().state, CircuitState::HalfOpen);
     assert_eq!(breaker.report().next_probe, None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn half_open_bounds_its_probes_and_a_dropped_one_frees_its_place() {
+async fn half_open_limits_concurrent_probes_and_a_dropped_permit_frees_one() {
     let breaker = breaker(settings());
     half_open(&breaker).await;
     let (one, _two) = (breaker.enter().unwrap(), breaker.enter().unwrap());
@@ -104,9 +104,9 @@ async fn half_open_closes_after_enough_successes_and_opens_at_any_failure() {
     let breaker = breaker(settings());
     half_open(&breaker).await;
     breaker.enter().unwrap().succeeded();
-    assert_eq!((breaker.report().state, breaker.report().successes), (State::HalfOpen, 1));
+    assert_eq!((breaker.report().state, breaker.report().successes), (CircuitState::HalfOpen, 1));
     breaker.enter().unwrap().succeeded();
-    assert_eq!((breaker.report().state, breaker.report().successes), (State::Closed, 0));
+    assert_eq!((breaker.report().state, breaker.report().successes), (CircuitState::Closed, 0));
 
     half_open(&breaker).await;
     breaker.enter().unwrap().succeeded();
@@ -115,18 +115,18 @@ async fn half_open_closes_after_enough_successes_and_opens_at_any_failure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_counts_for_the_state_in_which_it_began_only() {
+async fn a_call_counts_only_for_the_state_in_which_it_started() {
     let breaker = breaker(settings());
     let old: Vec<_> = (0..5).map(|_| breaker.enter().unwrap()).collect();
     let mut old = old.into_iter();
     fail(&breaker, 3);
     old.next().unwrap().succeeded();
-    assert_eq!((breaker.report().state, breaker.report().failures), (State::Open, 3));
+    assert_eq!((breaker.report().state, breaker.report().failures), (CircuitState::Open, 3));
 
     advance(10 * SECOND).await;
     let probes = [breaker.enter().unwrap(), breaker.enter().unwrap()];
     old.next().unwrap().failed();
-    assert_eq!(breaker.report().state, State::HalfOpen);
+    assert_eq!(breaker.report().state, CircuitState::HalfOpen);
     old.next().unwrap().succeeded();
     assert_eq!(breaker.report().successes, 0);
     drop(old.next());
@@ -135,41 +135,41 @@ async fn a_call_counts_for_the_state_in_which_it_began_only() {
     let [probe, late_probe] = probes;
     probe.failed();
     late_probe.failed();
-    assert_eq!((breaker.report().state, breaker.report().failures), (State::Open, 4));
+    assert_eq!((breaker.report().state, breaker.report().failures), (CircuitState::Open, 4));
     breaker.reset();
     old.next().unwrap().failed();
     assert_eq!(breaker.report().failures, 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_ends_at_its_deadline_and_its_classifier_decides_what_fails() {
+async fn a_call_times_out_at_its_deadline_and_the_classifier_decides_what_is_a_failure() {
     #[derive(Debug, PartialEq, thiserror::Error)]
     #[error("{0}")]
-    struct Answer(u16);
+    struct HttpError(u16);
     let breaker = breaker(settings());
-    let call = async |answer: Result<u16, Answer>| {
-        breaker.call(ready(answer), |&Answer(status)| status >= 500).await
+    let call = async |answer: Result<u16, HttpError>| {
+        breaker.call(ready(answer), |&HttpError(status)| status >= 500).await
     };
     assert_eq!(call(Ok(200)).await, Ok(200));
-    assert_eq!(call(Err(Answer(503))).await, Err(Error::Failed(Answer(503))));
+    assert_eq!(call(Err(HttpError(503))).await, Err(Error::Failed(HttpError(503))));
     assert_eq!(breaker.report().failures, 1);
-    assert_eq!(call(Err(Answer(404))).await, Err(Error::Failed(Answer(404))));
+    assert_eq!(call(Err(HttpError(404))).await, Err(Error::Failed(HttpError(404))));
     assert_eq!(breaker.report().failures, 0);
 
     let start = Instant::now();
     for _ in 0..3 {
-        let never = breaker.call(pending::<Result<(), Answer>>(), |_| true).await;
+        let never = breaker.call(pending::<Result<(), HttpError>>(), |_| true).await;
         assert_eq!(never, Err(Error::TimedOut { after: 4 * SECOND }));
     }
     assert_eq!(start.elapsed(), 12 * SECOND);
-    let refused = call(Ok(200)).await.unwrap_err();
-    assert_eq!(refused.to_string(), "circuit breaker test/breaker is open, to be tried again in 10s");
+    let rejected = call(Ok(200)).await.unwrap_err();
+    assert_eq!(rejected.to_string(), "circuit breaker test/breaker is open, to be tried again in 10s");
     let expected = Totals { calls: 6, successes: 2, failures: 4, rejected: 1 };
     assert_eq!(breaker.report().totals, expected);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_whose_caller_goes_away_is_neither_success_nor_failure() {
+async fn a_call_abandoned_by_its_caller_is_neither_success_nor_failure() {
     let breaker = breaker(settings());
     fail(&breaker, 2);
     let call = breaker.call(pending::<Result<(), std::io::Error>>(), |_| true);
@@ -182,53 +182,57 @@ async fn a_call_whose_caller_goes_away_is_neither_success_nor_failure() {
 async fn opens_after(settings: Settings, gap: Duration) -> u64 {
     let (breaker, start) = (breaker(settings), Instant::now());
     let mut state = breaker.changes();
-    let asking = tokio::spawn(async move {
+    let calls = tokio::spawn(async move {
         loop {
             let breaker = breaker.clone();
             tokio::spawn(async move { breaker.call(pending::<Result<(), Error<()>>>(), |_| true).await });
             sleep(gap).await;
         }
     });
-    state.wait_for(|state| *state == State::Open).await.unwrap();
-    asking.abort();
+    state.wait_for(|state| *state == CircuitState::Open).await.unwrap();
+    calls.abort();
     start.elapsed().as_secs()
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_opens_at_its_end_however_many_calls_it_holds() {
-    let patient = Settings { failures: count(1000), silence: Some(5 * SECOND), ..settings() };
-    assert_eq!(opens_after(patient, SECOND).await, 5, "the second call is cut at 5 s and not at 4 + 1 s");
+async fn silence_opens_at_its_end_with_any_number_of_calls() {
+    let many_failures = Settings { failures: count(1000), silence: Some(5 * SECOND), ..settings() };
     assert_eq!(
-        opens_after(patient, 3 * SECOND).await,
+        opens_after(many_failures, SECOND).await,
+        5,
+        "the second call is cut at 5 s and not at 4 + 1 s"
+    );
+    assert_eq!(
+        opens_after(many_failures, 3 * SECOND).await,
         5,
         "the call begun at 3 s is cut 1 s before its own deadline"
     );
-    assert_eq!(opens_after(Settings { silence: Some(2 * SECOND), ..patient }, SECOND).await, 2);
-    assert_eq!(opens_after(Settings { silence: None, failures: count(4), ..patient }, SECOND).await, 7);
+    assert_eq!(opens_after(Settings { silence: Some(2 * SECOND), ..many_failures }, SECOND).await, 2);
+    assert_eq!(opens_after(Settings { silence: None, failures: count(4), ..many_failures }, SECOND).await, 7);
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_begins_with_the_first_call_after_the_last_success() {
+async fn silence_starts_with_the_first_call_after_the_last_success() {
     let breaker = breaker(Settings { failures: count(1000), silence: Some(5 * SECOND), ..settings() });
-    let until_cut = |permit: &Permit| permit.deadline() - Instant::now();
+    let until_deadline = |permit: &Permit| permit.deadline() - Instant::now();
     let before = breaker.enter().unwrap();
     advance(3 * SECOND).await;
-    assert_eq!(until_cut(&breaker.enter().unwrap()), 2 * SECOND);
+    assert_eq!(until_deadline(&breaker.enter().unwrap()), 2 * SECOND);
     breaker.enter().unwrap().succeeded();
     assert_eq!(
-        until_cut(&breaker.enter().unwrap()),
+        until_deadline(&breaker.enter().unwrap()),
         4 * SECOND,
         "a new silence, longer than a call may take"
     );
     advance(SECOND).await;
     before.failed();
     advance(4 * SECOND).await;
-    assert_eq!(breaker.report().state, State::Closed, "what was cut began before the last success");
-    assert_eq!(until_cut(&breaker.enter().unwrap()), 4 * SECOND, "idle time is not silence");
+    assert_eq!(breaker.report().state, CircuitState::Closed, "what was cut began before the last success");
+    assert_eq!(until_deadline(&breaker.enter().unwrap()), 4 * SECOND, "idle time is not silence");
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_that_no_call_saw_end_opened_at_its_end() {
+async fn silence_that_ends_between_calls_opens_as_of_its_end() {
     let silent = Settings { failures: count(1000), silence: Some(5 * SECOND), ..settings() };
     let breaker = breaker(silent);
     let permit = breaker.enter().unwrap();
@@ -240,29 +244,29 @@ async fn silence_that_no_call_saw_end_opened_at_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_opens_though_another_call_enters_before_its_end_is_told() {
+async fn silence_opens_although_another_call_starts_before_the_timeout_is_reported() {
     let breaker = breaker(Settings { failures: count(1000), silence: Some(2 * SECOND), ..settings() });
-    let cut = breaker.enter().unwrap();
+    let timed_out = breaker.enter().unwrap();
     advance(2 * SECOND).await;
     let _next = breaker.enter().unwrap();
-    cut.failed();
-    assert_eq!(breaker.report().state, State::Open);
+    timed_out.failed();
+    assert_eq!(breaker.report().state, CircuitState::Open);
 }
 
 #[tokio::test(start_paused = true)]
-async fn hands_open_and_reset() {
+async fn a_breaker_is_opened_and_reset_manually() {
     let breaker = breaker(settings());
     let mut changes = breaker.changes();
-    assert_eq!(*changes.borrow_and_update(), State::Closed);
+    assert_eq!(*changes.borrow_and_update(), CircuitState::Closed);
     fail(&breaker, 1);
     breaker.open();
-    assert_eq!(*changes.borrow_and_update(), State::Open);
+    assert_eq!(*changes.borrow_and_update(), CircuitState::Open);
     advance(4 * SECOND).await;
     breaker.open();
     assert!(!changes.has_changed().unwrap());
     assert_eq!(retry_after(&breaker), Some(10 * SECOND));
     breaker.reset();
-    assert_eq!(*changes.borrow_and_update(), State::Closed);
+    assert_eq!(*changes.borrow_and_update(), CircuitState::Closed);
     let in_flight = breaker.enter().unwrap();
     breaker.reset();
     assert!(!changes.has_changed().unwrap());
@@ -276,7 +280,7 @@ async fn hands_open_and_reset() {
     advance(SECOND).await;
     let expected = Report {
         name: Arc::from("test/breaker"),
-        state: State::Closed,
+        state: CircuitState::Closed,
         failures: 0,
         successes: 0,
         totals: Totals::default(),
@@ -289,7 +293,7 @@ async fn hands_open_and_reset() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn durations_without_end_are_understood() {
+async fn the_longest_durations_do_not_overflow() {
     let never = Settings { pause: Duration::MAX, deadline: Duration::MAX, ..settings() };
     let breaker = breaker(Settings { silence: Some(Duration::MAX), ..never });
     assert_eq!(breaker.call(ready(Ok::<_, std::io::Error>(1)), |_| true).await.unwrap(), 1);

@@ -70,32 +70,32 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let asked = match deadline::parse(request.headers()) {
+        let requested = match deadline::parse(request.headers()) {
             // Not begun: timers are too coarse to end it before it is served.
             Ok(Some(Duration::ZERO)) => Err(Error::Exceeded),
-            asked => asked,
+            requested => requested,
         };
-        let asked = match asked {
-            Ok(asked) => asked.map(|timeout| Instant::now() + timeout),
+        let requested = match requested {
+            Ok(requested) => requested.map(|timeout| Instant::now() + timeout),
             Err(error) => return Box::pin(async move { Ok(status::to_status(&error).into_http()) }),
         };
         let limit = Instant::now() + self.layer.limits.load().request_timeout;
-        let head = asked.map_or(limit, |asked| asked.min(limit));
-        let end = if self.layer.methods.streams(request.uri().path()) { asked } else { Some(head) };
-        let answer = deadline::scope(head, end, self.inner.call(request));
+        let head = requested.map_or(limit, |requested| requested.min(limit));
+        let end = if self.layer.methods.streams(request.uri().path()) { requested } else { Some(head) };
+        let response = deadline::scope(head, end, self.inner.call(request));
         Box::pin(async move {
-            let Ok(answer) = tokio::time::timeout_at(head, answer).await else {
+            let Ok(response) = tokio::time::timeout_at(head, response).await else {
                 return Ok(status::to_status(&Error::Exceeded).into_http());
             };
-            let mut answer = answer?;
-            let Some(end) = end.filter(|_| !answer.body().is_end_stream()) else { return Ok(answer) };
+            let mut response = response?;
+            let Some(end) = end.filter(|_| !response.body().is_end_stream()) else { return Ok(response) };
             let armed = Arc::new(deadline_watchdog::arm(end));
-            ResponseGuards::add(&mut answer, Arc::clone(&armed) as _);
+            ResponseGuards::add(&mut response, Arc::clone(&armed) as _);
             let expired = async move {
                 tokio::time::sleep_until(end).await;
                 drop(armed);
             };
-            Ok(answer.map(|body| Body::new(TerminatedBody::new(body, expired, Error::Exceeded))))
+            Ok(response.map(|body| Body::new(TerminatedBody::new(body, expired, Error::Exceeded))))
         })
     }
 }
@@ -136,14 +136,14 @@ mod tests {
         if let Some(timeout) = timeout {
             request.headers_mut().insert(deadline::HEADER, HeaderValue::from_str(timeout).unwrap());
         }
-        let answer = layer(limit).layer(handler).oneshot(request).await.unwrap();
-        let code = answer.headers().get("grpc-status").map(|code| code.to_str().unwrap().to_owned());
+        let response = layer(limit).layer(handler).oneshot(request).await.unwrap();
+        let code = response.headers().get("grpc-status").map(|code| code.to_str().unwrap().to_owned());
         let deadline = *seen.lock().unwrap();
         (code, deadline)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_earlier_of_callers_deadline_and_our_limit_holds() {
+    async fn the_earlier_of_the_callers_deadline_and_the_request_timeout_applies() {
         let start = Instant::now();
         let second = Duration::from_secs(1);
         assert_eq!(call(Some("5S"), 10 * second, second).await, (None, Some(start + 5 * second)));
@@ -172,14 +172,14 @@ mod tests {
             request.headers_mut().insert(deadline::HEADER, HeaderValue::from_str(timeout).unwrap());
         }
         let layer = layer(Duration::from_secs(10));
-        let answer = layer.layer(handler).oneshot(request).await.unwrap();
-        let ended = tokio::time::timeout(Duration::from_secs(3600), answer.into_body().collect()).await;
+        let response = layer.layer(handler).oneshot(request).await.unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(3600), response.into_body().collect()).await;
         let trailers = ended.ok()?.unwrap().trailers().cloned().unwrap();
         Some(trailers["grpc-status"].to_str().unwrap().to_owned())
     }
 
     #[tokio::test(start_paused = true)]
-    async fn our_limit_ends_answers_and_only_the_callers_deadline_ends_streams() {
+    async fn the_request_timeout_ends_unary_responses_and_only_the_callers_deadline_ends_streams() {
         let (check, watch) = ("/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch");
         assert_eq!(endless(check, None).await.as_deref(), Some("4"));
         assert_eq!(endless(check, Some("1H")).await.as_deref(), Some("4"));

@@ -74,15 +74,15 @@ where
         let Some(permit) = limiter.try_acquire(limits.load().max_concurrent_requests) else {
             return Box::pin(async { Ok(status::to_status(&Error::Overloaded).into_http()) });
         };
-        let answer = self.inner.call(request);
+        let response = self.inner.call(request);
         Box::pin(async move {
-            let mut answer = answer.await?;
-            if http_body::Body::is_end_stream(answer.body()) {
-                return Ok(answer);
+            let mut response = response.await?;
+            if http_body::Body::is_end_stream(response.body()) {
+                return Ok(response);
             }
-            ResponseGuards::add(&mut answer, Arc::new(permit));
-            let guards = answer.extensions().get::<ResponseGuards>().cloned().unwrap_or_default();
-            Ok(guards.attach(answer))
+            ResponseGuards::add(&mut response, Arc::new(permit));
+            let guards = response.extensions().get::<ResponseGuards>().cloned().unwrap_or_default();
+            Ok(guards.attach(response))
         })
     }
 }
@@ -123,9 +123,9 @@ mod tests {
     async fn an_unread_response_counts_and_a_read_or_dropped_one_does_not() {
         let service = service();
         let unread = call(&service, "/grpc.health.v1.Health/Check").await;
-        let refused = call(&service, "/grpc.health.v1.Health/Check").await;
-        assert_eq!(refused.headers()["grpc-status"], "8");
-        assert!(http_body::Body::is_end_stream(refused.body()), "trailers only");
+        let rejected = call(&service, "/grpc.health.v1.Health/Check").await;
+        assert_eq!(rejected.headers()["grpc-status"], "8");
+        assert!(http_body::Body::is_end_stream(rejected.body()), "trailers only");
         drop(unread);
         let read = call(&service, "/grpc.health.v1.Health/Check").await.into_body().collect().await;
         assert_eq!(read.unwrap().to_bytes().len(), LONG);
@@ -149,9 +149,9 @@ mod tests {
     #[tokio::test]
     async fn a_response_made_of_another_keeps_its_permit() {
         let service = service();
-        let mut answer = call(&service, "/").await;
-        let guards = ResponseGuards::take(&mut answer);
-        drop(answer);
+        let mut response = call(&service, "/").await;
+        let guards = ResponseGuards::take(&mut response);
+        drop(response);
         let other = guards.attach(Response::new(Body::from("other")));
         assert_eq!(call(&service, "/").await.headers()["grpc-status"], "8");
         assert_eq!(other.into_body().collect().await.unwrap().to_bytes(), "other");

@@ -1,4 +1,4 @@
-//! Counts, times, traces and logs every call, to the end of its answer. A panic is one way in which a call ends: its caller
+//! Counts, times, traces and logs every call, to the end of its response. A panic is one way in which a call ends: its caller
 //! gets INTERNAL, and the log one record.
 
 use std::pin::Pin;
@@ -66,26 +66,26 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let call = Call::begin(&self.layer, &request);
+        let call = Call::start(&self.layer, &request);
         let span = call.span.clone();
-        let answer = span.in_scope(|| panics::caught(|| self.inner.call(request)));
+        let response = span.in_scope(|| panics::caught(|| self.inner.call(request)));
         Box::pin(
             async move {
-                let answer = match answer {
-                    Ok(answer) => panics::catch(answer).await,
+                let response = match response {
+                    Ok(response) => panics::catch(response).await,
                     Err(panic) => Err(panic),
                 };
-                let answer = match answer {
-                    Ok(answer) => answer?,
+                let response = match response {
+                    Ok(response) => response?,
                     Err(panic) => return Ok(call.panicked(&panic).into_http()),
                 };
-                Ok(match code_in(answer.headers()) {
+                Ok(match code_in(response.headers()) {
                     // Trailers only: the answer ends here, and its body stays as it is.
                     Some(code) => {
                         call.end(code);
-                        answer
+                        response
                     }
-                    None => answer.map(|body| Body::new(ObservedBody { inner: body, call: Some(call) })),
+                    None => response.map(|body| Body::new(ObservedBody { inner: body, call: Some(call) })),
                 })
             }
             .instrument(span),
@@ -97,7 +97,7 @@ where
 struct Call {
     method: Method,
     metrics: ServerMetrics,
-    began: Instant,
+    start: Instant,
     span: Span,
     ended: bool,
 }
@@ -105,7 +105,7 @@ struct Call {
 // === impl Call ===
 
 impl Call {
-    fn begin<B>(layer: &ObserveLayer, request: &Request<B>) -> Self {
+    fn start<B>(layer: &ObserveLayer, request: &Request<B>) -> Self {
         let unknown = || Method { service: "unknown".to_owned(), name: "unknown".to_owned(), streams: false };
         let method = layer.methods.get(request.uri().path()).cloned().unwrap_or_else(unknown);
         let request_id =
@@ -122,7 +122,7 @@ impl Call {
             span.set_attribute("rpc.method", method.name.clone());
         }
         layer.metrics.started(&method);
-        Self { method, metrics: layer.metrics.clone(), began: Instant::now(), span, ended: false }
+        Self { method, metrics: layer.metrics.clone(), start: Instant::now(), span, ended: false }
     }
 
     fn end(mut self, code: Code) {
@@ -140,7 +140,7 @@ impl Call {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        let took = self.began.elapsed();
+        let took = self.start.elapsed();
         self.metrics.ended(&self.method, code, took);
         self.span.set_attribute("rpc.grpc.status_code", i64::from(i32::from(code)));
         let _entered = self.span.enter();

@@ -15,7 +15,7 @@ use tonic::ConnectError;
 use tonic::transport::{Channel, Endpoint};
 use tower::BoxError;
 
-use super::upstream::{At, Upstream};
+use super::upstream::{Target, Upstream};
 
 /// A peer that does not accept a connection within this time counts as unreachable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -24,15 +24,18 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// How long a peer is passed over that took no call, unless none is left.
-const REST: Duration = Duration::from_secs(1);
+const EJECTION: Duration = Duration::from_secs(1);
 
-/// How often a name is resolved, and how long at least between two times where connections fail.
-const RESOLVE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_millis(500));
+/// Interval at which a name is resolved again.
+const RESOLVE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Shortest interval between two resolutions of a name, also where connections fail.
+const RESOLVE_MIN_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) enum Peers {
-    One(Channel),
+    Single(Channel),
     RoundRobin(Arc<RoundRobin>),
 }
 
@@ -40,9 +43,9 @@ pub(super) enum Peers {
 #[derive(Debug)]
 pub(super) struct RoundRobin {
     peers: ArcSwap<Vec<Arc<Peer>>>,
-    turn: AtomicUsize,
+    next: AtomicUsize,
     /// Whether the peers are known, if there are any: a name is resolved after the start.
-    known: watch::Sender<bool>,
+    resolved: watch::Sender<bool>,
     /// Told when a peer took no call, or there is none: perhaps the name means others by now.
     failed: Arc<Notify>,
 }
@@ -61,14 +64,18 @@ impl Peers {
     /// Channels that connect when first used, and again whenever they have to.
     pub(super) fn new(upstream: &Upstream) -> Self {
         match &upstream.0 {
-            At::One(uri) => Self::One(endpoint(uri.clone()).connect_lazy()),
-            At::List(all) => Self::RoundRobin(RoundRobin::new(
+            Target::Single(uri) => Self::Single(endpoint(uri.clone()).connect_lazy()),
+            Target::List(all) => Self::RoundRobin(RoundRobin::new(
                 all.iter().map(|uri| Peer::new(uri.to_string(), endpoint(uri.clone()))),
             )),
-            At::Name(name) => {
-                let several = RoundRobin::new([]);
-                tokio::spawn(resolve(Arc::downgrade(&several), Arc::clone(&several.failed), name.clone()));
-                Self::RoundRobin(several)
+            Target::Dns(name) => {
+                let round_robin = RoundRobin::new([]);
+                tokio::spawn(resolve(
+                    Arc::downgrade(&round_robin),
+                    Arc::clone(&round_robin.failed),
+                    name.clone(),
+                ));
+                Self::RoundRobin(round_robin)
             }
         }
     }
@@ -79,11 +86,11 @@ impl Peers {
 impl RoundRobin {
     fn new(peers: impl IntoIterator<Item = Peer>) -> Arc<Self> {
         let peers: Vec<_> = peers.into_iter().map(Arc::new).collect();
-        let known = watch::Sender::new(!peers.is_empty());
+        let resolved = watch::Sender::new(!peers.is_empty());
         let peers = ArcSwap::from_pointee(peers);
         // Not the first one for every process.
-        let turn = AtomicUsize::new(usize::from(fastrand::u16(..)));
-        Arc::new(Self { peers, turn, known, failed: Arc::default() })
+        let next = AtomicUsize::new(usize::from(fastrand::u16(..)));
+        Arc::new(Self { peers, next, resolved, failed: Arc::default() })
     }
 
     /// The next peer, once any is known.
@@ -92,13 +99,13 @@ impl RoundRobin {
     ///
     /// A [`ConnectError`] when the name has no address.
     pub(super) async fn next(&self) -> Result<Arc<Peer>, BoxError> {
-        let mut known = self.known.subscribe();
-        let _ = tokio::time::timeout(CONNECT_TIMEOUT, known.wait_for(|known| *known)).await;
+        let mut resolved = self.resolved.subscribe();
+        let _ = tokio::time::timeout(CONNECT_TIMEOUT, resolved.wait_for(|resolved| *resolved)).await;
         let peers = self.peers.load();
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let mut in_turn = (0..peers.len()).map(|step| &peers[turn.wrapping_add(step) % peers.len()]);
-        let first = in_turn.clone().next();
-        let found = in_turn.find(|peer| !peer.is_ejected()).or(first);
+        let start = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut in_order = (0..peers.len()).map(|step| &peers[start.wrapping_add(step) % peers.len()]);
+        let first = in_order.clone().next();
+        let found = in_order.find(|peer| !peer.is_ejected()).or(first);
         found.cloned().ok_or_else(|| {
             self.failed.notify_one();
             ConnectError("its name has no address".into()).into()
@@ -107,18 +114,20 @@ impl RoundRobin {
 
     /// Passes a peer over for a while.
     pub(super) fn eject(&self, peer: &Peer) {
-        *peer.ejected_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + REST);
+        *peer.ejected_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + EJECTION);
         self.failed.notify_one();
     }
 
     /// Makes these all peers; those that were before keep their connections.
-    fn set(&self, name: &Authority, addresses: &[SocketAddr]) {
+    fn update(&self, name: &Authority, addresses: &[SocketAddr]) {
         let before = self.peers.load();
         let peers = addresses.iter().map(|address| {
             let address = address.to_string();
-            let known = before.iter().find(|peer| peer.address == address);
+            let existing = before.iter().find(|peer| peer.address == address);
             // Called by its name all the same: meshes and certificates go by that.
-            known.cloned().unwrap_or_else(|| Arc::new(Peer::new(address.clone(), named(name, &address))))
+            existing
+                .cloned()
+                .unwrap_or_else(|| Arc::new(Peer::new(address.clone(), endpoint_at(name, &address))))
         });
         let peers: Vec<_> = peers.collect();
         if peers.len() != before.len()
@@ -148,26 +157,26 @@ impl Peer {
 async fn resolve(peers: Weak<RoundRobin>, failed: Arc<Notify>, name: Authority) {
     let (host, port) = (name.host().trim_matches(['[', ']']).to_owned(), name.port_u16().unwrap_or_default());
     loop {
-        let found = tokio::net::lookup_host((host.as_str(), port)).await;
+        let resolved = tokio::net::lookup_host((host.as_str(), port)).await;
         let Some(peers) = peers.upgrade() else { return };
-        match found.map(|addresses| addresses.collect::<Vec<_>>()) {
+        match resolved.map(|addresses| addresses.collect::<Vec<_>>()) {
             Ok(mut addresses) if !addresses.is_empty() => {
                 addresses.sort();
                 addresses.dedup();
-                peers.set(&name, &addresses);
+                peers.update(&name, &addresses);
             }
             Ok(_) => tracing::debug!(%name, "has no address"),
             Err(error) => tracing::debug!(%name, %error, "cannot be resolved"),
         }
         // Also when it means nobody: nobody need wait to hear that.
-        peers.known.send_replace(true);
+        peers.resolved.send_replace(true);
         drop(peers);
-        tokio::time::sleep(RESOLVE.1).await;
-        let _ = tokio::time::timeout(RESOLVE.0 - RESOLVE.1, failed.notified()).await;
+        tokio::time::sleep(RESOLVE_MIN_INTERVAL).await;
+        let _ = tokio::time::timeout(RESOLVE_INTERVAL - RESOLVE_MIN_INTERVAL, failed.notified()).await;
     }
 }
 
-fn named(name: &Authority, address: &str) -> Endpoint {
+fn endpoint_at(name: &Authority, address: &str) -> Endpoint {
     let uri = |authority: &str| {
         let built = Uri::builder().scheme("http").authority(authority).path_and_query("/").build();
         built.expect("an authority makes a URI")

@@ -15,7 +15,7 @@ use super::unsent::is_unsent;
 
 /// What it takes to send a request again besides its body. What hangs on the request inside this process goes with the
 /// first attempt.
-struct Head {
+struct RequestHead {
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -28,44 +28,48 @@ pub(super) fn send(
     request: Request<Body>,
 ) -> impl Future<Output = Result<Response<Body>, BoxError>> + use<> {
     let (head, body) = request.into_parts();
-    let again = Head { method: head.method.clone(), uri: head.uri.clone(), headers: head.headers.clone() };
+    let retry =
+        RequestHead { method: head.method.clone(), uri: head.uri.clone(), headers: head.headers.clone() };
     let (replay, attempt) = Replay::new(body);
     let request = Request::from_parts(head, Body::new(attempt));
     let first = match &mut *peers {
-        Peers::One(channel) => Either::Left(channel.call(request).map_err(Into::into)),
-        Peers::RoundRobin(several) => Either::Right(in_turn(Arc::clone(several), request)),
+        Peers::Single(channel) => Either::Left(channel.call(request).map_err(Into::into)),
+        Peers::RoundRobin(round_robin) => Either::Right(send_round_robin(Arc::clone(round_robin), request)),
     };
     let peers = peers.clone();
     async move {
         let error: BoxError = match first.await {
-            Ok(answer) => return Ok(answer),
+            Ok(response) => return Ok(response),
             Err(error) => error,
         };
-        let Some(body) = is_unsent(&*error).then(|| replay.again()).flatten() else { return Err(error) };
-        tracing::debug!(error, path = again.uri.path(), "a call reached nobody: making it again");
-        let request = again.with(body);
+        let Some(body) = is_unsent(&*error).then(|| replay.retry()).flatten() else { return Err(error) };
+        tracing::debug!(error, path = retry.uri.path(), "a call reached nobody: making it again");
+        let request = retry.with(body);
         match peers {
-            Peers::One(channel) => channel.oneshot(request).await.map_err(Into::into),
-            Peers::RoundRobin(several) => in_turn(several, request).await,
+            Peers::Single(channel) => channel.oneshot(request).await.map_err(Into::into),
+            Peers::RoundRobin(round_robin) => send_round_robin(round_robin, request).await,
         }
     }
 }
 
-async fn in_turn(several: Arc<RoundRobin>, request: Request<Body>) -> Result<Response<Body>, BoxError> {
-    let peer = several.next().await?;
-    let answer = peer.channel.clone().oneshot(request).await;
-    answer.map_err(|error| {
+async fn send_round_robin(
+    round_robin: Arc<RoundRobin>,
+    request: Request<Body>,
+) -> Result<Response<Body>, BoxError> {
+    let peer = round_robin.next().await?;
+    let result = peer.channel.clone().oneshot(request).await;
+    result.map_err(|error| {
         // Also where it said goodbye: its port is closed by the next call, which others' calls may have made its turn.
         if is_unsent(&error) {
-            several.eject(&peer);
+            round_robin.eject(&peer);
         }
         error.into()
     })
 }
 
-// === impl Head ===
+// === impl RequestHead ===
 
-impl Head {
+impl RequestHead {
     fn with(self, body: Attempt) -> Request<Body> {
         let Self { method, uri, headers } = self;
         let mut request = Request::new(Body::new(body));

@@ -18,8 +18,8 @@ pub(super) fn is_unsent(error: &(dyn Error + 'static)) -> bool {
 fn is_refused(error: &h2::Error) -> bool {
     let reset = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
     // Of a connection that closes well h2 fails only those streams that are above the last one named.
-    let late = error.is_go_away() && error.reason() == Some(Reason::NO_ERROR);
-    error.is_remote() && (reset || late)
+    let unprocessed = error.is_go_away() && error.reason() == Some(Reason::NO_ERROR);
+    error.is_remote() && (reset || unprocessed)
 }
 
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {

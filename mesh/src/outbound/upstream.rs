@@ -9,14 +9,14 @@ use http::uri::{Authority, Scheme};
 /// The address of a peer: `http://HOST:PORT` is one, over one channel, as it should be where a mesh balances;
 /// `http://HOST:PORT,http://HOST:PORT` are several, and `dns://HOST:PORT` all that HOST has, called in turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Upstream(pub(super) At);
+pub struct Upstream(pub(super) Target);
 
 /// One address or several.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum At {
-    One(Uri),
+pub(super) enum Target {
+    Single(Uri),
     List(Vec<Uri>),
-    Name(Authority),
+    Dns(Authority),
 }
 
 /// Why a text is not the address of a peer.
@@ -33,24 +33,28 @@ impl FromStr for Upstream {
 
     fn from_str(given: &str) -> Result<Self, NotAnUpstream> {
         let read = || {
-            let mut all = given.split(',').map(|one| bare(one.trim()));
+            let mut all = given.split(',').map(|one| parse_uri(one.trim()));
             let first = all.next()??;
             let rest: Vec<_> = all.collect::<Option<_>>()?;
             let is_http = |uri: &Uri| uri.scheme() == Some(&Scheme::HTTP);
             if first.scheme_str() == Some("dns") && rest.is_empty() {
-                return Some(At::Name(first.into_parts().authority?));
+                return Some(Target::Dns(first.into_parts().authority?));
             }
             if !is_http(&first) || !rest.iter().all(is_http) {
                 return None;
             }
-            Some(if rest.is_empty() { At::One(first) } else { At::List([vec![first], rest].concat()) })
+            Some(if rest.is_empty() {
+                Target::Single(first)
+            } else {
+                Target::List([vec![first], rest].concat())
+            })
         };
         read().map(Self).ok_or_else(|| NotAnUpstream { given: given.to_owned() })
     }
 }
 
 /// A URI of scheme, host and port, and nothing more.
-fn bare(text: &str) -> Option<Uri> {
+fn parse_uri(text: &str) -> Option<Uri> {
     let uri: Uri = text.parse().ok()?;
     let path = uri.path_and_query().map(|rest| rest.as_str());
     (uri.port_u16().is_some() && matches!(path, None | Some("" | "/"))).then_some(uri)
@@ -59,12 +63,12 @@ fn bare(text: &str) -> Option<Uri> {
 impl fmt::Display for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            At::One(uri) => write!(f, "{uri}"),
-            At::List(all) => all
+            Target::Single(uri) => write!(f, "{uri}"),
+            Target::List(all) => all
                 .iter()
                 .enumerate()
                 .try_for_each(|(index, uri)| write!(f, "{}{uri}", if index == 0 { "" } else { "," })),
-            At::Name(authority) => write!(f, "dns://{authority}"),
+            Target::Dns(authority) => write!(f, "dns://{authority}"),
         }
     }
 }
@@ -74,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_is_http_with_host_and_port_and_nothing_more() {
+    fn an_address_is_http_with_host_and_port_only() {
         let check =
             |given: &str, right: bool| assert_eq!(given.parse::<Upstream>().is_ok(), right, "{given:?}");
         check("http://config:8083", true);
@@ -98,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_shown_as_it_is_read() {
+    fn an_address_is_displayed_as_it_was_parsed() {
         for text in ["http://config:8083/", "http://a:1/,http://b:2/", "dns://config:8083"] {
             assert_eq!(text.parse::<Upstream>().unwrap().to_string(), text);
         }

@@ -9,21 +9,21 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 
 use super::merge;
 
-const PARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// A list that may come in several headers, and travels as one.
-const STATE: HeaderName = HeaderName::from_static("tracestate");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Longest list of trace states that is passed on, in bytes: what W3C Trace Context asks of every platform at least.
-const STATE_MAX: usize = 512;
+const TRACESTATE_MAX: usize = 512;
 
 /// Longest of the other headers, in bytes, none of which needs as much. A longer one is dropped.
-const MAX: usize = 128;
+const HEADER_MAX: usize = 128;
 
 /// All of them, W3C's first.
 pub(super) static HEADERS: [HeaderName; 9] = [
-    PARENT,
-    STATE,
+    TRACEPARENT,
+    TRACESTATE,
     HeaderName::from_static("b3"),
     HeaderName::from_static("x-b3-traceid"),
     HeaderName::from_static("x-b3-spanid"),
@@ -53,30 +53,30 @@ pub(crate) fn inject(context: &opentelemetry::Context, headers: &mut HeaderMap) 
 
 /// Drops what is too long, and a `traceparent` that is malformed: they would be carried to everybody whom the call concerns,
 /// and be of no use there. Of a header that came more than once the first counts, as it does for who reads it.
-pub(super) fn admit(incoming: &mut HeaderMap) {
+pub(super) fn sanitize(incoming: &mut HeaderMap) {
     // Looked for one by one only where there is anything long at all: this is done for every call.
-    if incoming.values().any(|value| value.len() > MAX) {
-        for name in HEADERS.iter().filter(|name| **name != STATE) {
-            if incoming.get(name).is_some_and(|value| value.len() > MAX) {
+    if incoming.values().any(|value| value.len() > HEADER_MAX) {
+        for name in HEADERS.iter().filter(|name| **name != TRACESTATE) {
+            if incoming.get(name).is_some_and(|value| value.len() > HEADER_MAX) {
                 incoming.remove(name);
             }
         }
     }
     // Of a trace that cannot be read its states mean nothing.
-    let is_traced = match incoming.get(&PARENT) {
-        Some(value) if is_parent(value.as_bytes()) => true,
+    let is_traced = match incoming.get(&TRACEPARENT) {
+        Some(value) if is_traceparent(value.as_bytes()) => true,
         Some(_) => {
-            incoming.remove(&PARENT);
+            incoming.remove(&TRACEPARENT);
             false
         }
         None => false,
     };
-    merge(incoming, STATE, STATE_MAX, |_| is_traced);
+    merge(incoming, TRACESTATE, TRACESTATE_MAX, |_| is_traced);
 }
 
 /// Whether a value names a trace (W3C Trace Context, 3.2): `VERSION-TRACE-PARENT-FLAGS` in lower-case hexadecimal, neither
 /// id all zeros; a version that is not ours may have more to say.
-fn is_parent(value: &[u8]) -> bool {
+fn is_traceparent(value: &[u8]) -> bool {
     let mut parts = value.splitn(5, |byte| *byte == b'-');
     let mut part = |length: usize| {
         let is_hex = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
@@ -119,36 +119,37 @@ impl Injector for HeaderInjector<'_> {
 mod tests {
     use super::*;
 
-    fn admitted(incoming: &[(&str, &str)]) -> HeaderMap {
+    fn sanitized(incoming: &[(&str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in incoming {
             headers.append(HeaderName::try_from(*name).unwrap(), HeaderValue::from_str(value).unwrap());
         }
-        admit(&mut headers);
+        sanitize(&mut headers);
         headers
     }
 
     #[test]
-    fn a_trace_that_is_malformed_or_too_long_ends_here() {
-        const RIGHT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        let travels = |name: &'static str, value: &str| admitted(&[(name, value)]).contains_key(name);
-        let future = format!("cc{}-more", &RIGHT[2..]);
-        for right in [RIGHT, &future] {
-            assert!(travels("traceparent", right), "{right}");
+    fn malformed_and_too_long_trace_headers_are_dropped() {
+        const VALID: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let propagates = |name: &'static str, value: &str| sanitized(&[(name, value)]).contains_key(name);
+        let future = format!("cc{}-more", &VALID[2..]);
+        for valid in [VALID, &future] {
+            assert!(propagates("traceparent", valid), "{valid}");
         }
-        let zeros = RIGHT.replace("b7ad6b7169203331", "0000000000000000");
-        let (more, version) = (format!("{RIGHT}-more"), format!("ff{}", &RIGHT[2..]));
-        let (upper, long) = (RIGHT.to_uppercase(), format!("cc{}-{}", &RIGHT[2..], "x".repeat(10_000)));
-        for wrong in ["", "00", &RIGHT[..54], &zeros, &more, &version, &upper, &long, "x-y-z"] {
-            let headers = admitted(&[("traceparent", wrong), ("tracestate", "a=1")]);
-            assert!(!headers.contains_key("traceparent") && !headers.contains_key("tracestate"), "{wrong}");
+        let zeros = VALID.replace("b7ad6b7169203331", "0000000000000000");
+        let (more, version) = (format!("{VALID}-more"), format!("ff{}", &VALID[2..]));
+        let (upper, long) = (VALID.to_uppercase(), format!("cc{}-{}", &VALID[2..], "x".repeat(10_000)));
+        for invalid in ["", "00", &VALID[..54], &zeros, &more, &version, &upper, &long, "x-y-z"] {
+            let headers = sanitized(&[("traceparent", invalid), ("tracestate", "a=1")]);
+            assert!(!headers.contains_key("traceparent") && !headers.contains_key("tracestate"), "{invalid}");
         }
         for name in ["b3", "x-b3-traceid", "grpc-trace-bin"] {
-            assert!(travels(name, &"1".repeat(MAX)), "{name}");
-            assert!(!travels(name, &"1".repeat(MAX + 1)), "{name}");
+            assert!(propagates(name, &"1".repeat(HEADER_MAX)), "{name}");
+            assert!(!propagates(name, &"1".repeat(HEADER_MAX + 1)), "{name}");
         }
-        let (fits, long) = (format!("a={}", "x".repeat(STATE_MAX - 2)), format!("b={}", "x".repeat(10_000)));
-        let headers = admitted(&[("traceparent", RIGHT), ("tracestate", &fits), ("tracestate", &long)]);
+        let (fits, long) =
+            (format!("a={}", "x".repeat(TRACESTATE_MAX - 2)), format!("b={}", "x".repeat(10_000)));
+        let headers = sanitized(&[("traceparent", VALID), ("tracestate", &fits), ("tracestate", &long)]);
         assert_eq!(headers["tracestate"], fits);
     }
 

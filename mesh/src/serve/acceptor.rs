@@ -10,7 +10,7 @@ use crate::args::LimitArgs;
 use crate::limiter::Limiter;
 use dataflow_settings::Live;
 
-use super::connection::Connections;
+use super::connection::ConnectionHandler;
 
 /// Most connections that the kernel holds for a port, as tokio asks it to.
 const BACKLOG: usize = 1024;
@@ -19,7 +19,7 @@ const BACKLOG: usize = 1024;
 pub(super) struct Acceptor {
     pub(super) role: &'static str,
     pub(super) limits: Live<LimitArgs>,
-    pub(super) connections: Connections,
+    pub(super) handler: ConnectionHandler,
     /// The connections that are open.
     pub(super) tasks: TaskTracker,
     limiter: Limiter,
@@ -30,9 +30,9 @@ pub(super) struct Acceptor {
 // === impl Acceptor ===
 
 impl Acceptor {
-    pub(super) fn new(role: &'static str, limits: Live<LimitArgs>, connections: Connections) -> Self {
+    pub(super) fn new(role: &'static str, limits: Live<LimitArgs>, handler: ConnectionHandler) -> Self {
         let (tasks, limiter) = (TaskTracker::new(), Limiter::default());
-        Self { role, limits, connections, tasks, limiter, is_full: false }
+        Self { role, limits, handler, tasks, limiter, is_full: false }
     }
 
     /// Serves a connection, or closes it at once above the limit: a client that waits cannot turn to another replica.
@@ -45,7 +45,7 @@ impl Acceptor {
             return;
         };
         self.is_full = false;
-        let connection = self.connections.clone().run(stream, peer);
+        let connection = self.handler.clone().run(stream, peer);
         self.tasks.spawn(async move {
             connection.await;
             drop(permit);
@@ -95,11 +95,11 @@ mod tests {
         let stack =
             tower::service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new("in".into())));
         let stop = CancellationToken::new();
-        let connections =
-            Connections { stack: Stack::new(stack), args, limits: limits.clone(), stop: stop.clone() };
-        let mut acceptor = Acceptor::new("test", limits, connections);
+        let handler =
+            ConnectionHandler { stack: Stack::new(stack), args, limits: limits.clone(), stop: stop.clone() };
+        let mut acceptor = Acceptor::new("test", limits, handler);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let mut waiting: Vec<_> = (0..3)
+        let mut clients: Vec<_> = (0..3)
             .map(|_| {
                 let mut stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
                 stream.write_all(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n").unwrap();
@@ -110,10 +110,10 @@ mod tests {
         acceptor.close(listener);
         stop.cancel();
         acceptor.tasks.wait().await;
-        for stream in &mut waiting {
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).unwrap();
-            assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("in"), "{answer:?}");
+        for stream in &mut clients {
+            let mut response = String::new();
+            stream.read_to_string(&mut response).unwrap();
+            assert!(response.starts_with("HTTP/1.1 200 ") && response.ends_with("in"), "{response:?}");
         }
     }
 }

@@ -24,11 +24,11 @@ use dataflow_settings::Live;
 
 /// How long a peer may take to say which protocol it speaks, and over HTTP/1 to send the head of a request. Until then
 /// it is nobody's call, and holds a file descriptor for nothing.
-const OPENING: Duration = Duration::from_secs(10);
+const OPENING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a connection that has just been made when the service stops is given to say what it came for. A peer whose first
 /// call were dropped in silence could not know that nobody has begun with it.
-const LATE: Duration = Duration::from_millis(200);
+const SHUTDOWN_GRACE: Duration = Duration::from_millis(200);
 
 /// A peer that vanished without a word is noticed within twice this time.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -38,14 +38,14 @@ const SEND_BUFFER: usize = 64 * 1024;
 
 /// HTTP/2 streams of one connection beyond the calls that are served at once, so that a call over the limit is heard,
 /// and told so.
-const STREAMS_BESIDES: u32 = 64;
+const EXTRA_STREAMS: u32 = 64;
 
 /// What every HTTP/2 connection begins with (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What every connection of a service needs.
 #[derive(Clone)]
-pub(super) struct Connections {
+pub(super) struct ConnectionHandler {
     pub(super) stack: Stack,
     pub(super) args: ServerArgs,
     pub(super) limits: Live<LimitArgs>,
@@ -53,22 +53,22 @@ pub(super) struct Connections {
     pub(super) stop: CancellationToken,
 }
 
-// === impl Connections ===
+// === impl ConnectionHandler ===
 
-impl Connections {
+impl ConnectionHandler {
     /// Serves one connection until it closes, is of age, or the service stops.
     pub(super) async fn run(self, stream: TcpStream, peer: SocketAddr) {
         // Best effort: a connection that cannot take the option still works.
         let _ = stream.set_nodelay(true);
         let (mut reader, writer) = stream.into_split();
-        let too_late = async {
+        let shut_down = async {
             self.stop.cancelled().await;
-            sleep(LATE).await;
+            sleep(SHUTDOWN_GRACE).await;
         };
         let opening = tokio::select! {
             biased;
-            opening = timeout(OPENING, opening(&mut reader)) => opening,
-            () = too_late => return,
+            opening = timeout(OPENING_TIMEOUT, read_opening(&mut reader)) => opening,
+            () = shut_down => return,
         };
         let Ok(Ok(opening)) = opening else {
             return tracing::debug!(%peer, "connection: closed, no request");
@@ -78,7 +78,7 @@ impl Connections {
         let max_requests = self.limits.load().max_concurrent_requests;
         let max_resets = usize::try_from(max_requests).unwrap_or(usize::MAX);
         let mut builder = auto::Builder::new(WatchdogExecutor);
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(OPENING);
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(OPENING_TIMEOUT);
         builder
             .http2()
             .timer(TokioTimer::new())
@@ -86,7 +86,7 @@ impl Connections {
             .keep_alive_timeout(KEEP_ALIVE)
             .max_send_buf_size(SEND_BUFFER)
             // As many as the service takes over all connections: what is above is refused, not left to wait.
-            .max_concurrent_streams(max_requests.saturating_add(STREAMS_BESIDES))
+            .max_concurrent_streams(max_requests.saturating_add(EXTRA_STREAMS))
             // Resets that h2 takes for an attack, and closes the connection for: 20 by default. Behind a proxy or the
             // gateway a connection carries the calls of many, and all of them may hang up at once.
             .max_pending_accept_reset_streams(max_resets)
@@ -97,10 +97,10 @@ impl Connections {
         }));
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
 
-        let ages = !self.args.connection_age.is_zero();
+        let has_max_age = !self.args.connection_age.is_zero();
         let mut end = None;
         let mut age = pin!(sleep(jittered(self.args.connection_age)));
-        let mut cut = pin!(sleep(Duration::ZERO));
+        let mut close = pin!(sleep(Duration::ZERO));
         let mut stopping = false;
         loop {
             tokio::select! {
@@ -120,26 +120,26 @@ impl Connections {
                     let last = Instant::now() + self.args.drain_timeout;
                     end = Some(end.map_or(last, |end: Instant| end.min(last)));
                 }
-                () = &mut age, if ages && end.is_none() => {
+                () = &mut age, if has_max_age && end.is_none() => {
                     // Calls in flight finish: nothing may last longer but streams, which would hold an aged connection
                     // for ever.
                     let grace = self.limits.load().request_timeout.max(self.args.drain_timeout);
                     end = Some(Instant::now() + grace);
                 }
-                () = &mut cut, if end.is_some() => {
+                () = &mut close, if end.is_some() => {
                     return tracing::warn!(%peer, stopping, "connection: closed, calls did not end in time");
                 }
             }
             connection.as_mut().graceful_shutdown();
             if let Some(end) = end {
-                cut.as_mut().reset(end);
+                close.as_mut().reset(end);
             }
         }
     }
 }
 
 /// The first bytes of a connection: as many as tell HTTP/2 from HTTP/1.
-async fn opening(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<io::Cursor<Vec<u8>>> {
+async fn read_opening(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<io::Cursor<Vec<u8>>> {
     let mut first = Vec::with_capacity(PREFACE.len());
     while first.len() < PREFACE.len() && PREFACE.starts_with(&first) {
         let missing = PREFACE.len() - first.len();
@@ -160,10 +160,10 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_opening_is_read_as_far_as_it_tells_the_protocol() {
+    async fn the_opening_is_read_only_until_the_protocol_is_known() {
         let check = async |sent: &[u8], expected: Option<&[u8]>| {
             let mut reader = sent;
-            let first = opening(&mut reader).await.ok();
+            let first = read_opening(&mut reader).await.ok();
             assert_eq!(first.as_ref().map(|first| &first.get_ref()[..]), expected, "{sent:?}");
             let rest = first.map_or(0, |first| sent.len() - first.get_ref().len());
             assert_eq!(reader.len(), rest);

@@ -8,10 +8,10 @@ use tonic_health::server::{HealthReporter, HealthService};
 use tonic_reflection::server::Builder;
 
 /// Makes the health service that is served from the process' own.
-pub(super) type WithHealth = Box<dyn FnOnce(HealthService, &mut RoutesBuilder) + Send>;
+pub(super) type AddHealth = Box<dyn FnOnce(HealthService, &mut RoutesBuilder) + Send>;
 
 /// Serves what `wrap` makes of the process' own health.
-pub(super) fn health<H: Health>(wrap: impl FnOnce(HealthService) -> H + Send + 'static) -> WithHealth {
+pub(super) fn health<H: Health>(wrap: impl FnOnce(HealthService) -> H + Send + 'static) -> AddHealth {
     Box::new(|own, routes| {
         routes.add_service(HealthServer::new(wrap(own)));
     })
@@ -22,16 +22,16 @@ pub(super) fn router(
     descriptors: &[u8],
     services: &[&str],
     reporter: &HealthReporter,
-    health: WithHealth,
+    health: AddHealth,
 ) -> Router {
     let mut routes = Routes::builder();
     health(HealthService::from_health_reporter(reporter.clone()), &mut routes);
-    let reflection = |itself: &'static str| {
+    let reflection = |reflection_service: &'static str| {
         let builder = Builder::configure()
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(descriptors)
             .with_service_name(HEALTH)
-            .with_service_name(itself);
+            .with_service_name(reflection_service);
         services.iter().fold(builder, |builder, name| builder.with_service_name(*name))
     };
     let well_formed = "a server is given a set that is well-formed";
@@ -43,7 +43,7 @@ pub(super) fn router(
 }
 
 /// Says the same of the process (the empty name) and of each of its services.
-pub(super) async fn announce(reporter: &HealthReporter, names: &[&'static str], status: ServingStatus) {
+pub(super) async fn set_health(reporter: &HealthReporter, names: &[&'static str], status: ServingStatus) {
     for name in [""].iter().chain(names) {
         reporter.set_service_status(*name, status).await;
     }

@@ -80,7 +80,7 @@ mod tests {
     use crate::status::to_status;
 
     #[test]
-    fn tonics_words_become_ours_and_others_stay() {
+    fn errors_of_tonic_are_translated_and_others_are_not() {
         let check = |code: Code, message: &str, expected: Option<&str>| {
             let reason = of_received(&Status::new(code, message)).map(|refused| refused.reason());
             assert_eq!(reason, expected, "{code:?} {message}");
@@ -101,14 +101,14 @@ mod tests {
     }
 
     #[test]
-    fn a_decode_error_of_prost_is_recognised() {
+    fn a_decode_error_of_prost_is_recognized() {
         let garbage: Result<prost_types::Duration, _> = prost::Message::decode(&b"\xff"[..]);
         let status = Status::internal(garbage.unwrap_err().to_string());
         assert!(matches!(of_received(&status), Some(Refused::Malformed(_))), "{status}");
     }
 
     #[test]
-    fn a_status_of_ours_is_not_taken_for_tonics() {
+    fn our_own_status_is_not_taken_for_one_of_tonic() {
         assert_eq!(of_received(&to_status(&Refused::UnknownMethod)), None);
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use dataflow_mesh::breaker::{Breakers, State};
+use dataflow_mesh::breaker::{Breakers, CircuitState};
 use dataflow_mesh::process::Process;
 use dataflow_mesh::status::Describe;
 use dataflow_store::entries::Condition;
@@ -54,7 +54,7 @@ impl Alone {
         Self { server, store, breakers: process.breakers }
     }
 
-    fn state(&self) -> State {
+    fn state(&self) -> CircuitState {
         self.breakers.get(&format!("{ROLE}/redis")).unwrap().report().state
     }
 
@@ -62,7 +62,7 @@ impl Alone {
     /// How long it took to open.
     async fn refuses_soon(&self) -> Duration {
         let (away, key) = (Instant::now(), VOLATILE.key("a"));
-        while self.state() == State::Closed {
+        while self.state() == CircuitState::Closed {
             let (refused, took) = timed(self.store.get(std::slice::from_ref(&key))).await;
             let refused = refused.expect_err("Redis is away");
             assert_eq!(refused.reason(), "STORE_UNAVAILABLE", "{refused}");
@@ -85,7 +85,7 @@ impl Alone {
 
     /// Waits until the breaker is closed and everything is as ever.
     async fn recovers(&self) {
-        eventually(TIMEOUT, "the breaker closes", async || self.state() == State::Closed).await;
+        eventually(TIMEOUT, "the breaker closes", async || self.state() == CircuitState::Closed).await;
         set(&*self.store, &VOLATILE.key("b"), "after").await;
         assert_eq!(text(&*self.store, &VOLATILE.key("b")).await.as_deref(), Some("after"));
     }
@@ -198,7 +198,7 @@ async fn cut_connections_are_made_anew_before_a_read_fails() {
                 let read = read.unwrap_or_else(|error| panic!("{readers} readers, round {round}: {error}"));
                 assert!(read[0].is_some() && took < BOUND, "{readers} readers, round {round}: {took:?}");
             }
-            assert_eq!(alone.state(), State::Closed, "{readers} readers, round {round}");
+            assert_eq!(alone.state(), CircuitState::Closed, "{readers} readers, round {round}");
         }
     }
 }
@@ -257,5 +257,9 @@ async fn a_full_server_refuses_writes_and_answers_reads() {
     store.get(&[key]).await.unwrap();
     assert_eq!(store.generations(&tag).await.unwrap(), generation);
     assert_eq!(store.generations(&[VOLATILE.key("c")]).await.unwrap_err().reason(), "STORE_UNAVAILABLE");
-    assert!(breakers.list().iter().all(|breaker| breaker.state == State::Closed), "{:?}", breakers.list());
+    assert!(
+        breakers.list().iter().all(|breaker| breaker.state == CircuitState::Closed),
+        "{:?}",
+        breakers.list()
+    );
 }

@@ -10,7 +10,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::watch;
 
-use super::State;
+use super::CircuitState;
 use super::circuit::Outcome;
 use crate::metrics::Metrics;
 
@@ -66,18 +66,18 @@ impl Families {
     }
 
     /// The signals of one breaker. All its series stand from the start, at zero: a rate needs a first value.
-    pub(super) fn signals(&self, name: &Arc<str>) -> Signals {
+    pub(super) fn observer(&self, name: &Arc<str>) -> Observer {
         let calls = |outcome| self.calls.get_or_create_owned(&call_labels(name, outcome));
         let transitions = |to| self.transitions.get_or_create_owned(&transition_labels(name, to));
-        Signals {
+        Observer {
             name: Arc::clone(name),
             state: self.state.get_or_create_owned(&name_labels(name)),
             successes: calls(SUCCESS),
             failures: calls(FAILURE),
             rejected: calls(REJECTED),
             ignored: calls(IGNORED),
-            transitions: State::ALL.map(transitions),
-            changes: watch::Sender::new(State::Closed),
+            transitions: CircuitState::ALL.map(transitions),
+            changes: watch::Sender::new(CircuitState::Closed),
         }
     }
 
@@ -87,7 +87,7 @@ impl Families {
         for outcome in [SUCCESS, FAILURE, REJECTED, IGNORED] {
             self.calls.remove(&call_labels(name, outcome));
         }
-        for to in State::ALL {
+        for to in CircuitState::ALL {
             self.transitions.remove(&transition_labels(name, to));
         }
     }
@@ -101,27 +101,27 @@ fn call_labels(name: &str, outcome: &'static str) -> CallLabels {
     CallLabels { name: name.to_owned(), outcome }
 }
 
-fn transition_labels(name: &str, to: State) -> TransitionLabels {
+fn transition_labels(name: &str, to: CircuitState) -> TransitionLabels {
     TransitionLabels { name: name.to_owned(), to: to.label() }
 }
 
 /// Where one breaker says what happens to it. Told within the breaker's lock, so that all hear it in the same order.
 #[derive(Debug)]
-pub(super) struct Signals {
+pub(super) struct Observer {
     name: Arc<str>,
     state: Gauge,
     successes: Counter,
     failures: Counter,
     rejected: Counter,
     ignored: Counter,
-    /// In the order of [`State::ALL`].
+    /// In the order of [`CircuitState::ALL`].
     transitions: [Counter; 3],
-    changes: watch::Sender<State>,
+    changes: watch::Sender<CircuitState>,
 }
 
-// === impl Signals ===
+// === impl Observer ===
 
-impl Signals {
+impl Observer {
     pub(super) fn ended(&self, outcome: Outcome) {
         match outcome {
             Outcome::Success => self.successes.inc(),
@@ -134,26 +134,28 @@ impl Signals {
         self.rejected.inc();
     }
 
-    pub(super) fn turned(&self, to: State, why: fmt::Arguments<'_>) {
+    pub(super) fn transitioned(&self, to: CircuitState, cause: fmt::Arguments<'_>) {
         self.state.set(to as i64);
         self.transitions[to as usize].inc();
         self.changes.send_replace(to);
         let name = &*self.name;
         match to {
-            State::Open => tracing::warn!(breaker = name, %why, "circuit breaker opened"),
-            State::HalfOpen => tracing::info!(breaker = name, %why, "circuit breaker half-open"),
-            State::Closed => tracing::info!(breaker = name, %why, "circuit breaker closed"),
+            CircuitState::Open => tracing::warn!(breaker = name, why = %cause, "circuit breaker opened"),
+            CircuitState::HalfOpen => {
+                tracing::info!(breaker = name, why = %cause, "circuit breaker half-open")
+            }
+            CircuitState::Closed => tracing::info!(breaker = name, why = %cause, "circuit breaker closed"),
         }
     }
 
-    pub(super) fn changes(&self) -> watch::Receiver<State> {
+    pub(super) fn changes(&self) -> watch::Receiver<CircuitState> {
         self.changes.subscribe()
     }
 }
 
-// === impl State ===
+// === impl CircuitState ===
 
-impl State {
+impl CircuitState {
     /// By their numbers.
     const ALL: [Self; 3] = [Self::Closed, Self::Open, Self::HalfOpen];
 
