@@ -1,4 +1,4 @@
-//! The admin port of a process: probes for the kubelet and metrics for Prometheus. Never routed to the public.
+//! The admin port of a process: health checks for the kubelet and metrics for Prometheus. Not exposed to the public.
 
 use axum::Router;
 use axum::extract::State;
@@ -9,10 +9,11 @@ use axum::routing::get;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 
-/// Builds the admin port's routes.
+/// Builds the routes of the admin port.
 ///
-/// `/livez` answers as long as the process can answer at all: it depends on nothing, so that load or a dead peer never
-/// restarts a pod. `/startupz` turns 200 once, `/readyz` turns back on drain.
+/// `/livez` returns 200 while the process can respond at all: it depends on nothing else, so that neither load nor a
+/// dead peer restarts a pod. `/startupz` returns 200 from the end of the warm-ups on, `/readyz` until the process
+/// drains.
 pub fn router(metrics: Metrics, readiness: Readiness) -> Router {
     let probe =
         |ok: bool| if ok { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not yet\n") };

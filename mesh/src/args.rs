@@ -1,4 +1,4 @@
-//! The flags that every process and every service share, flattened into each service's own `Args`.
+//! The flags that all processes and all services share, flattened into each service's own `Args`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub enum LogFormat {
     Text,
 }
 
-/// What a process needs to know about itself, once however many services it runs.
+/// Flags of a process, once for all services that it runs.
 #[derive(Debug, Clone, Args)]
 pub struct ProcessArgs {
     /// Address of the admin port: `/livez`, `/readyz`, `/startupz`, `/metrics`.
@@ -34,43 +34,43 @@ pub struct ProcessArgs {
     pub sources: SourceArgs,
 }
 
-/// What a process says about itself.
+/// Flags of logs and traces.
 #[derive(Debug, Clone, Args)]
 pub struct TelemetryArgs {
-    /// What to log: a level, or tracing directives such as `info,dataflow_analysis=debug`.
+    /// Log filter: a level, or tracing directives such as `info,dataflow_analysis=debug`.
     #[arg(long, env = "DATAFLOW_LOG", default_value = "info", value_parser = telemetry::filter, value_name = "FILTER",
           help_heading = DYNAMIC)]
     pub log: String,
 
-    /// How to write log lines.
+    /// Format of log lines.
     #[arg(long, env = "DATAFLOW_LOG_FORMAT", default_value = "json", value_name = "FORMAT")]
     pub log_format: LogFormat,
 
-    /// Collector that receives traces over OTLP/gRPC, for instance `http://localhost:4317`. Without it no spans are
-    /// recorded; trace headers are passed on all the same.
+    /// OpenTelemetry collector that receives traces over OTLP/gRPC, for instance `http://localhost:4317`. Without it no
+    /// spans are recorded; trace headers are still propagated.
     #[arg(long, env = "DATAFLOW_OTLP_ENDPOINT", value_name = "URL")]
     pub otlp_endpoint: Option<String>,
 
-    /// Share of the calls that are traced, from 0 to 1, where the caller does not say: whether a caller traces its call is
-    /// up to the caller.
+    /// Sampling ratio, from 0 to 1, for calls without a sampling decision; the caller's decision is kept.
     #[arg(long, env = "DATAFLOW_TRACE_RATIO", default_value_t = 1.0, value_parser = telemetry::ratio, value_name = "RATIO")]
     pub trace_ratio: f64,
 }
 
-/// How one service listens, limits and stops.
+/// Flags of the server of one service: messages, limits, connections and drain.
 #[derive(Debug, Clone, Args)]
 pub struct ServerArgs {
-    /// How long to keep serving after a stop signal, so that load balancers notice first. Default: 0s when listening on
-    /// loopback, else 5s.
+    /// Time to keep serving after SIGTERM or SIGINT, while load balancers remove the endpoint. Default: 0s when
+    /// listening on loopback, else 5s.
     #[arg(long, env = "DATAFLOW_DRAIN_DELAY", value_parser = humantime::parse_duration, value_name = "DURATION")]
     pub drain_delay: Option<Duration>,
 
-    /// How long calls in flight may take to finish once the service stops accepting; what is left is cut off.
+    /// Time for calls in flight to finish after the service stops accepting connections; remaining connections are
+    /// closed.
     #[arg(long, env = "DATAFLOW_DRAIN_TIMEOUT", default_value = "20s", value_parser = humantime::parse_duration,
           value_name = "DURATION")]
     pub drain_timeout: Duration,
 
-    /// Largest gRPC message accepted or sent, for instance `64MiB`.
+    /// Largest gRPC message that is received or sent, for instance `64MiB`.
     #[arg(long, env = "DATAFLOW_MAX_MESSAGE_BYTES", default_value = "64MiB", value_name = "SIZE")]
     pub max_message_bytes: ByteSize,
 
@@ -78,54 +78,56 @@ pub struct ServerArgs {
     #[allow(missing_docs)]
     pub limits: LimitArgs,
 
-    /// Age at which a connection is asked to go (GOAWAY), give or take a tenth, so that load spreads again after
-    /// replicas came or went. Calls in flight finish; streams that watch are cut after the longer of `--request-timeout`
-    /// and `--drain-timeout`. 0s: never.
+    /// Age, +/- 10 %, at which a connection gets GOAWAY, so that load is rebalanced after replicas were added or
+    /// removed. Calls in flight finish; streaming responses end after the longer of `--request-timeout` and
+    /// `--drain-timeout`. 0s: never.
     #[arg(long, env = "DATAFLOW_CONNECTION_AGE", default_value = "30m", value_parser = humantime::parse_duration,
           value_name = "DURATION")]
     pub connection_age: Duration,
 
-    /// Keys of the header `baggage` that are passed on to other services, for instance `session,experiment`. Others are
-    /// dropped, since any caller can write them.
+    /// Keys of the header `baggage` that are propagated to other services, for instance `session,experiment`. Others
+    /// are dropped, because any caller can set them.
     #[arg(long, env = "DATAFLOW_BAGGAGE", value_name = "KEYS", value_delimiter = ',')]
     pub baggage: Vec<String>,
 }
 
-/// How much one service does at once, and how long.
+/// Limits of one service on concurrency and time.
 #[derive(Debug, Clone, Args)]
 pub struct LimitArgs {
-    /// Calls served at once, counted until their answers have left; more are refused with RESOURCE_EXHAUSTED. As many
-    /// answers that are streams may last besides. A connection keeps the number of HTTP/2 streams that it began with.
+    /// Maximum number of concurrent calls; further ones are rejected with RESOURCE_EXHAUSTED. A call counts until its
+    /// response is sent. The same number of streaming responses is allowed in addition. A change does not apply to the
+    /// HTTP/2 stream limit of connections that are already open.
     #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_CONCURRENT_REQUESTS", default_value_t = 1024, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..))]
     pub max_concurrent_requests: u32,
 
-    /// Connections held at once; more are closed as they come. Keep it below the process' limit of open files.
+    /// Maximum number of open connections; further ones are closed at once. Keep it below the process' limit of open
+    /// files.
     #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_CONNECTIONS", default_value_t = 10_000, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: u32,
 
-    /// Longest a call may take to the last byte of its answer; a shorter `grpc-timeout` of the caller's holds. Streams
-    /// that watch are not cut.
-    #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_REQUEST_TIMEOUT", default_value = "300s", value_parser = nonzero_duration,
-          value_name = "DURATION")]
+    /// Timeout of a call, to the last byte of its response; a shorter `grpc-timeout` of the caller takes precedence. A
+    /// streaming response must only begin within it.
+    #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_REQUEST_TIMEOUT", default_value = "300s",
+          value_parser = nonzero_duration, value_name = "DURATION")]
     pub request_timeout: Duration,
 }
 
-/// A duration that is not none at all.
+/// Parses a duration that is not zero.
 fn nonzero_duration(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if time.is_zero() { Err("must be more than nothing".to_owned()) } else { Ok(time) }
+    if time.is_zero() { Err("must be longer than 0s".to_owned()) } else { Ok(time) }
 }
 
 impl ServerArgs {
-    /// The drain delay that holds for a service listening on `address`.
+    /// The drain delay of a service that listens on `address`.
     pub fn drain_delay_on(&self, address: SocketAddr) -> Duration {
         let default = if address.ip().is_loopback() { Duration::ZERO } else { Duration::from_secs(5) };
         self.drain_delay.unwrap_or(default)
     }
 
-    /// The message limit as tonic wants it.
+    /// The message limit in the type that tonic takes.
     pub fn max_message(&self) -> usize {
         usize::try_from(self.max_message_bytes.as_u64()).unwrap_or(usize::MAX)
     }
@@ -133,7 +135,7 @@ impl ServerArgs {
 
 #[cfg(test)]
 impl ServerArgs {
-    /// These flags, for tests of this crate.
+    /// Parses these flags, for tests of this crate.
     pub(crate) fn parsed(flags: &[&str]) -> Self {
         let command = Self::augment_args(clap::Command::new("test").no_binary_name(true));
         let matches = command.mut_args(|arg| arg.env(None)).get_matches_from(flags);

@@ -1,8 +1,8 @@
-//! Exponential backoff with jitter, between attempts at what has just failed.
+//! Exponential backoff with jitter, between attempts at an operation that failed.
 
 use std::time::Duration;
 
-/// The first and the longest wait, give or take a half, so that the replicas of a service do not retry in step.
+/// The first and the longest wait, +/- 50 %, so that the replicas of a service do not retry in step.
 const WAITS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// The waits between attempts, each twice as long as the one before.
@@ -14,7 +14,7 @@ pub struct Backoff {
 // === impl Backoff ===
 
 impl Backoff {
-    /// Begins again with the first wait, since an attempt succeeded.
+    /// Restarts with the first wait, after an attempt succeeded.
     pub fn reset(&mut self) {
         self.wait = WAITS.0;
     }

@@ -1,11 +1,11 @@
-//! Circuit breakers: what stands between us and things outside the mesh, where no proxy ejects a dead peer for us.
+//! Circuit breakers for dependencies outside the mesh, where no proxy ejects a host that is down.
 //!
-//! A breaker is closed while calls are answered. It opens when enough of them failed in a row, or when nothing has been
-//! answered for too long, and then refuses calls at once. After a pause it is half-open: a few calls go through as
-//! probes, and their answers close it or open it again.
+//! A closed breaker passes calls. It opens after a number of consecutive failures, or after a time without any response
+//! (silence), and then rejects calls at once. After a pause it is half-open: a few calls pass as probes, and their
+//! outcomes close it or open it again.
 //!
-//! There is no background task: time is looked at when a call enters or ends and when a [`Report`] is made. An open
-//! breaker whose pause is over therefore still reads as open, in reports and metrics, until the first probe enters.
+//! There is no background task: the clock is read when a call starts or ends and when a [`Report`] is made. An open
+//! breaker whose pause is over therefore still reads as open, in reports and metrics, until the first probe starts.
 
 pub mod service;
 
@@ -23,100 +23,101 @@ use tokio::time::{Instant, timeout_at};
 use circuit::{AdmittedCall, Circuit, Outcome};
 pub use registry::Breakers;
 
-/// When a breaker opens and closes. The default is the founding one: 5 failures, 60 s, 3 successes, 30 s a call.
+/// The thresholds for opening and closing. The defaults are those of the predecessor: 5 failures, a pause of 60 s, 3
+/// successes, a timeout of 30 s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// Failures in a row that open; one success sets the count to zero.
+    /// Number of consecutive failures that open it; one success resets the count.
     pub failures: NonZeroU32,
-    /// Opens, too, once this long has passed without a success since the first call that began after the last one, if
-    /// a call ran into its deadline in that time. No call's deadline is later than that moment, so that a peer that
-    /// went silent is noticed then and not a whole [`deadline`](Self::deadline) later.
+    /// Time without a success that also opens it, counted from the first call that started after the last success, if a
+    /// call timed out in this time. No call's deadline is later than the end of this time, so that an unresponsive peer
+    /// is detected then and not a whole [`deadline`](Self::deadline) later.
     pub silence: Option<Duration>,
-    /// From opening to half-open.
+    /// Time from opening to half-open.
     pub pause: Duration,
-    /// Calls at a time while half-open; further ones are refused.
+    /// Maximum number of concurrent calls while half-open; further ones are rejected.
     pub probes: NonZeroU32,
-    /// Successes while half-open that close.
+    /// Number of successes while half-open that close it.
     pub successes: NonZeroU32,
-    /// The longest that a call may take.
+    /// Timeout of one call.
     pub deadline: Duration,
 }
 
-/// What a breaker does with calls. The numbers are those of the gauge `circuit_breaker_state`.
+/// The state of a circuit breaker. The numbers are the values of the gauge `circuit_breaker_state`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CircuitState {
-    /// Lets all calls through.
+    /// All calls pass.
     Closed = 0,
-    /// Refuses all calls.
+    /// All calls are rejected.
     Open = 1,
-    /// Lets a few calls through, to see how they fare.
+    /// A limited number of calls pass as probes.
     HalfOpen = 2,
 }
 
-/// A breaker at one moment.
+/// A snapshot of a breaker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// `<role>/<breaker>`.
     pub name: Arc<str>,
-    /// What it does with calls.
+    /// The state.
     pub state: CircuitState,
-    /// Failures since the last success. Those of calls that began in an earlier state do not count.
+    /// Failures since the last success. Calls that started in an earlier state do not count.
     pub failures: u32,
     /// Successes towards closing; 0 unless half-open.
     pub successes: u32,
-    /// What was counted since it was registered or reset.
+    /// Counts since the breaker was registered or reset.
     pub totals: Totals,
-    /// How long it has been in this state.
+    /// Time since the last change of state.
     pub since: Duration,
-    /// How long until it lets a probe through, from 0; `None` unless open.
+    /// Time until a probe passes, from 0; `None` unless open.
     pub next_probe: Option<Duration>,
-    /// Changes of state since it was registered or reset.
+    /// Changes of state since the breaker was registered or reset.
     pub changes: u64,
-    /// By what it opens and closes.
+    /// The thresholds for opening and closing.
     pub settings: Settings,
 }
 
-/// Calls to one breaker.
+/// Counts of calls through one breaker.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Calls that were let through and have ended: successes, failures, and those given up by their callers.
+    /// Calls that passed and have ended: successes, failures, and calls abandoned by their callers.
     pub calls: u64,
-    /// Calls that were answered.
+    /// Calls that succeeded.
     pub successes: u64,
-    /// Calls that failed or ran into their deadline.
+    /// Calls that failed or timed out.
     pub failures: u64,
-    /// Calls that were refused; not among `calls`.
+    /// Calls that were rejected; not included in `calls`.
     pub rejected: u64,
 }
 
-/// A call was refused.
+/// The breaker rejected a call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("circuit breaker {breaker} is open, to be tried again in {retry_after:?}")]
+#[error("circuit breaker {breaker} is open, retry in {retry_after:?}")]
 pub struct Open {
     /// The breaker's name.
     pub breaker: Arc<str>,
-    /// When a call may be let through: at the end of the pause; while half-open, when the latest probe must have ended.
+    /// Time until a call may pass: until the end of the pause or, while half-open, the deadline of the latest probe.
     pub retry_after: Duration,
 }
 
-/// Why [`Breaker::call`] has no value.
+/// Why [`Breaker::call`] returned no value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error<E> {
-    /// The call was refused; nothing was begun.
+    /// The call was rejected and not started.
     #[error(transparent)]
     Rejected(#[from] Open),
-    /// The call was cut off at its deadline.
-    #[error("no answer after {after:?}")]
+    /// The call was canceled at its deadline.
+    #[error("timed out after {after:?}")]
     TimedOut {
-        /// How long it had.
+        /// The time that the call had.
         after: Duration,
     },
-    /// The call ended with this, whether or not the breaker counts it as a failure.
+    /// The call returned this error, whether or not the breaker counts it as a failure.
     #[error(transparent)]
     Failed(E),
 }
 
-/// A circuit breaker, made by [`Breakers::register`]. Cheap to clone.
+/// A circuit breaker, created by [`Breakers::register`]. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Breaker {
     shared: Arc<Shared>,
@@ -128,9 +129,10 @@ struct Shared {
     circuit: Mutex<Circuit>,
 }
 
-/// A call that was let through. Dropped without a word it counts as neither success nor failure: its caller went away.
+/// The guard of a call that passed. Dropped without an outcome, the call counts as neither success nor failure: its
+/// caller abandoned it.
 #[derive(Debug)]
-#[must_use = "a permit that is dropped says that its call was given up"]
+#[must_use = "a permit that is dropped reports its call as abandoned"]
 pub struct Permit {
     breaker: Breaker,
     call: AdmittedCall,
@@ -162,8 +164,9 @@ impl Breaker {
         &self.shared.name
     }
 
-    /// Does `work` if the breaker lets it, until the deadline at the latest. An error counts as a failure if
-    /// `is_failure` says so; any other is an answer, such as "your request is wrong", and so a success.
+    /// Runs `work` if the breaker passes it, until the deadline at the latest. An error counts as a failure if
+    /// `is_failure` returns true; any other error is a response of a healthy peer, such as "bad request", and counts as
+    /// a success.
     pub async fn call<T, E>(
         &self,
         work: impl Future<Output = Result<T, E>>,
@@ -182,7 +185,7 @@ impl Breaker {
         result.map_err(Error::Failed)
     }
 
-    /// Asks to make a call whose end the caller reports through the permit, by [`Permit::deadline`] at the latest.
+    /// Starts a call, whose outcome the caller reports through the permit, by [`Permit::deadline`] at the latest.
     pub fn enter(&self) -> Result<Permit, Open> {
         match self.circuit().enter(Instant::now()) {
             Ok(call) => Ok(Permit { breaker: self.clone(), call, outcome: Outcome::Ignored }),
@@ -190,23 +193,24 @@ impl Breaker {
         }
     }
 
-    /// Opens by hand, until the pause has passed or [`Breaker::reset`]. An open breaker's pause begins anew.
+    /// Opens the breaker manually, until the end of the pause or [`Breaker::reset`]. An open breaker restarts its
+    /// pause.
     pub fn open(&self) {
         self.circuit().open_manually(Instant::now());
     }
 
-    /// Makes it what it was when it was registered: closed, with all counts at zero. What is in flight counts no more
-    /// towards opening. The metrics keep counting, as counters must.
+    /// Restores the initial state: closed, with all counts at zero. Calls in flight no longer count towards opening.
+    /// The metrics are not reset, because counters must not decrease.
     pub fn reset(&self) {
         self.circuit().reset(Instant::now());
     }
 
-    /// What it is now.
+    /// A snapshot of its present state.
     pub fn report(&self) -> Report {
         self.circuit().report(Arc::clone(&self.shared.name), Instant::now())
     }
 
-    /// The state, and each change of it from now on. Who is slow may miss changes, never the latest.
+    /// The state and its changes from now on. A slow receiver may miss changes, but never the latest.
     pub fn changes(&self) -> watch::Receiver<CircuitState> {
         self.circuit().changes()
     }
@@ -223,22 +227,22 @@ impl Breaker {
 // === impl Permit ===
 
 impl Permit {
-    /// When the call must be over. A failure at or after it is taken as silence of the peer.
+    /// The deadline of the call. A failure at or after it counts as a timeout.
     pub fn deadline(&self) -> Instant {
         self.call.deadline
     }
 
-    /// The call was answered.
+    /// Reports a success.
     pub fn succeeded(mut self) {
         self.outcome = Outcome::Success;
     }
 
-    /// The call was not answered, or by a failure.
+    /// Reports a failure or a timeout.
     pub fn failed(mut self) {
         self.outcome = Outcome::Failure;
     }
 
-    /// The call says nothing about the peer; the same as dropping the permit.
+    /// Reports that the call shows nothing about the peer; the same as dropping the permit.
     pub fn ignored(self) {}
 }
 

@@ -1,5 +1,5 @@
-//! What a crate offers to a role: gRPC services, background tasks, and what must be done before they serve. They are values,
-//! so that the binary composes a role from several crates, and none of them starts anything by itself.
+//! A capability: the gRPC services, background tasks and warm-ups that a crate offers to a role. They are values, so
+//! that the binary composes a role from several crates, and no crate starts anything by itself.
 
 use std::convert::Infallible;
 
@@ -29,7 +29,7 @@ pub(crate) struct Named {
 // === impl Capability ===
 
 impl Capability {
-    /// Nothing yet.
+    /// An empty capability.
     pub fn new() -> Self {
         Self::default()
     }
@@ -54,7 +54,7 @@ impl Capability {
         self
     }
 
-    /// Adds what must be done before the role is SERVING.
+    /// Adds a warm-up, which must end before the role is SERVING.
     #[must_use]
     pub fn warm_up(mut self, warm_up: impl Future<Output = ()> + Send + 'static) -> Self {
         self.warm_ups.push(Box::pin(warm_up));

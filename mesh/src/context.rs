@@ -1,4 +1,4 @@
-//! What a role is handed by its process.
+//! The context of a role: the shared state that its process gives it.
 
 use clap::Args;
 use dataflow_settings::{Dynamic, Live};
@@ -13,13 +13,13 @@ use crate::tasks::{Task, Tasks};
 /// See the module.
 #[derive(Debug)]
 pub struct Context {
-    /// What the service is in the mesh, for instance `analysis`: the constant label of its metrics.
+    /// The name of the role, for instance `analysis`: the constant label of its metrics.
     pub role: &'static str,
     /// The process' metrics.
     pub metrics: Metrics,
     /// The process' readiness.
     pub readiness: Readiness,
-    /// Cancelled when the service stops accepting: endless answers must end then.
+    /// Canceled when the service stops accepting connections: endless responses must end then.
     pub draining: CancellationToken,
     /// The process' circuit breakers, which the service lists and resets on request.
     pub breakers: Breakers,
@@ -27,15 +27,15 @@ pub struct Context {
     pub tasks: Tasks,
     /// The current values of the process' dynamic flags.
     pub settings: watch::Receiver<Dynamic>,
-    /// Held from the start until the service serves, so that a process is not ready while one of its services has not
-    /// even begun.
+    /// Kept from the start until the service serves, so that a process is not ready while one of its services has not
+    /// started yet.
     pub(crate) latch: Latch,
 }
 
 // === impl Context ===
 
 impl Context {
-    /// Dynamic flags, which are `flags` at first and follow the settings from then on.
+    /// Dynamic flags: `flags` at first, then updated with the dynamic settings.
     pub fn live<A: Args + Send + Sync + 'static>(&self, flags: A) -> Live<A> {
         let live = Live::fixed(flags);
         let (followed, settings) = (live.clone(), self.settings.clone());

@@ -1,5 +1,5 @@
-//! Deadlines: the header `grpc-timeout`, and the deadline of the call that is being served. [`inbound`](crate::inbound)
-//! enforces it, and [`outbound`](crate::outbound) propagates it, so that expired work stops everywhere.
+//! Deadlines: the header `grpc-timeout`, and the deadline of the current call. [`inbound`](crate::inbound) enforces it,
+//! and [`outbound`](crate::outbound) propagates it, so that expired work stops everywhere.
 
 use std::time::Duration;
 
@@ -8,39 +8,38 @@ use tokio::time::Instant;
 
 use crate::status::{Describe, Kind};
 
-/// The header of the gRPC protocol that carries how long the caller will wait.
+/// The header of the gRPC protocol with the timeout of the caller.
 pub const HEADER: &str = "grpc-timeout";
 
 tokio::task_local! {
     static DEADLINE: Deadline;
 }
 
-/// The times of the call that is being served.
+/// The deadlines of the current call.
 #[derive(Debug, Clone, Copy)]
 struct Deadline {
-    /// When its answer must have begun.
+    /// When its response must have begun.
     head: Instant,
-    /// When its answer must be over; none for a stream that watches.
+    /// When its response must have ended; none for a stream without a deadline.
     end: Option<Instant>,
 }
 
-/// When the call that is being served must be over, or, if it answers with a stream, have begun to answer; `None`
-/// outside of a call.
+/// The deadline of the current call; for a streaming response, the deadline of its beginning. `None` outside of a call.
 pub fn current() -> Option<Instant> {
     DEADLINE.try_with(|deadline| deadline.head).ok()
 }
 
-/// When the answer of the call that is being served must be over to its last byte; `None` for a stream whose caller set
-/// no deadline, and outside of a call.
+/// The deadline of the last byte of the current call's response; `None` for a stream whose caller set no deadline, and
+/// outside of a call.
 pub fn end() -> Option<Instant> {
     DEADLINE.try_with(|deadline| deadline.end).ok().flatten()
 }
 
-/// Why a deadline ended or refused a call.
+/// Why a call was ended or rejected because of its deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The time is up.
-    #[error("the call's time is up")]
+    /// The deadline has passed.
+    #[error("the deadline of the call was exceeded")]
     Exceeded,
     /// The header does not follow the gRPC protocol.
     #[error("grpc-timeout must be 1 to 8 digits and one of H, M, S, m, u, n")]
@@ -67,7 +66,7 @@ impl Describe for Error {
     }
 }
 
-/// Reads `grpc-timeout` (gRPC over HTTP/2, "Timeout"); `None` when there is none.
+/// Parses `grpc-timeout` (gRPC over HTTP/2, "Timeout"); `None` when the header is absent.
 pub fn parse(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
     let Some(value) = headers.get(HEADER) else { return Ok(None) };
     let text = value.to_str().map_err(|_| Error::Malformed)?;
@@ -87,7 +86,7 @@ pub fn parse(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
     }))
 }
 
-/// Writes a `grpc-timeout` in the finest unit whose eight digits can hold it, rounded down.
+/// Formats a `grpc-timeout` in the finest unit in which eight digits suffice, rounded down.
 pub fn format(timeout: Duration) -> HeaderValue {
     const LARGEST: u128 = 99_999_999;
     let units =
@@ -96,7 +95,7 @@ pub fn format(timeout: Duration) -> HeaderValue {
     HeaderValue::try_from(format!("{amount}{unit}")).expect("digits and a letter are a header value")
 }
 
-/// Runs a call under its deadline: its response must begin by `head`, and be over by `end`.
+/// Runs a call with its deadlines: its response must begin by `head`, and end by `end`.
 pub(crate) fn scope<F: Future>(
     head: Instant,
     end: Option<Instant>,

@@ -22,8 +22,8 @@ tokio::task_local! {
     static WATCHDOG: Watchdog;
 }
 
-/// The deadline of the current call; shared by a task and the call that it serves. One call at a time, since requests of
-/// an HTTP/1 connection are served in turn.
+/// The deadline of the current call; shared by a task and the call that it serves. One call at a time, because requests
+/// of an HTTP/1 connection are served in sequence.
 #[derive(Debug, Clone, Default)]
 struct Watchdog(Arc<Mutex<Option<Instant>>>);
 
@@ -116,7 +116,7 @@ mod tests {
     async fn a_task_ends_a_moment_after_the_deadline_of_its_call() {
         let second = Duration::from_secs(1);
         let check = async |work: Duration, stays_armed: bool, expected: Option<()>, took: Duration| {
-            let begun = Instant::now();
+            let start = Instant::now();
             let task = Watched::new(async {
                 let armed = arm(Instant::now() + 5 * second);
                 assert!(armed.is_some());
@@ -124,7 +124,7 @@ mod tests {
                 tokio::time::sleep(work).await;
             });
             assert_eq!(task.await, expected);
-            assert_eq!(begun.elapsed(), took);
+            assert_eq!(start.elapsed(), took);
         };
         check(4 * second, true, Some(()), 4 * second).await;
         check(9 * second, true, None, 6 * second).await;

@@ -1,5 +1,5 @@
-//! The closed set of methods that a service has, read from its descriptor set: labels of metrics may only come from
-//! here, never from what a caller typed.
+//! The closed set of a service's methods, read from its descriptor set. Metric labels come only from here and never
+//! from a request path, which a caller can choose.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,14 +7,14 @@ use std::sync::Arc;
 use prost::Message;
 use prost_types::FileDescriptorSet;
 
-/// A method by its two label values, and how it answers.
+/// A method: its two label values, and whether its response is a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Method {
     /// The service's full name, for instance `dataflow.cache.v1.CacheService`.
     pub(crate) service: String,
     /// The method's name, for instance `GetEntry`.
     pub(crate) name: String,
-    /// Whether it answers with a stream, which may be a watch and then has no natural end.
+    /// Whether it is server-streaming. Such a response may be a watch, which has no natural end.
     pub(crate) streams: bool,
 }
 
@@ -27,10 +27,10 @@ pub(crate) struct Methods {
 // === impl Methods ===
 
 impl Methods {
-    /// Every method of these services. A descriptor set describes others too: one is built for the whole workspace.
+    /// All methods of the given services. The descriptor set, one for the whole workspace, describes others too.
     pub(crate) fn of(services: &[impl AsRef<str>], descriptor_set: &[u8]) -> Self {
         let set =
-            FileDescriptorSet::decode(descriptor_set).expect("a server is given a set that is well-formed");
+            FileDescriptorSet::decode(descriptor_set).expect("the descriptor set of a server is well-formed");
         let mut by_path = HashMap::new();
         for file in &set.file {
             for service in &file.service {
@@ -53,12 +53,12 @@ impl Methods {
         Self { by_path: Arc::new(by_path) }
     }
 
-    /// The method at a path; `None` when the server has none there.
+    /// The method at a path; `None` when the server has no such method.
     pub(crate) fn get(&self, path: &str) -> Option<&Method> {
         self.by_path.get(path)
     }
 
-    /// Whether the method at a path answers with a stream.
+    /// Whether the method at a path is server-streaming.
     pub(crate) fn streams(&self, path: &str) -> bool {
         self.get(path).is_some_and(|method| method.streams)
     }

@@ -1,4 +1,4 @@
-//! The stack that every call to a service passes, as one flat list with the reason for each layer's place.
+//! The stack of layers that every call to a service passes, as one flat list with the reason for each layer's position.
 
 mod deadline;
 mod error;
@@ -30,11 +30,11 @@ use limit::LimitLayer;
 use observe::ObserveLayer;
 use tonic_errors::describe;
 
-/// A whole service as the server loop calls it.
+/// A whole service, as the server loop calls it.
 pub type Stack = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
-/// Health and reflection answer however busy the service is, or an overloaded pod would look dead and be restarted;
-/// they are neither counted nor traced, or probes would drown everything else.
+/// Path prefix of health and reflection. They bypass the limits, or an overloaded pod would fail its health checks and
+/// be restarted; they are neither counted nor traced, because health checks would outnumber all other calls.
 const CONTROL_PREFIX: &str = "/grpc.";
 
 /// The settings of a stack.
@@ -44,8 +44,9 @@ pub(crate) struct StackSettings<'a> {
     pub(crate) metrics: ServerMetrics,
 }
 
-/// Builds the stack of one service. `api` are its methods, `control` health and reflection. When `draining` is cancelled
-/// the streams of `control` end, and those of `api` if it `forwards` calls: its own services end theirs themselves.
+/// Builds the stack of one service. `api` has its methods, `control` health and reflection. When `draining` is
+/// canceled, the streams of `control` end, and those of `api` if it `forwards` calls: own services end their streams
+/// themselves.
 pub(crate) fn stack(
     settings: StackSettings<'_>,
     methods: Methods,
@@ -58,22 +59,23 @@ pub(crate) fn stack(
     let forwarded = forwards.then(|| methods.clone());
     // Top is outermost.
     let api = ServiceBuilder::new()
-        // First, so that everything below logs and calls under the request's id and trace.
+        // First, so that all layers below log and call with the request id and the trace.
         .layer(PropagationLayer::new(baggage))
-        // Outside the limit, so that refused calls count too.
+        // Outside the limit, so that rejected calls are counted too.
         .layer(ObserveLayer::new(methods.clone(), metrics))
         // Outside the limit, so that a call that is terminated releases its permit.
         .layer(DeadlineLayer::new(limits.clone(), methods.clone()))
-        // One limit for all connections; what is above it is refused at once.
+        // Load shedding: one limit for all connections; a call above it is rejected at once.
         .layer(LimitLayer::new(limits.clone(), methods))
-        // Innermost: what it mends comes from tonic, of ours or of an upstream.
+        // Innermost: it translates errors of tonic, in this process or in an upstream.
         .map_response(describe)
         .service(api);
 
     Stack::new(Dispatch { api, forwarded, control, draining })
 }
 
-/// Parts the service's methods from health and reflection, and ends streams that would not end by themselves.
+/// Dispatches between the service's methods and health and reflection, and ends streams on drain that would not end by
+/// themselves.
 #[derive(Clone)]
 struct Dispatch<S> {
     api: S,

@@ -1,8 +1,8 @@
-//! What makes a process a good citizen of a service mesh: everything whose effect can be seen from outside the
-//! process, on the wire, by the kubelet, or by a signal. It knows no word of statistics and no service.
+//! The runtime of a process in a service mesh: everything whose effect is visible outside the process, on the wire, to
+//! the kubelet, or as the response to a signal. It depends on no service and contains no statistics.
 //!
-//! In the order of a process' life: [`args`] is read, [`process`] sets up [`telemetry`], signals
-//! and the [`admin`] port, [`serve`] runs each service behind its [`inbound`] stack, and calls leave through [`outbound`].
+//! In the order of a process' life: [`args`] are parsed, [`process`] sets up [`telemetry`], signals and the [`admin`]
+//! port, [`serve`] runs each service behind its [`inbound`] stack of layers, and calls leave through [`outbound`].
 
 pub mod args;
 pub mod panics;

@@ -1,5 +1,5 @@
-//! A resizable, non-blocking concurrency limiter: the limit may change at any time and nobody queues. A semaphore could not
-//! shrink while permits are out.
+//! A resizable, non-blocking concurrency limiter: the limit may change at any time, and no caller queues. A semaphore
+//! could not shrink while permits are out.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

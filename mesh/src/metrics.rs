@@ -1,5 +1,4 @@
-//! Prometheus metrics of a process: one registry, in which every family stands once and says by its
-//! label `role` which service counted.
+//! Prometheus metrics of a process: one registry with each family once; the label `role` distinguishes the services.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,15 +14,15 @@ use tonic::Code;
 
 use crate::descriptors::Method;
 
-/// Upper bounds in seconds. 0.1 stands among them because the founding objective is a p95 below 100 ms, and an objective
-/// can only be read off at a bound.
+/// Upper bounds of the histograms, in seconds. 0.1 is one of them because the original objective is a p95 below 100 ms,
+/// and a histogram shows compliance only at a bound.
 pub const LATENCY_BOUNDS: [f64; 12] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
 /// The metrics of one process. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    /// Behind a mutex because services register at their start, while the admin port may already be scraped.
+    /// Behind a mutex, because services register families at their start while the admin port may already be scraped.
     registry: Arc<Mutex<Registry>>,
     calls: CallFamilies,
     panics: Counter,
@@ -37,21 +36,21 @@ impl Default for Metrics {
         let mut registry = Registry::default();
         let calls = CallFamilies::register(&mut registry);
         let panics = Counter::default();
-        registry.register("panics", "Panics, in calls, background tasks and threads", panics.clone());
+        registry.register("panics", "Panics in calls, background tasks and threads", panics.clone());
         let tasks = TaskMetrics::register(&mut registry);
         Self { registry: Arc::new(Mutex::new(registry)), calls, panics, tasks }
     }
 }
 
 impl Metrics {
-    /// Registers a family, once a process. What several services of a process count is one family with the label
-    /// `role`: OpenMetrics allows a family to stand only once in an answer.
+    /// Registers a family, once per process. Several services of a process share one family, with the label `role`:
+    /// OpenMetrics allows each family only once in an exposition.
     pub fn register(&self, name: &str, help: &str, metric: impl Metric) {
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         registry.register(name, help, metric);
     }
 
-    /// Everything in the OpenMetrics text format.
+    /// All metrics in the OpenMetrics text format.
     pub fn encode(&self) -> String {
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = String::new();
@@ -59,23 +58,23 @@ impl Metrics {
         text
     }
 
-    /// What is counted of the calls to one service.
+    /// The metrics of calls to one service.
     pub(crate) fn server(&self, role: &'static str) -> ServerMetrics {
         ServerMetrics { role, calls: self.calls.clone() }
     }
 
-    /// What counts panics.
+    /// The counter of panics.
     pub(crate) fn panics(&self) -> Counter {
         self.panics.clone()
     }
 
-    /// What is counted of background tasks.
+    /// The metrics of background tasks.
     pub(crate) fn tasks(&self) -> TaskMetrics {
         self.tasks.clone()
     }
 }
 
-/// What is counted of background tasks.
+/// The metrics of background tasks.
 #[derive(Debug, Clone)]
 pub(crate) struct TaskMetrics {
     restarts: Family<TaskLabels, Counter>,
@@ -99,7 +98,7 @@ impl TaskMetrics {
         Self { restarts }
     }
 
-    /// Counts from 0, so that a rate has a beginning.
+    /// Creates the series at 0, because a rate needs a first sample.
     pub(crate) fn started(&self, task: &'static str) {
         drop(self.restarts.get_or_create(&TaskLabels { task }));
     }
@@ -109,7 +108,7 @@ impl TaskMetrics {
     }
 }
 
-/// The families in which calls are counted, one set for all services of a process.
+/// The metric families of calls, shared by all services of a process.
 #[derive(Debug, Clone)]
 struct CallFamilies {
     in_flight: Family<CallLabels, Gauge>,
@@ -141,18 +140,18 @@ impl CallFamilies {
             handled: Family::default(),
             seconds: Family::new_with_constructor(|| Histogram::new(LATENCY_BOUNDS)),
         };
-        registry.register("grpc_server_in_flight", "Calls being served", this.in_flight.clone());
+        registry.register("grpc_server_in_flight", "Calls in progress", this.in_flight.clone());
         registry.register("grpc_server_handled", "Calls that ended, by code", this.handled.clone());
         registry.register(
             "grpc_server_handling_seconds",
-            "Time from a call's arrival to the end of its answer",
+            "Time from the arrival of a call to the end of its response",
             this.seconds.clone(),
         );
         this
     }
 }
 
-/// What is counted of every call that a service receives, refused ones included.
+/// The metrics of all calls that a service receives, including rejected ones.
 #[derive(Debug, Clone)]
 pub(crate) struct ServerMetrics {
     role: &'static str,
@@ -180,7 +179,7 @@ impl ServerMetrics {
     }
 }
 
-/// The code's name as the gRPC ecosystem's dashboards spell it.
+/// The name of the code, spelled as in the dashboards of gRPC libraries.
 fn code_label(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",

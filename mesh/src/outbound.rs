@@ -1,6 +1,6 @@
-//! Calls to peers in the mesh, with the current call's headers and deadline put on. Balancing, retries and outlier
-//! detection between services are the mesh's. What is done here is what works without one, and is invisible with one: peers
-//! in turn where several are named, and a call made again, once, that provably reached no handler.
+//! Calls to peers, with the headers and the deadline of the current call. A mesh does load balancing, retries and
+//! outlier ejection between services. This client does what works without a mesh and is invisible with one: round robin
+//! over several addresses, and one transparent retry of calls that provably reached no handler.
 
 mod peers;
 mod replay;
@@ -33,52 +33,51 @@ pub use upstream::{NotAnUpstream, Upstream};
 use peers::Peers;
 use send::send;
 
-/// The way to one upstream. Generated clients take it; cheap to clone.
+/// The client channel to one upstream, for generated clients. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Outbound {
     peers: Peers,
     timeout: TimeoutPolicy,
 }
 
-/// How long a call may take.
+/// How the deadline of a call is determined.
 #[derive(Debug, Clone, Copy)]
 enum TimeoutPolicy {
-    /// So long at most, also where the call that is being served has more time or none is served.
+    /// This timeout at most, also if the current call has a later deadline or there is no current call.
     AtMost(Duration),
-    /// As long as the call that is being served.
+    /// The deadline of the current call.
     Inherited,
-    /// For ever.
+    /// No deadline.
     Unlimited,
 }
 
 // === impl Outbound ===
 
 impl Outbound {
-    /// A way that connects when first used, and again whenever it has to.
+    /// A channel that connects on first use and reconnects when needed.
     ///
-    /// Calls outside of any deadline, or with a later one, end after `limit`.
+    /// Calls without a deadline, or with a later one, time out after `limit`.
     pub fn new(upstream: &Upstream, limit: Duration) -> Self {
         Self { peers: Peers::new(upstream), timeout: TimeoutPolicy::AtMost(limit) }
     }
 
-    /// A way for calls that are passed on: each has what time the call being served has left, and a stream that
-    /// watches has no end.
+    /// A channel for forwarded calls: each has the remaining time of the current call, and a watch has no deadline.
     pub fn forwarding(upstream: &Upstream) -> Self {
         Self { peers: Peers::new(upstream), timeout: TimeoutPolicy::Inherited }
     }
 
-    /// A way for the process' own watches, which have no end: they end with either side.
+    /// A channel for the process' own watches, which have no deadline: they end when either side ends.
     pub fn watching(upstream: &Upstream) -> Self {
         Self { peers: Peers::new(upstream), timeout: TimeoutPolicy::Unlimited }
     }
 
-    /// When a call with these headers must be over.
+    /// The deadline of a call with these headers.
     fn deadline(&self, headers: &HeaderMap) -> Option<Instant> {
         match self.timeout {
             TimeoutPolicy::Unlimited => None,
             TimeoutPolicy::Inherited => deadline::end(),
-            // The earliest of what the caller asked for, what the call being served has left, and our own limit. A
-            // header that is malformed was not written by a generated client; it is replaced.
+            // The earliest of the requested deadline, that of the current call, and our own limit. A malformed header
+            // was not written by a generated client; it is replaced.
             TimeoutPolicy::AtMost(limit) => {
                 let requested =
                     deadline::parse(headers).ok().flatten().map(|timeout| Instant::now() + timeout);
@@ -104,7 +103,7 @@ impl Service<Request<Body>> for Outbound {
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let deadline = self.deadline(request.headers());
         let headers = request.headers_mut();
-        // A call that is passed on has its caller's headers already.
+        // A forwarded call already has the headers of its caller.
         if !matches!(self.timeout, TimeoutPolicy::Inherited) {
             propagation::apply(headers);
             headers.insert(propagation::PEER, HeaderValue::from_static("service"));
@@ -127,7 +126,7 @@ impl Service<Request<Body>> for Outbound {
             headers.insert(deadline::HEADER, deadline::format(remaining));
         }
 
-        // What is passed on ends with the call that is being served, which has a deadline of its own.
+        // A forwarded call ends with the current call, which enforces its own deadline.
         let own_deadline = deadline.filter(|_| matches!(self.timeout, TimeoutPolicy::AtMost(_)));
         let response = send(&mut self.peers, request).instrument(span);
         Box::pin(async move {
@@ -141,14 +140,14 @@ impl Service<Request<Body>> for Outbound {
             let Ok(response) = tokio::time::timeout_at(deadline, response).await else {
                 return Err(to_status(&exceeded).into());
             };
-            // A peer that stops in the middle of its answer has no more time than one that never begins.
+            // The deadline covers the response body too: a peer may stop in the middle of it.
             let expired = tokio::time::sleep_until(deadline);
             Ok(response?.map(|body| Body::new(TerminatedBody::new(body, expired, exceeded))))
         })
     }
 }
 
-/// Whether tonic's channel, which watches the same header as we, gave up before we did. It would say CANCELLED.
+/// Whether tonic's channel, which reads the same header, timed out before this layer. Its error would become CANCELLED.
 fn is_timeout(error: &(dyn Error + 'static)) -> bool {
     error.is::<TimeoutExpired>() || error.source().is_some_and(is_timeout)
 }

@@ -1,5 +1,5 @@
-//! Panics. The hook writes them into the log in use, never as plain text to standard error, and counts them. Where a panic
-//! is caught, the one who catches it writes the record instead, since it knows what was being done.
+//! Panics. The hook writes them to the log in its format, never as plain text to standard error, and counts them. Where
+//! a panic is caught, the code that catches it writes the log record instead, because it knows the context.
 
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -12,33 +12,33 @@ use std::task::Poll;
 use crate::metrics::Metrics;
 use crate::status::{Describe, Kind};
 
-/// What is known of a panic that was caught.
+/// The facts of a panic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Panic {
-    /// What the code said.
+    /// The message of the panic.
     pub message: String,
     /// `FILE:LINE:COLUMN`; none without the hook.
     pub location: Option<String>,
-    /// Where `RUST_BACKTRACE` asks for one.
+    /// The backtrace, if `RUST_BACKTRACE` enables it.
     pub backtrace: Option<String>,
 }
 
-/// What the caller of code that panicked receives.
+/// The error that the caller of code that panicked receives.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 pub enum Error {
-    /// The code panicked; why is in the log only.
+    /// The code panicked; only the log has the cause.
     #[error("internal failure")]
     Panicked,
 }
 
 thread_local! {
-    /// How many times [`caught`] is on this thread's stack.
+    /// Number of frames of [`caught`] on this thread's stack.
     static CATCHING: Cell<usize> = const { Cell::new(0) };
-    /// What the hook saw last, for the one who catches it.
+    /// The latest panic that the hook recorded, for the code that catches it.
     static SEEN: RefCell<Option<Panic>> = const { RefCell::new(None) };
 }
 
-/// Sends the panics of this process to its log and counts them in `metrics`. The last call counts.
+/// Installs the panic hook, which logs the panics of this process and counts them in `metrics`. The last call wins.
 pub fn install(metrics: &Metrics) {
     let panics = metrics.panics();
     panic::set_hook(Box::new(move |info| {
@@ -70,7 +70,7 @@ pub async fn catch<F: Future>(future: F) -> Result<F::Output, Panic> {
     .await
 }
 
-/// Runs `work`, or finds out why it panicked. What it leaves behind must not be used again.
+/// Runs `work` and catches a panic. State that `work` has modified must not be used after a panic.
 ///
 /// # Errors
 ///
@@ -87,7 +87,7 @@ pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Panic> {
     CATCHING.set(CATCHING.get() + 1);
     let _depth = Depth;
     panic::catch_unwind(AssertUnwindSafe(work)).map_err(|payload| match payload.downcast::<Panic>() {
-        // It was caught on another thread, and goes on here.
+        // A panic of another thread that was resumed here.
         Ok(panic) => *panic,
         Err(payload) => SEEN.take().unwrap_or_else(|| Panic {
             message: message(&*payload).to_owned(),
@@ -97,8 +97,7 @@ pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Panic> {
     })
 }
 
-/// Runs `work` on a thread that may block. A panic in there goes on in the caller, as if the work had been done here.
-/// Must be called within a runtime.
+/// Runs `work` on a blocking thread. A panic of `work` resumes in the caller. Must be called within a runtime.
 pub fn spawn_blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> impl Future<Output = T> + Send + 'static {
@@ -107,7 +106,7 @@ pub fn spawn_blocking<T: Send + 'static>(
         match done.await {
             Ok(Ok(output)) => output,
             Ok(Err(panic)) => panic::resume_unwind(Box::new(panic)),
-            // The runtime is going down, and its tasks with it.
+            // The runtime shuts down, and cancels its tasks.
             Err(_) => std::future::pending().await,
         }
     }

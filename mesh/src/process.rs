@@ -1,4 +1,4 @@
-//! The life of a server process, once however many services it runs: telemetry, signals, the admin port.
+//! The life cycle of a server process, once for all services that it runs: telemetry, signals, the admin port.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,42 +19,42 @@ use crate::telemetry::{self, LogFilter};
 use crate::{admin, panics};
 use dataflow_settings::{Dynamic, Loaded, Pushed};
 
-/// Why a process could not begin or go on.
+/// Why a process could not start or continue.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// See [`telemetry::Error`].
     #[error(transparent)]
     Telemetry(#[from] telemetry::Error),
-    /// Somebody else has the address, or it is not ours to have.
+    /// The address is in use, not an address of this host, or a privileged port.
     #[error("cannot listen on {address}: {source}")]
     Bind {
-        /// The address asked for.
+        /// The requested address.
         address: SocketAddr,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The system does not let us handle signals.
+    /// The operating system rejected the signal handlers.
     #[error("cannot handle signals: {0}")]
     Signals(io::Error),
-    /// The process is of no use any more.
+    /// An essential task has ended.
     #[error(transparent)]
     Task(#[from] tasks::Failure),
 }
 
-/// What a process hands to its services. Cheap to clone.
+/// The shared state that a process gives to its services. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Process {
-    /// One registry for all services.
+    /// The metrics registry of all services.
     pub metrics: Metrics,
-    /// One readiness for all services.
+    /// The readiness of all services together.
     pub readiness: Readiness,
-    /// The circuit breakers around everything outside the mesh.
+    /// The circuit breakers of all dependencies outside the mesh.
     pub breakers: Breakers,
     /// The supervisor of all background tasks.
     pub tasks: Tasks,
     /// The current values of the dynamic flags.
     pub settings: watch::Receiver<Dynamic>,
-    /// Where settings that the config service pushes are handed in.
+    /// Receives the settings that the config service pushes.
     pub pushed: watch::Sender<Pushed>,
     stop: CancellationToken,
 }
@@ -75,30 +75,30 @@ impl Process {
         Context { role, metrics, readiness, draining, breakers, tasks, settings, latch }
     }
 
-    /// Tells the process to stop.
+    /// Starts the shutdown of the process.
     pub fn stop(&self) {
         self.stop.cancel();
     }
 
-    /// Resolves when the process was told to stop.
+    /// Resolves when the shutdown has started.
     pub async fn stopped(&self) {
         self.stop.cancelled().await;
     }
 }
 
-/// A process without flags, signals and admin port: for services inside another program, a command or a test.
+/// A process without flags, signals and admin port, for services inside another program, a command or a test.
 impl Default for Process {
     fn default() -> Self {
         Self::new(watch::channel(Dynamic::default()).1, watch::channel(Pushed::new()).0)
     }
 }
 
-/// Sets the process up as `args` say, which were `loaded` with the rest of the command line, runs `services` until it
-/// returns, and flushes telemetry. When an essential task ends, the services are told to stop.
+/// Sets up the process by `args`, which were `loaded` with the rest of the command line, runs `services` until it
+/// returns, and flushes telemetry. When an essential task ends, it starts the shutdown of the services.
 ///
 /// # Errors
 ///
-/// When the process cannot begin, an essential task ended, or what `services` returns.
+/// When the process cannot start, when an essential task ended, or the error of `services`.
 pub async fn run<E: From<Error>>(
     args: &ProcessArgs,
     loaded: Loaded,
@@ -136,7 +136,7 @@ pub async fn run<E: From<Error>>(
         result = &mut services => result,
         failure = tasks.failed() => {
             stop.cancel();
-            // Calls in flight finish first. What the services end with follows from the failure.
+            // Calls in flight finish first. The result of the services is a consequence of the failure.
             let _ = services.await;
             Err(Error::Task(failure).into())
         }
@@ -146,7 +146,7 @@ pub async fn run<E: From<Error>>(
     result
 }
 
-/// Applies the log filter of the settings whenever it changes.
+/// Applies the log filter of the settings when it changes.
 async fn follow_log_filter(mut settings: watch::Receiver<Dynamic>, log: String, filter: LogFilter) {
     let mut current = log;
     loop {
@@ -170,8 +170,8 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     TcpListener::bind(address).await.map_err(|source| Error::Bind { address, source })
 }
 
-/// Stops the process on the first SIGTERM, by which Kubernetes stops a pod, or SIGINT, by which a person at a terminal
-/// does. A second signal exits at once, with the status of a process that such a signal ended.
+/// Starts the shutdown on the first SIGTERM, which Kubernetes sends to stop a pod, or SIGINT, which a terminal sends on
+/// Ctrl-C. A second signal exits immediately, with the status of a process that this signal terminated.
 fn signals(stop: CancellationToken) -> io::Result<Task> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -1,8 +1,8 @@
-//! What travels from an incoming call to every outgoing one: trace context, request id, tenant and canary headers, and
-//! of the baggage what is allowed.
+//! Propagation of headers from an incoming call to every outgoing call: trace context, request id, tenant and canary
+//! headers, and the allowed baggage.
 //!
-//! A tower layer takes them in, and [`crate::outbound`] puts them on. An interceptor of generated clients would miss
-//! calls made on a raw channel.
+//! A tower layer reads them, and [`crate::outbound`] sets them. An interceptor of generated clients would miss calls
+//! made on a raw channel.
 
 mod trace;
 
@@ -16,35 +16,37 @@ use tower::{Layer, Service};
 
 pub(crate) use trace::{extract, inject};
 
-/// Names one request across processes, in logs and in errors.
+/// Identifies one request across processes, in logs and in errors.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Longest request id that is taken from a caller, in bytes; a longer one is replaced.
+/// Longest request id that is accepted from a caller, in bytes; a longer one is replaced.
 const REQUEST_ID_MAX: usize = 128;
 
-/// A list that may come in several headers, and travels as one.
+/// A list that may arrive in several headers, and is propagated as one.
 const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
-/// Longest baggage that is passed on, in bytes: what W3C Baggage asks of every platform at least.
+/// Longest baggage that is propagated, in bytes: the minimum that W3C Baggage requires of a platform.
 const BAGGAGE_MAX: usize = 8192;
 
-/// Whose call it is, as the gateway says.
+/// The tenant of a call, set by the gateway.
 pub const TENANT: HeaderName = HeaderName::from_static("dataflow-tenant");
 
-/// Who calls, as the gateway says.
+/// The authenticated subject of a call, set by the gateway.
 pub const SUBJECT: HeaderName = HeaderName::from_static("dataflow-subject");
 
-/// Says that a service of the mesh calls on its own account. Not passed on by the gateway, which calls on others', and
-/// stripped from them like everything of ours.
+/// Marks a call that a service of the mesh makes itself. The gateway does not set it, because it calls on behalf of
+/// clients, and removes it from their requests like all trusted headers.
 pub const PEER: HeaderName = HeaderName::from_static("dataflow-peer");
 
-/// The tenant of a call; empty without tenants. Bytes that are no text are spelled out, so that no two names become one.
+/// The tenant of a call; empty without tenants. Bytes that are not text are escaped, so that different names stay
+/// different.
 pub fn tenant(metadata: &MetadataMap) -> String {
     let name = metadata.get(TENANT.as_str()).map(|name| name.as_encoded_bytes().escape_ascii().to_string());
     name.unwrap_or_default()
 }
 
-/// What is passed on besides the trace. `dataflow-*` are written by the gateway alone, which strips them from outside callers.
+/// The propagated headers besides the trace context. Only the gateway sets `dataflow-*`; it removes them from outside
+/// requests.
 static PROPAGATED: [HeaderName; 6] = [
     BAGGAGE,
     HeaderName::from_static("x-canary"),
@@ -58,7 +60,7 @@ tokio::task_local! {
     static HEADERS: HeaderMap;
 }
 
-/// Puts the current call's headers on an outgoing one; outside of a call it begins a new request id.
+/// Sets the propagated headers of the current call on an outgoing one; outside of a call it generates a request id.
 pub fn apply(outgoing: &mut HeaderMap) {
     let in_call = HEADERS.try_with(|headers| {
         for (name, value) in headers {
@@ -70,8 +72,8 @@ pub fn apply(outgoing: &mut HeaderMap) {
     }
 }
 
-/// The request id of an incoming call: its caller's, or a new one where that is absent, empty, too long, or not plain
-/// text, so that it could not be told in JSON.
+/// The request id of an incoming call: the caller's, or a new one where that is absent, empty, too long, or not visible
+/// ASCII and so not representable in JSON.
 pub fn request_id(incoming: &mut HeaderMap) -> HeaderValue {
     match incoming.get(&REQUEST_ID) {
         Some(id) if (1..=REQUEST_ID_MAX).contains(&id.len()) && id.to_str().is_ok() => id.clone(),
@@ -88,19 +90,19 @@ fn new_request_id() -> HeaderValue {
     HeaderValue::try_from(id.to_string()).expect("a UUID is a header value")
 }
 
-/// Takes in what travels and gives every call a request id.
+/// Reads the headers to propagate and gives every call a request id.
 #[derive(Debug, Clone)]
 pub struct PropagationLayer {
     baggage: Arc<[String]>,
 }
 
 impl PropagationLayer {
-    /// `baggage` are the keys of baggage that travel.
+    /// `baggage` has the keys of the baggage to propagate.
     pub fn new(baggage: &[String]) -> Self {
         Self { baggage: baggage.into() }
     }
 
-    /// Mends what the lists and the request id of an incoming call lack to travel.
+    /// Normalizes the request id, the trace context and the baggage of an incoming call.
     fn sanitize(&self, incoming: &mut HeaderMap) {
         request_id(incoming);
         trace::sanitize(incoming);
@@ -111,7 +113,7 @@ impl PropagationLayer {
     }
 }
 
-/// Makes one header of a list that came in several: the members that are `wanted`, as far as `max` bytes hold them.
+/// Merges a list from several headers into one: the members that are `wanted`, up to `max` bytes.
 fn merge(headers: &mut HeaderMap, name: HeaderName, max: usize, wanted: impl Fn(&str) -> bool) {
     if !headers.contains_key(&name) {
         return;
@@ -179,7 +181,7 @@ mod tests {
 
     use super::*;
 
-    /// What a call that arrives with `incoming` puts on the calls it makes.
+    /// The headers that an incoming call with the headers `incoming` propagates.
     async fn outgoing(incoming: &[(&str, &str)]) -> HeaderMap {
         let handler = tower::service_fn(|_: Request<()>| async {
             let mut outgoing = HeaderMap::new();

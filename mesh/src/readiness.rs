@@ -1,5 +1,5 @@
-//! Whether this process should receive traffic: ready when every service has dropped its latch, and not ready again
-//! once it drains. It speaks of this process only, never of a peer: a dead upstream must not un-ready its callers.
+//! Readiness of the process: ready when every service has dropped its latch, and not ready again once it drains. It
+//! covers this process only and never a peer: an upstream that is down must not make its callers unready.
 
 use std::sync::Arc;
 
@@ -8,21 +8,22 @@ use tokio::sync::watch;
 /// The readiness of one process, shared by its services and its admin port.
 #[derive(Debug, Clone, Default)]
 pub struct Readiness {
-    /// A watch channel, because some wait for readiness while others ask.
+    /// A watch channel, because some callers wait for readiness while others read it.
     state: Arc<watch::Sender<ReadinessState>>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
 struct ReadinessState {
-    /// Services that have not finished warming up. A count, because services do not know of each other.
+    /// Number of latches, that is, of services that have not finished warming up. A count, because services are
+    /// independent of each other.
     pending: usize,
-    /// Set with the first latch: a process that has no service yet is not ready either.
+    /// Set with the first latch: a process without a service is not ready either.
     has_service: bool,
-    /// Set once, when the first service begins to drain: the process leaves as a whole.
+    /// Set once, when the first service starts to drain: the process leaves as a whole.
     draining: bool,
 }
 
-/// Holds readiness back until dropped.
+/// A guard that keeps the process not ready until it is dropped.
 #[derive(Debug)]
 pub struct Latch {
     state: Arc<watch::Sender<ReadinessState>>,
@@ -43,7 +44,7 @@ impl ReadinessState {
 // === impl Readiness ===
 
 impl Readiness {
-    /// Holds readiness back until the latch is dropped.
+    /// Keeps the process not ready until the latch is dropped.
     pub fn latch(&self) -> Latch {
         self.state.send_modify(|state| {
             state.pending += 1;
@@ -52,23 +53,23 @@ impl Readiness {
         Latch { state: Arc::clone(&self.state) }
     }
 
-    /// Whether there were latches and all have been dropped: what a startup probe asks.
+    /// Whether there were latches and all have been dropped: the result of the startup probe.
     pub fn started(&self) -> bool {
         self.state.borrow().started()
     }
 
-    /// Whether traffic is welcome: what a readiness probe asks.
+    /// Whether the process accepts traffic: the result of the readiness probe.
     pub fn ready(&self) -> bool {
         self.state.borrow().ready()
     }
 
-    /// Resolves when traffic is welcome.
+    /// Resolves when the process is ready.
     pub async fn until_ready(&self) {
         let mut state = self.state.subscribe();
-        state.wait_for(|state| state.ready()).await.expect("the sender lives as long as we do");
+        state.wait_for(|state| state.ready()).await.expect("`self` owns the sender");
     }
 
-    /// Says that the process is on its way out. There is no way back.
+    /// Makes the process not ready, for good: it shuts down.
     pub fn drain(&self) {
         self.state.send_modify(|state| state.draining = true);
     }

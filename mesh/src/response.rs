@@ -1,5 +1,5 @@
-//! Response bodies that do more than carry bytes. They stand apart from the layers that use them, because calls that come
-//! in and calls that leave need the same.
+//! Response bodies with additional behavior. They are separate from the layers that use them, because incoming and
+//! outgoing calls need the same ones.
 
 mod guards;
 mod terminated;

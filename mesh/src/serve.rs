@@ -1,8 +1,8 @@
-//! The life of one service: warm up, become ready, serve, drain. No globals, no signals, no exit: tests call it with
-//! port 0 and a oneshot.
+//! The life cycle of one service: warm up, become ready, serve, drain. It uses no globals, handles no signals and never
+//! exits the process, so that tests call it with port 0 and a oneshot channel.
 //!
-//! tonic's own `Server` is not used: it puts further layers around ours on every connection. One hyper-util loop serves
-//! HTTP/1.1 and h2c on every port instead.
+//! tonic's own `Server` is not used, because it puts further layers around ours on every connection. Instead, one
+//! accept loop over hyper-util serves HTTP/1.1 and h2c on every port.
 
 mod acceptor;
 mod connection;
@@ -39,22 +39,23 @@ use acceptor::Acceptor;
 use connection::ConnectionHandler;
 use control::{AddHealth, set_health};
 
-/// What connections get beyond the drain timeout to close by themselves, which they do at that time.
+/// Time beyond the drain timeout for connections to close by themselves, which each does at the drain timeout.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
-/// How long to wait before accepting again when the process is out of file descriptors.
+/// Delay before the next accept after one failed, for instance because the process is out of file descriptors.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// One service on one port: its own gRPC services and those it forwards, health and reflection.
+/// The server of one service on one port: its own gRPC services, those that it forwards, health and reflection.
 pub struct Server {
     args: ServerArgs,
     context: Context,
     descriptors: Cow<'static, [u8]>,
     api: RoutesBuilder,
-    /// Services of its own.
+    /// The names of its own gRPC services.
     names: Vec<&'static str>,
-    /// Services that it forwards, and what does so.
+    /// The names of the services that it forwards.
     forwarded: Vec<String>,
+    /// Forwards calls.
     forward: Option<Stack>,
     health: AddHealth,
     warm_ups: Vec<BoxFuture<'static, ()>>,
@@ -65,7 +66,7 @@ pub struct Server {
 // === impl Server ===
 
 impl Server {
-    /// A service without methods. `descriptors` is the descriptor set that reflection serves.
+    /// A server without methods. `descriptors` is the descriptor set that reflection serves.
     pub fn new(args: &ServerArgs, context: Context, descriptors: impl Into<Cow<'static, [u8]>>) -> Self {
         Self {
             args: args.clone(),
@@ -82,8 +83,8 @@ impl Server {
         }
     }
 
-    /// Hands every call to `forward` that no service of its own takes. `names` are the services which the descriptor
-    /// set describes and reflection lists; calls to others are handed over too, as unknown ones.
+    /// Forwards every call to `forward` for which there is no own service. `names` are the services that the descriptor
+    /// set describes and reflection lists; calls to other services are forwarded too, and counted as unknown.
     #[must_use]
     pub fn forwarding<S>(mut self, names: Vec<String>, forward: S) -> Self
     where
@@ -99,21 +100,21 @@ impl Server {
         self
     }
 
-    /// Answers health checks by what `wrap` makes of the process' own health.
+    /// Serves the health service that `wrap` makes of the process' own.
     #[must_use]
     pub fn with_health<H: Health>(mut self, wrap: impl FnOnce(HealthService) -> H + Send + 'static) -> Self {
         self.health = control::health(wrap);
         self
     }
 
-    /// Puts `wrap` around the whole stack: what a caller meets first.
+    /// Wraps the whole stack, as the outermost layer.
     #[must_use]
     pub fn wrapped(mut self, wrap: impl FnOnce(Stack) -> Stack + Send + 'static) -> Self {
         self.outermost = Box::new(wrap);
         self
     }
 
-    /// Adds what a crate offers.
+    /// Adds the services, warm-ups and tasks of a capability.
     #[must_use]
     pub fn with(mut self, capability: Capability) -> Self {
         let Capability { services, warm_ups, tasks } = capability;
@@ -126,14 +127,14 @@ impl Server {
         self
     }
 
-    /// Serves until `shutdown` resolves and every call in flight has ended. Connections are accepted at once; the
-    /// service says SERVING when its warm-ups are done.
+    /// Serves until `shutdown` resolves and every call in flight has ended. Connections are accepted immediately; the
+    /// health status becomes SERVING when the warm-ups are done.
     ///
     /// # Errors
     ///
     /// When the listener has no address, that is, was never bound.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        // Whoever forwards calls answers for those behind it too, and does so itself.
+        // A server that forwards calls has its own MeshService, which includes the services behind it.
         let this = if self.forward.is_some() {
             self
         } else {
@@ -173,7 +174,7 @@ impl Server {
         let forwards = forward.is_some();
         let own = api.routes().into_axum_router();
         let api = match forward {
-            // Past the router, whose detour every call would pay for.
+            // Bypasses the router, whose cost every call would pay.
             Some(forward) if names.is_empty() => forward,
             Some(forward) => Stack::new(own.fallback_service(forward)),
             None => Stack::new(own),

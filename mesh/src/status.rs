@@ -1,7 +1,7 @@
-//! The one place where a failure becomes a gRPC code and an HTTP status, and where it is decided what a caller may see.
+//! The only place that maps errors to gRPC codes and HTTP statuses, and that decides what a caller may see of them.
 //!
-//! Codes are behaviour here, not decoration: meshes eject a host that answers UNAVAILABLE, INTERNAL, DEADLINE_EXCEEDED
-//! or UNKNOWN, so a caller's mistake and plain overload must never be one of those.
+//! Codes have effects: meshes eject a host that returns UNAVAILABLE, INTERNAL, DEADLINE_EXCEEDED or UNKNOWN, so that a
+//! client error or an overload must never get one of these.
 
 mod received;
 
@@ -15,48 +15,48 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 pub use received::{Refused, of_received};
 
-/// Longest message in bytes, and longest text within the details. Both leave in headers, which peers and proxies limit
-/// to some kilobytes, and may quote what a caller sent at any length.
+/// Longest message in bytes, and longest text within the details. Both are sent in headers, which peers and proxies
+/// limit to some kilobytes, and may quote input of any length.
 const MESSAGE_MAX: usize = 1024;
 const DETAIL_MAX: usize = 256;
 
-/// Most fields named in one answer, for the same reason.
+/// Maximum number of violations in one status, for the same reason.
 const VIOLATIONS_MAX: usize = 8;
 
-/// What went wrong, as a closed set that the three tables below exhaust.
+/// The kind of an error: a closed set, which the tables below map exhaustively.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// The request itself is wrong, whatever the state of the system.
+    /// The request is invalid, independent of the state of the system.
     Invalid,
-    /// What the request names does not exist.
+    /// The requested resource does not exist.
     NotFound,
-    /// What the request would make exists.
+    /// The resource to create exists.
     AlreadyExists,
-    /// The request is right but the system is not in the state it needs.
+    /// The request is valid, but the system is not in the required state.
     Precondition,
-    /// Somebody else changed the same thing first (an etag did not match).
+    /// Optimistic concurrency failed: another writer changed the resource first (the etag did not match).
     Conflict,
-    /// The caller may not do this.
+    /// The caller is not authorized.
     Denied,
-    /// Nobody knows who the caller is.
+    /// The caller is not authenticated.
     Unauthenticated,
-    /// The request exceeds a limit on its size.
+    /// The request exceeds a size limit.
     TooLarge,
-    /// There is more work than the service may take on; nothing was begun.
+    /// The service is at a limit; the call was not started.
     Overloaded,
-    /// Something that the request needs does not answer.
+    /// A dependency of the request is unreachable.
     Unavailable,
-    /// The call's time is up.
+    /// The deadline of the call has passed.
     Timeout,
-    /// The caller went away.
+    /// The caller canceled the call.
     Cancelled,
     /// There is no such method.
     Unimplemented,
-    /// What the request names cannot be reached by this HTTP method.
+    /// The resource does not support this HTTP method.
     MethodNotAllowed,
-    /// The request's body is of a media type that is not understood.
+    /// The media type of the request's body is not supported.
     UnsupportedMediaType,
-    /// A fault of ours.
+    /// A server fault.
     Internal,
 }
 
@@ -93,7 +93,7 @@ impl Kind {
             Kind::Overloaded => StatusCode::TOO_MANY_REQUESTS,
             Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Kind::Timeout => StatusCode::GATEWAY_TIMEOUT,
-            // nginx's "client closed request"; nobody is left to read it, but logs and metrics are.
+            // nginx's "client closed request": no client reads it, but logs and metrics do.
             Kind::Cancelled => StatusCode::from_u16(499).expect("499 lies in 100..1000"),
             Kind::Unimplemented => StatusCode::NOT_IMPLEMENTED,
             Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -103,14 +103,14 @@ impl Kind {
     }
 }
 
-/// The HTTP status of an answer that a peer gave. Where one code stands for several kinds, the details tell: overload
-/// says when to come back (or, from a service that is not ours, nothing at all), a request that is too large does not.
+/// The HTTP status of a gRPC status from a peer. Where one code stands for several kinds, the details decide: overload
+/// has a `RetryInfo` (or, from a foreign service, no details at all), a request that is too large has none.
 pub fn http_of(status: &Status) -> StatusCode {
     let kind = match status.code() {
         Code::Ok => return StatusCode::OK,
         Code::InvalidArgument | Code::OutOfRange => Kind::Invalid,
         Code::NotFound => Kind::NotFound,
-        // 409 for both: only a precondition that the request itself stated is a 412.
+        // 409 for both: 412 is only for a precondition in the request itself.
         Code::AlreadyExists => Kind::AlreadyExists,
         Code::Aborted => match status.get_details_error_info() {
             Some(info) if info.reason == ETAG_MISMATCH => Kind::Conflict,
@@ -132,7 +132,7 @@ pub fn http_of(status: &Status) -> StatusCode {
     kind.http()
 }
 
-/// The failure that headers or trailers of an answer state; none for a call that went well, or when they say nothing.
+/// The error in the headers or trailers of a response; `None` for a successful call, and when they have no status.
 pub fn failure_in(headers: &HeaderMap) -> Option<Status> {
     Status::from_header_map(headers).filter(|status| status.code() != Code::Ok)
 }
@@ -140,51 +140,51 @@ pub fn failure_in(headers: &HeaderMap) -> Option<Status> {
 /// The reason of a failed compare-and-set.
 const ETAG_MISMATCH: &str = "ETAG_MISMATCH";
 
-/// One field of a request that is wrong, for `google.rpc.BadRequest`.
+/// One invalid field of a request, for `google.rpc.BadRequest`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
     /// The field's path in the request, for instance `dataflow.id`.
     pub field: String,
-    /// What is wrong with it and what would be right.
+    /// Why it is invalid, and what would be valid.
     pub description: String,
 }
 
-/// What a crate's error enum says about each of its variants; `Display` is the message.
+/// Describes each variant of a crate's error enum for a status; `Display` is the message.
 pub trait Describe: Error {
-    /// The protobuf package that speaks, for instance `dataflow.cache.v1`.
+    /// The domain of the reason: the protobuf package, for instance `dataflow.cache.v1`.
     fn domain(&self) -> &'static str;
 
-    /// What kind of failure it is.
+    /// The kind of the error.
     fn kind(&self) -> Kind;
 
-    /// A stable UPPER_SNAKE word for programs.
+    /// A stable UPPER_SNAKE identifier for programs.
     fn reason(&self) -> &'static str;
 
-    /// Further facts for programs, in lowerCamelCase keys.
+    /// Further facts for programs, with lowerCamelCase keys.
     fn metadata(&self) -> HashMap<String, String> {
         HashMap::new()
     }
 
-    /// The fields that are wrong, for [`Kind::Invalid`].
+    /// The invalid fields, for [`Kind::Invalid`].
     fn violations(&self) -> Vec<Violation> {
         Vec::new()
     }
 
-    /// When trying again makes sense.
+    /// The delay before a retry, where a retry can succeed.
     fn retry_after(&self) -> Option<Duration> {
         None
     }
 }
 
-/// The status a caller receives. A fault of ours is logged here with its causes, and the caller gets a fixed text.
+/// The status for the caller. A server fault is logged here with its causes, and the caller gets a fixed message.
 pub fn to_status(failure: &dyn Describe) -> Status {
     if failure.kind() == Kind::Internal {
-        tracing::error!(reason = failure.reason(), error = %ErrorChain(failure), "internal failure");
+        tracing::error!(reason = failure.reason(), error = %ErrorChain(failure), "call: internal error");
     }
     logged(failure)
 }
 
-/// The status for a failure that has been logged.
+/// The status for an error that has already been logged.
 pub fn logged(failure: &dyn Describe) -> Status {
     let kind = failure.kind();
     let message =
@@ -201,16 +201,16 @@ pub fn logged(failure: &dyn Describe) -> Status {
     Status::with_error_details(kind.code(), truncated(message, MESSAGE_MAX), details)
 }
 
-/// The outcome of a method as tonic sends it: what every adapter of a service ends with.
+/// Converts the result of a method into the type that tonic takes, for the implementations of gRPC services.
 ///
 /// # Errors
 ///
-/// The failure as a status, see [`to_status`].
+/// The error as a status, see [`to_status`].
 pub fn respond<T, E: Describe>(outcome: Result<T, E>) -> Result<Response<T>, Status> {
     outcome.map(Response::new).map_err(|failure| to_status(&failure))
 }
 
-/// The text, cut to `max` bytes with an ellipsis when it is longer.
+/// The text, truncated to `max` bytes with an ellipsis.
 fn truncated(mut text: String, max: usize) -> String {
     const ELLIPSIS: char = '\u{2026}';
     if text.len() > max {

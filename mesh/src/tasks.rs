@@ -22,10 +22,10 @@ const STABLE: Duration = Duration::from_secs(60);
 /// What the end of a task means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnExit {
-    /// The process is of no use without it: it becomes unready, drains, and ends with an error. It may end only after
-    /// the process was told to stop.
+    /// The process cannot work without it: it becomes unready, drains, and ends with an error. The task may end only
+    /// after the shutdown has started.
     Fail,
-    /// After a panic it starts again, with backoff. It may end by itself.
+    /// After a panic the task restarts, with backoff. It may end by itself.
     Restart,
     /// A panic is logged. It may end by itself.
     Log,
@@ -44,7 +44,7 @@ enum Start {
     Again(Box<dyn FnMut() -> BoxFuture<'static, ()> + Send>),
 }
 
-/// The supervisor of a process' tasks. Cheap to clone; the tasks end with the last clone.
+/// The supervisor of a process' tasks. Cheap to clone; the tasks are canceled with the last clone.
 #[derive(Debug, Clone)]
 pub struct Tasks(Arc<Supervisor>);
 
@@ -56,10 +56,10 @@ struct Supervisor {
     end: CancellationToken,
 }
 
-/// Where the end of a task is reported.
+/// Reports the end of a task.
 #[derive(Debug, Clone)]
 struct Reporter {
-    /// Cancelled when the process is told to stop.
+    /// Canceled when the shutdown starts.
     stop: CancellationToken,
     readiness: Readiness,
     metrics: TaskMetrics,
@@ -84,7 +84,7 @@ impl Task {
         Self { name, on_exit: OnExit::Fail, start: Start::Once(Box::pin(future)) }
     }
 
-    /// A task of [`OnExit::Restart`], which `make` begins each time.
+    /// A task of [`OnExit::Restart`]; `make` creates its future at each start.
     pub fn restarting<F>(name: &'static str, mut make: impl FnMut() -> F + Send + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -108,8 +108,8 @@ impl Task {
         self.on_exit
     }
 
-    /// Runs it outside of any process' supervision, to its end: for what must be finished although its owner is gone, and
-    /// for clients. Must be called within a runtime.
+    /// Runs it without a supervisor, to its end: for work that must finish although its owner is gone, and for clients.
+    /// Must be called within a runtime.
     pub fn detach(self) {
         tokio::spawn(supervise(self, None));
     }
@@ -134,12 +134,12 @@ impl Tasks {
         tokio::spawn(async move { end.run_until_cancelled(supervise(task, Some(reporter))).await });
     }
 
-    /// Resolves when an essential task has ended before the process was told to stop.
+    /// Resolves when an essential task has ended before the shutdown started.
     pub async fn failed(&self) -> Failure {
         let mut failure = self.0.reporter.failure.subscribe();
         let found = failure.wait_for(Option::is_some).await;
-        let found = found.expect("the sender lives as long as this");
-        found.clone().expect("it was waited for")
+        let found = found.expect("`self` owns the sender");
+        found.clone().expect("`wait_for` checked it")
     }
 }
 
@@ -154,13 +154,13 @@ async fn supervise(task: Task, reporter: Option<Reporter>) {
         Start::Again(mut make) => {
             let mut backoff = Backoff::default();
             loop {
-                let began = Instant::now();
+                let start = Instant::now();
                 let Err(panic) = run(make()).await else { break None };
                 report(&span, name, &panic, "restarting");
                 if let Some(reporter) = &reporter {
                     reporter.metrics.restarted(name);
                 }
-                if began.elapsed() >= STABLE {
+                if start.elapsed() >= STABLE {
                     backoff.reset();
                 }
                 backoff.wait().await;
@@ -245,7 +245,7 @@ mod tests {
         }));
         stop.cancel();
         assert!(end.await.is_err());
-        // A second one that fails is the first to be reported.
+        // No failure was reported.
         assert!(readiness.ready());
         assert!(tasks.0.reporter.failure.borrow().is_none());
     }
@@ -253,7 +253,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_task_that_panics_restarts_with_backoff_until_it_ends_by_itself() {
         let Fixture { tasks, readiness, metrics, .. } = fixture();
-        let (began, tries) = (Instant::now(), Arc::new(AtomicU32::new(0)));
+        let (start, tries) = (Instant::now(), Arc::new(AtomicU32::new(0)));
         let (done, finished) = tokio::sync::oneshot::channel();
         let (counted, mut done) = (Arc::clone(&tries), Some(done));
         tasks.spawn(Task::restarting("flaky", move || {
@@ -265,8 +265,8 @@ mod tests {
         }));
         finished.await.unwrap();
         assert_eq!(tries.load(Ordering::Relaxed), 4);
-        // 100, 200 and 400 ms, give or take a half.
-        let waited = began.elapsed();
+        // 100, 200 and 400 ms, +/- 50 %.
+        let waited = start.elapsed();
         assert!((Duration::from_millis(350)..Duration::from_millis(1100)).contains(&waited), "{waited:?}");
         assert!(readiness.ready());
         assert!(metrics.encode().contains("task_restarts_total{task=\"flaky\"} 3\n"), "{}", metrics.encode());
@@ -275,9 +275,9 @@ mod tests {
     #[tokio::test]
     async fn tasks_end_with_their_supervisor() {
         let Fixture { tasks, .. } = fixture();
-        let (held, end) = tokio::sync::oneshot::channel::<()>();
+        let (guard, end) = tokio::sync::oneshot::channel::<()>();
         tasks.spawn(Task::logged("endless", async move {
-            let _held = held;
+            let _guard = guard;
             std::future::pending::<()>().await;
         }));
         drop(tasks);

@@ -1,4 +1,5 @@
-//! Logs and traces of a process. Logs go to standard error, so that standard output stays a command's result.
+//! Logs and traces of a process. Logs are written to standard error, because standard output has the result of a
+//! command.
 
 use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt, TracerProvider};
@@ -21,31 +22,31 @@ pub enum Error {
     /// The filter is not a list of tracing directives.
     #[error("--log: {0}")]
     Filter(#[from] ParseError),
-    /// The collector's address is unusable.
+    /// The address of the collector is invalid.
     #[error("--otlp-endpoint: {0}")]
     Endpoint(#[from] opentelemetry_otlp::ExporterBuildError),
-    /// The process has telemetry already.
-    #[error("telemetry is set up twice: {0}")]
+    /// Telemetry is already set up in this process.
+    #[error("telemetry is already set up: {0}")]
     AlreadySet(#[from] tracing_subscriber::util::TryInitError),
 }
 
-/// Flushes what is still buffered when told to.
+/// The telemetry of a process: a handle to change the log filter and to flush spans.
 #[derive(Debug)]
-#[must_use = "spans that are still buffered are lost without a flush"]
+#[must_use = "buffered spans are lost without a flush"]
 pub struct Telemetry {
     provider: Option<SdkTracerProvider>,
     filter: LogFilter,
 }
 
-/// What the log lets through. Cheap to clone.
+/// A handle to the log filter. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct LogFilter(Handle<EnvFilter, Registry>);
 
-/// Checks what to log, as a flag gives it.
+/// Validates a log filter, for flags.
 ///
 /// # Errors
 ///
-/// What is wrong with it.
+/// Where the filter is invalid.
 pub fn filter(text: &str) -> Result<String, ParseError> {
     directives(text).map(|_| text.to_owned())
 }
@@ -54,12 +55,12 @@ fn directives(text: &str) -> Result<EnvFilter, ParseError> {
     EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse(text)
 }
 
-/// Sets up logs, and traces when there is a collector, for the whole process. `service` is its OpenTelemetry
-/// `service.name`. Must run inside a tokio runtime, which the exporter uses.
+/// Sets up logs, and traces if there is a collector, for the whole process. `service` is the OpenTelemetry
+/// `service.name`. Must be called within a tokio runtime, which the exporter uses.
 ///
 /// # Errors
 ///
-/// When a flag is unusable, or when called twice.
+/// When a flag is invalid, or when called twice.
 pub fn init(args: &TelemetryArgs, service: &'static str) -> Result<Telemetry, Error> {
     let (filter, handle) = reload::Layer::new(directives(&args.log)?);
     let logs = fmt::layer().with_writer(std::io::stderr);
@@ -82,26 +83,26 @@ pub fn init(args: &TelemetryArgs, service: &'static str) -> Result<Telemetry, Er
         tracing_opentelemetry::layer().with_tracer(provider.tracer(service)).with_filter(own_spans())
     });
 
-    // Logs stand innermost: the handle of a filter that can be replaced names what it stands on.
+    // The log layer is innermost: the type of a reload handle contains the subscriber below it.
     tracing_subscriber::registry().with(logs.with_filter(filter)).with(traces).try_init()?;
     Ok(Telemetry { provider, filter: LogFilter(handle) })
 }
 
-/// Reads the share of calls that are traced.
+/// Parses a sampling ratio.
 pub(crate) fn ratio(text: &str) -> Result<f64, String> {
     let ratio = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
     ratio.ok_or_else(|| "must be from 0 to 1".to_owned())
 }
 
-/// The span of a call that leaves the process, to a peer or a store. There is one only where the call being served is
-/// recorded: else it would be formatted for the log, with every line.
+/// The client span of an outgoing call, to a peer or a store. It exists only if the trace of the current call is
+/// sampled: otherwise its fields would be formatted for the log without use.
 ///
-/// `describe` gives its name, and what else there is to say of it.
+/// `describe` returns its name and its attributes.
 pub fn outgoing<const N: usize>(describe: impl FnOnce() -> (String, [(&'static str, String); N])) -> Span {
     outgoing_in(&Span::current().context(), describe)
 }
 
-/// The same, where the trace of the call being served is known.
+/// The same, with the trace context of the current call.
 pub(crate) fn outgoing_in<const N: usize>(
     trace: &Context,
     describe: impl FnOnce() -> (String, [(&'static str, String); N]),
@@ -117,8 +118,8 @@ pub(crate) fn outgoing_in<const N: usize>(
     span
 }
 
-/// Spans of our own crates. Those of the libraries below would double every call, and an export, which is a call too,
-/// would give rise to the next.
+/// Passes the spans of our own crates only. Those of libraries would duplicate every call, and the export of spans,
+/// which is itself a call, would produce new spans.
 fn own_spans() -> Targets {
     Targets::new().with_target("dataflow", LevelFilter::INFO)
 }
@@ -140,17 +141,17 @@ impl LogFilter {
 // === impl Telemetry ===
 
 impl Telemetry {
-    /// The filter of the log, which may change at any time.
+    /// The handle to the log filter.
     pub fn filter(&self) -> LogFilter {
         self.filter.clone()
     }
 
-    /// Sends what is still buffered. Off the runtime's threads, because the exporter blocks.
+    /// Exports the buffered spans, on a blocking thread, because the exporter blocks.
     pub async fn flush(self) {
         if let Some(provider) = self.provider {
             let ended = tokio::task::spawn_blocking(move || provider.shutdown()).await;
             if let Ok(Err(error)) = ended {
-                tracing::warn!(%error, "the last spans could not be sent");
+                tracing::warn!(%error, "traces: cannot export the last spans");
             }
         }
     }

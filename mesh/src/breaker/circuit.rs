@@ -1,5 +1,5 @@
-//! The state of one breaker and the rules by which it changes. It stands apart from the handles so that the rules read
-//! without locks and clocks: every method is told the time.
+//! The state machine of one breaker. It is separate from the handles, so that its rules contain neither locks nor
+//! clocks: every method takes the time as an argument.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::observer::Observer;
 use super::{CircuitState, Report, Settings, Totals};
 
-/// How a call that was let through ended.
+/// The outcome of a call that passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Success,
@@ -19,28 +19,28 @@ pub(super) enum Outcome {
     Ignored,
 }
 
-/// What a call that was let through has to show when it ends.
+/// A call that passed: the facts of its start that are needed at its end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AdmittedCall {
-    /// The circuit's epoch when the call began.
+    /// The circuit's epoch when the call started.
     epoch: u64,
-    /// The circuit's count of successes when the call began.
+    /// The circuit's count of successes when the call started.
     successes_in_epoch: u64,
-    /// When the call must be over.
+    /// The deadline of the call.
     pub(super) deadline: Instant,
-    /// When the silence of which the call is a part lasts too long.
+    /// When the silence that includes the call reaches its limit.
     silence_end: Option<Instant>,
 }
 
-/// What a breaker knows.
+/// The state machine.
 #[derive(Debug)]
 pub(super) struct Circuit {
     settings: Settings,
     phase: Phase,
     since: Instant,
-    /// Counts changes of state and resets: a call of an earlier epoch says nothing about the present one.
+    /// Counts changes of state and resets: a call of an earlier epoch shows nothing about the present one.
     epoch: u64,
-    /// Counts successes of the present epoch: a call that saw another count began before the last of them.
+    /// Counts successes: a call that started at another count started before the last success.
     successes_in_epoch: u64,
     failures: u32,
     silence: Option<Silence>,
@@ -58,17 +58,17 @@ enum Phase {
     HalfOpen {
         in_flight: u32,
         successes: u32,
-        /// The deadline of the probe that began last.
+        /// The deadline of the latest probe.
         last_deadline: Instant,
     },
 }
 
-/// The time without a success.
+/// A time without a success.
 #[derive(Debug, Clone, Copy)]
 struct Silence {
-    /// When the first call began that no success followed.
+    /// The start of the first call after the last success.
     since: Instant,
-    /// Whether a call of this time ran into its deadline.
+    /// Whether a call timed out in this time.
     timed_out: bool,
 }
 
@@ -90,7 +90,7 @@ impl Circuit {
         }
     }
 
-    /// Lets a call through, or says after which time to ask again.
+    /// Passes a call, or returns the time after which to retry.
     pub(super) fn enter(&mut self, now: Instant) -> Result<AdmittedCall, Duration> {
         self.open_if_silent(now);
         if let Phase::Open { until } = self.phase {
@@ -98,7 +98,7 @@ impl Circuit {
                 return Err(self.reject(until - now));
             }
             let half_open = Phase::HalfOpen { in_flight: 0, successes: 0, last_deadline: now };
-            self.transition(half_open, now, format_args!("the pause is over"));
+            self.transition(half_open, now, format_args!("pause ended"));
         }
         if let Phase::HalfOpen { in_flight, last_deadline, .. } = self.phase
             && in_flight >= self.settings.probes.get()
@@ -120,7 +120,7 @@ impl Circuit {
         })
     }
 
-    /// Takes note of how a call ended.
+    /// Records the outcome of a call.
     pub(super) fn end(&mut self, call: AdmittedCall, outcome: Outcome, now: Instant) {
         self.totals.calls += 1;
         match outcome {
@@ -145,13 +145,13 @@ impl Circuit {
     pub(super) fn open_manually(&mut self, now: Instant) {
         match &mut self.phase {
             Phase::Open { until } => *until = saturating_add(now, self.settings.pause),
-            _ => self.open(now, format_args!("by hand")),
+            _ => self.open(now, format_args!("manually")),
         }
     }
 
     pub(super) fn reset(&mut self, now: Instant) {
         if !matches!(self.phase, Phase::Closed) {
-            self.transition(Phase::Closed, now, format_args!("by hand"));
+            self.transition(Phase::Closed, now, format_args!("manually"));
         }
         self.start_epoch(now);
         self.failures = 0;
@@ -159,7 +159,7 @@ impl Circuit {
         self.changes = 0;
     }
 
-    /// What is in flight keeps its deadline, and an open breaker the end of its pause.
+    /// Replaces the settings. Calls in flight keep their deadlines, and an open breaker the end of its pause.
     pub(super) fn set(&mut self, settings: Settings) {
         self.settings = settings;
         self.silence = None;
@@ -190,21 +190,21 @@ impl Circuit {
         self.observer.changes()
     }
 
-    /// Opens where a silence came to its end while no call was in flight that would have noticed, as of that end.
+    /// Opens, as of the end of a silence, when that end has passed while no call was in flight to report it.
     fn open_if_silent(&mut self, now: Instant) {
         if let (Some(limit), Some(Silence { since, timed_out: true })) = (self.settings.silence, self.silence)
         {
             let end = saturating_add(since, limit);
             if end <= now {
-                self.open(end, format_args!("no answer for {limit:?}"));
+                self.open(end, format_args!("no response for {limit:?}"));
             }
         }
     }
 
-    /// When the silence of which a call that begins now is a part lasts too long.
+    /// The end of the silence that includes a call that starts now; starts a silence where there is none.
     fn silence_deadline(&mut self, now: Instant) -> Option<Instant> {
         let limit = self.settings.silence?;
-        // One that is over and did not open was idle time: nobody waited for an answer.
+        // A silence that has ended without opening was idle time: no call timed out in it.
         let current = self.silence.filter(|silence| now < saturating_add(silence.since, limit));
         let silence = current.unwrap_or(Silence { since: now, timed_out: false });
         self.silence = Some(silence);
@@ -224,7 +224,7 @@ impl Circuit {
         if let Phase::HalfOpen { successes, .. } = &mut self.phase {
             *successes += 1;
             if *successes >= self.settings.successes.get() {
-                self.transition(Phase::Closed, now, format_args!("probes were answered"));
+                self.transition(Phase::Closed, now, format_args!("probes succeeded"));
             }
         }
     }
@@ -232,20 +232,20 @@ impl Circuit {
     fn failed(&mut self, call: AdmittedCall, now: Instant) {
         self.failures = self.failures.saturating_add(1);
         let failures = self.failures;
-        // A call that began before the last success is no part of the silence after it.
+        // A call that started before the last success does not belong to the silence after it.
         let timed_out = now >= call.deadline && call.successes_in_epoch == self.successes_in_epoch;
         if matches!(self.phase, Phase::HalfOpen { .. }) {
-            self.open(now, format_args!("a probe failed"));
+            self.open(now, format_args!("probe failed"));
         } else if failures >= self.settings.failures.get() {
-            self.open(now, format_args!("failures in a row: {failures}"));
+            self.open(now, format_args!("consecutive failures: {failures}"));
         } else if let (true, Some(limit), Some(silence)) =
             (timed_out, self.settings.silence, &mut self.silence)
         {
             silence.timed_out = true;
-            // The ticket knows the end of its own silence: the next call may have begun another one already, in the
-            // moment between that end and the news of it.
+            // The end of the call's own silence, not of the present one: between that end and this report the next call
+            // may have started another silence.
             if call.silence_end.is_some_and(|silence_end| silence_end <= now) {
-                self.open(now, format_args!("no answer for {limit:?}"));
+                self.open(now, format_args!("no response for {limit:?}"));
             }
         }
     }
@@ -280,7 +280,7 @@ impl Phase {
     }
 }
 
-/// `from + by`, for any `by`: "never" is said by a duration that would leave the clock's range.
+/// `from + by`, capped at a century: a duration beyond the range of the clock means "never".
 fn saturating_add(from: Instant, by: Duration) -> Instant {
     const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
     from + by.min(CENTURY)

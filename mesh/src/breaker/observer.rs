@@ -1,5 +1,5 @@
-//! What is seen of a breaker from outside: metrics, log lines, and a channel of its state. It stands apart so that the
-//! rules of the circuit say what happens and not who hears of it.
+//! The observer of one breaker: metrics, log lines, and a watch channel of its state. It is separate from the state
+//! machine, which reports events without knowing their receivers.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::CircuitState;
 use super::circuit::Outcome;
 use crate::metrics::Metrics;
 
-/// The families in which all breakers of a process are counted.
+/// The metric families of all breakers of a process.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Families {
     state: Family<NameLabels, Gauge>,
@@ -50,22 +50,22 @@ impl Families {
     pub(super) fn register(&self, metrics: &Metrics) {
         metrics.register(
             "circuit_breaker_state",
-            "What a circuit breaker does with calls: 0 closed, 1 open, 2 half-open",
+            "State of a circuit breaker: 0 closed, 1 open, 2 half-open",
             self.state.clone(),
         );
         metrics.register(
             "circuit_breaker_calls",
-            "Calls to circuit breakers that ended, by outcome",
+            "Calls through a circuit breaker, by outcome",
             self.calls.clone(),
         );
         metrics.register(
             "circuit_breaker_transitions",
-            "Changes of circuit breakers' states, by the new one",
+            "State changes of a circuit breaker, by new state",
             self.transitions.clone(),
         );
     }
 
-    /// The signals of one breaker. All its series stand from the start, at zero: a rate needs a first value.
+    /// The observer of one breaker. It creates all series at once, at zero, because a rate needs a first sample.
     pub(super) fn observer(&self, name: &Arc<str>) -> Observer {
         let calls = |outcome| self.calls.get_or_create_owned(&call_labels(name, outcome));
         let transitions = |to| self.transitions.get_or_create_owned(&transition_labels(name, to));
@@ -81,7 +81,7 @@ impl Families {
         }
     }
 
-    /// Removes the series of one breaker. Who still holds it counts on, unseen.
+    /// Removes the series of one breaker. Existing handles still count, but not in these families.
     pub(super) fn remove(&self, name: &str) {
         self.state.remove(&name_labels(name));
         for outcome in [SUCCESS, FAILURE, REJECTED, IGNORED] {
@@ -105,7 +105,7 @@ fn transition_labels(name: &str, to: CircuitState) -> TransitionLabels {
     TransitionLabels { name: name.to_owned(), to: to.label() }
 }
 
-/// Where one breaker says what happens to it. Told within the breaker's lock, so that all hear it in the same order.
+/// Receives the events of one breaker, under the breaker's lock, so that metrics, log and channel agree on their order.
 #[derive(Debug)]
 pub(super) struct Observer {
     name: Arc<str>,
@@ -140,11 +140,11 @@ impl Observer {
         self.changes.send_replace(to);
         let name = &*self.name;
         match to {
-            CircuitState::Open => tracing::warn!(breaker = name, why = %cause, "circuit breaker opened"),
+            CircuitState::Open => tracing::warn!(breaker = name, why = %cause, "circuit breaker: opened"),
             CircuitState::HalfOpen => {
-                tracing::info!(breaker = name, why = %cause, "circuit breaker half-open")
+                tracing::info!(breaker = name, why = %cause, "circuit breaker: half-open")
             }
-            CircuitState::Closed => tracing::info!(breaker = name, why = %cause, "circuit breaker closed"),
+            CircuitState::Closed => tracing::info!(breaker = name, why = %cause, "circuit breaker: closed"),
         }
     }
 
@@ -156,7 +156,7 @@ impl Observer {
 // === impl CircuitState ===
 
 impl CircuitState {
-    /// By their numbers.
+    /// All states, indexed by their numbers.
     const ALL: [Self; 3] = [Self::Closed, Self::Open, Self::HalfOpen];
 
     /// Its name in labels: `closed`, `open` or `half_open`.

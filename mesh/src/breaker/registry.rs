@@ -1,4 +1,5 @@
-//! The breakers of one process, by name: who lists, resets or watches a breaker is not who calls through it.
+//! The breakers of one process, by name, so that code that lists, resets or watches a breaker is independent of the
+//! code that calls through it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,10 +11,10 @@ use super::observer::Families;
 use super::{Breaker, Report, Settings};
 use crate::metrics::Metrics;
 
-/// The circuit breakers of one process. Cheap to clone. The default one shows no metrics.
+/// The circuit breakers of one process. Cheap to clone. The default one is not connected to metrics.
 #[derive(Debug, Clone, Default)]
 pub struct Breakers {
-    /// Always locked before a breaker, never within one.
+    /// Lock order: this lock before that of a breaker, never while one is locked.
     by_name: Arc<Mutex<BTreeMap<Arc<str>, Breaker>>>,
     families: Families,
 }
@@ -21,15 +22,15 @@ pub struct Breakers {
 // === impl Breakers ===
 
 impl Breakers {
-    /// Breakers that are counted in `metrics`; once a process.
+    /// Breakers with metrics; call it once per process.
     pub fn new(metrics: &Metrics) -> Self {
         let this = Self::default();
         this.families.register(metrics);
         this
     }
 
-    /// The breaker of that name, `<role>/<breaker>` as in `cache/redis`: a new one, closed, or the one that exists,
-    /// which keeps its state and from now on follows `settings`.
+    /// Returns the breaker with this name, `<role>/<breaker>`, for instance `cache/redis`. A new breaker is closed; an
+    /// existing one keeps its state and gets the new `settings`.
     pub fn register(&self, name: &str, settings: Settings) -> Breaker {
         let mut by_name = self.by_name();
         if let Some(breaker) = by_name.get(name) {
@@ -43,18 +44,18 @@ impl Breakers {
         breaker
     }
 
-    /// The breaker of that name.
+    /// The breaker with this name.
     pub fn get(&self, name: &str) -> Option<Breaker> {
         self.by_name().get(name).cloned()
     }
 
-    /// Every breaker as it is now, by name.
+    /// Snapshots of all breakers, by name.
     pub fn list(&self) -> Vec<Report> {
         self.by_name().values().map(Breaker::report).collect()
     }
 
-    /// Removes the breaker of that name and its metrics, as when an address left the cluster. For those who hold it, it
-    /// goes on; registered again it is a new one.
+    /// Removes the breaker with this name and its metrics, for instance because an address left the cluster. Existing
+    /// handles still work; registering the name again creates a new breaker.
     pub fn forget(&self, name: &str) {
         let mut by_name = self.by_name();
         if by_name.remove(name).is_some() {
@@ -84,7 +85,7 @@ mod tests {
         let again =
             breakers.register("cache/redis", Settings { failures: NonZeroU32::MIN, ..Settings::default() });
         again.enter().unwrap().failed();
-        assert!(redis.enter().is_err(), "one breaker, which follows the latest settings");
+        assert!(redis.enter().is_err(), "one breaker, with the latest settings");
         let states: Vec<_> = breakers.list().into_iter().map(|report| (report.name, report.state)).collect();
         let named = |name, state| (Arc::<str>::from(name), state);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The tonic adapter of MeshService for the breakers of one process.
+//! The gRPC service MeshService for the breakers of one process.
 
 use std::time::Duration;
 
@@ -9,21 +9,21 @@ use tonic::{Request, Response, Status};
 use super::{Breaker, Breakers, CircuitState, Report, Settings, Totals};
 use crate::status::{Describe, Kind, to_status};
 
-/// Serves MeshService.
+/// Implements MeshService.
 #[derive(Debug, Clone)]
 pub struct Service {
     breakers: Breakers,
-    /// What tells this process from its like, as `HOST/PID`.
+    /// Identifies this process among its replicas, as `HOST/PID`.
     replica: String,
 }
 
 /// Why a breaker cannot be reset.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// There is none of that name.
+    /// There is no breaker with this name.
     #[error("there is no circuit breaker {name:?}")]
     NotFound {
-        /// The name asked for.
+        /// The requested name.
         name: String,
     },
 }
@@ -51,9 +51,9 @@ impl Describe for Error {
 // === impl Service ===
 
 impl Service {
-    /// Serves these breakers.
+    /// A service for these breakers.
     pub fn new(breakers: Breakers) -> Self {
-        // In a pod the kernel's name of the host is the pod's.
+        // In a pod, the hostname of the kernel is the name of the pod.
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         Self { breakers, replica: format!("{}/{}", host.trim(), std::process::id()) }
     }

@@ -1,4 +1,4 @@
-//! Tests of the circuit breaker, under a clock that stands still until it is told to go on.
+//! Tests of the circuit breaker, with a paused clock that each test advances.
 
 use std::future::{pending, ready};
 
@@ -14,7 +14,7 @@ fn count(count: u32) -> NonZeroU32 {
     NonZeroU32::new(count).unwrap()
 }
 
-/// 3 failures open, 10 s of pause, 2 probes at a time, 2 successes close, 4 s a call.
+/// 3 failures open, a pause of 10 s, 2 concurrent probes, 2 successes close, a timeout of 4 s.
 fn settings() -> Settings {
     Settings {
         failures: count(3),
@@ -77,10 +77,10 @@ async fn open_rejects_until_its_pause_is_over() {
     assert_eq!(retry_after(&breaker), Some(10 * SECOND));
     advance(10 * SECOND - Duration::from_millis(1)).await;
     let rejected = breaker.enter().unwrap_err();
-    assert_eq!(rejected.to_string(), "circuit breaker test/breaker is open, to be tried again in 1ms");
+    assert_eq!(rejected.to_string(), "circuit breaker test/breaker is open, retry in 1ms");
     advance(Duration::from_millis(1)).await;
     assert_eq!(breaker.report().next_probe, Some(Duration::ZERO));
-    assert_eq!(breaker.report().state, CircuitState::Open, "until a probe enters");
+    assert_eq!(breaker.report().state, CircuitState::Open, "until a probe starts");
     let _probe = breaker.enter().unwrap();
     assert_eq!(breaker.report().state, CircuitState::HalfOpen);
     assert_eq!(breaker.report().next_probe, None);
@@ -111,7 +111,7 @@ async fn half_open_closes_after_enough_successes_and_opens_at_any_failure() {
     half_open(&breaker).await;
     breaker.enter().unwrap().succeeded();
     breaker.enter().unwrap().failed();
-    assert_eq!(retry_after(&breaker), Some(10 * SECOND), "the pause begins anew");
+    assert_eq!(retry_after(&breaker), Some(10 * SECOND), "the pause restarts");
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,7 +130,7 @@ async fn a_call_counts_only_for_the_state_in_which_it_started() {
     old.next().unwrap().succeeded();
     assert_eq!(breaker.report().successes, 0);
     drop(old.next());
-    assert!(breaker.enter().is_err(), "no place of a probe was freed");
+    assert!(breaker.enter().is_err(), "no probe permit was released");
 
     let [probe, late_probe] = probes;
     probe.failed();
@@ -147,8 +147,8 @@ async fn a_call_times_out_at_its_deadline_and_the_classifier_decides_what_is_a_f
     #[error("{0}")]
     struct HttpError(u16);
     let breaker = breaker(settings());
-    let call = async |answer: Result<u16, HttpError>| {
-        breaker.call(ready(answer), |&HttpError(status)| status >= 500).await
+    let call = async |result: Result<u16, HttpError>| {
+        breaker.call(ready(result), |&HttpError(status)| status >= 500).await
     };
     assert_eq!(call(Ok(200)).await, Ok(200));
     assert_eq!(call(Err(HttpError(503))).await, Err(Error::Failed(HttpError(503))));
@@ -163,7 +163,7 @@ async fn a_call_times_out_at_its_deadline_and_the_classifier_decides_what_is_a_f
     }
     assert_eq!(start.elapsed(), 12 * SECOND);
     let rejected = call(Ok(200)).await.unwrap_err();
-    assert_eq!(rejected.to_string(), "circuit breaker test/breaker is open, to be tried again in 10s");
+    assert_eq!(rejected.to_string(), "circuit breaker test/breaker is open, retry in 10s");
     let expected = Totals { calls: 6, successes: 2, failures: 4, rejected: 1 };
     assert_eq!(breaker.report().totals, expected);
 }
@@ -178,7 +178,7 @@ async fn a_call_abandoned_by_its_caller_is_neither_success_nor_failure() {
     assert_eq!(breaker.report().totals, Totals { calls: 3, failures: 2, ..Totals::default() });
 }
 
-/// A peer that answers nothing from the start, asked every `gap`: when the breaker opened, in seconds.
+/// When the breaker of a peer that never responds opens, in seconds, with one call every `gap`.
 async fn opens_after(settings: Settings, gap: Duration) -> u64 {
     let (breaker, start) = (breaker(settings), Instant::now());
     let mut state = breaker.changes();
@@ -200,12 +200,12 @@ async fn silence_opens_at_its_end_with_any_number_of_calls() {
     assert_eq!(
         opens_after(many_failures, SECOND).await,
         5,
-        "the second call is cut at 5 s and not at 4 + 1 s"
+        "the second call times out at 5 s and not at 4 + 1 s"
     );
     assert_eq!(
         opens_after(many_failures, 3 * SECOND).await,
         5,
-        "the call begun at 3 s is cut 1 s before its own deadline"
+        "the call of 3 s times out 2 s before its own timeout"
     );
     assert_eq!(opens_after(Settings { silence: Some(2 * SECOND), ..many_failures }, SECOND).await, 2);
     assert_eq!(opens_after(Settings { silence: None, failures: count(4), ..many_failures }, SECOND).await, 7);
@@ -222,12 +222,16 @@ async fn silence_starts_with_the_first_call_after_the_last_success() {
     assert_eq!(
         until_deadline(&breaker.enter().unwrap()),
         4 * SECOND,
-        "a new silence, longer than a call may take"
+        "a new silence, longer than the timeout of a call"
     );
     advance(SECOND).await;
     before.failed();
     advance(4 * SECOND).await;
-    assert_eq!(breaker.report().state, CircuitState::Closed, "what was cut began before the last success");
+    assert_eq!(
+        breaker.report().state,
+        CircuitState::Closed,
+        "the call that timed out started before the last success"
+    );
     assert_eq!(until_deadline(&breaker.enter().unwrap()), 4 * SECOND, "idle time is not silence");
 }
 
@@ -274,7 +278,7 @@ async fn a_breaker_is_opened_and_reset_manually() {
     assert_eq!(
         (breaker.report().failures, breaker.report().totals.failures),
         (0, 1),
-        "told, but not held against it"
+        "counted in the totals, not towards opening"
     );
     breaker.reset();
     advance(SECOND).await;

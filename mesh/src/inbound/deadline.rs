@@ -1,6 +1,6 @@
-//! Enforces deadlines: the caller's `grpc-timeout`, shrunk to our own limit.
+//! Enforces deadlines: the caller's `grpc-timeout`, capped by `--request-timeout`.
 //!
-//! tonic's own server timeout answers CANCELLED, which tells a caller that it went away itself; ours answers
+//! tonic's own server timeout returns CANCELLED, which means that the caller canceled the call; this layer returns
 //! DEADLINE_EXCEEDED.
 
 use std::sync::Arc;
@@ -22,17 +22,18 @@ use crate::descriptors::Methods;
 use crate::response::{ResponseGuards, TerminatedBody};
 use crate::status;
 
-/// Ends calls whose time is up.
+/// Ends calls at their deadline.
 #[derive(Debug, Clone)]
 pub(super) struct DeadlineLayer {
-    /// Of these the time that holds for callers that set no deadline, or a later one.
+    /// Contains the timeout of calls without a deadline, or with a later one.
     limits: Live<LimitArgs>,
     methods: Methods,
 }
 
 impl DeadlineLayer {
-    /// No call may take longer to its last byte than `limits` say when it comes, whether or not its caller reads. An
-    /// answer that is a stream must begin by then, and is cut only by the caller's own deadline: a watch has none.
+    /// The timeout in `limits` at the start of a call covers it to the last byte of its response, whether or not the
+    /// caller reads. A streaming response must begin by then, and is ended only by the caller's own deadline: a watch
+    /// has none.
     pub(super) fn new(limits: Live<LimitArgs>, methods: Methods) -> Self {
         Self { limits, methods }
     }
@@ -71,7 +72,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let requested = match deadline::parse(request.headers()) {
-            // Not begun: timers are too coarse to end it before it is served.
+            // Rejected here: timers are too coarse to end the call before its handler runs.
             Ok(Some(Duration::ZERO)) => Err(Error::Exceeded),
             requested => requested,
         };
@@ -152,14 +153,18 @@ mod tests {
         assert_eq!(call(Some("1S"), 10 * second, 2 * second).await.0.as_deref(), Some("4"));
         assert_eq!(call(None, second, 2 * second).await.0.as_deref(), Some("4"));
         assert_eq!(call(Some("soon"), second, second).await.0.as_deref(), Some("3"));
-        assert_eq!(call(Some("0n"), second, Duration::ZERO).await, (Some("4".to_owned()), None), "not begun");
+        assert_eq!(
+            call(Some("0n"), second, Duration::ZERO).await,
+            (Some("4".to_owned()), None),
+            "not started"
+        );
     }
 
     fn methods() -> Methods {
         Methods::of(&["grpc.health.v1.Health"], tonic_health::pb::FILE_DESCRIPTOR_SET)
     }
 
-    /// The code in the trailers of an answer that never ends by itself; `None` when it lasts an hour.
+    /// The code in the trailers of a response that never ends by itself; `None` when it lasts an hour.
     async fn endless(path: &str, timeout: Option<&str>) -> Option<String> {
         let handler = tower::service_fn(async |_: Request<Body>| {
             let frames = futures_util::stream::pending::<Result<Frame<Bytes>, axum::Error>>();

@@ -1,18 +1,18 @@
-//! What the stack answers by itself. Deadlines have their own in [`crate::deadline`], since calls that leave meet them
-//! too.
+//! The errors that the stack itself returns. Those of deadlines are in [`crate::deadline`], because outgoing calls have
+//! them too.
 
 use std::time::Duration;
 
 use crate::status::{Describe, Kind};
 
-/// Why the stack refused a call or ended its answer.
+/// Why the stack rejected a call or ended its response.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 pub(super) enum Error {
-    /// More calls came than are served at once.
-    #[error("the service is at its limit of concurrent calls; nothing was begun")]
+    /// The limit of concurrent calls is reached.
+    #[error("the service is at its limit of concurrent calls; the call was not started")]
     Overloaded,
-    /// The service stops, and the answer would not end by itself.
-    #[error("the service is stopping")]
+    /// The service drains, and the response would not end by itself.
+    #[error("the service is draining")]
     Draining,
 }
 

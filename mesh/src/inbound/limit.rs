@@ -1,7 +1,7 @@
-//! Limits the calls that are served at once, counted until their responses have been sent.
+//! Limits concurrent calls, each counted until its response has been sent.
 //!
-//! tower's limit counts until the head of a response is there. The responses of clients that do not read would then be
-//! held outside of every limit, and memory would have none.
+//! tower's concurrency limit counts until the head of a response. The responses of clients that do not read would then
+//! be outside of every limit, and memory would be unbounded.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -30,8 +30,8 @@ pub(super) struct LimitLayer {
 }
 
 impl LimitLayer {
-    /// Allows as many calls at once as `limits` say at the moment, over all connections, and the same number of streaming
-    /// responses in addition: those may last for ever, and would use up the permits of the calls.
+    /// Allows the present `max_concurrent_requests` of `limits`, over all connections, and the same number of streaming
+    /// responses in addition: those may last forever, and would use up the permits of the calls.
     pub(super) fn new(limits: Live<LimitArgs>, methods: Methods) -> Self {
         Self { limits, calls: Limiter::default(), streams: Limiter::default(), methods }
     }
@@ -70,7 +70,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let LimitLayer { limits, calls, streams, methods } = &self.layer;
         let limiter = if methods.streams(request.uri().path()) { streams } else { calls };
-        // Rejected at once instead of queued: a caller that waits here wastes its time and our memory.
+        // Rejected at once instead of queued: a queued call would use memory, and up its own deadline.
         let Some(permit) = limiter.try_acquire(limits.load().max_concurrent_requests) else {
             return Box::pin(async { Ok(status::to_status(&Error::Overloaded).into_http()) });
         };
@@ -100,7 +100,7 @@ mod tests {
     const PIECE: usize = 16 * 1024;
     const LONG: usize = 3 * PIECE + 5;
 
-    /// A service of one permit that answers at length.
+    /// A service with one permit and a long response.
     fn service() -> LimitService<
         impl Service<Request<()>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone,
     > {

@@ -1,5 +1,5 @@
-//! Counts, times, traces and logs every call, to the end of its response. A panic is one way in which a call ends: its caller
-//! gets INTERNAL, and the log one record.
+//! Metrics, span and log record of every call, to the end of its response. A panic also ends the call: its caller gets
+//! INTERNAL, and the log one record.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -29,7 +29,7 @@ pub(super) struct ObserveLayer {
 }
 
 impl ObserveLayer {
-    /// Labels calls by `methods`; whatever is not among them is one label.
+    /// Labels calls by `methods`; all others share the label `unknown`.
     pub(super) fn new(methods: Methods, metrics: ServerMetrics) -> Self {
         Self { methods, metrics }
     }
@@ -80,7 +80,7 @@ where
                     Err(panic) => return Ok(call.panicked(&panic).into_http()),
                 };
                 Ok(match code_in(response.headers()) {
-                    // Trailers only: the answer ends here, and its body stays as it is.
+                    // Trailers-only: the response ends here, and its body is not wrapped.
                     Some(code) => {
                         call.end(code);
                         response
@@ -93,7 +93,7 @@ where
     }
 }
 
-/// One call from its arrival to its end. Dropped without an end, it was abandoned by its caller.
+/// The guard of one call from its arrival to its end. Dropped before that, it records a call canceled by its caller.
 struct Call {
     method: Method,
     metrics: ServerMetrics,
@@ -110,10 +110,10 @@ impl Call {
         let method = layer.methods.get(request.uri().path()).cloned().unwrap_or_else(unknown);
         let request_id =
             request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
-        // Every field that has a value is formatted for the log, be there a line or not: one, so that lines of one call
-        // can be found.
+        // Each field of a span costs formatting, also without a log record. One field is enough to find all records of
+        // a call.
         let span = tracing::info_span!("rpc", otel.name = field::Empty, otel.kind = field::Empty, request_id);
-        // Without a collector there is no span to give a parent; that is the normal case, not a failure.
+        // Without a collector the span has no OpenTelemetry context; that is the normal case, not an error.
         if span.set_parent(propagation::extract(request.headers())).is_ok() {
             span.record("otel.name", format_args!("{}/{}", method.service, method.name));
             span.record("otel.kind", "server");
@@ -129,7 +129,7 @@ impl Call {
         self.finish(code, None);
     }
 
-    /// Ends the call for its caller.
+    /// Ends the call after a panic; returns the status for its caller.
     fn panicked(mut self, panic: &Panic) -> Status {
         let status = status::logged(&panics::Error::Panicked);
         self.finish(status.code(), Some(panic));
@@ -155,11 +155,11 @@ impl Call {
                     panic = message,
                     location,
                     backtrace,
-                    "call panicked"
+                    "call: panicked"
                 );
             }
-            (None, Code::Ok) => tracing::debug!(service, method = name, took_ms, "call served"),
-            (None, _) => tracing::info!(service, method = name, took_ms, ?code, "call failed"),
+            (None, Code::Ok) => tracing::debug!(service, method = name, took_ms, "call: served"),
+            (None, _) => tracing::info!(service, method = name, took_ms, ?code, "call: failed"),
         }
     }
 }
@@ -170,7 +170,7 @@ impl Drop for Call {
     }
 }
 
-/// Watches an answer's body for the trailers that hold its code.
+/// Observes a response body for the trailers with the status code.
 struct ObservedBody {
     inner: Body,
     call: Option<Call>,
@@ -209,7 +209,7 @@ impl http_body::Body for ObservedBody {
         Poll::Ready(frame)
     }
 
-    // Forwarded, or an answer without a body would no longer leave as one HEADERS frame.
+    // Forwarded, or a response without a body would no longer be sent as one HEADERS frame.
     fn is_end_stream(&self) -> bool {
         self.inner.is_end_stream()
     }

@@ -1,5 +1,4 @@
-//! The channels behind one address: one where a mesh balances; or several that are called in turn, where nobody else
-//! would.
+//! The channels of one upstream: a single one, where a mesh balances, or several under round robin, where no mesh does.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,13 +16,14 @@ use tower::BoxError;
 
 use super::upstream::{Target, Upstream};
 
-/// A peer that does not accept a connection within this time counts as unreachable.
+/// Timeout of a connection attempt; after it the peer counts as unreachable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A peer that vanished without a word is noticed within twice this time, also while no call is on its way.
+/// Interval and timeout of HTTP/2 keep-alive pings, also while no call is in flight: a peer that vanished without
+/// closing is detected within twice this time.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// How long a peer is passed over that took no call, unless none is left.
+/// Outlier ejection: the time for which round robin skips a peer that accepted no call, unless all are ejected.
 const EJECTION: Duration = Duration::from_secs(1);
 
 /// Interval at which a name is resolved again.
@@ -32,25 +32,25 @@ const RESOLVE_INTERVAL: Duration = Duration::from_secs(5);
 /// Shortest interval between two resolutions of a name, also where connections fail.
 const RESOLVE_MIN_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Cheap to clone.
+/// The channels of one upstream. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) enum Peers {
     Single(Channel),
     RoundRobin(Arc<RoundRobin>),
 }
 
-/// Peers that are called in turn.
+/// Peers that are called by round robin.
 #[derive(Debug)]
 pub(super) struct RoundRobin {
     peers: ArcSwap<Vec<Arc<Peer>>>,
     next: AtomicUsize,
-    /// Whether the peers are known, if there are any: a name is resolved after the start.
+    /// Whether the first resolution is over, with or without addresses: a name is resolved after the start.
     resolved: watch::Sender<bool>,
-    /// Told when a peer took no call, or there is none: perhaps the name means others by now.
+    /// Notified when a peer accepted no call, or there is none: the name may have other addresses by now.
     failed: Arc<Notify>,
 }
 
-/// One of them.
+/// One peer.
 #[derive(Debug)]
 pub(super) struct Peer {
     address: String,
@@ -61,7 +61,7 @@ pub(super) struct Peer {
 // === impl Peers ===
 
 impl Peers {
-    /// Channels that connect when first used, and again whenever they have to.
+    /// Channels that connect on first use and reconnect when needed.
     pub(super) fn new(upstream: &Upstream) -> Self {
         match &upstream.0 {
             Target::Single(uri) => Self::Single(endpoint(uri.clone()).connect_lazy()),
@@ -88,12 +88,12 @@ impl RoundRobin {
         let peers: Vec<_> = peers.into_iter().map(Arc::new).collect();
         let resolved = watch::Sender::new(!peers.is_empty());
         let peers = ArcSwap::from_pointee(peers);
-        // Not the first one for every process.
+        // A random start, so that not every process calls the first peer first.
         let next = AtomicUsize::new(usize::from(fastrand::u16(..)));
         Arc::new(Self { peers, next, resolved, failed: Arc::default() })
     }
 
-    /// The next peer, once any is known.
+    /// The next peer that is not ejected; waits for the first resolution.
     ///
     /// # Errors
     ///
@@ -108,23 +108,23 @@ impl RoundRobin {
         let found = in_order.find(|peer| !peer.is_ejected()).or(first);
         found.cloned().ok_or_else(|| {
             self.failed.notify_one();
-            ConnectError("its name has no address".into()).into()
+            ConnectError("the name has no address".into()).into()
         })
     }
 
-    /// Passes a peer over for a while.
+    /// Ejects a peer for [`EJECTION`].
     pub(super) fn eject(&self, peer: &Peer) {
         *peer.ejected_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + EJECTION);
         self.failed.notify_one();
     }
 
-    /// Makes these all peers; those that were before keep their connections.
+    /// Replaces the peers; those with an unchanged address keep their connections.
     fn update(&self, name: &Authority, addresses: &[SocketAddr]) {
         let before = self.peers.load();
         let peers = addresses.iter().map(|address| {
             let address = address.to_string();
             let existing = before.iter().find(|peer| peer.address == address);
-            // Called by its name all the same: meshes and certificates go by that.
+            // The `:authority` stays the name: meshes route and certificates are verified by it.
             existing
                 .cloned()
                 .unwrap_or_else(|| Arc::new(Peer::new(address.clone(), endpoint_at(name, &address))))
@@ -133,7 +133,7 @@ impl RoundRobin {
         if peers.len() != before.len()
             || peers.iter().zip(before.iter()).any(|(new, old)| !Arc::ptr_eq(new, old))
         {
-            tracing::debug!(%name, addresses = peers.len(), "peers changed");
+            tracing::debug!(%name, addresses = peers.len(), "peers: addresses changed");
             self.peers.store(Arc::new(peers));
         }
     }
@@ -152,8 +152,7 @@ impl Peer {
     }
 }
 
-/// Resolves a name again and again, until nobody uses its peers any more. A name that cannot be resolved keeps its
-/// peers.
+/// Resolves a name periodically, until its peers are dropped. When the resolution fails, the peers stay as they are.
 async fn resolve(peers: Weak<RoundRobin>, failed: Arc<Notify>, name: Authority) {
     let (host, port) = (name.host().trim_matches(['[', ']']).to_owned(), name.port_u16().unwrap_or_default());
     loop {
@@ -165,10 +164,10 @@ async fn resolve(peers: Weak<RoundRobin>, failed: Arc<Notify>, name: Authority) 
                 addresses.dedup();
                 peers.update(&name, &addresses);
             }
-            Ok(_) => tracing::debug!(%name, "has no address"),
-            Err(error) => tracing::debug!(%name, %error, "cannot be resolved"),
+            Ok(_) => tracing::debug!(%name, "peers: name has no address, retrying"),
+            Err(error) => tracing::debug!(%name, %error, "peers: name cannot be resolved, retrying"),
         }
-        // Also when it means nobody: nobody need wait to hear that.
+        // Also when there is no address: calls then fail at once instead of waiting.
         peers.resolved.send_replace(true);
         drop(peers);
         tokio::time::sleep(RESOLVE_MIN_INTERVAL).await;

@@ -1,4 +1,4 @@
-//! A request's body that can be sent again, as long as not much of it has been sent.
+//! A replayable request body: it buffers what was sent, up to a limit, so that a retry can send it again.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,23 +9,23 @@ use http_body::{Frame, SizeHint};
 use tonic::body::Body;
 use tower::BoxError;
 
-/// Most bytes of a body that are kept to be sent again, as meshes do.
+/// Size of the replay buffer, in bytes, as in the proxies of meshes.
 const MAX_REPLAY_BYTES: usize = 64 * 1024;
 
-/// A body, and what was sent of it. Cheap to clone.
+/// A body and its replay buffer. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Replay(Arc<Mutex<ReplayState>>);
 
 #[derive(Debug)]
 struct ReplayState {
     body: Body,
-    /// What was sent, in a copy: a slice of what came in may hold much more than itself. None once it was too much.
+    /// A copy of what was sent: a slice of the input may keep a much larger buffer alive. None beyond the limit.
     buffer: Option<BytesMut>,
-    /// The number of the attempt that goes on with the body.
+    /// The number of the attempt that reads from the body.
     attempt: u8,
 }
 
-/// One attempt to send it: what was sent before, then the rest.
+/// The body of one attempt: the replayed part, then the rest.
 #[derive(Debug)]
 pub(super) struct Attempt {
     replayed: Bytes,
@@ -43,8 +43,8 @@ impl Replay {
         (replay.clone(), Attempt { replayed: Bytes::new(), number: 0, replay })
     }
 
-    /// Another attempt, from its beginning; none if it cannot be had any more. The one before gets no more of it: whoever
-    /// sends that may not have noticed yet that it is over.
+    /// A new attempt, from the beginning of the body; none if the buffer is incomplete. The previous attempt gets no
+    /// more data: the connection that sends it may not have noticed yet that it was abandoned.
     pub(super) fn retry(&self) -> Option<Attempt> {
         let mut state = self.state();
         let replayed = state.buffer.clone()?.freeze();
@@ -73,7 +73,7 @@ impl http_body::Body for Attempt {
         let mut state = self.replay.state();
         let state = &mut *state;
         if state.attempt != self.number {
-            return Poll::Ready(Some(Err("the call is made again".into())));
+            return Poll::Ready(Some(Err("the call is being retried".into())));
         }
         let frame = ready!(Pin::new(&mut state.body).poll_frame(cx));
         match frame.as_ref().map(|frame| frame.as_ref().map(Frame::data_ref)) {
@@ -83,7 +83,7 @@ impl http_body::Body for Attempt {
                 }
                 buffer => *buffer = None,
             },
-            // Neither trailers nor a failure can be had twice.
+            // Neither trailers nor an error can be replayed.
             Some(_) => state.buffer = None,
             None => {}
         }
@@ -120,7 +120,7 @@ mod tests {
         Replay::new(Body::new(StreamBody::new(stream::iter(pieces))))
     }
 
-    /// How much an attempt sends of a body, in at most `pieces` pieces.
+    /// The number of bytes that an attempt sends in at most `pieces` frames.
     async fn send(attempt: &mut Attempt, pieces: usize) -> usize {
         let mut sent = 0;
         for _ in 0..pieces {
@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(send(&mut first, 1).await, 1);
         let mut second = replay.retry().unwrap();
         assert!(first.frame().await.unwrap().is_err());
-        assert_eq!(send(&mut second, 9).await, 6, "nothing is lost to it");
+        assert_eq!(send(&mut second, 9).await, 6, "the retry sends the whole body");
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! One call on its way to a peer, and to another if it reached no handler.
+//! Sends one call to a peer, with one transparent retry if it reached no handler.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -13,16 +13,16 @@ use super::peers::{Peers, RoundRobin};
 use super::replay::{Attempt, Replay};
 use super::unsent::is_unsent;
 
-/// What it takes to send a request again besides its body. What hangs on the request inside this process goes with the
-/// first attempt.
+/// The head of a request, for a retry. The request's extensions, which have a meaning inside this process only, go with
+/// the first attempt.
 struct RequestHead {
     method: Method,
     uri: Uri,
     headers: HeaderMap,
 }
 
-/// Sends a call, and once more if it provably reached no handler: to the next peer, where there are several. Of one peer
-/// the channel must be ready.
+/// Sends a call, and retries it once if it provably reached no handler: at the next peer under round robin. A single
+/// channel must be ready.
 pub(super) fn send(
     peers: &mut Peers,
     request: Request<Body>,
@@ -43,7 +43,7 @@ pub(super) fn send(
             Err(error) => error,
         };
         let Some(body) = is_unsent(&*error).then(|| replay.retry()).flatten() else { return Err(error) };
-        tracing::debug!(error, path = retry.uri.path(), "a call reached nobody: making it again");
+        tracing::debug!(error, path = retry.uri.path(), "peers: call reached no handler, retrying");
         let request = retry.with(body);
         match peers {
             Peers::Single(channel) => channel.oneshot(request).await.map_err(Into::into),
@@ -59,7 +59,7 @@ async fn send_round_robin(
     let peer = round_robin.next().await?;
     let result = peer.channel.clone().oneshot(request).await;
     result.map_err(|error| {
-        // Also where it said goodbye: its port is closed by the next call, which others' calls may have made its turn.
+        // Also after GOAWAY: the peer is closing its port, and concurrent calls may give the retry the same peer.
         if is_unsent(&error) {
             round_robin.eject(&peer);
         }

@@ -1,12 +1,12 @@
-//! Whether a call that failed provably reached no handler, so that to make it again is no second call.
+//! Decides whether a failed call provably reached no handler, so that a retry does not execute it twice.
 
 use std::error::Error;
 
 use h2::Reason;
 use tonic::ConnectError;
 
-/// Whether nobody has begun with the call: there was no connection; the peer refused the stream, or closed the connection
-/// and said that the stream came too late (RFC 9113, 8.7); or it was never sent.
+/// Whether the call was not processed: there was no connection; the peer reset the stream with REFUSED_STREAM, or sent
+/// GOAWAY with a lower last stream id (RFC 9113, 8.7); or the call was never sent.
 pub(super) fn is_unsent(error: &(dyn Error + 'static)) -> bool {
     causes(error).any(|cause| {
         cause.is::<ConnectError>()
@@ -17,7 +17,7 @@ pub(super) fn is_unsent(error: &(dyn Error + 'static)) -> bool {
 
 fn is_refused(error: &h2::Error) -> bool {
     let reset = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
-    // Of a connection that closes well h2 fails only those streams that are above the last one named.
+    // On a graceful GOAWAY, h2 fails only the streams above the last stream id.
     let unprocessed = error.is_go_away() && error.reason() == Some(Reason::NO_ERROR);
     error.is_remote() && (reset || unprocessed)
 }

@@ -1,4 +1,4 @@
-//! Where a peer is.
+//! The address of an upstream, as flags state it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,12 +6,12 @@ use std::str::FromStr;
 use http::Uri;
 use http::uri::{Authority, Scheme};
 
-/// The address of a peer: `http://HOST:PORT` is one, over one channel, as it should be where a mesh balances;
-/// `http://HOST:PORT,http://HOST:PORT` are several, and `dns://HOST:PORT` all that HOST has, called in turn.
+/// The address of a peer. `http://HOST:PORT` is a single channel, as appropriate where a mesh balances. For round
+/// robin, `http://HOST:PORT,http://HOST:PORT` is a list, and `dns://HOST:PORT` stands for all addresses of HOST.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream(pub(super) Target);
 
-/// One address or several.
+/// The forms of an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Target {
     Single(Uri),
@@ -19,10 +19,10 @@ pub(super) enum Target {
     Dns(Authority),
 }
 
-/// Why a text is not the address of a peer.
+/// The text is not the address of a peer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{given:?} is not the address of a peer: expected http://HOST:PORT, several of them parted by commas, or dns://HOST:PORT"
+    "{given:?} is not the address of a peer: expected http://HOST:PORT, a comma-separated list of them, or dns://HOST:PORT"
 )]
 pub struct NotAnUpstream {
     given: String,
@@ -53,7 +53,7 @@ impl FromStr for Upstream {
     }
 }
 
-/// A URI of scheme, host and port, and nothing more.
+/// Parses a URI that consists of scheme, host and port only.
 fn parse_uri(text: &str) -> Option<Uri> {
     let uri: Uri = text.parse().ok()?;
     let path = uri.path_and_query().map(|rest| rest.as_str());

@@ -1,4 +1,4 @@
-//! The trace context of a call, in all the spellings that meshes speak.
+//! The trace context of a call, in all formats that meshes use: W3C Trace Context, B3, and gRPC's binary header.
 
 use std::sync::LazyLock;
 
@@ -11,16 +11,16 @@ use super::merge;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// A list that may come in several headers, and travels as one.
+/// A list that may arrive in several headers, and is propagated as one.
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
-/// Longest list of trace states that is passed on, in bytes: what W3C Trace Context asks of every platform at least.
+/// Longest `tracestate` that is propagated, in bytes: the minimum that W3C Trace Context requires of a platform.
 const TRACESTATE_MAX: usize = 512;
 
-/// Longest of the other headers, in bytes, none of which needs as much. A longer one is dropped.
+/// Longest value of the other headers, in bytes; none needs as much. A longer one is dropped.
 const HEADER_MAX: usize = 128;
 
-/// All of them, W3C's first.
+/// All trace headers, those of W3C first.
 pub(super) static HEADERS: [HeaderName; 9] = [
     TRACEPARENT,
     TRACESTATE,
@@ -33,7 +33,7 @@ pub(super) static HEADERS: [HeaderName; 9] = [
     HeaderName::from_static("grpc-trace-bin"),
 ];
 
-/// Extraction tries them in order, the last one found wins, so W3C stands last.
+/// Extraction tries the propagators in order and the last match wins, therefore W3C is last.
 static CONTEXT: LazyLock<TextMapCompositePropagator> = LazyLock::new(|| {
     TextMapCompositePropagator::new(vec![
         Box::new(B3::with_encoding(B3Encoding::SingleAndMultiHeader)),
@@ -46,15 +46,15 @@ pub(crate) fn extract(headers: &HeaderMap) -> opentelemetry::Context {
     CONTEXT.extract(&HeaderExtractor(headers))
 }
 
-/// Writes a trace context of ours over the one that came in.
+/// Writes our trace context over the one that was received.
 pub(crate) fn inject(context: &opentelemetry::Context, headers: &mut HeaderMap) {
     CONTEXT.inject_context(context, &mut HeaderInjector(headers));
 }
 
-/// Drops what is too long, and a `traceparent` that is malformed: they would be carried to everybody whom the call concerns,
-/// and be of no use there. Of a header that came more than once the first counts, as it does for who reads it.
+/// Drops headers that are too long, and a malformed `traceparent`: they would be propagated to every service that the
+/// call reaches, without use. Of a repeated header the first counts, as in extraction.
 pub(super) fn sanitize(incoming: &mut HeaderMap) {
-    // Looked for one by one only where there is anything long at all: this is done for every call.
+    // By name only if any header is long, because this runs for every call.
     if incoming.values().any(|value| value.len() > HEADER_MAX) {
         for name in HEADERS.iter().filter(|name| **name != TRACESTATE) {
             if incoming.get(name).is_some_and(|value| value.len() > HEADER_MAX) {
@@ -62,7 +62,7 @@ pub(super) fn sanitize(incoming: &mut HeaderMap) {
             }
         }
     }
-    // Of a trace that cannot be read its states mean nothing.
+    // Without a valid `traceparent`, `tracestate` has no meaning.
     let is_traced = match incoming.get(&TRACEPARENT) {
         Some(value) if is_traceparent(value.as_bytes()) => true,
         Some(_) => {
@@ -74,8 +74,8 @@ pub(super) fn sanitize(incoming: &mut HeaderMap) {
     merge(incoming, TRACESTATE, TRACESTATE_MAX, |_| is_traced);
 }
 
-/// Whether a value names a trace (W3C Trace Context, 3.2): `VERSION-TRACE-PARENT-FLAGS` in lower-case hexadecimal, neither
-/// id all zeros; a version that is not ours may have more to say.
+/// Whether a value is a valid `traceparent` (W3C Trace Context, 3.2): `VERSION-TRACE-PARENT-FLAGS` in lower-case
+/// hexadecimal, neither id all zeros; a later version may have further fields.
 fn is_traceparent(value: &[u8]) -> bool {
     let mut parts = value.splitn(5, |byte| *byte == b'-');
     let mut part = |length: usize| {

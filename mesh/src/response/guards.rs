@@ -14,7 +14,7 @@ use http::Response;
 use http_body::{Frame, SizeHint};
 
 /// Longest piece that is handed to hyper, in bytes: a DATA frame of default size. hyper takes a piece of any length as
-/// soon as the client's window is open at all, and reports a response as ended that it only buffers.
+/// soon as the client's flow-control window is open at all, and treats a response as sent that it only buffers.
 const PIECE: usize = 16 * 1024;
 
 /// See the module. Dropping it releases all of them.
@@ -29,7 +29,7 @@ impl ResponseGuards {
         response.extensions_mut().remove().unwrap_or_default()
     }
 
-    /// The response, which keeps these guards until its last piece is taken.
+    /// The response, with these guards until its last piece is taken.
     pub fn attach(self, response: Response<Body>) -> Response<Body> {
         if http_body::Body::is_end_stream(response.body()) {
             return response;
@@ -93,7 +93,7 @@ impl http_body::Body for GuardedBody {
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
-    // Forwarded, or a response without a body would no longer leave as one HEADERS frame.
+    // Forwarded, or a response without a body would no longer be sent as one HEADERS frame.
     fn is_end_stream(&self) -> bool {
         self.rest.is_empty() && self.inner.is_end_stream()
     }

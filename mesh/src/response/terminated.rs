@@ -1,5 +1,5 @@
-//! A response body that is terminated early, with a status in its trailers: when its deadline passes, or when the service
-//! drains.
+//! A response body that is terminated early, with a status in its trailers: when its deadline passes, or when the
+//! service drains.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -25,7 +25,7 @@ pin_project! {
     #[project = StateProjection]
     enum State<B, T> {
         Open { #[pin] inner: B, #[pin] trigger: T },
-        // What the body holds is dropped at once: memory, a permit, a peer's stream.
+        // The inner body is dropped at once, with its memory, permit and peer's stream.
         Terminated,
     }
 }
@@ -56,7 +56,7 @@ where
         let StateProjection::Open { inner, trigger } = this.state.as_mut().project() else {
             return Poll::Ready(None);
         };
-        // Before the body itself, or one that always has a frame at hand would never be terminated.
+        // Before the body itself, or a body that always has a frame ready would never be terminated.
         if trigger.poll(cx).is_pending() {
             return inner.poll_frame(cx);
         }
@@ -66,7 +66,7 @@ where
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
 
-    // Forwarded, or a response without a body would no longer leave as one HEADERS frame.
+    // Forwarded, or a response without a body would no longer be sent as one HEADERS frame.
     fn is_end_stream(&self) -> bool {
         match &self.state {
             State::Open { inner, .. } => inner.is_end_stream(),
@@ -96,10 +96,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_never_pauses_is_terminated_and_dropped() {
-        let (held, trigger) = (Arc::new(()), Arc::new(Notify::new()));
-        let holding = held.clone();
+        let (guard, trigger) = (Arc::new(()), Arc::new(Notify::new()));
+        let captured = guard.clone();
         let frame = move |()| {
-            let _ = &holding;
+            let _ = &captured;
             Some((Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"more"))), ()))
         };
         let endless = StreamBody::new(stream::unfold((), move |state| std::future::ready(frame(state))));
@@ -110,7 +110,7 @@ mod tests {
         trigger.notify_one();
         let last = body.frame().await.unwrap().unwrap().into_trailers().unwrap();
         assert_eq!(last["grpc-status"], "4");
-        assert_eq!(Arc::strong_count(&held), 1);
+        assert_eq!(Arc::strong_count(&guard), 1);
         assert!(body.is_end_stream() && body.frame().await.is_none());
     }
 

@@ -1,4 +1,4 @@
-//! Accepts connections up to the limit, until the service stops.
+//! Accepts connections up to the limit, until the service drains.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use dataflow_settings::Live;
 
 use super::connection::ConnectionHandler;
 
-/// Most connections that the kernel holds for a port, as tokio asks it to.
+/// The backlog of a listening socket that tokio requests: the most connections that may be pending in the kernel.
 const BACKLOG: usize = 1024;
 
 /// Accepts the connections of one service.
@@ -20,10 +20,10 @@ pub(super) struct Acceptor {
     pub(super) role: &'static str,
     pub(super) limits: Live<LimitArgs>,
     pub(super) handler: ConnectionHandler,
-    /// The connections that are open.
+    /// The tasks of open connections.
     pub(super) tasks: TaskTracker,
     limiter: Limiter,
-    /// Whether the limit was reached last time, so that it is logged once each time.
+    /// Whether the last connection was rejected, so that an overload is logged once and not per connection.
     is_full: bool,
 }
 
@@ -35,7 +35,7 @@ impl Acceptor {
         Self { role, limits, handler, tasks, limiter, is_full: false }
     }
 
-    /// Serves a connection, or closes it at once above the limit: a client that waits cannot turn to another replica.
+    /// Serves a connection. Closes it at once above the limit: a client that waits cannot connect to another replica.
     pub(super) fn accept(&mut self, stream: TcpStream, peer: SocketAddr) {
         let limit = self.limits.load().max_connections;
         let Some(permit) = self.limiter.try_acquire(limit) else {
@@ -52,10 +52,10 @@ impl Acceptor {
         });
     }
 
-    /// Accepts the connections that are pending, and closes the port. The kernel has completed their handshakes already:
-    /// closing the port on them would reset calls that they may have sent.
+    /// Accepts the pending connections and closes the port. The kernel has already completed their TCP handshakes:
+    /// closing the port without accepting them would reset calls that they may have sent.
     pub(super) fn close(&mut self, listener: TcpListener) {
-        // By system calls: what the runtime knows of the port may be a moment old.
+        // With system calls, because the runtime's readiness state of the port may be stale.
         let pending = listener.into_std().and_then(|listener| {
             listener.set_nonblocking(true)?;
             Ok((0..BACKLOG).map_while(move |_| match listener.accept() {
@@ -63,7 +63,7 @@ impl Acceptor {
                 accepted => Some(accepted),
             }))
         });
-        // One that has gone already must not hide those behind it.
+        // An error of one connection, for instance an abort by the peer, must not hide those after it.
         for (stream, peer) in pending.into_iter().flatten().flatten() {
             let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
             if let Ok(stream) = stream {
@@ -106,7 +106,7 @@ mod tests {
                 stream
             })
             .collect();
-        // No await since: the runtime has not heard of any of them.
+        // No await since then: the runtime has not polled the port.
         acceptor.close(listener);
         stop.cancel();
         acceptor.tasks.wait().await;

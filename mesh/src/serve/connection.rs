@@ -1,4 +1,4 @@
-//! One connection from its first byte to its last.
+//! Serves one connection from its first byte to its last.
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,43 +22,44 @@ use crate::deadline_watchdog::{WatchdogExecutor, Watched};
 use crate::inbound::Stack;
 use dataflow_settings::Live;
 
-/// How long a peer may take to say which protocol it speaks, and over HTTP/1 to send the head of a request. Until then
-/// it is nobody's call, and holds a file descriptor for nothing.
+/// Timeout for the first bytes, which identify the protocol, and over HTTP/1 for the head of a request. Until then the
+/// connection carries no call and only occupies a file descriptor.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a connection that has just been made when the service stops is given to say what it came for. A peer whose first
-/// call were dropped in silence could not know that nobody has begun with it.
+/// Time for a connection that is new when the service drains to send its first bytes. A client whose first call were
+/// dropped without a response could not know that the call was not processed.
 const SHUTDOWN_GRACE: Duration = Duration::from_millis(200);
 
-/// A peer that vanished without a word is noticed within twice this time.
+/// Interval and timeout of HTTP/2 keep-alive pings: a peer that vanished without closing is detected within twice this
+/// time.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// Most bytes of one answer that wait for the socket, so that a peer that does not read holds little.
+/// Send buffer of one response, in bytes: a client that does not read occupies no more memory than this.
 const SEND_BUFFER: usize = 64 * 1024;
 
-/// HTTP/2 streams of one connection beyond the calls that are served at once, so that a call over the limit is heard,
-/// and told so.
+/// HTTP/2 streams per connection in addition to the limit of concurrent calls, so that a call over the limit is
+/// received and gets RESOURCE_EXHAUSTED instead of waiting in the client.
 const EXTRA_STREAMS: u32 = 64;
 
-/// What every HTTP/2 connection begins with (RFC 9113, 3.4).
+/// The connection preface of HTTP/2 (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// What every connection of a service needs.
+/// Serves the connections of one service.
 #[derive(Clone)]
 pub(super) struct ConnectionHandler {
     pub(super) stack: Stack,
     pub(super) args: ServerArgs,
     pub(super) limits: Live<LimitArgs>,
-    /// Cancelled when connections are to finish what they have and close.
+    /// Canceled when the service drains: connections finish their calls in flight and close.
     pub(super) stop: CancellationToken,
 }
 
 // === impl ConnectionHandler ===
 
 impl ConnectionHandler {
-    /// Serves one connection until it closes, is of age, or the service stops.
+    /// Serves one connection until it closes, reaches its maximum age, or the service drains.
     pub(super) async fn run(self, stream: TcpStream, peer: SocketAddr) {
-        // Best effort: a connection that cannot take the option still works.
+        // Best effort: the connection works without the option.
         let _ = stream.set_nodelay(true);
         let (mut reader, writer) = stream.into_split();
         let shut_down = async {
@@ -85,10 +86,11 @@ impl ConnectionHandler {
             .keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE)
             .max_send_buf_size(SEND_BUFFER)
-            // As many as the service takes over all connections: what is above is refused, not left to wait.
+            // The limit of the service over all connections: calls above it are rejected instead of queued.
             .max_concurrent_streams(max_requests.saturating_add(EXTRA_STREAMS))
-            // Resets that h2 takes for an attack, and closes the connection for: 20 by default. Behind a proxy or the
-            // gateway a connection carries the calls of many, and all of them may hang up at once.
+            // The number of resets at which h2 assumes an attack (rapid reset) and closes the connection: 20 by
+            // default. A connection from a proxy or the gateway carries the calls of many clients, which may all cancel
+            // at once.
             .max_pending_accept_reset_streams(max_resets)
             .max_local_error_reset_streams(max_resets);
         let stack = self.stack;
@@ -104,9 +106,9 @@ impl ConnectionHandler {
         let mut stopping = false;
         loop {
             tokio::select! {
-                // The connection first: what a late one has said already is heard before it is told to go.
+                // The connection first: requests that a new connection has already sent are read before GOAWAY.
                 biased;
-                // A new watchdog after `graceful_shutdown`: from then on `cut` bounds what an HTTP/1 call may hold.
+                // A new watchdog after `graceful_shutdown`: from then on `close` limits the time of an HTTP/1 call.
                 ended = Watched::new(connection.as_mut()) => {
                     match ended {
                         Some(Ok(())) => {}
@@ -121,8 +123,8 @@ impl ConnectionHandler {
                     end = Some(end.map_or(last, |end: Instant| end.min(last)));
                 }
                 () = &mut age, if has_max_age && end.is_none() => {
-                    // Calls in flight finish: nothing may last longer but streams, which would hold an aged connection
-                    // for ever.
+                    // Calls in flight finish. Only streaming responses can take longer, and would keep an aged
+                    // connection open forever.
                     let grace = self.limits.load().request_timeout.max(self.args.drain_timeout);
                     end = Some(Instant::now() + grace);
                 }
@@ -138,7 +140,7 @@ impl ConnectionHandler {
     }
 }
 
-/// The first bytes of a connection: as many as tell HTTP/2 from HTTP/1.
+/// Reads the first bytes of a connection: as many as are needed to distinguish HTTP/2 from HTTP/1.
 async fn read_opening(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<io::Cursor<Vec<u8>>> {
     let mut first = Vec::with_capacity(PREFACE.len());
     while first.len() < PREFACE.len() && PREFACE.starts_with(&first) {
@@ -150,7 +152,7 @@ async fn read_opening(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<io::C
     Ok(io::Cursor::new(first))
 }
 
-/// A duration within a tenth of the given one, so that connections made together do not leave together.
+/// The duration +/- 10 %, so that connections that were opened together are not closed together.
 fn jittered(duration: Duration) -> Duration {
     duration.mul_f64(0.9 + 0.2 * fastrand::f64())
 }

@@ -1,4 +1,4 @@
-//! What every service answers about itself, over gRPC: health and reflection.
+//! The gRPC services health and reflection, which every server has.
 
 use axum::Router;
 use tonic::service::{Routes, RoutesBuilder};
@@ -7,17 +7,18 @@ use tonic_health::pb::health_server::{Health, HealthServer, SERVICE_NAME as HEAL
 use tonic_health::server::{HealthReporter, HealthService};
 use tonic_reflection::server::Builder;
 
-/// Makes the health service that is served from the process' own.
+/// Adds a health service, made of the process' own, to the routes.
 pub(super) type AddHealth = Box<dyn FnOnce(HealthService, &mut RoutesBuilder) + Send>;
 
-/// Serves what `wrap` makes of the process' own health.
+/// Serves the health service that `wrap` makes of the process' own.
 pub(super) fn health<H: Health>(wrap: impl FnOnce(HealthService) -> H + Send + 'static) -> AddHealth {
     Box::new(|own, routes| {
         routes.add_service(HealthServer::new(wrap(own)));
     })
 }
 
-/// Health, and reflection of `services`, of health and of itself. The descriptor set describes others too.
+/// Routes of health and of reflection, which lists `services`, health and itself only: the descriptor set describes
+/// further services.
 pub(super) fn router(
     descriptors: &[u8],
     services: &[&str],
@@ -34,7 +35,7 @@ pub(super) fn router(
             .with_service_name(reflection_service);
         services.iter().fold(builder, |builder, name| builder.with_service_name(*name))
     };
-    let well_formed = "a server is given a set that is well-formed";
+    let well_formed = "the descriptor set of a server is well-formed";
     let v1 = reflection("grpc.reflection.v1.ServerReflection").build_v1();
     routes.add_service(v1.expect(well_formed));
     let v1alpha = reflection("grpc.reflection.v1alpha.ServerReflection").build_v1alpha();
@@ -42,7 +43,7 @@ pub(super) fn router(
     routes.routes().into_axum_router()
 }
 
-/// Says the same of the process (the empty name) and of each of its services.
+/// Sets the health status of the process (the empty name) and of each of its services.
 pub(super) async fn set_health(reporter: &HealthReporter, names: &[&'static str], status: ServingStatus) {
     for name in [""].iter().chain(names) {
         reporter.set_service_status(*name, status).await;

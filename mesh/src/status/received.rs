@@ -1,15 +1,15 @@
-//! What tonic answers by itself to a message or a path that it cannot take, said as a failure of ours. Its own words for
-//! a caller's mistake are a bare INTERNAL, which ejects the host that says it, and a bare OUT_OF_RANGE.
+//! Translates the statuses that tonic itself returns for an invalid message or an unknown path. For these client errors
+//! tonic returns INTERNAL, which ejects the host, or OUT_OF_RANGE, both without details.
 
 use tonic::{Code, Status};
 
 use super::{Describe, Kind};
 
-/// Why tonic refused a call, before its handler or while the handler was reading from it.
+/// Why tonic rejected a call, before the handler or while the handler read messages.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// A message is not what the contract says, or not framed as gRPC says.
-    #[error("a message cannot be read: {0}")]
+    /// A message does not match the contract, or its gRPC framing is invalid.
+    #[error("a message cannot be decoded: {0}")]
     Malformed(String),
     /// A message is larger than the service accepts.
     #[error("a message has more bytes than `--max-message-bytes`")]
@@ -41,8 +41,8 @@ impl Describe for Refused {
     }
 }
 
-/// How tonic's and prost's messages begin when a caller's bytes cannot be read. Nothing else tells them from a fault of
-/// ours; a test per beginning fails when a new version words them differently.
+/// Prefixes of the messages of tonic and prost for undecodable input. Nothing else distinguishes these statuses from a
+/// server fault; a test per prefix fails when a new version changes the text.
 const MALFORMED: [&str; 5] = [
     "failed to decode Protobuf message: ",
     "protocol error: received message with ",
@@ -51,8 +51,8 @@ const MALFORMED: [&str; 5] = [
     "Unexpected EOF decoding stream.",
 ];
 
-/// What a status says that tonic made of a caller's message, for instance in `Streaming::message`; `None` when it speaks
-/// of something else. Statuses of ours carry details, so that they are never taken for tonic's.
+/// Translates a status that tonic returned for a received message, for instance from `Streaming::message`; `None` for
+/// any other status. Our own statuses have details, so that they are never taken for one of tonic.
 pub fn of_received(status: &Status) -> Option<Refused> {
     if !status.details().is_empty() {
         return None;
@@ -68,7 +68,7 @@ pub fn of_received(status: &Status) -> Option<Refused> {
         Code::ResourceExhausted if message.starts_with("Error decompressing: size limit") => {
             Some(Refused::TooLarge)
         }
-        // With a message it speaks of a compression that we lack.
+        // With a message it means an unsupported compression.
         Code::Unimplemented if message.is_empty() => Some(Refused::UnknownMethod),
         _ => None,
     }

@@ -1,4 +1,4 @@
-//! What holds of a breaker whatever happens to it, as a property of random sequences of calls.
+//! Invariants of a breaker, as a property test over random sequences of calls.
 
 use proptest::prelude::*;
 
@@ -24,10 +24,10 @@ fn action() -> impl Strategy<Value = Action> {
     ]
 }
 
-/// Does `actions` and checks after each what must hold whatever came before.
+/// Runs `actions` and checks the invariants after each.
 async fn check_invariants(settings: Settings, actions: Vec<Action>) {
     let breaker = breaker(settings);
-    // Calls in flight, each with whether it may be a probe of the present half-open time.
+    // Calls in flight, each with whether it is a probe of the present half-open phase.
     let mut calls: Vec<(Permit, bool)> = Vec::new();
     let mut changes = breaker.changes();
     for action in actions {
@@ -73,7 +73,10 @@ async fn check_invariants(settings: Settings, actions: Vec<Action>) {
 
 proptest! {
     #[test]
-    fn invariants_hold_after_any_sequence_of_calls(actions in prop::collection::vec(action(), 0..120), silence in prop::option::of(1u64..9)) {
+    fn invariants_hold_after_any_sequence_of_calls(
+        actions in prop::collection::vec(action(), 0..120),
+        silence in prop::option::of(1u64..9),
+    ) {
         let settings = Settings { silence: silence.map(Duration::from_secs), ..settings() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(check_invariants(settings, actions));
