@@ -11,6 +11,7 @@ pub mod service;
 
 mod circuit;
 mod observer;
+mod outcome;
 mod registry;
 
 use std::num::NonZeroU32;
@@ -20,7 +21,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use circuit::{AdmittedCall, Circuit, Outcome};
+use circuit::{AdmittedCall, Circuit};
+use outcome::Outcome;
 pub use registry::Breakers;
 
 /// The thresholds for opening and closing. The defaults are those of the predecessor: 5 failures, a pause of 60 s, 3

@@ -1,6 +1,8 @@
 //! Logs and traces of a process. Logs are written to standard error, because standard output has the result of a
 //! command.
 
+mod args;
+
 use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt, TracerProvider};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
@@ -14,7 +16,7 @@ use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
-use crate::args::{LogFormat, TelemetryArgs};
+pub use args::{LogFormat, TelemetryArgs};
 
 /// Why telemetry could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +91,7 @@ pub fn init(args: &TelemetryArgs, service: &'static str) -> Result<Telemetry, Er
 }
 
 /// Parses a sampling ratio.
-pub(crate) fn ratio(text: &str) -> Result<f64, String> {
+fn ratio(text: &str) -> Result<f64, String> {
     let ratio = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
     ratio.ok_or_else(|| "must be from 0 to 1".to_owned())
 }

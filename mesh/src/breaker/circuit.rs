@@ -9,15 +9,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::observer::Observer;
+use super::outcome::Outcome;
 use super::{CircuitState, Report, Settings, Totals};
-
-/// The outcome of a call that passed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
-    Success,
-    Failure,
-    Ignored,
-}
 
 /// A call that passed: the facts of its start that are needed at its end.
 #[derive(Debug, Clone, Copy)]

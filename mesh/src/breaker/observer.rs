@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::watch;
 
 use super::CircuitState;
-use super::circuit::Outcome;
+use super::outcome::Outcome;
 use crate::metrics::Metrics;
 
 /// The metric families of all breakers of a process.

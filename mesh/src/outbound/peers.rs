@@ -14,6 +14,8 @@ use tonic::ConnectError;
 use tonic::transport::{Channel, Endpoint};
 use tower::BoxError;
 
+use crate::tasks::Task;
+
 use super::upstream::{Target, Upstream};
 
 /// Timeout of a connection attempt; after it the peer counts as unreachable.
@@ -70,11 +72,11 @@ impl Peers {
             )),
             Target::Dns(name) => {
                 let round_robin = RoundRobin::new([]);
-                tokio::spawn(resolve(
-                    Arc::downgrade(&round_robin),
-                    Arc::clone(&round_robin.failed),
-                    name.clone(),
-                ));
+                let (peers, failed, name) =
+                    (Arc::downgrade(&round_robin), Arc::clone(&round_robin.failed), name.clone());
+                // It ends with its peers, and not with a process: a client resolves names too.
+                Task::restarting("dns", move || resolve(peers.clone(), Arc::clone(&failed), name.clone()))
+                    .detach();
                 Self::RoundRobin(round_robin)
             }
         }

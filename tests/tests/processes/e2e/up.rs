@@ -55,7 +55,8 @@ fn one_port_serves_rest_grpc_and_the_command_line() {
     let (code, log) = up.stop();
     assert_eq!(code, 0, "{log:#?}");
     binary::assert_calm(&log, &[]);
-    let stopped: Vec<_> = log.iter().filter(|line| line.contains("\"message\":\"service: stopped\"")).collect();
+    let stopped: Vec<_> =
+        log.iter().filter(|line| line.contains("\"message\":\"service: stopped\"")).collect();
     let order = ["gateway", "analysis", "cache", "config"];
     assert_eq!(stopped.len(), order.len(), "{stopped:?}");
     for (line, role) in stopped.iter().zip(order) {
