@@ -1,5 +1,5 @@
-//! The work behind AnalysisService. Of AnalyzeCatalogue it is to look the document up, or parse it as it arrives, and keep
-//! the result.
+//! The operations of AnalysisService. AnalyzeCatalogue looks the document up in the cache, or parses it as it arrives
+//! and stores the result.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,52 +24,52 @@ use crate::rulesets::{Ruleset, Rulesets};
 use dataflow_rules::{Scratch, Subject};
 use dataflow_sdmx::Limits;
 
-/// Bytes of a document that is held which the parser is given at once.
+/// Chunk size in which a buffered document is passed to the parser, in bytes.
 const PIECE: usize = 64 * 1024;
 
-/// What a caller may say about a catalogue besides the document.
+/// Parameters of a catalogue analysis besides the document.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
     /// The rule set's name; empty for the default one.
     pub ruleset: String,
     /// The provider's name; empty to take it from the document.
     pub provider: String,
-    /// Whose request it is; empty without tenants.
+    /// The tenant of the request; empty without tenants.
     pub tenant: String,
-    /// What the document's fingerprint will be, if the caller says.
+    /// The fingerprint that the caller announced for the document, if any.
     pub digest: Option<Fingerprint>,
 }
 
-/// Analyses catalogues and single dataflows. Cheap to clone.
+/// Analyzes catalogues and categorizes single dataflows. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Analyses {
     rulesets: Arc<Rulesets>,
     results: Results,
     documents: Live<DocumentArgs>,
-    /// How much of a document is held to look it up before it is parsed.
+    /// Bytes of a document that are buffered for a cache lookup before parsing starts.
     spool: usize,
-    /// How large a result may be, in bytes of its message.
+    /// Maximum size of a result, in bytes of its message.
     max_result: usize,
-    /// How long the next piece of a document may take.
+    /// Idle timeout of an upload: the longest wait for the next piece of a document.
     timeout: Duration,
-    /// One permit an upload, taken before the first byte is read: what waits outside costs no memory here.
+    /// One permit per upload, acquired before the first byte is read: rejected uploads use no memory here.
     uploads: Arc<Semaphore>,
     max_uploads: usize,
-    /// One permit a parser thread.
+    /// One permit per parser thread.
     parsers: Arc<Semaphore>,
 }
 
-/// The beginning of a document.
+/// The buffered beginning of a document.
 struct Spool {
     pieces: Vec<Bytes>,
-    /// Whether it is all of it.
+    /// Whether `pieces` are the complete document.
     whole: bool,
 }
 
 // === impl Options ===
 
 impl Options {
-    /// Whether the document is the one that the caller announced.
+    /// Checks that the document has the digest that the caller announced.
     fn verify(&self, found: Fingerprint) -> Result<(), Error> {
         match self.digest {
             Some(digest) if digest != found => Err(Error::DigestMismatch { found: digest::format(&found) }),
@@ -81,8 +81,8 @@ impl Options {
 // === impl Analyses ===
 
 impl Analyses {
-    /// Analyses within the limits of `args`, with results of at most `max_result` bytes; `documents` are the limits of a
-    /// single document.
+    /// Creates the service with the limits of `args` and results of at most `max_result` bytes; `documents` are the
+    /// limits of a single document.
     pub fn new(
         args: &Args,
         max_result: usize,
@@ -104,7 +104,8 @@ impl Analyses {
         }
     }
 
-    /// A place among the uploads. Refused at once when there is none: whoever waited would hold the caller's bytes.
+    /// Acquires an upload permit. Rejects at once if there is none: a waiting call would keep the caller's bytes in
+    /// memory.
     ///
     /// # Errors
     ///
@@ -113,11 +114,11 @@ impl Analyses {
         self.uploads.try_acquire().map_err(|_| Error::TooManyUploads { limit: self.max_uploads })
     }
 
-    /// Analyses one catalogue.
+    /// Analyzes one catalogue.
     ///
     /// # Errors
     ///
-    /// When the rule set cannot be used, the document cannot be read, or the upload breaks off.
+    /// If the rule set cannot be used, the document cannot be parsed, or the upload is interrupted.
     pub async fn analyse(
         &self,
         options: Options,
@@ -126,7 +127,7 @@ impl Analyses {
         let ruleset = self.rulesets.get(&options.ruleset)?;
         ruleset.compiled()?;
         let limits = self.documents.load().limits();
-        // Fused, since one that has ended is read on where the beginning was all of it.
+        // Fused, because the stream is polled again after its end if the spool contains the whole document.
         let mut pieces = std::pin::pin!(self.in_time(pieces).fuse());
         let key = |document| {
             let (provider, tenant) = (options.provider.as_str(), options.tenant.as_str());
@@ -136,7 +137,7 @@ impl Analyses {
         let spool = self.spool(&mut pieces).await?;
         let held = spool.pieces.clone();
         let document = match options.digest {
-            // What came is all there is: cheaper to look at than to trust.
+            // The document is complete: computing the digest is cheap, so an announced one is verified.
             _ if spool.whole => {
                 let fingerprint = panics::spawn_blocking(move || document::fingerprint(&held)).await;
                 options.verify(fingerprint)?;
@@ -169,11 +170,11 @@ impl Analyses {
         self.answer(analysis, cache_answers)
     }
 
-    /// Categorises one dataflow that is not part of any catalogue.
+    /// Categorizes one dataflow outside of any catalogue.
     ///
     /// # Errors
     ///
-    /// When the rule set cannot be used.
+    /// If the rule set cannot be used.
     pub fn categorise(
         &self,
         ruleset: &str,
@@ -184,11 +185,12 @@ impl Analyses {
         Ok((ruleset, filing))
     }
 
-    /// Says what proposed rules would change about a catalogue. `between_categories` leaves out what moves within one.
+    /// Evaluates how proposed rules would change the result for a catalogue. `between_categories` omits changes within
+    /// a category.
     ///
     /// # Errors
     ///
-    /// When the rule set cannot be used, the proposal does not compile, or the document cannot be read.
+    /// If the rule set cannot be used, the proposal does not compile, or the document cannot be parsed.
     pub async fn evaluate(
         &self,
         ruleset: &str,
@@ -199,7 +201,8 @@ impl Analyses {
         let ruleset = self.rulesets.get(ruleset)?;
         let permit = Arc::clone(&self.parsers).acquire_owned().await.expect("the semaphore is never closed");
         let (limits, rules) = (self.documents.load().limits(), Arc::clone(&ruleset));
-        // In pieces, although all of it is there: when the call is abandoned no more come, and the parser stops.
+        // In pieces, although the document is complete: when the call is cancelled, no more pieces come and the parser
+        // stops.
         let (feed, reader) = document::channel();
         let parser = panics::spawn_blocking(move || {
             let _permit = permit;
@@ -215,7 +218,7 @@ impl Analyses {
         Ok((ruleset, parser.await?))
     }
 
-    /// Refuses a reply of this many bytes when it is larger than a message may be.
+    /// Rejects a response of this size if it is above the message limit.
     ///
     /// # Errors
     ///
@@ -227,7 +230,7 @@ impl Analyses {
         Ok(())
     }
 
-    /// What this service has to do without.
+    /// The dependencies that this response lacked.
     pub fn degraded(&self, cache_answers: bool) -> Vec<i32> {
         let missing = [
             (!cache_answers, pb::analysis::Degradation::CacheUnavailable),
@@ -236,7 +239,7 @@ impl Analyses {
         missing.into_iter().filter(|(missing, _)| *missing).map(|(_, what)| what.into()).collect()
     }
 
-    /// Fails when a piece is too long in coming.
+    /// Fails if the next piece takes longer than the idle timeout.
     fn in_time(
         &self,
         pieces: impl Stream<Item = Result<Bytes, Error>>,
@@ -249,7 +252,7 @@ impl Analyses {
         })
     }
 
-    /// Holds the document up to `--spool-bytes`, and the piece that goes beyond.
+    /// Buffers the document up to `--spool-bytes`, including the piece that exceeds it.
     async fn spool(
         &self,
         pieces: &mut (impl Stream<Item = Result<Bytes, Error>> + Unpin),
@@ -267,8 +270,8 @@ impl Analyses {
         Ok(spool)
     }
 
-    /// Parses what is held and what still comes, on a thread of its own. The thread keeps its permit even when the call
-    /// is abandoned, until it has noticed.
+    /// Parses the buffered and the remaining pieces on a blocking thread. The thread keeps its permit when the call is
+    /// cancelled, until it has stopped.
     async fn parse(
         &self,
         ruleset: &Arc<Ruleset>,
@@ -286,7 +289,7 @@ impl Analyses {
                 catalogue::analyse(&mut reader, rules.compiled()?, limits).map_err(Error::Document)?;
             Ok((catalogue, reader.fingerprint()))
         });
-        // What broke off the upload matters more than that the parser then saw a document without an end.
+        // An interrupted upload is reported first: it is the cause of the truncated document that the parser reports.
         send_all(feed, stream::iter(held.into_iter().map(Ok)).chain(rest)).await?;
         parser.await
     }
@@ -298,7 +301,7 @@ impl Analyses {
     }
 }
 
-/// Passes every piece to the parser; stops early, and well, when the parser has read enough.
+/// Sends every piece to the parser; returns early, without an error, if the parser has stopped reading.
 async fn send_all(feed: Feed, pieces: impl Stream<Item = Result<Bytes, Error>>) -> Result<(), Error> {
     let mut pieces = std::pin::pin!(pieces);
     while let Some(piece) = pieces.next().await.transpose()? {
@@ -306,7 +309,7 @@ async fn send_all(feed: Feed, pieces: impl Stream<Item = Result<Bytes, Error>>) 
             return Ok(());
         }
     }
-    // Its result says why, if the parser is gone by now.
+    // If the parser has stopped already, its result has the reason.
     let _ = feed.finish().await;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Between the wire and the domain.
+//! Conversion between the wire and the domain.
 
 use std::collections::BTreeMap;
 
@@ -18,21 +18,21 @@ use dataflow_sdmx::{
 pub(crate) mod evaluation;
 pub(crate) mod rules;
 
-/// The language of a text that names none (BCP 47, "undetermined").
+/// The language of a text that states none (BCP 47, "undetermined").
 const UNDETERMINED: &str = "und";
 
-/// Longest name of a provider or of a rule set, in bytes.
+/// Maximum length of the name of a provider or a rule set, in bytes.
 const MAX_NAME: usize = 64;
-/// Longest language tag, in bytes: what BCP 47 asks implementations to take (RFC 5646, 4.4.1).
+/// Maximum length of a language tag, in bytes: BCP 47 requires implementations to support this (RFC 5646, 4.4.1).
 const MAX_LANGUAGE: usize = 35;
-/// Longest text of a dataflow in a request, in bytes.
+/// Maximum length of a text of a dataflow in a request, in bytes.
 const MAX_TEXT: usize = 64 * 1024;
-/// Most names, and most descriptions, of a dataflow in a request.
+/// Maximum number of names, and of descriptions, of a dataflow in a request.
 const MAX_TEXTS: usize = 100;
 
 // === in ===
 
-/// Checks what the first message says besides the document.
+/// Validates the fields of the first message except the document.
 pub(crate) fn options(
     first: &pb::AnalyzeCatalogueRequest,
     tenant: String,
@@ -46,7 +46,7 @@ pub(crate) fn options(
     })
 }
 
-/// Checks a name that the request gives. It comes back in messages, so that it must be short.
+/// Validates a name in a request. Error messages quote it, so it must be short.
 pub(crate) fn name(given: &str, field: &str) -> Result<String, Error> {
     if given.len() > MAX_NAME {
         let problem = format!("must be at most {MAX_NAME} bytes, is {}", given.len());
@@ -55,7 +55,7 @@ pub(crate) fn name(given: &str, field: &str) -> Result<String, Error> {
     Ok(given.to_owned())
 }
 
-/// A dataflow to categorise, as the rules look at it.
+/// A dataflow to categorize, as the rules search it.
 pub(crate) struct Given {
     pub(crate) id: String,
     pub(crate) names: Vec<Localised>,
@@ -100,8 +100,8 @@ fn texts(given: BTreeMap<String, String>, field: &str) -> Result<Vec<Localised>,
 
 // === out ===
 
-/// The reply, but for what the service had to do without. Consumes the catalogue flow by flow, so that the two forms of
-/// a large result never stand in memory together.
+/// Builds the response, except `degraded`. Consumes the catalogue dataflow by dataflow, so that the two forms of a
+/// large result are never in memory together.
 pub(crate) fn analysis(
     catalogue: Catalogue,
     key: &Key,
@@ -170,7 +170,7 @@ impl From<Analysed> for pb::Dataflow {
     }
 }
 
-/// Of two texts in one language the first stays.
+/// If two texts have the same language, the first one is kept.
 fn by_language(texts: Vec<Localised>) -> BTreeMap<String, String> {
     let mut map = BTreeMap::new();
     for (language, text) in texts {

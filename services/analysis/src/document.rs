@@ -1,5 +1,5 @@
-//! A document on its way from the network to the thread that parses it: bytes go through a bounded channel, so that a
-//! slow parser holds the sender back instead of filling memory.
+//! Streams a document from the network to its parser thread: bytes go through a bounded channel, so that a slow parser
+//! causes backpressure instead of memory growth.
 
 use std::io::{self, Read};
 
@@ -8,20 +8,21 @@ use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
-/// Pieces that may wait for the parser. Two, so that one can arrive while the other is read.
+/// Capacity of the channel, in pieces. Two, so that one can arrive while the other is read.
 const WAITING: usize = 2;
 
 /// Identifies a document by its content: SHA-256 of the bytes as they were sent.
 pub type Fingerprint = [u8; 32];
 
-/// Where the pieces go in.
+/// The sending half.
 #[derive(Debug)]
 pub struct Feed {
-    /// `None` ends the document. A feed that is dropped without it broke off, which must not look like an end.
+    /// `None` marks the end of the document. A feed that is dropped without it was interrupted, which must not look
+    /// like an end.
     pieces: mpsc::Sender<Option<Bytes>>,
 }
 
-/// Where the parser reads them.
+/// The receiving half, which the parser reads.
 #[derive(Debug)]
 pub struct Pieces {
     pieces: mpsc::Receiver<Option<Bytes>>,
@@ -29,34 +30,34 @@ pub struct Pieces {
     ended: bool,
 }
 
-/// Computes the fingerprint of what is read through it.
+/// Computes the fingerprint of everything that is read through it.
 #[derive(Debug)]
 pub struct Fingerprinting<R> {
     read: R,
     hasher: Sha256,
 }
 
-/// The parser has read enough: it failed, and its result says why.
+/// The parser stopped reading: it failed, and its result has the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReaderGone;
 
-/// A feed and its reader.
+/// Creates a feed and its reader.
 pub fn channel() -> (Feed, Pieces) {
     let (sender, receiver) = mpsc::channel(WAITING);
     (Feed { pieces: sender }, Pieces { pieces: receiver, current: Bytes::new(), ended: false })
 }
 
-/// The fingerprint of a document that has arrived as these pieces. Takes milliseconds a megabyte.
+/// The fingerprint of a complete document. Takes milliseconds per megabyte.
 pub fn fingerprint(pieces: &[Bytes]) -> Fingerprint {
     let hasher = pieces.iter().fold(Sha256::new(), |hasher, piece| hasher.chain_update(piece));
     hasher.finalize().into()
 }
 
-/// The fingerprint of a document of which these pieces have arrived and the rest is on its way.
+/// The fingerprint of a document of which `pieces` have arrived and `rest` is still to come.
 ///
 /// # Errors
 ///
-/// When the upload breaks off.
+/// If the upload is interrupted.
 pub async fn fingerprint_of<E>(
     pieces: Vec<Bytes>,
     rest: impl Stream<Item = Result<Bytes, E>>,
@@ -69,20 +70,20 @@ pub async fn fingerprint_of<E>(
 // === impl Feed ===
 
 impl Feed {
-    /// Passes a piece on, waiting while the parser is behind.
+    /// Sends a piece, and waits while the channel is full.
     ///
     /// # Errors
     ///
-    /// [`ReaderGone`] when the parser reads no more.
+    /// [`ReaderGone`] if the parser has stopped reading.
     pub async fn send(&self, piece: Bytes) -> Result<(), ReaderGone> {
         self.pieces.send(Some(piece)).await.map_err(|_| ReaderGone)
     }
 
-    /// Says that the document is complete.
+    /// Marks the document as complete.
     ///
     /// # Errors
     ///
-    /// [`ReaderGone`] when the parser reads no more.
+    /// [`ReaderGone`] if the parser has stopped reading.
     pub async fn finish(self) -> Result<(), ReaderGone> {
         self.pieces.send(None).await.map_err(|_| ReaderGone)
     }
@@ -90,7 +91,7 @@ impl Feed {
 
 // === impl Pieces ===
 
-/// Blocks while nothing has arrived: for threads that may block, never for the runtime's own.
+/// Blocks until a piece arrives: call it on blocking threads, never on the runtime's threads.
 impl Read for Pieces {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.current.is_empty() && !self.ended {
@@ -109,12 +110,12 @@ impl Read for Pieces {
 // === impl Fingerprinting ===
 
 impl<R> Fingerprinting<R> {
-    /// Around a document of which nothing has been read.
+    /// Wraps a document from which nothing has been read yet.
     pub fn new(read: R) -> Self {
         Self { read, hasher: Sha256::new() }
     }
 
-    /// The fingerprint of what has been read.
+    /// The fingerprint of everything that was read.
     pub fn fingerprint(self) -> Fingerprint {
         self.hasher.finalize().into()
     }

@@ -58,7 +58,7 @@ impl Service {
             confidence: filing.confidence,
             evidence: filing.evidence.into_iter().map(Into::into).collect(),
             rules_revision: ruleset.revision,
-            // One dataflow needs no cache, so that its absence is no loss.
+            // A single dataflow does not use the cache, so an unavailable cache is not reported.
             degraded: self.analyses.degraded(true),
         })
     }
@@ -68,7 +68,7 @@ impl Service {
         let Question { ruleset, proposal, between_categories, document } = request.try_into()?;
         let evaluated = self.analyses.evaluate(&ruleset, proposal, between_categories, document).await?;
         let (ruleset, evaluation) = evaluated;
-        // Nothing of it is kept, so that an absent cache is no loss.
+        // The result is not stored, so an unavailable cache is not reported.
         let evaluation = convert::evaluation::evaluation(evaluation, &ruleset, self.analyses.degraded(true));
         self.analyses.fits(evaluation.encoded_len())?;
         Ok(pb::EvaluateRulesResponse { evaluation: Some(evaluation) })
@@ -100,7 +100,7 @@ impl AnalysisService for Service {
     }
 }
 
-/// What the caller says that the document's digest will be.
+/// The digest that the caller announced for the document.
 fn digest(metadata: &MetadataMap) -> Result<Option<Fingerprint>, Error> {
     let given = metadata.get(digest::HEADER).map(|given| given.to_str().unwrap_or_default());
     given.map_or(Ok(None), digest::parse).map_err(|problem| Error::FieldInvalid {
@@ -109,7 +109,7 @@ fn digest(metadata: &MetadataMap) -> Result<Option<Fingerprint>, Error> {
     })
 }
 
-/// The bytes of the catalogue in all messages. A content type begins a document, and there may be one only.
+/// The bytes of the catalogue in all messages. A content type starts a document, and only one document is allowed.
 fn pieces(
     first: pb::AnalyzeCatalogueRequest,
     rest: Streaming<pb::AnalyzeCatalogueRequest>,

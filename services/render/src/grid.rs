@@ -1,5 +1,5 @@
-//! Rows of any kind in plain columns, without frames, so that `grep` and `awk` work on them: each as wide as what it
-//! holds, measured as terminals measure. Only the last is cut, and only on a terminal.
+//! Rows of any kind in plain columns, without frames, so that `grep` and `awk` work on them. Each column is as wide as
+//! its content, in terminal columns. Only the last one is truncated, and only on a terminal.
 
 use std::io::{self, Write};
 
@@ -9,7 +9,7 @@ use console::{Alignment, measure_text_width, pad_str, truncate_str};
 use super::Options;
 use super::text::printable;
 
-/// Columns of these names; a name that begins with `>` has its column aligned to the right.
+/// A table with these column names; a name that starts with `>` is a right-aligned column.
 pub struct Grid<const N: usize> {
     names: [&'static str; N],
     rows: Vec<[String; N]>,
@@ -18,7 +18,7 @@ pub struct Grid<const N: usize> {
 // === impl Grid ===
 
 impl<const N: usize> Grid<N> {
-    /// No rows as yet.
+    /// A table without rows.
     pub fn new(names: [&'static str; N]) -> Self {
         Self { names, rows: Vec::new() }
     }
@@ -30,7 +30,7 @@ impl<const N: usize> Grid<N> {
         self.rows.push(row.map(shown));
     }
 
-    /// Writes the names and the rows; nothing when there are none.
+    /// Writes the header and the rows; nothing if there are no rows.
     pub fn write(&self, options: &Options, out: &mut impl Write) -> io::Result<()> {
         if self.rows.is_empty() {
             return Ok(());
@@ -47,7 +47,7 @@ impl<const N: usize> Grid<N> {
         self.rows.iter().try_for_each(|row| writeln!(out, "{}", self.line(row, &widths, options)))
     }
 
-    /// One line without its end.
+    /// One line without its line end.
     fn line(&self, row: &[String; N], widths: &[usize; N], options: &Options) -> String {
         let mut line = String::new();
         for ((text, &width), name) in row.iter().zip(widths).zip(self.names) {

@@ -1,7 +1,7 @@
-//! The analysis for people: a headline, the share of each category, its best matches, and what was odd.
+//! The analysis as a table for people: a headline, the share of each category, its best matches, and the diagnostics.
 //!
-//! Plain columns and no frames, so that `grep` and `awk` work on what is piped; a terminal adds colour and bars.
-//! Colours are bold, dim and the two hues that can be read on dark and on light ground alike.
+//! Plain columns without frames, so that `grep` and `awk` work on piped output; a terminal gets colors and bars in
+//! addition. Styles are bold, dimmed, and the two hues that are legible on dark and on light backgrounds.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -17,11 +17,11 @@ use super::text::printable;
 mod columns;
 mod diagnostics;
 
-/// The width of what is not written to a terminal, in columns.
+/// Width of the table without a terminal, in columns.
 const PLAIN_WIDTH: u16 = 100;
-/// Narrower than this no row can be read; the terminal may wrap.
+/// Minimum width: narrower rows are illegible, so the terminal may wrap.
 const LEAST_WIDTH: u16 = 50;
-/// The bar of the most frequent category, in columns.
+/// Length of the bar of the most frequent category, in columns.
 const BAR: usize = 32;
 
 /// Writes the whole table.
@@ -36,7 +36,7 @@ pub(super) fn write(analysis: &pb::Analysis, options: &Options, out: &mut impl W
     diagnostics::write(analysis, width, palette, out)
 }
 
-/// The styles that the parts share; a plain style writes nothing.
+/// The styles of all parts; a plain style writes nothing.
 #[derive(Debug, Clone, Copy)]
 struct Palette {
     title: Style,
@@ -56,8 +56,8 @@ impl Palette {
     };
 }
 
-/// The flows of each category in document order, the categories in that of the contract. All seven are there; flows
-/// of a category that this release does not know come under `CATEGORY_UNSPECIFIED`.
+/// The dataflows of each category in document order, with the categories in the order of the contract. All seven are
+/// included; dataflows of a category that is unknown to this release are under `CATEGORY_UNSPECIFIED`.
 type ByCategory<'a> = BTreeMap<Category, Vec<&'a pb::Dataflow>>;
 
 fn by_category(dataflows: &[pb::Dataflow]) -> ByCategory<'_> {
@@ -121,7 +121,7 @@ fn shares(
     Ok(())
 }
 
-/// A bar of `BAR` columns when `count` equals `most` (which is not 0), in steps of an eighth of a column.
+/// A bar of `BAR` columns if `count` equals `most` (which is not 0), in steps of an eighth of a column.
 fn blocks(count: usize, most: usize) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let eighths = (count * BAR * 8).div_ceil(most);
@@ -159,7 +159,7 @@ fn best_matches(
     Ok(())
 }
 
-/// The flows of the highest scores, equal ones in document order.
+/// The dataflows with the highest scores, equal ones in document order.
 fn best<'a>(flows: &[&'a pb::Dataflow], options: &Options) -> Vec<Row<'a>> {
     let mut flows = flows.to_vec();
     flows.sort_by_key(|flow| std::cmp::Reverse(flow.score));

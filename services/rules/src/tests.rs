@@ -1,4 +1,4 @@
-//! What holds of every rule set, whatever its mode, and what each validation error says.
+//! Properties of every rule set in both modes, and the text of each validation error.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ pub(super) fn set(mode: Mode, rules: &[Rule]) -> RuleSet {
     RuleSet { name: "test".to_owned(), revision: 1, mode, rules: rules.to_vec() }
 }
 
-/// (language, text) pairs as a parsed dataflow holds them.
+/// (language, text) pairs as in a parsed dataflow.
 pub(super) fn texts(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(language, text)| ((*language).to_owned(), (*text).to_owned())).collect()
 }
@@ -105,14 +105,14 @@ fn substrings_are_sought_in_the_text_the_predecessor_saw() {
         texts(&[("it", "È della popolazione")]),
     );
     let subject = Subject { id: "demo", names: &names, descriptions: &descriptions, legacy: None };
-    // Listed twice, counted twice; the keyword never found is not in the evidence.
+    // A keyword that is listed twice counts twice; a keyword without a match is not in the evidence.
     check(
         subject,
         &[("popolazione", "description.it", 8), ("demo", "name.it", 5), ("demo", "name.it", 5)],
         Category::Population,
         30,
     );
-    // A tie goes to the earlier rule, and a text handed over is searched instead of the fields.
+    // The earlier rule wins a tie, and `legacy` is searched instead of the fields.
     let legacy = LegacyText {
         display_name: "Università demo",
         display_field: Field::Name(""),
@@ -135,7 +135,7 @@ fn substrings_are_sought_in_the_text_the_predecessor_saw() {
 }
 
 prop_compose! {
-    /// Texts made of a few words, so that keywords do occur.
+    /// Texts of a few words, so that keywords occur.
     fn words()(words in prop::collection::vec("popolazione|lavoro|forze|di|età|dell'|Scuola|x", 0..8)) -> String {
         words.join(" ")
     }

@@ -1,13 +1,12 @@
-//! [`Mode::Words`](super::Mode): what a person would call a match.
+//! [`Mode::Words`](super::Mode): matches whole words, as a person would.
 //!
-//! All texts of a dataflow are folded into one haystack, which is searched once for keywords that begin a word (and,
-//! where some rule has keywords that begin with `*`, once more for those). A keyword adds
-//! priority x weight to its category, once a dataflow, however often and in however many texts it
-//! stands. The highest sum wins; ties go to the category with the higher single priority among its
-//! matches, then to the lower rule id.
+//! All texts of a dataflow are folded into one haystack. It is searched once for keywords that start at a word boundary
+//! and, if some rule has keywords that start with `*`, once more for those. A keyword adds priority x weight to its
+//! category once per dataflow, independent of the number of matches and texts. The highest sum wins; ties go to the
+//! category with the higher single priority among its matches, then to the lower rule id.
 //!
-//! Confidence is `s / (s + r + DOUBT)`, where `s` are the winner's points and `r` the runner-up's:
-//! it rises with the evidence and with the margin, and never reaches 1.
+//! Confidence is `s / (s + r + DOUBT)`, where `s` are the winner's points and `r` the runner-up's: it grows with the
+//! evidence and with the margin, and is always below 1.
 
 use std::cmp::Reverse;
 
@@ -20,34 +19,34 @@ use super::{Category, Field, MAX_EVIDENCE, Match, Rule, Subject, Verdict};
 
 mod prepared;
 
-/// Points against every verdict, for what the texts did not say. A little less than one match of
-/// the default priority, so that a lone match is believed a little more than not.
+/// Points subtracted from certainty, for what the texts do not state: a smoothing constant. Slightly less than one
+/// match of the default priority, so that a single match gives a confidence slightly above one half.
 const DOUBT: f64 = 4.0;
 
 #[derive(Debug)]
 pub(super) struct Engine {
     rules: Box<[Speaker]>,
     entries: Box<[Entry]>,
-    /// Heads that begin with a word; a head stands for entries by index.
+    /// Heads that start at a word boundary; the entries of a head are indexes.
     words: Automaton<usize>,
-    /// Heads that may begin inside a word, and the languages that have any.
+    /// Heads that may start inside a word, and the languages of their rules.
     infixes: Automaton<usize>,
     infix_languages: Languages,
-    /// Bit `n` of a mask is `languages[n]`.
+    /// Bit `n` of a mask stands for `languages[n]`.
     languages: Box<[String]>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     haystack: Vec<u8>,
-    /// Where each text starts in the haystack, and its language: id, names, descriptions.
+    /// The start of each text in the haystack, and its language: id, names, descriptions.
     texts: Vec<(usize, Languages)>,
-    /// Entries that have counted, and where each stood first.
+    /// Entries that have counted, and the first position of each.
     seen: Marks,
     hits: Vec<Hit>,
 }
 
-/// Ordered as evidence is: by text, then by place.
+/// Ordered like evidence: by text, then by position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Hit {
     text: usize,
@@ -56,8 +55,8 @@ struct Hit {
     entry: usize,
 }
 
-/// What has been said for one category; the greatest wins. The second part is the highest single
-/// priority and, of the rules with it, the first by id.
+/// The points of one category; the greatest tally wins. The second part is the highest single priority and, among the
+/// rules with it, the first by id.
 type Tally = (i32, Option<(i32, Reverse<usize>)>);
 
 impl Engine {
@@ -105,7 +104,7 @@ impl Engine {
         }
     }
 
-    /// Collects one hit for each entry that counts, and adds up what they say.
+    /// Collects one hit per matching keyword, and sums up the points.
     fn search(&self, scratch: &mut Scratch) -> [Tally; 7] {
         let Scratch { haystack, texts, seen, hits, .. } = scratch;
         let mut tallies = [(0, None); 7];
@@ -139,7 +138,7 @@ impl Engine {
         tallies
     }
 
-    /// The first hits of the winner, as the caller sees them.
+    /// The first hits of the winning category, as evidence.
     fn evidence<'a>(
         &'a self,
         winner: Category,
@@ -165,7 +164,8 @@ impl Engine {
         evidence
     }
 
-    /// The mask of a text: its language's bit, none if no rule asks for it, all if it has none.
+    /// The mask of a text: the bit of its language, none if no rule names that language, all if the text has no
+    /// language.
     fn mask_of(&self, language: &str) -> Languages {
         if language.is_empty() {
             return ALL;
@@ -176,7 +176,7 @@ impl Engine {
     }
 }
 
-/// The text with this number in the haystack: id, names, descriptions.
+/// The text with this index in the haystack: id, names, descriptions.
 fn field<'a>(subject: &Subject<'a>, number: usize) -> (Field<'a>, &'a str, u8) {
     let Some(number) = number.checked_sub(1) else { return (Field::Id, subject.id, UNDERSCORE) };
     match number.checked_sub(subject.names.len()) {

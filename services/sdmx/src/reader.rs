@@ -1,4 +1,5 @@
-//! The structure message as a stream of dataflows. It holds one at a time, whatever the size of the catalogue.
+//! Reads a structure message as a stream of dataflows. Keeps one dataflow in memory at a time, independent of the size
+//! of the catalogue.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
@@ -19,35 +20,35 @@ mod tag;
 
 use flow::{Draft, Scratch};
 
-/// What the message says of itself. Complete once the first dataflow has been read.
+/// The header of the message. Complete once the first dataflow has been read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Header {
-    /// The version of SDMX-ML; none in a document without namespaces.
+    /// The version of SDMX-ML; `None` in a document without namespaces.
     pub version: Option<Version>,
     /// The identifier of the message.
     pub id: String,
-    /// When it was made, as written.
+    /// The creation time, as written.
     pub prepared: String,
     /// The id of the first sender.
     pub sender: String,
 }
 
-/// Reads the dataflows of a structure message, one after the other, in document order.
+/// Reads the dataflows of a structure message one by one, in document order.
 #[derive(Debug)]
 pub struct StructureReader<R: Read> {
     xml: Xml<R>,
     limits: Limits,
     header: Header,
     root: Option<Root>,
-    /// No element so far is in a namespace of SDMX, so dataflows may stand anywhere.
+    /// No element so far has an SDMX namespace, so dataflows may be anywhere.
     plain: bool,
-    /// The depth of the open `Dataflows`.
+    /// Depth of the open `Dataflows` element.
     container: Option<usize>,
     dataflows: u64,
     key_families: u64,
     first_key_family: Position,
     root_position: Position,
-    /// Hashes of the identities so far, not the identities: a false alarm is one in 2^32 for a full set.
+    /// Hashes of the identities so far, not the identities: with a full set, one false positive in 2^32.
     identities: HashSet<u64>,
     hasher: RandomState,
     diagnostics: Diagnostics,
@@ -55,7 +56,7 @@ pub struct StructureReader<R: Read> {
 }
 
 impl<R: Read> StructureReader<R> {
-    /// A reader of `read`, of which nothing is read yet.
+    /// A reader over `read`, from which nothing has been read yet.
     pub fn new(read: R, limits: Limits) -> Self {
         Self {
             xml: Xml::new(read, &limits),
@@ -75,21 +76,21 @@ impl<R: Read> StructureReader<R> {
         }
     }
 
-    /// Keeps every annotation, not only what [`Dataflow::facts`] makes of them.
+    /// Keeps every annotation, not only what [`Dataflow::facts`] contains.
     #[must_use]
     pub fn with_annotations(mut self) -> Self {
         self.scratch.keep_annotations = true;
         self
     }
 
-    /// Leaves [`Dataflow::legacy`] empty, for who does not need the predecessor's texts.
+    /// Leaves [`Dataflow::legacy`] empty, for callers that do not need the predecessor's texts.
     #[must_use]
     pub fn without_legacy(mut self) -> Self {
         self.scratch.legacy.declined = true;
         self
     }
 
-    /// The next dataflow; none when the document is complete. After an error there is nothing more to ask for.
+    /// The next dataflow; `None` when the document is complete. Do not call it again after an error.
     pub fn next_dataflow(&mut self) -> Result<Option<Box<Dataflow>>, ParseError> {
         if self.root.is_none() {
             self.begin()?;
@@ -129,27 +130,27 @@ impl<R: Read> StructureReader<R> {
         }
     }
 
-    /// What the message says of itself; complete once the first dataflow, or the end, has been read.
+    /// The header of the message; complete once the first dataflow, or the end, has been read.
     pub fn header(&self) -> &Header {
         &self.header
     }
 
-    /// What was odd so far.
+    /// The diagnostics so far.
     pub fn diagnostics(&self) -> &Diagnostics {
         &self.diagnostics
     }
 
-    /// The diagnostics, when the reading is over.
+    /// The diagnostics, after the document was read.
     pub fn into_diagnostics(self) -> Diagnostics {
         self.diagnostics
     }
 
-    /// How far the reading is: the start of the event that was read last.
+    /// Progress of the parser: the start of the last event.
     pub fn position(&mut self) -> Position {
         self.xml.position()
     }
 
-    /// Reads up to the start of the root element, and refuses what is no structure message.
+    /// Reads up to the start of the root element, and rejects documents that are not structure messages.
     fn begin(&mut self) -> Result<(), ParseError> {
         let start = loop {
             if let Event::Start(start) = self.xml.next()? {
@@ -178,7 +179,7 @@ impl<R: Read> StructureReader<R> {
         Err(ParseError { fault, position: self.root_position })
     }
 
-    /// The first words of an error message, as far as they can be read.
+    /// The first words of an error message, as far as they can be decoded.
     fn words(&mut self) -> String {
         let mut words = String::new();
         while words.len() < 200 {
@@ -213,7 +214,7 @@ impl<R: Read> StructureReader<R> {
         Ok(flow)
     }
 
-    /// Tells when a dataflow of the same identity came before.
+    /// Reports a dataflow whose identity occurred before.
     fn compare(&mut self, flow: &Dataflow) {
         let identity = self.hasher.hash_one((&flow.agency_id, &flow.id, &flow.version));
         let known = if self.identities.len() < self.limits.identities {
@@ -261,7 +262,7 @@ impl<R: Read> StructureReader<R> {
         Ok(())
     }
 
-    /// The document is complete.
+    /// Checks at the end of the document.
     fn end(&mut self) -> Result<(), ParseError> {
         if self.root == Some(Root::Unknown)
             && self.plain
@@ -281,10 +282,10 @@ impl<R: Read> StructureReader<R> {
     }
 }
 
-/// Whether a `Dataflow` may be a definition in a document without namespaces: anywhere but as the root.
+/// Whether a `Dataflow` element may be a definition in a document without namespaces: anywhere except as the root.
 fn is_plain(start: &Start<'_>) -> bool {
     start.namespace == Namespace::None && start.depth > 1
 }
 
-/// More than any identifier or time in a header.
+/// Longer than any identifier or time in a header.
 const HEADER_TEXT_BYTES: usize = 1 << 10;

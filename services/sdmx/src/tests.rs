@@ -1,4 +1,4 @@
-//! What is read: every trap of the format, and the predecessor's own cases, as tables.
+//! Accepted documents: all special cases of the format, and the predecessor's own cases, as tables.
 
 use std::io::Read;
 
@@ -8,7 +8,7 @@ mod limits;
 mod properties;
 mod refusals;
 
-/// Everything that a document comes to.
+/// The complete result of parsing a document.
 pub(super) fn read(document: impl Read) -> (Vec<Dataflow>, Diagnostics, Result<(), ParseError>) {
     read_within(document, Limits::default())
 }
@@ -29,14 +29,14 @@ pub(super) fn read_within(
     (flows, reader.into_diagnostics(), end)
 }
 
-/// The dataflows of a document that must be readable.
+/// The dataflows of a valid document.
 fn flows(document: &str) -> Vec<Dataflow> {
     let (flows, _, end) = read(document.as_bytes());
     end.unwrap_or_else(|error| panic!("{error}\n{document}"));
     flows
 }
 
-/// A message of SDMX 2.1 around what stands inside `Dataflows`.
+/// An SDMX 2.1 message with this content inside `Dataflows`.
 pub(super) fn message(dataflows: &str) -> String {
     format!(
         "<m:Structure xmlns:m=\"http://www.sdmx.org/resources/sdmxml/schemas/v2_1/message\" \
@@ -196,7 +196,7 @@ fn prefixes_mean_nothing() {
         "<Structure xmlns='{family}/message'><Structures><Dataflows xmlns='{family}/structure'><Dataflow id='a'/>\
          <x:Dataflow xmlns:x='urn:x' id='b'/></Dataflows></Structures></Structure>"
     ));
-    // A prefix that is bound anew inside, and the old binding after it.
+    // A prefix that is rebound inside an element, and its old binding after it.
     check(message("<s:Dataflow xmlns:s='urn:x' id='x'><s:y/></s:Dataflow><s:Dataflow id='a'/>"));
 }
 
@@ -311,12 +311,12 @@ fn the_predecessors_texts_are_assembled_as_it_did() {
     check(&format!("\u{feff}{}", message("<s:Dataflow id='a'/>")), &[["a", "", "", "a", ""]]);
     check("<Dataflow id='a'/>", &[]);
 
-    // Ours on purpose. A flow out of place, or of another kind of document than the rest, is none;
+    // Intended differences. A dataflow in the wrong place, or with another namespace than the rest, is ignored;
     check(&message("<s:Dataflow id='a'/><Dataflow id='b'/>"), &[["a", "", "", "a", ""]]);
     check(&message("<s:Dataflow/><Dataflow id='b'><Name lang='de'>n</Name></Dataflow>"), &[]);
-    // an id of blanks is none;
+    // a blank id counts as missing;
     check(&message("<s:Dataflow id=' '/>"), &[]);
-    // SDMX 2.0 and 3.x are read; and internal entities are refused, which `refusals` checks.
+    // SDMX 2.0 and 3.x are supported; and internal entities are rejected, which `refusals` checks.
     check(&message("<s:Dataflow id='a'/>").replace("v2_1", "v3_0"), &[["a", "", "", "a", ""]]);
     check(
         &message(&format!("<s:Dataflow id='a'>{}</s:Dataflow>", it("i"))).replace("v2_1", "v2_0"),

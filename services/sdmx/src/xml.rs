@@ -1,5 +1,5 @@
-//! A pull reader of well-formed XML, one event at a time, over any `Read`: namespaces resolved, references expanded,
-//! bounds kept, every failure typed and placed. It knows nothing of dataflows.
+//! A pull parser for well-formed XML over any `Read`, one event at a time. It resolves namespaces, expands references,
+//! enforces limits, and types and positions every error. It has no knowledge of dataflows.
 
 use std::borrow::Cow;
 use std::io::{BufRead, Read};
@@ -26,7 +26,7 @@ pub(super) use reference::is_allowed;
 /// The reader.
 #[derive(Debug)]
 pub(super) struct Xml<R: Read> {
-    /// The current event as written; apart from the rest, because events borrow it.
+    /// The current event as written. Separate from the rest, because events borrow it.
     buffer: Vec<u8>,
     state: State<R>,
 }
@@ -42,14 +42,14 @@ struct State<R: Read> {
     depth: usize,
     depth_limit: usize,
     attribute_limit: usize,
-    /// The last tag was an empty one: its end is still to be told.
+    /// The last tag was an empty-element tag: its end event is pending.
     end_is_due: bool,
 }
 
-/// Where in a document the reader is.
+/// The part of the document that the reader is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// Before the first event, the only place for a declaration.
+    /// Before the first event, the only position for a declaration.
     Start,
     /// Before the root element.
     Prolog,
@@ -74,30 +74,30 @@ impl<R: Read> Xml<R> {
         Self { buffer: Vec::new(), state }
     }
 
-    /// Open elements; the one whose start came last is among them.
+    /// Number of open elements, including the one started last.
     #[inline]
     pub(super) fn depth(&self) -> usize {
         self.state.depth
     }
 
-    /// Where the last event began.
+    /// Position of the start of the last event.
     pub(super) fn position(&mut self) -> Position {
         self.state.input().event_position()
     }
 
-    /// A fault of the last event.
+    /// Creates an error at the position of the last event.
     #[cold]
     pub(super) fn error(&mut self, fault: Fault) -> ParseError {
         self.state.error(fault)
     }
 
-    /// The next event. After an error or the end there is nothing more to ask for.
+    /// The next event. Do not call it again after an error or the end.
     #[inline]
     pub(super) fn next(&mut self) -> Result<Event<'_>, ParseError> {
         self.advance(false)
     }
 
-    /// The next event, where white space between tags means nothing.
+    /// The next event, skipping white space between tags.
     #[inline]
     pub(super) fn next_tag(&mut self) -> Result<Event<'_>, ParseError> {
         self.advance(true)
@@ -172,7 +172,7 @@ impl<R: Read> State<R> {
         if name_end < tag.len() {
             attributes::scan(&tag, name_end, self.attribute_limit, &mut self.spans)
                 .map_err(|fault| self.error(fault))?;
-            // Hardly any tag declares a namespace, and to find that out is cheaper than to go through the motions.
+            // Few tags declare a namespace, and this check is cheaper than the declaration pass.
             if self.spans.iter().any(|span| tag[span.name.clone()].starts_with("xmlns")) {
                 self.declare(&tag).map_err(|fault| self.error(fault))?;
             }
@@ -184,7 +184,7 @@ impl<R: Read> State<R> {
         Ok(Event::Start(Start { prefix_end, spans: &self.spans, namespace, depth: self.depth, tag }))
     }
 
-    /// Takes the namespace declarations out of the attributes.
+    /// Removes the namespace declarations from the attributes and binds them.
     fn declare(&mut self, tag: &str) -> Result<(), Fault> {
         let (bindings, depth) = (&mut self.bindings, self.depth);
         let mut failed = Ok(());
@@ -214,7 +214,7 @@ impl<R: Read> State<R> {
         Event::End
     }
 
-    /// What is not part of the elements: the declaration, comments, the end, and what must not be there.
+    /// Events that are not part of an element: the declaration, comments, the end, and unexpected content.
     #[cold]
     fn outside(&mut self, event: quick::Event<'_>) -> Result<Event<'static>, ParseError> {
         let phase = self.phase;
@@ -249,7 +249,7 @@ impl<R: Read> State<R> {
         Err(self.error(fault))
     }
 
-    /// Checks that the encoding of the declaration is the one that was found.
+    /// Checks that the declared encoding is the detected one.
     fn declaration(&mut self, declaration: &quick::BytesDecl<'_>) -> Result<(), Fault> {
         match declaration.encoding() {
             Some(Ok(name)) => self.input().encoding().agrees_with(&name),
@@ -261,8 +261,8 @@ impl<R: Read> State<R> {
         }
     }
 
-    /// Refuses what need not be read to be refused: a document that is no XML, and a document type before its
-    /// internal subset. Where the source has not sent enough to tell, the event itself will.
+    /// Rejects documents early that need not be read: those that are not XML, and document type declarations before
+    /// their internal subset. If the source has not sent enough bytes to decide, the event itself decides.
     #[cold]
     fn look_ahead(&mut self) -> Result<(), ParseError> {
         let phase = self.phase;
@@ -271,7 +271,7 @@ impl<R: Read> State<R> {
                 looks::not_xml(at_hand).or_else(|| looks::doctype(at_hand))
             }
             Ok(at_hand) => looks::doctype(at_hand),
-            // The input fails again, and is heard, when the event is read.
+            // The input fails again when the event is read, and the error is returned then.
             Err(_) => None,
         };
         fault.map_or(Ok(()), |fault| Err(self.error(fault)))
@@ -288,7 +288,7 @@ impl<R: Read> State<R> {
     }
 }
 
-/// The text in an event, which lies in the buffer that the event was read into.
+/// The text of an event, which borrows the buffer that the event was read into.
 #[inline]
 fn lent(text: Cow<'_, str>) -> &str {
     match text {
@@ -297,7 +297,7 @@ fn lent(text: Cow<'_, str>) -> &str {
     }
 }
 
-/// Letters of any script; what else XML forbids in names is harmless here.
+/// Letters of any script; other characters that XML forbids in names are harmless here.
 fn is_name_start(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte == b'_' || !byte.is_ascii()
 }

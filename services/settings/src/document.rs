@@ -1,29 +1,29 @@
-//! YAML, and with it JSON, as settings. Read event by event, because what is written must not change: to a general
-//! reader a password `0123` is a number, and a version `1.10` is less than `1.9`.
+//! Parses YAML, and with it JSON, as settings. Reads events instead of typed values, because scalars must stay as
+//! written: to a general parser a password `0123` is a number, and a version `1.10` is less than `1.9`.
 
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 
 /// One value of a document.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Leaf {
-    /// The names that lead to it, parted by full stops.
+    /// The names of the path to it, joined by full stops.
     pub(super) name: String,
-    /// What is written there: nothing for a null, several for a list.
+    /// Its text: none for a null, several for a list.
     pub(super) values: Vec<String>,
     /// The line of its name, from 1.
     pub(super) line: usize,
 }
 
-/// What cannot be read as settings.
+/// A syntax error.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Malformed {
-    /// Where, from 1.
+    /// Line, from 1.
     pub(super) line: usize,
-    /// What was met.
+    /// The error message.
     pub(super) message: String,
 }
 
-/// The values of a document, or `None` when it is not an object.
+/// The values of a document, or `None` if it is not an object.
 pub(super) fn read(text: &str) -> Result<Option<Vec<Leaf>>, Malformed> {
     let mut events = Events(Parser::new_from_str(text));
     let mut leaves = Vec::new();
@@ -49,7 +49,7 @@ struct Events<'a>(Parser<'a, serde_saphyr::granit_parser::StrInput<'a>>);
 // === impl Events ===
 
 impl<'a> Events<'a> {
-    /// The next event that means something.
+    /// The next event, without comments.
     fn next(&mut self) -> Result<(Event<'a>, Span), Malformed> {
         loop {
             match self.0.next_event() {
@@ -61,7 +61,7 @@ impl<'a> Events<'a> {
         }
     }
 
-    /// What stands between the start of a mapping and its end. The parser bounds how deep mappings may nest.
+    /// Reads a mapping up to its end. The parser limits the nesting depth of mappings.
     fn mapping(&mut self, above: &str, leaves: &mut Vec<Leaf>) -> Result<(), Malformed> {
         loop {
             let (name, line) = match self.next()? {
@@ -95,7 +95,7 @@ impl<'a> Events<'a> {
     }
 }
 
-/// A scalar as it is written, unless it is a null.
+/// A scalar as written; `None` for a null.
 fn value(text: &str, style: ScalarStyle) -> Option<String> {
     let is_null = style == ScalarStyle::Plain && matches!(text, "" | "~" | "null" | "Null" | "NULL");
     (!is_null).then(|| text.to_owned())

@@ -1,5 +1,5 @@
-//! What is fit for trying things out and not for production. Refused there, because nobody reads a warning of a pod that
-//! is up.
+//! Checks for production: rejects settings that are meant for development. An error instead of a warning, because
+//! warnings of a running pod are easily overlooked.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ use super::value::is_false;
 /// The settings by key.
 struct Settings<'a>(&'a [Setting]);
 
-/// The flag to mend, when the settings are not fit; the reason.
+/// The key of the flag to change; whether the settings violate the rule; the reason.
 type Rule = (&'static str, fn(&Settings<'_>) -> bool, &'static str);
 
 const RULES: &[Rule] = &[
@@ -43,7 +43,7 @@ const RULES: &[Rule] = &[
     ),
 ];
 
-/// What is not fit, when the settings say that this is production.
+/// The violated rules, if the environment is production.
 pub(super) fn unfit(settings: &[Setting]) -> Vec<Problem> {
     let settings = Settings(settings);
     if !matches!(settings.text("environment").to_ascii_lowercase().as_str(), "production" | "prod") {
@@ -58,7 +58,7 @@ pub(super) fn unfit(settings: &[Setting]) -> Vec<Problem> {
         .collect()
 }
 
-/// Whether a URL has a password in it that others than this process can read.
+/// Whether a URL contains a password that other processes can read.
 fn tells_a_password(url: &Setting) -> bool {
     let user =
         url.text.rsplit_once('@').map(|(user, _)| user.split_once("://").map_or(user, |(_, user)| user));
@@ -85,7 +85,7 @@ impl Settings<'_> {
         self.text(key).is_empty()
     }
 
-    /// Whether others than this host reach the service.
+    /// Whether the service listens on a non-loopback address.
     fn is_public(&self) -> bool {
         self.text("listen").parse().is_ok_and(|address: SocketAddr| !address.ip().is_loopback())
     }

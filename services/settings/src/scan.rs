@@ -1,4 +1,4 @@
-//! One scan of the mounted directories and the file: everything that is read, before it is interpreted.
+//! Reads the mounted directories and the file, without interpreting them.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -10,34 +10,34 @@ use std::path::{Path, PathBuf};
 use super::problem::Unusable;
 use super::source::{Place, Source};
 
-/// The largest file that is read, in bytes: what a ConfigMap or a Secret may hold.
+/// Maximum size of a file, in bytes: the limit of a ConfigMap or a Secret.
 const LARGEST: u64 = 1 << 20;
 
-/// Where values may come from, below the command line.
+/// The locations of settings, besides the command line.
 #[derive(Default)]
 pub(super) struct Locations {
     /// The Secret directory.
     pub(super) secrets: Option<PathBuf>,
     /// The ConfigMap directory.
     pub(super) config: Option<PathBuf>,
-    /// The environment, as it was when the process began.
+    /// The environment at the start of the process.
     pub(super) environment: BTreeMap<OsString, OsString>,
-    /// The file that `--config` names.
+    /// The file of `--config`.
     pub(super) file: Option<PathBuf>,
 }
 
-/// A kind of source, given a place in one of its files.
+/// Creates the source of a position in a file: Secret, ConfigMap or file.
 type Kind = fn(Place) -> Source;
 
-/// What was found. Without `Debug`, since it holds secrets.
+/// The files of one scan. Without `Debug`, because they contain secrets.
 pub(super) struct Scan {
-    /// The files, highest source first.
+    /// The files, highest precedence first.
     pub(super) files: Vec<Text>,
-    /// Differs when a name or a byte does. 64 bits: it tells a change from none, and guards nothing.
+    /// Changes when a name or a byte changes. 64 bits: it detects changes, and has no security purpose.
     pub(super) digest: u64,
 }
 
-/// A file, or the directory itself when that cannot be read.
+/// A file, or the directory itself if it cannot be read.
 pub(super) struct Text {
     pub(super) path: PathBuf,
     pub(super) content: Result<String, Unusable>,
@@ -47,13 +47,13 @@ pub(super) struct Text {
 // === impl Locations ===
 
 impl Locations {
-    /// Whether there is anything that may change.
+    /// Whether any location may change at run time.
     pub(super) fn are_mounted(&self) -> bool {
         self.secrets.is_some() || self.config.is_some() || self.file.is_some()
     }
 
-    /// Scans until two scans agree: a directory may be swapped between two of its files. Only a directory that changes
-    /// all the time is taken as it is.
+    /// Scans until two consecutive scans are equal, because a directory may be swapped while it is read. After four
+    /// scans, the last one is used.
     pub(super) fn scan(&self) -> Scan {
         let mut scan = self.scan_once();
         for _ in 0..3 {
@@ -88,8 +88,8 @@ impl Locations {
     }
 }
 
-/// The entries of a directory by name. What begins with a full stop is how Kubernetes swaps all of them at once
-/// (`..data`), or an editor's.
+/// The entries of a directory, sorted by name. Entries that start with a full stop are skipped: Kubernetes uses them to
+/// swap all files atomically (`..data`), and editors use them too.
 fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(directory)? {
@@ -120,7 +120,7 @@ fn text(path: &Path) -> Result<String, Unusable> {
     if metadata.is_dir() {
         return Err(Unusable::Directory);
     }
-    // To open a pipe would be to wait for who writes it.
+    // Opening a pipe would block until a writer opens it.
     if !metadata.is_file() {
         return Err(Unusable::NotAFile);
     }

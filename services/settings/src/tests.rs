@@ -1,4 +1,4 @@
-//! Which source wins, on real directories and with clap's own parsing.
+//! Precedence of the sources, with real directories and clap's own parsing.
 
 mod bad;
 mod earlier;
@@ -90,7 +90,7 @@ impl Pod {
         Self { root, variables: Vec::new(), flags: Vec::new() }
     }
 
-    /// Puts a value into a source; for the file, lines.
+    /// Adds a value to a source; for the file, it writes lines.
     fn with(mut self, source: &str, name: &str, value: &str) -> Self {
         match source {
             "flag" => self.flags.extend([format!("--{name}"), value.to_owned()]),
@@ -134,7 +134,7 @@ impl Pod {
         }
     }
 
-    /// What is wrong, with the paths as they are in the pod.
+    /// The problems, with paths relative to the pod.
     fn problems(&self) -> String {
         self.shorten(self.load().unwrap_err())
     }
@@ -143,7 +143,7 @@ impl Pod {
         text.to_string().replace(&format!("{}/", self.root.path().display()), "")
     }
 
-    /// The line of `--show-config` about a flag, without alignment.
+    /// The line of `--show-config` for a flag, without alignment.
     fn line(&self, flag: &str) -> String {
         let shown = self.shorten(self.load().unwrap().report);
         let line = shown.lines().find(|line| line.split(' ').next() == Some(flag)).unwrap();
@@ -161,7 +161,7 @@ fn the_first_source_that_defines_a_setting_wins() {
         ("file", "log", "--log f file file.yaml:1"),
         ("default", "", "--log info default"),
     ];
-    // Every set of sources.
+    // Every subset of the sources.
     for set in 0..32_u32 {
         let given: Vec<_> =
             sources.iter().enumerate().filter(|(bit, _)| *bit == 5 || set & (1 << bit) != 0).collect();

@@ -1,6 +1,6 @@
-//! Settings that change while the process runs. The mounted directories and the file are scanned every second, and a
-//! change is debounced. inotify would gain little, since kubelet takes up to a minute to bring a change, and its watches
-//! run out on a crowded node. What the config service pushes arrives by itself.
+//! Watches settings that change at run time. The mounted directories and the file are polled every second, and a change
+//! is debounced. inotify would gain little, because the kubelet takes up to a minute to propagate a change, and inotify
+//! watches run out on a crowded node. Settings pushed by the config service arrive without polling.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,35 +13,36 @@ use super::problem::Problems;
 use super::resolve::{Resolver, Setting};
 use super::scan::Scan;
 
-/// Time between two scans.
+/// Interval between two scans.
 const PERIOD: Duration = Duration::from_secs(1);
-/// How long a change must have lasted to count as complete: a writer may be between truncating and writing.
+/// Debounce time: a change is complete if it is unchanged for this long, because a writer may be between truncating and
+/// writing.
 const SETTLED: Duration = Duration::from_millis(250);
 
-/// How a scan differs from the one before.
+/// The result of comparing a scan with the applied and the previous one.
 #[derive(Debug, PartialEq, Eq)]
 enum Change {
     None,
-    /// Something is going on.
+    /// A change is in progress.
     Begun,
-    /// It is over.
+    /// The change is complete.
     Settled,
 }
 
-/// Debounces changes: the digests of what is in force and of the last scan.
+/// Debounces changes: the digests of the applied and of the last scan.
 #[derive(Debug)]
 struct Debounce {
     in_force: u64,
     last: u64,
 }
 
-/// Everything that settings follow from.
+/// The input that the settings are computed from.
 struct Input {
     scan: Arc<Scan>,
     pushed: Arc<Pushed>,
 }
 
-/// Follows the sources until nobody listens any more.
+/// Watches the sources until all receivers are dropped.
 pub(super) fn follow(
     resolver: Resolver,
     settings: Vec<Setting>,
@@ -69,7 +70,7 @@ async fn run(
                 Input { scan: Arc::clone(&good.scan), pushed: Arc::new(pushed.borrow_and_update().clone()) }
             }
             () = tokio::time::sleep(pause), if resolver.locations.are_mounted() => {
-                // Off the runtime's threads: a mounted directory may be slow.
+                // On a blocking thread: a mounted directory may be slow.
                 let scanning = Arc::clone(&resolver);
                 let Ok(scan) = spawn_blocking(move || scanning.locations.scan_once()).await else { return };
                 let change = debounce.next(scan.digest);
@@ -100,7 +101,7 @@ async fn run(
     }
 }
 
-/// Logs what changed, and which changes need a restart.
+/// Logs the changed settings, and which of them need a restart.
 fn log_changes(before: &[Setting], after: &[Setting]) {
     let changed = before.iter().zip(after).filter(|(before, after)| before.text != after.text);
     let (now, later): (Vec<_>, Vec<_>) = changed.partition(|(_, after)| after.dynamic);
@@ -120,7 +121,7 @@ fn log_changes(before: &[Setting], after: &[Setting]) {
 // === impl Dynamic ===
 
 impl Dynamic {
-    /// The dynamic ones of all settings.
+    /// The dynamic settings among all settings.
     fn of(settings: &[Setting]) -> Self {
         let dynamic = settings.iter().filter(|setting| setting.dynamic && !setting.secret);
         let current = dynamic.map(|Setting { flag, text, source, .. }| {

@@ -1,4 +1,4 @@
-//! Evaluations between the wire and the domain.
+//! Conversion of evaluations between the wire and the domain.
 
 use bytes::Bytes;
 use dataflow_proto::analysis::v1 as pb;
@@ -14,12 +14,12 @@ use crate::rulesets::Ruleset;
 use dataflow_rules::limits::DEFAULT_PRIORITY;
 use dataflow_rules::{Category, Mode, Rule};
 
-/// What a caller wants to know.
+/// A validated evaluation request.
 pub(crate) struct Question {
-    /// The set to compare with.
+    /// The set that the proposal is compared with.
     pub(crate) ruleset: String,
     pub(crate) proposal: Proposal,
-    /// Whether moves within a category are of no interest.
+    /// Whether to omit changes within a category.
     pub(crate) between_categories: bool,
     pub(crate) document: Bytes,
 }
@@ -51,7 +51,7 @@ impl TryFrom<pb::EvaluateRulesRequest> for Question {
     }
 }
 
-/// A rule as its author may leave it: without a priority.
+/// A proposed rule, which may omit the priority.
 fn proposed(place: usize, given: config::Rule) -> Result<Rule, Error> {
     if given.category() == types::Category::Unspecified {
         return Err(invalid(format!("rules[{place}].category"), "must be one of the categories"));
@@ -66,7 +66,7 @@ fn invalid(field: String, problem: &str) -> Error {
 
 // === out ===
 
-/// The reply. Consumes the evaluation move by move.
+/// Builds the response. Consumes the evaluation move by move.
 pub(crate) fn evaluation(evaluation: Evaluation, ruleset: &Ruleset, degraded: Vec<i32>) -> pb::Evaluation {
     let Evaluation { before, after, recategorised, moves, diagnostics } = evaluation;
     pb::Evaluation {

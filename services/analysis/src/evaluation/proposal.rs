@@ -1,5 +1,5 @@
-//! What somebody would change about a rule set, and what the set would be then. Refusals name the field of the proposal,
-//! which numbers its own rules and not those of the set.
+//! A proposed change of a rule set, and the resulting set. Errors name the field of the proposal, whose rules are
+//! numbered independently of the set.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,32 +8,32 @@ use dataflow_rules::{Compiled, Mode, Rule, RuleError, RuleSet};
 
 use crate::Error;
 
-/// A change that nobody has made yet.
+/// A proposed change that has not been made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Proposal {
-    /// Each takes the place of the set's rule of its identifier, or follows the last one.
+    /// Each replaces the rule of the set with the same identifier, or is appended.
     pub rules: Vec<Rule>,
-    /// Rules of the set to leave out, by identifier.
+    /// Rules of the set to remove, by identifier.
     pub removed: Vec<String>,
-    /// Whether `rules` are all there are.
+    /// Whether `rules` replace all rules of the set.
     pub replace: bool,
-    /// What keywords mean; as in the set where it is not said.
+    /// The meaning of keywords; that of the set if absent.
     pub mode: Option<Mode>,
 }
 
 // === impl Proposal ===
 
 impl Proposal {
-    /// The rules of `base` as they would be, compiled.
+    /// Applies the proposal to `base`, and compiles the result.
     ///
     /// # Errors
     ///
-    /// [`Error::FieldInvalid`] names the field of the proposal that is wrong.
+    /// [`Error::FieldInvalid`] names the invalid field of the proposal.
     pub fn compile(self, base: RuleSet) -> Result<Compiled, Error> {
         let mode = self.mode.unwrap_or(base.mode);
         self.check(mode)?;
         let kept = if self.replace { Vec::new() } else { without(base.rules, &self.removed)? };
-        // Where each rule stands in the proposal, unless it is the set's own.
+        // The index of each rule in the proposal; `None` for rules of the set.
         let mut places = vec![None; kept.len()];
         let mut rules = kept;
         let known: HashMap<String, usize> =
@@ -51,8 +51,8 @@ impl Proposal {
         Compiled::new(&set).map_err(|error| refusal(&error, &set, &places))
     }
 
-    /// Checks the proposed rules as the config service would, which the compiler does not: in mode SUBSTRING it takes more,
-    /// since the predecessor's sets have it.
+    /// Validates the proposed rules as the config service would, which the compiler does not: in mode SUBSTRING it
+    /// accepts more, because the predecessor's sets need it.
     fn check(&self, mode: Mode) -> Result<(), Error> {
         let lists = [("rules", self.rules.len()), ("removed_rules", self.removed.len())];
         if let Some((field, _)) = lists.into_iter().find(|(_, count)| *count > MAX_RULES) {
@@ -74,7 +74,7 @@ impl Proposal {
     }
 }
 
-/// The rules but for those of these identifiers.
+/// The rules except those with these identifiers.
 fn without(mut rules: Vec<Rule>, removed: &[String]) -> Result<Vec<Rule>, Error> {
     let ids: HashSet<&str> = rules.iter().map(|rule| rule.id.as_str()).collect();
     if let Some(place) = removed.iter().position(|id| !ids.contains(id.as_str())) {
@@ -86,7 +86,7 @@ fn without(mut rules: Vec<Rule>, removed: &[String]) -> Result<Vec<Rule>, Error>
     Ok(rules)
 }
 
-/// What the compiler said, of the rule as the caller numbers it.
+/// Maps the compiler's error to the index of the rule in the proposal.
 fn refusal(error: &RuleError, set: &RuleSet, places: &[Option<usize>]) -> Error {
     let RuleError { field, problem } = error;
     let part = field.strip_prefix("rules[").and_then(|rest| rest.split_once(']'));

@@ -42,21 +42,21 @@ fn a_move_is_another_category_score_or_reason() {
         }
     };
     check(&before, false, &[]);
-    // Another category for one, other points for none of the rest.
+    // Another category for one dataflow; the score of the others is unchanged.
     let stronger = [before[0], (Category::Labour, "workers", 6)];
     check(&stronger, false, &["B"]);
     check(&stronger, true, &["B"]);
-    // Other points within the category.
+    // Another score within the category.
     let richer = [(Category::Economy, "port", 7), before[1]];
     check(&richer, false, &["A", "B"]);
     check(&richer, true, &[]);
-    // The same points for another reason.
+    // The same score with other evidence.
     let otherwise = [(Category::Economy, "traffic", 5), before[1]];
     check(&otherwise, false, &["A", "B"]);
     check(&otherwise, true, &["B"]);
-    // Nothing spoke before.
+    // No keyword matched before.
     check(&[before[0], before[1], (Category::Health, "clouds", 1)], true, &["C"]);
-    // Only the runner-up gains, and with it the confidence changes.
+    // Only the runner-up gains points, which changes the confidence.
     check(&[before[0], (Category::Labour, "workers", 3)], false, &[]);
 }
 

@@ -1,5 +1,5 @@
-//! JSON that is safe to look at: what serde_json would pass through although a terminal obeys it, is written as an
-//! escape. Programs read the same string either way, so nothing is lost.
+//! Terminal-safe JSON: control characters that serde_json would pass through are written as escapes. Programs read the
+//! same string either way, so nothing is lost.
 
 use std::io::{self, Write};
 
@@ -7,7 +7,7 @@ use serde_json::ser::Formatter;
 
 use crate::text::steers;
 
-/// Writes as the formatter inside it does, with escapes for every character that steers a terminal.
+/// Wraps a formatter, and escapes every character that controls a terminal.
 pub(super) struct Escaping<F>(pub(super) F);
 
 impl<F: Formatter> Formatter for Escaping<F> {

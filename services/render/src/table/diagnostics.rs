@@ -1,4 +1,4 @@
-//! What was odd about the document: how often, and where at first.
+//! The diagnostics of the document: counts by reason, and the first ones with their positions.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -11,11 +11,11 @@ use dataflow_proto::analysis::v1 as pb;
 use super::Palette;
 use crate::text::printable;
 
-/// How many are listed with their places.
+/// Number of diagnostics that are listed with their positions.
 const LISTED: usize = 10;
 
-/// Counts by reason, most frequent first, then the first few, in `width` columns (at least 50); nothing when there is
-/// nothing to tell.
+/// Writes the counts by reason, most frequent first, then the first diagnostics, in `width` columns (at least 50);
+/// nothing if there are none.
 pub(super) fn write(
     analysis: &pb::Analysis,
     width: usize,

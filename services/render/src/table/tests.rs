@@ -1,4 +1,4 @@
-//! The table as it reads, line by line.
+//! The output of the table, line by line.
 
 use super::*;
 use crate::Format;

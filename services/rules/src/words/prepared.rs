@@ -1,4 +1,4 @@
-//! From rules as people edit them to what the words engine works with; every mistake is named.
+//! Prepares the rules of a set for the words engine; every error names its field.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,7 @@ use crate::limits::{MAX_KEYWORD_BYTES, MAX_LANGUAGES};
 use crate::validate::points;
 use crate::{Category, Rule, language};
 
-/// Languages as bits; all of them for a rule without languages and for a text without one.
+/// A set of languages as bits; all bits for a rule without languages and for a text without one.
 pub(super) type Languages = u64;
 pub(super) const ALL: Languages = Languages::MAX;
 
@@ -17,15 +17,15 @@ pub(super) const ALL: Languages = Languages::MAX;
 pub(super) struct Prepared {
     pub(super) rules: Vec<Speaker>,
     pub(super) entries: Vec<Entry>,
-    /// Bit `n` of a mask is `languages[n]`, lower case.
+    /// Bit `n` of a mask stands for `languages[n]`, in lower case.
     pub(super) languages: Vec<String>,
 }
 
-/// What is left of a rule once its keywords are taken out.
+/// A rule without its keywords.
 #[derive(Debug)]
 pub(super) struct Speaker {
     pub(super) id: Box<str>,
-    /// Its place among the rules by id, which settles ties.
+    /// Its index among the rules sorted by id, which decides ties.
     pub(super) rank: usize,
     pub(super) category: Category,
     pub(super) priority: i32,
@@ -70,7 +70,7 @@ impl Prepared {
     }
 }
 
-/// A rule's keywords, each once.
+/// A rule's keywords, without duplicates.
 fn read_keywords(rule: &Rule, index: usize, at: &impl Fn(&str) -> String) -> Result<Vec<Entry>, RuleError> {
     require(!rule.keywords.is_empty(), || at("keywords"), || "must not be empty".to_owned())?;
     rule.check_weights(at)?;
@@ -87,7 +87,7 @@ fn read_keywords(rule: &Rule, index: usize, at: &impl Fn(&str) -> String) -> Res
     Ok(entries)
 }
 
-/// The bits of a rule's languages; new ones are added to `known`.
+/// The bits of a rule's languages; new languages are added to `known`.
 fn mask(
     languages: &[String],
     known: &mut Vec<String>,

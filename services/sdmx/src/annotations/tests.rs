@@ -1,4 +1,4 @@
-//! Tables of what providers write.
+//! Tables of the formats that providers write.
 
 use super::*;
 use crate::{Limits, StructureReader};
@@ -20,7 +20,7 @@ fn timestamps_of_every_shape() {
     check("16/04/2026 21:00:00", Some((1_776_373_200, 0)));
     check("16/04/2026", Some((1_776_297_600, 0)));
     check("5/4/2026", Some((1_775_347_200, 0)));
-    // April cannot be the day here.
+    // April cannot be the day here, since there is no month 16.
     check("04/16/2026 21:00:00", Some((1_776_373_200, 0)));
     check("1969-12-31T23:59:59.5Z", Some((-1, 500_000_000)));
     check("2026-02-30", None);
@@ -82,7 +82,7 @@ fn the_most_telling_update_wins_whatever_the_order() {
     check(format!("{changed}{shown}{data}"), "2026-01-03");
     check(format!("{shown}{changed}"), "2026-01-01");
     check(shown.clone(), "2026-01-02");
-    // One that cannot be read leaves room for the next.
+    // An invalid one is skipped for the next.
     check(format!("{}{shown}", note("UPDATE_DATA", "soon")), "2026-01-02");
     check(note("UPDATE_STRUCTURE", "2026-01-01"), "never");
 }

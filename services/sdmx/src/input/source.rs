@@ -1,4 +1,4 @@
-//! Where the bytes come from: as they are, or out of gzip when they begin with its magic number.
+//! The source of the bytes: plain, or gzip if they start with its magic number.
 
 use std::io::{self, Chain, Cursor, Read};
 use std::mem;
@@ -7,18 +7,18 @@ use flate2::read::MultiGzDecoder;
 
 use crate::error::Fault;
 
-/// The first two bytes of every gzip member; no XML document begins so.
+/// The first two bytes of every gzip member; no XML document starts with them.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 type Rejoined<R> = Chain<Cursor<Vec<u8>>, R>;
 
-/// A reader that has not been looked at yet, or whose packing is known.
+/// A reader, before and after its compression is detected.
 #[derive(Debug)]
 pub(super) enum Source<R> {
     Unknown(R),
     Plain(Rejoined<R>),
     Gzip(Box<MultiGzDecoder<Rejoined<R>>>),
-    /// Only while the packing is being found out, and after that failed.
+    /// Only during detection, and after it failed.
     Lost,
 }
 
@@ -27,7 +27,7 @@ impl<R: Read> Source<R> {
         Self::Unknown(read)
     }
 
-    /// What an error of this source means.
+    /// Maps an error of this source to a fault.
     pub(super) fn fault(&self, error: io::Error) -> Fault {
         match (self, error.kind()) {
             (Self::Gzip(_), io::ErrorKind::UnexpectedEof) => Fault::TruncatedGzip,

@@ -1,4 +1,4 @@
-//! One dataflow, from its start tag to its end: the only part of a document of which anything is kept.
+//! Parses one dataflow, from its start tag to its end tag: the only part of a document that is stored.
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -16,16 +16,16 @@ use crate::urn::{DEFAULT_VERSION, Urn};
 use crate::xml::namespace::Namespace;
 use crate::xml::{Event, Start, Xml};
 
-/// How much text in several languages one annotation may have; what comes after is left out.
+/// Limit for the texts of one annotation in all languages; the rest is dropped.
 const ANNOTATION_BYTES: usize = 1 << 20;
 
-/// The longest language tag that is believed: BCP 47 asks programs to make room for so much.
+/// The longest accepted language tag: BCP 47 requires implementations to support this many bytes.
 const LANGUAGE_BYTES: usize = 35;
 
-/// What an empty text would take all the same: two strings and their room on the heap.
+/// Memory of an empty text: two strings and their heap allocations.
 const TEXT_OVERHEAD: usize = 80;
 
-/// Buffers that go from one dataflow to the next, so that only what is kept is allocated.
+/// Buffers that are reused from dataflow to dataflow, so that only stored data is allocated.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     path: Vec<Place>,
@@ -33,17 +33,17 @@ pub(super) struct Scratch {
     language: String,
     pub(super) legacy: Legacy,
     annotation: Annotation,
-    /// Bytes that the texts of the annotation may still take.
+    /// Bytes left for the texts of the annotation.
     room: usize,
     pub(super) keep_annotations: bool,
 }
 
-/// A dataflow in the making.
+/// A dataflow under construction.
 #[derive(Debug)]
 pub(super) struct Draft {
-    /// In a box from the first: it is large, and passes through many hands.
+    /// Boxed from the start: it is large and is moved often.
     flow: Box<Dataflow>,
-    /// Oddities, told once the id is known.
+    /// Irregularities, reported once the id is known.
     odd: Vec<(Reason, String)>,
     facts: Interpreter,
     bytes: usize,
@@ -52,14 +52,14 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// A dataflow with what its start tag says.
+    /// A dataflow with the data of its start tag.
     pub(super) fn new(start: &Start<'_>) -> Result<Self, Fault> {
         let mut odd = Vec::new();
         let flow = tag::dataflow(start, &mut odd)?;
         Ok(Self { flow, odd, facts: Interpreter::default(), bytes: 0, parts: 0, cut: false })
     }
 
-    /// Reads on to the end of the element. Nothing comes back for a dataflow without identity.
+    /// Reads up to the end of the element. Returns `None` for a dataflow without identity.
     pub(super) fn read<R: Read>(
         mut self,
         xml: &mut Xml<R>,
@@ -105,7 +105,7 @@ impl Draft {
                 }
                 Event::Ignored | Event::Eof => {}
             }
-            // One event is bounded by the input; here are many that make one text.
+            // The input limits single events; this limits a text that consists of many.
             if scratch.text.len().max(scratch.legacy.len()) > limits.event_bytes {
                 return Err(xml.error(Fault::EventTooLarge { limit: limits.event_bytes }));
             }
@@ -113,7 +113,7 @@ impl Draft {
         Ok(self.finish(&mut scratch.legacy, diagnostics))
     }
 
-    /// Takes what a start tag says.
+    /// Handles a start tag.
     fn open(
         &mut self,
         place: Place,
@@ -123,7 +123,7 @@ impl Draft {
     ) -> Result<(), Fault> {
         let name = start.local_name();
         let Scratch { language, legacy, annotation, room, keep_annotations, .. } = scratch;
-        // The predecessor looked for names and descriptions at any depth.
+        // The predecessor searched names and descriptions at any depth.
         let in_schema = || match start.namespace {
             Namespace::Sdmx(..) => true,
             Namespace::None => plain,
@@ -151,7 +151,7 @@ impl Draft {
         match place {
             Place::Annotation => {
                 annotation.clear();
-                // Facts need one text only.
+                // Facts need only one text.
                 *room = if *keep_annotations { ANNOTATION_BYTES } else { 1 };
                 annotation.id.push_str(&start.attribute("id")?.unwrap_or_default());
             }
@@ -162,7 +162,7 @@ impl Draft {
         Ok(())
     }
 
-    /// Takes an element that ends, and its text.
+    /// Handles an end tag, with the text of the element.
     fn close(&mut self, place: Place, scratch: &mut Scratch, limits: &Limits) {
         if place == Place::Markup {
             return scratch.text.push(' ');
@@ -184,7 +184,7 @@ impl Draft {
         text.clear();
     }
 
-    /// [`normalised`], and tells what was replaced.
+    /// [`normalised`]; reports replaced characters.
     fn normalised<'a>(&mut self, text: &'a str) -> Cow<'a, str> {
         let (value, replaced) = normalised(text);
         if replaced {
@@ -193,7 +193,7 @@ impl Draft {
         value
     }
 
-    /// Takes an annotation whose texts are as written.
+    /// Stores an annotation; `written` has the texts as written.
     fn keep_annotation(&mut self, written: &Annotation, limits: &Limits) {
         let mut text = |text: &String| self.normalised(text).into_owned();
         let annotation = Annotation {
@@ -209,7 +209,7 @@ impl Draft {
         }
     }
 
-    /// Takes a text that is not an annotation's.
+    /// Stores a text that does not belong to an annotation.
     fn keep(&mut self, place: Place, value: &str, language: &str, limits: &Limits) {
         if let Place::Name | Place::Description = place {
             if self.admit(language.len() + value.len(), limits) {
@@ -228,7 +228,7 @@ impl Draft {
         }
     }
 
-    /// Takes a structure reference that is written as a URN.
+    /// Stores a structure reference that is written as a URN.
     fn refer(&mut self, urn: &str) {
         match Urn::parse(urn) {
             Some(Urn { class: "DataStructure" | "KeyFamily", agency_id, id, version }) => {
@@ -241,7 +241,7 @@ impl Draft {
         }
     }
 
-    /// Notes an oddity, the first of its kind.
+    /// Records an irregularity, the first of its kind.
     #[cold]
     fn tell(&mut self, reason: Reason, message: impl FnOnce() -> String) {
         if self.odd.iter().all(|(told, _)| *told != reason) {
@@ -249,7 +249,7 @@ impl Draft {
         }
     }
 
-    /// Whether one more part with so much text may be kept.
+    /// Reserves room for one more part with this much text. Returns false above the limits.
     fn admit(&mut self, bytes: usize, limits: &Limits) -> bool {
         let fits = self.parts < limits.dataflow_parts && self.bytes + bytes <= limits.dataflow_bytes;
         if fits {
@@ -260,7 +260,7 @@ impl Draft {
         fits
     }
 
-    /// Fills in defaults, and tells what was odd.
+    /// Sets defaults, and reports the irregularities.
     fn finish(mut self, legacy: &mut Legacy, diagnostics: &mut Diagnostics) -> Option<Box<Dataflow>> {
         let flow = &mut self.flow;
         default_version(&mut flow.version);
@@ -296,8 +296,8 @@ impl Draft {
     }
 }
 
-/// Takes a text of an annotation as written, since few annotations are worth a closer look; how many texts in several
-/// languages it may have is up to `room`.
+/// Stores a text of an annotation as written, because few annotations are inspected further; `room` limits its texts in
+/// several languages.
 fn annotate(place: Place, text: &mut String, language: &str, annotation: &mut Annotation, room: &mut usize) {
     let field = match place {
         Place::AnnotationTitle => &mut annotation.title,

@@ -1,4 +1,4 @@
-//! What start tags say: the attributes of a dataflow, and those of a reference to its data structure.
+//! Interprets start tags: the attributes of a dataflow, and those of a reference to its data structure.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use crate::error::{Fault, Position};
 use crate::urn::Urn;
 use crate::xml::{RawValue, Start};
 
-/// A dataflow with its attributes and nothing else; what is odd about them goes to `odd`.
+/// A dataflow with only its attributes; irregularities of the attributes are added to `odd`.
 pub(super) fn dataflow(start: &Start<'_>, odd: &mut Vec<(Reason, String)>) -> Result<Box<Dataflow>, Fault> {
     let mut flow = Box::new(Dataflow {
         id: String::new(),
@@ -46,7 +46,7 @@ pub(super) fn dataflow(start: &Start<'_>, odd: &mut Vec<(Reason, String)>) -> Re
     Ok(flow)
 }
 
-/// Fills in from its URN what the attributes leave out of a dataflow's identity.
+/// Takes missing parts of a dataflow's identity from its URN.
 fn identify(flow: &mut Dataflow, urn: &str, odd: &mut Vec<(Reason, String)>) {
     let Some(parsed) = Urn::parse(urn) else {
         if !urn.is_empty() {
@@ -64,7 +64,7 @@ fn identify(flow: &mut Dataflow, urn: &str, odd: &mut Vec<(Reason, String)>) {
     }
 }
 
-/// The `Ref` of SDMX 2.1; parts are empty when absent.
+/// The `Ref` element of SDMX 2.1; missing parts are empty.
 pub(super) fn reference(start: &Start<'_>) -> Result<StructureReference, Fault> {
     let mut structure = StructureReference::default();
     for (name, value) in start.attributes() {
@@ -86,7 +86,7 @@ fn some(value: RawValue<'_>) -> Result<Option<String>, Fault> {
     trimmed(value).map(|value| Some(value).filter(|value| !value.is_empty()))
 }
 
-/// A flag of XML Schema; anything else is told and left out.
+/// A boolean of XML Schema; any other value is reported and ignored.
 fn boolean(name: &str, value: RawValue<'_>, odd: &mut Vec<(Reason, String)>) -> Result<Option<bool>, Fault> {
     let value = value.resolve()?;
     Ok(match value.trim_ascii() {

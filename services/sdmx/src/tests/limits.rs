@@ -1,4 +1,5 @@
-//! Every bound on both sides: what just fits is read, what just does not fit is not, and fails early.
+//! Every limit on both sides: the largest allowed input is accepted, the smallest above it is rejected, and fails
+//! early.
 
 use std::io::Read;
 
@@ -19,7 +20,7 @@ fn document_bytes() {
     check(bytes, "OK");
     check(bytes - 1, "DOCUMENT_TOO_LARGE");
     check(0, "DOCUMENT_TOO_LARGE");
-    // What comes before the bound is read.
+    // Content before the limit is read.
     let limits = Limits { document_bytes: bytes - 1, ..Limits::default() };
     assert_eq!(read_within(document.as_bytes(), limits).0.len(), 1);
 }
@@ -31,7 +32,7 @@ fn event_bytes() {
         let document = message(&format!("<s:Dataflow id='a'>{inside}</s:Dataflow>"));
         assert_eq!(reason(document.as_bytes(), limits), expected, "{} {event_bytes}", inside.len());
     };
-    // The root's tag is some 250 bytes, so bounds begin above it.
+    // The root tag has about 250 bytes, so limits start above it.
     let x = |count: usize| "x".repeat(count);
     check(&x(1000), 1000, "OK");
     check(&x(1001), 1000, "EVENT_TOO_LARGE");
@@ -44,7 +45,7 @@ fn event_bytes() {
     check(&format!("<c:Name>{}&amp;{}</c:Name>", x(500), x(500)), 1000, "EVENT_TOO_LARGE");
     check(&format!("<c:Name>{}</c:Name>", "&amp;".repeat(1001)), 1000, "EVENT_TOO_LARGE");
     check(&format!("<c:Name>{}</c:Name>", "<b/>".repeat(501)), 1000, "EVENT_TOO_LARGE");
-    // What no bound is reached by in one event may be of any size in many.
+    // The limit is per event; their number is not limited.
     check(&"<a/>".repeat(10_000), 1000, "OK");
 }
 
@@ -107,7 +108,7 @@ fn diagnostics() {
     check(&dataflows, 10, &[Severity::Info; 10], 0);
     check(&dataflows, 9, &[Severity::Info; 9], 1);
     check(&dataflows, 0, &[], 10);
-    // Warnings displace information.
+    // Warnings evict informational diagnostics.
     check(
         &format!("{dataflows}<s:Dataflow/><s:Dataflow/>"),
         3,
@@ -147,7 +148,7 @@ fn identities() {
     assert_eq!([2, 1, 0].map(duplicates), [2, 1, 0]);
 }
 
-/// Endless input ends the reading after a bounded number of bytes.
+/// Endless input fails after a bounded number of bytes.
 #[test]
 fn endless_input_fails_early() {
     let check = |open: &str, repeated: &'static str, expected: &str| {

@@ -1,5 +1,5 @@
-//! What holds for every document: how it arrives does not matter, no part of it passes for the whole, its encoding
-//! changes nothing, and no bytes whatever break the reader.
+//! Properties of every document: chunking does not matter, a truncated document is never accepted, the encoding changes
+//! nothing, and arbitrary bytes cause no panic.
 
 use std::io::Read;
 
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Hands out as many bytes at a time as it is told, in turn.
+/// Returns chunks of the given sizes, in turn.
 struct Trickle<'a> {
     rest: &'a [u8],
     sizes: &'a [usize],
@@ -27,13 +27,13 @@ impl Read for Trickle<'_> {
     }
 }
 
-/// Everything, errors in words, so that two readings can be compared.
+/// The complete result with errors as text, so that two runs can be compared.
 fn outcome(document: impl Read) -> (Vec<Dataflow>, Diagnostics, Result<(), String>) {
     let (flows, diagnostics, end) = read(document);
     (flows, diagnostics, end.map_err(|error| format!("{} {error}", error.reason())))
 }
 
-/// Documents with what texts may hold, up to U+00FF so that Latin-1 can hold them too.
+/// Documents with the characters that texts may contain, up to U+00FF so that Latin-1 can encode them.
 fn documents() -> impl Strategy<Value = String> {
     let text = "[ a-z<&>'\"\r\n\tàéÿ\u{a0}]{0,30}".prop_map(|text| {
         let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('é', "&#233;");
@@ -70,7 +70,7 @@ proptest! {
         let strip = |bytes: &[u8]| {
             let (mut flows, _, end) = outcome(bytes);
             for flow in &mut flows {
-                // Where it stands there is a start tag, on the line that it says.
+                // The position is that of a start tag, on the stated line.
                 let (before, after) = bytes.split_at(flow.position.offset as usize);
                 assert!(after.iter().take(3).any(|byte| *byte == b'<'));
                 let lines = before.iter().filter(|byte| **byte == b'\n').count() as u64;
@@ -144,13 +144,13 @@ fn no_part_passes_for_the_whole() {
 
 #[test]
 fn two_readings_are_equal_whatever_the_chunks() {
-    // Long enough for events to lie across chunks of every kind.
+    // Long enough for events of every kind to cross chunk boundaries.
     let flow = format!("<s:Dataflow id='a'><c:Name>{}</c:Name></s:Dataflow>\n", "lorem ipsum ".repeat(300));
     let document = message(&flow.repeat(60));
     let whole = outcome(document.as_bytes());
     assert!(whole.2.is_ok() && whole.0.len() == 60);
     for size in [1, 7, 4096, 65_535, 65_537] {
-        // Not `assert_eq`, which would print them.
+        // Not `assert_eq`, which would print both.
         assert!(outcome(Trickle { rest: document.as_bytes(), sizes: &[size], turn: 0 }) == whole, "{size}");
     }
 }

@@ -1,4 +1,4 @@
-//! What is refused: each document, the reason, and the place.
+//! Rejected documents: each with the reason and the position.
 
 use std::io::{Read, Write};
 
@@ -7,7 +7,7 @@ use flate2::write::GzEncoder;
 
 use super::*;
 
-/// Checks the reason, and that the message has `words` in it.
+/// Checks the reason, and that the message contains `words`.
 #[track_caller]
 fn check(document: impl AsRef<[u8]>, reason: &str, words: &str) {
     let document = document.as_ref();
@@ -116,7 +116,7 @@ fn document_types() {
     check("<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", "DTD_REFUSED", "refused");
     check("<?xml version='1.0'?><!DOCTYPE Structure SYSTEM 'http://a/b.dtd'><Structure/>", "DTD_REFUSED", "");
     check("<!DOCTYPE a [", "DTD_REFUSED", "");
-    // Refused before it is read: its size does not matter, its end need not exist.
+    // Rejected before it is read: its size does not matter, and its end need not exist.
     let endless = b"<!DOCTYPE a [<!ENTITY b 'c'>".chain(std::io::repeat(b' '));
     assert_eq!(read(endless).2.unwrap_err().reason(), "DTD_REFUSED");
 }

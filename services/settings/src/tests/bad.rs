@@ -1,4 +1,4 @@
-//! Invalid settings are reported with their place, all at once, and never half used.
+//! Invalid settings are reported with their position, all at once, and never applied in part.
 
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::net::UnixListener;
@@ -75,7 +75,7 @@ fn a_value_that_the_flag_does_not_take_is_named_with_flag_and_place() {
     check("file", "parsers", "[1, 2]", "file file.yaml:1: --parsers: takes one value, and was given a list");
     check("secrets", "parsers", "many", "Secret secrets/parsers: --parsers: invalid digit found in string");
     check("secrets", "redis-url", "s3cret", "Secret secrets/redis-url: --redis-url: *** has no scheme");
-    // What the command line overrules need not be right.
+    // Values that the command line overrides may be invalid.
     assert_eq!(
         Pod::new().with("environment", "DATAFLOW_PARSERS", "x").with("flag", "parsers", "2").up().parsers,
         Some(2)

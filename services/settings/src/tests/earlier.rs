@@ -1,4 +1,5 @@
-//! An earlier system with a few names, for tests: one that sets a flag, two that together are one, and one without effect.
+//! An earlier system with a few names, for tests: one that sets a flag, two that together set one flag, and one without
+//! effect.
 
 use super::*;
 

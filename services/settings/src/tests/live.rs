@@ -1,4 +1,4 @@
-//! Settings that change: as kubelet does it, half-way, and wrongly.
+//! Settings that change: as the kubelet does it, partially, and with errors.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::*;
 
-/// A ConfigMap as kubelet mounts it: files that lead through one link, which is swapped.
+/// Writes a ConfigMap as the kubelet mounts it: files that point through one symlink, which is swapped atomically.
 fn mount(directory: &Path, version: &str, files: &[(&str, &str)]) {
     let real = directory.join(format!("..{version}"));
     fs::create_dir(&real).unwrap();
@@ -22,7 +22,8 @@ fn mount(directory: &Path, version: &str, files: &[(&str, &str)]) {
     fs::rename(directory.join("..data_tmp"), directory.join("..data")).unwrap();
 }
 
-/// What is dynamic in these tests: `log` and `max-concurrent-requests`. It has changed once at most since the last call.
+/// The dynamic settings of these tests: `log` and `max-concurrent-requests`. Checks that they changed at most once
+/// since the last call.
 fn seen(dynamic: &mut Receiver<Dynamic>) -> (String, String) {
     let held = dynamic.borrow_and_update().clone();
     assert!(!dynamic.has_changed().unwrap_or_default());
@@ -31,7 +32,7 @@ fn seen(dynamic: &mut Receiver<Dynamic>) -> (String, String) {
 }
 
 impl Pod {
-    /// The dynamic flags, followed in the background.
+    /// The dynamic flags, watched in the background.
     fn watch(&self, pushed: Receiver<Pushed>) -> Receiver<Dynamic> {
         let (dynamic, follow) = self.load().unwrap().watch(pushed);
         tokio::spawn(follow);
@@ -58,7 +59,7 @@ async fn a_swapped_config_map_is_seen_as_a_whole() {
     dynamic.changed().await.unwrap();
     assert_eq!(seen(&mut dynamic), ("debug".into(), "8".into()));
 
-    // What is taken away falls to the next layer.
+    // A removed value falls back to the next source.
     fs::remove_file(pod.path("config/log")).unwrap();
     dynamic.changed().await.unwrap();
     assert_eq!(seen(&mut dynamic), ("info".into(), "8".into()));
@@ -123,7 +124,7 @@ async fn what_is_pushed_holds_where_nothing_else_says_otherwise() {
     let mut dynamic = pod.watch(receiver);
     assert_eq!(seen(&mut dynamic), ("warn".into(), "1024".into()));
 
-    // What is not dynamic here, or not known, is for others.
+    // Settings that are not dynamic here, or unknown, are for other services.
     let all = [("log", "debug"), ("max-concurrent-requests", "7"), ("parsers", "3"), ("no-such", "x")];
     pusher.send_replace(pushed(&all));
     dynamic.changed().await.unwrap();
@@ -132,7 +133,7 @@ async fn what_is_pushed_holds_where_nothing_else_says_otherwise() {
     assert_eq!(held["max-concurrent-requests"].source, Source::ConfigService);
     assert_eq!(held.len(), 2);
 
-    // A layer that says nothing any more gives way, and one that is not said any more falls back.
+    // A removed file falls back to the pushed value, and a value that is no longer pushed falls back to the default.
     fs::remove_file(pod.path("config/log")).unwrap();
     dynamic.changed().await.unwrap();
     assert_eq!(seen(&mut dynamic), ("debug".into(), "7".into()));
@@ -179,7 +180,7 @@ async fn live_flags_are_read_as_they_are_now() {
     let current = Current { value: "7".to_owned(), source: Source::ConfigService };
     sender.send_replace(Dynamic { settings: [("max-concurrent-requests".to_owned(), current)].into() });
     drop(sender);
-    // It ends with its sender, after the last change.
+    // It ends when its sender is dropped, after the last change.
     follow.await;
     assert_eq!(live.load().max_concurrent_requests, 7);
 }

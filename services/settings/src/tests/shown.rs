@@ -1,4 +1,4 @@
-//! What people are shown of settings: names that nothing knows, and no secret.
+//! The output for people: unknown names, and no secret.
 
 use super::*;
 
@@ -17,14 +17,14 @@ fn a_secret_is_not_shown() {
         assert!(pod.line("--redis-url").starts_with("--redis-url *** "), "{layer}");
         assert!(!format!("{:?}", pod.load().unwrap().report).contains("hunter2"), "{layer}");
     }
-    // Composed of one.
+    // A value that contains one.
     let pod = Pod::new().with("config", "redis_host", "r").with(
         "environment",
         "DATAFLOW_REDIS_PASSWORD",
         "hunter2",
     );
     assert!(!pod.load().unwrap().report.to_string().contains("hunter2"));
-    // Wrong besides.
+    // An invalid secret.
     let pod = Pod::new().with("secrets", "redis-url", "hunter2").with("secrets", "parsers", "hunter3");
     assert!(!pod.problems().contains("hunter"), "{}", pod.problems());
 }
@@ -60,7 +60,7 @@ fn names_that_nothing_knows_are_told_with_what_was_meant() {
     check("environment", "DATAFLOW_CONFIG_SERVICE_HOST", "");
     check("config", "..2026_10_01", "");
 
-    // A file that a setting names has a use.
+    // A file that a setting points to is not unknown.
     let pod = Pod::new().with("secrets", "state", "x");
     let state = pod.path("secrets/state").display().to_string();
     let pod = pod.with("flag", "data-dir", &state);

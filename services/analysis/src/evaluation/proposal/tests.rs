@@ -1,4 +1,4 @@
-//! What a proposal makes of a set, and which field a refusal names.
+//! The set that a proposal results in, and the field that an error names.
 
 use dataflow_rules::{Category, Scratch, Subject};
 
@@ -17,7 +17,7 @@ fn rule(id: &str, category: Category, keyword: &str) -> Rule {
     }
 }
 
-/// Two rules that speak for the same word; the first wins.
+/// Two rules with the same keyword; the first wins.
 fn base(mode: Mode) -> RuleSet {
     let rules = vec![rule("a", Category::Health, "port"), rule("b", Category::Labour, "port")];
     RuleSet { name: "base".to_owned(), revision: 1, mode, rules }
@@ -33,7 +33,7 @@ fn a_proposed_rule_takes_the_place_of_its_namesake_or_follows_the_last() {
         let compiled = proposal.clone().compile(base(mode)).unwrap();
         let names = [(String::new(), "port".to_owned())];
         let subject = Subject { id: "X", names: &names, descriptions: &[], legacy: None };
-        // The text of this mode holds the id where a name has no language of its own.
+        // In this mode the text contains the id if a name has no language.
         let subject = if mode == Mode::Substring { Subject { id: "port", ..subject } } else { subject };
         assert_eq!(compiled.categorise(&subject, &mut Scratch::default()).category, expected, "{proposal:?}");
     };
@@ -49,7 +49,7 @@ fn a_proposed_rule_takes_the_place_of_its_namesake_or_follows_the_last() {
         );
         check(mode, Proposal { removed: vec!["a".to_owned()], ..put(&[]) }, Category::Labour);
         check(mode, Proposal { replace: true, ..put(&[]) }, Category::Other);
-        // What is removed and proposed anew comes last.
+        // A rule that is removed and proposed again comes last.
         let moved =
             Proposal { removed: vec!["a".to_owned()], ..put(&[rule("a", Category::Economy, "port")]) };
         let expected = if mode == Mode::Words { Category::Economy } else { Category::Labour };
@@ -69,7 +69,7 @@ fn a_refusal_names_the_field_of_the_proposal() {
         assert_eq!(field, expected, "{problem}");
         assert!(!problem.contains(expected), "the field is told once: {problem}");
     };
-    // The set has two rules before the new one, of which the caller knows nothing.
+    // The set has two rules before the new one; the caller does not know their number.
     check(Mode::Words, put(&[bad("c")]), "rules[0].keywords[0]");
     check(Mode::Words, put(&[good(), bad("c")]), "rules[1].keywords[0]");
     check(Mode::Words, put(&[rule("c", Category::Health, "x"), bad("b")]), "rules[1].keywords[0]");
