@@ -17,7 +17,7 @@ use crate::args::{Args, DocumentArgs};
 use crate::catalogue::{self, Catalogue};
 use crate::convert;
 use crate::digest;
-use crate::document::{self, Feed, Fingerprint, ReaderGone};
+use crate::document::{self, DocumentSender, Fingerprint, ReaderClosed};
 use crate::evaluation::{self, Evaluation, Proposal};
 use crate::results::{Inputs, Key, Lookup, Results};
 use crate::rulesets::{Ruleset, Rulesets};
@@ -25,7 +25,7 @@ use dataflow_rules::{Scratch, Subject};
 use dataflow_sdmx::Limits;
 
 /// Chunk size in which a buffered document is passed to the parser, in bytes.
-const PIECE: usize = 64 * 1024;
+const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Parameters of a catalogue analysis besides the document.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,11 +47,11 @@ pub struct Analyses {
     results: Results,
     documents: Live<DocumentArgs>,
     /// Bytes of a document that are buffered for a cache lookup before parsing starts.
-    spool: usize,
+    spool_bytes: usize,
     /// Maximum size of a result, in bytes of its message.
     max_result: usize,
     /// Idle timeout of an upload: the longest wait for the next piece of a document.
-    timeout: Duration,
+    idle_timeout: Duration,
     /// One permit per upload, acquired before the first byte is read: rejected uploads use no memory here.
     uploads: Arc<Semaphore>,
     max_uploads: usize,
@@ -95,9 +95,9 @@ impl Analyses {
             rulesets,
             results,
             documents,
-            spool: usize::try_from(args.analysis.spool_bytes.as_u64()).unwrap_or(usize::MAX),
+            spool_bytes: usize::try_from(args.analysis.spool_bytes.as_u64()).unwrap_or(usize::MAX),
             max_result,
-            timeout: args.uploads.upload_idle_timeout,
+            idle_timeout: args.uploads.upload_idle_timeout,
             uploads: Arc::new(Semaphore::new(max_uploads)),
             max_uploads,
             parsers: Arc::new(Semaphore::new(args.analysis.parsers())),
@@ -110,7 +110,7 @@ impl Analyses {
     /// # Errors
     ///
     /// [`Error::TooManyUploads`].
-    pub fn admit(&self) -> Result<SemaphorePermit<'_>, Error> {
+    pub fn acquire_upload(&self) -> Result<SemaphorePermit<'_>, Error> {
         self.uploads.try_acquire().map_err(|_| Error::TooManyUploads { limit: self.max_uploads })
     }
 
@@ -119,7 +119,7 @@ impl Analyses {
     /// # Errors
     ///
     /// If the rule set cannot be used, the document cannot be parsed, or the upload is interrupted.
-    pub async fn analyse(
+    pub async fn analyze(
         &self,
         options: Options,
         pieces: impl Stream<Item = Result<Bytes, Error>>,
@@ -128,18 +128,18 @@ impl Analyses {
         ruleset.compiled()?;
         let limits = self.documents.load().limits();
         // Fused, because the stream is polled again after its end if the spool contains the whole document.
-        let mut pieces = std::pin::pin!(self.in_time(pieces).fuse());
+        let mut pieces = std::pin::pin!(self.with_idle_timeout(pieces).fuse());
         let key = |document| {
             let (provider, tenant) = (options.provider.as_str(), options.tenant.as_str());
             Key::of(Inputs { document, ruleset: &ruleset, limits: &limits, provider, tenant })
         };
 
         let spool = self.spool(&mut pieces).await?;
-        let held = spool.pieces.clone();
+        let buffered = spool.pieces.clone();
         let document = match options.digest {
             // The document is complete: computing the digest is cheap, so an announced one is verified.
             _ if spool.whole => {
-                let fingerprint = panics::spawn_blocking(move || document::fingerprint(&held)).await;
+                let fingerprint = panics::spawn_blocking(move || document::fingerprint(&buffered)).await;
                 options.verify(fingerprint)?;
                 fingerprint
             }
@@ -147,7 +147,7 @@ impl Analyses {
             None => {
                 let (catalogue, document) = self.parse(&ruleset, &limits, spool.pieces, pieces).await?;
                 let analysis = convert::analysis(catalogue, &key(document), &ruleset, &options);
-                return self.answer(analysis, true);
+                return self.finish(analysis, true);
             }
         };
 
@@ -157,17 +157,17 @@ impl Analyses {
             if !spool.whole {
                 options.verify(document::fingerprint_of(spool.pieces, pieces).await?)?;
             }
-            return self.answer(pb::Analysis { cached: true, ..*analysis }, true);
+            return self.finish(pb::Analysis { cached: true, ..*analysis }, true);
         }
         let (catalogue, found) = self.parse(&ruleset, &limits, spool.pieces, pieces).await?;
         options.verify(found)?;
         let analysis = convert::analysis(catalogue, &key, &ruleset, &options);
-        let cache_answers = match lookup {
+        let cache_available = match lookup {
             Lookup::Miss(lease) => lease.write(&analysis).await,
             Lookup::Busy | Lookup::Hit(_) => true,
             Lookup::Unavailable => false,
         };
-        self.answer(analysis, cache_answers)
+        self.finish(analysis, cache_available)
     }
 
     /// Categorizes one dataflow outside of any catalogue.
@@ -175,7 +175,7 @@ impl Analyses {
     /// # Errors
     ///
     /// If the rule set cannot be used.
-    pub fn categorise(
+    pub fn categorize(
         &self,
         ruleset: &str,
         subject: &Subject<'_>,
@@ -203,18 +203,18 @@ impl Analyses {
         let (limits, rules) = (self.documents.load().limits(), Arc::clone(&ruleset));
         // In pieces, although the document is complete: when the call is cancelled, no more pieces come and the parser
         // stops.
-        let (feed, reader) = document::channel();
+        let (sender, reader) = document::channel();
         let parser = panics::spawn_blocking(move || {
             let _permit = permit;
             let before = rules.compiled()?;
             let after = proposal.compile(rules.rules()?.clone())?;
             evaluation::evaluate(reader, before, &after, between_categories, limits).map_err(Error::Document)
         });
-        let pieces = (0..document.len()).step_by(PIECE).map(|at| {
-            let end = document.len().min(at + PIECE);
+        let pieces = (0..document.len()).step_by(CHUNK_BYTES).map(|at| {
+            let end = document.len().min(at + CHUNK_BYTES);
             Ok(document.slice(at..end))
         });
-        send_all(feed, stream::iter(pieces)).await?;
+        send_all(sender, stream::iter(pieces)).await?;
         Ok((ruleset, parser.await?))
     }
 
@@ -223,7 +223,7 @@ impl Analyses {
     /// # Errors
     ///
     /// [`Error::ResultTooLarge`].
-    pub fn fits(&self, size: usize) -> Result<(), Error> {
+    pub fn check_size(&self, size: usize) -> Result<(), Error> {
         if size > self.max_result {
             return Err(Error::ResultTooLarge { size, limit: self.max_result });
         }
@@ -231,20 +231,20 @@ impl Analyses {
     }
 
     /// The dependencies that this response lacked.
-    pub fn degraded(&self, cache_answers: bool) -> Vec<i32> {
+    pub fn degraded(&self, cache_available: bool) -> Vec<i32> {
         let missing = [
-            (!cache_answers, pb::analysis::Degradation::CacheUnavailable),
+            (!cache_available, pb::analysis::Degradation::CacheUnavailable),
             (self.rulesets.built_in(), pb::analysis::Degradation::BuiltInRules),
         ];
         missing.into_iter().filter(|(missing, _)| *missing).map(|(_, what)| what.into()).collect()
     }
 
     /// Fails if the next piece takes longer than the idle timeout.
-    fn in_time(
+    fn with_idle_timeout(
         &self,
         pieces: impl Stream<Item = Result<Bytes, Error>>,
     ) -> impl Stream<Item = Result<Bytes, Error>> {
-        let waited = self.timeout;
+        let waited = self.idle_timeout;
         stream::unfold(Box::pin(pieces), move |mut pieces| async move {
             let next = tokio::time::timeout(waited, pieces.next()).await;
             let piece = next.unwrap_or(Some(Err(Error::UploadStalled { waited })))?;
@@ -259,7 +259,7 @@ impl Analyses {
     ) -> Result<Spool, Error> {
         let mut spool = Spool { pieces: Vec::new(), whole: false };
         let mut size = 0;
-        while size <= self.spool {
+        while size <= self.spool_bytes {
             let Some(piece) = pieces.next().await.transpose()? else {
                 spool.whole = true;
                 break;
@@ -276,40 +276,43 @@ impl Analyses {
         &self,
         ruleset: &Arc<Ruleset>,
         limits: &Limits,
-        held: Vec<Bytes>,
+        buffered: Vec<Bytes>,
         rest: impl Stream<Item = Result<Bytes, Error>>,
     ) -> Result<(Catalogue, Fingerprint), Error> {
         let permit = Arc::clone(&self.parsers).acquire_owned().await.expect("the semaphore is never closed");
-        let (feed, reader) = document::channel();
+        let (sender, reader) = document::channel();
         let (limits, rules) = (limits.clone(), Arc::clone(ruleset));
         let parser = panics::spawn_blocking(move || {
             let _permit = permit;
-            let mut reader = document::Fingerprinting::new(reader);
+            let mut reader = document::FingerprintReader::new(reader);
             let catalogue =
-                catalogue::analyse(&mut reader, rules.compiled()?, limits).map_err(Error::Document)?;
+                catalogue::analyze(&mut reader, rules.compiled()?, limits).map_err(Error::Document)?;
             Ok((catalogue, reader.fingerprint()))
         });
         // An interrupted upload is reported first: it is the cause of the truncated document that the parser reports.
-        send_all(feed, stream::iter(held.into_iter().map(Ok)).chain(rest)).await?;
+        send_all(sender, stream::iter(buffered.into_iter().map(Ok)).chain(rest)).await?;
         parser.await
     }
 
-    fn answer(&self, mut analysis: pb::Analysis, cache_answers: bool) -> Result<pb::Analysis, Error> {
-        analysis.degraded = self.degraded(cache_answers);
-        self.fits(analysis.encoded_len())?;
+    fn finish(&self, mut analysis: pb::Analysis, cache_available: bool) -> Result<pb::Analysis, Error> {
+        analysis.degraded = self.degraded(cache_available);
+        self.check_size(analysis.encoded_len())?;
         Ok(analysis)
     }
 }
 
 /// Sends every piece to the parser; returns early, without an error, if the parser has stopped reading.
-async fn send_all(feed: Feed, pieces: impl Stream<Item = Result<Bytes, Error>>) -> Result<(), Error> {
+async fn send_all(
+    sender: DocumentSender,
+    pieces: impl Stream<Item = Result<Bytes, Error>>,
+) -> Result<(), Error> {
     let mut pieces = std::pin::pin!(pieces);
     while let Some(piece) = pieces.next().await.transpose()? {
-        if feed.send(piece).await == Err(ReaderGone) {
+        if sender.send(piece).await == Err(ReaderClosed) {
             return Ok(());
         }
     }
     // If the parser has stopped already, its result has the reason.
-    let _ = feed.finish().await;
+    let _ = sender.finish().await;
     Ok(())
 }

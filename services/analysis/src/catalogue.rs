@@ -11,14 +11,14 @@ use dataflow_sdmx::{Dataflow, Diagnostics, Limits, ParseError, StructureReader};
 #[derive(Debug)]
 pub struct Catalogue {
     /// In document order, all versions and duplicates.
-    pub dataflows: Vec<Analysed>,
+    pub dataflows: Vec<AnalyzedDataflow>,
     /// Irregularities of the document.
     pub diagnostics: Diagnostics,
 }
 
 /// One dataflow and its category.
 #[derive(Debug)]
-pub struct Analysed {
+pub struct AnalyzedDataflow {
     /// The dataflow as the document defines it; the predecessor's fields are absent unless the rules have mode
     /// SUBSTRING.
     pub dataflow: Box<Dataflow>,
@@ -61,7 +61,7 @@ const BATCH: usize = 64;
 /// # Errors
 ///
 /// If the whole document cannot be parsed.
-pub fn analyse(document: impl Read, rules: &Compiled, limits: Limits) -> Result<Catalogue, ParseError> {
+pub fn analyze(document: impl Read, rules: &Compiled, limits: Limits) -> Result<Catalogue, ParseError> {
     let mut reader = StructureReader::new(document, limits);
     if rules.mode() != Mode::Substring {
         reader = reader.without_legacy();
@@ -80,7 +80,7 @@ pub fn analyse(document: impl Read, rules: &Compiled, limits: Limits) -> Result<
         }
         dataflows.extend(batch.drain(..).map(|dataflow| {
             let filing = Filing::of(&subject(&dataflow), rules, &mut scratch);
-            Analysed { dataflow, filing }
+            AnalyzedDataflow { dataflow, filing }
         }));
     }
     Ok(Catalogue { dataflows, diagnostics: reader.into_diagnostics() })
@@ -88,7 +88,7 @@ pub fn analyse(document: impl Read, rules: &Compiled, limits: Limits) -> Result<
 
 /// The parts of a dataflow that the rules search.
 pub fn subject(dataflow: &Dataflow) -> Subject<'_> {
-    let described_in = dataflow.descriptions.first().map_or("", |(language, _)| language);
+    let language = dataflow.descriptions.first().map_or("", |(language, _)| language);
     let legacy = dataflow.legacy.as_ref().map(|fields| LegacyText {
         display_name: &fields.display_name,
         display_field: match (fields.name_it.is_empty(), fields.name_en.is_empty()) {
@@ -97,7 +97,7 @@ pub fn subject(dataflow: &Dataflow) -> Subject<'_> {
             (true, true) => Field::Id,
         },
         description: &fields.description,
-        description_field: Field::Description(described_in),
+        description_field: Field::Description(language),
     });
     Subject { id: &dataflow.id, names: &dataflow.names, descriptions: &dataflow.descriptions, legacy }
 }
@@ -107,7 +107,7 @@ pub fn subject(dataflow: &Dataflow) -> Subject<'_> {
 impl Filing {
     /// Categorizes one dataflow.
     pub fn of(subject: &Subject<'_>, rules: &Compiled, scratch: &mut Scratch) -> Self {
-        (&rules.categorise(subject, scratch)).into()
+        (&rules.categorize(subject, scratch)).into()
     }
 }
 
@@ -128,8 +128,8 @@ impl Catalogue {
     /// The agency that maintains most of the dataflows; on a tie, the first in alphabetical order.
     pub fn main_agency(&self) -> &str {
         let mut counts: HashMap<&str, usize> = HashMap::new();
-        for analysed in &self.dataflows {
-            *counts.entry(&analysed.dataflow.agency_id).or_default() += 1;
+        for analyzed in &self.dataflows {
+            *counts.entry(&analyzed.dataflow.agency_id).or_default() += 1;
         }
         let most = counts.into_iter().max_by_key(|(agency, count)| (*count, std::cmp::Reverse(*agency)));
         most.map_or("", |(agency, _)| agency)
@@ -138,8 +138,8 @@ impl Catalogue {
     /// The number of dataflows per category, in the declared order of categories.
     pub fn counts(&self) -> impl Iterator<Item = (Category, usize)> {
         let mut counts = [0; Category::ALL.len()];
-        for analysed in &self.dataflows {
-            counts[analysed.filing.category.index()] += 1;
+        for analyzed in &self.dataflows {
+            counts[analyzed.filing.category.index()] += 1;
         }
         Category::ALL.into_iter().zip(counts)
     }

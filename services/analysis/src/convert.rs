@@ -6,12 +6,12 @@ use dataflow_proto::analysis::v1 as pb;
 
 use crate::Error;
 use crate::analyses::Options;
-use crate::catalogue::{Analysed, Catalogue, Evidence, Filing};
+use crate::catalogue::{AnalyzedDataflow, Catalogue, Evidence, Filing};
 use crate::document::Fingerprint;
 use crate::results::Key;
 use crate::rulesets::Ruleset;
 use dataflow_sdmx::{
-    Dataflow, Diagnostic, ExternalReference, Facts, Flag, LegacyFields, Localised, Severity,
+    Dataflow, Diagnostic, ExternalReference, Facts, Flag, LegacyFields, Localized, Severity,
     StructureReference, Timestamp,
 };
 
@@ -56,13 +56,13 @@ pub(crate) fn name(given: &str, field: &str) -> Result<String, Error> {
 }
 
 /// A dataflow to categorize, as the rules search it.
-pub(crate) struct Given {
+pub(crate) struct InputDataflow {
     pub(crate) id: String,
-    pub(crate) names: Vec<Localised>,
-    pub(crate) descriptions: Vec<Localised>,
+    pub(crate) names: Vec<Localized>,
+    pub(crate) descriptions: Vec<Localized>,
 }
 
-impl TryFrom<Option<pb::Dataflow>> for Given {
+impl TryFrom<Option<pb::Dataflow>> for InputDataflow {
     type Error = Error;
 
     fn try_from(given: Option<pb::Dataflow>) -> Result<Self, Error> {
@@ -85,7 +85,7 @@ impl TryFrom<Option<pb::Dataflow>> for Given {
     }
 }
 
-fn texts(given: BTreeMap<String, String>, field: &str) -> Result<Vec<Localised>, Error> {
+fn texts(given: BTreeMap<String, String>, field: &str) -> Result<Vec<Localized>, Error> {
     let bounded =
         |(language, text): (&String, &String)| language.len() <= MAX_LANGUAGE && text.len() <= MAX_TEXT;
     if given.len() > MAX_TEXTS || !given.iter().all(bounded) {
@@ -128,9 +128,9 @@ pub(crate) fn analysis(
     }
 }
 
-impl From<Analysed> for pb::Dataflow {
-    fn from(analysed: Analysed) -> Self {
-        let Analysed { dataflow, filing } = analysed;
+impl From<AnalyzedDataflow> for pb::Dataflow {
+    fn from(analyzed: AnalyzedDataflow) -> Self {
+        let AnalyzedDataflow { dataflow, filing } = analyzed;
         let Dataflow {
             id,
             agency_id,
@@ -171,7 +171,7 @@ impl From<Analysed> for pb::Dataflow {
 }
 
 /// If two texts have the same language, the first one is kept.
-fn by_language(texts: Vec<Localised>) -> BTreeMap<String, String> {
+fn by_language(texts: Vec<Localized>) -> BTreeMap<String, String> {
     let mut map = BTreeMap::new();
     for (language, text) in texts {
         let language = if language.is_empty() { UNDETERMINED.to_owned() } else { language };

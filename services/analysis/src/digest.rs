@@ -13,7 +13,7 @@ const ALGORITHM: &str = "sha-256";
 
 /// The error for a malformed header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be sha-256=:BASE64: of 32 bytes, as RFC 9530 says")]
+#[error("must be sha-256=:BASE64: of 32 bytes, as RFC 9530 specifies")]
 pub struct NotADigest;
 
 /// The SHA-256 digest of a header; `None` if it has only other algorithms.
@@ -42,7 +42,7 @@ mod tests {
     use crate::document::fingerprint;
 
     #[test]
-    fn digests_are_read_as_the_standard_writes_them() {
+    fn digests_are_parsed_and_formatted_as_in_the_standard() {
         // From RFC 9530, section 2: the digest of `{"hello": "world"}` and a line feed.
         let example = "sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:";
         let document = fingerprint(&["{\"hello\": \"world\"}\n".into()]);

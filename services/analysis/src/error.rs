@@ -36,13 +36,13 @@ pub enum Error {
         problem: String,
     },
     /// The number of concurrent uploads is at its limit.
-    #[error("{limit} catalogues are being received, as many as may be; nothing was begun")]
+    #[error("{limit} catalogues are being received, which is the limit; nothing was started")]
     TooManyUploads {
         /// The limit.
         limit: usize,
     },
     /// The result is larger than the message limit.
-    #[error("the result has {size} bytes, a message may have {limit}")]
+    #[error("the result has {size} bytes; the limit for a message is {limit}")]
     ResultTooLarge {
         /// Its size in bytes.
         size: usize,
@@ -50,7 +50,7 @@ pub enum Error {
         limit: usize,
     },
     /// The caller did not send the next piece within the idle timeout.
-    #[error("nothing arrived for {waited:?} in the middle of a document")]
+    #[error("no data arrived for {waited:?} within a document")]
     UploadStalled {
         /// The idle timeout.
         waited: Duration,
@@ -59,7 +59,7 @@ pub enum Error {
     #[error("the upload ended before the document was complete")]
     UploadBroken(#[source] tonic::Status),
     /// The document does not have the announced digest.
-    #[error("the document is not the one whose digest was sent before it")]
+    #[error("the document does not match the digest that was sent before it")]
     DigestMismatch {
         /// The digest of the received document, in the form of `Repr-Digest`.
         found: String,

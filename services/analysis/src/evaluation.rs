@@ -20,7 +20,7 @@ pub struct Evaluation {
     /// The same under the proposed rules.
     pub after: Counts,
     /// Number of dataflows whose category changes.
-    pub recategorised: usize,
+    pub recategorized: usize,
     /// The dataflows with another result, in document order.
     pub moves: Vec<Move>,
     /// Irregularities of the document.
@@ -59,23 +59,23 @@ pub fn evaluate(
         reader = reader.without_legacy();
     }
     let mut scratch = Scratch::default();
-    let (mut counts, mut recategorised, mut moves) = ([Counts::default(); 2], 0, Vec::new());
+    let (mut counts, mut recategorized, mut moves) = ([Counts::default(); 2], 0, Vec::new());
     while let Some(dataflow) = reader.next_dataflow()? {
         let subject = subject(&dataflow);
-        let verdicts = [before, after].map(|rules| rules.categorise(&subject, &mut scratch));
+        let verdicts = [before, after].map(|rules| rules.categorize(&subject, &mut scratch));
         for (counts, verdict) in counts.iter_mut().zip(&verdicts) {
             counts[verdict.category.index()] += 1;
         }
         let [before, after] = &verdicts;
         let moves_away = before.category != after.category;
-        recategorised += usize::from(moves_away);
+        recategorized += usize::from(moves_away);
         if moves_away || (!between_categories && differ(before, after)) {
             let (before, after) = (before.into(), after.into());
             moves.push(Move { dataflow, before, after });
         }
     }
     let [before, after] = counts;
-    Ok(Evaluation { before, after, recategorised, moves, diagnostics: reader.into_diagnostics() })
+    Ok(Evaluation { before, after, recategorized, moves, diagnostics: reader.into_diagnostics() })
 }
 
 /// Whether the same category won with another score or other evidence. A change of the confidence alone does not count:

@@ -25,7 +25,7 @@ const CONTENT_TYPE: &str = "application/x-protobuf; messageType=dataflow.analysi
 
 /// Duration of a lease, after which another replica computes the same analysis, and the longest time that a replica
 /// waits for it: longer than the largest document takes on a busy machine.
-const LEASE_TIME: Duration = Duration::from_secs(60);
+const LEASE_DURATION: Duration = Duration::from_secs(60);
 
 /// Everything that a result depends on.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +34,7 @@ pub struct Inputs<'a> {
     pub document: Fingerprint,
     /// The rule set.
     pub ruleset: &'a Ruleset,
-    /// The limits for parsing and keeping the document.
+    /// The limits of the parser.
     pub limits: &'a Limits,
     /// The provider that the request states.
     pub provider: &'a str,
@@ -132,35 +132,35 @@ impl Results {
     pub async fn get(&self, key: &Key) -> Lookup {
         let Some(mut client) = self.client.clone() else { return Lookup::Unavailable };
         let entry = key.entry();
-        let give_up = Instant::now() + LEASE_TIME;
+        let deadline = Instant::now() + LEASE_DURATION;
         loop {
             let request = cache::LeaseEntryRequest {
                 key: entry.clone(),
-                hold: duration(LEASE_TIME),
+                hold: duration(LEASE_DURATION),
                 // Well below the call's own timeout, so that waiting is not mistaken for an unresponsive cache.
                 wait: duration(self.timeout / 2),
                 ..Default::default()
             };
-            let reply = match client.lease_entry(request).await {
-                Ok(reply) => reply.into_inner(),
-                Err(status) if is_gone(&status) => {
-                    tracing::info!(code = ?status.code(), "cache does not answer: computing");
+            let response = match client.lease_entry(request).await {
+                Ok(response) => response.into_inner(),
+                Err(status) if is_unavailable(&status) => {
+                    tracing::info!(code = ?status.code(), "result cache: unavailable, computing");
                     return Lookup::Unavailable;
                 }
                 Err(status) => {
                     let (code, message) = (status.code(), status.message());
-                    tracing::warn!(?code, message, "cache refuses what it is asked: computing");
+                    tracing::warn!(?code, message, "result cache: call rejected, computing");
                     return Lookup::Unavailable;
                 }
             };
             let write_lease =
                 |lease| WriteLease { client: client.clone(), entry: entry.clone(), ttl: self.ttl, lease };
-            match reply {
-                cache::LeaseEntryResponse { entry: Some(kept), .. } => {
-                    return match pb::Analysis::decode(kept.value) {
+            match response {
+                cache::LeaseEntryResponse { entry: Some(cached), .. } => {
+                    return match pb::Analysis::decode(cached.value) {
                         Ok(analysis) => Lookup::Hit(Box::new(analysis)),
                         Err(error) => {
-                            tracing::warn!(%error, "a stored result cannot be read: computing it again");
+                            tracing::warn!(%error, "result cache: stored result not decodable, computing again");
                             Lookup::Miss(Box::new(write_lease(None)))
                         }
                     };
@@ -169,7 +169,7 @@ impl Results {
                     return Lookup::Miss(Box::new(write_lease(Some(lease))));
                 }
                 cache::LeaseEntryResponse { degraded: true, .. } => return Lookup::Unavailable,
-                _ if Instant::now() >= give_up => return Lookup::Busy,
+                _ if Instant::now() >= deadline => return Lookup::Busy,
                 _ => {}
             }
         }
@@ -191,10 +191,10 @@ impl WriteLease {
         let token = self.lease.as_ref().map(|lease| lease.token.clone()).unwrap_or_default();
         let request = cache::SetEntryRequest { entry: Some(entry), token, generations: Vec::new() };
         match self.client.set_entry(request).await {
-            Ok(reply) => {
-                let cache::SetEntryResponse { stored, degraded, .. } = reply.into_inner();
+            Ok(response) => {
+                let cache::SetEntryResponse { stored, degraded, .. } = response.into_inner();
                 if !stored {
-                    tracing::info!(degraded, "the result is not kept");
+                    tracing::info!(degraded, "result cache: result not stored");
                 }
                 // Stored, or the lease is no longer ours: in both cases no other caller waits for this one.
                 if !degraded {
@@ -203,8 +203,8 @@ impl WriteLease {
                 !degraded
             }
             Err(status) => {
-                tracing::info!(code = ?status.code(), message = status.message(), "the result is not kept");
-                !is_gone(&status)
+                tracing::info!(code = ?status.code(), message = status.message(), "result cache: result not stored");
+                !is_unavailable(&status)
             }
         }
     }
@@ -218,7 +218,7 @@ impl Drop for WriteLease {
         let release = async move {
             let request = cache::ReleaseLeaseRequest { key, token: lease.token };
             if let Err(status) = client.release_lease(request).await {
-                tracing::debug!(code = ?status.code(), "a lease is not given back");
+                tracing::debug!(code = ?status.code(), "result cache: lease not released");
             }
         };
         Task::logged("release lease", release).detach();
@@ -226,7 +226,7 @@ impl Drop for WriteLease {
 }
 
 /// A cache that rejects a call, for instance because the result is too large, is available.
-fn is_gone(status: &Status) -> bool {
+fn is_unavailable(status: &Status) -> bool {
     matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded)
 }
 

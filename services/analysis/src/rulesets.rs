@@ -45,14 +45,14 @@ pub struct Ruleset {
 /// All sets that this replica can use at present.
 #[derive(Debug)]
 pub struct Rulesets {
-    current: ArcSwap<State>,
+    current: ArcSwap<CurrentSets>,
 }
 
 #[derive(Debug, Clone, Default)]
-struct State {
+struct CurrentSets {
     by_name: BTreeMap<String, Arc<Ruleset>>,
     /// Whether the config service has sent rules. Its last sets stay in use when it becomes unavailable.
-    heard: bool,
+    received: bool,
 }
 
 // === impl Ruleset ===
@@ -97,7 +97,7 @@ impl Ruleset {
                     ruleset = self.name,
                     revision = self.revision,
                     problem,
-                    "rule set does not compile"
+                    "rule sets: set does not compile"
                 );
             }
             compiled
@@ -113,19 +113,19 @@ impl Ruleset {
 /// A digest of the rules of a set, independent of its revision: the same rules have the same digest on every replica.
 /// Another release may compute another digest, which only causes a cache miss.
 fn fingerprint(set: &RuleSet) -> [u8; 32] {
-    struct Digested(Sha256);
+    struct DigestHasher(Sha256);
 
-    impl Hasher for Digested {
+    impl Hasher for DigestHasher {
         fn write(&mut self, bytes: &[u8]) {
             self.0.update(bytes);
         }
 
         fn finish(&self) -> u64 {
-            unreachable!("the digest is longer than this")
+            unreachable!("only the SHA-256 digest is used")
         }
     }
 
-    let mut hasher = Digested(Sha256::new());
+    let mut hasher = DigestHasher(Sha256::new());
     (&set.name, set.mode, &set.rules).hash(&mut hasher);
     hasher.0.finalize().into()
 }
@@ -137,7 +137,7 @@ impl Rulesets {
     pub fn new(built_in: impl IntoIterator<Item = RuleSet>) -> Self {
         let sets = built_in.into_iter().map(Ruleset::built_in);
         let by_name = sets.map(|set| (set.name.clone(), Arc::new(set)));
-        Self { current: ArcSwap::from_pointee(State { by_name: by_name.collect(), heard: false }) }
+        Self { current: ArcSwap::from_pointee(CurrentSets { by_name: by_name.collect(), received: false }) }
     }
 
     /// The set with this name; empty means [`DEFAULT`].
@@ -153,28 +153,28 @@ impl Rulesets {
 
     /// Whether the built-in sets are in use, because the config service has not sent any.
     pub fn built_in(&self) -> bool {
-        !self.current.load().heard
+        !self.current.load().received
     }
 
-    /// Compiles sets and swaps them in atomically. If `anew`, they replace all sets; otherwise the other sets stay.
-    fn put(&self, sets: Vec<pb::Ruleset>, anew: bool) {
+    /// Compiles sets and swaps them in atomically. A snapshot replaces all sets; otherwise the other sets stay.
+    fn update(&self, sets: Vec<pb::Ruleset>, is_snapshot: bool) {
         let sets: Vec<_> = sets.into_iter().map(|set| Arc::new(Ruleset::pushed(set))).collect();
         for set in &sets {
             // A set that does not compile is used too: silently using an older one would be worse.
             let _ = set.compiled();
         }
         // Revision 0 is a built-in set: a config service without its store has nothing newer.
-        let heard = sets.iter().any(|set| set.revision > 0);
-        self.current.rcu(|state| {
-            if state.heard && !heard {
-                return State::clone(state);
+        let received = sets.iter().any(|set| set.revision > 0);
+        self.current.rcu(|current| {
+            if current.received && !received {
+                return CurrentSets::clone(current);
             }
-            let mut by_name = if anew { BTreeMap::new() } else { state.by_name.clone() };
+            let mut by_name = if is_snapshot { BTreeMap::new() } else { current.by_name.clone() };
             by_name.extend(sets.iter().map(|set| (set.name.clone(), Arc::clone(set))));
-            State { by_name, heard }
+            CurrentSets { by_name, received }
         });
         for set in sets {
-            tracing::debug!(ruleset = set.name, revision = set.revision, "rule set in use");
+            tracing::debug!(ruleset = set.name, revision = set.revision, "rule sets: set in use");
         }
     }
 
@@ -199,7 +199,7 @@ pub fn follow(
     let task = peers.config_url.clone().map(|upstream| {
         let rulesets = Arc::clone(&rulesets);
         Task::restarting("rule sets", move || {
-            let watch = receive_always(Arc::clone(&rulesets), upstream.clone(), first.clone());
+            let watch = watch_forever(Arc::clone(&rulesets), upstream.clone(), first.clone());
             draining.clone().run_until_cancelled_owned(watch).map(drop)
         })
     });
@@ -216,7 +216,7 @@ pub fn follow(
 }
 
 /// Watches forever; `first` becomes true after the first attempt.
-async fn receive_always(rulesets: Arc<Rulesets>, upstream: Upstream, first: watch::Sender<bool>) {
+async fn watch_forever(rulesets: Arc<Rulesets>, upstream: Upstream, first: watch::Sender<bool>) {
     // One client for all attempts, so that they use the replicas in turn. No message limit: every set that the config
     // service accepts must arrive, or the rules here would stay outdated.
     let client = RuleServiceClient::new(Outbound::watching(&upstream));
@@ -243,7 +243,7 @@ async fn receive(
     backoff: &mut Backoff,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut sets = client.watch_rulesets(pb::WatchRulesetsRequest::default()).await?.into_inner();
-    let (mut batch, mut anew) = (Vec::new(), true);
+    let (mut batch, mut is_snapshot) = (Vec::new(), true);
     while let Some(message) = sets.message().await? {
         backoff.reset();
         batch.extend(message.ruleset);
@@ -251,8 +251,8 @@ async fn receive(
             continue;
         }
         let (rulesets, batch) = (Arc::clone(rulesets), std::mem::take(&mut batch));
-        panics::spawn_blocking(move || rulesets.put(batch, anew)).await;
-        anew = false;
+        panics::spawn_blocking(move || rulesets.update(batch, is_snapshot)).await;
+        is_snapshot = false;
         first.send_replace(true);
     }
     Ok(())

@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_says_what_is_known() {
+    fn a_row_has_every_known_value() {
         let expected = "\
             id,agency_id,version,name,category,score,confidence,flags,last_update,observation_count,structure,evidence\n\
             22_289,IT1,1.0,Resident population on 1st January,POPULATION,20,0.53,HIDDEN;FILE_ONLY,\
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn no_text_begins_a_formula() {
+    fn no_cell_starts_a_formula() {
         let check = |name: &str, expected: &str| {
             let names = [("en".to_owned(), name.to_owned())].into();
             let flow = pb::Dataflow { names, ..Default::default() };

@@ -42,8 +42,8 @@ impl<const N: usize> Grid<N> {
                 *width = measure_text_width(text).max(*width);
             }
         }
-        let aside = if options.colour { Style::new().dimmed() } else { Style::new() };
-        writeln!(out, "{aside}{}{aside:#}", self.line(&names, &widths, options))?;
+        let dimmed = if options.color { Style::new().dimmed() } else { Style::new() };
+        writeln!(out, "{dimmed}{}{dimmed:#}", self.line(&names, &widths, options))?;
         self.rows.iter().try_for_each(|row| writeln!(out, "{}", self.line(row, &widths, options)))
     }
 
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_as_wide_as_what_they_hold() {
+    fn columns_are_as_wide_as_their_content() {
         let rows = [["人口", "5", "popolazione"], ["b", "1000", ""]];
         let expected = "RULE  POINTS  KEYWORDS\n人口       5  popolazione\nb       1000  -\n";
         assert_eq!(written(&rows, &Options::plain("en")), expected);
@@ -84,13 +84,13 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_is_not_made_to_wrap_and_not_steered() {
+    fn lines_fit_the_terminal_and_have_no_control_characters() {
         let options = Options { terminal: Some(20), ..Options::plain("en") };
         assert_eq!(
             written(&[["a", "5", "popolazione"]], &options),
             "RULE  POINTS  KEYWO…\na          5  popol…\n"
         );
-        let steering = written(&[["\u{1b}[2J", "5", "a\nb"]], &options);
-        assert!(!steering.contains('\u{1b}') && steering.lines().count() == 2, "{steering:?}");
+        let hostile = written(&[["\u{1b}[2J", "5", "a\nb"]], &options);
+        assert!(!hostile.contains('\u{1b}') && hostile.lines().count() == 2, "{hostile:?}");
     }
 }

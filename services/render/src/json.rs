@@ -36,7 +36,7 @@ pub(super) fn write_document(mut analysis: pb::Analysis, out: &mut impl Write) -
 
 /// Writes any message of the contract, by its full name, with the same indentation.
 pub(super) fn write_message(name: &str, message: &impl Message, out: &mut impl Write) -> io::Result<()> {
-    let descriptor = pool().get_message_by_name(name).expect("the descriptor set holds every message");
+    let descriptor = pool().get_message_by_name(name).expect("the descriptor set has every message");
     let formatter = Escaping(PrettyFormatter::new());
     let mut serializer = serde_json::Serializer::with_formatter(&mut *out, formatter);
     Element { message, descriptor: &descriptor }.serialize(&mut serializer)?;
@@ -61,7 +61,7 @@ fn pool() -> DescriptorPool {
 
 fn descriptor(pool: &DescriptorPool, name: &str) -> MessageDescriptor {
     let message = pool.get_message_by_name(&format!("dataflow.analysis.v1.{name}"));
-    message.expect("the descriptor set holds every message that code was generated from")
+    message.expect("the descriptor set has every message that code was generated from")
 }
 
 /// An analysis with its long lists separate.

@@ -39,7 +39,7 @@ pub struct Options {
     /// The terminal's width in columns; `None` if the output is a file or a pipe.
     pub terminal: Option<u16>,
     /// Whether the table may use ANSI colors.
-    pub colour: bool,
+    pub color: bool,
     /// Number of dataflows that the table lists per category.
     pub top: usize,
 }
@@ -50,7 +50,7 @@ impl Options {
 
     /// Options for a file or a pipe.
     pub fn plain(lang: impl Into<String>) -> Self {
-        Self { lang: lang.into(), terminal: None, colour: false, top: Self::TOP }
+        Self { lang: lang.into(), terminal: None, color: false, top: Self::TOP }
     }
 }
 

@@ -27,7 +27,7 @@ const BAR: usize = 32;
 /// Writes the whole table.
 pub(super) fn write(analysis: &pb::Analysis, options: &Options, out: &mut impl Write) -> io::Result<()> {
     let width = usize::from(options.terminal.unwrap_or(PLAIN_WIDTH).max(LEAST_WIDTH));
-    let palette = if options.colour { Palette::ANSI } else { Palette::PLAIN };
+    let palette = if options.color { Palette::ANSI } else { Palette::PLAIN };
     let categories = by_category(&analysis.dataflows);
 
     headline(analysis, palette, out)?;
@@ -41,18 +41,18 @@ pub(super) fn write(analysis: &pb::Analysis, options: &Options, out: &mut impl W
 struct Palette {
     title: Style,
     bar: Style,
-    alarm: Style,
-    aside: Style,
+    warning: Style,
+    dimmed: Style,
 }
 
 impl Palette {
     const PLAIN: Self =
-        Self { title: Style::new(), bar: Style::new(), alarm: Style::new(), aside: Style::new() };
+        Self { title: Style::new(), bar: Style::new(), warning: Style::new(), dimmed: Style::new() };
     const ANSI: Self = Self {
         title: Style::new().bold(),
         bar: AnsiColor::Green.on_default(),
-        alarm: AnsiColor::Magenta.on_default(),
-        aside: Style::new().dimmed(),
+        warning: AnsiColor::Magenta.on_default(),
+        dimmed: Style::new().dimmed(),
     };
 }
 
@@ -72,7 +72,7 @@ fn by_category(dataflows: &[pb::Dataflow]) -> ByCategory<'_> {
 }
 
 fn headline(analysis: &pb::Analysis, palette: Palette, out: &mut impl Write) -> io::Result<()> {
-    let Palette { title, alarm, aside, .. } = palette;
+    let Palette { title, warning, dimmed, .. } = palette;
     let provider = if analysis.provider.is_empty() { "unnamed provider" } else { &analysis.provider };
     let noun = if analysis.total == 1 { "dataflow" } else { "dataflows" };
     write!(out, "{title}{}: {} {noun}{title:#}", printable(provider), analysis.total)?;
@@ -80,17 +80,15 @@ fn headline(analysis: &pb::Analysis, palette: Palette, out: &mut impl Write) -> 
         0 => write!(out, ", rule set {} as built in", printable(&analysis.ruleset))?,
         revision => write!(out, ", rule set {} at revision {revision}", printable(&analysis.ruleset))?,
     }
-    writeln!(out, "{}", if analysis.cached { ", answered from the cache" } else { "" })?;
-    writeln!(out, "{aside}{}{aside:#}", printable(&analysis.analysis))?;
+    writeln!(out, "{}", if analysis.cached { ", served from the cache" } else { "" })?;
+    writeln!(out, "{dimmed}{}{dimmed:#}", printable(&analysis.analysis))?;
     for degradation in analysis.degraded() {
         let missing = match degradation {
-            pb::analysis::Degradation::CacheUnavailable => "no cache answered: this result is not kept",
-            pb::analysis::Degradation::BuiltInRules => {
-                "no config service answered: the rules are those built in"
-            }
+            pb::analysis::Degradation::CacheUnavailable => "cache unavailable: this result is not stored",
+            pb::analysis::Degradation::BuiltInRules => "config service unavailable: built-in rules are used",
             pb::analysis::Degradation::Unspecified => continue,
         };
-        writeln!(out, "{alarm}degraded: {missing}{alarm:#}")?;
+        writeln!(out, "{warning}degraded: {missing}{warning:#}")?;
     }
     Ok(())
 }
@@ -101,7 +99,7 @@ fn shares(
     palette: Palette,
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let Palette { bar, aside, .. } = palette;
+    let Palette { bar, dimmed, .. } = palette;
     let total: usize = categories.values().map(Vec::len).sum();
     let most = categories.values().map(Vec::len).max().unwrap_or(0);
     if total == 0 {
@@ -111,7 +109,7 @@ fn shares(
     for (category, flows) in categories {
         let count = flows.len();
         let share = 100.0 * count as f64 / total as f64;
-        let style = if count == 0 { aside } else { Style::new() };
+        let style = if count == 0 { dimmed } else { Style::new() };
         write!(out, "{style}{:<11} {count:>6} {share:>5.1}%{style:#}", category.as_str_name())?;
         if options.terminal.is_some() && count > 0 {
             write!(out, "  {bar}{}{bar:#}", blocks(count, most))?;
@@ -141,14 +139,14 @@ fn best_matches(
         .map(|(&category, flows)| (category, flows.len(), best(flows, options)))
         .collect();
     let columns = Columns::fit(sections.iter().flat_map(|(_, _, rows)| rows), width);
-    let Palette { title, aside, .. } = palette;
+    let Palette { title, dimmed, .. } = palette;
     if !sections.is_empty() {
-        writeln!(out, "\n{aside}{}{aside:#}", columns.line(&Row::HEADER))?;
+        writeln!(out, "\n{dimmed}{}{dimmed:#}", columns.line(&Row::HEADER))?;
     }
     for (category, count, rows) in sections {
         writeln!(
             out,
-            "{title}{}{title:#} {aside}{} of {count}{aside:#}",
+            "{title}{}{title:#} {dimmed}{} of {count}{dimmed:#}",
             category.as_str_name(),
             rows.len()
         )?;

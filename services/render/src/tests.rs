@@ -103,7 +103,7 @@ pub(super) fn rendered(analysis: pb::Analysis, format: Format, options: &Options
 }
 
 #[test]
-fn a_closed_pipe_is_told_as_such() {
+fn a_closed_pipe_keeps_its_error_kind() {
     struct Closed;
     impl Write for Closed {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {
@@ -166,12 +166,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn no_format_lets_a_control_character_through(analysis in hostile(), terminal in prop::option::of(0_u16..200)) {
+    fn no_format_passes_a_control_character_through(analysis in hostile(), terminal in prop::option::of(0_u16..200)) {
         let options = Options { terminal, ..Options::plain("it") };
         for format in FORMATS {
             let text = rendered(analysis.clone(), format, &options);
-            let steering = text.chars().find(|&character| character != '\n' && text::steers(character));
-            prop_assert_eq!(steering, None, "{:?}: {:?}", format, text);
+            let control = text.chars().find(|&character| character != '\n' && text::controls_terminal(character));
+            prop_assert_eq!(control, None, "{:?}: {:?}", format, text);
         }
     }
 

@@ -13,12 +13,12 @@ pub type Names = BTreeMap<String, String>;
 
 /// The text on one line: line breaks and tabs become spaces, other invisible characters become U+FFFD.
 pub fn printable(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(steers) {
+    if !text.chars().any(controls_terminal) {
         return Cow::Borrowed(text);
     }
     let shown = |character| match character {
         '\t' | '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}' => ' ',
-        character if steers(character) => char::REPLACEMENT_CHARACTER,
+        character if controls_terminal(character) => char::REPLACEMENT_CHARACTER,
         character => character,
     };
     Cow::Owned(text.chars().map(shown).collect())
@@ -27,7 +27,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 /// Whether a character controls the terminal instead of being displayed: C0 and C1 controls (U+009B alone starts an
 /// escape sequence), the separators that break a line, and the embeddings, overrides and isolates that reorder it.
 /// Plain direction marks are allowed: Arabic and Hebrew need them. All are in the basic plane.
-pub(super) fn steers(character: char) -> bool {
+pub(super) fn controls_terminal(character: char) -> bool {
     character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_printable_steers_the_terminal() {
+    fn printable_text_has_no_control_characters() {
         let check = |input, expected| assert_eq!(printable(input), expected);
         check("Popolazione è già 人口", "Popolazione è già 人口");
         check("two\nlines\tand\r\nmore", "two lines and  more");

@@ -14,7 +14,7 @@ pub enum Category {
     Population,
     /// Accounts, prices, firms, industry, services, trade, agriculture, public finance, income.
     Economy,
-    /// Employment, unemployment, vacancies, wages, labour costs.
+    /// Employment, unemployment, vacancies, wages, labor costs.
     Labour,
     /// Places and their characteristics, environment, energy.
     Territory,
@@ -67,7 +67,9 @@ impl fmt::Display for Category {
 
 /// A name that is not one of the seven.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no category: expected POPULATION, ECONOMY, LABOUR, TERRITORY, EDUCATION, HEALTH or OTHER")]
+#[error(
+    "`{0}` is not a category: expected POPULATION, ECONOMY, LABOUR, TERRITORY, EDUCATION, HEALTH or OTHER"
+)]
 pub struct UnknownCategory(pub String);
 
 impl FromStr for Category {
@@ -86,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_read_back() {
+    fn names_round_trip() {
         for category in Category::ALL {
             assert_eq!(category.name().parse(), Ok(category));
             assert_eq!(Category::ALL[category.index()], category);
@@ -94,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_exact_name_is_read() {
+    fn only_the_exact_name_is_accepted() {
         for name in ["", "population", "POPOLAZIONE", " OTHER"] {
             assert_eq!(name.parse::<Category>(), Err(UnknownCategory(name.to_owned())));
         }

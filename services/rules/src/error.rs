@@ -13,11 +13,11 @@ pub struct RuleError {
 
 /// Returns an error for `field` unless the condition is true.
 pub(crate) fn require(
-    holds: bool,
+    condition: bool,
     field: impl FnOnce() -> String,
     problem: impl FnOnce() -> String,
 ) -> Result<(), RuleError> {
-    if holds { Ok(()) } else { Err(RuleError { field: field(), problem: problem() }) }
+    if condition { Ok(()) } else { Err(RuleError { field: field(), problem: problem() }) }
 }
 
 /// Returns an error if a count exceeds its limit.

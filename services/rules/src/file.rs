@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_the_field() {
         let check = |text: &str, expected: &str| {
             let message = parse(text).unwrap_err().to_string();
             assert!(message.contains(expected), "{message:?} should name {expected:?}");

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_of_an_id_are_parted_by_underscores() {
+    fn id_tokens_are_separated_by_underscores() {
         let mut out = Vec::new();
         fold_into("DSD_NAMAIN1@DF_QNA", UNDERSCORE, &mut out);
         assert_eq!(out, b"_dsd_namain1_df_qna_");
@@ -220,7 +220,7 @@ mod tests {
         }
 
         #[test]
-        fn an_offset_points_at_the_character_folded_there(text in "\\PC{0,40}") {
+        fn an_offset_points_to_the_character_that_was_folded(text in "\\PC{0,40}") {
             let folded = fold(&text);
             let mut offsets = Offsets::new(&text, SPACE);
             for (at, c) in folded.char_indices().filter(|(_, c)| *c != ' ') {

@@ -2,7 +2,7 @@
 //!
 //! | written | matches |
 //! |---|---|
-//! | `popolazione` | the whole word, whatever its case and accents |
+//! | `popolazione` | the whole word, regardless of case and accents |
 //! | `demograf*` | any word with this prefix |
 //! | `*produktion` | any word with this suffix |
 //! | `*preis*` | any word that contains this (compounds: Verbraucherpreisindex) |
@@ -16,8 +16,8 @@ use super::fold::{SPACE, UNDERSCORE, fold_into};
 use super::limits::MAX_KEYWORD;
 
 /// Description of a valid keyword, for messages.
-const EXPECTED: &str = "words, or `id:` and tokens, where each may end in `*` and the first may begin with `*`, beside \
-                        two letters or more";
+const EXPECTED: &str = "words, or `id:` and tokens, where each may end in `*` and the first may start with `*`, next \
+                        to at least two letters";
 
 /// A keyword in folded form: runs of text with gaps between words, split where a `*` inside a phrase allows a word to
 /// continue.
@@ -74,7 +74,7 @@ impl Keyword {
 
     /// Whether the rest of the keyword matches, after its head was found in a folded text up to `end`: the text is of
     /// the right kind, and the tails follow.
-    pub(super) fn holds(&self, text: &[u8], mut end: usize) -> bool {
+    pub(super) fn matches(&self, text: &[u8], mut end: usize) -> bool {
         text.first() == Some(&self.gap)
             && self.tails.iter().all(|tail| {
                 // The text ends with a gap, so there is always one.
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn words_prefixes_phrases_and_ids_are_read() {
+    fn words_prefixes_phrases_and_ids_are_parsed() {
         check("popolazione", Some(" popolazione "));
         check(" Università ", Some(" universita "));
         check("demograf*", Some(" demograf"));
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_match_is_refused() {
+    fn keywords_without_text_are_rejected() {
         for written in ["", " ", "*", "**", "id:", "id:*", "a*", "*a", "--", "a* b", "я*"] {
             check(written, None);
         }
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_inside_or_beside_a_word_is_refused() {
+    fn a_star_inside_or_beside_a_word_is_rejected() {
         for written in ["demo*fia", "demo *", "* demo", "forze *lavoro", "id:nama *"] {
             check(written, None);
         }
@@ -161,7 +161,7 @@ mod tests {
         for (haystack, expected) in
             [(" forze di lavoro ", true), (" forz di lavori ", true), (" forze  di lavoro ", false)]
         {
-            assert_eq!(keyword.holds(haystack.as_bytes(), 5), expected, "{haystack:?}");
+            assert_eq!(keyword.matches(haystack.as_bytes(), 5), expected, "{haystack:?}");
         }
     }
 }

@@ -132,7 +132,7 @@ impl Compiled {
     ///
     /// [`RuleError`] names the first invalid field and the allowed values.
     pub fn new(set: &RuleSet) -> Result<Self, RuleError> {
-        validate::identities(&set.rules)?;
+        validate::check_identities(&set.rules)?;
         Ok(Self(match set.mode {
             Mode::Substring => Engine::Substring(Box::new(substring::Engine::new(&set.rules)?)),
             Mode::Words => Engine::Words(Box::new(words::Engine::new(&set.rules)?)),
@@ -149,10 +149,10 @@ impl Compiled {
     }
 
     /// Categorizes one dataflow. The verdict borrows from the set and from the subject.
-    pub fn categorise<'a>(&'a self, subject: &Subject<'a>, scratch: &mut Scratch) -> Verdict<'a> {
+    pub fn categorize<'a>(&'a self, subject: &Subject<'a>, scratch: &mut Scratch) -> Verdict<'a> {
         match &self.0 {
-            Engine::Substring(engine) => engine.categorise(subject, &mut scratch.substring),
-            Engine::Words(engine) => engine.categorise(subject, &mut scratch.words),
+            Engine::Substring(engine) => engine.categorize(subject, &mut scratch.substring),
+            Engine::Words(engine) => engine.categorize(subject, &mut scratch.words),
         }
     }
 }

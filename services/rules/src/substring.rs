@@ -11,14 +11,14 @@ use super::{Category, Match, Rule, RuleError, Subject, Verdict};
 
 #[derive(Debug)]
 pub(super) struct Engine {
-    rules: Box<[Prepared]>,
+    rules: Box<[ActiveRule]>,
     /// The values of a pattern are the rules that list it, one value per listing.
     listings: Automaton<usize>,
 }
 
 /// A rule that can win: enabled, and with a positive priority.
 #[derive(Debug)]
-struct Prepared {
+struct ActiveRule {
     id: Box<str>,
     category: Category,
     priority: i32,
@@ -39,8 +39,8 @@ pub(super) struct Scratch {
 
 impl Engine {
     pub(super) fn new(rules: &[Rule]) -> Result<Self, RuleError> {
-        let rules: Box<[Prepared]> =
-            rules.iter().filter(|rule| !rule.disabled && rule.priority > 0).map(Prepared::new).collect();
+        let rules: Box<[ActiveRule]> =
+            rules.iter().filter(|rule| !rule.disabled && rule.priority > 0).map(ActiveRule::new).collect();
         let keywords = || {
             let numbered = rules.iter().enumerate();
             numbered.flat_map(|(index, rule)| rule.keywords.iter().map(move |keyword| (index, keyword)))
@@ -52,7 +52,7 @@ impl Engine {
         Ok(Self { rules, listings })
     }
 
-    pub(super) fn categorise<'a>(&'a self, subject: &Subject<'a>, scratch: &mut Scratch) -> Verdict<'a> {
+    pub(super) fn categorize<'a>(&'a self, subject: &Subject<'a>, scratch: &mut Scratch) -> Verdict<'a> {
         let source = subject.legacy_text();
         let Scratch { text, seen, points, candidates } = scratch;
         text.clear();
@@ -99,7 +99,7 @@ impl Engine {
     }
 }
 
-impl Prepared {
+impl ActiveRule {
     fn new(rule: &Rule) -> Self {
         let keywords = rule.keywords.iter().map(|keyword| keyword.trim().to_lowercase());
         Self {

@@ -27,7 +27,7 @@ impl RuleSet {
             || "ruleset".to_owned(),
             || format!("must be 1 to {MAX_NAME} characters of a-z 0-9 _ -, is {:?}", self.name),
         )?;
-        identities(&self.rules)?;
+        check_identities(&self.rules)?;
         let (mut languages, mut bytes) = (BTreeSet::new(), 0);
         for (index, rule) in self.rules.iter().enumerate() {
             let field = |name: &str| format!("rules[{index}].{name}");
@@ -52,7 +52,7 @@ impl Rule {
     ///
     /// [`RuleError`] names the first invalid field.
     pub fn validate(&self, mode: Mode, field: impl Fn(&str) -> String) -> Result<usize, RuleError> {
-        points(self.priority, || field("priority"))?;
+        check_points(self.priority, || field("priority"))?;
         require(!self.keywords.is_empty(), || field("keywords"), || "must not be empty".to_owned())?;
         let mut bytes = 0;
         for (index, keyword) in self.keywords.iter().enumerate() {
@@ -88,7 +88,7 @@ impl Rule {
     pub(crate) fn check_weights(&self, field: impl Fn(&str) -> String) -> Result<(), RuleError> {
         for (keyword, weight) in &self.weights {
             let name = || field(&format!("weights[{}]", excerpt(keyword)));
-            points(*weight, name)?;
+            check_points(*weight, name)?;
             require(self.keywords.contains(keyword), name, || {
                 "must be one of the rule's keywords".to_owned()
             })?;
@@ -98,7 +98,7 @@ impl Rule {
 }
 
 /// Validates what applies to both modes: the number of rules and keywords, and unique identifiers.
-pub(crate) fn identities(rules: &[Rule]) -> Result<(), RuleError> {
+pub(crate) fn check_identities(rules: &[Rule]) -> Result<(), RuleError> {
     at_most(MAX_RULES, rules.len(), || "rules".to_owned())?;
     let mut seen = HashSet::with_capacity(rules.len());
     for (index, rule) in rules.iter().enumerate() {
@@ -108,7 +108,7 @@ pub(crate) fn identities(rules: &[Rule]) -> Result<(), RuleError> {
             format!("must be 1 to {MAX_RULE_ID} bytes, is {length}")
         })?;
         require(seen.insert(rule.id.as_str()), field, || {
-            format!("must be unique within the set, {:?} is there already", rule.id)
+            format!("must be unique within the set, {:?} is already used", rule.id)
         })?;
         at_most(MAX_KEYWORDS, rule.keywords.len(), || format!("rules[{index}].keywords"))?;
     }
@@ -116,7 +116,7 @@ pub(crate) fn identities(rules: &[Rule]) -> Result<(), RuleError> {
 }
 
 /// Validates a priority or a weight.
-pub(crate) fn points(value: i32, field: impl FnOnce() -> String) -> Result<(), RuleError> {
+pub(crate) fn check_points(value: i32, field: impl FnOnce() -> String) -> Result<(), RuleError> {
     require((1..=MAX_POINTS).contains(&value), field, || format!("must be 1 to {MAX_POINTS}, is {value}"))
 }
 

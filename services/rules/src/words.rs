@@ -5,13 +5,13 @@
 //! category once per dataflow, independent of the number of matches and texts. The highest sum wins; ties go to the
 //! category with the higher single priority among its matches, then to the lower rule id.
 //!
-//! Confidence is `s / (s + r + DOUBT)`, where `s` are the winner's points and `r` the runner-up's: it grows with the
-//! evidence and with the margin, and is always below 1.
+//! Confidence is `s / (s + r + SMOOTHING)`, where `s` are the winner's points and `r` the runner-up's: it grows with
+//! the evidence and with the margin, and is always below 1.
 
 use std::cmp::Reverse;
 
-use self::prepared::{ALL, Entry, Languages, Prepared, Speaker};
-use super::automaton::{Automaton, Found, Marks};
+use self::prepared::{ALL_LANGUAGES, LanguageMask, PreparedKeyword, PreparedRule, PreparedSet};
+use super::automaton::{Automaton, Marks, Occurrence};
 use super::error::RuleError;
 use super::fold::{Offsets, SPACE, UNDERSCORE, fold_into};
 use super::language::primary_subtag;
@@ -19,19 +19,19 @@ use super::{Category, Field, MAX_EVIDENCE, Match, Rule, Subject, Verdict};
 
 mod prepared;
 
-/// Points subtracted from certainty, for what the texts do not state: a smoothing constant. Slightly less than one
-/// match of the default priority, so that a single match gives a confidence slightly above one half.
-const DOUBT: f64 = 4.0;
+/// Added to the denominator of the confidence, for what the texts do not state. Slightly less than one match of the
+/// default priority, so that a single match gives a confidence slightly above one half.
+const SMOOTHING: f64 = 4.0;
 
 #[derive(Debug)]
 pub(super) struct Engine {
-    rules: Box<[Speaker]>,
-    entries: Box<[Entry]>,
-    /// Heads that start at a word boundary; the entries of a head are indexes.
+    rules: Box<[PreparedRule]>,
+    keywords: Box<[PreparedKeyword]>,
+    /// Heads that start at a word boundary; the entries of a head are indexes of `keywords`.
     words: Automaton<usize>,
     /// Heads that may start inside a word, and the languages of their rules.
     infixes: Automaton<usize>,
-    infix_languages: Languages,
+    infix_languages: LanguageMask,
     /// Bit `n` of a mask stands for `languages[n]`.
     languages: Box<[String]>,
 }
@@ -40,8 +40,8 @@ pub(super) struct Engine {
 pub(super) struct Scratch {
     haystack: Vec<u8>,
     /// The start of each text in the haystack, and its language: id, names, descriptions.
-    texts: Vec<(usize, Languages)>,
-    /// Entries that have counted, and the first position of each.
+    texts: Vec<(usize, LanguageMask)>,
+    /// Keywords that have counted, and the first position of each.
     seen: Marks,
     hits: Vec<Hit>,
 }
@@ -52,7 +52,7 @@ struct Hit {
     text: usize,
     /// First letter, in bytes of the folded text.
     at: usize,
-    entry: usize,
+    keyword: usize,
 }
 
 /// The points of one category; the greatest tally wins. The second part is the highest single priority and, among the
@@ -61,24 +61,24 @@ type Tally = (i32, Option<(i32, Reverse<usize>)>);
 
 impl Engine {
     pub(super) fn new(rules: &[Rule]) -> Result<Self, RuleError> {
-        let Prepared { rules, entries, languages } = Prepared::new(rules)?;
+        let PreparedSet { rules, keywords, languages } = PreparedSet::new(rules)?;
         let heads = |infix: bool| {
-            let indexed = entries.iter().enumerate();
-            let chosen = indexed.filter(move |(_, entry)| entry.keyword.infix == infix);
-            chosen.map(|(index, entry)| (entry.keyword.head.clone(), index))
+            let indexed = keywords.iter().enumerate();
+            let chosen = indexed.filter(move |(_, keyword)| keyword.pattern.infix == infix);
+            chosen.map(|(index, keyword)| (keyword.pattern.head.clone(), index))
         };
-        let infixes = entries.iter().filter(|entry| entry.keyword.infix);
+        let infixes = keywords.iter().filter(|keyword| keyword.pattern.infix);
         Ok(Self {
             words: Automaton::new(heads(false)),
             infixes: Automaton::new(heads(true)),
-            infix_languages: infixes.fold(0, |mask, entry| mask | rules[entry.rule].languages),
+            infix_languages: infixes.fold(0, |mask, keyword| mask | rules[keyword.rule].languages),
             rules: rules.into(),
-            entries: entries.into(),
+            keywords: keywords.into(),
             languages: languages.into(),
         })
     }
 
-    pub(super) fn categorise<'a>(&'a self, subject: &Subject<'a>, scratch: &mut Scratch) -> Verdict<'a> {
+    pub(super) fn categorize<'a>(&'a self, subject: &Subject<'a>, scratch: &mut Scratch) -> Verdict<'a> {
         self.fold(subject, scratch);
         let tallies = self.search(scratch);
         let Some((category, (score, _))) =
@@ -88,7 +88,7 @@ impl Engine {
         };
         let others = Category::ALL.into_iter().zip(tallies).filter(|(other, _)| *other != category);
         let runner_up = others.map(|(_, tally)| tally.0).max().unwrap_or(0);
-        let confidence = f64::from(score) / (f64::from(score) + f64::from(runner_up) + DOUBT);
+        let confidence = f64::from(score) / (f64::from(score) + f64::from(runner_up) + SMOOTHING);
         Verdict { category, score, confidence, evidence: self.evidence(category, subject, scratch) }
     }
 
@@ -96,7 +96,7 @@ impl Engine {
     fn fold(&self, subject: &Subject<'_>, scratch: &mut Scratch) {
         scratch.haystack.clear();
         scratch.texts.clear();
-        scratch.texts.push((0, ALL));
+        scratch.texts.push((0, ALL_LANGUAGES));
         fold_into(subject.id, UNDERSCORE, &mut scratch.haystack);
         for (language, text) in subject.names.iter().chain(subject.descriptions) {
             scratch.texts.push((scratch.haystack.len(), self.mask_of(language)));
@@ -108,31 +108,31 @@ impl Engine {
     fn search(&self, scratch: &mut Scratch) -> [Tally; 7] {
         let Scratch { haystack, texts, seen, hits, .. } = scratch;
         let mut tallies = [(0, None); 7];
-        seen.reset(self.entries.len());
+        seen.reset(self.keywords.len());
         hits.clear();
         for (text, &(start, language)) in texts.iter().enumerate() {
             let end = texts.get(text + 1).map_or(haystack.len(), |(start, _)| *start);
             let haystack = &haystack[start..end];
-            let mut found = |found: Found, entries: &[usize]| {
-                for &index in entries {
-                    let entry = &self.entries[index];
-                    let rule = &self.rules[entry.rule];
-                    if (rule.languages != ALL && rule.languages & language == 0)
-                        || !entry.keyword.holds(haystack, found.end)
+            let mut on_match = |found: Occurrence, keywords: &[usize]| {
+                for &index in keywords {
+                    let keyword = &self.keywords[index];
+                    let rule = &self.rules[keyword.rule];
+                    if (rule.languages != ALL_LANGUAGES && rule.languages & language == 0)
+                        || !keyword.pattern.matches(haystack, found.end)
                         || !seen.insert(index)
                     {
                         continue;
                     }
-                    let at = found.start + usize::from(!entry.keyword.infix);
-                    hits.push(Hit { text, at, entry: index });
+                    let at = found.start + usize::from(!keyword.pattern.infix);
+                    hits.push(Hit { text, at, keyword: index });
                     let (points, strongest) = &mut tallies[rule.category.index()];
-                    *points = i32::saturating_add(*points, entry.points);
+                    *points = i32::saturating_add(*points, keyword.points);
                     *strongest = (*strongest).max(Some((rule.priority, Reverse(rule.rank))));
                 }
             };
-            self.words.search(haystack, &mut found);
-            if self.infix_languages == ALL || self.infix_languages & language != 0 {
-                self.infixes.search(haystack, found);
+            self.words.search(haystack, &mut on_match);
+            if self.infix_languages == ALL_LANGUAGES || self.infix_languages & language != 0 {
+                self.infixes.search(haystack, on_match);
             }
         }
         tallies
@@ -146,7 +146,7 @@ impl Engine {
         scratch: &mut Scratch,
     ) -> Vec<Match<'a>> {
         let hits = &mut scratch.hits;
-        hits.retain(|hit| self.rules[self.entries[hit.entry].rule].category == winner);
+        hits.retain(|hit| self.rules[self.keywords[hit.keyword].rule].category == winner);
         hits.sort_unstable();
         hits.truncate(MAX_EVIDENCE);
         let mut evidence = Vec::with_capacity(hits.len());
@@ -155,10 +155,10 @@ impl Engine {
             let (field, written, gap) = field(subject, text);
             let mut offsets = Offsets::new(written, gap);
             evidence.extend(hits.iter().map(|hit| {
-                let entry = &self.entries[hit.entry];
-                let rule_id = &self.rules[entry.rule].id;
+                let keyword = &self.keywords[hit.keyword];
+                let rule_id = &self.rules[keyword.rule].id;
                 let offset = offsets.at(hit.at);
-                Match { rule_id, keyword: &entry.written, field, offset }
+                Match { rule_id, keyword: &keyword.written, field, offset }
             }));
         }
         evidence
@@ -166,9 +166,9 @@ impl Engine {
 
     /// The mask of a text: the bit of its language, none if no rule names that language, all if the text has no
     /// language.
-    fn mask_of(&self, language: &str) -> Languages {
+    fn mask_of(&self, language: &str) -> LanguageMask {
         if language.is_empty() {
-            return ALL;
+            return ALL_LANGUAGES;
         }
         let subtag = primary_subtag(language);
         let bit = self.languages.iter().position(|known| known.eq_ignore_ascii_case(subtag));

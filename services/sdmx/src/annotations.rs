@@ -6,7 +6,7 @@ use jiff::fmt::temporal::Pieces;
 use jiff::tz::Offset;
 
 use super::dataflow::Annotation;
-use super::text::normalised;
+use super::text::normalized;
 
 /// Properties of a dataflow besides its subject. They are labels, never filters: a hidden dataflow may still have data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,13 +47,13 @@ const UPDATES: [&str; 4] = ["UPDATE_DATA", "LAST_UPDATE", "LASTUPDATE", "DISSEMI
 
 /// Builds the facts of one dataflow, annotation by annotation. A value that cannot be parsed counts as absent.
 #[derive(Debug, Default)]
-pub(super) struct Interpreter {
+pub(super) struct FactsBuilder {
     facts: Facts,
     /// Index in `UPDATES` of the annotation that gave `last_update`.
     rank: Option<usize>,
 }
 
-impl Interpreter {
+impl FactsBuilder {
     /// Adds one annotation, with its texts as written; the order of annotations does not matter.
     pub(super) fn add(&mut self, annotation: &Annotation) {
         let (kind, value) = (kind(annotation), value(annotation));
@@ -67,7 +67,7 @@ impl Interpreter {
             facts.observation_count = count(value).or(facts.observation_count);
         } else if let Some(rank) = UPDATES.iter().position(|name| is(name))
             && self.rank.is_none_or(|best| rank < best)
-            && let Some(time) = timestamp(&normalised(value).0)
+            && let Some(time) = timestamp(&normalized(value).0)
         {
             (facts.last_update, self.rank) = (Some(time), Some(rank));
         }

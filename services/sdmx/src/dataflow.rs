@@ -4,7 +4,7 @@ use super::annotations::Facts;
 use super::error::Position;
 
 /// A language tag as written (`it`, `EN`, `en-GB`; empty if the text has none), and a text in that language.
-pub type Localised = (String, String);
+pub type Localized = (String, String);
 
 /// One dataflow definition. Texts are trimmed, and runs of white space are one space; empty texts are omitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,9 +16,9 @@ pub struct Dataflow {
     /// The version as written; `1.0`, the standard's default, if absent.
     pub version: String,
     /// Names in document order; a language may occur twice.
-    pub names: Vec<Localised>,
+    pub names: Vec<Localized>,
     /// Descriptions in document order.
-    pub descriptions: Vec<Localised>,
+    pub descriptions: Vec<Localized>,
     /// The data structure definition, if present and valid. The reader does not check that it exists.
     pub structure: Option<StructureReference>,
     /// The `isFinal` flag, if present; SDMX 3 has none.
@@ -67,7 +67,7 @@ pub struct Annotation {
     /// `AnnotationURL`; the first one if there are several.
     pub url: String,
     /// `AnnotationText` in all languages.
-    pub texts: Vec<Localised>,
+    pub texts: Vec<Localized>,
     /// `AnnotationValue` of SDMX 3.
     pub value: String,
 }

@@ -147,7 +147,7 @@ impl Diagnostics {
             Severity::Info => self.infos += 1,
             Severity::Warning => self.warnings += 1,
         }
-        if self.kept.len() == self.limit && !(severity == Severity::Warning && self.give_way()) {
+        if self.kept.len() == self.limit && !(severity == Severity::Warning && self.evict_info()) {
             return;
         }
         self.kept_infos += usize::from(severity == Severity::Info);
@@ -157,7 +157,7 @@ impl Diagnostics {
     }
 
     /// Evicts the latest informational diagnostic to make room for a warning. Returns whether there was one.
-    fn give_way(&mut self) -> bool {
+    fn evict_info(&mut self) -> bool {
         let latest = (self.kept_infos > 0)
             .then(|| self.kept.iter().rposition(|kept| kept.severity() == Severity::Info))
             .flatten();

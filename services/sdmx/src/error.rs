@@ -88,7 +88,7 @@ pub enum Fault {
     LateDeclaration,
     /// A document type declaration, which may define entities without limit.
     #[error(
-        "found a document type declaration; expected none, as SDMX-ML has none and they are refused unread"
+        "found a document type declaration; expected none, as SDMX-ML has none and they are rejected unread"
     )]
     Dtd,
     /// A reference to an entity that XML does not define.
@@ -164,7 +164,7 @@ pub enum Fault {
         limit: usize,
     },
     /// Reading from the source failed.
-    #[error("the document could not be read: {0}")]
+    #[error("reading the document failed: {0}")]
     Read(#[source] io::Error),
 }
 

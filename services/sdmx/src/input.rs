@@ -30,9 +30,9 @@ const HEAD_BYTES: usize = 1 << 10;
 pub(super) struct Input<R> {
     source: Source<R>,
     encoding: Encoding,
-    /// Bytes as received: the first `held` are valid, the rest is spare capacity.
+    /// Bytes as received: the first `filled` are valid, the rest is spare capacity.
     undecoded: Vec<u8>,
-    held: usize,
+    filled: usize,
     /// The current chunk in UTF-8: the first `end` bytes are valid, the rest is spare capacity; consumed up to `at`.
     chunk: Vec<u8>,
     end: usize,
@@ -45,7 +45,7 @@ pub(super) struct Input<R> {
     base: Position,
     cursor: (usize, Position),
     /// Bytes received from the source, after decompression.
-    taken: u64,
+    received: u64,
     document_bytes: u64,
     event_bytes: usize,
     started: bool,
@@ -57,12 +57,12 @@ pub(super) struct Input<R> {
 /// Start of the current event.
 #[derive(Debug)]
 struct EventStart {
-    /// Index in `chunk`; 0 if the event began in an earlier chunk.
+    /// Index in `chunk`; 0 if the event started in an earlier chunk.
     at: usize,
     /// Bytes of the event in earlier chunks.
     before: usize,
-    /// Its position, if it began in an earlier chunk.
-    place: Option<Position>,
+    /// Its position, if it started in an earlier chunk.
+    position: Option<Position>,
 }
 
 impl<R: Read> Input<R> {
@@ -72,15 +72,15 @@ impl<R: Read> Input<R> {
             source: Source::new(read),
             encoding: Encoding::Utf8,
             undecoded: Vec::new(),
-            held: 0,
+            filled: 0,
             chunk: Vec::new(),
             end: 0,
             at: 0,
             window: 0,
-            event: EventStart { at: 0, before: 0, place: None },
+            event: EventStart { at: 0, before: 0, position: None },
             base: Position::START,
             cursor: (0, Position::START),
-            taken: 0,
+            received: 0,
             document_bytes: limits.document_bytes,
             event_bytes: limits.event_bytes,
             started: false,
@@ -92,7 +92,7 @@ impl<R: Read> Input<R> {
     /// Starts a new event at the current byte and resets its byte count.
     #[inline]
     pub(super) fn begin_event(&mut self) {
-        self.event = EventStart { at: self.at, before: 0, place: None };
+        self.event = EventStart { at: self.at, before: 0, position: None };
         self.window = self.end.min(self.at.saturating_add(self.event_bytes).saturating_add(1));
     }
 
@@ -105,13 +105,13 @@ impl<R: Read> Input<R> {
                 self.at += count;
                 self.begin_event();
             }
-            _ => self.skip_far(),
+            _ => self.skip_white_space_slow(),
         }
     }
 
     /// Slow path of [`Input::skip_white_space`]: up to the end of the chunk or beyond.
     #[cold]
-    fn skip_far(&mut self) {
+    fn skip_white_space_slow(&mut self) {
         self.begin_event();
         loop {
             let ahead = &self.chunk[self.at..self.window];
@@ -129,8 +129,8 @@ impl<R: Read> Input<R> {
 
     /// Position of the start of the current event.
     pub(super) fn event_position(&mut self) -> Position {
-        match self.event.place {
-            Some(place) => place,
+        match self.event.position {
+            Some(position) => position,
             None => self.locate(self.event.at),
         }
     }
@@ -162,11 +162,11 @@ impl<R: Read> Input<R> {
             let position = self.event_position();
             return Err(ParseError { fault: Fault::EventTooLarge { limit: self.event_bytes }, position });
         }
-        let place = self.event_position();
+        let position = self.event_position();
         self.base = self.locate(self.at);
         self.cursor = (0, self.base);
         (self.end, self.at, self.window) = (0, 0, 0);
-        self.event = EventStart { at: 0, before: used, place: Some(place) };
+        self.event = EventStart { at: 0, before: used, position: Some(position) };
         self.next_chunk()?;
         self.window = self.end.min((self.event_bytes - used).saturating_add(1));
         Ok(())
@@ -181,7 +181,7 @@ impl<R: Read> Input<R> {
             if let Some(error) = self.pending.take() {
                 return Err(error);
             }
-            let at_end = !(first && self.held > 0) && self.take()? == 0;
+            let at_end = !(first && self.filled > 0) && self.read_more()? == 0;
             self.decode(at_end);
             if at_end && self.pending.is_none() {
                 break;
@@ -192,32 +192,32 @@ impl<R: Read> Input<R> {
 
     /// Detects the encoding from the first bytes, and strips the byte order mark.
     fn start(&mut self) -> Result<(), ParseError> {
-        while self.held < HEAD_BYTES && !self.undecoded[..self.held].contains(&b'>') {
-            if self.take()? == 0 {
+        while self.filled < HEAD_BYTES && !self.undecoded[..self.filled].contains(&b'>') {
+            if self.read_more()? == 0 {
                 break;
             }
         }
-        let (encoding, mark) = Encoding::detect(&self.undecoded[..self.held])
+        let (encoding, mark) = Encoding::detect(&self.undecoded[..self.filled])
             .map_err(|fault| ParseError { fault, position: Position::START })?;
         self.encoding = encoding;
-        self.undecoded.copy_within(mark..self.held, 0);
-        self.held -= mark;
+        self.undecoded.copy_within(mark..self.filled, 0);
+        self.filled -= mark;
         self.base.offset = mark as u64;
         self.cursor = (0, self.base);
-        self.event.place = Some(self.base);
+        self.event.position = Some(self.base);
         self.decode(false);
         Ok(())
     }
 
     /// Reads more bytes from the source. Returns their number, 0 at the end.
-    fn take(&mut self) -> Result<usize, ParseError> {
-        let left = usize::try_from(self.document_bytes - self.taken).unwrap_or(CHUNK_BYTES);
+    fn read_more(&mut self) -> Result<usize, ParseError> {
+        let left = usize::try_from(self.document_bytes - self.received).unwrap_or(CHUNK_BYTES);
         // At the limit, one more byte is requested: a document that ends exactly there is not too large.
         let want = CHUNK_BYTES.min(left).max(1);
-        if self.undecoded.len() < self.held + want {
-            self.undecoded.resize(self.held + CHUNK_BYTES, 0);
+        if self.undecoded.len() < self.filled + want {
+            self.undecoded.resize(self.filled + CHUNK_BYTES, 0);
         }
-        let room = &mut self.undecoded[self.held..self.held + want];
+        let room = &mut self.undecoded[self.filled..self.filled + want];
         let read = loop {
             match self.source.read(room) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -226,15 +226,15 @@ impl<R: Read> Input<R> {
         };
         let fault = match read {
             Ok(read) if left > 0 || read == 0 => {
-                self.held += read;
-                self.taken += read as u64;
+                self.filled += read;
+                self.received += read as u64;
                 return Ok(read);
             }
             Ok(_) => Fault::DocumentTooLarge { limit: self.document_bytes },
             Err(error) => self.source.fault(error),
         };
         let line = self.base.line;
-        Err(ParseError { fault, position: Position { offset: self.taken, line } })
+        Err(ParseError { fault, position: Position { offset: self.received, line } })
     }
 
     /// Turns the received bytes into a chunk. An incomplete character is kept for the next chunk.
@@ -242,15 +242,15 @@ impl<R: Read> Input<R> {
         if self.encoding == Encoding::Utf8 {
             // The XML reader validates UTF-8 event by event, so it is not validated twice.
             mem::swap(&mut self.chunk, &mut self.undecoded);
-            self.end = mem::take(&mut self.held);
+            self.end = mem::take(&mut self.filled);
             return;
         }
         self.chunk.clear();
-        let (used, valid) = self.encoding.decode(&self.undecoded[..self.held], &mut self.chunk);
+        let (used, valid) = self.encoding.decode(&self.undecoded[..self.filled], &mut self.chunk);
         self.end = self.chunk.len();
-        self.undecoded.copy_within(used..self.held, 0);
-        self.held -= used;
-        if !valid || (at_end && self.held > 0) {
+        self.undecoded.copy_within(used..self.filled, 0);
+        self.filled -= used;
+        if !valid || (at_end && self.filled > 0) {
             let position = self.base.after(&self.chunk, self.encoding);
             self.pending =
                 Some(ParseError { fault: Fault::InvalidEncoding { encoding: self.encoding }, position });

@@ -43,14 +43,14 @@ mod error;
 mod floor;
 mod input;
 mod limits;
-mod looks;
 mod reader;
+mod sniff;
 mod text;
 mod urn;
 mod xml;
 
 pub use annotations::{Facts, Flag, Timestamp, timestamp};
-pub use dataflow::{Annotation, Dataflow, ExternalReference, LegacyFields, Localised, StructureReference};
+pub use dataflow::{Annotation, Dataflow, ExternalReference, LegacyFields, Localized, StructureReference};
 pub use diagnostic::{Diagnostic, Diagnostics, Reason, Severity};
 pub use error::{Fault, ParseError, Position};
 pub use floor::floor;

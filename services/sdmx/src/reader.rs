@@ -9,16 +9,16 @@ use super::dataflow::Dataflow;
 use super::diagnostic::{Diagnostics, Reason};
 use super::error::{Fault, ParseError, Position};
 use super::limits::Limits;
-use super::looks::{self, Root};
+use super::sniff::{self, Root};
 use super::xml::namespace::{Namespace, Version};
 use super::xml::{Event, Start, Xml};
 
+mod element;
 mod flow;
 mod legacy;
-mod place;
 mod tag;
 
-use flow::{Draft, Scratch};
+use flow::{DataflowBuilder, Scratch};
 
 /// The header of the message. Complete once the first dataflow has been read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl<R: Read> StructureReader<R> {
     /// Leaves [`Dataflow::legacy`] empty, for callers that do not need the predecessor's texts.
     #[must_use]
     pub fn without_legacy(mut self) -> Self {
-        self.scratch.legacy.declined = true;
+        self.scratch.legacy.disabled = true;
         self
     }
 
@@ -112,8 +112,8 @@ impl<R: Read> StructureReader<R> {
                 "Dataflow"
                     if (in_sdmx && self.container == Some(depth - 1)) || (plain && is_plain(&start)) =>
                 {
-                    let draft = Draft::new(&start).map_err(|fault| self.xml.error(fault))?;
-                    if let Some(flow) = self.read(draft)? {
+                    let builder = DataflowBuilder::new(&start).map_err(|fault| self.xml.error(fault))?;
+                    if let Some(flow) = self.read(builder)? {
                         return Ok(Some(flow));
                     }
                 }
@@ -157,9 +157,10 @@ impl<R: Read> StructureReader<R> {
                 break start;
             }
         };
-        let (root, name) = (looks::root(start.namespace, start.local_name()), start.local_name().to_owned());
+        let (root, name) =
+            (sniff::classify_root(start.namespace, start.local_name()), start.local_name().to_owned());
         let version = match start.namespace {
-            Namespace::Sdmx(None, _) => looks::version(start.as_written()),
+            Namespace::Sdmx(None, _) => sniff::version_in(start.as_written()),
             _ => None,
         };
         if let Namespace::Sdmx(version, _) = start.namespace {
@@ -169,9 +170,11 @@ impl<R: Read> StructureReader<R> {
         self.root = Some(root);
         self.root_position = self.xml.position();
         let fault = match (root, version) {
-            (Root::Failure(what), _) => Fault::NotStructure { found: format!("{what}: {:?}", self.words()) },
+            (Root::Failure(what), _) => {
+                Fault::NotStructure { found: format!("{what}: {:?}", self.error_text()) }
+            }
             (Root::Other(what), _) => {
-                Fault::NotStructure { found: format!("{what} (<{}>)", looks::excerpt(&name)) }
+                Fault::NotStructure { found: format!("{what} (<{}>)", sniff::excerpt(&name)) }
             }
             (_, Some(version)) => Fault::UnsupportedVersion { version },
             (Root::Unknown | Root::Structure, None) => return Ok(()),
@@ -180,7 +183,7 @@ impl<R: Read> StructureReader<R> {
     }
 
     /// The first words of an error message, as far as they can be decoded.
-    fn words(&mut self) -> String {
+    fn error_text(&mut self) -> String {
         let mut words = String::new();
         while words.len() < 200 {
             match self.xml.next() {
@@ -195,7 +198,7 @@ impl<R: Read> StructureReader<R> {
                 Ok(Event::Eof) | Err(_) => break,
             }
         }
-        looks::excerpt(&words)
+        sniff::excerpt(&words)
     }
 
     fn leave(&mut self) {
@@ -204,18 +207,18 @@ impl<R: Read> StructureReader<R> {
         }
     }
 
-    fn read(&mut self, draft: Draft) -> Result<Option<Box<Dataflow>>, ParseError> {
+    fn read(&mut self, builder: DataflowBuilder) -> Result<Option<Box<Dataflow>>, ParseError> {
         let Self { xml, scratch, plain, limits, diagnostics, .. } = self;
-        let flow = draft.read(xml, scratch, *plain, limits, diagnostics)?;
+        let flow = builder.read(xml, scratch, *plain, limits, diagnostics)?;
         if let Some(flow) = &flow {
             self.dataflows += 1;
-            self.compare(flow);
+            self.check_duplicate(flow);
         }
         Ok(flow)
     }
 
     /// Reports a dataflow whose identity occurred before.
-    fn compare(&mut self, flow: &Dataflow) {
+    fn check_duplicate(&mut self, flow: &Dataflow) {
         let identity = self.hasher.hash_one((&flow.agency_id, &flow.id, &flow.version));
         let known = if self.identities.len() < self.limits.identities {
             !self.identities.insert(identity)
@@ -225,7 +228,7 @@ impl<R: Read> StructureReader<R> {
         if known {
             let Dataflow { agency_id, id, version, position, .. } = flow;
             self.diagnostics.add(Reason::DuplicateDataflow, *position, || {
-                format!("dataflow {agency_id}:{id}({version}) came before; both are kept")
+                format!("dataflow {agency_id}:{id}({version}) is a duplicate; both are kept")
             });
         }
     }
@@ -269,13 +272,15 @@ impl<R: Read> StructureReader<R> {
             && self.dataflows == 0
             && self.diagnostics.is_empty()
         {
-            let found = "XML without a namespace of SDMX and without dataflows".to_owned();
+            let found = "XML without an SDMX namespace and without dataflows".to_owned();
             return Err(ParseError { fault: Fault::NotStructure { found }, position: self.root_position });
         }
         let count = self.key_families;
         if count > 0 && self.dataflows == 0 {
             self.diagnostics.add(Reason::KeyFamiliesOnly, self.first_key_family, || {
-                format!("no dataflows, but {count} key families, which servers older than SDMX 2.1 list in their place")
+                format!(
+                    "no dataflows, but {count} key families, which servers older than SDMX 2.1 list instead"
+                )
             });
         }
         Ok(())

@@ -6,7 +6,7 @@ use super::*;
 
 mod limits;
 mod properties;
-mod refusals;
+mod rejections;
 
 /// The complete result of parsing a document.
 pub(super) fn read(document: impl Read) -> (Vec<Dataflow>, Diagnostics, Result<(), ParseError>) {
@@ -46,12 +46,12 @@ pub(super) fn message(dataflows: &str) -> String {
     )
 }
 
-fn texts(localised: &[Localised]) -> Vec<(&str, &str)> {
-    localised.iter().map(|(language, text)| (language.as_str(), text.as_str())).collect()
+fn texts(localized: &[Localized]) -> Vec<(&str, &str)> {
+    localized.iter().map(|(language, text)| (language.as_str(), text.as_str())).collect()
 }
 
 #[test]
-fn all_of_a_dataflow_is_kept() {
+fn every_field_of_a_dataflow_is_read() {
     let flow = &flows(&message(
         "<s:Dataflow id=\"F\" agencyID=\"A\" version=\"1.2\" isFinal=\"1\" validFrom=\"2020\" validTo=\"2021\" \
          urn=\"urn:sdmx:org.sdmx.infomodel.datastructure.Dataflow=A:F(1.2)\" isExternalReference=\"true\" \
@@ -183,7 +183,7 @@ fn a_dataflow_elsewhere_is_a_reference() {
 }
 
 #[test]
-fn prefixes_mean_nothing() {
+fn prefixes_do_not_matter() {
     let family = "http://www.sdmx.org/resources/sdmxml/schemas/v2_1";
     let check = |document: String| assert_eq!(flows(&document).len(), 1, "{document}");
     check(
@@ -219,7 +219,7 @@ fn the_header_is_read() {
 }
 
 #[test]
-fn oddities_are_told_and_cost_nothing_else() {
+fn irregularities_are_reported_and_the_rest_is_read() {
     let check = |dataflows: &str, expected: &[(Reason, u64)]| {
         let (flows, diagnostics, end) =
             read(message(&format!("{dataflows}\n<s:Dataflow id='last'/>")).as_bytes());
@@ -261,7 +261,7 @@ fn key_families_in_place_of_dataflows_are_counted() {
 
 /// The predecessor's cases. `it`, `en`, `display`, `description` of each flow, after its id.
 #[test]
-fn the_predecessors_texts_are_assembled_as_it_did() {
+fn legacy_fields_equal_the_predecessors() {
     let check = |document: &str, expected: &[[&str; 5]]| {
         let flows = flows(document);
         let found = flows.iter().map(|flow| {
@@ -316,7 +316,7 @@ fn the_predecessors_texts_are_assembled_as_it_did() {
     check(&message("<s:Dataflow/><Dataflow id='b'><Name lang='de'>n</Name></Dataflow>"), &[]);
     // a blank id counts as missing;
     check(&message("<s:Dataflow id=' '/>"), &[]);
-    // SDMX 2.0 and 3.x are supported; and internal entities are rejected, which `refusals` checks.
+    // SDMX 2.0 and 3.x are supported; and internal entities are rejected, which `rejections` checks.
     check(&message("<s:Dataflow id='a'/>").replace("v2_1", "v3_0"), &[["a", "", "", "a", ""]]);
     check(
         &message(&format!("<s:Dataflow id='a'>{}</s:Dataflow>", it("i"))).replace("v2_1", "v2_0"),
@@ -325,7 +325,7 @@ fn the_predecessors_texts_are_assembled_as_it_did() {
 }
 
 #[test]
-fn what_nobody_asked_for_is_neither_kept_nor_judged() {
+fn unrequested_parts_are_neither_kept_nor_validated() {
     let note = "<c:Annotation><c:AnnotationTitle>7</c:AnnotationTitle><c:AnnotationType>OBS_COUNT</c:AnnotationType>\
                 <c:AnnotationText>\u{1}</c:AnnotationText>";
     let document = message(&format!(
@@ -336,9 +336,9 @@ fn what_nobody_asked_for_is_neither_kept_nor_judged() {
         let flow = reader.next_dataflow().unwrap().unwrap();
         (flow, reader.into_diagnostics().kept().len())
     };
-    let (bare, untold) = read(reader().without_legacy());
-    let (full, told) = read(reader().with_annotations());
-    assert_eq!((untold, told), (0, 1), "control characters in an annotation");
+    let (bare, without) = read(reader().without_legacy());
+    let (full, with) = read(reader().with_annotations());
+    assert_eq!((without, with), (0, 1), "control characters in an annotation");
     assert_eq!((bare.annotations.len(), full.annotations.len()), (0, 1));
     assert_eq!((bare.legacy, full.legacy.unwrap().display_name.as_str()), (None, "n"));
     assert_eq!((bare.facts.observation_count, full.facts.observation_count), (Some(7), Some(7)));

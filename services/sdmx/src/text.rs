@@ -6,7 +6,7 @@ use super::xml::is_allowed;
 
 /// Trims `text`, collapses each run of white space into one space and replaces each control character that XML forbids
 /// by U+FFFD. The second value is whether such a character was replaced.
-pub(super) fn normalised(text: &str) -> (Cow<'_, str>, bool) {
+pub(super) fn normalized(text: &str) -> (Cow<'_, str>, bool) {
     let trimmed = text.trim_ascii();
     if is_normal(trimmed.as_bytes()) {
         return (Cow::Borrowed(trimmed), false);
@@ -53,18 +53,18 @@ fn is_normal(text: &[u8]) -> bool {
     let (words, rest) = text.as_chunks::<8>();
     let mut last = [b'.'; 8];
     last[..rest.len()].copy_from_slice(rest);
-    let (mut odd, mut space_before) = (0, 0);
+    let (mut irregular, mut space_before) = (0, 0);
     // Branch-free: most texts are normalized already, and short.
-    let mut look = |bytes: [u8; 8]| {
+    let mut check = |bytes: [u8; 8]| {
         let word = u64::from_le_bytes(bytes);
         let controls = below(word, b' ');
-        // U+FFFE and U+FFFF begin with 0xef.
+        // U+FFFE and U+FFFF start with 0xef.
         let specials = below(word ^ (ONES * 0xef), 1);
         let spaces = below(word ^ (ONES * u64::from(b' ')), 1);
-        odd |= controls | specials | (spaces & (spaces << 8 | space_before));
+        irregular |= controls | specials | (spaces & (spaces << 8 | space_before));
         space_before = spaces >> 56;
     };
-    words.iter().for_each(|bytes| look(*bytes));
-    look(last);
-    odd == 0
+    words.iter().for_each(|bytes| check(*bytes));
+    check(last);
+    irregular == 0
 }

@@ -9,10 +9,10 @@ use clap::builder::FalseyValueParser;
 /// Settings sources, for commands that run in a pod.
 #[derive(Debug, Clone, Args)]
 pub struct SourceArgs {
-    /// The environment that the process runs in. Only `production` and `prod` enable these checks: the log level is not
-    /// debug or trace, and no password is in plain sight, on the command line or in a ConfigMap. If the service listens
-    /// on a non-loopback address, two more: state is not in memory, and anonymous callers are not allowed. A violation
-    /// prevents the start.
+    /// The environment that the process runs in. Only `production` and `prod` enable the production checks: the default
+    /// log level must not be debug or trace, and a Redis password must not be in plain sight, on the command line or in
+    /// a ConfigMap. If the service listens on a non-loopback address, state must not be in memory and anonymous callers
+    /// must not be allowed. A violation prevents the start.
     #[arg(long, env = "DATAFLOW_ENVIRONMENT", default_value = "development", value_name = "NAME")]
     pub environment: String,
 
@@ -24,7 +24,7 @@ pub struct SourceArgs {
     #[arg(long, env = "DATAFLOW_CONFIG_DIR", value_name = "DIR")]
     pub config_dir: Option<PathBuf>,
 
-    /// YAML or JSON file with settings. Lowest precedence, above the defaults.
+    /// YAML or JSON file with settings. Lowest precedence, above settings pushed by the config service and the defaults.
     #[arg(long, env = "DATAFLOW_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 
@@ -34,4 +34,4 @@ pub struct SourceArgs {
 }
 
 /// Those of the flags above that the sources they select cannot set.
-pub(super) const LEADING: [&str; 3] = ["secret_dir", "config_dir", "config"];
+pub(super) const SOURCE_FLAGS: [&str; 3] = ["secret_dir", "config_dir", "config"];

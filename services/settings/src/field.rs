@@ -11,7 +11,7 @@ use super::names::key;
 
 /// The help heading of dynamic flags. A flag is dynamic if and only if it has this heading, by its own `help_heading`:
 /// one on a whole struct would also apply to the flags after it.
-pub const DYNAMIC: &str = "Dynamic options, followed while a service runs";
+pub const DYNAMIC: &str = "Dynamic options, applied without a restart";
 
 /// A flag with an environment variable. Without `Debug`, because its value may be a secret.
 pub(super) struct Field {
@@ -64,7 +64,7 @@ impl Field {
         let takes_many = matches!(self.arg.get_action(), ArgAction::Append)
             || self.arg.get_num_args().is_some_and(|range| range.max_values() > 1);
         if values.len() > 1 && !takes_many {
-            return Err("takes one value, and was given a list".to_owned());
+            return Err("accepts one value, but got a list".to_owned());
         }
         // A copy with only the parser: relations to other flags are checked by the whole command.
         let mut alone = Arg::new("value")
@@ -105,6 +105,6 @@ fn reason(error: &clap::Error) -> String {
     }
     match error.get(ContextKind::ValidValue) {
         Some(ContextValue::Strings(valid)) if !valid.is_empty() => format!("expected {}", valid.join(" or ")),
-        _ => "not a value that it takes".to_owned(),
+        _ => "not a valid value".to_owned(),
     }
 }

@@ -59,9 +59,9 @@ impl<'a> Translation<'a> {
         match self.values.get_mut(flag) {
             Some(own) if own.source.rank() <= value.source.rank() => own.over.push(value.source),
             Some(own) => {
-                let beaten = std::mem::replace(own, value);
-                own.over.push(beaten.source);
-                own.over.extend(beaten.over);
+                let overridden = std::mem::replace(own, value);
+                own.over.push(overridden.source);
+                own.over.extend(overridden.over);
             }
             None => drop(self.values.insert(flag.to_owned(), value)),
         }

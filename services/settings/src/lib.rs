@@ -7,9 +7,9 @@
 //! may be in a YAML or JSON object there, nested or not. [`FormerNames`] adds the names of an earlier system.
 
 mod args;
+mod definitions;
 mod document;
 mod dynamic;
-mod entries;
 mod field;
 mod former;
 mod names;
@@ -41,7 +41,7 @@ pub use former::{FormerNames, Inherited, Translation};
 pub use problem::{Error, Problem, Problems, Unusable};
 pub use report::{Line, Report};
 pub use resolve::Unknown;
-pub use source::{Place, Source};
+pub use source::{FilePosition, Source};
 pub use value::Value;
 
 use field::{Field, with_values};
@@ -86,7 +86,7 @@ pub fn load(command: &Command, argv: &[OsString], sources: Sources) -> Result<Lo
     })?;
     let (path, fields) = selected(command, &typed);
     // A command that has one of `SourceArgs` has all of them.
-    let in_pod = fields.iter().any(|field| field.key == args::LEADING[0]);
+    let in_pod = fields.iter().any(|field| field.key == args::SOURCE_FLAGS[0]);
     let former = in_pod.then_some(sources.former);
     let names = former.map_or(Vec::new(), FormerNames::names).into_iter().map(former::key).collect();
     let locations = sources.locations(&fields, in_pod);
@@ -191,7 +191,7 @@ impl Sources {
             });
             value.filter(|value| !value.is_empty()).map(PathBuf::from)
         };
-        let [secret_dir, config_dir, file] = args::LEADING.map(named);
+        let [secret_dir, config_dir, file] = args::SOURCE_FLAGS.map(named);
         Locations {
             secrets: secret_dir.or_else(|| Some(secrets).filter(|path| path.is_dir())),
             config: config_dir.or_else(|| Some(config).filter(|path| path.is_dir())),

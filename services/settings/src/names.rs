@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Command;
 
-use super::args::LEADING;
+use super::args::SOURCE_FLAGS;
 use super::source::Source;
 
 /// Prefix of our variables.
 pub(super) const PREFIX: &str = "DATAFLOW_";
 
 /// Minimum similarity of two names, from 0 to 1, to suggest one as the correct spelling of the other.
-const ALIKE: f64 = 0.85;
+const MIN_SIMILARITY: f64 = 0.85;
 
 /// The known names.
 pub(super) struct Names {
@@ -68,8 +68,8 @@ impl Names {
 
     /// Whether the setting is valid in this source.
     pub(super) fn knows(&self, key: &str, source: &Source) -> bool {
-        let leads_there = LEADING.contains(&key) && !matches!(source, Source::Environment(_));
-        (self.is_own(key) && !leads_there) || self.former.contains(key)
+        let is_source_flag = SOURCE_FLAGS.contains(&key) && !matches!(source, Source::Environment(_));
+        (self.is_own(key) && !is_source_flag) || self.former.contains(key)
     }
 
     /// The key of a name in a directory or a file. Former variables without our prefix are their own keys.
@@ -95,7 +95,7 @@ impl Names {
     pub(super) fn nearest(&self, key: &str) -> Option<&str> {
         let scored = self.own.iter().map(|(known, variable)| (strsim::jaro_winkler(known, key), variable));
         let (_, variable) =
-            scored.filter(|(score, _)| *score >= ALIKE).max_by(|(a, _), (b, _)| a.total_cmp(b))?;
+            scored.filter(|(score, _)| *score >= MIN_SIMILARITY).max_by(|(a, _), (b, _)| a.total_cmp(b))?;
         Some(variable)
     }
 }
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_kubernetes_says_of_services_is_no_setting() {
+    fn service_links_are_not_settings() {
         let check = |variable: &str, value: &str, expected: bool| {
             assert_eq!(is_service_link(variable, value), expected, "{variable}={value}");
         };

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use super::source::{Place, Source};
+use super::source::{FilePosition, Source};
 
 /// Why settings could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +36,7 @@ pub enum Problem {
     #[error("{place}: {message}")]
     Syntax {
         /// The position.
-        place: Place,
+        place: FilePosition,
         /// The parser's message.
         message: String,
     },
@@ -47,7 +47,7 @@ pub enum Problem {
         variable: String,
     },
     /// One source defines a setting twice, with different values.
-    #[error("{name}: {first} and {second} say different things", first = .places[0], second = .places[1])]
+    #[error("{name}: {first} and {second} define different values", first = .places[0], second = .places[1])]
     Contradiction {
         /// The key of the setting.
         name: String,
@@ -65,8 +65,8 @@ pub enum Problem {
         reason: String,
     },
     /// A value is not allowed in production.
-    #[error("{at}: {flag}: not in production: {reason}")]
-    Unfit {
+    #[error("{at}: {flag}: not allowed in production: {reason}")]
+    NotForProduction {
         /// The source of the value.
         at: Source,
         /// The flag.
@@ -80,7 +80,7 @@ pub enum Problem {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Unusable {
     /// It is a directory.
-    #[error("a directory, where a file with one value was expected")]
+    #[error("a directory, expected a file with one value")]
     Directory,
     /// It is a pipe, a socket or a device.
     #[error("neither a file nor a link to one")]
@@ -104,7 +104,7 @@ impl fmt::Display for Problems {
         if let [problem] = self.0.as_slice() {
             return write!(f, "{problem}");
         }
-        write!(f, "{} settings are wrong", self.0.len())?;
+        write!(f, "{} settings are invalid", self.0.len())?;
         self.0.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
     }
 }

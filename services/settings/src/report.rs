@@ -54,25 +54,25 @@ impl Report {
     /// after logging is set up.
     pub fn log(&self) {
         if !self.unknown.is_empty() {
-            tracing::warn!(names = listed(&self.unknown), "settings: unknown names ignored");
+            tracing::warn!(names = joined(&self.unknown), "settings: unknown names ignored");
         }
         let Inherited { read, ignored } = &self.inherited;
         if !read.is_empty() {
             let read = read.iter().map(|(name, flag)| format!("{name} as {flag}"));
-            tracing::info!(names = listed(read), "settings: former names read");
+            tracing::info!(names = joined(read), "settings: former names read");
         }
         if !ignored.is_empty() {
             let ignored = ignored.iter().map(|(name, why)| format!("{name}: {why}"));
-            tracing::info!(names = listed(ignored), "settings: former names without effect ignored");
+            tracing::info!(names = joined(ignored), "settings: former names without effect ignored");
         }
         let settings =
             self.settings.iter().map(|line| format!("{} {} ({})", line.flag, line.value, line.source));
-        tracing::debug!(settings = listed(settings), "settings");
+        tracing::debug!(settings = joined(settings), "settings: in effect");
     }
 }
 
 /// Joins the items on one line.
-fn listed(items: impl IntoIterator<Item: ToString>) -> String {
+fn joined(items: impl IntoIterator<Item: ToString>) -> String {
     let items: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
     items.join("; ")
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::slice;
 
+use super::definitions::{Definition, in_environment, in_file, merge};
 use super::dynamic::Pushed;
-use super::entries::{Entry, in_environment, in_file, merge};
 use super::field::Field;
 use super::former::{FormerNames, Inherited, Translation};
 use super::names::Names;
@@ -65,32 +65,36 @@ pub(super) struct Resolved {
 impl Resolver {
     /// Computes the settings from a scan and the pushed settings, with all problems.
     pub(super) fn resolve(&self, scan: &Scan, pushed: &Pushed) -> Resolved {
-        let (mut entries, mut problems) = (Vec::new(), Vec::new());
+        let (mut definitions, mut problems) = (Vec::new(), Vec::new());
         for file in &scan.files {
             match in_file(file, &self.names) {
-                Ok(found) => entries.extend(found),
+                Ok(found) => definitions.extend(found),
                 Err(problem) => problems.push(problem),
             }
         }
-        for entry in in_environment(&self.locations.environment, &self.names) {
-            match entry {
-                Ok(entry) => entries.push(entry),
+        for definition in in_environment(&self.locations.environment, &self.names) {
+            match definition {
+                Ok(definition) => definitions.push(definition),
                 Err(problem) => problems.push(problem),
             }
         }
 
         let mut unknown = Vec::new();
-        entries.retain(|entry| {
-            let known = self.names.knows(&entry.key, &entry.source);
+        definitions.retain(|definition| {
+            let known = self.names.knows(&definition.key, &definition.source);
             if !known {
-                let nearest = self.names.nearest(&entry.key).map(str::to_owned);
-                unknown.push(Unknown { name: entry.name.clone(), at: entry.source.clone(), nearest });
+                let nearest = self.names.nearest(&definition.key).map(str::to_owned);
+                unknown.push(Unknown {
+                    name: definition.name.clone(),
+                    at: definition.source.clone(),
+                    nearest,
+                });
             }
             known
         });
-        entries.extend(self.dynamic(pushed));
+        definitions.extend(self.dynamic(pushed));
 
-        let mut values = merge(entries, &mut problems);
+        let mut values = merge(definitions, &mut problems);
         let inherited = self.translate(&mut values);
         for field in self.fields.iter().filter(|field| field.typed.is_none()) {
             let Some(value) = values.get(&field.key) else { continue };
@@ -104,7 +108,7 @@ impl Resolver {
         }
         let settings: Vec<_> =
             self.fields.iter().map(|field| Setting::new(field, values.get(&field.key))).collect();
-        problems.extend(production::unfit(&settings));
+        problems.extend(production::violations(&settings));
         // A file in the directory that a setting points to, such as a certificate, is not a setting.
         unknown.retain(|unknown| !settings.iter().any(|setting| unknown.is_file(&setting.text)));
         Resolved { settings, values, problems, unknown, inherited }
@@ -122,12 +126,12 @@ impl Resolver {
 
     /// The pushed settings that are dynamic here. The others belong to other services: all settings are pushed to every
     /// service.
-    fn dynamic<'a>(&'a self, pushed: &'a Pushed) -> impl Iterator<Item = Entry> + 'a {
+    fn dynamic<'a>(&'a self, pushed: &'a Pushed) -> impl Iterator<Item = Definition> + 'a {
         let dynamic = self.fields.iter().filter(|field| field.is_dynamic());
         dynamic.filter_map(|field| {
             let (name, value) = pushed.get_key_value(field.flag.trim_start_matches('-'))?;
             let (name, key, values) = (name.clone(), field.key.clone(), vec![value.clone()]);
-            Some(Entry { name, key, values, source: Source::ConfigService })
+            Some(Definition { name, key, values, source: Source::ConfigService })
         })
     }
 }
@@ -147,9 +151,9 @@ impl Setting {
                 return Self { key, flag, text: value.text(), source, secret, dynamic, with, over };
             }
         };
-        let beaten =
+        let overridden =
             value.into_iter().flat_map(|value| [slice::from_ref(&value.source), &value.over].concat());
-        Self { key, flag, text, source, secret, dynamic, with: Vec::new(), over: beaten.collect() }
+        Self { key, flag, text, source, secret, dynamic, with: Vec::new(), over: overridden.collect() }
     }
 
     /// Its value, masked if it is a secret.

@@ -8,10 +8,10 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::problem::Unusable;
-use super::source::{Place, Source};
+use super::source::{FilePosition, Source};
 
 /// Maximum size of a file, in bytes: the limit of a ConfigMap or a Secret.
-const LARGEST: u64 = 1 << 20;
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// The locations of settings, besides the command line.
 #[derive(Default)]
@@ -27,21 +27,21 @@ pub(super) struct Locations {
 }
 
 /// Creates the source of a position in a file: Secret, ConfigMap or file.
-type Kind = fn(Place) -> Source;
+type SourceKind = fn(FilePosition) -> Source;
 
 /// The files of one scan. Without `Debug`, because they contain secrets.
 pub(super) struct Scan {
     /// The files, highest precedence first.
-    pub(super) files: Vec<Text>,
+    pub(super) files: Vec<SettingsFile>,
     /// Changes when a name or a byte changes. 64 bits: it detects changes, and has no security purpose.
     pub(super) digest: u64,
 }
 
 /// A file, or the directory itself if it cannot be read.
-pub(super) struct Text {
+pub(super) struct SettingsFile {
     pub(super) path: PathBuf,
     pub(super) content: Result<String, Unusable>,
-    pub(super) source: Kind,
+    pub(super) source: SourceKind,
 }
 
 // === impl Locations ===
@@ -69,17 +69,17 @@ impl Locations {
     /// Scans once.
     pub(super) fn scan_once(&self) -> Scan {
         let mut files = Vec::new();
-        let secrets: (_, Kind) = (&self.secrets, Source::Secret);
+        let secrets: (_, SourceKind) = (&self.secrets, Source::Secret);
         for (directory, source) in [secrets, (&self.config, Source::ConfigMap)] {
             let Some(directory) = directory else { continue };
-            match entries(directory) {
-                Ok(paths) => files.extend(paths.into_iter().map(|path| Text::read(path, source))),
+            match list(directory) {
+                Ok(paths) => files.extend(paths.into_iter().map(|path| SettingsFile::read(path, source))),
                 Err(error) => {
-                    files.push(Text { path: directory.clone(), content: Err(error.into()), source })
+                    files.push(SettingsFile { path: directory.clone(), content: Err(error.into()), source })
                 }
             }
         }
-        files.extend(self.file.clone().map(|path| Text::read(path, Source::File)));
+        files.extend(self.file.clone().map(|path| SettingsFile::read(path, Source::File)));
         let mut hasher = DefaultHasher::new();
         for file in &files {
             (&file.path, &file.content).hash(&mut hasher);
@@ -90,7 +90,7 @@ impl Locations {
 
 /// The entries of a directory, sorted by name. Entries that start with a full stop are skipped: Kubernetes uses them to
 /// swap all files atomically (`..data`), and editors use them too.
-fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
+fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
@@ -102,10 +102,10 @@ fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-// === impl Text ===
+// === impl SettingsFile ===
 
-impl Text {
-    fn read(path: PathBuf, source: Kind) -> Self {
+impl SettingsFile {
+    fn read(path: PathBuf, source: SourceKind) -> Self {
         let content = if path.file_name().is_some_and(|name| name.to_str().is_none()) {
             Err(Unusable::NotText)
         } else {
@@ -125,8 +125,8 @@ fn text(path: &Path) -> Result<String, Unusable> {
         return Err(Unusable::NotAFile);
     }
     let mut bytes = Vec::new();
-    File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LARGEST {
+    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(Unusable::TooLarge);
     }
     String::from_utf8(bytes).ok().filter(|text| !text.contains('\0')).ok_or(Unusable::NotText)

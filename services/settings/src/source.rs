@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// A position in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct FilePosition {
     /// The file.
     pub path: PathBuf,
     /// Line, from 1, if the file contains more than one value.
@@ -18,22 +18,22 @@ pub enum Source {
     /// The command line.
     Flag,
     /// The Secret directory.
-    Secret(Place),
+    Secret(FilePosition),
     /// The ConfigMap directory.
-    ConfigMap(Place),
+    ConfigMap(FilePosition),
     /// The environment variable of this name.
     Environment(String),
     /// The file of `--config`.
-    File(Place),
+    File(FilePosition),
     /// The config service, for dynamic flags.
     ConfigService,
     /// No source defines it.
     Default,
 }
 
-// === impl Place ===
+// === impl FilePosition ===
 
-impl Place {
+impl FilePosition {
     /// A whole file.
     pub(super) fn whole(path: &Path) -> Self {
         Self { path: path.to_owned(), line: None }
@@ -45,7 +45,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for FilePosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.path.display())?;
         self.line.map_or(Ok(()), |line| write!(f, ":{line}"))

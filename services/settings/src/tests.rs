@@ -1,9 +1,9 @@
 //! Precedence of the sources, with real directories and clap's own parsing.
 
-mod bad;
 mod earlier;
+mod invalid;
 mod live;
-mod shown;
+mod report;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -178,7 +178,7 @@ fn the_first_source_that_defines_a_setting_wins() {
 }
 
 #[test]
-fn a_name_may_be_spelt_and_a_value_shaped_in_many_ways() {
+fn names_and_values_have_several_spellings() {
     let check = |name: &str, content: &str| {
         let pod = Pod::new().with("config", name, content);
         assert_eq!(pod.up().max_concurrent_requests, 7, "{name}: {content}");
@@ -210,7 +210,7 @@ fn a_name_may_be_spelt_and_a_value_shaped_in_many_ways() {
 }
 
 #[test]
-fn values_are_read_by_the_flags_own_parsers() {
+fn values_are_parsed_by_the_flags_own_parsers() {
     let up = Pod::new()
         .with("config", "allow-anonymous", "true")
         .with("config", "max-message-bytes", "1MiB")
@@ -232,7 +232,7 @@ fn values_are_read_by_the_flags_own_parsers() {
 }
 
 #[test]
-fn an_empty_value_is_none() {
+fn an_empty_value_counts_as_absent() {
     let pod = Pod::new().with("secrets", "log", "").with("config", "log", "\n").with(
         "environment",
         "DATAFLOW_LOG",
@@ -258,7 +258,7 @@ fn directories_belong_to_commands_that_run_in_pods() {
 }
 
 #[test]
-fn the_command_line_is_still_claps() {
+fn clap_still_parses_the_command_line() {
     let kind = |flags: &[&str]| {
         let pod = Pod::new().with("secrets", "redis-url", "redis://:hunter2@r");
         let flags = flags.iter().map(ToString::to_string).collect();

@@ -26,10 +26,10 @@ pub(crate) fn ruleset(set: config::Ruleset) -> Result<RuleSet, Error> {
 /// # Errors
 ///
 /// [`Error::FieldInvalid`] for a category that this release does not know.
-pub(crate) fn rule(place: usize, rule: config::Rule) -> Result<Rule, Error> {
+pub(crate) fn rule(index: usize, rule: config::Rule) -> Result<Rule, Error> {
     // The contract and the domain use the same names for categories.
     let category = rule.category().as_str_name().parse();
-    let category = category.map_err(|_| unknown(format!("rules[{place}].category")))?;
+    let category = category.map_err(|_| unknown(format!("rules[{index}].category")))?;
     let config::Rule { rule_id, keywords, priority, weights, languages, disabled, description, .. } = rule;
     Ok(Rule { id: rule_id, category, keywords, priority, weights, languages, disabled, description })
 }
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_contract_names_every_category() {
+    fn the_contract_has_every_category() {
         for category in Category::ALL {
             assert_eq!(category_to_wire(category).as_str_name(), category.name());
         }

@@ -26,7 +26,7 @@ fn compiled(mode: Mode, rules: &[(Category, &str, i32)]) -> Compiled {
 }
 
 #[test]
-fn a_move_is_another_category_score_or_reason() {
+fn a_move_is_another_category_score_or_evidence() {
     let before = [(Category::Economy, "port", 5), (Category::Labour, "workers", 4)];
     let check = |after: &[(Category, &str, i32)], between_categories, expected: &[&str]| {
         for mode in [Mode::Words, Mode::Substring] {
@@ -61,14 +61,14 @@ fn a_move_is_another_category_score_or_reason() {
 }
 
 #[test]
-fn moves_tell_both_sides() {
+fn a_move_has_both_results() {
     let before = compiled(Mode::Words, &[(Category::Economy, "port", 5)]);
     let after = compiled(Mode::Words, &[(Category::Territory, "port", 8)]);
-    let Evaluation { before, after, recategorised, moves, .. } =
+    let Evaluation { before, after, recategorized, moves, .. } =
         evaluate(CATALOGUE.as_bytes(), &before, &after, false, Limits::default()).unwrap();
-    assert_eq!((recategorised, moves.len()), (2, 2));
+    assert_eq!((recategorized, moves.len()), (2, 2));
     assert_eq!((before[Category::Economy.index()], after[Category::Territory.index()]), (2, 2));
-    let told = |filing: &Filing| (filing.category, filing.score, filing.evidence[0].field.clone());
-    assert_eq!(told(&moves[0].before), (Category::Economy, 5, "name.en".to_owned()));
-    assert_eq!(told(&moves[0].after), (Category::Territory, 8, "name.en".to_owned()));
+    let summary = |filing: &Filing| (filing.category, filing.score, filing.evidence[0].field.clone());
+    assert_eq!(summary(&moves[0].before), (Category::Economy, 5, "name.en".to_owned()));
+    assert_eq!(summary(&moves[0].after), (Category::Territory, 8, "name.en".to_owned()));
 }

@@ -55,19 +55,19 @@ impl Columns {
     /// The widths that fit the rows, reduced to `width` (at least 50) in total: at most two fifths for identifiers,
     /// three tenths for evidence, the rest for names; unused width of one column is available to the others.
     pub(super) fn fit<'a>(rows: impl Iterator<Item = &'a Row<'a>>, width: usize) -> Self {
-        let mut wish = Self { id: 0, name: 0, score: 0, why: 0 };
+        let mut preferred = Self { id: 0, name: 0, score: 0, why: 0 };
         for row in [&Row::HEADER].into_iter().chain(rows) {
-            wish.id = wish.id.max(measure_text_width(&row.id));
-            wish.name = wish.name.max(measure_text_width(&row.name));
-            wish.score = wish.score.max(measure_text_width(&row.score));
-            wish.why = wish.why.max(measure_text_width(&row.why));
+            preferred.id = preferred.id.max(measure_text_width(&row.id));
+            preferred.name = preferred.name.max(measure_text_width(&row.name));
+            preferred.score = preferred.score.max(measure_text_width(&row.score));
+            preferred.why = preferred.why.max(measure_text_width(&row.why));
         }
-        let spare = width.saturating_sub(FIXED + wish.score);
-        let (id, why) = (wish.id.min(spare * 2 / 5), wish.why.min(spare * 3 / 10));
-        let name = wish.name.min(spare - id - why);
-        let id = wish.id.min(spare - name - why);
-        let why = wish.why.min(spare - id - name);
-        Self { id, name, why, ..wish }
+        let available = width.saturating_sub(FIXED + preferred.score);
+        let (id, why) = (preferred.id.min(available * 2 / 5), preferred.why.min(available * 3 / 10));
+        let name = preferred.name.min(available - id - why);
+        let id = preferred.id.min(available - name - why);
+        let why = preferred.why.min(available - id - name);
+        Self { id, name, why, ..preferred }
     }
 
     /// One line without its line end. Truncated cells end in `…`.

@@ -20,7 +20,7 @@ fn rule() -> Rule {
 }
 
 /// The invalid field after `change` was applied to a valid set.
-fn fault(change: impl FnOnce(&mut RuleSet)) -> Option<String> {
+fn invalid_field(change: impl FnOnce(&mut RuleSet)) -> Option<String> {
     let mut set = RuleSet { name: "set".to_owned(), mode: Mode::Words, revision: 1, rules: vec![rule()] };
     change(&mut set);
     set.validate().err().map(|error| error.field)
@@ -45,9 +45,10 @@ fn long(last: usize) -> Vec<Rule> {
 }
 
 #[test]
-fn every_bound_holds_on_both_sides_and_names_its_field() {
-    let check =
-        |change: fn(&mut RuleSet), expected: Option<&str>| assert_eq!(fault(change).as_deref(), expected);
+fn every_limit_is_checked_on_both_sides_and_names_its_field() {
+    let check = |change: fn(&mut RuleSet), expected: Option<&str>| {
+        assert_eq!(invalid_field(change).as_deref(), expected)
+    };
     check(|_| {}, None);
     check(|set| set.name = "x".repeat(MAX_NAME), None);
     check(|set| set.name = "x".repeat(MAX_NAME + 1), Some("ruleset"));

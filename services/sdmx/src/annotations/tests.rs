@@ -43,7 +43,7 @@ fn note(kind: &str, title: &str) -> String {
 }
 
 #[test]
-fn flags_are_labels_in_order_and_once() {
+fn flags_are_sorted_and_unique() {
     let check = |annotations: &str, expected: &[Flag]| {
         assert_eq!(facts_of(annotations).flags, expected, "{annotations}");
     };
@@ -69,7 +69,7 @@ fn a_stub_is_external() {
 }
 
 #[test]
-fn the_most_telling_update_wins_whatever_the_order() {
+fn the_most_reliable_update_wins_in_any_order() {
     let [data, shown, changed] = [
         note("UPDATE_DATA", "2026-01-03"),
         note("DISSEMINATION_TIMESTAMP_DATA", "2026-01-02"),
@@ -88,7 +88,7 @@ fn the_most_telling_update_wins_whatever_the_order() {
 }
 
 #[test]
-fn observation_counts_are_whole_and_not_negative() {
+fn observation_counts_are_non_negative_integers() {
     let check = |annotations: &str, expected: Option<i64>| {
         assert_eq!(facts_of(annotations).observation_count, expected, "{annotations}");
     };

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::error::Fault;
-use crate::looks::excerpt;
+use crate::sniff::excerpt;
 
 /// A supported encoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

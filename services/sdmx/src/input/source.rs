@@ -10,16 +10,16 @@ use crate::error::Fault;
 /// The first two bytes of every gzip member; no XML document starts with them.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-type Rejoined<R> = Chain<Cursor<Vec<u8>>, R>;
+type WithHead<R> = Chain<Cursor<Vec<u8>>, R>;
 
 /// A reader, before and after its compression is detected.
 #[derive(Debug)]
 pub(super) enum Source<R> {
     Unknown(R),
-    Plain(Rejoined<R>),
-    Gzip(Box<MultiGzDecoder<Rejoined<R>>>),
+    Plain(WithHead<R>),
+    Gzip(Box<MultiGzDecoder<WithHead<R>>>),
     /// Only during detection, and after it failed.
-    Lost,
+    Poisoned,
 }
 
 impl<R: Read> Source<R> {
@@ -41,22 +41,26 @@ impl<R: Read> Source<R> {
     fn open(mut read: R) -> io::Result<Self> {
         let mut head = Vec::with_capacity(GZIP_MAGIC.len());
         read.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut head)?;
-        let packed = head == GZIP_MAGIC;
-        let whole = Cursor::new(head).chain(read);
-        Ok(if packed { Self::Gzip(Box::new(MultiGzDecoder::new(whole))) } else { Self::Plain(whole) })
+        let compressed = head == GZIP_MAGIC;
+        let rejoined = Cursor::new(head).chain(read);
+        Ok(if compressed {
+            Self::Gzip(Box::new(MultiGzDecoder::new(rejoined)))
+        } else {
+            Self::Plain(rejoined)
+        })
     }
 }
 
 impl<R: Read> Read for Source<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        *self = match mem::replace(self, Self::Lost) {
+        *self = match mem::replace(self, Self::Poisoned) {
             Self::Unknown(read) => Self::open(read)?,
             known => known,
         };
         match self {
             Self::Plain(read) => read.read(into),
             Self::Gzip(read) => read.read(into),
-            Self::Unknown(_) | Self::Lost => Ok(0),
+            Self::Unknown(_) | Self::Poisoned => Ok(0),
         }
     }
 }

@@ -3,15 +3,15 @@
 use std::borrow::Cow;
 use std::io::Read;
 
+use super::element::ElementContext;
 use super::legacy::Legacy;
-use super::place::Place;
 use super::tag;
-use crate::annotations::Interpreter;
+use crate::annotations::FactsBuilder;
 use crate::dataflow::{Annotation, Dataflow, StructureReference};
 use crate::diagnostic::{Diagnostics, Reason};
 use crate::error::{Fault, ParseError};
 use crate::limits::Limits;
-use crate::text::{is_blank, normalised};
+use crate::text::{is_blank, normalized};
 use crate::urn::{DEFAULT_VERSION, Urn};
 use crate::xml::namespace::Namespace;
 use crate::xml::{Event, Start, Xml};
@@ -28,7 +28,7 @@ const TEXT_OVERHEAD: usize = 80;
 /// Buffers that are reused from dataflow to dataflow, so that only stored data is allocated.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
-    path: Vec<Place>,
+    path: Vec<ElementContext>,
     text: String,
     language: String,
     pub(super) legacy: Legacy,
@@ -40,23 +40,23 @@ pub(super) struct Scratch {
 
 /// A dataflow under construction.
 #[derive(Debug)]
-pub(super) struct Draft {
+pub(super) struct DataflowBuilder {
     /// Boxed from the start: it is large and is moved often.
     flow: Box<Dataflow>,
     /// Irregularities, reported once the id is known.
-    odd: Vec<(Reason, String)>,
-    facts: Interpreter,
+    issues: Vec<(Reason, String)>,
+    facts: FactsBuilder,
     bytes: usize,
     parts: usize,
-    cut: bool,
+    truncated: bool,
 }
 
-impl Draft {
+impl DataflowBuilder {
     /// A dataflow with the data of its start tag.
     pub(super) fn new(start: &Start<'_>) -> Result<Self, Fault> {
-        let mut odd = Vec::new();
-        let flow = tag::dataflow(start, &mut odd)?;
-        Ok(Self { flow, odd, facts: Interpreter::default(), bytes: 0, parts: 0, cut: false })
+        let mut issues = Vec::new();
+        let flow = tag::dataflow(start, &mut issues)?;
+        Ok(Self { flow, issues, facts: FactsBuilder::default(), bytes: 0, parts: 0, truncated: false })
     }
 
     /// Reads up to the end of the element. Returns `None` for a dataflow without identity.
@@ -70,38 +70,38 @@ impl Draft {
     ) -> Result<Option<Box<Dataflow>>, ParseError> {
         self.flow.position = xml.position();
         scratch.path.clear();
-        let mut place = Place::Dataflow;
+        let mut context = ElementContext::Dataflow;
         loop {
-            match xml.advance(!place.has_text() && !scratch.legacy.is_capturing())? {
+            match xml.advance(!context.has_text() && !scratch.legacy.is_capturing())? {
                 Event::Start(start) => {
                     scratch.legacy.start();
-                    scratch.path.push(place);
-                    place = place.child(start.namespace, start.local_name(), plain);
-                    match place {
-                        Place::Markup => scratch.text.push(' '),
+                    scratch.path.push(context);
+                    context = context.child(start.namespace, start.local_name(), plain);
+                    match context {
+                        ElementContext::Markup => scratch.text.push(' '),
                         _ => scratch.text.clear(),
                     }
-                    if let Err(fault) = self.open(place, &start, plain, scratch) {
+                    if let Err(fault) = self.open(context, &start, plain, scratch) {
                         return Err(xml.error(fault));
                     }
                 }
                 Event::Text(piece) => {
                     scratch.legacy.text(piece);
-                    if place.has_text() {
+                    if context.has_text() {
                         scratch.text.push_str(piece);
                     }
                 }
                 Event::Character(character) => {
                     scratch.legacy.character(character);
-                    if place.has_text() {
+                    if context.has_text() {
                         scratch.text.push(character);
                     }
                 }
                 Event::End => {
                     scratch.legacy.end();
-                    self.close(place, scratch, limits);
+                    self.close(context, scratch, limits);
                     let Some(parent) = scratch.path.pop() else { break };
-                    place = parent;
+                    context = parent;
                 }
                 Event::Ignored | Event::Eof => {}
             }
@@ -116,7 +116,7 @@ impl Draft {
     /// Handles a start tag.
     fn open(
         &mut self,
-        place: Place,
+        context: ElementContext,
         start: &Start<'_>,
         plain: bool,
         scratch: &mut Scratch,
@@ -129,8 +129,8 @@ impl Draft {
             Namespace::None => plain,
             Namespace::Soap | Namespace::Foreign => false,
         };
-        let is_name = !legacy.declined && name == "Name" && in_schema();
-        if place.has_language() || is_name {
+        let is_name = !legacy.disabled && name == "Name" && in_schema();
+        if context.has_language() || is_name {
             language.clear();
             let tagged = start.attribute("xml:lang")?.filter(|tag| !tag.is_empty());
             let tagged = if plain && tagged.is_none() { start.attribute("lang")? } else { tagged };
@@ -138,64 +138,64 @@ impl Draft {
         }
         if is_name {
             legacy.name(language, plain);
-        } else if !legacy.declined && name == "Description" && in_schema() {
+        } else if !legacy.disabled && name == "Description" && in_schema() {
             legacy.description();
         }
-        if place.has_language() && language.trim_ascii().len() > LANGUAGE_BYTES {
+        if context.has_language() && language.trim_ascii().len() > LANGUAGE_BYTES {
             let length = language.trim_ascii().len();
             language.clear();
-            self.tell(Reason::InvalidLanguage, || {
+            self.report(Reason::InvalidLanguage, || {
                 format!("a language tag has {length} bytes; expected at most {LANGUAGE_BYTES}")
             });
         }
-        match place {
-            Place::Annotation => {
+        match context {
+            ElementContext::Annotation => {
                 annotation.clear();
                 // Facts need only one text.
                 *room = if *keep_annotations { ANNOTATION_BYTES } else { 1 };
                 annotation.id.push_str(&start.attribute("id")?.unwrap_or_default());
             }
-            Place::StructureRef => self.flow.structure = Some(tag::reference(start)?),
-            Place::KeyFamily => self.flow.structure = Some(StructureReference::default()),
+            ElementContext::StructureRef => self.flow.structure = Some(tag::reference(start)?),
+            ElementContext::KeyFamily => self.flow.structure = Some(StructureReference::default()),
             _ => {}
         }
         Ok(())
     }
 
     /// Handles an end tag, with the text of the element.
-    fn close(&mut self, place: Place, scratch: &mut Scratch, limits: &Limits) {
-        if place == Place::Markup {
+    fn close(&mut self, context: ElementContext, scratch: &mut Scratch, limits: &Limits) {
+        if context == ElementContext::Markup {
             return scratch.text.push(' ');
         }
         let Scratch { text, language, annotation, room, keep_annotations, .. } = scratch;
-        if place == Place::Annotation {
+        if context == ElementContext::Annotation {
             self.facts.add(annotation);
             if *keep_annotations {
-                self.keep_annotation(annotation, limits);
+                self.store_annotation(annotation, limits);
             }
-        } else if place.is_annotation() {
-            annotate(place, text, language, annotation, room);
-        } else if place.has_text() {
-            let value = self.normalised(text);
+        } else if context.is_annotation() {
+            set_annotation_text(context, text, language, annotation, room);
+        } else if context.has_text() {
+            let value = self.normalized(text);
             if !value.is_empty() {
-                self.keep(place, &value, language, limits);
+                self.store_text(context, &value, language, limits);
             }
         }
         text.clear();
     }
 
-    /// [`normalised`]; reports replaced characters.
-    fn normalised<'a>(&mut self, text: &'a str) -> Cow<'a, str> {
-        let (value, replaced) = normalised(text);
+    /// [`normalized`]; reports replaced characters.
+    fn normalized<'a>(&mut self, text: &'a str) -> Cow<'a, str> {
+        let (value, replaced) = normalized(text);
         if replaced {
-            self.tell(Reason::ControlCharacter, || "a text holds control characters".to_owned());
+            self.report(Reason::ControlCharacter, || "a text contains control characters".to_owned());
         }
         value
     }
 
     /// Stores an annotation; `written` has the texts as written.
-    fn keep_annotation(&mut self, written: &Annotation, limits: &Limits) {
-        let mut text = |text: &String| self.normalised(text).into_owned();
+    fn store_annotation(&mut self, written: &Annotation, limits: &Limits) {
+        let mut text = |text: &String| self.normalized(text).into_owned();
         let annotation = Annotation {
             id: written.id.clone(),
             kind: text(&written.kind),
@@ -204,59 +204,61 @@ impl Draft {
             texts: written.texts.iter().map(|(language, value)| (language.clone(), text(value))).collect(),
             value: text(&written.value),
         };
-        if self.admit(annotation.bytes(), limits) {
+        if self.reserve(annotation.bytes(), limits) {
             self.flow.annotations.push(annotation);
         }
     }
 
     /// Stores a text that does not belong to an annotation.
-    fn keep(&mut self, place: Place, value: &str, language: &str, limits: &Limits) {
-        if let Place::Name | Place::Description = place {
-            if self.admit(language.len() + value.len(), limits) {
+    fn store_text(&mut self, context: ElementContext, value: &str, language: &str, limits: &Limits) {
+        if let ElementContext::Name | ElementContext::Description = context {
+            if self.reserve(language.len() + value.len(), limits) {
                 let Dataflow { names, descriptions, .. } = &mut *self.flow;
-                let texts = if place == Place::Name { names } else { descriptions };
+                let texts = if context == ElementContext::Name { names } else { descriptions };
                 texts.push((language.trim().to_owned(), value.to_owned()));
             }
             return;
         }
-        match (place, &mut self.flow.structure) {
-            (Place::KeyFamilyId, Some(structure)) => value.clone_into(&mut structure.id),
-            (Place::KeyFamilyAgency, Some(structure)) => value.clone_into(&mut structure.agency_id),
-            (Place::KeyFamilyVersion, Some(structure)) => value.clone_into(&mut structure.version),
-            (Place::StructureUrn | Place::Structure, _) => self.refer(value),
+        match (context, &mut self.flow.structure) {
+            (ElementContext::KeyFamilyId, Some(structure)) => value.clone_into(&mut structure.id),
+            (ElementContext::KeyFamilyAgency, Some(structure)) => value.clone_into(&mut structure.agency_id),
+            (ElementContext::KeyFamilyVersion, Some(structure)) => value.clone_into(&mut structure.version),
+            (ElementContext::StructureUrn | ElementContext::Structure, _) => self.set_structure_urn(value),
             _ => {}
         }
     }
 
     /// Stores a structure reference that is written as a URN.
-    fn refer(&mut self, urn: &str) {
+    fn set_structure_urn(&mut self, urn: &str) {
         match Urn::parse(urn) {
             Some(Urn { class: "DataStructure" | "KeyFamily", agency_id, id, version }) => {
                 let [agency_id, id, version] = [agency_id, id, version].map(str::to_owned);
                 self.flow.structure = Some(StructureReference { agency_id, id, version });
             }
             _ => {
-                self.tell(Reason::InvalidStructureReference, || format!("{urn:?} names no data structure"));
+                self.report(Reason::InvalidStructureReference, || {
+                    format!("{urn:?} does not name a data structure")
+                });
             }
         }
     }
 
     /// Records an irregularity, the first of its kind.
     #[cold]
-    fn tell(&mut self, reason: Reason, message: impl FnOnce() -> String) {
-        if self.odd.iter().all(|(told, _)| *told != reason) {
-            self.odd.push((reason, message()));
+    fn report(&mut self, reason: Reason, message: impl FnOnce() -> String) {
+        if self.issues.iter().all(|(known, _)| *known != reason) {
+            self.issues.push((reason, message()));
         }
     }
 
     /// Reserves room for one more part with this much text. Returns false above the limits.
-    fn admit(&mut self, bytes: usize, limits: &Limits) -> bool {
+    fn reserve(&mut self, bytes: usize, limits: &Limits) -> bool {
         let fits = self.parts < limits.dataflow_parts && self.bytes + bytes <= limits.dataflow_bytes;
         if fits {
             self.parts += 1;
             self.bytes += bytes;
         }
-        self.cut |= !fits;
+        self.truncated |= !fits;
         fits
     }
 
@@ -268,7 +270,8 @@ impl Draft {
             default_version(&mut structure.version);
             if structure.id.is_empty() {
                 flow.structure = None;
-                self.odd.push((Reason::InvalidStructureReference, "the data structure has no id".to_owned()));
+                self.issues
+                    .push((Reason::InvalidStructureReference, "the data structure has no id".to_owned()));
             }
         }
         flow.facts = self.facts.finish(flow.external.is_some());
@@ -282,11 +285,11 @@ impl Draft {
             return None;
         }
         let id = &flow.id;
-        if self.cut {
-            let message = "more than is kept of one dataflow; the excess was dropped".to_owned();
-            self.odd.push((Reason::DataflowCutShort, message));
+        if self.truncated {
+            let message = "larger than the limit for one dataflow; the excess was dropped".to_owned();
+            self.issues.push((Reason::DataflowCutShort, message));
         }
-        for (reason, message) in self.odd {
+        for (reason, message) in self.issues {
             diagnostics.add(reason, position, || format!("dataflow {id}: {message}"));
         }
         if flow.names.is_empty() {
@@ -298,13 +301,19 @@ impl Draft {
 
 /// Stores a text of an annotation as written, because few annotations are inspected further; `room` limits its texts in
 /// several languages.
-fn annotate(place: Place, text: &mut String, language: &str, annotation: &mut Annotation, room: &mut usize) {
-    let field = match place {
-        Place::AnnotationTitle => &mut annotation.title,
-        Place::AnnotationType => &mut annotation.kind,
-        Place::AnnotationUrl if is_blank(&annotation.url) => &mut annotation.url,
-        Place::AnnotationValue => &mut annotation.value,
-        Place::AnnotationText if !is_blank(text) && *room > 0 => {
+fn set_annotation_text(
+    context: ElementContext,
+    text: &mut String,
+    language: &str,
+    annotation: &mut Annotation,
+    room: &mut usize,
+) {
+    let field = match context {
+        ElementContext::AnnotationTitle => &mut annotation.title,
+        ElementContext::AnnotationType => &mut annotation.kind,
+        ElementContext::AnnotationUrl if is_blank(&annotation.url) => &mut annotation.url,
+        ElementContext::AnnotationValue => &mut annotation.value,
+        ElementContext::AnnotationText if !is_blank(text) && *room > 0 => {
             *room = room.saturating_sub(language.len() + text.len() + TEXT_OVERHEAD);
             return annotation.texts.push((language.trim().to_owned(), text.clone()));
         }

@@ -18,7 +18,7 @@ enum Field {
 #[derive(Debug, Default)]
 pub(super) struct Legacy {
     /// Set if the caller does not need the fields.
-    pub(super) declined: bool,
+    pub(super) disabled: bool,
     fields: LegacyFields,
     described: bool,
     capturing: Option<Field>,
@@ -55,12 +55,12 @@ impl Legacy {
             _ if plain || language.is_empty() => Some(Field::ItalianIfUnset),
             _ => None,
         }
-        .filter(|_| !self.declined);
+        .filter(|_| !self.disabled);
     }
 
     /// A description element started; only the first one counts.
     pub(super) fn description(&mut self) {
-        if !std::mem::replace(&mut self.described, true) && !self.declined {
+        if !std::mem::replace(&mut self.described, true) && !self.disabled {
             self.capturing = Some(Field::Description);
         }
     }
@@ -109,7 +109,7 @@ impl Legacy {
 
     /// The fields of a dataflow with this id. Resets for the next dataflow.
     pub(super) fn take(&mut self, id: &str) -> Option<Box<LegacyFields>> {
-        if self.declined {
+        if self.disabled {
             return None;
         }
         let mut fields = std::mem::take(&mut self.fields);

@@ -9,8 +9,11 @@ use crate::error::{Fault, Position};
 use crate::urn::Urn;
 use crate::xml::{RawValue, Start};
 
-/// A dataflow with only its attributes; irregularities of the attributes are added to `odd`.
-pub(super) fn dataflow(start: &Start<'_>, odd: &mut Vec<(Reason, String)>) -> Result<Box<Dataflow>, Fault> {
+/// A dataflow with only its attributes; irregularities of the attributes are added to `issues`.
+pub(super) fn dataflow(
+    start: &Start<'_>,
+    issues: &mut Vec<(Reason, String)>,
+) -> Result<Box<Dataflow>, Fault> {
     let mut flow = Box::new(Dataflow {
         id: String::new(),
         agency_id: String::new(),
@@ -34,23 +37,23 @@ pub(super) fn dataflow(start: &Start<'_>, odd: &mut Vec<(Reason, String)>) -> Re
             "agencyID" => flow.agency_id = trimmed(value)?,
             "version" => flow.version = trimmed(value)?,
             "urn" => urn = value.resolve()?,
-            "isFinal" => flow.is_final = boolean(name, value, odd)?,
-            "isExternalReference" => is_external = boolean(name, value, odd)?,
-            "structureURL" => external.structure_url = some(value)?,
-            "serviceURL" => external.service_url = some(value)?,
+            "isFinal" => flow.is_final = boolean(name, value, issues)?,
+            "isExternalReference" => is_external = boolean(name, value, issues)?,
+            "structureURL" => external.structure_url = non_empty(value)?,
+            "serviceURL" => external.service_url = non_empty(value)?,
             _ => {}
         }
     }
     flow.external = (is_external == Some(true)).then_some(external);
-    identify(&mut flow, urn.trim_ascii(), odd);
+    complete_identity(&mut flow, urn.trim_ascii(), issues);
     Ok(flow)
 }
 
 /// Takes missing parts of a dataflow's identity from its URN.
-fn identify(flow: &mut Dataflow, urn: &str, odd: &mut Vec<(Reason, String)>) {
+fn complete_identity(flow: &mut Dataflow, urn: &str, issues: &mut Vec<(Reason, String)>) {
     let Some(parsed) = Urn::parse(urn) else {
         if !urn.is_empty() {
-            odd.push((Reason::InvalidUrn, format!("{urn:?} is no URN of SDMX")));
+            issues.push((Reason::InvalidUrn, format!("{urn:?} is not an SDMX URN")));
         }
         return;
     };
@@ -82,18 +85,22 @@ fn trimmed(value: RawValue<'_>) -> Result<String, Fault> {
     value.resolve().map(|value| value.trim_ascii().to_owned())
 }
 
-fn some(value: RawValue<'_>) -> Result<Option<String>, Fault> {
+fn non_empty(value: RawValue<'_>) -> Result<Option<String>, Fault> {
     trimmed(value).map(|value| Some(value).filter(|value| !value.is_empty()))
 }
 
 /// A boolean of XML Schema; any other value is reported and ignored.
-fn boolean(name: &str, value: RawValue<'_>, odd: &mut Vec<(Reason, String)>) -> Result<Option<bool>, Fault> {
+fn boolean(
+    name: &str,
+    value: RawValue<'_>,
+    issues: &mut Vec<(Reason, String)>,
+) -> Result<Option<bool>, Fault> {
     let value = value.resolve()?;
     Ok(match value.trim_ascii() {
         "true" | "1" => Some(true),
         "false" | "0" => Some(false),
         other => {
-            odd.push((Reason::InvalidBoolean, format!("{name} is {other:?}; expected true or false")));
+            issues.push((Reason::InvalidBoolean, format!("{name} is {other:?}; expected true or false")));
             None
         }
     })

@@ -118,13 +118,14 @@ fn diagnostics() {
 }
 
 #[test]
-fn messages_repeat_no_more_than_a_few_words() {
+fn messages_quote_only_a_few_words() {
     let long = "é".repeat(10_000);
-    let told = message(&format!("<s:Dataflow id='{long}'/><s:Dataflow><c:Name>{long}</c:Name></s:Dataflow>"));
-    let (_, diagnostics, _) = read(told.as_bytes());
+    let valid =
+        message(&format!("<s:Dataflow id='{long}'/><s:Dataflow><c:Name>{long}</c:Name></s:Dataflow>"));
+    let (_, diagnostics, _) = read(valid.as_bytes());
     assert_eq!(diagnostics.kept().len(), 2);
     assert!(diagnostics.kept().iter().all(|kept| kept.message.len() <= 500));
-    for refused in [
+    for invalid in [
         format!("<{long} xmlns='urn:x'/>"),
         message("").replace("v2_1", &format!("v{long}")),
         format!("<?xml version='1.0' encoding='{long}'?><a/>"),
@@ -132,7 +133,7 @@ fn messages_repeat_no_more_than_a_few_words() {
         message(&format!("<{long}:Dataflow/>")),
         long,
     ] {
-        assert!(read(refused.as_bytes()).2.unwrap_err().to_string().len() < 1000);
+        assert!(read(invalid.as_bytes()).2.unwrap_err().to_string().len() < 1000);
     }
 }
 
@@ -160,7 +161,7 @@ fn endless_input_fails_early() {
                     *byte = self.0.as_bytes()[index % self.0.len()];
                 }
                 self.1 += whole as u64;
-                assert!(self.1 < 2 << 20, "read on and on");
+                assert!(self.1 < 2 << 20, "reads without end");
                 Ok(whole)
             }
         }
@@ -181,7 +182,7 @@ fn endless_input_fails_early() {
 }
 
 #[test]
-fn a_language_tag_beyond_bcp_47_is_none() {
+fn a_language_tag_above_the_bcp_47_limit_is_dropped() {
     let check = |length: usize, kept: bool| {
         let tag = "x".repeat(length);
         let document =
@@ -190,8 +191,8 @@ fn a_language_tag_beyond_bcp_47_is_none() {
         end.unwrap();
         let language = if kept { tag } else { String::new() };
         assert_eq!(flows[0].names, [(language, "n".to_owned())], "{length}");
-        let told = diagnostics.kept().iter().any(|kept| kept.reason == Reason::InvalidLanguage);
-        assert_eq!(told, !kept, "{length}");
+        let reported = diagnostics.kept().iter().any(|kept| kept.reason == Reason::InvalidLanguage);
+        assert_eq!(reported, !kept, "{length}");
     };
     check(35, true);
     check(36, false);

@@ -5,10 +5,10 @@ use std::io::{BufRead, Read};
 use quick_xml::encoding::EncodingError;
 use quick_xml::errors::{Error, IllFormedError, SyntaxError};
 
-use super::{Phase, State};
+use super::{EventReader, Phase};
 use crate::error::{Fault, ParseError};
 
-impl<R: Read> State<R> {
+impl<R: Read> EventReader<R> {
     /// Types and positions an error of quick-xml.
     #[cold]
     pub(super) fn failure(&mut self, error: Error) -> ParseError {
@@ -23,11 +23,11 @@ impl<R: Read> State<R> {
             | Error::IllFormed(IllFormedError::MissingDoctypeName) => Fault::Dtd,
             Error::Syntax(error) if at_end => Fault::Truncated {
                 inside: format!("inside {}", construct(error)),
-                expected: "the end of it, and of the root element".into(),
+                expected: "its end, and that of the root element".into(),
             },
             Error::IllFormed(IllFormedError::UnclosedReference) if at_end => self.truncated(),
             Error::IllFormed(IllFormedError::UnclosedReference) => {
-                malformed("'&' that begins no reference", "&amp;")
+                malformed("'&' that does not start a reference", "&amp;")
             }
             Error::IllFormed(IllFormedError::MismatchedEndTag { expected, found }) => {
                 malformed(&format!("</{}>", short(&found)), &format!("</{}>", short(&expected)))

@@ -52,7 +52,7 @@ pub(crate) enum Namespace {
 }
 
 /// Part of every SDMX-ML namespace, in any case; a version follows.
-const MARK: &str = "/sdmxml/schemas/v";
+const SCHEMA_PATH: &str = "/sdmxml/schemas/v";
 
 impl Namespace {
     pub(super) fn of(uri: &str) -> Self {
@@ -62,7 +62,7 @@ impl Namespace {
         if uri.contains("schemas.xmlsoap.org/soap/") || uri.contains("/soap-envelope") {
             return Self::Soap;
         }
-        match versioned(uri) {
+        match version_and_schema(uri) {
             Some((version, schema)) => Self::Sdmx(
                 match version.as_str() {
                     "2_0" => Some(Version::V2_0),
@@ -85,9 +85,9 @@ impl Namespace {
 }
 
 /// The version (`2_1`) and the schema (`structure`) in an SDMX-ML namespace, lower-cased.
-pub(crate) fn versioned(uri: &str) -> Option<(String, String)> {
+pub(crate) fn version_and_schema(uri: &str) -> Option<(String, String)> {
     let uri = uri.to_ascii_lowercase();
-    let (_, rest) = uri.split_once(MARK)?;
+    let (_, rest) = uri.split_once(SCHEMA_PATH)?;
     let (version, schema) = rest.split_once('/')?;
     Some((version.to_owned(), schema.trim_end_matches('/').to_owned()))
 }
@@ -129,7 +129,7 @@ impl Bindings {
     #[inline]
     pub(super) fn resolve(&self, prefix: &str) -> Option<Namespace> {
         // Compared byte by byte: prefixes are too short to justify the call of `==`.
-        let is_it = |binding: &&Binding| binding.prefix.bytes().eq(prefix.bytes());
-        self.bound.iter().rev().find(is_it).map(|binding| binding.namespace)
+        let same_prefix = |binding: &&Binding| binding.prefix.bytes().eq(prefix.bytes());
+        self.bound.iter().rev().find(same_prefix).map(|binding| binding.namespace)
     }
 }

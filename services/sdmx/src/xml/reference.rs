@@ -42,19 +42,19 @@ pub(super) fn attribute(raw: &str) -> Result<Cow<'_, str>, Fault> {
     let mut value = String::with_capacity(raw.len());
     let mut rest = raw;
     while let Some((before, after)) = rest.split_once('&') {
-        spaced(before, &mut value);
+        push_with_spaces(before, &mut value);
         let (name, after) = after.split_once(';').ok_or_else(|| Fault::Malformed {
-            found: "found '&' that begins no reference".to_owned(),
+            found: "found '&' that does not start a reference".to_owned(),
             expected: "&amp;".to_owned(),
         })?;
         value.push(resolve(name)?);
         rest = after;
     }
-    spaced(rest, &mut value);
+    push_with_spaces(rest, &mut value);
     Ok(Cow::Owned(value))
 }
 
-fn spaced(text: &str, value: &mut String) {
+fn push_with_spaces(text: &str, value: &mut String) {
     value.extend(text.chars().map(|c| if matches!(c, '\t' | '\n' | '\r') { ' ' } else { c }));
 }
 

@@ -25,9 +25,9 @@ fn mount(directory: &Path, version: &str, files: &[(&str, &str)]) {
 /// The dynamic settings of these tests: `log` and `max-concurrent-requests`. Checks that they changed at most once
 /// since the last call.
 fn seen(dynamic: &mut Receiver<Dynamic>) -> (String, String) {
-    let held = dynamic.borrow_and_update().clone();
+    let current = dynamic.borrow_and_update().clone();
     assert!(!dynamic.has_changed().unwrap_or_default());
-    let value = |flag: &str| held.settings[flag].value.clone();
+    let value = |flag: &str| current.settings[flag].value.clone();
     (value("log"), value("max-concurrent-requests"))
 }
 
@@ -49,7 +49,7 @@ fn pushed(settings: &[(&str, &str)]) -> Pushed {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_swapped_config_map_is_seen_as_a_whole() {
+async fn a_swapped_config_map_is_applied_atomically() {
     let pod = Pod::new();
     mount(&pod.path("config"), "1", &[("log", "info"), ("max-concurrent-requests", "7")]);
     let mut dynamic = pod.watch(nothing_pushed());
@@ -66,7 +66,7 @@ async fn a_swapped_config_map_is_seen_as_a_whole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_wrong_changes_nothing_until_it_is_mended() {
+async fn an_invalid_change_is_not_applied_until_it_is_fixed() {
     let pod = Pod::new().with("config", "log", "info");
     let mut dynamic = pod.watch(nothing_pushed());
     dynamic.borrow_and_update();
@@ -80,7 +80,7 @@ async fn what_is_wrong_changes_nothing_until_it_is_mended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_dynamic_waits_and_what_was_typed_stays() {
+async fn static_settings_need_a_restart_and_the_command_line_wins() {
     let pod =
         Pod::new().with("flag", "log", "warn").with("config", "log", "info").with("config", "parsers", "1");
     let mut dynamic = pod.watch(nothing_pushed());
@@ -93,7 +93,7 @@ async fn what_is_not_dynamic_waits_and_what_was_typed_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_file_is_followed_too() {
+async fn the_config_file_is_watched() {
     let pod = Pod::new().with("file", "log", "info");
     let mut dynamic = pod.watch(nothing_pushed());
     pod.write("file.yaml", "log: debug\nmax_concurrent_requests: 3\n");
@@ -102,7 +102,7 @@ async fn the_file_is_followed_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_is_not_seen_while_it_is_being_written() {
+async fn a_file_is_not_applied_while_it_is_written() {
     let pod = Pod::new().with("config", "log", "info");
     let mut dynamic = pod.watch(nothing_pushed());
     dynamic.borrow_and_update();
@@ -118,7 +118,7 @@ async fn a_file_is_not_seen_while_it_is_being_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_pushed_holds_where_nothing_else_says_otherwise() {
+async fn pushed_settings_have_the_lowest_precedence_above_the_defaults() {
     let pod = Pod::new().with("config", "log", "warn");
     let (pusher, receiver) = channel(Pushed::new());
     let mut dynamic = pod.watch(receiver);
@@ -129,9 +129,9 @@ async fn what_is_pushed_holds_where_nothing_else_says_otherwise() {
     pusher.send_replace(pushed(&all));
     dynamic.changed().await.unwrap();
     assert_eq!(seen(&mut dynamic), ("warn".into(), "7".into()));
-    let held = dynamic.borrow().settings.clone();
-    assert_eq!(held["max-concurrent-requests"].source, Source::ConfigService);
-    assert_eq!(held.len(), 2);
+    let current = dynamic.borrow().settings.clone();
+    assert_eq!(current["max-concurrent-requests"].source, Source::ConfigService);
+    assert_eq!(current.len(), 2);
 
     // A removed file falls back to the pushed value, and a value that is no longer pushed falls back to the default.
     fs::remove_file(pod.path("config/log")).unwrap();
@@ -161,8 +161,8 @@ async fn a_push_with_an_invalid_value_is_rejected_whole_and_blocks_no_other_chan
 #[tokio::test(start_paused = true)]
 async fn values_from_secrets_are_not_among_the_dynamic_flags() {
     let dynamic = Pod::new().with("secrets", "log", "warn").watch(nothing_pushed());
-    let held = dynamic.borrow().settings.clone();
-    assert_eq!(held.keys().collect::<Vec<_>>(), ["max-concurrent-requests"]);
+    let current = dynamic.borrow().settings.clone();
+    assert_eq!(current.keys().collect::<Vec<_>>(), ["max-concurrent-requests"]);
 }
 
 #[derive(Debug, clap::Args)]
@@ -172,7 +172,7 @@ struct Limits {
 }
 
 #[tokio::test]
-async fn live_flags_are_read_as_they_are_now() {
+async fn live_flags_have_their_current_values() {
     let (sender, settings) = channel(Dynamic::default());
     let live = Live::fixed(Limits { max_concurrent_requests: 5 });
     let follow = live.clone().follow(settings);

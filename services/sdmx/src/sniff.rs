@@ -2,10 +2,10 @@
 //! text, JSON and data where a catalogue was requested; a message with the detected kind saves opening the file.
 
 use super::error::Fault;
-use super::xml::namespace::{Namespace, Schema, versioned};
+use super::xml::namespace::{Namespace, Schema, version_and_schema};
 
 /// Characters of a document that a message quotes.
-const EXCERPT: usize = 80;
+const EXCERPT_CHARS: usize = 80;
 
 /// The fault of a document whose first non-white-space byte cannot start XML.
 pub(super) fn not_xml(head: &[u8]) -> Option<Fault> {
@@ -27,7 +27,7 @@ pub(super) fn not_xml(head: &[u8]) -> Option<Fault> {
 }
 
 /// Describes text outside of any element.
-pub(super) fn text(text: &str) -> String {
+pub(super) fn plain_text(text: &str) -> String {
     format!("plain text {:?}", excerpt(text))
 }
 
@@ -65,7 +65,7 @@ pub(super) enum Root {
 }
 
 /// Classifies a root element.
-pub(super) fn root(namespace: Namespace, name: &str) -> Root {
+pub(super) fn classify_root(namespace: Namespace, name: &str) -> Root {
     match (namespace, name) {
         (Namespace::Sdmx(..) | Namespace::None, "Error") => Root::Failure("an SDMX error message"),
         (Namespace::Soap | Namespace::None, "Fault") => Root::Failure("a SOAP fault"),
@@ -77,7 +77,7 @@ pub(super) fn root(namespace: Namespace, name: &str) -> Root {
             "Structure" | "StructureMessage" | "RegistryInterface" | "Structures" | "Dataflows" | "Dataflow",
         ) => Root::Structure,
         _ if is_data(name) && !matches!(namespace, Namespace::Foreign) => Root::Other("an SDMX data message"),
-        (Namespace::Sdmx(..), _) => Root::Other("an SDMX message that is no structure message"),
+        (Namespace::Sdmx(..), _) => Root::Other("an SDMX message that is not a structure message"),
         _ if ["html", "head", "body"].iter().any(|tag| tag.eq_ignore_ascii_case(name)) => {
             Root::Other("an HTML page")
         }
@@ -92,14 +92,14 @@ fn is_data(name: &str) -> bool {
 }
 
 /// The version in an SDMX-ML namespace, in its usual notation.
-pub(super) fn version(uri: &str) -> Option<String> {
-    versioned(uri).map(|(version, _)| excerpt(&version.replace('_', ".")))
+pub(super) fn version_in(uri: &str) -> Option<String> {
+    version_and_schema(uri).map(|(version, _)| excerpt(&version.replace('_', ".")))
 }
 
 /// The start of a text, on one line.
 pub(super) fn excerpt(text: &str) -> String {
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match words.char_indices().nth(EXCERPT) {
+    match words.char_indices().nth(EXCERPT_CHARS) {
         Some((end, _)) => format!("{}...", &words[..end]),
         None => words,
     }

@@ -4,7 +4,7 @@ use crate::xml::namespace::Namespace;
 
 /// The role of an open element within its dataflow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum ElementContext {
     Dataflow,
     Name,
     Description,
@@ -30,7 +30,7 @@ pub(super) enum Place {
     Ignored,
 }
 
-impl Place {
+impl ElementContext {
     /// The context of a child element. `plain` is true if the document has no namespaces.
     #[inline]
     pub(super) fn child(self, namespace: Namespace, name: &str, plain: bool) -> Self {
