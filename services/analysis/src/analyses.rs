@@ -1,5 +1,5 @@
-//! The work behind AnalysisService. Of AnalyzeCatalogue it is to look the document up, or parse it as it arrives, and keep
-//! the result.
+//! The operations of AnalysisService. AnalyzeCatalogue looks the document up in the cache, or parses it as it arrives
+//! and stores the result.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,59 +17,59 @@ use crate::args::{Args, DocumentArgs};
 use crate::catalogue::{self, Catalogue};
 use crate::convert;
 use crate::digest;
-use crate::document::{self, Feed, Fingerprint, ReaderGone};
+use crate::document::{self, DocumentSender, Fingerprint, ReaderClosed};
 use crate::evaluation::{self, Evaluation, Proposal};
 use crate::results::{Inputs, Key, Lookup, Results};
 use crate::rulesets::{Ruleset, Rulesets};
 use dataflow_rules::{Scratch, Subject};
 use dataflow_sdmx::Limits;
 
-/// Bytes of a document that is held which the parser is given at once.
-const PIECE: usize = 64 * 1024;
+/// Chunk size in which a buffered document is passed to the parser, in bytes.
+const CHUNK_BYTES: usize = 64 * 1024;
 
-/// What a caller may say about a catalogue besides the document.
+/// Parameters of a catalogue analysis besides the document.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
     /// The rule set's name; empty for the default one.
     pub ruleset: String,
     /// The provider's name; empty to take it from the document.
     pub provider: String,
-    /// Whose request it is; empty without tenants.
+    /// The tenant of the request; empty without tenants.
     pub tenant: String,
-    /// What the document's fingerprint will be, if the caller says.
+    /// The fingerprint that the caller announced for the document, if any.
     pub digest: Option<Fingerprint>,
 }
 
-/// Analyses catalogues and single dataflows. Cheap to clone.
+/// Analyzes catalogues and categorizes single dataflows. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Analyses {
     rulesets: Arc<Rulesets>,
     results: Results,
     documents: Live<DocumentArgs>,
-    /// How much of a document is held to look it up before it is parsed.
-    spool: usize,
-    /// How large a result may be, in bytes of its message.
+    /// Bytes of a document that are buffered for a cache lookup before parsing starts.
+    spool_bytes: usize,
+    /// Maximum size of a result, in bytes of its message.
     max_result: usize,
-    /// How long the next piece of a document may take.
-    timeout: Duration,
-    /// One permit an upload, taken before the first byte is read: what waits outside costs no memory here.
+    /// Idle timeout of an upload: the longest wait for the next piece of a document.
+    idle_timeout: Duration,
+    /// One permit per upload, acquired before the first byte is read: rejected uploads use no memory here.
     uploads: Arc<Semaphore>,
     max_uploads: usize,
-    /// One permit a parser thread.
+    /// One permit per parser thread.
     parsers: Arc<Semaphore>,
 }
 
-/// The beginning of a document.
+/// The buffered beginning of a document.
 struct Spool {
     pieces: Vec<Bytes>,
-    /// Whether it is all of it.
+    /// Whether `pieces` are the complete document.
     whole: bool,
 }
 
 // === impl Options ===
 
 impl Options {
-    /// Whether the document is the one that the caller announced.
+    /// Checks that the document has the digest that the caller announced.
     fn verify(&self, found: Fingerprint) -> Result<(), Error> {
         match self.digest {
             Some(digest) if digest != found => Err(Error::DigestMismatch { found: digest::format(&found) }),
@@ -81,8 +81,8 @@ impl Options {
 // === impl Analyses ===
 
 impl Analyses {
-    /// Analyses within the limits of `args`, with results of at most `max_result` bytes; `documents` are the limits of a
-    /// single document.
+    /// Creates the service with the limits of `args` and results of at most `max_result` bytes; `documents` are the
+    /// limits of a single document.
     pub fn new(
         args: &Args,
         max_result: usize,
@@ -95,30 +95,31 @@ impl Analyses {
             rulesets,
             results,
             documents,
-            spool: usize::try_from(args.analysis.spool_bytes.as_u64()).unwrap_or(usize::MAX),
+            spool_bytes: usize::try_from(args.analysis.spool_bytes.as_u64()).unwrap_or(usize::MAX),
             max_result,
-            timeout: args.uploads.upload_idle_timeout,
+            idle_timeout: args.uploads.upload_idle_timeout,
             uploads: Arc::new(Semaphore::new(max_uploads)),
             max_uploads,
             parsers: Arc::new(Semaphore::new(args.analysis.parsers())),
         }
     }
 
-    /// A place among the uploads. Refused at once when there is none: whoever waited would hold the caller's bytes.
+    /// Acquires an upload permit. Rejects at once if there is none: a waiting call would keep the caller's bytes in
+    /// memory.
     ///
     /// # Errors
     ///
     /// [`Error::TooManyUploads`].
-    pub fn admit(&self) -> Result<SemaphorePermit<'_>, Error> {
+    pub fn acquire_upload(&self) -> Result<SemaphorePermit<'_>, Error> {
         self.uploads.try_acquire().map_err(|_| Error::TooManyUploads { limit: self.max_uploads })
     }
 
-    /// Analyses one catalogue.
+    /// Analyzes one catalogue.
     ///
     /// # Errors
     ///
-    /// When the rule set cannot be used, the document cannot be read, or the upload breaks off.
-    pub async fn analyse(
+    /// If the rule set cannot be used, the document cannot be parsed, or the upload is interrupted.
+    pub async fn analyze(
         &self,
         options: Options,
         pieces: impl Stream<Item = Result<Bytes, Error>>,
@@ -126,19 +127,19 @@ impl Analyses {
         let ruleset = self.rulesets.get(&options.ruleset)?;
         ruleset.compiled()?;
         let limits = self.documents.load().limits();
-        // Fused, since one that has ended is read on where the beginning was all of it.
-        let mut pieces = std::pin::pin!(self.in_time(pieces).fuse());
+        // Fused, because the stream is polled again after its end if the spool contains the whole document.
+        let mut pieces = std::pin::pin!(self.with_idle_timeout(pieces).fuse());
         let key = |document| {
             let (provider, tenant) = (options.provider.as_str(), options.tenant.as_str());
             Key::of(Inputs { document, ruleset: &ruleset, limits: &limits, provider, tenant })
         };
 
         let spool = self.spool(&mut pieces).await?;
-        let held = spool.pieces.clone();
+        let buffered = spool.pieces.clone();
         let document = match options.digest {
-            // What came is all there is: cheaper to look at than to trust.
+            // The document is complete: computing the digest is cheap, so an announced one is verified.
             _ if spool.whole => {
-                let fingerprint = panics::spawn_blocking(move || document::fingerprint(&held)).await;
+                let fingerprint = panics::spawn_blocking(move || document::fingerprint(&buffered)).await;
                 options.verify(fingerprint)?;
                 fingerprint
             }
@@ -146,7 +147,7 @@ impl Analyses {
             None => {
                 let (catalogue, document) = self.parse(&ruleset, &limits, spool.pieces, pieces).await?;
                 let analysis = convert::analysis(catalogue, &key(document), &ruleset, &options);
-                return self.answer(analysis, true);
+                return self.finish(analysis, true);
             }
         };
 
@@ -156,25 +157,25 @@ impl Analyses {
             if !spool.whole {
                 options.verify(document::fingerprint_of(spool.pieces, pieces).await?)?;
             }
-            return self.answer(pb::Analysis { cached: true, ..*analysis }, true);
+            return self.finish(pb::Analysis { cached: true, ..*analysis }, true);
         }
         let (catalogue, found) = self.parse(&ruleset, &limits, spool.pieces, pieces).await?;
         options.verify(found)?;
         let analysis = convert::analysis(catalogue, &key, &ruleset, &options);
-        let cache_answers = match lookup {
+        let cache_available = match lookup {
             Lookup::Miss(lease) => lease.write(&analysis).await,
             Lookup::Busy | Lookup::Hit(_) => true,
             Lookup::Unavailable => false,
         };
-        self.answer(analysis, cache_answers)
+        self.finish(analysis, cache_available)
     }
 
-    /// Categorises one dataflow that is not part of any catalogue.
+    /// Categorizes one dataflow outside of any catalogue.
     ///
     /// # Errors
     ///
-    /// When the rule set cannot be used.
-    pub fn categorise(
+    /// If the rule set cannot be used.
+    pub fn categorize(
         &self,
         ruleset: &str,
         subject: &Subject<'_>,
@@ -184,11 +185,12 @@ impl Analyses {
         Ok((ruleset, filing))
     }
 
-    /// Says what proposed rules would change about a catalogue. `between_categories` leaves out what moves within one.
+    /// Evaluates how proposed rules would change the result for a catalogue. `between_categories` omits changes within
+    /// a category.
     ///
     /// # Errors
     ///
-    /// When the rule set cannot be used, the proposal does not compile, or the document cannot be read.
+    /// If the rule set cannot be used, the proposal does not compile, or the document cannot be parsed.
     pub async fn evaluate(
         &self,
         ruleset: &str,
@@ -199,49 +201,50 @@ impl Analyses {
         let ruleset = self.rulesets.get(ruleset)?;
         let permit = Arc::clone(&self.parsers).acquire_owned().await.expect("the semaphore is never closed");
         let (limits, rules) = (self.documents.load().limits(), Arc::clone(&ruleset));
-        // In pieces, although all of it is there: when the call is abandoned no more come, and the parser stops.
-        let (feed, reader) = document::channel();
+        // In pieces, although the document is complete: when the call is cancelled, no more pieces come and the parser
+        // stops.
+        let (sender, reader) = document::channel();
         let parser = panics::spawn_blocking(move || {
             let _permit = permit;
             let before = rules.compiled()?;
             let after = proposal.compile(rules.rules()?.clone())?;
             evaluation::evaluate(reader, before, &after, between_categories, limits).map_err(Error::Document)
         });
-        let pieces = (0..document.len()).step_by(PIECE).map(|at| {
-            let end = document.len().min(at + PIECE);
+        let pieces = (0..document.len()).step_by(CHUNK_BYTES).map(|at| {
+            let end = document.len().min(at + CHUNK_BYTES);
             Ok(document.slice(at..end))
         });
-        send_all(feed, stream::iter(pieces)).await?;
+        send_all(sender, stream::iter(pieces)).await?;
         Ok((ruleset, parser.await?))
     }
 
-    /// Refuses a reply of this many bytes when it is larger than a message may be.
+    /// Rejects a response of this size if it is above the message limit.
     ///
     /// # Errors
     ///
     /// [`Error::ResultTooLarge`].
-    pub fn fits(&self, size: usize) -> Result<(), Error> {
+    pub fn check_size(&self, size: usize) -> Result<(), Error> {
         if size > self.max_result {
             return Err(Error::ResultTooLarge { size, limit: self.max_result });
         }
         Ok(())
     }
 
-    /// What this service has to do without.
-    pub fn degraded(&self, cache_answers: bool) -> Vec<i32> {
+    /// The dependencies that this response lacked.
+    pub fn degraded(&self, cache_available: bool) -> Vec<i32> {
         let missing = [
-            (!cache_answers, pb::analysis::Degradation::CacheUnavailable),
+            (!cache_available, pb::analysis::Degradation::CacheUnavailable),
             (self.rulesets.built_in(), pb::analysis::Degradation::BuiltInRules),
         ];
         missing.into_iter().filter(|(missing, _)| *missing).map(|(_, what)| what.into()).collect()
     }
 
-    /// Fails when a piece is too long in coming.
-    fn in_time(
+    /// Fails if the next piece takes longer than the idle timeout.
+    fn with_idle_timeout(
         &self,
         pieces: impl Stream<Item = Result<Bytes, Error>>,
     ) -> impl Stream<Item = Result<Bytes, Error>> {
-        let waited = self.timeout;
+        let waited = self.idle_timeout;
         stream::unfold(Box::pin(pieces), move |mut pieces| async move {
             let next = tokio::time::timeout(waited, pieces.next()).await;
             let piece = next.unwrap_or(Some(Err(Error::UploadStalled { waited })))?;
@@ -249,14 +252,14 @@ impl Analyses {
         })
     }
 
-    /// Holds the document up to `--spool-bytes`, and the piece that goes beyond.
+    /// Buffers the document up to `--spool-bytes`, including the piece that exceeds it.
     async fn spool(
         &self,
         pieces: &mut (impl Stream<Item = Result<Bytes, Error>> + Unpin),
     ) -> Result<Spool, Error> {
         let mut spool = Spool { pieces: Vec::new(), whole: false };
         let mut size = 0;
-        while size <= self.spool {
+        while size <= self.spool_bytes {
             let Some(piece) = pieces.next().await.transpose()? else {
                 spool.whole = true;
                 break;
@@ -267,46 +270,49 @@ impl Analyses {
         Ok(spool)
     }
 
-    /// Parses what is held and what still comes, on a thread of its own. The thread keeps its permit even when the call
-    /// is abandoned, until it has noticed.
+    /// Parses the buffered and the remaining pieces on a blocking thread. The thread keeps its permit when the call is
+    /// cancelled, until it has stopped.
     async fn parse(
         &self,
         ruleset: &Arc<Ruleset>,
         limits: &Limits,
-        held: Vec<Bytes>,
+        buffered: Vec<Bytes>,
         rest: impl Stream<Item = Result<Bytes, Error>>,
     ) -> Result<(Catalogue, Fingerprint), Error> {
         let permit = Arc::clone(&self.parsers).acquire_owned().await.expect("the semaphore is never closed");
-        let (feed, reader) = document::channel();
+        let (sender, reader) = document::channel();
         let (limits, rules) = (limits.clone(), Arc::clone(ruleset));
         let parser = panics::spawn_blocking(move || {
             let _permit = permit;
-            let mut reader = document::Fingerprinting::new(reader);
+            let mut reader = document::FingerprintReader::new(reader);
             let catalogue =
-                catalogue::analyse(&mut reader, rules.compiled()?, limits).map_err(Error::Document)?;
+                catalogue::analyze(&mut reader, rules.compiled()?, limits).map_err(Error::Document)?;
             Ok((catalogue, reader.fingerprint()))
         });
-        // What broke off the upload matters more than that the parser then saw a document without an end.
-        send_all(feed, stream::iter(held.into_iter().map(Ok)).chain(rest)).await?;
+        // An interrupted upload is reported first: it is the cause of the truncated document that the parser reports.
+        send_all(sender, stream::iter(buffered.into_iter().map(Ok)).chain(rest)).await?;
         parser.await
     }
 
-    fn answer(&self, mut analysis: pb::Analysis, cache_answers: bool) -> Result<pb::Analysis, Error> {
-        analysis.degraded = self.degraded(cache_answers);
-        self.fits(analysis.encoded_len())?;
+    fn finish(&self, mut analysis: pb::Analysis, cache_available: bool) -> Result<pb::Analysis, Error> {
+        analysis.degraded = self.degraded(cache_available);
+        self.check_size(analysis.encoded_len())?;
         Ok(analysis)
     }
 }
 
-/// Passes every piece to the parser; stops early, and well, when the parser has read enough.
-async fn send_all(feed: Feed, pieces: impl Stream<Item = Result<Bytes, Error>>) -> Result<(), Error> {
+/// Sends every piece to the parser; returns early, without an error, if the parser has stopped reading.
+async fn send_all(
+    sender: DocumentSender,
+    pieces: impl Stream<Item = Result<Bytes, Error>>,
+) -> Result<(), Error> {
     let mut pieces = std::pin::pin!(pieces);
     while let Some(piece) = pieces.next().await.transpose()? {
-        if feed.send(piece).await == Err(ReaderGone) {
+        if sender.send(piece).await == Err(ReaderClosed) {
             return Ok(());
         }
     }
-    // Its result says why, if the parser is gone by now.
-    let _ = feed.finish().await;
+    // If the parser has stopped already, its result has the reason.
+    let _ = sender.finish().await;
     Ok(())
 }

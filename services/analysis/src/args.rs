@@ -1,4 +1,4 @@
-//! The flags of the analysis service.
+//! The command-line flags of the analysis service.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -25,53 +25,55 @@ pub struct Args {
     pub analysis: AnalysisArgs,
 }
 
-/// How many catalogues may be on their way, and how slowly.
+/// Limits for catalogue uploads.
 #[derive(Debug, Clone, clap::Args)]
 pub struct UploadArgs {
-    /// Catalogues being received at once; further ones are refused with RESOURCE_EXHAUSTED. Each may hold
-    /// `--spool-bytes` and one message of memory.
+    /// Maximum number of catalogues received at once; further ones are rejected with RESOURCE_EXHAUSTED. Each upload
+    /// uses up to `--spool-bytes` plus one message of memory.
     #[arg(long, env = "DATAFLOW_MAX_UPLOADS", default_value = "16", value_name = "N")]
     pub max_uploads: NonZeroUsize,
 
-    /// How long the next piece of a catalogue may take to arrive; then the call is cancelled.
+    /// Idle timeout of an upload: if the next piece of a catalogue takes longer, the call is cancelled.
     #[arg(long, env = "DATAFLOW_UPLOAD_IDLE_TIMEOUT", default_value = "10s", value_parser = humantime::parse_duration,
           value_name = "DURATION")]
     pub upload_idle_timeout: Duration,
 }
 
-/// The services that analysis calls. It does without either of them, and says so in its answers.
+/// The services that analysis calls. If one is unavailable, analysis still responds, and lists what was missing.
 #[derive(Debug, Clone, clap::Args)]
 pub struct PeerArgs {
-    /// The cache service, as `http://HOST:PORT`; without it results are not kept.
+    /// The cache service, as `http://HOST:PORT`. Without it, results are not stored.
     #[arg(long, env = "DATAFLOW_CACHE_URL", value_name = "URL")]
     pub cache_url: Option<Upstream>,
 
-    /// The config service, as `http://HOST:PORT`; without it the rules are those built in, and the dynamic options what
-    /// this process itself is told.
+    /// The config service, as `http://HOST:PORT`. Without it, analysis uses the built-in rules, and dynamic options
+    /// come only from this process's own sources.
     #[arg(long, env = "DATAFLOW_CONFIG_URL", value_name = "URL")]
     pub config_url: Option<Upstream>,
 
-    /// How long to wait for an answer of the cache before going on without it, and at the start for the first rules.
+    /// Timeout for a response of the cache, after which analysis continues without it; at startup, timeout for the
+    /// first rules.
     #[arg(long, env = "DATAFLOW_PEER_TIMEOUT", default_value = "2s", value_parser = humantime::parse_duration,
           value_name = "DURATION")]
     pub peer_timeout: Duration,
 
-    /// How long a result is kept in the cache.
+    /// Time to live of a result in the cache.
     #[arg(long, env = "DATAFLOW_RESULT_TTL", default_value = "24h", value_parser = humantime::parse_duration,
           value_name = "DURATION")]
     pub result_ttl: Duration,
 }
 
-/// How documents are read.
+/// How documents are parsed.
 #[derive(Debug, Clone, clap::Args)]
 pub struct AnalysisArgs {
-    /// Documents parsed at once, each on a thread of its own; further ones wait. Default: the number of processors,
-    /// at least 2.
+    /// Maximum number of documents parsed at once, each on its own thread; further ones wait. Default: the number of
+    /// processors, at least 2.
     #[arg(long, env = "DATAFLOW_PARSERS", value_name = "N")]
     pub parsers: Option<NonZeroUsize>,
 
-    /// A document up to this size is held, looked up in the cache before it is parsed, and its result kept there; a
-    /// larger one is parsed as it arrives, each time anew.
+    /// Documents up to this size are buffered, looked up in the cache before they are parsed, and their results are
+    /// stored in the cache. A larger document is parsed as it arrives; it is looked up in the cache, and its result
+    /// stored there, only if the caller sends its `Repr-Digest`.
     #[arg(long, env = "DATAFLOW_SPOOL_BYTES", default_value = "4MiB", value_name = "SIZE")]
     pub spool_bytes: ByteSize,
 
@@ -80,40 +82,40 @@ pub struct AnalysisArgs {
     pub documents: DocumentArgs,
 }
 
-/// What one document may cost. All sizes count bytes after gzip is undone.
+/// Limits per document. All sizes are in bytes after decompression.
 #[derive(Debug, Clone, clap::Args)]
 pub struct DocumentArgs {
-    /// Largest document.
+    /// Maximum size of a document.
     #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_DOCUMENT_BYTES", default_value = "256MiB", value_name = "SIZE")]
     pub max_document_bytes: ByteSize,
 
-    /// Largest single text, comment or tag of a document.
+    /// Maximum size of a single text, comment or tag in a document.
     #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_EVENT_BYTES", default_value = "1MiB", value_name = "SIZE")]
     pub max_event_bytes: ByteSize,
 
-    /// Deepest nesting of elements.
+    /// Maximum nesting depth of elements.
     #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_DEPTH", default_value_t = 64, value_name = "N")]
     pub max_depth: usize,
 
-    /// Most attributes of one element.
+    /// Maximum number of attributes of one element.
     #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_ATTRIBUTES", default_value_t = 256, value_name = "N")]
     pub max_attributes: usize,
 
-    /// Most bytes of text kept for one dataflow; what comes after is dropped and reported.
+    /// Maximum size of the text kept for one dataflow; the rest is dropped and reported.
     #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_DATAFLOW_BYTES", default_value = "4MiB", value_name = "SIZE")]
     pub max_dataflow_bytes: ByteSize,
 
-    /// Most names, descriptions and annotations kept for one dataflow, taken together.
+    /// Maximum number of names, descriptions and annotations kept for one dataflow, in total.
     #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_DATAFLOW_PARTS", default_value_t = 2000, value_name = "N")]
     pub max_dataflow_parts: usize,
 
-    /// Most diagnostics in one result; the rest is counted.
+    /// Maximum number of diagnostics in one result; the rest is counted.
     #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_DIAGNOSTICS", default_value_t = 1000, value_name = "N")]
     pub max_diagnostics: usize,
 }
 
 impl AnalysisArgs {
-    /// How many documents are parsed at once.
+    /// The number of documents that are parsed at once.
     pub fn parsers(&self) -> usize {
         let processors = || std::thread::available_parallelism().map_or(2, NonZeroUsize::get);
         self.parsers.map_or_else(|| processors().max(2), NonZeroUsize::get)

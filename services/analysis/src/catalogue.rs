@@ -1,4 +1,4 @@
-//! One catalogue, analysed: what the parser reads joined with what the rules say of it.
+//! The analysis of one catalogue: combines the parsed dataflows with their categories.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -7,34 +7,35 @@ use dataflow_rules::Category;
 use dataflow_rules::{Compiled, Field, LegacyText, Match, Mode, Scratch, Subject, Verdict};
 use dataflow_sdmx::{Dataflow, Diagnostics, Limits, ParseError, StructureReader};
 
-/// A whole catalogue.
+/// An analyzed catalogue.
 #[derive(Debug)]
 pub struct Catalogue {
     /// In document order, all versions and duplicates.
-    pub dataflows: Vec<Analysed>,
-    /// What was odd.
+    pub dataflows: Vec<AnalyzedDataflow>,
+    /// Irregularities of the document.
     pub diagnostics: Diagnostics,
 }
 
 /// One dataflow and its category.
 #[derive(Debug)]
-pub struct Analysed {
-    /// What the document says of it; the predecessor's fields are absent unless the rules are in its mode.
+pub struct AnalyzedDataflow {
+    /// The dataflow as the document defines it; the predecessor's fields are absent unless the rules have mode
+    /// SUBSTRING.
     pub dataflow: Box<Dataflow>,
-    /// Where it is filed.
+    /// The result of its categorization.
     pub filing: Filing,
 }
 
-/// A category and why; owned, unlike the rules' own verdict, since it outlives them.
+/// A category and the reasons for it; owned, unlike the verdict of the rules, because it outlives them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Filing {
-    /// The winner.
+    /// The winning category.
     pub category: Category,
     /// Its points.
     pub score: i32,
     /// From 0 to 1.
     pub confidence: f64,
-    /// What counted for the winner.
+    /// The matches that count for it.
     pub evidence: Vec<Evidence>,
 }
 
@@ -45,22 +46,22 @@ pub struct Evidence {
     pub rule_id: String,
     /// Its keyword.
     pub keyword: String,
-    /// Where it was found, as `name.it`.
+    /// The field with the match, as `name.it`.
     pub field: String,
     /// Unicode scalar values from the start of the field.
     pub offset: u32,
 }
 
-/// Dataflows that are read before they are categorised. The reader and the rules each fill the processor's caches with
-/// their own; taking turns at every dataflow, they would drive each other out.
+/// Number of dataflows that are parsed before they are categorized. The parser and the rules each fill the processor's
+/// caches with their own data; alternating at every dataflow would evict each other's.
 const BATCH: usize = 64;
 
-/// Reads a catalogue to its end and categorises every dataflow on the way. Memory is bounded by the result.
+/// Reads a catalogue to its end and categorizes every dataflow. Memory is bounded by the result.
 ///
 /// # Errors
 ///
-/// When the document as a whole cannot be read.
-pub fn analyse(document: impl Read, rules: &Compiled, limits: Limits) -> Result<Catalogue, ParseError> {
+/// If the whole document cannot be parsed.
+pub fn analyze(document: impl Read, rules: &Compiled, limits: Limits) -> Result<Catalogue, ParseError> {
     let mut reader = StructureReader::new(document, limits);
     if rules.mode() != Mode::Substring {
         reader = reader.without_legacy();
@@ -79,15 +80,15 @@ pub fn analyse(document: impl Read, rules: &Compiled, limits: Limits) -> Result<
         }
         dataflows.extend(batch.drain(..).map(|dataflow| {
             let filing = Filing::of(&subject(&dataflow), rules, &mut scratch);
-            Analysed { dataflow, filing }
+            AnalyzedDataflow { dataflow, filing }
         }));
     }
     Ok(Catalogue { dataflows, diagnostics: reader.into_diagnostics() })
 }
 
-/// What the rules look at of a dataflow.
+/// The parts of a dataflow that the rules search.
 pub fn subject(dataflow: &Dataflow) -> Subject<'_> {
-    let described_in = dataflow.descriptions.first().map_or("", |(language, _)| language);
+    let language = dataflow.descriptions.first().map_or("", |(language, _)| language);
     let legacy = dataflow.legacy.as_ref().map(|fields| LegacyText {
         display_name: &fields.display_name,
         display_field: match (fields.name_it.is_empty(), fields.name_en.is_empty()) {
@@ -96,7 +97,7 @@ pub fn subject(dataflow: &Dataflow) -> Subject<'_> {
             (true, true) => Field::Id,
         },
         description: &fields.description,
-        description_field: Field::Description(described_in),
+        description_field: Field::Description(language),
     });
     Subject { id: &dataflow.id, names: &dataflow.names, descriptions: &dataflow.descriptions, legacy }
 }
@@ -104,9 +105,9 @@ pub fn subject(dataflow: &Dataflow) -> Subject<'_> {
 // === impl Filing ===
 
 impl Filing {
-    /// What the rules say of one dataflow.
+    /// Categorizes one dataflow.
     pub fn of(subject: &Subject<'_>, rules: &Compiled, scratch: &mut Scratch) -> Self {
-        (&rules.categorise(subject, scratch)).into()
+        (&rules.categorize(subject, scratch)).into()
     }
 }
 
@@ -124,21 +125,21 @@ impl From<&Verdict<'_>> for Filing {
 // === impl Catalogue ===
 
 impl Catalogue {
-    /// The agency that maintains most of the dataflows; of two with as many, the first in the alphabet.
+    /// The agency that maintains most of the dataflows; on a tie, the first in alphabetical order.
     pub fn main_agency(&self) -> &str {
         let mut counts: HashMap<&str, usize> = HashMap::new();
-        for analysed in &self.dataflows {
-            *counts.entry(&analysed.dataflow.agency_id).or_default() += 1;
+        for analyzed in &self.dataflows {
+            *counts.entry(&analyzed.dataflow.agency_id).or_default() += 1;
         }
         let most = counts.into_iter().max_by_key(|(agency, count)| (*count, std::cmp::Reverse(*agency)));
         most.map_or("", |(agency, _)| agency)
     }
 
-    /// How many dataflows are filed under each category, in the declared order of categories.
+    /// The number of dataflows per category, in the declared order of categories.
     pub fn counts(&self) -> impl Iterator<Item = (Category, usize)> {
         let mut counts = [0; Category::ALL.len()];
-        for analysed in &self.dataflows {
-            counts[analysed.filing.category.index()] += 1;
+        for analyzed in &self.dataflows {
+            counts[analyzed.filing.category.index()] += 1;
         }
         Category::ALL.into_iter().zip(counts)
     }

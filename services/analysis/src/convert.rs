@@ -1,4 +1,4 @@
-//! Between the wire and the domain.
+//! Conversion between the wire and the domain.
 
 use std::collections::BTreeMap;
 
@@ -6,33 +6,33 @@ use dataflow_proto::analysis::v1 as pb;
 
 use crate::Error;
 use crate::analyses::Options;
-use crate::catalogue::{Analysed, Catalogue, Evidence, Filing};
+use crate::catalogue::{AnalyzedDataflow, Catalogue, Evidence, Filing};
 use crate::document::Fingerprint;
 use crate::results::Key;
 use crate::rulesets::Ruleset;
 use dataflow_sdmx::{
-    Dataflow, Diagnostic, ExternalReference, Facts, Flag, LegacyFields, Localised, Severity,
+    Dataflow, Diagnostic, ExternalReference, Facts, Flag, LegacyFields, Localized, Severity,
     StructureReference, Timestamp,
 };
 
 pub(crate) mod evaluation;
 pub(crate) mod rules;
 
-/// The language of a text that names none (BCP 47, "undetermined").
+/// The language of a text that states none (BCP 47, "undetermined").
 const UNDETERMINED: &str = "und";
 
-/// Longest name of a provider or of a rule set, in bytes.
+/// Maximum length of the name of a provider or a rule set, in bytes.
 const MAX_NAME: usize = 64;
-/// Longest language tag, in bytes: what BCP 47 asks implementations to take (RFC 5646, 4.4.1).
+/// Maximum length of a language tag, in bytes: BCP 47 requires implementations to support this (RFC 5646, 4.4.1).
 const MAX_LANGUAGE: usize = 35;
-/// Longest text of a dataflow in a request, in bytes.
+/// Maximum length of a text of a dataflow in a request, in bytes.
 const MAX_TEXT: usize = 64 * 1024;
-/// Most names, and most descriptions, of a dataflow in a request.
+/// Maximum number of names, and of descriptions, of a dataflow in a request.
 const MAX_TEXTS: usize = 100;
 
 // === in ===
 
-/// Checks what the first message says besides the document.
+/// Validates the fields of the first message except the document.
 pub(crate) fn options(
     first: &pb::AnalyzeCatalogueRequest,
     tenant: String,
@@ -46,7 +46,7 @@ pub(crate) fn options(
     })
 }
 
-/// Checks a name that the request gives. It comes back in messages, so that it must be short.
+/// Validates a name in a request. Error messages quote it, so it must be short.
 pub(crate) fn name(given: &str, field: &str) -> Result<String, Error> {
     if given.len() > MAX_NAME {
         let problem = format!("must be at most {MAX_NAME} bytes, is {}", given.len());
@@ -55,14 +55,14 @@ pub(crate) fn name(given: &str, field: &str) -> Result<String, Error> {
     Ok(given.to_owned())
 }
 
-/// A dataflow to categorise, as the rules look at it.
-pub(crate) struct Given {
+/// A dataflow to categorize, as the rules search it.
+pub(crate) struct InputDataflow {
     pub(crate) id: String,
-    pub(crate) names: Vec<Localised>,
-    pub(crate) descriptions: Vec<Localised>,
+    pub(crate) names: Vec<Localized>,
+    pub(crate) descriptions: Vec<Localized>,
 }
 
-impl TryFrom<Option<pb::Dataflow>> for Given {
+impl TryFrom<Option<pb::Dataflow>> for InputDataflow {
     type Error = Error;
 
     fn try_from(given: Option<pb::Dataflow>) -> Result<Self, Error> {
@@ -85,7 +85,7 @@ impl TryFrom<Option<pb::Dataflow>> for Given {
     }
 }
 
-fn texts(given: BTreeMap<String, String>, field: &str) -> Result<Vec<Localised>, Error> {
+fn texts(given: BTreeMap<String, String>, field: &str) -> Result<Vec<Localized>, Error> {
     let bounded =
         |(language, text): (&String, &String)| language.len() <= MAX_LANGUAGE && text.len() <= MAX_TEXT;
     if given.len() > MAX_TEXTS || !given.iter().all(bounded) {
@@ -100,8 +100,8 @@ fn texts(given: BTreeMap<String, String>, field: &str) -> Result<Vec<Localised>,
 
 // === out ===
 
-/// The reply, but for what the service had to do without. Consumes the catalogue flow by flow, so that the two forms of
-/// a large result never stand in memory together.
+/// Builds the response, except `degraded`. Consumes the catalogue dataflow by dataflow, so that the two forms of a
+/// large result are never in memory together.
 pub(crate) fn analysis(
     catalogue: Catalogue,
     key: &Key,
@@ -128,9 +128,9 @@ pub(crate) fn analysis(
     }
 }
 
-impl From<Analysed> for pb::Dataflow {
-    fn from(analysed: Analysed) -> Self {
-        let Analysed { dataflow, filing } = analysed;
+impl From<AnalyzedDataflow> for pb::Dataflow {
+    fn from(analyzed: AnalyzedDataflow) -> Self {
+        let AnalyzedDataflow { dataflow, filing } = analyzed;
         let Dataflow {
             id,
             agency_id,
@@ -170,8 +170,8 @@ impl From<Analysed> for pb::Dataflow {
     }
 }
 
-/// Of two texts in one language the first stays.
-fn by_language(texts: Vec<Localised>) -> BTreeMap<String, String> {
+/// If two texts have the same language, the first one is kept.
+fn by_language(texts: Vec<Localized>) -> BTreeMap<String, String> {
     let mut map = BTreeMap::new();
     for (language, text) in texts {
         let language = if language.is_empty() { UNDETERMINED.to_owned() } else { language };

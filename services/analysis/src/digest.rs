@@ -1,4 +1,4 @@
-//! The header `Repr-Digest` (RFC 9530), by which a caller says what a document's digest will be before it comes.
+//! The header `Repr-Digest` (RFC 9530), with which a caller announces the digest of a document before sending it.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -8,22 +8,22 @@ use crate::document::Fingerprint;
 /// The header's name.
 pub const HEADER: &str = "repr-digest";
 
-/// The one algorithm that is looked for, of those that the standard registers.
+/// The only supported algorithm of those that the standard registers.
 const ALGORITHM: &str = "sha-256";
 
-/// Why a header is not understood.
+/// The error for a malformed header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be sha-256=:BASE64: of 32 bytes, as RFC 9530 says")]
+#[error("must be sha-256=:BASE64: of 32 bytes, as RFC 9530 specifies")]
 pub struct NotADigest;
 
-/// The digest that a header gives; none if it gives others only.
+/// The SHA-256 digest of a header; `None` if it has only other algorithms.
 ///
 /// # Errors
 ///
-/// [`NotADigest`] when it gives one of this algorithm, but not in the form of the standard.
+/// [`NotADigest`] if the header has a digest of this algorithm, but in an invalid form.
 pub fn parse(header: &str) -> Result<Option<Fingerprint>, NotADigest> {
     let members = header.split(',').filter_map(|member| member.trim().split_once('='));
-    // The last of several holds, as in every structured field.
+    // The last of several members counts, as in every structured field.
     let mut ours = members.filter(|(name, _)| *name == ALGORITHM);
     let Some((_, value)) = ours.next_back() else { return Ok(None) };
     let text = value.strip_prefix(':').and_then(|value| value.strip_suffix(':')).ok_or(NotADigest)?;
@@ -31,7 +31,7 @@ pub fn parse(header: &str) -> Result<Option<Fingerprint>, NotADigest> {
     bytes.try_into().map(Some).map_err(|_| NotADigest)
 }
 
-/// As the header gives it.
+/// The digest in the form of the header.
 pub fn format(fingerprint: &Fingerprint) -> String {
     format!("{ALGORITHM}=:{}:", STANDARD.encode(fingerprint))
 }
@@ -42,7 +42,7 @@ mod tests {
     use crate::document::fingerprint;
 
     #[test]
-    fn digests_are_read_as_the_standard_writes_them() {
+    fn digests_are_parsed_and_formatted_as_in_the_standard() {
         // From RFC 9530, section 2: the digest of `{"hello": "world"}` and a line feed.
         let example = "sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:";
         let document = fingerprint(&["{\"hello\": \"world\"}\n".into()]);

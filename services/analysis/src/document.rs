@@ -1,5 +1,5 @@
-//! A document on its way from the network to the thread that parses it: bytes go through a bounded channel, so that a
-//! slow parser holds the sender back instead of filling memory.
+//! Streams a document from the network to its parser thread: bytes go through a bounded channel, so that a slow parser
+//! causes backpressure instead of memory growth.
 
 use std::io::{self, Read};
 
@@ -8,55 +8,59 @@ use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
-/// Pieces that may wait for the parser. Two, so that one can arrive while the other is read.
-const WAITING: usize = 2;
+/// Capacity of the channel, in pieces. Two, so that one can arrive while the other is read.
+const CHANNEL_CAPACITY: usize = 2;
 
 /// Identifies a document by its content: SHA-256 of the bytes as they were sent.
 pub type Fingerprint = [u8; 32];
 
-/// Where the pieces go in.
+/// The sending half.
 #[derive(Debug)]
-pub struct Feed {
-    /// `None` ends the document. A feed that is dropped without it broke off, which must not look like an end.
+pub struct DocumentSender {
+    /// `None` marks the end of the document. A sender that is dropped without it was interrupted, which must not look
+    /// like an end.
     pieces: mpsc::Sender<Option<Bytes>>,
 }
 
-/// Where the parser reads them.
+/// The receiving half, which the parser reads.
 #[derive(Debug)]
-pub struct Pieces {
+pub struct DocumentReader {
     pieces: mpsc::Receiver<Option<Bytes>>,
     current: Bytes,
     ended: bool,
 }
 
-/// Computes the fingerprint of what is read through it.
+/// Computes the fingerprint of everything that is read through it.
 #[derive(Debug)]
-pub struct Fingerprinting<R> {
+pub struct FingerprintReader<R> {
     read: R,
     hasher: Sha256,
 }
 
-/// The parser has read enough: it failed, and its result says why.
+/// The parser stopped reading: it failed, and its result has the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReaderGone;
+pub struct ReaderClosed;
 
-/// A feed and its reader.
-pub fn channel() -> (Feed, Pieces) {
-    let (sender, receiver) = mpsc::channel(WAITING);
-    (Feed { pieces: sender }, Pieces { pieces: receiver, current: Bytes::new(), ended: false })
+/// Creates a sender and its reader.
+pub fn channel() -> (DocumentSender, DocumentReader) {
+    let (sender, receiver) = mpsc::channel(CHANNEL_CAPACITY);
+    (
+        DocumentSender { pieces: sender },
+        DocumentReader { pieces: receiver, current: Bytes::new(), ended: false },
+    )
 }
 
-/// The fingerprint of a document that has arrived as these pieces. Takes milliseconds a megabyte.
+/// The fingerprint of a complete document. Takes milliseconds per megabyte.
 pub fn fingerprint(pieces: &[Bytes]) -> Fingerprint {
     let hasher = pieces.iter().fold(Sha256::new(), |hasher, piece| hasher.chain_update(piece));
     hasher.finalize().into()
 }
 
-/// The fingerprint of a document of which these pieces have arrived and the rest is on its way.
+/// The fingerprint of a document of which `pieces` have arrived and `rest` is still to come.
 ///
 /// # Errors
 ///
-/// When the upload breaks off.
+/// If the upload is interrupted.
 pub async fn fingerprint_of<E>(
     pieces: Vec<Bytes>,
     rest: impl Stream<Item = Result<Bytes, E>>,
@@ -66,38 +70,40 @@ pub async fn fingerprint_of<E>(
     Ok(hasher.await?.finalize().into())
 }
 
-// === impl Feed ===
+// === impl DocumentSender ===
 
-impl Feed {
-    /// Passes a piece on, waiting while the parser is behind.
+impl DocumentSender {
+    /// Sends a piece, and waits while the channel is full.
     ///
     /// # Errors
     ///
-    /// [`ReaderGone`] when the parser reads no more.
-    pub async fn send(&self, piece: Bytes) -> Result<(), ReaderGone> {
-        self.pieces.send(Some(piece)).await.map_err(|_| ReaderGone)
+    /// [`ReaderClosed`] if the parser has stopped reading.
+    pub async fn send(&self, piece: Bytes) -> Result<(), ReaderClosed> {
+        self.pieces.send(Some(piece)).await.map_err(|_| ReaderClosed)
     }
 
-    /// Says that the document is complete.
+    /// Marks the document as complete.
     ///
     /// # Errors
     ///
-    /// [`ReaderGone`] when the parser reads no more.
-    pub async fn finish(self) -> Result<(), ReaderGone> {
-        self.pieces.send(None).await.map_err(|_| ReaderGone)
+    /// [`ReaderClosed`] if the parser has stopped reading.
+    pub async fn finish(self) -> Result<(), ReaderClosed> {
+        self.pieces.send(None).await.map_err(|_| ReaderClosed)
     }
 }
 
-// === impl Pieces ===
+// === impl DocumentReader ===
 
-/// Blocks while nothing has arrived: for threads that may block, never for the runtime's own.
-impl Read for Pieces {
+/// Blocks until a piece arrives: call it on blocking threads, never on the runtime's threads.
+impl Read for DocumentReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.current.is_empty() && !self.ended {
             match self.pieces.blocking_recv() {
                 Some(Some(piece)) => self.current = piece,
                 Some(None) => self.ended = true,
-                None => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the upload broke off")),
+                None => {
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the upload was interrupted"));
+                }
             }
         }
         let count = self.current.len().min(buffer.len());
@@ -106,21 +112,21 @@ impl Read for Pieces {
     }
 }
 
-// === impl Fingerprinting ===
+// === impl FingerprintReader ===
 
-impl<R> Fingerprinting<R> {
-    /// Around a document of which nothing has been read.
+impl<R> FingerprintReader<R> {
+    /// Wraps a document from which nothing has been read yet.
     pub fn new(read: R) -> Self {
         Self { read, hasher: Sha256::new() }
     }
 
-    /// The fingerprint of what has been read.
+    /// The fingerprint of everything that was read.
     pub fn fingerprint(self) -> Fingerprint {
         self.hasher.finalize().into()
     }
 }
 
-impl<R: Read> Read for Fingerprinting<R> {
+impl<R: Read> Read for FingerprintReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.read.read(buffer)?;
         self.hasher.update(&buffer[..count]);
@@ -134,36 +140,36 @@ mod tests {
 
     #[tokio::test]
     async fn pieces_arrive_in_order_up_to_the_end() {
-        let (feed, mut pieces) = channel();
+        let (sender, mut pieces) = channel();
         let reader = tokio::task::spawn_blocking(move || {
             let mut text = String::new();
             pieces.read_to_string(&mut text).map(|_| text)
         });
         for piece in ["ab", "", "c", "def"] {
-            feed.send(Bytes::from_static(piece.as_bytes())).await.unwrap();
+            sender.send(Bytes::from_static(piece.as_bytes())).await.unwrap();
         }
-        feed.finish().await.unwrap();
+        sender.finish().await.unwrap();
         assert_eq!(reader.await.unwrap().unwrap(), "abcdef");
     }
 
     #[tokio::test]
-    async fn a_feed_that_breaks_off_is_no_end() {
-        let (feed, mut pieces) = channel();
-        feed.send(Bytes::from_static(b"ab")).await.unwrap();
-        drop(feed);
+    async fn an_interrupted_document_is_an_error() {
+        let (sender, mut pieces) = channel();
+        sender.send(Bytes::from_static(b"ab")).await.unwrap();
+        drop(sender);
         let read = tokio::task::spawn_blocking(move || pieces.read_to_end(&mut Vec::new())).await.unwrap();
         assert_eq!(read.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 
     #[tokio::test]
-    async fn a_reader_that_is_gone_is_told() {
-        let (feed, pieces) = channel();
+    async fn sending_to_a_closed_reader_fails() {
+        let (sender, pieces) = channel();
         drop(pieces);
-        assert_eq!(feed.send(Bytes::from_static(b"a")).await, Err(ReaderGone));
+        assert_eq!(sender.send(Bytes::from_static(b"a")).await, Err(ReaderClosed));
     }
 
     #[test]
-    fn a_fingerprint_does_not_depend_on_the_cuts() {
+    fn a_fingerprint_does_not_depend_on_the_chunks() {
         let of = |texts: &[&'static str]| {
             fingerprint(&texts.iter().map(|text| Bytes::from_static(text.as_bytes())).collect::<Vec<_>>())
         };
@@ -172,7 +178,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_fingerprint_does_not_depend_on_what_is_there_already() {
+    async fn a_fingerprint_does_not_depend_on_what_has_arrived() {
         let [first, second] = ["ab", "c"].map(Bytes::from);
         let rest = stream::iter([Ok::<_, ()>(second.clone())]);
         assert_eq!(fingerprint_of(vec![first.clone()], rest).await, Ok(fingerprint(&[first, second])));

@@ -1,4 +1,4 @@
-//! Everything that can go wrong in the analysis service.
+//! The errors of the analysis service.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,58 +10,58 @@ use dataflow_sdmx::{Fault, ParseError};
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The document cannot be read.
+    /// The document cannot be parsed.
     #[error("{0}")]
     Document(ParseError),
     /// There is no such rule set.
     #[error("there is no rule set {name:?}")]
     RulesetNotFound {
-        /// The name asked for.
+        /// The requested name.
         name: String,
     },
-    /// The rule set is there but does not compile.
+    /// The rule set exists but does not compile.
     #[error("the rule set {name:?} cannot be used: {problem}")]
     RulesetUnusable {
         /// Its name.
         name: String,
-        /// What the compiler said.
+        /// The compiler's error.
         problem: String,
     },
-    /// A field of the request is wrong.
+    /// A field of the request is invalid.
     #[error("{field}: {problem}")]
     FieldInvalid {
         /// The field's path.
         field: String,
-        /// What is wrong and what is allowed.
+        /// What is wrong, and the allowed values.
         problem: String,
     },
-    /// As many catalogues are on their way as may be.
-    #[error("{limit} catalogues are being received, as many as may be; nothing was begun")]
+    /// The number of concurrent uploads is at its limit.
+    #[error("{limit} catalogues are being received, which is the limit; nothing was started")]
     TooManyUploads {
         /// The limit.
         limit: usize,
     },
-    /// The result is larger than a message may be.
-    #[error("the result has {size} bytes, a message may have {limit}")]
+    /// The result is larger than the message limit.
+    #[error("the result has {size} bytes; the limit for a message is {limit}")]
     ResultTooLarge {
         /// Its size in bytes.
         size: usize,
         /// The limit in bytes.
         limit: usize,
     },
-    /// The caller has not sent the next piece in time.
-    #[error("nothing arrived for {waited:?} in the middle of a document")]
+    /// The caller did not send the next piece within the idle timeout.
+    #[error("no data arrived for {waited:?} within a document")]
     UploadStalled {
-        /// How long it was waited for.
+        /// The idle timeout.
         waited: Duration,
     },
-    /// The caller stopped sending in the middle of a document.
+    /// The caller stopped sending within a document.
     #[error("the upload ended before the document was complete")]
     UploadBroken(#[source] tonic::Status),
-    /// The document is another than its digest says.
-    #[error("the document is not the one whose digest was sent before it")]
+    /// The document does not have the announced digest.
+    #[error("the document does not match the digest that was sent before it")]
     DigestMismatch {
-        /// The digest of what arrived, as `Repr-Digest` writes it.
+        /// The digest of the received document, in the form of `Repr-Digest`.
         found: String,
     },
     /// A message of the upload is malformed or too large.
@@ -69,7 +69,7 @@ pub enum Error {
     MessageRefused(status::Refused),
 }
 
-/// What went wrong with the stream of an upload.
+/// Maps an error of the upload stream.
 impl From<tonic::Status> for Error {
     fn from(received: tonic::Status) -> Self {
         match status::of_received(&received) {

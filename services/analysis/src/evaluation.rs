@@ -1,5 +1,5 @@
-//! Proposed rules against a catalogue: which dataflows they file otherwise than the set in use does, and why. The
-//! document is read once, and each dataflow filed twice.
+//! Evaluates proposed rules on a catalogue: which dataflows they categorize differently from the current set, and why.
+//! The document is parsed once, and each dataflow is categorized twice.
 
 use std::io::Read;
 
@@ -12,41 +12,41 @@ pub use self::proposal::Proposal;
 
 mod proposal;
 
-/// What a proposal changes about a catalogue.
+/// The effect of a proposal on a catalogue.
 #[derive(Debug)]
 pub struct Evaluation {
-    /// Dataflows by category under the rules in use, in the declared order of categories.
+    /// Number of dataflows per category under the current rules, in the declared order of categories.
     pub before: Counts,
     /// The same under the proposed rules.
     pub after: Counts,
-    /// Dataflows that come under another category.
-    pub recategorised: usize,
-    /// Those that are filed otherwise, in document order.
+    /// Number of dataflows whose category changes.
+    pub recategorized: usize,
+    /// The dataflows with another result, in document order.
     pub moves: Vec<Move>,
-    /// What was odd about the document.
+    /// Irregularities of the document.
     pub diagnostics: Diagnostics,
 }
 
-/// Dataflows by category.
+/// Number of dataflows per category.
 pub type Counts = [usize; Category::ALL.len()];
 
-/// One dataflow that is filed otherwise.
+/// One dataflow with another result.
 #[derive(Debug)]
 pub struct Move {
-    /// What the document says of it.
+    /// The dataflow as the document defines it.
     pub dataflow: Box<Dataflow>,
-    /// Where it is filed now.
+    /// The result under the current rules.
     pub before: Filing,
-    /// Where it would be.
+    /// The result under the proposed rules.
     pub after: Filing,
 }
 
-/// Reads a catalogue to its end and files every dataflow by both sets. Of moves within a category none is kept where
-/// only `between_categories` are wanted.
+/// Reads a catalogue to its end and categorizes every dataflow by both sets. If `between_categories` is set, changes
+/// within a category are omitted.
 ///
 /// # Errors
 ///
-/// When the document as a whole cannot be read.
+/// If the whole document cannot be parsed.
 pub fn evaluate(
     document: impl Read,
     before: &Compiled,
@@ -59,27 +59,27 @@ pub fn evaluate(
         reader = reader.without_legacy();
     }
     let mut scratch = Scratch::default();
-    let (mut counts, mut recategorised, mut moves) = ([Counts::default(); 2], 0, Vec::new());
+    let (mut counts, mut recategorized, mut moves) = ([Counts::default(); 2], 0, Vec::new());
     while let Some(dataflow) = reader.next_dataflow()? {
         let subject = subject(&dataflow);
-        let verdicts = [before, after].map(|rules| rules.categorise(&subject, &mut scratch));
+        let verdicts = [before, after].map(|rules| rules.categorize(&subject, &mut scratch));
         for (counts, verdict) in counts.iter_mut().zip(&verdicts) {
             counts[verdict.category.index()] += 1;
         }
         let [before, after] = &verdicts;
         let moves_away = before.category != after.category;
-        recategorised += usize::from(moves_away);
+        recategorized += usize::from(moves_away);
         if moves_away || (!between_categories && differ(before, after)) {
             let (before, after) = (before.into(), after.into());
             moves.push(Move { dataflow, before, after });
         }
     }
     let [before, after] = counts;
-    Ok(Evaluation { before, after, recategorised, moves, diagnostics: reader.into_diagnostics() })
+    Ok(Evaluation { before, after, recategorized, moves, diagnostics: reader.into_diagnostics() })
 }
 
-/// Whether one category won with other points, or for other reasons. The confidence alone does not count: it moves with
-/// the runner-up, which nobody sees.
+/// Whether the same category won with another score or other evidence. A change of the confidence alone does not count:
+/// it depends on the runner-up, which responses do not contain.
 fn differ(one: &Verdict<'_>, other: &Verdict<'_>) -> bool {
     one.score != other.score || one.evidence != other.evidence
 }

@@ -13,8 +13,8 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::Error;
 use crate::analyses::Analyses;
-use crate::convert::evaluation::Question;
-use crate::convert::{self, Given};
+use crate::convert::evaluation::EvaluationRequest;
+use crate::convert::{self, InputDataflow};
 use crate::digest;
 use crate::document::Fingerprint;
 use dataflow_rules::Subject;
@@ -31,46 +31,46 @@ impl Service {
         Self { analyses }
     }
 
-    async fn analyse(
+    async fn analyze(
         &self,
         headers: MetadataMap,
         mut messages: Streaming<pb::AnalyzeCatalogueRequest>,
     ) -> Result<pb::AnalyzeCatalogueResponse, Error> {
-        let _admitted = self.analyses.admit()?;
+        let _permit = self.analyses.acquire_upload()?;
         let digest = digest(&headers)?;
         let first = messages.message().await?.unwrap_or_default();
         let options = convert::options(&first, propagation::tenant(&headers), digest)?;
-        let analysis = self.analyses.analyse(options, pieces(first, messages)).await?;
+        let analysis = self.analyses.analyze(options, pieces(first, messages)).await?;
         Ok(pb::AnalyzeCatalogueResponse { analysis: Some(analysis) })
     }
 
-    fn categorise(
+    fn categorize(
         &self,
         request: pb::CategorizeDataflowRequest,
     ) -> Result<pb::CategorizeDataflowResponse, Error> {
         let ruleset = convert::name(&request.ruleset, "ruleset")?;
-        let Given { id, names, descriptions } = request.dataflow.try_into()?;
+        let InputDataflow { id, names, descriptions } = request.dataflow.try_into()?;
         let subject = Subject { id: &id, names: &names, descriptions: &descriptions, legacy: None };
-        let (ruleset, filing) = self.analyses.categorise(&ruleset, &subject)?;
+        let (ruleset, filing) = self.analyses.categorize(&ruleset, &subject)?;
         Ok(pb::CategorizeDataflowResponse {
             category: convert::rules::category_to_wire(filing.category).into(),
             score: filing.score,
             confidence: filing.confidence,
             evidence: filing.evidence.into_iter().map(Into::into).collect(),
             rules_revision: ruleset.revision,
-            // One dataflow needs no cache, so that its absence is no loss.
+            // A single dataflow does not use the cache, so an unavailable cache is not reported.
             degraded: self.analyses.degraded(true),
         })
     }
 
     async fn evaluate(&self, request: pb::EvaluateRulesRequest) -> Result<pb::EvaluateRulesResponse, Error> {
-        let _admitted = self.analyses.admit()?;
-        let Question { ruleset, proposal, between_categories, document } = request.try_into()?;
+        let _permit = self.analyses.acquire_upload()?;
+        let EvaluationRequest { ruleset, proposal, between_categories, document } = request.try_into()?;
         let evaluated = self.analyses.evaluate(&ruleset, proposal, between_categories, document).await?;
         let (ruleset, evaluation) = evaluated;
-        // Nothing of it is kept, so that an absent cache is no loss.
+        // The result is not stored, so an unavailable cache is not reported.
         let evaluation = convert::evaluation::evaluation(evaluation, &ruleset, self.analyses.degraded(true));
-        self.analyses.fits(evaluation.encoded_len())?;
+        self.analyses.check_size(evaluation.encoded_len())?;
         Ok(pb::EvaluateRulesResponse { evaluation: Some(evaluation) })
     }
 }
@@ -82,14 +82,14 @@ impl AnalysisService for Service {
         request: Request<Streaming<pb::AnalyzeCatalogueRequest>>,
     ) -> Result<Response<pb::AnalyzeCatalogueResponse>, Status> {
         let (headers, _, messages) = request.into_parts();
-        respond(self.analyse(headers, messages).await)
+        respond(self.analyze(headers, messages).await)
     }
 
     async fn categorize_dataflow(
         &self,
         request: Request<pb::CategorizeDataflowRequest>,
     ) -> Result<Response<pb::CategorizeDataflowResponse>, Status> {
-        respond(self.categorise(request.into_inner()))
+        respond(self.categorize(request.into_inner()))
     }
 
     async fn evaluate_rules(
@@ -100,7 +100,7 @@ impl AnalysisService for Service {
     }
 }
 
-/// What the caller says that the document's digest will be.
+/// The digest that the caller announced for the document.
 fn digest(metadata: &MetadataMap) -> Result<Option<Fingerprint>, Error> {
     let given = metadata.get(digest::HEADER).map(|given| given.to_str().unwrap_or_default());
     given.map_or(Ok(None), digest::parse).map_err(|problem| Error::FieldInvalid {
@@ -109,7 +109,7 @@ fn digest(metadata: &MetadataMap) -> Result<Option<Fingerprint>, Error> {
     })
 }
 
-/// The bytes of the catalogue in all messages. A content type begins a document, and there may be one only.
+/// The bytes of the catalogue in all messages. A content type starts a document, and only one document is allowed.
 fn pieces(
     first: pb::AnalyzeCatalogueRequest,
     rest: Streaming<pb::AnalyzeCatalogueRequest>,

@@ -1,8 +1,8 @@
-//! The analysis service: reads a catalogue as its bytes arrive, categorises every dataflow, and says why.
+//! The analysis service: parses a catalogue as its bytes arrive, categorizes every dataflow, and gives the evidence.
 //!
-//! The path of one request: [`grpc`] takes it in, [`analyses`] looks the document up in [`results`] or feeds it through
-//! [`document`] to a parser thread, where [`catalogue`] joins the crates `dataflow-sdmx` and `dataflow-rules`; `convert`
-//! makes the reply. [`rulesets`] keeps the compiled rules current.
+//! The path of one request: [`grpc`] receives it, [`analyses`] looks the document up in [`results`] or streams it
+//! through [`document`] to a parser thread, where [`catalogue`] combines the crates `dataflow-sdmx` and
+//! `dataflow-rules`; `convert` builds the response. [`rulesets`] keeps the compiled rules current.
 
 pub mod args;
 pub mod error;
@@ -32,7 +32,7 @@ pub use error::Error;
 use results::Results;
 use rulesets::Rulesets;
 
-/// AnalysisService. While the config service does not answer, it works by the built-in rule sets.
+/// AnalysisService. While the config service is unavailable, it uses the built-in rule sets.
 pub fn capability(args: &Args, server: &ServerArgs, context: &Context) -> Capability {
     let rulesets = Arc::new(Rulesets::new(dataflow_rules::built_in::rulesets()));
     let documents = context.live(args.analysis.documents.clone());

@@ -1,5 +1,5 @@
-//! Results kept in the cache service, so that no replica analyses the same document under the same rules twice, and of
-//! all that are asked for the same at once only one does.
+//! Results stored in the cache service, so that no replica analyzes the same document under the same rules twice, and
+//! only one of several concurrent requests computes it (single flight).
 
 use std::time::Duration;
 
@@ -18,73 +18,73 @@ use crate::document::Fingerprint;
 use crate::rulesets::Ruleset;
 use dataflow_sdmx::Limits;
 
-/// Changes whenever a stored analysis would be read differently: two releases share one cache during every rollout.
+/// Incremented whenever a stored analysis would be read differently: two releases share one cache during every rollout.
 const STORED_VERSION: u8 = 1;
 
 const CONTENT_TYPE: &str = "application/x-protobuf; messageType=dataflow.analysis.v1.Analysis";
 
-/// How long one analysis has before another replica does it too, and how long that one waits for it: longer than the
-/// largest document takes on a busy machine.
-const LEASE_TIME: Duration = Duration::from_secs(60);
+/// Duration of a lease, after which another replica computes the same analysis, and the longest time that a replica
+/// waits for it: longer than the largest document takes on a busy machine.
+const LEASE_DURATION: Duration = Duration::from_secs(60);
 
-/// What a result depends on.
+/// Everything that a result depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct Inputs<'a> {
     /// The document's content.
     pub document: Fingerprint,
-    /// The rules.
+    /// The rule set.
     pub ruleset: &'a Ruleset,
-    /// How much of the document is read and kept.
+    /// The limits of the parser.
     pub limits: &'a Limits,
-    /// The provider that the request names.
+    /// The provider that the request states.
     pub provider: &'a str,
-    /// Whose result it is; empty without tenants.
+    /// The tenant of the result; empty without tenants.
     pub tenant: &'a str,
 }
 
-/// The place of one result.
+/// The cache key of one result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
     digest: [u8; 32],
 }
 
-/// What the cache said.
+/// The outcome of a cache lookup.
 #[derive(Debug)]
 pub enum Lookup {
-    /// It has the result.
+    /// The result is cached.
     Hit(Box<pb::Analysis>),
-    /// It does not, and ours is to be kept.
+    /// The result is not cached, and the caller got the lease to write it.
     Miss(Box<WriteLease>),
-    /// Somebody else has been analysing the same for so long that we do it too, and leave the keeping to them.
+    /// Another caller has had the lease for so long that this one computes the result too, without storing it.
     Busy,
-    /// It is not there, or did not answer in time.
+    /// There is no cache, or it did not respond within the timeout.
     Unavailable,
 }
 
-/// The results of all replicas.
+/// The results of all replicas, in the cache service.
 #[derive(Debug, Clone)]
 pub struct Results {
     client: Option<CacheServiceClient<Outbound>>,
-    /// How long one answer of the cache may take.
+    /// Timeout of one call to the cache.
     timeout: Duration,
     ttl: Duration,
 }
 
-/// The right, and the duty, to compute a result that others may be waiting for. Dropped without a result it lets them
-/// compute it.
+/// The right to compute and store a result that other callers may be waiting for. Dropping it without a result releases
+/// the lease, so that another caller computes it.
 #[derive(Debug)]
 pub struct WriteLease {
     client: CacheServiceClient<Outbound>,
     entry: String,
     ttl: Duration,
-    /// None where what is kept cannot be read, and is to be overwritten.
+    /// `None` if the cached value cannot be decoded and will be overwritten.
     lease: Option<cache::Lease>,
 }
 
 // === impl Key ===
 
 impl Key {
-    /// The key of what depends on these inputs.
+    /// The key for these inputs.
     pub fn of(inputs: Inputs<'_>) -> Self {
         let Inputs { document, ruleset, limits, provider, tenant } = inputs;
         let mut hasher = Sha256::new();
@@ -93,7 +93,7 @@ impl Key {
         hasher.update(ruleset.fingerprint);
         hasher.update(ruleset.revision.to_be_bytes());
         limits.numbers().iter().for_each(|limit| hasher.update(limit.to_be_bytes()));
-        // With their lengths, or two pairs of texts could run together into one.
+        // With their lengths, so that different texts cannot produce the same bytes.
         for text in [ruleset.name.as_str(), provider, tenant] {
             hasher.update((text.len() as u64).to_be_bytes());
             hasher.update(text);
@@ -101,7 +101,7 @@ impl Key {
         Self { digest: hasher.finalize().into() }
     }
 
-    /// The name of the analysis: the same inputs, the same name.
+    /// The name of the analysis: the same inputs give the same name.
     pub fn analysis(&self) -> String {
         format!("a-{}", hex(&self.digest[..16]))
     }
@@ -118,7 +118,7 @@ fn hex(bytes: &[u8]) -> String {
 // === impl Results ===
 
 impl Results {
-    /// Results in the cache that `args` name, if any.
+    /// Uses the cache service in `args`, if there is one.
     pub fn new(args: &PeerArgs) -> Self {
         let client = args.cache_url.as_ref().map(|upstream| {
             CacheServiceClient::new(Outbound::new(upstream, args.peer_timeout))
@@ -128,39 +128,39 @@ impl Results {
         Self { client, timeout: args.peer_timeout, ttl: args.result_ttl }
     }
 
-    /// Looks a result up; while somebody else computes it, waits for theirs.
+    /// Looks up a result; while another caller computes it, waits for that result.
     pub async fn get(&self, key: &Key) -> Lookup {
         let Some(mut client) = self.client.clone() else { return Lookup::Unavailable };
         let entry = key.entry();
-        let give_up = Instant::now() + LEASE_TIME;
+        let deadline = Instant::now() + LEASE_DURATION;
         loop {
             let request = cache::LeaseEntryRequest {
                 key: entry.clone(),
-                hold: duration(LEASE_TIME),
-                // Well before the call's own time is up, so that waiting is not taken for silence.
+                hold: duration(LEASE_DURATION),
+                // Well below the call's own timeout, so that waiting is not mistaken for an unresponsive cache.
                 wait: duration(self.timeout / 2),
                 ..Default::default()
             };
-            let reply = match client.lease_entry(request).await {
-                Ok(reply) => reply.into_inner(),
-                Err(status) if is_gone(&status) => {
-                    tracing::info!(code = ?status.code(), "cache does not answer: computing");
+            let response = match client.lease_entry(request).await {
+                Ok(response) => response.into_inner(),
+                Err(status) if is_unavailable(&status) => {
+                    tracing::info!(code = ?status.code(), "result cache: unavailable, computing");
                     return Lookup::Unavailable;
                 }
                 Err(status) => {
                     let (code, message) = (status.code(), status.message());
-                    tracing::warn!(?code, message, "cache refuses what it is asked: computing");
+                    tracing::warn!(?code, message, "result cache: call rejected, computing");
                     return Lookup::Unavailable;
                 }
             };
             let write_lease =
                 |lease| WriteLease { client: client.clone(), entry: entry.clone(), ttl: self.ttl, lease };
-            match reply {
-                cache::LeaseEntryResponse { entry: Some(kept), .. } => {
-                    return match pb::Analysis::decode(kept.value) {
+            match response {
+                cache::LeaseEntryResponse { entry: Some(cached), .. } => {
+                    return match pb::Analysis::decode(cached.value) {
                         Ok(analysis) => Lookup::Hit(Box::new(analysis)),
                         Err(error) => {
-                            tracing::warn!(%error, "a stored result cannot be read: computing it again");
+                            tracing::warn!(%error, "result cache: stored result not decodable, computing again");
                             Lookup::Miss(Box::new(write_lease(None)))
                         }
                     };
@@ -169,7 +169,7 @@ impl Results {
                     return Lookup::Miss(Box::new(write_lease(Some(lease))));
                 }
                 cache::LeaseEntryResponse { degraded: true, .. } => return Lookup::Unavailable,
-                _ if Instant::now() >= give_up => return Lookup::Busy,
+                _ if Instant::now() >= deadline => return Lookup::Busy,
                 _ => {}
             }
         }
@@ -179,7 +179,7 @@ impl Results {
 // === impl WriteLease ===
 
 impl WriteLease {
-    /// Keeps a result, if the cache takes it; whether the cache answered.
+    /// Stores a result, if the cache accepts it. Returns whether the cache responded.
     pub async fn write(mut self, analysis: &pb::Analysis) -> bool {
         let entry = cache::Entry {
             key: self.entry.clone(),
@@ -191,20 +191,20 @@ impl WriteLease {
         let token = self.lease.as_ref().map(|lease| lease.token.clone()).unwrap_or_default();
         let request = cache::SetEntryRequest { entry: Some(entry), token, generations: Vec::new() };
         match self.client.set_entry(request).await {
-            Ok(reply) => {
-                let cache::SetEntryResponse { stored, degraded, .. } = reply.into_inner();
+            Ok(response) => {
+                let cache::SetEntryResponse { stored, degraded, .. } = response.into_inner();
                 if !stored {
-                    tracing::info!(degraded, "the result is not kept");
+                    tracing::info!(degraded, "result cache: result not stored");
                 }
-                // Stored, or no longer ours to store: either way nobody waits for us.
+                // Stored, or the lease is no longer ours: in both cases no other caller waits for this one.
                 if !degraded {
                     self.lease = None;
                 }
                 !degraded
             }
             Err(status) => {
-                tracing::info!(code = ?status.code(), message = status.message(), "the result is not kept");
-                !is_gone(&status)
+                tracing::info!(code = ?status.code(), message = status.message(), "result cache: result not stored");
+                !is_unavailable(&status)
             }
         }
     }
@@ -214,19 +214,19 @@ impl Drop for WriteLease {
     fn drop(&mut self) {
         let Some(lease) = self.lease.take() else { return };
         let (mut client, key) = (self.client.clone(), std::mem::take(&mut self.entry));
-        // Those who wait would otherwise do so until the lease ends by itself, which it does if this is lost.
+        // Otherwise, waiting callers would wait until the lease expires, which it does if this call is lost.
         let release = async move {
             let request = cache::ReleaseLeaseRequest { key, token: lease.token };
             if let Err(status) = client.release_lease(request).await {
-                tracing::debug!(code = ?status.code(), "a lease is not given back");
+                tracing::debug!(code = ?status.code(), "result cache: lease not released");
             }
         };
         Task::logged("release lease", release).detach();
     }
 }
 
-/// A cache that refuses, for instance because the result is too large, is there all the same.
-fn is_gone(status: &Status) -> bool {
+/// A cache that rejects a call, for instance because the result is too large, is available.
+fn is_unavailable(status: &Status) -> bool {
     matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded)
 }
 

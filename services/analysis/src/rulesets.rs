@@ -1,5 +1,5 @@
-//! The rule sets by which this replica categorises: those the config service pushes, or those built into the binary
-//! until it does. A new revision is compiled beside the one in use and swapped in whole.
+//! The rule sets of this replica: those that the config service pushes, or the built-in ones until it does. A new
+//! revision is compiled beside the current one and replaces it atomically.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -22,36 +22,37 @@ use tokio_util::sync::CancellationToken;
 use crate::args::PeerArgs;
 use crate::{Error, convert};
 
-/// The name of the set that an empty name in a request means.
+/// The set that is used if the request names none.
 pub const DEFAULT: &str = "default";
 
-/// One set, compiled.
+/// One compiled set.
 #[derive(Debug)]
 pub struct Ruleset {
     /// Its name.
     pub name: String,
-    /// Its revision at the config service; 0 when built in.
+    /// Its revision in the config service; 0 if built in.
     pub revision: i64,
-    /// Identifies its content. Revisions alone do not: two releases may build in different sets, and share one cache.
+    /// Identifies its content. Revisions alone do not: two releases may have different built-in sets, and share one
+    /// cache.
     pub fingerprint: [u8; 32],
-    /// What to compile, or why a later release's set cannot be read.
+    /// The set to compile, or why a set of a later release cannot be read.
     source: Result<RuleSet, String>,
-    /// The engine, or why there is none, so that a caller learns it and not only the log. Compiled on first use: the
-    /// built-in sets are never used where the config service answers.
+    /// The engine, or its compile error, so that callers see it and not only the log. Compiled on first use: the
+    /// built-in sets are never used while the config service responds.
     compiled: OnceLock<Result<Compiled, String>>,
 }
 
-/// All sets that this replica can use at the moment.
+/// All sets that this replica can use at present.
 #[derive(Debug)]
 pub struct Rulesets {
-    current: ArcSwap<State>,
+    current: ArcSwap<CurrentSets>,
 }
 
 #[derive(Debug, Clone, Default)]
-struct State {
+struct CurrentSets {
     by_name: BTreeMap<String, Arc<Ruleset>>,
-    /// Whether the config service has been heard; what it said last stays in use when it falls silent.
-    heard: bool,
+    /// Whether the config service has sent rules. Its last sets stay in use when it becomes unavailable.
+    received: bool,
 }
 
 // === impl Ruleset ===
@@ -77,7 +78,7 @@ impl Ruleset {
     ///
     /// # Errors
     ///
-    /// [`Error::RulesetUnusable`] when a later release wrote them.
+    /// [`Error::RulesetUnusable`] if a later release wrote them.
     pub fn rules(&self) -> Result<&RuleSet, Error> {
         self.source.as_ref().map_err(|problem| self.unusable(problem))
     }
@@ -86,7 +87,7 @@ impl Ruleset {
     ///
     /// # Errors
     ///
-    /// [`Error::RulesetUnusable`] when the set does not compile.
+    /// [`Error::RulesetUnusable`] if the set does not compile.
     pub fn compiled(&self) -> Result<&Compiled, Error> {
         let compiled = self.compiled.get_or_init(|| {
             let source = self.source.as_ref().map_err(String::clone);
@@ -96,7 +97,7 @@ impl Ruleset {
                     ruleset = self.name,
                     revision = self.revision,
                     problem,
-                    "rule set does not compile"
+                    "rule sets: set does not compile"
                 );
             }
             compiled
@@ -109,22 +110,22 @@ impl Ruleset {
     }
 }
 
-/// A digest of what a set does, whatever its revision: the same rules are the same on every replica. Another release may
-/// digest them otherwise, which costs it a result that it could have taken from the cache.
+/// A digest of the rules of a set, independent of its revision: the same rules have the same digest on every replica.
+/// Another release may compute another digest, which only causes a cache miss.
 fn fingerprint(set: &RuleSet) -> [u8; 32] {
-    struct Digested(Sha256);
+    struct DigestHasher(Sha256);
 
-    impl Hasher for Digested {
+    impl Hasher for DigestHasher {
         fn write(&mut self, bytes: &[u8]) {
             self.0.update(bytes);
         }
 
         fn finish(&self) -> u64 {
-            unreachable!("the digest is longer than this")
+            unreachable!("only the SHA-256 digest is used")
         }
     }
 
-    let mut hasher = Digested(Sha256::new());
+    let mut hasher = DigestHasher(Sha256::new());
     (&set.name, set.mode, &set.rules).hash(&mut hasher);
     hasher.0.finalize().into()
 }
@@ -132,14 +133,14 @@ fn fingerprint(set: &RuleSet) -> [u8; 32] {
 // === impl Rulesets ===
 
 impl Rulesets {
-    /// Begins with the sets built into the binary.
+    /// Starts with the built-in sets.
     pub fn new(built_in: impl IntoIterator<Item = RuleSet>) -> Self {
         let sets = built_in.into_iter().map(Ruleset::built_in);
         let by_name = sets.map(|set| (set.name.clone(), Arc::new(set)));
-        Self { current: ArcSwap::from_pointee(State { by_name: by_name.collect(), heard: false }) }
+        Self { current: ArcSwap::from_pointee(CurrentSets { by_name: by_name.collect(), received: false }) }
     }
 
-    /// The set of that name; empty means [`DEFAULT`].
+    /// The set with this name; empty means [`DEFAULT`].
     ///
     /// # Errors
     ///
@@ -150,30 +151,30 @@ impl Rulesets {
         found.ok_or_else(|| Error::RulesetNotFound { name: name.to_owned() })
     }
 
-    /// Whether the sets are those built in, because the config service has not been heard.
+    /// Whether the built-in sets are in use, because the config service has not sent any.
     pub fn built_in(&self) -> bool {
-        !self.current.load().heard
+        !self.current.load().received
     }
 
-    /// Compiles sets and puts them in place at once. `anew` when they are all there are; else the others stay.
-    fn put(&self, sets: Vec<pb::Ruleset>, anew: bool) {
+    /// Compiles sets and swaps them in atomically. A snapshot replaces all sets; otherwise the other sets stay.
+    fn update(&self, sets: Vec<pb::Ruleset>, is_snapshot: bool) {
         let sets: Vec<_> = sets.into_iter().map(|set| Arc::new(Ruleset::pushed(set))).collect();
         for set in &sets {
-            // A set that does not compile is put in place too: to use an older one in silence would be worse.
+            // A set that does not compile is used too: silently using an older one would be worse.
             let _ = set.compiled();
         }
-        // Revision 0 is what a release brings: a config service without its store knows no better than we.
-        let heard = sets.iter().any(|set| set.revision > 0);
-        self.current.rcu(|state| {
-            if state.heard && !heard {
-                return State::clone(state);
+        // Revision 0 is a built-in set: a config service without its store has nothing newer.
+        let received = sets.iter().any(|set| set.revision > 0);
+        self.current.rcu(|current| {
+            if current.received && !received {
+                return CurrentSets::clone(current);
             }
-            let mut by_name = if anew { BTreeMap::new() } else { state.by_name.clone() };
+            let mut by_name = if is_snapshot { BTreeMap::new() } else { current.by_name.clone() };
             by_name.extend(sets.iter().map(|set| (set.name.clone(), Arc::clone(set))));
-            State { by_name, heard }
+            CurrentSets { by_name, received }
         });
         for set in sets {
-            tracing::debug!(ruleset = set.name, revision = set.revision, "rule set in use");
+            tracing::debug!(ruleset = set.name, revision = set.revision, "rule sets: set in use");
         }
     }
 
@@ -185,9 +186,9 @@ impl Rulesets {
     }
 }
 
-/// The task that follows the config service until `draining`, if there is one; and the future that resolves when its sets
-/// are in use, or when the built-in ones are, since the first attempt failed or took longer than the peer timeout: a service
-/// without config is ready too.
+/// The task that watches the config service until `draining`, if one is configured; and a future that resolves when its
+/// sets are in use, or when the built-in ones are, because the first attempt failed or exceeded the peer timeout: the
+/// service is ready without config too.
 pub fn follow(
     rulesets: Arc<Rulesets>,
     peers: &PeerArgs,
@@ -198,7 +199,7 @@ pub fn follow(
     let task = peers.config_url.clone().map(|upstream| {
         let rulesets = Arc::clone(&rulesets);
         Task::restarting("rule sets", move || {
-            let watch = receive_always(Arc::clone(&rulesets), upstream.clone(), first.clone());
+            let watch = watch_forever(Arc::clone(&rulesets), upstream.clone(), first.clone());
             draining.clone().run_until_cancelled_owned(watch).map(drop)
         })
     });
@@ -206,18 +207,18 @@ pub fn follow(
         tracing::info!("rule sets: no config service configured, using the built-in ones");
     }
     let ready = async move {
-        // Without a task the sender is gone. In any case there are rules to work with.
+        // Without a task the sender is dropped. In any case there are rules to use.
         let _ = tokio::time::timeout(timeout, attempted.wait_for(|attempted| *attempted)).await;
-        // Compiling takes milliseconds, too long for the runtime's own threads.
+        // Compiling takes milliseconds, too long for the runtime's threads.
         panics::spawn_blocking(move || rulesets.compile()).await;
     };
     (task, ready)
 }
 
-/// Watches for ever; `first` becomes true after the first attempt.
-async fn receive_always(rulesets: Arc<Rulesets>, upstream: Upstream, first: watch::Sender<bool>) {
-    // One client for all attempts, so that they go to one replica after the other. Whatever the config service accepts must
-    // arrive, or rules would stand still here.
+/// Watches forever; `first` becomes true after the first attempt.
+async fn watch_forever(rulesets: Arc<Rulesets>, upstream: Upstream, first: watch::Sender<bool>) {
+    // One client for all attempts, so that they use the replicas in turn. No message limit: every set that the config
+    // service accepts must arrive, or the rules here would stay outdated.
     let client = RuleServiceClient::new(Outbound::watching(&upstream));
     let mut client = client.max_decoding_message_size(usize::MAX);
     let mut backoff = Backoff::default();
@@ -234,7 +235,7 @@ async fn receive_always(rulesets: Arc<Rulesets>, upstream: Upstream, first: watc
     }
 }
 
-/// Receives sets until the stream ends. Its first batch is all there are, later ones are what changed.
+/// Receives sets until the stream ends. The first batch is a snapshot of all sets, later ones are changes.
 async fn receive(
     rulesets: &Arc<Rulesets>,
     client: &mut RuleServiceClient<Outbound>,
@@ -242,7 +243,7 @@ async fn receive(
     backoff: &mut Backoff,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut sets = client.watch_rulesets(pb::WatchRulesetsRequest::default()).await?.into_inner();
-    let (mut batch, mut anew) = (Vec::new(), true);
+    let (mut batch, mut is_snapshot) = (Vec::new(), true);
     while let Some(message) = sets.message().await? {
         backoff.reset();
         batch.extend(message.ruleset);
@@ -250,8 +251,8 @@ async fn receive(
             continue;
         }
         let (rulesets, batch) = (Arc::clone(rulesets), std::mem::take(&mut batch));
-        panics::spawn_blocking(move || rulesets.put(batch, anew)).await;
-        anew = false;
+        panics::spawn_blocking(move || rulesets.update(batch, is_snapshot)).await;
+        is_snapshot = false;
         first.send_replace(true);
     }
     Ok(())

@@ -11,8 +11,8 @@ use dataflow_render::Options;
 pub(crate) fn options(lang: impl Into<String>) -> Options {
     let is_terminal = io::stdout().is_terminal();
     let terminal = is_terminal.then(|| console::Term::stdout().size().1);
-    let colour = wants_color(is_terminal, |name| env::var_os(name));
-    Options { terminal, colour, ..Options::plain(lang) }
+    let color = wants_color(is_terminal, |name| env::var_os(name));
+    Options { terminal, color, ..Options::plain(lang) }
 }
 
 /// Whether to color, by the conventions of no-color.org and bixense.com/clicolors; `NO_COLOR` outranks the others.

@@ -1,7 +1,8 @@
-//! One row a dataflow, for spreadsheets and BI tools.
+//! CSV: one row per dataflow, for spreadsheets and BI tools.
 //!
-//! Spreadsheets run a cell that begins like a formula, and names come from strangers: such a text gets a leading
-//! apostrophe, which Excel, LibreOffice and Google Sheets take as "this is text". JSON keeps the name as it is.
+//! Spreadsheets execute a cell that starts like a formula, and names come from untrusted documents: such a text gets a
+//! leading apostrophe, which Excel, LibreOffice and Google Sheets interpret as "this is text". JSON keeps the name
+//! unchanged.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -26,7 +27,7 @@ const HEADER: [&str; 12] = [
     "evidence",
 ];
 
-/// A header and one row for each dataflow, in document order. Times are RFC 3339 in UTC; what is unknown is empty.
+/// Writes a header and one row per dataflow, in document order. Times are RFC 3339 in UTC; unknown values are empty.
 pub(super) fn write(dataflows: &[pb::Dataflow], lang: &str, out: &mut impl Write) -> io::Result<()> {
     let mut rows = ::csv::Writer::from_writer(out);
     rows.write_record(HEADER).map_err(into_io)?;
@@ -36,7 +37,7 @@ pub(super) fn write(dataflows: &[pb::Dataflow], lang: &str, out: &mut impl Write
     rows.flush()
 }
 
-/// csv's own conversion hides the kind of a failed write.
+/// The conversion of the crate csv hides the kind of an I/O error.
 fn into_io(error: ::csv::Error) -> io::Error {
     match error.into_kind() {
         ::csv::ErrorKind::Io(error) => error,
@@ -62,7 +63,8 @@ fn row<'a>(flow: &'a pb::Dataflow, lang: &str) -> [Cow<'a, str>; HEADER.len()] {
     ]
 }
 
-/// The text, unable to begin a formula. Full-width signs count too: Excel reads them as the plain ones.
+/// The text, escaped so that it cannot start a formula. Full-width signs count too: Excel treats them like the ASCII
+/// ones.
 fn guarded(text: Cow<'_, str>) -> Cow<'_, str> {
     match text.chars().next() {
         Some('=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠') => format!("'{text}").into(),
@@ -70,13 +72,13 @@ fn guarded(text: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
-/// `AGENCY:ID(VERSION)`, as SDMX's own URNs write it.
+/// `AGENCY:ID(VERSION)`, as in SDMX URNs.
 fn structure(structure: &pb::StructureReference) -> String {
     let pb::StructureReference { agency_id, id, version } = structure;
     printable(&format!("{agency_id}:{id}({version})")).into_owned()
 }
 
-/// `rule:keyword@field`, or `scheme/theme/theme`; `None` for a kind that this release does not know.
+/// `rule:keyword@field`, or `scheme/theme/theme`; `None` for a kind that is unknown to this release.
 fn evidence(evidence: &pb::Evidence) -> Option<String> {
     let text = match evidence.kind.as_ref()? {
         pb::evidence::Kind::Theme(theme) => format!("{}/{}", theme.scheme, theme.path.join("/")),
@@ -106,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_says_what_is_known() {
+    fn a_row_has_every_known_value() {
         let expected = "\
             id,agency_id,version,name,category,score,confidence,flags,last_update,observation_count,structure,evidence\n\
             22_289,IT1,1.0,Resident population on 1st January,POPULATION,20,0.53,HIDDEN;FILE_ONLY,\
@@ -115,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn no_text_begins_a_formula() {
+    fn no_cell_starts_a_formula() {
         let check = |name: &str, expected: &str| {
             let names = [("en".to_owned(), name.to_owned())].into();
             let flow = pb::Dataflow { names, ..Default::default() };

@@ -1,5 +1,5 @@
-//! Rows of any kind in plain columns, without frames, so that `grep` and `awk` work on them: each as wide as what it
-//! holds, measured as terminals measure. Only the last is cut, and only on a terminal.
+//! Rows of any kind in plain columns, without frames, so that `grep` and `awk` work on them. Each column is as wide as
+//! its content, in terminal columns. Only the last one is truncated, and only on a terminal.
 
 use std::io::{self, Write};
 
@@ -9,7 +9,7 @@ use console::{Alignment, measure_text_width, pad_str, truncate_str};
 use super::Options;
 use super::text::printable;
 
-/// Columns of these names; a name that begins with `>` has its column aligned to the right.
+/// A table with these column names; a name that starts with `>` is a right-aligned column.
 pub struct Grid<const N: usize> {
     names: [&'static str; N],
     rows: Vec<[String; N]>,
@@ -18,7 +18,7 @@ pub struct Grid<const N: usize> {
 // === impl Grid ===
 
 impl<const N: usize> Grid<N> {
-    /// No rows as yet.
+    /// A table without rows.
     pub fn new(names: [&'static str; N]) -> Self {
         Self { names, rows: Vec::new() }
     }
@@ -30,7 +30,7 @@ impl<const N: usize> Grid<N> {
         self.rows.push(row.map(shown));
     }
 
-    /// Writes the names and the rows; nothing when there are none.
+    /// Writes the header and the rows; nothing if there are no rows.
     pub fn write(&self, options: &Options, out: &mut impl Write) -> io::Result<()> {
         if self.rows.is_empty() {
             return Ok(());
@@ -42,12 +42,12 @@ impl<const N: usize> Grid<N> {
                 *width = measure_text_width(text).max(*width);
             }
         }
-        let aside = if options.colour { Style::new().dimmed() } else { Style::new() };
-        writeln!(out, "{aside}{}{aside:#}", self.line(&names, &widths, options))?;
+        let dimmed = if options.color { Style::new().dimmed() } else { Style::new() };
+        writeln!(out, "{dimmed}{}{dimmed:#}", self.line(&names, &widths, options))?;
         self.rows.iter().try_for_each(|row| writeln!(out, "{}", self.line(row, &widths, options)))
     }
 
-    /// One line without its end.
+    /// One line without its line end.
     fn line(&self, row: &[String; N], widths: &[usize; N], options: &Options) -> String {
         let mut line = String::new();
         for ((text, &width), name) in row.iter().zip(widths).zip(self.names) {
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_as_wide_as_what_they_hold() {
+    fn columns_are_as_wide_as_their_content() {
         let rows = [["人口", "5", "popolazione"], ["b", "1000", ""]];
         let expected = "RULE  POINTS  KEYWORDS\n人口       5  popolazione\nb       1000  -\n";
         assert_eq!(written(&rows, &Options::plain("en")), expected);
@@ -84,13 +84,13 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_is_not_made_to_wrap_and_not_steered() {
+    fn lines_fit_the_terminal_and_have_no_control_characters() {
         let options = Options { terminal: Some(20), ..Options::plain("en") };
         assert_eq!(
             written(&[["a", "5", "popolazione"]], &options),
             "RULE  POINTS  KEYWO…\na          5  popol…\n"
         );
-        let steering = written(&[["\u{1b}[2J", "5", "a\nb"]], &options);
-        assert!(!steering.contains('\u{1b}') && steering.lines().count() == 2, "{steering:?}");
+        let hostile = written(&[["\u{1b}[2J", "5", "a\nb"]], &options);
+        assert!(!hostile.contains('\u{1b}') && hostile.lines().count() == 2, "{hostile:?}");
     }
 }

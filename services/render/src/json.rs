@@ -1,8 +1,8 @@
-//! The reply as proto3 JSON, converted element by element: a catalogue has thousands of dataflows, and the whole of it
-//! as dynamic values would take many times the memory of the reply.
+//! The response as proto3 JSON, converted element by element: a catalogue has thousands of dataflows, and converting
+//! all of them to dynamic values at once would need many times the memory of the response.
 //!
-//! prost-reflect does the mapping; what is added here is order. It keeps maps in hash maps, so that two runs would
-//! print languages in different orders; here fields come in the order of their numbers and maps in that of their keys.
+//! prost-reflect does the mapping; this module adds the order. prost-reflect stores maps as hash maps, so two runs
+//! would print languages in different orders; here fields are ordered by number and map entries by key.
 
 use std::io::{self, Write};
 use std::mem;
@@ -20,7 +20,7 @@ use self::escape::Escaping;
 
 mod escape;
 
-/// One document, indented by two spaces.
+/// Writes one document, indented by two spaces.
 pub(super) fn write_document(mut analysis: pb::Analysis, out: &mut impl Write) -> io::Result<()> {
     let pool = pool();
     let (dataflows, diagnostics) = (mem::take(&mut analysis.dataflows), mem::take(&mut analysis.diagnostics));
@@ -34,16 +34,16 @@ pub(super) fn write_document(mut analysis: pb::Analysis, out: &mut impl Write) -
     out.write_all(b"\n")
 }
 
-/// Any message of the contract, by its full name, indented like the document.
+/// Writes any message of the contract, by its full name, with the same indentation.
 pub(super) fn write_message(name: &str, message: &impl Message, out: &mut impl Write) -> io::Result<()> {
-    let descriptor = pool().get_message_by_name(name).expect("the descriptor set holds every message");
+    let descriptor = pool().get_message_by_name(name).expect("the descriptor set has every message");
     let formatter = Escaping(PrettyFormatter::new());
     let mut serializer = serde_json::Serializer::with_formatter(&mut *out, formatter);
     Element { message, descriptor: &descriptor }.serialize(&mut serializer)?;
     out.write_all(b"\n")
 }
 
-/// One dataflow a line.
+/// Writes one dataflow per line.
 pub(super) fn write_lines(dataflows: &[pb::Dataflow], out: &mut impl Write) -> io::Result<()> {
     let descriptor = &descriptor(&pool(), "Dataflow");
     for message in dataflows {
@@ -61,10 +61,10 @@ fn pool() -> DescriptorPool {
 
 fn descriptor(pool: &DescriptorPool, name: &str) -> MessageDescriptor {
     let message = pool.get_message_by_name(&format!("dataflow.analysis.v1.{name}"));
-    message.expect("the descriptor set holds every message that code was generated from")
+    message.expect("the descriptor set has every message that code was generated from")
 }
 
-/// An analysis whose long lists stand beside it.
+/// An analysis with its long lists separate.
 struct Reply<'a> {
     header: Element<'a, pb::Analysis>,
     dataflows: Elements<'a, pb::Dataflow>,
@@ -86,7 +86,7 @@ impl Serialize for Reply<'_> {
     }
 }
 
-/// Messages of one type, each converted when its turn comes and forgotten once written.
+/// Messages of one type; each is converted when it is written, and dropped afterwards.
 struct Elements<'a, M> {
     messages: &'a [M],
     descriptor: &'a MessageDescriptor,
@@ -107,7 +107,7 @@ struct Element<'a, M> {
 
 impl<M: Message> Element<'_, M> {
     fn to_value(&self) -> Result<Value, serde_json::Error> {
-        /// As the contract promises: fields without presence are printed also when they hold their default.
+        /// As the contract specifies: fields without presence are printed even with their default value.
         const OPTIONS: SerializeOptions = SerializeOptions::new().skip_default_fields(false);
 
         let mut message = DynamicMessage::new(self.descriptor.clone());
@@ -126,7 +126,7 @@ impl<M: Message> Serialize for Element<'_, M> {
 /// A JSON value whose objects are written in order.
 struct Ordered<'a> {
     value: &'a Value,
-    /// What the value, or each element of it, was made from; `None` when that was no message.
+    /// The type of the value, or of its elements; `None` if it is not a message.
     message: Option<MessageDescriptor>,
 }
 
@@ -141,7 +141,7 @@ impl Serialize for Ordered<'_> {
     }
 }
 
-/// The members of an object: a message's by field number, a map's by key. None is ever left out.
+/// The members of an object: those of a message by field number, those of a map by key. None is omitted.
 fn entries<'a>(
     object: &'a Value,
     message: Option<&MessageDescriptor>,
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
     use crate::tests::sample;
 
-    /// The whole reply at once, by prost-reflect alone.
+    /// The whole message at once, by prost-reflect alone.
     fn reference(analysis: &pb::Analysis) -> Value {
         let descriptor = &descriptor(&pool(), "Analysis");
         Element { message: analysis, descriptor }.to_value().unwrap()

@@ -1,8 +1,8 @@
-//! Renders replies: one analysis as a table for people, or as JSON, NDJSON or CSV for programs; any other message as
+//! Renders responses: an analysis as a table for people, or as JSON, NDJSON or CSV for programs; any other message as
 //! plain columns or JSON.
 //!
-//! It needs nothing but the reply, so that the command line and exports write the same bytes. Names come from documents of
-//! unknown origin: no format lets a control character through.
+//! It depends on nothing but the response, so that the command line and exports write the same bytes. Names come from
+//! untrusted documents: no format passes a control character through.
 
 pub mod grid;
 pub mod text;
@@ -16,45 +16,46 @@ use std::io::{self, BufWriter, Write};
 use dataflow_proto::analysis::v1 as pb;
 use prost::Message;
 
-/// How a result is written.
+/// The output format of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Format {
-    /// Counts, the surest dataflows of each category, and what was odd about the document; for people
+    /// Counts, the dataflows of each category with the highest scores, and diagnostics; for people
     #[default]
     Table,
-    /// The whole reply as one JSON document, as REST shows it
+    /// The whole response as one JSON document, the same as REST returns
     Json,
-    /// One dataflow a line, each a JSON document
+    /// One dataflow per line, each a JSON document
     Ndjson,
-    /// One dataflow a row, with a header; text that a spreadsheet would run as a formula gets a leading apostrophe
+    /// One dataflow per row, with a header; a text that a spreadsheet would execute as a formula gets a leading
+    /// apostrophe
     Csv,
 }
 
-/// What the reader wants and what the device can show.
+/// The reader's preferences and the capabilities of the output device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// The language tag (BCP 47) that table and CSV prefer for names.
+    /// The preferred language of names in table and CSV, as a language tag (BCP 47).
     pub lang: String,
-    /// The terminal's width in columns; `None` when the output is a file or a pipe.
+    /// The terminal's width in columns; `None` if the output is a file or a pipe.
     pub terminal: Option<u16>,
-    /// Whether the table may use ANSI colours.
-    pub colour: bool,
-    /// How many dataflows of each category the table lists.
+    /// Whether the table may use ANSI colors.
+    pub color: bool,
+    /// Number of dataflows that the table lists per category.
     pub top: usize,
 }
 
 impl Options {
-    /// How many dataflows of each category the table lists when nobody says.
+    /// Default number of dataflows that the table lists per category.
     pub const TOP: usize = 5;
 
-    /// For a file or a pipe.
+    /// Options for a file or a pipe.
     pub fn plain(lang: impl Into<String>) -> Self {
-        Self { lang: lang.into(), terminal: None, colour: false, top: Self::TOP }
+        Self { lang: lang.into(), terminal: None, color: false, top: Self::TOP }
     }
 }
 
-/// Writes the analysis. Beyond the analysis itself it holds no more than one dataflow at a time; a failure of `out`
-/// keeps its kind, so that a closed pipe can be told from a full disk.
+/// Writes the analysis. Besides the analysis itself, at most one dataflow is in memory at a time. Errors of `out` keep
+/// their kind, so that callers can distinguish a closed pipe from a full disk.
 pub fn render(
     analysis: pb::Analysis,
     format: Format,
@@ -71,7 +72,7 @@ pub fn render(
     out.flush()
 }
 
-/// Writes any message of the contract, named in full, as one JSON document, as REST shows it.
+/// Writes any message of the contract, by its full name, as one JSON document, the same as REST returns.
 pub fn message(name: &str, message: &impl Message, out: &mut impl Write) -> io::Result<()> {
     let mut out = BufWriter::with_capacity(64 * 1024, out);
     json::write_message(name, message, &mut out)?;

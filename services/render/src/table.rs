@@ -1,7 +1,7 @@
-//! The analysis for people: a headline, the share of each category, its best matches, and what was odd.
+//! The analysis as a table for people: a headline, the share of each category, its best matches, and the diagnostics.
 //!
-//! Plain columns and no frames, so that `grep` and `awk` work on what is piped; a terminal adds colour and bars.
-//! Colours are bold, dim and the two hues that can be read on dark and on light ground alike.
+//! Plain columns without frames, so that `grep` and `awk` work on piped output; a terminal gets colors and bars in
+//! addition. Styles are bold, dimmed, and the two hues that are legible on dark and on light backgrounds.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -17,17 +17,17 @@ use super::text::printable;
 mod columns;
 mod diagnostics;
 
-/// The width of what is not written to a terminal, in columns.
+/// Width of the table without a terminal, in columns.
 const PLAIN_WIDTH: u16 = 100;
-/// Narrower than this no row can be read; the terminal may wrap.
+/// Minimum width: narrower rows are illegible, so the terminal may wrap.
 const LEAST_WIDTH: u16 = 50;
-/// The bar of the most frequent category, in columns.
+/// Length of the bar of the most frequent category, in columns.
 const BAR: usize = 32;
 
 /// Writes the whole table.
 pub(super) fn write(analysis: &pb::Analysis, options: &Options, out: &mut impl Write) -> io::Result<()> {
     let width = usize::from(options.terminal.unwrap_or(PLAIN_WIDTH).max(LEAST_WIDTH));
-    let palette = if options.colour { Palette::ANSI } else { Palette::PLAIN };
+    let palette = if options.color { Palette::ANSI } else { Palette::PLAIN };
     let categories = by_category(&analysis.dataflows);
 
     headline(analysis, palette, out)?;
@@ -36,28 +36,28 @@ pub(super) fn write(analysis: &pb::Analysis, options: &Options, out: &mut impl W
     diagnostics::write(analysis, width, palette, out)
 }
 
-/// The styles that the parts share; a plain style writes nothing.
+/// The styles of all parts; a plain style writes nothing.
 #[derive(Debug, Clone, Copy)]
 struct Palette {
     title: Style,
     bar: Style,
-    alarm: Style,
-    aside: Style,
+    warning: Style,
+    dimmed: Style,
 }
 
 impl Palette {
     const PLAIN: Self =
-        Self { title: Style::new(), bar: Style::new(), alarm: Style::new(), aside: Style::new() };
+        Self { title: Style::new(), bar: Style::new(), warning: Style::new(), dimmed: Style::new() };
     const ANSI: Self = Self {
         title: Style::new().bold(),
         bar: AnsiColor::Green.on_default(),
-        alarm: AnsiColor::Magenta.on_default(),
-        aside: Style::new().dimmed(),
+        warning: AnsiColor::Magenta.on_default(),
+        dimmed: Style::new().dimmed(),
     };
 }
 
-/// The flows of each category in document order, the categories in that of the contract. All seven are there; flows
-/// of a category that this release does not know come under `CATEGORY_UNSPECIFIED`.
+/// The dataflows of each category in document order, with the categories in the order of the contract. All seven are
+/// included; dataflows of a category that is unknown to this release are under `CATEGORY_UNSPECIFIED`.
 type ByCategory<'a> = BTreeMap<Category, Vec<&'a pb::Dataflow>>;
 
 fn by_category(dataflows: &[pb::Dataflow]) -> ByCategory<'_> {
@@ -72,7 +72,7 @@ fn by_category(dataflows: &[pb::Dataflow]) -> ByCategory<'_> {
 }
 
 fn headline(analysis: &pb::Analysis, palette: Palette, out: &mut impl Write) -> io::Result<()> {
-    let Palette { title, alarm, aside, .. } = palette;
+    let Palette { title, warning, dimmed, .. } = palette;
     let provider = if analysis.provider.is_empty() { "unnamed provider" } else { &analysis.provider };
     let noun = if analysis.total == 1 { "dataflow" } else { "dataflows" };
     write!(out, "{title}{}: {} {noun}{title:#}", printable(provider), analysis.total)?;
@@ -80,17 +80,15 @@ fn headline(analysis: &pb::Analysis, palette: Palette, out: &mut impl Write) -> 
         0 => write!(out, ", rule set {} as built in", printable(&analysis.ruleset))?,
         revision => write!(out, ", rule set {} at revision {revision}", printable(&analysis.ruleset))?,
     }
-    writeln!(out, "{}", if analysis.cached { ", answered from the cache" } else { "" })?;
-    writeln!(out, "{aside}{}{aside:#}", printable(&analysis.analysis))?;
+    writeln!(out, "{}", if analysis.cached { ", served from the cache" } else { "" })?;
+    writeln!(out, "{dimmed}{}{dimmed:#}", printable(&analysis.analysis))?;
     for degradation in analysis.degraded() {
         let missing = match degradation {
-            pb::analysis::Degradation::CacheUnavailable => "no cache answered: this result is not kept",
-            pb::analysis::Degradation::BuiltInRules => {
-                "no config service answered: the rules are those built in"
-            }
+            pb::analysis::Degradation::CacheUnavailable => "cache unavailable: this result is not stored",
+            pb::analysis::Degradation::BuiltInRules => "config service unavailable: built-in rules are used",
             pb::analysis::Degradation::Unspecified => continue,
         };
-        writeln!(out, "{alarm}degraded: {missing}{alarm:#}")?;
+        writeln!(out, "{warning}degraded: {missing}{warning:#}")?;
     }
     Ok(())
 }
@@ -101,7 +99,7 @@ fn shares(
     palette: Palette,
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let Palette { bar, aside, .. } = palette;
+    let Palette { bar, dimmed, .. } = palette;
     let total: usize = categories.values().map(Vec::len).sum();
     let most = categories.values().map(Vec::len).max().unwrap_or(0);
     if total == 0 {
@@ -111,7 +109,7 @@ fn shares(
     for (category, flows) in categories {
         let count = flows.len();
         let share = 100.0 * count as f64 / total as f64;
-        let style = if count == 0 { aside } else { Style::new() };
+        let style = if count == 0 { dimmed } else { Style::new() };
         write!(out, "{style}{:<11} {count:>6} {share:>5.1}%{style:#}", category.as_str_name())?;
         if options.terminal.is_some() && count > 0 {
             write!(out, "  {bar}{}{bar:#}", blocks(count, most))?;
@@ -121,7 +119,7 @@ fn shares(
     Ok(())
 }
 
-/// A bar of `BAR` columns when `count` equals `most` (which is not 0), in steps of an eighth of a column.
+/// A bar of `BAR` columns if `count` equals `most` (which is not 0), in steps of an eighth of a column.
 fn blocks(count: usize, most: usize) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let eighths = (count * BAR * 8).div_ceil(most);
@@ -141,14 +139,14 @@ fn best_matches(
         .map(|(&category, flows)| (category, flows.len(), best(flows, options)))
         .collect();
     let columns = Columns::fit(sections.iter().flat_map(|(_, _, rows)| rows), width);
-    let Palette { title, aside, .. } = palette;
+    let Palette { title, dimmed, .. } = palette;
     if !sections.is_empty() {
-        writeln!(out, "\n{aside}{}{aside:#}", columns.line(&Row::HEADER))?;
+        writeln!(out, "\n{dimmed}{}{dimmed:#}", columns.line(&Row::HEADER))?;
     }
     for (category, count, rows) in sections {
         writeln!(
             out,
-            "{title}{}{title:#} {aside}{} of {count}{aside:#}",
+            "{title}{}{title:#} {dimmed}{} of {count}{dimmed:#}",
             category.as_str_name(),
             rows.len()
         )?;
@@ -159,7 +157,7 @@ fn best_matches(
     Ok(())
 }
 
-/// The flows of the highest scores, equal ones in document order.
+/// The dataflows with the highest scores, equal ones in document order.
 fn best<'a>(flows: &[&'a pb::Dataflow], options: &Options) -> Vec<Row<'a>> {
     let mut flows = flows.to_vec();
     flows.sort_by_key(|flow| std::cmp::Reverse(flow.score));

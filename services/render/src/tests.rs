@@ -1,4 +1,4 @@
-//! What holds for every format, and the small analysis that the tests of each format print.
+//! Properties of every format, and the small analysis that the tests of each format render.
 
 use std::io::{self, ErrorKind, Write};
 use std::time::{Duration, UNIX_EPOCH};
@@ -25,7 +25,7 @@ fn names(names: &[(&str, &str)]) -> std::collections::BTreeMap<String, String> {
     names.iter().map(|&(tag, name)| (tag.into(), name.into())).collect()
 }
 
-/// Three flows in two categories, two diagnostics, and something in every field.
+/// Three dataflows in two categories, two diagnostics, and a value in every field.
 pub(super) fn sample() -> pb::Analysis {
     let structure =
         pb::StructureReference { agency_id: "IT1".into(), id: "DCIS_POPRES1".into(), version: "1.0".into() };
@@ -103,7 +103,7 @@ pub(super) fn rendered(analysis: pb::Analysis, format: Format, options: &Options
 }
 
 #[test]
-fn a_closed_pipe_is_told_as_such() {
+fn a_closed_pipe_keeps_its_error_kind() {
     struct Closed;
     impl Write for Closed {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {
@@ -122,7 +122,7 @@ fn a_closed_pipe_is_told_as_such() {
     }
 }
 
-/// Texts with more than their share of what terminals, spreadsheets and JSON readers trip over.
+/// Texts with many characters that cause problems in terminals, spreadsheets and JSON parsers.
 fn text() -> impl Strategy<Value = String> {
     let odd = prop::sample::select(vec![
         '\0', '\u{7}', '\u{1b}', '\n', '\r', '\t', '\u{7f}', '\u{85}', '\u{9b}', '\u{202e}', '\u{2066}',
@@ -166,12 +166,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn no_format_lets_a_control_character_through(analysis in hostile(), terminal in prop::option::of(0_u16..200)) {
+    fn no_format_passes_a_control_character_through(analysis in hostile(), terminal in prop::option::of(0_u16..200)) {
         let options = Options { terminal, ..Options::plain("it") };
         for format in FORMATS {
             let text = rendered(analysis.clone(), format, &options);
-            let steering = text.chars().find(|&character| character != '\n' && text::steers(character));
-            prop_assert_eq!(steering, None, "{:?}: {:?}", format, text);
+            let control = text.chars().find(|&character| character != '\n' && text::controls_terminal(character));
+            prop_assert_eq!(control, None, "{:?}: {:?}", format, text);
         }
     }
 

@@ -1,42 +1,42 @@
-//! Text out of a document, made fit to be shown: without what would steer a terminal, and in the reader's language.
+//! Prepares texts of a document for display: removes terminal control characters, and selects the reader's language.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use dataflow_proto::analysis::v1 as pb;
 
-/// Languages to fall back to when a flow has no name in the chosen one, best first.
+/// Fallback languages if a dataflow has no name in the chosen one, best first.
 const FALLBACK_LANGUAGES: [&str; 2] = ["it", "en"];
 
 /// Names by language tag.
 pub type Names = BTreeMap<String, String>;
 
-/// The text on one line: breaks and tabs become spaces, whatever else is not meant to be seen becomes U+FFFD.
+/// The text on one line: line breaks and tabs become spaces, other invisible characters become U+FFFD.
 pub fn printable(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(steers) {
+    if !text.chars().any(controls_terminal) {
         return Cow::Borrowed(text);
     }
     let shown = |character| match character {
         '\t' | '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}' => ' ',
-        character if steers(character) => char::REPLACEMENT_CHARACTER,
+        character if controls_terminal(character) => char::REPLACEMENT_CHARACTER,
         character => character,
     };
     Cow::Owned(text.chars().map(shown).collect())
 }
 
-/// Whether a character steers the device instead of being seen: C0 and C1 controls (U+009B alone begins an escape
-/// sequence), the separators that break a line, and the embeddings, overrides and isolates that reorder it. Plain
-/// direction marks stay: Arabic and Hebrew need them. All are in the basic plane.
-pub(super) fn steers(character: char) -> bool {
+/// Whether a character controls the terminal instead of being displayed: C0 and C1 controls (U+009B alone starts an
+/// escape sequence), the separators that break a line, and the embeddings, overrides and isolates that reorder it.
+/// Plain direction marks are allowed: Arabic and Hebrew need them. All are in the basic plane.
+pub(super) fn controls_terminal(character: char) -> bool {
     character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The flow's name in the language, else in a fall-back language, else in any, else its identifier.
+/// The dataflow's name in the language, else in a fallback language, else in any, else its identifier.
 pub(super) fn name<'a>(flow: &'a pb::Dataflow, lang: &str) -> Cow<'a, str> {
     name_of(&flow.id, &flow.names, lang)
 }
 
-/// The name of what is called `id` and has these names by language.
+/// The name of an object with this `id` and these names by language.
 pub fn name_of<'a>(id: &'a str, names: &'a Names, lang: &str) -> Cow<'a, str> {
     let any = || names.values().map(String::as_str).find(|name| !name.trim().is_empty());
     let in_order = [lang].into_iter().chain(FALLBACK_LANGUAGES);
@@ -44,7 +44,7 @@ pub fn name_of<'a>(id: &'a str, names: &'a Names, lang: &str) -> Cow<'a, str> {
     printable(name.unwrap_or(id).trim())
 }
 
-/// One reason for a category.
+/// One evidence of a category, as text.
 pub fn why(evidence: &pb::Evidence) -> String {
     let why = match &evidence.kind {
         Some(pb::evidence::Kind::Theme(theme)) => format!("theme {}", theme.path.join("/")),
@@ -54,7 +54,7 @@ pub fn why(evidence: &pb::Evidence) -> String {
     printable(&why).into_owned()
 }
 
-/// The name under exactly this tag, else under the first tag of the same language, as `en-GB` is of `en`.
+/// The name with exactly this tag, else with the first tag of the same language, for instance `en-GB` for `en`.
 fn name_in<'a>(names: &'a Names, lang: &str) -> Option<&'a str> {
     let related = || names.iter().find(|(tag, _)| language(tag).eq_ignore_ascii_case(language(lang)));
     let name = names.get(lang).or_else(|| related().map(|(_, name)| name))?;
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_printable_steers_the_terminal() {
+    fn printable_text_has_no_control_characters() {
         let check = |input, expected| assert_eq!(printable(input), expected);
         check("Popolazione è già 人口", "Popolazione è già 人口");
         check("two\nlines\tand\r\nmore", "two lines and  more");

@@ -1,5 +1,5 @@
-//! The automaton both engines search with: all keywords of a set in one pass over the text, so
-//! that thousands of rules that match nothing cost what a few cost.
+//! The automaton of both engines: searches all keywords of a set in one pass over the text, so that thousands of rules
+//! without a match cost as much as a few.
 
 use std::collections::HashMap;
 
@@ -7,32 +7,32 @@ use aho_corasick::automaton::{Automaton as Walk, StateID};
 use aho_corasick::nfa::contiguous::NFA;
 use aho_corasick::{Anchored, MatchKind, StartKind, dfa::DFA};
 
-/// Finds occurrences of patterns. Several entries may stand behind one pattern.
+/// Finds occurrences of patterns. A pattern may have several entries.
 #[derive(Debug)]
 pub(super) struct Automaton<E> {
-    machine: Machine,
-    /// Entries of pattern `p` are `entries[first[p]..first[p + 1]]`.
+    machine: StateMachine,
+    /// The entries of pattern `p` are `entries[first[p]..first[p + 1]]`.
     first: Box<[u32]>,
     entries: Box<[E]>,
 }
 
 #[derive(Debug)]
-enum Machine {
-    /// One table look-up a byte; some 200 bytes for each byte of the patterns.
-    Table(DFA),
-    /// Slower a byte, but a fifth of the size.
-    Compact(NFA),
+enum StateMachine {
+    /// One table lookup per byte; about 200 bytes of memory per byte of the patterns.
+    Dfa(DFA),
+    /// Slower per byte, but a fifth of the size.
+    Nfa(NFA),
 }
 
-/// The most bytes of patterns for which a table is built: some 12 MiB of it.
-const TABLE_BYTES: usize = 64 << 10;
+/// Maximum size of the patterns, in bytes, for which a table is built: about 12 MiB.
+const MAX_DFA_BYTES: usize = 64 << 10;
 
 const FITS: &str = "at most 1 MiB of patterns, far below the 2^31 states that an automaton can have";
 
-/// One occurrence.
+/// One occurrence of a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Found {
-    /// Number among the distinct patterns, below [`Automaton::patterns`].
+pub(super) struct Occurrence {
+    /// Index among the distinct patterns, below [`Automaton::patterns`].
     pub(super) pattern: usize,
     pub(super) start: usize,
     pub(super) end: usize,
@@ -59,59 +59,59 @@ impl<E> Automaton<E> {
             entries.extend(group);
             first.push(u32::try_from(entries.len()).expect("at most 10,000 rules of 1,000 keywords"));
         }
-        Self { machine: Machine::new(&patterns), first: first.into(), entries: entries.into() }
+        Self { machine: StateMachine::new(&patterns), first: first.into(), entries: entries.into() }
     }
 
-    /// How many distinct patterns there are.
+    /// Number of distinct patterns.
     pub(super) fn patterns(&self) -> usize {
         self.first.len() - 1
     }
 
-    /// Calls `found` with every occurrence, ordered by their ends, and with what it stands for.
+    /// Calls `on_match` for every occurrence, ordered by end, with the entries of its pattern.
     #[inline]
-    pub(super) fn search(&self, haystack: &[u8], mut found: impl FnMut(Found, &[E])) {
-        let found = |hit: Found| {
+    pub(super) fn search(&self, haystack: &[u8], mut on_match: impl FnMut(Occurrence, &[E])) {
+        let on_occurrence = |hit: Occurrence| {
             let entries = self.first[hit.pattern] as usize..self.first[hit.pattern + 1] as usize;
-            found(hit, &self.entries[entries]);
+            on_match(hit, &self.entries[entries]);
         };
         match &self.machine {
-            Machine::Table(table) => walk(table, haystack, found),
-            Machine::Compact(compact) => walk(compact, haystack, found),
+            StateMachine::Dfa(dfa) => walk(dfa, haystack, on_occurrence),
+            StateMachine::Nfa(nfa) => walk(nfa, haystack, on_occurrence),
         }
     }
 }
 
-impl Machine {
+impl StateMachine {
     fn new(patterns: &[Vec<u8>]) -> Self {
-        // No prefilter: it would look for rare bytes, and a text is full of what begins a keyword.
-        if patterns.iter().map(Vec::len).sum::<usize>() <= TABLE_BYTES {
+        // No prefilter: it would search for rare bytes, but most texts contain the first bytes of keywords.
+        if patterns.iter().map(Vec::len).sum::<usize>() <= MAX_DFA_BYTES {
             let mut builder = DFA::builder();
             builder.match_kind(MatchKind::Standard).start_kind(StartKind::Unanchored).prefilter(false);
-            Self::Table(builder.build(patterns).expect(FITS))
+            Self::Dfa(builder.build(patterns).expect(FITS))
         } else {
             let mut builder = NFA::builder();
             builder.match_kind(MatchKind::Standard).prefilter(false);
-            Self::Compact(builder.build(patterns).expect(FITS))
+            Self::Nfa(builder.build(patterns).expect(FITS))
         }
     }
 }
 
 #[inline]
-fn walk(machine: &impl Walk, haystack: &[u8], mut found: impl FnMut(Found)) {
-    let mut state = machine.start_state(Anchored::No).expect("it was built for this kind of start");
+fn walk(machine: &impl Walk, haystack: &[u8], mut on_match: impl FnMut(Occurrence)) {
+    let mut state = machine.start_state(Anchored::No).expect("the automaton supports unanchored searches");
     let mut end = 0;
     while let Some(hit) = next_match(machine, haystack, state, end) {
         (state, end) = hit;
         for index in 0..machine.match_len(state) {
             let pattern = machine.match_pattern(state, index);
             let start = end - machine.pattern_len(pattern);
-            found(Found { pattern: pattern.as_usize(), start, end });
+            on_match(Occurrence { pattern: pattern.as_usize(), start, end });
         }
     }
 }
 
-/// The next state with a match, and where. A function of its own, so that the compiler keeps the one loop that takes
-/// time in registers.
+/// The next state with a match, and its position. A separate function, so that the compiler keeps the hot loop in
+/// registers.
 #[inline(never)]
 fn next_match(
     machine: &impl Walk,
@@ -128,7 +128,7 @@ fn next_match(
     None
 }
 
-/// A set of small numbers that is emptied in constant time.
+/// A set of small integers with clearing in constant time.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
     generation: u32,
@@ -136,7 +136,7 @@ pub(super) struct Marks {
 }
 
 impl Marks {
-    /// Empties the set and makes room for numbers below `size`.
+    /// Clears the set and makes room for numbers below `size`.
     pub(super) fn reset(&mut self, size: usize) {
         if self.generation == u32::MAX {
             self.marked.fill(0);
@@ -148,7 +148,7 @@ impl Marks {
         }
     }
 
-    /// Adds a number; false if it was there.
+    /// Adds a number; returns false if it was in the set.
     pub(super) fn insert(&mut self, number: usize) -> bool {
         std::mem::replace(&mut self.marked[number], self.generation) != self.generation
     }
@@ -170,29 +170,29 @@ mod tests {
         [("ab", 1), ("b", 2), ("ab", 3)].map(|(pattern, entry)| (pattern.as_bytes().to_vec(), entry))
     }
 
-    /// The same patterns in the other machine.
-    fn compact(mut automaton: Automaton<u8>) -> Automaton<u8> {
+    /// The same patterns in the other kind of automaton.
+    fn as_nfa(mut automaton: Automaton<u8>) -> Automaton<u8> {
         let mut builder = NFA::builder();
         automaton.machine =
-            Machine::Compact(builder.match_kind(MatchKind::Standard).build(["ab", "b"]).unwrap());
+            StateMachine::Nfa(builder.match_kind(MatchKind::Standard).build(["ab", "b"]).unwrap());
         automaton
     }
 
     #[test]
     fn every_occurrence_of_every_pattern_is_found() {
-        for automaton in [Automaton::new(pairs()), compact(Automaton::new(pairs()))] {
+        for automaton in [Automaton::new(pairs()), as_nfa(Automaton::new(pairs()))] {
             let hits = search(&automaton, b"xabb");
             assert_eq!(hits, [(1, 3, vec![1, 3]), (2, 3, vec![2]), (3, 4, vec![2])]);
         }
     }
 
     #[test]
-    fn no_patterns_match_nothing() {
+    fn an_automaton_without_patterns_matches_nothing() {
         assert_eq!(search(&Automaton::new([]), b"text"), []);
     }
 
     #[test]
-    fn marks_are_forgotten_at_a_reset_even_when_generations_run_out() {
+    fn marks_are_cleared_by_a_reset_even_when_generations_wrap() {
         let mut marks = Marks { generation: u32::MAX - 1, marked: Vec::new() };
         for _ in 0..3 {
             marks.reset(2);

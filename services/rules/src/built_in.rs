@@ -1,4 +1,4 @@
-//! The rule sets that every release carries: `default`, ours, and `legacy`, the predecessor's. They are data, in `sets/`.
+//! The rule sets in every release: `default`, and `legacy` with the predecessor's rules. They are data, in `sets/`.
 
 use crate::{RuleSet, file};
 

@@ -1,12 +1,12 @@
-//! The seven categories of a dataflow. Rules, counts, filters and exports name them; docs/rules.md says what each means
-//! to a statistician.
+//! The seven categories of a dataflow. Rules, counts, filters and exports use them; docs/rules.md defines them for
+//! statisticians.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::Deserialize;
 
-/// What a dataflow is about. The declared order is the order of every table of counts.
+/// The subject of a dataflow. Tables of counts use the declared order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Category {
@@ -14,7 +14,7 @@ pub enum Category {
     Population,
     /// Accounts, prices, firms, industry, services, trade, agriculture, public finance, income.
     Economy,
-    /// Employment, unemployment, vacancies, wages, labour costs.
+    /// Employment, unemployment, vacancies, wages, labor costs.
     Labour,
     /// Places and their characteristics, environment, energy.
     Territory,
@@ -22,7 +22,7 @@ pub enum Category {
     Education,
     /// Health, illness, care, causes of death, disability.
     Health,
-    /// Culture, justice, public administration, daily life, welfare, and whatever is unknown.
+    /// Culture, justice, public administration, daily life, welfare, and everything unknown.
     Other,
 }
 
@@ -52,7 +52,7 @@ impl Category {
         }
     }
 
-    /// The place in [`Category::ALL`], 0 to 6: an index into tables with one cell a category.
+    /// The index in [`Category::ALL`], 0 to 6: for tables with one cell per category.
     #[must_use]
     pub const fn index(self) -> usize {
         self as usize
@@ -65,9 +65,11 @@ impl fmt::Display for Category {
     }
 }
 
-/// A name that is none of the seven.
+/// A name that is not one of the seven.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no category: expected POPULATION, ECONOMY, LABOUR, TERRITORY, EDUCATION, HEALTH or OTHER")]
+#[error(
+    "`{0}` is not a category: expected POPULATION, ECONOMY, LABOUR, TERRITORY, EDUCATION, HEALTH or OTHER"
+)]
 pub struct UnknownCategory(pub String);
 
 impl FromStr for Category {
@@ -86,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_read_back() {
+    fn names_round_trip() {
         for category in Category::ALL {
             assert_eq!(category.name().parse(), Ok(category));
             assert_eq!(Category::ALL[category.index()], category);
@@ -94,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_exact_name_is_read() {
+    fn only_the_exact_name_is_accepted() {
         for name in ["", "population", "POPOLAZIONE", " OTHER"] {
             assert_eq!(name.parse::<Category>(), Err(UnknownCategory(name.to_owned())));
         }

@@ -1,24 +1,25 @@
-//! Rule sets as YAML files, of which JSON is a part: the form in which people write and review them.
+//! Rule sets as YAML files (JSON is a subset): the form in which people write and review them.
 
 use crate::RuleSet;
 
-/// Why a text is not a rule set.
+/// Why a file is not a rule set.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// It is not YAML, or not of the shape of a rule set.
-    // Not its source too, or whoever prints the chain would print it twice; without the excerpt, to stay on one line.
+    /// It is not YAML, or has not the structure of a rule set.
+    // Not `#[source]` too, or code that prints the chain would print it twice; without the snippet, to stay on one
+    // line.
     #[error("not a rule set: {}", .0.without_snippet())]
     Shape(Box<serde_saphyr::Error>),
-    /// It is one, but not a valid one.
+    /// It is a rule set, but an invalid one.
     #[error(transparent)]
     Invalid(#[from] crate::RuleError),
 }
 
-/// Reads and validates one rule set.
+/// Parses and validates one rule set.
 ///
 /// # Errors
 ///
-/// [`FileError`] with the line and column, or the field that is wrong.
+/// [`FileError`] with the line and column, or the invalid field.
 pub fn parse(text: &str) -> Result<RuleSet, FileError> {
     let ruleset: RuleSet = serde_saphyr::from_str(text).map_err(|error| FileError::Shape(Box::new(error)))?;
     ruleset.validate()?;
@@ -43,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_the_field() {
         let check = |text: &str, expected: &str| {
             let message = parse(text).unwrap_err().to_string();
             assert!(message.contains(expected), "{message:?} should name {expected:?}");

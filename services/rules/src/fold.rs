@@ -1,20 +1,19 @@
-//! Folding: the one form in which keywords and texts of [`Mode::Words`](super::Mode) are compared.
+//! Folding: the normalized form in which keywords and texts of [`Mode::Words`](super::Mode) are compared.
 //!
-//! `L'Università` and its decomposed twin both become ` l universita `: compatibility
-//! decomposition, marks dropped, lower case, ligatures spelled out, and each run of anything that
-//! is neither letter nor digit one gap. Gaps also stand at both ends, so that a word boundary is
-//! nothing but a gap and two neighbouring texts never form a phrase (two gaps meet).
-//! Text is `Vec<u8>` of UTF-8, because the automaton works on bytes.
+//! `L'Università` and its decomposed equivalent both become ` l universita `: compatibility decomposition, combining
+//! marks removed, lower case, ligatures spelled out, and each run of characters that are neither letters nor digits as
+//! one gap. Both ends have a gap too, so that a word boundary is always a gap, and two adjacent texts never form a
+//! phrase (there are two gaps between them). Text is `Vec<u8>` of UTF-8, because the automaton works on bytes.
 
 use unicode_normalization::char::{decompose_compatible, is_combining_mark};
 
-/// Separates the words of names and descriptions.
+/// The gap between words of names and descriptions.
 pub(super) const SPACE: u8 = b' ';
-/// Separates the tokens of an id. Another byte than [`SPACE`], so that keywords for ids and
-/// keywords for texts never meet in one haystack.
+/// The gap between tokens of an id. Differs from [`SPACE`], so that keywords for ids never match texts, and keywords
+/// for texts never match ids.
 pub(super) const UNDERSCORE: u8 = b'_';
 
-/// What an ASCII byte folds to; 0 for a gap.
+/// The folded form of an ASCII byte; 0 for a gap.
 const ASCII: [u8; 128] = {
     let mut table = [0; 128];
     let mut byte = 0_u8;
@@ -32,7 +31,7 @@ pub(super) fn fold_into(text: &str, gap: u8, out: &mut Vec<u8>) {
     out.push(gap);
     let mut rest = text;
     loop {
-        // The first question is asked many bytes at a time.
+        // `is_ascii` checks many bytes at a time.
         let ascii = if rest.is_ascii() {
             rest.len()
         } else {
@@ -48,8 +47,8 @@ pub(super) fn fold_into(text: &str, gap: u8, out: &mut Vec<u8>) {
     push_gap(gap, out);
 }
 
-/// [`push_unicode`] for a run of ASCII, without a branch: each byte is written, but the place to write to
-/// moves on only if the byte stays, so that a second gap in a row is written over.
+/// [`push_unicode`] for a run of ASCII, branch-free: every byte is written, but the write position advances only if the
+/// byte is kept, so that a repeated gap is overwritten.
 fn fold_ascii(run: &[u8], gap: u8, out: &mut Vec<u8>) {
     let start = out.len();
     let mut after_gap = out.last() == Some(&gap);
@@ -66,18 +65,18 @@ fn fold_ascii(run: &[u8], gap: u8, out: &mut Vec<u8>) {
     out.truncate(start + used);
 }
 
-/// Finds the character of a text that a folded byte came from, by folding it once more.
+/// Maps a folded byte to the character that it came from, by folding the text again.
 ///
-/// Only evidence needs it, a few bytes in the texts of the winner: cheaper than remembering a
-/// position for every byte of every text.
+/// Only evidence needs it, a few bytes in the texts of the winner: cheaper than a position for every byte of every
+/// text.
 pub(super) struct Offsets<'a> {
     chars: std::str::Chars<'a>,
     taken: u32,
     gap: u8,
-    /// How many bytes the characters taken fold to, and whether the last of them is a gap.
+    /// Number of bytes that the consumed characters fold to, and whether the last of them is a gap.
     folded: usize,
     after_gap: bool,
-    /// For folding one character.
+    /// Buffer for folding one character.
     piece: Vec<u8>,
 }
 
@@ -86,8 +85,8 @@ impl<'a> Offsets<'a> {
         Self { chars: text.chars(), taken: 0, gap, folded: 1, after_gap: true, piece: Vec::new() }
     }
 
-    /// Scalar values before the one that the byte at `position` came from. Positions must not
-    /// decrease from call to call.
+    /// Number of scalar values before the one that the byte at `position` came from. Positions must not decrease
+    /// between calls.
     pub(super) fn at(&mut self, position: usize) -> u32 {
         while self.folded <= position {
             let Some(c) = self.chars.next() else { break };
@@ -107,7 +106,7 @@ impl<'a> Offsets<'a> {
     #[inline(never)]
     fn skip_unicode(&mut self, c: char) {
         self.piece.clear();
-        // What stands before decides whether a gap is one more.
+        // The preceding byte decides whether a gap is added.
         self.piece.push(if self.after_gap { self.gap } else { b'.' });
         push_unicode(c, self.gap, &mut self.piece);
         self.folded += self.piece.len() - 1;
@@ -117,7 +116,7 @@ impl<'a> Offsets<'a> {
 
 #[inline]
 fn push_gap(gap: u8, out: &mut Vec<u8>) {
-    // Never the first: every folded text begins with a gap.
+    // `last` is never `None`: every folded text starts with a gap.
     if out.last() != Some(&gap) {
         out.push(gap);
     }
@@ -138,9 +137,9 @@ fn push_unicode(c: char, gap: u8, out: &mut Vec<u8>) {
                 'ħ' => out.push(b'h'),
                 'ı' => out.push(b'i'),
                 'ς' => out.extend_from_slice("σ".as_bytes()),
-                // Letters by their Unicode class, but written as apostrophes.
+                // Letters by Unicode class, but used as apostrophes.
                 '\u{2bb}' | '\u{2bc}' => push_gap(gap, out),
-                // Soft hyphen, joiners, byte order mark: inside words, invisible.
+                // Soft hyphen, joiners, byte order mark: invisible inside words.
                 '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}' => {}
                 mark if is_combining_mark(mark) => {}
                 ascii if ascii.is_ascii_alphanumeric() => out.push(ascii as u8),
@@ -186,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_of_an_id_are_parted_by_underscores() {
+    fn id_tokens_are_separated_by_underscores() {
         let mut out = Vec::new();
         fold_into("DSD_NAMAIN1@DF_QNA", UNDERSCORE, &mut out);
         assert_eq!(out, b"_dsd_namain1_df_qna_");
@@ -221,7 +220,7 @@ mod tests {
         }
 
         #[test]
-        fn an_offset_points_at_the_character_folded_there(text in "\\PC{0,40}") {
+        fn an_offset_points_to_the_character_that_was_folded(text in "\\PC{0,40}") {
             let folded = fold(&text);
             let mut offsets = Offsets::new(&text, SPACE);
             for (at, c) in folded.char_indices().filter(|(_, c)| *c != ' ') {

@@ -2,39 +2,39 @@
 //!
 //! | written | matches |
 //! |---|---|
-//! | `popolazione` | the whole word, whatever its case and accents |
-//! | `demograf*` | any word that begins so |
-//! | `*produktion` | any word that ends so |
-//! | `*preis*` | any word with that inside (compounds: Verbraucherpreisindex) |
-//! | `forze di lavoro` | these words in a row, whatever stands between them but letters and digits |
-//! | `forz* lavor*` | the same, each word a beginning; a leading `*` on the first word only |
+//! | `popolazione` | the whole word, regardless of case and accents |
+//! | `demograf*` | any word with this prefix |
+//! | `*produktion` | any word with this suffix |
+//! | `*preis*` | any word that contains this (compounds: Verbraucherpreisindex) |
+//! | `forze di lavoro` | these words in sequence, separated by anything except letters and digits |
+//! | `forz* lavor*` | the same with prefixes; a leading `*` on the first word only |
 //! | `id:hlth` | a whole token of the dataflow's id (`hlth_cd_aro`), not its texts |
-//! | `id:nama_10*` | consecutive tokens of the id, the last one a beginning |
+//! | `id:nama_10*` | consecutive tokens of the id, the last one as a prefix |
 
 use super::error::{RuleError, excerpt};
 use super::fold::{SPACE, UNDERSCORE, fold_into};
 use super::limits::MAX_KEYWORD;
 
-/// What a keyword may be, for messages.
-const EXPECTED: &str = "words, or `id:` and tokens, where each may end in `*` and the first may begin with `*`, beside \
-                        two letters or more";
+/// Description of a valid keyword, for messages.
+const EXPECTED: &str = "words, or `id:` and tokens, where each may end in `*` and the first may start with `*`, next \
+                        to at least two letters";
 
-/// A keyword in folded form: runs of text with gaps between words, parted where a `*` inside
-/// a phrase lets a word go on.
+/// A keyword in folded form: runs of text with gaps between words, split where a `*` inside a phrase allows a word to
+/// continue.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Keyword {
-    /// What the automaton looks for. Begins and ends with a gap, except where a `*` stood.
+    /// The pattern for the automaton. Starts and ends with a gap, except at a `*`.
     pub(super) head: Vec<u8>,
-    /// Whether a `*` stood before it, so that it may begin inside a word.
+    /// Whether a `*` preceded it, so that it may start inside a word.
     pub(super) infix: bool,
-    /// What must follow, each after the rest of a word. Each begins with a gap.
+    /// The runs that must follow, each after the rest of a word. Each starts with a gap.
     tails: Box<[Vec<u8>]>,
-    /// What parts words: tells id keywords from text keywords.
+    /// The gap byte: distinguishes id keywords from text keywords.
     gap: u8,
 }
 
 impl Keyword {
-    /// Reads a keyword; `field` names it in the error.
+    /// Parses a keyword; `field` names it in the error.
     pub(super) fn parse(written: &str, field: impl FnOnce() -> String) -> Result<Self, RuleError> {
         Self::read(written).ok_or_else(|| RuleError { field: field(), problem: problem(EXPECTED, written) })
     }
@@ -56,7 +56,7 @@ impl Keyword {
         let mut runs = Vec::with_capacity(parts.len());
         for (index, part) in parts.into_iter().enumerate() {
             let word_goes_on = index < last || open_end;
-            // A `*` belongs to the word before it, never to the one after it, nor to a blank.
+            // A `*` belongs to the word before it, never to the one after it, nor to white space.
             let starred_start = index > 0 && part.starts_with(char::is_alphanumeric);
             let starred_blank = (word_goes_on && part.ends_with(char::is_whitespace))
                 || (index == 0 && infix && part.starts_with(char::is_whitespace));
@@ -72,12 +72,12 @@ impl Keyword {
         Some(Self { head, infix, tails: runs.into(), gap })
     }
 
-    /// Whether a head that was found in a folded text, up to `end`, is all of this keyword: the
-    /// text is of its kind, and the tails follow.
-    pub(super) fn holds(&self, text: &[u8], mut end: usize) -> bool {
+    /// Whether the rest of the keyword matches, after its head was found in a folded text up to `end`: the text is of
+    /// the right kind, and the tails follow.
+    pub(super) fn matches(&self, text: &[u8], mut end: usize) -> bool {
         text.first() == Some(&self.gap)
             && self.tails.iter().all(|tail| {
-                // The text ends with a gap, so one is always found.
+                // The text ends with a gap, so there is always one.
                 end += text[end..].iter().position(|byte| *byte == self.gap).unwrap_or(0);
                 let follows = text[end..].starts_with(tail);
                 end += tail.len();
@@ -91,8 +91,8 @@ impl Keyword {
     }
 }
 
-/// One run of words, with its last gap taken off where a `*` stands. None without any word, or when
-/// a `*` stands beside a single character, which would match nearly everything.
+/// One run of words, without its last gap before a `*`. `None` if it has no word, or if a `*` is next to a single
+/// character, which would match nearly everything.
 fn run(part: &str, gap: u8, open_start: bool, open_end: bool) -> Option<Vec<u8>> {
     let mut run = Vec::new();
     fold_into(part, gap, &mut run);
@@ -105,7 +105,7 @@ fn run(part: &str, gap: u8, open_start: bool, open_end: bool) -> Option<Vec<u8>>
     (letters >= least).then_some(run)
 }
 
-/// What is wrong with a keyword.
+/// The message for an invalid keyword.
 pub(super) fn problem(expected: &str, found: &str) -> String {
     format!("must be {expected}, in at most {MAX_KEYWORD} bytes; is {}", excerpt(found))
 }
@@ -114,7 +114,7 @@ pub(super) fn problem(expected: &str, found: &str) -> String {
 mod tests {
     use super::*;
 
-    /// `expected` shows what is looked for: a `*` where it may begin inside a word or go on.
+    /// `expected` shows the patterns, with a `*` where a word may start earlier or continue.
     #[track_caller]
     fn check(written: &str, expected: Option<&str>) {
         let shown = Keyword::read(written).map(|keyword| {
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn words_prefixes_phrases_and_ids_are_read() {
+    fn words_prefixes_phrases_and_ids_are_parsed() {
         check("popolazione", Some(" popolazione "));
         check(" Università ", Some(" universita "));
         check("demograf*", Some(" demograf"));
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_match_is_refused() {
+    fn keywords_without_text_are_rejected() {
         for written in ["", " ", "*", "**", "id:", "id:*", "a*", "*a", "--", "a* b", "я*"] {
             check(written, None);
         }
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_inside_or_beside_a_word_is_refused() {
+    fn a_star_inside_or_beside_a_word_is_rejected() {
         for written in ["demo*fia", "demo *", "* demo", "forze *lavoro", "id:nama *"] {
             check(written, None);
         }
@@ -161,7 +161,7 @@ mod tests {
         for (haystack, expected) in
             [(" forze di lavoro ", true), (" forz di lavori ", true), (" forze  di lavoro ", false)]
         {
-            assert_eq!(keyword.holds(haystack.as_bytes(), 5), expected, "{haystack:?}");
+            assert_eq!(keyword.matches(haystack.as_bytes(), 5), expected, "{haystack:?}");
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Language tags as rules use them: by their primary subtag.
+//! Language tags as rules use them: only the primary subtag counts.
 
 use crate::error::{RuleError, excerpt, require};
 use crate::limits::MAX_TAG;
 
-/// `en` of `en-GB` and `EN_gb`, as it is written.
+/// `en` of `en-GB` and `EN_gb`, in the case of the tag.
 pub(crate) fn primary_subtag(tag: &str) -> &str {
     tag.split(['-', '_']).next().unwrap_or(tag)
 }

@@ -1,15 +1,16 @@
-//! Rule sets: keywords that speak for a [`Category`], and the engines that match them against a dataflow's texts.
+//! Rule sets: keywords that support a [`Category`], and the engines that match them against the texts of a dataflow.
 //!
-//! A [`RuleSet`] is data that people edit: [`file`] reads it from YAML, [`limits`] and [`RuleSet::validate`] say what is
-//! valid. [`Compiled`] is the same set made ready for millions of dataflows: one automaton over all keywords, built once
-//! a revision and shared by threads. The two modes differ in what a keyword is and in how points are counted:
+//! A [`RuleSet`] is data that people edit: [`file`] parses it from YAML, [`limits`] and [`RuleSet::validate`] define
+//! what is valid. [`Compiled`] is the same set compiled for millions of dataflows: one automaton over all keywords,
+//! built once per revision and shared by threads. The two modes differ in the keyword syntax and in how points are
+//! counted:
 //!
 //! | | [`Mode::Words`] | [`Mode::Substring`] |
 //! |---|---|---|
 //! | searched | the id, every name, every description | one text: display name, a space, description |
 //! | folding | case, accents, ligatures, punctuation (`fold`) | lower case only |
 //! | keyword | words, prefixes, phrases, id tokens (`keyword`) | any run of characters |
-//! | points | priority x weight, once a keyword, added up by category | priority a keyword, by rule |
+//! | points | priority x weight, once per keyword, summed per category | priority per keyword, summed per rule |
 //! | tie | higher single priority, then rule id | the earlier rule |
 //! | none matched | [`Category::Other`], score 0, confidence 0 | the same |
 
@@ -34,30 +35,30 @@ mod substring;
 mod validate;
 mod words;
 
-/// What is to be categorised: borrowed from a parsed dataflow or from a request.
+/// The input of a categorization: borrowed from a parsed dataflow or from a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
     /// The dataflow's id as the provider writes it.
     pub id: &'a str,
-    /// (language, text) in document order; the language is "" where the document names none.
+    /// (language, text) in document order; the language is "" if the document states none.
     pub names: &'a [(String, String)],
     /// Like `names`.
     pub descriptions: &'a [(String, String)],
-    /// The one text that [`Mode::Substring`] searches. When absent it is assembled from the
-    /// fields above: Italian, else English name, else id; then the first description.
+    /// The text that [`Mode::Substring`] searches. If absent, it is assembled from the fields above: the Italian name,
+    /// else the English name, else the id; then the first description.
     pub legacy: Option<LegacyText<'a>>,
 }
 
-/// The predecessor's text, with the fields it was taken from so that evidence can name them.
+/// The predecessor's text, with the fields that it was taken from, so that evidence can name them.
 #[derive(Debug, Clone, Copy)]
 pub struct LegacyText<'a> {
     /// Searched first.
     pub display_name: &'a str,
-    /// Where `display_name` comes from.
+    /// The field of `display_name`.
     pub display_field: Field<'a>,
-    /// Searched after one space; "" when there is none.
+    /// Searched after one space; "" if there is none.
     pub description: &'a str,
-    /// Where `description` comes from.
+    /// The field of `description`.
     pub description_field: Field<'a>,
 }
 
@@ -72,39 +73,39 @@ pub enum Field<'a> {
     Description(&'a str),
 }
 
-/// One keyword that counted, and where it stands first.
+/// A keyword that counted, and its first position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Match<'a> {
     /// [`Rule::id`] of the keyword's rule.
     pub rule_id: &'a str,
     /// The keyword as the rule writes it (lower-cased and trimmed in [`Mode::Substring`]).
     pub keyword: &'a str,
-    /// Where it was found.
+    /// The field with the match.
     pub field: Field<'a>,
     /// Unicode scalar values from the start of that field's text.
     pub offset: u32,
 }
 
-/// The answer for one dataflow.
+/// The result for one dataflow.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict<'a> {
-    /// [`Category::Other`] when nothing spoke.
+    /// [`Category::Other`] if no keyword matched.
     pub category: Category,
-    /// The winner's points; 0 when nothing spoke.
+    /// The points of the winning category; 0 if no keyword matched.
     pub score: i32,
     /// 0 to 1. [`Mode::Words`]: `score / (score + runner-up's score + 4)`. [`Mode::Substring`]:
     /// `(min(1, matches / 3) + min(1, score / 50)) / 2`.
     pub confidence: f64,
-    /// What counted for the winner. [`Mode::Words`]: in field order (id, names, descriptions),
-    /// then by offset, the first [`MAX_EVIDENCE`]. [`Mode::Substring`]: every match of the
-    /// winning rule in its own order, a keyword listed twice being there twice.
+    /// The matches that count for the winner. [`Mode::Words`]: in field order (id, names, descriptions), then by
+    /// offset, the first [`MAX_EVIDENCE`]. [`Mode::Substring`]: every match of the winning rule in the order of its
+    /// keywords; a keyword that is listed twice is included twice.
     pub evidence: Vec<Match<'a>>,
 }
 
-/// The most matches that a verdict of [`Mode::Words`] lists. All of them count.
+/// Limit for the matches that a verdict of [`Mode::Words`] lists. All matches count for the score.
 pub const MAX_EVIDENCE: usize = 16;
 
-/// A rule set made ready. Immutable, shared by any number of threads.
+/// A compiled rule set. Immutable, shared by any number of threads.
 #[derive(Debug)]
 pub struct Compiled(Engine);
 
@@ -114,7 +115,7 @@ enum Engine {
     Words(Box<words::Engine>),
 }
 
-/// Buffers that one thread keeps from dataflow to dataflow. Fits any [`Compiled`].
+/// Buffers that one thread reuses for each dataflow. Usable with any [`Compiled`].
 #[derive(Debug, Default)]
 pub struct Scratch {
     words: words::Scratch,
@@ -122,23 +123,23 @@ pub struct Scratch {
 }
 
 impl Compiled {
-    /// Compiles a set. Costs milliseconds: once a revision, not once a request.
+    /// Compiles a set. Takes milliseconds: compile once per revision, not once per request.
     ///
-    /// It checks what the engine relies on, since a set may come from another release. In [`Mode::Substring`] that is
-    /// less than [`RuleSet::validate`] asks for: the predecessor's sets have priorities of any size.
+    /// It validates what the engine relies on, since a set may come from another release. In [`Mode::Substring`] that
+    /// is less than [`RuleSet::validate`] requires: the predecessor's sets have priorities of any size.
     ///
     /// # Errors
     ///
-    /// [`RuleError`] names the first field that is wrong and what is allowed there.
+    /// [`RuleError`] names the first invalid field and the allowed values.
     pub fn new(set: &RuleSet) -> Result<Self, RuleError> {
-        validate::identities(&set.rules)?;
+        validate::check_identities(&set.rules)?;
         Ok(Self(match set.mode {
             Mode::Substring => Engine::Substring(Box::new(substring::Engine::new(&set.rules)?)),
             Mode::Words => Engine::Words(Box::new(words::Engine::new(&set.rules)?)),
         }))
     }
 
-    /// What the keywords mean.
+    /// The mode, which defines the meaning of the keywords.
     #[must_use]
     pub fn mode(&self) -> Mode {
         match &self.0 {
@@ -147,11 +148,11 @@ impl Compiled {
         }
     }
 
-    /// Files one dataflow. The verdict borrows from the set and from the subject.
-    pub fn categorise<'a>(&'a self, subject: &Subject<'a>, scratch: &mut Scratch) -> Verdict<'a> {
+    /// Categorizes one dataflow. The verdict borrows from the set and from the subject.
+    pub fn categorize<'a>(&'a self, subject: &Subject<'a>, scratch: &mut Scratch) -> Verdict<'a> {
         match &self.0 {
-            Engine::Substring(engine) => engine.categorise(subject, &mut scratch.substring),
-            Engine::Words(engine) => engine.categorise(subject, &mut scratch.words),
+            Engine::Substring(engine) => engine.categorize(subject, &mut scratch.substring),
+            Engine::Words(engine) => engine.categorize(subject, &mut scratch.words),
         }
     }
 }
@@ -159,7 +160,7 @@ impl Compiled {
 // === impl Verdict ===
 
 impl Verdict<'_> {
-    /// The answer when nothing spoke.
+    /// The verdict if no keyword matched.
     const NONE: Self = Self { category: Category::Other, score: 0, confidence: 0.0, evidence: Vec::new() };
 }
 

@@ -1,25 +1,26 @@
-//! The bounds of a rule set. Each is a number that validation, the engines and the pages share.
+//! The limits of a rule set. Validation, the engines and the documentation share these numbers.
 
-/// Longest name of a rule set, in bytes.
+/// Maximum length of a rule set's name, in bytes.
 pub const MAX_NAME: usize = 64;
-/// Longest identifier of a rule, in bytes.
+/// Maximum length of a rule's identifier, in bytes.
 pub const MAX_RULE_ID: usize = 128;
-/// Most rules of a set.
+/// Maximum number of rules per set.
 pub const MAX_RULES: usize = 10_000;
-/// Most keywords of a rule.
+/// Maximum number of keywords per rule.
 pub const MAX_KEYWORDS: usize = 1_000;
-/// Longest keyword, in bytes.
+/// Maximum length of a keyword, in bytes.
 pub const MAX_KEYWORD: usize = 256;
-/// Most bytes of all keywords of a set, with one for the end of each: the automaton takes some 40 bytes for each of
-/// them. The engines hold the folded keywords of enabled rules to the same number.
+/// Maximum size of all keywords of a set, in bytes, with one byte for the end of each: the automaton needs about 40
+/// bytes for each of them. The engines apply the same limit to the folded keywords of enabled rules.
 pub const MAX_KEYWORD_BYTES: usize = 1 << 20;
-/// Most languages that a set names; `en` and `en-GB` are one. One bit each, all bits standing for any language.
+/// Maximum number of languages that a set names; `en` and `en-GB` are one. One bit each; all bits together mean any
+/// language.
 pub const MAX_LANGUAGES: usize = 63;
-/// Longest description of a rule, in bytes.
+/// Maximum length of a rule's description, in bytes.
 pub const MAX_DESCRIPTION: usize = 4096;
-/// Longest language tag, in bytes: what BCP 47 asks implementations to take (RFC 5646, 4.4.1).
+/// Maximum length of a language tag, in bytes: BCP 47 requires implementations to support this (RFC 5646, 4.4.1).
 pub const MAX_TAG: usize = 35;
-/// The priority of a rule that states none.
+/// The priority of a rule without one.
 pub const DEFAULT_PRIORITY: i32 = 5;
-/// What a priority and a weight may be at most; both are at least 1.
+/// Maximum of a priority and of a weight; the minimum of both is 1.
 pub const MAX_POINTS: i32 = 1000;

@@ -1,6 +1,6 @@
-//! [`Mode::Substring`](super::Mode): the predecessor's semantics, kept to the letter for those who
-//! compare with its results. Its oddities (a keyword inside any word, a keyword listed twice
-//! counting twice, the order of rules deciding ties) are the contract here, not mistakes.
+//! [`Mode::Substring`](super::Mode): the predecessor's semantics, reproduced exactly so that results can be compared
+//! with its own. Its oddities (a keyword matches inside any word, a keyword that is listed twice counts twice, the
+//! order of rules decides ties) are the contract here, not mistakes.
 //!
 //! Confidence is `(min(1, matches / 3) + min(1, score / 50)) / 2`.
 
@@ -11,14 +11,14 @@ use super::{Category, Match, Rule, RuleError, Subject, Verdict};
 
 #[derive(Debug)]
 pub(super) struct Engine {
-    rules: Box<[Prepared]>,
-    /// A pattern stands for the rules that list it, once a listing.
+    rules: Box<[ActiveRule]>,
+    /// The values of a pattern are the rules that list it, one value per listing.
     listings: Automaton<usize>,
 }
 
 /// A rule that can win: enabled, and with a positive priority.
 #[derive(Debug)]
-struct Prepared {
+struct ActiveRule {
     id: Box<str>,
     category: Category,
     priority: i32,
@@ -29,9 +29,9 @@ struct Prepared {
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     text: String,
-    /// Patterns seen in this text.
+    /// Patterns found in this text.
     seen: Marks,
-    /// Points of each rule; all 0 between texts.
+    /// Points per rule; all 0 between texts.
     points: Vec<i32>,
     /// Rules with points.
     candidates: Vec<usize>,
@@ -39,8 +39,8 @@ pub(super) struct Scratch {
 
 impl Engine {
     pub(super) fn new(rules: &[Rule]) -> Result<Self, RuleError> {
-        let rules: Box<[Prepared]> =
-            rules.iter().filter(|rule| !rule.disabled && rule.priority > 0).map(Prepared::new).collect();
+        let rules: Box<[ActiveRule]> =
+            rules.iter().filter(|rule| !rule.disabled && rule.priority > 0).map(ActiveRule::new).collect();
         let keywords = || {
             let numbered = rules.iter().enumerate();
             numbered.flat_map(|(index, rule)| rule.keywords.iter().map(move |keyword| (index, keyword)))
@@ -52,7 +52,7 @@ impl Engine {
         Ok(Self { rules, listings })
     }
 
-    pub(super) fn categorise<'a>(&'a self, subject: &Subject<'a>, scratch: &mut Scratch) -> Verdict<'a> {
+    pub(super) fn categorize<'a>(&'a self, subject: &Subject<'a>, scratch: &mut Scratch) -> Verdict<'a> {
         let source = subject.legacy_text();
         let Scratch { text, seen, points, candidates } = scratch;
         text.clear();
@@ -99,7 +99,7 @@ impl Engine {
     }
 }
 
-impl Prepared {
+impl ActiveRule {
     fn new(rule: &Rule) -> Self {
         let keywords = rule.keywords.iter().map(|keyword| keyword.trim().to_lowercase());
         Self {
@@ -118,22 +118,22 @@ fn confidence(matches: usize, score: i32) -> f64 {
     f64::midpoint(by_matches, by_score)
 }
 
-/// Appends the text in lower case, without an allocation of its own.
+/// Appends the text in lower case, without a temporary allocation.
 fn lower_into(text: &str, out: &mut String) {
     if text.is_ascii() {
         let start = out.len();
         out.push_str(text);
         out[start..].make_ascii_lowercase();
     } else if text.contains('Σ') {
-        // The one letter whose lower case depends on its neighbours.
+        // The only letter whose lower case depends on its neighbors.
         out.push_str(&text.to_lowercase());
     } else {
         out.extend(text.chars().flat_map(char::to_lowercase));
     }
 }
 
-/// Characters before the one whose lower case covers byte `at`.
-/// Holds for `Σ` too: both of its lower cases take two bytes.
+/// Number of characters before the one whose lower case covers byte `at`. Correct for `Σ` too: both of its lower cases
+/// have two bytes.
 fn offset(original: &str, at: usize) -> u32 {
     let mut bytes = 0;
     let before = original.chars().take_while(|c| {
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn offsets_count_characters_of_the_original() {
-        // The lower case of `İ` is three bytes, two characters.
+        // The lower case of `İ` has three bytes and two characters.
         assert_eq!(offset("İxÈy", 3), 1);
         assert_eq!(offset("İxÈy", 4), 2);
         assert_eq!(offset("İxÈy", 6), 3);

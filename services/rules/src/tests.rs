@@ -1,4 +1,4 @@
-//! What holds of every rule set, whatever its mode, and what each validation error says.
+//! Properties of every rule set in both modes, and the text of each validation error.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ pub(super) fn set(mode: Mode, rules: &[Rule]) -> RuleSet {
     RuleSet { name: "test".to_owned(), revision: 1, mode, rules: rules.to_vec() }
 }
 
-/// (language, text) pairs as a parsed dataflow holds them.
+/// (language, text) pairs as in a parsed dataflow.
 pub(super) fn texts(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(language, text)| ((*language).to_owned(), (*text).to_owned())).collect()
 }
@@ -40,11 +40,11 @@ fn errors_name_the_field_and_what_is_allowed() {
     let good = || rule("a", Category::Other, &["word"]);
     let check = |bad: Rule, expected: &str| check_error(Mode::Words, &[good(), bad], expected);
     check(rule("", Category::Other, &["word"]), "rules[1].ruleId must be 1 to 128 bytes, is 0");
-    check(good(), "rules[1].ruleId must be unique within the set, \"a\" is there already");
+    check(good(), "rules[1].ruleId must be unique within the set, \"a\" is already used");
     check(
         rule("b", Category::Other, &["word", "*"]),
-        "rules[1].keywords[1] must be words, or `id:` and tokens, where each may end in `*` and the first may begin \
-         with `*`, beside two letters or more, in at most 256 bytes; is \"*\"",
+        "rules[1].keywords[1] must be words, or `id:` and tokens, where each may end in `*` and the first may start \
+         with `*`, next to at least two letters, in at most 256 bytes; is \"*\"",
     );
     check(rule("b", Category::Other, &[]), "rules[1].keywords must not be empty");
     check(rule("b", Category::Other, &["word"; 1001]), "rules[1].keywords must be at most 1000, is 1001");
@@ -75,14 +75,14 @@ fn disabled_rules_are_validated_and_otherwise_ignored() {
         let compiled = Compiled::new(&set(mode, std::slice::from_ref(&disabled))).unwrap();
         let names = texts(&[("it", "Salute")]);
         let subject = Subject { id: "x", names: &names, descriptions: &[], legacy: None };
-        assert_eq!(compiled.categorise(&subject, &mut Scratch::default()), Verdict::NONE);
+        assert_eq!(compiled.categorize(&subject, &mut Scratch::default()), Verdict::NONE);
     }
     let bad = Rule { disabled: true, priority: 0, ..rule("a", Category::Health, &["salute"]) };
     assert!(Compiled::new(&set(Mode::Words, &[bad])).is_err());
 }
 
 #[test]
-fn substrings_are_sought_in_the_text_the_predecessor_saw() {
+fn substring_mode_searches_the_predecessors_text() {
     let rules = [
         Rule { priority: 10, ..rule("pop", Category::Population, &["popolazione", "demo", "demo"]) },
         Rule { priority: 30, ..rule("edu", Category::Education, &[" Università ", " "]) },
@@ -92,7 +92,7 @@ fn substrings_are_sought_in_the_text_the_predecessor_saw() {
     let check = |subject: Subject<'_>, expected: &[(&str, &str, u32)], category: Category, score: i32| {
         let mut scratch = Scratch::default();
         for _ in 0..2 {
-            let verdict = compiled.categorise(&subject, &mut scratch);
+            let verdict = compiled.categorize(&subject, &mut scratch);
             assert_eq!((verdict.category, verdict.score), (category, score));
             let evidence: Vec<_> =
                 verdict.evidence.iter().map(|m| (m.keyword, m.field.to_string(), m.offset)).collect();
@@ -105,14 +105,14 @@ fn substrings_are_sought_in_the_text_the_predecessor_saw() {
         texts(&[("it", "È della popolazione")]),
     );
     let subject = Subject { id: "demo", names: &names, descriptions: &descriptions, legacy: None };
-    // Listed twice, counted twice; the keyword never found is not in the evidence.
+    // A keyword that is listed twice counts twice; a keyword without a match is not in the evidence.
     check(
         subject,
         &[("popolazione", "description.it", 8), ("demo", "name.it", 5), ("demo", "name.it", 5)],
         Category::Population,
         30,
     );
-    // A tie goes to the earlier rule, and a text handed over is searched instead of the fields.
+    // The earlier rule wins a tie, and `legacy` is searched instead of the fields.
     let legacy = LegacyText {
         display_name: "Università demo",
         display_field: Field::Name(""),
@@ -135,7 +135,7 @@ fn substrings_are_sought_in_the_text_the_predecessor_saw() {
 }
 
 prop_compose! {
-    /// Texts made of a few words, so that keywords do occur.
+    /// Texts of a few words, so that keywords occur.
     fn words()(words in prop::collection::vec("popolazione|lavoro|forze|di|età|dell'|Scuola|x", 0..8)) -> String {
         words.join(" ")
     }
@@ -156,7 +156,7 @@ proptest! {
             let few = Compiled::new(&set(mode, &rules)).unwrap();
             let more = Compiled::new(&set(mode, &[&rules[..], std::slice::from_ref(&silent)].concat())).unwrap();
             let mut scratch = Scratch::default();
-            prop_assert_eq!(few.categorise(&subject, &mut scratch), more.categorise(&subject, &mut scratch));
+            prop_assert_eq!(few.categorize(&subject, &mut scratch), more.categorize(&subject, &mut scratch));
         }
     }
 
@@ -167,7 +167,7 @@ proptest! {
         let subject = Subject { id: &id, names: &names, descriptions: &descriptions, legacy: None };
         for mode in [Mode::Words, Mode::Substring] {
             let compiled = Compiled::new(&set(mode, &rules)).unwrap();
-            let verdict = compiled.categorise(&subject, &mut Scratch::default());
+            let verdict = compiled.categorize(&subject, &mut Scratch::default());
             prop_assert!((0.0..=1.0).contains(&verdict.confidence));
             prop_assert_eq!(verdict.score == 0, verdict.evidence.is_empty());
         }

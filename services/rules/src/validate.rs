@@ -1,5 +1,5 @@
-//! What makes a rule set valid. The engines check what they rely on with the same functions, so that what is valid
-//! compiles; they also bound the folded keywords, which may be longer than the written ones that are counted here.
+//! Validation of rule sets. The engines validate what they rely on with the same functions, so that valid sets compile;
+//! they also limit the folded keywords, which may be longer than the written ones that are counted here.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -14,11 +14,11 @@ use crate::{Mode, Rule, RuleSet, language};
 // === impl RuleSet ===
 
 impl RuleSet {
-    /// Checks the whole set.
+    /// Validates the whole set.
     ///
     /// # Errors
     ///
-    /// [`RuleError`] names the first field that is wrong.
+    /// [`RuleError`] names the first invalid field.
     pub fn validate(&self) -> Result<(), RuleError> {
         let is_allowed =
             |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
@@ -27,7 +27,7 @@ impl RuleSet {
             || "ruleset".to_owned(),
             || format!("must be 1 to {MAX_NAME} characters of a-z 0-9 _ -, is {:?}", self.name),
         )?;
-        identities(&self.rules)?;
+        check_identities(&self.rules)?;
         let (mut languages, mut bytes) = (BTreeSet::new(), 0);
         for (index, rule) in self.rules.iter().enumerate() {
             let field = |name: &str| format!("rules[{index}].{name}");
@@ -37,7 +37,7 @@ impl RuleSet {
             }
             at_most(MAX_LANGUAGES, languages.len(), || field("languages"))?;
         }
-        // Those of disabled rules too: they may be enabled any time, and travel with the others until then.
+        // Includes disabled rules: they may be enabled any time, and are transferred with the others until then.
         at_most(MAX_KEYWORD_BYTES, bytes, || "rules".to_owned())
     }
 }
@@ -45,14 +45,14 @@ impl RuleSet {
 // === impl Rule ===
 
 impl Rule {
-    /// Checks the rule but for its identifier, and counts the bytes of its keywords. `field` makes the path of one of
-    /// its fields.
+    /// Validates the rule except its identifier, and returns the bytes of its keywords. `field` builds the path of one
+    /// of its fields.
     ///
     /// # Errors
     ///
-    /// [`RuleError`] names the first field that is wrong.
+    /// [`RuleError`] names the first invalid field.
     pub fn validate(&self, mode: Mode, field: impl Fn(&str) -> String) -> Result<usize, RuleError> {
-        points(self.priority, || field("priority"))?;
+        check_points(self.priority, || field("priority"))?;
         require(!self.keywords.is_empty(), || field("keywords"), || "must not be empty".to_owned())?;
         let mut bytes = 0;
         for (index, keyword) in self.keywords.iter().enumerate() {
@@ -84,11 +84,11 @@ impl Rule {
         Ok(bytes)
     }
 
-    /// Checks the weights alone.
+    /// Validates only the weights.
     pub(crate) fn check_weights(&self, field: impl Fn(&str) -> String) -> Result<(), RuleError> {
         for (keyword, weight) in &self.weights {
             let name = || field(&format!("weights[{}]", excerpt(keyword)));
-            points(*weight, name)?;
+            check_points(*weight, name)?;
             require(self.keywords.contains(keyword), name, || {
                 "must be one of the rule's keywords".to_owned()
             })?;
@@ -97,9 +97,8 @@ impl Rule {
     }
 }
 
-/// Checks what holds in both modes: how many rules and keywords there are, and that each rule has an identifier of its
-/// own.
-pub(crate) fn identities(rules: &[Rule]) -> Result<(), RuleError> {
+/// Validates what applies to both modes: the number of rules and keywords, and unique identifiers.
+pub(crate) fn check_identities(rules: &[Rule]) -> Result<(), RuleError> {
     at_most(MAX_RULES, rules.len(), || "rules".to_owned())?;
     let mut seen = HashSet::with_capacity(rules.len());
     for (index, rule) in rules.iter().enumerate() {
@@ -109,15 +108,15 @@ pub(crate) fn identities(rules: &[Rule]) -> Result<(), RuleError> {
             format!("must be 1 to {MAX_RULE_ID} bytes, is {length}")
         })?;
         require(seen.insert(rule.id.as_str()), field, || {
-            format!("must be unique within the set, {:?} is there already", rule.id)
+            format!("must be unique within the set, {:?} is already used", rule.id)
         })?;
         at_most(MAX_KEYWORDS, rule.keywords.len(), || format!("rules[{index}].keywords"))?;
     }
     Ok(())
 }
 
-/// Checks a priority or a weight.
-pub(crate) fn points(value: i32, field: impl FnOnce() -> String) -> Result<(), RuleError> {
+/// Validates a priority or a weight.
+pub(crate) fn check_points(value: i32, field: impl FnOnce() -> String) -> Result<(), RuleError> {
     require((1..=MAX_POINTS).contains(&value), field, || format!("must be 1 to {MAX_POINTS}, is {value}"))
 }
 

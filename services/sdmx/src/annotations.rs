@@ -1,27 +1,27 @@
-//! What annotations say that people ask for: flags, freshness, size. Every provider has its own words for these; this
-//! is the one place that knows them. Catalogues are mostly made of annotations, so each is interpreted as it passes.
+//! Interprets annotations: flags, freshness, size. Each provider has different names for these; this is the only module
+//! that knows them. Catalogues consist mostly of annotations, so each is interpreted while it is read.
 
 use jiff::civil::DateTime;
 use jiff::fmt::temporal::Pieces;
 use jiff::tz::Offset;
 
 use super::dataflow::Annotation;
-use super::text::normalised;
+use super::text::normalized;
 
-/// What kind of thing a dataflow is besides its subject. Labels, never filters: a hidden dataflow may well answer.
+/// Properties of a dataflow besides its subject. They are labels, never filters: a hidden dataflow may still have data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Flag {
     /// The provider asks browsers not to list it.
     Hidden,
-    /// The provider marks it as not for production; some mark nearly all of theirs.
+    /// The provider marks it as not for production; some providers mark nearly all of their dataflows.
     NonProduction,
     /// It has no observations to query, only files to download.
     FileOnly,
-    /// The catalogue holds a stub; the definition is elsewhere.
+    /// The catalogue contains a stub; the definition is elsewhere.
     External,
 }
 
-/// A point in time, in the terms of every wire format.
+/// A point in time, in the representation of every wire format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp {
     /// Seconds since the start of 1970 in UTC; negative before.
@@ -30,31 +30,31 @@ pub struct Timestamp {
     pub nanos: u32,
 }
 
-/// What the annotations of one dataflow come to.
+/// The interpreted annotations of one dataflow.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Facts {
-    /// In ascending order, each once.
+    /// In ascending order, without duplicates.
     pub flags: Vec<Flag>,
     /// When the provider last changed the data.
     pub last_update: Option<Timestamp>,
-    /// How many observations the provider says there are; never negative.
+    /// Number of observations according to the provider; never negative.
     pub observation_count: Option<i64>,
 }
 
-/// Annotations that tell when data changed, the most telling first: what the provider did to the data comes before
-/// when it was shown.
+/// Annotations with the time of the last change of the data, most reliable first: a change of the data takes precedence
+/// over its publication.
 const UPDATES: [&str; 4] = ["UPDATE_DATA", "LAST_UPDATE", "LASTUPDATE", "DISSEMINATION_TIMESTAMP_DATA"];
 
-/// Gathers the facts of one dataflow, annotation by annotation. What cannot be understood counts as absent.
+/// Builds the facts of one dataflow, annotation by annotation. A value that cannot be parsed counts as absent.
 #[derive(Debug, Default)]
-pub(super) struct Interpreter {
+pub(super) struct FactsBuilder {
     facts: Facts,
-    /// Where in `UPDATES` the update came from.
+    /// Index in `UPDATES` of the annotation that gave `last_update`.
     rank: Option<usize>,
 }
 
-impl Interpreter {
-    /// Takes one annotation into account, its texts as written; their order does not matter.
+impl FactsBuilder {
+    /// Adds one annotation, with its texts as written; the order of annotations does not matter.
     pub(super) fn add(&mut self, annotation: &Annotation) {
         let (kind, value) = (kind(annotation), value(annotation));
         let is = |name: &str| kind.eq_ignore_ascii_case(name);
@@ -67,13 +67,13 @@ impl Interpreter {
             facts.observation_count = count(value).or(facts.observation_count);
         } else if let Some(rank) = UPDATES.iter().position(|name| is(name))
             && self.rank.is_none_or(|best| rank < best)
-            && let Some(time) = timestamp(&normalised(value).0)
+            && let Some(time) = timestamp(&normalized(value).0)
         {
             (facts.last_update, self.rank) = (Some(time), Some(rank));
         }
     }
 
-    /// The facts; `is_stub` says that the definition is elsewhere.
+    /// The facts; `is_stub` is true if the definition is elsewhere.
     pub(super) fn finish(self, is_stub: bool) -> Facts {
         let mut facts = self.facts;
         facts.flags.extend(is_stub.then_some(Flag::External));
@@ -93,12 +93,12 @@ fn flag(is: &impl Fn(&str) -> bool, value: &str) -> Option<Flag> {
     } else {
         return None;
     };
-    // Present is set, unless it says no.
+    // The flag is set if the annotation is present, unless its value is negative.
     let no = ["false", "0", "no", "n"].iter().any(|no| value.eq_ignore_ascii_case(no));
     (!no).then_some(flag)
 }
 
-/// What an annotation is about: its type, or its id when it has none or only a general one.
+/// The name of an annotation: its type, or its id if the type is absent or generic.
 fn kind(annotation: &Annotation) -> &str {
     match annotation.kind.trim_ascii() {
         "" | "sdmx_metrics" => &annotation.id,
@@ -106,7 +106,8 @@ fn kind(annotation: &Annotation) -> &str {
     }
 }
 
-/// Where providers put the value: mostly the title, in SDMX 3 the value, sometimes the text.
+/// The value of an annotation: providers mostly put it into the title, in SDMX 3 into the value, sometimes into the
+/// text.
 fn value(annotation: &Annotation) -> &str {
     let text = annotation.texts.first().map_or("", |(_, text)| text);
     [annotation.title.as_str(), &annotation.value, text]
@@ -120,9 +121,9 @@ fn count(value: &str) -> Option<i64> {
     value.parse().ok().filter(|count| *count >= 0)
 }
 
-/// Reads the shapes that providers write: ISO 8601 with or without a time, a fraction, a zone (also `+0200`), and
-/// `dd/mm/yyyy` with or without a time. A time without a zone is taken for UTC, a date for its first second. When
-/// only the month can come first (`04/16/2026`), it does.
+/// Parses the formats that providers write: ISO 8601 with or without a time, a fraction, a zone (also `+0200`), and
+/// `dd/mm/yyyy` with or without a time. A time without a zone counts as UTC, a date as its first second. If only
+/// `mm/dd/yyyy` is valid (`04/16/2026`), it is used.
 #[must_use]
 pub fn timestamp(value: &str) -> Option<Timestamp> {
     let instant = if let Ok(pieces) = Pieces::parse(value) {

@@ -1,42 +1,42 @@
-//! What is odd about single dataflows. A diagnostic never stops the reading: one bad dataflow must not cost the rest
-//! of a catalogue.
+//! Diagnostics: irregularities of single dataflows. A diagnostic never stops parsing: one invalid dataflow must not
+//! fail the rest of a catalogue.
 
 use std::fmt;
 
 use super::error::Position;
 
-/// How much a diagnostic matters.
+/// Severity of a diagnostic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// Worth knowing; nothing is lost.
+    /// Informational; nothing is lost.
     Info,
-    /// Something was skipped, dropped or could not be understood.
+    /// Something was skipped, dropped or could not be parsed.
     Warning,
 }
 
-/// The facts that diagnostics state.
+/// The reasons of diagnostics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Reason {
-    /// A dataflow has neither an id nor a URN that holds one; it was skipped.
+    /// A dataflow has neither an id nor a URN with one; it was skipped.
     DataflowWithoutId,
-    /// A dataflow has no name in any language; its id stands for it.
+    /// A dataflow has no name in any language; its id is shown instead.
     DataflowWithoutName,
-    /// A dataflow with the same agency, id and version came before; both are kept.
+    /// An earlier dataflow has the same agency, id and version; both are kept.
     DuplicateDataflow,
-    /// A dataflow holds more than is kept of one; the excess was dropped.
+    /// A dataflow is larger than the limit for one; the excess was dropped.
     DataflowCutShort,
     /// A flag is neither true nor false; it counts as absent.
     InvalidBoolean,
-    /// The reference to the data structure cannot be understood; it counts as absent.
+    /// The reference to the data structure cannot be parsed; it counts as absent.
     InvalidStructureReference,
-    /// The URN cannot be understood; the attributes hold.
+    /// The URN cannot be parsed; the attributes are used.
     InvalidUrn,
-    /// A language tag is longer than any real one; the text counts as one without.
+    /// A language tag is longer than any valid one; the text is kept without a language.
     InvalidLanguage,
-    /// A text that is kept holds control characters; each became U+FFFD.
+    /// A text in the result contains control characters; each was replaced by U+FFFD.
     ControlCharacter,
-    /// The message lists SDMX 2.0 key families; servers older than 2.1 do so in place of dataflows.
+    /// The message lists SDMX 2.0 key families; servers older than 2.1 list them instead of dataflows.
     KeyFamiliesOnly,
 }
 
@@ -58,7 +58,7 @@ impl Reason {
         }
     }
 
-    /// How much it matters; the same each time.
+    /// The severity, fixed for each reason.
     #[must_use]
     pub fn severity(self) -> Severity {
         match self {
@@ -74,59 +74,59 @@ impl fmt::Display for Reason {
     }
 }
 
-/// One odd thing and its place.
+/// One irregularity and its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// Which fact.
+    /// The reason.
     pub reason: Reason,
-    /// The start of the element that it speaks of.
+    /// Start of the element concerned.
     pub position: Position,
-    /// The fact in words, with the id of the dataflow when it has one.
+    /// Description for people, with the id of the dataflow if it has one.
     pub message: String,
 }
 
 impl Diagnostic {
-    /// How much it matters.
+    /// The severity of its reason.
     #[must_use]
     pub fn severity(&self) -> Severity {
         self.reason.severity()
     }
 }
 
-/// Where messages are cut: they repeat what documents say, and a document may say a megabyte.
+/// Messages are truncated to this size: they quote the document, and a document may contain a megabyte of text.
 const MESSAGE_BYTES: usize = 500;
 
-/// The diagnostics of one document, in document order, and the number of those that were not kept.
+/// The diagnostics of one document, in document order, and the number of omitted ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diagnostics {
     kept: Vec<Diagnostic>,
     limit: usize,
     infos: u64,
     warnings: u64,
-    /// Kept ones of severity `Info`: while it is zero, a full list has nothing to give way.
+    /// Number of kept diagnostics of severity `Info`: while it is zero, a full list has none to evict.
     kept_infos: usize,
 }
 
 impl Diagnostics {
-    /// None so far; at most `limit` will be kept.
+    /// An empty list; it will keep at most `limit` diagnostics.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self { limit, ..Self::default() }
     }
 
-    /// Those that were kept, in document order.
+    /// The kept diagnostics, in document order.
     #[must_use]
     pub fn kept(&self) -> &[Diagnostic] {
         &self.kept
     }
 
-    /// Whether there was nothing to tell.
+    /// Whether there were no diagnostics.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.infos + self.warnings == 0
     }
 
-    /// How many there were of a severity, kept or not.
+    /// Number of diagnostics of a severity, kept or not.
     #[must_use]
     pub fn count(&self, severity: Severity) -> u64 {
         match severity {
@@ -135,7 +135,7 @@ impl Diagnostics {
         }
     }
 
-    /// How many were not kept.
+    /// Number of diagnostics that were not kept.
     #[must_use]
     pub fn omitted(&self) -> u64 {
         self.infos + self.warnings - self.kept.len() as u64
@@ -147,7 +147,7 @@ impl Diagnostics {
             Severity::Info => self.infos += 1,
             Severity::Warning => self.warnings += 1,
         }
-        if self.kept.len() == self.limit && !(severity == Severity::Warning && self.give_way()) {
+        if self.kept.len() == self.limit && !(severity == Severity::Warning && self.evict_info()) {
             return;
         }
         self.kept_infos += usize::from(severity == Severity::Info);
@@ -156,8 +156,8 @@ impl Diagnostics {
         self.kept.push(Diagnostic { reason, position, message });
     }
 
-    /// Drops the latest information to make room for a warning; whether there was one.
-    fn give_way(&mut self) -> bool {
+    /// Evicts the latest informational diagnostic to make room for a warning. Returns whether there was one.
+    fn evict_info(&mut self) -> bool {
         let latest = (self.kept_infos > 0)
             .then(|| self.kept.iter().rposition(|kept| kept.severity() == Severity::Info))
             .flatten();

@@ -1,14 +1,14 @@
-//! Why a document as a whole cannot be read. Apart from the diagnostics, which speak of one dataflow and let the
-//! reading go on.
+//! Errors that make a whole document unreadable. Separate from diagnostics, which concern one dataflow and do not stop
+//! parsing.
 
 use std::io;
 
 use super::input::Encoding;
 
-/// A place in the document as it was sent, after decompression and before any change of encoding.
+/// A position in the document as it was sent, after decompression and before transcoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
-    /// Bytes before this place, from 0.
+    /// Bytes before this position, from 0.
     pub offset: u64,
     /// Line, from 1; lines end with a line feed.
     pub line: u64,
@@ -19,14 +19,15 @@ impl Position {
     pub const START: Self = Self { offset: 0, line: 1 };
 }
 
-/// Why, and where, the reading stopped. Dataflows handed out before it stay valid, but the catalogue is not whole.
+/// The error that stopped parsing, and its position. Dataflows returned before it stay valid, but the catalogue is
+/// incomplete.
 #[derive(Debug, thiserror::Error)]
 #[error("byte {}, line {}: {fault}", .position.offset, .position.line)]
 pub struct ParseError {
     /// What was found, and what was expected instead.
     #[source]
     pub fault: Fault,
-    /// Where: the start of the tag or text at fault, or the byte itself where that is known.
+    /// Position: the start of the invalid tag or text, or the byte itself if it is known.
     pub position: Position,
 }
 
@@ -38,56 +39,56 @@ impl ParseError {
     }
 }
 
-/// What may be wrong with a document. The message says what was found and what was expected.
+/// The kinds of invalid documents. The message states what was found and what was expected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
-    /// There is nothing in it.
+    /// The document is empty.
     #[error("the document is empty; expected an SDMX-ML structure message")]
     Empty,
-    /// It does not begin like XML.
+    /// The document does not start like XML.
     #[error("found {found}; expected an SDMX-ML structure message")]
     NotXml {
-        /// What it looks like, with its first words when these can be read.
+        /// The detected kind, with the first words if they can be decoded.
         found: String,
     },
-    /// It is XML of another kind.
+    /// The document is XML of another kind.
     #[error("found {found}; expected an SDMX-ML structure message (2.0, 2.1, 3.0 or 3.1)")]
     NotStructure {
-        /// What it looks like, with its own words when it is an error message.
+        /// The detected kind, with the text of an error message if it is one.
         found: String,
     },
-    /// It is SDMX-ML of a version that is not read.
+    /// The document is SDMX-ML of an unsupported version.
     #[error("found SDMX-ML {version}; expected 2.0, 2.1, 3.0 or 3.1")]
     UnsupportedVersion {
         /// The version in the namespace of the root.
         version: String,
     },
-    /// It ends before its root element does.
+    /// The document ends before its root element does.
     #[error("the document ends {inside}; expected {expected}")]
     Truncated {
-        /// What was open at the end.
+        /// The construct that was open at the end.
         inside: String,
-        /// What had to follow.
+        /// The construct that was missing.
         expected: String,
     },
-    /// It is not well-formed XML.
+    /// The document is not well-formed XML.
     #[error("{found}; expected {expected}")]
     Malformed {
         /// What was found.
         found: String,
-        /// What the grammar asks for.
+        /// The construct that the grammar requires.
         expected: String,
     },
-    /// Something follows the root element.
+    /// Content follows the root element.
     #[error("found content after the end of the root element; expected the end of the document")]
     ContentAfterRoot,
-    /// The XML declaration stands elsewhere than at the first byte.
+    /// The XML declaration is not at the first byte.
     #[error("found an XML declaration after other content; expected it at the first byte")]
     LateDeclaration,
-    /// A document type declaration, which may define entities without end.
+    /// A document type declaration, which may define entities without limit.
     #[error(
-        "found a document type declaration; expected none, as SDMX-ML has none and they are refused unread"
+        "found a document type declaration; expected none, as SDMX-ML has none and they are rejected unread"
     )]
     Dtd,
     /// A reference to an entity that XML does not define.
@@ -101,69 +102,69 @@ pub enum Fault {
     /// A reference to a character that XML does not allow.
     #[error("found the character reference &{reference};; expected one of a character that XML allows")]
     InvalidCharacterReference {
-        /// What stands between `&` and `;`.
+        /// The text between `&` and `;`.
         reference: String,
     },
-    /// A prefix that nobody declared.
+    /// A namespace prefix that is not declared.
     #[error("found the prefix {prefix:?} without a namespace; expected a declaration xmlns:{prefix}")]
     UnboundPrefix {
         /// The prefix.
         prefix: String,
     },
-    /// Bytes that are none in the document's encoding.
+    /// Bytes that are not valid in the document's encoding.
     #[error("found bytes that are not valid {encoding}; expected {encoding} text")]
     InvalidEncoding {
         /// The encoding that the document is in.
         encoding: Encoding,
     },
-    /// The declaration names one encoding, the bytes are in another.
+    /// The declaration names one encoding, but the bytes are in another.
     #[error(
         "found a declaration of encoding {declared:?} on bytes that are {actual}; expected the two to agree"
     )]
     ContradictoryEncoding {
         /// The name in the declaration.
         declared: String,
-        /// What the first bytes show.
+        /// The encoding that the first bytes show.
         actual: Encoding,
     },
-    /// An encoding that is not read.
+    /// An unsupported encoding.
     #[error("found encoding {declared:?}; expected UTF-8, UTF-16, ISO-8859-1 or US-ASCII")]
     UnsupportedEncoding {
         /// The name in the declaration, or what the first bytes show.
         declared: String,
     },
-    /// The gzip stream ends early.
+    /// The gzip stream is truncated.
     #[error("the gzip stream ends early; expected its trailer")]
     TruncatedGzip,
-    /// The gzip stream is damaged.
+    /// The gzip stream is corrupt.
     #[error("the gzip stream is damaged ({0}); expected valid gzip")]
     CorruptGzip(#[source] io::Error),
-    /// The document is larger than allowed.
+    /// The document is larger than the limit.
     #[error("found more than {limit} bytes of document; expected at most that many")]
     DocumentTooLarge {
-        /// The bound, in bytes.
+        /// The limit, in bytes.
         limit: u64,
     },
-    /// One text, comment, instruction or tag is larger than allowed.
+    /// One text, comment, instruction or tag is larger than the limit.
     #[error("found a text, comment or tag of more than {limit} bytes; expected at most that many")]
     EventTooLarge {
-        /// The bound, in bytes.
+        /// The limit, in bytes.
         limit: usize,
     },
-    /// Elements are nested deeper than allowed.
+    /// Elements are nested deeper than the limit.
     #[error("found elements nested more than {limit} deep; expected at most that many")]
     NestedTooDeep {
-        /// The bound, in elements.
+        /// The limit, in elements.
         limit: usize,
     },
-    /// One element has more attributes than allowed.
+    /// One element has more attributes than the limit.
     #[error("found an element with more than {limit} attributes; expected at most that many")]
     TooManyAttributes {
-        /// The bound, in attributes.
+        /// The limit, in attributes.
         limit: usize,
     },
-    /// The bytes stopped coming.
-    #[error("the document could not be read: {0}")]
+    /// Reading from the source failed.
+    #[error("reading the document failed: {0}")]
     Read(#[source] io::Error),
 }
 

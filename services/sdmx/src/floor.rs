@@ -1,5 +1,5 @@
-//! The floor under every reader of this module: what reading XML costs when nothing is made of it. Benchmarks hold the
-//! real work against it, in the same run and over the same input.
+//! The baseline for benchmarks: the cost of reading XML without using it. Benchmarks compare the real parser with it,
+//! in the same run and on the same input.
 
 use std::io::Read;
 
@@ -10,8 +10,8 @@ use super::error::{Fault, ParseError};
 use super::input::Input;
 use super::limits::Limits;
 
-/// Passes over a document event by event and keeps nothing; how many events there were. Checks no more than the XML
-/// reader does by itself, so that it takes a truncated document for a whole one.
+/// Reads a document event by event, discards everything, and returns the number of events. Checks only what quick-xml
+/// checks by itself, so it accepts a truncated document.
 pub fn floor<R: Read>(read: R, limits: &Limits) -> Result<u64, ParseError> {
     let mut reader = Reader::from_reader(Input::new(read, limits));
     let mut buffer = Vec::new();

@@ -1,7 +1,8 @@
-//! The bytes below the XML reader: unpacked, in UTF-8, counted, and bounded.
+//! The byte input of the XML reader: decompresses, transcodes to UTF-8, counts and limits.
 //!
-//! The XML reader gathers a whole text or tag before it hands it out, so a bound above it would come too late. This
-//! `BufRead` therefore lets no event see more than its bound, and knows at any time where in the document it stands.
+//! The XML reader buffers a whole text or tag before it returns it, so a limit above it would take effect too late.
+//! This `BufRead` therefore never exposes more of an event than its limit, and always knows its position in the
+//! document.
 
 use std::io::{self, BufRead, Read};
 use std::mem;
@@ -17,68 +18,69 @@ mod source;
 pub use encoding::Encoding;
 use source::Source;
 
-/// How much is asked of the source at a time.
+/// Bytes requested from the source per read.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// Enough to hold any XML declaration, and with it the name of the encoding.
+/// Enough for any XML declaration, and with it the name of the encoding.
 const HEAD_BYTES: usize = 1 << 10;
 
-/// A document as UTF-8, whatever it was sent as. Errors come in two steps, because `BufRead` only knows `io::Error`:
-/// the reader above gets a stand-in, and asks [`Input::take_error`] for the fact.
+/// A document as UTF-8, in whatever encoding it was sent. Errors are reported in two steps, because `BufRead` only has
+/// `io::Error`: the XML reader gets a placeholder, and its caller gets the typed error from [`Input::take_error`].
 #[derive(Debug)]
 pub(super) struct Input<R> {
     source: Source<R>,
     encoding: Encoding,
-    /// As it came: `held` bytes, the rest is room.
+    /// Bytes as received: the first `filled` are valid, the rest is spare capacity.
     undecoded: Vec<u8>,
-    held: usize,
-    /// The current chunk in UTF-8: `end` bytes, the rest is room; consumed up to `at`.
+    filled: usize,
+    /// The current chunk in UTF-8: the first `end` bytes are valid, the rest is spare capacity; consumed up to `at`.
     chunk: Vec<u8>,
     end: usize,
     at: usize,
-    /// How far into `chunk` the current event may see.
+    /// End of the part of `chunk` that the current event may read.
     window: usize,
     event: EventStart,
-    /// The first byte of `chunk`, and a later one that was asked for, so that lines are counted once only.
+    /// The position of the first byte of `chunk`, and a later one that was requested last, so that lines are counted
+    /// only once.
     base: Position,
     cursor: (usize, Position),
-    /// Bytes taken from the source, after unpacking.
-    taken: u64,
+    /// Bytes received from the source, after decompression.
+    received: u64,
     document_bytes: u64,
     event_bytes: usize,
     started: bool,
     error: Option<ParseError>,
-    /// A fault in the bytes after `chunk`, which is handed out first.
+    /// An error in the bytes after `chunk`; `chunk` is returned first.
     pending: Option<ParseError>,
 }
 
-/// Where the current event began.
+/// Start of the current event.
 #[derive(Debug)]
 struct EventStart {
-    /// In `chunk`; 0 when it began earlier.
+    /// Index in `chunk`; 0 if the event started in an earlier chunk.
     at: usize,
-    /// Its bytes in earlier chunks.
+    /// Bytes of the event in earlier chunks.
     before: usize,
-    /// Its place, when it began in an earlier chunk.
-    place: Option<Position>,
+    /// Its position, if it started in an earlier chunk.
+    position: Option<Position>,
 }
 
 impl<R: Read> Input<R> {
-    /// Wraps `read`, of which nothing is read yet.
+    /// Wraps `read`, from which nothing has been read yet.
     pub(super) fn new(read: R, limits: &Limits) -> Self {
         Self {
             source: Source::new(read),
             encoding: Encoding::Utf8,
             undecoded: Vec::new(),
-            held: 0,
+            filled: 0,
             chunk: Vec::new(),
             end: 0,
             at: 0,
             window: 0,
-            event: EventStart { at: 0, before: 0, place: None },
+            event: EventStart { at: 0, before: 0, position: None },
             base: Position::START,
             cursor: (0, Position::START),
-            taken: 0,
+            received: 0,
             document_bytes: limits.document_bytes,
             event_bytes: limits.event_bytes,
             started: false,
@@ -87,15 +89,15 @@ impl<R: Read> Input<R> {
         }
     }
 
-    /// Starts a new event at the current byte: its count begins at zero.
+    /// Starts a new event at the current byte and resets its byte count.
     #[inline]
     pub(super) fn begin_event(&mut self) {
-        self.event = EventStart { at: self.at, before: 0, place: None };
+        self.event = EventStart { at: self.at, before: 0, position: None };
         self.window = self.end.min(self.at.saturating_add(self.event_bytes).saturating_add(1));
     }
 
-    /// Passes over white space, and starts a new event behind it. To skip it here costs a fraction of what it costs as
-    /// an event, and in catalogues every other event is white space. A run of it is bounded like any text.
+    /// Skips white space and starts a new event after it. Skipping it here costs a fraction of its cost as an event,
+    /// and in catalogues every other event is white space. A run of white space has the same limit as any text.
     #[inline]
     pub(super) fn skip_white_space(&mut self) {
         match white_space(&self.chunk[self.at..self.end]) {
@@ -103,13 +105,13 @@ impl<R: Read> Input<R> {
                 self.at += count;
                 self.begin_event();
             }
-            _ => self.skip_far(),
+            _ => self.skip_white_space_slow(),
         }
     }
 
-    /// [`Input::skip_white_space`] to the end of the chunk or beyond.
+    /// Slow path of [`Input::skip_white_space`]: up to the end of the chunk or beyond.
     #[cold]
-    fn skip_far(&mut self) {
+    fn skip_white_space_slow(&mut self) {
         self.begin_event();
         loop {
             let ahead = &self.chunk[self.at..self.window];
@@ -118,32 +120,33 @@ impl<R: Read> Input<R> {
                 return self.begin_event();
             }
             self.at = self.window;
-            // An error waits for whoever reads on.
+            // The error stays stored; the next read returns it.
             if !self.fill_buf().is_ok_and(|ahead| !ahead.is_empty()) {
                 return;
             }
         }
     }
 
-    /// Where the current event began.
+    /// Position of the start of the current event.
     pub(super) fn event_position(&mut self) -> Position {
-        match self.event.place {
-            Some(place) => place,
+        match self.event.position {
+            Some(position) => position,
             None => self.locate(self.event.at),
         }
     }
 
-    /// The encoding found; UTF-8 before the first byte was read.
+    /// The detected encoding; UTF-8 before the first byte was read.
     pub(super) fn encoding(&self) -> Encoding {
         self.encoding
     }
 
-    /// Why the last `io::Error` came. To be asked once: there is nothing to read after it.
+    /// The cause of the last `io::Error`. Call it once: nothing can be read after it.
     pub(super) fn take_error(&mut self) -> Option<ParseError> {
         self.error.take()
     }
 
-    /// Counts on from the last place asked for, or from the start of the chunk when asked to go back.
+    /// Position of a byte of `chunk`. Counts from the last requested one, or from the start of the chunk if that one is
+    /// later.
     fn locate(&mut self, index: usize) -> Position {
         let (from, known) = if self.cursor.0 <= index { self.cursor } else { (0, self.base) };
         let position = known.after(&self.chunk[from..index], self.encoding);
@@ -151,7 +154,7 @@ impl<R: Read> Input<R> {
         position
     }
 
-    /// Replaces the consumed chunk by the next one; an empty one at the end of the document.
+    /// Replaces the consumed chunk with the next one; with an empty one at the end of the document.
     #[cold]
     fn refill(&mut self) -> Result<(), ParseError> {
         let used = self.event.before + self.at - self.event.at;
@@ -159,11 +162,11 @@ impl<R: Read> Input<R> {
             let position = self.event_position();
             return Err(ParseError { fault: Fault::EventTooLarge { limit: self.event_bytes }, position });
         }
-        let place = self.event_position();
+        let position = self.event_position();
         self.base = self.locate(self.at);
         self.cursor = (0, self.base);
         (self.end, self.at, self.window) = (0, 0, 0);
-        self.event = EventStart { at: 0, before: used, place: Some(place) };
+        self.event = EventStart { at: 0, before: used, position: Some(position) };
         self.next_chunk()?;
         self.window = self.end.min((self.event_bytes - used).saturating_add(1));
         Ok(())
@@ -178,7 +181,7 @@ impl<R: Read> Input<R> {
             if let Some(error) = self.pending.take() {
                 return Err(error);
             }
-            let at_end = !(first && self.held > 0) && self.take()? == 0;
+            let at_end = !(first && self.filled > 0) && self.read_more()? == 0;
             self.decode(at_end);
             if at_end && self.pending.is_none() {
                 break;
@@ -187,34 +190,34 @@ impl<R: Read> Input<R> {
         Ok(())
     }
 
-    /// Finds out the encoding from the first bytes, and leaves out the byte order mark.
+    /// Detects the encoding from the first bytes, and strips the byte order mark.
     fn start(&mut self) -> Result<(), ParseError> {
-        while self.held < HEAD_BYTES && !self.undecoded[..self.held].contains(&b'>') {
-            if self.take()? == 0 {
+        while self.filled < HEAD_BYTES && !self.undecoded[..self.filled].contains(&b'>') {
+            if self.read_more()? == 0 {
                 break;
             }
         }
-        let (encoding, mark) = Encoding::detect(&self.undecoded[..self.held])
+        let (encoding, mark) = Encoding::detect(&self.undecoded[..self.filled])
             .map_err(|fault| ParseError { fault, position: Position::START })?;
         self.encoding = encoding;
-        self.undecoded.copy_within(mark..self.held, 0);
-        self.held -= mark;
+        self.undecoded.copy_within(mark..self.filled, 0);
+        self.filled -= mark;
         self.base.offset = mark as u64;
         self.cursor = (0, self.base);
-        self.event.place = Some(self.base);
+        self.event.position = Some(self.base);
         self.decode(false);
         Ok(())
     }
 
-    /// Takes more bytes from the source; how many came, 0 at the end.
-    fn take(&mut self) -> Result<usize, ParseError> {
-        let left = usize::try_from(self.document_bytes - self.taken).unwrap_or(CHUNK_BYTES);
-        // At the bound one byte more is asked for: a document that ends there is not too large.
+    /// Reads more bytes from the source. Returns their number, 0 at the end.
+    fn read_more(&mut self) -> Result<usize, ParseError> {
+        let left = usize::try_from(self.document_bytes - self.received).unwrap_or(CHUNK_BYTES);
+        // At the limit, one more byte is requested: a document that ends exactly there is not too large.
         let want = CHUNK_BYTES.min(left).max(1);
-        if self.undecoded.len() < self.held + want {
-            self.undecoded.resize(self.held + CHUNK_BYTES, 0);
+        if self.undecoded.len() < self.filled + want {
+            self.undecoded.resize(self.filled + CHUNK_BYTES, 0);
         }
-        let room = &mut self.undecoded[self.held..self.held + want];
+        let room = &mut self.undecoded[self.filled..self.filled + want];
         let read = loop {
             match self.source.read(room) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -223,31 +226,31 @@ impl<R: Read> Input<R> {
         };
         let fault = match read {
             Ok(read) if left > 0 || read == 0 => {
-                self.held += read;
-                self.taken += read as u64;
+                self.filled += read;
+                self.received += read as u64;
                 return Ok(read);
             }
             Ok(_) => Fault::DocumentTooLarge { limit: self.document_bytes },
             Err(error) => self.source.fault(error),
         };
         let line = self.base.line;
-        Err(ParseError { fault, position: Position { offset: self.taken, line } })
+        Err(ParseError { fault, position: Position { offset: self.received, line } })
     }
 
-    /// Makes a chunk of what was taken. Half a character is kept for the next one.
+    /// Turns the received bytes into a chunk. An incomplete character is kept for the next chunk.
     fn decode(&mut self, at_end: bool) {
         if self.encoding == Encoding::Utf8 {
-            // The XML reader checks it event by event, so it is not checked twice.
+            // The XML reader validates UTF-8 event by event, so it is not validated twice.
             mem::swap(&mut self.chunk, &mut self.undecoded);
-            self.end = mem::take(&mut self.held);
+            self.end = mem::take(&mut self.filled);
             return;
         }
         self.chunk.clear();
-        let (used, valid) = self.encoding.decode(&self.undecoded[..self.held], &mut self.chunk);
+        let (used, valid) = self.encoding.decode(&self.undecoded[..self.filled], &mut self.chunk);
         self.end = self.chunk.len();
-        self.undecoded.copy_within(used..self.held, 0);
-        self.held -= used;
-        if !valid || (at_end && self.held > 0) {
+        self.undecoded.copy_within(used..self.filled, 0);
+        self.filled -= used;
+        if !valid || (at_end && self.filled > 0) {
             let position = self.base.after(&self.chunk, self.encoding);
             self.pending =
                 Some(ParseError { fault: Fault::InvalidEncoding { encoding: self.encoding }, position });
@@ -255,8 +258,8 @@ impl<R: Read> Input<R> {
     }
 }
 
-/// How much white space `text` begins with; none when it is nothing else. Indentation is a line end and many spaces,
-/// so these are taken eight at a time.
+/// Length of the leading white space of `text`; `None` if it is white space only. Indentation is a line end and many
+/// spaces, so spaces are compared eight at a time.
 #[inline]
 fn white_space(text: &[u8]) -> Option<usize> {
     const SPACES: [u8; 8] = [b' '; 8];
@@ -273,7 +276,7 @@ fn white_space(text: &[u8]) -> Option<usize> {
 }
 
 impl Position {
-    /// The place behind `text`, which is in UTF-8 now and was sent in `encoding`.
+    /// The position after `text`, which is UTF-8 now and was sent in `encoding`.
     fn after(self, text: &[u8], encoding: Encoding) -> Self {
         Self {
             offset: self.offset + encoding.bytes_of(text),
@@ -288,7 +291,7 @@ impl<R: Read> BufRead for Input<R> {
     #[inline]
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.at == self.window {
-            // An error stays until it is taken: who looks ahead must not read past it.
+            // The error stays until it is taken: a look-ahead must not read past it.
             if self.error.is_none() {
                 self.error = self.refill().err();
             }

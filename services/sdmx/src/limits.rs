@@ -1,8 +1,8 @@
-//! The bounds of one reading. They stand apart because they are what an operator sets, and because every one of
-//! them has a test on both sides.
+//! The limits of one parser run. They are a module because operators set them, and because each of them has a test on
+//! both sides.
 
-/// What one document may cost. A document beyond a bound of its own shape fails; a dataflow beyond a bound of its
-/// content is cut short and reported, and the rest of the catalogue is read.
+/// Limits per document. A document above a limit of its structure fails; a dataflow above a limit of its content is
+/// truncated and reported, and the rest of the catalogue is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of the whole document after decompression; default 256 MiB. One byte more is `DOCUMENT_TOO_LARGE`.
@@ -14,19 +14,19 @@ pub struct Limits {
     pub depth: usize,
     /// Attributes of one element; default 256. One more is `TOO_MANY_ATTRIBUTES`.
     pub attributes: usize,
-    /// Bytes of text kept for one dataflow; default 4 MiB. What comes after is dropped: `DATAFLOW_CUT_SHORT`.
+    /// Bytes of text stored for one dataflow; default 4 MiB. Text above the limit is dropped: `DATAFLOW_CUT_SHORT`.
     pub dataflow_bytes: usize,
-    /// Names, descriptions and annotations kept for one dataflow, taken together; default 2,000. What comes after is
-    /// dropped: `DATAFLOW_CUT_SHORT`.
+    /// Names, descriptions and annotations stored for one dataflow, in total; default 2,000. Further ones are dropped:
+    /// `DATAFLOW_CUT_SHORT`.
     pub dataflow_parts: usize,
-    /// Diagnostics kept; default 1,000. The rest is counted, and warnings displace information.
+    /// Diagnostics kept; default 1,000. The rest is counted, and warnings evict informational ones.
     pub diagnostics: usize,
-    /// Identities remembered in search of duplicates, eight bytes each; default 65,536. Later ones are not compared.
+    /// Identities remembered to detect duplicates, eight bytes each; default 65,536. Later ones are not checked.
     pub identities: usize,
 }
 
 impl Limits {
-    /// All of them, for whoever must tell two sets of limits apart.
+    /// All limits as numbers, for a cache key that distinguishes sets of limits.
     pub fn numbers(&self) -> [u64; 8] {
         let &Self {
             document_bytes,

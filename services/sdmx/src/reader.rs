@@ -1,4 +1,5 @@
-//! The structure message as a stream of dataflows. It holds one at a time, whatever the size of the catalogue.
+//! Reads a structure message as a stream of dataflows. Keeps one dataflow in memory at a time, independent of the size
+//! of the catalogue.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
@@ -8,46 +9,46 @@ use super::dataflow::Dataflow;
 use super::diagnostic::{Diagnostics, Reason};
 use super::error::{Fault, ParseError, Position};
 use super::limits::Limits;
-use super::looks::{self, Root};
+use super::sniff::{self, Root};
 use super::xml::namespace::{Namespace, Version};
 use super::xml::{Event, Start, Xml};
 
+mod element;
 mod flow;
 mod legacy;
-mod place;
 mod tag;
 
-use flow::{Draft, Scratch};
+use flow::{DataflowBuilder, Scratch};
 
-/// What the message says of itself. Complete once the first dataflow has been read.
+/// The header of the message. Complete once the first dataflow has been read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Header {
-    /// The version of SDMX-ML; none in a document without namespaces.
+    /// The version of SDMX-ML; `None` in a document without namespaces.
     pub version: Option<Version>,
     /// The identifier of the message.
     pub id: String,
-    /// When it was made, as written.
+    /// The creation time, as written.
     pub prepared: String,
     /// The id of the first sender.
     pub sender: String,
 }
 
-/// Reads the dataflows of a structure message, one after the other, in document order.
+/// Reads the dataflows of a structure message one by one, in document order.
 #[derive(Debug)]
 pub struct StructureReader<R: Read> {
     xml: Xml<R>,
     limits: Limits,
     header: Header,
     root: Option<Root>,
-    /// No element so far is in a namespace of SDMX, so dataflows may stand anywhere.
+    /// No element so far has an SDMX namespace, so dataflows may be anywhere.
     plain: bool,
-    /// The depth of the open `Dataflows`.
+    /// Depth of the open `Dataflows` element.
     container: Option<usize>,
     dataflows: u64,
     key_families: u64,
     first_key_family: Position,
     root_position: Position,
-    /// Hashes of the identities so far, not the identities: a false alarm is one in 2^32 for a full set.
+    /// Hashes of the identities so far, not the identities: with a full set, one false positive in 2^32.
     identities: HashSet<u64>,
     hasher: RandomState,
     diagnostics: Diagnostics,
@@ -55,7 +56,7 @@ pub struct StructureReader<R: Read> {
 }
 
 impl<R: Read> StructureReader<R> {
-    /// A reader of `read`, of which nothing is read yet.
+    /// A reader over `read`, from which nothing has been read yet.
     pub fn new(read: R, limits: Limits) -> Self {
         Self {
             xml: Xml::new(read, &limits),
@@ -75,21 +76,21 @@ impl<R: Read> StructureReader<R> {
         }
     }
 
-    /// Keeps every annotation, not only what [`Dataflow::facts`] makes of them.
+    /// Keeps every annotation, not only what [`Dataflow::facts`] contains.
     #[must_use]
     pub fn with_annotations(mut self) -> Self {
         self.scratch.keep_annotations = true;
         self
     }
 
-    /// Leaves [`Dataflow::legacy`] empty, for who does not need the predecessor's texts.
+    /// Leaves [`Dataflow::legacy`] empty, for callers that do not need the predecessor's texts.
     #[must_use]
     pub fn without_legacy(mut self) -> Self {
-        self.scratch.legacy.declined = true;
+        self.scratch.legacy.disabled = true;
         self
     }
 
-    /// The next dataflow; none when the document is complete. After an error there is nothing more to ask for.
+    /// The next dataflow; `None` when the document is complete. Do not call it again after an error.
     pub fn next_dataflow(&mut self) -> Result<Option<Box<Dataflow>>, ParseError> {
         if self.root.is_none() {
             self.begin()?;
@@ -111,8 +112,8 @@ impl<R: Read> StructureReader<R> {
                 "Dataflow"
                     if (in_sdmx && self.container == Some(depth - 1)) || (plain && is_plain(&start)) =>
                 {
-                    let draft = Draft::new(&start).map_err(|fault| self.xml.error(fault))?;
-                    if let Some(flow) = self.read(draft)? {
+                    let builder = DataflowBuilder::new(&start).map_err(|fault| self.xml.error(fault))?;
+                    if let Some(flow) = self.read(builder)? {
                         return Ok(Some(flow));
                     }
                 }
@@ -129,36 +130,37 @@ impl<R: Read> StructureReader<R> {
         }
     }
 
-    /// What the message says of itself; complete once the first dataflow, or the end, has been read.
+    /// The header of the message; complete once the first dataflow, or the end, has been read.
     pub fn header(&self) -> &Header {
         &self.header
     }
 
-    /// What was odd so far.
+    /// The diagnostics so far.
     pub fn diagnostics(&self) -> &Diagnostics {
         &self.diagnostics
     }
 
-    /// The diagnostics, when the reading is over.
+    /// The diagnostics, after the document was read.
     pub fn into_diagnostics(self) -> Diagnostics {
         self.diagnostics
     }
 
-    /// How far the reading is: the start of the event that was read last.
+    /// Progress of the parser: the start of the last event.
     pub fn position(&mut self) -> Position {
         self.xml.position()
     }
 
-    /// Reads up to the start of the root element, and refuses what is no structure message.
+    /// Reads up to the start of the root element, and rejects documents that are not structure messages.
     fn begin(&mut self) -> Result<(), ParseError> {
         let start = loop {
             if let Event::Start(start) = self.xml.next()? {
                 break start;
             }
         };
-        let (root, name) = (looks::root(start.namespace, start.local_name()), start.local_name().to_owned());
+        let (root, name) =
+            (sniff::classify_root(start.namespace, start.local_name()), start.local_name().to_owned());
         let version = match start.namespace {
-            Namespace::Sdmx(None, _) => looks::version(start.as_written()),
+            Namespace::Sdmx(None, _) => sniff::version_in(start.as_written()),
             _ => None,
         };
         if let Namespace::Sdmx(version, _) = start.namespace {
@@ -168,9 +170,11 @@ impl<R: Read> StructureReader<R> {
         self.root = Some(root);
         self.root_position = self.xml.position();
         let fault = match (root, version) {
-            (Root::Failure(what), _) => Fault::NotStructure { found: format!("{what}: {:?}", self.words()) },
+            (Root::Failure(what), _) => {
+                Fault::NotStructure { found: format!("{what}: {:?}", self.error_text()) }
+            }
             (Root::Other(what), _) => {
-                Fault::NotStructure { found: format!("{what} (<{}>)", looks::excerpt(&name)) }
+                Fault::NotStructure { found: format!("{what} (<{}>)", sniff::excerpt(&name)) }
             }
             (_, Some(version)) => Fault::UnsupportedVersion { version },
             (Root::Unknown | Root::Structure, None) => return Ok(()),
@@ -178,8 +182,8 @@ impl<R: Read> StructureReader<R> {
         Err(ParseError { fault, position: self.root_position })
     }
 
-    /// The first words of an error message, as far as they can be read.
-    fn words(&mut self) -> String {
+    /// The first words of an error message, as far as they can be decoded.
+    fn error_text(&mut self) -> String {
         let mut words = String::new();
         while words.len() < 200 {
             match self.xml.next() {
@@ -194,7 +198,7 @@ impl<R: Read> StructureReader<R> {
                 Ok(Event::Eof) | Err(_) => break,
             }
         }
-        looks::excerpt(&words)
+        sniff::excerpt(&words)
     }
 
     fn leave(&mut self) {
@@ -203,18 +207,18 @@ impl<R: Read> StructureReader<R> {
         }
     }
 
-    fn read(&mut self, draft: Draft) -> Result<Option<Box<Dataflow>>, ParseError> {
+    fn read(&mut self, builder: DataflowBuilder) -> Result<Option<Box<Dataflow>>, ParseError> {
         let Self { xml, scratch, plain, limits, diagnostics, .. } = self;
-        let flow = draft.read(xml, scratch, *plain, limits, diagnostics)?;
+        let flow = builder.read(xml, scratch, *plain, limits, diagnostics)?;
         if let Some(flow) = &flow {
             self.dataflows += 1;
-            self.compare(flow);
+            self.check_duplicate(flow);
         }
         Ok(flow)
     }
 
-    /// Tells when a dataflow of the same identity came before.
-    fn compare(&mut self, flow: &Dataflow) {
+    /// Reports a dataflow whose identity occurred before.
+    fn check_duplicate(&mut self, flow: &Dataflow) {
         let identity = self.hasher.hash_one((&flow.agency_id, &flow.id, &flow.version));
         let known = if self.identities.len() < self.limits.identities {
             !self.identities.insert(identity)
@@ -224,7 +228,7 @@ impl<R: Read> StructureReader<R> {
         if known {
             let Dataflow { agency_id, id, version, position, .. } = flow;
             self.diagnostics.add(Reason::DuplicateDataflow, *position, || {
-                format!("dataflow {agency_id}:{id}({version}) came before; both are kept")
+                format!("dataflow {agency_id}:{id}({version}) is a duplicate; both are kept")
             });
         }
     }
@@ -261,30 +265,32 @@ impl<R: Read> StructureReader<R> {
         Ok(())
     }
 
-    /// The document is complete.
+    /// Checks at the end of the document.
     fn end(&mut self) -> Result<(), ParseError> {
         if self.root == Some(Root::Unknown)
             && self.plain
             && self.dataflows == 0
             && self.diagnostics.is_empty()
         {
-            let found = "XML without a namespace of SDMX and without dataflows".to_owned();
+            let found = "XML without an SDMX namespace and without dataflows".to_owned();
             return Err(ParseError { fault: Fault::NotStructure { found }, position: self.root_position });
         }
         let count = self.key_families;
         if count > 0 && self.dataflows == 0 {
             self.diagnostics.add(Reason::KeyFamiliesOnly, self.first_key_family, || {
-                format!("no dataflows, but {count} key families, which servers older than SDMX 2.1 list in their place")
+                format!(
+                    "no dataflows, but {count} key families, which servers older than SDMX 2.1 list instead"
+                )
             });
         }
         Ok(())
     }
 }
 
-/// Whether a `Dataflow` may be a definition in a document without namespaces: anywhere but as the root.
+/// Whether a `Dataflow` element may be a definition in a document without namespaces: anywhere except as the root.
 fn is_plain(start: &Start<'_>) -> bool {
     start.namespace == Namespace::None && start.depth > 1
 }
 
-/// More than any identifier or time in a header.
+/// Longer than any identifier or time in a header.
 const HEADER_TEXT_BYTES: usize = 1 << 10;

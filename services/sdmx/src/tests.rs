@@ -1,4 +1,4 @@
-//! What is read: every trap of the format, and the predecessor's own cases, as tables.
+//! Accepted documents: all special cases of the format, and the predecessor's own cases, as tables.
 
 use std::io::Read;
 
@@ -6,9 +6,9 @@ use super::*;
 
 mod limits;
 mod properties;
-mod refusals;
+mod rejections;
 
-/// Everything that a document comes to.
+/// The complete result of parsing a document.
 pub(super) fn read(document: impl Read) -> (Vec<Dataflow>, Diagnostics, Result<(), ParseError>) {
     read_within(document, Limits::default())
 }
@@ -29,14 +29,14 @@ pub(super) fn read_within(
     (flows, reader.into_diagnostics(), end)
 }
 
-/// The dataflows of a document that must be readable.
+/// The dataflows of a valid document.
 fn flows(document: &str) -> Vec<Dataflow> {
     let (flows, _, end) = read(document.as_bytes());
     end.unwrap_or_else(|error| panic!("{error}\n{document}"));
     flows
 }
 
-/// A message of SDMX 2.1 around what stands inside `Dataflows`.
+/// An SDMX 2.1 message with this content inside `Dataflows`.
 pub(super) fn message(dataflows: &str) -> String {
     format!(
         "<m:Structure xmlns:m=\"http://www.sdmx.org/resources/sdmxml/schemas/v2_1/message\" \
@@ -46,12 +46,12 @@ pub(super) fn message(dataflows: &str) -> String {
     )
 }
 
-fn texts(localised: &[Localised]) -> Vec<(&str, &str)> {
-    localised.iter().map(|(language, text)| (language.as_str(), text.as_str())).collect()
+fn texts(localized: &[Localized]) -> Vec<(&str, &str)> {
+    localized.iter().map(|(language, text)| (language.as_str(), text.as_str())).collect()
 }
 
 #[test]
-fn all_of_a_dataflow_is_kept() {
+fn every_field_of_a_dataflow_is_read() {
     let flow = &flows(&message(
         "<s:Dataflow id=\"F\" agencyID=\"A\" version=\"1.2\" isFinal=\"1\" validFrom=\"2020\" validTo=\"2021\" \
          urn=\"urn:sdmx:org.sdmx.infomodel.datastructure.Dataflow=A:F(1.2)\" isExternalReference=\"true\" \
@@ -183,7 +183,7 @@ fn a_dataflow_elsewhere_is_a_reference() {
 }
 
 #[test]
-fn prefixes_mean_nothing() {
+fn prefixes_do_not_matter() {
     let family = "http://www.sdmx.org/resources/sdmxml/schemas/v2_1";
     let check = |document: String| assert_eq!(flows(&document).len(), 1, "{document}");
     check(
@@ -196,7 +196,7 @@ fn prefixes_mean_nothing() {
         "<Structure xmlns='{family}/message'><Structures><Dataflows xmlns='{family}/structure'><Dataflow id='a'/>\
          <x:Dataflow xmlns:x='urn:x' id='b'/></Dataflows></Structures></Structure>"
     ));
-    // A prefix that is bound anew inside, and the old binding after it.
+    // A prefix that is rebound inside an element, and its old binding after it.
     check(message("<s:Dataflow xmlns:s='urn:x' id='x'><s:y/></s:Dataflow><s:Dataflow id='a'/>"));
 }
 
@@ -219,7 +219,7 @@ fn the_header_is_read() {
 }
 
 #[test]
-fn oddities_are_told_and_cost_nothing_else() {
+fn irregularities_are_reported_and_the_rest_is_read() {
     let check = |dataflows: &str, expected: &[(Reason, u64)]| {
         let (flows, diagnostics, end) =
             read(message(&format!("{dataflows}\n<s:Dataflow id='last'/>")).as_bytes());
@@ -261,7 +261,7 @@ fn key_families_in_place_of_dataflows_are_counted() {
 
 /// The predecessor's cases. `it`, `en`, `display`, `description` of each flow, after its id.
 #[test]
-fn the_predecessors_texts_are_assembled_as_it_did() {
+fn legacy_fields_equal_the_predecessors() {
     let check = |document: &str, expected: &[[&str; 5]]| {
         let flows = flows(document);
         let found = flows.iter().map(|flow| {
@@ -311,12 +311,12 @@ fn the_predecessors_texts_are_assembled_as_it_did() {
     check(&format!("\u{feff}{}", message("<s:Dataflow id='a'/>")), &[["a", "", "", "a", ""]]);
     check("<Dataflow id='a'/>", &[]);
 
-    // Ours on purpose. A flow out of place, or of another kind of document than the rest, is none;
+    // Intended differences. A dataflow in the wrong place, or with another namespace than the rest, is ignored;
     check(&message("<s:Dataflow id='a'/><Dataflow id='b'/>"), &[["a", "", "", "a", ""]]);
     check(&message("<s:Dataflow/><Dataflow id='b'><Name lang='de'>n</Name></Dataflow>"), &[]);
-    // an id of blanks is none;
+    // a blank id counts as missing;
     check(&message("<s:Dataflow id=' '/>"), &[]);
-    // SDMX 2.0 and 3.x are read; and internal entities are refused, which `refusals` checks.
+    // SDMX 2.0 and 3.x are supported; and internal entities are rejected, which `rejections` checks.
     check(&message("<s:Dataflow id='a'/>").replace("v2_1", "v3_0"), &[["a", "", "", "a", ""]]);
     check(
         &message(&format!("<s:Dataflow id='a'>{}</s:Dataflow>", it("i"))).replace("v2_1", "v2_0"),
@@ -325,7 +325,7 @@ fn the_predecessors_texts_are_assembled_as_it_did() {
 }
 
 #[test]
-fn what_nobody_asked_for_is_neither_kept_nor_judged() {
+fn unrequested_parts_are_neither_kept_nor_validated() {
     let note = "<c:Annotation><c:AnnotationTitle>7</c:AnnotationTitle><c:AnnotationType>OBS_COUNT</c:AnnotationType>\
                 <c:AnnotationText>\u{1}</c:AnnotationText>";
     let document = message(&format!(
@@ -336,9 +336,9 @@ fn what_nobody_asked_for_is_neither_kept_nor_judged() {
         let flow = reader.next_dataflow().unwrap().unwrap();
         (flow, reader.into_diagnostics().kept().len())
     };
-    let (bare, untold) = read(reader().without_legacy());
-    let (full, told) = read(reader().with_annotations());
-    assert_eq!((untold, told), (0, 1), "control characters in an annotation");
+    let (bare, without) = read(reader().without_legacy());
+    let (full, with) = read(reader().with_annotations());
+    assert_eq!((without, with), (0, 1), "control characters in an annotation");
     assert_eq!((bare.annotations.len(), full.annotations.len()), (0, 1));
     assert_eq!((bare.legacy, full.legacy.unwrap().display_name.as_str()), (None, "n"));
     assert_eq!((bare.facts.observation_count, full.facts.observation_count), (Some(7), Some(7)));

@@ -1,12 +1,12 @@
-//! Texts as people see them. Pretty-printers put white space around and into texts, so it cannot carry meaning.
+//! Normalizes texts for display. Pretty-printers put white space around and into texts, so it cannot carry meaning.
 
 use std::borrow::Cow;
 
 use super::xml::is_allowed;
 
-/// `text` trimmed, each run of white space as one space, each control character that XML forbids as U+FFFD; and
-/// whether there was such a character.
-pub(super) fn normalised(text: &str) -> (Cow<'_, str>, bool) {
+/// Trims `text`, collapses each run of white space into one space and replaces each control character that XML forbids
+/// by U+FFFD. The second value is whether such a character was replaced.
+pub(super) fn normalized(text: &str) -> (Cow<'_, str>, bool) {
     let trimmed = text.trim_ascii();
     if is_normal(trimmed.as_bytes()) {
         return (Cow::Borrowed(trimmed), false);
@@ -31,18 +31,18 @@ pub(super) fn normalised(text: &str) -> (Cow<'_, str>, bool) {
     (Cow::Owned(out), replaced)
 }
 
-/// Whether nothing is left of a text once it is trimmed.
+/// Whether a text is empty after trimming.
 pub(super) fn is_blank(text: &str) -> bool {
     text.trim_ascii().is_empty()
 }
 
-/// The white space of XML: a no-break space is a character like others.
+/// White space as XML defines it: a no-break space is an ordinary character.
 fn is_space(character: char) -> bool {
     matches!(character, ' ' | '\t' | '\r' | '\n')
 }
 
-/// Whether nothing needs to be done: no control characters, no two spaces in a row. Looks at eight bytes at a time,
-/// and where that cannot tell says no: then the characters are looked at one by one.
+/// Fast check that a text is already normalized: no control characters, no two consecutive spaces. Checks eight bytes
+/// at a time. Returns false if in doubt; the caller then checks character by character.
 fn is_normal(text: &[u8]) -> bool {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
     const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
@@ -53,18 +53,18 @@ fn is_normal(text: &[u8]) -> bool {
     let (words, rest) = text.as_chunks::<8>();
     let mut last = [b'.'; 8];
     last[..rest.len()].copy_from_slice(rest);
-    let (mut odd, mut space_before) = (0, 0);
-    // Without a branch: most texts are normal, and short.
-    let mut look = |bytes: [u8; 8]| {
+    let (mut irregular, mut space_before) = (0, 0);
+    // Branch-free: most texts are normalized already, and short.
+    let mut check = |bytes: [u8; 8]| {
         let word = u64::from_le_bytes(bytes);
         let controls = below(word, b' ');
-        // U+FFFE and U+FFFF begin with 0xef.
+        // U+FFFE and U+FFFF start with 0xef.
         let specials = below(word ^ (ONES * 0xef), 1);
         let spaces = below(word ^ (ONES * u64::from(b' ')), 1);
-        odd |= controls | specials | (spaces & (spaces << 8 | space_before));
+        irregular |= controls | specials | (spaces & (spaces << 8 | space_before));
         space_before = spaces >> 56;
     };
-    words.iter().for_each(|bytes| look(*bytes));
-    look(last);
-    odd == 0
+    words.iter().for_each(|bytes| check(*bytes));
+    check(last);
+    irregular == 0
 }

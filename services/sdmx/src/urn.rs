@@ -11,7 +11,7 @@ pub(super) struct Urn<'a> {
 }
 
 impl<'a> Urn<'a> {
-    /// Reads a URN; the version may be left out, and stands for the standard's default then.
+    /// Parses a URN. If the version is missing, the standard's default applies.
     pub(super) fn parse(urn: &'a str) -> Option<Self> {
         let (name, artefact) = urn.trim().split_once('=')?;
         let scheme = name.get(..9)?;
@@ -26,5 +26,5 @@ impl<'a> Urn<'a> {
     }
 }
 
-/// The version of an artefact that states none.
+/// The default version of an artefact without one.
 pub(super) const DEFAULT_VERSION: &str = "1.0";

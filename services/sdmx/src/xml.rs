@@ -1,5 +1,5 @@
-//! A pull reader of well-formed XML, one event at a time, over any `Read`: namespaces resolved, references expanded,
-//! bounds kept, every failure typed and placed. It knows nothing of dataflows.
+//! A pull parser for well-formed XML over any `Read`, one event at a time. It resolves namespaces, expands references,
+//! enforces limits, and types and positions every error. It has no knowledge of dataflows.
 
 use std::borrow::Cow;
 use std::io::{BufRead, Read};
@@ -10,7 +10,7 @@ use quick_xml::events::{self as quick, BytesStart};
 use super::error::{Fault, ParseError, Position};
 use super::input::Input;
 use super::limits::Limits;
-use super::looks;
+use super::sniff;
 
 mod attributes;
 mod event;
@@ -26,13 +26,13 @@ pub(super) use reference::is_allowed;
 /// The reader.
 #[derive(Debug)]
 pub(super) struct Xml<R: Read> {
-    /// The current event as written; apart from the rest, because events borrow it.
+    /// The current event as written. Separate from the rest, because events borrow it.
     buffer: Vec<u8>,
-    state: State<R>,
+    events: EventReader<R>,
 }
 
 #[derive(Debug)]
-struct State<R: Read> {
+struct EventReader<R: Read> {
     reader: Reader<Input<R>>,
     phase: Phase,
     /// Attributes of the last start tag.
@@ -42,14 +42,14 @@ struct State<R: Read> {
     depth: usize,
     depth_limit: usize,
     attribute_limit: usize,
-    /// The last tag was an empty one: its end is still to be told.
-    end_is_due: bool,
+    /// The last tag was an empty-element tag: its end event is pending.
+    end_is_pending: bool,
 }
 
-/// Where in a document the reader is.
+/// The part of the document that the reader is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// Before the first event, the only place for a declaration.
+    /// Before the first event, the only position for a declaration.
     Start,
     /// Before the root element.
     Prolog,
@@ -61,7 +61,7 @@ enum Phase {
 
 impl<R: Read> Xml<R> {
     pub(super) fn new(read: R, limits: &Limits) -> Self {
-        let state = State {
+        let events = EventReader {
             reader: Reader::from_reader(Input::new(read, limits)),
             phase: Phase::Start,
             spans: Vec::new(),
@@ -69,35 +69,35 @@ impl<R: Read> Xml<R> {
             depth: 0,
             depth_limit: limits.depth,
             attribute_limit: limits.attributes,
-            end_is_due: false,
+            end_is_pending: false,
         };
-        Self { buffer: Vec::new(), state }
+        Self { buffer: Vec::new(), events }
     }
 
-    /// Open elements; the one whose start came last is among them.
+    /// Number of open elements, including the one started last.
     #[inline]
     pub(super) fn depth(&self) -> usize {
-        self.state.depth
+        self.events.depth
     }
 
-    /// Where the last event began.
+    /// Position of the start of the last event.
     pub(super) fn position(&mut self) -> Position {
-        self.state.input().event_position()
+        self.events.input().event_position()
     }
 
-    /// A fault of the last event.
+    /// Creates an error at the position of the last event.
     #[cold]
     pub(super) fn error(&mut self, fault: Fault) -> ParseError {
-        self.state.error(fault)
+        self.events.error(fault)
     }
 
-    /// The next event. After an error or the end there is nothing more to ask for.
+    /// The next event. Do not call it again after an error or the end.
     #[inline]
     pub(super) fn next(&mut self) -> Result<Event<'_>, ParseError> {
         self.advance(false)
     }
 
-    /// The next event, where white space between tags means nothing.
+    /// The next event, skipping white space between tags.
     #[inline]
     pub(super) fn next_tag(&mut self) -> Result<Event<'_>, ParseError> {
         self.advance(true)
@@ -106,19 +106,19 @@ impl<R: Read> Xml<R> {
     #[inline]
     pub(super) fn advance(&mut self, skip_white_space: bool) -> Result<Event<'_>, ParseError> {
         self.buffer.clear();
-        self.state.next(&mut self.buffer, skip_white_space)
+        self.events.next(&mut self.buffer, skip_white_space)
     }
 }
 
-impl<R: Read> State<R> {
+impl<R: Read> EventReader<R> {
     #[inline]
     fn next<'a>(
         &'a mut self,
         buffer: &'a mut Vec<u8>,
         skip_white_space: bool,
     ) -> Result<Event<'a>, ParseError> {
-        if self.end_is_due {
-            self.end_is_due = false;
+        if self.end_is_pending {
+            self.end_is_pending = false;
             return Ok(self.end());
         }
         if skip_white_space && self.phase == Phase::Body {
@@ -137,12 +137,12 @@ impl<R: Read> State<R> {
             quick::Event::Start(tag) => self.start(tag, false),
             quick::Event::Empty(tag) => self.start(tag, true),
             quick::Event::End(_) => Ok(self.end()),
-            quick::Event::Text(text) if self.depth > 0 => Ok(Event::Text(lent(text.into_inner()))),
-            quick::Event::CData(text) if self.depth > 0 => Ok(Event::Text(lent(text.into_inner()))),
+            quick::Event::Text(text) if self.depth > 0 => Ok(Event::Text(borrowed(text.into_inner()))),
+            quick::Event::CData(text) if self.depth > 0 => Ok(Event::Text(borrowed(text.into_inner()))),
             quick::Event::GeneralRef(name) if self.depth > 0 => {
                 reference::resolve(&name).map(Event::Character).map_err(|fault| self.error(fault))
             }
-            outside => self.outside(outside),
+            other => self.non_element(other),
         }
     }
 
@@ -158,7 +158,7 @@ impl<R: Read> State<R> {
             return Err(self.error(Fault::NestedTooDeep { limit: self.depth_limit }));
         }
         self.depth += 1;
-        self.end_is_due = empty;
+        self.end_is_pending = empty;
         let name_end = tag.name().0.len();
         let (prefix, prefix_end) = match tag.as_bytes()[..name_end].iter().position(|&byte| byte == b':') {
             Some(colon) => (&tag[..colon], colon + 1),
@@ -172,9 +172,9 @@ impl<R: Read> State<R> {
         if name_end < tag.len() {
             attributes::scan(&tag, name_end, self.attribute_limit, &mut self.spans)
                 .map_err(|fault| self.error(fault))?;
-            // Hardly any tag declares a namespace, and to find that out is cheaper than to go through the motions.
+            // Few tags declare a namespace, and this check is cheaper than the declaration pass.
             if self.spans.iter().any(|span| tag[span.name.clone()].starts_with("xmlns")) {
-                self.declare(&tag).map_err(|fault| self.error(fault))?;
+                self.bind_namespaces(&tag).map_err(|fault| self.error(fault))?;
             }
         }
         let Some(namespace) = self.bindings.resolve(prefix) else {
@@ -184,8 +184,8 @@ impl<R: Read> State<R> {
         Ok(Event::Start(Start { prefix_end, spans: &self.spans, namespace, depth: self.depth, tag }))
     }
 
-    /// Takes the namespace declarations out of the attributes.
-    fn declare(&mut self, tag: &str) -> Result<(), Fault> {
+    /// Removes the namespace declarations from the attributes and binds them.
+    fn bind_namespaces(&mut self, tag: &str) -> Result<(), Fault> {
         let (bindings, depth) = (&mut self.bindings, self.depth);
         let mut failed = Ok(());
         self.spans.retain(|span| {
@@ -214,9 +214,9 @@ impl<R: Read> State<R> {
         Event::End
     }
 
-    /// What is not part of the elements: the declaration, comments, the end, and what must not be there.
+    /// Events that are not part of an element: the declaration, comments, the end, and unexpected content.
     #[cold]
-    fn outside(&mut self, event: quick::Event<'_>) -> Result<Event<'static>, ParseError> {
+    fn non_element(&mut self, event: quick::Event<'_>) -> Result<Event<'static>, ParseError> {
         let phase = self.phase;
         if phase == Phase::Start {
             self.phase = Phase::Prolog;
@@ -242,36 +242,36 @@ impl<R: Read> State<R> {
                 }
             }
             quick::Event::Decl(_) => Fault::LateDeclaration,
-            quick::Event::DocType(name) => looks::document_type(&name),
+            quick::Event::DocType(name) => sniff::document_type(&name),
             _ if phase == Phase::Epilog => Fault::ContentAfterRoot,
-            other => Fault::NotXml { found: looks::text(&other) },
+            other => Fault::NotXml { found: sniff::plain_text(&other) },
         };
         Err(self.error(fault))
     }
 
-    /// Checks that the encoding of the declaration is the one that was found.
+    /// Checks that the declared encoding is the detected one.
     fn declaration(&mut self, declaration: &quick::BytesDecl<'_>) -> Result<(), Fault> {
         match declaration.encoding() {
             Some(Ok(name)) => self.input().encoding().agrees_with(&name),
             Some(Err(_)) => Err(Fault::Malformed {
-                found: "found an XML declaration that cannot be read".into(),
+                found: "found an unreadable XML declaration".into(),
                 expected: "<?xml version=\"1.0\" encoding=\"UTF-8\"?>".into(),
             }),
             None => Ok(()),
         }
     }
 
-    /// Refuses what need not be read to be refused: a document that is no XML, and a document type before its
-    /// internal subset. Where the source has not sent enough to tell, the event itself will.
+    /// Rejects documents early that need not be read: those that are not XML, and document type declarations before
+    /// their internal subset. If the source has not sent enough bytes to decide, the event itself decides.
     #[cold]
     fn look_ahead(&mut self) -> Result<(), ParseError> {
         let phase = self.phase;
         let fault = match self.input().fill_buf() {
-            Ok(at_hand) if phase == Phase::Start => {
-                looks::not_xml(at_hand).or_else(|| looks::doctype(at_hand))
+            Ok(available) if phase == Phase::Start => {
+                sniff::not_xml(available).or_else(|| sniff::doctype(available))
             }
-            Ok(at_hand) => looks::doctype(at_hand),
-            // The input fails again, and is heard, when the event is read.
+            Ok(available) => sniff::doctype(available),
+            // The input fails again when the event is read, and the error is returned then.
             Err(_) => None,
         };
         fault.map_or(Ok(()), |fault| Err(self.error(fault)))
@@ -288,16 +288,16 @@ impl<R: Read> State<R> {
     }
 }
 
-/// The text in an event, which lies in the buffer that the event was read into.
+/// The text of an event, which borrows the buffer that the event was read into.
 #[inline]
-fn lent(text: Cow<'_, str>) -> &str {
+fn borrowed(text: Cow<'_, str>) -> &str {
     match text {
         Cow::Borrowed(text) => text,
-        Cow::Owned(_) => unreachable!("events own nothing until they are asked to"),
+        Cow::Owned(_) => unreachable!("quick-xml events borrow their text until into_owned is called"),
     }
 }
 
-/// Letters of any script; what else XML forbids in names is harmless here.
+/// Letters of any script; other characters that XML forbids in names are harmless here.
 fn is_name_start(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte == b'_' || !byte.is_ascii()
 }

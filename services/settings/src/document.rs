@@ -1,30 +1,30 @@
-//! YAML, and with it JSON, as settings. Read event by event, because what is written must not change: to a general
-//! reader a password `0123` is a number, and a version `1.10` is less than `1.9`.
+//! Parses YAML, and with it JSON, as settings. Reads events instead of typed values, because scalars must stay as
+//! written: to a general parser a password `0123` is a number, and a version `1.10` is less than `1.9`.
 
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 
 /// One value of a document.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Leaf {
-    /// The names that lead to it, parted by full stops.
+    /// The names of the path to it, joined by full stops.
     pub(super) name: String,
-    /// What is written there: nothing for a null, several for a list.
+    /// Its text: none for a null, several for a list.
     pub(super) values: Vec<String>,
     /// The line of its name, from 1.
     pub(super) line: usize,
 }
 
-/// What cannot be read as settings.
+/// A syntax error.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Malformed {
-    /// Where, from 1.
+pub(super) struct SyntaxError {
+    /// Line, from 1.
     pub(super) line: usize,
-    /// What was met.
+    /// The error message.
     pub(super) message: String,
 }
 
-/// The values of a document, or `None` when it is not an object.
-pub(super) fn read(text: &str) -> Result<Option<Vec<Leaf>>, Malformed> {
+/// The values of a document, or `None` if it is not an object.
+pub(super) fn read(text: &str) -> Result<Option<Vec<Leaf>>, SyntaxError> {
     let mut events = Events(Parser::new_from_str(text));
     let mut leaves = Vec::new();
     loop {
@@ -39,7 +39,7 @@ pub(super) fn read(text: &str) -> Result<Option<Vec<Leaf>>, Malformed> {
         match events.next()? {
             (Event::DocumentEnd, _) => {}
             (Event::StreamEnd, _) => return Ok(Some(leaves)),
-            (_, span) => return Err(malformed(&span, "more than one document")),
+            (_, span) => return Err(syntax_error(&span, "more than one document")),
         }
     }
 }
@@ -49,8 +49,8 @@ struct Events<'a>(Parser<'a, serde_saphyr::granit_parser::StrInput<'a>>);
 // === impl Events ===
 
 impl<'a> Events<'a> {
-    /// The next event that means something.
-    fn next(&mut self) -> Result<(Event<'a>, Span), Malformed> {
+    /// The next event, without comments.
+    fn next(&mut self) -> Result<(Event<'a>, Span), SyntaxError> {
         loop {
             match self.0.next_event() {
                 Some(Ok((Event::Comment(..), _))) => {}
@@ -61,13 +61,13 @@ impl<'a> Events<'a> {
         }
     }
 
-    /// What stands between the start of a mapping and its end. The parser bounds how deep mappings may nest.
-    fn mapping(&mut self, above: &str, leaves: &mut Vec<Leaf>) -> Result<(), Malformed> {
+    /// Reads a mapping up to its end. The parser limits the nesting depth of mappings.
+    fn mapping(&mut self, above: &str, leaves: &mut Vec<Leaf>) -> Result<(), SyntaxError> {
         loop {
             let (name, line) = match self.next()? {
                 (Event::MappingEnd, _) => return Ok(()),
                 (Event::Scalar(name, ..), span) => (name, span.start.line()),
-                (_, span) => return Err(malformed(&span, "a name was expected")),
+                (_, span) => return Err(syntax_error(&span, "expected a name")),
             };
             let name = if above.is_empty() { name.into_owned() } else { format!("{above}.{name}") };
             let values = match self.next()? {
@@ -77,37 +77,37 @@ impl<'a> Events<'a> {
                     self.mapping(&name, leaves)?;
                     continue;
                 }
-                (_, span) => return Err(malformed(&span, "a value was expected; aliases are not read")),
+                (_, span) => return Err(syntax_error(&span, "expected a value; aliases are not supported")),
             };
             leaves.push(Leaf { name, values, line });
         }
     }
 
-    fn sequence(&mut self) -> Result<Vec<String>, Malformed> {
+    fn sequence(&mut self) -> Result<Vec<String>, SyntaxError> {
         let mut values = Vec::new();
         loop {
             match self.next()? {
                 (Event::SequenceEnd, _) => return Ok(values),
                 (Event::Scalar(text, style, ..), _) => values.extend(value(&text, style)),
-                (_, span) => return Err(malformed(&span, "a list may hold single values only")),
+                (_, span) => return Err(syntax_error(&span, "a list may contain only scalars")),
             }
         }
     }
 }
 
-/// A scalar as it is written, unless it is a null.
+/// A scalar as written; `None` for a null.
 fn value(text: &str, style: ScalarStyle) -> Option<String> {
     let is_null = style == ScalarStyle::Plain && matches!(text, "" | "~" | "null" | "Null" | "NULL");
     (!is_null).then(|| text.to_owned())
 }
 
-fn malformed(span: &Span, message: &str) -> Malformed {
-    Malformed { line: span.start.line(), message: message.to_owned() }
+fn syntax_error(span: &Span, message: &str) -> SyntaxError {
+    SyntaxError { line: span.start.line(), message: message.to_owned() }
 }
 
-// === impl Malformed ===
+// === impl SyntaxError ===
 
-impl From<ScanError> for Malformed {
+impl From<ScanError> for SyntaxError {
     fn from(error: ScanError) -> Self {
         Self { line: error.marker().line(), message: error.info() }
     }
@@ -156,14 +156,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_not_settings() {
+    fn only_objects_are_settings() {
         for text in ["", "debug", "6379", "true", "[a]", "\"x\"", "# nothing"] {
             assert_eq!(read(text), Ok(None), "{text}");
         }
     }
 
     #[test]
-    fn what_is_malformed_names_its_line() {
+    fn syntax_errors_name_the_line() {
         let check = |text: &str, line: usize| assert_eq!(read(text).unwrap_err().line, line, "{text}");
         check("{\"a\": 1", 1);
         check("a: 1\nb: [{c: 1}]", 2);
@@ -175,7 +175,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_read_or_refused(text in "[a-c:{}\\[\\],\"'&*#\n \t-]{0,64}") {
+        fn any_text_is_parsed_or_rejected(text in "[a-c:{}\\[\\],\"'&*#\n \t-]{0,64}") {
             drop(read(&text));
         }
     }

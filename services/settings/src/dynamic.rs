@@ -1,4 +1,4 @@
-//! Flags that may change while the process runs, and how the code that obeys them reads them.
+//! Flags that may change at run time, and the handle with which code reads them.
 
 use std::collections::BTreeMap;
 use std::slice;
@@ -11,35 +11,36 @@ use tokio::sync::watch;
 use super::field::with_values;
 use super::source::Source;
 
-/// Dynamic flags that the config service pushes: the value as it would be typed, by the flag's name without leading
-/// dashes. Lowest precedence, above the defaults.
+/// Dynamic flags that the config service pushes: values as on the command line, by flag name without leading dashes.
+/// Lowest precedence, above the defaults.
 pub type Pushed = BTreeMap<String, String>;
 
-/// The dynamic flags and their current values. Those that come from a Secret are left out, since these are shown to
-/// others.
+/// The dynamic flags and their current values. Values from a Secret are omitted, because these values are shown to
+/// callers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Dynamic {
-    /// Each by its name without leading dashes.
+    /// By flag name without leading dashes.
     pub settings: BTreeMap<String, Current>,
 }
 
 /// The current value of a dynamic flag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Current {
-    /// As it would be typed; empty when it has none.
+    /// The value as on the command line; empty if there is none.
     pub value: String,
-    /// Where it comes from.
+    /// Its source.
     pub source: Source,
 }
 
-/// Dynamic flags, as they are when they are read. Cheap to clone.
+/// Dynamic flags with their current values. Cheap to clone.
 #[derive(Debug)]
 pub struct Live<A>(Arc<ArcSwap<A>>);
 
 // === impl Dynamic ===
 
 impl Dynamic {
-    /// The flags of `A`, all of which should be dynamic. A flag that the process does not have keeps its default.
+    /// Parses the flags of `A`, all of which should be dynamic. A flag that the process does not have keeps its
+    /// default.
     fn read<A: Args>(&self) -> Result<A, clap::Error> {
         let command = A::augment_args(Command::new("dynamic").no_binary_name(true)).mut_args(|arg| {
             let current = arg.get_long().and_then(|long| self.settings.get(long));
@@ -54,7 +55,7 @@ impl Dynamic {
 // === impl Live ===
 
 impl<A> Live<A> {
-    /// These values, which change only where [`Live::follow`] runs.
+    /// A fixed set of values, which changes only if [`Live::follow`] runs.
     pub fn fixed(flags: A) -> Self {
         Self(Arc::new(ArcSwap::from_pointee(flags)))
     }
@@ -66,13 +67,13 @@ impl<A> Live<A> {
 }
 
 impl<A: Args> Live<A> {
-    /// Keeps the values current as `settings` change, until their sender is dropped.
+    /// Keeps the values current as `settings` change, until the sender is dropped.
     pub async fn follow(self, mut settings: watch::Receiver<Dynamic>) {
         while settings.changed().await.is_ok() {
             let read = settings.borrow_and_update().read();
             match read {
                 Ok(flags) => self.0.store(Arc::new(flags)),
-                // Each value was checked by its own flag before; this is about several together.
+                // Each flag has validated its own value before; this error concerns several together.
                 Err(error) => {
                     tracing::warn!(%error, "settings: change rejected, values contradict each other")
                 }

@@ -1,4 +1,4 @@
-//! One flag as clap defines it. clap's definition stays the only one: it decides what a flag takes.
+//! A flag as clap defines it. The definition in clap is the only one: it decides which values are valid.
 
 use std::error::Error as _;
 use std::ffi::OsString;
@@ -9,23 +9,23 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::names::key;
 
-/// The help heading of dynamic flags. A flag is dynamic if and only if it stands under this heading, by a `help_heading`
-/// of its own: one for a whole struct would leak to the flags after it.
-pub const DYNAMIC: &str = "Dynamic options, followed while a service runs";
+/// The help heading of dynamic flags. A flag is dynamic if and only if it has this heading, by its own `help_heading`:
+/// one on a whole struct would also apply to the flags after it.
+pub const DYNAMIC: &str = "Dynamic options, applied without a restart";
 
-/// A flag with an environment variable. Without `Debug`, since a secret may have been typed.
+/// A flag with an environment variable. Without `Debug`, because its value may be a secret.
 pub(super) struct Field {
-    /// Its name in every source.
+    /// The key of the setting, the same in every source.
     pub(super) key: String,
-    /// As it is typed.
+    /// The flag as on the command line.
     pub(super) flag: String,
-    /// What it says on the command line that is being read.
+    /// Its value on the command line, if given.
     pub(super) typed: Option<String>,
     arg: Arg,
 }
 
 impl Field {
-    /// The field of an argument that has a variable, with what `matches` say was typed.
+    /// The field of an argument that has a variable, with its value on the command line.
     pub(super) fn new(arg: &Arg, matches: &ArgMatches) -> Option<Self> {
         let key = key(arg.get_env()?.to_str()?);
         let id = arg.get_id().as_str();
@@ -43,30 +43,30 @@ impl Field {
         self.arg.is_hide_env_values_set()
     }
 
-    /// Whether it may change while the process runs.
+    /// Whether it may change at run time.
     pub(super) fn is_dynamic(&self) -> bool {
         self.arg.get_help_heading() == Some(DYNAMIC)
     }
 
-    /// Its default as text, empty when there is none.
+    /// Its default as text, empty if there is none.
     pub(super) fn default(&self) -> String {
         let values: Vec<_> =
             self.arg.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
         values.join(",")
     }
 
-    /// Asks the flag's own parser about `values`.
+    /// Validates `values` with the flag's own parser.
     ///
     /// # Errors
     ///
-    /// What is wrong with them, without showing them when they are `secret`.
+    /// The error message; the values are masked if they are `secret`.
     pub(super) fn check(&self, values: &[String], secret: bool) -> Result<(), String> {
         let takes_many = matches!(self.arg.get_action(), ArgAction::Append)
             || self.arg.get_num_args().is_some_and(|range| range.max_values() > 1);
         if values.len() > 1 && !takes_many {
-            return Err("takes one value, and was given a list".to_owned());
+            return Err("accepts one value, but got a list".to_owned());
         }
-        // A copy of what parses, alone: relations to other flags are the whole command's business.
+        // A copy with only the parser: relations to other flags are checked by the whole command.
         let mut alone = Arg::new("value")
             .long("value")
             .action(self.arg.get_action().clone())
@@ -86,7 +86,7 @@ impl Field {
     }
 }
 
-/// The argument with `values` for its default and no variable of its own, so that clap looks nowhere else.
+/// The argument with `values` as its default and without a variable, so that clap reads no other source.
 pub(super) fn with_values(arg: Arg, values: Option<&[String]>) -> Arg {
     if arg.get_env().is_none() {
         return arg;
@@ -98,13 +98,13 @@ pub(super) fn with_values(arg: Arg, values: Option<&[String]>) -> Arg {
     }
 }
 
-/// What the parser said, else what it would have taken.
+/// The parser's error message, else the valid values.
 fn reason(error: &clap::Error) -> String {
     if let Some(source) = error.source() {
         return source.to_string();
     }
     match error.get(ContextKind::ValidValue) {
         Some(ContextValue::Strings(valid)) if !valid.is_empty() => format!("expected {}", valid.join(" or ")),
-        _ => "not a value that it takes".to_owned(),
+        _ => "not a valid value".to_owned(),
     }
 }

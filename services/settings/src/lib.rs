@@ -1,15 +1,15 @@
-//! Settings: where the values of flags come from besides the command line. Each flag takes its value from the first of
-//! these sources that defines it: the command line, the Secret directory, the ConfigMap directory, the environment, the
-//! file that `--config` names, the config service for dynamic flags, the default.
+//! Settings: the sources of flag values besides the command line. Each flag takes its value from the first of these
+//! sources that defines it: the command line, the Secret directory, the ConfigMap directory, the environment, the file
+//! of `--config`, the config service for dynamic flags, the default.
 //!
-//! clap defines every flag and parses the result: [`load`] hands it what the sources say as the flags' defaults.
-//! `DATAFLOW_REDIS_URL` may be called `redis_url`, `redis-url` or `redis.url` in a directory or a file, and stand in a
-//! YAML or JSON object there, nested or not. [`FormerNames`] adds names that an earlier system had.
+//! clap defines every flag and parses the result: [`load`] passes the values of the sources to clap as the flags'
+//! defaults. `DATAFLOW_REDIS_URL` may be written `redis_url`, `redis-url` or `redis.url` in a directory or a file, and
+//! may be in a YAML or JSON object there, nested or not. [`FormerNames`] adds the names of an earlier system.
 
 mod args;
+mod definitions;
 mod document;
 mod dynamic;
-mod entries;
 mod field;
 mod former;
 mod names;
@@ -41,7 +41,7 @@ pub use former::{FormerNames, Inherited, Translation};
 pub use problem::{Error, Problem, Problems, Unusable};
 pub use report::{Line, Report};
 pub use resolve::Unknown;
-pub use source::{Place, Source};
+pub use source::{FilePosition, Source};
 pub use value::Value;
 
 use field::{Field, with_values};
@@ -49,44 +49,44 @@ use names::{Names, PREFIX};
 use resolve::{Resolved, Resolver, Setting};
 use scan::{Locations, Scan};
 
-/// The sources outside the command line, before its flags have said which of them to use.
+/// The sources besides the command line, before its flags select which of them to use.
 #[derive(Clone)]
 pub struct Sources {
-    /// The process' environment.
+    /// The process environment.
     pub environment: BTreeMap<OsString, OsString>,
-    /// The Secret directory when none is named, if there is one.
+    /// The default Secret directory, used if it exists.
     pub secrets: PathBuf,
-    /// The ConfigMap directory when none is named, if there is one.
+    /// The default ConfigMap directory, used if it exists.
     pub config: PathBuf,
-    /// Names that settings had in an earlier system.
+    /// Names of settings in an earlier system.
     pub former: &'static dyn FormerNames,
 }
 
-/// A command line, read with all its sources.
+/// A command line, parsed with all its sources.
 pub struct Loaded {
     /// For clap's `from_arg_matches`.
     pub matches: ArgMatches,
-    /// The settings in force, and where each comes from.
+    /// The current settings, with the source of each.
     pub report: Report,
     resolver: Resolver,
     settings: Vec<Setting>,
     scan: Scan,
 }
 
-/// Reads a command line. Directories, `--config` and former names count for those commands that take [`SourceArgs`]; the
-/// others have their environment only.
+/// Parses a command line. Directories, `--config` and former names apply to commands that have [`SourceArgs`]; other
+/// commands use only the environment.
 ///
 /// # Errors
 ///
-/// [`Error`], with everything that is wrong.
+/// [`Error`], with every problem found.
 pub fn load(command: &Command, argv: &[OsString], sources: Sources) -> Result<Loaded, Error> {
     let typed = without_variables(command.clone()).try_get_matches_from(argv).map_err(|error| {
-        // The command as it was defined names its variables in its help.
+        // The original command names its variables in its help.
         command.clone().try_get_matches_from(argv).err().unwrap_or(error)
     })?;
     let (path, fields) = selected(command, &typed);
-    // A command that takes one of `SourceArgs` takes all of them.
-    let in_pod = fields.iter().any(|field| field.key == args::LEADING[0]);
+    // A command that has one of `SourceArgs` has all of them.
+    let in_pod = fields.iter().any(|field| field.key == args::SOURCE_FLAGS[0]);
     let former = in_pod.then_some(sources.former);
     let names = former.map_or(Vec::new(), FormerNames::names).into_iter().map(former::key).collect();
     let locations = sources.locations(&fields, in_pod);
@@ -103,7 +103,7 @@ pub fn load(command: &Command, argv: &[OsString], sources: Sources) -> Result<Lo
     Ok(Loaded { matches, report, resolver, settings, scan })
 }
 
-/// The subcommands that were typed, and the flags of all of them.
+/// The subcommands on the command line, and the flags of all of them.
 fn selected(command: &Command, matches: &ArgMatches) -> (Vec<String>, Vec<Field>) {
     let (mut command, mut matches) = (command, matches);
     let (mut path, mut fields) = (Vec::new(), Vec::new());
@@ -116,12 +116,12 @@ fn selected(command: &Command, matches: &ArgMatches) -> (Vec<String>, Vec<Field>
     }
 }
 
-/// The command as the command line alone has it: nothing that another source may give is required.
+/// The command for parsing the command line alone: nothing that another source may define is required.
 fn without_variables(command: Command) -> Command {
     command.mut_args(|arg| with_values(arg, None).required(false)).mut_subcommands(without_variables)
 }
 
-/// The command with the values of all sources for its defaults, down the subcommands of `path`.
+/// The command with the values of all sources as defaults, including the subcommands in `path`.
 fn with_defaults(command: Command, path: &[String], values: &BTreeMap<String, Value>) -> Command {
     let command = command.mut_args(|arg| {
         let key = arg.get_env().and_then(|variable| variable.to_str()).map(names::key);
@@ -136,7 +136,7 @@ fn with_defaults(command: Command, path: &[String], values: &BTreeMap<String, Va
 // === impl Loaded ===
 
 impl Loaded {
-    /// Whether `--show-config` asks for the report instead of a run.
+    /// Whether `--show-config` requests the report instead of a run.
     pub fn asks_for_report(&self) -> bool {
         let mut matches = &self.matches;
         while let Some((_, below)) = matches.subcommand() {
@@ -145,10 +145,10 @@ impl Loaded {
         matches.try_get_one::<bool>("show_config").ok().flatten().is_some_and(|asked| *asked)
     }
 
-    /// The dynamic flags, and the future that follows the sources and what is `pushed`. A change takes effect as a whole,
-    /// if everything is valid after it; an invalid one is logged once, and the previous settings stay in force.
+    /// The dynamic flags, and the future that watches the sources and what is `pushed`. A change is applied as a whole,
+    /// if all settings are valid after it; an invalid one is logged once, and the previous settings stay in effect.
     ///
-    /// The future ends with the last receiver.
+    /// The future ends when the last receiver is dropped.
     pub fn watch(
         self,
         pushed: Receiver<Pushed>,
@@ -157,7 +157,7 @@ impl Loaded {
     }
 }
 
-/// As the report has it, without secrets.
+/// Prints the report, which has no secrets.
 impl fmt::Debug for Loaded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Loaded").field("report", &self.report).finish_non_exhaustive()
@@ -167,7 +167,7 @@ impl fmt::Debug for Loaded {
 // === impl Sources ===
 
 impl Sources {
-    /// Those of this process, with the directories where Secrets and ConfigMaps are mounted by convention.
+    /// The sources of this process, with the directories where Secrets and ConfigMaps are mounted by convention.
     pub fn of_process(former: &'static dyn FormerNames) -> Self {
         Self {
             environment: env::vars_os().collect(),
@@ -177,7 +177,7 @@ impl Sources {
         }
     }
 
-    /// The locations that a command reads, as its own flags and variables name them.
+    /// The locations that a command reads, selected by its own flags and variables.
     fn locations(self, fields: &[Field], in_pod: bool) -> Locations {
         let Self { environment, secrets, config, former: _ } = self;
         if !in_pod {
@@ -191,7 +191,7 @@ impl Sources {
             });
             value.filter(|value| !value.is_empty()).map(PathBuf::from)
         };
-        let [secret_dir, config_dir, file] = args::LEADING.map(named);
+        let [secret_dir, config_dir, file] = args::SOURCE_FLAGS.map(named);
         Locations {
             secrets: secret_dir.or_else(|| Some(secrets).filter(|path| path.is_dir())),
             config: config_dir.or_else(|| Some(config).filter(|path| path.is_dir())),

@@ -1,28 +1,28 @@
-//! The names of settings: one name in many spellings, and variables that only look like one.
+//! Names of settings: their spellings, and variables that only look like settings.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Command;
 
-use super::args::LEADING;
+use super::args::SOURCE_FLAGS;
 use super::source::Source;
 
-/// What our variables begin with.
+/// Prefix of our variables.
 pub(super) const PREFIX: &str = "DATAFLOW_";
 
-/// How alike two names must be, from 0 to 1, for one to be taken for the other misspelt.
-const ALIKE: f64 = 0.85;
+/// Minimum similarity of two names, from 0 to 1, to suggest one as the correct spelling of the other.
+const MIN_SIMILARITY: f64 = 0.85;
 
-/// The names that mean something.
+/// The known names.
 pub(super) struct Names {
-    /// The variables that any command knows, by [`key`]. A pod sets variables for whichever role, so that what another
-    /// command knows is no mistake.
+    /// The variables of all commands, by [`key`]. A pod may set variables for any role, so a variable of another
+    /// command is not an error.
     own: BTreeMap<String, String>,
-    /// The keys of former names, where they count.
+    /// The keys of former names, if the command supports them.
     former: BTreeSet<String>,
 }
 
-/// What the spellings `DATAFLOW_REDIS_URL`, `redis-url`, `redis.url` have in common: `redis_url`.
+/// The normalized form of the spellings `DATAFLOW_REDIS_URL`, `redis-url` and `redis.url`: `redis_url`.
 pub(super) fn key(name: &str) -> String {
     let name = name.to_ascii_lowercase().replace(['-', '.'], "_");
     match name.strip_prefix("dataflow_") {
@@ -31,8 +31,8 @@ pub(super) fn key(name: &str) -> String {
     }
 }
 
-/// Whether Kubernetes made up this variable to say where a Service is: for one called `dataflow-redis` there is a
-/// `DATAFLOW_REDIS_PORT=tcp://10.0.0.7:6379`, which is no port of ours.
+/// Whether Kubernetes generated this variable as the address of a Service (a service link): for a Service
+/// `dataflow-redis` it sets `DATAFLOW_REDIS_PORT=tcp://10.0.0.7:6379`, which is not a port setting.
 pub(super) fn is_service_link(variable: &str, value: &str) -> bool {
     let of_protocol = |rest: &str| {
         let mut parts = rest.split('_');
@@ -49,7 +49,7 @@ pub(super) fn is_service_link(variable: &str, value: &str) -> bool {
 // === impl Names ===
 
 impl Names {
-    /// Those of `command` and of all its subcommands, and `former` ones by their keys.
+    /// The names of `command` and all its subcommands, and `former` names by their keys.
     pub(super) fn of(command: &Command, former: BTreeSet<String>) -> Self {
         let mut own = BTreeMap::new();
         let mut commands = vec![command];
@@ -61,15 +61,15 @@ impl Names {
         Self { own, former }
     }
 
-    /// Whether some command of ours knows the setting.
+    /// Whether any of our commands has the setting.
     pub(super) fn is_own(&self, key: &str) -> bool {
         self.own.contains_key(key)
     }
 
-    /// Whether the setting means something in this source.
+    /// Whether the setting is valid in this source.
     pub(super) fn knows(&self, key: &str, source: &Source) -> bool {
-        let leads_there = LEADING.contains(&key) && !matches!(source, Source::Environment(_));
-        (self.is_own(key) && !leads_there) || self.former.contains(key)
+        let is_source_flag = SOURCE_FLAGS.contains(&key) && !matches!(source, Source::Environment(_));
+        (self.is_own(key) && !is_source_flag) || self.former.contains(key)
     }
 
     /// The key of a name in a directory or a file. Former variables without our prefix are their own keys.
@@ -78,7 +78,7 @@ impl Names {
         if !self.is_own(&key) && self.is_former_variable(name) { name.to_owned() } else { key }
     }
 
-    /// The key of a variable, unless it is somebody else's.
+    /// The key of a variable; `None` if it is not ours.
     pub(super) fn key_of_variable(&self, variable: &str) -> Option<String> {
         if variable.starts_with(PREFIX) {
             return Some(key(variable));
@@ -87,15 +87,15 @@ impl Names {
     }
 
     fn is_former_variable(&self, name: &str) -> bool {
-        // Keys of other names are in lower case.
+        // The keys of other names are in lower case.
         name.contains(|c: char| c.is_ascii_uppercase()) && self.former.contains(name)
     }
 
-    /// The variable that was probably meant.
+    /// The most similar variable, as a suggestion.
     pub(super) fn nearest(&self, key: &str) -> Option<&str> {
         let scored = self.own.iter().map(|(known, variable)| (strsim::jaro_winkler(known, key), variable));
         let (_, variable) =
-            scored.filter(|(score, _)| *score >= ALIKE).max_by(|(a, _), (b, _)| a.total_cmp(b))?;
+            scored.filter(|(score, _)| *score >= MIN_SIMILARITY).max_by(|(a, _), (b, _)| a.total_cmp(b))?;
         Some(variable)
     }
 }
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_kubernetes_says_of_services_is_no_setting() {
+    fn service_links_are_not_settings() {
         let check = |variable: &str, value: &str, expected: bool| {
             assert_eq!(is_service_link(variable, value), expected, "{variable}={value}");
         };

@@ -1,5 +1,5 @@
-//! What is fit for trying things out and not for production. Refused there, because nobody reads a warning of a pod that
-//! is up.
+//! Checks for production: rejects settings that are meant for development. An error instead of a warning, because
+//! warnings of a running pod are easily overlooked.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ use super::value::is_false;
 /// The settings by key.
 struct Settings<'a>(&'a [Setting]);
 
-/// The flag to mend, when the settings are not fit; the reason.
+/// The key of the flag to change; whether the settings violate the rule; the reason.
 type Rule = (&'static str, fn(&Settings<'_>) -> bool, &'static str);
 
 const RULES: &[Rule] = &[
@@ -20,7 +20,7 @@ const RULES: &[Rule] = &[
         |all| {
             all.has("redis_url") && all.is_empty("redis_url") && all.is_empty("data_dir") && all.is_public()
         },
-        "state would be in memory, gone with the process and unknown to its replicas",
+        "state would be in memory, lost with the process and not shared with its replicas",
     ),
     (
         "log",
@@ -29,41 +29,42 @@ const RULES: &[Rule] = &[
                 matches!(directive.trim().to_ascii_lowercase().as_str(), "debug" | "trace" | "4" | "5")
             })
         },
-        "a log of everything costs more than the work, and may tell what callers sent",
+        "a log at this level costs more than the work itself, and may contain what callers sent",
     ),
     (
         "allow_anonymous",
         |all| !is_false(all.text("allow_anonymous")) && all.is_public(),
-        "whoever reaches the address may do everything",
+        "any client that reaches the address has full access",
     ),
     (
         "redis_url",
-        |all| all.get("redis_url").is_some_and(tells_a_password),
-        "a password on a command line or in a ConfigMap is no secret; a Secret directory or --redis-password-file is for it",
+        |all| all.get("redis_url").is_some_and(exposes_password),
+        "a password on a command line or in a ConfigMap is not secret; use a Secret directory or --redis-password-file",
     ),
 ];
 
-/// What is not fit, when the settings say that this is production.
-pub(super) fn unfit(settings: &[Setting]) -> Vec<Problem> {
+/// The violated rules, if the environment is production.
+pub(super) fn violations(settings: &[Setting]) -> Vec<Problem> {
     let settings = Settings(settings);
     if !matches!(settings.text("environment").to_ascii_lowercase().as_str(), "production" | "prod") {
         return Vec::new();
     }
-    let broken = RULES.iter().filter(|(_, is_broken, _)| is_broken(&settings));
-    broken
+    let violated = RULES.iter().filter(|(_, is_violated, _)| is_violated(&settings));
+    violated
         .filter_map(|(key, _, reason)| {
             let setting = settings.get(key)?;
-            Some(Problem::Unfit { at: setting.source.clone(), flag: setting.flag.clone(), reason })
+            Some(Problem::NotForProduction { at: setting.source.clone(), flag: setting.flag.clone(), reason })
         })
         .collect()
 }
 
-/// Whether a URL has a password in it that others than this process can read.
-fn tells_a_password(url: &Setting) -> bool {
+/// Whether a URL contains a password that other processes can read.
+fn exposes_password(url: &Setting) -> bool {
     let user =
         url.text.rsplit_once('@').map(|(user, _)| user.split_once("://").map_or(user, |(_, user)| user));
-    let brought = url.with.last().unwrap_or(&url.source);
-    user.is_some_and(|user| user.contains(':')) && matches!(brought, Source::Flag | Source::ConfigMap(_))
+    let password_source = url.with.last().unwrap_or(&url.source);
+    user.is_some_and(|user| user.contains(':'))
+        && matches!(password_source, Source::Flag | Source::ConfigMap(_))
 }
 
 // === impl Settings ===
@@ -85,7 +86,7 @@ impl Settings<'_> {
         self.text(key).is_empty()
     }
 
-    /// Whether others than this host reach the service.
+    /// Whether the service listens on a non-loopback address.
     fn is_public(&self) -> bool {
         self.text("listen").parse().is_ok_and(|address: SocketAddr| !address.ip().is_loopback())
     }

@@ -1,4 +1,4 @@
-//! Every setting with its source, for a person who asks and for the log. A secret is never shown, only that it is there.
+//! The report: every setting with its source, for `--show-config` and the log. A secret is masked.
 
 use std::fmt;
 
@@ -6,27 +6,27 @@ use super::former::Inherited;
 use super::resolve::{Resolved, Unknown};
 use super::source::Source;
 
-/// What holds, and why.
+/// The current settings and their sources.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// The flags, in the order of the help text.
     pub settings: Vec<Line>,
-    /// What became of former names.
+    /// The former names that were found.
     pub inherited: Inherited,
-    /// Names that no command knows.
+    /// Names that no command has.
     pub unknown: Vec<Unknown>,
 }
 
 /// One setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// As it is typed.
+    /// The flag as on the command line.
     pub flag: String,
-    /// The value, `***` for a secret, empty when there is none.
+    /// The value; `***` for a secret, empty if there is none.
     pub value: String,
-    /// Where it comes from.
+    /// Its source.
     pub source: Source,
-    /// Where its other parts come from.
+    /// The sources of its other parts.
     pub with: Vec<Source>,
     /// Lower sources that define it too, highest first.
     pub over: Vec<Source>,
@@ -50,34 +50,34 @@ impl Report {
         }
     }
 
-    /// Logs unknown names at WARN, former names at INFO and every setting at DEBUG, each kind in one record. For when
-    /// there is a log.
+    /// Logs unknown names at WARN, former names at INFO and every setting at DEBUG, each kind in one record. Call it
+    /// after logging is set up.
     pub fn log(&self) {
         if !self.unknown.is_empty() {
-            tracing::warn!(names = listed(&self.unknown), "settings: unknown names ignored");
+            tracing::warn!(names = joined(&self.unknown), "settings: unknown names ignored");
         }
         let Inherited { read, ignored } = &self.inherited;
         if !read.is_empty() {
             let read = read.iter().map(|(name, flag)| format!("{name} as {flag}"));
-            tracing::info!(names = listed(read), "settings: former names read");
+            tracing::info!(names = joined(read), "settings: former names read");
         }
         if !ignored.is_empty() {
             let ignored = ignored.iter().map(|(name, why)| format!("{name}: {why}"));
-            tracing::info!(names = listed(ignored), "settings: former names without effect ignored");
+            tracing::info!(names = joined(ignored), "settings: former names without effect ignored");
         }
         let settings =
             self.settings.iter().map(|line| format!("{} {} ({})", line.flag, line.value, line.source));
-        tracing::debug!(settings = listed(settings), "settings");
+        tracing::debug!(settings = joined(settings), "settings: in effect");
     }
 }
 
-/// One after the other, on one line.
-fn listed(items: impl IntoIterator<Item: ToString>) -> String {
+/// Joins the items on one line.
+fn joined(items: impl IntoIterator<Item: ToString>) -> String {
     let items: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
     items.join("; ")
 }
 
-/// One line a setting, in columns.
+/// One line per setting, in columns.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = |of: fn(&Line) -> &str| {

@@ -1,12 +1,12 @@
-//! From what the sources hold to one value for each flag. Merged field by field: a Secret with a password leaves the
-//! host that a ConfigMap names.
+//! Resolves the definitions in all sources to one value per flag. Sources are merged field by field: a Secret with only
+//! a password keeps the host from a ConfigMap.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::slice;
 
+use super::definitions::{Definition, in_environment, in_file, merge};
 use super::dynamic::Pushed;
-use super::entries::{Entry, in_environment, in_file, merge};
 use super::field::Field;
 use super::former::{FormerNames, Inherited, Translation};
 use super::names::Names;
@@ -16,12 +16,12 @@ use super::scan::{Locations, Scan};
 use super::source::Source;
 use super::value::Value;
 
-/// A flag and the value that holds. Without `Debug`, since that may be a secret.
+/// A flag and its current value. Without `Debug`, because it may be a secret.
 #[derive(Clone)]
 pub(super) struct Setting {
     pub(super) key: String,
     pub(super) flag: String,
-    /// The value as it would be typed, empty when there is none.
+    /// The value as on the command line, empty if there is none.
     pub(super) text: String,
     pub(super) source: Source,
     pub(super) secret: bool,
@@ -30,30 +30,30 @@ pub(super) struct Setting {
     pub(super) over: Vec<Source>,
 }
 
-/// A name that no command knows.
+/// A name that no command has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unknown {
-    /// As it is written.
+    /// The name as written.
     pub name: String,
-    /// Where.
+    /// Its source.
     pub at: Source,
-    /// The variable that was probably meant.
+    /// The most similar variable, as a suggestion.
     pub nearest: Option<String>,
 }
 
-/// Makes settings of a scan, as often as there is one.
+/// Computes the settings from a scan, any number of times.
 pub(super) struct Resolver {
     pub(super) locations: Locations,
     pub(super) names: Names,
-    /// Where they count.
+    /// Only for commands that support them.
     pub(super) former: Option<&'static dyn FormerNames>,
     pub(super) fields: Vec<Field>,
 }
 
-/// The result of a scan.
+/// The settings that result from a scan.
 pub(super) struct Resolved {
     pub(super) settings: Vec<Setting>,
-    /// By key, what clap is to be given.
+    /// By key, the values to pass to clap.
     pub(super) values: BTreeMap<String, Value>,
     pub(super) problems: Vec<Problem>,
     pub(super) unknown: Vec<Unknown>,
@@ -63,34 +63,38 @@ pub(super) struct Resolved {
 // === impl Resolver ===
 
 impl Resolver {
-    /// Everything that follows from a scan and what is pushed, and everything that is wrong with it.
+    /// Computes the settings from a scan and the pushed settings, with all problems.
     pub(super) fn resolve(&self, scan: &Scan, pushed: &Pushed) -> Resolved {
-        let (mut entries, mut problems) = (Vec::new(), Vec::new());
+        let (mut definitions, mut problems) = (Vec::new(), Vec::new());
         for file in &scan.files {
             match in_file(file, &self.names) {
-                Ok(found) => entries.extend(found),
+                Ok(found) => definitions.extend(found),
                 Err(problem) => problems.push(problem),
             }
         }
-        for entry in in_environment(&self.locations.environment, &self.names) {
-            match entry {
-                Ok(entry) => entries.push(entry),
+        for definition in in_environment(&self.locations.environment, &self.names) {
+            match definition {
+                Ok(definition) => definitions.push(definition),
                 Err(problem) => problems.push(problem),
             }
         }
 
         let mut unknown = Vec::new();
-        entries.retain(|entry| {
-            let known = self.names.knows(&entry.key, &entry.source);
+        definitions.retain(|definition| {
+            let known = self.names.knows(&definition.key, &definition.source);
             if !known {
-                let nearest = self.names.nearest(&entry.key).map(str::to_owned);
-                unknown.push(Unknown { name: entry.name.clone(), at: entry.source.clone(), nearest });
+                let nearest = self.names.nearest(&definition.key).map(str::to_owned);
+                unknown.push(Unknown {
+                    name: definition.name.clone(),
+                    at: definition.source.clone(),
+                    nearest,
+                });
             }
             known
         });
-        entries.extend(self.dynamic(pushed));
+        definitions.extend(self.dynamic(pushed));
 
-        let mut values = merge(entries, &mut problems);
+        let mut values = merge(definitions, &mut problems);
         let inherited = self.translate(&mut values);
         for field in self.fields.iter().filter(|field| field.typed.is_none()) {
             let Some(value) = values.get(&field.key) else { continue };
@@ -104,13 +108,13 @@ impl Resolver {
         }
         let settings: Vec<_> =
             self.fields.iter().map(|field| Setting::new(field, values.get(&field.key))).collect();
-        problems.extend(production::unfit(&settings));
-        // A certificate beside the secrets is no setting, but what a setting names.
+        problems.extend(production::violations(&settings));
+        // A file in the directory that a setting points to, such as a certificate, is not a setting.
         unknown.retain(|unknown| !settings.iter().any(|setting| unknown.is_file(&setting.text)));
         Resolved { settings, values, problems, unknown, inherited }
     }
 
-    /// Replaces former names by today's.
+    /// Replaces former names by current ones.
     fn translate(&self, values: &mut BTreeMap<String, Value>) -> Inherited {
         let Some(former) = self.former else { return Inherited::default() };
         let is_own = |key: &str| self.names.is_own(key);
@@ -120,13 +124,14 @@ impl Resolver {
         translation.finish()
     }
 
-    /// What is pushed and dynamic here. The rest is for other services: everything is pushed to all.
-    fn dynamic<'a>(&'a self, pushed: &'a Pushed) -> impl Iterator<Item = Entry> + 'a {
+    /// The pushed settings that are dynamic here. The others belong to other services: all settings are pushed to every
+    /// service.
+    fn dynamic<'a>(&'a self, pushed: &'a Pushed) -> impl Iterator<Item = Definition> + 'a {
         let dynamic = self.fields.iter().filter(|field| field.is_dynamic());
         dynamic.filter_map(|field| {
             let (name, value) = pushed.get_key_value(field.flag.trim_start_matches('-'))?;
             let (name, key, values) = (name.clone(), field.key.clone(), vec![value.clone()]);
-            Some(Entry { name, key, values, source: Source::ConfigService })
+            Some(Definition { name, key, values, source: Source::ConfigService })
         })
     }
 }
@@ -146,12 +151,12 @@ impl Setting {
                 return Self { key, flag, text: value.text(), source, secret, dynamic, with, over };
             }
         };
-        let beaten =
+        let overridden =
             value.into_iter().flat_map(|value| [slice::from_ref(&value.source), &value.over].concat());
-        Self { key, flag, text, source, secret, dynamic, with: Vec::new(), over: beaten.collect() }
+        Self { key, flag, text, source, secret, dynamic, with: Vec::new(), over: overridden.collect() }
     }
 
-    /// Its value as it may be shown.
+    /// Its value, masked if it is a secret.
     pub(super) fn shown(&self) -> &str {
         if self.secret && !self.text.is_empty() { "***" } else { &self.text }
     }
@@ -160,7 +165,7 @@ impl Setting {
 // === impl Unknown ===
 
 impl Unknown {
-    /// Whether it is the file that `text` names.
+    /// Whether it is the file at the path `text`.
     fn is_file(&self, text: &str) -> bool {
         let (Source::Secret(place) | Source::ConfigMap(place)) = &self.at else { return false };
         !text.is_empty() && place.path == Path::new(text)

@@ -1,4 +1,4 @@
-//! One scan of the mounted directories and the file: everything that is read, before it is interpreted.
+//! Reads the mounted directories and the file, without interpreting them.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -8,52 +8,52 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::problem::Unusable;
-use super::source::{Place, Source};
+use super::source::{FilePosition, Source};
 
-/// The largest file that is read, in bytes: what a ConfigMap or a Secret may hold.
-const LARGEST: u64 = 1 << 20;
+/// Maximum size of a file, in bytes: the limit of a ConfigMap or a Secret.
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// Where values may come from, below the command line.
+/// The locations of settings, besides the command line.
 #[derive(Default)]
 pub(super) struct Locations {
     /// The Secret directory.
     pub(super) secrets: Option<PathBuf>,
     /// The ConfigMap directory.
     pub(super) config: Option<PathBuf>,
-    /// The environment, as it was when the process began.
+    /// The environment at the start of the process.
     pub(super) environment: BTreeMap<OsString, OsString>,
-    /// The file that `--config` names.
+    /// The file of `--config`.
     pub(super) file: Option<PathBuf>,
 }
 
-/// A kind of source, given a place in one of its files.
-type Kind = fn(Place) -> Source;
+/// Creates the source of a position in a file: Secret, ConfigMap or file.
+type SourceKind = fn(FilePosition) -> Source;
 
-/// What was found. Without `Debug`, since it holds secrets.
+/// The files of one scan. Without `Debug`, because they contain secrets.
 pub(super) struct Scan {
-    /// The files, highest source first.
-    pub(super) files: Vec<Text>,
-    /// Differs when a name or a byte does. 64 bits: it tells a change from none, and guards nothing.
+    /// The files, highest precedence first.
+    pub(super) files: Vec<SettingsFile>,
+    /// Changes when a name or a byte changes. 64 bits: it detects changes, and has no security purpose.
     pub(super) digest: u64,
 }
 
-/// A file, or the directory itself when that cannot be read.
-pub(super) struct Text {
+/// A file, or the directory itself if it cannot be read.
+pub(super) struct SettingsFile {
     pub(super) path: PathBuf,
     pub(super) content: Result<String, Unusable>,
-    pub(super) source: Kind,
+    pub(super) source: SourceKind,
 }
 
 // === impl Locations ===
 
 impl Locations {
-    /// Whether there is anything that may change.
+    /// Whether any location may change at run time.
     pub(super) fn are_mounted(&self) -> bool {
         self.secrets.is_some() || self.config.is_some() || self.file.is_some()
     }
 
-    /// Scans until two scans agree: a directory may be swapped between two of its files. Only a directory that changes
-    /// all the time is taken as it is.
+    /// Scans until two consecutive scans are equal, because a directory may be swapped while it is read. After four
+    /// scans, the last one is used.
     pub(super) fn scan(&self) -> Scan {
         let mut scan = self.scan_once();
         for _ in 0..3 {
@@ -69,17 +69,17 @@ impl Locations {
     /// Scans once.
     pub(super) fn scan_once(&self) -> Scan {
         let mut files = Vec::new();
-        let secrets: (_, Kind) = (&self.secrets, Source::Secret);
+        let secrets: (_, SourceKind) = (&self.secrets, Source::Secret);
         for (directory, source) in [secrets, (&self.config, Source::ConfigMap)] {
             let Some(directory) = directory else { continue };
-            match entries(directory) {
-                Ok(paths) => files.extend(paths.into_iter().map(|path| Text::read(path, source))),
+            match list(directory) {
+                Ok(paths) => files.extend(paths.into_iter().map(|path| SettingsFile::read(path, source))),
                 Err(error) => {
-                    files.push(Text { path: directory.clone(), content: Err(error.into()), source })
+                    files.push(SettingsFile { path: directory.clone(), content: Err(error.into()), source })
                 }
             }
         }
-        files.extend(self.file.clone().map(|path| Text::read(path, Source::File)));
+        files.extend(self.file.clone().map(|path| SettingsFile::read(path, Source::File)));
         let mut hasher = DefaultHasher::new();
         for file in &files {
             (&file.path, &file.content).hash(&mut hasher);
@@ -88,9 +88,9 @@ impl Locations {
     }
 }
 
-/// The entries of a directory by name. What begins with a full stop is how Kubernetes swaps all of them at once
-/// (`..data`), or an editor's.
-fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
+/// The entries of a directory, sorted by name. Entries that start with a full stop are skipped: Kubernetes uses them to
+/// swap all files atomically (`..data`), and editors use them too.
+fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
@@ -102,10 +102,10 @@ fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-// === impl Text ===
+// === impl SettingsFile ===
 
-impl Text {
-    fn read(path: PathBuf, source: Kind) -> Self {
+impl SettingsFile {
+    fn read(path: PathBuf, source: SourceKind) -> Self {
         let content = if path.file_name().is_some_and(|name| name.to_str().is_none()) {
             Err(Unusable::NotText)
         } else {
@@ -120,13 +120,13 @@ fn text(path: &Path) -> Result<String, Unusable> {
     if metadata.is_dir() {
         return Err(Unusable::Directory);
     }
-    // To open a pipe would be to wait for who writes it.
+    // Opening a pipe would block until a writer opens it.
     if !metadata.is_file() {
         return Err(Unusable::NotAFile);
     }
     let mut bytes = Vec::new();
-    File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LARGEST {
+    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(Unusable::TooLarge);
     }
     String::from_utf8(bytes).ok().filter(|text| !text.contains('\0')).ok_or(Unusable::NotText)

@@ -1,40 +1,40 @@
-//! Where a value came from: what a person needs to know to mend it.
+//! The source of a value, as an operator needs it to correct the value.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// A place in a file.
+/// A position in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct FilePosition {
     /// The file.
     pub path: PathBuf,
-    /// Its line, from 1, where the file holds more than one value.
+    /// Line, from 1, if the file contains more than one value.
     pub line: Option<usize>,
 }
 
-/// Where a value came from, highest first.
+/// The source of a value, in order of precedence, highest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// The command line.
     Flag,
     /// The Secret directory.
-    Secret(Place),
+    Secret(FilePosition),
     /// The ConfigMap directory.
-    ConfigMap(Place),
+    ConfigMap(FilePosition),
     /// The environment variable of this name.
     Environment(String),
-    /// The file that `--config` names.
-    File(Place),
-    /// The config service, for what is dynamic.
+    /// The file of `--config`.
+    File(FilePosition),
+    /// The config service, for dynamic flags.
     ConfigService,
-    /// Nobody said otherwise.
+    /// No source defines it.
     Default,
 }
 
-// === impl Place ===
+// === impl FilePosition ===
 
-impl Place {
-    /// The whole of a file.
+impl FilePosition {
+    /// A whole file.
     pub(super) fn whole(path: &Path) -> Self {
         Self { path: path.to_owned(), line: None }
     }
@@ -45,7 +45,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for FilePosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.path.display())?;
         self.line.map_or(Ok(()), |line| write!(f, ":{line}"))
@@ -55,7 +55,7 @@ impl fmt::Display for Place {
 // === impl Source ===
 
 impl Source {
-    /// Its place in the order of precedence, 0 being the highest.
+    /// Its precedence, 0 being the highest.
     pub(super) fn rank(&self) -> u8 {
         match self {
             Self::Flag => 0,
@@ -68,13 +68,13 @@ impl Source {
         }
     }
 
-    /// Whether whatever comes from here is a secret.
+    /// Whether every value from this source is a secret.
     pub(super) fn is_secret(&self) -> bool {
         matches!(self, Self::Secret(_))
     }
 }
 
-/// The kind in words, but for a variable, whose name says it.
+/// The kind of source; for a variable only its name, which is unambiguous.
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,9 +1,9 @@
-//! Which source wins, on real directories and with clap's own parsing.
+//! Precedence of the sources, with real directories and clap's own parsing.
 
-mod bad;
 mod earlier;
+mod invalid;
 mod live;
-mod shown;
+mod report;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -90,7 +90,7 @@ impl Pod {
         Self { root, variables: Vec::new(), flags: Vec::new() }
     }
 
-    /// Puts a value into a source; for the file, lines.
+    /// Adds a value to a source; for the file, it writes lines.
     fn with(mut self, source: &str, name: &str, value: &str) -> Self {
         match source {
             "flag" => self.flags.extend([format!("--{name}"), value.to_owned()]),
@@ -134,7 +134,7 @@ impl Pod {
         }
     }
 
-    /// What is wrong, with the paths as they are in the pod.
+    /// The problems, with paths relative to the pod.
     fn problems(&self) -> String {
         self.shorten(self.load().unwrap_err())
     }
@@ -143,7 +143,7 @@ impl Pod {
         text.to_string().replace(&format!("{}/", self.root.path().display()), "")
     }
 
-    /// The line of `--show-config` about a flag, without alignment.
+    /// The line of `--show-config` for a flag, without alignment.
     fn line(&self, flag: &str) -> String {
         let shown = self.shorten(self.load().unwrap().report);
         let line = shown.lines().find(|line| line.split(' ').next() == Some(flag)).unwrap();
@@ -161,7 +161,7 @@ fn the_first_source_that_defines_a_setting_wins() {
         ("file", "log", "--log f file file.yaml:1"),
         ("default", "", "--log info default"),
     ];
-    // Every set of sources.
+    // Every subset of the sources.
     for set in 0..32_u32 {
         let given: Vec<_> =
             sources.iter().enumerate().filter(|(bit, _)| *bit == 5 || set & (1 << bit) != 0).collect();
@@ -178,7 +178,7 @@ fn the_first_source_that_defines_a_setting_wins() {
 }
 
 #[test]
-fn a_name_may_be_spelt_and_a_value_shaped_in_many_ways() {
+fn names_and_values_have_several_spellings() {
     let check = |name: &str, content: &str| {
         let pod = Pod::new().with("config", name, content);
         assert_eq!(pod.up().max_concurrent_requests, 7, "{name}: {content}");
@@ -210,7 +210,7 @@ fn a_name_may_be_spelt_and_a_value_shaped_in_many_ways() {
 }
 
 #[test]
-fn values_are_read_by_the_flags_own_parsers() {
+fn values_are_parsed_by_the_flags_own_parsers() {
     let up = Pod::new()
         .with("config", "allow-anonymous", "true")
         .with("config", "max-message-bytes", "1MiB")
@@ -232,7 +232,7 @@ fn values_are_read_by_the_flags_own_parsers() {
 }
 
 #[test]
-fn an_empty_value_is_none() {
+fn an_empty_value_counts_as_absent() {
     let pod = Pod::new().with("secrets", "log", "").with("config", "log", "\n").with(
         "environment",
         "DATAFLOW_LOG",
@@ -258,7 +258,7 @@ fn directories_belong_to_commands_that_run_in_pods() {
 }
 
 #[test]
-fn the_command_line_is_still_claps() {
+fn clap_still_parses_the_command_line() {
     let kind = |flags: &[&str]| {
         let pod = Pod::new().with("secrets", "redis-url", "redis://:hunter2@r");
         let flags = flags.iter().map(ToString::to_string).collect();

@@ -1,8 +1,8 @@
-//! The value that a setting has, with what is known of where it comes from.
+//! The value of a setting, with its sources.
 
 use super::source::Source;
 
-/// The value of the highest source that defines a setting. Without `Debug`, since it may be a secret.
+/// The value from the highest source that defines a setting. Without `Debug`, because it may be a secret.
 #[derive(Clone)]
 pub struct Value {
     /// Several for a list.
@@ -10,7 +10,7 @@ pub struct Value {
     pub(super) source: Source,
     /// Whether any part of it is a secret.
     pub(super) secret: bool,
-    /// Where its other parts come from, a password last.
+    /// The sources of its other parts, a password last.
     pub(super) with: Vec<Source>,
     /// Lower sources that define it too, highest first.
     pub(super) over: Vec<Source>,
@@ -19,43 +19,43 @@ pub struct Value {
 // === impl Value ===
 
 impl Value {
-    /// What one source says.
+    /// The value from one source.
     pub(super) fn new(values: Vec<String>, source: Source) -> Self {
         Self { values, secret: source.is_secret(), source, with: Vec::new(), over: Vec::new() }
     }
 
-    /// As it would be typed.
+    /// The value as on the command line.
     pub fn text(&self) -> String {
         self.values.join(",")
     }
 
-    /// `text` from the same source.
+    /// `text`, with the same source.
     #[must_use]
     pub fn with_text(&self, text: String) -> Self {
         Self { values: vec![text], ..self.clone() }
     }
 
-    /// Notes that other values are a part of this one.
+    /// Records that other values are parts of this one.
     #[must_use]
     pub fn composed_of<'a>(self, parts: impl IntoIterator<Item = &'a Self>) -> Self {
         let with = parts.into_iter().map(|part| part.source.clone()).collect();
         Self { with, ..self }
     }
 
-    /// Puts `text` in place of the value, which holds `secret` from now on.
+    /// Replaces the value by `text`, which contains `secret`.
     pub fn add_secret(&mut self, text: String, secret: Self) {
         self.values = vec![text];
         self.secret = true;
         self.with.push(secret.source);
     }
 
-    /// Whether it is what clap takes for `false`.
+    /// Whether clap parses it as `false`.
     pub fn is_false(&self) -> bool {
         is_false(&self.text())
     }
 }
 
-/// Whether a text is what clap takes for `false`.
+/// Whether clap parses a text as `false`.
 pub(super) fn is_false(text: &str) -> bool {
     matches!(text.to_ascii_lowercase().as_str(), "" | "false" | "f" | "0" | "no" | "n" | "off")
 }

@@ -1,6 +1,6 @@
-//! Settings that change while the process runs. The mounted directories and the file are scanned every second, and a
-//! change is debounced. inotify would gain little, since kubelet takes up to a minute to bring a change, and its watches
-//! run out on a crowded node. What the config service pushes arrives by itself.
+//! Watches settings that change at run time. The mounted directories and the file are polled every second, and a change
+//! is debounced. inotify would gain little, because the kubelet takes up to a minute to propagate a change, and inotify
+//! watches run out on a crowded node. Settings pushed by the config service arrive without polling.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,35 +13,36 @@ use super::problem::Problems;
 use super::resolve::{Resolver, Setting};
 use super::scan::Scan;
 
-/// Time between two scans.
-const PERIOD: Duration = Duration::from_secs(1);
-/// How long a change must have lasted to count as complete: a writer may be between truncating and writing.
-const SETTLED: Duration = Duration::from_millis(250);
+/// Interval between two scans.
+const SCAN_INTERVAL: Duration = Duration::from_secs(1);
+/// Debounce time: a change is complete if it is unchanged for this long, because a writer may be between truncating and
+/// writing.
+const DEBOUNCE_TIME: Duration = Duration::from_millis(250);
 
-/// How a scan differs from the one before.
+/// The result of comparing a scan with the applied and the previous one.
 #[derive(Debug, PartialEq, Eq)]
 enum Change {
     None,
-    /// Something is going on.
-    Begun,
-    /// It is over.
+    /// A change is in progress.
+    Pending,
+    /// The change is complete.
     Settled,
 }
 
-/// Debounces changes: the digests of what is in force and of the last scan.
+/// Debounces changes: the digests of the applied and of the last scan.
 #[derive(Debug)]
 struct Debounce {
-    in_force: u64,
+    applied: u64,
     last: u64,
 }
 
-/// Everything that settings follow from.
-struct Input {
+/// The input that the settings are computed from.
+struct Snapshot {
     scan: Arc<Scan>,
     pushed: Arc<Pushed>,
 }
 
-/// Follows the sources until nobody listens any more.
+/// Watches the sources until all receivers are dropped.
 pub(super) fn follow(
     resolver: Resolver,
     settings: Vec<Setting>,
@@ -59,32 +60,32 @@ async fn run(
     mut pushed: watch::Receiver<Pushed>,
     sender: watch::Sender<Dynamic>,
 ) {
-    let mut debounce = Debounce { in_force: scan.digest, last: scan.digest };
-    let mut good = Input { scan: Arc::new(scan), pushed: Arc::default() };
-    let mut pause = PERIOD;
+    let mut debounce = Debounce { applied: scan.digest, last: scan.digest };
+    let mut applied = Snapshot { scan: Arc::new(scan), pushed: Arc::default() };
+    let mut pause = SCAN_INTERVAL;
     loop {
-        let input = tokio::select! {
+        let snapshot = tokio::select! {
             () = sender.closed() => return,
             Ok(()) = pushed.changed() => {
-                Input { scan: Arc::clone(&good.scan), pushed: Arc::new(pushed.borrow_and_update().clone()) }
+                Snapshot { scan: Arc::clone(&applied.scan), pushed: Arc::new(pushed.borrow_and_update().clone()) }
             }
             () = tokio::time::sleep(pause), if resolver.locations.are_mounted() => {
-                // Off the runtime's threads: a mounted directory may be slow.
+                // On a blocking thread: a mounted directory may be slow.
                 let scanning = Arc::clone(&resolver);
                 let Ok(scan) = spawn_blocking(move || scanning.locations.scan_once()).await else { return };
                 let change = debounce.next(scan.digest);
-                pause = if change == Change::Begun { SETTLED } else { PERIOD };
+                pause = if change == Change::Pending { DEBOUNCE_TIME } else { SCAN_INTERVAL };
                 if change != Change::Settled {
                     continue;
                 }
-                Input { scan: Arc::new(scan), pushed: Arc::clone(&good.pushed) }
+                Snapshot { scan: Arc::new(scan), pushed: Arc::clone(&applied.pushed) }
             }
         };
         let (resolving, scan, pushed) =
-            (Arc::clone(&resolver), Arc::clone(&input.scan), Arc::clone(&input.pushed));
+            (Arc::clone(&resolver), Arc::clone(&snapshot.scan), Arc::clone(&snapshot.pushed));
         let Ok(resolved) = spawn_blocking(move || resolving.resolve(&scan, &pushed)).await else { return };
         if resolved.problems.is_empty() {
-            good = input;
+            applied = snapshot;
             log_changes(&settings, &resolved.settings);
             settings = resolved.settings;
             let dynamic = Dynamic::of(&settings);
@@ -95,32 +96,32 @@ async fn run(
             });
         } else {
             let problems = Problems(resolved.problems);
-            tracing::warn!(%problems, "settings: change rejected, the previous ones stay in force");
+            tracing::warn!(%problems, "settings: change rejected, the previous ones stay in effect");
         }
     }
 }
 
-/// Logs what changed, and which changes need a restart.
+/// Logs the changed settings, and which of them need a restart.
 fn log_changes(before: &[Setting], after: &[Setting]) {
     let changed = before.iter().zip(after).filter(|(before, after)| before.text != after.text);
-    let (now, later): (Vec<_>, Vec<_>) = changed.partition(|(_, after)| after.dynamic);
-    let listed = |changes: Vec<(&Setting, &Setting)>| {
+    let (now, after_restart): (Vec<_>, Vec<_>) = changed.partition(|(_, after)| after.dynamic);
+    let joined = |changes: Vec<(&Setting, &Setting)>| {
         let texts =
             changes.iter().map(|(_, after)| format!("{} {} ({})", after.flag, after.shown(), after.source));
         texts.collect::<Vec<_>>().join("; ")
     };
     if !now.is_empty() {
-        tracing::info!(settings = listed(now), "settings: changed");
+        tracing::info!(settings = joined(now), "settings: changed");
     }
-    if !later.is_empty() {
-        tracing::warn!(settings = listed(later), "settings: changed, in force after a restart");
+    if !after_restart.is_empty() {
+        tracing::warn!(settings = joined(after_restart), "settings: changed, restart required");
     }
 }
 
 // === impl Dynamic ===
 
 impl Dynamic {
-    /// The dynamic ones of all settings.
+    /// The dynamic settings among all settings.
     fn of(settings: &[Setting]) -> Self {
         let dynamic = settings.iter().filter(|setting| setting.dynamic && !setting.secret);
         let current = dynamic.map(|Setting { flag, text, source, .. }| {
@@ -135,13 +136,13 @@ impl Dynamic {
 
 impl Debounce {
     fn next(&mut self, digest: u64) -> Change {
-        let change = if digest == self.in_force {
+        let change = if digest == self.applied {
             Change::None
         } else if digest == self.last {
-            self.in_force = digest;
+            self.applied = digest;
             Change::Settled
         } else {
-            Change::Begun
+            Change::Pending
         };
         self.last = digest;
         change
@@ -153,17 +154,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_counts_once_two_scans_agree_on_it() {
-        use Change::{Begun, None, Settled};
+    fn a_change_is_settled_after_two_equal_scans() {
+        use Change::{None, Pending, Settled};
         let check = |seen: &[u64], expected: &[Change]| {
-            let mut debounce = Debounce { in_force: 0, last: 0 };
+            let mut debounce = Debounce { applied: 0, last: 0 };
             let changes: Vec<_> = seen.iter().map(|digest| debounce.next(*digest)).collect();
             assert_eq!(changes, expected, "{seen:?}");
         };
         check(&[0, 0], &[None, None]);
-        check(&[1, 1, 1], &[Begun, Settled, None]);
-        check(&[1, 2, 2], &[Begun, Begun, Settled]);
-        check(&[1, 0, 1, 1], &[Begun, None, Begun, Settled]);
-        check(&[1, 1, 0, 0], &[Begun, Settled, Begun, Settled]);
+        check(&[1, 1, 1], &[Pending, Settled, None]);
+        check(&[1, 2, 2], &[Pending, Pending, Settled]);
+        check(&[1, 0, 1, 1], &[Pending, None, Pending, Settled]);
+        check(&[1, 1, 0, 0], &[Pending, Settled, Pending, Settled]);
     }
 }

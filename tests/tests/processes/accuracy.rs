@@ -96,7 +96,7 @@ fn default_rules_file_titles_of_other_agencies() {
     let wrong = titles.iter().filter(|Title { title, lang, category }| {
         let names = [(lang.clone(), title.clone())];
         let subject = Subject { id: "", names: &names, descriptions: &[], legacy: None };
-        let verdict = rules.categorise(&subject, &mut scratch);
+        let verdict = rules.categorize(&subject, &mut scratch);
         let right = verdict.category.name() == category;
         if !right {
             println!("{title}: {} {}, expected {category}", verdict.category, verdict.score);
@@ -160,7 +160,7 @@ fn answers(corpus: &Path) -> Vec<Answer> {
             let names = texts(dataflow, "Name");
             let descriptions = texts(dataflow, "Description");
             let subject = Subject { id, names: &names, descriptions: &descriptions, legacy: None };
-            let verdict = rules.categorise(&subject, &mut scratch);
+            let verdict = rules.categorize(&subject, &mut scratch);
             let evidence = verdict.evidence.iter();
             let evidence: Vec<_> = evidence.map(|m| format!("{} {}", m.rule_id, m.keyword)).collect();
             Answer {

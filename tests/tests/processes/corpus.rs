@@ -11,7 +11,7 @@ use dataflow_tests::{built_in, corpus};
 
 fn analyse(path: &Path, rules: &Compiled) -> Result<Catalogue, ParseError> {
     let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    catalogue::analyse(file, rules, Limits::default())
+    catalogue::analyze(file, rules, Limits::default())
 }
 
 /// The number of dataflow definitions by file, where the manifest names it.

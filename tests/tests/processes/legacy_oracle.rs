@@ -95,7 +95,7 @@ impl Case {
         let names: Vec<_> = self.names.clone().into_iter().collect();
         let descriptions = [("it".to_owned(), self.description.clone())];
         let subject = Subject { id: &self.id, names: &names, descriptions: &descriptions, legacy: None };
-        let verdict = rules.categorise(&subject, &mut Scratch::default());
+        let verdict = rules.categorize(&subject, &mut Scratch::default());
         for found in &verdict.evidence {
             let text = match found.field {
                 Field::Id => &self.id,

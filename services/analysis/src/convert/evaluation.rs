@@ -1,4 +1,4 @@
-//! Evaluations between the wire and the domain.
+//! Conversion of evaluations between the wire and the domain.
 
 use bytes::Bytes;
 use dataflow_proto::analysis::v1 as pb;
@@ -14,25 +14,25 @@ use crate::rulesets::Ruleset;
 use dataflow_rules::limits::DEFAULT_PRIORITY;
 use dataflow_rules::{Category, Mode, Rule};
 
-/// What a caller wants to know.
-pub(crate) struct Question {
-    /// The set to compare with.
+/// A validated evaluation request.
+pub(crate) struct EvaluationRequest {
+    /// The set that the proposal is compared with.
     pub(crate) ruleset: String,
     pub(crate) proposal: Proposal,
-    /// Whether moves within a category are of no interest.
+    /// Whether to omit changes within a category.
     pub(crate) between_categories: bool,
     pub(crate) document: Bytes,
 }
 
 // === in ===
 
-impl TryFrom<pb::EvaluateRulesRequest> for Question {
+impl TryFrom<pb::EvaluateRulesRequest> for EvaluationRequest {
     type Error = Error;
 
     fn try_from(request: pb::EvaluateRulesRequest) -> Result<Self, Error> {
         let mode = match request.mode() {
             config::ruleset::Mode::Unspecified if request.mode != 0 => {
-                return Err(invalid("mode".to_owned(), "is none of the modes"));
+                return Err(invalid("mode".to_owned(), "must be one of the modes"));
             }
             config::ruleset::Mode::Unspecified => None,
             config::ruleset::Mode::Substring => Some(Mode::Substring),
@@ -40,7 +40,7 @@ impl TryFrom<pb::EvaluateRulesRequest> for Question {
         };
         let ruleset = name(&request.ruleset, "ruleset")?;
         let document = request.document.ok_or_else(|| invalid("document".to_owned(), "must be set"))?.data;
-        let rules = request.rules.into_iter().enumerate().map(|(place, rule)| proposed(place, rule));
+        let rules = request.rules.into_iter().enumerate().map(|(index, rule)| proposed(index, rule));
         let proposal = Proposal {
             rules: rules.collect::<Result<_, _>>()?,
             removed: request.removed_rules,
@@ -51,13 +51,13 @@ impl TryFrom<pb::EvaluateRulesRequest> for Question {
     }
 }
 
-/// A rule as its author may leave it: without a priority.
-fn proposed(place: usize, given: config::Rule) -> Result<Rule, Error> {
+/// A proposed rule, which may omit the priority.
+fn proposed(index: usize, given: config::Rule) -> Result<Rule, Error> {
     if given.category() == types::Category::Unspecified {
-        return Err(invalid(format!("rules[{place}].category"), "must be one of the categories"));
+        return Err(invalid(format!("rules[{index}].category"), "must be one of the categories"));
     }
     let priority = if given.priority == 0 { DEFAULT_PRIORITY } else { given.priority };
-    rule(place, config::Rule { priority, ..given })
+    rule(index, config::Rule { priority, ..given })
 }
 
 fn invalid(field: String, problem: &str) -> Error {
@@ -66,16 +66,16 @@ fn invalid(field: String, problem: &str) -> Error {
 
 // === out ===
 
-/// The reply. Consumes the evaluation move by move.
+/// Builds the response. Consumes the evaluation move by move.
 pub(crate) fn evaluation(evaluation: Evaluation, ruleset: &Ruleset, degraded: Vec<i32>) -> pb::Evaluation {
-    let Evaluation { before, after, recategorised, moves, diagnostics } = evaluation;
+    let Evaluation { before, after, recategorized, moves, diagnostics } = evaluation;
     pb::Evaluation {
         ruleset: ruleset.name.clone(),
         rules_revision: ruleset.revision,
         total: to_i32(before.iter().sum()),
         counts_before: counts(before).collect(),
         counts_after: counts(after).collect(),
-        recategorized: to_i32(recategorised),
+        recategorized: to_i32(recategorized),
         moves: moves.into_iter().map(Into::into).collect(),
         diagnostics_omitted: i32::try_from(diagnostics.omitted()).unwrap_or(i32::MAX),
         diagnostics: diagnostics.kept().iter().map(diagnostic).collect(),

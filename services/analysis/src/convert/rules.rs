@@ -1,4 +1,4 @@
-//! Rule sets between the wire and the domain.
+//! Conversion of rule sets between the wire and the domain.
 
 use dataflow_proto::config::v1 as config;
 use dataflow_proto::r#type::v1 as types;
@@ -6,7 +6,7 @@ use dataflow_rules::{Category, Mode, Rule, RuleSet};
 
 use crate::Error;
 
-/// Reads a rule set that the config service pushes.
+/// Converts a rule set that the config service pushes.
 ///
 /// # Errors
 ///
@@ -21,20 +21,20 @@ pub(crate) fn ruleset(set: config::Ruleset) -> Result<RuleSet, Error> {
     Ok(RuleSet { name: set.ruleset, revision: set.revision, mode, rules: rules.collect::<Result<_, _>>()? })
 }
 
-/// Reads a rule, of which refusals speak by its place in the list.
+/// Converts a rule; errors name it by its index in the list.
 ///
 /// # Errors
 ///
 /// [`Error::FieldInvalid`] for a category that this release does not know.
-pub(crate) fn rule(place: usize, rule: config::Rule) -> Result<Rule, Error> {
-    // The contract names the categories as the domain does.
+pub(crate) fn rule(index: usize, rule: config::Rule) -> Result<Rule, Error> {
+    // The contract and the domain use the same names for categories.
     let category = rule.category().as_str_name().parse();
-    let category = category.map_err(|_| unknown(format!("rules[{place}].category")))?;
+    let category = category.map_err(|_| unknown(format!("rules[{index}].category")))?;
     let config::Rule { rule_id, keywords, priority, weights, languages, disabled, description, .. } = rule;
     Ok(Rule { id: rule_id, category, keywords, priority, weights, languages, disabled, description })
 }
 
-/// A category as the contract has it.
+/// The category in its wire form.
 pub(crate) fn category_to_wire(category: Category) -> types::Category {
     types::Category::from_str_name(category.name()).unwrap_or_default()
 }
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_contract_names_every_category() {
+    fn the_contract_has_every_category() {
         for category in Category::ALL {
             assert_eq!(category_to_wire(category).as_str_name(), category.name());
         }

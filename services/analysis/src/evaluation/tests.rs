@@ -26,7 +26,7 @@ fn compiled(mode: Mode, rules: &[(Category, &str, i32)]) -> Compiled {
 }
 
 #[test]
-fn a_move_is_another_category_score_or_reason() {
+fn a_move_is_another_category_score_or_evidence() {
     let before = [(Category::Economy, "port", 5), (Category::Labour, "workers", 4)];
     let check = |after: &[(Category, &str, i32)], between_categories, expected: &[&str]| {
         for mode in [Mode::Words, Mode::Substring] {
@@ -42,33 +42,33 @@ fn a_move_is_another_category_score_or_reason() {
         }
     };
     check(&before, false, &[]);
-    // Another category for one, other points for none of the rest.
+    // Another category for one dataflow; the score of the others is unchanged.
     let stronger = [before[0], (Category::Labour, "workers", 6)];
     check(&stronger, false, &["B"]);
     check(&stronger, true, &["B"]);
-    // Other points within the category.
+    // Another score within the category.
     let richer = [(Category::Economy, "port", 7), before[1]];
     check(&richer, false, &["A", "B"]);
     check(&richer, true, &[]);
-    // The same points for another reason.
+    // The same score with other evidence.
     let otherwise = [(Category::Economy, "traffic", 5), before[1]];
     check(&otherwise, false, &["A", "B"]);
     check(&otherwise, true, &["B"]);
-    // Nothing spoke before.
+    // No keyword matched before.
     check(&[before[0], before[1], (Category::Health, "clouds", 1)], true, &["C"]);
-    // Only the runner-up gains, and with it the confidence changes.
+    // Only the runner-up gains points, which changes the confidence.
     check(&[before[0], (Category::Labour, "workers", 3)], false, &[]);
 }
 
 #[test]
-fn moves_tell_both_sides() {
+fn a_move_has_both_results() {
     let before = compiled(Mode::Words, &[(Category::Economy, "port", 5)]);
     let after = compiled(Mode::Words, &[(Category::Territory, "port", 8)]);
-    let Evaluation { before, after, recategorised, moves, .. } =
+    let Evaluation { before, after, recategorized, moves, .. } =
         evaluate(CATALOGUE.as_bytes(), &before, &after, false, Limits::default()).unwrap();
-    assert_eq!((recategorised, moves.len()), (2, 2));
+    assert_eq!((recategorized, moves.len()), (2, 2));
     assert_eq!((before[Category::Economy.index()], after[Category::Territory.index()]), (2, 2));
-    let told = |filing: &Filing| (filing.category, filing.score, filing.evidence[0].field.clone());
-    assert_eq!(told(&moves[0].before), (Category::Economy, 5, "name.en".to_owned()));
-    assert_eq!(told(&moves[0].after), (Category::Territory, 8, "name.en".to_owned()));
+    let summary = |filing: &Filing| (filing.category, filing.score, filing.evidence[0].field.clone());
+    assert_eq!(summary(&moves[0].before), (Category::Economy, 5, "name.en".to_owned()));
+    assert_eq!(summary(&moves[0].after), (Category::Territory, 8, "name.en".to_owned()));
 }

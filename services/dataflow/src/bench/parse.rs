@@ -22,7 +22,7 @@ pub(super) fn measure(on: &On) -> anyhow::Result<String> {
         let (took, events) = timed(|| dataflow_sdmx::floor(document.as_slice(), &limits()));
         events?;
         floor = floor.min(took);
-        let (took, catalogue) = timed(|| catalogue::analyse(document.as_slice(), rules, limits()));
+        let (took, catalogue) = timed(|| catalogue::analyze(document.as_slice(), rules, limits()));
         dataflows = catalogue?.dataflows.len();
         analysis = analysis.min(took);
     }

@@ -1,19 +1,21 @@
-//! JSON that is safe to look at: what serde_json would pass through although a terminal obeys it, is written as an
-//! escape. Programs read the same string either way, so nothing is lost.
+//! Terminal-safe JSON: control characters that serde_json would pass through are written as escapes. Programs read the
+//! same string either way, so nothing is lost.
 
 use std::io::{self, Write};
 
 use serde_json::ser::Formatter;
 
-use crate::text::steers;
+use crate::text::controls_terminal;
 
-/// Writes as the formatter inside it does, with escapes for every character that steers a terminal.
+/// Wraps a formatter, and escapes every character that controls a terminal.
 pub(super) struct Escaping<F>(pub(super) F);
 
 impl<F: Formatter> Formatter for Escaping<F> {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
         let mut rest = fragment;
-        while let Some((at, character)) = rest.char_indices().find(|&(_, character)| steers(character)) {
+        while let Some((at, character)) =
+            rest.char_indices().find(|&(_, character)| controls_terminal(character))
+        {
             out.write_all(&rest.as_bytes()[..at])?;
             write!(out, "\\u{:04x}", u32::from(character))?;
             rest = &rest[at + character.len_utf8()..];
@@ -65,7 +67,7 @@ mod tests {
     use serde_json::ser::CompactFormatter;
 
     #[test]
-    fn what_steers_a_terminal_is_escaped() {
+    fn terminal_control_characters_are_escaped() {
         let check = |input: &str, expected: &str| {
             let mut out = Vec::new();
             let mut serializer = serde_json::Serializer::with_formatter(&mut out, Escaping(CompactFormatter));

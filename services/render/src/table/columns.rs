@@ -1,5 +1,4 @@
-//! Rows of dataflows in columns that fit a width, measured as terminals measure: `人` takes two columns, a combining
-//! accent none.
+//! Rows of dataflows in columns that fit a width, in terminal columns: `人` takes two, a combining accent none.
 
 use std::borrow::Cow;
 
@@ -8,7 +7,7 @@ use dataflow_proto::analysis::v1 as pb;
 
 use crate::text::{self, printable};
 
-/// What a row says of one flow.
+/// The cells of one dataflow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Row<'a> {
     id: Cow<'a, str>,
@@ -19,7 +18,7 @@ pub(super) struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// What the columns hold.
+    /// The column headings.
     pub(super) const HEADER: Row<'static> = Row {
         id: Cow::Borrowed("ID"),
         name: Cow::Borrowed("NAME"),
@@ -28,7 +27,7 @@ impl<'a> Row<'a> {
         why: Cow::Borrowed("WHY"),
     };
 
-    /// The flow, with its name in the language and the first thing that matched.
+    /// The dataflow, with its name in the language and its first evidence.
     pub(super) fn new(flow: &'a pb::Dataflow, lang: &str) -> Self {
         Self {
             id: printable(&flow.id),
@@ -40,7 +39,7 @@ impl<'a> Row<'a> {
     }
 }
 
-/// How wide each column is.
+/// The width of each column.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Columns {
     id: usize,
@@ -49,29 +48,29 @@ pub(super) struct Columns {
     why: usize,
 }
 
-/// The indent, four gaps of two, and the confidence.
+/// The indent, four gaps of two columns, and the confidence.
 const FIXED: usize = 2 + 4 * 2 + 4;
 
 impl Columns {
-    /// The widths that the rows would like, cut to `width` (at least 50) in all: two fifths at most for identifiers,
-    /// three tenths for reasons, the rest for names; whatever one of them leaves over goes to the others.
+    /// The widths that fit the rows, reduced to `width` (at least 50) in total: at most two fifths for identifiers,
+    /// three tenths for evidence, the rest for names; unused width of one column is available to the others.
     pub(super) fn fit<'a>(rows: impl Iterator<Item = &'a Row<'a>>, width: usize) -> Self {
-        let mut wish = Self { id: 0, name: 0, score: 0, why: 0 };
+        let mut preferred = Self { id: 0, name: 0, score: 0, why: 0 };
         for row in [&Row::HEADER].into_iter().chain(rows) {
-            wish.id = wish.id.max(measure_text_width(&row.id));
-            wish.name = wish.name.max(measure_text_width(&row.name));
-            wish.score = wish.score.max(measure_text_width(&row.score));
-            wish.why = wish.why.max(measure_text_width(&row.why));
+            preferred.id = preferred.id.max(measure_text_width(&row.id));
+            preferred.name = preferred.name.max(measure_text_width(&row.name));
+            preferred.score = preferred.score.max(measure_text_width(&row.score));
+            preferred.why = preferred.why.max(measure_text_width(&row.why));
         }
-        let spare = width.saturating_sub(FIXED + wish.score);
-        let (id, why) = (wish.id.min(spare * 2 / 5), wish.why.min(spare * 3 / 10));
-        let name = wish.name.min(spare - id - why);
-        let id = wish.id.min(spare - name - why);
-        let why = wish.why.min(spare - id - name);
-        Self { id, name, why, ..wish }
+        let available = width.saturating_sub(FIXED + preferred.score);
+        let (id, why) = (preferred.id.min(available * 2 / 5), preferred.why.min(available * 3 / 10));
+        let name = preferred.name.min(available - id - why);
+        let id = preferred.id.min(available - name - why);
+        let why = preferred.why.min(available - id - name);
+        Self { id, name, why, ..preferred }
     }
 
-    /// One line without its end. What does not fit ends in `…`.
+    /// One line without its line end. Truncated cells end in `…`.
     pub(super) fn line(&self, row: &Row<'_>) -> String {
         let left = |text, width| pad_str(text, width, Alignment::Left, Some("…"));
         let right = |text, width| pad_str(text, width, Alignment::Right, Some("…"));

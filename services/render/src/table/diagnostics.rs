@@ -1,4 +1,4 @@
-//! What was odd about the document: how often, and where at first.
+//! The diagnostics of the document: counts by reason, and the first ones with their positions.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -11,18 +11,18 @@ use dataflow_proto::analysis::v1 as pb;
 use super::Palette;
 use crate::text::printable;
 
-/// How many are listed with their places.
+/// Number of diagnostics that are listed with their positions.
 const LISTED: usize = 10;
 
-/// Counts by reason, most frequent first, then the first few, in `width` columns (at least 50); nothing when there is
-/// nothing to tell.
+/// Writes the counts by reason, most frequent first, then the first diagnostics, in `width` columns (at least 50);
+/// nothing if there are none.
 pub(super) fn write(
     analysis: &pb::Analysis,
     width: usize,
     palette: Palette,
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let Palette { title, alarm, aside, .. } = palette;
+    let Palette { title, warning, dimmed, .. } = palette;
     let diagnostics = &analysis.diagnostics;
     let omitted = analysis.diagnostics_omitted;
     if diagnostics.is_empty() && omitted == 0 {
@@ -31,7 +31,7 @@ pub(super) fn write(
     write!(out, "\n{title}Diagnostics: {}{title:#}", diagnostics.len() as i64 + i64::from(omitted))?;
     match omitted {
         0 => writeln!(out)?,
-        omitted => writeln!(out, ", of which the service left out {omitted}")?,
+        omitted => writeln!(out, ", {omitted} of them omitted by the service")?,
     }
     for (reason, count) in by_reason(diagnostics) {
         writeln!(out, "{count:>6}  {}", truncate_str(&printable(reason), width - 8, "…"))?;
@@ -42,18 +42,18 @@ pub(super) fn write(
     let line_width = listed.iter().map(|diagnostic| digits(diagnostic.line.into())).max().unwrap_or(0);
     for diagnostic in listed {
         let style = match diagnostic.severity() {
-            pb::diagnostic::Severity::Warning => alarm,
+            pb::diagnostic::Severity::Warning => warning,
             _ => Style::new(),
         };
         let (offset, line) = (diagnostic.offset, diagnostic.line);
         let place = format!("  byte {offset:>offset_width$}, line {line:>line_width$}: ");
         let fact = printable(&diagnostic.message);
         let fact = truncate_str(&fact, width.saturating_sub(place.len()), "…");
-        writeln!(out, "{aside}{place}{aside:#}{style}{fact}{style:#}")?;
+        writeln!(out, "{dimmed}{place}{dimmed:#}{style}{fact}{style:#}")?;
     }
     match diagnostics.len().saturating_sub(LISTED) {
         0 => Ok(()),
-        more => writeln!(out, "  and {more} more, which the format json lists"),
+        more => writeln!(out, "  and {more} more, listed by the format json"),
     }
 }
 

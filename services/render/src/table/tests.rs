@@ -1,4 +1,4 @@
-//! The table as it reads, line by line.
+//! The output of the table, line by line.
 
 use super::*;
 use crate::Format;
@@ -11,9 +11,9 @@ fn table(analysis: pb::Analysis, options: &Options) -> String {
 #[test]
 fn a_pipe_gets_plain_columns() {
     let expected = "\
-IT1: 3 dataflows, rule set default at revision 7, answered from the cache
+IT1: 3 dataflows, rule set default at revision 7, served from the cache
 a-0123456789abcdef0123456789abcdef
-degraded: no cache answered: this result is not kept
+degraded: cache unavailable: this result is not stored
 
 POPULATION       2  66.7%
 ECONOMY          0   0.0%
@@ -30,7 +30,7 @@ POPULATION 2 of 2
 OTHER 1 of 1
   X       X                                        0  0.00  -
 
-Diagnostics: 5, of which the service left out 3
+Diagnostics: 5, 3 of them omitted by the service
      1  DATAFLOW_WITHOUT_NAME
      1  INVALID_BOOLEAN
   byte  812, line 31: dataflow X has no name
@@ -40,13 +40,13 @@ Diagnostics: 5, of which the service left out 3
 }
 
 #[test]
-fn a_terminal_gets_bars_and_colours() {
-    let options = Options { terminal: Some(50), colour: true, top: 1, ..Options::plain("en") };
+fn a_terminal_gets_bars_and_colors() {
+    let options = Options { terminal: Some(50), color: true, top: 1, ..Options::plain("en") };
     let analysis = pb::Analysis { diagnostics: vec![], diagnostics_omitted: 0, ..sample() };
     let text = table(analysis, &options).replace('\u{1b}', "^");
     let check = |line: &str| assert!(text.lines().any(|written| written == line), "{line:?} in\n{text}");
-    check("^[1mIT1: 3 dataflows^[0m, rule set default at revision 7, answered from the cache");
-    check("^[35mdegraded: no cache answered: this result is not kept^[0m");
+    check("^[1mIT1: 3 dataflows^[0m, rule set default at revision 7, served from the cache");
+    check("^[35mdegraded: cache unavailable: this result is not stored^[0m");
     check("POPULATION       2  66.7%  ^[32m████████████████████████████████^[0m");
     check("^[2mLABOUR           0   0.0%^[0m");
     check("OTHER            1  33.3%  ^[32m████████████████^[0m");
@@ -55,7 +55,7 @@ fn a_terminal_gets_bars_and_colours() {
 }
 
 #[test]
-fn what_is_not_there_is_not_spoken_of() {
+fn absent_parts_are_omitted() {
     let analysis = pb::Analysis { total: 1, ruleset: "legacy".into(), ..Default::default() };
     let expected = "unnamed provider: 1 dataflow, rule set legacy as built in\n\n";
     assert_eq!(table(analysis, &Options::plain("it")), expected);

@@ -1,4 +1,4 @@
-//! Every bound of a rule set, on both sides.
+//! Every limit of a rule set, on both sides.
 
 use std::collections::BTreeMap;
 
@@ -19,8 +19,8 @@ fn rule() -> Rule {
     }
 }
 
-/// The field that is at fault once `change` was made to a valid set.
-fn fault(change: impl FnOnce(&mut RuleSet)) -> Option<String> {
+/// The invalid field after `change` was applied to a valid set.
+fn invalid_field(change: impl FnOnce(&mut RuleSet)) -> Option<String> {
     let mut set = RuleSet { name: "set".to_owned(), mode: Mode::Words, revision: 1, rules: vec![rule()] };
     change(&mut set);
     set.validate().err().map(|error| error.field)
@@ -35,7 +35,7 @@ fn languages(count: usize) -> Vec<String> {
     (0..count).map(|index| format!("{}{}-XX", letter(index / 26), letter(index % 26))).collect()
 }
 
-/// As many longest keywords as a set can hold, and one of `last` bytes.
+/// As many longest keywords as a set may have, and one of `last` bytes.
 fn long(last: usize) -> Vec<Rule> {
     let longest = vec!["x".repeat(MAX_KEYWORD); MAX_KEYWORD_BYTES / (MAX_KEYWORD + 1) / 5];
     let mut rules = many(6);
@@ -45,9 +45,10 @@ fn long(last: usize) -> Vec<Rule> {
 }
 
 #[test]
-fn every_bound_holds_on_both_sides_and_names_its_field() {
-    let check =
-        |change: fn(&mut RuleSet), expected: Option<&str>| assert_eq!(fault(change).as_deref(), expected);
+fn every_limit_is_checked_on_both_sides_and_names_its_field() {
+    let check = |change: fn(&mut RuleSet), expected: Option<&str>| {
+        assert_eq!(invalid_field(change).as_deref(), expected)
+    };
     check(|_| {}, None);
     check(|set| set.name = "x".repeat(MAX_NAME), None);
     check(|set| set.name = "x".repeat(MAX_NAME + 1), Some("ruleset"));
@@ -80,7 +81,7 @@ fn every_bound_holds_on_both_sides_and_names_its_field() {
     check(|set| set.rules[0].languages.push("e1".to_owned()), Some("rules[0].languages[0]"));
     check(|set| set.rules[0].languages = languages(MAX_LANGUAGES), None);
     check(|set| set.rules[0].languages = languages(MAX_LANGUAGES + 1), Some("rules[0].languages"));
-    // 4,080 x 257 bytes are 16 less than the limit.
+    // 4,080 x 257 bytes are 16 below the limit.
     check(|set| set.rules = long(15), None);
     check(|set| set.rules = long(16), Some("rules"));
     check(|set| set.rules[0].keywords.push("x".repeat(MAX_KEYWORD)), None);

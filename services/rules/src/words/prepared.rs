@@ -1,58 +1,58 @@
-//! From rules as people edit them to what the words engine works with; every mistake is named.
+//! Prepares the rules of a set for the words engine; every error names its field.
 
 use std::collections::HashSet;
 
 use crate::error::{RuleError, at_most, require};
 use crate::keyword::Keyword;
 use crate::limits::{MAX_KEYWORD_BYTES, MAX_LANGUAGES};
-use crate::validate::points;
+use crate::validate::check_points;
 use crate::{Category, Rule, language};
 
-/// Languages as bits; all of them for a rule without languages and for a text without one.
-pub(super) type Languages = u64;
-pub(super) const ALL: Languages = Languages::MAX;
+/// A set of languages as bits; all bits for a rule without languages and for a text without one.
+pub(super) type LanguageMask = u64;
+pub(super) const ALL_LANGUAGES: LanguageMask = LanguageMask::MAX;
 
 /// A validated set.
 #[derive(Debug)]
-pub(super) struct Prepared {
-    pub(super) rules: Vec<Speaker>,
-    pub(super) entries: Vec<Entry>,
-    /// Bit `n` of a mask is `languages[n]`, lower case.
+pub(super) struct PreparedSet {
+    pub(super) rules: Vec<PreparedRule>,
+    pub(super) keywords: Vec<PreparedKeyword>,
+    /// Bit `n` of a mask stands for `languages[n]`, in lower case.
     pub(super) languages: Vec<String>,
 }
 
-/// What is left of a rule once its keywords are taken out.
+/// A rule without its keywords.
 #[derive(Debug)]
-pub(super) struct Speaker {
+pub(super) struct PreparedRule {
     pub(super) id: Box<str>,
-    /// Its place among the rules by id, which settles ties.
+    /// Its index among the rules sorted by id, which decides ties.
     pub(super) rank: usize,
     pub(super) category: Category,
     pub(super) priority: i32,
-    pub(super) languages: Languages,
+    pub(super) languages: LanguageMask,
 }
 
 /// A keyword of an enabled rule.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct PreparedKeyword {
     pub(super) rule: usize,
     /// Priority x weight.
     pub(super) points: i32,
     pub(super) written: Box<str>,
-    pub(super) keyword: Keyword,
+    pub(super) pattern: Keyword,
 }
 
-impl Prepared {
+impl PreparedSet {
     pub(super) fn new(source: &[Rule]) -> Result<Self, RuleError> {
         let mut languages = Vec::new();
         let mut rules = Vec::with_capacity(source.len());
-        let mut entries = Vec::new();
+        let mut keywords = Vec::new();
         let mut by_id: Vec<&str> = source.iter().map(|rule| rule.id.as_str()).collect();
         by_id.sort_unstable();
         for (index, rule) in source.iter().enumerate() {
             let at = |field: &str| format!("rules[{index}].{field}");
-            points(rule.priority, || at("priority"))?;
-            rules.push(Speaker {
+            check_points(rule.priority, || at("priority"))?;
+            rules.push(PreparedRule {
                 id: rule.id.as_str().into(),
                 rank: by_id.partition_point(|id| *id < rule.id.as_str()),
                 category: rule.category,
@@ -61,40 +61,44 @@ impl Prepared {
             });
             let read = read_keywords(rule, index, &at)?;
             if !rule.disabled {
-                entries.extend(read);
+                keywords.extend(read);
             }
         }
-        let bytes = entries.iter().map(|entry| entry.keyword.bytes()).sum();
+        let bytes = keywords.iter().map(|keyword| keyword.pattern.bytes()).sum();
         at_most(MAX_KEYWORD_BYTES, bytes, || "rules".to_owned())?;
-        Ok(Self { rules, entries, languages })
+        Ok(Self { rules, keywords, languages })
     }
 }
 
-/// A rule's keywords, each once.
-fn read_keywords(rule: &Rule, index: usize, at: &impl Fn(&str) -> String) -> Result<Vec<Entry>, RuleError> {
+/// A rule's keywords, without duplicates.
+fn read_keywords(
+    rule: &Rule,
+    index: usize,
+    at: &impl Fn(&str) -> String,
+) -> Result<Vec<PreparedKeyword>, RuleError> {
     require(!rule.keywords.is_empty(), || at("keywords"), || "must not be empty".to_owned())?;
     rule.check_weights(at)?;
     let mut known = HashSet::new();
-    let mut entries = Vec::with_capacity(rule.keywords.len());
+    let mut keywords = Vec::with_capacity(rule.keywords.len());
     for (number, written) in rule.keywords.iter().enumerate() {
-        let keyword = Keyword::parse(written, || at(&format!("keywords[{number}]")))?;
+        let pattern = Keyword::parse(written, || at(&format!("keywords[{number}]")))?;
         let weight = rule.weights.get(written).copied().unwrap_or(1);
-        if known.insert(keyword.clone()) {
+        if known.insert(pattern.clone()) {
             let points = rule.priority * weight;
-            entries.push(Entry { rule: index, points, written: written.as_str().into(), keyword });
+            keywords.push(PreparedKeyword { rule: index, points, written: written.as_str().into(), pattern });
         }
     }
-    Ok(entries)
+    Ok(keywords)
 }
 
-/// The bits of a rule's languages; new ones are added to `known`.
+/// The bits of a rule's languages; new languages are added to `known`.
 fn mask(
     languages: &[String],
     known: &mut Vec<String>,
     at: &impl Fn(&str) -> String,
-) -> Result<Languages, RuleError> {
+) -> Result<LanguageMask, RuleError> {
     if languages.is_empty() {
-        return Ok(ALL);
+        return Ok(ALL_LANGUAGES);
     }
     let mut mask = 0;
     for (number, tag) in languages.iter().enumerate() {

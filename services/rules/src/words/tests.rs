@@ -15,7 +15,7 @@ fn check(rules: &[Rule], id: &str, names: &[(&str, &str)], descriptions: &[(&str
     let subject = Subject { id, names: &names, descriptions: &descriptions, legacy: None };
     let mut scratch = super::super::Scratch::default();
     for _ in 0..2 {
-        let verdict = compiled.categorise(&subject, &mut scratch);
+        let verdict = compiled.categorize(&subject, &mut scratch);
         let evidence = verdict.evidence.iter();
         let evidence: Vec<_> =
             evidence.map(|m| format!("{}:{}@{}+{}", m.rule_id, m.keyword, m.field, m.offset)).collect();
@@ -38,7 +38,7 @@ fn words_prefixes_and_phrases_match_whole_words() {
 }
 
 #[test]
-fn phrases_do_not_reach_over_two_texts() {
+fn phrases_do_not_span_texts() {
     let rules = [rule("r", Category::Labour, &["forze di lavoro"])];
     check(&rules, "", &[("it", "Forze di"), ("it", "lavoro")], &[], "OTHER 0 []");
 }
@@ -93,7 +93,7 @@ fn ties_go_to_the_higher_priority_then_to_the_lower_rule_id() {
 }
 
 #[test]
-fn a_rule_reads_texts_of_its_languages_and_untagged_ones() {
+fn a_rule_searches_texts_of_its_languages_and_untagged_ones() {
     let only = |languages: &[&str]| Rule {
         languages: languages.iter().map(|language| (*language).to_owned()).collect(),
         ..rule("r", Category::Labour, &["paro", "*losigkeit", "id:paro"])
@@ -122,7 +122,7 @@ fn evidence_is_in_field_order_and_bounded_while_every_match_counts() {
     let (names, descriptions) = (texts(&[("", &words[10..].join(" "))]), texts(&[("", &words.join(" "))]));
     let subject = Subject { id: "", names: &names, descriptions: &descriptions, legacy: None };
     let mut scratch = super::super::Scratch::default();
-    let verdict = compiled.categorise(&subject, &mut scratch);
+    let verdict = compiled.categorize(&subject, &mut scratch);
     assert_eq!((verdict.score, verdict.evidence.len()), (100, MAX_EVIDENCE));
     let found: Vec<_> = verdict.evidence.iter().map(|m| m.keyword).collect();
     assert_eq!(found, [&keywords[10..], &keywords[..6]].concat());
@@ -138,7 +138,7 @@ fn confidence_rises_with_the_evidence_and_with_the_margin() {
     let confidence = |name: &str| {
         let names = texts(&[("", name)]);
         let subject = Subject { id: "", names: &names, descriptions: &[], legacy: None };
-        compiled.categorise(&subject, &mut super::super::Scratch::default()).confidence
+        compiled.categorize(&subject, &mut super::super::Scratch::default()).confidence
     };
     let rising =
         ["", "uno mezzo", "uno due mezzo altro", "uno", "uno due tre mezzo", "uno due", "uno due tre"];
@@ -151,21 +151,21 @@ proptest! {
     fn composed_and_decomposed_texts_get_one_verdict(name in "(università|età|né|x| |'){0,12}") {
         let compiled = Compiled::new(&set(Mode::Words, &[rule("r", Category::Education, &["universita*", "età"])])).unwrap();
         let mut scratch = super::super::Scratch::default();
-        let mut answer = |name: String| {
+        let mut verdict_of = |name: String| {
             let names = texts(&[("it", &name)]);
             let subject = Subject { id: "", names: &names, descriptions: &[], legacy: None };
-            let verdict = compiled.categorise(&subject, &mut scratch);
+            let verdict = compiled.categorize(&subject, &mut scratch);
             (verdict.category, verdict.score, verdict.evidence.iter().map(|m| m.keyword.to_owned()).collect::<Vec<_>>())
         };
-        prop_assert_eq!(answer(name.nfc().to_string()), answer(name.nfd().to_string()));
+        prop_assert_eq!(verdict_of(name.nfc().to_string()), verdict_of(name.nfd().to_string()));
     }
 
     #[test]
-    fn an_offset_points_at_text_that_folds_to_the_keyword(name in "(Élève|élèves|œuvre|Straße|-| |’|x){0,12}") {
+    fn an_offset_points_to_text_that_folds_to_the_keyword(name in "(Élève|élèves|œuvre|Straße|-| |’|x){0,12}") {
         let compiled = Compiled::new(&set(Mode::Words, &[rule("r", Category::Other, &["eleve", "oeuvre", "strasse"])])).unwrap();
         let names = texts(&[("fr", &name)]);
         let subject = Subject { id: "", names: &names, descriptions: &[], legacy: None };
-        for found in compiled.categorise(&subject, &mut super::super::Scratch::default()).evidence {
+        for found in compiled.categorize(&subject, &mut super::super::Scratch::default()).evidence {
             let mut folded = Vec::new();
             let rest: String = name.chars().skip(found.offset as usize).collect();
             fold_into(&rest, SPACE, &mut folded);

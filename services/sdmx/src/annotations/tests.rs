@@ -1,4 +1,4 @@
-//! Tables of what providers write.
+//! Tables of the formats that providers write.
 
 use super::*;
 use crate::{Limits, StructureReader};
@@ -20,7 +20,7 @@ fn timestamps_of_every_shape() {
     check("16/04/2026 21:00:00", Some((1_776_373_200, 0)));
     check("16/04/2026", Some((1_776_297_600, 0)));
     check("5/4/2026", Some((1_775_347_200, 0)));
-    // April cannot be the day here.
+    // April cannot be the day here, since there is no month 16.
     check("04/16/2026 21:00:00", Some((1_776_373_200, 0)));
     check("1969-12-31T23:59:59.5Z", Some((-1, 500_000_000)));
     check("2026-02-30", None);
@@ -43,7 +43,7 @@ fn note(kind: &str, title: &str) -> String {
 }
 
 #[test]
-fn flags_are_labels_in_order_and_once() {
+fn flags_are_sorted_and_unique() {
     let check = |annotations: &str, expected: &[Flag]| {
         assert_eq!(facts_of(annotations).flags, expected, "{annotations}");
     };
@@ -69,7 +69,7 @@ fn a_stub_is_external() {
 }
 
 #[test]
-fn the_most_telling_update_wins_whatever_the_order() {
+fn the_most_reliable_update_wins_in_any_order() {
     let [data, shown, changed] = [
         note("UPDATE_DATA", "2026-01-03"),
         note("DISSEMINATION_TIMESTAMP_DATA", "2026-01-02"),
@@ -82,13 +82,13 @@ fn the_most_telling_update_wins_whatever_the_order() {
     check(format!("{changed}{shown}{data}"), "2026-01-03");
     check(format!("{shown}{changed}"), "2026-01-01");
     check(shown.clone(), "2026-01-02");
-    // One that cannot be read leaves room for the next.
+    // An invalid one is skipped for the next.
     check(format!("{}{shown}", note("UPDATE_DATA", "soon")), "2026-01-02");
     check(note("UPDATE_STRUCTURE", "2026-01-01"), "never");
 }
 
 #[test]
-fn observation_counts_are_whole_and_not_negative() {
+fn observation_counts_are_non_negative_integers() {
     let check = |annotations: &str, expected: Option<i64>| {
         assert_eq!(facts_of(annotations).observation_count, expected, "{annotations}");
     };

@@ -1,20 +1,20 @@
-//! Encodings: how the first bytes tell them, what their names are, and how they become UTF-8.
+//! Encodings: detection from the first bytes, names, and transcoding to UTF-8.
 
 use std::fmt;
 
 use crate::error::Fault;
-use crate::looks::excerpt;
+use crate::sniff::excerpt;
 
-/// An encoding that documents come in.
+/// A supported encoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Encoding {
-    /// The usual one, and the default.
+    /// The most common one, and the default.
     Utf8,
-    /// Two bytes a unit, the low one first.
+    /// Two-byte units, little-endian.
     Utf16Le,
-    /// Two bytes a unit, the high one first.
+    /// Two-byte units, big-endian.
     Utf16Be,
-    /// One byte a character, U+0000 to U+00FF.
+    /// One byte per character, U+0000 to U+00FF.
     Latin1,
     /// Seven bits; bytes from 0x80 are invalid.
     Ascii,
@@ -33,8 +33,8 @@ impl fmt::Display for Encoding {
 }
 
 impl Encoding {
-    /// The encoding that the first bytes show, and the length of its byte order mark. A declaration decides only
-    /// between encodings in which it reads the same; [`Encoding::agrees_with`] checks the others once it is read.
+    /// Detects the encoding from the first bytes; also returns the length of the byte order mark. A declaration decides
+    /// only between encodings in which it reads the same; [`Encoding::agrees_with`] checks the others after parsing it.
     pub(super) fn detect(head: &[u8]) -> Result<(Self, usize), Fault> {
         Ok(match head {
             [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] | [b'<', 0, 0, 0, ..] | [0, 0, 0, b'<', ..] => {
@@ -55,7 +55,7 @@ impl Encoding {
         })
     }
 
-    /// Whether a declaration of `name` may stand on a document that was found to be in this encoding.
+    /// Checks that a declaration of `name` is valid for a document in this encoding.
     pub(crate) fn agrees_with(self, name: &str) -> Result<(), Fault> {
         let fits: &[Self] = match name.to_ascii_lowercase().as_str() {
             "utf-8" | "utf8" => &[Self::Utf8],
@@ -72,10 +72,10 @@ impl Encoding {
         Err(Fault::ContradictoryEncoding { declared: excerpt(name), actual: self })
     }
 
-    /// How many bytes `text` took in the document.
+    /// Number of bytes that `text` has in the document's encoding.
     #[inline]
     pub(super) fn bytes_of(self, text: &[u8]) -> u64 {
-        // In UTF-8 every byte but the continuation bytes begins a character; those from 0xf0 take two UTF-16 units.
+        // In UTF-8 every byte except continuation bytes starts a character; those from 0xf0 need two UTF-16 units.
         let characters = || text.iter().filter(|&&byte| byte & 0xc0 != 0x80).count() as u64;
         match self {
             Self::Utf8 | Self::Ascii => text.len() as u64,
@@ -86,8 +86,8 @@ impl Encoding {
         }
     }
 
-    /// Appends what `bytes` say to `text`: how many bytes were used, and whether the next ones are valid. Bytes that
-    /// are only half a character are not used.
+    /// Appends the decoded `bytes` to `text`. Returns the number of bytes consumed, and whether the following ones are
+    /// valid. An incomplete character is not consumed.
     pub(super) fn decode(self, bytes: &[u8], text: &mut Vec<u8>) -> (usize, bool) {
         match self {
             Self::Utf8 => {
@@ -122,7 +122,7 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16, text: &mut Vec<u8>) -> (usize, 
                 push(text, character);
                 used += 2 * character.len_utf16();
             }
-            // A high surrogate at the very end may find its other half in the next bytes.
+            // A high surrogate at the end may be completed by the next bytes.
             Err(error) => return (used, bytes.len() - used < 4 && error.unpaired_surrogate() < 0xdc00),
         }
     }
@@ -133,7 +133,7 @@ fn push(text: &mut Vec<u8>, character: char) {
     text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
 }
 
-/// The lower-cased value of `encoding` in an XML declaration at the start of `head`.
+/// The value of `encoding` in an XML declaration at the start of `head`, in lower case.
 fn declared(head: &[u8]) -> Option<String> {
     let declaration = head.strip_prefix(b"<?xml")?;
     let end = declaration.windows(2).position(|pair| pair == b"?>")?;

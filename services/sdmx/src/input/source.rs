@@ -1,4 +1,4 @@
-//! Where the bytes come from: as they are, or out of gzip when they begin with its magic number.
+//! The source of the bytes: plain, or gzip if they start with its magic number.
 
 use std::io::{self, Chain, Cursor, Read};
 use std::mem;
@@ -7,19 +7,19 @@ use flate2::read::MultiGzDecoder;
 
 use crate::error::Fault;
 
-/// The first two bytes of every gzip member; no XML document begins so.
+/// The first two bytes of every gzip member; no XML document starts with them.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-type Rejoined<R> = Chain<Cursor<Vec<u8>>, R>;
+type WithHead<R> = Chain<Cursor<Vec<u8>>, R>;
 
-/// A reader that has not been looked at yet, or whose packing is known.
+/// A reader, before and after its compression is detected.
 #[derive(Debug)]
 pub(super) enum Source<R> {
     Unknown(R),
-    Plain(Rejoined<R>),
-    Gzip(Box<MultiGzDecoder<Rejoined<R>>>),
-    /// Only while the packing is being found out, and after that failed.
-    Lost,
+    Plain(WithHead<R>),
+    Gzip(Box<MultiGzDecoder<WithHead<R>>>),
+    /// Only during detection, and after it failed.
+    Poisoned,
 }
 
 impl<R: Read> Source<R> {
@@ -27,7 +27,7 @@ impl<R: Read> Source<R> {
         Self::Unknown(read)
     }
 
-    /// What an error of this source means.
+    /// Maps an error of this source to a fault.
     pub(super) fn fault(&self, error: io::Error) -> Fault {
         match (self, error.kind()) {
             (Self::Gzip(_), io::ErrorKind::UnexpectedEof) => Fault::TruncatedGzip,
@@ -41,22 +41,26 @@ impl<R: Read> Source<R> {
     fn open(mut read: R) -> io::Result<Self> {
         let mut head = Vec::with_capacity(GZIP_MAGIC.len());
         read.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut head)?;
-        let packed = head == GZIP_MAGIC;
-        let whole = Cursor::new(head).chain(read);
-        Ok(if packed { Self::Gzip(Box::new(MultiGzDecoder::new(whole))) } else { Self::Plain(whole) })
+        let compressed = head == GZIP_MAGIC;
+        let rejoined = Cursor::new(head).chain(read);
+        Ok(if compressed {
+            Self::Gzip(Box::new(MultiGzDecoder::new(rejoined)))
+        } else {
+            Self::Plain(rejoined)
+        })
     }
 }
 
 impl<R: Read> Read for Source<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        *self = match mem::replace(self, Self::Lost) {
+        *self = match mem::replace(self, Self::Poisoned) {
             Self::Unknown(read) => Self::open(read)?,
             known => known,
         };
         match self {
             Self::Plain(read) => read.read(into),
             Self::Gzip(read) => read.read(into),
-            Self::Unknown(_) | Self::Lost => Ok(0),
+            Self::Unknown(_) | Self::Poisoned => Ok(0),
         }
     }
 }

@@ -1,65 +1,65 @@
-//! One dataflow, from its start tag to its end: the only part of a document of which anything is kept.
+//! Parses one dataflow, from its start tag to its end tag: the only part of a document that is stored.
 
 use std::borrow::Cow;
 use std::io::Read;
 
+use super::element::ElementContext;
 use super::legacy::Legacy;
-use super::place::Place;
 use super::tag;
-use crate::annotations::Interpreter;
+use crate::annotations::FactsBuilder;
 use crate::dataflow::{Annotation, Dataflow, StructureReference};
 use crate::diagnostic::{Diagnostics, Reason};
 use crate::error::{Fault, ParseError};
 use crate::limits::Limits;
-use crate::text::{is_blank, normalised};
+use crate::text::{is_blank, normalized};
 use crate::urn::{DEFAULT_VERSION, Urn};
 use crate::xml::namespace::Namespace;
 use crate::xml::{Event, Start, Xml};
 
-/// How much text in several languages one annotation may have; what comes after is left out.
+/// Limit for the texts of one annotation in all languages; the rest is dropped.
 const ANNOTATION_BYTES: usize = 1 << 20;
 
-/// The longest language tag that is believed: BCP 47 asks programs to make room for so much.
+/// The longest accepted language tag: BCP 47 requires implementations to support this many bytes.
 const LANGUAGE_BYTES: usize = 35;
 
-/// What an empty text would take all the same: two strings and their room on the heap.
+/// Memory of an empty text: two strings and their heap allocations.
 const TEXT_OVERHEAD: usize = 80;
 
-/// Buffers that go from one dataflow to the next, so that only what is kept is allocated.
+/// Buffers that are reused from dataflow to dataflow, so that only stored data is allocated.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
-    path: Vec<Place>,
+    path: Vec<ElementContext>,
     text: String,
     language: String,
     pub(super) legacy: Legacy,
     annotation: Annotation,
-    /// Bytes that the texts of the annotation may still take.
+    /// Bytes left for the texts of the annotation.
     room: usize,
     pub(super) keep_annotations: bool,
 }
 
-/// A dataflow in the making.
+/// A dataflow under construction.
 #[derive(Debug)]
-pub(super) struct Draft {
-    /// In a box from the first: it is large, and passes through many hands.
+pub(super) struct DataflowBuilder {
+    /// Boxed from the start: it is large and is moved often.
     flow: Box<Dataflow>,
-    /// Oddities, told once the id is known.
-    odd: Vec<(Reason, String)>,
-    facts: Interpreter,
+    /// Irregularities, reported once the id is known.
+    issues: Vec<(Reason, String)>,
+    facts: FactsBuilder,
     bytes: usize,
     parts: usize,
-    cut: bool,
+    truncated: bool,
 }
 
-impl Draft {
-    /// A dataflow with what its start tag says.
+impl DataflowBuilder {
+    /// A dataflow with the data of its start tag.
     pub(super) fn new(start: &Start<'_>) -> Result<Self, Fault> {
-        let mut odd = Vec::new();
-        let flow = tag::dataflow(start, &mut odd)?;
-        Ok(Self { flow, odd, facts: Interpreter::default(), bytes: 0, parts: 0, cut: false })
+        let mut issues = Vec::new();
+        let flow = tag::dataflow(start, &mut issues)?;
+        Ok(Self { flow, issues, facts: FactsBuilder::default(), bytes: 0, parts: 0, truncated: false })
     }
 
-    /// Reads on to the end of the element. Nothing comes back for a dataflow without identity.
+    /// Reads up to the end of the element. Returns `None` for a dataflow without identity.
     pub(super) fn read<R: Read>(
         mut self,
         xml: &mut Xml<R>,
@@ -70,42 +70,42 @@ impl Draft {
     ) -> Result<Option<Box<Dataflow>>, ParseError> {
         self.flow.position = xml.position();
         scratch.path.clear();
-        let mut place = Place::Dataflow;
+        let mut context = ElementContext::Dataflow;
         loop {
-            match xml.advance(!place.has_text() && !scratch.legacy.is_capturing())? {
+            match xml.advance(!context.has_text() && !scratch.legacy.is_capturing())? {
                 Event::Start(start) => {
                     scratch.legacy.start();
-                    scratch.path.push(place);
-                    place = place.child(start.namespace, start.local_name(), plain);
-                    match place {
-                        Place::Markup => scratch.text.push(' '),
+                    scratch.path.push(context);
+                    context = context.child(start.namespace, start.local_name(), plain);
+                    match context {
+                        ElementContext::Markup => scratch.text.push(' '),
                         _ => scratch.text.clear(),
                     }
-                    if let Err(fault) = self.open(place, &start, plain, scratch) {
+                    if let Err(fault) = self.open(context, &start, plain, scratch) {
                         return Err(xml.error(fault));
                     }
                 }
                 Event::Text(piece) => {
                     scratch.legacy.text(piece);
-                    if place.has_text() {
+                    if context.has_text() {
                         scratch.text.push_str(piece);
                     }
                 }
                 Event::Character(character) => {
                     scratch.legacy.character(character);
-                    if place.has_text() {
+                    if context.has_text() {
                         scratch.text.push(character);
                     }
                 }
                 Event::End => {
                     scratch.legacy.end();
-                    self.close(place, scratch, limits);
+                    self.close(context, scratch, limits);
                     let Some(parent) = scratch.path.pop() else { break };
-                    place = parent;
+                    context = parent;
                 }
                 Event::Ignored | Event::Eof => {}
             }
-            // One event is bounded by the input; here are many that make one text.
+            // The input limits single events; this limits a text that consists of many.
             if scratch.text.len().max(scratch.legacy.len()) > limits.event_bytes {
                 return Err(xml.error(Fault::EventTooLarge { limit: limits.event_bytes }));
             }
@@ -113,24 +113,24 @@ impl Draft {
         Ok(self.finish(&mut scratch.legacy, diagnostics))
     }
 
-    /// Takes what a start tag says.
+    /// Handles a start tag.
     fn open(
         &mut self,
-        place: Place,
+        context: ElementContext,
         start: &Start<'_>,
         plain: bool,
         scratch: &mut Scratch,
     ) -> Result<(), Fault> {
         let name = start.local_name();
         let Scratch { language, legacy, annotation, room, keep_annotations, .. } = scratch;
-        // The predecessor looked for names and descriptions at any depth.
+        // The predecessor searched names and descriptions at any depth.
         let in_schema = || match start.namespace {
             Namespace::Sdmx(..) => true,
             Namespace::None => plain,
             Namespace::Soap | Namespace::Foreign => false,
         };
-        let is_name = !legacy.declined && name == "Name" && in_schema();
-        if place.has_language() || is_name {
+        let is_name = !legacy.disabled && name == "Name" && in_schema();
+        if context.has_language() || is_name {
             language.clear();
             let tagged = start.attribute("xml:lang")?.filter(|tag| !tag.is_empty());
             let tagged = if plain && tagged.is_none() { start.attribute("lang")? } else { tagged };
@@ -138,64 +138,64 @@ impl Draft {
         }
         if is_name {
             legacy.name(language, plain);
-        } else if !legacy.declined && name == "Description" && in_schema() {
+        } else if !legacy.disabled && name == "Description" && in_schema() {
             legacy.description();
         }
-        if place.has_language() && language.trim_ascii().len() > LANGUAGE_BYTES {
+        if context.has_language() && language.trim_ascii().len() > LANGUAGE_BYTES {
             let length = language.trim_ascii().len();
             language.clear();
-            self.tell(Reason::InvalidLanguage, || {
+            self.report(Reason::InvalidLanguage, || {
                 format!("a language tag has {length} bytes; expected at most {LANGUAGE_BYTES}")
             });
         }
-        match place {
-            Place::Annotation => {
+        match context {
+            ElementContext::Annotation => {
                 annotation.clear();
-                // Facts need one text only.
+                // Facts need only one text.
                 *room = if *keep_annotations { ANNOTATION_BYTES } else { 1 };
                 annotation.id.push_str(&start.attribute("id")?.unwrap_or_default());
             }
-            Place::StructureRef => self.flow.structure = Some(tag::reference(start)?),
-            Place::KeyFamily => self.flow.structure = Some(StructureReference::default()),
+            ElementContext::StructureRef => self.flow.structure = Some(tag::reference(start)?),
+            ElementContext::KeyFamily => self.flow.structure = Some(StructureReference::default()),
             _ => {}
         }
         Ok(())
     }
 
-    /// Takes an element that ends, and its text.
-    fn close(&mut self, place: Place, scratch: &mut Scratch, limits: &Limits) {
-        if place == Place::Markup {
+    /// Handles an end tag, with the text of the element.
+    fn close(&mut self, context: ElementContext, scratch: &mut Scratch, limits: &Limits) {
+        if context == ElementContext::Markup {
             return scratch.text.push(' ');
         }
         let Scratch { text, language, annotation, room, keep_annotations, .. } = scratch;
-        if place == Place::Annotation {
+        if context == ElementContext::Annotation {
             self.facts.add(annotation);
             if *keep_annotations {
-                self.keep_annotation(annotation, limits);
+                self.store_annotation(annotation, limits);
             }
-        } else if place.is_annotation() {
-            annotate(place, text, language, annotation, room);
-        } else if place.has_text() {
-            let value = self.normalised(text);
+        } else if context.is_annotation() {
+            set_annotation_text(context, text, language, annotation, room);
+        } else if context.has_text() {
+            let value = self.normalized(text);
             if !value.is_empty() {
-                self.keep(place, &value, language, limits);
+                self.store_text(context, &value, language, limits);
             }
         }
         text.clear();
     }
 
-    /// [`normalised`], and tells what was replaced.
-    fn normalised<'a>(&mut self, text: &'a str) -> Cow<'a, str> {
-        let (value, replaced) = normalised(text);
+    /// [`normalized`]; reports replaced characters.
+    fn normalized<'a>(&mut self, text: &'a str) -> Cow<'a, str> {
+        let (value, replaced) = normalized(text);
         if replaced {
-            self.tell(Reason::ControlCharacter, || "a text holds control characters".to_owned());
+            self.report(Reason::ControlCharacter, || "a text contains control characters".to_owned());
         }
         value
     }
 
-    /// Takes an annotation whose texts are as written.
-    fn keep_annotation(&mut self, written: &Annotation, limits: &Limits) {
-        let mut text = |text: &String| self.normalised(text).into_owned();
+    /// Stores an annotation; `written` has the texts as written.
+    fn store_annotation(&mut self, written: &Annotation, limits: &Limits) {
+        let mut text = |text: &String| self.normalized(text).into_owned();
         let annotation = Annotation {
             id: written.id.clone(),
             kind: text(&written.kind),
@@ -204,63 +204,65 @@ impl Draft {
             texts: written.texts.iter().map(|(language, value)| (language.clone(), text(value))).collect(),
             value: text(&written.value),
         };
-        if self.admit(annotation.bytes(), limits) {
+        if self.reserve(annotation.bytes(), limits) {
             self.flow.annotations.push(annotation);
         }
     }
 
-    /// Takes a text that is not an annotation's.
-    fn keep(&mut self, place: Place, value: &str, language: &str, limits: &Limits) {
-        if let Place::Name | Place::Description = place {
-            if self.admit(language.len() + value.len(), limits) {
+    /// Stores a text that does not belong to an annotation.
+    fn store_text(&mut self, context: ElementContext, value: &str, language: &str, limits: &Limits) {
+        if let ElementContext::Name | ElementContext::Description = context {
+            if self.reserve(language.len() + value.len(), limits) {
                 let Dataflow { names, descriptions, .. } = &mut *self.flow;
-                let texts = if place == Place::Name { names } else { descriptions };
+                let texts = if context == ElementContext::Name { names } else { descriptions };
                 texts.push((language.trim().to_owned(), value.to_owned()));
             }
             return;
         }
-        match (place, &mut self.flow.structure) {
-            (Place::KeyFamilyId, Some(structure)) => value.clone_into(&mut structure.id),
-            (Place::KeyFamilyAgency, Some(structure)) => value.clone_into(&mut structure.agency_id),
-            (Place::KeyFamilyVersion, Some(structure)) => value.clone_into(&mut structure.version),
-            (Place::StructureUrn | Place::Structure, _) => self.refer(value),
+        match (context, &mut self.flow.structure) {
+            (ElementContext::KeyFamilyId, Some(structure)) => value.clone_into(&mut structure.id),
+            (ElementContext::KeyFamilyAgency, Some(structure)) => value.clone_into(&mut structure.agency_id),
+            (ElementContext::KeyFamilyVersion, Some(structure)) => value.clone_into(&mut structure.version),
+            (ElementContext::StructureUrn | ElementContext::Structure, _) => self.set_structure_urn(value),
             _ => {}
         }
     }
 
-    /// Takes a structure reference that is written as a URN.
-    fn refer(&mut self, urn: &str) {
+    /// Stores a structure reference that is written as a URN.
+    fn set_structure_urn(&mut self, urn: &str) {
         match Urn::parse(urn) {
             Some(Urn { class: "DataStructure" | "KeyFamily", agency_id, id, version }) => {
                 let [agency_id, id, version] = [agency_id, id, version].map(str::to_owned);
                 self.flow.structure = Some(StructureReference { agency_id, id, version });
             }
             _ => {
-                self.tell(Reason::InvalidStructureReference, || format!("{urn:?} names no data structure"));
+                self.report(Reason::InvalidStructureReference, || {
+                    format!("{urn:?} does not name a data structure")
+                });
             }
         }
     }
 
-    /// Notes an oddity, the first of its kind.
+    /// Records an irregularity, the first of its kind.
     #[cold]
-    fn tell(&mut self, reason: Reason, message: impl FnOnce() -> String) {
-        if self.odd.iter().all(|(told, _)| *told != reason) {
-            self.odd.push((reason, message()));
+    fn report(&mut self, reason: Reason, message: impl FnOnce() -> String) {
+        if self.issues.iter().all(|(known, _)| *known != reason) {
+            self.issues.push((reason, message()));
         }
     }
 
-    /// Whether one more part with so much text may be kept.
-    fn admit(&mut self, bytes: usize, limits: &Limits) -> bool {
+    /// Reserves room for one more part with this much text. Returns false above the limits.
+    fn reserve(&mut self, bytes: usize, limits: &Limits) -> bool {
         let fits = self.parts < limits.dataflow_parts && self.bytes + bytes <= limits.dataflow_bytes;
         if fits {
             self.parts += 1;
             self.bytes += bytes;
         }
-        self.cut |= !fits;
+        self.truncated |= !fits;
         fits
     }
 
-    /// Fills in defaults, and tells what was odd.
+    /// Sets defaults, and reports the irregularities.
     fn finish(mut self, legacy: &mut Legacy, diagnostics: &mut Diagnostics) -> Option<Box<Dataflow>> {
         let flow = &mut self.flow;
         default_version(&mut flow.version);
@@ -268,7 +270,8 @@ impl Draft {
             default_version(&mut structure.version);
             if structure.id.is_empty() {
                 flow.structure = None;
-                self.odd.push((Reason::InvalidStructureReference, "the data structure has no id".to_owned()));
+                self.issues
+                    .push((Reason::InvalidStructureReference, "the data structure has no id".to_owned()));
             }
         }
         flow.facts = self.facts.finish(flow.external.is_some());
@@ -282,11 +285,11 @@ impl Draft {
             return None;
         }
         let id = &flow.id;
-        if self.cut {
-            let message = "more than is kept of one dataflow; the excess was dropped".to_owned();
-            self.odd.push((Reason::DataflowCutShort, message));
+        if self.truncated {
+            let message = "larger than the limit for one dataflow; the excess was dropped".to_owned();
+            self.issues.push((Reason::DataflowCutShort, message));
         }
-        for (reason, message) in self.odd {
+        for (reason, message) in self.issues {
             diagnostics.add(reason, position, || format!("dataflow {id}: {message}"));
         }
         if flow.names.is_empty() {
@@ -296,15 +299,21 @@ impl Draft {
     }
 }
 
-/// Takes a text of an annotation as written, since few annotations are worth a closer look; how many texts in several
-/// languages it may have is up to `room`.
-fn annotate(place: Place, text: &mut String, language: &str, annotation: &mut Annotation, room: &mut usize) {
-    let field = match place {
-        Place::AnnotationTitle => &mut annotation.title,
-        Place::AnnotationType => &mut annotation.kind,
-        Place::AnnotationUrl if is_blank(&annotation.url) => &mut annotation.url,
-        Place::AnnotationValue => &mut annotation.value,
-        Place::AnnotationText if !is_blank(text) && *room > 0 => {
+/// Stores a text of an annotation as written, because few annotations are inspected further; `room` limits its texts in
+/// several languages.
+fn set_annotation_text(
+    context: ElementContext,
+    text: &mut String,
+    language: &str,
+    annotation: &mut Annotation,
+    room: &mut usize,
+) {
+    let field = match context {
+        ElementContext::AnnotationTitle => &mut annotation.title,
+        ElementContext::AnnotationType => &mut annotation.kind,
+        ElementContext::AnnotationUrl if is_blank(&annotation.url) => &mut annotation.url,
+        ElementContext::AnnotationValue => &mut annotation.value,
+        ElementContext::AnnotationText if !is_blank(text) && *room > 0 => {
             *room = room.saturating_sub(language.len() + text.len() + TEXT_OVERHEAD);
             return annotation.texts.push((language.trim().to_owned(), text.clone()));
         }

@@ -1,23 +1,24 @@
-//! The predecessor's reading of names and descriptions, beside our own: raw text up to the first child element, at any
-//! depth below the dataflow, Italian before English. It watches the same events and asks nothing of the reader.
+//! The predecessor's extraction of names and descriptions, beside the standard one: raw text up to the first child
+//! element, at any depth below the dataflow, Italian before English. It consumes the same events and does not depend on
+//! the reader's state.
 
 use crate::dataflow::LegacyFields;
 
-/// Which field a captured text will go to.
+/// The field that a captured text is stored in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Field {
     Italian,
     English,
-    /// The Italian name, unless there is one.
+    /// The Italian name, if there is none yet.
     ItalianIfUnset,
     Description,
 }
 
-/// Gathers the fields of one dataflow.
+/// Builds the fields of one dataflow.
 #[derive(Debug, Default)]
 pub(super) struct Legacy {
-    /// Nobody wants the fields.
-    pub(super) declined: bool,
+    /// Set if the caller does not need the fields.
+    pub(super) disabled: bool,
     fields: LegacyFields,
     described: bool,
     capturing: Option<Field>,
@@ -25,19 +26,19 @@ pub(super) struct Legacy {
 }
 
 impl Legacy {
-    /// Whether the text that comes is to be kept.
+    /// Whether text is being captured.
     #[inline]
     pub(super) fn is_capturing(&self) -> bool {
         self.capturing.is_some()
     }
 
-    /// Bytes of the text that is being captured.
+    /// Bytes of the text captured so far.
     #[inline]
     pub(super) fn len(&self) -> usize {
         self.text.len()
     }
 
-    /// An element begins, and with it ends the text of the one around it.
+    /// An element starts, which ends the text of its parent.
     #[inline]
     pub(super) fn start(&mut self) {
         if self.capturing.is_some() {
@@ -45,8 +46,8 @@ impl Legacy {
         }
     }
 
-    /// The element that began is a name. In documents without namespaces the predecessor took any language for
-    /// Italian, in others only texts without one.
+    /// A name element started. In documents without namespaces the predecessor treated any language as Italian, in
+    /// others only texts without a language.
     pub(super) fn name(&mut self, language: &str, plain: bool) {
         self.capturing = match language {
             "it" => Some(Field::Italian),
@@ -54,12 +55,12 @@ impl Legacy {
             _ if plain || language.is_empty() => Some(Field::ItalianIfUnset),
             _ => None,
         }
-        .filter(|_| !self.declined);
+        .filter(|_| !self.disabled);
     }
 
-    /// The element that began is a description; only the first counts.
+    /// A description element started; only the first one counts.
     pub(super) fn description(&mut self) {
-        if !std::mem::replace(&mut self.described, true) && !self.declined {
+        if !std::mem::replace(&mut self.described, true) && !self.disabled {
             self.capturing = Some(Field::Description);
         }
     }
@@ -71,14 +72,14 @@ impl Legacy {
             return;
         }
         if text.contains('\r') {
-            // XML knows one line end only; whoever reads XML must see it so.
+            // XML normalizes line ends to LF, so every consumer of XML must see LF.
             self.text.push_str(&text.replace("\r\n", "\n").replace('\r', "\n"));
         } else {
             self.text.push_str(text);
         }
     }
 
-    /// A character that was written as a reference: it stays what it is.
+    /// A character that was written as a reference: it is not normalized.
     pub(super) fn character(&mut self, character: char) {
         if self.capturing.is_some() {
             self.text.push(character);
@@ -106,9 +107,9 @@ impl Legacy {
         self.text.clear();
     }
 
-    /// The fields of a dataflow with this id; ready for the next dataflow.
+    /// The fields of a dataflow with this id. Resets for the next dataflow.
     pub(super) fn take(&mut self, id: &str) -> Option<Box<LegacyFields>> {
-        if self.declined {
+        if self.disabled {
             return None;
         }
         let mut fields = std::mem::take(&mut self.fields);

@@ -1,4 +1,4 @@
-//! What start tags say: the attributes of a dataflow, and those of a reference to its data structure.
+//! Interprets start tags: the attributes of a dataflow, and those of a reference to its data structure.
 
 use std::borrow::Cow;
 
@@ -9,8 +9,11 @@ use crate::error::{Fault, Position};
 use crate::urn::Urn;
 use crate::xml::{RawValue, Start};
 
-/// A dataflow with its attributes and nothing else; what is odd about them goes to `odd`.
-pub(super) fn dataflow(start: &Start<'_>, odd: &mut Vec<(Reason, String)>) -> Result<Box<Dataflow>, Fault> {
+/// A dataflow with only its attributes; irregularities of the attributes are added to `issues`.
+pub(super) fn dataflow(
+    start: &Start<'_>,
+    issues: &mut Vec<(Reason, String)>,
+) -> Result<Box<Dataflow>, Fault> {
     let mut flow = Box::new(Dataflow {
         id: String::new(),
         agency_id: String::new(),
@@ -34,23 +37,23 @@ pub(super) fn dataflow(start: &Start<'_>, odd: &mut Vec<(Reason, String)>) -> Re
             "agencyID" => flow.agency_id = trimmed(value)?,
             "version" => flow.version = trimmed(value)?,
             "urn" => urn = value.resolve()?,
-            "isFinal" => flow.is_final = boolean(name, value, odd)?,
-            "isExternalReference" => is_external = boolean(name, value, odd)?,
-            "structureURL" => external.structure_url = some(value)?,
-            "serviceURL" => external.service_url = some(value)?,
+            "isFinal" => flow.is_final = boolean(name, value, issues)?,
+            "isExternalReference" => is_external = boolean(name, value, issues)?,
+            "structureURL" => external.structure_url = non_empty(value)?,
+            "serviceURL" => external.service_url = non_empty(value)?,
             _ => {}
         }
     }
     flow.external = (is_external == Some(true)).then_some(external);
-    identify(&mut flow, urn.trim_ascii(), odd);
+    complete_identity(&mut flow, urn.trim_ascii(), issues);
     Ok(flow)
 }
 
-/// Fills in from its URN what the attributes leave out of a dataflow's identity.
-fn identify(flow: &mut Dataflow, urn: &str, odd: &mut Vec<(Reason, String)>) {
+/// Takes missing parts of a dataflow's identity from its URN.
+fn complete_identity(flow: &mut Dataflow, urn: &str, issues: &mut Vec<(Reason, String)>) {
     let Some(parsed) = Urn::parse(urn) else {
         if !urn.is_empty() {
-            odd.push((Reason::InvalidUrn, format!("{urn:?} is no URN of SDMX")));
+            issues.push((Reason::InvalidUrn, format!("{urn:?} is not an SDMX URN")));
         }
         return;
     };
@@ -64,7 +67,7 @@ fn identify(flow: &mut Dataflow, urn: &str, odd: &mut Vec<(Reason, String)>) {
     }
 }
 
-/// The `Ref` of SDMX 2.1; parts are empty when absent.
+/// The `Ref` element of SDMX 2.1; missing parts are empty.
 pub(super) fn reference(start: &Start<'_>) -> Result<StructureReference, Fault> {
     let mut structure = StructureReference::default();
     for (name, value) in start.attributes() {
@@ -82,18 +85,22 @@ fn trimmed(value: RawValue<'_>) -> Result<String, Fault> {
     value.resolve().map(|value| value.trim_ascii().to_owned())
 }
 
-fn some(value: RawValue<'_>) -> Result<Option<String>, Fault> {
+fn non_empty(value: RawValue<'_>) -> Result<Option<String>, Fault> {
     trimmed(value).map(|value| Some(value).filter(|value| !value.is_empty()))
 }
 
-/// A flag of XML Schema; anything else is told and left out.
-fn boolean(name: &str, value: RawValue<'_>, odd: &mut Vec<(Reason, String)>) -> Result<Option<bool>, Fault> {
+/// A boolean of XML Schema; any other value is reported and ignored.
+fn boolean(
+    name: &str,
+    value: RawValue<'_>,
+    issues: &mut Vec<(Reason, String)>,
+) -> Result<Option<bool>, Fault> {
     let value = value.resolve()?;
     Ok(match value.trim_ascii() {
         "true" | "1" => Some(true),
         "false" | "0" => Some(false),
         other => {
-            odd.push((Reason::InvalidBoolean, format!("{name} is {other:?}; expected true or false")));
+            issues.push((Reason::InvalidBoolean, format!("{name} is {other:?}; expected true or false")));
             None
         }
     })

@@ -1,4 +1,5 @@
-//! Every bound on both sides: what just fits is read, what just does not fit is not, and fails early.
+//! Every limit on both sides: the largest allowed input is accepted, the smallest above it is rejected, and fails
+//! early.
 
 use std::io::Read;
 
@@ -19,7 +20,7 @@ fn document_bytes() {
     check(bytes, "OK");
     check(bytes - 1, "DOCUMENT_TOO_LARGE");
     check(0, "DOCUMENT_TOO_LARGE");
-    // What comes before the bound is read.
+    // Content before the limit is read.
     let limits = Limits { document_bytes: bytes - 1, ..Limits::default() };
     assert_eq!(read_within(document.as_bytes(), limits).0.len(), 1);
 }
@@ -31,7 +32,7 @@ fn event_bytes() {
         let document = message(&format!("<s:Dataflow id='a'>{inside}</s:Dataflow>"));
         assert_eq!(reason(document.as_bytes(), limits), expected, "{} {event_bytes}", inside.len());
     };
-    // The root's tag is some 250 bytes, so bounds begin above it.
+    // The root tag has about 250 bytes, so limits start above it.
     let x = |count: usize| "x".repeat(count);
     check(&x(1000), 1000, "OK");
     check(&x(1001), 1000, "EVENT_TOO_LARGE");
@@ -44,7 +45,7 @@ fn event_bytes() {
     check(&format!("<c:Name>{}&amp;{}</c:Name>", x(500), x(500)), 1000, "EVENT_TOO_LARGE");
     check(&format!("<c:Name>{}</c:Name>", "&amp;".repeat(1001)), 1000, "EVENT_TOO_LARGE");
     check(&format!("<c:Name>{}</c:Name>", "<b/>".repeat(501)), 1000, "EVENT_TOO_LARGE");
-    // What no bound is reached by in one event may be of any size in many.
+    // The limit is per event; their number is not limited.
     check(&"<a/>".repeat(10_000), 1000, "OK");
 }
 
@@ -107,7 +108,7 @@ fn diagnostics() {
     check(&dataflows, 10, &[Severity::Info; 10], 0);
     check(&dataflows, 9, &[Severity::Info; 9], 1);
     check(&dataflows, 0, &[], 10);
-    // Warnings displace information.
+    // Warnings evict informational diagnostics.
     check(
         &format!("{dataflows}<s:Dataflow/><s:Dataflow/>"),
         3,
@@ -117,13 +118,14 @@ fn diagnostics() {
 }
 
 #[test]
-fn messages_repeat_no_more_than_a_few_words() {
+fn messages_quote_only_a_few_words() {
     let long = "é".repeat(10_000);
-    let told = message(&format!("<s:Dataflow id='{long}'/><s:Dataflow><c:Name>{long}</c:Name></s:Dataflow>"));
-    let (_, diagnostics, _) = read(told.as_bytes());
+    let valid =
+        message(&format!("<s:Dataflow id='{long}'/><s:Dataflow><c:Name>{long}</c:Name></s:Dataflow>"));
+    let (_, diagnostics, _) = read(valid.as_bytes());
     assert_eq!(diagnostics.kept().len(), 2);
     assert!(diagnostics.kept().iter().all(|kept| kept.message.len() <= 500));
-    for refused in [
+    for invalid in [
         format!("<{long} xmlns='urn:x'/>"),
         message("").replace("v2_1", &format!("v{long}")),
         format!("<?xml version='1.0' encoding='{long}'?><a/>"),
@@ -131,7 +133,7 @@ fn messages_repeat_no_more_than_a_few_words() {
         message(&format!("<{long}:Dataflow/>")),
         long,
     ] {
-        assert!(read(refused.as_bytes()).2.unwrap_err().to_string().len() < 1000);
+        assert!(read(invalid.as_bytes()).2.unwrap_err().to_string().len() < 1000);
     }
 }
 
@@ -147,7 +149,7 @@ fn identities() {
     assert_eq!([2, 1, 0].map(duplicates), [2, 1, 0]);
 }
 
-/// Endless input ends the reading after a bounded number of bytes.
+/// Endless input fails after a bounded number of bytes.
 #[test]
 fn endless_input_fails_early() {
     let check = |open: &str, repeated: &'static str, expected: &str| {
@@ -159,7 +161,7 @@ fn endless_input_fails_early() {
                     *byte = self.0.as_bytes()[index % self.0.len()];
                 }
                 self.1 += whole as u64;
-                assert!(self.1 < 2 << 20, "read on and on");
+                assert!(self.1 < 2 << 20, "reads without end");
                 Ok(whole)
             }
         }
@@ -180,7 +182,7 @@ fn endless_input_fails_early() {
 }
 
 #[test]
-fn a_language_tag_beyond_bcp_47_is_none() {
+fn a_language_tag_above_the_bcp_47_limit_is_dropped() {
     let check = |length: usize, kept: bool| {
         let tag = "x".repeat(length);
         let document =
@@ -189,8 +191,8 @@ fn a_language_tag_beyond_bcp_47_is_none() {
         end.unwrap();
         let language = if kept { tag } else { String::new() };
         assert_eq!(flows[0].names, [(language, "n".to_owned())], "{length}");
-        let told = diagnostics.kept().iter().any(|kept| kept.reason == Reason::InvalidLanguage);
-        assert_eq!(told, !kept, "{length}");
+        let reported = diagnostics.kept().iter().any(|kept| kept.reason == Reason::InvalidLanguage);
+        assert_eq!(reported, !kept, "{length}");
     };
     check(35, true);
     check(36, false);

@@ -1,5 +1,5 @@
-//! What holds for every document: how it arrives does not matter, no part of it passes for the whole, its encoding
-//! changes nothing, and no bytes whatever break the reader.
+//! Properties of every document: chunking does not matter, a truncated document is never accepted, the encoding changes
+//! nothing, and arbitrary bytes cause no panic.
 
 use std::io::Read;
 
@@ -8,14 +8,14 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Hands out as many bytes at a time as it is told, in turn.
-struct Trickle<'a> {
+/// Returns chunks of the given sizes, in turn.
+struct ChunkedReader<'a> {
     rest: &'a [u8],
     sizes: &'a [usize],
     turn: usize,
 }
 
-impl Read for Trickle<'_> {
+impl Read for ChunkedReader<'_> {
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
         let size = self.sizes[self.turn % self.sizes.len()];
         self.turn += 1;
@@ -27,13 +27,13 @@ impl Read for Trickle<'_> {
     }
 }
 
-/// Everything, errors in words, so that two readings can be compared.
+/// The complete result with errors as text, so that two runs can be compared.
 fn outcome(document: impl Read) -> (Vec<Dataflow>, Diagnostics, Result<(), String>) {
     let (flows, diagnostics, end) = read(document);
     (flows, diagnostics, end.map_err(|error| format!("{} {error}", error.reason())))
 }
 
-/// Documents with what texts may hold, up to U+00FF so that Latin-1 can hold them too.
+/// Documents with the characters that texts may contain, up to U+00FF so that Latin-1 can encode them.
 fn documents() -> impl Strategy<Value = String> {
     let text = "[ a-z<&>'\"\r\n\tàéÿ\u{a0}]{0,30}".prop_map(|text| {
         let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('é', "&#233;");
@@ -53,24 +53,24 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn how_a_document_arrives_does_not_matter(
+    fn chunk_sizes_do_not_matter(
         document in documents(),
         sizes in vec(1_usize..40, 1..20),
         cut in proptest::option::of(any::<prop::sample::Index>()),
     ) {
         let bytes = document.as_bytes();
         let bytes = &bytes[..cut.map_or(bytes.len(), |cut| cut.index(bytes.len()))];
-        prop_assert_eq!(outcome(bytes), outcome(Trickle { rest: bytes, sizes: &sizes, turn: 0 }));
+        prop_assert_eq!(outcome(bytes), outcome(ChunkedReader { rest: bytes, sizes: &sizes, turn: 0 }));
         let wide = document.encode_utf16().flat_map(u16::to_be_bytes).collect::<Vec<_>>();
-        prop_assert_eq!(outcome(&wide[..]), outcome(Trickle { rest: &wide, sizes: &sizes, turn: 0 }));
+        prop_assert_eq!(outcome(&wide[..]), outcome(ChunkedReader { rest: &wide, sizes: &sizes, turn: 0 }));
     }
 
     #[test]
-    fn the_encoding_changes_nothing_but_places(document in documents(), mark in any::<bool>()) {
+    fn the_encoding_changes_only_positions(document in documents(), mark in any::<bool>()) {
         let strip = |bytes: &[u8]| {
             let (mut flows, _, end) = outcome(bytes);
             for flow in &mut flows {
-                // Where it stands there is a start tag, on the line that it says.
+                // The position is that of a start tag, on the stated line.
                 let (before, after) = bytes.split_at(flow.position.offset as usize);
                 assert!(after.iter().take(3).any(|byte| *byte == b'<'));
                 let lines = before.iter().filter(|byte| **byte == b'\n').count() as u64;
@@ -93,13 +93,13 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_break_the_reader(bytes in vec(any::<u8>(), 0..2000)) {
+    fn arbitrary_bytes_cause_no_panic(bytes in vec(any::<u8>(), 0..2000)) {
         let (_, _, end) = read(&bytes[..]);
         prop_assert!(end.is_err_and(|error| error.position.offset <= bytes.len() as u64));
     }
 
     #[test]
-    fn no_damage_breaks_the_reader(
+    fn damaged_documents_cause_no_panic(
         document in documents(),
         damage in vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
     ) {
@@ -114,7 +114,7 @@ proptest! {
     }
 
     #[test]
-    fn no_markup_breaks_the_reader(
+    fn arbitrary_markup_causes_no_panic(
         pieces in vec("(<|>|/|!|--|\\[|CDATA|\\]|&|;|#|\\?|xml|'|\"|=| |a|:|<a>|</a>|<!DOCTYPE)", 0..40),
     ) {
         let _ = read(pieces.concat().as_bytes());
@@ -123,7 +123,7 @@ proptest! {
 }
 
 #[test]
-fn no_part_passes_for_the_whole() {
+fn a_truncated_document_is_never_accepted() {
     let name = "<c:Name xml:lang='it'>Età &amp; <![CDATA[sesso]]><!-- c --></c:Name>";
     let document = format!(
         "<?xml version='1.0'?>\n<!-- c -->{}",
@@ -133,7 +133,7 @@ fn no_part_passes_for_the_whole() {
     for whole in [document.as_bytes(), &wide] {
         for length in 0..whole.len() {
             let (_, _, end) = read(&whole[..length]);
-            let error = end.expect_err("a part");
+            let error = end.expect_err("a truncated document");
             let reasons = ["TRUNCATED_DOCUMENT", "EMPTY_DOCUMENT", "INVALID_ENCODING", "NOT_XML"];
             assert!(reasons.contains(&error.reason()), "{length}: {error}");
             assert!(error.position.offset <= length as u64);
@@ -143,14 +143,17 @@ fn no_part_passes_for_the_whole() {
 }
 
 #[test]
-fn two_readings_are_equal_whatever_the_chunks() {
-    // Long enough for events to lie across chunks of every kind.
+fn chunking_does_not_change_the_result() {
+    // Long enough for events of every kind to cross chunk boundaries.
     let flow = format!("<s:Dataflow id='a'><c:Name>{}</c:Name></s:Dataflow>\n", "lorem ipsum ".repeat(300));
     let document = message(&flow.repeat(60));
     let whole = outcome(document.as_bytes());
     assert!(whole.2.is_ok() && whole.0.len() == 60);
     for size in [1, 7, 4096, 65_535, 65_537] {
-        // Not `assert_eq`, which would print them.
-        assert!(outcome(Trickle { rest: document.as_bytes(), sizes: &[size], turn: 0 }) == whole, "{size}");
+        // Not `assert_eq`, which would print both.
+        assert!(
+            outcome(ChunkedReader { rest: document.as_bytes(), sizes: &[size], turn: 0 }) == whole,
+            "{size}"
+        );
     }
 }

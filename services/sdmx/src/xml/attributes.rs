@@ -1,4 +1,4 @@
-//! Attributes of a start tag, found in one pass that also checks them: well-formed, no name twice, not too many.
+//! Scans the attributes of a start tag in one pass, and validates them: well-formed, no duplicates, within the limit.
 
 use std::ops::Range;
 
@@ -6,14 +6,14 @@ use memchr::memchr2;
 
 use crate::error::Fault;
 
-/// Where one attribute is in its tag.
+/// The position of one attribute in its tag.
 #[derive(Debug, Clone)]
 pub(super) struct Span {
     pub(super) name: Range<usize>,
     pub(super) value: Range<usize>,
 }
 
-/// Fills `spans` with the attributes in `tag`, from `start` on.
+/// Fills `spans` with the attributes of `tag`, starting at `start`.
 pub(super) fn scan(tag: &str, start: usize, limit: usize, spans: &mut Vec<Span>) -> Result<(), Fault> {
     let bytes = tag.as_bytes();
     let mut at = start;
@@ -53,7 +53,7 @@ pub(super) fn scan(tag: &str, start: usize, limit: usize, spans: &mut Vec<Span>)
     }
 }
 
-/// The first byte from `from` on that is no white space; the end when there is none.
+/// The first non-white-space byte at or after `from`; the end if there is none.
 #[inline]
 fn skip_space(bytes: &[u8], from: usize) -> usize {
     let mut at = from;

@@ -1,4 +1,4 @@
-//! What the reader hands out, lent from its buffer until the next event.
+//! Events of the XML reader. They borrow its buffer until the next event.
 
 use std::borrow::Cow;
 
@@ -9,18 +9,18 @@ use super::namespace::Namespace;
 use super::reference;
 use crate::error::Fault;
 
-/// What comes next in the document.
+/// The next part of the document.
 #[derive(Debug)]
 pub(crate) enum Event<'a> {
-    /// An element begins. Every one has its `End`, also when its tag is empty.
+    /// An element starts. Every start has an `End`, also for an empty-element tag.
     Start(Start<'a>),
     /// The innermost open element ends.
     End,
-    /// Text, in as many pieces as the document has it. Line ends are as written.
+    /// Text, in as many pieces as in the document. Line ends are not normalized.
     Text(&'a str),
     /// A character that was written as a reference.
     Character(char),
-    /// A comment or an instruction.
+    /// A comment or a processing instruction.
     Ignored,
     /// The document is complete.
     Eof,
@@ -33,7 +33,7 @@ pub(crate) struct Start<'a> {
     pub(super) prefix_end: usize,
     pub(super) spans: &'a [Span],
     pub(crate) namespace: Namespace,
-    /// Open elements, this one included.
+    /// Number of open elements, including this one.
     pub(crate) depth: usize,
 }
 
@@ -50,7 +50,7 @@ impl Start<'_> {
         &self.tag
     }
 
-    /// The attributes but namespace declarations: the name as written, and its value before references are resolved.
+    /// The attributes except namespace declarations: the name as written, and the value with unresolved references.
     pub(crate) fn attributes(&self) -> impl Iterator<Item = (&str, RawValue<'_>)> {
         self.spans.iter().map(|span| (&self.tag[span.name.clone()], RawValue(&self.tag[span.value.clone()])))
     }
@@ -63,12 +63,12 @@ impl Start<'_> {
     }
 }
 
-/// An attribute's value as written.
+/// An attribute value as written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RawValue<'a>(pub(super) &'a str);
 
 impl<'a> RawValue<'a> {
-    /// The value that it means.
+    /// The value with references resolved.
     pub(crate) fn resolve(self) -> Result<Cow<'a, str>, Fault> {
         reference::attribute(self.0)
     }

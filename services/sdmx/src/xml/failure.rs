@@ -1,33 +1,33 @@
-//! What the XML reader's own errors mean in ours.
+//! Maps the errors of quick-xml to [`Fault`].
 
 use std::io::{BufRead, Read};
 
 use quick_xml::encoding::EncodingError;
 use quick_xml::errors::{Error, IllFormedError, SyntaxError};
 
-use super::{Phase, State};
+use super::{EventReader, Phase};
 use crate::error::{Fault, ParseError};
 
-impl<R: Read> State<R> {
-    /// Types and places an error of the reader.
+impl<R: Read> EventReader<R> {
+    /// Types and positions an error of quick-xml.
     #[cold]
     pub(super) fn failure(&mut self, error: Error) -> ParseError {
         let mut position = self.input().event_position();
         if let Some(error) = self.input().take_error() {
             return error;
         }
-        // Half a construct is a truncation only when nothing follows it.
+        // An incomplete construct is a truncation only at the end of the document.
         let at_end = self.input().fill_buf().is_ok_and(<[u8]>::is_empty);
         let fault = match error {
             Error::Syntax(SyntaxError::UnclosedDoctype)
             | Error::IllFormed(IllFormedError::MissingDoctypeName) => Fault::Dtd,
             Error::Syntax(error) if at_end => Fault::Truncated {
                 inside: format!("inside {}", construct(error)),
-                expected: "the end of it, and of the root element".into(),
+                expected: "its end, and that of the root element".into(),
             },
             Error::IllFormed(IllFormedError::UnclosedReference) if at_end => self.truncated(),
             Error::IllFormed(IllFormedError::UnclosedReference) => {
-                malformed("'&' that begins no reference", "&amp;")
+                malformed("'&' that does not start a reference", "&amp;")
             }
             Error::IllFormed(IllFormedError::MismatchedEndTag { expected, found }) => {
                 malformed(&format!("</{}>", short(&found)), &format!("</{}>", short(&expected)))
@@ -48,7 +48,7 @@ impl<R: Read> State<R> {
         ParseError { fault, position }
     }
 
-    /// The document ended with elements open.
+    /// The document ended with open elements.
     pub(super) fn truncated(&self) -> Fault {
         let inside = match self.depth {
             0 => "before any element".to_owned(),
@@ -75,7 +75,7 @@ fn construct(error: SyntaxError) -> &'static str {
     }
 }
 
-/// A name short enough for a message.
+/// Shortens a name for a message.
 fn short(name: &str) -> String {
     name.chars().take(60).collect()
 }

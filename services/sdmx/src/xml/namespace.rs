@@ -1,12 +1,12 @@
-//! Namespaces, reduced to what SDMX asks of them: which version, and which of its schemas. Prefixes mean nothing; a
-//! provider may bind any.
+//! Namespaces, reduced to what SDMX needs: the version and the schema. Prefixes have no meaning; a provider may bind
+//! any.
 
 use std::fmt;
 
-/// A version of SDMX-ML that is read.
+/// A supported version of SDMX-ML.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Version {
-    /// SDMX 2.0, where key families are the data structures.
+    /// SDMX 2.0, which calls data structures key families.
     V2_0,
     /// SDMX 2.1, the version of nearly all providers.
     V2_1,
@@ -27,7 +27,7 @@ impl fmt::Display for Version {
     }
 }
 
-/// The schemas of SDMX-ML that a structure message is made of.
+/// The SDMX-ML schemas that a structure message uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Schema {
     Message,
@@ -38,12 +38,12 @@ pub(crate) enum Schema {
     Other,
 }
 
-/// What an element's namespace is.
+/// The namespace of an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Namespace {
-    /// The element is in none.
+    /// The element has no namespace.
     None,
-    /// One of SDMX; the version is absent when it is not read.
+    /// An SDMX namespace; the version is absent if it is not supported.
     Sdmx(Option<Version>, Schema),
     /// SOAP of any version.
     Soap,
@@ -51,8 +51,8 @@ pub(crate) enum Namespace {
     Foreign,
 }
 
-/// What every SDMX-ML namespace has in it, whatever the capitals; a version follows.
-const MARK: &str = "/sdmxml/schemas/v";
+/// Part of every SDMX-ML namespace, in any case; a version follows.
+const SCHEMA_PATH: &str = "/sdmxml/schemas/v";
 
 impl Namespace {
     pub(super) fn of(uri: &str) -> Self {
@@ -62,7 +62,7 @@ impl Namespace {
         if uri.contains("schemas.xmlsoap.org/soap/") || uri.contains("/soap-envelope") {
             return Self::Soap;
         }
-        match versioned(uri) {
+        match version_and_schema(uri) {
             Some((version, schema)) => Self::Sdmx(
                 match version.as_str() {
                     "2_0" => Some(Version::V2_0),
@@ -85,15 +85,15 @@ impl Namespace {
 }
 
 /// The version (`2_1`) and the schema (`structure`) in an SDMX-ML namespace, lower-cased.
-pub(crate) fn versioned(uri: &str) -> Option<(String, String)> {
+pub(crate) fn version_and_schema(uri: &str) -> Option<(String, String)> {
     let uri = uri.to_ascii_lowercase();
-    let (_, rest) = uri.split_once(MARK)?;
+    let (_, rest) = uri.split_once(SCHEMA_PATH)?;
     let (version, schema) = rest.split_once('/')?;
     Some((version.to_owned(), schema.trim_end_matches('/').to_owned()))
 }
 
-/// The bindings in force, innermost last. SDMX documents declare all of theirs on the root, so the list is short and
-/// asking from its end is faster than any map.
+/// The namespace bindings in scope, innermost last. SDMX documents declare all of them on the root, so the list is
+/// short and a search from its end is faster than any map.
 #[derive(Debug)]
 pub(super) struct Bindings {
     bound: Vec<Binding>,
@@ -103,7 +103,7 @@ pub(super) struct Bindings {
 struct Binding {
     prefix: Box<str>,
     namespace: Namespace,
-    /// The depth of the element that declares it.
+    /// Depth of the element that declares it.
     depth: usize,
 }
 
@@ -118,7 +118,7 @@ impl Bindings {
         self.bound.push(Binding { prefix: prefix.into(), namespace: Namespace::of(uri), depth });
     }
 
-    /// Forgets what elements deeper than `depth` declared.
+    /// Removes the bindings of elements deeper than `depth`.
     #[inline]
     pub(super) fn leave(&mut self, depth: usize) {
         while self.bound.last().is_some_and(|binding| binding.depth > depth) {
@@ -128,8 +128,8 @@ impl Bindings {
 
     #[inline]
     pub(super) fn resolve(&self, prefix: &str) -> Option<Namespace> {
-        // Byte by byte: prefixes are too short to be worth the call that `==` is.
-        let is_it = |binding: &&Binding| binding.prefix.bytes().eq(prefix.bytes());
-        self.bound.iter().rev().find(is_it).map(|binding| binding.namespace)
+        // Compared byte by byte: prefixes are too short to justify the call of `==`.
+        let same_prefix = |binding: &&Binding| binding.prefix.bytes().eq(prefix.bytes());
+        self.bound.iter().rev().find(same_prefix).map(|binding| binding.namespace)
     }
 }

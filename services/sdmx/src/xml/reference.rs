@@ -1,10 +1,10 @@
-//! Entity and character references: the five that XML defines and every character it allows, nothing else.
+//! Entity and character references: the five predefined entities of XML and every allowed character, nothing else.
 
 use std::borrow::Cow;
 
 use crate::error::Fault;
 
-/// The character that `&name;` stands for.
+/// The character that `&name;` refers to.
 pub(super) fn resolve(name: &str) -> Result<char, Fault> {
     match name {
         "lt" => Ok('<'),
@@ -23,7 +23,7 @@ pub(super) fn resolve(name: &str) -> Result<char, Fault> {
 
 fn character(number: &str) -> Option<char> {
     let (digits, radix) = number.strip_prefix('x').map_or((number, 10), |digits| (digits, 16));
-    // `from_str_radix` would take a sign, which XML does not.
+    // `from_str_radix` accepts a sign, but XML does not.
     let plain = digits.chars().all(|digit| digit.is_digit(radix));
     let code = plain.then(|| u32::from_str_radix(digits, radix).ok()).flatten()?;
     char::from_u32(code).filter(|&character| is_allowed(character))
@@ -34,7 +34,7 @@ pub(crate) fn is_allowed(character: char) -> bool {
     matches!(character, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
 }
 
-/// An attribute's value with its references resolved and its white space as spaces.
+/// An attribute value with references resolved and white space replaced by spaces.
 pub(super) fn attribute(raw: &str) -> Result<Cow<'_, str>, Fault> {
     if !raw.bytes().any(|byte| byte == b'&' || byte < b' ') {
         return Ok(Cow::Borrowed(raw));
@@ -42,23 +42,23 @@ pub(super) fn attribute(raw: &str) -> Result<Cow<'_, str>, Fault> {
     let mut value = String::with_capacity(raw.len());
     let mut rest = raw;
     while let Some((before, after)) = rest.split_once('&') {
-        spaced(before, &mut value);
+        push_with_spaces(before, &mut value);
         let (name, after) = after.split_once(';').ok_or_else(|| Fault::Malformed {
-            found: "found '&' that begins no reference".to_owned(),
+            found: "found '&' that does not start a reference".to_owned(),
             expected: "&amp;".to_owned(),
         })?;
         value.push(resolve(name)?);
         rest = after;
     }
-    spaced(rest, &mut value);
+    push_with_spaces(rest, &mut value);
     Ok(Cow::Owned(value))
 }
 
-fn spaced(text: &str, value: &mut String) {
+fn push_with_spaces(text: &str, value: &mut String) {
     value.extend(text.chars().map(|c| if matches!(c, '\t' | '\n' | '\r') { ' ' } else { c }));
 }
 
-/// A name short enough for a message.
+/// Shortens a name for a message.
 fn shown(name: &str) -> String {
     name.chars().take(40).collect()
 }

@@ -1,4 +1,5 @@
-//! An earlier system with a few names, for tests: one that sets a flag, two that together are one, and one without effect.
+//! An earlier system with a few names, for tests: one that sets a flag, two that together set one flag, and one without
+//! effect.
 
 use super::*;
 
@@ -29,13 +30,13 @@ impl FormerNames for Earlier {
             settings.read("redis.password", "redis_url");
         }
         if settings.take("namespace").is_some() {
-            settings.ignore("namespace", "the namespace is what the manifest says");
+            settings.ignore("namespace", "the namespace comes from the manifest");
         }
     }
 }
 
 #[test]
-fn in_one_source_todays_name_wins_and_else_the_higher_source() {
+fn the_higher_source_wins_and_within_one_the_current_name() {
     let log = |first: (&str, &str), second: (&str, &str)| {
         Pod::new().with(first.0, first.1, "first").with(second.0, second.1, "second").up().log
     };

@@ -1,4 +1,4 @@
-//! Settings that change: as kubelet does it, half-way, and wrongly.
+//! Settings that change: as the kubelet does it, partially, and with errors.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::*;
 
-/// A ConfigMap as kubelet mounts it: files that lead through one link, which is swapped.
+/// Writes a ConfigMap as the kubelet mounts it: files that point through one symlink, which is swapped atomically.
 fn mount(directory: &Path, version: &str, files: &[(&str, &str)]) {
     let real = directory.join(format!("..{version}"));
     fs::create_dir(&real).unwrap();
@@ -22,16 +22,17 @@ fn mount(directory: &Path, version: &str, files: &[(&str, &str)]) {
     fs::rename(directory.join("..data_tmp"), directory.join("..data")).unwrap();
 }
 
-/// What is dynamic in these tests: `log` and `max-concurrent-requests`. It has changed once at most since the last call.
+/// The dynamic settings of these tests: `log` and `max-concurrent-requests`. Checks that they changed at most once
+/// since the last call.
 fn seen(dynamic: &mut Receiver<Dynamic>) -> (String, String) {
-    let held = dynamic.borrow_and_update().clone();
+    let current = dynamic.borrow_and_update().clone();
     assert!(!dynamic.has_changed().unwrap_or_default());
-    let value = |flag: &str| held.settings[flag].value.clone();
+    let value = |flag: &str| current.settings[flag].value.clone();
     (value("log"), value("max-concurrent-requests"))
 }
 
 impl Pod {
-    /// The dynamic flags, followed in the background.
+    /// The dynamic flags, watched in the background.
     fn watch(&self, pushed: Receiver<Pushed>) -> Receiver<Dynamic> {
         let (dynamic, follow) = self.load().unwrap().watch(pushed);
         tokio::spawn(follow);
@@ -48,7 +49,7 @@ fn pushed(settings: &[(&str, &str)]) -> Pushed {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_swapped_config_map_is_seen_as_a_whole() {
+async fn a_swapped_config_map_is_applied_atomically() {
     let pod = Pod::new();
     mount(&pod.path("config"), "1", &[("log", "info"), ("max-concurrent-requests", "7")]);
     let mut dynamic = pod.watch(nothing_pushed());
@@ -58,14 +59,14 @@ async fn a_swapped_config_map_is_seen_as_a_whole() {
     dynamic.changed().await.unwrap();
     assert_eq!(seen(&mut dynamic), ("debug".into(), "8".into()));
 
-    // What is taken away falls to the next layer.
+    // A removed value falls back to the next source.
     fs::remove_file(pod.path("config/log")).unwrap();
     dynamic.changed().await.unwrap();
     assert_eq!(seen(&mut dynamic), ("info".into(), "8".into()));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_wrong_changes_nothing_until_it_is_mended() {
+async fn an_invalid_change_is_not_applied_until_it_is_fixed() {
     let pod = Pod::new().with("config", "log", "info");
     let mut dynamic = pod.watch(nothing_pushed());
     dynamic.borrow_and_update();
@@ -79,7 +80,7 @@ async fn what_is_wrong_changes_nothing_until_it_is_mended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_dynamic_waits_and_what_was_typed_stays() {
+async fn static_settings_need_a_restart_and_the_command_line_wins() {
     let pod =
         Pod::new().with("flag", "log", "warn").with("config", "log", "info").with("config", "parsers", "1");
     let mut dynamic = pod.watch(nothing_pushed());
@@ -92,7 +93,7 @@ async fn what_is_not_dynamic_waits_and_what_was_typed_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_file_is_followed_too() {
+async fn the_config_file_is_watched() {
     let pod = Pod::new().with("file", "log", "info");
     let mut dynamic = pod.watch(nothing_pushed());
     pod.write("file.yaml", "log: debug\nmax_concurrent_requests: 3\n");
@@ -101,7 +102,7 @@ async fn the_file_is_followed_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_is_not_seen_while_it_is_being_written() {
+async fn a_file_is_not_applied_while_it_is_written() {
     let pod = Pod::new().with("config", "log", "info");
     let mut dynamic = pod.watch(nothing_pushed());
     dynamic.borrow_and_update();
@@ -117,22 +118,22 @@ async fn a_file_is_not_seen_while_it_is_being_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_pushed_holds_where_nothing_else_says_otherwise() {
+async fn pushed_settings_have_the_lowest_precedence_above_the_defaults() {
     let pod = Pod::new().with("config", "log", "warn");
     let (pusher, receiver) = channel(Pushed::new());
     let mut dynamic = pod.watch(receiver);
     assert_eq!(seen(&mut dynamic), ("warn".into(), "1024".into()));
 
-    // What is not dynamic here, or not known, is for others.
+    // Settings that are not dynamic here, or unknown, are for other services.
     let all = [("log", "debug"), ("max-concurrent-requests", "7"), ("parsers", "3"), ("no-such", "x")];
     pusher.send_replace(pushed(&all));
     dynamic.changed().await.unwrap();
     assert_eq!(seen(&mut dynamic), ("warn".into(), "7".into()));
-    let held = dynamic.borrow().settings.clone();
-    assert_eq!(held["max-concurrent-requests"].source, Source::ConfigService);
-    assert_eq!(held.len(), 2);
+    let current = dynamic.borrow().settings.clone();
+    assert_eq!(current["max-concurrent-requests"].source, Source::ConfigService);
+    assert_eq!(current.len(), 2);
 
-    // A layer that says nothing any more gives way, and one that is not said any more falls back.
+    // A removed file falls back to the pushed value, and a value that is no longer pushed falls back to the default.
     fs::remove_file(pod.path("config/log")).unwrap();
     dynamic.changed().await.unwrap();
     assert_eq!(seen(&mut dynamic), ("debug".into(), "7".into()));
@@ -160,8 +161,8 @@ async fn a_push_with_an_invalid_value_is_rejected_whole_and_blocks_no_other_chan
 #[tokio::test(start_paused = true)]
 async fn values_from_secrets_are_not_among_the_dynamic_flags() {
     let dynamic = Pod::new().with("secrets", "log", "warn").watch(nothing_pushed());
-    let held = dynamic.borrow().settings.clone();
-    assert_eq!(held.keys().collect::<Vec<_>>(), ["max-concurrent-requests"]);
+    let current = dynamic.borrow().settings.clone();
+    assert_eq!(current.keys().collect::<Vec<_>>(), ["max-concurrent-requests"]);
 }
 
 #[derive(Debug, clap::Args)]
@@ -171,7 +172,7 @@ struct Limits {
 }
 
 #[tokio::test]
-async fn live_flags_are_read_as_they_are_now() {
+async fn live_flags_have_their_current_values() {
     let (sender, settings) = channel(Dynamic::default());
     let live = Live::fixed(Limits { max_concurrent_requests: 5 });
     let follow = live.clone().follow(settings);
@@ -179,7 +180,7 @@ async fn live_flags_are_read_as_they_are_now() {
     let current = Current { value: "7".to_owned(), source: Source::ConfigService };
     sender.send_replace(Dynamic { settings: [("max-concurrent-requests".to_owned(), current)].into() });
     drop(sender);
-    // It ends with its sender, after the last change.
+    // It ends when its sender is dropped, after the last change.
     follow.await;
     assert_eq!(live.load().max_concurrent_requests, 7);
 }

@@ -20,7 +20,7 @@ fn examples_file_titles_as_the_page_says() {
             let names = [(language, name.clone())];
             let subject = Subject { id: &id, names: &names, descriptions: &[], legacy: None };
             let mut scratch = Scratch::default();
-            let verdict = compiled.categorise(&subject, &mut scratch);
+            let verdict = compiled.categorize(&subject, &mut scratch);
             let evidence: Vec<_> = verdict.evidence.iter().map(|found| found.keyword).collect();
             assert_eq!(
                 (verdict.category.name(), verdict.score.to_string(), format!("{:.2}", verdict.confidence)),
@@ -48,7 +48,7 @@ fn keywords_find_what_the_page_says() {
             let names = [(String::new(), text.to_owned())];
             let (id, names) = if keyword.starts_with("id:") { (text, &[][..]) } else { ("", &names[..]) };
             let subject = Subject { id, names, descriptions: &[], legacy: None };
-            compiled.categorise(&subject, &mut Scratch::default()).score > 0
+            compiled.categorize(&subject, &mut Scratch::default()).score > 0
         };
         assert_eq!((finds(&found), finds(&other)), (true, false), "{keyword}: {found}, not {other}");
     }

@@ -1,4 +1,4 @@
-//! What a proposal makes of a set, and which field a refusal names.
+//! The set that a proposal results in, and the field that an error names.
 
 use dataflow_rules::{Category, Scratch, Subject};
 
@@ -17,7 +17,7 @@ fn rule(id: &str, category: Category, keyword: &str) -> Rule {
     }
 }
 
-/// Two rules that speak for the same word; the first wins.
+/// Two rules with the same keyword; the first wins.
 fn base(mode: Mode) -> RuleSet {
     let rules = vec![rule("a", Category::Health, "port"), rule("b", Category::Labour, "port")];
     RuleSet { name: "base".to_owned(), revision: 1, mode, rules }
@@ -28,14 +28,14 @@ fn put(rules: &[Rule]) -> Proposal {
 }
 
 #[test]
-fn a_proposed_rule_takes_the_place_of_its_namesake_or_follows_the_last() {
+fn a_proposed_rule_replaces_its_namesake_or_is_appended() {
     let check = |mode, proposal: Proposal, expected: Category| {
         let compiled = proposal.clone().compile(base(mode)).unwrap();
         let names = [(String::new(), "port".to_owned())];
         let subject = Subject { id: "X", names: &names, descriptions: &[], legacy: None };
-        // The text of this mode holds the id where a name has no language of its own.
+        // In this mode the text contains the id if a name has no language.
         let subject = if mode == Mode::Substring { Subject { id: "port", ..subject } } else { subject };
-        assert_eq!(compiled.categorise(&subject, &mut Scratch::default()).category, expected, "{proposal:?}");
+        assert_eq!(compiled.categorize(&subject, &mut Scratch::default()).category, expected, "{proposal:?}");
     };
     for mode in [Mode::Words, Mode::Substring] {
         check(mode, put(&[]), Category::Health);
@@ -49,7 +49,7 @@ fn a_proposed_rule_takes_the_place_of_its_namesake_or_follows_the_last() {
         );
         check(mode, Proposal { removed: vec!["a".to_owned()], ..put(&[]) }, Category::Labour);
         check(mode, Proposal { replace: true, ..put(&[]) }, Category::Other);
-        // What is removed and proposed anew comes last.
+        // A rule that is removed and proposed again comes last.
         let moved =
             Proposal { removed: vec!["a".to_owned()], ..put(&[rule("a", Category::Economy, "port")]) };
         let expected = if mode == Mode::Words { Category::Economy } else { Category::Labour };
@@ -59,17 +59,17 @@ fn a_proposed_rule_takes_the_place_of_its_namesake_or_follows_the_last() {
 }
 
 #[test]
-fn a_refusal_names_the_field_of_the_proposal() {
+fn an_error_names_the_field_of_the_proposal() {
     let good = || rule("a", Category::Economy, "port");
     let bad = |id: &str| rule(id, Category::Economy, "*");
     let check = |mode, proposal: Proposal, expected: &str| {
         let Err(Error::FieldInvalid { field, problem }) = proposal.clone().compile(base(mode)) else {
-            panic!("{proposal:?} should be refused")
+            panic!("{proposal:?} should be rejected")
         };
         assert_eq!(field, expected, "{problem}");
-        assert!(!problem.contains(expected), "the field is told once: {problem}");
+        assert!(!problem.contains(expected), "the field is named once: {problem}");
     };
-    // The set has two rules before the new one, of which the caller knows nothing.
+    // The set has two rules before the new one; the caller does not know their number.
     check(Mode::Words, put(&[bad("c")]), "rules[0].keywords[0]");
     check(Mode::Words, put(&[good(), bad("c")]), "rules[1].keywords[0]");
     check(Mode::Words, put(&[rule("c", Category::Health, "x"), bad("b")]), "rules[1].keywords[0]");
@@ -78,9 +78,9 @@ fn a_refusal_names_the_field_of_the_proposal() {
     check(Mode::Words, put(&[rule("", Category::Health, "x")]), "rules[0].ruleId");
     check(Mode::Words, put(&[Rule { priority: -1, ..good() }]), "rules[0].priority");
     check(Mode::Words, put(&vec![good(); MAX_RULES + 1]), "rules");
-    let strange = |id: &str| vec!["a".to_owned(), id.to_owned()];
-    check(Mode::Words, Proposal { removed: strange("z"), ..put(&[]) }, "removed_rules[1]");
-    check(Mode::Words, Proposal { removed: strange("b"), replace: true, ..put(&[]) }, "removed_rules");
+    let unknown = |id: &str| vec!["a".to_owned(), id.to_owned()];
+    check(Mode::Words, Proposal { removed: unknown("z"), ..put(&[]) }, "removed_rules[1]");
+    check(Mode::Words, Proposal { removed: unknown("b"), replace: true, ..put(&[]) }, "removed_rules");
 
     check(Mode::Substring, put(&[Rule { priority: 0, ..good() }]), "rules[0].priority");
     check(Mode::Substring, put(&[Rule { keywords: Vec::new(), ..good() }]), "rules[0].keywords");
@@ -92,11 +92,11 @@ fn a_refusal_names_the_field_of_the_proposal() {
 }
 
 #[test]
-fn what_does_not_go_with_the_sets_own_rules_is_said_of_them() {
+fn a_conflict_with_a_rule_of_the_set_names_that_rule() {
     let mut base = base(Mode::Substring);
     base.rules[1].keywords = vec!["*".to_owned()];
     let proposal = Proposal { mode: Some(Mode::Words), ..put(&[]) };
     let Err(Error::FieldInvalid { field, problem }) = proposal.compile(base) else { panic!() };
     assert_eq!(field, "rules");
-    assert!(problem.contains("\"b\", whose keywords[0] must be"), "{problem}");
+    assert!(problem.contains("\"b\" of the set, whose keywords[0] must be"), "{problem}");
 }

@@ -1,13 +1,13 @@
-//! What a document that is no structure message looks like. Providers answer with web pages, prose, JSON and data
-//! where a catalogue was asked for, and a reader who is told so need not open the file.
+//! Content sniffing: the kind of a document that is not a structure message. Providers respond with web pages, plain
+//! text, JSON and data where a catalogue was requested; a message with the detected kind saves opening the file.
 
 use super::error::Fault;
-use super::xml::namespace::{Namespace, Schema, versioned};
+use super::xml::namespace::{Namespace, Schema, version_and_schema};
 
-/// How many characters of a document are repeated in a message.
-const EXCERPT: usize = 80;
+/// Characters of a document that a message quotes.
+const EXCERPT_CHARS: usize = 80;
 
-/// The fault of a document whose first byte that is no white space cannot begin XML.
+/// The fault of a document whose first non-white-space byte cannot start XML.
 pub(super) fn not_xml(head: &[u8]) -> Option<Fault> {
     let start = head.iter().position(|byte| !byte.is_ascii_whitespace())?;
     let found = match &head[start..] {
@@ -15,7 +15,7 @@ pub(super) fn not_xml(head: &[u8]) -> Option<Fault> {
         [b'{' | b'[', ..] => "JSON".to_owned(),
         [b'P', b'K', 3, 4, ..] => "a zip archive".to_owned(),
         [b'%', b'P', b'D', b'F', ..] => "a PDF file".to_owned(),
-        // `>` bounds what a message shows, because so much of the document is at hand however it is sent.
+        // `>` limits the quotation, because that much of the document is available however it is sent.
         bytes => match bytes[..bytes.len().min(512)].split(|byte| matches!(byte, b'<' | b'>')).next() {
             Some(bytes) if is_text(bytes) => {
                 format!("plain text {:?}", excerpt(&String::from_utf8_lossy(bytes)))
@@ -26,12 +26,12 @@ pub(super) fn not_xml(head: &[u8]) -> Option<Fault> {
     Some(Fault::NotXml { found })
 }
 
-/// What a text outside of any element looks like.
-pub(super) fn text(text: &str) -> String {
+/// Describes text outside of any element.
+pub(super) fn plain_text(text: &str) -> String {
     format!("plain text {:?}", excerpt(text))
 }
 
-/// The fault of a document type declaration that stands at the start of `head`, if there is enough of it to tell.
+/// The fault of a document type declaration at the start of `head`, if `head` is long enough to recognize one.
 pub(super) fn doctype(head: &[u8]) -> Option<Fault> {
     let (keyword, content) = head.split_at_checked(9)?;
     let content = content.trim_ascii_start();
@@ -41,7 +41,7 @@ pub(super) fn doctype(head: &[u8]) -> Option<Fault> {
     is_doctype.then(|| document_type(&String::from_utf8_lossy(content)))
 }
 
-/// The fault of a document type declaration, by what follows its keyword.
+/// The fault of a document type declaration, by the text after its keyword.
 pub(super) fn document_type(content: &str) -> Fault {
     match content.trim_start().get(..4) {
         Some(name) if name.eq_ignore_ascii_case("html") => {
@@ -51,21 +51,21 @@ pub(super) fn document_type(content: &str) -> Fault {
     }
 }
 
-/// What a root element is taken for.
+/// The kind of a root element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Root {
-    /// A message that may hold dataflows.
+    /// A message that may contain dataflows.
     Structure,
-    /// No namespace, and no name of SDMX: a structure message only if dataflows are in it.
+    /// No namespace, and no SDMX name: a structure message only if it contains dataflows.
     Unknown,
-    /// A message whose text tells what went wrong.
+    /// A message whose text describes an error.
     Failure(&'static str),
     /// Anything else.
     Other(&'static str),
 }
 
-/// Tells root elements apart.
-pub(super) fn root(namespace: Namespace, name: &str) -> Root {
+/// Classifies a root element.
+pub(super) fn classify_root(namespace: Namespace, name: &str) -> Root {
     match (namespace, name) {
         (Namespace::Sdmx(..) | Namespace::None, "Error") => Root::Failure("an SDMX error message"),
         (Namespace::Soap | Namespace::None, "Fault") => Root::Failure("a SOAP fault"),
@@ -77,7 +77,7 @@ pub(super) fn root(namespace: Namespace, name: &str) -> Root {
             "Structure" | "StructureMessage" | "RegistryInterface" | "Structures" | "Dataflows" | "Dataflow",
         ) => Root::Structure,
         _ if is_data(name) && !matches!(namespace, Namespace::Foreign) => Root::Other("an SDMX data message"),
-        (Namespace::Sdmx(..), _) => Root::Other("an SDMX message that is no structure message"),
+        (Namespace::Sdmx(..), _) => Root::Other("an SDMX message that is not a structure message"),
         _ if ["html", "head", "body"].iter().any(|tag| tag.eq_ignore_ascii_case(name)) => {
             Root::Other("an HTML page")
         }
@@ -91,15 +91,15 @@ fn is_data(name: &str) -> bool {
         || matches!(name, "MessageGroup" | "DataSet" | "GenericMetadata" | "StructureSpecificMetadata")
 }
 
-/// The version in an SDMX-ML namespace, as people write it.
-pub(super) fn version(uri: &str) -> Option<String> {
-    versioned(uri).map(|(version, _)| excerpt(&version.replace('_', ".")))
+/// The version in an SDMX-ML namespace, in its usual notation.
+pub(super) fn version_in(uri: &str) -> Option<String> {
+    version_and_schema(uri).map(|(version, _)| excerpt(&version.replace('_', ".")))
 }
 
-/// The start of a text on one line.
+/// The start of a text, on one line.
 pub(super) fn excerpt(text: &str) -> String {
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match words.char_indices().nth(EXCERPT) {
+    match words.char_indices().nth(EXCERPT_CHARS) {
         Some((end, _)) => format!("{}...", &words[..end]),
         None => words,
     }
@@ -108,7 +108,7 @@ pub(super) fn excerpt(text: &str) -> String {
 fn is_text(bytes: &[u8]) -> bool {
     let valid = match str::from_utf8(bytes) {
         Ok(_) => true,
-        // The last character may be cut.
+        // The last character may be truncated.
         Err(error) => error.error_len().is_none(),
     };
     valid && bytes.iter().all(|byte| *byte >= b' ' || byte.is_ascii_whitespace())

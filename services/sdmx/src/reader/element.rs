@@ -1,10 +1,10 @@
-//! Which elements of a dataflow mean something, and where: a table of parent and name.
+//! Which elements inside a dataflow are used: a table by parent and name.
 
 use crate::xml::namespace::Namespace;
 
-/// What an open element is to its dataflow.
+/// The role of an open element within its dataflow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum ElementContext {
     Dataflow,
     Name,
     Description,
@@ -15,23 +15,23 @@ pub(super) enum Place {
     AnnotationUrl,
     AnnotationText,
     AnnotationValue,
-    /// `Structure`: a `Ref` or `URN` inside in SDMX 2.1, the URN as its text in 3.x.
+    /// `Structure`: contains a `Ref` or `URN` in SDMX 2.1, the URN as text in 3.x.
     Structure,
     StructureRef,
     StructureUrn,
-    /// `KeyFamilyRef`, of SDMX 2.0.
+    /// `KeyFamilyRef` of SDMX 2.0.
     KeyFamily,
     KeyFamilyId,
     KeyFamilyAgency,
     KeyFamilyVersion,
-    /// An element inside a text, HTML usually: its text belongs to the text around it.
+    /// An element inside a text, usually HTML: its text belongs to the text around it.
     Markup,
-    /// Anything else, with all that is in it.
+    /// Anything else, with its content.
     Ignored,
 }
 
-impl Place {
-    /// What a child of this place is. `plain` says that the document has no namespaces.
+impl ElementContext {
+    /// The context of a child element. `plain` is true if the document has no namespaces.
     #[inline]
     pub(super) fn child(self, namespace: Namespace, name: &str, plain: bool) -> Self {
         if self.has_markup() {
@@ -46,7 +46,7 @@ impl Place {
         if !known {
             return Self::Ignored;
         }
-        // As bytes, which the compiler tells apart one by one; strings it would hand to a function.
+        // Compared as bytes: the compiler inlines that, but would call a function for strings.
         let name = name.as_bytes();
         match self {
             Self::Annotation => match name {
@@ -78,7 +78,7 @@ impl Place {
         }
     }
 
-    /// Whether its text is kept.
+    /// Whether its text is used.
     #[inline]
     pub(super) fn has_text(self) -> bool {
         !matches!(
@@ -92,7 +92,7 @@ impl Place {
         )
     }
 
-    /// Whether it is a part of an annotation.
+    /// Whether it is a field of an annotation.
     #[inline]
     pub(super) fn is_annotation(self) -> bool {
         matches!(
@@ -105,7 +105,7 @@ impl Place {
         )
     }
 
-    /// Whether its text is for people, who may have been sent HTML.
+    /// Whether its text is for people, so that it may contain HTML.
     fn has_markup(self) -> bool {
         matches!(
             self,

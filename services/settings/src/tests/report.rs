@@ -1,41 +1,41 @@
-//! What people are shown of settings: names that nothing knows, and no secret.
+//! The output for people: unknown names, and no secret.
 
 use super::*;
 
 #[test]
 fn a_secret_is_not_shown() {
     let url = "redis://:hunter2@r:1";
-    for (layer, name) in [
+    for (source, name) in [
         ("flag", "redis-url"),
         ("secrets", "redis-url"),
         ("config", "redis-url"),
         ("environment", "DATAFLOW_REDIS_URL"),
         ("file", "redis-url"),
     ] {
-        let pod = Pod::new().with(layer, name, url);
-        assert_eq!(pod.up().redis_url.as_deref(), Some(url), "{layer}");
-        assert!(pod.line("--redis-url").starts_with("--redis-url *** "), "{layer}");
-        assert!(!format!("{:?}", pod.load().unwrap().report).contains("hunter2"), "{layer}");
+        let pod = Pod::new().with(source, name, url);
+        assert_eq!(pod.up().redis_url.as_deref(), Some(url), "{source}");
+        assert!(pod.line("--redis-url").starts_with("--redis-url *** "), "{source}");
+        assert!(!format!("{:?}", pod.load().unwrap().report).contains("hunter2"), "{source}");
     }
-    // Composed of one.
+    // A value that contains one.
     let pod = Pod::new().with("config", "redis_host", "r").with(
         "environment",
         "DATAFLOW_REDIS_PASSWORD",
         "hunter2",
     );
     assert!(!pod.load().unwrap().report.to_string().contains("hunter2"));
-    // Wrong besides.
+    // An invalid secret.
     let pod = Pod::new().with("secrets", "redis-url", "hunter2").with("secrets", "parsers", "hunter3");
     assert!(!pod.problems().contains("hunter"), "{}", pod.problems());
 }
 
 #[test]
-fn names_that_nothing_knows_are_told_with_what_was_meant() {
-    let check = |layer: &str, name: &str, expected: &str| {
-        let pod = Pod::new().with(layer, name, "x");
+fn unknown_names_are_reported_with_a_suggestion() {
+    let check = |source: &str, name: &str, expected: &str| {
+        let pod = Pod::new().with(source, name, "x");
         let unknown: Vec<_> =
             pod.load().unwrap().report.unknown.iter().map(|name| pod.shorten(name)).collect();
-        assert_eq!(unknown.join("; "), expected, "{layer} {name}");
+        assert_eq!(unknown.join("; "), expected, "{source} {name}");
     };
     check("environment", "DATAFLOW_REDIS_ULR", "DATAFLOW_REDIS_ULR, did you mean DATAFLOW_REDIS_URL?");
     check(
@@ -60,7 +60,7 @@ fn names_that_nothing_knows_are_told_with_what_was_meant() {
     check("environment", "DATAFLOW_CONFIG_SERVICE_HOST", "");
     check("config", "..2026_10_01", "");
 
-    // A file that a setting names has a use.
+    // A file that a setting points to is not unknown.
     let pod = Pod::new().with("secrets", "state", "x");
     let state = pod.path("secrets/state").display().to_string();
     let pod = pod.with("flag", "data-dir", &state);
@@ -68,7 +68,7 @@ fn names_that_nothing_knows_are_told_with_what_was_meant() {
 }
 
 #[test]
-fn the_report_is_printed_when_asked_for() {
+fn show_config_requests_the_report() {
     let check = |pod: &Pod, command: &str, expected: bool| {
         assert_eq!(pod.load_as(command).unwrap().asks_for_report(), expected, "{command}");
     };
@@ -94,7 +94,7 @@ fn the_report_has_columns() {
         "--max-concurrent-requests  1024            default",
         "unknown: DATAFLOW_LOG_FROMAT, did you mean DATAFLOW_LOG_FORMAT?",
         "read: redis.password as redis_url",
-        "ignored: namespace: the namespace is what the manifest says",
+        "ignored: namespace: the namespace comes from the manifest",
     ] {
         assert!(shown.lines().any(|shown| shown.trim_end() == line), "{line}\n{shown}");
     }

@@ -1,4 +1,4 @@
-//! What is refused: each document, the reason, and the place.
+//! Rejected documents: each with the reason and the position.
 
 use std::io::{Read, Write};
 
@@ -7,7 +7,7 @@ use flate2::write::GzEncoder;
 
 use super::*;
 
-/// Checks the reason, and that the message has `words` in it.
+/// Checks the reason, and that the message contains `words`.
 #[track_caller]
 fn check(document: impl AsRef<[u8]>, reason: &str, words: &str) {
     let document = document.as_ref();
@@ -20,7 +20,7 @@ fn check(document: impl AsRef<[u8]>, reason: &str, words: &str) {
 }
 
 #[test]
-fn what_is_no_xml() {
+fn documents_that_are_not_xml() {
     check("", "EMPTY_DOCUMENT", "structure message");
     check(" \n", "TRUNCATED_DOCUMENT", "before any element");
     check("\u{feff}", "EMPTY_DOCUMENT", "");
@@ -77,7 +77,7 @@ fn xml_of_another_kind() {
 }
 
 #[test]
-fn what_is_not_well_formed() {
+fn malformed_documents() {
     let bad = |inside: &str, reason: &str, words: &str| check(message(inside), reason, words);
     let malformed = "MALFORMED_XML";
     bad("<s:Dataflow id='a'></s:Other>", malformed, "expected </s:Dataflow>");
@@ -113,10 +113,10 @@ fn what_is_not_well_formed() {
 
 #[test]
 fn document_types() {
-    check("<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", "DTD_REFUSED", "refused");
+    check("<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", "DTD_REFUSED", "rejected");
     check("<?xml version='1.0'?><!DOCTYPE Structure SYSTEM 'http://a/b.dtd'><Structure/>", "DTD_REFUSED", "");
     check("<!DOCTYPE a [", "DTD_REFUSED", "");
-    // Refused before it is read: its size does not matter, its end need not exist.
+    // Rejected before it is read: its size does not matter, and its end need not exist.
     let endless = b"<!DOCTYPE a [<!ENTITY b 'c'>".chain(std::io::repeat(b' '));
     assert_eq!(read(endless).2.unwrap_err().reason(), "DTD_REFUSED");
 }
@@ -185,7 +185,7 @@ fn gzip() {
 }
 
 #[test]
-fn a_failing_source_is_told_apart() {
+fn a_failing_source_has_its_own_reason() {
     struct Failing;
     impl Read for Failing {
         fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
@@ -201,7 +201,7 @@ fn a_failing_source_is_told_apart() {
 }
 
 #[test]
-fn places_are_exact() {
+fn positions_are_exact() {
     let document = message("\n\n  <s:Dataflow id='a'>\n<c:Name>&bad;</c:Name></s:Dataflow>");
     let error = read(document.as_bytes()).2.unwrap_err();
     let offset = document.find("&bad;").unwrap() as u64;

@@ -1,4 +1,4 @@
-//! Invalid settings are reported with their place, all at once, and never half used.
+//! Invalid settings are reported with their position, all at once, and never applied in part.
 
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::net::UnixListener;
@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use super::*;
 
 #[test]
-fn an_entry_that_cannot_be_used_is_named() {
+fn an_unusable_file_is_named() {
     let check = |make: &dyn Fn(&Pod), expected: &str| {
         let pod = Pod::new();
         make(&pod);
@@ -14,7 +14,7 @@ fn an_entry_that_cannot_be_used_is_named() {
     };
     check(
         &|pod| fs::create_dir(pod.path("config/log")).unwrap(),
-        "config/log: a directory, where a file with one value was expected",
+        "config/log: a directory, expected a file with one value",
     );
     check(&|pod| fs::write(pod.path("config/log"), [0xff, 0xfe]).unwrap(), "config/log: not text in UTF-8");
     check(&|pod| fs::write(pod.path("secrets/log"), "a\0b").unwrap(), "secrets/log: not text in UTF-8");
@@ -31,22 +31,22 @@ fn an_entry_that_cannot_be_used_is_named() {
         "secrets/log: entity not found",
     );
     check(&|pod| pod.write("config/a.json", r#"{"log": "#), "config/a.json:1: unclosed bracket '{'");
-    check(&|pod| pod.write("file.yaml", "just text"), "file.yaml: an object of settings was expected");
+    check(&|pod| pod.write("file.yaml", "just text"), "file.yaml: expected an object of settings");
     check(
         &|pod| pod.write("file.yaml", "log: a\nparsers: [{a: 1}]"),
-        "file.yaml:2: a list may hold single values only",
+        "file.yaml:2: a list may contain only scalars",
     );
     check(
         &|pod| {
             pod.write("config/log", "a");
             pod.write("config/DATAFLOW_LOG", "b");
         },
-        "log: ConfigMap config/DATAFLOW_LOG and ConfigMap config/log say different things",
+        "log: ConfigMap config/DATAFLOW_LOG and ConfigMap config/log define different values",
     );
 }
 
 #[test]
-fn a_directory_that_was_named_must_be_there() {
+fn a_configured_directory_must_exist() {
     let pod = Pod::new().with("flag", "config-dir", "/nonexistent/config");
     assert_eq!(pod.problems(), "/nonexistent/config: entity not found");
     let pod = Pod::new();
@@ -56,9 +56,9 @@ fn a_directory_that_was_named_must_be_there() {
 }
 
 #[test]
-fn a_value_that_the_flag_does_not_take_is_named_with_flag_and_place() {
-    let check = |layer: &str, name: &str, value: &str, expected: &str| {
-        assert_eq!(Pod::new().with(layer, name, value).problems(), expected);
+fn an_invalid_value_is_reported_with_flag_and_source() {
+    let check = |source: &str, name: &str, value: &str, expected: &str| {
+        assert_eq!(Pod::new().with(source, name, value).problems(), expected);
     };
     check(
         "environment",
@@ -72,10 +72,10 @@ fn a_value_that_the_flag_does_not_take_is_named_with_flag_and_place() {
         "xml",
         "ConfigMap config/log-format: --log-format: \"xml\": expected json or text",
     );
-    check("file", "parsers", "[1, 2]", "file file.yaml:1: --parsers: takes one value, and was given a list");
+    check("file", "parsers", "[1, 2]", "file file.yaml:1: --parsers: accepts one value, but got a list");
     check("secrets", "parsers", "many", "Secret secrets/parsers: --parsers: invalid digit found in string");
     check("secrets", "redis-url", "s3cret", "Secret secrets/redis-url: --redis-url: *** has no scheme");
-    // What the command line overrules need not be right.
+    // Values that the command line overrides may be invalid.
     assert_eq!(
         Pod::new().with("environment", "DATAFLOW_PARSERS", "x").with("flag", "parsers", "2").up().parsers,
         Some(2)
@@ -83,7 +83,7 @@ fn a_value_that_the_flag_does_not_take_is_named_with_flag_and_place() {
 }
 
 #[test]
-fn everything_that_is_wrong_is_told_at_once() {
+fn all_problems_are_reported_at_once() {
     let pod = Pod::new()
         .with("config", "environment", "production")
         .with("config", "listen", "0.0.0.0:8080")
@@ -91,15 +91,15 @@ fn everything_that_is_wrong_is_told_at_once() {
         .with("environment", "DATAFLOW_LOG", "debug")
         .with("environment", "DATAFLOW_PARSERS", "x")
         .with("file", "allow_anonymous", "true");
-    let told = pod.problems();
-    let mut lines = told.lines();
-    assert_eq!(lines.next(), Some("5 settings are wrong"));
+    let problems = pod.problems();
+    let mut lines = problems.lines();
+    assert_eq!(lines.next(), Some("5 settings are invalid"));
     for expected in [
         "  config/broken.json:1: ",
         "  DATAFLOW_PARSERS: --parsers: ",
-        "  default: --redis-url: not in production: state would be in memory",
-        "  DATAFLOW_LOG: --log: not in production: ",
-        "  file file.yaml:1: --allow-anonymous: not in production: ",
+        "  default: --redis-url: not allowed in production: state would be in memory",
+        "  DATAFLOW_LOG: --log: not allowed in production: ",
+        "  file file.yaml:1: --allow-anonymous: not allowed in production: ",
     ] {
         let line = lines.next().unwrap();
         assert!(line.starts_with(expected), "{line}");
@@ -107,10 +107,10 @@ fn everything_that_is_wrong_is_told_at_once() {
 }
 
 #[test]
-fn production_refuses_what_is_for_trying_out() {
+fn production_rejects_development_settings() {
     let check = |settings: &[(&str, &str, &str)], expected: usize| {
         let pod = Pod::new().with("environment", "DATAFLOW_ENVIRONMENT", "production");
-        let pod = settings.iter().fold(pod, |pod, (layer, name, value)| pod.with(layer, name, value));
+        let pod = settings.iter().fold(pod, |pod, (source, name, value)| pod.with(source, name, value));
         let count = match pod.load() {
             Ok(_) => 0,
             Err(Error::Problems(Problems(problems))) => problems.len(),
@@ -137,7 +137,7 @@ fn production_refuses_what_is_for_trying_out() {
 }
 
 #[test]
-fn a_variable_that_is_no_text_is_named() {
+fn a_variable_that_is_not_utf8_is_named() {
     let environment = [("DATAFLOW_LOG".into(), OsString::from_vec(vec![0xff]))].into();
     let (secrets, config) = (PathBuf::new(), PathBuf::new());
     let sources = Sources { environment, secrets, config, former: &earlier::Earlier };
