@@ -193,7 +193,7 @@ fn exit_statuses_tell_a_refusal_from_a_mesh_that_is_away() {
     {
         let ended = binary::run(&[command, &away].concat());
         assert_eq!(ended.code, 4, "{command:?}: {ended:?}");
-        assert!(ended.stderr.contains("http://127.0.0.1:1/ is out of reach"), "{ended:?}");
+        assert!(ended.stderr.contains("http://127.0.0.1:1/ is unreachable"), "{ended:?}");
     }
 }
 

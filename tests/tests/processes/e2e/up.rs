@@ -54,7 +54,7 @@ fn one_port_serves_rest_grpc_and_the_command_line() {
 
     let (code, log) = up.stop();
     assert_eq!(code, 0, "{log:#?}");
-    binary::assert_calm(&log, &[]);
+    binary::assert_no_warnings(&log, &[]);
     let stopped: Vec<_> = log.iter().filter(|line| line.contains("\"message\":\"stopped\"")).collect();
     let order = ["gateway", "analysis", "cache", "config"];
     assert_eq!(stopped.len(), order.len(), "{stopped:?}");
@@ -146,7 +146,7 @@ fn what_cannot_be_is_said_before_anything_starts() {
     check(&["gateway", "--descriptors", "no-such-file"], 2, "no-such-file");
     check(&["gateway", "--upstream", "no.such.Service=http://127.0.0.1:1"], 2, "no.such.Service");
     check(&["gateway", "--upstream", "http://127.0.0.1:1"], 2, "names no service");
-    check(&["status", "--endpoint", "http://127.0.0.1:1"], 4, "out of reach");
+    check(&["status", "--endpoint", "http://127.0.0.1:1"], 4, "unreachable");
     let rules = ["--rules", "services/rules/sets/default.yaml"];
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut analyze =
