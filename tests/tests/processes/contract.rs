@@ -72,7 +72,7 @@ async fn a_whole_mesh_answers_whole_and_remembers() {
 
 #[tokio::test]
 async fn without_peers_the_answer_is_whole_and_says_what_was_missing() {
-    let nowhere = services::nowhere();
+    let nowhere = services::closed_port();
     let address = nowhere.upstream.to_string();
     let missing = [i32::from(Degradation::CacheUnavailable), i32::from(Degradation::BuiltInRules)];
     let gone = ["--config-url", address.as_str(), "--cache-url", address.as_str()];
@@ -104,7 +104,7 @@ async fn a_rule_set_that_does_not_compile_is_refused_by_name() {
     };
     let mode = config::ruleset::Mode::Words.into();
     let broken = config::Ruleset { ruleset: "broken".to_owned(), mode, revision: 1, rules: vec![rule] };
-    let config = services::careless_config(vec![broken]).await;
+    let config = services::unvalidated_config(vec![broken]).await;
     let analysis = services::analysis(&["--config-url", &config.upstream.to_string()]).await;
     let status = analyse(&analysis, "broken", &[CATALOGUE]).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "RULESET_UNUSABLE"));

@@ -197,7 +197,7 @@ async fn a_set_of_the_meshs_own_that_does_not_compile_cannot_be_compared_with() 
         revision: 1,
         rules: vec![rule("a", Category::Health, "*", 5)],
     };
-    let config = services::careless_config(vec![broken]).await;
+    let config = services::unvalidated_config(vec![broken]).await;
     let analysis = services::analysis(&["--config-url", &config.upstream.to_string()]).await;
     let request = pb::EvaluateRulesRequest { ruleset: "broken".to_owned(), ..put(Vec::new()) };
     assert_eq!(evaluate(&analysis, request).await.unwrap_err().code(), Code::FailedPrecondition);

@@ -128,7 +128,7 @@ async fn call(client: &mut CacheServiceClient<Outbound>, key: &str) -> Result<()
 
 #[tokio::test]
 async fn several_peers_are_called_in_turn_and_one_that_is_away_is_no_failure() {
-    let (one, other, away) = (Peer::start(&[]).await, Peer::start(&[]).await, services::nowhere());
+    let (one, other, away) = (Peer::start(&[]).await, Peer::start(&[]).await, services::closed_port());
     let mut client = client(&format!("http://{},{},http://{}", one.address, away.upstream, other.address));
     for _ in 0..30 {
         call(&mut client, "k").await.unwrap();

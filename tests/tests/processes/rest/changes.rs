@@ -1,18 +1,18 @@
 //! Changes that hang together: what one answer says goes into the next request, and several come at once.
 
-use dataflow_tests::http::{self, Answer};
+use dataflow_tests::http::{self, HttpResponse};
 use dataflow_tests::services::{self, Service};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-async fn send(gateway: &Service, method: &str, target: &str, body: &Value) -> Answer {
+async fn send(gateway: &Service, method: &str, target: &str, body: &Value) -> HttpResponse {
     let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
     http::request(&gateway.upstream, method, target, &[("content-type", "application/json")], &body)
         .await
         .unwrap()
 }
 
-fn json_of(answer: &Answer) -> Value {
+fn json_of(answer: &HttpResponse) -> Value {
     serde_json::from_slice(&answer.body).unwrap()
 }
 

@@ -1,6 +1,6 @@
 //! Whether an answer is what a scenario says, and whether a failure has its shape, which no scenario need say.
 
-use dataflow_tests::http::Answer;
+use dataflow_tests::http::HttpResponse;
 use serde_json::{Value, json};
 
 use super::scenario::{Response, Scenario, Shape};
@@ -8,7 +8,7 @@ use super::scenario::{Response, Scenario, Shape};
 const REQUEST_ID: &str = "x-request-id";
 
 /// Everything that is wrong with an answer.
-pub(crate) fn wrongs(scenario: &Scenario, answer: &Answer) -> Vec<String> {
+pub(crate) fn wrongs(scenario: &Scenario, answer: &HttpResponse) -> Vec<String> {
     let expected = &scenario.response;
     let body = String::from_utf8_lossy(&answer.body);
     let json: Value = serde_json::from_str(&body).unwrap_or_default();
@@ -75,13 +75,13 @@ fn difference(at: &str, wanted: &Value, found: &Value) -> Vec<String> {
 }
 
 /// The reason of a failure; empty if it gives none.
-pub(crate) fn reason(answer: &Answer) -> String {
+pub(crate) fn reason(answer: &HttpResponse) -> String {
     let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     json["details"][0]["reason"].as_str().unwrap_or_default().to_owned()
 }
 
 /// What the JSON of a `google.rpc.Status` lacks.
-fn status(expected: &Response, answer: &Answer, problem: &Value) -> Vec<String> {
+fn status(expected: &Response, answer: &HttpResponse, problem: &Value) -> Vec<String> {
     let detail = |kind: &str| {
         let kind = format!("type.googleapis.com/google.rpc.{kind}");
         let details = problem["details"].as_array().into_iter().flatten();
@@ -173,7 +173,7 @@ fn a_failure_without_its_shape_is_noticed() {
         let body = json!({"code": 5, "message": "m", "details": details}).to_string().into_bytes();
         let headers = [("content-type", "application/json"), (REQUEST_ID, id)];
         let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-        let answer = Answer { status: 404, headers: headers.into_iter().collect(), body };
+        let answer = HttpResponse { status: 404, headers: headers.into_iter().collect(), body };
         assert_eq!(wrongs(&request, &answer).len(), expected, "{id} {reason}");
     };
     check("1", "A", 0);

@@ -1,7 +1,7 @@
 //! Every limit of the gateway's own, on both its sides.
 
 use dataflow_tests::eventually::{TIMEOUT, eventually};
-use dataflow_tests::http::{self, Answer, Connection};
+use dataflow_tests::http::{self, Connection, HttpResponse};
 use dataflow_tests::services;
 
 use super::check::reason;
@@ -12,7 +12,7 @@ const CATEGORIZE: &str = "/v1/dataflows:categorize";
 const DATAFLOW: &[u8] = br#"{"dataflow":{"id":"X","names":{"en":"Hospital beds"}}}"#;
 
 #[track_caller]
-fn is(answer: &Answer, status: u16, expected: &str) {
+fn is(answer: &HttpResponse, status: u16, expected: &str) {
     let found = if status == 200 { String::new() } else { reason(answer) };
     assert_eq!((answer.status, found.as_str()), (status, expected));
 }
@@ -58,7 +58,7 @@ async fn bodies_that_are_held_at_once() {
     is(&refused, 429, "NO_ROOM");
     assert_eq!(refused.headers["retry-after"], "1");
     first.write(&padded[1400..]).await.unwrap();
-    is(&first.answer().await.unwrap(), 200, "");
+    is(&first.response().await.unwrap(), 200, "");
     is(&second().await, 200, "");
 }
 
@@ -79,7 +79,7 @@ async fn the_wait_for_the_next_piece() {
     let mut connection = Connection::open(&gateway.upstream).await.unwrap();
     let head = http::head("POST", CATEGORIZE, &[JSON], Some(DATAFLOW.len()));
     connection.write(&[head.as_bytes(), &DATAFLOW[..9]].concat()).await.unwrap();
-    is(&connection.answer().await.unwrap(), 499, "BODY_STALLED");
+    is(&connection.response().await.unwrap(), 499, "BODY_STALLED");
     is(&http::request(&gateway.upstream, "POST", CATEGORIZE, &[JSON], DATAFLOW).await.unwrap(), 200, "");
 }
 
@@ -96,7 +96,7 @@ async fn requests_at_once() {
     assert_eq!(second.headers["retry-after"], "1");
     assert!(is_served(&gateway.upstream).await, "health has no limit");
     first.write(DATAFLOW).await.unwrap();
-    is(&first.answer().await.unwrap(), 200, "");
+    is(&first.response().await.unwrap(), 200, "");
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ const DATAFLOW: &[u8] = br#"{"dataflow":{"id":"X","names":{"en":"Hospital beds"}
 
 #[tokio::test]
 async fn a_service_that_is_not_there_is_unavailable_and_the_caller_told_when_to_come_back() {
-    let nowhere = services::nowhere();
+    let nowhere = services::closed_port();
     let gateway = services::gateway(&["--analysis-url", &nowhere.upstream.to_string()]).await;
     let answer = http::request(&gateway.upstream, "POST", CATEGORIZE, &[JSON], DATAFLOW).await.unwrap();
     assert_eq!((answer.status, reason(&answer).as_str()), (503, "UPSTREAM_UNAVAILABLE"));
@@ -38,7 +38,7 @@ async fn a_client_that_stops_sending_is_answered_by_the_deadline_and_holds_nobod
     }
     assert!(is_served(&gateway.upstream).await);
     for connection in stopped {
-        let answer = connection.answer().await.unwrap();
+        let answer = connection.response().await.unwrap();
         // The idle timeout would have another name.
         assert_eq!((answer.status, reason(&answer).as_str()), (504, "DEADLINE_EXCEEDED"));
     }
@@ -74,7 +74,7 @@ async fn a_client_that_waits_to_go_on_is_told_to_if_its_head_is_good() {
         connection.write(head.as_bytes()).await.unwrap();
         assert_eq!(connection.interim().await.unwrap().status, 100, "{target}");
         connection.write(body).await.unwrap();
-        let answer = connection.answer().await.unwrap();
+        let answer = connection.response().await.unwrap();
         assert_eq!(answer.status, 200, "{target}: {}", String::from_utf8_lossy(&answer.body));
     }
 }
@@ -86,7 +86,7 @@ async fn a_client_that_waits_to_go_on_is_refused_at_once_if_its_head_is_bad() {
         let mut connection = Connection::open(&gateway.upstream).await.unwrap();
         let head = http::head("POST", target, &[header, EXPECT], Some(length));
         connection.write(head.as_bytes()).await.unwrap();
-        let answer = connection.answer().await.unwrap();
+        let answer = connection.response().await.unwrap();
         assert_eq!((answer.status, reason(&answer).as_str()), expected, "{target}");
         assert!(is_served(&gateway.upstream).await, "{target}");
     };
@@ -108,7 +108,7 @@ async fn a_client_that_sends_on_after_a_refusal_still_reads_it() {
         for _ in 0..512 {
             connection.write(&[b' '; 1 << 10]).await.unwrap();
         }
-        let answer = connection.answer().await.unwrap();
+        let answer = connection.response().await.unwrap();
         assert_eq!((answer.status, reason(&answer).as_str()), expected, "{target}");
     };
     check("/v1/nothing", JSON, (404, "ROUTE_NOT_FOUND")).await;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
 use dataflow_store::embedded::Embedded;
-use dataflow_tests::editor::{categorise, category_at, editor, new, put, small};
+use dataflow_tests::editor::{categorize, category_at, editor, new, put, small};
 use dataflow_tests::services;
 
 /// How often the rules are swapped under load.
@@ -22,7 +22,7 @@ async fn no_request_fails_or_sees_a_half_made_set_while_rules_are_swapped() {
         tokio::spawn(async move {
             let mut calls = 0;
             while !done.load(Ordering::Relaxed) {
-                let answer = categorise(&mut client).await;
+                let answer = categorize(&mut client).await;
                 if answer.rules_revision >= 2 {
                     assert_eq!(answer.category(), category_at(answer.rules_revision), "{answer:?}");
                 }

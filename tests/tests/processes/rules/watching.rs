@@ -7,7 +7,7 @@ use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::r#type::v1::Category;
 use dataflow_store::embedded::Embedded;
-use dataflow_tests::editor::{categorise, category_at, editor, new, put, small};
+use dataflow_tests::editor::{categorize, category_at, editor, new, put, small};
 use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::relay::Relay;
 use dataflow_tests::services;
@@ -61,12 +61,12 @@ async fn a_watcher_that_was_cut_off_ends_on_the_newest_revision_within_a_second_
             revision += 1;
             editor(&config).update_rule(put(category_at(revision))).await.unwrap();
         }
-        let known = categorise(&mut client).await.rules_revision;
+        let known = categorize(&mut client).await.rules_revision;
         assert!(known <= before, "it is cut off, and answers all the same");
 
-        let back = timeout(TIMEOUT, relay.mend()).await.expect("it comes back");
+        let back = timeout(TIMEOUT, relay.restore()).await.expect("it comes back");
         eventually(TIMEOUT, "the newest is there", async || {
-            let answer = categorise(&mut client).await;
+            let answer = categorize(&mut client).await;
             let is_there = answer.rules_revision == revision;
             assert!(!is_there || answer.category() == category_at(revision), "{answer:?}");
             is_there

@@ -8,7 +8,7 @@ use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::rule_service_client::RuleServiceClient;
 use dataflow_proto::r#type::v1::Category;
 use dataflow_tests::binary;
-use dataflow_tests::editor::{categorise, category_at, editor, new, put, small};
+use dataflow_tests::editor::{categorize, category_at, editor, new, put, small};
 use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::redis::{self, Server};
 use dataflow_tests::services::{self, Service};
@@ -40,7 +40,7 @@ async fn a_rule_is_compiled_on_every_replica_within_a_second() {
         for (_, analysis) in &replicas {
             let mut client = AnalysisServiceClient::new(analysis.channel());
             eventually(TIMEOUT, "the rule is there", async || {
-                let answer = categorise(&mut client).await;
+                let answer = categorize(&mut client).await;
                 let is_there = answer.rules_revision >= revision;
                 assert!(!is_there || answer.category() == category_at(revision), "{answer:?}");
                 is_there

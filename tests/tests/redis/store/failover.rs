@@ -194,7 +194,7 @@ async fn a_failover_by_hand_is_followed() {
         });
     });
     // Nodes that are slow to hear of it would refuse everybody for a moment.
-    tokio::task::block_in_place(|| cluster.until_whole());
+    tokio::task::block_in_place(|| cluster.until_healthy());
     // Whoever is asked says where the slot is now: no call fails.
     for (key, other) in keys.iter().zip(&others) {
         assert_eq!(text(&**in_cluster, key).await.as_deref(), Some("before"), "{key}");

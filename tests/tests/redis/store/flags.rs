@@ -46,7 +46,7 @@ async fn check(case: &str, flags: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_is_out_of_reach_is_opened_and_refuses_calls() {
-    let nowhere = [services::nowhere(), services::nowhere()];
+    let nowhere = [services::closed_port(), services::closed_port()];
     let nowhere = nowhere.each_ref().map(|at| at.upstream.to_string().replace("http://", ""));
     let nowhere = nowhere.each_ref().map(|at| at.trim_end_matches('/'));
     // Connections are taken by the kernel and answered by nobody.
