@@ -1,10 +1,10 @@
-//! How code is written, where neither the compiler nor clippy looks: waiting in tests, notes to come back to, the names
-//! of environment variables.
+//! Conventions that neither the compiler nor clippy checks: waiting in tests, TODO comments, the names of environment
+//! variables.
 
 use crate::Rule;
 use crate::source::words;
 
-/// Where all tests wait for what they cannot await: with a pause between two looks, and with an end.
+/// The module with which tests poll for conditions that they cannot await, with a pause and a timeout.
 pub(crate) const WAITS: &str = "tests/src/eventually.rs";
 
 #[test]
@@ -15,7 +15,7 @@ fn tests_do_not_sleep_to_wait() {
                  who are waited for, without an end. Where nothing can be awaited, `dataflow_tests::eventually` looks \
                  again and again. Where time itself is tested, every asynchronous test of the file says \
                  `#[tokio::test(start_paused = true)]`, which makes it cost nothing.",
-        breaches: &|file| {
+        violations: &|file| {
             if file.path == WAITS {
                 return Vec::new();
             }
@@ -25,7 +25,7 @@ fn tests_do_not_sleep_to_wait() {
             let attributes = file.code.lines().filter(|line| line.trim_start().starts_with("#[tokio::test"));
             let is_paused = attributes.clone().count() > 0 && attributes.clone().all(|line| line.contains("start_paused"));
             let asleep = words(&file.code, "sleep(").into_iter().filter(|&at| at >= tests);
-            // A thread sleeps through paused time too.
+            // A thread sleeps in real time, also while tokio's clock is paused.
             let asleep = asleep.filter(|&at| !is_paused || file.code[..at].ends_with("thread::"));
             asleep.map(|at| file.at(at, "sleeps")).chain(yields).collect()
         },
@@ -47,19 +47,19 @@ fn tests_do_not_sleep_to_wait() {
             ("tests/src/eventual.rs", "fn eventually() {\n    thread::sleep(PAUSE)\n}"),
         ],
     }
-    .hold();
+    .check();
 }
 
 #[test]
-fn a_note_to_come_back_names_who() {
+fn every_todo_has_an_owner() {
     Rule {
-        advice: "write `TODO(name): what and when`, so that somebody can be asked, or do it now, or open an issue.",
-        breaches: &|file| {
+        advice: "write `TODO(name): what and when`, so that it has an owner, or do it now, or open an issue.",
+        violations: &|file| {
             let notes = ["TODO", "FIXME", "XXX"].into_iter().flat_map(|word| {
                 let of_word = words(&file.comments, word).into_iter();
                 of_word.filter(move |at| !is_owned(&file.comments[at + word.len()..]))
             });
-            notes.map(|at| file.at(at, "a note without an owner")).collect()
+            notes.map(|at| file.at(at, "a TODO without an owner")).collect()
         },
         right: &[("a/src/b.rs", "// TODO(ada): when c is.\nlet todo = \"TODO\";")],
         wrong: &[
@@ -68,27 +68,27 @@ fn a_note_to_come_back_names_who() {
             ("a/src/b.rs", "/// TODO(): when c is."),
         ],
     }
-    .hold();
+    .check();
 }
 
-/// Whether what follows the word is a name in parentheses.
+/// Whether a name in parentheses follows the word.
 fn is_owned(after: &str) -> bool {
     let name = after.strip_prefix('(').and_then(|after| after.split_once(')'));
     name.is_some_and(|(name, _)| !name.trim().is_empty())
 }
 
 #[test]
-fn every_flag_has_a_variable_of_ours() {
+fn every_flag_has_a_variable_with_our_prefix() {
     Rule {
         advice: "beside `long` write `env = \"DATAFLOW_...\"`: a pod is set up by its environment, and one prefix tells \
                  our variables from everybody else's.",
-        breaches: &|file| {
+        violations: &|file| {
             let flags = words(file.code_without_tests(), "#[arg(").into_iter();
             let stray = flags.filter_map(|at| {
                 let attribute = file.code[at..].split(")]").next().unwrap_or_default();
                 let Some(&variable) = words(attribute, "env =").first() else {
-                    // The binary's own flags are for one-off commands too, which no manifest sets; a test of its command
-                    // line tells them apart.
+                    // The binary's own flags are for one-off commands too, which no manifest sets; a test of its
+                    // command line tells them apart.
                     let is_for_pods = !file.is_in("services/dataflow");
                     let is_flag = !words(attribute, "long").is_empty();
                     return (is_flag && is_for_pods).then(|| file.at(at, "a flag without a variable"));
@@ -109,5 +109,5 @@ fn every_flag_has_a_variable_of_ours() {
             ("a/src/args.rs", "#[arg(long = \"c\", default_value = \"1\")]\nb: u8,"),
         ],
     }
-    .hold();
+    .check();
 }
