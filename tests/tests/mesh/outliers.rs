@@ -129,7 +129,7 @@ async fn a_failing_replica_is_ejected_until_it_recovers() {
     assert!(healthy.calls() > 0 && failing.calls() > 0);
 
     // At most half of the replicas are ejected at the same time.
-    well.is_failing.store(true, Ordering::Relaxed);
+    healthy.is_failing.store(true, Ordering::Relaxed);
     failing.is_failing.store(true, Ordering::Relaxed);
     call(&mut client, 100).await;
     assert_eq!(ejections(), 1, "the last replica is not ejected");

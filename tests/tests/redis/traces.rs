@@ -130,7 +130,8 @@ fn told<'a>(spans: impl Iterator<Item = &'a Span>) -> BTreeSet<(&'a str, &'a str
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "b7ad6b7169203331";
 
-/// What one analysis and one change of a rule are in every trace: whose span, of what, and whether of a call to another.
+/// What one analysis and one change of a rule are in every trace: whose span, of what, and whether of a call to
+/// another.
 const EXPECTED: [(&str, &str, bool); 12] = [
     ("dataflow-gateway", "dataflow.analysis.v1.AnalysisService/AnalyzeCatalogue", false),
     ("dataflow-gateway", "dataflow.analysis.v1.AnalysisService/AnalyzeCatalogue", true),

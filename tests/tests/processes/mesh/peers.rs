@@ -183,9 +183,10 @@ async fn a_call_that_reached_no_handler_is_retried_once_and_completely() {
 #[tokio::test]
 async fn a_call_with_a_large_body_is_not_retried() {
     let peer = Peer::start(&[Reaction::Reset(Reason::REFUSED_STREAM)]).await;
-    // Larger than the replay buffer, smaller than the flow-control window.
+    // A body that fits the replay buffer is retried.
     let status = call(&mut client(&format!("http://{}", peer.address)), &"k".repeat(65_000)).await;
     assert!(status.is_ok());
+    // This one is larger than the replay buffer, and smaller than the flow-control window, so that it can be sent.
     let peer = Peer::start(&[Reaction::Reset(Reason::REFUSED_STREAM)]).await;
     let outcome = call(&mut client(&format!("http://{}", peer.address)), &"k".repeat(70_000)).await;
     assert!(outcome.is_err());

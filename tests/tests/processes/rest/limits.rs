@@ -44,7 +44,8 @@ async fn memory_of_buffered_bodies() {
     first.write(head.as_bytes()).await.unwrap();
     assert_eq!(first.interim().await.unwrap().status, 100);
     first.write(&padded[..1400]).await.unwrap();
-    // The first body uses more than half of the budget, so a second one of this size is rejected.
+    // The buffered first body leaves no budget for another. The budget would not cover it twice either, so it is
+    // counted once.
     let second =
         async || http::request(&gateway.upstream, "POST", CATEGORIZE, &[JSON], DATAFLOW).await.unwrap();
     let mut refused = second().await;

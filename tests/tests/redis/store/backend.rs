@@ -111,8 +111,8 @@ pub(crate) fn args(flags: &[&str]) -> StoreArgs {
     StoreArgs::from_arg_matches(&matches).unwrap()
 }
 
-/// Opens the Redis that these flags name, and waits until it answers: on a busy machine that may take longer than a call
-/// has.
+/// Opens the Redis that these flags name, and waits until it answers: on a busy machine that may take longer than a
+/// call has.
 pub(crate) async fn connect(flags: &[&str]) -> Arc<dyn Store> {
     let store = open(flags, None);
     until_connected(&*store).await;

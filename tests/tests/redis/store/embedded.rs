@@ -99,7 +99,8 @@ fn kill_again_and_again() -> usize {
     let mut known = Known::default();
     for index in 0..KILLS_IN_ONE {
         let mut victim = Victim::start(directory.path());
-        // The first ones die while they make their state or open what is left of it, the others somewhere in their work.
+        // The first ones die while they make their state or open what is left of it, the others somewhere in their
+        // work.
         let (acknowledgements, time) = if index < KILLS_IN_ONE / 4 {
             (0, Duration::from_millis(fastrand::u64(..100)))
         } else {

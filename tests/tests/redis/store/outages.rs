@@ -58,8 +58,8 @@ impl Alone {
         self.breakers.get(&format!("{ROLE}/redis")).unwrap().report().state
     }
 
-    /// Reads while Redis is away: every read is refused in time, until the breaker is open and they are refused at once.
-    /// How long it took to open.
+    /// Reads while Redis is away: every read is refused in time, until the breaker is open and they are refused at
+    /// once. How long it took to open.
     async fn refuses_soon(&self) -> Duration {
         let (away, key) = (Instant::now(), VOLATILE.key("a"));
         while self.state() == State::Closed {
