@@ -54,7 +54,7 @@ impl Access {
             Family::new_with_constructor(|| Histogram::new(LATENCY_BOUNDS));
         context.metrics.register(
             "http_server_request_duration_seconds",
-            "Time from the arrival of a REST request to the end of its answer",
+            "Time from the arrival of a REST request to the end of its response",
             seconds.clone(),
         );
         Self { role: context.role, seconds, log, slow }
@@ -98,7 +98,7 @@ impl Entry {
         let Self { route, method, .. } = self;
         let request_id = self.request_id.to_str().unwrap_or_default();
         let Panic { message, location, backtrace } = panic;
-        tracing::error!(%route, method, request_id, panic = message, location, backtrace, "request panicked");
+        tracing::error!(%route, method, request_id, panic = message, location, backtrace, "request: panicked");
     }
 
     /// The response, which is observed to its end.
@@ -154,7 +154,7 @@ impl http_body::Body for ObservedBody {
         });
         if let Poll::Ready(Some(Err(error))) = &frame {
             // The status is out already; the connection breaks off.
-            tracing::warn!(route = %self.entry.route, %error, "response body broke off");
+            tracing::warn!(route = %self.entry.route, %error, "response: body aborted");
         }
         frame
     }

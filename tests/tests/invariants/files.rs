@@ -99,8 +99,8 @@ fn every_file_begins_with_a_module_comment() {
 fn no_file_exceeds_the_maximum_length() {
     let long = "//!\n".repeat(MOST_LINES + 1);
     Rule {
-        advice: "find the second thing that the file is about and give it a file of its own (`foo/bar.rs`; long tests go \
-                 to `foo/tests.rs`). If a cut would make it harder to read, say so in LONG here.",
+        advice: "move its second subject to a separate file (`foo/bar.rs`; long tests to `foo/tests.rs`). If splitting \
+                 would make it harder to read, add it to LONG with the reason.",
         violations: &|file| {
             let lines = file.text.lines().count();
             let excused = LONG.iter().any(|(path, _)| *path == file.path);

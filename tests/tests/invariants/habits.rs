@@ -1,4 +1,4 @@
-//! Conventions that neither the compiler nor clippy checks: waiting in tests, TODO comments, the names of environment
+//! Conventions that neither the compiler nor clippy checks: waiting in tests, notes in comments, the names of environment
 //! variables.
 
 use crate::Rule;
@@ -10,11 +10,10 @@ pub(crate) const WAITS: &str = "tests/src/eventually.rs";
 #[test]
 fn tests_do_not_sleep_to_wait() {
     Rule {
-        advice: "bind first and await health, a channel or a stream's next message: a sleep is too short on a busy \
-                 machine and too long on every other, and to yield until something holds takes the processor from those \
-                 who are waited for, without an end. Where nothing can be awaited, `dataflow_tests::eventually` looks \
-                 again and again. Where time itself is tested, every asynchronous test of the file says \
-                 `#[tokio::test(start_paused = true)]`, which makes it cost nothing.",
+        advice: "bind first and await health, a channel or the next message of a stream: a sleep is too short on a busy \
+                 machine and too long on any other, and a yield loop takes CPU time from the code under test and has no \
+                 timeout. Where nothing can be awaited, poll with `dataflow_tests::eventually`. If time itself is \
+                 tested, use `#[tokio::test(start_paused = true)]` for every asynchronous test of the file.",
         violations: &|file| {
             if file.path == WAITS {
                 return Vec::new();
@@ -80,8 +79,8 @@ fn is_owned(after: &str) -> bool {
 #[test]
 fn every_flag_has_a_variable_with_our_prefix() {
     Rule {
-        advice: "beside `long` write `env = \"DATAFLOW_...\"`: a pod is set up by its environment, and one prefix tells \
-                 our variables from everybody else's.",
+        advice: "beside `long` write `env = \"DATAFLOW_...\"`: a pod is configured by its environment, and the prefix \
+                 distinguishes our variables from others.",
         violations: &|file| {
             let flags = words(file.code_without_tests(), "#[arg(").into_iter();
             let stray = flags.filter_map(|at| {

@@ -102,12 +102,12 @@ fn the_access_log_follows_its_flag() {
         write!(stream, "GET /live HTTP/1.0\r\nx-request-id: seven\r\n\r\n").unwrap();
         assert_eq!(read(stream).0, 200);
         let (_, log) = up.stop();
-        let told = |line: &&String| {
+        let is_expected = |line: &&String| {
             ["\"message\":\"request\"", "\"route\":\"/live\"", "\"seven\""]
                 .iter()
                 .all(|text| line.contains(text))
         };
-        assert_eq!(log.iter().any(|line| told(&line)), expected, "{flags:?}: {log:#?}");
+        assert_eq!(log.iter().any(|line| is_expected(&line)), expected, "{flags:?}: {log:#?}");
     };
     check(&[], false);
     check(&["--access-log", "all"], true);

@@ -71,7 +71,7 @@ async fn a_rollback_restores_a_rule_set_and_is_audited() {
     let config = services::config([]).await;
     let mut rules = editor(&config);
     let mut request = tonic::Request::new(pb::CreateRuleRequest {
-        reason: "somebody asked".to_owned(),
+        reason: "on request".to_owned(),
         ..new("r", Category::Health, "care")
     });
     request.metadata_mut().insert("dataflow-subject", "ada".parse().unwrap());
@@ -98,7 +98,7 @@ async fn a_rollback_restores_a_rule_set_and_is_audited() {
     let made = &page.revisions[2];
     assert_eq!(
         (made.author.as_str(), made.reason.as_str(), made.request_id.as_str()),
-        ("ada", "somebody asked", "r-1")
+        ("ada", "on request", "r-1")
     );
     assert_eq!(made.differences[0].rule_id, "r");
     let rest =
@@ -122,12 +122,12 @@ async fn a_rollback_restores_a_rule_set_and_is_audited() {
     let places = (1..).take(records.len());
     assert!(records.iter().map(|record| record.position).eq(places), "no gaps: {records:#?}");
     let of_rules: Vec<_> = records.iter().filter(|record| record.author != "system").collect();
-    let told: Vec<_> = of_rules
+    let audited: Vec<_> = of_rules
         .iter()
         .map(|record| (record.action.as_str(), record.resource.as_str(), record.before, record.after))
         .collect();
     assert_eq!(
-        told,
+        audited,
         [
             ("RULE_PUT", "rulesets/default/rules/r", 1, 2),
             ("RULE_REMOVED", "rulesets/default/rules/r", 2, 3),

@@ -89,7 +89,7 @@ async fn an_unreadable_document_does_not_block_other_uploads() {
     let begun = Instant::now();
     let calls = (0..10).map(|index| analyze(&analysis_services[index % 2], broken, None));
     // The holder releases its lease; otherwise each of the others would wait a minute.
-    let answers = timeout(Duration::from_secs(30), join_all(calls)).await.expect("nobody waits");
+    let answers = timeout(Duration::from_secs(30), join_all(calls)).await.expect("no upload waits");
     for answer in answers {
         let refusal = answer.unwrap_err();
         assert_eq!((refusal.code, refusal.reason.as_str()), (Code::InvalidArgument, "TRUNCATED_DOCUMENT"));

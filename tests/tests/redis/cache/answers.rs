@@ -226,18 +226,18 @@ async fn hits_and_misses_are_counted() {
             !has_first_level || a.stats().await.first_level_hits > 0
         })
         .await;
-        let told = a.stats().await;
-        assert_eq!((told.misses, told.stale_hits, told.degraded_reads), (1, 0, 0));
-        assert_eq!(told.first_level_hits + told.store_hits, reads);
-        assert_eq!(told.hit_rate, reads as f64 / (reads + 1) as f64);
-        assert_eq!(told.first_level_trusted, has_first_level);
-        assert_eq!(told.first_level_entries, i64::from(has_first_level));
-        assert_eq!(told.first_level_hits > 0, has_first_level);
-        assert_eq!(told.first_level_bytes > 0, has_first_level);
+        let stats = a.stats().await;
+        assert_eq!((stats.misses, stats.stale_hits, stats.degraded_reads), (1, 0, 0));
+        assert_eq!(stats.first_level_hits + stats.store_hits, reads);
+        assert_eq!(stats.hit_rate, reads as f64 / (reads + 1) as f64);
+        assert_eq!(stats.first_level_trusted, has_first_level);
+        assert_eq!(stats.first_level_entries, i64::from(has_first_level));
+        assert_eq!(stats.first_level_hits > 0, has_first_level);
+        assert_eq!(stats.first_level_bytes > 0, has_first_level);
         let metrics = replicas.a.service.metrics.encode();
         for (operation, result, count) in [
-            ("get", "first_level", told.first_level_hits),
-            ("get", "store", told.store_hits),
+            ("get", "first_level", stats.first_level_hits),
+            ("get", "store", stats.store_hits),
             ("get", "miss", 1),
             ("get", "degraded", 0),
             ("set", "stored", 1),

@@ -69,8 +69,8 @@ async fn the_l1_cache_stays_within_its_capacity() {
         a.put(&key, &value, &[]).await;
         assert!(b.get(&key).await.is_some());
     }
-    let told = b.stats().await;
-    assert!(told.first_level_bytes <= 100_000 && told.first_level_entries <= 9, "{told:?}");
+    let stats = b.stats().await;
+    assert!(stats.first_level_bytes <= 100_000 && stats.first_level_entries <= 9, "{stats:?}");
     for index in 0..50 {
         assert!(b.get(&format!("user/{index}")).await.is_some(), "an evicted entry is still in the store");
     }

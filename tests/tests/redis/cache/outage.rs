@@ -69,8 +69,8 @@ async fn check_every_method(caller: &Caller, token: &str) {
         let retry_after = retry_after.expect("there is a retry delay");
         assert!(retry_after <= Duration::from_secs(1), "{retry_after:?}");
     }
-    let told = caller.stats().await;
-    assert!(told.degraded_reads > 0 && !told.first_level_trusted, "{told:?}");
+    let stats = caller.stats().await;
+    assert!(stats.degraded_reads > 0 && !stats.first_level_trusted, "{stats:?}");
     // Invalid requests are still rejected as such.
     let refusal = caller.get_entry(pb::GetEntryRequest { key: "x".to_owned() }).await.unwrap_err();
     assert_eq!(refusal.reason, "KEY_INVALID");

@@ -123,8 +123,8 @@ async fn check_many(what: &str, replicas: &Replicas) {
     // Both replicas have read some complete batches.
     for caller in [&a, &b] {
         eventually(TIMEOUT, "they read", async || {
-            let told = caller.stats().await;
-            told.first_level_hits + told.store_hits >= 2 * i64::try_from(BATCH).unwrap()
+            let stats = caller.stats().await;
+            stats.first_level_hits + stats.store_hits >= 2 * i64::try_from(BATCH).unwrap()
         })
         .await;
     }

@@ -52,7 +52,7 @@ async fn an_unreachable_redis_is_opened_and_calls_fail() {
     // The kernel accepts connections, but there are no replies.
     let silent = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
     let silent = silent.each_ref().map(|at| at.local_addr().unwrap().to_string());
-    let addresses = [("nobody listens", closed), ("silence", silent.each_ref().map(String::as_str))];
+    let addresses = [("closed ports", closed), ("hanging servers", silent.each_ref().map(String::as_str))];
     let checks = addresses.into_iter().flat_map(|(case, [one, two])| {
         let urls = [
             format!("redis://{one}"),

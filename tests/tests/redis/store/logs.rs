@@ -20,13 +20,13 @@ pub(crate) async fn positions_have_no_gaps(Stores { ours, theirs, .. }: Stores) 
         let text = format!("record {index}");
         (store.append(&log, &format!("id{index}"), text.clone().into()).await.unwrap(), text)
     };
-    let mut told = join_all((0..32).map(append)).await;
-    told.sort();
-    assert!(told.iter().map(|(position, _)| *position).eq(1..=32), "{told:?}");
+    let mut appended = join_all((0..32).map(append)).await;
+    appended.sort();
+    assert!(appended.iter().map(|(position, _)| *position).eq(1..=32), "{appended:?}");
     let read = all(&*theirs, &log).await;
     let read: Vec<_> = read.into_iter().map(|record| (record.position, record.value)).collect();
-    let told: Vec<_> = told.into_iter().map(|(position, text)| (position, text.into())).collect();
-    assert_eq!(read, told);
+    let appended: Vec<_> = appended.into_iter().map(|(position, text)| (position, text.into())).collect();
+    assert_eq!(read, appended);
     // Another log has separate positions.
     assert_eq!(ours.append(&other, "id0", "x".into()).await.unwrap(), 1);
 }
