@@ -1,4 +1,5 @@
-//! What is counted and logged of every request in a dialect, to the end of its response. gRPC is counted by the stack.
+//! Metrics and access log of every request in a dialect, until the end of its response. The gRPC stack observes gRPC
+//! calls.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,16 +19,16 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 
-/// Which requests are logged.
+/// The access log: which requests are logged at which level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum AccessLog {
-    /// Those that failed by a fault on our side or were slow; those refused at level debug.
+    /// Requests with status 500 or above, and slow ones, at info; all others at debug.
     Failures,
-    /// All of them.
+    /// All requests at info.
     All,
 }
 
-/// Labels may only come from closed sets, never from what a caller typed.
+/// Label values come only from closed sets, never from a caller's input, so that their cardinality is bounded.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
     role: &'static str,
@@ -36,7 +37,7 @@ struct Labels {
     http_response_status_code: u16,
 }
 
-/// Where requests are counted. Cheap to clone.
+/// The metrics and the access log of requests. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Access {
     role: &'static str,
@@ -53,7 +54,7 @@ impl Access {
             Family::new_with_constructor(|| Histogram::new(LATENCY_BOUNDS));
         context.metrics.register(
             "http_server_request_duration_seconds",
-            "Time from the arrival of a REST request to the end of its answer",
+            "Time from the arrival of a REST request to the end of its response",
             seconds.clone(),
         );
         Self { role: context.role, seconds, log, slow }
@@ -97,7 +98,7 @@ impl Entry {
         let Self { route, method, .. } = self;
         let request_id = self.request_id.to_str().unwrap_or_default();
         let Panic { message, location, backtrace } = panic;
-        tracing::error!(%route, method, request_id, panic = message, location, backtrace, "request panicked");
+        tracing::error!(%route, method, request_id, panic = message, location, backtrace, "request: panicked");
     }
 
     /// The response, which is observed to its end.
@@ -132,7 +133,7 @@ impl Drop for Entry {
     }
 }
 
-/// The body of a response on its way, with what is counted at its end.
+/// The body of a response; its end completes the metrics and the log line of the request.
 struct ObservedBody {
     inner: Body,
     entry: Entry,
@@ -153,7 +154,7 @@ impl http_body::Body for ObservedBody {
         });
         if let Poll::Ready(Some(Err(error))) = &frame {
             // The status is out already; the connection breaks off.
-            tracing::warn!(route = %self.entry.route, %error, "response body broke off");
+            tracing::warn!(route = %self.entry.route, %error, "response: body aborted");
         }
         frame
     }

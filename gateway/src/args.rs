@@ -35,7 +35,7 @@ pub struct Args {
     pub server: ServerArgs,
 }
 
-/// What is behind the gateway.
+/// The upstreams of the gateway.
 #[derive(Debug, Clone, clap::Args)]
 pub struct UpstreamArgs {
     /// Address of the analysis service.
@@ -50,51 +50,51 @@ pub struct UpstreamArgs {
     #[arg(long, env = "DATAFLOW_CONFIG_URL", default_value = "http://127.0.0.1:8083", value_name = "URL")]
     pub config_url: Upstream,
 
-    /// A FileDescriptorSet that says which services there are and how REST reaches them, instead of the built-in one.
+    /// A `FileDescriptorSet` that defines the services and their REST routes, instead of the built-in one.
     #[arg(long, env = "DATAFLOW_DESCRIPTORS", value_name = "FILE")]
     pub descriptors: Option<PathBuf>,
 
-    /// Where one service is, as `package.Service=http://HOST:PORT`; may be given several times. It goes before the
-    /// address of the service that the package belongs to.
+    /// Address of one service, as `package.Service=http://HOST:PORT`; repeatable. It takes precedence over
+    /// `--analysis-url`, `--cache-url` and `--config-url`.
     #[arg(long = "upstream", env = "DATAFLOW_UPSTREAM", value_name = "SERVICE=URL", value_delimiter = ',')]
     pub upstreams: Vec<ServiceAt>,
 }
 
-/// How the gateway meets the world.
+/// The flags of the public port.
 #[derive(Debug, Clone, clap::Args)]
 pub struct PublicArgs {
-    /// Listen on an address that others reach although callers are not authenticated.
+    /// Allow listening on a non-loopback address although callers are not authenticated.
     #[arg(long, env = "DATAFLOW_ALLOW_ANONYMOUS", value_parser = FalseyValueParser::new())]
     pub allow_anonymous: bool,
 
-    /// Largest body of a REST request that is held as a whole; a document that is passed on as it comes is not.
+    /// Largest body of a REST request that is buffered; a document that is streamed has no such limit.
     #[arg(long, env = "DATAFLOW_MAX_BODY_BYTES", default_value = "32MiB", value_name = "SIZE")]
     pub max_body_bytes: ByteSize,
 
-    /// Most bytes of all such bodies at once; what is above it is refused with RESOURCE_EXHAUSTED.
+    /// Total bytes of all buffered bodies; further requests are rejected with RESOURCE_EXHAUSTED.
     #[arg(long, env = "DATAFLOW_MAX_HELD_BYTES", default_value = "256MiB", value_name = "SIZE")]
     pub max_held_bytes: ByteSize,
 
-    /// Longest wait for the next piece of a body that is held as a whole.
+    /// Longest wait for the next bytes of a buffered body.
     #[arg(long, env = "DATAFLOW_BODY_IDLE_TIMEOUT", default_value = "10s", value_parser = humantime::parse_duration,
           value_name = "DURATION")]
     pub body_idle_timeout: Duration,
 
-    /// Longest path and query of a REST request together.
+    /// Longest request target (path and query) of a REST request.
     #[arg(long, env = "DATAFLOW_MAX_TARGET_BYTES", default_value = "16KiB", value_name = "SIZE")]
     pub max_target_bytes: ByteSize,
 
-    /// Which REST requests are logged at level info: those that failed by a fault of ours or were slow, or all.
+    /// The access log: which REST requests are logged at info instead of debug.
     #[arg(long, env = "DATAFLOW_ACCESS_LOG", default_value = "failures", value_name = "WHICH")]
     pub access_log: AccessLog,
 
-    /// From when on a REST request is slow.
+    /// REST requests that take at least this long are logged as slow.
     #[arg(long, env = "DATAFLOW_SLOW_REQUEST", default_value = "1s", value_parser = humantime::parse_duration,
           value_name = "DURATION")]
     pub slow_request: Duration,
 }
 
-/// Where one service is.
+/// The address of one service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceAt {
     /// The service's full name.
@@ -103,16 +103,16 @@ pub struct ServiceAt {
     pub upstream: Upstream,
 }
 
-/// Why a text does not say where a service is.
+/// Why a text is not the address of a service.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotAServiceAt {
-    /// There is no name before the address.
+    /// The name before the address is missing.
     #[error("{given:?} names no service: expected package.Service=http://HOST:PORT")]
     Nameless {
-        /// What was given.
+        /// The text.
         given: String,
     },
-    /// The address is none.
+    /// The address is invalid.
     #[error(transparent)]
     Upstream(#[from] NotAnUpstream),
 }
@@ -131,7 +131,7 @@ impl FromStr for ServiceAt {
 }
 
 impl UpstreamArgs {
-    /// The address of a service: its own, else that of the service of ours whose package it is in.
+    /// The address of a service: its own if there is one, else that of our service with the same package.
     pub fn of(&self, service: &str) -> Option<Upstream> {
         if let Some(own) = self.upstreams.iter().find(|own| own.service == service) {
             return Some(own.upstream.clone());
@@ -151,7 +151,7 @@ impl PublicArgs {
         usize::try_from(self.max_body_bytes.as_u64()).unwrap_or(usize::MAX)
     }
 
-    /// In units of memory.
+    /// In units of [`UNIT`] bytes.
     pub(crate) fn max_held(&self) -> usize {
         let units = usize::try_from(self.max_held_bytes.as_u64()).unwrap_or(usize::MAX) / UNIT;
         units.min(Semaphore::MAX_PERMITS)
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_service_and_its_address_are_parted_by_the_first_equals_sign() {
+    fn the_first_equals_sign_separates_service_and_address() {
         let check = |given: &str, expected: Option<(&str, &str)>| {
             let read = given.parse::<ServiceAt>().ok();
             let read = read.map(|at| (at.service, at.upstream.to_string()));

@@ -1,6 +1,5 @@
-//! Bodies of requests on their way in: one that is buffered as a whole, within three bounds (its own size, the time
-//! between its pieces, and the memory of all such bodies together), and one that is passed on as it arrives. Apart from
-//! the dialects, because each of them takes bodies within the same bounds.
+//! Request bodies: buffered ones, with three limits (size, idle time between chunks, and total memory of all buffered
+//! bodies), and streamed ones. Separate from the dialects, because all of them use the same limits.
 
 use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
@@ -14,7 +13,7 @@ use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
-/// What buffered bodies may hold.
+/// The memory budget of buffered bodies.
 #[derive(Debug, Clone)]
 pub(crate) struct Limits {
     /// The most bytes of one.
@@ -42,16 +41,16 @@ pub(crate) struct StreamedBody {
     broken: Breakage,
 }
 
-/// How a streamed body broke off, once it has: its upstream sees a broken connection only.
+/// The error of a streamed body, if it failed; its upstream sees only a reset.
 pub(crate) type Breakage = Arc<OnceLock<String>>;
 
-/// Why a body is refused, or is not there as a whole.
+/// Why a body is rejected or incomplete.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BodyError {
     /// It is of a media type or an encoding that is not understood.
     #[error("the body is {found}; expected application/json")]
     UnsupportedMediaType {
-        /// What the header says.
+        /// The value of the header.
         found: String,
     },
     /// It is too large to be buffered.
@@ -61,10 +60,10 @@ pub(crate) enum BodyError {
         limit: usize,
     },
     /// All buffered bodies together would be too large.
-    #[error("there is no room for the body beside others, by --max-held-bytes")]
+    #[error("the memory budget of buffered bodies is used up (--max-held-bytes)")]
     NoMemory,
-    /// It broke off.
-    #[error("the body broke off: {0}")]
+    /// It was truncated.
+    #[error("the body is incomplete: {0}")]
     Broken(String),
     /// Its next piece is too long in coming.
     #[error("the next piece of the body took longer than the {idle:?} of --body-idle-timeout")]
@@ -72,7 +71,7 @@ pub(crate) enum BodyError {
         /// The longest wait.
         idle: Duration,
     },
-    /// There is one where none belongs.
+    /// A body is present where none is allowed.
     #[error("this route takes no body")]
     Unexpected,
 }
@@ -129,7 +128,7 @@ impl BufferedBody {
 // === impl StreamedBody ===
 
 impl StreamedBody {
-    /// A body, and the place where to look up how it broke off.
+    /// A body, and the handle to its error.
     pub(crate) fn new(body: Body) -> (Self, Breakage) {
         let broken = Breakage::default();
         (Self { body, broken: Arc::clone(&broken) }, broken)

@@ -1,5 +1,5 @@
-//! `MeshService` for the mesh: the breakers of this process and of every upstream, each asked for its own. Apart from the
-//! mesh's own implementation, which knows the breakers of one process.
+//! `MeshService` for the mesh: aggregates the circuit breakers of this process and of every upstream. Separate from the
+//! mesh crate's implementation, which knows only the circuit breakers of one process.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use tonic::{Code, Extensions, Request, Response, Status};
 
 use crate::upstreams::Upstreams;
 
-/// How long an upstream may take to answer; one that takes longer counts as silent.
+/// Timeout of the call to an upstream; one that exceeds it is listed as silent.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The breakers of this process and of the upstreams.
@@ -29,12 +29,12 @@ pub(crate) struct MeshBreakers {
     upstreams: Upstreams,
 }
 
-/// What this process and the upstreams answered.
+/// The responses of this process and of the upstreams.
 #[derive(Debug, Default)]
 struct Report {
     /// By name and replica: services that share a process report the same breakers.
     breakers: BTreeMap<(String, String), pb::CircuitBreaker>,
-    /// Addresses of the upstreams that did not answer.
+    /// Addresses of the upstreams that did not respond.
     silent: Vec<String>,
 }
 
@@ -45,7 +45,7 @@ impl MeshBreakers {
         Self { own: OwnBreakers::new(breakers), upstreams }
     }
 
-    /// Asks every upstream at once, and adds the breakers of this process.
+    /// Calls all upstreams concurrently, and adds the circuit breakers of this process.
     async fn collect<A>(
         &self,
         own: Result<Vec<pb::CircuitBreaker>, Status>,
@@ -58,7 +58,7 @@ impl MeshBreakers {
             let answer = tokio::time::timeout(TIMEOUT, ask(MeshServiceClient::new(upstream.clone())));
             async move { (address.clone(), answer.await.ok()) }
         });
-        // Collected, so that nothing is borrowed while the upstreams answer.
+        // Collected, so that nothing is borrowed across the calls.
         let calls: Vec<_> = calls.collect();
         let mut report = Report::default();
         report.add(own.unwrap_or_default());
@@ -73,15 +73,15 @@ impl MeshBreakers {
     }
 }
 
-/// A request with the headers that travel through the mesh: channels that forward do not add them, because calls that are
-/// forwarded have them already.
+/// A request with the headers that travel through the mesh: channels that forward do not add them, because calls that
+/// are forwarded have them already.
 fn propagating<M>(message: M) -> Request<M> {
     let mut headers = HeaderMap::new();
     propagation::apply(&mut headers);
     Request::from_parts(MetadataMap::from_headers(headers), Extensions::default(), message)
 }
 
-/// Whether a service answered that it has no such breaker, or is none of ours and has no breakers at all.
+/// Whether a service has no such circuit breaker, or is a foreign one without circuit breakers.
 fn has_none(status: &Status) -> bool {
     matches!(status.code(), Code::NotFound | Code::Unimplemented)
 }

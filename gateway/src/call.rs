@@ -1,6 +1,6 @@
-//! A call on its way through the stack: the frontend begins it, the bottom of the stack puts its request into gRPC, and
-//! the frontend writes its response. Apart from both, because between the two ends stands the stack that every call
-//! passes, with its deadline and its limit of concurrent calls.
+//! A call in the stack: the frontend creates it, `forward` converts its request to gRPC, and the frontend writes its
+//! response. Separate from both, because the stack is between them, with the deadline and the concurrency limit of
+//! every call.
 
 use std::sync::Arc;
 
@@ -51,9 +51,8 @@ impl Call {
         request.extensions_mut().remove()
     }
 
-    /// The request in gRPC, and where to look up how its body broke off if that is passed on as it arrives. Of the headers
-    /// only those go on that travel through the mesh: what a client says to a server over HTTP means nothing, or something
-    /// else, in gRPC.
+    /// The gRPC request, and a handle to the error of its body if that is streamed. Only headers that propagate through
+    /// the mesh are forwarded: other HTTP request headers have no meaning, or a different one, in gRPC.
     pub(crate) async fn read_request(
         self,
         request: Request<Body>,
@@ -84,7 +83,7 @@ impl Call {
         Ok((Request::from_parts(head, messages), breakage))
     }
 
-    /// The response to a call that came back, with messages of at most `limit` bytes; what the call failed with, if it did.
+    /// The response to a finished call, with messages of at most `limit` bytes, or the status of its failure.
     pub(crate) async fn write_response(
         &self,
         answer: Response<Body>,
@@ -95,7 +94,7 @@ impl Call {
             return Err(failure);
         }
         if !answer.status().is_success() {
-            // A proxy between us and the service answers in its own way.
+            // A proxy between us and the service sent a response that is not gRPC.
             let service = service_in(self.exchange.path().path()).to_owned();
             return Err(UpstreamError::Unavailable { service }.into());
         }

@@ -1,7 +1,7 @@
-//! What a dialect is: a protocol besides gRPC in which the gateway answers, as two traits. Apart from the frontend, which
-//! routes to dialects without knowing one, and from the dialects, which do not know each other.
+//! Dialects: a dialect is a protocol besides gRPC that the gateway serves, defined by two traits. Separate from the
+//! frontend, which routes to dialects without knowing them, and from the dialects, which do not know each other.
 //!
-//! A further dialect is a module that implements both traits, and one line where the gateway is composed (`lib.rs`).
+//! To add a dialect, implement both traits in a module and add one line to the composition of the gateway (`lib.rs`).
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,11 +19,11 @@ use crate::route::RouteError;
 
 /// A protocol over HTTP that is put into gRPC and out of it again.
 pub(crate) trait Dialect: fmt::Debug + Send + Sync {
-    /// Claims a request by its head, which begins an exchange; none when the request is for another dialect.
+    /// Claims a request by its head, which starts an exchange; `None` if the request is for another dialect.
     ///
     /// # Errors
     ///
-    /// When the request is for this dialect but for none of its routes. No other dialect is asked then.
+    /// If the request is for this dialect but for none of its routes. No other dialect is tried then.
     fn claim(&self, request: &Request<Body>) -> Result<Option<Arc<dyn Exchange>>, RouteError>;
 }
 
@@ -38,23 +38,24 @@ pub(crate) trait Exchange: fmt::Debug + Send + Sync {
     /// How the body of the request is read.
     fn body_mode(&self) -> BodyMode;
 
-    /// Whether the digest of a document (RFC 9530) goes on with the request: any other body becomes another one.
+    /// Whether the digest of a document (RFC 9530) is forwarded with the request: any other body is transcoded, so its
+    /// digest does not match.
     fn forwards_digest(&self) -> bool {
         false
     }
 
-    /// Refuses what can be refused before the body is read.
+    /// Rejects invalid requests by their head, before the body is read.
     fn check_head(&self) -> Result<(), Status> {
         Ok(())
     }
 
-    /// Reads the request: the body of the gRPC request, framed. It is called once, and before any answer.
+    /// Reads the request and returns the framed body of the gRPC request. It is called once, before any response.
     fn read_request(&self, headers: &HeaderMap, body: RequestBody) -> Result<Body, Status>;
 
-    /// Writes the response to a call that was answered. It may fail until the head of the response is out.
+    /// Writes the response to a successful call. It may fail until the response head is sent.
     fn write_response(&self, reply: Reply) -> BoxFuture<'_, Result<Response<Body>, Status>>;
 
-    /// Writes the response to a request that was refused, or whose call failed.
+    /// Writes the response to a rejected request or a failed call.
     fn write_failure(&self, failure: &Failure, request_id: &HeaderValue) -> Response<Body>;
 }
 
@@ -73,14 +74,14 @@ pub(crate) enum BodyMode {
     Streamed,
 }
 
-/// The body of a request, as its [`BodyMode`] asks for it; buffered and empty where it is not read.
+/// The body of a request by its [`BodyMode`]; buffered and empty if it is not read.
 #[derive(Debug)]
 pub(crate) enum RequestBody {
     Buffered(BufferedBody),
     Streamed(StreamedBody),
 }
 
-/// What an upstream answered.
+/// The response of an upstream.
 pub(crate) struct Reply {
     /// The messages.
     pub(crate) frames: Frames,
@@ -93,7 +94,7 @@ pub(crate) struct Reply {
 /// Why there is no reply.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    /// The HTTP status that it stands for.
+    /// The equivalent HTTP status.
     pub(crate) http: StatusCode,
     /// The status, with its details, that the caller receives.
     pub(crate) status: Status,
@@ -114,7 +115,7 @@ impl RequestBody {
 // === impl Failure ===
 
 impl Failure {
-    /// The gateway refused the request before it was a call.
+    /// The gateway rejected the request before it became a call.
     pub(crate) fn refused(error: &dyn Describe) -> Self {
         Self { http: error.kind().http(), status: to_status(error) }
     }

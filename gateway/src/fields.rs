@@ -1,5 +1,5 @@
-//! Fields of messages: what a field holds, which field a dotted path names, and a value for it from text. Apart from the
-//! schema, because templates, queries and JSON bodies all need it, and the schema itself does.
+//! Fields of messages: their types, the field of a dotted path, and values parsed from text. Separate from the schema,
+//! because templates, queries, JSON bodies and the schema all need it.
 
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::{Engine, alphabet};
@@ -10,7 +10,7 @@ use serde::de::value::{Error as TextError, StrDeserializer};
 /// The message that names fields.
 pub(crate) const FIELD_MASK: &str = "google.protobuf.FieldMask";
 
-/// The most steps of a path: a message may hold itself, and a path without bound would go down as far as it is long.
+/// Maximum depth of a path: message types may be recursive, so the length of the path would be the only bound.
 const MAX_DEPTH: usize = 32;
 
 /// A path that leads to no field.
@@ -29,7 +29,7 @@ pub(crate) struct InvalidText {
     expected: String,
 }
 
-/// The message that a field holds, if it holds one.
+/// The message type of a field, if it has one.
 pub(crate) fn message_of(field: &FieldDescriptor) -> Option<MessageDescriptor> {
     match field.kind() {
         Kind::Message(message) if !field.is_list() && !field.is_map() => Some(message),
@@ -75,7 +75,7 @@ fn wrapped(message: &MessageDescriptor) -> Option<FieldDescriptor> {
     (name.ends_with("Value") && !structs.contains(&name)).then(|| message.get_field(1)).flatten()
 }
 
-/// Fills the field at the end of `path`; a list takes one more value. False when a single field has one already.
+/// Sets the field at the end of `path`; appends to a list. False if a singular field is already set.
 pub(crate) fn set(
     message: &mut DynamicMessage,
     path: &[FieldDescriptor],
@@ -112,7 +112,7 @@ pub(crate) fn clear(message: &mut DynamicMessage, path: &[FieldDescriptor]) {
     inside.clear_field(field);
 }
 
-/// A value by the JSON mapping of proto3, from the text that stands for it in a URL.
+/// A value parsed from its text in a URL, by the JSON mapping of proto3.
 fn value(kind: &Kind, text: &str) -> Result<Value, InvalidText> {
     let invalid = |expected: &str| InvalidText { found: excerpt(text), expected: expected.to_owned() };
     Ok(match kind {
@@ -178,7 +178,7 @@ fn snake_case(path: &str) -> String {
     snake
 }
 
-/// What an enum may be, for the reader of an error.
+/// The values of an enum, for an error message.
 fn names(values: &prost_reflect::EnumDescriptor) -> String {
     let names: Vec<String> = values.values().skip(1).take(20).map(|value| value.name().to_owned()).collect();
     format!("one of {}", names.join(", "))

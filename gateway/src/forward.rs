@@ -1,6 +1,6 @@
-//! The bottom of the stack: every call goes on to the upstream of its service, bytes in, bytes out, whatever the method
-//! and however it streams. Apart from the upstreams, because health and breakers of the mesh need those too, and are
-//! themselves among what is forwarded to.
+//! The innermost service of the stack: forwards every call to the upstream of its service as bytes, independent of
+//! method and streaming. Separate from the upstreams, because the services for health and circuit breakers need those
+//! too and are themselves targets of forwarding.
 
 use std::convert::Infallible;
 use std::task::{Context, Poll};
@@ -23,9 +23,9 @@ use crate::upstreams::{UpstreamError, Upstreams};
 #[derive(Clone)]
 pub(crate) struct Forward {
     pub(crate) upstreams: Upstreams,
-    /// The service that the gateway answers itself.
+    /// The service that the gateway implements itself.
     pub(crate) mesh: MeshServiceServer<MeshBreakers>,
-    /// What bodies that are buffered may hold.
+    /// The memory budget of buffered bodies.
     pub(crate) limits: Limits,
 }
 
@@ -55,7 +55,7 @@ impl Service<Request<Body>> for Forward {
     }
 }
 
-/// Where a call goes.
+/// The target of a call.
 enum Target {
     Upstream(Outbound),
     Mesh(MeshServiceServer<MeshBreakers>),
@@ -86,7 +86,7 @@ async fn forward(
         Ok(answer) => return Ok(answer.map(Body::new)),
         Err(error) => error,
     };
-    // A status of ours, of a deadline, or the channel's error of a connection that failed.
+    // A status of our own, a deadline error, or a connection error of the channel.
     let error = match error.downcast::<Status>() {
         Ok(status) => return Err(*status),
         Err(error) => error,
@@ -94,6 +94,6 @@ async fn forward(
     if let Some(why) = breakage.as_ref().and_then(|breakage| breakage.get()) {
         return Err(BodyError::Broken(why.clone()).into());
     }
-    tracing::warn!(service, %error, "upstream is unreachable");
+    tracing::warn!(service, %error, "upstream: unreachable");
     Err(UpstreamError::Unavailable { service }.into())
 }

@@ -1,5 +1,5 @@
-//! gRPC's framing (gRPC over HTTP/2, "Length-Prefixed-Message"): a flag, a length of four bytes, a message. Apart from
-//! the dialects, because each of them frames requests and reads the frames of replies.
+//! gRPC's framing (gRPC over HTTP/2, "Length-Prefixed-Message"): a flag, a length of four bytes, a message. Separate
+//! from the dialects, because each of them frames requests and reads the frames of replies.
 
 use axum::body::Body;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -21,27 +21,27 @@ pub(crate) fn framed(message: &impl Message) -> Bytes {
     frame.freeze()
 }
 
-/// The messages of an answer, read as they come.
+/// Reads the messages of a gRPC response as they arrive.
 pub(crate) struct Frames {
     body: Body,
-    /// What has come and was not taken.
+    /// The received bytes that are not consumed yet.
     buffer: BytesMut,
     ended: bool,
     /// Whether the trailers stated a status.
     has_status: bool,
 }
 
-/// Why there is no reply although an upstream answered.
+/// Why there is no reply although an upstream responded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ReplyError {
-    /// A message of the answer is too large.
-    #[error("the answer has more than the {limit} bytes of --max-message-bytes")]
+    /// A message of the response is too large.
+    #[error("the response is larger than the {limit} bytes of --max-message-bytes")]
     TooLarge {
         /// The most bytes.
         limit: usize,
     },
-    /// The answer is not what the contract says.
-    #[error("the answer of an upstream cannot be read: {0}")]
+    /// The response does not match the contract.
+    #[error("the response of an upstream is malformed: {0}")]
     Unreadable(String),
 }
 
@@ -52,7 +52,7 @@ impl Frames {
         Self { body, buffer: BytesMut::new(), ended: false, has_status: false }
     }
 
-    /// The length of the next message; none at the end of the answer.
+    /// The length of the next message; none at the end of the response.
     pub(crate) async fn next_length(&mut self) -> Result<Option<usize>, Status> {
         while self.buffer.len() < HEAD {
             if !self.read().await? {
@@ -65,7 +65,7 @@ impl Frames {
         Ok(Some(self.buffer.get_u32() as usize))
     }
 
-    /// So many bytes of the current message at once.
+    /// This many bytes of the current message.
     async fn take(&mut self, length: usize) -> Result<Bytes, Status> {
         while self.buffer.len() < length {
             if !self.read().await? {
@@ -81,20 +81,19 @@ impl Frames {
             Some(length) => Ok(length),
             None => {
                 self.finish().await?;
-                Err(unreadable("there is none"))
+                Err(unreadable("there is no message"))
             }
         }
     }
 
-    /// The message that is the whole reply and has so many bytes, if it has no more than `limit`; read to the end of the
-    /// answer.
+    /// The message of a unary reply with this length, if it is at most `limit`; reads to the end of the response.
     pub(crate) async fn single(&mut self, length: usize, limit: usize) -> Result<Bytes, Status> {
         let message = self.message(length, limit).await?;
         self.finish().await?;
         Ok(message)
     }
 
-    /// The current message, which has so many bytes, if it has no more than `limit`.
+    /// The current message with this length, if it is at most `limit`.
     pub(crate) async fn message(&mut self, length: usize, limit: usize) -> Result<Bytes, Status> {
         if length > limit {
             return Err(ReplyError::TooLarge { limit }.into());
@@ -113,7 +112,7 @@ impl Frames {
         Ok(self.buffer.split_to(length).freeze())
     }
 
-    /// Reads to the end of an answer from which no further message is expected; fails as the call did.
+    /// Reads to the end of a response without further messages; fails if the call failed.
     pub(crate) async fn finish(&mut self) -> Result<(), Status> {
         while self.buffer.is_empty() && self.read().await? {}
         match self.buffer.is_empty() {
@@ -123,7 +122,7 @@ impl Frames {
         }
     }
 
-    /// Reads on; false at the end. The failure of the call itself is returned as soon as it is known.
+    /// Reads the next frame; false at the end. A failure of the call is returned as soon as it is known.
     async fn read(&mut self) -> Result<bool, Status> {
         if self.ended {
             return Ok(false);
@@ -199,7 +198,7 @@ mod tests {
 
     use super::*;
 
-    /// What becomes of an answer from which one message is expected.
+    /// The result of a response with one expected message.
     async fn read(bytes: &'static [u8], status: Option<&str>) -> Result<Bytes, String> {
         let trailers = status.map(|status| {
             let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), status.parse().unwrap())]);
@@ -216,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_is_one_message_and_a_status() {
+    async fn a_unary_response_is_one_message_and_a_status() {
         let one = framed(&"a".to_owned());
         assert_eq!(&one[..], b"\0\0\0\0\x03\n\x01a");
         let check = async |bytes: &'static [u8], status: Option<&str>, expected: Result<&str, &str>| {

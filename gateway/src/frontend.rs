@@ -1,6 +1,6 @@
-//! The public port: what a request meets first, and where its response leaves. gRPC goes straight through to the stack;
-//! any other request is claimed by a dialect, checked by its head, and passes the same stack as a call. Apart from the
-//! dialects, because deadlines, limits, logs and refusals are the same for each of them.
+//! The public port: the entry of requests and the exit of responses. gRPC passes directly to the stack; any other
+//! request is claimed by a dialect, checked by its head, and passes the same stack as a call. Separate from the
+//! dialects, because deadlines, limits, logs and rejections are the same for all of them.
 
 mod drain;
 mod probes;
@@ -33,17 +33,17 @@ use crate::route::RouteError;
 const INTERNAL_PREFIXES: [&str; 3] = ["dataflow-", "l5d-", "x-envoy-"];
 const PEER_CERTIFICATE: &str = "x-forwarded-client-cert";
 
-/// What every request needs.
+/// The shared state of all requests.
 #[derive(Debug)]
 pub(crate) struct Frontend {
-    /// In the order in which they are asked to claim a request.
+    /// In the order in which they may claim a request.
     pub(crate) dialects: Vec<Box<dyn Dialect>>,
     pub(crate) access: Access,
     pub(crate) readiness: Readiness,
     pub(crate) limits: Limits,
 }
 
-/// What requests and replies may hold.
+/// The size limits of requests and replies.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     /// Bytes of path and query.
@@ -103,7 +103,7 @@ impl Frontend {
                 let response = probes::answer(path, &request, &self.readiness);
                 response.unwrap_or_else(|error| unrouted(&error, &request_id))
             }
-            // What panics below the stack is caught there: this is for the frontend and the dialects.
+            // The stack catches panics below it; this one is for the frontend and the dialects.
             None => match panics::catch(self.call(stack, request, &request_id, &mut entry)).await {
                 Ok(response) => response,
                 Err(panic) => {
@@ -135,7 +135,7 @@ impl Frontend {
             return call.exchange().write_failure(&Failure::refused(&error), request_id);
         }
         let Ok(mut answer) = stack.call(call.under_its_method(request)).await;
-        // The call's permit is taken until the response, and not the answer that it is made of, has left.
+        // The permit of the call is released when the HTTP response is sent, not when the upstream response has ended.
         let guards = ResponseGuards::take(&mut answer);
         let written = call.write_response(answer, self.limits.reply, request_id).await;
         guards.attach(
@@ -157,7 +157,7 @@ impl Frontend {
         Err(RouteError::NotFound)
     }
 
-    /// Refuses a body of JSON that cannot be read, by its head.
+    /// Rejects a body that cannot be JSON, by its head.
     fn check(&self, mode: BodyMode, headers: &HeaderMap) -> Result<(), BodyError> {
         if mode != BodyMode::Json {
             return Ok(());
@@ -192,7 +192,7 @@ fn unrouted(error: &RouteError, request_id: &HeaderValue) -> Response<Body> {
     response
 }
 
-/// The response to HEAD: the head of what GET would answer (RFC 9110, 9.3.2).
+/// The response to HEAD: the head of the response to GET (RFC 9110, 9.3.2).
 fn without_body(mut response: Response<Body>) -> Response<Body> {
     if let Some(length) = http_body::Body::size_hint(response.body()).exact() {
         response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));

@@ -14,7 +14,7 @@ use tonic_health::server::HealthService;
 
 use crate::upstreams::{UpstreamError, Upstreams};
 
-/// How long an upstream may take to answer.
+/// Timeout of the health check of an upstream.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Health of this process and, by their own account, of the upstreams.
@@ -47,7 +47,7 @@ impl Health for MeshHealth {
         let mut client = HealthClient::new(upstream);
         match tokio::time::timeout(TIMEOUT, client.check(request.into_inner())).await {
             Ok(Ok(answer)) => Ok(answer),
-            // An upstream that does not answer does not serve.
+            // An upstream without a response is NOT_SERVING.
             Ok(Err(_)) | Err(_) => {
                 let status = ServingStatus::NotServing.into();
                 Ok(Response::new(HealthCheckResponse { status }))
@@ -73,7 +73,7 @@ impl Health for MeshHealth {
     }
 }
 
-/// Of the service that the gateway answers itself, the health is that of this process.
+/// The health of the service that the gateway implements itself is that of this process.
 fn own(mut request: Request<HealthCheckRequest>) -> Request<HealthCheckRequest> {
     if request.get_ref().service == SERVICE_NAME {
         request.get_mut().service.clear();

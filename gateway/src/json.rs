@@ -1,5 +1,5 @@
-//! JSON as a body over HTTP: the response that carries it, the media types that announce it, and the JSON of a message.
-//! Apart from the dialects, because each of them answers in it.
+//! JSON bodies over HTTP: the response with a JSON body, the JSON media types, and the JSON of a message. Separate from
+//! the dialects, because all of them use it.
 
 use axum::body::Body;
 use http::header::CONTENT_TYPE;
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_json_cannot_say_is_an_error() {
+    fn values_without_a_json_form_are_errors() {
         let timestamp = DescriptorPool::global().get_message_by_name("google.protobuf.Timestamp").unwrap();
         let check = |seconds: i64, expected: Option<&str>| {
             let mut time = DynamicMessage::new(timestamp.clone());

@@ -1,12 +1,13 @@
 //! The public port of the mesh: REST by transcoding, gRPC by pass-through, health and reflection of every service.
 //!
-//! Everything follows from a descriptor set ([`schema`]). A request meets the `frontend` first. One that is gRPC already goes
-//! straight on to the stack of the mesh; any other is claimed by a `dialect`: `rest` finds its [`route`] among the
-//! annotations, [`legacy`] is the predecessor's surface. It passes the same stack as a `call`, at whose bottom `forward` puts
-//! it into gRPC and sends it to its upstream. The reply becomes a response of the dialect on its way out.
+//! Everything is derived from a descriptor set ([`schema`]). The `frontend` receives all requests. gRPC passes directly
+//! to the stack of the mesh; any other request is claimed by a `dialect`: `rest` finds its [`route`] among the
+//! annotations, [`legacy`] is the predecessor's API. It passes the same stack as a `call`, whose innermost service
+//! `forward` converts it to gRPC and sends it to its upstream. The dialect converts the reply to its response.
 //!
-//! Imports go one way: this file composes the gateway, the frontend and the bottom of the stack know calls and dialects but
-//! none in particular, and each dialect stands on leaves (bodies, JSON, queries, framing, routes, the schema).
+//! Imports have one direction: this file composes the gateway, the frontend and `forward` know the traits of calls and
+//! dialects but no implementation, and each dialect uses leaf modules (bodies, JSON, queries, framing, routes, the
+//! schema).
 
 pub mod args;
 pub mod legacy;
@@ -56,7 +57,7 @@ use rest::Transcoder;
 use schema::{Schema, SchemaError};
 use upstreams::Upstreams;
 
-/// A gateway that has read what it is driven by.
+/// A gateway with a parsed descriptor set.
 #[derive(Debug)]
 pub struct Gateway {
     args: Args,
@@ -80,7 +81,7 @@ pub enum StartError {
     Descriptors {
         /// The file.
         file: PathBuf,
-        /// What the system said.
+        /// The I/O error.
         source: io::Error,
     },
     /// The descriptor set is wrong.
@@ -158,7 +159,7 @@ impl Gateway {
         let descriptors = schema.descriptors().clone();
         let mut services = upstreams.services();
         services.extend(schema.services().into_iter().filter(|service| service == MESH_SERVICE));
-        // Asked in this order: the transcoder refuses what no other dialect claims.
+        // In this order: the transcoder rejects requests that no other dialect claims.
         let dialects: Vec<Box<dyn Dialect>> =
             vec![Box::new(Legacy::new(&schema)), Box::new(Transcoder::new(schema))];
         let frontend = Frontend { dialects, access, readiness, limits };

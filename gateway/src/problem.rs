@@ -1,5 +1,5 @@
-//! The one shape of an error over REST: the JSON of a `google.rpc.Status` with its details, under the HTTP status that
-//! its code and details stand for. Apart from the dialect of REST, because requests of no dialect are refused in it too.
+//! The format of all errors over REST: the JSON of a `google.rpc.Status` with its details, and the HTTP status for its
+//! code and details. Separate from the dialect of REST, because requests of no dialect are rejected in it too.
 
 use std::collections::HashMap;
 
@@ -44,7 +44,7 @@ struct FieldViolation {
 // === impl Problem ===
 
 impl Problem {
-    /// What a status says. Details of other kinds are left out.
+    /// The fields of a status. Details of other kinds are omitted.
     pub(crate) fn new(status: &Status, request_id: &HeaderValue) -> Self {
         let said = status.get_error_details();
         let mut details = Vec::new();
@@ -69,7 +69,7 @@ impl Problem {
     }
 }
 
-/// The response to a request that was refused or that failed.
+/// The response to a rejected or failed request.
 pub(crate) fn response(failure: &Failure, request_id: &HeaderValue) -> Response<Body> {
     let problem = Problem::new(&failure.status, request_id);
     let problem = serde_json::to_vec(&problem).expect("a problem is plain JSON");
@@ -79,7 +79,7 @@ pub(crate) fn response(failure: &Failure, request_id: &HeaderValue) -> Response<
     response
 }
 
-/// Sets `Retry-After`, if the status says when to try again.
+/// Sets `Retry-After`, if the status has a retry delay.
 pub(crate) fn set_retry_after(response: &mut Response<Body>, status: &Status) {
     if let Some(delay) = status.get_details_retry_info().and_then(|info| info.retry_delay) {
         // Whole seconds (RFC 9110, 10.2.3), and never none: that would ask for a storm.

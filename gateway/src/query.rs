@@ -1,5 +1,5 @@
-//! Query strings: names and values, decoded as forms write them (`application/x-www-form-urlencoded`), and what is wrong
-//! with a parameter. Apart from the dialects, because each reads queries and none reads them in another way.
+//! Query strings: names and values, decoded as forms (`application/x-www-form-urlencoded`), and the errors of
+//! parameters. Separate from the dialects, because all of them parse queries in the same way.
 
 use std::borrow::Cow;
 
@@ -7,21 +7,21 @@ use dataflow_mesh::status::{Describe, Kind, Violation, to_status};
 use percent_encoding::percent_decode_str;
 use tonic::Status;
 
-/// What is wrong with a parameter of the path or the query.
+/// The error of a parameter of the path or the query.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ParameterError {
-    /// The query names what the request does not have, or has elsewhere.
+    /// The request has no field of this name, or it is set elsewhere.
     #[error("there is no query parameter {name:?}")]
     Unknown {
         /// As it was sent.
         name: String,
     },
-    /// A value is none of its field.
+    /// A value is invalid for its field.
     #[error("{name}: {problem}")]
     Invalid {
         /// The field as it was sent.
         name: String,
-        /// What is wrong.
+        /// The error.
         problem: String,
     },
 }
@@ -32,13 +32,13 @@ pub(crate) fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
     pieces.map(|piece| piece.split_once('=').unwrap_or((piece, "")))
 }
 
-/// A name or a value, decoded; what is not UTF-8 then is refused.
+/// A decoded name or value; invalid UTF-8 is rejected.
 pub(crate) fn decode(text: &str) -> Result<String, ParameterError> {
     let decoded = percent_decode_str(&spaced(text)).decode_utf8().map(Cow::into_owned);
     decoded.map_err(|_| ParameterError::invalid(text, &"it is not UTF-8 once decoded"))
 }
 
-/// A name or a value, decoded; what is not UTF-8 becomes U+FFFD.
+/// A decoded name or value; invalid UTF-8 becomes U+FFFD.
 pub(crate) fn decode_lossy(text: &str) -> String {
     percent_decode_str(&spaced(text)).decode_utf8_lossy().into_owned()
 }

@@ -1,6 +1,6 @@
-//! The dialect of REST: transcoding, as the annotations `google.api.http` of the descriptor set say. `request` makes
-//! messages of an HTTP request, `response` an HTTP response of the reply: by `elements` where the reply is large, by
-//! `stream` where it is a stream.
+//! The dialect of REST: transcoding by the `google.api.http` annotations of the descriptor set. `request` converts an
+//! HTTP request to messages, `response` converts the reply to an HTTP response: `elements` if the reply is large,
+//! `stream` if it is a stream.
 
 mod elements;
 mod mask;
@@ -46,7 +46,7 @@ impl Transcoder {
 }
 
 impl Dialect for Transcoder {
-    /// Claims every request: what no annotation has a route for is refused.
+    /// Claims every request: a request without a route is rejected.
     fn claim(&self, request: &Request<Body>) -> Result<Option<Arc<dyn Exchange>>, RouteError> {
         let found = self.schema.routes().find(request.method().as_str(), request.uri().path())?;
         let owned = |(name, value): (&str, String)| (name.to_owned(), value);
@@ -83,7 +83,7 @@ impl Exchange for TranscodedExchange {
 
     fn check_head(&self) -> Result<(), Status> {
         match self.body_mode() {
-            // A misspelled parameter is refused before a whole document is read for it.
+            // A misspelled parameter is rejected before a whole document is read.
             BodyMode::Document => Ok(self.request.check_parameters()?),
             _ => Ok(()),
         }

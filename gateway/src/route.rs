@@ -1,5 +1,5 @@
-//! Which method of the mesh a REST request calls: path templates of `google.api.http` and the table that finds
-//! them. Apart from the dialects, because it knows neither HTTP types nor descriptors, only text.
+//! Routing of REST requests to methods: path templates of `google.api.http` and the table that finds them. Separate
+//! from the dialects, because it knows neither HTTP types nor descriptors, only text.
 
 mod error;
 mod escapes;

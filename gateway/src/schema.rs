@@ -1,5 +1,5 @@
-//! What the gateway is driven by: a descriptor set, its services, and the REST routes that the annotations
-//! `google.api.http` in it make. Read once at the start; a mistake in it ends the start, not a request.
+//! The schema of the gateway: a descriptor set, its services, and the REST routes of its `google.api.http` annotations.
+//! It is parsed once at the start; an error in it fails the start, not a request.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -24,17 +24,17 @@ const UPDATE_MASK: &str = "update_mask";
 /// The method option that makes a route.
 const HTTP_OPTION: &str = "google.api.http";
 
-/// A descriptor set and what follows from it.
+/// A descriptor set and the data derived from it.
 #[derive(Debug)]
 pub struct Schema {
     descriptors: Cow<'static, [u8]>,
     pool: DescriptorPool,
     routes: Table<Arc<Binding>>,
-    /// What the routes hold, in the order of the set.
+    /// The routes, in the order of the descriptor set.
     bindings: Vec<Arc<Binding>>,
 }
 
-/// How one REST route reaches its method: what a method and one of its annotations make.
+/// The binding of one REST route to its method, from one annotation.
 #[derive(Debug)]
 pub struct Binding {
     /// The method.
@@ -43,40 +43,40 @@ pub struct Binding {
     pub path: PathAndQuery,
     /// The route as the annotation writes it: the label of metrics.
     pub template: String,
-    /// What the HTTP body is.
+    /// The use of the HTTP body.
     pub body: Body,
-    /// Of a PATCH whose body is a field: the field beside it that says which parts of the body count.
+    /// The update mask of a PATCH whose body is a field: the field that selects the parts of the body that change.
     pub mask: Option<FieldDescriptor>,
     /// The reply field that becomes the HTTP body; none for the whole reply.
     pub reply: Option<FieldDescriptor>,
 }
 
-/// What the HTTP body of a request is.
+/// The use of the HTTP body of a request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Body {
-    /// There is none.
+    /// No body.
     Absent,
     /// JSON of the whole request.
     Whole,
     /// JSON of one field of the request.
     Field(FieldDescriptor),
-    /// A document of any media type: the field, a `google.api.HttpBody`, takes its bytes. In a method that takes a
-    /// stream, piece after piece.
+    /// A document of any media type, as the bytes of this field, a `google.api.HttpBody`; in chunks, if the method is
+    /// client-streaming.
     Document(FieldDescriptor),
 }
 
 /// Why a descriptor set cannot drive a gateway.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
-    /// It is no `FileDescriptorSet`, or one that lacks what it imports.
+    /// It is not a `FileDescriptorSet`, or imports are missing.
     #[error("the descriptor set cannot be read: {0}")]
     Unreadable(#[from] prost_reflect::DescriptorError),
-    /// An annotation says what cannot be done.
+    /// An annotation is invalid.
     #[error("{method}: {problem}")]
     Annotation {
         /// The method's full name.
         method: String,
-        /// What is wrong.
+        /// The error.
         problem: String,
     },
 }

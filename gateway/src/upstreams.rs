@@ -1,4 +1,4 @@
-//! The services behind the gateway, each by a channel of its own.
+//! The upstreams of the gateway, each with a separate channel.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use dataflow_mesh::outbound::{Outbound, Upstream};
 use dataflow_mesh::status::{Describe, Kind, to_status};
 use tonic::Status;
 
-/// Where each service is. Cheap to clone.
+/// The upstream of each service. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Upstreams {
     /// Sorted, since reflection lists them.
@@ -20,7 +20,7 @@ pub(crate) struct Upstreams {
 /// Why a call does not reach an upstream.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum UpstreamError {
-    /// The service does not answer.
+    /// The service does not respond.
     #[error("{service} is out of reach")]
     Unavailable {
         /// Its full name.

@@ -1,4 +1,4 @@
-//! The real binary as a process: commands that end, and services that run until they are told to stop.
+//! Runs the real binary as a process: commands that exit, and services that run until they are stopped.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,50 +13,51 @@ use nix::unistd::Pid;
 
 use crate::eventually::TIMEOUT;
 
-/// The binary beside the running test. Cargo builds it with the tests of its own package, so `--test version` goes with
-/// whatever else is selected.
+/// The binary in the directory of the running test. Cargo builds it with the tests of its package, so every selection
+/// of tests includes `--test version`.
 ///
 /// # Panics
 ///
-/// When it is not there.
+/// If it does not exist.
 pub fn path() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own file");
-    let profile = test.parent().and_then(|deps| deps.parent()).expect("tests lie in target/PROFILE/deps");
+    let profile =
+        test.parent().and_then(|deps| deps.parent()).expect("test executables are in target/PROFILE/deps");
     let binary = profile.join("dataflow");
     assert!(binary.exists(), "{} is missing: run `make build`", binary.display());
     binary
 }
 
-/// How a command ended.
+/// The result of a command.
 #[derive(Debug)]
 pub struct Ended {
-    /// Its exit status; 128 plus the signal's number when a signal ended it.
+    /// Its exit status; 128 plus the signal's number if a signal terminated it.
     pub code: i32,
-    /// What it printed.
+    /// Its standard output.
     pub stdout: String,
-    /// What it said besides.
+    /// Its standard error.
     pub stderr: String,
 }
 
-/// Runs the binary to its end, with nothing on standard input.
+/// Runs the binary to completion, with empty standard input.
 ///
 /// # Panics
 ///
-/// When it cannot be run.
+/// If it cannot be run.
 pub fn run(arguments: &[&str]) -> Ended {
     run_with(arguments, std::io::empty())
 }
 
-/// Runs the binary to its end, with these bytes on standard input. It may stop reading early.
+/// Runs the binary to completion, with these bytes on standard input. It may stop reading early.
 ///
 /// # Panics
 ///
-/// When it cannot be run.
+/// If it cannot be run.
 pub fn run_with(arguments: &[&str], mut input: impl Read + Send + 'static) -> Ended {
     let mut child = command(arguments).stdin(Stdio::piped()).spawn().expect("the binary starts");
     let mut stdin = child.stdin.take().expect("standard input is piped");
     let feeding = std::thread::spawn(move || {
-        // A command that has seen enough closes the pipe: that is its right.
+        // A command may close the pipe early, which is not an error.
         let _ = std::io::copy(&mut input, &mut stdin).and_then(|_| stdin.flush());
     });
     let output = child.wait_with_output().expect("the binary ends");
@@ -68,7 +69,7 @@ pub fn run_with(arguments: &[&str], mut input: impl Read + Send + 'static) -> En
     }
 }
 
-/// The binary with these arguments and pipes around it, in an environment without flags.
+/// The binary with these arguments and piped output, in an environment without variables of flags.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(path());
     let flags = std::env::vars_os().map(|(name, _)| name);
@@ -79,11 +80,11 @@ pub fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// Waits until a child ends by itself, for a minute at most: a test fails rather than hangs.
+/// Waits until a child exits, for at most a minute, so that a test fails instead of hanging.
 ///
 /// # Panics
 ///
-/// When it does not.
+/// If it does not.
 pub fn wait(child: &mut Child) -> ExitStatus {
     let id = child.id();
     let (ended, end) = mpsc::channel::<()>();
@@ -96,15 +97,15 @@ pub fn wait(child: &mut Child) -> ExitStatus {
     });
     let status = child.wait().expect("a child can be waited for");
     drop(ended);
-    assert!(!watching.join().expect("watching does not panic"), "it did not end within a minute");
+    assert!(!watching.join().expect("watching does not panic"), "the child did not exit within a minute");
     status
 }
 
-/// Sends a signal to a child that has not been waited for.
+/// Sends a signal to a child that has not been waited for yet.
 ///
 /// # Panics
 ///
-/// When it has.
+/// If it has been.
 pub fn signal(child: &Child, signal: Signal) {
     kill(pid(child.id()), signal).expect("our own child can be signalled");
 }
@@ -119,23 +120,23 @@ pub fn code(status: ExitStatus) -> i32 {
     status.code().or(status.signal().map(|signal| 128 + signal)).expect("a process ends by status or signal")
 }
 
-/// Peak memory of a process so far, in bytes, as the kernel counts what is resident.
+/// Peak resident memory of a process so far, in bytes.
 ///
 /// # Panics
 ///
-/// When it has ended.
+/// If it has exited.
 pub fn peak_memory(id: u32) -> u64 {
     memory(id, "VmHWM:")
 }
 
 fn memory(id: u32, figure: &str) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("the process is known");
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("the process exists");
     let figure = status.lines().find_map(|line| line.strip_prefix(figure)).expect("the process runs");
     let kibibytes = figure.trim().strip_suffix(" kB").expect("the kernel counts in kB");
     1024 * kibibytes.parse::<u64>().expect("a count is a number")
 }
 
-/// A service running as a process.
+/// A service that runs as a process.
 pub struct Service {
     /// Its address, `HOST:PORT`.
     pub address: String,
@@ -149,12 +150,12 @@ pub struct Service {
 // === impl Service ===
 
 impl Service {
-    /// Starts `dataflow ROLE` on free ports and waits until it serves; `up` is four services, of which the gateway
-    /// is the one to call.
+    /// Starts `dataflow ROLE` on free ports and waits until it serves. `up` runs four services; the address is the
+    /// gateway's.
     ///
     /// # Panics
     ///
-    /// When it ends before it serves.
+    /// If it exits before it serves.
     pub fn start(role: &str, flags: &[&str]) -> Self {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Self::start_at(role, any, any, flags)
@@ -164,7 +165,7 @@ impl Service {
     ///
     /// # Panics
     ///
-    /// When it ends before it serves.
+    /// If it exits before it serves.
     pub fn start_at(role: &str, listen: SocketAddr, admin: SocketAddr, flags: &[&str]) -> Self {
         let (listen, admin) = (listen.to_string(), admin.to_string());
         let ports = ["--listen", &listen, "--admin", &admin, "--log-format", "json"];
@@ -173,21 +174,21 @@ impl Service {
         let (mut address, mut admin, mut log) = (None, None, Vec::new());
         let (role, mut services) = if role == "up" { ("gateway", 4) } else { (role, 1) };
         while services > 0 {
-            let line = lines.next().unwrap_or_else(|| panic!("ended before it served: {log:#?}"));
+            let line = lines.next().unwrap_or_else(|| panic!("exited before it served: {log:#?}"));
             let line = line.expect("the log is text");
             let event: serde_json::Value = serde_json::from_str(&line).expect("the log is JSON");
-            let said = event["address"].as_str().map(str::to_owned);
+            let address_of_event = event["address"].as_str().map(str::to_owned);
             log.push(line);
             match event["message"].as_str() {
-                Some("service: listening") if event["role"] == role => address = said,
-                Some("admin port: listening") => admin = said,
+                Some("service: listening") if event["role"] == role => address = address_of_event,
+                Some("admin port: listening") => admin = address_of_event,
                 Some("service: serving") => services -= 1,
                 _ => {}
             }
         }
         let log = Arc::new(Mutex::new(log));
-        let reading = Some(std::thread::spawn(keep(lines, Arc::clone(&log))));
-        let (address, admin) = address.zip(admin).expect("a service says where it listens");
+        let reading = Some(std::thread::spawn(collect(lines, Arc::clone(&log))));
+        let (address, admin) = address.zip(admin).expect("a service logs its addresses");
         Self { address, admin, child, log, reading }
     }
 
@@ -195,7 +196,7 @@ impl Service {
     ///
     /// # Panics
     ///
-    /// When there is none.
+    /// If there is none.
     pub fn next_line(&mut self) -> String {
         let stdout = self.child.stdout.as_mut().expect("standard output is piped");
         let mut line = Vec::new();
@@ -207,12 +208,12 @@ impl Service {
         String::from_utf8(line).expect("output is text")
     }
 
-    /// What it said so far, a line each.
+    /// The log lines so far.
     pub fn log(&self) -> Vec<String> {
         self.log.lock().expect("no reader panics").clone()
     }
 
-    /// Its memory now, in bytes, as the kernel counts what is resident.
+    /// Its resident memory now, in bytes.
     pub fn memory(&self) -> u64 {
         memory(self.child.id(), "VmRSS:")
     }
@@ -222,7 +223,7 @@ impl Service {
         self::signal(&self.child, signal);
     }
 
-    /// Tells it to stop as Kubernetes does and waits; its exit status and everything it said.
+    /// Stops it with SIGTERM, as Kubernetes does, and waits. Returns its exit status and its log.
     ///
     /// # Panics
     ///
@@ -232,7 +233,7 @@ impl Service {
         self.ended()
     }
 
-    /// Waits until it has ended, which something else must bring about; its exit status and everything it said.
+    /// Waits until it has exited, which something else must cause. Returns its exit status and its log.
     ///
     /// # Panics
     ///
@@ -248,13 +249,16 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // Already gone after `stop`; a test that failed must not leave a server behind.
+        // After `stop` it has already exited; a failed test must not leave a server behind.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-fn keep(lines: std::io::Lines<BufReader<ChildStderr>>, log: Arc<Mutex<Vec<String>>>) -> impl FnOnce() + Send {
+fn collect(
+    lines: std::io::Lines<BufReader<ChildStderr>>,
+    log: Arc<Mutex<Vec<String>>>,
+) -> impl FnOnce() + Send {
     move || {
         for line in lines.map_while(Result::ok) {
             log.lock().expect("no reader panics").push(line);
@@ -262,14 +266,18 @@ fn keep(lines: std::io::Lines<BufReader<ChildStderr>>, log: Arc<Mutex<Vec<String
     }
 }
 
-/// Fails on any line of a log at WARN or ERROR that `expected` does not occur in.
+/// Fails on any log line at WARN or ERROR that contains none of the `expected` texts.
 ///
 /// # Panics
 ///
-/// When there is one.
-pub fn assert_calm(log: &[String], expected: &[&str]) {
-    let loud = |line: &&String| line.contains("\"level\":\"WARN\"") || line.contains("\"level\":\"ERROR\"");
-    let unexpected: Vec<_> =
-        log.iter().filter(loud).filter(|line| !expected.iter().any(|text| line.contains(text))).collect();
+/// If there is one.
+pub fn assert_no_warnings(log: &[String], expected: &[&str]) {
+    let is_warning =
+        |line: &&String| line.contains("\"level\":\"WARN\"") || line.contains("\"level\":\"ERROR\"");
+    let unexpected: Vec<_> = log
+        .iter()
+        .filter(is_warning)
+        .filter(|line| !expected.iter().any(|text| line.contains(text)))
+        .collect();
     assert!(unexpected.is_empty(), "unexpected in the log: {unexpected:#?}");
 }

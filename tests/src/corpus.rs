@@ -1,10 +1,10 @@
-//! The published catalogues that tests read when they are at hand. They are not ours to ship: `SDMX_CORPUS` names the
-//! directory that holds them.
+//! The published catalogues that tests read if they are available. We may not distribute them: `SDMX_CORPUS` names
+//! their directory.
 
 use std::path::PathBuf;
 
-/// The directory, or `None` after saying aloud that `what` is skipped.
-#[allow(clippy::print_stderr, reason = "what is skipped is said aloud")]
+/// The directory; without one, prints that `what` is skipped and returns `None`.
+#[allow(clippy::print_stderr, reason = "skipped tests are reported")]
 pub fn directory(what: &str) -> Option<PathBuf> {
     let directory = std::env::var_os("SDMX_CORPUS").map(PathBuf::from);
     if directory.is_none() {

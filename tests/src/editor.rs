@@ -1,4 +1,4 @@
-//! Somebody who edits rules, and a rule to edit: `swap`, which files what it matches by the revision that it is of.
+//! A client that edits rules, and the rule `swap`, whose category depends on the revision that it belongs to.
 
 use dataflow_mesh::outbound::Outbound;
 use dataflow_proto::analysis::v1 as analysis;
@@ -12,18 +12,19 @@ use tonic_types::StatusExt;
 
 use crate::services::Service;
 
-/// An editor of the rules at a config service.
+/// A client of the rule service of a config service.
 pub fn editor(config: &Service) -> RuleServiceClient<Outbound> {
     RuleServiceClient::new(config.channel())
 }
 
-/// A small set `default`: what is measured is how a change travels, not how large a set is compiled in a debug build.
+/// A small rule set `default`: tests measure the propagation of a change, not the compilation of a large rule set in a
+/// debug build.
 pub fn small() -> [RuleSet; 1] {
     let text = "ruleset: default\nmode: WORDS\nrules:\n  - ruleId: a\n    category: ECONOMY\n    keywords: [economy]\n";
-    [dataflow_rules::file::parse(text).expect("the set is written as sets are")]
+    [dataflow_rules::file::parse(text).expect("the rule set is valid")]
 }
 
-/// A new rule of the set `default`.
+/// A new rule of the rule set `default`.
 pub fn new(rule_id: &str, category: Category, keyword: &str) -> pb::CreateRuleRequest {
     pb::CreateRuleRequest {
         rule_id: rule_id.to_owned(),
@@ -34,12 +35,12 @@ pub fn new(rule_id: &str, category: Category, keyword: &str) -> pb::CreateRuleRe
     }
 }
 
-/// Where the rule `swap` files a dataflow that it matches.
+/// Categorizes a dataflow that the rule `swap` matches.
 ///
 /// # Panics
 ///
-/// When the call fails.
-pub async fn categorise(
+/// If the call fails.
+pub async fn categorize(
     client: &mut AnalysisServiceClient<Outbound>,
 ) -> analysis::CategorizeDataflowResponse {
     let names = [("en".to_owned(), "Alphabetical order".to_owned())].into();
@@ -48,7 +49,7 @@ pub async fn categorise(
     client.categorize_dataflow(request).await.expect("no request fails").into_inner()
 }
 
-/// The rule `swap`, for this category.
+/// Sets the category of the rule `swap`.
 pub fn put(category: Category) -> pb::UpdateRuleRequest {
     let rule = pb::Rule {
         rule_id: "swap".to_owned(),
@@ -69,7 +70,7 @@ pub fn category_at(revision: i64) -> Category {
 ///
 /// # Panics
 ///
-/// When it carries none.
+/// If it has none.
 pub fn reason(status: &Status) -> String {
-    status.get_error_details().error_info().expect("every failure carries its reason").reason.clone()
+    status.get_error_details().error_info().expect("every failure has a reason").reason.clone()
 }

@@ -1,4 +1,4 @@
-//! A real Envoy: what stands beside every process in a mesh.
+//! A real Envoy, as the sidecar of a process in a mesh.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::eventually::{TIMEOUT, eventually_blocking};
 use crate::tools;
 
-/// The program. `make tools` puts it where the tests look.
+/// The executable. `make tools` installs it on the `PATH` of the tests.
 const PROGRAM: &str = "envoy";
 
 /// A running Envoy.
@@ -21,11 +21,11 @@ pub struct Envoy {
     directory: TempDir,
 }
 
-/// Whether this machine has Envoy. If not, says aloud that what asked is skipped: it should return.
+/// Whether this machine has Envoy. If not, it prints that the calling test is skipped, which must return.
 ///
 /// # Panics
 ///
-/// When there is none where `CI=true`.
+/// If it is missing and `CI=true`.
 pub fn available() -> bool {
     tools::available(PROGRAM)
 }
@@ -35,7 +35,7 @@ pub fn message(extension: &str) -> String {
     format!("type.googleapis.com/envoy.extensions.{extension}")
 }
 
-/// An address as Envoy's configuration has it.
+/// An address in Envoy's configuration.
 pub fn socket(address: SocketAddr) -> Value {
     json!({ "socket_address": { "address": address.ip(), "port_value": address.port() } })
 }
@@ -43,13 +43,13 @@ pub fn socket(address: SocketAddr) -> Value {
 // === impl Envoy ===
 
 impl Envoy {
-    /// Starts Envoy with these listeners and clusters and its admin port there, and waits until it serves.
+    /// Starts Envoy with these listeners and clusters and this admin address, and waits until it is ready.
     ///
     /// # Panics
     ///
-    /// When it does not.
+    /// If it does not become ready.
     pub fn start(admin: SocketAddr, listeners: &[Value], clusters: &[Value]) -> Self {
-        let directory = tempfile::tempdir().expect("there is room for a directory");
+        let directory = tempfile::tempdir().expect("a temporary directory can be created");
         let bootstrap = json!({
             "admin": { "address": socket(admin) },
             "static_resources": { "listeners": listeners, "clusters": clusters },
@@ -59,43 +59,43 @@ impl Envoy {
         let log = File::create(log).expect("a new directory takes files");
         let mut command = Command::new(PROGRAM);
         command.arg("--config-path").arg(config);
-        // Without hot restart it shares no memory with another Envoy of this machine.
+        // Without hot restart it shares no memory with another Envoy on this machine.
         command.args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
         let mut envoy = Self { admin, child: child.expect("envoy starts"), directory };
         eventually_blocking(TIMEOUT, "Envoy is ready", || {
             let ended = envoy.child.try_wait().expect("our own child can be waited for");
-            assert!(ended.is_none(), "Envoy ended: {}", envoy.log());
-            envoy.ask("/ready").is_ok_and(|answer| answer.contains("LIVE"))
+            assert!(ended.is_none(), "Envoy exited: {}", envoy.log());
+            envoy.get("/ready").is_ok_and(|response| response.contains("LIVE"))
         });
         envoy
     }
 
-    /// What its admin port answers.
+    /// Sends a GET request to its admin port and returns the whole response.
     ///
     /// # Errors
     ///
-    /// When it does not.
-    pub fn ask(&self, path: &str) -> io::Result<String> {
+    /// If there is no response.
+    pub fn get(&self, path: &str) -> io::Result<String> {
         let mut stream = TcpStream::connect(self.admin)?;
         write!(stream, "GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
+        let mut response = String::new();
+        stream.read_to_string(&mut response)?;
+        Ok(response)
     }
 
-    /// The value of one of its statistics, 0 before it was ever counted.
+    /// The value of one of its statistics; 0 if it has not been counted yet.
     ///
     /// # Panics
     ///
-    /// When it does not answer.
+    /// If it does not respond.
     pub fn statistic(&self, name: &str) -> u64 {
-        let answer = self.ask(&format!("/stats?filter=^{name}$")).expect("the admin port answers");
-        let value = answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        let response = self.get(&format!("/stats?filter=^{name}$")).expect("the admin port responds");
+        let value = response.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
         value.map_or(0, |value| value.trim().parse().expect("a statistic is a number"))
     }
 
-    /// What it said.
+    /// Its log.
     pub fn log(&self) -> String {
         let log = fs::read_to_string(self.directory.path().join("log"));
         log.unwrap_or_else(|error| error.to_string())
@@ -104,7 +104,7 @@ impl Envoy {
 
 impl Drop for Envoy {
     fn drop(&mut self) {
-        // A test that failed must not leave a server behind.
+        // A failed test must not leave a server behind.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,49 +1,49 @@
-//! Waiting for what takes some moments: looks again and again, leaves a pause between two looks, and fails after a limit,
-//! naming what it waited for. The one place in tests that sleeps.
+//! Polls until a condition is true: checks it repeatedly with a pause between checks, and fails after a timeout with
+//! the name of the condition. Only this module sleeps in tests.
 //!
-//! The limit is there so that a test ends, not to measure: far more than it takes on the busiest machine. Without a pause
-//! those who are waited for would have to share the processor with whoever waits.
+//! The timeout only makes sure that a test ends; it is far longer than anything takes on the busiest machine. Without
+//! the pause the polling would take CPU time from the code under test.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::time::{sleep, timeout};
 
-/// Longest that anything of a test may take: far more than it needs on the busiest machine.
+/// The timeout of every step of a test: far longer than it takes on the busiest machine.
 pub const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long those who are waited for are left alone between two looks.
+/// The pause between two checks.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Waits until `condition` holds; how long it took.
+/// Waits until `condition` is true and returns how long it took.
 ///
 /// # Panics
 ///
-/// When it does not hold within `limit`, be it because the condition itself does not answer.
+/// If it is not true within `limit`, also if the condition itself does not return.
 pub async fn eventually(limit: Duration, what: &str, mut condition: impl AsyncFnMut() -> bool) -> Duration {
-    let begun = Instant::now();
-    let looking = async {
+    let start = Instant::now();
+    let polling = async {
         while !condition().await {
             sleep(PAUSE).await;
         }
     };
-    let held = timeout(limit, looking).await;
-    assert!(held.is_ok(), "not within {limit:?}: {what}");
-    begun.elapsed()
+    let result = timeout(limit, polling).await;
+    assert!(result.is_ok(), "not within {limit:?}: {what}");
+    start.elapsed()
 }
 
-/// The same on a thread of its own, which it holds up.
+/// The same for blocking code.
 ///
 /// # Panics
 ///
-/// When it does not hold within `limit`.
+/// If it is not true within `limit`.
 pub fn eventually_blocking(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) -> Duration {
-    let begun = Instant::now();
+    let start = Instant::now();
     while !condition() {
-        assert!(begun.elapsed() < limit, "not within {limit:?}: {what}");
+        assert!(start.elapsed() < limit, "not within {limit:?}: {what}");
         thread::sleep(PAUSE);
     }
-    begun.elapsed()
+    start.elapsed()
 }
 
 #[cfg(test)]
@@ -51,31 +51,31 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn it_looks_until_the_condition_holds() {
-        let mut looks = 0;
-        eventually(TIMEOUT, "three looks", async || {
-            looks += 1;
-            looks == 3
+    async fn it_polls_until_the_condition_is_true() {
+        let mut checks = 0;
+        eventually(TIMEOUT, "three checks", async || {
+            checks += 1;
+            checks == 3
         })
         .await;
-        assert_eq!(looks, 3);
+        assert_eq!(checks, 3);
         assert!(
             eventually_blocking(TIMEOUT, "two more", || {
-                looks += 1;
-                looks == 5
+                checks += 1;
+                checks == 5
             }) >= PAUSE
         );
     }
 
     #[tokio::test(start_paused = true)]
-    #[should_panic = "not within 60s: pigs fly"]
-    async fn it_ends_when_the_condition_does_not_answer() {
-        eventually(TIMEOUT, "pigs fly", async || std::future::pending().await).await;
+    #[should_panic = "not within 60s: it never happens"]
+    async fn it_times_out_if_the_condition_does_not_return() {
+        eventually(TIMEOUT, "it never happens", async || std::future::pending().await).await;
     }
 
     #[test]
-    #[should_panic = "not within 10ms: pigs fly"]
-    fn it_ends_on_a_thread_too() {
-        eventually_blocking(Duration::from_millis(10), "pigs fly", || false);
+    #[should_panic = "not within 10ms: it never happens"]
+    fn the_blocking_variant_times_out_too() {
+        eventually_blocking(Duration::from_millis(10), "it never happens", || false);
     }
 }

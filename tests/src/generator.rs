@@ -1,27 +1,28 @@
-//! Catalogues out of nothing: realistic SDMX 2.1 structure messages of any size, and documents made to break readers.
+//! Generated catalogues: realistic SDMX 2.1 structure messages of any size, and hostile documents.
 //!
-//! Everything is a `Read` that makes its bytes while they are taken, so that a test of a gigabyte needs no gigabyte.
-//! The same parameters give the same bytes on every machine. Names are put together from the word lists below; no
-//! provider ever published them.
+//! Everything is a `Read` that generates its bytes lazily, so that a test with a gigabyte does not allocate one. The
+//! same parameters give the same bytes on every machine. Names are composed from the word lists below; no provider
+//! published them.
 
 use std::fmt::Write;
 use std::io::{self, Read};
 
 use fastrand::Rng;
 
-/// A catalogue to be generated.
+/// The parameters of a generated catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Catalogue {
-    /// Dataflows in it.
+    /// Number of dataflows.
     pub flows: u32,
-    /// Bytes of the document. Exceeded by less than one dataflow's worth, and met only if it allows some 1.2 kB for each.
+    /// Size of the document in bytes. Exceeded by less than one dataflow, and reached only if it allows about 1.2 kB
+    /// for each.
     pub bytes: u64,
-    /// Another seed is another catalogue of the same size.
+    /// A different seed gives a different catalogue of the same size.
     pub seed: u64,
 }
 
 impl Catalogue {
-    /// The size of Eurostat's: 8,000 dataflows in 26 MB.
+    /// The size of Eurostat's catalogue: 8,000 dataflows in 26 MB.
     pub const LARGE: Self = Self { flows: 8_000, bytes: 26_000_000, seed: 1 };
 
     /// The document.
@@ -31,14 +32,14 @@ impl Catalogue {
         let flows = (0..self.flows).map(move |index| self.flow(index));
         let parts = [HEADER.to_owned()].into_iter().map(|head| (0, head));
         let parts = parts.chain(flows).chain([(0, FOOTER.to_owned())]);
-        Pieces::new(parts.map(move |(due, mut part)| {
+        Chunks::new(parts.map(move |(due, mut part)| {
             fill(&mut part, due, written);
             written += part.len() as u64;
             part
         }))
     }
 
-    /// One dataflow with a hole for filling, and where in the document it is to end.
+    /// One dataflow without padding, and the offset in the document at which it must end.
     fn flow(self, index: u32) -> (u64, String) {
         let mut rng = Rng::with_seed(self.seed.rotate_left(32) ^ u64::from(index));
         let due = self.bytes * u64::from(index + 1) / u64::from(self.flows);
@@ -55,7 +56,7 @@ xmlns:com=\"http://www.sdmx.org/resources/sdmxml/schemas/v2_1/common\">\n  <mes:
 
 const FOOTER: &str = "    </str:Dataflows>\n  </mes:Structures>\n</mes:Structure>\n";
 
-/// Ends the annotations of every dataflow; filling goes before it.
+/// The end of the annotations of every dataflow; padding is inserted before it.
 const END_OF_ANNOTATIONS: &str = "        </com:Annotations>\n";
 
 /// A stem for ids, then Italian and English subjects.
@@ -200,8 +201,8 @@ fn annotation(out: &mut String, kind: &str, title: &str) -> std::fmt::Result {
     )
 }
 
-/// Puts further annotations into a dataflow until the document is as long as is due: the sort that carries tables'
-/// layouts and links, of which real catalogues are mostly made.
+/// Pads a dataflow with annotations until the document has the required size. They are layouts and links of tables,
+/// which make up most of real catalogues.
 fn fill(part: &mut String, due: u64, written: u64) {
     let Some(at) = part.find(END_OF_ANNOTATIONS) else { return };
     let mut filling = String::new();
@@ -220,7 +221,7 @@ fn fill(part: &mut String, due: u64, written: u64) {
                 ("DATAFLOW_NOTES", "Cells marked with a dash are not applicable to the territory. ".repeat(3))
             }
         };
-        annotation(&mut filling, kind, title.trim()).expect("a String takes all that is written to it");
+        annotation(&mut filling, kind, title.trim()).expect("writing to a String does not fail");
     }
     part.insert_str(at, &filling);
 }
@@ -229,14 +230,14 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;")
 }
 
-// === documents made to break readers ===
+// === hostile documents ===
 
 /// A catalogue in which one name has this many bytes.
 #[must_use]
 pub fn long_text(bytes: u64) -> impl Read + Send {
-    const PIECE: &str = "lorem ipsum dolor sit amet consectetur adipiscing elit sed do ";
-    let pieces = bytes.div_ceil(PIECE.len() as u64);
-    let middle = (0..pieces).map(|_| PIECE.to_owned());
+    const TEXT: &str = "lorem ipsum dolor sit amet consectetur adipiscing elit sed do ";
+    let count = bytes.div_ceil(TEXT.len() as u64);
+    let middle = (0..count).map(|_| TEXT.to_owned());
     wrapped("<str:Dataflow id=\"a\"><com:Name>", middle, "</com:Name></str:Dataflow>")
 }
 
@@ -264,47 +265,47 @@ pub fn entity_bomb() -> impl Read + Send {
         document.push_str(&format!("<!ENTITY l{level} \"{references}\">\n"));
     }
     document.push_str("]>\n<Structure><Dataflow id=\"a\"><Name>&l9;</Name></Dataflow></Structure>");
-    Pieces::new([document].into_iter())
+    Chunks::new([document].into_iter())
 }
 
-/// A document with an entity that is to be fetched from elsewhere.
+/// A document with an external entity.
 #[must_use]
 pub fn external_entity() -> impl Read + Send {
     let document = "<!DOCTYPE d [<!ENTITY file SYSTEM \"file:///etc/hostname\">]>\n\
                     <Structure><Dataflow id=\"a\"><Name>&file;</Name></Dataflow></Structure>";
-    Pieces::new([document.to_owned()].into_iter())
+    Chunks::new([document.to_owned()].into_iter())
 }
 
 fn wrapped(open: &str, middle: impl Iterator<Item = String> + Send, close: &str) -> impl Read + Send {
     let (open, close) = (format!("{HEADER}{open}"), format!("{close}{FOOTER}"));
-    Pieces::new([open].into_iter().chain(middle).chain([close]))
+    Chunks::new([open].into_iter().chain(middle).chain([close]))
 }
 
-/// Pieces of text as one stream of bytes.
+/// Chunks of text as one stream of bytes.
 #[derive(Debug)]
-struct Pieces<I> {
+struct Chunks<I> {
     rest: I,
-    piece: String,
+    chunk: String,
     read: usize,
 }
 
-impl<I: Iterator<Item = String>> Pieces<I> {
-    fn new(pieces: I) -> Self {
-        Self { rest: pieces, piece: String::new(), read: 0 }
+impl<I: Iterator<Item = String>> Chunks<I> {
+    fn new(chunks: I) -> Self {
+        Self { rest: chunks, chunk: String::new(), read: 0 }
     }
 }
 
-impl<I: Iterator<Item = String>> Read for Pieces<I> {
+impl<I: Iterator<Item = String>> Read for Chunks<I> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
         while filled < into.len() {
-            if self.read == self.piece.len() {
-                let Some(piece) = self.rest.next() else { break };
-                (self.piece, self.read) = (piece, 0);
+            if self.read == self.chunk.len() {
+                let Some(chunk) = self.rest.next() else { break };
+                (self.chunk, self.read) = (chunk, 0);
             }
-            let count = (self.piece.len() - self.read).min(into.len() - filled);
+            let count = (self.chunk.len() - self.read).min(into.len() - filled);
             into[filled..filled + count]
-                .copy_from_slice(&self.piece.as_bytes()[self.read..self.read + count]);
+                .copy_from_slice(&self.chunk.as_bytes()[self.read..self.read + count]);
             self.read += count;
             filled += count;
         }
@@ -323,14 +324,14 @@ mod tests {
     }
 
     #[test]
-    fn a_catalogue_has_the_flows_and_the_size_asked_for() {
+    fn a_catalogue_has_the_requested_size_and_number_of_dataflows() {
         let document = generated(Catalogue { flows: 100, bytes: 300_000, seed: 7 });
         assert_eq!(document.matches("<str:Dataflow ").count(), 100);
         assert!((299_000..304_000).contains(&document.len()), "{} bytes", document.len());
     }
 
     #[test]
-    fn the_seed_decides() {
+    fn the_seed_determines_the_bytes() {
         let catalogue = Catalogue { flows: 10, bytes: 20_000, seed: 7 };
         assert_eq!(generated(catalogue), generated(catalogue));
         assert_ne!(generated(catalogue), generated(Catalogue { seed: 8, ..catalogue }));

@@ -1,6 +1,7 @@
-//! HTTP/1 over a bare connection, for what no client library would send: heads that are none, bodies that break off.
+//! HTTP/1 over a plain TCP connection, for requests that no client library sends: malformed heads, truncated bodies.
 //!
-//! One request a connection: an answer without a length ends with the connection, so every request asks for its close.
+//! One request per connection: a response without a length ends with the connection, so every request sends
+//! `connection: close`.
 
 use std::io;
 
@@ -13,21 +14,21 @@ use tokio::time::timeout;
 
 use crate::eventually::TIMEOUT;
 
-/// What ends a head.
+/// The end of a head.
 const BLANK_LINE: &[u8] = b"\r\n\r\n";
 
-/// An answer.
+/// A response.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct HttpResponse {
     /// The status code, from 100 to 599.
     pub status: u16,
     /// The headers.
     pub headers: HeaderMap,
-    /// The body, out of its chunks if it came in such. Empty in an interim answer.
+    /// The body, decoded if it was chunked. Empty in an interim response.
     pub body: Vec<u8>,
 }
 
-/// A connection to a server. Dropped, it closes.
+/// A connection to a server. It closes when dropped.
 #[derive(Debug)]
 pub struct Connection {
     reader: OwnedReadHalf,
@@ -35,27 +36,27 @@ pub struct Connection {
     unread: Vec<u8>,
 }
 
-/// Sends these bytes as they are, and reads the answer meanwhile. A server that has refused may close before it has
-/// read everything; that is no failure.
+/// Sends these bytes unchanged, and reads the response concurrently. A server that rejects the request may close the
+/// connection before it has read everything; that is not an error.
 ///
 /// # Errors
 ///
-/// When there is no whole answer within [`TIMEOUT`].
-pub async fn send(upstream: &Upstream, bytes: &[u8]) -> io::Result<Answer> {
+/// If there is no complete response within [`TIMEOUT`].
+pub async fn send(upstream: &Upstream, bytes: &[u8]) -> io::Result<HttpResponse> {
     let Connection { reader, mut writer, unread } = Connection::open(upstream).await?;
     let sending = async {
-        // What became of it shows in the answer, until which the connection must stay open.
+        // The response shows the outcome; the connection must stay open until then.
         let _ = writer.write_all(bytes).await;
         std::future::pending().await
     };
     tokio::select! {
-        answer = in_time(answer(reader, unread)) => answer,
+        response = in_time(read_response(reader, unread)) => response,
         never = sending => never,
     }
 }
 
-/// Sends a request of these parts, none of which is looked at, and reads the answer. `Host`, `Connection` and, with a
-/// body, `Content-Length` are added.
+/// Sends a request of these unvalidated parts and reads the response. `Host`, `Connection` and, with a body,
+/// `Content-Length` are added.
 ///
 /// # Errors
 ///
@@ -66,12 +67,12 @@ pub async fn request(
     target: &str,
     headers: &[(&str, &str)],
     body: &[u8],
-) -> io::Result<Answer> {
+) -> io::Result<HttpResponse> {
     let head = head(method, target, headers, (!body.is_empty()).then_some(body.len()));
     send(upstream, &[head.as_bytes(), body].concat()).await
 }
 
-/// The head of a request that says how long its body is, if it has one, and closes the connection.
+/// The head of a request with `connection: close` and, if it has a body, its length.
 pub fn head(method: &str, target: &str, headers: &[(&str, &str)], length: Option<usize>) -> String {
     let length = length.map(|length| format!("content-length: {length}\r\n")).unwrap_or_default();
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
@@ -85,7 +86,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// When nobody listens.
+    /// If the port is closed.
     pub async fn open(upstream: &Upstream) -> io::Result<Self> {
         let url = upstream.to_string();
         let address = url.trim_start_matches("http://").trim_end_matches('/');
@@ -93,32 +94,32 @@ impl Connection {
         Ok(Self { reader, writer, unread: Vec::new() })
     }
 
-    /// Sends these bytes as they are.
+    /// Sends these bytes unchanged.
     ///
     /// # Errors
     ///
-    /// When the server has closed, or does not take them within [`TIMEOUT`].
+    /// If the server has closed the connection, or does not accept them within [`TIMEOUT`].
     pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         in_time(self.writer.write_all(bytes)).await
     }
 
-    /// The next answer's head, be it an interim one, which has no body.
+    /// The head of the next response, which may be an interim one without a body.
     ///
     /// # Errors
     ///
-    /// When there is none within [`TIMEOUT`].
-    pub async fn interim(&mut self) -> io::Result<Answer> {
+    /// If there is none within [`TIMEOUT`].
+    pub async fn interim(&mut self) -> io::Result<HttpResponse> {
         in_time(next_head(&mut self.reader, &mut self.unread)).await
     }
 
-    /// The next answer and, with the connection, its body.
+    /// The next response with its body, which may end with the connection.
     ///
     /// # Errors
     ///
-    /// When it is not whole within [`TIMEOUT`].
-    pub async fn answer(self) -> io::Result<Answer> {
+    /// If it is not complete within [`TIMEOUT`].
+    pub async fn response(self) -> io::Result<HttpResponse> {
         let Self { reader, writer: _writer, unread } = self;
-        in_time(answer(reader, unread)).await
+        in_time(read_response(reader, unread)).await
     }
 }
 
@@ -126,23 +127,23 @@ async fn in_time<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> 
     timeout(TIMEOUT, work).await?
 }
 
-async fn answer(mut reader: OwnedReadHalf, mut unread: Vec<u8>) -> io::Result<Answer> {
-    let Answer { status, headers, .. } = next_head(&mut reader, &mut unread).await?;
+async fn read_response(mut reader: OwnedReadHalf, mut unread: Vec<u8>) -> io::Result<HttpResponse> {
+    let HttpResponse { status, headers, .. } = next_head(&mut reader, &mut unread).await?;
     let length = headers.get("content-length").and_then(|length| length.to_str().ok()?.parse().ok());
-    // A server may keep the connection for what it still reads; of an answer that tells its length, none waits for it.
+    // A server may keep the connection open to drain the request; a response with a length ends before that.
     while length.is_none_or(|length: usize| unread.len() < length) && reader.read_buf(&mut unread).await? > 0
     {
     }
     let is_chunked = headers.get("transfer-encoding").is_some_and(|coding| coding == "chunked");
     let body = if is_chunked { dechunked(&unread)? } else { unread };
-    // An answer to HEAD has none of the bytes it tells of.
+    // A response to HEAD has a length but no body.
     if length.is_some_and(|length| length != body.len() && !body.is_empty()) {
-        return Err(malformed("a body of another length than its head says"));
+        return Err(malformed("the length of the body differs from content-length"));
     }
-    Ok(Answer { status, headers, body })
+    Ok(HttpResponse { status, headers, body })
 }
 
-async fn next_head(reader: &mut OwnedReadHalf, unread: &mut Vec<u8>) -> io::Result<Answer> {
+async fn next_head(reader: &mut OwnedReadHalf, unread: &mut Vec<u8>) -> io::Result<HttpResponse> {
     let end = loop {
         match unread.windows(BLANK_LINE.len()).position(|window| window == BLANK_LINE) {
             Some(end) => break end,
@@ -152,11 +153,11 @@ async fn next_head(reader: &mut OwnedReadHalf, unread: &mut Vec<u8>) -> io::Resu
     };
     let rest = unread.split_off(end + BLANK_LINE.len());
     let head = std::mem::replace(unread, rest);
-    parsed(&head[..end]).ok_or_else(|| malformed("an answer's head that is none"))
+    parsed(&head[..end]).ok_or_else(|| malformed("a malformed response head"))
 }
 
-/// What a head says, without the blank line.
-fn parsed(head: &[u8]) -> Option<Answer> {
+/// Parses a head without its blank line.
+fn parsed(head: &[u8]) -> Option<HttpResponse> {
     let mut lines = str::from_utf8(head).ok()?.split("\r\n");
     let status = lines.next()?.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
     let mut headers = HeaderMap::new();
@@ -165,12 +166,12 @@ fn parsed(head: &[u8]) -> Option<Answer> {
         headers
             .append(name.parse::<HeaderName>().ok()?, HeaderValue::from_bytes(value.trim().as_bytes()).ok()?);
     }
-    Some(Answer { status, headers, body: Vec::new() })
+    Some(HttpResponse { status, headers, body: Vec::new() })
 }
 
-/// The bytes in chunks (RFC 9112, 7.1); trailers are not looked at.
+/// Decodes chunks (RFC 9112, 7.1); trailers are ignored.
 fn dechunked(mut chunks: &[u8]) -> io::Result<Vec<u8>> {
-    let broken = || malformed("a chunk that breaks off");
+    let broken = || malformed("a truncated chunk");
     let mut whole = Vec::new();
     loop {
         let end = chunks.windows(2).position(|window| window == b"\r\n").ok_or_else(broken)?;
@@ -194,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn chunks_are_put_together_and_a_missing_end_is_noticed() {
+    fn chunks_are_decoded_and_a_missing_end_is_an_error() {
         let check = |chunks: &str, expected: Option<&str>| {
             let whole = dechunked(chunks.as_bytes()).ok();
             assert_eq!(whole, expected.map(|whole| whole.as_bytes().to_vec()), "{chunks:?}");
@@ -211,7 +212,7 @@ mod tests {
     fn a_head_is_a_status_and_headers() {
         let check = |head: &str, expected: Option<(u16, &str)>| {
             let read = parsed(head.as_bytes());
-            let read = read.map(|answer| (answer.status, format!("{:?}", answer.headers)));
+            let read = read.map(|response| (response.status, format!("{:?}", response.headers)));
             assert_eq!(read, expected.map(|(status, headers)| (status, headers.to_owned())), "{head:?}");
         };
         check("HTTP/1.1 100 Continue", Some((100, "{}")));

@@ -1,4 +1,4 @@
-//! What the tests of the mesh are made with: real processes, services in this process, and documents out of nothing.
+//! The test harness: real processes, services in this process, and generated documents.
 
 pub mod binary;
 pub mod corpus;
@@ -14,7 +14,7 @@ pub mod services;
 pub mod stub;
 pub mod tools;
 
-mod careless;
+mod unvalidated_config;
 
 use std::path::{Path, PathBuf};
 
@@ -25,16 +25,16 @@ pub fn in_repository(relative: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(relative)
 }
 
-/// The path of the catalogue that the README's first command analyses: 24 dataflows of ISTAT's.
+/// The path of the catalogue that the README's first command analyzes: 24 dataflows of ISTAT.
 ///
 /// # Panics
 ///
-/// When it is no text.
+/// If it is not UTF-8.
 pub fn example() -> String {
     in_repository("examples/istat-sample.xml").into_os_string().into_string().expect("the path is UTF-8")
 }
 
-/// One of the rule sets built into the binary, as the engines take it.
+/// One of the built-in rule sets, not yet compiled.
 pub fn built_in(name: &str) -> RuleSet {
     let found = dataflow_rules::built_in::rulesets().into_iter().find(|set| set.name == name);
     found.unwrap_or_else(|| panic!("there is no built-in rule set {name:?}"))

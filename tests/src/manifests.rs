@@ -1,4 +1,4 @@
-//! The manifests and policies of the repository, as data.
+//! Parses the manifests and policies of the repository.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::in_repository;
 
-/// Who may call what by `mesh/istio/identity.yaml`: the calling service account, the called service, and the method as
+/// A permission in `mesh/istio/identity.yaml`: the calling service account, the called service, and the method as
 /// `/package.Service/Method`.
 pub type Grant = (String, String, String);
 
@@ -15,7 +15,7 @@ pub type Grant = (String, String, String);
 ///
 /// # Panics
 ///
-/// When it cannot be read, or is no YAML.
+/// If it cannot be read or is not YAML.
 pub fn documents(relative: &str) -> Vec<Value> {
     let text =
         fs::read_to_string(in_repository(relative)).unwrap_or_else(|error| panic!("{relative}: {error}"));
@@ -36,25 +36,25 @@ pub fn of_kind(relative: &str, kind: &str) -> Vec<Value> {
     documents
 }
 
-/// The elements of a list, none where there is none.
+/// The elements of a list; none if it is absent.
 pub fn each(list: &Value) -> impl Iterator<Item = &Value> {
     list.as_array().into_iter().flatten()
 }
 
-/// The text at a place where there must be one.
+/// The text of a value that must be one.
 ///
 /// # Panics
 ///
-/// When there is none.
+/// If it is not a text.
 pub fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("a text was expected, found {value}"))
 }
 
-/// What Istio's policies grant to service accounts, at the services that are called within the mesh.
+/// The permissions that Istio's policies grant to service accounts, for the services that are called within the mesh.
 ///
 /// # Panics
 ///
-/// As [`documents`], and when a policy is for other pods than its name says.
+/// As [`documents`], and if a policy selects other pods than its name suggests.
 pub fn istio_grants() -> BTreeSet<Grant> {
     let mut grants = BTreeSet::new();
     for policy in of_kind("mesh/istio/identity.yaml", "AuthorizationPolicy") {

@@ -1,9 +1,9 @@
-//! Real Redis for tests: one server, one behind an ACL, one behind TLS, a cluster, and a primary watched by sentinels.
+//! Real Redis for tests: a single server, one with an ACL, one with TLS, a cluster, and a primary monitored by
+//! sentinels.
 //!
-//! Every server is a process of the test that starts it, on a port of loopback and in a directory of its own; dropped,
-//! it is killed and its directory removed, so that a test that fails leaves nothing behind. A `static` is never
-//! dropped: keep servers in variables. What tests themselves ask of a server goes by hand (`resp`), for the client
-//! crate is under test.
+//! Every server is a child process of its test, on a loopback port and in a separate directory. When it is dropped, it
+//! is killed and its directory removed, so that a failed test leaves nothing behind. A `static` is never dropped, so
+//! keep servers in variables. Tests send commands with a minimal client (`resp`), since the client crate is under test.
 
 mod acl;
 mod cluster;
@@ -20,11 +20,11 @@ pub use self::server::Server;
 
 use crate::tools;
 
-/// Whether this machine has Redis. If not, says aloud that what asked is skipped: it should return.
+/// Whether this machine has Redis. If not, it prints that the calling test is skipped, which must return.
 ///
 /// # Panics
 ///
-/// When there is none where `CI=true`: there nobody reads what was skipped.
+/// If it is missing and `CI=true`, where skipped tests would go unnoticed.
 pub fn available() -> bool {
     tools::available(server::PROGRAM)
 }

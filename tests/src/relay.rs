@@ -1,4 +1,4 @@
-//! A way to a service that can be cut and mended, as a network's can.
+//! A TCP relay to a service that can be cut and restored, to simulate a network failure.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
@@ -8,12 +8,12 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// A relay before one service. Dropped, it goes on until the runtime ends.
+/// A relay in front of one service. It runs until the runtime ends, even if dropped.
 pub struct Relay {
-    /// Where it listens.
+    /// Its address.
     pub upstream: Upstream,
     open: watch::Sender<bool>,
-    /// When the last connection went through.
+    /// The time of the last accepted connection.
     connected: watch::Receiver<Option<Instant>>,
 }
 
@@ -24,7 +24,7 @@ impl Relay {
     ///
     /// # Panics
     ///
-    /// When no port is free.
+    /// If no port is free.
     pub async fn to(service: &Upstream) -> Self {
         let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await;
         let listener = listener.expect("a port is free");
@@ -38,21 +38,21 @@ impl Relay {
         Self { upstream, open, connected }
     }
 
-    /// Ends every connection, and refuses further ones.
+    /// Closes every connection, and new ones immediately.
     pub fn cut(&self) {
         self.open.send_replace(false);
     }
 
-    /// Lets connections through again, and returns when the next one has come.
+    /// Accepts connections again, and returns the time of the next one.
     ///
     /// # Panics
     ///
-    /// When the relay has.
-    pub async fn mend(&mut self) -> Instant {
-        let mended = Instant::now();
+    /// If the relay has panicked.
+    pub async fn restore(&mut self) -> Instant {
+        let restored = Instant::now();
         self.open.send_replace(true);
-        let came = self.connected.wait_for(|connected| connected.is_some_and(|at| at >= mended)).await;
-        came.expect("the relay does not panic").expect("just looked")
+        let connected = self.connected.wait_for(|connected| connected.is_some_and(|at| at >= restored)).await;
+        connected.expect("the relay does not panic").expect("it has just been checked")
     }
 }
 
@@ -71,7 +71,7 @@ async fn relay(
         tokio::spawn(async move {
             let Ok(mut inside) = TcpStream::connect(&service).await else { return };
             tokio::select! {
-                // However a connection ends, it is the two peers' business.
+                // The result of a connection concerns only its two peers.
                 _ = copy_bidirectional(&mut outside, &mut inside) => {}
                 _ = is_open.wait_for(|open| !open) => {}
             }

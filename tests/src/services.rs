@@ -1,4 +1,4 @@
-//! Services in this process, each on a free port of loopback, as tests of their contracts want them.
+//! Services in this process, each on a free loopback port, for tests of their contracts.
 
 use std::future::Future;
 use std::io;
@@ -27,18 +27,18 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::careless::Careless;
 use crate::eventually::TIMEOUT;
+use crate::unvalidated_config::UnvalidatedConfig;
 
-/// Flags of an analysis service that waits for its peers as long as a busy machine makes it.
+/// Flags of an analysis service with a long peer timeout, for busy machines.
 pub const LONG_TIMEOUT: [&str; 2] = ["--peer-timeout", "30s"];
 
-/// The address of a port that is ours but that nobody listens on, for as long as this is held: the system gives it to
-/// nobody else.
-pub struct Nowhere {
+/// A closed port: it is bound, so that the system does not assign it to another process, but it does not listen. It
+/// stays reserved until this is dropped.
+pub struct ClosedPort {
     /// The address.
     pub upstream: Upstream,
-    _held: TcpSocket,
+    _socket: TcpSocket,
 }
 
 /// The flags of a role with one capability.
@@ -50,13 +50,13 @@ struct Flags<A: clap::Args> {
     server: ServerArgs,
 }
 
-/// A running service. Dropped, it stops by itself with the test's runtime.
+/// A running service. If dropped, it stops with the test's runtime.
 pub struct Service {
-    /// Where it listens.
+    /// Its address.
     pub upstream: Upstream,
-    /// What it counts.
+    /// Its metrics.
     pub metrics: Metrics,
-    /// Whether it welcomes calls; no longer once it drains.
+    /// Whether it is ready; false once it drains.
     pub readiness: Readiness,
     stop: oneshot::Sender<()>,
     task: JoinHandle<io::Result<()>>,
@@ -74,12 +74,12 @@ impl Service {
 
     /// Stops the service and waits until it has drained.
     pub async fn stop(self) {
-        // The service may have ended already; its result says so.
+        // The service may have ended already; its result shows that.
         let _ = self.stop.send(());
         self.task.await.expect("the service does not panic").expect("the service ends well");
     }
 
-    /// Starts what `compose` makes of the role's context.
+    /// Starts the capability that `compose` returns for the role's context.
     async fn start(
         role: &'static str,
         server: ServerArgs,
@@ -119,11 +119,11 @@ pub async fn config(extra: impl IntoIterator<Item = RuleSet>) -> Service {
     config_over(Arc::new(Embedded::new(1 << 20)), sets).await
 }
 
-/// A config service over this store, with these sets where it has none.
+/// A config service over this store, with these rule sets as seeds.
 ///
 /// # Panics
 ///
-/// When one is invalid.
+/// If one is invalid.
 pub async fn config_over(store: Arc<dyn Store>, sets: impl IntoIterator<Item = RuleSet>) -> Service {
     let seeds = dataflow_config::built_in::seeds(sets);
     let journal = Arc::new(Journal::new(store, seeds).expect("the rule sets of a test are valid"));
@@ -132,9 +132,9 @@ pub async fn config_over(store: Arc<dyn Store>, sets: impl IntoIterator<Item = R
     Service::start("config", args(&[]), compose).await
 }
 
-/// A config service that sends these sets without a look at them, as one of another release might.
-pub async fn careless_config(sets: Vec<pb::Ruleset>) -> Service {
-    let service = RuleServiceServer::new(Careless { sets });
+/// A config service that sends these rule sets without validating them, as one of another release might.
+pub async fn unvalidated_config(sets: Vec<pb::Ruleset>) -> Service {
+    let service = RuleServiceServer::new(UnvalidatedConfig { sets });
     Service::start("config", args(&[]), |_, _| Capability::new().service(service)).await
 }
 
@@ -156,7 +156,7 @@ pub async fn cache_over(store: Arc<dyn Store>, flags: &[&str]) -> Service {
 ///
 /// # Panics
 ///
-/// When the URL is none.
+/// If the URL is invalid.
 pub fn redis_at(url: &str, process: &Process) -> Arc<dyn Store> {
     let args: StoreArgs = args(&["--redis-url", url, "--redis-timeout", "20s"]);
     args.open(None, 0, process, "cache").expect("an address is all that is needed")
@@ -170,17 +170,17 @@ pub async fn analysis(flags: &[&str]) -> Service {
     Service::start("analysis", server, compose).await
 }
 
-/// A gateway with these flags. Where its services are is among them: `--analysis-url`, `--cache-url`, `--config-url`,
+/// A gateway with these flags, which include its upstreams: `--analysis-url`, `--cache-url`, `--config-url`,
 /// `--upstream`.
 pub async fn gateway(flags: &[&str]) -> Service {
-    let gateway = Gateway::new(&args(flags)).expect("the flags of a test are right");
+    let gateway = Gateway::new(&args(flags)).expect("the flags of a test are valid");
     Service::serve("gateway", async move |context, listener, stopped| {
         gateway.serve(context, listener, async { drop(stopped.await) }).await
     })
     .await
 }
 
-/// A whole mesh: config, cache, analysis, and a gateway with these flags besides.
+/// A whole mesh: config, cache, analysis, and a gateway with these additional flags.
 pub async fn mesh(flags: &[&str]) -> (Service, [Service; 3]) {
     let (config, cache) = (config([]).await, cache().await);
     let [config_url, cache_url] = [&config, &cache].map(|service| service.upstream.to_string());
@@ -191,22 +191,22 @@ pub async fn mesh(flags: &[&str]) -> (Service, [Service; 3]) {
     (gateway(&[&urls, flags].concat()).await, [analysis, cache, config])
 }
 
-/// An address at which nobody listens.
-pub fn nowhere() -> Nowhere {
-    let held = TcpSocket::new_v4().expect("there are sockets");
-    held.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a port is free");
-    let address = held.local_addr().expect("a bound socket has an address");
+/// Reserves a closed port.
+pub fn closed_port() -> ClosedPort {
+    let socket = TcpSocket::new_v4().expect("a socket can be created");
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a port is free");
+    let address = socket.local_addr().expect("a bound socket has an address");
     let upstream = format!("http://{address}").parse().expect("an address makes an upstream");
-    Nowhere { upstream, _held: held }
+    ClosedPort { upstream, _socket: socket }
 }
 
-/// These flags and no others, whatever the environment says.
+/// Parses these flags; the environment is ignored.
 ///
 /// # Panics
 ///
-/// When they are wrong.
+/// If they are invalid.
 pub fn args<A: clap::Args>(flags: &[&str]) -> A {
     let command = A::augment_args(clap::Command::new("test")).mut_args(|arg| arg.env(None));
     let matches = command.get_matches_from([&["test"], flags].concat());
-    A::from_arg_matches(&matches).expect("the flags of a test are right")
+    A::from_arg_matches(&matches).expect("the flags of a test are valid")
 }

@@ -1,37 +1,37 @@
-//! A cache service of which a test writes only the methods that it is about.
+//! A stub of the cache service, of which a test implements only the methods that it needs.
 
 use dataflow_proto::cache::v1 as pb;
 use dataflow_proto::cache::v1::cache_service_server::CacheService;
 use tonic::{Request, Response, Status};
 
-/// What a stub of the cache answers. A method that is not written is not served.
+/// The methods of a stub. Those that are not implemented return UNIMPLEMENTED.
 #[tonic::async_trait]
 pub trait Stub: Send + Sync + 'static {
-    /// As the service's method of this name.
+    /// As the method of this name of the service.
     async fn get_entry(&self, _: Request<pb::GetEntryRequest>) -> Result<pb::GetEntryResponse, Status> {
-        Err(not_served())
+        Err(not_implemented())
     }
 
-    /// As the service's method of this name.
+    /// As the method of this name of the service.
     async fn lease_entry(&self, _: Request<pb::LeaseEntryRequest>) -> Result<pb::LeaseEntryResponse, Status> {
-        Err(not_served())
+        Err(not_implemented())
     }
 
-    /// As the service's method of this name.
+    /// As the method of this name of the service.
     async fn set_entry(&self, _: Request<pb::SetEntryRequest>) -> Result<pb::SetEntryResponse, Status> {
-        Err(not_served())
+        Err(not_implemented())
     }
 }
 
-/// Serves a stub.
+/// Serves a stub as a cache service.
 #[derive(Debug, Clone)]
 pub struct Stubbed<S>(pub S);
 
-fn not_served() -> Status {
-    Status::unimplemented("the stub does not serve this")
+fn not_implemented() -> Status {
+    Status::unimplemented("the stub does not implement this")
 }
 
-/// The methods that stubs write, and those that none does.
+/// Implements the service: the methods that stubs may implement, and those that none does.
 macro_rules! serve {
     (
         $($method:ident($request:ident) -> $response:ident,)*
@@ -51,7 +51,7 @@ macro_rules! serve {
                 &self,
                 _: Request<pb::$absent_request>,
             ) -> Result<Response<pb::$absent_response>, Status> {
-                Err(not_served())
+                Err(not_implemented())
             })*
         }
     };

@@ -1,7 +1,8 @@
-//! The body of a request that may be refused before it is read.
+//! Drains the body of a request that is rejected before it was read.
 //!
-//! Over HTTP/1 a client that is still sending sees a reset, and not our refusal, when the connection is closed under it:
-//! so what it still sends is read and discarded, up to a bound. HTTP/2 needs none of it: a stream is refused alone.
+//! Over HTTP/1 a client that is still sending sees a connection reset instead of our response if the connection is
+//! closed, so the rest of its body is read and discarded, up to a limit. HTTP/2 needs no drain: only the stream is
+//! reset.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -24,8 +25,8 @@ struct Draining {
     ended: bool,
 }
 
-/// The request with a body that is drained when it is dropped before its end. A client that waits to be told to go on
-/// (`Expect: 100-continue`) sends nothing until the body is first read, and must not be told to for nothing.
+/// The request with a body that is drained if it is dropped before its end. A client with `Expect: 100-continue` sends
+/// nothing until the body is first read, and must not get a 100 for a rejected request.
 pub(super) fn drained(request: Request<Body>) -> Request<Body> {
     if request.version() >= Version::HTTP_2 {
         return request;

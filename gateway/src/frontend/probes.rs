@@ -1,5 +1,5 @@
-//! The health paths of the public port, for load balancers and for those who used the predecessor's. They speak of this
-//! process; the mesh asks the admin port.
+//! The health paths of the public port, for load balancers and clients of the predecessor. They report the health of
+//! this process; the mesh uses the admin port.
 
 use axum::body::Body;
 use dataflow_mesh::readiness::Readiness;

@@ -1,5 +1,5 @@
-//! JSON in, a message out; every mistake named by its field and its place. Apart from the writer, because what readers
-//! say of a mistake is a contract of its own.
+//! Parses JSON to a message; every error names field and position. Separate from the writer, because the errors are a
+//! contract by themselves.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,18 +10,18 @@ use tonic::Status;
 
 use crate::fields::message_of;
 
-/// How prost-reflect begins to say that a message lacks a field; its name follows in quotes.
+/// The start of prost-reflect's error for an unknown field; the quoted name follows.
 const UNKNOWN_FIELD: &str = "unrecognized field name '";
 
-/// Why a body is no JSON of its message.
+/// Why a body is not the JSON of its message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum JsonError {
-    /// It is no JSON, or not of that message.
+    /// It is not JSON, or not that of the message.
     #[error("{problem} at line {line}, column {column} of the body")]
     Invalid {
         /// The field's path, empty for the body as a whole.
         field: String,
-        /// What is wrong.
+        /// The error.
         problem: String,
         /// From 1.
         line: usize,
@@ -50,13 +50,13 @@ pub(crate) fn read(message: MessageDescriptor, json: &[u8], at: &str) -> Result<
     })
 }
 
-/// Reads the JSON of one field. One that is no message is read as the only field of its message, since only messages
-/// can be read.
+/// Parses the JSON of one field. A field that is not a message is parsed as the only field of its message, since only
+/// messages can be parsed.
 pub(crate) fn read_field(field: &FieldDescriptor, json: &[u8]) -> Result<Value, JsonError> {
     if let Some(message) = message_of(field) {
         return read(message, json, field.name()).map(Value::Message);
     }
-    // One value and no more, or what follows it would pass for further fields.
+    // Exactly one value; otherwise trailing data would count as further fields.
     let one_value = serde_json::from_slice::<IgnoredAny>(json);
     one_value.map_err(|error| JsonError::new(&error, field.name().to_owned()))?;
     let wrapped = [b"{\"", field.json_name().as_bytes(), b"\":\n", json, b"}"].concat();

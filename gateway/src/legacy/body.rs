@@ -1,5 +1,5 @@
-//! JSON bodies as the predecessor's framework read them: generously (`"7"` is a number, `"yes"` is true), and naming every
-//! invalid value, not only the first.
+//! JSON bodies as the predecessor's framework read them: generously (`"7"` is a number, `"yes"` is true), and naming
+//! every invalid value, not only the first.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -11,8 +11,8 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use super::category::Category;
 use super::failure::{InvalidValue, MAX_INVALID_VALUES, PathStep, ValidationError, ValueError};
 
-/// The values of the known fields that are there, and the invalid ones found so far. Fields are taken in the order in
-/// which a 422 lists them.
+/// The values of the known fields of a body, and the invalid ones found so far. Fields are taken in the order in which
+/// a 422 lists them.
 #[derive(Debug)]
 pub(super) struct Body<E> {
     /// Of a field given twice the later counts.
@@ -32,7 +32,7 @@ pub(super) enum Value<E> {
     Object,
 }
 
-/// A list, read as what its elements stand for at once: a hostile one takes no more memory than that.
+/// A list whose elements are converted while it is parsed, so that a hostile one uses no more memory than the result.
 #[derive(Debug)]
 pub(super) struct List<E> {
     elements: Vec<E>,
@@ -40,12 +40,12 @@ pub(super) struct List<E> {
     invalid: Vec<usize>,
 }
 
-/// What the texts in the lists of a body stand for.
+/// The values of texts in the lists of a body.
 pub(super) trait Element: Sized {
-    /// The error of an element that stands for none.
+    /// The error of an invalid element.
     const ERROR: ValueError;
 
-    /// What a text stands for.
+    /// Parses the value of a text.
     fn read(text: String) -> Option<Self>;
 }
 
@@ -103,7 +103,7 @@ impl<E: Element> Body<E> {
         list.elements
     }
 
-    /// Refuses the body if a value was invalid.
+    /// Rejects the body if a value was invalid.
     pub(super) fn finish(mut self) -> Result<(), ValidationError> {
         self.invalid.truncate(MAX_INVALID_VALUES);
         if self.invalid.is_empty() { Ok(()) } else { Err(ValidationError::unprocessable(self.invalid)) }

@@ -56,7 +56,7 @@ impl Category {
 }
 
 impl From<types::Category> for Category {
-    /// What has no category, or one of a later release, is among the others.
+    /// A dataflow without a category, or with one of a later release, is in `altri`.
     fn from(category: types::Category) -> Self {
         match category {
             types::Category::Population => Self::Popolazione,
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_category_has_its_word() {
+    fn every_category_has_its_legacy_name() {
         use types::Category::{Economy, Education, Health, Labour, Other, Population, Territory};
         let ours = [Population, Economy, Labour, Territory, Education, Health, Other];
         let words = "popolazione economia lavoro territorio istruzione salute altri";

@@ -1,5 +1,5 @@
-//! The dialect of the predecessor's surface: its routes, and one request from its head to its response. Apart from what
-//! is read and written, which is pure, because here stands what binds it to the gateway.
+//! The dialect of the predecessor's API: its routes, and one request from its head to its response. Separate from
+//! parsing and writing, which are pure, because this module depends on the gateway.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -50,12 +50,12 @@ struct LegacyExchange {
     route: Arc<Route>,
     /// The path of the method behind the route.
     path: PathAndQuery,
-    /// The rule that the path names, or nothing.
+    /// The rule in the path, or an empty text.
     rule: String,
     query: String,
     /// The full URL.
     instance: String,
-    /// What was asked for, once the request has been read.
+    /// The operation, once the request has been read.
     pending: OnceLock<Result<Pending, ValidationError>>,
 }
 
@@ -153,7 +153,7 @@ impl Exchange for LegacyExchange {
     }
 
     fn forwards_digest(&self) -> bool {
-        // It is taken for that of the document within.
+        // The header is the digest of the embedded document.
         self.route.operation == Operation::Analyze
     }
 

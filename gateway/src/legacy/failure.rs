@@ -1,5 +1,5 @@
-//! Why requests to the predecessor's surface are refused, and its two shapes of failure: its own for what its code
-//! refused, its framework's for values that do not fit the request (422).
+//! Why requests to the predecessor's API are rejected, and its two formats of failures: that of its code, and that of
+//! its framework for invalid values (422).
 
 use dataflow_mesh::status::{Describe, Kind};
 use http::StatusCode;
@@ -9,26 +9,26 @@ use serde::{Serialize, Serializer};
 use super::category::Category;
 use super::time::NaiveDateTime;
 
-/// How many invalid values a 422 lists. A hostile list of categories would otherwise be answered a hundredfold.
+/// Maximum number of invalid values that a 422 lists. Otherwise the response to a hostile list of categories would be a
+/// hundred times larger than the request.
 pub const MAX_INVALID_VALUES: usize = 100;
 
-/// Why a request is refused. What is displayed is the `detail` of a [`Failure`], except for a 422, which has its own
-/// shape.
+/// Why a request is rejected. Its display is the `detail` of a [`Failure`], except for a 422, which has another format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ValidationError {
     /// The body is not JSON, not an object, or values of it or of the query are invalid.
     #[error("the request is not valid")]
     Unprocessable(Unprocessable),
-    /// There is nothing to analyze.
+    /// There is no document.
     #[error("xml_content is required")]
     DocumentMissing,
-    /// The document is said to be a file of the server.
+    /// The request names a file of the server.
     #[error("xml_file_path is not supported, send the document as xml_content")]
     DocumentByPath,
     /// All keywords of a rule are blank.
     #[error("a rule needs at least one keyword that is not blank")]
     KeywordsBlank,
-    /// Nothing of a rule is to be changed.
+    /// The change of a rule is empty.
     #[error("there is nothing to change: give keywords, priority, is_active or description")]
     NothingToChange,
 }
@@ -48,14 +48,15 @@ pub struct Failure<'a> {
 /// A 422: the invalid values, one by one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unprocessable {
-    /// One entry for each invalid value, fields in the order of the request; at most [`MAX_INVALID_VALUES`], at least one.
+    /// One entry for each invalid value, fields in the order of the request; at most [`MAX_INVALID_VALUES`], at least
+    /// one.
     pub detail: Vec<InvalidValue>,
 }
 
 /// One invalid value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct InvalidValue {
-    /// Where it is, outermost first; the first is `body` or `query`.
+    /// The location, outermost first; the first is `body` or `query`.
     pub loc: Vec<PathStep>,
     /// A sentence for people.
     pub msg: String,
@@ -68,14 +69,14 @@ pub struct InvalidValue {
 pub enum PathStep {
     /// A field, or one of `body` and `query`.
     Field(&'static str),
-    /// An element of a list, or the byte where the body ceases to be JSON; from 0.
+    /// The index of a list element, or the byte offset of the JSON error; from 0.
     Index(usize),
 }
 
 /// Why a value is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ValueError {
-    /// There is no such field, or no body, or that is `null`.
+    /// The field or the body is missing or `null`.
     Missing,
     /// The body is not JSON.
     NotJson,
@@ -87,11 +88,11 @@ pub enum ValueError {
     NotInteger,
     /// An integer was expected, and a number with a fraction found.
     NotWhole,
-    /// An integer was expected, and a text found that is none.
+    /// A text is not a valid integer.
     NotNumeral,
     /// A boolean was expected.
     NotFlag,
-    /// A boolean was expected, and a text or number found that does not stand for one.
+    /// A text or number is not a valid boolean.
     NotFlagWord,
     /// A list was expected.
     NotList,
@@ -110,7 +111,7 @@ pub enum ValueError {
 // === impl ValidationError ===
 
 impl ValidationError {
-    /// The HTTP status of the answer.
+    /// The HTTP status of the response.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -267,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_422_is_the_frameworks() {
+    fn a_422_has_the_frameworks_format() {
         let invalid =
             InvalidValue::new([PathStep::Field("categories"), PathStep::Index(1)], ValueError::NotList);
         let expected = json!({"detail": [{

@@ -1,5 +1,5 @@
-//! What the predecessor's surface can do: its routes, and the methods of the mesh behind them. Apart from the exchange,
-//! because it is the surface's table of contents.
+//! The operations of the predecessor's API: its routes, and the methods of the mesh behind them. Separate from the
+//! exchange, because it is the table of contents of the API.
 
 const ANALYSIS: &str = "dataflow.analysis.v1.AnalysisService";
 const RULES: &str = "dataflow.config.v1.RuleService";
@@ -13,7 +13,7 @@ pub(super) const ROUTES: [(&str, &str, Operation); 5] = [
     ("DELETE", "/api/analysis/rules/{rule_id}", Operation::Remove),
 ];
 
-/// What the surface can do.
+/// The operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
     /// Analyze a document.

@@ -1,5 +1,5 @@
-//! What must be known of a request when its reply comes, and the responses that it makes then. Apart from the exchange,
-//! which binds it to the gateway.
+//! The state of a request that its response needs, and the responses. Separate from the exchange, which depends on the
+//! gateway.
 
 use std::time::Duration;
 
@@ -22,10 +22,10 @@ use crate::json;
 /// The predecessor's rules.
 pub(super) const RULESET: &str = "legacy";
 
-/// What must be known of a request when its reply comes.
+/// The state of a request that its response needs.
 #[derive(Debug)]
 pub(super) enum Pending {
-    /// An analysis, and which dataflows of it to list.
+    /// An analysis, and the filters of its lists.
     Analysis(Filters),
     /// The rules, and which of them to list.
     Rules(RuleFilter),
@@ -66,8 +66,8 @@ impl Pending {
         }
     }
 
-    /// The predecessor's status and detail of a failure: a document that is malformed is a 400, and so is a rule that is
-    /// there already.
+    /// The predecessor's status and detail of a failure: a document that is malformed is a 400, and so is a rule that
+    /// is there already.
     pub(super) fn failure(&self, rule: &str, status: StatusCode, message: &str) -> (StatusCode, String) {
         let what_failed = match self {
             Self::Added(rule) if status == StatusCode::CONFLICT => {

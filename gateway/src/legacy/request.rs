@@ -1,4 +1,4 @@
-//! What the predecessor's clients ask to have analysed.
+//! Requests for an analysis by clients of the predecessor.
 
 use super::body::{Body, Element, Value};
 use super::category::Category;
@@ -12,7 +12,7 @@ pub struct Request {
     pub document: String,
     /// Which dataflows to list.
     pub filters: Filters,
-    /// Whether to test access to the dataflows listed. Without effect: nothing tests yet.
+    /// Whether to test access to the listed dataflows. Without effect: there are no tests yet.
     pub include_tests: bool,
     /// Whether to list only the tests of dataflows that Tableau can load. Without effect while there are none.
     pub only_tableau_ready: bool,

@@ -1,4 +1,4 @@
-//! What the predecessor answered to a document that it could read: the envelope, the lists, and the metrics.
+//! The predecessor's response to a readable document: the envelope, the lists and the metrics.
 //!
 //! Everything is borrowed from the analysis: texts are copied once, into the JSON.
 
@@ -20,7 +20,7 @@ pub struct Response<'a> {
     timestamp: NaiveDateTime,
     total_analyzed: i32,
     categorized_dataflows: Lists<ListedDataflow<'a>>,
-    /// Nothing tests access yet.
+    /// There are no access tests yet.
     test_results: [(); 0],
     tableau_ready_count: u32,
     analysis_timestamp: NaiveDateTime,
@@ -40,7 +40,7 @@ struct ListedDataflow<'a> {
     created_at: NaiveDateTime,
 }
 
-/// What the analysis cost.
+/// The metrics of the analysis.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Metrics {
     analysis_duration_seconds: f64,
@@ -54,8 +54,8 @@ struct Metrics {
 // === impl Response ===
 
 impl<'a> Response<'a> {
-    /// The reply to a request with these filters. The analysis is one by the rule set `legacy`, which `took` so long
-    /// and was complete `now`.
+    /// The reply to a request with these filters. The analysis uses the rule set `legacy`, lasted `took` and ended at
+    /// `now`.
     pub fn new(analysis: &'a pb::Analysis, filters: &Filters, took: Duration, now: Timestamp) -> Self {
         let now = NaiveDateTime(now);
         let flows = analysis.dataflows.iter().map(|flow| (flow.category().into(), flow.score, flow));
@@ -90,7 +90,7 @@ impl<'a> Response<'a> {
 
 impl<'a> ListedDataflow<'a> {
     fn new(flow: &'a pb::Dataflow, category: Category, created_at: NaiveDateTime) -> Self {
-        // The rule set `legacy` never leaves them out; without them a dataflow is still what has its id.
+        // The rule set `legacy` always sets them; without them a dataflow is identified by its id.
         let (name_it, name_en, display_name, description) = match &flow.legacy {
             Some(texts) => (&*texts.name_it, &*texts.name_en, &*texts.display_name, &*texts.description),
             None => ("", "", &*flow.id, ""),

@@ -1,5 +1,5 @@
-//! The predecessor's rules: the rule set `legacy`, in its words. [`request`] is what its clients ask for, [`response`]
-//! what they are answered.
+//! The predecessor's rules: the rule set `legacy` in its format. [`request`] parses requests, [`response`] writes
+//! responses.
 
 pub mod request;
 pub mod response;

@@ -1,13 +1,14 @@
-//! Which dataflows of an analysis the predecessor's replies list: grouped by category, surest first, filtered, and cut.
+//! The dataflows of an analysis in the predecessor's replies: grouped by category, highest score first, filtered and
+//! truncated.
 //!
-//! One thing is better on purpose: for a `max_results` of 1 to 6 the predecessor cut every list to nothing, here each
-//! keeps its first.
+//! One deliberate difference: for a `max_results` of 1 to 6 the predecessor truncated every list to nothing; here each
+//! keeps its first element.
 
 use std::collections::BTreeMap;
 
 use super::category::Category;
 
-/// What a request may say about the lists.
+/// The filters of a request for the lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filters {
     /// The only categories to list; empty for all.
@@ -18,10 +19,10 @@ pub struct Filters {
     pub max_results: i64,
 }
 
-/// What `max_results` may be; what lies outside counts as the nearest.
+/// The range of `max_results`; other values are clamped.
 pub const MAX_RESULTS: std::ops::RangeInclusive<i64> = 1..=1000;
 
-/// The lists by category. A category that was not asked for is absent; one without dataflows is an empty list.
+/// The lists by category. A category that was not requested is absent; one without dataflows is an empty list.
 pub type Lists<T> = BTreeMap<Category, Vec<T>>;
 
 // === impl Filters ===
@@ -72,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn max_results_is_clamped_and_shared_out() {
+    fn max_results_is_clamped_and_divided_among_the_lists() {
         let check = |max_results, expected| {
             let filters = Filters { max_results, ..Filters::default() };
             let flows = (0..2000).map(|index| (Category::Economia, 1, index));
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn every_category_is_there_unless_some_are_asked_for() {
+    fn every_category_is_listed_unless_some_are_requested() {
         let flows = || numbered(&[(Category::Popolazione, 1), (Category::Salute, 2)]);
         let all = Filters::default().select(flows());
         assert_eq!(all.keys().copied().collect::<Vec<_>>(), Category::ALL);
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_score_holds_within_each_list() {
+    fn the_minimum_score_filters_each_list() {
         let flows = [10, 20, 15, 14, -5].map(|score| (Category::Lavoro, score));
         let select = |min_relevance_score| {
             let filters = Filters { min_relevance_score, ..Filters::default() };
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn the_highest_come_first_and_equals_keep_their_order() {
+    fn dataflows_are_sorted_by_score_and_the_sort_is_stable() {
         let flows =
             [(Category::Altri, 10), (Category::Altri, 20), (Category::Altri, 15), (Category::Altri, 20)];
         let filters = Filters { max_results: 21, ..Filters::default() };

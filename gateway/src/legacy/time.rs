@@ -1,4 +1,4 @@
-//! Times in the predecessor's JSON. Apart from the responses, because each of them, and each failure, has one.
+//! Times in the predecessor's JSON. Separate from the responses, because each of them and each failure has one.
 
 /// A time as the predecessor wrote it: ISO 8601 without a zone, to the microsecond; in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! A large reply, element by element: the members of its lists are decoded and written one at a time as their bytes
 //! arrive, so that memory holds one of them and not the reply.
 //!
-//! Encoders write fields in the order of their numbers, and every encoder in use writes the members of a list one after
-//! the other. A reply that does not cannot be written without being buffered; it breaks off, and the connection with it.
+//! Encoders write fields in the order of their numbers, and every encoder in use writes the elements of a list
+//! consecutively. A reply in another order would need a buffer; its response is aborted together with the connection.
 
 use std::collections::HashSet;
 use std::io;
@@ -15,7 +15,7 @@ use prost_reflect::{DynamicMessage, Kind, MessageDescriptor};
 use crate::frame::Frames;
 use crate::json::{members, write};
 
-/// JSON is handed on in pieces of about so many bytes.
+/// JSON is sent in chunks of about this size.
 const PIECE: usize = 16 * 1024;
 
 /// The JSON of `message`, which is the whole of a reply of `length` bytes, or its field with this number.
@@ -53,12 +53,12 @@ struct Field {
     value: Bytes,
 }
 
-/// Reads fields from an answer.
+/// Reads fields from a gRPC response.
 struct Source {
     frames: Frames,
     /// Bytes of the reply that are not in the buffer yet.
     unread: usize,
-    /// Bytes of the message that are not taken yet, be they in the buffer or not.
+    /// Bytes of the message that are not consumed yet, buffered or not.
     left: usize,
     buffer: BytesMut,
 }
@@ -66,7 +66,7 @@ struct Source {
 // === impl Source ===
 
 impl Source {
-    /// Goes into a field of the message, which is all that is left then. What stands before it is passed over.
+    /// Descends to a field of the message, which then is the rest of the message. Skips the fields before it.
     async fn enter(&mut self, number: u32) -> Result<(), io::Error> {
         loop {
             let Some((found, wire_type)) = self.key().await? else {
@@ -91,7 +91,7 @@ impl Source {
         Ok(Some(Field { number, wire_type, value }))
     }
 
-    /// Passes over what follows the message, and reads the end of the answer.
+    /// Skips the rest after the message, and reads the end of the response.
     async fn finish(mut self) -> Result<(), io::Error> {
         while self.unread > 0 {
             self.unread -= self.frames.take_some(self.unread).await.map_err(io::Error::other)?.len();
@@ -122,7 +122,7 @@ impl Source {
             WireType::LengthDelimited => {
                 usize::try_from(self.varint().await?).map_err(|_| broken("a length is too large"))?
             }
-            WireType::StartGroup | WireType::EndGroup => return Err(broken("it holds a group")),
+            WireType::StartGroup | WireType::EndGroup => return Err(broken("it contains a group")),
         };
         self.fill(length).await?;
         self.left -= length;
@@ -143,7 +143,7 @@ impl Source {
         Err(broken("a number is too long"))
     }
 
-    /// Has so many bytes in the buffer.
+    /// Fills the buffer with at least this many bytes.
     async fn fill(&mut self, length: usize) -> Result<(), io::Error> {
         if length > self.left {
             return Err(broken("a field is longer than its message"));
@@ -165,7 +165,7 @@ struct Writer {
     rest: Vec<u8>,
     /// The list that is open.
     list: Option<u32>,
-    /// JSON names of what has been written.
+    /// JSON names of the written fields.
     written: HashSet<String>,
 }
 
@@ -203,7 +203,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes what is left, and what has its default; the last piece.
+    /// Writes the remaining fields and the default values; the last chunk.
     fn end(mut self) -> Result<Bytes, io::Error> {
         self.close_list();
         self.flush(true)?;
@@ -247,5 +247,5 @@ impl Writer {
 }
 
 fn broken(why: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("the answer of an upstream cannot be read: {why}"))
+    io::Error::new(io::ErrorKind::InvalidData, format!("the response of an upstream is malformed: {why}"))
 }

@@ -1,5 +1,5 @@
-//! The update mask of a PATCH that states none: what its body has is what changes. Apart from the request, because it
-//! looks at the body a second time, for the members that are there.
+//! The update mask of a PATCH without one: the fields in its body change. Separate from the request, because it parses
+//! the body a second time, for the members that are present.
 
 use dataflow_mesh::status::{Describe, Kind, Violation, to_status};
 use prost_reflect::{DynamicMessage, FieldDescriptor, Value};
@@ -14,7 +14,7 @@ const ETAG: &str = "etag";
 /// Why there is no update mask.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum MaskError {
-    /// The body has nothing that could change.
+    /// The body has no mutable field.
     #[error("{field} has no field to change")]
     NothingToChange {
         /// The field of the request that the body is.
@@ -22,7 +22,7 @@ pub(super) enum MaskError {
     },
 }
 
-/// Fills a mask that the query leaves empty. What says which resource is meant, and which version of it, is no change.
+/// Fills an empty mask. The fields that identify the resource and its version are not changes.
 pub(super) fn fill(
     mask: &FieldDescriptor,
     body: &FieldDescriptor,

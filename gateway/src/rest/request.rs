@@ -43,7 +43,7 @@ impl RoutedRequest {
         }
     }
 
-    /// Whether path and query say what the request has.
+    /// Whether path and query set the fields of the request.
     pub(super) fn check_parameters(&self) -> Result<(), ParameterError> {
         self.bind(&mut self.binding.request()).map(drop)
     }
@@ -80,7 +80,7 @@ impl RoutedRequest {
         Ok(message)
     }
 
-    /// The messages of a document that is sent on as it arrives: what path and query say in the first, a piece in each.
+    /// The messages of a streamed document: the first has the fields of path and query, and each has a chunk.
     fn upload(&self, headers: &HeaderMap, body: StreamedBody) -> Result<HttpBody, ParameterError> {
         let Body::Document(field) = self.binding.body.clone() else {
             unreachable!("the schema checked that a stream is a document")
@@ -96,8 +96,8 @@ impl RoutedRequest {
         Ok(HttpBody::from_stream(stream::once(async move { Ok(framed(&first)) }).chain(pieces)))
     }
 
-    /// Fills in what path and query say, and returns which fields the path says. The path wins over the body, as the
-    /// annotations' own specification has it.
+    /// Sets the fields of path and query, and returns the fields of the path. The path takes precedence over the body,
+    /// as the specification of the annotations requires.
     fn bind(&self, message: &mut DynamicMessage) -> Result<Vec<Vec<FieldDescriptor>>, ParameterError> {
         let input = self.binding.method.input();
         let mut in_path = Vec::with_capacity(self.variables.len());

@@ -1,5 +1,5 @@
-//! The second half of transcoding: a reply of one message becomes an HTTP response. It happens outside the stack that
-//! every call passes, so that whatever refused the call leaves in the one shape of errors.
+//! The second half of transcoding: a reply of one message becomes an HTTP response. It is outside the stack of calls,
+//! so that all errors have the same format, whichever layer rejected the call.
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -14,8 +14,8 @@ use crate::frame::ReplyError;
 use crate::json;
 use crate::schema::{Binding, is_http_body};
 
-/// Replies up to so many bytes are read whole before the first byte goes out; of larger ones the elements of lists
-/// leave as they come.
+/// Replies up to this size are buffered before the first byte is sent; for larger ones the elements of lists are sent
+/// as they arrive.
 const BUFFERED_MAX: usize = 256 * 1024;
 
 /// The response that a reply of one message makes.
@@ -48,7 +48,7 @@ pub(super) fn json_of(binding: &Binding, message: Bytes) -> Result<Vec<u8>, Stat
         None => json::write(&message),
         Some((field, value)) => match value.as_message() {
             Some(message) => json::write(message),
-            // Only messages can be written: the field is taken out of its message's JSON.
+            // Only messages can be written: the field is extracted from the JSON of its message.
             None => json::members(&message).map(|mut members| {
                 members.remove(field.json_name()).unwrap_or_default().to_string().into_bytes()
             }),

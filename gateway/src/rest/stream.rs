@@ -41,7 +41,7 @@ struct Failed {
 // === impl StreamFormat ===
 
 impl StreamFormat {
-    /// The first that the client names, since none is better than another; lines where it names none.
+    /// The first format that the client accepts, since none is preferred; lines if it accepts none explicitly.
     pub(crate) fn accepted(headers: &HeaderMap) -> Self {
         let accepted = headers.get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
         let named = accepted.flat_map(|value| value.split(',')).filter_map(|range| {
@@ -73,7 +73,7 @@ impl StreamFormat {
         }
     }
 
-    /// The end, after so many messages.
+    /// The end, after this number of messages.
     fn end(self, number: u64, failure: Option<&[u8]>) -> Bytes {
         match (self, failure) {
             (Self::Lines | Self::Events, None) => Bytes::new(),
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_client_chooses_the_format() {
+    fn the_client_selects_the_format() {
         let check = |accept: Option<&'static str>, expected: StreamFormat| {
             let accept = accept.map(|accept| (ACCEPT, HeaderValue::from_static(accept)));
             assert_eq!(StreamFormat::accepted(&accept.clone().into_iter().collect()), expected, "{accept:?}");

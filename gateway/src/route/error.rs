@@ -1,4 +1,4 @@
-//! Why a request has no route. Apart from the table, because the frontend fails in these words too.
+//! Why a request has no route. Separate from the table, because the frontend uses these errors too.
 
 use dataflow_mesh::status::{Describe, Kind, Violation};
 

@@ -1,14 +1,14 @@
-//! How percent-escapes in a path are read. Apart from the table, which decides where: what may be decoded and what must
-//! stay as it was written is a question of RFC 3986 alone.
+//! Decodes percent-escapes in a path. Separate from the table, because only RFC 3986 determines which of them may be
+//! decoded.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// What RFC 3986 reserves as delimiters: decoded, they could change what a path of several segments says.
+/// The reserved delimiters of RFC 3986: decoded, they could change the meaning of a path of several segments.
 const RESERVED: &[u8] = b":/?#[]@!$&'()*+,;=";
 
-/// What is wrong with the escapes of a whole path; nothing in most.
+/// The error of the escapes of a whole path, if any.
 pub(super) fn flaw(path: &str) -> Option<&'static str> {
     let is_whole = |after: &str| matches!(after.as_bytes(), [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
     if !path.split('%').skip(1).all(is_whole) {
@@ -27,7 +27,7 @@ pub(super) fn decode(raw: &str) -> Cow<'_, str> {
     if raw.contains('%') { percent_decode_str(raw).decode_utf8_lossy() } else { Cow::Borrowed(raw) }
 }
 
-/// As [`decode`], but what is [`RESERVED`] stays escaped as it was written.
+/// As [`decode`], but [`RESERVED`] characters stay escaped as they were written.
 pub(super) fn decode_unreserved(raw: &str) -> String {
     let mut text = String::with_capacity(raw.len());
     let mut written = 0;

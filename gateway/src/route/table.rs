@@ -1,5 +1,5 @@
-//! Finds the route of a request: a trie whose edges are segments, walked along the raw path. Apart from the templates,
-//! because all that callers can do to a path (escapes, dots, empty segments, colons) is decided here and nowhere else.
+//! Finds the route of a request: a trie whose edges are segments, walked along the raw path. Separate from the
+//! templates, because the handling of unusual paths (escapes, dots, empty segments, colons) is only here.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -14,10 +14,10 @@ pub struct Table<T> {
     root: Node<T>,
 }
 
-/// A route, and what the path says.
+/// A route, and the variables of the path.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Found<'t, T> {
-    /// What was inserted.
+    /// The inserted value.
     pub value: &'t T,
     /// With which template.
     pub template: &'t Template,
@@ -34,7 +34,7 @@ pub struct Conflict {
     pub method: String,
     /// The template that stays, as it was written.
     pub earlier: String,
-    /// The template that was refused, as it was written.
+    /// The rejected template, as it was written.
     pub later: String,
 }
 
@@ -45,7 +45,8 @@ struct Route<T> {
     value: T,
 }
 
-/// Where the segments so far lead. Its depth is their number and it has one parent, so a walk enters it at most once.
+/// The node that the previous segments lead to. Its depth is their number and it has one parent, so a walk visits it at
+/// most once.
 #[derive(Debug)]
 struct Node<T> {
     literals: BTreeMap<String, Node<T>>,
@@ -91,7 +92,7 @@ impl<T> Table<T> {
             return Err(RouteError::PathMalformed { what });
         }
         let path = path.strip_prefix('/').ok_or(RouteError::NotFound)?;
-        // A word with a slash is no part of the last segment, but no verb has a slash either.
+        // A word with a slash is not part of the last segment, but no verb has a slash either.
         if let Some((rest, word)) = path.rsplit_once(':') {
             match self.read(method, rest, Some(&decode(word))) {
                 Err(RouteError::NotFound) => {}
@@ -138,7 +139,7 @@ impl<T> Default for Node<T> {
 
 // === impl Search ===
 
-/// What one walk is for and what it has come across, the first of each.
+/// The target of one walk and the first findings of each kind.
 struct Search<'t, 'p, T> {
     method: &'p str,
     path: &'p str,
@@ -149,12 +150,12 @@ struct Search<'t, 'p, T> {
 }
 
 impl<'t, T> Search<'t, '_, T> {
-    /// Walks on from a node with the segments that are left, `None` for none. Wildcards take unfit segments too, if
-    /// only to say what is wrong: `fit` is whether they had none to take so far.
+    /// Continues from a node with the remaining segments, `None` for none. Wildcards match invalid segments too, in
+    /// order to report the error: `fit` is whether there was none so far.
     fn walk(&mut self, node: &'t Node<T>, left: Option<&str>, fit: bool) -> ControlFlow<&'t Route<T>> {
         let Some(left) = left else {
             node.ends.iter().try_for_each(|route| self.meet(route, fit))?;
-            // `**` may be nothing here, but a variable of nothing else may not.
+            // `**` may match no segment here, but a variable of only `**` must not be empty.
             return node.rests.iter().try_for_each(|route| {
                 let is_void = route.refusal(self.path).is_some();
                 self.meet(route, fit && !is_void)
@@ -193,7 +194,7 @@ impl<'t, T> Search<'t, '_, T> {
     }
 }
 
-/// Whether a wildcard may take a segment. Upstreams would take `.` and `..` for directories.
+/// Whether a wildcard may match a segment. Upstreams could interpret `.` and `..` as directories.
 fn is_fit(segment: &str) -> bool {
     !matches!(segment, "" | "." | "..")
 }
@@ -211,8 +212,8 @@ impl<T> Route<T> {
         Found { value: &self.value, template: &self.template, variables }
     }
 
-    /// What is wrong with the first variable that may not be what the path makes it. One of several segments of which
-    /// some are empty is no refusal: such a path does not match.
+    /// The error of the first variable with an invalid value. A variable of several segments with empty ones is not an
+    /// error: such a path does not match.
     fn refusal(&self, path: &str) -> Option<RouteError> {
         self.template.variables().iter().find_map(|variable| {
             let raw = variable.slice(path);

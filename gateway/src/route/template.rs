@@ -1,5 +1,5 @@
-//! The path templates of `google.api.http`, read once at start. Apart from the table, because a template is also the
-//! metric label of its route, and its variables tell which fields a path fills.
+//! The path templates of `google.api.http`, parsed once at start. Separate from the table, because a template is also
+//! the metric label of its route, and its variables are the fields that a path sets.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub struct Template {
     pub(super) verb: Option<String>,
 }
 
-/// What a template says of one segment of a path; variables are dissolved into the segments that they cover.
+/// The pattern of one segment of a path; variables are expanded to the segments that they cover.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Segment {
     /// This very text, once decoded.
@@ -35,13 +35,13 @@ pub struct Variable {
     count: Option<usize>,
 }
 
-/// Why a text is no template; positions are in bytes from 0.
+/// Why a text is not a template; positions are byte offsets from 0.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
     /// Something else stands there.
     #[error("{what} expected at byte {at}")]
     Expected {
-        /// What may stand there.
+        /// The expected syntax.
         what: &'static str,
         /// Where.
         at: usize,
@@ -51,7 +51,7 @@ pub enum TemplateError {
     RepeatedField {
         /// The field's path.
         field: String,
-        /// Where the second stands.
+        /// The position of the second one.
         at: usize,
     },
 }
@@ -113,7 +113,7 @@ impl Variable {
 
 // === impl Parser ===
 
-/// Recursive descent; each method reads what it is named for.
+/// Recursive descent; each method parses the rule that it is named after.
 struct Parser<'t> {
     text: &'t str,
     at: usize,
@@ -142,7 +142,7 @@ impl<'t> Parser<'t> {
         let segment = match self.word(|c| c == '*' || is_literal(c)) {
             "*" => Segment::One,
             "**" => Segment::Rest,
-            // Nobody who means a literal means dots: elsewhere they are directories.
+            // Dot segments are not literals: elsewhere they are directories.
             word if matches!(word, "" | "." | "..") || word.contains('*') => return Err(wrong),
             word => Segment::Literal(word.to_owned()),
         };
@@ -150,7 +150,7 @@ impl<'t> Parser<'t> {
         Ok(())
     }
 
-    /// What follows the brace.
+    /// The rest after the brace.
     fn variable(&mut self) -> Result<(), TemplateError> {
         let (at, wrong) = (self.at, self.expected("a field path"));
         let field = self.word(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.')).to_owned();
@@ -178,7 +178,7 @@ impl<'t> Parser<'t> {
         word
     }
 
-    /// Takes an ASCII character if it is there.
+    /// Consumes an ASCII character if it is next.
     fn eat(&mut self, token: char) -> bool {
         let is_there = self.text[self.at..].starts_with(token);
         self.at += usize::from(is_there);
@@ -190,7 +190,7 @@ impl<'t> Parser<'t> {
     }
 }
 
-/// A colon would be taken for a verb's, and an escape would leave open which spelling of it is meant.
+/// A colon would be ambiguous with a verb, and an escape would have several spellings.
 fn is_literal(c: char) -> bool {
     !matches!(c, '/' | ':' | '*' | '{' | '}' | '%' | '?' | '#') && !c.is_whitespace() && !c.is_control()
 }

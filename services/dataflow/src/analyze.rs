@@ -1,5 +1,5 @@
-//! `dataflow analyze`: one catalogue in, what is in it out. Starts the mesh in this process, sends the document to
-//! analysis as it is read, and prints the reply.
+//! `dataflow analyze`: analyzes one catalogue and exits. It starts the mesh in this process, streams the document to
+//! analysis while reading it, and prints the result.
 
 mod upload;
 
@@ -27,10 +27,10 @@ use crate::progress::Progress;
 use crate::{client, terminal};
 use dataflow_render::{self as render, Format};
 
-/// How long one catalogue may take. A person is waiting, who can interrupt whenever they like.
+/// Timeout for one catalogue. It is generous because the user is waiting and can interrupt at any time.
 const TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The rule sets that can be named; anything else is a file.
+/// The rule sets that `--rules` accepts by name; any other value is a file.
 const BUILT_IN: [&str; 2] = ["default", "legacy"];
 
 /// The flags of `dataflow analyze`.
@@ -40,11 +40,11 @@ pub(crate) struct Args {
     #[arg(value_name = "FILE")]
     source: PathBuf,
 
-    /// The rules to categorise by: `default`, `legacy` (the predecessor's), or a YAML or JSON file.
+    /// The rules to categorize by: `default`, `legacy` (the predecessor's), or a YAML or JSON file.
     #[arg(long, default_value = "default", value_name = "default|legacy|FILE")]
     rules: String,
 
-    /// The language in which to show names; another is shown where a name lacks it.
+    /// Preferred language of names. A name that lacks it is shown in another language.
     #[arg(long, default_value = "en", value_name = "LANG")]
     lang: String,
 
@@ -52,7 +52,7 @@ pub(crate) struct Args {
     #[arg(long, default_value = "table", value_name = "FORMAT")]
     format: Format,
 
-    /// A running mesh to send the catalogue to, instead of one in this process; its own limits hold.
+    /// Send the catalogue to this running mesh instead of one in this process. The limits of that mesh apply.
     #[arg(long, env = "DATAFLOW_ENDPOINT", value_name = "URL")]
     endpoint: Option<Upstream>,
 
@@ -60,7 +60,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 
-    /// No progress bar.
+    /// Show no progress bar.
     #[arg(long, value_parser = FalseyValueParser::new())]
     quiet: bool,
 
@@ -72,15 +72,15 @@ pub(crate) struct Args {
     limits: AnalysisArgs,
 }
 
-/// Runs the command; SIGINT ends it at once.
+/// Runs the command. SIGINT exits immediately.
 pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
     tokio::select! {
-        ended = analyse_and_print(args) => ended,
+        ended = analyze_and_print(args) => ended,
         interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| Exit::Interrupted).map_err(Into::into),
     }
 }
 
-async fn analyse_and_print(args: Args) -> Result<Exit, Failure> {
+async fn analyze_and_print(args: Args) -> Result<Exit, Failure> {
     let log =
         TelemetryArgs { log: args.log, log_format: LogFormat::Text, otlp_endpoint: None, trace_ratio: 0.0 };
     let telemetry = telemetry::init(&log, "dataflow-analyze").map_err(process::Error::from)?;
@@ -90,7 +90,7 @@ async fn analyse_and_print(args: Args) -> Result<Exit, Failure> {
     let process = Process::default();
     let mesh = match &args.endpoint {
         Some(_) if extra.is_some() => {
-            let why = "a file of rules cannot be sent to a running mesh: name one of its rule sets";
+            let why = "a rule file cannot be sent to a running mesh: name one of its rule sets";
             return Err(Failure::new(Exit::Usage, anyhow::anyhow!("--rules {}: {why}", args.rules)));
         }
         Some(_) => None,
@@ -99,7 +99,7 @@ async fn analyse_and_print(args: Args) -> Result<Exit, Failure> {
     let upstream = args.endpoint.as_ref().or(mesh.as_ref().map(|mesh| &mesh.analysis));
     let upstream = upstream.context("there is a mesh, running or in this process")?;
     let progress = Progress::new(document.size, args.quiet);
-    let analysis = analyse(upstream, ruleset, document, &progress).await;
+    let analysis = analyze(upstream, ruleset, document, &progress).await;
     progress.finish();
     let analysis = analysis.map_err(|failure| Failure {
         error: failure.error.context(upload::name(&args.source)),
@@ -112,14 +112,14 @@ async fn analyse_and_print(args: Args) -> Result<Exit, Failure> {
     telemetry.flush().await;
 
     let incomplete = unread(&analysis.diagnostics, analysis.diagnostics_omitted);
-    // On a thread that may block: a reader who does not read must not keep SIGINT from being heard.
+    // On a blocking thread: if the reader of standard output stops reading, SIGINT must still be handled.
     let printed =
         tokio::task::spawn_blocking(move || print(analysis, args.format, args.lang, args.out)).await?;
     exit::unless_closed(printed).context("cannot write the result")?;
-    Ok(if incomplete { Exit::Incomplete } else { Exit::Done })
+    Ok(if incomplete { Exit::Incomplete } else { Exit::Success })
 }
 
-/// The name of the rule set to ask for, and the set itself when it comes from a file.
+/// The name of the rule set to request, and the rule set itself if it comes from a file.
 async fn ruleset(rules: &str) -> Result<(String, Option<RuleSet>), Failure> {
     if BUILT_IN.contains(&rules) {
         return Ok((rules.to_owned(), None));
@@ -130,8 +130,8 @@ async fn ruleset(rules: &str) -> Result<(String, Option<RuleSet>), Failure> {
     Ok((set.name.clone(), Some(set)))
 }
 
-/// Starts a mesh in this process, for one catalogue: a call may take as long as the user waits, and a message be as large
-/// as the document's own limits let it become.
+/// Starts a mesh in this process for one catalogue. The request timeout is as long as the command's own, and only the
+/// limits of the document bound the size of a message.
 async fn start(process: &Process, limits: AnalysisArgs, extra: Option<RuleSet>) -> Result<Mesh, Failure> {
     let server = ServerArgs {
         max_message_bytes: ByteSize(u64::MAX),
@@ -142,18 +142,18 @@ async fn start(process: &Process, limits: AnalysisArgs, extra: Option<RuleSet>) 
     let services = Services {
         analysis: limits,
         extra,
-        // Nothing outlives the command.
+        // In memory: no state outlives the command.
         store: store.open(None, cache.capacity.as_u64(), process, "analyze")?,
         cache,
-        server: in_process::among_themselves(server),
+        server: in_process::internal(server),
     };
     let mesh = Mesh::start(services, process).await?;
     process.readiness.until_ready().await;
     Ok(mesh)
 }
 
-/// Sends the document and waits for the reply.
-async fn analyse(
+/// Sends the document and waits for the response.
+async fn analyze(
     upstream: &Upstream,
     ruleset: String,
     document: upload::Document,
@@ -161,18 +161,18 @@ async fn analyse(
 ) -> Result<pb::Analysis, Failure> {
     let channel = Outbound::new(upstream, TIMEOUT);
     let mut client = AnalysisServiceClient::new(channel).max_decoding_message_size(usize::MAX);
-    let (messages, broken) = upload::messages(document, ruleset, progress.clone());
+    let (messages, read_error) = upload::messages(document, ruleset, progress.clone());
     tokio::select! {
         reply = client.analyze_catalogue(messages) => {
             let reply = reply.map_err(|status| client::failure(upstream, &status))?.into_inner();
-            reply.analysis.context("the reply holds no analysis").map_err(Into::into)
+            reply.analysis.context("the response contains no analysis").map_err(Into::into)
         }
-        Ok(error) = broken => Err(Failure::from(anyhow::Error::new(error).context("cannot read"))),
+        Ok(error) = read_error => Err(Failure::from(anyhow::Error::new(error).context("cannot read"))),
     }
 }
 
-/// Whether some dataflow, or a part of one, could not be read. Warnings are kept in preference to anything else, so that
-/// only where none of the diagnostics was kept one among those left out must be feared.
+/// Whether a dataflow, or a part of one, could not be read. Analysis keeps warnings in preference to other diagnostics,
+/// so the omitted ones can include a warning only if none was kept.
 pub(crate) fn unread(diagnostics: &[pb::Diagnostic], omitted: i32) -> bool {
     let warning = |diagnostic: &pb::Diagnostic| diagnostic.severity() == pb::diagnostic::Severity::Warning;
     diagnostics.iter().any(warning) || (diagnostics.is_empty() && omitted > 0)

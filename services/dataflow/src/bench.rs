@@ -1,5 +1,5 @@
-//! `dataflow bench`: the figures this project holds itself to, measured on any catalogue. Speeds are ratios of two runs
-//! taken side by side, since machines are noisy; sizes are the kernel's own.
+//! `dataflow bench`: benchmarks of this project's performance targets, on any catalogue. Speeds are ratios of two
+//! alternating runs, since machines are noisy; memory sizes are the kernel's figures.
 
 mod cache;
 mod gateway;
@@ -7,7 +7,7 @@ mod memory;
 mod parse;
 mod repeat;
 mod rules;
-mod running;
+mod service_process;
 mod start;
 
 use std::io::{self, Write};
@@ -17,42 +17,43 @@ use clap::Subcommand;
 
 use crate::exit::{Exit, Failure};
 
-/// What to measure.
+/// The benchmarks.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
-    /// Speed of parsing and categorising, against reading the same XML and keeping nothing.
-    Parse(On),
-    /// CPU of categorising by 2,000 rules, against by 6: those added match nothing.
-    Rules(On),
-    /// Peak memory of `dataflow analysis` over gRPC and of `dataflow up` over REST, above their idle memory, and of
+    /// Throughput of parsing and categorizing, relative to reading the same XML without storing anything.
+    Parse(CatalogueArgs),
+    /// Time of categorizing with 2,000 rules, relative to 6 rules. The additional rules match nothing.
+    Rules(CatalogueArgs),
+    /// Peak memory above idle memory of `dataflow analysis` over gRPC and of `dataflow up` over REST; peak memory of
     /// `dataflow analyze`.
-    Memory(On),
+    Memory(CatalogueArgs),
     /// Time from exec to exit of `dataflow analyze`, and from exec to SERVING of `dataflow analysis` and `dataflow up`.
-    Start(On),
-    /// CPU that `analysis` and `cache` take for a document that was analysed before, against the first time. Meant for one of
-    /// some 2 MB: only what is smaller than `--spool-bytes` is looked up.
-    Repeat(On),
-    /// Calls a second of an entry read from the first level, against calls that do nothing; how long it takes to
-    /// invalidate 10,000 entries, and until a deleted one is gone everywhere. Needs `redis-server`.
+    Start(CatalogueArgs),
+    /// CPU time of `analysis` and `cache` for a document whose result is cached, relative to its first analysis. Use a
+    /// document of about 2 MB: analysis looks up only documents smaller than `--spool-bytes`.
+    Repeat(CatalogueArgs),
+    /// Reads per second from the L1 cache, relative to no-op calls; the time to invalidate 10,000 entries; the time
+    /// until a deleted entry is gone from another replica. Needs `redis-server`.
     Cache(cache::Args),
-    /// CPU of a small call through the gateway, over REST and over gRPC, against Envoy before the same service.
+    /// CPU time of a small call through the gateway, over REST and over gRPC, relative to Envoy in front of the same
+    /// service.
     Gateway(gateway::Args),
 }
 
-/// On what to measure.
+/// The flags of benchmarks that measure on a catalogue.
 #[derive(Debug, clap::Args)]
-pub(crate) struct On {
+pub(crate) struct CatalogueArgs {
     /// A catalogue, as for `dataflow analyze`.
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// Rounds to measure; the report says which of them count.
+    /// Number of rounds; the report states whether it gives the best or the median.
     #[arg(long, default_value_t = 11, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
 }
 
 impl Bench {
-    /// Measures and prints.
+    /// Runs the benchmark and prints its report.
     pub(crate) async fn run(self) -> Result<Exit, Failure> {
         let report = match self {
             Bench::Parse(on) => parse::measure(&on)?,
@@ -64,11 +65,11 @@ impl Bench {
             Bench::Gateway(on) => gateway::measure(&on).await?,
         };
         io::stdout().write_all(report.as_bytes())?;
-        Ok(Exit::Done)
+        Ok(Exit::Success)
     }
 }
 
-/// The middle one, of two the later.
+/// The median; the upper one of an even number.
 fn median<T: PartialOrd>(mut values: Vec<T>) -> Option<T> {
     values.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
     let middle = values.len() / 2;

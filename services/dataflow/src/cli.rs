@@ -1,4 +1,4 @@
-//! The command line, and which function answers each command.
+//! The command line: parses it and dispatches to the function of each command.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -12,7 +12,7 @@ use crate::predecessor::Predecessor;
 use crate::roles;
 use crate::{analyze, bench, healthcheck, providers, rules, status, up};
 
-/// Tells what is in the catalogues of official statistics.
+/// Analyzes catalogues of official statistics: their dataflows, categorized by subject.
 #[derive(Debug, Parser)]
 #[command(name = "dataflow", version, propagate_version = true, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -22,18 +22,18 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Analyse one catalogue and print what is in it.
+    /// Analyze one catalogue and print the result.
     Analyze(Box<analyze::Args>),
     /// Run the whole mesh in one process.
     Up(Box<up::Args>),
-    /// Show whether a running mesh serves.
+    /// Show the health of a running mesh and of each service.
     Status(Box<status::Args>),
-    /// Ask the process beside this one, in the same container, whether it is ready.
+    /// Check the readiness of the process in the same container.
     Healthcheck(healthcheck::Args),
-    /// Read and change the rules of a running mesh, and try out others.
+    /// Read, change and evaluate the rules of a running mesh.
     #[command(subcommand)]
     Rules(rules::Rules),
-    /// Read the registry of providers of a running mesh.
+    /// Read the provider registry of a running mesh.
     #[command(subcommand)]
     Providers(providers::Providers),
     /// Run the gateway.
@@ -44,17 +44,17 @@ enum Command {
     Cache(Box<roles::cache::RoleArgs>),
     /// Run the config service.
     Config(Box<roles::config::RoleArgs>),
-    /// Measure the figures this project holds itself to.
+    /// Run the benchmarks of this project's performance targets.
     #[command(subcommand)]
     Bench(bench::Bench),
-    /// Print completions for a shell.
+    /// Print shell completions.
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
     },
 }
 
-/// Runs the command that a command line names to its end.
+/// Runs the command of a command line to completion.
 pub(crate) fn run(argv: Vec<OsString>) -> ExitCode {
     let loaded = match dataflow_settings::load(&Cli::command(), &argv, Sources::of_process(&Predecessor)) {
         Ok(loaded) => loaded,
@@ -72,16 +72,16 @@ pub(crate) fn run(argv: Vec<OsString>) -> ExitCode {
 }
 
 impl Cli {
-    /// Runs the command to its end.
+    /// Runs the command to completion.
     fn run(self, loaded: Loaded) -> ExitCode {
         let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => return report(Failure::from(error)),
         };
-        let ended = runtime.block_on(self.command.run(loaded));
-        // Not dropped: a thread that is still blocked on standard input would hold the process up.
+        let result = runtime.block_on(self.command.run(loaded));
+        // Not dropped: a drop waits for blocking threads, and one may be blocked on standard input.
         runtime.shutdown_background();
-        ended.map_or_else(report, ExitCode::from)
+        result.map_or_else(report, ExitCode::from)
     }
 }
 
@@ -100,18 +100,18 @@ impl Command {
             Command::Config(args) => roles::config::run(*args, loaded).await,
             Command::Bench(bench) => bench.run().await,
             Command::Completions { shell } => {
-                // By way of memory: the generator panics when it cannot write.
+                // Buffered in memory: the generator panics on a write error.
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut Cli::command(), "dataflow", &mut script);
                 exit::unless_closed(io::stdout().write_all(&script))?;
-                Ok(Exit::Done)
+                Ok(Exit::Success)
             }
         }
     }
 }
 
 fn report(failure: Failure) -> ExitCode {
-    // Nobody is left to tell when standard error is gone.
+    // An error cannot be reported if standard error is closed.
     let _ = writeln!(io::stderr(), "error: {:#}", failure.error);
     failure.exit.into()
 }
@@ -123,10 +123,10 @@ mod reference;
 mod tests {
     use super::*;
 
-    /// Commands that run in pods, which are set up by their environment.
+    /// Commands that run in pods, which are configured by their environment.
     const SERVICES: [&str; 5] = ["up", "gateway", "analysis", "cache", "config"];
 
-    /// How a client reaches a mesh: the same for every one-off command, so that it may stand in the environment.
+    /// Connection flags. They are the same for all one-off commands, so they have environment variables.
     const CONNECTION: [&str; 1] = ["endpoint"];
 
     /// The flags of a command and of its subcommands, with their variables.
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_has_a_variable_if_a_service_takes_it_or_it_says_where_the_mesh_is() {
+    fn only_flags_of_services_and_connection_flags_have_variables() {
         let cli = Cli::command();
         let (services, others): (Vec<_>, Vec<_>) =
             cli.get_subcommands().partition(|command| SERVICES.contains(&command.get_name()));

@@ -1,5 +1,5 @@
-//! What the commands share that call a running mesh: where it is, how long it may take, how they print, and what a
-//! refusal means for their exit status.
+//! Shared by the commands that call a running mesh: its endpoint, the timeout, the output format, and the exit status
+//! of a failed call.
 
 use std::io;
 use std::time::Duration;
@@ -13,43 +13,43 @@ use crate::exit::{self, Exit, Failure};
 use crate::terminal;
 use dataflow_render::{self, Options};
 
-/// How long one call may take. A person is waiting.
+/// Timeout of one call. It is short because the user is waiting.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Where the mesh is.
+/// The endpoint of the mesh.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct EndpointArgs {
-    /// The gateway of the mesh, or any one service.
+    /// Address of the mesh: its gateway, or one of its services.
     #[arg(long, env = "DATAFLOW_ENDPOINT", default_value = "http://127.0.0.1:8080", value_name = "URL")]
     pub(crate) endpoint: Upstream,
 }
 
-/// How a reply is printed.
+/// The output format.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct FormatArgs {
-    /// How to print the answer.
+    /// Output format.
     #[arg(long, default_value = "table", value_name = "FORMAT")]
     pub(crate) format: Format,
 }
 
-/// The forms of a reply.
+/// The output formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
     /// Columns, for people
     Table,
-    /// One JSON document, as REST shows it
+    /// One JSON document, as REST returns it
     Json,
 }
 
 // === impl EndpointArgs ===
 
 impl EndpointArgs {
-    /// A channel to the mesh. Generated clients take it.
+    /// A channel to the mesh, for generated clients.
     pub(crate) fn channel(&self) -> Outbound {
         Outbound::new(&self.endpoint, TIMEOUT)
     }
 
-    /// What a refusal means.
+    /// The failure that a call's status stands for.
     pub(crate) fn failure(&self, status: &Status) -> Failure {
         failure(&self.endpoint, status)
     }
@@ -58,7 +58,7 @@ impl EndpointArgs {
 // === impl FormatArgs ===
 
 impl FormatArgs {
-    /// Prints a reply on standard output: the message that has this full name, or what `table` writes.
+    /// Prints a reply on standard output: as the JSON of the message with this full name, or as `table` writes it.
     pub(crate) fn print(
         &self,
         name: &str,
@@ -79,30 +79,30 @@ pub(crate) fn print(shown: &[u8]) -> Result<(), Failure> {
     exit::unless_closed(io::Write::write_all(&mut io::stdout(), shown)).map_err(Into::into)
 }
 
-/// What a call that was refused means to the user.
+/// The failure that a call's status stands for: its exit status and its error message.
 pub(crate) fn failure(endpoint: &Upstream, status: &Status) -> Failure {
     let details = status.get_error_details();
     let info = details.error_info();
-    let of_document = info.is_some_and(|info| info.metadata.contains_key("offset"));
-    let of_rules = info.is_some_and(|info| info.reason.starts_with("RULESET_"));
+    let is_of_document = info.is_some_and(|info| info.metadata.contains_key("offset"));
+    let is_of_rules = info.is_some_and(|info| info.reason.starts_with("RULESET_"));
     let exit = match status.code() {
-        _ if of_document => Exit::NotSdmx,
-        _ if of_rules => Exit::Usage,
+        _ if is_of_document => Exit::NotSdmx,
+        _ if is_of_rules => Exit::Usage,
         Code::InvalidArgument => Exit::Usage,
         Code::Unavailable | Code::DeadlineExceeded => Exit::Unreachable,
         _ => Exit::Failed,
     };
     let message = status.message();
     match (exit, info) {
-        // Nobody of ours said so.
+        // Without a reason the status is not from one of our services.
         (Exit::Unreachable, None) => {
-            Failure::new(exit, anyhow::anyhow!("{endpoint} is out of reach: {message}"))
+            Failure::new(exit, anyhow::anyhow!("{endpoint} is unreachable: {message}"))
         }
         _ => Failure::new(exit, anyhow::anyhow!("{message}")),
     }
 }
 
-/// Whether a call was refused for this reason.
+/// Whether a call failed for this reason.
 pub(crate) fn is_for(status: &Status, reason: &str) -> bool {
     status.get_error_details().error_info().is_some_and(|info| info.reason == reason)
 }

@@ -1,26 +1,26 @@
-//! How a command ends: the exit statuses that scripts rely on.
+//! The exit statuses of the commands, which scripts rely on.
 
 use std::io;
 use std::process::ExitCode;
 
 use dataflow_mesh::process;
 
-/// The exit statuses, as the reference page lists them.
+/// The exit statuses. The reference page lists these comments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// Done.
-    Done = 0,
-    /// Failed for a reason that has no status of its own, such as a catalogue that cannot be opened.
+    /// Success.
+    Success = 0,
+    /// Any failure without a specific status, for instance a catalogue that cannot be opened.
     Failed = 1,
-    /// The command line or the file of rules is wrong.
+    /// The command line or the rule file is invalid.
     Usage = 2,
-    /// The document cannot be read as SDMX.
+    /// The document is not readable as SDMX.
     NotSdmx = 3,
-    /// A provider or the mesh is out of reach.
+    /// A provider or the mesh is unreachable.
     Unreachable = 4,
-    /// Done, but some dataflows could not be read.
+    /// Success, but some dataflows could not be read.
     Incomplete = 5,
-    /// Ended by SIGINT.
+    /// Interrupted by SIGINT.
     Interrupted = 130,
 }
 
@@ -30,32 +30,32 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// A reader such as `head` that has seen enough and closed the pipe is no failure.
+/// Ignores a broken pipe: a reader such as `head` may close it early.
 pub(crate) fn unless_closed(written: io::Result<()>) -> io::Result<()> {
     written.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
 }
 
-/// A failure and the status it ends the command with.
+/// A failure and the exit status of the command.
 #[derive(Debug)]
 pub(crate) struct Failure {
     /// The status.
     pub(crate) exit: Exit,
-    /// What the user is told.
+    /// The error that is printed.
     pub(crate) error: anyhow::Error,
 }
 
 impl Failure {
-    /// A failure with its own status.
+    /// A failure with a specific status.
     pub(crate) fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
         Self { exit, error: error.into() }
     }
 }
 
-/// What has no status of its own is [`Exit::Failed`].
+/// An error without a specific status is [`Exit::Failed`].
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error = error.into();
-        // Telemetry, the store and a gateway that cannot start fail on their own flags only.
+        // Errors of telemetry, of opening the store and of starting the gateway are caused only by their flags.
         let usage = matches!(error.downcast_ref(), Some(process::Error::Telemetry(_)))
             || error.is::<dataflow_gateway::StartError>()
             || error.is::<dataflow_store::args::OpenError>();

@@ -1,5 +1,5 @@
-//! Analysis, cache and config in this process, on loopback. They talk real gRPC to each other, so that nothing works only
-//! in the small.
+//! Analysis, cache and config in this process, on loopback. They talk real gRPC to each other, so that nothing works
+//! only in the small.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -27,14 +27,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::exit::Failure;
 
-/// The three roles, as they are to be started.
+/// The configuration of the three roles.
 pub(crate) struct Services {
     pub(crate) analysis: AnalysisArgs,
     /// Served beside the built-in rule sets.
     pub(crate) extra: Option<RuleSet>,
-    /// What the cache may hold.
+    /// The limits of the cache.
     pub(crate) cache: CacheArgs,
-    /// Where their state is kept, opened once for all of them.
+    /// The store of their state, opened once for all of them.
     pub(crate) store: Arc<dyn Store>,
     /// How each of them serves.
     pub(crate) server: ServerArgs,
@@ -42,17 +42,17 @@ pub(crate) struct Services {
 
 /// Running roles.
 pub(crate) struct Mesh {
-    /// Where analysis listens.
+    /// The address of analysis.
     pub(crate) analysis: Upstream,
-    /// Where cache listens.
+    /// The address of cache.
     pub(crate) cache: Upstream,
-    /// Where config listens.
+    /// The address of config.
     pub(crate) config: Upstream,
-    /// In the order in which they stop: a role before those it calls.
+    /// In stop order: a role before those it calls.
     running: Vec<Running>,
 }
 
-/// One role and what stops it.
+/// One role, and the token that stops it.
 struct Running {
     role: &'static str,
     stop: CancellationToken,
@@ -96,7 +96,8 @@ impl Mesh {
         Ok(Self { analysis: analysis_url, cache: cache_url, config: config_url, running })
     }
 
-    /// Stops the roles one after the other, each when the one before has drained. The process must have been told to stop.
+    /// Stops the roles one after the other, each after the previous one has drained. The process must be stopping
+    /// already.
     pub(crate) async fn stop(self) -> Result<(), Failure> {
         for Running { role, stop, ended } in self.running {
             stop.cancel();
@@ -110,11 +111,11 @@ impl Mesh {
 
 impl Running {
     fn start(role: &'static str, server: Server, listener: TcpListener, process: &Process) -> Self {
-        let (stop, (done, ended)) = (CancellationToken::new(), oneshot::channel());
+        let (stop, (result, ended)) = (CancellationToken::new(), oneshot::channel());
         let stopped = stop.clone().cancelled_owned();
         process.tasks.spawn(Task::essential(role, async move {
-            // The one who would stop it may be gone.
-            let _ = done.send(server.serve(listener, stopped).await);
+            // The receiver is gone if `Mesh` was dropped.
+            let _ = result.send(server.serve(listener, stopped).await);
         }));
         Self { role, stop, ended }
     }
@@ -127,13 +128,13 @@ async fn loopback() -> Result<(TcpListener, Upstream), Failure> {
     Ok((listener, upstream))
 }
 
-/// How roles serve whose only callers are in this process: connections are kept for ever, and no load balancer needs time to
-/// notice a stop.
-pub(crate) fn among_themselves(server: ServerArgs) -> ServerArgs {
+/// The server flags of roles whose only callers are in this process: connections have no maximum age, and there is no
+/// load balancer for which to delay the drain.
+pub(crate) fn internal(server: ServerArgs) -> ServerArgs {
     ServerArgs { drain_delay: Some(Duration::ZERO), connection_age: Duration::ZERO, ..server }
 }
 
-/// The defaults of flags. The environment does not count: its variables are meant for roles in processes of their own.
+/// The defaults of flags. The environment is ignored: its variables are meant for roles in separate processes.
 pub(crate) fn defaults<A: clap::Args>() -> A {
     let command = A::augment_args(clap::Command::new("defaults")).mut_args(|arg| arg.env(None));
     A::from_arg_matches(&command.get_matches_from(["defaults"]))

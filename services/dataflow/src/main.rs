@@ -1,6 +1,6 @@
-//! `dataflow`, the one binary of the mesh: `analyze` does the main job and exits, `up` runs the whole mesh, `gateway`,
-//! `analysis`, `cache` and `config` run one service each, as a pod does; `status`, `rules` and `providers` are clients of a
-//! mesh that runs, and `healthcheck` asks the process beside it.
+//! `dataflow`, the only binary: `analyze` analyzes one catalogue and exits, `up` runs the whole mesh, `gateway`,
+//! `analysis`, `cache` and `config` run one service each, as a pod does; `status`, `rules` and `providers` are clients
+//! of a running mesh, and `healthcheck` checks the process in the same container.
 
 mod cli;
 mod exit;
@@ -22,7 +22,7 @@ mod up;
 
 use std::process::ExitCode;
 
-/// A catalogue is many small strings, made on one thread and freed on another: mimalloc is at home there.
+/// A catalogue is many small strings that are allocated on one thread and freed on another, for which mimalloc is fast.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,5 +1,5 @@
-//! The settings of the predecessor, Osservatorio's DataflowAnalysisService, by its own names. Those with a meaning here go
-//! on working; the others are reported once, with the reason.
+//! The settings of the predecessor, Osservatorio's DataflowAnalysisService, by the predecessor's names. Those with an
+//! equivalent flag still work; the others are reported once as ignored, with the reason.
 
 use dataflow_settings::{FormerNames, Translation, Value};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -7,16 +7,16 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 /// The predecessor's names.
 pub(crate) struct Predecessor;
 
-/// A value rewritten as a flag takes it, or `None` where it has no meaning.
+/// Rewrites a value to the form that a flag takes; `None` if it has no equivalent.
 type Rewrite = fn(&str) -> Option<String>;
 
-/// Names with a flag of the same meaning. Upper case: a variable as it is, without our prefix.
+/// Names with an equivalent flag. Upper-case names are environment variables without our prefix.
 const FLAGS: &[(&str, &str, Rewrite)] = &[
     ("observability.log_level", "log", level),
     ("LOG_LEVEL", "log", level),
     ("observability.log_format", "log_format", |text| Some(text.to_ascii_lowercase())),
     ("observability.otel_exporter_otlp_endpoint", "otlp_endpoint", collector),
-    // It was to be scraped from outside the pod.
+    // The predecessor's metrics were scraped from outside the pod.
     ("observability.metrics_port", "admin", |port| Some(format!("0.0.0.0:{port}"))),
     ("scaling.worker_pool_size", "parsers", same),
     ("scaling.max_concurrent_requests", "max_concurrent_requests", same),
@@ -26,16 +26,16 @@ const FLAGS: &[(&str, &str, Rewrite)] = &[
     ("CACHE_EXPIRY_HOURS", "result_ttl", |hours| Some(format!("{hours}h"))),
 ];
 
-/// Says whether spans are recorded at all.
+/// Switches the recording of spans on or off.
 const TRACING: &str = "enable_tracing";
 
-/// Names that together are `--redis-url`.
+/// Names that together make up `--redis-url`.
 const REDIS: [&str; 5] = ["redis.host", "redis.port", "redis.db", "redis.ssl", "redis.password"];
 
-/// Names without a meaning here, and why.
-const NOTHING: &[(&str, &[&str])] = &[
+/// Names without an equivalent, by reason.
+const IGNORED: &[(&str, &[&str])] = &[
     (
-        "there is no database: state lies in --data-dir or --redis-url",
+        "there is no database: state is in --data-dir or --redis-url",
         &[
             "database.url",
             "database.pool_size",
@@ -49,7 +49,7 @@ const NOTHING: &[(&str, &[&str])] = &[
         &["redis.socket_connect_timeout", "redis.max_connections", "redis.retry_on_timeout"],
     ),
     (
-        "providers, their addresses and quotas are kept by the config service",
+        "the config service manages providers, their addresses and quotas",
         &[
             "istat_api.base_url",
             "istat_api.timeout",
@@ -71,15 +71,15 @@ const NOTHING: &[(&str, &[&str])] = &[
             "observability.otel_service_version",
         ],
     ),
-    ("the namespace is what the manifest says", &["namespace"]),
+    ("the manifest sets the namespace", &["namespace"]),
     ("metrics are always at /metrics of --admin", &["observability.metrics_path", "enable_metrics"]),
     (
-        "nothing is queued: what is above --max-concurrent-requests is refused",
+        "nothing is queued: calls above --max-concurrent-requests are rejected",
         &["scaling.queue_max_size", "scaling.batch_size"],
     ),
     ("the HorizontalPodAutoscaler scales", &["scaling.scale_up_threshold", "scaling.scale_down_threshold"]),
     (
-        "the probes of the manifest say how often and how long",
+        "the probes of the manifest set intervals, timeouts and thresholds",
         &[
             "health.startup_timeout",
             "health.liveness_timeout",
@@ -92,7 +92,7 @@ const NOTHING: &[(&str, &[&str])] = &[
     ("results are cached where --cache-url is set", &["enable_distributed_caching", "ENABLE_CACHE"]),
     ("spans are recorded where --otlp-endpoint is set", &[TRACING]),
     (
-        "breakers are always there, with thresholds of their own",
+        "circuit breakers are always on, with fixed thresholds",
         &["enable_circuit_breaker", "CIRCUIT_BREAKER_FAILURE_THRESHOLD", "CIRCUIT_BREAKER_RECOVERY_TIMEOUT"],
     ),
     (
@@ -100,7 +100,7 @@ const NOTHING: &[(&str, &[&str])] = &[
         &["jwt_secret", "JWT_SECRET_KEY", "JWT_ACCESS_TOKEN_EXPIRE_MINUTES", "JWT_REFRESH_TOKEN_EXPIRE_DAYS"],
     ),
     (
-        "callers are not limited by rate",
+        "there is no rate limit for callers",
         &[
             "RATE_LIMIT_REQUESTS_PER_MINUTE",
             "RATE_LIMIT_REQUESTS_PER_HOUR",
@@ -116,7 +116,7 @@ const NOTHING: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "there is no such part",
+        "there is no such component",
         &[
             "API_BASE_URL",
             "CORS_ALLOW_ORIGINS",
@@ -133,7 +133,7 @@ const NOTHING: &[(&str, &[&str])] = &[
 impl FormerNames for Predecessor {
     fn names(&self) -> Vec<&'static str> {
         let flags = FLAGS.iter().map(|(name, ..)| *name);
-        flags.chain(REDIS).chain(NOTHING.iter().flat_map(|(_, names)| names.iter().copied())).collect()
+        flags.chain(REDIS).chain(IGNORED.iter().flat_map(|(_, names)| names.iter().copied())).collect()
     }
 
     fn translate(&self, settings: &mut Translation<'_>) {
@@ -148,12 +148,12 @@ impl FormerNames for Predecessor {
                     settings.read(name, flag);
                     offers.push((*flag, value.with_text(text)));
                 }
-                None if is_off => settings.ignore(name, "enable_tracing says no"),
-                None => settings.ignore(name, "Jaeger's own protocol is not spoken, OTLP over gRPC is"),
+                None if is_off => settings.ignore(name, "enable_tracing is false"),
+                None => settings.ignore(name, "Jaeger's own protocol is not supported: use OTLP over gRPC"),
             }
         }
         let parts = REDIS.map(|name| settings.take(name));
-        for (reason, names) in NOTHING {
+        for (reason, names) in IGNORED {
             for name in *names {
                 if (*name == TRACING && tracing.is_some()) || settings.take(name).is_some() {
                     settings.ignore(name, reason);
@@ -167,7 +167,7 @@ impl FormerNames for Predecessor {
     }
 }
 
-/// Builds `--redis-url` from its parts, each from its own source, or adds the password to a URL that is there.
+/// Builds `--redis-url` from its parts, which may have different sources, or adds the password to an existing URL.
 fn redis(settings: &mut Translation<'_>, parts: [Option<Value>; 5]) {
     const URL: &str = "redis_url";
     let [host, port, db, ssl, password] = parts;
@@ -198,7 +198,8 @@ fn redis(settings: &mut Translation<'_>, parts: [Option<Value>; 5]) {
             settings.read(REDIS[4], URL);
         }
         None => {
-            let reason = "there is no --redis-url to add it to, or it was typed, or it names a user itself";
+            let reason =
+                "there is no --redis-url to add it to, or it is on the command line, or it contains a user";
             settings.ignore(REDIS[4], reason);
         }
     }
@@ -208,17 +209,17 @@ fn same(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// A number of seconds, unless a unit says otherwise.
+/// A duration; a number without a unit is in seconds.
 fn seconds(text: &str) -> Option<String> {
     Some(match text.parse::<f64>() {
-        // Each unit of a duration is counted in whole numbers.
+        // A duration takes whole numbers only.
         Ok(seconds) if text.contains('.') => format!("{}ms", (seconds * 1000.0).round()),
         Ok(_) => format!("{text}s"),
         Err(_) => text.to_owned(),
     })
 }
 
-/// Python's names of levels.
+/// Converts Python's names of log levels.
 fn level(text: &str) -> Option<String> {
     Some(match text.to_ascii_lowercase().as_str() {
         "warning" => "warn".to_owned(),
@@ -227,7 +228,7 @@ fn level(text: &str) -> Option<String> {
     })
 }
 
-/// An OTLP collector. 14268 is where Jaeger takes its own protocol over HTTP.
+/// An OTLP collector. Port 14268 is Jaeger's own protocol over HTTP.
 fn collector(url: &str) -> Option<String> {
     (!url.contains(":14268")).then(|| url.to_owned())
 }

@@ -1,19 +1,20 @@
-//! The bar that shows how much of a document has been sent. It writes to standard error, so that a redirected result
-//! stays clean, and not at all when nobody watches.
+//! The progress bar of an upload. It writes to standard error, so that a redirected result stays clean, and only if
+//! that is a terminal.
 
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// How far a document has got. Clones drive the same bar.
+/// The progress of an upload. Clones share one bar.
 #[derive(Debug, Clone)]
 pub(crate) struct Progress {
     bar: ProgressBar,
 }
 
 impl Progress {
-    /// For a document of `total` bytes, if that is known. Silent when `quiet`, or when standard error is no terminal.
+    /// The progress of a document of `total` bytes, if known. Hidden if `quiet`, or if standard error is not a
+    /// terminal.
     pub(crate) fn new(total: Option<u64>, quiet: bool) -> Self {
         let bar = match total {
             _ if quiet || !io::stderr().is_terminal() => ProgressBar::hidden(),
@@ -24,19 +25,19 @@ impl Progress {
         Self { bar }
     }
 
-    /// `bytes` more have been sent.
+    /// Adds `bytes` to the bytes sent.
     pub(crate) fn sent(&self, bytes: u64) {
         self.bar.inc(bytes);
     }
 
-    /// Everything has been sent; what is awaited now is the answer.
+    /// Shows that the whole document is sent and the response is pending.
     pub(crate) fn await_reply(&self) {
         self.bar.set_style(style(UNSIZED));
-        self.bar.set_message("analysing");
+        self.bar.set_message("analyzing");
         self.bar.enable_steady_tick(Duration::from_millis(100));
     }
 
-    /// There is nothing more to await: the line disappears.
+    /// Removes the bar.
     pub(crate) fn finish(&self) {
         self.bar.finish_and_clear();
     }

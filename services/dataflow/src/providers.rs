@@ -1,4 +1,4 @@
-//! `dataflow providers`: the registry of providers of a running mesh.
+//! `dataflow providers`: the provider registry of a running mesh.
 
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::provider_service_client::ProviderServiceClient;
@@ -7,7 +7,7 @@ use crate::client::{EndpointArgs, FormatArgs};
 use crate::exit::{Exit, Failure};
 use dataflow_render::grid::Grid;
 
-/// What can be done about providers.
+/// The subcommands of `dataflow providers`.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Providers {
     /// List the providers, by identifier.
@@ -55,10 +55,10 @@ async fn list(args: ListArgs) -> Result<Exit, Failure> {
         }
         grid.write(options, out)
     })?;
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }
 
-/// Calls in how many seconds, as `5/60s`.
+/// Calls per period, as `5/60s`.
 fn quota(quota: &pb::provider::Quota) -> String {
     let seconds = quota.period.map(|period| period.seconds).unwrap_or_default();
     format!("{}/{seconds}s", quota.calls)

@@ -1,4 +1,4 @@
-//! Settings that the config service pushes, on their way to this process' own settings.
+//! Receives the settings that the config service pushes and applies them to this process.
 
 use dataflow_mesh::backoff::Backoff;
 use dataflow_mesh::outbound::{Outbound, Upstream};
@@ -10,8 +10,8 @@ use dataflow_settings::Pushed;
 use tokio::sync::watch;
 use tonic::Status;
 
-/// Follows the config service, if there is one, in the background. While it is unavailable, what it pushed last stays in
-/// force.
+/// Watches the settings of the config service, if there is one, in the background. While it is unavailable, the
+/// settings that it pushed last stay in force.
 pub(crate) fn follow(upstream: Option<&Upstream>, process: &Process) {
     let Some(upstream) = upstream.cloned() else { return };
     let pushed = process.pushed.clone();

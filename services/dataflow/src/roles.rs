@@ -1,5 +1,5 @@
-//! The roles: what one pod runs. A role is composed of capabilities, which are crates, and runs in a process of its own;
-//! `up` and `analyze` run several in one ([`in_process`](crate::in_process)).
+//! The roles: what one pod runs. A role is composed of capabilities, which are crates, and runs in a separate process;
+//! `up` and `analyze` run several in one process ([`in_process`](crate::in_process)).
 
 pub(crate) mod analysis;
 pub(crate) mod cache;

@@ -1,5 +1,5 @@
-//! `dataflow rules`: read and change the rules of a running mesh, see who changed them, and try out others before anybody
-//! is served by them.
+//! `dataflow rules`: reads and changes the rules of a running mesh, shows who changed them, and evaluates other rules
+//! before they are used.
 
 mod change;
 mod diff;
@@ -15,28 +15,28 @@ use prost_types::Timestamp;
 use crate::client::EndpointArgs;
 use crate::exit::{Exit, Failure};
 
-/// What can be done about rules.
+/// The subcommands of `dataflow rules`.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Rules {
-    /// List the rules of a set, in evaluation order.
+    /// List the rules of a rule set, in evaluation order.
     List(Box<show::ListArgs>),
     /// Show one rule.
     Get(Box<show::GetArgs>),
-    /// Make a rule, or change those of its fields that are given.
+    /// Change the given fields of a rule; create it if it does not exist.
     Set(Box<change::SetArgs>),
-    /// Remove a rule.
+    /// Delete a rule.
     Delete(Box<change::DeleteArgs>),
-    /// Show what was changed between two revisions of a set, by whom and why.
+    /// Show the changes between two revisions of a rule set, with authors and reasons.
     Diff(Box<diff::Args>),
-    /// Make a set what it was at an earlier revision, as a new revision.
+    /// Restore the rules of an earlier revision. Makes a new revision only if that changes a rule.
     Rollback(Box<change::RollbackArgs>),
-    /// Show which dataflows of a catalogue other rules would file otherwise. Nothing is changed.
+    /// Show which dataflows of a catalogue other rules would categorize differently. Changes nothing.
     Evaluate(Box<evaluate::Args>),
 }
 
-/// Which mesh, and which of its rule sets.
+/// The mesh and the rule set.
 #[derive(Debug, Clone, clap::Args)]
-pub(crate) struct SetOfRules {
+pub(crate) struct RulesetArgs {
     #[command(flatten)]
     mesh: EndpointArgs,
 
@@ -62,28 +62,28 @@ impl Rules {
     }
 }
 
-/// A client of the service that owns the rules.
+/// A client of the rule service.
 fn client(mesh: &EndpointArgs) -> RuleServiceClient<Outbound> {
     RuleServiceClient::new(mesh.channel()).max_decoding_message_size(usize::MAX)
 }
 
-/// Reads the name of a category, in either case.
+/// Parses the name of a category, case-insensitively.
 fn category() -> impl clap::builder::TypedValueParser<Value = Category> {
     use clap::builder::{PossibleValuesParser, TypedValueParser};
 
     let names = (1..=7).filter_map(|number| Category::try_from(number).ok()).map(|one| one.as_str_name());
     PossibleValuesParser::new(names).try_map(|name| {
-        Category::from_str_name(&name.to_uppercase()).ok_or_else(|| format!("{name} is no category"))
+        Category::from_str_name(&name.to_uppercase()).ok_or_else(|| format!("{name} is not a category"))
     })
 }
 
-/// A moment to the second; empty where it is not known.
+/// A time to the second; empty if unknown.
 fn time(time: Option<Timestamp>) -> String {
     time.map(|time| Timestamp { nanos: 0, ..time }.to_string()).unwrap_or_default()
 }
 
-/// A keyword, with its factor where it has one.
-fn weighed(rule: &pb::Rule, keyword: &str) -> String {
+/// A keyword, with its weight if it has one.
+fn weighted(rule: &pb::Rule, keyword: &str) -> String {
     match rule.weights.get(keyword) {
         Some(weight) => format!("{keyword} x{weight}"),
         None => keyword.to_owned(),

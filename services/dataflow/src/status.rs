@@ -1,4 +1,4 @@
-//! `dataflow status`: whether a running mesh serves, service by service, as its gateway sees it.
+//! `dataflow status`: the health of a running mesh and of each service, as its gateway reports it.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tonic_health::pb::health_client::HealthClient;
 use crate::client::EndpointArgs;
 use crate::exit::{self, Exit, Failure};
 
-/// How long the mesh may take to answer one question.
+/// Timeout of one health check.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The flags of `dataflow status`.
@@ -24,12 +24,12 @@ pub(crate) struct Args {
     mesh: EndpointArgs,
 }
 
-/// Runs the command. A mesh of which some service does not serve is a failure, so that scripts can wait for it.
+/// Runs the command. It fails if a service is not SERVING, so that scripts can wait for a healthy mesh.
 pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
     let endpoint = args.mesh.endpoint;
     let mut client = HealthClient::new(Outbound::new(&endpoint, TIMEOUT));
     let unreachable = |status: Status| {
-        let error = anyhow::anyhow!("{endpoint} is out of reach: {}", status.message());
+        let error = anyhow::anyhow!("{endpoint} is unreachable: {}", status.message());
         Failure::new(Exit::Unreachable, error)
     };
     let whole = check(&mut client, "").await.map_err(unreachable)?;
@@ -46,17 +46,17 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
         table += &format!("{name:width$}  {health}\n");
     }
     exit::unless_closed(io::stdout().write_all(table.as_bytes()))?;
-    // One service alone knows nothing of the others: that is no failure.
+    // If the endpoint is a single service, it does not know the others, which is not a failure.
     let failed = rows
         .iter()
         .any(|(_, health)| matches!(health, Health::Known(status) if *status != ServingStatus::Serving));
-    Ok(if failed { Exit::Failed } else { Exit::Done })
+    Ok(if failed { Exit::Failed } else { Exit::Success })
 }
 
-/// What is known of one service.
+/// The health of one service.
 enum Health {
     Known(ServingStatus),
-    /// The endpoint does not know the service, or did not answer.
+    /// The endpoint does not know the service, or the check failed.
     Unknown(Code),
 }
 
@@ -65,18 +65,18 @@ impl std::fmt::Display for Health {
         match self {
             Health::Known(status) => f.write_str(status.as_str_name()),
             Health::Unknown(Code::NotFound) => f.write_str("not here"),
-            Health::Unknown(code) => write!(f, "no answer ({code:?})"),
+            Health::Unknown(code) => write!(f, "no response ({code:?})"),
         }
     }
 }
 
 async fn check(client: &mut HealthClient<Outbound>, service: &str) -> Result<Health, Status> {
-    let answer = client.check(HealthCheckRequest { service: service.to_owned() }).await?;
-    Ok(Health::Known(answer.into_inner().status()))
+    let response = client.check(HealthCheckRequest { service: service.to_owned() }).await?;
+    Ok(Health::Known(response.into_inner().status()))
 }
 
-/// The services of the mesh, by its contract.
+/// The services of the mesh, from its contract.
 fn services() -> Vec<String> {
-    let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).expect("it was written by our own build");
+    let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).expect("our own build wrote it");
     pool.services().map(|service| service.full_name().to_owned()).collect()
 }

@@ -1,4 +1,4 @@
-//! What standard output is connected to, and how results are rendered there.
+//! Detects the terminal at standard output, and the rendering options for it.
 
 use std::env;
 use std::ffi::OsString;
@@ -6,8 +6,8 @@ use std::io::{self, IsTerminal};
 
 use dataflow_render::Options;
 
-/// How to render on standard output: for its width and with color on a terminal, plain otherwise. It obeys `NO_COLOR`,
-/// `CLICOLOR` and `CLICOLOR_FORCE`.
+/// The rendering options for standard output: with the width and with color on a terminal, plain otherwise. They obey
+/// `NO_COLOR`, `CLICOLOR` and `CLICOLOR_FORCE`.
 pub(crate) fn options(lang: impl Into<String>) -> Options {
     let is_terminal = io::stdout().is_terminal();
     let terminal = is_terminal.then(|| console::Term::stdout().size().1);
@@ -15,16 +15,16 @@ pub(crate) fn options(lang: impl Into<String>) -> Options {
     Options { terminal, color, ..Options::plain(lang) }
 }
 
-/// Whether to color, by the conventions of no-color.org and bixense.com/clicolors; `NO_COLOR` outranks the others.
+/// Whether to use color, by the conventions of no-color.org and bixense.com/clicolors; `NO_COLOR` takes precedence.
 fn wants_color(terminal: bool, variable: impl Fn(&str) -> Option<OsString>) -> bool {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
     if set("NO_COLOR").is_some() {
         return false;
     }
     let forced = set("CLICOLOR_FORCE").is_some_and(|value| value != "0");
-    let refused =
+    let is_off =
         set("CLICOLOR").is_some_and(|value| value == "0") || set("TERM").is_some_and(|value| value == "dumb");
-    forced || (terminal && !refused)
+    forced || (terminal && !is_off)
 }
 
 #[cfg(test)]

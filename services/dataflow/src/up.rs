@@ -1,4 +1,4 @@
-//! `dataflow up`: all four services in one process, behind one public port. Inside they talk real gRPC on loopback.
+//! `dataflow up`: all four services in one process, behind one public port. They call each other over gRPC on loopback.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     process: ProcessArgs,
 
-    /// Where state is kept that must last, created when missing; one process at a time. Without it, and without
+    /// Directory of durable state, created if missing; only one process at a time can use it. Without it, and without
     /// `--redis-url`, state is in memory only.
     #[arg(long, env = "DATAFLOW_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -46,14 +46,14 @@ pub(crate) struct Args {
     cache: CacheArgs,
 }
 
-/// Runs the mesh until told to stop. The services stop one after the other, the gateway first.
+/// Runs the mesh until the process is stopped. The services stop one after the other, the gateway first.
 pub(crate) async fn run(args: Args, loaded: Loaded) -> Result<Exit, Failure> {
     let Args { listen, public, server, process, data_dir, store, limits, cache } = args;
     process::run(&process, loaded, "dataflow", async |process: Process| {
         let listener = process::bind(listen).await?;
         let address = listener.local_addr()?;
         if data_dir.is_none() && store.redis_url.is_none() {
-            tracing::info!("state is kept in memory only, and gone when this process ends");
+            tracing::info!("store: state in memory only, lost at exit");
         }
         let capacity = cache.capacity.as_u64();
         let store = store.open(data_dir.as_deref(), capacity, &process, "up")?;
@@ -63,7 +63,7 @@ pub(crate) async fn run(args: Args, loaded: Loaded) -> Result<Exit, Failure> {
             extra: None,
             cache,
             store,
-            server: in_process::among_themselves(server.clone()),
+            server: in_process::internal(server.clone()),
         };
         let mesh = Mesh::start(services, &process).await?;
         let upstreams = UpstreamArgs {
@@ -74,19 +74,19 @@ pub(crate) async fn run(args: Args, loaded: Loaded) -> Result<Exit, Failure> {
         };
         let gateway = Gateway::new(&dataflow_gateway::Args { listen: address, upstreams, public, server })?;
         let serving = gateway.serve(process.context("gateway"), listener, process.stopped());
-        let (served, told) = tokio::join!(serving, async {
+        let (served, announced) = tokio::join!(serving, async {
             tokio::select! {
-                // Told to stop before it was ready, it never will be.
+                // If it is stopped before it is ready, it never becomes ready.
                 () = process.stopped() => return Ok(()),
                 () = process.readiness.until_ready() => {}
             }
-            // Whoever started us may have closed its end, and is served all the same.
+            // The parent process may have closed standard output; the mesh serves all the same.
             exit::unless_closed(writeln!(io::stdout(), "ready http://{address}"))
         });
         served?;
-        told?;
+        announced?;
         mesh.stop().await
     })
     .await
-    .map(|()| Exit::Done)
+    .map(|()| Exit::Success)
 }

@@ -1,5 +1,5 @@
-//! The binary says its version. This test stands here and not in `tests/` because cargo builds a binary beside the
-//! tests of its own package: where this one is selected, all others have a binary to run.
+//! The binary prints its version. This test is here and not in `tests/` because cargo builds a binary together with the
+//! tests of its package: when this test is selected, all others have a binary to run.
 
 use std::process::Command;
 

@@ -1,14 +1,14 @@
-//! Writes a catalogue out of nothing to standard output, for benchmarks: `generate-catalogue > FILE`.
+//! Writes a generated catalogue to standard output, for benchmarks: `generate-catalogue > FILE`.
 
 use std::io;
 
 use clap::Parser;
 use dataflow_tests::generator::Catalogue;
 
-/// Writes an SDMX 2.1 catalogue to standard output. The same numbers give the same bytes on every machine.
+/// Writes an SDMX 2.1 catalogue to standard output. The same parameters give the same bytes on every machine.
 #[derive(Debug, Parser)]
 struct Cli {
-    /// Dataflows in it.
+    /// Number of dataflows.
     #[arg(long, env = "DATAFLOW_GENERATE_FLOWS", default_value_t = Catalogue::LARGE.flows, value_name = "N")]
     flows: u32,
 
@@ -16,7 +16,7 @@ struct Cli {
     #[arg(long, env = "DATAFLOW_GENERATE_BYTES", default_value_t = Catalogue::LARGE.bytes, value_name = "N")]
     bytes: u64,
 
-    /// Another seed is another catalogue.
+    /// The seed; a different seed gives a different catalogue.
     #[arg(long, env = "DATAFLOW_GENERATE_SEED", default_value_t = Catalogue::LARGE.seed, value_name = "N")]
     seed: u64,
 }

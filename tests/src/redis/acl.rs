@@ -1,30 +1,30 @@
-//! A server that lets in one user, who may do what our services do and nothing that would hurt others on it.
+//! A server with one user, whose ACL allows what our services need and nothing that affects other users.
 
 use std::fs;
 use std::path::PathBuf;
 
-use super::server::{FORGETFUL, Login, Server};
+use super::server::{Login, NO_PERSISTENCE, Server};
 
-/// The one user; there is no default one.
+/// The only user; the default user is off.
 pub const USER: &str = "dataflow";
 
-/// What proves it, in the server's directory.
+/// The file of its password in the server's directory.
 const PASSWORD_FILE: &str = "password";
 
-/// What the user may touch and do. All that is dangerous is refused (`KEYS`, `FLUSHDB`, `FLUSHALL`, `CONFIG`, `DEBUG`,
-/// `SHUTDOWN`) but for the two commands by which clients learn what a server is. `SCAN`, scripts, `WAIT`, publishing,
-/// subscribing and where a cluster has its slots are not dangerous.
+/// The keys, channels and commands of the user. The category `@dangerous` is denied (`KEYS`, `FLUSHDB`, `FLUSHALL`,
+/// `CONFIG`, `DEBUG`, `SHUTDOWN`) except for `INFO` and `ROLE`, by which clients identify a server. `SCAN`, scripts,
+/// `WAIT`, publish, subscribe and `CLUSTER SLOTS` are not in it.
 const RIGHTS: &str = "~dataflow:* &dataflow:* +@all -@dangerous -@admin +info +role";
 
 // === impl Server ===
 
 impl Server {
-    /// Starts a server that knows [`USER`] only. It is named in [`url`](Self::url), its password stands in
-    /// [`password_file`](Self::password_file); commands are asked in its name.
+    /// Starts a server whose only user is [`USER`]. [`url`](Self::url) contains the user,
+    /// [`password_file`](Self::password_file) the password; commands run as this user.
     ///
     /// # Panics
     ///
-    /// When it does not start.
+    /// If it does not start.
     pub fn with_acl() -> Self {
         let password: String = std::iter::repeat_with(fastrand::alphanumeric).take(32).collect();
         let server = Self::launch(&[], |_, directory| {
@@ -32,12 +32,12 @@ impl Server {
             let users_file = directory.join("users.acl");
             fs::write(&users_file, users).expect("a new directory takes files");
             fs::write(directory.join(PASSWORD_FILE), &password).expect("a new directory takes files");
-            format!("{FORGETFUL}aclfile {users_file:?}\n")
+            format!("{NO_PERSISTENCE}aclfile {users_file:?}\n")
         });
-        server.asked_by(Login { user: USER, password })
+        server.with_login(Login { user: USER, password })
     }
 
-    /// The file with the password, no line's end after it. Only [`with_acl`](Self::with_acl) makes one.
+    /// The file with the password, without a line end. Only [`with_acl`](Self::with_acl) creates it.
     pub fn password_file(&self) -> PathBuf {
         self.directory().join(PASSWORD_FILE)
     }

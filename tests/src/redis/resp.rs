@@ -1,29 +1,29 @@
-//! Redis' protocol, version 2, as far as tests speak it: a command out, a reply in. By hand, since the client crate is
-//! what is under test.
+//! A minimal client of Redis' protocol, version 2: sends a command, reads a reply. The client crate is not used, since
+//! it is under test.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 
 use crate::eventually::TIMEOUT;
 
-/// What a server answers.
+/// A reply of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// A word of its own, such as `OK`.
+    /// A status such as `OK`.
     Simple(String),
-    /// A refusal; its first word is the kind: `NOPERM`, `MOVED`, `ERR`.
+    /// An error; its first word is the kind: `NOPERM`, `MOVED`, `ERR`.
     Error(String),
     /// A number.
     Integer(i64),
-    /// Bytes that somebody stored, or a text about the server.
+    /// Stored bytes, or a text about the server.
     Bulk(Vec<u8>),
-    /// What is not there, be it a value or a list.
+    /// An absent value or list.
     Nil,
-    /// Replies in a row.
+    /// A list of replies.
     Array(Vec<Reply>),
 }
 
-/// A connection to a server. Dropped, it closes.
+/// A connection to a server. It closes when dropped.
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: BufReader<TcpStream>,
@@ -32,39 +32,39 @@ pub(crate) struct Connection {
 // === impl Reply ===
 
 impl Reply {
-    /// The text of a word or of bytes that are UTF-8.
+    /// The text of a status or of UTF-8 bytes.
     ///
     /// # Panics
     ///
-    /// When it is anything else.
+    /// If it is anything else.
     pub fn text(&self) -> &str {
         let text = match self {
             Self::Simple(word) => Some(word.as_str()),
             Self::Bulk(bytes) => str::from_utf8(bytes).ok(),
             Self::Error(_) | Self::Integer(_) | Self::Nil | Self::Array(_) => None,
         };
-        text.unwrap_or_else(|| panic!("this is no text: {self:?}"))
+        text.unwrap_or_else(|| panic!("not a text: {self:?}"))
     }
 
     /// The number.
     ///
     /// # Panics
     ///
-    /// When it is none.
+    /// If it is not a number.
     pub fn integer(&self) -> i64 {
-        if let Self::Integer(number) = self { *number } else { panic!("this is no number: {self:?}") }
+        if let Self::Integer(number) = self { *number } else { panic!("not a number: {self:?}") }
     }
 
-    /// The replies in a row.
+    /// The replies of a list.
     ///
     /// # Panics
     ///
-    /// When it is one reply only.
+    /// If it is not a list.
     pub fn items(&self) -> &[Self] {
-        if let Self::Array(items) = self { items } else { panic!("this is no array: {self:?}") }
+        if let Self::Array(items) = self { items } else { panic!("not an array: {self:?}") }
     }
 
-    /// Whether it is a refusal.
+    /// Whether it is an error.
     pub fn is_error(&self) -> bool {
         matches!(self, Self::Error(_))
     }
@@ -99,29 +99,29 @@ impl Connection {
     /// Connects to a port of loopback.
     pub(crate) fn open(port: u16) -> io::Result<Self> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-        // A server that was told to be silent fails the test that asks it.
+        // A command to a paused server fails the test instead of hanging.
         stream.set_read_timeout(Some(TIMEOUT))?;
         stream.set_nodelay(true)?;
         Ok(Self { stream: BufReader::new(stream) })
     }
 
-    /// Whether the server has not closed it, as sentinels have it do when they make it a replica or a primary. Between
-    /// commands there is nothing else to hear.
+    /// Whether the server has not closed it, as it does when sentinels change its role. Between commands there is
+    /// nothing else to read.
     pub(crate) fn is_open(&self) -> bool {
         let stream = self.stream.get_ref();
         let peeked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
-        is_silence(&peeked) && stream.set_nonblocking(false).is_ok()
+        is_idle(&peeked) && stream.set_nonblocking(false).is_ok()
     }
 
     /// Sends a command and reads the reply to it.
-    pub(crate) fn ask(&mut self, words: &[&str]) -> io::Result<Reply> {
+    pub(crate) fn command(&mut self, words: &[&str]) -> io::Result<Reply> {
         self.stream.get_mut().write_all(&command(words))?;
         Reply::read(&mut self.stream)
     }
 }
 
-/// Whether there was nothing to read, not even an end; systems differ in what they call it.
-fn is_silence(peeked: &io::Result<usize>) -> bool {
+/// Whether there was nothing to read, not even the end; operating systems differ in the error kind.
+fn is_idle(peeked: &io::Result<usize>) -> bool {
     use io::ErrorKind::{TimedOut, WouldBlock};
     peeked.as_ref().is_err_and(|error| matches!(error.kind(), WouldBlock | TimedOut))
 }
@@ -133,7 +133,7 @@ fn command(words: &[&str]) -> Vec<u8> {
 }
 
 fn malformed() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "a reply that is none")
+    io::Error::new(io::ErrorKind::InvalidData, "a malformed reply")
 }
 
 #[cfg(test)]
@@ -163,10 +163,10 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_off_or_is_no_reply_is_refused() {
+    fn truncated_and_malformed_replies_are_errors() {
         let check = |bytes: &str, expected: io::ErrorKind| {
-            let refused = Reply::read(&mut bytes.as_bytes()).unwrap_err();
-            assert_eq!(refused.kind(), expected, "{bytes:?}");
+            let error = Reply::read(&mut bytes.as_bytes()).unwrap_err();
+            assert_eq!(error.kind(), expected, "{bytes:?}");
         };
         check("", io::ErrorKind::UnexpectedEof);
         check("+OK", io::ErrorKind::UnexpectedEof);

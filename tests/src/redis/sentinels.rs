@@ -1,19 +1,19 @@
 //! A primary with two replicas, and three sentinels that replace it when it dies.
 
 use super::resp::Reply;
-use super::server::{FORGETFUL, Server};
+use super::server::{NO_PERSISTENCE, Server};
 
-/// The name under which sentinels know the primary.
+/// The sentinels' name of the primary.
 const NAME: &str = "dataflow";
 
-/// How often sentinels ask and tell, in milliseconds. By default they do so every second to ten, and would need as long
-/// to find replicas and each other. They must not be much quicker either, since in a failover a replica is looked at
-/// once a second, whatever is set here: one not seen for five pings is no good to take over, and one that calls itself
-/// primary is put in its place after four publications, be it that nobody has yet seen that it is.
+/// The periods of the sentinels' messages, in milliseconds. The defaults are one to ten seconds, and discovery of
+/// replicas and other sentinels would take as long. They must not be much shorter either, because in a failover a
+/// replica is checked only once a second, regardless of these settings: a replica not seen for five pings is not
+/// eligible, and one that reports itself as primary is demoted after four publications, even if no sentinel has seen
+/// its promotion yet.
 const PERIODS: [&str; 6] = ["ASK-PERIOD", "100", "PUBLISH-PERIOD", "750", "INFO-PERIOD", "200"];
 
-/// Three servers, of which one is the primary, and three sentinels, of which two must agree that it is gone. Dropped,
-/// they are killed.
+/// Three servers, of which one is the primary, and three sentinels with a quorum of two. They are killed when dropped.
 #[derive(Debug)]
 pub struct Sentinels {
     servers: Vec<Server>,
@@ -23,53 +23,53 @@ pub struct Sentinels {
 // === impl Sentinels ===
 
 impl Sentinels {
-    /// Starts everybody and waits until the sentinels know the replicas and each other.
+    /// Starts all servers and waits until the sentinels know the replicas and each other.
     ///
     /// # Panics
     ///
-    /// When they do not get to.
+    /// If that takes more than a minute.
     pub fn start() -> Self {
         let primary = Server::start();
         let port = primary.port();
-        let follower = || Server::launch(&[], |_, _| format!("{FORGETFUL}replicaof 127.0.0.1 {port}\n"));
-        let servers = vec![primary, follower(), follower()];
-        let orders = format!(
+        let replica = || Server::launch(&[], |_, _| format!("{NO_PERSISTENCE}replicaof 127.0.0.1 {port}\n"));
+        let servers = vec![primary, replica(), replica()];
+        let settings = format!(
             "sentinel monitor {NAME} 127.0.0.1 {port} 2\n\
              sentinel down-after-milliseconds {NAME} 500\n\
              sentinel failover-timeout {NAME} 2000\n\
              sentinel parallel-syncs {NAME} 2\n"
         );
-        let sentinel = |_| Server::launch(&["--sentinel"], |_, _| orders.clone());
+        let sentinel = |_| Server::launch(&["--sentinel"], |_, _| settings.clone());
         let sentinels = Self { servers, sentinels: (0..3).map(sentinel).collect() };
         for sentinel in &sentinels.sentinels {
-            sentinel.demand(&[&["SENTINEL", "DEBUG"], &PERIODS[..]].concat());
+            sentinel.command_ok(&[&["SENTINEL", "DEBUG"], &PERIODS[..]].concat());
         }
-        sentinels.until_whole();
+        sentinels.until_healthy();
         sentinels
     }
 
-    /// Where clients find it: `redis+sentinel://127.0.0.1:PORT,127.0.0.1:PORT,127.0.0.1:PORT/dataflow`.
+    /// Its URL: `redis+sentinel://127.0.0.1:PORT,127.0.0.1:PORT,127.0.0.1:PORT/dataflow`.
     pub fn url(&self) -> String {
         let sentinels = self.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.port()));
         format!("redis+sentinel://{}/{NAME}", sentinels.collect::<Vec<_>>().join(","))
     }
 
-    /// The primary, as a sentinel has it: after a death it takes a second or two until that is another.
+    /// The primary according to a sentinel. After a crash, failover takes a second or two.
     ///
     /// # Panics
     ///
-    /// When the sentinel does not answer.
+    /// If the sentinel does not reply.
     pub fn primary(&self) -> &Server {
-        let port = named_by(&self.sentinels[0]);
+        let port = primary_port_of(&self.sentinels[0]);
         self.servers.iter().find(|server| server.port() == port).expect("sentinels watch these servers")
     }
 
-    /// Kills the primary; the port it had. See [`until_replaced`](Self::until_replaced) and
+    /// Kills the primary and returns its port. See [`until_replaced`](Self::until_replaced) and
     /// [`restart`](Self::restart).
     ///
     /// # Panics
     ///
-    /// When a sentinel does not answer.
+    /// If a sentinel does not reply.
     pub fn kill_primary(&mut self) -> u16 {
         let port = self.primary().port();
         self.server(port).kill();
@@ -80,36 +80,36 @@ impl Sentinels {
     ///
     /// # Panics
     ///
-    /// When it does not start, or no server has this port.
+    /// If it does not start, or no server has this port.
     pub fn restart(&mut self, port: u16) {
         self.server(port).restart();
     }
 
-    /// Has the sentinels make a replica the primary, though the primary is well, and waits until it is.
+    /// Requests a failover although the primary is healthy, and waits until it is complete.
     ///
     /// # Panics
     ///
-    /// When it is not within a minute.
+    /// If that takes more than a minute.
     pub fn failover(&self) {
         let port = self.primary().port();
-        // Refused while another failover is not over.
+        // An error while another failover is in progress.
         let begins = |sentinel: &Server| !sentinel.command(&["SENTINEL", "FAILOVER", NAME]).is_error();
         self.sentinels[0].until("a failover begins", begins);
         self.until_replaced(port);
     }
 
-    /// Waits until every sentinel has another primary than the one with this port, and that one knows.
+    /// Waits until every sentinel has a primary other than the one with this port, and the new one has this role.
     ///
     /// # Panics
     ///
-    /// When that is not so within a minute.
+    /// If that takes more than a minute.
     pub fn until_replaced(&self, port: u16) {
         for sentinel in &self.sentinels {
-            sentinel.until("a sentinel has another primary", |sentinel| named_by(sentinel) != port);
+            sentinel.until("a sentinel has another primary", |sentinel| primary_port_of(sentinel) != port);
         }
         self.primary().until("a replica is primary", |server| {
-            // It closes its connections as it becomes one.
-            server.ask(&["ROLE"]).is_ok_and(|role| role.items()[0].text() == "master")
+            // It closes its connections when its role changes.
+            server.try_command(&["ROLE"]).is_ok_and(|role| role.items()[0].text() == "master")
         });
     }
 
@@ -117,10 +117,10 @@ impl Sentinels {
     ///
     /// # Panics
     ///
-    /// When that is not so within a minute.
-    pub fn until_whole(&self) {
+    /// If that takes more than a minute.
+    pub fn until_healthy(&self) {
         for sentinel in &self.sentinels {
-            sentinel.until("a sentinel sees everybody", sees_everybody);
+            sentinel.until("a sentinel sees all members", sees_all_members);
         }
     }
 
@@ -129,16 +129,16 @@ impl Sentinels {
     }
 }
 
-/// The port of the primary, as this sentinel has it.
-fn named_by(sentinel: &Server) -> u16 {
-    let address = sentinel.demand(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME]);
+/// The port of the primary according to this sentinel.
+fn primary_port_of(sentinel: &Server) -> u16 {
+    let address = sentinel.command_ok(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME]);
     address.items()[1].text().parse().expect("a port is a number")
 }
 
-/// Whether a sentinel sees two replicas that follow the primary, two sentinels besides itself, and nobody down.
-fn sees_everybody(sentinel: &Server) -> bool {
-    let primary = sentinel.demand(&["SENTINEL", "MASTER", NAME]);
-    let replicas = sentinel.demand(&["SENTINEL", "REPLICAS", NAME]);
+/// Whether a sentinel sees two replicas of the primary, two other sentinels, and no server down.
+fn sees_all_members(sentinel: &Server) -> bool {
+    let primary = sentinel.command_ok(&["SENTINEL", "MASTER", NAME]);
+    let replicas = sentinel.command_ok(&["SENTINEL", "REPLICAS", NAME]);
     let follows =
         |replica: &Reply| has(replica, "flags", "slave") && has(replica, "master-link-status", "ok");
     has(&primary, "flags", "master")
@@ -146,7 +146,7 @@ fn sees_everybody(sentinel: &Server) -> bool {
         && replicas.items().iter().map(follows).eq([true; 2])
 }
 
-/// Whether a field, one of names and values in turn, has this value.
+/// Whether a field of a list of alternating names and values has this value.
 fn has(fields: &Reply, name: &str, value: &str) -> bool {
     fields.items().chunks_exact(2).any(|field| field[0].text() == name && field[1].text() == value)
 }

@@ -1,4 +1,4 @@
-//! One server: a process, a port, a directory with its settings and its log.
+//! One server: a process, a port, and a directory with its settings and log.
 
 use std::fs::{self, File};
 use std::io;
@@ -17,89 +17,89 @@ use super::resp::{Connection, Reply};
 use crate::binary::signal;
 use crate::eventually::{TIMEOUT, eventually_blocking};
 
-/// What is run.
+/// The executable.
 pub(super) const PROGRAM: &str = "redis-server";
 
-/// Settings of a server that keeps nothing on disk and does not let its replicas wait for others to come.
-pub(super) const FORGETFUL: &str = "save \"\"\nappendonly no\nrepl-diskless-sync-delay 0\n";
+/// Settings without persistence and without a delay for diskless replication.
+pub(super) const NO_PERSISTENCE: &str = "save \"\"\nappendonly no\nrepl-diskless-sync-delay 0\n";
 
-/// What a server, or a sentinel, logs once it listens.
+/// The log message of a server, or of a sentinel, once it listens.
 const UP: [&str; 2] = ["Ready to accept connections", "Sentinel ID is"];
 
-/// What a server logs when somebody else listens on a port that it was to have.
+/// The log message of a server whose port is in use.
 const PORT_IS_TAKEN: &str = "Failed listening on port";
 
-/// The name of a user and what proves it.
+/// A user and its password.
 #[derive(Debug, Clone)]
 pub(super) struct Login {
     pub(super) user: &'static str,
     pub(super) password: String,
 }
 
-/// A running server. Dropped, it is killed.
+/// A running server. It is killed when dropped.
 #[derive(Debug)]
 pub struct Server {
     port: u16,
     url: String,
     login: Option<Login>,
     arguments: Vec<String>,
-    /// Kept between commands: a connection each would leave thousands behind while a test waits for something.
+    /// Reused between commands: polling with a new connection each time would leave thousands in TIME_WAIT.
     connection: Mutex<Option<Connection>>,
-    // Fields are dropped in this order: what runs, before where it runs.
+    // Fields are dropped in this order: the process before its directory.
     process: Process,
     directory: TempDir,
 }
 
-/// A child that does not outlive this.
+/// A child process that is killed when dropped.
 #[derive(Debug)]
 struct Process(Child);
 
 // === impl Server ===
 
 impl Server {
-    /// Starts a server that keeps nothing on disk.
+    /// Starts a server without persistence.
     ///
     /// # Panics
     ///
-    /// When it does not start.
+    /// If it does not start.
     pub fn start() -> Self {
         Self::with(&[])
     }
 
-    /// As [`start`](Self::start), with settings of the test's own: `&["--maxmemory", "2mb"]`.
+    /// As [`start`](Self::start), with additional settings: `&["--maxmemory", "2mb"]`.
     ///
     /// # Panics
     ///
-    /// When it does not start.
+    /// If it does not start.
     pub fn with(arguments: &[&str]) -> Self {
-        Self::launch(arguments, |_, _| FORGETFUL.to_owned())
+        Self::launch(arguments, |_, _| NO_PERSISTENCE.to_owned())
     }
 
-    /// Starts a server with these arguments and the settings that `settings` makes of its port and directory.
+    /// Starts a server with these arguments and the settings that `settings` returns for its port and directory.
     pub(super) fn launch(arguments: &[&str], settings: impl Fn(u16, &Path) -> String) -> Self {
         let arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let attempt = || {
             let port = free_port();
-            let directory = TempDir::with_prefix("redis-").expect("there is a place for temporary files");
+            let directory = TempDir::with_prefix("redis-").expect("a temporary directory can be created");
             let at = directory.path();
             let settings = format!("port {port}\nbind 127.0.0.1\ndir {at:?}\n{}", settings(port, at));
             fs::write(at.join("redis.conf"), settings).expect("a new directory takes files");
             Process::start(at, &arguments).map(|process| (port, process, directory))
         };
-        // A port that was free a moment ago may be another's by now, but hardly ten in a row.
+        // Another process may take a port that was free a moment ago, but hardly ten in a row.
         let started = std::iter::repeat_with(attempt).take(10).flatten().next();
-        let (port, process, directory) = started.expect("a port that is free stays so for a moment");
+        let (port, process, directory) = started.expect("a free port stays free for a moment");
         let url = format!("redis://127.0.0.1:{port}");
         Self { port, url, login: None, arguments, connection: Mutex::default(), process, directory }
     }
 
-    /// The same server, asked in the name of this user from now on.
-    pub(super) fn asked_by(self, login: Login) -> Self {
+    /// The same server; commands run as this user from now on.
+    pub(super) fn with_login(self, login: Login) -> Self {
         let url = format!("redis://{}@127.0.0.1:{}", login.user, self.port);
         Self { url, login: Some(login), ..self }
     }
 
-    /// The same server under a URL that says it listens with TLS.
+    /// The same server with a TLS URL.
     pub(super) fn behind_tls(self) -> Self {
         let url = format!("rediss://127.0.0.1:{}", self.port);
         Self { url, ..self }
@@ -110,79 +110,79 @@ impl Server {
         self.port
     }
 
-    /// Where clients find it: `redis://127.0.0.1:PORT`, or `rediss://` with TLS, with its user before the address if
-    /// it has one.
+    /// Its URL: `redis://127.0.0.1:PORT`, or `rediss://` with TLS, with the user before the address if it has one.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Its directory, which outlives a restart.
+    /// Its directory, which survives a restart.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// What it logged so far, restarts included.
+    /// Its log so far, including restarts.
     pub fn log(&self) -> String {
         log(self.directory())
     }
 
-    /// Asks something and waits for the reply, which may be a refusal.
+    /// Sends a command and waits for the reply, which may be an error.
     ///
     /// # Panics
     ///
-    /// When there is no reply: the server is down, silent for a minute, or speaks TLS.
+    /// If there is no reply: the server is down, paused for a minute, or uses TLS.
     pub fn command(&self, words: &[&str]) -> Reply {
-        self.ask(words).unwrap_or_else(|error| panic!("no reply to {words:?}: {error}\n{}", self.log()))
+        self.try_command(words)
+            .unwrap_or_else(|error| panic!("no reply to {words:?}: {error}\n{}", self.log()))
     }
 
-    /// Asks something that a server may be too dead to answer.
+    /// Sends a command to a server that may be down.
     ///
     /// # Errors
     ///
-    /// When there is no reply.
-    pub fn ask(&self, words: &[&str]) -> io::Result<Reply> {
-        let mut kept = self.connection.lock().expect("nothing panics between commands");
-        let open = kept.take().filter(Connection::is_open);
+    /// If there is no reply.
+    pub fn try_command(&self, words: &[&str]) -> io::Result<Reply> {
+        let mut pooled = self.connection.lock().expect("nothing panics between commands");
+        let open = pooled.take().filter(Connection::is_open);
         let mut connection = open.map_or_else(|| self.connect(), Ok)?;
-        let reply = connection.ask(words)?;
-        *kept = Some(connection);
+        let reply = connection.command(words)?;
+        *pooled = Some(connection);
         Ok(reply)
     }
 
-    /// Asks something that must not be refused.
-    pub(super) fn demand(&self, words: &[&str]) -> Reply {
+    /// Sends a command that must succeed.
+    pub(super) fn command_ok(&self, words: &[&str]) -> Reply {
         let reply = self.command(words);
         assert!(!reply.is_error(), "{words:?}: {reply:?}");
         reply
     }
 
-    /// Waits until something holds of what it answers.
+    /// Waits until a condition on this server is true.
     ///
     /// # Panics
     ///
-    /// When it does not hold within a minute.
-    pub fn until(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
-        eventually_blocking(TIMEOUT, what, || holds(self));
+    /// If it is not true within a minute.
+    pub fn until(&self, what: &str, mut condition: impl FnMut(&Self) -> bool) {
+        eventually_blocking(TIMEOUT, what, || condition(self));
     }
 
-    /// Ends it without a chance to say goodbye (`SIGKILL`). What it had not written to disk is lost.
+    /// Kills it (`SIGKILL`). Data that it had not written to disk is lost.
     pub fn kill(&mut self) {
         self.process.kill();
         self.connection = Mutex::default();
     }
 
-    /// Starts it again, after killing it if it still runs: same port, same directory, same settings.
+    /// Kills it if it still runs, and starts it again with the same port, directory and settings.
     ///
     /// # Panics
     ///
-    /// When it does not start.
+    /// If it does not start.
     pub fn restart(&mut self) {
         self.kill();
         self.process = Process::start(self.directory.path(), &self.arguments)
-            .unwrap_or_else(|| panic!("somebody has taken port {} meanwhile", self.port));
+            .unwrap_or_else(|| panic!("another process has taken port {} meanwhile", self.port));
     }
 
-    /// Stops it where it stands (`SIGSTOP`): connections stay open, new ones are taken, and nothing is answered.
+    /// Pauses it (`SIGSTOP`): connections stay open, the kernel accepts new ones, and there are no replies.
     pub fn pause(&self) {
         let child = &self.process.0;
         signal(child, Signal::SIGSTOP);
@@ -190,7 +190,7 @@ impl Server {
         waitpid(id, Some(WaitPidFlag::WUNTRACED)).expect("our own child can be waited for");
     }
 
-    /// Lets it go on (`SIGCONT`).
+    /// Resumes it (`SIGCONT`).
     pub fn resume(&self) {
         signal(&self.process.0, Signal::SIGCONT);
     }
@@ -198,7 +198,7 @@ impl Server {
     fn connect(&self) -> io::Result<Connection> {
         let mut connection = Connection::open(self.port)?;
         if let Some(Login { user, password }) = &self.login {
-            let reply = connection.ask(&["AUTH", user, password])?;
+            let reply = connection.command(&["AUTH", user, password])?;
             assert!(!reply.is_error(), "AUTH {user}: {reply:?}");
         }
         Ok(connection)
@@ -208,9 +208,9 @@ impl Server {
 // === impl Process ===
 
 impl Process {
-    /// Starts a server in its directory and waits until it listens; `None` when its port is taken.
+    /// Starts a server in its directory and waits until it listens; `None` if its port is in use.
     ///
-    /// That it listens is read in its log, not tried with a connection: that might reach whoever took the port.
+    /// It checks the log instead of connecting, because a connection might reach another process that took the port.
     fn start(directory: &Path, arguments: &[String]) -> Option<Self> {
         let before = log(directory).len();
         let output = File::options().append(true).create(true).open(directory.join("log"));
@@ -226,13 +226,13 @@ impl Process {
         let mut process = Self(child.expect("redis-server is installed"));
         let mut is_up = None;
         eventually_blocking(TIMEOUT, "a Redis server listens", || {
-            // Asked before the log is read: what it said last is in there then.
-            let has_ended = process.has_ended();
-            let said = log(directory).split_off(before);
-            if UP.iter().any(|up| said.contains(up)) {
+            // Checked before the log is read, so that the log is complete if the process has exited.
+            let has_exited = process.has_exited();
+            let new = log(directory).split_off(before);
+            if UP.iter().any(|up| new.contains(up)) {
                 is_up = Some(true);
-            } else if has_ended {
-                assert!(said.contains(PORT_IS_TAKEN), "a Redis server ended before it listened:\n{said}");
+            } else if has_exited {
+                assert!(new.contains(PORT_IS_TAKEN), "a Redis server exited before it listened:\n{new}");
                 is_up = Some(false);
             }
             is_up.is_some()
@@ -240,12 +240,12 @@ impl Process {
         (is_up == Some(true)).then_some(process)
     }
 
-    fn has_ended(&mut self) -> bool {
+    fn has_exited(&mut self) -> bool {
         self.0.try_wait().expect("our own child can be waited for").is_some()
     }
 
     fn kill(&mut self) {
-        // It may have ended already.
+        // It may have exited already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -257,17 +257,16 @@ impl Drop for Process {
     }
 }
 
-/// What was logged in a directory so far.
+/// The log in a directory so far.
 fn log(directory: &Path) -> String {
     fs::read_to_string(directory.join("log")).unwrap_or_default()
 }
 
-/// A port that nobody listens on and no server of this process has, from 16384 to 32767: below those that systems give
-/// to outgoing connections, so that a killed server finds its port free, and a client that keeps trying it does not end
-/// up connected to itself.
+/// A free port that no server of this process has, from 16384 to 32767: below the ephemeral ports, so that a killed
+/// server finds its port free on restart, and a client that retries it does not connect to itself.
 pub(super) fn free_port() -> u16 {
     const FIRST: u16 = 1 << 14;
-    // Each process begins anywhere, for several may run tests at once; it comes round after as many ports as there are.
+    // Each process starts at a random port, since several may run tests at the same time, and wraps around.
     static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| AtomicU16::new(fastrand::u16(..)));
     loop {
         let port = FIRST + NEXT.fetch_add(1, Ordering::Relaxed) % FIRST;

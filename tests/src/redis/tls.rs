@@ -1,4 +1,4 @@
-//! A server that listens with TLS alone, under a certificate that an authority made for the occasion signed.
+//! A server that listens only with TLS, with a certificate that a temporary authority signed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,44 +8,44 @@ use rcgen::{
     KeyUsagePurpose,
 };
 
-use super::server::{FORGETFUL, Server};
+use super::server::{NO_PERSISTENCE, Server};
 
-/// The authority's certificate, by which clients know the server.
+/// The authority's certificate, with which clients verify the server.
 const CA_FILE: &str = "ca.pem";
 
 // === impl Server ===
 
 impl Server {
-    /// Starts a server that listens with TLS only, as `127.0.0.1` and `localhost`. [`command`](Self::command) does not
-    /// reach it.
+    /// Starts a server that listens only with TLS, as `127.0.0.1` and `localhost`. [`command`](Self::command) does not
+    /// work with it.
     ///
     /// # Panics
     ///
-    /// When it does not start.
+    /// If it does not start.
     pub fn with_tls() -> Self {
         let server = Self::launch(&[], |port, directory| {
-            certify(directory).expect("keys and names of the usual kind make certificates");
-            // The port is for TLS alone: there is none without.
+            certify(directory).expect("valid keys and names make certificates");
+            // No port without TLS.
             format!(
-                "{FORGETFUL}port 0\ntls-port {port}\ntls-auth-clients no\n\
+                "{NO_PERSISTENCE}port 0\ntls-port {port}\ntls-auth-clients no\n\
                  tls-ca-cert-file {CA_FILE}\ntls-cert-file server.pem\ntls-key-file server.key\n"
             )
         });
         server.behind_tls()
     }
 
-    /// The certificate of the authority that vouches for the server. Only [`with_tls`](Self::with_tls) makes one.
+    /// The certificate of the authority that signed the server's. Only [`with_tls`](Self::with_tls) creates it.
     pub fn ca_file(&self) -> PathBuf {
         self.directory().join(CA_FILE)
     }
 }
 
-/// Writes an authority's certificate, and a server's with its key.
+/// Writes the authority's certificate, and the server's with its key.
 fn certify(directory: &Path) -> Result<(), rcgen::Error> {
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    // The two need different names: a certificate whose issuer is its subject passes for self-signed.
+    // The names must differ: a certificate whose issuer equals its subject counts as self-signed.
     authority.distinguished_name.push(DnType::CommonName, "authority of a test");
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
 

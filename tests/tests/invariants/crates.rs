@@ -1,6 +1,6 @@
-//! Who may depend on whom, asked of `cargo metadata` rather than of the manifests: it resolves renamed and inherited
-//! dependencies as the build does. `--no-deps` keeps it offline and quick, since only our own crates are of interest,
-//! and what is needed of its JSON is three small structs.
+//! Dependency rules between crates, checked with `cargo metadata` instead of the manifests, because it resolves renamed
+//! and inherited dependencies as the build does. `--no-deps` keeps it offline and fast, since only our own crates
+//! matter. Three small structs parse the needed part of its JSON.
 
 use std::process::Command;
 use std::sync::LazyLock;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::expect_none;
 use crate::source;
 
-/// What a capability may depend on: libraries, and never another capability.
+/// The crates that a capability may depend on: libraries, never another capability.
 const CAPABILITY: &[&str] = &[
     "dataflow-proto",
     "dataflow-mesh",
@@ -21,7 +21,7 @@ const CAPABILITY: &[&str] = &[
     "dataflow-render",
 ];
 
-/// What the binary wires together and the tests drive.
+/// All crates: the binary wires them together and the tests use them.
 const ALL: &[&str] = &[
     "dataflow-proto",
     "dataflow-mesh",
@@ -36,7 +36,7 @@ const ALL: &[&str] = &[
     "dataflow-config",
 ];
 
-/// Every crate of the workspace and which others it may depend on, dev-dependencies included.
+/// Every crate of the workspace and the crates that it may depend on, including dev-dependencies.
 const DIRECTIONS: [(&str, &[&str]); 13] = [
     ("dataflow-proto", &[]),
     ("dataflow-settings", &[]),
@@ -53,15 +53,15 @@ const DIRECTIONS: [(&str, &[&str]); 13] = [
     ("dataflow-tests", ALL),
 ];
 
-/// The domain: what these crates compute needs no network, so that anybody can use them.
+/// The domain crates: they need no network, so that other programs can use them.
 const DOMAIN: [&str; 2] = ["dataflow-sdmx", "dataflow-rules"];
 
-/// What the domain does without.
+/// Crates that the domain must not depend on.
 const NETWORK: [&str; 8] = ["axum", "h2", "hyper", "prost", "redis", "tokio", "tonic", "tower"];
 
-/// Crates of others that only some of ours may depend on, and why.
+/// Third-party crates that only some of our crates may depend on, with the reason.
 const RESERVED: [(&str, &[&str], &str); 4] = [
-    ("redis", &["dataflow-store"], "only the store knows Redis; ask it through its traits"),
+    ("redis", &["dataflow-store"], "only the store knows Redis; use its traits"),
     (
         "anyhow",
         &["dataflow", "dataflow-tests"],
@@ -87,7 +87,7 @@ static WORKSPACE: LazyLock<Vec<Package>> = LazyLock::new(|| {
     let output = output.expect("cargo runs, as it did to build this test");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: Metadata =
-        serde_json::from_slice(&output.stdout).expect("cargo prints the format it was asked for");
+        serde_json::from_slice(&output.stdout).expect("cargo prints the requested format");
     metadata.packages
 });
 
@@ -112,8 +112,8 @@ struct Dependency {
 // === impl Package ===
 
 impl Package {
-    /// A crate as a test imagines it.
-    fn imagined(name: &str, dependencies: &[&str]) -> Self {
+    /// A fictitious crate for a test.
+    fn fictitious(name: &str, dependencies: &[&str]) -> Self {
         let dependencies = dependencies.iter().map(|name| Dependency { name: (*name).to_owned() }).collect();
         Self { name: name.to_owned(), manifest_path: String::new(), dependencies }
     }
@@ -134,11 +134,11 @@ fn dependencies_point_inwards() {
         let astray = ours.filter(|name| !allowed.contains(name));
         astray.map(|name| format!("{} depends on {name}", package.name)).collect()
     };
-    let breaches = |name, dependencies: &[&str]| check(&Package::imagined(name, dependencies)).len();
-    assert_eq!(breaches("dataflow-cache", &["dataflow-mesh", "tokio"]), 0);
-    assert_eq!(breaches("dataflow-cache", &["dataflow-mesh", "dataflow-config"]), 1);
-    assert_eq!(breaches("dataflow-mesh", &["dataflow-store", "dataflow"]), 2);
-    assert_eq!(breaches("dataflow-novel", &[]), 1);
+    let violations = |name, dependencies: &[&str]| check(&Package::fictitious(name, dependencies)).len();
+    assert_eq!(violations("dataflow-cache", &["dataflow-mesh", "tokio"]), 0);
+    assert_eq!(violations("dataflow-cache", &["dataflow-mesh", "dataflow-config"]), 1);
+    assert_eq!(violations("dataflow-mesh", &["dataflow-store", "dataflow"]), 2);
+    assert_eq!(violations("dataflow-novel", &[]), 1);
     expect_none(
         &WORKSPACE.iter().flat_map(check).collect::<Vec<_>>(),
         "services do not know each other: they meet in the contract (proto), on the wire, and in the binary that wires \
@@ -148,23 +148,23 @@ fn dependencies_point_inwards() {
 }
 
 #[test]
-fn crates_with_one_owner_stay_with_it() {
+fn reserved_crates_are_used_only_by_their_owners() {
     let check = |package: &Package| -> Vec<String> {
         let astray = RESERVED.iter().filter(|(names, owners, _)| {
             names.split('+').all(|name| package.depends_on(name)) && !owners.contains(&package.name.as_str())
         });
         astray.map(|(names, _, why)| format!("{} depends on {names}: {why}", package.name)).collect()
     };
-    let breaches = |name, dependencies: &[&str]| check(&Package::imagined(name, dependencies)).len();
-    assert_eq!(breaches("dataflow-store", &["redis"]), 0);
-    assert_eq!(breaches("dataflow-cache", &["redis"]), 1);
-    assert_eq!(breaches("dataflow-mesh", &["anyhow"]), 1);
-    assert_eq!(breaches("dataflow-config", &["serde_json", "tonic"]), 0);
-    assert_eq!(breaches("dataflow-config", &["serde_json", "axum", "hyper"]), 2);
-    assert_eq!(breaches("dataflow", &["serde_json", "axum"]), 1);
+    let violations = |name, dependencies: &[&str]| check(&Package::fictitious(name, dependencies)).len();
+    assert_eq!(violations("dataflow-store", &["redis"]), 0);
+    assert_eq!(violations("dataflow-cache", &["redis"]), 1);
+    assert_eq!(violations("dataflow-mesh", &["anyhow"]), 1);
+    assert_eq!(violations("dataflow-config", &["serde_json", "tonic"]), 0);
+    assert_eq!(violations("dataflow-config", &["serde_json", "axum", "hyper"]), 2);
+    assert_eq!(violations("dataflow", &["serde_json", "axum"]), 1);
     expect_none(
         &WORKSPACE.iter().flat_map(check).collect::<Vec<_>>(),
-        "use what the crate that owns the dependency offers. Owners stand in RESERVED here, with the reason.",
+        "use what the crate that owns the dependency offers. RESERVED lists the owners, with the reason.",
     );
 }
 
@@ -175,13 +175,13 @@ fn the_domain_needs_no_network() {
         let found = NETWORK.iter().filter(|name| is_domain && package.depends_on(name));
         found.map(|name| format!("{} depends on {name}", package.name)).collect()
     };
-    assert_eq!(check(&Package::imagined("dataflow-sdmx", &["quick-xml", "tokio"])).len(), 1);
-    assert_eq!(check(&Package::imagined("dataflow-cache", &["tokio"])).len(), 0);
+    assert_eq!(check(&Package::fictitious("dataflow-sdmx", &["quick-xml", "tokio"])).len(), 1);
+    assert_eq!(check(&Package::fictitious("dataflow-cache", &["tokio"])).len(), 0);
     let known = |name: &&&str| WORKSPACE.iter().any(|package| package.name == ***name);
     assert_eq!(DOMAIN.iter().filter(known).count(), DOMAIN.len(), "DOMAIN names a crate that does not exist");
     expect_none(
         &WORKSPACE.iter().flat_map(check).collect::<Vec<_>>(),
-        "the domain computes from values that it is given: put what needs the network into the capability that uses it.",
+        "the domain computes only from its arguments: move code that needs the network to the capability that uses it.",
     );
 }
 
@@ -217,6 +217,6 @@ fn a_crate_is_named_for_its_folder() {
     let astray = WORKSPACE.iter().filter(|package| !check(&package.name, &package.manifest_path));
     expect_none(
         &astray.map(|package| package.manifest_path.clone()).collect::<Vec<_>>(),
-        "a folder `x` holds the crate `dataflow-x`; only the binary is `dataflow` itself.",
+        "the crate in folder `x` is `dataflow-x`; only the binary is `dataflow`.",
     );
 }

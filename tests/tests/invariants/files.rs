@@ -1,17 +1,17 @@
-//! Names and sizes: what may stand where, and how long a file may get before newcomers stop reading it.
+//! Rules for files: their names, their place and their size.
 
 use crate::habits::WAITS;
 use crate::layers::EDGE;
 use crate::source::{Entry, TREE};
 use crate::{Rule, expect_none};
 
-/// The most lines of a file. Aim at 300; the rest is for the one test more.
+/// The maximum number of lines of a file. Aim at 300; the rest leaves room for another test.
 const MOST_LINES: usize = 350;
 
-/// Files that may be longer, and why no cut would make them clearer.
+/// Files that may be longer, with the reason why splitting them would not help.
 const LONG: [(&str, &str); 0] = [];
 
-/// What stands at the root: the folders of the architecture, then what a reader expects of any repository.
+/// The entries of the root: the folders of the architecture, then the usual files of a repository.
 const ROOT: [&str; 28] = [
     "proto",
     "mesh",
@@ -43,46 +43,46 @@ const ROOT: [&str; 28] = [
     "SECURITY.md",
 ];
 
-/// Names that say nothing of what they hold, so that in the end they hold everything.
-const EMPTY_NAMES: [&str; 6] = ["common", "helper", "helpers", "misc", "util", "utils"];
+/// Names that do not describe their content, so that they collect everything.
+const GENERIC_NAMES: [&str; 6] = ["common", "helper", "helpers", "misc", "util", "utils"];
 
 #[test]
-fn the_root_holds_nothing_unforeseen() {
-    let breaches = |tree: &[Entry]| -> Vec<String> {
+fn the_root_contains_only_known_entries() {
+    let violations = |tree: &[Entry]| -> Vec<String> {
         let roots = tree.iter().map(|entry| entry.path.clone()).filter(|path| !path.contains('/'));
         roots.filter(|path| !ROOT.contains(&path.as_str())).collect()
     };
-    assert_eq!(breaches(&[folder("mesh"), folder("mesh/src"), folder("lib")]), ["lib"]);
+    assert_eq!(violations(&[folder("mesh"), folder("mesh/src"), folder("lib")]), ["lib"]);
     expect_none(
-        &breaches(&TREE),
+        &violations(&TREE),
         "move it below one of the folders of the architecture, add it to .gitignore if it is made by a tool, or, if a \
          reader would look for it at the root, add it to ROOT here.",
     );
 }
 
 #[test]
-fn no_name_is_empty_of_meaning() {
-    let breaches = |tree: &[Entry]| -> Vec<String> {
+fn no_name_is_generic() {
+    let violations = |tree: &[Entry]| -> Vec<String> {
         let is_empty = |path: &str| {
             let name = path.rsplit('/').next().unwrap_or(path);
-            name == "mod.rs" || EMPTY_NAMES.contains(&name.split('.').next().unwrap_or(name))
+            name == "mod.rs" || GENERIC_NAMES.contains(&name.split('.').next().unwrap_or(name))
         };
         tree.iter().map(|entry| entry.path.clone()).filter(|path| is_empty(path)).collect()
     };
-    assert_eq!(breaches(&[file("a/src/utility.rs"), file("a/src/model.rs")]), [""; 0]);
-    assert_eq!(breaches(&[file("a/src/mod.rs"), folder("a/utils")]), ["a/src/mod.rs", "a/utils"]);
+    assert_eq!(violations(&[file("a/src/utility.rs"), file("a/src/model.rs")]), [""; 0]);
+    assert_eq!(violations(&[file("a/src/mod.rs"), folder("a/utils")]), ["a/src/mod.rs", "a/utils"]);
     expect_none(
-        &breaches(&TREE),
+        &violations(&TREE),
         "name it for what it holds, a noun of the field (`deadline`, `entries`); a module `foo` stands in `foo.rs`, its \
          children in `foo/`, and there is no `mod.rs`.",
     );
 }
 
 #[test]
-fn every_file_begins_with_what_it_is() {
+fn every_file_begins_with_a_module_comment() {
     Rule {
-        advice: "open the file with `//!`: what it is and why it stands apart, in two or three sentences.",
-        breaches: &|file| {
+        advice: "open the file with `//!`: what it is and why it is separate, in two or three sentences.",
+        violations: &|file| {
             if file.text.starts_with("//! ") { Vec::new() } else { vec![file.at(0, "opens without `//! `")] }
         },
         right: &[("a/src/lib.rs", "//! What a is.\n")],
@@ -92,21 +92,21 @@ fn every_file_begins_with_what_it_is() {
             ("a/src/lib.rs", ""),
         ],
     }
-    .hold();
+    .check();
 }
 
 #[test]
-fn no_file_is_too_long_to_read() {
+fn no_file_exceeds_the_maximum_length() {
     let long = "//!\n".repeat(MOST_LINES + 1);
     Rule {
-        advice: "find the second thing that the file is about and give it a file of its own (`foo/bar.rs`; long tests go \
-                 to `foo/tests.rs`). If a cut would make it harder to read, say so in LONG here.",
-        breaches: &|file| {
+        advice: "move its second subject to a separate file (`foo/bar.rs`; long tests to `foo/tests.rs`). If splitting \
+                 would make it harder to read, add it to LONG with the reason.",
+        violations: &|file| {
             let lines = file.text.lines().count();
             let excused = LONG.iter().any(|(path, _)| *path == file.path);
             let found = match (lines > MOST_LINES, excused) {
                 (true, false) => format!("{lines} lines, more than {MOST_LINES}"),
-                (false, true) => "is named in LONG, but is short by now".to_owned(),
+                (false, true) => "is listed in LONG, but no longer exceeds the limit".to_owned(),
                 (true, true) | (false, false) => return Vec::new(),
             };
             vec![file.at(0, &found)]
@@ -114,17 +114,17 @@ fn no_file_is_too_long_to_read() {
         right: &[("a/src/lib.rs", &long[4..])],
         wrong: &[("a/src/lib.rs", &long)],
     }
-    .hold();
+    .check();
 }
 
 #[test]
-fn no_table_names_what_is_gone() {
+fn no_table_lists_a_file_that_does_not_exist() {
     let is_gone = |path: &&str| !TREE.iter().any(|entry| entry.path == *path);
     assert!(is_gone(&"mesh/src/lost.rs"));
     let named = LONG.iter().chain(&EDGE).map(|(path, _)| *path).chain([WAITS]);
     expect_none(
         &named.filter(is_gone).map(str::to_owned).collect::<Vec<_>>(),
-        "take it off the table that excuses it: LONG in files.rs, EDGE in layers.rs or WAITS in habits.rs, beside this test.",
+        "remove it from the table of exceptions: LONG in files.rs, EDGE in layers.rs or WAITS in habits.rs.",
     );
 }
 

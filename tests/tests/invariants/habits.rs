@@ -1,21 +1,20 @@
-//! How code is written, where neither the compiler nor clippy looks: waiting in tests, notes to come back to, the names
-//! of environment variables.
+//! Conventions that neither the compiler nor clippy checks: waiting in tests, notes in comments, the names of environment
+//! variables.
 
 use crate::Rule;
 use crate::source::words;
 
-/// Where all tests wait for what they cannot await: with a pause between two looks, and with an end.
+/// The module with which tests poll for conditions that they cannot await, with a pause and a timeout.
 pub(crate) const WAITS: &str = "tests/src/eventually.rs";
 
 #[test]
 fn tests_do_not_sleep_to_wait() {
     Rule {
-        advice: "bind first and await health, a channel or a stream's next message: a sleep is too short on a busy \
-                 machine and too long on every other, and to yield until something holds takes the processor from those \
-                 who are waited for, without an end. Where nothing can be awaited, `dataflow_tests::eventually` looks \
-                 again and again. Where time itself is tested, every asynchronous test of the file says \
-                 `#[tokio::test(start_paused = true)]`, which makes it cost nothing.",
-        breaches: &|file| {
+        advice: "bind first and await health, a channel or the next message of a stream: a sleep is too short on a busy \
+                 machine and too long on any other, and a yield loop takes CPU time from the code under test and has no \
+                 timeout. Where nothing can be awaited, poll with `dataflow_tests::eventually`. If time itself is \
+                 tested, use `#[tokio::test(start_paused = true)]` for every asynchronous test of the file.",
+        violations: &|file| {
             if file.path == WAITS {
                 return Vec::new();
             }
@@ -25,7 +24,7 @@ fn tests_do_not_sleep_to_wait() {
             let attributes = file.code.lines().filter(|line| line.trim_start().starts_with("#[tokio::test"));
             let is_paused = attributes.clone().count() > 0 && attributes.clone().all(|line| line.contains("start_paused"));
             let asleep = words(&file.code, "sleep(").into_iter().filter(|&at| at >= tests);
-            // A thread sleeps through paused time too.
+            // A thread sleeps in real time, also while tokio's clock is paused.
             let asleep = asleep.filter(|&at| !is_paused || file.code[..at].ends_with("thread::"));
             asleep.map(|at| file.at(at, "sleeps")).chain(yields).collect()
         },
@@ -47,19 +46,19 @@ fn tests_do_not_sleep_to_wait() {
             ("tests/src/eventual.rs", "fn eventually() {\n    thread::sleep(PAUSE)\n}"),
         ],
     }
-    .hold();
+    .check();
 }
 
 #[test]
-fn a_note_to_come_back_names_who() {
+fn every_todo_has_an_owner() {
     Rule {
-        advice: "write `TODO(name): what and when`, so that somebody can be asked, or do it now, or open an issue.",
-        breaches: &|file| {
+        advice: "write `TODO(name): what and when`, so that it has an owner, or do it now, or open an issue.",
+        violations: &|file| {
             let notes = ["TODO", "FIXME", "XXX"].into_iter().flat_map(|word| {
                 let of_word = words(&file.comments, word).into_iter();
                 of_word.filter(move |at| !is_owned(&file.comments[at + word.len()..]))
             });
-            notes.map(|at| file.at(at, "a note without an owner")).collect()
+            notes.map(|at| file.at(at, "a TODO without an owner")).collect()
         },
         right: &[("a/src/b.rs", "// TODO(ada): when c is.\nlet todo = \"TODO\";")],
         wrong: &[
@@ -68,27 +67,27 @@ fn a_note_to_come_back_names_who() {
             ("a/src/b.rs", "/// TODO(): when c is."),
         ],
     }
-    .hold();
+    .check();
 }
 
-/// Whether what follows the word is a name in parentheses.
+/// Whether a name in parentheses follows the word.
 fn is_owned(after: &str) -> bool {
     let name = after.strip_prefix('(').and_then(|after| after.split_once(')'));
     name.is_some_and(|(name, _)| !name.trim().is_empty())
 }
 
 #[test]
-fn every_flag_has_a_variable_of_ours() {
+fn every_flag_has_a_variable_with_our_prefix() {
     Rule {
-        advice: "beside `long` write `env = \"DATAFLOW_...\"`: a pod is set up by its environment, and one prefix tells \
-                 our variables from everybody else's.",
-        breaches: &|file| {
+        advice: "beside `long` write `env = \"DATAFLOW_...\"`: a pod is configured by its environment, and the prefix \
+                 distinguishes our variables from others.",
+        violations: &|file| {
             let flags = words(file.code_without_tests(), "#[arg(").into_iter();
             let stray = flags.filter_map(|at| {
                 let attribute = file.code[at..].split(")]").next().unwrap_or_default();
                 let Some(&variable) = words(attribute, "env =").first() else {
-                    // The binary's own flags are for one-off commands too, which no manifest sets; a test of its command
-                    // line tells them apart.
+                    // The binary's own flags are for one-off commands too, which no manifest sets; a test of its
+                    // command line tells them apart.
                     let is_for_pods = !file.is_in("services/dataflow");
                     let is_flag = !words(attribute, "long").is_empty();
                     return (is_flag && is_for_pods).then(|| file.at(at, "a flag without a variable"));
@@ -109,7 +108,7 @@ fn every_flag_has_a_variable_of_ours() {
             ("a/src/args.rs", "#[arg(long = \"c\", default_value = \"1\")]\nb: u8,"),
         ],
     }
-    .hold();
+    .check();
 }
 
 #[test]
@@ -117,18 +116,18 @@ fn background_tasks_are_supervised() {
     Rule {
         advice: "make it a `dataflow_mesh::tasks::Task`, which has a name and declares what its end means, and hand it to \
                  the role's `Capability` or the process' `Tasks`; what must be finished although its owner is gone is \
-                 `Task::logged(...).detach()`. A bare task that panics is lost without a word.",
-        breaches: &|file| {
+                 `Task::logged(...).detach()`. A bare task that panics is lost silently.",
+        violations: &|file| {
             // The supervisor itself, what serves one connection or stream, and commands that end.
             let supervised = ["mesh/src/tasks.rs", "mesh/src/deadline_watchdog.rs", "services/dataflow", "tests"];
             if supervised.iter().any(|place| file.is_in(place)) {
                 return Vec::new();
             }
             let spawned = words(file.code_without_tests(), "tokio::spawn(").into_iter();
-            spawned.map(|at| file.at(at, "a task that nothing watches")).collect()
+            spawned.map(|at| file.at(at, "an unsupervised task")).collect()
         },
         right: &[("mesh/src/tasks.rs", "tokio::spawn(a)"), ("a/src/b.rs", "tasks.spawn(Task::essential(\"c\", d));")],
         wrong: &[("services/cache/src/l1.rs", "tokio::spawn(a)")],
     }
-    .hold();
+    .check();
 }

@@ -1,9 +1,9 @@
-//! Which module speaks of what: gRPC at the edge, failures mapped in one place, results printed by the binary alone.
+//! Layering rules: gRPC only at the edge, failures mapped in one place, output only from the binary.
 
 use crate::Rule;
 use crate::source::{Source, words};
 
-/// Crates whose modules are domain: they speak their own types, and a conversion stands at their edge.
+/// Crates whose modules are domain code: they use their own types, and convert at their edge.
 const DOMAIN: [&str; 7] = [
     "services/analysis/src",
     "services/cache/src",
@@ -14,43 +14,49 @@ const DOMAIN: [&str; 7] = [
     "services/store/src",
 ];
 
-/// The modules at the edge of those crates. A module that is not named here is domain.
+/// The edge modules of those crates. All other modules are domain code.
 pub(crate) const EDGE: [(&str, &str); 16] = [
     ("services/analysis/src/lib.rs", "wires the service"),
     ("services/analysis/src/grpc.rs", "adapts the wire"),
     ("services/analysis/src/convert.rs", "converts to and from the wire"),
-    ("services/analysis/src/error.rs", "keeps the transport's failure as a cause"),
-    ("services/analysis/src/analyses.rs", "answers with messages, since results are kept as such"),
+    ("services/analysis/src/error.rs", "keeps the transport error as a source"),
+    ("services/analysis/src/analyses.rs", "returns messages, since results are cached as such"),
     ("services/analysis/src/results.rs", "calls the cache service"),
     ("services/analysis/src/rulesets.rs", "calls the config service"),
     ("services/cache/src/lib.rs", "wires the service"),
     ("services/cache/src/grpc.rs", "adapts the wire"),
     ("services/cache/src/convert.rs", "converts to and from the wire"),
-    ("services/cache/src/stored.rs", "writes entries down"),
-    ("services/store/src/record.rs", "writes records down"),
+    ("services/cache/src/stored.rs", "encodes entries"),
+    ("services/store/src/record.rs", "encodes records"),
     ("services/config/src/lib.rs", "wires the service"),
     ("services/config/src/grpc.rs", "adapts the wire"),
     ("services/config/src/convert.rs", "converts to and from the wire"),
-    ("services/config/src/stored.rs", "writes changes down"),
+    ("services/config/src/stored.rs", "encodes changes"),
 ];
 
-/// Who may name gRPC codes and HTTP statuses, besides tests.
+/// Modules that may use gRPC codes and HTTP statuses, besides tests.
 const CODES: [(&str, &str); 12] = [
-    ("mesh/src/status.rs", "the one table from failures to codes"),
+    ("mesh/src/status.rs", "the only mapping from failures to codes"),
     ("mesh/src/metrics.rs", "reads codes, for their labels"),
     ("mesh/src/inbound/observe.rs", "reads codes, to count and log them"),
-    ("mesh/src/admin.rs", "answers the kubelet, which knows 200 and 503 only"),
-    ("services/analysis/src/results.rs", "reads codes, to tell a cache that is gone from one that refuses"),
+    ("mesh/src/admin.rs", "responds to the kubelet, which distinguishes only 200 and 503"),
+    (
+        "services/analysis/src/results.rs",
+        "reads codes, to distinguish an unavailable cache from a rejected call",
+    ),
     ("services/dataflow/src/client.rs", "reads codes, to choose an exit status"),
-    ("services/dataflow/src/status.rs", "reads codes, to show why a service gave no answer"),
+    ("services/dataflow/src/status.rs", "reads codes, to show why a health check failed"),
     ("gateway/src/access.rs", "reads statuses, to count and log them"),
-    ("gateway/src/problem.rs", "puts the status that the table chose on an answer"),
-    ("gateway/src/frontend/probes.rs", "answers load balancers, which know 200 and 503 only"),
-    ("gateway/src/breakers.rs", "reads codes, to tell a service without a breaker from one that is silent"),
-    ("gateway/src/legacy.rs", "restates the table in the predecessor's numbers"),
+    ("gateway/src/problem.rs", "sets the status of the mapping on a response"),
+    ("gateway/src/frontend/probes.rs", "responds to load balancers, which distinguish only 200 and 503"),
+    (
+        "gateway/src/breakers.rs",
+        "reads codes, to distinguish a service without a breaker from an unavailable one",
+    ),
+    ("gateway/src/legacy.rs", "translates the mapping to the predecessor's statuses"),
 ];
 
-/// The constructors by which a `tonic::Status` picks its code.
+/// The constructors of `tonic::Status` that choose a code.
 const STATUSES: [&str; 17] = [
     "Status::new(",
     "Status::aborted(",
@@ -72,11 +78,11 @@ const STATUSES: [&str; 17] = [
 ];
 
 #[test]
-fn the_domain_does_not_know_the_wire() {
+fn domain_code_does_not_use_grpc() {
     Rule {
         advice: "speak the domain's own types there and convert in `convert.rs`. A module whose whole purpose is the \
                  wire or a peer is named, with that purpose, in EDGE here.",
-        breaches: &|file| {
+        violations: &|file| {
             if !DOMAIN.iter().any(|place| file.is_in(place)) {
                 return Vec::new();
             }
@@ -84,7 +90,7 @@ fn the_domain_does_not_know_the_wire() {
             let found = |word| words(&file.code, word).into_iter().map(move |at| file.at(at, word));
             let found: Vec<_> = wire.into_iter().flat_map(found).collect();
             if found.is_empty() && EDGE.iter().any(|(path, _)| *path == file.path) {
-                return vec![file.at(0, "is named in EDGE, but speaks of no wire by now")];
+                return vec![file.at(0, "is listed in EDGE, but no longer uses gRPC")];
             }
             if is_in_table(file, &EDGE) { Vec::new() } else { found }
         },
@@ -101,21 +107,21 @@ fn the_domain_does_not_know_the_wire() {
             ("services/cache/src/convert.rs", "use crate::key::Key;"),
         ],
     }
-    .hold();
+    .check();
 }
 
 #[test]
-fn the_mesh_knows_no_service() {
+fn the_mesh_crate_knows_no_service() {
     Rule {
-        advice: "what the mesh needs of a service is a trait that the binary wires, or a message of `dataflow.mesh.v1`: \
+        advice: "define what the mesh needs from a service as a trait that the binary implements, or as a message of `dataflow.mesh.v1`: \
                  no other package of the contract may be named in mesh/.",
-        breaches: &|file| {
+        violations: &|file| {
             if !file.is_in("mesh") {
                 return Vec::new();
             }
             let others = words(&file.code, "dataflow_proto").into_iter();
             let others = others.filter(|&at| words(&file.code[at..], "dataflow_proto::mesh").first() != Some(&0));
-            others.map(|at| file.at(at, "names more than `dataflow_proto::mesh`")).collect()
+            others.map(|at| file.at(at, "uses more than `dataflow_proto::mesh`")).collect()
         },
         right: &[("mesh/src/a.rs", "use dataflow_proto::mesh::v1 as pb;"), ("gateway/src/a.rs", "use dataflow_proto::x;")],
         wrong: &[
@@ -124,15 +130,15 @@ fn the_mesh_knows_no_service() {
             ("mesh/src/a.rs", "use dataflow_proto::{cache, mesh};"),
         ],
     }
-    .hold();
+    .check();
 }
 
 #[test]
-fn failures_become_codes_in_one_place() {
+fn failures_are_mapped_to_codes_in_one_place() {
     Rule {
-        advice: "give the failure a variant in the crate's error enum, say its kind and reason in `Describe`, and let \
+        advice: "give the failure a variant in the crate's error enum, define its kind and reason in `Describe`, and let \
                  `dataflow_mesh::status::to_status` choose the code. Who only reads codes is named in CODES here.",
-        breaches: &|file| {
+        violations: &|file| {
             if is_in_table(file, &CODES) {
                 return Vec::new();
             }
@@ -158,7 +164,7 @@ fn failures_become_codes_in_one_place() {
             ("gateway/src/rest.rs", "http::StatusCode::NOT_FOUND"),
         ],
     }
-    .hold();
+    .check();
 }
 
 #[test]
@@ -166,8 +172,8 @@ fn only_the_binary_prints() {
     Rule {
         advice: "standard output is a command's result: return what there is to say, and let `services/dataflow` print \
                  it; what an operator should know is a `tracing` event.",
-        breaches: &|file| {
-            // A build script speaks to Cargo that way.
+        violations: &|file| {
+            // A build script communicates with Cargo by printing.
             if file.is_in("services/dataflow") || file.is_in("tests") || file.path.ends_with("/build.rs") {
                 return Vec::new();
             }
@@ -182,7 +188,7 @@ fn only_the_binary_prints() {
         ],
         wrong: &[("mesh/src/a.rs", "println!()"), ("gateway/src/a.rs", "std::io::stdout().lock()")],
     }
-    .hold();
+    .check();
 }
 
 #[test]
@@ -190,7 +196,7 @@ fn only_the_admin_port_of_the_mesh_writes_json() {
     Rule {
         advice: "JSON over HTTP is the gateway's: answer in protobuf and let it transcode. The one exception is the \
                  admin port's status document, in `mesh/src/admin`.",
-        breaches: &|file| {
+        violations: &|file| {
             if !file.is_in("mesh") || file.is_in("mesh/src/admin.rs") {
                 return Vec::new();
             }
@@ -199,10 +205,10 @@ fn only_the_admin_port_of_the_mesh_writes_json() {
         right: &[("mesh/src/admin/status.rs", "serde_json::to_vec(a)"), ("gateway/src/a.rs", "serde_json::to_vec(a)")],
         wrong: &[("mesh/src/serve.rs", "serde_json::to_vec(a)")],
     }
-    .hold();
+    .check();
 }
 
-/// Whether a table names the file, or the module that it is a part of.
+/// Whether a table lists the file, or the module that it belongs to.
 fn is_in_table(file: &Source, table: &[(&str, &str)]) -> bool {
     table.iter().any(|(place, _)| file.is_in(place))
 }

@@ -1,6 +1,6 @@
-//! What stands in manifests and policies, held against what the binary and its contract say.
+//! Compares manifests and policies with the binary and its contract.
 
 mod contract;
 mod grants;
 mod manifests;
-mod tries;
+mod retries;

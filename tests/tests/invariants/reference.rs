@@ -1,5 +1,5 @@
-//! The reference pages in `docs`, held to what the code says: a word, a metric or a bound that is on one side only is
-//! a failure. The page of flags is held to the command line beside it, in the binary's own crate.
+//! Compares the reference pages in `docs` with the code: a reason, a metric or a limit that is only on one side is a
+//! failure. The page of flags is tested in the binary's crate.
 
 mod metrics;
 mod reasons;
@@ -16,10 +16,10 @@ fn read(path: impl AsRef<Path>) -> String {
 
 /// The root of the repository.
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests' crate is a folder of the repository")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate of the tests is in the repository")
 }
 
-/// What stands below a heading such as `## Limits`, up to the next heading that is no deeper.
+/// The section below a heading such as `## Limits`, up to the next heading of the same or a higher level.
 #[track_caller]
 fn section<'a>(page: &'a str, heading: &str) -> &'a str {
     let level = heading.bytes().take_while(|byte| *byte == b'#').count();
@@ -29,7 +29,7 @@ fn section<'a>(page: &'a str, heading: &str) -> &'a str {
     &below[..ends.min().unwrap_or(below.len())]
 }
 
-/// The rows of all tables in a text that have this heading, as cells without their code marks.
+/// The rows of all tables in a text with this heading, as cells without backticks.
 fn rows(text: &str, heading: &str) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     let mut lines = text.lines();
@@ -46,7 +46,7 @@ fn cells(row: &str) -> Vec<String> {
 }
 
 #[test]
-fn sections_end_with_the_next_heading_and_tables_are_read_by_their_own() {
+fn sections_and_tables_are_found_by_their_headings() {
     let page = "# P\n## A\n| a | b |\n|---|---|\n| `x` | y z |\n\n### B\n| a | b |\n|---|---|\n| \\| |  |\n## C\n| a |\n";
     assert_eq!(rows(section(page, "## A"), "| a | b |"), [["x", "y z"], ["|", ""]]);
     assert_eq!(rows(section(page, "### B"), "| a | b |"), [["|", ""]]);

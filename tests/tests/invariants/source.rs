@@ -1,5 +1,5 @@
-//! What the rules look at: the files of the working tree, each parted into what the compiler reads and what people
-//! read. A lexer of a few lines does that, so that a word in a comment or a text never counts as code.
+//! The input of the rules: the files of the working tree, split into code and comments by a small lexer, so that a word
+//! in a comment or a literal does not count as code.
 
 use std::fs;
 use std::path::Path;
@@ -20,7 +20,7 @@ pub(crate) static SOURCES: LazyLock<Vec<Source>> = LazyLock::new(|| {
 
 /// A file or folder.
 pub(crate) struct Entry {
-    /// From the root of the repository, parted by `/`.
+    /// The path from the root of the repository, with `/`.
     pub(crate) path: String,
     /// Whether it is a folder.
     pub(crate) is_folder: bool,
@@ -28,20 +28,20 @@ pub(crate) struct Entry {
 
 /// A Rust file.
 pub(crate) struct Source {
-    /// From the root of the repository, parted by `/`.
+    /// The path from the root of the repository, with `/`.
     pub(crate) path: String,
-    /// As it stands.
+    /// The whole text.
     pub(crate) text: String,
-    /// The text with blanks in place of comments and of what literals hold; every offset stays what it was.
+    /// The text with comments and the content of literals replaced by blanks, so that offsets stay valid.
     pub(crate) code: String,
-    /// The text with blanks in place of everything but comments.
+    /// The text with everything but comments replaced by blanks.
     pub(crate) comments: String,
 }
 
 // === impl Source ===
 
 impl Source {
-    /// Parts `text` as if it stood at `path`.
+    /// Splits `text` as the file at `path`.
     pub(crate) fn new(path: &str, text: &str) -> Self {
         let (mut code, mut comments) = (String::with_capacity(text.len()), String::with_capacity(text.len()));
         let mut rest = text;
@@ -66,19 +66,19 @@ impl Source {
         self.path.split('/').any(|part| part == "tests" || part == "tests.rs")
     }
 
-    /// The code without its unit tests, which close the file.
+    /// The code without its unit tests, which are at the end of the file.
     pub(crate) fn code_without_tests(&self) -> &str {
         if self.is_test() { "" } else { self.code.split("#[cfg(test)]\nmod ").next().unwrap_or_default() }
     }
 
-    /// Names a place in this file, for people and for editors that jump there.
+    /// A message with a location in this file, in a format that editors recognize.
     pub(crate) fn at(&self, offset: usize, what: &str) -> String {
         let line = self.text[..offset].matches('\n').count() + 1;
         format!("{}:{line}: {what}", self.path)
     }
 }
 
-/// The offsets at which `word` stands in `code` as a whole word; a word may end in punctuation, for instance `print!(`.
+/// The offsets of the whole word `word` in `code`; a word may end in punctuation, for instance `print!(`.
 pub(crate) fn words(code: &str, word: &str) -> Vec<usize> {
     let joins = |letter: Option<char>| letter.is_some_and(is_word);
     let whole = |&at: &usize| {
@@ -96,7 +96,7 @@ pub(crate) fn read(path: &str) -> String {
 
 /// The root of the repository.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests' crate is a folder of the repository")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate of the tests is in the repository")
 }
 
 /// The kinds of text in a Rust file.
@@ -108,7 +108,7 @@ enum Lexeme {
 }
 
 impl Lexeme {
-    /// What `text` begins with, and how many bytes of it that is. Block comments do not nest here.
+    /// The first lexeme of `text` and its length in bytes. Nested block comments are not supported.
     fn first_of(text: &str) -> (Self, usize) {
         let through =
             |end: &str, from: usize| text[from..].find(end).map_or(text.len(), |at| from + at + end.len());
@@ -118,7 +118,7 @@ impl Lexeme {
             (Some('/'), Some('*')) => (Self::Comment, through("*/", 2)),
             (Some('"'), _) => (Self::Literal, quoted(text, '"')),
             (Some('\''), Some('\\')) => (Self::Literal, quoted(text, '\'')),
-            // Three letters, or it is a lifetime.
+            // A character literal has a closing quote; otherwise it is a lifetime.
             (Some('\''), Some(letter)) if letters.next() == Some('\'') => {
                 (Self::Literal, 2 + letter.len_utf8())
             }
@@ -139,7 +139,7 @@ impl Lexeme {
     }
 }
 
-/// The length of the literal that `text` begins with and the next unescaped `quote` ends.
+/// The length of the literal at the start of `text`, up to the next unescaped `quote`.
 fn quoted(text: &str, quote: char) -> usize {
     let mut escaped = false;
     for (at, letter) in text.char_indices().skip(1) {
@@ -157,18 +157,18 @@ fn is_word(letter: char) -> bool {
     letter.is_alphanumeric() || letter == '_'
 }
 
-/// As many bytes of blanks, on as many lines.
+/// Blanks of the same number of bytes and lines.
 fn blank(text: &str) -> String {
     text.bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }).collect()
 }
 
-/// Lists what stands under `folder`, save what git ignores at the root, and git's own.
+/// Lists the entries below `folder`, except those that git ignores at the root, and `.git`.
 fn walk(folder: &str, tree: &mut Vec<Entry>) {
     static IGNORED: LazyLock<String> = LazyLock::new(|| read(".gitignore"));
     let ignored =
         |path: &str| path == ".git" || IGNORED.lines().any(|line| line.strip_prefix('/') == Some(path));
     let children = fs::read_dir(root().join(folder)).expect("a folder that was just listed can be read");
-    let mut children: Vec<_> = children.map(|child| child.expect("and so can what it holds")).collect();
+    let mut children: Vec<_> = children.map(|child| child.expect("and so can its entries")).collect();
     children.sort_by_key(fs::DirEntry::file_name);
     for child in children {
         let name = child.file_name().into_string().expect("names in the repository are UTF-8");
@@ -207,7 +207,7 @@ fn comments_and_literals_are_not_code() {
 }
 
 #[test]
-fn unit_tests_are_not_shipped() {
+fn unit_tests_are_not_part_of_the_code() {
     let check = |path: &str, text: &str, shipped: &str| {
         assert_eq!(Source::new(path, text).code_without_tests(), shipped, "{path}: {text}");
     };
@@ -218,7 +218,7 @@ fn unit_tests_are_not_shipped() {
 }
 
 #[test]
-fn a_module_owns_what_stands_below_it() {
+fn a_module_owns_its_submodules() {
     let check = |path: &str, place: &str, expected: bool| {
         assert_eq!(Source::new(path, "").is_in(place), expected, "{path} in {place}");
     };

@@ -33,7 +33,7 @@ const EXEMPT: [&str; 2] = ["tests/tests/invariants/vocabulary.rs", "CHANGELOG.md
 
 #[test]
 fn retired_words_are_not_used() {
-    let breaches = |path: &str, text: &str| -> Vec<String> {
+    let violations = |path: &str, text: &str| -> Vec<String> {
         let source = Source::new(path, text);
         let found = RETIRED.iter().flat_map(|(word, term)| {
             // As it stands, and in the other case: `Told` is a type, while what somebody was told is free.
@@ -45,14 +45,14 @@ fn retired_words_are_not_used() {
         });
         found.collect()
     };
-    assert_eq!(breaches("a/src/b.rs", "// Nobody waits.\nconst PATIENCE: u8 = 1;").len(), 2);
-    assert_eq!(breaches("docs/a.md", "It was told to look near the layer.").len(), 0);
+    assert_eq!(violations("a/src/b.rs", "// Nobody waits.\nconst PATIENCE: u8 = 1;").len(), 2);
+    assert_eq!(violations("docs/a.md", "It was told to look near the layer.").len(), 0);
     let texts = TREE.iter().filter(|entry| {
         !entry.is_folder
             && READ.iter().any(|ending| entry.path.ends_with(ending))
             && !EXEMPT.contains(&entry.path.as_str())
     });
-    let found: Vec<_> = texts.flat_map(|entry| breaches(&entry.path, &read(&entry.path))).collect();
+    let found: Vec<_> = texts.flat_map(|entry| violations(&entry.path, &read(&entry.path))).collect();
     expect_none(&found, "use the standard term; `docs/glossary.md` lists those of this project.");
 }
 
@@ -64,7 +64,7 @@ fn spellings(word: &str) -> Vec<String> {
 
 #[test]
 fn retired_types_and_modules_do_not_come_back() {
-    let breaches = |source: &Source| -> Vec<String> {
+    let violations = |source: &Source| -> Vec<String> {
         let code = &source.code;
         let types = TYPES.iter().flat_map(|name| {
             let declared = ["struct", "enum", "trait", "type"].map(|kind| format!("{kind} {name}"));
@@ -80,10 +80,10 @@ fn retired_types_and_modules_do_not_come_back() {
             MODULES.iter().filter(is_retired).map(|name| format!("{}: the module {name}", source.path));
         types.chain(modules).collect()
     };
-    assert_eq!(breaches(&Source::new("mesh/src/serve/door.rs", "struct Hold;")).len(), 2);
-    assert_eq!(breaches(&Source::new("mesh/src/a.rs", "struct Holder; // struct Hold")).len(), 0);
+    assert_eq!(violations(&Source::new("mesh/src/serve/door.rs", "struct Hold;")).len(), 2);
+    assert_eq!(violations(&Source::new("mesh/src/a.rs", "struct Holder; // struct Hold")).len(), 0);
     expect_none(
-        &SOURCES.iter().flat_map(breaches).collect::<Vec<_>>(),
+        &SOURCES.iter().flat_map(violations).collect::<Vec<_>>(),
         "name it for what it is, in the words of the field.",
     );
 }

@@ -1,4 +1,4 @@
-//! A second version of analysis gets a tenth of the calls, and all of those that ask for it.
+//! A canary of analysis gets a tenth of the calls, and all calls that request it with `x-canary: always`.
 
 use dataflow_tests::binary::Service;
 use dataflow_tests::envoy::{self, Envoy};
@@ -7,12 +7,12 @@ use dataflow_tests::{example, http};
 use super::fleet::free_ports;
 use super::proxy::{cluster, listener, routes_with_canary};
 
-/// Calls that come as they come, and how far the tenth may be off: four standard deviations of 1,000 draws.
+/// Calls without the header, and the accepted range for a tenth of them: four standard deviations of 1,000 draws.
 const CALLS: u64 = 1_000;
 const TENTH: std::ops::RangeInclusive<u64> = 62..=138;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tenth_of_the_calls_goes_to_the_canary_and_who_asks_for_it_gets_it() {
+async fn the_canary_gets_a_tenth_of_the_calls_and_all_that_request_it() {
     if !envoy::available() {
         return;
     }
@@ -40,13 +40,13 @@ async fn a_tenth_of_the_calls_goes_to_the_canary_and_who_asks_for_it_gets_it() {
     assert_eq!(served("v1") + by_chance, CALLS);
     assert!(TENTH.contains(&by_chance), "{by_chance} of {CALLS}");
 
-    // Asked for at the gateway, whose calls carry it on.
+    // The header is sent to the gateway, which propagates it.
     for _ in 0..50 {
         call("always").await;
     }
     assert_eq!(served("v2"), by_chance + 50);
 
-    // A whole catalogue too goes to one of the two.
+    // A whole catalogue goes to one version too.
     let example = std::fs::read(example()).unwrap();
     let headers = [("content-type", "application/xml"), ("x-canary", "always")];
     let answer =

@@ -1,5 +1,5 @@
-//! A client as good balancers are: it knows two gateways, asks them every moment whether they are ready, leaves one that is
-//! not or that says goodbye, and never makes a call again.
+//! A load-balancing client: it knows two gateways, polls their readiness, avoids one that is not ready or that sent
+//! GOAWAY, and never retries.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,10 +14,10 @@ use http::Request;
 use tokio::net::TcpStream;
 use tokio::time::{interval, timeout};
 
-/// How often a gateway is asked whether it is ready.
-const LOOK: Duration = Duration::from_millis(200);
+/// The interval of readiness checks.
+const READINESS_INTERVAL: Duration = Duration::from_millis(200);
 
-/// What a call is made with.
+/// The request of a call.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Call {
     pub(crate) method: &'static str,
@@ -29,7 +29,7 @@ pub(crate) struct Call {
 struct Gateway {
     api: SocketAddr,
     is_ready: AtomicBool,
-    /// The connection that calls over HTTP/2 share.
+    /// The connection that HTTP/2 calls share.
     shared: tokio::sync::Mutex<Option<SendRequest<Bytes>>>,
 }
 
@@ -37,14 +37,14 @@ struct Gateway {
 pub(crate) struct Client {
     gateways: Vec<Arc<Gateway>>,
     turn: AtomicUsize,
-    /// What went wrong.
+    /// The failures.
     pub(crate) failures: Mutex<Vec<String>>,
 }
 
 // === impl Client ===
 
 impl Client {
-    /// A client of gateways, each with the port to call and the one to ask for readiness; without one it counts as ready.
+    /// A client of gateways, each with its public port and, optionally, its admin port; without one it counts as ready.
     pub(crate) fn new(gateways: impl IntoIterator<Item = (SocketAddr, Option<SocketAddr>)>) -> Arc<Self> {
         let gateways = gateways.into_iter().map(|(api, admin)| {
             let gateway = Arc::new(Gateway {
@@ -61,7 +61,7 @@ impl Client {
         Arc::new(Self { gateways, turn: AtomicUsize::new(0), failures: Mutex::default() })
     }
 
-    /// Makes a call, every other one over HTTP/1.1, and keeps what went wrong.
+    /// Makes a call, every other one over HTTP/1.1, and records failures.
     pub(crate) async fn call(&self, call: Call) {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let over_http1 = (turn / self.gateways.len()).is_multiple_of(2);
@@ -72,7 +72,7 @@ impl Client {
             }
             self.call_over_http2(turn, call).await
         });
-        let outcome = outcome.await.unwrap_or_else(|_| Err(format!("no answer within {TIMEOUT:?}")));
+        let outcome = outcome.await.unwrap_or_else(|_| Err(format!("no response within {TIMEOUT:?}")));
         if let Err(failure) = outcome {
             let protocol = if over_http1 { "HTTP/1.1" } else { "HTTP/2" };
             self.failures
@@ -82,12 +82,12 @@ impl Client {
         }
     }
 
-    /// Whether it knows every gateway to be ready.
-    pub(crate) fn sees_all(&self) -> bool {
+    /// Whether every gateway is ready.
+    pub(crate) fn all_ready(&self) -> bool {
         self.gateways.iter().all(|gateway| gateway.is_ready.load(Ordering::Relaxed))
     }
 
-    /// The next gateway that is ready.
+    /// The next ready gateway.
     fn ready(&self, turn: usize) -> Option<&Arc<Gateway>> {
         let in_turn =
             (0..self.gateways.len()).map(|step| &self.gateways[(turn + step) % self.gateways.len()]);
@@ -98,13 +98,13 @@ impl Client {
         let mut sender = None;
         for step in 0..self.gateways.len() {
             let Some(gateway) = self.ready(turn + step) else { break };
-            // Nothing is sent until there is a connection on which nobody said goodbye.
+            // Nothing is sent until there is a connection without GOAWAY.
             sender = gateway.connected().await;
             if sender.is_some() {
                 break;
             }
         }
-        let mut sender = sender.ok_or("no gateway takes a connection")?;
+        let mut sender = sender.ok_or("no gateway accepts a connection")?;
         let request = Request::builder().method(call.method).uri(format!("http://mesh{}", call.target));
         let request = request.header("content-type", "application/json").body(()).unwrap();
         let said = |error: h2::Error| error.to_string();
@@ -135,7 +135,7 @@ impl Gateway {
         judge(answer.status, &answer.body)
     }
 
-    /// The shared connection, made anew once its peer has said goodbye.
+    /// The shared connection; a new one after GOAWAY.
     async fn connected(&self) -> Option<SendRequest<Bytes>> {
         let mut shared = self.shared.lock().await;
         if let Some(sender) = shared.take()
@@ -153,13 +153,13 @@ impl Gateway {
     }
 }
 
-/// Asks again and again, for as long as anybody cares.
+/// Polls the readiness as long as the client exists.
 async fn watch(gateway: Arc<Gateway>, admin: SocketAddr) {
     let admin = format!("http://{admin}").parse().unwrap();
-    let mut look = interval(LOOK);
+    let mut look = interval(READINESS_INTERVAL);
     while Arc::strong_count(&gateway) > 1 {
         look.tick().await;
-        // Silence is no answer: on a machine this busy a look may take long.
+        // A timeout is not a result: on a busy machine a check may take long.
         if let Ok(answer) = timeout(TIMEOUT, http1::request(&admin, "GET", "/readyz", &[], b"")).await {
             let is_ready = answer.is_ok_and(|answer| answer.status == 200);
             gateway.is_ready.store(is_ready, Ordering::Relaxed);

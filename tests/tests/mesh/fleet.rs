@@ -1,14 +1,14 @@
-//! Two replicas of every service over one Redis, as processes on ports that stay theirs.
+//! Two replicas of every service over one Redis, as processes on fixed ports.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use dataflow_tests::binary::Service;
 use dataflow_tests::redis::Server;
 
-/// The services, in the order in which they are restarted: those that are called first, as a release should be.
+/// The services in restart order: callees before callers, as in a release.
 pub(crate) const ROLES: [&str; 4] = ["config", "cache", "analysis", "gateway"];
 
-/// Replicas of each.
+/// Replicas of each service.
 pub(crate) const REPLICAS: usize = 2;
 
 /// The ports of one replica.
@@ -18,32 +18,32 @@ pub(crate) struct Ports {
     pub(crate) admin: SocketAddr,
 }
 
-/// All replicas of one role.
-pub(crate) type Places = [Ports; REPLICAS];
+/// The ports of all replicas of one role.
+pub(crate) type ReplicaPorts = [Ports; REPLICAS];
 
-/// Where the replicas of each role are to be, in the order of [`ROLES`].
+/// The ports of all replicas of each role, in the order of [`ROLES`].
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Plan(pub(crate) [Places; ROLES.len()]);
+pub(crate) struct Plan(pub(crate) [ReplicaPorts; ROLES.len()]);
 
 /// The running processes.
 pub(crate) struct Fleet {
     plan: Plan,
     flags: Vec<Vec<String>>,
-    /// What those said that have ended.
+    /// The logs of exited processes.
     said: Vec<String>,
     replicas: Vec<Vec<Option<Service>>>,
     _redis: Server,
 }
 
-/// The place of a role among [`ROLES`].
+/// The index of a role in [`ROLES`].
 pub(crate) fn index(role: &str) -> usize {
     ROLES.iter().position(|known| *known == role).unwrap()
 }
 
-/// So many ports that nobody has, nor gets: they lie below those that the system gives to outgoing connections, of which
-/// there are many here, so that a process finds its own free whenever it is started.
+/// This many free ports. They are below the ephemeral ports, which many outgoing connections use here, so that a
+/// process finds its port free at every restart.
 pub(crate) fn free_ports(count: usize) -> Vec<SocketAddr> {
-    // Held until all are known, so that none is given out twice.
+    // Listeners stay open until all ports are chosen, so that they are distinct.
     let mut held: Vec<TcpListener> = Vec::new();
     while held.len() < count {
         held.extend(TcpListener::bind((Ipv4Addr::LOCALHOST, fastrand::u16(10_000..32_000))));
@@ -54,7 +54,7 @@ pub(crate) fn free_ports(count: usize) -> Vec<SocketAddr> {
 // === impl Plan ===
 
 impl Plan {
-    /// Free ports for all.
+    /// Free ports for all replicas.
     pub(crate) fn new() -> Self {
         let mut ports = free_ports(2 * REPLICAS * ROLES.len()).into_iter();
         let mut port = || ports.next().unwrap();
@@ -64,11 +64,11 @@ impl Plan {
         )
     }
 
-    pub(crate) fn of(&self, role: &str) -> Places {
+    pub(crate) fn of(&self, role: &str) -> ReplicaPorts {
         self.0[index(role)]
     }
 
-    /// All replicas of a role, as a peer's flag names them.
+    /// The URLs of all replicas of a role, as the value of a flag.
     pub(crate) fn urls(&self, role: &str) -> String {
         self.of(role).map(|ports| format!("http://{}", ports.api)).join(",")
     }
@@ -77,7 +77,7 @@ impl Plan {
 // === impl Fleet ===
 
 impl Fleet {
-    /// Starts every replica. `peer` says by which address a service calls the one of that role.
+    /// Starts every replica. `peer` returns the address by which services call a role.
     pub(crate) fn start(plan: Plan, peer: impl Fn(&str) -> String) -> Self {
         let redis = Server::start();
         let url = |role: &str| [format!("--{role}-url"), peer(role)];
@@ -99,17 +99,18 @@ impl Fleet {
 
     fn launch(&self, role: &str, replica: usize) -> Service {
         let Ports { api, admin } = self.plan.of(role)[replica];
-        // As long as in a cluster: until then whoever balances has noticed that it goes, and that the one before is back.
+        // As long as in a cluster: within it load balancers notice that this replica stops and that the previous one is
+        // back.
         let flags = ["--drain-delay", "5s", "--log", "warn,dataflow_mesh=info"].map(str::to_owned);
         let flags = [&flags[..], &self.flags[index(role)]].concat();
         Service::start_at(role, api, admin, &flags.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
-    /// Stops one replica as Kubernetes does, waits until it has ended, and starts it anew.
+    /// Stops one replica with SIGTERM, waits until it has exited, and starts it again.
     ///
     /// # Panics
     ///
-    /// When it does not end well.
+    /// If its exit status is not 0.
     pub(crate) fn restart(&mut self, role: &str, replica: usize) {
         let (code, log) = self.replicas[index(role)][replica].take().unwrap().stop();
         assert_eq!(code, 0, "{role}: {log:#?}");
@@ -121,7 +122,7 @@ impl Fleet {
         self.replicas[index(role)][replica] = Some(self.launch(role, replica));
     }
 
-    /// What all processes warned of.
+    /// The warnings in the logs of all processes.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let running = self.replicas.iter().flatten().flatten().flat_map(Service::log);
         let said = self.said.iter().cloned().chain(running);

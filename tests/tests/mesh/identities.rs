@@ -1,16 +1,16 @@
-//! Certificates as a mesh gives them out: one authority, and a SPIFFE identity for each service account.
+//! Certificates as a mesh issues them: one authority, and a SPIFFE identity for each service account.
 
 use dataflow_tests::envoy::message;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
 use serde_json::{Value, json};
 
-/// Who gives out certificates.
+/// The certificate authority.
 pub(crate) struct Authority {
     certificate: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
-/// A certificate of one service account, and who is trusted besides.
+/// The certificate and key of one service account, and its trust anchors.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
     pub(crate) account: String,
@@ -30,7 +30,7 @@ impl Authority {
         Self { certificate, issuer: Issuer::new(params, key) }
     }
 
-    /// The certificate of a service account in the namespace that the policies speak of.
+    /// Issues a certificate for a service account in the namespace of the policies.
     pub(crate) fn identity(&self, account: &str) -> Identity {
         let mut params = named(account);
         params.subject_alt_names = vec![SanType::URI(spiffe(account).try_into().unwrap())];
@@ -44,7 +44,7 @@ impl Authority {
     }
 }
 
-/// Named, or a certificate would look as if it had signed itself.
+/// Parameters with a name; without distinct names a certificate would look self-signed.
 fn named(name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, name);
@@ -58,7 +58,7 @@ fn spiffe(account: &str) -> String {
 // === impl Identity ===
 
 impl Identity {
-    /// TLS as the one who is called: nobody comes in without a certificate.
+    /// The TLS context of a server, which requires client certificates.
     pub(crate) fn server(&self) -> Value {
         let context = json!({
             "@type": message("transport_sockets.tls.v3.DownstreamTlsContext"),
@@ -68,7 +68,7 @@ impl Identity {
         json!({ "name": "tls", "typed_config": context })
     }
 
-    /// TLS as the one who calls, and whom.
+    /// The TLS context of a client, which verifies the identity of `peer`.
     pub(crate) fn client(&self, peer: &str) -> Value {
         let expected = json!({ "san_type": "URI", "matcher": { "exact": spiffe(peer) } });
         let context = json!({

@@ -1,5 +1,4 @@
-//! Mutual TLS and who may call which method, by sidecars around real processes: what the policies grant works, and
-//! nothing else does.
+//! Mutual TLS and authorization, enforced by sidecars of real processes: exactly the granted methods work.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,19 +19,19 @@ use super::proxy::{authorization, cluster, everything, listener, routes};
 /// Services that are called within the mesh.
 const CALLED: [&str; 3] = ["analysis", "cache", "config"];
 
-/// Who calls them: the other accounts of the mesh, and one that no policy knows.
+/// Their callers: the accounts of the mesh, and one that no policy knows.
 const CALLERS: [&str; 5] = ["gateway", "analysis", "cache", "config", "stranger"];
 
-/// Where everything is: a process, the port of its sidecar that others call, and those by which it calls others.
-struct Place {
+/// The addresses of each process, of its sidecar's inbound port, and of its sidecar's outbound ports.
+struct Addresses {
     process: BTreeMap<&'static str, SocketAddr>,
     inbound: BTreeMap<&'static str, SocketAddr>,
     outbound: BTreeMap<(&'static str, &'static str), SocketAddr>,
 }
 
-// === impl Place ===
+// === impl Addresses ===
 
-impl Place {
+impl Addresses {
     fn new() -> Self {
         let mut ports = free_ports(64).into_iter();
         let mut port = || ports.next().unwrap();
@@ -47,7 +46,7 @@ impl Place {
         }
     }
 
-    /// The sidecar of one account: what comes in, if it is a service that is called, and what goes out.
+    /// The sidecar of one account: inbound, if it is a called service, and outbound.
     fn sidecar(&self, identity: &Identity, admin: SocketAddr) -> Envoy {
         let account = CALLERS.into_iter().find(|caller| *caller == identity.account).unwrap();
         let (mut listeners, mut clusters) = (Vec::new(), Vec::new());
@@ -77,7 +76,7 @@ impl Place {
     }
 }
 
-/// The head of the answer to an empty call.
+/// The response head of an empty call.
 async fn head_of(at: SocketAddr, path: &str) -> Option<HeaderMap> {
     let stream = TcpStream::connect(at).await.unwrap();
     let (sender, connection) = h2::client::handshake(stream).await.unwrap();
@@ -87,17 +86,17 @@ async fn head_of(at: SocketAddr, path: &str) -> Option<HeaderMap> {
     let request =
         request.header("content-type", "application/grpc").header("te", "trailers").body(()).unwrap();
     let (answer, mut body) = sender.send_request(request, false).ok()?;
-    // Who is refused is answered before the body has come.
+    // A denied call gets its response before its body was sent.
     let _ = body.send_data(vec![0; 5].into(), true);
     answer.await.ok().map(|answer| answer.headers().clone())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_granted_works_and_nothing_else_does() {
+async fn exactly_the_granted_methods_work() {
     if !envoy::available() {
         return;
     }
-    let (place, authority) = (Place::new(), Authority::new());
+    let (place, authority) = (Addresses::new(), Authority::new());
     let sidecars =
         CALLERS.map(|account| place.sidecar(&authority.identity(account), free_ports(1).remove(0)));
     let config = place.start("config", &[]);
@@ -105,7 +104,7 @@ async fn what_is_granted_works_and_nothing_else_does() {
     let analysis = place.start("analysis", &["cache", "config"]);
     let gateway = place.start("gateway", &["analysis", "cache", "config"]);
 
-    // The main job, whole: every call between the services is granted.
+    // One analysis, which needs every granted call between the services.
     let upstream = format!("http://{}", gateway.address).parse().unwrap();
     let example = std::fs::read(example()).unwrap();
     for expected in [false, true] {
@@ -132,7 +131,7 @@ async fn what_is_granted_works_and_nothing_else_does() {
         for path in &paths {
             let head = head_of(*at, path)
                 .await
-                .unwrap_or_else(|| panic!("{caller} at {called}: no answer to {path}"));
+                .unwrap_or_else(|| panic!("{caller} at {called}: no response to {path}"));
             let grant = ((*caller).to_owned(), (*called).to_owned(), path.clone());
             let denied = head.get("grpc-message").is_some_and(|message| message == "RBAC: access denied");
             assert_eq!(denied, !grants.contains(&grant), "{caller} at {called}: {path}: {head:?}");
@@ -149,7 +148,7 @@ async fn what_is_granted_works_and_nothing_else_does() {
         CALLED.len()
     );
 
-    // Without a certificate, and with one that somebody else gave out.
+    // Without a certificate, and with one of another authority.
     let inbound = place.inbound["config"];
     let path = "/dataflow.config.v1.RuleService/ListRules";
     assert_eq!(head_of(inbound, path).await, None, "no TLS");
@@ -160,7 +159,10 @@ async fn what_is_granted_works_and_nothing_else_does() {
     let forged = Envoy::start(admin, &[listener(ours, &everything("config"), &[], None)], &[peer]);
     let head = head_of(ours, path).await.unwrap();
     assert_eq!(head["grpc-status"], "14", "{head:?}");
-    assert!(forged.statistic("cluster.config.ssl.fail_verify_error") > 0, "neither trusts the other");
+    assert!(
+        forged.statistic("cluster.config.ssl.fail_verify_error") > 0,
+        "the certificate of another authority is rejected"
+    );
 
     for service in [gateway, analysis, cache, config] {
         assert_eq!(service.stop().0, 0);

@@ -1,5 +1,5 @@
-//! The mesh as it is deployed: two replicas of every service, with real sidecars and without, restarted under load. Its own
-//! stage of `make test`, `test-mesh`, since it takes minutes.
+//! The mesh as it is deployed: two replicas of every service, with real sidecars and without, restarted under load.
+//! This is a separate stage of `make test`, `test-mesh`, since it takes minutes.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test reports by panicking and printing")]
 

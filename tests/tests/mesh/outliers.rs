@@ -1,5 +1,5 @@
-//! A replica that answers UNAVAILABLE is left alone after as many failures as the policy says, and gets calls again once it
-//! is well.
+//! Outlier ejection: a replica that returns UNAVAILABLE is ejected after the number of failures in the policy, and gets
+//! calls again when it has recovered.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -24,10 +24,10 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use super::fleet::free_ports;
 use super::proxy::{cluster, everything, listener, outliers};
 
-/// A replica of analysis that may be ill, behind the stack of every service.
+/// A replica of analysis that can be made to fail, behind the stack of every service.
 #[derive(Clone, Default)]
 struct Replica {
-    is_ill: Arc<AtomicBool>,
+    is_failing: Arc<AtomicBool>,
     calls: Arc<AtomicUsize>,
 }
 
@@ -46,7 +46,7 @@ impl Replica {
         address
     }
 
-    /// How many calls reached it since the last time.
+    /// The number of calls since the last check.
     fn calls(&self) -> usize {
         self.calls.swap(0, Ordering::Relaxed)
     }
@@ -59,8 +59,8 @@ impl AnalysisService for Replica {
         _: Request<pb::CategorizeDataflowRequest>,
     ) -> Result<Response<pb::CategorizeDataflowResponse>, Status> {
         self.calls.fetch_add(1, Ordering::Relaxed);
-        if self.is_ill.load(Ordering::Relaxed) {
-            return Err(Status::unavailable("it is ill"));
+        if self.is_failing.load(Ordering::Relaxed) {
+            return Err(Status::unavailable("failing on purpose"));
         }
         Ok(Response::new(pb::CategorizeDataflowResponse::default()))
     }
@@ -69,18 +69,18 @@ impl AnalysisService for Replica {
         &self,
         _: Request<Streaming<pb::AnalyzeCatalogueRequest>>,
     ) -> Result<Response<pb::AnalyzeCatalogueResponse>, Status> {
-        Err(Status::unimplemented("nobody calls it here"))
+        Err(Status::unimplemented("not called in this test"))
     }
 
     async fn evaluate_rules(
         &self,
         _: Request<pb::EvaluateRulesRequest>,
     ) -> Result<Response<pb::EvaluateRulesResponse>, Status> {
-        Err(Status::unimplemented("nobody calls it here"))
+        Err(Status::unimplemented("not called in this test"))
     }
 }
 
-/// Calls until each replica was asked often enough to be left alone; the failures.
+/// Makes enough calls for each replica to be ejected; returns the failures.
 async fn call(client: &mut AnalysisServiceClient<Outbound>, times: usize) -> usize {
     let mut failed = 0;
     for _ in 0..times {
@@ -94,43 +94,43 @@ async fn call(client: &mut AnalysisServiceClient<Outbound>, times: usize) -> usi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_ill_replica_is_left_alone_after_just_so_many_failures_until_it_is_well() {
+async fn a_failing_replica_is_ejected_until_it_recovers() {
     if !envoy::available() {
         return;
     }
     let policy = &documents("mesh/istio/outliers.yaml")[0]["spec"]["trafficPolicy"]["outlierDetection"];
     let most = usize::try_from(policy["consecutiveGatewayErrors"].as_u64().unwrap()).unwrap();
-    let (well, ill) = (Replica::default(), Replica::default());
+    let (healthy, failing) = (Replica::default(), Replica::default());
     let [at, admin] = free_ports(2)[..] else { unreachable!() };
-    let mut hosts = cluster("analysis", &[well.start().await, ill.start().await]);
+    let mut hosts = cluster("analysis", &[healthy.start().await, failing.start().await]);
     hosts["outlier_detection"] = outliers("10s");
     let proxy = Envoy::start(admin, &[listener(at, &everything("analysis"), &[], None)], &[hosts]);
     let ejections = || proxy.statistic("cluster.analysis.outlier_detection.ejections_active");
     let upstream = format!("http://{at}").parse().unwrap();
     let mut client = AnalysisServiceClient::new(Outbound::new(&upstream, TIMEOUT));
 
-    // Both are well: both get calls.
+    // Both are healthy: both get calls.
     assert_eq!(call(&mut client, 40).await, 0);
-    assert_eq!((well.calls() + ill.calls(), ejections()), (40, 0));
+    assert_eq!((healthy.calls() + failing.calls(), ejections()), (40, 0));
 
-    ill.is_ill.store(true, Ordering::Relaxed);
+    failing.is_failing.store(true, Ordering::Relaxed);
     let failed = call(&mut client, 200).await;
-    assert_eq!((failed, ill.calls()), (most, most), "just so many, and none after that");
+    assert_eq!((failed, failing.calls()), (most, most), "exactly as many as the policy allows");
     assert_eq!(ejections(), 1);
 
-    // It is well again, and gets calls again: not at once, but without anybody's help.
-    ill.is_ill.store(false, Ordering::Relaxed);
+    // It has recovered and gets calls again after the ejection time, without intervention.
+    failing.is_failing.store(false, Ordering::Relaxed);
     eventually(TIMEOUT, "it gets a call again", async || {
         assert_eq!(call(&mut client, 20).await, 0);
-        ill.calls() > 0
+        failing.calls() > 0
     })
     .await;
     assert_eq!(call(&mut client, 40).await, 0);
-    assert!(well.calls() > 0 && ill.calls() > 0);
+    assert!(healthy.calls() > 0 && failing.calls() > 0);
 
-    // All at once are not left alone: half of them at most.
-    well.is_ill.store(true, Ordering::Relaxed);
-    ill.is_ill.store(true, Ordering::Relaxed);
+    // At most half of the replicas are ejected at the same time.
+    healthy.is_failing.store(true, Ordering::Relaxed);
+    failing.is_failing.store(true, Ordering::Relaxed);
     call(&mut client, 100).await;
-    assert_eq!(ejections(), 1, "the last one goes on being asked");
+    assert_eq!(ejections(), 1, "the last replica is not ejected");
 }

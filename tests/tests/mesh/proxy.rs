@@ -1,4 +1,4 @@
-//! Envoy's configuration out of the policies in `mesh/istio`, as Istio would make it of the fields that they use.
+//! Translates the policies in `mesh/istio` to Envoy's configuration, as Istio does for the fields that they use.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::fleet::Ports;
 use super::identities::Identity;
 
-/// The routes to a service: what is tried again, and for how long, by method.
+/// The routes to a service: retries and timeouts by method.
 pub(crate) fn routes(role: &str) -> Vec<Value> {
     let services = of_kind("mesh/istio/resilience.yaml", "VirtualService");
     let service = services.iter().find(|service| service["metadata"]["name"] == role).unwrap();
@@ -20,7 +20,7 @@ pub(crate) fn routes(role: &str) -> Vec<Value> {
     routes.collect()
 }
 
-/// The same to a service that has a canary: who asks for it, and who gets it by chance.
+/// The routes to a service with a canary: by header, and by weight.
 pub(crate) fn routes_with_canary(role: &str) -> Vec<Value> {
     let patches = documents("mesh/istio/canary/routes.yaml").remove(0);
     let patch = |path: &str| each(&patches).find(|patch| patch["path"] == path).unwrap()["value"].clone();
@@ -48,10 +48,10 @@ pub(crate) fn routes_with_canary(role: &str) -> Vec<Value> {
     std::iter::once(first).chain(others).collect()
 }
 
-/// What a route of a VirtualService does, to where `target` says.
+/// The action of a route of a VirtualService, with this target.
 fn action(route: &Value, mut target: Value) -> Value {
     let action = target.as_object_mut().unwrap();
-    // Istio has no timeout where none is named, Envoy 15 s.
+    // Without a timeout in the policy Istio has none, but Envoy 15 s.
     action.insert("timeout".to_owned(), route.get("timeout").cloned().unwrap_or_else(|| json!("0s")));
     let retries = &route["retries"];
     if retries["attempts"].as_u64().unwrap() > 0 {
@@ -67,11 +67,11 @@ fn matches(route: &Value) -> Vec<Value> {
     if exact.is_empty() { vec![json!({ "prefix": "/" })] } else { exact }
 }
 
-/// When a host is left alone. How soon it is looked at again is shortened, for the test's sake.
+/// Outlier ejection of a host. The ejection time is shortened for the test.
 pub(crate) fn outliers(again: &str) -> Value {
     let policy = documents("mesh/istio/outliers.yaml").remove(0);
     let policy = &policy["spec"]["trafficPolicy"]["outlierDetection"];
-    assert_eq!(policy["consecutive5xxErrors"], 0, "of which Istio makes that they do not count");
+    assert_eq!(policy["consecutive5xxErrors"], 0, "which Istio translates to: they do not count");
     json!({
         "consecutive_gateway_failure": policy["consecutiveGatewayErrors"],
         "enforcing_consecutive_gateway_failure": 100,
@@ -84,7 +84,7 @@ pub(crate) fn outliers(again: &str) -> Value {
     })
 }
 
-/// A filter that lets through what `mesh/istio/identity.yaml` grants at a service.
+/// A filter that allows what `mesh/istio/identity.yaml` grants for a service.
 pub(crate) fn authorization(role: &str) -> Value {
     let policies = of_kind("mesh/istio/identity.yaml", "AuthorizationPolicy");
     let policy = policies.iter().find(|policy| policy["metadata"]["name"] == role).unwrap();
@@ -105,8 +105,7 @@ pub(crate) fn authorization(role: &str) -> Value {
     })
 }
 
-/// A port that takes calls: through these filters, to these routes; only over TLS from callers with a certificate, if as
-/// somebody.
+/// A listener with these filters and routes; with an identity it accepts only mutual TLS.
 pub(crate) fn listener(
     at: SocketAddr,
     routes: &[Value],
@@ -133,12 +132,12 @@ pub(crate) fn listener(
     json!({ "name": at.to_string(), "address": socket(at), "filter_chains": [chain] })
 }
 
-/// A route of everything, without a timeout, to one cluster.
+/// A catch-all route to one cluster, without a timeout.
 pub(crate) fn everything(cluster: &str) -> Vec<Value> {
     vec![json!({ "match": { "prefix": "/" }, "route": { "cluster": cluster, "timeout": "0s" } })]
 }
 
-/// Some hosts, over HTTP/2 without TLS.
+/// A cluster of hosts, over HTTP/2 without TLS.
 pub(crate) fn cluster(name: &str, hosts: &[SocketAddr]) -> Value {
     let hosts = hosts.iter().map(|host| json!({ "endpoint": { "address": socket(*host) } }));
     json!({
@@ -159,7 +158,7 @@ pub(crate) fn cluster(name: &str, hosts: &[SocketAddr]) -> Value {
     })
 }
 
-/// Hosts that get calls only while their admin port says that they are ready, as Kubernetes makes endpoints of pods.
+/// A cluster of hosts that get calls only while `/readyz` succeeds, like the endpoints of Kubernetes.
 pub(crate) fn endpoints(name: &str, pods: &[Ports]) -> Value {
     let mut cluster = cluster(name, &pods.iter().map(|pod| pod.api).collect::<Vec<_>>());
     let hosts = &mut cluster["load_assignment"]["endpoints"][0]["lb_endpoints"];

@@ -1,4 +1,4 @@
-//! A rolling restart of every service under load, of which no caller notices anything.
+//! A rolling restart of every service under load without a failed request.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,11 +12,11 @@ use super::client::{Call, Client};
 use super::fleet::{Fleet, Plan, REPLICAS, ROLES, free_ports, index};
 use super::proxy::{endpoints, everything, listener, routes};
 
-/// Requests a second, and how many at least.
+/// Requests per second, and their minimum number.
 const RATE: u32 = 300;
 const REQUESTS: usize = 20_000;
 
-/// One of each service's.
+/// One call of each service.
 const CALLS: [Call; 3] = [
     Call {
         method: "POST",
@@ -27,8 +27,9 @@ const CALLS: [Call; 3] = [
     Call { method: "GET", target: "/v1/cache:stats", body: "" },
 ];
 
-/// Restarts every replica of every service, one after the other, again and again until enough was asked. The next one goes
-/// when who balances knows that the one before is there again, as in a rollout: `is_seen` says so of a role.
+/// Restarts every replica of every service, one after the other, repeatedly until enough requests were sent. As in a
+/// rollout, the next one stops when load balancers know that the previous one is back, which `is_seen` reports for a
+/// role.
 async fn restart_all_under_load(
     client: Arc<Client>,
     mut fleet: Fleet,
@@ -60,7 +61,7 @@ async fn restart_all_under_load(
     });
 
     let mut rate = interval(Duration::from_secs(1) / RATE);
-    // What a busy machine delays is made up for: the load does not wait for whom it loads.
+    // Delays of a busy machine are caught up: the load is open-loop and does not wait for responses.
     rate.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let (mut sent, mut calls) = (0, tokio::task::JoinSet::new());
     while !*is_done.borrow_and_update() || sent < REQUESTS {
@@ -92,7 +93,7 @@ async fn no_request_fails_while_every_service_is_restarted_without_a_mesh() {
         tokio::task::spawn_blocking(move || Fleet::start(plan, |role| plan.urls(role))).await.unwrap();
     let client = Client::new(plan.of("gateway").map(|ports| (ports.api, Some(ports.admin))));
     let seen = Arc::clone(&client);
-    restart_all_under_load(client, fleet, move |role| role != "gateway" || seen.sees_all()).await;
+    restart_all_under_load(client, fleet, move |role| role != "gateway" || seen.all_ready()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,12 +105,12 @@ async fn no_request_fails_while_every_service_is_restarted_behind_proxies() {
     let [admin, ports @ ..] = &free_ports(1 + ROLES.len())[..] else { unreachable!() };
     let at = |role: &str| ports[index(role)];
     let listeners = ROLES.map(|role| {
-        // What comes from outside nobody tries again.
+        // Requests from outside are not retried.
         let routes = if role == "gateway" { everything(role) } else { routes(role) };
         listener(at(role), &routes, &[], None)
     });
     let clusters = ROLES.map(|role| endpoints(role, &plan.of(role)));
-    // Held until the last answer is there.
+    // Kept until the last response has arrived.
     let proxy = Arc::new(Envoy::start(*admin, &listeners, &clusters));
     let seen = Arc::clone(&proxy);
     let urls = ROLES.map(|role| (role, format!("http://{}", at(role))));

@@ -1,13 +1,12 @@
-//! How often the built-in rules agree with a statistical office's own themes.
+//! Accuracy of the built-in rules, compared with the themes of a statistical office.
 //!
-//! The reference is ISTAT's catalogue of May 2020: 456 dataflows, each in one of ISTAT's 19 themes,
-//! which map to our seven categories by the table below. The dataflows are parted in two halves by
-//! their ids. Whoever edits the rules may look at the mistakes in the even half (`SHOW_MISTAKES=1`
-//! prints them), never at those in the odd one: that half says how the rules do on what they were
-//! not written for. A dataflow filed under several themes counts as right when any of them agrees.
+//! The reference is ISTAT's catalogue of May 2020: 456 dataflows, each in one of ISTAT's 19 themes, which the table
+//! below maps to our seven categories. The dataflows are split in two halves by their ids. Authors of rules may look at
+//! the mistakes in the even half, the training set (`SHOW_MISTAKES=1` prints them), never at those in the odd half, the
+//! test set: it measures how the rules generalize. A dataflow with several themes is correct if any of them agrees.
 //!
-//! The files are not ours to ship: `SDMX_CORPUS` names the folder that holds them, and without it
-//! the test says that it was skipped.
+//! We may not distribute the files: `SDMX_CORPUS` names their folder, and without it the test prints that it is
+//! skipped.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -21,7 +20,7 @@ const CATALOGUE: &str = "catalogues/istat_dataflow_IT1_2020-05-03.xml";
 const THEMES: &str = "structures/istat_categoryscheme_IT1_2020-05-03.xml";
 const LINKS: &str = "structures/istat_categorisation_IT1_2020-05-03.xml";
 
-/// ISTAT's themes and what they are to us.
+/// ISTAT's themes and the equivalent categories.
 const MAPPING: [(&str, Category); 19] = [
     ("Popolazione e famiglie", Category::Population),
     ("Conti nazionali", Category::Economy),
@@ -44,8 +43,8 @@ const MAPPING: [(&str, Category); 19] = [
     ("Assistenza e previdenza", Category::Other),
 ];
 
-/// A dataflow, what ISTAT says of it, and what the rules say.
-struct Answer {
+/// A dataflow with ISTAT's categories and that of the rules.
+struct Prediction {
     id: String,
     name: String,
     expected: BTreeSet<Category>,
@@ -57,32 +56,33 @@ struct Answer {
 
 #[test]
 fn default_rules_agree_with_the_offices_themes() {
-    let Some(corpus) = corpus::directory("the accuracy of the rules was not measured") else { return };
-    let answers = answers(&corpus);
-    assert_eq!(answers.len(), 456, "dataflows in the catalogue");
+    let Some(corpus) = corpus::directory("the accuracy of the rules is not measured") else { return };
+    let predictions = predictions(&corpus);
+    assert_eq!(predictions.len(), 456, "dataflows in the catalogue");
 
-    let (even, odd): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| in_even_half(&answer.id));
+    let (even, odd): (Vec<_>, Vec<_>) =
+        predictions.iter().partition(|prediction| in_even_half(&prediction.id));
     if std::env::var_os("SHOW_MISTAKES").is_some() {
-        even.iter().filter(|answer| !answer.is_right()).for_each(|answer| answer.print());
+        even.iter().filter(|prediction| !prediction.is_correct()).for_each(|prediction| prediction.print());
     }
     println!("{:<12}{:>8}{:>8}{:>10}", "category", "even", "right", "recall");
     for category in Category::ALL {
-        let of: Vec<_> = even.iter().filter(|answer| answer.expected.contains(&category)).collect();
-        let right = of.iter().filter(|answer| answer.is_right()).count();
+        let of: Vec<_> = even.iter().filter(|prediction| prediction.expected.contains(&category)).collect();
+        let right = of.iter().filter(|prediction| prediction.is_correct()).count();
         println!("{category:<12}{:>8}{right:>8}{:>10.3}", of.len(), share(right, of.len()));
     }
-    print_calibration(&answers);
-    for (half, answers) in [("even", even), ("odd", odd)] {
-        let accuracy = accuracy(&answers);
-        println!("accuracy on the {half} half: {accuracy:.3} of {}", answers.len());
+    print_calibration(&predictions);
+    for (half, predictions) in [("even", even), ("odd", odd)] {
+        let accuracy = accuracy(&predictions);
+        println!("accuracy on the {half} half: {accuracy:.3} of {}", predictions.len());
         assert!(accuracy >= 0.75, "accuracy on the {half} half is {accuracy:.3}, below 0.75");
     }
 }
 
-/// Titles after the manner of agencies whose catalogues nobody tuned the rules on; these files are
-/// ours. A share of mistakes is expected: a list that is always right has been learnt by heart.
+/// Titles in the style of agencies whose catalogues were not used to write the rules; these files are ours. Some
+/// mistakes are expected: 100 % would mean that the rules are overfitted to the list.
 #[test]
-fn default_rules_file_titles_of_other_agencies() {
+fn default_rules_categorize_titles_of_other_agencies() {
     #[derive(serde::Deserialize)]
     struct Title {
         title: String,
@@ -108,36 +108,37 @@ fn default_rules_file_titles_of_other_agencies() {
     assert!(accuracy >= 0.85, "accuracy on invented titles is {accuracy:.3}, below 0.85");
 }
 
-/// Confidence against the share of right answers, without naming any dataflow.
-fn print_calibration(answers: &[Answer]) {
+/// Prints the calibration: confidence against the share of correct predictions, without the names of dataflows.
+fn print_calibration(predictions: &[Prediction]) {
     println!("{:<12}{:>8}{:>12}{:>8}", "confidence", "flows", "mean conf.", "right");
     let bounds = [0.0, 0.001, 0.4, 0.55, 0.65, 0.75, 0.85, 1.0];
     for range in bounds.windows(2) {
         let within: Vec<_> =
-            answers.iter().filter(|a| (range[0]..range[1]).contains(&a.confidence)).collect();
-        let right = within.iter().filter(|answer| answer.is_right()).count();
-        let mean = within.iter().map(|answer| answer.confidence).sum::<f64>() / within.len().max(1) as f64;
+            predictions.iter().filter(|a| (range[0]..range[1]).contains(&a.confidence)).collect();
+        let right = within.iter().filter(|prediction| prediction.is_correct()).count();
+        let mean =
+            within.iter().map(|prediction| prediction.confidence).sum::<f64>() / within.len().max(1) as f64;
         println!("< {:<10}{:>8}{mean:>12.2}{:>8.2}", range[1], within.len(), share(right, within.len()));
     }
 }
 
-fn accuracy(answers: &[&Answer]) -> f64 {
-    share(answers.iter().filter(|answer| answer.is_right()).count(), answers.len())
+fn accuracy(predictions: &[&Prediction]) -> f64 {
+    share(predictions.iter().filter(|prediction| prediction.is_correct()).count(), predictions.len())
 }
 
 fn share(part: usize, whole: usize) -> f64 {
     part as f64 / whole.max(1) as f64
 }
 
-/// The half that may be looked at: ids whose bytes add up to an even number.
+/// Whether a dataflow is in the training set: ids whose bytes have an even sum.
 fn in_even_half(id: &str) -> bool {
     id.bytes().map(u32::from).sum::<u32>() % 2 == 0
 }
 
-// === impl Answer ===
+// === impl Prediction ===
 
-impl Answer {
-    fn is_right(&self) -> bool {
+impl Prediction {
+    fn is_correct(&self) -> bool {
         self.expected.contains(&self.given)
     }
 
@@ -147,8 +148,8 @@ impl Answer {
     }
 }
 
-/// Every dataflow of the catalogue with both answers.
-fn answers(corpus: &Path) -> Vec<Answer> {
+/// Every dataflow of the catalogue with its themes and its prediction.
+fn predictions(corpus: &Path) -> Vec<Prediction> {
     let themes = themes(corpus);
     let rules = Compiled::new(&built_in("default")).expect("the built-in rules are valid");
     let mut scratch = Scratch::default();
@@ -163,7 +164,7 @@ fn answers(corpus: &Path) -> Vec<Answer> {
             let verdict = rules.categorize(&subject, &mut scratch);
             let evidence = verdict.evidence.iter();
             let evidence: Vec<_> = evidence.map(|m| format!("{} {}", m.rule_id, m.keyword)).collect();
-            Answer {
+            Prediction {
                 id: id.to_owned(),
                 name: names.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join(" | "),
                 expected: themes.get(id).cloned().unwrap_or_default(),
@@ -176,7 +177,7 @@ fn answers(corpus: &Path) -> Vec<Answer> {
         .collect()
 }
 
-/// Dataflow id to the categories of the top themes that it is filed under.
+/// The categories of the top-level themes of each dataflow, by its id.
 fn themes(corpus: &Path) -> BTreeMap<String, BTreeSet<Category>> {
     let scheme = read(corpus, THEMES);
     let scheme = Document::parse(&scheme).expect("the category scheme is XML");
@@ -194,7 +195,7 @@ fn themes(corpus: &Path) -> BTreeMap<String, BTreeSet<Category>> {
             reference.attribute("id")
         };
         let (source, target) = end("Source").zip(end("Target")).expect("a link has two ends");
-        // `91.92.284` is the path to a category: its first part is the theme.
+        // `91.92.284` is the path of a category, whose first part is the theme.
         let theme = target.split('.').next().expect("a split yields at least one part");
         themes.entry(source.to_owned()).or_default().insert(top[theme]);
     }
@@ -218,7 +219,7 @@ fn elements<'a, 'd>(node: Node<'a, 'd>, name: &'static str) -> impl Iterator<Ite
     node.descendants().filter(move |node| node.has_tag_name((STRUCTURE, name)))
 }
 
-/// (language, text) of the children with this name.
+/// The (language, text) pairs of the children with this name.
 fn texts(node: Node<'_, '_>, name: &'static str) -> Vec<(String, String)> {
     const LANG: (&str, &str) = ("http://www.w3.org/XML/1998/namespace", "lang");
     node.children()

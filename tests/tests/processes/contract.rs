@@ -1,4 +1,4 @@
-//! What each service promises on the wire, one service or a few of them at a time, on loopback in this process.
+//! The contract of each service on the wire, with one service or a few at a time, on loopback in this process.
 
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis::Degradation;
@@ -22,12 +22,17 @@ const CATALOGUE: &str = r#"<m:Structure xmlns:m="http://www.sdmx.org/resources/s
     <c:Name xml:lang="en">Health care expenditure</c:Name></s:Dataflow>
 </s:Dataflows></m:Structures></m:Structure>"#;
 
-async fn analyse(service: &Service, ruleset: &str, pieces: &[&str]) -> Result<pb::Analysis, Status> {
+async fn analyze(service: &Service, ruleset: &str, pieces: &[&str]) -> Result<pb::Analysis, Status> {
     let options = pb::AnalyzeCatalogueRequest { ruleset: ruleset.to_owned(), ..Default::default() };
     let documents: Vec<_> = pieces.iter().map(|piece| piece.as_bytes().to_vec()).map(message).collect();
     let messages = tokio_stream::iter([options].into_iter().chain(documents));
     let mut client = AnalysisServiceClient::new(service.channel());
-    Ok(client.analyze_catalogue(messages).await?.into_inner().analysis.expect("a reply holds an analysis"))
+    Ok(client
+        .analyze_catalogue(messages)
+        .await?
+        .into_inner()
+        .analysis
+        .expect("a response contains an analysis"))
 }
 
 fn message(data: Vec<u8>) -> pb::AnalyzeCatalogueRequest {
@@ -36,17 +41,17 @@ fn message(data: Vec<u8>) -> pb::AnalyzeCatalogueRequest {
 }
 
 fn reason(status: &Status) -> String {
-    status.get_error_details().error_info().expect("every failure carries its reason").reason.clone()
+    status.get_error_details().error_info().expect("every failure has a reason").reason.clone()
 }
 
 #[tokio::test]
-async fn a_whole_mesh_answers_whole_and_remembers() {
+async fn a_complete_mesh_returns_complete_analyses_and_caches_them() {
     let (config, cache) = (services::config([]).await, services::cache().await);
     let (config_url, cache_url) = (config.upstream.to_string(), cache.upstream.to_string());
     let peers = ["--config-url", &config_url, "--cache-url", &cache_url];
     let analysis = services::analysis(&[&peers[..], &services::LONG_TIMEOUT].concat()).await;
 
-    let first = analyse(&analysis, "", &[CATALOGUE]).await.unwrap();
+    let first = analyze(&analysis, "", &[CATALOGUE]).await.unwrap();
     assert_eq!((first.total, first.cached, first.degraded.as_slice()), (2, false, [].as_slice()));
     assert_eq!(
         (first.provider.as_str(), first.rules_revision, first.ruleset.as_str()),
@@ -61,40 +66,40 @@ async fn a_whole_mesh_answers_whole_and_remembers() {
     assert_eq!((diagnostic.reason.as_str(), diagnostic.line), ("DATAFLOW_WITHOUT_ID", 6));
     assert_eq!(&CATALOGUE[usize::try_from(diagnostic.offset).unwrap()..][..11], "<s:Dataflow");
 
-    let second = analyse(&analysis, "", &[&CATALOGUE[..100], "", &CATALOGUE[100..]]).await.unwrap();
+    let second = analyze(&analysis, "", &[&CATALOGUE[..100], "", &CATALOGUE[100..]]).await.unwrap();
     assert_eq!(second, pb::Analysis { cached: true, ..first.clone() });
 
-    let legacy = analyse(&analysis, "legacy", &[CATALOGUE]).await.unwrap();
+    let legacy = analyze(&analysis, "legacy", &[CATALOGUE]).await.unwrap();
     assert!(!legacy.cached && legacy.analysis != first.analysis);
     assert_eq!(legacy.dataflows[0].legacy.as_ref().unwrap().name_it, "Popolazione residente");
     assert_eq!(legacy.dataflows[0].score, 20);
 }
 
 #[tokio::test]
-async fn without_peers_the_answer_is_whole_and_says_what_was_missing() {
-    let nowhere = services::nowhere();
+async fn without_peers_the_analysis_is_complete_and_degraded() {
+    let nowhere = services::closed_port();
     let address = nowhere.upstream.to_string();
     let missing = [i32::from(Degradation::CacheUnavailable), i32::from(Degradation::BuiltInRules)];
     let gone = ["--config-url", address.as_str(), "--cache-url", address.as_str()];
     for flags in [&[][..], &gone[..]] {
         let analysis = services::analysis(flags).await;
-        let reply = analyse(&analysis, "", &[CATALOGUE]).await.unwrap();
+        let reply = analyze(&analysis, "", &[CATALOGUE]).await.unwrap();
         assert_eq!((reply.total, reply.rules_revision, reply.cached), (2, 0, false));
         assert_eq!(reply.degraded, missing);
     }
 }
 
 #[tokio::test]
-async fn rules_once_heard_outlive_the_config_service() {
+async fn received_rules_stay_in_use_without_the_config_service() {
     let config = services::config([]).await;
     let analysis = services::analysis(&["--config-url", &config.upstream.to_string()]).await;
     config.stop().await;
-    let reply = analyse(&analysis, "", &[CATALOGUE]).await.unwrap();
+    let reply = analyze(&analysis, "", &[CATALOGUE]).await.unwrap();
     assert_eq!((reply.rules_revision, reply.degraded), (1, vec![i32::from(Degradation::CacheUnavailable)]));
 }
 
 #[tokio::test]
-async fn a_rule_set_that_does_not_compile_is_refused_by_name() {
+async fn a_rule_set_that_does_not_compile_is_rejected_by_name() {
     let rule = config::Rule {
         rule_id: "a".to_owned(),
         category: Category::Health.into(),
@@ -104,15 +109,15 @@ async fn a_rule_set_that_does_not_compile_is_refused_by_name() {
     };
     let mode = config::ruleset::Mode::Words.into();
     let broken = config::Ruleset { ruleset: "broken".to_owned(), mode, revision: 1, rules: vec![rule] };
-    let config = services::careless_config(vec![broken]).await;
+    let config = services::unvalidated_config(vec![broken]).await;
     let analysis = services::analysis(&["--config-url", &config.upstream.to_string()]).await;
-    let status = analyse(&analysis, "broken", &[CATALOGUE]).await.unwrap_err();
+    let status = analyze(&analysis, "broken", &[CATALOGUE]).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "RULESET_UNUSABLE"));
     assert!(status.message().contains("rules[0].keywords[0]"), "{status}");
 }
 
 #[tokio::test]
-async fn a_document_that_cannot_be_read_is_refused_with_its_place() {
+async fn an_unreadable_document_is_rejected_with_its_position() {
     let analysis = services::analysis(&["--max-document-bytes", "2000B", "--max-depth", "8"]).await;
     let deep = "<a>".repeat(9);
     let long = format!(
@@ -120,7 +125,7 @@ async fn a_document_that_cannot_be_read_is_refused_with_its_place() {
         " ".repeat(2000)
     );
     let check = async |document: &str, code: Code, expected: &str| {
-        let status = analyse(&analysis, "", &[document]).await.unwrap_err();
+        let status = analyze(&analysis, "", &[document]).await.unwrap_err();
         assert_eq!((status.code(), reason(&status).as_str()), (code, expected), "{document:.40}: {status}");
         let info = status.get_error_details().error_info().unwrap().clone();
         assert_eq!(info.domain, "dataflow.analysis.v1");
@@ -138,7 +143,7 @@ async fn a_document_that_cannot_be_read_is_refused_with_its_place() {
 }
 
 #[tokio::test]
-async fn requests_that_are_wrong_name_their_field() {
+async fn errors_of_invalid_requests_name_the_field() {
     let analysis = services::analysis(&[]).await;
     let mut client = AnalysisServiceClient::new(analysis.channel());
     let field = |status: &Status| {
@@ -152,7 +157,7 @@ async fn requests_that_are_wrong_name_their_field() {
         pb::CategorizeDataflowRequest { dataflow: Some(pb::Dataflow::default()), ..Default::default() };
     let status = client.categorize_dataflow(nameless).await.unwrap_err();
     assert_eq!((status.code(), field(&status).as_str()), (Code::InvalidArgument, "dataflow.id"));
-    let status = analyse(&analysis, "unheard-of", &[CATALOGUE]).await.unwrap_err();
+    let status = analyze(&analysis, "unheard-of", &[CATALOGUE]).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::NotFound, "RULESET_NOT_FOUND"));
 
     let options = pb::AnalyzeCatalogueRequest { provider: "x".repeat(65), ..Default::default() };
@@ -168,7 +173,7 @@ async fn requests_that_are_wrong_name_their_field() {
 }
 
 #[tokio::test]
-async fn one_dataflow_is_categorised_with_evidence_in_any_language() {
+async fn one_dataflow_is_categorized_with_evidence_in_any_language() {
     let analysis = services::analysis(&[]).await;
     let mut client = AnalysisServiceClient::new(analysis.channel());
     let mut check = async |language: &str, name: &str, expected: Category| {
@@ -191,9 +196,9 @@ async fn one_dataflow_is_categorised_with_evidence_in_any_language() {
 }
 
 #[tokio::test]
-async fn a_call_whose_time_is_up_ends_with_deadline_exceeded() {
+async fn a_call_past_its_deadline_ends_with_deadline_exceeded() {
     let analysis = services::analysis(&[]).await;
-    // The document never ends, so that the call cannot either.
+    // The document never ends, so neither does the call.
     let stalled =
         tokio_stream::StreamExt::chain(tokio_stream::iter([message(b"<".to_vec())]), tokio_stream::pending());
     let mut request = tonic::Request::new(stalled);
@@ -212,7 +217,7 @@ async fn a_stopping_service_lets_a_call_in_flight_finish() {
     let call = tokio::spawn(async move {
         client.analyze_catalogue(tokio_stream::wrappers::ReceiverStream::new(messages)).await
     });
-    // Room in the channel again: the first piece is on its way, so the call has begun.
+    // The channel has capacity again: the first chunk is sent, so the call has begun.
     let permit = pieces.reserve().await.unwrap();
     let metrics = analysis.metrics.clone();
     let begun = async || metrics.encode().contains("grpc_server_in_flight{");

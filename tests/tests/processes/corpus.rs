@@ -1,4 +1,5 @@
-//! Every published message at hand is read, or refused for the right reason. Counts come from the corpus' own manifest.
+//! Every available published message is read, or rejected for the right reason. The expected counts are in the manifest
+//! of the corpus.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -9,12 +10,12 @@ use dataflow_rules::Compiled;
 use dataflow_sdmx::{Limits, ParseError};
 use dataflow_tests::{built_in, corpus};
 
-fn analyse(path: &Path, rules: &Compiled) -> Result<Catalogue, ParseError> {
+fn analyze(path: &Path, rules: &Compiled) -> Result<Catalogue, ParseError> {
     let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     catalogue::analyze(file, rules, Limits::default())
 }
 
-/// The number of dataflow definitions by file, where the manifest names it.
+/// The number of dataflow definitions by file, if the manifest lists it.
 fn manifest(directory: &Path) -> BTreeMap<String, usize> {
     let manifest =
         std::fs::read_to_string(directory.join("MANIFEST.tsv")).expect("the corpus has a manifest");
@@ -28,7 +29,7 @@ fn manifest(directory: &Path) -> BTreeMap<String, usize> {
 
 #[test]
 fn every_structure_message_is_read_and_counted() {
-    let Some(directory) = corpus::directory("published structure messages were not read") else { return };
+    let Some(directory) = corpus::directory("published structure messages are not read") else { return };
     let counts = manifest(&directory);
     let rules = Compiled::new(&built_in("default")).unwrap();
     let (mut read, mut counted) = (0, 0);
@@ -38,11 +39,11 @@ fn every_structure_message_is_read_and_counted() {
         files.sort_by_key(|file| file.file_name());
         for file in files {
             let name = format!("{folder}/{}", file.file_name().to_string_lossy());
-            // Messages without dataflows count as none; the manifest leaves those out.
+            // Messages without dataflows count as 0; the manifest does not list them.
             let expected = counts.get(&name).copied().unwrap_or_default();
-            let catalogue = match analyse(&file.path(), &rules) {
+            let catalogue = match analyze(&file.path(), &rules) {
                 Ok(catalogue) => catalogue,
-                Err(error) if REFUSED.contains(&(name.as_str(), error.reason())) => continue,
+                Err(error) if REJECTED.contains(&(name.as_str(), error.reason())) => continue,
                 Err(error) => panic!("{name}: {error}"),
             };
             assert_eq!(catalogue.dataflows.len(), expected, "{name}");
@@ -54,12 +55,14 @@ fn every_structure_message_is_read_and_counted() {
     assert!(read > 100 && counted > 1_100, "{read} messages, {counted} dataflows");
 }
 
-/// Files among the structures that are no structure messages, or broken on purpose, and why they are refused.
-const REFUSED: [(&str, &str); 0] = [];
+/// Files among the structures that are not structure messages, or malformed on purpose, and why they are rejected.
+const REJECTED: [(&str, &str); 0] = [];
 
 #[test]
-fn what_is_no_structure_message_is_refused_with_its_place() {
-    let Some(directory) = corpus::directory("published data and error messages were not refused") else {
+fn other_messages_are_rejected_with_a_position() {
+    let Some(directory) =
+        corpus::directory("the rejection of published data and error messages is not tested")
+    else {
         return;
     };
     let rules = Compiled::new(&built_in("default")).unwrap();
@@ -67,7 +70,7 @@ fn what_is_no_structure_message_is_refused_with_its_place() {
     for folder in ["data", "errors", "json", "csv"] {
         for file in std::fs::read_dir(directory.join(folder)).unwrap().map(|file| file.unwrap()) {
             let name = format!("{folder}/{}", file.file_name().to_string_lossy());
-            let error = analyse(&file.path(), &rules).err().unwrap_or_else(|| panic!("{name} was read"));
+            let error = analyze(&file.path(), &rules).err().unwrap_or_else(|| panic!("{name} was read"));
             let message = error.to_string();
             assert!(message.starts_with("byte ") && message.contains("expected"), "{name}: {message}");
             *refused.entry(error.reason()).or_default() += 1;

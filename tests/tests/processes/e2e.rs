@@ -1,4 +1,4 @@
-//! The real binary from outside: what people type, what scripts rely on, and what a pod does.
+//! End-to-end tests of the real binary: commands of people, interfaces of scripts, and pods.
 
 mod analyze;
 mod directory;

@@ -1,5 +1,5 @@
-//! What `EvaluateRules` promises on the wire: proposed rules against a catalogue, over gRPC and over REST, and nothing
-//! of it kept.
+//! The contract of `EvaluateRules` on the wire: it evaluates proposed rules on a catalogue, over gRPC and REST, and
+//! stores nothing.
 
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis::Degradation;
@@ -15,7 +15,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-/// Three dataflows and one that cannot be read.
+/// Three readable dataflows and an unreadable one.
 const CATALOGUE: &str = r#"<m:Structure xmlns:m="http://www.sdmx.org/resources/sdmxml/schemas/v2_1/message"
   xmlns:s="http://www.sdmx.org/resources/sdmxml/schemas/v2_1/structure"
   xmlns:c="http://www.sdmx.org/resources/sdmxml/schemas/v2_1/common"><m:Structures><s:Dataflows>
@@ -35,7 +35,7 @@ fn rule(id: &str, category: Category, keyword: &str, priority: i32) -> config::R
     }
 }
 
-fn put(rules: Vec<config::Rule>) -> pb::EvaluateRulesRequest {
+fn adding(rules: Vec<config::Rule>) -> pb::EvaluateRulesRequest {
     let document = Some(HttpBody { data: CATALOGUE.into(), ..Default::default() });
     pb::EvaluateRulesRequest { rules, document, ..Default::default() }
 }
@@ -43,22 +43,22 @@ fn put(rules: Vec<config::Rule>) -> pb::EvaluateRulesRequest {
 async fn evaluate(service: &Service, request: pb::EvaluateRulesRequest) -> Result<pb::Evaluation, Status> {
     let mut client = AnalysisServiceClient::new(service.channel());
     let reply = client.evaluate_rules(request).await?.into_inner();
-    Ok(reply.evaluation.expect("a reply holds an evaluation"))
+    Ok(reply.evaluation.expect("a response contains an evaluation"))
 }
 
-/// Identifier, category before and after of what moved.
+/// The moves: identifier, category before, category after.
 fn moves(evaluation: &pb::Evaluation) -> Vec<(&str, Category, Category)> {
-    let side = |filing: &Option<pb::Filing>| filing.as_ref().expect("a move has two sides").category();
+    let side = |filing: &Option<pb::Filing>| filing.as_ref().expect("a move has both filings").category();
     let moves = evaluation.moves.iter();
     moves.map(|moved| (moved.id.as_str(), side(&moved.before), side(&moved.after))).collect()
 }
 
 #[tokio::test]
-async fn a_proposed_rule_shows_what_it_moves_and_why() {
+async fn an_evaluation_shows_moves_and_evidence() {
     let config = services::config([]).await;
     let analysis = services::analysis(&["--config-url", &config.upstream.to_string()]).await;
     let evaluation =
-        evaluate(&analysis, put(vec![rule("mine", Category::Economy, "popolazione", 900)])).await.unwrap();
+        evaluate(&analysis, adding(vec![rule("mine", Category::Economy, "popolazione", 900)])).await.unwrap();
     assert_eq!(moves(&evaluation), [("22_289", Category::Population, Category::Economy)]);
     assert_eq!((evaluation.total, evaluation.recategorized, evaluation.rules_revision), (3, 1, 1));
     assert_eq!((evaluation.ruleset.as_str(), evaluation.degraded.as_slice()), ("default", [].as_slice()));
@@ -79,41 +79,41 @@ async fn a_proposed_rule_shows_what_it_moves_and_why() {
     let Some(pb::evidence::Kind::Rule(evidence)) = &after.evidence[0].kind else { panic!("{after:?}") };
     assert_eq!((evidence.id.as_str(), evidence.field.as_str(), evidence.offset), ("mine", "name.it", 0));
 
-    // The rules in use are what they were.
+    // The rules in use have not changed.
     let set = RuleServiceClient::new(config.channel()).list_rules(config::ListRulesRequest::default()).await;
     assert_eq!(set.unwrap().into_inner().revision, 1);
-    assert_eq!(evaluate(&analysis, put(Vec::new())).await.unwrap().moves, []);
+    assert_eq!(evaluate(&analysis, adding(Vec::new())).await.unwrap().moves, []);
 }
 
 #[tokio::test]
-async fn rules_are_added_replaced_and_left_out() {
+async fn rules_are_added_replaced_and_removed() {
     let analysis = services::analysis(&[]).await;
     let check = async |request: pb::EvaluateRulesRequest, expected: &[(&str, Category, Category)]| {
         let evaluation = evaluate(&analysis, request).await.unwrap();
         assert_eq!(moves(&evaluation), expected);
-        assert_eq!(evaluation.degraded, [i32::from(Degradation::BuiltInRules)], "no cache is no loss");
+        assert_eq!(evaluation.degraded, [i32::from(Degradation::BuiltInRules)], "evaluations need no cache");
     };
-    // What has no priority has 5 points.
+    // The default priority is 5.
     let zzz = || vec![rule("zzz", Category::Labour, "zzz", 0)];
-    check(put(zzz()), &[("Y", Category::Other, Category::Labour)]).await;
+    check(adding(zzz()), &[("Y", Category::Other, Category::Labour)]).await;
     let alone = [
         ("22_289", Category::Population, Category::Other),
         ("X", Category::Health, Category::Other),
         ("Y", Category::Other, Category::Labour),
     ];
-    check(pb::EvaluateRulesRequest { replace: true, ..put(zzz()) }, &alone).await;
-    check(pb::EvaluateRulesRequest { replace: true, mode: Mode::Substring.into(), ..put(zzz()) }, &alone)
+    check(pb::EvaluateRulesRequest { replace: true, ..adding(zzz()) }, &alone).await;
+    check(pb::EvaluateRulesRequest { replace: true, mode: Mode::Substring.into(), ..adding(zzz()) }, &alone)
         .await;
 
-    // Only points: unless categories alone count, that is a move too.
+    // Only the score changes: without `category_only` that is a move too.
     let more = || vec![rule("more", Category::Population, "popolazione", 3)];
-    check(put(more()), &[("22_289", Category::Population, Category::Population)]).await;
-    check(pb::EvaluateRulesRequest { category_only: true, ..put(more()) }, &[]).await;
+    check(adding(more()), &[("22_289", Category::Population, Category::Population)]).await;
+    check(pb::EvaluateRulesRequest { category_only: true, ..adding(more()) }, &[]).await;
 
     let removed = built_in("default").rules.into_iter();
     let removed = removed.filter(|rule| rule.category == dataflow_rules::Category::Health);
     let removed_rules = removed.map(|rule| rule.id).collect();
-    let request = pb::EvaluateRulesRequest { removed_rules, category_only: true, ..put(Vec::new()) };
+    let request = pb::EvaluateRulesRequest { removed_rules, category_only: true, ..adding(Vec::new()) };
     let evaluation = evaluate(&analysis, request).await.unwrap();
     let [(id, before, after)] = moves(&evaluation)[..] else { panic!("{evaluation:?}") };
     assert_eq!((id, before), ("X", Category::Health));
@@ -121,9 +121,9 @@ async fn rules_are_added_replaced_and_left_out() {
 }
 
 #[tokio::test]
-async fn rest_answers_with_the_evaluation_itself() {
+async fn rest_returns_the_evaluation() {
     let (gateway, _services) = services::mesh(&[]).await;
-    let request = put(vec![rule("mine", Category::Economy, "popolazione", 900)]);
+    let request = adding(vec![rule("mine", Category::Economy, "popolazione", 900)]);
     let answer = async |request: &pb::EvaluateRulesRequest| {
         let (headers, body) = ([("content-type", "application/json")], as_json(request));
         let answer =
@@ -134,7 +134,7 @@ async fn rest_answers_with_the_evaluation_itself() {
     assert_eq!(status, 200, "{evaluation}");
     assert_eq!((&evaluation["recategorized"], &evaluation["countsAfter"]["ECONOMY"]), (&1.into(), &1.into()));
     assert_eq!(evaluation["moves"][0]["after"]["evidence"][0]["rule"]["field"], "name.it");
-    let (status, refused) = answer(&put(vec![rule("mine", Category::Economy, "*", 5)])).await;
+    let (status, refused) = answer(&adding(vec![rule("mine", Category::Economy, "*", 5)])).await;
     assert_eq!(status, 400, "{refused}");
     assert_eq!(refused["details"][1]["fieldViolations"][0]["field"], "rules[0].keywords[0]");
 }
@@ -149,7 +149,7 @@ fn as_json(request: &pb::EvaluateRulesRequest) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn what_is_wrong_names_its_field() {
+async fn errors_name_the_field() {
     let analysis = services::analysis(&["--max-message-bytes", "100KiB"]).await;
     let check = async |request: pb::EvaluateRulesRequest, code: Code, reason: &str, expected: &str| {
         let status = evaluate(&analysis, request).await.unwrap_err();
@@ -162,27 +162,28 @@ async fn what_is_wrong_names_its_field() {
         check(request, Code::InvalidArgument, "FIELD_INVALID", expected).await;
     };
     let good = || rule("good", Category::Health, "zzz", 5);
-    invalid(put(vec![good(), rule("bad", Category::Health, "*", 5)]), "rules[1].keywords[0]").await;
-    invalid(put(vec![rule("bad", Category::Unspecified, "zzz", 5)]), "rules[0].category").await;
-    invalid(put(vec![rule("bad", Category::Health, "zzz", -1)]), "rules[0].priority").await;
-    invalid(put(vec![good(), good()]), "rules[1].ruleId").await;
-    invalid(put(vec![config::Rule { keywords: Vec::new(), ..good() }]), "rules[0].keywords").await;
+    invalid(adding(vec![good(), rule("bad", Category::Health, "*", 5)]), "rules[1].keywords[0]").await;
+    invalid(adding(vec![rule("bad", Category::Unspecified, "zzz", 5)]), "rules[0].category").await;
+    invalid(adding(vec![rule("bad", Category::Health, "zzz", -1)]), "rules[0].priority").await;
+    invalid(adding(vec![good(), good()]), "rules[1].ruleId").await;
+    invalid(adding(vec![config::Rule { keywords: Vec::new(), ..good() }]), "rules[0].keywords").await;
     invalid(
-        put(vec![config::Rule { weights: [("zzz".to_owned(), -1)].into(), ..good() }]),
+        adding(vec![config::Rule { weights: [("zzz".to_owned(), -1)].into(), ..good() }]),
         "rules[0].weights[\"zzz\"]",
     )
     .await;
-    let nameless = pb::EvaluateRulesRequest { removed_rules: vec!["no such".to_owned()], ..put(Vec::new()) };
+    let nameless =
+        pb::EvaluateRulesRequest { removed_rules: vec!["no such".to_owned()], ..adding(Vec::new()) };
     invalid(nameless, "removed_rules[0]").await;
-    invalid(pb::EvaluateRulesRequest { mode: 99, ..put(Vec::new()) }, "mode").await;
-    invalid(pb::EvaluateRulesRequest { ruleset: "x".repeat(65), ..put(Vec::new()) }, "ruleset").await;
-    invalid(pb::EvaluateRulesRequest { document: None, ..put(Vec::new()) }, "document").await;
+    invalid(pb::EvaluateRulesRequest { mode: 99, ..adding(Vec::new()) }, "mode").await;
+    invalid(pb::EvaluateRulesRequest { ruleset: "x".repeat(65), ..adding(Vec::new()) }, "ruleset").await;
+    invalid(pb::EvaluateRulesRequest { document: None, ..adding(Vec::new()) }, "document").await;
 
-    let unheard_of = pb::EvaluateRulesRequest { ruleset: "unheard-of".to_owned(), ..put(Vec::new()) };
-    check(unheard_of, Code::NotFound, "RULESET_NOT_FOUND", "").await;
+    let unknown = pb::EvaluateRulesRequest { ruleset: "unheard-of".to_owned(), ..adding(Vec::new()) };
+    check(unknown, Code::NotFound, "RULESET_NOT_FOUND", "").await;
     let with = |document: String| pb::EvaluateRulesRequest {
         document: Some(HttpBody { data: document.into(), ..Default::default() }),
-        ..put(Vec::new())
+        ..adding(Vec::new())
     };
     check(with(String::new()), Code::InvalidArgument, "EMPTY_DOCUMENT", "").await;
     check(with(CATALOGUE[..500].to_owned()), Code::InvalidArgument, "TRUNCATED_DOCUMENT", "").await;
@@ -190,15 +191,15 @@ async fn what_is_wrong_names_its_field() {
 }
 
 #[tokio::test]
-async fn a_set_of_the_meshs_own_that_does_not_compile_cannot_be_compared_with() {
+async fn a_current_rule_set_that_does_not_compile_is_an_error() {
     let broken = config::Ruleset {
         ruleset: "broken".to_owned(),
         mode: Mode::Words.into(),
         revision: 1,
         rules: vec![rule("a", Category::Health, "*", 5)],
     };
-    let config = services::careless_config(vec![broken]).await;
+    let config = services::unvalidated_config(vec![broken]).await;
     let analysis = services::analysis(&["--config-url", &config.upstream.to_string()]).await;
-    let request = pb::EvaluateRulesRequest { ruleset: "broken".to_owned(), ..put(Vec::new()) };
+    let request = pb::EvaluateRulesRequest { ruleset: "broken".to_owned(), ..adding(Vec::new()) };
     assert_eq!(evaluate(&analysis, request).await.unwrap_err().code(), Code::FailedPrecondition);
 }

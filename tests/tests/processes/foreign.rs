@@ -1,5 +1,5 @@
-//! A gateway before a service that it was not compiled with: all it knows is a descriptor set. The upstream answers with
-//! the bytes that it was sent, so that the reply shows what became of the request.
+//! A gateway in front of a foreign service, of which it has only a descriptor set. The upstream echoes the request
+//! bytes, so that the response shows the transcoded request.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -14,7 +14,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// A gateway before the toy service.
+/// A gateway in front of the toy service.
 async fn gateway() -> Service {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut compiler =
@@ -47,9 +47,9 @@ async fn call(upstream: &Upstream, method: &str, target: &str, body: &str) -> (u
 }
 
 #[tokio::test]
-async fn a_request_is_bound_as_the_annotations_say() {
+async fn a_request_is_bound_by_the_annotations() {
     let gateway = gateway().await;
-    // Only what differs from an empty message, which every reply prints whole.
+    // Only the differences from an empty message, since every response prints all fields.
     let check = async |method: &str, target: &str, body: &str, expected: Value| {
         let (status, found) = call(&gateway.upstream, method, target, body).await;
         assert_eq!(status, 200, "{method} {target}: {found}");
@@ -87,7 +87,7 @@ async fn a_request_is_bound_as_the_annotations_say() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_bound_is_named() {
+async fn errors_name_the_field_that_cannot_be_bound() {
     let gateway = gateway().await;
     let check = async |method: &str, target: &str, body: &str, status: u16, reason: &str, field: &str| {
         let (found, problem) = call(&gateway.upstream, method, target, body).await;
@@ -131,21 +131,21 @@ async fn what_cannot_be_bound_is_named() {
 }
 
 #[tokio::test]
-async fn a_large_reply_is_the_same_json_as_a_small_one() {
+async fn large_and_small_replies_have_the_same_json() {
     let gateway = gateway().await;
     let thing = |inners: usize| {
         let inner = |number: usize| json!({"label": "x".repeat(100), "number": number.to_string()});
         json!({"name": "n", "tags": ["a", "b"], "counts": {"k": 1, "l": 2}, "maybe": 7, "left": "l", "note": "",
             "inners": (0..inners).map(inner).collect::<Vec<_>>()})
     };
-    // On either side of what is read whole.
+    // Below and above the size up to which a reply is buffered.
     let small = call(&gateway.upstream, "POST", "/v1/things", &thing(10).to_string()).await.1;
     let (status, mut large) = call(&gateway.upstream, "POST", "/v1/things", &thing(10_000).to_string()).await;
     assert_eq!((status, &large["inners"]), (200, &thing(10_000)["inners"]));
     large["inners"] = small["inners"].clone();
     assert_eq!(large, small);
 
-    // One field of the reply, with another before it and one behind.
+    // One field of the reply, with other fields before and after it.
     let inner = json!({"label": "y".repeat(1 << 20), "number": "3"});
     let target = "/v1/things/a?note=behind";
     let (status, found) = call(&gateway.upstream, "PUT", target, &inner.to_string()).await;
@@ -153,7 +153,7 @@ async fn a_large_reply_is_the_same_json_as_a_small_one() {
 }
 
 #[tokio::test]
-async fn a_stream_wears_what_the_client_asks_for() {
+async fn a_stream_has_the_media_type_that_the_client_accepts() {
     let gateway = gateway().await;
     let check = async |name: &str, accept: &str, expected: &[&str]| {
         let target = format!("/v1/things/{name}:tell");
@@ -180,7 +180,7 @@ async fn a_stream_wears_what_the_client_asks_for() {
 }
 
 #[tokio::test]
-async fn reflection_shows_the_foreign_service() {
+async fn reflection_lists_the_foreign_service() {
     let gateway = gateway().await;
     let mut client =
         tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient::new(gateway.channel());

@@ -1,8 +1,8 @@
-//! The rule set `legacy` gives the predecessor's answers, to the last digit.
+//! The rule set `legacy` reproduces the predecessor's results exactly.
 //!
-//! The answers in `data/legacy_oracle.yaml` come from running the predecessor with three rule sets: the
-//! built-in one and two that exist only here. They hold its oddities too: keywords inside words, a
-//! keyword counted twice, an accent that does not match its decomposed twin.
+//! The results in `data/legacy_oracle.yaml` come from running the predecessor with three rule sets: the built-in one
+//! and two that exist only here. They include its quirks: keywords inside words, a keyword counted twice, an accented
+//! letter that does not match its decomposed form.
 
 use std::collections::BTreeMap;
 
@@ -21,13 +21,13 @@ struct Case {
     id: String,
     names: BTreeMap<String, String>,
     description: String,
-    fallback: Answer,
-    seeded: Answer,
-    k8s: Answer,
+    fallback: Outcome,
+    seeded: Outcome,
+    k8s: Outcome,
 }
 
 #[derive(Debug, PartialEq, Deserialize)]
-struct Answer {
+struct Outcome {
     category: String,
     score: i32,
     confidence: f64,
@@ -53,7 +53,7 @@ impl From<WrittenSet> for RuleSet {
     fn from(written: WrittenSet) -> Self {
         let rule = |WrittenRule { rule_id, category, priority, keywords }| Rule {
             id: rule_id,
-            category: category.parse().expect("the fixture names our categories"),
+            category: category.parse().expect("the fixture has valid categories"),
             keywords,
             weights: BTreeMap::new(),
             priority,
@@ -67,7 +67,7 @@ impl From<WrittenSet> for RuleSet {
 }
 
 #[test]
-fn every_answer_is_the_predecessors() {
+fn all_results_equal_those_of_the_predecessor() {
     let oracle = include_str!("../../data/legacy_oracle.yaml");
     let oracle: Oracle = serde_saphyr::from_str(oracle).expect("the fixture is YAML");
     let mut sets: BTreeMap<_, RuleSet> =
@@ -91,7 +91,7 @@ fn every_answer_is_the_predecessors() {
 }
 
 impl Case {
-    fn answer(&self, rules: &Compiled) -> Answer {
+    fn answer(&self, rules: &Compiled) -> Outcome {
         let names: Vec<_> = self.names.clone().into_iter().collect();
         let descriptions = [("it".to_owned(), self.description.clone())];
         let subject = Subject { id: &self.id, names: &names, descriptions: &descriptions, legacy: None };
@@ -105,7 +105,7 @@ impl Case {
             let there: String = text.chars().skip(found.offset as usize).collect();
             assert!(there.to_lowercase().starts_with(found.keyword), "{} at {}", found.keyword, found.offset);
         }
-        Answer {
+        Outcome {
             category: verdict.category.name().to_owned(),
             score: verdict.score,
             confidence: verdict.confidence,

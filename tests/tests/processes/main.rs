@@ -1,8 +1,8 @@
-//! Services as they run, in this process or as real ones, on whatever machine there is: none of it needs Redis or Envoy.
+//! Tests of running services, in this process or as real processes, that need neither Redis nor Envoy.
 //!
-//! By subject: what each service promises on the wire ([`contract`], [`evaluate`], [`propagation`], [`rules`],
-//! [`uploads`]), what every peer sees of all of them ([`mesh`]), the gateway ([`rest`], [`foreign`]), the binary as people
-//! and pods run it ([`e2e`]), and what catalogues become ([`accuracy`], [`corpus`], [`legacy_oracle`]).
+//! By subject: the contract of each service on the wire ([`contract`], [`evaluate`], [`propagation`], [`rules`],
+//! [`uploads`]), the behavior that all services share ([`mesh`]), the gateway ([`rest`], [`foreign`]), the binary as
+//! people and pods run it ([`e2e`]), and the results of catalogues ([`accuracy`], [`corpus`], [`legacy_oracle`]).
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test reports by panicking and printing")]
 

@@ -1,5 +1,5 @@
-//! What a peer sees of any service, whatever it does: frames, limits, deadlines, ends. The service here is a stub, so
-//! that it can be made to fail, to wait and to say much.
+//! The behavior that all services share: frames, limits, deadlines, connections. The service is a stub that can fail,
+//! wait and send long responses.
 
 mod caller;
 mod connections;

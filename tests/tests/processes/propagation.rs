@@ -1,4 +1,4 @@
-//! What an incoming call carries reaches the calls that it causes: trace context, request id, tenant, deadline.
+//! Propagation from an incoming call to its outgoing calls: trace context, request id, tenant, deadline.
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
@@ -15,14 +15,14 @@ use tokio::net::TcpListener;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Status};
 
-/// A cache that remembers nothing but how it was called.
+/// A cache without entries that records the headers of its calls.
 #[derive(Clone, Default)]
-struct Witness {
+struct Recorder {
     calls: Arc<Mutex<Vec<MetadataMap>>>,
 }
 
 #[tonic::async_trait]
-impl Stub for Witness {
+impl Stub for Recorder {
     async fn lease_entry(
         &self,
         request: Request<cache::LeaseEntryRequest>,
@@ -42,8 +42,8 @@ impl Stub for Witness {
 }
 
 #[tokio::test]
-async fn headers_and_deadline_travel_and_secrets_do_not() {
-    let witness = Witness::default();
+async fn headers_and_deadline_are_propagated_and_secrets_are_not() {
+    let witness = Recorder::default();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let router =
@@ -67,17 +67,17 @@ async fn headers_and_deadline_travel_and_secrets_do_not() {
     client.analyze_catalogue(request).await.unwrap();
 
     let calls = witness.calls.lock().unwrap();
-    assert_eq!(calls.len(), 2, "one look-up, one write");
+    assert_eq!(calls.len(), 2, "one lookup, one write");
     for call in calls.iter() {
         assert_eq!(call.get("x-request-id").unwrap(), "r-1");
         assert_eq!(call.get("dataflow-tenant").unwrap(), "acme");
-        assert_eq!(call.get("dataflow-peer").unwrap(), "service", "it calls on its own account");
+        assert_eq!(call.get("dataflow-peer").unwrap(), "service", "a call of the service itself");
         assert!(
             call.get("traceparent").unwrap().to_str().unwrap().contains("0af7651916cd43dd8448eb211c80319c")
         );
         assert!(call.get("authorization").is_none());
         let timeout = call.get("grpc-timeout").unwrap().to_str().unwrap();
         let micros: u64 = timeout.strip_suffix('u').unwrap().parse().unwrap();
-        assert!(micros < 60_000_000, "shrunk from the caller's minute: {timeout}");
+        assert!(micros < 60_000_000, "less than the caller's minute: {timeout}");
     }
 }

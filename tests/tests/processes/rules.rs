@@ -1,4 +1,4 @@
-//! Rules and providers as their editors meet them: every change once, in order, on record, and seen by all who watch.
+//! Changes of rules and providers: each is applied once, in order, audited, and sent to all watches.
 
 mod changes;
 mod swaps;

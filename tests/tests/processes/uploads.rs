@@ -1,4 +1,4 @@
-//! Catalogues on their way: slow ones, too many of them, those that break off, and results nobody could receive.
+//! Uploads: slow ones, too many of them, truncated ones, and results that exceed the message size.
 
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
@@ -17,13 +17,13 @@ fn piece(data: &[u8]) -> pb::AnalyzeCatalogueRequest {
     pb::AnalyzeCatalogueRequest { document: Some(document), ..Default::default() }
 }
 
-/// A call whose document stays open, and where its pieces go in. The service has begun to work on it.
+/// A call with an open document, and the sender of its chunks. The service has begun to process it.
 async fn open(service: &Service) -> (mpsc::Sender<pb::AnalyzeCatalogueRequest>, Call) {
     let (pieces, messages) = mpsc::channel(1);
     pieces.send(piece(b"<")).await.unwrap();
     let mut client = AnalysisServiceClient::new(service.channel());
     let call = tokio::spawn(async move { client.analyze_catalogue(ReceiverStream::new(messages)).await });
-    // Room in the channel again: the first piece is on its way.
+    // The channel has capacity again: the first chunk is sent.
     drop(pieces.reserve().await.unwrap());
     (pieces, Call(call))
 }
@@ -31,7 +31,7 @@ async fn open(service: &Service) -> (mpsc::Sender<pb::AnalyzeCatalogueRequest>, 
 struct Call(tokio::task::JoinHandle<Result<tonic::Response<pb::AnalyzeCatalogueResponse>, Status>>);
 
 impl Call {
-    async fn refused(self) -> (Code, String) {
+    async fn failure(self) -> (Code, String) {
         let status = self.0.await.unwrap().unwrap_err();
         (status.code(), reason(&status))
     }
@@ -41,40 +41,40 @@ fn reason(status: &Status) -> String {
     status.get_error_details().error_info().map(|info| info.reason.clone()).unwrap_or_default()
 }
 
-async fn analyse(service: &Service, document: &str) -> Result<pb::Analysis, Status> {
+async fn analyze(service: &Service, document: &str) -> Result<pb::Analysis, Status> {
     let mut client = AnalysisServiceClient::new(service.channel());
     let messages = tokio_stream::iter([piece(document.as_bytes())]);
     Ok(client.analyze_catalogue(messages).await?.into_inner().analysis.unwrap())
 }
 
-/// Waits until so many uploads are being received.
+/// Waits until this many uploads are being received.
 async fn until_busy(service: &Service, calls: usize) {
     let ending = format!(" {calls}");
     let counts = |line: &str| line.starts_with("grpc_server_in_flight{") && line.ends_with(&ending);
     let busy = async || service.metrics.encode().lines().any(counts);
-    eventually(TIMEOUT, "the uploads are received", busy).await;
+    eventually(TIMEOUT, "the uploads are in progress", busy).await;
 }
 
 #[tokio::test]
-async fn uploads_that_wait_do_not_stop_others() {
+async fn stalled_uploads_do_not_block_others() {
     let service = services::analysis(&["--parsers", "1"]).await;
     let open = [open(&service).await, open(&service).await, open(&service).await];
     until_busy(&service, 3).await;
-    assert_eq!(analyse(&service, DOCUMENT).await.unwrap().total, 1);
+    assert_eq!(analyze(&service, DOCUMENT).await.unwrap().total, 1);
     drop(open);
 }
 
 #[tokio::test]
-async fn an_upload_too_many_is_refused_at_once_and_told_when_to_come_back() {
+async fn an_upload_above_the_limit_is_rejected_immediately_with_retry_info() {
     let service = services::analysis(&["--max-uploads", "2"]).await;
     let first = open(&service).await;
-    assert_eq!(analyse(&service, DOCUMENT).await.unwrap().total, 1, "the second of two");
+    assert_eq!(analyze(&service, DOCUMENT).await.unwrap().total, 1, "the second of two");
     let second = open(&service).await;
     until_busy(&service, 2).await;
     let mut refused = None;
-    // The two have been begun; whether both are admitted yet shows only here.
-    eventually(TIMEOUT, "one too many", async || {
-        refused = analyse(&service, DOCUMENT).await.err();
+    // Both calls have begun, but both may not have their permits yet.
+    eventually(TIMEOUT, "an upload is rejected", async || {
+        refused = analyze(&service, DOCUMENT).await.err();
         refused.is_some()
     })
     .await;
@@ -85,13 +85,13 @@ async fn an_upload_too_many_is_refused_at_once_and_told_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn an_upload_that_stalls_is_ended() {
+async fn a_stalled_upload_times_out() {
     let service = services::analysis(&["--upload-idle-timeout", "1s", "--spool-bytes", "0B"]).await;
     for _ in 0..2 {
         let (_pieces, call) = open(&service).await;
-        assert_eq!(call.refused().await, (Code::Cancelled, "UPLOAD_STALLED".to_owned()));
+        assert_eq!(call.failure().await, (Code::Cancelled, "UPLOAD_STALLED".to_owned()));
     }
-    assert_eq!(analyse(&service, DOCUMENT).await.unwrap().total, 1, "its parser is free again");
+    assert_eq!(analyze(&service, DOCUMENT).await.unwrap().total, 1, "its permit is released");
 }
 
 #[tokio::test]
@@ -104,27 +104,27 @@ async fn a_document_above_the_spool_is_parsed_as_it_arrives() {
     assert_eq!(at_the_limit.len(), 64);
     let above = format!("{DOCUMENT}\n");
     for (document, remembered) in [(at_the_limit, true), (above.as_str(), false)] {
-        let first = analyse(&service, document).await.unwrap();
-        let second = analyse(&service, document).await.unwrap();
+        let first = analyze(&service, document).await.unwrap();
+        let second = analyze(&service, document).await.unwrap();
         assert_eq!((first.cached, second.cached), (false, remembered));
         assert_eq!((first.analysis, first.total), (second.analysis, second.total));
     }
 }
 
 #[tokio::test]
-async fn a_result_that_no_message_can_hold_is_refused_by_name() {
+async fn a_result_above_the_message_size_is_rejected() {
     let flows: String =
         (0..200).map(|id| format!("<Dataflow id='{id}'><Name>Health</Name></Dataflow>")).collect();
     let document = format!("<Structure><Dataflows>{flows}</Dataflows></Structure>");
     let refused = services::analysis(&["--max-message-bytes", "12KiB"]).await;
-    let status = analyse(&refused, &document).await.map(|analysis| analysis.total).unwrap_err();
+    let status = analyze(&refused, &document).await.map(|analysis| analysis.total).unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "RESULT_TOO_LARGE"));
     let enough = services::analysis(&["--max-message-bytes", "64KiB"]).await;
-    assert_eq!(analyse(&enough, &document).await.unwrap().total, 200);
+    assert_eq!(analyze(&enough, &document).await.unwrap().total, 200);
 }
 
 #[tokio::test]
-async fn options_may_come_before_the_document_begins() {
+async fn options_may_precede_the_document() {
     let service = services::analysis(&[]).await;
     let options = pb::AnalyzeCatalogueRequest { ruleset: "legacy".to_owned(), ..Default::default() };
     let mut document = piece(DOCUMENT.as_bytes());
@@ -135,11 +135,11 @@ async fn options_may_come_before_the_document_begins() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_abandoned_frees_its_place() {
+async fn a_canceled_call_releases_its_permit() {
     let service = services::analysis(&["--max-uploads", "1"]).await;
     let (pieces, call) = open(&service).await;
     until_busy(&service, 1).await;
     call.0.abort();
     drop(pieces);
-    eventually(TIMEOUT, "the place is free again", async || analyse(&service, DOCUMENT).await.is_ok()).await;
+    eventually(TIMEOUT, "the permit is released", async || analyze(&service, DOCUMENT).await.is_ok()).await;
 }

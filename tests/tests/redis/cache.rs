@@ -1,13 +1,14 @@
-//! What the cache promises on the wire: over a store of its own and over a Redis that two replicas share, while that
-//! Redis answers, is silent, and is gone. [`caller`] calls, [`place`] says where, [`wire`] loses signals on the way.
+//! The contract of the cache on the wire, over the embedded store and over a Redis that two replicas share, while that
+//! Redis is healthy, hangs, or is down. [`caller`] is the client, [`replicas`] starts the services, and [`wire`] is a
+//! proxy that drops invalidation messages.
 
 mod caller;
-mod place;
+mod replicas;
 mod wire;
 
 mod analyses;
 mod answers;
-mod first_level;
+mod l1;
 mod leases;
 mod load;
 mod outage;

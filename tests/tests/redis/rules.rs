@@ -1,6 +1,6 @@
-//! Rules over a Redis that several config services share: a change is whole, everywhere soon, and refused while there is
-//! no store. What needs one config service alone stands with the processes.
+//! Rules in a Redis that several config services share: a change is atomic, visible everywhere soon, and rejected while
+//! the store is unavailable. Tests with a single config service are in the binary `processes`.
 
-mod away;
 mod crashes;
 mod everywhere;
+mod unavailable;

@@ -1,9 +1,9 @@
-//! What every backend of the store promises, one suite run on all of them, opened by the flags that users write; and
-//! what only one of them has to stand: a process that dies ([`embedded`]), or a Redis that dies, moves, forgets, is
-//! silent or will not have us (the rest).
+//! The contract of every backend of the store: one suite that runs on all of them, opened by command-line flags. Other
+//! tests are specific to a backend: a crashing process ([`embedded`]), or a Redis that crashes, fails over, loses its
+//! scripts, hangs or rejects us (the rest).
 //!
-//! A backend is one test, which starts its servers once and runs the suite's cases side by side, each under a prefix of
-//! its own: a failure names backend and case.
+//! A backend is one test, which starts its servers once and runs the cases of the suite concurrently, each with a
+//! separate prefix. A failure names backend and case.
 
 mod backend;
 mod conditions;
@@ -34,9 +34,9 @@ use tokio::time::timeout;
 
 use backend::{Backend, Stores};
 
-/// Cases of a backend that run at the same time. With all of them, two connections each, a machine with few processors
-/// would be busy with handshakes for longer than a call may take.
-const AT_ONCE: usize = 6;
+/// Maximum number of concurrent cases of a backend. All of them, with two connections each, would keep a machine with
+/// few processors busy with handshakes for longer than the timeout of a call.
+const CONCURRENCY: usize = 6;
 
 /// One case of the suite.
 struct Case {
@@ -54,33 +54,33 @@ macro_rules! cases {
     };
 }
 
-/// What every backend promises.
+/// The contract of every backend.
 static SUITE: &[Case] = &cases![
-    entries::what_is_set_is_there_until_it_is_deleted,
-    entries::a_batch_is_answered_in_order,
-    entries::an_entry_lives_as_long_as_it_was_given,
-    entries::a_megabyte_comes_back_whole,
-    entries::bytes_and_names_may_be_anything,
-    conditions::a_set_happens_under_its_condition,
-    conditions::a_delete_happens_under_its_condition,
-    conditions::a_revision_never_comes_back,
-    conditions::one_of_many_wins,
-    listings::a_listing_names_what_begins_so,
-    listings::a_prefix_is_no_pattern,
-    listings::a_long_listing_comes_in_pages,
-    leases::a_lease_is_held_by_one,
-    leases::who_asks_again_with_the_same_token_has_the_lease,
-    leases::a_lease_ends_by_itself,
-    leases::a_change_of_the_key_ends_its_lease,
-    leases::only_the_holder_gives_back,
+    entries::an_entry_exists_until_it_is_deleted,
+    entries::a_batch_is_returned_in_order,
+    entries::an_entry_expires_after_its_ttl,
+    entries::a_megabyte_is_stored_unchanged,
+    entries::values_and_names_are_arbitrary,
+    conditions::a_set_is_applied_only_if_its_condition_is_true,
+    conditions::a_delete_is_applied_only_if_its_condition_is_true,
+    conditions::a_revision_is_never_reused,
+    conditions::one_of_many_concurrent_writers_wins,
+    listings::a_listing_returns_exactly_the_prefix,
+    listings::a_prefix_is_not_a_pattern,
+    listings::a_long_listing_has_pages,
+    leases::a_lease_has_one_holder,
+    leases::acquiring_again_with_the_same_token_succeeds,
+    leases::a_lease_expires,
+    leases::a_change_of_the_key_revokes_its_lease,
+    leases::only_the_holder_releases,
     generations::a_generation_stays_until_it_is_renewed,
-    generations::two_who_ask_at_once_get_the_same,
+    generations::concurrent_readers_get_the_same_generation,
     logs::positions_have_no_gaps,
-    logs::an_id_is_written_once,
-    logs::of_those_who_go_by_what_they_read_one_writes,
+    logs::a_record_id_is_appended_once,
+    logs::of_concurrent_conditional_appends_one_succeeds,
     logs::a_log_is_read_in_pages,
     signals::a_message_reaches_every_handle,
-    signals::changes_are_told_and_counted,
+    signals::changes_are_published_and_counted,
 ];
 
 /// Runs the suite on a backend.
@@ -95,29 +95,29 @@ async fn check(backend: Backend) {
         };
         Some(format!("{}: {failure}", case.name))
     };
-    let failures = stream::iter(SUITE).map(run).buffer_unordered(AT_ONCE).filter_map(future::ready);
+    let failures = stream::iter(SUITE).map(run).buffer_unordered(CONCURRENCY).filter_map(future::ready);
     let failures: Vec<_> = cases.run_until(failures.collect()).await;
     assert!(failures.is_empty(), "{} after {:?}:\n{}", backend.name, begun.elapsed(), failures.join("\n"));
 }
 
-/// What a panic says.
+/// The message of a panic.
 fn text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("panicked")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_suite_holds_in_memory() {
+async fn the_suite_passes_in_memory() {
     check(Backend::memory()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_suite_holds_in_a_directory() {
+async fn the_suite_passes_in_a_directory() {
     check(Backend::directory()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_suite_holds_in_redis_alone() {
+async fn the_suite_passes_on_a_single_redis() {
     if !redis::available() {
         return;
     }
@@ -125,7 +125,7 @@ async fn the_suite_holds_in_redis_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_suite_holds_in_redis_with_acl() {
+async fn the_suite_passes_in_redis_with_acl() {
     if !redis::available() {
         return;
     }
@@ -133,7 +133,7 @@ async fn the_suite_holds_in_redis_with_acl() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_suite_holds_in_redis_with_tls() {
+async fn the_suite_passes_in_redis_with_tls() {
     if !redis::available() {
         return;
     }
@@ -141,7 +141,7 @@ async fn the_suite_holds_in_redis_with_tls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_suite_holds_in_a_cluster() {
+async fn the_suite_passes_in_a_cluster() {
     if !redis::available() {
         return;
     }
@@ -149,7 +149,7 @@ async fn the_suite_holds_in_a_cluster() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_suite_holds_behind_sentinels() {
+async fn the_suite_passes_behind_sentinels() {
     if !redis::available() {
         return;
     }

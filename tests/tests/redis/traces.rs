@@ -19,19 +19,19 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use tokio::net::TcpListener;
 use tonic::{Request, Response, Status};
 
-/// A span as far as these tests look at it, ids in hexadecimal.
+/// The checked fields of a span, with ids in hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Span {
     service: String,
     name: String,
-    /// Whether the service called, and was not called.
+    /// Whether it is a client span.
     calls: bool,
     trace: String,
     id: String,
     parent: String,
 }
 
-/// An OTLP receiver that keeps what it gets.
+/// An OTLP receiver that records spans.
 #[derive(Clone, Default)]
 struct Collector {
     spans: Arc<Mutex<Vec<Span>>>,
@@ -48,7 +48,7 @@ impl TraceService for Collector {
             let name = attributes.into_iter().find(|attribute| attribute.key == "service.name");
             let service = match name.and_then(|name| name.value?.value) {
                 Some(Value::StringValue(name)) => name,
-                other => panic!("every process says who it is: {other:?}"),
+                other => panic!("every process has a service name: {other:?}"),
             };
             let spans = of_process.scope_spans.into_iter().flat_map(|scope| scope.spans);
             self.spans.lock().unwrap().extend(spans.map(|span| Span {
@@ -71,7 +71,7 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// The collector, and where it listens.
+/// A collector and its URL.
 async fn collector() -> (Collector, String) {
     let (collector, listener) =
         (Collector::default(), TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
@@ -81,7 +81,7 @@ async fn collector() -> (Collector, String) {
     (collector, url)
 }
 
-/// Calls a mesh of four processes over Redis with these headers; the spans that it sent in the end.
+/// Calls a mesh of four processes over Redis with these headers, and returns all exported spans.
 async fn spans_of(headers: &[(&str, &str)], flags: &[&str]) -> Vec<Span> {
     let (collector, otlp) = collector().await;
     let redis = Server::start();
@@ -112,25 +112,25 @@ async fn spans_of(headers: &[(&str, &str)], flags: &[&str]) -> Vec<Span> {
         let answer = http::request(&upstream, "POST", target, &headers, body).await.unwrap();
         assert_eq!(answer.status, 200, "{target}: {}", String::from_utf8_lossy(&answer.body));
     }
-    // What a process still holds it sends when it ends.
+    // A process exports its buffered spans at exit.
     for service in [gateway, analysis, cache, config] {
         let (code, log) = tokio::task::spawn_blocking(|| service.stop()).await.unwrap();
         assert_eq!(code, 0, "{log:#?}");
     }
     let spans = collector.spans.lock().unwrap().clone();
-    // The processes' own watches are nobody's calls.
+    // Without the watches between the processes.
     spans.into_iter().filter(|span| !span.name.contains("/Watch")).collect()
 }
 
-/// Whose spans they are and what they are of, each once.
-fn told<'a>(spans: impl Iterator<Item = &'a Span>) -> BTreeSet<(&'a str, &'a str, bool)> {
+/// The distinct services, names and kinds of spans.
+fn summary<'a>(spans: impl Iterator<Item = &'a Span>) -> BTreeSet<(&'a str, &'a str, bool)> {
     spans.map(|span| (span.service.as_str(), span.name.as_str(), span.calls)).collect()
 }
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "b7ad6b7169203331";
 
-/// What one analysis and one change of a rule are in every trace: whose span, of what, and whether of a call to another.
+/// The spans of one analysis and one rule change in every trace: service, name, and whether it is a client span.
 const EXPECTED: [(&str, &str, bool); 12] = [
     ("dataflow-gateway", "dataflow.analysis.v1.AnalysisService/AnalyzeCatalogue", false),
     ("dataflow-gateway", "dataflow.analysis.v1.AnalysisService/AnalyzeCatalogue", true),
@@ -147,7 +147,7 @@ const EXPECTED: [(&str, &str, bool); 12] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_trace_leads_from_the_gateway_to_redis_whoever_began_it() {
+async fn one_trace_covers_all_services_down_to_redis() {
     if !redis::available() {
         return;
     }
@@ -156,11 +156,11 @@ async fn one_trace_leads_from_the_gateway_to_redis_whoever_began_it() {
     for header in [("traceparent", w3c.as_str()), ("b3", b3.as_str())] {
         let spans = spans_of(&[header], &[]).await;
         let ours: Vec<_> = spans.iter().filter(|span| span.trace == TRACE).collect();
-        let told = told(ours.iter().copied());
+        let spans_seen = summary(ours.iter().copied());
         for expected in EXPECTED {
-            assert!(told.contains(&expected), "{header:?}: {expected:?} in {told:#?}");
+            assert!(spans_seen.contains(&expected), "{header:?}: {expected:?} in {spans_seen:#?}");
         }
-        // One tree: every span's parent is another one or the caller's.
+        // One tree: the parent of every span is another span or the caller's.
         let ids: BTreeSet<_> = ours.iter().map(|span| span.id.as_str()).chain([CALLER]).collect();
         let orphans: Vec<_> = ours.iter().filter(|span| !ids.contains(span.parent.as_str())).collect();
         assert!(orphans.is_empty(), "{orphans:#?}");
@@ -168,7 +168,7 @@ async fn one_trace_leads_from_the_gateway_to_redis_whoever_began_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whether_a_call_is_traced_is_up_to_its_caller_and_else_to_the_ratio() {
+async fn the_callers_sampling_decision_takes_precedence_over_the_ratio() {
     if !redis::available() {
         return;
     }
@@ -177,7 +177,7 @@ async fn whether_a_call_is_traced_is_up_to_its_caller_and_else_to_the_ratio() {
     assert_eq!(spans_of(&[], &["--trace-ratio", "0"]).await, []);
     let asked = format!("00-{TRACE}-{CALLER}-01");
     assert!(!spans_of(&[("traceparent", &asked)], &["--trace-ratio", "0"]).await.is_empty());
-    // What nobody began begins here, and is one trace a call.
+    // A call without a trace context starts a new trace.
     let begun = spans_of(&[], &[]).await;
     let of_gateway = begun.iter().filter(|span| span.service == "dataflow-gateway");
     let traces: BTreeSet<_> = of_gateway.map(|span| span.trace.as_str()).collect();

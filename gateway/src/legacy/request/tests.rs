@@ -1,4 +1,4 @@
-//! Bodies that the predecessor took or refused, and what becomes of them.
+//! Bodies that the predecessor accepted or rejected, and their results here.
 
 use serde_json::{Value as Json, json, to_value};
 
@@ -9,7 +9,7 @@ fn parse(body: &Json) -> Result<Request, ValidationError> {
     Request::parse(body.to_string().as_bytes())
 }
 
-/// The request that says nothing but its document.
+/// The request with only a document.
 fn plain() -> Request {
     let filters = Filters::default();
     Request { document: "<a/>".into(), filters, include_tests: true, only_tableau_ready: false }
@@ -27,7 +27,7 @@ fn wrong(body: &[u8]) -> Json {
 }
 
 #[test]
-fn what_is_absent_has_its_default_and_what_is_unknown_is_ignored() {
+fn absent_fields_have_defaults_and_unknown_ones_are_ignored() {
     let check = |body: Json| assert_eq!(parse(&body), Ok(plain()), "{body}");
     check(json!({"xml_content": "<a/>"}));
     check(json!({"xml_content": "<a/>", "xml_file_path": null, "categories": null}));
@@ -37,7 +37,7 @@ fn what_is_absent_has_its_default_and_what_is_unknown_is_ignored() {
 }
 
 #[test]
-fn every_field_is_read() {
+fn every_field_is_parsed() {
     let body = json!({
         "xml_content": "<a b=\"ü\">\n\u{1f600}</a>", "categories": ["salute", "economia"],
         "min_relevance_score": -5, "max_results": 2000, "include_tests": false, "only_tableau_ready": true,
@@ -53,13 +53,13 @@ fn every_field_is_read() {
 }
 
 #[test]
-fn a_byte_order_mark_and_a_field_twice_are_taken() {
+fn a_byte_order_mark_and_duplicate_fields_are_accepted() {
     let body = "\u{feff}{\"xml_content\": 1, \"xml_content\": \"<a/>\"}";
     assert_eq!(Request::parse(body.as_bytes()), Ok(plain()));
 }
 
 #[test]
-fn without_a_document_it_is_a_400() {
+fn a_request_without_a_document_is_a_400() {
     let check = |body: Json, expected: ValidationError| {
         assert_eq!(expected.status(), 400);
         assert_eq!(parse(&body), Err(expected), "{body}");
@@ -72,7 +72,7 @@ fn without_a_document_it_is_a_400() {
 }
 
 #[test]
-fn the_encoding_that_a_document_declares_is_forgotten() {
+fn the_declared_encoding_of_a_document_is_ignored() {
     let check = |document: &str, expected: &str| {
         let request = parse(&json!({ "xml_content": document })).unwrap();
         assert_eq!(request.document, expected);
@@ -98,7 +98,7 @@ fn the_encoding_that_a_document_declares_is_forgotten() {
 }
 
 #[test]
-fn numbers_are_taken_in_every_form_the_framework_took() {
+fn numbers_are_accepted_in_all_forms_of_the_framework() {
     let check = |value: &str, expected: i64| {
         let body =
             format!(r#"{{"xml_content": "<a/>", "max_results": {value}, "min_relevance_score": {value}}}"#);
@@ -119,7 +119,7 @@ fn numbers_are_taken_in_every_form_the_framework_took() {
 }
 
 #[test]
-fn flags_are_taken_in_every_form_the_framework_took() {
+fn booleans_are_accepted_in_all_forms_of_the_framework() {
     let check = |value: &str, expected: bool| {
         let body = format!(r#"{{"xml_content": "<a/>", "only_tableau_ready": {value}}}"#);
         assert_eq!(Request::parse(body.as_bytes()).unwrap().only_tableau_ready, expected, "{value}");
@@ -133,7 +133,7 @@ fn flags_are_taken_in_every_form_the_framework_took() {
 }
 
 #[test]
-fn a_wrong_value_is_named_in_the_frameworks_words() {
+fn an_invalid_value_has_the_frameworks_message() {
     let check = |field: &str, value: &str, word: &str, message: &str| {
         let expected =
             json!({"loc": ["body", field], "msg": format!("Input should be {message}"), "type": word});
@@ -166,7 +166,7 @@ fn a_wrong_value_is_named_in_the_frameworks_words() {
 }
 
 #[test]
-fn a_body_that_is_no_object_is_named_as_a_whole() {
+fn a_body_that_is_not_an_object_is_one_error() {
     let check = |body: &str, loc: Json, word: &str| {
         let actual = wrong(body.as_bytes());
         assert_eq!((&actual["loc"], &actual["type"]), (&loc, &json!(word)), "{body}");
@@ -195,7 +195,7 @@ fn a_body_that_is_no_object_is_named_as_a_whole() {
 }
 
 #[test]
-fn wrong_values_are_listed_together_in_the_order_of_the_request() {
+fn invalid_values_are_listed_together_in_the_order_of_the_request() {
     let body = json!({
         "only_tableau_ready": 7, "max_results": "a", "categories": ["z", "lavoro", null, "Lavoro"],
         "xml_file_path": [],
@@ -219,7 +219,7 @@ fn wrong_values_are_listed_together_in_the_order_of_the_request() {
 }
 
 #[test]
-fn a_hostile_list_is_answered_briefly() {
+fn a_hostile_list_gets_a_short_response() {
     let body = json!({"categories": vec![0; 100_000], "max_results": null});
     let Err(ValidationError::Unprocessable(unprocessable)) = parse(&body) else { panic!("taken") };
     assert_eq!(unprocessable.detail.len(), MAX_INVALID_VALUES);

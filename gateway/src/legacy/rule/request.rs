@@ -1,4 +1,4 @@
-//! What may be asked about rules: which to list, one to add, what to change of one.
+//! Requests about rules: list, create, change.
 
 use std::ops::RangeInclusive;
 
@@ -12,7 +12,7 @@ use crate::legacy::category::Category;
 use crate::legacy::failure::{InvalidValue, ValidationError, ValueError};
 use crate::query::{decode_lossy, parameters};
 
-/// What a priority may be: the predecessor took any, but one of 0 or less never won.
+/// The range of priorities: the predecessor accepted any, but a rule with 0 or less never won.
 const PRIORITIES: RangeInclusive<i32> = 1..=1000;
 
 /// The priority of a rule that states none.
@@ -27,12 +27,12 @@ pub struct RuleFilter {
     pub active_only: bool,
 }
 
-/// A rule to add: the body of `POST /api/analysis/rules`.
+/// A new rule: the body of `POST /api/analysis/rules`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Addition {
     /// Not empty.
     pub rule_id: String,
-    /// What a match speaks for.
+    /// The category that a match adds points to.
     pub category: Category,
     /// At least one; lower case, without blanks around.
     pub keywords: Vec<String>,
@@ -42,7 +42,7 @@ pub struct Addition {
     pub description: String,
 }
 
-/// What to change of a rule: the body of `PUT /api/analysis/rules/{rule_id}`. At least one of them is there.
+/// The change of a rule: the body of `PUT /api/analysis/rules/{rule_id}`. At least one field is present.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changes {
     /// As those of an [`Addition`].
@@ -131,7 +131,7 @@ impl Changes {
         if changes.fields().next().is_none() { Err(ValidationError::NothingToChange) } else { Ok(changes) }
     }
 
-    /// The fields of a rule of ours that change.
+    /// The fields of our rule that change.
     fn fields(&self) -> impl Iterator<Item = &'static str> {
         let fields = [
             (self.keywords.is_some(), "keywords"),

@@ -1,4 +1,4 @@
-//! What the predecessor answered about rules.
+//! The predecessor's responses about rules.
 
 use std::cmp::Reverse;
 
@@ -19,7 +19,7 @@ pub struct Confirmation {
     timestamp: NaiveDateTime,
 }
 
-/// The rules that were asked for.
+/// The requested rules.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RuleList<'a> {
     success: bool,
@@ -49,7 +49,7 @@ struct ListedRule<'a> {
 // === impl Confirmation ===
 
 impl Confirmation {
-    /// The answer to a request that was served `now`.
+    /// The response to a request that was served at `now`.
     pub fn new(message: String, now: Timestamp) -> Self {
         Self { success: true, message, timestamp: NaiveDateTime(now) }
     }
@@ -58,8 +58,8 @@ impl Confirmation {
 // === impl RuleList ===
 
 impl<'a> RuleList<'a> {
-    /// The rules of the set that pass the filter, the highest priority first. `all` of them come in evaluation order, which
-    /// those of equal priority keep.
+    /// The rules of the set that pass the filter, the highest priority first. `all` of them come in evaluation order,
+    /// which those of equal priority keep.
     pub fn new(all: &'a [pb::Rule], filter: &RuleFilter, now: Timestamp) -> Self {
         let is_listed = |rule: &ListedRule<'_>| {
             (filter.category.is_empty() || filter.category == rule.category.word())
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_are_listed_by_priority_and_known_by_their_place() {
+    fn rules_are_listed_by_priority_and_identified_by_their_position() {
         use types::Category::{Health, Labour};
         let rules = [rule("a", Health, 5, false), rule("b", Labour, 9, true), rule("c", Health, 9, false)];
         let check = |category: &str, active_only: bool, expected: &str, active: usize| {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// The template, then `field=value` in the order of the path; or why there is none.
+/// The template and `field=value` in the order of the path, or the error.
 fn shown(found: Result<Found<'_, ()>, RouteError>) -> String {
     let Found { template, variables, .. } = match found {
         Ok(found) => found,
@@ -54,7 +54,7 @@ fn check(request: &str, expected: &str) {
 }
 
 #[test]
-fn literals_go_before_wildcards_and_wildcards_before_rests() {
+fn literals_precede_wildcards_and_wildcards_precede_rests() {
     check("GET /v1/flows", "/v1/flows");
     check("GET /v1/flows/latest", "/v1/flows/latest");
     check("GET /v1/flows/x", "/v1/flows/{id} id=x");
@@ -100,7 +100,7 @@ fn literals_are_compared_decoded_and_values_keep_their_segments() {
 }
 
 #[test]
-fn a_final_word_is_a_verb_first() {
+fn a_final_word_after_a_colon_is_preferably_a_verb() {
     check("POST /v1/flows:analyze", "/v1/flows:analyze");
     check("POST /v1/flows:an%61lyze", "/v1/flows:analyze");
     check("GET /v1/flows/a:watch", "/v1/flows/{id}:watch id=a");
@@ -110,7 +110,7 @@ fn a_final_word_is_a_verb_first() {
     check("GET /v1/entries/a:watch", "/v1/entries/{key=**} key=a:watch");
     check("GET /v1/flows/a:watch/parts/b", "/v1/flows/{flow.id}/parts/{part} flow.id=a:watch part=b");
     check("GET /v1/flows/a:", "/v1/flows/{id} id=a:");
-    // The verb stands for itself: nobody deletes what only looks like it.
+    // The verb is compared literally: a segment that only resembles it is not removed.
     check("DELETE /v1/flows/a:watch", "this path takes GET, HEAD");
     check("GET /v1/flows:other", "there is nothing at this path");
 }
@@ -143,7 +143,7 @@ fn dots_and_empty_segments_are_never_normalized() {
 }
 
 #[test]
-fn malformed_paths_are_refused_wherever_they_lead() {
+fn malformed_paths_are_rejected_for_every_route() {
     let malformed = |path: &str, what: &str| check(path, &format!("the path cannot be read: {what}"));
     for end in ["%", "%2", "%zz", "%+1", "a%2/b", "%%41"] {
         malformed(&format!("GET /x/{end}"), "a percent sign without two hexadecimal digits");
@@ -156,7 +156,7 @@ fn malformed_paths_are_refused_wherever_they_lead() {
 }
 
 #[test]
-fn other_methods_are_listed_and_head_stands_beside_get() {
+fn allowed_methods_are_listed_with_head_for_get() {
     check("HEAD /v1/flows", "/v1/flows");
     check("HEAD /v2/a", "/v2/{head} head=a");
     check("HEAD /v2/a/b", "/v2/**");
@@ -201,11 +201,11 @@ fn plain(raw: &str, kept: &[u8]) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// What a template makes of a path by one reading, without a trie.
+/// Matches a template against a path directly, without a trie.
 struct Match<'t> {
     /// Ranks of the segments: the least is the one to find.
     ranks: Vec<u8>,
-    /// Whether wildcards may take what they take.
+    /// Whether wildcards may match their segments.
     fit: bool,
     /// Fields with their raw values.
     values: Vec<(&'t Variable, String)>,
@@ -242,7 +242,7 @@ fn matched<'t>(template: &'t Template, path: &str) -> Option<Match<'t>> {
     Some(Match { ranks, fit, values })
 }
 
-/// The refusal of the first variable that deserves one.
+/// The error of the first invalid variable.
 fn refusal((variable, raw): &(&Variable, String)) -> Option<String> {
     if raw.split('/').all(str::is_empty) {
         return Some(format!("{} in the path is empty", variable.field_path()));
@@ -326,7 +326,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_trie_finds_what_trying_every_template_finds(
+    fn the_trie_finds_the_same_as_a_linear_search(
         routes in prop::collection::vec((methods(), templates()), 1..24),
         requests in prop::collection::vec((methods(), paths()), 24),
     ) {
@@ -339,7 +339,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_answered(method in methods(), path in any::<String>(), escapes in "(/|%[0-9a-fA-F]{2}|:|\\.)*") {
+    fn any_text_is_handled(method in methods(), path in any::<String>(), escapes in "(/|%[0-9a-fA-F]{2}|:|\\.)*") {
         let table = table(ROUTES);
         for path in [format!("/v1/entries/{path}"), format!("/v1/entries/{escapes}"), path, escapes] {
             if let Ok(found) = table.find(method, &path) {

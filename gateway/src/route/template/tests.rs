@@ -1,4 +1,4 @@
-//! Which texts are templates, and what their variables are.
+//! Valid and invalid templates, and their variables.
 
 use super::*;
 
@@ -15,7 +15,7 @@ fn check(text: &str, variables: &str, verb: Option<&str>) {
 }
 
 #[test]
-fn templates_tell_their_variables_and_verb() {
+fn templates_have_variables_and_a_verb() {
     check("/v1/rulesets", "", None);
     check("/v1/rulesets:watch", "", Some("watch"));
     check("/v1/*/x/**:y", "", Some("y"));
@@ -34,7 +34,7 @@ fn check_error(text: &str, expected: &str) {
 }
 
 #[test]
-fn errors_name_what_is_expected_and_where() {
+fn errors_name_the_expectation_and_the_position() {
     check_error("", "`/` expected at byte 0");
     check_error("v1", "`/` expected at byte 0");
     check_error("/", "a literal or a wildcard expected at byte 1");

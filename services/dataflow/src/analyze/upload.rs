@@ -1,4 +1,4 @@
-//! A document on its way from a file or standard input into the messages of an upload.
+//! Streams a document from a file or standard input as the messages of an upload.
 
 use std::io;
 use std::path::Path;
@@ -16,20 +16,21 @@ use tokio_util::io::ReaderStream;
 use crate::exit::Failure;
 use crate::progress::Progress;
 
-/// Bytes a message: large enough that gRPC's framing does not show, small enough that memory does not either.
-const PIECE: usize = 64 * 1024;
+/// Document bytes per message: large enough that the overhead of gRPC framing is negligible, small enough that memory
+/// is too.
+const CHUNK_BYTES: usize = 64 * 1024;
 
-/// What stands for standard input.
+/// The argument that means standard input.
 const STANDARD_INPUT: &str = "-";
 
 /// A document that has been opened.
 pub(super) struct Document {
-    /// Its size in bytes, when known beforehand.
+    /// Its size in bytes, if known in advance.
     pub(super) size: Option<u64>,
     read: Pin<Box<dyn AsyncRead + Send>>,
 }
 
-/// What the user is told a failure is about.
+/// The name of the source in error messages.
 pub(super) fn name(source: &Path) -> String {
     if source.as_os_str() == STANDARD_INPUT {
         "standard input".to_owned()
@@ -52,27 +53,27 @@ pub(super) async fn open(source: &Path) -> Result<Document, Failure> {
     Ok(Document { size: metadata.is_file().then_some(metadata.len()), read: Box::pin(file) })
 }
 
-/// The messages of the upload. When reading fails the stream stays open and the receiver is told, so that a document
-/// that broke off is never taken for a whole one.
+/// The messages of the upload. On a read error the stream stays open and the receiver gets the error, so that a
+/// truncated document is never processed as a complete one.
 pub(super) fn messages(
     document: Document,
     ruleset: String,
     progress: Progress,
 ) -> (impl Stream<Item = pb::AnalyzeCatalogueRequest> + Send + 'static, oneshot::Receiver<io::Error>) {
-    let (broken, told) = oneshot::channel();
-    let mut broken = Some(broken);
+    let (sender, read_error) = oneshot::channel();
+    let mut sender = Some(sender);
     let options = pb::AnalyzeCatalogueRequest { ruleset, ..Default::default() };
     let sent = progress.clone();
-    let pieces = ReaderStream::with_capacity(document.read, PIECE).filter_map(move |piece| {
+    let pieces = ReaderStream::with_capacity(document.read, CHUNK_BYTES).filter_map(move |piece| {
         let message = match piece {
             Ok(piece) => {
                 sent.sent(piece.len() as u64);
                 Some(message(piece))
             }
             Err(error) => {
-                if let Some(broken) = broken.take() {
-                    // Nobody listens any more when the call has ended first.
-                    let _ = broken.send(error);
+                if let Some(sender) = sender.take() {
+                    // The receiver is gone if the call ended first.
+                    let _ = sender.send(error);
                 }
                 None
             }
@@ -86,7 +87,7 @@ pub(super) fn messages(
         }
     });
     let all_sent = stream::once(async move { progress.await_reply() }).filter_map(|()| async { None });
-    (stream::once(async { options }).chain(pieces).chain(all_sent), told)
+    (stream::once(async { options }).chain(pieces).chain(all_sent), read_error)
 }
 
 fn message(piece: Bytes) -> pb::AnalyzeCatalogueRequest {

@@ -1,5 +1,6 @@
-//! What one small call costs at the gateway and at Envoy's `grpc_json_transcoder`, both before the same `analysis`, taken
-//! in turns. What counts is CPU time of the two processes, which the other processes of a busy machine disturb least.
+//! The cost of one small call at the gateway and at Envoy's `grpc_json_transcoder`, both in front of the same
+//! `analysis`, measured alternately. The measure is the CPU time of the two processes, which other processes of a busy
+//! machine disturb least.
 
 mod envoy;
 mod load;
@@ -17,60 +18,60 @@ use super::median;
 use load::{BODY, Load};
 use server::{Server, free_addresses};
 
-/// Against what and how long to measure.
+/// The flags of `dataflow bench gateway`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Rounds to measure; the median of their ratios counts.
+    /// Number of rounds; the result is the median of their ratios.
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
 
-    /// Calls to each gateway in a round, so many over REST and so many over gRPC; rounded up to a multiple of 16.
+    /// Calls to each gateway per round, this many over REST and this many over gRPC; rounded up to a multiple of 16.
     #[arg(long, default_value_t = 4000, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     calls: u32,
 
-    /// Envoy's executable. Default: the one in `.tools/`, where pip installs it when it is missing.
+    /// Envoy's executable. Default: the one in `.tools/`; if it is missing, pip installs it there.
     #[arg(long, value_name = "FILE")]
     envoy: Option<PathBuf>,
 }
 
-/// Measures unless it is stopped. The servers are killed when dropped, so a signal must not end this process first.
-pub(super) async fn measure(on: &Args) -> anyhow::Result<String> {
+/// Measures until a signal arrives. The servers are killed when dropped, so a signal must not end this process first.
+pub(super) async fn measure(args: &Args) -> anyhow::Result<String> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
-        report = compare(on) => report,
+        report = compare(args) => report,
         _ = interrupt.recv() => bail!("interrupted"),
-        _ = terminate.recv() => bail!("told to stop"),
+        _ = terminate.recv() => bail!("terminated"),
     }
 }
 
 /// Starts the service, the gateway and Envoy, and calls the service through both.
-async fn compare(on: &Args) -> anyhow::Result<String> {
-    let executable = envoy::executable(on.envoy.as_deref()).await?;
+async fn compare(args: &Args) -> anyhow::Result<String> {
+    let executable = envoy::executable(args.envoy.as_deref()).await?;
     let version = envoy::version(&executable).await?;
     let directory = tempfile::tempdir()?;
     let [analysis, ours, theirs] = free_addresses()?;
 
-    let mut service = Server::start("analysis", own("analysis", analysis)?, directory.path())?;
-    service.answers(|| Load::grpc(analysis)).await?;
+    let mut service = Server::start("analysis", role_command("analysis", analysis)?, directory.path())?;
+    service.until_ok(|| Load::grpc(analysis)).await?;
 
-    let mut command = own("gateway", ours)?;
+    let mut command = role_command("gateway", ours)?;
     command.args(["--analysis-url", &format!("http://{analysis}")]);
-    // As many as Envoy's: with more, both pay for waking each other's threads.
+    // As many worker threads as Envoy: with more, both pay for cross-thread wakeups.
     command.env("TOKIO_WORKER_THREADS", "1");
     let mut ours = Gateway::start(Server::start("gateway", command, directory.path())?, ours).await?;
     let command = envoy::command(&executable, theirs, analysis, directory.path())?;
     let mut theirs = Gateway::start(Server::start("Envoy", command, directory.path())?, theirs).await?;
-    ensure!(ours.grpc.reply() == theirs.grpc.reply(), "the two gateways answer differently");
+    ensure!(ours.grpc.reply() == theirs.grpc.reply(), "the responses of the two gateways differ");
 
-    let warm_up = on.calls.div_ceil(10);
+    let warm_up = args.calls.div_ceil(10);
     let (mut rest, mut grpc) = (Vec::new(), Vec::new());
-    for calls in std::iter::once(warm_up).chain(std::iter::repeat_n(on.calls, on.rounds.into())) {
+    for calls in std::iter::once(warm_up).chain(std::iter::repeat_n(args.calls, args.rounds.into())) {
         rest.push(Round { theirs: theirs.rest(calls).await?, ours: ours.rest(calls).await? });
         grpc.push(Round { theirs: theirs.grpc(calls).await?, ours: ours.grpc(calls).await? });
     }
-    // The warm-up fills caches and pools; it is no measurement.
+    // The warm-up fills caches and pools and is not measured.
     let (rest, grpc) = (&rest[1..], &grpc[1..]);
 
     let cpu = |cost: &Cost| cost.cpu.as_secs_f64() * 1e6;
@@ -88,8 +89,8 @@ async fn compare(on: &Args) -> anyhow::Result<String> {
     ];
     let mut report = format!(
         "Envoy {version}; one worker each; medians of {} rounds of {} calls; JSON of {} bytes up, {} down\n",
-        on.rounds,
-        load::rounded_up(on.calls),
+        args.rounds,
+        load::rounded_up(args.calls),
         BODY.len(),
         ours.rest.reply().len(),
     );
@@ -99,51 +100,51 @@ async fn compare(on: &Args) -> anyhow::Result<String> {
     Ok(report)
 }
 
-/// A command of this very executable, with default flags but for where it listens.
-fn own(role: &str, address: SocketAddr) -> anyhow::Result<Command> {
+/// Runs a role with this executable and default flags, except for its addresses.
+fn role_command(role: &str, address: SocketAddr) -> anyhow::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args([role, "--listen", &address.to_string(), "--admin", "127.0.0.1:0"]);
     Ok(command)
 }
 
-/// A gateway that is being measured, and the connections to it, which are kept for all rounds.
+/// A gateway under measurement and the connections to it, which all rounds use.
 struct Gateway {
     server: Server,
     rest: Load,
     grpc: Load,
 }
 
-/// What one call took, on average over a turn.
+/// The average cost of one call over one run of [`Load`].
 struct Cost {
     /// CPU time of the gateway's process.
     cpu: Duration,
-    /// Wall time, 16 calls being made at once.
+    /// Wall time, with 16 concurrent calls.
     took: Duration,
 }
 
-/// One turn of each.
+/// One run on each gateway.
 struct Round {
     ours: Cost,
     theirs: Cost,
 }
 
-/// A figure of both, as the report shows it.
+/// A figure of both gateways, as a line of the report.
 struct Line {
     ours: f64,
     theirs: f64,
-    /// Where the figure is taken in rounds.
+    /// The median ratio, if the figure is measured per round.
     ratio: Option<f64>,
 }
 
 // === impl Gateway ===
 
 impl Gateway {
-    /// Waits until it answers, and makes sure that it says the same over REST as over gRPC.
+    /// Waits until it responds, and checks that its responses over REST and over gRPC are equal.
     async fn start(mut server: Server, address: SocketAddr) -> anyhow::Result<Self> {
-        let grpc = server.answers(|| Load::grpc(address)).await?;
-        let rest = server.answers(|| Load::rest(address)).await?;
+        let grpc = server.until_ok(|| Load::grpc(address)).await?;
+        let rest = server.until_ok(|| Load::rest(address)).await?;
         let transcoded = load::reply_from_json(rest.reply())?;
-        ensure!(transcoded == *grpc.reply(), "{} answers differently over REST", server.name());
+        ensure!(transcoded == *grpc.reply(), "{}: the responses over REST and gRPC differ", server.name());
         Ok(Self { server, rest, grpc })
     }
 
@@ -160,9 +161,9 @@ impl Gateway {
 
 impl Cost {
     async fn of(server: &Server, load: &mut Load, calls: u32) -> anyhow::Result<Self> {
-        let (began, before) = (Instant::now(), server.cpu()?);
+        let (start, before) = (Instant::now(), server.cpu()?);
         load.run(calls).await.with_context(|| format!("calling {}", server.name()))?;
-        let (took, cpu) = (began.elapsed(), server.cpu()? - before);
+        let (took, cpu) = (start.elapsed(), server.cpu()? - before);
         let calls = load::rounded_up(calls);
         Ok(Self { cpu: cpu / calls, took: took / calls })
     }
@@ -171,8 +172,8 @@ impl Cost {
 // === impl Line ===
 
 impl Line {
-    /// The medians of a figure. That of the ratios is not the ratio of the two others: it compares what was taken side
-    /// by side.
+    /// The medians of a figure. The median of the ratios is not the ratio of the medians: it compares runs of the same
+    /// round.
     fn new(rounds: &[Round], figure: impl Fn(&Cost) -> f64) -> anyhow::Result<Self> {
         let middle = |of: &dyn Fn(&Round) -> f64| median(rounds.iter().map(of).collect()).context("no round");
         Ok(Self {

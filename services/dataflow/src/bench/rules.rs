@@ -1,4 +1,4 @@
-//! Categorising one catalogue by 2,000 rules against by 6, where those added match nothing.
+//! Categorizing one catalogue with 2,000 rules relative to 6 rules, where the additional rules match nothing.
 
 use std::time::{Duration, Instant};
 
@@ -8,14 +8,15 @@ use dataflow_analysis::rulesets::Rulesets;
 use dataflow_rules::{Compiled, Rule, RuleSet, Scratch};
 use dataflow_sdmx::{Dataflow, Limits, StructureReader};
 
-use super::On;
+use super::CatalogueArgs;
 
 const FEW: usize = 6;
 const MANY: usize = 2_000;
 
-/// For both rule sets; alternates few and many, so that a change of the machine's speed meets both.
-pub(super) fn measure(on: &On) -> anyhow::Result<String> {
-    let document = std::fs::read(&on.file).with_context(|| format!("cannot read {}", on.file.display()))?;
+/// Measures both rule sets. Alternates few and many rules, so that a change of the machine's speed affects both.
+pub(super) fn measure(args: &CatalogueArgs) -> anyhow::Result<String> {
+    let document =
+        std::fs::read(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
     let mut reader = StructureReader::new(document.as_slice(), Limits::default());
     let mut dataflows = Vec::new();
     while let Some(dataflow) = reader.next_dataflow()? {
@@ -25,16 +26,16 @@ pub(super) fn measure(on: &On) -> anyhow::Result<String> {
     let mut report = format!(
         "{} dataflows, {FEW} and {MANY} rules, best of {} rounds, one thread\n",
         dataflows.len(),
-        on.rounds
+        args.rounds
     );
     for name in ["legacy", "default"] {
         let few = few(rulesets.get(name)?.rules()?.clone());
         let (few, many) = (Compiled::new(&few)?, Compiled::new(&many(few))?);
         let (mut by_few, mut by_many) = (Duration::MAX, Duration::MAX);
-        for _ in 0..on.rounds {
-            let (took, expected) = categorise(&dataflows, &few);
+        for _ in 0..args.rounds {
+            let (took, expected) = categorize(&dataflows, &few);
             by_few = by_few.min(took);
-            let (took, found) = categorise(&dataflows, &many);
+            let (took, found) = categorize(&dataflows, &many);
             by_many = by_many.min(took);
             anyhow::ensure!(found == expected, "the rules added to {name} match something");
         }
@@ -49,8 +50,8 @@ pub(super) fn measure(on: &On) -> anyhow::Result<String> {
     Ok(report)
 }
 
-/// All dataflows, and the points that they got.
-fn categorise(dataflows: &[Box<Dataflow>], rules: &Compiled) -> (Duration, i64) {
+/// Categorizes all dataflows; returns the duration and the sum of their scores.
+fn categorize(dataflows: &[Box<Dataflow>], rules: &Compiled) -> (Duration, i64) {
     let mut scratch = Scratch::default();
     let start = Instant::now();
     let points = dataflows.iter().map(|dataflow| {
@@ -61,7 +62,7 @@ fn categorise(dataflows: &[Box<Dataflow>], rules: &Compiled) -> (Duration, i64) 
     (start.elapsed(), points)
 }
 
-/// The first rule of each of the set's categories, six at most.
+/// The first rule of each category of the set, at most six.
 fn few(set: RuleSet) -> RuleSet {
     let mut rules: Vec<Rule> = Vec::new();
     for rule in set.rules {
@@ -72,14 +73,14 @@ fn few(set: RuleSet) -> RuleSet {
     RuleSet { rules, ..set }
 }
 
-/// The same with rules that look for those rules' own keywords, misspelt at the end: what is near to matching costs most.
+/// The same rules, and rules that search for the same keywords misspelled at the end: near matches cost most.
 fn many(mut set: RuleSet) -> RuleSet {
     let rules = (set.rules.len()..MANY).map(|number| {
         let like = &set.rules[number % set.rules.len()];
-        let misspelt = |keyword: &String| format!("{}xq{number}", keyword.trim_end_matches('*'));
+        let misspelled = |keyword: &String| format!("{}xq{number}", keyword.trim_end_matches('*'));
         Rule {
             id: format!("{}-{number}", like.id),
-            keywords: like.keywords.iter().take(3).map(misspelt).collect(),
+            keywords: like.keywords.iter().take(3).map(misspelled).collect(),
             weights: Default::default(),
             ..like.clone()
         }

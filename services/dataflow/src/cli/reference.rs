@@ -1,5 +1,5 @@
-//! Keeps `docs/flags.md` true. What stands between the page's marks is written from clap's own command tree and from
-//! the exit statuses; the prose around it is people's.
+//! Keeps `docs/flags.md` up to date. The text between the page's marks is generated from clap's command tree and from
+//! the exit statuses; the prose around it is written by hand.
 
 use std::ffi::OsStr;
 use std::fmt::Write;
@@ -13,32 +13,32 @@ use super::Cli;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/flags.md");
 
-/// Where the exit statuses and their meanings are declared.
+/// The source file that declares the exit statuses and their meanings.
 const EXIT: &str = include_str!("../exit.rs");
 
 #[test]
-fn the_page_says_what_the_binary_takes_and_how_it_ends() {
+fn the_page_lists_all_flags_and_exit_statuses() {
     let page = fs::read_to_string(PAGE).unwrap();
     let commands = Leaf::all(&Cli::command());
-    let right = between_marks(&page, "commands", &commands_section(&commands));
-    let right = between_marks(&right, "exit statuses", &statuses_section(EXIT));
-    if env::var_os("UPDATE").is_some() && page != right {
-        fs::write(PAGE, &right).unwrap();
-    } else if page != right {
-        let stale = page.lines().zip(right.lines()).find(|(is, should)| is != should);
-        panic!("docs/flags.md is out of date: run `UPDATE=1 cargo test -p dataflow reference`\n{stale:#?}");
+    let expected = between_marks(&page, "commands", &commands_section(&commands));
+    let expected = between_marks(&expected, "exit statuses", &statuses_section(EXIT));
+    if env::var_os("UPDATE").is_some() && page != expected {
+        fs::write(PAGE, &expected).unwrap();
+    } else if page != expected {
+        let stale = page.lines().zip(expected.lines()).find(|(actual, expected)| actual != expected);
+        panic!("docs/flags.md is out of date: run `UPDATE=1 cargo test -p dataflow --bins cli`\n{stale:#?}");
     }
     for kind in commands.iter().flat_map(|command| &command.rows).flat_map(|row| &row.values) {
         assert!(
-            right.contains(&format!("\n| `{kind}` | ")),
-            "docs/flags.md should say how {kind} is written"
+            expected.contains(&format!("\n| `{kind}` | ")),
+            "docs/flags.md does not explain the value {kind}"
         );
     }
 }
 
-/// A command that does something, unlike one that only has subcommands.
+/// A command without subcommands.
 struct Leaf {
-    /// As it is typed after `dataflow`.
+    /// Its words after `dataflow`.
     name: String,
     about: String,
     rows: Vec<Row>,
@@ -47,7 +47,7 @@ struct Leaf {
 /// A flag or an argument, as one line of a table.
 #[derive(PartialEq, Eq)]
 struct Row {
-    /// What kinds of value it takes: `FILE`, `DURATION`.
+    /// The kinds of value that it takes: `FILE`, `DURATION`.
     values: Vec<String>,
     line: String,
 }
@@ -96,22 +96,22 @@ impl Row {
     }
 }
 
-/// The help text, and what each value means where they can be counted.
+/// The help text, followed by the possible values and their help texts.
 fn meaning(arg: &Arg) -> String {
     let mut meaning = sentence(arg.get_long_help().or(arg.get_help()));
     let mut values = arg.get_possible_values();
     values.retain(|value| !value.is_hide_set());
-    let (told, bare): (Vec<_>, Vec<_>) = values.iter().partition(|value| value.get_help().is_some());
-    for value in told {
+    let (documented, bare): (Vec<_>, Vec<_>) = values.iter().partition(|value| value.get_help().is_some());
+    for value in documented {
         write!(meaning, " {}: {}", code(value.get_name()), sentence(value.get_help())).unwrap();
     }
     if !bare.is_empty() {
         let names: Vec<_> = bare.iter().map(|value| code(value.get_name())).collect();
         if arg.get_action().takes_values() {
             write!(meaning, " One of {}.", names.join(" or ")).unwrap();
-        } else {
+        } else if arg.get_env().is_some() {
             meaning
-                .push_str(" The variable says no when it is empty, `0`, `false`, `no` or `off`, else yes.");
+                .push_str(" The variable is false if it is empty, `0`, `false`, `no` or `off`, else true.");
         }
     }
     if arg.get_help_heading() == Some(DYNAMIC) {
@@ -120,7 +120,7 @@ fn meaning(arg: &Arg) -> String {
     meaning
 }
 
-/// On one line and with the full stop that clap takes off.
+/// The text on one line, with the full stop that clap removes.
 fn sentence(text: Option<&StyledStr>) -> String {
     let text = text.map(ToString::to_string).unwrap_or_default();
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -131,7 +131,7 @@ fn code(text: impl AsRef<OsStr>) -> String {
     format!("`{}`", text.as_ref().to_str().unwrap().trim().replace('|', "\\|"))
 }
 
-/// Each command with the flags that it alone has, then each set of flags that several commands share.
+/// Each command with its exclusive flags, then each set of flags that several commands share.
 fn commands_section(commands: &[Leaf]) -> String {
     let takers = |row: &Row| -> Vec<&str> {
         let takers = commands.iter().filter(|command| command.rows.contains(row));
@@ -170,7 +170,7 @@ fn title(commands: &[&str]) -> String {
     format!("Flags of `{}` and `{last}`", others.join("`, `"))
 }
 
-/// A link to a heading, by the anchor that renderers of Markdown give it.
+/// A link to a heading, with the anchor that Markdown renderers generate.
 fn link(title: &str) -> String {
     let title = title.to_lowercase();
     format!("[{title}](#{})", title.replace(' ', "-").replace(['`', ','], ""))
@@ -184,11 +184,11 @@ fn table(rows: &[&Row]) -> String {
     format!("| flag | variable | default | meaning |\n|---|---|---|---|\n{}\n\n", lines.join("\n"))
 }
 
-/// The variants of `enum Exit`, each with its number and what its comment says.
+/// The variants of `enum Exit`, each with its number and its doc comment.
 fn statuses_section(source: &str) -> String {
     let (_, declared) = source.split_once("enum Exit {").unwrap();
     let (declared, _) = declared.split_once("\n}").unwrap();
-    let mut section = "| status | means |\n|---|---|\n".to_owned();
+    let mut section = "| status | meaning |\n|---|---|\n".to_owned();
     let mut comment = Vec::new();
     for line in declared.lines().map(str::trim) {
         if let Some(text) = line.strip_prefix("/// ") {
@@ -202,7 +202,7 @@ fn statuses_section(source: &str) -> String {
     section
 }
 
-/// The page with `text` between the marks of that name.
+/// The page with `text` between the marks of this name.
 fn between_marks(page: &str, name: &str, text: &str) -> String {
     let (open, close) = (format!("<!-- {name}: "), format!("<!-- end of {name} -->"));
     let start = page.find(&open).unwrap_or_else(|| panic!("docs/flags.md has no mark {open:?}"));
@@ -216,12 +216,12 @@ fn statuses_are_read_from_their_declaration() {
     let source = "/// What.\nenum Exit {\n    /// Done,\n    /// in time.\n    Done = 0,\n    /// Not.\n    Not = 7,\n}\n";
     assert_eq!(
         statuses_section(source),
-        "| status | means |\n|---|---|\n| 0 | Done, in time. |\n| 7 | Not. |\n\n"
+        "| status | meaning |\n|---|---|\n| 0 | Done, in time. |\n| 7 | Not. |\n\n"
     );
 }
 
 #[test]
-fn what_commands_share_is_told_once() {
+fn shared_flags_are_listed_once() {
     let arg = |name: &'static str| Arg::new(name).long(name).value_name("N").env("V").help("So many");
     let command = Command::new("x")
         .subcommand(Command::new("a").arg(arg("own")).arg(arg("both").default_value("1")))
@@ -234,7 +234,7 @@ fn what_commands_share_is_told_once() {
 }
 
 #[test]
-fn just_these_flags_are_dynamic() {
+fn exactly_these_flags_are_dynamic() {
     let commands = Cli::command();
     let mut dynamic = std::collections::BTreeSet::new();
     for command in commands.get_subcommands() {

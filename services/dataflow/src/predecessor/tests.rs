@@ -1,4 +1,4 @@
-//! Each of the predecessor's names: read as a flag, or reported as one without effect.
+//! Each of the predecessor's names is read as a flag, or reported as ignored.
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::cli::Cli;
 
-/// Mounted directories, a file, an environment and a command line.
+/// The settings sources of a pod: mounted directories, a file, an environment and a command line.
 struct Pod {
     root: TempDir,
     variables: Vec<(String, String)>,
@@ -41,9 +41,9 @@ impl Pod {
         self
     }
 
-    /// The command whose flag is `flag`.
+    /// Uses a command that has this flag.
     fn of_command_with(mut self, flag: &str) -> Self {
-        // `up` keeps results as long as they fit.
+        // `up` has no `--result-ttl`.
         self.flags[1] = if flag == "--result-ttl" { "analysis" } else { "up" }.into();
         self
     }
@@ -71,17 +71,17 @@ impl Pod {
     }
 }
 
-/// The value with which a flag is parsed, if any.
+/// The value that a flag is parsed with, if any.
 fn value(loaded: &Loaded, flag: &str) -> Option<String> {
     let (_, up) = loaded.matches.subcommand()?;
     let values = up.get_raw(&flag.trim_start_matches('-').replace('-', "_"))?;
     Some(values.map(|value| value.to_string_lossy()).collect::<Vec<_>>().join(","))
 }
 
-/// A name, its value, and the flag and value that it is here, if any.
+/// A name, its value, and the equivalent flag and value, if any.
 type Row = (&'static str, &'static str, Option<(&'static str, &'static str)>);
 
-/// Every name with a value as the predecessor's manifests have it.
+/// Every name, with a value as in the predecessor's manifests.
 const TABLE: &[Row] = &[
     ("service_name", "dataflow-analyzer", None),
     ("service_version", "2.0.0", None),
@@ -140,7 +140,7 @@ const TABLE: &[Row] = &[
     ("jwt_secret", "0123", None),
 ];
 
-/// The same of the variables without our prefix.
+/// The same for the variables without our prefix.
 const VARIABLES: &[Row] = &[
     ("LOG_LEVEL", "DEBUG", Some(("--log", "debug"))),
     ("REDIS_URL", "redis://localhost:6379/0", Some(("--redis-url", "redis://localhost:6379/0"))),
@@ -174,7 +174,7 @@ const VARIABLES: &[Row] = &[
 ];
 
 #[test]
-fn every_name_is_read_or_told_to_mean_nothing() {
+fn every_name_is_read_or_reported_as_ignored() {
     let check = |pod: Pod, name: &str, expected: Option<(&str, &str)>| {
         let pod = pod.of_command_with(expected.map_or("", |(flag, _)| flag));
         let loaded = pod.load().unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -193,9 +193,9 @@ fn every_name_is_read_or_told_to_mean_nothing() {
     for (name, value, expected) in TABLE {
         let variable = format!("DATAFLOW_{}", name.to_ascii_uppercase().replace('.', "_"));
         check(Pod::new().with("environment", &variable, value), name, *expected);
-        for layer in ["config", "secrets"] {
+        for source in ["config", "secrets"] {
             for file in [variable.as_str(), name, &name.replace('.', "_"), &name.replace(['.', '_'], "-")] {
-                check(Pod::new().with(layer, file, value), name, *expected);
+                check(Pod::new().with(source, file, value), name, *expected);
             }
         }
         let nested = match name.split_once('.') {
@@ -213,9 +213,10 @@ fn every_name_is_read_or_told_to_mean_nothing() {
 }
 
 #[test]
-fn redis_is_put_together_from_its_parts() {
+fn the_redis_url_is_built_from_its_parts() {
     let check = |settings: &[(&str, &str, &str)], expected: Option<&str>| {
-        let pod = settings.iter().fold(Pod::new(), |pod, (layer, name, value)| pod.with(layer, name, value));
+        let pod =
+            settings.iter().fold(Pod::new(), |pod, (source, name, value)| pod.with(source, name, value));
         assert_eq!(pod.value("redis-url").as_deref(), expected, "{settings:?}");
     };
     let host = ("config", "redis_host", "r");
@@ -231,22 +232,22 @@ fn redis_is_put_together_from_its_parts() {
         check(&[host, ("secrets", "redis_password", password)], Some(&format!("redis://:{encoded}@r:6379")));
     }
     check(&[("secrets", "redis_password", "1")], None);
-    // Our own name, in a layer above, beside and below.
+    // Our own name, in a source of higher, equal and lower precedence.
     check(&[host, ("secrets", "redis_url", "redis://own")], Some("redis://own"));
     check(&[host, ("config", "redis_url", "redis://own")], Some("redis://own"));
     check(&[host, ("environment", "DATAFLOW_REDIS_URL", "redis://own")], Some("redis://r:6379"));
     check(&[host, ("flag", "redis-url", "redis://own")], Some("redis://own"));
-    // A password goes with whichever address holds, unless that names a user or was typed.
+    // A password is added to the URL in force, unless that contains a user or is on the command line.
     let password = ("secrets", "redis_password", "1");
     check(&[password, ("config", "redis_url", "redis+sentinel://a,b/m")], Some("redis+sentinel://:1@a,b/m"));
     check(&[password, ("config", "redis_url", "redis://me:2@own")], Some("redis://me:2@own"));
     check(&[password, ("flag", "redis-url", "redis://own")], Some("redis://own"));
-    // A Service called `dataflow-redis` brings this variable.
+    // Kubernetes sets this variable for a Service named `dataflow-redis`.
     check(&[host, ("environment", "DATAFLOW_REDIS_PORT", "tcp://10.0.0.7:6379")], Some("redis://r:6379"));
 }
 
 #[test]
-fn parts_of_an_address_that_is_nowhere_are_told_to_mean_nothing() {
+fn redis_parts_without_a_host_are_reported_as_ignored() {
     let inherited = |pod: Pod| pod.load().unwrap().report.inherited;
     let parts = || Pod::new().with("config", "redis.db", "3").with("config", "redis.ssl", "true");
     let Inherited { read, ignored } = inherited(parts());
@@ -256,7 +257,7 @@ fn parts_of_an_address_that_is_nowhere_are_told_to_mean_nothing() {
 }
 
 #[test]
-fn tracing_that_is_switched_off_is_off() {
+fn disabled_tracing_ignores_the_collector() {
     let pod = Pod::new().with("config", "observability.otel_exporter_otlp_endpoint", "http://c:4317").with(
         "environment",
         "DATAFLOW_ENABLE_TRACING",

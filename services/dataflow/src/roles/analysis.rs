@@ -28,7 +28,7 @@ pub(crate) struct RoleArgs {
     process: ProcessArgs,
 }
 
-/// Serves until told to stop.
+/// Serves until the process is stopped.
 pub(crate) async fn run(args: RoleArgs, loaded: Loaded) -> Result<Exit, Failure> {
     let RoleArgs { listen, analysis, server, process } = args;
     let serve = async |process: process::Process| {
@@ -39,5 +39,5 @@ pub(crate) async fn run(args: RoleArgs, loaded: Loaded) -> Result<Exit, Failure>
         let server = Server::new(&server, context, FILE_DESCRIPTOR_SET).with(capability);
         Ok(server.serve(listener, process.stopped()).await?)
     };
-    process::run(&process, loaded, "dataflow-analysis", serve).await.map(|()| Exit::Done)
+    process::run(&process, loaded, "dataflow-analysis", serve).await.map(|()| Exit::Success)
 }

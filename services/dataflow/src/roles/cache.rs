@@ -21,7 +21,8 @@ pub(crate) struct RoleArgs {
     #[arg(long, env = "DATAFLOW_LISTEN", default_value = "127.0.0.1:8082", value_name = "ADDR")]
     listen: SocketAddr,
 
-    /// The config service, as `http://HOST:PORT`. Without it, dynamic options come only from this process' own sources.
+    /// Address of the config service, which pushes dynamic settings. Without it, they come only from this process' own
+    /// sources.
     #[arg(long, env = "DATAFLOW_CONFIG_URL", value_name = "URL")]
     config_url: Option<Upstream>,
 
@@ -38,7 +39,7 @@ pub(crate) struct RoleArgs {
     process: ProcessArgs,
 }
 
-/// Serves until told to stop.
+/// Serves until the process is stopped.
 pub(crate) async fn run(args: RoleArgs, loaded: Loaded) -> Result<Exit, Failure> {
     let RoleArgs { listen, config_url, cache, store, server, process } = args;
     let serve = async |process: process::Process| {
@@ -53,5 +54,5 @@ pub(crate) async fn run(args: RoleArgs, loaded: Loaded) -> Result<Exit, Failure>
         let server = Server::new(&server, context, FILE_DESCRIPTOR_SET).with(capability);
         Ok(server.serve(listener, process.stopped()).await?)
     };
-    process::run(&process, loaded, "dataflow-cache", serve).await.map(|()| Exit::Done)
+    process::run(&process, loaded, "dataflow-cache", serve).await.map(|()| Exit::Success)
 }

@@ -1,4 +1,4 @@
-//! `dataflow config`: rules, the registry of providers, their audit, and settings, over the store.
+//! `dataflow config`: rules, the provider registry, their audit, and pushed settings, over the store.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,12 +31,12 @@ pub(crate) struct RoleArgs {
     #[command(flatten)]
     process: ProcessArgs,
 
-    /// Dynamic options of analysis, which this role only pushes.
+    /// Dynamic settings of analysis, which this role only pushes.
     #[command(flatten)]
     _documents: DocumentArgs,
 }
 
-/// Serves until told to stop.
+/// Serves until the process is stopped.
 pub(crate) async fn run(args: RoleArgs, loaded: Loaded) -> Result<Exit, Failure> {
     let RoleArgs { listen, store, server, process, _documents } = args;
     let serve = async |process: process::Process| {
@@ -51,5 +51,5 @@ pub(crate) async fn run(args: RoleArgs, loaded: Loaded) -> Result<Exit, Failure>
         let server = Server::new(&server, context, FILE_DESCRIPTOR_SET).with(capability);
         Ok(server.serve(listener, process.stopped()).await?)
     };
-    process::run(&process, loaded, "dataflow-config", serve).await.map(|()| Exit::Done)
+    process::run(&process, loaded, "dataflow-config", serve).await.map(|()| Exit::Success)
 }

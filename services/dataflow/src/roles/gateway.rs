@@ -19,16 +19,16 @@ pub(crate) struct RoleArgs {
     process: ProcessArgs,
 }
 
-/// Serves until told to stop.
+/// Serves until the process is stopped.
 pub(crate) async fn run(args: RoleArgs, loaded: Loaded) -> Result<Exit, Failure> {
     let RoleArgs { gateway: args, process } = args;
     let gateway = Gateway::new(&args)?;
-    // The one that it forwards to. In front of foreign services there is none.
+    // The config service that it forwards to. In front of foreign services there is none.
     let config = args.upstreams.of(CONFIG_SERVICE).filter(|_| args.upstreams.descriptors.is_none());
     let serve = async |process: process::Process| {
         let listener = process::bind(args.listen).await?;
         pushed_settings::follow(config.as_ref(), &process);
         Ok(gateway.serve(process.context("gateway"), listener, process.stopped()).await?)
     };
-    process::run(&process, loaded, "dataflow-gateway", serve).await.map(|()| Exit::Done)
+    process::run(&process, loaded, "dataflow-gateway", serve).await.map(|()| Exit::Success)
 }

@@ -1,10 +1,10 @@
-//! `dataflow rules set`, `delete` and `rollback`: what makes a new revision.
+//! `dataflow rules set`, `delete` and `rollback`: the commands that make a new revision.
 
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::r#type::v1::Category;
 
 use super::show::print_rule;
-use super::{SetOfRules, category, client};
+use super::{RulesetArgs, category, client};
 use crate::client::{self, EndpointArgs, FormatArgs};
 use crate::exit::{Exit, Failure};
 use dataflow_render::text::printable;
@@ -17,12 +17,12 @@ pub(crate) struct SetArgs {
     rule: String,
 
     #[command(flatten)]
-    set: SetOfRules,
+    set: RulesetArgs,
 
     #[command(flatten)]
     fields: Fields,
 
-    /// Change the rule only if it is still this version, as `rules get` shows it.
+    /// Change the rule only if this is still its etag, as `rules get` shows it.
     #[arg(long, value_name = "ETAG")]
     etag: Option<String>,
 
@@ -33,43 +33,45 @@ pub(crate) struct SetArgs {
     format: FormatArgs,
 }
 
-/// The fields of a rule that are given.
+/// The fields of a rule that can be set.
 #[derive(Debug, clap::Args)]
 struct Fields {
-    /// What a match speaks for. A new rule needs it.
+    /// The category that a match adds points to. Required for a new rule.
     #[arg(long, value_name = "CATEGORY", value_parser = category(), ignore_case = true)]
     category: Option<Category>,
 
-    /// What to look for; repeatable. Those given are all that the rule has then. A new rule needs one.
+    /// A keyword to search for; repeatable. Replaces the rule's whole list. A new rule needs at least one.
     #[arg(long = "keyword", value_name = "KEYWORD")]
     keywords: Option<Vec<String>>,
 
-    /// Points for one match, from 1 to 1000; of a new rule 5.
+    /// Points for one match, from 1 to 1000. Default of a new rule: 5.
     #[arg(long, value_name = "N")]
     priority: Option<i32>,
 
-    /// A factor from 1 to 1000 for one keyword; repeatable. Those given are all; an empty one stands for none.
+    /// A weight from 1 to 1000 for one keyword; repeatable. Replaces all weights of the rule; an empty value removes
+    /// them.
     #[arg(long = "weight", value_name = "KEYWORD=N", value_parser = weight)]
     weights: Option<Vec<Option<(String, i32)>>>,
 
-    /// A language whose texts the rule reads; repeatable. Those given are all; an empty one stands for every language.
+    /// A language whose texts the rule searches; repeatable. Replaces the rule's whole list; an empty value means all
+    /// languages.
     #[arg(long = "language", value_name = "LANG")]
     languages: Option<Vec<String>>,
 
-    /// Leave the rule out for now; `--disabled=false` takes it in again.
+    /// Disable the rule; `--disabled=false` enables it again.
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true,
           default_missing_value = "true")]
     disabled: Option<bool>,
 
-    /// For people: what the rule is meant to find.
+    /// A description of the rule, for people.
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
 }
 
-/// What goes on record beside a change.
+/// The audit fields of a change.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RecordArgs {
-    /// Why, for the record; at most 1024 bytes.
+    /// The reason for the change, for the audit record; at most 1024 bytes.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
 }
@@ -82,9 +84,9 @@ pub(crate) struct DeleteArgs {
     rule: String,
 
     #[command(flatten)]
-    set: SetOfRules,
+    set: RulesetArgs,
 
-    /// Remove the rule only if it is still this version, as `rules get` shows it.
+    /// Delete the rule only if this is still its etag, as `rules get` shows it.
     #[arg(long, value_name = "ETAG")]
     etag: Option<String>,
 
@@ -95,14 +97,14 @@ pub(crate) struct DeleteArgs {
 /// The flags of `dataflow rules rollback`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RollbackArgs {
-    /// The revision whose rules the set is to have again.
+    /// The revision to restore.
     #[arg(value_name = "REVISION")]
     revision: i64,
 
     #[command(flatten)]
     mesh: EndpointArgs,
 
-    /// The rule set, without a default: all of it changes.
+    /// The rule set. It has no default, because the whole set may change.
     #[arg(long, value_name = "RULESET")]
     ruleset: String,
 
@@ -110,9 +112,9 @@ pub(crate) struct RollbackArgs {
     record: RecordArgs,
 }
 
-/// Changes a rule; makes it where there is none.
+/// Changes a rule, or creates it if it does not exist.
 pub(crate) async fn set(args: SetArgs) -> Result<Exit, Failure> {
-    let SetArgs { rule: rule_id, set: SetOfRules { mesh, ruleset }, fields, etag, record, format } = args;
+    let SetArgs { rule: rule_id, set: RulesetArgs { mesh, ruleset }, fields, etag, record, format } = args;
     let (etag, reason) = (etag.unwrap_or_default(), record.reason.unwrap_or_default());
     let (mut rule, paths) = fields.into_rule();
     if paths.is_empty() {
@@ -130,10 +132,10 @@ pub(crate) async fn set(args: SetArgs) -> Result<Exit, Failure> {
     };
     let rule = match client.update_rule(request).await {
         Ok(reply) => reply.into_inner().rule,
-        // Who names a version means one that is there.
+        // With an etag the caller expects an existing rule, so none is created.
         Err(status) if etag.is_empty() && client::is_for(&status, "RULE_NOT_FOUND") => {
             if rule.category() == Category::Unspecified || rule.keywords.is_empty() {
-                let why = "to make it, give --category and --keyword";
+                let why = "to create it, give --category and --keyword";
                 return Err(Failure::new(Exit::Usage, anyhow::anyhow!("{}; {why}", status.message())));
             }
             let reply = client.create_rule(creation(rule, ruleset, reason)).await;
@@ -142,7 +144,7 @@ pub(crate) async fn set(args: SetArgs) -> Result<Exit, Failure> {
         Err(status) => return Err(mesh.failure(&status)),
     };
     print_rule(&format, &rule.unwrap_or_default())?;
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }
 
 fn creation(rule: pb::Rule, ruleset: String, reason: String) -> pb::CreateRuleRequest {
@@ -162,18 +164,18 @@ fn creation(rule: pb::Rule, ruleset: String, reason: String) -> pb::CreateRuleRe
     }
 }
 
-/// Removes a rule.
+/// Deletes a rule.
 pub(crate) async fn delete(args: DeleteArgs) -> Result<Exit, Failure> {
-    let DeleteArgs { rule, set: SetOfRules { mesh, ruleset }, etag, record } = args;
+    let DeleteArgs { rule, set: RulesetArgs { mesh, ruleset }, etag, record } = args;
     let done = format!("{} is removed: {} is at revision ", printable(&rule), printable(&ruleset));
     let (etag, reason) = (etag.unwrap_or_default(), record.reason.unwrap_or_default());
     let request = pb::DeleteRuleRequest { rule, ruleset, etag, reason };
     let reply = client(&mesh).delete_rule(request).await.map_err(|status| mesh.failure(&status))?;
     client::print(format!("{done}{}\n", reply.into_inner().revision).as_bytes())?;
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }
 
-/// Goes back to an earlier revision.
+/// Restores an earlier revision.
 pub(crate) async fn rollback(args: RollbackArgs) -> Result<Exit, Failure> {
     let RollbackArgs { revision, mesh, ruleset, record } = args;
     let request = pb::RollbackRulesetRequest { ruleset, revision, reason: record.reason.unwrap_or_default() };
@@ -183,13 +185,13 @@ pub(crate) async fn rollback(args: RollbackArgs) -> Result<Exit, Failure> {
     client::print(
         format!("{name} is at revision {now}, with the rules of revision {revision}\n").as_bytes(),
     )?;
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }
 
 // === impl Fields ===
 
 impl Fields {
-    /// A rule of what is given, and the fields that are.
+    /// A rule with the given fields, and their names for the update mask.
     fn into_rule(self) -> (pb::Rule, Vec<&'static str>) {
         let Self { category, keywords, priority, weights, languages, disabled, description } = self;
         let given = [
@@ -216,7 +218,7 @@ impl Fields {
     }
 }
 
-/// Reads `KEYWORD=N`; nothing of an empty text.
+/// Parses `KEYWORD=N`; `None` for an empty text.
 fn weight(given: &str) -> Result<Option<(String, i32)>, String> {
     if given.is_empty() {
         return Ok(None);

@@ -1,30 +1,30 @@
-//! `dataflow rules diff`: what each revision of a set did to its rules, by whom and why.
+//! `dataflow rules diff`: the changes that each revision of a rule set made, with authors and reasons.
 
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::revision::Difference;
 
-use super::{SetOfRules, client, time};
+use super::{RulesetArgs, client, time};
 use crate::client::FormatArgs;
 use crate::exit::{Exit, Failure};
 use dataflow_render::grid::Grid;
 use dataflow_render::text::printable;
 
-/// Revisions asked for at a time.
+/// Revisions per page.
 const PAGE: i32 = 1000;
 
 /// The flags of `dataflow rules diff`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The earlier revision; without it the one before the later. 0 is before there was any.
+    /// The earlier revision. Default: the one before TO. 0 is the state before the first revision.
     #[arg(value_name = "FROM", value_parser = clap::value_parser!(i64).range(0..))]
     from: Option<i64>,
 
-    /// The later revision; without it the newest.
+    /// The later revision. Default: the newest.
     #[arg(value_name = "TO", value_parser = clap::value_parser!(i64).range(1..))]
     to: Option<i64>,
 
     #[command(flatten)]
-    set: SetOfRules,
+    set: RulesetArgs,
 
     #[command(flatten)]
     format: FormatArgs,
@@ -32,7 +32,7 @@ pub(crate) struct Args {
 
 /// Shows the revisions after `from` up to `to`, oldest first.
 pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
-    let Args { from, to, set: SetOfRules { mesh, ruleset }, format } = args;
+    let Args { from, to, set: RulesetArgs { mesh, ruleset }, format } = args;
     if let (Some(from), Some(to)) = (from, to)
         && from >= to
     {
@@ -81,7 +81,7 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
         }
         grid.write(options, out)
     })?;
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }
 
 fn changes(revisions: &[pb::Revision]) -> impl Iterator<Item = (&pb::Revision, &Difference)> {

@@ -1,4 +1,4 @@
-//! `dataflow rules evaluate`: a file of rules against the set that a mesh uses, on one catalogue.
+//! `dataflow rules evaluate`: compares a rule file with the rule set that a mesh uses, on one catalogue.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient
 use dataflow_proto::google::api::HttpBody;
 use dataflow_rules::RuleSet;
 
-use super::SetOfRules;
+use super::RulesetArgs;
 use crate::analyze;
 use crate::client::FormatArgs;
 use crate::exit::{Exit, Failure};
@@ -24,18 +24,18 @@ pub(crate) struct Args {
     #[arg(value_name = "FILE")]
     catalogue: PathBuf,
 
-    /// The rules to try, a YAML or JSON file as for `analyze`, in place of those of the set.
+    /// The rule file, YAML or JSON as for `analyze`, whose rules replace those of the rule set in the evaluation.
     #[arg(long, value_name = "FILE")]
     rules: PathBuf,
 
     #[command(flatten)]
-    set: SetOfRules,
+    set: RulesetArgs,
 
-    /// Only dataflows that come under another category; not those whose score or evidence alone changes.
+    /// Show only dataflows whose category changes, not those of which only score or evidence change.
     #[arg(long, value_parser = clap::builder::FalseyValueParser::new())]
     category_only: bool,
 
-    /// The language in which to show names; another is shown where a name lacks it.
+    /// Preferred language of names. A name that lacks it is shown in another language.
     #[arg(long, default_value = "en", value_name = "LANG")]
     lang: String,
 
@@ -43,9 +43,9 @@ pub(crate) struct Args {
     format: FormatArgs,
 }
 
-/// Asks the mesh what would move, and prints it.
+/// Requests the evaluation from the mesh and prints it.
 pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
-    let Args { catalogue, rules, set: SetOfRules { mesh, ruleset }, category_only, lang, format } = args;
+    let Args { catalogue, rules, set: RulesetArgs { mesh, ruleset }, category_only, lang, format } = args;
     let proposed = read_rules(&rules).await?;
     let document = read(&catalogue).await?;
     let set = dataflow_config::ruleset_to_wire(&proposed);
@@ -60,12 +60,12 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
     };
     let mut client = AnalysisServiceClient::new(mesh.channel()).max_decoding_message_size(usize::MAX);
     let reply = client.evaluate_rules(request).await.map_err(|status| mesh.failure(&status))?;
-    let evaluation = reply.into_inner().evaluation.context("the reply holds no evaluation")?;
+    let evaluation = reply.into_inner().evaluation.context("the response contains no evaluation")?;
     format.print("dataflow.analysis.v1.Evaluation", &evaluation, |options, out| {
         table(&evaluation, &lang, options, out)
     })?;
     let unread = analyze::unread(&evaluation.diagnostics, evaluation.diagnostics_omitted);
-    Ok(if unread { Exit::Incomplete } else { Exit::Done })
+    Ok(if unread { Exit::Incomplete } else { Exit::Success })
 }
 
 async fn read_rules(path: &PathBuf) -> Result<RuleSet, Failure> {
@@ -76,7 +76,7 @@ async fn read_rules(path: &PathBuf) -> Result<RuleSet, Failure> {
     dataflow_rules::file::parse(&text).map_err(|error| usage(error.into()))
 }
 
-/// The whole catalogue: it travels in one message.
+/// Reads the whole catalogue, since it is sent in one message.
 async fn read(path: &PathBuf) -> Result<Vec<u8>, Failure> {
     if path.as_os_str() == "-" {
         let mut document = Vec::new();
@@ -89,7 +89,7 @@ async fn read(path: &PathBuf) -> Result<Vec<u8>, Failure> {
 fn table(evaluation: &pb::Evaluation, lang: &str, options: &Options, out: &mut impl Write) -> io::Result<()> {
     let pb::Evaluation { ruleset, rules_revision, total, recategorized, .. } = evaluation;
     let noun = if *total == 1 { "dataflow" } else { "dataflows" };
-    write!(out, "{total} {noun}, of which {recategorized} would come under another category than by ")?;
+    write!(out, "{total} {noun}, of which {recategorized} would get another category than by ")?;
     match rules_revision {
         0 => writeln!(out, "rule set {} as built in", printable(ruleset))?,
         revision => writeln!(out, "rule set {} at revision {revision}", printable(ruleset))?,
@@ -109,8 +109,8 @@ fn table(evaluation: &pb::Evaluation, lang: &str, options: &Options, out: &mut i
 
     let mut moves = Grid::new(["ID", "FROM", ">SCORE", "TO", ">SCORE", "WHY", "NAME"]);
     for moved in &evaluation.moves {
-        let nowhere = pb::Filing::default();
-        let [before, after] = [&moved.before, &moved.after].map(|filing| filing.as_ref().unwrap_or(&nowhere));
+        let none = pb::Filing::default();
+        let [before, after] = [&moved.before, &moved.after].map(|filing| filing.as_ref().unwrap_or(&none));
         moves.push([
             moved.id.clone(),
             before.category().as_str_name().to_owned(),

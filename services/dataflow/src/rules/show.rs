@@ -6,13 +6,13 @@ use std::io::{self, Write};
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::r#type::v1::Category;
 
-use super::{SetOfRules, category, client, time, weighed};
+use super::{RulesetArgs, category, client, time, weighted};
 use crate::client::FormatArgs;
 use crate::exit::{Exit, Failure};
 use dataflow_render::grid::Grid;
 use dataflow_render::text::printable;
 
-/// Rules asked for at a time.
+/// Rules per page.
 const PAGE: i32 = 1000;
 
 /// The full name of a rule in the contract.
@@ -22,7 +22,7 @@ const RULE: &str = "dataflow.config.v1.Rule";
 #[derive(Debug, clap::Args)]
 pub(crate) struct ListArgs {
     #[command(flatten)]
-    set: SetOfRules,
+    set: RulesetArgs,
 
     /// Only rules for this category.
     #[arg(long, value_name = "CATEGORY", value_parser = category(), ignore_case = true)]
@@ -40,7 +40,7 @@ pub(crate) struct GetArgs {
     rule: String,
 
     #[command(flatten)]
-    set: SetOfRules,
+    set: RulesetArgs,
 
     #[command(flatten)]
     format: FormatArgs,
@@ -48,7 +48,7 @@ pub(crate) struct GetArgs {
 
 /// Lists the rules of a set.
 pub(crate) async fn list(args: ListArgs) -> Result<Exit, Failure> {
-    let ListArgs { set: SetOfRules { mesh, ruleset }, category, format } = args;
+    let ListArgs { set: RulesetArgs { mesh, ruleset }, category, format } = args;
     let mut client = client(&mesh);
     let mut all = pb::ListRulesResponse::default();
     loop {
@@ -74,7 +74,7 @@ pub(crate) async fn list(args: ListArgs) -> Result<Exit, Failure> {
                 rule.priority.to_string(),
                 if rule.disabled { "disabled" } else { "on" }.to_owned(),
                 rule.languages.join(","),
-                rule.keywords.iter().map(|keyword| weighed(rule, keyword)).collect::<Vec<_>>().join(", "),
+                rule.keywords.iter().map(|keyword| weighted(rule, keyword)).collect::<Vec<_>>().join(", "),
             ]);
         }
         let count = all.rules.len();
@@ -82,16 +82,16 @@ pub(crate) async fn list(args: ListArgs) -> Result<Exit, Failure> {
         writeln!(out, "{}: {count} {noun} at revision {}", printable(&ruleset), all.revision)?;
         grid.write(options, out)
     })?;
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }
 
 /// Shows one rule.
 pub(crate) async fn get(args: GetArgs) -> Result<Exit, Failure> {
-    let GetArgs { rule, set: SetOfRules { mesh, ruleset }, format } = args;
+    let GetArgs { rule, set: RulesetArgs { mesh, ruleset }, format } = args;
     let request = pb::GetRuleRequest { rule, ruleset };
     let reply = client(&mesh).get_rule(request).await.map_err(|status| mesh.failure(&status))?;
     print_rule(&format, &reply.into_inner().rule.unwrap_or_default())?;
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }
 
 /// Prints one rule.
@@ -99,7 +99,7 @@ pub(super) fn print_rule(format: &FormatArgs, rule: &pb::Rule) -> Result<(), Fai
     format.print(RULE, rule, |_, out| lines(rule, out))
 }
 
-/// A rule's fields, a line each, and a line for each keyword.
+/// The fields of a rule, one per line, and its keywords, one per line.
 fn lines(rule: &pb::Rule, out: &mut Vec<u8>) -> io::Result<()> {
     let mut line = |name: &str, value: &dyn Display| {
         let value = value.to_string();
@@ -114,7 +114,7 @@ fn lines(rule: &pb::Rule, out: &mut Vec<u8>) -> io::Result<()> {
     line("changed", &time(rule.update_time))?;
     line("etag", &rule.etag)?;
     for (index, keyword) in rule.keywords.iter().enumerate() {
-        line(if index == 0 { "keywords" } else { "" }, &weighed(rule, keyword))?;
+        line(if index == 0 { "keywords" } else { "" }, &weighted(rule, keyword))?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use dataflow_proto::FILE_DESCRIPTOR_SET;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 use prost_types::method_options::IdempotencyLevel;
 
-/// Services that every process has.
+/// Services that every process serves.
 pub(crate) const MESH_SERVICE: &str = "dataflow.mesh.v1.MeshService";
 const HEALTH: [&str; 2] = ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"];
 
@@ -28,7 +28,7 @@ pub(crate) fn served_by(role: &str) -> Vec<String> {
     served.chain(HEALTH.map(str::to_owned)).collect()
 }
 
-/// Whether repeating a call changes nothing.
+/// Whether a method is idempotent, so that it may be retried.
 pub(crate) fn is_safe(method: &MethodDescriptor) -> bool {
     let options = method.method_descriptor_proto().options.clone().unwrap_or_default();
     options.idempotency_level() != IdempotencyLevel::IdempotencyUnknown

@@ -1,4 +1,4 @@
-//! Who may call what: both meshes say the same, of methods that exist, and of all of them.
+//! Permissions: both meshes grant the same, only methods that exist, and all of them.
 
 use std::collections::BTreeSet;
 
@@ -7,14 +7,14 @@ use serde_json::Value;
 
 use super::contract::served_by;
 
-/// Services that others call within the mesh.
+/// Services that are called within the mesh.
 const CALLED: [&str; 3] = ["analysis", "cache", "config"];
 
 fn linkerd() -> BTreeSet<Grant> {
     const FILE: &str = "mesh/linkerd/identity.yaml";
     let named = |all: &[Value], name: &Value| {
         let found = all.iter().find(|one| one["metadata"]["name"] == *name);
-        found.unwrap_or_else(|| panic!("nothing is called {name}")).clone()
+        found.unwrap_or_else(|| panic!("no object is named {name}")).clone()
     };
     let (routes, callers) = (of_kind(FILE, "GRPCRoute"), of_kind(FILE, "MeshTLSAuthentication"));
     let mut grants = BTreeSet::new();
@@ -41,7 +41,7 @@ fn linkerd() -> BTreeSet<Grant> {
 }
 
 #[test]
-fn every_method_that_is_granted_exists_and_every_one_that_exists_is_granted() {
+fn exactly_the_methods_of_the_contract_are_granted() {
     let grants = istio_grants();
     for role in CALLED {
         let granted: BTreeSet<_> =
@@ -57,8 +57,8 @@ fn every_method_that_is_granted_exists_and_every_one_that_exists_is_granted() {
 }
 
 #[test]
-fn no_route_has_more_matches_than_every_gateway_api_takes() {
-    // Before Gateway API 1.3 a rule of a GRPCRoute takes eight.
+fn no_route_exceeds_the_match_limit_of_older_gateway_apis() {
+    // Before Gateway API 1.3 a rule of a GRPCRoute has at most eight matches.
     for file in ["mesh/linkerd/identity.yaml", "mesh/linkerd/resilience.yaml"] {
         for route in of_kind(file, "GRPCRoute") {
             let most = each(&route["spec"]["rules"]).map(|rule| each(&rule["matches"]).count()).max();
@@ -76,7 +76,7 @@ fn both_meshes_grant_the_same() {
 }
 
 #[test]
-fn services_are_granted_what_they_call_and_no_more() {
+fn services_are_granted_exactly_what_they_call() {
     let grants = istio_grants();
     let of = |caller: &str| -> Vec<&str> {
         let of_caller = grants.iter().filter(|(name, _, _)| name == caller);
@@ -90,7 +90,7 @@ fn services_are_granted_what_they_call_and_no_more() {
 }
 
 #[test]
-fn only_mutual_tls_comes_in_and_redis_stays_outside() {
+fn inbound_traffic_is_mutual_tls_and_redis_is_outside_the_mesh() {
     let modes = of_kind("mesh/istio/identity.yaml", "PeerAuthentication");
     let mode =
         |name: &str| modes.iter().find(|mode| mode["metadata"]["name"] == name).unwrap()["spec"].clone();
@@ -101,7 +101,7 @@ fn only_mutual_tls_comes_in_and_redis_stays_outside() {
         (&"STRICT".into(), &"PERMISSIVE".into())
     );
 
-    // From outside of the mesh's own accounts only the ingress calls, and only the gateway.
+    // Other than the mesh's own accounts only the ingress is allowed, and only for the gateway.
     for policy in of_kind("mesh/istio/identity.yaml", "AuthorizationPolicy") {
         let namespaces = each(&policy["spec"]["rules"])
             .flat_map(|rule| each(&rule["from"]).flat_map(|from| each(&from["source"]["namespaces"])));

@@ -1,4 +1,4 @@
-//! Manifests name flags, ports and paths that the binary has, and leave it the time that it takes to stop.
+//! Manifests use flags, ports and paths of the binary, and a sufficient grace period.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 const ROLES: [&str; 4] = ["gateway", "analysis", "cache", "config"];
 
-/// The Deployment of a role and what is laid over all of them.
+/// The Deployment of a role, and the patch for all of them.
 fn deployment(role: &str) -> [Value; 2] {
     let own = of_kind(&format!("k8s/base/{role}.yaml"), "Deployment").pop().unwrap();
     [own, documents("k8s/base/pods.yaml").pop().unwrap()]
@@ -20,7 +20,7 @@ fn container(deployment: &Value) -> &Value {
     &deployment["spec"]["template"]["spec"]["containers"][0]
 }
 
-/// The variables that a role's pod sets in any overlay, the base's values last.
+/// The variables of a role's pod in all overlays; values of the base are last.
 fn variables(role: &str) -> BTreeMap<String, String> {
     let patches = ["production/environment", "dev/gateway", "production/gateway"];
     let patches = patches.map(|patch| format!("k8s/overlays/{patch}.yaml"));
@@ -36,26 +36,26 @@ fn variables(role: &str) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn every_variable_is_one_of_the_commands_and_has_a_value_that_it_takes() {
+fn every_variable_belongs_to_a_flag_and_has_a_valid_value() {
     for role in ROLES {
         let variables = variables(role);
         assert!(variables.len() > 3, "{variables:?}");
         let own: Vec<_> = variables.keys().filter(|name| !name.starts_with("DATAFLOW_")).collect();
         assert!(own.is_empty(), "{role}: {own:?}");
-        // The binary itself says what it makes of them, and what it does not know.
+        // The binary reports the resulting settings, and unknown names.
         let mut command = binary::command(&[role, "--show-config"]);
         let ended = command.envs(&variables).output().unwrap();
         let shown = String::from_utf8(ended.stdout).unwrap();
         assert!(ended.status.success(), "{role}: {}", String::from_utf8_lossy(&ended.stderr));
         assert!(!shown.contains("unknown:"), "{role}: {shown}");
         for name in variables.keys() {
-            assert!(shown.contains(name.as_str()), "{role}: nothing comes of {name}: {shown}");
+            assert!(shown.contains(name.as_str()), "{role}: {name} has no effect: {shown}");
         }
     }
 }
 
 #[test]
-fn ports_and_probes_are_where_the_process_listens() {
+fn ports_and_probes_match_the_addresses_of_the_process() {
     for role in ROLES {
         let [own, all] = deployment(role);
         let variables = variables(role);
@@ -77,7 +77,7 @@ fn ports_and_probes_are_where_the_process_listens() {
             (&api["containerPort"], &api["name"]),
             "{role}"
         );
-        // Anything else makes Linkerd balance by the connection.
+        // With any other protocol Linkerd balances per connection.
         assert_eq!(ports[0]["appProtocol"], "kubernetes.io/h2c", "{role}");
         for peer in ["ANALYSIS", "CACHE", "CONFIG"] {
             let Some(url) = variables.get(&format!("DATAFLOW_{peer}_URL")) else { continue };
@@ -95,12 +95,12 @@ fn ports_and_probes_are_where_the_process_listens() {
 }
 
 #[test]
-fn a_pod_has_the_time_that_its_process_takes_to_stop() {
+fn the_grace_period_covers_the_stop_of_the_process() {
     let [_, all] = deployment("gateway");
     let grace = all["spec"]["template"]["spec"]["terminationGracePeriodSeconds"].as_u64().unwrap();
     let variables = variables("gateway");
     let seconds = |text: &str| humantime(text).as_secs();
-    // A second to close connections, and as many as exporters may take to send what they hold.
+    // A second to close connections, and the time in which exporters flush their buffers.
     let stopping =
         seconds(&variables["DATAFLOW_DRAIN_DELAY"]) + seconds(&variables["DATAFLOW_DRAIN_TIMEOUT"]) + 1;
     assert!(stopping + 5 <= grace, "{stopping} s of {grace}");
@@ -118,13 +118,13 @@ fn a_pod_has_the_time_that_its_process_takes_to_stop() {
     }
 }
 
-/// Seconds, as these files write all durations.
+/// Parses a duration in seconds, the unit of these files.
 fn humantime(text: &str) -> Duration {
     Duration::from_secs(text.strip_suffix('s').and_then(|seconds| seconds.parse().ok()).unwrap())
 }
 
 #[test]
-fn the_image_is_built_by_the_compiler_that_everybody_uses_and_runs_as_the_manifests_say() {
+fn the_image_uses_the_pinned_compiler_and_the_user_of_the_manifests() {
     let dockerfile = fs::read_to_string(in_repository("Dockerfile")).unwrap();
     let toolchain = fs::read_to_string(in_repository("rust-toolchain.toml")).unwrap();
     let channel =
@@ -134,7 +134,7 @@ fn the_image_is_built_by_the_compiler_that_everybody_uses_and_runs_as_the_manife
     let security = &all["spec"]["template"]["spec"]["securityContext"];
     let user = format!("USER {}:{}", security["runAsUser"], security["runAsGroup"]);
     assert!(dockerfile.contains(&user), "{user}");
-    assert!(dockerfile.contains("ENTRYPOINT [\"/dataflow\"]"), "a role is the container's argument");
+    assert!(dockerfile.contains("ENTRYPOINT [\"/dataflow\"]"), "the container's argument is the role");
     let ended = binary::run(&["healthcheck", "--help"]);
-    assert_eq!(ended.code, 0, "the image asks by it");
+    assert_eq!(ended.code, 0, "the HEALTHCHECK uses it");
 }

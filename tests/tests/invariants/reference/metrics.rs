@@ -1,4 +1,4 @@
-//! `docs/metrics.md`: every family that running services show, with its type, its labels and the bounds of histograms.
+//! `docs/metrics.md`: every metric family that running services expose, with type, labels and histogram buckets.
 
 use std::collections::BTreeSet;
 
@@ -16,14 +16,14 @@ use tokio::net::TcpStream;
 use super::{read, rows};
 
 #[tokio::test]
-async fn the_page_names_every_family_with_its_type_and_labels() {
+async fn the_page_lists_every_family_with_its_type_and_labels() {
     let config = services::config([]).await;
-    // Before a Redis at which nobody listens: a breaker shows its series from the beginning.
+    // Over a closed port in place of Redis: a circuit breaker exposes its series from the start.
     let process = Process::default();
     let store = services::redis_at("redis://127.0.0.1:1", &process);
     let cache = services::cache_over(store, &[]).await;
     let analysis = services::analysis(&[]).await;
-    // A family shows its labels once a call was counted; refused calls count.
+    // A family exposes its labels after the first counted call; rejected calls count too.
     let _ = RuleServiceClient::new(config.channel()).list_rulesets(config::ListRulesetsRequest {}).await;
     let _ = CacheServiceClient::new(cache.channel()).get_entry(cache::GetEntryRequest::default()).await;
     let request = pb::CategorizeDataflowRequest::default();
@@ -48,8 +48,11 @@ async fn the_page_names_every_family_with_its_type_and_labels() {
 
     let bounds = shown.lines().find_map(|line| line.contains("_bucket{").then(|| bounds(&shown, line)));
     let bounds = bounds.expect("a histogram has buckets").join(", ");
-    let bounds = bounds.strip_suffix(", +Inf").expect("the last bucket holds all");
-    assert!(page.contains(&format!(" {bounds} seconds and `+Inf`")), "docs/metrics.md should name {bounds}");
+    let bounds = bounds.strip_suffix(", +Inf").expect("the last bucket is +Inf");
+    assert!(
+        page.contains(&format!(" {bounds} seconds and `+Inf`")),
+        "docs/metrics.md does not list {bounds}"
+    );
 }
 
 #[test]
@@ -60,7 +63,7 @@ fn families_are_read_with_their_labels() {
     assert_eq!(families(text), expected.map(|family| family.map(str::to_owned)).into());
 }
 
-/// Name, type and labels of each family, in the OpenMetrics text format.
+/// Name, type and labels of each family in the OpenMetrics text format.
 fn families(text: &str) -> BTreeSet<[String; 3]> {
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     let families = types.map(|(name, kind)| {
@@ -75,10 +78,10 @@ fn families(text: &str) -> BTreeSet<[String; 3]> {
     families.collect()
 }
 
-/// The upper bounds of the histogram to which the sample belongs.
+/// The bucket bounds of the histogram that the sample belongs to.
 fn bounds(text: &str, sample: &str) -> Vec<String> {
-    // The first label, so that `role=` is not taken for it.
-    let (name, labels) = sample.split_once("{le=\"").expect("a bucket begins with its upper bound");
+    // `le` is the first label, so `role=` cannot match.
+    let (name, labels) = sample.split_once("{le=\"").expect("the first label of a bucket is its upper bound");
     let series = labels.split_once('"').and_then(|(_, others)| others.split_once('}')).expect("labels end").0;
     let bounds = text.lines().filter_map(|line| {
         let (bound, others) = line.strip_prefix(name)?.strip_prefix("{le=\"")?.split_once('"')?;

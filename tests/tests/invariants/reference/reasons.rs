@@ -1,5 +1,5 @@
-//! `docs/reasons.md`: every word by which a program can tell failures apart, with its code and status. The words are
-//! read from the source, since no list of them exists at run time and errors of a crate's inside cannot be made here.
+//! `docs/reasons.md`: every reason of failures, with its code and status. The reasons are parsed from the source, since
+//! there is no list at run time and private errors of a crate cannot be constructed here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,7 +9,7 @@ use dataflow_mesh::status::Kind;
 
 use super::{read, root, rows, section};
 
-/// Every kind, to find one by its name.
+/// All kinds, to find one by its name.
 const KINDS: [Kind; 16] = [
     Kind::Invalid,
     Kind::NotFound,
@@ -29,12 +29,12 @@ const KINDS: [Kind; 16] = [
     Kind::Internal,
 ];
 
-/// The analysis service's errors, which pass on the reasons of faults in documents.
+/// The errors of the analysis service, which pass on the reasons of document faults.
 const ANALYSIS: &str = "services/analysis/src/error.rs";
 const FAULTS: &str = "services/sdmx/src/error.rs";
 const DIAGNOSTICS: &str = "services/sdmx/src/diagnostic.rs";
 
-/// The store's errors, which these services pass on under their own domains.
+/// The errors of the store, which these services pass on with their own domains.
 const STORE: &str = "services/store/src/error.rs";
 const OVER_STORE: [&str; 2] = ["services/cache/src/error.rs", "services/config/src/error.rs"];
 
@@ -42,46 +42,46 @@ const OVER_STORE: [&str; 2] = ["services/cache/src/error.rs", "services/config/s
 const FAILURES: &str = "| reason | gRPC | HTTP | when | what to do |";
 
 /// Domain and reason.
-type Word = (String, String);
+type Reason = (String, String);
 
 #[test]
-fn the_page_names_every_reason_with_its_code_and_status() {
+fn the_page_lists_every_reason_with_its_code_and_status() {
     let page = read("docs/reasons.md");
     let mut on_page = BTreeMap::new();
-    let said = in_source();
-    let domains: BTreeSet<_> = said.keys().map(|(domain, _)| domain).collect();
+    let in_code = in_source();
+    let domains: BTreeSet<_> = in_code.keys().map(|(domain, _)| domain).collect();
     for domain in domains {
         for row in rows(section(&page, &format!("## {domain}")), FAILURES) {
             let [reason, code, status, when, what] = row.try_into().unwrap();
             assert!(!when.is_empty() && !what.is_empty(), "{reason}");
             let before = on_page.insert((domain.clone(), reason), format!("{code} {status}"));
-            assert_eq!(before, None, "a reason stands twice in {domain}");
+            assert_eq!(before, None, "a reason is listed twice in {domain}");
         }
     }
-    assert_eq!(on_page.len(), rows(&page, FAILURES).len(), "a table stands under no domain of the source");
-    agree(&on_page, &said);
+    assert_eq!(on_page.len(), rows(&page, FAILURES).len(), "a table is in the section of an unknown domain");
+    agree(&on_page, &in_code);
 }
 
 #[test]
-fn the_page_names_every_diagnostic_with_its_severity() {
+fn the_page_lists_every_diagnostic_with_its_severity() {
     let source = read(DIAGNOSTICS);
     let severities = arms(body(&source, "fn severity(self)"), "Severity");
     let words = arms(body(&source, "fn as_str("), "");
-    let said = words.into_iter().map(|(variant, word)| {
+    let in_code = words.into_iter().map(|(variant, word)| {
         let severity = severities.get(&variant).or(severities.get("_"));
         let severity = severity.unwrap_or_else(|| panic!("{variant} has no severity"))[0].to_uppercase();
         (("diagnostics".to_owned(), word[0].clone()), severity)
     });
     let on_page = rows(&read("docs/reasons.md"), "| reason | severity | when | what to do |").into_iter();
     let on_page = on_page.map(|row| (("diagnostics".to_owned(), row[0].clone()), row[1].clone()));
-    agree(&on_page.collect(), &said.collect());
+    agree(&on_page.collect(), &in_code.collect());
 }
 
 #[test]
-fn the_finder_finds_what_is_known() {
-    let said = in_source();
+fn the_parser_finds_known_reasons() {
+    let in_code = in_source();
     let check = |domain: &str, reason: &str, expected: &str| {
-        let found = said.get(&(domain.to_owned(), reason.to_owned()));
+        let found = in_code.get(&(domain.to_owned(), reason.to_owned()));
         assert_eq!(found.map(String::as_str), Some(expected), "{domain} {reason}");
     };
     check("dataflow.mesh.v1", "CONCURRENCY_LIMIT", "RESOURCE_EXHAUSTED 429");
@@ -90,7 +90,7 @@ fn the_finder_finds_what_is_known() {
     check("dataflow.analysis.v1", "RULESET_UNUSABLE", "FAILED_PRECONDITION 400");
     check("dataflow.analysis.v1", "NOT_XML", "INVALID_ARGUMENT 400");
     check("dataflow.analysis.v1", "NESTED_TOO_DEEP", "RESOURCE_EXHAUSTED 413");
-    assert!(!said.keys().any(|(domain, _)| domain == "dataflow.test.v1"), "unit tests are not read");
+    assert!(!in_code.keys().any(|(domain, _)| domain == "dataflow.test.v1"), "unit tests are skipped");
 
     let source = "match self { A::B { .. } | A::C(_) if d(x) => Kind::E,\n A::F(g) => g.h(),\n A::I => { Kind::J } _ => Kind::K }";
     let expected = [("B", "E"), ("C", "E"), ("I", "J"), ("_", "K")];
@@ -103,21 +103,22 @@ fn the_finder_finds_what_is_known() {
 }
 
 #[track_caller]
-fn agree(on_page: &BTreeMap<Word, String>, said: &BTreeMap<Word, String>) {
-    let only = |one: &BTreeMap<Word, String>, other: &BTreeMap<Word, String>| -> Vec<String> {
-        let only = one.iter().filter(|(word, fate)| other.get(*word) != Some(*fate));
-        only.map(|((domain, reason), fate)| format!("{domain} {reason} {fate}")).collect()
+fn agree(on_page: &BTreeMap<Reason, String>, in_code: &BTreeMap<Reason, String>) {
+    let only = |one: &BTreeMap<Reason, String>, other: &BTreeMap<Reason, String>| -> Vec<String> {
+        let only = one.iter().filter(|(word, code_and_status)| other.get(*word) != Some(*code_and_status));
+        only.map(|((domain, reason), code_and_status)| format!("{domain} {reason} {code_and_status}"))
+            .collect()
     };
-    let (surplus, missing) = (only(on_page, said), only(said, on_page));
+    let (surplus, missing) = (only(on_page, in_code), only(in_code, on_page));
     assert!(
         surplus.is_empty() && missing.is_empty(),
-        "docs/reasons.md says what the source does not: {surplus:#?}\nand does not say: {missing:#?}"
+        "docs/reasons.md lists unknown reasons: {surplus:#?}\nand lacks: {missing:#?}"
     );
 }
 
-/// What the source says: of every reason its gRPC code and HTTP status.
-fn in_source() -> BTreeMap<Word, String> {
-    let mut said = BTreeMap::new();
+/// The gRPC code and HTTP status of every reason in the source.
+fn in_source() -> BTreeMap<Reason, String> {
+    let mut in_code = BTreeMap::new();
     for folder in ["mesh/src", "gateway/src", "services"] {
         visit(&root().join(folder), &mut |path| {
             let source = read(path);
@@ -137,14 +138,14 @@ fn in_source() -> BTreeMap<Word, String> {
                         && (!passes_on
                             || path.ends_with(ANALYSIS)
                             || OVER_STORE.iter().any(|service| path.ends_with(service))),
-                    "{}: teach this test where its reasons stand",
+                    "{}: this test does not know where its reasons are",
                     path.display()
                 );
                 for (variant, reason) in reasons {
                     let kind = kinds.get(&variant).or(kinds.get("_"));
                     let kind = kind.unwrap_or_else(|| panic!("{}: {variant} has no kind", path.display()));
                     for domain in &domains {
-                        said.insert((domain.clone(), reason[0].clone()), fate(&kind[0]));
+                        in_code.insert((domain.clone(), reason[0].clone()), code_and_status(&kind[0]));
                     }
                 }
             }
@@ -154,18 +155,18 @@ fn in_source() -> BTreeMap<Word, String> {
     let [too_large, otherwise] = arms(body(&errors, "fn kind("), "Kind")["Document"]
         .clone()
         .try_into()
-        .expect("a document is too large or otherwise wrong");
+        .expect("a document is too large or otherwise invalid");
     let limits = body(&errors, "fn exceeds_limit(");
     for (fault, reason) in arms(body(&read(FAULTS), "fn reason(&self) -> &'static str {\n        match"), "")
     {
         let kind = if limits.contains(&format!("Fault::{fault} ")) { &too_large } else { &otherwise };
-        said.insert((literal(body(&errors, "fn domain(")), reason[0].clone()), fate(kind));
+        in_code.insert((literal(body(&errors, "fn domain(")), reason[0].clone()), code_and_status(kind));
     }
-    said
+    in_code
 }
 
 /// The gRPC code and the HTTP status of a kind.
-fn fate(kind: &str) -> String {
+fn code_and_status(kind: &str) -> String {
     let found = KINDS.into_iter().find(|known| format!("{known:?}") == kind);
     let kind = found.unwrap_or_else(|| panic!("the kind {kind} is new: add it to KINDS in {}", file!()));
     let mut code = String::new();
@@ -181,7 +182,7 @@ fn fate(kind: &str) -> String {
 /// Calls `each` with every Rust file below a folder.
 fn visit(folder: &Path, each: &mut impl FnMut(&Path)) {
     for entry in fs::read_dir(folder).expect("a folder of the repository can be read") {
-        let path = entry.expect("and so can what it holds").path();
+        let path = entry.expect("and so can its entries").path();
         if path.is_dir() {
             visit(&path, each);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
@@ -190,7 +191,7 @@ fn visit(folder: &Path, each: &mut impl FnMut(&Path)) {
     }
 }
 
-/// What stands between the braces of the function that begins so.
+/// The body of the function that begins like this.
 #[track_caller]
 fn body<'a>(source: &'a str, function: &str) -> &'a str {
     let start = source.find(function).unwrap_or_else(|| panic!("there is no {function:?}"));
@@ -203,8 +204,8 @@ fn body<'a>(source: &'a str, function: &str) -> &'a str {
     &source[start + 1..start + end.expect("a body has an end")]
 }
 
-/// The arms of a match over variants: of every variant the values, in order. A value is `TYPE::Value`, or a word in
-/// quotes where `of_type` is empty; arms that do something else are left out.
+/// The arms of a match over variants: the values of every variant, in order. A value is `TYPE::Value`, or a string
+/// literal if `of_type` is empty; other arms are skipped.
 fn arms(body: &str, of_type: &str) -> BTreeMap<String, Vec<String>> {
     let mut arms: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut pattern: Vec<&str> = Vec::new();
@@ -212,7 +213,7 @@ fn arms(body: &str, of_type: &str) -> BTreeMap<String, Vec<String>> {
     let mut words = spaced.split(|letter: char| !(letter.is_alphanumeric() || "_:\"=>".contains(letter)));
     while let Some(word) = words.next() {
         match word.split_once("::") {
-            // As the whole pattern; the one in `A::B(_)` follows its variant.
+            // Only as the whole pattern; the `_` in `A::B(_)` follows its variant.
             _ if word == "_" && pattern.is_empty() => pattern.push(word),
             Some((_, variant)) => pattern.push(variant),
             _ if word != "=>" => {}
@@ -235,7 +236,7 @@ fn arms(body: &str, of_type: &str) -> BTreeMap<String, Vec<String>> {
     arms
 }
 
-/// The first text in quotes.
+/// The first string literal.
 fn literal(code: &str) -> String {
     code.split('"').nth(1).expect("there is a text").to_owned()
 }

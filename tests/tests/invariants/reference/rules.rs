@@ -1,5 +1,5 @@
-//! `docs/rules.md`: its rule sets are compiled and file the titles below them as the page says; its keywords find what
-//! they are said to find; its bounds are those of the code.
+//! `docs/rules.md`: its rule sets compile and categorize the titles below them as documented; its keywords match as
+//! documented; its limits are those of the code.
 
 use dataflow_rules::limits::{
     MAX_KEYWORD, MAX_KEYWORD_BYTES, MAX_KEYWORDS, MAX_LANGUAGES, MAX_NAME, MAX_POINTS, MAX_RULE_ID, MAX_RULES,
@@ -9,7 +9,7 @@ use dataflow_rules::{Category, Compiled, MAX_EVIDENCE, Scratch, Subject, file};
 use super::{read, rows, section};
 
 #[test]
-fn examples_file_titles_as_the_page_says() {
+fn examples_categorize_titles_as_documented() {
     let page = read("docs/rules.md");
     let mut tried = 0;
     for example in page.split("```yaml\n").skip(1) {
@@ -35,7 +35,7 @@ fn examples_file_titles_as_the_page_says() {
 }
 
 #[test]
-fn keywords_find_what_the_page_says() {
+fn keywords_match_as_documented() {
     let page = read("docs/rules.md");
     let keywords = rows(section(&page, "## Mode WORDS"), "| keyword | finds | does not find |");
     assert_eq!(keywords.len(), 9);
@@ -55,7 +55,7 @@ fn keywords_find_what_the_page_says() {
 }
 
 #[test]
-fn categories_and_bounds_are_those_of_the_code() {
+fn categories_and_limits_are_those_of_the_code() {
     let page = read("docs/rules.md");
     let categories = rows(section(&page, "## Categories"), "| category | holds |");
     let categories: Vec<_> = categories.iter().map(|row| row[0].as_str()).collect();
@@ -76,7 +76,7 @@ fn categories_and_bounds_are_those_of_the_code() {
     assert_eq!(rows(section(&page, "## Limits"), "| limit | most |"), expected);
 }
 
-/// Reads a file of rules and makes it ready, as the binary does.
+/// Parses a rule file and compiles it, as the binary does.
 #[track_caller]
 fn compile(text: &str) -> Compiled {
     let set = file::parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));

@@ -1,4 +1,4 @@
-//! `dataflow analyze` as a person and a script use it.
+//! `dataflow analyze` as people and scripts use it.
 
 use std::io::{Cursor, Read, Write};
 use std::path::PathBuf;
@@ -23,18 +23,18 @@ fn json(ended: &Ended) -> Value {
 }
 
 #[test]
-fn the_example_is_analysed_whole_and_quietly() {
+fn the_example_is_analyzed_without_warnings() {
     let ended = binary::run(&["analyze", &example()]);
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{ended:?}");
     for expected in ["IT1: 24 dataflows", "POPULATION", "rule set default at revision 1"] {
         assert!(ended.stdout.contains(expected), "{expected}: {}", ended.stdout);
     }
-    assert!(!ended.stdout.contains('\x1b'), "no colours in a pipe");
+    assert!(!ended.stdout.contains('\x1b'), "no color in a pipe");
     assert!(!ended.stdout.contains("degraded"), "{}", ended.stdout);
 }
 
 #[test]
-fn json_is_the_reply_as_the_interface_pins_it() {
+fn json_output_is_the_reply_of_the_contract() {
     let ended = binary::run(&["analyze", &example(), "--format", "json"]);
     let reply = json(&ended);
     assert_eq!(reply["provider"], "IT1");
@@ -64,7 +64,7 @@ fn json_is_the_reply_as_the_interface_pins_it() {
 }
 
 #[test]
-fn every_format_holds_every_dataflow() {
+fn every_format_contains_every_dataflow() {
     let run = |format| binary::run(&["analyze", &example(), "--format", format]);
     let lines = run("ndjson").stdout;
     assert_eq!(lines.lines().count(), 24);
@@ -85,7 +85,7 @@ fn legacy_rules_carry_the_predecessors_fields() {
 }
 
 #[test]
-fn rules_come_from_a_file_too() {
+fn rules_can_come_from_a_file() {
     let text =
         "ruleset: mine\nmode: WORDS\nrules:\n- {ruleId: all, category: HEALTH, keywords: [popolazione]}\n";
     let (_directory, path) = temporary("rules.yaml", text);
@@ -105,7 +105,7 @@ fn rules_come_from_a_file_too() {
 }
 
 #[test]
-fn standard_input_and_gzip_are_documents_like_others() {
+fn standard_input_and_gzip_are_accepted() {
     let document = std::fs::read(example()).unwrap();
     let plain = binary::run_with(&["analyze", "-", "--format", "csv"], Cursor::new(document.clone()));
     assert_eq!(plain.stdout, binary::run(&["analyze", &example(), "--format", "csv"]).stdout);
@@ -116,7 +116,7 @@ fn standard_input_and_gzip_are_documents_like_others() {
 }
 
 #[test]
-fn exit_statuses_say_how_it_ended() {
+fn exit_statuses_state_the_result() {
     let unread = "<Structure><Dataflows><Dataflow/><Dataflow id='A'/></Dataflows></Structure>";
     let check = |code: i32, arguments: &[&str], input: &str| {
         let ended = binary::run_with(&[&["analyze"], arguments].concat(), Cursor::new(input.to_owned()));
@@ -138,7 +138,7 @@ fn exit_statuses_say_how_it_ended() {
 }
 
 #[test]
-fn the_result_goes_to_a_file_when_asked() {
+fn the_result_can_be_written_to_a_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("out.csv");
     let arguments = ["analyze", &example(), "--format", "csv", "--out", path.to_str().unwrap()];
@@ -150,7 +150,7 @@ fn the_result_goes_to_a_file_when_asked() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_failure() {
+fn a_broken_pipe_is_not_a_failure() {
     for arguments in [&["analyze", &example(), "--format", "json"][..], &["completions", "bash"]] {
         let mut child = binary::command(arguments).spawn().unwrap();
         drop(child.stdout.take());
@@ -161,32 +161,32 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
 }
 
 #[test]
-fn sigint_ends_it_while_it_reads_with_130() {
+fn sigint_while_reading_exits_with_130() {
     let mut child =
         binary::command(&["analyze", "-", "--log", "info"]).stdin(Stdio::piped()).spawn().unwrap();
     let mut log = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
-    // Once analysis serves, the command waits for a document that never comes.
+    // When analysis serves, the command waits for a document that never arrives.
     assert!(log.any(|line| line.unwrap().contains("serving role=\"analysis\"")));
     binary::signal(&child, Signal::SIGINT);
-    assert_eq!(binary::wait(&mut child).code(), Some(130), "a status of its own, not death by the signal");
+    assert_eq!(binary::wait(&mut child).code(), Some(130), "an exit status, not termination by the signal");
 }
 
 #[test]
-fn sigint_ends_it_while_nobody_reads_what_it_prints_with_130() {
+fn sigint_while_the_output_pipe_is_full_exits_with_130() {
     let mut document = String::new();
     let catalogue = generator::Catalogue { flows: 500, bytes: 1_000_000, seed: 1 };
     catalogue.reader().read_to_string(&mut document).unwrap();
     let (_directory, path) = temporary("catalogue.xml", &document);
     let arguments = ["analyze", path.to_str().unwrap(), "--format", "json"];
     let mut child = binary::command(&arguments).spawn().unwrap();
-    // It prints by now, and has more to print than the pipe holds.
+    // It is printing, and the output is larger than the pipe's buffer.
     child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
     binary::signal(&child, Signal::SIGINT);
     assert_eq!(binary::wait(&mut child).code(), Some(130));
 }
 
 #[test]
-fn variables_that_are_meant_for_services_do_not_reach_it() {
+fn variables_of_services_do_not_affect_the_command() {
     let mut command = binary::command(&["analyze", &example(), "--format", "json"]);
     let environment = [
         ("DATAFLOW_DRAIN_DELAY", "10m"),
@@ -202,7 +202,7 @@ fn variables_that_are_meant_for_services_do_not_reach_it() {
 }
 
 #[test]
-fn a_variable_says_yes_in_any_of_the_usual_words() {
+fn a_boolean_variable_accepts_the_usual_words() {
     let check = |value: &str| {
         let mut command = binary::command(&["gateway", "--show-config"]);
         let output = command.env("DATAFLOW_ALLOW_ANONYMOUS", value).output().unwrap();

@@ -1,4 +1,4 @@
-//! A directory for state: one process at a time has it.
+//! `--data-dir`: only one process at a time can use a directory.
 
 use std::io::{BufRead, BufReader};
 use std::process::Child;
@@ -6,7 +6,7 @@ use std::process::Child;
 use dataflow_tests::binary;
 use nix::sys::signal::Signal;
 
-/// A mesh that is killed when a test fails.
+/// A mesh that is killed when dropped, also if a test fails.
 struct Up(Child);
 
 impl Drop for Up {
@@ -17,7 +17,7 @@ impl Drop for Up {
 }
 
 #[test]
-fn a_data_directory_has_one_holder() {
+fn a_data_directory_is_used_by_one_process_only() {
     let folder = tempfile::TempDir::new().unwrap();
     let directory = folder.path().join("data");
     let directory = directory.to_str().unwrap();
@@ -41,7 +41,7 @@ fn a_data_directory_has_one_holder() {
     assert_eq!(refused.code, 2, "{refused:?}");
     assert!(refused.stderr.contains("exclude each other"), "{refused:?}");
 
-    // Whoever comes when it has ended, in whatever way, has it.
+    // After its process has exited, in whatever way, the next process can use it.
     binary::signal(&first.0, Signal::SIGKILL);
     binary::wait(&mut first.0);
     let mut third = start();

@@ -1,12 +1,12 @@
-//! What people with grpcurl see of a service run alone. The release that `.ci/tools.txt` pins speaks reflection in its
-//! version v1alpha only; v1 is tried by a client of our own, with the tests of the mesh.
+//! grpcurl with a single service. The release that `.ci/tools.txt` pins supports only reflection v1alpha; a client of
+//! ours tests v1, in the tests of the mesh.
 
 use std::process::Command;
 
 use dataflow_tests::binary::Service;
 use dataflow_tests::tools;
 
-/// grpcurl's output, or `None` after saying aloud that this machine has none.
+/// The output of grpcurl; without it, prints that the test is skipped and returns `None`.
 fn grpcurl(address: &str, flags: &[&str], method: &[&str]) -> Option<String> {
     if !tools::available("grpcurl") {
         return None;
@@ -19,14 +19,14 @@ fn grpcurl(address: &str, flags: &[&str], method: &[&str]) -> Option<String> {
 }
 
 #[test]
-fn a_service_alone_is_called_without_proto_files() {
-    try_it(&Service::start("analysis", &[]));
+fn a_single_service_can_be_called_without_proto_files() {
+    check(&Service::start("analysis", &[]));
 }
 
 #[test]
-fn the_gateway_is_called_without_proto_files() {
+fn the_gateway_can_be_called_without_proto_files() {
     let up = Service::start("up", &[]);
-    try_it(&up);
+    check(&up);
     let Some(list) = grpcurl(&up.address, &[], &["list"]) else { return };
     for expected in ["dataflow.cache.v1.CacheService", "dataflow.config.v1.RuleService"] {
         assert!(list.contains(expected), "{expected}: {list}");
@@ -36,8 +36,8 @@ fn the_gateway_is_called_without_proto_files() {
     assert!(health.contains("SERVING"), "{health}");
 }
 
-/// List, describe, call and health.
-fn try_it(service: &Service) {
+/// Tests list, describe, a call and health.
+fn check(service: &Service) {
     let Some(list) = grpcurl(&service.address, &[], &["list"]) else { return };
     for expected in ["dataflow.analysis.v1.AnalysisService", "grpc.health.v1.Health", "grpc.reflection.v1"] {
         assert!(list.contains(expected), "{expected}: {list}");

@@ -1,4 +1,4 @@
-//! What a catalogue and a full cache cost in memory, as the kernel counts it.
+//! Memory use for a catalogue and for a full cache, as the kernel counts it.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
@@ -18,7 +18,7 @@ fn peak(catalogue: Catalogue) -> u64 {
     let mut stdin = child.stdin.take().unwrap();
     let feeding = std::thread::spawn(move || std::io::copy(&mut catalogue.reader(), &mut stdin).unwrap());
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    // What is left is more than a pipe holds, so that the command still waits for us to read it.
+    // The rest of the output is larger than the pipe's buffer, so the command is still running.
     let read = usize::try_from(catalogue.flows).unwrap() * 9 / 10;
     assert_eq!(lines.by_ref().take(read).map(Result::unwrap).count(), read);
     let peak = binary::peak_memory(child.id());
@@ -31,7 +31,7 @@ fn peak(catalogue: Catalogue) -> u64 {
 }
 
 #[test]
-fn a_catalogue_costs_what_its_result_weighs_however_long_the_document_is() {
+fn memory_depends_on_the_result_and_not_on_the_document() {
     let large = peak(Catalogue::LARGE);
     let padded = peak(Catalogue { bytes: 60_000_000, ..Catalogue::LARGE });
     assert!(large < 256 * MIB, "{large} bytes for 8,000 dataflows in 26 MB");
@@ -40,7 +40,7 @@ fn a_catalogue_costs_what_its_result_weighs_however_long_the_document_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_entries_of_one_byte_cost_what_they_weigh() {
+async fn ten_thousand_entries_of_one_byte_use_little_memory() {
     let cache = Service::start("cache", &[]);
     let client = CacheServiceClient::connect(format!("http://{}", cache.address)).await.unwrap();
     let set = |index: u32| {
@@ -48,7 +48,7 @@ async fn ten_thousand_entries_of_one_byte_cost_what_they_weigh() {
         let mut client = client.clone();
         async move { client.set_entry(pb::SetEntryRequest { entry: Some(entry), ..Default::default() }).await }
     };
-    // The first calls cost what every later one uses again.
+    // The first calls allocate memory that later calls reuse.
     let calls = |range: std::ops::Range<u32>| stream::iter(range.map(set)).buffer_unordered(16);
     calls(0..1_000).try_for_each(async |_| Ok(())).await.unwrap();
     let before = cache.memory();

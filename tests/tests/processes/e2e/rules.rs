@@ -1,4 +1,4 @@
-//! `dataflow rules` and `dataflow providers` as a person and a script use them, on a mesh that runs.
+//! `dataflow rules` and `dataflow providers` on a running mesh, as people and scripts use them.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -7,7 +7,7 @@ use dataflow_tests::binary::{self, Ended, Service};
 use dataflow_tests::example;
 use serde_json::Value;
 
-/// A mesh, and the command line that calls it.
+/// A running mesh.
 struct Mesh {
     up: Service,
 }
@@ -17,13 +17,13 @@ impl Mesh {
         Self { up: Service::start("up", &[]) }
     }
 
-    /// Runs a command of the mesh's clients.
+    /// Runs a client command on the mesh.
     fn run(&self, arguments: &[&str]) -> Ended {
         let endpoint = format!("http://{}", self.up.address);
         binary::run(&[arguments, &["--endpoint", &endpoint]].concat())
     }
 
-    /// What a command prints that ends well.
+    /// The output of a command that succeeds.
     fn shown(&self, arguments: &[&str]) -> String {
         let ended = self.run(arguments);
         assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{arguments:?}: {ended:?}");
@@ -36,7 +36,7 @@ impl Mesh {
 }
 
 #[test]
-fn a_rule_is_made_changed_field_by_field_and_removed() {
+fn a_rule_is_created_changed_field_by_field_and_deleted() {
     let mesh = Mesh::start();
     let before = mesh.json(&["rules", "list"]);
     assert!(before["rules"].as_array().unwrap().len() > 50 && before["revision"] == "1", "{before}");
@@ -89,7 +89,7 @@ fn a_rule_is_made_changed_field_by_field_and_removed() {
 }
 
 #[test]
-fn revisions_are_compared_and_gone_back_to() {
+fn revisions_are_compared_and_restored() {
     let mesh = Mesh::start();
     mesh.shown(&["rules", "set", "mine", "--category", "HEALTH", "--keyword", "zzz", "--reason", "a start"]);
     mesh.shown(&["rules", "set", "mine", "--priority", "7"]);
@@ -124,7 +124,7 @@ fn revisions_are_compared_and_gone_back_to() {
 }
 
 #[test]
-fn proposed_rules_are_tried_on_a_catalogue() {
+fn proposed_rules_are_evaluated_on_a_catalogue() {
     let mesh = Mesh::start();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("rules.yaml");
@@ -147,7 +147,7 @@ fn proposed_rules_are_tried_on_a_catalogue() {
     for expected in ["24 dataflows, of which ", "22_289", "popolazione in name.it", "Resident population"] {
         assert!(shown.contains(expected), "{expected:?} in {shown}");
     }
-    // The set as it is moves nothing.
+    // The current rules move nothing.
     let same = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services/rules/sets/default.yaml");
     let none = mesh.json(&["rules", "evaluate", &example(), "--rules", same.to_str().unwrap()]);
     assert_eq!((&none["moves"], &none["recategorized"]), (&Value::Array(Vec::new()), &0.into()));
@@ -165,7 +165,7 @@ fn proposed_rules_are_tried_on_a_catalogue() {
 }
 
 #[test]
-fn exit_statuses_tell_a_refusal_from_a_mesh_that_is_away() {
+fn exit_statuses_distinguish_rejected_calls_from_an_unreachable_mesh() {
     let mesh = Mesh::start();
     let check = |code: i32, arguments: &[&str], expected: &str| {
         let ended = mesh.run(arguments);
@@ -188,17 +188,17 @@ fn exit_statuses_tell_a_refusal_from_a_mesh_that_is_away() {
     assert!(providers.contains("\nIT1 ") && providers.contains("https://"), "{providers}");
     assert!(mesh.json(&["providers", "list"])["providers"].as_array().unwrap().len() > 3);
 
-    let away = ["--endpoint", "http://127.0.0.1:1"];
+    let unreachable = ["--endpoint", "http://127.0.0.1:1"];
     for command in [&["rules", "list"][..], &["rules", "set", "a", "--priority", "1"], &["providers", "list"]]
     {
-        let ended = binary::run(&[command, &away].concat());
+        let ended = binary::run(&[command, &unreachable].concat());
         assert_eq!(ended.code, 4, "{command:?}: {ended:?}");
-        assert!(ended.stderr.contains("http://127.0.0.1:1/ is out of reach"), "{ended:?}");
+        assert!(ended.stderr.contains("http://127.0.0.1:1/ is unreachable"), "{ended:?}");
     }
 }
 
 #[test]
-fn the_environment_says_where_the_mesh_is_and_nothing_else() {
+fn only_the_endpoint_comes_from_the_environment() {
     let mesh = Mesh::start();
     let run = |variables: &[(&str, &str)], arguments: &[&str]| {
         let mut command = binary::command(arguments);
@@ -208,7 +208,7 @@ fn the_environment_says_where_the_mesh_is_and_nothing_else() {
     };
     let set = ["rules", "set", "mine", "--category", "LABOUR", "--keyword", "zzz", "--format", "json"];
     assert!(run(&[], &set).status.success());
-    // A variable that was meant for something else must not move the rule.
+    // A variable with another purpose must not change the rule.
     let stray = [("DATAFLOW_CATEGORY", "HEALTH"), ("DATAFLOW_DISABLED", "true"), ("DATAFLOW_FORMAT", "csv")];
     let output = run(&stray, &["rules", "set", "mine", "--priority", "7", "--format", "json"]);
     let rule: Value = serde_json::from_slice(&output.stdout).unwrap();

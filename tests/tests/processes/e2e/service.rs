@@ -1,4 +1,4 @@
-//! Services as processes: what a pod runs and what the kubelet sees.
+//! Services as processes, as pods run them and the kubelet probes them.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -13,7 +13,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-/// Status and body of a plain HTTP/1.1 GET.
+/// Status and body of an HTTP/1.1 GET.
 fn get(address: &str, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").unwrap();
@@ -41,12 +41,12 @@ async fn three_processes_make_a_mesh() {
     for service in [analysis, cache, config] {
         let (code, log) = service.stop();
         assert_eq!(code, 0, "{log:#?}");
-        binary::assert_calm(&log, &[]);
+        binary::assert_no_warnings(&log, &[]);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn probes_health_and_metrics_speak_of_this_process() {
+async fn probes_health_and_metrics_are_those_of_the_process() {
     let service = Service::start("analysis", &[]);
     for probe in ["/livez", "/startupz", "/readyz"] {
         assert_eq!(get(&service.admin, probe), (200, "ok\n".to_owned()), "{probe}");
@@ -73,7 +73,7 @@ async fn probes_health_and_metrics_speak_of_this_process() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_named() {
+fn the_error_names_a_port_in_use() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let ended = binary::run(&["cache", "--listen", &address, "--admin", "127.0.0.1:0"]);
@@ -82,7 +82,7 @@ fn a_port_that_is_taken_is_named() {
 }
 
 #[test]
-fn a_log_filter_that_is_none_is_named() {
+fn the_error_names_an_invalid_log_filter() {
     for command in [&["cache", "--admin", "127.0.0.1:0"][..], &["analyze", "-"]] {
         let ended = binary::run(&[command, &["--log", "info,=="]].concat());
         assert_eq!(ended.code, 2, "{command:?}: {ended:?}");
@@ -104,12 +104,12 @@ fn log_lines_are_json_or_text() {
 }
 
 #[test]
-fn a_container_asks_its_own_process_whether_it_is_ready() {
+fn healthcheck_checks_the_process_in_the_same_container() {
     let service = Service::start("cache", &["--drain-delay", "60s"]);
     let ask = |admin: &str| binary::run(&["healthcheck", "--admin", admin]);
     let ended = ask(&service.admin);
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
-    // As a pod has it in its environment: it listens on all addresses.
+    // As in a pod's environment: the admin port listens on all addresses.
     let everywhere = service.admin.replace("127.0.0.1", "0.0.0.0");
     assert_eq!(ask(&everywhere).code, 0);
 
@@ -121,7 +121,7 @@ fn a_container_asks_its_own_process_whether_it_is_ready() {
     assert_eq!(ended.code, 1, "{ended:?}");
     assert!(ended.stderr.contains("/readyz: 503"), "{ended:?}");
 
-    // Its delay has a minute to go: who signals twice does not wait for it.
+    // The drain delay has a minute left; a second signal does not wait for it.
     let (code, log) = service.stop();
     assert_eq!(code, 143, "{log:#?}");
     assert_eq!(ask("127.0.0.1:1").code, 4);

@@ -1,4 +1,4 @@
-//! An edit of the config service's ConfigMap, as kubelet brings it, and what the other processes make of it.
+//! An edit of the config service's ConfigMap, as the kubelet updates it, and its effect on other processes.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -9,7 +9,7 @@ use dataflow_tests::eventually::{TIMEOUT, eventually_blocking};
 use dataflow_tests::{example, http};
 use tempfile::TempDir;
 
-/// A mounted ConfigMap: files that lead through one link, which an edit swaps.
+/// A mounted ConfigMap: the files are symbolic links through one link, which an edit swaps.
 struct ConfigMap {
     directory: TempDir,
     edits: u32,
@@ -28,7 +28,7 @@ impl ConfigMap {
         self.directory.path()
     }
 
-    /// Makes these all the files that there are.
+    /// Replaces all files.
     fn edit(&mut self, files: &[(&str, &str)]) {
         self.edits += 1;
         let (root, real) = (self.path(), format!("..{}", self.edits));
@@ -38,7 +38,7 @@ impl ConfigMap {
         }
         symlink(&real, root.join("..data_tmp")).unwrap();
         fs::rename(root.join("..data_tmp"), root.join("..data")).unwrap();
-        // kubelet adds and removes the links by which the files are found after the swap.
+        // The kubelet adds and removes the links of the files after the swap.
         for entry in fs::read_dir(root).unwrap() {
             let path = entry.unwrap().path();
             let kept = path.file_name().unwrap().to_str().unwrap().starts_with("..") || path.exists();
@@ -52,54 +52,54 @@ impl ConfigMap {
     }
 }
 
-/// The example, analysed by the service at that address.
-fn analyse(analysis: &Service) -> Ended {
+/// Analyzes the example with this service.
+fn analyze(analysis: &Service) -> Ended {
     let endpoint = format!("http://{}", analysis.address);
     binary::run(&["analyze", &example(), "--endpoint", &endpoint])
 }
 
-fn says(service: &Service, text: &str) -> bool {
+fn has_logged(service: &Service, text: &str) -> bool {
     service.log().iter().any(|line| line.contains(text))
 }
 
 #[test]
-fn an_edited_config_map_takes_effect_in_other_processes_or_is_refused_whole() {
+fn an_edited_config_map_takes_effect_in_other_processes_or_is_rejected_completely() {
     let mut map = ConfigMap::new(&[("log", "info")]);
     let config = Service::start("config", &["--config-dir", map.path().to_str().unwrap()]);
     let url = format!("http://{}", config.address);
-    let told = Service::start("analysis", &["--config-url", &url]);
+    let follower = Service::start("analysis", &["--config-url", &url]);
     let own = Service::start("analysis", &["--config-url", &url, "--max-document-bytes", "1MiB"]);
-    assert_eq!(analyse(&told).code, 0);
+    assert_eq!(analyze(&follower).code, 0);
 
     map.edit(&[("log", "info"), ("max-document-bytes", "2KiB")]);
-    eventually_blocking(TIMEOUT, "the limit is pushed", || analyse(&told).code == 3);
-    let refused = analyse(&told).stderr;
+    eventually_blocking(TIMEOUT, "the limit is pushed", || analyze(&follower).code == 3);
+    let refused = analyze(&follower).stderr;
     assert!(refused.contains("more than 2048 bytes of document"), "{refused}");
-    assert_eq!(analyse(&own).code, 0, "what a process itself is told goes first");
+    assert_eq!(analyze(&own).code, 0, "a process' own settings take precedence");
 
     map.edit(&[("log", "debug"), ("max-document-bytes", "many")]);
-    eventually_blocking(TIMEOUT, "the edit is refused", || says(&config, "settings: change rejected"));
-    assert_eq!(analyse(&told).code, 3, "the last good one holds");
-    for service in [&config, &told, &own] {
-        assert!(!says(service, "\"level\":\"DEBUG\""), "nothing of it holds");
+    eventually_blocking(TIMEOUT, "the edit is rejected", || has_logged(&config, "settings: change rejected"));
+    assert_eq!(analyze(&follower).code, 3, "the last valid one stays in force");
+    for service in [&config, &follower, &own] {
+        assert!(!has_logged(service, "\"level\":\"DEBUG\""), "no part of it is in force");
     }
 
     map.edit(&[("log", "debug")]);
-    eventually_blocking(TIMEOUT, "the limit falls back", || analyse(&told).code == 0);
+    eventually_blocking(TIMEOUT, "the limit falls back", || analyze(&follower).code == 0);
     eventually_blocking(TIMEOUT, "all log more", || {
-        [&config, &told, &own].iter().all(|service| says(service, "\"level\":\"DEBUG\""))
+        [&config, &follower, &own].iter().all(|service| has_logged(service, "\"level\":\"DEBUG\""))
     });
 
-    // What was pushed last holds on without the config service.
+    // The last pushed settings stay in force without the config service.
     map.edit(&[("log", "debug"), ("max-document-bytes", "2KiB")]);
-    eventually_blocking(TIMEOUT, "the limit is pushed again", || analyse(&told).code == 3);
+    eventually_blocking(TIMEOUT, "the limit is pushed again", || analyze(&follower).code == 3);
     let (code, log) = config.stop();
     assert_eq!(code, 0, "{log:#?}");
-    assert_eq!(analyse(&told).code, 3);
+    assert_eq!(analyze(&follower).code, 3);
 }
 
 #[tokio::test]
-async fn rest_shows_the_dynamic_options_and_where_they_come_from() {
+async fn rest_shows_the_dynamic_settings_and_their_sources() {
     let map = ConfigMap::new(&[("request-timeout", "1m 30s")]);
     let up = Service::start("up", &["--config-dir", map.path().to_str().unwrap(), "--max-depth", "9"]);
     let gateway = format!("http://{}", up.address).parse().unwrap();
@@ -116,9 +116,5 @@ async fn rest_shows_the_dynamic_options_and_where_they_come_from() {
     assert_eq!(shown("max-diagnostics"), ("1000", "default", false));
     let mut names: Vec<_> = settings.iter().map(|setting| setting["name"].as_str().unwrap()).collect();
     names.retain(|name| !name.starts_with("max-"));
-    assert_eq!(
-        names,
-        ["log", "request-timeout"],
-        "no address, no password, nothing that waits for a restart"
-    );
+    assert_eq!(names, ["log", "request-timeout"], "no address, no password, no setting that needs a restart");
 }

@@ -13,11 +13,12 @@ fn document() -> String {
     std::fs::read_to_string(example()).unwrap()
 }
 
-/// The JSON in an answer over HTTP/1.0, and its status.
+/// The status and the JSON of an HTTP/1.0 response.
 fn read(mut stream: TcpStream) -> (u16, serde_json::Value) {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
+    let (head, body) =
+        answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("malformed response: {answer:?}"));
     (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap())
 }
 
@@ -46,15 +47,15 @@ fn one_port_serves_rest_grpc_and_the_command_line() {
         serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
     };
     let (mut by_mesh, mut alone) = (run(&["--endpoint", &endpoint]), run(&[]));
-    assert_eq!(by_mesh["cached"], true, "REST had it analysed");
+    assert_eq!(by_mesh["cached"], true, "the REST request cached the result");
     for analysis in [&mut by_rest, &mut by_mesh, &mut alone] {
         analysis["cached"].take();
     }
-    assert_eq!((&by_rest, &by_mesh), (&alone, &alone), "the same answer three ways");
+    assert_eq!((&by_rest, &by_mesh), (&alone, &alone), "the same result in three ways");
 
     let (code, log) = up.stop();
     assert_eq!(code, 0, "{log:#?}");
-    binary::assert_calm(&log, &[]);
+    binary::assert_no_warnings(&log, &[]);
     let stopped: Vec<_> =
         log.iter().filter(|line| line.contains("\"message\":\"service: stopped\"")).collect();
     let order = ["gateway", "analysis", "cache", "config"];
@@ -65,7 +66,7 @@ fn one_port_serves_rest_grpc_and_the_command_line() {
 }
 
 #[test]
-fn a_stop_during_an_upload_lets_it_finish() {
+fn an_upload_in_flight_finishes_during_a_stop() {
     let up = Service::start("up", &[]);
     let document = document();
     let (first, rest) = document.split_at(document.len() / 2);
@@ -76,7 +77,7 @@ fn a_stop_during_an_upload_lets_it_finish() {
         "POST /v1/catalogues:analyze HTTP/1.0\r\ncontent-length: {length}\r\nexpect: 100-continue\r\n\r\n"
     )
     .unwrap();
-    // HTTP/1.0 knows no 100: that the upload has begun shows in the metrics.
+    // HTTP/1.0 has no 100 Continue, so the metrics show that the upload has begun.
     stream.write_all(first.as_bytes()).unwrap();
     let begun = "grpc_server_in_flight{role=\"analysis\",\
                  grpc_service=\"dataflow.analysis.v1.AnalysisService\",grpc_method=\"AnalyzeCatalogue\"} 1";
@@ -89,25 +90,25 @@ fn a_stop_during_an_upload_lets_it_finish() {
     stream.write_all(rest.as_bytes()).unwrap();
     let (status, analysis) = read(stream);
     assert_eq!((status, &analysis["total"]), (200, &24.into()));
-    // It was told already; told twice it would not wait.
+    // It is stopping already; a second signal would make it exit immediately.
     let (code, log) = up.ended();
     assert_eq!(code, 0, "{log:#?}");
 }
 
 #[test]
-fn requests_are_logged_as_far_as_asked_for() {
+fn the_access_log_follows_its_flag() {
     let check = |flags: &[&str], expected: bool| {
         let up = Service::start("up", flags);
         let mut stream = TcpStream::connect(&up.address).unwrap();
         write!(stream, "GET /live HTTP/1.0\r\nx-request-id: seven\r\n\r\n").unwrap();
         assert_eq!(read(stream).0, 200);
         let (_, log) = up.stop();
-        let told = |line: &&String| {
+        let is_expected = |line: &&String| {
             ["\"message\":\"request\"", "\"route\":\"/live\"", "\"seven\""]
                 .iter()
                 .all(|text| line.contains(text))
         };
-        assert_eq!(log.iter().any(|line| told(&line)), expected, "{flags:?}: {log:#?}");
+        assert_eq!(log.iter().any(|line| is_expected(&line)), expected, "{flags:?}: {log:#?}");
     };
     check(&[], false);
     check(&["--access-log", "all"], true);
@@ -115,11 +116,11 @@ fn requests_are_logged_as_far_as_asked_for() {
 }
 
 #[test]
-fn a_stop_before_it_is_ready_ends_it() {
+fn a_stop_before_readiness_exits() {
     let flags = ["up", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
     let mut child = binary::command(&flags).spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-    // From the first line on it handles signals; it is ready some moments later.
+    // It handles signals from the first log line on, and is ready later.
     assert!(log.next().unwrap().unwrap().contains("admin port: listening"));
     binary::signal(&child, Signal::SIGTERM);
     for _ in log {}
@@ -135,7 +136,7 @@ fn metrics(admin: &str) -> String {
 }
 
 #[test]
-fn what_cannot_be_is_said_before_anything_starts() {
+fn invalid_flags_are_reported_before_anything_starts() {
     let check = |arguments: &[&str], code: i32, expected: &str| {
         let ended = binary::run(arguments);
         assert_eq!(ended.code, code, "{arguments:?}: {ended:?}");
@@ -147,7 +148,7 @@ fn what_cannot_be_is_said_before_anything_starts() {
     check(&["gateway", "--descriptors", "no-such-file"], 2, "no-such-file");
     check(&["gateway", "--upstream", "no.such.Service=http://127.0.0.1:1"], 2, "no.such.Service");
     check(&["gateway", "--upstream", "http://127.0.0.1:1"], 2, "names no service");
-    check(&["status", "--endpoint", "http://127.0.0.1:1"], 4, "out of reach");
+    check(&["status", "--endpoint", "http://127.0.0.1:1"], 4, "unreachable");
     let rules = ["--rules", "services/rules/sets/default.yaml"];
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut analyze =
@@ -156,7 +157,7 @@ fn what_cannot_be_is_said_before_anything_starts() {
 }
 
 #[test]
-fn a_mesh_that_is_out_of_reach_is_exit_4() {
+fn an_unreachable_mesh_is_exit_status_4() {
     let ended = binary::run_with(
         &["analyze", "-", "--endpoint", "http://127.0.0.1:1"],
         std::io::Cursor::new(document().into_bytes()),

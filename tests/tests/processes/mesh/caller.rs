@@ -1,4 +1,4 @@
-//! A caller that speaks HTTP/2 frame by frame, to see what clients of gRPC hide and do what they do not.
+//! A client at the level of HTTP/2 frames, to see and do what gRPC clients hide or do not do.
 
 use std::net::SocketAddr;
 
@@ -22,7 +22,7 @@ pub(crate) struct Caller {
 // === impl Caller ===
 
 impl Caller {
-    /// Connects; answers are read as far as `window` bytes only, unless a test says more.
+    /// Connects. The client reads only `window` bytes of a response, unless a test releases more flow-control capacity.
     pub(crate) async fn connect(address: SocketAddr, window: u32) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         let mut builder = h2::client::Builder::new();
@@ -64,23 +64,23 @@ impl Caller {
         }
     }
 
-    /// Asks the stub for a key.
+    /// Calls GetEntry of the stub with a key.
     pub(crate) async fn get(&self, key: &str, headers: &[(&str, &str)]) -> Response<RecvStream> {
         let message = pb::GetEntryRequest { key: key.to_owned() }.encode_to_vec();
         self.send(GET, &message, headers).await.unwrap()
     }
 }
 
-/// Code and reason of an answer that consists of one HEADERS frame with END_STREAM.
+/// Code and reason of a trailers-only response: one HEADERS frame with END_STREAM.
 #[track_caller]
 pub(crate) fn trailers_only(answer: &Response<RecvStream>) -> (Code, String) {
     assert!(answer.body().is_end_stream(), "more frames follow {answer:?}");
-    fate(answer.headers())
+    code_and_reason(answer.headers())
 }
 
 /// Code and reason in headers or trailers.
 #[track_caller]
-pub(crate) fn fate(headers: &HeaderMap) -> (Code, String) {
+pub(crate) fn code_and_reason(headers: &HeaderMap) -> (Code, String) {
     let status = Status::from_header_map(headers).expect("there is a status");
     let reason = status.get_error_details().error_info().map(|info| info.reason.clone());
     (status.code(), reason.unwrap_or_default())

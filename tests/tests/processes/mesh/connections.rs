@@ -1,4 +1,4 @@
-//! Connections that are nobody's: silent ones, and those above the limit.
+//! Connections without calls: idle ones, and those above the limit.
 
 use dataflow_tests::eventually::{TIMEOUT, eventually};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -9,23 +9,23 @@ use super::caller::Caller;
 use super::stub::Stub;
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_says_nothing_is_closed() {
+async fn an_idle_connection_is_closed() {
     let stub = Stub::start(&[]).await;
-    // What vanishes after its settings is noticed by a ping that nobody answers.
+    // A client that vanishes after its SETTINGS is detected by an unanswered PING.
     let vanishes = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     for opening in ["", "P", "PRI * HTTP/2.0\r\n", "GET / HTTP/1.1\r\nhost: localhost\r\n", vanishes] {
         let begun = Instant::now();
         let mut silent = TcpStream::connect(stub.address).await.unwrap();
         silent.write_all(opening.as_bytes()).await.unwrap();
-        // An answer that blames the request may come first.
+        // A 408 or 400 response may come first.
         let _ = silent.read_to_end(&mut Vec::new()).await;
         let took = begun.elapsed().as_secs();
-        assert!((10..=20).contains(&took), "{opening:?} held its connection for {took} s");
+        assert!((10..=20).contains(&took), "{opening:?}: the connection was closed after {took} s");
     }
 }
 
 #[tokio::test]
-async fn a_connection_that_speaks_is_served_over_either_protocol() {
+async fn both_protocols_are_served_on_one_port() {
     let stub = Stub::start(&[]).await;
     let mut stream = TcpStream::connect(stub.address).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
@@ -36,18 +36,18 @@ async fn a_connection_that_speaks_is_served_over_either_protocol() {
 }
 
 #[tokio::test]
-async fn connections_above_the_limit_are_closed_until_there_is_room() {
+async fn connections_above_the_limit_are_closed() {
     let stub = Stub::start(&["--max-connections", "1"]).await;
     let caller = Caller::connect(stub.address, 65_535).await;
     caller.get("", &[]).await;
     let mut surplus = TcpStream::connect(stub.address).await.unwrap();
-    assert_eq!(surplus.read(&mut [0]).await.unwrap(), 0, "closed at once");
+    assert_eq!(surplus.read(&mut [0]).await.unwrap(), 0, "closed immediately");
     drop(caller);
-    eventually(TIMEOUT, "there is room", async || {
+    eventually(TIMEOUT, "a connection is accepted again", async || {
         let mut stream = TcpStream::connect(stub.address).await.unwrap();
         let request = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
         let mut answer = Vec::new();
-        // Closed in the middle of it while the first is still being cleared away.
+        // Reset while the permit of the first connection is not released yet.
         stream.write_all(request).await.is_ok()
             && stream.read_to_end(&mut answer).await.is_ok()
             && !answer.is_empty()

@@ -1,4 +1,4 @@
-//! How connections and endless answers end: with the service's stop, and with age.
+//! The end of connections and of endless streams: by a stop of the service, and by age.
 
 use std::time::Duration;
 
@@ -10,21 +10,21 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt;
 
-use super::caller::{Caller, fate};
+use super::caller::{Caller, code_and_reason};
 use super::stub::Stub;
 
 #[tokio::test]
-async fn a_health_watch_does_not_hold_up_the_stop() {
+async fn a_health_watch_does_not_delay_the_stop() {
     let stub = Stub::start(&["--drain-timeout", "1h"]).await;
     let channel = Endpoint::from_shared(format!("http://{}", stub.address)).unwrap().connect().await.unwrap();
     let request = HealthCheckRequest { service: String::new() };
     let mut watch = HealthClient::new(channel).watch(request).await.unwrap().into_inner();
     watch.message().await.unwrap().unwrap();
-    timeout(TIMEOUT, stub.stop()).await.expect("the watch does not hold up the stop");
+    timeout(TIMEOUT, stub.stop()).await.expect("the watch does not delay the stop");
     let ended = loop {
         match watch.message().await {
             Ok(Some(_)) => {}
-            Ok(None) => panic!("the watch ends without a word"),
+            Ok(None) => panic!("the watch ends without a final status"),
             Err(status) => break status,
         }
     };
@@ -33,12 +33,12 @@ async fn a_health_watch_does_not_hold_up_the_stop() {
 }
 
 #[tokio::test]
-async fn a_call_in_flight_outlives_the_age_of_its_connection() {
+async fn a_call_in_flight_finishes_after_the_connection_age() {
     let stub = Stub::start(&["--connection-age", "1s", "--drain-timeout", "0s"]).await;
     let caller = Caller::connect(stub.address, 65_535).await;
     let (answer, ()) = tokio::join!(caller.get("wait", &[]), async {
         until_aged(&caller).await;
-        // As long again, in which the connection could be cut.
+        // The same time again, in which the connection might be closed.
         until_aged(&Caller::connect(stub.address, 65_535).await).await;
         stub.go_on.notify_one();
     });
@@ -46,12 +46,12 @@ async fn a_call_in_flight_outlives_the_age_of_its_connection() {
     while let Some(piece) = body.data().await {
         piece.unwrap();
     }
-    assert_eq!(fate(&body.trailers().await.unwrap().unwrap()).0, Code::Ok);
+    assert_eq!(code_and_reason(&body.trailers().await.unwrap().unwrap()).0, Code::Ok);
 }
 
-/// Until the connection takes no further calls.
+/// Waits until the connection accepts no further calls (GOAWAY).
 async fn until_aged(caller: &Caller) {
-    eventually(TIMEOUT, "it is aged", async || caller.send("/", b"", &[]).await.is_err()).await;
+    eventually(TIMEOUT, "the connection has aged", async || caller.send("/", b"", &[]).await.is_err()).await;
 }
 
 #[tokio::test(start_paused = true)]

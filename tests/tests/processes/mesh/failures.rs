@@ -1,8 +1,9 @@
-//! A failing unary call leaves as one HEADERS frame with END_STREAM, with code, reason and details, whoever refused it.
+//! A failed unary call is a trailers-only response, one HEADERS frame with END_STREAM, with code, reason and details,
+//! whichever layer rejected it.
 
 use tonic::Code;
 
-use super::caller::{Caller, GET, fate, trailers_only};
+use super::caller::{Caller, GET, code_and_reason, trailers_only};
 use super::stub::Stub;
 
 fn expected(code: Code, reason: &str) -> (Code, String) {
@@ -10,7 +11,7 @@ fn expected(code: Code, reason: &str) -> (Code, String) {
 }
 
 #[tokio::test]
-async fn a_failing_call_is_one_frame_whoever_refused_it() {
+async fn a_failed_call_is_trailers_only_whichever_layer_rejected_it() {
     let stub = Stub::start(&["--max-concurrent-requests", "1"]).await;
     let caller = Caller::connect(stub.address, 65_535).await;
 
@@ -28,11 +29,11 @@ async fn a_failing_call_is_one_frame_whoever_refused_it() {
     assert_eq!(trailers_only(&refused), expected(Code::ResourceExhausted, "CONCURRENCY_LIMIT"), "limit");
     let mut body = waiting.into_body();
     while body.data().await.is_some() {}
-    assert_eq!(fate(&body.trailers().await.unwrap().unwrap()).0, Code::Ok);
+    assert_eq!(code_and_reason(&body.trailers().await.unwrap().unwrap()).0, Code::Ok);
 }
 
 #[tokio::test]
-async fn a_callers_mistake_is_told_as_such() {
+async fn an_invalid_call_is_a_client_error() {
     let stub = Stub::start(&["--max-message-bytes", "1KiB"]).await;
     let caller = Caller::connect(stub.address, 65_535).await;
     let check = async |path: &str, message: &[u8], code: Code, reason: &str| {

@@ -1,4 +1,4 @@
-//! Calls to peers that go wrong in the middle.
+//! Calls to peers that fail midway.
 
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
@@ -18,7 +18,7 @@ use tonic::Code;
 use tonic_types::StatusExt;
 
 #[tokio::test]
-async fn the_deadline_covers_the_answer_to_its_end() {
+async fn the_deadline_covers_the_whole_response() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let upstream = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
     let stalls = axum::Router::new().fallback(async || {
@@ -33,14 +33,14 @@ async fn the_deadline_covers_the_answer_to_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_vanished_is_noticed_long_before_the_deadline() {
+async fn a_vanished_peer_is_detected_long_before_the_deadline() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let upstream = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
     let begun = Instant::now();
     let mut client = CacheServiceClient::new(Outbound::new(&upstream, Duration::from_secs(3600)));
     let (status, _vanished) = tokio::join!(client.get_entry(pb::GetEntryRequest::default()), async {
         let (mut stream, _) = listener.accept().await.unwrap();
-        // Its settings, which are empty, and nothing more.
+        // Empty SETTINGS and nothing else.
         stream.write_all(b"\0\0\0\x04\0\0\0\0\0").await.unwrap();
         stream
     });

@@ -1,4 +1,4 @@
-//! What passes through the gateway is seen by its caller as its upstream said it, frame by frame.
+//! Pass-through: the client receives the same frames that the upstream sent.
 
 use std::net::SocketAddr;
 
@@ -9,10 +9,10 @@ use dataflow_tests::services::{self, Service};
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use super::caller::{Caller, GET, fate, trailers_only};
+use super::caller::{Caller, GET, code_and_reason, trailers_only};
 use super::stub::{LONG, Stub};
 
-/// A gateway before a stub, and a caller of it.
+/// A gateway in front of a stub, and a client of it.
 async fn through(stub: &Stub, flags: &[&str]) -> (Service, Caller) {
     let url = format!("http://{}", stub.address);
     let gateway = services::gateway(&[&["--cache-url", &url], flags].concat()).await;
@@ -22,7 +22,7 @@ async fn through(stub: &Stub, flags: &[&str]) -> (Service, Caller) {
 }
 
 #[tokio::test]
-async fn a_failing_call_is_one_frame_whoever_refused_it() {
+async fn a_failed_call_is_trailers_only_whichever_layer_rejected_it() {
     let stub = Stub::start(&[]).await;
     let (_gateway, caller) = through(&stub, &["--analysis-url", "http://127.0.0.1:1"]).await;
     let check = |answer: &_, code: Code, reason: &str| {
@@ -36,12 +36,12 @@ async fn a_failing_call_is_one_frame_whoever_refused_it() {
     check(&unknown, Code::Unimplemented, "METHOD_UNKNOWN");
     let dead = "/dataflow.analysis.v1.AnalysisService/CategorizeDataflow";
     check(&caller.send(dead, b"", &[]).await.unwrap(), Code::Unavailable, "UPSTREAM_UNAVAILABLE");
-    // What is no message is for the upstream to say: the gateway does not look.
+    // The upstream rejects a malformed message: the gateway does not decode it.
     check(&caller.send(GET, b"\xff\xff", &[]).await.unwrap(), Code::InvalidArgument, "MESSAGE_MALFORMED");
 }
 
 #[tokio::test]
-async fn a_long_answer_comes_whole_and_with_its_status() {
+async fn a_long_response_arrives_complete_with_its_status() {
     let stub = Stub::start(&[]).await;
     let (_gateway, caller) = through(&stub, &[]).await;
     let mut body = caller.get("long", &[]).await.into_body();
@@ -52,11 +52,11 @@ async fn a_long_answer_comes_whole_and_with_its_status() {
         body.flow_control().release_capacity(data.len()).unwrap();
     }
     assert!(length > LONG);
-    assert_eq!(fate(&body.trailers().await.unwrap().unwrap()).0, Code::Ok);
+    assert_eq!(code_and_reason(&body.trailers().await.unwrap().unwrap()).0, Code::Ok);
 }
 
 #[tokio::test]
-async fn a_watch_ends_when_the_gateway_stops_and_its_upstream_goes_on() {
+async fn a_watch_ends_when_the_gateway_stops_although_its_upstream_runs() {
     let config = services::config([]).await;
     let gateway = services::gateway(&["--config-url", &config.upstream.to_string()]).await;
     let mut client = RuleServiceClient::new(gateway.channel());
@@ -69,7 +69,7 @@ async fn a_watch_ends_when_the_gateway_stops_and_its_upstream_goes_on() {
 }
 
 #[tokio::test]
-async fn watches_leave_calls_their_places_and_have_a_limit_of_their_own() {
+async fn watches_have_a_separate_limiter() {
     let config = services::config([]).await;
     let flags = ["--config-url", &config.upstream.to_string(), "--max-concurrent-requests", "3"];
     let gateway = services::gateway(&flags).await;
@@ -85,7 +85,7 @@ async fn watches_leave_calls_their_places_and_have_a_limit_of_their_own() {
 }
 
 #[tokio::test]
-async fn an_answer_to_head_has_no_body_over_http_2_either() {
+async fn a_response_to_head_has_no_body_over_http_2() {
     let gateway = services::gateway(&[]).await;
     let address = gateway.upstream.to_string();
     let address = address.trim_start_matches("http://").trim_end_matches('/').to_owned();
@@ -96,12 +96,12 @@ async fn an_answer_to_head_has_no_body_over_http_2_either() {
     let request = http::Request::head(format!("http://{address}/live")).body(()).unwrap();
     let answer = requests.send_request(request, true).unwrap().0.await.unwrap();
     assert_eq!(answer.status(), 200);
-    assert!(answer.headers()["content-length"] != "0", "what GET would send");
+    assert!(answer.headers()["content-length"] != "0", "the length of the response to GET");
     assert!(answer.body().is_end_stream());
 }
 
 #[tokio::test]
-async fn a_call_under_way_outlives_the_gateways_stop() {
+async fn a_call_in_flight_finishes_during_the_gateways_stop() {
     let stub = Stub::start(&[]).await;
     let (gateway, caller) = through(&stub, &[]).await;
     let readiness = gateway.readiness.clone();
@@ -113,5 +113,5 @@ async fn a_call_under_way_outlives_the_gateways_stop() {
     });
     let mut body = answer.into_body();
     while body.data().await.is_some() {}
-    assert_eq!(fate(&body.trailers().await.unwrap().unwrap()).0, Code::Ok);
+    assert_eq!(code_and_reason(&body.trailers().await.unwrap().unwrap()).0, Code::Ok);
 }

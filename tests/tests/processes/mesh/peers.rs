@@ -1,4 +1,4 @@
-//! Peers that are called in turn, and calls that are made again because they reached nobody.
+//! Round robin over several peers, and transparent retries of calls that reached no handler.
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,28 +17,28 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tonic::{Code, Status};
 
-/// What a peer does with one stream.
+/// The reaction of a peer to one stream.
 #[derive(Clone, Copy)]
-enum Does {
-    /// Answers.
+enum Reaction {
+    /// Sends a response.
     Answer,
-    /// Resets it.
+    /// Resets the stream.
     Reset(Reason),
-    /// Closes the connection well without having begun with the stream.
+    /// Closes the connection with GOAWAY without processing the stream.
     GoAway,
 }
 
-/// A peer at the level of frames. It does what it is told with one stream after the other, then answers.
+/// A peer at the level of frames. It follows a script for the first streams, then responds to all others.
 struct Peer {
     address: SocketAddr,
-    /// The authority and the body of each call that reached it, refused ones included.
+    /// The authority and the body of each call that reached it, including reset ones.
     calls: Arc<Mutex<Vec<(String, Bytes)>>>,
 }
 
 // === impl Peer ===
 
 impl Peer {
-    async fn start(script: &[Does]) -> Self {
+    async fn start(script: &[Reaction]) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let calls = Arc::default();
@@ -59,15 +59,15 @@ impl Peer {
 
 async fn connection(
     stream: TcpStream,
-    script: Arc<Mutex<VecDeque<Does>>>,
+    script: Arc<Mutex<VecDeque<Reaction>>>,
     calls: Arc<Mutex<Vec<(String, Bytes)>>>,
 ) {
-    if script.lock().unwrap().pop_front_if(|does| matches!(does, Does::GoAway)).is_some() {
+    if script.lock().unwrap().pop_front_if(|does| matches!(does, Reaction::GoAway)).is_some() {
         return go_away(stream).await;
     }
     let mut connection = h2::server::handshake(stream).await.unwrap();
     while let Some(Ok((request, mut answer))) = connection.accept().await {
-        let does = script.lock().unwrap().pop_front().unwrap_or(Does::Answer);
+        let does = script.lock().unwrap().pop_front().unwrap_or(Reaction::Answer);
         let (calls, authority) = (Arc::clone(&calls), request.uri().authority().unwrap().to_string());
         tokio::spawn(async move {
             let mut body = request.into_body();
@@ -79,8 +79,8 @@ async fn connection(
             }
             calls.lock().unwrap().push((authority, whole.into()));
             match does {
-                Does::Reset(reason) => answer.send_reset(reason),
-                Does::Answer | Does::GoAway => {
+                Reaction::Reset(reason) => answer.send_reset(reason),
+                Reaction::Answer | Reaction::GoAway => {
                     let head =
                         Response::builder().header("content-type", "application/grpc").body(()).unwrap();
                     let mut stream = answer.send_response(head, false).unwrap();
@@ -96,7 +96,8 @@ async fn connection(
     }
 }
 
-/// Lets a stream begin, and says that it begins with none. Byte by byte: a library would begin with it.
+/// Accepts a stream and sends a GOAWAY with last stream 0. It writes raw bytes, since a library would process the
+/// stream.
 async fn go_away(mut stream: TcpStream) {
     const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
     const GOAWAY_OF_ALL: &[u8] = b"\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0";
@@ -114,7 +115,7 @@ async fn go_away(mut stream: TcpStream) {
         }
     }
     stream.write_all(GOAWAY_OF_ALL).await.unwrap();
-    // Until the client closes: what it has not read would be lost.
+    // Reads until the client closes; otherwise a reset would discard unread bytes.
     let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
 }
 
@@ -127,8 +128,8 @@ async fn call(client: &mut CacheServiceClient<Outbound>, key: &str) -> Result<()
 }
 
 #[tokio::test]
-async fn several_peers_are_called_in_turn_and_one_that_is_away_is_no_failure() {
-    let (one, other, away) = (Peer::start(&[]).await, Peer::start(&[]).await, services::nowhere());
+async fn peers_are_called_round_robin_and_an_unreachable_one_is_no_failure() {
+    let (one, other, away) = (Peer::start(&[]).await, Peer::start(&[]).await, services::closed_port());
     let mut client = client(&format!("http://{},{},http://{}", one.address, away.upstream, other.address));
     for _ in 0..30 {
         call(&mut client, "k").await.unwrap();
@@ -139,12 +140,12 @@ async fn several_peers_are_called_in_turn_and_one_that_is_away_is_no_failure() {
 }
 
 #[tokio::test]
-async fn a_name_is_resolved_and_its_addresses_are_called_by_it() {
+async fn a_dns_name_is_resolved_and_stays_the_authority() {
     let peer = Peer::start(&[]).await;
     let name = format!("localhost:{}", peer.address.port());
     let mut named = client(&format!("dns://{name}"));
     for _ in 0..10 {
-        // Where the name also means an address at which nobody listens, the call goes on to the other.
+        // If the name also resolves to a closed port, the call goes to the other address.
         call(&mut named, "k").await.unwrap();
     }
     let calls = peer.calls();
@@ -156,9 +157,9 @@ async fn a_name_is_resolved_and_its_addresses_are_called_by_it() {
 }
 
 #[tokio::test]
-async fn a_call_that_reached_nobody_is_made_again_once_and_whole() {
-    let refused = Does::Reset(Reason::REFUSED_STREAM);
-    let check = async |script: &[Does], expected: Option<usize>| {
+async fn a_call_that_reached_no_handler_is_retried_once_and_completely() {
+    let refused = Reaction::Reset(Reason::REFUSED_STREAM);
+    let check = async |script: &[Reaction], expected: Option<usize>| {
         let peer = Peer::start(script).await;
         let outcome = call(&mut client(&format!("http://{}", peer.address)), "k").await;
         let calls = peer.calls();
@@ -170,22 +171,23 @@ async fn a_call_that_reached_nobody_is_made_again_once_and_whole() {
     };
     check(&[], Some(1)).await;
     check(&[refused], Some(2)).await;
-    check(&[Does::GoAway], Some(1)).await;
-    // Once, not more.
+    check(&[Reaction::GoAway], Some(1)).await;
+    // Only one retry.
     check(&[refused, refused], None).await;
-    // Perhaps begun with: only the caller may know whether to make it again.
+    // The call may have been processed: only the caller knows whether it is idempotent.
     for reason in [Reason::CANCEL, Reason::INTERNAL_ERROR, Reason::NO_ERROR] {
-        check(&[Does::Reset(reason)], None).await;
+        check(&[Reaction::Reset(reason)], None).await;
     }
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_longer_whole_is_not_sent_again() {
-    let peer = Peer::start(&[Does::Reset(Reason::REFUSED_STREAM)]).await;
-    // More than is kept, and less than the window in which it can be sent at all.
+async fn a_call_with_a_large_body_is_not_retried() {
+    let peer = Peer::start(&[Reaction::Reset(Reason::REFUSED_STREAM)]).await;
+    // A body that fits the replay buffer is retried.
     let status = call(&mut client(&format!("http://{}", peer.address)), &"k".repeat(65_000)).await;
     assert!(status.is_ok());
-    let peer = Peer::start(&[Does::Reset(Reason::REFUSED_STREAM)]).await;
+    // This one is larger than the replay buffer, and smaller than the flow-control window, so that it can be sent.
+    let peer = Peer::start(&[Reaction::Reset(Reason::REFUSED_STREAM)]).await;
     let outcome = call(&mut client(&format!("http://{}", peer.address)), &"k".repeat(70_000)).await;
     assert!(outcome.is_err());
     assert_eq!(peer.calls().len(), 1);

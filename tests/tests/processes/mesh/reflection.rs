@@ -1,10 +1,10 @@
-//! Reflection lists what the process serves and nothing else of the contract.
+//! Reflection lists the services of the process and no others of the contract.
 
 use tonic::transport::{Channel, Endpoint};
 
 use super::stub::Stub;
 
-/// What a version of reflection lists; the two differ in their types only.
+/// The services that a version of reflection lists; the two versions differ only in their types.
 macro_rules! listed {
     ($version:ident, $channel:expr) => {{
         use tonic_reflection::pb::$version::ServerReflectionRequest;
@@ -26,7 +26,7 @@ macro_rules! listed {
 }
 
 #[tokio::test]
-async fn reflection_lists_what_is_served() {
+async fn reflection_lists_the_served_services() {
     let stub = Stub::start(&[]).await;
     let endpoint = Endpoint::from_shared(format!("http://{}", stub.address)).unwrap();
     let channel: Channel = endpoint.connect().await.unwrap();

@@ -1,4 +1,4 @@
-//! A cache service that does what its key says, behind the same stack as every service.
+//! A stub of the cache service whose behavior depends on the key, behind the same stack as every service.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tonic::{Request, Status};
 
-/// Bytes in the answer to the key `long`: more than any window that opens by itself.
+/// Bytes of the response to the key `long`: larger than every initial flow-control window.
 pub(crate) const LONG: usize = 1 << 20;
 
 #[derive(Clone, Default)]
@@ -49,7 +49,7 @@ impl stub::Stub for Service {
 /// The running stub.
 pub(crate) struct Stub {
     pub(crate) address: SocketAddr,
-    /// Lets one call for the key `wait` go on.
+    /// Releases one call for the key `wait`.
     pub(crate) go_on: Arc<Notify>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<std::io::Result<()>>,

@@ -1,23 +1,23 @@
-//! Changes that hang together: what one answer says goes into the next request, and several come at once.
+//! Sequences of changes, where a request uses the previous response, and concurrent changes.
 
-use dataflow_tests::http::{self, Answer};
+use dataflow_tests::http::{self, HttpResponse};
 use dataflow_tests::services::{self, Service};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-async fn send(gateway: &Service, method: &str, target: &str, body: &Value) -> Answer {
+async fn send(gateway: &Service, method: &str, target: &str, body: &Value) -> HttpResponse {
     let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
     http::request(&gateway.upstream, method, target, &[("content-type", "application/json")], &body)
         .await
         .unwrap()
 }
 
-fn json_of(answer: &Answer) -> Value {
+fn json_of(answer: &HttpResponse) -> Value {
     serde_json::from_slice(&answer.body).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_read_is_changed_and_sent_back_whole_unless_somebody_else_was_first() {
+async fn read_modify_write_succeeds_unless_the_etag_has_changed() {
     let (gateway, _services) = services::mesh(&[]).await;
     for (target, field, values) in [
         ("/v1/rules/pop_rule?ruleset=legacy", "priority", [json!(11), json!(12)]),
@@ -42,7 +42,7 @@ async fn what_was_read_is_changed_and_sent_back_whole_unless_somebody_else_was_f
         let late = send(&gateway, "PATCH", target, &changed).await;
         assert_eq!(late.status, 412, "{target}");
         let now = send(&gateway, "GET", target, &Value::Null).await;
-        assert_eq!(json_of(&now), resource, "a change that is refused changes nothing");
+        assert_eq!(json_of(&now), resource, "a rejected change changes nothing");
 
         let etag = resource["etag"].as_str().unwrap();
         let link = if target.contains('?') { '&' } else { '?' };
@@ -52,7 +52,7 @@ async fn what_was_read_is_changed_and_sent_back_whole_unless_somebody_else_was_f
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_write_of_the_predecessors_clients_is_lost() {
+async fn no_update_of_a_legacy_client_is_lost() {
     let (gateway, _services) = services::mesh(&[]).await;
     let rules = "/api/analysis/rules";
     let add = |id: usize| {
@@ -61,7 +61,7 @@ async fn no_write_of_the_predecessors_clients_is_lost() {
         async move { send(gateway, "POST", rules, &rule).await.status }
     };
     assert_eq!(join_all((0..10).map(add)).await, [201; 10]);
-    // Of two that add the same rule one does.
+    // Of two clients that create the same rule, one succeeds.
     let mut twice = join_all([add(10), add(10)]).await;
     twice.sort_unstable();
     assert_eq!(twice, [201, 400]);
@@ -81,7 +81,7 @@ async fn no_write_of_the_predecessors_clients_is_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_export_has_a_line_for_each_change_and_who_asked_for_it() {
+async fn the_audit_export_has_a_line_per_change_with_its_author() {
     let (gateway, _services) = services::mesh(&[]).await;
     let put = json!({"is_active": false});
     let answer = send(&gateway, "PUT", "/api/analysis/rules/edu_rule", &put).await;

@@ -1,21 +1,21 @@
-//! Whether an answer is what a scenario says, and whether a failure has its shape, which no scenario need say.
+//! Checks a response against a scenario, and the format of failures, which scenarios need not repeat.
 
-use dataflow_tests::http::Answer;
+use dataflow_tests::http::HttpResponse;
 use serde_json::{Value, json};
 
 use super::scenario::{Response, Scenario, Shape};
 
 const REQUEST_ID: &str = "x-request-id";
 
-/// Everything that is wrong with an answer.
-pub(crate) fn wrongs(scenario: &Scenario, answer: &Answer) -> Vec<String> {
+/// All deviations of a response from its scenario.
+pub(crate) fn deviations(scenario: &Scenario, answer: &HttpResponse) -> Vec<String> {
     let expected = &scenario.response;
     let body = String::from_utf8_lossy(&answer.body);
     let json: Value = serde_json::from_str(&body).unwrap_or_default();
-    let mut wrongs = Vec::new();
+    let mut deviations = Vec::new();
     let mut expect = |holds: bool, wrong: &dyn Fn() -> String| {
         if !holds {
-            wrongs.push(wrong());
+            deviations.push(wrong());
         }
     };
 
@@ -40,9 +40,9 @@ pub(crate) fn wrongs(scenario: &Scenario, answer: &Answer) -> Vec<String> {
     });
     let asks_why = expected.reason.is_some() || expected.field.is_some() || !expected.metadata.is_empty();
     expect(!asks_why || (expected.status >= 400 && expected.shape == Shape::Status), &|| {
-        "only a failure in our shape has a reason".to_owned()
+        "only a failure in our format has a reason".to_owned()
     });
-    // An answer to HEAD has no body to look at.
+    // A response to HEAD has no body.
     if answer.status >= 400 && scenario.request.method != "HEAD" {
         let shape = match expected.shape {
             Shape::Status => status(expected, answer, &json),
@@ -52,16 +52,16 @@ pub(crate) fn wrongs(scenario: &Scenario, answer: &Answer) -> Vec<String> {
         };
         shape.iter().for_each(|wrong| expect(false, &|| wrong.clone()));
     }
-    wrongs
+    deviations
 }
 
-/// What of `wanted` is not in `found`.
+/// The parts of `wanted` that are missing in `found`.
 fn difference(at: &str, wanted: &Value, found: &Value) -> Vec<String> {
     match (wanted, found) {
         (Value::Object(wanted), Value::Object(found)) => {
             let members = wanted.iter().flat_map(|(key, wanted)| match found.get(key) {
                 Some(found) => difference(&format!("{at}.{key}"), wanted, found),
-                None => vec![format!("{at}.{key} is not there")],
+                None => vec![format!("{at}.{key} is missing")],
             });
             members.collect()
         }
@@ -74,14 +74,14 @@ fn difference(at: &str, wanted: &Value, found: &Value) -> Vec<String> {
     }
 }
 
-/// The reason of a failure; empty if it gives none.
-pub(crate) fn reason(answer: &Answer) -> String {
+/// The reason of a failure; empty if it has none.
+pub(crate) fn reason(answer: &HttpResponse) -> String {
     let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     json["details"][0]["reason"].as_str().unwrap_or_default().to_owned()
 }
 
-/// What the JSON of a `google.rpc.Status` lacks.
-fn status(expected: &Response, answer: &Answer, problem: &Value) -> Vec<String> {
+/// The deviations of a failure from the JSON of a `google.rpc.Status`.
+fn status(expected: &Response, answer: &HttpResponse, problem: &Value) -> Vec<String> {
     let detail = |kind: &str| {
         let kind = format!("type.googleapis.com/google.rpc.{kind}");
         let details = problem["details"].as_array().into_iter().flatten();
@@ -102,7 +102,7 @@ fn status(expected: &Response, answer: &Answer, problem: &Value) -> Vec<String> 
     let facts = [
         (
             content_type.is_some_and(|found| found == "application/json"),
-            "it is not said to be JSON".to_owned(),
+            "the content type is not JSON".to_owned(),
         ),
         (
             problem["code"].as_u64().is_some_and(|code| (1..=16).contains(&code)),
@@ -124,26 +124,26 @@ fn status(expected: &Response, answer: &Answer, problem: &Value) -> Vec<String> 
     facts.into_iter().filter(|(holds, _)| !holds).map(|(_, wrong)| wrong).collect()
 }
 
-/// What the predecessor's shape of a failure lacks.
+/// The deviations of a failure from the predecessor's format.
 fn predecessor(status: u16, json: &Value) -> Vec<String> {
     let is_whole = if status == 422 {
-        let wrongs = json["detail"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let deviations = json["detail"].as_array().map(Vec::as_slice).unwrap_or_default();
         let is_whole = |wrong: &Value| {
             (wrong["loc"][0] == "body" || wrong["loc"][0] == "query")
                 && wrong["msg"].is_string()
                 && wrong["type"].is_string()
         };
-        !wrongs.is_empty() && wrongs.iter().all(is_whole)
+        !deviations.is_empty() && deviations.iter().all(is_whole)
     } else {
         json["success"] == false
             && json["error_code"] == format!("HTTP_{status}")
             && ["error_type", "detail", "instance", "timestamp"].iter().all(|key| json[key].is_string())
     };
-    if is_whole { Vec::new() } else { vec![format!("not the predecessor's shape: {json}")] }
+    if is_whole { Vec::new() } else { vec![format!("not the predecessor's format: {json}")] }
 }
 
 #[test]
-fn objects_may_have_more_and_lists_may_not() {
+fn objects_may_have_more_fields_and_lists_may_not() {
     let check = |wanted: Value, found: Value, expected: &[&str]| {
         assert_eq!(difference("", &wanted, &found), expected, "{wanted} in {found}");
     };
@@ -152,16 +152,16 @@ fn objects_may_have_more_and_lists_may_not() {
     check(
         json!({"a": {"b": 1, "c": 2}}),
         json!({"a": {"b": "1"}}),
-        &[".a.b is \"1\", not 1", ".a.c is not there"],
+        &[".a.b is \"1\", not 1", ".a.c is missing"],
     );
     check(json!([1, 2]), json!([1, 3]), &["[1] is 3, not 2"]);
     check(json!([1]), json!([1, 2]), &[" is [1,2], not [1]"]);
-    check(json!({"a": null}), json!({}), &[".a is not there"]);
+    check(json!({"a": null}), json!({}), &[".a is missing"]);
     check(json!({}), Value::Null, &[" is null, not {}"]);
 }
 
 #[test]
-fn a_failure_without_its_shape_is_noticed() {
+fn a_failure_in_another_format_is_detected() {
     let check = |id: &'static str, reason: &str, expected: usize| {
         let request: Scenario =
             serde_saphyr::from_str("{name: a, request: {target: /}, response: {status: 404, reason: A}}")
@@ -173,8 +173,8 @@ fn a_failure_without_its_shape_is_noticed() {
         let body = json!({"code": 5, "message": "m", "details": details}).to_string().into_bytes();
         let headers = [("content-type", "application/json"), (REQUEST_ID, id)];
         let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-        let answer = Answer { status: 404, headers: headers.into_iter().collect(), body };
-        assert_eq!(wrongs(&request, &answer).len(), expected, "{id} {reason}");
+        let answer = HttpResponse { status: 404, headers: headers.into_iter().collect(), body };
+        assert_eq!(deviations(&request, &answer).len(), expected, "{id} {reason}");
     };
     check("1", "A", 0);
     check("2", "A", 1);

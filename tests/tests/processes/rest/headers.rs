@@ -1,4 +1,4 @@
-//! What a client's headers become behind the gateway, and before it.
+//! The handling of client headers: those that the gateway forwards, and those that it returns.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,12 +11,12 @@ use tonic::metadata::MetadataMap;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 
-/// An analysis service that keeps nothing but how it was called.
+/// An analysis service that records the metadata of its calls.
 #[derive(Clone, Default)]
-struct Witness(Arc<Mutex<Vec<MetadataMap>>>);
+struct Recorder(Arc<Mutex<Vec<MetadataMap>>>);
 
 #[tonic::async_trait]
-impl AnalysisService for Witness {
+impl AnalysisService for Recorder {
     async fn categorize_dataflow(
         &self,
         request: Request<pb::CategorizeDataflowRequest>,
@@ -43,25 +43,25 @@ impl AnalysisService for Witness {
     }
 }
 
-/// A witness, and a gateway before it.
-async fn witnessed() -> (Witness, Service) {
+/// A recorder, and a gateway in front of it.
+async fn recorded() -> (Recorder, Service) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let witness = Witness::default();
-    let router = Routes::new(AnalysisServiceServer::new(witness.clone())).into_axum_router();
+    let recorder = Recorder::default();
+    let router = Routes::new(AnalysisServiceServer::new(recorder.clone())).into_axum_router();
     tokio::spawn(axum::serve(listener, router).into_future());
-    (witness, services::gateway(&["--analysis-url", &url]).await)
+    (recorder, services::gateway(&["--analysis-url", &url]).await)
 }
 
 #[tokio::test]
-async fn what_only_the_mesh_may_say_does_not_come_from_outside() {
-    let (witness, gateway) = witnessed().await;
+async fn trusted_headers_are_removed_from_outside_requests() {
+    let (recorder, gateway) = recorded().await;
     let sent = [
         ("dataflow-tenant", "somebody-else"),
         ("Dataflow-Subject", "root"),
         ("dataflow-scopes", "admin"),
         ("dataflow-peer", "service"),
-        // Of a body that becomes another one.
+        // Headers of a body that is transcoded.
         ("repr-digest", "sha-256=:AA==:"),
         ("l5d-client-id", "x"),
         ("x-envoy-peer-metadata", "x"),
@@ -72,7 +72,7 @@ async fn what_only_the_mesh_may_say_does_not_come_from_outside() {
     let answer =
         http::request(&gateway.upstream, "POST", "/v1/dataflows:categorize", &sent, b"{}").await.unwrap();
     assert_eq!(answer.status, 200);
-    let calls = witness.0.lock().unwrap();
+    let calls = recorder.0.lock().unwrap();
     let [call] = calls.as_slice() else { panic!("{} calls", calls.len()) };
     for (name, value) in sent {
         let passes = name == "x-canary" || name == "x-request-id";
@@ -83,13 +83,13 @@ async fn what_only_the_mesh_may_say_does_not_come_from_outside() {
 }
 
 #[tokio::test]
-async fn the_digest_of_a_document_goes_with_it() {
-    let (witness, gateway) = witnessed().await;
+async fn the_digest_of_a_document_is_forwarded() {
+    let (recorder, gateway) = recorded().await;
     let digest = [("repr-digest", "sha-256=:AA==:")];
     let answer =
         http::request(&gateway.upstream, "POST", "/v1/catalogues:analyze", &digest, b"<a/>").await.unwrap();
     assert_eq!(answer.status, 200);
-    assert_eq!(witness.0.lock().unwrap()[0].get("repr-digest").unwrap(), "sha-256=:AA==:");
+    assert_eq!(recorder.0.lock().unwrap()[0].get("repr-digest").unwrap(), "sha-256=:AA==:");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
-//! Every limit of the gateway's own, on both its sides.
+//! Every limit of the gateway, tested at the limit and just above it.
 
 use dataflow_tests::eventually::{TIMEOUT, eventually};
-use dataflow_tests::http::{self, Answer, Connection};
+use dataflow_tests::http::{self, Connection, HttpResponse};
 use dataflow_tests::services;
 
 use super::check::reason;
@@ -12,31 +12,31 @@ const CATEGORIZE: &str = "/v1/dataflows:categorize";
 const DATAFLOW: &[u8] = br#"{"dataflow":{"id":"X","names":{"en":"Hospital beds"}}}"#;
 
 #[track_caller]
-fn is(answer: &Answer, status: u16, expected: &str) {
+fn is(answer: &HttpResponse, status: u16, expected: &str) {
     let found = if status == 200 { String::new() } else { reason(answer) };
     assert_eq!((answer.status, found.as_str()), (status, expected));
 }
 
 #[tokio::test]
-async fn a_body_that_is_held() {
+async fn size_of_a_buffered_body() {
     let limit = DATAFLOW.len();
     let (gateway, _services) = services::mesh(&["--max-body-bytes", &limit.to_string()]).await;
     let upstream = &gateway.upstream;
     is(&http::request(upstream, "POST", CATEGORIZE, &[JSON], DATAFLOW).await.unwrap(), 200, "");
     let longer = [DATAFLOW, b" "].concat();
     is(&http::request(upstream, "POST", CATEGORIZE, &[JSON], &longer).await.unwrap(), 413, "BODY_TOO_LARGE");
-    // Nor when its length is not told beforehand.
+    // Without a content-length too.
     let head = http::head("POST", CATEGORIZE, &[JSON, ("transfer-encoding", "chunked")], None);
     let chunked = format!("{head}{:x}\r\n{}\r\n0\r\n\r\n", longer.len(), String::from_utf8(longer).unwrap());
     is(&http::send(upstream, chunked.as_bytes()).await.unwrap(), 413, "BODY_TOO_LARGE");
-    // A document that is passed on has no such limit.
+    // A streamed document has no such limit.
     let document = [b"<a>".to_vec(), vec![b' '; 10 * limit], b"</a>".to_vec()].concat();
     let answer = http::request(upstream, "POST", "/v1/catalogues:analyze", &[], &document).await.unwrap();
     is(&answer, 400, "NOT_A_STRUCTURE_MESSAGE");
 }
 
 #[tokio::test]
-async fn bodies_that_are_held_at_once() {
+async fn memory_of_buffered_bodies() {
     let (gateway, _services) = services::mesh(&["--max-held-bytes", "2KiB"]).await;
     let mut first = Connection::open(&gateway.upstream).await.unwrap();
     let padded = [DATAFLOW, &[b' '; 1500]].concat();
@@ -44,11 +44,12 @@ async fn bodies_that_are_held_at_once() {
     first.write(head.as_bytes()).await.unwrap();
     assert_eq!(first.interim().await.unwrap().status, 100);
     first.write(&padded[..1400]).await.unwrap();
-    // When the first has arrived there is room for neither another nor itself twice.
+    // The buffered first body leaves no budget for another. The budget would not cover it twice either, so it is
+    // counted once.
     let second =
         async || http::request(&gateway.upstream, "POST", CATEGORIZE, &[JSON], DATAFLOW).await.unwrap();
     let mut refused = second().await;
-    eventually(TIMEOUT, "there is no room", async || {
+    eventually(TIMEOUT, "the budget is used up", async || {
         if refused.status == 200 {
             refused = second().await;
         }
@@ -58,12 +59,12 @@ async fn bodies_that_are_held_at_once() {
     is(&refused, 429, "NO_ROOM");
     assert_eq!(refused.headers["retry-after"], "1");
     first.write(&padded[1400..]).await.unwrap();
-    is(&first.answer().await.unwrap(), 200, "");
+    is(&first.response().await.unwrap(), 200, "");
     is(&second().await, 200, "");
 }
 
 #[tokio::test]
-async fn path_and_query_together() {
+async fn length_of_the_request_target() {
     let target = "/live?padding";
     let (gateway, _services) = services::mesh(&["--max-target-bytes", &CATEGORIZE.len().to_string()]).await;
     is(&http::request(&gateway.upstream, "POST", CATEGORIZE, &[JSON], DATAFLOW).await.unwrap(), 200, "");
@@ -74,33 +75,33 @@ async fn path_and_query_together() {
 }
 
 #[tokio::test]
-async fn the_wait_for_the_next_piece() {
+async fn idle_time_of_a_body() {
     let (gateway, _services) = services::mesh(&["--body-idle-timeout", "100ms"]).await;
     let mut connection = Connection::open(&gateway.upstream).await.unwrap();
     let head = http::head("POST", CATEGORIZE, &[JSON], Some(DATAFLOW.len()));
     connection.write(&[head.as_bytes(), &DATAFLOW[..9]].concat()).await.unwrap();
-    is(&connection.answer().await.unwrap(), 499, "BODY_STALLED");
+    is(&connection.response().await.unwrap(), 499, "BODY_STALLED");
     is(&http::request(&gateway.upstream, "POST", CATEGORIZE, &[JSON], DATAFLOW).await.unwrap(), 200, "");
 }
 
 #[tokio::test]
-async fn requests_at_once() {
+async fn concurrent_requests() {
     let (gateway, _services) = services::mesh(&["--max-concurrent-requests", "1"]).await;
     let mut first = Connection::open(&gateway.upstream).await.unwrap();
     let head = http::head("POST", CATEGORIZE, &[JSON, ("expect", "100-continue")], Some(DATAFLOW.len()));
     first.write(head.as_bytes()).await.unwrap();
-    // From here on its place is taken: the body is being read.
+    // Its permit is taken from here on: the body is being read.
     assert_eq!(first.interim().await.unwrap().status, 100);
     let second = http::request(&gateway.upstream, "POST", CATEGORIZE, &[JSON], DATAFLOW).await.unwrap();
     is(&second, 429, "CONCURRENCY_LIMIT");
     assert_eq!(second.headers["retry-after"], "1");
     assert!(is_served(&gateway.upstream).await, "health has no limit");
     first.write(DATAFLOW).await.unwrap();
-    is(&first.answer().await.unwrap(), 200, "");
+    is(&first.response().await.unwrap(), 200, "");
 }
 
 #[tokio::test]
-async fn the_message_of_a_reply() {
+async fn size_of_a_reply_message() {
     let (whole, _services) = services::mesh(&[]).await;
     let analysis = _services[0].upstream.to_string();
     let reply = http::request(&whole.upstream, "POST", CATEGORIZE, &[JSON], DATAFLOW).await.unwrap();

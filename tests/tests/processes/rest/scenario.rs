@@ -1,4 +1,4 @@
-//! A scenario as a file states it. Keys that are not here are mistakes of the file, not wishes to pass over.
+//! The format of scenario files. Unknown keys are errors.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -10,30 +10,30 @@ use flate2::write::GzEncoder;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// One request, and what its answer must be.
+/// One request and its expected response.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Scenario {
-    /// The fact, as a sentence.
+    /// The tested fact, as a sentence.
     pub(crate) name: String,
     pub(crate) request: Request,
     pub(crate) response: Response,
 }
 
-/// What is sent, exactly as it stands there.
+/// The request, sent unchanged.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Request {
     #[serde(default = "Request::get")]
     pub(crate) method: String,
     pub(crate) target: String,
-    /// The rest of a target that would be too long to write.
+    /// A repeated rest of a long target.
     further: Option<Repeat>,
     #[serde(default)]
     headers: BTreeMap<String, String>,
-    // The body, one of these at most. Its length is told, unless `headers` have a `transfer-encoding`.
+    // The body, at most one of these. `content-length` is added, unless `headers` have a `transfer-encoding`.
     body: Option<String>,
-    /// Said to be `application/json` unless `headers` say otherwise.
+    /// Sent as `application/json` unless `headers` have a content type.
     json: Option<Value>,
     /// A file of `examples/`.
     file: Option<String>,
@@ -55,43 +55,43 @@ struct Repeat {
     after: String,
 }
 
-/// What must be true of the answer.
+/// The expectations of the response.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Response {
     pub(crate) status: u16,
-    /// Headers that are among its own.
+    /// Headers that it must have.
     #[serde(default)]
     pub(crate) headers: BTreeMap<String, String>,
     /// The whole body.
     pub(crate) body: Option<String>,
-    /// What its JSON has, among other things; lists element by element.
+    /// Fields that its JSON must have; lists are compared element by element.
     pub(crate) json: Option<Value>,
-    /// What its JSON has not, as paths of keys and indices with slashes between them.
+    /// Fields that its JSON must not have, as paths of keys and indices separated by slashes.
     #[serde(default)]
     pub(crate) absent: Vec<String>,
     /// The `reason` of its `ErrorInfo`.
     pub(crate) reason: Option<String>,
-    /// What the `ErrorInfo` has among its `metadata`; the empty text stands for any.
+    /// Entries of the `metadata` of its `ErrorInfo`; an empty text matches any value.
     #[serde(default)]
     pub(crate) metadata: BTreeMap<String, String>,
     /// A field that its `BadRequest` names.
     pub(crate) field: Option<String>,
-    /// The shape of a failure.
+    /// The format of a failure.
     #[serde(default)]
     pub(crate) shape: Shape,
 }
 
-/// Who gives shape to a failure.
+/// The formats of failures.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Shape {
-    /// We, with the JSON of a `google.rpc.Status`.
+    /// Ours: the JSON of a `google.rpc.Status`.
     #[default]
     Status,
-    /// The predecessor.
+    /// The predecessor's.
     Predecessor,
-    /// What is below the gateway: a status line without a body.
+    /// That of the HTTP library below the gateway: a status line without a body.
     Bare,
 }
 
@@ -126,7 +126,7 @@ impl Request {
         ];
         let mut plain = plain.into_iter().flatten();
         let body = plain.next();
-        assert!(plain.next().is_none(), "{}: a request has one body", self.target);
+        assert!(plain.next().is_none(), "{}: a request has at most one body", self.target);
         body.map(|body| if self.gzip { compressed(&body) } else { body })
     }
 }
@@ -151,7 +151,7 @@ impl Repeat {
 }
 
 #[test]
-fn a_key_that_is_not_known_is_a_mistake() {
+fn an_unknown_key_is_an_error() {
     let check = |yaml: &str, expected: bool| {
         assert_eq!(serde_saphyr::from_str::<Vec<Scenario>>(yaml).is_ok(), expected, "{yaml}");
     };

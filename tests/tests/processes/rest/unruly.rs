@@ -1,5 +1,5 @@
-//! Clients that do not send all they said at once, and services that are not there: what takes two connections, two
-//! gateways, or timeout.
+//! Clients that send only parts of their requests, and unavailable upstreams: tests that need two connections, two
+//! gateways, or a timeout.
 
 use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::http::{self, Connection};
@@ -15,8 +15,8 @@ const ANALYZE: &str = "/v1/catalogues:analyze";
 const DATAFLOW: &[u8] = br#"{"dataflow":{"id":"X","names":{"en":"Hospital beds"}}}"#;
 
 #[tokio::test]
-async fn a_service_that_is_not_there_is_unavailable_and_the_caller_told_when_to_come_back() {
-    let nowhere = services::nowhere();
+async fn an_unreachable_upstream_is_unavailable_with_retry_after() {
+    let nowhere = services::closed_port();
     let gateway = services::gateway(&["--analysis-url", &nowhere.upstream.to_string()]).await;
     let answer = http::request(&gateway.upstream, "POST", CATEGORIZE, &[JSON], DATAFLOW).await.unwrap();
     assert_eq!((answer.status, reason(&answer).as_str()), (503, "UPSTREAM_UNAVAILABLE"));
@@ -27,7 +27,7 @@ async fn a_service_that_is_not_there_is_unavailable_and_the_caller_told_when_to_
 }
 
 #[tokio::test]
-async fn a_client_that_stops_sending_is_answered_by_the_deadline_and_holds_nobody_up() {
+async fn a_client_that_stops_sending_gets_a_response_at_the_deadline_and_blocks_no_other() {
     let (gateway, _services) = services::mesh(&["--request-timeout", "3s"]).await;
     let mut stopped = Vec::new();
     for (target, header) in [(CATEGORIZE, JSON), (ANALYZE, ("content-type", "application/xml"))] {
@@ -38,32 +38,32 @@ async fn a_client_that_stops_sending_is_answered_by_the_deadline_and_holds_nobod
     }
     assert!(is_served(&gateway.upstream).await);
     for connection in stopped {
-        let answer = connection.answer().await.unwrap();
-        // The idle timeout would have another name.
+        let answer = connection.response().await.unwrap();
+        // The idle timeout would have another reason.
         assert_eq!((answer.status, reason(&answer).as_str()), (504, "DEADLINE_EXCEEDED"));
     }
     assert!(is_served(&gateway.upstream).await);
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_in_mid_body_is_forgotten() {
+async fn a_client_that_disconnects_in_mid_body_frees_its_permit() {
     let (gateway, _services) = services::mesh(&["--max-concurrent-requests", "1"]).await;
     for (target, header) in [(CATEGORIZE, JSON), (ANALYZE, ("content-type", "application/xml"))] {
         let mut connection = Connection::open(&gateway.upstream).await.unwrap();
         let head = http::head("POST", target, &[header], Some(1000));
         connection.write(&[head.as_bytes(), b"<half of"].concat()).await.unwrap();
         drop(connection);
-        // Of one call at a time, the one that was left must end before the next begins.
+        // With a limit of one call, the abandoned call must end before the next one begins.
         let next = async || {
             http::request(&gateway.upstream, "POST", CATEGORIZE, &[JSON], DATAFLOW).await.unwrap().status
                 == 200
         };
-        eventually(TIMEOUT, "the next is served", next).await;
+        eventually(TIMEOUT, "the next call is served", next).await;
     }
 }
 
 #[tokio::test]
-async fn a_client_that_waits_to_go_on_is_told_to_if_its_head_is_good() {
+async fn expect_continue_gets_100_if_the_head_is_valid() {
     let (gateway, _services) = services::mesh(&[]).await;
     for (target, header, body) in [
         (CATEGORIZE, JSON, DATAFLOW),
@@ -74,19 +74,19 @@ async fn a_client_that_waits_to_go_on_is_told_to_if_its_head_is_good() {
         connection.write(head.as_bytes()).await.unwrap();
         assert_eq!(connection.interim().await.unwrap().status, 100, "{target}");
         connection.write(body).await.unwrap();
-        let answer = connection.answer().await.unwrap();
+        let answer = connection.response().await.unwrap();
         assert_eq!(answer.status, 200, "{target}: {}", String::from_utf8_lossy(&answer.body));
     }
 }
 
 #[tokio::test]
-async fn a_client_that_waits_to_go_on_is_refused_at_once_if_its_head_is_bad() {
+async fn expect_continue_is_rejected_immediately_if_the_head_is_invalid() {
     let (gateway, _services) = services::mesh(&["--max-body-bytes", "1KiB"]).await;
     let check = async |target: &str, header, length, expected: (u16, &str)| {
         let mut connection = Connection::open(&gateway.upstream).await.unwrap();
         let head = http::head("POST", target, &[header, EXPECT], Some(length));
         connection.write(head.as_bytes()).await.unwrap();
-        let answer = connection.answer().await.unwrap();
+        let answer = connection.response().await.unwrap();
         assert_eq!((answer.status, reason(&answer).as_str()), expected, "{target}");
         assert!(is_served(&gateway.upstream).await, "{target}");
     };
@@ -98,17 +98,17 @@ async fn a_client_that_waits_to_go_on_is_refused_at_once_if_its_head_is_bad() {
 }
 
 #[tokio::test]
-async fn a_client_that_sends_on_after_a_refusal_still_reads_it() {
+async fn a_client_that_sends_on_after_a_rejection_can_read_it() {
     let (gateway, _services) = services::mesh(&["--max-body-bytes", "1KiB"]).await;
     let check = async |target: &str, header, expected: (u16, &str)| {
         let mut connection = Connection::open(&gateway.upstream).await.unwrap();
         let head = http::head("POST", target, &[header], Some(512 << 10));
         connection.write(head.as_bytes()).await.unwrap();
-        // It reads nothing until it has sent everything.
+        // The client reads nothing until it has sent everything.
         for _ in 0..512 {
             connection.write(&[b' '; 1 << 10]).await.unwrap();
         }
-        let answer = connection.answer().await.unwrap();
+        let answer = connection.response().await.unwrap();
         assert_eq!((answer.status, reason(&answer).as_str()), expected, "{target}");
     };
     check("/v1/nothing", JSON, (404, "ROUTE_NOT_FOUND")).await;
@@ -118,7 +118,7 @@ async fn a_client_that_sends_on_after_a_refusal_still_reads_it() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_answered_below_the_gateway_or_not_at_all() {
+async fn malformed_http_is_rejected_below_the_gateway() {
     let gateway = services::gateway(&[]).await;
     let hello = b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03 and so on\r\n\r\n";
     for sent in

@@ -1,4 +1,4 @@
-//! Changes by several editors, and what is on record about them.
+//! Concurrent changes, and their audit records.
 
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::audit_service_client::AuditServiceClient;
@@ -15,7 +15,7 @@ fn update(rule: pb::Rule, paths: &[&str]) -> pb::UpdateRuleRequest {
 }
 
 #[tokio::test]
-async fn of_two_editors_one_wins_and_the_other_is_told_the_present_etag() {
+async fn of_two_concurrent_changes_one_wins_and_the_other_gets_the_current_etag() {
     let config = services::config([]).await;
     let made = editor(&config).create_rule(new("r", Category::Health, "care")).await.unwrap();
     let made = made.into_inner().rule.unwrap();
@@ -50,7 +50,7 @@ async fn only_the_fields_that_the_mask_names_change() {
     assert_eq!((changed.priority, changed.description.as_str()), (7, "new"));
     assert_eq!((changed.category, &changed.keywords), (made.category, &made.keywords));
     assert_eq!(changed.create_time, made.create_time);
-    // The same once more is no change, and so no revision.
+    // An identical update is no change and makes no revision.
     let again = editor(&config).update_rule(update(given.clone(), &["priority", "description"])).await;
     assert_eq!(again.unwrap().into_inner().rule.unwrap(), changed);
     for (paths, field) in
@@ -67,11 +67,11 @@ async fn only_the_fields_that_the_mask_names_change() {
 }
 
 #[tokio::test]
-async fn a_set_goes_back_and_everything_is_on_record() {
+async fn a_rollback_restores_a_rule_set_and_is_audited() {
     let config = services::config([]).await;
     let mut rules = editor(&config);
     let mut request = tonic::Request::new(pb::CreateRuleRequest {
-        reason: "somebody asked".to_owned(),
+        reason: "on request".to_owned(),
         ..new("r", Category::Health, "care")
     });
     request.metadata_mut().insert("dataflow-subject", "ada".parse().unwrap());
@@ -98,7 +98,7 @@ async fn a_set_goes_back_and_everything_is_on_record() {
     let made = &page.revisions[2];
     assert_eq!(
         (made.author.as_str(), made.reason.as_str(), made.request_id.as_str()),
-        ("ada", "somebody asked", "r-1")
+        ("ada", "on request", "r-1")
     );
     assert_eq!(made.differences[0].rule_id, "r");
     let rest =
@@ -122,12 +122,12 @@ async fn a_set_goes_back_and_everything_is_on_record() {
     let places = (1..).take(records.len());
     assert!(records.iter().map(|record| record.position).eq(places), "no gaps: {records:#?}");
     let of_rules: Vec<_> = records.iter().filter(|record| record.author != "system").collect();
-    let told: Vec<_> = of_rules
+    let audited: Vec<_> = of_rules
         .iter()
         .map(|record| (record.action.as_str(), record.resource.as_str(), record.before, record.after))
         .collect();
     assert_eq!(
-        told,
+        audited,
         [
             ("RULE_PUT", "rulesets/default/rules/r", 1, 2),
             ("RULE_REMOVED", "rulesets/default/rules/r", 2, 3),
@@ -144,7 +144,7 @@ async fn a_set_goes_back_and_everything_is_on_record() {
 }
 
 #[tokio::test]
-async fn pages_of_rules_go_on_behind_the_last_rule_whatever_was_removed_meanwhile() {
+async fn pages_of_rules_continue_after_the_last_rule_even_if_rules_were_deleted() {
     let config = services::config([]).await;
     let mut rules = editor(&config);
     for index in 0..6 {
@@ -157,7 +157,7 @@ async fn pages_of_rules_go_on_behind_the_last_rule_whatever_was_removed_meanwhil
         page_token: page_token.to_owned(),
         ..Default::default()
     };
-    // One before the place where the next page begins, then the very rule behind which it begins.
+    // A rule before the start of the next page, then the last rule of the previous page.
     for gone in ["paged-0", "paged-2"] {
         let all = rules.list_rules(list("")).await.unwrap().into_inner().rules;
         let last = all.iter().position(|rule| rule.rule_id == "paged-2").unwrap();

@@ -1,18 +1,18 @@
-//! Rules that change under load: whoever asks meanwhile gets an answer by the rules before or by those after.
+//! Rule changes under load: every call uses either the rules before or the rules after a change.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
 use dataflow_store::embedded::Embedded;
-use dataflow_tests::editor::{categorise, category_at, editor, new, put, small};
+use dataflow_tests::editor::{categorize, category_at, editor, new, put, small};
 use dataflow_tests::services;
 
-/// How often the rules are swapped under load.
+/// Number of rule changes under load.
 const SWAPS: usize = 1_000;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_request_fails_or_sees_a_half_made_set_while_rules_are_swapped() {
+async fn no_call_fails_or_sees_a_partial_rule_set_during_changes() {
     let config = services::config_over(Arc::new(Embedded::new(1 << 20)), small()).await;
     let analysis = services::analysis(&["--config-url", &config.upstream.to_string()]).await;
     editor(&config).create_rule(new("swap", category_at(2), "alphabetical")).await.unwrap();
@@ -22,7 +22,7 @@ async fn no_request_fails_or_sees_a_half_made_set_while_rules_are_swapped() {
         tokio::spawn(async move {
             let mut calls = 0;
             while !done.load(Ordering::Relaxed) {
-                let answer = categorise(&mut client).await;
+                let answer = categorize(&mut client).await;
                 if answer.rules_revision >= 2 {
                     assert_eq!(answer.category(), category_at(answer.rules_revision), "{answer:?}");
                 }

@@ -1,4 +1,4 @@
-//! What every method answers when all is well, the same over both kinds of store.
+//! The responses of every method over a healthy store, the same over both backends.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use futures_util::{StreamExt, stream};
 use tonic::Code;
 
 use super::caller::{Caller, entry, lease, millis, owned, set};
-use super::place::{Place, everywhere};
+use super::replicas::{Replicas, everywhere};
 
 fn get(key: &str) -> pb::GetEntryRequest {
     pb::GetEntryRequest { key: key.to_owned() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_one_replica_sets_all_read_and_none_after_its_removal() {
-    everywhere(&[], async |place: &Place| {
-        let (a, b) = place.callers();
+async fn entries_are_set_read_and_deleted_at_all_replicas() {
+    everywhere(&[], async |replicas: &Replicas| {
+        let (a, b) = replicas.callers();
         let missing = a.get_entry(get("user/k")).await.unwrap_err();
         assert_eq!((missing.code, missing.reason.as_str()), (Code::NotFound, "ENTRY_NOT_FOUND"));
         assert_eq!(
@@ -53,7 +53,10 @@ async fn what_one_replica_sets_all_read_and_none_after_its_removal() {
         }
 
         assert!(b.delete("user/k").await && !b.delete("user/k").await);
-        eventually(TIMEOUT, "the other replica knows", async || a.get("user/k").await.is_none()).await;
+        eventually(TIMEOUT, "the other replica has dropped its copy", async || {
+            a.get("user/k").await.is_none()
+        })
+        .await;
         for caller in [&a, &b] {
             assert_eq!(caller.get_entry(get("user/k")).await.unwrap_err(), missing);
             let request = pb::EntryExistsRequest { key: "user/k".to_owned() };
@@ -66,9 +69,9 @@ async fn what_one_replica_sets_all_read_and_none_after_its_removal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn values_are_bytes_of_any_kind_up_to_the_limit() {
-    everywhere(&["--max-entry-bytes", "100KB"], async |place: &Place| {
-        let (a, b) = place.callers();
+async fn values_are_arbitrary_bytes_up_to_the_limit() {
+    everywhere(&["--max-entry-bytes", "100KB"], async |replicas: &Replicas| {
+        let (a, b) = replicas.callers();
         let all: Vec<u8> = (0..=255).collect();
         for value in [Vec::new(), all, vec![7; 100_000]] {
             let content_type = "text/plain; charset=utf-8".to_owned();
@@ -88,9 +91,9 @@ async fn values_are_bytes_of_any_kind_up_to_the_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_is_answered_in_its_order() {
-    everywhere(&[], async |place: &Place| {
-        let (a, b) = place.callers();
+async fn a_batch_response_has_the_order_of_the_request() {
+    everywhere(&[], async |replicas: &Replicas| {
+        let (a, b) = replicas.callers();
         for key in ["user/3", "user/1", "user/5"] {
             a.put(key, key, &[]).await;
         }
@@ -109,9 +112,9 @@ async fn a_batch_is_answered_in_its_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_etag_stands_for_one_version() {
-    everywhere(&[], async |place: &Place| {
-        let (a, b) = place.callers();
+async fn an_etag_identifies_one_version() {
+    everywhere(&[], async |replicas: &Replicas| {
+        let (a, b) = replicas.callers();
         let over = async |caller: &Caller, etag: &str, value: &str| {
             let wanted = pb::Entry { etag: etag.to_owned(), ..entry("user/k", value, &[]) };
             caller.set_entry(set(wanted)).await
@@ -122,7 +125,7 @@ async fn an_etag_stands_for_one_version() {
 
         let mismatch = over(&a, &first, "3").await.unwrap_err();
         assert_eq!((mismatch.code, mismatch.reason.as_str()), (Code::Aborted, "ETAG_MISMATCH"));
-        assert_eq!(mismatch.metadata["etag"], second, "it says what is there");
+        assert_eq!(mismatch.metadata["etag"], second, "the error has the current etag");
         let request = pb::DeleteEntryRequest { key: "user/k".to_owned(), etag: first };
         assert_eq!(a.delete_entry(request).await.unwrap_err(), mismatch);
         eventually(TIMEOUT, "both have the second", async || {
@@ -134,18 +137,18 @@ async fn an_etag_stands_for_one_version() {
         assert!(b.delete_entry(request.clone()).await.unwrap().deleted);
         for gone in [over(&a, &second, "4").await.unwrap_err(), b.delete_entry(request).await.unwrap_err()] {
             assert_eq!((gone.code, gone.reason.as_str()), (Code::Aborted, "ETAG_MISMATCH"));
-            assert_eq!(gone.metadata.get("etag"), None, "nothing is there");
+            assert_eq!(gone.metadata.get("etag"), None, "there is no entry");
         }
         let anew = a.put("user/k", "2", &[]).await;
-        assert_ne!(anew, second, "the same value is another version");
+        assert_ne!(anew, second, "the same value set again is another version");
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_life_ends_for_good_and_grace_is_for_those_who_ask() {
-    everywhere(&[], async |place: &Place| {
-        let (a, b) = place.callers();
+async fn an_entry_expires_and_stale_values_need_a_request() {
+    everywhere(&[], async |replicas: &Replicas| {
+        let (a, b) = replicas.callers();
         let short = pb::Entry { ttl: millis(150), ..entry("user/short", "v", &[]) };
         let graced = pb::Entry { ttl: millis(150), grace: millis(60_000), ..entry("user/graced", "v", &[]) };
         assert!(a.set_entry(set(short)).await.unwrap().stored);
@@ -153,13 +156,13 @@ async fn a_life_ends_for_good_and_grace_is_for_those_who_ask() {
         for (key, caller) in
             [("user/short", &a), ("user/short", &b), ("user/graced", &a), ("user/graced", &b)]
         {
-            // By itself it would live for half an hour.
-            eventually(TIMEOUT, "its time is up", async || caller.get(key).await.is_none()).await;
+            // The default TTL is half an hour.
+            eventually(TIMEOUT, "the entry has expired", async || caller.get(key).await.is_none()).await;
         }
         let ask = async |key: &str, accept_stale| {
             b.lease_entry(pb::LeaseEntryRequest { accept_stale, ..lease(key, &[]) }).await.unwrap()
         };
-        // Stale or not, the first to ask is to compute.
+        // Stale or not, the first caller gets the lease.
         for key in ["user/short", "user/graced"] {
             let first = ask(key, true).await;
             assert!(first.lease.is_some() && first.entry.is_none(), "{key}: {first:?}");
@@ -174,11 +177,11 @@ async fn a_life_ends_for_good_and_grace_is_for_those_who_ask() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_that_begins_alike_is_removed_and_nothing_else() {
+async fn a_prefix_is_deleted_and_nothing_else() {
     // More than one page of a listing in Redis.
     const MANY: usize = 1200;
-    everywhere(&[], async |place: &Place| {
-        let (a, b) = place.callers();
+    everywhere(&[], async |replicas: &Replicas| {
+        let (a, b) = replicas.callers();
         let puts = stream::iter(0..MANY).map(|index| {
             let a = a.clone();
             async move { a.put(&format!("user/p-{index}"), "v", &[]).await }
@@ -193,7 +196,10 @@ async fn all_that_begins_alike_is_removed_and_nothing_else() {
         };
         assert_eq!(delete("user/p-").await, i32::try_from(MANY).unwrap());
         assert_eq!(delete("user/p-").await, 0);
-        eventually(TIMEOUT, "the other replica knows", async || a.get("user/p-7").await.is_none()).await;
+        eventually(TIMEOUT, "the other replica has dropped its copy", async || {
+            a.get("user/p-7").await.is_none()
+        })
+        .await;
         for key in ["user/p", "user/q-1", "user/P-1", "user/x/p-1"] {
             assert_eq!(a.get(key).await.as_deref(), Some("v"), "{key}");
         }
@@ -203,34 +209,35 @@ async fn all_that_begins_alike_is_removed_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_answered_is_counted() {
-    everywhere(&[], async |place: &Place| {
-        let (a, _) = place.callers();
+async fn hits_and_misses_are_counted() {
+    everywhere(&[], async |replicas: &Replicas| {
+        let (a, _) = replicas.callers();
         let fresh = a.stats().await;
         assert_eq!((fresh.hit_rate, fresh.first_level_entries, fresh.first_level_bytes), (0.0, 0, 0));
         a.get("user/k").await;
         a.put("user/k", "v", &[]).await;
-        let has_first_level = place.redis.is_some();
-        // A read that overlaps the signal of the write is not kept: how many come from the store is not said.
+        let has_first_level = replicas.redis.is_some();
+        // A read that overlaps the invalidation message of the write is not copied to L1, so the number of reads from
+        // the store is not fixed.
         let mut reads = 0;
-        eventually(TIMEOUT, "a copy is read, where there are any", async || {
+        eventually(TIMEOUT, "a copy is read, if there is an L1 cache", async || {
             a.get("user/k").await.unwrap();
             reads += 1;
             !has_first_level || a.stats().await.first_level_hits > 0
         })
         .await;
-        let told = a.stats().await;
-        assert_eq!((told.misses, told.stale_hits, told.degraded_reads), (1, 0, 0));
-        assert_eq!(told.first_level_hits + told.store_hits, reads);
-        assert_eq!(told.hit_rate, reads as f64 / (reads + 1) as f64);
-        assert_eq!(told.first_level_trusted, has_first_level);
-        assert_eq!(told.first_level_entries, i64::from(has_first_level));
-        assert_eq!(told.first_level_hits > 0, has_first_level);
-        assert_eq!(told.first_level_bytes > 0, has_first_level);
-        let metrics = place.a.service.metrics.encode();
+        let stats = a.stats().await;
+        assert_eq!((stats.misses, stats.stale_hits, stats.degraded_reads), (1, 0, 0));
+        assert_eq!(stats.first_level_hits + stats.store_hits, reads);
+        assert_eq!(stats.hit_rate, reads as f64 / (reads + 1) as f64);
+        assert_eq!(stats.first_level_trusted, has_first_level);
+        assert_eq!(stats.first_level_entries, i64::from(has_first_level));
+        assert_eq!(stats.first_level_hits > 0, has_first_level);
+        assert_eq!(stats.first_level_bytes > 0, has_first_level);
+        let metrics = replicas.a.service.metrics.encode();
         for (operation, result, count) in [
-            ("get", "first_level", told.first_level_hits),
-            ("get", "store", told.store_hits),
+            ("get", "first_level", stats.first_level_hits),
+            ("get", "store", stats.store_hits),
             ("get", "miss", 1),
             ("get", "degraded", 0),
             ("set", "stored", 1),

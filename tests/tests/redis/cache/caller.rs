@@ -1,4 +1,4 @@
-//! Somebody who calls a cache service: from outside or from within the mesh, for a tenant or for none.
+//! A client of a cache service: from outside or inside the mesh, with or without a tenant.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -16,29 +16,29 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
-/// Who calls. Cheap to clone; clones share a connection.
+/// A client. Cheap to clone; clones share a connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     client: CacheServiceClient<InterceptedService<Channel, Identity>>,
 }
 
-/// The headers that only the mesh writes.
+/// The trusted headers, which only the mesh sets.
 #[derive(Debug, Clone)]
 struct Identity {
     tenant: String,
     inside: bool,
 }
 
-/// A failure, as far as callers may rely on it.
+/// The parts of a failure that callers may rely on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub(crate) struct Failure {
     pub(crate) code: Code,
     pub(crate) domain: String,
     pub(crate) reason: String,
-    /// The field that is wrong; empty if none is named.
+    /// The invalid field; empty if none is named.
     pub(crate) field: String,
     pub(crate) metadata: HashMap<String, String>,
-    /// When to come back, if it says.
+    /// The retry delay, if any.
     pub(crate) retry_after: Option<Duration>,
 }
 
@@ -57,9 +57,9 @@ impl Interceptor for Identity {
     }
 }
 
-// === impl Refusal ===
+// === impl Failure ===
 
-impl From<Status> for Refusal {
+impl From<Status> for Failure {
     fn from(status: Status) -> Self {
         let details = status.get_error_details();
         let info = details.error_info().unwrap_or_else(|| panic!("a failure without a reason: {status:?}"));
@@ -75,17 +75,17 @@ impl From<Status> for Refusal {
     }
 }
 
-/// The methods of the service; what fails is a [`Refusal`].
+/// The methods of the service; a failed call returns a [`Failure`].
 macro_rules! methods {
     ($($method:ident($request:ident) -> $response:ident;)*) => {
         impl Caller {
             $(pub(crate) async fn $method(
                 &self,
                 request: pb::$request,
-            ) -> Result<pb::$response, Refusal> {
+            ) -> Result<pb::$response, Failure> {
                 let mut client = self.client.clone();
                 let answer = timeout(TIMEOUT, client.$method(request)).await;
-                answer.expect("an answer comes in time").map(|answer| answer.into_inner()).map_err(Refusal::from)
+                answer.expect("a response arrives in time").map(|answer| answer.into_inner()).map_err(Failure::from)
             })*
         }
     };
@@ -109,17 +109,17 @@ methods! {
 // === impl Caller ===
 
 impl Caller {
-    /// A caller from outside, without a tenant.
+    /// A client outside the mesh, without a tenant.
     pub(crate) fn of(service: &Service) -> Self {
         Self::with(service, Identity { tenant: String::new(), inside: false })
     }
 
-    /// A caller from outside, on behalf of this tenant.
+    /// A client outside the mesh, for this tenant.
     pub(crate) fn tenant(service: &Service, tenant: &str) -> Self {
         Self::with(service, Identity { tenant: tenant.to_owned(), inside: false })
     }
 
-    /// A service of the mesh, on behalf of this tenant.
+    /// A service of the mesh, for this tenant.
     pub(crate) fn inside(service: &Service, tenant: &str) -> Self {
         Self::with(service, Identity { tenant: tenant.to_owned(), inside: true })
     }
@@ -129,7 +129,7 @@ impl Caller {
         Self { client: CacheServiceClient::with_interceptor(channel, identity) }
     }
 
-    /// The text under a key, if there is a fresh entry.
+    /// The text of a fresh entry, if any.
     pub(crate) async fn get(&self, key: &str) -> Option<String> {
         match self.get_entry(pb::GetEntryRequest { key: key.to_owned() }).await {
             Ok(pb::GetEntryResponse { entry, .. }) => Some(text(&entry.unwrap())),
@@ -138,14 +138,14 @@ impl Caller {
         }
     }
 
-    /// Stores a text with these tags; its etag.
+    /// Stores a text with these tags and returns its etag.
     pub(crate) async fn put(&self, key: &str, value: &str, tags: &[&str]) -> String {
         let stored = self.set_entry(set(entry(key, value, tags))).await.unwrap();
         assert!(stored.stored && !stored.degraded, "{key}: {stored:?}");
         stored.etag
     }
 
-    /// Removes an entry; whether there was one.
+    /// Deletes an entry; returns whether it existed.
     pub(crate) async fn delete(&self, key: &str) -> bool {
         let request = pb::DeleteEntryRequest { key: key.to_owned(), ..Default::default() };
         self.delete_entry(request).await.unwrap().deleted
@@ -157,30 +157,30 @@ impl Caller {
         self.invalidate_tags(request).await.unwrap();
     }
 
-    /// The lease of an entry with these tags, for ten seconds, which nobody else must hold.
+    /// Takes the lease of an entry with these tags, for ten seconds; no other caller may hold it.
     pub(crate) async fn take(&self, key: &str, tags: &[&str]) -> pb::Lease {
         let answer = self.lease_entry(lease(key, tags)).await.unwrap();
         answer.lease.unwrap_or_else(|| panic!("no lease of {key}: {:?}", answer.entry))
     }
 
-    /// What the replica has counted.
+    /// The statistics of the replica.
     pub(crate) async fn stats(&self) -> pb::GetStatsResponse {
         self.get_stats(pb::GetStatsRequest {}).await.unwrap()
     }
 }
 
-/// An entry as it is set, with whatever life the service gives it.
+/// An entry to set, with the default TTL.
 pub(crate) fn entry(key: &str, value: &str, tags: &[&str]) -> pb::Entry {
     let value = Bytes::copy_from_slice(value.as_bytes());
     pb::Entry { key: key.to_owned(), value, tags: owned(tags), ..Default::default() }
 }
 
-/// A request to store an entry over whatever is there.
+/// A request to set an entry unconditionally.
 pub(crate) fn set(entry: pb::Entry) -> pb::SetEntryRequest {
     pb::SetEntryRequest { entry: Some(entry), ..Default::default() }
 }
 
-/// A request for a lease of ten seconds, without waiting for it.
+/// A request for a lease of ten seconds that does not wait.
 pub(crate) fn lease(key: &str, tags: &[&str]) -> pb::LeaseEntryRequest {
     let hold = millis(10_000);
     pb::LeaseEntryRequest { key: key.to_owned(), tags: owned(tags), hold, ..Default::default() }
@@ -191,12 +191,12 @@ pub(crate) fn millis<D: TryFrom<Duration>>(millis: u64) -> Option<D> {
     Duration::from_millis(millis).try_into().ok()
 }
 
-/// Texts as a message holds them.
+/// Owned texts for a message.
 pub(crate) fn owned(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|&text| text.to_owned()).collect()
 }
 
-/// The value of an entry, which the tests make of text.
+/// The value of an entry as text.
 pub(crate) fn text(entry: &pb::Entry) -> String {
     String::from_utf8(entry.value.to_vec()).unwrap()
 }

@@ -1,4 +1,4 @@
-//! Leases: of all who miss the same entry one computes it, and nobody waits for one who is gone.
+//! Leases (single flight): of all callers that miss the same entry one computes it, and none waits for a dead holder.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,29 +10,29 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::caller::{Caller, entry, lease, millis, set, text};
-use super::place::{Place, everywhere};
+use super::replicas::{Replicas, everywhere};
 
-/// Long before the lease that others wait for ends by itself, after ten seconds, however busy the machine is.
+/// Long before the awaited lease expires, after ten seconds, even on a busy machine.
 const SOON: Duration = Duration::from_secs(5);
 
-/// Asks for an entry or its lease, and waits up to half a minute.
+/// Requests an entry or its lease, and waits up to half a minute.
 async fn wait_for(caller: Caller, key: &'static str) -> (pb::LeaseEntryResponse, Duration) {
     let begun = Instant::now();
     let request = pb::LeaseEntryRequest { wait: millis(30_000), hold: millis(30_000), ..lease(key, &[]) };
     (caller.lease_entry(request).await.unwrap(), begun.elapsed())
 }
 
-/// Waits until the two replicas serve so many callers of LeaseEntry.
-async fn until_waiting(place: &Place, count: u64) {
-    let serving = || place.a.in_flight("LeaseEntry") + place.b.in_flight("LeaseEntry");
+/// Waits until the two replicas serve this many LeaseEntry calls.
+async fn until_waiting(replicas: &Replicas, count: u64) {
+    let serving = || replicas.a.in_flight("LeaseEntry") + replicas.b.in_flight("LeaseEntry");
     eventually(TIMEOUT, "they wait", async || serving() == count).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_a_hundred_who_miss_one_computes_for_all() {
+async fn of_a_hundred_misses_one_computes_for_all() {
     const CALLERS: usize = 100;
-    everywhere(&[], async |place: &Place| {
-        let (a, b) = place.callers();
+    everywhere(&[], async |replicas: &Replicas| {
+        let (a, b) = replicas.callers();
         let computed = Arc::new(AtomicUsize::new(0));
         let (all_wait, waiting) = tokio::sync::watch::channel(false);
         let calls = (0..CALLERS).map(|index| {
@@ -42,7 +42,7 @@ async fn of_a_hundred_who_miss_one_computes_for_all() {
                 let (answer, _) = wait_for(caller.clone(), "user/k").await;
                 if let Some(pb::Lease { token, generations, .. }) = answer.lease {
                     computed.fetch_add(1, Ordering::Relaxed);
-                    // A computation takes as long as it takes the others to come.
+                    // The computation lasts until all others wait.
                     waiting.wait_for(|all| *all).await.unwrap();
                     let wanted = set(entry("user/k", "computed", &[]));
                     let stored = caller.set_entry(pb::SetEntryRequest { token, generations, ..wanted }).await;
@@ -53,11 +53,11 @@ async fn of_a_hundred_who_miss_one_computes_for_all() {
             })
         });
         let calls: Vec<_> = calls.collect();
-        until_waiting(place, 99).await;
+        until_waiting(replicas, 99).await;
         let begun = Instant::now();
         all_wait.send(true).unwrap();
         let values = join_all(calls).await;
-        println!("99 waiters had the value {:?} after it began to be written", begun.elapsed());
+        println!("99 waiters had the value {:?} after the start of its write", begun.elapsed());
         assert!(values.into_iter().all(|value| value.unwrap() == "computed"));
         assert_eq!(computed.load(Ordering::Relaxed), 1);
     })
@@ -65,18 +65,18 @@ async fn of_a_hundred_who_miss_one_computes_for_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_dies_with_a_lease_is_replaced_when_it_ends() {
-    everywhere(&[], async |place: &Place| {
-        let (a, b) = place.callers();
+async fn the_lease_of_a_dead_holder_goes_to_the_next_when_it_expires() {
+    everywhere(&[], async |replicas: &Replicas| {
+        let (a, b) = replicas.callers();
         let short = pb::LeaseEntryRequest { hold: millis(400), ..lease("user/k", &[]) };
         let begun = Instant::now();
         let lost = a.lease_entry(short).await.unwrap().lease.unwrap();
         let (answer, _) = wait_for(b.clone(), "user/k").await;
         let took = begun.elapsed();
         assert!(answer.lease.is_some(), "{answer:?}");
-        // The next one would wait for half a minute.
+        // The next caller would wait for half a minute.
         assert!(took >= Duration::from_millis(400) && took < Duration::from_secs(20), "{took:?}");
-        // It was not dead after all, but comes too late.
+        // The holder was not dead, but is too late.
         let request = pb::SetEntryRequest { token: lost.token, ..set(entry("user/k", "late", &[])) };
         assert_eq!(a.set_entry(request).await.unwrap(), pb::SetEntryResponse::default());
         assert_eq!(a.get("user/k").await, None);
@@ -85,13 +85,13 @@ async fn whoever_dies_with_a_lease_is_replaced_when_it_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lease_that_is_given_back_goes_to_the_next() {
-    everywhere(&[], async |place: &Place| {
-        let (a, b) = place.callers();
+async fn a_released_lease_goes_to_the_next_waiter() {
+    everywhere(&[], async |replicas: &Replicas| {
+        let (a, b) = replicas.callers();
         for (holder, waiter) in [(&a, &b), (&b, &a), (&a, &a)] {
             let pb::Lease { token, .. } = holder.take("user/k", &[]).await;
             let waiting = tokio::spawn(wait_for(waiter.clone(), "user/k"));
-            until_waiting(place, 1).await;
+            until_waiting(replicas, 1).await;
             let begun = Instant::now();
             let request = pb::ReleaseLeaseRequest { key: "user/k".to_owned(), token };
             assert!(holder.release_lease(request.clone()).await.unwrap().released);
@@ -108,9 +108,9 @@ async fn a_lease_that_is_given_back_goes_to_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_one_computes_the_others_wait_as_long_as_they_like() {
-    everywhere(&[], async |place: &Place| {
-        let (a, b) = place.callers();
+async fn waiters_have_their_own_timeouts() {
+    everywhere(&[], async |replicas: &Replicas| {
+        let (a, b) = replicas.callers();
         let pb::Lease { token, .. } = a.take("user/k", &[]).await;
         for (caller, wait) in [(&a, 0), (&b, 0), (&a, 300), (&b, 300)] {
             let begun = Instant::now();
@@ -121,9 +121,9 @@ async fn while_one_computes_the_others_wait_as_long_as_they_like() {
             assert!(took >= Duration::from_millis(wait), "{took:?}");
             assert!(took < Duration::from_millis(wait) + SOON, "{took:?}");
         }
-        // The value wakes them as a lease given back does.
+        // The value wakes the waiters, as a released lease does.
         let waiting = [&a, &b].map(|caller| tokio::spawn(wait_for(caller.clone(), "user/k")));
-        until_waiting(place, 2).await;
+        until_waiting(replicas, 2).await;
         let request = pb::SetEntryRequest { token, ..set(entry("user/k", "v", &[])) };
         assert!(b.set_entry(request).await.unwrap().stored);
         let begun = Instant::now();
@@ -132,7 +132,7 @@ async fn while_one_computes_the_others_wait_as_long_as_they_like() {
             assert_eq!(text(&answer.entry.unwrap()), "v");
         }
         assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
-        // Nobody needs a lease of what is there.
+        // An existing entry is returned without a lease.
         let answer = b.lease_entry(lease("user/k", &[])).await.unwrap();
         assert!(answer.lease.is_none() && answer.entry.is_some_and(|entry| !entry.stale));
     })
@@ -140,13 +140,13 @@ async fn while_one_computes_the_others_wait_as_long_as_they_like() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stale_value_bridges_the_time_for_those_who_take_it() {
-    everywhere(&[], async |place: &Place| {
-        let (a, b) = place.callers();
+async fn a_stale_value_is_returned_to_callers_that_accept_it() {
+    everywhere(&[], async |replicas: &Replicas| {
+        let (a, b) = replicas.callers();
         a.put("user/k", "old", &["t"]).await;
         a.invalidate(&["t"]).await;
         let request = |accept_stale| pb::LeaseEntryRequest { accept_stale, ..lease("user/k", &["t"]) };
-        // The first is to compute, whatever it would take.
+        // The first caller gets the lease, even if it accepts stale values.
         let pb::LeaseEntryResponse { entry: none, lease, .. } = a.lease_entry(request(true)).await.unwrap();
         let pb::Lease { token, generations, .. } = lease.unwrap();
         assert_eq!(none, None);
@@ -156,7 +156,7 @@ async fn a_stale_value_bridges_the_time_for_those_who_take_it() {
             assert!(stale.stale && answer.lease.is_none() && text(&stale) == "old", "{stale:?}");
             assert_eq!(stale.ttl, millis(0));
             assert_eq!(caller.lease_entry(request(false)).await.unwrap(), pb::LeaseEntryResponse::default());
-            assert_eq!(caller.get("user/k").await, None, "whoever only reads never sees it");
+            assert_eq!(caller.get("user/k").await, None, "plain reads never return stale values");
         }
         assert!(a.stats().await.stale_hits > 0);
         let wanted = set(entry("user/k", "new", &["t"]));
@@ -170,28 +170,31 @@ async fn a_stale_value_bridges_the_time_for_those_who_take_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_during_the_computation_ends_the_lease() {
-    everywhere(&[], async |place: &Place| {
-        let (a, b) = place.callers();
+async fn a_change_during_the_computation_revokes_the_lease() {
+    everywhere(&[], async |replicas: &Replicas| {
+        let (a, b) = replicas.callers();
         let late = |token| pb::SetEntryRequest { token, ..set(entry("user/k", "late", &[])) };
 
         let pb::Lease { token, .. } = a.take("user/k", &[]).await;
-        assert!(!b.delete("user/k").await, "nothing is there yet");
+        assert!(!b.delete("user/k").await, "there is no entry yet");
         assert_eq!(a.set_entry(late(token)).await.unwrap(), pb::SetEntryResponse::default());
         assert_eq!(a.get("user/k").await, None);
 
         let pb::Lease { token, .. } = a.take("user/k", &[]).await;
         let request = pb::DeletePrefixRequest { prefix: "user/".to_owned() };
         assert_eq!(b.delete_prefix(request).await.unwrap().deleted, 0);
-        // What is only being computed is not among the keys that are there: its lease stays.
+        // An entry that is being computed does not exist yet, so its lease stays.
         assert!(a.set_entry(late(token)).await.unwrap().stored);
         assert!(b.delete("user/k").await);
-        eventually(TIMEOUT, "the other replica knows", async || a.get("user/k").await.is_none()).await;
+        eventually(TIMEOUT, "the other replica has dropped its copy", async || {
+            a.get("user/k").await.is_none()
+        })
+        .await;
 
         let pb::Lease { token, .. } = a.take("user/k", &[]).await;
         b.put("user/k", "newer", &[]).await;
         assert_eq!(a.set_entry(late(token.clone())).await.unwrap(), pb::SetEntryResponse::default());
-        eventually(TIMEOUT, "both have the newer", async || {
+        eventually(TIMEOUT, "both read the newer value", async || {
             a.get("user/k").await.as_deref() == Some("newer")
                 && b.get("user/k").await.as_deref() == Some("newer")
         })

@@ -1,5 +1,5 @@
-//! A Redis that is killed and comes back while 500 requests a second go on: none fails, and nothing that was replaced
-//! is read again.
+//! Redis is killed and restarted under a load of 500 requests per second: no request fails, and no overwritten value is
+//! read again.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,32 +11,32 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, interval};
 
 use super::caller::{Caller, entry, lease, set, text};
-use super::place::{BY_DEFAULT, Place};
+use super::replicas::{DEFAULT_TIMEOUT, Replicas};
 
-/// Requests a second, half of them reads.
+/// Requests per second, half of them reads.
 const RATE: u32 = 500;
-/// How many there are before Redis is killed, at least while it is gone, and after it is back.
+/// Requests before Redis is killed, at least while it is down, and after it is back.
 const BEFORE: usize = 750;
 const MEANWHILE: usize = 750;
 const AFTER: usize = 1000;
 
-/// Entries that are written and read.
+/// Number of entries.
 const KEYS: usize = 50;
 
-/// How long a change may take to reach every replica.
-const SPREADING: Duration = Duration::from_secs(1);
+/// The time in which a change reaches every replica.
+const PROPAGATION: Duration = Duration::from_secs(1);
 
-/// The versions of one entry. One writer at a time, so that a later version is a higher number.
+/// The versions of one entry. There is one writer at a time, so a later version has a higher number.
 #[derive(Default)]
 struct Versions {
     next: tokio::sync::Mutex<u64>,
-    /// When which was acknowledged, in order.
+    /// The acknowledged versions with their times, in order.
     acknowledged: Mutex<Vec<(Instant, u64)>>,
 }
 
-/// What one request came to.
+/// The result of one request.
 #[derive(Debug, Default, Clone, Copy)]
-struct Came {
+struct RequestResult {
     found: usize,
     missed: usize,
     degraded: usize,
@@ -48,35 +48,35 @@ struct Came {
 // === impl Versions ===
 
 impl Versions {
-    /// The highest that was acknowledged until then.
+    /// The highest version that was acknowledged until then.
     fn at(&self, moment: Instant) -> u64 {
         let acknowledged = self.acknowledged.lock().unwrap();
         acknowledged.iter().take_while(|(when, _)| *when <= moment).last().map_or(0, |(_, version)| *version)
     }
 
-    /// Reads the entry. It is not older than what was acknowledged `spreading` ago.
-    async fn read(&self, caller: &Caller, key: &str, spreading: Duration) -> Came {
+    /// Reads the entry. It is at least as new as the version acknowledged `propagation` ago.
+    async fn read(&self, caller: &Caller, key: &str, propagation: Duration) -> RequestResult {
         let asked = Instant::now();
-        let floor = asked.checked_sub(spreading).map_or(0, |moment| self.at(moment));
+        let floor = asked.checked_sub(propagation).map_or(0, |moment| self.at(moment));
         let answer = caller.get_entry(pb::GetEntryRequest { key: key.to_owned() }).await;
         let took = asked.elapsed();
         match answer {
             Ok(answer) => {
                 let version: u64 = text(&answer.entry.unwrap()).parse().unwrap();
                 assert!(version >= floor, "{key}: version {version} after {floor} was acknowledged");
-                Came { found: 1, took, ..Came::default() }
+                RequestResult { found: 1, took, ..RequestResult::default() }
             }
             Err(refusal) => {
                 assert_eq!(refusal.reason, "ENTRY_NOT_FOUND", "{key}: {refusal:?}");
                 let degraded = usize::from(refusal.metadata["degraded"] == "true");
-                Came { missed: 1, degraded, took, ..Came::default() }
+                RequestResult { missed: 1, degraded, took, ..RequestResult::default() }
             }
         }
     }
 
-    /// Writes the next version as whoever computes it does; none while another is being written.
-    async fn write(&self, caller: &Caller, key: &str) -> Came {
-        let Ok(mut next) = self.next.try_lock() else { return Came::default() };
+    /// Writes the next version under a lease; does nothing while another write is in progress.
+    async fn write(&self, caller: &Caller, key: &str) -> RequestResult {
+        let Ok(mut next) = self.next.try_lock() else { return RequestResult::default() };
         *next += 1;
         let asked = Instant::now();
         let leased = caller.lease_entry(lease(key, &["t"])).await.unwrap();
@@ -87,9 +87,9 @@ impl Versions {
         let degraded = usize::from(leased.degraded || answer.degraded);
         if answer.stored {
             self.acknowledged.lock().unwrap().push((Instant::now(), *next));
-            Came { stored: 1, degraded, took, ..Came::default() }
+            RequestResult { stored: 1, degraded, took, ..RequestResult::default() }
         } else {
-            Came { not_stored: 1, degraded, took, ..Came::default() }
+            RequestResult { not_stored: 1, degraded, took, ..RequestResult::default() }
         }
     }
 }
@@ -102,18 +102,18 @@ async fn an_outage_under_load_fails_no_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outage_under_load_brings_nothing_back_that_was_replaced() {
+async fn an_outage_under_load_revives_no_overwritten_value() {
     if redis::available() {
-        // All that was acknowledged is there again, and what was sent last too, perhaps.
+        // All acknowledged writes are back, and possibly the last unacknowledged one.
         let remembers = ["--appendonly", "yes", "--appendfsync", "always"];
         check("which remembers", Server::with(&remembers)).await;
     }
 }
 
 async fn check(what: &str, server: Server) {
-    let mut place = Place::over(server, BY_DEFAULT, &[]).await;
-    let mut server = place.redis.take().unwrap();
-    let (a, b) = place.callers();
+    let mut replicas = Replicas::over(server, DEFAULT_TIMEOUT, &[]).await;
+    let mut server = replicas.redis.take().unwrap();
+    let (a, b) = replicas.callers();
     let keys: Arc<Vec<(String, Versions)>> =
         Arc::new((0..KEYS).map(|index| (format!("user/{index}"), Versions::default())).collect());
 
@@ -124,13 +124,13 @@ async fn check(what: &str, server: Server) {
     let mut worst = (0, 0);
     while back.is_none_or(|back| requests.len() < back + AFTER) {
         rate.tick().await;
-        assert!(begun.elapsed() < TIMEOUT, "the breakers do not open: {worst:?}");
+        assert!(begun.elapsed() < TIMEOUT, "the circuit breakers do not open: {worst:?}");
         let (caller, keys) = (if fastrand::bool() { a.clone() } else { b.clone() }, Arc::clone(&keys));
         let is_read = requests.len() % 2 == 0;
         requests.push(tokio::spawn(async move {
             let (key, versions) = &keys[fastrand::usize(..KEYS)];
             if is_read {
-                versions.read(&caller, key, SPREADING).await
+                versions.read(&caller, key, PROPAGATION).await
             } else {
                 versions.write(&caller, key).await
             }
@@ -141,7 +141,7 @@ async fn check(what: &str, server: Server) {
         }
         let noticed = worst.0 > 0 && worst.1 > 0;
         if back.is_none() && requests.len() >= BEFORE + MEANWHILE && noticed {
-            // It waits for Redis to listen, and the requests must not.
+            // The restart waits until Redis listens; the load must not wait.
             server = tokio::task::spawn_blocking(move || {
                 server.restart();
                 server
@@ -150,11 +150,11 @@ async fn check(what: &str, server: Server) {
             .unwrap();
             back = Some(requests.len());
         }
-        worst = (worst.0.max(place.a.circuit()), worst.1.max(place.b.circuit()));
+        worst = (worst.0.max(replicas.a.circuit()), worst.1.max(replicas.b.circuit()));
     }
     let count = requests.len();
-    let came: Vec<Came> = join_all(requests).await.into_iter().map(Result::unwrap).collect();
-    let sum = |of: fn(&Came) -> usize| came.iter().map(of).sum::<usize>();
+    let came: Vec<RequestResult> = join_all(requests).await.into_iter().map(Result::unwrap).collect();
+    let sum = |of: fn(&RequestResult) -> usize| came.iter().map(of).sum::<usize>();
     let mut times: Vec<_> = came.iter().map(|came| came.took).collect();
     times.sort();
     let at = |share: usize| times[count * share / 1000];
@@ -170,20 +170,23 @@ async fn check(what: &str, server: Server) {
         at(990),
         times[count - 1],
     );
-    assert!(sum(|came| came.degraded) > 0, "there was an outage");
-    assert!(sum(|came| came.found) > 0 && sum(|came| came.stored) > 0, "there were better times");
+    assert!(sum(|came| came.degraded) > 0, "some requests were degraded");
+    assert!(
+        sum(|came| came.found) > 0 && sum(|came| came.stored) > 0,
+        "some requests found and stored entries"
+    );
 
-    // Nothing stale after it.
-    for replica in [&place.a, &place.b] {
-        eventually(TIMEOUT, "the breaker closes", async || replica.circuit() == 0).await;
-        replica.until_trusted().await;
+    // No stale value after it.
+    for replica in [&replicas.a, &replicas.b] {
+        eventually(TIMEOUT, "the circuit breaker closes", async || replica.circuit() == 0).await;
+        replica.until_coherent().await;
     }
     for (key, versions) in keys.iter() {
         let stored = async || versions.write(&a, key).await.stored == 1;
-        eventually(TIMEOUT, "it is stored", stored).await;
+        eventually(TIMEOUT, "the entry is stored", stored).await;
         let latest = versions.at(Instant::now()).to_string();
         let seen = async || b.get(key).await.as_deref() == Some(latest.as_str());
-        eventually(TIMEOUT, "the last version is there", seen).await;
+        eventually(TIMEOUT, "the last version is read", seen).await;
         for caller in [&a, &b, &a, &b] {
             versions.read(caller, key, Duration::ZERO).await;
         }

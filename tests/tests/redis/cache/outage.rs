@@ -1,5 +1,5 @@
-//! A Redis that is gone: reads miss and say why, what may be lost is not stored, and what may not is refused with the
-//! time to come back.
+//! Redis is down: reads are degraded misses, volatile writes are not stored, and writes that must not be lost are
+//! rejected with a retry delay.
 
 use std::time::Duration;
 
@@ -9,20 +9,20 @@ use dataflow_tests::redis::{self, Server};
 use tokio::time::{Instant, timeout};
 use tonic::Code;
 
-use super::caller::{Caller, Refusal, entry, lease, millis, owned, set};
-use super::place::{BY_DEFAULT, Place, Replica};
+use super::caller::{Caller, Failure, entry, lease, millis, owned, set};
+use super::replicas::{DEFAULT_TIMEOUT, Replica, Replicas};
 
 fn key() -> String {
     "user/k".to_owned()
 }
 
-/// Every method's answer while the store is out of reach.
+/// Checks the response of every method while the store is unavailable.
 async fn check_every_method(caller: &Caller, token: &str) {
     for refusal in [
         caller.get_entry(pb::GetEntryRequest { key: key() }).await.unwrap_err(),
         caller.get_entry_ttl(pb::GetEntryTtlRequest { key: key() }).await.unwrap_err(),
     ] {
-        let Refusal { code, reason, metadata, .. } = refusal;
+        let Failure { code, reason, metadata, .. } = refusal;
         assert_eq!(
             (code, reason.as_str(), &metadata["degraded"][..]),
             (Code::NotFound, "ENTRY_NOT_FOUND", "true")
@@ -46,7 +46,7 @@ async fn check_every_method(caller: &Caller, token: &str) {
         let request = pb::LeaseEntryRequest { wait: millis(wait), ..lease("user/k", &["t"]) };
         let begun = Instant::now();
         assert_eq!(caller.lease_entry(request).await.unwrap(), neither);
-        assert!(begun.elapsed() < Duration::from_secs(20), "nobody waits for a store that is gone");
+        assert!(begun.elapsed() < Duration::from_secs(20), "no call waits for an unavailable store");
     }
     let request = pb::ReleaseLeaseRequest { key: key(), token: token.to_owned() };
     assert!(!caller.release_lease(request).await.unwrap().released);
@@ -54,7 +54,7 @@ async fn check_every_method(caller: &Caller, token: &str) {
     for refusal in [
         caller.delete_entry(pb::DeleteEntryRequest { key: key(), ..Default::default() }).await.err(),
         caller.delete_prefix(pb::DeletePrefixRequest { prefix: "user/".to_owned() }).await.err(),
-        // Without them, what is computed now would be stored later as if nothing had been invalidated.
+        // Without generations, a value computed now could be stored later although it was invalidated.
         caller
             .get_generations(pb::GetGenerationsRequest { tags: owned(&["t"]), ..Default::default() })
             .await
@@ -64,64 +64,69 @@ async fn check_every_method(caller: &Caller, token: &str) {
             .await
             .err(),
     ] {
-        let Refusal { code, reason, retry_after, .. } = refusal.expect("it must not be lost");
+        let Failure { code, reason, retry_after, .. } = refusal.expect("the invalidation must not be lost");
         assert_eq!((code, reason.as_str()), (Code::Unavailable, "STORE_UNAVAILABLE"));
-        let retry_after = retry_after.expect("it says when to come back");
+        let retry_after = retry_after.expect("there is a retry delay");
         assert!(retry_after <= Duration::from_secs(1), "{retry_after:?}");
     }
-    let told = caller.stats().await;
-    assert!(told.degraded_reads > 0 && !told.first_level_trusted, "{told:?}");
-    // Mistakes are told all the same.
+    let stats = caller.stats().await;
+    assert!(stats.degraded_reads > 0 && !stats.first_level_trusted, "{stats:?}");
+    // Invalid requests are still rejected as such.
     let refusal = caller.get_entry(pb::GetEntryRequest { key: "x".to_owned() }).await.unwrap_err();
     assert_eq!(refusal.reason, "KEY_INVALID");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_is_gone_fails_only_what_must_not_be_lost() {
+async fn an_unavailable_store_fails_only_calls_that_must_not_be_lost() {
     if !redis::available() {
         return;
     }
-    let mut place = Place::over(Server::start(), BY_DEFAULT, &[]).await;
-    let (a, b) = place.callers();
+    let mut replicas = Replicas::over(Server::start(), DEFAULT_TIMEOUT, &[]).await;
+    let (a, b) = replicas.callers();
     a.put("user/k", "v", &["t"]).await;
     assert!(b.get("user/k").await.is_some());
     let pb::Lease { token, .. } = a.take("user/computing", &[]).await;
-    assert_eq!((place.a.circuit(), place.b.circuit()), (0, 0));
+    assert_eq!((replicas.a.circuit(), replicas.b.circuit()), (0, 0));
 
-    place.redis.as_mut().unwrap().kill();
+    replicas.redis.as_mut().unwrap().kill();
     for caller in [&a, &b] {
-        // By itself the entry would live for half an hour.
-        eventually(TIMEOUT, "the first level is used up", async || caller.get("user/k").await.is_none())
+        // The default TTL is half an hour.
+        eventually(TIMEOUT, "the copies in L1 are dropped", async || caller.get("user/k").await.is_none())
             .await;
     }
     let begun = Instant::now();
-    eventually(TIMEOUT, "the breakers open", async || place.a.circuit() == 1 && place.b.circuit() == 1).await;
-    println!("the breakers opened {:?} after the first degraded read", begun.elapsed());
+    eventually(TIMEOUT, "the circuit breakers open", async || {
+        replicas.a.circuit() == 1 && replicas.b.circuit() == 1
+    })
+    .await;
+    println!("the circuit breakers opened {:?} after the first degraded read", begun.elapsed());
     for caller in [&a, &b] {
         check_every_method(caller, &token).await;
     }
 
-    place.redis.as_mut().unwrap().restart();
+    replicas.redis.as_mut().unwrap().restart();
     let begun = Instant::now();
     let a_stores = async || a.set_entry(set(entry("user/k", "new", &["t"]))).await.unwrap().stored;
-    eventually(TIMEOUT, "it is stored again", a_stores).await;
+    eventually(TIMEOUT, "entries are stored again", a_stores).await;
     println!("stored again {:?} after the restart", begun.elapsed());
-    eventually(TIMEOUT, "the breakers close", async || place.a.circuit() == 0 && place.b.circuit() == 0)
-        .await;
-    for replica in [&place.a, &place.b] {
-        replica.until_trusted().await;
+    eventually(TIMEOUT, "the circuit breakers close", async || {
+        replicas.a.circuit() == 0 && replicas.b.circuit() == 0
+    })
+    .await;
+    for replica in [&replicas.a, &replicas.b] {
+        replica.until_coherent().await;
         let caller = replica.caller();
         eventually(TIMEOUT, "all read it", async || caller.get("user/k").await.as_deref() == Some("new"))
             .await;
     }
     b.invalidate(&["t"]).await;
-    eventually(TIMEOUT, "it is stale", async || a.get("user/k").await.is_none()).await;
+    eventually(TIMEOUT, "the entry is stale", async || a.get("user/k").await.is_none()).await;
     assert!(b.delete("user/k").await);
     b.take("user/computing", &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_starts_without_its_store_serves_and_finds_it_later() {
+async fn a_service_that_starts_without_its_store_serves_and_connects_later() {
     if !redis::available() {
         return;
     }
@@ -133,29 +138,29 @@ async fn a_service_that_starts_without_its_store_serves_and_finds_it_later() {
 
     server.restart();
     let stores = async || caller.set_entry(set(entry("user/k", "v", &["t"]))).await.unwrap().stored;
-    eventually(TIMEOUT, "it is stored", stores).await;
-    replica.until_trusted().await;
+    eventually(TIMEOUT, "entries are stored", stores).await;
+    replica.until_coherent().await;
     assert_eq!(caller.get("user/k").await.as_deref(), Some("v"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_without_an_answer_is_said_to_be_in_doubt() {
+async fn a_write_without_a_reply_is_reported_as_in_doubt() {
     if !redis::available() {
         return;
     }
-    let place = Place::over(Server::start(), BY_DEFAULT, &[]).await;
-    let (a, _) = place.callers();
+    let replicas = Replicas::over(Server::start(), DEFAULT_TIMEOUT, &[]).await;
+    let (a, _) = replicas.callers();
     a.put("user/k", "v", &["t"]).await;
-    let server = place.redis.as_ref().unwrap();
+    let server = replicas.redis.as_ref().unwrap();
     server.pause();
-    // The breaker is closed: it is sent, and no answer comes.
+    // The circuit breaker is closed: the write is sent, and no reply arrives.
     let delete = pb::DeleteEntryRequest { key: key(), ..Default::default() };
-    let Refusal { code, reason, retry_after, .. } = a.delete_entry(delete).await.unwrap_err();
+    let Failure { code, reason, retry_after, .. } = a.delete_entry(delete).await.unwrap_err();
     assert_eq!((code, reason.as_str()), (Code::Unavailable, "WRITE_OUTCOME_UNKNOWN"));
     assert!(retry_after.is_some());
     server.resume();
-    // It was done after all, which nobody could know; repeated, it is safe.
-    eventually(TIMEOUT, "it is done", async || {
+    // It was applied; the caller could not know, but the call is safe to retry.
+    eventually(TIMEOUT, "the write is applied", async || {
         let delete = pb::DeleteEntryRequest { key: key(), ..Default::default() };
         a.delete_entry(delete).await.is_ok()
     })
@@ -164,7 +169,7 @@ async fn a_write_without_an_answer_is_said_to_be_in_doubt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_that_a_failover_may_lose_is_said_to_be_such() {
+async fn a_write_without_enough_replicas_is_reported_as_such() {
     if !redis::available() {
         return;
     }
@@ -177,12 +182,12 @@ async fn a_write_that_a_failover_may_lose_is_said_to_be_such() {
         caller.invalidate_tags(invalidate).await.err(),
         caller.delete_entry(pb::DeleteEntryRequest { key: key(), ..Default::default() }).await.err(),
     ] {
-        let Refusal { code, reason, retry_after, .. } = refusal.expect("there is no replica");
+        let Failure { code, reason, retry_after, .. } = refusal.expect("there is no replica");
         assert_eq!((code, reason.as_str()), (Code::Unavailable, "WRITE_NOT_REPLICATED"));
         assert!(retry_after.is_some());
-        assert_eq!(caller.get("user/k").await, None, "it was done nevertheless");
+        assert_eq!(caller.get("user/k").await, None, "it was applied nevertheless");
     }
-    // What a cache may lose needs no replica.
+    // Volatile writes need no replica.
     caller.put("user/k", "v", &["t"]).await;
     assert_eq!(caller.get("user/k").await.as_deref(), Some("v"));
 }

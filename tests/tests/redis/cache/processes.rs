@@ -1,10 +1,10 @@
-//! Whole meshes as processes: two on one Redis have one cache.
+//! Whole meshes as processes: two on one Redis share one cache.
 
 use dataflow_tests::binary::{self, Service};
 use dataflow_tests::example;
 use dataflow_tests::redis::{self, Server};
 
-/// Whether a mesh has an answer to the example already.
+/// Whether a mesh has the result of the example in its cache.
 fn is_cached(up: &Service) -> bool {
     let endpoint = format!("http://{}", up.address);
     let ended = binary::run(&["analyze", &example(), "--format", "json", "--endpoint", &endpoint]);
@@ -15,7 +15,7 @@ fn is_cached(up: &Service) -> bool {
 }
 
 #[test]
-fn what_one_mesh_analyses_another_on_the_same_redis_finds() {
+fn meshes_on_one_redis_share_results() {
     if !redis::available() {
         return;
     }
@@ -25,13 +25,13 @@ fn what_one_mesh_analyses_another_on_the_same_redis_finds() {
     let stranger = Service::start("up", &[&flags[..], &["--redis-prefix", "stranger:"]].concat());
     assert!(!is_cached(&one));
     assert!(is_cached(&other) && is_cached(&one));
-    assert!(!is_cached(&stranger), "another prefix is another mesh");
+    assert!(!is_cached(&stranger), "a mesh with another prefix shares nothing");
     let keys = server.command(&["KEYS", "*"]);
     let ours = |key: &str| key.starts_with("dataflow:") || key.starts_with("stranger:");
     assert!(!keys.items().is_empty() && keys.items().iter().all(|key| ours(key.text())), "{keys:?}");
     for up in [one, other, stranger] {
         let (code, log) = up.stop();
         assert_eq!(code, 0, "{log:#?}");
-        binary::assert_calm(&log, &[]);
+        binary::assert_no_warnings(&log, &[]);
     }
 }

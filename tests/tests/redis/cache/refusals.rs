@@ -1,12 +1,12 @@
-//! What is refused: code, reason and field of every wrong request, and that right at each limit none is.
+//! Rejected requests: code, reason and field of every invalid request; requests exactly at a limit are accepted.
 
 use dataflow_proto::cache::v1 as pb;
 use tonic::Code;
 
-use super::caller::{Caller, Refusal, entry, lease, millis, owned, set};
-use super::place::{Place, everywhere};
+use super::caller::{Caller, Failure, entry, lease, millis, owned, set};
+use super::replicas::{Replicas, everywhere};
 
-/// Small limits, so that both sides of each are cheap to try.
+/// Small limits, so that both sides of each are cheap to test.
 const FLAGS: [&str; 10] = [
     "--max-entry-bytes",
     "1000B",
@@ -20,26 +20,26 @@ const FLAGS: [&str; 10] = [
     "10s",
 ];
 
-/// A token, etag and generation as they look, that nobody was given.
-const STRANGE: &str = "0123456789abcdef";
+/// A well-formed token, etag and generation that were never issued.
+const UNKNOWN: &str = "0123456789abcdef";
 
-/// Checks that a call was refused as a mistake of the caller's in this field.
-fn check<T: std::fmt::Debug>(answer: Result<T, Refusal>, reason: &str, field: &str) {
+/// Checks that a call was rejected as INVALID_ARGUMENT for this field.
+fn check<T: std::fmt::Debug>(answer: Result<T, Failure>, reason: &str, field: &str) {
     let refusal = answer.expect_err(field);
     let found = (refusal.code, refusal.domain.as_str(), refusal.reason.as_str(), refusal.field.as_str());
     assert_eq!(found, (Code::InvalidArgument, "dataflow.cache.v1", reason, field), "{refusal:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_key_is_refused_by_every_method() {
+async fn every_method_rejects_invalid_keys() {
     let long = format!("user/{}", "x".repeat(10_240));
     let too_long = format!("user/{}", "x".repeat(513));
     let wrong = ["", "user", "user/", "/a", "User/a", "other/a", "results/a", &long, &too_long];
     let strange = ["user/a\nb", "user/a\0", "user/\u{7f}", "user/a b", "user/à", "user/a*", "user/{a}"];
-    everywhere(&FLAGS, async |place: &Place| {
-        let (a, _) = place.callers();
+    everywhere(&FLAGS, async |replicas: &Replicas| {
+        let (a, _) = replicas.callers();
         for key in wrong.iter().chain(&strange) {
-            every_method_refuses(&a, key).await;
+            check_key(&a, key).await;
         }
         let longest = format!("user/{}", "x".repeat(512));
         for key in [longest.as_str(), "user/A-Z/a-z/0-9._-/:=", "user//", "user/a/"] {
@@ -50,20 +50,20 @@ async fn what_is_no_key_is_refused_by_every_method() {
     .await;
 }
 
-async fn every_method_refuses(a: &Caller, name: &str) {
+async fn check_key(a: &Caller, name: &str) {
     let key = name.to_owned();
     check(a.get_entry(pb::GetEntryRequest { key: key.clone() }).await, "KEY_INVALID", "key");
     check(a.entry_exists(pb::EntryExistsRequest { key: key.clone() }).await, "KEY_INVALID", "key");
     check(a.get_entry_ttl(pb::GetEntryTtlRequest { key: key.clone() }).await, "KEY_INVALID", "key");
     check(a.lease_entry(lease(name, &[])).await, "KEY_INVALID", "key");
     check(a.set_entry(set(entry(name, "v", &[]))).await, "KEY_INVALID", "entry.key");
-    let request = pb::ReleaseLeaseRequest { key: key.clone(), token: STRANGE.to_owned() };
+    let request = pb::ReleaseLeaseRequest { key: key.clone(), token: UNKNOWN.to_owned() };
     check(a.release_lease(request).await, "KEY_INVALID", "key");
     let request = pb::DeleteEntryRequest { key: key.clone(), ..Default::default() };
     check(a.delete_entry(request).await, "KEY_INVALID", "key");
     let request = pb::BatchGetEntriesRequest { keys: vec!["user/right".to_owned(), key] };
     check(a.batch_get_entries(request).await, "KEY_INVALID", "keys[1]");
-    // A prefix needs no name after its namespace.
+    // A prefix may consist of a namespace only.
     if name != "user/" {
         check(
             a.delete_prefix(pb::DeletePrefixRequest { prefix: name.to_owned() }).await,
@@ -74,19 +74,19 @@ async fn every_method_refuses(a: &Caller, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_tag_is_refused_by_every_method() {
+async fn every_method_rejects_invalid_tags() {
     let (long, too_long) = ("x".repeat(10_240), "x".repeat(129));
-    everywhere(&FLAGS, async |place: &Place| {
-        let (a, _) = place.callers();
+    everywhere(&FLAGS, async |replicas: &Replicas| {
+        let (a, _) = replicas.callers();
         for wrong in ["", &long, &too_long, "a b", "a\n", "a\0", "à"] {
             let tags = ["right", wrong];
             check(a.set_entry(set(entry("user/k", "v", &tags))).await, "TAG_INVALID", "entry.tags[1]");
-            every_method_refuses_tags(&a, &owned(&tags), "TAG_INVALID", "tags[1]").await;
+            check_tags(&a, &owned(&tags), "TAG_INVALID", "tags[1]").await;
         }
         for count in [4, 10_000] {
             let tags = vec!["t"; count];
             check(a.set_entry(set(entry("user/k", "v", &tags))).await, "TOO_MANY", "entry.tags");
-            every_method_refuses_tags(&a, &owned(&tags), "TOO_MANY", "tags").await;
+            check_tags(&a, &owned(&tags), "TOO_MANY", "tags").await;
         }
         let longest = "x".repeat(128);
         let right = [longest.as_str(), "A-Z/a-z.0_9:=", "t"];
@@ -99,7 +99,7 @@ async fn what_is_no_tag_is_refused_by_every_method() {
     .await;
 }
 
-async fn every_method_refuses_tags(a: &Caller, tags: &[String], reason: &str, field: &str) {
+async fn check_tags(a: &Caller, tags: &[String], reason: &str, field: &str) {
     let tags = tags.to_vec();
     let request = pb::LeaseEntryRequest { tags: tags.clone(), ..lease("user/k", &[]) };
     check(a.lease_entry(request).await, reason, field);
@@ -110,9 +110,9 @@ async fn every_method_refuses_tags(a: &Caller, tags: &[String], reason: &str, fi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn durations_have_two_ends() {
-    everywhere(&FLAGS, async |place: &Place| {
-        let (a, _) = place.callers();
+async fn durations_have_minimum_and_maximum() {
+    everywhere(&FLAGS, async |replicas: &Replicas| {
+        let (a, _) = replicas.callers();
         let lasting = |seconds, nanos| {
             let mut entry = pb::Entry { ttl: millis(0), ..Default::default() };
             let ttl = entry.ttl.as_mut().unwrap();
@@ -169,7 +169,7 @@ async fn durations_have_two_ends() {
                 check(answer, "TTL_INVALID", "wait")
             }
         }
-        // Nobody says how long: as long as may be, at most 30 s.
+        // Without a wait time: the maximum, 30 s.
         let answer = a.lease_entry(pb::LeaseEntryRequest { hold: None, ..lease("user/4", &[]) }).await;
         assert_eq!(answer.unwrap().lease.unwrap().hold, lasting(10, 0));
     })
@@ -177,9 +177,9 @@ async fn durations_have_two_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_entry_has_a_value_and_a_media_type_within_their_limits() {
-    everywhere(&FLAGS, async |place: &Place| {
-        let (a, _) = place.callers();
+async fn values_and_media_types_have_limits() {
+    everywhere(&FLAGS, async |replicas: &Replicas| {
+        let (a, _) = replicas.callers();
         check(a.set_entry(pb::SetEntryRequest::default()).await, "ENTRY_MISSING", "entry");
         a.put("user/k", &"x".repeat(1000), &[]).await;
         for size in [1001, 1 << 20] {
@@ -188,10 +188,10 @@ async fn an_entry_has_a_value_and_a_media_type_within_their_limits() {
             assert_eq!(
                 (refusal.field.as_str(), refusal.retry_after),
                 ("entry.value", None),
-                "never will it fit"
+                "it can never fit, so there is no retry delay"
             );
         }
-        assert_eq!(a.get("user/k").await.unwrap().len(), 1000, "a refusal changes nothing");
+        assert_eq!(a.get("user/k").await.unwrap().len(), 1000, "a rejected call changes nothing");
 
         let longest = "x".repeat(255);
         for content_type in [longest.as_str(), "text/html; a=\"b\"", "~ "] {
@@ -216,9 +216,9 @@ async fn an_entry_has_a_value_and_a_media_type_within_their_limits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_never_given_out_is_no_token() {
-    everywhere(&FLAGS, async |place: &Place| {
-        let (a, _) = place.callers();
+async fn invalid_tokens_etags_and_generations_are_rejected() {
+    everywhere(&FLAGS, async |replicas: &Replicas| {
+        let (a, _) = replicas.callers();
         let etag = a.put("user/k", "v", &["t"]).await;
         let long = "0".repeat(10_240);
         let text = |text: &str| text.to_owned();
@@ -239,23 +239,23 @@ async fn what_was_never_given_out_is_no_token() {
         }
         let request = pb::ReleaseLeaseRequest { key: text("user/k"), token: String::new() };
         check(a.release_lease(request).await, "TOKEN_INVALID", "token");
-        // A generation is missing, or is another tag's.
-        let generations = vec![pb::TagGeneration { tag: text("t"), generation: text(STRANGE) }];
+        // A generation is missing, or belongs to another tag.
+        let generations = vec![pb::TagGeneration { tag: text("t"), generation: text(UNKNOWN) }];
         for tags in [&["s"][..], &["t", "s"]] {
             let request =
                 pb::SetEntryRequest { generations: generations.clone(), ..set(entry("user/k", "w", tags)) };
             check(a.set_entry(request).await, "TOKEN_INVALID", "generations");
         }
         let request = pb::SetEntryRequest {
-            token: text(STRANGE),
+            token: text(UNKNOWN),
             ..set(pb::Entry { etag: etag.clone(), ..entry("user/k", "w", &[]) })
         };
         check(a.set_entry(request).await, "TOKEN_INVALID", "entry.etag");
 
-        // What might have been given out is not wrong, but does not hold.
-        let request = pb::SetEntryRequest { token: text(STRANGE), ..set(entry("user/k", "w", &[])) };
+        // A well-formed but unknown value is valid, but does not match.
+        let request = pb::SetEntryRequest { token: text(UNKNOWN), ..set(entry("user/k", "w", &[])) };
         assert_eq!(a.set_entry(request).await.unwrap(), pb::SetEntryResponse::default());
-        let request = pb::ReleaseLeaseRequest { key: text("user/k"), token: text(STRANGE) };
+        let request = pb::ReleaseLeaseRequest { key: text("user/k"), token: text(UNKNOWN) };
         assert!(!a.release_lease(request).await.unwrap().released);
         let pb::GetEntryResponse { entry: found, .. } =
             a.get_entry(pb::GetEntryRequest { key: text("user/k") }).await.unwrap();

@@ -1,5 +1,4 @@
-//! A Redis that says nothing any more, while its connections stay open: the first level answers for as long as it may,
-//! and not a moment longer.
+//! Redis hangs while its connections stay open: the L1 cache serves copies for 600 ms and no longer.
 
 use std::time::Duration;
 
@@ -8,62 +7,62 @@ use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::redis::{self, Server};
 use tokio::time::Instant;
 
-use super::caller::{Caller, Refusal};
-use super::place::{BY_DEFAULT, Place};
+use super::caller::{Caller, Failure};
+use super::replicas::{DEFAULT_TIMEOUT, Replicas};
 
-/// How long copies are handed out after the store was last heard of.
-const TRUSTED: Duration = Duration::from_millis(600);
+/// How long copies are served after the last poll of the version counters.
+const COHERENT: Duration = Duration::from_millis(600);
 
-/// How often Redis may be silenced until it was so on a machine with time for us: whatever is handed out must be right in
-/// each silence; how soon and how long something happens shows in the best of them.
-const SILENCES: usize = 10;
+/// Maximum number of outages until one is measured without interference by a busy machine. Every response must be
+/// correct in each outage; the timing is checked in the best of them.
+const OUTAGES: usize = 10;
 
-/// What came of one silence.
+/// The measurements of one outage.
 #[derive(Debug)]
-struct Silence {
-    /// When the last copy was asked for that was handed out.
+struct Outage {
+    /// The time of the last request that a copy served.
     last_hit: Option<Duration>,
-    /// When the first was asked for that was marked as such.
+    /// The time of the first request with a response marked as degraded.
     first_mark: Option<Duration>,
-    /// When the breaker was open.
+    /// The time at which the circuit breaker was open.
     opened: Duration,
-    /// How long a refusal took by then, at the median.
+    /// The median duration of a degraded call by then.
     refused_in: Duration,
 }
 
-// === impl Silence ===
+// === impl Outage ===
 
-impl Silence {
-    /// Whether it went as it does on a machine that has time.
-    fn is_as_it_should_be(&self) -> bool {
-        // The last reading may be one period old when the silence begins, and is overdue after two.
+impl Outage {
+    /// Whether the timing is as on an idle machine.
+    fn is_on_time(&self) -> bool {
+        // The last poll may be one period old when the outage begins, and is overdue after two.
         self.last_hit.is_some_and(|at| at > Duration::from_millis(100))
             && self.first_mark.is_none_or(|at| at > Duration::from_millis(150))
             && self.opened < Duration::from_millis(1500)
-            // A call that were tried would take half a second.
+            // A call that reaches Redis would take half a second.
             && self.refused_in < Duration::from_millis(100)
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn copies_bridge_a_silence_for_600_ms_and_are_void_after_it() {
+async fn copies_are_served_for_600_ms_of_an_outage_and_dropped_after_it() {
     if !redis::available() {
         return;
     }
-    let place = Place::over(Server::start(), BY_DEFAULT, &[]).await;
-    let (a, b) = place.callers();
+    let replicas = Replicas::over(Server::start(), DEFAULT_TIMEOUT, &[]).await;
+    let (a, b) = replicas.callers();
     a.put("user/k", "v", &["t"]).await;
     let mut silences = Vec::new();
-    while !silences.last().is_some_and(Silence::is_as_it_should_be) {
-        assert!(silences.len() < SILENCES, "{silences:#?}");
-        silences.push(silence(&place, &b).await);
+    while !silences.last().is_some_and(Outage::is_on_time) {
+        assert!(silences.len() < OUTAGES, "{silences:#?}");
+        silences.push(outage(&replicas, &b).await);
     }
     println!("{silences:#?}");
 }
 
-/// Reads from memory, through a silence and after it.
-async fn silence(place: &Place, b: &Caller) -> Silence {
-    let server = place.redis.as_ref().unwrap();
+/// Reads from L1 before, during and after an outage.
+async fn outage(replicas: &Replicas, b: &Caller) -> Outage {
+    let server = replicas.redis.as_ref().unwrap();
     until_copied(b).await;
     let get = async || b.get_entry(pb::GetEntryRequest { key: "user/k".to_owned() }).await;
 
@@ -74,8 +73,8 @@ async fn silence(place: &Place, b: &Caller) -> Silence {
         let asked = begun.elapsed();
         match get().await {
             Ok(answer) => {
-                assert!(asked <= TRUSTED, "a hit, asked for after {asked:?}");
-                // The last reading was asked for before the silence, and is overdue after two periods.
+                assert!(asked <= COHERENT, "a hit, requested after {asked:?}");
+                // The last poll was sent before the outage, and is overdue after two periods.
                 let must_be_marked = asked > Duration::from_millis(450);
                 assert!(answer.degraded || !must_be_marked, "{answer:?} after {asked:?}");
                 last_hit = Some(asked);
@@ -86,9 +85,9 @@ async fn silence(place: &Place, b: &Caller) -> Silence {
             Err(refusal) => break refusal,
         }
     };
-    let Refusal { reason, metadata, .. } = refusal;
+    let Failure { reason, metadata, .. } = refusal;
     assert_eq!((reason.as_str(), metadata["degraded"].as_str()), ("ENTRY_NOT_FOUND", "true"));
-    eventually(TIMEOUT, "the breaker opens", async || place.b.circuit() == 1).await;
+    eventually(TIMEOUT, "the circuit breaker opens", async || replicas.b.circuit() == 1).await;
     let opened = begun.elapsed();
     assert!(!b.stats().await.first_level_trusted);
     let mut times = Vec::new();
@@ -101,20 +100,20 @@ async fn silence(place: &Place, b: &Caller) -> Silence {
 
     server.resume();
     let before = b.stats().await;
-    eventually(TIMEOUT, "it is found again", async || b.get("user/k").await.is_some()).await;
+    eventually(TIMEOUT, "the entry is found again", async || b.get("user/k").await.is_some()).await;
     let after = b.stats().await;
     assert_eq!(
         after.first_level_hits, before.first_level_hits,
-        "the copy from before is not handed out again"
+        "the copy from before the outage is not served again"
     );
     assert_eq!(after.store_hits, before.store_hits + 1);
-    eventually(TIMEOUT, "the breaker closes", async || place.b.circuit() == 0).await;
-    place.b.until_trusted().await;
+    eventually(TIMEOUT, "the circuit breaker closes", async || replicas.b.circuit() == 0).await;
+    replicas.b.until_coherent().await;
     until_copied(b).await;
-    Silence { last_hit, first_mark, opened, refused_in: times[2] }
+    Outage { last_hit, first_mark, opened, refused_in: times[2] }
 }
 
-/// Reads the entry until that is answered from memory.
+/// Reads the entry until the read is an L1 hit.
 async fn until_copied(b: &Caller) {
     let before = b.stats().await.first_level_hits;
     eventually(TIMEOUT, "a copy is read", async || {

@@ -1,4 +1,4 @@
-//! Tags: what is invalidated is stale at one moment, and what was computed from before stays so however late it is
+//! Tags: invalidation makes entries stale atomically, and a value computed before it is stale however late it is
 //! written.
 
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, timeout};
 
 use super::caller::{Caller, entry, owned, set};
-use super::place::{Place, Replica, everywhere};
+use super::replicas::{Replica, Replicas, everywhere};
 
-/// Entries that one invalidation concerns.
+/// Entries with one tag.
 const MANY: usize = 10_000;
 
-/// Keys that one read asks for.
+/// Keys of one batch read.
 const BATCH: usize = 250;
 
 async fn generations(caller: &Caller, tags: &[&str]) -> Vec<pb::TagGeneration> {
@@ -34,8 +34,8 @@ async fn generations(caller: &Caller, tags: &[&str]) -> Vec<pb::TagGeneration> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invalidated_tag_makes_its_entries_stale_and_no_others() {
-    everywhere(&[], async |place: &Place| {
-        let (a, b) = place.callers();
+    everywhere(&[], async |replicas: &Replicas| {
+        let (a, b) = replicas.callers();
         a.put("user/1", "v", &["x", "y"]).await;
         a.put("user/2", "v", &["y"]).await;
         a.put("user/3", "v", &["z"]).await;
@@ -46,8 +46,9 @@ async fn an_invalidated_tag_makes_its_entries_stale_and_no_others() {
             }
         }
         a.invalidate(&["x", "never-used"]).await;
-        assert_eq!(a.get("user/1").await, None, "whoever invalidates sees it at once");
-        eventually(TIMEOUT, "so does the other", async || b.get("user/1").await.is_none()).await;
+        assert_eq!(a.get("user/1").await, None, "the invalidating replica drops its copies immediately");
+        eventually(TIMEOUT, "the other replica drops its copies", async || b.get("user/1").await.is_none())
+            .await;
         for key in ["user/2", "user/3", "user/4"] {
             assert!(a.get(key).await.is_some() && b.get(key).await.is_some(), "{key}");
         }
@@ -56,9 +57,9 @@ async fn an_invalidated_tag_makes_its_entries_stale_and_no_others() {
             assert_eq!(a.get(key).await, None, "{key}");
         }
         assert!(a.get("user/4").await.is_some());
-        // What is computed from now on is fresh.
+        // Values computed from now on are fresh.
         b.put("user/1", "w", &["x", "y"]).await;
-        eventually(TIMEOUT, "both have it", async || {
+        eventually(TIMEOUT, "both read it", async || {
             a.get("user/1").await.as_deref() == Some("w") && b.get("user/1").await.as_deref() == Some("w")
         })
         .await;
@@ -68,19 +69,19 @@ async fn an_invalidated_tag_makes_its_entries_stale_and_no_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_computed_before_an_invalidation_never_becomes_fresh() {
-    everywhere(&[], async |place: &Place| {
-        let (a, b) = place.callers();
+async fn a_value_computed_before_an_invalidation_never_becomes_fresh() {
+    everywhere(&[], async |replicas: &Replicas| {
+        let (a, b) = replicas.callers();
         // Under a lease, with the generations that came with it.
         let pb::Lease { token, generations: taken, .. } = a.take("user/1", &["t", "s"]).await;
         assert_eq!(taken.iter().map(|taken| taken.tag.as_str()).collect::<Vec<_>>(), ["t", "s"]);
         b.invalidate(&["t"]).await;
         let late = set(entry("user/1", "old", &["t", "s"]));
         let late = pb::SetEntryRequest { token, generations: taken, ..late };
-        assert!(a.set_entry(late).await.unwrap().stored, "the lease is still held");
+        assert!(a.set_entry(late).await.unwrap().stored, "the lease is still valid");
         assert_eq!((a.get("user/1").await, b.get("user/1").await), (None, None));
 
-        // Without a lease, with generations read earlier; in another order, and with one too many.
+        // Without a lease, with generations read earlier, in another order, and with an additional one.
         let mut earlier = generations(&b, &["t", "s", "u"]).await;
         earlier.reverse();
         let with =
@@ -91,7 +92,7 @@ async fn what_was_computed_before_an_invalidation_never_becomes_fresh() {
         assert!(b.set_entry(with(earlier)).await.unwrap().stored);
         assert_eq!((a.get("user/2").await, b.get("user/2").await), (None, None));
 
-        // With those of the moment it goes unnoticed, as documented.
+        // With the current generations it is not detected, as documented.
         assert!(b.set_entry(with(Vec::new())).await.unwrap().stored);
         assert_eq!(a.get("user/2").await.as_deref(), Some("v"));
 
@@ -100,44 +101,45 @@ async fn what_was_computed_before_an_invalidation_never_becomes_fresh() {
             generations(&a, &["t"]).await
         }];
         assert_ne!(before, after);
-        assert_eq!(generations(&b, &["t"]).await, after, "the same at every replica");
+        assert_eq!(generations(&b, &["t"]).await, after, "all replicas return the same");
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_entries_are_invalidated_at_one_moment() {
-    check_many("embedded", &Place::embedded(&[]).await).await;
+async fn ten_thousand_entries_are_invalidated_atomically() {
+    check_many("embedded", &Replicas::embedded(&[]).await).await;
     if redis::available() {
-        check_many("redis", &Place::redis(&[]).await).await;
+        check_many("redis", &Replicas::redis(&[]).await).await;
     }
 }
 
-async fn check_many(what: &str, place: &Place) {
-    let (a, b) = place.callers();
-    fill(&place.a).await;
+async fn check_many(what: &str, replicas: &Replicas) {
+    let (a, b) = replicas.callers();
+    fill(&replicas.a).await;
 
     let done = Arc::new(AtomicBool::new(false));
     let readers = [&a, &b].map(|caller| tokio::spawn(sweep(caller.clone(), Arc::clone(&done))));
-    // Both have read some batches to their end.
+    // Both replicas have read some complete batches.
     for caller in [&a, &b] {
         eventually(TIMEOUT, "they read", async || {
-            let told = caller.stats().await;
-            told.first_level_hits + told.store_hits >= 2 * i64::try_from(BATCH).unwrap()
+            let stats = caller.stats().await;
+            stats.first_level_hits + stats.store_hits >= 2 * i64::try_from(BATCH).unwrap()
         })
         .await;
     }
     let begun = Instant::now();
     a.invalidate(&["many"]).await;
     let took = begun.elapsed();
-    eventually(TIMEOUT, "the other replica knows", async || b.get(&key(0)).await.is_none()).await;
+    eventually(TIMEOUT, "the other replica has dropped its copy", async || b.get(&key(0)).await.is_none())
+        .await;
     done.store(true, Ordering::Release);
     for reader in readers {
-        let (fresh, stale) = timeout(TIMEOUT, reader).await.expect("it reads what is stale").unwrap();
-        assert!(fresh > 0 && stale > 0, "it read before and after: {fresh}, {stale}");
+        let (fresh, stale) = timeout(TIMEOUT, reader).await.expect("the reader sees stale entries").unwrap();
+        assert!(fresh > 0 && stale > 0, "it read before and after the invalidation: {fresh}, {stale}");
     }
 
-    // How long it takes when nobody reads meanwhile: as long as with a tag that no entry has, but for a moment.
+    // The duration without concurrent reads: about as long as for a tag without entries.
     let (mut times, mut without) = (Vec::new(), Vec::new());
     for _ in 0..21 {
         for (tag, times) in [("many", &mut times), ("none", &mut without)] {
@@ -155,7 +157,7 @@ async fn check_many(what: &str, place: &Place) {
     assert!(median < 4 * other + Duration::from_millis(5), "{times:?} {without:?}");
 }
 
-/// Puts all entries where the replica has them, past the wire, which would take most of the time.
+/// Stores all entries directly in the store, since calls would take most of the time.
 async fn fill(replica: &Replica) {
     let limits = LimitArgs {
         max_concurrent_requests: 32,
@@ -185,7 +187,7 @@ fn key(index: usize) -> String {
     format!("user/many/{index}")
 }
 
-/// Reads all entries again and again: after one that is stale none is fresh. How many batches were fresh, and stale.
+/// Reads all entries repeatedly: after a stale one none is fresh. Returns the number of fresh and of stale batches.
 async fn sweep(caller: Caller, done: Arc<AtomicBool>) -> (usize, usize) {
     let (mut fresh, mut stale) = (0, 0);
     while !done.load(Ordering::Acquire) || stale == 0 {
@@ -193,7 +195,11 @@ async fn sweep(caller: Caller, done: Arc<AtomicBool>) -> (usize, usize) {
             let keys = (first..first + BATCH).map(key).collect();
             let answer = caller.batch_get_entries(pb::BatchGetEntriesRequest { keys }).await.unwrap();
             // Within a batch there is no order; between batches there is.
-            assert!(stale == 0 || answer.entries.is_empty(), "{} came back to life", answer.entries.len());
+            assert!(
+                stale == 0 || answer.entries.is_empty(),
+                "{} entries became fresh again",
+                answer.entries.len()
+            );
             if answer.missing.is_empty() { fresh += 1 } else { stale += 1 }
         }
     }

@@ -1,18 +1,19 @@
-//! Who sees what: callers from outside the namespace `user` of their tenant, services of the mesh `results` besides.
+//! Isolation: callers outside the mesh see the namespace `user` of their tenant; services of the mesh also see
+//! `results`.
 
 use dataflow_proto::cache::v1 as pb;
 use dataflow_tests::eventually::{TIMEOUT, eventually};
 use tonic::Code;
 
-use super::caller::{Caller, Refusal, entry, lease, owned, set};
-use super::place::{Place, everywhere};
+use super::caller::{Caller, Failure, entry, lease, owned, set};
+use super::replicas::{Replicas, everywhere};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tenants_have_nothing_in_common() {
-    everywhere(&[], async |place: &Place| {
-        // Two of these would be the same if names were merely put together.
+async fn tenants_are_isolated() {
+    everywhere(&[], async |replicas: &Replicas| {
+        // Two of these would collide if names were only concatenated.
         let tenants = ["", "acme", "acme:user/a", "acme_3auser_2fa", "acme:user", "ACME", "a b"];
-        let callers = tenants.map(|tenant| Caller::tenant(&place.a.service, tenant));
+        let callers = tenants.map(|tenant| Caller::tenant(&replicas.a.service, tenant));
         for (tenant, caller) in tenants.iter().zip(&callers) {
             for key in ["user/a", "user/a:user/a", "user/user/a"] {
                 assert_eq!(caller.get(key).await, None, "{tenant:?} {key}");
@@ -23,7 +24,7 @@ async fn tenants_have_nothing_in_common() {
             assert_eq!(caller.get("user/a").await.as_deref(), Some(*tenant));
         }
         let [_, acme, other, ..] = &callers;
-        // Another's entry is not there, and cannot be taken away.
+        // An entry of another tenant is not found, and cannot be deleted.
         acme.put("user/mine", "v", &["t"]).await;
         assert_eq!(other.get("user/mine").await, None);
         assert!(!other.delete("user/mine").await);
@@ -39,14 +40,16 @@ async fn tenants_have_nothing_in_common() {
         let request = pb::DeletePrefixRequest { prefix: "user/".to_owned() };
         assert_eq!(other.delete_prefix(request).await.unwrap().deleted, 3);
         assert_eq!(acme.get("user/mine").await.as_deref(), Some("v"));
-        // Nor does one wait for another's lease.
+        // A tenant does not wait for the lease of another.
         let lease = acme.take("user/l", &[]).await;
         other.take("user/l", &[]).await;
         let request = pb::ReleaseLeaseRequest { key: "user/l".to_owned(), token: lease.token };
         assert!(!other.release_lease(request.clone()).await.unwrap().released);
         assert!(acme.release_lease(request).await.unwrap().released);
-        // A tenant is the same at every replica, whoever acts for it.
-        for caller in [Caller::tenant(&place.b.service, "acme"), Caller::inside(&place.b.service, "acme")] {
+        // A tenant has the same entries at every replica, from inside and outside the mesh.
+        for caller in
+            [Caller::tenant(&replicas.b.service, "acme"), Caller::inside(&replicas.b.service, "acme")]
+        {
             assert_eq!(caller.get("user/mine").await.as_deref(), Some("v"));
         }
     })
@@ -54,14 +57,14 @@ async fn tenants_have_nothing_in_common() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn results_are_for_the_mesh_alone() {
-    everywhere(&[], async |place: &Place| {
-        let inside = Caller::inside(&place.a.service, "acme");
+async fn results_are_visible_only_inside_the_mesh() {
+    everywhere(&[], async |replicas: &Replicas| {
+        let inside = Caller::inside(&replicas.a.service, "acme");
         inside.put("results/v1/x", "result", &["t"]).await;
         inside.put("user/v1/x", "user", &["t"]).await;
         assert_eq!(inside.get("results/v1/x").await.as_deref(), Some("result"));
 
-        let outside = Caller::tenant(&place.b.service, "acme");
+        let outside = Caller::tenant(&replicas.b.service, "acme");
         assert_eq!(outside.get("user/v1/x").await.as_deref(), Some("user"));
         let key = || "results/v1/x".to_owned();
         let namespace = || "results".to_owned();
@@ -105,17 +108,19 @@ async fn results_are_for_the_mesh_alone() {
             ),
         ];
         for (refusal, field) in refused {
-            let Refusal { code, reason, field: named, .. } = refusal.expect(field);
+            let Failure { code, reason, field: named, .. } = refusal.expect(field);
             assert_eq!(
                 (code, reason.as_str(), named.as_str()),
                 (Code::InvalidArgument, "KEY_INVALID", field)
             );
         }
 
-        // Tags of one name in two namespaces are two.
+        // Tags of the same name in two namespaces are independent.
         outside.invalidate(&["t"]).await;
-        eventually(TIMEOUT, "the mesh's own replica knows", async || inside.get("user/v1/x").await.is_none())
-            .await;
+        eventually(TIMEOUT, "the other replica has dropped its copy", async || {
+            inside.get("user/v1/x").await.is_none()
+        })
+        .await;
         assert_eq!(inside.get("results/v1/x").await.as_deref(), Some("result"));
         let request = pb::InvalidateTagsRequest { namespace: namespace(), tags: owned(&["t"]) };
         inside.invalidate_tags(request).await.unwrap();

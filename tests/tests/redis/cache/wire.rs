@@ -1,4 +1,4 @@
-//! The way to Redis, on which signals can be made to get lost and answers to be late, without anybody noticing.
+//! A proxy in front of Redis that can drop invalidation messages and delay replies without either side detecting it.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -11,44 +11,44 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-/// Passes on what is said between clients and a Redis. Dropped, it takes no further connections.
+/// Forwards between clients and a Redis. It accepts no further connections when dropped.
 pub(crate) struct Wire {
-    /// Where clients find Redis behind this.
+    /// The URL of the proxy.
     pub(crate) url: String,
-    mischief: Arc<Mischief>,
+    faults: Arc<Faults>,
     accepting: AbortHandle,
 }
 
-/// What is done to what Redis says.
+/// The faults that are injected into the replies of Redis.
 #[derive(Debug, Default)]
-struct Mischief {
-    /// Whether signals get lost.
-    deaf: AtomicBool,
-    /// How many did.
+struct Faults {
+    /// Whether messages are dropped.
+    drop_messages: AtomicBool,
+    /// The number of dropped messages.
     lost: AtomicUsize,
-    /// How many signals came through.
+    /// The number of forwarded messages.
     heard: AtomicUsize,
     late: watch::Sender<Late>,
 }
 
-/// Which answers are held back.
+/// Which replies are delayed.
 #[derive(Debug, Default)]
 struct Late {
-    /// Those that contain this text; none when it is empty.
+    /// Replies that contain this text; none if it is empty.
     text: String,
-    /// How many are.
+    /// The number of delayed replies.
     held: usize,
 }
 
 // === impl Wire ===
 
 impl Wire {
-    /// Stands before the Redis at this port of loopback.
+    /// Starts a proxy in front of the Redis at this loopback port.
     pub(crate) async fn before(port: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let url = format!("redis://{}", listener.local_addr().unwrap());
-        let mischief = Arc::<Mischief>::default();
-        let shared = Arc::clone(&mischief);
+        let faults = Arc::<Faults>::default();
+        let shared = Arc::clone(&faults);
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await;
@@ -57,49 +57,49 @@ impl Wire {
                 }
             }
         });
-        Self { url, mischief, accepting: accepting.abort_handle() }
+        Self { url, faults, accepting: accepting.abort_handle() }
     }
 
-    /// From now on signals get lost, or no longer.
-    pub(crate) fn lose_signals(&self, lose: bool) {
-        self.mischief.deaf.store(lose, Ordering::Release);
+    /// Starts or stops dropping messages.
+    pub(crate) fn drop_messages(&self, lose: bool) {
+        self.faults.drop_messages.store(lose, Ordering::Release);
     }
 
-    /// How many were lost.
-    pub(crate) fn lost(&self) -> usize {
-        self.mischief.lost.load(Ordering::Acquire)
+    /// The number of dropped messages.
+    pub(crate) fn dropped(&self) -> usize {
+        self.faults.lost.load(Ordering::Acquire)
     }
 }
 
 impl Wire {
-    /// How many signals came through.
-    pub(crate) fn heard(&self) -> usize {
-        self.mischief.heard.load(Ordering::Acquire)
+    /// The number of forwarded messages.
+    pub(crate) fn forwarded(&self) -> usize {
+        self.faults.heard.load(Ordering::Acquire)
     }
 
-    /// Holds back every answer that contains this text, and what comes after it on the same connection.
-    pub(crate) fn hold_back(&self, text: &str) {
-        self.mischief.late.send_replace(Late { text: text.to_owned(), held: 0 });
+    /// Delays every reply that contains this text, and all later ones on the same connection.
+    pub(crate) fn delay(&self, text: &str) {
+        self.faults.late.send_replace(Late { text: text.to_owned(), held: 0 });
     }
 
-    /// Waits until an answer is held back.
-    pub(crate) async fn until_held(&self) {
-        let mut late = self.mischief.late.subscribe();
+    /// Waits until a reply is delayed.
+    pub(crate) async fn until_delayed(&self) {
+        let mut late = self.faults.late.subscribe();
         let held = timeout(TIMEOUT, late.wait_for(|late| late.held > 0)).await;
-        held.expect("an answer comes in time").expect("the wire is there");
+        held.expect("a reply arrives in time").expect("the proxy runs");
     }
 
-    /// Lets go what is held back.
-    pub(crate) fn let_go(&self) {
-        self.mischief.late.send_replace(Late::default());
+    /// Releases the delayed replies.
+    pub(crate) fn release(&self) {
+        self.faults.late.send_replace(Late::default());
     }
 }
 
-impl Mischief {
-    /// Whether this is to be passed on; waits until it is time.
+impl Faults {
+    /// Whether to forward this; waits while it is delayed.
     async fn passes(&self, said: &[u8]) -> bool {
         if said.starts_with(b">") {
-            let is_lost = self.deaf.load(Ordering::Acquire);
+            let is_lost = self.drop_messages.load(Ordering::Acquire);
             let count = if is_lost { &self.lost } else { &self.heard };
             count.fetch_add(1, Ordering::AcqRel);
             return !is_lost;
@@ -111,7 +111,7 @@ impl Mischief {
         if held_back(&self.late.borrow()) {
             self.late.send_modify(|late| late.held += 1);
             let mut late = self.late.subscribe();
-            late.wait_for(|late| !held_back(late)).await.expect("its sender is here");
+            late.wait_for(|late| !held_back(late)).await.expect("its sender exists");
         }
         true
     }
@@ -123,7 +123,7 @@ impl Drop for Wire {
     }
 }
 
-async fn pass_on(client: TcpStream, server: TcpStream, mischief: Arc<Mischief>) {
+async fn pass_on(client: TcpStream, server: TcpStream, faults: Arc<Faults>) {
     client.set_nodelay(true).unwrap();
     server.set_nodelay(true).unwrap();
     let (mut from_client, mut to_client) = client.into_split();
@@ -132,7 +132,7 @@ async fn pass_on(client: TcpStream, server: TcpStream, mischief: Arc<Mischief>) 
     let answering = async {
         let mut from_server = BufReader::new(from_server);
         while let Ok(Some(said)) = frame(&mut from_server).await {
-            if mischief.passes(&said).await && to_client.write_all(&said).await.is_err() {
+            if faults.passes(&said).await && to_client.write_all(&said).await.is_err() {
                 return;
             }
         }
@@ -143,7 +143,7 @@ async fn pass_on(client: TcpStream, server: TcpStream, mischief: Arc<Mischief>) 
     }
 }
 
-/// The next whole thing that a server says (RESP3); none at the end.
+/// The next complete RESP3 frame of a server; none at the end.
 async fn frame(reader: &mut (impl AsyncBufReadExt + Unpin)) -> std::io::Result<Option<Vec<u8>>> {
     let mut said = Vec::new();
     let mut parts = 1_i64;
@@ -171,7 +171,7 @@ async fn frame(reader: &mut (impl AsyncBufReadExt + Unpin)) -> std::io::Result<O
 }
 
 #[tokio::test]
-async fn what_a_server_says_is_parted_where_it_ends() {
+async fn frames_are_split_at_their_ends() {
     let said: [&[u8]; 6] = [
         b"+OK\r\n",
         b"$5\r\na\r\nbc\r\n",

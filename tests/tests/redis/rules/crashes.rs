@@ -1,4 +1,4 @@
-//! A process that is killed while it writes: what was acknowledged is there, and nothing is half there.
+//! A process is killed while it writes: acknowledged changes survive, and none is partial.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,14 +13,14 @@ use dataflow_tests::redis::{self, Server};
 use nix::sys::signal::Signal;
 use tonic::transport::Channel;
 
-/// How often the process is killed.
+/// Number of kills.
 const KILLS: usize = 8;
 
 async fn client(service: &Service) -> RuleServiceClient<Channel> {
     RuleServiceClient::connect(format!("http://{}", service.address)).await.unwrap()
 }
 
-/// Kills `dataflow ROLE FLAGS` again and again while rules are written, and looks at what is there afterwards.
+/// Kills `dataflow ROLE FLAGS` repeatedly while rules are written, and checks the result.
 async fn kill_in_mid_write(role: &str, flags: &[&str]) {
     let mut acknowledged: Vec<String> = Vec::new();
     for kill in 0..KILLS {
@@ -48,7 +48,7 @@ async fn kill_in_mid_write(role: &str, flags: &[&str]) {
             .collect();
         let mut watching = client(&service).await;
         let enough = 5 + fastrand::i64(0..20);
-        eventually(TIMEOUT, "enough is written", async || {
+        eventually(TIMEOUT, "enough rules are written", async || {
             let list = pb::ListRevisionsRequest {
                 ruleset: "default".to_owned(),
                 page_size: 1,
@@ -72,19 +72,19 @@ async fn kill_in_mid_write(role: &str, flags: &[&str]) {
     let lost: Vec<_> = acknowledged.iter().filter(|id| !there.contains(id.as_str())).collect();
     assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
     let written = set.rules.iter().filter(|rule| rule.rule_id.starts_with("r-")).count();
-    assert_eq!(set.revision, i64::try_from(written).unwrap() + 1, "every rule by one revision");
+    assert_eq!(set.revision, i64::try_from(written).unwrap() + 1, "one revision per rule");
     println!("{} acknowledged, {written} there after {KILLS} kills", acknowledged.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn embedded_a_change_is_whole_or_not_at_all() {
+async fn changes_are_atomic_in_the_embedded_store() {
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path().join("data");
     kill_in_mid_write("up", &["--data-dir", directory.to_str().unwrap()]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_redis_a_change_is_whole_or_not_at_all() {
+async fn changes_are_atomic_in_redis() {
     if !redis::available() {
         return;
     }

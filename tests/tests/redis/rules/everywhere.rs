@@ -1,4 +1,4 @@
-//! A change reaches every replica, soon and whole.
+//! A change reaches every replica, soon and completely.
 
 use std::time::{Duration, Instant};
 
@@ -8,16 +8,16 @@ use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::rule_service_client::RuleServiceClient;
 use dataflow_proto::r#type::v1::Category;
 use dataflow_tests::binary;
-use dataflow_tests::editor::{categorise, category_at, editor, new, put, small};
+use dataflow_tests::editor::{categorize, category_at, editor, new, put, small};
 use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::redis::{self, Server};
 use dataflow_tests::services::{self, Service};
 
-/// Rule writes, of which the slowest hundredth is shown.
+/// Number of rule writes, whose 99th percentile is printed.
 const WRITES: usize = 200;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rule_is_compiled_on_every_replica_within_a_second() {
+async fn a_rule_is_in_use_on_every_replica_within_a_second() {
     if !redis::available() {
         return;
     }
@@ -35,12 +35,12 @@ async fn a_rule_is_compiled_on_every_replica_within_a_second() {
         let (config, _) = &replicas[write % replicas.len()];
         let revision = i64::try_from(write).unwrap() + 3;
         let began = Instant::now();
-        // An editor at a replica that has not heard of the change before decides anew.
+        // An editor at a replica without the previous change reloads and decides again.
         editor(config).update_rule(put(category_at(revision))).await.unwrap();
         for (_, analysis) in &replicas {
             let mut client = AnalysisServiceClient::new(analysis.channel());
-            eventually(TIMEOUT, "the rule is there", async || {
-                let answer = categorise(&mut client).await;
+            eventually(TIMEOUT, "the rule is in use", async || {
+                let answer = categorize(&mut client).await;
                 let is_there = answer.rules_revision >= revision;
                 assert!(!is_there || answer.category() == category_at(revision), "{answer:?}");
                 is_there
@@ -51,12 +51,12 @@ async fn a_rule_is_compiled_on_every_replica_within_a_second() {
     }
     took.sort();
     println!("a rule everywhere: p50 {:?}, p99 {:?}", took[WRITES / 2], took[WRITES * 99 / 100]);
-    // Those that a busy machine holds up are few.
+    // A busy machine delays only a few.
     assert!(took[WRITES * 9 / 10] < Duration::from_secs(1), "{:?}", took[WRITES * 9 / 10]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_processes_over_one_store_read_what_the_other_wrote_and_one_that_comes_later_both() {
+async fn processes_over_one_store_read_each_others_changes() {
     if !redis::available() {
         return;
     }
@@ -76,8 +76,8 @@ async fn two_processes_over_one_store_read_what_the_other_wrote_and_one_that_com
     for config in [&one, &other, &later] {
         let mut client = client(config).await;
         let mut set = pb::Ruleset::default();
-        // Its own change is there at once, the other's as soon as it was told.
-        eventually(TIMEOUT, "all changes are there", async || {
+        // Its own change is visible immediately, that of the other process after its message.
+        eventually(TIMEOUT, "all changes are visible", async || {
             let sets = client.list_rulesets(pb::ListRulesetsRequest {}).await.unwrap().into_inner().rulesets;
             set = sets.into_iter().find(|set| set.ruleset == "default").unwrap();
             set.revision == 5
@@ -85,5 +85,5 @@ async fn two_processes_over_one_store_read_what_the_other_wrote_and_one_that_com
         .await;
         seen.push(set);
     }
-    assert_eq!((&seen[0], &seen[1]), (&seen[1], &seen[2]), "the same to the last etag");
+    assert_eq!((&seen[0], &seen[1]), (&seen[1], &seen[2]), "the same including etags");
 }

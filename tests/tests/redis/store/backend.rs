@@ -1,4 +1,4 @@
-//! The places that state is kept in, opened by the flags that users write.
+//! The backends of the store, opened by command-line flags.
 
 use std::any::Any;
 use std::path::Path;
@@ -21,29 +21,30 @@ pub(crate) const SPACES: [Space; 2] = [Space::volatile("cache"), Space::lasting(
 pub(crate) const VOLATILE: Space = SPACES[0];
 pub(crate) const LASTING: Space = SPACES[1];
 
-/// What an embedded store may hold, in bytes.
+/// The capacity of an embedded store in bytes.
 const CAPACITY: u64 = 64 << 20;
 
-/// Flags of calls that are patient, where it is not time that is tested: a busy machine may need some.
+/// A long Redis timeout for tests that do not measure time, for busy machines.
 pub(crate) const LONG_TIMEOUT: [&str; 2] = ["--redis-timeout", "20s"];
 
-/// Who calls, for the names of breakers.
+/// The role in the names of circuit breakers.
 pub(crate) const ROLE: &str = "test";
 
-/// A place to keep state in, and how to open it.
+/// A backend and how to open it.
 pub(crate) struct Backend {
     pub(crate) name: &'static str,
     flags: Vec<String>,
     has_directory: bool,
-    /// What runs as long as this does.
+    /// The servers, which run until this is dropped.
     _servers: Box<dyn Any + Send + Sync>,
 }
 
-/// A case's part of a backend, as two processes would see it. Embedded they are one, since no other process is let in.
+/// The stores of one case, as two processes open them. The embedded backend has only one, since a second process cannot
+/// open it.
 pub(crate) struct Stores {
     pub(crate) ours: Arc<dyn Store>,
     pub(crate) theirs: Arc<dyn Store>,
-    // Dropped after what lies in it.
+    // Dropped after the stores in it.
     _directory: Option<TempDir>,
 }
 
@@ -87,7 +88,7 @@ impl Backend {
         Self { name, flags: flags.to_vec(), has_directory: false, _servers: Box::new(servers) }
     }
 
-    /// The part of a case, which no other sees.
+    /// The stores of a case, isolated from other cases.
     pub(crate) async fn stores(&self, case: &str) -> Stores {
         let directory = self.has_directory.then(|| TempDir::with_prefix("store-").unwrap());
         let at = directory.as_ref().map(TempDir::path);
@@ -95,7 +96,7 @@ impl Backend {
             let ours = open(&[], at);
             return Stores { theirs: Arc::clone(&ours), ours, _directory: directory };
         }
-        // A prefix is no pattern either, whatever is in it.
+        // A prefix is not a pattern either, so special characters are used.
         let prefix = format!("dataflow:[{}]*", case.replace("::", ":"));
         let prefix = prefix.chars().take(64).collect::<String>();
         let flags = ["--redis-prefix", &prefix].into_iter().chain(LONG_TIMEOUT);
@@ -104,15 +105,15 @@ impl Backend {
     }
 }
 
-/// What these flags mean, whatever the environment says.
+/// Parses these flags; the environment is ignored.
 pub(crate) fn args(flags: &[&str]) -> StoreArgs {
     let command = StoreArgs::augment_args(clap::Command::new("test")).mut_args(|arg| arg.env(None));
     let matches = command.get_matches_from([&["test"], flags].concat());
     StoreArgs::from_arg_matches(&matches).unwrap()
 }
 
-/// Opens the Redis that these flags name, and waits until it answers: on a busy machine that may take longer than a call
-/// has.
+/// Opens the Redis of these flags and waits until it is connected, which on a busy machine may take longer than the
+/// timeout of a call.
 pub(crate) async fn connect(flags: &[&str]) -> Arc<dyn Store> {
     let store = open(flags, None);
     until_connected(&*store).await;
@@ -121,17 +122,17 @@ pub(crate) async fn connect(flags: &[&str]) -> Arc<dyn Store> {
 
 /// Waits until a store is connected to every primary.
 pub(crate) async fn until_connected(store: &dyn Store) {
-    // Some in almost every bucket.
+    // Keys in almost every bucket.
     let keys: Vec<_> = (0..300).map(|index| VOLATILE.key(index.to_string())).collect();
-    eventually(TIMEOUT, "it is connected", async || store.get(&keys).await.is_ok()).await;
+    eventually(TIMEOUT, "the store is connected", async || store.get(&keys).await.is_ok()).await;
 }
 
-/// Opens what these flags name.
+/// Opens the store of these flags.
 pub(crate) fn open(flags: &[&str], directory: Option<&Path>) -> Arc<dyn Store> {
     try_open(flags, directory, &Process::default()).unwrap()
 }
 
-/// The same with these breakers before Redis, where it may be refused.
+/// The same with these circuit breakers; may fail.
 pub(crate) fn try_open(
     flags: &[&str],
     directory: Option<&Path>,
@@ -140,23 +141,23 @@ pub(crate) fn try_open(
     args(flags).open(directory, CAPACITY, process, ROLE)
 }
 
-/// What lies under one key.
+/// The entry of one key.
 pub(crate) async fn get(store: &dyn Store, key: &Key) -> Option<Entry> {
     store.get(std::slice::from_ref(key)).await.unwrap().remove(0)
 }
 
-/// The text under one key.
+/// The text of one key.
 pub(crate) async fn text(store: &dyn Store, key: &Key) -> Option<String> {
     get(store, key).await.map(|entry| String::from_utf8(entry.value.into()).unwrap())
 }
 
-/// Takes the lease of a key with a new token, unless somebody has it.
+/// Takes the lease of a key with a new token, unless it is held.
 pub(crate) async fn acquire(store: &dyn Store, key: &Key, hold: Duration) -> Option<Token> {
     let token = Token::random();
     store.acquire(key, token, hold).await.unwrap().then_some(token)
 }
 
-/// Puts a text under a key, whatever is there.
+/// Sets the text of a key unconditionally.
 pub(crate) async fn set(store: &dyn Store, key: &Key, text: &str) -> Revision {
     let set = store.set(key, text.to_owned().into(), None, Condition::Always).await.unwrap();
     let Outcome::Done(revision) = set else { panic!("refused: {set:?}") };

@@ -1,4 +1,4 @@
-//! Changes under conditions: done if they hold, refused with what is there if not.
+//! Conditional changes: applied if the condition is true, otherwise rejected with the current revision.
 
 use std::time::Duration;
 
@@ -13,37 +13,37 @@ use super::backend::{SPACES, Stores, acquire, get, set, text};
 
 const HOLD: Duration = Duration::from_secs(60);
 
-/// Three conditions that do not hold of this key, which is held by nobody.
-async fn that_do_not_hold(store: &dyn Store, key: &Key) -> [Condition; 3] {
+/// Three conditions that are false for this key, which has no lease.
+async fn false_conditions(store: &dyn Store, key: &Key) -> [Condition; 3] {
     let (old, gone) = (stale_revision(store, key).await, stale_token(store, key).await);
     let absent = if get(store, key).await.is_some() { Condition::Absent } else { Condition::Revision(old) };
     [absent, Condition::Revision(old), Condition::Lease(gone)]
 }
 
-/// A revision that the key does not have: another key's.
+/// A revision of another key.
 async fn stale_revision(store: &dyn Store, key: &Key) -> Revision {
     set(store, &key.space.key("another"), "x").await
 }
 
-/// A lease of the key that was given back.
+/// A released lease of the key.
 async fn stale_token(store: &dyn Store, key: &Key) -> Token {
     let token = acquire(store, key, HOLD).await.unwrap();
     assert!(store.release(key, token).await.unwrap(), "{key}");
     token
 }
 
-pub(crate) async fn a_set_happens_under_its_condition(Stores { ours, theirs, .. }: Stores) {
+pub(crate) async fn a_set_is_applied_only_if_its_condition_is_true(Stores { ours, theirs, .. }: Stores) {
     for key in SPACES.map(|space| space.key("a")) {
         let put = async |value: &'static str, condition| {
             ours.set(&key, Bytes::from_static(value.as_bytes()), None, condition).await.unwrap()
         };
-        for condition in that_do_not_hold(&*theirs, &key).await {
+        for condition in false_conditions(&*theirs, &key).await {
             assert_eq!(put("none", condition).await, Outcome::Refused(None), "{key}: {condition:?}");
         }
         assert_eq!(get(&*theirs, &key).await, None, "{key}");
 
         let Outcome::Done(first) = put("first", Condition::Absent).await else { panic!("{key}: not absent") };
-        for condition in that_do_not_hold(&*theirs, &key).await {
+        for condition in false_conditions(&*theirs, &key).await {
             assert_eq!(put("none", condition).await, Outcome::Refused(Some(first)), "{key}: {condition:?}");
         }
         assert_eq!(text(&*theirs, &key).await.as_deref(), Some("first"), "{key}");
@@ -58,17 +58,17 @@ pub(crate) async fn a_set_happens_under_its_condition(Stores { ours, theirs, .. 
     }
 }
 
-pub(crate) async fn a_delete_happens_under_its_condition(Stores { ours, theirs, .. }: Stores) {
+pub(crate) async fn a_delete_is_applied_only_if_its_condition_is_true(Stores { ours, theirs, .. }: Stores) {
     for key in SPACES.map(|space| space.key("a")) {
         let delete = async |condition| ours.delete(&key, condition).await.unwrap();
-        for condition in that_do_not_hold(&*theirs, &key).await {
+        for condition in false_conditions(&*theirs, &key).await {
             assert_eq!(delete(condition).await, Outcome::Refused(None), "{key}: {condition:?}");
         }
-        // There is nothing, as expected.
+        // The key is absent, as expected.
         assert_eq!(delete(Condition::Absent).await, Outcome::Done(false), "{key}");
 
         let revision = set(&*theirs, &key, "x").await;
-        for condition in that_do_not_hold(&*theirs, &key).await {
+        for condition in false_conditions(&*theirs, &key).await {
             assert_eq!(delete(condition).await, Outcome::Refused(Some(revision)), "{key}: {condition:?}");
         }
         assert_eq!(get(&*theirs, &key).await.unwrap().revision, revision, "{key}");
@@ -84,7 +84,7 @@ pub(crate) async fn a_delete_happens_under_its_condition(Stores { ours, theirs, 
     }
 }
 
-pub(crate) async fn a_revision_never_comes_back(Stores { ours, theirs, .. }: Stores) {
+pub(crate) async fn a_revision_is_never_reused(Stores { ours, theirs, .. }: Stores) {
     for key in SPACES.map(|space| space.key("a")) {
         let mut seen = Vec::new();
         for round in 0..20 {
@@ -92,14 +92,14 @@ pub(crate) async fn a_revision_never_comes_back(Stores { ours, theirs, .. }: Sto
             assert!(!seen.contains(&revision), "{key}: {revision} again in round {round}");
             seen.push(revision);
             assert_eq!(ours.delete(&key, Condition::Revision(revision)).await.unwrap(), Outcome::Done(true));
-            // Who read it before the delete does not write over what came after.
+            // A writer that read before the delete does not overwrite the newer value.
             let late = theirs.set(&key, Bytes::new(), None, Condition::Revision(revision)).await.unwrap();
             assert_eq!(late, Outcome::Refused(None), "{key}");
         }
     }
 }
 
-pub(crate) async fn one_of_many_wins(Stores { ours, theirs, .. }: Stores) {
+pub(crate) async fn one_of_many_concurrent_writers_wins(Stores { ours, theirs, .. }: Stores) {
     for key in SPACES.map(|space| space.key("a")) {
         let race = async |condition: Condition| {
             let write = async |index: usize| {

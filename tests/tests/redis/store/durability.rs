@@ -1,4 +1,4 @@
-//! Durable writes: acknowledged when enough replicas have them, and if not, said so.
+//! Durable writes: acknowledged when enough replicas have confirmed them, otherwise an error.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use dataflow_tests::redis::{self, Cluster, Sentinels, Server};
 
 use super::backend::{LASTING, LONG_TIMEOUT, VOLATILE, connect, get, set, text};
 
-/// What every durable write of this store comes to: nothing, or how many replicas had it.
+/// The result of every durable write: `None`, or the number of replicas that confirmed it.
 async fn durable_writes(store: &dyn Store) -> Vec<Option<(u64, u64)>> {
     let [lasting, volatile] = [LASTING, VOLATILE].map(|space| space.key("a"));
     let value = || Bytes::from_static(b"x");
@@ -25,20 +25,20 @@ async fn durable_writes(store: &dyn Store) -> Vec<Option<(u64, u64)>> {
         store.delete(&volatile, Condition::Always).await.err(),
         store.delete(&LASTING.key("b"), Condition::Always).await.err(),
     ];
-    // 400 ms each, and not as long as a single call may take.
+    // 400 ms each, not the timeout of a call.
     assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
     let shortage = |error: Option<Error>| match error {
         None => None,
         Some(Error::NotReplicated { got, wanted }) => Some((got, wanted)),
         Some(other) => panic!("{}: {other}", other.reason()),
     };
-    // What need not last waits for nobody.
+    // Volatile writes do not wait for replicas.
     assert!(store.set(&volatile, value(), None, Condition::Always).await.is_ok());
     written.into_iter().map(shortage).collect()
 }
 
-/// A replica short is not a write lost: it is there, and a repeated one is none too many.
-async fn is_there(store: &dyn Store, key: &Key) {
+/// A write with too few confirmations is not lost: it is applied, and a retry is safe.
+async fn is_applied(store: &dyn Store, key: &Key) {
     assert_eq!(text(store, key).await.as_deref(), Some("x"));
     assert_eq!(store.read(key, 0, 10).await.unwrap().len(), 1);
 }
@@ -55,7 +55,7 @@ async fn a_write_in_a_cluster_waits_for_a_replica() {
         replica.pause();
     }
     assert_eq!(durable_writes(&*store).await, [Some((0, 1)); 5]);
-    is_there(&*store, &LASTING.key("a")).await;
+    is_applied(&*store, &LASTING.key("a")).await;
     let lax =
         connect(&[&["--redis-url", &cluster.url(), "--redis-replicas", "0"][..], &LONG_TIMEOUT].concat())
             .await;
@@ -79,12 +79,12 @@ async fn a_write_behind_sentinels_waits_for_replicas() {
             connect(&[&["--redis-url", &url, "--redis-replicas", replicas][..], &LONG_TIMEOUT].concat())
                 .await;
         assert_eq!(durable_writes(&*store).await, [expected; 5], "{replicas}");
-        is_there(&*store, &LASTING.key("a")).await;
+        is_applied(&*store, &LASTING.key("a")).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_alone_is_enough_unless_flags_say_otherwise() {
+async fn a_single_server_needs_no_replica_by_default() {
     if !redis::available() {
         return;
     }
@@ -97,7 +97,7 @@ async fn a_server_alone_is_enough_unless_flags_say_otherwise() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_refused_waits_for_nobody() {
+async fn a_rejected_write_does_not_wait_for_replicas() {
     if !redis::available() {
         return;
     }
@@ -114,13 +114,13 @@ async fn what_is_refused_waits_for_nobody() {
     assert_eq!(refused, Outcome::Refused(Some(revision)));
     let refused = strict.append_after(&log, 0, "other", "y".into()).await.unwrap();
     assert_eq!(refused, Appended::Behind { last: 1 });
-    // What was appended before may be in no replica either.
+    // The previous record may not be on any replica either.
     let again = strict.append(&log, "id", "x".into()).await.unwrap_err();
     assert_eq!(again.reason(), "WRITE_NOT_REPLICATED", "{again}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_of_which_redis_does_not_say_who_has_it_was_done() {
+async fn a_write_without_a_reply_to_wait_is_applied() {
     if !redis::available() {
         return;
     }
@@ -136,10 +136,12 @@ async fn a_write_of_which_redis_does_not_say_who_has_it_was_done() {
     check(put("refused").await);
     assert_eq!(text(&*store, &key).await.as_deref(), Some("refused"));
     server.command(&["ACL", "SETUSER", "default", "+wait"]);
-    // The primary becomes a replica while it waits for its own.
+    // The primary becomes a replica during WAIT.
     let demote = async {
-        eventually(TIMEOUT, "it is written", async || text(&*store, &key).await.as_deref() == Some("late"))
-            .await;
+        eventually(TIMEOUT, "the value is written", async || {
+            text(&*store, &key).await.as_deref() == Some("late")
+        })
+        .await;
         server.command(&["REPLICAOF", "127.0.0.1", "1"]);
     };
     let (put, ()) = tokio::join!(put("late"), demote);
@@ -154,24 +156,24 @@ async fn many_writers_share_few_connections() {
     let server = Server::start();
     let store =
         connect(&[&["--redis-url", server.url(), "--redis-replicas", "1"][..], &LONG_TIMEOUT].concat()).await;
-    // None is ever confirmed, so that each keeps a connection for 400 ms.
+    // None is confirmed, so each uses a connection for 400 ms.
     let tags: Vec<_> = (0..70).map(|index| VOLATILE.key(format!("tag{index}"))).collect();
     let renewed = futures_util::future::join_all(tags.iter().map(|tag| store.renew(tag))).await;
     assert!(renewed.iter().all(|tag| matches!(tag, Err(Error::NotReplicated { .. }))), "{renewed:?}");
     let clients = server.command(&["CLIENT", "LIST"]).text().lines().count();
-    // One that all share, one that listens, our own.
+    // The shared connection, the subscription, the test's own.
     assert!(clients <= 32 + 3, "{clients} connections");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn writers_do_not_hold_each_other_up() {
+async fn writers_do_not_block_each_other() {
     if !redis::available() {
         return;
     }
     let server = Server::start();
     let store =
         connect(&[&["--redis-url", server.url(), "--redis-replicas", "1"][..], &LONG_TIMEOUT].concat()).await;
-    // None of them is ever confirmed, so that each waits its 400 ms; and reads pass them by.
+    // None is confirmed, so each waits 400 ms; reads do not wait for them.
     let begun = Instant::now();
     let keys: Vec<_> = (0..32).map(|index| LASTING.key(format!("a{index}"))).collect();
     let write = |key| store.set(key, Bytes::new(), None, Condition::Always);
@@ -183,7 +185,7 @@ async fn writers_do_not_hold_each_other_up() {
     };
     let ((written, took), read) = tokio::join!(writes, reads);
     assert!(written.iter().all(|write| matches!(write, Err(Error::NotReplicated { .. }))), "{written:?}");
-    // One after the other they would take 13 s.
+    // Sequentially they would take 13 s.
     assert!(took < Duration::from_secs(8), "32 x 400 ms in {took:?}");
     assert!(read < took, "a read waited for the writes");
 }

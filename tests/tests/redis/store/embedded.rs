@@ -1,5 +1,4 @@
-//! What only a store within the process has to stand: its process dying at any moment, and another one that wants the
-//! same directory.
+//! Tests of the embedded store: its process is killed at any moment, and another process opens the same directory.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Write};
@@ -25,23 +24,23 @@ use tempfile::TempDir;
 
 use super::backend::{LASTING, VOLATILE, get, set, text, try_open};
 
-/// Says to the test [`victim`] that it is one, and where its state is.
+/// The variable that enables the test [`victim`] and contains its directory.
 const VICTIM: &str = "STORE_VICTIM";
 
-/// How often a victim is killed: in one directory after another, of which several are in use at the same time. What is
-/// written in a directory is looked through on each start.
+/// Number of kills: several per directory, with several directories at the same time. The state of a directory is
+/// checked at each start.
 const KILLS: usize = 100;
 const KILLS_IN_ONE: usize = 10;
-const LANES: usize = 2;
+const WORKERS: usize = 2;
 
-/// How many a victim writes at the same time: some of them share a commit.
+/// Concurrent writers of a victim: some of their writes share a commit.
 const WRITERS: usize = 8;
 
-/// Values take from a few bytes to several pages.
+/// Sizes of values, from a few bytes to several pages.
 const SIZES: RangeInclusive<usize> = 8..=9_000;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn state_is_there_when_the_directory_is_opened_again() {
+async fn state_survives_reopening_the_directory() {
     let parent = TempDir::new().unwrap();
     let directory = parent.path().join("state");
     let (kept, short, forgotten, log) =
@@ -51,7 +50,7 @@ async fn state_is_there_when_the_directory_is_opened_again() {
         if round > 1 {
             assert_eq!(text(&*store, &kept).await, Some((round - 1).to_string()));
         }
-        assert_eq!(get(&*store, &forgotten).await, None, "a cache begins empty");
+        assert_eq!(get(&*store, &forgotten).await, None, "volatile state is lost");
         assert_eq!(store.read(&log, 0, 10).await.unwrap().len(), round - 1);
         let before = set(&*store, &kept, &round.to_string()).await;
         set(&*store, &forgotten, "x").await;
@@ -60,15 +59,13 @@ async fn state_is_there_when_the_directory_is_opened_again() {
         drop(store);
         let store = reopen(&directory).await;
         assert_eq!(get(&*store, &kept).await.unwrap().revision, before);
-        eventually(TIMEOUT, "time passes also while nobody looks", async || {
-            get(&*store, &short).await.is_none()
-        })
-        .await;
+        eventually(TIMEOUT, "the entry expires without reads", async || get(&*store, &short).await.is_none())
+            .await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_directory_that_is_held_names_its_holder() {
+async fn the_error_names_the_process_that_uses_the_directory() {
     let directory = TempDir::new().unwrap();
     let mut victim = Victim::start(directory.path());
     assert!(victim.next(TIMEOUT).is_some(), "it writes");
@@ -77,29 +74,29 @@ async fn a_directory_that_is_held_names_its_holder() {
     let expected = format!("{} is held by process {}", directory.path().display(), victim.child.id());
     assert!(refused.to_string().ends_with(&expected), "{refused}");
     victim.kill();
-    // Whoever dies holds nothing, however it died.
+    // A dead process holds no lock, however it died.
     reopen(directory.path()).await;
 }
 
 #[test]
-fn whatever_was_acknowledged_survives_a_kill_at_any_moment() {
+fn acknowledged_writes_survive_a_kill_at_any_moment() {
     let begun = Instant::now();
-    let lane = || (0..KILLS / KILLS_IN_ONE / LANES).map(|_| kill_again_and_again()).collect::<Vec<_>>();
-    let lanes = [(); LANES].map(|()| thread::spawn(lane));
+    let lane = || (0..KILLS / KILLS_IN_ONE / WORKERS).map(|_| kill_repeatedly()).collect::<Vec<_>>();
+    let lanes = [(); WORKERS].map(|()| thread::spawn(lane));
     let acknowledged = lanes.map(|lane| lane.join().unwrap()).concat();
     let total: usize = acknowledged.iter().sum();
     println!("{KILLS} kills, {total} acknowledgements, {:?}", begun.elapsed());
     assert!(total > 10 * KILLS, "{acknowledged:?}");
 }
 
-/// Kills victims in one directory; how many writes they had acknowledged in all.
-fn kill_again_and_again() -> usize {
+/// Kills victims in one directory and returns the total number of acknowledged writes.
+fn kill_repeatedly() -> usize {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let directory = TempDir::new().unwrap();
-    let mut known = Known::default();
+    let mut known = Acknowledged::default();
     for index in 0..KILLS_IN_ONE {
         let mut victim = Victim::start(directory.path());
-        // The first ones die while they make their state or open what is left of it, the others somewhere in their work.
+        // The first ones die while they create or recover their state, the others during writes.
         let (acknowledgements, time) = if index < KILLS_IN_ONE / 4 {
             (0, Duration::from_millis(fastrand::u64(..100)))
         } else {
@@ -116,16 +113,16 @@ fn kill_again_and_again() -> usize {
         while let Some(line) = victim.next(TIMEOUT) {
             known.acknowledged(&line);
         }
-        runtime.block_on(async { known.is_there(&*reopen(directory.path()).await).await });
+        runtime.block_on(async { known.check(&*reopen(directory.path()).await).await });
     }
     known.count
 }
 
-/// Opens a directory that nobody should hold any more. Other tests start processes meanwhile, and until such a one runs
-/// its own program it has a copy of every file that this one had open, the lock of a store that was just dropped too.
+/// Opens a directory whose store was dropped. Other tests may be forking processes, and between fork and exec a child
+/// has copies of all open files, including the lock of that store.
 async fn reopen(directory: &Path) -> Arc<dyn Store> {
     let mut opened = None;
-    eventually(TIMEOUT, "nobody holds the directory", async || {
+    eventually(TIMEOUT, "the directory is unlocked", async || {
         match try_open(&[], Some(directory), &Process::default()) {
             Ok(store) => opened = Some(store),
             Err(OpenError::Embedded(embedded::OpenError::Held { .. })) => {}
@@ -137,39 +134,39 @@ async fn reopen(directory: &Path) -> Arc<dyn Store> {
     opened.unwrap()
 }
 
-/// What was acknowledged.
+/// The acknowledged writes.
 #[derive(Default)]
-struct Known {
-    /// The seed of the value that was last acknowledged under each key. Each key has one writer, whose seeds grow.
+struct Acknowledged {
+    /// The seed of the last acknowledged value of each key. Each key has one writer, whose seeds increase.
     entries: HashMap<String, u64>,
     /// The seed of each record.
     records: HashMap<u64, u64>,
     count: usize,
 }
 
-// === impl Known ===
+// === impl Acknowledged ===
 
-impl Known {
+impl Acknowledged {
     fn acknowledged(&mut self, line: &str) {
         let mut words = line.split(' ');
-        let mut word = || words.next().unwrap_or_else(|| panic!("{line:?} is half a line"));
+        let mut word = || words.next().unwrap_or_else(|| panic!("incomplete line {line:?}"));
         let (kind, place, seed) = (word(), word(), word().parse().unwrap());
         match kind {
             "entry" => drop(self.entries.insert(place.to_owned(), seed)),
             "record" => drop(self.records.insert(place.parse().unwrap(), seed)),
-            other => panic!("{other:?} is not acknowledged"),
+            other => panic!("unexpected acknowledgement {other:?}"),
         }
         self.count += 1;
     }
 
-    /// Whatever was acknowledged is there, and all that is there is whole.
-    async fn is_there(&mut self, store: &dyn Store) {
+    /// Checks that all acknowledged writes exist and all values are complete.
+    async fn check(&mut self, store: &dyn Store) {
         let names = store.list(LASTING, "", None).await.unwrap().keys;
         assert!(self.entries.keys().all(|name| names.contains(&LASTING.key(name))), "entries are lost");
         for key in names {
             let seed =
                 seed(&get(store, &key).await.unwrap().value).unwrap_or_else(|| panic!("{key} is torn"));
-            // What was under way when the process died may have been done.
+            // A write in flight at the kill may have been applied.
             let known = self.entries.insert(key.name.clone(), seed);
             assert!(known <= Some(seed), "{key}: {known:?} was acknowledged, {seed} is there");
         }
@@ -187,10 +184,10 @@ impl Known {
     }
 }
 
-/// This very test in a process of its own, as [`victim`].
+/// This test executable as a separate process that runs [`victim`].
 struct Victim {
     child: Child,
-    /// What it acknowledges, line by line.
+    /// Its acknowledgements, one per line.
     lines: Receiver<String>,
 }
 
@@ -198,7 +195,7 @@ struct Victim {
 
 impl Victim {
     fn start(directory: &Path) -> Self {
-        // As the harness names it: without the crate.
+        // The name in the test harness: without the crate.
         let (_, module) = module_path!().split_once("::").unwrap();
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", &format!("{module}::victim"), "--nocapture"]).env(VICTIM, directory);
@@ -207,7 +204,7 @@ impl Victim {
         let (sender, lines) = mpsc::channel();
         thread::spawn(move || {
             let mut line = String::new();
-            // What has no end is no acknowledgement. The test's own words come first.
+            // An incomplete line is not an acknowledgement. The output of the harness comes first.
             while output.read_line(&mut line).is_ok_and(|length| length > 0) && line.ends_with('\n') {
                 let is_ours = line.starts_with("entry ") || line.starts_with("record ");
                 if is_ours && sender.send(line.trim_end().to_owned()).is_err() {
@@ -219,13 +216,13 @@ impl Victim {
         Self { child, lines }
     }
 
-    /// The next acknowledgement, if there is one in this time and before its end.
+    /// The next acknowledgement, if one arrives within this time.
     fn next(&mut self, time: Duration) -> Option<String> {
         match self.lines.recv_timeout(time) {
             Ok(line) => Some(line),
             Err(RecvTimeoutError::Disconnected) => None,
             Err(RecvTimeoutError::Timeout) => {
-                assert!(time < TIMEOUT, "it neither writes nor ends");
+                assert!(time < TIMEOUT, "it neither writes nor exits");
                 None
             }
         }
@@ -234,19 +231,19 @@ impl Victim {
     fn kill(&mut self) {
         self.child.kill().unwrap();
         let code = binary::code(self.child.wait().unwrap());
-        assert_eq!(code, 128 + 9, "it had ended by itself");
+        assert_eq!(code, 128 + 9, "it had exited by itself");
     }
 }
 
 impl Drop for Victim {
     fn drop(&mut self) {
-        // Already gone unless the test failed.
+        // It has already exited unless the test failed.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// No test, but what the others kill: writes until it is killed, and says what is acknowledged.
+/// Not a test by itself: the process that other tests kill. It writes until it is killed and prints acknowledgements.
 #[tokio::test(flavor = "multi_thread")]
 async fn victim() {
     let Some(directory) = std::env::var_os(VICTIM) else { return };
@@ -259,7 +256,7 @@ async fn victim() {
     join_all(writers).await;
 }
 
-/// Writes an entry under one of the writer's keys, or a record, and says so.
+/// Writes an entry under one of the writer's keys, or a record, and prints the acknowledgement.
 async fn write(store: &dyn Store, writer: usize) -> io::Result<()> {
     let seed = next_seed();
     let line = if fastrand::bool() {
@@ -270,7 +267,7 @@ async fn write(store: &dyn Store, writer: usize) -> io::Result<()> {
         let position = store.append(&log(), &seed.to_string(), value(seed)).await.unwrap();
         format!("record {position} {seed}\n")
     };
-    // In one piece, or a kill might leave half a line; not by `print!`, which a test's harness may hold back.
+    // In one write, since a kill might leave a partial line; not with `print!`, which the test harness may capture.
     io::stdout().lock().write_all(line.as_bytes())
 }
 
@@ -278,13 +275,13 @@ fn log() -> Key {
     LASTING.key("log")
 }
 
-/// Growing over all victims: nanoseconds since 1970.
+/// Increases over all victims: nanoseconds since 1970.
 fn next_seed() -> u64 {
     let now = std::time::UNIX_EPOCH.elapsed().unwrap();
     now.as_nanos().try_into().unwrap()
 }
 
-/// A value of which every byte follows from the seed that it begins with.
+/// A value that begins with a seed, from which all other bytes are derived.
 fn value(seed: u64) -> Bytes {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut value = vec![0; random.usize(SIZES)];
@@ -293,15 +290,15 @@ fn value(seed: u64) -> Bytes {
     value.into()
 }
 
-/// The seed of a value; none if it is not whole.
+/// The seed of a value; none if it is torn.
 fn seed(found: &Bytes) -> Option<u64> {
     let seed = u64::from_le_bytes(*found.first_chunk()?);
     (value(seed) == found).then_some(seed)
 }
 
-/// A value that is torn would be noticed.
+/// Torn values are detected.
 #[test]
-fn a_value_is_whole_or_it_is_not() {
+fn a_torn_value_is_detected() {
     let whole = value(7);
     assert_eq!(seed(&whole), Some(7));
     let mut torn = whole.to_vec();

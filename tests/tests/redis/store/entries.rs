@@ -1,4 +1,4 @@
-//! Values under keys: what is put there, for how long, and in which order it is answered.
+//! Entries: set, expiry, and the order of batch reads.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use dataflow_tests::eventually::{TIMEOUT, eventually};
 
 use super::backend::{LASTING, SPACES, Stores, VOLATILE, get, set, text};
 
-pub(crate) async fn what_is_set_is_there_until_it_is_deleted(Stores { ours, theirs, .. }: Stores) {
+pub(crate) async fn an_entry_exists_until_it_is_deleted(Stores { ours, theirs, .. }: Stores) {
     for key in SPACES.map(|space| space.key("acme:user/a")) {
         assert_eq!(get(&*ours, &key).await, None, "{key}");
         assert_eq!(ours.delete(&key, Condition::Always).await.unwrap(), Outcome::Done(false), "{key}");
@@ -23,9 +23,9 @@ pub(crate) async fn what_is_set_is_there_until_it_is_deleted(Stores { ours, thei
     }
 }
 
-pub(crate) async fn a_batch_is_answered_in_order(Stores { ours, theirs, .. }: Stores) {
+pub(crate) async fn a_batch_is_returned_in_order(Stores { ours, theirs, .. }: Stores) {
     assert_eq!(ours.get(&[]).await.unwrap(), []);
-    // More than there are buckets, of both kinds in turn, a third of them absent, and one twice.
+    // More keys than buckets, alternately volatile and durable, a third of them absent, and one twice.
     let mut keys: Vec<_> = (0..200).map(|index| SPACES[index % 2].key(format!("key/{index}"))).collect();
     let is_absent = |index: usize| index.is_multiple_of(3);
     for (index, key) in keys.iter().enumerate().filter(|(index, _)| !is_absent(*index)) {
@@ -38,7 +38,7 @@ pub(crate) async fn a_batch_is_answered_in_order(Stores { ours, theirs, .. }: St
     assert!(found.eq(expected.collect::<Vec<_>>().iter().map(Option::as_deref)), "another order");
 }
 
-pub(crate) async fn an_entry_lives_as_long_as_it_was_given(Stores { ours, theirs, .. }: Stores) {
+pub(crate) async fn an_entry_expires_after_its_ttl(Stores { ours, theirs, .. }: Stores) {
     let (minute, moment) = (Duration::from_secs(60), Duration::from_millis(50));
     for space in SPACES {
         let [long, short, least, renewed] = ["long", "short", "least", "renewed"].map(|name| space.key(name));
@@ -49,15 +49,18 @@ pub(crate) async fn an_entry_lives_as_long_as_it_was_given(Stores { ours, theirs
         put(&renewed, None).await;
         put(&least, Some(Duration::ZERO)).await;
         put(&short, Some(moment)).await;
-        eventually(TIMEOUT, "the one with the least time is gone", async || {
+        eventually(TIMEOUT, "the entry with the shortest TTL has expired", async || {
             get(&*theirs, &least).await.is_none()
         })
         .await;
-        eventually(TIMEOUT, "the short one is gone", async || get(&*theirs, &short).await.is_none()).await;
+        eventually(TIMEOUT, "the entry with the short TTL has expired", async || {
+            get(&*theirs, &short).await.is_none()
+        })
+        .await;
         let ttl = get(&*theirs, &long).await.unwrap().ttl.unwrap();
         assert!(ttl <= minute && ttl > Duration::ZERO, "{space:?}: {ttl:?}");
         assert_eq!(get(&*theirs, &renewed).await.unwrap().ttl, None, "{space:?}");
-        // What expired is as if it had never been, to whoever asks.
+        // An expired entry is absent for every operation.
         assert_eq!(
             theirs.delete(&short, Condition::Always).await.unwrap(),
             Outcome::Done(false),
@@ -68,13 +71,13 @@ pub(crate) async fn an_entry_lives_as_long_as_it_was_given(Stores { ours, theirs
     }
 }
 
-pub(crate) async fn a_megabyte_comes_back_whole(Stores { ours, theirs, .. }: Stores) {
+pub(crate) async fn a_megabyte_is_stored_unchanged(Stores { ours, theirs, .. }: Stores) {
     let megabyte = Bytes::from(std::iter::repeat_with(|| fastrand::u8(..)).take(1 << 20).collect::<Vec<_>>());
     for (key, next) in SPACES.map(|space| (space.key("large"), space.key("next"))) {
         ours.set(&key, megabyte.clone(), None, Condition::Always).await.unwrap();
         set(&*ours, &next, "small").await;
         let found = theirs.get(&[key.clone(), next]).await.unwrap();
-        let [Some(large), Some(small)] = &found[..] else { panic!("{key}: one is gone") };
+        let [Some(large), Some(small)] = &found[..] else { panic!("{key}: an entry is missing") };
         assert!(large.value == megabyte, "{key}: {} other bytes", large.value.len());
         assert_eq!(&small.value[..], b"small", "{key}");
     }
@@ -83,7 +86,7 @@ pub(crate) async fn a_megabyte_comes_back_whole(Stores { ours, theirs, .. }: Sto
     assert!(theirs.read(&log, 0, 1).await.unwrap()[0].value == megabyte, "other bytes in the log");
 }
 
-pub(crate) async fn bytes_and_names_may_be_anything(Stores { ours, theirs, .. }: Stores) {
+pub(crate) async fn values_and_names_are_arbitrary(Stores { ours, theirs, .. }: Stores) {
     let every_byte = Bytes::from_iter(0..=u8::MAX);
     let names = ["", "{}", "{a}b", "a}b", "a:b:c", "*", "è/日本", "\0", "%0A", &"x".repeat(10_000)];
     let keys: Vec<_> = SPACES.iter().flat_map(|space| names.map(|name| space.key(name))).collect();

@@ -1,5 +1,4 @@
-//! Another server takes over in the middle of everything: what was acknowledged before is there after, and what was in
-//! doubt happened once or not at all.
+//! Failover under load: acknowledged writes survive, and a write in doubt was applied once or not at all.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -17,13 +16,13 @@ use tokio::time::Interval;
 use super::backend::{LASTING, VOLATILE, connect, set, text};
 use super::records::names;
 
-/// Those who write at the same time, each one thing after the other.
+/// Concurrent writers; each writes sequentially.
 const WRITERS: usize = 8;
 
-/// Durable writes without a pause, and what became of them.
+/// Continuous durable writes and their results.
 struct Load {
     store: Arc<dyn Store>,
-    /// Entries and records that were acknowledged.
+    /// The acknowledged entries and records.
     entries: RefCell<Vec<Key>>,
     records: RefCell<Vec<(u64, String)>>,
     failures: RefCell<Vec<&'static str>>,
@@ -42,7 +41,7 @@ impl Load {
         LASTING.key("log")
     }
 
-    /// Writes until it is over. A record that failed is written again under its id until it is acknowledged.
+    /// Writes until the load stops. A failed record is retried with the same id until it is acknowledged.
     async fn write(&self, writer: usize) {
         let mut pause = tokio::time::interval(Duration::from_millis(5));
         for index in 0.. {
@@ -64,7 +63,7 @@ impl Load {
         }
     }
 
-    /// A failure says what it may be. Then a moment is left to Redis.
+    /// Records a failure, which must have an expected reason, and pauses.
     async fn failed(&self, error: &Error, pause: &mut Interval) {
         let reason = error.reason();
         let expected = ["STORE_UNAVAILABLE", "WRITE_OUTCOME_UNKNOWN", "WRITE_NOT_REPLICATED"];
@@ -74,14 +73,14 @@ impl Load {
         pause.tick().await;
     }
 
-    /// Waits until so many more entries and records are acknowledged.
+    /// Waits until this many more entries and records are acknowledged.
     async fn until_acknowledged(&self, more: usize) {
         let written = || self.entries.borrow().len().min(self.records.borrow().len());
         let enough = written() + more;
         eventually(TIMEOUT, "writes are acknowledged", async || written() >= enough).await;
     }
 
-    /// Writes, has `fail` done in the middle, and goes on until writes are acknowledged again; how long that took.
+    /// Writes, runs `fail` meanwhile, and continues until writes are acknowledged again. Returns the duration.
     async fn during(&self, fail: impl AsyncFnOnce()) -> Duration {
         let steer = async {
             self.until_acknowledged(100).await;
@@ -95,10 +94,10 @@ impl Load {
         tokio::join!(writers, steer).1
     }
 
-    /// Everything acknowledged is there, and nothing twice.
-    async fn is_kept(&self) {
+    /// Checks that all acknowledged writes exist, and none twice.
+    async fn check(&self) {
         let keys = self.entries.take();
-        eventually(TIMEOUT, "every primary answers", async || self.store.get(&keys).await.is_ok()).await;
+        eventually(TIMEOUT, "every primary replies", async || self.store.get(&keys).await.is_ok()).await;
         for key in &keys {
             assert_eq!(text(&*self.store, key).await.as_deref(), Some(key.name.as_str()), "{key} is lost");
         }
@@ -111,12 +110,12 @@ impl Load {
         let count = values.len();
         values.sort_unstable();
         values.dedup();
-        assert_eq!(values.len(), count, "a record is there twice");
+        assert_eq!(values.len(), count, "a record is duplicated");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_acknowledged_survives_the_primary_behind_sentinels() {
+async fn acknowledged_writes_survive_a_failover_by_sentinels() {
     if !redis::available() {
         return;
     }
@@ -128,19 +127,19 @@ async fn what_was_acknowledged_survives_the_primary_behind_sentinels() {
             tokio::task::block_in_place(|| sentinels.until_replaced(port));
         })
         .await;
-    load.is_kept().await;
+    load.check().await;
     let failures = load.failures.borrow().len();
-    println!("written again after {took:?}, {failures} failures");
+    println!("writes acknowledged again after {took:?}, {failures} failures");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_acknowledged_survives_a_primary_of_a_cluster() {
+async fn acknowledged_writes_survive_a_failover_in_a_cluster() {
     if !redis::available() {
         return;
     }
     let mut cluster = Cluster::start();
     let store = connect(&["--redis-url", &cluster.url()]).await;
-    // The one that has the log.
+    // The primary of the log.
     store.append(&Load::log(), "first", "first".into()).await.unwrap();
     let mut names = cluster.nodes()[..3].iter().flat_map(names);
     let log = names.find(|name| name.ends_with("}log:config:log")).unwrap();
@@ -153,17 +152,17 @@ async fn what_was_acknowledged_survives_a_primary_of_a_cluster() {
             cluster.kill(node);
             eventually(TIMEOUT, "its replica is primary", async || cluster.primary_of_slot(slot) != node)
                 .await;
-            // The new primary has no replica before: no write is acknowledged.
+            // The new primary has no replica until then, so no write is acknowledged.
             cluster.restart(node);
         })
         .await;
-    load.is_kept().await;
+    load.check().await;
     let failures = load.failures.borrow().len();
-    println!("written again after {took:?}, {failures} failures");
+    println!("writes acknowledged again after {took:?}, {failures} failures");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failover_by_hand_is_followed() {
+async fn a_manual_failover_is_followed() {
     if !redis::available() {
         return;
     }
@@ -177,7 +176,7 @@ async fn a_failover_by_hand_is_followed() {
         set(&**store, key, "before").await;
     }
     let [in_cluster, behind_sentinels] = &stores;
-    // A place in a listing means nothing to other servers.
+    // A listing cursor is not valid on other servers.
     let elsewhere = in_cluster.list(LASTING, "", None).await.unwrap().next;
     assert!(elsewhere.is_some(), "there are three primaries");
     let refused = behind_sentinels.list(LASTING, "", elsewhere).await.unwrap_err();
@@ -193,9 +192,9 @@ async fn a_failover_by_hand_is_followed() {
                 .any(|line| line.contains(id.text()) && line.contains("master"))
         });
     });
-    // Nodes that are slow to hear of it would refuse everybody for a moment.
-    tokio::task::block_in_place(|| cluster.until_whole());
-    // Whoever is asked says where the slot is now: no call fails.
+    // Nodes that learn of it late would reject all calls for a moment.
+    tokio::task::block_in_place(|| cluster.until_healthy());
+    // Every node redirects to the new primary of the slot: no call fails.
     for (key, other) in keys.iter().zip(&others) {
         assert_eq!(text(&**in_cluster, key).await.as_deref(), Some("before"), "{key}");
         set(&**in_cluster, other, "after").await;
@@ -208,7 +207,7 @@ async fn a_failover_by_hand_is_followed() {
         assert_eq!(text(&**behind_sentinels, key).await.as_deref(), Some("before"), "{key}");
         set(&**behind_sentinels, other, "after").await;
     }
-    // The old primary becomes a replica in both.
+    // The old primary becomes a replica with sentinels and in a cluster.
     for store in &stores {
         let write = async || set_durably(&**store, &keys[0]).await.is_ok();
         eventually(TIMEOUT, "there is a replica again", write).await;

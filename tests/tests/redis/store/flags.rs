@@ -1,5 +1,5 @@
-//! What flags lead to when they name something that is not there: a mistake in the flags is said at once, and a Redis
-//! that is not there yet is waited for, by nobody for long.
+//! Invalid flags and unavailable servers: an invalid flag is an immediate error; an unavailable Redis is connected
+//! later, and calls fail fast meanwhile.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
@@ -16,11 +16,11 @@ use tempfile::{NamedTempFile, TempDir};
 
 use super::backend::{LASTING, VOLATILE, open, text, try_open};
 
-/// Longest that a call may take where nothing answers, connecting and asking who is primary included. It takes a second
-/// or two; the rest is for a busy machine, on which nobody may be waited for without an end either.
+/// Maximum duration of a call to an unavailable Redis, including connecting and looking up the primary. It takes a
+/// second or two; the rest is a margin for busy machines, where calls must be bounded too.
 const BOUND: Duration = Duration::from_secs(20);
 
-/// Opens what the flags name and makes many calls at once, every one of which must be refused soon and with certainty.
+/// Opens the store of these flags and makes concurrent calls, each of which must fail soon and with STORE_UNAVAILABLE.
 async fn check(case: &str, flags: &[&str]) {
     let store = open(flags, None);
     let call = async |index: usize| {
@@ -45,14 +45,14 @@ async fn check(case: &str, flags: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redis_that_is_out_of_reach_is_opened_and_refuses_calls() {
-    let nowhere = [services::nowhere(), services::nowhere()];
-    let nowhere = nowhere.each_ref().map(|at| at.upstream.to_string().replace("http://", ""));
-    let nowhere = nowhere.each_ref().map(|at| at.trim_end_matches('/'));
-    // Connections are taken by the kernel and answered by nobody.
+async fn an_unreachable_redis_is_opened_and_calls_fail() {
+    let closed = [services::closed_port(), services::closed_port()];
+    let closed = closed.each_ref().map(|at| at.upstream.to_string().replace("http://", ""));
+    let closed = closed.each_ref().map(|at| at.trim_end_matches('/'));
+    // The kernel accepts connections, but there are no replies.
     let silent = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
     let silent = silent.each_ref().map(|at| at.local_addr().unwrap().to_string());
-    let addresses = [("nobody listens", nowhere), ("silence", silent.each_ref().map(String::as_str))];
+    let addresses = [("closed ports", closed), ("hanging servers", silent.each_ref().map(String::as_str))];
     let checks = addresses.into_iter().flat_map(|(case, [one, two])| {
         let urls = [
             format!("redis://{one}"),
@@ -66,7 +66,7 @@ async fn a_redis_that_is_out_of_reach_is_opened_and_refuses_calls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redis_that_will_not_have_us_is_opened_and_refuses_calls() {
+async fn a_redis_that_rejects_us_is_opened_and_calls_fail() {
     if !redis::available() {
         return;
     }
@@ -83,15 +83,16 @@ async fn a_redis_that_will_not_have_us_is_opened_and_refuses_calls() {
     let as_stranger = ["--redis-url", &to_acl, "--redis-username", "stranger"];
     check("another user", &[&as_stranger[..], &["--redis-password-file", &password]].concat()).await;
     check("TLS with an unknown authority", &["--redis-url", tls.url()]).await;
-    check("no TLS where there is TLS only", &["--redis-url", &address("redis", &tls)]).await;
+    check("no TLS with a TLS-only server", &["--redis-url", &address("redis", &tls)]).await;
     let encrypted = address("rediss", &plain);
-    check("TLS where there is none", &["--redis-url", &encrypted, "--redis-ca-file", &ca]).await;
-    check("no Sentinel", &["--redis-url", &format!("redis+sentinel://127.0.0.1:{}/a", plain.port())]).await;
-    check("no Cluster", &["--redis-url", &format!("redis+cluster://127.0.0.1:{}", plain.port())]).await;
+    check("TLS with a server without it", &["--redis-url", &encrypted, "--redis-ca-file", &ca]).await;
+    check("not a sentinel", &["--redis-url", &format!("redis+sentinel://127.0.0.1:{}/a", plain.port())])
+        .await;
+    check("not a cluster", &["--redis-url", &format!("redis+cluster://127.0.0.1:{}", plain.port())]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_prefix_beyond_our_rights_is_refused() {
+async fn a_prefix_outside_the_acl_is_rejected() {
     if !redis::available() {
         return;
     }
@@ -109,7 +110,7 @@ async fn a_prefix_beyond_our_rights_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redis_that_comes_later_is_found() {
+async fn a_redis_that_starts_later_is_connected() {
     if !redis::available() {
         return;
     }
@@ -120,7 +121,7 @@ async fn a_redis_that_comes_later_is_found() {
     assert_eq!(store.get(std::slice::from_ref(&key)).await.unwrap_err().reason(), "STORE_UNAVAILABLE");
     server.restart();
     let put = async || store.set(&key, "x".into(), None, Condition::Always).await.is_ok();
-    eventually(TIMEOUT, "Redis is found", put).await;
+    eventually(TIMEOUT, "Redis is connected", put).await;
     assert_eq!(text(&*store, &key).await.as_deref(), Some("x"));
 }
 
@@ -133,14 +134,14 @@ async fn a_password_may_have_a_line_end() {
     let file = NamedTempFile::new().unwrap();
     let password = std::fs::read_to_string(server.password_file()).unwrap();
     std::fs::write(file.path(), format!("{password}\n")).unwrap();
-    // The URL of the server names the user, which goes before the flag's.
+    // The user in the URL takes precedence over the flag.
     let file = file.path().display().to_string();
     let flags = ["--redis-url", server.url(), "--redis-password-file", &file, "--redis-username", "stranger"];
     assert_eq!(open(&flags, None).get(&[VOLATILE.key("a")]).await.unwrap(), [None]);
 }
 
 #[tokio::test]
-async fn what_no_waiting_will_mend_is_said_at_once() {
+async fn invalid_flags_are_immediate_errors() {
     let refused = |flags: &[&str], directory: Option<&TempDir>| {
         let opened = try_open(flags, directory.map(TempDir::path), &Process::default());
         opened.err().unwrap_or_else(|| panic!("{flags:?} can be opened"))
@@ -159,8 +160,11 @@ async fn what_no_waiting_will_mend_is_said_at_once() {
     assert!(matches!(error, OpenError::TwoPlaces), "{error:?}");
     let error = refused(&["--redis-url", "redis://me:hunter2@redis:x"], None);
     assert!(matches!(error, OpenError::Url(_)), "{error:?}");
-    let told = format!("{error} {error:?}");
-    assert!(told.contains("--redis-url: a port is no number") && !told.contains("hunter2"), "{told}");
+    let message = format!("{error} {error:?}");
+    assert!(
+        message.contains("--redis-url: a port is no number") && !message.contains("hunter2"),
+        "{message}"
+    );
     let file = garbage.path().to_str().unwrap();
     for (flags, expected) in [
         (["--redis-ca-file", file].as_slice(), "--redis-ca-file needs rediss in --redis-url"),

@@ -1,4 +1,4 @@
-//! Generations: unique, the same to everybody, and replaced at one moment.
+//! Generations: unique, the same at every store, and renewed atomically.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use super::backend::{Stores, VOLATILE};
 pub(crate) async fn a_generation_stays_until_it_is_renewed(Stores { ours, theirs, .. }: Stores) {
     let tags: Vec<_> = (0..100).map(|index| VOLATILE.key(format!("tag/{index}"))).collect();
     let first = ours.generations(&tags).await.unwrap();
-    assert_eq!(first.iter().collect::<HashSet<_>>().len(), tags.len(), "all are different");
+    assert_eq!(first.iter().collect::<HashSet<_>>().len(), tags.len(), "all are distinct");
     assert_eq!(theirs.generations(&tags).await.unwrap(), first);
     assert_eq!(theirs.generations(&[tags[7].clone(), tags[3].clone()]).await.unwrap(), [first[7], first[3]]);
 
@@ -21,16 +21,16 @@ pub(crate) async fn a_generation_stays_until_it_is_renewed(Stores { ours, theirs
     }
     let mut now = ours.generations(&tags).await.unwrap();
     now[5] = first[5];
-    assert_eq!(now, first, "the others stay");
+    assert_eq!(now, first, "the others are unchanged");
 
-    // One that was never asked for can be replaced too.
+    // A generation that was never read can be renewed too.
     let unknown = VOLATILE.key("tag/unknown");
     let new = ours.renew(&unknown).await.unwrap();
     assert_eq!(theirs.generations(&[unknown]).await.unwrap(), [new]);
     assert_eq!(ours.generations(&[]).await.unwrap(), []);
 }
 
-pub(crate) async fn two_who_ask_at_once_get_the_same(Stores { ours, theirs, .. }: Stores) {
+pub(crate) async fn concurrent_readers_get_the_same_generation(Stores { ours, theirs, .. }: Stores) {
     for index in 0..20 {
         let tag = [VOLATILE.key(format!("tag/{index}"))];
         let ask = |asker: usize| if asker.is_multiple_of(2) { &ours } else { &theirs }.generations(&tag);

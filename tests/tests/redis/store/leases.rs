@@ -1,4 +1,4 @@
-//! Leases: held by one, until time, a change of the key or the holder ends them.
+//! Leases: one holder, until expiry, a change of the key, or release.
 
 use std::time::Duration;
 
@@ -12,36 +12,36 @@ use super::backend::{SPACES, Stores, acquire, set, text};
 
 const HOLD: Duration = Duration::from_secs(60);
 
-pub(crate) async fn a_lease_is_held_by_one(Stores { ours, theirs, .. }: Stores) {
+pub(crate) async fn a_lease_has_one_holder(Stores { ours, theirs, .. }: Stores) {
     for key in SPACES.map(|space| space.key("a")) {
         let ask = |index: usize| acquire(if index.is_multiple_of(2) { &*ours } else { &*theirs }, &key, HOLD);
         let tokens = join_all((0..32).map(ask)).await;
         assert_eq!(tokens.into_iter().flatten().count(), 1, "{key}");
-        // Another key's lease is another.
+        // Another key has a separate lease.
         assert!(acquire(&*theirs, &key.space.key("b"), HOLD).await.is_some(), "{key}");
     }
     let [volatile, lasting] = SPACES.map(|space| space.key("c"));
     assert!(acquire(&*ours, &volatile, HOLD).await.is_some());
-    assert!(acquire(&*ours, &lasting, HOLD).await.is_some(), "the other space has a c of its own");
+    assert!(acquire(&*ours, &lasting, HOLD).await.is_some(), "the other space has a separate key");
 }
 
-pub(crate) async fn who_asks_again_with_the_same_token_has_the_lease(Stores { ours, theirs, .. }: Stores) {
+pub(crate) async fn acquiring_again_with_the_same_token_succeeds(Stores { ours, theirs, .. }: Stores) {
     for key in SPACES.map(|space| space.key("a")) {
         let token = Token::random();
         assert!(ours.acquire(&key, token, HOLD).await.unwrap(), "{key}");
-        assert!(theirs.acquire(&key, token, HOLD).await.unwrap(), "{key}: the answer was lost, as it were");
+        assert!(theirs.acquire(&key, token, HOLD).await.unwrap(), "{key}: as if the reply had been lost");
         assert_eq!(acquire(&*theirs, &key, HOLD).await, None, "{key}");
         assert!(ours.release(&key, token).await.unwrap(), "{key}");
         assert!(acquire(&*theirs, &key, HOLD).await.is_some(), "{key}");
-        assert!(!ours.acquire(&key, token, HOLD).await.unwrap(), "{key}: it is another's by now");
+        assert!(!ours.acquire(&key, token, HOLD).await.unwrap(), "{key}: another holder has it");
     }
 }
 
-pub(crate) async fn a_lease_ends_by_itself(Stores { ours, theirs, .. }: Stores) {
+pub(crate) async fn a_lease_expires(Stores { ours, theirs, .. }: Stores) {
     for key in SPACES.map(|space| space.key("a")) {
         let lost = acquire(&*ours, &key, Duration::from_millis(50)).await.unwrap();
         let mut next = None;
-        eventually(TIMEOUT, "the next one gets the lease", async || {
+        eventually(TIMEOUT, "the next caller gets the lease", async || {
             next = acquire(&*theirs, &key, HOLD).await;
             next.is_some()
         })
@@ -56,12 +56,12 @@ pub(crate) async fn a_lease_ends_by_itself(Stores { ours, theirs, .. }: Stores) 
     }
 }
 
-pub(crate) async fn a_change_of_the_key_ends_its_lease(Stores { ours, theirs, .. }: Stores) {
+pub(crate) async fn a_change_of_the_key_revokes_its_lease(Stores { ours, theirs, .. }: Stores) {
     for key in SPACES.map(|space| space.key("a")) {
         let hold = async || acquire(&*ours, &key, HOLD).await.unwrap_or_else(|| panic!("{key}: held"));
         let check = async |token, what: &str| {
             let late = ours.set(&key, Bytes::new(), None, Condition::Lease(token)).await.unwrap();
-            assert!(matches!(late, Outcome::Refused(_)), "{key}: {what} left the lease: {late:?}");
+            assert!(matches!(late, Outcome::Refused(_)), "{key}: {what} did not revoke the lease: {late:?}");
             assert!(!ours.release(&key, token).await.unwrap(), "{key}: {what}");
         };
         let token = hold().await;
@@ -72,12 +72,12 @@ pub(crate) async fn a_change_of_the_key_ends_its_lease(Stores { ours, theirs, ..
         check(token, "a delete").await;
         let token = hold().await;
         theirs.delete(&key, Condition::Always).await.unwrap();
-        check(token, "a delete of nothing").await;
+        check(token, "a delete of an absent key").await;
         let token = hold().await;
         theirs.set(&key, Bytes::new(), None, Condition::Lease(token)).await.unwrap();
-        check(token, "its own set").await;
+        check(token, "a set of the holder").await;
 
-        // What was refused changed nothing.
+        // Rejected changes changed nothing.
         let revision = set(&*theirs, &key, "x").await;
         let token = hold().await;
         let refused = theirs.set(&key, Bytes::new(), None, Condition::Absent).await.unwrap();
@@ -87,14 +87,14 @@ pub(crate) async fn a_change_of_the_key_ends_its_lease(Stores { ours, theirs, ..
     }
 }
 
-pub(crate) async fn only_the_holder_gives_back(Stores { ours, theirs, .. }: Stores) {
+pub(crate) async fn only_the_holder_releases(Stores { ours, theirs, .. }: Stores) {
     for space in SPACES {
         let (key, other) = (space.key("a"), space.key("b"));
         let token = acquire(&*ours, &key, HOLD).await.unwrap();
         let others = acquire(&*theirs, &other, HOLD).await.unwrap();
         assert!(!theirs.release(&key, others).await.unwrap(), "{space:?}");
         assert_eq!(acquire(&*theirs, &key, HOLD).await, None, "{space:?}");
-        // Whoever shows the token is the holder: one process may hand it to another.
+        // The token identifies the holder: one process may pass it to another.
         assert!(theirs.release(&key, token).await.unwrap(), "{space:?}");
         assert!(!ours.release(&key, token).await.unwrap(), "{space:?}");
         let next = acquire(&*theirs, &key, HOLD).await;

@@ -1,4 +1,4 @@
-//! Listings: everything that begins so, and nothing else.
+//! Listings: exactly the keys with a prefix.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 
 use super::backend::{LASTING, SPACES, Stores, VOLATILE, acquire, set};
 
-/// The names of all pages, and how many pages there were.
+/// The names on all pages, and the number of pages.
 async fn listed(store: &dyn Store, space: Space, prefix: &str) -> (BTreeSet<String>, usize) {
     let (mut names, mut pages, mut from) = (BTreeSet::new(), 0, None);
     loop {
@@ -25,12 +25,12 @@ async fn listed(store: &dyn Store, space: Space, prefix: &str) -> (BTreeSet<Stri
     }
 }
 
-pub(crate) async fn a_listing_names_what_begins_so(Stores { ours, theirs, .. }: Stores) {
+pub(crate) async fn a_listing_returns_exactly_the_prefix(Stores { ours, theirs, .. }: Stores) {
     for space in SPACES {
         for name in ["a/1", "a/2", "a", "ab/1", "b/a/1"] {
             set(&*ours, &space.key(name), "x").await;
         }
-        // Nor what lies beside it: other spaces, leases, generations, logs.
+        // Without other data: other spaces, leases, generations, logs.
         set(&*ours, &Space::lasting("configs").key("a/9"), "x").await;
         set(&*ours, &Space::volatile("other").key("a/9"), "x").await;
         acquire(&*ours, &space.key("a/lease"), TIMEOUT).await.unwrap();
@@ -50,7 +50,7 @@ pub(crate) async fn a_listing_names_what_begins_so(Stores { ours, theirs, .. }: 
     }
 }
 
-pub(crate) async fn a_prefix_is_no_pattern(Stores { ours, theirs, .. }: Stores) {
+pub(crate) async fn a_prefix_is_not_a_pattern(Stores { ours, theirs, .. }: Stores) {
     let special = ["*[", "*", "?", "[a-z]", "\\", "^", "{a}", "}", "a-b", "è", "[^a]", "a*b?c[d]\\"];
     for space in SPACES {
         let names = special.map(|name| format!("{name}/1"));
@@ -64,7 +64,7 @@ pub(crate) async fn a_prefix_is_no_pattern(Stores { ours, theirs, .. }: Stores) 
     }
 }
 
-pub(crate) async fn a_long_listing_comes_in_pages(Stores { ours, theirs, .. }: Stores) {
+pub(crate) async fn a_long_listing_has_pages(Stores { ours, theirs, .. }: Stores) {
     const MANY: usize = 2_500;
     let names: Vec<_> = (0..MANY).map(|index| format!("a/{index}")).collect();
     for space in SPACES {
@@ -75,7 +75,7 @@ pub(crate) async fn a_long_listing_comes_in_pages(Stores { ours, theirs, .. }: S
         set(&*ours, &space.key("b/1"), "x").await;
         let (listed, pages) = listed(&*theirs, space, "a/").await;
         assert!(listed.iter().eq(names.iter().collect::<BTreeSet<_>>()), "{space:?}: {} names", listed.len());
-        // What lies in memory is one page.
+        // In memory there is one page.
         let is_in_memory = space == VOLATILE && ours.pulse().is_none();
         assert_eq!(pages > 1, !is_in_memory, "{space:?}: {pages} pages");
     }

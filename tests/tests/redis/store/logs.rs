@@ -1,4 +1,4 @@
-//! Logs: every record once, at the next place, whoever writes at the same time.
+//! Logs: every record once, at the next position, also with concurrent writers.
 
 use dataflow_store::Store;
 use dataflow_store::key::Key;
@@ -20,18 +20,18 @@ pub(crate) async fn positions_have_no_gaps(Stores { ours, theirs, .. }: Stores) 
         let text = format!("record {index}");
         (store.append(&log, &format!("id{index}"), text.clone().into()).await.unwrap(), text)
     };
-    let mut told = join_all((0..32).map(append)).await;
-    told.sort();
-    assert!(told.iter().map(|(position, _)| *position).eq(1..=32), "{told:?}");
+    let mut appended = join_all((0..32).map(append)).await;
+    appended.sort();
+    assert!(appended.iter().map(|(position, _)| *position).eq(1..=32), "{appended:?}");
     let read = all(&*theirs, &log).await;
     let read: Vec<_> = read.into_iter().map(|record| (record.position, record.value)).collect();
-    let told: Vec<_> = told.into_iter().map(|(position, text)| (position, text.into())).collect();
-    assert_eq!(read, told);
-    // Another log counts for itself.
+    let appended: Vec<_> = appended.into_iter().map(|(position, text)| (position, text.into())).collect();
+    assert_eq!(read, appended);
+    // Another log has separate positions.
     assert_eq!(ours.append(&other, "id0", "x".into()).await.unwrap(), 1);
 }
 
-pub(crate) async fn an_id_is_written_once(Stores { ours, theirs, .. }: Stores) {
+pub(crate) async fn a_record_id_is_appended_once(Stores { ours, theirs, .. }: Stores) {
     let (log, other) = (LASTING.key("log"), LASTING.key("other"));
     assert_eq!(ours.append(&log, "a", "first".into()).await.unwrap(), 1);
     assert_eq!(ours.append(&log, "b", "second".into()).await.unwrap(), 2);
@@ -41,15 +41,15 @@ pub(crate) async fn an_id_is_written_once(Stores { ours, theirs, .. }: Stores) {
     };
     let positions = join_all((0..16).map(again)).await;
     assert!(positions.into_iter().all(|position| position.unwrap() == 1));
-    // At the same moment, too.
+    // Also concurrently.
     let new = join_all((0..16).map(|_| theirs.append(&log, "c", "third".into()))).await;
     assert!(new.into_iter().all(|position| position.unwrap() == 3));
     let values: Vec<_> = all(&*ours, &log).await.into_iter().map(|record| record.value).collect();
     assert_eq!(values, ["first", "second", "third"]);
-    assert_eq!(ours.append(&other, "c", "x".into()).await.unwrap(), 1, "an id belongs to its log");
+    assert_eq!(ours.append(&other, "c", "x".into()).await.unwrap(), 1, "ids are per log");
 }
 
-pub(crate) async fn of_those_who_go_by_what_they_read_one_writes(Stores { ours, theirs, .. }: Stores) {
+pub(crate) async fn of_concurrent_conditional_appends_one_succeeds(Stores { ours, theirs, .. }: Stores) {
     let log = LASTING.key("log");
     for last in 0..3 {
         let tries = (0..8).map(|index| {
@@ -69,7 +69,7 @@ pub(crate) async fn of_those_who_go_by_what_they_read_one_writes(Stores { ours, 
     assert_eq!(
         theirs.append_after(&log, 3, "old", "x".into()).await.unwrap(),
         Appended::At(4),
-        "a repeated call is told what the first came to"
+        "a repeated call gets the result of the first"
     );
     assert_eq!(all(&*ours, &log).await.len(), 4);
 }

@@ -1,4 +1,4 @@
-//! A slot moves from one primary of a Cluster to another: calls follow it, at every step.
+//! A slot migrates from one primary of a cluster to another: calls follow it at every step.
 
 use dataflow_mesh::status::Describe;
 use dataflow_store::entries::{Condition, Outcome};
@@ -10,17 +10,17 @@ use tokio::time::Instant;
 use super::backend::{VOLATILE, connect, get, set, text};
 use super::records::names;
 
-/// A slot on its way from one node to another.
-struct Move<'a> {
+/// The migration of a slot from one node to another.
+struct Migration<'a> {
     slot: String,
     from: &'a Server,
     to: &'a Server,
 }
 
-// === impl Move ===
+// === impl Migration ===
 
-impl<'a> Move<'a> {
-    /// Of the slot in which a key lies, to the next primary.
+impl<'a> Migration<'a> {
+    /// Migrates the slot of a key to the next primary.
     fn of(cluster: &'a Cluster, key: &Key) -> Self {
         let names = (0..3).flat_map(|node| names(&cluster.nodes()[node]));
         let name = names.into_iter().find(|name| name.ends_with(&format!("}}{key}"))).unwrap();
@@ -30,50 +30,50 @@ impl<'a> Move<'a> {
         Self { slot: slot.to_string(), from, to }
     }
 
-    /// Both nodes know of it.
+    /// Starts the migration on both nodes.
     fn begin(&self) {
-        ask(self.to, &["CLUSTER", "SETSLOT", &self.slot, "IMPORTING", &id(self.from)]);
-        ask(self.from, &["CLUSTER", "SETSLOT", &self.slot, "MIGRATING", &id(self.to)]);
+        command(self.to, &["CLUSTER", "SETSLOT", &self.slot, "IMPORTING", &id(self.from)]);
+        command(self.from, &["CLUSTER", "SETSLOT", &self.slot, "MIGRATING", &id(self.to)]);
     }
 
-    /// All keys are at the other node.
+    /// Moves all keys to the other node.
     fn keys(&self) {
         let keys = self.from.command(&["CLUSTER", "GETKEYSINSLOT", &self.slot, "1000"]);
         let port = self.to.port().to_string();
         let mut migrate = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
         migrate.extend(keys.items().iter().map(redis::Reply::text));
-        ask(self.from, &migrate);
+        command(self.from, &migrate);
     }
 
-    /// The slot belongs to the other node, and the two know; the third hears of it some moments later.
+    /// Assigns the slot to the other node on both nodes; the third learns of it later.
     fn end(&self) {
         let id = id(self.to);
         for node in [self.to, self.from] {
-            ask(node, &["CLUSTER", "SETSLOT", &self.slot, "NODE", &id]);
+            command(node, &["CLUSTER", "SETSLOT", &self.slot, "NODE", &id]);
         }
     }
 }
 
-/// Asks a node something that must not be refused; the answer as a text.
-fn ask(node: &Server, words: &[&str]) -> String {
+/// Sends a command to a node that must succeed, and returns the reply as text.
+fn command(node: &Server, words: &[&str]) -> String {
     let reply = node.command(words);
     assert!(!reply.is_error(), "{words:?}: {reply:?}");
     reply.text().to_owned()
 }
 
 fn id(node: &Server) -> String {
-    ask(node, &["CLUSTER", "MYID"])
+    command(node, &["CLUSTER", "MYID"])
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slot_is_followed_while_it_moves() {
+async fn a_slot_is_followed_during_its_migration() {
     if !redis::available() {
         return;
     }
     let cluster = Cluster::start();
     let store = connect(&["--redis-url", &cluster.url()]).await;
     let key = VOLATILE.key("moving");
-    // Others in the same slot: one that is there, and one that is not.
+    // Other keys in the same slot: an existing one and an absent one.
     let mut names = (0..).map(|index| VOLATILE.key(format!("other{index}")));
     let mut other = || names.find(|other| other.bucket() == key.bucket()).unwrap();
     let [beside, absent] = [other(), other()];
@@ -81,7 +81,7 @@ async fn a_slot_is_followed_while_it_moves() {
     set(&*store, &beside, "beside").await;
     let generation = store.generations(std::slice::from_ref(&key)).await.unwrap();
     for round in 0..3 {
-        let moving = Move::of(&cluster, &key);
+        let moving = Migration::of(&cluster, &key);
         let all_is_there = async |step: &str| {
             let found = store.get(&[key.clone(), absent.clone(), beside.clone()]).await;
             let found = found.unwrap_or_else(|error| panic!("round {round}, {step}: {error}"));
@@ -94,9 +94,9 @@ async fn a_slot_is_followed_while_it_moves() {
         all_is_there("begun").await;
         moving.keys();
         all_is_there("keys moved").await;
-        // What touches several keys Redis refuses now, and says so before it does anything.
+        // Redis now rejects commands with several keys (TRYAGAIN) before it changes anything.
         let put = store.set(&key, "during".into(), None, Condition::Always).await;
-        let refused = put.expect_err("some of the keys are on their way");
+        let refused = put.expect_err("some of the keys are being migrated");
         assert_eq!(refused.reason(), "STORE_UNAVAILABLE", "{refused}");
         moving.end();
         all_is_there("moved").await;
@@ -109,24 +109,28 @@ async fn a_slot_is_followed_while_it_moves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slot_is_followed_to_a_node_that_had_none() {
+async fn a_slot_is_followed_to_a_node_without_slots() {
     if !redis::available() {
         return;
     }
     let cluster = Cluster::start();
     let newcomer = Server::with(&["--cluster-enabled", "yes"]);
-    ask(&newcomer, &["CLUSTER", "MEET", "127.0.0.1", &cluster.nodes()[0].port().to_string(), &bus(&cluster)]);
+    command(
+        &newcomer,
+        &["CLUSTER", "MEET", "127.0.0.1", &cluster.nodes()[0].port().to_string(), &bus(&cluster)],
+    );
     let store = connect(&["--redis-url", &cluster.url()]).await;
     let key = VOLATILE.key("moving");
     set(&*store, &key, "x").await;
-    let moving = Move { to: &newcomer, ..Move::of(&cluster, &key) };
-    let names = |node: &Server, other: &Server| ask(node, &["CLUSTER", "NODES"]).contains(&id(other));
-    let is_well = || ask(&newcomer, &["CLUSTER", "INFO"]).contains("cluster_state:ok");
-    eventually(TIMEOUT, "they know each other", async || names(moving.from, &newcomer) && is_well()).await;
+    let moving = Migration { to: &newcomer, ..Migration::of(&cluster, &key) };
+    let names = |node: &Server, other: &Server| command(node, &["CLUSTER", "NODES"]).contains(&id(other));
+    let is_well = || command(&newcomer, &["CLUSTER", "INFO"]).contains("cluster_state:ok");
+    eventually(TIMEOUT, "the nodes know each other", async || names(moving.from, &newcomer) && is_well())
+        .await;
     moving.begin();
     moving.keys();
 
-    // Nobody names the node as long as it has no slot: calls are sent there one by one, on the same connection.
+    // CLUSTER SLOTS does not list the new node yet: calls are redirected one by one, on the same connection.
     let before = connections(&newcomer);
     for _ in 0..50 {
         assert_eq!(text(&*store, &key).await.as_deref(), Some("x"));
@@ -134,26 +138,26 @@ async fn a_slot_is_followed_to_a_node_that_had_none() {
     let made = connections(&newcomer) - before;
     assert!(made <= 1, "{made} connections for 50 reads");
 
-    // Nor do the other buckets of the primary go unwatched.
+    // The version counters of the other buckets of the primary are still polled.
     let (pulse, now) = (store.pulse().unwrap(), Instant::now());
     let others = (0..BUCKETS).filter(|&bucket| bucket != key.bucket());
     let is_counted = |bucket: usize| pulse.borrow().counts[bucket].is_some_and(|count| count.asked > now);
-    eventually(TIMEOUT, "the others are counted", async || others.clone().all(is_counted)).await;
+    eventually(TIMEOUT, "the other buckets are polled", async || others.clone().all(is_counted)).await;
 
     moving.end();
     set(&*store, &key, "y").await;
-    eventually(TIMEOUT, "it is named", async || is_counted(key.bucket())).await;
+    eventually(TIMEOUT, "the new node is listed", async || is_counted(key.bucket())).await;
     assert_eq!(text(&*store, &key).await.as_deref(), Some("y"));
 }
 
-/// The port on which the first node of a cluster hears others.
+/// The bus port of the first node of a cluster.
 fn bus(cluster: &Cluster) -> String {
     cluster.command(0, &["CONFIG", "GET", "cluster-port"]).items()[1].text().to_owned()
 }
 
-/// How many connections a server has taken so far.
+/// The number of connections that a server has accepted so far.
 fn connections(server: &Server) -> u64 {
-    let stats = ask(server, &["INFO", "stats"]);
+    let stats = command(server, &["INFO", "stats"]);
     let taken = stats.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
     taken.unwrap().parse().unwrap()
 }

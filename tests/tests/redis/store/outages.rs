@@ -1,4 +1,4 @@
-//! Redis in trouble: what is lost, for how long, and how that is told.
+//! Outages of Redis: which calls fail, for how long, and with which errors.
 
 use std::time::{Duration, Instant};
 
@@ -18,34 +18,34 @@ use super::backend::{
 };
 use super::signals::{message, until_heard};
 
-/// A silent connection is detected within a second, and what is in doubt is told not much later.
+/// The time within which a hanging connection is detected (1 s) and writes in doubt are reported.
 const DETECTED: Duration = Duration::from_millis(1_400);
 
-/// Longest that anything may take on a busy machine, on which nobody may be waited for without an end either.
+/// Maximum duration of a call on a busy machine, where calls must be bounded too.
 const BOUND: Duration = Duration::from_secs(20);
 
-/// How often something is tried until it was done on a machine with time for it.
+/// Maximum number of attempts to measure without interference by a busy machine.
 const TRIES: usize = 10;
 
-/// A refusal that costs nothing: not one connection is tried.
-const AT_ONCE: Duration = Duration::from_millis(100);
+/// Maximum duration of a call that fails fast, without a connection attempt.
+const FAIL_FAST: Duration = Duration::from_millis(100);
 
-/// Redis alone, and a store with its breaker.
-struct Alone {
+/// A single Redis, and a store with its circuit breaker.
+struct SingleRedis {
     server: Server,
     store: std::sync::Arc<dyn Store>,
     breakers: Breakers,
 }
 
-// === impl Alone ===
+// === impl SingleRedis ===
 
-impl Alone {
+impl SingleRedis {
     /// Starts and connects.
     async fn start() -> Self {
         Self::with(&[]).await
     }
 
-    /// The same with these flags besides.
+    /// The same with these additional flags.
     async fn with(flags: &[&str]) -> Self {
         let (server, process) = (Server::start(), Process::default());
         let store = try_open(&[&["--redis-url", server.url()], flags].concat(), None, &process).unwrap();
@@ -58,59 +58,60 @@ impl Alone {
         self.breakers.get(&format!("{ROLE}/redis")).unwrap().report().state
     }
 
-    /// Reads while Redis is away: every read is refused in time, until the breaker is open and they are refused at once.
-    /// How long it took to open.
-    async fn refuses_soon(&self) -> Duration {
+    /// Reads while Redis is unavailable: every read fails in time, until the circuit breaker is open and reads fail
+    /// fast. Returns the time until it opened.
+    async fn fails_soon(&self) -> Duration {
         let (away, key) = (Instant::now(), VOLATILE.key("a"));
         while self.state() == CircuitState::Closed {
             let (refused, took) = timed(self.store.get(std::slice::from_ref(&key))).await;
-            let refused = refused.expect_err("Redis is away");
+            let refused = refused.expect_err("Redis is unavailable");
             assert_eq!(refused.reason(), "STORE_UNAVAILABLE", "{refused}");
             assert!(took < BOUND, "a read took {took:?}: {refused}");
         }
         let opened = away.elapsed();
         let mut most = 0;
         for _ in 0..TRIES {
-            // But for the one call that looks whether it is back.
+            // Except for the one call that probes whether Redis is back.
             let reads = join_all((0..20).map(|_| timed(self.store.get(std::slice::from_ref(&key))))).await;
             assert!(reads.iter().all(|(read, took)| read.is_err() && *took < BOUND), "{reads:?}");
-            most = reads.iter().filter(|(_, took)| *took < AT_ONCE).count().max(most);
+            most = reads.iter().filter(|(_, took)| *took < FAIL_FAST).count().max(most);
             if most >= 19 {
                 break;
             }
         }
-        assert!(most >= 19, "{most} of 20 reads are refused at once");
+        assert!(most >= 19, "{most} of 20 reads fail fast");
         opened
     }
 
-    /// Waits until the breaker is closed and everything is as ever.
+    /// Waits until the circuit breaker is closed and calls succeed.
     async fn recovers(&self) {
-        eventually(TIMEOUT, "the breaker closes", async || self.state() == CircuitState::Closed).await;
+        eventually(TIMEOUT, "the circuit breaker closes", async || self.state() == CircuitState::Closed)
+            .await;
         set(&*self.store, &VOLATILE.key("b"), "after").await;
         assert_eq!(text(&*self.store, &VOLATILE.key("b")).await.as_deref(), Some("after"));
     }
 }
 
-/// What a call came to, and how long it took.
+/// The result of a call and its duration.
 async fn timed<T>(call: impl Future<Output = Result<T, Error>>) -> (Result<T, Error>, Duration) {
     let begun = Instant::now();
     (call.await, begun.elapsed())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn silence_is_noticed_within_a_second() {
+async fn a_hanging_redis_is_detected_within_a_second() {
     if !redis::available() {
         return;
     }
-    let alone = Alone::start().await;
+    let alone = SingleRedis::start().await;
     let mut times = Vec::new();
     while times.last().is_none_or(|took| *took >= DETECTED) {
-        assert!(times.len() < TRIES, "the breaker opened after {times:?}");
+        assert!(times.len() < TRIES, "the circuit breaker opened after {times:?}");
         alone.server.pause();
-        times.push(alone.refuses_soon().await);
+        times.push(alone.fails_soon().await);
         let refused = alone.store.set(&LASTING.key("a"), "x".into(), None, Condition::Always).await;
         let refused = refused.unwrap_err();
-        assert_eq!(refused.reason(), "STORE_UNAVAILABLE", "with the breaker open nothing was sent");
+        assert_eq!(refused.reason(), "STORE_UNAVAILABLE", "an open circuit breaker sends nothing");
         alone.server.resume();
         alone.recovers().await;
         assert_eq!(text(&*alone.store, &VOLATILE.key("a")).await.as_deref(), Some("before"));
@@ -118,18 +119,18 @@ async fn silence_is_noticed_within_a_second() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_without_an_answer_is_in_doubt() {
+async fn a_write_without_a_reply_is_in_doubt() {
     if !redis::available() {
         return;
     }
-    let alone = Alone::start().await;
+    let alone = SingleRedis::start().await;
     let (store, key) = (&alone.store, VOLATILE.key("c"));
     let mut times = Vec::new();
     while times.last().is_none_or(|took| *took >= DETECTED) {
-        assert!(times.len() < TRIES, "told after {times:?}");
+        assert!(times.len() < TRIES, "reported after {times:?}");
         alone.server.pause();
         let (written, took) = timed(store.set(&key, "x".into(), None, Condition::Always)).await;
-        let doubt = written.expect_err("Redis is away");
+        let doubt = written.expect_err("Redis is unavailable");
         assert_eq!(doubt.reason(), "WRITE_OUTCOME_UNKNOWN", "{doubt}");
         times.push(took);
         alone.server.resume();
@@ -138,25 +139,25 @@ async fn a_write_without_an_answer_is_in_doubt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_died_is_found_again() {
+async fn a_restarted_server_is_reconnected() {
     if !redis::available() {
         return;
     }
-    let mut alone = Alone::start().await;
+    let mut alone = SingleRedis::start().await;
     let mut heard = alone.store.subscribe("topic");
     until_heard(&*alone.store, "topic", &mut heard).await;
     alone.server.kill();
-    alone.refuses_soon().await;
+    alone.fails_soon().await;
     alone.server.restart();
     alone.recovers().await;
-    assert_eq!(get(&*alone.store, &VOLATILE.key("a")).await, None, "it keeps nothing on disk");
+    assert_eq!(get(&*alone.store, &VOLATILE.key("a")).await, None, "there is no persistence");
     until_a_gap(&mut heard).await;
     until_heard(&*alone.store, "topic", &mut heard).await;
 }
 
-// On one thread: nothing is heard before there is a subscription.
+// On one thread: no message is received before the subscription.
 #[tokio::test]
-async fn a_gap_is_told_when_we_connect_and_when_we_lose_the_connection() {
+async fn a_gap_is_signaled_on_connect_and_on_disconnect() {
     if !redis::available() {
         return;
     }
@@ -171,24 +172,24 @@ async fn a_gap_is_told_when_we_connect_and_when_we_lose_the_connection() {
         server.command(&["CLIENT", "KILL", "TYPE", "pubsub"]);
         until_a_gap(&mut heard).await;
         until_heard(&*store, "topic", &mut heard).await;
-        // Another gap tells that it is whole again; after that there are none.
+        // Another gap signals the reconnect; after that there are none.
         store.publish("topic", Bytes::from_static(b"next")).await.unwrap();
         assert_eq!(message(&mut heard).await, "next");
     }
 }
 
-/// Hears until it is told that it may have missed something.
+/// Receives until a gap is signaled, after which messages may be missing.
 async fn until_a_gap(heard: &mut dataflow_store::signals::Subscription) {
     let gap = async { while heard.next().await != Some(Signal::Gap) {} };
-    tokio::time::timeout(TIMEOUT, gap).await.expect("no gap is told");
+    tokio::time::timeout(TIMEOUT, gap).await.expect("no gap is signaled");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cut_connections_are_made_anew_before_a_read_fails() {
+async fn closed_connections_are_replaced_before_a_read_fails() {
     if !redis::available() {
         return;
     }
-    let alone = Alone::with(&LONG_TIMEOUT).await;
+    let alone = SingleRedis::with(&LONG_TIMEOUT).await;
     let key = [VOLATILE.key("a")];
     for readers in [1, 100] {
         for round in 0..10 {
@@ -204,7 +205,7 @@ async fn cut_connections_are_made_anew_before_a_read_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn forgotten_scripts_are_loaded_again() {
+async fn flushed_scripts_are_loaded_again() {
     if !redis::available() {
         return;
     }
@@ -213,7 +214,7 @@ async fn forgotten_scripts_are_loaded_again() {
         let store = connect(&["--redis-url", url]).await;
         let log = LASTING.key("log");
         for round in 0..3 {
-            // As many connections at once as are ever kept for durable writes.
+            // The maximum number of pooled connections for durable writes.
             let append = async |index: usize| {
                 store.append(&log, &format!("{round} {index}"), Bytes::new()).await.unwrap();
             };
@@ -230,7 +231,7 @@ async fn forgotten_scripts_are_loaded_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_server_refuses_writes_and_answers_reads() {
+async fn a_full_server_rejects_writes_and_serves_reads() {
     if !redis::available() {
         return;
     }
@@ -249,7 +250,7 @@ async fn a_full_server_refuses_writes_and_answers_reads() {
     }
     let refused = put.expect_err("the server is full");
     assert_eq!(refused.reason(), "STORE_UNAVAILABLE", "{refused}");
-    // Many of them do not open the breaker: Redis is well.
+    // Many of them do not open the circuit breaker: Redis is available.
     let writes = (0..20).map(|_| store.set(&key, value.clone(), None, Condition::Always));
     let reasons: Vec<_> =
         join_all(writes).await.into_iter().map(|put| put.err().map(|it| it.reason())).collect();

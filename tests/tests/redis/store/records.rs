@@ -1,4 +1,4 @@
-//! What lies in Redis: everything under the prefix, and what a later release wrote left alone.
+//! The data in Redis: all keys have the prefix, and records of a later release are not changed.
 
 use dataflow_mesh::status::Describe;
 use dataflow_store::entries::{Condition, Outcome};
@@ -13,7 +13,7 @@ use super::signals::until_heard;
 pub(crate) fn names(server: &Server) -> Vec<String> {
     let reply = server.command(&["SCAN", "0", "COUNT", "100000"]);
     let [cursor, names] = reply.items() else { panic!("{reply:?}") };
-    assert_eq!(cursor.text(), "0", "there is more");
+    assert_eq!(cursor.text(), "0", "the scan is incomplete");
     names.items().iter().map(|name| name.text().to_owned()).collect()
 }
 
@@ -38,7 +38,8 @@ async fn everything_has_the_prefix() {
     store.append(&LASTING.key("log"), "id", "x".into()).await.unwrap();
     let names = names(&server);
     assert!(names.iter().all(|name| name.starts_with("one:")), "{names:#?}");
-    // 2 entries, leases and generations read, 2 renewed, a log with the last position and one id, a count or two.
+    // 2 entries, leases and generations, 2 renewed generations, a log with its last position and one id, 1 or 2
+    // counters.
     assert!(names.len() >= 12, "{names:#?}");
     let channels = server.command(&["PUBSUB", "CHANNELS"]);
     let mut channels: Vec<_> = channels.items().iter().map(Reply::text).collect();
@@ -48,7 +49,7 @@ async fn everything_has_the_prefix() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_generation_that_is_asked_for_is_remembered() {
+async fn reading_a_generation_extends_its_ttl() {
     if !redis::available() {
         return;
     }
@@ -63,20 +64,20 @@ async fn a_generation_that_is_asked_for_is_remembered() {
         assert_eq!(store.generations(&tag).await.unwrap(), generation);
         assert_eq!(server.command(&["PTTL", &name]).integer() > left, refreshed, "{left} ms left of {full}");
     }
-    // A server that may not write at the moment says what it knows.
+    // A server that cannot write at the moment still returns the generation.
     server.command(&["PEXPIRE", &name, "60000"]);
     server.command(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
     assert_eq!(store.generations(&tag).await.unwrap(), generation);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_read_is_refused_and_left_alone() {
+async fn unreadable_records_are_rejected_and_not_changed() {
     if !redis::available() {
         return;
     }
     let server = Server::start();
     let store = connect(&["--redis-url", server.url()]).await;
-    // A record of the next format, and what is none of ours.
+    // A record of the next stored version, and foreign data.
     let newer = "\x09revision\x10\x02\x1a\x03new";
     for (foreign, space) in [newer, "no record at all"].into_iter().flat_map(|it| SPACES.map(|at| (it, at))) {
         let [key, other] = ["a", "b"].map(|name| space.key(name));
@@ -95,7 +96,7 @@ async fn what_cannot_be_read_is_refused_and_left_alone() {
         assert!(matches!(removed, Outcome::Refused(Some(_))), "{removed:?}");
         assert_eq!(store.list(space, "a", None).await.unwrap().keys, std::slice::from_ref(&key));
         assert_eq!(server.command(&["GET", &name]).text(), foreign);
-        // Its neighbours are well, and so is the key when somebody writes it whatever is there.
+        // Other keys are not affected, and an unconditional write repairs the key.
         assert_eq!(text(&*store, &other).await.as_deref(), Some("ours"));
         set(&*store, &key, "ours").await;
         assert_eq!(text(&*store, &key).await.as_deref(), Some("ours"));
@@ -103,7 +104,7 @@ async fn what_cannot_be_read_is_refused_and_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_may_be_forgotten_leaves_no_trace_for_ever() {
+async fn all_volatile_keys_expire() {
     if !redis::available() {
         return;
     }
@@ -117,7 +118,7 @@ async fn what_may_be_forgotten_leaves_no_trace_for_ever() {
     store.append(&LASTING.key("log"), "id", "x".into()).await.unwrap();
     for name in names(&server) {
         let expires = server.command(&["PTTL", &name]).integer() > 0;
-        // But the counts, of which there are as many as buckets, and the log.
+        // Except the version counters, one per bucket, and the log.
         let stays = name.ends_with("}changes") || name.contains("}log:") && !name.contains(":id:");
         assert_eq!(expires, !stays, "{name}");
     }

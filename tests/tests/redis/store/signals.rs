@@ -1,4 +1,4 @@
-//! Signals: what one publishes the others hear, and changes can be counted along.
+//! Messages: published ones reach all subscribers, and version counters count all changes.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use dataflow_tests::eventually::TIMEOUT;
 
 use super::backend::{SPACES, Stores, acquire, set};
 
-/// What is published until somebody hears.
+/// The greeting that is published until the subscription receives it.
 const HELLO: Bytes = Bytes::from_static(b"hello");
 
-/// The next message that is no greeting; a gap is a failure.
+/// The next message except greetings; a gap is a failure.
 pub(crate) async fn message(heard: &mut Subscription) -> Bytes {
     loop {
         match tokio::time::timeout(TIMEOUT, heard.next()).await {
@@ -24,7 +24,7 @@ pub(crate) async fn message(heard: &mut Subscription) -> Bytes {
     }
 }
 
-/// Publishes greetings until the first is heard: a handle listens some moments after it was opened.
+/// Publishes greetings until the first one is received: a handle is subscribed some time after it was opened.
 pub(crate) async fn until_heard(speaker: &dyn Store, topic: &str, heard: &mut Subscription) {
     let mut pause = tokio::time::interval(Duration::from_millis(5));
     let hearing = async {
@@ -34,12 +34,12 @@ pub(crate) async fn until_heard(speaker: &dyn Store, topic: &str, heard: &mut Su
                     Signal::Message(message) if message == HELLO => return,
                     Signal::Message(_) | Signal::Gap => {}
                 },
-                // What is published while Redis restarts may fail.
+                // Publishing may fail while Redis restarts.
                 _ = pause.tick() => drop(speaker.publish(topic, HELLO).await),
             }
         }
     };
-    tokio::time::timeout(TIMEOUT, hearing).await.expect("nothing is heard");
+    tokio::time::timeout(TIMEOUT, hearing).await.expect("no message is received");
 }
 
 pub(crate) async fn a_message_reaches_every_handle(Stores { ours, theirs, .. }: Stores) {
@@ -62,7 +62,7 @@ pub(crate) async fn a_message_reaches_every_handle(Stores { ours, theirs, .. }: 
             assert!(message == expected, "{} other bytes", message.len());
         }
     }
-    // Of all that was published it hears its own topic only; that handles began to listen is told to everybody.
+    // It receives only messages of its topic; gaps for new subscriptions are sent to all.
     let mut signals = Vec::new();
     while !matches!(signals.last(), Some(Some(Signal::Message(_)))) {
         signals.push(tokio::time::timeout(TIMEOUT, other.next()).await.unwrap());
@@ -70,13 +70,13 @@ pub(crate) async fn a_message_reaches_every_handle(Stores { ours, theirs, .. }: 
     assert_eq!(signals.pop(), Some(Some(Signal::Message(Bytes::from_static(b"other")))));
 }
 
-pub(crate) async fn changes_are_told_and_counted(Stores { ours, theirs, .. }: Stores) {
+pub(crate) async fn changes_are_published_and_counted(Stores { ours, theirs, .. }: Stores) {
     let mut heard = theirs.subscribe(CHANGES);
     until_heard(&*ours, CHANGES, &mut heard).await;
     let minute = Duration::from_secs(60);
     for key in SPACES.map(|space| space.key("acme:user/a")) {
         let mut last = None;
-        let mut told = async |what: &str| {
+        let mut published = async |what: &str| {
             let change: Change =
                 String::from_utf8(message(&mut heard).await.into()).unwrap().parse().unwrap();
             let Change { space, bucket, name, count } = change;
@@ -86,22 +86,22 @@ pub(crate) async fn changes_are_told_and_counted(Stores { ours, theirs, .. }: St
             last = Some(count);
         };
         let revision = set(&*ours, &key, "x").await;
-        told("a set").await;
-        // Neither a refusal nor a lease that begins is a change.
+        published("a set").await;
+        // Neither a rejected change nor a new lease is a change.
         let refused = ours.set(&key, Bytes::new(), None, Condition::Absent).await.unwrap();
         assert_eq!(refused, Outcome::Refused(Some(revision)));
         let token = acquire(&*ours, &key, minute).await.unwrap();
         assert!(ours.release(&key, token).await.unwrap());
-        told("a release").await;
+        published("a release").await;
         assert!(!ours.release(&key, token).await.unwrap());
         ours.generations(std::slice::from_ref(&key)).await.unwrap();
         ours.renew(&key).await.unwrap();
-        told("a renewal").await;
+        published("a renewal").await;
         ours.delete(&key, Condition::Always).await.unwrap();
-        told("a delete").await;
+        published("a delete").await;
         ours.delete(&key, Condition::Always).await.unwrap();
-        told("a delete of nothing").await;
+        published("a delete of an absent key").await;
         theirs.set(&key, Bytes::new(), Some(minute), Condition::Absent).await.unwrap();
-        told("another's set").await;
+        published("another's set").await;
     }
 }

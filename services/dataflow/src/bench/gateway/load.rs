@@ -1,5 +1,5 @@
-//! The calls: one small `CategorizeDataflow`, as a browser or a script makes it over REST and as a service makes it over
-//! gRPC, always as many at once.
+//! The load generator: one small `CategorizeDataflow`, over REST as browsers and scripts call it and over gRPC as
+//! services do, with constant concurrency.
 
 use std::iter::repeat_n;
 use std::net::SocketAddr;
@@ -22,35 +22,35 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
 
-/// Over REST that many connections, over gRPC that many streams.
-const LANES: u32 = 16;
-/// Connections that carry the streams.
+/// Concurrent calls: one per connection over REST, one per stream over gRPC.
+const WORKERS: u32 = 16;
+/// Connections that carry the gRPC streams.
 const CHANNELS: u32 = 2;
 
-/// A call takes less than a millisecond.
-const LIMIT: Duration = Duration::from_secs(10);
+/// Timeout of a call, which takes less than a millisecond.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A dataflow as a client has it that read it from an analysis: so it comes with what is output only.
+/// A dataflow as a client has it from an analysis, so it includes output-only fields.
 pub(super) const BODY: &str = r#"{"dataflow":{"id":"151_929_DF_DCCV_TAXDISOCCU1_4","agencyId":"IT1","version":"1.2","names":{"it":"Tasso di disoccupazione per classe di età, titolo di studio e regione","en":"Unemployment rate by age group, level of education and region"},"descriptions":{"it":"Rilevazione sulle forze di lavoro: medie trimestrali, dati grezzi e destagionalizzati. Le persone in cerca di occupazione tra 15 e 74 anni, in percentuale della popolazione attiva residente in famiglia. Dal 2021 secondo il regolamento europeo sulle statistiche sociali.","en":"Labour force survey: quarterly averages, raw and seasonally adjusted. Persons seeking work aged 15 to 74, as a percentage of the active population living in private households. Since 2021 by the European regulation on social statistics."},"structure":{"agencyId":"IT1","id":"DCCV_TAXDISOCCU1","version":"1.4"},"category":"LABOUR","score":94,"confidence":0.875,"flags":["NON_PRODUCTION"],"lastUpdate":"2026-09-11T08:00:00Z","observationCount":"1284416","isFinal":true},"ruleset":"default"}"#;
 
-/// Connections to one server, all speaking the same protocol.
+/// Connections to one server, all with the same protocol.
 pub(super) struct Load {
-    lanes: Vec<Lane>,
+    workers: Vec<Worker>,
     reply: Bytes,
 }
 
-/// What makes one call after the other.
-enum Lane {
+/// Makes one call after the other.
+enum Worker {
     Rest(SendRequest<Full<Bytes>>, SocketAddr),
     Grpc(AnalysisServiceClient<Channel>, Box<pb::CategorizeDataflowRequest>),
 }
 
-/// The number of calls that [`Load::run`] makes when told to make so many: each lane makes as many as any other.
+/// The number of calls that [`Load::run`] makes for a requested number: each worker makes the same number.
 pub(super) fn rounded_up(calls: u32) -> u32 {
-    calls.div_ceil(LANES) * LANES
+    calls.div_ceil(WORKERS) * WORKERS
 }
 
-/// A reply in JSON as it is in protobuf, in canonical order.
+/// Converts a JSON reply to its canonical protobuf encoding.
 pub(super) fn reply_from_json(json: &[u8]) -> anyhow::Result<Bytes> {
     let reply: pb::CategorizeDataflowResponse = from_json("CategorizeDataflowResponse", json)?;
     Ok(reply.encode_to_vec().into())
@@ -69,69 +69,69 @@ fn from_json<M: Message + Default>(name: &str, json: &[u8]) -> anyhow::Result<M>
 impl Load {
     /// Connects for HTTP/1.1 with keep-alive.
     pub(super) async fn rest(server: SocketAddr) -> anyhow::Result<Self> {
-        let mut lanes = Vec::new();
-        for _ in 0..LANES {
+        let mut workers = Vec::new();
+        for _ in 0..WORKERS {
             let connection = TcpStream::connect(server).await?;
             connection.set_nodelay(true)?;
             let (sender, connection) = http1::handshake(TokioIo::new(connection)).await?;
-            // Should it fail, so does the call that is on it.
+            // If the connection fails, its call fails too.
             tokio::spawn(connection);
-            lanes.push(Lane::Rest(sender, server));
+            workers.push(Worker::Rest(sender, server));
         }
-        Self::over(lanes).await
+        Self::over(workers).await
     }
 
     /// Connects for HTTP/2.
     pub(super) async fn grpc(server: SocketAddr) -> anyhow::Result<Self> {
         let request: pb::CategorizeDataflowRequest = from_json("CategorizeDataflowRequest", BODY.as_bytes())?;
         let endpoint = Endpoint::try_from(format!("http://{server}"))?.tcp_nodelay(true);
-        let mut lanes = Vec::new();
+        let mut workers = Vec::new();
         for _ in 0..CHANNELS {
             let client = AnalysisServiceClient::new(endpoint.connect().await?);
-            let streams = repeat_n(client, (LANES / CHANNELS) as usize);
-            lanes.extend(streams.map(|client| Lane::Grpc(client, Box::new(request.clone()))));
+            let streams = repeat_n(client, (WORKERS / CHANNELS) as usize);
+            workers.extend(streams.map(|client| Worker::Grpc(client, Box::new(request.clone()))));
         }
-        Self::over(lanes).await
+        Self::over(workers).await
     }
 
-    async fn over(mut lanes: Vec<Lane>) -> anyhow::Result<Self> {
-        let first = lanes.first_mut().context("there are lanes")?;
-        let reply = timeout(LIMIT, first.call()).await??;
+    async fn over(mut workers: Vec<Worker>) -> anyhow::Result<Self> {
+        let first = workers.first_mut().context("there are workers")?;
+        let reply = timeout(TIMEOUT, first.call()).await??;
         ensure!(!reply.is_empty(), "the reply is empty");
-        Ok(Self { lanes, reply })
+        Ok(Self { workers, reply })
     }
 
-    /// The reply to every call, as it came over REST or encoded anew over gRPC.
+    /// The reply to every call, as received over REST or re-encoded over gRPC.
     pub(super) fn reply(&self) -> &Bytes {
         &self.reply
     }
 
-    /// Makes so many calls, 16 at once. Every one is checked: the same question has the same answer.
+    /// Makes this many calls, 16 concurrently. Every reply must equal the first one.
     pub(super) async fn run(&mut self, calls: u32) -> anyhow::Result<()> {
         let mut running = JoinSet::new();
-        for mut lane in self.lanes.drain(..) {
+        for mut worker in self.workers.drain(..) {
             let expected = self.reply.clone();
             running.spawn(async move {
-                for _ in 0..calls.div_ceil(LANES) {
-                    let reply = timeout(LIMIT, lane.call()).await.context("no reply in time")??;
+                for _ in 0..calls.div_ceil(WORKERS) {
+                    let reply = timeout(TIMEOUT, worker.call()).await.context("call timed out")??;
                     ensure!(reply == expected, "the reply differs from the first one");
                 }
-                anyhow::Ok(lane)
+                anyhow::Ok(worker)
             });
         }
         while let Some(ended) = running.join_next().await {
-            self.lanes.push(ended??);
+            self.workers.push(ended??);
         }
         Ok(())
     }
 }
 
-// === impl Lane ===
+// === impl Worker ===
 
-impl Lane {
+impl Worker {
     async fn call(&mut self) -> anyhow::Result<Bytes> {
         match self {
-            Lane::Rest(connection, server) => {
+            Worker::Rest(connection, server) => {
                 let request = Request::post("/v1/dataflows:categorize")
                     .header(HOST, server.to_string())
                     .header(CONTENT_TYPE, "application/json")
@@ -144,7 +144,7 @@ impl Lane {
                 }
                 Ok(body)
             }
-            Lane::Grpc(client, request) => {
+            Worker::Grpc(client, request) => {
                 let reply = client.categorize_dataflow((**request).clone()).await?.into_inner();
                 Ok(reply.encode_to_vec().into())
             }
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn every_lane_makes_as_many_calls() {
+    fn calls_are_rounded_up_to_a_multiple_of_the_workers() {
         assert_eq!([1, 16, 17, 4000].map(rounded_up), [16, 16, 32, 4000]);
     }
 }

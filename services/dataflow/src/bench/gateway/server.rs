@@ -1,4 +1,4 @@
-//! A server as a child process: started, waited for, watched by what the kernel counts of it, and killed when dropped.
+//! A server as a child process: started, awaited, observed by the kernel's counters, and killed when dropped.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -11,18 +11,18 @@ use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
-use crate::bench::running;
+use crate::bench::service_process;
 
-/// A server that has not answered after this time never will.
+/// Longest wait for the first successful response.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Addresses that nobody listens on. Envoy cannot tell which port it was given, so it has to be told one; all are held
-/// until the last is found, which makes them distinct.
+/// Free addresses. Envoy does not report a port that the kernel assigned, so its port is chosen in advance. All
+/// listeners stay open until the last is bound, which makes the addresses distinct.
 pub(super) fn free_addresses<const N: usize>() -> anyhow::Result<[SocketAddr; N]> {
-    let held: Vec<_> =
+    let listeners: Vec<_> =
         (0..N).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<Result<_, _>>()?;
     let mut addresses = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); N];
-    for (address, listener) in addresses.iter_mut().zip(&held) {
+    for (address, listener) in addresses.iter_mut().zip(&listeners) {
         *address = listener.local_addr()?;
     }
     Ok(addresses)
@@ -33,14 +33,14 @@ pub(super) struct Server {
     name: &'static str,
     process: Child,
     id: Pid,
-    /// What it writes to standard error.
+    /// The file of its standard error.
     log: PathBuf,
 }
 
 // === impl Server ===
 
 impl Server {
-    /// Starts it, with its log in a directory of ours.
+    /// Starts it, with its log in the given directory.
     pub(super) fn start(name: &'static str, mut command: Command, directory: &Path) -> anyhow::Result<Self> {
         let log = directory.join(format!("{name}.log"));
         let process = command
@@ -54,51 +54,51 @@ impl Server {
         Ok(Self { name, process, id: Pid::from_raw(i32::try_from(id)?), log })
     }
 
-    /// What it is called in messages.
+    /// Its name in messages.
     pub(super) fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Asks again and again until the server answers well.
-    pub(super) async fn answers<T>(
+    /// Retries an attempt until it succeeds, the server exits or [`TIMEOUT`] has passed.
+    pub(super) async fn until_ok<T>(
         &mut self,
-        mut ask: impl AsyncFnMut() -> anyhow::Result<T>,
+        mut attempt: impl AsyncFnMut() -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         let end = Instant::now() + TIMEOUT;
         loop {
-            let error = match ask().await {
-                Ok(answer) => return Ok(answer),
+            let error = match attempt().await {
+                Ok(value) => return Ok(value),
                 Err(error) => error,
             };
             if let Some(status) = self.process.try_wait()? {
-                bail!("{} ended with {status}; it said:\n{}", self.name, self.last_words());
+                bail!("{} exited with {status}; last log lines:\n{}", self.name, self.log_tail());
             }
             if Instant::now() > end {
-                let said = self.last_words();
-                return Err(error.context(format!("{} does not answer; it said:\n{said}", self.name)));
+                let log = self.log_tail();
+                return Err(error.context(format!("{} does not respond; last log lines:\n{log}", self.name)));
             }
-            // Envoy does not tell when it is ready.
+            // Envoy gives no signal when it is ready.
             sleep(Duration::from_millis(20)).await;
         }
     }
 
     /// CPU time of all its threads so far.
     pub(super) fn cpu(&self) -> anyhow::Result<Duration> {
-        running::cpu(self.id).context(self.name)
+        service_process::cpu(self.id).context(self.name)
     }
 
-    /// What of it is in memory now, in MB.
+    /// Its resident memory now, in MB.
     pub(super) fn memory(&self) -> anyhow::Result<f64> {
-        Ok(running::memory(self.id, "VmRSS")? as f64 * 1024.0 / 1e6)
+        Ok(service_process::memory(self.id, "VmRSS")? as f64 * 1024.0 / 1e6)
     }
 
-    /// Ends it and waits. What was measured is on record, so it need not be asked politely.
+    /// Kills it and waits. The measurements are complete, so no graceful stop is needed.
     pub(super) async fn stop(mut self) -> anyhow::Result<()> {
         Ok(self.process.kill().await?)
     }
 
     /// The end of its log.
-    fn last_words(&self) -> String {
+    fn log_tail(&self) -> String {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<_> = log.lines().collect();
         lines[lines.len().saturating_sub(10)..].join("\n")
@@ -118,27 +118,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_clock_is_the_childs_own() {
+    async fn cpu_time_is_that_of_the_child_alone() {
         let directory = tempfile::tempdir().unwrap();
         let mut idle = start("exec sleep 60", directory.path());
         let busy = start("while :; do :; done", directory.path());
         let before = busy.cpu().unwrap();
-        // Asked as servers are: with pauses, and with an end.
+        // Polled as servers are: with pauses and a timeout.
         let has_run = async || {
-            ensure!(busy.cpu()? - before >= Duration::from_millis(50), "it has not run for long");
+            ensure!(busy.cpu()? - before >= Duration::from_millis(50), "it has not run long enough");
             Ok(())
         };
-        idle.answers(has_run).await.unwrap();
+        idle.until_ok(has_run).await.unwrap();
         assert!(idle.cpu().unwrap() < Duration::from_millis(50));
         assert!(idle.memory().unwrap() > 0.0);
     }
 
     #[tokio::test]
-    async fn a_server_that_ends_is_not_waited_for() {
+    async fn waiting_stops_when_the_server_exits() {
         let directory = tempfile::tempdir().unwrap();
         let mut server = start("echo no such port >&2; exit 3", directory.path());
-        let error = server.answers::<()>(async || bail!("refused")).await.unwrap_err();
-        assert_eq!(error.to_string(), "it ended with exit status: 3; it said:\nno such port");
+        let error = server.until_ok::<()>(async || bail!("refused")).await.unwrap_err();
+        assert_eq!(error.to_string(), "it exited with exit status: 3; last log lines:\nno such port");
     }
 
     #[test]

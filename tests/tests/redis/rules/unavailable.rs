@@ -1,4 +1,4 @@
-//! A config service without its store: it tells what the release brings, and waits for the store to come.
+//! A config service without its store: it serves the built-in rules, and waits for the store.
 
 use dataflow_mesh::process::Process;
 use dataflow_proto::config::v1 as pb;
@@ -9,7 +9,7 @@ use dataflow_tests::redis::{self, Server};
 use dataflow_tests::services;
 
 #[tokio::test]
-async fn without_its_store_the_service_tells_what_the_release_brings_and_refuses_changes() {
+async fn without_its_store_the_service_serves_built_in_rules_and_rejects_changes() {
     if !redis::available() {
         return;
     }
@@ -21,12 +21,12 @@ async fn without_its_store_the_service_tells_what_the_release_brings_and_refuses
     assert_eq!(
         sets.iter().map(|set| set.revision).collect::<Vec<_>>(),
         [0, 0],
-        "they are none of the store's"
+        "these calls do not need the store"
     );
     let refused = editor(&config).create_rule(new("r", Category::Health, "care")).await.unwrap_err();
     assert_eq!(reason(&refused), "STORE_UNAVAILABLE");
     server.restart();
-    // It finds the store by itself, seeds it, and goes on.
+    // It connects to the store by itself, seeds it, and accepts changes.
     let writes = async || editor(&config).create_rule(new("r", Category::Health, "care")).await.is_ok();
-    eventually(TIMEOUT, "it is back", writes).await;
+    eventually(TIMEOUT, "changes are accepted", writes).await;
 }

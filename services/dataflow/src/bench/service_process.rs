@@ -1,4 +1,4 @@
-//! A process of this very executable that serves on a free port, as the benches start it, watch it and stop it.
+//! A child process of this executable that serves on a free port, as the benchmarks start, observe and stop it.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -11,23 +11,23 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-/// See the module.
-pub(super) struct Running {
+/// A running service, or `dataflow up`. It is killed when dropped.
+pub(super) struct ServiceProcess {
     process: Child,
     id: Pid,
-    /// Where it listens.
+    /// Its public address.
     pub(super) address: Upstream,
 }
 
-// === impl Running ===
+// === impl ServiceProcess ===
 
-impl Running {
-    /// Starts a lone `dataflow analysis`.
+impl ServiceProcess {
+    /// Starts `dataflow analysis` alone.
     pub(super) async fn analysis() -> anyhow::Result<Self> {
         Self::service("analysis", &[]).await
     }
 
-    /// Starts one service with these flags.
+    /// Starts one service with the given flags.
     pub(super) async fn service(role: &str, flags: &[&str]) -> anyhow::Result<Self> {
         Self::start(role, role, 1, flags).await
     }
@@ -37,7 +37,7 @@ impl Running {
         Self::start("up", "gateway", 4, &[]).await
     }
 
-    /// Starts a command and waits until all its services say SERVING; `role` is the one to call.
+    /// Starts a command and waits until all its services are SERVING; `role` is the one whose address is called.
     async fn start(command: &str, role: &str, mut services: usize, flags: &[&str]) -> anyhow::Result<Self> {
         let mut process = Command::new(std::env::current_exe()?)
             .args([command, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log", "info"])
@@ -47,11 +47,11 @@ impl Running {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;
-        let id = process.id().context("the process has ended at once")?;
+        let id = process.id().context("the process exited immediately")?;
         let mut log = BufReader::new(process.stderr.take().context("standard error is piped")?).lines();
         let mut address = None;
         while services > 0 {
-            let line = log.next_line().await?.with_context(|| format!("{command} ended at once"))?;
+            let line = log.next_line().await?.with_context(|| format!("{command} exited immediately"))?;
             let event: serde_json::Value = serde_json::from_str(&line)?;
             match event["message"].as_str() {
                 Some("service: listening") if event["role"] == role => {
@@ -61,13 +61,13 @@ impl Running {
                 _ => {}
             }
         }
-        // Whatever it says from now on, it must not block on a full pipe.
+        // Discards further log lines, so that the process does not block on a full pipe.
         tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
-        let address = address.context("the service did not say where it listens")?.parse()?;
+        let address = address.context("the service logged no address")?.parse()?;
         Ok(Self { process, id: Pid::from_raw(i32::try_from(id)?), address })
     }
 
-    /// A figure of its memory, as [`memory`] has it.
+    /// A memory figure of it; see [`memory`].
     pub(super) fn memory(&self, figure: &str) -> anyhow::Result<u64> {
         memory(self.id, figure)
     }
@@ -77,23 +77,23 @@ impl Running {
         cpu(self.id)
     }
 
-    /// Stops it as Kubernetes would, and waits.
+    /// Stops it with SIGTERM, as Kubernetes does, and waits.
     pub(super) async fn stop(mut self) -> anyhow::Result<()> {
         kill(self.id, Signal::SIGTERM)?;
         let ended = self.process.wait().await?;
-        ensure!(ended.success(), "it ended with {ended}");
+        ensure!(ended.success(), "it exited with {ended}");
         Ok(())
     }
 }
 
-/// CPU time of all threads of a process so far, those that have ended included. `/proc/PID/stat` would tell it in ticks of
-/// 10 ms.
+/// CPU time of all threads of a process so far, finished ones included. `/proc/PID/stat` has only a resolution of 10
+/// ms.
 pub(super) fn cpu(id: Pid) -> anyhow::Result<Duration> {
-    let time = ClockId::pid_cpu_clock_id(id).and_then(ClockId::now).context("the process has ended")?;
+    let time = ClockId::pid_cpu_clock_id(id).and_then(ClockId::now).context("the process has exited")?;
     Ok(time.into())
 }
 
-/// A figure of a process' memory in KiB, as `/proc/PID/status` names it.
+/// A memory figure of a process in KiB, by its name in `/proc/PID/status`.
 pub(super) fn memory(id: Pid, figure: &str) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
     let line = status.lines().find(|line| line.starts_with(figure)).context("no such figure")?;

@@ -1,11 +1,11 @@
-//! What is tried again is safe to repeat, and what lasts has no timeout.
+//! Only idempotent methods are retried, and streams have no timeout.
 
 use dataflow_tests::manifests::{each, of_kind, text};
 use serde_json::Value;
 
 use super::contract::{is_safe, methods};
 
-/// A set of methods and what a mesh does with calls of them.
+/// The policy of a mesh for a set of methods.
 struct Rule {
     name: String,
     paths: Vec<String>,
@@ -19,7 +19,7 @@ fn istio() -> Vec<Rule> {
         let routes = each(&service["spec"]["http"]).map(|route| {
             let paths = each(&route["match"]).map(|matched| text(&matched["uri"]["exact"]).to_owned());
             let attempts =
-                route["retries"]["attempts"].as_u64().expect("Istio would try anything twice again");
+                route["retries"]["attempts"].as_u64().expect("by default Istio retries every method twice");
             let timeout = !route["timeout"].is_null();
             Rule {
                 name: format!("istio {}", route["name"]),
@@ -53,14 +53,14 @@ fn linkerd() -> Vec<Rule> {
 }
 
 #[test]
-fn only_what_is_safe_is_tried_again_and_only_what_is_short_has_a_timeout() {
+fn only_idempotent_methods_are_retried_and_only_unary_ones_have_timeouts() {
     let methods = methods();
     let (mut tried, mut timed) = (0, 0);
     for Rule { name, paths, retries, timeout } in istio().into_iter().chain(linkerd()) {
         if !retries && !timeout {
             continue;
         }
-        assert!(!paths.is_empty(), "{name}: for any method at all");
+        assert!(!paths.is_empty(), "{name}: applies to every method");
         for path in paths {
             let method = methods.get(&path).unwrap_or_else(|| panic!("{name}: {path} does not exist"));
             let streams = method.is_client_streaming() || method.is_server_streaming();

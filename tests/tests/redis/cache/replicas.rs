@@ -1,4 +1,4 @@
-//! Where the cache is tried: two replicas over one store, be it of their own process or a Redis.
+//! The services under test: two replicas of the cache over one store, either embedded or in Redis.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,23 +15,23 @@ use tokio::time::timeout;
 
 use super::caller::Caller;
 
-/// How long a call to Redis may take where time is not what is tested: a busy machine may need some.
+/// The Redis timeout of tests that do not measure time, for busy machines.
 const LONG_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long it may take by default, which matters where Redis is silent.
-pub(crate) const BY_DEFAULT: Duration = Duration::from_millis(500);
+/// The default Redis timeout, for tests in which Redis hangs.
+pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// A replica of the service, and its own way to Redis.
+/// A replica of the service, with its own connections to Redis.
 pub(crate) struct Replica {
     pub(crate) service: Service,
-    /// Its way to what all replicas hold.
+    /// Its store, whose state all replicas share.
     pub(crate) store: Arc<dyn Store>,
-    /// What its breakers show.
+    /// The metrics of its circuit breakers.
     pub(crate) breakers: Metrics,
 }
 
 /// Two replicas over one store.
-pub(crate) struct Place {
+pub(crate) struct Replicas {
     pub(crate) a: Replica,
     pub(crate) b: Replica,
     // Dropped last.
@@ -41,12 +41,12 @@ pub(crate) struct Place {
 // === impl Replica ===
 
 impl Replica {
-    /// One that knows this Redis, whether or not it answers.
+    /// A replica over this Redis, whether or not it is available.
     pub(crate) async fn of(url: &str, flags: &[&str]) -> Self {
         Self::with(0, LONG_TIMEOUT, url, flags).await
     }
 
-    /// The same, where so many replicas of the Redis must have what must not be lost.
+    /// The same, where this many Redis replicas must confirm durable writes.
     pub(crate) async fn confirmed_by(replicas: u64, url: &str, flags: &[&str]) -> Self {
         Self::with(replicas, LONG_TIMEOUT, url, flags).await
     }
@@ -67,42 +67,42 @@ impl Replica {
         Self { service, store, breakers: process.metrics }
     }
 
-    /// A caller from outside, without a tenant.
+    /// A client outside the mesh, without a tenant.
     pub(crate) fn caller(&self) -> Caller {
         Caller::of(&self.service)
     }
 
-    /// The state of its breaker: 0 closed, 1 open, 2 half-open.
+    /// The state of its circuit breaker: 0 closed, 1 open, 2 half-open.
     pub(crate) fn circuit(&self) -> u64 {
         let metrics = self.breakers.encode();
         sum(&metrics, "circuit_breaker_state{name=\"cache/redis\"}")
     }
 
-    /// How many calls of this method it is serving.
+    /// The number of calls of this method in flight.
     pub(crate) fn in_flight(&self, method: &str) -> u64 {
         let metrics = self.service.metrics.encode();
         let lines = metrics.lines().filter(|line| line.contains(&format!("grpc_method=\"{method}\"")));
         sum(&lines.collect::<Vec<_>>().join("\n"), "grpc_server_in_flight{")
     }
 
-    /// Waits until its first level may be used.
-    pub(crate) async fn until_trusted(&self) {
+    /// Waits until its L1 cache is coherent.
+    pub(crate) async fn until_coherent(&self) {
         let caller = self.caller();
-        eventually(TIMEOUT, "the first level is trusted", async || caller.stats().await.first_level_trusted)
+        eventually(TIMEOUT, "the L1 cache is coherent", async || caller.stats().await.first_level_trusted)
             .await;
     }
 }
 
-/// The sum of the samples whose lines begin so.
+/// The sum of the samples whose lines have this prefix.
 fn sum(metrics: &str, beginning: &str) -> u64 {
     let samples = metrics.lines().filter(|line| line.starts_with(beginning));
     let values = samples.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap());
     values.sum()
 }
 
-// === impl Place ===
+// === impl Replicas ===
 
-impl Place {
+impl Replicas {
     /// Two services over one store in this process.
     pub(crate) async fn embedded(flags: &[&str]) -> Self {
         let store: Arc<dyn Store> = Arc::new(Embedded::new(64 << 20));
@@ -114,33 +114,33 @@ impl Place {
         Self { a: replica().await, b: replica().await, redis: None }
     }
 
-    /// Two services with a way each to one Redis, their first levels in use.
+    /// Two services with separate connections to one Redis, and coherent L1 caches.
     pub(crate) async fn redis(flags: &[&str]) -> Self {
         Self::over(Server::start(), LONG_TIMEOUT, flags).await
     }
 
-    /// The same over this Redis, of which a call may take so long.
+    /// The same over this Redis, with this timeout.
     pub(crate) async fn over(redis: Server, timeout: Duration, flags: &[&str]) -> Self {
         let replica = async || Replica::with(0, timeout, redis.url(), flags).await;
         let (a, b) = (replica().await, replica().await);
-        a.until_trusted().await;
-        b.until_trusted().await;
+        a.until_coherent().await;
+        b.until_coherent().await;
         Self { a, b, redis: Some(redis) }
     }
 
-    /// Callers of the two replicas, from outside and without a tenant.
+    /// Clients of the two replicas, outside the mesh and without a tenant.
     pub(crate) fn callers(&self) -> (Caller, Caller) {
         (self.a.caller(), self.b.caller())
     }
 }
 
-/// Runs a test over the embedded store, and over Redis if there is one.
-pub(crate) async fn everywhere(flags: &[&str], test: impl AsyncFn(&Place)) {
-    let bounded = async |place: Place| {
-        timeout(TIMEOUT, test(&place)).await.expect("a test of a minute hangs");
+/// Runs a test over the embedded store, and over Redis if it is installed.
+pub(crate) async fn everywhere(flags: &[&str], test: impl AsyncFn(&Replicas)) {
+    let bounded = async |replicas: Replicas| {
+        timeout(TIMEOUT, test(&replicas)).await.expect("a test ends within a minute");
     };
-    bounded(Place::embedded(flags).await).await;
+    bounded(Replicas::embedded(flags).await).await;
     if redis::available() {
-        bounded(Place::redis(flags).await).await;
+        bounded(Replicas::redis(flags).await).await;
     }
 }

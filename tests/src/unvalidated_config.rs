@@ -1,20 +1,20 @@
-//! A rule service that sends sets without a look at them, as one of another release might.
+//! A rule service that sends rule sets without validating them, as one of another release might.
 
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::rule_service_server::RuleService;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use tonic::{Request, Response, Status};
 
-/// Sends whatever it was given.
-pub(crate) struct Careless {
+/// Sends these rule sets unvalidated.
+pub(crate) struct UnvalidatedConfig {
     pub(crate) sets: Vec<pb::Ruleset>,
 }
 
-/// The two methods that analysis calls, and those that nobody does.
+/// Implements the two methods that analysis calls; the others return UNIMPLEMENTED.
 macro_rules! serve {
     ($($absent:ident($request:ident) -> $response:ident,)*) => {
         #[tonic::async_trait]
-        impl RuleService for Careless {
+        impl RuleService for UnvalidatedConfig {
             async fn list_rulesets(
                 &self,
                 _: Request<pb::ListRulesetsRequest>,
@@ -40,7 +40,7 @@ macro_rules! serve {
                 &self,
                 _: Request<pb::$request>,
             ) -> Result<Response<pb::$response>, Status> {
-                Err(Status::unimplemented("nobody asks a careless service for this"))
+                Err(Status::unimplemented("not implemented in this test service"))
             })*
         }
     };
