@@ -13,22 +13,22 @@ use tonic::metadata::MetadataMap;
 use crate::Error;
 use crate::args::CacheArgs;
 use crate::entries::Over;
-use crate::entry::{Held, New};
+use crate::entry::{CachedEntry, New};
 use crate::key::{Caller, Key, Namespace, Tag};
-use crate::lease::Terms;
+use crate::lease::LeaseOptions;
 use crate::stats::Stats;
 
 /// Shortest life of an entry, and of a lease: what the store counts in.
-const SHORTEST: Duration = Duration::from_millis(1);
+const MIN_TTL: Duration = Duration::from_millis(1);
 
 /// How long a lease is held whose holder does not say.
-const HOLD: Duration = Duration::from_secs(30);
+const DEFAULT_HOLD: Duration = Duration::from_secs(30);
 
 /// Longest media type, in bytes.
 const MAX_CONTENT_TYPE: usize = 255;
 
 /// Media type of a value whose writer names none.
-const OCTETS: &str = "application/octet-stream";
+const DEFAULT_CONTENT_TYPE: &str = "application/octet-stream";
 
 /// A request to write an entry.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub(crate) struct Write {
 pub(crate) fn caller(metadata: &MetadataMap) -> Caller {
     Caller {
         tenant: propagation::tenant(metadata),
-        inside: metadata.contains_key(propagation::PEER.as_str()),
+        internal: metadata.contains_key(propagation::PEER.as_str()),
     }
 }
 
@@ -93,7 +93,7 @@ pub(crate) fn write(caller: &Caller, request: pb::SetEntryRequest, args: &CacheA
         return Err(Error::ContentTypeInvalid);
     }
     let tags = tags(key.namespace(), &names, "entry.tags", args)?;
-    let generations = if generations.is_empty() { None } else { Some(matching(&tags, generations)?) };
+    let generations = if generations.is_empty() { None } else { Some(generations_of(&tags, generations)?) };
     let over = match (lease.is_empty(), version(&etag, "entry.etag")?) {
         (true, None) => Over::Anything,
         (true, Some(version)) => Over::Version(version),
@@ -106,12 +106,12 @@ pub(crate) fn write(caller: &Caller, request: pb::SetEntryRequest, args: &CacheA
     let new = New {
         // What was received is a slice of a transport's buffer, and would keep all of it.
         value: Bytes::copy_from_slice(&value),
-        content_type: if content_type.is_empty() { OCTETS.to_owned() } else { content_type },
+        content_type: if content_type.is_empty() { DEFAULT_CONTENT_TYPE.to_owned() } else { content_type },
         ttl: duration(
             ttl,
-            args.default_ttl.clamp(SHORTEST, args.max_ttl),
+            args.default_ttl.clamp(MIN_TTL, args.max_ttl),
             "entry.ttl",
-            SHORTEST,
+            MIN_TTL,
             args.max_ttl,
         )?,
         grace: duration(grace, Duration::ZERO, "entry.grace", Duration::ZERO, args.max_ttl)?,
@@ -121,9 +121,12 @@ pub(crate) fn write(caller: &Caller, request: pb::SetEntryRequest, args: &CacheA
 }
 
 /// What the caller of a lease wants.
-pub(crate) fn terms(request: &pb::LeaseEntryRequest, args: &CacheArgs) -> Result<Terms, Error> {
-    Ok(Terms {
-        hold: duration(request.hold, HOLD.min(args.max_lease), "hold", SHORTEST, args.max_lease)?,
+pub(crate) fn lease_options(
+    request: &pb::LeaseEntryRequest,
+    args: &CacheArgs,
+) -> Result<LeaseOptions, Error> {
+    Ok(LeaseOptions {
+        hold: duration(request.hold, DEFAULT_HOLD.min(args.max_lease), "hold", MIN_TTL, args.max_lease)?,
         wait: duration(request.wait, Duration::ZERO, "wait", Duration::ZERO, args.max_lease)?,
         accept_stale: request.accept_stale,
     })
@@ -140,7 +143,7 @@ pub(crate) fn version(text: &str, field: &'static str) -> Result<Option<Revision
 }
 
 /// The generations of these tags among those that are given, in the order of the tags.
-fn matching(tags: &[Tag], given: Vec<pb::TagGeneration>) -> Result<Vec<Generation>, Error> {
+fn generations_of(tags: &[Tag], given: Vec<pb::TagGeneration>) -> Result<Vec<Generation>, Error> {
     let invalid = |problem| Error::TokenInvalid { field: "generations", problem };
     let of = |tag: &Tag| {
         let found = given.iter().find(|given| given.tag == tag.name);
@@ -172,18 +175,18 @@ fn duration(
 }
 
 /// An entry as a reader sees it.
-pub(crate) fn entry(key: &Key, held: Held) -> pb::Entry {
-    let ttl = held.ttl();
-    let Held { value, content_type, revision, fresh_until: _, tags } = held;
-    let name = |place: &dataflow_store::key::Key| {
-        place.name.split_once('/').map(|(_, name)| name).unwrap_or_default().to_owned()
+pub(crate) fn entry(key: &Key, entry: CachedEntry) -> pb::Entry {
+    let ttl = entry.ttl();
+    let CachedEntry { value, content_type, revision, fresh_until: _, tags } = entry;
+    let name = |store_key: &dataflow_store::key::Key| {
+        store_key.name.split_once('/').map(|(_, name)| name).unwrap_or_default().to_owned()
     };
     pb::Entry {
         key: key.to_string(),
         value,
         content_type,
-        ttl: lasting(ttl),
-        tags: tags.iter().map(|(place, _)| name(place)).collect(),
+        ttl: wire_duration(ttl),
+        tags: tags.iter().map(|(store_key, _)| name(store_key)).collect(),
         grace: None,
         etag: revision.to_string(),
         stale: false,
@@ -191,7 +194,7 @@ pub(crate) fn entry(key: &Key, held: Held) -> pb::Entry {
 }
 
 /// A duration on the wire. Ours are of some days at most, which always fit.
-pub(crate) fn lasting(duration: Duration) -> Option<prost_types::Duration> {
+pub(crate) fn wire_duration(duration: Duration) -> Option<prost_types::Duration> {
     prost_types::Duration::try_from(duration).ok()
 }
 
@@ -206,17 +209,17 @@ pub(crate) fn generations(tags: &[Tag], generations: &[Generation]) -> Vec<pb::T
 }
 
 /// What was counted.
-pub(crate) fn stats(told: Stats) -> pb::GetStatsResponse {
+pub(crate) fn stats(stats: Stats) -> pb::GetStatsResponse {
     let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     pb::GetStatsResponse {
-        first_level_hits: count(told.first_level_hits),
-        store_hits: count(told.store_hits),
-        stale_hits: count(told.stale_hits),
-        misses: count(told.misses),
-        degraded_reads: count(told.degraded_reads),
-        hit_rate: told.hit_rate(),
-        first_level_entries: count(told.first_level_entries),
-        first_level_bytes: count(told.first_level_bytes),
-        first_level_trusted: told.first_level_trusted,
+        first_level_hits: count(stats.l1_hits),
+        store_hits: count(stats.store_hits),
+        stale_hits: count(stats.stale_hits),
+        misses: count(stats.misses),
+        degraded_reads: count(stats.degraded_reads),
+        hit_rate: stats.hit_rate(),
+        first_level_entries: count(stats.l1_entries),
+        first_level_bytes: count(stats.l1_bytes),
+        first_level_trusted: stats.l1_coherent,
     }
 }

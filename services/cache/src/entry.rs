@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dataflow_store::entries::Revision;
 use dataflow_store::generations::Generation;
-use dataflow_store::key::Key as Place;
+use dataflow_store::key::Key as StoreKey;
 use tokio::time::Instant;
 
 use crate::key::Tag;
@@ -27,7 +27,7 @@ pub struct New {
 
 /// An entry that was read. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
+pub struct CachedEntry {
     /// The bytes.
     pub value: Bytes,
     /// Their media type.
@@ -37,12 +37,12 @@ pub struct Held {
     /// When they become stale.
     pub fresh_until: Instant,
     /// Where the generation of each tag lies, and what it was before the value was computed.
-    pub tags: Vec<(Place, Generation)>,
+    pub tags: Vec<(StoreKey, Generation)>,
 }
 
-// === impl Held ===
+// === impl CachedEntry ===
 
-impl Held {
+impl CachedEntry {
     /// How long it is fresh; zero when it is stale.
     pub fn ttl(&self) -> Duration {
         self.fresh_until.saturating_duration_since(Instant::now())
@@ -50,7 +50,8 @@ impl Held {
 
     /// What it costs in memory, in bytes, but for maps around it.
     pub(crate) fn weight(&self) -> usize {
-        let tags = self.tags.iter().map(|(place, _)| place.name.len() + size_of::<(Place, Generation)>());
+        let tags =
+            self.tags.iter().map(|(store_key, _)| store_key.name.len() + size_of::<(StoreKey, Generation)>());
         self.value.len() + self.content_type.len() + tags.sum::<usize>()
     }
 }

@@ -79,7 +79,7 @@ pub enum Error {
     },
     /// The entries asked for are more than fits into one answer.
     #[error("the entries are larger than one answer may be, {limit} bytes")]
-    AnswerTooLarge {
+    ResponseTooLarge {
         /// The limit in bytes.
         limit: usize,
     },
@@ -110,7 +110,7 @@ impl Error {
             Error::ContentTypeInvalid => Some("entry.content_type"),
             Error::EntryTooLarge { .. } => Some("entry.value"),
             Error::EntryNotFound { .. }
-            | Error::AnswerTooLarge { .. }
+            | Error::ResponseTooLarge { .. }
             | Error::EtagMismatch { .. }
             | Error::Store(_) => None,
         }
@@ -132,7 +132,7 @@ impl Describe for Error {
             | Error::TtlInvalid { .. }
             | Error::ContentTypeInvalid
             | Error::TokenInvalid { .. } => Kind::Invalid,
-            Error::EntryTooLarge { .. } | Error::AnswerTooLarge { .. } => Kind::TooLarge,
+            Error::EntryTooLarge { .. } | Error::ResponseTooLarge { .. } => Kind::TooLarge,
             Error::EtagMismatch { .. } => Kind::Conflict,
             Error::Store(error) => error.kind(),
         }
@@ -149,7 +149,7 @@ impl Describe for Error {
             Error::ContentTypeInvalid => "CONTENT_TYPE_INVALID",
             Error::TokenInvalid { .. } => "TOKEN_INVALID",
             Error::EntryTooLarge { .. } => "ENTRY_TOO_LARGE",
-            Error::AnswerTooLarge { .. } => "ANSWER_TOO_LARGE",
+            Error::ResponseTooLarge { .. } => "ANSWER_TOO_LARGE",
             Error::EtagMismatch { .. } => "ETAG_MISMATCH",
             Error::Store(error) => error.reason(),
         }

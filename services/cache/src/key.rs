@@ -17,7 +17,7 @@ pub const MAX_TAG: usize = 128;
 /// The namespace that callers from outside have.
 pub const USER: &str = "user";
 /// The namespaces that callers from within the mesh have besides.
-const INSIDE: [&str; 1] = ["results"];
+const INTERNAL: [&str; 1] = ["results"];
 
 /// Who calls: it decides which keys there are.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,7 +25,7 @@ pub struct Caller {
     /// Whose call it is; empty without tenants.
     pub tenant: String,
     /// Whether a service of the mesh calls, and not somebody outside by way of the gateway.
-    pub inside: bool,
+    pub internal: bool,
 }
 
 /// A namespace of one tenant. What lies in another's has nothing in common with it.
@@ -77,11 +77,11 @@ impl Caller {
     ///
     /// [`KeyError::Namespace`] when there is none for this caller, whether or not there is for others.
     pub fn namespace(&self, name: &str) -> Result<Namespace, KeyError> {
-        let inside: &[&'static str] = if self.inside { &INSIDE } else { &[] };
-        let mut known = [USER].iter().chain(inside).copied();
+        let internal: &[&'static str] = if self.internal { &INTERNAL } else { &[] };
+        let mut known = [USER].iter().chain(internal).copied();
         let name = if name.is_empty() { USER } else { name };
         match known.clone().find(|known| *known == name) {
-            Some(name) => Ok(Namespace { tenant: plain(&self.tenant), name }),
+            Some(name) => Ok(Namespace { tenant: escape(&self.tenant), name }),
             None => Err(KeyError::Namespace { known: known.by_ref().collect() }),
         }
     }
@@ -120,14 +120,14 @@ fn check_characters(name: &str) -> Result<(), KeyError> {
 }
 
 /// A tenant's name as part of a key: what is not plain is written as its bytes, so that no two names become one.
-fn plain(tenant: &str) -> String {
-    tenant.bytes().fold(String::with_capacity(tenant.len()), |mut plain, byte| {
+fn escape(tenant: &str) -> String {
+    tenant.bytes().fold(String::with_capacity(tenant.len()), |mut escaped, byte| {
         if byte.is_ascii_alphanumeric() || b".-".contains(&byte) {
-            plain.push(char::from(byte));
+            escaped.push(char::from(byte));
         } else {
-            plain.push_str(&format!("_{byte:02x}"));
+            escaped.push_str(&format!("_{byte:02x}"));
         }
-        plain
+        escaped
     })
 }
 
@@ -144,7 +144,10 @@ impl Namespace {
             return Err(KeyError::Length { length: name.len(), max: MAX_TAG });
         }
         check_characters(name)?;
-        Ok(Tag { name: name.to_owned(), place: TAGS.key(format!("{}:{}/{name}", self.tenant, self.name)) })
+        Ok(Tag {
+            name: name.to_owned(),
+            store_key: TAGS.key(format!("{}:{}/{name}", self.tenant, self.name)),
+        })
     }
 }
 
@@ -154,7 +157,7 @@ pub struct Tag {
     /// Its name within the namespace.
     pub name: String,
     /// Where its generation lies.
-    pub place: dataflow_store::key::Key,
+    pub store_key: dataflow_store::key::Key,
 }
 
 // === impl Key ===
@@ -166,7 +169,7 @@ impl Key {
     }
 
     /// Where the entry lies.
-    pub fn place(&self) -> dataflow_store::key::Key {
+    pub fn store_key(&self) -> dataflow_store::key::Key {
         ENTRIES.key(format!("{}:{self}", self.namespace.tenant))
     }
 }
@@ -182,14 +185,14 @@ impl fmt::Display for Key {
 mod tests {
     use super::*;
 
-    fn outside(tenant: &str) -> Caller {
-        Caller { tenant: tenant.to_owned(), inside: false }
+    fn external(tenant: &str) -> Caller {
+        Caller { tenant: tenant.to_owned(), internal: false }
     }
 
     #[test]
     fn keys_have_a_namespace_and_a_bounded_plain_name() {
         let check = |text: &str, expected: Result<(), KeyError>| {
-            assert_eq!(outside("acme").key(text).map(drop), expected, "{text:?}");
+            assert_eq!(external("acme").key(text).map(drop), expected, "{text:?}");
         };
         let unknown = || Err(KeyError::Namespace { known: vec![USER] });
         check("user/a", Ok(()));
@@ -209,22 +212,22 @@ mod tests {
         check("user/a b", Err(KeyError::Character { found: ' ' }));
         check("user/à", Err(KeyError::Character { found: 'à' }));
         check("user/a\0", Err(KeyError::Character { found: '\0' }));
-        let inside = Caller { inside: true, ..outside("") };
-        assert_eq!(inside.key("results/a").unwrap().to_string(), "results/a");
-        assert_eq!(inside.key("rules/a"), Err(KeyError::Namespace { known: vec![USER, "results"] }));
+        let internal = Caller { internal: true, ..external("") };
+        assert_eq!(internal.key("results/a").unwrap().to_string(), "results/a");
+        assert_eq!(internal.key("rules/a"), Err(KeyError::Namespace { known: vec![USER, "results"] }));
     }
 
     #[test]
     fn a_prefix_is_a_key_whose_name_may_be_empty() {
-        assert_eq!(outside("acme").prefix("user/").unwrap().place().name, "acme:user/");
-        assert_eq!(outside("acme").prefix("user/a").unwrap().place().name, "acme:user/a");
-        assert!(outside("acme").prefix("").is_err() && outside("acme").prefix("user").is_err());
+        assert_eq!(external("acme").prefix("user/").unwrap().store_key().name, "acme:user/");
+        assert_eq!(external("acme").prefix("user/a").unwrap().store_key().name, "acme:user/a");
+        assert!(external("acme").prefix("").is_err() && external("acme").prefix("user").is_err());
     }
 
     #[test]
     fn tenants_share_nothing() {
         let check = |tenant: &str, expected: &str| {
-            assert_eq!(outside(tenant).key("user/a").unwrap().place().name, expected, "{tenant:?}");
+            assert_eq!(external(tenant).key("user/a").unwrap().store_key().name, expected, "{tenant:?}");
         };
         check("", ":user/a");
         check("acme", "acme:user/a");
@@ -236,8 +239,8 @@ mod tests {
 
     #[test]
     fn tags_are_as_plain_as_keys() {
-        let namespace = outside("acme").namespace("").unwrap();
-        assert_eq!(namespace.tag("istat").unwrap().place.name, "acme:user/istat");
+        let namespace = external("acme").namespace("").unwrap();
+        assert_eq!(namespace.tag("istat").unwrap().store_key.name, "acme:user/istat");
         assert!(namespace.tag(&"x".repeat(MAX_TAG)).is_ok());
         assert_eq!(
             namespace.tag(&"x".repeat(MAX_TAG + 1)),

@@ -54,9 +54,9 @@ pub fn capability(
 
 /// Resolves when the store was asked once, so that the first callers do not find it cold.
 async fn warm_up(store: Arc<dyn Store>) {
-    if let Some(mut pulse) = store.pulse() {
-        let tried = pulse.wait_for(|pulse| pulse.tried);
-        if !matches!(tokio::time::timeout(STORE_TIMEOUT, tried).await, Ok(Ok(_))) {
+    if let Some(mut counters) = store.version_counters() {
+        let polled = counters.wait_for(|counters| counters.polled);
+        if !matches!(tokio::time::timeout(STORE_TIMEOUT, polled).await, Ok(Ok(_))) {
             tracing::warn!("store: no answer, serving without it");
         }
     }

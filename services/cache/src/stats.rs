@@ -6,7 +6,7 @@ use prometheus_client::metrics::family::Family;
 
 use dataflow_mesh::metrics::Metrics;
 
-use crate::entries::{Found, Read};
+use crate::entries::{Lookup, Read};
 use crate::l1::L1;
 
 /// Counts of one process. Cheap to clone.
@@ -20,7 +20,7 @@ pub(crate) struct Counters {
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Stats {
     /// Reads answered from copies in this process.
-    pub first_level_hits: u64,
+    pub l1_hits: u64,
     /// Reads answered from the store.
     pub store_hits: u64,
     /// Reads that found a stale value.
@@ -30,11 +30,11 @@ pub struct Stats {
     /// Reads that found nothing since the store did not answer.
     pub degraded_reads: u64,
     /// Entries held as copies.
-    pub first_level_entries: u64,
+    pub l1_entries: u64,
     /// Their bytes.
-    pub first_level_bytes: u64,
+    pub l1_bytes: u64,
     /// Whether every copy may be handed out.
-    pub first_level_trusted: bool,
+    pub l1_coherent: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -44,7 +44,7 @@ struct Labels {
 }
 
 /// Where a read found what it looked for.
-const FIRST_LEVEL: Labels = Labels { operation: "get", result: "first_level" };
+const L1_HIT: Labels = Labels { operation: "get", result: "first_level" };
 const STORE: Labels = Labels { operation: "get", result: "store" };
 const STALE: Labels = Labels { operation: "get", result: "stale" };
 const MISS: Labels = Labels { operation: "get", result: "miss" };
@@ -61,23 +61,23 @@ impl Counters {
         let help = "Reads and writes of cache entries, by what came of them";
         metrics.register("cache_operations", help, operations.clone());
         // Present from the beginning, so that a rate has something to begin from.
-        for labels in [FIRST_LEVEL, STORE, STALE, MISS, DEGRADED, STORED, NOT_STORED] {
+        for labels in [L1_HIT, STORE, STALE, MISS, DEGRADED, STORED, NOT_STORED] {
             let _: &Counter = &operations.get_or_create(&labels);
         }
         Self { operations, l1 }
     }
 
-    pub(crate) fn first_level_hit(&self) {
-        self.count(&FIRST_LEVEL);
+    pub(crate) fn l1_hit(&self) {
+        self.count(&L1_HIT);
     }
 
     /// A read that the store was asked for.
     pub(crate) fn read(&self, read: &Read) {
         self.count(match read {
             Read { degraded: true, .. } => &DEGRADED,
-            Read { found: Found::Fresh(_), .. } => &STORE,
-            Read { found: Found::Stale(_), .. } => &STALE,
-            Read { found: Found::Nothing, .. } => &MISS,
+            Read { lookup: Lookup::Fresh(_), .. } => &STORE,
+            Read { lookup: Lookup::Stale(_), .. } => &STALE,
+            Read { lookup: Lookup::Miss, .. } => &MISS,
         });
     }
 
@@ -87,16 +87,16 @@ impl Counters {
 
     pub(crate) fn stats(&self) -> Stats {
         let count = |labels| self.operations.get_or_create(labels).get();
-        let (first_level_entries, first_level_bytes) = self.l1.as_ref().map(L1::size).unwrap_or_default();
+        let (l1_entries, l1_bytes) = self.l1.as_ref().map(L1::size).unwrap_or_default();
         Stats {
-            first_level_hits: count(&FIRST_LEVEL),
+            l1_hits: count(&L1_HIT),
             store_hits: count(&STORE),
             stale_hits: count(&STALE),
             misses: count(&MISS),
             degraded_reads: count(&DEGRADED),
-            first_level_entries,
-            first_level_bytes,
-            first_level_trusted: self.l1.as_ref().is_some_and(L1::is_trusted),
+            l1_entries,
+            l1_bytes,
+            l1_coherent: self.l1.as_ref().is_some_and(L1::is_coherent),
         }
     }
 
@@ -110,7 +110,7 @@ impl Counters {
 impl Stats {
     /// Hits among all reads, from 0 to 1; 0 without any.
     pub fn hit_rate(&self) -> f64 {
-        let hits = self.first_level_hits + self.store_hits;
+        let hits = self.l1_hits + self.store_hits;
         let reads = hits + self.stale_hits + self.misses + self.degraded_reads;
         if reads == 0 { 0.0 } else { hits as f64 / reads as f64 }
     }

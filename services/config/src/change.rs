@@ -51,7 +51,7 @@ pub struct Origin {
 
 /// A change as it is on record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recorded {
+pub struct ChangeRecord {
     /// What was done.
     pub change: Change,
     /// By whom.

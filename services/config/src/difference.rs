@@ -6,7 +6,7 @@ use dataflow_rules::Rule;
 
 /// What was done to a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kind {
+pub enum DifferenceKind {
     /// It is new.
     Added,
     /// These fields are others, by their names in JSON.
@@ -21,25 +21,25 @@ pub struct Difference {
     /// The rule.
     pub rule_id: String,
     /// What was done to it.
-    pub kind: Kind,
+    pub kind: DifferenceKind,
 }
 
 /// What leads from one list of rules to another, in the order of the later, what is gone at the end. That a rule stands
 /// elsewhere is no difference.
 pub fn differences(before: &[Rule], after: &[Rule]) -> Vec<Difference> {
     let known: HashMap<_, _> = before.iter().map(|rule| (rule.id.as_str(), rule)).collect();
-    let left: HashSet<_> = after.iter().map(|rule| rule.id.as_str()).collect();
+    let remaining: HashSet<_> = after.iter().map(|rule| rule.id.as_str()).collect();
     let mut found = Vec::new();
     for rule in after {
         let kind = match known.get(rule.id.as_str()) {
-            None => Kind::Added,
+            None => DifferenceKind::Added,
             Some(before) if *before == rule => continue,
-            Some(before) => Kind::Changed(fields(before, rule)),
+            Some(before) => DifferenceKind::Changed(fields(before, rule)),
         };
         found.push(Difference { rule_id: rule.id.clone(), kind });
     }
-    let gone = before.iter().filter(|rule| !left.contains(rule.id.as_str()));
-    found.extend(gone.map(|rule| Difference { rule_id: rule.id.clone(), kind: Kind::Removed }));
+    let removed = before.iter().filter(|rule| !remaining.contains(rule.id.as_str()));
+    found.extend(removed.map(|rule| Difference { rule_id: rule.id.clone(), kind: DifferenceKind::Removed }));
     found
 }
 
@@ -84,13 +84,13 @@ mod tests {
         let before = [rule("a", 1), rule("b", 2), rule("c", 3)];
         let mut after = vec![rule("c", 3), rule("d", 4), rule("b", 20)];
         after[2].keywords.push("care".to_owned());
-        let told = |id: &str, kind| Difference { rule_id: id.to_owned(), kind };
+        let difference = |id: &str, kind| Difference { rule_id: id.to_owned(), kind };
         assert_eq!(
             differences(&before, &after),
             [
-                told("d", Kind::Added),
-                told("b", Kind::Changed(vec!["keywords", "priority"])),
-                told("a", Kind::Removed)
+                difference("d", DifferenceKind::Added),
+                difference("b", DifferenceKind::Changed(vec!["keywords", "priority"])),
+                difference("a", DifferenceKind::Removed)
             ]
         );
         assert_eq!(differences(&before, &before), []);

@@ -75,10 +75,10 @@ pub enum Error {
     },
     /// Others change so much at this moment that this change found no place.
     #[error("too many changes at once; nothing was changed")]
-    Crowded,
+    TooManyChanges,
     /// A later release has written what this one cannot read, and so must not write after.
     #[error("a later release has changed the configuration: this one can no longer")]
-    Outdated,
+    ReleaseOutdated,
     /// See [`dataflow_store::Error`].
     #[error(transparent)]
     Store(#[from] dataflow_store::Error),
@@ -115,8 +115,8 @@ impl Describe for Error {
                 Kind::Invalid
             }
             Error::EtagMismatch { .. } => Kind::Conflict,
-            Error::Crowded => Kind::Overloaded,
-            Error::Outdated => Kind::Precondition,
+            Error::TooManyChanges => Kind::Overloaded,
+            Error::ReleaseOutdated => Kind::Precondition,
             Error::Store(error) => error.kind(),
         }
     }
@@ -133,8 +133,8 @@ impl Describe for Error {
             Error::FieldInvalid { .. } => "FIELD_INVALID",
             Error::RulesetInvalid { .. } => "RULESET_INVALID",
             Error::EtagMismatch { .. } => "ETAG_MISMATCH",
-            Error::Crowded => "TOO_MANY_CHANGES",
-            Error::Outdated => "RELEASE_OUTDATED",
+            Error::TooManyChanges => "TOO_MANY_CHANGES",
+            Error::ReleaseOutdated => "RELEASE_OUTDATED",
             Error::Store(error) => error.reason(),
         }
     }
@@ -170,7 +170,7 @@ impl Describe for Error {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Error::Crowded => Some(Duration::from_millis(100)),
+            Error::TooManyChanges => Some(Duration::from_millis(100)),
             Error::Store(error) => error.retry_after(),
             _ => None,
         }

@@ -17,11 +17,11 @@ use crate::change::Origin;
 const MAX_REASON: usize = 1024;
 
 /// Entries in one answer where the caller does not say how many, and the most.
-const PAGE: usize = 100;
-const MAX_PAGE: usize = 1000;
+const DEFAULT_PAGE_SIZE: usize = 100;
+const MAX_PAGE_SIZE: usize = 1000;
 
 /// The refusal of a request without the message that it is about.
-fn missing(field: &str) -> Error {
+fn missing_field(field: &str) -> Error {
     Error::FieldInvalid { field: field.to_owned(), problem: "must be set".to_owned() }
 }
 
@@ -40,12 +40,12 @@ fn origin(metadata: &MetadataMap, reason: String) -> Result<Origin, Error> {
 }
 
 /// How many entries an answer has.
-fn page_size(asked: i32) -> Result<usize, Error> {
-    match usize::try_from(asked) {
-        Ok(0) => Ok(PAGE),
-        Ok(size) if size <= MAX_PAGE => Ok(size),
+fn page_size(requested: i32) -> Result<usize, Error> {
+    match usize::try_from(requested) {
+        Ok(0) => Ok(DEFAULT_PAGE_SIZE),
+        Ok(size) if size <= MAX_PAGE_SIZE => Ok(size),
         _ => {
-            let problem = format!("must be from 0 to {MAX_PAGE}, is {asked}");
+            let problem = format!("must be from 0 to {MAX_PAGE_SIZE}, is {requested}");
             Err(Error::FieldInvalid { field: "page_size".to_owned(), problem })
         }
     }
@@ -56,16 +56,16 @@ fn page_start(token: &str, first: u64) -> Result<u64, Error> {
     if token.is_empty() {
         return Ok(first);
     }
-    token.parse().map_err(|_| unknown_page())
+    token.parse().map_err(|_| invalid_page_token())
 }
 
-fn unknown_page() -> Error {
+fn invalid_page_token() -> Error {
     let problem = "is not one that was given out".to_owned();
     Error::FieldInvalid { field: "page_token".to_owned(), problem }
 }
 
 /// Refuses a change of another version than the present one.
-fn matching(etag: &str, present: &str) -> Result<(), Error> {
+fn check_etag(etag: &str, present: &str) -> Result<(), Error> {
     if etag.is_empty() || etag == present {
         return Ok(());
     }

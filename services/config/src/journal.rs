@@ -4,7 +4,7 @@
 //! Whoever changes something goes by a state and writes after it. If somebody else was faster the log ends elsewhere, the
 //! write is refused, and the change is decided anew.
 
-mod reading;
+mod reader;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,25 +18,25 @@ use tokio::sync::{Mutex, watch};
 use uuid::Uuid;
 
 use crate::Error;
-use crate::change::{Change, Origin, Recorded};
+use crate::change::{Change, ChangeRecord, Origin};
 use crate::state::State;
 use crate::stored;
 use dataflow_rules::RuleSet;
 
-use reading::{PAGE, Reading};
+use reader::{LogReader, PAGE_SIZE};
 
 /// Where the log lies.
-const SPACE: Space = Space::lasting("config");
+const SPACE: Space = Space::durable("config");
 const LOG: &str = "changes";
 
 /// Under which topic every change is told.
 const TOPIC: &str = "config";
 
 /// How often a change is decided anew because others were faster.
-const ATTEMPTS: usize = 32;
+const MAX_ATTEMPTS: usize = 32;
 
 /// How often to look for changes of which no signal came.
-const LOOK: Duration = Duration::from_millis(500);
+const POLL_PERIOD: Duration = Duration::from_millis(500);
 
 /// Every change, and what they have made.
 pub struct Journal {
@@ -49,11 +49,11 @@ pub struct Journal {
     /// A watch channel, because a slow watcher may skip to the newest state but must end on it.
     state: watch::Sender<Arc<State>>,
     /// Whether the log was read, or waited for long enough: before, readers wait.
-    is_settled: watch::Sender<bool>,
+    is_ready: watch::Sender<bool>,
     /// What the seeds make, which is served until the log says what there is.
-    provisional: Arc<State>,
+    built_in: Arc<State>,
     /// One reader of the log at a time.
-    reading: Mutex<Reading>,
+    reader: Mutex<LogReader>,
     /// One writer at a time: a process does not compete with itself.
     writing: Mutex<()>,
 }
@@ -62,18 +62,18 @@ pub struct Journal {
 #[derive(Debug)]
 pub struct Page {
     /// The changes on it, but for those that cannot be read.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<JournalEntry>,
     /// The place of the last record on it, readable or not; none if there are none.
     pub last: Option<u64>,
 }
 
 /// A change on record, and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct JournalEntry {
     /// Its place among all changes, from 1.
     pub position: u64,
     /// What was done, by whom and when.
-    pub recorded: Recorded,
+    pub record: ChangeRecord,
 }
 
 // === impl Journal ===
@@ -88,36 +88,36 @@ impl Journal {
         let mut state = State::default();
         for seed in &seeds {
             let time = SystemTime::now();
-            state.apply(&Recorded { change: seed.clone(), origin: seeding(), time })?;
+            state.apply(&ChangeRecord { change: seed.clone(), origin: seed_origin(), time })?;
             state.validate(seed)?;
         }
         // Those are no changes yet: the log is to be read from its beginning, and none of them is known to be there.
         state.position = 0;
         state.seen_providers.clear();
-        for owned in state.rulesets.values_mut().map(Arc::make_mut) {
-            owned.revisions.clear();
+        for ruleset in state.rulesets.values_mut().map(Arc::make_mut) {
+            ruleset.revisions.clear();
             // As the contract has it for rules that are built in.
-            Arc::make_mut(&mut owned.set).revision = 0;
+            Arc::make_mut(&mut ruleset.set).revision = 0;
         }
-        let provisional = Arc::new(state);
-        let (log, state) = (SPACE.key(LOG), watch::Sender::new(Arc::clone(&provisional)));
-        let (is_seeded, is_settled) = (AtomicBool::new(false), watch::Sender::new(false));
-        let (reading, writing) = (Mutex::default(), Mutex::default());
-        Ok(Self { store, log, seeds, is_seeded, state, is_settled, provisional, reading, writing })
+        let built_in = Arc::new(state);
+        let (log, state) = (SPACE.key(LOG), watch::Sender::new(Arc::clone(&built_in)));
+        let (is_seeded, is_ready) = (AtomicBool::new(false), watch::Sender::new(false));
+        let (reader, writing) = (Mutex::default(), Mutex::default());
+        Ok(Self { store, log, seeds, is_seeded, state, is_ready, built_in, reader, writing })
     }
 
     /// Waits until the log was read, so that nobody is told of older rules by a replica that has just started.
-    pub async fn settled(&self) {
-        self.is_settled
+    pub async fn ready(&self) {
+        self.is_ready
             .subscribe()
-            .wait_for(|is_settled| *is_settled)
+            .wait_for(|is_ready| *is_ready)
             .await
             .expect("the sender lives as long as we do");
     }
 
     /// Lets readers in: the log was read, or does not come in time and what the release brings must do.
-    pub fn settle(&self) {
-        self.is_settled.send_replace(true);
+    pub fn mark_ready(&self) {
+        self.is_ready.send_replace(true);
     }
 
     /// The state as far as the log was read.
@@ -141,15 +141,15 @@ impl Journal {
         }
         self.catch_up().await?;
         for seed in &self.seeds {
-            let decided = self.write(seeding(), |state| {
-                let is_there = match seed {
+            let decided = self.write(seed_origin(), |state| {
+                let exists = match seed {
                     Change::RulesetSeeded(set) => {
-                        state.rulesets.get(&set.name).is_some_and(|owned| !owned.revisions.is_empty())
+                        state.rulesets.get(&set.name).is_some_and(|ruleset| !ruleset.revisions.is_empty())
                     }
                     Change::ProviderSeeded(provider) => state.seen_providers.contains(&provider.provider_id),
                     _ => true,
                 };
-                Ok((!is_there).then(|| seed.clone()))
+                Ok((!exists).then(|| seed.clone()))
             });
             decided.await?;
         }
@@ -177,33 +177,33 @@ impl Journal {
         origin: Origin,
         decide: impl Fn(&State) -> Result<Option<Change>, Error>,
     ) -> Result<Arc<State>, Error> {
-        let _alone = self.writing.lock().await;
+        let _guard = self.writing.lock().await;
         // Names this change in the log, so that writing it again is safe while it is in doubt whether it is there.
         let id = Uuid::now_v7().to_string();
-        for _ in 0..ATTEMPTS {
+        for _ in 0..MAX_ATTEMPTS {
             let state = self.writable().await?;
             let Some(change) = decide(&state)? else { return Ok(state) };
-            let recorded = Recorded { change, origin: origin.clone(), time: SystemTime::now() };
+            let recorded = ChangeRecord { change, origin: origin.clone(), time: SystemTime::now() };
             let mut next = State::clone(&state);
             next.apply(&recorded)?;
             next.validate(&recorded.change)?;
             let record = stored::encode(recorded);
             let appended = self.append(state.position, &id, record.clone()).await?;
             if let Appended::At(position) = appended {
-                let mut reading = self.reading.lock().await;
+                let mut reader = self.reader.lock().await;
                 // Unless it was in doubt at first, and others are behind it by now, or a reader was faster.
                 if position == next.position && self.state.borrow().position == state.position {
                     self.state.send_replace(Arc::new(next));
-                    reading.wrote(position, record);
+                    reader.advance(position, record);
                 }
             }
             self.catch_up().await?;
             if matches!(appended, Appended::At(_)) {
-                self.tell().await;
+                self.notify_replicas().await;
                 return Ok(self.state());
             }
         }
-        Err(Error::Crowded)
+        Err(Error::TooManyChanges)
     }
 
     /// At most `limit` changes after a position, as they are on record.
@@ -215,8 +215,8 @@ impl Journal {
         let records = self.store.read(&self.log, after, limit).await?;
         let last = records.last().map(|record| record.position);
         let entries = records.into_iter().filter_map(|record| {
-            let recorded = stored::decode(record.value).ok()?;
-            Some(Entry { position: record.position, recorded })
+            let change = stored::decode(record.value).ok()?;
+            Some(JournalEntry { position: record.position, record: change })
         });
         Ok(Page { entries: entries.collect(), last })
     }
@@ -227,15 +227,15 @@ impl Journal {
     ///
     /// When the store does not answer.
     pub async fn catch_up(&self) -> Result<(), Error> {
-        let mut reading = self.reading.lock().await;
+        let mut reader = self.reader.lock().await;
         let state = self.state();
-        let Some(grown) = reading.read_on(&*self.store, &self.log, &state).await? else { return Ok(()) };
-        if grown.is_rewound {
+        let Some(replayed) = reader.read_new(&*self.store, &self.log, &state).await? else { return Ok(()) };
+        if replayed.is_rebuilt {
             // What the release brings may be lost with the rest.
             self.is_seeded.store(false, Ordering::Release);
         }
-        let is_empty = grown.state.position == 0;
-        let next = if is_empty { Arc::clone(&self.provisional) } else { Arc::new(grown.state) };
+        let is_empty = replayed.state.position == 0;
+        let next = if is_empty { Arc::clone(&self.built_in) } else { Arc::new(replayed.state) };
         self.state.send_replace(next);
         Ok(())
     }
@@ -252,14 +252,14 @@ impl Journal {
                 tracing::debug!(%error, "the configuration cannot be read");
             }
             // A signal, a gap in them, or the time to look anyway.
-            let _ = tokio::time::timeout(LOOK, signals.next()).await;
+            let _ = tokio::time::timeout(POLL_PERIOD, signals.next()).await;
         }
     }
 
     /// The state, if a change may follow it.
     async fn writable(&self) -> Result<Arc<State>, Error> {
-        if self.reading.lock().await.is_outdated {
-            return Err(Error::Outdated);
+        if self.reader.lock().await.is_ahead {
+            return Err(Error::ReleaseOutdated);
         }
         Ok(self.state())
     }
@@ -278,13 +278,13 @@ impl Journal {
         }
         let mut replayed = State::default();
         loop {
-            let records = self.store.read(&self.log, replayed.position, PAGE).await?;
+            let records = self.store.read(&self.log, replayed.position, PAGE_SIZE).await?;
             if records.is_empty() {
                 return Err(not_found());
             }
             for record in records {
-                reading::apply(&mut replayed, &record).map_err(|_| Error::Outdated)?;
-                let set = replayed.rulesets.get(name).map(|owned| &owned.set);
+                reader::apply(&mut replayed, &record).map_err(|_| Error::ReleaseOutdated)?;
+                let set = replayed.rulesets.get(name).map(|ruleset| &ruleset.set);
                 if let Some(set) = set.filter(|set| set.revision == revision) {
                     return Ok(RuleSet::clone(set));
                 }
@@ -305,14 +305,14 @@ impl Journal {
     }
 
     /// Tells the other replicas. They would find out by themselves, a little later.
-    async fn tell(&self) {
+    async fn notify_replicas(&self) {
         if let Err(error) = self.store.publish(TOPIC, Bytes::new()).await {
             tracing::debug!(%error, "other replicas are not told of a change");
         }
     }
 }
 
-fn seeding() -> Origin {
+fn seed_origin() -> Origin {
     Origin::system("brought by the release", String::new())
 }
 

@@ -70,5 +70,5 @@ async fn warm_up(journal: Arc<Journal>) {
         Ok(Err(error)) => tracing::warn!(%error, "{WITHOUT}"),
         Err(_) => tracing::warn!("{WITHOUT}"),
     }
-    journal.settle();
+    journal.mark_ready();
 }

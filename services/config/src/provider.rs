@@ -152,8 +152,12 @@ fn is_private(host: &str) -> bool {
     private_name || odd_number || address.is_some_and(private_address)
 }
 
-fn require(holds: bool, field: &str, problem: impl FnOnce() -> String) -> Result<(), Error> {
-    if holds { Ok(()) } else { Err(Error::ProviderInvalid { field: field.to_owned(), problem: problem() }) }
+fn require(condition: bool, field: &str, problem: impl FnOnce() -> String) -> Result<(), Error> {
+    if condition {
+        Ok(())
+    } else {
+        Err(Error::ProviderInvalid { field: field.to_owned(), problem: problem() })
+    }
 }
 
 #[cfg(test)]

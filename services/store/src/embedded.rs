@@ -3,7 +3,7 @@
 
 mod buckets;
 mod directory;
-mod lasting;
+mod durable;
 mod log;
 mod memory;
 #[cfg(test)]
@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use self::buckets::Buckets;
 use self::directory::Directory;
-use self::lasting::Lasting;
+use self::durable::DurableStore;
 use self::memory::Memory;
 use crate::entries::{Condition, Cursor, Entries, Entry, Outcome, Page, Revision};
 use crate::error::Error;
@@ -35,7 +35,7 @@ use crate::signals::{Signals, Subscription};
 pub struct Embedded {
     buckets: Arc<Buckets>,
     memory: Memory,
-    lasting: Lasting,
+    durable: DurableStore,
 }
 
 /// Why a data directory cannot be opened.
@@ -60,7 +60,7 @@ pub enum OpenError {
 }
 
 /// What is put under a key.
-struct New {
+struct NewValue {
     revision: Revision,
     value: Bytes,
     ttl: Option<Duration>,
@@ -72,25 +72,25 @@ impl Embedded {
     /// Keeps everything in memory. Entries of volatile spaces take at most `capacity` bytes, the generations of tags an
     /// eighth of that besides; what was not used for longest gives way.
     pub fn new(capacity: u64) -> Self {
-        Self::over(Lasting::in_memory(), capacity)
+        Self::over(DurableStore::in_memory(), capacity)
     }
 
-    /// Keeps lasting spaces and logs in `directory`, which is created when missing, and the rest as [`new`](Self::new)
+    /// Keeps durable spaces and logs in `directory`, which is created when missing, and the rest as [`new`](Self::new)
     /// does. The directory is held until this is dropped or the process ends, in whatever way.
     ///
     /// # Errors
     ///
     /// [`OpenError`].
     pub fn open(directory: &Path, capacity: u64) -> Result<Self, OpenError> {
-        let lasting = Lasting::in_file(Directory::hold(directory)?).map_err(|source| {
+        let durable = DurableStore::in_file(Directory::lock(directory)?).map_err(|source| {
             OpenError::Unusable { directory: directory.to_owned(), source: source.into() }
         })?;
-        Ok(Self::over(lasting, capacity))
+        Ok(Self::over(durable, capacity))
     }
 
     /// The task that ends when the thread which writes the file has panicked: nothing can be written from then on.
     pub fn watch_writer(&mut self) -> Task {
-        let ended = self.lasting.writer.ended();
+        let ended = self.durable.writer.ended();
         Task::essential("store writer", async move {
             let panicked = match ended {
                 Some(ended) => ended.await.is_err(),
@@ -103,19 +103,19 @@ impl Embedded {
         })
     }
 
-    fn over(lasting: Lasting, capacity: u64) -> Self {
-        Self { buckets: Arc::new(Buckets::new()), memory: Memory::new(capacity), lasting }
+    fn over(durable: DurableStore, capacity: u64) -> Self {
+        Self { buckets: Arc::new(Buckets::new()), memory: Memory::new(capacity), durable }
     }
 
     /// Puts `new` under a key, or removes what is there; the revision that was there.
     async fn change(
         &self,
         key: &Key,
-        new: Option<New>,
+        new: Option<NewValue>,
         condition: Condition,
     ) -> Result<Outcome<Option<Revision>>, Error> {
-        if key.space.lasting {
-            self.lasting.change(key, new, condition, &self.buckets).await
+        if key.space.durable {
+            self.durable.change(key, new, condition, &self.buckets).await
         } else {
             Ok(self.change_in_memory(key, new, condition))
         }
@@ -124,7 +124,7 @@ impl Embedded {
     fn change_in_memory(
         &self,
         key: &Key,
-        new: Option<New>,
+        new: Option<NewValue>,
         condition: Condition,
     ) -> Outcome<Option<Revision>> {
         let now = Instant::now();
@@ -137,7 +137,7 @@ impl Embedded {
             Some(new) => self.memory.insert(key.clone(), new, now),
             None => self.memory.remove(key),
         }
-        locked.changed();
+        locked.publish_change();
         Outcome::Done(found)
     }
 }
@@ -145,15 +145,15 @@ impl Embedded {
 #[async_trait]
 impl Entries for Embedded {
     async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, Error> {
-        let lasting: Vec<Key> = keys.iter().filter(|key| key.space.lasting).cloned().collect();
-        let mut lasting = match lasting.is_empty() {
+        let durable: Vec<Key> = keys.iter().filter(|key| key.space.durable).cloned().collect();
+        let mut durable = match durable.is_empty() {
             true => Vec::new(),
-            false => self.lasting.get(lasting).await?,
+            false => self.durable.get(durable).await?,
         }
         .into_iter();
         let now = Instant::now();
-        let entry = |key: &Key| match key.space.lasting {
-            true => lasting.next().expect("there is one answer for each lasting key"),
+        let entry = |key: &Key| match key.space.durable {
+            true => durable.next().expect("the read returns one result per durable key"),
             false => self.memory.get(key, now),
         };
         Ok(keys.iter().map(entry).collect())
@@ -168,7 +168,7 @@ impl Entries for Embedded {
     ) -> Result<Outcome<Revision>, Error> {
         let revision = Revision::random();
         let ttl = ttl.map(|ttl| ttl.max(Duration::from_millis(1)));
-        Ok(match self.change(key, Some(New { revision, value, ttl }), condition).await? {
+        Ok(match self.change(key, Some(NewValue { revision, value, ttl }), condition).await? {
             Outcome::Done(_) => Outcome::Done(revision),
             Outcome::Refused(found) => Outcome::Refused(found),
         })
@@ -182,8 +182,8 @@ impl Entries for Embedded {
     }
 
     async fn list(&self, space: Space, prefix: &str, from: Option<Cursor>) -> Result<Page, Error> {
-        if space.lasting {
-            self.lasting.list(space, prefix, from).await
+        if space.durable {
+            self.durable.list(space, prefix, from).await
         } else {
             Ok(Page { keys: self.memory.list(space, prefix, Instant::now()), next: None })
         }
@@ -198,9 +198,9 @@ impl Leases for Embedded {
 
     async fn release(&self, key: &Key, token: Token) -> Result<bool, Error> {
         let mut locked = self.buckets.lock(key);
-        let held = locked.holds(token, Instant::now());
+        let held = locked.is_leased_by(token, Instant::now());
         if held {
-            locked.changed();
+            locked.publish_change();
         }
         Ok(held)
     }
@@ -215,7 +215,7 @@ impl Generations for Embedded {
     async fn renew(&self, tag: &Key) -> Result<Generation, Error> {
         let mut locked = self.buckets.lock(tag);
         let generation = self.memory.renew(tag);
-        locked.changed();
+        locked.publish_change();
         Ok(generation)
     }
 }
@@ -225,16 +225,16 @@ impl Logs for Embedded {
     async fn append(&self, log: &Key, id: &str, value: Bytes) -> Result<u64, Error> {
         // Without a condition it cannot be refused.
         let (Appended::At(position) | Appended::Behind { last: position }) =
-            self.lasting.append(log, id, value, None).await?;
+            self.durable.append(log, id, value, None).await?;
         Ok(position)
     }
 
     async fn append_after(&self, log: &Key, last: u64, id: &str, value: Bytes) -> Result<Appended, Error> {
-        self.lasting.append(log, id, value, Some(last)).await
+        self.durable.append(log, id, value, Some(last)).await
     }
 
     async fn read(&self, log: &Key, after: u64, limit: usize) -> Result<Vec<LogRecord>, Error> {
-        self.lasting.read(log, after, limit).await
+        self.durable.read(log, after, limit).await
     }
 }
 

@@ -16,7 +16,7 @@ pub struct Space {
     /// Its name in the store's keys, of `a-z`.
     pub name: &'static str,
     /// Whether it must survive every process and failover; otherwise it may be forgotten at any time.
-    pub lasting: bool,
+    pub durable: bool,
 }
 
 /// One name in one space.
@@ -33,12 +33,12 @@ pub struct Key {
 impl Space {
     /// State that may be forgotten at any time, such as what a cache holds.
     pub const fn volatile(name: &'static str) -> Self {
-        Self { name, lasting: false }
+        Self { name, durable: false }
     }
 
     /// State that must last.
-    pub const fn lasting(name: &'static str) -> Self {
-        Self { name, lasting: true }
+    pub const fn durable(name: &'static str) -> Self {
+        Self { name, durable: true }
     }
 
     /// A key of this space.

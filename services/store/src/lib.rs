@@ -13,9 +13,9 @@ pub mod generations;
 pub mod key;
 pub mod leases;
 pub mod logs;
-pub mod pulse;
 pub mod redis;
 pub mod signals;
+pub mod version_counters;
 
 mod record;
 
@@ -32,11 +32,11 @@ pub trait Store:
 {
     /// How far the store has come, read again and again. None where the store is this process itself: there signals
     /// arrive, and a copy of what it holds would be of no use.
-    fn pulse(&self) -> Option<watch::Receiver<pulse::Pulse>>;
+    fn version_counters(&self) -> Option<watch::Receiver<version_counters::VersionCounters>>;
 }
 
 impl Store for embedded::Embedded {
-    fn pulse(&self) -> Option<watch::Receiver<pulse::Pulse>> {
+    fn version_counters(&self) -> Option<watch::Receiver<version_counters::VersionCounters>> {
         None
     }
 }

@@ -27,7 +27,7 @@ pub enum Appended {
     },
 }
 
-/// Append-only logs. Their keys must be of a lasting space.
+/// Append-only logs. Their keys must be of a durable space.
 #[async_trait]
 pub trait Logs {
     /// Writes a record at the end; its position. Within a day the same `id` in the same log writes nothing again and gets

@@ -44,15 +44,15 @@ mod tests {
     use crate::key::Space;
 
     fn key() -> Key {
-        Space::lasting("test").key("a")
+        Space::durable("test").key("a")
     }
 
     /// What release 0.1.0 wrote for revision 0x0123456789abcdef and the value `hello`.
-    const YESTERDAY: &[u8] = b"\x09\xef\xcd\xab\x89\x67\x45\x23\x01\x10\x01\x1a\x05hello";
+    const RELEASE_0_1_0: &[u8] = b"\x09\xef\xcd\xab\x89\x67\x45\x23\x01\x10\x01\x1a\x05hello";
 
     #[test]
     fn what_an_earlier_release_wrote_is_read() {
-        let (revision, value) = decode(&key(), Bytes::from_static(YESTERDAY)).unwrap();
+        let (revision, value) = decode(&key(), Bytes::from_static(RELEASE_0_1_0)).unwrap();
         assert_eq!((revision.number(), &value[..]), (0x0123_4567_89ab_cdef, &b"hello"[..]));
     }
 
@@ -60,13 +60,13 @@ mod tests {
     fn what_is_written_today_an_earlier_release_reads() {
         let revision = Revision::new(0x0123_4567_89ab_cdef).unwrap();
         let record = encode(revision, Bytes::from_static(b"hello"));
-        assert_eq!(record, YESTERDAY);
+        assert_eq!(record, RELEASE_0_1_0);
         assert_eq!(record[REVISION], revision.number().to_le_bytes());
     }
 
     #[test]
     fn fields_that_a_later_release_adds_do_not_disturb() {
-        let later = [YESTERDAY, b"\x22\x03new"].concat();
+        let later = [RELEASE_0_1_0, b"\x22\x03new"].concat();
         assert_eq!(&decode(&key(), later.into()).unwrap().1[..], b"hello");
     }
 
@@ -77,9 +77,9 @@ mod tests {
             assert!(error.starts_with("what lies under test:a cannot be read: "), "{error}");
             assert!(error.contains(expected), "{error}");
         };
-        check(&[&YESTERDAY[..10], &b"\x02"[..]].concat(), "its format is 2, known are those up to 1");
+        check(&[&RELEASE_0_1_0[..10], &b"\x02"[..]].concat(), "its format is 2, known are those up to 1");
         check(b"\x10\x01", "no revision");
-        check(&YESTERDAY[..YESTERDAY.len() - 1], "");
+        check(&RELEASE_0_1_0[..RELEASE_0_1_0.len() - 1], "");
         check(b"plain text", "");
     }
 }

@@ -11,9 +11,9 @@ mod failure;
 mod link;
 mod names;
 mod operations;
+mod pool;
 mod primaries;
 mod scripts;
-mod spares;
 mod topology;
 mod watch;
 
@@ -31,14 +31,14 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use address::{Address, Mode};
 use connector::Connector;
 use failure::Failure;
-use names::Names;
+use names::KeyNames;
 use primaries::Primaries;
-use scripts::Verdict;
+use scripts::ScriptResult;
 use watch::Watch;
 
 use crate::error::Error;
-use crate::pulse::Pulse;
 use crate::signals::Hub;
+use crate::version_counters::VersionCounters;
 
 /// How to reach Redis.
 #[derive(Debug, Clone)]
@@ -67,10 +67,10 @@ pub struct Misconfigured(#[source] redis::RedisError);
 /// State in Redis.
 pub struct Redis {
     primaries: Arc<Primaries>,
-    names: Names,
+    names: KeyNames,
     replicas: u64,
     hub: Hub,
-    pulse: watching::Receiver<Pulse>,
+    version_counters: watching::Receiver<VersionCounters>,
     /// Ends the watch with the store.
     _watch: DropGuard,
     /// Keeps the watch alive as long as the store.
@@ -80,7 +80,7 @@ pub struct Redis {
 // === impl Redis ===
 
 impl Redis {
-    /// State in the Redis that `settings` say, whether or not it answers at the moment. Its breakers are named for `role`.
+    /// State in the Redis that `settings` say, whether or not it replies at the moment. Its breakers are named for `role`.
     /// Must be called within a runtime.
     ///
     /// # Errors
@@ -89,16 +89,16 @@ impl Redis {
     pub fn new(settings: Settings, process: &Process, role: &str) -> Result<Self, Misconfigured> {
         let default = if settings.address.mode == Mode::Standalone { 0 } else { 1 };
         let replicas = settings.replicas.unwrap_or(default);
-        let (hub, names) = (Hub::new(), Names::new(&settings.prefix));
+        let (hub, names) = (Hub::new(), KeyNames::new(&settings.prefix));
         let connector = Connector::new(settings, process.breakers.clone(), role, hub.clone());
         let primaries = connector.and_then(Primaries::new).map_err(Misconfigured)?;
         let primaries = Arc::new(primaries);
-        let (sender, pulse) = watching::channel(Pulse::default());
+        let (sender, version_counters) = watching::channel(VersionCounters::default());
         let watch = Watch {
             primaries: Arc::clone(&primaries),
             names: names.clone(),
             hub: hub.clone(),
-            pulse: sender,
+            version_counters: sender,
         };
         let end = CancellationToken::new();
         let watched = end.clone();
@@ -110,7 +110,7 @@ impl Redis {
             names,
             replicas,
             hub,
-            pulse,
+            version_counters,
             _watch: end.drop_guard(),
             _tasks: process.tasks.clone(),
         })
@@ -120,34 +120,37 @@ impl Redis {
     async fn read(&self, bucket: usize, command: Cmd) -> Result<redis::Value, Error> {
         let mut commands = redis::pipe();
         commands.add_command(command);
-        let answers = Box::pin(self.primaries.read(bucket, &commands)).await.map_err(Failure::of_read)?;
-        answers.into_iter().next().ok_or_else(|| Failure::miscounted(0).of_read())
+        let replies =
+            Box::pin(self.primaries.read(bucket, &commands)).await.map_err(Failure::into_read_error)?;
+        replies.into_iter().next().ok_or_else(|| Failure::wrong_reply_count(0).into_read_error())
     }
 
     /// Does one thing that changes what may be lost.
     async fn write(&self, bucket: usize, command: Cmd) -> Result<redis::Value, Error> {
         let mut commands = redis::pipe();
         commands.add_command(command);
-        let answers = Box::pin(self.primaries.run(bucket, &commands)).await.map_err(Failure::of_write)?;
-        answers.into_iter().next().ok_or_else(|| Failure::miscounted(0).of_write())
+        let replies =
+            Box::pin(self.primaries.run(bucket, &commands)).await.map_err(Failure::into_write_error)?;
+        replies.into_iter().next().ok_or_else(|| Failure::wrong_reply_count(0).into_write_error())
     }
 
     /// Runs a script that changes what must not be lost, and waits until enough replicas have it. One that was refused
     /// changed nothing, whoever has that.
-    async fn write_durably(&self, bucket: usize, script: Cmd) -> Result<Verdict, Error> {
+    async fn write_durably(&self, bucket: usize, script: Cmd) -> Result<ScriptResult, Error> {
         if self.replicas == 0 {
-            return Verdict::of(self.write(bucket, script).await?).map_err(Failure::of_write);
+            return ScriptResult::of(self.write(bucket, script).await?).map_err(Failure::into_write_error);
         }
         // Boxed here and above: the compiler gives up on futures nested too deep.
         let done = Box::pin(self.primaries.run_durably(bucket, &script, self.replicas)).await;
-        let [answer, confirmed] = done.map_err(Failure::of_write)?;
-        let verdict = Verdict::of(answer).map_err(Failure::of_write)?;
-        let got = redis::from_redis_value(confirmed).map_err(|error| Error::Unexpected(Box::new(error)))?;
-        match verdict {
-            Verdict::Done(_) if got < self.replicas => {
+        let [reply, replica_count] = done.map_err(Failure::into_write_error)?;
+        let result = ScriptResult::of(reply).map_err(Failure::into_write_error)?;
+        let got =
+            redis::from_redis_value(replica_count).map_err(|error| Error::Unexpected(Box::new(error)))?;
+        match result {
+            ScriptResult::Done(_) if got < self.replicas => {
                 Err(Error::NotReplicated { got, wanted: self.replicas })
             }
-            verdict => Ok(verdict),
+            result => Ok(result),
         }
     }
 }

@@ -39,7 +39,7 @@ pub trait Signals {
 #[derive(Debug)]
 pub struct Subscription {
     topic: &'static str,
-    signals: broadcast::Receiver<Sent>,
+    signals: broadcast::Receiver<HubMessage>,
 }
 
 /// One change of one key, as [`CHANGES`] tells it: four words.
@@ -58,11 +58,11 @@ pub struct Change {
 /// Hands signals to the listeners of this process.
 #[derive(Debug, Clone)]
 pub(crate) struct Hub {
-    sender: broadcast::Sender<Sent>,
+    sender: broadcast::Sender<HubMessage>,
 }
 
 #[derive(Debug, Clone)]
-enum Sent {
+enum HubMessage {
     Message { topic: String, message: Bytes },
     Gap,
 }
@@ -76,12 +76,12 @@ impl Hub {
 
     pub(crate) fn send(&self, topic: &str, message: Bytes) {
         // Nobody may listen.
-        let _ = self.sender.send(Sent::Message { topic: topic.to_owned(), message });
+        let _ = self.sender.send(HubMessage::Message { topic: topic.to_owned(), message });
     }
 
     /// Tells every listener that it may have missed something.
     pub(crate) fn gap(&self) {
-        let _ = self.sender.send(Sent::Gap);
+        let _ = self.sender.send(HubMessage::Gap);
     }
 
     pub(crate) fn subscribe(&self, topic: &'static str) -> Subscription {
@@ -96,11 +96,13 @@ impl Subscription {
     pub async fn next(&mut self) -> Option<Signal> {
         loop {
             match self.signals.recv().await {
-                Ok(Sent::Message { topic, message }) if topic == self.topic => {
+                Ok(HubMessage::Message { topic, message }) if topic == self.topic => {
                     return Some(Signal::Message(message));
                 }
-                Ok(Sent::Message { .. }) => {}
-                Ok(Sent::Gap) | Err(broadcast::error::RecvError::Lagged(_)) => return Some(Signal::Gap),
+                Ok(HubMessage::Message { .. }) => {}
+                Ok(HubMessage::Gap) | Err(broadcast::error::RecvError::Lagged(_)) => {
+                    return Some(Signal::Gap);
+                }
                 Err(broadcast::error::RecvError::Closed) => return None,
             }
         }
@@ -111,7 +113,7 @@ impl Subscription {
 
 impl Change {
     /// The words before the count, which the store adds.
-    pub(crate) fn announce(space: &str, bucket: usize, name: &str) -> String {
+    pub(crate) fn prefix(space: &str, bucket: usize, name: &str) -> String {
         format!("{space} {bucket} {name} ")
     }
 }
@@ -143,10 +145,10 @@ mod tests {
 
     #[test]
     fn a_change_reads_as_it_was_announced() {
-        let told = format!("{}{}", Change::announce("cache", 7, "acme:user/a"), 12);
+        let text = format!("{}{}", Change::prefix("cache", 7, "acme:user/a"), 12);
         let change =
             Change { space: "cache".to_owned(), bucket: 7, name: "acme:user/a".to_owned(), count: 12 };
-        assert_eq!(told.parse(), Ok(change));
+        assert_eq!(text.parse(), Ok(change));
         for text in ["", "cache 7 a", "cache x a 1", "cache 7 a -1"] {
             assert_eq!(text.parse::<Change>(), Err(NotAChange), "{text:?}");
         }

@@ -14,7 +14,7 @@ use crate::journal::{Journal, Page};
 use crate::{Error, convert};
 
 /// Records read at a time for an export.
-const EXPORTED: usize = 500;
+const EXPORT_PAGE_SIZE: usize = 500;
 
 /// Serves AuditService.
 #[derive(Clone)]
@@ -47,12 +47,12 @@ impl Service {
 }
 
 /// All records after a position, page by page, as they are taken.
-fn exported(journal: Arc<Journal>, after: u64) -> impl Stream<Item = Result<pb::AuditRecord, Error>> {
+fn export(journal: Arc<Journal>, after: u64) -> impl Stream<Item = Result<pb::AuditRecord, Error>> {
     let pages = stream::try_unfold(Some(after), move |after| {
         let journal = Arc::clone(&journal);
         async move {
             let Some(after) = after else { return Ok::<_, Error>(None) };
-            let Page { entries, last: next } = journal.page(after, EXPORTED).await?;
+            let Page { entries, last: next } = journal.page(after, EXPORT_PAGE_SIZE).await?;
             let state = journal.state();
             let records: Vec<_> =
                 entries.into_iter().map(|entry| Ok(convert::audit_record(entry, &state))).collect();
@@ -82,7 +82,7 @@ impl AuditService for Service {
             let problem = "must not be negative".to_owned();
             to_status(&Error::FieldInvalid { field: "after".to_owned(), problem })
         })?;
-        let records = exported(Arc::clone(&self.journal), after)
+        let records = export(Arc::clone(&self.journal), after)
             .map_ok(|record| pb::ExportAuditRecordsResponse { record: Some(record) })
             .map_err(|error| to_status(&error));
         Ok(Response::new(records.boxed()))

@@ -53,7 +53,7 @@ async fn a_fresh_store_is_given_what_the_release_brings_once() {
     }
     let entries = one.page(0, 10).await.unwrap().entries;
     assert_eq!(entries.len(), 1);
-    assert_eq!(entries[0].recorded.origin.author, crate::change::SYSTEM);
+    assert_eq!(entries[0].record.origin.author, crate::change::SYSTEM);
 }
 
 #[tokio::test]
@@ -147,10 +147,10 @@ async fn a_set_goes_back_to_what_it_was_as_a_new_revision() {
     let back =
         journal.change(Origin::default(), |_| Ok(Some(Change::RolledBack(earlier.clone())))).await.unwrap();
     assert_eq!(keywords(&back), [("a".to_owned(), "health".to_owned())]);
-    let owned = &back.rulesets["default"];
-    assert_eq!(owned.set.revision, 4);
-    assert_eq!(owned.revisions[3].differences.len(), 2, "a was changed, b removed");
-    assert_eq!((owned.made_at(3), owned.made_at(9)), (Some(3), None));
+    let ruleset = &back.rulesets["default"];
+    assert_eq!(ruleset.set.revision, 4);
+    assert_eq!(ruleset.revisions[3].differences.len(), 2, "a was changed, b removed");
+    assert_eq!((ruleset.revision_at(3), ruleset.revision_at(9)), (Some(3), None));
     for revision in [0, 5] {
         assert!(matches!(journal.ruleset_at("default", revision).await, Err(Error::RevisionNotFound { .. })));
     }
@@ -180,7 +180,7 @@ async fn after_what_a_later_release_wrote_nothing_is_written() {
     let journal = replica(&store).await;
     let later = b"\x08\x02".as_slice();
     store.append(&SPACE.key(LOG), "later", later.into()).await.unwrap();
-    assert!(matches!(put(&journal, rule("b", "x")).await, Err(Error::Outdated)));
+    assert!(matches!(put(&journal, rule("b", "x")).await, Err(Error::ReleaseOutdated)));
     assert_eq!(keywords(&journal.state()).len(), 1, "what was read before is served");
 }
 
@@ -206,7 +206,7 @@ async fn a_log_that_lost_its_end_is_read_anew() {
     for id in ["b", "c", "d"] {
         put(&ours, rule(id, "x")).await.unwrap();
     }
-    // The same log without its end, and one that has grown another.
+    // The same log without its end, and one that has replayed another.
     for record in whole.read(&log, 0, 2).await.unwrap() {
         shorter.append(&log, &record.position.to_string(), record.value).await.unwrap();
     }
@@ -214,12 +214,12 @@ async fn a_log_that_lost_its_end_is_read_anew() {
     for id in ["e", "f", "g", "h"] {
         put(&theirs, rule(id, "x")).await.unwrap();
     }
-    let reading = ours.reading.lock().await.clone();
+    let reader = ours.reader.lock().await.clone();
     for (store, expected) in [(&shorter, &["a", "b"][..]), (&other, &["a", "e", "f", "g", "h"])] {
-        let grown = reading.clone().read_on(&**store, &log, &ours.state()).await.unwrap().unwrap();
-        let found: Vec<_> = keywords(&grown.state).into_iter().map(|(id, _)| id).collect();
-        assert!(grown.is_rewound && found == expected, "{found:?}");
+        let replayed = reader.clone().read_new(&**store, &log, &ours.state()).await.unwrap().unwrap();
+        let found: Vec<_> = keywords(&replayed.state).into_iter().map(|(id, _)| id).collect();
+        assert!(replayed.is_rebuilt && found == expected, "{found:?}");
     }
-    let nothing = reading.clone().read_on(&*whole, &log, &ours.state()).await.unwrap();
+    let nothing = reader.clone().read_new(&*whole, &log, &ours.state()).await.unwrap();
     assert!(nothing.is_none(), "nothing was written since");
 }

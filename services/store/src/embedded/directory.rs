@@ -16,7 +16,7 @@ pub(super) struct Directory {
 
 impl Directory {
     /// Creates the directory when missing, for this user alone, and holds it.
-    pub(super) fn hold(path: &Path) -> Result<Self, OpenError> {
+    pub(super) fn lock(path: &Path) -> Result<Self, OpenError> {
         let unusable =
             |source: io::Error| OpenError::Unusable { directory: path.to_owned(), source: source.into() };
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
@@ -36,19 +36,19 @@ impl Directory {
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
-    /// Opens a file of the directory. Where it is missing, `lay_out` makes it of an empty one, under another name until it
+    /// Opens a file of the directory. Where it is missing, `initialize` makes it of an empty one, under another name until it
     /// is whole: a crash meanwhile leaves nothing that the next start would stumble over. Then it survives a loss of
     /// power.
     pub(super) fn file<E: From<io::Error>>(
         &self,
         name: &str,
-        lay_out: impl FnOnce(File) -> Result<(), E>,
+        initialize: impl FnOnce(File) -> Result<(), E>,
     ) -> Result<File, E> {
         let (path, new) = (self.path.join(name), self.path.join(format!("{name}.new")));
         if !path.try_exists()? {
             let file = open(&new)?;
             file.set_len(0)?;
-            lay_out(file)?;
+            initialize(file)?;
             fs::rename(&new, &path)?;
         }
         let file = open(&path)?;
@@ -79,19 +79,19 @@ mod tests {
     fn a_directory_has_one_holder_at_a_time() {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("a/b");
-        let first = Directory::hold(&path).unwrap();
-        let refusal = Directory::hold(&path).err().unwrap().to_string();
+        let first = Directory::lock(&path).unwrap();
+        let error = Directory::lock(&path).err().unwrap().to_string();
         let expected = format!("{} is held by process {}", path.display(), std::process::id());
-        assert!(refusal.ends_with(&expected), "{refusal}");
+        assert!(error.ends_with(&expected), "{error}");
         drop(first);
-        Directory::hold(&path).unwrap();
+        Directory::lock(&path).unwrap();
     }
 
     #[test]
     fn nobody_else_may_look_inside() {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("a");
-        Directory::hold(&path).unwrap().file("state", |_| io::Result::Ok(())).unwrap();
+        Directory::lock(&path).unwrap().file("state", |_| io::Result::Ok(())).unwrap();
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!([mode(&path), mode(&path.join("lock")), mode(&path.join("state"))], [0o700, 0o600, 0o600]);
     }
@@ -99,13 +99,13 @@ mod tests {
     #[test]
     fn a_file_is_there_whole_or_not_at_all() {
         let parent = tempfile::tempdir().unwrap();
-        let directory = Directory::hold(&parent.path().join("a")).unwrap();
-        let lay_out = |text: &'static str, result: io::Result<()>| {
+        let directory = Directory::lock(&parent.path().join("a")).unwrap();
+        let initialize = |text: &'static str, result: io::Result<()>| {
             move |mut file: File| file.write_all(text.as_bytes()).and(result)
         };
-        directory.file("state", lay_out("half of it", Err(io::ErrorKind::Other.into()))).unwrap_err();
+        directory.file("state", initialize("half of it", Err(io::ErrorKind::Other.into()))).unwrap_err();
         for text in ["whole", "again"] {
-            let mut file = directory.file("state", lay_out(text, Ok(()))).unwrap();
+            let mut file = directory.file("state", initialize(text, Ok(()))).unwrap();
             let mut found = String::new();
             file.read_to_string(&mut found).unwrap();
             assert_eq!(found, "whole");
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn a_directory_that_cannot_be_is_named() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let refusal = Directory::hold(&file.path().join("a")).err().unwrap();
-        assert!(matches!(refusal, OpenError::Unusable { .. }), "{refusal}");
+        let error = Directory::lock(&file.path().join("a")).err().unwrap();
+        assert!(matches!(error, OpenError::Unusable { .. }), "{error}");
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 
-use super::lasting::{Lasting, unix_ms};
+use super::durable::{DurableStore, unix_ms};
 use crate::error::Error;
 use crate::key::Key;
 use crate::logs::{Appended, LogRecord};
@@ -24,7 +24,7 @@ pub(super) fn create(transaction: &WriteTransaction) -> Result<(), redb::Error> 
     Ok(())
 }
 
-impl Lasting {
+impl DurableStore {
     /// Appends to a log, if it ends at `last`.
     pub(super) async fn append(
         &self,
@@ -33,7 +33,7 @@ impl Lasting {
         value: Bytes,
         last: Option<u64>,
     ) -> Result<Appended, Error> {
-        debug_assert!(log.space.lasting, "{log} would be forgotten");
+        debug_assert!(log.space.durable, "{log} would be forgotten");
         let (log, id, day) = (log.clone(), id.to_owned(), unix_ms() / DAY);
         let stage = move |transaction: &WriteTransaction| {
             let position = append(transaction, &log, &id, day, &value, last)?;
@@ -66,7 +66,7 @@ fn append(
     id: &str,
     day: u64,
     value: &[u8],
-    must_end: Option<u64>,
+    expected_last: Option<u64>,
 ) -> Result<Appended, redb::Error> {
     let (space, name) = (log.space.name, log.name.as_str());
     let mut ids = transaction.open_table(IDS)?;
@@ -79,7 +79,7 @@ fn append(
     let mut records = transaction.open_table(RECORDS)?;
     let last = records.range((space, name, 0)..=(space, name, u64::MAX))?.next_back().transpose()?;
     let last = last.map_or(0, |(key, _)| key.value().2);
-    if must_end.is_some_and(|end| end != last) {
+    if expected_last.is_some_and(|expected| expected != last) {
         return Ok(Appended::Behind { last });
     }
     let position = last + 1;
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn an_id_is_known_for_a_day_and_then_forgotten() {
         let database = Builder::new().create_with_backend(InMemoryBackend::new()).unwrap();
-        let log = |name: &str| Space::lasting("audit").key(name);
+        let log = |name: &str| Space::durable("audit").key(name);
         let transaction = database.begin_write().unwrap();
         let check = |name, id, day, expected| {
             assert_eq!(

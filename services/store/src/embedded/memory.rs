@@ -7,7 +7,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::time::Instant;
 
-use super::New;
+use super::NewValue;
 use crate::entries::{Entry, Revision};
 use crate::generations::{Generation, REMEMBERED};
 use crate::key::{Key, Space};
@@ -22,12 +22,12 @@ const GENERATIONS: u64 = 8;
 
 /// Volatile entries and generations.
 pub(super) struct Memory {
-    entries: Cache<Key, Held>,
+    entries: Cache<Key, StoredEntry>,
     generations: Cache<Key, Generation>,
 }
 
 #[derive(Clone)]
-struct Held {
+struct StoredEntry {
     value: Bytes,
     revision: Revision,
     /// None for ever, or when further away than the clock counts.
@@ -41,7 +41,7 @@ impl Memory {
     pub(super) fn new(capacity: u64) -> Self {
         let entries = Cache::builder()
             .max_capacity(capacity)
-            .weigher(|key: &Key, held: &Held| weight(key, held.value.len()))
+            .weigher(|key: &Key, stored: &StoredEntry| weight(key, stored.value.len()))
             // moka's own policy turns newcomers away; a result is read most often just after it was written.
             .eviction_policy(EvictionPolicy::lru())
             .expire_after(Expiry);
@@ -54,17 +54,17 @@ impl Memory {
     }
 
     pub(super) fn get(&self, key: &Key, now: Instant) -> Option<Entry> {
-        let Held { value, revision, expires } = self.held(key, now)?;
+        let StoredEntry { value, revision, expires } = self.stored(key, now)?;
         Some(Entry { value, revision, ttl: expires.map(|expires| expires - now) })
     }
 
     pub(super) fn revision(&self, key: &Key, now: Instant) -> Option<Revision> {
-        self.held(key, now).map(|held| held.revision)
+        self.stored(key, now).map(|stored| stored.revision)
     }
 
-    pub(super) fn insert(&self, key: Key, New { revision, value, ttl }: New, now: Instant) {
+    pub(super) fn insert(&self, key: Key, NewValue { revision, value, ttl }: NewValue, now: Instant) {
         let expires = ttl.and_then(|ttl| now.checked_add(ttl));
-        self.entries.insert(key, Held { value, revision, expires });
+        self.entries.insert(key, StoredEntry { value, revision, expires });
     }
 
     pub(super) fn remove(&self, key: &Key) {
@@ -73,7 +73,7 @@ impl Memory {
 
     pub(super) fn list(&self, space: Space, prefix: &str, now: Instant) -> Vec<Key> {
         let listed = |key: &Key| key.space == space && key.name.starts_with(prefix);
-        let entries = self.entries.iter().filter(|(key, held)| listed(key) && held.lives(now));
+        let entries = self.entries.iter().filter(|(key, stored)| listed(key) && stored.is_alive(now));
         entries.map(|(key, _)| Key::clone(&key)).collect()
     }
 
@@ -92,9 +92,9 @@ impl Memory {
         generation
     }
 
-    fn held(&self, key: &Key, now: Instant) -> Option<Held> {
+    fn stored(&self, key: &Key, now: Instant) -> Option<StoredEntry> {
         // The expiry is compared here too: eviction lags behind the clock.
-        self.entries.get(key).filter(|held| held.lives(now))
+        self.entries.get(key).filter(|stored| stored.is_alive(now))
     }
 }
 
@@ -102,10 +102,10 @@ fn weight(key: &Key, value: usize) -> u32 {
     u32::try_from(key.name.len() + value + OVERHEAD).unwrap_or(u32::MAX)
 }
 
-// === impl Held ===
+// === impl StoredEntry ===
 
-impl Held {
-    fn lives(&self, now: Instant) -> bool {
+impl StoredEntry {
+    fn is_alive(&self, now: Instant) -> bool {
         self.expires.is_none_or(|expires| now < expires)
     }
 
@@ -117,19 +117,19 @@ impl Held {
 /// Tells moka when to drop what has expired, so that it does not count against the capacity for ever.
 struct Expiry;
 
-impl moka::Expiry<Key, Held> for Expiry {
-    fn expire_after_create(&self, _: &Key, held: &Held, _: std::time::Instant) -> Option<Duration> {
-        held.ttl()
+impl moka::Expiry<Key, StoredEntry> for Expiry {
+    fn expire_after_create(&self, _: &Key, stored: &StoredEntry, _: std::time::Instant) -> Option<Duration> {
+        stored.ttl()
     }
 
     fn expire_after_update(
         &self,
         _: &Key,
-        held: &Held,
+        stored: &StoredEntry,
         _: std::time::Instant,
         _: Option<Duration>,
     ) -> Option<Duration> {
-        held.ttl()
+        stored.ttl()
     }
 }
 
@@ -140,7 +140,7 @@ mod tests {
     const SPACE: Space = Space::volatile("test");
 
     fn insert(memory: &Memory, name: impl Into<String>, bytes: usize, ttl: Option<Duration>) {
-        let new = New { revision: Revision::random(), value: vec![b'x'; bytes].into(), ttl };
+        let new = NewValue { revision: Revision::random(), value: vec![b'x'; bytes].into(), ttl };
         memory.insert(SPACE.key(name), new, Instant::now());
     }
 
@@ -159,8 +159,8 @@ mod tests {
         memory.entries.run_pending_tasks();
         insert(&memory, "d", 372, None);
         memory.entries.run_pending_tasks();
-        let held = ["a", "b", "c", "d"].map(|name| memory.entries.contains_key(&SPACE.key(name)));
-        assert_eq!(held, [true, false, true, true]);
+        let present = ["a", "b", "c", "d"].map(|name| memory.entries.contains_key(&SPACE.key(name)));
+        assert_eq!(present, [true, false, true, true]);
     }
 
     #[test]

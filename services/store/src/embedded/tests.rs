@@ -9,7 +9,7 @@ use crate::signals::{CHANGES, Change, Signal};
 
 const CAPACITY: u64 = 1 << 20;
 const VOLATILE: Space = Space::volatile("cache");
-const LASTING: Space = Space::lasting("config");
+const DURABLE: Space = Space::durable("config");
 
 fn bytes(text: &str) -> Bytes {
     Bytes::copy_from_slice(text.as_bytes())
@@ -22,7 +22,7 @@ async fn value(store: &Embedded, key: &Key) -> Option<Bytes> {
 #[tokio::test]
 async fn what_must_last_is_there_again() {
     let directory = tempfile::tempdir().unwrap();
-    let (kept, forgotten, log) = (LASTING.key("a"), VOLATILE.key("a"), LASTING.key("log"));
+    let (kept, forgotten, log) = (DURABLE.key("a"), VOLATILE.key("a"), DURABLE.key("log"));
     let store = Embedded::open(directory.path(), CAPACITY).unwrap();
     store.set(&kept, bytes("kept"), None, Condition::Always).await.unwrap();
     store.set(&forgotten, bytes("forgotten"), None, Condition::Always).await.unwrap();
@@ -51,7 +51,7 @@ async fn a_damaged_file_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("state.redb");
     let store = Embedded::open(directory.path(), CAPACITY).unwrap();
-    store.set(&LASTING.key("a"), bytes(&"x".repeat(100_000)), None, Condition::Always).await.unwrap();
+    store.set(&DURABLE.key("a"), bytes(&"x".repeat(100_000)), None, Condition::Always).await.unwrap();
     drop(store);
     let good = std::fs::read(&file).unwrap();
     let check = |damaged: Vec<u8>| {
@@ -68,13 +68,13 @@ async fn a_damaged_file_is_refused() {
 async fn what_expired_leaves_the_file_when_it_is_listed() {
     let directory = tempfile::tempdir().unwrap();
     let store = Embedded::open(directory.path(), CAPACITY).unwrap();
-    let (gone, stays) = (LASTING.key("a"), LASTING.key("b"));
+    let (gone, stays) = (DURABLE.key("a"), DURABLE.key("b"));
     store.set(&gone, bytes("1"), Some(Duration::ZERO), Condition::Always).await.unwrap();
     store.set(&stays, bytes("2"), Some(Duration::from_secs(3600)), Condition::Always).await.unwrap();
     // By the wall clock, which paused time does not move: a millisecond is soon over.
     while value(&store, &gone).await.is_some() {}
     assert_eq!(store.delete(&gone, Condition::Absent).await.unwrap(), Outcome::Done(false));
-    assert_eq!(store.list(LASTING, "", None).await.unwrap().keys, std::slice::from_ref(&stays));
+    assert_eq!(store.list(DURABLE, "", None).await.unwrap().keys, std::slice::from_ref(&stays));
     let ttl = store.get(&[stays]).await.unwrap().remove(0).unwrap().ttl.unwrap();
     assert!(ttl <= Duration::from_secs(3600) && ttl > Duration::from_secs(3500), "{ttl:?}");
 }
@@ -87,13 +87,13 @@ async fn long_listings_come_in_pages() {
     for name in names(2_500).chain(["0".to_owned(), "b".to_owned()]) {
         let store = Arc::clone(&store);
         writes.spawn(async move {
-            store.set(&LASTING.key(name), Bytes::new(), None, Condition::Always).await.unwrap();
+            store.set(&DURABLE.key(name), Bytes::new(), None, Condition::Always).await.unwrap();
         });
     }
     writes.join_all().await;
     let (mut listed, mut sizes, mut from) = (Vec::new(), Vec::new(), None);
     loop {
-        let page = store.list(LASTING, "a/", from).await.unwrap();
+        let page = store.list(DURABLE, "a/", from).await.unwrap();
         sizes.push(page.keys.len());
         listed.extend(page.keys.into_iter().map(|key| key.name));
         from = page.next;
@@ -108,7 +108,7 @@ async fn long_listings_come_in_pages() {
 #[tokio::test(start_paused = true)]
 async fn a_lease_ends_by_itself() {
     let store = Embedded::new(CAPACITY);
-    for key in [VOLATILE.key("a"), LASTING.key("a")] {
+    for key in [VOLATILE.key("a"), DURABLE.key("a")] {
         let (token, next) = (Token::random(), Token::random());
         assert!(store.acquire(&key, token, Duration::from_secs(10)).await.unwrap());
         tokio::time::advance(Duration::from_millis(9_999)).await;
@@ -128,7 +128,7 @@ async fn counts_arrive_in_order_whoever_changes_what() {
     let mut writes = JoinSet::new();
     for index in 0..8 {
         let store = Arc::clone(&store);
-        let space = if index % 2 == 0 { VOLATILE } else { LASTING };
+        let space = if index % 2 == 0 { VOLATILE } else { DURABLE };
         writes.spawn(async move {
             for _ in 0..50 {
                 store.set(&space.key("a"), Bytes::new(), None, Condition::Always).await.unwrap();
@@ -234,7 +234,7 @@ proptest! {
 
     #[test]
     fn conditions_hold_as_in_a_map(steps in prop::collection::vec(
-        (prop::sample::select(vec![VOLATILE, LASTING]),
+        (prop::sample::select(vec![VOLATILE, DURABLE]),
          prop::sample::select(vec![Step::Set, Step::Delete, Step::Acquire, Step::Release]),
          0..4_usize, 0..2_usize),
         0..60,
@@ -246,7 +246,7 @@ proptest! {
             let mut models = [Model::default(), Model::default()];
             let mut count = 0;
             for (space, step, kind, age) in steps {
-                let model = &mut models[usize::from(space.lasting)];
+                let model = &mut models[usize::from(space.durable)];
                 let condition = model.condition(kind, age);
                 count += usize::from(model.step(&store, &space.key("a"), step, condition).await);
             }

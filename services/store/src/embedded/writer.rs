@@ -12,11 +12,11 @@ use tokio::sync::{oneshot, watch};
 use crate::error::Error;
 
 /// How many writes one transaction takes at most, so that the first need not wait for a queue that does not end.
-const BATCH: usize = 256;
+const MAX_BATCH: usize = 256;
 
 /// Writes within a transaction. What it returns is run once that is committed.
-type Job = Box<dyn FnOnce(&WriteTransaction) -> Result<Settle, redb::Error> + Send>;
-type Settle = Box<dyn FnOnce()>;
+type Job = Box<dyn FnOnce(&WriteTransaction) -> Result<OnCommit, redb::Error> + Send>;
+type OnCommit = Box<dyn FnOnce()>;
 
 /// The only one who writes.
 pub(super) struct Writer {
@@ -69,13 +69,13 @@ impl Writer {
         T: Send + 'static,
         A: FnOnce() -> T + 'static,
     {
-        let (answer, answered) = oneshot::channel();
+        let (result, received) = oneshot::channel();
         self.send(Box::new(move |transaction| {
-            let settle = stage(transaction)?;
-            Ok(Box::new(move || drop(answer.send(settle()))))
+            let on_commit = stage(transaction)?;
+            Ok(Box::new(move || drop(result.send(on_commit()))))
         }));
-        match answered.await {
-            Ok(answer) => Ok(answer),
+        match received.await {
+            Ok(result) => Ok(result),
             Err(_) => Err(Error::File(self.failure().await)),
         }
     }
@@ -119,10 +119,10 @@ impl Drop for Writer {
 fn run(database: &Database, queue: &Receiver<Job>) -> Result<(), redb::Error> {
     while let Ok(first) = queue.recv() {
         let transaction = database.begin_write()?;
-        let batch = iter::once(first).chain(queue.try_iter()).take(BATCH);
-        let settle = batch.map(|job| job(&transaction)).collect::<Result<Vec<_>, _>>()?;
+        let batch = iter::once(first).chain(queue.try_iter()).take(MAX_BATCH);
+        let on_commit = batch.map(|job| job(&transaction)).collect::<Result<Vec<_>, _>>()?;
         transaction.commit()?;
-        settle.into_iter().for_each(|settle| settle());
+        on_commit.into_iter().for_each(|on_commit| on_commit());
     }
     Ok(())
 }

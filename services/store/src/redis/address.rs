@@ -132,7 +132,7 @@ fn credentials(user: &str) -> Result<(Option<String>, Option<SecretString>), Not
 
 impl Node {
     /// A node as another names it, always with its port.
-    pub(super) fn announced(text: &str) -> Option<Self> {
+    pub(super) fn parse_announced(text: &str) -> Option<Self> {
         node(text, 0).ok().filter(|node| node.port != 0)
     }
 }

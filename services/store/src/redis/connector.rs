@@ -18,12 +18,12 @@ use super::link::Link;
 use crate::signals::Hub;
 
 /// The breaker opens after this many failures in a row, or after this long without an answer.
-const FAILURES: NonZeroU32 = NonZeroU32::new(5).expect("5 is not 0");
-const SILENCE: Duration = Duration::from_secs(1);
+const MAX_FAILURES: NonZeroU32 = NonZeroU32::new(5).expect("5 is not 0");
+const MAX_SILENCE: Duration = Duration::from_secs(1);
 
 /// While it is open, one call is let through this often; one that succeeds closes it.
-const PAUSE: Duration = Duration::from_millis(500);
-const ONE: NonZeroU32 = NonZeroU32::MIN;
+const OPEN_FOR: Duration = Duration::from_millis(500);
+const ONE_CALL: NonZeroU32 = NonZeroU32::MIN;
 
 /// Makes links.
 pub(super) struct Connector {
@@ -58,25 +58,25 @@ impl Connector {
     }
 
     /// A link to the one primary there is, whichever server that is at the moment.
-    pub(super) fn only(&self, node: Node) -> RedisResult<Link> {
+    pub(super) fn to_only_primary(&self, node: Node) -> RedisResult<Link> {
         let primary_only = self.address().mode != Mode::Standalone;
         self.link(node, format!("{}/redis", self.role), primary_only)
     }
 
     /// A link to one of several primaries.
-    pub(super) fn one_of_many(&self, node: Node) -> RedisResult<Link> {
-        let name = self.name(&node);
+    pub(super) fn to_cluster_node(&self, node: Node) -> RedisResult<Link> {
+        let breaker = self.breaker_name(&node);
         // A replica is asked too: it knows the Cluster as well, and says itself where a key is.
-        self.link(node, name, false)
+        self.link(node, breaker, false)
     }
 
     /// The breaker of one that is no primary any longer is of no interest.
     pub(super) fn forget(&self, node: &Node) {
-        self.breakers.forget(&self.name(node));
+        self.breakers.forget(&self.breaker_name(node));
     }
 
     /// Asks the Sentinels.
-    pub(super) fn sentinels(&self, service: &str) -> RedisResult<SentinelClient> {
+    pub(super) fn sentinel_client(&self, service: &str) -> RedisResult<SentinelClient> {
         let nodes: Vec<_> = self.address().nodes.iter().map(|node| self.endpoint(node)).collect();
         let mut builder = SentinelClientBuilder::new(nodes, service, SentinelServerType::Master)?
             .set_client_to_redis_protocol(ProtocolVersion::RESP3)
@@ -108,17 +108,17 @@ impl Connector {
         self.address().password.as_ref().or(self.settings.password.as_ref())
     }
 
-    fn name(&self, node: &Node) -> String {
+    fn breaker_name(&self, node: &Node) -> String {
         format!("{}/redis.{node}", self.role)
     }
 
     fn link(&self, node: Node, breaker: String, primary_only: bool) -> RedisResult<Link> {
         let settings = breaker::Settings {
-            failures: FAILURES,
-            silence: Some(SILENCE),
-            pause: PAUSE,
-            probes: ONE,
-            successes: ONE,
+            failures: MAX_FAILURES,
+            silence: Some(MAX_SILENCE),
+            pause: OPEN_FOR,
+            probes: ONE_CALL,
+            successes: ONE_CALL,
             deadline: self.settings.timeout,
         };
         let client = self.client(&node)?;

@@ -2,11 +2,11 @@
 //!
 //! | failure | sent | changed | the connection | the breaker counts |
 //! |---|---|---|---|---|
-//! | `NotDone`, an outage | not, or it was refused | nothing | ends | a failure |
-//! | `NotDone`, else | not, or it was refused | nothing | stays | an answer |
+//! | `NotExecuted`, an outage | not, or it was refused | nothing | ends | a failure |
+//! | `NotExecuted`, else | not, or it was refused | nothing | stays | an answer |
 //! | `Moved`, `Ask` | refused | nothing | stays | an answer |
-//! | `Forgotten` | refused | nothing | ends | an answer |
-//! | `Lost` | yes | perhaps | ends | a failure |
+//! | `ScriptsMissing` | refused | nothing | ends | an answer |
+//! | `ReplyLost` | yes | perhaps | ends | a failure |
 //! | `Unexpected` | yes | perhaps | stays | an answer |
 
 use std::time::Duration;
@@ -23,7 +23,7 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) enum Failure {
     /// Nothing was sent, or Redis refused before it changed anything.
-    NotDone {
+    NotExecuted {
         why: String,
         retry_after: Duration,
         /// Whether this says that Redis is not well.
@@ -34,9 +34,9 @@ pub(super) enum Failure {
     /// The key is on its way to this node. Nothing was changed.
     Ask(Node),
     /// The scripts are gone from Redis, and with them the use of this connection. Nothing was changed.
-    Forgotten,
+    ScriptsMissing,
     /// Sent, and no answer came.
-    Lost,
+    ReplyLost,
     /// Redis answered what it never should.
     Unexpected(RedisError),
 }
@@ -46,33 +46,33 @@ pub(super) enum Failure {
 impl Failure {
     /// The breaker is open.
     pub(super) fn open(retry_after: Duration) -> Self {
-        Failure::NotDone { why: "its circuit breaker is open".to_owned(), retry_after, outage: true }
+        Failure::NotExecuted { why: "its circuit breaker is open".to_owned(), retry_after, outage: true }
     }
 
     /// There is no connection to send on.
     pub(super) fn not_sent(why: &str) -> Self {
-        Failure::NotDone { why: why.to_owned(), retry_after: RETRY_AFTER, outage: true }
+        Failure::NotExecuted { why: why.to_owned(), retry_after: RETRY_AFTER, outage: true }
     }
 
     /// Too many others want the same at the moment. Redis may be well.
-    pub(super) fn crowded() -> Self {
+    pub(super) fn overloaded() -> Self {
         let why = "too many durable writes at once".to_owned();
-        Failure::NotDone { why, retry_after: RETRY_AFTER, outage: false }
+        Failure::NotExecuted { why, retry_after: RETRY_AFTER, outage: false }
     }
 
     pub(super) fn unexpected(error: impl Into<RedisError>) -> Self {
         Failure::Unexpected(error.into())
     }
 
-    pub(super) fn miscounted(answers: usize) -> Self {
-        let detail = format!("{answers} answers");
+    pub(super) fn wrong_reply_count(replies: usize) -> Self {
+        let detail = format!("{replies} replies");
         Failure::Unexpected((ErrorKind::UnexpectedReturnType, "another number of answers", detail).into())
     }
 
     /// What an error of the client says.
     pub(super) fn of(error: RedisError) -> Self {
         use ServerErrorKind as Server;
-        let not_done = |outage| Failure::NotDone {
+        let not_executed = |outage| Failure::NotExecuted {
             why: error.code().unwrap_or("refused").to_owned(),
             retry_after: RETRY_AFTER,
             outage,
@@ -82,24 +82,24 @@ impl Failure {
             // A primary that became a replica: who is primary now is known elsewhere.
             ErrorKind::Server(Server::ReadOnly) => Failure::Moved,
             ErrorKind::Server(Server::Ask) => {
-                match error.redirect_node().and_then(|(node, _)| Node::announced(node)) {
+                match error.redirect_node().and_then(|(node, _)| Node::parse_announced(node)) {
                     Some(node) => Failure::Ask(node),
                     None => Failure::Unexpected(error),
                 }
             }
-            ErrorKind::Server(Server::NoScript) => Failure::Forgotten,
+            ErrorKind::Server(Server::NoScript) => Failure::ScriptsMissing,
             ErrorKind::Server(Server::BusyLoading | Server::ClusterDown | Server::MasterDown) => {
-                not_done(true)
+                not_executed(true)
             }
-            ErrorKind::Server(Server::TryAgain | Server::NoPerm) => not_done(false),
+            ErrorKind::Server(Server::TryAgain | Server::NoPerm) => not_executed(false),
             ErrorKind::Server(Server::ResponseError) | ErrorKind::Extension => match error.code() {
                 // Out of memory, too few replicas, a script that has run for too long: Redis says so before it writes.
-                Some("OOM" | "NOREPLICAS" | "MISCONF" | "BUSY" | "UNKILLABLE") => not_done(false),
-                Some("NOAUTH" | "WRONGPASS") => not_done(true),
+                Some("OOM" | "NOREPLICAS" | "MISCONF" | "BUSY" | "UNKILLABLE") => not_executed(false),
+                Some("NOAUTH" | "WRONGPASS") => not_executed(true),
                 _ => Failure::Unexpected(error),
             },
-            ErrorKind::AuthenticationFailed => not_done(true),
-            ErrorKind::Io | ErrorKind::Parse => Failure::Lost,
+            ErrorKind::AuthenticationFailed => not_executed(true),
+            ErrorKind::Io | ErrorKind::Parse => Failure::ReplyLost,
             _ => Failure::Unexpected(error),
         }
     }
@@ -107,7 +107,7 @@ impl Failure {
     /// The failure of what came before the call proper, so that of the call nothing was sent.
     pub(super) fn before_sending(self) -> Self {
         match self {
-            Failure::Lost => Failure::not_sent("the connection broke"),
+            Failure::ReplyLost => Failure::not_sent("the connection broke"),
             Failure::Unexpected(error) => Failure::not_sent(&error.to_string()),
             other => other,
         }
@@ -116,8 +116,8 @@ impl Failure {
     /// Whether the connection is of no further use.
     pub(super) fn ends_connection(&self) -> bool {
         match self {
-            Failure::Lost | Failure::Forgotten => true,
-            Failure::NotDone { outage, .. } => *outage,
+            Failure::ReplyLost | Failure::ScriptsMissing => true,
+            Failure::NotExecuted { outage, .. } => *outage,
             Failure::Moved | Failure::Ask(_) | Failure::Unexpected(_) => false,
         }
     }
@@ -125,28 +125,30 @@ impl Failure {
     /// Whether it counts against the node.
     pub(super) fn is_outage(&self) -> bool {
         match self {
-            Failure::Lost => true,
-            Failure::NotDone { outage, .. } => *outage,
-            Failure::Moved | Failure::Ask(_) | Failure::Forgotten | Failure::Unexpected(_) => false,
+            Failure::ReplyLost => true,
+            Failure::NotExecuted { outage, .. } => *outage,
+            Failure::Moved | Failure::Ask(_) | Failure::ScriptsMissing | Failure::Unexpected(_) => false,
         }
     }
 
     /// What to tell the caller of a read, or of a write that may safely be thought not done.
-    pub(super) fn of_read(self) -> Error {
+    pub(super) fn into_read_error(self) -> Error {
         match self {
-            Failure::Lost => Error::Unavailable { why: "no answer".to_owned(), retry_after: RETRY_AFTER },
-            other => other.of_write(),
+            Failure::ReplyLost => {
+                Error::Unavailable { why: "no answer".to_owned(), retry_after: RETRY_AFTER }
+            }
+            other => other.into_write_error(),
         }
     }
 
     /// What to tell the caller of a write.
-    pub(super) fn of_write(self) -> Error {
+    pub(super) fn into_write_error(self) -> Error {
         match self {
-            Failure::NotDone { why, retry_after, .. } => Error::Unavailable { why, retry_after },
-            Failure::Moved | Failure::Ask(_) | Failure::Forgotten => {
+            Failure::NotExecuted { why, retry_after, .. } => Error::Unavailable { why, retry_after },
+            Failure::Moved | Failure::Ask(_) | Failure::ScriptsMissing => {
                 Error::Unavailable { why: "it is being rearranged".to_owned(), retry_after: RETRY_AFTER }
             }
-            Failure::Lost => Error::OutcomeUnknown,
+            Failure::ReplyLost => Error::OutcomeUnknown,
             Failure::Unexpected(error) => Error::Unexpected(error.into()),
         }
     }
@@ -167,7 +169,11 @@ mod tests {
             let text = error.to_string();
             let failure = Failure::of(error);
             assert_eq!(failure.is_outage(), outage, "{text}");
-            assert_eq!(dataflow_mesh::status::Describe::reason(&failure.of_write()), reason, "{text}");
+            assert_eq!(
+                dataflow_mesh::status::Describe::reason(&failure.into_write_error()),
+                reason,
+                "{text}"
+            );
         };
         check(server("LOADING Redis is loading the dataset in memory"), "STORE_UNAVAILABLE", true);
         check(server("CLUSTERDOWN The cluster is down"), "STORE_UNAVAILABLE", true);
@@ -182,7 +188,7 @@ mod tests {
         let broken = || RedisError::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
         check(broken(), "WRITE_OUTCOME_UNKNOWN", true);
         assert_eq!(
-            dataflow_mesh::status::Describe::reason(&Failure::of(broken()).of_read()),
+            dataflow_mesh::status::Describe::reason(&Failure::of(broken()).into_read_error()),
             "STORE_UNAVAILABLE"
         );
     }

@@ -1,7 +1,7 @@
 //! The connections to one primary, and the breaker around them.
 //!
-//! Most calls share one connection, on which Redis answers in order. A durable write takes one of its own instead
-//! (`spares`): `WAIT` speaks of the writes of the connection that asks, and would hold up everybody behind it on a shared
+//! Most calls share one connection, on which Redis replies in order. A durable write takes one of its own instead
+//! (`pool`): `WAIT` speaks of the writes of the connection that asks, and would hold up everybody behind it on a shared
 //! one.
 
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use tracing::{Instrument, Span};
 
 use super::address::Node;
 use super::failure::Failure;
+use super::pool::Pool;
 use super::scripts;
-use super::spares::Spares;
 use crate::signals::Hub;
 
 /// How long Redis may wait for replicas to confirm a durable write.
-const WAIT: Duration = Duration::from_millis(400);
+const WAIT_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// The connections to one primary.
 pub(super) struct Link {
@@ -39,11 +39,11 @@ pub(super) struct Link {
     shared: ArcSwapOption<MultiplexedConnection>,
     /// One attempt to connect at a time; whether there was one before.
     connecting: tokio::sync::Mutex<bool>,
-    spares: Spares<MultiplexedConnection>,
+    pool: Pool<MultiplexedConnection>,
 }
 
 /// What became of each command of a pipeline.
-pub(super) type Answers = Vec<Result<Value, Failure>>;
+pub(super) type Replies = Vec<Result<Value, Failure>>;
 
 // === impl Link ===
 
@@ -57,7 +57,7 @@ impl Link {
             primary_only,
             shared: ArcSwapOption::empty(),
             connecting: tokio::sync::Mutex::new(false),
-            spares: Spares::new(),
+            pool: Pool::new(),
         }
     }
 
@@ -68,42 +68,42 @@ impl Link {
 
     /// Lets go of connections that nobody has used for long.
     pub(super) fn drop_idle(&self) {
-        self.spares.drop_idle();
+        self.pool.drop_idle();
     }
 
-    /// Sends commands on the shared connection; an answer each. `asking` for keys that are on their way to this node.
+    /// Sends commands on the shared connection; an reply each. `asking` for keys that are on their way to this node.
     pub(super) async fn run(&self, commands: &Pipeline, asking: bool) -> Result<Vec<Value>, Failure> {
         self.run_each(commands, asking).await?.into_iter().collect()
     }
 
     /// The same, where what is refused of one command does not concern the others.
-    pub(super) async fn run_each(&self, commands: &Pipeline, asking: bool) -> Result<Answers, Failure> {
+    pub(super) async fn run_each(&self, commands: &Pipeline, asking: bool) -> Result<Replies, Failure> {
         let permit = self.breaker.enter().map_err(|open| Failure::open(open.retry_after))?;
         let deadline = permit.deadline();
-        let shared = match self.connected(deadline).await {
+        let shared = match self.shared_connection(deadline).await {
             Ok(shared) => shared,
-            Err(failure) => return Err(judged(permit, failure)),
+            Err(failure) => return Err(record_failure(permit, failure)),
         };
         let mut connection = MultiplexedConnection::clone(&shared);
-        let answers = exchange(&mut connection, commands, asking, deadline).instrument(self.span("commands"));
-        match answers.await.and_then(unless_over) {
-            Ok(answers) => {
+        let replies = exchange(&mut connection, commands, asking, deadline).instrument(self.span("commands"));
+        match replies.await.and_then(fail_if_broken) {
+            Ok(replies) => {
                 permit.succeeded();
-                Ok(answers)
+                Ok(replies)
             }
             Err(failure) => {
                 // What many calls lose with one connection is one failure, or few of them would open the breaker.
-                let is_known = failure.ends_connection() && !self.abandon(&shared);
+                let is_known = failure.ends_connection() && !self.discard_shared(&shared);
                 if is_known {
                     permit.ignored();
                     return Err(failure);
                 }
-                Err(judged(permit, failure))
+                Err(record_failure(permit, failure))
             }
         }
     }
 
-    /// Sends a write on a connection of its own, and waits until `replicas` replicas have it; the write's answer and how
+    /// Sends a write on a connection of its own, and waits until `replicas` replicas have it; the write's reply and how
     /// many have it, 0 if Redis does not say.
     pub(super) async fn run_durably(
         &self,
@@ -112,44 +112,44 @@ impl Link {
         asking: bool,
     ) -> Result<Vec<Value>, Failure> {
         let permit = self.breaker.enter().map_err(|open| Failure::open(open.retry_after))?;
-        let Some(_room) = self.spares.room(permit.deadline()).await else {
+        let Some(_permit) = self.pool.permit(permit.deadline()).await else {
             permit.ignored();
-            return Err(Failure::crowded());
+            return Err(Failure::overloaded());
         };
-        let connected = match self.spares.take() {
+        let connected = match self.pool.take() {
             Some(connection) => Ok(connection),
             None => self.connect(None, permit.deadline()).await,
         };
         let mut connection = match connected {
             Ok(connection) => connection,
-            Err(failure) => return Err(judged(permit, failure)),
+            Err(failure) => return Err(record_failure(permit, failure)),
         };
         let mut commands = redis::pipe();
-        commands.add_command(write.clone()).cmd("WAIT").arg(replicas).arg(WAIT.as_millis() as u64);
-        // Longer than Redis itself may take, or a slow replica would look like a lost answer.
-        let answers = exchange(&mut connection, &commands, asking, permit.deadline() + WAIT);
-        let answers = answers.instrument(self.span("durable write")).await;
-        let failure = match answers.map(<[_; 2]>::try_from) {
-            Ok(Ok([Ok(answer), Ok(confirmed)])) => {
+        commands.add_command(write.clone()).cmd("WAIT").arg(replicas).arg(WAIT_TIMEOUT.as_millis() as u64);
+        // Longer than Redis itself may take, or a slow replica would look like a lost reply.
+        let replies = exchange(&mut connection, &commands, asking, permit.deadline() + WAIT_TIMEOUT);
+        let replies = replies.instrument(self.span("durable write")).await;
+        let failure = match replies.map(<[_; 2]>::try_from) {
+            Ok(Ok([Ok(reply), Ok(replica_count)])) => {
                 permit.succeeded();
-                self.spares.put(connection);
-                return Ok(vec![answer, confirmed]);
+                self.pool.put(connection);
+                return Ok(vec![reply, replica_count]);
             }
             // The write was done, as by a primary that became a replica a moment later.
-            Ok(Ok([Ok(answer), Err(failure)])) => {
+            Ok(Ok([Ok(reply), Err(failure)])) => {
                 permit.succeeded();
                 tracing::warn!(node = %self.node, ?failure, "redis does not say which replicas have a write");
-                return Ok(vec![answer, Value::Int(0)]);
+                return Ok(vec![reply, Value::Int(0)]);
             }
             Ok(Ok([Err(failure), _])) | Err(failure) => failure,
-            Ok(Err(answers)) => Failure::miscounted(answers.len()),
+            Ok(Err(replies)) => Failure::wrong_reply_count(replies.len()),
         };
         if failure.ends_connection() {
-            self.spares.clear();
+            self.pool.clear();
         } else {
-            self.spares.put(connection);
+            self.pool.put(connection);
         }
-        Err(judged(permit, failure))
+        Err(record_failure(permit, failure))
     }
 
     /// The span of an exchange with this primary.
@@ -162,7 +162,7 @@ impl Link {
     }
 
     /// A connection that hands what is pushed on it to `pushes`.
-    pub(super) async fn listen(
+    pub(super) async fn connect_for_pushes(
         &self,
         pushes: UnboundedSender<PushInfo>,
     ) -> Result<MultiplexedConnection, Failure> {
@@ -172,28 +172,28 @@ impl Link {
                 permit.succeeded();
                 Ok(connection)
             }
-            Err(failure) => Err(judged(permit, failure)),
+            Err(failure) => Err(record_failure(permit, failure)),
         }
     }
 
     /// The shared connection, made when there is none.
-    async fn connected(&self, deadline: Instant) -> Result<Arc<MultiplexedConnection>, Failure> {
+    async fn shared_connection(&self, deadline: Instant) -> Result<Arc<MultiplexedConnection>, Failure> {
         if let Some(connection) = self.shared.load_full() {
             return Ok(connection);
         }
-        let Ok(mut before) = timeout_at(deadline, self.connecting.lock()).await else {
+        let Ok(mut was_connected) = timeout_at(deadline, self.connecting.lock()).await else {
             return Err(Failure::not_sent("connecting takes too long"));
         };
         // Somebody may have been faster.
         if let Some(connection) = self.shared.load_full() {
             return Ok(connection);
         }
-        if *before {
+        if *was_connected {
             // Not all replicas at the same moment, when a Redis comes back that many wait for.
             tokio::time::sleep(Duration::from_millis(fastrand::u64(0..20))).await;
         }
         let connection = Arc::new(self.connect(None, deadline).await?);
-        if std::mem::replace(&mut *before, true) {
+        if std::mem::replace(&mut *was_connected, true) {
             tracing::info!(node = %self.node, "connected to redis again");
             self.hub.gap();
         } else {
@@ -205,12 +205,12 @@ impl Link {
     }
 
     /// Lets go of a shared connection that is of no use; whether nobody did before.
-    fn abandon(&self, connection: &Arc<MultiplexedConnection>) -> bool {
+    fn discard_shared(&self, connection: &Arc<MultiplexedConnection>) -> bool {
         let found = self.shared.compare_and_swap(connection, None);
         let is_first = found.as_ref().is_some_and(|found| Arc::ptr_eq(found, connection));
         if is_first {
             // Others to the same server are no better, and a write on one would end in doubt.
-            self.spares.clear();
+            self.pool.clear();
         }
         is_first
     }
@@ -232,9 +232,9 @@ impl Link {
             if self.primary_only {
                 greeting.cmd("ROLE");
             }
-            let answers = exchange(&mut connection, &greeting, false, deadline).await;
-            let answers = answers.and_then(|answers| answers.into_iter().collect::<Result<Vec<_>, _>>());
-            let role = answers.map_err(Failure::before_sending)?.pop().filter(|_| self.primary_only);
+            let replies = exchange(&mut connection, &greeting, false, deadline).await;
+            let replies = replies.and_then(|replies| replies.into_iter().collect::<Result<Vec<_>, _>>());
+            let role = replies.map_err(Failure::before_sending)?.pop().filter(|_| self.primary_only);
             if role.is_some_and(|role| !is_primary(role)) {
                 return Err(Failure::Moved);
             }
@@ -244,40 +244,40 @@ impl Link {
     }
 }
 
-/// Sends commands and receives their answers.
+/// Sends commands and receives their replies.
 async fn exchange(
     connection: &mut MultiplexedConnection,
     commands: &Pipeline,
     asking: bool,
     deadline: Instant,
-) -> Result<Answers, Failure> {
-    let mut asked = redis::pipe();
+) -> Result<Replies, Failure> {
+    let mut prefixed = redis::pipe();
     let sent = if asking {
         // It holds for the one command that follows.
         for command in commands.cmd_iter() {
-            asked.cmd("ASKING").add_command(command.clone());
+            prefixed.cmd("ASKING").add_command(command.clone());
         }
-        &asked
+        &prefixed
     } else {
         commands
     };
-    let answers = connection.req_packed_commands(sent, 0, sent.len());
-    let Ok(answers) = timeout_at(deadline, answers).await else { return Err(Failure::Lost) };
-    let answers = answers.map_err(Failure::of)?.into_iter();
-    let answers = answers.skip(usize::from(asking)).step_by(1 + usize::from(asking));
-    Ok(answers.map(|answer| answer.extract_error().map_err(Failure::of)).collect())
+    let replies = connection.req_packed_commands(sent, 0, sent.len());
+    let Ok(replies) = timeout_at(deadline, replies).await else { return Err(Failure::ReplyLost) };
+    let replies = replies.map_err(Failure::of)?.into_iter();
+    let replies = replies.skip(usize::from(asking)).step_by(1 + usize::from(asking));
+    Ok(replies.map(|reply| reply.extract_error().map_err(Failure::of)).collect())
 }
 
-/// What was answered, unless one of the answers is the failure of all.
-fn unless_over(mut answers: Answers) -> Result<Answers, Failure> {
-    let ends = |answer: &Result<_, Failure>| answer.as_ref().is_err_and(Failure::ends_connection);
-    match answers.iter().position(ends) {
-        None => Ok(answers),
-        Some(index) => Err(answers.swap_remove(index).expect_err("the answer found is a failure")),
+/// What was answered, unless one of the replies is the failure of all.
+fn fail_if_broken(mut replies: Replies) -> Result<Replies, Failure> {
+    let ends = |reply: &Result<_, Failure>| reply.as_ref().is_err_and(Failure::ends_connection);
+    match replies.iter().position(ends) {
+        None => Ok(replies),
+        Some(index) => Err(replies.swap_remove(index).expect_err("the reply found is a failure")),
     }
 }
 
-/// Whether what `ROLE` answers is a primary's.
+/// Whether what `ROLE` replies is a primary's.
 fn is_primary(role: Value) -> bool {
     let parts: Vec<Value> = redis::from_redis_value(role).unwrap_or_default();
     let role = parts.into_iter().next().and_then(|role| redis::from_redis_value::<String>(role).ok());
@@ -289,9 +289,9 @@ fn is_primary(role: Value) -> bool {
 async fn warn_of_eviction(mut connection: MultiplexedConnection, node: Node) {
     let mut question = redis::cmd("INFO");
     question.arg("memory");
-    let answer = timeout(WAIT, connection.req_packed_command(&question)).await;
+    let reply = timeout(WAIT_TIMEOUT, connection.req_packed_command(&question)).await;
     // Who may not ask is not told.
-    let Ok(Ok(Value::VerbatimString { text, .. })) = answer else { return };
+    let Ok(Ok(Value::VerbatimString { text, .. })) = reply else { return };
     let figure =
         |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
     let policy = figure("maxmemory_policy").unwrap_or_default();
@@ -301,7 +301,7 @@ async fn warn_of_eviction(mut connection: MultiplexedConnection, node: Node) {
 }
 
 /// Tells the breaker of a failure. A refusal that concerns the call only says that Redis is well.
-fn judged(permit: Permit, failure: Failure) -> Failure {
+fn record_failure(permit: Permit, failure: Failure) -> Failure {
     if failure.is_outage() {
         permit.failed()
     } else {

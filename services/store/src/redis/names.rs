@@ -12,52 +12,52 @@ const SLOTS: u16 = 16384;
 
 /// The hash tag of each bucket: the smallest number whose slot lies in that bucket's share of all slots. Buckets thereby
 /// spread evenly over primaries, which hold contiguous shares as a rule.
-static TAGS: LazyLock<[u16; BUCKETS]> = LazyLock::new(|| {
+static HASH_TAGS: LazyLock<[u16; BUCKETS]> = LazyLock::new(|| {
     std::array::from_fn(|bucket| {
-        let falls_here =
+        let is_in_share =
             |tag: &u16| usize::from(slot(&tag.to_string())) * BUCKETS / usize::from(SLOTS) == bucket;
-        (0..=u16::MAX).find(falls_here).expect("65,536 numbers fall into every 64th of the slots")
+        (0..=u16::MAX).find(is_in_share).expect("65,536 numbers fall into every 64th of the slots")
     })
 });
 
-/// Names under one prefix.
+/// KeyNames under one prefix.
 #[derive(Debug, Clone)]
-pub(super) struct Names {
+pub(super) struct KeyNames {
     prefix: String,
 }
 
-// === impl Names ===
+// === impl KeyNames ===
 
-impl Names {
+impl KeyNames {
     pub(super) fn new(prefix: &str) -> Self {
         Self { prefix: prefix.to_owned() }
     }
 
     /// The value of a key.
     pub(super) fn entry(&self, key: &Key) -> String {
-        self.within(key.bucket(), &format!("{}:{}", key.space.name, key.name))
+        self.in_bucket(key.bucket(), &format!("{}:{}", key.space.name, key.name))
     }
 
     /// The lease of a key.
     pub(super) fn lease(&self, key: &Key) -> String {
-        self.within(key.bucket(), &format!("lease:{}:{}", key.space.name, key.name))
+        self.in_bucket(key.bucket(), &format!("lease:{}:{}", key.space.name, key.name))
     }
 
     /// The generation of a tag.
     pub(super) fn generation(&self, tag: &Key) -> String {
-        self.within(tag.bucket(), &format!("generation:{}:{}", tag.space.name, tag.name))
+        self.in_bucket(tag.bucket(), &format!("generation:{}:{}", tag.space.name, tag.name))
     }
 
     /// A log, the position of its last record, and the place where an idempotency id is remembered.
     pub(super) fn log(&self, log: &Key, id: &str) -> [String; 3] {
         let name = format!("log:{}:{}", log.space.name, log.name);
         let [last, id] = [format!("{name}:last"), format!("{name}:id:{id}")];
-        [name, last, id].map(|name| self.within(log.bucket(), &name))
+        [name, last, id].map(|name| self.in_bucket(log.bucket(), &name))
     }
 
     /// How many changes a bucket has seen.
-    pub(super) fn count(&self, bucket: usize) -> String {
-        self.within(bucket, "changes")
+    pub(super) fn version_counter(&self, bucket: usize) -> String {
+        self.in_bucket(bucket, "changes")
     }
 
     /// The channel of all signals.
@@ -85,8 +85,8 @@ impl Names {
         Some(space.key(name.strip_prefix(space.name)?.strip_prefix(':')?))
     }
 
-    fn within(&self, bucket: usize, name: &str) -> String {
-        format!("{}{{{}}}{name}", self.prefix, TAGS[bucket])
+    fn in_bucket(&self, bucket: usize, name: &str) -> String {
+        format!("{}{{{}}}{name}", self.prefix, HASH_TAGS[bucket])
     }
 }
 
@@ -97,7 +97,7 @@ pub(super) fn slot(tag: &str) -> u16 {
 
 /// The slot in which a bucket lies.
 pub(super) fn slot_of(bucket: usize) -> u16 {
-    slot(&TAGS[bucket].to_string())
+    slot(&HASH_TAGS[bucket].to_string())
 }
 
 #[cfg(test)]
@@ -116,14 +116,14 @@ mod tests {
         let shares: Vec<_> = (0..BUCKETS).map(|bucket| usize::from(slot_of(bucket)) / 256).collect();
         assert_eq!(shares, (0..BUCKETS).collect::<Vec<_>>());
         // Pinned: another release must find what this one wrote.
-        assert_eq!(TAGS[..4], [10, 18, 113, 342]);
+        assert_eq!(HASH_TAGS[..4], [10, 18, 113, 342]);
     }
 
     #[test]
     fn names_have_prefix_tag_and_space() {
-        let names = Names::new("dataflow:");
+        let names = KeyNames::new("dataflow:");
         let key = Space::volatile("cache").key("acme:user/a");
-        let tag = TAGS[key.bucket()];
+        let tag = HASH_TAGS[key.bucket()];
         assert_eq!(names.entry(&key), format!("dataflow:{{{tag}}}cache:acme:user/a"));
         assert_eq!(names.lease(&key), format!("dataflow:{{{tag}}}lease:cache:acme:user/a"));
         assert_eq!(names.key(key.space, &names.entry(&key)), Some(key.clone()));

@@ -17,10 +17,10 @@ use super::link::Link;
 use super::topology::Topology;
 
 /// How often a call is sent elsewhere before it is given up.
-const REDIRECTS: usize = 4;
+const MAX_REDIRECTS: usize = 4;
 
 /// How long Sentinels or a Cluster's nodes may take to say who is primary.
-const DISCOVERY: Duration = Duration::from_secs(2);
+const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The primaries, and which bucket lies where.
 pub(super) struct Primaries {
@@ -58,11 +58,11 @@ impl Primaries {
     pub(super) fn new(connector: Connector) -> redis::RedisResult<Self> {
         let (sentinels, topology) = match &connector.address().mode {
             Mode::Standalone => {
-                let link = connector.only(connector.address().nodes[0].clone())?;
+                let link = connector.to_only_primary(connector.address().nodes[0].clone())?;
                 (None, Topology::of_one(Arc::new(link)))
             }
             Mode::Sentinel { service } => {
-                (Some(Mutex::new(connector.sentinels(service)?)), Topology::default())
+                (Some(Mutex::new(connector.sentinel_client(service)?)), Topology::default())
             }
             Mode::Cluster => (None, Topology::default()),
         };
@@ -76,7 +76,7 @@ impl Primaries {
     }
 
     /// Who holds what; asked for when nobody knows yet.
-    pub(super) async fn known(&self) -> Result<Arc<Topology>, Failure> {
+    pub(super) async fn ensure_known(&self) -> Result<Arc<Topology>, Failure> {
         let topology = self.topology();
         if !topology.links.is_empty() {
             return Ok(topology);
@@ -88,13 +88,13 @@ impl Primaries {
 
     /// Sends commands to a bucket's primary; an answer each.
     pub(super) async fn run(&self, bucket: usize, commands: &Pipeline) -> Result<Vec<Value>, Failure> {
-        self.routed(bucket, Call::Shared(commands)).await
+        self.route(bucket, Call::Shared(commands)).await
     }
 
     /// The same for what only reads, and so may be sent again when no answer came.
     pub(super) async fn read(&self, bucket: usize, commands: &Pipeline) -> Result<Vec<Value>, Failure> {
         match self.run(bucket, commands).await {
-            Err(Failure::Lost) => self.run(bucket, commands).await,
+            Err(Failure::ReplyLost) => self.run(bucket, commands).await,
             other => other,
         }
     }
@@ -106,14 +106,14 @@ impl Primaries {
         write: &Cmd,
         replicas: u64,
     ) -> Result<[Value; 2], Failure> {
-        let answers = self.routed(bucket, Call::Durable { write, replicas }).await?;
-        answers.try_into().map_err(|answers: Vec<_>| Failure::miscounted(answers.len()))
+        let replies = self.route(bucket, Call::Durable { write, replicas }).await?;
+        replies.try_into().map_err(|replies: Vec<_>| Failure::wrong_reply_count(replies.len()))
     }
 
     /// Calls a bucket's primary, wherever it is.
-    async fn routed(&self, bucket: usize, call: Call<'_>) -> Result<Vec<Value>, Failure> {
+    async fn route(&self, bucket: usize, call: Call<'_>) -> Result<Vec<Value>, Failure> {
         let mut last = Failure::Moved;
-        for _ in 0..REDIRECTS {
+        for _ in 0..MAX_REDIRECTS {
             let topology = self.topology();
             let Some(link) = topology.owner(bucket) else {
                 self.refresh_in_time(&topology).await;
@@ -132,7 +132,7 @@ impl Primaries {
                     return call.on(&link, true).await;
                 }
                 // The connection without scripts is gone; the next one has them.
-                Err(failure @ Failure::Forgotten) => failure,
+                Err(failure @ Failure::ScriptsMissing) => failure,
                 other => return other,
             };
         }
@@ -141,14 +141,14 @@ impl Primaries {
 
     /// Asks anew who holds what, unless somebody else did since `seen`.
     pub(super) async fn refresh(&self, seen: &Arc<Topology>) {
-        let begun = Instant::now();
+        let started = Instant::now();
         let mut ended = self.refreshing.lock().await;
-        // Where nobody answers, all who wait are told so by the first: one after the other they would wait for ever.
-        if !Arc::ptr_eq(&self.topology.load(), seen) || *ended >= Some(begun) {
+        // Where nobody replies, all who wait are told so by the first: one after the other they would wait for ever.
+        if !Arc::ptr_eq(&self.topology.load(), seen) || *ended >= Some(started) {
             return;
         }
-        let found = tokio::time::timeout(DISCOVERY, self.discover(seen)).await;
-        match found.unwrap_or(Err(Failure::Lost)) {
+        let found = tokio::time::timeout(DISCOVERY_TIMEOUT, self.discover(seen)).await;
+        match found.unwrap_or(Err(Failure::ReplyLost)) {
             Ok(Some(topology)) => self.replace(seen, Arc::new(topology)),
             Ok(None) => {}
             Err(failure) => tracing::debug!(?failure, "nobody says which redis is primary"),
@@ -165,22 +165,22 @@ impl Primaries {
     /// From now on everything lies as `new` says. What there was before and is no more nobody asks for.
     fn replace(&self, old: &Topology, new: Arc<Topology>) {
         self.topology.store(Arc::clone(&new));
-        old.beyond(&new).iter().for_each(|node| self.connector.forget(node));
+        old.nodes_not_in(&new).iter().for_each(|node| self.connector.forget(node));
     }
 
     /// The topology at this moment; none when it cannot have changed.
     async fn discover(&self, seen: &Topology) -> Result<Option<Topology>, Failure> {
         match self.connector.address().mode {
             Mode::Standalone => Ok(None),
-            Mode::Sentinel { .. } => self.ask_sentinels(seen).await,
+            Mode::Sentinel { .. } => self.query_sentinels(seen).await,
             Mode::Cluster => {
-                let found = self.ask_cluster(seen).await?;
-                Ok(Some(found).filter(|found| !found.is_like(seen)))
+                let found = self.query_cluster(seen).await?;
+                Ok(Some(found).filter(|found| !found.is_same_as(seen)))
             }
         }
     }
 
-    async fn ask_sentinels(&self, seen: &Topology) -> Result<Option<Topology>, Failure> {
+    async fn query_sentinels(&self, seen: &Topology) -> Result<Option<Topology>, Failure> {
         let Some(sentinels) = &self.sentinels else { return Ok(None) };
         let client = sentinels.lock().await.async_get_client().await;
         let client = client.map_err(|error| Failure::not_sent(error.category()))?;
@@ -194,15 +194,15 @@ impl Primaries {
             return Ok(None);
         }
         tracing::info!(%node, "this redis is primary");
-        let link = self.connector.only(node).map_err(Failure::unexpected)?;
+        let link = self.connector.to_only_primary(node).map_err(Failure::unexpected)?;
         link.reset_breaker();
         Ok(Some(Topology::of_one(Arc::new(link))))
     }
 
-    async fn ask_cluster(&self, seen: &Topology) -> Result<Topology, Failure> {
-        let mut last = Failure::not_sent("no node of the cluster answers");
-        let mut question = redis::pipe();
-        question.cmd("CLUSTER").arg("SLOTS");
+    async fn query_cluster(&self, seen: &Topology) -> Result<Topology, Failure> {
+        let mut last = Failure::not_sent("no node of the cluster replies");
+        let mut query = redis::pipe();
+        query.cmd("CLUSTER").arg("SLOTS");
         // Whoever is known first, then those of the address.
         let primaries = seen.links.iter().map(|link| link.node.clone());
         for node in primaries.chain(self.connector.address().nodes.iter().cloned()) {
@@ -211,10 +211,10 @@ impl Primaries {
                 Some(link) => Ok(link),
                 None => self.connect(node).map(Arc::new),
             };
-            let asked = known(node.clone())?;
-            let found = asked.run(&question, false).await.and_then(|answers| {
-                let link = |named: Node| if named == node { Ok(Arc::clone(&asked)) } else { known(named) };
-                Topology::of_cluster(answers.into_iter().next().unwrap_or(Value::Nil), &node, link)
+            let queried = known(node.clone())?;
+            let found = queried.run(&query, false).await.and_then(|replies| {
+                let link = |named: Node| if named == node { Ok(Arc::clone(&queried)) } else { known(named) };
+                Topology::of_cluster(replies.into_iter().next().unwrap_or(Value::Nil), &node, link)
             });
             let is_named = found.as_ref().is_ok_and(|found| found.link(&node).is_some());
             if !is_named && seen.link(&node).is_none() {
@@ -230,6 +230,6 @@ impl Primaries {
 
     /// A new link to one of several primaries.
     fn connect(&self, node: Node) -> Result<Link, Failure> {
-        self.connector.one_of_many(node).map_err(Failure::unexpected)
+        self.connector.to_cluster_node(node).map_err(Failure::unexpected)
     }
 }

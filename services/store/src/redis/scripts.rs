@@ -125,22 +125,22 @@ const CONDITION: &str = "
         end";
 
 /// What a script came to that changes something, as it returns it.
-pub(super) enum Verdict {
+pub(super) enum ScriptResult {
     /// 1: it was done, with this result.
     Done(Value),
     /// 0: its condition did not hold, because of this. Nothing was changed.
     Refused(Value),
 }
 
-// === impl Verdict ===
+// === impl ScriptResult ===
 
-impl Verdict {
-    pub(super) fn of(answer: Value) -> Result<Self, Failure> {
-        let parts: Vec<Value> = redis::from_redis_value(answer).map_err(Failure::unexpected)?;
+impl ScriptResult {
+    pub(super) fn of(reply: Value) -> Result<Self, Failure> {
+        let parts: Vec<Value> = redis::from_redis_value(reply).map_err(Failure::unexpected)?;
         let mut parts = parts.into_iter();
         let mut part = || parts.next().unwrap_or(Value::Nil);
         let done: bool = redis::from_redis_value(part()).map_err(Failure::unexpected)?;
-        Ok(if done { Verdict::Done(part()) } else { Verdict::Refused(part()) })
+        Ok(if done { ScriptResult::Done(part()) } else { ScriptResult::Refused(part()) })
     }
 }
 

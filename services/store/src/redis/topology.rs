@@ -23,7 +23,7 @@ pub(super) struct Topology {
 
 /// Slots from `first` to `last`, and their primary.
 #[derive(Debug, PartialEq, Eq)]
-struct Range {
+struct SlotRange {
     first: u16,
     last: u16,
     node: Node,
@@ -40,11 +40,11 @@ impl Topology {
     /// What a node answered to `CLUSTER SLOTS`, with the links that `link` finds or makes.
     pub(super) fn of_cluster(
         slots: Value,
-        asked: &Node,
+        queried: &Node,
         link: impl Fn(Node) -> Result<Arc<Link>, Failure>,
     ) -> Result<Self, Failure> {
         let mut topology = Self { owners: vec![None; BUCKETS], ..Self::default() };
-        for Range { first, last, node } in ranges(slots, asked) {
+        for SlotRange { first, last, node } in ranges(slots, queried) {
             let index = match topology.links.iter().position(|link| link.node == node) {
                 Some(index) => index,
                 None => {
@@ -70,7 +70,7 @@ impl Topology {
     }
 
     /// Whether everything lies where it does in another.
-    pub(super) fn is_like(&self, other: &Self) -> bool {
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
         let nodes = self.links.iter().map(|link| &link.node);
         self.owners == other.owners && nodes.eq(other.links.iter().map(|link| &link.node))
     }
@@ -96,7 +96,7 @@ impl Topology {
     }
 
     /// All nodes that are not in another.
-    pub(super) fn beyond(&self, other: &Self) -> Vec<Node> {
+    pub(super) fn nodes_not_in(&self, other: &Self) -> Vec<Node> {
         let mut nodes: Vec<_> =
             self.links.iter().chain(&*self.newcomers()).map(|link| link.node.clone()).collect();
         nodes.retain(|node| other.link(node).is_none());
@@ -111,7 +111,7 @@ impl Topology {
 
 /// What `CLUSTER SLOTS` answers: first slot, last slot, the primary as host, port and more, its replicas. A node without
 /// a name is the one that was asked.
-fn ranges(slots: Value, asked: &Node) -> Vec<Range> {
+fn ranges(slots: Value, queried: &Node) -> Vec<SlotRange> {
     let range = |range: Value| {
         let mut parts = redis::from_redis_value::<Vec<Value>>(range).ok()?.into_iter();
         let first = redis::from_redis_value(parts.next()?).ok()?;
@@ -119,8 +119,9 @@ fn ranges(slots: Value, asked: &Node) -> Vec<Range> {
         let mut primary = redis::from_redis_value::<Vec<Value>>(parts.next()?).ok()?.into_iter();
         let host: Option<String> = redis::from_redis_value(primary.next()?).ok()?;
         let port = redis::from_redis_value(primary.next()?).ok()?;
-        let host = host.filter(|host| !host.is_empty() && host != "?").unwrap_or_else(|| asked.host.clone());
-        Some(Range { first, last, node: Node { host, port } })
+        let host =
+            host.filter(|host| !host.is_empty() && host != "?").unwrap_or_else(|| queried.host.clone());
+        Some(SlotRange { first, last, node: Node { host, port } })
     };
     let ranges = redis::from_redis_value::<Vec<Value>>(slots).unwrap_or_default();
     ranges.into_iter().filter_map(range).collect()
@@ -133,17 +134,17 @@ mod tests {
     #[test]
     fn ranges_are_read_and_a_node_without_a_name_is_the_one_asked() {
         let node = |host: &str, port| Node { host: host.to_owned(), port };
-        let asked = node("asked", 1);
-        let check = |answer: &[u8], expected: &[Range]| {
-            assert_eq!(ranges(redis::parse_redis_value(answer).unwrap(), &asked), expected);
+        let queried = node("queried", 1);
+        let check = |answer: &[u8], expected: &[SlotRange]| {
+            assert_eq!(ranges(redis::parse_redis_value(answer).unwrap(), &queried), expected);
         };
         check(b"*0\r\n", &[]);
         check(b"$5\r\nwrong\r\n", &[]);
         check(
             b"*3\r\n*3\r\n:0\r\n:99\r\n*2\r\n$1\r\na\r\n:7\r\n*3\r\n:100\r\n:16383\r\n*2\r\n$-1\r\n:8\r\n*1\r\n:1\r\n",
             &[
-                Range { first: 0, last: 99, node: node("a", 7) },
-                Range { first: 100, last: 16383, node: node("asked", 8) },
+                SlotRange { first: 0, last: 99, node: node("a", 7) },
+                SlotRange { first: 100, last: 16383, node: node("queried", 8) },
             ],
         );
     }

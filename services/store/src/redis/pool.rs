@@ -7,14 +7,14 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
 /// Durable writes at a time. More would not be faster, and one call may come to thousands.
-pub(super) const MOST: usize = 32;
+pub(super) const MAX_CONCURRENT: usize = 32;
 
 /// How long a connection is kept that nobody uses.
-const IDLE: Duration = Duration::from_secs(30);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Connections, of which the one used last is taken first.
-pub(super) struct Spares<C> {
-    room: Semaphore,
+pub(super) struct Pool<C> {
+    permits: Semaphore,
     /// Those that have been idle for longest come first.
     idle: Mutex<Vec<Idle<C>>>,
 }
@@ -24,16 +24,16 @@ struct Idle<C> {
     since: Instant,
 }
 
-// === impl Spares ===
+// === impl Pool ===
 
-impl<C> Spares<C> {
+impl<C> Pool<C> {
     pub(super) fn new() -> Self {
-        Self { room: Semaphore::new(MOST), idle: Mutex::default() }
+        Self { permits: Semaphore::new(MAX_CONCURRENT), idle: Mutex::default() }
     }
 
-    /// Waits until there is room for one more write; none when there is not in time.
-    pub(super) async fn room(&self, deadline: Instant) -> Option<SemaphorePermit<'_>> {
-        timeout_at(deadline, self.room.acquire()).await.ok()?.ok()
+    /// Waits until there is permits for one more write; none when there is not in time.
+    pub(super) async fn permit(&self, deadline: Instant) -> Option<SemaphorePermit<'_>> {
+        timeout_at(deadline, self.permits.acquire()).await.ok()?.ok()
     }
 
     pub(super) fn take(&self) -> Option<C> {
@@ -47,7 +47,7 @@ impl<C> Spares<C> {
     /// Lets go of those that nobody has used for long.
     pub(super) fn drop_idle(&self) {
         let mut idle = self.idle();
-        let old = idle.partition_point(|idle| idle.since.elapsed() > IDLE);
+        let old = idle.partition_point(|idle| idle.since.elapsed() > IDLE_TIMEOUT);
         idle.drain(..old);
     }
 
@@ -67,29 +67,29 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_nobody_uses_is_let_go() {
-        let spares = Spares::new();
+        let pool = Pool::new();
         for name in ["a", "b", "c"] {
-            spares.put(name);
+            pool.put(name);
             tokio::time::advance(Duration::from_secs(10)).await;
         }
-        spares.drop_idle();
-        assert_eq!(spares.idle().len(), 3, "the first for 30 s");
+        pool.drop_idle();
+        assert_eq!(pool.idle().len(), 3, "the first for 30 s");
         tokio::time::advance(Duration::from_secs(1)).await;
-        spares.drop_idle();
-        assert_eq!([spares.take(), spares.take(), spares.take()], [Some("c"), Some("b"), None]);
+        pool.drop_idle();
+        assert_eq!([pool.take(), pool.take(), pool.take()], [Some("c"), Some("b"), None]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_finds_no_room_is_told_in_time() {
-        let spares = Spares::<()>::new();
+        let pool = Pool::<()>::new();
         let deadline = Instant::now() + Duration::from_secs(1);
         let mut taken = Vec::new();
-        for _ in 0..MOST {
-            taken.push(spares.room(deadline).await.unwrap());
+        for _ in 0..MAX_CONCURRENT {
+            taken.push(pool.permit(deadline).await.unwrap());
         }
-        assert!(spares.room(deadline).await.is_none());
+        assert!(pool.permit(deadline).await.is_none());
         assert_eq!(Instant::now(), deadline);
         taken.pop();
-        assert!(spares.room(deadline).await.is_some());
+        assert!(pool.permit(deadline).await.is_some());
     }
 }

@@ -6,24 +6,24 @@ use crate::key::BUCKETS;
 
 /// What was last read of each bucket's change count.
 #[derive(Debug, Clone)]
-pub struct Pulse {
+pub struct VersionCounters {
     /// By bucket; none for one that was never read.
-    pub counts: [Option<Count>; BUCKETS],
+    pub counters: [Option<VersionCounter>; BUCKETS],
     /// Whether the store was asked at all yet.
-    pub tried: bool,
+    pub polled: bool,
 }
 
 /// A bucket's change count at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Count {
+pub struct VersionCounter {
     /// How many changes it has seen, as [`Change::count`](crate::signals::Change::count) counts them.
-    pub changes: u64,
+    pub value: u64,
     /// When it was asked for: it is not older.
-    pub asked: Instant,
+    pub requested: Instant,
 }
 
-impl Default for Pulse {
+impl Default for VersionCounters {
     fn default() -> Self {
-        Self { counts: [None; BUCKETS], tried: false }
+        Self { counters: [None; BUCKETS], polled: false }
     }
 }

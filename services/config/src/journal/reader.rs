@@ -10,77 +10,77 @@ use crate::state::State;
 use crate::stored::{self, Unreadable};
 
 /// Records read at a time.
-pub(super) const PAGE: usize = 500;
+pub(super) const PAGE_SIZE: usize = 500;
 
 /// How far the log was read.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Reading {
+pub(super) struct LogReader {
     /// The last record that was read, and its place. It must be there the next time.
     tail: Option<(u64, Bytes)>,
     /// Whether the log goes on with what a later release wrote.
-    pub(super) is_outdated: bool,
+    pub(super) is_ahead: bool,
 }
 
 /// What a state becomes by what was written since.
-pub(super) struct Grown {
+pub(super) struct Replayed {
     /// The state.
     pub(super) state: State,
     /// Whether the log has lost what was read before, so that the state was made anew from its beginning.
-    pub(super) is_rewound: bool,
+    pub(super) is_rebuilt: bool,
 }
 
-// === impl Reading ===
+// === impl LogReader ===
 
-impl Reading {
+impl LogReader {
     /// Goes on after a record that was written from here.
-    pub(super) fn wrote(&mut self, position: u64, record: Bytes) {
+    pub(super) fn advance(&mut self, position: u64, record: Bytes) {
         self.tail = Some((position, record));
     }
 
     /// What `state` becomes by what was written since; none if nothing was. All of it at once: what lies between is nobody's
     /// business.
-    pub(super) async fn read_on(
+    pub(super) async fn read_new(
         &mut self,
         store: &dyn Store,
         log: &Key,
         state: &State,
-    ) -> Result<Option<Grown>, Error> {
-        let mut reading = self.clone();
-        let mut grown: Option<Grown> = None;
+    ) -> Result<Option<Replayed>, Error> {
+        let mut reader = self.clone();
+        let mut replayed: Option<Replayed> = None;
         loop {
-            let position = grown.as_ref().map_or(state.position, |grown| grown.state.position);
+            let position = replayed.as_ref().map_or(state.position, |replayed| replayed.state.position);
             // With the last one that was read, to see that it is still the one.
-            let records = store.read(log, position.saturating_sub(1), PAGE).await?;
+            let records = store.read(log, position.saturating_sub(1), PAGE_SIZE).await?;
             let mut records = records.into_iter();
             if position > 0 {
                 let last = records.next().map(|record| (record.position, record.value));
-                if last != reading.tail {
+                if last != reader.tail {
                     tracing::error!(
                         position,
                         "the store has lost changes that it had acknowledged: reading what is left"
                     );
-                    reading = Self::default();
-                    grown = Some(Grown { state: State::default(), is_rewound: true });
+                    reader = Self::default();
+                    replayed = Some(Replayed { state: State::default(), is_rebuilt: true });
                     continue;
                 }
             }
             if records.len() == 0 {
-                *self = reading;
-                return Ok(grown);
+                *self = reader;
+                return Ok(replayed);
             }
             // What the seeds made counts for nothing once the log says what there is.
-            let begin = || if position == 0 { State::default() } else { state.clone() };
-            let next = grown.get_or_insert_with(|| Grown { state: begin(), is_rewound: false });
+            let start = || if position == 0 { State::default() } else { state.clone() };
+            let next = replayed.get_or_insert_with(|| Replayed { state: start(), is_rebuilt: false });
             for record in records {
                 if let Err(unreadable) = apply(&mut next.state, &record) {
-                    if !std::mem::replace(&mut reading.is_outdated, true) {
+                    if !std::mem::replace(&mut reader.is_ahead, true) {
                         let position = record.position;
                         tracing::error!(%unreadable, position, "the configuration goes on in another release's words");
                     }
-                    *self = reading;
-                    return Ok(grown);
+                    *self = reader;
+                    return Ok(replayed);
                 }
-                reading.wrote(record.position, record.value);
+                reader.advance(record.position, record.value);
             }
             // A long log is read between other calls.
             tokio::task::yield_now().await;

@@ -15,7 +15,7 @@ use redb::{
 use tokio::task;
 use tokio::time::Instant;
 
-use super::New;
+use super::NewValue;
 use super::buckets::Buckets;
 use super::directory::Directory;
 use super::log;
@@ -29,52 +29,52 @@ use crate::record;
 const ENTRIES: TableDefinition<'_, (&str, &str), (u64, &[u8])> = TableDefinition::new("entries");
 
 /// Pages kept in memory, in bytes: the kernel keeps them too.
-const CACHE: usize = 4 << 20;
+const PAGE_CACHE: usize = 4 << 20;
 
 /// How many names one page of a listing looks at.
-const PAGE: usize = 1000;
+const PAGE_SIZE: usize = 1000;
 
-/// Lasting entries and logs.
-pub(super) struct Lasting {
+/// DurableStore entries and logs.
+pub(super) struct DurableStore {
     pub(super) writer: Writer,
-    held: Arc<Held>,
+    open: Arc<OpenDatabase>,
 }
 
 /// A database, closed before its directory is given back.
-struct Held {
+struct OpenDatabase {
     database: Database,
     _directory: Option<Directory>,
 }
 
-// === impl Lasting ===
+// === impl DurableStore ===
 
-impl Lasting {
+impl DurableStore {
     pub(super) fn in_memory() -> Self {
         Self::open(InMemoryBackend::new(), None).expect("memory does not fail")
     }
 
     pub(super) fn in_file(directory: Directory) -> Result<Self, redb::Error> {
         // redb refuses a file that it had not finished laying out.
-        let lay_out = |file| {
+        let initialize = |file| {
             Builder::new().create_with_backend(FileBackend::new(file)?)?;
             Ok::<_, redb::Error>(())
         };
-        let file = directory.file("state.redb", lay_out)?;
+        let file = directory.file("state.redb", initialize)?;
         Self::open(FileBackend::new(file)?, Some(directory))
     }
 
     fn open(backend: impl StorageBackend, directory: Option<Directory>) -> Result<Self, redb::Error> {
         // Checked on every start: what was damaged from outside would otherwise be noticed by a panic, some day.
         let database = Builder::new()
-            .set_cache_size(CACHE)
+            .set_cache_size(PAGE_CACHE)
             .set_check_integrity_on_open(true)
             .create_with_backend(backend)?;
         let transaction = database.begin_write()?;
         transaction.open_table(ENTRIES)?;
         log::create(&transaction)?;
         transaction.commit()?;
-        let held = Arc::new(Held { database, _directory: directory });
-        Ok(Self { writer: Writer::start(Arc::clone(&held))?, held })
+        let open = Arc::new(OpenDatabase { database, _directory: directory });
+        Ok(Self { writer: Writer::start(Arc::clone(&open))?, open })
     }
 
     pub(super) async fn get(&self, keys: Vec<Key>) -> Result<Vec<Option<Entry>>, Error> {
@@ -85,7 +85,7 @@ impl Lasting {
                 let stored = table.get((key.space.name, key.name.as_str()))?;
                 let alive = stored.and_then(|stored| {
                     let (expires, record) = stored.value();
-                    lives(expires, now).then(|| (expires, Bytes::copy_from_slice(record)))
+                    is_alive(expires, now).then(|| (expires, Bytes::copy_from_slice(record)))
                 });
                 Ok((key, alive))
             };
@@ -104,7 +104,7 @@ impl Lasting {
     pub(super) async fn change(
         &self,
         key: &Key,
-        new: Option<New>,
+        new: Option<NewValue>,
         condition: Condition,
         buckets: &Arc<Buckets>,
     ) -> Result<Outcome<Option<Revision>>, Error> {
@@ -116,17 +116,17 @@ impl Lasting {
             let name = (key.space.name, key.name.as_str());
             let found = table.get(name)?.and_then(|stored| {
                 let (expires, record) = stored.value();
-                revision(record).filter(|_| lives(expires, now))
+                revision(record).filter(|_| is_alive(expires, now))
             });
             let mut locked = buckets.lock(&key);
             let meets = locked.meets(condition, found, instant);
             if meets {
-                locked.changing(instant);
+                locked.block_leases(instant);
             }
             drop(locked);
             match new {
                 _ if !meets => {}
-                Some(New { revision, value, ttl }) => {
+                Some(NewValue { revision, value, ttl }) => {
                     let record = record::encode(revision, value);
                     table.insert(name, (expires(ttl, now), record.as_slice()))?;
                 }
@@ -136,7 +136,7 @@ impl Lasting {
                 if !meets {
                     return Outcome::Refused(found);
                 }
-                buckets.lock(&key).changed();
+                buckets.lock(&key).publish_change();
                 Outcome::Done(found)
             })
         };
@@ -156,11 +156,11 @@ impl Lasting {
                 if of != space.name || !name.starts_with(&prefix) {
                     break;
                 }
-                if index == PAGE {
+                if index == PAGE_SIZE {
                     page.next = Some(Cursor(name.to_owned()));
                     break;
                 }
-                let keys = if lives(expires, now) { &mut page.keys } else { &mut expired };
+                let keys = if is_alive(expires, now) { &mut page.keys } else { &mut expired };
                 keys.push(space.key(name));
             }
             Ok((page, expired))
@@ -177,8 +177,8 @@ impl Lasting {
         &self,
         read: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let held = Arc::clone(&self.held);
-        let read = task::spawn_blocking(move || read(&held.database.begin_read()?));
+        let open = Arc::clone(&self.open);
+        let read = task::spawn_blocking(move || read(&open.database.begin_read()?));
         match read.await {
             Ok(read) => read.map_err(|error| Error::File(error.into())),
             Err(panic) => Err(Error::File(panic.into())),
@@ -186,7 +186,7 @@ impl Lasting {
     }
 }
 
-impl AsRef<Database> for Held {
+impl AsRef<Database> for OpenDatabase {
     fn as_ref(&self) -> &Database {
         &self.database
     }
@@ -197,7 +197,7 @@ fn remove_expired(transaction: &WriteTransaction, keys: &[Key], now: u64) -> Res
     let mut table = transaction.open_table(ENTRIES)?;
     for key in keys {
         let name = (key.space.name, key.name.as_str());
-        if table.get(name)?.is_some_and(|stored| !lives(stored.value().0, now)) {
+        if table.get(name)?.is_some_and(|stored| !is_alive(stored.value().0, now)) {
             table.remove(name)?;
         }
     }
@@ -211,7 +211,7 @@ fn revision(record: &[u8]) -> Option<Revision> {
 }
 
 /// Whether something that expires then is there now, both in Unix milliseconds.
-fn lives(expires: u64, now: u64) -> bool {
+fn is_alive(expires: u64, now: u64) -> bool {
     expires == 0 || now < expires
 }
 
