@@ -1,4 +1,4 @@
-//! Between the wire and the domain.
+//! Conversion between wire and domain types.
 
 use std::time::Duration;
 
@@ -18,16 +18,16 @@ use crate::key::{Caller, Key, Namespace, Tag};
 use crate::lease::LeaseOptions;
 use crate::stats::Stats;
 
-/// Shortest life of an entry, and of a lease: what the store counts in.
+/// Shortest time to live of an entry, and of a lease: the resolution of the store.
 const MIN_TTL: Duration = Duration::from_millis(1);
 
-/// How long a lease is held whose holder does not say.
+/// The default duration of a lease.
 const DEFAULT_HOLD: Duration = Duration::from_secs(30);
 
 /// Longest media type, in bytes.
 const MAX_CONTENT_TYPE: usize = 255;
 
-/// Media type of a value whose writer names none.
+/// The default media type.
 const DEFAULT_CONTENT_TYPE: &str = "application/octet-stream";
 
 /// A request to write an entry.
@@ -35,12 +35,12 @@ const DEFAULT_CONTENT_TYPE: &str = "application/octet-stream";
 pub(crate) struct Write {
     pub(crate) key: Key,
     pub(crate) new: New,
-    /// In the order of the tags; none for those of the moment.
+    /// In the order of the tags; none to use the current generations.
     pub(crate) generations: Option<Vec<Generation>>,
     pub(crate) over: Over,
 }
 
-/// Who calls, by the headers that only the mesh writes.
+/// The caller, from the trusted headers.
 pub(crate) fn caller(metadata: &MetadataMap) -> Caller {
     Caller {
         tenant: propagation::tenant(metadata),
@@ -52,7 +52,7 @@ pub(crate) fn key(caller: &Caller, text: &str, field: &str) -> Result<Key, Error
     caller.key(text).map_err(|problem| Error::KeyInvalid { field: field.to_owned(), problem })
 }
 
-/// Several keys.
+/// Parses the keys of a batch.
 pub(crate) fn keys(caller: &Caller, texts: &[String], limit: usize) -> Result<Vec<Key>, Error> {
     at_most("keys", texts.len(), limit)?;
     texts.iter().enumerate().map(|(index, text)| key(caller, text, &format!("keys[{index}]"))).collect()
@@ -62,7 +62,7 @@ pub(crate) fn namespace(caller: &Caller, name: &str) -> Result<Namespace, Error>
     caller.namespace(name).map_err(|problem| Error::KeyInvalid { field: "namespace".to_owned(), problem })
 }
 
-/// The tags of a field.
+/// Parses the tags of a field.
 pub(crate) fn tags(
     namespace: &Namespace,
     names: &[String],
@@ -78,7 +78,7 @@ pub(crate) fn tags(
     names.iter().enumerate().map(tag).collect()
 }
 
-/// Checks an entry that somebody wants kept.
+/// Validates a request to write an entry.
 pub(crate) fn write(caller: &Caller, request: pb::SetEntryRequest, args: &CacheArgs) -> Result<Write, Error> {
     let pb::SetEntryRequest { entry, token: lease, generations } = request;
     let entry = entry.ok_or(Error::EntryMissing)?;
@@ -99,12 +99,12 @@ pub(crate) fn write(caller: &Caller, request: pb::SetEntryRequest, args: &CacheA
         (true, Some(version)) => Over::Version(version),
         (false, None) => Over::Lease(token(&lease)?),
         (false, Some(_)) => {
-            let problem = "must be empty under a lease: whoever wrote meanwhile has ended it";
+            let problem = "must be empty with a lease: any write of another caller ends the lease";
             return Err(Error::TokenInvalid { field: "entry.etag", problem });
         }
     };
     let new = New {
-        // What was received is a slice of a transport's buffer, and would keep all of it.
+        // Copied: the received bytes are a slice of a transport buffer, and would keep all of it in memory.
         value: Bytes::copy_from_slice(&value),
         content_type: if content_type.is_empty() { DEFAULT_CONTENT_TYPE.to_owned() } else { content_type },
         ttl: duration(
@@ -120,7 +120,7 @@ pub(crate) fn write(caller: &Caller, request: pb::SetEntryRequest, args: &CacheA
     Ok(Write { key, new, generations, over })
 }
 
-/// What the caller of a lease wants.
+/// The options of a lease request.
 pub(crate) fn lease_options(
     request: &pb::LeaseEntryRequest,
     args: &CacheArgs,
@@ -133,22 +133,23 @@ pub(crate) fn lease_options(
 }
 
 pub(crate) fn token(text: &str) -> Result<Token, Error> {
-    text.parse().map_err(|_| Error::TokenInvalid { field: "token", problem: "is not one that was given out" })
+    text.parse()
+        .map_err(|_| Error::TokenInvalid { field: "token", problem: "was not issued by this service" })
 }
 
-/// The version that an etag names; none when it is empty.
+/// The version of an etag; none if it is empty.
 pub(crate) fn version(text: &str, field: &'static str) -> Result<Option<Revision>, Error> {
-    let invalid = |_| Error::TokenInvalid { field, problem: "is not one that was given out" };
+    let invalid = |_| Error::TokenInvalid { field, problem: "was not issued by this service" };
     (!text.is_empty()).then(|| text.parse().map_err(invalid)).transpose()
 }
 
-/// The generations of these tags among those that are given, in the order of the tags.
+/// The generations of these tags, in the order of the tags.
 fn generations_of(tags: &[Tag], given: Vec<pb::TagGeneration>) -> Result<Vec<Generation>, Error> {
     let invalid = |problem| Error::TokenInvalid { field: "generations", problem };
     let of = |tag: &Tag| {
         let found = given.iter().find(|given| given.tag == tag.name);
-        let found = found.ok_or(invalid("must hold one of each of the entry's tags"))?;
-        found.generation.parse().map_err(|_| invalid("holds one that was never given out"))
+        let found = found.ok_or(invalid("must have one for each tag of the entry"))?;
+        found.generation.parse().map_err(|_| invalid("has one that was not issued by this service"))
     };
     tags.iter().map(of).collect()
 }
@@ -167,14 +168,14 @@ fn duration(
     let invalid = || Error::TtlInvalid { field, min, max };
     let given = match given {
         None => default,
-        // Not left to the conversion, which cannot negate the lowest number there is.
+        // Not left to the conversion, which cannot negate the lowest number.
         Some(given) if given.seconds < 0 => return Err(invalid()),
         Some(given) => Duration::try_from(given).map_err(|_| invalid())?,
     };
     if (min..=max).contains(&given) { Ok(given) } else { Err(invalid()) }
 }
 
-/// An entry as a reader sees it.
+/// The wire form of an entry.
 pub(crate) fn entry(key: &Key, entry: CachedEntry) -> pb::Entry {
     let ttl = entry.ttl();
     let CachedEntry { value, content_type, revision, fresh_until: _, tags } = entry;
@@ -193,12 +194,12 @@ pub(crate) fn entry(key: &Key, entry: CachedEntry) -> pb::Entry {
     }
 }
 
-/// A duration on the wire. Ours are of some days at most, which always fit.
+/// A duration on the wire. Never fails, because durations here are limited to days.
 pub(crate) fn wire_duration(duration: Duration) -> Option<prost_types::Duration> {
     prost_types::Duration::try_from(duration).ok()
 }
 
-/// Tags with their generations, both in the same order.
+/// The wire form of tags and their generations, both in the same order.
 pub(crate) fn generations(tags: &[Tag], generations: &[Generation]) -> Vec<pb::TagGeneration> {
     let pairs = tags.iter().zip(generations);
     let wire = |(tag, generation): (&Tag, &Generation)| pb::TagGeneration {
@@ -208,7 +209,7 @@ pub(crate) fn generations(tags: &[Tag], generations: &[Generation]) -> Vec<pb::T
     pairs.map(wire).collect()
 }
 
-/// What was counted.
+/// The wire form of the statistics.
 pub(crate) fn stats(stats: Stats) -> pb::GetStatsResponse {
     let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     pb::GetStatsResponse {

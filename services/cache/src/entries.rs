@@ -1,4 +1,4 @@
-//! What the cache does: entries in the store, with copies of them in this process where the store is elsewhere.
+//! The operations of the cache: entries in the store, behind an L1 cache in this process if the store is Redis.
 
 use std::sync::Arc;
 
@@ -23,62 +23,62 @@ use crate::l1::L1;
 use crate::stats::{Counters, Stats};
 use crate::stored;
 
-/// Entries removed at once of those that begin alike.
+/// Concurrent deletions of one prefix deletion.
 const MAX_CONCURRENT_DELETES: usize = 16;
 
-/// Entries of all callers. Cheap to clone; clones share everything.
+/// The entries of all callers. Cheap to clone; clones share everything.
 #[derive(Debug, Clone)]
 pub struct Entries {
     pub(crate) store: Arc<dyn Store>,
-    /// Permits of calls that wait for another caller's value. Fewer than calls there may be at once, or they could keep out
-    /// the very call that they wait for.
+    /// Permits of calls that wait for another caller's value. Fewer than the limit of concurrent calls: otherwise the
+    /// waiting calls could exhaust it and shed the very call that they wait for.
     pub(crate) waiting: Limiter,
     pub(crate) limits: Live<LimitArgs>,
-    /// One at a time looks at every key of the store.
+    /// Serializes prefix deletions, each of which scans all keys of the store.
     prefix_scan: Arc<Mutex<()>>,
     l1: Option<L1>,
     counters: Counters,
 }
 
-/// What a read found.
+/// The result of a lookup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lookup {
-    /// An entry that is as good as new.
+    /// A fresh entry.
     Fresh(CachedEntry),
-    /// One whose time is up, or one of whose tags was invalidated.
+    /// An entry whose time to live is over, or one of whose tags was invalidated.
     Stale(CachedEntry),
-    /// None.
+    /// No entry.
     Miss,
 }
 
-/// A read.
+/// A read of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Read {
-    /// What it found.
+    /// The result.
     pub lookup: Lookup,
-    /// Whether the store could not be asked.
+    /// Whether the store was unreachable.
     pub degraded: bool,
 }
 
-/// Under which condition an entry is written.
+/// The precondition of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Over {
-    /// Whatever is there.
+    /// Unconditional.
     Anything,
-    /// Only this version.
+    /// Only over this version (optimistic concurrency by etag).
     Version(Revision),
     /// Only while the lease is held.
     Lease(Token),
 }
 
-/// What came of writing an entry.
+/// The result of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
-    /// It lies in the store as this version.
+    /// The entry is stored, with this version.
     Stored(Revision),
-    /// The lease under which it was computed is no longer held: somebody changed the entry, or was granted another.
+    /// The lease under which the value was computed has ended: the entry was changed, or another lease was granted.
     LeaseEnded,
-    /// The store does not answer.
+    /// The store is unreachable.
     Degraded,
 }
 
@@ -89,7 +89,7 @@ impl Read {
         Self { lookup, degraded: false }
     }
 
-    /// The store could not be asked.
+    /// The store is unreachable.
     fn degraded() -> Self {
         Self { lookup: Lookup::Miss, degraded: true }
     }
@@ -98,8 +98,8 @@ impl Read {
 // === impl Entries ===
 
 impl Entries {
-    /// Entries in `store`, of which this process holds copies of at most `capacity` bytes while [`Entries::follow_changes`]
-    /// runs. Half as many as there may be calls by the `limits` may wait for values at once.
+    /// Entries in `store`, with an L1 cache of at most `capacity` bytes that is used while [`Entries::follow_changes`]
+    /// runs. At most half of the concurrent calls allowed by `limits` may wait for values of others.
     pub fn new(store: Arc<dyn Store>, capacity: u64, limits: Live<LimitArgs>, metrics: &Metrics) -> Self {
         let l1 = L1::new(&*store, capacity);
         let counters = Counters::register(metrics, l1.clone());
@@ -107,12 +107,12 @@ impl Entries {
         Self { store, waiting, limits, prefix_scan, l1, counters }
     }
 
-    /// The task that keeps this process' copies right; none where it holds none.
+    /// The task that keeps the L1 cache coherent; none without one.
     pub fn follow_changes(&self) -> Option<Task> {
         self.l1.clone().map(|l1| l1.follow(Arc::clone(&self.store)))
     }
 
-    /// What was counted.
+    /// The statistics of this process.
     pub fn stats(&self) -> Stats {
         self.counters.stats()
     }
@@ -128,18 +128,18 @@ impl Entries {
         read
     }
 
-    /// Reads one entry from the store, whatever copy of it there is.
+    /// Reads one entry from the store, bypassing the L1 cache.
     pub(crate) async fn get_from_store(&self, key: &Key) -> Read {
         let store_key = key.store_key();
         let before = self.l1.as_ref().map(|l1| l1.begin_read(&store_key));
         let entry = match self.store.get(std::slice::from_ref(&store_key)).await {
             Ok(entries) => entries.into_iter().next().flatten(),
             Err(dataflow_store::Error::Unreadable { key, problem }) => {
-                tracing::warn!(key, problem, "an entry cannot be read");
+                tracing::warn!(key, problem, "store: entry unreadable, treated as a miss");
                 None
             }
             Err(error) => {
-                tracing::debug!(%error, "the store does not answer");
+                tracing::debug!(%error, "store: read failed, degraded");
                 return Read::degraded();
             }
         };
@@ -156,23 +156,25 @@ impl Entries {
         Read::of(Lookup::Fresh(entry))
     }
 
-    /// The present generations of tags.
+    /// The current generations of tags.
     ///
     /// # Errors
     ///
     /// [`Error::Store`].
     pub async fn generations(&self, tags: &[Tag]) -> Result<Vec<Generation>, Error> {
         let store_keys: Vec<_> = tags.iter().map(|tag| tag.store_key.clone()).collect();
-        // From the store: a copy that lags by a millisecond would let pass what was invalidated in that time.
+        // From the store, not from the L1 cache: a copy that lags by a millisecond would accept a value whose tag was
+        // invalidated in that time.
         Ok(self.store.generations(&store_keys).await?)
     }
 
-    /// Writes one entry. `generations` are those of its tags from before the
-    /// value was computed; none for those of this moment.
+    /// Writes one entry. `generations` are those of its tags from before the value was computed; by default the current
+    /// ones.
     ///
     /// # Errors
     ///
-    /// [`Error::EtagMismatch`], or [`Error::Store`] for what is no outage: a cache that cannot store does not fail.
+    /// [`Error::EtagMismatch`], or [`Error::Store`] except for outages: a write to an unreachable store returns
+    /// [`Written::Degraded`].
     pub async fn set(
         &self,
         key: &Key,
@@ -213,7 +215,7 @@ impl Entries {
         }
     }
 
-    /// Removes one entry, or one version of it; whether there was one.
+    /// Deletes an entry, optionally only one version of it; returns whether it existed.
     ///
     /// # Errors
     ///
@@ -222,7 +224,7 @@ impl Entries {
         let store_key = key.store_key();
         let condition = version.map_or(Condition::Always, Condition::Revision);
         let outcome = self.store.delete(&store_key, condition).await;
-        // Also when it is not known what came of it.
+        // Also if the outcome is unknown.
         self.invalidate_copy(&store_key);
         match outcome? {
             Outcome::Done(existed) => Ok(existed),
@@ -230,11 +232,11 @@ impl Entries {
         }
     }
 
-    /// Removes all entries whose keys begin so; how many.
+    /// Deletes all entries whose keys have the prefix; returns their number.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`]; some of them are gone then.
+    /// [`Error::Store`]; some of them may be deleted.
     pub async fn delete_prefix(&self, prefix: &Key) -> Result<u64, Error> {
         let _guard = self.prefix_scan.lock().await;
         let prefix = prefix.store_key();
@@ -255,11 +257,11 @@ impl Entries {
         }
     }
 
-    /// Makes every entry stale that has any of these tags.
+    /// Invalidates tags: all entries with any of them are stale at once.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`]; some of the tags may be invalidated then.
+    /// [`Error::Store`]; some of the tags may be invalidated.
     pub async fn invalidate(&self, tags: &[Tag]) -> Result<(), Error> {
         let renewed = try_join_all(tags.iter().map(|tag| self.store.renew(&tag.store_key))).await;
         for tag in tags {
@@ -269,8 +271,8 @@ impl Entries {
         Ok(())
     }
 
-    /// Whether the generations of an entry's tags are still those from before its value was computed. Copies of them may
-    /// say yes; no is the store's to say, since one that the store has lost and made anew is told to nobody.
+    /// Whether an entry's tags still have the generations from before its value was computed. The L1 cache may confirm
+    /// that, but only the store may deny it: a generation that the store lost and created again is not published.
     async fn is_valid(&self, entry: &CachedEntry) -> Result<bool, dataflow_store::Error> {
         if entry.tags.is_empty() {
             return Ok(true);
@@ -304,7 +306,7 @@ impl Entries {
         }
     }
 
-    /// A cache may forget at once what it cannot keep; only a fault of ours is one.
+    /// A cache need not keep a value, so an outage is not an error of the write; other failures are.
     fn write_failed(&self, error: Error) -> Result<Written, Error> {
         self.counters.stored(false);
         if error.is_outage() { Ok(Written::Degraded) } else { Err(error) }

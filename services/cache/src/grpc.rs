@@ -15,7 +15,7 @@ use crate::entries::{Entries, Lookup, Read, Written};
 use crate::key::{Caller, Key};
 use crate::lease::LeaseOutcome;
 
-/// Entries of one batch that are read at a time.
+/// Concurrent reads of one batch.
 const MAX_CONCURRENT_READS: usize = 8;
 
 /// Serves CacheService.
@@ -23,17 +23,17 @@ const MAX_CONCURRENT_READS: usize = 8;
 pub struct Service {
     entries: Entries,
     args: CacheArgs,
-    /// The largest answer, in bytes.
+    /// The response size limit, in bytes.
     max_response: usize,
 }
 
 impl Service {
-    /// Serves these entries within the limits of `args`, in answers of at most `max_response` bytes.
+    /// Serves these entries within the limits of `args`, with responses of at most `max_response` bytes.
     pub fn new(entries: Entries, args: CacheArgs, max_response: usize) -> Self {
         Self { entries, args, max_response }
     }
 
-    /// A fresh entry, and whether the store could not be asked.
+    /// A fresh entry, and whether the store was unreachable.
     async fn fresh(&self, caller: &Caller, key: &str) -> Result<(pb::Entry, bool), Error> {
         let key = convert::key(caller, key, "key")?;
         match self.entries.get(&key).await {
@@ -71,7 +71,7 @@ impl Service {
                 Lookup::Stale(_) | Lookup::Miss => response.missing.push(key.to_string()),
             }
             response.degraded |= degraded;
-            // Before the next ones are read: values may be large, and many.
+            // Checked before further reads: values may be large, and many.
             if size > self.max_response {
                 return Err(Error::ResponseTooLarge { limit: self.max_response });
             }
@@ -195,7 +195,7 @@ impl Service {
     }
 }
 
-/// The caller of a request, and what it asks for.
+/// The caller and the message of a request.
 fn parts<T>(request: Request<T>) -> (Caller, T) {
     let (metadata, _, request) = request.into_parts();
     (convert::caller(&metadata), request)

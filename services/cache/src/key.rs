@@ -1,37 +1,37 @@
-//! What a key may be, and whose it is.
+//! Cache keys: syntax, namespaces and tenants.
 
 use std::fmt;
 
 use dataflow_store::key::Space;
 
-/// Where entries lie in the store.
+/// The store's space of entries.
 pub const ENTRIES: Space = Space::volatile("cache");
-/// Where the generations of tags lie in the store.
+/// The store's space of tags' generations.
 pub const TAGS: Space = Space::volatile("tag");
 
-/// Longest part of a key after its namespace, in bytes.
+/// Longest name of a key, the part after its namespace, in bytes.
 pub const MAX_NAME: usize = 512;
 /// Longest tag, in bytes.
 pub const MAX_TAG: usize = 128;
 
-/// The namespace that callers from outside have.
+/// The namespace of external callers.
 pub const USER: &str = "user";
-/// The namespaces that callers from within the mesh have besides.
+/// The additional namespaces of callers within the mesh.
 const INTERNAL: [&str; 1] = ["results"];
 
-/// Who calls: it decides which keys there are.
+/// The caller of a request, who determines the accessible keys.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Caller {
-    /// Whose call it is; empty without tenants.
+    /// The tenant; empty without tenants.
     pub tenant: String,
-    /// Whether a service of the mesh calls, and not somebody outside by way of the gateway.
+    /// Whether the caller is a service of the mesh, not an external client of the gateway.
     pub internal: bool,
 }
 
-/// A namespace of one tenant. What lies in another's has nothing in common with it.
+/// A namespace of one tenant. Tenants share no entries and no tags.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Namespace {
-    /// The tenant, as the store's keys show it.
+    /// The tenant, escaped as in the store's keys.
     tenant: String,
     name: &'static str,
 }
@@ -43,13 +43,13 @@ pub struct Key {
     name: String,
 }
 
-/// Why a text is no key.
+/// Why a text is not a valid key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// It has no namespace that the caller knows.
+    /// The namespace is missing, or not accessible to the caller.
     #[error("must be NAMESPACE/NAME, the namespace one of: {}", known.join(", "))]
     Namespace {
-        /// Those that there are for this caller.
+        /// The accessible namespaces.
         known: Vec<&'static str>,
     },
     /// The name is empty or too long.
@@ -60,8 +60,8 @@ pub enum KeyError {
         /// The longest it may be.
         max: usize,
     },
-    /// The name holds another character.
-    #[error("must hold only A-Z a-z 0-9 . _ - / : =, holds {found:?}")]
+    /// The name contains another character.
+    #[error("must contain only A-Z a-z 0-9 . _ - / : =, contains {found:?}")]
     Character {
         /// The first such character.
         found: char,
@@ -71,11 +71,11 @@ pub enum KeyError {
 // === impl Caller ===
 
 impl Caller {
-    /// The namespace of this name; empty means that of callers from outside.
+    /// The namespace of this name; the external one if empty.
     ///
     /// # Errors
     ///
-    /// [`KeyError::Namespace`] when there is none for this caller, whether or not there is for others.
+    /// [`KeyError::Namespace`] if the namespace is not accessible to this caller, whether or not it exists for others.
     pub fn namespace(&self, name: &str) -> Result<Namespace, KeyError> {
         let internal: &[&'static str] = if self.internal { &INTERNAL } else { &[] };
         let mut known = [USER].iter().chain(internal).copied();
@@ -86,7 +86,7 @@ impl Caller {
         }
     }
 
-    /// The key that a text names for this caller.
+    /// Parses a key of this caller.
     ///
     /// # Errors
     ///
@@ -96,13 +96,13 @@ impl Caller {
         if key.name.is_empty() { Err(KeyError::Length { length: 0, max: MAX_NAME }) } else { Ok(key) }
     }
 
-    /// What several keys begin with: a namespace, `/`, and any or no characters of a name.
+    /// Parses a prefix of keys: a namespace, `/`, and any or no characters of a name.
     ///
     /// # Errors
     ///
     /// [`KeyError`].
     pub fn prefix(&self, text: &str) -> Result<Key, KeyError> {
-        // Without a namespace it is not in the one that an empty name means.
+        // A prefix without a namespace is invalid; an empty namespace would mean the external one.
         let parts = text.split_once('/').filter(|(namespace, _)| !namespace.is_empty());
         let (namespace, name) = parts.unwrap_or(("/", text));
         let namespace = self.namespace(namespace)?;
@@ -119,7 +119,8 @@ fn check_characters(name: &str) -> Result<(), KeyError> {
     name.chars().find(|found| !allowed(found)).map_or(Ok(()), |found| Err(KeyError::Character { found }))
 }
 
-/// A tenant's name as part of a key: what is not plain is written as its bytes, so that no two names become one.
+/// Escapes a tenant's name: other characters become the hexadecimal codes of their bytes, so that different names stay
+/// different.
 fn escape(tenant: &str) -> String {
     tenant.bytes().fold(String::with_capacity(tenant.len()), |mut escaped, byte| {
         if byte.is_ascii_alphanumeric() || b".-".contains(&byte) {
@@ -134,7 +135,7 @@ fn escape(tenant: &str) -> String {
 // === impl Namespace ===
 
 impl Namespace {
-    /// Where the generation of a tag lies.
+    /// Parses a tag of this namespace.
     ///
     /// # Errors
     ///
@@ -156,7 +157,7 @@ impl Namespace {
 pub struct Tag {
     /// Its name within the namespace.
     pub name: String,
-    /// Where its generation lies.
+    /// The store key of its generation.
     pub store_key: dataflow_store::key::Key,
 }
 
@@ -168,13 +169,13 @@ impl Key {
         &self.namespace
     }
 
-    /// Where the entry lies.
+    /// The store key of the entry.
     pub fn store_key(&self) -> dataflow_store::key::Key {
         ENTRIES.key(format!("{}:{self}", self.namespace.tenant))
     }
 }
 
-/// As its tenant names it.
+/// As its tenant writes it.
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace.name, self.name)
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_have_a_namespace_and_a_bounded_plain_name() {
+    fn keys_have_a_namespace_and_a_name_of_allowed_characters() {
         let check = |text: &str, expected: Result<(), KeyError>| {
             assert_eq!(external("acme").key(text).map(drop), expected, "{text:?}");
         };
@@ -225,20 +226,20 @@ mod tests {
     }
 
     #[test]
-    fn tenants_share_nothing() {
+    fn keys_of_tenants_do_not_collide() {
         let check = |tenant: &str, expected: &str| {
             assert_eq!(external(tenant).key("user/a").unwrap().store_key().name, expected, "{tenant:?}");
         };
         check("", ":user/a");
         check("acme", "acme:user/a");
-        // None of these may come to lie in another's place.
+        // None of these may collide with a key of another tenant.
         check("acme:user/a", "acme_3auser_2fa:user/a");
         check("a_b", "a_5fb:user/a");
         check("a b", "a_20b:user/a");
     }
 
     #[test]
-    fn tags_are_as_plain_as_keys() {
+    fn tags_have_the_character_set_of_keys() {
         let namespace = external("acme").namespace("").unwrap();
         assert_eq!(namespace.tag("istat").unwrap().store_key.name, "acme:user/istat");
         assert!(namespace.tag(&"x".repeat(MAX_TAG)).is_ok());

@@ -1,4 +1,5 @@
-//! Leases: of all who miss the same entry, one computes it and the rest wait, or take what is stale.
+//! Leases: single flight per key, which prevents a cache stampede. One caller computes the value; the others wait, or
+//! accept a stale value (stale-while-revalidate).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,49 +17,49 @@ use crate::entries::{Entries, Lookup, Read};
 use crate::entry::CachedEntry;
 use crate::key::{Key, Tag};
 
-/// How often to look again while waiting, in milliseconds at random: a signal may be lost, and a lease that ended by itself
-/// sends none.
+/// The random interval in milliseconds at which a waiting call reads again: an invalidation message may be lost, and a
+/// lease that expires sends none.
 const RECHECK_MILLIS: std::ops::Range<u64> = 200..400;
 
-/// What the caller of a lease wants.
+/// The options of a lease request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseOptions {
-    /// How long to hold a lease that is granted.
+    /// The duration of a granted lease.
     pub hold: Duration,
-    /// How long to wait for somebody else's value.
+    /// How long to wait for another caller's value.
     pub wait: Duration,
-    /// Whether a stale value will do meanwhile.
+    /// Whether a stale value is accepted meanwhile.
     pub accept_stale: bool,
 }
 
-/// What it gets.
+/// The result of a lease request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LeaseOutcome {
     /// A fresh entry.
     Fresh(CachedEntry),
-    /// A stale one, which somebody else is computing anew.
+    /// A stale entry, whose value another caller is computing.
     Stale(CachedEntry),
-    /// The right to compute it.
+    /// A lease: the caller computes the value.
     Granted {
-        /// What to show for it.
+        /// The token that proves it.
         token: Token,
-        /// The generations of the tags from before the computation, in their order.
+        /// The generations of the tags before the computation, in their order.
         generations: Vec<Generation>,
     },
-    /// Neither: somebody else still computes.
+    /// Neither: another caller holds the lease, and the wait is over.
     Busy,
-    /// Neither: the store does not answer.
+    /// Neither: the store is unreachable.
     Degraded,
 }
 
 // === impl Entries ===
 
 impl Entries {
-    /// Reads an entry, or gets the right to compute it.
+    /// Reads an entry, or acquires the lease to compute it.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] for what is no outage.
+    /// [`Error::Store`], except for outages.
     pub async fn lease(&self, key: &Key, tags: &[Tag], options: LeaseOptions) -> Result<LeaseOutcome, Error> {
         match self.try_lease(key, tags, options).await {
             Err(error) if error.is_outage() => Ok(LeaseOutcome::Degraded),
@@ -66,11 +67,11 @@ impl Entries {
         }
     }
 
-    /// Gives a lease back; whether it was still held. While the store does not answer it will end by itself.
+    /// Releases a lease; returns whether it was still held. While the store is unreachable, the lease expires.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] for what is no outage.
+    /// [`Error::Store`], except for outages.
     pub async fn release(&self, key: &Key, token: Token) -> Result<bool, Error> {
         match self.store.release(&key.store_key(), token).await.map_err(Error::from) {
             Err(error) if error.is_outage() => Ok(false),
@@ -90,7 +91,7 @@ impl Entries {
                 Read { lookup: Lookup::Stale(entry), .. } => Some(entry),
                 Read { lookup: Lookup::Miss, .. } => None,
             };
-            // Before it is asked for: the answer may be lost, or the caller gone before it comes.
+            // Created before the request: the reply may be lost, or this call cancelled before it arrives.
             let guard = LeaseGuard::new(&self.store, &store_key);
             if self.store.acquire(&store_key, guard.token, options.hold).await? {
                 return self.grant(key, tags, guard).await;
@@ -105,7 +106,7 @@ impl Entries {
                 waiting = Some(permit);
             }
             match &mut changes {
-                // What came between the read and this moment is read once more before anybody waits.
+                // A change between the read and the subscription is found by another read before the first wait.
                 None => changes = Some(self.store.subscribe(CHANGES)),
                 Some(_) if Instant::now() >= deadline => return Ok(LeaseOutcome::Busy),
                 Some(changes) => {
@@ -118,22 +119,22 @@ impl Entries {
         }
     }
 
-    /// The lease is ours; unless its last holder stored a value between our read and now.
+    /// Grants the acquired lease, unless its previous holder stored a value after our read.
     async fn grant(&self, key: &Key, tags: &[Tag], guard: LeaseGuard) -> Result<LeaseOutcome, Error> {
         match self.get_from_store(key).await {
             Read { lookup: Lookup::Fresh(entry), .. } => Ok(LeaseOutcome::Fresh(entry)),
-            // The value may be there.
+            // There may be a value.
             Read { degraded: true, .. } => Ok(LeaseOutcome::Degraded),
             Read { .. } => {
                 let generations = self.generations(tags).await?;
-                Ok(guard.into_outcome(generations))
+                Ok(guard.grant(generations))
             }
         }
     }
 }
 
-/// A lease on its way to whoever asked. If it does not get there, because there is a value after all or the caller has
-/// gone, it is given back: those who wait need not do so until it ends by itself.
+/// A guard that releases an acquired lease on drop, if the lease does not reach the caller: because there is a value
+/// after all, or because the call was cancelled. Waiting callers need not wait until it expires.
 struct LeaseGuard {
     store: Arc<dyn Store>,
     store_key: StoreKey,
@@ -153,12 +154,12 @@ impl LeaseGuard {
         }
     }
 
-    /// Somebody else has it: there is nothing to give back.
+    /// Another caller holds the lease: nothing to release.
     fn disarm(mut self) {
         self.disarmed = true;
     }
 
-    fn into_outcome(mut self, generations: Vec<Generation>) -> LeaseOutcome {
+    fn grant(mut self, generations: Vec<Generation>) -> LeaseOutcome {
         self.disarmed = true;
         LeaseOutcome::Granted { token: self.token, generations }
     }
@@ -172,14 +173,14 @@ impl Drop for LeaseGuard {
         let (store, store_key, token) = (Arc::clone(&self.store), self.store_key.clone(), self.token);
         let release = async move {
             if let Err(error) = store.release(&store_key, token).await {
-                tracing::debug!(%error, "a lease is not given back");
+                tracing::debug!(%error, "lease: release failed, it will expire");
             }
         };
         Task::logged("release lease", release).detach();
     }
 }
 
-/// Resolves when the place changed, or may have.
+/// Resolves when the key has changed, or may have.
 async fn changed(changes: &mut Subscription, store_key: &StoreKey) {
     while let Some(Signal::Message(message)) = changes.next().await {
         let change = std::str::from_utf8(&message).ok().and_then(|text| text.parse::<Change>().ok());

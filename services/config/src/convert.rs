@@ -1,4 +1,4 @@
-//! Between the wire and the domain.
+//! Conversion between wire and domain types.
 
 use std::time::{Duration, SystemTime};
 
@@ -16,13 +16,13 @@ pub(crate) mod ruleset;
 
 // === rule sets ===
 
-/// A rule as a reader sees it.
+/// The wire form of a rule, with its version.
 pub(crate) fn rule(rule: &Rule, version: ResourceVersion) -> pb::Rule {
     let (create_time, update_time) = (timestamp(version.created), timestamp(version.updated));
     pb::Rule { etag: version.etag(), create_time, update_time, ..ruleset::rule_to_wire(rule) }
 }
 
-/// A revision as a reader sees it.
+/// The wire form of a revision.
 pub(crate) fn revision(ruleset: &str, revision: &Revision) -> pb::Revision {
     let Revision { revision, position: _, time, origin, differences } = revision;
     let Origin { author, reason, request_id } = origin.clone();
@@ -87,7 +87,7 @@ impl TryFrom<pb::Provider> for Provider {
         let dialect = match provider.dialect() {
             pb::provider::Dialect::SdmxRest21 => Dialect::SdmxRest21,
             pb::provider::Dialect::SdmxRest30 => Dialect::SdmxRest30,
-            pb::provider::Dialect::Unspecified => return Err(invalid("dialect", "must be given")),
+            pb::provider::Dialect::Unspecified => return Err(invalid("dialect", "must be set")),
         };
         let quota = |quota: Option<pb::provider::Quota>, field: &str| {
             quota.map(|given| read_quota(&given, field)).transpose()
@@ -108,15 +108,16 @@ impl TryFrom<pb::Provider> for Provider {
 }
 
 fn read_quota(quota: &pb::provider::Quota, field: &str) -> Result<Quota, Error> {
-    let wrong = || invalid(field, "must be calls, and a period that is not negative");
-    let calls = u32::try_from(quota.calls).map_err(|_| wrong())?;
+    let invalid_quota = || invalid(field, "calls and period must not be negative");
+    let calls = u32::try_from(quota.calls).map_err(|_| invalid_quota())?;
     let period = quota.period.unwrap_or_default();
-    let seconds = u64::try_from(period.seconds).map_err(|_| wrong())?;
-    let nanos = u32::try_from(period.nanos).ok().filter(|nanos| *nanos < 1_000_000_000).ok_or_else(wrong)?;
+    let seconds = u64::try_from(period.seconds).map_err(|_| invalid_quota())?;
+    let nanos =
+        u32::try_from(period.nanos).ok().filter(|nanos| *nanos < 1_000_000_000).ok_or_else(invalid_quota)?;
     Ok(Quota { calls, period: Duration::new(seconds, nanos) })
 }
 
-/// A provider as a reader sees it.
+/// The wire form of a provider, with its version.
 pub(crate) fn provider(registered: &VersionedProvider) -> pb::Provider {
     let VersionedProvider { provider, version } = registered;
     pb::Provider { etag: version.etag(), update_time: timestamp(version.updated), ..provider.into() }
@@ -124,7 +125,7 @@ pub(crate) fn provider(registered: &VersionedProvider) -> pb::Provider {
 
 // === audit ===
 
-/// A change as it is on record, with the revision that it made of its rule set as `state` knows it.
+/// The wire form of an audit record, with the revision that the change made of its rule set, if `state` has it.
 pub(crate) fn audit_record(entry: JournalEntry, state: &State) -> pb::AuditRecord {
     let JournalEntry { position, record } = entry;
     let made = record.change.ruleset().and_then(|name| state.rulesets.get(name)?.revision_at(position));

@@ -1,31 +1,31 @@
-//! How two revisions of a set differ, rule by rule.
+//! The differences between two revisions of a rule set, rule by rule.
 
 use std::collections::{HashMap, HashSet};
 
 use dataflow_rules::Rule;
 
-/// What was done to a rule.
+/// The kind of a difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DifferenceKind {
-    /// It is new.
+    /// The rule was added.
     Added,
-    /// These fields are others, by their names in JSON.
+    /// These fields have changed, by their JSON names.
     Changed(Vec<&'static str>),
-    /// It is gone.
+    /// The rule was removed.
     Removed,
 }
 
-/// The change of one rule.
+/// The difference of one rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// The rule.
+    /// The identifier of the rule.
     pub rule_id: String,
-    /// What was done to it.
+    /// The kind.
     pub kind: DifferenceKind,
 }
 
-/// What leads from one list of rules to another, in the order of the later, what is gone at the end. That a rule stands
-/// elsewhere is no difference.
+/// Compares two lists of rules; returns the differences in the order of the second list, removed rules last. The
+/// position of a rule is not a difference.
 pub fn differences(before: &[Rule], after: &[Rule]) -> Vec<Difference> {
     let known: HashMap<_, _> = before.iter().map(|rule| (rule.id.as_str(), rule)).collect();
     let remaining: HashSet<_> = after.iter().map(|rule| rule.id.as_str()).collect();
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_what_changed_and_what_went_is_told() {
+    fn additions_changes_and_removals_are_found() {
         let before = [rule("a", 1), rule("b", 2), rule("c", 3)];
         let mut after = vec![rule("c", 3), rule("d", 4), rule("b", 20)];
         after[2].keywords.push("care".to_owned());

@@ -1,8 +1,8 @@
-//! The journal: one log in the store that holds every change there ever was. The state is what they make, and so is the
-//! audit; a change is made by writing it there, whole or not at all.
+//! The journal: an append-only log in the store with every change ever made. Replaying it gives the state, and it is
+//! also the audit trail. A change is made by appending it, atomically.
 //!
-//! Whoever changes something goes by a state and writes after it. If somebody else was faster the log ends elsewhere, the
-//! write is refused, and the change is decided anew.
+//! Optimistic concurrency: a writer decides on a state, and appends only if the log still ends at the position of that
+//! state. On a conflict it reads the new changes and decides again.
 
 mod reader;
 
@@ -25,65 +25,65 @@ use dataflow_rules::RuleSet;
 
 use reader::{LogReader, PAGE_SIZE};
 
-/// Where the log lies.
+/// The store's space and name of the log.
 const SPACE: Space = Space::durable("config");
 const LOG: &str = "changes";
 
-/// Under which topic every change is told.
+/// The pub/sub topic that notifies other replicas of every change.
 const TOPIC: &str = "config";
 
-/// How often a change is decided anew because others were faster.
+/// How often a change is attempted again after a conflict.
 const MAX_ATTEMPTS: usize = 32;
 
-/// How often to look for changes of which no signal came.
+/// The poll period for changes whose notification was lost.
 const POLL_PERIOD: Duration = Duration::from_millis(500);
 
-/// Every change, and what they have made.
+/// The journal, and the state of its changes.
 pub struct Journal {
     store: Arc<dyn Store>,
     log: Key,
-    /// What a release brings, for a store that has never had it.
+    /// The seeds of this release, for a store that never had them.
     seeds: Vec<Change>,
-    /// Whether they are there. Before, nothing else may be written: it would follow what no other replica has read.
+    /// Whether the seeds are written. Before that, no other change may be appended: other replicas expect seeds first.
     is_seeded: AtomicBool,
-    /// A watch channel, because a slow watcher may skip to the newest state but must end on it.
+    /// A watch channel, because a slow watcher may skip intermediate states but must reach the latest.
     state: watch::Sender<Arc<State>>,
-    /// Whether the log was read, or waited for long enough: before, readers wait.
+    /// Whether the log was read, or startup no longer waits for it. Readers wait until then.
     is_ready: watch::Sender<bool>,
-    /// What the seeds make, which is served until the log says what there is.
+    /// The state of the seeds alone, served until the log was read.
     built_in: Arc<State>,
-    /// One reader of the log at a time.
+    /// Serializes reads of the log.
     reader: Mutex<LogReader>,
-    /// One writer at a time: a process does not compete with itself.
+    /// Serializes writers: a process does not conflict with itself.
     writing: Mutex<()>,
 }
 
 /// A page of the log.
 #[derive(Debug)]
 pub struct Page {
-    /// The changes on it, but for those that cannot be read.
+    /// The changes, without unreadable records.
     pub entries: Vec<JournalEntry>,
-    /// The place of the last record on it, readable or not; none if there are none.
+    /// The position of the last record, readable or not; none if the page is empty.
     pub last: Option<u64>,
 }
 
-/// A change on record, and its place.
+/// A change in the journal, with its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalEntry {
-    /// Its place among all changes, from 1.
+    /// The position, from 1.
     pub position: u64,
-    /// What was done, by whom and when.
+    /// The change with its audit data.
     pub record: ChangeRecord,
 }
 
 // === impl Journal ===
 
 impl Journal {
-    /// A journal in `store` that nobody has read yet. Until then the state is what `seeds` make.
+    /// A journal in `store`, not yet read. Until then the state is that of `seeds`.
     ///
     /// # Errors
     ///
-    /// When a seed is invalid.
+    /// If a seed is invalid.
     pub fn new(store: Arc<dyn Store>, seeds: Vec<Change>) -> Result<Self, Error> {
         let mut state = State::default();
         for seed in &seeds {
@@ -91,12 +91,12 @@ impl Journal {
             state.apply(&ChangeRecord { change: seed.clone(), origin: seed_origin(), time })?;
             state.validate(seed)?;
         }
-        // Those are no changes yet: the log is to be read from its beginning, and none of them is known to be there.
+        // The seeds are not in the log yet: the log must be read from its beginning, and may lack all of them.
         state.position = 0;
         state.seen_providers.clear();
         for ruleset in state.rulesets.values_mut().map(Arc::make_mut) {
             ruleset.revisions.clear();
-            // As the contract has it for rules that are built in.
+            // The contract defines revision 0 for built-in rule sets.
             Arc::make_mut(&mut ruleset.set).revision = 0;
         }
         let built_in = Arc::new(state);
@@ -106,7 +106,7 @@ impl Journal {
         Ok(Self { store, log, seeds, is_seeded, state, is_ready, built_in, reader, writing })
     }
 
-    /// Waits until the log was read, so that nobody is told of older rules by a replica that has just started.
+    /// Waits until the journal is ready, so that a replica that has just started does not serve older rules.
     pub async fn ready(&self) {
         self.is_ready
             .subscribe()
@@ -115,33 +115,33 @@ impl Journal {
             .expect("the sender lives as long as we do");
     }
 
-    /// Lets readers in: the log was read, or does not come in time and what the release brings must do.
+    /// Marks the journal as ready: the log was read, or did not arrive in time and the seeds are served.
     pub fn mark_ready(&self) {
         self.is_ready.send_replace(true);
     }
 
-    /// The state as far as the log was read.
+    /// The current state, as far as the log was read.
     pub fn state(&self) -> Arc<State> {
         self.state.borrow().clone()
     }
 
-    /// The state as it is now, and each later one.
+    /// Watches the current state and all later ones.
     pub fn watch(&self) -> watch::Receiver<Arc<State>> {
         self.state.subscribe()
     }
 
-    /// Reads everything, and writes those seeds that were never there. Once is enough.
+    /// Reads the log, and appends the seeds that it never had. Needs to succeed once.
     ///
     /// # Errors
     ///
-    /// When the store does not answer; what was read by then stays.
+    /// If the store is unreachable; what was read until then is kept.
     pub async fn open(&self) -> Result<(), Error> {
         if self.is_seeded.load(Ordering::Acquire) {
             return Ok(());
         }
         self.catch_up().await?;
         for seed in &self.seeds {
-            let decided = self.write(seed_origin(), |state| {
+            let written = self.write(seed_origin(), |state| {
                 let exists = match seed {
                     Change::RulesetSeeded(set) => {
                         state.rulesets.get(&set.name).is_some_and(|ruleset| !ruleset.revisions.is_empty())
@@ -151,18 +151,18 @@ impl Journal {
                 };
                 Ok((!exists).then(|| seed.clone()))
             });
-            decided.await?;
+            written.await?;
         }
         self.is_seeded.store(true, Ordering::Release);
         Ok(())
     }
 
-    /// Makes one change, which `decide` derives from the state; none if there is nothing to do. The state in which it is
-    /// made.
+    /// Makes a change, which `decide` derives from the state; none if nothing needs to change. Returns the resulting
+    /// state. `decide` may run several times.
     ///
     /// # Errors
     ///
-    /// What `decide` says; when the change cannot be made; or when the store does not take it.
+    /// The error of `decide`; if the change is invalid; or if the store rejects it.
     pub async fn change(
         &self,
         origin: Origin,
@@ -178,7 +178,7 @@ impl Journal {
         decide: impl Fn(&State) -> Result<Option<Change>, Error>,
     ) -> Result<Arc<State>, Error> {
         let _guard = self.writing.lock().await;
-        // Names this change in the log, so that writing it again is safe while it is in doubt whether it is there.
+        // The idempotency id of this change, so that appending it again is safe after an unknown outcome.
         let id = Uuid::now_v7().to_string();
         for _ in 0..MAX_ATTEMPTS {
             let state = self.writable().await?;
@@ -191,7 +191,8 @@ impl Journal {
             let appended = self.append(state.position, &id, record.clone()).await?;
             if let Appended::At(position) = appended {
                 let mut reader = self.reader.lock().await;
-                // Unless it was in doubt at first, and others are behind it by now, or a reader was faster.
+                // Skipped if the outcome was unknown at first and others have appended since, or if a reader was
+                // faster.
                 if position == next.position && self.state.borrow().position == state.position {
                     self.state.send_replace(Arc::new(next));
                     reader.advance(position, record);
@@ -206,11 +207,11 @@ impl Journal {
         Err(Error::TooManyChanges)
     }
 
-    /// At most `limit` changes after a position, as they are on record.
+    /// Reads at most `limit` changes after a position.
     ///
     /// # Errors
     ///
-    /// When the store does not answer.
+    /// If the store is unreachable.
     pub async fn page(&self, after: u64, limit: usize) -> Result<Page, Error> {
         let records = self.store.read(&self.log, after, limit).await?;
         let last = records.last().map(|record| record.position);
@@ -221,17 +222,17 @@ impl Journal {
         Ok(Page { entries: entries.collect(), last })
     }
 
-    /// Reads what was written since.
+    /// Reads the records appended since the last read.
     ///
     /// # Errors
     ///
-    /// When the store does not answer.
+    /// If the store is unreachable.
     pub async fn catch_up(&self) -> Result<(), Error> {
         let mut reader = self.reader.lock().await;
         let state = self.state();
         let Some(replayed) = reader.read_new(&*self.store, &self.log, &state).await? else { return Ok(()) };
         if replayed.is_rebuilt {
-            // What the release brings may be lost with the rest.
+            // The seeds may be lost with the rest.
             self.is_seeded.store(false, Ordering::Release);
         }
         let is_empty = replayed.state.position == 0;
@@ -240,7 +241,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Keeps up with what other replicas write, for ever.
+    /// Follows the changes of other replicas forever.
     pub async fn follow(&self) {
         let mut signals = self.store.subscribe(TOPIC);
         loop {
@@ -249,14 +250,14 @@ impl Journal {
                 self.catch_up().await
             };
             if let Err(error) = read.await {
-                tracing::debug!(%error, "the configuration cannot be read");
+                tracing::debug!(%error, "journal: read failed, retrying");
             }
-            // A signal, a gap in them, or the time to look anyway.
+            // A notification, a gap, or the poll period.
             let _ = tokio::time::timeout(POLL_PERIOD, signals.next()).await;
         }
     }
 
-    /// The state, if a change may follow it.
+    /// The state, if this release may append to the log.
     async fn writable(&self) -> Result<Arc<State>, Error> {
         if self.reader.lock().await.is_ahead {
             return Err(Error::ReleaseOutdated);
@@ -264,11 +265,12 @@ impl Journal {
         Ok(self.state())
     }
 
-    /// What a set was at a revision, replayed from the log: nobody keeps what is hardly ever wanted.
+    /// A rule set at an earlier revision, by replaying the log: earlier revisions are needed too rarely to keep them in
+    /// memory.
     ///
     /// # Errors
     ///
-    /// [`Error::RulesetNotFound`], [`Error::RevisionNotFound`], or when the store does not answer.
+    /// [`Error::RulesetNotFound`], [`Error::RevisionNotFound`], or if the store is unreachable.
     pub async fn ruleset_at(&self, name: &str, revision: i64) -> Result<RuleSet, Error> {
         let not_found = || Error::RevisionNotFound { ruleset: name.to_owned(), revision };
         self.open().await?;
@@ -293,7 +295,7 @@ impl Journal {
         }
     }
 
-    /// Appends a record; once more if it is in doubt whether it was.
+    /// Appends a record; retries once if the outcome is unknown.
     async fn append(&self, last: u64, id: &str, value: Bytes) -> Result<Appended, Error> {
         let first = self.store.append_after(&self.log, last, id, value.clone()).await;
         match first {
@@ -304,10 +306,10 @@ impl Journal {
         }
     }
 
-    /// Tells the other replicas. They would find out by themselves, a little later.
+    /// Notifies other replicas. If that fails, they find the change at their next poll.
     async fn notify_replicas(&self) {
         if let Err(error) = self.store.publish(TOPIC, Bytes::new()).await {
-            tracing::debug!(%error, "other replicas are not told of a change");
+            tracing::debug!(%error, "journal: notification failed, other replicas will poll");
         }
     }
 }

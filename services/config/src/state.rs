@@ -1,4 +1,4 @@
-//! Everything that the service owns, at one moment: what all changes up to there have made.
+//! The state of the service: the result of all changes up to a position of the journal.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,66 +13,66 @@ use dataflow_rules::{Rule, RuleSet};
 /// The state after the change at `position`.
 #[derive(Debug, Clone, Default)]
 pub struct State {
-    /// How many changes there were.
+    /// The number of changes.
     pub position: u64,
     /// The rule sets by name.
     pub rulesets: BTreeMap<String, Arc<VersionedRuleset>>,
     /// The providers by identifier.
     pub providers: BTreeMap<String, Arc<VersionedProvider>>,
-    /// The identifiers of all providers there ever were: what was removed is not brought back by the next release.
+    /// The identifiers of all providers that ever existed: a removed provider is not seeded again by the next release.
     pub seen_providers: BTreeSet<String>,
 }
 
-/// A rule set with what is on record about it.
+/// A rule set with its revisions and the versions of its rules.
 #[derive(Debug, Clone)]
 pub struct VersionedRuleset {
-    /// The set at its newest revision.
+    /// The set at its latest revision.
     pub set: Arc<RuleSet>,
-    /// Of each rule, when it was made and changed.
+    /// The version of each rule.
     pub rule_versions: BTreeMap<String, ResourceVersion>,
     /// Every revision, oldest first: the one at index 0 is revision 1.
     pub revisions: Vec<Arc<Revision>>,
 }
 
-/// A provider with what is on record about it.
+/// A provider with its version.
 #[derive(Debug, Clone)]
 pub struct VersionedProvider {
     /// The provider.
     pub provider: Provider,
-    /// When it was made and changed.
+    /// Its version.
     pub version: ResourceVersion,
 }
 
-/// When something was made and last changed.
+/// The version of a resource, as its etag identifies it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResourceVersion {
-    /// The place of the last change among all: what an etag names.
+    /// The position of its last change, which is the etag.
     pub position: u64,
-    /// When it was made.
+    /// When it was created.
     pub created: SystemTime,
-    /// When it was last changed.
+    /// When it was last updated.
     pub updated: SystemTime,
 }
 
 /// A revision of a rule set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revision {
-    /// Counts from 1.
+    /// The number of the revision, from 1.
     pub revision: i64,
-    /// The place among all changes of the one that made it.
+    /// The position of the change that made it.
     pub position: u64,
-    /// When it was made.
+    /// When it was created.
     pub time: SystemTime,
-    /// By whom.
+    /// The author and the reason.
     pub origin: Origin,
-    /// How it differs from the one before.
+    /// The differences from the previous revision.
     pub differences: Vec<Difference>,
 }
 
 // === impl ResourceVersion ===
 
 impl ResourceVersion {
-    /// Names this version: hexadecimal digits without further meaning.
+    /// The etag: opaque hexadecimal digits.
     pub fn etag(&self) -> String {
         format!("{:x}", self.position)
     }
@@ -99,12 +99,11 @@ impl State {
         self.providers.get(id).ok_or_else(|| Error::ProviderNotFound { provider: id.to_owned() })
     }
 
-    /// Makes one more change. Whether what it makes is valid is looked at before it is written, and not again each time that
-    /// it is read.
+    /// Applies one more change. Its result is validated before it is written, and not again on every replay.
     ///
     /// # Errors
     ///
-    /// When the change cannot be made: nothing is, then.
+    /// If the change cannot be applied; nothing is changed then.
     pub fn apply(&mut self, recorded: &ChangeRecord) -> Result<(), Error> {
         let ChangeRecord { change, origin, time } = recorded;
         let position = self.position + 1;
@@ -162,7 +161,7 @@ impl State {
         Ok(())
     }
 
-    /// Checks what a change has made.
+    /// Validates the result of a change.
     ///
     /// # Errors
     ///
@@ -174,14 +173,14 @@ impl State {
         }
     }
 
-    /// A set to be changed; in place, if nobody else holds it.
+    /// A rule set for modification: in place, or on a copy if it is shared.
     fn ruleset_mut(&mut self, name: &str) -> Result<&mut VersionedRuleset, Error> {
         let ruleset = self.rulesets.get_mut(name);
         ruleset.map(Arc::make_mut).ok_or_else(|| Error::RulesetNotFound { name: name.to_owned() })
     }
 }
 
-/// There is no such rule in a set.
+/// The error of a missing rule.
 pub(crate) fn rule_not_found(ruleset: &str, rule: &str) -> Error {
     Error::RuleNotFound { ruleset: ruleset.to_owned(), rule: rule.to_owned() }
 }
@@ -196,13 +195,13 @@ impl VersionedRuleset {
         ruleset
     }
 
-    /// The set has changed like this: that is its next revision.
+    /// Increments the revision after a change.
     fn add_revision(&mut self, differences: Vec<Difference>, position: u64, recorded: &ChangeRecord) {
         Arc::make_mut(&mut self.set).revision += 1;
         self.record_revision(differences, position, &recorded.origin, recorded.time);
     }
 
-    /// Puts the present revision on record.
+    /// Records the current revision.
     fn record_revision(
         &mut self,
         differences: Vec<Difference>,

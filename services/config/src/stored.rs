@@ -1,4 +1,4 @@
-//! The form in which changes are written into the store's log.
+//! The stored format of changes in the journal.
 
 use std::time::SystemTime;
 
@@ -10,27 +10,27 @@ use prost::Message;
 use crate::change::{Change, ChangeRecord, Origin};
 use crate::convert::ruleset;
 
-/// The layout that this release writes, and the newest it reads.
+/// The format version that this release writes, and the newest that it reads.
 const STORED_VERSION: u32 = 1;
 
-/// Why a record cannot be read.
+/// Why a record cannot be decoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unreadable {
-    /// A later release wrote it.
-    #[error("its format is {found}, known are those up to {STORED_VERSION}")]
+    /// A later release wrote it, in a later format version.
+    #[error("format version {found}, this release reads up to {STORED_VERSION}")]
     Format {
-        /// The format.
+        /// The format version.
         found: u32,
     },
-    /// A later release wrote it, within a format that we know.
-    #[error("it says something that this release does not know")]
+    /// A later release wrote an unknown change, in a known format version.
+    #[error("unknown kind of change")]
     Unknown,
-    /// It is no record of ours.
+    /// It is not a record of this service.
     #[error("{0}")]
     Malformed(String),
 }
 
-/// A change as it is written down.
+/// Encodes a change.
 pub(crate) fn encode(recorded: ChangeRecord) -> Bytes {
     let ChangeRecord { change, origin, time } = recorded;
     let Origin { author, reason, request_id } = origin;
@@ -55,7 +55,7 @@ pub(crate) fn encode(recorded: ChangeRecord) -> Bytes {
     stored.encode_to_vec().into()
 }
 
-/// Reads a change.
+/// Decodes a change.
 pub(crate) fn decode(record: Bytes) -> Result<ChangeRecord, Unreadable> {
     let malformed = |error: &dyn std::fmt::Display| Unreadable::Malformed(error.to_string());
     let stored = pb::StoredChange::decode(record).map_err(|error| malformed(&error))?;
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
     use dataflow_rules::{Category, Rule};
 
-    /// What release 0.1.0 wrote.
+    /// A record of release 0.1.0.
     const RELEASE_0_1_0: &[u8] =
         b"\x08\x01\x12\x02\x08\x07\x1a\x03ada\"\x03why*\x03r-1Z+\n\x07default\x12 \n\x01r\x10\x06\
         \x1a\x04care \x05*\x08\n\x04care\x10\x022\x02en8\x01B\x01d";
@@ -114,21 +114,21 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_release_wrote_is_read() {
+    fn a_record_of_an_earlier_release_is_read() {
         assert_eq!(decode(Bytes::from_static(RELEASE_0_1_0)), Ok(recorded()));
     }
 
     #[test]
-    fn what_is_written_today_an_earlier_release_reads() {
+    fn the_encoding_is_that_of_the_earlier_release() {
         assert_eq!(encode(recorded()), RELEASE_0_1_0);
     }
 
     #[test]
-    fn what_a_later_release_wrote_is_told_apart() {
+    fn records_of_a_later_release_are_recognized() {
         let later = [b"\x08\x02", &RELEASE_0_1_0[2..]].concat();
         assert_eq!(decode(later.into()), Err(Unreadable::Format { found: 2 }));
         let fields = [RELEASE_0_1_0, b"\x9a\x06\x01x"].concat();
-        assert_eq!(decode(fields.into()), Ok(recorded()), "a field more does no harm");
+        assert_eq!(decode(fields.into()), Ok(recorded()), "unknown fields are ignored");
         assert_eq!(decode(Bytes::from_static(b"\x08\x01")), Err(Unreadable::Unknown));
         assert!(matches!(decode(Bytes::from_static(b"\xff")), Err(Unreadable::Malformed(_))));
     }

@@ -1,5 +1,5 @@
-//! The backend of a single process: what may be forgotten lies in bounded memory, what must last in a file, or in memory
-//! too where no data directory is given.
+//! The backend of a single process: volatile data in bounded memory; durable data in a file, or in memory if no data
+//! directory is given.
 
 mod buckets;
 mod directory;
@@ -31,7 +31,7 @@ use crate::leases::{Leases, Token};
 use crate::logs::{Appended, LogRecord, Logs};
 use crate::signals::{Signals, Subscription};
 
-/// State that belongs to this process alone. Dropping it waits for the write that is under way.
+/// A store for this process only. Dropping it waits for the writes in the queue.
 pub struct Embedded {
     buckets: Arc<Buckets>,
     memory: Memory,
@@ -41,25 +41,25 @@ pub struct Embedded {
 /// Why a data directory cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Somebody has it open: embedded state belongs to one process.
+    /// Another process, or another store of this process, has it open: embedded state belongs to one process.
     #[error("the data directory {} is held by {holder}", directory.display())]
     Held {
         /// The directory.
         directory: PathBuf,
-        /// Who has it open, such as `process 1234`.
+        /// The holder of the lock, such as `process 1234`.
         holder: String,
     },
-    /// It cannot be created, locked or read, or the state in it is damaged.
+    /// It cannot be created, locked or read, or its data is damaged.
     #[error("the data directory {} cannot be used", directory.display())]
     Unusable {
         /// The directory.
         directory: PathBuf,
-        /// What the system or the database says.
+        /// The error of the operating system or the database.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
-/// What is put under a key.
+/// A value to write.
 struct NewValue {
     revision: Revision,
     value: Bytes,
@@ -69,14 +69,14 @@ struct NewValue {
 // === impl Embedded ===
 
 impl Embedded {
-    /// Keeps everything in memory. Entries of volatile spaces take at most `capacity` bytes, the generations of tags an
-    /// eighth of that besides; what was not used for longest gives way.
+    /// Keeps everything in memory. Entries of volatile spaces take at most `capacity` bytes, and generations of tags
+    /// another eighth of that; the least recently used are evicted.
     pub fn new(capacity: u64) -> Self {
         Self::over(DurableStore::in_memory(), capacity)
     }
 
-    /// Keeps durable spaces and logs in `directory`, which is created when missing, and the rest as [`new`](Self::new)
-    /// does. The directory is held until this is dropped or the process ends, in whatever way.
+    /// Keeps durable spaces and logs in `directory`, which is created if missing, and the rest as [`new`](Self::new)
+    /// does. The directory is locked until this is dropped or the process ends for any reason.
     ///
     /// # Errors
     ///
@@ -88,7 +88,7 @@ impl Embedded {
         Ok(Self::over(durable, capacity))
     }
 
-    /// The task that ends when the thread which writes the file has panicked: nothing can be written from then on.
+    /// The task that ends when the writer thread has panicked: nothing can be written from then on.
     pub fn watch_writer(&mut self) -> Task {
         let ended = self.durable.writer.ended();
         Task::essential("store writer", async move {
@@ -97,7 +97,7 @@ impl Embedded {
                 None => false,
             };
             if !panicked {
-                // It was closed, or it failed and the callers who wait for an answer learn why.
+                // It was closed; or the database failed, which the pending and all later writes report.
                 std::future::pending().await
             }
         })
@@ -107,7 +107,7 @@ impl Embedded {
         Self { buckets: Arc::new(Buckets::new()), memory: Memory::new(capacity), durable }
     }
 
-    /// Puts `new` under a key, or removes what is there; the revision that was there.
+    /// Writes `new`, or deletes the key; returns the previous revision.
     async fn change(
         &self,
         key: &Key,
@@ -198,11 +198,11 @@ impl Leases for Embedded {
 
     async fn release(&self, key: &Key, token: Token) -> Result<bool, Error> {
         let mut locked = self.buckets.lock(key);
-        let held = locked.is_leased_by(token, Instant::now());
-        if held {
+        let is_held = locked.is_leased_by(token, Instant::now());
+        if is_held {
             locked.publish_change();
         }
-        Ok(held)
+        Ok(is_held)
     }
 }
 
@@ -223,7 +223,7 @@ impl Generations for Embedded {
 #[async_trait]
 impl Logs for Embedded {
     async fn append(&self, log: &Key, id: &str, value: Bytes) -> Result<u64, Error> {
-        // Without a condition it cannot be refused.
+        // An unconditional append is never rejected.
         let (Appended::At(position) | Appended::Behind { last: position }) =
             self.durable.append(log, id, value, None).await?;
         Ok(position)

@@ -1,24 +1,25 @@
-//! How far the store has come, bucket by bucket, and when we last knew: by this a copy of what it holds is kept honest.
+//! Version counters: the number of changes of each bucket, as last polled. A cache detects lost invalidation messages
+//! by them.
 
 use tokio::time::Instant;
 
 use crate::key::BUCKETS;
 
-/// What was last read of each bucket's change count.
+/// The latest version counters of all buckets.
 #[derive(Debug, Clone)]
 pub struct VersionCounters {
-    /// By bucket; none for one that was never read.
+    /// By bucket; none for a bucket that was never read.
     pub counters: [Option<VersionCounter>; BUCKETS],
-    /// Whether the store was asked at all yet.
+    /// Whether the store was polled at least once, with or without success.
     pub polled: bool,
 }
 
-/// A bucket's change count at one moment.
+/// The version counter of a bucket at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VersionCounter {
-    /// How many changes it has seen, as [`Change::count`](crate::signals::Change::count) counts them.
+    /// The number of changes, as in [`Change::count`](crate::signals::Change::count).
     pub value: u64,
-    /// When it was asked for: it is not older.
+    /// When the read was sent: the value is not older.
     pub requested: Instant,
 }
 

@@ -13,7 +13,7 @@ use super::{page_size, page_start};
 use crate::journal::{Journal, Page};
 use crate::{Error, convert};
 
-/// Records read at a time for an export.
+/// Records per read of an export.
 const EXPORT_PAGE_SIZE: usize = 500;
 
 /// Serves AuditService.
@@ -25,7 +25,7 @@ pub struct Service {
 // === impl Service ===
 
 impl Service {
-    /// Serves the audit of this journal.
+    /// Serves the audit records of this journal.
     pub fn new(journal: Arc<Journal>) -> Self {
         Self { journal }
     }
@@ -35,7 +35,7 @@ impl Service {
         request: &pb::ListAuditRecordsRequest,
     ) -> Result<pb::ListAuditRecordsResponse, Error> {
         let (size, after) = (page_size(request.page_size)?, page_start(&request.page_token, 0)?);
-        // What is listed is to be known, revisions included.
+        // The state must include the listed changes, to know their revisions.
         self.journal.catch_up().await?;
         let Page { entries, last } = self.journal.page(after, size).await?;
         let state = self.journal.state();
@@ -46,7 +46,7 @@ impl Service {
     }
 }
 
-/// All records after a position, page by page, as they are taken.
+/// Streams all records after a position, page by page on demand.
 fn export(journal: Arc<Journal>, after: u64) -> impl Stream<Item = Result<pb::AuditRecord, Error>> {
     let pages = stream::try_unfold(Some(after), move |after| {
         let journal = Arc::clone(&journal);

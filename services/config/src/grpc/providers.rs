@@ -16,7 +16,7 @@ use crate::provider::Provider;
 use crate::state::State;
 use crate::{Error, convert};
 
-/// What an update may change.
+/// The updatable fields.
 static FIELDS: &[Field<pb::Provider>] = fields![
     display_name,
     base_url,

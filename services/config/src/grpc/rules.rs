@@ -22,10 +22,10 @@ use crate::journal::Journal;
 use crate::state::{ResourceVersion, State, VersionedRuleset, rule_not_found};
 use crate::{Error, convert};
 
-/// The set that an empty name means.
+/// The default rule set.
 const DEFAULT_RULESET: &str = "default";
 
-/// What an update may change.
+/// The updatable fields.
 static FIELDS: &[Field<pb::Rule>] =
     fields![category, keywords, priority, weights, languages, disabled, description];
 
@@ -33,7 +33,7 @@ static FIELDS: &[Field<pb::Rule>] =
 #[derive(Clone)]
 pub struct Service {
     journal: Arc<Journal>,
-    /// Ends the watches: an endless answer would hold up the service's stop.
+    /// Ends the watches: an endless response stream would delay the drain.
     draining: CancellationToken,
 }
 
@@ -56,13 +56,13 @@ impl Service {
         let page: Vec<_> = rules.by_ref().take(size).collect();
         let last = page.last().filter(|_| rules.next().is_some());
         let next_page_token = last.map(|(at, rule)| format!("{at}:{}", rule.id)).unwrap_or_default();
-        let rules = page.into_iter().map(|(_, rule)| rule_to_response(ruleset, rule)).collect();
+        let rules = page.into_iter().map(|(_, rule)| rule_to_wire_with_version(ruleset, rule)).collect();
         Ok(pb::ListRulesResponse { rules, next_page_token, revision: ruleset.set.revision })
     }
 
     fn get(&self, request: &pb::GetRuleRequest) -> Result<pb::GetRuleResponse, Error> {
         let state = self.journal.state();
-        let rule = Some(find_rule(&state, ruleset_or_default(&request.ruleset), &request.rule)?);
+        let rule = Some(rule_by_id(&state, ruleset_or_default(&request.ruleset), &request.rule)?);
         Ok(pb::GetRuleResponse { rule })
     }
 
@@ -104,7 +104,7 @@ impl Service {
         };
         let changed = self.journal.change(origin(metadata, reason)?, decide).await;
         let state = changed.map_err(|error| relative_to_rule(error, ""))?;
-        Ok(pb::CreateRuleResponse { rule: Some(find_rule(&state, &ruleset, &rule.id)?) })
+        Ok(pb::CreateRuleResponse { rule: Some(rule_by_id(&state, &ruleset, &rule.id)?) })
     }
 
     async fn update(
@@ -126,7 +126,7 @@ impl Service {
         };
         let changed = self.journal.change(origin(metadata, reason)?, decide).await;
         let state = changed.map_err(|error| relative_to_rule(error, "rule."))?;
-        Ok(pb::UpdateRuleResponse { rule: Some(find_rule(&state, &ruleset, &id)?) })
+        Ok(pb::UpdateRuleResponse { rule: Some(rule_by_id(&state, &ruleset, &id)?) })
     }
 
     async fn delete(
@@ -171,13 +171,13 @@ impl Service {
             Ok((present.set.rules != earlier.rules).then(|| Change::RolledBack(earlier.clone())))
         };
         let state = self.journal.change(origin(metadata, reason)?, decide).await?;
-        let set = Some(ruleset_to_response(state.ruleset(&ruleset)?));
+        let set = Some(ruleset_to_wire(state.ruleset(&ruleset)?));
         Ok(pb::RollbackRulesetResponse { ruleset: set })
     }
 }
 
-/// Where a page begins: behind the rule that ended the one before, wherever that stands by now, or, if it has been
-/// removed, where it stood.
+/// The start of a page: after the last rule of the previous page, at its current position, or, if it was removed, at
+/// its previous position.
 fn page_offset(rules: &[Rule], token: &str) -> Result<usize, Error> {
     if token.is_empty() {
         return Ok(0);
@@ -195,7 +195,7 @@ impl RuleService for Service {
     ) -> Result<Response<pb::ListRulesetsResponse>, Status> {
         self.journal.ready().await;
         let state = self.journal.state();
-        let rulesets = state.rulesets.values().map(|ruleset| ruleset_to_response(ruleset)).collect();
+        let rulesets = state.rulesets.values().map(|ruleset| ruleset_to_wire(ruleset)).collect();
         Ok(Response::new(pb::ListRulesetsResponse { rulesets }))
     }
 
@@ -284,20 +284,20 @@ fn ruleset_or_default(ruleset: &str) -> &str {
     if ruleset.is_empty() { DEFAULT_RULESET } else { ruleset }
 }
 
-/// One rule as a reader sees it.
-fn find_rule(state: &State, ruleset: &str, id: &str) -> Result<pb::Rule, Error> {
+/// The wire form of one rule.
+fn rule_by_id(state: &State, ruleset: &str, id: &str) -> Result<pb::Rule, Error> {
     let (rule, version) = state.ruleset(ruleset)?.rule(id).ok_or_else(|| rule_not_found(ruleset, id))?;
     Ok(convert::rule(rule, version))
 }
 
-fn rule_to_response(ruleset: &VersionedRuleset, rule: &Rule) -> pb::Rule {
+fn rule_to_wire_with_version(ruleset: &VersionedRuleset, rule: &Rule) -> pb::Rule {
     ruleset
         .rule_versions
         .get(&rule.id)
         .map_or_else(|| rule_to_wire(rule), |version: &ResourceVersion| convert::rule(rule, *version))
 }
 
-/// A failure of the set as the caller of one rule knows its fields: not by the rule's place in the set.
+/// Rewrites the field of a rule set error for the caller of a single rule: without the index of the rule in the set.
 fn relative_to_rule(error: Error, prefix: &str) -> Error {
     match error {
         Error::RulesetInvalid { field, problem } => {
@@ -309,14 +309,14 @@ fn relative_to_rule(error: Error, prefix: &str) -> Error {
     }
 }
 
-/// A set as a reader sees it.
-fn ruleset_to_response(ruleset: &VersionedRuleset) -> pb::Ruleset {
-    let rules = ruleset.set.rules.iter().map(|rule| rule_to_response(ruleset, rule)).collect();
+/// The wire form of a rule set.
+fn ruleset_to_wire(ruleset: &VersionedRuleset) -> pb::Ruleset {
+    let rules = ruleset.set.rules.iter().map(|rule| rule_to_wire_with_version(ruleset, rule)).collect();
     pb::Ruleset { rules, ..to_wire(&ruleset.set) }
 }
 
-/// The wanted sets whose revision is not the one `sent` before; the last of them completes what the watcher holds. The
-/// first answer says so also when there is nothing to send.
+/// The watched rule sets whose revision differs from the one `sent` before. The last one is marked as completing the
+/// watcher's snapshot. The first response is sent even if nothing differs.
 fn changed_rulesets(
     state: &State,
     wanted: &BTreeSet<String>,
@@ -330,10 +330,7 @@ fn changed_rulesets(
         .filter(|ruleset| {
             sent.insert(ruleset.set.name.clone(), ruleset.set.revision) != Some(ruleset.set.revision)
         })
-        .map(|ruleset| pb::WatchRulesetsResponse {
-            ruleset: Some(ruleset_to_response(ruleset)),
-            complete: false,
-        })
+        .map(|ruleset| pb::WatchRulesetsResponse { ruleset: Some(ruleset_to_wire(ruleset)), complete: false })
         .collect();
     if first && updates.is_empty() {
         updates.push(pb::WatchRulesetsResponse::default());

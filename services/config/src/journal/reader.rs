@@ -1,4 +1,4 @@
-//! Reads the log on from where it was read to, and notices when it is no longer the log that was read.
+//! Reads the log incrementally, and detects that the store has lost records.
 
 use bytes::Bytes;
 use dataflow_store::Store;
@@ -9,36 +9,36 @@ use crate::Error;
 use crate::state::State;
 use crate::stored::{self, Unreadable};
 
-/// Records read at a time.
+/// Records per read.
 pub(super) const PAGE_SIZE: usize = 500;
 
-/// How far the log was read.
+/// The position of an incremental read.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LogReader {
-    /// The last record that was read, and its place. It must be there the next time.
+    /// The last record that was read, with its position. The next read checks that it is still in the log.
     tail: Option<(u64, Bytes)>,
-    /// Whether the log goes on with what a later release wrote.
+    /// Whether the log continues with records of a later release, in a format that this release cannot read.
     pub(super) is_ahead: bool,
 }
 
-/// What a state becomes by what was written since.
+/// The result of reading new records.
 pub(super) struct Replayed {
-    /// The state.
+    /// The new state.
     pub(super) state: State,
-    /// Whether the log has lost what was read before, so that the state was made anew from its beginning.
+    /// Whether the log has lost records that were read before, so that the state was rebuilt from its beginning.
     pub(super) is_rebuilt: bool,
 }
 
 // === impl LogReader ===
 
 impl LogReader {
-    /// Goes on after a record that was written from here.
+    /// Advances past a record that was read, or appended by this process.
     pub(super) fn advance(&mut self, position: u64, record: Bytes) {
         self.tail = Some((position, record));
     }
 
-    /// What `state` becomes by what was written since; none if nothing was. All of it at once: what lies between is nobody's
-    /// business.
+    /// Applies all records after `state`; none if there are none. All of them at once: intermediate states are not
+    /// published.
     pub(super) async fn read_new(
         &mut self,
         store: &dyn Store,
@@ -49,7 +49,7 @@ impl LogReader {
         let mut replayed: Option<Replayed> = None;
         loop {
             let position = replayed.as_ref().map_or(state.position, |replayed| replayed.state.position);
-            // With the last one that was read, to see that it is still the one.
+            // Reads the last known record again, to check that it is unchanged.
             let records = store.read(log, position.saturating_sub(1), PAGE_SIZE).await?;
             let mut records = records.into_iter();
             if position > 0 {
@@ -57,7 +57,7 @@ impl LogReader {
                 if last != reader.tail {
                     tracing::error!(
                         position,
-                        "the store has lost changes that it had acknowledged: reading what is left"
+                        "journal: the store has lost acknowledged changes, rebuilding the state from the rest"
                     );
                     reader = Self::default();
                     replayed = Some(Replayed { state: State::default(), is_rebuilt: true });
@@ -68,39 +68,43 @@ impl LogReader {
                 *self = reader;
                 return Ok(replayed);
             }
-            // What the seeds made counts for nothing once the log says what there is.
+            // The state of the seeds is discarded once the log has records.
             let start = || if position == 0 { State::default() } else { state.clone() };
             let next = replayed.get_or_insert_with(|| Replayed { state: start(), is_rebuilt: false });
             for record in records {
                 if let Err(unreadable) = apply(&mut next.state, &record) {
                     if !std::mem::replace(&mut reader.is_ahead, true) {
                         let position = record.position;
-                        tracing::error!(%unreadable, position, "the configuration goes on in another release's words");
+                        tracing::error!(
+                            %unreadable,
+                            position,
+                            "journal: written by a later release, changes rejected by this one"
+                        );
                     }
                     *self = reader;
                     return Ok(replayed);
                 }
                 reader.advance(record.position, record.value);
             }
-            // A long log is read between other calls.
+            // Yields, so that a long log does not block other tasks.
             tokio::task::yield_now().await;
         }
     }
 }
 
-/// Applies one record. What cannot be applied, because a later release allows what we do not, is passed over: its place
+/// Applies one record. A record that cannot be applied, because a later release allows more, is skipped; its position
 /// counts.
 pub(super) fn apply(state: &mut State, record: &LogRecord) -> Result<(), Unreadable> {
     let position = record.position;
     match stored::decode(record.value.clone()) {
         Ok(recorded) => {
             if let Err(error) = state.apply(&recorded) {
-                tracing::error!(%error, position, "a change cannot be made, and is passed over");
+                tracing::error!(%error, position, "journal: change cannot be applied, skipped");
             }
         }
         Err(unreadable @ Unreadable::Format { .. }) => return Err(unreadable),
         Err(unreadable) => {
-            tracing::error!(%unreadable, position, "a change cannot be read, and is passed over");
+            tracing::error!(%unreadable, position, "journal: change unreadable, skipped");
         }
     }
     state.position = position;

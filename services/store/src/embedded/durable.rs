@@ -1,7 +1,8 @@
-//! What must last: tables of one redb file, or of memory in its place.
+//! Durable data: tables of a redb database, in a file or in memory.
 //!
-//! A crash at any moment, of the process or of the machine, leaves the state of the last commit: redb writes pages beside
-//! those in use and then switches over. Nothing is acknowledged or told before its commit, so that nothing else is needed.
+//! A crash of the process or the machine at any moment leaves the state of the last commit: redb writes new pages
+//! beside the ones in use, and then switches over. Every write is acknowledged and published only after its commit, so
+//! that no other recovery is needed.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -25,22 +26,22 @@ use crate::error::Error;
 use crate::key::{Key, Space};
 use crate::record;
 
-/// Space and name, to the time of expiry in Unix milliseconds, 0 for never, and the record.
+/// Space and name, to the expiry in Unix milliseconds, 0 for never, and the record.
 const ENTRIES: TableDefinition<'_, (&str, &str), (u64, &[u8])> = TableDefinition::new("entries");
 
-/// Pages kept in memory, in bytes: the kernel keeps them too.
+/// Database pages cached in memory, in bytes. Small, because the kernel caches them too.
 const PAGE_CACHE: usize = 4 << 20;
 
-/// How many names one page of a listing looks at.
+/// How many entries one page of a listing scans.
 const PAGE_SIZE: usize = 1000;
 
-/// DurableStore entries and logs.
+/// Durable entries and logs.
 pub(super) struct DurableStore {
     pub(super) writer: Writer,
     open: Arc<OpenDatabase>,
 }
 
-/// A database, closed before its directory is given back.
+/// An open database. Closed before the lock of its directory is released.
 struct OpenDatabase {
     database: Database,
     _directory: Option<Directory>,
@@ -54,7 +55,7 @@ impl DurableStore {
     }
 
     pub(super) fn in_file(directory: Directory) -> Result<Self, redb::Error> {
-        // redb refuses a file that it had not finished laying out.
+        // redb rejects a file whose initialization was interrupted.
         let initialize = |file| {
             Builder::new().create_with_backend(FileBackend::new(file)?)?;
             Ok::<_, redb::Error>(())
@@ -64,7 +65,7 @@ impl DurableStore {
     }
 
     fn open(backend: impl StorageBackend, directory: Option<Directory>) -> Result<Self, redb::Error> {
-        // Checked on every start: what was damaged from outside would otherwise be noticed by a panic, some day.
+        // Checked on every start: external damage would otherwise cause a panic at some later time.
         let database = Builder::new()
             .set_cache_size(PAGE_CACHE)
             .set_check_integrity_on_open(true)
@@ -83,11 +84,11 @@ impl DurableStore {
             let table = transaction.open_table(ENTRIES)?;
             let get = |key: Key| {
                 let stored = table.get((key.space.name, key.name.as_str()))?;
-                let alive = stored.and_then(|stored| {
+                let unexpired = stored.and_then(|stored| {
                     let (expires, record) = stored.value();
                     is_alive(expires, now).then(|| (expires, Bytes::copy_from_slice(record)))
                 });
-                Ok((key, alive))
+                Ok((key, unexpired))
             };
             keys.into_iter().map(get).collect::<Result<Vec<_>, _>>()
         };
@@ -109,7 +110,7 @@ impl DurableStore {
         buckets: &Arc<Buckets>,
     ) -> Result<Outcome<Option<Revision>>, Error> {
         let (key, buckets) = (key.clone(), Arc::clone(buckets));
-        // Taken here: the writer's thread does not know a clock that a test has stopped.
+        // Read here: the writer thread does not see a paused test clock.
         let (instant, now) = (Instant::now(), unix_ms());
         let stage = move |transaction: &WriteTransaction| {
             let mut table = transaction.open_table(ENTRIES)?;
@@ -147,7 +148,7 @@ impl DurableStore {
         let (prefix, now) = (prefix.to_owned(), unix_ms());
         let read = move |transaction: &ReadTransaction| {
             let table = transaction.open_table(ENTRIES)?;
-            // A cursor is the first name of its page.
+            // A cursor is the first name of the next page.
             let first = from.as_ref().map_or(prefix.as_str(), |Cursor(name)| name);
             let (mut page, mut expired) = (Page::default(), Vec::new());
             for (index, stored) in table.range((space.name, first)..)?.enumerate() {
@@ -172,7 +173,7 @@ impl DurableStore {
         Ok(page)
     }
 
-    /// Reads one moment's state, on a thread that may wait for the disk.
+    /// Reads a snapshot, on a thread that may block on the disk.
     pub(super) async fn snapshot<T: Send + 'static>(
         &self,
         read: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error> + Send + 'static,
@@ -192,7 +193,7 @@ impl AsRef<Database> for OpenDatabase {
     }
 }
 
-/// Removes these keys, unless they were written again.
+/// Removes expired keys, unless they were written again.
 fn remove_expired(transaction: &WriteTransaction, keys: &[Key], now: u64) -> Result<(), redb::Error> {
     let mut table = transaction.open_table(ENTRIES)?;
     for key in keys {
@@ -204,13 +205,13 @@ fn remove_expired(transaction: &WriteTransaction, keys: &[Key], now: u64) -> Res
     Ok(())
 }
 
-/// The revision of a record, without the copy that reading it whole would make.
+/// The revision of a record, without the copy that decoding the record would make.
 fn revision(record: &[u8]) -> Option<Revision> {
     let bytes = record.get(record::REVISION)?.try_into().ok()?;
     Revision::new(u64::from_le_bytes(bytes))
 }
 
-/// Whether something that expires then is there now, both in Unix milliseconds.
+/// Whether an entry is still alive; both times in Unix milliseconds.
 fn is_alive(expires: u64, now: u64) -> bool {
     expires == 0 || now < expires
 }
@@ -219,8 +220,8 @@ fn expires(ttl: Option<Duration>, now: u64) -> u64 {
     ttl.map_or(0, |ttl| now.saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)))
 }
 
-/// The time of day, which goes on while no process runs.
+/// The wall clock, which also advances while no process runs.
 pub(super) fn unix_ms() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).expect("the clock shows a year below 500 million")
+    u64::try_from(now.as_millis()).expect("Unix milliseconds fit into 64 bits for 500 million years")
 }

@@ -1,4 +1,4 @@
-//! What may be forgotten at any time: bounded by bytes, and what was not used for longest gives way.
+//! Volatile data: limited by bytes, with eviction of the least recently used.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use crate::entries::{Entry, Revision};
 use crate::generations::{Generation, REMEMBERED};
 use crate::key::{Key, Space};
 
-/// What an entry costs besides its name and value, in bytes: the nodes of moka's map, queues and timers. As measured with
-/// 200,000 of them, rounded up.
+/// The memory overhead of an entry in bytes, for the nodes of moka's map, queues and timers. Measured with 200,000
+/// entries, rounded up.
 const OVERHEAD: usize = 480;
 
-/// The part of the capacity that generations may take besides. One is an entry without a value, and most entries of a
-/// dataflow share their tags.
+/// The additional share of the capacity for generations, an eighth. A generation is an entry without a value, and most
+/// entries of a dataflow share their tags.
 const GENERATIONS: u64 = 8;
 
 /// Volatile entries and generations.
@@ -30,19 +30,20 @@ pub(super) struct Memory {
 struct StoredEntry {
     value: Bytes,
     revision: Revision,
-    /// None for ever, or when further away than the clock counts.
+    /// None if it does not expire, or only beyond the range of the clock.
     expires: Option<Instant>,
 }
 
 // === impl Memory ===
 
 impl Memory {
-    /// Holds at most `capacity` bytes of names, values and overhead.
+    /// Stores at most `capacity` bytes of names, values and overhead.
     pub(super) fn new(capacity: u64) -> Self {
         let entries = Cache::builder()
             .max_capacity(capacity)
             .weigher(|key: &Key, stored: &StoredEntry| weight(key, stored.value.len()))
-            // moka's own policy turns newcomers away; a result is read most often just after it was written.
+            // LRU, because moka's default policy may reject new entries; a result is read most often just after it was
+            // written.
             .eviction_policy(EvictionPolicy::lru())
             .expire_after(Expiry);
         let generations = Cache::builder()
@@ -77,8 +78,8 @@ impl Memory {
         entries.map(|(key, _)| Key::clone(&key)).collect()
     }
 
-    /// The generation of a tag; where there is none, a new one is made under the `lock` that [`renew`](Self::renew) is
-    /// called under too, so that neither overwrites what the other has told.
+    /// The generation of a tag; creates it if missing, under the same `lock` under which [`renew`](Self::renew) is
+    /// called, so that neither overwrites what the other has published.
     pub(super) fn generation<L>(&self, tag: &Key, lock: impl FnOnce() -> L) -> Generation {
         self.generations.get(tag).unwrap_or_else(|| {
             let _lock = lock();
@@ -93,7 +94,7 @@ impl Memory {
     }
 
     fn stored(&self, key: &Key, now: Instant) -> Option<StoredEntry> {
-        // The expiry is compared here too: eviction lags behind the clock.
+        // Checks the expiry here too: eviction lags behind the clock.
         self.entries.get(key).filter(|stored| stored.is_alive(now))
     }
 }
@@ -114,7 +115,7 @@ impl StoredEntry {
     }
 }
 
-/// Tells moka when to drop what has expired, so that it does not count against the capacity for ever.
+/// Lets moka evict expired entries, so that they do not count against the capacity.
 struct Expiry;
 
 impl moka::Expiry<Key, StoredEntry> for Expiry {
@@ -145,8 +146,8 @@ mod tests {
     }
 
     #[test]
-    fn the_least_recently_used_gives_way_to_a_newcomer() {
-        // Room for three with names of one byte.
+    fn a_new_entry_evicts_the_least_recently_used() {
+        // Capacity for three entries with names of one byte.
         let memory = Memory::new(3 * (1 + 372 + OVERHEAD as u64));
         for name in ["a", "b", "c"] {
             insert(&memory, name, 372, None);
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_entry_lives_as_long_as_it_was_given() {
+    async fn an_entry_expires_after_its_ttl() {
         let memory = Memory::new(1 << 20);
         insert(&memory, "a", 1, Some(Duration::from_secs(10)));
         insert(&memory, "b", 1, Some(Duration::MAX));
@@ -187,7 +188,7 @@ mod tests {
         assert_eq!(ttl("a"), Some(Some(Duration::from_millis(1))));
         tokio::time::advance(Duration::from_millis(1)).await;
         assert_eq!(ttl("a"), None);
-        assert_eq!(ttl("b"), Some(None), "what the clock cannot count is for ever");
+        assert_eq!(ttl("b"), Some(None), "a TTL beyond the range of the clock never expires");
         assert!(ttl("c").is_some());
         assert_eq!(memory.list(SPACE, "", Instant::now()).len(), 2);
     }

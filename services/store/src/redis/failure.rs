@@ -1,13 +1,13 @@
-//! What a failed call says: whether anything was changed, and where to turn.
+//! The failures of a call: whether data may have changed, and where to retry.
 //!
-//! | failure | sent | changed | the connection | the breaker counts |
+//! | failure | sent | data changed | connection | circuit breaker |
 //! |---|---|---|---|---|
-//! | `NotExecuted`, an outage | not, or it was refused | nothing | ends | a failure |
-//! | `NotExecuted`, else | not, or it was refused | nothing | stays | an answer |
-//! | `Moved`, `Ask` | refused | nothing | stays | an answer |
-//! | `ScriptsMissing` | refused | nothing | ends | an answer |
-//! | `ReplyLost` | yes | perhaps | ends | a failure |
-//! | `Unexpected` | yes | perhaps | stays | an answer |
+//! | `NotExecuted`, outage | no, or rejected | no | closed | failure |
+//! | `NotExecuted`, otherwise | no, or rejected | no | kept | success |
+//! | `Moved`, `Ask` | rejected | no | kept | success |
+//! | `ScriptsMissing` | rejected | no | closed | success |
+//! | `ReplyLost` | yes | unknown | closed | failure |
+//! | `Unexpected` | yes | unknown | kept | success |
 
 use std::time::Duration;
 
@@ -16,45 +16,45 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 use super::address::Node;
 use crate::error::Error;
 
-/// How soon to ask again when nothing tells better.
+/// The retry delay where nothing suggests a better one.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// Why a call has no answer.
+/// Why a call failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// Nothing was sent, or Redis refused before it changed anything.
+    /// Nothing was sent, or Redis rejected the call before changing anything.
     NotExecuted {
         why: String,
         retry_after: Duration,
-        /// Whether this says that Redis is not well.
+        /// Whether this indicates that Redis is unhealthy.
         outage: bool,
     },
-    /// The key is elsewhere, for good as far as that node knows. Nothing was changed.
+    /// MOVED: the slot of the key is on another node. Nothing was changed.
     Moved,
-    /// The key is on its way to this node. Nothing was changed.
+    /// ASK: the slot of the key is being migrated to this node. Nothing was changed.
     Ask(Node),
-    /// The scripts are gone from Redis, and with them the use of this connection. Nothing was changed.
+    /// NOSCRIPT: Redis has lost the scripts, so the connection is unusable. Nothing was changed.
     ScriptsMissing,
-    /// Sent, and no answer came.
+    /// The call was sent, and no reply arrived.
     ReplyLost,
-    /// Redis answered what it never should.
+    /// Redis returned an unexpected reply.
     Unexpected(RedisError),
 }
 
 // === impl Failure ===
 
 impl Failure {
-    /// The breaker is open.
+    /// The circuit breaker is open.
     pub(super) fn open(retry_after: Duration) -> Self {
-        Failure::NotExecuted { why: "its circuit breaker is open".to_owned(), retry_after, outage: true }
+        Failure::NotExecuted { why: "the circuit breaker is open".to_owned(), retry_after, outage: true }
     }
 
-    /// There is no connection to send on.
+    /// The call was not sent.
     pub(super) fn not_sent(why: &str) -> Self {
         Failure::NotExecuted { why: why.to_owned(), retry_after: RETRY_AFTER, outage: true }
     }
 
-    /// Too many others want the same at the moment. Redis may be well.
+    /// The connection pool is exhausted. Redis may be healthy.
     pub(super) fn overloaded() -> Self {
         let why = "too many durable writes at once".to_owned();
         Failure::NotExecuted { why, retry_after: RETRY_AFTER, outage: false }
@@ -66,20 +66,20 @@ impl Failure {
 
     pub(super) fn wrong_reply_count(replies: usize) -> Self {
         let detail = format!("{replies} replies");
-        Failure::Unexpected((ErrorKind::UnexpectedReturnType, "another number of answers", detail).into())
+        Failure::Unexpected((ErrorKind::UnexpectedReturnType, "wrong number of replies", detail).into())
     }
 
-    /// What an error of the client says.
+    /// Classifies an error of the client library.
     pub(super) fn of(error: RedisError) -> Self {
         use ServerErrorKind as Server;
         let not_executed = |outage| Failure::NotExecuted {
-            why: error.code().unwrap_or("refused").to_owned(),
+            why: error.code().unwrap_or("rejected").to_owned(),
             retry_after: RETRY_AFTER,
             outage,
         };
         match error.kind() {
             ErrorKind::Server(Server::Moved) => Failure::Moved,
-            // A primary that became a replica: who is primary now is known elsewhere.
+            // A primary that was demoted to a replica: the topology must be refreshed.
             ErrorKind::Server(Server::ReadOnly) => Failure::Moved,
             ErrorKind::Server(Server::Ask) => {
                 match error.redirect_node().and_then(|(node, _)| Node::parse_announced(node)) {
@@ -93,7 +93,8 @@ impl Failure {
             }
             ErrorKind::Server(Server::TryAgain | Server::NoPerm) => not_executed(false),
             ErrorKind::Server(Server::ResponseError) | ErrorKind::Extension => match error.code() {
-                // Out of memory, too few replicas, a script that has run for too long: Redis says so before it writes.
+                // Out of memory, too few replicas, a script that runs for too long: Redis checks these before it
+                // writes.
                 Some("OOM" | "NOREPLICAS" | "MISCONF" | "BUSY" | "UNKILLABLE") => not_executed(false),
                 Some("NOAUTH" | "WRONGPASS") => not_executed(true),
                 _ => Failure::Unexpected(error),
@@ -104,16 +105,16 @@ impl Failure {
         }
     }
 
-    /// The failure of what came before the call proper, so that of the call nothing was sent.
+    /// The same failure during the handshake: the call itself was not sent.
     pub(super) fn before_sending(self) -> Self {
         match self {
-            Failure::ReplyLost => Failure::not_sent("the connection broke"),
+            Failure::ReplyLost => Failure::not_sent("the connection was lost"),
             Failure::Unexpected(error) => Failure::not_sent(&error.to_string()),
             other => other,
         }
     }
 
-    /// Whether the connection is of no further use.
+    /// Whether the connection must be closed.
     pub(super) fn ends_connection(&self) -> bool {
         match self {
             Failure::ReplyLost | Failure::ScriptsMissing => true,
@@ -122,7 +123,7 @@ impl Failure {
         }
     }
 
-    /// Whether it counts against the node.
+    /// Whether the circuit breaker counts it as a failure of the node.
     pub(super) fn is_outage(&self) -> bool {
         match self {
             Failure::ReplyLost => true,
@@ -131,23 +132,22 @@ impl Failure {
         }
     }
 
-    /// What to tell the caller of a read, or of a write that may safely be thought not done.
+    /// The error for the caller of a read, or of a write that is safe to repeat.
     pub(super) fn into_read_error(self) -> Error {
         match self {
-            Failure::ReplyLost => {
-                Error::Unavailable { why: "no answer".to_owned(), retry_after: RETRY_AFTER }
-            }
+            Failure::ReplyLost => Error::Unavailable { why: "no reply".to_owned(), retry_after: RETRY_AFTER },
             other => other.into_write_error(),
         }
     }
 
-    /// What to tell the caller of a write.
+    /// The error for the caller of a write.
     pub(super) fn into_write_error(self) -> Error {
         match self {
             Failure::NotExecuted { why, retry_after, .. } => Error::Unavailable { why, retry_after },
-            Failure::Moved | Failure::Ask(_) | Failure::ScriptsMissing => {
-                Error::Unavailable { why: "it is being rearranged".to_owned(), retry_after: RETRY_AFTER }
-            }
+            Failure::Moved | Failure::Ask(_) | Failure::ScriptsMissing => Error::Unavailable {
+                why: "a failover or resharding is in progress".to_owned(),
+                retry_after: RETRY_AFTER,
+            },
             Failure::ReplyLost => Error::OutcomeUnknown,
             Failure::Unexpected(error) => Error::Unexpected(error.into()),
         }
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_redis_refuses_was_not_done_and_what_it_does_not_answer_may_be() {
+    fn a_rejected_call_changed_nothing_and_a_lost_reply_may_have() {
         let check = |error: RedisError, reason: &str, outage: bool| {
             let text = error.to_string();
             let failure = Failure::of(error);
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_on_its_way_is_asked_for_where_it_goes() {
+    fn ask_redirects_to_the_node_that_it_names() {
         let Failure::Ask(node) = Failure::of(server("ASK 3999 127.0.0.1:6381")) else { panic!() };
         assert_eq!(node.to_string(), "127.0.0.1:6381");
     }

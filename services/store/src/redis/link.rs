@@ -1,8 +1,7 @@
-//! The connections to one primary, and the breaker around them.
+//! The connections to one primary, with their circuit breaker.
 //!
-//! Most calls share one connection, on which Redis replies in order. A durable write takes one of its own instead
-//! (`pool`): `WAIT` speaks of the writes of the connection that asks, and would hold up everybody behind it on a shared
-//! one.
+//! Most calls share one connection, on which Redis replies in order. A durable write has a separate connection from a
+//! pool (`pool`): `WAIT` covers the writes of its own connection, and would block all later calls on a shared one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +22,7 @@ use super::pool::Pool;
 use super::scripts;
 use crate::signals::Hub;
 
-/// How long Redis may wait for replicas to confirm a durable write.
+/// The timeout of WAIT, within which replicas must confirm a durable write.
 const WAIT_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// The connections to one primary.
@@ -31,18 +30,18 @@ pub(super) struct Link {
     pub(super) node: Node,
     client: Client,
     breaker: Breaker,
-    /// Told when a connection was made anew: what was published in between is lost.
+    /// Receives a gap after a reconnect: messages published in between are lost.
     hub: Hub,
-    /// Whether to talk to a primary only. Sentinels make another server the primary at any time, and the one before goes
-    /// on answering, with what it knew.
+    /// Whether to reject servers that are not primary. Sentinels may promote another server at any time, and the
+    /// previous one continues to reply with outdated data.
     primary_only: bool,
     shared: ArcSwapOption<MultiplexedConnection>,
-    /// One attempt to connect at a time; whether there was one before.
+    /// Serializes connection attempts; contains whether there was a connection before.
     connecting: tokio::sync::Mutex<bool>,
     pool: Pool<MultiplexedConnection>,
 }
 
-/// What became of each command of a pipeline.
+/// The result of each command of a pipeline.
 pub(super) type Replies = Vec<Result<Value, Failure>>;
 
 // === impl Link ===
@@ -61,22 +60,23 @@ impl Link {
         }
     }
 
-    /// Forgets what the breaker saw: this is another server under the name of one that failed.
+    /// Resets the breaker, after a failover to another server under the same name.
     pub(super) fn reset_breaker(&self) {
         self.breaker.reset();
     }
 
-    /// Lets go of connections that nobody has used for long.
+    /// Closes connections that were idle for too long.
     pub(super) fn drop_idle(&self) {
         self.pool.drop_idle();
     }
 
-    /// Sends commands on the shared connection; an reply each. `asking` for keys that are on their way to this node.
+    /// Sends commands on the shared connection; returns one reply each, or the first failure. `asking` sends ASKING
+    /// before each command, for slots that are being migrated to this node.
     pub(super) async fn run(&self, commands: &Pipeline, asking: bool) -> Result<Vec<Value>, Failure> {
         self.run_each(commands, asking).await?.into_iter().collect()
     }
 
-    /// The same, where what is refused of one command does not concern the others.
+    /// As [`run`](Self::run), but returns the failure of each command separately.
     pub(super) async fn run_each(&self, commands: &Pipeline, asking: bool) -> Result<Replies, Failure> {
         let permit = self.breaker.enter().map_err(|open| Failure::open(open.retry_after))?;
         let deadline = permit.deadline();
@@ -92,9 +92,10 @@ impl Link {
                 Ok(replies)
             }
             Err(failure) => {
-                // What many calls lose with one connection is one failure, or few of them would open the breaker.
-                let is_known = failure.ends_connection() && !self.discard_shared(&shared);
-                if is_known {
+                // Many calls that fail with one lost connection count as one failure; otherwise few of them would open
+                // the breaker.
+                let is_counted = failure.ends_connection() && !self.discard_shared(&shared);
+                if is_counted {
                     permit.ignored();
                     return Err(failure);
                 }
@@ -103,8 +104,8 @@ impl Link {
         }
     }
 
-    /// Sends a write on a connection of its own, and waits until `replicas` replicas have it; the write's reply and how
-    /// many have it, 0 if Redis does not say.
+    /// Sends a write on a connection from the pool, and waits until `replicas` replicas confirm it; returns the reply
+    /// and the number of confirmations, 0 if Redis does not return it.
     pub(super) async fn run_durably(
         &self,
         write: &Cmd,
@@ -126,7 +127,7 @@ impl Link {
         };
         let mut commands = redis::pipe();
         commands.add_command(write.clone()).cmd("WAIT").arg(replicas).arg(WAIT_TIMEOUT.as_millis() as u64);
-        // Longer than Redis itself may take, or a slow replica would look like a lost reply.
+        // Longer than the timeout of WAIT itself, so that a slow replica does not look like a lost reply.
         let replies = exchange(&mut connection, &commands, asking, permit.deadline() + WAIT_TIMEOUT);
         let replies = replies.instrument(self.span("durable write")).await;
         let failure = match replies.map(<[_; 2]>::try_from) {
@@ -135,10 +136,10 @@ impl Link {
                 self.pool.put(connection);
                 return Ok(vec![reply, replica_count]);
             }
-            // The write was done, as by a primary that became a replica a moment later.
+            // The write was executed, for instance by a primary that was demoted just afterwards.
             Ok(Ok([Ok(reply), Err(failure)])) => {
                 permit.succeeded();
-                tracing::warn!(node = %self.node, ?failure, "redis does not say which replicas have a write");
+                tracing::warn!(node = %self.node, ?failure, "redis: unknown how many replicas have a write");
                 return Ok(vec![reply, Value::Int(0)]);
             }
             Ok(Ok([Err(failure), _])) | Err(failure) => failure,
@@ -152,7 +153,7 @@ impl Link {
         Err(record_failure(permit, failure))
     }
 
-    /// The span of an exchange with this primary.
+    /// The trace span of an exchange with this primary.
     fn span(&self, what: &str) -> Span {
         telemetry::outgoing(|| {
             let attributes =
@@ -161,7 +162,7 @@ impl Link {
         })
     }
 
-    /// A connection that hands what is pushed on it to `pushes`.
+    /// A new connection that forwards push messages to `pushes`.
     pub(super) async fn connect_for_pushes(
         &self,
         pushes: UnboundedSender<PushInfo>,
@@ -176,25 +177,25 @@ impl Link {
         }
     }
 
-    /// The shared connection, made when there is none.
+    /// The shared connection; connects if there is none.
     async fn shared_connection(&self, deadline: Instant) -> Result<Arc<MultiplexedConnection>, Failure> {
         if let Some(connection) = self.shared.load_full() {
             return Ok(connection);
         }
         let Ok(mut was_connected) = timeout_at(deadline, self.connecting.lock()).await else {
-            return Err(Failure::not_sent("connecting takes too long"));
+            return Err(Failure::not_sent("connecting timed out"));
         };
-        // Somebody may have been faster.
+        // Another task may have connected meanwhile.
         if let Some(connection) = self.shared.load_full() {
             return Ok(connection);
         }
         if *was_connected {
-            // Not all replicas at the same moment, when a Redis comes back that many wait for.
+            // Jitter, so that not all processes reconnect to a restarted Redis at the same moment.
             tokio::time::sleep(Duration::from_millis(fastrand::u64(0..20))).await;
         }
         let connection = Arc::new(self.connect(None, deadline).await?);
         if std::mem::replace(&mut *was_connected, true) {
-            tracing::info!(node = %self.node, "connected to redis again");
+            tracing::info!(node = %self.node, "redis: reconnected");
             self.hub.gap();
         } else {
             let warn = warn_of_eviction(MultiplexedConnection::clone(&connection), self.node.clone());
@@ -204,18 +205,19 @@ impl Link {
         Ok(connection)
     }
 
-    /// Lets go of a shared connection that is of no use; whether nobody did before.
+    /// Closes a broken shared connection; returns whether this call was the first to do so.
     fn discard_shared(&self, connection: &Arc<MultiplexedConnection>) -> bool {
         let found = self.shared.compare_and_swap(connection, None);
         let is_first = found.as_ref().is_some_and(|found| Arc::ptr_eq(found, connection));
         if is_first {
-            // Others to the same server are no better, and a write on one would end in doubt.
+            // The pool's connections to the same server are broken too, and a write on one would have an unknown
+            // outcome.
             self.pool.clear();
         }
         is_first
     }
 
-    /// A new connection on which the scripts are loaded.
+    /// A new connection, with a handshake that loads the scripts.
     async fn connect(
         &self,
         pushes: Option<UnboundedSender<PushInfo>>,
@@ -228,11 +230,11 @@ impl Link {
         let connecting = async {
             let connection = self.client.get_multiplexed_async_connection_with_config(&config).await;
             let mut connection = connection.map_err(|error| Failure::not_sent(error.category()))?;
-            let mut greeting = scripts::load();
+            let mut handshake = scripts::load();
             if self.primary_only {
-                greeting.cmd("ROLE");
+                handshake.cmd("ROLE");
             }
-            let replies = exchange(&mut connection, &greeting, false, deadline).await;
+            let replies = exchange(&mut connection, &handshake, false, deadline).await;
             let replies = replies.and_then(|replies| replies.into_iter().collect::<Result<Vec<_>, _>>());
             let role = replies.map_err(Failure::before_sending)?.pop().filter(|_| self.primary_only);
             if role.is_some_and(|role| !is_primary(role)) {
@@ -240,7 +242,7 @@ impl Link {
             }
             Ok(connection)
         };
-        timeout_at(deadline, connecting).await.unwrap_or(Err(Failure::not_sent("connecting takes too long")))
+        timeout_at(deadline, connecting).await.unwrap_or(Err(Failure::not_sent("connecting timed out")))
     }
 }
 
@@ -253,7 +255,7 @@ async fn exchange(
 ) -> Result<Replies, Failure> {
     let mut prefixed = redis::pipe();
     let sent = if asking {
-        // It holds for the one command that follows.
+        // ASKING applies only to the command that follows.
         for command in commands.cmd_iter() {
             prefixed.cmd("ASKING").add_command(command.clone());
         }
@@ -268,7 +270,7 @@ async fn exchange(
     Ok(replies.map(|reply| reply.extract_error().map_err(Failure::of)).collect())
 }
 
-/// What was answered, unless one of the replies is the failure of all.
+/// The replies, unless one of them is a failure of the whole connection.
 fn fail_if_broken(mut replies: Replies) -> Result<Replies, Failure> {
     let ends = |reply: &Result<_, Failure>| reply.as_ref().is_err_and(Failure::ends_connection);
     match replies.iter().position(ends) {
@@ -277,30 +279,30 @@ fn fail_if_broken(mut replies: Replies) -> Result<Replies, Failure> {
     }
 }
 
-/// Whether what `ROLE` replies is a primary's.
+/// Whether a `ROLE` reply is that of a primary.
 fn is_primary(role: Value) -> bool {
     let parts: Vec<Value> = redis::from_redis_value(role).unwrap_or_default();
     let role = parts.into_iter().next().and_then(|role| redis::from_redis_value::<String>(role).ok());
     role.as_deref() == Some("master")
 }
 
-/// Says so where Redis is set up to throw things away when its memory is full: what must last, or, if only what has a
-/// time to live, by which ids records of logs are known.
+/// Warns if Redis may evict keys when its memory is full: durable data, or, if only keys with an expiry are evicted,
+/// the idempotency ids of logs.
 async fn warn_of_eviction(mut connection: MultiplexedConnection, node: Node) {
-    let mut question = redis::cmd("INFO");
-    question.arg("memory");
-    let reply = timeout(WAIT_TIMEOUT, connection.req_packed_command(&question)).await;
-    // Who may not ask is not told.
+    let mut info = redis::cmd("INFO");
+    info.arg("memory");
+    let reply = timeout(WAIT_TIMEOUT, connection.req_packed_command(&info)).await;
+    // Skipped if this user may not run INFO.
     let Ok(Ok(Value::VerbatimString { text, .. })) = reply else { return };
     let figure =
         |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
     let policy = figure("maxmemory_policy").unwrap_or_default();
     if policy != "noeviction" && figure("maxmemory") != Some("0") {
-        tracing::warn!(%node, policy, "redis may evict what must last: set maxmemory-policy to noeviction");
+        tracing::warn!(%node, policy, "redis: durable data may be evicted, set maxmemory-policy to noeviction");
     }
 }
 
-/// Tells the breaker of a failure. A refusal that concerns the call only says that Redis is well.
+/// Reports a failure to the breaker. A rejection of a single call counts as success: Redis is healthy.
 fn record_failure(permit: Permit, failure: Failure) -> Failure {
     if failure.is_outage() {
         permit.failed()

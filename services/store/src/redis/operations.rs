@@ -1,4 +1,4 @@
-//! What the traits of the store mean in Redis' commands.
+//! The traits of the store as Redis commands.
 
 use std::time::Duration;
 
@@ -22,10 +22,10 @@ use crate::record;
 use crate::signals::{CHANGES, Change, Signals, Subscription};
 use crate::version_counters::VersionCounters;
 
-/// Keys that one step of a listing looks at.
+/// Keys that one SCAN examines.
 const SCAN_COUNT: usize = 1000;
 
-/// How long the id of a log's record is remembered, in seconds: a day.
+/// How long the id of a log record is retained, in seconds: a day.
 const ID_TTL: u64 = 24 * 60 * 60;
 
 // === impl Redis ===
@@ -37,7 +37,7 @@ impl Redis {
         let (record, ttl): (Option<Vec<u8>>, i64) = parse(reply)?;
         let Some(record) = record else { return Ok(None) };
         let (revision, value) = record::decode(key, record.into())?;
-        // PTTL says -1 for what stays.
+        // PTTL returns -1 for a key without expiry.
         let ttl = u64::try_from(ttl).ok().map(Duration::from_millis);
         Ok(Some(Entry { value, revision, ttl }))
     }
@@ -45,12 +45,12 @@ impl Redis {
     async fn generation(&self, tag: &Key) -> Result<Generation, Error> {
         let mut command = scripts::GENERATION.call(&[self.names.generation(tag)]);
         command.arg(Generation::random().to_string()).arg(milliseconds(REMEMBERED));
-        // Sending it twice does no harm, so that it counts as reading.
+        // Idempotent, so that it can be retried as a read.
         let found: String = parse(self.read(tag.bucket(), command).await?)?;
         found.parse().map_err(|error| Error::Unexpected(Box::new(error)))
     }
 
-    /// Appends to a log, if it ends at `last` or `last` is empty.
+    /// Appends to a log, if its last position is `last` or `last` is empty.
     async fn append_if(&self, log: &Key, id: &str, value: &[u8], last: &str) -> Result<Appended, Error> {
         let mut command = scripts::APPEND.call(&self.names.log(log, id));
         command.arg(value).arg(ID_TTL).arg(last);
@@ -60,7 +60,7 @@ impl Redis {
         })
     }
 
-    /// Adds what a script needs to tell of a change: the channel, and the signal but for the count.
+    /// Adds the arguments by which a script publishes a change: the channel, and the message without the count.
     fn add_publish_args(&self, command: &mut Cmd, key: &Key) {
         let change = Change::prefix(key.space.name, key.bucket(), &key.name);
         command.arg(self.names.channel()).arg(format!("{CHANGES}\n{change}"));
@@ -100,12 +100,12 @@ impl Entries for Redis {
         let mut command = scripts::DELETE.call(&names);
         add_condition(&mut command, condition);
         self.add_publish_args(&mut command, key);
-        // Durable also where the value itself need not last: after a failover it must not be there again.
+        // Durable also in volatile spaces: a deleted entry must not reappear after a failover.
         outcome(self.write_durably(key.bucket(), command).await?, parse::<bool>)
     }
 
     async fn list(&self, space: Space, prefix: &str, from: Option<Cursor>) -> Result<Page, Error> {
-        // One primary after the other. Where a bucket moves meanwhile, keys may be missed or named twice.
+        // Scans one primary after the other. If a bucket moves meanwhile, keys may be missing or listed twice.
         let topology = self.primaries.ensure_known().await.map_err(Failure::into_read_error)?;
         let (node, cursor) = match &from {
             None => (topology.links[0].node.to_string(), "0"),
@@ -114,7 +114,7 @@ impl Entries for Redis {
                 (node.to_owned(), cursor)
             }
         };
-        // What SCAN says of its place means nothing to another server.
+        // A SCAN cursor is only valid on the server that issued it.
         let index = topology.links.iter().position(|link| link.node.to_string() == node);
         let index = index.ok_or_else(|| Failure::Moved.into_read_error())?;
         let link = &topology.links[index];
@@ -138,7 +138,7 @@ impl Leases for Redis {
         let token = token.to_string();
         let mut command = redis::cmd("SET");
         command.arg(self.names.lease(key)).arg(&token).arg("NX").arg("GET").arg("PX").arg(milliseconds(hold));
-        // Sent twice it finds the token of the first time, so that it counts as reading.
+        // Idempotent: a repeated call finds its own token, so that it can be retried as a read.
         let found: Option<String> = parse(self.read(key.bucket(), command).await?)?;
         Ok(found.is_none_or(|found| found == token))
     }
@@ -172,7 +172,7 @@ impl Generations for Redis {
 #[async_trait]
 impl Logs for Redis {
     async fn append(&self, log: &Key, id: &str, value: Bytes) -> Result<u64, Error> {
-        // Without a condition it cannot be refused.
+        // An unconditional append is never rejected.
         let (Appended::At(position) | Appended::Behind { last: position }) =
             self.append_if(log, id, &value, "").await?;
         Ok(position)
@@ -192,7 +192,7 @@ impl Logs for Redis {
             let (position, value) =
                 position.zip(fields.into_iter().nth(1)).ok_or_else(|| Error::Unreadable {
                     key: log.to_string(),
-                    problem: format!("its record {id} is none of ours"),
+                    problem: format!("record {id} was not written by this application"),
                 })?;
             Ok(LogRecord { position, value: value.into() })
         };
@@ -205,7 +205,7 @@ impl Signals for Redis {
     async fn publish(&self, topic: &str, message: Bytes) -> Result<(), Error> {
         let mut command = redis::cmd("PUBLISH");
         command.arg(self.names.channel()).arg([topic.as_bytes(), b"\n", &message].concat());
-        // Any primary will do: they tell each other.
+        // Any primary will do: a Cluster forwards messages to all nodes.
         self.write(0, command).await.map(drop)
     }
 
@@ -220,7 +220,7 @@ impl Store for Redis {
     }
 }
 
-/// Adds a condition as the scripts take it: which, and what it expects to find.
+/// Adds a condition in the scripts' format: its kind and the expected value.
 fn add_condition(command: &mut Cmd, condition: Condition) {
     match condition {
         Condition::Always => command.arg("always").arg(""),
@@ -230,7 +230,7 @@ fn add_condition(command: &mut Cmd, condition: Condition) {
     };
 }
 
-/// A result on one key, which is refused with the bytes of the revision that is there.
+/// Converts the result of a script. `Refused` carries the bytes of the current revision.
 fn outcome<T>(
     result: ScriptResult,
     done: impl FnOnce(Value) -> Result<T, Error>,
@@ -249,7 +249,7 @@ fn parse<T: FromRedisValue>(value: Value) -> Result<T, Error> {
     redis::from_redis_value(value).map_err(|error| Error::Unexpected(Box::new(error)))
 }
 
-/// As Redis takes a time to live: whole milliseconds, at least one.
+/// A time to live in Redis' unit: whole milliseconds, at least 1.
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1)
 }

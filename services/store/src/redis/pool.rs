@@ -1,4 +1,4 @@
-//! The connections of one link that durable writes go over: how many at a time, and those that nobody uses at present.
+//! The connection pool of one link for durable writes: a limit of concurrent writes, and the idle connections.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -6,16 +6,16 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
-/// Durable writes at a time. More would not be faster, and one call may come to thousands.
+/// The limit of concurrent durable writes. More would not be faster, and one call may need thousands.
 pub(super) const MAX_CONCURRENT: usize = 32;
 
-/// How long a connection is kept that nobody uses.
+/// How long an idle connection is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Connections, of which the one used last is taken first.
+/// A connection pool. Last in, first out.
 pub(super) struct Pool<C> {
     permits: Semaphore,
-    /// Those that have been idle for longest come first.
+    /// Ordered by idle time, longest first.
     idle: Mutex<Vec<Idle<C>>>,
 }
 
@@ -31,7 +31,7 @@ impl<C> Pool<C> {
         Self { permits: Semaphore::new(MAX_CONCURRENT), idle: Mutex::default() }
     }
 
-    /// Waits until there is permits for one more write; none when there is not in time.
+    /// Waits for a permit for one more write; none if the deadline passes first.
     pub(super) async fn permit(&self, deadline: Instant) -> Option<SemaphorePermit<'_>> {
         timeout_at(deadline, self.permits.acquire()).await.ok()?.ok()
     }
@@ -44,14 +44,14 @@ impl<C> Pool<C> {
         self.idle().push(Idle { connection, since: Instant::now() });
     }
 
-    /// Lets go of those that nobody has used for long.
+    /// Closes connections that were idle for too long.
     pub(super) fn drop_idle(&self) {
         let mut idle = self.idle();
         let old = idle.partition_point(|idle| idle.since.elapsed() > IDLE_TIMEOUT);
         idle.drain(..old);
     }
 
-    /// Lets go of all.
+    /// Closes all idle connections.
     pub(super) fn clear(&self) {
         self.idle().clear();
     }
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn what_nobody_uses_is_let_go() {
+    async fn idle_connections_are_closed_after_the_timeout() {
         let pool = Pool::new();
         for name in ["a", "b", "c"] {
             pool.put(name);
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_finds_no_room_is_told_in_time() {
+    async fn waiting_for_a_permit_ends_at_the_deadline() {
         let pool = Pool::<()>::new();
         let deadline = Instant::now() + Duration::from_secs(1);
         let mut taken = Vec::new();

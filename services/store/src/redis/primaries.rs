@@ -1,5 +1,5 @@
-//! Which server holds a bucket at the moment: the one there is, the one that the Sentinels name, or the one of the
-//! Cluster whose slot it is. Calls follow a bucket that moved.
+//! Discovery and routing: the primary of a bucket is the only server, the one that the Sentinels name, or the Cluster
+//! node that has its slot. Calls follow MOVED and ASK redirects.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,28 +16,28 @@ use super::failure::Failure;
 use super::link::Link;
 use super::topology::Topology;
 
-/// How often a call is sent elsewhere before it is given up.
+/// How often a call is redirected before it fails.
 const MAX_REDIRECTS: usize = 4;
 
-/// How long Sentinels or a Cluster's nodes may take to say who is primary.
+/// The timeout of one query to Sentinels or Cluster nodes for the topology.
 const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The primaries, and which bucket lies where.
+/// The known topology, and the means to refresh it.
 pub(super) struct Primaries {
     connector: Connector,
-    /// The connection to the Sentinels, if there are any. One question at a time.
+    /// The client of the Sentinels, if there are any. One query at a time.
     sentinels: Option<Mutex<SentinelClient>>,
     topology: ArcSwap<Topology>,
-    /// One refresh at a time; when the last one ended.
+    /// Serializes refreshes; contains when the last one ended.
     refreshing: Mutex<Option<Instant>>,
 }
 
-/// What is sent to a primary.
+/// A call to a primary.
 #[derive(Clone, Copy)]
 enum Call<'a> {
-    /// Commands on the connection that all share.
+    /// Commands on the shared connection.
     Shared(&'a Pipeline),
-    /// A write that so many replicas must have.
+    /// A write that this many replicas must confirm.
     Durable { write: &'a Cmd, replicas: u64 },
 }
 
@@ -70,12 +70,12 @@ impl Primaries {
         Ok(Self { connector, sentinels, topology, refreshing: Mutex::default() })
     }
 
-    /// Who holds what, as far as we know.
+    /// The topology as last discovered.
     pub(super) fn topology(&self) -> Arc<Topology> {
         self.topology.load_full()
     }
 
-    /// Who holds what; asked for when nobody knows yet.
+    /// The topology; refreshes it if no primary is known yet.
     pub(super) async fn ensure_known(&self) -> Result<Arc<Topology>, Failure> {
         let topology = self.topology();
         if !topology.links.is_empty() {
@@ -86,12 +86,12 @@ impl Primaries {
         if topology.links.is_empty() { Err(Failure::not_sent("no primary is known")) } else { Ok(topology) }
     }
 
-    /// Sends commands to a bucket's primary; an answer each.
+    /// Sends commands to the primary of a bucket; returns one reply each.
     pub(super) async fn run(&self, bucket: usize, commands: &Pipeline) -> Result<Vec<Value>, Failure> {
         self.route(bucket, Call::Shared(commands)).await
     }
 
-    /// The same for what only reads, and so may be sent again when no answer came.
+    /// As [`run`](Self::run), for read-only or idempotent commands: retries once if the reply was lost.
     pub(super) async fn read(&self, bucket: usize, commands: &Pipeline) -> Result<Vec<Value>, Failure> {
         match self.run(bucket, commands).await {
             Err(Failure::ReplyLost) => self.run(bucket, commands).await,
@@ -99,7 +99,8 @@ impl Primaries {
         }
     }
 
-    /// Sends a write to a bucket's primary, and waits until `replicas` replicas have it; its answer and how many have it.
+    /// Sends a durable write to the primary of a bucket and waits until `replicas` replicas confirm it; returns the
+    /// reply and the number of confirmations.
     pub(super) async fn run_durably(
         &self,
         bucket: usize,
@@ -110,7 +111,7 @@ impl Primaries {
         replies.try_into().map_err(|replies: Vec<_>| Failure::wrong_reply_count(replies.len()))
     }
 
-    /// Calls a bucket's primary, wherever it is.
+    /// Sends a call to the primary of a bucket, following redirects.
     async fn route(&self, bucket: usize, call: Call<'_>) -> Result<Vec<Value>, Failure> {
         let mut last = Failure::Moved;
         for _ in 0..MAX_REDIRECTS {
@@ -131,7 +132,7 @@ impl Primaries {
                     let link = topology.link_or_connect(node, |node| self.connect(node))?;
                     return call.on(&link, true).await;
                 }
-                // The connection without scripts is gone; the next one has them.
+                // The connection without scripts was closed; a new one loads them.
                 Err(failure @ Failure::ScriptsMissing) => failure,
                 other => return other,
             };
@@ -139,11 +140,12 @@ impl Primaries {
         Err(last)
     }
 
-    /// Asks anew who holds what, unless somebody else did since `seen`.
+    /// Refreshes the topology, unless another task did since `seen`.
     pub(super) async fn refresh(&self, seen: &Arc<Topology>) {
         let started = Instant::now();
         let mut ended = self.refreshing.lock().await;
-        // Where nobody replies, all who wait are told so by the first: one after the other they would wait for ever.
+        // If discovery fails, all waiting callers share the result of the first: one after the other, each would wait
+        // for a timeout.
         if !Arc::ptr_eq(&self.topology.load(), seen) || *ended >= Some(started) {
             return;
         }
@@ -151,24 +153,26 @@ impl Primaries {
         match found.unwrap_or(Err(Failure::ReplyLost)) {
             Ok(Some(topology)) => self.replace(seen, Arc::new(topology)),
             Ok(None) => {}
-            Err(failure) => tracing::debug!(?failure, "nobody says which redis is primary"),
+            Err(failure) => {
+                tracing::debug!(?failure, "redis: no sentinel or cluster node knows the primary, retrying")
+            }
         }
         *ended = Some(Instant::now());
     }
 
-    /// The same, for a call that has no more time than any other.
+    /// As [`refresh`](Self::refresh), limited to the timeout of a call.
     async fn refresh_in_time(&self, seen: &Arc<Topology>) {
-        // The task beside the calls goes on asking.
+        // On a timeout, the watch task continues to refresh.
         let _ = tokio::time::timeout(self.connector.timeout(), self.refresh(seen)).await;
     }
 
-    /// From now on everything lies as `new` says. What there was before and is no more nobody asks for.
+    /// Replaces the topology, and removes the breakers of nodes that are no longer part of it.
     fn replace(&self, old: &Topology, new: Arc<Topology>) {
         self.topology.store(Arc::clone(&new));
         old.nodes_not_in(&new).iter().for_each(|node| self.connector.forget(node));
     }
 
-    /// The topology at this moment; none when it cannot have changed.
+    /// Discovers the current topology; none if it cannot have changed.
     async fn discover(&self, seen: &Topology) -> Result<Option<Topology>, Failure> {
         match self.connector.address().mode {
             Mode::Standalone => Ok(None),
@@ -193,20 +197,20 @@ impl Primaries {
         if seen.link(&node).is_some() {
             return Ok(None);
         }
-        tracing::info!(%node, "this redis is primary");
+        tracing::info!(%node, "redis: new primary");
         let link = self.connector.to_only_primary(node).map_err(Failure::unexpected)?;
         link.reset_breaker();
         Ok(Some(Topology::of_one(Arc::new(link))))
     }
 
     async fn query_cluster(&self, seen: &Topology) -> Result<Topology, Failure> {
-        let mut last = Failure::not_sent("no node of the cluster replies");
+        let mut last = Failure::not_sent("no cluster node is reachable");
         let mut query = redis::pipe();
         query.cmd("CLUSTER").arg("SLOTS");
-        // Whoever is known first, then those of the address.
+        // Known primaries first, then the nodes of the address.
         let primaries = seen.links.iter().map(|link| link.node.clone());
         for node in primaries.chain(self.connector.address().nodes.iter().cloned()) {
-            // Links that are known stay.
+            // Existing links are reused.
             let known = |node: Node| match seen.link(&node) {
                 Some(link) => Ok(link),
                 None => self.connect(node).map(Arc::new),
@@ -228,7 +232,7 @@ impl Primaries {
         Err(last)
     }
 
-    /// A new link to one of several primaries.
+    /// A new link to a Cluster node.
     fn connect(&self, node: Node) -> Result<Link, Failure> {
         self.connector.to_cluster_node(node).map_err(Failure::unexpected)
     }

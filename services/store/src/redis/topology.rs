@@ -1,4 +1,4 @@
-//! Who held what when we last asked.
+//! A snapshot of the topology: which primary has which bucket.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,18 +10,18 @@ use super::link::Link;
 use super::names;
 use crate::key::BUCKETS;
 
-/// The primaries, and which bucket lies where, of one moment.
+/// The primaries and their buckets at one moment.
 #[derive(Default)]
 pub(super) struct Topology {
-    /// Every primary once.
+    /// Each primary once.
     pub(super) links: Vec<Arc<Link>>,
-    /// The place in `links` of each bucket's primary; empty as long as nobody knows.
+    /// The index in `links` of each bucket's primary; none while it is unknown.
     owners: Vec<Option<usize>>,
-    /// Nodes that have no bucket yet, but keys on their way to them.
-    newcomers: Mutex<Vec<Arc<Link>>>,
+    /// Nodes to which buckets are being migrated, without a bucket yet.
+    migration_targets: Mutex<Vec<Arc<Link>>>,
 }
 
-/// Slots from `first` to `last`, and their primary.
+/// A range of hash slots, `first` to `last`, and its primary.
 #[derive(Debug, PartialEq, Eq)]
 struct SlotRange {
     first: u16,
@@ -32,12 +32,12 @@ struct SlotRange {
 // === impl Topology ===
 
 impl Topology {
-    /// Everything lies on one server.
+    /// A topology with all buckets on one server.
     pub(super) fn of_one(link: Arc<Link>) -> Self {
         Self { links: vec![link], owners: vec![Some(0); BUCKETS], ..Self::default() }
     }
 
-    /// What a node answered to `CLUSTER SLOTS`, with the links that `link` finds or makes.
+    /// Parses the reply to `CLUSTER SLOTS`; `link` finds or creates the link to a node.
     pub(super) fn of_cluster(
         slots: Value,
         queried: &Node,
@@ -59,58 +59,59 @@ impl Topology {
         Ok(topology)
     }
 
-    /// The link to a bucket's primary.
+    /// The link to the primary of a bucket.
     pub(super) fn owner(&self, bucket: usize) -> Option<&Arc<Link>> {
         self.owners.get(bucket).copied().flatten().map(|index| &self.links[index])
     }
 
-    /// The buckets of the primary at this place of `links`.
+    /// The buckets of the primary at this index of `links`.
     pub(super) fn buckets(&self, link: usize) -> Vec<usize> {
         (0..self.owners.len()).filter(|&bucket| self.owners[bucket] == Some(link)).collect()
     }
 
-    /// Whether everything lies where it does in another.
+    /// Whether another topology has the same primaries and buckets.
     pub(super) fn is_same_as(&self, other: &Self) -> bool {
         let nodes = self.links.iter().map(|link| &link.node);
         self.owners == other.owners && nodes.eq(other.links.iter().map(|link| &link.node))
     }
 
-    /// The link to a node, be it a primary or a newcomer.
+    /// The link to a node, either a primary or a migration target.
     pub(super) fn link(&self, node: &Node) -> Option<Arc<Link>> {
-        self.links.iter().chain(&*self.newcomers()).find(|link| link.node == *node).cloned()
+        self.links.iter().chain(&*self.migration_targets()).find(|link| link.node == *node).cloned()
     }
 
-    /// The same; for a node that nobody has named yet the link that `connect` makes, which is kept as long as this is.
+    /// As [`link`](Self::link); for an unknown node, the link that `connect` creates, which is kept as long as this
+    /// topology.
     pub(super) fn link_or_connect(
         &self,
         node: Node,
         connect: impl FnOnce(Node) -> Result<Link, Failure>,
     ) -> Result<Arc<Link>, Failure> {
-        let mut newcomers = self.newcomers();
-        if let Some(link) = self.links.iter().chain(&*newcomers).find(|link| link.node == node) {
+        let mut migration_targets = self.migration_targets();
+        if let Some(link) = self.links.iter().chain(&*migration_targets).find(|link| link.node == node) {
             return Ok(Arc::clone(link));
         }
         let link = Arc::new(connect(node)?);
-        newcomers.push(Arc::clone(&link));
+        migration_targets.push(Arc::clone(&link));
         Ok(link)
     }
 
-    /// All nodes that are not in another.
+    /// All nodes that are not in another topology.
     pub(super) fn nodes_not_in(&self, other: &Self) -> Vec<Node> {
         let mut nodes: Vec<_> =
-            self.links.iter().chain(&*self.newcomers()).map(|link| link.node.clone()).collect();
+            self.links.iter().chain(&*self.migration_targets()).map(|link| link.node.clone()).collect();
         nodes.retain(|node| other.link(node).is_none());
         nodes
     }
 
-    fn newcomers(&self) -> MutexGuard<'_, Vec<Arc<Link>>> {
-        // A step that panicked left it as it was.
-        self.newcomers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn migration_targets(&self) -> MutexGuard<'_, Vec<Arc<Link>>> {
+        // No operation under the lock can panic halfway.
+        self.migration_targets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What `CLUSTER SLOTS` answers: first slot, last slot, the primary as host, port and more, its replicas. A node without
-/// a name is the one that was asked.
+/// Parses a `CLUSTER SLOTS` reply: first slot, last slot, the primary as host, port and more, its replicas. A node
+/// without a host is the queried one.
 fn ranges(slots: Value, queried: &Node) -> Vec<SlotRange> {
     let range = |range: Value| {
         let mut parts = redis::from_redis_value::<Vec<Value>>(range).ok()?.into_iter();
@@ -132,11 +133,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_are_read_and_a_node_without_a_name_is_the_one_asked() {
+    fn slot_ranges_are_parsed_and_a_node_without_a_host_is_the_queried_one() {
         let node = |host: &str, port| Node { host: host.to_owned(), port };
         let queried = node("queried", 1);
-        let check = |answer: &[u8], expected: &[SlotRange]| {
-            assert_eq!(ranges(redis::parse_redis_value(answer).unwrap(), &queried), expected);
+        let check = |reply: &[u8], expected: &[SlotRange]| {
+            assert_eq!(ranges(redis::parse_redis_value(reply).unwrap(), &queried), expected);
         };
         check(b"*0\r\n", &[]);
         check(b"$5\r\nwrong\r\n", &[]);

@@ -1,5 +1,5 @@
-//! The one task beside the calls: reads the change counts of every primary, listens to signals, and asks anew who is
-//! primary when one fails.
+//! The background task: polls the version counters of every primary, receives pub/sub messages, and refreshes the
+//! topology after a failure.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,16 +19,16 @@ use super::topology::Topology;
 use crate::signals::Hub;
 use crate::version_counters::{VersionCounter, VersionCounters};
 
-/// How often each primary's counts are read.
+/// The poll period of each primary's version counters.
 const POLL_PERIOD: Duration = Duration::from_millis(200);
 
-/// How often to ask who is primary although nothing failed.
+/// The refresh period of the topology without a failure.
 const REFRESH_PERIOD: Duration = Duration::from_secs(1);
 
-/// How long the connection that listens may be silent when requested for a word.
+/// The timeout of subscribing, and of the ping that checks the pub/sub connection.
 const TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What the task knows.
+/// The state that the task shares with the store.
 #[derive(Clone)]
 pub(super) struct Watch {
     pub(super) primaries: Arc<Primaries>,
@@ -37,36 +37,36 @@ pub(super) struct Watch {
     pub(super) version_counters: watch::Sender<VersionCounters>,
 }
 
-/// The connection that signals come by.
+/// The pub/sub connection.
 struct Subscriber {
     node: Node,
-    /// By which it is told from those before and after it.
+    /// When it was created; distinguishes it from earlier and later connections.
     since: Instant,
     connection: MultiplexedConnection,
     pushes: mpsc::UnboundedReceiver<PushInfo>,
 }
 
-/// What came of something that the task began.
+/// The result of a subtask.
 enum TaskResult {
-    /// The counts of one primary's buckets, those that it did not say left out, and when they were requested for.
+    /// The version counters of one primary's buckets without those that failed, and when the read was sent.
     Counters { node: Node, requested: Instant, counters: Vec<(usize, u64)>, all: bool },
-    /// Signals come again; or not yet.
+    /// A new pub/sub connection, or none if subscribing failed.
     Subscribed(Option<Subscriber>),
-    /// Whether the connection that listened since then still replies.
-    Pinged { since: Instant, answered: bool },
-    /// Who is primary is known as well as can be.
+    /// Whether the pub/sub connection of that time still replies.
+    Pinged { since: Instant, replied: bool },
+    /// The topology was refreshed, or the attempt failed.
     Refreshed,
 }
 
-/// What is on its way. Of each at most one.
+/// The subtasks in flight, at most one of each kind.
 struct InFlight {
-    /// By which counts are read.
+    /// The topology by which version counters are polled.
     topology: Arc<Topology>,
     reads: HashSet<Node>,
     subscribing: bool,
     pinging: bool,
     refreshing: bool,
-    /// When somebody was last requested who is primary.
+    /// When the last refresh was started.
     refreshed: Instant,
 }
 
@@ -89,7 +89,8 @@ impl Watch {
         let mut subscriber: Option<Subscriber> = None;
         loop {
             tokio::select! {
-                // Signals first: counts must not be compared before the signals that arrived earlier were told.
+                // Messages first: counters must not be compared before the messages that arrived earlier were
+                // dispatched.
                 biased;
                 push = next_push(&mut subscriber) => self.dispatch(push, &mut subscriber),
                 Some(result) = tasks.join_next(), if !tasks.is_empty() => {
@@ -101,7 +102,7 @@ impl Watch {
         }
     }
 
-    /// Begins whatever is not on its way.
+    /// Starts every subtask that is due and not in flight.
     fn start_missing(
         &self,
         in_flight: &mut InFlight,
@@ -110,7 +111,7 @@ impl Watch {
     ) {
         self.adopt_topology(in_flight);
         let topology = Arc::clone(&in_flight.topology);
-        // Of a primary that was replaced nobody tells us as long as it replies.
+        // A demoted primary that still replies does not announce its successor, so refresh periodically.
         if topology.links.is_empty() || in_flight.refreshed.elapsed() > REFRESH_PERIOD {
             self.refresh(in_flight, tasks);
         }
@@ -120,7 +121,7 @@ impl Watch {
                 tasks.spawn(poll(Arc::clone(link), topology.buckets(index), self.names.clone()));
             }
         }
-        // Of a server that is primary no longer we would hear late, or nothing.
+        // A server that is no longer primary forwards messages late or not at all.
         if subscriber
             .as_ref()
             .is_some_and(|subscriber| topology.links.iter().all(|link| link.node != subscriber.node))
@@ -166,16 +167,16 @@ impl Watch {
                     self.hub.gap();
                 }
             }
-            TaskResult::Pinged { since, answered } => {
+            TaskResult::Pinged { since, replied } => {
                 in_flight.pinging = false;
-                if !answered && subscriber.as_ref().is_some_and(|subscriber| subscriber.since == since) {
+                if !replied && subscriber.as_ref().is_some_and(|subscriber| subscriber.since == since) {
                     self.unsubscribe(subscriber);
                 }
             }
             TaskResult::Refreshed => {
                 in_flight.refreshing = false;
                 self.adopt_topology(in_flight);
-                // Without a primary there is nothing to read.
+                // Without a primary there are no counters to read.
                 if in_flight.topology.links.is_empty() {
                     self.version_counters.send_modify(|counters| counters.polled = true);
                 }
@@ -194,8 +195,8 @@ impl Watch {
         }
     }
 
-    /// Goes by the latest topology, whoever requested for it: a call may have been faster. What was published while we listened
-    /// elsewhere, and changes that a failover lost, are a gap.
+    /// Adopts the latest topology, also if a call refreshed it. Messages published while subscribed elsewhere, and
+    /// changes lost by a failover, are a gap.
     fn adopt_topology(&self, in_flight: &mut InFlight) {
         let latest = self.primaries.topology();
         if !Arc::ptr_eq(&in_flight.topology, &latest) {
@@ -204,7 +205,7 @@ impl Watch {
         }
     }
 
-    /// Hands a signal on.
+    /// Dispatches a push message to the hub.
     fn dispatch(&self, push: Option<PushInfo>, subscriber: &mut Option<Subscriber>) {
         match push {
             Some(PushInfo { kind: PushKind::Message, data }) => {
@@ -219,7 +220,7 @@ impl Watch {
         }
     }
 
-    /// Nothing is heard any more.
+    /// Drops the pub/sub connection, which is a gap.
     fn unsubscribe(&self, subscriber: &mut Option<Subscriber>) {
         if subscriber.take().is_some() {
             self.hub.gap();
@@ -227,7 +228,7 @@ impl Watch {
     }
 }
 
-/// The next push, if anybody listens.
+/// The next push message of the pub/sub connection, if there is one.
 async fn next_push(subscriber: &mut Option<Subscriber>) -> Option<PushInfo> {
     match subscriber {
         Some(subscriber) => subscriber.pushes.recv().await,
@@ -235,20 +236,20 @@ async fn next_push(subscriber: &mut Option<Subscriber>) -> Option<PushInfo> {
     }
 }
 
-/// Reads the counts of the buckets that one primary holds.
+/// Polls the version counters of a primary's buckets.
 async fn poll(link: Arc<Link>, buckets: Vec<usize>, names: KeyNames) -> TaskResult {
     let requested = Instant::now();
     let mut commands = redis::pipe();
     for &bucket in &buckets {
         commands.cmd("GET").arg(names.version_counter(bucket));
     }
-    // A primary without buckets is requested for a sign of life.
+    // A primary without buckets is pinged instead.
     if buckets.is_empty() {
         commands.cmd("PING");
     }
     let replies = link.run_each(&commands, false).await.unwrap_or_default();
     let all = !replies.is_empty() && replies.iter().all(Result::is_ok);
-    // A bucket that is elsewhere by now says nothing about the others.
+    // The failure of a migrated bucket does not affect the others.
     let counters = buckets.into_iter().zip(replies).filter_map(|(bucket, reply)| {
         let count = redis::from_redis_value::<Option<u64>>(reply.ok()?);
         Some((bucket, count.ok().flatten().unwrap_or(0)))
@@ -256,7 +257,7 @@ async fn poll(link: Arc<Link>, buckets: Vec<usize>, names: KeyNames) -> TaskResu
     TaskResult::Counters { node: link.node.clone(), requested, counters: counters.collect(), all }
 }
 
-/// Listens on a connection of its own.
+/// Opens a pub/sub connection and subscribes.
 async fn subscribe(link: Arc<Link>, channel: String) -> TaskResult {
     let (sender, pushes) = mpsc::unbounded_channel();
     let subscribing = async {
@@ -267,9 +268,9 @@ async fn subscribe(link: Arc<Link>, channel: String) -> TaskResult {
     TaskResult::Subscribed(tokio::time::timeout(TIMEOUT, subscribing).await.ok().flatten())
 }
 
-/// Asks the connection that listens for a word: one that broke silently never says so.
+/// Pings the pub/sub connection: one that broke silently is not closed.
 async fn ping(mut connection: MultiplexedConnection, since: Instant) -> TaskResult {
     let ping = redis::cmd("PING");
     let reply = tokio::time::timeout(TIMEOUT, connection.req_packed_command(&ping)).await;
-    TaskResult::Pinged { since, answered: matches!(reply, Ok(Ok(_))) }
+    TaskResult::Pinged { since, replied: matches!(reply, Ok(Ok(_))) }
 }
