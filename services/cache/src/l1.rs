@@ -204,7 +204,7 @@ async fn follow(
                             copies.coherence().invalidation(bucket, count);
                             copies.drop_copy(&space, &name);
                         }
-                        _ => tracing::warn!("invalidation message: unreadable, written by another release"),
+                        _ => tracing::warn!("L1 cache: invalidation message unreadable, sent by another release"),
                     }
                 }
                 Some(Signal::Gap) => copies.coherence().gap(Instant::now()),

@@ -32,7 +32,7 @@ const LOG: &str = "changes";
 /// The pub/sub topic that notifies other replicas of every change.
 const TOPIC: &str = "config";
 
-/// How often a change is attempted again after a conflict.
+/// The most attempts at a change that conflicts with others.
 const MAX_ATTEMPTS: usize = 32;
 
 /// The poll period for changes whose notification was lost.
@@ -44,7 +44,8 @@ pub struct Journal {
     log: Key,
     /// The seeds of this release, for a store that never had them.
     seeds: Vec<Change>,
-    /// Whether the seeds are written. Before that, no other change may be appended: other replicas expect seeds first.
+    /// Whether the seeds are in the log. Before that, no other change may be appended: it would build on a state that
+    /// no other replica has read.
     is_seeded: AtomicBool,
     /// A watch channel, because a slow watcher may skip intermediate states but must reach the latest.
     state: watch::Sender<Arc<State>>,
@@ -91,7 +92,7 @@ impl Journal {
             state.apply(&ChangeRecord { change: seed.clone(), origin: seed_origin(), time })?;
             state.validate(seed)?;
         }
-        // The seeds are not in the log yet: the log must be read from its beginning, and may lack all of them.
+        // The seeds are not in the log yet: it must be read from its beginning, and may contain none of them.
         state.position = 0;
         state.seen_providers.clear();
         for ruleset in state.rulesets.values_mut().map(Arc::make_mut) {
@@ -112,7 +113,7 @@ impl Journal {
             .subscribe()
             .wait_for(|is_ready| *is_ready)
             .await
-            .expect("the sender lives as long as we do");
+            .expect("the sender lives as long as the journal");
     }
 
     /// Marks the journal as ready: the log was read, or did not arrive in time and the seeds are served.

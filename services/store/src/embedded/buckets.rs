@@ -89,11 +89,11 @@ impl LockedKey<'_> {
         if let Some(lease) = self.bucket.leases.get(self.key).filter(|lease| lease.is_alive(now)) {
             return lease.token == token;
         }
-        let has_room = self.bucket.has_room(now);
-        if has_room {
+        let has_capacity = self.bucket.has_capacity(now);
+        if has_capacity {
             self.lease(token, hold, now);
         }
-        has_room
+        has_capacity
     }
 
     /// A change of the key was written but is not yet committed: ends the current lease, and blocks new ones until the
@@ -120,9 +120,9 @@ impl LockedKey<'_> {
 // === impl Bucket ===
 
 impl Bucket {
-    /// Whether one more lease may be acquired. Expired leases are removed when there are no free places, or twice as
-    /// many as after the last removal, so that each lease is examined once or twice.
-    fn has_room(&mut self, now: Instant) -> bool {
+    /// Whether one more lease may be acquired. Expired leases are removed when the limit is reached, or when there are
+    /// twice as many as after the last removal, so that each lease is examined once or twice.
+    fn has_capacity(&mut self, now: Instant) -> bool {
         if self.leases.len() >= MAX_LEASES.min(2 * self.alive_after_removal + 16) {
             self.leases.retain(|_, lease| lease.is_alive(now));
             self.alive_after_removal = self.leases.len();
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn leases_are_limited_and_expired_ones_free_their_places() {
+    fn leases_are_limited_and_expired_ones_free_capacity() {
         let (buckets, now, hold) = (Buckets::new(), Instant::now(), Duration::from_secs(10));
         let keys: Vec<_> = keys_of_one_bucket().take(MAX_LEASES + 1).collect();
         let acquire = |key: &Key, at: Instant| buckets.lock(key).acquire(Token::random(), hold, at);

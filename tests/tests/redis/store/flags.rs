@@ -160,7 +160,7 @@ async fn what_no_waiting_will_mend_is_said_at_once() {
     let error = refused(&["--redis-url", "redis://me:hunter2@redis:x"], None);
     assert!(matches!(error, OpenError::Url(_)), "{error:?}");
     let told = format!("{error} {error:?}");
-    assert!(told.contains("--redis-url: a port is no number") && !told.contains("hunter2"), "{told}");
+    assert!(told.contains("--redis-url: a port is not a number") && !told.contains("hunter2"), "{told}");
     let file = garbage.path().to_str().unwrap();
     for (flags, expected) in [
         (["--redis-ca-file", file].as_slice(), "--redis-ca-file needs rediss in --redis-url"),
