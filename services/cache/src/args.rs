@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
-/// What the cache may hold.
+/// The limits of the cache.
 #[derive(Debug, Clone, clap::Args)]
 pub struct CacheArgs {
-    /// Memory for entries, or for copies of them where Redis holds them; beyond it the least recently used give way.
+    /// Memory for entries: all of them with the embedded store, the L1 cache with Redis. The least recently used are
+    /// evicted.
     #[arg(
         long = "cache-capacity",
         env = "DATAFLOW_CACHE_CAPACITY",
@@ -16,20 +17,20 @@ pub struct CacheArgs {
     )]
     pub capacity: ByteSize,
 
-    /// Largest value of one entry; a larger one is refused with RESOURCE_EXHAUSTED.
+    /// Largest value of one entry. Larger ones are rejected with RESOURCE_EXHAUSTED.
     #[arg(long, env = "DATAFLOW_MAX_ENTRY_BYTES", default_value = "32MiB", value_name = "SIZE")]
     pub max_entry_bytes: ByteSize,
 
-    /// How long an entry lives whose writer does not say.
+    /// Time to live of entries whose writer does not set one.
     #[arg(long, env = "DATAFLOW_DEFAULT_TTL", default_value = "30m", value_parser = humantime::parse_duration,
           value_name = "DURATION")]
     pub default_ttl: Duration,
 
-    /// Longest life of an entry, and longest grace.
+    /// Longest time to live of an entry, and longest grace.
     #[arg(long, env = "DATAFLOW_MAX_TTL", default_value = "15days", value_parser = max_ttl, value_name = "DURATION")]
     pub max_ttl: Duration,
 
-    /// Longest that a lease may be held.
+    /// Longest duration of a lease.
     #[arg(long, env = "DATAFLOW_MAX_LEASE", default_value = "5m", value_parser = humantime::parse_duration,
           value_name = "DURATION")]
     pub max_lease: Duration,
@@ -43,12 +44,16 @@ pub struct CacheArgs {
     pub max_batch: usize,
 }
 
-/// At most half of what generations are remembered for: an entry with its grace must not outlive them.
+/// At most half of the retention of generations: an entry with its grace must not outlive them.
 fn max_ttl(text: &str) -> Result<Duration, String> {
     let longest = dataflow_store::generations::REMEMBERED / 2;
     let ttl = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    let right = (Duration::from_millis(1)..=longest).contains(&ttl);
-    if right { Ok(ttl) } else { Err(format!("must be from 1ms to {}", humantime::format_duration(longest))) }
+    let is_valid = (Duration::from_millis(1)..=longest).contains(&ttl);
+    if is_valid {
+        Ok(ttl)
+    } else {
+        Err(format!("must be from 1ms to {}", humantime::format_duration(longest)))
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Between the wire and the domain.
+//! Conversion between wire and domain types.
 
 use std::time::Duration;
 
@@ -13,38 +13,38 @@ use tonic::metadata::MetadataMap;
 use crate::Error;
 use crate::args::CacheArgs;
 use crate::entries::Over;
-use crate::entry::{Held, New};
+use crate::entry::{CachedEntry, New};
 use crate::key::{Caller, Key, Namespace, Tag};
-use crate::lease::Terms;
+use crate::lease::LeaseOptions;
 use crate::stats::Stats;
 
-/// Shortest life of an entry, and of a lease: what the store counts in.
-const SHORTEST: Duration = Duration::from_millis(1);
+/// Shortest time to live of an entry, and of a lease: the resolution of the store.
+const MIN_TTL: Duration = Duration::from_millis(1);
 
-/// How long a lease is held whose holder does not say.
-const HOLD: Duration = Duration::from_secs(30);
+/// The default duration of a lease.
+const DEFAULT_HOLD: Duration = Duration::from_secs(30);
 
 /// Longest media type, in bytes.
 const MAX_CONTENT_TYPE: usize = 255;
 
-/// Media type of a value whose writer names none.
-const OCTETS: &str = "application/octet-stream";
+/// The default media type.
+const DEFAULT_CONTENT_TYPE: &str = "application/octet-stream";
 
 /// A request to write an entry.
 #[derive(Debug)]
 pub(crate) struct Write {
     pub(crate) key: Key,
     pub(crate) new: New,
-    /// In the order of the tags; none for those of the moment.
+    /// In the order of the tags; none to use the current generations.
     pub(crate) generations: Option<Vec<Generation>>,
     pub(crate) over: Over,
 }
 
-/// Who calls, by the headers that only the mesh writes.
+/// The caller, from the trusted headers.
 pub(crate) fn caller(metadata: &MetadataMap) -> Caller {
     Caller {
         tenant: propagation::tenant(metadata),
-        inside: metadata.contains_key(propagation::PEER.as_str()),
+        internal: metadata.contains_key(propagation::PEER.as_str()),
     }
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn key(caller: &Caller, text: &str, field: &str) -> Result<Key, Error
     caller.key(text).map_err(|problem| Error::KeyInvalid { field: field.to_owned(), problem })
 }
 
-/// Several keys.
+/// Parses the keys of a batch.
 pub(crate) fn keys(caller: &Caller, texts: &[String], limit: usize) -> Result<Vec<Key>, Error> {
     at_most("keys", texts.len(), limit)?;
     texts.iter().enumerate().map(|(index, text)| key(caller, text, &format!("keys[{index}]"))).collect()
@@ -62,7 +62,7 @@ pub(crate) fn namespace(caller: &Caller, name: &str) -> Result<Namespace, Error>
     caller.namespace(name).map_err(|problem| Error::KeyInvalid { field: "namespace".to_owned(), problem })
 }
 
-/// The tags of a field.
+/// Parses the tags of a field.
 pub(crate) fn tags(
     namespace: &Namespace,
     names: &[String],
@@ -78,7 +78,7 @@ pub(crate) fn tags(
     names.iter().enumerate().map(tag).collect()
 }
 
-/// Checks an entry that somebody wants kept.
+/// Validates a request to write an entry.
 pub(crate) fn write(caller: &Caller, request: pb::SetEntryRequest, args: &CacheArgs) -> Result<Write, Error> {
     let pb::SetEntryRequest { entry, token: lease, generations } = request;
     let entry = entry.ok_or(Error::EntryMissing)?;
@@ -93,25 +93,25 @@ pub(crate) fn write(caller: &Caller, request: pb::SetEntryRequest, args: &CacheA
         return Err(Error::ContentTypeInvalid);
     }
     let tags = tags(key.namespace(), &names, "entry.tags", args)?;
-    let generations = if generations.is_empty() { None } else { Some(matching(&tags, generations)?) };
+    let generations = if generations.is_empty() { None } else { Some(generations_of(&tags, generations)?) };
     let over = match (lease.is_empty(), version(&etag, "entry.etag")?) {
         (true, None) => Over::Anything,
         (true, Some(version)) => Over::Version(version),
         (false, None) => Over::Lease(token(&lease)?),
         (false, Some(_)) => {
-            let problem = "must be empty under a lease: whoever wrote meanwhile has ended it";
+            let problem = "must be empty with a lease: any write of another caller ends the lease";
             return Err(Error::TokenInvalid { field: "entry.etag", problem });
         }
     };
     let new = New {
-        // What was received is a slice of a transport's buffer, and would keep all of it.
+        // Copied: the received bytes are a slice of a transport buffer, and would keep all of it in memory.
         value: Bytes::copy_from_slice(&value),
-        content_type: if content_type.is_empty() { OCTETS.to_owned() } else { content_type },
+        content_type: if content_type.is_empty() { DEFAULT_CONTENT_TYPE.to_owned() } else { content_type },
         ttl: duration(
             ttl,
-            args.default_ttl.clamp(SHORTEST, args.max_ttl),
+            args.default_ttl.clamp(MIN_TTL, args.max_ttl),
             "entry.ttl",
-            SHORTEST,
+            MIN_TTL,
             args.max_ttl,
         )?,
         grace: duration(grace, Duration::ZERO, "entry.grace", Duration::ZERO, args.max_ttl)?,
@@ -120,32 +120,36 @@ pub(crate) fn write(caller: &Caller, request: pb::SetEntryRequest, args: &CacheA
     Ok(Write { key, new, generations, over })
 }
 
-/// What the caller of a lease wants.
-pub(crate) fn terms(request: &pb::LeaseEntryRequest, args: &CacheArgs) -> Result<Terms, Error> {
-    Ok(Terms {
-        hold: duration(request.hold, HOLD.min(args.max_lease), "hold", SHORTEST, args.max_lease)?,
+/// The options of a lease request.
+pub(crate) fn lease_options(
+    request: &pb::LeaseEntryRequest,
+    args: &CacheArgs,
+) -> Result<LeaseOptions, Error> {
+    Ok(LeaseOptions {
+        hold: duration(request.hold, DEFAULT_HOLD.min(args.max_lease), "hold", MIN_TTL, args.max_lease)?,
         wait: duration(request.wait, Duration::ZERO, "wait", Duration::ZERO, args.max_lease)?,
         accept_stale: request.accept_stale,
     })
 }
 
 pub(crate) fn token(text: &str) -> Result<Token, Error> {
-    text.parse().map_err(|_| Error::TokenInvalid { field: "token", problem: "is not one that was given out" })
+    text.parse()
+        .map_err(|_| Error::TokenInvalid { field: "token", problem: "was not issued by this service" })
 }
 
-/// The version that an etag names; none when it is empty.
+/// The version of an etag; none if it is empty.
 pub(crate) fn version(text: &str, field: &'static str) -> Result<Option<Revision>, Error> {
-    let invalid = |_| Error::TokenInvalid { field, problem: "is not one that was given out" };
+    let invalid = |_| Error::TokenInvalid { field, problem: "was not issued by this service" };
     (!text.is_empty()).then(|| text.parse().map_err(invalid)).transpose()
 }
 
-/// The generations of these tags among those that are given, in the order of the tags.
-fn matching(tags: &[Tag], given: Vec<pb::TagGeneration>) -> Result<Vec<Generation>, Error> {
+/// The generations of these tags, in the order of the tags.
+fn generations_of(tags: &[Tag], given: Vec<pb::TagGeneration>) -> Result<Vec<Generation>, Error> {
     let invalid = |problem| Error::TokenInvalid { field: "generations", problem };
     let of = |tag: &Tag| {
         let found = given.iter().find(|given| given.tag == tag.name);
-        let found = found.ok_or(invalid("must hold one of each of the entry's tags"))?;
-        found.generation.parse().map_err(|_| invalid("holds one that was never given out"))
+        let found = found.ok_or(invalid("must have one for each tag of the entry"))?;
+        found.generation.parse().map_err(|_| invalid("has one that was not issued by this service"))
     };
     tags.iter().map(of).collect()
 }
@@ -164,38 +168,38 @@ fn duration(
     let invalid = || Error::TtlInvalid { field, min, max };
     let given = match given {
         None => default,
-        // Not left to the conversion, which cannot negate the lowest number there is.
+        // Not left to the conversion, which cannot negate the lowest number.
         Some(given) if given.seconds < 0 => return Err(invalid()),
         Some(given) => Duration::try_from(given).map_err(|_| invalid())?,
     };
     if (min..=max).contains(&given) { Ok(given) } else { Err(invalid()) }
 }
 
-/// An entry as a reader sees it.
-pub(crate) fn entry(key: &Key, held: Held) -> pb::Entry {
-    let ttl = held.ttl();
-    let Held { value, content_type, revision, fresh_until: _, tags } = held;
-    let name = |place: &dataflow_store::key::Key| {
-        place.name.split_once('/').map(|(_, name)| name).unwrap_or_default().to_owned()
+/// The wire form of an entry.
+pub(crate) fn entry(key: &Key, entry: CachedEntry) -> pb::Entry {
+    let ttl = entry.ttl();
+    let CachedEntry { value, content_type, revision, fresh_until: _, tags } = entry;
+    let name = |store_key: &dataflow_store::key::Key| {
+        store_key.name.split_once('/').map(|(_, name)| name).unwrap_or_default().to_owned()
     };
     pb::Entry {
         key: key.to_string(),
         value,
         content_type,
-        ttl: lasting(ttl),
-        tags: tags.iter().map(|(place, _)| name(place)).collect(),
+        ttl: wire_duration(ttl),
+        tags: tags.iter().map(|(store_key, _)| name(store_key)).collect(),
         grace: None,
         etag: revision.to_string(),
         stale: false,
     }
 }
 
-/// A duration on the wire. Ours are of some days at most, which always fit.
-pub(crate) fn lasting(duration: Duration) -> Option<prost_types::Duration> {
+/// A duration on the wire. Never fails, because durations here are limited to days.
+pub(crate) fn wire_duration(duration: Duration) -> Option<prost_types::Duration> {
     prost_types::Duration::try_from(duration).ok()
 }
 
-/// Tags with their generations, both in the same order.
+/// The wire form of tags and their generations, both in the same order.
 pub(crate) fn generations(tags: &[Tag], generations: &[Generation]) -> Vec<pb::TagGeneration> {
     let pairs = tags.iter().zip(generations);
     let wire = |(tag, generation): (&Tag, &Generation)| pb::TagGeneration {
@@ -205,18 +209,18 @@ pub(crate) fn generations(tags: &[Tag], generations: &[Generation]) -> Vec<pb::T
     pairs.map(wire).collect()
 }
 
-/// What was counted.
-pub(crate) fn stats(told: Stats) -> pb::GetStatsResponse {
+/// The wire form of the statistics.
+pub(crate) fn stats(stats: Stats) -> pb::GetStatsResponse {
     let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     pb::GetStatsResponse {
-        first_level_hits: count(told.first_level_hits),
-        store_hits: count(told.store_hits),
-        stale_hits: count(told.stale_hits),
-        misses: count(told.misses),
-        degraded_reads: count(told.degraded_reads),
-        hit_rate: told.hit_rate(),
-        first_level_entries: count(told.first_level_entries),
-        first_level_bytes: count(told.first_level_bytes),
-        first_level_trusted: told.first_level_trusted,
+        first_level_hits: count(stats.l1_hits),
+        store_hits: count(stats.store_hits),
+        stale_hits: count(stats.stale_hits),
+        misses: count(stats.misses),
+        degraded_reads: count(stats.degraded_reads),
+        hit_rate: stats.hit_rate(),
+        first_level_entries: count(stats.l1_entries),
+        first_level_bytes: count(stats.l1_bytes),
+        first_level_trusted: stats.l1_coherent,
     }
 }

@@ -1,4 +1,4 @@
-//! What the cache does: entries in the store, with copies of them in this process where the store is elsewhere.
+//! The operations of the cache: entries in the store, behind an L1 cache in this process if the store is Redis.
 
 use std::sync::Arc;
 
@@ -10,169 +10,171 @@ use dataflow_settings::Live;
 use dataflow_store::Store;
 use dataflow_store::entries::{Condition, Outcome, Revision};
 use dataflow_store::generations::Generation;
-use dataflow_store::key::Key as Place;
+use dataflow_store::key::Key as StoreKey;
 use dataflow_store::leases::Token;
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::Mutex;
 
 use crate::Error;
-use crate::entry::{Held, New};
+use crate::entry::{CachedEntry, New};
 use crate::key::{ENTRIES, Key, Tag};
 use crate::l1::L1;
 use crate::stats::{Counters, Stats};
 use crate::stored;
 
-/// Entries removed at once of those that begin alike.
-const REMOVED_AT_ONCE: usize = 16;
+/// Concurrent deletions of one prefix deletion.
+const MAX_CONCURRENT_DELETES: usize = 16;
 
-/// Entries of all callers. Cheap to clone; clones share everything.
+/// The entries of all callers. Cheap to clone; clones share everything.
 #[derive(Debug, Clone)]
 pub struct Entries {
     pub(crate) store: Arc<dyn Store>,
-    /// Permits of calls that wait for another caller's value. Fewer than calls there may be at once, or they could keep out
-    /// the very call that they wait for.
+    /// Permits of calls that wait for another caller's value. Fewer than the limit of concurrent calls: otherwise the
+    /// waiting calls could exhaust it and shed the very call that they wait for.
     pub(crate) waiting: Limiter,
     pub(crate) limits: Live<LimitArgs>,
-    /// One at a time looks at every key of the store.
-    sweeping: Arc<Mutex<()>>,
+    /// Serializes prefix deletions, each of which scans all keys of the store.
+    prefix_scan: Arc<Mutex<()>>,
     l1: Option<L1>,
     counters: Counters,
 }
 
-/// What a read found.
+/// The result of a lookup.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
-    /// An entry that is as good as new.
-    Fresh(Held),
-    /// One whose time is up, or one of whose tags was invalidated.
-    Stale(Held),
-    /// None.
-    Nothing,
+pub enum Lookup {
+    /// A fresh entry.
+    Fresh(CachedEntry),
+    /// An entry whose time to live is over, or one of whose tags was invalidated.
+    Stale(CachedEntry),
+    /// No entry.
+    Miss,
 }
 
-/// A read.
+/// A read of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Read {
-    /// What it found.
-    pub found: Found,
-    /// Whether the store could not be asked.
+    /// The result.
+    pub lookup: Lookup,
+    /// Whether the store was unreachable.
     pub degraded: bool,
 }
 
-/// Under which condition an entry is written.
+/// The precondition of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Over {
-    /// Whatever is there.
+    /// Unconditional.
     Anything,
-    /// Only this version.
+    /// Only over this version (optimistic concurrency by etag).
     Version(Revision),
     /// Only while the lease is held.
     Lease(Token),
 }
 
-/// What came of writing an entry.
+/// The result of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
-    /// It lies in the store as this version.
+    /// The entry is stored, with this version.
     Stored(Revision),
-    /// The lease under which it was computed is no longer held: somebody changed the entry, or was granted another.
+    /// The lease under which the value was computed has ended: the entry was changed, or another lease was granted.
     LeaseEnded,
-    /// The store does not answer.
+    /// The store is unreachable.
     Degraded,
 }
 
 // === impl Read ===
 
 impl Read {
-    fn of(found: Found) -> Self {
-        Self { found, degraded: false }
+    fn of(lookup: Lookup) -> Self {
+        Self { lookup, degraded: false }
     }
 
-    /// The store could not be asked.
+    /// The store is unreachable.
     fn degraded() -> Self {
-        Self { found: Found::Nothing, degraded: true }
+        Self { lookup: Lookup::Miss, degraded: true }
     }
 }
 
 // === impl Entries ===
 
 impl Entries {
-    /// Entries in `store`, of which this process holds copies of at most `capacity` bytes while [`Entries::follow_changes`]
-    /// runs. Half as many as there may be calls by the `limits` may wait for values at once.
+    /// Entries in `store`, with an L1 cache of at most `capacity` bytes that is used while [`Entries::follow_changes`]
+    /// runs. At most half of the concurrent calls allowed by `limits` may wait for values of others.
     pub fn new(store: Arc<dyn Store>, capacity: u64, limits: Live<LimitArgs>, metrics: &Metrics) -> Self {
         let l1 = L1::new(&*store, capacity);
         let counters = Counters::register(metrics, l1.clone());
-        let (waiting, sweeping) = (Limiter::default(), Arc::default());
-        Self { store, waiting, limits, sweeping, l1, counters }
+        let (waiting, prefix_scan) = (Limiter::default(), Arc::default());
+        Self { store, waiting, limits, prefix_scan, l1, counters }
     }
 
-    /// The task that keeps this process' copies right; none where it holds none.
+    /// The task that keeps the L1 cache coherent; none without one.
     pub fn follow_changes(&self) -> Option<Task> {
         self.l1.clone().map(|l1| l1.follow(Arc::clone(&self.store)))
     }
 
-    /// What was counted.
+    /// The statistics of this process.
     pub fn stats(&self) -> Stats {
         self.counters.stats()
     }
 
     /// Reads one entry.
     pub async fn get(&self, key: &Key) -> Read {
-        if let Some((held, in_doubt)) = self.l1.as_ref().and_then(|l1| l1.entry(&key.place())) {
-            self.counters.first_level_hit();
-            return Read { found: Found::Fresh(held), degraded: in_doubt };
+        if let Some((entry, degraded)) = self.l1.as_ref().and_then(|l1| l1.entry(&key.store_key())) {
+            self.counters.l1_hit();
+            return Read { lookup: Lookup::Fresh(entry), degraded };
         }
         let read = self.get_from_store(key).await;
         self.counters.read(&read);
         read
     }
 
-    /// Reads one entry from the store, whatever copy of it there is.
+    /// Reads one entry from the store, bypassing the L1 cache.
     pub(crate) async fn get_from_store(&self, key: &Key) -> Read {
-        let place = key.place();
-        let before = self.l1.as_ref().map(|l1| l1.before(&place));
-        let entry = match self.store.get(std::slice::from_ref(&place)).await {
+        let store_key = key.store_key();
+        let before = self.l1.as_ref().map(|l1| l1.begin_read(&store_key));
+        let entry = match self.store.get(std::slice::from_ref(&store_key)).await {
             Ok(entries) => entries.into_iter().next().flatten(),
             Err(dataflow_store::Error::Unreadable { key, problem }) => {
-                tracing::warn!(key, problem, "an entry cannot be read");
+                tracing::warn!(key, problem, "store: entry unreadable, treated as a miss");
                 None
             }
             Err(error) => {
-                tracing::debug!(%error, "the store does not answer");
+                tracing::debug!(%error, "store: read failed, degraded");
                 return Read::degraded();
             }
         };
-        let Some(held) = entry.and_then(|entry| stored::decode(key.namespace(), entry)) else {
-            return Read::of(Found::Nothing);
+        let Some(entry) = entry.and_then(|entry| stored::decode(key.namespace(), entry)) else {
+            return Read::of(Lookup::Miss);
         };
-        let Ok(valid) = self.is_valid(&held).await else { return Read::degraded() };
-        if !valid || held.ttl().is_zero() {
-            return Read::of(Found::Stale(held));
+        let Ok(valid) = self.is_valid(&entry).await else { return Read::degraded() };
+        if !valid || entry.ttl().is_zero() {
+            return Read::of(Lookup::Stale(entry));
         }
         if let (Some(l1), Some(before)) = (&self.l1, before) {
-            l1.keep_entry(&place, &held, before);
+            l1.insert_entry(&store_key, &entry, before);
         }
-        Read::of(Found::Fresh(held))
+        Read::of(Lookup::Fresh(entry))
     }
 
-    /// The present generations of tags.
+    /// The current generations of tags.
     ///
     /// # Errors
     ///
     /// [`Error::Store`].
     pub async fn generations(&self, tags: &[Tag]) -> Result<Vec<Generation>, Error> {
-        let places: Vec<_> = tags.iter().map(|tag| tag.place.clone()).collect();
-        // From the store: a copy that lags by a millisecond would let pass what was invalidated in that time.
-        Ok(self.store.generations(&places).await?)
+        let store_keys: Vec<_> = tags.iter().map(|tag| tag.store_key.clone()).collect();
+        // From the store, not from the L1 cache: a copy that lags by a millisecond would accept a value whose tag was
+        // invalidated in that time.
+        Ok(self.store.generations(&store_keys).await?)
     }
 
-    /// Writes one entry. `generations` are those of its tags from before the
-    /// value was computed; none for those of this moment.
+    /// Writes one entry. `generations` are those of its tags from before the value was computed; by default the current
+    /// ones.
     ///
     /// # Errors
     ///
-    /// [`Error::EtagMismatch`], or [`Error::Store`] for what is no outage: a cache that cannot store does not fail.
+    /// [`Error::EtagMismatch`], or [`Error::Store`] except for outages: a write to an unreachable store returns
+    /// [`Written::Degraded`].
     pub async fn set(
         &self,
         key: &Key,
@@ -184,10 +186,10 @@ impl Entries {
             Some(generations) => generations,
             None => match self.generations(&new.tags).await {
                 Ok(generations) => generations,
-                Err(error) => return self.not_stored(error),
+                Err(error) => return self.write_failed(error),
             },
         };
-        let place = key.place();
+        let store_key = key.store_key();
         let ttl = new.ttl + new.grace;
         let condition = match over {
             Over::Anything => Condition::Always,
@@ -195,8 +197,8 @@ impl Entries {
             Over::Lease(token) => Condition::Lease(token),
         };
         let value = stored::encode(new, &generations);
-        let outcome = self.store.set(&place, value, Some(ttl), condition).await;
-        self.forget(&place);
+        let outcome = self.store.set(&store_key, value, Some(ttl), condition).await;
+        self.invalidate_copy(&store_key);
         match outcome {
             Ok(Outcome::Done(revision)) => {
                 self.counters.stored(true);
@@ -209,44 +211,44 @@ impl Entries {
                 self.counters.stored(false);
                 Ok(Written::LeaseEnded)
             }
-            Err(error) => self.not_stored(error.into()),
+            Err(error) => self.write_failed(error.into()),
         }
     }
 
-    /// Removes one entry, or one version of it; whether there was one.
+    /// Deletes an entry, optionally only one version of it; returns whether it existed.
     ///
     /// # Errors
     ///
     /// [`Error::EtagMismatch`], [`Error::Store`].
     pub async fn delete(&self, key: &Key, version: Option<Revision>) -> Result<bool, Error> {
-        let place = key.place();
+        let store_key = key.store_key();
         let condition = version.map_or(Condition::Always, Condition::Revision);
-        let outcome = self.store.delete(&place, condition).await;
-        // Also when it is not known what came of it.
-        self.forget(&place);
+        let outcome = self.store.delete(&store_key, condition).await;
+        // Also if the outcome is unknown.
+        self.invalidate_copy(&store_key);
         match outcome? {
             Outcome::Done(existed) => Ok(existed),
             Outcome::Refused(found) => Err(Error::EtagMismatch { found }),
         }
     }
 
-    /// Removes all entries whose keys begin so; how many.
+    /// Deletes all entries whose keys have the prefix; returns their number.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`]; some of them are gone then.
+    /// [`Error::Store`]; some of them may be deleted.
     pub async fn delete_prefix(&self, prefix: &Key) -> Result<u64, Error> {
-        let _alone = self.sweeping.lock().await;
-        let prefix = prefix.place();
+        let _guard = self.prefix_scan.lock().await;
+        let prefix = prefix.store_key();
         let (mut deleted, mut from) = (0, None);
         loop {
             let page = self.store.list(ENTRIES, &prefix.name, from).await?;
-            let removing = stream::iter(page.keys).map(|place| async move {
-                let outcome = self.store.delete(&place, Condition::Always).await;
-                self.forget(&place);
+            let removing = stream::iter(page.keys).map(|store_key| async move {
+                let outcome = self.store.delete(&store_key, Condition::Always).await;
+                self.invalidate_copy(&store_key);
                 outcome
             });
-            let outcomes: Vec<_> = removing.buffer_unordered(REMOVED_AT_ONCE).try_collect().await?;
+            let outcomes: Vec<_> = removing.buffer_unordered(MAX_CONCURRENT_DELETES).try_collect().await?;
             deleted += outcomes.into_iter().filter(|outcome| *outcome == Outcome::Done(true)).count() as u64;
             from = page.next;
             if from.is_none() {
@@ -255,53 +257,57 @@ impl Entries {
         }
     }
 
-    /// Makes every entry stale that has any of these tags.
+    /// Invalidates tags: all entries with any of them are stale at once.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`]; some of the tags may be invalidated then.
+    /// [`Error::Store`]; some of the tags may be invalidated.
     pub async fn invalidate(&self, tags: &[Tag]) -> Result<(), Error> {
-        let renewed = try_join_all(tags.iter().map(|tag| self.store.renew(&tag.place))).await;
+        let renewed = try_join_all(tags.iter().map(|tag| self.store.renew(&tag.store_key))).await;
         for tag in tags {
-            self.forget(&tag.place);
+            self.invalidate_copy(&tag.store_key);
         }
         renewed?;
         Ok(())
     }
 
-    /// Whether the generations of an entry's tags are still those from before its value was computed. Copies of them may
-    /// say yes; no is the store's to say, since one that the store has lost and made anew is told to nobody.
-    async fn is_valid(&self, held: &Held) -> Result<bool, dataflow_store::Error> {
-        if held.tags.is_empty() {
+    /// Whether an entry's tags still have the generations from before its value was computed. The L1 cache may confirm
+    /// that, but only the store may deny it: a generation that the store lost and created again is not published.
+    async fn is_valid(&self, entry: &CachedEntry) -> Result<bool, dataflow_store::Error> {
+        if entry.tags.is_empty() {
             return Ok(true);
         }
         if let Some(l1) = &self.l1 {
-            let agrees =
-                |(place, generation): &(Place, Generation)| l1.generation(place) == Some(*generation);
-            if held.tags.iter().all(agrees) {
+            let agrees = |(store_key, generation): &(StoreKey, Generation)| {
+                l1.generation(store_key) == Some(*generation)
+            };
+            if entry.tags.iter().all(agrees) {
                 return Ok(true);
             }
         }
-        let (places, known): (Vec<_>, Vec<_>) = held.tags.iter().cloned().unzip();
-        let before: Vec<_> =
-            self.l1.iter().flat_map(|l1| places.iter().map(|place| l1.before(place))).collect();
-        let generations = self.store.generations(&places).await?;
+        let (store_keys, stored): (Vec<_>, Vec<_>) = entry.tags.iter().cloned().unzip();
+        let before: Vec<_> = self
+            .l1
+            .iter()
+            .flat_map(|l1| store_keys.iter().map(|store_key| l1.begin_read(store_key)))
+            .collect();
+        let generations = self.store.generations(&store_keys).await?;
         if let Some(l1) = &self.l1 {
-            for ((place, generation), before) in places.iter().zip(&generations).zip(before) {
-                l1.keep_generation(place, *generation, before);
+            for ((store_key, generation), before) in store_keys.iter().zip(&generations).zip(before) {
+                l1.insert_generation(store_key, *generation, before);
             }
         }
-        Ok(generations == known)
+        Ok(generations == stored)
     }
 
-    fn forget(&self, place: &Place) {
+    fn invalidate_copy(&self, store_key: &StoreKey) {
         if let Some(l1) = &self.l1 {
-            l1.forget(place);
+            l1.invalidate(store_key);
         }
     }
 
-    /// A cache may forget at once what it cannot keep; only a fault of ours is one.
-    fn not_stored(&self, error: Error) -> Result<Written, Error> {
+    /// A cache need not keep a value, so an outage is not an error of the write; other failures are.
+    fn write_failed(&self, error: Error) -> Result<Written, Error> {
         self.counters.stored(false);
         if error.is_outage() { Ok(Written::Degraded) } else { Err(error) }
     }

@@ -1,56 +1,57 @@
-//! An entry as callers speak of it, and as this process holds it.
+//! Cache entries: as callers write them, and as this process reads and caches them.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use dataflow_store::entries::Revision;
 use dataflow_store::generations::Generation;
-use dataflow_store::key::Key as Place;
+use dataflow_store::key::Key as StoreKey;
 use tokio::time::Instant;
 
 use crate::key::Tag;
 
-/// An entry that somebody wants kept.
+/// A new entry to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct New {
-    /// The bytes, in memory of their own.
+    /// The bytes. Must not share a larger buffer.
     pub value: Bytes,
     /// Their media type.
     pub content_type: String,
-    /// How long they are fresh.
+    /// The time to live: how long the entry is fresh.
     pub ttl: Duration,
-    /// How long they may be handed out as stale after that.
+    /// The grace: how long it may be returned as stale after that.
     pub grace: Duration,
-    /// What invalidates them.
+    /// The tags that invalidate it.
     pub tags: Vec<Tag>,
 }
 
-/// An entry that was read. Cheap to clone.
+/// An entry that was read from the store. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
+pub struct CachedEntry {
     /// The bytes.
     pub value: Bytes,
     /// Their media type.
     pub content_type: String,
-    /// The write that put them there.
+    /// The version of the entry, as its etag names it.
     pub revision: Revision,
-    /// When they become stale.
+    /// When it becomes stale.
     pub fresh_until: Instant,
-    /// Where the generation of each tag lies, and what it was before the value was computed.
-    pub tags: Vec<(Place, Generation)>,
+    /// The store key of each tag, and the tag's generation before the value was computed.
+    pub tags: Vec<(StoreKey, Generation)>,
 }
 
-// === impl Held ===
+// === impl CachedEntry ===
 
-impl Held {
-    /// How long it is fresh; zero when it is stale.
+impl CachedEntry {
+    /// The remaining time to live; zero if it is stale.
     pub fn ttl(&self) -> Duration {
         self.fresh_until.saturating_duration_since(Instant::now())
     }
 
-    /// What it costs in memory, in bytes, but for maps around it.
+    /// Its memory in bytes, without the overhead of maps.
     pub(crate) fn weight(&self) -> usize {
-        let tags = self.tags.iter().map(|(place, _)| place.name.len() + size_of::<(Place, Generation)>());
+        let tags =
+            self.tags.iter().map(|(store_key, _)| store_key.name.len() + size_of::<(StoreKey, Generation)>());
         self.value.len() + self.content_type.len() + tags.sum::<usize>()
     }
 }

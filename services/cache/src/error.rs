@@ -1,4 +1,4 @@
-//! Everything that can go wrong in the cache service.
+//! Errors of the cache service.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -16,16 +16,16 @@ pub enum Error {
     EntryNotFound {
         /// The key.
         key: String,
-        /// Whether the store could not be asked.
+        /// Whether the store was unreachable.
         degraded: bool,
     },
-    /// The request holds no entry.
+    /// The request has no entry.
     #[error("entry: must be set")]
     EntryMissing,
-    /// A key is malformed, or its namespace is none that the caller knows.
+    /// A key is malformed, or its namespace is not accessible to the caller.
     #[error("{field}: {problem}")]
     KeyInvalid {
-        /// The field that holds the key.
+        /// The field, with its index if repeated.
         field: String,
         /// What is wrong with it.
         problem: KeyError,
@@ -33,19 +33,19 @@ pub enum Error {
     /// A tag is malformed.
     #[error("{field}: {problem}")]
     TagInvalid {
-        /// The field that holds the tag.
+        /// The field, with its index if repeated.
         field: String,
         /// What is wrong with it.
         problem: KeyError,
     },
-    /// A field holds more than is allowed.
-    #[error("{field}: must hold at most {limit}, holds {count}")]
+    /// A repeated field has too many elements.
+    #[error("{field}: must have at most {limit} elements, has {count}")]
     TooMany {
         /// The field.
         field: &'static str,
-        /// How many it holds.
+        /// The number of elements.
         count: usize,
-        /// How many it may.
+        /// The limit.
         limit: usize,
     },
     /// A duration is negative, too short or too long.
@@ -58,10 +58,10 @@ pub enum Error {
         /// The longest it may be.
         max: Duration,
     },
-    /// The media type is too long, or holds other characters.
+    /// The media type is too long, or contains other characters.
     #[error("entry.content_type: must be at most 255 printable ASCII characters")]
     ContentTypeInvalid,
-    /// A token, an etag or a generation is none that this service gave out; or one of a tag is missing.
+    /// A token, etag or generation was not issued by this service, or the generation of a tag is missing.
     #[error("{field}: {problem}")]
     TokenInvalid {
         /// The field.
@@ -77,16 +77,16 @@ pub enum Error {
         /// The limit in bytes.
         limit: u64,
     },
-    /// The entries asked for are more than fits into one answer.
-    #[error("the entries are larger than one answer may be, {limit} bytes")]
-    AnswerTooLarge {
+    /// The requested entries do not fit into one response.
+    #[error("the entries exceed the limit of a response, {limit} bytes")]
+    ResponseTooLarge {
         /// The limit in bytes.
         limit: usize,
     },
-    /// Another version is there than the one that the caller means.
-    #[error("the entry is another version than the etag says")]
+    /// The current version of the entry is not that of the etag.
+    #[error("the entry has another version than the etag")]
     EtagMismatch {
-        /// The version that is there, if any.
+        /// The current version, if the entry exists.
         found: Option<Revision>,
     },
     /// See [`dataflow_store::Error`].
@@ -95,7 +95,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the store is out of reach, which a cache can do without.
+    /// Whether the store is unreachable, on which most calls respond as degraded instead of failing.
     pub(crate) fn is_outage(&self) -> bool {
         matches!(self, Error::Store(error) if error.kind() == Kind::Unavailable)
     }
@@ -110,7 +110,7 @@ impl Error {
             Error::ContentTypeInvalid => Some("entry.content_type"),
             Error::EntryTooLarge { .. } => Some("entry.value"),
             Error::EntryNotFound { .. }
-            | Error::AnswerTooLarge { .. }
+            | Error::ResponseTooLarge { .. }
             | Error::EtagMismatch { .. }
             | Error::Store(_) => None,
         }
@@ -132,7 +132,7 @@ impl Describe for Error {
             | Error::TtlInvalid { .. }
             | Error::ContentTypeInvalid
             | Error::TokenInvalid { .. } => Kind::Invalid,
-            Error::EntryTooLarge { .. } | Error::AnswerTooLarge { .. } => Kind::TooLarge,
+            Error::EntryTooLarge { .. } | Error::ResponseTooLarge { .. } => Kind::TooLarge,
             Error::EtagMismatch { .. } => Kind::Conflict,
             Error::Store(error) => error.kind(),
         }
@@ -149,7 +149,7 @@ impl Describe for Error {
             Error::ContentTypeInvalid => "CONTENT_TYPE_INVALID",
             Error::TokenInvalid { .. } => "TOKEN_INVALID",
             Error::EntryTooLarge { .. } => "ENTRY_TOO_LARGE",
-            Error::AnswerTooLarge { .. } => "ANSWER_TOO_LARGE",
+            Error::ResponseTooLarge { .. } => "ANSWER_TOO_LARGE",
             Error::EtagMismatch { .. } => "ETAG_MISMATCH",
             Error::Store(error) => error.reason(),
         }

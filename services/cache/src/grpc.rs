@@ -11,33 +11,33 @@ use tonic::{Request, Response, Status};
 use crate::Error;
 use crate::args::CacheArgs;
 use crate::convert;
-use crate::entries::{Entries, Found, Read, Written};
+use crate::entries::{Entries, Lookup, Read, Written};
 use crate::key::{Caller, Key};
-use crate::lease::Leased;
+use crate::lease::LeaseOutcome;
 
-/// Entries of one batch that are read at a time.
-const READ_AT_ONCE: usize = 8;
+/// Concurrent reads of one batch.
+const MAX_CONCURRENT_READS: usize = 8;
 
 /// Serves CacheService.
 #[derive(Debug, Clone)]
 pub struct Service {
     entries: Entries,
     args: CacheArgs,
-    /// The largest answer, in bytes.
-    max_answer: usize,
+    /// The response size limit, in bytes.
+    max_response: usize,
 }
 
 impl Service {
-    /// Serves these entries within the limits of `args`, in answers of at most `max_answer` bytes.
-    pub fn new(entries: Entries, args: CacheArgs, max_answer: usize) -> Self {
-        Self { entries, args, max_answer }
+    /// Serves these entries within the limits of `args`, with responses of at most `max_response` bytes.
+    pub fn new(entries: Entries, args: CacheArgs, max_response: usize) -> Self {
+        Self { entries, args, max_response }
     }
 
-    /// A fresh entry, and whether the store could not be asked.
+    /// A fresh entry, and whether the store was unreachable.
     async fn fresh(&self, caller: &Caller, key: &str) -> Result<(pb::Entry, bool), Error> {
         let key = convert::key(caller, key, "key")?;
         match self.entries.get(&key).await {
-            Read { found: Found::Fresh(held), degraded } => Ok((convert::entry(&key, held), degraded)),
+            Read { lookup: Lookup::Fresh(entry), degraded } => Ok((convert::entry(&key, entry), degraded)),
             Read { degraded, .. } => Err(Error::EntryNotFound { key: key.to_string(), degraded }),
         }
     }
@@ -60,20 +60,20 @@ impl Service {
                 (key, read)
             }
         });
-        let mut reads = std::pin::pin!(reads.buffered(READ_AT_ONCE));
+        let mut reads = std::pin::pin!(reads.buffered(MAX_CONCURRENT_READS));
         let (mut response, mut size) = (pb::BatchGetEntriesResponse::default(), 0);
-        while let Some((key, Read { found, degraded })) = reads.next().await {
-            match found {
-                Found::Fresh(held) => {
-                    size += held.value.len();
-                    response.entries.push(convert::entry(&key, held));
+        while let Some((key, Read { lookup, degraded })) = reads.next().await {
+            match lookup {
+                Lookup::Fresh(entry) => {
+                    size += entry.value.len();
+                    response.entries.push(convert::entry(&key, entry));
                 }
-                Found::Stale(_) | Found::Nothing => response.missing.push(key.to_string()),
+                Lookup::Stale(_) | Lookup::Miss => response.missing.push(key.to_string()),
             }
             response.degraded |= degraded;
-            // Before the next ones are read: values may be large, and many.
-            if size > self.max_answer {
-                return Err(Error::AnswerTooLarge { limit: self.max_answer });
+            // Checked before further reads: values may be large, and many.
+            if size > self.max_response {
+                return Err(Error::ResponseTooLarge { limit: self.max_response });
             }
         }
         Ok(response)
@@ -86,20 +86,20 @@ impl Service {
     ) -> Result<pb::LeaseEntryResponse, Error> {
         let key = convert::key(&caller, &request.key, "key")?;
         let tags = convert::tags(key.namespace(), &request.tags, "tags", &self.args)?;
-        let terms = convert::terms(&request, &self.args)?;
-        let (entry, lease, degraded) = match self.entries.lease(&key, &tags, terms).await? {
-            Leased::Fresh(held) => (Some(convert::entry(&key, held)), None, false),
-            Leased::Stale(held) => {
-                let ttl = convert::lasting(Duration::ZERO);
-                (Some(pb::Entry { stale: true, ttl, ..convert::entry(&key, held) }), None, false)
+        let options = convert::lease_options(&request, &self.args)?;
+        let (entry, lease, degraded) = match self.entries.lease(&key, &tags, options).await? {
+            LeaseOutcome::Fresh(entry) => (Some(convert::entry(&key, entry)), None, false),
+            LeaseOutcome::Stale(entry) => {
+                let ttl = convert::wire_duration(Duration::ZERO);
+                (Some(pb::Entry { stale: true, ttl, ..convert::entry(&key, entry) }), None, false)
             }
-            Leased::Granted { token, generations } => {
+            LeaseOutcome::Granted { token, generations } => {
                 let generations = convert::generations(&tags, &generations);
-                let hold = convert::lasting(terms.hold);
+                let hold = convert::wire_duration(options.hold);
                 (None, Some(pb::Lease { token: token.to_string(), generations, hold }), false)
             }
-            Leased::Busy => (None, None, false),
-            Leased::Degraded => (None, None, true),
+            LeaseOutcome::Busy => (None, None, false),
+            LeaseOutcome::Degraded => (None, None, true),
         };
         Ok(pb::LeaseEntryResponse { entry, lease, degraded })
     }
@@ -146,7 +146,7 @@ impl Service {
         Ok(pb::DeleteEntryResponse { deleted })
     }
 
-    async fn delete_all(
+    async fn delete_prefix(
         &self,
         caller: Caller,
         request: pb::DeletePrefixRequest,
@@ -195,7 +195,7 @@ impl Service {
     }
 }
 
-/// The caller of a request, and what it asks for.
+/// The caller and the message of a request.
 fn parts<T>(request: Request<T>) -> (Caller, T) {
     let (metadata, _, request) = request.into_parts();
     (convert::caller(&metadata), request)
@@ -264,7 +264,7 @@ impl CacheService for Service {
         request: Request<pb::DeletePrefixRequest>,
     ) -> Result<Response<pb::DeletePrefixResponse>, Status> {
         let (caller, request) = parts(request);
-        respond(self.delete_all(caller, request).await)
+        respond(self.delete_prefix(caller, request).await)
     }
 
     async fn invalidate_tags(

@@ -1,37 +1,37 @@
-//! What a key may be, and whose it is.
+//! Cache keys: syntax, namespaces and tenants.
 
 use std::fmt;
 
 use dataflow_store::key::Space;
 
-/// Where entries lie in the store.
+/// The store's space of entries.
 pub const ENTRIES: Space = Space::volatile("cache");
-/// Where the generations of tags lie in the store.
+/// The store's space of tags' generations.
 pub const TAGS: Space = Space::volatile("tag");
 
-/// Longest part of a key after its namespace, in bytes.
+/// Longest name of a key, the part after its namespace, in bytes.
 pub const MAX_NAME: usize = 512;
 /// Longest tag, in bytes.
 pub const MAX_TAG: usize = 128;
 
-/// The namespace that callers from outside have.
+/// The namespace of external callers.
 pub const USER: &str = "user";
-/// The namespaces that callers from within the mesh have besides.
-const INSIDE: [&str; 1] = ["results"];
+/// The additional namespaces of callers within the mesh.
+const INTERNAL: [&str; 1] = ["results"];
 
-/// Who calls: it decides which keys there are.
+/// The caller of a request, who determines the accessible keys.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Caller {
-    /// Whose call it is; empty without tenants.
+    /// The tenant; empty without tenants.
     pub tenant: String,
-    /// Whether a service of the mesh calls, and not somebody outside by way of the gateway.
-    pub inside: bool,
+    /// Whether the caller is a service of the mesh, not an external client of the gateway.
+    pub internal: bool,
 }
 
-/// A namespace of one tenant. What lies in another's has nothing in common with it.
+/// A namespace of one tenant. Tenants share no entries and no tags.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Namespace {
-    /// The tenant, as the store's keys show it.
+    /// The tenant, escaped as in the store's keys.
     tenant: String,
     name: &'static str,
 }
@@ -43,13 +43,13 @@ pub struct Key {
     name: String,
 }
 
-/// Why a text is no key.
+/// Why a text is not a valid key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// It has no namespace that the caller knows.
+    /// The namespace is missing, or not accessible to the caller.
     #[error("must be NAMESPACE/NAME, the namespace one of: {}", known.join(", "))]
     Namespace {
-        /// Those that there are for this caller.
+        /// The accessible namespaces.
         known: Vec<&'static str>,
     },
     /// The name is empty or too long.
@@ -60,8 +60,8 @@ pub enum KeyError {
         /// The longest it may be.
         max: usize,
     },
-    /// The name holds another character.
-    #[error("must hold only A-Z a-z 0-9 . _ - / : =, holds {found:?}")]
+    /// The name contains another character.
+    #[error("must contain only A-Z a-z 0-9 . _ - / : =, contains {found:?}")]
     Character {
         /// The first such character.
         found: char,
@@ -71,22 +71,22 @@ pub enum KeyError {
 // === impl Caller ===
 
 impl Caller {
-    /// The namespace of this name; empty means that of callers from outside.
+    /// The namespace of this name; the external one if empty.
     ///
     /// # Errors
     ///
-    /// [`KeyError::Namespace`] when there is none for this caller, whether or not there is for others.
+    /// [`KeyError::Namespace`] if the namespace is not accessible to this caller, whether or not it exists for others.
     pub fn namespace(&self, name: &str) -> Result<Namespace, KeyError> {
-        let inside: &[&'static str] = if self.inside { &INSIDE } else { &[] };
-        let mut known = [USER].iter().chain(inside).copied();
+        let internal: &[&'static str] = if self.internal { &INTERNAL } else { &[] };
+        let mut known = [USER].iter().chain(internal).copied();
         let name = if name.is_empty() { USER } else { name };
         match known.clone().find(|known| *known == name) {
-            Some(name) => Ok(Namespace { tenant: plain(&self.tenant), name }),
+            Some(name) => Ok(Namespace { tenant: escape(&self.tenant), name }),
             None => Err(KeyError::Namespace { known: known.by_ref().collect() }),
         }
     }
 
-    /// The key that a text names for this caller.
+    /// Parses a key of this caller.
     ///
     /// # Errors
     ///
@@ -96,13 +96,13 @@ impl Caller {
         if key.name.is_empty() { Err(KeyError::Length { length: 0, max: MAX_NAME }) } else { Ok(key) }
     }
 
-    /// What several keys begin with: a namespace, `/`, and any or no characters of a name.
+    /// Parses a prefix of keys: a namespace, `/`, and any or no characters of a name.
     ///
     /// # Errors
     ///
     /// [`KeyError`].
     pub fn prefix(&self, text: &str) -> Result<Key, KeyError> {
-        // Without a namespace it is not in the one that an empty name means.
+        // A prefix without a namespace is invalid; an empty namespace would mean the external one.
         let parts = text.split_once('/').filter(|(namespace, _)| !namespace.is_empty());
         let (namespace, name) = parts.unwrap_or(("/", text));
         let namespace = self.namespace(namespace)?;
@@ -119,22 +119,23 @@ fn check_characters(name: &str) -> Result<(), KeyError> {
     name.chars().find(|found| !allowed(found)).map_or(Ok(()), |found| Err(KeyError::Character { found }))
 }
 
-/// A tenant's name as part of a key: what is not plain is written as its bytes, so that no two names become one.
-fn plain(tenant: &str) -> String {
-    tenant.bytes().fold(String::with_capacity(tenant.len()), |mut plain, byte| {
+/// Escapes a tenant's name: other characters become the hexadecimal codes of their bytes, so that different names stay
+/// different.
+fn escape(tenant: &str) -> String {
+    tenant.bytes().fold(String::with_capacity(tenant.len()), |mut escaped, byte| {
         if byte.is_ascii_alphanumeric() || b".-".contains(&byte) {
-            plain.push(char::from(byte));
+            escaped.push(char::from(byte));
         } else {
-            plain.push_str(&format!("_{byte:02x}"));
+            escaped.push_str(&format!("_{byte:02x}"));
         }
-        plain
+        escaped
     })
 }
 
 // === impl Namespace ===
 
 impl Namespace {
-    /// Where the generation of a tag lies.
+    /// Parses a tag of this namespace.
     ///
     /// # Errors
     ///
@@ -144,7 +145,10 @@ impl Namespace {
             return Err(KeyError::Length { length: name.len(), max: MAX_TAG });
         }
         check_characters(name)?;
-        Ok(Tag { name: name.to_owned(), place: TAGS.key(format!("{}:{}/{name}", self.tenant, self.name)) })
+        Ok(Tag {
+            name: name.to_owned(),
+            store_key: TAGS.key(format!("{}:{}/{name}", self.tenant, self.name)),
+        })
     }
 }
 
@@ -153,8 +157,8 @@ impl Namespace {
 pub struct Tag {
     /// Its name within the namespace.
     pub name: String,
-    /// Where its generation lies.
-    pub place: dataflow_store::key::Key,
+    /// The store key of its generation.
+    pub store_key: dataflow_store::key::Key,
 }
 
 // === impl Key ===
@@ -165,13 +169,13 @@ impl Key {
         &self.namespace
     }
 
-    /// Where the entry lies.
-    pub fn place(&self) -> dataflow_store::key::Key {
+    /// The store key of the entry.
+    pub fn store_key(&self) -> dataflow_store::key::Key {
         ENTRIES.key(format!("{}:{self}", self.namespace.tenant))
     }
 }
 
-/// As its tenant names it.
+/// As its tenant writes it.
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace.name, self.name)
@@ -182,14 +186,14 @@ impl fmt::Display for Key {
 mod tests {
     use super::*;
 
-    fn outside(tenant: &str) -> Caller {
-        Caller { tenant: tenant.to_owned(), inside: false }
+    fn external(tenant: &str) -> Caller {
+        Caller { tenant: tenant.to_owned(), internal: false }
     }
 
     #[test]
-    fn keys_have_a_namespace_and_a_bounded_plain_name() {
+    fn keys_have_a_namespace_and_a_name_of_allowed_characters() {
         let check = |text: &str, expected: Result<(), KeyError>| {
-            assert_eq!(outside("acme").key(text).map(drop), expected, "{text:?}");
+            assert_eq!(external("acme").key(text).map(drop), expected, "{text:?}");
         };
         let unknown = || Err(KeyError::Namespace { known: vec![USER] });
         check("user/a", Ok(()));
@@ -209,35 +213,35 @@ mod tests {
         check("user/a b", Err(KeyError::Character { found: ' ' }));
         check("user/à", Err(KeyError::Character { found: 'à' }));
         check("user/a\0", Err(KeyError::Character { found: '\0' }));
-        let inside = Caller { inside: true, ..outside("") };
-        assert_eq!(inside.key("results/a").unwrap().to_string(), "results/a");
-        assert_eq!(inside.key("rules/a"), Err(KeyError::Namespace { known: vec![USER, "results"] }));
+        let internal = Caller { internal: true, ..external("") };
+        assert_eq!(internal.key("results/a").unwrap().to_string(), "results/a");
+        assert_eq!(internal.key("rules/a"), Err(KeyError::Namespace { known: vec![USER, "results"] }));
     }
 
     #[test]
     fn a_prefix_is_a_key_whose_name_may_be_empty() {
-        assert_eq!(outside("acme").prefix("user/").unwrap().place().name, "acme:user/");
-        assert_eq!(outside("acme").prefix("user/a").unwrap().place().name, "acme:user/a");
-        assert!(outside("acme").prefix("").is_err() && outside("acme").prefix("user").is_err());
+        assert_eq!(external("acme").prefix("user/").unwrap().store_key().name, "acme:user/");
+        assert_eq!(external("acme").prefix("user/a").unwrap().store_key().name, "acme:user/a");
+        assert!(external("acme").prefix("").is_err() && external("acme").prefix("user").is_err());
     }
 
     #[test]
-    fn tenants_share_nothing() {
+    fn keys_of_tenants_do_not_collide() {
         let check = |tenant: &str, expected: &str| {
-            assert_eq!(outside(tenant).key("user/a").unwrap().place().name, expected, "{tenant:?}");
+            assert_eq!(external(tenant).key("user/a").unwrap().store_key().name, expected, "{tenant:?}");
         };
         check("", ":user/a");
         check("acme", "acme:user/a");
-        // None of these may come to lie in another's place.
+        // None of these may collide with a key of another tenant.
         check("acme:user/a", "acme_3auser_2fa:user/a");
         check("a_b", "a_5fb:user/a");
         check("a b", "a_20b:user/a");
     }
 
     #[test]
-    fn tags_are_as_plain_as_keys() {
-        let namespace = outside("acme").namespace("").unwrap();
-        assert_eq!(namespace.tag("istat").unwrap().place.name, "acme:user/istat");
+    fn tags_have_the_character_set_of_keys() {
+        let namespace = external("acme").namespace("").unwrap();
+        assert_eq!(namespace.tag("istat").unwrap().store_key.name, "acme:user/istat");
         assert!(namespace.tag(&"x".repeat(MAX_TAG)).is_ok());
         assert_eq!(
             namespace.tag(&"x".repeat(MAX_TAG + 1)),

@@ -1,5 +1,5 @@
-//! The first level: copies of entries and of tags' generations in this process, so that what is read often costs no way
-//! to the store. A copy is handed out only while it is known to be right.
+//! The L1 cache: copies of entries and of tags' generations in this process, so that frequent reads need no round trip
+//! to Redis. A copy is returned only while it is known to be coherent.
 
 mod coherence;
 
@@ -9,22 +9,22 @@ use std::time::Duration;
 use dataflow_mesh::tasks::Task;
 use dataflow_store::Store;
 use dataflow_store::generations::Generation;
-use dataflow_store::key::Key;
-use dataflow_store::pulse::Pulse;
+use dataflow_store::key::Key as StoreKey;
 use dataflow_store::signals::{CHANGES, Change, Signal, Subscription};
+use dataflow_store::version_counters::VersionCounters;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::entry::Held;
+use crate::entry::CachedEntry;
 use crate::key::{ENTRIES, TAGS};
 use coherence::{Coherence, Epoch};
 
-/// What a copy costs besides its bytes: the maps' own nodes, rounded up.
+/// The memory overhead of a copy in bytes, for the nodes of the maps, rounded up.
 const OVERHEAD: usize = 512;
 
-/// Copies of what the store holds. Cheap to clone; clones share what they hold.
+/// The L1 cache. Cheap to clone; clones share the copies.
 #[derive(Debug, Clone)]
 pub(crate) struct L1 {
     copies: Arc<Copies>,
@@ -40,22 +40,22 @@ struct Copies {
 /// A copy of an entry.
 #[derive(Debug, Clone)]
 struct Copy {
-    held: Held,
-    era: u64,
+    entry: CachedEntry,
+    epoch: u64,
 }
 
-/// The moment before something was read from the store.
+/// The epoch of a bucket before a read from the store.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Before(Option<Epoch>);
+pub(crate) struct ReadEpoch(Option<Epoch>);
 
 // === impl L1 ===
 
 impl L1 {
-    /// Copies of at most `capacity` bytes; none where the store is this process itself.
+    /// An L1 cache of at most `capacity` bytes; none for the embedded store.
     pub(crate) fn new(store: &dyn Store, capacity: u64) -> Option<Self> {
-        store.pulse()?;
+        store.version_counters()?;
         let weigh = |name: &String, copy: &Copy| {
-            u32::try_from(name.len() + copy.held.weight() + OVERHEAD).unwrap_or(u32::MAX)
+            u32::try_from(name.len() + copy.entry.weight() + OVERHEAD).unwrap_or(u32::MAX)
         };
         let entries = Cache::builder()
             .max_capacity(capacity)
@@ -64,7 +64,7 @@ impl L1 {
             .expire_after(Expiry);
         let copies = Arc::new(Copies {
             entries: entries.build(),
-            // Besides the entries, an eighth of their room. One that gave way is read again.
+            // An additional eighth of the capacity. An evicted generation is read again.
             generations: Cache::builder()
                 .max_capacity(capacity / 8)
                 .weigher(|name: &String, _: &(Generation, u64)| {
@@ -77,89 +77,90 @@ impl L1 {
         Some(Self { copies })
     }
 
-    /// The task that hears of every change in `store`. Without it no copy is handed out for long.
+    /// The task that applies invalidation messages and version counters. Without it, copies are no longer returned 600
+    /// ms after the last poll.
     pub(crate) fn follow(self, store: Arc<dyn Store>) -> Task {
         Task::restarting("L1 coherence", move || {
-            let (copies, changes, pulse) =
-                (Arc::clone(&self.copies), store.subscribe(CHANGES), store.pulse());
+            let (copies, changes, counters) =
+                (Arc::clone(&self.copies), store.subscribe(CHANGES), store.version_counters());
             async move {
-                let Some(pulse) = pulse else { return };
-                // What happened while nobody listened is not known.
+                let Some(counters) = counters else { return };
+                // Changes before the subscription are unknown.
                 copies.coherence().gap(Instant::now());
-                follow(copies, changes, pulse).await;
+                follow(copies, changes, counters).await;
             }
         })
     }
 
-    /// The copy of an entry, if it may be handed out and its tags' generations are what they were; and whether a change of
-    /// it may be missing, since the store has not answered for a while.
-    pub(crate) fn entry(&self, place: &Key) -> Option<(Held, bool)> {
+    /// The copy of an entry, if it is coherent, fresh, and its tags are valid; and whether a change of it may be
+    /// missing, because the store has not replied for a while.
+    pub(crate) fn entry(&self, key: &StoreKey) -> Option<(CachedEntry, bool)> {
         let copies = &self.copies;
         let now = Instant::now();
-        let (epoch, in_doubt) = {
+        let (epoch, degraded) = {
             let coherence = copies.coherence();
-            (coherence.epoch(place.bucket(), now)?, coherence.in_doubt(place.bucket(), now))
+            (coherence.epoch(key.bucket(), now)?, coherence.is_overdue(key.bucket(), now))
         };
-        let copy = copies.entries.get(&place.name).filter(|copy| copy.era == epoch.era)?;
-        let fresh = copy.held.fresh_until > now;
-        let valid = |(tag, generation): &(Key, Generation)| self.generation(tag) == Some(*generation);
-        (fresh && copy.held.tags.iter().all(valid)).then_some((copy.held, in_doubt))
+        let copy = copies.entries.get(&key.name).filter(|copy| copy.epoch == epoch.number)?;
+        let fresh = copy.entry.fresh_until > now;
+        let valid = |(tag, generation): &(StoreKey, Generation)| self.generation(tag) == Some(*generation);
+        (fresh && copy.entry.tags.iter().all(valid)).then_some((copy.entry, degraded))
     }
 
-    /// The copy of a tag's generation, if it may be handed out.
-    pub(crate) fn generation(&self, tag: &Key) -> Option<Generation> {
+    /// The copy of a tag's generation, if it is coherent.
+    pub(crate) fn generation(&self, tag: &StoreKey) -> Option<Generation> {
         let copies = &self.copies;
         let epoch = copies.coherence().epoch(tag.bucket(), Instant::now())?;
         copies
             .generations
             .get(&tag.name)
-            .filter(|(_, era)| *era == epoch.era)
+            .filter(|(_, of)| *of == epoch.number)
             .map(|(generation, _)| generation)
     }
 
-    /// To be called before something is read from the store that is to be kept here.
-    pub(crate) fn before(&self, place: &Key) -> Before {
-        Before(self.copies.coherence().epoch(place.bucket(), Instant::now()))
+    /// Must be called before a read from the store whose result is inserted here.
+    pub(crate) fn begin_read(&self, key: &StoreKey) -> ReadEpoch {
+        ReadEpoch(self.copies.coherence().epoch(key.bucket(), Instant::now()))
     }
 
-    /// Keeps a copy of an entry, unless something changed since `before`.
-    pub(crate) fn keep_entry(&self, place: &Key, held: &Held, before: Before) {
+    /// Inserts a copy of an entry, unless its bucket changed since `read`.
+    pub(crate) fn insert_entry(&self, key: &StoreKey, entry: &CachedEntry, read: ReadEpoch) {
         let copies = &self.copies;
-        let Some(epoch) = before.0 else { return };
-        copies.entries.insert(place.name.clone(), Copy { held: held.clone(), era: epoch.era });
-        // Looked at after the copy was put there: whoever hears of a change first changes the epoch and then removes the
-        // copy, so that one of the two sees the other.
-        if copies.now(place) != before.0 {
-            copies.entries.invalidate(&place.name);
+        let Some(epoch) = read.0 else { return };
+        copies.entries.insert(key.name.clone(), Copy { entry: entry.clone(), epoch: epoch.number });
+        // Checked after the insertion: an invalidation first changes the epoch and then removes the copy, so that one
+        // of the two sees the other.
+        if copies.epoch(key) != read.0 {
+            copies.entries.invalidate(&key.name);
         }
     }
 
-    /// Keeps a copy of a generation, unless something changed since `before`.
-    pub(crate) fn keep_generation(&self, tag: &Key, generation: Generation, before: Before) {
+    /// Inserts a copy of a generation, unless its bucket changed since `read`.
+    pub(crate) fn insert_generation(&self, tag: &StoreKey, generation: Generation, read: ReadEpoch) {
         let copies = &self.copies;
-        let Some(epoch) = before.0 else { return };
-        copies.generations.insert(tag.name.clone(), (generation, epoch.era));
-        if copies.now(tag) != before.0 {
+        let Some(epoch) = read.0 else { return };
+        copies.generations.insert(tag.name.clone(), (generation, epoch.number));
+        if copies.epoch(tag) != read.0 {
             copies.generations.invalidate(&tag.name);
         }
     }
 
-    /// Drops the copy of what this process itself has just changed, without waiting for the signal.
-    pub(crate) fn forget(&self, place: &Key) {
+    /// Removes the copy of a key that this process has just changed, without waiting for the invalidation message.
+    pub(crate) fn invalidate(&self, key: &StoreKey) {
         let copies = &self.copies;
-        copies.coherence().changed(place.bucket());
-        copies.drop_copy(place.space.name, &place.name);
+        copies.coherence().local_change(key.bucket());
+        copies.drop_copy(key.space.name, &key.name);
     }
 
-    /// Entries, and their bytes.
+    /// The number of entries, and their bytes.
     pub(crate) fn size(&self) -> (u64, u64) {
         let entries = &self.copies.entries;
         entries.run_pending_tasks();
         (entries.entry_count(), entries.weighted_size())
     }
 
-    /// Whether every copy may be handed out at present.
-    pub(crate) fn is_trusted(&self) -> bool {
+    /// Whether the copies of all buckets are coherent at present.
+    pub(crate) fn is_coherent(&self) -> bool {
         let (coherence, now) = (self.copies.coherence(), Instant::now());
         (0..dataflow_store::key::BUCKETS).all(|bucket| coherence.epoch(bucket, now).is_some())
     }
@@ -172,8 +173,8 @@ impl Copies {
         self.coherence.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn now(&self, place: &Key) -> Option<Epoch> {
-        self.coherence().epoch(place.bucket(), Instant::now())
+    fn epoch(&self, key: &StoreKey) -> Option<Epoch> {
+        self.coherence().epoch(key.bucket(), Instant::now())
     }
 
     fn drop_copy(&self, space: &str, name: &str) {
@@ -185,30 +186,34 @@ impl Copies {
     }
 }
 
-/// Hears of every change, and of how many there were.
-async fn follow(copies: Arc<Copies>, mut changes: Subscription, mut pulse: watch::Receiver<Pulse>) {
+/// Applies invalidation messages and version counters.
+async fn follow(
+    copies: Arc<Copies>,
+    mut changes: Subscription,
+    mut counters: watch::Receiver<VersionCounters>,
+) {
     loop {
         tokio::select! {
-            // What was heard before a count was read is to be known before the count.
+            // Messages first: those that arrived before a counter was read must be applied before the counter.
             biased;
             signal = changes.next() => match signal {
                 Some(Signal::Message(message)) => {
                     let change = std::str::from_utf8(&message).ok().and_then(|text| text.parse::<Change>().ok());
                     match change {
                         Some(Change { space, bucket, name, count }) if bucket < dataflow_store::key::BUCKETS => {
-                            copies.coherence().heard(bucket, count);
+                            copies.coherence().invalidation(bucket, count);
                             copies.drop_copy(&space, &name);
                         }
-                        _ => tracing::warn!("a signal cannot be read: another release writes them otherwise"),
+                        _ => tracing::warn!("L1 cache: invalidation message unreadable, sent by another release"),
                     }
                 }
                 Some(Signal::Gap) => copies.coherence().gap(Instant::now()),
                 None => return,
             },
-            changed = pulse.changed() => match changed {
+            changed = counters.changed() => match changed {
                 Ok(()) => {
-                    let pulse = pulse.borrow_and_update().clone();
-                    copies.coherence().read(&pulse);
+                    let counters = counters.borrow_and_update().clone();
+                    copies.coherence().poll(&counters);
                 }
                 Err(_) => return,
             },
@@ -216,12 +221,12 @@ async fn follow(copies: Arc<Copies>, mut changes: Subscription, mut pulse: watch
     }
 }
 
-/// Tells moka when to drop what has expired, so that it does not count against the capacity for ever.
+/// Lets moka evict expired copies, so that they do not count against the capacity.
 struct Expiry;
 
 impl moka::Expiry<String, Copy> for Expiry {
     fn expire_after_create(&self, _: &String, copy: &Copy, _: std::time::Instant) -> Option<Duration> {
-        Some(copy.held.fresh_until.saturating_duration_since(Instant::now()))
+        Some(copy.entry.fresh_until.saturating_duration_since(Instant::now()))
     }
 
     fn expire_after_update(

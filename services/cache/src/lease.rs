@@ -1,4 +1,5 @@
-//! Leases: of all who miss the same entry, one computes it and the rest wait, or take what is stale.
+//! Leases: single flight per key, which prevents a cache stampede. One caller computes the value; the others wait, or
+//! accept a stale value (stale-while-revalidate).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,178 +7,185 @@ use std::time::Duration;
 use dataflow_mesh::tasks::Task;
 use dataflow_store::Store;
 use dataflow_store::generations::Generation;
-use dataflow_store::key::Key as Place;
+use dataflow_store::key::Key as StoreKey;
 use dataflow_store::leases::Token;
 use dataflow_store::signals::{CHANGES, Change, Signal, Subscription};
 use tokio::time::{Instant, timeout_at};
 
 use crate::Error;
-use crate::entries::{Entries, Found, Read};
-use crate::entry::Held;
+use crate::entries::{Entries, Lookup, Read};
+use crate::entry::CachedEntry;
 use crate::key::{Key, Tag};
 
-/// How often to look again while waiting, in milliseconds at random: a signal may be lost, and a lease that ended by itself
-/// sends none.
-const LOOK_AGAIN: std::ops::Range<u64> = 200..400;
+/// The random interval in milliseconds at which a waiting call reads again: an invalidation message may be lost, and a
+/// lease that expires sends none.
+const RECHECK_MILLIS: std::ops::Range<u64> = 200..400;
 
-/// What the caller of a lease wants.
+/// The options of a lease request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Terms {
-    /// How long to hold a lease that is granted.
+pub struct LeaseOptions {
+    /// The duration of a granted lease.
     pub hold: Duration,
-    /// How long to wait for somebody else's value.
+    /// How long to wait for another caller's value.
     pub wait: Duration,
-    /// Whether a stale value will do meanwhile.
+    /// Whether a stale value is accepted meanwhile.
     pub accept_stale: bool,
 }
 
-/// What it gets.
+/// The result of a lease request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Leased {
+pub enum LeaseOutcome {
     /// A fresh entry.
-    Fresh(Held),
-    /// A stale one, which somebody else is computing anew.
-    Stale(Held),
-    /// The right to compute it.
+    Fresh(CachedEntry),
+    /// A stale entry, whose value another caller is computing.
+    Stale(CachedEntry),
+    /// A lease: the caller computes the value.
     Granted {
-        /// What to show for it.
+        /// The token that proves it.
         token: Token,
-        /// The generations of the tags from before the computation, in their order.
+        /// The generations of the tags before the computation, in their order.
         generations: Vec<Generation>,
     },
-    /// Neither: somebody else still computes.
+    /// Neither: another caller holds the lease, and the wait is over.
     Busy,
-    /// Neither: the store does not answer.
+    /// Neither: the store is unreachable.
     Degraded,
 }
 
 // === impl Entries ===
 
 impl Entries {
-    /// Reads an entry, or gets the right to compute it.
+    /// Reads an entry, or acquires the lease to compute it.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] for what is no outage.
-    pub async fn lease(&self, key: &Key, tags: &[Tag], terms: Terms) -> Result<Leased, Error> {
-        match self.lease_or_fail(key, tags, terms).await {
-            Err(error) if error.is_outage() => Ok(Leased::Degraded),
+    /// [`Error::Store`], except for outages.
+    pub async fn lease(&self, key: &Key, tags: &[Tag], options: LeaseOptions) -> Result<LeaseOutcome, Error> {
+        match self.try_lease(key, tags, options).await {
+            Err(error) if error.is_outage() => Ok(LeaseOutcome::Degraded),
             other => other,
         }
     }
 
-    /// Gives a lease back; whether it was still held. While the store does not answer it will end by itself.
+    /// Releases a lease; returns whether it was still held. While the store is unreachable, the lease expires.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] for what is no outage.
+    /// [`Error::Store`], except for outages.
     pub async fn release(&self, key: &Key, token: Token) -> Result<bool, Error> {
-        match self.store.release(&key.place(), token).await.map_err(Error::from) {
+        match self.store.release(&key.store_key(), token).await.map_err(Error::from) {
             Err(error) if error.is_outage() => Ok(false),
             other => other,
         }
     }
 
-    async fn lease_or_fail(&self, key: &Key, tags: &[Tag], terms: Terms) -> Result<Leased, Error> {
-        let place = key.place();
-        let until = Instant::now() + terms.wait;
+    async fn try_lease(&self, key: &Key, tags: &[Tag], options: LeaseOptions) -> Result<LeaseOutcome, Error> {
+        let store_key = key.store_key();
+        let deadline = Instant::now() + options.wait;
         let mut read = self.get(key).await;
         let (mut changes, mut waiting) = (None, None);
         loop {
             let stale = match read {
-                Read { degraded: true, .. } => return Ok(Leased::Degraded),
-                Read { found: Found::Fresh(held), .. } => return Ok(Leased::Fresh(held)),
-                Read { found: Found::Stale(held), .. } => Some(held),
-                Read { found: Found::Nothing, .. } => None,
+                Read { degraded: true, .. } => return Ok(LeaseOutcome::Degraded),
+                Read { lookup: Lookup::Fresh(entry), .. } => return Ok(LeaseOutcome::Fresh(entry)),
+                Read { lookup: Lookup::Stale(entry), .. } => Some(entry),
+                Read { lookup: Lookup::Miss, .. } => None,
             };
-            // Before it is asked for: the answer may be lost, or the caller gone before it comes.
-            let granting = Granting::new(&self.store, &place);
-            if self.store.acquire(&place, granting.token, terms.hold).await? {
-                return self.grant(key, tags, granting).await;
+            // Created before the request: the reply may be lost, or this call cancelled before it arrives.
+            let guard = LeaseGuard::new(&self.store, &store_key);
+            if self.store.acquire(&store_key, guard.token, options.hold).await? {
+                return self.grant(key, tags, guard).await;
             }
-            granting.refused();
-            if let Some(held) = stale.filter(|_| terms.accept_stale) {
-                return Ok(Leased::Stale(held));
+            guard.disarm();
+            if let Some(entry) = stale.filter(|_| options.accept_stale) {
+                return Ok(LeaseOutcome::Stale(entry));
             }
             if waiting.is_none() {
-                let most = self.limits.load().max_concurrent_requests.div_ceil(2);
-                let Some(permit) = self.waiting.try_acquire(most) else { return Ok(Leased::Busy) };
+                let limit = self.limits.load().max_concurrent_requests.div_ceil(2);
+                let Some(permit) = self.waiting.try_acquire(limit) else { return Ok(LeaseOutcome::Busy) };
                 waiting = Some(permit);
             }
             match &mut changes {
-                // What came between the read and this moment is read once more before anybody waits.
+                // A change between the read and the subscription is found by another read before the first wait.
                 None => changes = Some(self.store.subscribe(CHANGES)),
-                Some(_) if Instant::now() >= until => return Ok(Leased::Busy),
+                Some(_) if Instant::now() >= deadline => return Ok(LeaseOutcome::Busy),
                 Some(changes) => {
-                    let again = Duration::from_millis(fastrand::u64(LOOK_AGAIN));
-                    let _ = timeout_at(until.min(Instant::now() + again), changed(changes, &place)).await;
+                    let recheck = Duration::from_millis(fastrand::u64(RECHECK_MILLIS));
+                    let _ = timeout_at(deadline.min(Instant::now() + recheck), changed(changes, &store_key))
+                        .await;
                 }
             }
             read = self.get(key).await;
         }
     }
 
-    /// The lease is ours; unless its last holder stored a value between our read and now.
-    async fn grant(&self, key: &Key, tags: &[Tag], granting: Granting) -> Result<Leased, Error> {
+    /// Grants the acquired lease, unless its previous holder stored a value after our read.
+    async fn grant(&self, key: &Key, tags: &[Tag], guard: LeaseGuard) -> Result<LeaseOutcome, Error> {
         match self.get_from_store(key).await {
-            Read { found: Found::Fresh(held), .. } => Ok(Leased::Fresh(held)),
-            // The value may be there.
-            Read { degraded: true, .. } => Ok(Leased::Degraded),
+            Read { lookup: Lookup::Fresh(entry), .. } => Ok(LeaseOutcome::Fresh(entry)),
+            // There may be a value.
+            Read { degraded: true, .. } => Ok(LeaseOutcome::Degraded),
             Read { .. } => {
                 let generations = self.generations(tags).await?;
-                Ok(granting.granted(generations))
+                Ok(guard.grant(generations))
             }
         }
     }
 }
 
-/// A lease on its way to whoever asked. If it does not get there, because there is a value after all or the caller has
-/// gone, it is given back: those who wait need not do so until it ends by itself.
-struct Granting {
+/// A guard that releases an acquired lease on drop, if the lease does not reach the caller: because there is a value
+/// after all, or because the call was cancelled. Waiting callers need not wait until it expires.
+struct LeaseGuard {
     store: Arc<dyn Store>,
-    place: Place,
+    store_key: StoreKey,
     token: Token,
-    arrived: bool,
+    disarmed: bool,
 }
 
-// === impl Granting ===
+// === impl LeaseGuard ===
 
-impl Granting {
-    fn new(store: &Arc<dyn Store>, place: &Place) -> Self {
-        Self { store: Arc::clone(store), place: place.clone(), token: Token::random(), arrived: false }
+impl LeaseGuard {
+    fn new(store: &Arc<dyn Store>, store_key: &StoreKey) -> Self {
+        Self {
+            store: Arc::clone(store),
+            store_key: store_key.clone(),
+            token: Token::random(),
+            disarmed: false,
+        }
     }
 
-    /// Somebody else has it: there is nothing to give back.
-    fn refused(mut self) {
-        self.arrived = true;
+    /// Another caller holds the lease: nothing to release.
+    fn disarm(mut self) {
+        self.disarmed = true;
     }
 
-    fn granted(mut self, generations: Vec<Generation>) -> Leased {
-        self.arrived = true;
-        Leased::Granted { token: self.token, generations }
+    fn grant(mut self, generations: Vec<Generation>) -> LeaseOutcome {
+        self.disarmed = true;
+        LeaseOutcome::Granted { token: self.token, generations }
     }
 }
 
-impl Drop for Granting {
+impl Drop for LeaseGuard {
     fn drop(&mut self) {
-        if self.arrived {
+        if self.disarmed {
             return;
         }
-        let (store, place, token) = (Arc::clone(&self.store), self.place.clone(), self.token);
+        let (store, store_key, token) = (Arc::clone(&self.store), self.store_key.clone(), self.token);
         let release = async move {
-            if let Err(error) = store.release(&place, token).await {
-                tracing::debug!(%error, "a lease is not given back");
+            if let Err(error) = store.release(&store_key, token).await {
+                tracing::debug!(%error, "lease: release failed, it will expire");
             }
         };
         Task::logged("release lease", release).detach();
     }
 }
 
-/// Resolves when the place changed, or may have.
-async fn changed(changes: &mut Subscription, place: &Place) {
+/// Resolves when the key has changed, or may have.
+async fn changed(changes: &mut Subscription, store_key: &StoreKey) {
     while let Some(Signal::Message(message)) = changes.next().await {
         let change = std::str::from_utf8(&message).ok().and_then(|text| text.parse::<Change>().ok());
-        if change.is_some_and(|change| change.space == place.space.name && change.name == place.name) {
+        if change.is_some_and(|change| change.space == store_key.space.name && change.name == store_key.name)
+        {
             return;
         }
     }

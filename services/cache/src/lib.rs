@@ -1,8 +1,7 @@
-//! The cache service: entries with a time to live, tags and leases, over the store.
+//! The cache service: entries with a time to live, tags and leases, on top of the store.
 //!
-//! The path of one request: [`grpc`] takes it in, `convert` makes a [`key`] of it, and [`entries`] answers from the copies
-//! that `l1` holds or from the store, where `stored` says how an entry is written down. [`lease`] lets one compute for
-//! all.
+//! The path of a request: [`grpc`] receives it, `convert` maps it to a [`key`], and [`entries`] responds from the L1
+//! cache (`l1`) or from the store; `stored` is the stored format of an entry. [`lease`] provides single flight.
 
 pub mod args;
 pub mod error;
@@ -31,10 +30,10 @@ pub use args::CacheArgs;
 use entries::Entries;
 pub use error::Error;
 
-/// How long the start waits for the store before the service is SERVING, without it if need be.
+/// How long startup waits for the store before the service is SERVING, degraded if the store is unreachable.
 const STORE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// CacheService over `store`.
+/// CacheService with the entries in `store`.
 pub fn capability(
     args: &CacheArgs,
     server: &ServerArgs,
@@ -52,12 +51,12 @@ pub fn capability(
     follow.into_iter().fold(capability, Capability::task)
 }
 
-/// Resolves when the store was asked once, so that the first callers do not find it cold.
+/// Resolves once the store was polled, so that the L1 cache is coherent for the first callers.
 async fn warm_up(store: Arc<dyn Store>) {
-    if let Some(mut pulse) = store.pulse() {
-        let tried = pulse.wait_for(|pulse| pulse.tried);
-        if !matches!(tokio::time::timeout(STORE_TIMEOUT, tried).await, Ok(Ok(_))) {
-            tracing::warn!("store: no answer, serving without it");
+    if let Some(mut counters) = store.version_counters() {
+        let polled = counters.wait_for(|counters| counters.polled);
+        if !matches!(tokio::time::timeout(STORE_TIMEOUT, polled).await, Ok(Ok(_))) {
+            tracing::warn!("store: no response, serving degraded");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a fresh store is seeded with: the built-in rule sets, and the providers that most people ask for.
+//! The seeds of an empty store: the built-in rule sets, and the most requested providers.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use crate::change::Change;
 use crate::provider::{Dialect, Provider, Quota};
 use dataflow_rules::RuleSet;
 
-/// What a fresh store is given: these rule sets and others, and the providers.
+/// The seeds: the given rule sets, and the built-in providers.
 pub fn seeds(sets: impl IntoIterator<Item = RuleSet>) -> Vec<Change> {
     let sets = sets.into_iter().map(Change::RulesetSeeded);
     sets.chain(providers().into_iter().map(Change::ProviderSeeded)).collect()
 }
 
-/// The providers that everybody asks for, with the quotas that they state or are known to keep.
+/// The built-in providers, with the quotas that they publish or are known to enforce.
 pub fn providers() -> Vec<Provider> {
     use Dialect::{SdmxRest21, SdmxRest30};
     let minute = |calls| Some(Quota { calls, period: Duration::from_secs(60) });

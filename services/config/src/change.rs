@@ -1,34 +1,34 @@
-//! One change of what the service owns, and what is on record about it.
+//! A change of rule sets or providers, and its audit record.
 
 use std::time::SystemTime;
 
 use crate::provider::Provider;
 use dataflow_rules::{Rule, RuleSet};
 
-/// What was done.
+/// The change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// A set is there, whole, as a release brought it.
+    /// A rule set was seeded by a release.
     RulesetSeeded(RuleSet),
-    /// A rule was put into a set, new or over the one of its identifier.
+    /// A rule was created, or replaced by identifier.
     RulePut {
         /// The set.
         ruleset: String,
         /// The rule.
         rule: Rule,
     },
-    /// A rule was removed from a set.
+    /// A rule was removed.
     RuleRemoved {
         /// The set.
         ruleset: String,
         /// The rule's identifier.
         rule_id: String,
     },
-    /// A set was made what it was: this, at the revision that it says.
+    /// A rule set was rolled back to this earlier revision.
     RolledBack(RuleSet),
-    /// A provider is there, as a release brought it.
+    /// A provider was seeded by a release.
     ProviderSeeded(Provider),
-    /// A provider was put, new or over the one of its identifier.
+    /// A provider was created, or replaced by identifier.
     ProviderPut(Provider),
     /// A provider was removed.
     ProviderRemoved {
@@ -37,36 +37,36 @@ pub enum Change {
     },
 }
 
-/// Who made a change, and why.
+/// The author and the reason of a change.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Origin {
-    /// The subject of the call; empty without authentication.
+    /// The authenticated subject of the call; empty without authentication.
     pub author: String,
-    /// Why, as the author says.
+    /// The reason that the author gives.
     pub reason: String,
-    /// The request by which it was made, for the record. It is no key: who repeats a creation whose outcome was unknown is
-    /// told that what it creates exists.
+    /// The id of the request, for the audit. Not an idempotency key: a retried creation whose first outcome was unknown
+    /// is rejected as existing.
     pub request_id: String,
 }
 
-/// A change as it is on record.
+/// A change with its audit data, as stored in the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recorded {
-    /// What was done.
+pub struct ChangeRecord {
+    /// The change.
     pub change: Change,
-    /// By whom.
+    /// The author and the reason.
     pub origin: Origin,
-    /// When.
+    /// The time of the change.
     pub time: SystemTime,
 }
 
-/// Who brings what a release brings.
+/// The author of changes that a release seeds.
 pub const SYSTEM: &str = "system";
 
 // === impl Change ===
 
 impl Change {
-    /// The rule set of which it makes a revision, if any.
+    /// The rule set of which this change makes a revision, if any.
     pub fn ruleset(&self) -> Option<&str> {
         match self {
             Change::RulesetSeeded(set) | Change::RolledBack(set) => Some(&set.name),
@@ -79,7 +79,7 @@ impl Change {
 // === impl Origin ===
 
 impl Origin {
-    /// What the release itself does.
+    /// The origin of a change by the release itself.
     pub fn system(reason: &str, request_id: String) -> Self {
         Self { author: SYSTEM.to_owned(), reason: reason.to_owned(), request_id }
     }

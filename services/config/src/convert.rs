@@ -1,4 +1,4 @@
-//! Between the wire and the domain.
+//! Conversion between wire and domain types.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,22 +7,22 @@ use dataflow_rules::Rule;
 
 use crate::Error;
 use crate::change::{Change, Origin};
-use crate::difference::{Difference, Kind};
-use crate::journal::Entry;
+use crate::difference::{Difference, DifferenceKind};
+use crate::journal::JournalEntry;
 use crate::provider::{Dialect, Provider, Quota};
-use crate::state::{Registered, Revision, Stamp, State};
+use crate::state::{ResourceVersion, Revision, State, VersionedProvider};
 
 pub(crate) mod ruleset;
 
 // === rule sets ===
 
-/// A rule as a reader sees it.
-pub(crate) fn rule(rule: &Rule, stamp: Stamp) -> pb::Rule {
-    let (create_time, update_time) = (timestamp(stamp.created), timestamp(stamp.updated));
-    pb::Rule { etag: stamp.etag(), create_time, update_time, ..ruleset::rule_to_wire(rule) }
+/// The wire form of a rule, with its version.
+pub(crate) fn rule(rule: &Rule, version: ResourceVersion) -> pb::Rule {
+    let (create_time, update_time) = (timestamp(version.created), timestamp(version.updated));
+    pb::Rule { etag: version.etag(), create_time, update_time, ..ruleset::rule_to_wire(rule) }
 }
 
-/// A revision as a reader sees it.
+/// The wire form of a revision.
 pub(crate) fn revision(ruleset: &str, revision: &Revision) -> pb::Revision {
     let Revision { revision, position: _, time, origin, differences } = revision;
     let Origin { author, reason, request_id } = origin.clone();
@@ -40,9 +40,9 @@ pub(crate) fn revision(ruleset: &str, revision: &Revision) -> pb::Revision {
 impl From<&Difference> for pb::revision::Difference {
     fn from(difference: &Difference) -> Self {
         let (kind, fields) = match &difference.kind {
-            Kind::Added => (pb::revision::Kind::Added, &[][..]),
-            Kind::Changed(fields) => (pb::revision::Kind::Changed, fields.as_slice()),
-            Kind::Removed => (pb::revision::Kind::Removed, &[][..]),
+            DifferenceKind::Added => (pb::revision::Kind::Added, &[][..]),
+            DifferenceKind::Changed(fields) => (pb::revision::Kind::Changed, fields.as_slice()),
+            DifferenceKind::Removed => (pb::revision::Kind::Removed, &[][..]),
         };
         let fields = fields.iter().map(|field| (*field).to_owned()).collect();
         Self { rule_id: difference.rule_id.clone(), kind: kind.into(), fields }
@@ -87,7 +87,7 @@ impl TryFrom<pb::Provider> for Provider {
         let dialect = match provider.dialect() {
             pb::provider::Dialect::SdmxRest21 => Dialect::SdmxRest21,
             pb::provider::Dialect::SdmxRest30 => Dialect::SdmxRest30,
-            pb::provider::Dialect::Unspecified => return Err(invalid("dialect", "must be given")),
+            pb::provider::Dialect::Unspecified => return Err(invalid("dialect", "must be set")),
         };
         let quota = |quota: Option<pb::provider::Quota>, field: &str| {
             quota.map(|given| read_quota(&given, field)).transpose()
@@ -108,28 +108,29 @@ impl TryFrom<pb::Provider> for Provider {
 }
 
 fn read_quota(quota: &pb::provider::Quota, field: &str) -> Result<Quota, Error> {
-    let wrong = || invalid(field, "must be calls, and a period that is not negative");
-    let calls = u32::try_from(quota.calls).map_err(|_| wrong())?;
+    let invalid_quota = || invalid(field, "calls and period must not be negative");
+    let calls = u32::try_from(quota.calls).map_err(|_| invalid_quota())?;
     let period = quota.period.unwrap_or_default();
-    let seconds = u64::try_from(period.seconds).map_err(|_| wrong())?;
-    let nanos = u32::try_from(period.nanos).ok().filter(|nanos| *nanos < 1_000_000_000).ok_or_else(wrong)?;
+    let seconds = u64::try_from(period.seconds).map_err(|_| invalid_quota())?;
+    let nanos =
+        u32::try_from(period.nanos).ok().filter(|nanos| *nanos < 1_000_000_000).ok_or_else(invalid_quota)?;
     Ok(Quota { calls, period: Duration::new(seconds, nanos) })
 }
 
-/// A provider as a reader sees it.
-pub(crate) fn provider(registered: &Registered) -> pb::Provider {
-    let Registered { provider, stamp } = registered;
-    pb::Provider { etag: stamp.etag(), update_time: timestamp(stamp.updated), ..provider.into() }
+/// The wire form of a provider, with its version.
+pub(crate) fn provider(registered: &VersionedProvider) -> pb::Provider {
+    let VersionedProvider { provider, version } = registered;
+    pb::Provider { etag: version.etag(), update_time: timestamp(version.updated), ..provider.into() }
 }
 
 // === audit ===
 
-/// A change as it is on record, with the revision that it made of its rule set as `state` knows it.
-pub(crate) fn audit_record(entry: Entry, state: &State) -> pb::AuditRecord {
-    let Entry { position, recorded } = entry;
-    let made = recorded.change.ruleset().and_then(|name| state.rulesets.get(name)?.made_at(position));
+/// The wire form of an audit record, with the revision that the change made of its rule set, if `state` has it.
+pub(crate) fn audit_record(entry: JournalEntry, state: &State) -> pb::AuditRecord {
+    let JournalEntry { position, record } = entry;
+    let made = record.change.ruleset().and_then(|name| state.rulesets.get(name)?.revision_at(position));
     let after = made.unwrap_or_default();
-    let (action, resource) = match &recorded.change {
+    let (action, resource) = match &record.change {
         Change::RulesetSeeded(set) => ("RULESET_SEEDED", format!("rulesets/{}", set.name)),
         Change::RulePut { ruleset, rule } => ("RULE_PUT", format!("rulesets/{ruleset}/rules/{}", rule.id)),
         Change::RuleRemoved { ruleset, rule_id } => {
@@ -142,10 +143,10 @@ pub(crate) fn audit_record(entry: Entry, state: &State) -> pb::AuditRecord {
         Change::ProviderPut(provider) => ("PROVIDER_PUT", format!("providers/{}", provider.provider_id)),
         Change::ProviderRemoved { provider_id } => ("PROVIDER_REMOVED", format!("providers/{provider_id}")),
     };
-    let Origin { author, reason, request_id } = recorded.origin;
+    let Origin { author, reason, request_id } = record.origin;
     pb::AuditRecord {
         position: i64::try_from(position).unwrap_or(i64::MAX),
-        time: timestamp(recorded.time),
+        time: timestamp(record.time),
         author,
         reason,
         request_id,

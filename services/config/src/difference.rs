@@ -1,45 +1,45 @@
-//! How two revisions of a set differ, rule by rule.
+//! The differences between two revisions of a rule set, rule by rule.
 
 use std::collections::{HashMap, HashSet};
 
 use dataflow_rules::Rule;
 
-/// What was done to a rule.
+/// The kind of a difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kind {
-    /// It is new.
+pub enum DifferenceKind {
+    /// The rule was added.
     Added,
-    /// These fields are others, by their names in JSON.
+    /// These fields have changed, by their JSON names.
     Changed(Vec<&'static str>),
-    /// It is gone.
+    /// The rule was removed.
     Removed,
 }
 
-/// The change of one rule.
+/// The difference of one rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// The rule.
+    /// The identifier of the rule.
     pub rule_id: String,
-    /// What was done to it.
-    pub kind: Kind,
+    /// The kind.
+    pub kind: DifferenceKind,
 }
 
-/// What leads from one list of rules to another, in the order of the later, what is gone at the end. That a rule stands
-/// elsewhere is no difference.
+/// Compares two lists of rules; returns the differences in the order of the second list, removed rules last. The
+/// position of a rule is not a difference.
 pub fn differences(before: &[Rule], after: &[Rule]) -> Vec<Difference> {
     let known: HashMap<_, _> = before.iter().map(|rule| (rule.id.as_str(), rule)).collect();
-    let left: HashSet<_> = after.iter().map(|rule| rule.id.as_str()).collect();
+    let remaining: HashSet<_> = after.iter().map(|rule| rule.id.as_str()).collect();
     let mut found = Vec::new();
     for rule in after {
         let kind = match known.get(rule.id.as_str()) {
-            None => Kind::Added,
+            None => DifferenceKind::Added,
             Some(before) if *before == rule => continue,
-            Some(before) => Kind::Changed(fields(before, rule)),
+            Some(before) => DifferenceKind::Changed(fields(before, rule)),
         };
         found.push(Difference { rule_id: rule.id.clone(), kind });
     }
-    let gone = before.iter().filter(|rule| !left.contains(rule.id.as_str()));
-    found.extend(gone.map(|rule| Difference { rule_id: rule.id.clone(), kind: Kind::Removed }));
+    let removed = before.iter().filter(|rule| !remaining.contains(rule.id.as_str()));
+    found.extend(removed.map(|rule| Difference { rule_id: rule.id.clone(), kind: DifferenceKind::Removed }));
     found
 }
 
@@ -80,17 +80,17 @@ mod tests {
     }
 
     #[test]
-    fn what_came_what_changed_and_what_went_is_told() {
+    fn additions_changes_and_removals_are_found() {
         let before = [rule("a", 1), rule("b", 2), rule("c", 3)];
         let mut after = vec![rule("c", 3), rule("d", 4), rule("b", 20)];
         after[2].keywords.push("care".to_owned());
-        let told = |id: &str, kind| Difference { rule_id: id.to_owned(), kind };
+        let difference = |id: &str, kind| Difference { rule_id: id.to_owned(), kind };
         assert_eq!(
             differences(&before, &after),
             [
-                told("d", Kind::Added),
-                told("b", Kind::Changed(vec!["keywords", "priority"])),
-                told("a", Kind::Removed)
+                difference("d", DifferenceKind::Added),
+                difference("b", DifferenceKind::Changed(vec!["keywords", "priority"])),
+                difference("a", DifferenceKind::Removed)
             ]
         );
         assert_eq!(differences(&before, &before), []);

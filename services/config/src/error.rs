@@ -1,4 +1,4 @@
-//! Everything that can go wrong in the config service.
+//! Errors of the config service.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ pub enum Error {
     /// There is no such rule set.
     #[error("there is no rule set {name:?}")]
     RulesetNotFound {
-        /// The name asked for.
+        /// The requested name.
         name: String,
     },
     /// There is no such rule in the set.
@@ -20,11 +20,11 @@ pub enum Error {
     RuleNotFound {
         /// The set.
         ruleset: String,
-        /// The rule asked for.
+        /// The requested rule.
         rule: String,
     },
-    /// There is such a rule already.
-    #[error("there is a rule {rule:?} in the set {ruleset:?} already")]
+    /// The rule already exists.
+    #[error("the rule {rule:?} already exists in the set {ruleset:?}")]
     RuleExists {
         /// The set.
         ruleset: String,
@@ -36,58 +36,58 @@ pub enum Error {
     RevisionNotFound {
         /// The set.
         ruleset: String,
-        /// The revision asked for.
+        /// The requested revision.
         revision: i64,
     },
     /// There is no such provider.
     #[error("there is no provider {provider:?}")]
     ProviderNotFound {
-        /// The identifier asked for.
+        /// The requested identifier.
         provider: String,
     },
-    /// There is such a provider already.
-    #[error("there is a provider {provider:?} already")]
+    /// The provider already exists.
+    #[error("the provider {provider:?} already exists")]
     ProviderExists {
         /// The identifier.
         provider: String,
     },
-    /// A provider breaks a rule.
+    /// A provider is invalid.
     #[error("{field}: {problem}")]
     ProviderInvalid {
         /// The field's path, for instance `provider.base_url`.
         field: String,
-        /// What is wrong and what is allowed.
+        /// The problem, and what is allowed.
         problem: String,
     },
-    /// A field of the request is wrong.
+    /// A field of the request is invalid.
     #[error("{field}: {problem}")]
     FieldInvalid {
         /// The field's path.
         field: String,
-        /// What is wrong and what is allowed.
+        /// The problem, and what is allowed.
         problem: String,
     },
-    /// Somebody else changed the same thing first.
-    #[error("it was changed meanwhile: its etag is {found:?}")]
+    /// Another caller changed the resource first.
+    #[error("changed meanwhile: the current etag is {found:?}")]
     EtagMismatch {
-        /// The present etag.
+        /// The current etag.
         found: String,
     },
-    /// Others change so much at this moment that this change found no place.
-    #[error("too many changes at once; nothing was changed")]
-    Crowded,
-    /// A later release has written what this one cannot read, and so must not write after.
-    #[error("a later release has changed the configuration: this one can no longer")]
-    Outdated,
+    /// Every attempt to append conflicted with a concurrent change.
+    #[error("too many concurrent changes; nothing was changed")]
+    TooManyChanges,
+    /// A later release has written changes that this release cannot read, after which it must not append.
+    #[error("a later release has written to the journal: this release can no longer change it")]
+    ReleaseOutdated,
     /// See [`dataflow_store::Error`].
     #[error(transparent)]
     Store(#[from] dataflow_store::Error),
-    /// A rule set breaks a rule of its own.
+    /// A rule set is invalid.
     #[error("{field}: {problem}")]
     RulesetInvalid {
         /// The field's path, for instance `rules[3].keywords`.
         field: String,
-        /// What is wrong and what is allowed.
+        /// The problem, and what is allowed.
         problem: String,
     },
 }
@@ -115,8 +115,8 @@ impl Describe for Error {
                 Kind::Invalid
             }
             Error::EtagMismatch { .. } => Kind::Conflict,
-            Error::Crowded => Kind::Overloaded,
-            Error::Outdated => Kind::Precondition,
+            Error::TooManyChanges => Kind::Overloaded,
+            Error::ReleaseOutdated => Kind::Precondition,
             Error::Store(error) => error.kind(),
         }
     }
@@ -133,8 +133,8 @@ impl Describe for Error {
             Error::FieldInvalid { .. } => "FIELD_INVALID",
             Error::RulesetInvalid { .. } => "RULESET_INVALID",
             Error::EtagMismatch { .. } => "ETAG_MISMATCH",
-            Error::Crowded => "TOO_MANY_CHANGES",
-            Error::Outdated => "RELEASE_OUTDATED",
+            Error::TooManyChanges => "TOO_MANY_CHANGES",
+            Error::ReleaseOutdated => "RELEASE_OUTDATED",
             Error::Store(error) => error.reason(),
         }
     }
@@ -170,7 +170,7 @@ impl Describe for Error {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Error::Crowded => Some(Duration::from_millis(100)),
+            Error::TooManyChanges => Some(Duration::from_millis(100)),
             Error::Store(error) => error.retry_after(),
             _ => None,
         }

@@ -1,4 +1,4 @@
-//! The tonic adapters, one a service of the contract.
+//! The tonic adapters, one per service of the contract.
 
 pub mod audit;
 pub mod providers;
@@ -13,25 +13,25 @@ use tonic::metadata::MetadataMap;
 use crate::Error;
 use crate::change::Origin;
 
-/// Longest reason that a change may be given, in bytes.
+/// Longest reason of a change, in bytes.
 const MAX_REASON: usize = 1024;
 
-/// Entries in one answer where the caller does not say how many, and the most.
-const PAGE: usize = 100;
-const MAX_PAGE: usize = 1000;
+/// The default page size, and the maximum.
+const DEFAULT_PAGE_SIZE: usize = 100;
+const MAX_PAGE_SIZE: usize = 1000;
 
-/// The refusal of a request without the message that it is about.
-fn missing(field: &str) -> Error {
+/// The error of a request without a required message.
+fn missing_field(field: &str) -> Error {
     Error::FieldInvalid { field: field.to_owned(), problem: "must be set".to_owned() }
 }
 
-/// Who makes a change, and why.
+/// The author and the reason of a change.
 fn origin(metadata: &MetadataMap, reason: String) -> Result<Origin, Error> {
     if reason.len() > MAX_REASON {
         let problem = format!("must be at most {MAX_REASON} bytes, is {}", reason.len());
         return Err(Error::FieldInvalid { field: "reason".to_owned(), problem });
     }
-    // Bytes that are no text are spelled out: a change must not look anonymous.
+    // Bytes that are not text are escaped: a change must not look anonymous.
     let header = |name: &str| {
         let value = metadata.get(name).map(|value| value.as_encoded_bytes().escape_ascii().to_string());
         value.unwrap_or_default()
@@ -39,35 +39,35 @@ fn origin(metadata: &MetadataMap, reason: String) -> Result<Origin, Error> {
     Ok(Origin { author: header(SUBJECT.as_str()), reason, request_id: header(REQUEST_ID.as_str()) })
 }
 
-/// How many entries an answer has.
-fn page_size(asked: i32) -> Result<usize, Error> {
-    match usize::try_from(asked) {
-        Ok(0) => Ok(PAGE),
-        Ok(size) if size <= MAX_PAGE => Ok(size),
+/// Validates a page size.
+fn page_size(requested: i32) -> Result<usize, Error> {
+    match usize::try_from(requested) {
+        Ok(0) => Ok(DEFAULT_PAGE_SIZE),
+        Ok(size) if size <= MAX_PAGE_SIZE => Ok(size),
         _ => {
-            let problem = format!("must be from 0 to {MAX_PAGE}, is {asked}");
+            let problem = format!("must be from 0 to {MAX_PAGE_SIZE}, is {requested}");
             Err(Error::FieldInvalid { field: "page_size".to_owned(), problem })
         }
     }
 }
 
-/// Where a page begins: the number that the answer before gave, or `first`.
+/// The start of a page: the number in the page token, or `first`.
 fn page_start(token: &str, first: u64) -> Result<u64, Error> {
     if token.is_empty() {
         return Ok(first);
     }
-    token.parse().map_err(|_| unknown_page())
+    token.parse().map_err(|_| invalid_page_token())
 }
 
-fn unknown_page() -> Error {
-    let problem = "is not one that was given out".to_owned();
+fn invalid_page_token() -> Error {
+    let problem = "was not issued by this service".to_owned();
     Error::FieldInvalid { field: "page_token".to_owned(), problem }
 }
 
-/// Refuses a change of another version than the present one.
-fn matching(etag: &str, present: &str) -> Result<(), Error> {
-    if etag.is_empty() || etag == present {
+/// Rejects a change if the etag is not the current one (optimistic concurrency).
+fn check_etag(etag: &str, current: &str) -> Result<(), Error> {
+    if etag.is_empty() || etag == current {
         return Ok(());
     }
-    Err(Error::EtagMismatch { found: present.to_owned() })
+    Err(Error::EtagMismatch { found: current.to_owned() })
 }

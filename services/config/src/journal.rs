@@ -1,10 +1,10 @@
-//! The journal: one log in the store that holds every change there ever was. The state is what they make, and so is the
-//! audit; a change is made by writing it there, whole or not at all.
+//! The journal: an append-only log in the store with every change ever made. Replaying it gives the state, and it is
+//! also the audit trail. A change is made by appending it, atomically.
 //!
-//! Whoever changes something goes by a state and writes after it. If somebody else was faster the log ends elsewhere, the
-//! write is refused, and the change is decided anew.
+//! Optimistic concurrency: a writer decides on a state, and appends only if the log still ends at the position of that
+//! state. On a conflict it reads the new changes and decides again.
 
-mod reading;
+mod reader;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,151 +18,152 @@ use tokio::sync::{Mutex, watch};
 use uuid::Uuid;
 
 use crate::Error;
-use crate::change::{Change, Origin, Recorded};
+use crate::change::{Change, ChangeRecord, Origin};
 use crate::state::State;
 use crate::stored;
 use dataflow_rules::RuleSet;
 
-use reading::{PAGE, Reading};
+use reader::{LogReader, PAGE_SIZE};
 
-/// Where the log lies.
-const SPACE: Space = Space::lasting("config");
+/// The store's space and name of the log.
+const SPACE: Space = Space::durable("config");
 const LOG: &str = "changes";
 
-/// Under which topic every change is told.
+/// The pub/sub topic that notifies other replicas of every change.
 const TOPIC: &str = "config";
 
-/// How often a change is decided anew because others were faster.
-const ATTEMPTS: usize = 32;
+/// The most attempts at a change that conflicts with others.
+const MAX_ATTEMPTS: usize = 32;
 
-/// How often to look for changes of which no signal came.
-const LOOK: Duration = Duration::from_millis(500);
+/// The poll period for changes whose notification was lost.
+const POLL_PERIOD: Duration = Duration::from_millis(500);
 
-/// Every change, and what they have made.
+/// The journal, and the state of its changes.
 pub struct Journal {
     store: Arc<dyn Store>,
     log: Key,
-    /// What a release brings, for a store that has never had it.
+    /// The seeds of this release, for a store that never had them.
     seeds: Vec<Change>,
-    /// Whether they are there. Before, nothing else may be written: it would follow what no other replica has read.
+    /// Whether the seeds are in the log. Before that, no other change may be appended: it would build on a state that
+    /// no other replica has read.
     is_seeded: AtomicBool,
-    /// A watch channel, because a slow watcher may skip to the newest state but must end on it.
+    /// A watch channel, because a slow watcher may skip intermediate states but must reach the latest.
     state: watch::Sender<Arc<State>>,
-    /// Whether the log was read, or waited for long enough: before, readers wait.
-    is_settled: watch::Sender<bool>,
-    /// What the seeds make, which is served until the log says what there is.
-    provisional: Arc<State>,
-    /// One reader of the log at a time.
-    reading: Mutex<Reading>,
-    /// One writer at a time: a process does not compete with itself.
+    /// Whether the log was read, or startup no longer waits for it. Readers wait until then.
+    is_ready: watch::Sender<bool>,
+    /// The state of the seeds alone, served until the log was read.
+    built_in: Arc<State>,
+    /// Serializes reads of the log.
+    reader: Mutex<LogReader>,
+    /// Serializes writers: a process does not conflict with itself.
     writing: Mutex<()>,
 }
 
 /// A page of the log.
 #[derive(Debug)]
 pub struct Page {
-    /// The changes on it, but for those that cannot be read.
-    pub entries: Vec<Entry>,
-    /// The place of the last record on it, readable or not; none if there are none.
+    /// The changes, without unreadable records.
+    pub entries: Vec<JournalEntry>,
+    /// The position of the last record, readable or not; none if the page is empty.
     pub last: Option<u64>,
 }
 
-/// A change on record, and its place.
+/// A change in the journal, with its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// Its place among all changes, from 1.
+pub struct JournalEntry {
+    /// The position, from 1.
     pub position: u64,
-    /// What was done, by whom and when.
-    pub recorded: Recorded,
+    /// The change with its audit data.
+    pub record: ChangeRecord,
 }
 
 // === impl Journal ===
 
 impl Journal {
-    /// A journal in `store` that nobody has read yet. Until then the state is what `seeds` make.
+    /// A journal in `store`, not yet read. Until then the state is that of `seeds`.
     ///
     /// # Errors
     ///
-    /// When a seed is invalid.
+    /// If a seed is invalid.
     pub fn new(store: Arc<dyn Store>, seeds: Vec<Change>) -> Result<Self, Error> {
         let mut state = State::default();
         for seed in &seeds {
             let time = SystemTime::now();
-            state.apply(&Recorded { change: seed.clone(), origin: seeding(), time })?;
+            state.apply(&ChangeRecord { change: seed.clone(), origin: seed_origin(), time })?;
             state.validate(seed)?;
         }
-        // Those are no changes yet: the log is to be read from its beginning, and none of them is known to be there.
+        // The seeds are not in the log yet: it must be read from its beginning, and may contain none of them.
         state.position = 0;
         state.seen_providers.clear();
-        for owned in state.rulesets.values_mut().map(Arc::make_mut) {
-            owned.revisions.clear();
-            // As the contract has it for rules that are built in.
-            Arc::make_mut(&mut owned.set).revision = 0;
+        for ruleset in state.rulesets.values_mut().map(Arc::make_mut) {
+            ruleset.revisions.clear();
+            // The contract defines revision 0 for built-in rule sets.
+            Arc::make_mut(&mut ruleset.set).revision = 0;
         }
-        let provisional = Arc::new(state);
-        let (log, state) = (SPACE.key(LOG), watch::Sender::new(Arc::clone(&provisional)));
-        let (is_seeded, is_settled) = (AtomicBool::new(false), watch::Sender::new(false));
-        let (reading, writing) = (Mutex::default(), Mutex::default());
-        Ok(Self { store, log, seeds, is_seeded, state, is_settled, provisional, reading, writing })
+        let built_in = Arc::new(state);
+        let (log, state) = (SPACE.key(LOG), watch::Sender::new(Arc::clone(&built_in)));
+        let (is_seeded, is_ready) = (AtomicBool::new(false), watch::Sender::new(false));
+        let (reader, writing) = (Mutex::default(), Mutex::default());
+        Ok(Self { store, log, seeds, is_seeded, state, is_ready, built_in, reader, writing })
     }
 
-    /// Waits until the log was read, so that nobody is told of older rules by a replica that has just started.
-    pub async fn settled(&self) {
-        self.is_settled
+    /// Waits until the journal is ready, so that a replica that has just started does not serve older rules.
+    pub async fn ready(&self) {
+        self.is_ready
             .subscribe()
-            .wait_for(|is_settled| *is_settled)
+            .wait_for(|is_ready| *is_ready)
             .await
-            .expect("the sender lives as long as we do");
+            .expect("the sender lives as long as the journal");
     }
 
-    /// Lets readers in: the log was read, or does not come in time and what the release brings must do.
-    pub fn settle(&self) {
-        self.is_settled.send_replace(true);
+    /// Marks the journal as ready: the log was read, or did not arrive in time and the seeds are served.
+    pub fn mark_ready(&self) {
+        self.is_ready.send_replace(true);
     }
 
-    /// The state as far as the log was read.
+    /// The current state, as far as the log was read.
     pub fn state(&self) -> Arc<State> {
         self.state.borrow().clone()
     }
 
-    /// The state as it is now, and each later one.
+    /// Watches the current state and all later ones.
     pub fn watch(&self) -> watch::Receiver<Arc<State>> {
         self.state.subscribe()
     }
 
-    /// Reads everything, and writes those seeds that were never there. Once is enough.
+    /// Reads the log, and appends the seeds that it never had. Needs to succeed once.
     ///
     /// # Errors
     ///
-    /// When the store does not answer; what was read by then stays.
+    /// If the store is unreachable; what was read until then is kept.
     pub async fn open(&self) -> Result<(), Error> {
         if self.is_seeded.load(Ordering::Acquire) {
             return Ok(());
         }
         self.catch_up().await?;
         for seed in &self.seeds {
-            let decided = self.write(seeding(), |state| {
-                let is_there = match seed {
+            let written = self.write(seed_origin(), |state| {
+                let exists = match seed {
                     Change::RulesetSeeded(set) => {
-                        state.rulesets.get(&set.name).is_some_and(|owned| !owned.revisions.is_empty())
+                        state.rulesets.get(&set.name).is_some_and(|ruleset| !ruleset.revisions.is_empty())
                     }
                     Change::ProviderSeeded(provider) => state.seen_providers.contains(&provider.provider_id),
                     _ => true,
                 };
-                Ok((!is_there).then(|| seed.clone()))
+                Ok((!exists).then(|| seed.clone()))
             });
-            decided.await?;
+            written.await?;
         }
         self.is_seeded.store(true, Ordering::Release);
         Ok(())
     }
 
-    /// Makes one change, which `decide` derives from the state; none if there is nothing to do. The state in which it is
-    /// made.
+    /// Makes a change, which `decide` derives from the state; none if nothing needs to change. Returns the resulting
+    /// state. `decide` may run several times.
     ///
     /// # Errors
     ///
-    /// What `decide` says; when the change cannot be made; or when the store does not take it.
+    /// The error of `decide`; if the change is invalid; or if the store rejects it.
     pub async fn change(
         &self,
         origin: Origin,
@@ -177,70 +178,71 @@ impl Journal {
         origin: Origin,
         decide: impl Fn(&State) -> Result<Option<Change>, Error>,
     ) -> Result<Arc<State>, Error> {
-        let _alone = self.writing.lock().await;
-        // Names this change in the log, so that writing it again is safe while it is in doubt whether it is there.
+        let _guard = self.writing.lock().await;
+        // The idempotency id of this change, so that appending it again is safe after an unknown outcome.
         let id = Uuid::now_v7().to_string();
-        for _ in 0..ATTEMPTS {
+        for _ in 0..MAX_ATTEMPTS {
             let state = self.writable().await?;
             let Some(change) = decide(&state)? else { return Ok(state) };
-            let recorded = Recorded { change, origin: origin.clone(), time: SystemTime::now() };
+            let recorded = ChangeRecord { change, origin: origin.clone(), time: SystemTime::now() };
             let mut next = State::clone(&state);
             next.apply(&recorded)?;
             next.validate(&recorded.change)?;
             let record = stored::encode(recorded);
             let appended = self.append(state.position, &id, record.clone()).await?;
             if let Appended::At(position) = appended {
-                let mut reading = self.reading.lock().await;
-                // Unless it was in doubt at first, and others are behind it by now, or a reader was faster.
+                let mut reader = self.reader.lock().await;
+                // Skipped if the outcome was unknown at first and others have appended since, or if a reader was
+                // faster.
                 if position == next.position && self.state.borrow().position == state.position {
                     self.state.send_replace(Arc::new(next));
-                    reading.wrote(position, record);
+                    reader.advance(position, record);
                 }
             }
             self.catch_up().await?;
             if matches!(appended, Appended::At(_)) {
-                self.tell().await;
+                self.notify_replicas().await;
                 return Ok(self.state());
             }
         }
-        Err(Error::Crowded)
+        Err(Error::TooManyChanges)
     }
 
-    /// At most `limit` changes after a position, as they are on record.
+    /// Reads at most `limit` changes after a position.
     ///
     /// # Errors
     ///
-    /// When the store does not answer.
+    /// If the store is unreachable.
     pub async fn page(&self, after: u64, limit: usize) -> Result<Page, Error> {
         let records = self.store.read(&self.log, after, limit).await?;
         let last = records.last().map(|record| record.position);
         let entries = records.into_iter().filter_map(|record| {
-            let recorded = stored::decode(record.value).ok()?;
-            Some(Entry { position: record.position, recorded })
+            let change = stored::decode(record.value).ok()?;
+            Some(JournalEntry { position: record.position, record: change })
         });
         Ok(Page { entries: entries.collect(), last })
     }
 
-    /// Reads what was written since.
+    /// Reads the records appended since the last read.
     ///
     /// # Errors
     ///
-    /// When the store does not answer.
+    /// If the store is unreachable.
     pub async fn catch_up(&self) -> Result<(), Error> {
-        let mut reading = self.reading.lock().await;
+        let mut reader = self.reader.lock().await;
         let state = self.state();
-        let Some(grown) = reading.read_on(&*self.store, &self.log, &state).await? else { return Ok(()) };
-        if grown.is_rewound {
-            // What the release brings may be lost with the rest.
+        let Some(replayed) = reader.read_new(&*self.store, &self.log, &state).await? else { return Ok(()) };
+        if replayed.is_rebuilt {
+            // The seeds may be lost with the rest.
             self.is_seeded.store(false, Ordering::Release);
         }
-        let is_empty = grown.state.position == 0;
-        let next = if is_empty { Arc::clone(&self.provisional) } else { Arc::new(grown.state) };
+        let is_empty = replayed.state.position == 0;
+        let next = if is_empty { Arc::clone(&self.built_in) } else { Arc::new(replayed.state) };
         self.state.send_replace(next);
         Ok(())
     }
 
-    /// Keeps up with what other replicas write, for ever.
+    /// Follows the changes of other replicas forever.
     pub async fn follow(&self) {
         let mut signals = self.store.subscribe(TOPIC);
         loop {
@@ -249,26 +251,27 @@ impl Journal {
                 self.catch_up().await
             };
             if let Err(error) = read.await {
-                tracing::debug!(%error, "the configuration cannot be read");
+                tracing::debug!(%error, "journal: read failed, retrying");
             }
-            // A signal, a gap in them, or the time to look anyway.
-            let _ = tokio::time::timeout(LOOK, signals.next()).await;
+            // A notification, a gap, or the poll period.
+            let _ = tokio::time::timeout(POLL_PERIOD, signals.next()).await;
         }
     }
 
-    /// The state, if a change may follow it.
+    /// The state, if this release may append to the log.
     async fn writable(&self) -> Result<Arc<State>, Error> {
-        if self.reading.lock().await.is_outdated {
-            return Err(Error::Outdated);
+        if self.reader.lock().await.is_ahead {
+            return Err(Error::ReleaseOutdated);
         }
         Ok(self.state())
     }
 
-    /// What a set was at a revision, replayed from the log: nobody keeps what is hardly ever wanted.
+    /// A rule set at an earlier revision, by replaying the log: earlier revisions are needed too rarely to keep them in
+    /// memory.
     ///
     /// # Errors
     ///
-    /// [`Error::RulesetNotFound`], [`Error::RevisionNotFound`], or when the store does not answer.
+    /// [`Error::RulesetNotFound`], [`Error::RevisionNotFound`], or if the store is unreachable.
     pub async fn ruleset_at(&self, name: &str, revision: i64) -> Result<RuleSet, Error> {
         let not_found = || Error::RevisionNotFound { ruleset: name.to_owned(), revision };
         self.open().await?;
@@ -278,13 +281,13 @@ impl Journal {
         }
         let mut replayed = State::default();
         loop {
-            let records = self.store.read(&self.log, replayed.position, PAGE).await?;
+            let records = self.store.read(&self.log, replayed.position, PAGE_SIZE).await?;
             if records.is_empty() {
                 return Err(not_found());
             }
             for record in records {
-                reading::apply(&mut replayed, &record).map_err(|_| Error::Outdated)?;
-                let set = replayed.rulesets.get(name).map(|owned| &owned.set);
+                reader::apply(&mut replayed, &record).map_err(|_| Error::ReleaseOutdated)?;
+                let set = replayed.rulesets.get(name).map(|ruleset| &ruleset.set);
                 if let Some(set) = set.filter(|set| set.revision == revision) {
                     return Ok(RuleSet::clone(set));
                 }
@@ -293,7 +296,7 @@ impl Journal {
         }
     }
 
-    /// Appends a record; once more if it is in doubt whether it was.
+    /// Appends a record; retries once if the outcome is unknown.
     async fn append(&self, last: u64, id: &str, value: Bytes) -> Result<Appended, Error> {
         let first = self.store.append_after(&self.log, last, id, value.clone()).await;
         match first {
@@ -304,15 +307,15 @@ impl Journal {
         }
     }
 
-    /// Tells the other replicas. They would find out by themselves, a little later.
-    async fn tell(&self) {
+    /// Notifies other replicas. If that fails, they find the change at their next poll.
+    async fn notify_replicas(&self) {
         if let Err(error) = self.store.publish(TOPIC, Bytes::new()).await {
-            tracing::debug!(%error, "other replicas are not told of a change");
+            tracing::debug!(%error, "journal: notification failed, other replicas will poll");
         }
     }
 }
 
-fn seeding() -> Origin {
+fn seed_origin() -> Origin {
     Origin::system("brought by the release", String::new())
 }
 

@@ -1,9 +1,9 @@
-//! The config service: owns the rule sets and the registry of providers, knows the dynamic settings of the mesh, and
-//! pushes every change to whoever watches.
+//! The config service: owns the rule sets and the registry of providers, serves the dynamic settings of the mesh, and
+//! pushes every change to all watchers.
 //!
-//! [`grpc`] adapts the wire. What is asked is answered from a [`state`], which is what all changes of the [`journal`] have
-//! made; what is to be changed is written there, as `stored` says. The crate `dataflow-rules` says which rule sets are
-//! valid, [`provider`] which providers, and [`built_in`] what a fresh store begins with.
+//! [`grpc`] adapts the wire. Reads are served from a [`state`], which results from replaying the [`journal`]; writes
+//! append to the journal, in the format of `stored`. The crate `dataflow-rules` validates rule sets, [`provider`]
+//! validates providers, and [`built_in`] is the seed of an empty store.
 
 pub mod error;
 pub mod grpc;
@@ -36,10 +36,10 @@ pub use convert::ruleset::to_wire as ruleset_to_wire;
 pub use error::Error;
 use journal::Journal;
 
-/// How long the start waits for the store before the service serves the built-in rule sets and providers.
+/// How long startup waits for the store before the service serves the built-in rule sets and providers.
 const STORE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// RuleService, ProviderService, AuditService and ConfigService over `journal`.
+/// RuleService, ProviderService, AuditService and ConfigService on top of `journal`.
 pub fn capability(server: &ServerArgs, context: &Context, journal: Arc<Journal>) -> Capability {
     let limit = server.max_message();
     let rules = grpc::rules::Service::new(Arc::clone(&journal), context.draining.clone());
@@ -62,13 +62,13 @@ pub fn capability(server: &ServerArgs, context: &Context, journal: Arc<Journal>)
         .task(follow)
 }
 
-/// Reads the journal, unless the store does not answer in time.
+/// Reads the journal, unless the store does not reply in time.
 async fn warm_up(journal: Arc<Journal>) {
-    const WITHOUT: &str = "store: no answer, serving the built-in rule sets and providers";
+    const DEGRADED: &str = "store: no response, serving the built-in rule sets and providers";
     match tokio::time::timeout(STORE_TIMEOUT, journal.open()).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "{WITHOUT}"),
-        Err(_) => tracing::warn!("{WITHOUT}"),
+        Ok(Err(error)) => tracing::warn!(%error, "{DEGRADED}"),
+        Err(_) => tracing::warn!("{DEGRADED}"),
     }
-    journal.settle();
+    journal.mark_ready();
 }

@@ -1,4 +1,4 @@
-//! What a provider is, and what makes one valid.
+//! Providers, and their validation.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -11,9 +11,9 @@ use crate::Error;
 pub const MAX_ID: usize = 32;
 /// Longest name, and longest URL, in bytes.
 pub const MAX_TEXT: usize = 256;
-/// Most calls that a quota may name.
+/// Largest number of calls of a quota.
 pub const MAX_CALLS: u32 = 1_000_000;
-/// Longest while that a quota may name.
+/// Longest period of a quota.
 pub const MAX_PERIOD: Duration = Duration::from_secs(31 * 24 * 60 * 60);
 
 /// A provider of official statistics.
@@ -21,27 +21,27 @@ pub const MAX_PERIOD: Duration = Duration::from_secs(31 * 24 * 60 * 60);
 pub struct Provider {
     /// 1 to [`MAX_ID`] characters of `A-Z a-z 0-9 _ . -`.
     pub provider_id: String,
-    /// For people; at most [`MAX_TEXT`] bytes.
+    /// The display name; at most [`MAX_TEXT`] bytes.
     pub display_name: String,
-    /// Where its service is.
+    /// The base URL of its service.
     pub base_url: String,
-    /// What it speaks.
+    /// The dialect of its service.
     pub dialect: Dialect,
-    /// The agency to ask for; empty means the identifier.
+    /// The maintenance agency to query; empty means the identifier.
     pub agency: String,
-    /// How many calls for data it accepts.
+    /// The rate limit of data queries.
     pub data_quota: Option<Quota>,
-    /// How many calls for structures, where it counts them apart.
+    /// The rate limit of structure queries, if separate.
     pub structure_quota: Option<Quota>,
-    /// Whether the URL may be http.
+    /// Whether the URL may be plain HTTP.
     pub allow_plain_http: bool,
-    /// Whether the URL may lead into a private network.
+    /// Whether the URL may be in a private network.
     pub allow_private_address: bool,
-    /// Whether nobody is to ask it for now.
+    /// Whether it must not be called at present.
     pub disabled: bool,
 }
 
-/// What a provider's service speaks; see the contract.
+/// The protocol of a provider's service; see the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Dialect {
@@ -49,23 +49,23 @@ pub enum Dialect {
     SdmxRest30,
 }
 
-/// So many calls in such a while.
+/// A rate limit: this many calls per period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
     /// From 1 to [`MAX_CALLS`].
     pub calls: u32,
-    /// From a second to [`MAX_PERIOD`].
+    /// From one second to [`MAX_PERIOD`].
     pub period: Duration,
 }
 
 // === impl Provider ===
 
 impl Provider {
-    /// Checks all of it.
+    /// Validates all fields.
     ///
     /// # Errors
     ///
-    /// [`Error::ProviderInvalid`] names the first field that is wrong.
+    /// [`Error::ProviderInvalid`] with the first invalid field.
     pub fn validate(&self) -> Result<(), Error> {
         let plain =
             |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
@@ -93,31 +93,31 @@ impl Provider {
     }
 
     fn validate_url(&self) -> Result<(), Error> {
-        let wrong = |problem: &str| Error::ProviderInvalid {
+        let invalid = |problem: &str| Error::ProviderInvalid {
             field: "base_url".to_owned(),
             problem: problem.to_owned(),
         };
-        let uri: Uri = self.base_url.parse().map_err(|_| wrong("must be a URL"))?;
-        let host = uri.host().filter(|host| !host.is_empty()).ok_or(wrong("must have a host"))?;
+        let uri: Uri = self.base_url.parse().map_err(|_| invalid("must be a URL"))?;
+        let host = uri.host().filter(|host| !host.is_empty()).ok_or(invalid("must have a host"))?;
         match uri.scheme_str() {
             Some("https") => {}
             Some("http") if self.allow_plain_http => {}
-            Some("http") => return Err(wrong("must be https, unless allow_plain_http is set")),
-            _ => return Err(wrong("must be an https URL")),
+            Some("http") => return Err(invalid("must be https, unless allow_plain_http is set")),
+            _ => return Err(invalid("must be an https URL")),
         }
         let bare = uri.query().is_none() && !self.base_url.contains('#') && !self.base_url.contains('@');
         if !bare || self.base_url.len() > MAX_TEXT {
-            return Err(wrong("must have neither query, fragment nor credentials, and at most 256 bytes"));
+            return Err(invalid("must have neither query, fragment nor credentials, and at most 256 bytes"));
         }
         if is_private(host) && !self.allow_private_address {
-            return Err(wrong("must not lead to a private address, unless allow_private_address is set"));
+            return Err(invalid("must not be a private address, unless allow_private_address is set"));
         }
         Ok(())
     }
 }
 
-/// Whether a host is this machine's or a private network's own. Names are taken at their word here: whoever connects
-/// looks at the address once more.
+/// Whether a host is a loopback, private or reserved address, or a name of a private domain. Other names are not
+/// resolved here: the client checks the address again when it connects.
 fn is_private(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase();
     let named = ["localhost", "local", "internal", "localdomain"];
@@ -143,17 +143,21 @@ fn is_private(host: &str) -> bool {
         }
     };
     let address: Option<IpAddr> = host.parse().ok();
-    // An IPv4 address within an IPv6 one is that address.
+    // An IPv4-mapped IPv6 address is that IPv4 address.
     let address = address.map(|address| address.to_canonical());
-    // Numbers that libraries read as addresses although they are not written as such: 2130706433, 0x7f.1.
+    // Numbers that some libraries parse as addresses although they are not written as such: 2130706433, 0x7f.1.
     let last = host.rsplit('.').next().unwrap_or_default();
     let odd_number =
         address.is_none() && (last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x"));
     private_name || odd_number || address.is_some_and(private_address)
 }
 
-fn require(holds: bool, field: &str, problem: impl FnOnce() -> String) -> Result<(), Error> {
-    if holds { Ok(()) } else { Err(Error::ProviderInvalid { field: field.to_owned(), problem: problem() }) }
+fn require(condition: bool, field: &str, problem: impl FnOnce() -> String) -> Result<(), Error> {
+    if condition {
+        Ok(())
+    } else {
+        Err(Error::ProviderInvalid { field: field.to_owned(), problem: problem() })
+    }
 }
 
 #[cfg(test)]
@@ -175,8 +179,8 @@ mod tests {
         }
     }
 
-    /// The field at fault once `change` was made to a valid provider.
-    fn fault(change: impl FnOnce(&mut Provider)) -> Option<String> {
+    /// The invalid field after `change` was applied to a valid provider.
+    fn invalid_field(change: impl FnOnce(&mut Provider)) -> Option<String> {
         let mut provider = provider();
         change(&mut provider);
         match provider.validate() {
@@ -187,9 +191,9 @@ mod tests {
     }
 
     #[test]
-    fn every_bound_holds_on_both_sides_and_names_its_field() {
+    fn every_limit_is_enforced_and_the_error_names_the_field() {
         let check = |change: fn(&mut Provider), expected: Option<&str>| {
-            assert_eq!(fault(change).as_deref(), expected)
+            assert_eq!(invalid_field(change).as_deref(), expected)
         };
         check(|_| {}, None);
         check(|it| it.provider_id = "x".repeat(MAX_ID), None);
@@ -199,19 +203,19 @@ mod tests {
         check(|it| it.agency = "a b".to_owned(), Some("agency"));
         check(|it| it.display_name = "x".repeat(MAX_TEXT + 1), Some("display_name"));
         let quota = |calls, seconds| Some(Quota { calls, period: Duration::from_secs(seconds) });
-        assert_eq!(fault(|it| it.data_quota = quota(MAX_CALLS, 1)), None);
-        assert_eq!(fault(|it| it.data_quota = quota(0, 1)).as_deref(), Some("data_quota"));
-        assert_eq!(fault(|it| it.structure_quota = quota(1, 0)).as_deref(), Some("structure_quota"));
+        assert_eq!(invalid_field(|it| it.data_quota = quota(MAX_CALLS, 1)), None);
+        assert_eq!(invalid_field(|it| it.data_quota = quota(0, 1)).as_deref(), Some("data_quota"));
+        assert_eq!(invalid_field(|it| it.structure_quota = quota(1, 0)).as_deref(), Some("structure_quota"));
         assert_eq!(
-            fault(|it| it.structure_quota = quota(1, 31 * 24 * 3600 + 1)).as_deref(),
+            invalid_field(|it| it.structure_quota = quota(1, 31 * 24 * 3600 + 1)).as_deref(),
             Some("structure_quota")
         );
     }
 
     #[test]
-    fn a_url_is_https_and_leads_outside_unless_told_otherwise() {
-        let check = |url: &str, right: bool| {
-            assert_eq!(fault(|it| it.base_url = url.to_owned()).is_none(), right, "{url}");
+    fn a_url_is_https_and_public_unless_allowed_otherwise() {
+        let check = |url: &str, is_valid: bool| {
+            assert_eq!(invalid_field(|it| it.base_url = url.to_owned()).is_none(), is_valid, "{url}");
         };
         check("https://ec.europa.eu/eurostat/api/dissemination/sdmx/2.1", true);
         check("https://8.8.8.8/rest", true);
@@ -244,7 +248,7 @@ mod tests {
                 it.base_url = format!("http://{host}/");
                 (it.allow_plain_http, it.allow_private_address) = (true, true);
             };
-            assert_eq!(fault(allowed), None, "{host}");
+            assert_eq!(invalid_field(allowed), None, "{host}");
         }
     }
 }

@@ -1,78 +1,78 @@
-//! Everything that the service owns, at one moment: what all changes up to there have made.
+//! The state of the service: the result of all changes up to a position of the journal.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::Error;
-use crate::change::{Change, Origin, Recorded};
-use crate::difference::{Difference, Kind, differences};
+use crate::change::{Change, ChangeRecord, Origin};
+use crate::difference::{Difference, DifferenceKind, differences};
 use crate::provider::Provider;
 use dataflow_rules::{Rule, RuleSet};
 
 /// The state after the change at `position`.
 #[derive(Debug, Clone, Default)]
 pub struct State {
-    /// How many changes there were.
+    /// The number of changes.
     pub position: u64,
     /// The rule sets by name.
-    pub rulesets: BTreeMap<String, Arc<Owned>>,
+    pub rulesets: BTreeMap<String, Arc<VersionedRuleset>>,
     /// The providers by identifier.
-    pub providers: BTreeMap<String, Arc<Registered>>,
-    /// The identifiers of all providers there ever were: what was removed is not brought back by the next release.
+    pub providers: BTreeMap<String, Arc<VersionedProvider>>,
+    /// The identifiers of all providers that ever existed: a removed provider is not seeded again by the next release.
     pub seen_providers: BTreeSet<String>,
 }
 
-/// A rule set with what is on record about it.
+/// A rule set with its revisions and the versions of its rules.
 #[derive(Debug, Clone)]
-pub struct Owned {
-    /// The set at its newest revision.
+pub struct VersionedRuleset {
+    /// The set at its latest revision.
     pub set: Arc<RuleSet>,
-    /// Of each rule, when it was made and changed.
-    pub stamps: BTreeMap<String, Stamp>,
+    /// The version of each rule.
+    pub rule_versions: BTreeMap<String, ResourceVersion>,
     /// Every revision, oldest first: the one at index 0 is revision 1.
     pub revisions: Vec<Arc<Revision>>,
 }
 
-/// A provider with what is on record about it.
+/// A provider with its version.
 #[derive(Debug, Clone)]
-pub struct Registered {
+pub struct VersionedProvider {
     /// The provider.
     pub provider: Provider,
-    /// When it was made and changed.
-    pub stamp: Stamp,
+    /// Its version.
+    pub version: ResourceVersion,
 }
 
-/// When something was made and last changed.
+/// The version of a resource, as its etag identifies it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
-    /// The place of the last change among all: what an etag names.
+pub struct ResourceVersion {
+    /// The position of its last change, which is the etag.
     pub position: u64,
-    /// When it was made.
+    /// When it was created.
     pub created: SystemTime,
-    /// When it was last changed.
+    /// When it was last updated.
     pub updated: SystemTime,
 }
 
 /// A revision of a rule set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revision {
-    /// Counts from 1.
+    /// The number of the revision, from 1.
     pub revision: i64,
-    /// The place among all changes of the one that made it.
+    /// The position of the change that made it.
     pub position: u64,
-    /// When it was made.
+    /// When it was created.
     pub time: SystemTime,
-    /// By whom.
+    /// The author and the reason.
     pub origin: Origin,
-    /// How it differs from the one before.
+    /// The differences from the previous revision.
     pub differences: Vec<Difference>,
 }
 
-// === impl Stamp ===
+// === impl ResourceVersion ===
 
-impl Stamp {
-    /// Names this version: hexadecimal digits without further meaning.
+impl ResourceVersion {
+    /// The etag: opaque hexadecimal digits.
     pub fn etag(&self) -> String {
         format!("{:x}", self.position)
     }
@@ -86,7 +86,7 @@ impl State {
     /// # Errors
     ///
     /// [`Error::RulesetNotFound`].
-    pub fn ruleset(&self, name: &str) -> Result<&Arc<Owned>, Error> {
+    pub fn ruleset(&self, name: &str) -> Result<&Arc<VersionedRuleset>, Error> {
         self.rulesets.get(name).ok_or_else(|| Error::RulesetNotFound { name: name.to_owned() })
     }
 
@@ -95,28 +95,27 @@ impl State {
     /// # Errors
     ///
     /// [`Error::ProviderNotFound`].
-    pub fn provider(&self, id: &str) -> Result<&Arc<Registered>, Error> {
+    pub fn provider(&self, id: &str) -> Result<&Arc<VersionedProvider>, Error> {
         self.providers.get(id).ok_or_else(|| Error::ProviderNotFound { provider: id.to_owned() })
     }
 
-    /// Makes one more change. Whether what it makes is valid is looked at before it is written, and not again each time that
-    /// it is read.
+    /// Applies one more change. Its result is validated before it is written, and not again on every replay.
     ///
     /// # Errors
     ///
-    /// When the change cannot be made: nothing is, then.
-    pub fn apply(&mut self, recorded: &Recorded) -> Result<(), Error> {
-        let Recorded { change, origin, time } = recorded;
+    /// If the change cannot be applied; nothing is changed then.
+    pub fn apply(&mut self, recorded: &ChangeRecord) -> Result<(), Error> {
+        let ChangeRecord { change, origin, time } = recorded;
         let position = self.position + 1;
         match change {
             Change::RulesetSeeded(set) => {
                 let set = RuleSet { revision: 1, ..set.clone() };
-                let owned = Owned::seeded(set, position, origin, *time);
-                self.rulesets.insert(owned.set.name.clone(), Arc::new(owned));
+                let ruleset = VersionedRuleset::seeded(set, position, origin, *time);
+                self.rulesets.insert(ruleset.set.name.clone(), Arc::new(ruleset));
             }
             Change::RulePut { ruleset, rule } => {
-                let owned = self.owned(ruleset)?;
-                let rules = &mut Arc::make_mut(&mut owned.set).rules;
+                let versioned = self.ruleset_mut(ruleset)?;
+                let rules = &mut Arc::make_mut(&mut versioned.set).rules;
                 let id = |known: &&mut Rule| known.id == rule.id;
                 let found = match rules.iter_mut().find(id) {
                     Some(known) => {
@@ -129,28 +128,29 @@ impl State {
                         differences(&[], std::slice::from_ref(rule))
                     }
                 };
-                owned.revised(found, position, recorded);
+                versioned.add_revision(found, position, recorded);
             }
             Change::RuleRemoved { ruleset, rule_id } => {
-                let owned = self.owned(ruleset)?;
-                let rules = &mut Arc::make_mut(&mut owned.set).rules;
+                let versioned = self.ruleset_mut(ruleset)?;
+                let rules = &mut Arc::make_mut(&mut versioned.set).rules;
                 let index = rules.iter().position(|known| known.id == *rule_id);
                 let removed = rules.remove(index.ok_or_else(|| rule_not_found(ruleset, rule_id))?);
-                owned.revised(differences(&[removed], &[]), position, recorded);
+                versioned.add_revision(differences(&[removed], &[]), position, recorded);
             }
             Change::RolledBack(earlier) => {
-                let owned = self.owned(&earlier.name)?;
-                let rules = &mut Arc::make_mut(&mut owned.set).rules;
+                let versioned = self.ruleset_mut(&earlier.name)?;
+                let rules = &mut Arc::make_mut(&mut versioned.set).rules;
                 let found = differences(rules, &earlier.rules);
                 rules.clone_from(&earlier.rules);
-                owned.revised(found, position, recorded);
+                versioned.add_revision(found, position, recorded);
             }
             Change::ProviderSeeded(provider) | Change::ProviderPut(provider) => {
                 let id = provider.provider_id.clone();
-                let created = self.providers.get(&id).map_or(*time, |known| known.stamp.created);
-                let stamp = Stamp { position, created, updated: *time };
+                let created = self.providers.get(&id).map_or(*time, |known| known.version.created);
+                let version = ResourceVersion { position, created, updated: *time };
                 self.seen_providers.insert(id.clone());
-                self.providers.insert(id, Arc::new(Registered { provider: provider.clone(), stamp }));
+                self.providers
+                    .insert(id, Arc::new(VersionedProvider { provider: provider.clone(), version }));
             }
             Change::ProviderRemoved { provider_id } => {
                 self.provider(provider_id)?;
@@ -161,7 +161,7 @@ impl State {
         Ok(())
     }
 
-    /// Checks what a change has made.
+    /// Validates the result of a change.
     ///
     /// # Errors
     ///
@@ -173,40 +173,47 @@ impl State {
         }
     }
 
-    /// A set to be changed; in place, if nobody else holds it.
-    fn owned(&mut self, name: &str) -> Result<&mut Owned, Error> {
-        let owned = self.rulesets.get_mut(name);
-        owned.map(Arc::make_mut).ok_or_else(|| Error::RulesetNotFound { name: name.to_owned() })
+    /// A rule set for modification: in place, or on a copy if it is shared.
+    fn ruleset_mut(&mut self, name: &str) -> Result<&mut VersionedRuleset, Error> {
+        let ruleset = self.rulesets.get_mut(name);
+        ruleset.map(Arc::make_mut).ok_or_else(|| Error::RulesetNotFound { name: name.to_owned() })
     }
 }
 
-/// There is no such rule in a set.
+/// The error of a missing rule.
 pub(crate) fn rule_not_found(ruleset: &str, rule: &str) -> Error {
     Error::RuleNotFound { ruleset: ruleset.to_owned(), rule: rule.to_owned() }
 }
 
-// === impl Owned ===
+// === impl VersionedRuleset ===
 
-impl Owned {
+impl VersionedRuleset {
     fn seeded(set: RuleSet, position: u64, origin: &Origin, time: SystemTime) -> Self {
         let found = differences(&[], &set.rules);
-        let mut owned = Self { set: Arc::new(set), stamps: BTreeMap::new(), revisions: Vec::new() };
-        owned.note(found, position, origin, time);
-        owned
+        let mut ruleset = Self { set: Arc::new(set), rule_versions: BTreeMap::new(), revisions: Vec::new() };
+        ruleset.record_revision(found, position, origin, time);
+        ruleset
     }
 
-    /// The set has changed like this: that is its next revision.
-    fn revised(&mut self, differences: Vec<Difference>, position: u64, recorded: &Recorded) {
+    /// Increments the revision after a change.
+    fn add_revision(&mut self, differences: Vec<Difference>, position: u64, recorded: &ChangeRecord) {
         Arc::make_mut(&mut self.set).revision += 1;
-        self.note(differences, position, &recorded.origin, recorded.time);
+        self.record_revision(differences, position, &recorded.origin, recorded.time);
     }
 
-    /// Puts the present revision on record.
-    fn note(&mut self, differences: Vec<Difference>, position: u64, origin: &Origin, time: SystemTime) {
+    /// Records the current revision.
+    fn record_revision(
+        &mut self,
+        differences: Vec<Difference>,
+        position: u64,
+        origin: &Origin,
+        time: SystemTime,
+    ) {
         for Difference { rule_id, kind } in &differences {
-            let created = self.stamps.remove(rule_id).map_or(time, |stamp| stamp.created);
-            if *kind != Kind::Removed {
-                self.stamps.insert(rule_id.clone(), Stamp { position, created, updated: time });
+            let created = self.rule_versions.remove(rule_id).map_or(time, |version| version.created);
+            if *kind != DifferenceKind::Removed {
+                self.rule_versions
+                    .insert(rule_id.clone(), ResourceVersion { position, created, updated: time });
             }
         }
         let (revision, origin) = (self.set.revision, origin.clone());
@@ -214,14 +221,14 @@ impl Owned {
     }
 
     /// The revision that the change at this position made.
-    pub fn made_at(&self, position: u64) -> Option<i64> {
+    pub fn revision_at(&self, position: u64) -> Option<i64> {
         let found = self.revisions.binary_search_by_key(&position, |revision| revision.position).ok()?;
         Some(self.revisions[found].revision)
     }
 
-    /// One rule and its stamp.
-    pub fn rule(&self, rule_id: &str) -> Option<(&Rule, Stamp)> {
+    /// One rule and its version.
+    pub fn rule(&self, rule_id: &str) -> Option<(&Rule, ResourceVersion)> {
         let rule = self.set.rules.iter().find(|rule| rule.id == rule_id)?;
-        Some((rule, *self.stamps.get(rule_id)?))
+        Some((rule, *self.rule_versions.get(rule_id)?))
     }
 }

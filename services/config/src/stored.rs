@@ -1,4 +1,4 @@
-//! The form in which changes are written into the store's log.
+//! The stored format of changes in the journal.
 
 use std::time::SystemTime;
 
@@ -7,32 +7,32 @@ use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::stored_change::Change as Stored;
 use prost::Message;
 
-use crate::change::{Change, Origin, Recorded};
+use crate::change::{Change, ChangeRecord, Origin};
 use crate::convert::ruleset;
 
-/// The layout that this release writes, and the newest it reads.
+/// The format version that this release writes, and the newest that it reads.
 const STORED_VERSION: u32 = 1;
 
-/// Why a record cannot be read.
+/// Why a record cannot be decoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unreadable {
-    /// A later release wrote it.
-    #[error("its format is {found}, known are those up to {STORED_VERSION}")]
+    /// A later release wrote it, in a later format version.
+    #[error("format version {found}, this release reads up to {STORED_VERSION}")]
     Format {
-        /// The format.
+        /// The format version.
         found: u32,
     },
-    /// A later release wrote it, within a format that we know.
-    #[error("it says something that this release does not know")]
+    /// A later release wrote an unknown change, in a known format version.
+    #[error("unknown kind of change")]
     Unknown,
-    /// It is no record of ours.
+    /// It is not a record of this service.
     #[error("{0}")]
     Malformed(String),
 }
 
-/// A change as it is written down.
-pub(crate) fn encode(recorded: Recorded) -> Bytes {
-    let Recorded { change, origin, time } = recorded;
+/// Encodes a change.
+pub(crate) fn encode(recorded: ChangeRecord) -> Bytes {
+    let ChangeRecord { change, origin, time } = recorded;
     let Origin { author, reason, request_id } = origin;
     let change = match change {
         Change::RulesetSeeded(set) => Stored::RulesetSeeded(ruleset::to_wire(&set)),
@@ -55,8 +55,8 @@ pub(crate) fn encode(recorded: Recorded) -> Bytes {
     stored.encode_to_vec().into()
 }
 
-/// Reads a change.
-pub(crate) fn decode(record: Bytes) -> Result<Recorded, Unreadable> {
+/// Decodes a change.
+pub(crate) fn decode(record: Bytes) -> Result<ChangeRecord, Unreadable> {
     let malformed = |error: &dyn std::fmt::Display| Unreadable::Malformed(error.to_string());
     let stored = pb::StoredChange::decode(record).map_err(|error| malformed(&error))?;
     if stored.format > STORED_VERSION {
@@ -81,7 +81,7 @@ pub(crate) fn decode(record: Bytes) -> Result<Recorded, Unreadable> {
         Stored::ProviderRemoved(provider_id) => Change::ProviderRemoved { provider_id },
     };
     let time = time.and_then(|time| SystemTime::try_from(time).ok()).unwrap_or(SystemTime::UNIX_EPOCH);
-    Ok(Recorded { change, origin: Origin { author, reason, request_id }, time })
+    Ok(ChangeRecord { change, origin: Origin { author, reason, request_id }, time })
 }
 
 #[cfg(test)]
@@ -91,12 +91,12 @@ mod tests {
     use super::*;
     use dataflow_rules::{Category, Rule};
 
-    /// What release 0.1.0 wrote.
-    const YESTERDAY: &[u8] =
+    /// A record of release 0.1.0.
+    const RELEASE_0_1_0: &[u8] =
         b"\x08\x01\x12\x02\x08\x07\x1a\x03ada\"\x03why*\x03r-1Z+\n\x07default\x12 \n\x01r\x10\x06\
         \x1a\x04care \x05*\x08\n\x04care\x10\x022\x02en8\x01B\x01d";
 
-    fn recorded() -> Recorded {
+    fn recorded() -> ChangeRecord {
         let rule = Rule {
             id: "r".to_owned(),
             category: Category::Health,
@@ -110,25 +110,25 @@ mod tests {
         let origin =
             Origin { author: "ada".to_owned(), reason: "why".to_owned(), request_id: "r-1".to_owned() };
         let change = Change::RulePut { ruleset: "default".to_owned(), rule };
-        Recorded { change, origin, time: SystemTime::UNIX_EPOCH + Duration::from_secs(7) }
+        ChangeRecord { change, origin, time: SystemTime::UNIX_EPOCH + Duration::from_secs(7) }
     }
 
     #[test]
-    fn what_an_earlier_release_wrote_is_read() {
-        assert_eq!(decode(Bytes::from_static(YESTERDAY)), Ok(recorded()));
+    fn a_record_of_an_earlier_release_is_read() {
+        assert_eq!(decode(Bytes::from_static(RELEASE_0_1_0)), Ok(recorded()));
     }
 
     #[test]
-    fn what_is_written_today_an_earlier_release_reads() {
-        assert_eq!(encode(recorded()), YESTERDAY);
+    fn the_encoding_is_that_of_the_earlier_release() {
+        assert_eq!(encode(recorded()), RELEASE_0_1_0);
     }
 
     #[test]
-    fn what_a_later_release_wrote_is_told_apart() {
-        let later = [b"\x08\x02", &YESTERDAY[2..]].concat();
+    fn records_of_a_later_release_are_recognized() {
+        let later = [b"\x08\x02", &RELEASE_0_1_0[2..]].concat();
         assert_eq!(decode(later.into()), Err(Unreadable::Format { found: 2 }));
-        let fields = [YESTERDAY, b"\x9a\x06\x01x"].concat();
-        assert_eq!(decode(fields.into()), Ok(recorded()), "a field more does no harm");
+        let fields = [RELEASE_0_1_0, b"\x9a\x06\x01x"].concat();
+        assert_eq!(decode(fields.into()), Ok(recorded()), "unknown fields are ignored");
         assert_eq!(decode(Bytes::from_static(b"\x08\x01")), Err(Unreadable::Unknown));
         assert!(matches!(decode(Bytes::from_static(b"\xff")), Err(Unreadable::Malformed(_))));
     }

@@ -1,4 +1,4 @@
-//! The flags that say where state is kept, and what they open.
+//! The flags that select the backend of the store, and opening it.
 
 use std::fs;
 use std::io;
@@ -14,61 +14,60 @@ use crate::embedded::{self, Embedded};
 use crate::redis::address::{Address, NotAnAddress};
 use crate::redis::{Misconfigured, Redis, Settings};
 
-/// Where state is kept.
+/// The backend of the store.
 #[derive(Debug, Clone, clap::Args)]
 pub struct StoreArgs {
-    /// The Redis that every replica shares: `redis://HOST:PORT`, `redis+sentinel://HOST:PORT,.../SERVICE` or
-    /// `redis+cluster://HOST:PORT,...`, `rediss` for TLS. Without it state is this process' own.
-    // A secret, for it may hold a password, and any text: the parser of flags would print what it refuses.
+    /// URL of the Redis that all replicas share: `redis://HOST:PORT`, `redis+sentinel://HOST:PORT,.../SERVICE` or
+    /// `redis+cluster://HOST:PORT,...`, `rediss` for TLS. Without it, each process has its own state.
+    // A secret, because it may contain a password; and a string, because clap would print an invalid URL in its error.
     #[arg(long, env = "DATAFLOW_REDIS_URL", value_name = "URL", hide_env_values = true)]
     pub redis_url: Option<SecretString>,
 
-    /// The Redis user to log in as, unless the URL names one.
+    /// Redis user name, unless the URL contains one.
     #[arg(long, env = "DATAFLOW_REDIS_USERNAME", value_name = "NAME")]
     pub redis_username: Option<String>,
 
-    /// A file that holds the password for Redis; white space around it does not count.
+    /// File with the Redis password; leading and trailing white space is ignored.
     #[arg(long, env = "DATAFLOW_REDIS_PASSWORD_FILE", value_name = "FILE")]
     pub redis_password_file: Option<PathBuf>,
 
-    /// A file of PEM certificates to trust in Redis' name, instead of the system's.
+    /// File with PEM certificates to trust for Redis, instead of the system's.
     #[arg(long, env = "DATAFLOW_REDIS_CA_FILE", value_name = "FILE")]
     pub redis_ca_file: Option<PathBuf>,
 
-    /// What every key and channel in Redis begins with: meshes with different ones do not see each other.
+    /// Prefix of every key and channel in Redis. Installations with different prefixes can share one Redis.
     #[arg(long, env = "DATAFLOW_REDIS_PREFIX", default_value = "dataflow:", value_name = "TEXT", value_parser = prefix)]
     pub redis_prefix: String,
 
-    /// How long one call to Redis may take, connecting included. A durable write may take 400 ms longer.
+    /// Timeout of one call to Redis, connecting included. A durable write may take 400 ms longer.
     #[arg(long, env = "DATAFLOW_REDIS_TIMEOUT", default_value = "500ms", value_parser = timeout, value_name = "DURATION")]
     pub redis_timeout: Duration,
 
-    /// How many replicas must have a durable write before it is acknowledged. Default: 1 under Sentinels or in a Cluster,
-    /// else 0.
+    /// Number of Redis replicas that must confirm a durable write. Default: 1 with Sentinels or in a Cluster, else 0.
     #[arg(long, env = "DATAFLOW_REDIS_REPLICAS", value_name = "N")]
     pub redis_replicas: Option<u64>,
 }
 
-/// The place that the flags name cannot be used.
+/// The store that the flags select cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// A file that a flag names cannot be read.
+    /// A file given by a flag cannot be read.
     #[error("{}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The I/O error.
         source: io::Error,
     },
-    /// The URL is none. It is not shown: it may hold a password.
+    /// The URL is invalid. It is not shown: it may contain a password.
     #[error("--redis-url: {0}")]
     Url(#[from] NotAnAddress),
-    /// A flag would change nothing as long as another is not as it should be.
+    /// A flag has no effect without another flag, or without another value of it.
     #[error("{flag} needs {needs}")]
     Idle {
-        /// The flag.
+        /// The flag without effect.
         flag: &'static str,
-        /// The other.
+        /// The flag or value that it needs.
         needs: &'static str,
     },
     /// See [`Misconfigured`].
@@ -77,18 +76,19 @@ pub enum OpenError {
     /// See [`embedded::OpenError`].
     #[error(transparent)]
     Embedded(#[from] embedded::OpenError),
-    /// There are two places to keep state in.
-    #[error("--data-dir and --redis-url exclude each other: state lies in one place")]
+    /// Two backends are selected.
+    #[error("--data-dir and --redis-url exclude each other: a process has one store")]
     TwoPlaces,
 }
 
 impl StoreArgs {
-    /// Opens the place that the flags name: Redis; or this process, where `capacity` bounds in bytes what may be forgotten,
-    /// and what must last goes to `directory`, if there is one. `role` names the breakers.
+    /// Opens the store that the flags select: Redis, or the embedded store, whose volatile data is limited to
+    /// `capacity` bytes and whose durable data is in `directory`, if given. `role` is part of the circuit breakers'
+    /// names.
     ///
     /// # Errors
     ///
-    /// [`OpenError`] for what no waiting will mend. A Redis that does not answer is none: it may yet.
+    /// [`OpenError`] for configuration errors. An unreachable Redis is not an error: it may become reachable.
     pub fn open(
         &self,
         directory: Option<&Path>,
@@ -128,7 +128,7 @@ impl StoreArgs {
         Ok(Arc::new(Redis::new(settings, process, role)?))
     }
 
-    /// Refuses files that would not be read: whoever names one counts on it.
+    /// Rejects files that would not be read: the user expects them to be used.
     fn check_files(&self, address: Option<&Address>) -> Result<(), OpenError> {
         let is_encrypted = address.is_some_and(|address| address.tls);
         if self.redis_password_file.is_some() && address.is_none() {
@@ -141,17 +141,17 @@ impl StoreArgs {
     }
 }
 
-/// A prefix that neither hides keys from us nor moves them to other slots.
+/// Checks a prefix. Braces would change the hash slots of keys, and white space would break messages.
 fn prefix(text: &str) -> Result<String, &'static str> {
-    let right = !text.is_empty() && text.len() <= 64 && !text.contains(['{', '}', '\n', ' ']);
-    if right { Ok(text.to_owned()) } else { Err("must be 1 to 64 bytes without braces or white space") }
+    let is_valid = !text.is_empty() && text.len() <= 64 && !text.contains(['{', '}', '\n', ' ']);
+    if is_valid { Ok(text.to_owned()) } else { Err("must be 1 to 64 bytes without braces or white space") }
 }
 
-/// A time that lets an answer come at all.
+/// Checks a timeout. Below 10 ms, no reply would arrive in time.
 fn timeout(text: &str) -> Result<Duration, String> {
     let timeout = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    let right = (Duration::from_millis(10)..=Duration::from_secs(60)).contains(&timeout);
-    if right { Ok(timeout) } else { Err("must be from 10ms to 60s".to_owned()) }
+    let is_valid = (Duration::from_millis(10)..=Duration::from_secs(60)).contains(&timeout);
+    if is_valid { Ok(timeout) } else { Err("must be from 10ms to 60s".to_owned()) }
 }
 
 #[cfg(test)]
@@ -160,12 +160,15 @@ mod tests {
 
     #[test]
     fn prefixes_and_timeouts_have_bounds() {
-        for (text, right) in [("a", true), ("dataflow:", true), ("", false), ("a{b", false), ("a b", false)] {
-            assert_eq!(prefix(text).is_ok(), right, "{text:?}");
+        for (text, is_valid) in
+            [("a", true), ("dataflow:", true), ("", false), ("a{b", false), ("a b", false)]
+        {
+            assert_eq!(prefix(text).is_ok(), is_valid, "{text:?}");
         }
         assert!(prefix(&"x".repeat(64)).is_ok() && prefix(&"x".repeat(65)).is_err());
-        for (text, right) in [("10ms", true), ("9ms", false), ("60s", true), ("61s", false), ("x", false)] {
-            assert_eq!(timeout(text).is_ok(), right, "{text:?}");
+        for (text, is_valid) in [("10ms", true), ("9ms", false), ("60s", true), ("61s", false), ("x", false)]
+        {
+            assert_eq!(timeout(text).is_ok(), is_valid, "{text:?}");
         }
     }
 }

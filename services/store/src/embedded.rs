@@ -1,9 +1,9 @@
-//! The backend of a single process: what may be forgotten lies in bounded memory, what must last in a file, or in memory
-//! too where no data directory is given.
+//! The backend of a single process: volatile data in bounded memory; durable data in a file, or in memory if no data
+//! directory is given.
 
 mod buckets;
 mod directory;
-mod lasting;
+mod durable;
 mod log;
 mod memory;
 #[cfg(test)]
@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use self::buckets::Buckets;
 use self::directory::Directory;
-use self::lasting::Lasting;
+use self::durable::DurableStore;
 use self::memory::Memory;
 use crate::entries::{Condition, Cursor, Entries, Entry, Outcome, Page, Revision};
 use crate::error::Error;
@@ -31,36 +31,36 @@ use crate::leases::{Leases, Token};
 use crate::logs::{Appended, LogRecord, Logs};
 use crate::signals::{Signals, Subscription};
 
-/// State that belongs to this process alone. Dropping it waits for the write that is under way.
+/// A store for this process only. Dropping it waits for the writes in the queue.
 pub struct Embedded {
     buckets: Arc<Buckets>,
     memory: Memory,
-    lasting: Lasting,
+    durable: DurableStore,
 }
 
 /// Why a data directory cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Somebody has it open: embedded state belongs to one process.
+    /// Another process, or another store of this process, has it open: embedded state belongs to one process.
     #[error("the data directory {} is held by {holder}", directory.display())]
     Held {
         /// The directory.
         directory: PathBuf,
-        /// Who has it open, such as `process 1234`.
+        /// The holder of the lock, such as `process 1234`.
         holder: String,
     },
-    /// It cannot be created, locked or read, or the state in it is damaged.
+    /// It cannot be created, locked or read, or its data is damaged.
     #[error("the data directory {} cannot be used", directory.display())]
     Unusable {
         /// The directory.
         directory: PathBuf,
-        /// What the system or the database says.
+        /// The error of the operating system or the database.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
-/// What is put under a key.
-struct New {
+/// A value to write.
+struct NewValue {
     revision: Revision,
     value: Bytes,
     ttl: Option<Duration>,
@@ -69,53 +69,53 @@ struct New {
 // === impl Embedded ===
 
 impl Embedded {
-    /// Keeps everything in memory. Entries of volatile spaces take at most `capacity` bytes, the generations of tags an
-    /// eighth of that besides; what was not used for longest gives way.
+    /// Keeps everything in memory. Entries of volatile spaces take at most `capacity` bytes, and generations of tags
+    /// another eighth of that; the least recently used are evicted.
     pub fn new(capacity: u64) -> Self {
-        Self::over(Lasting::in_memory(), capacity)
+        Self::over(DurableStore::in_memory(), capacity)
     }
 
-    /// Keeps lasting spaces and logs in `directory`, which is created when missing, and the rest as [`new`](Self::new)
-    /// does. The directory is held until this is dropped or the process ends, in whatever way.
+    /// Keeps durable spaces and logs in `directory`, which is created if missing, and the rest as [`new`](Self::new)
+    /// does. The directory is locked until this is dropped or the process ends for any reason.
     ///
     /// # Errors
     ///
     /// [`OpenError`].
     pub fn open(directory: &Path, capacity: u64) -> Result<Self, OpenError> {
-        let lasting = Lasting::in_file(Directory::hold(directory)?).map_err(|source| {
+        let durable = DurableStore::in_file(Directory::lock(directory)?).map_err(|source| {
             OpenError::Unusable { directory: directory.to_owned(), source: source.into() }
         })?;
-        Ok(Self::over(lasting, capacity))
+        Ok(Self::over(durable, capacity))
     }
 
-    /// The task that ends when the thread which writes the file has panicked: nothing can be written from then on.
+    /// The task that ends when the writer thread has panicked: nothing can be written from then on.
     pub fn watch_writer(&mut self) -> Task {
-        let ended = self.lasting.writer.ended();
+        let ended = self.durable.writer.ended();
         Task::essential("store writer", async move {
             let panicked = match ended {
                 Some(ended) => ended.await.is_err(),
                 None => false,
             };
             if !panicked {
-                // It was closed, or it failed and the callers who wait for an answer learn why.
+                // It was closed; or the database failed, which the pending and all later writes report.
                 std::future::pending().await
             }
         })
     }
 
-    fn over(lasting: Lasting, capacity: u64) -> Self {
-        Self { buckets: Arc::new(Buckets::new()), memory: Memory::new(capacity), lasting }
+    fn over(durable: DurableStore, capacity: u64) -> Self {
+        Self { buckets: Arc::new(Buckets::new()), memory: Memory::new(capacity), durable }
     }
 
-    /// Puts `new` under a key, or removes what is there; the revision that was there.
+    /// Writes `new`, or deletes the key; returns the previous revision.
     async fn change(
         &self,
         key: &Key,
-        new: Option<New>,
+        new: Option<NewValue>,
         condition: Condition,
     ) -> Result<Outcome<Option<Revision>>, Error> {
-        if key.space.lasting {
-            self.lasting.change(key, new, condition, &self.buckets).await
+        if key.space.durable {
+            self.durable.change(key, new, condition, &self.buckets).await
         } else {
             Ok(self.change_in_memory(key, new, condition))
         }
@@ -124,7 +124,7 @@ impl Embedded {
     fn change_in_memory(
         &self,
         key: &Key,
-        new: Option<New>,
+        new: Option<NewValue>,
         condition: Condition,
     ) -> Outcome<Option<Revision>> {
         let now = Instant::now();
@@ -137,7 +137,7 @@ impl Embedded {
             Some(new) => self.memory.insert(key.clone(), new, now),
             None => self.memory.remove(key),
         }
-        locked.changed();
+        locked.publish_change();
         Outcome::Done(found)
     }
 }
@@ -145,15 +145,15 @@ impl Embedded {
 #[async_trait]
 impl Entries for Embedded {
     async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, Error> {
-        let lasting: Vec<Key> = keys.iter().filter(|key| key.space.lasting).cloned().collect();
-        let mut lasting = match lasting.is_empty() {
+        let durable: Vec<Key> = keys.iter().filter(|key| key.space.durable).cloned().collect();
+        let mut durable = match durable.is_empty() {
             true => Vec::new(),
-            false => self.lasting.get(lasting).await?,
+            false => self.durable.get(durable).await?,
         }
         .into_iter();
         let now = Instant::now();
-        let entry = |key: &Key| match key.space.lasting {
-            true => lasting.next().expect("there is one answer for each lasting key"),
+        let entry = |key: &Key| match key.space.durable {
+            true => durable.next().expect("the read returns one result per durable key"),
             false => self.memory.get(key, now),
         };
         Ok(keys.iter().map(entry).collect())
@@ -168,7 +168,7 @@ impl Entries for Embedded {
     ) -> Result<Outcome<Revision>, Error> {
         let revision = Revision::random();
         let ttl = ttl.map(|ttl| ttl.max(Duration::from_millis(1)));
-        Ok(match self.change(key, Some(New { revision, value, ttl }), condition).await? {
+        Ok(match self.change(key, Some(NewValue { revision, value, ttl }), condition).await? {
             Outcome::Done(_) => Outcome::Done(revision),
             Outcome::Refused(found) => Outcome::Refused(found),
         })
@@ -182,8 +182,8 @@ impl Entries for Embedded {
     }
 
     async fn list(&self, space: Space, prefix: &str, from: Option<Cursor>) -> Result<Page, Error> {
-        if space.lasting {
-            self.lasting.list(space, prefix, from).await
+        if space.durable {
+            self.durable.list(space, prefix, from).await
         } else {
             Ok(Page { keys: self.memory.list(space, prefix, Instant::now()), next: None })
         }
@@ -198,11 +198,11 @@ impl Leases for Embedded {
 
     async fn release(&self, key: &Key, token: Token) -> Result<bool, Error> {
         let mut locked = self.buckets.lock(key);
-        let held = locked.holds(token, Instant::now());
-        if held {
-            locked.changed();
+        let is_held = locked.is_leased_by(token, Instant::now());
+        if is_held {
+            locked.publish_change();
         }
-        Ok(held)
+        Ok(is_held)
     }
 }
 
@@ -215,7 +215,7 @@ impl Generations for Embedded {
     async fn renew(&self, tag: &Key) -> Result<Generation, Error> {
         let mut locked = self.buckets.lock(tag);
         let generation = self.memory.renew(tag);
-        locked.changed();
+        locked.publish_change();
         Ok(generation)
     }
 }
@@ -223,18 +223,18 @@ impl Generations for Embedded {
 #[async_trait]
 impl Logs for Embedded {
     async fn append(&self, log: &Key, id: &str, value: Bytes) -> Result<u64, Error> {
-        // Without a condition it cannot be refused.
+        // An unconditional append is never rejected.
         let (Appended::At(position) | Appended::Behind { last: position }) =
-            self.lasting.append(log, id, value, None).await?;
+            self.durable.append(log, id, value, None).await?;
         Ok(position)
     }
 
     async fn append_after(&self, log: &Key, last: u64, id: &str, value: Bytes) -> Result<Appended, Error> {
-        self.lasting.append(log, id, value, Some(last)).await
+        self.durable.append(log, id, value, Some(last)).await
     }
 
     async fn read(&self, log: &Key, after: u64, limit: usize) -> Result<Vec<LogRecord>, Error> {
-        self.lasting.read(log, after, limit).await
+        self.durable.read(log, after, limit).await
     }
 }
 

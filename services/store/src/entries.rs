@@ -1,4 +1,4 @@
-//! Values under keys: with a time to live, changed by compare-and-set, read in batches.
+//! Key-value entries: time to live, compare-and-set by revision, batch reads.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -12,65 +12,66 @@ use crate::error::Error;
 use crate::key::{Key, Space};
 use crate::leases::Token;
 
-/// What names one write of one key. Random, so that a key which was deleted and written again never has one twice.
+/// Identifies one write of one key. Random, so that a key that is deleted and written again never has the same revision
+/// twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Revision(NonZeroU64);
 
-/// What lies under a key.
+/// The value of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The bytes.
     pub value: Bytes,
-    /// The write that put them there.
+    /// The revision of the write.
     pub revision: Revision,
-    /// How long they will still be there; none for ever.
+    /// The remaining time to live; none if the entry does not expire.
     pub ttl: Option<Duration>,
 }
 
-/// Under which condition a key may be changed.
+/// The precondition of a change: compare-and-set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
-    /// Whatever is there.
+    /// Unconditional.
     Always,
-    /// Only if nothing is there.
+    /// Only if the key has no value.
     Absent,
-    /// Only if this write is there.
+    /// Only if the value has this revision.
     Revision(Revision),
-    /// Only while this lease of the key is held. The change ends it.
+    /// Only while this lease of the key is held. The change ends the lease.
     Lease(Token),
 }
 
-/// What came of a conditional change. A refusal is an answer: nothing was changed.
+/// The result of a conditional change. `Refused` is not an error: nothing was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome<T> {
-    /// It was done.
+    /// The change was made.
     Done(T),
-    /// The condition did not hold; the revision that is there, if any.
+    /// The condition was not met. Contains the current revision, if the key has a value.
     Refused(Option<Revision>),
 }
 
-/// One page of a listing.
+/// One page of a list of keys.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Page {
-    /// Keys, in no order. Those that were there during the whole listing are named at least once; those that came or
-    /// went may be.
+    /// Keys, in no particular order. A key that exists during the whole listing appears at least once; a key that is
+    /// created or deleted meanwhile may appear.
     pub keys: Vec<Key>,
-    /// Where the next page begins; none on the last one. A page may be empty and yet not the last.
+    /// The cursor of the next page; none on the last page. A page may be empty without being the last.
     pub next: Option<Cursor>,
 }
 
-/// A place in a listing. It means something to the backend that made it, and to nobody else.
+/// A position in a listing. Opaque; only valid for the backend that issued it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor(pub(crate) String);
 
-/// Values under keys.
+/// Key-value entries.
 #[async_trait]
 pub trait Entries {
-    /// What lies under these keys, in their order.
+    /// Reads the values of these keys, in their order.
     async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, Error>;
 
-    /// Puts a value under a key, if `condition` holds. A `ttl` below a millisecond counts as one; without any the value
-    /// stays. Whoever holds a lease of the key loses it, and everybody who listens to changes is told.
+    /// Writes a value if `condition` is met. A `ttl` below 1 ms counts as 1 ms; without one the entry does not expire.
+    /// Ends the lease of the key, and publishes the change.
     async fn set(
         &self,
         key: &Key,
@@ -79,20 +80,20 @@ pub trait Entries {
         condition: Condition,
     ) -> Result<Outcome<Revision>, Error>;
 
-    /// Removes what lies under a key, if `condition` holds; whether there was something. Whoever holds a lease of the key
-    /// loses it, and everybody who listens to changes is told, also when there was nothing.
+    /// Deletes a key if `condition` is met; returns whether it had a value. Ends the lease of the key, and publishes
+    /// the change, also if there was no value.
     async fn delete(&self, key: &Key, condition: Condition) -> Result<Outcome<bool>, Error>;
 
-    /// Keys of a space whose names begin with `prefix`. Not one moment's picture: see [`Page`].
+    /// Lists the keys of a space whose names begin with `prefix`. Not a snapshot: see [`Page`].
     async fn list(&self, space: Space, prefix: &str, from: Option<Cursor>) -> Result<Page, Error>;
 }
 
 // === impl Revision ===
 
 impl Revision {
-    /// A new one.
+    /// A new random revision.
     pub(crate) fn random() -> Self {
-        Self(NonZeroU64::new(fastrand::u64(1..)).expect("a number from 1 on is not 0"))
+        Self(NonZeroU64::new(fastrand::u64(1..)).expect("the range starts at 1"))
     }
 
     pub(crate) fn new(number: u64) -> Option<Self> {
@@ -104,14 +105,14 @@ impl Revision {
     }
 }
 
-/// As an etag shows it: 16 hexadecimal digits.
+/// As in an etag: 16 hexadecimal digits.
 impl fmt::Display for Revision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
     }
 }
 
-/// A text is not a revision.
+/// The text is not a revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not 16 hexadecimal digits")]
 pub struct NotARevision;
@@ -131,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_revision_reads_as_it_is_shown() {
+    fn a_displayed_revision_parses_to_the_same() {
         let revision = Revision::random();
         assert_eq!(revision.to_string().parse(), Ok(revision));
         for text in ["", "0000000000000000", "1", "+00000000000000f", "g000000000000000"] {

@@ -1,48 +1,48 @@
-//! Everything that can go wrong with state, told by what a caller must know: whether anything may have changed.
+//! Errors of the store, by what a caller must know: whether data may have changed.
 
 use std::time::Duration;
 
 use dataflow_mesh::status::{Describe, Kind};
 
-/// Why the store could not do what it was asked.
+/// Why an operation of the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The store does not answer. What was asked was not sent, or refused before it changed anything.
-    #[error("the store does not answer: {why}")]
+    /// The store is unreachable, or rejected the call. Nothing was changed.
+    #[error("the store is unavailable: {why}")]
     Unavailable {
-        /// What was seen, without addresses or credentials.
+        /// The cause, without addresses or credentials.
         why: String,
-        /// When to ask again.
+        /// When to retry.
         retry_after: Duration,
     },
-    /// A write was sent and no answer came: it may have been done.
-    #[error("the store did not say whether the write was done")]
+    /// A write was sent and no reply arrived: it may have been executed.
+    #[error("the store did not confirm the write; its outcome is unknown")]
     OutcomeUnknown,
-    /// A write was done, but not enough replicas have it: a failover may lose it.
-    #[error("the write is on {got} of {wanted} replicas")]
+    /// A write was executed, but too few replicas confirmed it: a failover may lose it.
+    #[error("only {got} of {wanted} replicas confirmed the write")]
     NotReplicated {
-        /// How many have it.
+        /// Replicas that confirmed it.
         got: u64,
-        /// How many must.
+        /// Replicas that must confirm it.
         wanted: u64,
     },
-    /// What lies under a key is no record that this release can read.
-    #[error("what lies under {key} cannot be read: {problem}")]
+    /// The value of a key is not a record that this release can read.
+    #[error("the value of {key} cannot be read: {problem}")]
     Unreadable {
         /// The key.
         key: String,
         /// What is wrong with it.
         problem: String,
     },
-    /// The store answers what no store of ours would.
-    #[error("the store answered something unexpected")]
+    /// The store returned a reply that it never returns to this application's calls.
+    #[error("the store returned an unexpected reply")]
     Unexpected(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The file that state is kept in fails us.
+    /// Reading or writing the embedded database failed.
     #[error("the data directory cannot be used")]
     File(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// How soon a caller may repeat a write whose outcome is in doubt.
+/// When a caller may retry a write whose outcome is unknown.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 impl Describe for Error {

@@ -1,7 +1,7 @@
-//! The generation of a tag: a unique value that stands for everything computed since the tag was last invalidated.
+//! The generation of a tag: a unique value that changes each time the tag is invalidated.
 //!
-//! Whoever stores a value notes the generations of its tags, taken before it was computed; a reader compares. Replacing
-//! one generation thereby invalidates any number of values at once, wherever they lie.
+//! An entry stores the generations of its tags, read before its value was computed; a reader compares them with the
+//! current ones. Replacing one generation thereby invalidates any number of entries at once, in any bucket.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,20 +12,22 @@ use crate::entries::{NotARevision, Revision};
 use crate::error::Error;
 use crate::key::Key;
 
-/// How long an unused generation is remembered. Nothing stored lives longer, so that forgetting one costs nothing.
+/// How long an unused generation is retained. No entry lives longer, so that expiry of a generation invalidates nothing
+/// that is still stored.
 pub const REMEMBERED: Duration = Duration::from_secs(31 * 24 * 60 * 60);
 
-/// The state of a tag. Unique and no count: one that was lost and made anew matches nothing stored before.
+/// The generation of a tag. Unique instead of a counter: a generation that was lost and created again matches no entry
+/// stored before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Generation(Revision);
 
 /// Generations of tags.
 #[async_trait]
 pub trait Generations {
-    /// The present generations, in order; where there is none, a new one is made.
+    /// Reads the current generations, in order; creates those that do not exist.
     async fn generations(&self, tags: &[Key]) -> Result<Vec<Generation>, Error>;
 
-    /// Replaces a tag's generation at one moment, and tells everybody who listens to changes.
+    /// Replaces the generation of a tag atomically, and publishes the change.
     async fn renew(&self, tag: &Key) -> Result<Generation, Error>;
 }
 
@@ -36,7 +38,7 @@ impl Generation {
         Self(Revision::random())
     }
 
-    /// From the number that was stored; none for 0.
+    /// From the stored number; none for 0.
     pub fn new(number: u64) -> Option<Self> {
         Revision::new(number).map(Self)
     }

@@ -1,50 +1,51 @@
-//! Where something lies: a space, which says whether it must last, and a name within it.
+//! Keys of the store: a space, which states whether the data is durable, and a name within it.
 
 use std::fmt;
 use std::hash::Hasher;
 
 use fnv::FnvHasher;
 
-/// How many buckets all names are spread over. What one atomic step touches lies in one bucket, and a bucket lies whole
-/// on one primary of a Redis Cluster, so that this is also the most primaries that help. Written into every key: it
-/// cannot change while a store is in use.
+/// The number of buckets that names are partitioned into. All keys of one atomic step are in one bucket, and a bucket
+/// is in one slot, thus on one primary, of a Redis Cluster; more primaries than buckets are of no use. Part of every
+/// key in Redis: it cannot change while a store is in use.
 pub const BUCKETS: usize = 64;
 
-/// A kind of state, owned by one service.
+/// A namespace for the state of one kind, owned by one service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Space {
-    /// Its name in the store's keys, of `a-z`.
+    /// The name of the space in the store's keys, of `a-z`.
     pub name: &'static str,
-    /// Whether it must survive every process and failover; otherwise it may be forgotten at any time.
-    pub lasting: bool,
+    /// Whether the data must survive a crash and a failover. Volatile data may be lost at any time.
+    pub durable: bool,
 }
 
-/// One name in one space.
+/// A name in a space.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Key {
     /// The space.
     pub space: Space,
-    /// The name: any text without white space, which parts the words of a signal.
+    /// The name: any text without white space, which separates the fields of a message under
+    /// [`CHANGES`](crate::signals::CHANGES).
     pub name: String,
 }
 
 // === impl Space ===
 
 impl Space {
-    /// State that may be forgotten at any time, such as what a cache holds.
+    /// A volatile space, for data that may be lost at any time, such as cache entries.
     pub const fn volatile(name: &'static str) -> Self {
-        Self { name, lasting: false }
+        Self { name, durable: false }
     }
 
-    /// State that must last.
-    pub const fn lasting(name: &'static str) -> Self {
-        Self { name, lasting: true }
+    /// A durable space, for data that must survive.
+    pub const fn durable(name: &'static str) -> Self {
+        Self { name, durable: true }
     }
 
-    /// A key of this space.
+    /// The key of `name` in this space.
     pub fn key(self, name: impl Into<String>) -> Key {
         let name = name.into();
-        debug_assert!(!name.contains(char::is_whitespace), "{name:?} would break signals");
+        debug_assert!(!name.contains(char::is_whitespace), "{name:?} contains white space");
         Key { space: self, name }
     }
 }
@@ -52,7 +53,7 @@ impl Space {
 // === impl Key ===
 
 impl Key {
-    /// The bucket that the name falls into, below [`BUCKETS`].
+    /// The bucket of the name, below [`BUCKETS`].
     pub fn bucket(&self) -> usize {
         bucket(&self.name)
     }
@@ -64,7 +65,7 @@ impl fmt::Display for Key {
     }
 }
 
-/// The bucket of a name. FNV-1a, because every release must come to the same one.
+/// The bucket of a name. FNV-1a, because every release must compute the same bucket.
 fn bucket(name: &str) -> usize {
     let mut hasher = FnvHasher::default();
     hasher.write(name.as_bytes());
@@ -76,8 +77,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn buckets_stay_where_they_are() {
-        // Pinned: another release must find what this one wrote.
+    fn the_bucket_of_a_name_never_changes() {
+        // Pinned: another release must find what this release wrote.
         let check = |name: &str, expected: usize| assert_eq!(bucket(name), expected, "{name}");
         check("", 37);
         check("a", 12);
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn names_spread_over_all_buckets() {
+    fn names_are_spread_evenly_over_all_buckets() {
         let mut counts = [0; BUCKETS];
         for index in 0..6_400 {
             counts[bucket(&format!("acme:results/v1/{index}"))] += 1;

@@ -1,4 +1,4 @@
-//! The right to compute what belongs under a key, held by one at a time and for a limited time.
+//! Leases of keys.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,26 +10,28 @@ use crate::entries::{NotARevision, Revision};
 use crate::error::Error;
 use crate::key::Key;
 
-/// What the holder of a lease shows.
+/// Proves that its owner holds a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Token(Revision);
 
-/// The right to compute what belongs under a key.
+/// Leases of keys.
 #[async_trait]
 pub trait Leases {
-    /// Takes the lease of a key for this long in exchange for a token that nobody had before; whether it is ours. It is not
-    /// while somebody else holds it, or where there are too many. It ends by itself, with any change of the key, or by
-    /// [`release`](Leases::release), also when this call failed: it may have been taken all the same.
+    /// Acquires the lease of a key for the duration `hold`, with a new token from [`Token::random`]; returns whether
+    /// the lease is held with this token. It is not while another caller holds it, or if there are too many leases. The
+    /// lease ends when it expires, with any change of the key, or by [`release`](Leases::release). Release it also if
+    /// this call failed: it may have been acquired nevertheless.
     async fn acquire(&self, key: &Key, token: Token, hold: Duration) -> Result<bool, Error>;
 
-    /// Gives a lease back without a result, and tells everybody who listens to changes of the key; whether it was held.
+    /// Releases a lease without writing a value, and publishes that as a change of the key; returns whether the lease
+    /// was held.
     async fn release(&self, key: &Key, token: Token) -> Result<bool, Error>;
 }
 
 // === impl Token ===
 
 impl Token {
-    /// A new one.
+    /// A new random token.
     pub fn random() -> Self {
         Self(Revision::random())
     }

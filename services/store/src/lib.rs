@@ -1,9 +1,9 @@
-//! Where the mesh keeps its state: in this process, or in Redis when it is shared by several. The one crate that knows
-//! Redis.
+//! The store of the mesh: embedded in this process, or Redis where several processes share it. The only crate that
+//! depends on Redis.
 //!
-//! Four kinds of state and one means to tell of them, each a trait: [`entries`] with [`leases`], [`generations`],
-//! [`logs`], [`signals`]. Both backends, [`embedded`] and [`redis`], keep the same promises, and the same tests hold
-//! them to it. A [`key`] says whether what it names must last.
+//! Each kind of state is a trait: [`entries`] with [`leases`], [`generations`] and [`logs`]; [`signals`] is
+//! publish/subscribe between replicas. Both backends, [`embedded`] and [`redis`], implement all of them with the same
+//! guarantees, and pass the same tests. The space of a [`key`] states whether its data is durable.
 
 pub mod args;
 pub mod embedded;
@@ -13,9 +13,9 @@ pub mod generations;
 pub mod key;
 pub mod leases;
 pub mod logs;
-pub mod pulse;
 pub mod redis;
 pub mod signals;
+pub mod version_counters;
 
 mod record;
 
@@ -26,22 +26,22 @@ use tokio::sync::watch;
 pub use args::StoreArgs;
 pub use error::Error;
 
-/// A backend: everything that state needs.
+/// A backend: all the traits that services need.
 pub trait Store:
     entries::Entries + leases::Leases + generations::Generations + logs::Logs + signals::Signals + Send + Sync
 {
-    /// How far the store has come, read again and again. None where the store is this process itself: there signals
-    /// arrive, and a copy of what it holds would be of no use.
-    fn pulse(&self) -> Option<watch::Receiver<pulse::Pulse>>;
+    /// The version counters, polled continuously. None for the embedded store: its invalidation messages always arrive,
+    /// and copies of its entries in the same process would save nothing.
+    fn version_counters(&self) -> Option<watch::Receiver<version_counters::VersionCounters>>;
 }
 
 impl Store for embedded::Embedded {
-    fn pulse(&self) -> Option<watch::Receiver<pulse::Pulse>> {
+    fn version_counters(&self) -> Option<watch::Receiver<version_counters::VersionCounters>> {
         None
     }
 }
 
-/// Services hold one and are shown in logs themselves.
+/// Services that derive `Debug` contain a store.
 impl fmt::Debug for dyn Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Store")

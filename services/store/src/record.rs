@@ -1,4 +1,4 @@
-//! The form in which values are written down, the same in Redis and in a file.
+//! The stored format of values, the same in Redis and in the embedded database.
 
 use bytes::Bytes;
 use dataflow_proto::store::v1 as pb;
@@ -8,18 +8,18 @@ use crate::entries::Revision;
 use crate::error::Error;
 use crate::key::Key;
 
-/// The layout that this release writes, and the newest it reads.
+/// The format version that this release writes, and the newest that it reads.
 const STORED_VERSION: u32 = 1;
 
-/// Where the revision's bytes lie in a record.
+/// The position of the revision's bytes in an encoded record.
 pub(crate) const REVISION: std::ops::Range<usize> = 1..9;
 
-/// A value as it is written down.
+/// Encodes a value and its revision.
 pub(crate) fn encode(revision: Revision, value: Bytes) -> Vec<u8> {
     pb::Record { revision: revision.number(), format: STORED_VERSION, value }.encode_to_vec()
 }
 
-/// Reads a record.
+/// Decodes a record.
 ///
 /// # Errors
 ///
@@ -29,12 +29,11 @@ pub(crate) fn decode(key: &Key, record: Bytes) -> Result<(Revision, Bytes), Erro
     let record = pb::Record::decode(record).map_err(|error| unreadable(error.to_string()))?;
     if record.format > STORED_VERSION {
         return Err(unreadable(format!(
-            "its format is {}, known are those up to {STORED_VERSION}",
+            "format version {}, this release reads up to {STORED_VERSION}",
             record.format
         )));
     }
-    let revision =
-        Revision::new(record.revision).ok_or_else(|| unreadable("it has no revision".to_owned()))?;
+    let revision = Revision::new(record.revision).ok_or_else(|| unreadable("no revision".to_owned()))?;
     Ok((revision, record.value))
 }
 
@@ -44,42 +43,42 @@ mod tests {
     use crate::key::Space;
 
     fn key() -> Key {
-        Space::lasting("test").key("a")
+        Space::durable("test").key("a")
     }
 
-    /// What release 0.1.0 wrote for revision 0x0123456789abcdef and the value `hello`.
-    const YESTERDAY: &[u8] = b"\x09\xef\xcd\xab\x89\x67\x45\x23\x01\x10\x01\x1a\x05hello";
+    /// A record of release 0.1.0: revision 0x0123456789abcdef and the value `hello`.
+    const RELEASE_0_1_0: &[u8] = b"\x09\xef\xcd\xab\x89\x67\x45\x23\x01\x10\x01\x1a\x05hello";
 
     #[test]
-    fn what_an_earlier_release_wrote_is_read() {
-        let (revision, value) = decode(&key(), Bytes::from_static(YESTERDAY)).unwrap();
+    fn a_record_of_an_earlier_release_is_read() {
+        let (revision, value) = decode(&key(), Bytes::from_static(RELEASE_0_1_0)).unwrap();
         assert_eq!((revision.number(), &value[..]), (0x0123_4567_89ab_cdef, &b"hello"[..]));
     }
 
     #[test]
-    fn what_is_written_today_an_earlier_release_reads() {
+    fn the_encoding_is_that_of_the_earlier_release() {
         let revision = Revision::new(0x0123_4567_89ab_cdef).unwrap();
         let record = encode(revision, Bytes::from_static(b"hello"));
-        assert_eq!(record, YESTERDAY);
+        assert_eq!(record, RELEASE_0_1_0);
         assert_eq!(record[REVISION], revision.number().to_le_bytes());
     }
 
     #[test]
-    fn fields_that_a_later_release_adds_do_not_disturb() {
-        let later = [YESTERDAY, b"\x22\x03new"].concat();
+    fn unknown_fields_are_ignored() {
+        let later = [RELEASE_0_1_0, b"\x22\x03new"].concat();
         assert_eq!(&decode(&key(), later.into()).unwrap().1[..], b"hello");
     }
 
     #[test]
-    fn what_cannot_be_read_is_named() {
+    fn the_error_of_an_unreadable_record_names_the_key() {
         let check = |record: &[u8], expected: &str| {
             let error = decode(&key(), Bytes::copy_from_slice(record)).unwrap_err().to_string();
-            assert!(error.starts_with("what lies under test:a cannot be read: "), "{error}");
+            assert!(error.starts_with("the value of test:a cannot be read: "), "{error}");
             assert!(error.contains(expected), "{error}");
         };
-        check(&[&YESTERDAY[..10], &b"\x02"[..]].concat(), "its format is 2, known are those up to 1");
+        check(&[&RELEASE_0_1_0[..10], &b"\x02"[..]].concat(), "format version 2, this release reads up to 1");
         check(b"\x10\x01", "no revision");
-        check(&YESTERDAY[..YESTERDAY.len() - 1], "");
+        check(&RELEASE_0_1_0[..RELEASE_0_1_0.len() - 1], "");
         check(b"plain text", "");
     }
 }

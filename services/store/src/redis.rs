@@ -1,8 +1,8 @@
-//! The store in Redis: shared by every replica, in one server, behind Sentinels or in a Cluster.
+//! The store in Redis, shared by all replicas: one server, a primary with Sentinels, or a Cluster.
 //!
-//! A call finds its bucket's primary (`primaries`), passes that primary's breaker and goes over one of its connections
-//! (`link`). What must happen at one moment is a script (`scripts`), all keys of which lie in one slot (`names`). Beside
-//! the calls one task (`watch`) listens to signals and reads the change counts.
+//! A call is routed to the primary of its bucket (`primaries`), passes the circuit breaker of that primary and uses one
+//! of its connections (`link`). Every atomic step is a Lua script (`scripts`), all keys of which are in one hash slot
+//! (`names`). One background task (`watch`) receives pub/sub messages and polls the version counters.
 
 pub mod address;
 
@@ -11,9 +11,9 @@ mod failure;
 mod link;
 mod names;
 mod operations;
+mod pool;
 mod primaries;
 mod scripts;
-mod spares;
 mod topology;
 mod watch;
 
@@ -31,74 +31,74 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use address::{Address, Mode};
 use connector::Connector;
 use failure::Failure;
-use names::Names;
+use names::KeyNames;
 use primaries::Primaries;
-use scripts::Verdict;
+use scripts::ScriptResult;
 use watch::Watch;
 
 use crate::error::Error;
-use crate::pulse::Pulse;
 use crate::signals::Hub;
+use crate::version_counters::VersionCounters;
 
-/// How to reach Redis.
+/// How to connect to Redis.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where it is.
+    /// The address.
     pub address: Address,
-    /// Whom to log in as, unless the address says.
+    /// The user name, unless the address contains one.
     pub username: Option<String>,
-    /// With which password, unless the address says.
+    /// The password, unless the address contains one.
     pub password: Option<SecretString>,
-    /// Certificates to trust, as PEM; those of the system if none.
+    /// CA certificates to trust, as PEM; those of the system if none.
     pub authority: Option<Vec<u8>>,
-    /// What every key and channel begins with.
+    /// The prefix of every key and channel.
     pub prefix: String,
-    /// How long one call may take.
+    /// The timeout of one call.
     pub timeout: Duration,
-    /// How many replicas must have a durable write; by default 1 under Sentinels or in a Cluster, else 0.
+    /// How many replicas must confirm a durable write; by default 1 with Sentinels or in a Cluster, else 0.
     pub replicas: Option<u64>,
 }
 
-/// The settings cannot be used.
+/// The settings are invalid.
 #[derive(Debug, thiserror::Error)]
-#[error("redis cannot be used as it is set up")]
+#[error("the redis settings are invalid")]
 pub struct Misconfigured(#[source] redis::RedisError);
 
 /// State in Redis.
 pub struct Redis {
     primaries: Arc<Primaries>,
-    names: Names,
+    names: KeyNames,
     replicas: u64,
     hub: Hub,
-    pulse: watching::Receiver<Pulse>,
-    /// Ends the watch with the store.
+    version_counters: watching::Receiver<VersionCounters>,
+    /// Stops the watch task when the store is dropped.
     _watch: DropGuard,
-    /// Keeps the watch alive as long as the store.
+    /// Keeps the watch task running as long as the store.
     _tasks: Tasks,
 }
 
 // === impl Redis ===
 
 impl Redis {
-    /// State in the Redis that `settings` say, whether or not it answers at the moment. Its breakers are named for `role`.
-    /// Must be called within a runtime.
+    /// A store in the Redis of `settings`, whether or not it is reachable now. `role` is part of the names of its
+    /// circuit breakers. Must be called within a runtime.
     ///
     /// # Errors
     ///
-    /// [`Misconfigured`], for instance when the certificates are none.
+    /// [`Misconfigured`], for instance if the certificates are invalid.
     pub fn new(settings: Settings, process: &Process, role: &str) -> Result<Self, Misconfigured> {
         let default = if settings.address.mode == Mode::Standalone { 0 } else { 1 };
         let replicas = settings.replicas.unwrap_or(default);
-        let (hub, names) = (Hub::new(), Names::new(&settings.prefix));
+        let (hub, names) = (Hub::new(), KeyNames::new(&settings.prefix));
         let connector = Connector::new(settings, process.breakers.clone(), role, hub.clone());
         let primaries = connector.and_then(Primaries::new).map_err(Misconfigured)?;
         let primaries = Arc::new(primaries);
-        let (sender, pulse) = watching::channel(Pulse::default());
+        let (sender, version_counters) = watching::channel(VersionCounters::default());
         let watch = Watch {
             primaries: Arc::clone(&primaries),
             names: names.clone(),
             hub: hub.clone(),
-            pulse: sender,
+            version_counters: sender,
         };
         let end = CancellationToken::new();
         let watched = end.clone();
@@ -110,44 +110,47 @@ impl Redis {
             names,
             replicas,
             hub,
-            pulse,
+            version_counters,
             _watch: end.drop_guard(),
             _tasks: process.tasks.clone(),
         })
     }
 
-    /// Does one thing that only reads.
+    /// Executes a read-only command.
     async fn read(&self, bucket: usize, command: Cmd) -> Result<redis::Value, Error> {
         let mut commands = redis::pipe();
         commands.add_command(command);
-        let answers = Box::pin(self.primaries.read(bucket, &commands)).await.map_err(Failure::of_read)?;
-        answers.into_iter().next().ok_or_else(|| Failure::miscounted(0).of_read())
+        let replies =
+            Box::pin(self.primaries.read(bucket, &commands)).await.map_err(Failure::into_read_error)?;
+        replies.into_iter().next().ok_or_else(|| Failure::wrong_reply_count(0).into_read_error())
     }
 
-    /// Does one thing that changes what may be lost.
+    /// Executes a volatile write.
     async fn write(&self, bucket: usize, command: Cmd) -> Result<redis::Value, Error> {
         let mut commands = redis::pipe();
         commands.add_command(command);
-        let answers = Box::pin(self.primaries.run(bucket, &commands)).await.map_err(Failure::of_write)?;
-        answers.into_iter().next().ok_or_else(|| Failure::miscounted(0).of_write())
+        let replies =
+            Box::pin(self.primaries.run(bucket, &commands)).await.map_err(Failure::into_write_error)?;
+        replies.into_iter().next().ok_or_else(|| Failure::wrong_reply_count(0).into_write_error())
     }
 
-    /// Runs a script that changes what must not be lost, and waits until enough replicas have it. One that was refused
-    /// changed nothing, whoever has that.
-    async fn write_durably(&self, bucket: usize, script: Cmd) -> Result<Verdict, Error> {
+    /// Executes a durable write, and waits until enough replicas confirm it. A script whose condition was not met
+    /// changed nothing, so that its confirmations do not matter.
+    async fn write_durably(&self, bucket: usize, script: Cmd) -> Result<ScriptResult, Error> {
         if self.replicas == 0 {
-            return Verdict::of(self.write(bucket, script).await?).map_err(Failure::of_write);
+            return ScriptResult::of(self.write(bucket, script).await?).map_err(Failure::into_write_error);
         }
-        // Boxed here and above: the compiler gives up on futures nested too deep.
+        // Boxed here and above: the compiler rejects futures that are nested too deeply.
         let done = Box::pin(self.primaries.run_durably(bucket, &script, self.replicas)).await;
-        let [answer, confirmed] = done.map_err(Failure::of_write)?;
-        let verdict = Verdict::of(answer).map_err(Failure::of_write)?;
-        let got = redis::from_redis_value(confirmed).map_err(|error| Error::Unexpected(Box::new(error)))?;
-        match verdict {
-            Verdict::Done(_) if got < self.replicas => {
+        let [reply, replica_count] = done.map_err(Failure::into_write_error)?;
+        let result = ScriptResult::of(reply).map_err(Failure::into_write_error)?;
+        let got =
+            redis::from_redis_value(replica_count).map_err(|error| Error::Unexpected(Box::new(error)))?;
+        match result {
+            ScriptResult::Done(_) if got < self.replicas => {
                 Err(Error::NotReplicated { got, wanted: self.replicas })
             }
-            verdict => Ok(verdict),
+            result => Ok(result),
         }
     }
 }

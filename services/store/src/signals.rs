@@ -1,5 +1,5 @@
-//! Short messages to every replica that listens now. They may be lost, but never unnoticed: whoever listens is told of
-//! each gap.
+//! Publish/subscribe: short messages to all subscribed replicas. Delivery is at most once; a subscriber is notified of
+//! every gap, so that no loss goes undetected.
 
 use std::str::FromStr;
 
@@ -9,40 +9,40 @@ use tokio::sync::broadcast;
 
 use crate::error::Error;
 
-/// The topic under which every change of an entry, lease or generation is told.
+/// The topic of invalidation messages: every change of an entry, lease or generation.
 pub const CHANGES: &str = "changes";
 
-/// How many signals a slow listener may lag behind before it is told of a gap instead.
+/// How many messages a slow subscriber may lag behind before it receives a gap instead.
 const BACKLOG: usize = 4096;
 
-/// What a listener receives.
+/// An item that a subscriber receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signal {
-    /// Somebody published this.
+    /// A published message.
     Message(Bytes),
-    /// Any number of messages may have been missed.
+    /// Any number of messages may be lost.
     Gap,
 }
 
 /// Publish and subscribe.
 #[async_trait]
 pub trait Signals {
-    /// Sends to whoever listens to the topic, here and in every other replica. A topic is one word.
+    /// Sends a message to all subscribers of the topic, in this replica and in all others. A topic is one word.
     async fn publish(&self, topic: &str, message: Bytes) -> Result<(), Error>;
 
-    /// Listens from now on. While nothing reaches us from the store, what is published there is lost, and told as a gap
-    /// when it is back.
+    /// Subscribes to a topic. Messages published while the connection to the store is down are lost; the subscriber
+    /// receives a gap once it is back.
     fn subscribe(&self, topic: &'static str) -> Subscription;
 }
 
-/// Receives the signals of one topic.
+/// Receives the messages of one topic.
 #[derive(Debug)]
 pub struct Subscription {
     topic: &'static str,
-    signals: broadcast::Receiver<Sent>,
+    signals: broadcast::Receiver<HubMessage>,
 }
 
-/// One change of one key, as [`CHANGES`] tells it: four words.
+/// An invalidation message: one change of one key, as four words under [`CHANGES`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// The space of the key.
@@ -51,18 +51,18 @@ pub struct Change {
     pub bucket: usize,
     /// The key's name.
     pub name: String,
-    /// How many changes the bucket has seen, this one included: whoever counts along notices what is missing.
+    /// The version counter of the bucket, this change included. A subscriber detects a lost message by a jump.
     pub count: u64,
 }
 
-/// Hands signals to the listeners of this process.
+/// The broadcast hub that distributes messages to the subscribers of this process.
 #[derive(Debug, Clone)]
 pub(crate) struct Hub {
-    sender: broadcast::Sender<Sent>,
+    sender: broadcast::Sender<HubMessage>,
 }
 
 #[derive(Debug, Clone)]
-enum Sent {
+enum HubMessage {
     Message { topic: String, message: Bytes },
     Gap,
 }
@@ -75,13 +75,13 @@ impl Hub {
     }
 
     pub(crate) fn send(&self, topic: &str, message: Bytes) {
-        // Nobody may listen.
-        let _ = self.sender.send(Sent::Message { topic: topic.to_owned(), message });
+        // An error means that there are no subscribers.
+        let _ = self.sender.send(HubMessage::Message { topic: topic.to_owned(), message });
     }
 
-    /// Tells every listener that it may have missed something.
+    /// Notifies every subscriber that messages may be lost.
     pub(crate) fn gap(&self) {
-        let _ = self.sender.send(Sent::Gap);
+        let _ = self.sender.send(HubMessage::Gap);
     }
 
     pub(crate) fn subscribe(&self, topic: &'static str) -> Subscription {
@@ -92,15 +92,17 @@ impl Hub {
 // === impl Subscription ===
 
 impl Subscription {
-    /// The next signal; none when the store is gone.
+    /// Waits for the next message or gap; none once the store is dropped.
     pub async fn next(&mut self) -> Option<Signal> {
         loop {
             match self.signals.recv().await {
-                Ok(Sent::Message { topic, message }) if topic == self.topic => {
+                Ok(HubMessage::Message { topic, message }) if topic == self.topic => {
                     return Some(Signal::Message(message));
                 }
-                Ok(Sent::Message { .. }) => {}
-                Ok(Sent::Gap) | Err(broadcast::error::RecvError::Lagged(_)) => return Some(Signal::Gap),
+                Ok(HubMessage::Message { .. }) => {}
+                Ok(HubMessage::Gap) | Err(broadcast::error::RecvError::Lagged(_)) => {
+                    return Some(Signal::Gap);
+                }
                 Err(broadcast::error::RecvError::Closed) => return None,
             }
         }
@@ -110,13 +112,13 @@ impl Subscription {
 // === impl Change ===
 
 impl Change {
-    /// The words before the count, which the store adds.
-    pub(crate) fn announce(space: &str, bucket: usize, name: &str) -> String {
+    /// The message without the count, which the store appends.
+    pub(crate) fn prefix(space: &str, bucket: usize, name: &str) -> String {
         format!("{space} {bucket} {name} ")
     }
 }
 
-/// A message under [`CHANGES`] that no release of ours wrote.
+/// A message under [`CHANGES`] is not in this format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a change: expected SPACE BUCKET NAME COUNT")]
 pub struct NotAChange;
@@ -142,18 +144,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_reads_as_it_was_announced() {
-        let told = format!("{}{}", Change::announce("cache", 7, "acme:user/a"), 12);
+    fn a_published_change_parses_to_the_same() {
+        let text = format!("{}{}", Change::prefix("cache", 7, "acme:user/a"), 12);
         let change =
             Change { space: "cache".to_owned(), bucket: 7, name: "acme:user/a".to_owned(), count: 12 };
-        assert_eq!(told.parse(), Ok(change));
+        assert_eq!(text.parse(), Ok(change));
         for text in ["", "cache 7 a", "cache x a 1", "cache 7 a -1"] {
             assert_eq!(text.parse::<Change>(), Err(NotAChange), "{text:?}");
         }
     }
 
     #[tokio::test]
-    async fn listeners_hear_their_topic_and_of_gaps() {
+    async fn subscribers_receive_their_topic_and_every_gap() {
         let hub = Hub::new();
         let (mut a, mut b) = (hub.subscribe("a"), hub.subscribe("b"));
         hub.send("a", Bytes::from_static(b"1"));

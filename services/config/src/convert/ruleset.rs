@@ -1,4 +1,4 @@
-//! Rule sets between the wire and the domain.
+//! Conversion of rule sets between wire and domain types.
 
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::r#type::v1 as types;
@@ -10,7 +10,7 @@ use crate::Error;
 
 // === out ===
 
-/// A rule set as the contract has it.
+/// The wire form of a rule set.
 pub fn to_wire(set: &RuleSet) -> pb::Ruleset {
     let mode = match set.mode {
         Mode::Substring => pb::ruleset::Mode::Substring,
@@ -24,9 +24,9 @@ pub fn to_wire(set: &RuleSet) -> pb::Ruleset {
     }
 }
 
-/// A rule as the contract has it, without what is on record about it.
+/// The wire form of a rule, without its version.
 pub(crate) fn rule_to_wire(rule: &Rule) -> pb::Rule {
-    // The contract names the categories as the domain does.
+    // The contract and the domain use the same names of categories.
     let category = types::Category::from_str_name(rule.category.name()).unwrap_or_default();
     pb::Rule {
         rule_id: rule.id.clone(),
@@ -43,7 +43,7 @@ pub(crate) fn rule_to_wire(rule: &Rule) -> pb::Rule {
 
 // === in ===
 
-/// Reads a rule set.
+/// Parses a rule set.
 ///
 /// # Errors
 ///
@@ -52,32 +52,32 @@ pub(crate) fn from_wire(set: pb::Ruleset) -> Result<RuleSet, Error> {
     let mode = match set.mode() {
         pb::ruleset::Mode::Substring => Mode::Substring,
         pb::ruleset::Mode::Words => Mode::Words,
-        pb::ruleset::Mode::Unspecified => return Err(invalid("mode", "must be given")),
+        pb::ruleset::Mode::Unspecified => return Err(invalid("mode", "must be set")),
     };
     let rules = set.rules.into_iter().map(rule_from_wire).collect::<Result<_, _>>()?;
     Ok(RuleSet { name: set.ruleset, mode, revision: set.revision, rules })
 }
 
-/// Reads a rule. One without a priority has [`DEFAULT_PRIORITY`].
+/// Parses a rule. A priority of 0 becomes [`DEFAULT_PRIORITY`].
 ///
 /// # Errors
 ///
 /// [`Error::FieldInvalid`] for a category that is missing or unknown.
 pub(crate) fn rule_from_wire(rule: pb::Rule) -> Result<Rule, Error> {
-    let category = category(rule.category)?.ok_or_else(|| invalid("category", "must be given"))?;
+    let category = category(rule.category)?.ok_or_else(|| invalid("category", "must be set"))?;
     let pb::Rule { rule_id, keywords, priority, weights, languages, disabled, description, .. } = rule;
     let priority = if priority == 0 { DEFAULT_PRIORITY } else { priority };
     Ok(Rule { id: rule_id, category, keywords, priority, weights, languages, disabled, description })
 }
 
-/// The category that a request gives, if any.
+/// The category of a request, if any.
 ///
 /// # Errors
 ///
-/// [`Error::FieldInvalid`] for a number that is no category.
+/// [`Error::FieldInvalid`] for an unknown number.
 pub(crate) fn category(number: i32) -> Result<Option<Category>, Error> {
     let given = types::Category::try_from(number);
-    let given = given.map_err(|_| invalid("category", "is none of the categories"))?;
+    let given = given.map_err(|_| invalid("category", "is not a known category"))?;
     Ok(given.as_str_name().parse().ok())
 }
 
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_contract_and_the_domain_name_the_same_categories() {
+    fn the_contract_and_the_domain_have_the_same_categories() {
         for number in 1..=7 {
             let known = category(number).unwrap().unwrap();
             assert_eq!(types::Category::from_str_name(known.name()).map(i32::from), Some(number));

@@ -13,8 +13,8 @@ use super::{page_size, page_start};
 use crate::journal::{Journal, Page};
 use crate::{Error, convert};
 
-/// Records read at a time for an export.
-const EXPORTED: usize = 500;
+/// Records per read of an export.
+const EXPORT_PAGE_SIZE: usize = 500;
 
 /// Serves AuditService.
 #[derive(Clone)]
@@ -25,7 +25,7 @@ pub struct Service {
 // === impl Service ===
 
 impl Service {
-    /// Serves the audit of this journal.
+    /// Serves the audit records of this journal.
     pub fn new(journal: Arc<Journal>) -> Self {
         Self { journal }
     }
@@ -35,7 +35,7 @@ impl Service {
         request: &pb::ListAuditRecordsRequest,
     ) -> Result<pb::ListAuditRecordsResponse, Error> {
         let (size, after) = (page_size(request.page_size)?, page_start(&request.page_token, 0)?);
-        // What is listed is to be known, revisions included.
+        // The state must include the listed changes, to know their revisions.
         self.journal.catch_up().await?;
         let Page { entries, last } = self.journal.page(after, size).await?;
         let state = self.journal.state();
@@ -46,13 +46,13 @@ impl Service {
     }
 }
 
-/// All records after a position, page by page, as they are taken.
-fn exported(journal: Arc<Journal>, after: u64) -> impl Stream<Item = Result<pb::AuditRecord, Error>> {
+/// Streams all records after a position, page by page on demand.
+fn export(journal: Arc<Journal>, after: u64) -> impl Stream<Item = Result<pb::AuditRecord, Error>> {
     let pages = stream::try_unfold(Some(after), move |after| {
         let journal = Arc::clone(&journal);
         async move {
             let Some(after) = after else { return Ok::<_, Error>(None) };
-            let Page { entries, last: next } = journal.page(after, EXPORTED).await?;
+            let Page { entries, last: next } = journal.page(after, EXPORT_PAGE_SIZE).await?;
             let state = journal.state();
             let records: Vec<_> =
                 entries.into_iter().map(|entry| Ok(convert::audit_record(entry, &state))).collect();
@@ -82,7 +82,7 @@ impl AuditService for Service {
             let problem = "must not be negative".to_owned();
             to_status(&Error::FieldInvalid { field: "after".to_owned(), problem })
         })?;
-        let records = exported(Arc::clone(&self.journal), after)
+        let records = export(Arc::clone(&self.journal), after)
             .map_ok(|record| pb::ExportAuditRecordsResponse { record: Some(record) })
             .map_err(|error| to_status(&error));
         Ok(Response::new(records.boxed()))

@@ -1,11 +1,11 @@
-//! Updates by field mask (AIP-134): which fields of a resource a request changes, and how each is copied.
+//! Updates by field mask (AIP-134): the fields of a resource that a request changes, and how each is copied.
 
 use crate::Error;
 
-/// Fields that only the service writes: a resource that was read may be sent back as it is.
+/// Output-only fields are ignored, so that a resource may be sent back as it was read.
 const OUTPUT_ONLY: [&str; 2] = ["create_time", "update_time"];
 
-/// A field of a message that an update may change.
+/// A field that an update may change.
 pub(crate) struct Field<M> {
     /// Its name in the contract.
     pub(crate) name: &'static str,
@@ -25,11 +25,11 @@ macro_rules! fields {
 
 pub(crate) use fields;
 
-/// The fields that a mask names, in JSON's spelling or the contract's; without a mask all of `known`.
+/// The fields of a mask, in JSON or proto spelling; all of `known` without a mask.
 ///
 /// # Errors
 ///
-/// [`Error::FieldInvalid`] for a path that is none of them.
+/// [`Error::FieldInvalid`] for a path that is not one of them.
 pub(crate) fn select<M>(
     mask: Option<&prost_types::FieldMask>,
     known: &'static [Field<M>],
@@ -41,8 +41,7 @@ pub(crate) fn select<M>(
     let find = |snake: String| {
         known.iter().find(|field| field.name == snake).ok_or_else(|| {
             let names: Vec<_> = known.iter().map(|field| field.name).collect();
-            let problem =
-                format!("{snake:?} is no field that can be changed; those are {}", names.join(", "));
+            let problem = format!("{snake:?} is not an updatable field; those are {}", names.join(", "));
             Error::FieldInvalid { field: "update_mask".to_owned(), problem }
         })
     };
@@ -50,15 +49,15 @@ pub(crate) fn select<M>(
     paths.filter(|path| !OUTPUT_ONLY.contains(&path.as_str())).map(find).collect()
 }
 
-/// `present` with the selected fields of `given`.
-pub(crate) fn merge<M>(mut present: M, given: &M, fields: &[&Field<M>]) -> M {
+/// `current` with the selected fields of `given`.
+pub(crate) fn merge<M>(mut current: M, given: &M, fields: &[&Field<M>]) -> M {
     for field in fields {
-        (field.copy)(&mut present, given);
+        (field.copy)(&mut current, given);
     }
-    present
+    current
 }
 
-/// A name as JSON writes it, as the contract writes it.
+/// Converts a JSON name to its proto spelling.
 fn snake_case(name: &str) -> String {
     name.chars().fold(String::with_capacity(name.len()), |mut snake, letter| {
         if letter.is_ascii_uppercase() {
@@ -88,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mask_names_fields_in_either_spelling_and_nothing_else() {
+    fn a_mask_accepts_known_fields_in_either_spelling() {
         let all = ["priority", "base_url"];
         assert_eq!(selected(&["baseUrl", "priority"]).unwrap(), ["base_url", "priority"]);
         assert_eq!(selected(&["base_url"]).unwrap(), ["base_url"]);
@@ -99,7 +98,7 @@ mod tests {
         assert_eq!(select(None, KNOWN).unwrap().len(), all.len());
         let Err(Error::FieldInvalid { field, problem }) = selected(&["priority", "etag"]) else { panic!() };
         assert_eq!(field, "update_mask");
-        assert!(problem.starts_with("\"etag\" is no field"), "{problem}");
+        assert!(problem.starts_with("\"etag\" is not an updatable field"), "{problem}");
     }
 
     #[test]

@@ -9,14 +9,14 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
 use super::mask::{self, Field, fields};
-use super::{matching, missing, origin};
+use super::{check_etag, missing_field, origin};
 use crate::change::Change;
 use crate::journal::Journal;
 use crate::provider::Provider;
 use crate::state::State;
 use crate::{Error, convert};
 
-/// What an update may change.
+/// The updatable fields.
 static FIELDS: &[Field<pb::Provider>] = fields![
     display_name,
     base_url,
@@ -55,7 +55,7 @@ impl Service {
         request: pb::CreateProviderRequest,
     ) -> Result<pb::CreateProviderResponse, Error> {
         let pb::CreateProviderRequest { provider_id, provider, reason } = request;
-        let given = provider.ok_or_else(|| missing("provider"))?;
+        let given = provider.ok_or_else(|| missing_field("provider"))?;
         let provider: Provider = pb::Provider { provider_id, ..given }.try_into()?;
         let decide = |state: &State| {
             if state.providers.contains_key(&provider.provider_id) {
@@ -74,11 +74,11 @@ impl Service {
         request: pb::UpdateProviderRequest,
     ) -> Result<pb::UpdateProviderResponse, Error> {
         let pb::UpdateProviderRequest { provider, update_mask, reason } = request;
-        let given = provider.ok_or_else(|| missing("provider"))?;
+        let given = provider.ok_or_else(|| missing_field("provider"))?;
         let fields = mask::select(update_mask.as_ref(), FIELDS)?;
         let decide = |state: &State| {
             let present = state.provider(&given.provider_id)?;
-            matching(&given.etag, &present.stamp.etag())?;
+            check_etag(&given.etag, &present.version.etag())?;
             let new = mask::merge(pb::Provider::from(&present.provider), &given, &fields).try_into()?;
             Ok((new != present.provider).then_some(Change::ProviderPut(new)))
         };
@@ -94,7 +94,7 @@ impl Service {
     ) -> Result<pb::DeleteProviderResponse, Error> {
         let pb::DeleteProviderRequest { provider, etag, reason } = request;
         let decide = |state: &State| {
-            matching(&etag, &state.provider(&provider)?.stamp.etag())?;
+            check_etag(&etag, &state.provider(&provider)?.version.etag())?;
             Ok(Some(Change::ProviderRemoved { provider_id: provider.clone() }))
         };
         self.journal.change(origin(metadata, reason)?, decide).await?;
@@ -108,7 +108,7 @@ impl ProviderService for Service {
         &self,
         _: Request<pb::ListProvidersRequest>,
     ) -> Result<Response<pb::ListProvidersResponse>, Status> {
-        self.journal.settled().await;
+        self.journal.ready().await;
         let state = self.journal.state();
         let providers = state.providers.values().map(|provider| convert::provider(provider)).collect();
         Ok(Response::new(pb::ListProvidersResponse { providers }))
@@ -118,7 +118,7 @@ impl ProviderService for Service {
         &self,
         request: Request<pb::GetProviderRequest>,
     ) -> Result<Response<pb::GetProviderResponse>, Status> {
-        self.journal.settled().await;
+        self.journal.ready().await;
         respond(self.get(request.get_ref()))
     }
 

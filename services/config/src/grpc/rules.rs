@@ -15,17 +15,17 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
 use super::mask::{self, Field, fields};
-use super::{matching, missing, origin, page_size, page_start, unknown_page};
+use super::{check_etag, invalid_page_token, missing_field, origin, page_size, page_start};
 use crate::change::Change;
 use crate::convert::ruleset::{category, rule_from_wire, rule_to_wire, to_wire};
 use crate::journal::Journal;
-use crate::state::{Owned, Stamp, State, rule_not_found};
+use crate::state::{ResourceVersion, State, VersionedRuleset, rule_not_found};
 use crate::{Error, convert};
 
-/// The set that an empty name means.
-const DEFAULT: &str = "default";
+/// The default rule set.
+const DEFAULT_RULESET: &str = "default";
 
-/// What an update may change.
+/// The updatable fields.
 static FIELDS: &[Field<pb::Rule>] =
     fields![category, keywords, priority, weights, languages, disabled, description];
 
@@ -33,7 +33,7 @@ static FIELDS: &[Field<pb::Rule>] =
 #[derive(Clone)]
 pub struct Service {
     journal: Arc<Journal>,
-    /// Ends the watches: an endless answer would hold up the service's stop.
+    /// Ends the watches: an endless response stream would delay the drain.
     draining: CancellationToken,
 }
 
@@ -47,21 +47,22 @@ impl Service {
 
     fn list(&self, request: &pb::ListRulesRequest) -> Result<pb::ListRulesResponse, Error> {
         let state = self.journal.state();
-        let owned = state.ruleset(named(&request.ruleset))?;
+        let ruleset = state.ruleset(ruleset_or_default(&request.ruleset))?;
         let category = category(request.category)?;
-        let (size, start) = (page_size(request.page_size)?, resume(&owned.set.rules, &request.page_token)?);
+        let (size, start) =
+            (page_size(request.page_size)?, page_offset(&ruleset.set.rules, &request.page_token)?);
         let wanted = |(_, rule): &(usize, &Rule)| category.is_none_or(|category| rule.category == category);
-        let mut rules = owned.set.rules.iter().enumerate().skip(start).filter(wanted);
+        let mut rules = ruleset.set.rules.iter().enumerate().skip(start).filter(wanted);
         let page: Vec<_> = rules.by_ref().take(size).collect();
         let last = page.last().filter(|_| rules.next().is_some());
         let next_page_token = last.map(|(at, rule)| format!("{at}:{}", rule.id)).unwrap_or_default();
-        let rules = page.into_iter().map(|(_, rule)| shown(owned, rule)).collect();
-        Ok(pb::ListRulesResponse { rules, next_page_token, revision: owned.set.revision })
+        let rules = page.into_iter().map(|(_, rule)| rule_to_wire_with_version(ruleset, rule)).collect();
+        Ok(pb::ListRulesResponse { rules, next_page_token, revision: ruleset.set.revision })
     }
 
     fn get(&self, request: &pb::GetRuleRequest) -> Result<pb::GetRuleResponse, Error> {
         let state = self.journal.state();
-        let rule = Some(one(&state, named(&request.ruleset), &request.rule)?);
+        let rule = Some(rule_by_id(&state, ruleset_or_default(&request.ruleset), &request.rule)?);
         Ok(pb::GetRuleResponse { rule })
     }
 
@@ -82,7 +83,7 @@ impl Service {
             description,
             reason,
         } = request;
-        let ruleset = named(&ruleset).to_owned();
+        let ruleset = ruleset_or_default(&ruleset).to_owned();
         let rule = pb::Rule {
             rule_id,
             category,
@@ -102,8 +103,8 @@ impl Service {
             Ok(Some(Change::RulePut { ruleset: ruleset.clone(), rule: rule.clone() }))
         };
         let changed = self.journal.change(origin(metadata, reason)?, decide).await;
-        let state = changed.map_err(|error| within(error, ""))?;
-        Ok(pb::CreateRuleResponse { rule: Some(one(&state, &ruleset, &rule.id)?) })
+        let state = changed.map_err(|error| relative_to_rule(error, ""))?;
+        Ok(pb::CreateRuleResponse { rule: Some(rule_by_id(&state, &ruleset, &rule.id)?) })
     }
 
     async fn update(
@@ -112,20 +113,20 @@ impl Service {
         request: pb::UpdateRuleRequest,
     ) -> Result<pb::UpdateRuleResponse, Error> {
         let pb::UpdateRuleRequest { rule, update_mask, ruleset, reason } = request;
-        let given = rule.ok_or_else(|| missing("rule"))?;
+        let given = rule.ok_or_else(|| missing_field("rule"))?;
         let fields = mask::select(update_mask.as_ref(), FIELDS)?;
-        let (ruleset, id) = (named(&ruleset).to_owned(), given.rule_id.clone());
+        let (ruleset, id) = (ruleset_or_default(&ruleset).to_owned(), given.rule_id.clone());
         let decide = |state: &State| {
-            let owned = state.ruleset(&ruleset)?;
-            let (rule, stamp) = owned.rule(&id).ok_or_else(|| rule_not_found(&ruleset, &id))?;
-            matching(&given.etag, &stamp.etag())?;
+            let versioned = state.ruleset(&ruleset)?;
+            let (rule, version) = versioned.rule(&id).ok_or_else(|| rule_not_found(&ruleset, &id))?;
+            check_etag(&given.etag, &version.etag())?;
             let new = rule_from_wire(mask::merge(rule_to_wire(rule), &given, &fields))?;
             let change = Change::RulePut { ruleset: ruleset.clone(), rule: new.clone() };
             Ok((new != *rule).then_some(change))
         };
         let changed = self.journal.change(origin(metadata, reason)?, decide).await;
-        let state = changed.map_err(|error| within(error, "rule."))?;
-        Ok(pb::UpdateRuleResponse { rule: Some(one(&state, &ruleset, &id)?) })
+        let state = changed.map_err(|error| relative_to_rule(error, "rule."))?;
+        Ok(pb::UpdateRuleResponse { rule: Some(rule_by_id(&state, &ruleset, &id)?) })
     }
 
     async fn delete(
@@ -134,11 +135,11 @@ impl Service {
         request: pb::DeleteRuleRequest,
     ) -> Result<pb::DeleteRuleResponse, Error> {
         let pb::DeleteRuleRequest { rule, ruleset, etag, reason } = request;
-        let ruleset = named(&ruleset).to_owned();
+        let ruleset = ruleset_or_default(&ruleset).to_owned();
         let decide = |state: &State| {
-            let (_, stamp) =
+            let (_, version) =
                 state.ruleset(&ruleset)?.rule(&rule).ok_or_else(|| rule_not_found(&ruleset, &rule))?;
-            matching(&etag, &stamp.etag())?;
+            check_etag(&etag, &version.etag())?;
             Ok(Some(Change::RuleRemoved { ruleset: ruleset.clone(), rule_id: rule.clone() }))
         };
         let state = self.journal.change(origin(metadata, reason)?, decide).await?;
@@ -147,12 +148,12 @@ impl Service {
 
     fn revisions(&self, request: &pb::ListRevisionsRequest) -> Result<pb::ListRevisionsResponse, Error> {
         let state = self.journal.state();
-        let owned = state.ruleset(&request.ruleset)?;
+        let ruleset = state.ruleset(&request.ruleset)?;
         let size = page_size(request.page_size)?;
-        let end = page_start(&request.page_token, owned.revisions.len() as u64)?;
-        let end = usize::try_from(end).unwrap_or(usize::MAX).min(owned.revisions.len());
+        let end = page_start(&request.page_token, ruleset.revisions.len() as u64)?;
+        let end = usize::try_from(end).unwrap_or(usize::MAX).min(ruleset.revisions.len());
         let start = end.saturating_sub(size);
-        let page = owned.revisions[start..end].iter().rev();
+        let page = ruleset.revisions[start..end].iter().rev();
         let revisions = page.map(|revision| convert::revision(&request.ruleset, revision)).collect();
         let next_page_token = if start > 0 { start.to_string() } else { String::new() };
         Ok(pb::ListRevisionsResponse { revisions, next_page_token })
@@ -170,19 +171,19 @@ impl Service {
             Ok((present.set.rules != earlier.rules).then(|| Change::RolledBack(earlier.clone())))
         };
         let state = self.journal.change(origin(metadata, reason)?, decide).await?;
-        let set = Some(whole(state.ruleset(&ruleset)?));
+        let set = Some(ruleset_to_wire(state.ruleset(&ruleset)?));
         Ok(pb::RollbackRulesetResponse { ruleset: set })
     }
 }
 
-/// Where a page begins: behind the rule that ended the one before, wherever that stands by now, or, if it has been
-/// removed, where it stood.
-fn resume(rules: &[Rule], token: &str) -> Result<usize, Error> {
+/// The start of a page: after the last rule of the previous page, at its current position, or, if it was removed, at
+/// its previous position.
+fn page_offset(rules: &[Rule], token: &str) -> Result<usize, Error> {
     if token.is_empty() {
         return Ok(0);
     }
     let parts = token.split_once(':').and_then(|(at, id)| Some((at.parse().ok()?, id)));
-    let (at, id) = parts.ok_or_else(unknown_page)?;
+    let (at, id) = parts.ok_or_else(invalid_page_token)?;
     Ok(rules.iter().position(|rule| rule.id == id).map_or(at, |found| found + 1))
 }
 
@@ -192,9 +193,9 @@ impl RuleService for Service {
         &self,
         _: Request<pb::ListRulesetsRequest>,
     ) -> Result<Response<pb::ListRulesetsResponse>, Status> {
-        self.journal.settled().await;
+        self.journal.ready().await;
         let state = self.journal.state();
-        let rulesets = state.rulesets.values().map(|owned| whole(owned)).collect();
+        let rulesets = state.rulesets.values().map(|ruleset| ruleset_to_wire(ruleset)).collect();
         Ok(Response::new(pb::ListRulesetsResponse { rulesets }))
     }
 
@@ -204,7 +205,7 @@ impl RuleService for Service {
         &self,
         request: Request<pb::WatchRulesetsRequest>,
     ) -> Result<Response<Self::WatchRulesetsStream>, Status> {
-        self.journal.settled().await;
+        self.journal.ready().await;
         let pb::WatchRulesetsRequest { rulesets, known_revisions } = request.into_inner();
         let wanted: BTreeSet<String> = rulesets.into_iter().collect();
         let state = self.journal.state();
@@ -214,7 +215,9 @@ impl RuleService for Service {
 
         let (mut sent, mut first) = (known_revisions, true);
         let changes = WatchStream::new(self.journal.watch())
-            .flat_map(move |state| stream::iter(news(&state, &wanted, &mut sent, std::mem::take(&mut first))))
+            .flat_map(move |state| {
+                stream::iter(changed_rulesets(&state, &wanted, &mut sent, std::mem::take(&mut first)))
+            })
             .map(Ok)
             .take_until(self.draining.clone().cancelled_owned());
         Ok(Response::new(changes.boxed()))
@@ -224,7 +227,7 @@ impl RuleService for Service {
         &self,
         request: Request<pb::ListRulesRequest>,
     ) -> Result<Response<pb::ListRulesResponse>, Status> {
-        self.journal.settled().await;
+        self.journal.ready().await;
         respond(self.list(request.get_ref()))
     }
 
@@ -232,7 +235,7 @@ impl RuleService for Service {
         &self,
         request: Request<pb::GetRuleRequest>,
     ) -> Result<Response<pb::GetRuleResponse>, Status> {
-        self.journal.settled().await;
+        self.journal.ready().await;
         respond(self.get(request.get_ref()))
     }
 
@@ -264,7 +267,7 @@ impl RuleService for Service {
         &self,
         request: Request<pb::ListRevisionsRequest>,
     ) -> Result<Response<pb::ListRevisionsResponse>, Status> {
-        self.journal.settled().await;
+        self.journal.ready().await;
         respond(self.revisions(request.get_ref()))
     }
 
@@ -277,22 +280,25 @@ impl RuleService for Service {
     }
 }
 
-fn named(ruleset: &str) -> &str {
-    if ruleset.is_empty() { DEFAULT } else { ruleset }
+fn ruleset_or_default(ruleset: &str) -> &str {
+    if ruleset.is_empty() { DEFAULT_RULESET } else { ruleset }
 }
 
-/// One rule as a reader sees it.
-fn one(state: &State, ruleset: &str, id: &str) -> Result<pb::Rule, Error> {
-    let (rule, stamp) = state.ruleset(ruleset)?.rule(id).ok_or_else(|| rule_not_found(ruleset, id))?;
-    Ok(convert::rule(rule, stamp))
+/// The wire form of one rule.
+fn rule_by_id(state: &State, ruleset: &str, id: &str) -> Result<pb::Rule, Error> {
+    let (rule, version) = state.ruleset(ruleset)?.rule(id).ok_or_else(|| rule_not_found(ruleset, id))?;
+    Ok(convert::rule(rule, version))
 }
 
-fn shown(owned: &Owned, rule: &Rule) -> pb::Rule {
-    owned.stamps.get(&rule.id).map_or_else(|| rule_to_wire(rule), |stamp: &Stamp| convert::rule(rule, *stamp))
+fn rule_to_wire_with_version(ruleset: &VersionedRuleset, rule: &Rule) -> pb::Rule {
+    ruleset
+        .rule_versions
+        .get(&rule.id)
+        .map_or_else(|| rule_to_wire(rule), |version: &ResourceVersion| convert::rule(rule, *version))
 }
 
-/// A failure of the set as the caller of one rule knows its fields: not by the rule's place in the set.
-fn within(error: Error, prefix: &str) -> Error {
+/// Rewrites the field of a rule set error for the caller of a single rule: without the index of the rule in the set.
+fn relative_to_rule(error: Error, prefix: &str) -> Error {
     match error {
         Error::RulesetInvalid { field, problem } => {
             let own = field.strip_prefix("rules[").and_then(|rest| rest.split_once("].")).map(|(_, own)| own);
@@ -303,32 +309,34 @@ fn within(error: Error, prefix: &str) -> Error {
     }
 }
 
-/// A set as a reader sees it.
-fn whole(owned: &Owned) -> pb::Ruleset {
-    let rules = owned.set.rules.iter().map(|rule| shown(owned, rule)).collect();
-    pb::Ruleset { rules, ..to_wire(&owned.set) }
+/// The wire form of a rule set.
+fn ruleset_to_wire(ruleset: &VersionedRuleset) -> pb::Ruleset {
+    let rules = ruleset.set.rules.iter().map(|rule| rule_to_wire_with_version(ruleset, rule)).collect();
+    pb::Ruleset { rules, ..to_wire(&ruleset.set) }
 }
 
-/// The wanted sets whose revision is not the one `sent` before; the last of them completes what the watcher holds. The
-/// first answer says so also when there is nothing to send.
-fn news(
+/// The watched rule sets whose revision differs from the one `sent` before. The last one is marked as completing the
+/// watcher's snapshot. The first response is sent even if nothing differs.
+fn changed_rulesets(
     state: &State,
     wanted: &BTreeSet<String>,
     sent: &mut BTreeMap<String, i64>,
     first: bool,
 ) -> Vec<pb::WatchRulesetsResponse> {
-    let mut news: Vec<_> = state
+    let mut updates: Vec<_> = state
         .rulesets
         .values()
-        .filter(|owned| wanted.is_empty() || wanted.contains(&owned.set.name))
-        .filter(|owned| sent.insert(owned.set.name.clone(), owned.set.revision) != Some(owned.set.revision))
-        .map(|owned| pb::WatchRulesetsResponse { ruleset: Some(whole(owned)), complete: false })
+        .filter(|ruleset| wanted.is_empty() || wanted.contains(&ruleset.set.name))
+        .filter(|ruleset| {
+            sent.insert(ruleset.set.name.clone(), ruleset.set.revision) != Some(ruleset.set.revision)
+        })
+        .map(|ruleset| pb::WatchRulesetsResponse { ruleset: Some(ruleset_to_wire(ruleset)), complete: false })
         .collect();
-    if first && news.is_empty() {
-        news.push(pb::WatchRulesetsResponse::default());
+    if first && updates.is_empty() {
+        updates.push(pb::WatchRulesetsResponse::default());
     }
-    if let Some(last) = news.last_mut() {
+    if let Some(last) = updates.last_mut() {
         last.complete = true;
     }
-    news
+    updates
 }

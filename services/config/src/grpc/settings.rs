@@ -15,20 +15,20 @@ use tonic::{Request, Response, Status};
 #[derive(Clone)]
 pub struct Service {
     settings: watch::Receiver<Dynamic>,
-    /// Ends the watches: an endless answer would hold up the service's stop.
+    /// Ends the watches: an endless response stream would delay the drain.
     draining: CancellationToken,
 }
 
 // === impl Service ===
 
 impl Service {
-    /// Serves the dynamic flags of this process until `draining` is cancelled.
+    /// Serves the dynamic settings of this process until `draining` is cancelled.
     pub fn new(settings: watch::Receiver<Dynamic>, draining: CancellationToken) -> Self {
         Self { settings, draining }
     }
 }
 
-/// The flags as the contract has them.
+/// The wire form of the settings.
 fn settings(dynamic: &Dynamic) -> Vec<pb::Setting> {
     let settings = dynamic.settings.iter().map(|(name, Current { value, source })| pb::Setting {
         name: name.clone(),

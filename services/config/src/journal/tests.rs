@@ -1,4 +1,4 @@
-//! One log, several replicas: every change once, in one order, whoever makes it.
+//! Several replicas with one log: all apply every change once, in the same order, whichever replica made it.
 
 use dataflow_store::embedded::Embedded;
 use dataflow_store::logs::Logs;
@@ -19,7 +19,7 @@ fn store() -> Arc<Embedded> {
     Arc::new(Embedded::new(1 << 20))
 }
 
-/// A replica that has read everything.
+/// A replica that has read the log.
 async fn replica(store: &Arc<Embedded>) -> Journal {
     let store: Arc<dyn Store> = Arc::clone(store) as _;
     let journal = Journal::new(store, seeds()).unwrap();
@@ -44,7 +44,7 @@ fn keywords(state: &State) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn a_fresh_store_is_given_what_the_release_brings_once() {
+async fn an_empty_store_is_seeded_once() {
     let store = store();
     let (one, other) = tokio::join!(replica(&store), replica(&store));
     for journal in [&one, &other] {
@@ -53,11 +53,11 @@ async fn a_fresh_store_is_given_what_the_release_brings_once() {
     }
     let entries = one.page(0, 10).await.unwrap().entries;
     assert_eq!(entries.len(), 1);
-    assert_eq!(entries[0].recorded.origin.author, crate::change::SYSTEM);
+    assert_eq!(entries[0].record.origin.author, crate::change::SYSTEM);
 }
 
 #[tokio::test]
-async fn everything_that_the_release_brings_is_on_record() {
+async fn all_seeds_are_in_the_journal() {
     let store: Arc<dyn Store> = store();
     let seeds = built_in::seeds(dataflow_rules::built_in::rulesets());
     let journal = || Journal::new(Arc::clone(&store), seeds.clone()).unwrap();
@@ -74,14 +74,14 @@ async fn everything_that_the_release_brings_is_on_record() {
 }
 
 #[tokio::test]
-async fn before_the_log_is_read_what_the_release_brings_is_served() {
+async fn the_seeds_are_served_until_the_log_is_read() {
     let journal = Journal::new(store(), seeds()).unwrap();
     assert_eq!(journal.state().rulesets["default"].set.revision, 0);
     assert_eq!(keywords(&journal.state()), [("a".to_owned(), "health".to_owned())]);
 }
 
 #[tokio::test]
-async fn the_first_change_follows_what_the_release_brings() {
+async fn the_seeds_are_written_before_the_first_change() {
     let store = store();
     let journal = Journal::new(Arc::clone(&store) as Arc<dyn Store>, seeds()).unwrap();
     assert_eq!(put(&journal, rule("b", "x")).await.unwrap().position, 2);
@@ -89,7 +89,7 @@ async fn the_first_change_follows_what_the_release_brings() {
 }
 
 #[tokio::test]
-async fn replicas_that_change_at_the_same_time_end_on_the_same() {
+async fn concurrent_changes_of_replicas_converge() {
     let store = store();
     let journals = [replica(&store).await, replica(&store).await, replica(&store).await];
     let puts = (0..30).map(|index| {
@@ -107,11 +107,11 @@ async fn replicas_that_change_at_the_same_time_end_on_the_same() {
 }
 
 #[tokio::test]
-async fn who_decides_by_an_older_state_decides_anew() {
+async fn a_change_based_on_an_old_state_is_decided_again() {
     let store = store();
     let (ours, theirs) = (replica(&store).await, replica(&store).await);
     put(&theirs, rule("a", "care")).await.unwrap();
-    // Ours has not heard of it, and must see it before it changes anything.
+    // Our replica has not read that change, and must do so before it makes its own.
     let mut seen = Vec::new();
     let seen_by = std::sync::Mutex::new(&mut seen);
     let decided = ours.change(Origin::default(), |state| {
@@ -128,17 +128,17 @@ async fn who_decides_by_an_older_state_decides_anew() {
 }
 
 #[tokio::test]
-async fn a_change_that_makes_a_set_invalid_is_not_made() {
+async fn a_change_that_makes_a_set_invalid_is_rejected() {
     let store = store();
     let journal = replica(&store).await;
-    let refused = put(&journal, Rule { keywords: Vec::new(), ..rule("b", "x") }).await;
-    assert!(matches!(refused, Err(Error::RulesetInvalid { field, .. }) if field == "rules[1].keywords"));
+    let rejected = put(&journal, Rule { keywords: Vec::new(), ..rule("b", "x") }).await;
+    assert!(matches!(rejected, Err(Error::RulesetInvalid { field, .. }) if field == "rules[1].keywords"));
     assert_eq!(journal.page(0, 10).await.unwrap().entries.len(), 1);
     assert_eq!(journal.state().position, 1);
 }
 
 #[tokio::test]
-async fn a_set_goes_back_to_what_it_was_as_a_new_revision() {
+async fn a_rollback_makes_a_new_revision() {
     let store = store();
     let journal = replica(&store).await;
     put(&journal, rule("a", "care")).await.unwrap();
@@ -147,10 +147,10 @@ async fn a_set_goes_back_to_what_it_was_as_a_new_revision() {
     let back =
         journal.change(Origin::default(), |_| Ok(Some(Change::RolledBack(earlier.clone())))).await.unwrap();
     assert_eq!(keywords(&back), [("a".to_owned(), "health".to_owned())]);
-    let owned = &back.rulesets["default"];
-    assert_eq!(owned.set.revision, 4);
-    assert_eq!(owned.revisions[3].differences.len(), 2, "a was changed, b removed");
-    assert_eq!((owned.made_at(3), owned.made_at(9)), (Some(3), None));
+    let ruleset = &back.rulesets["default"];
+    assert_eq!(ruleset.set.revision, 4);
+    assert_eq!(ruleset.revisions[3].differences.len(), 2, "a was changed, b removed");
+    assert_eq!((ruleset.revision_at(3), ruleset.revision_at(9)), (Some(3), None));
     for revision in [0, 5] {
         assert!(matches!(journal.ruleset_at("default", revision).await, Err(Error::RevisionNotFound { .. })));
     }
@@ -160,7 +160,7 @@ async fn a_set_goes_back_to_what_it_was_as_a_new_revision() {
 }
 
 #[tokio::test]
-async fn a_provider_that_was_removed_is_not_brought_back() {
+async fn a_removed_provider_is_not_seeded_again() {
     let store = store();
     let journal = Journal::new(Arc::clone(&store) as Arc<dyn Store>, built_in::seeds([])).unwrap();
     let provider_id = "IT1".to_owned();
@@ -175,17 +175,17 @@ async fn a_provider_that_was_removed_is_not_brought_back() {
 }
 
 #[tokio::test]
-async fn after_what_a_later_release_wrote_nothing_is_written() {
+async fn nothing_is_appended_after_a_record_of_a_later_release() {
     let store = store();
     let journal = replica(&store).await;
     let later = b"\x08\x02".as_slice();
     store.append(&SPACE.key(LOG), "later", later.into()).await.unwrap();
-    assert!(matches!(put(&journal, rule("b", "x")).await, Err(Error::Outdated)));
-    assert_eq!(keywords(&journal.state()).len(), 1, "what was read before is served");
+    assert!(matches!(put(&journal, rule("b", "x")).await, Err(Error::ReleaseOutdated)));
+    assert_eq!(keywords(&journal.state()).len(), 1, "the state read before is served");
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_passed_over_and_its_place_counts() {
+async fn an_unreadable_record_is_skipped_and_its_position_counts() {
     let store = store();
     let journal = replica(&store).await;
     for (id, record) in [("garbage", &b"\xff\xff"[..]), ("unknown", b"\x08\x01")] {
@@ -199,14 +199,14 @@ async fn what_cannot_be_read_is_passed_over_and_its_place_counts() {
 }
 
 #[tokio::test]
-async fn a_log_that_lost_its_end_is_read_anew() {
+async fn a_truncated_log_is_replayed_from_the_beginning() {
     let (whole, shorter, other) = (store(), store(), store());
     let log = SPACE.key(LOG);
     let ours = replica(&whole).await;
     for id in ["b", "c", "d"] {
         put(&ours, rule(id, "x")).await.unwrap();
     }
-    // The same log without its end, and one that has grown another.
+    // The same log truncated, and one with other records at its end.
     for record in whole.read(&log, 0, 2).await.unwrap() {
         shorter.append(&log, &record.position.to_string(), record.value).await.unwrap();
     }
@@ -214,12 +214,12 @@ async fn a_log_that_lost_its_end_is_read_anew() {
     for id in ["e", "f", "g", "h"] {
         put(&theirs, rule(id, "x")).await.unwrap();
     }
-    let reading = ours.reading.lock().await.clone();
+    let reader = ours.reader.lock().await.clone();
     for (store, expected) in [(&shorter, &["a", "b"][..]), (&other, &["a", "e", "f", "g", "h"])] {
-        let grown = reading.clone().read_on(&**store, &log, &ours.state()).await.unwrap().unwrap();
-        let found: Vec<_> = keywords(&grown.state).into_iter().map(|(id, _)| id).collect();
-        assert!(grown.is_rewound && found == expected, "{found:?}");
+        let replayed = reader.clone().read_new(&**store, &log, &ours.state()).await.unwrap().unwrap();
+        let found: Vec<_> = keywords(&replayed.state).into_iter().map(|(id, _)| id).collect();
+        assert!(replayed.is_rebuilt && found == expected, "{found:?}");
     }
-    let nothing = reading.clone().read_on(&*whole, &log, &ours.state()).await.unwrap();
-    assert!(nothing.is_none(), "nothing was written since");
+    let nothing = reader.clone().read_new(&*whole, &log, &ours.state()).await.unwrap();
+    assert!(nothing.is_none(), "nothing was appended since");
 }

@@ -1,4 +1,4 @@
-//! The data directory, held by one process: two would overwrite each other's state.
+//! The data directory, locked by one process: two would overwrite each other's state.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -7,16 +7,17 @@ use std::path::{Path, PathBuf};
 
 use super::OpenError;
 
-/// A data directory that this process holds, until it drops it or ends, in whatever way: the lock is the kernel's.
+/// A locked data directory. The kernel releases the lock when this is dropped or the process ends for any reason.
 pub(super) struct Directory {
     path: PathBuf,
-    /// Locked, and never removed: whoever waited for it would hold a file that the next one cannot see.
+    /// The lock file. Never removed: a process that had opened it before would lock a file that later processes cannot
+    /// see.
     _lock: File,
 }
 
 impl Directory {
-    /// Creates the directory when missing, for this user alone, and holds it.
-    pub(super) fn hold(path: &Path) -> Result<Self, OpenError> {
+    /// Creates the directory if missing, accessible to this user only, and locks it.
+    pub(super) fn lock(path: &Path) -> Result<Self, OpenError> {
         let unusable =
             |source: io::Error| OpenError::Unusable { directory: path.to_owned(), source: source.into() };
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
@@ -28,27 +29,27 @@ impl Directory {
             }
             Err(TryLockError::Error(error)) => return Err(unusable(error)),
         }
-        let name = |lock: &mut File| {
+        let write_pid = |lock: &mut File| {
             lock.set_len(0)?;
             writeln!(lock, "{}", std::process::id())
         };
-        name(&mut lock).map_err(unusable)?;
+        write_pid(&mut lock).map_err(unusable)?;
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
-    /// Opens a file of the directory. Where it is missing, `lay_out` makes it of an empty one, under another name until it
-    /// is whole: a crash meanwhile leaves nothing that the next start would stumble over. Then it survives a loss of
-    /// power.
+    /// Opens a file of the directory. If it is missing, `initialize` fills a temporary file, which is then renamed: a
+    /// crash meanwhile leaves no partial file behind. The directory is synced, so that the file survives a power
+    /// failure.
     pub(super) fn file<E: From<io::Error>>(
         &self,
         name: &str,
-        lay_out: impl FnOnce(File) -> Result<(), E>,
+        initialize: impl FnOnce(File) -> Result<(), E>,
     ) -> Result<File, E> {
         let (path, new) = (self.path.join(name), self.path.join(format!("{name}.new")));
         if !path.try_exists()? {
             let file = open(&new)?;
             file.set_len(0)?;
-            lay_out(file)?;
+            initialize(file)?;
             fs::rename(&new, &path)?;
         }
         let file = open(&path)?;
@@ -57,7 +58,7 @@ impl Directory {
     }
 }
 
-/// For this user alone: state may hold what its owners would not show.
+/// Readable by this user only: the state may be confidential.
 fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
@@ -65,7 +66,7 @@ fn open(path: &Path) -> io::Result<File> {
 fn holder(mut lock: File) -> String {
     let mut text = String::new();
     let pid = lock.read_to_string(&mut text).ok().and_then(|_| text.trim().parse::<u32>().ok());
-    // It may have locked the file and not yet written its name.
+    // It may have locked the file without having written its process id yet.
     pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
 }
 
@@ -76,36 +77,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directory_has_one_holder_at_a_time() {
+    fn a_directory_is_locked_by_one_holder_at_a_time() {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("a/b");
-        let first = Directory::hold(&path).unwrap();
-        let refusal = Directory::hold(&path).err().unwrap().to_string();
+        let first = Directory::lock(&path).unwrap();
+        let error = Directory::lock(&path).err().unwrap().to_string();
         let expected = format!("{} is held by process {}", path.display(), std::process::id());
-        assert!(refusal.ends_with(&expected), "{refusal}");
+        assert!(error.ends_with(&expected), "{error}");
         drop(first);
-        Directory::hold(&path).unwrap();
+        Directory::lock(&path).unwrap();
     }
 
     #[test]
-    fn nobody_else_may_look_inside() {
+    fn other_users_have_no_access() {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("a");
-        Directory::hold(&path).unwrap().file("state", |_| io::Result::Ok(())).unwrap();
+        Directory::lock(&path).unwrap().file("state", |_| io::Result::Ok(())).unwrap();
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!([mode(&path), mode(&path.join("lock")), mode(&path.join("state"))], [0o700, 0o600, 0o600]);
     }
 
     #[test]
-    fn a_file_is_there_whole_or_not_at_all() {
+    fn an_interrupted_initialization_leaves_no_file() {
         let parent = tempfile::tempdir().unwrap();
-        let directory = Directory::hold(&parent.path().join("a")).unwrap();
-        let lay_out = |text: &'static str, result: io::Result<()>| {
+        let directory = Directory::lock(&parent.path().join("a")).unwrap();
+        let initialize = |text: &'static str, result: io::Result<()>| {
             move |mut file: File| file.write_all(text.as_bytes()).and(result)
         };
-        directory.file("state", lay_out("half of it", Err(io::ErrorKind::Other.into()))).unwrap_err();
+        directory.file("state", initialize("half of it", Err(io::ErrorKind::Other.into()))).unwrap_err();
         for text in ["whole", "again"] {
-            let mut file = directory.file("state", lay_out(text, Ok(()))).unwrap();
+            let mut file = directory.file("state", initialize(text, Ok(()))).unwrap();
             let mut found = String::new();
             file.read_to_string(&mut found).unwrap();
             assert_eq!(found, "whole");
@@ -113,9 +114,9 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_cannot_be_is_named() {
+    fn a_path_below_a_file_is_unusable() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let refusal = Directory::hold(&file.path().join("a")).err().unwrap();
-        assert!(matches!(refusal, OpenError::Unusable { .. }), "{refusal}");
+        let error = Directory::lock(&file.path().join("a")).err().unwrap();
+        assert!(matches!(error, OpenError::Unusable { .. }), "{error}");
     }
 }

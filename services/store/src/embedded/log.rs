@@ -1,9 +1,9 @@
-//! Logs, in two tables: the records, and for a while the ids under which they came.
+//! Logs, in two tables: the records, and the ids of recent records.
 
 use bytes::Bytes;
 use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 
-use super::lasting::{Lasting, unix_ms};
+use super::durable::{DurableStore, unix_ms};
 use crate::error::Error;
 use crate::key::Key;
 use crate::logs::{Appended, LogRecord};
@@ -11,10 +11,10 @@ use crate::logs::{Appended, LogRecord};
 /// Space, name and position, to the bytes.
 const RECORDS: TableDefinition<'_, (&str, &str, u64), &[u8]> = TableDefinition::new("log_records");
 
-/// Space, name, day of writing and id, to the position. By days, so that those which are no longer needed lie together.
+/// Space, name, day of the write and id, to the position. Ordered by day, so that expired ids are adjacent.
 const IDS: TableDefinition<'_, (&str, &str, u64, &str), u64> = TableDefinition::new("log_ids");
 
-/// In milliseconds.
+/// A day in milliseconds.
 const DAY: u64 = 24 * 60 * 60 * 1000;
 
 /// Creates the tables, so that readers find them.
@@ -24,8 +24,8 @@ pub(super) fn create(transaction: &WriteTransaction) -> Result<(), redb::Error> 
     Ok(())
 }
 
-impl Lasting {
-    /// Appends to a log, if it ends at `last`.
+impl DurableStore {
+    /// Appends to a log, if its last position is `last` or none is given.
     pub(super) async fn append(
         &self,
         log: &Key,
@@ -33,7 +33,7 @@ impl Lasting {
         value: Bytes,
         last: Option<u64>,
     ) -> Result<Appended, Error> {
-        debug_assert!(log.space.lasting, "{log} would be forgotten");
+        debug_assert!(log.space.durable, "{log} is in a volatile space");
         let (log, id, day) = (log.clone(), id.to_owned(), unix_ms() / DAY);
         let stage = move |transaction: &WriteTransaction| {
             let position = append(transaction, &log, &id, day, &value, last)?;
@@ -59,14 +59,15 @@ impl Lasting {
     }
 }
 
-/// Where the record is, which is written unless its id was seen today or yesterday, if the log ends where it must.
+/// Appends a record, unless its id was written today or yesterday, or the last position is not the expected one;
+/// returns the position.
 fn append(
     transaction: &WriteTransaction,
     log: &Key,
     id: &str,
     day: u64,
     value: &[u8],
-    must_end: Option<u64>,
+    expected_last: Option<u64>,
 ) -> Result<Appended, redb::Error> {
     let (space, name) = (log.space.name, log.name.as_str());
     let mut ids = transaction.open_table(IDS)?;
@@ -79,7 +80,7 @@ fn append(
     let mut records = transaction.open_table(RECORDS)?;
     let last = records.range((space, name, 0)..=(space, name, u64::MAX))?.next_back().transpose()?;
     let last = last.map_or(0, |(key, _)| key.value().2);
-    if must_end.is_some_and(|end| end != last) {
+    if expected_last.is_some_and(|expected| expected != last) {
         return Ok(Appended::Behind { last });
     }
     let position = last + 1;
@@ -100,9 +101,9 @@ mod tests {
     const TODAY: u64 = 20_000;
 
     #[test]
-    fn an_id_is_known_for_a_day_and_then_forgotten() {
+    fn ids_are_retained_for_one_to_two_days() {
         let database = Builder::new().create_with_backend(InMemoryBackend::new()).unwrap();
-        let log = |name: &str| Space::lasting("audit").key(name);
+        let log = |name: &str| Space::durable("audit").key(name);
         let transaction = database.begin_write().unwrap();
         let check = |name, id, day, expected| {
             assert_eq!(

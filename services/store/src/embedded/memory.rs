@@ -1,4 +1,4 @@
-//! What may be forgotten at any time: bounded by bytes, and what was not used for longest gives way.
+//! Volatile data: limited by bytes, with eviction of the least recently used.
 
 use std::time::Duration;
 
@@ -7,42 +7,43 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::time::Instant;
 
-use super::New;
+use super::NewValue;
 use crate::entries::{Entry, Revision};
 use crate::generations::{Generation, REMEMBERED};
 use crate::key::{Key, Space};
 
-/// What an entry costs besides its name and value, in bytes: the nodes of moka's map, queues and timers. As measured with
-/// 200,000 of them, rounded up.
+/// The memory overhead of an entry in bytes, for the nodes of moka's map, queues and timers. Measured with 200,000
+/// entries, rounded up.
 const OVERHEAD: usize = 480;
 
-/// The part of the capacity that generations may take besides. One is an entry without a value, and most entries of a
-/// dataflow share their tags.
+/// The additional share of the capacity for generations, an eighth. A generation is an entry without a value, and most
+/// entries of a dataflow share their tags.
 const GENERATIONS: u64 = 8;
 
 /// Volatile entries and generations.
 pub(super) struct Memory {
-    entries: Cache<Key, Held>,
+    entries: Cache<Key, StoredEntry>,
     generations: Cache<Key, Generation>,
 }
 
 #[derive(Clone)]
-struct Held {
+struct StoredEntry {
     value: Bytes,
     revision: Revision,
-    /// None for ever, or when further away than the clock counts.
+    /// None if it does not expire, or only beyond the range of the clock.
     expires: Option<Instant>,
 }
 
 // === impl Memory ===
 
 impl Memory {
-    /// Holds at most `capacity` bytes of names, values and overhead.
+    /// Stores at most `capacity` bytes of names, values and overhead.
     pub(super) fn new(capacity: u64) -> Self {
         let entries = Cache::builder()
             .max_capacity(capacity)
-            .weigher(|key: &Key, held: &Held| weight(key, held.value.len()))
-            // moka's own policy turns newcomers away; a result is read most often just after it was written.
+            .weigher(|key: &Key, stored: &StoredEntry| weight(key, stored.value.len()))
+            // LRU, because moka's default policy may reject new entries; a result is read most often just after it was
+            // written.
             .eviction_policy(EvictionPolicy::lru())
             .expire_after(Expiry);
         let generations = Cache::builder()
@@ -54,17 +55,17 @@ impl Memory {
     }
 
     pub(super) fn get(&self, key: &Key, now: Instant) -> Option<Entry> {
-        let Held { value, revision, expires } = self.held(key, now)?;
+        let StoredEntry { value, revision, expires } = self.stored(key, now)?;
         Some(Entry { value, revision, ttl: expires.map(|expires| expires - now) })
     }
 
     pub(super) fn revision(&self, key: &Key, now: Instant) -> Option<Revision> {
-        self.held(key, now).map(|held| held.revision)
+        self.stored(key, now).map(|stored| stored.revision)
     }
 
-    pub(super) fn insert(&self, key: Key, New { revision, value, ttl }: New, now: Instant) {
+    pub(super) fn insert(&self, key: Key, NewValue { revision, value, ttl }: NewValue, now: Instant) {
         let expires = ttl.and_then(|ttl| now.checked_add(ttl));
-        self.entries.insert(key, Held { value, revision, expires });
+        self.entries.insert(key, StoredEntry { value, revision, expires });
     }
 
     pub(super) fn remove(&self, key: &Key) {
@@ -73,12 +74,12 @@ impl Memory {
 
     pub(super) fn list(&self, space: Space, prefix: &str, now: Instant) -> Vec<Key> {
         let listed = |key: &Key| key.space == space && key.name.starts_with(prefix);
-        let entries = self.entries.iter().filter(|(key, held)| listed(key) && held.lives(now));
+        let entries = self.entries.iter().filter(|(key, stored)| listed(key) && stored.is_alive(now));
         entries.map(|(key, _)| Key::clone(&key)).collect()
     }
 
-    /// The generation of a tag; where there is none, a new one is made under the `lock` that [`renew`](Self::renew) is
-    /// called under too, so that neither overwrites what the other has told.
+    /// The generation of a tag; creates it if missing, under the same `lock` under which [`renew`](Self::renew) is
+    /// called, so that neither overwrites what the other has published.
     pub(super) fn generation<L>(&self, tag: &Key, lock: impl FnOnce() -> L) -> Generation {
         self.generations.get(tag).unwrap_or_else(|| {
             let _lock = lock();
@@ -92,9 +93,9 @@ impl Memory {
         generation
     }
 
-    fn held(&self, key: &Key, now: Instant) -> Option<Held> {
-        // The expiry is compared here too: eviction lags behind the clock.
-        self.entries.get(key).filter(|held| held.lives(now))
+    fn stored(&self, key: &Key, now: Instant) -> Option<StoredEntry> {
+        // Checks the expiry here too: eviction lags behind the clock.
+        self.entries.get(key).filter(|stored| stored.is_alive(now))
     }
 }
 
@@ -102,10 +103,10 @@ fn weight(key: &Key, value: usize) -> u32 {
     u32::try_from(key.name.len() + value + OVERHEAD).unwrap_or(u32::MAX)
 }
 
-// === impl Held ===
+// === impl StoredEntry ===
 
-impl Held {
-    fn lives(&self, now: Instant) -> bool {
+impl StoredEntry {
+    fn is_alive(&self, now: Instant) -> bool {
         self.expires.is_none_or(|expires| now < expires)
     }
 
@@ -114,22 +115,22 @@ impl Held {
     }
 }
 
-/// Tells moka when to drop what has expired, so that it does not count against the capacity for ever.
+/// Lets moka evict expired entries, so that they do not count against the capacity.
 struct Expiry;
 
-impl moka::Expiry<Key, Held> for Expiry {
-    fn expire_after_create(&self, _: &Key, held: &Held, _: std::time::Instant) -> Option<Duration> {
-        held.ttl()
+impl moka::Expiry<Key, StoredEntry> for Expiry {
+    fn expire_after_create(&self, _: &Key, stored: &StoredEntry, _: std::time::Instant) -> Option<Duration> {
+        stored.ttl()
     }
 
     fn expire_after_update(
         &self,
         _: &Key,
-        held: &Held,
+        stored: &StoredEntry,
         _: std::time::Instant,
         _: Option<Duration>,
     ) -> Option<Duration> {
-        held.ttl()
+        stored.ttl()
     }
 }
 
@@ -140,13 +141,13 @@ mod tests {
     const SPACE: Space = Space::volatile("test");
 
     fn insert(memory: &Memory, name: impl Into<String>, bytes: usize, ttl: Option<Duration>) {
-        let new = New { revision: Revision::random(), value: vec![b'x'; bytes].into(), ttl };
+        let new = NewValue { revision: Revision::random(), value: vec![b'x'; bytes].into(), ttl };
         memory.insert(SPACE.key(name), new, Instant::now());
     }
 
     #[test]
-    fn the_least_recently_used_gives_way_to_a_newcomer() {
-        // Room for three with names of one byte.
+    fn a_new_entry_evicts_the_least_recently_used() {
+        // Capacity for three entries with names of one byte.
         let memory = Memory::new(3 * (1 + 372 + OVERHEAD as u64));
         for name in ["a", "b", "c"] {
             insert(&memory, name, 372, None);
@@ -159,8 +160,8 @@ mod tests {
         memory.entries.run_pending_tasks();
         insert(&memory, "d", 372, None);
         memory.entries.run_pending_tasks();
-        let held = ["a", "b", "c", "d"].map(|name| memory.entries.contains_key(&SPACE.key(name)));
-        assert_eq!(held, [true, false, true, true]);
+        let present = ["a", "b", "c", "d"].map(|name| memory.entries.contains_key(&SPACE.key(name)));
+        assert_eq!(present, [true, false, true, true]);
     }
 
     #[test]
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_entry_lives_as_long_as_it_was_given() {
+    async fn an_entry_expires_after_its_ttl() {
         let memory = Memory::new(1 << 20);
         insert(&memory, "a", 1, Some(Duration::from_secs(10)));
         insert(&memory, "b", 1, Some(Duration::MAX));
@@ -187,7 +188,7 @@ mod tests {
         assert_eq!(ttl("a"), Some(Some(Duration::from_millis(1))));
         tokio::time::advance(Duration::from_millis(1)).await;
         assert_eq!(ttl("a"), None);
-        assert_eq!(ttl("b"), Some(None), "what the clock cannot count is for ever");
+        assert_eq!(ttl("b"), Some(None), "a TTL beyond the range of the clock never expires");
         assert!(ttl("c").is_some());
         assert_eq!(memory.list(SPACE, "", Instant::now()).len(), 2);
     }

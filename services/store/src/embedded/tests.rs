@@ -1,5 +1,5 @@
-//! What only this backend has, seen through the traits: one count for everything in a bucket, and state that is there
-//! again when its directory is opened again.
+//! Tests of this backend only, through the traits: one version counter for all kinds of state in a bucket, and data
+//! that is present again after the directory is reopened.
 
 use proptest::prelude::*;
 use tokio::task::JoinSet;
@@ -9,7 +9,7 @@ use crate::signals::{CHANGES, Change, Signal};
 
 const CAPACITY: u64 = 1 << 20;
 const VOLATILE: Space = Space::volatile("cache");
-const LASTING: Space = Space::lasting("config");
+const DURABLE: Space = Space::durable("config");
 
 fn bytes(text: &str) -> Bytes {
     Bytes::copy_from_slice(text.as_bytes())
@@ -20,44 +20,44 @@ async fn value(store: &Embedded, key: &Key) -> Option<Bytes> {
 }
 
 #[tokio::test]
-async fn what_must_last_is_there_again() {
+async fn durable_data_survives_a_restart() {
     let directory = tempfile::tempdir().unwrap();
-    let (kept, forgotten, log) = (LASTING.key("a"), VOLATILE.key("a"), LASTING.key("log"));
+    let (durable, volatile, log) = (DURABLE.key("a"), VOLATILE.key("a"), DURABLE.key("log"));
     let store = Embedded::open(directory.path(), CAPACITY).unwrap();
-    store.set(&kept, bytes("kept"), None, Condition::Always).await.unwrap();
-    store.set(&forgotten, bytes("forgotten"), None, Condition::Always).await.unwrap();
+    store.set(&durable, bytes("kept"), None, Condition::Always).await.unwrap();
+    store.set(&volatile, bytes("lost"), None, Condition::Always).await.unwrap();
     store.append(&log, "id", bytes("first")).await.unwrap();
-    let before = store.get(&[forgotten.clone(), kept.clone()]).await.unwrap();
+    let before = store.get(&[volatile.clone(), durable.clone()]).await.unwrap();
     drop(store);
 
     let store = Embedded::open(directory.path(), CAPACITY).unwrap();
-    assert_eq!(store.get(&[forgotten, kept]).await.unwrap(), [None, before[1].clone()]);
+    assert_eq!(store.get(&[volatile, durable]).await.unwrap(), [None, before[1].clone()]);
     assert_eq!(store.append(&log, "id", bytes("again")).await.unwrap(), 1);
     assert_eq!(store.read(&log, 0, 10).await.unwrap(), [LogRecord { position: 1, value: bytes("first") }]);
 }
 
 #[tokio::test]
-async fn a_directory_is_held_until_the_store_is_gone() {
+async fn a_directory_is_locked_until_the_store_is_dropped() {
     let directory = tempfile::tempdir().unwrap();
     let store = Embedded::open(directory.path(), CAPACITY).unwrap();
-    let refused = Embedded::open(directory.path(), CAPACITY).err().unwrap();
-    assert!(matches!(refused, OpenError::Held { .. }), "{refused}");
+    let error = Embedded::open(directory.path(), CAPACITY).err().unwrap();
+    assert!(matches!(error, OpenError::Held { .. }), "{error}");
     drop(store);
     Embedded::open(directory.path(), CAPACITY).unwrap();
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_refused() {
+async fn a_damaged_file_is_rejected() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("state.redb");
     let store = Embedded::open(directory.path(), CAPACITY).unwrap();
-    store.set(&LASTING.key("a"), bytes(&"x".repeat(100_000)), None, Condition::Always).await.unwrap();
+    store.set(&DURABLE.key("a"), bytes(&"x".repeat(100_000)), None, Condition::Always).await.unwrap();
     drop(store);
     let good = std::fs::read(&file).unwrap();
     let check = |damaged: Vec<u8>| {
         std::fs::write(&file, damaged).unwrap();
-        let refused = Embedded::open(directory.path(), CAPACITY).err().unwrap();
-        assert!(matches!(refused, OpenError::Unusable { .. }), "{refused}");
+        let error = Embedded::open(directory.path(), CAPACITY).err().unwrap();
+        assert!(matches!(error, OpenError::Unusable { .. }), "{error}");
     };
     check(b"no database".to_vec());
     check(good[..good.len() / 2].to_vec());
@@ -65,35 +65,35 @@ async fn a_damaged_file_is_refused() {
 }
 
 #[tokio::test]
-async fn what_expired_leaves_the_file_when_it_is_listed() {
+async fn a_listing_removes_expired_entries_from_the_file() {
     let directory = tempfile::tempdir().unwrap();
     let store = Embedded::open(directory.path(), CAPACITY).unwrap();
-    let (gone, stays) = (LASTING.key("a"), LASTING.key("b"));
-    store.set(&gone, bytes("1"), Some(Duration::ZERO), Condition::Always).await.unwrap();
+    let (expired, stays) = (DURABLE.key("a"), DURABLE.key("b"));
+    store.set(&expired, bytes("1"), Some(Duration::ZERO), Condition::Always).await.unwrap();
     store.set(&stays, bytes("2"), Some(Duration::from_secs(3600)), Condition::Always).await.unwrap();
-    // By the wall clock, which paused time does not move: a millisecond is soon over.
-    while value(&store, &gone).await.is_some() {}
-    assert_eq!(store.delete(&gone, Condition::Absent).await.unwrap(), Outcome::Done(false));
-    assert_eq!(store.list(LASTING, "", None).await.unwrap().keys, std::slice::from_ref(&stays));
+    // Expiry uses the wall clock, which paused time does not stop: 1 ms passes soon.
+    while value(&store, &expired).await.is_some() {}
+    assert_eq!(store.delete(&expired, Condition::Absent).await.unwrap(), Outcome::Done(false));
+    assert_eq!(store.list(DURABLE, "", None).await.unwrap().keys, std::slice::from_ref(&stays));
     let ttl = store.get(&[stays]).await.unwrap().remove(0).unwrap().ttl.unwrap();
     assert!(ttl <= Duration::from_secs(3600) && ttl > Duration::from_secs(3500), "{ttl:?}");
 }
 
 #[tokio::test]
-async fn long_listings_come_in_pages() {
+async fn long_listings_are_paged() {
     let store = Arc::new(Embedded::new(CAPACITY));
     let names = |count| (0..count).map(|index| format!("a/{index:04}"));
     let mut writes = JoinSet::new();
     for name in names(2_500).chain(["0".to_owned(), "b".to_owned()]) {
         let store = Arc::clone(&store);
         writes.spawn(async move {
-            store.set(&LASTING.key(name), Bytes::new(), None, Condition::Always).await.unwrap();
+            store.set(&DURABLE.key(name), Bytes::new(), None, Condition::Always).await.unwrap();
         });
     }
     writes.join_all().await;
     let (mut listed, mut sizes, mut from) = (Vec::new(), Vec::new(), None);
     loop {
-        let page = store.list(LASTING, "a/", from).await.unwrap();
+        let page = store.list(DURABLE, "a/", from).await.unwrap();
         sizes.push(page.keys.len());
         listed.extend(page.keys.into_iter().map(|key| key.name));
         from = page.next;
@@ -106,9 +106,9 @@ async fn long_listings_come_in_pages() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_ends_by_itself() {
+async fn a_lease_expires() {
     let store = Embedded::new(CAPACITY);
-    for key in [VOLATILE.key("a"), LASTING.key("a")] {
+    for key in [VOLATILE.key("a"), DURABLE.key("a")] {
         let (token, next) = (Token::random(), Token::random());
         assert!(store.acquire(&key, token, Duration::from_secs(10)).await.unwrap());
         tokio::time::advance(Duration::from_millis(9_999)).await;
@@ -122,13 +122,13 @@ async fn a_lease_ends_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn counts_arrive_in_order_whoever_changes_what() {
+async fn counts_arrive_in_order_with_concurrent_writers() {
     let store = Arc::new(Embedded::new(CAPACITY));
     let mut changes = store.subscribe(CHANGES);
     let mut writes = JoinSet::new();
     for index in 0..8 {
         let store = Arc::clone(&store);
-        let space = if index % 2 == 0 { VOLATILE } else { LASTING };
+        let space = if index % 2 == 0 { VOLATILE } else { DURABLE };
         writes.spawn(async move {
             for _ in 0..50 {
                 store.set(&space.key("a"), Bytes::new(), None, Condition::Always).await.unwrap();
@@ -144,12 +144,12 @@ async fn counts_arrive_in_order_whoever_changes_what() {
     }
 }
 
-/// What is expected of one key.
+/// The expected state of one key.
 #[derive(Default)]
 struct Model {
     revision: Option<Revision>,
     lease: Option<Token>,
-    /// All that were ever handed out, the last one last.
+    /// All that were ever issued, the latest last.
     revisions: Vec<Revision>,
     tokens: Vec<Token>,
 }
@@ -163,7 +163,7 @@ enum Step {
 }
 
 impl Model {
-    /// The condition of this kind, on the revision or token handed out `age` before the last one.
+    /// The condition of this kind, with the revision or token issued `age` before the latest.
     fn condition(&self, kind: usize, age: usize) -> Condition {
         match kind {
             0 => Condition::Always,
@@ -184,7 +184,7 @@ impl Model {
         }
     }
 
-    /// Takes the step with the store and without; whether it was a change.
+    /// Executes the step on the store and on the model; returns whether it was a change.
     async fn step(&mut self, store: &Embedded, key: &Key, step: Step, condition: Condition) -> bool {
         let found = self.revision;
         let meets = self.meets(condition);
@@ -233,8 +233,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn conditions_hold_as_in_a_map(steps in prop::collection::vec(
-        (prop::sample::select(vec![VOLATILE, LASTING]),
+    fn conditions_match_a_model(steps in prop::collection::vec(
+        (prop::sample::select(vec![VOLATILE, DURABLE]),
          prop::sample::select(vec![Step::Set, Step::Delete, Step::Acquire, Step::Release]),
          0..4_usize, 0..2_usize),
         0..60,
@@ -246,7 +246,7 @@ proptest! {
             let mut models = [Model::default(), Model::default()];
             let mut count = 0;
             for (space, step, kind, age) in steps {
-                let model = &mut models[usize::from(space.lasting)];
+                let model = &mut models[usize::from(space.durable)];
                 let condition = model.condition(kind, age);
                 count += usize::from(model.step(&store, &space.key("a"), step, condition).await);
             }

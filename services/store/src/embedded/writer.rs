@@ -1,5 +1,5 @@
-//! Group commit: one thread writes, and all that is queued while one transaction reaches the disk goes into the next.
-//! Writes of many callers thereby share a sync, and each is acknowledged only after its own.
+//! Group commit: one thread executes all writes. Those queued during a commit form the next transaction, so that many
+//! callers share one sync; each is acknowledged only after its own commit.
 
 use std::iter;
 use std::sync::Arc;
@@ -11,21 +11,21 @@ use tokio::sync::{oneshot, watch};
 
 use crate::error::Error;
 
-/// How many writes one transaction takes at most, so that the first need not wait for a queue that does not end.
-const BATCH: usize = 256;
+/// The most writes in one transaction, so that the first does not wait for an endless queue.
+const MAX_BATCH: usize = 256;
 
-/// Writes within a transaction. What it returns is run once that is committed.
-type Job = Box<dyn FnOnce(&WriteTransaction) -> Result<Settle, redb::Error> + Send>;
-type Settle = Box<dyn FnOnce()>;
+/// A write within a transaction. Returns a callback to run after the commit.
+type Job = Box<dyn FnOnce(&WriteTransaction) -> Result<OnCommit, redb::Error> + Send>;
+type OnCommit = Box<dyn FnOnce()>;
 
-/// The only one who writes.
+/// The single writer of the database.
 pub(super) struct Writer {
-    /// None only while it is dropped, which closes the queue.
+    /// None only during drop, which closes the queue.
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
-    /// Why the thread ended. Closed without a reason when it panicked.
+    /// The error that ended the thread. Closed without an error if the thread panicked.
     failure: watch::Receiver<Option<Arc<redb::Error>>>,
-    /// Sent when the thread ends, and dropped when it panics.
+    /// Receives a value when the thread ends, and is closed if it panics.
     ended: Option<oneshot::Receiver<()>>,
 }
 
@@ -39,28 +39,28 @@ impl Writer {
         let (failed, failure) = watch::channel(None);
         let (ending, ended) = oneshot::channel();
         let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
-            // redb refuses whatever follows a failure until the file is opened anew, because it cannot know what reached
-            // the disk. So this thread ends, and with it the hope of everybody who waits for an answer.
+            // After a failure, redb rejects all further writes until the file is reopened, because it cannot know what
+            // reached the disk. So the thread ends, and all pending and later writes fail.
             if let Err(error) = run((*database).as_ref(), &queue) {
                 failed.send_replace(Some(Arc::new(error)));
             }
-            // Nobody may be watching.
+            // An error means that no task waits for it.
             let _ = ending.send(());
         })?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread), failure, ended: Some(ended) })
     }
 
-    /// Resolves when the thread has ended, with an error if it panicked. Once.
+    /// Resolves when the thread has ended, with an error if it panicked. Available once.
     pub(super) fn ended(&mut self) -> Option<oneshot::Receiver<()>> {
         self.ended.take()
     }
 
-    /// Runs `stage` within a transaction and, once that is on the disk, what it returned, whose answer this is. Both run
-    /// even if the caller no longer waits.
+    /// Runs `stage` within a transaction and, after the commit, the callback that it returned, whose result is
+    /// returned. Both run even if the caller is cancelled.
     ///
     /// # Errors
     ///
-    /// [`Error::File`]: the write may or may not have been done.
+    /// [`Error::File`]: the write may or may not have been executed.
     pub(super) async fn write<T, A>(
         &self,
         stage: impl FnOnce(&WriteTransaction) -> Result<A, redb::Error> + Send + 'static,
@@ -69,18 +69,18 @@ impl Writer {
         T: Send + 'static,
         A: FnOnce() -> T + 'static,
     {
-        let (answer, answered) = oneshot::channel();
+        let (result, received) = oneshot::channel();
         self.send(Box::new(move |transaction| {
-            let settle = stage(transaction)?;
-            Ok(Box::new(move || drop(answer.send(settle()))))
+            let on_commit = stage(transaction)?;
+            Ok(Box::new(move || drop(result.send(on_commit()))))
         }));
-        match answered.await {
-            Ok(answer) => Ok(answer),
+        match received.await {
+            Ok(result) => Ok(result),
             Err(_) => Err(Error::File(self.failure().await)),
         }
     }
 
-    /// As [`write`](Self::write), for what nobody waits for.
+    /// As [`write`](Self::write), without waiting for the result.
     pub(super) fn queue(
         &self,
         stage: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error> + Send + 'static,
@@ -92,25 +92,25 @@ impl Writer {
     }
 
     fn send(&self, job: Job) {
-        // A writer that has ended hands the job back, and dropping it is an answer.
+        // If the thread has ended, the job is dropped, and its caller's channel closed.
         let _ = self.jobs.as_ref().expect("the queue is open until the writer is dropped").send(job);
     }
 
-    /// Why there is no answer. The thread is about to say so, if it has not yet.
+    /// Why there is no result. The thread is about to publish the error, if it has not yet.
     async fn failure(&self) -> Box<dyn std::error::Error + Send + Sync> {
         match self.failure.clone().wait_for(Option::is_some).await.as_deref() {
             Ok(Some(error)) => Box::new(Arc::clone(error)),
-            Ok(None) | Err(_) => "the thread that writes is gone".into(),
+            Ok(None) | Err(_) => "the writer thread has panicked".into(),
         }
     }
 }
 
-/// Waits for what is queued, so that the file is closed when its owner is gone.
+/// Waits for the queued writes, so that the file is closed once its owner is dropped.
 impl Drop for Writer {
     fn drop(&mut self) {
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
-            // A panic in there was reported as one.
+            // A panic of the thread was already reported.
             let _ = thread.join();
         }
     }
@@ -119,10 +119,10 @@ impl Drop for Writer {
 fn run(database: &Database, queue: &Receiver<Job>) -> Result<(), redb::Error> {
     while let Ok(first) = queue.recv() {
         let transaction = database.begin_write()?;
-        let batch = iter::once(first).chain(queue.try_iter()).take(BATCH);
-        let settle = batch.map(|job| job(&transaction)).collect::<Result<Vec<_>, _>>()?;
+        let batch = iter::once(first).chain(queue.try_iter()).take(MAX_BATCH);
+        let on_commit = batch.map(|job| job(&transaction)).collect::<Result<Vec<_>, _>>()?;
         transaction.commit()?;
-        settle.into_iter().for_each(|settle| settle());
+        on_commit.into_iter().for_each(|on_commit| on_commit());
     }
     Ok(())
 }
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_queued_during_a_commit_shares_the_next() {
+    async fn writes_queued_during_a_commit_share_the_next_one() {
         let (writer, database) = writer().await;
         let (finish, finished) = mpsc::channel();
         writer.queue(move |_| {
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whatever_follows_a_failure_is_told_of_it() {
+    async fn every_write_after_a_failure_reports_it() {
         let (writer, _) = writer().await;
         for _ in 0..2 {
             let failed = writer.write(|_| Err::<fn() -> (), _>(redb::Error::Corrupted("page 7".to_owned())));
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_queued_is_done_before_the_end() {
+    async fn queued_writes_are_executed_before_the_drop() {
         let (writer, database) = writer().await;
         (1..=1000).for_each(|number| writer.queue(insert(number)));
         drop(writer);

@@ -1,4 +1,4 @@
-//! Where Redis is and how it is run: one server, a primary that Sentinels know, or a Cluster.
+//! The address and mode of Redis: one server, a primary with Sentinels, or a Cluster.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,51 +6,51 @@ use std::str::FromStr;
 use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 
-/// The port of a Redis server that names none, and of a Sentinel.
+/// Default ports of a Redis server and of a Sentinel.
 const REDIS_PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 
-/// What `--redis-url` says.
+/// A parsed `--redis-url`.
 #[derive(Debug, Clone)]
 pub struct Address {
-    /// How Redis is run.
+    /// The deployment mode of Redis.
     pub mode: Mode,
-    /// The servers to ask first: the one, the Sentinels, or some nodes of the Cluster.
+    /// The initial servers: the one, the Sentinels, or some nodes of the Cluster.
     pub nodes: Vec<Node>,
-    /// Whether connections are encrypted.
+    /// Whether connections use TLS.
     pub tls: bool,
-    /// The database, 0 in a Cluster.
+    /// The database number, 0 in a Cluster.
     pub database: i64,
-    /// Whom to log in as.
+    /// The user name.
     pub username: Option<String>,
-    /// With which password.
+    /// The password.
     pub password: Option<SecretString>,
 }
 
-/// How Redis is run.
+/// The deployment mode of Redis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mode {
-    /// One server.
+    /// A single server.
     Standalone,
-    /// A primary with replicas; the Sentinels know which is which.
+    /// A primary with replicas; Sentinels know which server is the primary.
     Sentinel {
-        /// The name by which the Sentinels know the primary.
+        /// The Sentinels' name of the primary.
         service: String,
     },
-    /// Several primaries, each with a part of the keys.
+    /// Several primaries, each with a share of the hash slots.
     Cluster,
 }
 
-/// One server.
+/// A single server.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Node {
-    /// Its name or IP address.
+    /// Its host name or IP address.
     pub host: String,
     /// Its port.
     pub port: u16,
 }
 
-/// A text does not say where Redis is.
+/// The text is not an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0}: expected redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], redis+sentinel://HOST[:PORT],.../SERVICE[/DATABASE] \
@@ -80,7 +80,7 @@ impl FromStr for Address {
         let mode = match mode {
             "" => Mode::Standalone,
             "sentinel" => Mode::Sentinel {
-                service: path.next().ok_or(NotAnAddress("no service that the Sentinels know"))?.to_owned(),
+                service: path.next().ok_or(NotAnAddress("no service name for the Sentinels"))?.to_owned(),
             },
             "cluster" => Mode::Cluster,
             _ => return Err(NotAnAddress("unknown scheme")),
@@ -88,15 +88,15 @@ impl FromStr for Address {
         let database = match path.next() {
             None => 0,
             Some(_) if mode == Mode::Cluster => return Err(NotAnAddress("a Cluster has one database only")),
-            Some(number) => number.parse().map_err(|_| NotAnAddress("the database is no number"))?,
+            Some(number) => number.parse().map_err(|_| NotAnAddress("the database is not a number"))?,
         };
         if path.next().is_some() {
-            return Err(NotAnAddress("too long a path"));
+            return Err(NotAnAddress("the path has too many segments"));
         }
         let port = if matches!(mode, Mode::Sentinel { .. }) { SENTINEL_PORT } else { REDIS_PORT };
         let nodes = hosts.split(',').map(|host| node(host, port)).collect::<Result<Vec<_>, _>>()?;
         if mode == Mode::Standalone && nodes.len() > 1 {
-            return Err(NotAnAddress("several hosts, and neither Sentinels nor a Cluster"));
+            return Err(NotAnAddress("several hosts need +sentinel or +cluster"));
         }
         let (username, password) = user.map_or(Ok((None, None)), credentials)?;
         Ok(Self { mode, nodes, tls, database, username, password })
@@ -104,10 +104,10 @@ impl FromStr for Address {
 }
 
 fn node(text: &str, default: u16) -> Result<Node, NotAnAddress> {
-    // A colon within brackets belongs to an IPv6 address.
+    // A colon within brackets is part of an IPv6 address.
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => {
-            (host, port.parse().map_err(|_| NotAnAddress("a port is no number up to 65535"))?)
+            (host, port.parse().map_err(|_| NotAnAddress("a port is not a number up to 65535"))?)
         }
         _ => (text, default),
     };
@@ -118,7 +118,7 @@ fn node(text: &str, default: u16) -> Result<Node, NotAnAddress> {
     Ok(Node { host: host.to_owned(), port })
 }
 
-/// The name and the password of `NAME:PASSWORD`, both percent-encoded and either empty.
+/// Parses `NAME:PASSWORD`, both percent-encoded; either may be empty.
 fn credentials(user: &str) -> Result<(Option<String>, Option<SecretString>), NotAnAddress> {
     let decode = |text: &str| {
         let text = percent_decode_str(text).decode_utf8().map_err(|_| NotAnAddress("user is not UTF-8"))?;
@@ -131,8 +131,8 @@ fn credentials(user: &str) -> Result<(Option<String>, Option<SecretString>), Not
 // === impl Node ===
 
 impl Node {
-    /// A node as another names it, always with its port.
-    pub(super) fn announced(text: &str) -> Option<Self> {
+    /// Parses a node as announced by another node, always with a port.
+    pub(super) fn parse_announced(text: &str) -> Option<Self> {
         node(text, 0).ok().filter(|node| node.port != 0)
     }
 }
@@ -154,12 +154,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_says_mode_nodes_and_database() {
+    fn an_address_has_mode_nodes_tls_and_database() {
         let check = |text: &str, mode: Mode, nodes: &[&str], tls: bool, database: i64| {
             let address: Address = text.parse().unwrap();
-            let named: Vec<_> = address.nodes.iter().map(Node::to_string).collect();
+            let nodes_found: Vec<_> = address.nodes.iter().map(Node::to_string).collect();
             assert_eq!((address.mode, address.tls, address.database), (mode, tls, database), "{text}");
-            assert_eq!(named, nodes, "{text}");
+            assert_eq!(nodes_found, nodes, "{text}");
         };
         let sentinel = || Mode::Sentinel { service: "main".to_owned() };
         check("redis://redis", Mode::Standalone, &["redis:6379"], false, 0);
@@ -172,20 +172,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_an_address_is_said() {
+    fn an_invalid_address_is_rejected_with_the_problem() {
         let check = |text: &str, expected: &str| {
-            let said = text.parse::<Address>().unwrap_err().to_string();
-            assert!(said.starts_with(expected), "{text}: {said}");
+            let error = text.parse::<Address>().unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{text}: {error}");
         };
         check("redis", "no scheme");
         check("http://redis", "unknown scheme");
         check("redis+ring://redis", "unknown scheme");
         check("redis://", "no host");
         check("redis://a?protocol=resp2", "no host");
-        check("redis://a:x", "a port is no number");
-        check("redis://a:70000", "a port is no number");
-        check("redis://a/b", "the database is no number");
-        check("redis://a/0/1", "too long a path");
+        check("redis://a:x", "a port is not a number");
+        check("redis://a:70000", "a port is not a number");
+        check("redis://a/b", "the database is not a number");
+        check("redis://a/0/1", "the path has too many segments");
         check("redis://a,b", "several hosts");
         check("redis+sentinel://a", "no service");
         check("redis+cluster://a/1", "a Cluster has one database");

@@ -1,4 +1,4 @@
-//! Makes links: where and as whom to connect, and which breaker stands before each.
+//! Creates links: address, credentials and TLS of the connections, and the circuit breaker of each.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -17,19 +17,19 @@ use super::address::{Address, Mode, Node};
 use super::link::Link;
 use crate::signals::Hub;
 
-/// The breaker opens after this many failures in a row, or after this long without an answer.
-const FAILURES: NonZeroU32 = NonZeroU32::new(5).expect("5 is not 0");
-const SILENCE: Duration = Duration::from_secs(1);
+/// The circuit breaker opens after this many failures in a row, or after this long without a reply.
+const MAX_FAILURES: NonZeroU32 = NonZeroU32::new(5).expect("5 is not 0");
+const MAX_SILENCE: Duration = Duration::from_secs(1);
 
-/// While it is open, one call is let through this often; one that succeeds closes it.
-const PAUSE: Duration = Duration::from_millis(500);
-const ONE: NonZeroU32 = NonZeroU32::MIN;
+/// While it is open, one probe passes per interval; a successful probe closes it.
+const PROBE_INTERVAL: Duration = Duration::from_millis(500);
+const ONE_PROBE: NonZeroU32 = NonZeroU32::MIN;
 
-/// Makes links.
+/// Creates links.
 pub(super) struct Connector {
     settings: Settings,
     breakers: Breakers,
-    /// Whose calls these are, for the names of the breakers.
+    /// The role of this process, for the names of the breakers.
     role: String,
     hub: Hub,
 }
@@ -37,10 +37,10 @@ pub(super) struct Connector {
 // === impl Connector ===
 
 impl Connector {
-    /// Fails when the certificates cannot be read.
+    /// Fails if the certificates cannot be read.
     pub(super) fn new(settings: Settings, breakers: Breakers, role: &str, hub: Hub) -> RedisResult<Self> {
         if settings.address.tls {
-            // Whoever came first has chosen already.
+            // An error means that another component has already installed one.
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
         let this = Self { settings, breakers, role: role.to_owned(), hub };
@@ -52,31 +52,31 @@ impl Connector {
         &self.settings.address
     }
 
-    /// How long one call may take.
+    /// The timeout of one call.
     pub(super) fn timeout(&self) -> Duration {
         self.settings.timeout
     }
 
-    /// A link to the one primary there is, whichever server that is at the moment.
-    pub(super) fn only(&self, node: Node) -> RedisResult<Link> {
+    /// A link to the only primary, whichever server that is at present.
+    pub(super) fn to_only_primary(&self, node: Node) -> RedisResult<Link> {
         let primary_only = self.address().mode != Mode::Standalone;
         self.link(node, format!("{}/redis", self.role), primary_only)
     }
 
-    /// A link to one of several primaries.
-    pub(super) fn one_of_many(&self, node: Node) -> RedisResult<Link> {
-        let name = self.name(&node);
-        // A replica is asked too: it knows the Cluster as well, and says itself where a key is.
-        self.link(node, name, false)
+    /// A link to a node of the Cluster.
+    pub(super) fn to_cluster_node(&self, node: Node) -> RedisResult<Link> {
+        let breaker = self.breaker_name(&node);
+        // Replicas are accepted: they know the topology too, and redirect with MOVED.
+        self.link(node, breaker, false)
     }
 
-    /// The breaker of one that is no primary any longer is of no interest.
+    /// Removes the breaker of a node that is no longer a primary.
     pub(super) fn forget(&self, node: &Node) {
-        self.breakers.forget(&self.name(node));
+        self.breakers.forget(&self.breaker_name(node));
     }
 
-    /// Asks the Sentinels.
-    pub(super) fn sentinels(&self, service: &str) -> RedisResult<SentinelClient> {
+    /// The client of the Sentinels.
+    pub(super) fn sentinel_client(&self, service: &str) -> RedisResult<SentinelClient> {
         let nodes: Vec<_> = self.address().nodes.iter().map(|node| self.endpoint(node)).collect();
         let mut builder = SentinelClientBuilder::new(nodes, service, SentinelServerType::Master)?
             .set_client_to_redis_protocol(ProtocolVersion::RESP3)
@@ -108,17 +108,17 @@ impl Connector {
         self.address().password.as_ref().or(self.settings.password.as_ref())
     }
 
-    fn name(&self, node: &Node) -> String {
+    fn breaker_name(&self, node: &Node) -> String {
         format!("{}/redis.{node}", self.role)
     }
 
     fn link(&self, node: Node, breaker: String, primary_only: bool) -> RedisResult<Link> {
         let settings = breaker::Settings {
-            failures: FAILURES,
-            silence: Some(SILENCE),
-            pause: PAUSE,
-            probes: ONE,
-            successes: ONE,
+            failures: MAX_FAILURES,
+            silence: Some(MAX_SILENCE),
+            pause: PROBE_INTERVAL,
+            probes: ONE_PROBE,
+            successes: ONE_PROBE,
             deadline: self.settings.timeout,
         };
         let client = self.client(&node)?;

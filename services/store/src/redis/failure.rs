@@ -1,13 +1,13 @@
-//! What a failed call says: whether anything was changed, and where to turn.
+//! The failures of a call: whether data may have changed, and where to retry.
 //!
-//! | failure | sent | changed | the connection | the breaker counts |
+//! | failure | sent | data changed | connection | circuit breaker |
 //! |---|---|---|---|---|
-//! | `NotDone`, an outage | not, or it was refused | nothing | ends | a failure |
-//! | `NotDone`, else | not, or it was refused | nothing | stays | an answer |
-//! | `Moved`, `Ask` | refused | nothing | stays | an answer |
-//! | `Forgotten` | refused | nothing | ends | an answer |
-//! | `Lost` | yes | perhaps | ends | a failure |
-//! | `Unexpected` | yes | perhaps | stays | an answer |
+//! | `NotExecuted`, outage | no, or rejected | no | closed | failure |
+//! | `NotExecuted`, otherwise | no, or rejected | no | kept | success |
+//! | `Moved`, `Ask` | rejected | no | kept | success |
+//! | `ScriptsMissing` | rejected | no | closed | success |
+//! | `ReplyLost` | yes | unknown | closed | failure |
+//! | `Unexpected` | yes | unknown | kept | success |
 
 use std::time::Duration;
 
@@ -16,137 +16,139 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 use super::address::Node;
 use crate::error::Error;
 
-/// How soon to ask again when nothing tells better.
+/// The retry delay where nothing suggests a better one.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// Why a call has no answer.
+/// Why a call failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// Nothing was sent, or Redis refused before it changed anything.
-    NotDone {
+    /// Nothing was sent, or Redis rejected the call before changing anything.
+    NotExecuted {
         why: String,
         retry_after: Duration,
-        /// Whether this says that Redis is not well.
+        /// Whether this indicates that Redis is unhealthy.
         outage: bool,
     },
-    /// The key is elsewhere, for good as far as that node knows. Nothing was changed.
+    /// MOVED: the slot of the key is on another node. Nothing was changed.
     Moved,
-    /// The key is on its way to this node. Nothing was changed.
+    /// ASK: the slot of the key is being migrated to this node. Nothing was changed.
     Ask(Node),
-    /// The scripts are gone from Redis, and with them the use of this connection. Nothing was changed.
-    Forgotten,
-    /// Sent, and no answer came.
-    Lost,
-    /// Redis answered what it never should.
+    /// NOSCRIPT: Redis has lost the scripts, so the connection is unusable. Nothing was changed.
+    ScriptsMissing,
+    /// The call was sent, and no reply arrived.
+    ReplyLost,
+    /// Redis returned an unexpected reply.
     Unexpected(RedisError),
 }
 
 // === impl Failure ===
 
 impl Failure {
-    /// The breaker is open.
+    /// The circuit breaker is open.
     pub(super) fn open(retry_after: Duration) -> Self {
-        Failure::NotDone { why: "its circuit breaker is open".to_owned(), retry_after, outage: true }
+        Failure::NotExecuted { why: "the circuit breaker is open".to_owned(), retry_after, outage: true }
     }
 
-    /// There is no connection to send on.
+    /// The call was not sent.
     pub(super) fn not_sent(why: &str) -> Self {
-        Failure::NotDone { why: why.to_owned(), retry_after: RETRY_AFTER, outage: true }
+        Failure::NotExecuted { why: why.to_owned(), retry_after: RETRY_AFTER, outage: true }
     }
 
-    /// Too many others want the same at the moment. Redis may be well.
-    pub(super) fn crowded() -> Self {
+    /// The connection pool is exhausted. Redis may be healthy.
+    pub(super) fn overloaded() -> Self {
         let why = "too many durable writes at once".to_owned();
-        Failure::NotDone { why, retry_after: RETRY_AFTER, outage: false }
+        Failure::NotExecuted { why, retry_after: RETRY_AFTER, outage: false }
     }
 
     pub(super) fn unexpected(error: impl Into<RedisError>) -> Self {
         Failure::Unexpected(error.into())
     }
 
-    pub(super) fn miscounted(answers: usize) -> Self {
-        let detail = format!("{answers} answers");
-        Failure::Unexpected((ErrorKind::UnexpectedReturnType, "another number of answers", detail).into())
+    pub(super) fn wrong_reply_count(replies: usize) -> Self {
+        let detail = format!("{replies} replies");
+        Failure::Unexpected((ErrorKind::UnexpectedReturnType, "wrong number of replies", detail).into())
     }
 
-    /// What an error of the client says.
+    /// Classifies an error of the client library.
     pub(super) fn of(error: RedisError) -> Self {
         use ServerErrorKind as Server;
-        let not_done = |outage| Failure::NotDone {
-            why: error.code().unwrap_or("refused").to_owned(),
+        let not_executed = |outage| Failure::NotExecuted {
+            why: error.code().unwrap_or("rejected").to_owned(),
             retry_after: RETRY_AFTER,
             outage,
         };
         match error.kind() {
             ErrorKind::Server(Server::Moved) => Failure::Moved,
-            // A primary that became a replica: who is primary now is known elsewhere.
+            // A primary that was demoted to a replica: the topology must be refreshed.
             ErrorKind::Server(Server::ReadOnly) => Failure::Moved,
             ErrorKind::Server(Server::Ask) => {
-                match error.redirect_node().and_then(|(node, _)| Node::announced(node)) {
+                match error.redirect_node().and_then(|(node, _)| Node::parse_announced(node)) {
                     Some(node) => Failure::Ask(node),
                     None => Failure::Unexpected(error),
                 }
             }
-            ErrorKind::Server(Server::NoScript) => Failure::Forgotten,
+            ErrorKind::Server(Server::NoScript) => Failure::ScriptsMissing,
             ErrorKind::Server(Server::BusyLoading | Server::ClusterDown | Server::MasterDown) => {
-                not_done(true)
+                not_executed(true)
             }
-            ErrorKind::Server(Server::TryAgain | Server::NoPerm) => not_done(false),
+            ErrorKind::Server(Server::TryAgain | Server::NoPerm) => not_executed(false),
             ErrorKind::Server(Server::ResponseError) | ErrorKind::Extension => match error.code() {
-                // Out of memory, too few replicas, a script that has run for too long: Redis says so before it writes.
-                Some("OOM" | "NOREPLICAS" | "MISCONF" | "BUSY" | "UNKILLABLE") => not_done(false),
-                Some("NOAUTH" | "WRONGPASS") => not_done(true),
+                // Out of memory, too few replicas, a script that runs for too long: Redis checks these before it
+                // writes.
+                Some("OOM" | "NOREPLICAS" | "MISCONF" | "BUSY" | "UNKILLABLE") => not_executed(false),
+                Some("NOAUTH" | "WRONGPASS") => not_executed(true),
                 _ => Failure::Unexpected(error),
             },
-            ErrorKind::AuthenticationFailed => not_done(true),
-            ErrorKind::Io | ErrorKind::Parse => Failure::Lost,
+            ErrorKind::AuthenticationFailed => not_executed(true),
+            ErrorKind::Io | ErrorKind::Parse => Failure::ReplyLost,
             _ => Failure::Unexpected(error),
         }
     }
 
-    /// The failure of what came before the call proper, so that of the call nothing was sent.
+    /// The same failure during the handshake: the call itself was not sent.
     pub(super) fn before_sending(self) -> Self {
         match self {
-            Failure::Lost => Failure::not_sent("the connection broke"),
+            Failure::ReplyLost => Failure::not_sent("the connection was lost"),
             Failure::Unexpected(error) => Failure::not_sent(&error.to_string()),
             other => other,
         }
     }
 
-    /// Whether the connection is of no further use.
+    /// Whether the connection must be closed.
     pub(super) fn ends_connection(&self) -> bool {
         match self {
-            Failure::Lost | Failure::Forgotten => true,
-            Failure::NotDone { outage, .. } => *outage,
+            Failure::ReplyLost | Failure::ScriptsMissing => true,
+            Failure::NotExecuted { outage, .. } => *outage,
             Failure::Moved | Failure::Ask(_) | Failure::Unexpected(_) => false,
         }
     }
 
-    /// Whether it counts against the node.
+    /// Whether the circuit breaker counts it as a failure of the node.
     pub(super) fn is_outage(&self) -> bool {
         match self {
-            Failure::Lost => true,
-            Failure::NotDone { outage, .. } => *outage,
-            Failure::Moved | Failure::Ask(_) | Failure::Forgotten | Failure::Unexpected(_) => false,
+            Failure::ReplyLost => true,
+            Failure::NotExecuted { outage, .. } => *outage,
+            Failure::Moved | Failure::Ask(_) | Failure::ScriptsMissing | Failure::Unexpected(_) => false,
         }
     }
 
-    /// What to tell the caller of a read, or of a write that may safely be thought not done.
-    pub(super) fn of_read(self) -> Error {
+    /// The error for the caller of a read, or of a write that is safe to repeat.
+    pub(super) fn into_read_error(self) -> Error {
         match self {
-            Failure::Lost => Error::Unavailable { why: "no answer".to_owned(), retry_after: RETRY_AFTER },
-            other => other.of_write(),
+            Failure::ReplyLost => Error::Unavailable { why: "no reply".to_owned(), retry_after: RETRY_AFTER },
+            other => other.into_write_error(),
         }
     }
 
-    /// What to tell the caller of a write.
-    pub(super) fn of_write(self) -> Error {
+    /// The error for the caller of a write.
+    pub(super) fn into_write_error(self) -> Error {
         match self {
-            Failure::NotDone { why, retry_after, .. } => Error::Unavailable { why, retry_after },
-            Failure::Moved | Failure::Ask(_) | Failure::Forgotten => {
-                Error::Unavailable { why: "it is being rearranged".to_owned(), retry_after: RETRY_AFTER }
-            }
-            Failure::Lost => Error::OutcomeUnknown,
+            Failure::NotExecuted { why, retry_after, .. } => Error::Unavailable { why, retry_after },
+            Failure::Moved | Failure::Ask(_) | Failure::ScriptsMissing => Error::Unavailable {
+                why: "a failover or resharding is in progress".to_owned(),
+                retry_after: RETRY_AFTER,
+            },
+            Failure::ReplyLost => Error::OutcomeUnknown,
             Failure::Unexpected(error) => Error::Unexpected(error.into()),
         }
     }
@@ -162,12 +164,16 @@ mod tests {
     }
 
     #[test]
-    fn what_redis_refuses_was_not_done_and_what_it_does_not_answer_may_be() {
+    fn a_rejected_call_changed_nothing_and_a_lost_reply_may_have() {
         let check = |error: RedisError, reason: &str, outage: bool| {
             let text = error.to_string();
             let failure = Failure::of(error);
             assert_eq!(failure.is_outage(), outage, "{text}");
-            assert_eq!(dataflow_mesh::status::Describe::reason(&failure.of_write()), reason, "{text}");
+            assert_eq!(
+                dataflow_mesh::status::Describe::reason(&failure.into_write_error()),
+                reason,
+                "{text}"
+            );
         };
         check(server("LOADING Redis is loading the dataset in memory"), "STORE_UNAVAILABLE", true);
         check(server("CLUSTERDOWN The cluster is down"), "STORE_UNAVAILABLE", true);
@@ -182,13 +188,13 @@ mod tests {
         let broken = || RedisError::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
         check(broken(), "WRITE_OUTCOME_UNKNOWN", true);
         assert_eq!(
-            dataflow_mesh::status::Describe::reason(&Failure::of(broken()).of_read()),
+            dataflow_mesh::status::Describe::reason(&Failure::of(broken()).into_read_error()),
             "STORE_UNAVAILABLE"
         );
     }
 
     #[test]
-    fn a_key_on_its_way_is_asked_for_where_it_goes() {
+    fn ask_redirects_to_the_node_that_it_names() {
         let Failure::Ask(node) = Failure::of(server("ASK 3999 127.0.0.1:6381")) else { panic!() };
         assert_eq!(node.to_string(), "127.0.0.1:6381");
     }

@@ -1,8 +1,7 @@
-//! The connections to one primary, and the breaker around them.
+//! The connections to one primary, with their circuit breaker.
 //!
-//! Most calls share one connection, on which Redis answers in order. A durable write takes one of its own instead
-//! (`spares`): `WAIT` speaks of the writes of the connection that asks, and would hold up everybody behind it on a shared
-//! one.
+//! Most calls share one connection, on which Redis replies in order. A durable write has a separate connection from a
+//! pool (`pool`): `WAIT` covers the writes of its own connection, and would block all later calls on a shared one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,31 +18,31 @@ use tracing::{Instrument, Span};
 
 use super::address::Node;
 use super::failure::Failure;
+use super::pool::Pool;
 use super::scripts;
-use super::spares::Spares;
 use crate::signals::Hub;
 
-/// How long Redis may wait for replicas to confirm a durable write.
-const WAIT: Duration = Duration::from_millis(400);
+/// The timeout of WAIT, within which replicas must confirm a durable write.
+const WAIT_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// The connections to one primary.
 pub(super) struct Link {
     pub(super) node: Node,
     client: Client,
     breaker: Breaker,
-    /// Told when a connection was made anew: what was published in between is lost.
+    /// Receives a gap after a reconnect: messages published in between are lost.
     hub: Hub,
-    /// Whether to talk to a primary only. Sentinels make another server the primary at any time, and the one before goes
-    /// on answering, with what it knew.
+    /// Whether to reject servers that are not primary. Sentinels may promote another server at any time, and the
+    /// previous one continues to reply with outdated data.
     primary_only: bool,
     shared: ArcSwapOption<MultiplexedConnection>,
-    /// One attempt to connect at a time; whether there was one before.
+    /// Serializes connection attempts; contains whether there was a connection before.
     connecting: tokio::sync::Mutex<bool>,
-    spares: Spares<MultiplexedConnection>,
+    pool: Pool<MultiplexedConnection>,
 }
 
-/// What became of each command of a pipeline.
-pub(super) type Answers = Vec<Result<Value, Failure>>;
+/// The result of each command of a pipeline.
+pub(super) type Replies = Vec<Result<Value, Failure>>;
 
 // === impl Link ===
 
@@ -57,54 +56,56 @@ impl Link {
             primary_only,
             shared: ArcSwapOption::empty(),
             connecting: tokio::sync::Mutex::new(false),
-            spares: Spares::new(),
+            pool: Pool::new(),
         }
     }
 
-    /// Forgets what the breaker saw: this is another server under the name of one that failed.
+    /// Resets the breaker, after a failover to another server under the same name.
     pub(super) fn reset_breaker(&self) {
         self.breaker.reset();
     }
 
-    /// Lets go of connections that nobody has used for long.
+    /// Closes connections that were idle for too long.
     pub(super) fn drop_idle(&self) {
-        self.spares.drop_idle();
+        self.pool.drop_idle();
     }
 
-    /// Sends commands on the shared connection; an answer each. `asking` for keys that are on their way to this node.
+    /// Sends commands on the shared connection; returns one reply each, or the first failure. `asking` sends ASKING
+    /// before each command, for slots that are being migrated to this node.
     pub(super) async fn run(&self, commands: &Pipeline, asking: bool) -> Result<Vec<Value>, Failure> {
         self.run_each(commands, asking).await?.into_iter().collect()
     }
 
-    /// The same, where what is refused of one command does not concern the others.
-    pub(super) async fn run_each(&self, commands: &Pipeline, asking: bool) -> Result<Answers, Failure> {
+    /// As [`run`](Self::run), but returns the failure of each command separately.
+    pub(super) async fn run_each(&self, commands: &Pipeline, asking: bool) -> Result<Replies, Failure> {
         let permit = self.breaker.enter().map_err(|open| Failure::open(open.retry_after))?;
         let deadline = permit.deadline();
-        let shared = match self.connected(deadline).await {
+        let shared = match self.shared_connection(deadline).await {
             Ok(shared) => shared,
-            Err(failure) => return Err(judged(permit, failure)),
+            Err(failure) => return Err(record_failure(permit, failure)),
         };
         let mut connection = MultiplexedConnection::clone(&shared);
-        let answers = exchange(&mut connection, commands, asking, deadline).instrument(self.span("commands"));
-        match answers.await.and_then(unless_over) {
-            Ok(answers) => {
+        let replies = exchange(&mut connection, commands, asking, deadline).instrument(self.span("commands"));
+        match replies.await.and_then(fail_if_broken) {
+            Ok(replies) => {
                 permit.succeeded();
-                Ok(answers)
+                Ok(replies)
             }
             Err(failure) => {
-                // What many calls lose with one connection is one failure, or few of them would open the breaker.
-                let is_known = failure.ends_connection() && !self.abandon(&shared);
-                if is_known {
+                // Many calls that fail with one lost connection count as one failure; otherwise few of them would open
+                // the breaker.
+                let is_counted = failure.ends_connection() && !self.discard_shared(&shared);
+                if is_counted {
                     permit.ignored();
                     return Err(failure);
                 }
-                Err(judged(permit, failure))
+                Err(record_failure(permit, failure))
             }
         }
     }
 
-    /// Sends a write on a connection of its own, and waits until `replicas` replicas have it; the write's answer and how
-    /// many have it, 0 if Redis does not say.
+    /// Sends a write on a connection from the pool, and waits until `replicas` replicas confirm it; returns the reply
+    /// and the number of confirmations, 0 if Redis does not return it.
     pub(super) async fn run_durably(
         &self,
         write: &Cmd,
@@ -112,47 +113,47 @@ impl Link {
         asking: bool,
     ) -> Result<Vec<Value>, Failure> {
         let permit = self.breaker.enter().map_err(|open| Failure::open(open.retry_after))?;
-        let Some(_room) = self.spares.room(permit.deadline()).await else {
+        let Some(_permit) = self.pool.permit(permit.deadline()).await else {
             permit.ignored();
-            return Err(Failure::crowded());
+            return Err(Failure::overloaded());
         };
-        let connected = match self.spares.take() {
+        let connected = match self.pool.take() {
             Some(connection) => Ok(connection),
             None => self.connect(None, permit.deadline()).await,
         };
         let mut connection = match connected {
             Ok(connection) => connection,
-            Err(failure) => return Err(judged(permit, failure)),
+            Err(failure) => return Err(record_failure(permit, failure)),
         };
         let mut commands = redis::pipe();
-        commands.add_command(write.clone()).cmd("WAIT").arg(replicas).arg(WAIT.as_millis() as u64);
-        // Longer than Redis itself may take, or a slow replica would look like a lost answer.
-        let answers = exchange(&mut connection, &commands, asking, permit.deadline() + WAIT);
-        let answers = answers.instrument(self.span("durable write")).await;
-        let failure = match answers.map(<[_; 2]>::try_from) {
-            Ok(Ok([Ok(answer), Ok(confirmed)])) => {
+        commands.add_command(write.clone()).cmd("WAIT").arg(replicas).arg(WAIT_TIMEOUT.as_millis() as u64);
+        // Longer than the timeout of WAIT itself, so that a slow replica does not look like a lost reply.
+        let replies = exchange(&mut connection, &commands, asking, permit.deadline() + WAIT_TIMEOUT);
+        let replies = replies.instrument(self.span("durable write")).await;
+        let failure = match replies.map(<[_; 2]>::try_from) {
+            Ok(Ok([Ok(reply), Ok(replica_count)])) => {
                 permit.succeeded();
-                self.spares.put(connection);
-                return Ok(vec![answer, confirmed]);
+                self.pool.put(connection);
+                return Ok(vec![reply, replica_count]);
             }
-            // The write was done, as by a primary that became a replica a moment later.
-            Ok(Ok([Ok(answer), Err(failure)])) => {
+            // The write was executed, for instance by a primary that was demoted just afterwards.
+            Ok(Ok([Ok(reply), Err(failure)])) => {
                 permit.succeeded();
-                tracing::warn!(node = %self.node, ?failure, "redis does not say which replicas have a write");
-                return Ok(vec![answer, Value::Int(0)]);
+                tracing::warn!(node = %self.node, ?failure, "redis: unknown how many replicas have a write");
+                return Ok(vec![reply, Value::Int(0)]);
             }
             Ok(Ok([Err(failure), _])) | Err(failure) => failure,
-            Ok(Err(answers)) => Failure::miscounted(answers.len()),
+            Ok(Err(replies)) => Failure::wrong_reply_count(replies.len()),
         };
         if failure.ends_connection() {
-            self.spares.clear();
+            self.pool.clear();
         } else {
-            self.spares.put(connection);
+            self.pool.put(connection);
         }
-        Err(judged(permit, failure))
+        Err(record_failure(permit, failure))
     }
 
-    /// The span of an exchange with this primary.
+    /// The trace span of an exchange with this primary.
     fn span(&self, what: &str) -> Span {
         telemetry::outgoing(|| {
             let attributes =
@@ -161,8 +162,8 @@ impl Link {
         })
     }
 
-    /// A connection that hands what is pushed on it to `pushes`.
-    pub(super) async fn listen(
+    /// A new connection that forwards push messages to `pushes`.
+    pub(super) async fn connect_for_pushes(
         &self,
         pushes: UnboundedSender<PushInfo>,
     ) -> Result<MultiplexedConnection, Failure> {
@@ -172,29 +173,29 @@ impl Link {
                 permit.succeeded();
                 Ok(connection)
             }
-            Err(failure) => Err(judged(permit, failure)),
+            Err(failure) => Err(record_failure(permit, failure)),
         }
     }
 
-    /// The shared connection, made when there is none.
-    async fn connected(&self, deadline: Instant) -> Result<Arc<MultiplexedConnection>, Failure> {
+    /// The shared connection; connects if there is none.
+    async fn shared_connection(&self, deadline: Instant) -> Result<Arc<MultiplexedConnection>, Failure> {
         if let Some(connection) = self.shared.load_full() {
             return Ok(connection);
         }
-        let Ok(mut before) = timeout_at(deadline, self.connecting.lock()).await else {
-            return Err(Failure::not_sent("connecting takes too long"));
+        let Ok(mut was_connected) = timeout_at(deadline, self.connecting.lock()).await else {
+            return Err(Failure::not_sent("connecting timed out"));
         };
-        // Somebody may have been faster.
+        // Another task may have connected meanwhile.
         if let Some(connection) = self.shared.load_full() {
             return Ok(connection);
         }
-        if *before {
-            // Not all replicas at the same moment, when a Redis comes back that many wait for.
+        if *was_connected {
+            // Jitter, so that not all processes reconnect to a restarted Redis at the same moment.
             tokio::time::sleep(Duration::from_millis(fastrand::u64(0..20))).await;
         }
         let connection = Arc::new(self.connect(None, deadline).await?);
-        if std::mem::replace(&mut *before, true) {
-            tracing::info!(node = %self.node, "connected to redis again");
+        if std::mem::replace(&mut *was_connected, true) {
+            tracing::info!(node = %self.node, "redis: reconnected");
             self.hub.gap();
         } else {
             let warn = warn_of_eviction(MultiplexedConnection::clone(&connection), self.node.clone());
@@ -204,18 +205,19 @@ impl Link {
         Ok(connection)
     }
 
-    /// Lets go of a shared connection that is of no use; whether nobody did before.
-    fn abandon(&self, connection: &Arc<MultiplexedConnection>) -> bool {
+    /// Closes a broken shared connection; returns whether this call was the first to do so.
+    fn discard_shared(&self, connection: &Arc<MultiplexedConnection>) -> bool {
         let found = self.shared.compare_and_swap(connection, None);
         let is_first = found.as_ref().is_some_and(|found| Arc::ptr_eq(found, connection));
         if is_first {
-            // Others to the same server are no better, and a write on one would end in doubt.
-            self.spares.clear();
+            // The pool's connections to the same server are broken too, and a write on one would have an unknown
+            // outcome.
+            self.pool.clear();
         }
         is_first
     }
 
-    /// A new connection on which the scripts are loaded.
+    /// A new connection, with a handshake that loads the scripts.
     async fn connect(
         &self,
         pushes: Option<UnboundedSender<PushInfo>>,
@@ -228,80 +230,80 @@ impl Link {
         let connecting = async {
             let connection = self.client.get_multiplexed_async_connection_with_config(&config).await;
             let mut connection = connection.map_err(|error| Failure::not_sent(error.category()))?;
-            let mut greeting = scripts::load();
+            let mut handshake = scripts::load();
             if self.primary_only {
-                greeting.cmd("ROLE");
+                handshake.cmd("ROLE");
             }
-            let answers = exchange(&mut connection, &greeting, false, deadline).await;
-            let answers = answers.and_then(|answers| answers.into_iter().collect::<Result<Vec<_>, _>>());
-            let role = answers.map_err(Failure::before_sending)?.pop().filter(|_| self.primary_only);
+            let replies = exchange(&mut connection, &handshake, false, deadline).await;
+            let replies = replies.and_then(|replies| replies.into_iter().collect::<Result<Vec<_>, _>>());
+            let role = replies.map_err(Failure::before_sending)?.pop().filter(|_| self.primary_only);
             if role.is_some_and(|role| !is_primary(role)) {
                 return Err(Failure::Moved);
             }
             Ok(connection)
         };
-        timeout_at(deadline, connecting).await.unwrap_or(Err(Failure::not_sent("connecting takes too long")))
+        timeout_at(deadline, connecting).await.unwrap_or(Err(Failure::not_sent("connecting timed out")))
     }
 }
 
-/// Sends commands and receives their answers.
+/// Sends commands and receives their replies.
 async fn exchange(
     connection: &mut MultiplexedConnection,
     commands: &Pipeline,
     asking: bool,
     deadline: Instant,
-) -> Result<Answers, Failure> {
-    let mut asked = redis::pipe();
+) -> Result<Replies, Failure> {
+    let mut prefixed = redis::pipe();
     let sent = if asking {
-        // It holds for the one command that follows.
+        // ASKING applies only to the command that follows.
         for command in commands.cmd_iter() {
-            asked.cmd("ASKING").add_command(command.clone());
+            prefixed.cmd("ASKING").add_command(command.clone());
         }
-        &asked
+        &prefixed
     } else {
         commands
     };
-    let answers = connection.req_packed_commands(sent, 0, sent.len());
-    let Ok(answers) = timeout_at(deadline, answers).await else { return Err(Failure::Lost) };
-    let answers = answers.map_err(Failure::of)?.into_iter();
-    let answers = answers.skip(usize::from(asking)).step_by(1 + usize::from(asking));
-    Ok(answers.map(|answer| answer.extract_error().map_err(Failure::of)).collect())
+    let replies = connection.req_packed_commands(sent, 0, sent.len());
+    let Ok(replies) = timeout_at(deadline, replies).await else { return Err(Failure::ReplyLost) };
+    let replies = replies.map_err(Failure::of)?.into_iter();
+    let replies = replies.skip(usize::from(asking)).step_by(1 + usize::from(asking));
+    Ok(replies.map(|reply| reply.extract_error().map_err(Failure::of)).collect())
 }
 
-/// What was answered, unless one of the answers is the failure of all.
-fn unless_over(mut answers: Answers) -> Result<Answers, Failure> {
-    let ends = |answer: &Result<_, Failure>| answer.as_ref().is_err_and(Failure::ends_connection);
-    match answers.iter().position(ends) {
-        None => Ok(answers),
-        Some(index) => Err(answers.swap_remove(index).expect_err("the answer found is a failure")),
+/// The replies, unless one of them is a failure of the whole connection.
+fn fail_if_broken(mut replies: Replies) -> Result<Replies, Failure> {
+    let ends = |reply: &Result<_, Failure>| reply.as_ref().is_err_and(Failure::ends_connection);
+    match replies.iter().position(ends) {
+        None => Ok(replies),
+        Some(index) => Err(replies.swap_remove(index).expect_err("the reply found is a failure")),
     }
 }
 
-/// Whether what `ROLE` answers is a primary's.
+/// Whether a `ROLE` reply is that of a primary.
 fn is_primary(role: Value) -> bool {
     let parts: Vec<Value> = redis::from_redis_value(role).unwrap_or_default();
     let role = parts.into_iter().next().and_then(|role| redis::from_redis_value::<String>(role).ok());
     role.as_deref() == Some("master")
 }
 
-/// Says so where Redis is set up to throw things away when its memory is full: what must last, or, if only what has a
-/// time to live, by which ids records of logs are known.
+/// Warns if Redis may evict keys when its memory is full: durable data, or, if only keys with an expiry are evicted,
+/// the idempotency ids of logs.
 async fn warn_of_eviction(mut connection: MultiplexedConnection, node: Node) {
-    let mut question = redis::cmd("INFO");
-    question.arg("memory");
-    let answer = timeout(WAIT, connection.req_packed_command(&question)).await;
-    // Who may not ask is not told.
-    let Ok(Ok(Value::VerbatimString { text, .. })) = answer else { return };
+    let mut info = redis::cmd("INFO");
+    info.arg("memory");
+    let reply = timeout(WAIT_TIMEOUT, connection.req_packed_command(&info)).await;
+    // Skipped if this user may not run INFO.
+    let Ok(Ok(Value::VerbatimString { text, .. })) = reply else { return };
     let figure =
         |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
     let policy = figure("maxmemory_policy").unwrap_or_default();
     if policy != "noeviction" && figure("maxmemory") != Some("0") {
-        tracing::warn!(%node, policy, "redis may evict what must last: set maxmemory-policy to noeviction");
+        tracing::warn!(%node, policy, "redis: durable data may be evicted, set maxmemory-policy to noeviction");
     }
 }
 
-/// Tells the breaker of a failure. A refusal that concerns the call only says that Redis is well.
-fn judged(permit: Permit, failure: Failure) -> Failure {
+/// Reports a failure to the breaker. A rejection of a single call counts as success: Redis is healthy.
+fn record_failure(permit: Permit, failure: Failure) -> Failure {
     if failure.is_outage() {
         permit.failed()
     } else {

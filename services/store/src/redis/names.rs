@@ -1,5 +1,5 @@
-//! What things are called in Redis. Everything has the prefix, so that a database can be shared, and a hash tag, so that
-//! in a Cluster what one script touches lies in one slot.
+//! Names of keys and channels in Redis. All have the prefix, so that installations can share a database, and a hash
+//! tag, so that in a Cluster all keys of a script are in one slot.
 
 use std::sync::LazyLock;
 
@@ -7,65 +7,65 @@ use crc16::{State, XMODEM};
 
 use crate::key::{BUCKETS, Key, Space};
 
-/// Hash slots of every Redis Cluster.
+/// The number of hash slots in a Redis Cluster.
 const SLOTS: u16 = 16384;
 
-/// The hash tag of each bucket: the smallest number whose slot lies in that bucket's share of all slots. Buckets thereby
-/// spread evenly over primaries, which hold contiguous shares as a rule.
-static TAGS: LazyLock<[u16; BUCKETS]> = LazyLock::new(|| {
+/// The hash tag of each bucket: the smallest number whose slot is in that bucket's share of all slots. Buckets are
+/// thereby spread evenly over primaries, which usually have contiguous ranges.
+static HASH_TAGS: LazyLock<[u16; BUCKETS]> = LazyLock::new(|| {
     std::array::from_fn(|bucket| {
-        let falls_here =
+        let is_in_share =
             |tag: &u16| usize::from(slot(&tag.to_string())) * BUCKETS / usize::from(SLOTS) == bucket;
-        (0..=u16::MAX).find(falls_here).expect("65,536 numbers fall into every 64th of the slots")
+        (0..=u16::MAX).find(is_in_share).expect("65,536 numbers hash into every 64th of the slots")
     })
 });
 
-/// Names under one prefix.
+/// Names with one prefix.
 #[derive(Debug, Clone)]
-pub(super) struct Names {
+pub(super) struct KeyNames {
     prefix: String,
 }
 
-// === impl Names ===
+// === impl KeyNames ===
 
-impl Names {
+impl KeyNames {
     pub(super) fn new(prefix: &str) -> Self {
         Self { prefix: prefix.to_owned() }
     }
 
-    /// The value of a key.
+    /// The name of a key's value.
     pub(super) fn entry(&self, key: &Key) -> String {
-        self.within(key.bucket(), &format!("{}:{}", key.space.name, key.name))
+        self.in_bucket(key.bucket(), &format!("{}:{}", key.space.name, key.name))
     }
 
-    /// The lease of a key.
+    /// The name of a key's lease.
     pub(super) fn lease(&self, key: &Key) -> String {
-        self.within(key.bucket(), &format!("lease:{}:{}", key.space.name, key.name))
+        self.in_bucket(key.bucket(), &format!("lease:{}:{}", key.space.name, key.name))
     }
 
-    /// The generation of a tag.
+    /// The name of a tag's generation.
     pub(super) fn generation(&self, tag: &Key) -> String {
-        self.within(tag.bucket(), &format!("generation:{}:{}", tag.space.name, tag.name))
+        self.in_bucket(tag.bucket(), &format!("generation:{}:{}", tag.space.name, tag.name))
     }
 
-    /// A log, the position of its last record, and the place where an idempotency id is remembered.
+    /// The names of a log, of the position of its last record, and of an idempotency id.
     pub(super) fn log(&self, log: &Key, id: &str) -> [String; 3] {
         let name = format!("log:{}:{}", log.space.name, log.name);
         let [last, id] = [format!("{name}:last"), format!("{name}:id:{id}")];
-        [name, last, id].map(|name| self.within(log.bucket(), &name))
+        [name, last, id].map(|name| self.in_bucket(log.bucket(), &name))
     }
 
-    /// How many changes a bucket has seen.
-    pub(super) fn count(&self, bucket: usize) -> String {
-        self.within(bucket, "changes")
+    /// The name of a bucket's version counter.
+    pub(super) fn version_counter(&self, bucket: usize) -> String {
+        self.in_bucket(bucket, "changes")
     }
 
-    /// The channel of all signals.
+    /// The pub/sub channel of all messages.
     pub(super) fn channel(&self) -> String {
         format!("{}signals", self.prefix)
     }
 
-    /// A pattern for the keys of a space in one bucket whose names begin so, as SCAN takes it.
+    /// A SCAN pattern for the keys of a space whose names begin with `prefix`.
     pub(super) fn pattern(&self, space: Space, prefix: &str) -> String {
         let literal = |text: &str| {
             text.chars().fold(String::new(), |mut escaped, each| {
@@ -79,25 +79,25 @@ impl Names {
         format!("{}{{*}}{}:{}*", literal(&self.prefix), space.name, literal(prefix))
     }
 
-    /// The key of which this is the value, if it is one of the space.
+    /// The key of a value's name, if it is in the space.
     pub(super) fn key(&self, space: Space, name: &str) -> Option<Key> {
         let (_, name) = name.strip_prefix(&self.prefix)?.split_once('}')?;
         Some(space.key(name.strip_prefix(space.name)?.strip_prefix(':')?))
     }
 
-    fn within(&self, bucket: usize, name: &str) -> String {
-        format!("{}{{{}}}{name}", self.prefix, TAGS[bucket])
+    fn in_bucket(&self, bucket: usize, name: &str) -> String {
+        format!("{}{{{}}}{name}", self.prefix, HASH_TAGS[bucket])
     }
 }
 
-/// The slot of a hash tag, as Redis Cluster's specification says.
+/// The slot of a hash tag, as specified by Redis Cluster.
 pub(super) fn slot(tag: &str) -> u16 {
     State::<XMODEM>::calculate(tag.as_bytes()) % SLOTS
 }
 
-/// The slot in which a bucket lies.
+/// The slot of a bucket.
 pub(super) fn slot_of(bucket: usize) -> u16 {
-    slot(&TAGS[bucket].to_string())
+    slot(&HASH_TAGS[bucket].to_string())
 }
 
 #[cfg(test)]
@@ -105,25 +105,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slots_are_those_of_redis() {
-        // From the specification's own example, and from CLUSTER KEYSLOT.
+    fn slots_match_the_redis_specification() {
+        // From the example of the specification, and from CLUSTER KEYSLOT.
         assert_eq!(State::<XMODEM>::calculate(b"123456789"), 0x31c3);
         assert_eq!(slot("foo"), 12182);
     }
 
     #[test]
-    fn buckets_lie_evenly_and_stay_where_they_are() {
+    fn buckets_are_spread_evenly_over_slots_and_never_move() {
         let shares: Vec<_> = (0..BUCKETS).map(|bucket| usize::from(slot_of(bucket)) / 256).collect();
         assert_eq!(shares, (0..BUCKETS).collect::<Vec<_>>());
-        // Pinned: another release must find what this one wrote.
-        assert_eq!(TAGS[..4], [10, 18, 113, 342]);
+        // Pinned: another release must find what this release wrote.
+        assert_eq!(HASH_TAGS[..4], [10, 18, 113, 342]);
     }
 
     #[test]
-    fn names_have_prefix_tag_and_space() {
-        let names = Names::new("dataflow:");
+    fn names_have_prefix_hash_tag_and_space() {
+        let names = KeyNames::new("dataflow:");
         let key = Space::volatile("cache").key("acme:user/a");
-        let tag = TAGS[key.bucket()];
+        let tag = HASH_TAGS[key.bucket()];
         assert_eq!(names.entry(&key), format!("dataflow:{{{tag}}}cache:acme:user/a"));
         assert_eq!(names.lease(&key), format!("dataflow:{{{tag}}}lease:cache:acme:user/a"));
         assert_eq!(names.key(key.space, &names.entry(&key)), Some(key.clone()));

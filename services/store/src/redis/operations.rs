@@ -1,4 +1,4 @@
-//! What the traits of the store mean in Redis' commands.
+//! The traits of the store as Redis commands.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use redis::{Cmd, FromRedisValue, Value};
 use tokio::sync::watch;
 
 use super::failure::Failure;
-use super::scripts::Verdict;
+use super::scripts::ScriptResult;
 use super::{Redis, scripts};
 use crate::Store;
 use crate::entries::{Condition, Cursor, Entries, Entry, Outcome, Page, Revision};
@@ -18,26 +18,26 @@ use crate::generations::{Generation, Generations, REMEMBERED};
 use crate::key::{Key, Space};
 use crate::leases::{Leases, Token};
 use crate::logs::{Appended, LogRecord, Logs};
-use crate::pulse::Pulse;
 use crate::record;
 use crate::signals::{CHANGES, Change, Signals, Subscription};
+use crate::version_counters::VersionCounters;
 
-/// Keys that one step of a listing looks at.
-const SCANNED: usize = 1000;
+/// Keys that one SCAN examines.
+const SCAN_COUNT: usize = 1000;
 
-/// How long the id of a log's record is remembered, in seconds: a day.
-const ID_REMEMBERED: u64 = 24 * 60 * 60;
+/// How long the id of a log record is retained, in seconds: a day.
+const ID_TTL: u64 = 24 * 60 * 60;
 
 // === impl Redis ===
 
 impl Redis {
     async fn get_one(&self, key: &Key) -> Result<Option<Entry>, Error> {
         let command = scripts::GET.call(&[self.names.entry(key)]);
-        let answer = self.read(key.bucket(), command).await?;
-        let (record, ttl): (Option<Vec<u8>>, i64) = typed(answer)?;
+        let reply = self.read(key.bucket(), command).await?;
+        let (record, ttl): (Option<Vec<u8>>, i64) = parse(reply)?;
         let Some(record) = record else { return Ok(None) };
         let (revision, value) = record::decode(key, record.into())?;
-        // PTTL says -1 for what stays.
+        // PTTL returns -1 for a key without expiry.
         let ttl = u64::try_from(ttl).ok().map(Duration::from_millis);
         Ok(Some(Entry { value, revision, ttl }))
     }
@@ -45,24 +45,24 @@ impl Redis {
     async fn generation(&self, tag: &Key) -> Result<Generation, Error> {
         let mut command = scripts::GENERATION.call(&[self.names.generation(tag)]);
         command.arg(Generation::random().to_string()).arg(milliseconds(REMEMBERED));
-        // Sending it twice does no harm, so that it counts as reading.
-        let found: String = typed(self.read(tag.bucket(), command).await?)?;
+        // Idempotent, so that it can be retried as a read.
+        let found: String = parse(self.read(tag.bucket(), command).await?)?;
         found.parse().map_err(|error| Error::Unexpected(Box::new(error)))
     }
 
-    /// Appends to a log, if it ends at `last` or `last` is empty.
+    /// Appends to a log, if its last position is `last` or `last` is empty.
     async fn append_if(&self, log: &Key, id: &str, value: &[u8], last: &str) -> Result<Appended, Error> {
         let mut command = scripts::APPEND.call(&self.names.log(log, id));
-        command.arg(value).arg(ID_REMEMBERED).arg(last);
+        command.arg(value).arg(ID_TTL).arg(last);
         Ok(match self.write_durably(log.bucket(), command).await? {
-            Verdict::Done(position) => Appended::At(typed(position)?),
-            Verdict::Refused(last) => Appended::Behind { last: typed(last)? },
+            ScriptResult::Done(position) => Appended::At(parse(position)?),
+            ScriptResult::Refused(last) => Appended::Behind { last: parse(last)? },
         })
     }
 
-    /// Adds what a script needs to tell of a change: the channel, and the signal but for the count.
-    fn announce(&self, command: &mut Cmd, key: &Key) {
-        let change = Change::announce(key.space.name, key.bucket(), &key.name);
+    /// Adds the arguments by which a script publishes a change: the channel, and the message without the count.
+    fn add_publish_args(&self, command: &mut Cmd, key: &Key) {
+        let change = Change::prefix(key.space.name, key.bucket(), &key.name);
         command.arg(self.names.channel()).arg(format!("{CHANGES}\n{change}"));
     }
 }
@@ -81,32 +81,32 @@ impl Entries for Redis {
         condition: Condition,
     ) -> Result<Outcome<Revision>, Error> {
         let revision = Revision::random();
-        let names = [self.names.entry(key), self.names.lease(key), self.names.count(key.bucket())];
+        let names = [self.names.entry(key), self.names.lease(key), self.names.version_counter(key.bucket())];
         let mut command = scripts::SET.call(&names);
-        conditioned(&mut command, condition);
+        add_condition(&mut command, condition);
         command.arg(record::encode(revision, value));
         command.arg(ttl.map(|ttl| milliseconds(ttl).to_string()).unwrap_or_default());
-        self.announce(&mut command, key);
-        let verdict = if key.space.lasting {
+        self.add_publish_args(&mut command, key);
+        let result = if key.space.durable {
             self.write_durably(key.bucket(), command).await?
         } else {
-            Verdict::of(self.write(key.bucket(), command).await?).map_err(Failure::of_write)?
+            ScriptResult::of(self.write(key.bucket(), command).await?).map_err(Failure::into_write_error)?
         };
-        outcome(verdict, |_| Ok(revision))
+        outcome(result, |_| Ok(revision))
     }
 
     async fn delete(&self, key: &Key, condition: Condition) -> Result<Outcome<bool>, Error> {
-        let names = [self.names.entry(key), self.names.lease(key), self.names.count(key.bucket())];
+        let names = [self.names.entry(key), self.names.lease(key), self.names.version_counter(key.bucket())];
         let mut command = scripts::DELETE.call(&names);
-        conditioned(&mut command, condition);
-        self.announce(&mut command, key);
-        // Durable also where the value itself need not last: after a failover it must not be there again.
-        outcome(self.write_durably(key.bucket(), command).await?, typed::<bool>)
+        add_condition(&mut command, condition);
+        self.add_publish_args(&mut command, key);
+        // Durable also in volatile spaces: a deleted entry must not reappear after a failover.
+        outcome(self.write_durably(key.bucket(), command).await?, parse::<bool>)
     }
 
     async fn list(&self, space: Space, prefix: &str, from: Option<Cursor>) -> Result<Page, Error> {
-        // One primary after the other. Where a bucket moves meanwhile, keys may be missed or named twice.
-        let topology = self.primaries.known().await.map_err(Failure::of_read)?;
+        // Scans one primary after the other. If a bucket moves meanwhile, keys may be missing or listed twice.
+        let topology = self.primaries.ensure_known().await.map_err(Failure::into_read_error)?;
         let (node, cursor) = match &from {
             None => (topology.links[0].node.to_string(), "0"),
             Some(Cursor(text)) => {
@@ -114,15 +114,15 @@ impl Entries for Redis {
                 (node.to_owned(), cursor)
             }
         };
-        // What SCAN says of its place means nothing to another server.
+        // A SCAN cursor is only valid on the server that issued it.
         let index = topology.links.iter().position(|link| link.node.to_string() == node);
-        let index = index.ok_or_else(|| Failure::Moved.of_read())?;
+        let index = index.ok_or_else(|| Failure::Moved.into_read_error())?;
         let link = &topology.links[index];
         let mut commands = redis::pipe();
         commands.cmd("SCAN").arg(cursor).arg("MATCH").arg(self.names.pattern(space, prefix));
-        commands.arg("COUNT").arg(SCANNED);
-        let answer = link.run(&commands, false).await.map_err(Failure::of_read)?.into_iter().next();
-        let (cursor, names): (String, Vec<String>) = typed(answer.unwrap_or(Value::Nil))?;
+        commands.arg("COUNT").arg(SCAN_COUNT);
+        let reply = link.run(&commands, false).await.map_err(Failure::into_read_error)?.into_iter().next();
+        let (cursor, names): (String, Vec<String>) = parse(reply.unwrap_or(Value::Nil))?;
         let keys = names.iter().filter_map(|name| self.names.key(space, name)).collect();
         let next = match cursor.as_str() {
             "0" => topology.links.get(index + 1).map(|link| format!("{} 0", link.node)),
@@ -138,17 +138,17 @@ impl Leases for Redis {
         let token = token.to_string();
         let mut command = redis::cmd("SET");
         command.arg(self.names.lease(key)).arg(&token).arg("NX").arg("GET").arg("PX").arg(milliseconds(hold));
-        // Sent twice it finds the token of the first time, so that it counts as reading.
-        let found: Option<String> = typed(self.read(key.bucket(), command).await?)?;
+        // Idempotent: a repeated call finds its own token, so that it can be retried as a read.
+        let found: Option<String> = parse(self.read(key.bucket(), command).await?)?;
         Ok(found.is_none_or(|found| found == token))
     }
 
     async fn release(&self, key: &Key, token: Token) -> Result<bool, Error> {
-        let names = [self.names.lease(key), self.names.count(key.bucket())];
+        let names = [self.names.lease(key), self.names.version_counter(key.bucket())];
         let mut command = scripts::RELEASE.call(&names);
         command.arg(token.to_string());
-        self.announce(&mut command, key);
-        typed(self.write(key.bucket(), command).await?)
+        self.add_publish_args(&mut command, key);
+        parse(self.write(key.bucket(), command).await?)
     }
 }
 
@@ -160,10 +160,10 @@ impl Generations for Redis {
 
     async fn renew(&self, tag: &Key) -> Result<Generation, Error> {
         let new = Generation::random();
-        let names = [self.names.generation(tag), self.names.count(tag.bucket())];
+        let names = [self.names.generation(tag), self.names.version_counter(tag.bucket())];
         let mut command = scripts::RENEW.call(&names);
         command.arg(new.to_string()).arg(milliseconds(REMEMBERED));
-        self.announce(&mut command, tag);
+        self.add_publish_args(&mut command, tag);
         self.write_durably(tag.bucket(), command).await?;
         Ok(new)
     }
@@ -172,7 +172,7 @@ impl Generations for Redis {
 #[async_trait]
 impl Logs for Redis {
     async fn append(&self, log: &Key, id: &str, value: Bytes) -> Result<u64, Error> {
-        // Without a condition it cannot be refused.
+        // An unconditional append is never rejected.
         let (Appended::At(position) | Appended::Behind { last: position }) =
             self.append_if(log, id, &value, "").await?;
         Ok(position)
@@ -186,13 +186,13 @@ impl Logs for Redis {
         let [name, ..] = self.names.log(log, "");
         let mut command = redis::cmd("XRANGE");
         command.arg(name).arg(format!("({after}-0")).arg("+").arg("COUNT").arg(limit);
-        let records: Vec<(String, Vec<Vec<u8>>)> = typed(Redis::read(self, log.bucket(), command).await?)?;
+        let records: Vec<(String, Vec<Vec<u8>>)> = parse(Redis::read(self, log.bucket(), command).await?)?;
         let record = |(id, fields): (String, Vec<Vec<u8>>)| {
             let position = id.split_once('-').and_then(|(position, _)| position.parse().ok());
             let (position, value) =
                 position.zip(fields.into_iter().nth(1)).ok_or_else(|| Error::Unreadable {
                     key: log.to_string(),
-                    problem: format!("its record {id} is none of ours"),
+                    problem: format!("record {id} was not written by this application"),
                 })?;
             Ok(LogRecord { position, value: value.into() })
         };
@@ -205,7 +205,7 @@ impl Signals for Redis {
     async fn publish(&self, topic: &str, message: Bytes) -> Result<(), Error> {
         let mut command = redis::cmd("PUBLISH");
         command.arg(self.names.channel()).arg([topic.as_bytes(), b"\n", &message].concat());
-        // Any primary will do: they tell each other.
+        // Any primary will do: a Cluster forwards messages to all nodes.
         self.write(0, command).await.map(drop)
     }
 
@@ -215,13 +215,13 @@ impl Signals for Redis {
 }
 
 impl Store for Redis {
-    fn pulse(&self) -> Option<watch::Receiver<Pulse>> {
-        Some(self.pulse.clone())
+    fn version_counters(&self) -> Option<watch::Receiver<VersionCounters>> {
+        Some(self.version_counters.clone())
     }
 }
 
-/// Adds a condition as the scripts take it: which, and what it expects to find.
-fn conditioned(command: &mut Cmd, condition: Condition) {
+/// Adds a condition in the scripts' format: its kind and the expected value.
+fn add_condition(command: &mut Cmd, condition: Condition) {
     match condition {
         Condition::Always => command.arg("always").arg(""),
         Condition::Absent => command.arg("absent").arg(""),
@@ -230,23 +230,26 @@ fn conditioned(command: &mut Cmd, condition: Condition) {
     };
 }
 
-/// A verdict on one key, which is refused with the bytes of the revision that is there.
-fn outcome<T>(verdict: Verdict, done: impl FnOnce(Value) -> Result<T, Error>) -> Result<Outcome<T>, Error> {
-    match verdict {
-        Verdict::Done(result) => done(result).map(Outcome::Done),
-        Verdict::Refused(found) => {
-            let found: Vec<u8> = typed(found)?;
+/// Converts the result of a script. `Refused` carries the bytes of the current revision.
+fn outcome<T>(
+    result: ScriptResult,
+    done: impl FnOnce(Value) -> Result<T, Error>,
+) -> Result<Outcome<T>, Error> {
+    match result {
+        ScriptResult::Done(result) => done(result).map(Outcome::Done),
+        ScriptResult::Refused(found) => {
+            let found: Vec<u8> = parse(found)?;
             let revision = found.try_into().ok().map(u64::from_le_bytes).and_then(Revision::new);
             Ok(Outcome::Refused(revision))
         }
     }
 }
 
-fn typed<T: FromRedisValue>(value: Value) -> Result<T, Error> {
+fn parse<T: FromRedisValue>(value: Value) -> Result<T, Error> {
     redis::from_redis_value(value).map_err(|error| Error::Unexpected(Box::new(error)))
 }
 
-/// As Redis takes a time to live: whole milliseconds, at least one.
+/// A time to live in Redis' unit: whole milliseconds, at least 1.
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1)
 }

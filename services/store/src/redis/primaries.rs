@@ -1,5 +1,5 @@
-//! Which server holds a bucket at the moment: the one there is, the one that the Sentinels name, or the one of the
-//! Cluster whose slot it is. Calls follow a bucket that moved.
+//! Discovery and routing: the primary of a bucket is the only server, the one that the Sentinels name, or the Cluster
+//! node that has its slot. Calls follow MOVED and ASK redirects.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,28 +16,28 @@ use super::failure::Failure;
 use super::link::Link;
 use super::topology::Topology;
 
-/// How often a call is sent elsewhere before it is given up.
-const REDIRECTS: usize = 4;
+/// How often a call is redirected before it fails.
+const MAX_REDIRECTS: usize = 4;
 
-/// How long Sentinels or a Cluster's nodes may take to say who is primary.
-const DISCOVERY: Duration = Duration::from_secs(2);
+/// The timeout of one query to Sentinels or Cluster nodes for the topology.
+const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The primaries, and which bucket lies where.
+/// The known topology, and the means to refresh it.
 pub(super) struct Primaries {
     connector: Connector,
-    /// The connection to the Sentinels, if there are any. One question at a time.
+    /// The client of the Sentinels, if there are any. One query at a time.
     sentinels: Option<Mutex<SentinelClient>>,
     topology: ArcSwap<Topology>,
-    /// One refresh at a time; when the last one ended.
+    /// Serializes refreshes; contains when the last one ended.
     refreshing: Mutex<Option<Instant>>,
 }
 
-/// What is sent to a primary.
+/// A call to a primary.
 #[derive(Clone, Copy)]
 enum Call<'a> {
-    /// Commands on the connection that all share.
+    /// Commands on the shared connection.
     Shared(&'a Pipeline),
-    /// A write that so many replicas must have.
+    /// A write that this many replicas must confirm.
     Durable { write: &'a Cmd, replicas: u64 },
 }
 
@@ -58,11 +58,11 @@ impl Primaries {
     pub(super) fn new(connector: Connector) -> redis::RedisResult<Self> {
         let (sentinels, topology) = match &connector.address().mode {
             Mode::Standalone => {
-                let link = connector.only(connector.address().nodes[0].clone())?;
+                let link = connector.to_only_primary(connector.address().nodes[0].clone())?;
                 (None, Topology::of_one(Arc::new(link)))
             }
             Mode::Sentinel { service } => {
-                (Some(Mutex::new(connector.sentinels(service)?)), Topology::default())
+                (Some(Mutex::new(connector.sentinel_client(service)?)), Topology::default())
             }
             Mode::Cluster => (None, Topology::default()),
         };
@@ -70,13 +70,13 @@ impl Primaries {
         Ok(Self { connector, sentinels, topology, refreshing: Mutex::default() })
     }
 
-    /// Who holds what, as far as we know.
+    /// The topology as last discovered.
     pub(super) fn topology(&self) -> Arc<Topology> {
         self.topology.load_full()
     }
 
-    /// Who holds what; asked for when nobody knows yet.
-    pub(super) async fn known(&self) -> Result<Arc<Topology>, Failure> {
+    /// The topology; refreshes it if no primary is known yet.
+    pub(super) async fn ensure_known(&self) -> Result<Arc<Topology>, Failure> {
         let topology = self.topology();
         if !topology.links.is_empty() {
             return Ok(topology);
@@ -86,34 +86,35 @@ impl Primaries {
         if topology.links.is_empty() { Err(Failure::not_sent("no primary is known")) } else { Ok(topology) }
     }
 
-    /// Sends commands to a bucket's primary; an answer each.
+    /// Sends commands to the primary of a bucket; returns one reply each.
     pub(super) async fn run(&self, bucket: usize, commands: &Pipeline) -> Result<Vec<Value>, Failure> {
-        self.routed(bucket, Call::Shared(commands)).await
+        self.route(bucket, Call::Shared(commands)).await
     }
 
-    /// The same for what only reads, and so may be sent again when no answer came.
+    /// As [`run`](Self::run), for read-only or idempotent commands: retries once if the reply was lost.
     pub(super) async fn read(&self, bucket: usize, commands: &Pipeline) -> Result<Vec<Value>, Failure> {
         match self.run(bucket, commands).await {
-            Err(Failure::Lost) => self.run(bucket, commands).await,
+            Err(Failure::ReplyLost) => self.run(bucket, commands).await,
             other => other,
         }
     }
 
-    /// Sends a write to a bucket's primary, and waits until `replicas` replicas have it; its answer and how many have it.
+    /// Sends a durable write to the primary of a bucket and waits until `replicas` replicas confirm it; returns the
+    /// reply and the number of confirmations.
     pub(super) async fn run_durably(
         &self,
         bucket: usize,
         write: &Cmd,
         replicas: u64,
     ) -> Result<[Value; 2], Failure> {
-        let answers = self.routed(bucket, Call::Durable { write, replicas }).await?;
-        answers.try_into().map_err(|answers: Vec<_>| Failure::miscounted(answers.len()))
+        let replies = self.route(bucket, Call::Durable { write, replicas }).await?;
+        replies.try_into().map_err(|replies: Vec<_>| Failure::wrong_reply_count(replies.len()))
     }
 
-    /// Calls a bucket's primary, wherever it is.
-    async fn routed(&self, bucket: usize, call: Call<'_>) -> Result<Vec<Value>, Failure> {
+    /// Sends a call to the primary of a bucket, following redirects.
+    async fn route(&self, bucket: usize, call: Call<'_>) -> Result<Vec<Value>, Failure> {
         let mut last = Failure::Moved;
-        for _ in 0..REDIRECTS {
+        for _ in 0..MAX_REDIRECTS {
             let topology = self.topology();
             let Some(link) = topology.owner(bucket) else {
                 self.refresh_in_time(&topology).await;
@@ -131,56 +132,59 @@ impl Primaries {
                     let link = topology.link_or_connect(node, |node| self.connect(node))?;
                     return call.on(&link, true).await;
                 }
-                // The connection without scripts is gone; the next one has them.
-                Err(failure @ Failure::Forgotten) => failure,
+                // The connection without scripts was closed; a new one loads them.
+                Err(failure @ Failure::ScriptsMissing) => failure,
                 other => return other,
             };
         }
         Err(last)
     }
 
-    /// Asks anew who holds what, unless somebody else did since `seen`.
+    /// Refreshes the topology, unless another task did since `seen`.
     pub(super) async fn refresh(&self, seen: &Arc<Topology>) {
-        let begun = Instant::now();
+        let started = Instant::now();
         let mut ended = self.refreshing.lock().await;
-        // Where nobody answers, all who wait are told so by the first: one after the other they would wait for ever.
-        if !Arc::ptr_eq(&self.topology.load(), seen) || *ended >= Some(begun) {
+        // If discovery fails, all waiting callers share the result of the first: one after the other, each would wait
+        // for a timeout.
+        if !Arc::ptr_eq(&self.topology.load(), seen) || *ended >= Some(started) {
             return;
         }
-        let found = tokio::time::timeout(DISCOVERY, self.discover(seen)).await;
-        match found.unwrap_or(Err(Failure::Lost)) {
+        let found = tokio::time::timeout(DISCOVERY_TIMEOUT, self.discover(seen)).await;
+        match found.unwrap_or(Err(Failure::ReplyLost)) {
             Ok(Some(topology)) => self.replace(seen, Arc::new(topology)),
             Ok(None) => {}
-            Err(failure) => tracing::debug!(?failure, "nobody says which redis is primary"),
+            Err(failure) => {
+                tracing::debug!(?failure, "redis: no sentinel or cluster node knows the primary, retrying")
+            }
         }
         *ended = Some(Instant::now());
     }
 
-    /// The same, for a call that has no more time than any other.
+    /// As [`refresh`](Self::refresh), limited to the timeout of a call.
     async fn refresh_in_time(&self, seen: &Arc<Topology>) {
-        // The task beside the calls goes on asking.
+        // On a timeout, the watch task continues to refresh.
         let _ = tokio::time::timeout(self.connector.timeout(), self.refresh(seen)).await;
     }
 
-    /// From now on everything lies as `new` says. What there was before and is no more nobody asks for.
+    /// Replaces the topology, and removes the breakers of nodes that are no longer part of it.
     fn replace(&self, old: &Topology, new: Arc<Topology>) {
         self.topology.store(Arc::clone(&new));
-        old.beyond(&new).iter().for_each(|node| self.connector.forget(node));
+        old.nodes_not_in(&new).iter().for_each(|node| self.connector.forget(node));
     }
 
-    /// The topology at this moment; none when it cannot have changed.
+    /// Discovers the current topology; none if it cannot have changed.
     async fn discover(&self, seen: &Topology) -> Result<Option<Topology>, Failure> {
         match self.connector.address().mode {
             Mode::Standalone => Ok(None),
-            Mode::Sentinel { .. } => self.ask_sentinels(seen).await,
+            Mode::Sentinel { .. } => self.query_sentinels(seen).await,
             Mode::Cluster => {
-                let found = self.ask_cluster(seen).await?;
-                Ok(Some(found).filter(|found| !found.is_like(seen)))
+                let found = self.query_cluster(seen).await?;
+                Ok(Some(found).filter(|found| !found.is_same_as(seen)))
             }
         }
     }
 
-    async fn ask_sentinels(&self, seen: &Topology) -> Result<Option<Topology>, Failure> {
+    async fn query_sentinels(&self, seen: &Topology) -> Result<Option<Topology>, Failure> {
         let Some(sentinels) = &self.sentinels else { return Ok(None) };
         let client = sentinels.lock().await.async_get_client().await;
         let client = client.map_err(|error| Failure::not_sent(error.category()))?;
@@ -193,28 +197,28 @@ impl Primaries {
         if seen.link(&node).is_some() {
             return Ok(None);
         }
-        tracing::info!(%node, "this redis is primary");
-        let link = self.connector.only(node).map_err(Failure::unexpected)?;
+        tracing::info!(%node, "redis: new primary");
+        let link = self.connector.to_only_primary(node).map_err(Failure::unexpected)?;
         link.reset_breaker();
         Ok(Some(Topology::of_one(Arc::new(link))))
     }
 
-    async fn ask_cluster(&self, seen: &Topology) -> Result<Topology, Failure> {
-        let mut last = Failure::not_sent("no node of the cluster answers");
-        let mut question = redis::pipe();
-        question.cmd("CLUSTER").arg("SLOTS");
-        // Whoever is known first, then those of the address.
+    async fn query_cluster(&self, seen: &Topology) -> Result<Topology, Failure> {
+        let mut last = Failure::not_sent("no cluster node is reachable");
+        let mut query = redis::pipe();
+        query.cmd("CLUSTER").arg("SLOTS");
+        // Known primaries first, then the nodes of the address.
         let primaries = seen.links.iter().map(|link| link.node.clone());
         for node in primaries.chain(self.connector.address().nodes.iter().cloned()) {
-            // Links that are known stay.
+            // Existing links are reused.
             let known = |node: Node| match seen.link(&node) {
                 Some(link) => Ok(link),
                 None => self.connect(node).map(Arc::new),
             };
-            let asked = known(node.clone())?;
-            let found = asked.run(&question, false).await.and_then(|answers| {
-                let link = |named: Node| if named == node { Ok(Arc::clone(&asked)) } else { known(named) };
-                Topology::of_cluster(answers.into_iter().next().unwrap_or(Value::Nil), &node, link)
+            let queried = known(node.clone())?;
+            let found = queried.run(&query, false).await.and_then(|replies| {
+                let link = |named: Node| if named == node { Ok(Arc::clone(&queried)) } else { known(named) };
+                Topology::of_cluster(replies.into_iter().next().unwrap_or(Value::Nil), &node, link)
             });
             let is_named = found.as_ref().is_ok_and(|found| found.link(&node).is_some());
             if !is_named && seen.link(&node).is_none() {
@@ -228,8 +232,8 @@ impl Primaries {
         Err(last)
     }
 
-    /// A new link to one of several primaries.
+    /// A new link to a Cluster node.
     fn connect(&self, node: Node) -> Result<Link, Failure> {
-        self.connector.one_of_many(node).map_err(Failure::unexpected)
+        self.connector.to_cluster_node(node).map_err(Failure::unexpected)
     }
 }

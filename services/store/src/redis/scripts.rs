@@ -1,6 +1,6 @@
-//! The steps that must happen at one moment, as Lua. Each touches keys of one slot only.
+//! The atomic steps, as Lua scripts. All keys of a script are in one slot.
 //!
-//! Every connection loads them before its first call, so that calls name them by their digest.
+//! Every connection loads them during its handshake, so that calls refer to them by digest (EVALSHA).
 
 use std::sync::LazyLock;
 
@@ -8,23 +8,23 @@ use redis::{Cmd, Pipeline, Value};
 
 use super::failure::Failure;
 
-/// One script.
+/// A Lua script.
 pub(super) struct Script {
     code: String,
-    /// Its SHA-1 in hexadecimal, by which Redis knows it once it is loaded.
+    /// Its SHA-1 in hexadecimal, as EVALSHA expects it.
     digest: String,
 }
 
-/// Reads a value and how long it will stay, of one moment.
+/// Reads a value and its time to live atomically.
 ///
 /// KEYS: entry.
 pub(super) static GET: LazyLock<Script> =
     LazyLock::new(|| Script::new("return {redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1])}"));
 
-/// Puts a value under a key if a condition holds.
+/// Writes a value if a condition is met.
 ///
-/// KEYS: entry, lease, count. ARGV: which condition, what it expects, record, time to live in milliseconds or nothing,
-/// channel, signal. Returns 1; or 0 and the revision that is there.
+/// KEYS: entry, lease, version counter. ARGV: kind of condition, expected value, record, time to live in milliseconds
+/// or empty, channel, message. Returns 1; or 0 and the current revision.
 pub(super) static SET: LazyLock<Script> = LazyLock::new(|| {
     Script::new(format!(
         "{CONDITION}
@@ -36,10 +36,10 @@ pub(super) static SET: LazyLock<Script> = LazyLock::new(|| {
     ))
 });
 
-/// Removes what is under a key if a condition holds.
+/// Deletes a key if a condition is met.
 ///
-/// KEYS: entry, lease, count. ARGV: which condition, what it expects, channel, signal. Returns 1 and how many there were;
-/// or 0 and the revision that is there.
+/// KEYS: entry, lease, version counter. ARGV: kind of condition, expected value, channel, message. Returns 1 and the
+/// number of deleted entries; or 0 and the current revision.
 pub(super) static DELETE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(format!(
         "{CONDITION}
@@ -50,9 +50,9 @@ pub(super) static DELETE: LazyLock<Script> = LazyLock::new(|| {
     ))
 });
 
-/// Ends a lease if it is held by this token.
+/// Releases a lease if it is held with this token.
 ///
-/// KEYS: lease, count. ARGV: token, channel, signal. Returns whether it was.
+/// KEYS: lease, version counter. ARGV: token, channel, message. Returns whether it was held.
 pub(super) static RELEASE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -62,10 +62,10 @@ pub(super) static RELEASE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// Reads a generation, or makes it. One that is there is remembered anew when half of its time is over; where Redis takes
-/// no writes at the moment it is read all the same.
+/// Reads a generation, or creates it. Extends its expiry once half of it has passed; if Redis rejects writes at
+/// present, the generation is read nevertheless.
 ///
-/// KEYS: generation. ARGV: a new one, milliseconds to remember it. Returns the one that is there.
+/// KEYS: generation. ARGV: a new generation, expiry in milliseconds. Returns the current one.
 pub(super) static GENERATION: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local found = redis.call('GET', KEYS[1])
@@ -82,7 +82,7 @@ pub(super) static GENERATION: LazyLock<Script> = LazyLock::new(|| {
 
 /// Replaces a generation.
 ///
-/// KEYS: generation, count. ARGV: generation, milliseconds to remember it, channel, signal. Returns 1.
+/// KEYS: generation, version counter. ARGV: generation, expiry in milliseconds, channel, message. Returns 1.
 pub(super) static RENEW: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
@@ -91,13 +91,13 @@ pub(super) static RENEW: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// Writes a record at the end of a log, unless its id did before, or the log does not end where it must.
+/// Appends a record to a log, unless its id was written before, or the log does not end at the expected position.
 ///
-/// An id that is there is remembered anew, which is a write: of one that writes nothing `WAIT` would not know whether the
-/// replicas have it.
+/// The expiry of a known id is extended, which is a write: without any, `WAIT` could not confirm that the replicas have
+/// the first one.
 ///
-/// KEYS: log, position of its last record, id. ARGV: record, seconds to remember the id, where the log must end or nothing.
-/// Returns 1 and the position, or 0 and where the log ends.
+/// KEYS: log, position of its last record, id. ARGV: record, expiry of the id in seconds, expected last position or
+/// empty. Returns 1 and the position, or 0 and the last position.
 pub(super) static APPEND: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local before = redis.call('GET', KEYS[3])
@@ -114,8 +114,9 @@ pub(super) static APPEND: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// Refuses with the revision that is there unless the condition of ARGV 1 and 2 holds for entry and lease, KEYS 1 and 2.
-/// The revision is bytes 1 to 8 of a record; GETRANGE finds none where there is no record, which is what `absent` expects.
+/// Returns 0 and the current revision unless the condition of ARGV 1 and 2 is met by entry and lease, KEYS 1 and 2. The
+/// revision is bytes 1 to 8 of a record; GETRANGE returns an empty string if there is no record, which `absent`
+/// expects.
 const CONDITION: &str = "
         if ARGV[1] ~= 'always' then
             local current = redis.call('GETRANGE', KEYS[1], 1, 8)
@@ -124,23 +125,23 @@ const CONDITION: &str = "
             if found ~= ARGV[2] then return {0, current} end
         end";
 
-/// What a script came to that changes something, as it returns it.
-pub(super) enum Verdict {
-    /// 1: it was done, with this result.
+/// The result of a script that changes data.
+pub(super) enum ScriptResult {
+    /// 1: the change was made, with this result.
     Done(Value),
-    /// 0: its condition did not hold, because of this. Nothing was changed.
+    /// 0: the condition was not met, with the current value. Nothing was changed.
     Refused(Value),
 }
 
-// === impl Verdict ===
+// === impl ScriptResult ===
 
-impl Verdict {
-    pub(super) fn of(answer: Value) -> Result<Self, Failure> {
-        let parts: Vec<Value> = redis::from_redis_value(answer).map_err(Failure::unexpected)?;
+impl ScriptResult {
+    pub(super) fn of(reply: Value) -> Result<Self, Failure> {
+        let parts: Vec<Value> = redis::from_redis_value(reply).map_err(Failure::unexpected)?;
         let mut parts = parts.into_iter();
         let mut part = || parts.next().unwrap_or(Value::Nil);
         let done: bool = redis::from_redis_value(part()).map_err(Failure::unexpected)?;
-        Ok(if done { Verdict::Done(part()) } else { Verdict::Refused(part()) })
+        Ok(if done { ScriptResult::Done(part()) } else { ScriptResult::Refused(part()) })
     }
 }
 
@@ -152,7 +153,7 @@ impl Script {
         Self { digest: redis::Script::new(&code).get_hash().to_owned(), code }
     }
 
-    /// A call with these keys; arguments are to be added.
+    /// An EVALSHA command with these keys; the caller adds the arguments.
     pub(super) fn call(&self, keys: &[String]) -> Cmd {
         let mut command = redis::cmd("EVALSHA");
         command.arg(&self.digest).arg(keys.len()).arg(keys);
@@ -160,7 +161,7 @@ impl Script {
     }
 }
 
-/// Loads all of them.
+/// The commands that load all scripts.
 pub(super) fn load() -> Pipeline {
     let mut pipeline = redis::pipe();
     for script in [&GET, &SET, &DELETE, &RELEASE, &GENERATION, &RENEW, &APPEND] {

@@ -1,4 +1,4 @@
-//! Who held what when we last asked.
+//! A snapshot of the topology: which primary has which bucket.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,20 +10,20 @@ use super::link::Link;
 use super::names;
 use crate::key::BUCKETS;
 
-/// The primaries, and which bucket lies where, of one moment.
+/// The primaries and their buckets at one moment.
 #[derive(Default)]
 pub(super) struct Topology {
-    /// Every primary once.
+    /// Each primary once.
     pub(super) links: Vec<Arc<Link>>,
-    /// The place in `links` of each bucket's primary; empty as long as nobody knows.
+    /// The index in `links` of each bucket's primary; none while it is unknown.
     owners: Vec<Option<usize>>,
-    /// Nodes that have no bucket yet, but keys on their way to them.
-    newcomers: Mutex<Vec<Arc<Link>>>,
+    /// Nodes to which buckets are being migrated, without a bucket yet.
+    migration_targets: Mutex<Vec<Arc<Link>>>,
 }
 
-/// Slots from `first` to `last`, and their primary.
+/// A range of hash slots, `first` to `last`, and its primary.
 #[derive(Debug, PartialEq, Eq)]
-struct Range {
+struct SlotRange {
     first: u16,
     last: u16,
     node: Node,
@@ -32,19 +32,19 @@ struct Range {
 // === impl Topology ===
 
 impl Topology {
-    /// Everything lies on one server.
+    /// A topology with all buckets on one server.
     pub(super) fn of_one(link: Arc<Link>) -> Self {
         Self { links: vec![link], owners: vec![Some(0); BUCKETS], ..Self::default() }
     }
 
-    /// What a node answered to `CLUSTER SLOTS`, with the links that `link` finds or makes.
+    /// Parses the reply to `CLUSTER SLOTS`; `link` finds or creates the link to a node.
     pub(super) fn of_cluster(
         slots: Value,
-        asked: &Node,
+        queried: &Node,
         link: impl Fn(Node) -> Result<Arc<Link>, Failure>,
     ) -> Result<Self, Failure> {
         let mut topology = Self { owners: vec![None; BUCKETS], ..Self::default() };
-        for Range { first, last, node } in ranges(slots, asked) {
+        for SlotRange { first, last, node } in ranges(slots, queried) {
             let index = match topology.links.iter().position(|link| link.node == node) {
                 Some(index) => index,
                 None => {
@@ -59,59 +59,60 @@ impl Topology {
         Ok(topology)
     }
 
-    /// The link to a bucket's primary.
+    /// The link to the primary of a bucket.
     pub(super) fn owner(&self, bucket: usize) -> Option<&Arc<Link>> {
         self.owners.get(bucket).copied().flatten().map(|index| &self.links[index])
     }
 
-    /// The buckets of the primary at this place of `links`.
+    /// The buckets of the primary at this index of `links`.
     pub(super) fn buckets(&self, link: usize) -> Vec<usize> {
         (0..self.owners.len()).filter(|&bucket| self.owners[bucket] == Some(link)).collect()
     }
 
-    /// Whether everything lies where it does in another.
-    pub(super) fn is_like(&self, other: &Self) -> bool {
+    /// Whether another topology has the same primaries and buckets.
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
         let nodes = self.links.iter().map(|link| &link.node);
         self.owners == other.owners && nodes.eq(other.links.iter().map(|link| &link.node))
     }
 
-    /// The link to a node, be it a primary or a newcomer.
+    /// The link to a node, either a primary or a migration target.
     pub(super) fn link(&self, node: &Node) -> Option<Arc<Link>> {
-        self.links.iter().chain(&*self.newcomers()).find(|link| link.node == *node).cloned()
+        self.links.iter().chain(&*self.migration_targets()).find(|link| link.node == *node).cloned()
     }
 
-    /// The same; for a node that nobody has named yet the link that `connect` makes, which is kept as long as this is.
+    /// As [`link`](Self::link); for an unknown node, the link that `connect` creates, which is kept as long as this
+    /// topology.
     pub(super) fn link_or_connect(
         &self,
         node: Node,
         connect: impl FnOnce(Node) -> Result<Link, Failure>,
     ) -> Result<Arc<Link>, Failure> {
-        let mut newcomers = self.newcomers();
-        if let Some(link) = self.links.iter().chain(&*newcomers).find(|link| link.node == node) {
+        let mut migration_targets = self.migration_targets();
+        if let Some(link) = self.links.iter().chain(&*migration_targets).find(|link| link.node == node) {
             return Ok(Arc::clone(link));
         }
         let link = Arc::new(connect(node)?);
-        newcomers.push(Arc::clone(&link));
+        migration_targets.push(Arc::clone(&link));
         Ok(link)
     }
 
-    /// All nodes that are not in another.
-    pub(super) fn beyond(&self, other: &Self) -> Vec<Node> {
+    /// All nodes that are not in another topology.
+    pub(super) fn nodes_not_in(&self, other: &Self) -> Vec<Node> {
         let mut nodes: Vec<_> =
-            self.links.iter().chain(&*self.newcomers()).map(|link| link.node.clone()).collect();
+            self.links.iter().chain(&*self.migration_targets()).map(|link| link.node.clone()).collect();
         nodes.retain(|node| other.link(node).is_none());
         nodes
     }
 
-    fn newcomers(&self) -> MutexGuard<'_, Vec<Arc<Link>>> {
-        // A step that panicked left it as it was.
-        self.newcomers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn migration_targets(&self) -> MutexGuard<'_, Vec<Arc<Link>>> {
+        // No operation under the lock can panic halfway.
+        self.migration_targets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What `CLUSTER SLOTS` answers: first slot, last slot, the primary as host, port and more, its replicas. A node without
-/// a name is the one that was asked.
-fn ranges(slots: Value, asked: &Node) -> Vec<Range> {
+/// Parses a `CLUSTER SLOTS` reply: first slot, last slot, the primary as host, port and more, its replicas. A node
+/// without a host is the queried one.
+fn ranges(slots: Value, queried: &Node) -> Vec<SlotRange> {
     let range = |range: Value| {
         let mut parts = redis::from_redis_value::<Vec<Value>>(range).ok()?.into_iter();
         let first = redis::from_redis_value(parts.next()?).ok()?;
@@ -119,8 +120,9 @@ fn ranges(slots: Value, asked: &Node) -> Vec<Range> {
         let mut primary = redis::from_redis_value::<Vec<Value>>(parts.next()?).ok()?.into_iter();
         let host: Option<String> = redis::from_redis_value(primary.next()?).ok()?;
         let port = redis::from_redis_value(primary.next()?).ok()?;
-        let host = host.filter(|host| !host.is_empty() && host != "?").unwrap_or_else(|| asked.host.clone());
-        Some(Range { first, last, node: Node { host, port } })
+        let host =
+            host.filter(|host| !host.is_empty() && host != "?").unwrap_or_else(|| queried.host.clone());
+        Some(SlotRange { first, last, node: Node { host, port } })
     };
     let ranges = redis::from_redis_value::<Vec<Value>>(slots).unwrap_or_default();
     ranges.into_iter().filter_map(range).collect()
@@ -131,19 +133,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_are_read_and_a_node_without_a_name_is_the_one_asked() {
+    fn slot_ranges_are_parsed_and_a_node_without_a_host_is_the_queried_one() {
         let node = |host: &str, port| Node { host: host.to_owned(), port };
-        let asked = node("asked", 1);
-        let check = |answer: &[u8], expected: &[Range]| {
-            assert_eq!(ranges(redis::parse_redis_value(answer).unwrap(), &asked), expected);
+        let queried = node("queried", 1);
+        let check = |reply: &[u8], expected: &[SlotRange]| {
+            assert_eq!(ranges(redis::parse_redis_value(reply).unwrap(), &queried), expected);
         };
         check(b"*0\r\n", &[]);
         check(b"$5\r\nwrong\r\n", &[]);
         check(
             b"*3\r\n*3\r\n:0\r\n:99\r\n*2\r\n$1\r\na\r\n:7\r\n*3\r\n:100\r\n:16383\r\n*2\r\n$-1\r\n:8\r\n*1\r\n:1\r\n",
             &[
-                Range { first: 0, last: 99, node: node("a", 7) },
-                Range { first: 100, last: 16383, node: node("asked", 8) },
+                SlotRange { first: 0, last: 99, node: node("a", 7) },
+                SlotRange { first: 100, last: 16383, node: node("queried", 8) },
             ],
         );
     }

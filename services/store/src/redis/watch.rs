@@ -1,5 +1,5 @@
-//! The one task beside the calls: reads the change counts of every primary, listens to signals, and asks anew who is
-//! primary when one fails.
+//! The background task: polls the version counters of every primary, receives pub/sub messages, and refreshes the
+//! topology after a failure.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,60 +13,60 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::address::Node;
 use super::link::Link;
-use super::names::Names;
+use super::names::KeyNames;
 use super::primaries::Primaries;
 use super::topology::Topology;
-use crate::pulse::{Count, Pulse};
 use crate::signals::Hub;
+use crate::version_counters::{VersionCounter, VersionCounters};
 
-/// How often each primary's counts are read.
-const PERIOD: Duration = Duration::from_millis(200);
+/// The poll period of each primary's version counters.
+const POLL_PERIOD: Duration = Duration::from_millis(200);
 
-/// How often to ask who is primary although nothing failed.
-const REFRESH: Duration = Duration::from_secs(1);
+/// The refresh period of the topology without a failure.
+const REFRESH_PERIOD: Duration = Duration::from_secs(1);
 
-/// How long the connection that listens may be silent when asked for a word.
+/// The timeout of subscribing, and of the ping that checks the pub/sub connection.
 const TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What the task knows.
+/// The state that the task shares with the store.
 #[derive(Clone)]
 pub(super) struct Watch {
     pub(super) primaries: Arc<Primaries>,
-    pub(super) names: Names,
+    pub(super) names: KeyNames,
     pub(super) hub: Hub,
-    pub(super) pulse: watch::Sender<Pulse>,
+    pub(super) version_counters: watch::Sender<VersionCounters>,
 }
 
-/// The connection that signals come by.
-struct Listener {
+/// The pub/sub connection.
+struct Subscriber {
     node: Node,
-    /// By which it is told from those before and after it.
+    /// When it was created; distinguishes it from earlier and later connections.
     since: Instant,
     connection: MultiplexedConnection,
     pushes: mpsc::UnboundedReceiver<PushInfo>,
 }
 
-/// What came of something that the task began.
-enum Done {
-    /// The counts of one primary's buckets, those that it did not say left out, and when they were asked for.
-    Read { node: Node, asked: Instant, counts: Vec<(usize, u64)>, all: bool },
-    /// Signals come again; or not yet.
-    Listening(Option<Listener>),
-    /// Whether the connection that listened since then still answers.
-    Heard { since: Instant, answered: bool },
-    /// Who is primary is known as well as can be.
+/// The result of a subtask.
+enum TaskResult {
+    /// The version counters of one primary's buckets without those that failed, and when the read was sent.
+    Counters { node: Node, requested: Instant, counters: Vec<(usize, u64)>, all: bool },
+    /// A new pub/sub connection, or none if subscribing failed.
+    Subscribed(Option<Subscriber>),
+    /// Whether the pub/sub connection of that time still replies.
+    Pinged { since: Instant, replied: bool },
+    /// The topology was refreshed, or the attempt failed.
     Refreshed,
 }
 
-/// What is on its way. Of each at most one.
-struct Begun {
-    /// By which counts are read.
+/// The subtasks in flight, at most one of each kind.
+struct InFlight {
+    /// The topology by which version counters are polled.
     topology: Arc<Topology>,
     reads: HashSet<Node>,
-    listening: bool,
-    hearing: bool,
+    subscribing: bool,
+    pinging: bool,
     refreshing: bool,
-    /// When somebody was last asked who is primary.
+    /// When the last refresh was started.
     refreshed: Instant,
 }
 
@@ -75,132 +75,138 @@ struct Begun {
 impl Watch {
     /// Runs until it is aborted.
     pub(super) async fn run(self) {
-        let mut tick = tokio::time::interval(PERIOD);
+        let mut tick = tokio::time::interval(POLL_PERIOD);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut tasks = JoinSet::new();
-        let mut begun = Begun {
+        let mut in_flight = InFlight {
             topology: self.primaries.topology(),
             reads: HashSet::new(),
-            listening: false,
-            hearing: false,
+            subscribing: false,
+            pinging: false,
             refreshing: false,
             refreshed: Instant::now(),
         };
-        let mut listener: Option<Listener> = None;
+        let mut subscriber: Option<Subscriber> = None;
         loop {
             tokio::select! {
-                // Signals first: counts must not be compared before the signals that arrived earlier were told.
+                // Messages first: counters must not be compared before the messages that arrived earlier were
+                // dispatched.
                 biased;
-                push = pushed(&mut listener) => self.told(push, &mut listener),
-                Some(done) = tasks.join_next(), if !tasks.is_empty() => {
-                    let done = done.expect("these tasks neither panic nor are aborted");
-                    self.done(done, &mut begun, &mut listener, &mut tasks);
+                push = next_push(&mut subscriber) => self.dispatch(push, &mut subscriber),
+                Some(result) = tasks.join_next(), if !tasks.is_empty() => {
+                    let result = result.expect("these tasks neither panic nor are aborted");
+                    self.handle(result, &mut in_flight, &mut subscriber, &mut tasks);
                 }
-                _ = tick.tick() => self.begin(&mut begun, &mut listener, &mut tasks),
+                _ = tick.tick() => self.start_missing(&mut in_flight, &mut subscriber, &mut tasks),
             }
         }
     }
 
-    /// Begins whatever is not on its way.
-    fn begin(&self, begun: &mut Begun, listener: &mut Option<Listener>, tasks: &mut JoinSet<Done>) {
-        self.follow(begun);
-        let topology = Arc::clone(&begun.topology);
-        // Of a primary that was replaced nobody tells us as long as it answers.
-        if topology.links.is_empty() || begun.refreshed.elapsed() > REFRESH {
-            self.refresh(begun, tasks);
+    /// Starts every subtask that is due and not in flight.
+    fn start_missing(
+        &self,
+        in_flight: &mut InFlight,
+        subscriber: &mut Option<Subscriber>,
+        tasks: &mut JoinSet<TaskResult>,
+    ) {
+        self.adopt_topology(in_flight);
+        let topology = Arc::clone(&in_flight.topology);
+        // A demoted primary that still replies does not announce its successor, so refresh periodically.
+        if topology.links.is_empty() || in_flight.refreshed.elapsed() > REFRESH_PERIOD {
+            self.refresh(in_flight, tasks);
         }
         for (index, link) in topology.links.iter().enumerate() {
             link.drop_idle();
-            if begun.reads.insert(link.node.clone()) {
-                tasks.spawn(read(Arc::clone(link), topology.buckets(index), self.names.clone()));
+            if in_flight.reads.insert(link.node.clone()) {
+                tasks.spawn(poll(Arc::clone(link), topology.buckets(index), self.names.clone()));
             }
         }
-        // Of a server that is primary no longer we would hear late, or nothing.
-        if listener
+        // A server that is no longer primary forwards messages late or not at all.
+        if subscriber
             .as_ref()
-            .is_some_and(|listener| topology.links.iter().all(|link| link.node != listener.node))
+            .is_some_and(|subscriber| topology.links.iter().all(|link| link.node != subscriber.node))
         {
-            self.deaf(listener);
+            self.unsubscribe(subscriber);
         }
-        match listener {
-            Some(listener) if !std::mem::replace(&mut begun.hearing, true) => {
-                tasks.spawn(hear(listener.connection.clone(), listener.since));
+        match subscriber {
+            Some(subscriber) if !std::mem::replace(&mut in_flight.pinging, true) => {
+                tasks.spawn(ping(subscriber.connection.clone(), subscriber.since));
             }
-            None if !topology.links.is_empty() && !std::mem::replace(&mut begun.listening, true) => {
+            None if !topology.links.is_empty() && !std::mem::replace(&mut in_flight.subscribing, true) => {
                 let link = Arc::clone(&topology.links[fastrand::usize(..topology.links.len())]);
-                tasks.spawn(listen(link, self.names.channel()));
+                tasks.spawn(subscribe(link, self.names.channel()));
             }
             _ => {}
         }
     }
 
-    fn done(
+    fn handle(
         &self,
-        done: Done,
-        begun: &mut Begun,
-        listener: &mut Option<Listener>,
-        tasks: &mut JoinSet<Done>,
+        result: TaskResult,
+        in_flight: &mut InFlight,
+        subscriber: &mut Option<Subscriber>,
+        tasks: &mut JoinSet<TaskResult>,
     ) {
-        match done {
-            Done::Read { node, asked, counts, all } => {
-                begun.reads.remove(&node);
+        match result {
+            TaskResult::Counters { node, requested, counters, all } => {
+                in_flight.reads.remove(&node);
                 if !all {
-                    self.refresh(begun, tasks);
+                    self.refresh(in_flight, tasks);
                 }
-                self.pulse.send_modify(|pulse| {
-                    pulse.tried = true;
-                    for (bucket, count) in counts {
-                        pulse.counts[bucket] = Some(Count { changes: count, asked });
+                self.version_counters.send_modify(|latest| {
+                    latest.polled = true;
+                    for (bucket, count) in counters {
+                        latest.counters[bucket] = Some(VersionCounter { value: count, requested });
                     }
                 });
             }
-            Done::Listening(new) => {
-                begun.listening = false;
-                *listener = new;
-                if listener.is_some() {
+            TaskResult::Subscribed(new) => {
+                in_flight.subscribing = false;
+                *subscriber = new;
+                if subscriber.is_some() {
                     self.hub.gap();
                 }
             }
-            Done::Heard { since, answered } => {
-                begun.hearing = false;
-                if !answered && listener.as_ref().is_some_and(|listener| listener.since == since) {
-                    self.deaf(listener);
+            TaskResult::Pinged { since, replied } => {
+                in_flight.pinging = false;
+                if !replied && subscriber.as_ref().is_some_and(|subscriber| subscriber.since == since) {
+                    self.unsubscribe(subscriber);
                 }
             }
-            Done::Refreshed => {
-                begun.refreshing = false;
-                self.follow(begun);
-                // Without a primary there is nothing to read.
-                if begun.topology.links.is_empty() {
-                    self.pulse.send_modify(|pulse| pulse.tried = true);
+            TaskResult::Refreshed => {
+                in_flight.refreshing = false;
+                self.adopt_topology(in_flight);
+                // Without a primary there are no counters to read.
+                if in_flight.topology.links.is_empty() {
+                    self.version_counters.send_modify(|counters| counters.polled = true);
                 }
             }
         }
     }
 
-    fn refresh(&self, begun: &mut Begun, tasks: &mut JoinSet<Done>) {
-        if !std::mem::replace(&mut begun.refreshing, true) {
-            begun.refreshed = Instant::now();
+    fn refresh(&self, in_flight: &mut InFlight, tasks: &mut JoinSet<TaskResult>) {
+        if !std::mem::replace(&mut in_flight.refreshing, true) {
+            in_flight.refreshed = Instant::now();
             let primaries = Arc::clone(&self.primaries);
             tasks.spawn(async move {
                 primaries.refresh(&primaries.topology()).await;
-                Done::Refreshed
+                TaskResult::Refreshed
             });
         }
     }
 
-    /// Goes by the latest topology, whoever asked for it: a call may have been faster. What was published while we listened
-    /// elsewhere, and changes that a failover lost, are a gap.
-    fn follow(&self, begun: &mut Begun) {
+    /// Adopts the latest topology, also if a call refreshed it. Messages published while subscribed elsewhere, and
+    /// changes lost by a failover, are a gap.
+    fn adopt_topology(&self, in_flight: &mut InFlight) {
         let latest = self.primaries.topology();
-        if !Arc::ptr_eq(&begun.topology, &latest) {
-            begun.topology = latest;
+        if !Arc::ptr_eq(&in_flight.topology, &latest) {
+            in_flight.topology = latest;
             self.hub.gap();
         }
     }
 
-    /// Hands a signal on.
-    fn told(&self, push: Option<PushInfo>, listener: &mut Option<Listener>) {
+    /// Dispatches a push message to the hub.
+    fn dispatch(&self, push: Option<PushInfo>, subscriber: &mut Option<Subscriber>) {
         match push {
             Some(PushInfo { kind: PushKind::Message, data }) => {
                 let Some(Value::BulkString(message)) = data.into_iter().nth(1) else { return };
@@ -209,62 +215,62 @@ impl Watch {
                     self.hub.send(topic, message[end + 1..].to_vec().into());
                 }
             }
-            Some(PushInfo { kind: PushKind::Disconnection, .. }) | None => self.deaf(listener),
+            Some(PushInfo { kind: PushKind::Disconnection, .. }) | None => self.unsubscribe(subscriber),
             Some(_) => {}
         }
     }
 
-    /// Nothing is heard any more.
-    fn deaf(&self, listener: &mut Option<Listener>) {
-        if listener.take().is_some() {
+    /// Drops the pub/sub connection, which is a gap.
+    fn unsubscribe(&self, subscriber: &mut Option<Subscriber>) {
+        if subscriber.take().is_some() {
             self.hub.gap();
         }
     }
 }
 
-/// The next push, if anybody listens.
-async fn pushed(listener: &mut Option<Listener>) -> Option<PushInfo> {
-    match listener {
-        Some(listener) => listener.pushes.recv().await,
+/// The next push message of the pub/sub connection, if there is one.
+async fn next_push(subscriber: &mut Option<Subscriber>) -> Option<PushInfo> {
+    match subscriber {
+        Some(subscriber) => subscriber.pushes.recv().await,
         None => std::future::pending().await,
     }
 }
 
-/// Reads the counts of the buckets that one primary holds.
-async fn read(link: Arc<Link>, buckets: Vec<usize>, names: Names) -> Done {
-    let asked = Instant::now();
+/// Polls the version counters of a primary's buckets.
+async fn poll(link: Arc<Link>, buckets: Vec<usize>, names: KeyNames) -> TaskResult {
+    let requested = Instant::now();
     let mut commands = redis::pipe();
     for &bucket in &buckets {
-        commands.cmd("GET").arg(names.count(bucket));
+        commands.cmd("GET").arg(names.version_counter(bucket));
     }
-    // A primary without buckets is asked for a sign of life.
+    // A primary without buckets is pinged instead.
     if buckets.is_empty() {
         commands.cmd("PING");
     }
-    let answers = link.run_each(&commands, false).await.unwrap_or_default();
-    let all = !answers.is_empty() && answers.iter().all(Result::is_ok);
-    // A bucket that is elsewhere by now says nothing about the others.
-    let counts = buckets.into_iter().zip(answers).filter_map(|(bucket, answer)| {
-        let count = redis::from_redis_value::<Option<u64>>(answer.ok()?);
+    let replies = link.run_each(&commands, false).await.unwrap_or_default();
+    let all = !replies.is_empty() && replies.iter().all(Result::is_ok);
+    // The failure of a migrated bucket does not affect the others.
+    let counters = buckets.into_iter().zip(replies).filter_map(|(bucket, reply)| {
+        let count = redis::from_redis_value::<Option<u64>>(reply.ok()?);
         Some((bucket, count.ok().flatten().unwrap_or(0)))
     });
-    Done::Read { node: link.node.clone(), asked, counts: counts.collect(), all }
+    TaskResult::Counters { node: link.node.clone(), requested, counters: counters.collect(), all }
 }
 
-/// Listens on a connection of its own.
-async fn listen(link: Arc<Link>, channel: String) -> Done {
+/// Opens a pub/sub connection and subscribes.
+async fn subscribe(link: Arc<Link>, channel: String) -> TaskResult {
     let (sender, pushes) = mpsc::unbounded_channel();
-    let listening = async {
-        let mut connection = link.listen(sender).await.ok()?;
+    let subscribing = async {
+        let mut connection = link.connect_for_pushes(sender).await.ok()?;
         connection.subscribe(channel).await.ok()?;
-        Some(Listener { node: link.node.clone(), since: Instant::now(), connection, pushes })
+        Some(Subscriber { node: link.node.clone(), since: Instant::now(), connection, pushes })
     };
-    Done::Listening(tokio::time::timeout(TIMEOUT, listening).await.ok().flatten())
+    TaskResult::Subscribed(tokio::time::timeout(TIMEOUT, subscribing).await.ok().flatten())
 }
 
-/// Asks the connection that listens for a word: one that broke silently never says so.
-async fn hear(mut connection: MultiplexedConnection, since: Instant) -> Done {
+/// Pings the pub/sub connection: one that broke silently is not closed.
+async fn ping(mut connection: MultiplexedConnection, since: Instant) -> TaskResult {
     let ping = redis::cmd("PING");
-    let answer = tokio::time::timeout(TIMEOUT, connection.req_packed_command(&ping)).await;
-    Done::Heard { since, answered: matches!(answer, Ok(Ok(_))) }
+    let reply = tokio::time::timeout(TIMEOUT, connection.req_packed_command(&ping)).await;
+    TaskResult::Pinged { since, replied: matches!(reply, Ok(Ok(_))) }
 }

@@ -17,7 +17,7 @@ use dataflow_tests::redis::{Cluster, Sentinels, Server, USER};
 use tempfile::TempDir;
 
 /// A space of each kind.
-pub(crate) const SPACES: [Space; 2] = [Space::volatile("cache"), Space::lasting("config")];
+pub(crate) const SPACES: [Space; 2] = [Space::volatile("cache"), Space::durable("config")];
 pub(crate) const VOLATILE: Space = SPACES[0];
 pub(crate) const LASTING: Space = SPACES[1];
 

@@ -162,7 +162,7 @@ async fn invalid_flags_are_immediate_errors() {
     assert!(matches!(error, OpenError::Url(_)), "{error:?}");
     let message = format!("{error} {error:?}");
     assert!(
-        message.contains("--redis-url: a port is no number") && !message.contains("hunter2"),
+        message.contains("--redis-url: a port is not a number") && !message.contains("hunter2"),
         "{message}"
     );
     let file = garbage.path().to_str().unwrap();

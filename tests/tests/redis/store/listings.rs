@@ -31,7 +31,7 @@ pub(crate) async fn a_listing_returns_exactly_the_prefix(Stores { ours, theirs, 
             set(&*ours, &space.key(name), "x").await;
         }
         // Without other data: other spaces, leases, generations, logs.
-        set(&*ours, &Space::lasting("configs").key("a/9"), "x").await;
+        set(&*ours, &Space::durable("configs").key("a/9"), "x").await;
         set(&*ours, &Space::volatile("other").key("a/9"), "x").await;
         acquire(&*ours, &space.key("a/lease"), TIMEOUT).await.unwrap();
         ours.renew(&space.key("a/generation")).await.unwrap();
@@ -76,7 +76,7 @@ pub(crate) async fn a_long_listing_has_pages(Stores { ours, theirs, .. }: Stores
         let (listed, pages) = listed(&*theirs, space, "a/").await;
         assert!(listed.iter().eq(names.iter().collect::<BTreeSet<_>>()), "{space:?}: {} names", listed.len());
         // In memory there is one page.
-        let is_in_memory = space == VOLATILE && ours.pulse().is_none();
+        let is_in_memory = space == VOLATILE && ours.version_counters().is_none();
         assert_eq!(pages > 1, !is_in_memory, "{space:?}: {pages} pages");
     }
 }

@@ -139,9 +139,10 @@ async fn a_slot_is_followed_to_a_node_without_slots() {
     assert!(made <= 1, "{made} connections for 50 reads");
 
     // The version counters of the other buckets of the primary are still polled.
-    let (pulse, now) = (store.pulse().unwrap(), Instant::now());
+    let (counters, now) = (store.version_counters().unwrap(), Instant::now());
     let others = (0..BUCKETS).filter(|&bucket| bucket != key.bucket());
-    let is_counted = |bucket: usize| pulse.borrow().counts[bucket].is_some_and(|count| count.asked > now);
+    let is_counted =
+        |bucket: usize| counters.borrow().counters[bucket].is_some_and(|counter| counter.requested > now);
     eventually(TIMEOUT, "the other buckets are polled", async || others.clone().all(is_counted)).await;
 
     moving.end();

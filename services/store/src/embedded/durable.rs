@@ -1,7 +1,8 @@
-//! What must last: tables of one redb file, or of memory in its place.
+//! Durable data: tables of a redb database, in a file or in memory.
 //!
-//! A crash at any moment, of the process or of the machine, leaves the state of the last commit: redb writes pages beside
-//! those in use and then switches over. Nothing is acknowledged or told before its commit, so that nothing else is needed.
+//! A crash of the process or the machine at any moment leaves the state of the last commit: redb writes new pages
+//! beside the ones in use, and then switches over. Every write is acknowledged and published only after its commit, so
+//! that no other recovery is needed.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,7 +16,7 @@ use redb::{
 use tokio::task;
 use tokio::time::Instant;
 
-use super::New;
+use super::NewValue;
 use super::buckets::Buckets;
 use super::directory::Directory;
 use super::log;
@@ -25,56 +26,56 @@ use crate::error::Error;
 use crate::key::{Key, Space};
 use crate::record;
 
-/// Space and name, to the time of expiry in Unix milliseconds, 0 for never, and the record.
+/// Space and name, to the expiry in Unix milliseconds, 0 for never, and the record.
 const ENTRIES: TableDefinition<'_, (&str, &str), (u64, &[u8])> = TableDefinition::new("entries");
 
-/// Pages kept in memory, in bytes: the kernel keeps them too.
-const CACHE: usize = 4 << 20;
+/// Database pages cached in memory, in bytes. Small, because the kernel caches them too.
+const PAGE_CACHE: usize = 4 << 20;
 
-/// How many names one page of a listing looks at.
-const PAGE: usize = 1000;
+/// How many entries one page of a listing scans.
+const PAGE_SIZE: usize = 1000;
 
-/// Lasting entries and logs.
-pub(super) struct Lasting {
+/// Durable entries and logs.
+pub(super) struct DurableStore {
     pub(super) writer: Writer,
-    held: Arc<Held>,
+    open: Arc<OpenDatabase>,
 }
 
-/// A database, closed before its directory is given back.
-struct Held {
+/// An open database. Closed before the lock of its directory is released.
+struct OpenDatabase {
     database: Database,
     _directory: Option<Directory>,
 }
 
-// === impl Lasting ===
+// === impl DurableStore ===
 
-impl Lasting {
+impl DurableStore {
     pub(super) fn in_memory() -> Self {
         Self::open(InMemoryBackend::new(), None).expect("memory does not fail")
     }
 
     pub(super) fn in_file(directory: Directory) -> Result<Self, redb::Error> {
-        // redb refuses a file that it had not finished laying out.
-        let lay_out = |file| {
+        // redb rejects a file whose initialization was interrupted.
+        let initialize = |file| {
             Builder::new().create_with_backend(FileBackend::new(file)?)?;
             Ok::<_, redb::Error>(())
         };
-        let file = directory.file("state.redb", lay_out)?;
+        let file = directory.file("state.redb", initialize)?;
         Self::open(FileBackend::new(file)?, Some(directory))
     }
 
     fn open(backend: impl StorageBackend, directory: Option<Directory>) -> Result<Self, redb::Error> {
-        // Checked on every start: what was damaged from outside would otherwise be noticed by a panic, some day.
+        // Checked on every start: external damage would otherwise cause a panic at some later time.
         let database = Builder::new()
-            .set_cache_size(CACHE)
+            .set_cache_size(PAGE_CACHE)
             .set_check_integrity_on_open(true)
             .create_with_backend(backend)?;
         let transaction = database.begin_write()?;
         transaction.open_table(ENTRIES)?;
         log::create(&transaction)?;
         transaction.commit()?;
-        let held = Arc::new(Held { database, _directory: directory });
-        Ok(Self { writer: Writer::start(Arc::clone(&held))?, held })
+        let open = Arc::new(OpenDatabase { database, _directory: directory });
+        Ok(Self { writer: Writer::start(Arc::clone(&open))?, open })
     }
 
     pub(super) async fn get(&self, keys: Vec<Key>) -> Result<Vec<Option<Entry>>, Error> {
@@ -83,11 +84,11 @@ impl Lasting {
             let table = transaction.open_table(ENTRIES)?;
             let get = |key: Key| {
                 let stored = table.get((key.space.name, key.name.as_str()))?;
-                let alive = stored.and_then(|stored| {
+                let unexpired = stored.and_then(|stored| {
                     let (expires, record) = stored.value();
-                    lives(expires, now).then(|| (expires, Bytes::copy_from_slice(record)))
+                    is_alive(expires, now).then(|| (expires, Bytes::copy_from_slice(record)))
                 });
-                Ok((key, alive))
+                Ok((key, unexpired))
             };
             keys.into_iter().map(get).collect::<Result<Vec<_>, _>>()
         };
@@ -104,29 +105,29 @@ impl Lasting {
     pub(super) async fn change(
         &self,
         key: &Key,
-        new: Option<New>,
+        new: Option<NewValue>,
         condition: Condition,
         buckets: &Arc<Buckets>,
     ) -> Result<Outcome<Option<Revision>>, Error> {
         let (key, buckets) = (key.clone(), Arc::clone(buckets));
-        // Taken here: the writer's thread does not know a clock that a test has stopped.
+        // Read here: the writer thread does not see a paused test clock.
         let (instant, now) = (Instant::now(), unix_ms());
         let stage = move |transaction: &WriteTransaction| {
             let mut table = transaction.open_table(ENTRIES)?;
             let name = (key.space.name, key.name.as_str());
             let found = table.get(name)?.and_then(|stored| {
                 let (expires, record) = stored.value();
-                revision(record).filter(|_| lives(expires, now))
+                revision(record).filter(|_| is_alive(expires, now))
             });
             let mut locked = buckets.lock(&key);
             let meets = locked.meets(condition, found, instant);
             if meets {
-                locked.changing(instant);
+                locked.block_leases(instant);
             }
             drop(locked);
             match new {
                 _ if !meets => {}
-                Some(New { revision, value, ttl }) => {
+                Some(NewValue { revision, value, ttl }) => {
                     let record = record::encode(revision, value);
                     table.insert(name, (expires(ttl, now), record.as_slice()))?;
                 }
@@ -136,7 +137,7 @@ impl Lasting {
                 if !meets {
                     return Outcome::Refused(found);
                 }
-                buckets.lock(&key).changed();
+                buckets.lock(&key).publish_change();
                 Outcome::Done(found)
             })
         };
@@ -147,7 +148,7 @@ impl Lasting {
         let (prefix, now) = (prefix.to_owned(), unix_ms());
         let read = move |transaction: &ReadTransaction| {
             let table = transaction.open_table(ENTRIES)?;
-            // A cursor is the first name of its page.
+            // A cursor is the first name of the next page.
             let first = from.as_ref().map_or(prefix.as_str(), |Cursor(name)| name);
             let (mut page, mut expired) = (Page::default(), Vec::new());
             for (index, stored) in table.range((space.name, first)..)?.enumerate() {
@@ -156,11 +157,11 @@ impl Lasting {
                 if of != space.name || !name.starts_with(&prefix) {
                     break;
                 }
-                if index == PAGE {
+                if index == PAGE_SIZE {
                     page.next = Some(Cursor(name.to_owned()));
                     break;
                 }
-                let keys = if lives(expires, now) { &mut page.keys } else { &mut expired };
+                let keys = if is_alive(expires, now) { &mut page.keys } else { &mut expired };
                 keys.push(space.key(name));
             }
             Ok((page, expired))
@@ -172,13 +173,13 @@ impl Lasting {
         Ok(page)
     }
 
-    /// Reads one moment's state, on a thread that may wait for the disk.
+    /// Reads a snapshot, on a thread that may block on the disk.
     pub(super) async fn snapshot<T: Send + 'static>(
         &self,
         read: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let held = Arc::clone(&self.held);
-        let read = task::spawn_blocking(move || read(&held.database.begin_read()?));
+        let open = Arc::clone(&self.open);
+        let read = task::spawn_blocking(move || read(&open.database.begin_read()?));
         match read.await {
             Ok(read) => read.map_err(|error| Error::File(error.into())),
             Err(panic) => Err(Error::File(panic.into())),
@@ -186,32 +187,32 @@ impl Lasting {
     }
 }
 
-impl AsRef<Database> for Held {
+impl AsRef<Database> for OpenDatabase {
     fn as_ref(&self) -> &Database {
         &self.database
     }
 }
 
-/// Removes these keys, unless they were written again.
+/// Removes expired keys, unless they were written again.
 fn remove_expired(transaction: &WriteTransaction, keys: &[Key], now: u64) -> Result<(), redb::Error> {
     let mut table = transaction.open_table(ENTRIES)?;
     for key in keys {
         let name = (key.space.name, key.name.as_str());
-        if table.get(name)?.is_some_and(|stored| !lives(stored.value().0, now)) {
+        if table.get(name)?.is_some_and(|stored| !is_alive(stored.value().0, now)) {
             table.remove(name)?;
         }
     }
     Ok(())
 }
 
-/// The revision of a record, without the copy that reading it whole would make.
+/// The revision of a record, without the copy that decoding the record would make.
 fn revision(record: &[u8]) -> Option<Revision> {
     let bytes = record.get(record::REVISION)?.try_into().ok()?;
     Revision::new(u64::from_le_bytes(bytes))
 }
 
-/// Whether something that expires then is there now, both in Unix milliseconds.
-fn lives(expires: u64, now: u64) -> bool {
+/// Whether an entry is still alive; both times in Unix milliseconds.
+fn is_alive(expires: u64, now: u64) -> bool {
     expires == 0 || now < expires
 }
 
@@ -219,8 +220,8 @@ fn expires(ttl: Option<Duration>, now: u64) -> u64 {
     ttl.map_or(0, |ttl| now.saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)))
 }
 
-/// The time of day, which goes on while no process runs.
+/// The wall clock, which also advances while no process runs.
 pub(super) fn unix_ms() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).expect("the clock shows a year below 500 million")
+    u64::try_from(now.as_millis()).expect("Unix milliseconds fit into 64 bits for 500 million years")
 }
