@@ -66,8 +66,8 @@ pub struct LimitArgs {
     /// Maximum number of concurrent calls; further ones are rejected with RESOURCE_EXHAUSTED. A call counts until its
     /// response is sent. The same number of streaming responses is allowed in addition. A change does not apply to the
     /// HTTP/2 stream limit of connections that are already open.
-    #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_CONCURRENT_REQUESTS", default_value_t = 1024, value_name = "N",
-          value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_CONCURRENT_REQUESTS", default_value_t = 1024,
+          value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_concurrent_requests: u32,
 
     /// Maximum number of open connections; further ones are closed at once. Keep it below the process' limit of open

@@ -22,7 +22,8 @@ pub(super) enum Target {
 /// The text is not the address of a peer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{given:?} is not the address of a peer: expected http://HOST:PORT, a comma-separated list of them, or dns://HOST:PORT"
+    "{given:?} is not the address of a peer: expected http://HOST:PORT, a comma-separated list of these, or \
+     dns://HOST:PORT"
 )]
 pub struct NotAnUpstream {
     given: String,

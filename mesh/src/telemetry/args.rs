@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use dataflow_settings::DYNAMIC;
 
-/// How log lines are written.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// One JSON object a line, for log collectors.
