@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::Body;
+use dataflow_settings::Live;
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use tokio_util::sync::CancellationToken;
@@ -22,7 +23,6 @@ use crate::descriptors::Methods;
 use crate::metrics::ServerMetrics;
 use crate::propagation::PropagationLayer;
 use crate::response::TerminatedBody;
-use dataflow_settings::Live;
 
 use deadline::DeadlineLayer;
 use error::Error;

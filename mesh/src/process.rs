@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 
+use dataflow_settings::{Dynamic, Loaded, Pushed};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -17,7 +18,6 @@ use crate::readiness::Readiness;
 use crate::tasks::{self, Task, Tasks};
 use crate::telemetry::{self, LogFilter};
 use crate::{admin, panics};
-use dataflow_settings::{Dynamic, Loaded, Pushed};
 
 /// Why a process could not start or continue.
 #[derive(Debug, thiserror::Error)]

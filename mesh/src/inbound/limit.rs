@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
+use dataflow_settings::Live;
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use tower::{Layer, Service};
@@ -18,7 +19,6 @@ use crate::inbound::error::Error;
 use crate::limiter::Limiter;
 use crate::response::ResponseGuards;
 use crate::status;
-use dataflow_settings::Live;
 
 /// See the module.
 #[derive(Debug, Clone)]

@@ -3,12 +3,12 @@
 use std::io;
 use std::net::SocketAddr;
 
+use dataflow_settings::Live;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
 use crate::args::LimitArgs;
 use crate::limiter::Limiter;
-use dataflow_settings::Live;
 
 use super::connection::ConnectionHandler;
 

@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use axum::body::Body;
+use dataflow_settings::Live;
 use http::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -20,7 +21,6 @@ use tower::Service;
 use crate::args::{LimitArgs, ServerArgs};
 use crate::deadline_watchdog::{WatchdogExecutor, Watched};
 use crate::inbound::Stack;
-use dataflow_settings::Live;
 
 /// Timeout for the first bytes, which identify the protocol, and over HTTP/1 for the head of a request. Until then the
 /// connection carries no call and only occupies a file descriptor.

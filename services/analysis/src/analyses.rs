@@ -7,6 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use dataflow_mesh::panics;
 use dataflow_proto::analysis::v1 as pb;
+use dataflow_rules::{Scratch, Subject};
+use dataflow_sdmx::Limits;
 use dataflow_settings::Live;
 use futures_util::{Stream, StreamExt, stream};
 use prost::Message;
@@ -16,29 +18,14 @@ use crate::Error;
 use crate::args::{Args, DocumentArgs};
 use crate::catalogue::{self, Catalogue};
 use crate::convert;
-use crate::digest;
 use crate::document::{self, DocumentSender, Fingerprint, ReaderClosed};
 use crate::evaluation::{self, Evaluation, Proposal};
+use crate::options::Options;
 use crate::results::{Inputs, Key, Lookup, Results};
 use crate::rulesets::{Ruleset, Rulesets};
-use dataflow_rules::{Scratch, Subject};
-use dataflow_sdmx::Limits;
 
 /// Chunk size in which a buffered document is passed to the parser, in bytes.
 const CHUNK_BYTES: usize = 64 * 1024;
-
-/// Parameters of a catalogue analysis besides the document.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Options {
-    /// The rule set's name; empty for the default one.
-    pub ruleset: String,
-    /// The provider's name; empty to take it from the document.
-    pub provider: String,
-    /// The tenant of the request; empty without tenants.
-    pub tenant: String,
-    /// The fingerprint that the caller announced for the document, if any.
-    pub digest: Option<Fingerprint>,
-}
 
 /// Analyzes catalogues and categorizes single dataflows. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -64,18 +51,6 @@ struct Spool {
     pieces: Vec<Bytes>,
     /// Whether `pieces` are the complete document.
     whole: bool,
-}
-
-// === impl Options ===
-
-impl Options {
-    /// Checks that the document has the digest that the caller announced.
-    fn verify(&self, found: Fingerprint) -> Result<(), Error> {
-        match self.digest {
-            Some(digest) if digest != found => Err(Error::DigestMismatch { found: digest::format(&found) }),
-            _ => Ok(()),
-        }
-    }
 }
 
 // === impl Analyses ===

@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 
 use dataflow_proto::analysis::v1 as pb;
-
-use crate::Error;
-use crate::analyses::Options;
-use crate::catalogue::{AnalyzedDataflow, Catalogue, Evidence, Filing};
-use crate::document::Fingerprint;
-use crate::results::Key;
-use crate::rulesets::Ruleset;
 use dataflow_sdmx::{
     Dataflow, Diagnostic, ExternalReference, Facts, Flag, LegacyFields, Localized, Severity,
     StructureReference, Timestamp,
 };
+
+use crate::Error;
+use crate::catalogue::{AnalyzedDataflow, Catalogue, Evidence, Filing};
+use crate::document::Fingerprint;
+use crate::options::Options;
+use crate::results::Key;
+use crate::rulesets::Ruleset;
 
 pub(crate) mod evaluation;
 pub(crate) mod rules;

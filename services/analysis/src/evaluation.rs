@@ -3,10 +3,11 @@
 
 use std::io::Read;
 
-use crate::catalogue::{Filing, subject};
 use dataflow_rules::Category;
 use dataflow_rules::{Compiled, Mode, Scratch, Verdict};
 use dataflow_sdmx::{Dataflow, Diagnostics, Limits, ParseError, StructureReader};
+
+use crate::catalogue::{Filing, subject};
 
 pub use self::proposal::Proposal;
 

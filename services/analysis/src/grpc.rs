@@ -6,6 +6,7 @@ use dataflow_mesh::status::respond;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_server::AnalysisService;
 use dataflow_proto::google::api::HttpBody;
+use dataflow_rules::Subject;
 use futures_util::{Stream, StreamExt, stream};
 use prost::Message;
 use tonic::metadata::MetadataMap;
@@ -17,7 +18,6 @@ use crate::convert::evaluation::EvaluationRequest;
 use crate::convert::{self, InputDataflow};
 use crate::digest;
 use crate::document::Fingerprint;
-use dataflow_rules::Subject;
 
 /// Serves AnalysisService.
 #[derive(Debug, Clone)]

@@ -2,7 +2,8 @@
 //!
 //! The path of one request: [`grpc`] receives it, [`analyses`] looks the document up in [`results`] or streams it
 //! through [`document`] to a parser thread, where [`catalogue`] combines the crates `dataflow-sdmx` and
-//! `dataflow-rules`; `convert` builds the response. [`rulesets`] keeps the compiled rules current.
+//! `dataflow-rules`; `convert` builds the response. [`rulesets`] has the compiled rules, and [`rule_watch`] keeps them
+//! current.
 
 pub mod args;
 pub mod error;
@@ -11,7 +12,9 @@ pub mod grpc;
 pub mod analyses;
 pub mod digest;
 pub mod document;
+pub mod options;
 pub mod results;
+pub mod rule_watch;
 pub mod rulesets;
 
 pub mod catalogue;
@@ -41,7 +44,7 @@ pub fn capability(args: &Args, server: &ServerArgs, context: &Context) -> Capabi
     let service = AnalysisServiceServer::new(grpc::Service::new(analyses))
         .max_decoding_message_size(server.max_message())
         .max_encoding_message_size(server.max_message());
-    let (follow, first) = rulesets::follow(Arc::clone(&rulesets), &args.peers, context.draining.clone());
+    let (follow, first) = rule_watch::follow(Arc::clone(&rulesets), &args.peers, context.draining.clone());
     let capability = Capability::new().service(service).warm_up(first);
     follow.into_iter().fold(capability, Capability::task)
 }

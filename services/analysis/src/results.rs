@@ -8,6 +8,7 @@ use dataflow_mesh::tasks::Task;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::cache::v1 as cache;
 use dataflow_proto::cache::v1::cache_service_client::CacheServiceClient;
+use dataflow_sdmx::Limits;
 use prost::Message;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
@@ -16,7 +17,6 @@ use tonic::{Code, Status};
 use crate::args::PeerArgs;
 use crate::document::Fingerprint;
 use crate::rulesets::Ruleset;
-use dataflow_sdmx::Limits;
 
 /// Incremented whenever a stored analysis would be read differently: two releases share one cache during every rollout.
 const STORED_VERSION: u8 = 1;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use dataflow_mesh::propagation;
 use dataflow_proto::cache::v1 as pb;
-use dataflow_store::entries::Revision;
 use dataflow_store::generations::Generation;
 use dataflow_store::leases::Token;
+use dataflow_store::revision::Revision;
 use tonic::metadata::MetadataMap;
 
 use crate::Error;

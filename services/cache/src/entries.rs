@@ -8,16 +8,17 @@ use dataflow_mesh::metrics::Metrics;
 use dataflow_mesh::tasks::Task;
 use dataflow_settings::Live;
 use dataflow_store::Store;
-use dataflow_store::entries::{Condition, Outcome, Revision};
+use dataflow_store::entries::{Condition, Outcome};
 use dataflow_store::generations::Generation;
 use dataflow_store::key::Key as StoreKey;
 use dataflow_store::leases::Token;
+use dataflow_store::revision::Revision;
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::Mutex;
 
 use crate::Error;
-use crate::entry::{CachedEntry, New};
+use crate::entry::{CachedEntry, Lookup, New, Read};
 use crate::key::{ENTRIES, Key, Tag};
 use crate::l1::L1;
 use crate::stats::{Counters, Stats};
@@ -40,26 +41,6 @@ pub struct Entries {
     counters: Counters,
 }
 
-/// The result of a lookup.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Lookup {
-    /// A fresh entry.
-    Fresh(CachedEntry),
-    /// An entry whose time to live is over, or one of whose tags was invalidated.
-    Stale(CachedEntry),
-    /// No entry.
-    Miss,
-}
-
-/// A read of an entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Read {
-    /// The result.
-    pub lookup: Lookup,
-    /// Whether the store was unreachable.
-    pub degraded: bool,
-}
-
 /// The precondition of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Over {
@@ -80,19 +61,6 @@ pub enum Written {
     LeaseEnded,
     /// The store is unreachable.
     Degraded,
-}
-
-// === impl Read ===
-
-impl Read {
-    fn of(lookup: Lookup) -> Self {
-        Self { lookup, degraded: false }
-    }
-
-    /// The store is unreachable.
-    fn degraded() -> Self {
-        Self { lookup: Lookup::Miss, degraded: true }
-    }
 }
 
 // === impl Entries ===

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use dataflow_store::entries::Revision;
 use dataflow_store::generations::Generation;
 use dataflow_store::key::Key as StoreKey;
+use dataflow_store::revision::Revision;
 use tokio::time::Instant;
 
 use crate::key::Tag;
@@ -40,6 +40,26 @@ pub struct CachedEntry {
     pub tags: Vec<(StoreKey, Generation)>,
 }
 
+/// The result of a lookup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lookup {
+    /// A fresh entry.
+    Fresh(CachedEntry),
+    /// An entry whose time to live is over, or one of whose tags was invalidated.
+    Stale(CachedEntry),
+    /// No entry.
+    Miss,
+}
+
+/// A read of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Read {
+    /// The result.
+    pub lookup: Lookup,
+    /// Whether the store was unreachable.
+    pub degraded: bool,
+}
+
 // === impl CachedEntry ===
 
 impl CachedEntry {
@@ -53,5 +73,18 @@ impl CachedEntry {
         let tags =
             self.tags.iter().map(|(store_key, _)| store_key.name.len() + size_of::<(StoreKey, Generation)>());
         self.value.len() + self.content_type.len() + tags.sum::<usize>()
+    }
+}
+
+// === impl Read ===
+
+impl Read {
+    pub(crate) fn of(lookup: Lookup) -> Self {
+        Self { lookup, degraded: false }
+    }
+
+    /// The store is unreachable.
+    pub(crate) fn degraded() -> Self {
+        Self { lookup: Lookup::Miss, degraded: true }
     }
 }

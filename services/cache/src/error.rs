@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use dataflow_mesh::status::{Describe, Kind, Violation};
-use dataflow_store::entries::Revision;
+use dataflow_store::revision::Revision;
 
 use crate::key::KeyError;
 

@@ -11,7 +11,8 @@ use tonic::{Request, Response, Status};
 use crate::Error;
 use crate::args::CacheArgs;
 use crate::convert;
-use crate::entries::{Entries, Lookup, Read, Written};
+use crate::entries::{Entries, Written};
+use crate::entry::{Lookup, Read};
 use crate::key::{Caller, Key};
 use crate::lease::LeaseOutcome;
 

@@ -13,8 +13,8 @@ use dataflow_store::signals::{CHANGES, Change, Signal, Subscription};
 use tokio::time::{Instant, timeout_at};
 
 use crate::Error;
-use crate::entries::{Entries, Lookup, Read};
-use crate::entry::CachedEntry;
+use crate::entries::Entries;
+use crate::entry::{CachedEntry, Lookup, Read};
 use crate::key::{Key, Tag};
 
 /// The random interval in milliseconds at which a waiting call reads again: an invalidation message may be lost, and a

@@ -6,7 +6,7 @@ use prometheus_client::metrics::family::Family;
 
 use dataflow_mesh::metrics::Metrics;
 
-use crate::entries::{Lookup, Read};
+use crate::entry::{Lookup, Read};
 use crate::l1::L1;
 
 /// The counters of this process. Cheap to clone.

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use dataflow_rules::RuleSet;
+
 use crate::change::Change;
 use crate::provider::{Dialect, Provider, Quota};
-use dataflow_rules::RuleSet;
 
 /// The seeds: the given rule sets, and the built-in providers.
 pub fn seeds(sets: impl IntoIterator<Item = RuleSet>) -> Vec<Change> {

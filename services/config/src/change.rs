@@ -2,8 +2,9 @@
 
 use std::time::SystemTime;
 
-use crate::provider::Provider;
 use dataflow_rules::{Rule, RuleSet};
+
+use crate::provider::Provider;
 
 /// The change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +59,15 @@ pub struct ChangeRecord {
     pub origin: Origin,
     /// The time of the change.
     pub time: SystemTime,
+}
+
+/// A change in the journal, with its position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalEntry {
+    /// The position, from 1.
+    pub position: u64,
+    /// The change with its audit data.
+    pub record: ChangeRecord,
 }
 
 /// The author of changes that a release seeds.

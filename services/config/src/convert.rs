@@ -6,9 +6,8 @@ use dataflow_proto::config::v1 as pb;
 use dataflow_rules::Rule;
 
 use crate::Error;
-use crate::change::{Change, Origin};
+use crate::change::{Change, JournalEntry, Origin};
 use crate::difference::{Difference, DifferenceKind};
-use crate::journal::JournalEntry;
 use crate::provider::{Dialect, Provider, Quota};
 use crate::state::{ResourceVersion, Revision, State, VersionedProvider};
 

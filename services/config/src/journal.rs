@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use dataflow_rules::RuleSet;
 use dataflow_store::Store;
 use dataflow_store::key::{Key, Space};
 use dataflow_store::logs::Appended;
@@ -18,10 +19,9 @@ use tokio::sync::{Mutex, watch};
 use uuid::Uuid;
 
 use crate::Error;
-use crate::change::{Change, ChangeRecord, Origin};
+use crate::change::{Change, ChangeRecord, JournalEntry, Origin};
 use crate::state::State;
 use crate::stored;
-use dataflow_rules::RuleSet;
 
 use reader::{LogReader, PAGE_SIZE};
 
@@ -66,15 +66,6 @@ pub struct Page {
     pub entries: Vec<JournalEntry>,
     /// The position of the last record, readable or not; none if the page is empty.
     pub last: Option<u64>,
-}
-
-/// A change in the journal, with its position.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JournalEntry {
-    /// The position, from 1.
-    pub position: u64,
-    /// The change with its audit data.
-    pub record: ChangeRecord,
 }
 
 // === impl Journal ===

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use dataflow_rules::{Rule, RuleSet};
+
 use crate::Error;
 use crate::change::{Change, ChangeRecord, Origin};
 use crate::difference::{Difference, DifferenceKind, differences};
 use crate::provider::Provider;
-use dataflow_rules::{Rule, RuleSet};
 
 /// The state after the change at `position`.
 #[derive(Debug, Clone, Default)]

@@ -18,6 +18,7 @@ use dataflow_mesh::process::{self, Process};
 use dataflow_mesh::telemetry;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
+use dataflow_render::{self as render, Format};
 use dataflow_rules::RuleSet;
 use dataflow_store::StoreArgs;
 
@@ -25,7 +26,6 @@ use crate::exit::{self, Exit, Failure};
 use crate::in_process::{self, Mesh, Services};
 use crate::progress::Progress;
 use crate::{client, terminal};
-use dataflow_render::{self as render, Format};
 
 /// Timeout for one catalogue. It is generous because the user is waiting and can interrupt at any time.
 const TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);

@@ -5,13 +5,13 @@ use std::io;
 use std::time::Duration;
 
 use dataflow_mesh::outbound::{Outbound, Upstream};
+use dataflow_render::{self, Options};
 use prost::Message;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::exit::{self, Exit, Failure};
 use crate::terminal;
-use dataflow_render::{self, Options};
 
 /// Timeout of one call. It is short because the user is waiting.
 const TIMEOUT: Duration = Duration::from_secs(60);

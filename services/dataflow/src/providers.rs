@@ -2,10 +2,10 @@
 
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::provider_service_client::ProviderServiceClient;
+use dataflow_render::grid::Grid;
 
 use crate::client::{EndpointArgs, FormatArgs};
 use crate::exit::{Exit, Failure};
-use dataflow_render::grid::Grid;
 
 /// The subcommands of `dataflow providers`.
 #[derive(Debug, clap::Subcommand)]

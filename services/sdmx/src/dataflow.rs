@@ -1,7 +1,7 @@
 //! The data model of a dataflow in plain values: no lifetimes, no XML, ready to be sent, stored or compared.
 
-use super::annotations::Facts;
 use super::error::Position;
+use super::facts::Facts;
 
 /// A language tag as written (`it`, `EN`, `en-GB`; empty if the text has none), and a text in that language.
 pub type Localized = (String, String);

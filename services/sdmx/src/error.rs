@@ -3,7 +3,7 @@
 
 use std::io;
 
-use super::input::Encoding;
+use super::encoding::Encoding;
 
 /// A position in the document as it was sent, after decompression and before transcoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

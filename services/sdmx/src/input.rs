@@ -9,13 +9,13 @@ use std::mem;
 
 use memchr::memchr_iter;
 
+use super::encoding::Encoding;
 use super::error::{Fault, ParseError, Position};
 use super::limits::Limits;
 
 mod encoding;
 mod source;
 
-pub use encoding::Encoding;
 use source::Source;
 
 /// Bytes requested from the source per read.

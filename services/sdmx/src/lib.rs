@@ -39,25 +39,30 @@
 mod annotations;
 mod dataflow;
 mod diagnostic;
+mod encoding;
 mod error;
+mod excerpt;
+mod facts;
 mod floor;
 mod input;
 mod limits;
+mod namespace;
 mod reader;
 mod sniff;
 mod text;
 mod urn;
 mod xml;
 
-pub use annotations::{Facts, Flag, Timestamp, timestamp};
+pub use annotations::timestamp;
 pub use dataflow::{Annotation, Dataflow, ExternalReference, LegacyFields, Localized, StructureReference};
 pub use diagnostic::{Diagnostic, Diagnostics, Reason, Severity};
+pub use encoding::Encoding;
 pub use error::{Fault, ParseError, Position};
+pub use facts::{Facts, Flag, Timestamp};
 pub use floor::floor;
-pub use input::Encoding;
 pub use limits::Limits;
+pub use namespace::Version;
 pub use reader::{Header, StructureReader};
-pub use xml::namespace::Version;
 
 #[cfg(test)]
 mod tests;

@@ -8,9 +8,10 @@ use std::io::Read;
 use super::dataflow::Dataflow;
 use super::diagnostic::{Diagnostics, Reason};
 use super::error::{Fault, ParseError, Position};
+use super::excerpt::excerpt;
 use super::limits::Limits;
+use super::namespace::{Namespace, Version};
 use super::sniff::{self, Root};
-use super::xml::namespace::{Namespace, Version};
 use super::xml::{Event, Start, Xml};
 
 mod element;
@@ -173,9 +174,7 @@ impl<R: Read> StructureReader<R> {
             (Root::Failure(what), _) => {
                 Fault::NotStructure { found: format!("{what}: {:?}", self.error_text()) }
             }
-            (Root::Other(what), _) => {
-                Fault::NotStructure { found: format!("{what} (<{}>)", sniff::excerpt(&name)) }
-            }
+            (Root::Other(what), _) => Fault::NotStructure { found: format!("{what} (<{}>)", excerpt(&name)) },
             (_, Some(version)) => Fault::UnsupportedVersion { version },
             (Root::Unknown | Root::Structure, None) => return Ok(()),
         };
@@ -198,7 +197,7 @@ impl<R: Read> StructureReader<R> {
                 Ok(Event::Eof) | Err(_) => break,
             }
         }
-        sniff::excerpt(&words)
+        excerpt(&words)
     }
 
     fn leave(&mut self) {

@@ -2,10 +2,8 @@
 //! text, JSON and data where a catalogue was requested; a message with the detected kind saves opening the file.
 
 use super::error::Fault;
-use super::xml::namespace::{Namespace, Schema, version_and_schema};
-
-/// Characters of a document that a message quotes.
-const EXCERPT_CHARS: usize = 80;
+use super::excerpt::excerpt;
+use super::namespace::{Namespace, Schema, version_and_schema};
 
 /// The fault of a document whose first non-white-space byte cannot start XML.
 pub(super) fn not_xml(head: &[u8]) -> Option<Fault> {
@@ -94,15 +92,6 @@ fn is_data(name: &str) -> bool {
 /// The version in an SDMX-ML namespace, in its usual notation.
 pub(super) fn version_in(uri: &str) -> Option<String> {
     version_and_schema(uri).map(|(version, _)| excerpt(&version.replace('_', ".")))
-}
-
-/// The start of a text, on one line.
-pub(super) fn excerpt(text: &str) -> String {
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match words.char_indices().nth(EXCERPT_CHARS) {
-        Some((end, _)) => format!("{}...", &words[..end]),
-        None => words,
-    }
 }
 
 fn is_text(bytes: &[u8]) -> bool {

@@ -10,17 +10,16 @@ use quick_xml::events::{self as quick, BytesStart};
 use super::error::{Fault, ParseError, Position};
 use super::input::Input;
 use super::limits::Limits;
+use super::namespace::Bindings;
 use super::sniff;
 
 mod attributes;
 mod event;
 mod failure;
-pub(super) mod namespace;
 mod reference;
 
 use attributes::Span;
 pub(super) use event::{Event, RawValue, Start};
-use namespace::Bindings;
 pub(super) use reference::is_allowed;
 
 /// The reader.

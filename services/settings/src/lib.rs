@@ -18,6 +18,7 @@ mod production;
 mod report;
 mod resolve;
 mod scan;
+mod setting;
 mod source;
 mod value;
 mod watch;
@@ -46,8 +47,9 @@ pub use value::Value;
 
 use field::{Field, with_values};
 use names::{Names, PREFIX};
-use resolve::{Resolved, Resolver, Setting};
+use resolve::{Resolved, Resolver};
 use scan::{Locations, Scan};
+use setting::Setting;
 
 /// The sources besides the command line, before its flags select which of them to use.
 #[derive(Clone)]

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use super::problem::Problem;
-use super::resolve::Setting;
+use super::setting::Setting;
 use super::source::Source;
 use super::value::is_false;
 

@@ -13,22 +13,9 @@ use super::names::Names;
 use super::problem::Problem;
 use super::production;
 use super::scan::{Locations, Scan};
+use super::setting::Setting;
 use super::source::Source;
 use super::value::Value;
-
-/// A flag and its current value. Without `Debug`, because it may be a secret.
-#[derive(Clone)]
-pub(super) struct Setting {
-    pub(super) key: String,
-    pub(super) flag: String,
-    /// The value as on the command line, empty if there is none.
-    pub(super) text: String,
-    pub(super) source: Source,
-    pub(super) secret: bool,
-    pub(super) dynamic: bool,
-    pub(super) with: Vec<Source>,
-    pub(super) over: Vec<Source>,
-}
 
 /// A name that no command has.
 #[derive(Debug, Clone, PartialEq, Eq)]

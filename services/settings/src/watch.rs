@@ -10,8 +10,9 @@ use tokio::task::spawn_blocking;
 
 use super::dynamic::{Current, Dynamic, Pushed};
 use super::problem::Problems;
-use super::resolve::{Resolver, Setting};
+use super::resolve::Resolver;
 use super::scan::Scan;
+use super::setting::Setting;
 
 /// Interval between two scans.
 const SCAN_INTERVAL: Duration = Duration::from_secs(1);

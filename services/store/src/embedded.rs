@@ -23,12 +23,13 @@ use self::buckets::Buckets;
 use self::directory::Directory;
 use self::durable::DurableStore;
 use self::memory::Memory;
-use crate::entries::{Condition, Cursor, Entries, Entry, Outcome, Page, Revision};
+use crate::entries::{Condition, Cursor, Entries, Entry, Outcome, Page};
 use crate::error::Error;
 use crate::generations::{Generation, Generations};
 use crate::key::{Key, Space};
 use crate::leases::{Leases, Token};
 use crate::logs::{Appended, LogRecord, Logs};
+use crate::revision::Revision;
 use crate::signals::{Signals, Subscription};
 
 /// A store for this process only. Dropping it waits for the writes in the queue.

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::entries::{NotARevision, Revision};
 use crate::error::Error;
 use crate::key::Key;
+use crate::revision::{NotARevision, Revision};
 
 /// How long an unused generation is retained. No entry lives longer, so that expiry of a generation invalidates nothing
 /// that is still stored.

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::entries::{NotARevision, Revision};
 use crate::error::Error;
 use crate::key::Key;
+use crate::revision::{NotARevision, Revision};
 
 /// Proves that its owner holds a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -14,6 +14,7 @@ pub mod key;
 pub mod leases;
 pub mod logs;
 pub mod redis;
+pub mod revision;
 pub mod signals;
 pub mod version_counters;
 

@@ -4,9 +4,9 @@ use bytes::Bytes;
 use dataflow_proto::store::v1 as pb;
 use prost::Message;
 
-use crate::entries::Revision;
 use crate::error::Error;
 use crate::key::Key;
+use crate::revision::Revision;
 
 /// The format version that this release writes, and the newest that it reads.
 const STORED_VERSION: u32 = 1;

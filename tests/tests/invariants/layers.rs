@@ -22,7 +22,7 @@ pub(crate) const EDGE: [(&str, &str); 16] = [
     ("services/analysis/src/error.rs", "keeps the transport error as a source"),
     ("services/analysis/src/analyses.rs", "returns messages, since results are cached as such"),
     ("services/analysis/src/results.rs", "calls the cache service"),
-    ("services/analysis/src/rulesets.rs", "calls the config service"),
+    ("services/analysis/src/rule_watch.rs", "calls the config service"),
     ("services/cache/src/lib.rs", "wires the service"),
     ("services/cache/src/grpc.rs", "adapts the wire"),
     ("services/cache/src/convert.rs", "converts to and from the wire"),

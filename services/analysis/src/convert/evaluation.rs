@@ -4,6 +4,8 @@ use bytes::Bytes;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::config::v1 as config;
 use dataflow_proto::r#type::v1 as types;
+use dataflow_rules::limits::DEFAULT_PRIORITY;
+use dataflow_rules::{Category, Mode, Rule};
 
 use super::rules::{category_to_wire, rule};
 use super::{by_language, diagnostic, name, to_i32};
@@ -11,8 +13,6 @@ use crate::Error;
 use crate::catalogue::Filing;
 use crate::evaluation::{Counts, Evaluation, Move, Proposal};
 use crate::rulesets::Ruleset;
-use dataflow_rules::limits::DEFAULT_PRIORITY;
-use dataflow_rules::{Category, Mode, Rule};
 
 /// A validated evaluation request.
 pub(crate) struct EvaluationRequest {

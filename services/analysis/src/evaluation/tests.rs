@@ -1,7 +1,8 @@
 //! What counts as a move.
 
-use super::*;
 use dataflow_rules::{Rule, RuleSet};
+
+use super::*;
 
 const CATALOGUE: &str = r#"<m:Structure xmlns:m="http://www.sdmx.org/resources/sdmxml/schemas/v2_1/message"
   xmlns:s="http://www.sdmx.org/resources/sdmxml/schemas/v2_1/structure"

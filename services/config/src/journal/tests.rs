@@ -1,12 +1,12 @@
 //! Several replicas with one log: all apply every change once, in the same order, whichever replica made it.
 
+use dataflow_rules::Rule;
+use dataflow_rules::file;
 use dataflow_store::embedded::Embedded;
 use dataflow_store::logs::Logs;
 
 use super::*;
 use crate::built_in;
-use dataflow_rules::Rule;
-use dataflow_rules::file;
 
 const SET: &str =
     "ruleset: default\nmode: WORDS\nrules:\n  - ruleId: a\n    category: HEALTH\n    keywords: [health]\n";

@@ -2,12 +2,12 @@
 
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::r#type::v1::Category;
+use dataflow_render::text::printable;
 
 use super::show::print_rule;
 use super::{RulesetArgs, category, client};
 use crate::client::{self, EndpointArgs, FormatArgs};
 use crate::exit::{Exit, Failure};
-use dataflow_render::text::printable;
 
 /// The flags of `dataflow rules set`.
 #[derive(Debug, clap::Args)]

@@ -2,12 +2,12 @@
 
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::revision::Difference;
+use dataflow_render::grid::Grid;
+use dataflow_render::text::printable;
 
 use super::{RulesetArgs, client, time};
 use crate::client::FormatArgs;
 use crate::exit::{Exit, Failure};
-use dataflow_render::grid::Grid;
-use dataflow_render::text::printable;
 
 /// Revisions per page.
 const PAGE: i32 = 1000;

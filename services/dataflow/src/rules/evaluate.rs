@@ -7,15 +7,15 @@ use anyhow::Context;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
 use dataflow_proto::google::api::HttpBody;
+use dataflow_render::Options;
+use dataflow_render::grid::Grid;
+use dataflow_render::text::{name_of, printable, why};
 use dataflow_rules::RuleSet;
 
 use super::RulesetArgs;
 use crate::analyze;
 use crate::client::FormatArgs;
 use crate::exit::{Exit, Failure};
-use dataflow_render::Options;
-use dataflow_render::grid::Grid;
-use dataflow_render::text::{name_of, printable, why};
 
 /// The flags of `dataflow rules evaluate`.
 #[derive(Debug, clap::Args)]

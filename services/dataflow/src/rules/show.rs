@@ -5,12 +5,12 @@ use std::io::{self, Write};
 
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::r#type::v1::Category;
+use dataflow_render::grid::Grid;
+use dataflow_render::text::printable;
 
 use super::{RulesetArgs, category, client, time, weighted};
 use crate::client::FormatArgs;
 use crate::exit::{Exit, Failure};
-use dataflow_render::grid::Grid;
-use dataflow_render::text::printable;
 
 /// Rules per page.
 const PAGE: i32 = 1000;

@@ -1,6 +1,6 @@
 //! Which elements inside a dataflow are used: a table by parent and name.
 
-use crate::xml::namespace::Namespace;
+use crate::namespace::Namespace;
 
 /// The role of an open element within its dataflow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

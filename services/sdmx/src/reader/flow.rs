@@ -11,9 +11,9 @@ use crate::dataflow::{Annotation, Dataflow, StructureReference};
 use crate::diagnostic::{Diagnostics, Reason};
 use crate::error::{Fault, ParseError};
 use crate::limits::Limits;
+use crate::namespace::Namespace;
 use crate::text::{is_blank, normalized};
 use crate::urn::{DEFAULT_VERSION, Urn};
-use crate::xml::namespace::Namespace;
 use crate::xml::{Event, Start, Xml};
 
 /// Limit for the texts of one annotation in all languages; the rest is dropped.

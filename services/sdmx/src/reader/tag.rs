@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::annotations::Facts;
 use crate::dataflow::{Dataflow, ExternalReference, StructureReference};
 use crate::diagnostic::Reason;
 use crate::error::{Fault, Position};
+use crate::facts::Facts;
 use crate::urn::Urn;
 use crate::xml::{RawValue, Start};
 

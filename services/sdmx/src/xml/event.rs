@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use quick_xml::events::BytesStart;
 
 use super::attributes::Span;
-use super::namespace::Namespace;
 use super::reference;
 use crate::error::Fault;
+use crate::namespace::Namespace;
 
 /// The next part of the document.
 #[derive(Debug)]

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::entries::{Condition, Revision};
+use crate::entries::Condition;
 use crate::key::{BUCKETS, Key};
 use crate::leases::Token;
+use crate::revision::Revision;
 use crate::signals::{CHANGES, Change, Hub};
 
 /// How long a key rejects leases if the commit of a change neither succeeds nor fails. No commit takes so long.

@@ -21,10 +21,12 @@ use super::buckets::Buckets;
 use super::directory::Directory;
 use super::log;
 use super::writer::Writer;
-use crate::entries::{Condition, Cursor, Entry, Outcome, Page, Revision};
+use crate::entries::{Condition, Cursor, Entry, Outcome, Page};
 use crate::error::Error;
 use crate::key::{Key, Space};
+use crate::logs::{Appended, LogRecord};
 use crate::record;
+use crate::revision::Revision;
 
 /// Space and name, to the expiry in Unix milliseconds, 0 for never, and the record.
 const ENTRIES: TableDefinition<'_, (&str, &str), (u64, &[u8])> = TableDefinition::new("entries");
@@ -173,8 +175,30 @@ impl DurableStore {
         Ok(page)
     }
 
+    /// Appends to a log, if its last position is `last` or none is given.
+    pub(super) async fn append(
+        &self,
+        log: &Key,
+        id: &str,
+        value: Bytes,
+        last: Option<u64>,
+    ) -> Result<Appended, Error> {
+        debug_assert!(log.space.durable, "{log} is in a volatile space");
+        let (log, id, now) = (log.clone(), id.to_owned(), unix_ms());
+        let stage = move |transaction: &WriteTransaction| {
+            let position = log::append(transaction, &log, &id, now, &value, last)?;
+            Ok(move || position)
+        };
+        self.writer.write(stage).await
+    }
+
+    pub(super) async fn read(&self, log: &Key, after: u64, limit: usize) -> Result<Vec<LogRecord>, Error> {
+        let log = log.clone();
+        self.snapshot(move |transaction| log::read(transaction, &log, after, limit)).await
+    }
+
     /// Reads a snapshot, on a thread that may block on the disk.
-    pub(super) async fn snapshot<T: Send + 'static>(
+    async fn snapshot<T: Send + 'static>(
         &self,
         read: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, Error> {
@@ -221,7 +245,7 @@ fn expires(ttl: Option<Duration>, now: u64) -> u64 {
 }
 
 /// The wall clock, which also advances while no process runs.
-pub(super) fn unix_ms() -> u64 {
+fn unix_ms() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_millis()).expect("Unix milliseconds fit into 64 bits for 500 million years")
 }

@@ -3,8 +3,6 @@
 use bytes::Bytes;
 use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 
-use super::durable::{DurableStore, unix_ms};
-use crate::error::Error;
 use crate::key::Key;
 use crate::logs::{Appended, LogRecord};
 
@@ -24,52 +22,35 @@ pub(super) fn create(transaction: &WriteTransaction) -> Result<(), redb::Error> 
     Ok(())
 }
 
-impl DurableStore {
-    /// Appends to a log, if its last position is `last` or none is given.
-    pub(super) async fn append(
-        &self,
-        log: &Key,
-        id: &str,
-        value: Bytes,
-        last: Option<u64>,
-    ) -> Result<Appended, Error> {
-        debug_assert!(log.space.durable, "{log} is in a volatile space");
-        let (log, id, day) = (log.clone(), id.to_owned(), unix_ms() / DAY);
-        let stage = move |transaction: &WriteTransaction| {
-            let position = append(transaction, &log, &id, day, &value, last)?;
-            Ok(move || position)
-        };
-        self.writer.write(stage).await
-    }
-
-    pub(super) async fn read(&self, log: &Key, after: u64, limit: usize) -> Result<Vec<LogRecord>, Error> {
-        let log = log.clone();
-        let read = move |transaction: &ReadTransaction| {
-            let Some(first) = after.checked_add(1) else { return Ok(Vec::new()) };
-            let table = transaction.open_table(RECORDS)?;
-            let (space, name) = (log.space.name, log.name.as_str());
-            let records = table.range((space, name, first)..=(space, name, u64::MAX))?;
-            let record = records.take(limit).map(|stored| {
-                let (key, value) = stored?;
-                Ok(LogRecord { position: key.value().2, value: Bytes::copy_from_slice(value.value()) })
-            });
-            record.collect()
-        };
-        self.snapshot(read).await
-    }
+/// Reads at most `limit` records after a position.
+pub(super) fn read(
+    transaction: &ReadTransaction,
+    log: &Key,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<LogRecord>, redb::Error> {
+    let Some(first) = after.checked_add(1) else { return Ok(Vec::new()) };
+    let table = transaction.open_table(RECORDS)?;
+    let (space, name) = (log.space.name, log.name.as_str());
+    let records = table.range((space, name, first)..=(space, name, u64::MAX))?;
+    let record = records.take(limit).map(|stored| {
+        let (key, value) = stored?;
+        Ok(LogRecord { position: key.value().2, value: Bytes::copy_from_slice(value.value()) })
+    });
+    record.collect()
 }
 
 /// Appends a record, unless its id was written today or yesterday, or the last position is not the expected one;
-/// returns the position.
-fn append(
+/// returns the position. `now` is in Unix milliseconds.
+pub(super) fn append(
     transaction: &WriteTransaction,
     log: &Key,
     id: &str,
-    day: u64,
+    now: u64,
     value: &[u8],
     expected_last: Option<u64>,
 ) -> Result<Appended, redb::Error> {
-    let (space, name) = (log.space.name, log.name.as_str());
+    let ((space, name), day) = ((log.space.name, log.name.as_str()), now / DAY);
     let mut ids = transaction.open_table(IDS)?;
     let yesterday = day.saturating_sub(1);
     for day in [day, yesterday] {
@@ -107,7 +88,7 @@ mod tests {
         let transaction = database.begin_write().unwrap();
         let check = |name, id, day, expected| {
             assert_eq!(
-                append(&transaction, &log(name), id, day, b"x", None).unwrap(),
+                append(&transaction, &log(name), id, day * DAY, b"x", None).unwrap(),
                 Appended::At(expected),
                 "{name} {id} {day}"
             );

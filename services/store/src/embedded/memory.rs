@@ -8,9 +8,10 @@ use moka::sync::Cache;
 use tokio::time::Instant;
 
 use super::NewValue;
-use crate::entries::{Entry, Revision};
+use crate::entries::Entry;
 use crate::generations::{Generation, REMEMBERED};
 use crate::key::{Key, Space};
+use crate::revision::Revision;
 
 /// The memory overhead of an entry in bytes, for the nodes of moka's map, queues and timers. Measured with 200,000
 /// entries, rounded up.

@@ -12,13 +12,14 @@ use super::failure::Failure;
 use super::scripts::ScriptResult;
 use super::{Redis, scripts};
 use crate::Store;
-use crate::entries::{Condition, Cursor, Entries, Entry, Outcome, Page, Revision};
+use crate::entries::{Condition, Cursor, Entries, Entry, Outcome, Page};
 use crate::error::Error;
 use crate::generations::{Generation, Generations, REMEMBERED};
 use crate::key::{Key, Space};
 use crate::leases::{Leases, Token};
 use crate::logs::{Appended, LogRecord, Logs};
 use crate::record;
+use crate::revision::Revision;
 use crate::signals::{CHANGES, Change, Signals, Subscription};
 use crate::version_counters::VersionCounters;
 

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dataflow_store::Store;
-use dataflow_store::entries::{Condition, Outcome, Revision};
+use dataflow_store::entries::{Condition, Outcome};
 use dataflow_store::key::Key;
 use dataflow_store::leases::Token;
+use dataflow_store::revision::Revision;
 use futures_util::future::join_all;
 
 use super::backend::{SPACES, Stores, acquire, get, set, text};

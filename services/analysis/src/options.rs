@@ -1,0 +1,30 @@
+//! What a caller states about a catalogue besides the document.
+
+use crate::Error;
+use crate::digest;
+use crate::document::Fingerprint;
+
+/// Parameters of a catalogue analysis besides the document.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Options {
+    /// The rule set's name; empty for the default one.
+    pub ruleset: String,
+    /// The provider's name; empty to take it from the document.
+    pub provider: String,
+    /// The tenant of the request; empty without tenants.
+    pub tenant: String,
+    /// The fingerprint that the caller announced for the document, if any.
+    pub digest: Option<Fingerprint>,
+}
+
+// === impl Options ===
+
+impl Options {
+    /// Checks that the document has the digest that the caller announced.
+    pub(crate) fn verify(&self, found: Fingerprint) -> Result<(), Error> {
+        match self.digest {
+            Some(digest) if digest != found => Err(Error::DigestMismatch { found: digest::format(&found) }),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Watches the rule sets of the config service, as its client.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use dataflow_mesh::backoff::Backoff;
+use dataflow_mesh::outbound::{Outbound, Upstream};
+use dataflow_mesh::panics;
+use dataflow_mesh::tasks::Task;
+use dataflow_proto::config::v1 as pb;
+use dataflow_proto::config::v1::rule_service_client::RuleServiceClient;
+use futures_util::FutureExt;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::args::PeerArgs;
+use crate::convert;
+use crate::rulesets::{Ruleset, Rulesets};
+
+/// The task that watches the config service until `draining`, if one is configured; and a future that resolves when its
+/// sets are in use, or when the built-in ones are, because the first attempt failed or exceeded the peer timeout: the
+/// service is ready without config too.
+pub fn follow(
+    rulesets: Arc<Rulesets>,
+    peers: &PeerArgs,
+    draining: CancellationToken,
+) -> (Option<Task>, impl Future<Output = ()> + Send + 'static) {
+    let first = watch::Sender::new(false);
+    let (mut attempted, timeout) = (first.subscribe(), peers.peer_timeout);
+    let task = peers.config_url.clone().map(|upstream| {
+        let rulesets = Arc::clone(&rulesets);
+        Task::restarting("rule sets", move || {
+            let watch = watch_forever(Arc::clone(&rulesets), upstream.clone(), first.clone());
+            draining.clone().run_until_cancelled_owned(watch).map(drop)
+        })
+    });
+    if task.is_none() {
+        tracing::info!("rule sets: no config service configured, using the built-in ones");
+    }
+    let ready = async move {
+        // Without a task the sender is dropped. In any case there are rules to use.
+        let _ = tokio::time::timeout(timeout, attempted.wait_for(|attempted| *attempted)).await;
+        // Compiling takes milliseconds, too long for the runtime's threads.
+        panics::spawn_blocking(move || rulesets.compile()).await;
+    };
+    (task, ready)
+}
+
+/// Watches forever; `first` becomes true after the first attempt.
+async fn watch_forever(rulesets: Arc<Rulesets>, upstream: Upstream, first: watch::Sender<bool>) {
+    // One client for all attempts, so that they use the replicas in turn. No message limit: every set that the config
+    // service accepts must arrive, or the rules here would stay outdated.
+    let client = RuleServiceClient::new(Outbound::watching(&upstream));
+    let mut client = client.max_decoding_message_size(usize::MAX);
+    let mut backoff = Backoff::default();
+    loop {
+        let ended = receive(&rulesets, &mut client, &first, &mut backoff).await;
+        first.send_replace(true);
+        if let Err(error) = ended {
+            tracing::info!(
+                error,
+                "rule sets: config service unavailable, keeping the current ones, retrying"
+            );
+        }
+        backoff.wait().await;
+    }
+}
+
+/// Receives sets until the stream ends. The first batch is a snapshot of all sets, later ones are changes.
+async fn receive(
+    rulesets: &Arc<Rulesets>,
+    client: &mut RuleServiceClient<Outbound>,
+    first: &watch::Sender<bool>,
+    backoff: &mut Backoff,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let mut sets = client.watch_rulesets(pb::WatchRulesetsRequest::default()).await?.into_inner();
+    let (mut batch, mut is_snapshot) = (Vec::new(), true);
+    while let Some(message) = sets.message().await? {
+        backoff.reset();
+        batch.extend(message.ruleset);
+        if !message.complete {
+            continue;
+        }
+        let (rulesets, batch) = (Arc::clone(rulesets), std::mem::take(&mut batch));
+        panics::spawn_blocking(move || {
+            rulesets.update(batch.into_iter().map(ruleset).collect(), is_snapshot);
+        })
+        .await;
+        is_snapshot = false;
+        first.send_replace(true);
+    }
+    Ok(())
+}
+
+/// A set as the config service sends it.
+fn ruleset(set: pb::Ruleset) -> Ruleset {
+    let (name, revision) = (set.ruleset.clone(), set.revision);
+    Ruleset::new(name, revision, convert::rules::ruleset(set).map_err(|error| error.to_string()))
+}
