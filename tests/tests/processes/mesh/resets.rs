@@ -8,7 +8,7 @@ use super::caller::{Caller, GET};
 use super::stub::Stub;
 
 #[tokio::test]
-async fn as_many_resets_as_calls_may_be_served_harm_nobody_else_on_the_connection() {
+async fn resets_up_to_the_call_limit_do_not_affect_other_calls_of_the_connection() {
     let stub = Stub::start(&["--max-concurrent-requests", "200"]).await;
     let caller = Caller::connect(stub.address, 65_535).await;
     // Ten times as many as h2 allows by default, all in the socket before the server sees the first.
