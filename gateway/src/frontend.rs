@@ -103,7 +103,8 @@ impl Frontend {
                 let response = probes::answer(path, &request, &self.readiness);
                 response.unwrap_or_else(|error| unrouted(&error, &request_id))
             }
-            // The stack catches panics below it; this one is for the frontend and the dialects.
+            // The stack catches panics below it; this one is for the frontend, and for a dialect that cannot fail in its
+            // own form.
             None => match panics::catch(self.call(stack, request, &request_id, &mut entry)).await {
                 Ok(response) => response,
                 Err(panic) => {
@@ -137,7 +138,11 @@ impl Frontend {
         let Ok(mut answer) = stack.call(call.under_its_method(request)).await;
         // The permit of the call is released when the HTTP response is sent, not when the upstream response has ended.
         let guards = ResponseGuards::take(&mut answer);
-        let written = call.write_response(answer, self.limits.reply, request_id).await;
+        let writing = panics::catch(call.write_response(answer, self.limits.reply, request_id));
+        let written = writing.await.unwrap_or_else(|panic| {
+            entry.panicked(&panic);
+            Err(logged(&panics::Error::Panicked))
+        });
         guards.attach(
             written.unwrap_or_else(|status| call.exchange().write_failure(&status.into(), request_id)),
         )
@@ -217,3 +222,6 @@ fn is_grpc(headers: &HeaderMap) -> bool {
         rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
     })
 }
+
+#[cfg(test)]
+mod tests;

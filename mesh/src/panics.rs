@@ -31,6 +31,9 @@ pub enum Error {
     Panicked,
 }
 
+/// The panic of a blocking thread until its caller takes it; logged, in the caller's span, if none does.
+struct Unhandled(Option<Panic>, tracing::Span);
+
 thread_local! {
     /// Number of frames of [`caught`] on this thread's stack.
     static CATCHING: Cell<usize> = const { Cell::new(0) };
@@ -47,10 +50,7 @@ pub fn install(metrics: &Metrics) {
         if CATCHING.get() > 0 {
             SEEN.set(Some(seen));
         } else {
-            let Panic { message, location, backtrace } = seen;
-            let thread = std::thread::current();
-            let thread = thread.name().unwrap_or_default();
-            tracing::error!(panic = message, location, backtrace, thread, "thread: panicked");
+            seen.log();
         }
     }));
 }
@@ -97,15 +97,22 @@ pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Panic> {
     })
 }
 
-/// Runs `work` on a blocking thread. A panic of `work` resumes in the caller. Must be called within a runtime.
+/// Resumes a panic that was caught elsewhere, without another record or count of the hook.
+pub fn resume(panic: Panic) -> ! {
+    panic::resume_unwind(Box::new(panic))
+}
+
+/// Runs `work` on a blocking thread. A panic of `work` resumes in the caller, or is logged if the caller is gone. Must
+/// be called within a runtime.
 pub fn spawn_blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> impl Future<Output = T> + Send + 'static {
-    let done = tokio::task::spawn_blocking(|| caught(work));
+    let span = tracing::Span::current();
+    let done = tokio::task::spawn_blocking(|| caught(work).map_err(|panic| Unhandled(Some(panic), span)));
     async move {
         match done.await {
             Ok(Ok(output)) => output,
-            Ok(Err(panic)) => panic::resume_unwind(Box::new(panic)),
+            Ok(Err(mut panic)) => resume(panic.0.take().expect("it is taken once")),
             // The runtime shuts down, and cancels its tasks.
             Err(_) => std::future::pending().await,
         }
@@ -137,9 +144,27 @@ impl Describe for Error {
     }
 }
 
+// === impl Unhandled ===
+
+impl Drop for Unhandled {
+    fn drop(&mut self) {
+        if let Some(panic) = self.0.take() {
+            self.1.in_scope(|| panic.log());
+        }
+    }
+}
+
 // === impl Panic ===
 
 impl Panic {
+    /// Logs a panic that nothing else handles.
+    fn log(&self) {
+        let Panic { message, location, backtrace } = self;
+        let thread = std::thread::current();
+        let thread = thread.name().unwrap_or_default();
+        tracing::error!(panic = message, location, backtrace, thread, "thread: panicked");
+    }
+
     fn of(info: &PanicHookInfo<'_>) -> Self {
         let backtrace = Backtrace::capture();
         let is_there = backtrace.status() == BacktraceStatus::Captured;

@@ -131,9 +131,13 @@ pub async fn run<E: From<Error>>(
     }));
 
     let stop = process.stop.clone();
-    let mut services = pin!(services(process));
+    let mut services = pin!(panics::catch(services(process)));
     let result = tokio::select! {
-        result = &mut services => result,
+        result = &mut services => result.unwrap_or_else(|panic| {
+            tracing::error!(%panic, "process: panicked, shutting down");
+            stop.cancel();
+            Err(Error::Task(tasks::Failure { task: name, how: panic.to_string() }).into())
+        }),
         failure = tasks.failed() => {
             stop.cancel();
             // Calls in flight finish first. The result of the services is a consequence of the failure.

@@ -148,14 +148,15 @@ async fn supervise(task: Task, reporter: Option<Reporter>) {
     let Task { name, on_exit, start } = task;
     // For the log only: a target of its own keeps it out of traces, in which a task without end has no place.
     let span = tracing::info_span!(target: "task", "task", task = name);
-    let run = |future: BoxFuture<'static, ()>| panics::catch(future).instrument(span.clone());
     let panicked = match start {
-        Start::Once(future) => run(future).await.err(),
+        Start::Once(future) => panics::catch(future).instrument(span.clone()).await.err(),
         Start::Again(mut make) => {
             let mut backoff = Backoff::default();
             loop {
                 let start = Instant::now();
-                let Err(panic) = run(make()).await else { break None };
+                // Within the future, so that a panic of `make` is one of the task too.
+                let run = panics::catch(async { make().await }).instrument(span.clone());
+                let Err(panic) = run.await else { break None };
                 report(&span, name, &panic, "restarting");
                 if let Some(reporter) = &reporter {
                     reporter.metrics.restarted(name);
@@ -257,7 +258,9 @@ mod tests {
         let (done, finished) = tokio::sync::oneshot::channel();
         let (counted, mut done) = (Arc::clone(&tries), Some(done));
         tasks.spawn(Task::restarting("flaky", move || {
-            let done = (counted.fetch_add(1, Ordering::Relaxed) == 3).then(|| done.take()).flatten();
+            let tries = counted.fetch_add(1, Ordering::Relaxed);
+            assert_ne!(tries, 0, "the first start panics before there is a future");
+            let done = (tries == 3).then(|| done.take()).flatten();
             async move {
                 let done = done.expect("not this time");
                 done.send(()).expect("the test waits");

@@ -77,7 +77,8 @@ impl ConnectionHandler {
         let stream = tokio::io::join(opening.chain(reader), writer);
 
         let max_requests = self.limits.load().max_concurrent_requests;
-        let max_resets = usize::try_from(max_requests).unwrap_or(usize::MAX);
+        let max_streams = max_requests.saturating_add(EXTRA_STREAMS);
+        let max_resets = usize::try_from(max_streams).unwrap_or(usize::MAX);
         let mut builder = auto::Builder::new(WatchdogExecutor);
         builder.http1().timer(TokioTimer::new()).header_read_timeout(OPENING_TIMEOUT);
         builder
@@ -87,12 +88,12 @@ impl ConnectionHandler {
             .keep_alive_timeout(KEEP_ALIVE)
             .max_send_buf_size(SEND_BUFFER)
             // The limit of the service over all connections: calls above it are rejected instead of queued.
-            .max_concurrent_streams(max_requests.saturating_add(EXTRA_STREAMS))
-            // The number of resets at which h2 assumes an attack (rapid reset) and closes the connection: 20 by
-            // default. A connection from a proxy or the gateway carries the calls of many clients, which may all cancel
-            // at once.
-            .max_pending_accept_reset_streams(max_resets)
-            .max_local_error_reset_streams(max_resets);
+            .max_concurrent_streams(max_streams)
+            // The numbers of resets at which h2 assumes an attack (rapid reset) and closes the connection: 20 before
+            // their streams were accepted, 1024 for errors of streams over the connection's life. A connection from a
+            // proxy or the gateway carries the calls of many clients, which may all cancel at once.
+            .max_pending_accept_reset_streams(max_resets.max(20))
+            .max_local_error_reset_streams(max_resets.max(1024));
         let stack = self.stack;
         let service = TowerToHyperService::new(tower::service_fn(move |request: Request<Incoming>| {
             stack.clone().call(request.map(Body::new))

@@ -40,8 +40,11 @@ pub fn follow(
     let ready = async move {
         // Without a task the sender is dropped. In any case there are rules to use.
         let _ = tokio::time::timeout(timeout, attempted.wait_for(|attempted| *attempted)).await;
-        // Compiling takes milliseconds, too long for the runtime's threads.
-        panics::spawn_blocking(move || rulesets.compile()).await;
+        // Compiling takes milliseconds, too long for the runtime's threads. A set that panics the compiler fails its
+        // calls, not the start of the process.
+        if let Err(panic) = panics::catch(panics::spawn_blocking(move || rulesets.compile())).await {
+            tracing::error!(%panic, "rule sets: compiler panicked");
+        }
     };
     (task, ready)
 }

@@ -148,8 +148,10 @@ async fn start(process: &Process, limits: AnalysisArgs, extra: Option<RuleSet>) 
         server: in_process::internal(server),
     };
     let mesh = Mesh::start(services, process).await?;
-    process.readiness.until_ready().await;
-    Ok(mesh)
+    tokio::select! {
+        () = process.readiness.until_ready() => Ok(mesh),
+        failure = process.tasks.failed() => Err(anyhow::Error::new(failure).into()),
+    }
 }
 
 /// Sends the document and waits for the response.

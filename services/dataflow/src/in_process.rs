@@ -96,14 +96,17 @@ impl Mesh {
         Ok(Self { analysis: analysis_url, cache: cache_url, config: config_url, running })
     }
 
-    /// Stops the roles one after the other, each after the previous one has drained. The process must be stopping
-    /// already.
+    /// Stops the roles one after the other, each after the previous one has drained, also if one of them failed;
+    /// returns the first error. The process must be stopping already.
     pub(crate) async fn stop(self) -> Result<(), Failure> {
+        let mut stopped = Ok(());
         for Running { role, stop, ended } in self.running {
             stop.cancel();
-            ended.await.with_context(|| format!("{role} has panicked"))??;
+            let ended = ended.await.with_context(|| format!("{role} has panicked"));
+            stopped =
+                stopped.and(ended.map_err(Failure::from).and_then(|ended| ended.map_err(Failure::from)));
         }
-        Ok(())
+        stopped
     }
 }
 

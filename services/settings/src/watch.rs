@@ -73,7 +73,8 @@ async fn run(
             () = tokio::time::sleep(pause), if resolver.locations.are_mounted() => {
                 // On a blocking thread: a mounted directory may be slow.
                 let scanning = Arc::clone(&resolver);
-                let Ok(scan) = spawn_blocking(move || scanning.locations.scan_once()).await else { return };
+                // A panic is logged by the hook; the next scan may succeed.
+                let Ok(scan) = spawn_blocking(move || scanning.locations.scan_once()).await else { continue };
                 let change = debounce.next(scan.digest);
                 pause = if change == Change::Pending { DEBOUNCE_TIME } else { SCAN_INTERVAL };
                 if change != Change::Settled {
@@ -84,7 +85,10 @@ async fn run(
         };
         let (resolving, scan, pushed) =
             (Arc::clone(&resolver), Arc::clone(&snapshot.scan), Arc::clone(&snapshot.pushed));
-        let Ok(resolved) = spawn_blocking(move || resolving.resolve(&scan, &pushed)).await else { return };
+        let Ok(resolved) = spawn_blocking(move || resolving.resolve(&scan, &pushed)).await else {
+            tracing::warn!("settings: change rejected after a panic, the previous ones stay in effect");
+            continue;
+        };
         if resolved.problems.is_empty() {
             applied = snapshot;
             log_changes(&settings, &resolved.settings);

@@ -68,6 +68,15 @@ impl Mesh {
         records.filter(|record| record["message"].as_str().is_some_and(|it| it.contains(text))).collect()
     }
 
+    /// The records with this text, once there are so many; there may be no more.
+    async fn expect_records(&self, text: &str, count: usize) -> Vec<Value> {
+        let waiting = format!("{count} records {text:?}");
+        eventually(TIMEOUT, &waiting, async || self.records(text).len() >= count).await;
+        let records = self.records(text);
+        assert_eq!(records.len(), count, "{records:#?}");
+        records
+    }
+
     /// A sample of `/metrics`.
     async fn metric(&self, name: &str) -> Option<u64> {
         let metrics = http::request(self.at("admin"), "GET", "/metrics", &[], b"").await.unwrap();
@@ -118,8 +127,7 @@ async fn a_call_that_panics_is_answered_logged_once_and_counted_and_others_go_on
             panics += 1;
             // The same connection, at once.
             get(&mut client, "fine", "fine").await.unwrap();
-            let records = mesh.records("panicked");
-            assert_eq!(records.len(), panics, "{records:#?}");
+            let records = mesh.expect_records("panicked", panics).await;
             let record = records.last().unwrap();
             assert_eq!(record["level"], "ERROR");
             assert_eq!(record["span"]["request_id"], request_id.as_str(), "{record}");
@@ -137,8 +145,8 @@ async fn a_call_that_panics_is_answered_logged_once_and_counted_and_others_go_on
     let problem: Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!((answer.status, &problem["code"]), (500, &13.into()), "{problem}");
     assert_eq!(problem["details"][0]["reason"], "PANIC", "{problem}");
-    let records = mesh.records("panicked");
-    assert_eq!((records.len(), &records[panics]["span"]["request_id"]), (panics + 1, &"rest-call".into()));
+    let records = mesh.expect_records("panicked", panics + 1).await;
+    assert_eq!(records[panics]["span"]["request_id"], "rest-call");
     assert_eq!(mesh.metric("panics_total").await, Some(panics as u64 + 1));
     let code = "grpc_server_handled_total{role=\"cache\",grpc_service=\"dataflow.cache.v1.CacheService\",\
                 grpc_method=\"GetEntry\",grpc_code=\"Internal\"}";
@@ -164,7 +172,7 @@ async fn a_stream_that_panics_ends_with_the_status_after_what_it_sent() {
         .collect();
     assert_eq!((answer.status, lines.len()), (200, 2), "{lines:#?}");
     assert_eq!(lines[1]["error"]["details"][0]["reason"], "PANIC", "{lines:#?}");
-    assert_eq!(mesh.records("panicked").len(), 3);
+    mesh.expect_records("panicked", 3).await;
     assert_eq!(mesh.metric("panics_total").await, Some(3));
 }
 
@@ -178,13 +186,13 @@ async fn a_restarting_task_restarts_and_a_bare_thread_is_logged() {
             async || mesh.metric("task_restarts_total{task=\"restarting\"}").await == Some(restarts);
         eventually(TIMEOUT, "the task restarts", restarted).await;
     }
-    let records = mesh.records("task: panicked");
-    assert_eq!((records.len(), &records[0]["task"]), (2, &"restarting".into()), "{records:#?}");
+    let records = mesh.expect_records("task: panicked", 2).await;
+    assert_eq!(records[0]["task"], "restarting", "{records:#?}");
     assert!(records[0]["location"].as_str().unwrap().contains("panicking-mesh.rs:"));
 
     get(&mut client, "thread", "").await.unwrap();
-    let records = mesh.records("thread: panicked");
-    assert_eq!((records.len(), &records[0]["panic"]), (1, &"a thread panics".into()), "{records:#?}");
+    let records = mesh.expect_records("thread: panicked", 1).await;
+    assert_eq!(records[0]["panic"], "a thread panics", "{records:#?}");
     assert_eq!(mesh.metric("panics_total").await, Some(3));
     assert_eq!(mesh.readyz().await, 200);
 }
@@ -192,7 +200,7 @@ async fn a_restarting_task_restarts_and_a_bare_thread_is_logged() {
 // Of several threads, so that its connections close while it waits.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_without_an_essential_task_is_unready_drains_and_fails() {
-    let mut mesh = Mesh::start(&["--drain-delay", "3s"]).await;
+    let mut mesh = Mesh::start(&["--drain-delay", "10s"]).await;
     let mut client = mesh.client("cache");
     get(&mut client, "essential", "").await.unwrap();
     eventually(TIMEOUT, "it is unready", async || mesh.readyz().await == 503).await;

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use dataflow_mesh::panics;
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{
     Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition,
     WriteTransaction,
 };
-use tokio::task;
 use tokio::time::Instant;
 
 use super::NewValue;
@@ -203,11 +203,8 @@ impl DurableStore {
         read: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, Error> {
         let open = Arc::clone(&self.open);
-        let read = task::spawn_blocking(move || read(&open.database.begin_read()?));
-        match read.await {
-            Ok(read) => read.map_err(|error| Error::File(error.into())),
-            Err(panic) => Err(Error::File(panic.into())),
-        }
+        let read = panics::spawn_blocking(move || read(&open.database.begin_read()?)).await;
+        read.map_err(|error: redb::Error| Error::File(error.into()))
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dataflow_mesh::panics::{self, Panic};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{PushInfo, PushKind, Value};
 use tokio::sync::{mpsc, watch};
@@ -58,6 +59,9 @@ enum TaskResult {
     Refreshed,
 }
 
+/// The running subtasks. A panic of one is a panic of the watch, which its supervisor restarts.
+type Subtasks = JoinSet<Result<TaskResult, Panic>>;
+
 /// The subtasks in flight, at most one of each kind.
 struct InFlight {
     /// The topology by which version counters are polled.
@@ -77,7 +81,7 @@ impl Watch {
     pub(super) async fn run(self) {
         let mut tick = tokio::time::interval(POLL_PERIOD);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut tasks = JoinSet::new();
+        let mut tasks = Subtasks::new();
         let mut in_flight = InFlight {
             topology: self.primaries.topology(),
             reads: HashSet::new(),
@@ -94,7 +98,8 @@ impl Watch {
                 biased;
                 push = next_push(&mut subscriber) => self.dispatch(push, &mut subscriber),
                 Some(result) = tasks.join_next(), if !tasks.is_empty() => {
-                    let result = result.expect("these tasks neither panic nor are aborted");
+                    let result = result.expect("these tasks catch panics and are not aborted");
+                    let result = result.unwrap_or_else(|panic| panics::resume(panic));
                     self.handle(result, &mut in_flight, &mut subscriber, &mut tasks);
                 }
                 _ = tick.tick() => self.start_missing(&mut in_flight, &mut subscriber, &mut tasks),
@@ -107,7 +112,7 @@ impl Watch {
         &self,
         in_flight: &mut InFlight,
         subscriber: &mut Option<Subscriber>,
-        tasks: &mut JoinSet<TaskResult>,
+        tasks: &mut Subtasks,
     ) {
         self.adopt_topology(in_flight);
         let topology = Arc::clone(&in_flight.topology);
@@ -118,7 +123,7 @@ impl Watch {
         for (index, link) in topology.links.iter().enumerate() {
             link.drop_idle();
             if in_flight.reads.insert(link.node.clone()) {
-                tasks.spawn(poll(Arc::clone(link), topology.buckets(index), self.names.clone()));
+                start(tasks, poll(Arc::clone(link), topology.buckets(index), self.names.clone()));
             }
         }
         // A server that is no longer primary forwards messages late or not at all.
@@ -130,11 +135,11 @@ impl Watch {
         }
         match subscriber {
             Some(subscriber) if !std::mem::replace(&mut in_flight.pinging, true) => {
-                tasks.spawn(ping(subscriber.connection.clone(), subscriber.since));
+                start(tasks, ping(subscriber.connection.clone(), subscriber.since));
             }
             None if !topology.links.is_empty() && !std::mem::replace(&mut in_flight.subscribing, true) => {
                 let link = Arc::clone(&topology.links[fastrand::usize(..topology.links.len())]);
-                tasks.spawn(subscribe(link, self.names.channel()));
+                start(tasks, subscribe(link, self.names.channel()));
             }
             _ => {}
         }
@@ -145,7 +150,7 @@ impl Watch {
         result: TaskResult,
         in_flight: &mut InFlight,
         subscriber: &mut Option<Subscriber>,
-        tasks: &mut JoinSet<TaskResult>,
+        tasks: &mut Subtasks,
     ) {
         match result {
             TaskResult::Counters { node, requested, counters, all } => {
@@ -184,11 +189,11 @@ impl Watch {
         }
     }
 
-    fn refresh(&self, in_flight: &mut InFlight, tasks: &mut JoinSet<TaskResult>) {
+    fn refresh(&self, in_flight: &mut InFlight, tasks: &mut Subtasks) {
         if !std::mem::replace(&mut in_flight.refreshing, true) {
             in_flight.refreshed = Instant::now();
             let primaries = Arc::clone(&self.primaries);
-            tasks.spawn(async move {
+            start(tasks, async move {
                 primaries.refresh(&primaries.topology()).await;
                 TaskResult::Refreshed
             });
@@ -226,6 +231,10 @@ impl Watch {
             self.hub.gap();
         }
     }
+}
+
+fn start(tasks: &mut Subtasks, subtask: impl Future<Output = TaskResult> + Send + 'static) {
+    tasks.spawn(panics::catch(subtask));
 }
 
 /// The next push message of the pub/sub connection, if there is one.
