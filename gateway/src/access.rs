@@ -68,7 +68,7 @@ impl Access {
             method: method_label(method),
             request_id,
             route: Arc::from(""),
-            // Until there is a response: dropped without one, its caller went away.
+            // Until there is a response: an entry dropped without one means that the caller disconnected.
             status: Kind::Cancelled.http(),
         }
     }
@@ -168,7 +168,7 @@ impl http_body::Body for ObservedBody {
     }
 }
 
-/// The method, out of a closed set.
+/// The method, from a closed set.
 fn method_label(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",

@@ -29,7 +29,7 @@ pub(crate) trait Dialect: fmt::Debug + Send + Sync {
 
 /// One request in a dialect, from its head to its response.
 pub(crate) trait Exchange: fmt::Debug + Send + Sync {
-    /// The route, as metrics and logs name it: out of a closed set.
+    /// The route, as metrics and logs name it, from a closed set.
     fn route(&self) -> &str;
 
     /// The path of the method that is called, as `/package.Service/Method`.

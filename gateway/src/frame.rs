@@ -116,8 +116,8 @@ impl Frames {
     pub(crate) async fn finish(&mut self) -> Result<(), Status> {
         while self.buffer.is_empty() && self.read().await? {}
         match self.buffer.is_empty() {
-            false => Err(unreadable("it goes on where it should end")),
-            true if !self.has_status => Err(unreadable("it ends without a status")),
+            false => Err(unreadable("bytes after the end of the response")),
+            true if !self.has_status => Err(unreadable("no gRPC status in the trailers")),
             true => Ok(()),
         }
     }

@@ -17,7 +17,7 @@ use crate::upstreams::{UpstreamError, Upstreams};
 /// Timeout of the health check of an upstream.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Health of this process and, by their own account, of the upstreams.
+/// Health of this process, and of the upstreams as they report it.
 #[derive(Debug)]
 pub(crate) struct MeshHealth {
     own: HealthService,

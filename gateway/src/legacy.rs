@@ -14,11 +14,11 @@
 //! | SDMX 3 | no dataflows | read as SDMX 2.1 is |
 //! | XML that is not SDMX and defines no dataflow | 200 with empty lists | 400 |
 //! | a document type declaration | its internal entities expanded | 400 |
-//! | `xml_file_path` | read a file of the server, for anyone | 400; ignored beside `xml_content`, as before |
-//! | `max_results` of 1 to 6 | every list empty | every list keeps its first |
-//! | `include_tests` | one access test and one second's pause for each dataflow | no tests until there are probes |
-//! | `only_tableau_ready` | kept the ready among the test results | the same, and so without effect on none |
-//! | times | the server's zone, unsaid; microseconds unless 0 | UTC, unsaid; always microseconds |
+//! | `xml_file_path` | read any file of the server | 400; ignored if `xml_content` is set, as before |
+//! | `max_results` of 1 to 6 | every list empty | every list has one element |
+//! | `include_tests` | one access test and a pause of one second per dataflow | no access tests |
+//! | `only_tableau_ready` | kept only the test results that were ready | no effect, because there are no test results |
+//! | times | local time without an offset; microseconds unless 0 | UTC without an offset; always microseconds |
 //! | `created_at` | when each dataflow was parsed | when the reply was made |
 //! | entries of a 422 | also the value (`input`) and `ctx`; any number | neither; at most [`failure::MAX_INVALID_VALUES`] |
 //! | JSON | also UTF-16, UTF-32, `NaN`, half surrogate pairs | RFC 8259: UTF-8, no such thing; 422 as any bad JSON |

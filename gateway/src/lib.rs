@@ -70,7 +70,7 @@ pub struct Gateway {
 pub enum StartError {
     /// Callers are not authenticated, and would come from anywhere.
     #[error(
-        "{address} can be reached from elsewhere, and callers are not authenticated: add --allow-anonymous if that is meant"
+        "{address} is not a loopback address, and callers are not authenticated: add --allow-anonymous to allow this"
     )]
     Exposed {
         /// The address to listen on.

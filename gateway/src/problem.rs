@@ -82,7 +82,7 @@ pub(crate) fn response(failure: &Failure, request_id: &HeaderValue) -> Response<
 /// Sets `Retry-After`, if the status has a retry delay.
 pub(crate) fn set_retry_after(response: &mut Response<Body>, status: &Status) {
     if let Some(delay) = status.get_details_retry_info().and_then(|info| info.retry_delay) {
-        // Whole seconds (RFC 9110, 10.2.3), and never none: that would ask for a storm.
+        // Whole seconds (RFC 9110, 10.2.3), and at least 1: 0 would cause a retry storm.
         let seconds = delay.as_secs_f64().ceil().max(1.0) as u64;
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }

@@ -21,7 +21,7 @@ pub(crate) struct Upstreams {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum UpstreamError {
     /// The service does not respond.
-    #[error("{service} is out of reach")]
+    #[error("{service} is unreachable")]
     Unavailable {
         /// Its full name.
         service: String,

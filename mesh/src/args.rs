@@ -70,7 +70,7 @@ pub struct LimitArgs {
           value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_concurrent_requests: u32,
 
-    /// Maximum number of open connections; further ones are closed at once. Keep it below the process' limit of open
+    /// Maximum number of open connections; further ones are closed at once. Keep it below the process's limit of open
     /// files.
     #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_CONNECTIONS", default_value_t = 10_000, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..))]

@@ -6,10 +6,10 @@ use dataflow_mesh::status::{Describe, Kind, Violation};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError {
     /// No template matches the path.
-    #[error("there is nothing at this path")]
+    #[error("no route matches this path")]
     NotFound,
     /// Templates match the path, none for this method.
-    #[error("this path takes {}", allowed.join(", "))]
+    #[error("this path allows only {}", allowed.join(", "))]
     MethodNotAllowed {
         /// The methods that the path has, sorted.
         allowed: Vec<String>,

@@ -33,7 +33,7 @@ pub struct UploadArgs {
     #[arg(long, env = "DATAFLOW_MAX_UPLOADS", default_value = "16", value_name = "N")]
     pub max_uploads: NonZeroUsize,
 
-    /// Idle timeout of an upload: if the next piece of a catalogue takes longer, the call is cancelled.
+    /// Idle timeout of an upload: if the next piece of a catalogue takes longer, the call is canceled.
     #[arg(long, env = "DATAFLOW_UPLOAD_IDLE_TIMEOUT", default_value = "10s", value_parser = humantime::parse_duration,
           value_name = "DURATION")]
     pub upload_idle_timeout: Duration,
@@ -42,12 +42,12 @@ pub struct UploadArgs {
 /// The services that analysis calls. If one is unavailable, analysis still responds, and lists what was missing.
 #[derive(Debug, Clone, clap::Args)]
 pub struct PeerArgs {
-    /// The cache service, as `http://HOST:PORT`. Without it, results are not stored.
+    /// Address of the cache service. Without it, results are not cached.
     #[arg(long, env = "DATAFLOW_CACHE_URL", value_name = "URL")]
     pub cache_url: Option<Upstream>,
 
-    /// The config service, as `http://HOST:PORT`. Without it, analysis uses the built-in rules, and dynamic options
-    /// come only from this process's own sources.
+    /// Address of the config service, which pushes rules and dynamic settings. Without it, analysis uses the built-in
+    /// rules, and dynamic settings come only from this process's own sources.
     #[arg(long, env = "DATAFLOW_CONFIG_URL", value_name = "URL")]
     pub config_url: Option<Upstream>,
 

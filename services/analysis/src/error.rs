@@ -36,7 +36,7 @@ pub enum Error {
         problem: String,
     },
     /// The number of concurrent uploads is at its limit.
-    #[error("{limit} catalogues are being received, which is the limit; nothing was started")]
+    #[error("the limit of {limit} concurrent uploads is reached; the upload was not started")]
     TooManyUploads {
         /// The limit.
         limit: usize,

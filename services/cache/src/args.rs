@@ -35,11 +35,11 @@ pub struct CacheArgs {
           value_name = "DURATION")]
     pub max_lease: Duration,
 
-    /// Most tags of one entry, and of one request.
+    /// Maximum number of tags of one entry, and of one request.
     #[arg(long, env = "DATAFLOW_MAX_TAGS", default_value_t = 64, value_name = "N")]
     pub max_tags: usize,
 
-    /// Most keys of one request.
+    /// Maximum number of keys in one request.
     #[arg(long, env = "DATAFLOW_MAX_BATCH", default_value_t = 256, value_name = "N")]
     pub max_batch: usize,
 }

@@ -84,7 +84,7 @@ pub enum Error {
         limit: usize,
     },
     /// The current version of the entry is not that of the etag.
-    #[error("the entry has another version than the etag")]
+    #[error("the etag does not match the current version of the entry")]
     EtagMismatch {
         /// The current version, if the entry exists.
         found: Option<Revision>,

@@ -68,7 +68,7 @@ pub enum Error {
         problem: String,
     },
     /// Another caller changed the resource first.
-    #[error("changed meanwhile: the current etag is {found:?}")]
+    #[error("the etag does not match: the current etag is {found:?}")]
     EtagMismatch {
         /// The current etag.
         found: String,

@@ -307,7 +307,7 @@ impl Journal {
 }
 
 fn seed_origin() -> Origin {
-    Origin::system("brought by the release", String::new())
+    Origin::system("built into the release", String::new())
 }
 
 #[cfg(test)]

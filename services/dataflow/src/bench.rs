@@ -30,7 +30,8 @@ pub(crate) enum Bench {
     /// Time from exec to exit of `dataflow analyze`, and from exec to SERVING of `dataflow analysis` and `dataflow up`.
     Start(CatalogueArgs),
     /// CPU time of `analysis` and `cache` for a document whose result is cached, relative to its first analysis. Use a
-    /// document of about 2 MB: analysis looks up only documents smaller than `--spool-bytes`.
+    /// document of about 2 MB: without `Repr-Digest`, analysis looks up only documents up to
+    /// `--spool-bytes`.
     Repeat(CatalogueArgs),
     /// Reads per second from the L1 cache, relative to no-op calls; the time to invalidate 10,000 entries; the time
     /// until a deleted entry is gone from another replica. Needs `redis-server`.

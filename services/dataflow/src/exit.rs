@@ -16,7 +16,7 @@ pub(crate) enum Exit {
     Usage = 2,
     /// The document is not readable as SDMX.
     NotSdmx = 3,
-    /// A provider or the mesh is unreachable.
+    /// The mesh is unreachable, or the call timed out.
     Unreachable = 4,
     /// Success, but some dataflows could not be read.
     Incomplete = 5,

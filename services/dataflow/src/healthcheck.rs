@@ -19,7 +19,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// The flags of `dataflow healthcheck`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Address of the process' admin port. If it is unspecified (`0.0.0.0`, `[::]`), loopback is used.
+    /// Address of the process's admin port. If it is unspecified (`0.0.0.0`, `[::]`), loopback is used.
     #[arg(long, env = "DATAFLOW_ADMIN", default_value = "127.0.0.1:9090", value_name = "ADDR")]
     admin: SocketAddr,
 }

@@ -10,9 +10,9 @@ use clap::builder::FalseyValueParser;
 #[derive(Debug, Clone, Args)]
 pub struct SourceArgs {
     /// The environment that the process runs in. Only `production` and `prod` enable the production checks: the default
-    /// log level must not be debug or trace, and a Redis password must not be in plain sight, on the command line or in
-    /// a ConfigMap. If the service listens on a non-loopback address, state must not be in memory and anonymous callers
-    /// must not be allowed. A violation prevents the start.
+    /// log level must not be debug or trace, and a Redis password must not be on the command line or in a ConfigMap. If
+    /// the service listens on a non-loopback address, state must not be in memory and anonymous callers must not be
+    /// allowed. A violation prevents the start.
     #[arg(long, env = "DATAFLOW_ENVIRONMENT", default_value = "development", value_name = "NAME")]
     pub environment: String,
 
@@ -24,7 +24,7 @@ pub struct SourceArgs {
     #[arg(long, env = "DATAFLOW_CONFIG_DIR", value_name = "DIR")]
     pub config_dir: Option<PathBuf>,
 
-    /// YAML or JSON file with settings. Lowest precedence, above settings pushed by the config service and the defaults.
+    /// YAML or JSON file with settings. It overrides only settings pushed by the config service and the defaults.
     #[arg(long, env = "DATAFLOW_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 

@@ -59,11 +59,14 @@ impl Report {
         let Inherited { read, ignored } = &self.inherited;
         if !read.is_empty() {
             let read = read.iter().map(|(name, flag)| format!("{name} as {flag}"));
-            tracing::info!(names = joined(read), "settings: former names read");
+            tracing::info!(names = joined(read), "settings: the predecessor's names applied");
         }
         if !ignored.is_empty() {
             let ignored = ignored.iter().map(|(name, why)| format!("{name}: {why}"));
-            tracing::info!(names = joined(ignored), "settings: former names without effect ignored");
+            tracing::info!(
+                names = joined(ignored),
+                "settings: the predecessor's names without an equivalent ignored"
+            );
         }
         let settings =
             self.settings.iter().map(|line| format!("{} {} ({})", line.flag, line.value, line.source));

@@ -43,7 +43,7 @@ pub struct Embedded {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process, or another store of this process, has it open: embedded state belongs to one process.
-    #[error("the data directory {} is held by {holder}", directory.display())]
+    #[error("the data directory {} is in use by {holder}", directory.display())]
     Held {
         /// The directory.
         directory: PathBuf,

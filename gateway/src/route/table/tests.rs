@@ -96,7 +96,7 @@ fn literals_are_compared_decoded_and_values_keep_their_segments() {
     let reserved = "%3A%2F%3F%23%5B%5D%40%21%24%26%27%28%29%2A%2B%2C%3B%3D";
     check(&format!("GET /v1/entries/{reserved}%2D"), &format!("/v1/entries/{{key=**}} key={reserved}-"));
     check("GET /v1/shelves/a%2Fb/books/%63", "/v1/{name=shelves/*/books/*} name=shelves/a%2Fb/books/c");
-    check("GET /v1%2Fflows", "there is nothing at this path");
+    check("GET /v1%2Fflows", "no route matches this path");
 }
 
 #[test]
@@ -111,8 +111,8 @@ fn a_final_word_after_a_colon_is_preferably_a_verb() {
     check("GET /v1/flows/a:watch/parts/b", "/v1/flows/{flow.id}/parts/{part} flow.id=a:watch part=b");
     check("GET /v1/flows/a:", "/v1/flows/{id} id=a:");
     // The verb is compared literally: a segment that only resembles it is not removed.
-    check("DELETE /v1/flows/a:watch", "this path takes GET, HEAD");
-    check("GET /v1/flows:other", "there is nothing at this path");
+    check("DELETE /v1/flows/a:watch", "this path allows only GET, HEAD");
+    check("GET /v1/flows:other", "no route matches this path");
 }
 
 #[test]
@@ -122,8 +122,8 @@ fn dots_and_empty_segments_are_never_normalized() {
         check(&format!("GET /v1/flows/{dots}:watch"), "the path cannot be read: a `.` or `..` segment");
         check(&format!("GET /v1/flows/{dots}/parts/b"), "the path cannot be read: a `.` or `..` segment");
         check(&format!("GET /v1/entries/a/{dots}/b"), "the path cannot be read: a `.` or `..` segment");
-        check(&format!("GET /v1/x/{dots}/flows"), "there is nothing at this path");
-        check(&format!("GET /v2/{dots}"), "there is nothing at this path");
+        check(&format!("GET /v1/x/{dots}/flows"), "no route matches this path");
+        check(&format!("GET /v2/{dots}"), "no route matches this path");
     }
     check("GET /v1/flows/...", "/v1/flows/{id} id=...");
     for path in [
@@ -138,7 +138,7 @@ fn dots_and_empty_segments_are_never_normalized() {
         "v1/flows",
         "*",
     ] {
-        check(&format!("GET {path}"), "there is nothing at this path");
+        check(&format!("GET {path}"), "no route matches this path");
     }
 }
 
@@ -161,11 +161,11 @@ fn allowed_methods_are_listed_with_head_for_get() {
     check("HEAD /v2/a", "/v2/{head} head=a");
     check("HEAD /v2/a/b", "/v2/**");
     check("LOCK /v2/a/b", "/v2/{lock=**} lock=a/b");
-    check("PATCH /v1/flows", "this path takes GET, HEAD, POST");
-    check("PATCH /v1/flows/mine", "this path takes DELETE, GET, HEAD, POST");
-    check("HEAD /v1/flows:analyze", "this path takes POST");
-    check("PUT /v2/a", "this path takes GET, HEAD, LOCK");
-    check("get /v1/flows", "this path takes GET, HEAD, POST");
+    check("PATCH /v1/flows", "this path allows only GET, HEAD, POST");
+    check("PATCH /v1/flows/mine", "this path allows only DELETE, GET, HEAD, POST");
+    check("HEAD /v1/flows:analyze", "this path allows only POST");
+    check("PUT /v2/a", "this path allows only GET, HEAD, LOCK");
+    check("get /v1/flows", "this path allows only GET, HEAD, POST");
     check("HEAD /v1/flows/", "id in the path is empty");
 }
 
@@ -278,10 +278,10 @@ fn naive(routes: &[(&str, Template)], method: &str, path: &str) -> String {
         let head = of("GET").map(|_| "HEAD");
         let allowed: BTreeSet<_> = fit.iter().map(|(m, ..)| *m).chain(head).collect();
         if !allowed.is_empty() {
-            return format!("this path takes {}", Vec::from_iter(allowed).join(", "));
+            return format!("this path allows only {}", Vec::from_iter(allowed).join(", "));
         }
     }
-    "there is nothing at this path".to_owned()
+    "no route matches this path".to_owned()
 }
 
 fn methods() -> impl Strategy<Value = &'static str> {

@@ -21,7 +21,7 @@ pub(crate) struct RoleArgs {
     #[arg(long, env = "DATAFLOW_LISTEN", default_value = "127.0.0.1:8082", value_name = "ADDR")]
     listen: SocketAddr,
 
-    /// Address of the config service, which pushes dynamic settings. Without it, they come only from this process' own
+    /// Address of the config service, which pushes dynamic settings. Without it, they come only from this process's own
     /// sources.
     #[arg(long, env = "DATAFLOW_CONFIG_URL", value_name = "URL")]
     config_url: Option<Upstream>,

@@ -82,7 +82,7 @@ mod tests {
         let path = parent.path().join("a/b");
         let first = Directory::lock(&path).unwrap();
         let error = Directory::lock(&path).err().unwrap().to_string();
-        let expected = format!("{} is held by process {}", path.display(), std::process::id());
+        let expected = format!("{} is in use by process {}", path.display(), std::process::id());
         assert!(error.ends_with(&expected), "{error}");
         drop(first);
         Directory::lock(&path).unwrap();

@@ -57,7 +57,7 @@ fn keywords_match_as_documented() {
 #[test]
 fn categories_and_limits_are_those_of_the_code() {
     let page = read("docs/rules.md");
-    let categories = rows(section(&page, "## Categories"), "| category | holds |");
+    let categories = rows(section(&page, "## Categories"), "| category | covers |");
     let categories: Vec<_> = categories.iter().map(|row| row[0].as_str()).collect();
     assert_eq!(categories, Category::ALL.map(Category::name));
 

@@ -71,7 +71,7 @@ async fn the_error_names_the_process_that_uses_the_directory() {
     assert!(victim.next(TIMEOUT).is_some(), "it writes");
     let refused = try_open(&[], Some(directory.path()), &Process::default()).err().unwrap();
     assert!(matches!(refused, OpenError::Embedded(embedded::OpenError::Held { .. })), "{refused:?}");
-    let expected = format!("{} is held by process {}", directory.path().display(), victim.child.id());
+    let expected = format!("{} is in use by process {}", directory.path().display(), victim.child.id());
     assert!(refused.to_string().ends_with(&expected), "{refused}");
     victim.kill();
     // A dead process holds no lock, however it died.
