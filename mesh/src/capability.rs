@@ -61,7 +61,7 @@ impl Capability {
         self
     }
 
-    /// Adds a background task, which runs while the role serves.
+    /// Adds a background task, which starts with the role and is canceled with the process.
     #[must_use]
     pub fn task(mut self, task: Task) -> Self {
         self.tasks.push(task);

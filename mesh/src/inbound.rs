@@ -21,8 +21,10 @@ use tower::{Service, ServiceBuilder, ServiceExt};
 use crate::args::LimitArgs;
 use crate::descriptors::Methods;
 use crate::metrics::ServerMetrics;
+use crate::panics::{self, Panic};
 use crate::propagation::PropagationLayer;
 use crate::response::TerminatedBody;
+use crate::status;
 
 use deadline::DeadlineLayer;
 use error::Error;
@@ -100,7 +102,7 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let path = request.uri().path();
         let (response, endless): (Self::Future, bool) = if path.starts_with(CONTROL_PREFIX) {
-            (Box::pin(self.control.clone().oneshot(request)), true)
+            (Box::pin(caught(self.control.clone().oneshot(request))), true)
         } else {
             let endless = self.forwarded.as_ref().is_some_and(|methods| methods.streams(path));
             (Box::pin(self.api.call(request)), endless)
@@ -118,5 +120,38 @@ where
                 Body::new(TerminatedBody::new(body, draining.cancelled_owned(), Error::Draining))
             }))
         })
+    }
+}
+
+/// The response of health or reflection. `ObserveLayer`, which catches the panics of all other calls, is not around it.
+async fn caught(
+    response: impl Future<Output = Result<Response<Body>, Infallible>>,
+) -> Result<Response<Body>, Infallible> {
+    panics::catch(response).await.unwrap_or_else(|Panic { message, location, backtrace }| {
+        tracing::error!(panic = message, location, backtrace, "health or reflection: panicked");
+        Ok(status::logged(&panics::Error::Panicked).into_http())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_of_health_is_a_response() {
+        let panicking = async || -> String { panic!("health panics") };
+        let mut dispatch = Dispatch {
+            api: tower::service_fn(async |_| Ok(Response::new(Body::empty()))),
+            forwarded: None,
+            control: Router::new().fallback(panicking),
+            draining: CancellationToken::new(),
+        };
+        for (path, code) in [("/grpc.health.v1.Health/Check", Some(Code::Internal)), ("/a.B/C", None)] {
+            let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+            let response = dispatch.call(request).await.unwrap();
+            assert_eq!(status::failure_in(response.headers()).map(|status| status.code()), code, "{path}");
+        }
     }
 }

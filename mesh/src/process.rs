@@ -94,7 +94,8 @@ impl Default for Process {
 }
 
 /// Sets up the process by `args`, which were `loaded` with the rest of the command line, runs `services` until it
-/// returns, and flushes telemetry. When an essential task ends, it starts the shutdown of the services.
+/// returns, and flushes telemetry. When an essential task ends, it starts the shutdown of the services. A panic of
+/// `services` counts as one of an essential task, named for the process.
 ///
 /// # Errors
 ///

@@ -1,9 +1,10 @@
 //! A process as the mesh runs it, in which handlers and background tasks panic on request: `tests/processes/panics.rs`
 //! looks at it from outside. It serves a stub of CacheService and AuditService, and a gateway in front of it.
 //!
-//! The key of GetEntry says what panics: `call` the handler, `blocking` its work on a blocking thread, `restarting` and
-//! `essential` a background task, `thread` a bare thread. Any other key has an entry. ExportAuditRecords panics after its
-//! first record.
+//! The key of GetEntry says what panics: `call` the handler, `blocking` its work on a blocking thread, `abandoned` work
+//! on a blocking thread that the handler does not wait for, `restarting` and `essential` a background task, `thread` a
+//! bare thread. Any other key has an entry. ExportAuditRecords panics after its first record. With `--panic-at-start` the
+//! role panics before it is ready.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -40,6 +41,9 @@ struct Cli {
 
     #[command(flatten)]
     process: ProcessArgs,
+
+    #[arg(long, env = "DATAFLOW_PANIC_AT_START")]
+    panic_at_start: bool,
 }
 
 /// Serves both stubs.
@@ -81,6 +85,7 @@ impl Stub for Panicking {
         match key.as_str() {
             "call" => panic!("a call panics"),
             "blocking" => panics::spawn_blocking(|| panic!("a call panics on a blocking thread")).await,
+            "abandoned" => drop(panics::spawn_blocking(|| panic!("work without a caller panics"))),
             "restarting" => self.restarting.notify_one(),
             "essential" => self.essential.notify_one(),
             "thread" => drop(std::thread::spawn(|| panic!("a thread panics")).join()),
@@ -138,9 +143,10 @@ async fn main() -> ExitCode {
     };
     let loaded =
         dataflow_settings::load(&Cli::command(), &argv, sources).expect("the test's flags are valid");
-    let Cli { server, process } = Cli::from_arg_matches(&loaded.matches).expect("they were parsed before");
+    let Cli { server, process, panic_at_start } =
+        Cli::from_arg_matches(&loaded.matches).expect("they were parsed before");
     match process::run(&process, loaded, "panicking-mesh", async |process: Process| {
-        serve(server, process).await
+        serve(server, process, panic_at_start).await
     })
     .await
     {
@@ -150,15 +156,16 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn serve(server: ServerArgs, process: Process) -> Result<(), process::Error> {
+async fn serve(server: ServerArgs, process: Process, panic_at_start: bool) -> Result<(), process::Error> {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let (stub, front) = (process::bind(any).await?, process::bind(any).await?);
     let url = format!("http://{}", stub.local_addr().expect("it is bound"));
     let flags = ["--cache-url", &url, "--config-url", &url, "--analysis-url", &url];
     let gateway = Gateway::new(&dataflow_gateway::Args { server: server.clone(), ..args(&flags) });
     let gateway = gateway.expect("the test's flags are valid");
+    let start = async move { assert!(!panic_at_start, "the start panics") };
     let role = Server::new(&server, process.context("cache"), FILE_DESCRIPTOR_SET)
-        .with(Panicking::default().capability());
+        .with(Panicking::default().capability().warm_up(start));
     let (gateway, stub) = tokio::join!(
         gateway.serve(process.context("gateway"), front, process.stopped()),
         role.serve(stub, process.stopped()),

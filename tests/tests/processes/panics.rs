@@ -30,7 +30,20 @@ struct Mesh {
 // === impl Mesh ===
 
 impl Mesh {
+    /// Starts it and waits until it serves.
     async fn start(flags: &[&str]) -> Self {
+        let mut this = Self::spawn(flags);
+        eventually(TIMEOUT, "both services serve", async || this.records("service: serving").len() == 2)
+            .await;
+        for record in this.records("listening") {
+            let address: SocketAddr = record["address"].as_str().unwrap().parse().unwrap();
+            let role = record["role"].as_str().unwrap_or("admin").to_owned();
+            this.addresses.insert(role, format!("http://{address}").parse().unwrap());
+        }
+        this
+    }
+
+    fn spawn(flags: &[&str]) -> Self {
         let ports = ["--admin", "127.0.0.1:0", "--log-format", "json"];
         let mut child = Command::new(env!("CARGO_BIN_EXE_panicking-mesh"))
             .args(ports)
@@ -44,15 +57,7 @@ impl Mesh {
         let reading = std::thread::spawn(move || {
             lines.map_while(Result::ok).for_each(|line| kept.lock().unwrap().push(line));
         });
-        let mut this = Self { child, addresses: BTreeMap::new(), log, reading: Some(reading) };
-        eventually(TIMEOUT, "both services serve", async || this.records("service: serving").len() == 2)
-            .await;
-        for record in this.records("listening") {
-            let address: SocketAddr = record["address"].as_str().unwrap().parse().unwrap();
-            let role = record["role"].as_str().unwrap_or("admin").to_owned();
-            this.addresses.insert(role, format!("http://{address}").parse().unwrap());
-        }
-        this
+        Self { child, addresses: BTreeMap::new(), log, reading: Some(reading) }
     }
 
     fn at(&self, role: &str) -> &Upstream {
@@ -193,7 +198,11 @@ async fn a_restarting_task_restarts_and_a_bare_thread_is_logged() {
     get(&mut client, "thread", "").await.unwrap();
     let records = mesh.expect_records("thread: panicked", 1).await;
     assert_eq!(records[0]["panic"], "a thread panics", "{records:#?}");
-    assert_eq!(mesh.metric("panics_total").await, Some(3));
+
+    get(&mut client, "abandoned", "").await.unwrap();
+    let records = mesh.expect_records("thread: panicked", 2).await;
+    assert_eq!(records[1]["panic"], "work without a caller panics", "{records:#?}");
+    assert_eq!(mesh.metric("panics_total").await, Some(4));
     assert_eq!(mesh.readyz().await, 200);
 }
 
@@ -212,4 +221,15 @@ async fn a_process_without_an_essential_task_is_unready_drains_and_fails() {
     let records = mesh.records("task: essential task ended");
     assert_eq!((records.len(), &records[0]["task"]), (1, &"essential".into()), "{records:#?}");
     assert!(records[0]["how"].as_str().unwrap().contains("an essential task panics"), "{records:#?}");
+}
+
+#[tokio::test]
+async fn a_process_that_panics_while_it_starts_fails_with_a_record() {
+    let mut mesh = Mesh::spawn(&["--panic-at-start"]);
+    let status = binary::wait(&mut mesh.child);
+    assert_eq!(binary::code(status), 7, "the status of a failed task");
+    mesh.reading.take().unwrap().join().unwrap();
+    let records = mesh.records("panicked");
+    assert_eq!(records.len(), 1, "{records:#?}");
+    assert!(records[0]["panic"].as_str().unwrap().contains("the start panics"), "{records:#?}");
 }
