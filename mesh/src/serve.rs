@@ -7,6 +7,7 @@
 mod acceptor;
 mod connection;
 mod control;
+mod request_body;
 
 use std::borrow::Cow;
 use std::convert::Infallible;

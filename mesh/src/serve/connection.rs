@@ -22,6 +22,8 @@ use crate::args::{LimitArgs, ServerArgs};
 use crate::deadline_watchdog::{WatchdogExecutor, Watched};
 use crate::inbound::Stack;
 
+use super::request_body::WithoutTrailers;
+
 /// Timeout for the first bytes, which identify the protocol, and over HTTP/1 for the head of a request. Until then the
 /// connection carries no call and only occupies a file descriptor.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(10);
@@ -96,7 +98,7 @@ impl ConnectionHandler {
             .max_local_error_reset_streams(max_resets.max(1024));
         let stack = self.stack;
         let service = TowerToHyperService::new(tower::service_fn(move |request: Request<Incoming>| {
-            stack.clone().call(request.map(Body::new))
+            stack.clone().call(request.map(|body| Body::new(WithoutTrailers(body))))
         }));
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
 

@@ -11,4 +11,5 @@ mod peers;
 mod reflection;
 mod resets;
 mod stub;
+mod trailers;
 mod unread;

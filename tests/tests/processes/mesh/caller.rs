@@ -6,7 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use dataflow_proto::cache::v1 as pb;
 use h2::RecvStream;
 use h2::client::SendRequest;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderName, Request, Response};
 use prost::Message;
 use tokio::net::TcpStream;
 use tonic::{Code, Status};
@@ -38,6 +38,17 @@ impl Caller {
         message: &[u8],
         headers: &[(&str, &str)],
     ) -> Result<Response<RecvStream>, h2::Error> {
+        self.send_with_trailers(path, message, headers, &[]).await
+    }
+
+    /// Calls a method with the bytes of one message, and trailers if there are any.
+    pub(crate) async fn send_with_trailers(
+        &self,
+        path: &str,
+        message: &[u8],
+        headers: &[(&str, &str)],
+        trailers: &[(&'static str, &str)],
+    ) -> Result<Response<RecvStream>, h2::Error> {
         let mut request = Request::post(format!("http://localhost{path}"))
             .header("content-type", "application/grpc")
             .header("te", "trailers");
@@ -50,7 +61,12 @@ impl Caller {
         framed.put_u8(0);
         framed.put_u32(u32::try_from(message.len()).unwrap());
         framed.extend_from_slice(message);
-        body.send_data(framed.freeze(), true)?;
+        body.send_data(framed.freeze(), trailers.is_empty())?;
+        if !trailers.is_empty() {
+            let parsed =
+                trailers.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
+            body.send_trailers(parsed.collect())?;
+        }
         answer.await
     }
 

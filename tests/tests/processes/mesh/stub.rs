@@ -30,13 +30,18 @@ struct Service {
 #[tonic::async_trait]
 impl stub::Stub for Service {
     async fn get_entry(&self, request: Request<pb::GetEntryRequest>) -> Result<pb::GetEntryResponse, Status> {
+        let tenant = request.metadata().get("dataflow-tenant").map(|tenant| tenant.as_bytes().to_vec());
         let key = request.into_inner().key;
         match key.as_str() {
             "fail" => return Err(to_status(&deadline::Error::Malformed)),
             "wait" => self.go_on.notified().await,
             _ => {}
         }
-        let value = if key == "long" { vec![7; LONG] } else { Vec::new() };
+        let value = match key.as_str() {
+            "long" => vec![7; LONG],
+            "tenant" => tenant.unwrap_or_default(),
+            _ => Vec::new(),
+        };
         let entry = pb::Entry { key, value: value.into(), ..Default::default() };
         Ok(pb::GetEntryResponse { entry: Some(entry), degraded: false })
     }
