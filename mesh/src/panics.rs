@@ -32,7 +32,10 @@ pub enum Error {
 }
 
 /// The panic of a blocking thread until its caller takes it; logged, in the caller's span, if none does.
-struct Unhandled(Option<Panic>, tracing::Span);
+struct Unhandled {
+    panic: Option<Panic>,
+    span: tracing::Span,
+}
 
 thread_local! {
     /// Number of frames of [`caught`] on this thread's stack.
@@ -108,11 +111,12 @@ pub fn spawn_blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> impl Future<Output = T> + Send + 'static {
     let span = tracing::Span::current();
-    let done = tokio::task::spawn_blocking(|| caught(work).map_err(|panic| Unhandled(Some(panic), span)));
+    let done =
+        tokio::task::spawn_blocking(|| caught(work).map_err(|panic| Unhandled { panic: Some(panic), span }));
     async move {
         match done.await {
             Ok(Ok(output)) => output,
-            Ok(Err(mut panic)) => resume(panic.0.take().expect("it is taken once")),
+            Ok(Err(mut unhandled)) => resume(unhandled.panic.take().expect("it is taken once")),
             // The runtime shuts down, and cancels its tasks.
             Err(_) => std::future::pending().await,
         }
@@ -148,8 +152,8 @@ impl Describe for Error {
 
 impl Drop for Unhandled {
     fn drop(&mut self) {
-        if let Some(panic) = self.0.take() {
-            self.1.in_scope(|| panic.log());
+        if let Some(panic) = self.panic.take() {
+            self.span.in_scope(|| panic.log());
         }
     }
 }

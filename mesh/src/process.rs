@@ -10,14 +10,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::admin;
 use crate::args::ProcessArgs;
 use crate::breaker::Breakers;
 use crate::context::Context;
 use crate::metrics::Metrics;
+use crate::panics::{self, Panic};
 use crate::readiness::Readiness;
 use crate::tasks::{self, Task, Tasks};
 use crate::telemetry::{self, LogFilter};
-use crate::{admin, panics};
 
 /// Why a process could not start or continue.
 #[derive(Debug, thiserror::Error)]
@@ -135,7 +136,8 @@ pub async fn run<E: From<Error>>(
     let mut services = pin!(panics::catch(services(process)));
     let result = tokio::select! {
         result = &mut services => result.unwrap_or_else(|panic| {
-            tracing::error!(%panic, "process: panicked, shutting down");
+            let Panic { message, location, backtrace } = &panic;
+            tracing::error!(panic = message, location, backtrace, "process: panicked, shutting down");
             stop.cancel();
             Err(Error::Task(tasks::Failure { task: name, how: panic.to_string() }).into())
         }),

@@ -44,7 +44,7 @@ enum Start {
     Again(Box<dyn FnMut() -> BoxFuture<'static, ()> + Send>),
 }
 
-/// The supervisor of a process' tasks. Cheap to clone; the tasks are canceled with the last clone.
+/// The supervisor of a process's tasks. Cheap to clone; the tasks are canceled with the last clone.
 #[derive(Debug, Clone)]
 pub struct Tasks(Arc<Supervisor>);
 
@@ -118,7 +118,7 @@ impl Task {
 // === impl Tasks ===
 
 impl Tasks {
-    /// A supervisor that makes the process unready when an essential task ends before `stop` is cancelled.
+    /// A supervisor that makes the process unready when an essential task ends before `stop` is canceled.
     pub fn new(stop: CancellationToken, readiness: Readiness, metrics: &Metrics) -> Self {
         let end = CancellationToken::new();
         let (failure, metrics) = (watch::Sender::new(None), metrics.tasks());
@@ -181,8 +181,8 @@ async fn supervise(task: Task, reporter: Option<Reporter>) {
 
 fn report(span: &tracing::Span, task: &'static str, panic: &Panic, outcome: &'static str) {
     let _entered = span.enter();
-    let Panic { message, location, .. } = panic;
-    tracing::error!(task, panic = message, location, outcome, "task: panicked");
+    let Panic { message, location, backtrace } = panic;
+    tracing::error!(task, panic = message, location, backtrace, outcome, "task: panicked");
 }
 
 // === impl Reporter ===

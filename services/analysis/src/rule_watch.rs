@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dataflow_mesh::backoff::Backoff;
 use dataflow_mesh::outbound::{Outbound, Upstream};
-use dataflow_mesh::panics;
+use dataflow_mesh::panics::{self, Panic};
 use dataflow_mesh::tasks::Task;
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::rule_service_client::RuleServiceClient;
@@ -43,7 +43,8 @@ pub fn follow(
         // Compiling takes milliseconds, too long for the runtime's threads. A set that panics the compiler fails its
         // calls, not the start of the process.
         if let Err(panic) = panics::catch(panics::spawn_blocking(move || rulesets.compile())).await {
-            tracing::error!(%panic, "rule sets: compiler panicked");
+            let Panic { message, location, backtrace } = panic;
+            tracing::error!(panic = message, location, backtrace, "rule sets: compiler panicked");
         }
     };
     (task, ready)
