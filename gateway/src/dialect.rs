@@ -1,4 +1,4 @@
-//! Dialects: a dialect is a protocol besides gRPC that the gateway serves, defined by two traits. Separate from the
+//! Dialects: a dialect is a protocol other than gRPC that the gateway serves, defined by two traits. Separate from the
 //! frontend, which routes to dialects without knowing them, and from the dialects, which do not know each other.
 //!
 //! To add a dialect, implement both traits in a module and add one line to the composition of the gateway (`lib.rs`).

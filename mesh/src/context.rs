@@ -15,17 +15,17 @@ use crate::tasks::{Task, Tasks};
 pub struct Context {
     /// The name of the role, for instance `analysis`: the constant label of its metrics.
     pub role: &'static str,
-    /// The process' metrics.
+    /// The process's metrics.
     pub metrics: Metrics,
-    /// The process' readiness.
+    /// The process's readiness.
     pub readiness: Readiness,
     /// Canceled when the service stops accepting connections: endless responses must end then.
     pub draining: CancellationToken,
-    /// The process' circuit breakers, which the service lists and resets on request.
+    /// The process's circuit breakers, which the service lists and resets on request.
     pub breakers: Breakers,
-    /// The supervisor of the process' background tasks.
+    /// The supervisor of the process's background tasks.
     pub tasks: Tasks,
-    /// The current values of the process' dynamic flags.
+    /// The current values of the process's dynamic flags.
     pub settings: watch::Receiver<Dynamic>,
     /// Kept from the start until the service serves, so that a process is not ready while one of its services has not
     /// started yet.

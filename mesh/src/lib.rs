@@ -1,7 +1,7 @@
 //! The runtime of a process in a service mesh: everything whose effect is visible outside the process, on the wire, to
 //! the kubelet, or as the response to a signal. It depends on no service and contains no statistics.
 //!
-//! In the order of a process' life: [`args`] are parsed, [`process`] sets up [`telemetry`], signals and the [`admin`]
+//! In the order of a process's life: [`args`] are parsed, [`process`] sets up [`telemetry`], signals and the [`admin`]
 //! port, [`serve`] runs each service behind its [`inbound`] stack of layers, and calls leave through [`outbound`].
 
 pub mod args;

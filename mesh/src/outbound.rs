@@ -66,7 +66,7 @@ impl Outbound {
         Self { peers: Peers::new(upstream), timeout: TimeoutPolicy::Inherited }
     }
 
-    /// A channel for the process' own watches, which have no deadline: they end when either side ends.
+    /// A channel for the process's own watches, which have no deadline: they end when either side ends.
     pub fn watching(upstream: &Upstream) -> Self {
         Self { peers: Peers::new(upstream), timeout: TimeoutPolicy::Unlimited }
     }

@@ -45,7 +45,7 @@ pub fn tenant(metadata: &MetadataMap) -> String {
     name.unwrap_or_default()
 }
 
-/// The propagated headers besides the trace context. Only the gateway sets `dataflow-*`; it removes them from outside
+/// The propagated headers other than the trace context. Only the gateway sets `dataflow-*`; it removes them from outside
 /// requests.
 static PROPAGATED: [HeaderName; 6] = [
     BAGGAGE,

@@ -101,7 +101,7 @@ impl Server {
         self
     }
 
-    /// Serves the health service that `wrap` makes of the process' own.
+    /// Serves the health service that `wrap` makes of the process's own.
     #[must_use]
     pub fn with_health<H: Health>(mut self, wrap: impl FnOnce(HealthService) -> H + Send + 'static) -> Self {
         self.health = control::health(wrap);

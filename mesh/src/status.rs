@@ -94,7 +94,7 @@ impl Kind {
             Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Kind::Timeout => StatusCode::GATEWAY_TIMEOUT,
             // nginx's "client closed request": no client reads it, but logs and metrics do.
-            Kind::Cancelled => StatusCode::from_u16(499).expect("499 lies in 100..1000"),
+            Kind::Cancelled => StatusCode::from_u16(499).expect("499 is in 100..1000"),
             Kind::Unimplemented => StatusCode::NOT_IMPLEMENTED,
             Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Kind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,

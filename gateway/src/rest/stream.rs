@@ -21,7 +21,7 @@ use crate::dialect::Reply;
 use crate::problem::Problem;
 use crate::schema::Binding;
 
-/// How the messages of a stream stand in a body.
+/// The format of a stream of messages in a response body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StreamFormat {
     /// One message a line (`application/x-ndjson`).

@@ -7,10 +7,10 @@ use tonic_health::pb::health_server::{Health, HealthServer, SERVICE_NAME as HEAL
 use tonic_health::server::{HealthReporter, HealthService};
 use tonic_reflection::server::Builder;
 
-/// Adds a health service, made of the process' own, to the routes.
+/// Adds a health service, made of the process's own, to the routes.
 pub(super) type AddHealth = Box<dyn FnOnce(HealthService, &mut RoutesBuilder) + Send>;
 
-/// Serves the health service that `wrap` makes of the process' own.
+/// Serves the health service that `wrap` makes of the process's own.
 pub(super) fn health<H: Health>(wrap: impl FnOnce(HealthService) -> H + Send + 'static) -> AddHealth {
     Box::new(|own, routes| {
         routes.add_service(HealthServer::new(wrap(own)));

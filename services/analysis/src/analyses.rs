@@ -176,7 +176,7 @@ impl Analyses {
         let ruleset = self.rulesets.get(ruleset)?;
         let permit = Arc::clone(&self.parsers).acquire_owned().await.expect("the semaphore is never closed");
         let (limits, rules) = (self.documents.load().limits(), Arc::clone(&ruleset));
-        // In pieces, although the document is complete: when the call is cancelled, no more pieces come and the parser
+        // In pieces, although the document is complete: when the call is canceled, no more pieces come and the parser
         // stops.
         let (sender, reader) = document::channel();
         let parser = panics::spawn_blocking(move || {
@@ -246,7 +246,7 @@ impl Analyses {
     }
 
     /// Parses the buffered and the remaining pieces on a blocking thread. The thread keeps its permit when the call is
-    /// cancelled, until it has stopped.
+    /// canceled, until it has stopped.
     async fn parse(
         &self,
         ruleset: &Arc<Ruleset>,

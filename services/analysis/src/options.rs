@@ -1,10 +1,10 @@
-//! What a caller states about a catalogue besides the document.
+//! The parameters of a catalogue analysis other than the document.
 
 use crate::Error;
 use crate::digest;
 use crate::document::Fingerprint;
 
-/// Parameters of a catalogue analysis besides the document.
+/// See the module.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
     /// The rule set's name; empty for the default one.

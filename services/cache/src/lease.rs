@@ -91,7 +91,7 @@ impl Entries {
                 Read { lookup: Lookup::Stale(entry), .. } => Some(entry),
                 Read { lookup: Lookup::Miss, .. } => None,
             };
-            // Created before the request: the reply may be lost, or this call cancelled before it arrives.
+            // Created before the request: the reply may be lost, or this call canceled before it arrives.
             let guard = LeaseGuard::new(&self.store, &store_key);
             if self.store.acquire(&store_key, guard.token, options.hold).await? {
                 return self.grant(key, tags, guard).await;
@@ -134,7 +134,7 @@ impl Entries {
 }
 
 /// A guard that releases an acquired lease on drop, if the lease does not reach the caller: because there is a value
-/// after all, or because the call was cancelled. Waiting callers need not wait until it expires.
+/// after all, or because the call was canceled. Waiting callers need not wait until it expires.
 struct LeaseGuard {
     store: Arc<dyn Store>,
     store_key: StoreKey,

@@ -11,15 +11,15 @@ use tokio::sync::watch;
 use tonic::Status;
 
 /// Watches the settings of the config service, if there is one, in the background. While it is unavailable, the
-/// settings that it pushed last stay in force.
+/// settings that it pushed last stay in effect.
 pub(crate) fn follow(upstream: Option<&Upstream>, process: &Process) {
     let Some(upstream) = upstream.cloned() else { return };
     let pushed = process.pushed.clone();
-    let task = Task::restarting("pushed settings", move || receive_always(upstream.clone(), pushed.clone()));
+    let task = Task::restarting("pushed settings", move || watch_forever(upstream.clone(), pushed.clone()));
     process.tasks.spawn(task);
 }
 
-async fn receive_always(upstream: Upstream, pushed: watch::Sender<Pushed>) {
+async fn watch_forever(upstream: Upstream, pushed: watch::Sender<Pushed>) {
     let mut client = ConfigServiceClient::new(Outbound::watching(&upstream));
     let mut backoff = Backoff::default();
     loop {

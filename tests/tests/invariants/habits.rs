@@ -115,7 +115,7 @@ fn every_flag_has_a_variable_with_our_prefix() {
 fn background_tasks_are_supervised() {
     Rule {
         advice: "make it a `dataflow_mesh::tasks::Task`, which has a name and declares what its end means, and hand it to \
-                 the role's `Capability` or the process' `Tasks`; what must be finished although its owner is gone is \
+                 the role's `Capability` or the process's `Tasks`; what must be finished although its owner is gone is \
                  `Task::logged(...).detach()`. A bare task that panics is lost silently.",
         violations: &|file| {
             // The supervisor itself, what serves one connection or stream, and commands that end.

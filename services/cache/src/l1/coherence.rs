@@ -99,7 +99,7 @@ impl Coherence {
         self.buckets[bucket].epoch.changes += 1;
     }
 
-    /// Messages may have been lost: no bucket is coherent until its counter is read anew.
+    /// Messages may have been lost: no bucket is coherent until its counter is read again.
     pub(super) fn gap(&mut self, now: Instant) {
         self.gap = Some(now);
         for bucket in &mut self.buckets {

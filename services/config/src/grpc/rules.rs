@@ -40,7 +40,7 @@ pub struct Service {
 // === impl Service ===
 
 impl Service {
-    /// Serves these rules until `draining` is cancelled.
+    /// Serves these rules until `draining` is canceled.
     pub fn new(journal: Arc<Journal>, draining: CancellationToken) -> Self {
         Self { journal, draining }
     }

@@ -22,7 +22,7 @@ pub struct Service {
 // === impl Service ===
 
 impl Service {
-    /// Serves the dynamic settings of this process until `draining` is cancelled.
+    /// Serves the dynamic settings of this process until `draining` is canceled.
     pub fn new(settings: watch::Receiver<Dynamic>, draining: CancellationToken) -> Self {
         Self { settings, draining }
     }

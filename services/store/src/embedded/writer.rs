@@ -56,7 +56,7 @@ impl Writer {
     }
 
     /// Runs `stage` within a transaction and, after the commit, the callback that it returned, whose result is
-    /// returned. Both run even if the caller is cancelled.
+    /// returned. Both run even if the caller is canceled.
     ///
     /// # Errors
     ///

@@ -75,7 +75,7 @@ fn an_edited_config_map_takes_effect_in_other_processes_or_is_rejected_completel
     eventually_blocking(TIMEOUT, "the limit is pushed", || analyze(&follower).code == 3);
     let refused = analyze(&follower).stderr;
     assert!(refused.contains("more than 2048 bytes of document"), "{refused}");
-    assert_eq!(analyze(&own).code, 0, "a process' own settings take precedence");
+    assert_eq!(analyze(&own).code, 0, "a process's own settings take precedence");
 
     map.edit(&[("log", "debug"), ("max-document-bytes", "many")]);
     eventually_blocking(TIMEOUT, "the edit is rejected", || has_logged(&config, "settings: change rejected"));
