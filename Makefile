@@ -12,7 +12,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 FILE ?= $(TARGET)/catalogue.xml
 
 # The stages of `make test`, fast ones first.
-STAGES := test-fmt test-lint test-docs test-proto test-k8s test-rust test-redis test-mesh
+STAGES := test-fmt test-lint test-docs test-proto test-k8s test-rust test-redis test-mesh test-hostile
 
 .PHONY: help build release tools fmt test $(STAGES) bench clean
 
@@ -60,6 +60,9 @@ test-redis: tools ## Test state in Redis: single server, Sentinels, Cluster, fai
 
 test-mesh: tools ## Test the mesh with real sidecars, and rolling restarts under load with and without them (envoy, redis-server)
 	@.ci/stage $@ --needs envoy --needs redis-server cargo test --workspace --locked --test version --test mesh -- --show-output --test-threads 1
+
+test-hostile: tools ## Run the campaign: hostile callers against real processes (redis-server)
+	@.ci/stage $@ cargo test --workspace --locked --test version --test hostile -- --show-output --test-threads 4
 
 bench: build release $(FILE) $(TARGET)/small.xml ## Run the benchmarks on a generated catalogue, or on FILE=...
 	$(foreach figure,parse rules memory start,$(TARGET)/release/dataflow bench $(figure) $(FILE) &&) true

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
+use dataflow_mesh::identity;
 use dataflow_mesh::inbound::Stack;
 use dataflow_mesh::panics;
 use dataflow_mesh::propagation::{self, REQUEST_ID};
@@ -28,10 +29,6 @@ use crate::dialect::{BodyMode, Dialect, Failure};
 use crate::json::is_json;
 use crate::problem;
 use crate::route::RouteError;
-
-/// Headers that only the mesh may set: they are removed from every request.
-const INTERNAL_PREFIXES: [&str; 3] = ["dataflow-", "l5d-", "x-envoy-"];
-const PEER_CERTIFICATE: &str = "x-forwarded-client-cert";
 
 /// The shared state of all requests.
 #[derive(Debug)]
@@ -79,7 +76,7 @@ impl Service<Request<Body>> for FrontendService {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        strip(request.headers_mut());
+        identity::strip(request.headers_mut());
         if is_grpc(request.headers()) {
             return self.stack.call(request);
         }
@@ -203,17 +200,6 @@ fn without_body(mut response: Response<Body>) -> Response<Body> {
         response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     response.map(|_| Body::empty())
-}
-
-/// Removes the headers that only the mesh may set.
-fn strip(headers: &mut HeaderMap) {
-    let internal = |name: &str| {
-        name == PEER_CERTIFICATE || INTERNAL_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-    };
-    let found: Vec<_> = headers.keys().filter(|name| internal(name.as_str())).cloned().collect();
-    for name in found {
-        headers.remove(name);
-    }
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {

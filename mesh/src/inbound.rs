@@ -2,6 +2,7 @@
 
 mod deadline;
 mod error;
+mod identify;
 mod limit;
 mod observe;
 mod tonic_errors;
@@ -28,6 +29,7 @@ use crate::status;
 
 use deadline::DeadlineLayer;
 use error::Error;
+use identify::IdentifyLayer;
 use limit::LimitLayer;
 use observe::ObserveLayer;
 use tonic_errors::describe;
@@ -65,6 +67,8 @@ pub(crate) fn stack(
         .layer(PropagationLayer::new(baggage))
         // Outside the limit, so that rejected calls are counted too.
         .layer(ObserveLayer::new(methods.clone(), metrics))
+        // Before anything depends on the caller.
+        .layer(IdentifyLayer)
         // Outside the limit, so that a call that is terminated releases its permit.
         .layer(DeadlineLayer::new(limits.clone(), methods.clone()))
         // Load shedding: one limit for all connections; a call above it is rejected at once.

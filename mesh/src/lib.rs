@@ -24,6 +24,7 @@ pub mod response;
 pub mod serve;
 
 pub mod deadline;
+pub mod identity;
 pub mod limiter;
 pub mod propagation;
 pub mod status;

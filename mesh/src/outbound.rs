@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, Request, Response};
 use opentelemetry::trace::TraceContextExt;
 use tokio::time::Instant;
 use tonic::TimeoutExpired;
@@ -23,6 +23,7 @@ use tracing::{Instrument, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::deadline;
+use crate::identity;
 use crate::propagation;
 use crate::response::TerminatedBody;
 use crate::status::to_status;
@@ -106,7 +107,7 @@ impl Service<Request<Body>> for Outbound {
         // A forwarded call already has the headers of its caller.
         if !matches!(self.timeout, TimeoutPolicy::Inherited) {
             propagation::apply(headers);
-            headers.insert(propagation::PEER, HeaderValue::from_static("service"));
+            identity::mark_own(headers);
         }
         let mut trace = Span::current().context();
         let span = telemetry::outgoing_in(&trace, || {

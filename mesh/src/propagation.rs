@@ -11,8 +11,9 @@ use std::task::{Context, Poll};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use tokio::task::futures::TaskLocalFuture;
-use tonic::metadata::MetadataMap;
 use tower::{Layer, Service};
+
+use crate::identity::{SCOPES, SUBJECT, TENANT};
 
 pub(crate) use trace::{extract, inject};
 
@@ -28,33 +29,9 @@ const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 /// Longest baggage that is propagated, in bytes: the minimum that W3C Baggage requires of a platform.
 const BAGGAGE_MAX: usize = 8192;
 
-/// The tenant of a call, set by the gateway.
-pub const TENANT: HeaderName = HeaderName::from_static("dataflow-tenant");
-
-/// The authenticated subject of a call, set by the gateway.
-pub const SUBJECT: HeaderName = HeaderName::from_static("dataflow-subject");
-
-/// Marks a call that a service of the mesh makes itself. The gateway does not set it, because it calls on behalf of
-/// clients, and removes it from their requests like all trusted headers.
-pub const PEER: HeaderName = HeaderName::from_static("dataflow-peer");
-
-/// The tenant of a call; empty without tenants. Bytes that are not text are escaped, so that different names stay
-/// different.
-pub fn tenant(metadata: &MetadataMap) -> String {
-    let name = metadata.get(TENANT.as_str()).map(|name| name.as_encoded_bytes().escape_ascii().to_string());
-    name.unwrap_or_default()
-}
-
-/// The propagated headers other than the trace context. Only the gateway sets `dataflow-*`; it removes them from outside
-/// requests.
-static PROPAGATED: [HeaderName; 6] = [
-    BAGGAGE,
-    HeaderName::from_static("x-canary"),
-    TENANT,
-    SUBJECT,
-    HeaderName::from_static("dataflow-scopes"),
-    REQUEST_ID,
-];
+/// The propagated headers other than the trace context.
+static PROPAGATED: [HeaderName; 6] =
+    [BAGGAGE, HeaderName::from_static("x-canary"), TENANT, SUBJECT, SCOPES, REQUEST_ID];
 
 tokio::task_local! {
     static HEADERS: HeaderMap;

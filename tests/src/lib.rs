@@ -7,6 +7,7 @@ pub mod envoy;
 pub mod eventually;
 pub mod generator;
 pub mod http;
+pub mod http2;
 pub mod manifests;
 pub mod redis;
 pub mod relay;

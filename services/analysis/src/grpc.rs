@@ -1,7 +1,7 @@
 //! The tonic adapter of AnalysisService.
 
 use bytes::Bytes;
-use dataflow_mesh::propagation;
+use dataflow_mesh::identity::Identity;
 use dataflow_mesh::status::respond;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_server::AnalysisService;
@@ -34,12 +34,13 @@ impl Service {
     async fn analyze(
         &self,
         headers: MetadataMap,
+        tenant: String,
         mut messages: Streaming<pb::AnalyzeCatalogueRequest>,
     ) -> Result<pb::AnalyzeCatalogueResponse, Error> {
         let _permit = self.analyses.acquire_upload()?;
         let digest = digest(&headers)?;
         let first = messages.message().await?.unwrap_or_default();
-        let options = convert::options(&first, propagation::tenant(&headers), digest)?;
+        let options = convert::options(&first, tenant, digest)?;
         let analysis = self.analyses.analyze(options, pieces(first, messages)).await?;
         Ok(pb::AnalyzeCatalogueResponse { analysis: Some(analysis) })
     }
@@ -81,8 +82,8 @@ impl AnalysisService for Service {
         &self,
         request: Request<Streaming<pb::AnalyzeCatalogueRequest>>,
     ) -> Result<Response<pb::AnalyzeCatalogueResponse>, Status> {
-        let (headers, _, messages) = request.into_parts();
-        respond(self.analyze(headers, messages).await)
+        let (headers, extensions, messages) = request.into_parts();
+        respond(self.analyze(headers, Identity::of(&extensions).tenant, messages).await)
     }
 
     async fn categorize_dataflow(

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use dataflow_mesh::propagation;
+use dataflow_mesh::identity::Identity;
 use dataflow_proto::cache::v1 as pb;
 use dataflow_store::generations::Generation;
 use dataflow_store::leases::Token;
 use dataflow_store::revision::Revision;
-use tonic::metadata::MetadataMap;
 
 use crate::Error;
 use crate::args::CacheArgs;
@@ -40,12 +39,9 @@ pub(crate) struct Write {
     pub(crate) over: Over,
 }
 
-/// The caller, from the trusted headers.
-pub(crate) fn caller(metadata: &MetadataMap) -> Caller {
-    Caller {
-        tenant: propagation::tenant(metadata),
-        internal: metadata.contains_key(propagation::PEER.as_str()),
-    }
+/// The caller of a request.
+pub(crate) fn caller(identity: Identity) -> Caller {
+    Caller { tenant: identity.tenant, internal: identity.is_peer }
 }
 
 pub(crate) fn key(caller: &Caller, text: &str, field: &str) -> Result<Key, Error> {

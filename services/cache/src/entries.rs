@@ -19,8 +19,9 @@ use tokio::sync::Mutex;
 
 use crate::Error;
 use crate::entry::{CachedEntry, Lookup, New, Read};
-use crate::key::{ENTRIES, Key, Tag};
+use crate::key::{Caller, ENTRIES, Key, Tag};
 use crate::l1::L1;
+use crate::secret::StoreKeys;
 use crate::stats::{Counters, Stats};
 use crate::stored;
 
@@ -31,6 +32,7 @@ const MAX_CONCURRENT_DELETES: usize = 16;
 #[derive(Debug, Clone)]
 pub struct Entries {
     pub(crate) store: Arc<dyn Store>,
+    store_keys: StoreKeys,
     /// Permits of calls that wait for another caller's value. Fewer than the limit of concurrent calls: otherwise the
     /// waiting calls could exhaust it and shed the very call that they wait for.
     pub(crate) waiting: Limiter,
@@ -72,7 +74,8 @@ impl Entries {
         let l1 = L1::new(&*store, capacity);
         let counters = Counters::register(metrics, l1.clone());
         let (waiting, prefix_scan) = (Limiter::default(), Arc::default());
-        Self { store, waiting, limits, prefix_scan, l1, counters }
+        let store_keys = StoreKeys::new(Arc::clone(&store));
+        Self { store, store_keys, waiting, limits, prefix_scan, l1, counters }
     }
 
     /// The task that keeps the L1 cache coherent; none without one.
@@ -80,27 +83,39 @@ impl Entries {
         self.l1.clone().map(|l1| l1.follow(Arc::clone(&self.store)))
     }
 
-    /// The statistics of this process.
-    pub fn stats(&self) -> Stats {
-        self.counters.stats()
+    /// The statistics of this process on the entries that a caller can access.
+    pub fn stats(&self, caller: &Caller) -> Stats {
+        self.counters.stats(caller)
+    }
+
+    /// The store key of an entry.
+    pub(crate) async fn store_key(&self, key: &Key) -> Result<StoreKey, dataflow_store::Error> {
+        self.store_keys.of(key).await
     }
 
     /// Reads one entry.
     pub async fn get(&self, key: &Key) -> Read {
-        if let Some((entry, degraded)) = self.l1.as_ref().and_then(|l1| l1.entry(&key.store_key())) {
-            self.counters.l1_hit();
-            return Read { lookup: Lookup::Fresh(entry), degraded };
-        }
-        let read = self.get_from_store(key).await;
-        self.counters.read(&read);
+        let read = match self.store_key(key).await {
+            Ok(store_key) => {
+                if let Some((entry, degraded)) = self.l1.as_ref().and_then(|l1| l1.entry(&store_key)) {
+                    self.counters.l1_hit(key.namespace());
+                    return Read { lookup: Lookup::Fresh(entry), degraded };
+                }
+                self.get_from_store(key, &store_key).await
+            }
+            Err(error) => {
+                tracing::debug!(%error, "store: secret not read, degraded");
+                Read::degraded()
+            }
+        };
+        self.counters.read(key.namespace(), &read);
         read
     }
 
     /// Reads one entry from the store, bypassing the L1 cache.
-    pub(crate) async fn get_from_store(&self, key: &Key) -> Read {
-        let store_key = key.store_key();
-        let before = self.l1.as_ref().map(|l1| l1.begin_read(&store_key));
-        let entry = match self.store.get(std::slice::from_ref(&store_key)).await {
+    pub(crate) async fn get_from_store(&self, key: &Key, store_key: &StoreKey) -> Read {
+        let before = self.l1.as_ref().map(|l1| l1.begin_read(store_key));
+        let entry = match self.store.get(std::slice::from_ref(store_key)).await {
             Ok(entries) => entries.into_iter().next().flatten(),
             Err(dataflow_store::Error::Unreadable { key, problem }) => {
                 tracing::warn!(key, problem, "store: entry unreadable, treated as a miss");
@@ -119,7 +134,7 @@ impl Entries {
             return Read::of(Lookup::Stale(entry));
         }
         if let (Some(l1), Some(before)) = (&self.l1, before) {
-            l1.insert_entry(&store_key, &entry, before);
+            l1.insert_entry(key.namespace(), store_key, &entry, before);
         }
         Read::of(Lookup::Fresh(entry))
     }
@@ -154,10 +169,13 @@ impl Entries {
             Some(generations) => generations,
             None => match self.generations(&new.tags).await {
                 Ok(generations) => generations,
-                Err(error) => return self.write_failed(error),
+                Err(error) => return self.write_failed(key, error),
             },
         };
-        let store_key = key.store_key();
+        let store_key = match self.store_key(key).await {
+            Ok(store_key) => store_key,
+            Err(error) => return self.write_failed(key, error.into()),
+        };
         let ttl = new.ttl + new.grace;
         let condition = match over {
             Over::Anything => Condition::Always,
@@ -169,17 +187,17 @@ impl Entries {
         self.invalidate_copy(&store_key);
         match outcome {
             Ok(Outcome::Done(revision)) => {
-                self.counters.stored(true);
+                self.counters.stored(key.namespace(), true);
                 Ok(Written::Stored(revision))
             }
             Ok(Outcome::Refused(found)) if matches!(over, Over::Version(_)) => {
                 Err(Error::EtagMismatch { found })
             }
             Ok(Outcome::Refused(_)) => {
-                self.counters.stored(false);
+                self.counters.stored(key.namespace(), false);
                 Ok(Written::LeaseEnded)
             }
-            Err(error) => self.write_failed(error.into()),
+            Err(error) => self.write_failed(key, error.into()),
         }
     }
 
@@ -189,7 +207,7 @@ impl Entries {
     ///
     /// [`Error::EtagMismatch`], [`Error::Store`].
     pub async fn delete(&self, key: &Key, version: Option<Revision>) -> Result<bool, Error> {
-        let store_key = key.store_key();
+        let store_key = self.store_key(key).await?;
         let condition = version.map_or(Condition::Always, Condition::Revision);
         let outcome = self.store.delete(&store_key, condition).await;
         // Also if the outcome is unknown.
@@ -207,7 +225,7 @@ impl Entries {
     /// [`Error::Store`]; some of them may be deleted.
     pub async fn delete_prefix(&self, prefix: &Key) -> Result<u64, Error> {
         let _guard = self.prefix_scan.lock().await;
-        let prefix = prefix.store_key();
+        let prefix = prefix.store_key(prefix.name());
         let (mut deleted, mut from) = (0, None);
         loop {
             let page = self.store.list(ENTRIES, &prefix.name, from).await?;
@@ -275,8 +293,8 @@ impl Entries {
     }
 
     /// A cache need not keep a value, so an outage is not an error of the write; other failures are.
-    fn write_failed(&self, error: Error) -> Result<Written, Error> {
-        self.counters.stored(false);
+    fn write_failed(&self, key: &Key, error: Error) -> Result<Written, Error> {
+        self.counters.stored(key.namespace(), false);
         if error.is_outage() { Ok(Written::Degraded) } else { Err(error) }
     }
 }

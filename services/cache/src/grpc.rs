@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dataflow_mesh::identity::Identity;
 use dataflow_mesh::status::respond;
 use dataflow_proto::cache::v1 as pb;
 use dataflow_proto::cache::v1::cache_service_server::CacheService;
@@ -191,15 +192,15 @@ impl Service {
         Ok(pb::GetEntryTtlResponse { ttl: entry.ttl, degraded })
     }
 
-    fn stats(&self) -> pb::GetStatsResponse {
-        convert::stats(self.entries.stats())
+    fn stats(&self, caller: &Caller) -> pb::GetStatsResponse {
+        convert::stats(self.entries.stats(caller))
     }
 }
 
 /// The caller and the message of a request.
 fn parts<T>(request: Request<T>) -> (Caller, T) {
-    let (metadata, _, request) = request.into_parts();
-    (convert::caller(&metadata), request)
+    let (_, extensions, request) = request.into_parts();
+    (convert::caller(Identity::of(&extensions)), request)
 }
 
 #[tonic::async_trait]
@@ -294,8 +295,9 @@ impl CacheService for Service {
 
     async fn get_stats(
         &self,
-        _: Request<pb::GetStatsRequest>,
+        request: Request<pb::GetStatsRequest>,
     ) -> Result<Response<pb::GetStatsResponse>, Status> {
-        Ok(Response::new(self.stats()))
+        let (caller, _) = parts(request);
+        Ok(Response::new(self.stats(&caller)))
     }
 }

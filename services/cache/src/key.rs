@@ -17,7 +17,10 @@ pub const MAX_TAG: usize = 128;
 /// The namespace of external callers.
 pub const USER: &str = "user";
 /// The additional namespaces of callers within the mesh.
-const INTERNAL: [&str; 1] = ["results"];
+const INTERNAL: [&str; 1] = [RESULTS];
+const RESULTS: &str = "results";
+/// All namespaces.
+pub(crate) const NAMESPACES: [&str; 2] = [USER, RESULTS];
 
 /// The caller of a request, who determines the accessible keys.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -60,6 +63,12 @@ pub enum KeyError {
         /// The longest it may be.
         max: usize,
     },
+    /// A prefix within an internal namespace. The store keys of its entries have no common prefix.
+    #[error("must be the whole namespace, {namespace}/")]
+    InternalPrefix {
+        /// The namespace.
+        namespace: &'static str,
+    },
     /// The name contains another character.
     #[error("must contain only A-Z a-z 0-9 . _ - / : =, contains {found:?}")]
     Character {
@@ -77,13 +86,17 @@ impl Caller {
     ///
     /// [`KeyError::Namespace`] if the namespace is not accessible to this caller, whether or not it exists for others.
     pub fn namespace(&self, name: &str) -> Result<Namespace, KeyError> {
-        let internal: &[&'static str] = if self.internal { &INTERNAL } else { &[] };
-        let mut known = [USER].iter().chain(internal).copied();
         let name = if name.is_empty() { USER } else { name };
-        match known.clone().find(|known| *known == name) {
+        match self.namespaces().find(|known| *known == name) {
             Some(name) => Ok(Namespace { tenant: escape(&self.tenant), name }),
-            None => Err(KeyError::Namespace { known: known.by_ref().collect() }),
+            None => Err(KeyError::Namespace { known: self.namespaces().collect() }),
         }
+    }
+
+    /// The accessible namespaces.
+    pub(crate) fn namespaces(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let internal = self.internal;
+        NAMESPACES.into_iter().filter(move |name| internal || !INTERNAL.contains(name))
     }
 
     /// Parses a key of this caller.
@@ -92,16 +105,24 @@ impl Caller {
     ///
     /// [`KeyError`].
     pub fn key(&self, text: &str) -> Result<Key, KeyError> {
-        let key = self.prefix(text)?;
+        let key = self.parse(text)?;
         if key.name.is_empty() { Err(KeyError::Length { length: 0, max: MAX_NAME }) } else { Ok(key) }
     }
 
-    /// Parses a prefix of keys: a namespace, `/`, and any or no characters of a name.
+    /// Parses a prefix of keys: a namespace, `/`, and, unless the namespace is internal, any or no characters of a name.
     ///
     /// # Errors
     ///
     /// [`KeyError`].
     pub fn prefix(&self, text: &str) -> Result<Key, KeyError> {
+        let prefix = self.parse(text)?;
+        if prefix.namespace.is_internal() && !prefix.name.is_empty() {
+            return Err(KeyError::InternalPrefix { namespace: prefix.namespace.name });
+        }
+        Ok(prefix)
+    }
+
+    fn parse(&self, text: &str) -> Result<Key, KeyError> {
         // A prefix without a namespace is invalid; an empty namespace would mean the external one.
         let parts = text.split_once('/').filter(|(namespace, _)| !namespace.is_empty());
         let (namespace, name) = parts.unwrap_or(("/", text));
@@ -135,6 +156,21 @@ fn escape(tenant: &str) -> String {
 // === impl Namespace ===
 
 impl Namespace {
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Its tenant, escaped.
+    pub(crate) fn tenant(&self) -> &str {
+        &self.tenant
+    }
+
+    /// Whether only callers within the mesh can access it.
+    pub(crate) fn is_internal(&self) -> bool {
+        INTERNAL.contains(&self.name)
+    }
+
     /// Parses a tag of this namespace.
     ///
     /// # Errors
@@ -169,9 +205,15 @@ impl Key {
         &self.namespace
     }
 
-    /// The store key of the entry.
-    pub fn store_key(&self) -> dataflow_store::key::Key {
-        ENTRIES.key(format!("{}:{self}", self.namespace.tenant))
+    /// Its name within the namespace.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The store key of an entry of this namespace that is stored under `name`.
+    pub(crate) fn store_key(&self, name: &str) -> dataflow_store::key::Key {
+        let Namespace { tenant, name: namespace } = &self.namespace;
+        ENTRIES.key(format!("{tenant}:{namespace}/{name}"))
     }
 }
 
@@ -220,15 +262,23 @@ mod tests {
 
     #[test]
     fn a_prefix_is_a_key_whose_name_may_be_empty() {
-        assert_eq!(external("acme").prefix("user/").unwrap().store_key().name, "acme:user/");
-        assert_eq!(external("acme").prefix("user/a").unwrap().store_key().name, "acme:user/a");
+        let stored = |caller: Caller, prefix: &str| {
+            let prefix = caller.prefix(prefix)?;
+            Ok(prefix.store_key(prefix.name()).name)
+        };
+        assert_eq!(stored(external("acme"), "user/").as_deref(), Ok("acme:user/"));
+        assert_eq!(stored(external("acme"), "user/a").as_deref(), Ok("acme:user/a"));
         assert!(external("acme").prefix("").is_err() && external("acme").prefix("user").is_err());
+        let internal = || Caller { internal: true, ..external("acme") };
+        assert_eq!(stored(internal(), "results/").as_deref(), Ok("acme:results/"));
+        assert_eq!(stored(internal(), "results/v"), Err(KeyError::InternalPrefix { namespace: "results" }));
     }
 
     #[test]
     fn keys_of_tenants_do_not_collide() {
         let check = |tenant: &str, expected: &str| {
-            assert_eq!(external(tenant).key("user/a").unwrap().store_key().name, expected, "{tenant:?}");
+            let key = external(tenant).key("user/a").unwrap();
+            assert_eq!(key.store_key(key.name()).name, expected, "{tenant:?}");
         };
         check("", ":user/a");
         check("acme", "acme:user/a");

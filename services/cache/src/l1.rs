@@ -2,6 +2,7 @@
 //! to Redis. A copy is returned only while it is known to be coherent.
 
 mod coherence;
+mod sizes;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,8 +19,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::entry::CachedEntry;
-use crate::key::{ENTRIES, TAGS};
+use crate::key::{ENTRIES, Namespace, TAGS};
 use coherence::{Coherence, Epoch};
+use sizes::Sizes;
 
 /// The memory overhead of a copy in bytes, for the nodes of the maps, rounded up.
 const OVERHEAD: usize = 512;
@@ -33,6 +35,7 @@ pub(crate) struct L1 {
 #[derive(Debug)]
 struct Copies {
     entries: Cache<String, Copy>,
+    sizes: Arc<Sizes>,
     generations: Cache<String, (Generation, u64)>,
     coherence: Mutex<Coherence>,
 }
@@ -40,6 +43,7 @@ struct Copies {
 /// A copy of an entry.
 #[derive(Debug, Clone)]
 struct Copy {
+    namespace: &'static str,
     entry: CachedEntry,
     epoch: u64,
 }
@@ -54,16 +58,17 @@ impl L1 {
     /// An L1 cache of at most `capacity` bytes; none for the embedded store.
     pub(crate) fn new(store: &dyn Store, capacity: u64) -> Option<Self> {
         store.version_counters()?;
-        let weigh = |name: &String, copy: &Copy| {
-            u32::try_from(name.len() + copy.entry.weight() + OVERHEAD).unwrap_or(u32::MAX)
-        };
+        let sizes = Arc::<Sizes>::default();
+        let removed = Arc::clone(&sizes);
         let entries = Cache::builder()
             .max_capacity(capacity)
-            .weigher(weigh)
+            .weigher(|name: &String, copy: &Copy| copy.weight(name))
+            .eviction_listener(move |name, copy: Copy, _| removed.remove(&name, &copy))
             .eviction_policy(EvictionPolicy::lru())
             .expire_after(Expiry);
         let copies = Arc::new(Copies {
             entries: entries.build(),
+            sizes,
             // An additional eighth of the capacity. An evicted generation is read again.
             generations: Cache::builder()
                 .max_capacity(capacity / 8)
@@ -124,10 +129,19 @@ impl L1 {
     }
 
     /// Inserts a copy of an entry, unless its bucket changed since `read`.
-    pub(crate) fn insert_entry(&self, key: &StoreKey, entry: &CachedEntry, read: ReadEpoch) {
+    pub(crate) fn insert_entry(
+        &self,
+        namespace: &Namespace,
+        key: &StoreKey,
+        entry: &CachedEntry,
+        read: ReadEpoch,
+    ) {
         let copies = &self.copies;
         let Some(epoch) = read.0 else { return };
-        copies.entries.insert(key.name.clone(), Copy { entry: entry.clone(), epoch: epoch.number });
+        let copy = Copy { namespace: namespace.name(), entry: entry.clone(), epoch: epoch.number };
+        // Before the insertion, which may evict the copy at once.
+        copies.sizes.add(&key.name, &copy);
+        copies.entries.insert(key.name.clone(), copy);
         // Checked after the insertion: an invalidation first changes the epoch and then removes the copy, so that one
         // of the two sees the other.
         if copies.epoch(key) != read.0 {
@@ -152,17 +166,25 @@ impl L1 {
         copies.drop_copy(key.space.name, &key.name);
     }
 
-    /// The number of entries, and their bytes.
-    pub(crate) fn size(&self) -> (u64, u64) {
-        let entries = &self.copies.entries;
-        entries.run_pending_tasks();
-        (entries.entry_count(), entries.weighted_size())
+    /// The number of entries of a namespace, and their bytes.
+    pub(crate) fn size(&self, namespace: &str) -> (u64, u64) {
+        self.copies.entries.run_pending_tasks();
+        self.copies.sizes.of(namespace)
     }
 
     /// Whether the copies of all buckets are coherent at present.
     pub(crate) fn is_coherent(&self) -> bool {
         let (coherence, now) = (self.copies.coherence(), Instant::now());
         (0..dataflow_store::key::BUCKETS).all(|bucket| coherence.epoch(bucket, now).is_some())
+    }
+}
+
+// === impl Copy ===
+
+impl Copy {
+    /// Its memory in bytes.
+    fn weight(&self, name: &str) -> u32 {
+        u32::try_from(name.len() + self.entry.weight() + OVERHEAD).unwrap_or(u32::MAX)
     }
 }
 

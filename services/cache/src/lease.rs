@@ -73,14 +73,18 @@ impl Entries {
     ///
     /// [`Error::Store`], except for outages.
     pub async fn release(&self, key: &Key, token: Token) -> Result<bool, Error> {
-        match self.store.release(&key.store_key(), token).await.map_err(Error::from) {
+        let released = async {
+            let store_key = self.store_key(key).await?;
+            self.store.release(&store_key, token).await
+        };
+        match released.await.map_err(Error::from) {
             Err(error) if error.is_outage() => Ok(false),
             other => other,
         }
     }
 
     async fn try_lease(&self, key: &Key, tags: &[Tag], options: LeaseOptions) -> Result<LeaseOutcome, Error> {
-        let store_key = key.store_key();
+        let store_key = self.store_key(key).await?;
         let deadline = Instant::now() + options.wait;
         let mut read = self.get(key).await;
         let (mut changes, mut waiting) = (None, None);
@@ -94,7 +98,7 @@ impl Entries {
             // Created before the request: the reply may be lost, or this call canceled before it arrives.
             let guard = LeaseGuard::new(&self.store, &store_key);
             if self.store.acquire(&store_key, guard.token, options.hold).await? {
-                return self.grant(key, tags, guard).await;
+                return self.grant(key, &store_key, tags, guard).await;
             }
             guard.disarm();
             if let Some(entry) = stale.filter(|_| options.accept_stale) {
@@ -120,8 +124,14 @@ impl Entries {
     }
 
     /// Grants the acquired lease, unless its previous holder stored a value after our read.
-    async fn grant(&self, key: &Key, tags: &[Tag], guard: LeaseGuard) -> Result<LeaseOutcome, Error> {
-        match self.get_from_store(key).await {
+    async fn grant(
+        &self,
+        key: &Key,
+        store_key: &StoreKey,
+        tags: &[Tag],
+        guard: LeaseGuard,
+    ) -> Result<LeaseOutcome, Error> {
+        match self.get_from_store(key, store_key).await {
             Read { lookup: Lookup::Fresh(entry), .. } => Ok(LeaseOutcome::Fresh(entry)),
             // There may be a value.
             Read { degraded: true, .. } => Ok(LeaseOutcome::Degraded),

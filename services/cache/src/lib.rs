@@ -1,7 +1,8 @@
 //! The cache service: entries with a time to live, tags and leases, on top of the store.
 //!
 //! The path of a request: [`grpc`] receives it, `convert` maps it to a [`key`], and [`entries`] responds from the L1
-//! cache (`l1`) or from the store; `stored` is the stored format of an entry. [`lease`] provides single flight.
+//! cache (`l1`) or from the store; `secret` computes the store keys of internal entries, and `stored` is the stored
+//! format of an entry. [`lease`] provides single flight.
 
 pub mod args;
 pub mod error;
@@ -15,6 +16,7 @@ pub mod stats;
 
 mod convert;
 mod l1;
+mod secret;
 mod stored;
 
 use std::sync::Arc;

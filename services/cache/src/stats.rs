@@ -7,6 +7,7 @@ use prometheus_client::metrics::family::Family;
 use dataflow_mesh::metrics::Metrics;
 
 use crate::entry::{Lookup, Read};
+use crate::key::{Caller, NAMESPACES, Namespace};
 use crate::l1::L1;
 
 /// The counters of this process. Cheap to clone.
@@ -37,71 +38,98 @@ pub struct Stats {
     pub l1_coherent: bool,
 }
 
+/// An operation and its result.
+#[derive(Debug, Clone, Copy)]
+struct Event {
+    operation: &'static str,
+    result: &'static str,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
+    namespace: &'static str,
     operation: &'static str,
     result: &'static str,
 }
 
 /// Results of a read. `first_level` is the released label of the L1 cache.
-const L1_HIT: Labels = Labels { operation: "get", result: "first_level" };
-const STORE: Labels = Labels { operation: "get", result: "store" };
-const STALE: Labels = Labels { operation: "get", result: "stale" };
-const MISS: Labels = Labels { operation: "get", result: "miss" };
-const DEGRADED: Labels = Labels { operation: "get", result: "degraded" };
+const L1_HIT: Event = Event { operation: "get", result: "first_level" };
+const STORE: Event = Event { operation: "get", result: "store" };
+const STALE: Event = Event { operation: "get", result: "stale" };
+const MISS: Event = Event { operation: "get", result: "miss" };
+const DEGRADED: Event = Event { operation: "get", result: "degraded" };
 /// Results of a write.
-const STORED: Labels = Labels { operation: "set", result: "stored" };
-const NOT_STORED: Labels = Labels { operation: "set", result: "not_stored" };
+const STORED: Event = Event { operation: "set", result: "stored" };
+const NOT_STORED: Event = Event { operation: "set", result: "not_stored" };
 
 // === impl Counters ===
 
 impl Counters {
     pub(crate) fn register(metrics: &Metrics, l1: Option<L1>) -> Self {
         let operations = Family::default();
-        let help = "Reads and writes of cache entries, by result";
+        let help = "Reads and writes of cache entries, by namespace and result";
         metrics.register("cache_operations", help, operations.clone());
         // Present from the start, so that the first increase is visible as a rate.
-        for labels in [L1_HIT, STORE, STALE, MISS, DEGRADED, STORED, NOT_STORED] {
-            let _: &Counter = &operations.get_or_create(&labels);
+        for namespace in NAMESPACES {
+            for event in [L1_HIT, STORE, STALE, MISS, DEGRADED, STORED, NOT_STORED] {
+                let _: &Counter = &operations.get_or_create(&event.of(namespace));
+            }
         }
         Self { operations, l1 }
     }
 
-    pub(crate) fn l1_hit(&self) {
-        self.count(&L1_HIT);
+    pub(crate) fn l1_hit(&self, namespace: &Namespace) {
+        self.count(namespace, L1_HIT);
     }
 
     /// Counts a read that went to the store.
-    pub(crate) fn read(&self, read: &Read) {
-        self.count(match read {
-            Read { degraded: true, .. } => &DEGRADED,
-            Read { lookup: Lookup::Fresh(_), .. } => &STORE,
-            Read { lookup: Lookup::Stale(_), .. } => &STALE,
-            Read { lookup: Lookup::Miss, .. } => &MISS,
-        });
+    pub(crate) fn read(&self, namespace: &Namespace, read: &Read) {
+        let event = match read {
+            Read { degraded: true, .. } => DEGRADED,
+            Read { lookup: Lookup::Fresh(_), .. } => STORE,
+            Read { lookup: Lookup::Stale(_), .. } => STALE,
+            Read { lookup: Lookup::Miss, .. } => MISS,
+        };
+        self.count(namespace, event);
     }
 
-    pub(crate) fn stored(&self, stored: bool) {
-        self.count(if stored { &STORED } else { &NOT_STORED });
+    pub(crate) fn stored(&self, namespace: &Namespace, stored: bool) {
+        self.count(namespace, if stored { STORED } else { NOT_STORED });
     }
 
-    pub(crate) fn stats(&self) -> Stats {
-        let count = |labels| self.operations.get_or_create(labels).get();
-        let (l1_entries, l1_bytes) = self.l1.as_ref().map(L1::size).unwrap_or_default();
+    /// The statistics on the namespaces that a caller can access.
+    pub(crate) fn stats(&self, caller: &Caller) -> Stats {
+        let count = |event: Event| {
+            caller
+                .namespaces()
+                .map(|namespace| self.operations.get_or_create(&event.of(namespace)).get())
+                .sum()
+        };
+        let sizes = self.l1.iter().flat_map(|l1| caller.namespaces().map(|namespace| l1.size(namespace)));
+        let (l1_entries, l1_bytes) =
+            sizes.fold((0, 0), |(entries, bytes), size| (entries + size.0, bytes + size.1));
         Stats {
-            l1_hits: count(&L1_HIT),
-            store_hits: count(&STORE),
-            stale_hits: count(&STALE),
-            misses: count(&MISS),
-            degraded_reads: count(&DEGRADED),
+            l1_hits: count(L1_HIT),
+            store_hits: count(STORE),
+            stale_hits: count(STALE),
+            misses: count(MISS),
+            degraded_reads: count(DEGRADED),
             l1_entries,
             l1_bytes,
             l1_coherent: self.l1.as_ref().is_some_and(L1::is_coherent),
         }
     }
 
-    fn count(&self, labels: &Labels) {
-        self.operations.get_or_create(labels).inc();
+    fn count(&self, namespace: &Namespace, event: Event) {
+        self.operations.get_or_create(&event.of(namespace.name())).inc();
+    }
+}
+
+// === impl Event ===
+
+impl Event {
+    fn of(self, namespace: &'static str) -> Labels {
+        Labels { namespace, operation: self.operation, result: self.result }
     }
 }
 

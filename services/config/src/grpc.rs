@@ -7,8 +7,9 @@ pub mod settings;
 
 mod mask;
 
-use dataflow_mesh::propagation::{REQUEST_ID, SUBJECT};
-use tonic::metadata::MetadataMap;
+use dataflow_mesh::identity::Identity;
+use dataflow_mesh::propagation::REQUEST_ID;
+use tonic::Request;
 
 use crate::Error;
 use crate::change::Origin;
@@ -25,18 +26,31 @@ fn missing_field(field: &str) -> Error {
     Error::FieldInvalid { field: field.to_owned(), problem: "must be set".to_owned() }
 }
 
-/// The author and the reason of a change.
-fn origin(metadata: &MetadataMap, reason: String) -> Result<Origin, Error> {
-    if reason.len() > MAX_REASON {
-        let problem = format!("must be at most {MAX_REASON} bytes, is {}", reason.len());
-        return Err(Error::FieldInvalid { field: "reason".to_owned(), problem });
+/// The caller of a change.
+struct Caller {
+    subject: String,
+    request_id: String,
+}
+
+/// The caller and the message of a request.
+fn caller<T>(request: Request<T>) -> (Caller, T) {
+    let (metadata, extensions, request) = request.into_parts();
+    let request_id = metadata.get(REQUEST_ID.as_str()).and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let subject = Identity::of(&extensions).subject;
+    (Caller { subject, request_id: request_id.to_owned() }, request)
+}
+
+// === impl Caller ===
+
+impl Caller {
+    /// The author and the reason of a change.
+    fn origin(self, reason: String) -> Result<Origin, Error> {
+        if reason.len() > MAX_REASON {
+            let problem = format!("must be at most {MAX_REASON} bytes, is {}", reason.len());
+            return Err(Error::FieldInvalid { field: "reason".to_owned(), problem });
+        }
+        Ok(Origin { author: self.subject, reason, request_id: self.request_id })
     }
-    // Bytes that are not text are escaped: a change must not look anonymous.
-    let header = |name: &str| {
-        let value = metadata.get(name).map(|value| value.as_encoded_bytes().escape_ascii().to_string());
-        value.unwrap_or_default()
-    };
-    Ok(Origin { author: header(SUBJECT.as_str()), reason, request_id: header(REQUEST_ID.as_str()) })
 }
 
 /// Validates a page size.

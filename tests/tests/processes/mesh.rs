@@ -1,7 +1,6 @@
 //! The behavior that all services share: frames, limits, deadlines, connections. The service is a stub that can fail,
 //! wait and send long responses.
 
-mod caller;
 mod connections;
 mod ends;
 mod failures;

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use dataflow_mesh::status::respond;
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::provider_service_server::ProviderService;
-use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
 use super::mask::{self, Field, fields};
-use super::{check_etag, missing_field, origin};
+use super::{Caller, caller, check_etag, missing_field};
 use crate::change::Change;
 use crate::journal::Journal;
 use crate::provider::Provider;
@@ -51,7 +50,7 @@ impl Service {
 
     async fn create(
         &self,
-        metadata: &MetadataMap,
+        caller: Caller,
         request: pb::CreateProviderRequest,
     ) -> Result<pb::CreateProviderResponse, Error> {
         let pb::CreateProviderRequest { provider_id, provider, reason } = request;
@@ -63,14 +62,14 @@ impl Service {
             }
             Ok(Some(Change::ProviderPut(provider.clone())))
         };
-        let state = self.journal.change(origin(metadata, reason)?, decide).await?;
+        let state = self.journal.change(caller.origin(reason)?, decide).await?;
         let provider = Some(convert::provider(state.provider(&provider.provider_id)?));
         Ok(pb::CreateProviderResponse { provider })
     }
 
     async fn update(
         &self,
-        metadata: &MetadataMap,
+        caller: Caller,
         request: pb::UpdateProviderRequest,
     ) -> Result<pb::UpdateProviderResponse, Error> {
         let pb::UpdateProviderRequest { provider, update_mask, reason } = request;
@@ -82,14 +81,14 @@ impl Service {
             let new = mask::merge(pb::Provider::from(&present.provider), &given, &fields).try_into()?;
             Ok((new != present.provider).then_some(Change::ProviderPut(new)))
         };
-        let state = self.journal.change(origin(metadata, reason)?, decide).await?;
+        let state = self.journal.change(caller.origin(reason)?, decide).await?;
         let provider = Some(convert::provider(state.provider(&given.provider_id)?));
         Ok(pb::UpdateProviderResponse { provider })
     }
 
     async fn delete(
         &self,
-        metadata: &MetadataMap,
+        caller: Caller,
         request: pb::DeleteProviderRequest,
     ) -> Result<pb::DeleteProviderResponse, Error> {
         let pb::DeleteProviderRequest { provider, etag, reason } = request;
@@ -97,7 +96,7 @@ impl Service {
             check_etag(&etag, &state.provider(&provider)?.version.etag())?;
             Ok(Some(Change::ProviderRemoved { provider_id: provider.clone() }))
         };
-        self.journal.change(origin(metadata, reason)?, decide).await?;
+        self.journal.change(caller.origin(reason)?, decide).await?;
         Ok(pb::DeleteProviderResponse {})
     }
 }
@@ -126,23 +125,23 @@ impl ProviderService for Service {
         &self,
         request: Request<pb::CreateProviderRequest>,
     ) -> Result<Response<pb::CreateProviderResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        respond(self.create(&metadata, request).await)
+        let (caller, request) = caller(request);
+        respond(self.create(caller, request).await)
     }
 
     async fn update_provider(
         &self,
         request: Request<pb::UpdateProviderRequest>,
     ) -> Result<Response<pb::UpdateProviderResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        respond(self.update(&metadata, request).await)
+        let (caller, request) = caller(request);
+        respond(self.update(caller, request).await)
     }
 
     async fn delete_provider(
         &self,
         request: Request<pb::DeleteProviderRequest>,
     ) -> Result<Response<pb::DeleteProviderResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        respond(self.delete(&metadata, request).await)
+        let (caller, request) = caller(request);
+        respond(self.delete(caller, request).await)
     }
 }

@@ -11,11 +11,10 @@ use dataflow_rules::Rule;
 use futures_util::stream::{self, Stream, StreamExt};
 use tokio_stream::wrappers::WatchStream;
 use tokio_util::sync::CancellationToken;
-use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
 use super::mask::{self, Field, fields};
-use super::{check_etag, invalid_page_token, missing_field, origin, page_size, page_start};
+use super::{Caller, caller, check_etag, invalid_page_token, missing_field, page_size, page_start};
 use crate::change::Change;
 use crate::convert::ruleset::{category, rule_from_wire, rule_to_wire, to_wire};
 use crate::journal::Journal;
@@ -68,7 +67,7 @@ impl Service {
 
     async fn create(
         &self,
-        metadata: &MetadataMap,
+        caller: Caller,
         request: pb::CreateRuleRequest,
     ) -> Result<pb::CreateRuleResponse, Error> {
         let pb::CreateRuleRequest {
@@ -102,14 +101,14 @@ impl Service {
             }
             Ok(Some(Change::RulePut { ruleset: ruleset.clone(), rule: rule.clone() }))
         };
-        let changed = self.journal.change(origin(metadata, reason)?, decide).await;
+        let changed = self.journal.change(caller.origin(reason)?, decide).await;
         let state = changed.map_err(|error| relative_to_rule(error, ""))?;
         Ok(pb::CreateRuleResponse { rule: Some(rule_by_id(&state, &ruleset, &rule.id)?) })
     }
 
     async fn update(
         &self,
-        metadata: &MetadataMap,
+        caller: Caller,
         request: pb::UpdateRuleRequest,
     ) -> Result<pb::UpdateRuleResponse, Error> {
         let pb::UpdateRuleRequest { rule, update_mask, ruleset, reason } = request;
@@ -124,14 +123,14 @@ impl Service {
             let change = Change::RulePut { ruleset: ruleset.clone(), rule: new.clone() };
             Ok((new != *rule).then_some(change))
         };
-        let changed = self.journal.change(origin(metadata, reason)?, decide).await;
+        let changed = self.journal.change(caller.origin(reason)?, decide).await;
         let state = changed.map_err(|error| relative_to_rule(error, "rule."))?;
         Ok(pb::UpdateRuleResponse { rule: Some(rule_by_id(&state, &ruleset, &id)?) })
     }
 
     async fn delete(
         &self,
-        metadata: &MetadataMap,
+        caller: Caller,
         request: pb::DeleteRuleRequest,
     ) -> Result<pb::DeleteRuleResponse, Error> {
         let pb::DeleteRuleRequest { rule, ruleset, etag, reason } = request;
@@ -142,7 +141,7 @@ impl Service {
             check_etag(&etag, &version.etag())?;
             Ok(Some(Change::RuleRemoved { ruleset: ruleset.clone(), rule_id: rule.clone() }))
         };
-        let state = self.journal.change(origin(metadata, reason)?, decide).await?;
+        let state = self.journal.change(caller.origin(reason)?, decide).await?;
         Ok(pb::DeleteRuleResponse { revision: state.ruleset(&ruleset)?.set.revision })
     }
 
@@ -161,7 +160,7 @@ impl Service {
 
     async fn rollback(
         &self,
-        metadata: &MetadataMap,
+        caller: Caller,
         request: pb::RollbackRulesetRequest,
     ) -> Result<pb::RollbackRulesetResponse, Error> {
         let pb::RollbackRulesetRequest { ruleset, revision, reason } = request;
@@ -170,7 +169,7 @@ impl Service {
             let present = state.ruleset(&ruleset)?;
             Ok((present.set.rules != earlier.rules).then(|| Change::RolledBack(earlier.clone())))
         };
-        let state = self.journal.change(origin(metadata, reason)?, decide).await?;
+        let state = self.journal.change(caller.origin(reason)?, decide).await?;
         let set = Some(ruleset_to_wire(state.ruleset(&ruleset)?));
         Ok(pb::RollbackRulesetResponse { ruleset: set })
     }
@@ -243,24 +242,24 @@ impl RuleService for Service {
         &self,
         request: Request<pb::CreateRuleRequest>,
     ) -> Result<Response<pb::CreateRuleResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        respond(self.create(&metadata, request).await)
+        let (caller, request) = caller(request);
+        respond(self.create(caller, request).await)
     }
 
     async fn update_rule(
         &self,
         request: Request<pb::UpdateRuleRequest>,
     ) -> Result<Response<pb::UpdateRuleResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        respond(self.update(&metadata, request).await)
+        let (caller, request) = caller(request);
+        respond(self.update(caller, request).await)
     }
 
     async fn delete_rule(
         &self,
         request: Request<pb::DeleteRuleRequest>,
     ) -> Result<Response<pb::DeleteRuleResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        respond(self.delete(&metadata, request).await)
+        let (caller, request) = caller(request);
+        respond(self.delete(caller, request).await)
     }
 
     async fn list_revisions(
@@ -275,8 +274,8 @@ impl RuleService for Service {
         &self,
         request: Request<pb::RollbackRulesetRequest>,
     ) -> Result<Response<pb::RollbackRulesetResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        respond(self.rollback(&metadata, request).await)
+        let (caller, request) = caller(request);
+        respond(self.rollback(caller, request).await)
     }
 }
 

@@ -1,11 +1,11 @@
 //! Connections without calls: idle ones, and those above the limit.
 
 use dataflow_tests::eventually::{TIMEOUT, eventually};
+use dataflow_tests::http2::{Client, DEFAULT_WINDOW};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::caller::Caller;
 use super::stub::Stub;
 
 #[tokio::test(start_paused = true)]
@@ -32,13 +32,13 @@ async fn both_protocols_are_served_on_one_port() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("grpc-status: 12\r\n"), "{answer}");
-    assert!(!Caller::connect(stub.address, 65_535).await.get("", &[]).await.body().is_end_stream());
+    assert!(!Client::connect(stub.address, DEFAULT_WINDOW).await.get("", &[]).await.body().is_end_stream());
 }
 
 #[tokio::test]
 async fn connections_above_the_limit_are_closed() {
     let stub = Stub::start(&["--max-connections", "1"]).await;
-    let caller = Caller::connect(stub.address, 65_535).await;
+    let caller = Client::connect(stub.address, DEFAULT_WINDOW).await;
     caller.get("", &[]).await;
     let mut surplus = TcpStream::connect(stub.address).await.unwrap();
     assert_eq!(surplus.read(&mut [0]).await.unwrap(), 0, "closed immediately");

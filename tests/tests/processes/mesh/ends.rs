@@ -1,5 +1,6 @@
 //! The end of connections and of endless streams: by a stop of the service, and by age.
 
+use dataflow_tests::http2::{Client, DEFAULT_WINDOW, code_and_reason};
 use std::time::Duration;
 
 use dataflow_tests::eventually::{TIMEOUT, eventually};
@@ -10,7 +11,6 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt;
 
-use super::caller::{Caller, code_and_reason};
 use super::stub::Stub;
 
 #[tokio::test]
@@ -35,11 +35,11 @@ async fn a_health_watch_does_not_delay_the_stop() {
 #[tokio::test]
 async fn a_call_in_flight_finishes_after_the_connection_age() {
     let stub = Stub::start(&["--connection-age", "1s", "--drain-timeout", "0s"]).await;
-    let caller = Caller::connect(stub.address, 65_535).await;
+    let caller = Client::connect(stub.address, DEFAULT_WINDOW).await;
     let (answer, ()) = tokio::join!(caller.get("wait", &[]), async {
         until_aged(&caller).await;
         // The same time again, in which the connection might be closed.
-        until_aged(&Caller::connect(stub.address, 65_535).await).await;
+        until_aged(&Client::connect(stub.address, DEFAULT_WINDOW).await).await;
         stub.go_on.notify_one();
     });
     let mut body = answer.into_body();
@@ -50,14 +50,14 @@ async fn a_call_in_flight_finishes_after_the_connection_age() {
 }
 
 /// Waits until the connection accepts no further calls (GOAWAY).
-async fn until_aged(caller: &Caller) {
+async fn until_aged(caller: &Client) {
     eventually(TIMEOUT, "the connection has aged", async || caller.send("/", b"", &[]).await.is_err()).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_of_age_zero_never_ages() {
     let stub = Stub::start(&["--connection-age", "0s"]).await;
-    let caller = Caller::connect(stub.address, 65_535).await;
+    let caller = Client::connect(stub.address, DEFAULT_WINDOW).await;
     caller.get("", &[]).await;
     tokio::time::advance(Duration::from_secs(1)).await;
     caller.get("", &[]).await;

@@ -1,9 +1,9 @@
 //! A failed unary call is a trailers-only response, one HEADERS frame with END_STREAM, with code, reason and details,
 //! whichever layer rejected it.
 
+use dataflow_tests::http2::{Client, DEFAULT_WINDOW, GET, code_and_reason, trailers_only};
 use tonic::Code;
 
-use super::caller::{Caller, GET, code_and_reason, trailers_only};
 use super::stub::Stub;
 
 fn expected(code: Code, reason: &str) -> (Code, String) {
@@ -13,7 +13,7 @@ fn expected(code: Code, reason: &str) -> (Code, String) {
 #[tokio::test]
 async fn a_failed_call_is_trailers_only_whichever_layer_rejected_it() {
     let stub = Stub::start(&["--max-concurrent-requests", "1"]).await;
-    let caller = Caller::connect(stub.address, 65_535).await;
+    let caller = Client::connect(stub.address, DEFAULT_WINDOW).await;
 
     let failed = caller.get("fail", &[]).await;
     assert_eq!(trailers_only(&failed), expected(Code::InvalidArgument, "GRPC_TIMEOUT_MALFORMED"), "handler");
@@ -35,7 +35,7 @@ async fn a_failed_call_is_trailers_only_whichever_layer_rejected_it() {
 #[tokio::test]
 async fn an_invalid_call_is_a_client_error() {
     let stub = Stub::start(&["--max-message-bytes", "1KiB"]).await;
-    let caller = Caller::connect(stub.address, 65_535).await;
+    let caller = Client::connect(stub.address, DEFAULT_WINDOW).await;
     let check = async |path: &str, message: &[u8], code: Code, reason: &str| {
         let answer = caller.send(path, message, &[]).await.unwrap();
         assert_eq!(trailers_only(&answer), expected(code, reason));

@@ -1,5 +1,6 @@
 //! Pass-through: the client receives the same frames that the upstream sent.
 
+use dataflow_tests::http2::{Client, DEFAULT_WINDOW, GET, code_and_reason, trailers_only};
 use std::net::SocketAddr;
 
 use dataflow_proto::config::v1::rule_service_client::RuleServiceClient;
@@ -9,16 +10,15 @@ use dataflow_tests::services::{self, Service};
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use super::caller::{Caller, GET, code_and_reason, trailers_only};
 use super::stub::{LONG, Stub};
 
 /// A gateway in front of a stub, and a client of it.
-async fn through(stub: &Stub, flags: &[&str]) -> (Service, Caller) {
+async fn through(stub: &Stub, flags: &[&str]) -> (Service, Client) {
     let url = format!("http://{}", stub.address);
     let gateway = services::gateway(&[&["--cache-url", &url], flags].concat()).await;
     let address = gateway.upstream.to_string();
     let address: SocketAddr = address.trim_start_matches("http://").trim_end_matches('/').parse().unwrap();
-    (gateway, Caller::connect(address, 65_535).await)
+    (gateway, Client::connect(address, DEFAULT_WINDOW).await)
 }
 
 #[tokio::test]

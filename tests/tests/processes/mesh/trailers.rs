@@ -3,12 +3,12 @@
 use bytes::{BufMut, BytesMut};
 use dataflow_proto::cache::v1 as pb;
 use dataflow_tests::eventually::TIMEOUT;
+use dataflow_tests::http2::{Client, DEFAULT_WINDOW, GET};
 use prost::Message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::caller::{Caller, GET};
 use super::stub::Stub;
 
 const TENANT: (&str, &str) = ("dataflow-tenant", "acme-tenant");
@@ -16,7 +16,7 @@ const TENANT: (&str, &str) = ("dataflow-tenant", "acme-tenant");
 #[tokio::test]
 async fn trailers_of_http_2_are_dropped() {
     let stub = Stub::start(&[]).await;
-    let caller = Caller::connect(stub.address, 65_535).await;
+    let caller = Client::connect(stub.address, DEFAULT_WINDOW).await;
     let message = pb::GetEntryRequest { key: "tenant".to_owned() }.encode_to_vec();
     for (headers, trailers, expected) in [(vec![TENANT], vec![], TENANT.1), (vec![], vec![TENANT], "")] {
         let answer = caller.send_with_trailers(GET, &message, &headers, &trailers).await.unwrap();

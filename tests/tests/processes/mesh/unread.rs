@@ -1,14 +1,14 @@
 //! Clients that do not read their responses: their permits count until the deadline watchdog resets the stream.
 
+use dataflow_tests::http2::{Client, code_and_reason, trailers_only};
 use tonic::Code;
 
-use super::caller::{Caller, code_and_reason, trailers_only};
 use super::stub::{LONG, Stub};
 
 #[tokio::test]
 async fn an_unread_response_keeps_its_permit_until_the_deadline() {
     let stub = Stub::start(&["--max-concurrent-requests", "1", "--request-timeout", "3s"]).await;
-    let caller = Caller::connect(stub.address, 1024).await;
+    let caller = Client::connect(stub.address, 1024).await;
     let unread = caller.get("long", &[]).await;
     assert_eq!(trailers_only(&caller.get("", &[]).await).0, Code::ResourceExhausted);
 
@@ -29,7 +29,7 @@ async fn an_unread_response_keeps_its_permit_until_the_deadline() {
 #[tokio::test]
 async fn a_response_that_is_read_arrives_completely() {
     let stub = Stub::start(&["--max-concurrent-requests", "1"]).await;
-    let caller = Caller::connect(stub.address, 1024).await;
+    let caller = Client::connect(stub.address, 1024).await;
     let mut body = caller.get("long", &[]).await.into_body();
     let mut read = 0;
     while let Some(piece) = body.data().await {

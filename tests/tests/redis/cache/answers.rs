@@ -243,7 +243,8 @@ async fn hits_and_misses_are_counted() {
             ("set", "stored", 1),
             ("set", "not_stored", 0),
         ] {
-            let sample = format!("operation=\"{operation}\",result=\"{result}\"}} {count}\n");
+            let sample =
+                format!("namespace=\"user\",operation=\"{operation}\",result=\"{result}\"}} {count}\n");
             assert!(metrics.contains(&sample), "{sample}{metrics}");
         }
     })

@@ -1,0 +1,181 @@
+//! Who makes a call, as the headers say that only the mesh may set. This module is the only one that reads them: from
+//! the head of a request, after the gateway has removed those of outside callers and every listener the trailers.
+
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
+
+use crate::status::{Describe, Kind, Violation};
+
+/// The tenant of a call, set by the gateway.
+pub const TENANT: HeaderName = HeaderName::from_static("dataflow-tenant");
+
+/// The authenticated subject of a call, set by the gateway.
+pub const SUBJECT: HeaderName = HeaderName::from_static("dataflow-subject");
+
+/// The scopes of a call, set by the gateway.
+pub(crate) const SCOPES: HeaderName = HeaderName::from_static("dataflow-scopes");
+
+/// Marks a call that a service of the mesh makes itself. The gateway does not set it, because it calls on behalf of
+/// clients.
+const PEER: HeaderName = HeaderName::from_static("dataflow-peer");
+
+/// The only value of [`PEER`].
+const SERVICE: HeaderValue = HeaderValue::from_static("service");
+
+/// The prefixes of all headers that only the gateway and the proxies of the mesh may set.
+const TRUSTED_PREFIXES: [&str; 3] = ["dataflow-", "l5d-", "x-envoy-"];
+
+/// The certificate of the peer, as proxies of the mesh verified it.
+const PEER_CERTIFICATE: &str = "x-forwarded-client-cert";
+
+/// The caller of a request. Every request that passed the inbound stack has it as an extension.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Identity {
+    /// The tenant; empty without tenants. Bytes that are not text are escaped, so that different names stay different.
+    pub tenant: String,
+    /// The authenticated subject, escaped likewise; empty if anonymous.
+    pub subject: String,
+    /// Whether a service of the mesh makes the call itself, not on behalf of a client.
+    pub is_peer: bool,
+}
+
+/// Why the caller of a request is unknown.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Error {
+    /// A header occurs more than once, and any of them may be true.
+    #[error("header {header} must occur once; only the gateway sets it")]
+    Repeated {
+        /// Its name.
+        header: HeaderName,
+    },
+}
+
+/// Removes the headers that only the mesh may set, from a request of an outside caller.
+pub fn strip(headers: &mut HeaderMap) {
+    let is_trusted = |name: &str| {
+        name == PEER_CERTIFICATE || TRUSTED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    };
+    let found: Vec<_> = headers.keys().filter(|name| is_trusted(name.as_str())).cloned().collect();
+    for name in found {
+        headers.remove(name);
+    }
+}
+
+/// Marks a call as one that this service makes itself.
+pub(crate) fn mark_own(headers: &mut HeaderMap) {
+    headers.insert(PEER, SERVICE);
+}
+
+// === impl Identity ===
+
+impl Identity {
+    /// Reads the head of a request.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Repeated`] if a header occurs more than once. Taking the first would make the identity depend on the order in
+    /// which a proxy forwards headers.
+    pub(crate) fn read(headers: &HeaderMap) -> Result<Self, Error> {
+        let once = |header: HeaderName| {
+            let mut values = headers.get_all(&header).iter();
+            match (values.next(), values.next()) {
+                (_, Some(_)) => Err(Error::Repeated { header }),
+                (value, None) => Ok(value),
+            }
+        };
+        let text = |value: Option<&HeaderValue>| {
+            value.map(|value| value.as_bytes().escape_ascii().to_string()).unwrap_or_default()
+        };
+        once(SCOPES)?;
+        Ok(Self {
+            tenant: text(once(TENANT)?),
+            subject: text(once(SUBJECT)?),
+            is_peer: once(PEER)? == Some(&SERVICE),
+        })
+    }
+
+    /// The caller of a request that passed the inbound stack; an anonymous one outside the mesh otherwise.
+    pub fn of(request: &Extensions) -> Self {
+        request.get().cloned().unwrap_or_default()
+    }
+}
+
+// === impl Error ===
+
+impl Describe for Error {
+    fn domain(&self) -> &'static str {
+        "dataflow.mesh.v1"
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Error::Repeated { .. } => Kind::Invalid,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Error::Repeated { .. } => "IDENTITY_AMBIGUOUS",
+        }
+    }
+
+    fn violations(&self) -> Vec<Violation> {
+        let Error::Repeated { header } = self;
+        vec![Violation { field: header.to_string(), description: "must occur once".to_owned() }]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&str, &[u8])]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            // As a parser of HTTP/1.1 or HTTP/2 reads it: names become lower case.
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            headers.append(name, HeaderValue::from_bytes(value).unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn an_identity_is_read_from_each_header_in_any_case() {
+        let check = |fields: &[(&str, &[u8])], tenant: &str, subject: &str, is_peer: bool| {
+            let expected = Identity { tenant: tenant.to_owned(), subject: subject.to_owned(), is_peer };
+            assert_eq!(Identity::read(&headers(fields)), Ok(expected), "{fields:?}");
+        };
+        check(&[], "", "", false);
+        check(&[("dataflow-tenant", b"acme"), ("Dataflow-Subject", b"ada")], "acme", "ada", false);
+        check(&[("DATAFLOW-PEER", b"service")], "", "", true);
+        check(&[("dataflow-peer", b"client")], "", "", false);
+        check(&[("dataflow-tenant", b"caf\xe9")], r"caf\xe9", "", false);
+        // Binary metadata, and names that only resemble ours.
+        check(&[("dataflow-tenant-bin", b"YWNtZQ"), ("dataflow_tenant", b"acme")], "", "", false);
+        check(&[("dataflow-peer-bin", b"c2VydmljZQ"), ("x-dataflow-peer", b"service")], "", "", false);
+    }
+
+    #[test]
+    fn a_repeated_header_is_an_error() {
+        for name in ["dataflow-tenant", "dataflow-subject", "dataflow-scopes", "dataflow-peer"] {
+            let repeated = Identity::read(&headers(&[(name, b"service"), (name, b"service")])).unwrap_err();
+            assert_eq!(repeated.violations()[0].field, name);
+        }
+    }
+
+    #[test]
+    fn everything_that_the_mesh_sets_is_removed() {
+        let mut outside = headers(&[
+            ("Dataflow-Tenant", b"acme"),
+            ("dataflow-tenant", b"acme"),
+            ("dataflow-tenant-bin", b"YWNtZQ"),
+            ("dataflow-peer", b"service"),
+            ("dataflow-later", b"x"),
+            ("l5d-client-id", b"x"),
+            ("x-envoy-peer-metadata", b"x"),
+            ("X-Forwarded-Client-Cert", b"x"),
+            ("x-dataflow", b"kept"),
+        ]);
+        strip(&mut outside);
+        assert_eq!(outside, headers(&[("x-dataflow", b"kept")]));
+    }
+}
