@@ -75,11 +75,6 @@ pub struct PublicArgs {
     #[arg(long, env = "DATAFLOW_MAX_HELD_BYTES", default_value = "256MiB", value_name = "SIZE")]
     pub max_held_bytes: ByteSize,
 
-    /// Longest wait for the next bytes of a buffered body.
-    #[arg(long, env = "DATAFLOW_BODY_IDLE_TIMEOUT", default_value = "10s", value_parser = humantime::parse_duration,
-          value_name = "DURATION")]
-    pub body_idle_timeout: Duration,
-
     /// Longest request target (path and query) of a REST request.
     #[arg(long, env = "DATAFLOW_MAX_TARGET_BYTES", default_value = "16KiB", value_name = "SIZE")]
     pub max_target_bytes: ByteSize,

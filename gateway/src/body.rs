@@ -1,5 +1,5 @@
-//! Request bodies: buffered ones, with three limits (size, idle time between chunks, and total memory of all buffered
-//! bodies), and streamed ones. Separate from the dialects, because all of them use the same limits.
+//! Request bodies: buffered ones, with limits of size and of the total memory of all buffered bodies, and streamed ones.
+//! The stack of the mesh limits the time. Separate from the dialects, because all of them use the same limits.
 
 use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
@@ -18,8 +18,6 @@ use tonic::Status;
 pub(crate) struct Limits {
     /// The most bytes of one.
     pub(crate) bytes: usize,
-    /// The longest time from one piece to the next.
-    pub(crate) idle: Duration,
     /// The memory of all of them together, in units of [`UNIT`].
     pub(crate) memory: Arc<Semaphore>,
 }
@@ -42,7 +40,7 @@ pub(crate) struct StreamedBody {
 }
 
 /// The error of a streamed body, if it failed; its upstream sees only a reset.
-pub(crate) type Breakage = Arc<OnceLock<String>>;
+pub(crate) type Breakage = Arc<OnceLock<BodyError>>;
 
 /// Why a body is rejected or incomplete.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,12 +63,6 @@ pub(crate) enum BodyError {
     /// It was truncated.
     #[error("the body is incomplete: {0}")]
     Broken(String),
-    /// Its next piece is too long in coming.
-    #[error("the next piece of the body took longer than the {idle:?} of --body-idle-timeout")]
-    Stalled {
-        /// The longest wait.
-        idle: Duration,
-    },
     /// A body is present where none is allowed.
     #[error("this route takes no body")]
     Unexpected,
@@ -83,8 +75,7 @@ impl BufferedBody {
     pub(crate) async fn read(mut body: Body, limits: &Limits) -> Result<Self, BodyError> {
         let (mut whole, mut permit) = (BytesMut::new(), None::<OwnedSemaphorePermit>);
         loop {
-            let frame = tokio::time::timeout(limits.idle, body.frame()).await;
-            let frame = match frame.map_err(|_| BodyError::Stalled { idle: limits.idle })? {
+            let frame = match body.frame().await {
                 Some(frame) => frame.map_err(|error| BodyError::Broken(error.to_string()))?,
                 None => return Ok(Self { bytes: whole.freeze(), permit }),
             };
@@ -139,7 +130,7 @@ impl StreamedBody {
         let Self { body, broken } = self;
         body.into_data_stream().inspect(move |piece| {
             if let Err(error) = piece {
-                broken.get_or_init(|| error.to_string());
+                broken.get_or_init(|| BodyError::Broken(error.to_string()));
             }
         })
     }
@@ -157,7 +148,7 @@ impl Describe for BodyError {
             BodyError::UnsupportedMediaType { .. } => Kind::UnsupportedMediaType,
             BodyError::TooLarge { .. } => Kind::TooLarge,
             BodyError::NoMemory => Kind::Overloaded,
-            BodyError::Broken(_) | BodyError::Stalled { .. } => Kind::Cancelled,
+            BodyError::Broken(_) => Kind::Cancelled,
             BodyError::Unexpected => Kind::Invalid,
         }
     }
@@ -168,7 +159,6 @@ impl Describe for BodyError {
             BodyError::TooLarge { .. } => "BODY_TOO_LARGE",
             BodyError::NoMemory => "NO_ROOM",
             BodyError::Broken(_) => "BODY_BROKEN",
-            BodyError::Stalled { .. } => "BODY_STALLED",
             BodyError::Unexpected => "BODY_UNEXPECTED",
         }
     }

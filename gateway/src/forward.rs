@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
+use dataflow_mesh::identity;
 use dataflow_mesh::outbound::Outbound;
 use dataflow_proto::mesh::v1::mesh_service_server::{MeshServiceServer, SERVICE_NAME};
 use futures_util::future::BoxFuture;
@@ -14,7 +15,7 @@ use http::{HeaderValue, Request, Response};
 use tonic::Status;
 use tower::{Service, ServiceExt};
 
-use crate::body::{BodyError, Limits};
+use crate::body::Limits;
 use crate::breakers::MeshBreakers;
 use crate::call::{Call, service_in};
 use crate::upstreams::{UpstreamError, Upstreams};
@@ -71,10 +72,11 @@ async fn forward(
     if let Some(call) = Call::take(&mut request) {
         (request, breakage) = call.read_request(request, &limits).await?;
     }
-    let headers = request.headers_mut();
-    headers.remove(HOST);
-    headers.insert(TE, HeaderValue::from_static("trailers"));
-    let request = request.map(tonic::body::Body::new);
+    let (mut head, body) = request.into_parts();
+    head.headers.remove(HOST);
+    head.headers.insert(TE, HeaderValue::from_static("trailers"));
+    identity::mark_caller(&mut head);
+    let request = Request::from_parts(head, tonic::body::Body::new(body));
     let upstream = match target {
         Target::Upstream(upstream) => upstream,
         Target::Mesh(mesh) => {
@@ -92,7 +94,7 @@ async fn forward(
         Err(error) => error,
     };
     if let Some(why) = breakage.as_ref().and_then(|breakage| breakage.get()) {
-        return Err(BodyError::Broken(why.clone()).into());
+        return Err(why.clone().into());
     }
     tracing::warn!(service, %error, "upstream: unreachable");
     Err(UpstreamError::Unavailable { service }.into())

@@ -1,10 +1,14 @@
 //! The health of the mesh: of this process under the empty name, of an upstream under the name of its service.
 
+mod watches;
+
 use std::pin::Pin;
 use std::time::Duration;
 
+use dataflow_mesh::status::is_unknown_service;
 use dataflow_proto::mesh::v1::mesh_service_server::SERVICE_NAME;
-use futures_util::Stream;
+use futures_util::stream::{self, Stream, StreamExt};
+use tokio_stream::wrappers::WatchStream;
 use tonic::{Request, Response, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -12,7 +16,9 @@ use tonic_health::pb::health_server::Health;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_health::server::HealthService;
 
-use crate::upstreams::{UpstreamError, Upstreams};
+use crate::upstreams::Upstreams;
+
+use watches::Watches;
 
 /// Timeout of the health check of an upstream.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -22,19 +28,22 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) struct MeshHealth {
     own: HealthService,
     upstreams: Upstreams,
+    watches: Watches,
 }
+
+type Responses = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
 
 // === impl MeshHealth ===
 
 impl MeshHealth {
     pub(crate) fn new(own: HealthService, upstreams: Upstreams) -> Self {
-        Self { own, upstreams }
+        Self { own, upstreams, watches: Watches::default() }
     }
 }
 
 #[tonic::async_trait]
 impl Health for MeshHealth {
-    type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
+    type WatchStream = Responses;
 
     async fn check(
         &self,
@@ -47,11 +56,10 @@ impl Health for MeshHealth {
         let mut client = HealthClient::new(upstream);
         match tokio::time::timeout(TIMEOUT, client.check(request.into_inner())).await {
             Ok(Ok(answer)) => Ok(answer),
+            // The upstream has no health service, or does not know the name: that says nothing about its health.
+            Ok(Err(status)) if is_unknown_service(&status) => Err(status),
             // An upstream without a response is NOT_SERVING.
-            Ok(Err(_)) | Err(_) => {
-                let status = ServingStatus::NotServing.into();
-                Ok(Response::new(HealthCheckResponse { status }))
-            }
+            Ok(Err(_)) | Err(_) => Ok(Response::new(response(ServingStatus::NotServing))),
         }
     }
 
@@ -61,16 +69,24 @@ impl Health for MeshHealth {
     ) -> Result<Response<Self::WatchStream>, Status> {
         let request = own(request);
         let service = request.get_ref().service.clone();
-        let Some(upstream) = self.upstreams.get(&service) else {
-            let answer = self.own.watch(request).await?;
-            return Ok(answer.map(|stream| Box::pin(stream) as Self::WatchStream));
-        };
-        let mut client = HealthClient::new(upstream);
-        match tokio::time::timeout(TIMEOUT, client.watch(request.into_inner())).await {
-            Ok(answer) => answer.map(|answer| answer.map(|stream| Box::pin(stream) as Self::WatchStream)),
-            Err(_) => Err(UpstreamError::Unavailable { service }.into()),
+        if let Some(upstream) = self.upstreams.get(&service) {
+            let statuses = WatchStream::new(self.watches.of(service, upstream));
+            let responses = statuses.filter_map(|status| async move { status.map(response).map(Ok) });
+            return Ok(Response::new(Box::pin(responses)));
         }
+        Ok(Response::new(match self.own.watch(request).await {
+            Ok(answer) => Box::pin(answer.into_inner()) as Responses,
+            // The stream stays open, as the health checking protocol requires: the name may become known.
+            Err(_) => {
+                let unknown = stream::once(async { Ok(response(ServingStatus::ServiceUnknown)) });
+                Box::pin(unknown.chain(stream::pending()))
+            }
+        }))
     }
+}
+
+fn response(status: ServingStatus) -> HealthCheckResponse {
+    HealthCheckResponse { status: status.into() }
 }
 
 /// The health of the service that the gateway implements itself is that of this process.

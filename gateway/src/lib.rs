@@ -149,11 +149,7 @@ impl Gateway {
         };
         let access = Access::new(&context, public.access_log, public.slow_request);
         let readiness = context.readiness.clone();
-        let bodies = body::Limits {
-            bytes: limits.body,
-            idle: public.body_idle_timeout,
-            memory: Arc::new(Semaphore::new(public.max_held())),
-        };
+        let bodies = body::Limits { bytes: limits.body, memory: Arc::new(Semaphore::new(public.max_held())) };
         let mesh = MeshServiceServer::new(MeshBreakers::new(context.breakers.clone(), upstreams.clone()));
         let forward = Forward { upstreams: upstreams.clone(), mesh, limits: bodies };
         let descriptors = schema.descriptors().clone();

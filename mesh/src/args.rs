@@ -7,7 +7,11 @@ use bytesize::ByteSize;
 use clap::Args;
 use dataflow_settings::{DYNAMIC, SourceArgs};
 
+use crate::flow_control::{MAX_HEADER_LIST, MAX_STREAMS};
 pub use crate::telemetry::{LogFormat, TelemetryArgs};
+
+/// The default of HTTP/2 streams of a connection to the public port.
+const PUBLIC_STREAMS: u32 = 256;
 
 /// Flags of a process, once for all services that it runs.
 #[derive(Debug, Clone, Args)]
@@ -43,6 +47,17 @@ pub struct ServerArgs {
     #[arg(long, env = "DATAFLOW_MAX_MESSAGE_BYTES", default_value = "64MiB", value_name = "SIZE")]
     pub max_message_bytes: ByteSize,
 
+    /// Largest headers of a call, counting 32 bytes for each as HTTP/2 does, at most 128KiB; a call with more is rejected.
+    #[arg(long, env = "DATAFLOW_MAX_HEADER_BYTES", default_value = "32KiB", value_name = "SIZE",
+          value_parser = header_bytes)]
+    pub max_header_bytes: ByteSize,
+
+    /// Maximum number of HTTP/2 streams of one connection; a client waits with further ones. Default: 256 at the gateway,
+    /// whose connections belong to single callers or to proxies that open several; else enough for all concurrent calls.
+    #[arg(long, env = "DATAFLOW_MAX_CONNECTION_STREAMS", value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_STREAMS)))]
+    pub max_connection_streams: Option<u32>,
+
     #[command(flatten)]
     #[allow(missing_docs)]
     pub limits: LimitArgs,
@@ -63,9 +78,11 @@ pub struct ServerArgs {
 /// Limits of one service on concurrency and time.
 #[derive(Debug, Clone, Args)]
 pub struct LimitArgs {
-    /// Maximum number of concurrent calls; further ones are rejected with RESOURCE_EXHAUSTED. A call counts until its
-    /// response is sent. The same number of streaming responses is allowed in addition. A change does not apply to the
-    /// HTTP/2 stream limit of connections that are already open.
+    /// Maximum number of concurrent calls; further ones are rejected with RESOURCE_EXHAUSTED. A call counts from the
+    /// arrival of its body, or of 64 KiB of it, until its response is sent. One connection may use all permits; those that
+    /// use less than a quarter get up to a quarter more, tenants on a shared connection an eighth, services of the mesh
+    /// three eighths. Streaming responses have as many permits of their own. As many calls, at least 64, may wait for their
+    /// bodies; when there are more, the one that has waited longest is rejected.
     #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_CONCURRENT_REQUESTS", default_value_t = 1024,
           value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_concurrent_requests: u32,
@@ -81,6 +98,28 @@ pub struct LimitArgs {
     #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_REQUEST_TIMEOUT", default_value = "300s",
           value_parser = nonzero_duration, value_name = "DURATION")]
     pub request_timeout: Duration,
+
+    /// Longest wait for the next bytes of a request body. Does not apply to bidirectional streams.
+    #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_BODY_IDLE_TIMEOUT", default_value = "10s",
+          value_parser = nonzero_duration, value_name = "DURATION")]
+    pub body_idle_timeout: Duration,
+
+    /// Fewest bytes of a request body in a second, on average after the time of `--body-idle-timeout`; only the time in
+    /// which the server waits for the client counts. 0B: any.
+    #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MIN_BODY_RATE", default_value = "1KiB", value_name = "SIZE")]
+    pub min_body_rate: ByteSize,
+
+    /// Longest wait for a client to take the next 16 KiB of a response; then the stream, or over HTTP/1.1 the connection,
+    /// is reset. Only bytes that are ready to be sent count, so that a watch without changes is never reset.
+    #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_RESPONSE_IDLE_TIMEOUT", default_value = "30s",
+          value_parser = nonzero_duration, value_name = "DURATION")]
+    pub response_idle_timeout: Duration,
+
+    /// Age at which a streaming response to a caller outside the mesh ends with RESOURCE_EXHAUSTED, so that the caller
+    /// begins it again. 0s: never.
+    #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_STREAM_AGE", default_value = "1h",
+          value_parser = humantime::parse_duration, value_name = "DURATION")]
+    pub max_stream_age: Duration,
 }
 
 /// Parses a duration that is not zero.
@@ -89,11 +128,31 @@ fn nonzero_duration(text: &str) -> Result<Duration, String> {
     if time.is_zero() { Err("must be longer than 0s".to_owned()) } else { Ok(time) }
 }
 
+/// Parses a size of headers. Well below what a connection accepts, so that the limit rejects a call and never ends a
+/// connection.
+fn header_bytes(text: &str) -> Result<ByteSize, String> {
+    let size: ByteSize = text.parse()?;
+    let most = ByteSize::b((MAX_HEADER_LIST / 2).into());
+    if size <= most { Ok(size) } else { Err(format!("must be at most {most}")) }
+}
+
 impl ServerArgs {
     /// The drain delay of a service that listens on `address`.
     pub fn drain_delay_on(&self, address: SocketAddr) -> Duration {
         let default = if address.ip().is_loopback() { Duration::ZERO } else { Duration::from_secs(5) };
         self.drain_delay.unwrap_or(default)
+    }
+
+    /// The limit of headers in bytes.
+    pub(crate) fn max_headers(&self) -> usize {
+        usize::try_from(self.max_header_bytes.as_u64()).unwrap_or(usize::MAX)
+    }
+
+    /// The HTTP/2 streams of a connection to the public port, or to another one.
+    pub(crate) fn max_streams(&self, is_public: bool) -> u32 {
+        let enough = self.limits.max_concurrent_requests.saturating_mul(4).saturating_add(64);
+        let default = if is_public { PUBLIC_STREAMS } else { enough.min(MAX_STREAMS) };
+        self.max_connection_streams.unwrap_or(default)
     }
 
     /// The message limit in the type that tonic takes.

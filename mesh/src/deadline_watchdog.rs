@@ -1,12 +1,14 @@
-//! Resets response streams whose client stopped reading, after the deadline of the call.
+//! Resets response streams whose client stopped reading: after the deadline of the call, and earlier if it takes nothing
+//! for a while.
 //!
 //! hyper does not poll a response body while the client's flow-control window is closed, so that the body cannot end
-//! itself at its deadline. The task that polls it, one per HTTP/2 stream or HTTP/1 connection, therefore runs under a
-//! watchdog: the call arms it with its deadline, and a moment after that the task is dropped, which resets the stream.
+//! itself. The task that polls it, one per HTTP/2 stream or HTTP/1 connection, therefore runs under a watchdog: the call
+//! arms it with its deadline, and the body with the time until which the next piece must be taken. Then the task is
+//! dropped, which resets the stream.
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -22,10 +24,17 @@ tokio::task_local! {
     static WATCHDOG: Watchdog;
 }
 
-/// The deadline of the current call; shared by a task and the call that it serves. One call at a time, because requests
+/// When the current call must end; shared by a task and the call that it serves. One call at a time, because requests
 /// of an HTTP/1 connection are served in sequence.
 #[derive(Debug, Clone, Default)]
-struct Watchdog(Arc<Mutex<Option<Instant>>>);
+pub(crate) struct Watchdog(Arc<Mutex<Ends>>);
+
+#[derive(Debug, Default)]
+struct Ends {
+    deadline: Option<Instant>,
+    /// Until when the client must take the piece that it was handed.
+    piece: Option<Instant>,
+}
 
 /// The watchdog is armed until this is dropped.
 #[derive(Debug)]
@@ -35,36 +44,52 @@ pub(crate) struct Armed(Watchdog);
 // === impl Watchdog ===
 
 impl Watchdog {
-    fn get(&self) -> Option<Instant> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// That of the task that serves the current call; `None` where there is none.
+    pub(crate) fn current() -> Option<Self> {
+        WATCHDOG.try_with(Watchdog::clone).ok()
     }
 
-    fn set(&self, end: Option<Instant>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = end;
+    /// The client must take the piece that it was handed within this time.
+    pub(crate) fn handed(&self, idle: Duration) {
+        self.ends().piece = Instant::now().checked_add(idle);
+    }
+
+    /// The client has taken all pieces, or the response has ended.
+    pub(crate) fn taken(&self) {
+        self.ends().piece = None;
+    }
+
+    fn ends(&self) -> MutexGuard<'_, Ends> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end(&self) -> Option<Instant> {
+        let Ends { deadline, piece } = *self.ends();
+        deadline.map(|deadline| deadline + GRACE).into_iter().chain(piece).min()
     }
 }
 
 impl Drop for Armed {
     fn drop(&mut self) {
-        self.0.set(None);
+        self.0.ends().deadline = None;
     }
 }
 
 /// Arms the watchdog of the task that serves the current call; `None` where there is none.
 pub(crate) fn arm(deadline: Instant) -> Option<Armed> {
-    let watchdog = WATCHDOG.try_with(Watchdog::clone).ok()?;
-    watchdog.set(Some(deadline));
+    let watchdog = Watchdog::current()?;
+    watchdog.ends().deadline = Some(deadline);
     Some(Armed(watchdog))
 }
 
 pin_project! {
-    /// A future under a watchdog: `None` when a call that it served overran its deadline.
+    /// A future under a watchdog: `None` when a call that it served overran its deadline, or its client stopped reading.
     pub(crate) struct Watched<F> {
         #[pin]
         inner: TaskLocalFuture<Watchdog, F>,
         watchdog: Watchdog,
         #[pin]
-        end: Sleep,
+        timer: Sleep,
     }
 }
 
@@ -73,7 +98,7 @@ pin_project! {
 impl<F: Future> Watched<F> {
     pub(crate) fn new(inner: F) -> Self {
         let watchdog = Watchdog::default();
-        Self { inner: WATCHDOG.scope(watchdog.clone(), inner), watchdog, end: tokio::time::sleep(GRACE) }
+        Self { inner: WATCHDOG.scope(watchdog.clone(), inner), watchdog, timer: tokio::time::sleep(GRACE) }
     }
 }
 
@@ -85,12 +110,18 @@ impl<F: Future> Future for Watched<F> {
         if let Poll::Ready(output) = this.inner.poll(cx) {
             return Poll::Ready(Some(output));
         }
-        let Some(end) = this.watchdog.get().map(|end| end + GRACE) else { return Poll::Pending };
-        if this.end.deadline() != end {
-            this.end.as_mut().reset(end);
+        loop {
+            let Some(end) = this.watchdog.end() else { return Poll::Pending };
+            // A timer that is too early is set again when it fires, and not with each piece.
+            if end < this.timer.deadline() {
+                this.timer.as_mut().reset(end);
+            }
+            ready!(this.timer.as_mut().poll(cx));
+            if end <= this.timer.deadline() {
+                return Poll::Ready(None);
+            }
+            this.timer.as_mut().reset(end);
         }
-        ready!(this.end.poll(cx));
-        Poll::Ready(None)
     }
 }
 
@@ -129,6 +160,25 @@ mod tests {
         check(4 * second, true, Some(()), 4 * second).await;
         check(9 * second, true, None, 6 * second).await;
         check(9 * second, false, Some(()), 9 * second).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_ends_when_the_client_does_not_take_a_piece() {
+        let second = Duration::from_secs(1);
+        let task = Watched::new(async {
+            let watchdog = Watchdog::current().unwrap();
+            for _ in 0..5 {
+                watchdog.handed(3 * second);
+                tokio::time::sleep(2 * second).await;
+                watchdog.taken();
+                tokio::time::sleep(9 * second).await;
+            }
+            watchdog.handed(3 * second);
+            tokio::time::sleep(9 * second).await;
+        });
+        let start = Instant::now();
+        assert_eq!(task.await, None);
+        assert_eq!(start.elapsed(), 58 * second);
     }
 
     #[tokio::test(start_paused = true)]

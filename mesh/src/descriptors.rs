@@ -7,7 +7,7 @@ use std::sync::Arc;
 use prost::Message;
 use prost_types::FileDescriptorSet;
 
-/// A method: its two label values, and whether its response is a stream.
+/// A method: its two label values, and what is streamed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Method {
     /// The service's full name, for instance `dataflow.cache.v1.CacheService`.
@@ -16,12 +16,38 @@ pub(crate) struct Method {
     pub(crate) name: String,
     /// Whether it is server-streaming. Such a response may be a watch, which has no natural end.
     pub(crate) streams: bool,
+    /// Whether it is client-streaming too: messages of both sides may alternate.
+    pub(crate) is_bidirectional: bool,
+}
+
+/// The methods of health and reflection, which every server has.
+pub(crate) fn control_methods() -> Methods {
+    let all: [(&[&str], &[u8]); 3] = [
+        (&["grpc.health.v1.Health"], tonic_health::pb::FILE_DESCRIPTOR_SET),
+        (&["grpc.reflection.v1.ServerReflection"], tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET),
+        (&["grpc.reflection.v1alpha.ServerReflection"], tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET),
+    ];
+    let by_path = all.into_iter().flat_map(|(services, set)| {
+        let methods = Methods::of(services, set);
+        Arc::unwrap_or_clone(methods.by_path)
+    });
+    Methods { by_path: Arc::new(by_path.collect()) }
 }
 
 /// The methods of one server by their HTTP/2 paths. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Methods {
     by_path: Arc<HashMap<String, Method>>,
+}
+
+// === impl Method ===
+
+impl Method {
+    /// A method that streams nothing.
+    pub(crate) fn unary(service: &str, name: &str) -> Self {
+        let (service, name) = (service.to_owned(), name.to_owned());
+        Self { service, name, streams: false, is_bidirectional: false }
+    }
 }
 
 // === impl Methods ===
@@ -45,6 +71,7 @@ impl Methods {
                         service: full_name.clone(),
                         name: method.name().to_owned(),
                         streams: method.server_streaming(),
+                        is_bidirectional: method.server_streaming() && method.client_streaming(),
                     };
                     by_path.insert(path, method);
                 }
@@ -67,6 +94,17 @@ impl Methods {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn streams_of_health_and_reflection_are_known() {
+        let methods = control_methods();
+        assert!(methods.streams("/grpc.health.v1.Health/Watch"));
+        assert!(!methods.streams("/grpc.health.v1.Health/Check"));
+        for version in ["v1", "v1alpha"] {
+            let path = format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo");
+            assert!(methods.get(&path).is_some_and(|method| method.is_bidirectional), "{path}");
+        }
+    }
 
     #[test]
     fn only_methods_of_the_given_services_are_known_with_their_streaming_kind() {

@@ -1,6 +1,7 @@
 //! Who makes a call, as the headers say that only the mesh may set. This module is the only one that reads them: from
 //! the head of a request, after the gateway has removed those of outside callers and every listener the trailers.
 
+use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 
 use crate::status::{Describe, Kind, Violation};
@@ -13,6 +14,9 @@ pub const SUBJECT: HeaderName = HeaderName::from_static("dataflow-subject");
 
 /// The scopes of a call, set by the gateway.
 pub(crate) const SCOPES: HeaderName = HeaderName::from_static("dataflow-scopes");
+
+/// The caller of a call that the gateway forwards, so that the services behind it share their permits by caller too.
+const CALLER: HeaderName = HeaderName::from_static("dataflow-caller");
 
 /// Marks a call that a service of the mesh makes itself. The gateway does not set it, because it calls on behalf of
 /// clients.
@@ -34,9 +38,15 @@ pub struct Identity {
     pub tenant: String,
     /// The authenticated subject, escaped likewise; empty if anonymous.
     pub subject: String,
+    /// The connection to the gateway on which the call arrived there.
+    pub(crate) caller: Option<CallerId>,
     /// Whether a service of the mesh makes the call itself, not on behalf of a client.
     pub is_peer: bool,
 }
+
+/// Identifies a connection; every request has that of its own as an extension. Unique across processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallerId(pub(crate) u64);
 
 /// Why the caller of a request is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +67,14 @@ pub fn strip(headers: &mut HeaderMap) {
     let found: Vec<_> = headers.keys().filter(|name| is_trusted(name.as_str())).cloned().collect();
     for name in found {
         headers.remove(name);
+    }
+}
+
+/// Names the connection of the caller in a call that the gateway forwards.
+pub fn mark_caller(request: &mut Parts) {
+    if let Some(CallerId(id)) = request.extensions.get() {
+        let id = HeaderValue::try_from(format!("{id:016x}")).expect("digits are visible ASCII");
+        request.headers.insert(CALLER, id);
     }
 }
 
@@ -89,6 +107,8 @@ impl Identity {
         Ok(Self {
             tenant: text(once(TENANT)?),
             subject: text(once(SUBJECT)?),
+            caller: once(CALLER)?
+                .and_then(|id| u64::from_str_radix(id.to_str().ok()?, 16).ok().map(CallerId)),
             is_peer: once(PEER)? == Some(&SERVICE),
         })
     }
@@ -141,7 +161,8 @@ mod tests {
     #[test]
     fn an_identity_is_read_from_each_header_in_any_case() {
         let check = |fields: &[(&str, &[u8])], tenant: &str, subject: &str, is_peer: bool| {
-            let expected = Identity { tenant: tenant.to_owned(), subject: subject.to_owned(), is_peer };
+            let (tenant, subject) = (tenant.to_owned(), subject.to_owned());
+            let expected = Identity { tenant, subject, caller: None, is_peer };
             assert_eq!(Identity::read(&headers(fields)), Ok(expected), "{fields:?}");
         };
         check(&[], "", "", false);
@@ -155,8 +176,20 @@ mod tests {
     }
 
     #[test]
+    fn the_caller_of_a_forwarded_call_is_read_as_it_was_written() {
+        let mut request = http::Request::new(()).into_parts().0;
+        mark_caller(&mut request);
+        assert_eq!(Identity::read(&request.headers).unwrap().caller, None);
+        request.extensions.insert(CallerId(0xff));
+        mark_caller(&mut request);
+        assert_eq!(Identity::read(&request.headers).unwrap().caller, Some(CallerId(0xff)));
+    }
+
+    #[test]
     fn a_repeated_header_is_an_error() {
-        for name in ["dataflow-tenant", "dataflow-subject", "dataflow-scopes", "dataflow-peer"] {
+        for name in
+            ["dataflow-caller", "dataflow-tenant", "dataflow-subject", "dataflow-scopes", "dataflow-peer"]
+        {
             let repeated = Identity::read(&headers(&[(name, b"service"), (name, b"service")])).unwrap_err();
             assert_eq!(repeated.violations()[0].field, name);
         }

@@ -2,7 +2,7 @@
 
 mod deadline;
 mod error;
-mod identify;
+mod head;
 mod limit;
 mod observe;
 mod tonic_errors;
@@ -20,7 +20,7 @@ use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceBuilder, ServiceExt};
 
 use crate::args::LimitArgs;
-use crate::descriptors::Methods;
+use crate::descriptors::{self, Methods};
 use crate::metrics::ServerMetrics;
 use crate::panics::{self, Panic};
 use crate::propagation::PropagationLayer;
@@ -29,7 +29,7 @@ use crate::status;
 
 use deadline::DeadlineLayer;
 use error::Error;
-use identify::IdentifyLayer;
+use head::HeadLayer;
 use limit::LimitLayer;
 use observe::ObserveLayer;
 use tonic_errors::describe;
@@ -38,13 +38,16 @@ use tonic_errors::describe;
 pub type Stack = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
 /// Path prefix of health and reflection. They bypass the limits, or an overloaded pod would fail its health checks and
-/// be restarted; they are neither counted nor traced, because health checks would outnumber all other calls.
+/// be restarted; only their streams have a limit, of their own. They are neither counted nor traced, because health
+/// checks would outnumber all other calls.
 const CONTROL_PREFIX: &str = "/grpc.";
 
 /// The settings of a stack.
 pub(crate) struct StackSettings<'a> {
     pub(crate) baggage: &'a [String],
     pub(crate) limits: &'a Live<LimitArgs>,
+    /// The most bytes of the headers of a call.
+    pub(crate) max_headers: usize,
     pub(crate) metrics: ServerMetrics,
 }
 
@@ -59,7 +62,8 @@ pub(crate) fn stack(
     control: Router,
     draining: CancellationToken,
 ) -> Stack {
-    let StackSettings { baggage, limits, metrics } = settings;
+    let StackSettings { baggage, limits, max_headers, metrics } = settings;
+    let waiting = metrics.waiting_bodies();
     let forwarded = forwards.then(|| methods.clone());
     // Top is outermost.
     let api = ServiceBuilder::new()
@@ -68,16 +72,20 @@ pub(crate) fn stack(
         // Outside the limit, so that rejected calls are counted too.
         .layer(ObserveLayer::new(methods.clone(), metrics))
         // Before anything depends on the caller.
-        .layer(IdentifyLayer)
+        .layer(HeadLayer { max_bytes: max_headers })
         // Outside the limit, so that a call that is terminated releases its permit.
         .layer(DeadlineLayer::new(limits.clone(), methods.clone()))
         // Load shedding: one limit for all connections; a call above it is rejected at once.
-        .layer(LimitLayer::new(limits.clone(), methods))
+        .layer(LimitLayer::new(limits.clone(), methods, waiting))
         // Innermost: it translates errors of tonic, in this process or in an upstream.
         .map_response(describe)
         .service(api);
 
-    Stack::new(Dispatch { api, forwarded, control, draining })
+    let control = ServiceBuilder::new()
+        .layer(HeadLayer { max_bytes: max_headers })
+        .layer(LimitLayer::streams(limits.clone(), descriptors::control_methods()))
+        .service(Stack::new(control));
+    Stack::new(Dispatch { api, forwarded, control: Stack::new(control), draining })
 }
 
 /// Dispatches between the service's methods and health and reflection, and ends streams on drain that would not end by
@@ -87,7 +95,7 @@ struct Dispatch<S> {
     api: S,
     /// The methods of `api`, if it forwards them.
     forwarded: Option<Methods>,
-    control: Router,
+    control: Stack,
     draining: CancellationToken,
 }
 
@@ -149,7 +157,7 @@ mod tests {
         let mut dispatch = Dispatch {
             api: tower::service_fn(async |_| Ok(Response::new(Body::empty()))),
             forwarded: None,
-            control: Router::new().fallback(panicking),
+            control: Stack::new(Router::new().fallback(panicking)),
             draining: CancellationToken::new(),
         };
         for (path, code) in [("/grpc.health.v1.Health/Check", Some(Code::Internal)), ("/a.B/C", None)] {

@@ -31,3 +31,4 @@ pub mod status;
 
 mod deadline_watchdog;
 mod descriptors;
+mod flow_control;

@@ -114,6 +114,12 @@ struct CallFamilies {
     in_flight: Family<CallLabels, Gauge>,
     handled: Family<HandledLabels, Counter>,
     seconds: Family<CallLabels, Histogram>,
+    waiting: Family<RoleLabels, Gauge>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RoleLabels {
+    role: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -139,6 +145,7 @@ impl CallFamilies {
             in_flight: Family::default(),
             handled: Family::default(),
             seconds: Family::new_with_constructor(|| Histogram::new(LATENCY_BOUNDS)),
+            waiting: Family::default(),
         };
         registry.register("grpc_server_in_flight", "Calls in progress", this.in_flight.clone());
         registry.register("grpc_server_handled", "Calls that ended, by code", this.handled.clone());
@@ -147,6 +154,8 @@ impl CallFamilies {
             "Time from the arrival of a call to the end of its response",
             this.seconds.clone(),
         );
+        let help = "Calls whose request bodies have not arrived";
+        registry.register("grpc_server_waiting_bodies", help, this.waiting.clone());
         this
     }
 }
@@ -161,6 +170,11 @@ pub(crate) struct ServerMetrics {
 // === impl ServerMetrics ===
 
 impl ServerMetrics {
+    /// The gauge of calls whose request bodies have not arrived.
+    pub(crate) fn waiting_bodies(&self) -> Gauge {
+        self.calls.waiting.get_or_create(&RoleLabels { role: self.role }).clone()
+    }
+
     pub(crate) fn started(&self, method: &Method) {
         self.calls.in_flight.get_or_create(&self.labels(method)).inc();
     }
@@ -209,7 +223,7 @@ mod tests {
     #[test]
     fn services_of_one_process_share_each_family() {
         let metrics = Metrics::default();
-        let method = Method { service: "x.v1.Service".to_owned(), name: "Get".to_owned(), streams: false };
+        let method = Method::unary("x.v1.Service", "Get");
         for role in ["cache", "config"] {
             let server = metrics.server(role);
             server.started(&method);

@@ -14,6 +14,8 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -181,12 +183,19 @@ impl Server {
             None => Stack::new(own),
         };
         let methods = Methods::of(&services, &descriptors);
-        let settings =
-            inbound::StackSettings { baggage: &args.baggage, limits: &limits, metrics: metrics.server(role) };
+        let settings = inbound::StackSettings {
+            baggage: &args.baggage,
+            limits: &limits,
+            max_headers: args.max_headers(),
+            metrics: metrics.server(role),
+        };
         let stack = inbound::stack(settings, methods, api, forwards, control, draining.clone());
 
         let handler = ConnectionHandler {
             stack: outermost(stack),
+            is_public: forwards,
+            // Connections of several processes are told apart.
+            next: Arc::new(AtomicU64::new(fastrand::u64(..))),
             args: args.clone(),
             limits: limits.clone(),
             stop: CancellationToken::new(),

@@ -42,6 +42,8 @@ pub enum Kind {
     Unauthenticated,
     /// The request exceeds a size limit.
     TooLarge,
+    /// The headers of the request exceed a size limit.
+    HeadersTooLarge,
     /// The service is at a limit; the call was not started.
     Overloaded,
     /// A dependency of the request is unreachable.
@@ -71,7 +73,7 @@ impl Kind {
             Kind::Conflict => Code::Aborted,
             Kind::Denied => Code::PermissionDenied,
             Kind::Unauthenticated => Code::Unauthenticated,
-            Kind::TooLarge | Kind::Overloaded => Code::ResourceExhausted,
+            Kind::TooLarge | Kind::HeadersTooLarge | Kind::Overloaded => Code::ResourceExhausted,
             Kind::Unavailable => Code::Unavailable,
             Kind::Timeout => Code::DeadlineExceeded,
             Kind::Cancelled => Code::Cancelled,
@@ -90,6 +92,7 @@ impl Kind {
             Kind::Denied => StatusCode::FORBIDDEN,
             Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
             Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Kind::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Kind::Overloaded => StatusCode::TOO_MANY_REQUESTS,
             Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Kind::Timeout => StatusCode::GATEWAY_TIMEOUT,
@@ -120,8 +123,12 @@ pub fn http_of(status: &Status) -> StatusCode {
         Code::PermissionDenied => Kind::Denied,
         Code::Unauthenticated => Kind::Unauthenticated,
         Code::ResourceExhausted => match status.get_error_details() {
-            details if details.error_info().is_some() && details.retry_info().is_none() => Kind::TooLarge,
-            _ => Kind::Overloaded,
+            details if details.retry_info().is_some() => Kind::Overloaded,
+            details => match details.error_info() {
+                Some(info) if info.reason == HEADERS_TOO_LARGE => Kind::HeadersTooLarge,
+                Some(_) => Kind::TooLarge,
+                None => Kind::Overloaded,
+            },
         },
         Code::Unavailable => Kind::Unavailable,
         Code::DeadlineExceeded => Kind::Timeout,
@@ -137,8 +144,16 @@ pub fn failure_in(headers: &HeaderMap) -> Option<Status> {
     Status::from_header_map(headers).filter(|status| status.code() != Code::Ok)
 }
 
+/// Whether a health check failed because the server has no health service, or does not know the name.
+pub fn is_unknown_service(status: &Status) -> bool {
+    matches!(status.code(), Code::NotFound | Code::Unimplemented)
+}
+
 /// The reason of a failed compare-and-set.
 const ETAG_MISMATCH: &str = "ETAG_MISMATCH";
+
+/// The reason of headers above the limit.
+const HEADERS_TOO_LARGE: &str = "HEADERS_TOO_LARGE";
 
 /// One invalid field of a request, for `google.rpc.BadRequest`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -36,6 +36,8 @@ impl Client {
         let stream = TcpStream::connect(address).await.expect("the server accepts connections");
         let mut builder = h2::client::Builder::new();
         builder.initial_window_size(window);
+        // A connection of which most streams are not read: h2 would take it for an attack of the server.
+        builder.data_frame_budget(usize::MAX);
         let (requests, connection) = builder.handshake(stream).await.expect("the server speaks HTTP/2");
         tokio::spawn(connection);
         Self { requests }

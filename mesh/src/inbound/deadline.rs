@@ -110,9 +110,10 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
+    use crate::args::ServerArgs;
 
     fn layer(limit: Duration) -> DeadlineLayer {
-        let limits = LimitArgs { max_concurrent_requests: 1, max_connections: 1, request_timeout: limit };
+        let limits = LimitArgs { request_timeout: limit, ..ServerArgs::parsed(&[]).limits };
         DeadlineLayer::new(Live::fixed(limits), methods())
     }
 

@@ -11,6 +11,29 @@ pub(super) enum Error {
     /// The limit of concurrent calls is reached.
     #[error("the service is at its limit of concurrent calls; the call was not started")]
     Overloaded,
+    /// The headers are too large.
+    #[error("the headers have more than the {limit} bytes of --max-header-bytes")]
+    HeadersTooLarge {
+        /// The most bytes.
+        limit: usize,
+    },
+    /// The client sends the body of its request too slowly.
+    #[error(
+        "the body of the request arrived too slowly: the next bytes must come within the {idle:?} of \
+         --body-idle-timeout, and after that at {rate} bytes a second (--min-body-rate)"
+    )]
+    BodyStalled {
+        /// The longest wait.
+        idle: Duration,
+        /// The fewest bytes a second.
+        rate: u64,
+    },
+    /// A streaming response has lasted as long as it may.
+    #[error("the stream has reached the age of {age:?} (--max-stream-age); begin it again")]
+    StreamAge {
+        /// The age.
+        age: Duration,
+    },
     /// The service drains, and the response would not end by itself.
     #[error("the service is draining")]
     Draining,
@@ -23,7 +46,9 @@ impl Describe for Error {
 
     fn kind(&self) -> Kind {
         match self {
-            Error::Overloaded => Kind::Overloaded,
+            Error::Overloaded | Error::StreamAge { .. } => Kind::Overloaded,
+            Error::HeadersTooLarge { .. } => Kind::HeadersTooLarge,
+            Error::BodyStalled { .. } => Kind::Cancelled,
             Error::Draining => Kind::Unavailable,
         }
     }
@@ -31,11 +56,17 @@ impl Describe for Error {
     fn reason(&self) -> &'static str {
         match self {
             Error::Overloaded => "CONCURRENCY_LIMIT",
+            Error::HeadersTooLarge { .. } => "HEADERS_TOO_LARGE",
+            Error::BodyStalled { .. } => "BODY_STALLED",
+            Error::StreamAge { .. } => "STREAM_AGE",
             Error::Draining => "DRAINING",
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        Some(Duration::from_secs(1))
+        match self {
+            Error::HeadersTooLarge { .. } | Error::BodyStalled { .. } => None,
+            Error::Overloaded | Error::StreamAge { .. } | Error::Draining => Some(Duration::from_secs(1)),
+        }
     }
 }

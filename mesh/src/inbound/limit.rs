@@ -1,7 +1,13 @@
-//! Limits concurrent calls, each counted until its response has been sent.
+//! Limits concurrent calls, each counted from the arrival of its body until its response has been sent.
 //!
 //! tower's concurrency limit counts until the head of a response. The responses of clients that do not read would then
-//! be outside of every limit, and memory would be unbounded.
+//! be outside of every limit, and memory would be unbounded. And it counts from the head of a request, so that clients
+//! that only announce bodies would take all permits.
+
+mod admission;
+mod arrival;
+mod shares;
+mod waiting;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -10,30 +16,48 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use dataflow_settings::Live;
 use futures_util::future::BoxFuture;
-use http::{Request, Response};
-use tower::{Layer, Service};
+use http::header::EXPECT;
+use http::{Extensions, Request, Response};
+use prometheus_client::metrics::gauge::Gauge;
+use tower::{Layer, Service, ServiceExt};
 
 use crate::args::LimitArgs;
 use crate::descriptors::Methods;
+use crate::identity::{CallerId, Identity};
 use crate::inbound::error::Error;
-use crate::limiter::Limiter;
-use crate::response::ResponseGuards;
+use crate::response::{ResponseGuards, TerminatedBody};
 use crate::status;
+
+use admission::Admission;
+use arrival::{ArrivingBody, Pace};
+use shares::{Claimant, Shares};
+use waiting::WaitingBodies;
 
 /// See the module.
 #[derive(Debug, Clone)]
 pub(super) struct LimitLayer {
     limits: Live<LimitArgs>,
-    calls: Limiter,
-    streams: Limiter,
+    calls: Shares,
+    streams: Shares,
+    waiting: WaitingBodies,
     methods: Methods,
+    /// Whether all calls but streams pass.
+    only_streams: bool,
 }
 
 impl LimitLayer {
     /// Allows the present `max_concurrent_requests` of `limits`, over all connections, and the same number of streaming
-    /// responses in addition: those may last forever, and would use up the permits of the calls.
-    pub(super) fn new(limits: Live<LimitArgs>, methods: Methods) -> Self {
-        Self { limits, calls: Limiter::default(), streams: Limiter::default(), methods }
+    /// responses in addition: those may last forever, and would use up the permits of the calls. As many calls may wait
+    /// for their bodies, which `waiting` counts.
+    pub(super) fn new(limits: Live<LimitArgs>, methods: Methods, waiting: Gauge) -> Self {
+        let waiting = WaitingBodies::counted(waiting);
+        let (calls, streams) = (Shares::default(), Shares::default());
+        Self { limits, calls, streams, waiting, methods, only_streams: false }
+    }
+
+    /// Limits only streaming responses, separate from those of [`LimitLayer::new`]: for health and reflection.
+    pub(super) fn streams(limits: Live<LimitArgs>, methods: Methods) -> Self {
+        Self { only_streams: true, ..Self::new(limits, methods, Gauge::default()) }
     }
 }
 
@@ -54,9 +78,9 @@ pub(super) struct LimitService<S> {
 
 // === impl LimitService ===
 
-impl<S, B> Service<Request<B>> for LimitService<S>
+impl<S> Service<Request<Body>> for LimitService<S>
 where
-    S: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
 {
     type Response = Response<Body>;
@@ -67,34 +91,89 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let LimitLayer { limits, calls, streams, methods } = &self.layer;
-        let limiter = if methods.streams(request.uri().path()) { streams } else { calls };
-        // Rejected at once instead of queued: a queued call would use memory, and up its own deadline.
-        let Some(permit) = limiter.try_acquire(limits.load().max_concurrent_requests) else {
-            return Box::pin(async { Ok(status::to_status(&Error::Overloaded).into_http()) });
-        };
-        let response = self.inner.call(request);
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        if self.layer.only_streams && !self.layer.methods.streams(request.uri().path()) {
+            return Box::pin(self.inner.call(request));
+        }
+        let (inner, layer) = (self.inner.clone(), self.layer.clone());
         Box::pin(async move {
-            let mut response = response.await?;
+            let method = layer.methods.get(request.uri().path());
+            let limits = layer.limits.load();
+            let (limit, shares) = (
+                limits.max_concurrent_requests,
+                match method {
+                    Some(method) if method.streams => &layer.streams,
+                    _ => &layer.calls,
+                },
+            );
+            let pace = Pace { idle: limits.body_idle_timeout, rate: limits.min_body_rate.as_u64() };
+            let idle = limits.response_idle_timeout;
+            let age = limits.max_stream_age;
+            drop(limits);
+            let (head, body) = request.into_parts();
+            let claimant = claimant(&head.extensions);
+            let is_endless = method.is_some_and(|method| method.streams) && !claimant.is_peer;
+            let age = Some(age).filter(|age| is_endless && !age.is_zero());
+            let admission = Admission::new(shares.clone(), limit, claimant);
+            let mut response = if method.is_none_or(|method| method.is_bidirectional) {
+                if let Err(error) = admission.decide() {
+                    return Ok(status::to_status(&error).into_http());
+                }
+                inner.oneshot(Request::from_parts(head, body)).await?
+            } else {
+                let mut body = ArrivingBody::new(body, pace, admission.clone());
+                // The body is not looked at before the handler does where the client waits for that (RFC 9110, 10.1.1).
+                if !head.headers.contains_key(EXPECT) && body.has_arrived() {
+                    if let Err(error) = body.decide() {
+                        return Ok(status::to_status(&error).into_http());
+                    }
+                } else {
+                    admission.wait_among(&layer.waiting);
+                }
+                let request = Request::from_parts(head, Body::new(body));
+                let response = tokio::select! {
+                    biased;
+                    response = inner.oneshot(request) => response?,
+                    error = admission.gave_way() => return Ok(status::to_status(&error).into_http()),
+                };
+                // Whatever the handler makes of a body that failed.
+                if let Some(error) = admission.failure() {
+                    return Ok(status::to_status(&error).into_http());
+                }
+                response
+            };
             if http_body::Body::is_end_stream(response.body()) {
                 return Ok(response);
             }
+            let permit = match admission.respond() {
+                Ok(permit) => permit,
+                Err(error) => return Ok(status::to_status(&error).into_http()),
+            };
             ResponseGuards::add(&mut response, Arc::new(permit));
+            ResponseGuards::set_idle(&mut response, idle);
+            if let Some(age) = age {
+                let expired = tokio::time::sleep(age);
+                response = response
+                    .map(|body| Body::new(TerminatedBody::new(body, expired, Error::StreamAge { age })));
+            }
             let guards = response.extensions().get::<ResponseGuards>().cloned().unwrap_or_default();
             Ok(guards.attach(response))
         })
     }
 }
 
+/// Whose permit a call takes.
+fn claimant(extensions: &Extensions) -> Claimant {
+    let Identity { tenant, caller, is_peer, .. } = Identity::of(extensions);
+    let connection = caller.or_else(|| extensions.get().copied()).map_or(0, |CallerId(id)| id);
+    Claimant { connection, tenant, is_peer }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use http_body_util::BodyExt;
-    use tower::ServiceExt;
-
     use super::*;
+    use crate::args::ServerArgs;
+    use http_body_util::BodyExt;
 
     /// A DATA frame of default size.
     const PIECE: usize = 16 * 1024;
@@ -102,21 +181,23 @@ mod tests {
 
     /// A service with one permit and a long response.
     fn service() -> LimitService<
-        impl Service<Request<()>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone,
+        impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static,
     > {
         let methods = Methods::of(&["grpc.health.v1.Health"], tonic_health::pb::FILE_DESCRIPTOR_SET);
-        let limits =
-            LimitArgs { max_concurrent_requests: 1, max_connections: 1, request_timeout: Duration::MAX };
-        LimitLayer::new(Live::fixed(limits), methods).layer(tower::service_fn(async |_: Request<()>| {
-            Ok::<_, Infallible>(Response::new(Body::from(vec![7; LONG])))
-        }))
+        let limits = LimitArgs { max_concurrent_requests: 1, ..ServerArgs::parsed(&[]).limits };
+        LimitLayer::new(Live::fixed(limits), methods, Gauge::default()).layer(tower::service_fn(
+            async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::from(vec![7; LONG]))),
+        ))
     }
 
     async fn call<S>(service: &S, path: &str) -> Response<Body>
     where
-        S: Service<Request<()>, Response = Response<Body>, Error = Infallible> + Clone,
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone,
     {
-        service.clone().oneshot(Request::get(path).body(()).unwrap()).await.unwrap()
+        service.clone().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap()
     }
 
     #[tokio::test]

@@ -106,7 +106,7 @@ struct Call {
 
 impl Call {
     fn start<B>(layer: &ObserveLayer, request: &Request<B>) -> Self {
-        let unknown = || Method { service: "unknown".to_owned(), name: "unknown".to_owned(), streams: false };
+        let unknown = || Method::unary("unknown", "unknown");
         let method = layer.methods.get(request.uri().path()).cloned().unwrap_or_else(unknown);
         let request_id =
             request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();

@@ -14,6 +14,7 @@ use tonic::ConnectError;
 use tonic::transport::{Channel, Endpoint};
 use tower::BoxError;
 
+use crate::flow_control::{CONNECTION_WINDOW, MAX_HEADER_LIST, STREAM_WINDOW};
 use crate::tasks::Task;
 
 use super::upstream::{Target, Upstream};
@@ -192,4 +193,7 @@ fn endpoint(uri: Uri) -> Endpoint {
         .http2_keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE)
         .keep_alive_while_idle(true)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_max_header_list_size(MAX_HEADER_LIST)
 }

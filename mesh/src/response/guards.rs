@@ -7,19 +7,35 @@ use std::any::Any;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Buf, Bytes};
 use http::Response;
 use http_body::{Frame, SizeHint};
 
+use crate::deadline_watchdog::Watchdog;
+
 /// Longest piece that is handed to hyper, in bytes: a DATA frame of default size. hyper takes a piece of any length as
 /// soon as the client's flow-control window is open at all, and treats a response as sent that it only buffers.
 const PIECE: usize = 16 * 1024;
 
+/// The default time for a client to take a piece.
+const IDLE: Duration = Duration::from_secs(30);
+
 /// See the module. Dropping it releases all of them.
-#[derive(Debug, Clone, Default)]
-pub struct ResponseGuards(Vec<Arc<dyn Any + Send + Sync>>);
+#[derive(Debug, Clone)]
+pub struct ResponseGuards {
+    guards: Vec<Arc<dyn Any + Send + Sync>>,
+    /// The time for the client to take a piece.
+    idle: Duration,
+}
+
+impl Default for ResponseGuards {
+    fn default() -> Self {
+        Self { guards: Vec::new(), idle: IDLE }
+    }
+}
 
 // === impl ResponseGuards ===
 
@@ -37,9 +53,14 @@ impl ResponseGuards {
         response.map(|inner| Body::new(GuardedBody::new(inner, self)))
     }
 
+    /// Sets the time for the client to take a piece of a response.
+    pub(crate) fn set_idle<B>(response: &mut Response<B>, idle: Duration) {
+        response.extensions_mut().get_or_insert_default::<Self>().idle = idle;
+    }
+
     /// Adds a guard to a response.
     pub(crate) fn add<B>(response: &mut Response<B>, guard: Arc<dyn Any + Send + Sync>) {
-        response.extensions_mut().get_or_insert_default::<Self>().0.push(guard);
+        response.extensions_mut().get_or_insert_default::<Self>().guards.push(guard);
     }
 }
 
@@ -49,13 +70,35 @@ struct GuardedBody {
     /// The part of the last frame that has not been handed on.
     rest: Bytes,
     guards: ResponseGuards,
+    /// Resets the stream if the client does not take a piece.
+    watchdog: Option<Watchdog>,
 }
 
 // === impl GuardedBody ===
 
 impl GuardedBody {
     fn new(inner: Body, guards: ResponseGuards) -> Self {
-        Self { inner, rest: Bytes::new(), guards }
+        Self { inner, rest: Bytes::new(), guards, watchdog: None }
+    }
+
+    fn handed(&self) {
+        if let Some(watchdog) = &self.watchdog {
+            watchdog.handed(self.guards.idle);
+        }
+    }
+
+    /// The response has ended.
+    fn release(&mut self) {
+        self.guards = ResponseGuards::default();
+        if let Some(watchdog) = self.watchdog.take() {
+            watchdog.taken();
+        }
+    }
+}
+
+impl Drop for GuardedBody {
+    fn drop(&mut self) {
+        self.release();
     }
 }
 
@@ -67,19 +110,27 @@ impl http_body::Body for GuardedBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        // hyper polls when it has passed on the previous piece.
+        match &self.watchdog {
+            Some(watchdog) => watchdog.taken(),
+            None => self.watchdog = Watchdog::current(),
+        }
         if self.rest.is_empty() {
             let frame = match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
                 Some(Ok(frame)) => frame,
                 end => {
-                    self.guards = ResponseGuards::default();
+                    self.release();
                     return Poll::Ready(end);
                 }
             };
             match frame.into_data() {
                 Ok(data) if data.len() > PIECE => self.rest = data,
-                Ok(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Ok(data) => {
+                    self.handed();
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
                 Err(trailers) => {
-                    self.guards = ResponseGuards::default();
+                    self.release();
                     return Poll::Ready(Some(Ok(trailers)));
                 }
             }
@@ -90,6 +141,7 @@ impl http_body::Body for GuardedBody {
         if self.rest.is_empty() {
             self.rest = Bytes::new();
         }
+        self.handed();
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 

@@ -79,6 +79,7 @@ mod tests {
     use std::convert::Infallible;
     use std::io::{Read, Write};
     use std::net::Ipv4Addr;
+    use std::sync::Arc;
 
     use axum::body::Body;
     use http::{Request, Response};
@@ -95,8 +96,14 @@ mod tests {
         let stack =
             tower::service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new("in".into())));
         let stop = CancellationToken::new();
-        let handler =
-            ConnectionHandler { stack: Stack::new(stack), args, limits: limits.clone(), stop: stop.clone() };
+        let handler = ConnectionHandler {
+            stack: Stack::new(stack),
+            args,
+            is_public: false,
+            next: Arc::default(),
+            limits: limits.clone(),
+            stop: stop.clone(),
+        };
         let mut acceptor = Acceptor::new("test", limits, handler);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let mut clients: Vec<_> = (0..3)

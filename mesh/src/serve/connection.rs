@@ -3,6 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -15,14 +17,17 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_io_timeout::TimeoutWriter;
 use tokio_util::sync::CancellationToken;
-use tower::Service;
+use tower::ServiceExt;
 
 use crate::args::{LimitArgs, ServerArgs};
 use crate::deadline_watchdog::{WatchdogExecutor, Watched};
+use crate::flow_control::{CONNECTION_WINDOW, MAX_HEADER_LIST, STREAM_WINDOW};
+use crate::identity::CallerId;
 use crate::inbound::Stack;
 
-use super::request_body::WithoutTrailers;
+use super::request_body::DataOnly;
 
 /// Timeout for the first bytes, which identify the protocol, and over HTTP/1 for the head of a request. Until then the
 /// connection carries no call and only occupies a file descriptor.
@@ -39,10 +44,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// Send buffer of one response, in bytes: a client that does not read occupies no more memory than this.
 const SEND_BUFFER: usize = 64 * 1024;
 
-/// HTTP/2 streams per connection in addition to the limit of concurrent calls, so that a call over the limit is
-/// received and gets RESOURCE_EXHAUSTED instead of waiting in the client.
-const EXTRA_STREAMS: u32 = 64;
-
 /// The connection preface of HTTP/2 (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -51,6 +52,10 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(super) struct ConnectionHandler {
     pub(super) stack: Stack,
     pub(super) args: ServerArgs,
+    /// Whether it is the public port, to which any caller can connect.
+    pub(super) is_public: bool,
+    /// The number of the next connection.
+    pub(super) next: Arc<AtomicU64>,
     pub(super) limits: Live<LimitArgs>,
     /// Canceled when the service drains: connections finish their calls in flight and close.
     pub(super) stop: CancellationToken,
@@ -64,6 +69,10 @@ impl ConnectionHandler {
         // Best effort: the connection works without the option.
         let _ = stream.set_nodelay(true);
         let (mut reader, writer) = stream.into_split();
+        // A client that does not read at all; one that reads other streams has a watchdog for each.
+        let mut writer = TimeoutWriter::new(writer);
+        writer.set_timeout(Some(self.limits.load().response_idle_timeout));
+        let writer = Box::pin(writer);
         let shut_down = async {
             self.stop.cancelled().await;
             sleep(SHUTDOWN_GRACE).await;
@@ -78,9 +87,8 @@ impl ConnectionHandler {
         };
         let stream = tokio::io::join(opening.chain(reader), writer);
 
-        let max_requests = self.limits.load().max_concurrent_requests;
-        let max_streams = max_requests.saturating_add(EXTRA_STREAMS);
-        let max_resets = usize::try_from(max_streams).unwrap_or(usize::MAX);
+        let max_streams = self.args.max_streams(self.is_public);
+        let max_resets = usize::try_from(self.args.max_streams(false)).unwrap_or(usize::MAX);
         let mut builder = auto::Builder::new(WatchdogExecutor);
         builder.http1().timer(TokioTimer::new()).header_read_timeout(OPENING_TIMEOUT);
         builder
@@ -89,16 +97,22 @@ impl ConnectionHandler {
             .keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE)
             .max_send_buf_size(SEND_BUFFER)
-            // The limit of the service over all connections: calls above it are rejected instead of queued.
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(MAX_HEADER_LIST)
             .max_concurrent_streams(max_streams)
             // The numbers of resets at which h2 assumes an attack (rapid reset) and closes the connection: 20 before
             // their streams were accepted, 1024 for errors of streams over the connection's life. A connection from a
-            // proxy or the gateway carries the calls of many clients, which may all cancel at once.
+            // proxy or the gateway carries the calls of many clients, which may all cancel at once, so that the numbers
+            // depend on the limit of calls and not on the streams of one client.
             .max_pending_accept_reset_streams(max_resets.max(20))
             .max_local_error_reset_streams(max_resets.max(1024));
         let stack = self.stack;
+        let id = CallerId(self.next.fetch_add(1, Ordering::Relaxed));
         let service = TowerToHyperService::new(tower::service_fn(move |request: Request<Incoming>| {
-            stack.clone().call(request.map(|body| Body::new(WithoutTrailers(body))))
+            let mut request = request.map(|body| Body::new(DataOnly(body)));
+            request.extensions_mut().insert(id);
+            stack.clone().oneshot(request)
         }));
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
 

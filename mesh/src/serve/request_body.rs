@@ -1,15 +1,17 @@
-//! Request bodies without trailers. tonic adds the trailers of a unary request to its metadata, where a caller's would
-//! pass for headers that only the gateway or the mesh may set. gRPC requests have no trailers.
+//! Request bodies that consist of data only. tonic adds the trailers of a unary request to its metadata, where a caller's
+//! would pass for headers that only the gateway or the mesh may set; gRPC requests have no trailers. Empty DATA frames
+//! would be forwarded to an upstream, which closes the connection after 100 of them (h2).
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 
-/// Drops the trailers of a request, over HTTP/1.1 and HTTP/2.
-pub(super) struct WithoutTrailers<B>(pub(super) B);
+/// Drops the trailers and the empty frames of a request, over HTTP/1.1 and HTTP/2.
+pub(super) struct DataOnly<B>(pub(super) B);
 
-impl<B: Body + Unpin> Body for WithoutTrailers<B> {
+impl<B: Body + Unpin> Body for DataOnly<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -19,7 +21,7 @@ impl<B: Body + Unpin> Body for WithoutTrailers<B> {
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         loop {
             match ready!(Pin::new(&mut self.0).poll_frame(cx)) {
-                Some(Ok(frame)) if frame.is_trailers() => {}
+                Some(Ok(frame)) if frame.data_ref().is_none_or(|data| !data.has_remaining()) => {}
                 other => return Poll::Ready(other),
             }
         }

@@ -39,18 +39,45 @@ pub struct Analyses {
     max_result: usize,
     /// Idle timeout of an upload: the longest wait for the next piece of a document.
     idle_timeout: Duration,
-    /// One permit per upload, acquired before the first byte is read: rejected uploads use no memory here.
+    /// One permit per upload, acquired when the document has begun to arrive: a client that sends nothing has none.
     uploads: Arc<Semaphore>,
     max_uploads: usize,
     /// One permit per parser thread.
     parsers: Arc<Semaphore>,
 }
 
+/// With more bytes than this, an upload has begun: as many as a call may send before it counts at all.
+const BEGUN: usize = 64 * 1024 - 1;
+
 /// The buffered beginning of a document.
 struct Spool {
     pieces: Vec<Bytes>,
+    /// Their bytes.
+    size: usize,
     /// Whether `pieces` are the complete document.
     whole: bool,
+}
+
+// === impl Spool ===
+
+impl Spool {
+    /// Buffers the document until it has more than `size` bytes, or is complete.
+    async fn fill(
+        &mut self,
+        pieces: &mut (impl Stream<Item = Result<Bytes, Error>> + Unpin),
+        size: usize,
+    ) -> Result<(), Error> {
+        while !self.whole && self.size <= size {
+            match pieces.next().await.transpose()? {
+                Some(piece) => {
+                    self.size += piece.len();
+                    self.pieces.push(piece);
+                }
+                None => self.whole = true,
+            }
+        }
+        Ok(())
+    }
 }
 
 // === impl Analyses ===
@@ -79,8 +106,8 @@ impl Analyses {
         }
     }
 
-    /// Acquires an upload permit. Rejects at once if there is none: a waiting call would keep the caller's bytes in
-    /// memory.
+    /// Acquires an upload permit, when the document is complete or its beginning has arrived. Rejects at once if there is
+    /// none: a waiting call would keep the caller's bytes in memory.
     ///
     /// # Errors
     ///
@@ -109,7 +136,10 @@ impl Analyses {
             Key::of(Inputs { document, ruleset: &ruleset, limits: &limits, provider, tenant })
         };
 
-        let spool = self.spool(&mut pieces).await?;
+        let mut spool = Spool { pieces: Vec::new(), size: 0, whole: false };
+        spool.fill(&mut pieces, BEGUN.min(self.spool_bytes)).await?;
+        let _permit = self.acquire_upload()?;
+        spool.fill(&mut pieces, self.spool_bytes).await?;
         let buffered = spool.pieces.clone();
         let document = match options.digest {
             // The document is complete: computing the digest is cheap, so an announced one is verified.
@@ -225,24 +255,6 @@ impl Analyses {
             let piece = next.unwrap_or(Some(Err(Error::UploadStalled { waited })))?;
             Some((piece, pieces))
         })
-    }
-
-    /// Buffers the document up to `--spool-bytes`, including the piece that exceeds it.
-    async fn spool(
-        &self,
-        pieces: &mut (impl Stream<Item = Result<Bytes, Error>> + Unpin),
-    ) -> Result<Spool, Error> {
-        let mut spool = Spool { pieces: Vec::new(), whole: false };
-        let mut size = 0;
-        while size <= self.spool_bytes {
-            let Some(piece) = pieces.next().await.transpose()? else {
-                spool.whole = true;
-                break;
-            };
-            size += piece.len();
-            spool.pieces.push(piece);
-        }
-        Ok(spool)
     }
 
     /// Parses the buffered and the remaining pieces on a blocking thread. The thread keeps its permit when the call is

@@ -37,7 +37,6 @@ impl Service {
         tenant: String,
         mut messages: Streaming<pb::AnalyzeCatalogueRequest>,
     ) -> Result<pb::AnalyzeCatalogueResponse, Error> {
-        let _permit = self.analyses.acquire_upload()?;
         let digest = digest(&headers)?;
         let first = messages.message().await?.unwrap_or_default();
         let options = convert::options(&first, tenant, digest)?;

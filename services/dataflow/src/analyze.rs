@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use bytesize::ByteSize;
 use clap::builder::FalseyValueParser;
-use dataflow_analysis::args::AnalysisArgs;
+use dataflow_analysis::args::{AnalysisArgs, UploadArgs};
 use dataflow_cache::CacheArgs;
 use dataflow_mesh::args::{LimitArgs, LogFormat, ServerArgs, TelemetryArgs};
 use dataflow_mesh::outbound::{Outbound, Upstream};
@@ -135,12 +135,19 @@ async fn ruleset(rules: &str) -> Result<(String, Option<RuleSet>), Failure> {
 async fn start(process: &Process, limits: AnalysisArgs, extra: Option<RuleSet>) -> Result<Mesh, Failure> {
     let server = ServerArgs {
         max_message_bytes: ByteSize(u64::MAX),
-        limits: LimitArgs { request_timeout: TIMEOUT, ..in_process::defaults() },
+        limits: LimitArgs {
+            request_timeout: TIMEOUT,
+            // Standard input may be as slow as it likes.
+            body_idle_timeout: TIMEOUT,
+            min_body_rate: ByteSize(0),
+            ..in_process::defaults()
+        },
         ..in_process::defaults()
     };
     let (cache, store): (CacheArgs, StoreArgs) = (in_process::defaults(), in_process::defaults());
     let services = Services {
         analysis: limits,
+        uploads: UploadArgs { upload_idle_timeout: TIMEOUT, ..in_process::defaults() },
         extra,
         // In memory: no state outlives the command.
         store: store.open(None, cache.capacity.as_u64(), process, "analyze")?,

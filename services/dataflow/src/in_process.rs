@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use dataflow_analysis::args::AnalysisArgs;
+use dataflow_analysis::args::{AnalysisArgs, UploadArgs};
 use dataflow_cache::CacheArgs;
 use dataflow_config::built_in::seeds;
 use dataflow_config::journal::Journal;
@@ -30,6 +30,7 @@ use crate::exit::Failure;
 /// The configuration of the three roles.
 pub(crate) struct Services {
     pub(crate) analysis: AnalysisArgs,
+    pub(crate) uploads: UploadArgs,
     /// Served beside the built-in rule sets.
     pub(crate) extra: Option<RuleSet>,
     /// The limits of the cache.
@@ -64,17 +65,16 @@ struct Running {
 impl Mesh {
     /// Starts the three roles in `process`, which is ready when they are.
     pub(crate) async fn start(services: Services, process: &Process) -> Result<Self, Failure> {
-        let Services { analysis, extra, cache, store, server } = services;
+        let Services { analysis, uploads, extra, cache, store, server } = services;
         let (config_listener, config_url) = loopback().await?;
         let (cache_listener, cache_url) = loopback().await?;
         let (analysis_listener, analysis_url) = loopback().await?;
 
         let rulesets = dataflow_rules::built_in::rulesets().into_iter().chain(extra);
         let journal = Arc::new(Journal::new(Arc::clone(&store), seeds(rulesets))?);
-        let mut analysis = dataflow_analysis::Args { analysis, ..defaults() };
+        let mut analysis = dataflow_analysis::Args { analysis, uploads, ..defaults() };
         analysis.peers.config_url = Some(config_url.clone());
         analysis.peers.cache_url = Some(cache_url.clone());
-        analysis.uploads.upload_idle_timeout = server.limits.request_timeout;
 
         let start = |role, listener, capability: &dyn Fn(&Context) -> Capability| {
             let context = process.context(role);
@@ -132,9 +132,10 @@ async fn loopback() -> Result<(TcpListener, Upstream), Failure> {
 }
 
 /// The server flags of roles whose only callers are in this process: connections have no maximum age, and there is no
-/// load balancer for which to delay the drain.
+/// load balancer for which to delay the drain. The limit of streams is that of the public port only.
 pub(crate) fn internal(server: ServerArgs) -> ServerArgs {
-    ServerArgs { drain_delay: Some(Duration::ZERO), connection_age: Duration::ZERO, ..server }
+    let (drain_delay, connection_age) = (Some(Duration::ZERO), Duration::ZERO);
+    ServerArgs { drain_delay, connection_age, max_connection_streams: None, ..server }
 }
 
 /// The defaults of flags. The environment is ignored: its variables are meant for roles in separate processes.

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use dataflow_analysis::args::AnalysisArgs;
+use dataflow_analysis::args::{AnalysisArgs, UploadArgs};
 use dataflow_cache::CacheArgs;
 use dataflow_gateway::Gateway;
 use dataflow_gateway::args::{PublicArgs, UpstreamArgs};
@@ -43,12 +43,15 @@ pub(crate) struct Args {
     limits: AnalysisArgs,
 
     #[command(flatten, next_help_heading = "Limits")]
+    uploads: UploadArgs,
+
+    #[command(flatten, next_help_heading = "Limits")]
     cache: CacheArgs,
 }
 
 /// Runs the mesh until the process is stopped. The services stop one after the other, the gateway first.
 pub(crate) async fn run(args: Args, loaded: Loaded) -> Result<Exit, Failure> {
-    let Args { listen, public, server, process, data_dir, store, limits, cache } = args;
+    let Args { listen, public, server, process, data_dir, store, limits, uploads, cache } = args;
     process::run(&process, loaded, "dataflow", async |process: Process| {
         let listener = process::bind(listen).await?;
         let address = listener.local_addr()?;
@@ -60,6 +63,7 @@ pub(crate) async fn run(args: Args, loaded: Loaded) -> Result<Exit, Failure> {
 
         let services = Services {
             analysis: limits,
+            uploads,
             extra: None,
             cache,
             store,

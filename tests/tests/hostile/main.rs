@@ -3,4 +3,29 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test reports by panicking and printing")]
 
+mod bystander;
+mod hang_ups;
+mod headers;
+mod readers;
 mod trust;
+mod watches;
+mod writers;
+
+use bytes::Bytes;
+use h2::SendStream;
+use std::future::poll_fn;
+
+const ANALYZE: &str = "/dataflow.analysis.v1.AnalysisService/AnalyzeCatalogue";
+const CATEGORIZE: &str = "/dataflow.analysis.v1.AnalysisService/CategorizeDataflow";
+const WATCH_RULESETS: &str = "/dataflow.config.v1.RuleService/WatchRulesets";
+
+/// Sends these bytes as fast as the server takes them; the body stays open. Ends early if the server ends the stream.
+async fn send_all(body: &mut SendStream<Bytes>, mut bytes: Bytes) {
+    while !bytes.is_empty() {
+        body.reserve_capacity(bytes.len());
+        let Some(Ok(capacity)) = poll_fn(|cx| body.poll_capacity(cx)).await else { return };
+        if body.send_data(bytes.split_to(capacity.min(bytes.len())), false).is_err() {
+            return;
+        }
+    }
+}

@@ -12,6 +12,9 @@ use tonic_types::StatusExt;
 
 const DOCUMENT: &str = "<Structure><Dataflows><Dataflow id='A'/></Dataflows></Structure>";
 
+/// As many bytes as an upload needs to get a permit.
+const BEGUN: usize = 64 * 1024;
+
 fn piece(data: &[u8]) -> pb::AnalyzeCatalogueRequest {
     let document = HttpBody { data: data.to_vec().into(), ..Default::default() };
     pb::AnalyzeCatalogueRequest { document: Some(document), ..Default::default() }
@@ -20,7 +23,7 @@ fn piece(data: &[u8]) -> pb::AnalyzeCatalogueRequest {
 /// A call with an open document, and the sender of its chunks. The service has begun to process it.
 async fn open(service: &Service) -> (mpsc::Sender<pb::AnalyzeCatalogueRequest>, Call) {
     let (pieces, messages) = mpsc::channel(1);
-    pieces.send(piece(b"<")).await.unwrap();
+    pieces.send(piece(&[b' '; BEGUN])).await.unwrap();
     let mut client = AnalysisServiceClient::new(service.channel());
     let call = tokio::spawn(async move { client.analyze_catalogue(ReceiverStream::new(messages)).await });
     // The channel has capacity again: the first chunk is sent.

@@ -242,6 +242,7 @@ fn exactly_these_flags_are_dynamic() {
         dynamic.extend(flags.filter_map(Arg::get_long));
     }
     let expected = [
+        "body-idle-timeout",
         "log",
         "max-attributes",
         "max-concurrent-requests",
@@ -252,7 +253,10 @@ fn exactly_these_flags_are_dynamic() {
         "max-diagnostics",
         "max-document-bytes",
         "max-event-bytes",
+        "max-stream-age",
+        "min-body-rate",
         "request-timeout",
+        "response-idle-timeout",
     ];
     assert!(dynamic.iter().eq(&expected), "{dynamic:?}");
 }

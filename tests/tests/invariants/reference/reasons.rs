@@ -10,7 +10,7 @@ use dataflow_mesh::status::Kind;
 use super::{read, root, rows, section};
 
 /// All kinds, to find one by its name.
-const KINDS: [Kind; 16] = [
+const KINDS: [Kind; 17] = [
     Kind::Invalid,
     Kind::NotFound,
     Kind::AlreadyExists,
@@ -19,6 +19,7 @@ const KINDS: [Kind; 16] = [
     Kind::Denied,
     Kind::Unauthenticated,
     Kind::TooLarge,
+    Kind::HeadersTooLarge,
     Kind::Overloaded,
     Kind::Unavailable,
     Kind::Timeout,

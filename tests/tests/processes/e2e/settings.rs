@@ -116,5 +116,6 @@ async fn rest_shows_the_dynamic_settings_and_their_sources() {
     assert_eq!(shown("max-diagnostics"), ("1000", "default", false));
     let mut names: Vec<_> = settings.iter().map(|setting| setting["name"].as_str().unwrap()).collect();
     names.retain(|name| !name.starts_with("max-"));
-    assert_eq!(names, ["log", "request-timeout"], "no address, no password, no setting that needs a restart");
+    let expected = ["body-idle-timeout", "log", "min-body-rate", "request-timeout", "response-idle-timeout"];
+    assert_eq!(names, expected, "no address, no password, no setting that needs a restart");
 }

@@ -88,10 +88,15 @@ async fn idle_time_of_a_body() {
 async fn concurrent_requests() {
     let (gateway, _services) = services::mesh(&["--max-concurrent-requests", "1"]).await;
     let mut first = Connection::open(&gateway.upstream).await.unwrap();
-    let head = http::head("POST", CATEGORIZE, &[JSON, ("expect", "100-continue")], Some(DATAFLOW.len()));
+    let padding = [b' '; 64 * 1024];
+    let length = padding.len() + DATAFLOW.len();
+    let head = http::head("POST", CATEGORIZE, &[JSON, ("expect", "100-continue")], Some(length));
     first.write(head.as_bytes()).await.unwrap();
-    // Its permit is taken from here on: the body is being read.
     assert_eq!(first.interim().await.unwrap().status, 100);
+    first.write(&padding).await.unwrap();
+    let waits = "grpc_server_waiting_bodies{role=\"gateway\"} 1\n";
+    eventually(TIMEOUT, "the first call has the permit", async || !gateway.metrics.encode().contains(waits))
+        .await;
     let second = http::request(&gateway.upstream, "POST", CATEGORIZE, &[JSON], DATAFLOW).await.unwrap();
     is(&second, 429, "CONCURRENCY_LIMIT");
     assert_eq!(second.headers["retry-after"], "1");

@@ -15,6 +15,7 @@ use dataflow_proto::cache::v1 as pb;
 use dataflow_settings::Live;
 use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::redis;
+use dataflow_tests::services;
 use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, timeout};
 
@@ -159,11 +160,7 @@ async fn check_many(what: &str, replicas: &Replicas) {
 
 /// Stores all entries directly in the store, since calls would take most of the time.
 async fn fill(replica: &Replica) {
-    let limits = LimitArgs {
-        max_concurrent_requests: 32,
-        max_connections: 32,
-        request_timeout: Duration::from_secs(10),
-    };
+    let limits = services::args::<LimitArgs>(&[]);
     let entries = Entries::new(Arc::clone(&replica.store), 0, Live::fixed(limits), &Metrics::default());
     let outside = key::Caller::default();
     let tags = vec![outside.namespace("").unwrap().tag("many").unwrap()];

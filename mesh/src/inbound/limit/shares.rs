@@ -1,0 +1,160 @@
+//! Permits that connections and tenants share. One of them may have all permits that no other asks for; beyond the
+//! limit there is a reserve for those that have less than a quarter of it, so that they never wait for the others.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Counts the permits that are out, by connection and tenant. Cheap to clone: clones count together.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Shares(Arc<Mutex<Counts>>);
+
+/// The permits that are out. Bounded by their number: what has none is not in the maps.
+#[derive(Debug, Default)]
+struct Counts {
+    total: u32,
+    by_connection: HashMap<u64, Connection>,
+}
+
+#[derive(Debug, Default)]
+struct Connection {
+    total: u32,
+    by_tenant: HashMap<String, u32>,
+}
+
+/// Who asks for a permit.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Claimant {
+    /// The connection of the call.
+    pub(crate) connection: u64,
+    /// Its tenant.
+    pub(crate) tenant: String,
+    /// Whether it is a service of the mesh.
+    pub(crate) is_peer: bool,
+}
+
+/// One permit, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct SharePermit {
+    shares: Shares,
+    claimant: Claimant,
+}
+
+// === impl Shares ===
+
+impl Shares {
+    /// A permit, unless `limit` permits are out, and for those that have less than a quarter of them, a reserve beyond
+    /// it: an eighth for a tenant on a shared connection, a quarter for a connection, three eighths for peers.
+    pub(crate) fn try_acquire(&self, limit: u32, claimant: Claimant) -> Option<SharePermit> {
+        let mut counts = self.counts();
+        let share = limit / 4;
+        let connection = counts.by_connection.get(&claimant.connection);
+        let of_tenant = connection.and_then(|connection| connection.by_tenant.get(&claimant.tenant));
+        let is_tenant_within = of_tenant.copied().unwrap_or_default() < share;
+        let is_connection_within = connection.map_or(0, |connection| connection.total) < share;
+        let reserve = match () {
+            () if claimant.is_peer => share + limit / 8,
+            () if is_connection_within => share,
+            () if is_tenant_within => limit / 8,
+            () => 0,
+        };
+        if counts.total >= limit.saturating_add(reserve) {
+            return None;
+        }
+        counts.total += 1;
+        let connection = counts.by_connection.entry(claimant.connection).or_default();
+        connection.total += 1;
+        *connection.by_tenant.entry(claimant.tenant.clone()).or_default() += 1;
+        drop(counts);
+        Some(SharePermit { shares: self.clone(), claimant })
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for SharePermit {
+    fn drop(&mut self) {
+        let Claimant { connection: id, tenant, .. } = &self.claimant;
+        let mut counts = self.shares.counts();
+        counts.total -= 1;
+        let Some(connection) = counts.by_connection.get_mut(id) else { return };
+        connection.total -= 1;
+        if connection.total == 0 {
+            counts.by_connection.remove(id);
+        } else if let Some(of_tenant) = connection.by_tenant.get_mut(tenant) {
+            *of_tenant -= 1;
+            if *of_tenant == 0 {
+                connection.by_tenant.remove(tenant);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claimant(connection: u64, tenant: &str) -> Claimant {
+        Claimant { connection, tenant: tenant.to_owned(), is_peer: false }
+    }
+
+    /// As many permits as there are for a claimant.
+    fn all(shares: &Shares, limit: u32, claimant: &Claimant) -> Vec<SharePermit> {
+        std::iter::from_fn(|| shares.try_acquire(limit, claimant.clone())).collect()
+    }
+
+    #[test]
+    fn one_connection_has_all_permits_and_others_still_get_some() {
+        let shares = Shares::default();
+        let hog = all(&shares, 16, &claimant(1, ""));
+        assert_eq!(hog.len(), 16);
+        let peer = Claimant { is_peer: true, ..claimant(1, "") };
+        let within = [claimant(1, "other"), claimant(2, ""), peer];
+        let permits: Vec<_> = within.iter().map(|claimant| all(&shares, 16, claimant)).collect();
+        assert_eq!(permits.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 2]);
+        drop((hog, permits));
+        assert!(shares.counts().by_connection.is_empty() && shares.counts().total == 0);
+    }
+
+    #[test]
+    fn who_has_more_than_a_quarter_gives_way_to_others() {
+        let shares = Shares::default();
+        let (first, second) = (claimant(1, ""), claimant(2, ""));
+        let mut hog = all(&shares, 16, &first);
+        let mut others = all(&shares, 16, &second);
+        assert_eq!((hog.len(), others.len()), (16, 4), "a quarter");
+        // Each permit that the first returns is for those that have less than a quarter, until there are enough again.
+        for third in 1..=4 {
+            hog.pop();
+            assert!(shares.try_acquire(16, first.clone()).is_none());
+            assert!(
+                shares.try_acquire(16, second.clone()).is_none(),
+                "not more than its share of the reserve"
+            );
+            others.extend(shares.try_acquire(16, claimant(2 + third, "")));
+        }
+        assert_eq!((hog.len(), others.len()), (12, 8));
+    }
+
+    #[test]
+    fn a_limit_below_four_has_no_reserve() {
+        let shares = Shares::default();
+        let permit = shares.try_acquire(1, claimant(1, ""));
+        assert!(permit.is_some() && shares.try_acquire(1, claimant(2, "")).is_none());
+        drop(permit);
+        assert!(shares.try_acquire(1, claimant(2, "")).is_some());
+    }
+
+    #[test]
+    fn a_limit_is_in_force_from_the_moment_it_is_set() {
+        let shares = Shares::default();
+        let one = claimant(1, "");
+        let permits = all(&shares, 3, &one);
+        let more = shares.try_acquire(4, one.clone());
+        assert!(permits.len() == 3 && more.is_some());
+        assert!(shares.try_acquire(2, one.clone()).is_none());
+        drop((more, permits));
+        assert_eq!(all(&shares, 2, &one).len(), 2);
+    }
+}
