@@ -1,13 +1,30 @@
-//! The admin port of a process: health checks for the kubelet and metrics for Prometheus. Not exposed to the public.
+//! The admin port of a process: health checks for the kubelet and metrics for Prometheus. Not exposed to the public, but
+//! a client that reaches it must not keep the kubelet out.
+
+use std::collections::VecDeque;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::timeout;
 
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
+use crate::serve::acceptor;
+
+/// The most connections: a few scrapers and the kubelet.
+const MAX_CONNECTIONS: usize = 64;
+
+/// The longest life of a connection: more than a scrape takes, and less than an idle one may occupy its place.
+const MAX_AGE: Duration = Duration::from_secs(30);
 
 /// Builds the routes of the admin port.
 ///
@@ -23,6 +40,31 @@ pub fn router(metrics: Metrics, readiness: Readiness) -> Router {
         .route("/startupz", get(move || async move { probe(started.started()) }))
         .route("/readyz", get(move || async move { probe(ready.ready()) }))
         .route("/metrics", get(encode).with_state(metrics))
+}
+
+/// Serves the admin port. It never waits for a client: each connection ends after a while, and the oldest one when there
+/// are too many.
+pub async fn serve(listener: TcpListener, router: Router) {
+    let (mut connections, mut oldest_first) = (JoinSet::new(), VecDeque::<AbortHandle>::new());
+    loop {
+        let (stream, _) = acceptor::next(Some(&listener)).await;
+        while connections.try_join_next().is_some() {}
+        oldest_first.retain(|connection| !connection.is_finished());
+        if oldest_first.len() >= MAX_CONNECTIONS
+            && let Some(oldest) = oldest_first.pop_front()
+        {
+            oldest.abort();
+        }
+        let service = TowerToHyperService::new(router.clone());
+        let connection = connections.spawn(async move {
+            let mut builder = http1::Builder::new();
+            builder.timer(TokioTimer::new()).header_read_timeout(MAX_AGE);
+            let connection = builder.serve_connection(TokioIo::new(stream), service);
+            // A scrape that is cut is repeated.
+            let _ = timeout(MAX_AGE, connection).await;
+        });
+        oldest_first.push_back(connection);
+    }
 }
 
 async fn encode(State(metrics): State<Metrics>) -> impl IntoResponse {

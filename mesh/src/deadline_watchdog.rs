@@ -97,7 +97,11 @@ pin_project! {
 
 impl<F: Future> Watched<F> {
     pub(crate) fn new(inner: F) -> Self {
-        let watchdog = Watchdog::default();
+        Self::by(Watchdog::default(), inner)
+    }
+
+    /// The future under a watchdog that it had before.
+    pub(crate) fn by(watchdog: Watchdog, inner: F) -> Self {
         Self { inner: WATCHDOG.scope(watchdog.clone(), inner), watchdog, timer: tokio::time::sleep(GRACE) }
     }
 }

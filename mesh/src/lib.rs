@@ -31,4 +31,6 @@ pub mod status;
 
 mod deadline_watchdog;
 mod descriptors;
+mod drain;
 mod flow_control;
+mod open_files;

@@ -15,6 +15,7 @@ use crate::args::ProcessArgs;
 use crate::breaker::Breakers;
 use crate::context::Context;
 use crate::metrics::Metrics;
+use crate::open_files::{self, OpenFiles};
 use crate::panics::{self, Panic};
 use crate::readiness::Readiness;
 use crate::tasks::{self, Task, Tasks};
@@ -57,6 +58,7 @@ pub struct Process {
     pub settings: watch::Receiver<Dynamic>,
     /// Receives the settings that the config service pushes.
     pub pushed: watch::Sender<Pushed>,
+    open_files: OpenFiles,
     stop: CancellationToken,
 }
 
@@ -66,14 +68,15 @@ impl Process {
     fn new(settings: watch::Receiver<Dynamic>, pushed: watch::Sender<Pushed>) -> Self {
         let (metrics, readiness, stop) = (Metrics::default(), Readiness::default(), CancellationToken::new());
         let tasks = Tasks::new(stop.clone(), readiness.clone(), &metrics);
-        Self { breakers: Breakers::new(&metrics), metrics, readiness, tasks, settings, pushed, stop }
+        let (breakers, open_files) = (Breakers::new(&metrics), OpenFiles::default());
+        Self { breakers, metrics, readiness, tasks, settings, pushed, open_files, stop }
     }
 
     /// The context of one service.
     pub fn context(&self, role: &'static str) -> Context {
-        let Self { metrics, readiness, breakers, tasks, settings, .. } = self.clone();
+        let Self { metrics, readiness, breakers, tasks, settings, open_files, .. } = self.clone();
         let (latch, draining) = (readiness.latch(), CancellationToken::new());
-        Context { role, metrics, readiness, draining, breakers, tasks, settings, latch }
+        Context { role, metrics, readiness, draining, breakers, tasks, settings, open_files, latch }
     }
 
     /// Starts the shutdown of the process.
@@ -109,6 +112,7 @@ pub async fn run<E: From<Error>>(
 ) -> Result<(), E> {
     let telemetry = telemetry::init(&args.telemetry, name).map_err(Error::from)?;
     loaded.report.log();
+    open_files::raise_limit();
     let (pushed, receiver) = watch::channel(Pushed::new());
     let (settings, follow_sources) = loaded.watch(receiver);
     let process = Process::new(settings.clone(), pushed);
@@ -126,11 +130,7 @@ pub async fn run<E: From<Error>>(
         tracing::info!(%address, "admin port: listening");
     }
     let router = admin::router(process.metrics.clone(), process.readiness.clone());
-    tasks.spawn(Task::essential("admin port", async move {
-        if let Err(error) = axum::serve(admin, router).await {
-            tracing::error!(%error, "admin port: failed");
-        }
-    }));
+    tasks.spawn(Task::essential("admin port", admin::serve(admin, router)));
 
     let stop = process.stop.clone();
     let mut services = pin!(panics::catch(services(process)));
@@ -177,15 +177,18 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     TcpListener::bind(address).await.map_err(|source| Error::Bind { address, source })
 }
 
-/// Starts the shutdown on the first SIGTERM, which Kubernetes sends to stop a pod, or SIGINT, which a terminal sends on
-/// Ctrl-C. A second signal exits immediately, with the status of a process that this signal terminated.
+/// Starts the shutdown on the first SIGTERM, which Kubernetes sends to stop a pod, SIGINT, which a terminal sends on
+/// Ctrl-C, or SIGHUP, when the terminal closes. A second signal exits immediately, with the status of a process that this signal terminated.
 fn signals(stop: CancellationToken) -> io::Result<Task> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // Sent when the terminal closes; by default it would end the process without a drain.
+    let mut hang_up = signal(SignalKind::hangup())?;
     let mut next = async move || {
         tokio::select! {
             _ = terminate.recv() => ("SIGTERM", SignalKind::terminate()),
             _ = interrupt.recv() => ("SIGINT", SignalKind::interrupt()),
+            _ = hang_up.recv() => ("SIGHUP", SignalKind::hangup()),
         }
     };
     Ok(Task::essential("signals", async move {

@@ -4,7 +4,7 @@
 //! tonic's own `Server` is not used, because it puts further layers around ours on every connection. Instead, one
 //! accept loop over hyper-util serves HTTP/1.1 and h2c on every port.
 
-mod acceptor;
+pub(crate) mod acceptor;
 mod connection;
 mod control;
 mod request_body;
@@ -23,7 +23,6 @@ use dataflow_proto::mesh::v1::mesh_service_server::MeshServiceServer;
 use futures_util::future::{BoxFuture, join_all};
 use http::{Request, Response};
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 use tonic::service::{Routes, RoutesBuilder};
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::Health;
@@ -35,6 +34,7 @@ use crate::breaker;
 use crate::capability::{Capability, Named};
 use crate::context::Context;
 use crate::descriptors::Methods;
+use crate::drain::Stop;
 use crate::inbound::{self, Stack};
 use crate::tasks::Task;
 
@@ -44,9 +44,6 @@ use control::{AddHealth, set_health};
 
 /// Time beyond the drain timeout for connections to close by themselves, which each does at the drain timeout.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
-
-/// Delay before the next accept after one failed, for instance because the process is out of file descriptors.
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// The server of one service on one port: its own gRPC services, those that it forwards, health and reflection.
 pub struct Server {
@@ -166,6 +163,7 @@ impl Server {
             breakers: _,
             tasks: supervisor,
             settings: _,
+            open_files,
             latch,
         } = context;
         tasks.into_iter().for_each(|task| supervisor.spawn(task));
@@ -198,49 +196,35 @@ impl Server {
             next: Arc::new(AtomicU64::new(fastrand::u64(..))),
             args: args.clone(),
             limits: limits.clone(),
-            stop: CancellationToken::new(),
+            stop: Stop::default(),
         };
-        let mut acceptor = Acceptor::new(role, limits, handler);
+        let mut acceptor = Acceptor::new(role, limits, open_files, handler);
         tracing::info!(role, %address, "service: listening");
 
         let mut latch = Some(latch);
         let mut warm_up = pin!(join_all(warm_ups));
-        let mut drain = pin!(async {
+        let leaving = acceptor.handler.stop.leaving.clone();
+        let mut delay = pin!(async {
             shutdown.await;
             tracing::info!(role, "service: draining");
             readiness.drain();
             set_health(&reporter, &names, ServingStatus::NotServing).await;
+            leaving.cancel();
             tokio::time::sleep(args.drain_delay_on(address)).await;
         });
         loop {
             tokio::select! {
-                () = &mut drain => break,
+                () = &mut delay => break,
                 _ = &mut warm_up, if latch.is_some() => {
                     set_health(&reporter, &names, ServingStatus::Serving).await;
                     latch = None;
                     tracing::info!(role, "service: serving");
                 }
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, peer)) => acceptor.accept(stream, peer),
-                    Err(error) => {
-                        tracing::warn!(%error, "service: cannot accept connections, retrying");
-                        tokio::time::sleep(ACCEPT_RETRY).await;
-                    }
-                },
+                (stream, peer) = acceptor::next(Some(&listener)) => acceptor.accept(stream, peer),
             }
         }
-
-        acceptor.close(listener);
         draining.cancel();
-        acceptor.handler.stop.cancel();
-        let tasks = &acceptor.tasks;
-        if tokio::time::timeout(args.drain_timeout + CLOSE_GRACE, tasks.wait()).await.is_err() {
-            tracing::warn!(
-                role,
-                connections = tasks.len(),
-                "service: drain timeout, remaining connections closed"
-            );
-        }
+        acceptor.drain(listener, args.drain_timeout + CLOSE_GRACE).await;
         tracing::info!(role, "service: stopped");
         Ok(())
     }

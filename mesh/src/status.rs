@@ -149,6 +149,12 @@ pub fn is_unknown_service(status: &Status) -> bool {
     matches!(status.code(), Code::NotFound | Code::Unimplemented)
 }
 
+/// Whether a service of ours rejected a call because it drains.
+pub fn is_draining(status: &Status) -> bool {
+    status.code() == Code::Unavailable
+        && status.get_details_error_info().is_some_and(|info| info.reason == "DRAINING")
+}
+
 /// The reason of a failed compare-and-set.
 const ETAG_MISMATCH: &str = "ETAG_MISMATCH";
 

@@ -169,7 +169,26 @@ impl Service {
     pub fn start_at(role: &str, listen: SocketAddr, admin: SocketAddr, flags: &[&str]) -> Self {
         let (listen, admin) = (listen.to_string(), admin.to_string());
         let ports = ["--listen", &listen, "--admin", &admin, "--log-format", "json"];
-        let mut child = command(&[&[role], &ports[..], flags].concat()).spawn().expect("the binary starts");
+        Self::spawn(role, command(&[&[role], &ports[..], flags].concat()))
+    }
+
+    /// The same on free ports, with at most this many file descriptors.
+    ///
+    /// # Panics
+    ///
+    /// If it exits before it serves.
+    pub fn start_with_descriptors(descriptors: u32, role: &str, flags: &[&str]) -> Self {
+        let any = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json"];
+        let service = command(&[&[role], &any[..], flags].concat());
+        let mut limited = Command::new("sh");
+        limited.arg("-c").arg(format!("ulimit -n {descriptors} && exec \"$0\" \"$@\""));
+        limited.arg(service.get_program()).args(service.get_args());
+        limited.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::spawn(role, limited)
+    }
+
+    fn spawn(role: &str, mut command: Command) -> Self {
+        let mut child = command.spawn().expect("the binary starts");
         let mut lines = BufReader::new(child.stderr.take().expect("standard error is piped")).lines();
         let (mut address, mut admin, mut log) = (None, None, Vec::new());
         let (role, mut services) = if role == "up" { ("gateway", 4) } else { (role, 1) };

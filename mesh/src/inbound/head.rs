@@ -1,4 +1,5 @@
-//! Checks the head of a call: the size of its headers, and who makes it, which the handler gets as an extension.
+//! Checks the head of a call: whether it came in time, the size of its headers, and who makes it, which the handler gets
+//! as an extension.
 
 use std::convert::Infallible;
 use std::task::{Context, Poll};
@@ -8,6 +9,7 @@ use futures_util::future::BoxFuture;
 use http::{HeaderMap, Request, Response};
 use tower::{Layer, Service};
 
+use crate::drain::Late;
 use crate::identity::Identity;
 use crate::inbound::error::Error;
 use crate::status;
@@ -53,7 +55,9 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let rejected = if size(request.headers()) > self.max_bytes {
+        let rejected = if request.extensions().get::<Late>().is_some() {
+            status::to_status(&Error::Draining)
+        } else if size(request.headers()) > self.max_bytes {
             status::to_status(&Error::HeadersTooLarge { limit: self.max_bytes })
         } else {
             match Identity::read(request.headers()) {

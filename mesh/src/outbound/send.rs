@@ -11,7 +11,7 @@ use tower::{BoxError, Service, ServiceExt};
 
 use super::peers::{Peers, RoundRobin};
 use super::replay::{Attempt, Replay};
-use super::unsent::is_unsent;
+use super::unsent::{is_draining, is_unsent};
 
 /// The head of a request, for a retry. The request's extensions, which have a meaning inside this process only, go with
 /// the first attempt.
@@ -38,11 +38,13 @@ pub(super) fn send(
     };
     let peers = peers.clone();
     async move {
-        let error: BoxError = match first.await {
-            Ok(response) => return Ok(response),
-            Err(error) => error,
+        let outcome = first.await;
+        let reached_no_handler = match &outcome {
+            Ok(response) => is_draining(response),
+            Err(error) => is_unsent(&**error),
         };
-        let Some(body) = is_unsent(&*error).then(|| replay.retry()).flatten() else { return Err(error) };
+        let Some(body) = reached_no_handler.then(|| replay.retry()).flatten() else { return outcome };
+        let error = outcome.err();
         tracing::debug!(error, path = retry.uri.path(), "peers: call reached no handler, retrying");
         let request = retry.with(body);
         match peers {
@@ -58,13 +60,15 @@ async fn send_round_robin(
 ) -> Result<Response<Body>, BoxError> {
     let peer = round_robin.next().await?;
     let result = peer.channel.clone().oneshot(request).await;
-    result.map_err(|error| {
-        // Also after GOAWAY: the peer is closing its port, and concurrent calls may give the retry the same peer.
-        if is_unsent(&error) {
-            round_robin.eject(&peer);
-        }
-        error.into()
-    })
+    // Also after GOAWAY: the peer is closing its port, and concurrent calls may give the retry the same peer.
+    let leaves = match &result {
+        Ok(response) => is_draining(response),
+        Err(error) => is_unsent(error),
+    };
+    if leaves {
+        round_robin.eject(&peer);
+    }
+    result.map_err(Into::into)
 }
 
 // === impl RequestHead ===

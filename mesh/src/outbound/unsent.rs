@@ -3,7 +3,10 @@
 use std::error::Error;
 
 use h2::Reason;
+use http::Response;
 use tonic::ConnectError;
+
+use crate::status;
 
 /// Whether the call was not processed: there was no connection; the peer reset the stream with REFUSED_STREAM, or sent
 /// GOAWAY with a lower last stream id (RFC 9113, 8.7); or the call was never sent.
@@ -13,6 +16,11 @@ pub(super) fn is_unsent(error: &(dyn Error + 'static)) -> bool {
             || cause.downcast_ref().is_some_and(hyper::Error::is_canceled)
             || cause.downcast_ref().is_some_and(is_refused)
     })
+}
+
+/// Whether the peer rejected the call because it drains: it was not processed.
+pub(super) fn is_draining<B>(response: &Response<B>) -> bool {
+    status::failure_in(response.headers()).is_some_and(|status| status::is_draining(&status))
 }
 
 fn is_refused(error: &h2::Error) -> bool {

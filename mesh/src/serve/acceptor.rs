@@ -1,28 +1,39 @@
 //! Accepts connections up to the limit, until the service drains.
 
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
 
 use dataflow_settings::Live;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
 use crate::args::LimitArgs;
 use crate::limiter::Limiter;
+use crate::open_files::OpenFiles;
 
-use super::connection::ConnectionHandler;
+use super::connection::{ConnectionHandler, LINGER};
 
 /// The backlog of a listening socket that tokio requests: the most connections that may be pending in the kernel.
 const BACKLOG: usize = 1024;
+
+/// Delay before the next attempt after the process ran out of descriptors or memory.
+const RETRY: Duration = Duration::from_millis(100);
 
 /// Accepts the connections of one service.
 pub(super) struct Acceptor {
     pub(super) role: &'static str,
     pub(super) limits: Live<LimitArgs>,
     pub(super) handler: ConnectionHandler,
-    /// The tasks of open connections.
-    pub(super) tasks: TaskTracker,
+    /// The tasks of connections whose calls are served.
+    served: TaskTracker,
+    /// Those of connections that came after the drain delay, whose calls are rejected.
+    late: TaskTracker,
     limiter: Limiter,
+    open_files: OpenFiles,
     /// Whether the last connection was rejected, so that an overload is logged once and not per connection.
     is_full: bool,
 }
@@ -30,48 +41,116 @@ pub(super) struct Acceptor {
 // === impl Acceptor ===
 
 impl Acceptor {
-    pub(super) fn new(role: &'static str, limits: Live<LimitArgs>, handler: ConnectionHandler) -> Self {
-        let (tasks, limiter) = (TaskTracker::new(), Limiter::default());
-        Self { role, limits, handler, tasks, limiter, is_full: false }
+    pub(super) fn new(
+        role: &'static str,
+        limits: Live<LimitArgs>,
+        open_files: OpenFiles,
+        handler: ConnectionHandler,
+    ) -> Self {
+        let (served, late, limiter) = (TaskTracker::new(), TaskTracker::new(), Limiter::default());
+        Self { role, limits, handler, served, late, limiter, open_files, is_full: false }
     }
 
-    /// Serves a connection. Closes it at once above the limit: a client that waits cannot connect to another replica.
+    /// Serves a connection. Closes it at once above the limit, and when the process has few descriptors left: a client
+    /// that waits cannot connect to another replica.
     pub(super) fn accept(&mut self, stream: TcpStream, peer: SocketAddr) {
         let limit = self.limits.load().max_connections;
-        let Some(permit) = self.limiter.try_acquire(limit) else {
-            if !std::mem::replace(&mut self.is_full, true) {
-                tracing::warn!(role = self.role, limit, "connection: rejected, over limit");
+        let permit = match (self.limiter.try_acquire(limit), self.open_files.take()) {
+            (Some(permit), Some(open_file)) => (permit, open_file),
+            (permit, _) => {
+                if !std::mem::replace(&mut self.is_full, true) {
+                    let cause = if permit.is_some() { "few file descriptors are left" } else { "over limit" };
+                    tracing::warn!(role = self.role, limit, cause, "connection: rejected");
+                }
+                return;
             }
-            return;
         };
         self.is_full = false;
-        let connection = self.handler.clone().run(stream, peer);
-        self.tasks.spawn(async move {
+        let is_late = self.handler.stop.draining.is_cancelled();
+        let tasks = if is_late { &self.late } else { &self.served };
+        let connection = self.handler.clone().run(stream, peer, is_late);
+        tasks.spawn(async move {
             connection.await;
             drop(permit);
         });
     }
 
-    /// Accepts the pending connections and closes the port. The kernel has already completed their TCP handshakes:
+    /// Drains: the calls in flight finish, those of new connections are rejected with a status, until all have ended or
+    /// the time is over. Then the port closes.
+    pub(super) async fn drain(&mut self, listener: TcpListener, time: Duration) {
+        let listener = self.accept_pending(listener);
+        self.handler.stop.draining.cancel();
+        self.served.close();
+        let served = self.served.clone();
+        let mut drained = pin!(timeout(time, served.wait()));
+        let in_time = loop {
+            tokio::select! {
+                biased;
+                drained = &mut drained => break drained.is_ok(),
+                (stream, peer) = next(listener.as_ref()) => self.accept(stream, peer),
+            }
+        };
+        if !in_time {
+            let connections = served.len();
+            tracing::warn!(
+                role = self.role,
+                connections,
+                "service: drain timeout, remaining connections closed"
+            );
+        }
+        drop(listener.and_then(|listener| self.accept_pending(listener)));
+        self.late.close();
+        // Each closes by itself after that time.
+        let _ = timeout(LINGER + RETRY, self.late.wait()).await;
+    }
+
+    /// Accepts the pending connections, and returns the port. The kernel has already completed their TCP handshakes:
     /// closing the port without accepting them would reset calls that they may have sent.
-    pub(super) fn close(&mut self, listener: TcpListener) {
+    fn accept_pending(&mut self, listener: TcpListener) -> Option<TcpListener> {
         // With system calls, because the runtime's readiness state of the port may be stale.
-        let pending = listener.into_std().and_then(|listener| {
-            listener.set_nonblocking(true)?;
-            Ok((0..BACKLOG).map_while(move |_| match listener.accept() {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-                accepted => Some(accepted),
-            }))
-        });
-        // An error of one connection, for instance an abort by the peer, must not hide those after it.
-        for (stream, peer) in pending.into_iter().flatten().flatten() {
-            let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
-            if let Ok(stream) = stream {
-                self.accept(stream, peer);
+        let listener = listener.into_std().ok()?;
+        for _ in 0..BACKLOG {
+            match listener.accept() {
+                Ok((stream, peer)) => {
+                    let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+                    if let Ok(stream) = stream {
+                        self.accept(stream, peer);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                // An error of one connection, for instance an abort by the peer, must not hide those after it.
+                Err(_) => {}
             }
         }
-        self.tasks.close();
+        TcpListener::from_std(listener).ok()
     }
+}
+
+/// The next connection; never without a port. Waits while the process is out of descriptors or memory; an error of one
+/// connection does not delay the next one.
+pub(crate) async fn next(listener: Option<&TcpListener>) -> (TcpStream, SocketAddr) {
+    let Some(listener) = listener else { return pending().await };
+    let mut is_exhausted = false;
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) if is_of_one_connection(&error) => {
+                tracing::debug!(%error, "connection: failed before it was accepted");
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut is_exhausted, true) {
+                    tracing::warn!(%error, "service: cannot accept connections, retrying");
+                }
+                sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+/// Whether an error of `accept` concerns only the connection that was to be accepted.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, PermissionDenied, TimedOut};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | PermissionDenied | TimedOut)
 }
 
 #[cfg(test)]
@@ -83,28 +162,30 @@ mod tests {
 
     use axum::body::Body;
     use http::{Request, Response};
-    use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::args::ServerArgs;
+    use crate::drain::{Late, Stop};
     use crate::inbound::Stack;
 
     #[tokio::test]
-    async fn pending_connections_are_served_when_the_port_closes() {
+    async fn pending_connections_are_served_before_the_port_closes() {
         let args = ServerArgs::parsed(&[]);
         let limits = Live::fixed(args.limits.clone());
-        let stack =
-            tower::service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new("in".into())));
-        let stop = CancellationToken::new();
+        let stack = tower::service_fn(async |request: Request<Body>| {
+            let is_late = request.extensions().get::<Late>().is_some();
+            Ok::<_, Infallible>(Response::new(Body::from(if is_late { "late" } else { "in" })))
+        });
+        let (stack, stop) = (Stack::new(stack), Stop::default());
         let handler = ConnectionHandler {
-            stack: Stack::new(stack),
+            stack,
             args,
             is_public: false,
             next: Arc::default(),
             limits: limits.clone(),
-            stop: stop.clone(),
+            stop,
         };
-        let mut acceptor = Acceptor::new("test", limits, handler);
+        let mut acceptor = Acceptor::new("test", limits, OpenFiles::default(), handler);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let mut clients: Vec<_> = (0..3)
             .map(|_| {
@@ -114,9 +195,7 @@ mod tests {
             })
             .collect();
         // No await since then: the runtime has not polled the port.
-        acceptor.close(listener);
-        stop.cancel();
-        acceptor.tasks.wait().await;
+        acceptor.drain(listener, Duration::from_secs(60)).await;
         for stream in &mut clients {
             let mut response = String::new();
             stream.read_to_string(&mut response).unwrap();

@@ -1,28 +1,31 @@
 //! Serves one connection from its first byte to its last.
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
 use dataflow_settings::Live;
-use http::Request;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_io_timeout::TimeoutWriter;
-use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::args::{LimitArgs, ServerArgs};
-use crate::deadline_watchdog::{WatchdogExecutor, Watched};
+use crate::deadline_watchdog::{Watchdog, WatchdogExecutor, Watched};
+use crate::drain::{Late, Stop};
 use crate::flow_control::{CONNECTION_WINDOW, MAX_HEADER_LIST, STREAM_WINDOW};
 use crate::identity::CallerId;
 use crate::inbound::Stack;
@@ -33,9 +36,9 @@ use super::request_body::DataOnly;
 /// connection carries no call and only occupies a file descriptor.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Time for a connection that is new when the service drains to send its first bytes. A client whose first call were
-/// dropped without a response could not know that the call was not processed.
-const SHUTDOWN_GRACE: Duration = Duration::from_millis(200);
+/// Time for an HTTP/1 connection to send one more request when the service drains, before it is closed idle. A client
+/// that reuses it at that moment could not know whether the request was processed.
+pub(super) const LINGER: Duration = Duration::from_secs(1);
 
 /// Interval and timeout of HTTP/2 keep-alive pings: a peer that vanished without closing is detected within twice this
 /// time.
@@ -57,15 +60,15 @@ pub(super) struct ConnectionHandler {
     /// The number of the next connection.
     pub(super) next: Arc<AtomicU64>,
     pub(super) limits: Live<LimitArgs>,
-    /// Canceled when the service drains: connections finish their calls in flight and close.
-    pub(super) stop: CancellationToken,
+    pub(super) stop: Stop,
 }
 
 // === impl ConnectionHandler ===
 
 impl ConnectionHandler {
-    /// Serves one connection until it closes, reaches its maximum age, or the service drains.
-    pub(super) async fn run(self, stream: TcpStream, peer: SocketAddr) {
+    /// Serves one connection until it closes, reaches its maximum age, or the service drains. The calls of a late one are
+    /// rejected.
+    pub(super) async fn run(self, stream: TcpStream, peer: SocketAddr, is_late: bool) {
         // Best effort: the connection works without the option.
         let _ = stream.set_nodelay(true);
         let (mut reader, writer) = stream.into_split();
@@ -73,9 +76,11 @@ impl ConnectionHandler {
         let mut writer = TimeoutWriter::new(writer);
         writer.set_timeout(Some(self.limits.load().response_idle_timeout));
         let writer = Box::pin(writer);
+        // A connection that came during the drain delay is asked to leave at its end.
+        let mut asked = self.stop.leaving.is_cancelled();
         let shut_down = async {
-            self.stop.cancelled().await;
-            sleep(SHUTDOWN_GRACE).await;
+            self.stop.draining.cancelled().await;
+            sleep(LINGER).await;
         };
         let opening = tokio::select! {
             biased;
@@ -85,9 +90,85 @@ impl ConnectionHandler {
         let Ok(Ok(opening)) = opening else {
             return tracing::debug!(%peer, "connection: closed, no request");
         };
+        let is_http2 = opening.get_ref() == PREFACE;
         let stream = tokio::io::join(opening.chain(reader), writer);
+        let id = CallerId(self.next.fetch_add(1, Ordering::Relaxed));
+        let closing = Arc::new(AtomicBool::new(false));
+        let (stack, leaving, closes) = (self.stack.clone(), self.stop.leaving.clone(), Arc::clone(&closing));
+        let service = TowerToHyperService::new(tower::service_fn(move |request: Request<Incoming>| {
+            let mut request = request.map(|body| Body::new(DataOnly(body)));
+            request.extensions_mut().insert(id);
+            if is_late {
+                request.extensions_mut().insert(Late);
+            }
+            let response = stack.clone().oneshot(request);
+            let (leaving, closes) = (leaving.clone(), Arc::clone(&closes));
+            async move {
+                let mut response = response.await?;
+                // HTTP/2 has GOAWAY. The client of an HTTP/1 connection loses no request if it knows beforehand.
+                if !is_http2 && (leaving.is_cancelled() || closes.load(Ordering::Relaxed)) {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(response)
+            }
+        }));
+        let builder = self.protocols();
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
 
-        let max_streams = self.args.max_streams(self.is_public);
+        let watchdog = Watchdog::default();
+        let has_max_age = !self.args.connection_age.is_zero();
+        let mut age = pin!(sleep(jittered(self.args.connection_age)));
+        // When a connection is asked to finish, if it is HTTP/1, and when it is cut.
+        let (mut finish, mut end) = (None::<Instant>, None::<Instant>);
+        let mut stopping = false;
+        loop {
+            tokio::select! {
+                // The connection first: requests that a new connection has already sent are read before GOAWAY.
+                biased;
+                ended = Watched::by(watchdog.clone(), connection.as_mut()) => {
+                    match ended {
+                        Some(Ok(())) => {}
+                        Some(Err(error)) => tracing::debug!(%peer, error, "connection: ended"),
+                        None => tracing::debug!(%peer, "connection: client stopped reading, reset"),
+                    }
+                    return;
+                }
+                () = self.stop.draining.cancelled(), if !stopping => {
+                    stopping = true;
+                    let last = Instant::now() + self.args.drain_timeout;
+                    let last = end.map_or(last, |end| end.min(last));
+                    finish = Some(last.min(Instant::now() + LINGER));
+                    end = Some(last);
+                }
+                () = self.stop.leaving.cancelled(), if !asked => {
+                    asked = true;
+                }
+                () = &mut age, if has_max_age && end.is_none() => {
+                    // Calls in flight finish. Only streaming responses can take longer, and would keep an aged
+                    // connection open forever.
+                    let grace = self.limits.load().request_timeout.max(self.args.drain_timeout);
+                    finish = Some(Instant::now() + grace);
+                    end = Some(Instant::now() + grace + LINGER);
+                }
+                () = until(finish), if finish.is_some() => {
+                    finish = None;
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = until(end), if end.is_some() => {
+                    return tracing::warn!(%peer, stopping, "connection: closed, calls did not end in time");
+                }
+            }
+            closing.store(true, Ordering::Relaxed);
+            // A late connection gets its rejections first.
+            if is_http2 && !is_late {
+                finish = None;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+
+    /// The two versions of HTTP, with their limits.
+    fn protocols(&self) -> auto::Builder<WatchdogExecutor> {
         let max_resets = usize::try_from(self.args.max_streams(false)).unwrap_or(usize::MAX);
         let mut builder = auto::Builder::new(WatchdogExecutor);
         builder.http1().timer(TokioTimer::new()).header_read_timeout(OPENING_TIMEOUT);
@@ -100,60 +181,22 @@ impl ConnectionHandler {
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(MAX_HEADER_LIST)
-            .max_concurrent_streams(max_streams)
+            .max_concurrent_streams(self.args.max_streams(self.is_public))
             // The numbers of resets at which h2 assumes an attack (rapid reset) and closes the connection: 20 before
             // their streams were accepted, 1024 for errors of streams over the connection's life. A connection from a
             // proxy or the gateway carries the calls of many clients, which may all cancel at once, so that the numbers
             // depend on the limit of calls and not on the streams of one client.
             .max_pending_accept_reset_streams(max_resets.max(20))
             .max_local_error_reset_streams(max_resets.max(1024));
-        let stack = self.stack;
-        let id = CallerId(self.next.fetch_add(1, Ordering::Relaxed));
-        let service = TowerToHyperService::new(tower::service_fn(move |request: Request<Incoming>| {
-            let mut request = request.map(|body| Body::new(DataOnly(body)));
-            request.extensions_mut().insert(id);
-            stack.clone().oneshot(request)
-        }));
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        builder
+    }
+}
 
-        let has_max_age = !self.args.connection_age.is_zero();
-        let mut end = None;
-        let mut age = pin!(sleep(jittered(self.args.connection_age)));
-        let mut close = pin!(sleep(Duration::ZERO));
-        let mut stopping = false;
-        loop {
-            tokio::select! {
-                // The connection first: requests that a new connection has already sent are read before GOAWAY.
-                biased;
-                // A new watchdog after `graceful_shutdown`: from then on `close` limits the time of an HTTP/1 call.
-                ended = Watched::new(connection.as_mut()) => {
-                    match ended {
-                        Some(Ok(())) => {}
-                        Some(Err(error)) => tracing::debug!(%peer, error, "connection: ended"),
-                        None => tracing::debug!(%peer, "connection: client stopped reading, reset"),
-                    }
-                    return;
-                }
-                () = self.stop.cancelled(), if !stopping => {
-                    stopping = true;
-                    let last = Instant::now() + self.args.drain_timeout;
-                    end = Some(end.map_or(last, |end: Instant| end.min(last)));
-                }
-                () = &mut age, if has_max_age && end.is_none() => {
-                    // Calls in flight finish. Only streaming responses can take longer, and would keep an aged
-                    // connection open forever.
-                    let grace = self.limits.load().request_timeout.max(self.args.drain_timeout);
-                    end = Some(Instant::now() + grace);
-                }
-                () = &mut close, if end.is_some() => {
-                    return tracing::warn!(%peer, stopping, "connection: closed, calls did not end in time");
-                }
-            }
-            connection.as_mut().graceful_shutdown();
-            if let Some(end) = end {
-                close.as_mut().reset(end);
-            }
-        }
+/// Resolves at this moment; never without one.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => pending().await,
     }
 }
 

@@ -3,10 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test reports by panicking and printing")]
 
+mod admin;
 mod bystander;
 mod hang_ups;
 mod headers;
 mod readers;
+mod stopping;
 mod trust;
 mod watches;
 mod writers;
