@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::Error;
 use crate::args::{Args, DocumentArgs};
+use crate::budget::{Budget, Canceled};
 use crate::catalogue::{self, Catalogue};
 use crate::convert;
 use crate::document::{self, DocumentSender, Fingerprint, ReaderClosed};
@@ -206,14 +207,16 @@ impl Analyses {
         let ruleset = self.rulesets.get(ruleset)?;
         let permit = Arc::clone(&self.parsers).acquire_owned().await.expect("the semaphore is never closed");
         let (limits, rules) = (self.documents.load().limits(), Arc::clone(&ruleset));
-        // In pieces, although the document is complete: when the call is canceled, no more pieces come and the parser
-        // stops.
-        let (sender, reader) = document::channel();
+        // In pieces, although the document is complete: the parser notices before each that the call was canceled.
+        let canceled = Canceled::default();
+        let _guard = canceled.on_drop();
+        let (sender, reader) = document::channel(canceled.clone());
+        let mut budget = Budget::new(self.max_result, canceled);
         let parser = panics::spawn_blocking(move || {
             let _permit = permit;
             let before = rules.compiled()?;
             let after = proposal.compile(rules.rules()?.clone())?;
-            evaluation::evaluate(reader, before, &after, between_categories, limits).map_err(Error::Document)
+            evaluation::evaluate(reader, before, &after, between_categories, limits, &mut budget)
         });
         let pieces = (0..document.len()).step_by(CHUNK_BYTES).map(|at| {
             let end = document.len().min(at + CHUNK_BYTES);
@@ -230,7 +233,7 @@ impl Analyses {
     /// [`Error::ResultTooLarge`].
     pub fn check_size(&self, size: usize) -> Result<(), Error> {
         if size > self.max_result {
-            return Err(Error::ResultTooLarge { size, limit: self.max_result });
+            return Err(Error::ResultTooLarge { limit: self.max_result });
         }
         Ok(())
     }
@@ -267,13 +270,15 @@ impl Analyses {
         rest: impl Stream<Item = Result<Bytes, Error>>,
     ) -> Result<(Catalogue, Fingerprint), Error> {
         let permit = Arc::clone(&self.parsers).acquire_owned().await.expect("the semaphore is never closed");
-        let (sender, reader) = document::channel();
+        let canceled = Canceled::default();
+        let _guard = canceled.on_drop();
+        let (sender, reader) = document::channel(canceled.clone());
+        let mut budget = Budget::new(self.max_result, canceled);
         let (limits, rules) = (limits.clone(), Arc::clone(ruleset));
         let parser = panics::spawn_blocking(move || {
             let _permit = permit;
             let mut reader = document::FingerprintReader::new(reader);
-            let catalogue =
-                catalogue::analyze(&mut reader, rules.compiled()?, limits).map_err(Error::Document)?;
+            let catalogue = catalogue::analyze(&mut reader, rules.compiled()?, limits, &mut budget)?;
             Ok((catalogue, reader.fingerprint()))
         });
         // An interrupted upload is reported first: it is the cause of the truncated document that the parser reports.

@@ -101,6 +101,10 @@ pub struct DocumentArgs {
     #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_ATTRIBUTES", default_value_t = 256, value_name = "N")]
     pub max_attributes: usize,
 
+    /// Maximum number of dataflows of a document. Each takes about a kilobyte of memory beside its texts.
+    #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_DATAFLOWS", default_value_t = 100_000, value_name = "N")]
+    pub max_dataflows: usize,
+
     /// Maximum size of the text kept for one dataflow; the rest is dropped and reported.
     #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_DATAFLOW_BYTES", default_value = "4MiB", value_name = "SIZE")]
     pub max_dataflow_bytes: ByteSize,
@@ -131,6 +135,7 @@ impl DocumentArgs {
             event_bytes: size(self.max_event_bytes),
             depth: self.max_depth,
             attributes: self.max_attributes,
+            dataflows: self.max_dataflows,
             dataflow_bytes: size(self.max_dataflow_bytes),
             dataflow_parts: self.max_dataflow_parts,
             diagnostics: self.max_diagnostics,

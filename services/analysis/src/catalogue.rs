@@ -5,7 +5,10 @@ use std::io::Read;
 
 use dataflow_rules::Category;
 use dataflow_rules::{Compiled, Field, LegacyText, Match, Mode, Scratch, Subject, Verdict};
-use dataflow_sdmx::{Dataflow, Diagnostics, Limits, ParseError, StructureReader};
+use dataflow_sdmx::{Dataflow, Diagnostics, Limits, StructureReader};
+
+use crate::Error;
+use crate::budget::Budget;
 
 /// An analyzed catalogue.
 #[derive(Debug)]
@@ -60,8 +63,13 @@ const BATCH: usize = 64;
 ///
 /// # Errors
 ///
-/// If the whole document cannot be parsed.
-pub fn analyze(document: impl Read, rules: &Compiled, limits: Limits) -> Result<Catalogue, ParseError> {
+/// If the whole document cannot be parsed, or the budget is used up.
+pub fn analyze(
+    document: impl Read,
+    rules: &Compiled,
+    limits: Limits,
+    budget: &mut Budget,
+) -> Result<Catalogue, Error> {
     let mut reader = StructureReader::new(document, limits);
     if rules.mode() != Mode::Substring {
         reader = reader.without_legacy();
@@ -71,17 +79,19 @@ pub fn analyze(document: impl Read, rules: &Compiled, limits: Limits) -> Result<
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         while batch.len() < BATCH
-            && let Some(dataflow) = reader.next_dataflow()?
+            && let Some(dataflow) = reader.next_dataflow().map_err(Error::Document)?
         {
+            budget.spend(&dataflow)?;
             batch.push(dataflow);
         }
         if batch.is_empty() {
             break;
         }
-        dataflows.extend(batch.drain(..).map(|dataflow| {
+        for dataflow in batch.drain(..) {
+            budget.check()?;
             let filing = Filing::of(&subject(&dataflow), rules, &mut scratch);
-            AnalyzedDataflow { dataflow, filing }
-        }));
+            dataflows.push(AnalyzedDataflow { dataflow, filing });
+        }
     }
     Ok(Catalogue { dataflows, diagnostics: reader.into_diagnostics() })
 }

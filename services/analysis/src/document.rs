@@ -8,6 +8,8 @@ use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
+use crate::budget::Canceled;
+
 /// Capacity of the channel, in pieces. Two, so that one can arrive while the other is read.
 const CHANNEL_CAPACITY: usize = 2;
 
@@ -28,6 +30,7 @@ pub struct DocumentReader {
     pieces: mpsc::Receiver<Option<Bytes>>,
     current: Bytes,
     ended: bool,
+    canceled: Canceled,
 }
 
 /// Computes the fingerprint of everything that is read through it.
@@ -41,12 +44,12 @@ pub struct FingerprintReader<R> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReaderClosed;
 
-/// Creates a sender and its reader.
-pub fn channel() -> (DocumentSender, DocumentReader) {
+/// Creates a sender and its reader, which fails when the call was `canceled`.
+pub fn channel(canceled: Canceled) -> (DocumentSender, DocumentReader) {
     let (sender, receiver) = mpsc::channel(CHANNEL_CAPACITY);
     (
         DocumentSender { pieces: sender },
-        DocumentReader { pieces: receiver, current: Bytes::new(), ended: false },
+        DocumentReader { pieces: receiver, current: Bytes::new(), ended: false, canceled },
     )
 }
 
@@ -106,6 +109,10 @@ impl Read for DocumentReader {
                 }
             }
         }
+        // A large piece keeps the parser busy long after the caller has left.
+        if self.canceled.get() {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the call was canceled"));
+        }
         let count = self.current.len().min(buffer.len());
         self.current.copy_to_slice(&mut buffer[..count]);
         Ok(count)
@@ -140,7 +147,7 @@ mod tests {
 
     #[tokio::test]
     async fn pieces_arrive_in_order_up_to_the_end() {
-        let (sender, mut pieces) = channel();
+        let (sender, mut pieces) = channel(Canceled::default());
         let reader = tokio::task::spawn_blocking(move || {
             let mut text = String::new();
             pieces.read_to_string(&mut text).map(|_| text)
@@ -154,7 +161,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_interrupted_document_is_an_error() {
-        let (sender, mut pieces) = channel();
+        let (sender, mut pieces) = channel(Canceled::default());
         sender.send(Bytes::from_static(b"ab")).await.unwrap();
         drop(sender);
         let read = tokio::task::spawn_blocking(move || pieces.read_to_end(&mut Vec::new())).await.unwrap();
@@ -163,7 +170,7 @@ mod tests {
 
     #[tokio::test]
     async fn sending_to_a_closed_reader_fails() {
-        let (sender, pieces) = channel();
+        let (sender, pieces) = channel(Canceled::default());
         drop(pieces);
         assert_eq!(sender.send(Bytes::from_static(b"a")).await, Err(ReaderClosed));
     }

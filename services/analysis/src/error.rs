@@ -42,13 +42,14 @@ pub enum Error {
         limit: usize,
     },
     /// The result is larger than the message limit.
-    #[error("the result has {size} bytes; the limit for a message is {limit}")]
+    #[error("the result has more than {limit} bytes, the limit for a message (--max-message-bytes)")]
     ResultTooLarge {
-        /// Its size in bytes.
-        size: usize,
         /// The limit in bytes.
         limit: usize,
     },
+    /// The caller has left; no one gets this error.
+    #[error("the call was canceled")]
+    Canceled,
     /// The caller did not send the next piece within the idle timeout.
     #[error("no data arrived for {waited:?} within a document")]
     UploadStalled {
@@ -93,6 +94,7 @@ impl Describe for Error {
             Error::Document(_) | Error::FieldInvalid { .. } | Error::DigestMismatch { .. } => Kind::Invalid,
             Error::TooManyUploads { .. } => Kind::Overloaded,
             Error::ResultTooLarge { .. } => Kind::TooLarge,
+            Error::Canceled => Kind::Cancelled,
             Error::RulesetNotFound { .. } => Kind::NotFound,
             Error::RulesetUnusable { .. } => Kind::Precondition,
             Error::UploadStalled { .. } | Error::UploadBroken(_) => Kind::Cancelled,
@@ -108,6 +110,7 @@ impl Describe for Error {
             Error::FieldInvalid { .. } => "FIELD_INVALID",
             Error::TooManyUploads { .. } => "TOO_MANY_UPLOADS",
             Error::ResultTooLarge { .. } => "RESULT_TOO_LARGE",
+            Error::Canceled => "CANCELED",
             Error::UploadStalled { .. } => "UPLOAD_STALLED",
             Error::UploadBroken(_) => "UPLOAD_BROKEN",
             Error::DigestMismatch { .. } => "DIGEST_MISMATCH",
@@ -150,5 +153,7 @@ fn exceeds_limit(fault: &Fault) -> bool {
             | Fault::EventTooLarge { .. }
             | Fault::NestedTooDeep { .. }
             | Fault::TooManyAttributes { .. }
+            | Fault::TooManyNamespaces { .. }
+            | Fault::TooManyDataflows { .. }
     )
 }

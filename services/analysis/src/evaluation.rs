@@ -5,8 +5,10 @@ use std::io::Read;
 
 use dataflow_rules::Category;
 use dataflow_rules::{Compiled, Mode, Scratch, Verdict};
-use dataflow_sdmx::{Dataflow, Diagnostics, Limits, ParseError, StructureReader};
+use dataflow_sdmx::{Dataflow, Diagnostics, Limits, StructureReader};
 
+use crate::Error;
+use crate::budget::Budget;
 use crate::catalogue::{Filing, subject};
 
 pub use self::proposal::Proposal;
@@ -47,21 +49,23 @@ pub struct Move {
 ///
 /// # Errors
 ///
-/// If the whole document cannot be parsed.
+/// If the whole document cannot be parsed, or the budget is used up.
 pub fn evaluate(
     document: impl Read,
     before: &Compiled,
     after: &Compiled,
     between_categories: bool,
     limits: Limits,
-) -> Result<Evaluation, ParseError> {
+    budget: &mut Budget,
+) -> Result<Evaluation, Error> {
     let mut reader = StructureReader::new(document, limits);
     if [before, after].iter().all(|rules| rules.mode() != Mode::Substring) {
         reader = reader.without_legacy();
     }
     let mut scratch = Scratch::default();
     let (mut counts, mut recategorized, mut moves) = ([Counts::default(); 2], 0, Vec::new());
-    while let Some(dataflow) = reader.next_dataflow()? {
+    while let Some(dataflow) = reader.next_dataflow().map_err(Error::Document)? {
+        budget.spend(&dataflow)?;
         let subject = subject(&dataflow);
         let verdicts = [before, after].map(|rules| rules.categorize(&subject, &mut scratch));
         for (counts, verdict) in counts.iter_mut().zip(&verdicts) {

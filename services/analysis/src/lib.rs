@@ -6,6 +6,7 @@
 //! current.
 
 pub mod args;
+pub mod budget;
 pub mod error;
 pub mod grpc;
 

@@ -148,6 +148,11 @@ impl Marks {
         }
     }
 
+    /// Whether a number is in the set.
+    pub(super) fn contains(&self, number: usize) -> bool {
+        self.marked[number] == self.generation
+    }
+
     /// Adds a number; returns false if it was in the set.
     pub(super) fn insert(&mut self, number: usize) -> bool {
         std::mem::replace(&mut self.marked[number], self.generation) != self.generation

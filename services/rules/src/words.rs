@@ -15,6 +15,7 @@ use super::automaton::{Automaton, Marks, Occurrence};
 use super::error::RuleError;
 use super::fold::{Offsets, SPACE, UNDERSCORE, fold_into};
 use super::language::primary_subtag;
+use super::limits::MAX_COMPARISONS;
 use super::{Category, Field, MAX_EVIDENCE, Match, Rule, Subject, Verdict};
 
 mod prepared;
@@ -43,6 +44,8 @@ pub(super) struct Scratch {
     texts: Vec<(usize, LanguageMask)>,
     /// Keywords that have counted, and the first position of each.
     seen: Marks,
+    /// Heads all of whose keywords have counted: of words, then of infixes.
+    done: [Marks; 2],
     hits: Vec<Hit>,
 }
 
@@ -106,33 +109,49 @@ impl Engine {
 
     /// Collects one hit per matching keyword, and sums up the points.
     fn search(&self, scratch: &mut Scratch) -> [Tally; 7] {
-        let Scratch { haystack, texts, seen, hits, .. } = scratch;
+        let Scratch { haystack, texts, seen, done: [words_done, infixes_done], hits } = scratch;
         let mut tallies = [(0, None); 7];
         seen.reset(self.keywords.len());
+        words_done.reset(self.words.patterns());
+        infixes_done.reset(self.infixes.patterns());
         hits.clear();
+        let mut comparisons = MAX_COMPARISONS;
         for (text, &(start, language)) in texts.iter().enumerate() {
             let end = texts.get(text + 1).map_or(haystack.len(), |(start, _)| *start);
             let haystack = &haystack[start..end];
-            let mut on_match = |found: Occurrence, keywords: &[usize]| {
+            let mut on_match = |found: Occurrence, keywords: &[usize], done: &mut Marks| {
+                if keywords.len() > comparisons || done.contains(found.pattern) {
+                    return;
+                }
+                comparisons -= keywords.len();
+                let mut counted = 0;
                 for &index in keywords {
                     let keyword = &self.keywords[index];
                     let rule = &self.rules[keyword.rule];
+                    if seen.contains(index) {
+                        counted += 1;
+                        continue;
+                    }
                     if (rule.languages != ALL_LANGUAGES && rule.languages & language == 0)
                         || !keyword.pattern.matches(haystack, found.end)
-                        || !seen.insert(index)
                     {
                         continue;
                     }
+                    seen.insert(index);
+                    counted += 1;
                     let at = found.start + usize::from(!keyword.pattern.infix);
                     hits.push(Hit { text, at, keyword: index });
                     let (points, strongest) = &mut tallies[rule.category.index()];
                     *points = i32::saturating_add(*points, keyword.points);
                     *strongest = (*strongest).max(Some((rule.priority, Reverse(rule.rank))));
                 }
+                if counted == keywords.len() {
+                    done.insert(found.pattern);
+                }
             };
-            self.words.search(haystack, &mut on_match);
+            self.words.search(haystack, |found, keywords| on_match(found, keywords, words_done));
             if self.infix_languages == ALL_LANGUAGES || self.infix_languages & language != 0 {
-                self.infixes.search(haystack, on_match);
+                self.infixes.search(haystack, |found, keywords| on_match(found, keywords, infixes_done));
             }
         }
         tallies

@@ -163,6 +163,18 @@ pub enum Fault {
         /// The limit, in attributes.
         limit: usize,
     },
+    /// More namespaces are declared than the limit.
+    #[error("found more than {limit} namespace declarations in scope; expected at most that many")]
+    TooManyNamespaces {
+        /// The limit, in declarations.
+        limit: usize,
+    },
+    /// The document has more dataflows than the limit.
+    #[error("found more than {limit} dataflows; expected at most that many")]
+    TooManyDataflows {
+        /// The limit, in dataflows.
+        limit: usize,
+    },
     /// Reading from the source failed.
     #[error("reading the document failed: {0}")]
     Read(#[source] io::Error),
@@ -194,6 +206,8 @@ impl Fault {
             Self::EventTooLarge { .. } => "EVENT_TOO_LARGE",
             Self::NestedTooDeep { .. } => "NESTED_TOO_DEEP",
             Self::TooManyAttributes { .. } => "TOO_MANY_ATTRIBUTES",
+            Self::TooManyNamespaces { .. } => "TOO_MANY_NAMESPACES",
+            Self::TooManyDataflows { .. } => "TOO_MANY_DATAFLOWS",
             Self::Read(_) => "READ_FAILED",
         }
     }

@@ -31,6 +31,8 @@
 //! | `event_bytes`, one text, comment or tag | 1 MiB | `EVENT_TOO_LARGE` |
 //! | `depth`, open elements | 64 | `NESTED_TOO_DEEP` |
 //! | `attributes` of an element | 256 | `TOO_MANY_ATTRIBUTES` |
+//! | `namespaces` declared in scope | 1,024 | `TOO_MANY_NAMESPACES` |
+//! | `dataflows` | 100,000 | `TOO_MANY_DATAFLOWS` |
 //! | `dataflow_bytes`, stored text | 4 MiB | the rest is dropped, `DATAFLOW_CUT_SHORT` |
 //! | `dataflow_parts`, names, annotations, ... | 2,000 | the rest is dropped, `DATAFLOW_CUT_SHORT` |
 //! | `diagnostics` kept | 1,000 | the rest is counted |

@@ -14,6 +14,11 @@ pub struct Limits {
     pub depth: usize,
     /// Attributes of one element; default 256. One more is `TOO_MANY_ATTRIBUTES`.
     pub attributes: usize,
+    /// Namespace declarations in scope, the innermost and all around it; default 1,024. One more is
+    /// `TOO_MANY_NAMESPACES`.
+    pub namespaces: usize,
+    /// Dataflows of the document; default 100,000. One more is `TOO_MANY_DATAFLOWS`.
+    pub dataflows: usize,
     /// Bytes of text stored for one dataflow; default 4 MiB. Text above the limit is dropped: `DATAFLOW_CUT_SHORT`.
     pub dataflow_bytes: usize,
     /// Names, descriptions and annotations stored for one dataflow, in total; default 2,000. Further ones are dropped:
@@ -27,19 +32,31 @@ pub struct Limits {
 
 impl Limits {
     /// All limits as numbers, for a cache key that distinguishes sets of limits.
-    pub fn numbers(&self) -> [u64; 8] {
+    pub fn numbers(&self) -> [u64; 10] {
         let &Self {
             document_bytes,
             event_bytes,
             depth,
             attributes,
+            namespaces,
+            dataflows,
             dataflow_bytes,
             dataflow_parts,
             diagnostics,
             identities,
         } = self;
-        let rest = [event_bytes, depth, attributes, dataflow_bytes, dataflow_parts, diagnostics, identities];
-        let mut numbers = [document_bytes; 8];
+        let rest = [
+            event_bytes,
+            depth,
+            attributes,
+            namespaces,
+            dataflows,
+            dataflow_bytes,
+            dataflow_parts,
+            diagnostics,
+            identities,
+        ];
+        let mut numbers = [document_bytes; 10];
         for (number, limit) in numbers[1..].iter_mut().zip(rest) {
             *number = limit as u64;
         }
@@ -54,6 +71,8 @@ impl Default for Limits {
             event_bytes: 1 << 20,
             depth: 64,
             attributes: 256,
+            namespaces: 1_024,
+            dataflows: 100_000,
             dataflow_bytes: 4 << 20,
             dataflow_parts: 2_000,
             diagnostics: 1_000,

@@ -1,7 +1,10 @@
 //! Namespaces, reduced to what SDMX needs: the version and the schema. Prefixes have no meaning; a provider may bind
 //! any.
 
+use std::collections::HashMap;
 use std::fmt;
+
+use super::error::Fault;
 
 /// A supported version of SDMX-ML.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -97,6 +100,9 @@ pub(crate) fn version_and_schema(uri: &str) -> Option<(String, String)> {
 #[derive(Debug)]
 pub(super) struct Bindings {
     bound: Vec<Binding>,
+    /// The positions of each prefix in `bound`, innermost last: for a list that is long nevertheless.
+    positions: HashMap<Box<str>, Vec<usize>>,
+    limit: usize,
 }
 
 #[derive(Debug)]
@@ -107,29 +113,85 @@ struct Binding {
     depth: usize,
 }
 
+/// Longest list that is searched.
+const SEARCHED: usize = 16;
+
 impl Bindings {
-    pub(super) fn new() -> Self {
-        let none = Binding { prefix: "".into(), namespace: Namespace::None, depth: 0 };
-        let xml = Binding { prefix: "xml".into(), namespace: Namespace::Foreign, depth: 0 };
-        Self { bound: vec![none, xml] }
+    /// At most `limit` bindings, beside those of every document.
+    pub(super) fn new(limit: usize) -> Self {
+        let mut this = Self { bound: Vec::new(), positions: HashMap::new(), limit: 2 };
+        this.push("", Namespace::None, 0);
+        this.push("xml", Namespace::Foreign, 0);
+        this.limit += limit;
+        this
     }
 
-    pub(super) fn bind(&mut self, prefix: &str, uri: &str, depth: usize) {
-        self.bound.push(Binding { prefix: prefix.into(), namespace: Namespace::of(uri), depth });
+    /// Binds a prefix in the element at `depth`.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::TooManyNamespaces`].
+    pub(super) fn bind(&mut self, prefix: &str, uri: &str, depth: usize) -> Result<(), Fault> {
+        if self.bound.len() >= self.limit {
+            return Err(Fault::TooManyNamespaces { limit: self.limit - 2 });
+        }
+        self.push(prefix, Namespace::of(uri), depth);
+        Ok(())
+    }
+
+    fn push(&mut self, prefix: &str, namespace: Namespace, depth: usize) {
+        self.positions.entry(prefix.into()).or_default().push(self.bound.len());
+        self.bound.push(Binding { prefix: prefix.into(), namespace, depth });
     }
 
     /// Removes the bindings of elements deeper than `depth`.
     #[inline]
     pub(super) fn leave(&mut self, depth: usize) {
         while self.bound.last().is_some_and(|binding| binding.depth > depth) {
-            self.bound.pop();
+            self.pop();
+        }
+    }
+
+    fn pop(&mut self) {
+        let Some(binding) = self.bound.pop() else { return };
+        if let Some(positions) = self.positions.get_mut(&binding.prefix) {
+            positions.pop();
+            if positions.is_empty() {
+                self.positions.remove(&binding.prefix);
+            }
         }
     }
 
     #[inline]
     pub(super) fn resolve(&self, prefix: &str) -> Option<Namespace> {
+        if self.bound.len() > SEARCHED {
+            let position = *self.positions.get(prefix)?.last()?;
+            return Some(self.bound[position].namespace);
+        }
         // Compared byte by byte: prefixes are too short to justify the call of `==`.
         let same_prefix = |binding: &&Binding| binding.prefix.bytes().eq(prefix.bytes());
         self.bound.iter().rev().find(same_prefix).map(|binding| binding.namespace)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_innermost_binding_counts_in_a_short_list_and_in_a_long_one() {
+        for others in [0, SEARCHED] {
+            let mut bindings = Bindings::new(SEARCHED + 2);
+            for other in 0..others {
+                bindings.bind(&format!("o{other}"), "x", 1).unwrap();
+            }
+            bindings.bind("p", "http://www.w3.org/2003/05/soap-envelope", 1).unwrap();
+            bindings.bind("p", "", 2).unwrap();
+            assert_eq!(bindings.resolve("p"), Some(Namespace::None), "{others}");
+            bindings.leave(1);
+            assert_eq!(bindings.resolve("p"), Some(Namespace::Soap), "{others}");
+            bindings.leave(0);
+            assert_eq!((bindings.resolve("p"), bindings.resolve("xml")), (None, Some(Namespace::Foreign)));
+        }
     }
 }

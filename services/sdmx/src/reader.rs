@@ -211,6 +211,9 @@ impl<R: Read> StructureReader<R> {
         let flow = builder.read(xml, scratch, *plain, limits, diagnostics)?;
         if let Some(flow) = &flow {
             self.dataflows += 1;
+            if self.dataflows > self.limits.dataflows as u64 {
+                return Err(self.xml.error(Fault::TooManyDataflows { limit: self.limits.dataflows }));
+            }
             self.check_duplicate(flow);
         }
         Ok(flow)

@@ -64,7 +64,7 @@ impl<R: Read> Xml<R> {
             reader: Reader::from_reader(Input::new(read, limits)),
             phase: Phase::Start,
             spans: Vec::new(),
-            bindings: Bindings::new(),
+            bindings: Bindings::new(limits.namespaces),
             depth: 0,
             depth_limit: limits.depth,
             attribute_limit: limits.attributes,
@@ -194,7 +194,11 @@ impl<R: Read> EventReader<R> {
                 _ => return true,
             };
             match RawValue(&tag[span.value.clone()]).resolve() {
-                Ok(uri) => bindings.bind(prefix, uri.trim(), depth),
+                Ok(uri) => {
+                    if let Err(fault) = bindings.bind(prefix, uri.trim(), depth) {
+                        failed = Err(fault);
+                    }
+                }
                 Err(fault) => failed = Err(fault),
             }
             false

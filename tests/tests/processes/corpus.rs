@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
+use dataflow_analysis::Error;
+use dataflow_analysis::budget::Budget;
 use dataflow_analysis::catalogue::{self, Catalogue};
 use dataflow_rules::Compiled;
 use dataflow_sdmx::{Limits, ParseError};
@@ -12,7 +14,11 @@ use dataflow_tests::{built_in, corpus};
 
 fn analyze(path: &Path, rules: &Compiled) -> Result<Catalogue, ParseError> {
     let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    catalogue::analyze(file, rules, Limits::default())
+    let analyzed = catalogue::analyze(file, rules, Limits::default(), &mut Budget::unlimited());
+    analyzed.map_err(|error| match error {
+        Error::Document(error) => error,
+        other => panic!("{}: {other}", path.display()),
+    })
 }
 
 /// The number of dataflow definitions by file, if the manifest lists it.

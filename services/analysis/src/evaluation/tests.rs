@@ -32,9 +32,15 @@ fn a_move_is_another_category_score_or_evidence() {
     let check = |after: &[(Category, &str, i32)], between_categories, expected: &[&str]| {
         for mode in [Mode::Words, Mode::Substring] {
             let (before, after) = (compiled(mode, &before), compiled(mode, after));
-            let evaluation =
-                evaluate(CATALOGUE.as_bytes(), &before, &after, between_categories, Limits::default())
-                    .unwrap();
+            let evaluation = evaluate(
+                CATALOGUE.as_bytes(),
+                &before,
+                &after,
+                between_categories,
+                Limits::default(),
+                &mut Budget::unlimited(),
+            )
+            .unwrap();
             let moved: Vec<_> = evaluation.moves.iter().map(|moved| moved.dataflow.id.as_str()).collect();
             assert_eq!(moved, expected, "{mode:?}");
             assert_eq!(evaluation.before.iter().sum::<usize>(), 3);
@@ -66,7 +72,8 @@ fn a_move_has_both_results() {
     let before = compiled(Mode::Words, &[(Category::Economy, "port", 5)]);
     let after = compiled(Mode::Words, &[(Category::Territory, "port", 8)]);
     let Evaluation { before, after, recategorized, moves, .. } =
-        evaluate(CATALOGUE.as_bytes(), &before, &after, false, Limits::default()).unwrap();
+        evaluate(CATALOGUE.as_bytes(), &before, &after, false, Limits::default(), &mut Budget::unlimited())
+            .unwrap();
     assert_eq!((recategorized, moves.len()), (2, 2));
     assert_eq!((before[Category::Economy.index()], after[Category::Territory.index()]), (2, 2));
     let summary = |filing: &Filing| (filing.category, filing.score, filing.evidence[0].field.clone());

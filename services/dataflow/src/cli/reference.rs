@@ -249,6 +249,7 @@ fn exactly_these_flags_are_dynamic() {
         "max-connections",
         "max-dataflow-bytes",
         "max-dataflow-parts",
+        "max-dataflows",
         "max-depth",
         "max-diagnostics",
         "max-document-bytes",

@@ -75,6 +75,33 @@ fn attributes() {
 }
 
 #[test]
+fn namespaces() {
+    let check = |count: usize, expected| {
+        // As many on each element as attributes are allowed; the message itself declares three.
+        let declared = (0..count).map(|index| format!(" xmlns:a{index}='x'")).collect::<Vec<_>>();
+        let elements = declared.chunks(250).map(|some| format!("<x{}>", some.concat())).collect::<Vec<_>>();
+        let document = message(&format!(
+            "<s:Dataflow id='a'>{}{}</s:Dataflow>",
+            elements.concat(),
+            "</x>".repeat(elements.len())
+        ));
+        assert_eq!(reason(document.as_bytes(), Limits::default()), expected);
+    };
+    check(1024 - 3, "OK");
+    check(1024 - 2, "TOO_MANY_NAMESPACES");
+}
+
+#[test]
+fn dataflows() {
+    let document = message("<s:Dataflow id='a'/><s:Dataflow id='b'/>");
+    let check = |dataflows, expected| {
+        assert_eq!(reason(document.as_bytes(), Limits { dataflows, ..Limits::default() }), expected);
+    };
+    check(2, "OK");
+    check(1, "TOO_MANY_DATAFLOWS");
+}
+
+#[test]
 fn parts_and_bytes_of_a_dataflow() {
     let content = "<c:Annotations><c:Annotation><c:AnnotationText>aaaa</c:AnnotationText></c:Annotation></c:Annotations>\
                    <c:Name>bbbb</c:Name><c:Name>cccc</c:Name><c:Description>dddd</c:Description>";
