@@ -2,7 +2,8 @@
 //! documented; its limits are those of the code.
 
 use dataflow_rules::limits::{
-    MAX_KEYWORD, MAX_KEYWORD_BYTES, MAX_KEYWORDS, MAX_LANGUAGES, MAX_NAME, MAX_POINTS, MAX_RULE_ID, MAX_RULES,
+    MAX_COMPARISONS, MAX_KEYWORD, MAX_KEYWORD_BYTES, MAX_KEYWORDS, MAX_LANGUAGES, MAX_NAME, MAX_POINTS,
+    MAX_RULE_ID, MAX_RULES,
 };
 use dataflow_rules::{Category, Compiled, MAX_EVIDENCE, Scratch, Subject, file};
 
@@ -71,6 +72,10 @@ fn categories_and_limits_are_those_of_the_code() {
         ("bytes of all keywords of a set, with one for the end of each", MAX_KEYWORD_BYTES),
         ("languages that a set names", MAX_LANGUAGES),
         ("matches that a result in mode WORDS lists; all of them count", MAX_EVIDENCE),
+        (
+            "comparisons in mode WORDS of keywords with the texts of one dataflow; further occurrences do not count",
+            MAX_COMPARISONS,
+        ),
     ];
     let expected = expected.map(|(limit, most)| [limit.to_owned(), most.to_string()]);
     assert_eq!(rows(section(&page, "## Limits"), "| limit | most |"), expected);
