@@ -10,10 +10,7 @@ use clap::builder::FalseyValueParser;
 use dataflow_mesh::args::ServerArgs;
 use dataflow_mesh::outbound::{NotAnUpstream, Upstream};
 
-use tokio::sync::Semaphore;
-
 use crate::access::AccessLog;
-use crate::body::UNIT;
 
 /// The flags of `dataflow gateway`.
 #[derive(Debug, Clone, clap::Args)]
@@ -70,10 +67,6 @@ pub struct PublicArgs {
     /// Largest body of a REST request that is buffered; a document that is streamed has no such limit.
     #[arg(long, env = "DATAFLOW_MAX_BODY_BYTES", default_value = "32MiB", value_name = "SIZE")]
     pub max_body_bytes: ByteSize,
-
-    /// Total bytes of all buffered bodies; further requests are rejected with RESOURCE_EXHAUSTED.
-    #[arg(long, env = "DATAFLOW_MAX_HELD_BYTES", default_value = "256MiB", value_name = "SIZE")]
-    pub max_held_bytes: ByteSize,
 
     /// Longest request target (path and query) of a REST request.
     #[arg(long, env = "DATAFLOW_MAX_TARGET_BYTES", default_value = "16KiB", value_name = "SIZE")]
@@ -144,12 +137,6 @@ impl UpstreamArgs {
 impl PublicArgs {
     pub(crate) fn max_body(&self) -> usize {
         usize::try_from(self.max_body_bytes.as_u64()).unwrap_or(usize::MAX)
-    }
-
-    /// In units of [`UNIT`] bytes.
-    pub(crate) fn max_held(&self) -> usize {
-        let units = usize::try_from(self.max_held_bytes.as_u64()).unwrap_or(usize::MAX) / UNIT;
-        units.min(Semaphore::MAX_PERMITS)
     }
 
     pub(crate) fn max_target(&self) -> usize {

@@ -20,10 +20,16 @@ pub(crate) struct Limits {
     pub(crate) bytes: usize,
     /// The memory of all of them together, in units of [`UNIT`].
     pub(crate) memory: Arc<Semaphore>,
+    /// How much that is.
+    total: usize,
 }
 
 /// Bytes of a unit of memory: fewer would make permits of millions, more would round small bodies up to much.
 pub(crate) const UNIT: usize = 1024;
+
+/// Memory of a value of a JSON body once it is parsed, in bytes: an estimate, rounded up. Counted are the characters that
+/// precede a value, also within texts, which is close enough.
+const VALUE: usize = 256;
 
 /// A body as a whole, with the permit for the memory that it takes.
 #[derive(Debug, Default)]
@@ -57,6 +63,12 @@ pub(crate) enum BodyError {
         /// The most bytes.
         limit: usize,
     },
+    /// Its values would take more memory than there is for all bodies.
+    #[error("the body has more than {limit} values, which is all that fits into --max-held-bytes")]
+    TooManyValues {
+        /// The most values.
+        limit: usize,
+    },
     /// All buffered bodies together would be too large.
     #[error("the memory budget of buffered bodies is used up (--max-held-bytes)")]
     NoMemory,
@@ -66,6 +78,17 @@ pub(crate) enum BodyError {
     /// A body is present where none is allowed.
     #[error("this route takes no body")]
     Unexpected,
+}
+
+// === impl Limits ===
+
+impl Limits {
+    /// Bodies of at most `bytes` each, and `total` of all together.
+    pub(crate) fn new(bytes: usize, total: u64) -> Self {
+        let total = usize::try_from(total).unwrap_or(usize::MAX);
+        let memory = Arc::new(Semaphore::new((total / UNIT).min(Semaphore::MAX_PERMITS)));
+        Self { bytes, memory, total }
+    }
 }
 
 // === impl BufferedBody ===
@@ -95,6 +118,23 @@ impl BufferedBody {
             }
             whole.extend_from_slice(&data);
         }
+    }
+
+    /// Adds to the permit what the values of a JSON body take once they are parsed.
+    pub(crate) fn count_values(&mut self, limits: &Limits) -> Result<(), BodyError> {
+        let values = memchr::memchr3_iter(b'{', b'[', b',', &self.bytes).count();
+        let length = values.saturating_mul(VALUE);
+        if length > limits.total {
+            return Err(BodyError::TooManyValues { limit: limits.total / VALUE });
+        }
+        let units = u32::try_from(length / UNIT).unwrap_or(u32::MAX);
+        let more = Arc::clone(&limits.memory).try_acquire_many_owned(units);
+        let more = more.map_err(|_| BodyError::NoMemory)?;
+        match &mut self.permit {
+            Some(permit) => permit.merge(more),
+            None => self.permit = Some(more),
+        }
+        Ok(())
     }
 
     /// Reads a body that must be empty.
@@ -146,7 +186,7 @@ impl Describe for BodyError {
     fn kind(&self) -> Kind {
         match self {
             BodyError::UnsupportedMediaType { .. } => Kind::UnsupportedMediaType,
-            BodyError::TooLarge { .. } => Kind::TooLarge,
+            BodyError::TooLarge { .. } | BodyError::TooManyValues { .. } => Kind::TooLarge,
             BodyError::NoMemory => Kind::Overloaded,
             BodyError::Broken(_) => Kind::Cancelled,
             BodyError::Unexpected => Kind::Invalid,
@@ -157,6 +197,7 @@ impl Describe for BodyError {
         match self {
             BodyError::UnsupportedMediaType { .. } => "UNSUPPORTED_MEDIA_TYPE",
             BodyError::TooLarge { .. } => "BODY_TOO_LARGE",
+            BodyError::TooManyValues { .. } => "TOO_MANY_VALUES",
             BodyError::NoMemory => "NO_ROOM",
             BodyError::Broken(_) => "BODY_BROKEN",
             BodyError::Unexpected => "BODY_UNEXPECTED",

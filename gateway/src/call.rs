@@ -64,9 +64,12 @@ impl Call {
         let (body, breakage) = match exchange.body_mode() {
             BodyMode::Ignored => (RequestBody::Buffered(BufferedBody::default()), None),
             BodyMode::Empty => (RequestBody::Buffered(BufferedBody::read_empty(body, limits).await?), None),
-            BodyMode::Json | BodyMode::Document => {
-                (RequestBody::Buffered(BufferedBody::read(body, limits).await?), None)
+            BodyMode::Json => {
+                let mut body = BufferedBody::read(body, limits).await?;
+                body.count_values(limits)?;
+                (RequestBody::Buffered(body), None)
             }
+            BodyMode::Document => (RequestBody::Buffered(BufferedBody::read(body, limits).await?), None),
             BodyMode::Streamed => {
                 let (body, breakage) = StreamedBody::new(body);
                 (RequestBody::Streamed(body), Some(breakage))

@@ -35,7 +35,6 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use dataflow_mesh::context::Context;
 use dataflow_mesh::inbound::Stack;
@@ -43,7 +42,6 @@ use dataflow_mesh::serve::Server;
 use dataflow_proto::FILE_DESCRIPTOR_SET;
 use dataflow_proto::mesh::v1::mesh_service_server::{MeshServiceServer, SERVICE_NAME as MESH_SERVICE};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 
 use access::Access;
 pub use args::Args;
@@ -149,7 +147,7 @@ impl Gateway {
         };
         let access = Access::new(&context, public.access_log, public.slow_request);
         let readiness = context.readiness.clone();
-        let bodies = body::Limits { bytes: limits.body, memory: Arc::new(Semaphore::new(public.max_held())) };
+        let bodies = body::Limits::new(limits.body, server.max_held(context.memory.limit()));
         let mesh = MeshServiceServer::new(MeshBreakers::new(context.breakers.clone(), upstreams.clone()));
         let forward = Forward { upstreams: upstreams.clone(), mesh, limits: bodies };
         let descriptors = schema.descriptors().clone();

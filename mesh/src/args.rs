@@ -10,6 +10,9 @@ use dataflow_settings::{DYNAMIC, SourceArgs};
 use crate::flow_control::{MAX_HEADER_LIST, MAX_STREAMS};
 pub use crate::telemetry::{LogFormat, TelemetryArgs};
 
+/// The most memory of all request messages by default.
+const MAX_HELD: u64 = 256 << 20;
+
 /// The default of HTTP/2 streams of a connection to the public port.
 const PUBLIC_STREAMS: u32 = 256;
 
@@ -19,6 +22,11 @@ pub struct ProcessArgs {
     /// Address of the admin port: `/livez`, `/readyz`, `/startupz`, `/metrics`.
     #[arg(long, env = "DATAFLOW_ADMIN", default_value = "127.0.0.1:9090", value_name = "ADDR")]
     pub admin: SocketAddr,
+
+    /// Memory that the process may take. Above 75 % of it caches shrink, above 90 % calls are rejected. Default: the limit
+    /// of the cgroup; without one there is no limit.
+    #[arg(long, env = "DATAFLOW_MEMORY_LIMIT", value_name = "SIZE")]
+    pub memory_limit: Option<ByteSize>,
 
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -46,6 +54,11 @@ pub struct ServerArgs {
     /// Largest gRPC message that is received or sent, for instance `64MiB`.
     #[arg(long, env = "DATAFLOW_MAX_MESSAGE_BYTES", default_value = "64MiB", value_name = "SIZE")]
     pub max_message_bytes: ByteSize,
+
+    /// Memory of all request messages that are received or processed, streamed documents excepted; further ones are
+    /// rejected with RESOURCE_EXHAUSTED. Default: an eighth of the memory limit, at most 256MiB.
+    #[arg(long, env = "DATAFLOW_MAX_HELD_BYTES", value_name = "SIZE")]
+    pub max_held_bytes: Option<ByteSize>,
 
     /// Largest headers of a call, counting 32 bytes for each as HTTP/2 does, at most 128KiB; a call with more is rejected.
     #[arg(long, env = "DATAFLOW_MAX_HEADER_BYTES", default_value = "32KiB", value_name = "SIZE",
@@ -141,6 +154,12 @@ impl ServerArgs {
     pub fn drain_delay_on(&self, address: SocketAddr) -> Duration {
         let default = if address.ip().is_loopback() { Duration::ZERO } else { Duration::from_secs(5) };
         self.drain_delay.unwrap_or(default)
+    }
+
+    /// The memory of all request messages in bytes, in a process with this limit of memory.
+    pub fn max_held(&self, memory: Option<u64>) -> u64 {
+        let default = memory.map_or(MAX_HELD, |limit| (limit / 8).min(MAX_HELD));
+        self.max_held_bytes.map_or(default, |size| size.as_u64())
     }
 
     /// The limit of headers in bytes.

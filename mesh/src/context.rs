@@ -6,6 +6,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::breaker::Breakers;
+use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::open_files::OpenFiles;
 use crate::readiness::{Latch, Readiness};
@@ -28,6 +29,8 @@ pub struct Context {
     pub tasks: Tasks,
     /// The current values of the process's dynamic flags.
     pub settings: watch::Receiver<Dynamic>,
+    /// The process's memory.
+    pub memory: Memory,
     /// The file descriptors of the process.
     pub(crate) open_files: OpenFiles,
     /// Kept from the start until the service serves, so that a process is not ready while one of its services has not

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use prost::Message;
 use prost_types::FileDescriptorSet;
 
+use crate::elements::MessageTypes;
+
 /// A method: its two label values, and what is streamed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Method {
@@ -18,6 +20,8 @@ pub(crate) struct Method {
     pub(crate) streams: bool,
     /// Whether it is client-streaming too: messages of both sides may alternate.
     pub(crate) is_bidirectional: bool,
+    /// Whether its request is a single message, of this type: its full name after a dot.
+    pub(crate) unary_request: Option<String>,
 }
 
 /// The methods of health and reflection, which every server has.
@@ -31,13 +35,15 @@ pub(crate) fn control_methods() -> Methods {
         let methods = Methods::of(services, set);
         Arc::unwrap_or_clone(methods.by_path)
     });
-    Methods { by_path: Arc::new(by_path.collect()) }
+    Methods { by_path: Arc::new(by_path.collect()), types: MessageTypes::default() }
 }
 
 /// The methods of one server by their HTTP/2 paths. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Methods {
     by_path: Arc<HashMap<String, Method>>,
+    /// The types of their messages.
+    types: MessageTypes,
 }
 
 // === impl Method ===
@@ -46,7 +52,7 @@ impl Method {
     /// A method that streams nothing.
     pub(crate) fn unary(service: &str, name: &str) -> Self {
         let (service, name) = (service.to_owned(), name.to_owned());
-        Self { service, name, streams: false, is_bidirectional: false }
+        Self { service, name, streams: false, is_bidirectional: false, unary_request: None }
     }
 }
 
@@ -72,12 +78,18 @@ impl Methods {
                         name: method.name().to_owned(),
                         streams: method.server_streaming(),
                         is_bidirectional: method.server_streaming() && method.client_streaming(),
+                        unary_request: (!method.client_streaming()).then(|| method.input_type().to_owned()),
                     };
                     by_path.insert(path, method);
                 }
             }
         }
-        Self { by_path: Arc::new(by_path) }
+        Self { by_path: Arc::new(by_path), types: MessageTypes::of(&set) }
+    }
+
+    /// The types of their messages.
+    pub(crate) fn types(&self) -> &MessageTypes {
+        &self.types
     }
 
     /// The method at a path; `None` when the server has no such method.

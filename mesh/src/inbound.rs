@@ -31,6 +31,7 @@ use deadline::DeadlineLayer;
 use error::Error;
 use head::HeadLayer;
 use limit::LimitLayer;
+pub(crate) use limit::RequestMemory;
 use observe::ObserveLayer;
 use tonic_errors::describe;
 
@@ -48,6 +49,8 @@ pub(crate) struct StackSettings<'a> {
     pub(crate) limits: &'a Live<LimitArgs>,
     /// The most bytes of the headers of a call.
     pub(crate) max_headers: usize,
+    /// The memory of request messages.
+    pub(crate) messages: RequestMemory,
     pub(crate) metrics: ServerMetrics,
 }
 
@@ -62,7 +65,7 @@ pub(crate) fn stack(
     control: Router,
     draining: CancellationToken,
 ) -> Stack {
-    let StackSettings { baggage, limits, max_headers, metrics } = settings;
+    let StackSettings { baggage, limits, max_headers, messages, metrics } = settings;
     let waiting = metrics.waiting_bodies();
     let forwarded = forwards.then(|| methods.clone());
     // Top is outermost.
@@ -76,14 +79,14 @@ pub(crate) fn stack(
         // Outside the limit, so that a call that is terminated releases its permit.
         .layer(DeadlineLayer::new(limits.clone(), methods.clone()))
         // Load shedding: one limit for all connections; a call above it is rejected at once.
-        .layer(LimitLayer::new(limits.clone(), methods, waiting))
+        .layer(LimitLayer::new(limits.clone(), methods, waiting, messages.clone(), !forwards))
         // Innermost: it translates errors of tonic, in this process or in an upstream.
         .map_response(describe)
         .service(api);
 
     let control = ServiceBuilder::new()
         .layer(HeadLayer { max_bytes: max_headers })
-        .layer(LimitLayer::streams(limits.clone(), descriptors::control_methods()))
+        .layer(LimitLayer::streams(limits.clone(), descriptors::control_methods(), messages))
         .service(Stack::new(control));
     Stack::new(Dispatch { api, forwarded, control: Stack::new(control), draining })
 }

@@ -26,11 +26,13 @@ pub mod serve;
 pub mod deadline;
 pub mod identity;
 pub mod limiter;
+pub mod memory;
 pub mod propagation;
 pub mod status;
 
 mod deadline_watchdog;
 mod descriptors;
 mod drain;
+mod elements;
 mod flow_control;
 mod open_files;

@@ -14,6 +14,7 @@ use crate::admin;
 use crate::args::ProcessArgs;
 use crate::breaker::Breakers;
 use crate::context::Context;
+use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::open_files::{self, OpenFiles};
 use crate::panics::{self, Panic};
@@ -58,6 +59,7 @@ pub struct Process {
     pub settings: watch::Receiver<Dynamic>,
     /// Receives the settings that the config service pushes.
     pub pushed: watch::Sender<Pushed>,
+    memory: Memory,
     open_files: OpenFiles,
     stop: CancellationToken,
 }
@@ -69,14 +71,15 @@ impl Process {
         let (metrics, readiness, stop) = (Metrics::default(), Readiness::default(), CancellationToken::new());
         let tasks = Tasks::new(stop.clone(), readiness.clone(), &metrics);
         let (breakers, open_files) = (Breakers::new(&metrics), OpenFiles::default());
-        Self { breakers, metrics, readiness, tasks, settings, pushed, open_files, stop }
+        let memory = Memory::register(&metrics);
+        Self { breakers, metrics, readiness, tasks, settings, pushed, memory, open_files, stop }
     }
 
     /// The context of one service.
     pub fn context(&self, role: &'static str) -> Context {
-        let Self { metrics, readiness, breakers, tasks, settings, open_files, .. } = self.clone();
+        let Self { metrics, readiness, breakers, tasks, settings, memory, open_files, .. } = self.clone();
         let (latch, draining) = (readiness.latch(), CancellationToken::new());
-        Context { role, metrics, readiness, draining, breakers, tasks, settings, open_files, latch }
+        Context { role, metrics, readiness, draining, breakers, tasks, settings, memory, open_files, latch }
     }
 
     /// Starts the shutdown of the process.
@@ -115,9 +118,13 @@ pub async fn run<E: From<Error>>(
     open_files::raise_limit();
     let (pushed, receiver) = watch::channel(Pushed::new());
     let (settings, follow_sources) = loaded.watch(receiver);
-    let process = Process::new(settings.clone(), pushed);
+    let mut process = Process::new(settings.clone(), pushed);
+    let measuring = process.memory.limit_to(args.memory_limit.map(|limit| limit.as_u64()));
     panics::install(&process.metrics);
     let tasks = process.tasks.clone();
+    if let Some(measuring) = measuring {
+        tasks.spawn(Task::essential("memory", measuring));
+    }
     tasks.spawn(Task::essential("settings", follow_sources));
     tasks.spawn(Task::essential(
         "log filter",

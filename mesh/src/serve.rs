@@ -35,7 +35,7 @@ use crate::capability::{Capability, Named};
 use crate::context::Context;
 use crate::descriptors::Methods;
 use crate::drain::Stop;
-use crate::inbound::{self, Stack};
+use crate::inbound::{self, RequestMemory, Stack};
 use crate::tasks::Task;
 
 use acceptor::Acceptor;
@@ -163,6 +163,7 @@ impl Server {
             breakers: _,
             tasks: supervisor,
             settings: _,
+            memory,
             open_files,
             latch,
         } = context;
@@ -185,6 +186,11 @@ impl Server {
             baggage: &args.baggage,
             limits: &limits,
             max_headers: args.max_headers(),
+            messages: RequestMemory::new(
+                args.max_held(memory.limit()),
+                args.max_message_bytes.as_u64(),
+                memory,
+            ),
             metrics: metrics.server(role),
         };
         let stack = inbound::stack(settings, methods, api, forwards, control, draining.clone());

@@ -237,6 +237,11 @@ impl Service {
         memory(self.child.id(), "VmRSS:")
     }
 
+    /// Its peak resident memory so far, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        peak_memory(self.child.id())
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         self::signal(&self.child, signal);

@@ -11,6 +11,18 @@ pub(super) enum Error {
     /// The limit of concurrent calls is reached.
     #[error("the service is at its limit of concurrent calls; the call was not started")]
     Overloaded,
+    /// All messages in progress together would take too much memory.
+    #[error("the memory for request messages is used up (--max-held-bytes); the call was not started")]
+    NoMemory,
+    /// The process is close to its limit of memory.
+    #[error("the process is close to its limit of memory; the call was not started")]
+    MemoryExhausted,
+    /// The message would take too much memory once it is decoded.
+    #[error("the elements of the message would take more than {limit} bytes of memory beside their content")]
+    TooManyElements {
+        /// The most bytes.
+        limit: u64,
+    },
     /// The headers are too large.
     #[error("the headers have more than the {limit} bytes of --max-header-bytes")]
     HeadersTooLarge {
@@ -46,7 +58,10 @@ impl Describe for Error {
 
     fn kind(&self) -> Kind {
         match self {
-            Error::Overloaded | Error::StreamAge { .. } => Kind::Overloaded,
+            Error::Overloaded | Error::NoMemory | Error::MemoryExhausted | Error::StreamAge { .. } => {
+                Kind::Overloaded
+            }
+            Error::TooManyElements { .. } => Kind::TooLarge,
             Error::HeadersTooLarge { .. } => Kind::HeadersTooLarge,
             Error::BodyStalled { .. } => Kind::Cancelled,
             Error::Draining => Kind::Unavailable,
@@ -56,6 +71,9 @@ impl Describe for Error {
     fn reason(&self) -> &'static str {
         match self {
             Error::Overloaded => "CONCURRENCY_LIMIT",
+            Error::NoMemory => "MESSAGE_MEMORY",
+            Error::MemoryExhausted => "MEMORY_LIMIT",
+            Error::TooManyElements { .. } => "TOO_MANY_ELEMENTS",
             Error::HeadersTooLarge { .. } => "HEADERS_TOO_LARGE",
             Error::BodyStalled { .. } => "BODY_STALLED",
             Error::StreamAge { .. } => "STREAM_AGE",
@@ -65,8 +83,12 @@ impl Describe for Error {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Error::HeadersTooLarge { .. } | Error::BodyStalled { .. } => None,
-            Error::Overloaded | Error::StreamAge { .. } | Error::Draining => Some(Duration::from_secs(1)),
+            Error::TooManyElements { .. } | Error::HeadersTooLarge { .. } | Error::BodyStalled { .. } => None,
+            Error::Overloaded
+            | Error::NoMemory
+            | Error::MemoryExhausted
+            | Error::StreamAge { .. }
+            | Error::Draining => Some(Duration::from_secs(1)),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod admission;
 mod arrival;
+mod request_memory;
 mod shares;
 mod waiting;
 
@@ -30,6 +31,7 @@ use crate::status;
 
 use admission::Admission;
 use arrival::{ArrivingBody, Pace};
+pub(crate) use request_memory::RequestMemory;
 use shares::{Claimant, Shares};
 use waiting::WaitingBodies;
 
@@ -41,6 +43,9 @@ pub(super) struct LimitLayer {
     streams: Shares,
     waiting: WaitingBodies,
     methods: Methods,
+    messages: RequestMemory,
+    /// Whether the messages are decoded here, and not forwarded.
+    decodes: bool,
     /// Whether all calls but streams pass.
     only_streams: bool,
 }
@@ -48,16 +53,22 @@ pub(super) struct LimitLayer {
 impl LimitLayer {
     /// Allows the present `max_concurrent_requests` of `limits`, over all connections, and the same number of streaming
     /// responses in addition: those may last forever, and would use up the permits of the calls. As many calls may wait
-    /// for their bodies, which `waiting` counts.
-    pub(super) fn new(limits: Live<LimitArgs>, methods: Methods, waiting: Gauge) -> Self {
+    /// for their bodies, which `waiting` counts. `messages` counts those that the service `decodes`.
+    pub(super) fn new(
+        limits: Live<LimitArgs>,
+        methods: Methods,
+        waiting: Gauge,
+        messages: RequestMemory,
+        decodes: bool,
+    ) -> Self {
         let waiting = WaitingBodies::counted(waiting);
         let (calls, streams) = (Shares::default(), Shares::default());
-        Self { limits, calls, streams, waiting, methods, only_streams: false }
+        Self { limits, calls, streams, waiting, methods, messages, decodes, only_streams: false }
     }
 
     /// Limits only streaming responses, separate from those of [`LimitLayer::new`]: for health and reflection.
-    pub(super) fn streams(limits: Live<LimitArgs>, methods: Methods) -> Self {
-        Self { only_streams: true, ..Self::new(limits, methods, Gauge::default()) }
+    pub(super) fn streams(limits: Live<LimitArgs>, methods: Methods, messages: RequestMemory) -> Self {
+        Self { only_streams: true, ..Self::new(limits, methods, Gauge::default(), messages, false) }
     }
 }
 
@@ -114,6 +125,10 @@ where
             let claimant = claimant(&head.extensions);
             let is_endless = method.is_some_and(|method| method.streams) && !claimant.is_peer;
             let age = Some(age).filter(|age| is_endless && !age.is_zero());
+            // With nothing in progress, the memory is what the allocator keeps, and can be used again.
+            if layer.messages.is_exhausted() && shares.total() > 0 {
+                return Ok(status::to_status(&Error::MemoryExhausted).into_http());
+            }
             let admission = Admission::new(shares.clone(), limit, claimant);
             let mut response = if method.is_none_or(|method| method.is_bidirectional) {
                 if let Err(error) = admission.decide() {
@@ -121,7 +136,13 @@ where
                 }
                 inner.oneshot(Request::from_parts(head, body)).await?
             } else {
-                let mut body = ArrivingBody::new(body, pace, admission.clone());
+                let mut body = ArrivingBody::new(body, pace, admission.clone(), layer.messages.clone());
+                if layer.decodes
+                    && let Some(message) = method.and_then(|method| method.unary_request.as_deref())
+                {
+                    let count = |limit| layer.methods.types().counter(message, limit);
+                    body = body.counted_by(layer.messages.message(count));
+                }
                 // The body is not looked at before the handler does where the client waits for that (RFC 9110, 10.1.1).
                 if !head.headers.contains_key(EXPECT) && body.has_arrived() {
                     if let Err(error) = body.decide() {
@@ -149,7 +170,7 @@ where
                 Ok(permit) => permit,
                 Err(error) => return Ok(status::to_status(&error).into_http()),
             };
-            ResponseGuards::add(&mut response, Arc::new(permit));
+            ResponseGuards::add(&mut response, Arc::new((permit, admission.memory())));
             ResponseGuards::set_idle(&mut response, idle);
             if let Some(age) = age {
                 let expired = tokio::time::sleep(age);
@@ -173,6 +194,7 @@ fn claimant(extensions: &Extensions) -> Claimant {
 mod tests {
     use super::*;
     use crate::args::ServerArgs;
+    use crate::memory::Memory;
     use http_body_util::BodyExt;
 
     /// A DATA frame of default size.
@@ -188,9 +210,12 @@ mod tests {
     > {
         let methods = Methods::of(&["grpc.health.v1.Health"], tonic_health::pb::FILE_DESCRIPTOR_SET);
         let limits = LimitArgs { max_concurrent_requests: 1, ..ServerArgs::parsed(&[]).limits };
-        LimitLayer::new(Live::fixed(limits), methods, Gauge::default()).layer(tower::service_fn(
-            async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::from(vec![7; LONG]))),
-        ))
+        let messages = RequestMemory::new(u64::MAX, u64::MAX, Memory::unlimited());
+        LimitLayer::new(Live::fixed(limits), methods, Gauge::default(), messages, true).layer(
+            tower::service_fn(async |_: Request<Body>| {
+                Ok::<_, Infallible>(Response::new(Body::from(vec![7; LONG])))
+            }),
+        )
     }
 
     async fn call<S>(service: &S, path: &str) -> Response<Body>

@@ -83,6 +83,13 @@ impl Entries {
         self.l1.clone().map(|l1| l1.follow(Arc::clone(&self.store)))
     }
 
+    /// Empties the L1 cache.
+    pub(crate) fn drop_copies(&self) {
+        if let Some(l1) = &self.l1 {
+            l1.clear();
+        }
+    }
+
     /// The statistics of this process on the entries that a caller can access.
     pub fn stats(&self, caller: &Caller) -> Stats {
         self.counters.stats(caller)

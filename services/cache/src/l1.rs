@@ -166,6 +166,12 @@ impl L1 {
         copies.drop_copy(key.space.name, &key.name);
     }
 
+    /// Removes all copies.
+    pub(crate) fn clear(&self) {
+        self.copies.entries.invalidate_all();
+        self.copies.generations.invalidate_all();
+    }
+
     /// The number of entries of a namespace, and their bytes.
     pub(crate) fn size(&self, namespace: &str) -> (u64, u64) {
         self.copies.entries.run_pending_tasks();

@@ -25,6 +25,8 @@ use std::time::Duration;
 use dataflow_mesh::args::ServerArgs;
 use dataflow_mesh::capability::Capability;
 use dataflow_mesh::context::Context;
+use dataflow_mesh::memory::{Level, Memory};
+use dataflow_mesh::tasks::Task;
 use dataflow_proto::cache::v1::cache_service_server::CacheServiceServer;
 use dataflow_store::Store;
 
@@ -46,11 +48,23 @@ pub fn capability(
     let limits = context.live(server.limits.clone());
     let entries = Entries::new(Arc::clone(&store), capacity, limits, &context.metrics);
     let follow = entries.follow_changes();
+    let (shrunk, memory) = (entries.clone(), context.memory.clone());
+    let shrink =
+        Task::restarting("memory marks", move || shrink_above_the_mark(shrunk.clone(), memory.clone()));
     let service = CacheServiceServer::new(grpc::Service::new(entries, args.clone(), limit))
         .max_decoding_message_size(limit)
         .max_encoding_message_size(limit);
-    let capability = Capability::new().service(service).warm_up(warm_up(store));
+    let capability = Capability::new().service(service).warm_up(warm_up(store)).task(shrink);
     follow.into_iter().fold(capability, Capability::task)
+}
+
+/// Empties the L1 cache whenever the memory of the process rises above a mark: a copy can be read again.
+async fn shrink_above_the_mark(entries: Entries, mut memory: Memory) {
+    loop {
+        if memory.changed().await > Level::Normal {
+            entries.drop_copies();
+        }
+    }
 }
 
 /// Resolves once the store was polled, so that the L1 cache is coherent for the first callers.

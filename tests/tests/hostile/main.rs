@@ -7,6 +7,7 @@ mod admin;
 mod bystander;
 mod hang_ups;
 mod headers;
+mod memory;
 mod readers;
 mod stopping;
 mod trust;

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use super::shares::{Claimant, SharePermit, Shares};
 use super::waiting::{Waiter, WaitingBodies};
@@ -19,6 +19,8 @@ pub(super) struct Admission {
     limit: u32,
     claimant: Claimant,
     state: Arc<Mutex<State>>,
+    /// The memory of the message.
+    memory: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
     changed: Arc<Notify>,
 }
 
@@ -38,7 +40,7 @@ impl Admission {
     /// A permit of `limit` for `claimant`, not yet taken.
     pub(super) fn new(shares: Shares, limit: u32, claimant: Claimant) -> Self {
         let state = Arc::new(Mutex::new(State::Undecided(None)));
-        Self { shares, limit, claimant, state, changed: Arc::default() }
+        Self { shares, limit, claimant, state, memory: Arc::default(), changed: Arc::default() }
     }
 
     /// Counts the call among those whose bodies have not arrived, until the permit is decided.
@@ -97,6 +99,16 @@ impl Admission {
             State::Admitted(permit) => Ok(permit),
             _ => Err(Error::Overloaded),
         }
+    }
+
+    /// Keeps the memory of the message until the call ends.
+    pub(super) fn keep(&self, memory: Option<OwnedSemaphorePermit>) {
+        *self.memory.lock().unwrap_or_else(PoisonError::into_inner) = memory;
+    }
+
+    /// The memory of the message, for the response.
+    pub(super) fn memory(&self) -> Option<OwnedSemaphorePermit> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Why the call has failed.

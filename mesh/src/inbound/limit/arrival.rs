@@ -12,6 +12,7 @@ use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
 use super::admission::Admission;
+use super::request_memory::{MessageMemory, RequestMemory};
 use crate::flow_control::STREAM_WINDOW;
 use crate::inbound::error::Error;
 
@@ -43,6 +44,9 @@ pub(super) struct ArrivingBody {
     admission: Admission,
     /// Whether the permit is decided.
     decided: bool,
+    messages: RequestMemory,
+    /// Counts the message, if it is one.
+    message: Option<MessageMemory>,
 }
 
 // === impl Pace ===
@@ -60,10 +64,40 @@ impl Pace {
 
 impl ArrivingBody {
     /// A body that takes the permit of `admission` when it has arrived, and fails if there is none.
-    pub(super) fn new(inner: Body, pace: Pace, admission: Admission) -> Self {
+    pub(super) fn new(inner: Body, pace: Pace, admission: Admission, messages: RequestMemory) -> Self {
         let ended = http_body::Body::is_end_stream(&inner);
         let (received, waited) = (0, Duration::ZERO);
-        Self { inner, first: None, pace, received, waited, wait: None, ended, admission, decided: false }
+        Self {
+            inner,
+            first: None,
+            pace,
+            received,
+            waited,
+            wait: None,
+            ended,
+            admission,
+            decided: false,
+            messages,
+            message: None,
+        }
+    }
+
+    /// Counts the memory of the message.
+    pub(super) fn counted_by(self, message: Option<MessageMemory>) -> Self {
+        Self { message, ..self }
+    }
+
+    /// Counts what has arrived.
+    fn count(&mut self, data: &[u8]) -> Result<(), Error> {
+        if self.received > ENOUGH && self.messages.is_exhausted() {
+            return Err(Error::MemoryExhausted);
+        }
+        let Some(message) = &mut self.message else { return Ok(()) };
+        message.read(data)?;
+        if self.ended {
+            self.admission.keep(message.take());
+        }
+        Ok(())
     }
 
     /// Whether the body is complete, or enough of it has arrived. Reads ahead what is there.
@@ -105,12 +139,18 @@ impl ArrivingBody {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) if !data.is_empty() => {
                         self.received += data.len() as u64;
-                        return Poll::Ready(Some(Ok(data)));
+                        let Err(error) = self.count(&data) else { return Poll::Ready(Some(Ok(data))) };
+                        self.ended = true;
+                        self.admission.fail(error);
+                        return Poll::Ready(Some(Err(axum::Error::new(error))));
                     }
                     _ => {}
                 },
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => return Poll::Ready(None),
+                None => {
+                    self.admission.keep(self.message.as_mut().and_then(MessageMemory::take));
+                    return Poll::Ready(None);
+                }
             }
         }
     }
@@ -175,13 +215,18 @@ mod tests {
 
     use super::super::shares::{Claimant, Shares};
     use super::*;
+    use crate::memory::Memory;
 
     const SECOND: Duration = Duration::from_secs(1);
     const PACE: Pace = Pace { idle: Duration::from_secs(10), rate: 100 };
 
+    fn memory() -> RequestMemory {
+        RequestMemory::new(u64::MAX, u64::MAX, Memory::unlimited())
+    }
+
     fn arriving(pieces: impl Stream<Item = Vec<u8>> + Send + 'static, pace: Pace) -> ArrivingBody {
         let admission = Admission::new(Shares::default(), 1, Claimant::default());
-        ArrivingBody::new(Body::from_stream(pieces.map(Ok::<_, Infallible>)), pace, admission)
+        ArrivingBody::new(Body::from_stream(pieces.map(Ok::<_, Infallible>)), pace, admission, memory())
     }
 
     /// Pieces of this length, each a time after the one before.
@@ -198,7 +243,7 @@ mod tests {
         assert!(!whole.has_arrived(), "the end is not known yet");
         assert_eq!(whole.collect().await.unwrap().to_bytes(), [1, 1, 1][..]);
         let admission = Admission::new(Shares::default(), 1, Claimant::default());
-        let mut exact = ArrivingBody::new(Body::from(vec![1; 3]), PACE, admission);
+        let mut exact = ArrivingBody::new(Body::from(vec![1; 3]), PACE, admission, memory());
         assert!(exact.has_arrived());
         assert_eq!(exact.collect().await.unwrap().to_bytes(), [1, 1, 1][..]);
         let enough = usize::try_from(ENOUGH).unwrap();
@@ -219,7 +264,7 @@ mod tests {
             let whole: usize = pieces.iter().map(Vec::len).sum();
             let body_of = |admission: &Admission| {
                 let pieces = stream::iter(pieces.clone()).map(Ok::<_, Infallible>);
-                ArrivingBody::new(Body::from_stream(pieces), PACE, admission.clone())
+                ArrivingBody::new(Body::from_stream(pieces), PACE, admission.clone(), memory())
             };
             let refused = admission();
             let mut body = body_of(&refused);

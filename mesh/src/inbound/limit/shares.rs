@@ -68,6 +68,11 @@ impl Shares {
         Some(SharePermit { shares: self.clone(), claimant })
     }
 
+    /// The number of permits that are out.
+    pub(crate) fn total(&self) -> u32 {
+        self.counts().total
+    }
+
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

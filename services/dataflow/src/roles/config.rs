@@ -15,8 +15,9 @@ use dataflow_store::StoreArgs;
 
 use crate::exit::{Exit, Failure};
 
-/// The flags of `dataflow config`.
+/// The flags of `dataflow config`. Its messages are small: rules and providers.
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("max_message_bytes", |arg| arg.default_value("8MiB")))]
 pub(crate) struct RoleArgs {
     /// Address of the gRPC port.
     #[arg(long, env = "DATAFLOW_LISTEN", default_value = "127.0.0.1:8083", value_name = "ADDR")]

@@ -37,15 +37,15 @@ async fn size_of_a_buffered_body() {
 
 #[tokio::test]
 async fn memory_of_buffered_bodies() {
-    let (gateway, _services) = services::mesh(&["--max-held-bytes", "2KiB"]).await;
+    let (gateway, _services) = services::mesh(&["--max-held-bytes", "3KiB"]).await;
     let mut first = Connection::open(&gateway.upstream).await.unwrap();
     let padded = [DATAFLOW, &[b' '; 1500]].concat();
     let head = http::head("POST", CATEGORIZE, &[JSON, ("expect", "100-continue")], Some(padded.len()));
     first.write(head.as_bytes()).await.unwrap();
     assert_eq!(first.interim().await.unwrap().status, 100);
     first.write(&padded[..1400]).await.unwrap();
-    // The buffered first body leaves no budget for another. The budget would not cover it twice either, so it is
-    // counted once.
+    // The buffered first body leaves no budget for another with its values. The budget would not cover it twice either,
+    // so it is counted once.
     let second =
         async || http::request(&gateway.upstream, "POST", CATEGORIZE, &[JSON], DATAFLOW).await.unwrap();
     let mut refused = second().await;

@@ -1,0 +1,120 @@
+//! The memory of request messages: each is counted while it arrives, with what it takes once it is decoded, against one
+//! budget for all calls.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::elements::ElementCounter;
+use crate::inbound::error::Error;
+use crate::memory::{Level, Memory};
+
+/// Bytes of a unit of the budget.
+const UNIT: u64 = 1024;
+
+/// A message below this does not count: there are at most as many as calls.
+const SMALL: u64 = 64 * 1024;
+
+/// The budget of all calls. Cheap to clone: clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestMemory {
+    budget: Arc<Semaphore>,
+    /// The whole budget in bytes.
+    total: u64,
+    /// The most bytes that a message may take in addition to its own.
+    max_elements: u64,
+    memory: Memory,
+}
+
+/// The memory of the message of one call.
+#[derive(Debug)]
+pub(super) struct MessageMemory {
+    of: RequestMemory,
+    elements: ElementCounter,
+    bytes: u64,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+// === impl RequestMemory ===
+
+impl RequestMemory {
+    /// At most `total` bytes of all messages, and as many in addition to those of one message as that may have,
+    /// `max_message`.
+    pub(crate) fn new(total: u64, max_message: u64, memory: Memory) -> Self {
+        let units = usize::try_from(total / UNIT).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        let max_elements = max_message.min(total);
+        Self { budget: Arc::new(Semaphore::new(units)), total, max_elements, memory }
+    }
+
+    /// Whether the process is so close to its limit that it takes no further work.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.memory.level() == Level::Hard
+    }
+
+    /// Counts the message of a call.
+    pub(super) fn message(&self, count: impl FnOnce(u64) -> Option<ElementCounter>) -> Option<MessageMemory> {
+        let elements = count(self.max_elements)?;
+        Some(MessageMemory { of: self.clone(), elements, bytes: 0, permit: None })
+    }
+}
+
+// === impl MessageMemory ===
+
+impl MessageMemory {
+    /// Counts the next bytes.
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.elements.read(bytes).map_err(|_| Error::TooManyElements { limit: self.of.max_elements })?;
+        self.bytes += bytes.len() as u64;
+        let takes = self.bytes + self.elements.cost();
+        if takes <= SMALL {
+            return Ok(());
+        }
+        // It would not fit alone either.
+        if takes > self.of.total {
+            return Err(Error::TooManyElements { limit: self.of.total });
+        }
+        let has = self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits) as u64;
+        let lacks = u32::try_from((takes / UNIT).saturating_sub(has)).unwrap_or(u32::MAX);
+        let more = Arc::clone(&self.of.budget).try_acquire_many_owned(lacks);
+        let more = more.map_err(|_| Error::NoMemory)?;
+        match &mut self.permit {
+            Some(permit) => permit.merge(more),
+            None => self.permit = Some(more),
+        }
+        Ok(())
+    }
+
+    /// The permit, which the call keeps: the decoded message lives until it ends.
+    pub(super) fn take(&mut self) -> Option<OwnedSemaphorePermit> {
+        self.permit.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::descriptors::Methods;
+
+    #[test]
+    fn messages_share_a_budget_from_a_size_on() {
+        let methods = Methods::of(&["grpc.health.v1.Health"], tonic_health::pb::FILE_DESCRIPTOR_SET);
+        let memory = RequestMemory::new(1 << 20, 64 << 20, Memory::unlimited());
+        let message = || {
+            let counter = |limit| methods.types().counter(".grpc.health.v1.HealthCheckRequest", limit);
+            memory.message(counter).unwrap()
+        };
+        let mut first = message();
+        first.read(&[0; 60_000]).unwrap();
+        assert!(first.take().is_none(), "small");
+        first.read(&[0; 600_000]).unwrap();
+        let mut second = message();
+        assert!(matches!(second.read(&[0; 600_000]), Err(Error::NoMemory)));
+        let mut small = message();
+        small.read(&[0; 60_000]).unwrap();
+        let kept = first.take();
+        drop(first);
+        assert!(message().read(&[0; 600_000]).is_err(), "kept by the call");
+        drop(kept);
+        message().read(&[0; 600_000]).unwrap();
+    }
+}

@@ -1,0 +1,214 @@
+//! Small inputs that become large: each role stays below the memory limit of its pod.
+
+use std::io::Write;
+
+use bytes::Bytes;
+use dataflow_proto::cache::v1 as cache;
+use dataflow_proto::config::v1 as config;
+use dataflow_proto::r#type::v1::Category;
+use dataflow_tests::binary::Service;
+use dataflow_tests::eventually::{TIMEOUT, eventually};
+use dataflow_tests::http::{self, HttpResponse};
+use dataflow_tests::http2::{Client, DEFAULT_WINDOW, code_and_reason, framed};
+use dataflow_tests::manifests;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use futures_util::future::join_all;
+use prost::Message;
+use tokio::time::timeout;
+use tonic::Code;
+
+use super::{WATCH_RULESETS, send_all};
+
+const MIB: usize = 1 << 20;
+
+const EVALUATE: &str = "/dataflow.analysis.v1.AnalysisService/EvaluateRules";
+const CREATE_RULE: &str = "/dataflow.config.v1.RuleService/CreateRule";
+const BATCH_GET: &str = "/dataflow.cache.v1.CacheService/BatchGetEntries";
+const SET_ENTRY: &str = "/dataflow.cache.v1.CacheService/SetEntry";
+
+/// A role with the memory limit of its pod.
+struct Limited {
+    service: Service,
+    limit: u64,
+}
+
+// === impl Limited ===
+
+impl Limited {
+    fn start(role: &str, flags: &[&str]) -> Self {
+        let file = format!("k8s/base/{role}.yaml");
+        let deployment = manifests::of_kind(&file, "Deployment").remove(0);
+        let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+        let text = manifests::text(&container["resources"]["limits"]["memory"]);
+        let number = |unit: &str| text.strip_suffix(unit).map(|number| number.parse::<u64>().unwrap());
+        let mebibytes = number("Mi").or_else(|| number("Gi").map(|gibibytes| gibibytes * 1024)).unwrap();
+        let memory = format!("{mebibytes}MiB");
+        let service = Service::start(role, &[&["--memory-limit", &memory][..], flags].concat());
+        Self { service, limit: mebibytes << 20 }
+    }
+
+    async fn client(&self) -> Client {
+        Client::connect(self.service.address.parse().unwrap(), DEFAULT_WINDOW).await
+    }
+
+    async fn post(&self, target: &str, headers: &[(&str, &str)], body: &[u8]) -> HttpResponse {
+        let upstream = format!("http://{}", self.service.address).parse().unwrap();
+        http::request(&upstream, "POST", target, headers, body).await.unwrap()
+    }
+
+    #[track_caller]
+    fn stayed_below_its_limit(&self, attack: &str) {
+        let peak = self.service.peak_memory();
+        println!("{attack}: {} of {} MiB", peak >> 20, self.limit >> 20);
+        assert!(peak < self.limit, "{attack}: {} of {} MiB", peak >> 20, self.limit >> 20);
+    }
+}
+
+/// Sends a message, as far as the server takes it, and returns how the call ends.
+async fn call(client: &Client, path: &str, message: Bytes) -> (Code, String) {
+    let (answer, mut body) = client.open(path, &[]).await.unwrap();
+    send_all(&mut body, framed(&message)).await;
+    // The server may have ended the stream already.
+    let _ = body.send_data(Bytes::new(), true);
+    let answer = timeout(TIMEOUT, answer).await.expect("there is a response").unwrap();
+    if answer.headers().contains_key("grpc-status") {
+        return code_and_reason(answer.headers());
+    }
+    let mut body = answer.into_body();
+    while let Some(data) = body.data().await {
+        let _ = body.flow_control().release_capacity(data.unwrap().len());
+    }
+    code_and_reason(&body.trailers().await.unwrap().unwrap())
+}
+
+fn refused(reason: &str) -> (Code, String) {
+    (Code::ResourceExhausted, reason.to_owned())
+}
+
+/// The document of the predecessor's namespaces with this many empty dataflows.
+fn many_dataflows(count: usize) -> Vec<u8> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    gzip.write_all(b"<Structure><Dataflows>").unwrap();
+    for _ in 0..count / 1000 {
+        gzip.write_all(&b"<Dataflow id='a'/>".repeat(1000)).unwrap();
+    }
+    gzip.write_all(b"</Dataflows></Structure>").unwrap();
+    gzip.finish().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn analysis_stays_below_its_limit() {
+    let analysis = Limited::start("analysis", &[]);
+    let client = analysis.client().await;
+    let gateway_url = format!("http://{}", analysis.service.address);
+    let gateway = Limited::start("gateway", &["--analysis-url", &gateway_url]);
+    let document = many_dataflows(1_500_000);
+    assert!(document.len() < 100_000, "{}", document.len());
+    for answer in join_all((0..4).map(|_| gateway.post("/v1/catalogues:analyze", &[], &document))).await {
+        assert_eq!(answer.status, 413, "{}", String::from_utf8_lossy(&answer.body));
+    }
+    analysis.stayed_below_its_limit("1.5 million dataflows in 73 kB of gzip");
+
+    // `rules` (2), empty: two bytes each.
+    let rules = Bytes::from([0x12, 0].repeat(3 * MIB));
+    for ended in join_all((0..4).map(|_| call(&client, EVALUATE, rules.clone()))).await {
+        let expected = [refused("TOO_MANY_ELEMENTS"), refused("MESSAGE_MEMORY")];
+        assert!(expected.contains(&ended), "{ended:?}");
+    }
+    analysis.stayed_below_its_limit("3 million empty rules");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn config_stays_below_its_limit() {
+    let config = Limited::start("config", &[]);
+    let client = config.client().await;
+    // `keywords` (4), empty.
+    let keywords = Bytes::from([0x22, 0].repeat(3 * MIB));
+    assert_eq!(call(&client, CREATE_RULE, keywords).await, refused("TOO_MANY_ELEMENTS"));
+    config.stayed_below_its_limit("3 million empty keywords");
+    let rule = |size: usize| config::CreateRuleRequest {
+        rule_id: "r".to_owned(),
+        category: Category::Health.into(),
+        keywords: vec!["care".to_owned()],
+        description: "x".repeat(size),
+        ..Default::default()
+    };
+    let large = Bytes::from(rule(60 * MIB).encode_to_vec());
+    for (code, _) in join_all((0..6).map(|_| call(&client, CREATE_RULE, large.clone()))).await {
+        assert_eq!(code, Code::ResourceExhausted);
+    }
+    let allowed = Bytes::from(rule(7 * MIB).encode_to_vec());
+    for (code, reason) in join_all((0..32).map(|_| call(&client, CREATE_RULE, allowed.clone()))).await {
+        assert!(matches!(code, Code::ResourceExhausted | Code::InvalidArgument), "{code} {reason}");
+    }
+    config.stayed_below_its_limit("rules of 60 and of 7 MiB");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cache_stays_below_its_limit() {
+    let cache = Limited::start("cache", &[]);
+    let client = cache.client().await;
+    // `keys` (1), empty.
+    let keys = Bytes::from([0x0a, 0].repeat(8 * MIB));
+    assert_eq!(call(&client, BATCH_GET, keys).await, refused("TOO_MANY_ELEMENTS"));
+    cache.stayed_below_its_limit("8 million empty keys");
+    let entry = |index: usize| {
+        let entry = cache::Entry {
+            key: format!("user/{index}"),
+            value: vec![0; 30 * MIB].into(),
+            ..Default::default()
+        };
+        Bytes::from(cache::SetEntryRequest { entry: Some(entry), ..Default::default() }.encode_to_vec())
+    };
+    for round in 0..3 {
+        let calls = (0..12).map(|index| call(&client, SET_ENTRY, entry(12 * round + index)));
+        for (code, reason) in join_all(calls).await {
+            assert!(matches!(code, Code::Ok | Code::ResourceExhausted), "{code} {reason}");
+        }
+    }
+    cache.stayed_below_its_limit("36 entries of 30 MiB");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_gateway_stays_below_its_limit() {
+    let gateway = Limited::start("gateway", &[]);
+    let json = [("content-type", "application/json")];
+    let objects = format!("{{\"rules\": [{}{{}}]}}", "{},".repeat(2_300_000));
+    for answer in
+        join_all((0..4).map(|_| gateway.post("/v1/rules:evaluate", &json, objects.as_bytes()))).await
+    {
+        assert!(matches!(answer.status, 413 | 429), "{}", answer.status);
+    }
+    gateway.stayed_below_its_limit("2.3 million empty objects in 6.9 MiB");
+    let entry = format!("{{\"key\": \"user/x\", \"value\": \"{}\"}}", "A".repeat(31 * MIB));
+    for answer in join_all((0..6).map(|_| gateway.post("/v1/rules", &json, entry.as_bytes()))).await {
+        assert!(matches!(answer.status, 400 | 413 | 429 | 503), "{}", answer.status);
+    }
+    gateway.stayed_below_its_limit("bodies of 31 MiB");
+    let document = format!("{{\"xml_content\": \"{}\"}}", "x".repeat(27 * MIB));
+    for answer in
+        join_all((0..4).map(|_| gateway.post("/api/analysis/dataflow", &json, document.as_bytes()))).await
+    {
+        assert!(matches!(answer.status, 400 | 413 | 429 | 500 | 503), "{}", answer.status);
+    }
+    gateway.stayed_below_its_limit("documents of 27 MiB in the predecessor's JSON");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_close_to_its_limit_takes_no_further_calls_and_stays_healthy() {
+    // Less than the process has when it starts.
+    let config = Service::start("config", &["--memory-limit", "8MiB"]);
+    let client = Client::connect(config.address.parse().unwrap(), DEFAULT_WINDOW).await;
+    eventually(TIMEOUT, "it has measured", async || {
+        config.log().iter().any(|line| line.contains("memory: above a mark"))
+    })
+    .await;
+    // With nothing in progress it serves: the memory is what it needs at least.
+    let watch = client.send(WATCH_RULESETS, b"", &[]).await.unwrap();
+    assert!(!watch.headers().contains_key("grpc-status"));
+    let second = client.send(WATCH_RULESETS, b"", &[]).await.unwrap();
+    assert_eq!(code_and_reason(second.headers()), refused("MEMORY_LIMIT"));
+    let healthy = client.send("/grpc.health.v1.Health/Check", b"", &[]).await.unwrap();
+    assert!(!healthy.headers().contains_key("grpc-status"));
+}
