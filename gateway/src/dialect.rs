@@ -44,6 +44,11 @@ pub(crate) trait Exchange: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether the response is a stream, which has permits of its own.
+    fn is_stream(&self) -> bool {
+        false
+    }
+
     /// Rejects invalid requests by their head, before the body is read.
     fn check_head(&self) -> Result<(), Status> {
         Ok(())

@@ -11,11 +11,12 @@ use std::task::{Context, Poll};
 
 use axum::body::Body;
 use dataflow_mesh::identity;
-use dataflow_mesh::inbound::Stack;
+use dataflow_mesh::inbound::{Stack, overloaded};
 use dataflow_mesh::panics;
 use dataflow_mesh::propagation::{self, REQUEST_ID};
 use dataflow_mesh::readiness::Readiness;
 use dataflow_mesh::response::ResponseGuards;
+use dataflow_mesh::serve::AtLimit;
 use dataflow_mesh::status::logged;
 use futures_util::future::BoxFuture;
 use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
@@ -124,11 +125,16 @@ impl Frontend {
         request_id: &HeaderValue,
         entry: &mut Entry,
     ) -> Response<Body> {
+        let is_at_limit = request.extensions().get::<AtLimit>().is_some();
         let call = match self.route(&request) {
             Ok(call) => call,
             Err(error) => return unrouted(&error, request_id),
         };
         entry.found(call.exchange().route());
+        // Before anything of it is read: under overload the rejections are what uses the processor.
+        if is_at_limit && !call.exchange().is_stream() {
+            return call.exchange().write_failure(&overloaded().into(), request_id);
+        }
         if let Err(error) = self.check(call.exchange().body_mode(), request.headers()) {
             return call.exchange().write_failure(&Failure::refused(&error), request_id);
         }

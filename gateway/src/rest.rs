@@ -73,6 +73,10 @@ impl Exchange for TranscodedExchange {
         &self.request.binding.path
     }
 
+    fn is_stream(&self) -> bool {
+        self.request.binding.method.is_server_streaming()
+    }
+
     fn body_mode(&self) -> BodyMode {
         self.request.body_mode()
     }

@@ -16,6 +16,7 @@ use dataflow_settings::Live;
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceBuilder, ServiceExt};
 
@@ -25,13 +26,14 @@ use crate::metrics::ServerMetrics;
 use crate::panics::{self, Panic};
 use crate::propagation::PropagationLayer;
 use crate::response::TerminatedBody;
+use crate::sampling::Sampler;
 use crate::status;
 
 use deadline::DeadlineLayer;
 use error::Error;
 use head::HeadLayer;
 use limit::LimitLayer;
-pub(crate) use limit::RequestMemory;
+pub(crate) use limit::{Claimant, RequestMemory, Shares};
 use observe::ObserveLayer;
 use tonic_errors::describe;
 
@@ -49,6 +51,10 @@ pub(crate) struct StackSettings<'a> {
     pub(crate) limits: &'a Live<LimitArgs>,
     /// The most bytes of the headers of a call.
     pub(crate) max_headers: usize,
+    /// The permits of calls.
+    pub(crate) calls: Shares,
+    /// Samples the log records of rejected calls.
+    pub(crate) refusals: Sampler,
     /// The memory of request messages.
     pub(crate) messages: RequestMemory,
     pub(crate) metrics: ServerMetrics,
@@ -65,7 +71,7 @@ pub(crate) fn stack(
     control: Router,
     draining: CancellationToken,
 ) -> Stack {
-    let StackSettings { baggage, limits, max_headers, messages, metrics } = settings;
+    let StackSettings { baggage, limits, max_headers, calls, refusals, messages, metrics } = settings;
     let waiting = metrics.waiting_bodies();
     let forwarded = forwards.then(|| methods.clone());
     // Top is outermost.
@@ -73,13 +79,13 @@ pub(crate) fn stack(
         // First, so that all layers below log and call with the request id and the trace.
         .layer(PropagationLayer::new(baggage))
         // Outside the limit, so that rejected calls are counted too.
-        .layer(ObserveLayer::new(methods.clone(), metrics))
+        .layer(ObserveLayer::new(methods.clone(), metrics, refusals))
         // Before anything depends on the caller.
         .layer(HeadLayer { max_bytes: max_headers })
         // Outside the limit, so that a call that is terminated releases its permit.
         .layer(DeadlineLayer::new(limits.clone(), methods.clone()))
         // Load shedding: one limit for all connections; a call above it is rejected at once.
-        .layer(LimitLayer::new(limits.clone(), methods, waiting, messages.clone(), !forwards))
+        .layer(LimitLayer::new(limits.clone(), calls, methods, waiting, messages.clone(), !forwards))
         // Innermost: it translates errors of tonic, in this process or in an upstream.
         .map_response(describe)
         .service(api);
@@ -136,6 +142,11 @@ where
             }))
         })
     }
+}
+
+/// The status of a call for which there is no permit.
+pub fn overloaded() -> Status {
+    status::to_status(&Error::Overloaded)
 }
 
 /// The response of health or reflection. `ObserveLayer`, which catches the panics of all other calls, is not around it.

@@ -36,3 +36,4 @@ mod drain;
 mod elements;
 mod flow_control;
 mod open_files;
+mod sampling;

@@ -188,6 +188,14 @@ impl ServerMetrics {
         self.calls.handled.get_or_create(&handled).inc();
     }
 
+    /// Counts a call that was rejected before it began, because there was no permit.
+    pub(crate) fn rejected(&self, method: &Method) {
+        let code = Code::ResourceExhausted;
+        let CallLabels { role, grpc_service, grpc_method } = self.labels(method);
+        let handled = HandledLabels { role, grpc_service, grpc_method, grpc_code: code_label(code) };
+        self.calls.handled.get_or_create(&handled).inc();
+    }
+
     fn labels(&self, method: &Method) -> CallLabels {
         CallLabels { role: self.role, grpc_service: method.service.clone(), grpc_method: method.name.clone() }
     }

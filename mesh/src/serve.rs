@@ -5,8 +5,10 @@
 //! accept loop over hyper-util serves HTTP/1.1 and h2c on every port.
 
 pub(crate) mod acceptor;
+mod backpressure;
 mod connection;
 mod control;
+mod gate;
 mod request_body;
 
 use std::borrow::Cow;
@@ -35,12 +37,15 @@ use crate::capability::{Capability, Named};
 use crate::context::Context;
 use crate::descriptors::Methods;
 use crate::drain::Stop;
-use crate::inbound::{self, RequestMemory, Stack};
+use crate::inbound::{self, RequestMemory, Shares, Stack};
+use crate::sampling::Sampler;
 use crate::tasks::Task;
 
 use acceptor::Acceptor;
 use connection::ConnectionHandler;
 use control::{AddHealth, set_health};
+pub use gate::AtLimit;
+use gate::Gate;
 
 /// Time beyond the drain timeout for connections to close by themselves, which each does at the drain timeout.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
@@ -182,6 +187,16 @@ impl Server {
             None => Stack::new(own),
         };
         let methods = Methods::of(&services, &descriptors);
+        let (calls, refusals) = (Shares::default(), Sampler::default());
+        let server_metrics = metrics.server(role);
+        let gate = Gate::new(
+            calls.clone(),
+            limits.clone(),
+            methods.clone(),
+            server_metrics.clone(),
+            refusals.clone(),
+            forwards,
+        );
         let settings = inbound::StackSettings {
             baggage: &args.baggage,
             limits: &limits,
@@ -191,13 +206,16 @@ impl Server {
                 args.max_message_bytes.as_u64(),
                 memory,
             ),
-            metrics: metrics.server(role),
+            calls,
+            refusals,
+            metrics: server_metrics,
         };
         let stack = inbound::stack(settings, methods, api, forwards, control, draining.clone());
 
         let handler = ConnectionHandler {
             stack: outermost(stack),
             is_public: forwards,
+            gate: Arc::new(gate),
             // Connections of several processes are told apart.
             next: Arc::new(AtomicU64::new(fastrand::u64(..))),
             args: args.clone(),

@@ -19,6 +19,7 @@ use crate::descriptors::{Method, Methods};
 use crate::metrics::ServerMetrics;
 use crate::panics::{self, Panic};
 use crate::propagation::{self, REQUEST_ID};
+use crate::sampling::Sampler;
 use crate::status;
 
 /// See the module.
@@ -26,12 +27,14 @@ use crate::status;
 pub(super) struct ObserveLayer {
     methods: Methods,
     metrics: ServerMetrics,
+    refusals: Sampler,
 }
 
 impl ObserveLayer {
-    /// Labels calls by `methods`; all others share the label `unknown`.
-    pub(super) fn new(methods: Methods, metrics: ServerMetrics) -> Self {
-        Self { methods, metrics }
+    /// Labels calls by `methods`; all others share the label `unknown`. Of the log records of rejected calls some are
+    /// left out.
+    pub(super) fn new(methods: Methods, metrics: ServerMetrics, refusals: Sampler) -> Self {
+        Self { methods, metrics, refusals }
     }
 }
 
@@ -99,6 +102,7 @@ struct Call {
     metrics: ServerMetrics,
     start: Instant,
     span: Span,
+    refusals: Sampler,
     ended: bool,
 }
 
@@ -122,7 +126,8 @@ impl Call {
             span.set_attribute("rpc.method", method.name.clone());
         }
         layer.metrics.started(&method);
-        Self { method, metrics: layer.metrics.clone(), start: Instant::now(), span, ended: false }
+        let (metrics, refusals) = (layer.metrics.clone(), layer.refusals.clone());
+        Self { method, metrics, start: Instant::now(), span, refusals, ended: false }
     }
 
     fn end(mut self, code: Code) {
@@ -159,6 +164,11 @@ impl Call {
                 );
             }
             (None, Code::Ok) => tracing::debug!(service, method = name, took_ms, "call: served"),
+            (None, Code::ResourceExhausted) => {
+                if let Some(left_out) = self.refusals.take() {
+                    tracing::info!(service, method = name, took_ms, ?code, left_out, "call: failed");
+                }
+            }
             (None, _) => tracing::info!(service, method = name, took_ms, ?code, "call: failed"),
         }
     }

@@ -163,10 +163,14 @@ mod tests {
     use axum::body::Body;
     use http::{Request, Response};
 
+    use super::super::gate::Gate;
     use super::*;
     use crate::args::ServerArgs;
+    use crate::descriptors::Methods;
     use crate::drain::{Late, Stop};
-    use crate::inbound::Stack;
+    use crate::inbound::{Shares, Stack};
+    use crate::metrics::Metrics;
+    use crate::sampling::Sampler;
 
     #[tokio::test]
     async fn pending_connections_are_served_before_the_port_closes() {
@@ -177,7 +181,16 @@ mod tests {
             Ok::<_, Infallible>(Response::new(Body::from(if is_late { "late" } else { "in" })))
         });
         let (stack, stop) = (Stack::new(stack), Stop::default());
+        let gate = Gate::new(
+            Shares::default(),
+            limits.clone(),
+            Methods::of(&[] as &[&str], tonic_health::pb::FILE_DESCRIPTOR_SET),
+            Metrics::default().server("test"),
+            Sampler::default(),
+            false,
+        );
         let handler = ConnectionHandler {
+            gate: Arc::new(gate),
             stack,
             args,
             is_public: false,

@@ -30,6 +30,8 @@ use crate::flow_control::{CONNECTION_WINDOW, MAX_HEADER_LIST, STREAM_WINDOW};
 use crate::identity::CallerId;
 use crate::inbound::Stack;
 
+use super::backpressure::{PausedReader, Rejections};
+use super::gate::Gate;
 use super::request_body::DataOnly;
 
 /// Timeout for the first bytes, which identify the protocol, and over HTTP/1 for the head of a request. Until then the
@@ -57,6 +59,8 @@ pub(super) struct ConnectionHandler {
     pub(super) args: ServerArgs,
     /// Whether it is the public port, to which any caller can connect.
     pub(super) is_public: bool,
+    /// Rejects calls without a permit.
+    pub(super) gate: Arc<Gate>,
     /// The number of the next connection.
     pub(super) next: Arc<AtomicU64>,
     pub(super) limits: Live<LimitArgs>,
@@ -91,9 +95,12 @@ impl ConnectionHandler {
             return tracing::debug!(%peer, "connection: closed, no request");
         };
         let is_http2 = opening.get_ref() == PREFACE;
-        let stream = tokio::io::join(opening.chain(reader), writer);
+        let rejections = Rejections::default();
+        let reader = PausedReader::new(opening.chain(reader), rejections.clone());
+        let stream = tokio::io::join(reader, writer);
         let id = CallerId(self.next.fetch_add(1, Ordering::Relaxed));
         let closing = Arc::new(AtomicBool::new(false));
+        let gate = Arc::clone(&self.gate);
         let (stack, leaving, closes) = (self.stack.clone(), self.stop.leaving.clone(), Arc::clone(&closing));
         let service = TowerToHyperService::new(tower::service_fn(move |request: Request<Incoming>| {
             let mut request = request.map(|body| Body::new(DataOnly(body)));
@@ -101,10 +108,15 @@ impl ConnectionHandler {
             if is_late {
                 request.extensions_mut().insert(Late);
             }
-            let response = stack.clone().oneshot(request);
+            let (gate, rejections, stack) = (Arc::clone(&gate), rejections.clone(), stack.clone());
             let (leaving, closes) = (leaving.clone(), Arc::clone(&closes));
+            // The gate is asked when the call runs: those that were read before it may have their permits by then.
             async move {
-                let mut response = response.await?;
+                if let Some(rejected) = gate.reject(&mut request, id) {
+                    rejections.add();
+                    return Ok(rejected);
+                }
+                let mut response = stack.oneshot(request).await?;
                 // HTTP/2 has GOAWAY. The client of an HTTP/1 connection loses no request if it knows beforehand.
                 if !is_http2 && (leaving.is_cancelled() || closes.load(Ordering::Relaxed)) {
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

@@ -4,6 +4,7 @@
 mod cache;
 mod gateway;
 mod memory;
+mod overload;
 mod parse;
 mod repeat;
 mod rules;
@@ -39,6 +40,9 @@ pub(crate) enum Bench {
     /// CPU time of a small call through the gateway, over REST and over gRPC, relative to Envoy in front of the same
     /// service.
     Gateway(gateway::Args),
+    /// Calls served per second when 2, 4 and 10 times as many are sent as `analysis` can serve, relative to its capacity,
+    /// and in the second after. Needs two processors.
+    Overload(overload::Args),
 }
 
 /// The flags of benchmarks that measure on a catalogue.
@@ -64,6 +68,7 @@ impl Bench {
             Bench::Repeat(on) => repeat::measure(&on).await?,
             Bench::Cache(on) => cache::measure(&on).await?,
             Bench::Gateway(on) => gateway::measure(&on).await?,
+            Bench::Overload(on) => overload::measure(&on).await?,
         };
         io::stdout().write_all(report.as_bytes())?;
         Ok(Exit::Success)

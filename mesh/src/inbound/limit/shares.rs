@@ -46,18 +46,7 @@ impl Shares {
     /// it: an eighth for a tenant on a shared connection, a quarter for a connection, three eighths for peers.
     pub(crate) fn try_acquire(&self, limit: u32, claimant: Claimant) -> Option<SharePermit> {
         let mut counts = self.counts();
-        let share = limit / 4;
-        let connection = counts.by_connection.get(&claimant.connection);
-        let of_tenant = connection.and_then(|connection| connection.by_tenant.get(&claimant.tenant));
-        let is_tenant_within = of_tenant.copied().unwrap_or_default() < share;
-        let is_connection_within = connection.map_or(0, |connection| connection.total) < share;
-        let reserve = match () {
-            () if claimant.is_peer => share + limit / 8,
-            () if is_connection_within => share,
-            () if is_tenant_within => limit / 8,
-            () => 0,
-        };
-        if counts.total >= limit.saturating_add(reserve) {
+        if !counts.has_room(limit, &claimant) {
             return None;
         }
         counts.total += 1;
@@ -68,6 +57,11 @@ impl Shares {
         Some(SharePermit { shares: self.clone(), claimant })
     }
 
+    /// Whether there is such a permit at present.
+    pub(crate) fn has_room(&self, limit: u32, claimant: &Claimant) -> bool {
+        self.counts().has_room(limit, claimant)
+    }
+
     /// The number of permits that are out.
     pub(crate) fn total(&self) -> u32 {
         self.counts().total
@@ -75,6 +69,28 @@ impl Shares {
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Counts ===
+
+impl Counts {
+    fn has_room(&self, limit: u32, claimant: &Claimant) -> bool {
+        if self.total < limit {
+            return true;
+        }
+        let share = limit / 4;
+        let connection = self.by_connection.get(&claimant.connection);
+        let of_tenant = connection.and_then(|connection| connection.by_tenant.get(&claimant.tenant));
+        let is_tenant_within = of_tenant.copied().unwrap_or_default() < share;
+        let is_connection_within = connection.map_or(0, |connection| connection.total) < share;
+        let reserve = match () {
+            () if claimant.is_peer => share + limit / 8,
+            () if is_connection_within => share,
+            () if is_tenant_within => limit / 8,
+            () => 0,
+        };
+        self.total < limit.saturating_add(reserve)
     }
 }
 

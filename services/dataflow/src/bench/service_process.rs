@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use dataflow_mesh::outbound::Upstream;
+use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::signal::{Signal, kill};
 use nix::time::ClockId;
 use nix::unistd::Pid;
@@ -72,6 +73,15 @@ impl ServiceProcess {
         memory(self.id, figure)
     }
 
+    /// Pins all its threads to a processor.
+    pub(super) fn pin(&self, processor: usize) -> anyhow::Result<()> {
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.id))? {
+            let thread = thread?.file_name().to_string_lossy().parse()?;
+            pin(Pid::from_raw(thread), processor)?;
+        }
+        Ok(())
+    }
+
     /// CPU time of all its threads so far.
     pub(super) fn cpu(&self) -> anyhow::Result<Duration> {
         cpu(self.id)
@@ -99,4 +109,11 @@ pub(super) fn memory(id: Pid, figure: &str) -> anyhow::Result<u64> {
     let line = status.lines().find(|line| line.starts_with(figure)).context("no such figure")?;
     let digits: String = line.chars().filter(char::is_ascii_digit).collect();
     Ok(digits.parse()?)
+}
+
+/// Pins a thread to a processor; 0 is the current thread.
+pub(super) fn pin(thread: Pid, processor: usize) -> anyhow::Result<()> {
+    let mut set = CpuSet::new();
+    set.set(processor)?;
+    Ok(sched_setaffinity(thread, &set)?)
 }

@@ -1,0 +1,122 @@
+//! Rejects calls at their connection while there is no permit for them: before anything of a call is parsed, created or
+//! logged, since under overload the rejections are what uses the processor.
+
+use axum::body::Body;
+use dataflow_settings::Live;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Request, Response};
+
+use crate::args::LimitArgs;
+use crate::descriptors::Methods;
+use crate::identity::{CallerId, Identity};
+use crate::inbound::{Claimant, Shares, overloaded};
+use crate::metrics::ServerMetrics;
+use crate::sampling::Sampler;
+
+/// The gate of one service.
+#[derive(Debug)]
+pub(super) struct Gate {
+    pub(super) calls: Shares,
+    pub(super) limits: Live<LimitArgs>,
+    pub(super) methods: Methods,
+    pub(super) metrics: ServerMetrics,
+    pub(super) refusals: Sampler,
+    /// Whether it is the public port, whose callers must not say who they are.
+    pub(super) is_public: bool,
+    /// The head of a rejection.
+    rejection: HeaderMap,
+}
+
+/// There was no permit when the request arrived: an extension of requests that are no gRPC calls yet.
+#[derive(Debug, Clone, Copy)]
+pub struct AtLimit;
+
+// === impl Gate ===
+
+impl Gate {
+    pub(super) fn new(
+        calls: Shares,
+        limits: Live<LimitArgs>,
+        methods: Methods,
+        metrics: ServerMetrics,
+        refusals: Sampler,
+        is_public: bool,
+    ) -> Self {
+        let rejection = overloaded().into_http::<()>().into_parts().0.headers;
+        Self { calls, limits, methods, metrics, refusals, is_public, rejection }
+    }
+
+    /// The response to a call for which there is no permit.
+    pub(super) fn reject<B>(&self, request: &mut Request<B>, connection: CallerId) -> Option<Response<Body>> {
+        let limit = self.limits.load().max_concurrent_requests;
+        if self.calls.has_room(limit, &self.claimant(request, connection)) {
+            return None;
+        }
+        let is_grpc = request
+            .headers()
+            .get(CONTENT_TYPE)
+            .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
+        if !is_grpc {
+            // Its dialect writes the rejection.
+            request.extensions_mut().insert(AtLimit);
+            return None;
+        }
+        // Streams have permits of their own, and so have health and reflection.
+        let method = self.methods.get(request.uri().path()).filter(|method| !method.streams)?;
+        self.metrics.rejected(method);
+        if let Some(left_out) = self.refusals.take() {
+            let (service, name) = (&method.service, &method.name);
+            tracing::info!(service, method = name, left_out, "call: rejected, over limit");
+        }
+        let mut response = Response::new(Body::empty());
+        *response.headers_mut() = self.rejection.clone();
+        Some(response)
+    }
+
+    fn claimant<B>(&self, request: &Request<B>, CallerId(connection): CallerId) -> Claimant {
+        if self.is_public {
+            return Claimant { connection, ..Claimant::default() };
+        }
+        // A head that cannot be read is rejected later.
+        let Identity { tenant, caller, is_peer, .. } = Identity::read(request.headers()).unwrap_or_default();
+        let connection = caller.map_or(connection, |CallerId(id)| id);
+        Claimant { connection, tenant, is_peer }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::ServerArgs;
+    use crate::metrics::Metrics;
+
+    #[test]
+    fn only_unary_calls_without_a_permit_are_rejected() {
+        let limits = LimitArgs { max_concurrent_requests: 1, ..ServerArgs::parsed(&[]).limits };
+        let methods = Methods::of(&["grpc.health.v1.Health"], tonic_health::pb::FILE_DESCRIPTOR_SET);
+        let (calls, metrics) = (Shares::default(), Metrics::default());
+        let gate = Gate::new(
+            calls.clone(),
+            Live::fixed(limits),
+            methods,
+            metrics.server("test"),
+            Sampler::default(),
+            true,
+        );
+        let rejected = |path: &str, content_type: &str| {
+            let request = Request::get(path).header(CONTENT_TYPE, content_type);
+            let mut request = request.body(()).unwrap();
+            let rejected = gate.reject(&mut request, CallerId(1));
+            (rejected.is_some(), request.extensions().get::<AtLimit>().is_some())
+        };
+        let (check, watch) = ("/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch");
+        assert_eq!(rejected(check, "application/grpc"), (false, false));
+        let permit = calls.try_acquire(1, Claimant::default());
+        assert_eq!(rejected(check, "application/grpc+proto"), (true, false));
+        assert_eq!(rejected(watch, "application/grpc"), (false, false));
+        assert_eq!(rejected("/v1/x", "application/json"), (false, true));
+        assert!(metrics.encode().contains("grpc_code=\"ResourceExhausted\"} 1\n"));
+        drop(permit);
+        assert_eq!(rejected(check, "application/grpc"), (false, false));
+    }
+}
