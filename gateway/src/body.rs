@@ -27,8 +27,7 @@ pub(crate) struct Limits {
 /// Bytes of a unit of memory: fewer would make permits of millions, more would round small bodies up to much.
 pub(crate) const UNIT: usize = 1024;
 
-/// Memory of a value of a JSON body once it is parsed, in bytes: an estimate, rounded up. Counted are the characters that
-/// precede a value, also within texts, which is close enough.
+/// Memory of a value of a JSON body once it is parsed, in bytes: an estimate, rounded up.
 const VALUE: usize = 256;
 
 /// A body as a whole, with the permit for the memory that it takes.
@@ -122,9 +121,8 @@ impl BufferedBody {
 
     /// Adds to the permit what the values of a JSON body take once they are parsed.
     pub(crate) fn count_values(&mut self, limits: &Limits) -> Result<(), BodyError> {
-        let values = memchr::memchr3_iter(b'{', b'[', b',', &self.bytes).count();
-        let length = values.saturating_mul(VALUE);
-        if length > limits.total {
+        let length = values(&self.bytes).saturating_mul(VALUE);
+        if length.saturating_add(self.bytes.len()) > limits.total {
             return Err(BodyError::TooManyValues { limit: limits.total / VALUE });
         }
         let units = u32::try_from(length / UNIT).unwrap_or(u32::MAX);
@@ -176,6 +174,21 @@ impl StreamedBody {
     }
 }
 
+/// The number of values in a JSON text, by the characters before them. Those within texts do not count.
+fn values(json: &[u8]) -> usize {
+    let (mut values, mut in_text, mut is_escaped) = (0, false, false);
+    for byte in json {
+        match (in_text, byte) {
+            (true, _) if is_escaped => is_escaped = false,
+            (true, b'\\') => is_escaped = true,
+            (_, b'"') => in_text = !in_text,
+            (false, b'{' | b'[' | b',') => values += 1,
+            _ => {}
+        }
+    }
+    values
+}
+
 // === impl BodyError ===
 
 impl Describe for BodyError {
@@ -212,5 +225,19 @@ impl Describe for BodyError {
 impl From<BodyError> for Status {
     fn from(error: BodyError) -> Self {
         to_status(&error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_json_are_counted_outside_of_texts() {
+        let check = |json: &str, expected: usize| assert_eq!(values(json.as_bytes()), expected, "{json}");
+        check("", 0);
+        check("7", 0);
+        check(r#"{"a": [1, 2, {}], "b": "x"}"#, 6);
+        check(r#"{"a": "1, 2, \"[{,", "b": ",\\"}"#, 2);
     }
 }

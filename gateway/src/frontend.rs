@@ -16,7 +16,7 @@ use dataflow_mesh::panics;
 use dataflow_mesh::propagation::{self, REQUEST_ID};
 use dataflow_mesh::readiness::Readiness;
 use dataflow_mesh::response::ResponseGuards;
-use dataflow_mesh::serve::AtLimit;
+use dataflow_mesh::serve::{AtLimit, is_grpc};
 use dataflow_mesh::status::logged;
 use futures_util::future::BoxFuture;
 use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
@@ -206,13 +206,6 @@ fn without_body(mut response: Response<Body>) -> Response<Body> {
         response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     response.map(|_| Body::empty())
-}
-
-fn is_grpc(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_some_and(|value| {
-        let rest = value.as_bytes().strip_prefix(b"application/grpc");
-        rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
-    })
 }
 
 #[cfg(test)]

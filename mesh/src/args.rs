@@ -55,12 +55,12 @@ pub struct ServerArgs {
     #[arg(long, env = "DATAFLOW_MAX_MESSAGE_BYTES", default_value = "64MiB", value_name = "SIZE")]
     pub max_message_bytes: ByteSize,
 
-    /// Memory of all request messages that are received or processed, streamed documents excepted; further ones are
+    /// Memory of all request messages of a service that are received or processed, streamed documents excepted; further ones are
     /// rejected with RESOURCE_EXHAUSTED. Default: an eighth of the memory limit, at most 256MiB.
     #[arg(long, env = "DATAFLOW_MAX_HELD_BYTES", value_name = "SIZE")]
     pub max_held_bytes: Option<ByteSize>,
 
-    /// Largest headers of a call, counting 32 bytes for each as HTTP/2 does, at most 128KiB; a call with more is rejected.
+    /// Largest headers of a call, counting 32 additional bytes for each header as HTTP/2 does, at most 128KiB; a call with more is rejected.
     #[arg(long, env = "DATAFLOW_MAX_HEADER_BYTES", default_value = "32KiB", value_name = "SIZE",
           value_parser = header_bytes)]
     pub max_header_bytes: ByteSize,
@@ -95,7 +95,7 @@ pub struct LimitArgs {
     /// arrival of its body, or of 64 KiB of it, until its response is sent. One connection may use all permits; those that
     /// use less than a quarter get up to a quarter more, tenants on a shared connection an eighth, services of the mesh
     /// three eighths. Streaming responses have as many permits of their own. As many calls, at least 64, may wait for their
-    /// bodies; when there are more, the one that has waited longest is rejected.
+    /// bodies; when there are more, the longest-waiting one of the connection with most of them is rejected.
     #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_CONCURRENT_REQUESTS", default_value_t = 1024,
           value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_concurrent_requests: u32,

@@ -26,9 +26,9 @@ pub enum Level {
     /// Below both marks, or without a limit.
     #[default]
     Normal,
-    /// Above 75 %: caches shrink.
+    /// Above 75 %: caches are emptied.
     Soft,
-    /// Above 90 %: calls are rejected, except health checks.
+    /// Above 90 %: calls are rejected while others are in progress; health checks and reflection are not.
     Hard,
 }
 

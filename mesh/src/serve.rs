@@ -44,8 +44,8 @@ use crate::tasks::Task;
 use acceptor::Acceptor;
 use connection::ConnectionHandler;
 use control::{AddHealth, set_health};
-pub use gate::AtLimit;
 use gate::Gate;
+pub use gate::{AtLimit, is_grpc};
 
 /// Time beyond the drain timeout for connections to close by themselves, which each does at the drain timeout.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);

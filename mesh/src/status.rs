@@ -152,7 +152,9 @@ pub fn is_unknown_service(status: &Status) -> bool {
 /// Whether a service of ours rejected a call because it drains.
 pub fn is_draining(status: &Status) -> bool {
     status.code() == Code::Unavailable
-        && status.get_details_error_info().is_some_and(|info| info.reason == "DRAINING")
+        && status
+            .get_details_error_info()
+            .is_some_and(|info| info.reason == "DRAINING" && info.domain == "dataflow.mesh.v1")
 }
 
 /// The reason of a failed compare-and-set.

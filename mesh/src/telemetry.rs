@@ -18,12 +18,29 @@ use tracing_subscriber::{Layer, Registry, fmt};
 
 pub use args::{LogFormat, TelemetryArgs};
 
+/// The levels of a log filter.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// Why a text is not a log filter.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAFilter {
+    /// A level is none.
+    #[error("{given:?} is not a level; expected one of {}, or TARGET=LEVEL", LEVELS.join(", "))]
+    Level {
+        /// The word in its place.
+        given: String,
+    },
+    /// A directive is malformed.
+    #[error(transparent)]
+    Directive(#[from] ParseError),
+}
+
 /// Why telemetry could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The filter is not a list of tracing directives.
+    /// The filter is not a list of levels and directives.
     #[error("--log: {0}")]
-    Filter(#[from] ParseError),
+    Filter(#[from] NotAFilter),
     /// The address of the collector is invalid.
     #[error("--otlp-endpoint: {0}")]
     Endpoint(#[from] opentelemetry_otlp::ExporterBuildError),
@@ -49,12 +66,27 @@ pub struct LogFilter(Handle<EnvFilter, Registry>);
 /// # Errors
 ///
 /// Where the filter is invalid.
-pub fn filter(text: &str) -> Result<String, ParseError> {
+pub fn filter(text: &str) -> Result<String, NotAFilter> {
     directives(text).map(|_| text.to_owned())
 }
 
-fn directives(text: &str) -> Result<EnvFilter, ParseError> {
-    EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse(text)
+/// Parses a log filter. `warning` is accepted for `warn`. A word that is no level is an error: tracing takes it for the
+/// name of a target, and logs nothing else.
+fn directives(text: &str) -> Result<EnvFilter, NotAFilter> {
+    let parts: Vec<_> = text.split(',').map(str::trim).collect();
+    let normal = parts.into_iter().map(|part| {
+        let (target, level) = match part.rsplit_once('=') {
+            Some((target, level)) => (format!("{target}="), level),
+            // The fields of a span may contain any character.
+            None if part.contains(['[', '{']) => return Ok(part.to_owned()),
+            None => (String::new(), part),
+        };
+        let level = if level.eq_ignore_ascii_case("warning") { "warn" } else { level };
+        let is_level = LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level));
+        if is_level { Ok(target + level) } else { Err(NotAFilter::Level { given: level.to_owned() }) }
+    });
+    let normal = normal.collect::<Result<Vec<_>, _>>()?.join(",");
+    Ok(EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse(normal)?)
 }
 
 /// Sets up logs, and traces if there is a collector, for the whole process. `service` is the OpenTelemetry
@@ -162,6 +194,26 @@ impl Telemetry {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_filter_has_levels_and_nothing_that_silences_the_log() {
+        let check = |text: &str, expected: Result<&str, &str>| {
+            let found = directives(text).map(|filter| filter.to_string()).map_err(|error| error.to_string());
+            match expected {
+                Ok(expected) => assert_eq!(found.as_deref(), Ok(expected), "{text}"),
+                Err(expected) => assert!(found.unwrap_err().contains(expected), "{text}"),
+            }
+        };
+        check("info", Ok("info"));
+        check("WARN", Ok("warn"));
+        check("warning", Ok("warn"));
+        check("info, dataflow_mesh=warning", Ok("dataflow_mesh=warn,info"));
+        check("info,[call{id=7}]=debug", Ok("info,[call{id=7}]=debug"));
+        check("inf", Err("\"inf\" is not a level; expected one of off, error, warn"));
+        check("info,dataflow_mesh", Err("\"dataflow_mesh\" is not a level"));
+        check("dataflow_mesh=loud", Err("\"loud\" is not a level"));
+        check("", Err("\"\" is not a level"));
+    }
 
     #[test]
     fn a_ratio_is_from_0_to_1() {

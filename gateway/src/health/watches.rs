@@ -64,6 +64,7 @@ impl Watches {
 async fn follow(service: &str, upstream: &Outbound, sender: &watch::Sender<Status>) {
     let mut backoff = Backoff::default();
     loop {
+        let mut was_established = false;
         let request = HealthCheckRequest { service: service.to_owned() };
         let ended = match HealthClient::new(upstream.clone()).watch(request).await {
             Ok(answer) => {
@@ -72,6 +73,7 @@ async fn follow(service: &str, upstream: &Outbound, sender: &watch::Sender<Statu
                     match statuses.message().await {
                         Ok(Some(reported)) => {
                             backoff.reset();
+                            was_established = true;
                             sender.send_replace(Some(reported.status()));
                         }
                         Ok(None) => break None,
@@ -84,6 +86,11 @@ async fn follow(service: &str, upstream: &Outbound, sender: &watch::Sender<Statu
         let status = match ended {
             // The upstream has no health service, or does not know the name.
             Some(status) if is_unknown_service(&status) => ServingStatus::ServiceUnknown,
+            // A stream ends by its age, or because one of several replicas stops: the next one tells.
+            _ if was_established => {
+                backoff.wait().await;
+                continue;
+            }
             _ => ServingStatus::NotServing,
         };
         sender.send_if_modified(|current| current.replace(status) != Some(status));

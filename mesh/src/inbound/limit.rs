@@ -1,8 +1,8 @@
 //! Limits concurrent calls, each counted from the arrival of its body until its response has been sent.
 //!
 //! tower's concurrency limit counts until the head of a response. The responses of clients that do not read would then
-//! be outside of every limit, and memory would be unbounded. And it counts from the head of a request, so that clients
-//! that only announce bodies would take all permits.
+//! be outside of every limit, and memory would be unbounded. It also counts from the head of a request: clients that only
+//! announce bodies would take all permits.
 
 mod admission;
 mod arrival;
@@ -53,7 +53,8 @@ pub(super) struct LimitLayer {
 impl LimitLayer {
     /// Allows the present `max_concurrent_requests` of `limits`, over all connections, and the same number of streaming
     /// responses in addition: those may last forever, and would use up the permits of the calls. As many calls may wait
-    /// for their bodies, which `waiting` counts. `calls` are the permits, which the entry of connections knows too; `messages` counts those that the service `decodes`.
+    /// for their bodies, which `waiting` counts. `calls` are the permits, which the gate of connections has too; `messages`
+    /// is the memory budget, used if this process decodes the messages (`decodes`).
     pub(super) fn new(
         limits: Live<LimitArgs>,
         calls: Shares,
@@ -130,7 +131,7 @@ where
             let is_endless = method.is_some_and(|method| method.streams) && !claimant.is_peer;
             let age = Some(age).filter(|age| is_endless && !age.is_zero());
             // With nothing in progress, the memory is what the allocator keeps, and can be used again.
-            if layer.messages.is_exhausted() && shares.total() > 0 {
+            if !layer.only_streams && layer.messages.is_exhausted() && layer.calls.total() > 0 {
                 return Ok(status::to_status(&Error::MemoryExhausted).into_http());
             }
             let admission = Admission::new(shares.clone(), limit, claimant);

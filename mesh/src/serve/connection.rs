@@ -31,7 +31,7 @@ use crate::identity::CallerId;
 use crate::inbound::Stack;
 
 use super::backpressure::{PausedReader, Rejections};
-use super::gate::Gate;
+use super::gate::{AtLimit, Gate};
 use super::request_body::DataOnly;
 
 /// Timeout for the first bytes, which identify the protocol, and over HTTP/1 for the head of a request. Until then the
@@ -100,7 +100,7 @@ impl ConnectionHandler {
         let stream = tokio::io::join(reader, writer);
         let id = CallerId(self.next.fetch_add(1, Ordering::Relaxed));
         let closing = Arc::new(AtomicBool::new(false));
-        let gate = Arc::clone(&self.gate);
+        let (gate, is_public) = (Arc::clone(&self.gate), self.is_public);
         let (stack, leaving, closes) = (self.stack.clone(), self.stop.leaving.clone(), Arc::clone(&closing));
         let service = TowerToHyperService::new(tower::service_fn(move |request: Request<Incoming>| {
             let mut request = request.map(|body| Body::new(DataOnly(body)));
@@ -110,10 +110,15 @@ impl ConnectionHandler {
             }
             let (gate, rejections, stack) = (Arc::clone(&gate), rejections.clone(), stack.clone());
             let (leaving, closes) = (leaving.clone(), Arc::clone(&closes));
-            // The gate is asked when the call runs: those that were read before it may have their permits by then.
+            // Asked when the call runs: earlier requests of the same read may already hold permits. Late calls are rejected
+            // with their own reason.
             async move {
-                if let Some(rejected) = gate.reject(&mut request, id) {
+                let rejected = if is_late { None } else { gate.reject(&mut request, id) };
+                // A connection between services carries the calls of many callers: none of them may wait for another.
+                if is_public && (rejected.is_some() || request.extensions().get::<AtLimit>().is_some()) {
                     rejections.add();
+                }
+                if let Some(rejected) = rejected {
                     return Ok(rejected);
                 }
                 let mut response = stack.oneshot(request).await?;
@@ -194,12 +199,14 @@ impl ConnectionHandler {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(MAX_HEADER_LIST)
             .max_concurrent_streams(self.args.max_streams(self.is_public))
-            // The numbers of resets at which h2 assumes an attack (rapid reset) and closes the connection: 20 before
-            // their streams were accepted, 1024 for errors of streams over the connection's life. A connection from a
-            // proxy or the gateway carries the calls of many clients, which may all cancel at once, so that the numbers
-            // depend on the limit of calls and not on the streams of one client.
+            // The number of resets before their streams were accepted at which h2 assumes an attack (rapid reset) and
+            // closes the connection; by default 20. A connection from a proxy or the gateway carries the calls of many
+            // clients, which may all cancel at once, so that it depends on the limit of calls and not on the streams of one
+            // client.
             .max_pending_accept_reset_streams(max_resets.max(20))
-            .max_local_error_reset_streams(max_resets.max(1024));
+            // h2 also counts errors of streams over the life of a connection, by default to 1024. A rejected call whose
+            // body is still on its way is such an error. The limits of calls bound what a reset leaves behind.
+            .max_local_error_reset_streams(None::<usize>);
         builder
     }
 }

@@ -31,6 +31,14 @@ pub(super) struct Gate {
 #[derive(Debug, Clone, Copy)]
 pub struct AtLimit;
 
+/// Whether a request is a gRPC call, by its content type: gRPC-Web is not.
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value| {
+        let rest = value.as_bytes().strip_prefix(b"application/grpc");
+        rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+    })
+}
+
 // === impl Gate ===
 
 impl Gate {
@@ -52,11 +60,7 @@ impl Gate {
         if self.calls.has_room(limit, &self.claimant(request, connection)) {
             return None;
         }
-        let is_grpc = request
-            .headers()
-            .get(CONTENT_TYPE)
-            .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
-        if !is_grpc {
+        if !is_grpc(request.headers()) {
             // Its dialect writes the rejection.
             request.extensions_mut().insert(AtLimit);
             return None;

@@ -47,7 +47,8 @@ pub struct Analyses {
     parsers: Arc<Semaphore>,
 }
 
-/// With more bytes than this, an upload has begun: as many as a call may send before it counts at all.
+/// With more bytes than this, an upload has begun: one less than the flow-control window of a stream, at which a call gets
+/// its permit.
 const BEGUN: usize = 64 * 1024 - 1;
 
 /// The buffered beginning of a document.

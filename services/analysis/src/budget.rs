@@ -1,5 +1,5 @@
-//! What the analysis of one document may use: bytes of its result, counted while it is built, and time until its caller
-//! leaves.
+//! What the analysis of one document may use: bytes of the texts in its result, counted while it is built, and time until
+//! its caller leaves.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,7 +48,16 @@ impl Budget {
         self.check()?;
         let texts = dataflow.names.iter().chain(&dataflow.descriptions);
         let bytes: usize = texts.map(|(language, text)| language.len() + text.len()).sum();
-        self.spent = self.spent.saturating_add(bytes + dataflow.id.len() + dataflow.agency_id.len());
+        self.add(bytes + dataflow.id.len() + dataflow.agency_id.len())
+    }
+
+    /// Counts further texts of the result.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ResultTooLarge`].
+    pub fn add(&mut self, bytes: usize) -> Result<(), Error> {
+        self.spent = self.spent.saturating_add(bytes);
         if self.spent > self.limit { Err(Error::ResultTooLarge { limit: self.limit }) } else { Ok(()) }
     }
 

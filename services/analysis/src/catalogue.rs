@@ -90,6 +90,8 @@ pub fn analyze(
         for dataflow in batch.drain(..) {
             budget.check()?;
             let filing = Filing::of(&subject(&dataflow), rules, &mut scratch);
+            let evidence = filing.evidence.iter();
+            budget.add(evidence.map(|one| one.rule_id.len() + one.keyword.len() + one.field.len()).sum())?;
             dataflows.push(AnalyzedDataflow { dataflow, filing });
         }
     }

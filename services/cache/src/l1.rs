@@ -26,6 +26,9 @@ use sizes::Sizes;
 /// The memory overhead of a copy in bytes, for the nodes of the maps, rounded up.
 const OVERHEAD: usize = 512;
 
+/// The most batches in which all copies are removed.
+const CLEAR_ROUNDS: usize = 1000;
+
 /// The L1 cache. Cheap to clone; clones share the copies.
 #[derive(Debug, Clone)]
 pub(crate) struct L1 {
@@ -166,10 +169,19 @@ impl L1 {
         copies.drop_copy(key.space.name, &key.name);
     }
 
-    /// Removes all copies.
+    /// Removes all copies, and their memory.
     pub(crate) fn clear(&self) {
-        self.copies.entries.invalidate_all();
-        self.copies.generations.invalidate_all();
+        let Copies { entries, generations, .. } = &*self.copies;
+        entries.invalidate_all();
+        generations.invalidate_all();
+        // moka frees them in batches.
+        for _ in 0..CLEAR_ROUNDS {
+            entries.run_pending_tasks();
+            generations.run_pending_tasks();
+            if entries.entry_count() + generations.entry_count() == 0 {
+                return;
+            }
+        }
     }
 
     /// The number of entries of a namespace, and their bytes.

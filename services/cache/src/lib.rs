@@ -37,6 +37,9 @@ pub use error::Error;
 /// How long startup waits for the store before the service is SERVING, degraded if the store is unreachable.
 const STORE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Interval at which the L1 cache is emptied while memory is short.
+const SHRINK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// CacheService with the entries in `store`.
 pub fn capability(
     args: &CacheArgs,
@@ -58,11 +61,15 @@ pub fn capability(
     follow.into_iter().fold(capability, Capability::task)
 }
 
-/// Empties the L1 cache whenever the memory of the process rises above a mark: a copy can be read again.
+/// Empties the L1 cache while the memory of the process is above a mark, again and again: a copy can be read from the
+/// store.
 async fn shrink_above_the_mark(entries: Entries, mut memory: Memory) {
     loop {
-        if memory.changed().await > Level::Normal {
+        if memory.level() > Level::Normal {
             entries.drop_copies();
+            tokio::time::sleep(SHRINK_INTERVAL).await;
+        } else {
+            memory.changed().await;
         }
     }
 }

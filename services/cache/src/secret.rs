@@ -97,18 +97,24 @@ impl StoreKeys {
     /// The stored secret. Of several replicas that start on an empty store, one creates it.
     async fn read_or_create(&self) -> Result<Bytes, dataflow_store::Error> {
         let key = SECRETS.key(NAME);
-        loop {
+        let mut bytes = [0; LENGTH];
+        // Once more if another replica has created it in between.
+        for _ in 0..2 {
             let stored = self.store.get(std::slice::from_ref(&key)).await?.into_iter().next().flatten();
             if let Some(stored) = stored {
                 return Ok(stored.value);
             }
-            let mut bytes = [0; LENGTH];
             getrandom::fill(&mut bytes).expect("the operating system provides random numbers");
-            let bytes = Bytes::copy_from_slice(&bytes);
-            if let Outcome::Done(_) = self.store.set(&key, bytes.clone(), None, Condition::Absent).await? {
-                return Ok(bytes);
+            let created = Bytes::copy_from_slice(&bytes);
+            if let Outcome::Done(_) = self.store.set(&key, created.clone(), None, Condition::Absent).await? {
+                return Ok(created);
             }
         }
+        let stored = self.store.get(std::slice::from_ref(&key)).await?.into_iter().next().flatten();
+        stored.map(|stored| stored.value).ok_or_else(|| dataflow_store::Error::Unreadable {
+            key: key.to_string(),
+            problem: "it is created and lost again".to_owned(),
+        })
     }
 }
 

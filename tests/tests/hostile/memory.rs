@@ -18,13 +18,14 @@ use prost::Message;
 use tokio::time::timeout;
 use tonic::Code;
 
-use super::{WATCH_RULESETS, send_all};
+use super::send_all;
 
 const MIB: usize = 1 << 20;
 
 const EVALUATE: &str = "/dataflow.analysis.v1.AnalysisService/EvaluateRules";
 const CREATE_RULE: &str = "/dataflow.config.v1.RuleService/CreateRule";
 const BATCH_GET: &str = "/dataflow.cache.v1.CacheService/BatchGetEntries";
+const LEASE: &str = "/dataflow.cache.v1.CacheService/LeaseEntry";
 const SET_ENTRY: &str = "/dataflow.cache.v1.CacheService/SetEntry";
 
 /// A role with the memory limit of its pod.
@@ -198,17 +199,36 @@ async fn the_gateway_stays_below_its_limit() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_close_to_its_limit_takes_no_further_calls_and_stays_healthy() {
     // Less than the process has when it starts.
-    let config = Service::start("config", &["--memory-limit", "8MiB"]);
-    let client = Client::connect(config.address.parse().unwrap(), DEFAULT_WINDOW).await;
+    let cache = Service::start("cache", &["--memory-limit", "8MiB"]);
+    let client = Client::connect(cache.address.parse().unwrap(), DEFAULT_WINDOW).await;
     eventually(TIMEOUT, "it has measured", async || {
-        config.log().iter().any(|line| line.contains("memory: above a mark"))
+        cache.log().iter().any(|line| line.contains("memory: above a mark"))
     })
     .await;
     // With nothing in progress it serves: the memory is what it needs at least.
-    let watch = client.send(WATCH_RULESETS, b"", &[]).await.unwrap();
-    assert!(!watch.headers().contains_key("grpc-status"));
-    let second = client.send(WATCH_RULESETS, b"", &[]).await.unwrap();
-    assert_eq!(code_and_reason(second.headers()), refused("MEMORY_LIMIT"));
-    let healthy = client.send("/grpc.health.v1.Health/Check", b"", &[]).await.unwrap();
-    assert!(!healthy.headers().contains_key("grpc-status"));
+    let lease = |wait: i64| {
+        let seconds = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
+        let key = "user/x".to_owned();
+        let (hold, wait) = (seconds(60), seconds(wait));
+        Bytes::from(cache::LeaseEntryRequest { key, hold, wait, ..Default::default() }.encode_to_vec())
+    };
+    assert_eq!(call(&client, LEASE, lease(0)).await.0, Code::Ok);
+    let waiting = call(&client, LEASE, lease(60));
+    let others = async {
+        let mut ended = (Code::Ok, String::new());
+        eventually(TIMEOUT, "a call is in progress", async || {
+            ended = call(&client, "/dataflow.cache.v1.CacheService/GetStats", Bytes::new()).await;
+            ended.0 != Code::Ok
+        })
+        .await;
+        assert_eq!(ended, refused("MEMORY_LIMIT"));
+        for path in ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"] {
+            let healthy = client.send(path, b"", &[]).await.unwrap();
+            assert!(!healthy.headers().contains_key("grpc-status"), "{path}");
+        }
+    };
+    tokio::select! {
+        ended = waiting => panic!("the call waits for the lease, but ended: {ended:?}"),
+        () = others => {}
+    }
 }

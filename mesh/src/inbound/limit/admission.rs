@@ -95,10 +95,21 @@ impl Admission {
     /// As [`Admission::decide`].
     pub(super) fn respond(&self) -> Result<SharePermit, Error> {
         self.decide()?;
-        match std::mem::replace(&mut *self.state(), State::Responded) {
+        let mut state = self.state();
+        match std::mem::replace(&mut *state, State::Responded) {
             State::Admitted(permit) => Ok(permit),
+            // The body has failed since then.
+            State::Failed(error) => {
+                *state = State::Failed(error);
+                Err(error)
+            }
             _ => Err(Error::Overloaded),
         }
+    }
+
+    /// Whether other calls are in progress.
+    pub(super) fn has_others(&self) -> bool {
+        self.shares.total() > 1
     }
 
     /// Keeps the memory of the message until the call ends.

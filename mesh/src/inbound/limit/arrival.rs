@@ -89,7 +89,7 @@ impl ArrivingBody {
 
     /// Counts what has arrived.
     fn count(&mut self, data: &[u8]) -> Result<(), Error> {
-        if self.received > ENOUGH && self.messages.is_exhausted() {
+        if self.received > ENOUGH && self.messages.is_exhausted() && self.admission.has_others() {
             return Err(Error::MemoryExhausted);
         }
         let Some(message) = &mut self.message else { return Ok(()) };

@@ -38,8 +38,8 @@ pub(super) struct MessageMemory {
 // === impl RequestMemory ===
 
 impl RequestMemory {
-    /// At most `total` bytes of all messages, and as many in addition to those of one message as that may have,
-    /// `max_message`.
+    /// At most `total` bytes of all messages. A decoded message may take at most `max_message` bytes more than its
+    /// encoding.
     pub(crate) fn new(total: u64, max_message: u64, memory: Memory) -> Self {
         let units = usize::try_from(total / UNIT).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         let max_elements = max_message.min(total);

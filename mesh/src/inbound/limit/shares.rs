@@ -1,5 +1,5 @@
-//! Permits that connections and tenants share. One of them may have all permits that no other asks for; beyond the
-//! limit there is a reserve for those that have less than a quarter of it, so that they never wait for the others.
+//! Permits that connections and tenants share. Any of them may have all permits up to the limit; beyond it there is a
+//! reserve for those that have less than a quarter of it, so that they are not rejected because of the others.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

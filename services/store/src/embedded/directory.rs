@@ -53,6 +53,12 @@ impl Directory {
             fs::rename(&new, &path)?;
         }
         let file = open(&path)?;
+        // Never left behind by this function: the file was emptied, or its disk was full while it was copied.
+        if file.metadata()?.len() == 0 {
+            let problem =
+                format!("{} is empty; restore it from a backup, or remove it to start anew", path.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, problem).into());
+        }
         File::open(&self.path)?.sync_all()?;
         Ok(file)
     }
@@ -77,6 +83,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_empty_file_is_an_error_that_names_it_and_the_next_step() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = Directory::lock(parent.path()).unwrap();
+        let opened = || directory.file("state", |mut new: File| new.write_all(b"state")).map(drop);
+        opened().unwrap();
+        File::create(parent.path().join("state")).unwrap();
+        let error: io::Error = opened().unwrap_err();
+        assert!(error.to_string().contains("state is empty; restore it from a backup"), "{error}");
+    }
+
+    #[test]
     fn a_directory_is_locked_by_one_holder_at_a_time() {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("a/b");
@@ -92,7 +109,7 @@ mod tests {
     fn other_users_have_no_access() {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("a");
-        Directory::lock(&path).unwrap().file("state", |_| io::Result::Ok(())).unwrap();
+        Directory::lock(&path).unwrap().file("state", |mut new: File| new.write_all(b"state")).unwrap();
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!([mode(&path), mode(&path.join("lock")), mode(&path.join("state"))], [0o700, 0o600, 0o600]);
     }
