@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use dataflow_mesh::identity;
 use dataflow_mesh::outbound::Outbound;
+use dataflow_mesh::sampling::Sampler;
 use dataflow_proto::mesh::v1::mesh_service_server::{MeshServiceServer, SERVICE_NAME};
 use futures_util::future::BoxFuture;
 use http::header::{HOST, TE};
@@ -28,6 +29,8 @@ pub(crate) struct Forward {
     pub(crate) mesh: MeshServiceServer<MeshBreakers>,
     /// The memory budget of buffered bodies.
     pub(crate) limits: Limits,
+    /// Samples the log records of calls that reach no upstream: a client causes one by breaking off its request.
+    pub(crate) unreachable: Sampler,
 }
 
 impl Service<Request<Body>> for Forward {
@@ -46,9 +49,9 @@ impl Service<Request<Body>> for Forward {
             None if service == SERVICE_NAME => Target::Mesh(self.mesh.clone()),
             None => return Box::pin(async { Ok(Status::from(UpstreamError::ServiceUnknown).into_http()) }),
         };
-        let limits = self.limits.clone();
+        let (limits, unreachable) = (self.limits.clone(), self.unreachable.clone());
         Box::pin(async move {
-            Ok(match forward(target, service, request, limits).await {
+            Ok(match forward(target, service, request, limits, unreachable).await {
                 Ok(answer) => answer,
                 Err(status) => status.into_http(),
             })
@@ -67,6 +70,7 @@ async fn forward(
     service: String,
     mut request: Request<Body>,
     limits: Limits,
+    unreachable: Sampler,
 ) -> Result<Response<Body>, Status> {
     let mut breakage = None;
     if let Some(call) = Call::take(&mut request) {
@@ -96,6 +100,8 @@ async fn forward(
     if let Some(why) = breakage.as_ref().and_then(|breakage| breakage.get()) {
         return Err(why.clone().into());
     }
-    tracing::warn!(service, %error, "upstream: unreachable");
+    if let Some(left_out) = unreachable.take() {
+        tracing::warn!(service, %error, left_out, "upstream: unreachable");
+    }
     Err(UpstreamError::Unavailable { service }.into())
 }

@@ -38,6 +38,7 @@ use std::path::PathBuf;
 
 use dataflow_mesh::context::Context;
 use dataflow_mesh::inbound::Stack;
+use dataflow_mesh::sampling::Sampler;
 use dataflow_mesh::serve::Server;
 use dataflow_proto::FILE_DESCRIPTOR_SET;
 use dataflow_proto::mesh::v1::mesh_service_server::{MeshServiceServer, SERVICE_NAME as MESH_SERVICE};
@@ -149,7 +150,8 @@ impl Gateway {
         let readiness = context.readiness.clone();
         let bodies = body::Limits::new(limits.body, server.max_held(context.memory.limit()));
         let mesh = MeshServiceServer::new(MeshBreakers::new(context.breakers.clone(), upstreams.clone()));
-        let forward = Forward { upstreams: upstreams.clone(), mesh, limits: bodies };
+        let forward =
+            Forward { upstreams: upstreams.clone(), mesh, limits: bodies, unreachable: Sampler::default() };
         let descriptors = schema.descriptors().clone();
         let mut services = upstreams.services();
         services.extend(schema.services().into_iter().filter(|service| service == MESH_SERVICE));

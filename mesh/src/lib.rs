@@ -28,6 +28,7 @@ pub mod identity;
 pub mod limiter;
 pub mod memory;
 pub mod propagation;
+pub mod sampling;
 pub mod status;
 
 mod deadline_watchdog;
@@ -36,4 +37,3 @@ mod drain;
 mod elements;
 mod flow_control;
 mod open_files;
-mod sampling;

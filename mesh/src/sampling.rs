@@ -9,7 +9,7 @@ const PER_SECOND: u64 = 10;
 
 /// The state of one kind of record. Cheap to clone: clones count together.
 #[derive(Debug, Clone)]
-pub(crate) struct Sampler(Arc<State>);
+pub struct Sampler(Arc<State>);
 
 #[derive(Debug)]
 struct State {
@@ -25,7 +25,7 @@ struct State {
 
 impl Sampler {
     /// Whether to log a record: how many were left out before it.
-    pub(crate) fn take(&self) -> Option<u64> {
+    pub fn take(&self) -> Option<u64> {
         self.take_at(self.0.start.elapsed().as_secs())
     }
 

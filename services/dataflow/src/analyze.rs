@@ -1,6 +1,7 @@
 //! `dataflow analyze`: analyzes one catalogue and exits. It starts the mesh in this process, streams the document to
 //! analysis while reading it, and prints the result.
 
+mod output;
 mod upload;
 
 use std::io;
@@ -26,6 +27,8 @@ use crate::exit::{self, Exit, Failure};
 use crate::in_process::{self, Mesh, Services};
 use crate::progress::Progress;
 use crate::{client, terminal};
+
+use output::Output;
 
 /// Timeout for one catalogue. It is generous because the user is waiting and can interrupt at any time.
 const TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -56,7 +59,7 @@ pub(crate) struct Args {
     #[arg(long, env = "DATAFLOW_ENDPOINT", value_name = "URL")]
     endpoint: Option<Upstream>,
 
-    /// Write the result to this file instead of standard output.
+    /// Write the result to this file instead of standard output: complete, or not at all.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 
@@ -86,6 +89,7 @@ async fn analyze_and_print(args: Args) -> Result<Exit, Failure> {
     let telemetry = telemetry::init(&log, "dataflow-analyze").map_err(process::Error::from)?;
     let (ruleset, extra) = ruleset(&args.rules).await?;
     let document = upload::open(&args.source).await?;
+    let output = args.out.map(|path| Output::open(path, &args.source)).transpose()?;
 
     let process = Process::default();
     let mesh = match &args.endpoint {
@@ -114,8 +118,8 @@ async fn analyze_and_print(args: Args) -> Result<Exit, Failure> {
     let incomplete = unread(&analysis.diagnostics, analysis.diagnostics_omitted);
     // On a blocking thread: if the reader of standard output stops reading, SIGINT must still be handled.
     let printed =
-        tokio::task::spawn_blocking(move || print(analysis, args.format, args.lang, args.out)).await?;
-    exit::unless_closed(printed).context("cannot write the result")?;
+        tokio::task::spawn_blocking(move || print(analysis, args.format, args.lang, output)).await?;
+    printed.context("cannot write the result")?;
     Ok(if incomplete { Exit::Incomplete } else { Exit::Success })
 }
 
@@ -187,15 +191,16 @@ pub(crate) fn unread(diagnostics: &[pb::Diagnostic], omitted: i32) -> bool {
     diagnostics.iter().any(warning) || (diagnostics.is_empty() && omitted > 0)
 }
 
-fn print(analysis: pb::Analysis, format: Format, lang: String, out: Option<PathBuf>) -> io::Result<()> {
+/// Prints the result. That the reader of standard output has gone is no failure.
+fn print(analysis: pb::Analysis, format: Format, lang: String, out: Option<Output>) -> anyhow::Result<()> {
     match out {
-        Some(path) => {
-            let mut file = std::fs::File::create(path)?;
-            render::render(analysis, format, &render::Options::plain(lang), &mut file)
+        Some(output) => {
+            output.write(|mut to| render::render(analysis, format, &render::Options::plain(lang), &mut to))
         }
         None => {
             let options = terminal::options(lang);
-            render::render(analysis, format, &options, &mut io::stdout().lock())
+            let printed = render::render(analysis, format, &options, &mut io::stdout().lock());
+            Ok(exit::unless_closed(printed)?)
         }
     }
 }
