@@ -113,9 +113,9 @@ impl Identity {
         })
     }
 
-    /// The caller of a request that passed the inbound stack; an anonymous one outside the mesh otherwise.
-    pub fn of(request: &Extensions) -> Self {
-        request.get().cloned().unwrap_or_default()
+    /// The caller of a request with these extensions: an anonymous one outside the mesh if it passed no inbound stack.
+    pub fn of(extensions: &Extensions) -> Self {
+        extensions.get().cloned().unwrap_or_default()
     }
 }
 

@@ -10,6 +10,7 @@ mod connection;
 mod control;
 mod gate;
 mod request_body;
+mod requests;
 
 use std::borrow::Cow;
 use std::convert::Infallible;

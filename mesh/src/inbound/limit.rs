@@ -115,21 +115,15 @@ where
         Box::pin(async move {
             let method = layer.methods.get(request.uri().path());
             let limits = layer.limits.load();
-            let (limit, shares) = (
-                limits.max_concurrent_requests,
-                match method {
-                    Some(method) if method.streams => &layer.streams,
-                    _ => &layer.calls,
-                },
-            );
+            let is_stream = method.is_some_and(|method| method.streams);
+            let shares = if is_stream { &layer.streams } else { &layer.calls };
+            let limit = limits.max_concurrent_requests;
             let pace = Pace { idle: limits.body_idle_timeout, rate: limits.min_body_rate.as_u64() };
-            let idle = limits.response_idle_timeout;
-            let age = limits.max_stream_age;
+            let (response_idle, max_age) = (limits.response_idle_timeout, limits.max_stream_age);
             drop(limits);
             let (head, body) = request.into_parts();
             let claimant = claimant(&head.extensions);
-            let is_endless = method.is_some_and(|method| method.streams) && !claimant.is_peer;
-            let age = Some(age).filter(|age| is_endless && !age.is_zero());
+            let age = Some(max_age).filter(|age| is_stream && !claimant.is_peer && !age.is_zero());
             // With nothing in progress, the memory is what the allocator keeps, and can be used again.
             if !layer.only_streams && layer.messages.is_exhausted() && layer.calls.total() > 0 {
                 return Ok(status::to_status(&Error::MemoryExhausted).into_http());
@@ -176,7 +170,7 @@ where
                 Err(error) => return Ok(status::to_status(&error).into_http()),
             };
             ResponseGuards::add(&mut response, Arc::new((permit, admission.memory())));
-            ResponseGuards::set_idle(&mut response, idle);
+            ResponseGuards::set_idle(&mut response, response_idle);
             if let Some(age) = age {
                 let expired = tokio::time::sleep(age);
                 response = response

@@ -1,6 +1,5 @@
 //! Serves one connection from its first byte to its last.
 
-use std::convert::Infallible;
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
@@ -9,10 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::body::Body;
 use dataflow_settings::Live;
-use http::header::CONNECTION;
-use http::{HeaderValue, Request};
+use http::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -21,18 +18,17 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_io_timeout::TimeoutWriter;
-use tower::ServiceExt;
 
 use crate::args::{LimitArgs, ServerArgs};
 use crate::deadline_watchdog::{Watchdog, WatchdogExecutor, Watched};
-use crate::drain::{Late, Stop};
+use crate::drain::Stop;
 use crate::flow_control::{CONNECTION_WINDOW, MAX_HEADER_LIST, STREAM_WINDOW};
 use crate::identity::CallerId;
 use crate::inbound::Stack;
 
 use super::backpressure::{PausedReader, Rejections};
-use super::gate::{AtLimit, Gate};
-use super::request_body::DataOnly;
+use super::gate::Gate;
+use super::requests::Requests;
 
 /// Timeout for the first bytes, which identify the protocol, and over HTTP/1 for the head of a request. Until then the
 /// connection carries no call and only occupies a file descriptor.
@@ -98,36 +94,20 @@ impl ConnectionHandler {
         let rejections = Rejections::default();
         let reader = PausedReader::new(opening.chain(reader), rejections.clone());
         let stream = tokio::io::join(reader, writer);
-        let id = CallerId(self.next.fetch_add(1, Ordering::Relaxed));
         let closing = Arc::new(AtomicBool::new(false));
-        let (gate, is_public) = (Arc::clone(&self.gate), self.is_public);
-        let (stack, leaving, closes) = (self.stack.clone(), self.stop.leaving.clone(), Arc::clone(&closing));
+        let requests = Requests {
+            stack: self.stack.clone(),
+            gate: Arc::clone(&self.gate),
+            id: CallerId(self.next.fetch_add(1, Ordering::Relaxed)),
+            is_http2,
+            is_public: self.is_public,
+            is_late,
+            rejections,
+            leaving: self.stop.leaving.clone(),
+            closing: Arc::clone(&closing),
+        };
         let service = TowerToHyperService::new(tower::service_fn(move |request: Request<Incoming>| {
-            let mut request = request.map(|body| Body::new(DataOnly(body)));
-            request.extensions_mut().insert(id);
-            if is_late {
-                request.extensions_mut().insert(Late);
-            }
-            let (gate, rejections, stack) = (Arc::clone(&gate), rejections.clone(), stack.clone());
-            let (leaving, closes) = (leaving.clone(), Arc::clone(&closes));
-            // Asked when the call runs: earlier requests of the same read may already hold permits. Late calls are rejected
-            // with their own reason.
-            async move {
-                let rejected = if is_late { None } else { gate.reject(&mut request, id) };
-                // A connection between services carries the calls of many callers: none of them may wait for another.
-                if is_public && (rejected.is_some() || request.extensions().get::<AtLimit>().is_some()) {
-                    rejections.add();
-                }
-                if let Some(rejected) = rejected {
-                    return Ok(rejected);
-                }
-                let mut response = stack.oneshot(request).await?;
-                // HTTP/2 has GOAWAY. The client of an HTTP/1 connection loses no request if it knows beforehand.
-                if !is_http2 && (leaving.is_cancelled() || closes.load(Ordering::Relaxed)) {
-                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-                }
-                Ok::<_, Infallible>(response)
-            }
+            requests.clone().respond(request)
         }));
         let builder = self.protocols();
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));

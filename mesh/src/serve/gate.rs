@@ -16,13 +16,13 @@ use crate::sampling::Sampler;
 /// The gate of one service.
 #[derive(Debug)]
 pub(super) struct Gate {
-    pub(super) calls: Shares,
-    pub(super) limits: Live<LimitArgs>,
-    pub(super) methods: Methods,
-    pub(super) metrics: ServerMetrics,
-    pub(super) refusals: Sampler,
+    calls: Shares,
+    limits: Live<LimitArgs>,
+    methods: Methods,
+    metrics: ServerMetrics,
+    refusals: Sampler,
     /// Whether it is the public port, whose callers must not say who they are.
-    pub(super) is_public: bool,
+    is_public: bool,
     /// The head of a rejection.
     rejection: HeaderMap,
 }
