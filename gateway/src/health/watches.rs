@@ -1,8 +1,7 @@
 //! Watches of the upstreams' health: one for each service, shared by all callers that watch it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use dataflow_mesh::backoff::Backoff;
 use dataflow_mesh::outbound::Outbound;
@@ -13,28 +12,25 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-/// Interval at which a watch without callers is looked for.
-const CHECK_INTERVAL: Duration = Duration::from_secs(5);
-
 /// The status of a service; none until the upstream has reported one.
 type Status = Option<ServingStatus>;
 
 /// The running watches, by service. Bounded by the number of services, which the descriptor set fixes.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Watches(Arc<Mutex<HashMap<String, watch::Receiver<Status>>>>);
+pub(super) struct Watches(Arc<Mutex<HashMap<String, Weak<watch::Sender<Status>>>>>);
 
 // === impl Watches ===
 
 impl Watches {
     /// The status of a service, from the running watch or a new one, which ends with its last receiver.
     pub(super) fn of(&self, service: String, upstream: Outbound) -> watch::Receiver<Status> {
-        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // A watch whose task has ended has no sender.
-        if let Some(status) = running.get(&service).filter(|status| status.has_changed().is_ok()) {
-            return status.clone();
+        let mut running = self.running();
+        if let Some(sender) = running.get(&service).and_then(Weak::upgrade) {
+            return sender.subscribe();
         }
         let (sender, receiver) = watch::channel(None);
-        running.insert(service.clone(), receiver.clone());
+        let sender = Arc::new(sender);
+        running.insert(service.clone(), Arc::downgrade(&sender));
         let watches = self.clone();
         let following = async move {
             tokio::select! {
@@ -49,14 +45,18 @@ impl Watches {
     /// Resolves when no caller watches the service any more, after removing the watch.
     async fn unused(&self, service: &str, sender: &watch::Sender<Status>) {
         loop {
-            tokio::time::sleep(CHECK_INTERVAL).await;
-            let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            // The one in the map.
-            if sender.receiver_count() <= 1 {
+            sender.closed().await;
+            let mut running = self.running();
+            // Another caller may have come in between.
+            if sender.receiver_count() == 0 {
                 running.remove(service);
                 return;
             }
         }
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<String, Weak<watch::Sender<Status>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
