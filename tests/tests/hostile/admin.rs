@@ -16,7 +16,8 @@ async fn probe(admin: &str, path: &str) -> u16 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn silent_connections_to_the_admin_port_do_not_keep_probes_out() {
-    let cache = Service::start("cache", &[]);
+    // Fewer descriptors than there are connections.
+    let cache = Service::start_with_descriptors(256, "cache", &[]);
     let silent: Vec<_> = (0..600).map(|_| TcpStream::connect(&cache.admin).unwrap()).collect();
     for path in ["/livez", "/readyz", "/metrics"] {
         assert_eq!(probe(&cache.admin, path).await, 200, "{path}");

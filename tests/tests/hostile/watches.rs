@@ -4,6 +4,7 @@ use dataflow_proto::analysis::v1 as analysis;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
 use dataflow_tests::binary::Service;
 use dataflow_tests::eventually::TIMEOUT;
+use dataflow_tests::http;
 use dataflow_tests::http2::{Client, DEFAULT_WINDOW};
 use futures_util::future::join_all;
 use prost::Message;
@@ -11,19 +12,20 @@ use tokio::time::timeout;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use super::WATCH_RULESETS;
-use super::bystander::Bystander;
 
 const WATCH_HEALTH: &str = "/grpc.health.v1.Health/Watch";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn health_watches_of_an_upstream_share_one_stream() {
-    let up = Service::start("up", &[]);
-    let bystander = Bystander::connect(&up.address).await;
+    // It takes five streams at most.
+    let analysis = Service::start("analysis", &["--max-concurrent-requests", "4"]);
+    let analysis_url = format!("http://{}", analysis.address);
+    let gateway = Service::start("gateway", &["--analysis-url", &analysis_url]);
     let service = "dataflow.analysis.v1.AnalysisService".to_owned();
     let request = HealthCheckRequest { service }.encode_to_vec();
     let mut connections = Vec::new();
     for _ in 0..3 {
-        let client = Client::connect(up.address.parse().unwrap(), DEFAULT_WINDOW).await;
+        let client = Client::connect(gateway.address.parse().unwrap(), DEFAULT_WINDOW).await;
         let watches = join_all((0..250).map(|_| client.send(WATCH_HEALTH, &request, &[])));
         connections.push(timeout(TIMEOUT, watches).await.expect("the watches begin"));
     }
@@ -32,7 +34,11 @@ async fn health_watches_of_an_upstream_share_one_stream() {
         let frame = timeout(TIMEOUT, frame).await.expect("the status arrives").unwrap().unwrap();
         assert_eq!(HealthCheckResponse::decode(&frame[5..]).unwrap().status, 1, "SERVING");
     }
-    bystander.is_unharmed(10).await;
+    let upstream = format!("http://{}", gateway.address).parse().unwrap();
+    let body = br#"{"dataflow": {"id": "a"}}"#;
+    let json = [("content-type", "application/json")];
+    let called = http::request(&upstream, "POST", "/v1/dataflows:categorize", &json, body).await.unwrap();
+    assert_eq!(called.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,7 +53,7 @@ async fn watches_from_outside_do_not_displace_those_of_the_mesh() {
         let opened = join_all((0..20).map(|_| client.send(WATCH_RULESETS, b"", &[])));
         watches.extend(timeout(TIMEOUT, opened).await.expect("the streams begin or are rejected"));
     }
-    let is_rejected = |watch: &&Result<http::Response<h2::RecvStream>, h2::Error>| {
+    let is_rejected = |watch: &&Result<::http::Response<h2::RecvStream>, h2::Error>| {
         watch.as_ref().unwrap().headers().get("grpc-status").is_some_and(|code| code == "8")
     };
     assert!(watches.iter().filter(is_rejected).count() > 100);
