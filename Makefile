@@ -61,7 +61,7 @@ test-redis: tools ## Test state in Redis: single server, Sentinels, Cluster, fai
 test-mesh: tools ## Test the mesh with real sidecars, and rolling restarts under load with and without them (envoy, redis-server)
 	@.ci/stage $@ --needs envoy --needs redis-server cargo test --workspace --locked --test version --test mesh -- --show-output --test-threads 1
 
-test-hostile: tools ## Run the campaign: hostile callers against real processes (redis-server)
+test-hostile: tools ## Run the campaign: hostile callers against real processes
 	@.ci/stage $@ cargo test --workspace --locked --test version --test hostile -- --show-output --test-threads 4
 
 bench: build release $(FILE) $(TARGET)/small.xml ## Run the benchmarks on a generated catalogue, or on FILE=...

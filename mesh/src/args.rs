@@ -23,8 +23,8 @@ pub struct ProcessArgs {
     #[arg(long, env = "DATAFLOW_ADMIN", default_value = "127.0.0.1:9090", value_name = "ADDR")]
     pub admin: SocketAddr,
 
-    /// Memory that the process may take. Above 75 % of it caches shrink, above 90 % calls are rejected. Default: the limit
-    /// of the cgroup; without one there is no limit.
+    /// Memory that the process may take. Above 75 % of it caches are emptied, above 90 % calls are rejected while
+    /// others are in progress. Default: the limit of the cgroup; without one there is no limit.
     #[arg(long, env = "DATAFLOW_MEMORY_LIMIT", value_name = "SIZE")]
     pub memory_limit: Option<ByteSize>,
 
@@ -55,12 +55,13 @@ pub struct ServerArgs {
     #[arg(long, env = "DATAFLOW_MAX_MESSAGE_BYTES", default_value = "64MiB", value_name = "SIZE")]
     pub max_message_bytes: ByteSize,
 
-    /// Memory of all request messages of a service that are received or processed, streamed documents excepted; further ones are
-    /// rejected with RESOURCE_EXHAUSTED. Default: an eighth of the memory limit, at most 256MiB.
+    /// Memory of all request messages of a service that are received or processed, streamed documents excepted; further
+    /// ones are rejected with RESOURCE_EXHAUSTED. Default: an eighth of the memory limit, at most 256MiB.
     #[arg(long, env = "DATAFLOW_MAX_HELD_BYTES", value_name = "SIZE")]
     pub max_held_bytes: Option<ByteSize>,
 
-    /// Largest headers of a call, counting 32 additional bytes for each header as HTTP/2 does, at most 128KiB; a call with more is rejected.
+    /// Largest headers of a call, counting 32 additional bytes for each header as HTTP/2 does, at most 128KiB; a call with
+    /// more is rejected.
     #[arg(long, env = "DATAFLOW_MAX_HEADER_BYTES", default_value = "32KiB", value_name = "SIZE",
           value_parser = header_bytes)]
     pub max_header_bytes: ByteSize,

@@ -55,8 +55,10 @@ impl Directory {
         let file = open(&path)?;
         // Never left behind by this function: the file was emptied, or its disk was full while it was copied.
         if file.metadata()?.len() == 0 {
-            let problem =
-                format!("{} is empty; restore it from a backup, or remove it to start anew", path.display());
+            let problem = format!(
+                "{} is empty; restore it from a backup, or remove it to begin without state",
+                path.display()
+            );
             return Err(io::Error::new(io::ErrorKind::InvalidData, problem).into());
         }
         File::open(&self.path)?.sync_all()?;
