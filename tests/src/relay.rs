@@ -1,4 +1,5 @@
-//! A TCP relay to a service that can be cut and restored, to simulate a network failure.
+//! A TCP relay to a service that can be cut and restored, to simulate a network failure, or lead to another service, as
+//! a name in front of several servers does.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
@@ -13,6 +14,8 @@ pub struct Relay {
     /// Its address.
     pub upstream: Upstream,
     open: watch::Sender<bool>,
+    /// `HOST:PORT` of the service.
+    service: watch::Sender<String>,
     /// The time of the last accepted connection.
     connected: watch::Receiver<Option<Instant>>,
 }
@@ -30,17 +33,21 @@ impl Relay {
         let listener = listener.expect("a port is free");
         let address = listener.local_addr().expect("a bound listener has an address");
         let upstream = format!("http://{address}").parse().expect("an address makes an upstream");
-        let service = service.to_string();
-        let service = service.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        let (service, current) = watch::channel(host_and_port(service));
         let (open, is_open) = watch::channel(true);
         let (connects, connected) = watch::channel(None);
-        tokio::spawn(relay(listener, service, is_open, connects));
-        Self { upstream, open, connected }
+        tokio::spawn(relay(listener, current, is_open, connects));
+        Self { upstream, open, service, connected }
     }
 
     /// Closes every connection, and new ones immediately.
     pub fn cut(&self) {
         self.open.send_replace(false);
+    }
+
+    /// Leads new connections to another service; open ones stay where they are.
+    pub fn lead_to(&self, service: &Upstream) {
+        self.service.send_replace(host_and_port(service));
     }
 
     /// Accepts connections again, and returns the time of the next one.
@@ -56,9 +63,13 @@ impl Relay {
     }
 }
 
+fn host_and_port(service: &Upstream) -> String {
+    service.to_string().trim_start_matches("http://").trim_end_matches('/').to_owned()
+}
+
 async fn relay(
     listener: TcpListener,
-    service: String,
+    service: watch::Receiver<String>,
     is_open: watch::Receiver<bool>,
     connects: watch::Sender<Option<Instant>>,
 ) {
@@ -67,7 +78,7 @@ async fn relay(
             continue;
         }
         connects.send_replace(Some(Instant::now()));
-        let (service, mut is_open) = (service.clone(), is_open.clone());
+        let (service, mut is_open) = (service.borrow().clone(), is_open.clone());
         tokio::spawn(async move {
             let Ok(mut inside) = TcpStream::connect(&service).await else { return };
             tokio::select! {

@@ -104,6 +104,9 @@ impl StoreArgs {
                 Some(directory) => {
                     let mut store = Embedded::open(directory, capacity)?;
                     process.tasks.spawn(store.watch_writer());
+                    store.set_breaker(
+                        process.breakers.register(&format!("{role}/data-dir"), Embedded::BREAKER),
+                    );
                     store
                 }
                 None => Embedded::new(capacity),

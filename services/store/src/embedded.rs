@@ -2,7 +2,10 @@
 //! directory is given.
 
 mod buckets;
+mod database;
 mod directory;
+#[cfg(test)]
+mod disk;
 mod durable;
 mod log;
 mod memory;
@@ -10,12 +13,14 @@ mod memory;
 mod tests;
 mod writer;
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use dataflow_mesh::breaker::{self, Breaker};
 use dataflow_mesh::tasks::Task;
 use tokio::time::Instant;
 
@@ -60,6 +65,14 @@ pub enum OpenError {
     },
 }
 
+/// The error of a caller whose read or write failed.
+fn error(error: Arc<redb::Error>) -> Error {
+    match *error {
+        redb::Error::Io(_) | redb::Error::PreviousIo => Error::DiskFailed(Box::new(error)),
+        _ => Error::File(Box::new(error)),
+    }
+}
+
 /// A value to write.
 struct NewValue {
     revision: Revision,
@@ -89,6 +102,21 @@ impl Embedded {
         Ok(Self::over(durable, capacity))
     }
 
+    /// Makes failures of the disk visible as those of this circuit breaker.
+    pub fn set_breaker(&mut self, breaker: Breaker) {
+        self.durable.breaker = Some(breaker);
+    }
+
+    /// The settings of the circuit breaker for [`set_breaker`](Self::set_breaker).
+    pub const BREAKER: breaker::Settings = breaker::Settings {
+        failures: NonZeroU32::MIN,
+        silence: None,
+        pause: Duration::from_millis(500),
+        probes: NonZeroU32::MIN,
+        successes: NonZeroU32::MIN,
+        deadline: Duration::from_secs(60),
+    };
+
     /// The task that ends when the writer thread has panicked: nothing can be written from then on.
     pub fn watch_writer(&mut self) -> Task {
         let ended = self.durable.writer.ended();
@@ -98,7 +126,7 @@ impl Embedded {
                 None => false,
             };
             if !panicked {
-                // It was closed; or the database failed, which the pending and all later writes report.
+                // It was closed.
                 std::future::pending().await
             }
         })
@@ -236,6 +264,10 @@ impl Logs for Embedded {
 
     async fn read(&self, log: &Key, after: u64, limit: usize) -> Result<Vec<LogRecord>, Error> {
         self.durable.read(log, after, limit).await
+    }
+
+    async fn trim(&self, log: &Key, first: u64) -> Result<(), Error> {
+        self.durable.trim(log, first).await
     }
 }
 

@@ -37,7 +37,10 @@ pub enum Error {
     /// The store returned a reply that it never returns to this application's calls.
     #[error("the store returned an unexpected reply")]
     Unexpected(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Reading or writing the embedded database failed.
+    /// The disk of the data directory is full or failed. A write may have been executed. The next call tries again.
+    #[error("the disk of the data directory failed, or is full")]
+    DiskFailed(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The embedded database is damaged, or was used wrongly.
     #[error("the data directory cannot be used")]
     File(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -52,9 +55,10 @@ impl Describe for Error {
 
     fn kind(&self) -> Kind {
         match self {
-            Error::Unavailable { .. } | Error::OutcomeUnknown | Error::NotReplicated { .. } => {
-                Kind::Unavailable
-            }
+            Error::Unavailable { .. }
+            | Error::OutcomeUnknown
+            | Error::NotReplicated { .. }
+            | Error::DiskFailed(_) => Kind::Unavailable,
             Error::Unreadable { .. } | Error::Unexpected(_) | Error::File(_) => Kind::Internal,
         }
     }
@@ -66,6 +70,7 @@ impl Describe for Error {
             Error::NotReplicated { .. } => "WRITE_NOT_REPLICATED",
             Error::Unreadable { .. } => "RECORD_UNREADABLE",
             Error::Unexpected(_) => "STORE_ANSWER_UNEXPECTED",
+            Error::DiskFailed(_) => "DISK_FAILED",
             Error::File(_) => "DATA_DIRECTORY_UNUSABLE",
         }
     }
@@ -73,7 +78,7 @@ impl Describe for Error {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Error::Unavailable { retry_after, .. } => Some(*retry_after),
-            Error::OutcomeUnknown | Error::NotReplicated { .. } => Some(RETRY_AFTER),
+            Error::OutcomeUnknown | Error::NotReplicated { .. } | Error::DiskFailed(_) => Some(RETRY_AFTER),
             Error::Unreadable { .. } | Error::Unexpected(_) | Error::File(_) => None,
         }
     }

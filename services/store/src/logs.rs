@@ -1,4 +1,4 @@
-//! Append-only logs: records are neither changed nor removed.
+//! Append-only logs: records are never changed, and removed only from the beginning.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -6,10 +6,13 @@ use bytes::Bytes;
 use crate::error::Error;
 use crate::key::Key;
 
+/// About how many bytes one read returns, so that reading a log of any size takes bounded memory.
+pub const READ_SIZE: usize = 1 << 20;
+
 /// One record of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogRecord {
-    /// Its position: 1, 2, 3 ... without gaps.
+    /// Its position: 1, 2, 3 ... without gaps; of a log that was trimmed, from a later number on.
     pub position: u64,
     /// The bytes.
     pub value: Bytes,
@@ -39,6 +42,10 @@ pub trait Logs {
     /// wherever the log ends now.
     async fn append_after(&self, log: &Key, last: u64, id: &str, value: Bytes) -> Result<Appended, Error>;
 
-    /// Reads at most `limit` records after a position, 0 for the beginning, in order.
+    /// Reads records after a position, 0 for the beginning, in order: at most `limit`, and no more once they have
+    /// [`READ_SIZE`] bytes. None if there are none.
     async fn read(&self, log: &Key, after: u64, limit: usize) -> Result<Vec<LogRecord>, Error>;
+
+    /// Removes the records before position `first`. The last record always stays. Positions do not change.
+    async fn trim(&self, log: &Key, first: u64) -> Result<(), Error>;
 }

@@ -7,12 +7,15 @@
 pub mod address;
 
 mod connector;
+mod exchange;
 mod failure;
+mod handshake;
 mod link;
 mod names;
 mod operations;
 mod pool;
 mod primaries;
+mod pushes;
 mod scripts;
 mod topology;
 mod watch;
@@ -114,6 +117,20 @@ impl Redis {
             _watch: end.drop_guard(),
             _tasks: process.tasks.clone(),
         })
+    }
+
+    /// Executes a read-only command that may have a large reply.
+    async fn read_bulk(&self, bucket: usize, command: Cmd) -> Result<redis::Value, Error> {
+        let replies =
+            Box::pin(self.primaries.read_bulk(bucket, &command)).await.map_err(Failure::into_read_error)?;
+        replies.into_iter().next().ok_or_else(|| Failure::wrong_reply_count(0).into_read_error())
+    }
+
+    /// Executes a volatile write with a large value.
+    async fn write_bulk(&self, bucket: usize, command: Cmd) -> Result<redis::Value, Error> {
+        let replies =
+            Box::pin(self.primaries.run_bulk(bucket, &command)).await.map_err(Failure::into_write_error)?;
+        replies.into_iter().next().ok_or_else(|| Failure::wrong_reply_count(0).into_write_error())
     }
 
     /// Executes a read-only command.

@@ -17,6 +17,7 @@ mod leases;
 mod listings;
 mod logs;
 mod migration;
+mod one_name;
 mod outages;
 mod records;
 mod signals;
@@ -78,6 +79,8 @@ static SUITE: &[Case] = &cases![
     logs::positions_have_no_gaps,
     logs::a_record_id_is_appended_once,
     logs::of_concurrent_conditional_appends_one_succeeds,
+    logs::a_log_is_trimmed_from_its_beginning,
+    logs::one_read_returns_a_bounded_number_of_bytes,
     logs::a_log_is_read_in_pages,
     signals::a_message_reaches_every_handle,
     signals::changes_are_published_and_counted,

@@ -8,16 +8,18 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use dataflow_mesh::breaker::Breaker;
 use dataflow_mesh::panics;
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{
-    Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition,
+    Builder, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition,
     WriteTransaction,
 };
 use tokio::time::Instant;
 
 use super::NewValue;
 use super::buckets::Buckets;
+use super::database::OpenDatabase;
 use super::directory::Directory;
 use super::log;
 use super::writer::Writer;
@@ -37,15 +39,12 @@ const PAGE_CACHE: usize = 4 << 20;
 /// How many entries one page of a listing scans.
 const PAGE_SIZE: usize = 1000;
 
-/// Durable entries and logs.
+/// Durable entries and logs. Closed before the lock of the directory is released.
 pub(super) struct DurableStore {
     pub(super) writer: Writer,
     open: Arc<OpenDatabase>,
-}
-
-/// An open database. Closed before the lock of its directory is released.
-struct OpenDatabase {
-    database: Database,
+    /// Opens while the disk fails, which makes the failure visible in the status and the metrics.
+    pub(super) breaker: Option<Breaker>,
     _directory: Option<Directory>,
 }
 
@@ -53,7 +52,7 @@ struct OpenDatabase {
 
 impl DurableStore {
     pub(super) fn in_memory() -> Self {
-        Self::open(InMemoryBackend::new(), None).expect("memory does not fail")
+        Self::open(|| Ok(InMemoryBackend::new()), None).expect("memory does not fail")
     }
 
     pub(super) fn in_file(directory: Directory) -> Result<Self, redb::Error> {
@@ -63,21 +62,28 @@ impl DurableStore {
             Ok::<_, redb::Error>(())
         };
         let file = directory.file("state.redb", initialize)?;
-        Self::open(FileBackend::new(file)?, Some(directory))
+        // The same file each time, whatever has its name meanwhile.
+        Self::open(move || Ok(FileBackend::new(file.try_clone()?)?), Some(directory))
     }
 
-    fn open(backend: impl StorageBackend, directory: Option<Directory>) -> Result<Self, redb::Error> {
-        // Checked on every start: external damage would otherwise cause a panic at some later time.
-        let database = Builder::new()
-            .set_cache_size(PAGE_CACHE)
-            .set_check_integrity_on_open(true)
-            .create_with_backend(backend)?;
-        let transaction = database.begin_write()?;
-        transaction.open_table(ENTRIES)?;
-        log::create(&transaction)?;
-        transaction.commit()?;
-        let open = Arc::new(OpenDatabase { database, _directory: directory });
-        Ok(Self { writer: Writer::start(Arc::clone(&open))?, open })
+    fn open<B: StorageBackend>(
+        backend: impl Fn() -> Result<B, redb::Error> + Send + Sync + 'static,
+        directory: Option<Directory>,
+    ) -> Result<Self, redb::Error> {
+        let opener = move || {
+            // Checked each time: external damage would otherwise cause a panic at some later time.
+            let database = Builder::new()
+                .set_cache_size(PAGE_CACHE)
+                .set_check_integrity_on_open(true)
+                .create_with_backend(backend()?)?;
+            let transaction = database.begin_write()?;
+            transaction.open_table(ENTRIES)?;
+            log::create(&transaction)?;
+            transaction.commit()?;
+            Ok(database)
+        };
+        let open = Arc::new(OpenDatabase::open(opener)?);
+        Ok(Self { writer: Writer::start(Arc::clone(&open))?, open, breaker: None, _directory: directory })
     }
 
     pub(super) async fn get(&self, keys: Vec<Key>) -> Result<Vec<Option<Entry>>, Error> {
@@ -143,7 +149,7 @@ impl DurableStore {
                 Outcome::Done(found)
             })
         };
-        self.writer.write(stage).await
+        self.write(stage).await
     }
 
     pub(super) async fn list(&self, space: Space, prefix: &str, from: Option<Cursor>) -> Result<Page, Error> {
@@ -189,12 +195,44 @@ impl DurableStore {
             let position = log::append(transaction, &log, &id, now, &value, last)?;
             Ok(move || position)
         };
-        self.writer.write(stage).await
+        self.write(stage).await
     }
 
     pub(super) async fn read(&self, log: &Key, after: u64, limit: usize) -> Result<Vec<LogRecord>, Error> {
         let log = log.clone();
         self.snapshot(move |transaction| log::read(transaction, &log, after, limit)).await
+    }
+
+    /// See [`Logs::trim`](crate::logs::Logs::trim).
+    pub(super) async fn trim(&self, log: &Key, first: u64) -> Result<(), Error> {
+        let log = log.clone();
+        let stage = move |transaction: &WriteTransaction| {
+            log::trim(transaction, &log, first)?;
+            Ok(|| ())
+        };
+        self.write(stage).await
+    }
+
+    /// See [`Writer::write`].
+    async fn write<T, A>(
+        &self,
+        stage: impl FnOnce(&WriteTransaction) -> Result<A, redb::Error> + Send + 'static,
+    ) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        A: FnOnce() -> T + 'static,
+    {
+        let permit = self.breaker.as_ref().map(Breaker::enter).transpose().map_err(|open| {
+            let why = "the disk of the data directory failed a moment ago".to_owned();
+            Error::Unavailable { why, retry_after: open.retry_after }
+        })?;
+        let result = self.writer.write(stage).await;
+        match (permit, &result) {
+            (Some(permit), Err(Error::DiskFailed(_))) => permit.failed(),
+            (Some(permit), _) => permit.succeeded(),
+            (None, _) => {}
+        }
+        result
     }
 
     /// Reads a snapshot, on a thread that may block on the disk.
@@ -203,14 +241,12 @@ impl DurableStore {
         read: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, Error> {
         let open = Arc::clone(&self.open);
-        let read = panics::spawn_blocking(move || read(&open.database.begin_read()?)).await;
-        read.map_err(|error: redb::Error| Error::File(error.into()))
-    }
-}
-
-impl AsRef<Database> for OpenDatabase {
-    fn as_ref(&self) -> &Database {
-        &self.database
+        let read = panics::spawn_blocking(move || open.run(|database| read(&database.begin_read()?))).await;
+        read.map_err(|error| {
+            // Only the writer opens the database again.
+            self.writer.queue(|_| Ok(()));
+            super::error(Arc::new(error))
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 
 use crate::key::Key;
-use crate::logs::{Appended, LogRecord};
+use crate::logs::{Appended, LogRecord, READ_SIZE};
 
 /// Space, name and position, to the bytes.
 const RECORDS: TableDefinition<'_, (&str, &str, u64), &[u8]> = TableDefinition::new("log_records");
@@ -22,7 +22,7 @@ pub(super) fn create(transaction: &WriteTransaction) -> Result<(), redb::Error> 
     Ok(())
 }
 
-/// Reads at most `limit` records after a position.
+/// Reads at most `limit` records after a position, and no more once they have [`READ_SIZE`] bytes.
 pub(super) fn read(
     transaction: &ReadTransaction,
     log: &Key,
@@ -33,11 +33,36 @@ pub(super) fn read(
     let table = transaction.open_table(RECORDS)?;
     let (space, name) = (log.space.name, log.name.as_str());
     let records = table.range((space, name, first)..=(space, name, u64::MAX))?;
-    let record = records.take(limit).map(|stored| {
+    let (mut read, mut size) = (Vec::new(), 0);
+    for stored in records.take(limit) {
         let (key, value) = stored?;
-        Ok(LogRecord { position: key.value().2, value: Bytes::copy_from_slice(value.value()) })
-    });
-    record.collect()
+        let value = Bytes::copy_from_slice(value.value());
+        size += value.len();
+        read.push(LogRecord { position: key.value().2, value });
+        if size >= READ_SIZE {
+            break;
+        }
+    }
+    Ok(read)
+}
+
+/// Removes the records before position `first`, except the last one.
+pub(super) fn trim(transaction: &WriteTransaction, log: &Key, first: u64) -> Result<(), redb::Error> {
+    let (space, name) = (log.space.name, log.name.as_str());
+    let mut records = transaction.open_table(RECORDS)?;
+    let first = first.min(last_position(&records, space, name)?);
+    records.retain_in((space, name, 0)..(space, name, first), |_, _| false)?;
+    Ok(())
+}
+
+/// The position of the last record, 0 if there is none.
+fn last_position(
+    records: &impl ReadableTable<(&'static str, &'static str, u64), &'static [u8]>,
+    space: &str,
+    name: &str,
+) -> Result<u64, redb::Error> {
+    let last = records.range((space, name, 0)..=(space, name, u64::MAX))?.next_back().transpose()?;
+    Ok(last.map_or(0, |(key, _)| key.value().2))
 }
 
 /// Appends a record, unless its id was written today or yesterday, or the last position is not the expected one;
@@ -59,8 +84,7 @@ pub(super) fn append(
         }
     }
     let mut records = transaction.open_table(RECORDS)?;
-    let last = records.range((space, name, 0)..=(space, name, u64::MAX))?.next_back().transpose()?;
-    let last = last.map_or(0, |(key, _)| key.value().2);
+    let last = last_position(&records, space, name)?;
     if expected_last.is_some_and(|expected| expected != last) {
         return Ok(Appended::Behind { last });
     }

@@ -1,14 +1,16 @@
 //! Group commit: one thread executes all writes. Those queued during a commit form the next transaction, so that many
-//! callers share one sync; each is acknowledged only after its own commit.
+//! callers share one sync; each is acknowledged only after its own commit. After a failure, the thread opens the database
+//! again.
 
 use std::iter;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 
-use redb::{Database, WriteTransaction};
+use redb::WriteTransaction;
 use tokio::sync::{oneshot, watch};
 
+use super::database::OpenDatabase;
 use crate::error::Error;
 
 /// The most writes in one transaction, so that the first does not wait for an endless queue.
@@ -23,7 +25,7 @@ pub(super) struct Writer {
     /// None only during drop, which closes the queue.
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
-    /// The error that ended the thread. Closed without an error if the thread panicked.
+    /// The last failure. Closed if the thread panicked.
     failure: watch::Receiver<Option<Arc<redb::Error>>>,
     /// Receives a value when the thread ends, and is closed if it panics.
     ended: Option<oneshot::Receiver<()>>,
@@ -32,18 +34,12 @@ pub(super) struct Writer {
 // === impl Writer ===
 
 impl Writer {
-    pub(super) fn start(
-        database: Arc<impl AsRef<Database> + Send + Sync + 'static>,
-    ) -> Result<Self, redb::Error> {
+    pub(super) fn start(database: Arc<OpenDatabase>) -> Result<Self, redb::Error> {
         let (jobs, queue) = mpsc::channel();
         let (failed, failure) = watch::channel(None);
         let (ending, ended) = oneshot::channel();
         let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
-            // After a failure, redb rejects all further writes until the file is reopened, because it cannot know what
-            // reached the disk. So the thread ends, and all pending and later writes fail.
-            if let Err(error) = run((*database).as_ref(), &queue) {
-                failed.send_replace(Some(Arc::new(error)));
-            }
+            run(&database, &queue, &failed);
             // An error means that no task waits for it.
             let _ = ending.send(());
         })?;
@@ -60,7 +56,7 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// [`Error::File`]: the write may or may not have been executed.
+    /// [`Error::DiskFailed`], [`Error::File`]: the write may or may not have been executed.
     pub(super) async fn write<T, A>(
         &self,
         stage: impl FnOnce(&WriteTransaction) -> Result<A, redb::Error> + Send + 'static,
@@ -76,7 +72,7 @@ impl Writer {
         }));
         match received.await {
             Ok(result) => Ok(result),
-            Err(_) => Err(Error::File(self.failure().await)),
+            Err(_) => Err(self.failure().await),
         }
     }
 
@@ -96,11 +92,11 @@ impl Writer {
         let _ = self.jobs.as_ref().expect("the queue is open until the writer is dropped").send(job);
     }
 
-    /// Why there is no result. The thread is about to publish the error, if it has not yet.
-    async fn failure(&self) -> Box<dyn std::error::Error + Send + Sync> {
+    /// Why there is no result: the thread publishes a failure before it drops the jobs that failed.
+    async fn failure(&self) -> Error {
         match self.failure.clone().wait_for(Option::is_some).await.as_deref() {
-            Ok(Some(error)) => Box::new(Arc::clone(error)),
-            Ok(None) | Err(_) => "the writer thread has panicked".into(),
+            Ok(Some(error)) => super::error(Arc::clone(error)),
+            Ok(None) | Err(_) => Error::File("the writer thread has panicked".into()),
         }
     }
 }
@@ -116,15 +112,38 @@ impl Drop for Writer {
     }
 }
 
-fn run(database: &Database, queue: &Receiver<Job>) -> Result<(), redb::Error> {
+/// Executes the jobs of the queue until it is closed.
+fn run(database: &OpenDatabase, queue: &Receiver<Job>, failed: &watch::Sender<Option<Arc<redb::Error>>>) {
+    let mut is_failing = false;
     while let Ok(first) = queue.recv() {
-        let transaction = database.begin_write()?;
-        let batch = iter::once(first).chain(queue.try_iter()).take(MAX_BATCH);
-        let on_commit = batch.map(|job| job(&transaction)).collect::<Result<Vec<_>, _>>()?;
-        transaction.commit()?;
-        on_commit.into_iter().for_each(|on_commit| on_commit());
+        let mut batch = Vec::from_iter(iter::once(first).chain(queue.try_iter()).take(MAX_BATCH));
+        let opened = if is_failing { database.reopen() } else { Ok(()) };
+        match opened.and_then(|()| commit(database, &mut batch)) {
+            Ok(on_commit) => {
+                if std::mem::take(&mut is_failing) {
+                    tracing::info!("store: the data directory can be written again");
+                }
+                on_commit.into_iter().for_each(|on_commit| on_commit());
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut is_failing, true) {
+                    tracing::error!(%error, "store: the data directory cannot be written, every write tries again");
+                }
+                failed.send_replace(Some(Arc::new(error)));
+                drop(batch);
+            }
+        }
     }
-    Ok(())
+}
+
+/// Executes these jobs in one transaction. Leaves those that were not begun in `batch`.
+fn commit(database: &OpenDatabase, batch: &mut Vec<Job>) -> Result<Vec<OnCommit>, redb::Error> {
+    database.run(|database| {
+        let transaction = database.begin_write()?;
+        let on_commit = batch.drain(..).map(|job| job(&transaction)).collect::<Result<Vec<_>, _>>()?;
+        transaction.commit()?;
+        Ok(on_commit)
+    })
 }
 
 #[cfg(test)]
@@ -132,24 +151,17 @@ mod tests {
     use std::error::Error as _;
 
     use redb::backends::InMemoryBackend;
-    use redb::{Builder, ReadableDatabase, ReadableTableMetadata, TableDefinition};
+    use redb::{Builder, Database, ReadableDatabase, ReadableTableMetadata, TableDefinition};
+
+    use super::super::disk::Disk;
 
     use super::*;
 
     const NUMBERS: TableDefinition<'_, u64, ()> = TableDefinition::new("numbers");
 
-    struct Owner(Database);
-
-    impl AsRef<Database> for Owner {
-        fn as_ref(&self) -> &Database {
-            &self.0
-        }
-    }
-
-    impl Owner {
-        fn numbers(&self) -> u64 {
-            self.0.begin_read().unwrap().open_table(NUMBERS).unwrap().len().unwrap()
-        }
+    fn count(database: &OpenDatabase) -> u64 {
+        let count = database.run(|database| Ok(database.begin_read()?.open_table(NUMBERS)?.len()?));
+        count.unwrap()
     }
 
     fn insert(number: u64) -> impl FnOnce(&WriteTransaction) -> Result<(), redb::Error> {
@@ -159,9 +171,14 @@ mod tests {
         }
     }
 
-    async fn writer() -> (Writer, Arc<Owner>) {
-        let database = Builder::new().create_with_backend(InMemoryBackend::new()).unwrap();
-        let database = Arc::new(Owner(database));
+    async fn writer() -> (Writer, Arc<OpenDatabase>) {
+        writer_on(|| Ok(Builder::new().create_with_backend(InMemoryBackend::new())?)).await
+    }
+
+    async fn writer_on(
+        opener: impl Fn() -> Result<Database, redb::Error> + Send + Sync + 'static,
+    ) -> (Writer, Arc<OpenDatabase>) {
+        let database = Arc::new(OpenDatabase::open(opener).unwrap());
         let writer = Writer::start(Arc::clone(&database)).unwrap();
         let create = writer.write(|transaction| insert(0)(transaction).map(|()| || ()));
         create.await.unwrap();
@@ -179,20 +196,47 @@ mod tests {
         (1..=10).for_each(|number| writer.queue(insert(number)));
         let counts = writer.write(move |transaction| {
             let staged = transaction.open_table(NUMBERS)?.len()?;
-            let committed = database.numbers();
-            Ok(move || (staged, committed, database.numbers()))
+            let committed = count(&database);
+            Ok(move || (staged, committed, count(&database)))
         });
         let (counts, _) = tokio::join!(counts, async { finish.send(()) });
         assert_eq!(counts.unwrap(), (11, 1, 11));
     }
 
     #[tokio::test]
-    async fn every_write_after_a_failure_reports_it() {
-        let (writer, _) = writer().await;
-        for _ in 0..2 {
-            let failed = writer.write(|_| Err::<fn() -> (), _>(redb::Error::Corrupted("page 7".to_owned())));
-            let error = failed.await.unwrap_err();
-            assert_eq!(error.source().unwrap().to_string(), "DB corrupted: page 7");
+    async fn a_failure_is_reported_to_the_writes_that_it_affects() {
+        let (writer, _) = writer_on({
+            let disk = Disk::default();
+            move || disk.open()
+        })
+        .await;
+        let failed = writer.write(|_| Err::<fn() -> (), _>(redb::Error::Corrupted("page 7".to_owned())));
+        let error = failed.await.unwrap_err();
+        assert_eq!(error.source().unwrap().to_string(), "DB corrupted: page 7");
+        writer.write(|transaction| insert(1)(transaction).map(|()| || ())).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn writes_succeed_again_once_the_disk_has_space() {
+        let disk = Disk::default();
+        let (writer, database) = writer_on({
+            let disk = disk.clone();
+            move || disk.open()
+        })
+        .await;
+        let write = async |number| {
+            let written = writer.write(move |transaction| insert(number)(transaction).map(|()| || ()));
+            written.await
+        };
+        for round in 0..3 {
+            disk.set_full(true);
+            for _ in 0..3 {
+                let error = write(100 + round).await.unwrap_err();
+                assert!(matches!(error, Error::DiskFailed(_)), "{error:?}");
+            }
+            disk.set_full(false);
+            write(1 + round).await.unwrap();
+            assert_eq!(count(&database), 2 + round, "the failed writes are not among them");
         }
     }
 
@@ -201,6 +245,6 @@ mod tests {
         let (writer, database) = writer().await;
         (1..=1000).for_each(|number| writer.queue(insert(number)));
         drop(writer);
-        assert_eq!(database.numbers(), 1001);
+        assert_eq!(count(&database), 1001);
     }
 }

@@ -5,6 +5,7 @@
 //! | `NotExecuted`, outage | no, or rejected | no | closed | failure |
 //! | `NotExecuted`, otherwise | no, or rejected | no | kept | success |
 //! | `Moved`, `Ask` | rejected | no | kept | success |
+//! | `ReadOnly` | rejected | no | closed | success |
 //! | `ScriptsMissing` | rejected | no | closed | success |
 //! | `ReplyLost` | yes | unknown | closed | failure |
 //! | `Unexpected` | yes | unknown | kept | success |
@@ -31,6 +32,9 @@ pub(super) enum Failure {
     },
     /// MOVED: the slot of the key is on another node. Nothing was changed.
     Moved,
+    /// READONLY: this server is a replica, perhaps since a failover. Nothing was changed. A new connection may reach the
+    /// primary: the name of a Kubernetes Service or of a managed Redis always leads to it.
+    ReadOnly,
     /// ASK: the slot of the key is being migrated to this node. Nothing was changed.
     Ask(Node),
     /// NOSCRIPT: Redis has lost the scripts, so the connection is unusable. Nothing was changed.
@@ -54,9 +58,9 @@ impl Failure {
         Failure::NotExecuted { why: why.to_owned(), retry_after: RETRY_AFTER, outage: true }
     }
 
-    /// The connection pool is exhausted. Redis may be healthy.
-    pub(super) fn overloaded() -> Self {
-        let why = "too many durable writes at once".to_owned();
+    /// The connection pool for this kind of call is exhausted. Redis may be healthy.
+    pub(super) fn overloaded(kind: &str) -> Self {
+        let why = format!("too many {kind}s at once");
         Failure::NotExecuted { why, retry_after: RETRY_AFTER, outage: false }
     }
 
@@ -79,8 +83,7 @@ impl Failure {
         };
         match error.kind() {
             ErrorKind::Server(Server::Moved) => Failure::Moved,
-            // A primary that was demoted to a replica: the topology must be refreshed.
-            ErrorKind::Server(Server::ReadOnly) => Failure::Moved,
+            ErrorKind::Server(Server::ReadOnly) => Failure::ReadOnly,
             ErrorKind::Server(Server::Ask) => {
                 match error.redirect_node().and_then(|(node, _)| Node::parse_announced(node)) {
                     Some(node) => Failure::Ask(node),
@@ -117,7 +120,7 @@ impl Failure {
     /// Whether the connection must be closed.
     pub(super) fn ends_connection(&self) -> bool {
         match self {
-            Failure::ReplyLost | Failure::ScriptsMissing => true,
+            Failure::ReplyLost | Failure::ScriptsMissing | Failure::ReadOnly => true,
             Failure::NotExecuted { outage, .. } => *outage,
             Failure::Moved | Failure::Ask(_) | Failure::Unexpected(_) => false,
         }
@@ -128,7 +131,11 @@ impl Failure {
         match self {
             Failure::ReplyLost => true,
             Failure::NotExecuted { outage, .. } => *outage,
-            Failure::Moved | Failure::Ask(_) | Failure::ScriptsMissing | Failure::Unexpected(_) => false,
+            Failure::Moved
+            | Failure::ReadOnly
+            | Failure::Ask(_)
+            | Failure::ScriptsMissing
+            | Failure::Unexpected(_) => false,
         }
     }
 
@@ -144,6 +151,10 @@ impl Failure {
     pub(super) fn into_write_error(self) -> Error {
         match self {
             Failure::NotExecuted { why, retry_after, .. } => Error::Unavailable { why, retry_after },
+            Failure::ReadOnly => Error::Unavailable {
+                why: "the server is a read-only replica".to_owned(),
+                retry_after: RETRY_AFTER,
+            },
             Failure::Moved | Failure::Ask(_) | Failure::ScriptsMissing => Error::Unavailable {
                 why: "a failover or resharding is in progress".to_owned(),
                 retry_after: RETRY_AFTER,

@@ -1,7 +1,10 @@
 //! The connections to one primary, with their circuit breaker.
 //!
-//! Most calls share one connection, on which Redis replies in order. A durable write has a separate connection from a
-//! pool (`pool`): `WAIT` covers the writes of its own connection, and would block all later calls on a shared one.
+//! Most calls share one connection, on which Redis replies in order. Two kinds of calls would delay the others there, and
+//! have a separate connection from a pool (`pool`):
+//!
+//! - durable writes: `WAIT` covers the writes of its own connection, and blocks all later calls on it;
+//! - bulk calls: a value of some MiB takes the connection for as long as it is sent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,20 +13,27 @@ use arc_swap::ArcSwapOption;
 use dataflow_mesh::breaker::{Breaker, Permit};
 use dataflow_mesh::tasks::Task;
 use dataflow_mesh::telemetry;
-use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, PushInfo, Value};
-use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::{Instant, timeout, timeout_at};
+use redis::aio::MultiplexedConnection;
+use redis::{Client, Cmd, Pipeline, Value};
+use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span};
 
 use super::address::Node;
+use super::exchange::{Replies, ends_connection, exchange, fail_if_broken};
 use super::failure::Failure;
+use super::handshake;
 use super::pool::Pool;
-use super::scripts;
+use super::pushes::PushSender;
 use crate::signals::Hub;
 
 /// The timeout of WAIT, within which replicas must confirm a durable write.
 const WAIT_TIMEOUT: Duration = Duration::from_millis(400);
+
+/// The limit of concurrent durable writes. More would not be faster, and one call may need thousands.
+const MAX_DURABLE: usize = 32;
+
+/// The limit of concurrent bulk calls: enough to use the network, and few enough to leave most of it to other calls.
+const MAX_BULK: usize = 4;
 
 /// The connections to one primary.
 pub(super) struct Link {
@@ -38,11 +48,9 @@ pub(super) struct Link {
     shared: ArcSwapOption<MultiplexedConnection>,
     /// Serializes connection attempts; contains whether there was a connection before.
     connecting: tokio::sync::Mutex<bool>,
-    pool: Pool<MultiplexedConnection>,
+    durable: Pool<MultiplexedConnection>,
+    bulk: Pool<MultiplexedConnection>,
 }
-
-/// The result of each command of a pipeline.
-pub(super) type Replies = Vec<Result<Value, Failure>>;
 
 // === impl Link ===
 
@@ -56,7 +64,8 @@ impl Link {
             primary_only,
             shared: ArcSwapOption::empty(),
             connecting: tokio::sync::Mutex::new(false),
-            pool: Pool::new(),
+            durable: Pool::new(MAX_DURABLE),
+            bulk: Pool::new(MAX_BULK),
         }
     }
 
@@ -67,7 +76,8 @@ impl Link {
 
     /// Closes connections that were idle for too long.
     pub(super) fn drop_idle(&self) {
-        self.pool.drop_idle();
+        self.durable.drop_idle();
+        self.bulk.drop_idle();
     }
 
     /// Sends commands on the shared connection; returns one reply each, or the first failure. `asking` sends ASKING
@@ -112,12 +122,45 @@ impl Link {
         replicas: u64,
         asking: bool,
     ) -> Result<Vec<Value>, Failure> {
+        let mut commands = redis::pipe();
+        commands.add_command(write.clone()).cmd("WAIT").arg(replicas).arg(WAIT_TIMEOUT.as_millis() as u64);
+        // Longer than the timeout of WAIT itself, so that a slow replica does not look like a lost reply.
+        let replies =
+            self.run_pooled(&self.durable, &commands, asking, WAIT_TIMEOUT, "durable write").await?;
+        match replies {
+            [Ok(reply), Ok(replica_count)] => Ok(vec![reply, replica_count]),
+            // The write was executed, for instance by a primary that was demoted just afterwards.
+            [Ok(reply), Err(failure)] => {
+                tracing::warn!(node = %self.node, ?failure, "redis: unknown how many replicas have a write");
+                Ok(vec![reply, Value::Int(0)])
+            }
+            [Err(failure), _] => Err(failure),
+        }
+    }
+
+    /// Sends one command with a large value, or with a large reply.
+    pub(super) async fn run_bulk(&self, command: &Cmd, asking: bool) -> Result<Vec<Value>, Failure> {
+        let mut commands = redis::pipe();
+        commands.add_command(command.clone());
+        let [reply] = self.run_pooled(&self.bulk, &commands, asking, Duration::ZERO, "bulk call").await?;
+        Ok(vec![reply?])
+    }
+
+    /// Sends commands on a connection from a pool. The breaker judges by the first of them.
+    async fn run_pooled<const N: usize>(
+        &self,
+        pool: &Pool<MultiplexedConnection>,
+        commands: &Pipeline,
+        asking: bool,
+        extra_time: Duration,
+        what: &str,
+    ) -> Result<[Result<Value, Failure>; N], Failure> {
         let permit = self.breaker.enter().map_err(|open| Failure::open(open.retry_after))?;
-        let Some(_permit) = self.pool.permit(permit.deadline()).await else {
+        let Some(_permit) = pool.permit(permit.deadline()).await else {
             permit.ignored();
-            return Err(Failure::overloaded());
+            return Err(Failure::overloaded(what));
         };
-        let connected = match self.pool.take() {
+        let connected = match pool.take() {
             Some(connection) => Ok(connection),
             None => self.connect(None, permit.deadline()).await,
         };
@@ -125,30 +168,29 @@ impl Link {
             Ok(connection) => connection,
             Err(failure) => return Err(record_failure(permit, failure)),
         };
-        let mut commands = redis::pipe();
-        commands.add_command(write.clone()).cmd("WAIT").arg(replicas).arg(WAIT_TIMEOUT.as_millis() as u64);
-        // Longer than the timeout of WAIT itself, so that a slow replica does not look like a lost reply.
-        let replies = exchange(&mut connection, &commands, asking, permit.deadline() + WAIT_TIMEOUT);
-        let replies = replies.instrument(self.span("durable write")).await;
-        let failure = match replies.map(<[_; 2]>::try_from) {
-            Ok(Ok([Ok(reply), Ok(replica_count)])) => {
-                permit.succeeded();
-                self.pool.put(connection);
-                return Ok(vec![reply, replica_count]);
-            }
-            // The write was executed, for instance by a primary that was demoted just afterwards.
-            Ok(Ok([Ok(reply), Err(failure)])) => {
-                permit.succeeded();
-                tracing::warn!(node = %self.node, ?failure, "redis: unknown how many replicas have a write");
-                return Ok(vec![reply, Value::Int(0)]);
-            }
-            Ok(Ok([Err(failure), _])) | Err(failure) => failure,
+        let replies = exchange(&mut connection, commands, asking, permit.deadline() + extra_time);
+        let failure = match replies.instrument(self.span(what)).await.map(<[_; N]>::try_from) {
+            Ok(Ok(mut replies)) => match &mut replies[0] {
+                Err(failure) if failure.ends_connection() => std::mem::replace(failure, Failure::ReplyLost),
+                _ => {
+                    permit.succeeded();
+                    if !replies.iter().any(ends_connection) {
+                        pool.put(connection);
+                    }
+                    return Ok(replies);
+                }
+            },
             Ok(Err(replies)) => Failure::wrong_reply_count(replies.len()),
+            Err(failure) => failure,
         };
-        if failure.ends_connection() {
-            self.pool.clear();
+        if matches!(failure, Failure::ReadOnly) {
+            // All connections are to a replica.
+            self.shared.store(None);
+            self.clear_pools();
+        } else if failure.ends_connection() {
+            pool.clear();
         } else {
-            self.pool.put(connection);
+            pool.put(connection);
         }
         Err(record_failure(permit, failure))
     }
@@ -165,7 +207,7 @@ impl Link {
     /// A new connection that forwards push messages to `pushes`.
     pub(super) async fn connect_for_pushes(
         &self,
-        pushes: UnboundedSender<PushInfo>,
+        pushes: PushSender,
     ) -> Result<MultiplexedConnection, Failure> {
         let permit = self.breaker.enter().map_err(|open| Failure::open(open.retry_after))?;
         match self.connect(Some(pushes), permit.deadline()).await {
@@ -198,7 +240,8 @@ impl Link {
             tracing::info!(node = %self.node, "redis: reconnected");
             self.hub.gap();
         } else {
-            let warn = warn_of_eviction(MultiplexedConnection::clone(&connection), self.node.clone());
+            let warn =
+                handshake::warn_of_eviction(MultiplexedConnection::clone(&connection), self.node.clone());
             Task::logged("redis eviction policy", warn).detach();
         }
         self.shared.store(Some(Arc::clone(&connection)));
@@ -210,95 +253,25 @@ impl Link {
         let found = self.shared.compare_and_swap(connection, None);
         let is_first = found.as_ref().is_some_and(|found| Arc::ptr_eq(found, connection));
         if is_first {
-            // The pool's connections to the same server are broken too, and a write on one would have an unknown
+            // The pooled connections to the same server are broken too, and a write on one would have an unknown
             // outcome.
-            self.pool.clear();
+            self.clear_pools();
         }
         is_first
     }
 
-    /// A new connection, with a handshake that loads the scripts.
+    fn clear_pools(&self) {
+        self.durable.clear();
+        self.bulk.clear();
+    }
+
+    /// A new connection that forwards push messages to `pushes`.
     async fn connect(
         &self,
-        pushes: Option<UnboundedSender<PushInfo>>,
+        pushes: Option<PushSender>,
         deadline: Instant,
     ) -> Result<MultiplexedConnection, Failure> {
-        let mut config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
-        if let Some(pushes) = pushes {
-            config = config.set_push_sender(pushes);
-        }
-        let connecting = async {
-            let connection = self.client.get_multiplexed_async_connection_with_config(&config).await;
-            let mut connection = connection.map_err(|error| Failure::not_sent(error.category()))?;
-            let mut handshake = scripts::load();
-            if self.primary_only {
-                handshake.cmd("ROLE");
-            }
-            let replies = exchange(&mut connection, &handshake, false, deadline).await;
-            let replies = replies.and_then(|replies| replies.into_iter().collect::<Result<Vec<_>, _>>());
-            let role = replies.map_err(Failure::before_sending)?.pop().filter(|_| self.primary_only);
-            if role.is_some_and(|role| !is_primary(role)) {
-                return Err(Failure::Moved);
-            }
-            Ok(connection)
-        };
-        timeout_at(deadline, connecting).await.unwrap_or(Err(Failure::not_sent("connecting timed out")))
-    }
-}
-
-/// Sends commands and receives their replies.
-async fn exchange(
-    connection: &mut MultiplexedConnection,
-    commands: &Pipeline,
-    asking: bool,
-    deadline: Instant,
-) -> Result<Replies, Failure> {
-    let mut prefixed = redis::pipe();
-    let sent = if asking {
-        // ASKING applies only to the command that follows.
-        for command in commands.cmd_iter() {
-            prefixed.cmd("ASKING").add_command(command.clone());
-        }
-        &prefixed
-    } else {
-        commands
-    };
-    let replies = connection.req_packed_commands(sent, 0, sent.len());
-    let Ok(replies) = timeout_at(deadline, replies).await else { return Err(Failure::ReplyLost) };
-    let replies = replies.map_err(Failure::of)?.into_iter();
-    let replies = replies.skip(usize::from(asking)).step_by(1 + usize::from(asking));
-    Ok(replies.map(|reply| reply.extract_error().map_err(Failure::of)).collect())
-}
-
-/// The replies, unless one of them is a failure of the whole connection.
-fn fail_if_broken(mut replies: Replies) -> Result<Replies, Failure> {
-    let ends = |reply: &Result<_, Failure>| reply.as_ref().is_err_and(Failure::ends_connection);
-    match replies.iter().position(ends) {
-        None => Ok(replies),
-        Some(index) => Err(replies.swap_remove(index).expect_err("the reply found is a failure")),
-    }
-}
-
-/// Whether a `ROLE` reply is that of a primary.
-fn is_primary(role: Value) -> bool {
-    let parts: Vec<Value> = redis::from_redis_value(role).unwrap_or_default();
-    let role = parts.into_iter().next().and_then(|role| redis::from_redis_value::<String>(role).ok());
-    role.as_deref() == Some("master")
-}
-
-/// Warns if Redis may evict keys when its memory is full: durable data, or, if only keys with an expiry are evicted,
-/// the idempotency ids of logs.
-async fn warn_of_eviction(mut connection: MultiplexedConnection, node: Node) {
-    let mut info = redis::cmd("INFO");
-    info.arg("memory");
-    let reply = timeout(WAIT_TIMEOUT, connection.req_packed_command(&info)).await;
-    // Skipped if this user may not run INFO.
-    let Ok(Ok(Value::VerbatimString { text, .. })) = reply else { return };
-    let figure =
-        |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
-    let policy = figure("maxmemory_policy").unwrap_or_default();
-    if policy != "noeviction" && figure("maxmemory") != Some("0") {
-        tracing::warn!(%node, policy, "redis: durable data may be evicted, set maxmemory-policy to noeviction");
+        handshake::connect(&self.client, self.primary_only, pushes, deadline).await
     }
 }
 

@@ -1,13 +1,10 @@
-//! The connection pool of one link for durable writes: a limit of concurrent writes, and the idle connections.
+//! A connection pool of one link: a limit of concurrent calls, and the idle connections.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
-
-/// The limit of concurrent durable writes. More would not be faster, and one call may need thousands.
-pub(super) const MAX_CONCURRENT: usize = 32;
 
 /// How long an idle connection is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -27,11 +24,11 @@ struct Idle<C> {
 // === impl Pool ===
 
 impl<C> Pool<C> {
-    pub(super) fn new() -> Self {
-        Self { permits: Semaphore::new(MAX_CONCURRENT), idle: Mutex::default() }
+    pub(super) fn new(max_concurrent: usize) -> Self {
+        Self { permits: Semaphore::new(max_concurrent), idle: Mutex::default() }
     }
 
-    /// Waits for a permit for one more write; none if the deadline passes first.
+    /// Waits for a permit for one more call; none if the deadline passes first.
     pub(super) async fn permit(&self, deadline: Instant) -> Option<SemaphorePermit<'_>> {
         timeout_at(deadline, self.permits.acquire()).await.ok()?.ok()
     }
@@ -67,7 +64,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn idle_connections_are_closed_after_the_timeout() {
-        let pool = Pool::new();
+        let pool = Pool::new(1);
         for name in ["a", "b", "c"] {
             pool.put(name);
             tokio::time::advance(Duration::from_secs(10)).await;
@@ -81,10 +78,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn waiting_for_a_permit_ends_at_the_deadline() {
-        let pool = Pool::<()>::new();
+        let pool = Pool::<()>::new(3);
         let deadline = Instant::now() + Duration::from_secs(1);
         let mut taken = Vec::new();
-        for _ in 0..MAX_CONCURRENT {
+        for _ in 0..3 {
             taken.push(pool.permit(deadline).await.unwrap());
         }
         assert!(pool.permit(deadline).await.is_none());

@@ -39,6 +39,8 @@ enum Call<'a> {
     Shared(&'a Pipeline),
     /// A write that this many replicas must confirm.
     Durable { write: &'a Cmd, replicas: u64 },
+    /// A command with a large value or reply.
+    Bulk(&'a Cmd),
 }
 
 // === impl Call ===
@@ -48,6 +50,7 @@ impl Call<'_> {
         match self {
             Call::Shared(commands) => link.run(commands, asking).await,
             Call::Durable { write, replicas } => link.run_durably(write, replicas, asking).await,
+            Call::Bulk(command) => link.run_bulk(command, asking).await,
         }
     }
 }
@@ -99,6 +102,19 @@ impl Primaries {
         }
     }
 
+    /// As [`run`](Self::run), for one command with a large value or reply, beside the shared connection.
+    pub(super) async fn run_bulk(&self, bucket: usize, command: &Cmd) -> Result<Vec<Value>, Failure> {
+        self.route(bucket, Call::Bulk(command)).await
+    }
+
+    /// As [`run_bulk`](Self::run_bulk), for a read-only command: retries once if the reply was lost.
+    pub(super) async fn read_bulk(&self, bucket: usize, command: &Cmd) -> Result<Vec<Value>, Failure> {
+        match self.run_bulk(bucket, command).await {
+            Err(Failure::ReplyLost) => self.run_bulk(bucket, command).await,
+            other => other,
+        }
+    }
+
     /// Sends a durable write to the primary of a bucket and waits until `replicas` replicas confirm it; returns the
     /// reply and the number of confirmations.
     pub(super) async fn run_durably(
@@ -124,9 +140,9 @@ impl Primaries {
                 continue;
             };
             last = match call.on(link, false).await {
-                Err(Failure::Moved) => {
+                Err(failure @ (Failure::Moved | Failure::ReadOnly)) => {
                     self.refresh_in_time(&topology).await;
-                    Failure::Moved
+                    failure
                 }
                 Err(Failure::Ask(node)) => {
                     let link = topology.link_or_connect(node, |node| self.connect(node))?;

@@ -15,11 +15,16 @@ pub(super) struct Script {
     digest: String,
 }
 
-/// Reads a value and its time to live atomically.
+/// Reads a value and its time to live atomically. Of a value above a size, returns only its size.
 ///
-/// KEYS: entry.
-pub(super) static GET: LazyLock<Script> =
-    LazyLock::new(|| Script::new("return {redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1])}"));
+/// KEYS: entry. ARGV: the largest size to return.
+pub(super) static GET: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local size, ttl = redis.call('STRLEN', KEYS[1]), redis.call('PTTL', KEYS[1])
+        if size > tonumber(ARGV[1]) then return {size, ttl} end
+        return {redis.call('GET', KEYS[1]), ttl}",
+    )
+});
 
 /// Writes a value if a condition is met.
 ///
@@ -114,6 +119,33 @@ pub(super) static APPEND: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
+/// Reads records of a log in order, up to a number and up to a size; at least one, if there is any.
+///
+/// KEYS: log. ARGV: position after which it reads, most records, size in bytes. Returns entries of the stream.
+pub(super) static READ: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local records, size, after = {}, 0, ARGV[1] .. '-0'
+        while #records < tonumber(ARGV[2]) and size < tonumber(ARGV[3]) do
+            local found = redis.call('XRANGE', KEYS[1], '(' .. after, '+', 'COUNT', 1)[1]
+            if not found then break end
+            records[#records + 1], after, size = found, found[1], size + #found[2][2]
+        end
+        return records",
+    )
+});
+
+/// Removes the records of a log before a position. At least the last record stays.
+///
+/// KEYS: log, position of its last record. ARGV: position of the first record that stays. Returns 1 and the number of
+/// removed records.
+pub(super) static TRIM: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local last = tonumber(redis.call('GET', KEYS[2]) or '0')
+        local first = math.min(tonumber(ARGV[1]), last)
+        return {1, redis.call('XTRIM', KEYS[1], 'MINID', first .. '-0')}",
+    )
+});
+
 /// Returns 0 and the current revision unless the condition of ARGV 1 and 2 is met by entry and lease, KEYS 1 and 2. The
 /// revision is bytes 1 to 8 of a record; GETRANGE returns an empty string if there is no record, which `absent`
 /// expects.
@@ -164,7 +196,7 @@ impl Script {
 /// The commands that load all scripts.
 pub(super) fn load() -> Pipeline {
     let mut pipeline = redis::pipe();
-    for script in [&GET, &SET, &DELETE, &RELEASE, &GENERATION, &RENEW, &APPEND] {
+    for script in [&GET, &SET, &DELETE, &RELEASE, &GENERATION, &RENEW, &APPEND, &READ, &TRIM] {
         pipeline.cmd("SCRIPT").arg("LOAD").arg(&script.code);
     }
     pipeline

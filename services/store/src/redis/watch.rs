@@ -8,7 +8,7 @@ use std::time::Duration;
 use dataflow_mesh::panics::{self, Panic};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{PushInfo, PushKind, Value};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -16,6 +16,7 @@ use super::address::Node;
 use super::link::Link;
 use super::names::KeyNames;
 use super::primaries::Primaries;
+use super::pushes::{self, Pushes};
 use super::topology::Topology;
 use crate::signals::Hub;
 use crate::version_counters::{VersionCounter, VersionCounters};
@@ -44,7 +45,7 @@ struct Subscriber {
     /// When it was created; distinguishes it from earlier and later connections.
     since: Instant,
     connection: MultiplexedConnection,
-    pushes: mpsc::UnboundedReceiver<PushInfo>,
+    pushes: Pushes,
 }
 
 /// The result of a subtask.
@@ -237,10 +238,10 @@ fn start(tasks: &mut Subtasks, subtask: impl Future<Output = TaskResult> + Send 
     tasks.spawn(panics::catch(subtask));
 }
 
-/// The next push message of the pub/sub connection, if there is one.
+/// The next push message of the pub/sub connection, if there is one; none if messages were lost.
 async fn next_push(subscriber: &mut Option<Subscriber>) -> Option<PushInfo> {
     match subscriber {
-        Some(subscriber) => subscriber.pushes.recv().await,
+        Some(subscriber) => subscriber.pushes.next().await,
         None => std::future::pending().await,
     }
 }
@@ -268,7 +269,7 @@ async fn poll(link: Arc<Link>, buckets: Vec<usize>, names: KeyNames) -> TaskResu
 
 /// Opens a pub/sub connection and subscribes.
 async fn subscribe(link: Arc<Link>, channel: String) -> TaskResult {
-    let (sender, pushes) = mpsc::unbounded_channel();
+    let (sender, pushes) = pushes::queue();
     let subscribing = async {
         let mut connection = link.connect_for_pushes(sender).await.ok()?;
         connection.subscribe(channel).await.ok()?;

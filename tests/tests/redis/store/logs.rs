@@ -2,14 +2,58 @@
 
 use dataflow_store::Store;
 use dataflow_store::key::Key;
-use dataflow_store::logs::{Appended, LogRecord};
+use dataflow_store::logs::{Appended, LogRecord, READ_SIZE};
 use futures_util::future::join_all;
 
 use super::backend::{LASTING, Stores};
 
 /// All records of a log.
 async fn all(store: &dyn Store, log: &Key) -> Vec<LogRecord> {
-    store.read(log, 0, 100_000).await.unwrap()
+    let mut records: Vec<LogRecord> = Vec::new();
+    loop {
+        let after = records.last().map_or(0, |record| record.position);
+        let page = store.read(log, after, 100_000).await.unwrap();
+        if page.is_empty() {
+            return records;
+        }
+        records.extend(page);
+    }
+}
+
+pub(crate) async fn a_log_is_trimmed_from_its_beginning(Stores { ours, theirs, .. }: Stores) {
+    let (log, empty) = (LASTING.key("log"), LASTING.key("empty"));
+    for position in 1..=9 {
+        let id = format!("id{position}");
+        ours.append(&log, &id, position.to_string().into()).await.unwrap();
+    }
+    for (first, expected) in [(0, 1), (1, 1), (4, 4), (2, 4), (4, 4), (9, 9), (u64::MAX, 9)] {
+        theirs.trim(&log, first).await.unwrap();
+        let found = all(&*ours, &log).await.into_iter().map(|record| record.position);
+        assert!(found.eq(expected..=9), "trimmed up to {first}");
+    }
+    ours.trim(&empty, 5).await.unwrap();
+    assert_eq!(ours.append(&empty, "first", "x".into()).await.unwrap(), 1);
+    // Positions go on, and known ids keep theirs.
+    assert_eq!(theirs.append(&log, "id3", "again".into()).await.unwrap(), 3);
+    assert_eq!(theirs.append_after(&log, 9, "id10", "10".into()).await.unwrap(), Appended::At(10));
+    assert_eq!(all(&*ours, &log).await.len(), 2);
+}
+
+pub(crate) async fn one_read_returns_a_bounded_number_of_bytes(Stores { ours, theirs, .. }: Stores) {
+    let log = LASTING.key("log");
+    for position in 1..=5 {
+        let record = vec![b'x'; READ_SIZE / 2 + 1].into();
+        ours.append(&log, &position.to_string(), record).await.unwrap();
+    }
+    let huge = vec![b'x'; 3 * READ_SIZE].into();
+    ours.append(&log, "6", huge).await.unwrap();
+    let mut sizes = Vec::new();
+    let mut after = 0;
+    while let Some(last) = theirs.read(&log, after, 100).await.unwrap().last() {
+        sizes.push(last.position - after);
+        after = last.position;
+    }
+    assert_eq!(sizes, [2, 2, 2], "the last two are one of each size");
 }
 
 pub(crate) async fn positions_have_no_gaps(Stores { ours, theirs, .. }: Stores) {
