@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use dataflow_cache::CacheArgs;
+use dataflow_config::JournalArgs;
 use dataflow_config::journal::Journal;
 use dataflow_gateway::Gateway;
 use dataflow_mesh::args::ServerArgs;
@@ -126,7 +127,10 @@ pub async fn config(extra: impl IntoIterator<Item = RuleSet>) -> Service {
 /// If one is invalid.
 pub async fn config_over(store: Arc<dyn Store>, sets: impl IntoIterator<Item = RuleSet>) -> Service {
     let seeds = dataflow_config::built_in::seeds(sets);
-    let journal = Arc::new(Journal::new(store, seeds).expect("the rule sets of a test are valid"));
+    let journal = Arc::new(
+        Journal::new(store, seeds, JournalArgs::default().max_bytes.as_u64())
+            .expect("the rule sets of a test are valid"),
+    );
     let compose =
         |server: &ServerArgs, context: &Context| dataflow_config::capability(server, context, journal);
     Service::start("config", args(&[]), compose).await

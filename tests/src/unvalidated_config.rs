@@ -54,4 +54,5 @@ serve! {
     delete_rule(DeleteRuleRequest) -> DeleteRuleResponse,
     list_revisions(ListRevisionsRequest) -> ListRevisionsResponse,
     rollback_ruleset(RollbackRulesetRequest) -> RollbackRulesetResponse,
+    replace_rules(ReplaceRulesRequest) -> ReplaceRulesResponse,
 }

@@ -27,6 +27,8 @@ pub enum Change {
     },
     /// A rule set was rolled back to this earlier revision.
     RolledBack(RuleSet),
+    /// All rules of a rule set were replaced by those of this one.
+    RulesReplaced(RuleSet),
     /// A provider was seeded by a release.
     ProviderSeeded(Provider),
     /// A provider was created, or replaced by identifier.
@@ -79,7 +81,9 @@ impl Change {
     /// The rule set of which this change makes a revision, if any.
     pub fn ruleset(&self) -> Option<&str> {
         match self {
-            Change::RulesetSeeded(set) | Change::RolledBack(set) => Some(&set.name),
+            Change::RulesetSeeded(set) | Change::RolledBack(set) | Change::RulesReplaced(set) => {
+                Some(&set.name)
+            }
             Change::RulePut { ruleset, .. } | Change::RuleRemoved { ruleset, .. } => Some(ruleset),
             Change::ProviderSeeded(_) | Change::ProviderPut(_) | Change::ProviderRemoved { .. } => None,
         }

@@ -135,6 +135,7 @@ pub(crate) fn audit_record(entry: JournalEntry, state: &State) -> pb::AuditRecor
         Change::RuleRemoved { ruleset, rule_id } => {
             ("RULE_REMOVED", format!("rulesets/{ruleset}/rules/{rule_id}"))
         }
+        Change::RulesReplaced(set) => ("RULES_REPLACED", format!("rulesets/{}", set.name)),
         Change::RolledBack(set) => ("RULESET_ROLLED_BACK", format!("rulesets/{}", set.name)),
         Change::ProviderSeeded(provider) => {
             ("PROVIDER_SEEDED", format!("providers/{}", provider.provider_id))

@@ -79,6 +79,18 @@ pub enum Error {
     /// A later release has written changes that this release cannot read, after which it must not append.
     #[error("a later release has written to the journal: this release can no longer change it")]
     ReleaseOutdated,
+    /// The store has another journal than the one whose state this process serves, for instance an empty one.
+    #[error(
+        "the store has lost the journal: the last known rules and providers are served, and changes are rejected. \
+         Restore the store; or export the rules, restart every replica of the config service, and import them"
+    )]
+    JournalLost,
+    /// The beginning of the journal is missing, and no record has the state at that position.
+    #[error("the journal begins at position {first}, and has no state for what came before")]
+    BaseMissing {
+        /// The position of the first record.
+        first: u64,
+    },
     /// See [`dataflow_store::Error`].
     #[error(transparent)]
     Store(#[from] dataflow_store::Error),
@@ -116,7 +128,8 @@ impl Describe for Error {
             }
             Error::EtagMismatch { .. } => Kind::Conflict,
             Error::TooManyChanges => Kind::Overloaded,
-            Error::ReleaseOutdated => Kind::Precondition,
+            Error::ReleaseOutdated | Error::JournalLost => Kind::Precondition,
+            Error::BaseMissing { .. } => Kind::Internal,
             Error::Store(error) => error.kind(),
         }
     }
@@ -135,6 +148,8 @@ impl Describe for Error {
             Error::EtagMismatch { .. } => "ETAG_MISMATCH",
             Error::TooManyChanges => "TOO_MANY_CHANGES",
             Error::ReleaseOutdated => "RELEASE_OUTDATED",
+            Error::JournalLost => "JOURNAL_LOST",
+            Error::BaseMissing { .. } => "JOURNAL_BASE_MISSING",
             Error::Store(error) => error.reason(),
         }
     }

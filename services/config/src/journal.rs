@@ -4,6 +4,8 @@
 //! Optimistic concurrency: a writer decides on a state, and appends only if the log still ends at the position of that
 //! state. On a conflict it reads the new changes and decides again.
 
+mod compaction;
+mod metrics;
 mod reader;
 
 use std::sync::Arc;
@@ -11,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use dataflow_mesh::metrics::Metrics;
 use dataflow_rules::RuleSet;
 use dataflow_store::Store;
 use dataflow_store::key::{Key, Space};
@@ -21,9 +24,10 @@ use uuid::Uuid;
 use crate::Error;
 use crate::change::{Change, ChangeRecord, JournalEntry, Origin};
 use crate::state::State;
-use crate::stored;
+use crate::stored::{self, Record};
 
-use reader::{LogReader, PAGE_SIZE};
+use metrics::Gauges;
+use reader::LogReader;
 
 /// The store's space and name of the log.
 const SPACE: Space = Space::durable("config");
@@ -51,12 +55,13 @@ pub struct Journal {
     state: watch::Sender<Arc<State>>,
     /// Whether the log was read, or startup no longer waits for it. Readers wait until then.
     is_ready: watch::Sender<bool>,
-    /// The state of the seeds alone, served until the log was read.
-    built_in: Arc<State>,
     /// Serializes reads of the log.
     reader: Mutex<LogReader>,
     /// Serializes writers: a process does not conflict with itself.
     writing: Mutex<()>,
+    /// The size in bytes above which the log is compacted.
+    max_bytes: u64,
+    gauges: Gauges,
 }
 
 /// A page of the log.
@@ -71,12 +76,13 @@ pub struct Page {
 // === impl Journal ===
 
 impl Journal {
-    /// A journal in `store`, not yet read. Until then the state is that of `seeds`.
+    /// A journal in `store`, not yet read. Until then the state is that of `seeds`. Above `max_bytes`, the log is
+    /// compacted.
     ///
     /// # Errors
     ///
     /// If a seed is invalid.
-    pub fn new(store: Arc<dyn Store>, seeds: Vec<Change>) -> Result<Self, Error> {
+    pub fn new(store: Arc<dyn Store>, seeds: Vec<Change>, max_bytes: u64) -> Result<Self, Error> {
         let mut state = State::default();
         for seed in &seeds {
             let time = SystemTime::now();
@@ -91,11 +97,15 @@ impl Journal {
             // The contract defines revision 0 for built-in rule sets.
             Arc::make_mut(&mut ruleset.set).revision = 0;
         }
-        let built_in = Arc::new(state);
-        let (log, state) = (SPACE.key(LOG), watch::Sender::new(Arc::clone(&built_in)));
+        let (log, state) = (SPACE.key(LOG), watch::Sender::new(Arc::new(state)));
         let (is_seeded, is_ready) = (AtomicBool::new(false), watch::Sender::new(false));
-        let (reader, writing) = (Mutex::default(), Mutex::default());
-        Ok(Self { store, log, seeds, is_seeded, state, is_ready, built_in, reader, writing })
+        let (reader, writing, gauges) = (Mutex::default(), Mutex::default(), Gauges::default());
+        Ok(Self { store, log, seeds, is_seeded, state, is_ready, reader, writing, max_bytes, gauges })
+    }
+
+    /// Registers the metrics of this journal.
+    pub fn register(&self, metrics: &Metrics) {
+        self.gauges.register(metrics);
     }
 
     /// Waits until the journal is ready, so that a replica that has just started does not serve older rules.
@@ -207,9 +217,9 @@ impl Journal {
     pub async fn page(&self, after: u64, limit: usize) -> Result<Page, Error> {
         let records = self.store.read(&self.log, after, limit).await?;
         let last = records.last().map(|record| record.position);
-        let entries = records.into_iter().filter_map(|record| {
-            let change = stored::decode(record.value).ok()?;
-            Some(JournalEntry { position: record.position, record: change })
+        let entries = records.into_iter().filter_map(|record| match stored::decode(record.value).ok()? {
+            Record::Change(change) => Some(JournalEntry { position: record.position, record: *change }),
+            Record::Base(_) => None,
         });
         Ok(Page { entries: entries.collect(), last })
     }
@@ -222,14 +232,14 @@ impl Journal {
     pub async fn catch_up(&self) -> Result<(), Error> {
         let mut reader = self.reader.lock().await;
         let state = self.state();
-        let Some(replayed) = reader.read_new(&*self.store, &self.log, &state).await? else { return Ok(()) };
+        let replayed = reader.read_new(&*self.store, &self.log, &state).await?;
+        self.gauges.set(&reader);
+        let Some(replayed) = replayed else { return Ok(()) };
         if replayed.is_rebuilt {
             // The seeds may be lost with the rest.
             self.is_seeded.store(false, Ordering::Release);
         }
-        let is_empty = replayed.state.position == 0;
-        let next = if is_empty { Arc::clone(&self.built_in) } else { Arc::new(replayed.state) };
-        self.state.send_replace(next);
+        self.state.send_replace(Arc::new(replayed.state));
         Ok(())
     }
 
@@ -239,7 +249,8 @@ impl Journal {
         loop {
             let read = async {
                 self.open().await?;
-                self.catch_up().await
+                self.catch_up().await?;
+                self.compact().await
             };
             if let Err(error) = read.await {
                 tracing::debug!(%error, "journal: read failed, retrying");
@@ -251,8 +262,12 @@ impl Journal {
 
     /// The state, if this release may append to the log.
     async fn writable(&self) -> Result<Arc<State>, Error> {
-        if self.reader.lock().await.is_ahead {
+        let reader = self.reader.lock().await;
+        if reader.is_ahead {
             return Err(Error::ReleaseOutdated);
+        }
+        if reader.is_lost {
+            return Err(Error::JournalLost);
         }
         Ok(self.state())
     }
@@ -270,21 +285,14 @@ impl Journal {
         if !(1..=self.state().ruleset(name)?.set.revision).contains(&revision) {
             return Err(not_found());
         }
-        let mut replayed = State::default();
-        loop {
-            let records = self.store.read(&self.log, replayed.position, PAGE_SIZE).await?;
-            if records.is_empty() {
-                return Err(not_found());
-            }
-            for record in records {
-                reader::apply(&mut replayed, &record).map_err(|_| Error::ReleaseOutdated)?;
-                let set = replayed.rulesets.get(name).map(|ruleset| &ruleset.set);
-                if let Some(set) = set.filter(|set| set.revision == revision) {
-                    return Ok(RuleSet::clone(set));
-                }
-            }
-            tokio::task::yield_now().await;
+        let is_found =
+            |state: &State| state.rulesets.get(name).is_some_and(|ruleset| ruleset.set.revision == revision);
+        let mut replayed = reader::base(&*self.store, &self.log).await?;
+        if !is_found(&replayed) {
+            self.replay(&mut replayed, |state, _| is_found(state)).await?;
         }
+        let found = replayed.rulesets.get(name).filter(|_| is_found(&replayed));
+        found.map(|ruleset| RuleSet::clone(&ruleset.set)).ok_or_else(not_found)
     }
 
     /// Appends a record; retries once if the outcome is unknown.

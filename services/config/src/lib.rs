@@ -5,6 +5,7 @@
 //! append to the journal, in the format of `stored`. The crate `dataflow-rules` validates rule sets, [`provider`]
 //! validates providers, and [`built_in`] is the seed of an empty store.
 
+pub mod args;
 pub mod error;
 pub mod grpc;
 
@@ -32,7 +33,8 @@ use dataflow_proto::config::v1::config_service_server::ConfigServiceServer;
 use dataflow_proto::config::v1::provider_service_server::ProviderServiceServer;
 use dataflow_proto::config::v1::rule_service_server::RuleServiceServer;
 
-pub use convert::ruleset::to_wire as ruleset_to_wire;
+pub use args::JournalArgs;
+pub use convert::ruleset::{from_wire as ruleset_from_wire, to_wire as ruleset_to_wire};
 pub use error::Error;
 use journal::Journal;
 
@@ -42,6 +44,7 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(1);
 /// RuleService, ProviderService, AuditService and ConfigService on top of `journal`.
 pub fn capability(server: &ServerArgs, context: &Context, journal: Arc<Journal>) -> Capability {
     let limit = server.max_message();
+    journal.register(&context.metrics);
     let rules = grpc::rules::Service::new(Arc::clone(&journal), context.draining.clone());
     let rules =
         RuleServiceServer::new(rules).max_decoding_message_size(limit).max_encoding_message_size(limit);

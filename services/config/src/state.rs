@@ -12,7 +12,7 @@ use crate::difference::{Difference, DifferenceKind, differences};
 use crate::provider::Provider;
 
 /// The state after the change at `position`.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
     /// The number of changes.
     pub position: u64,
@@ -25,18 +25,18 @@ pub struct State {
 }
 
 /// A rule set with its revisions and the versions of its rules.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionedRuleset {
     /// The set at its latest revision.
     pub set: Arc<RuleSet>,
     /// The version of each rule.
     pub rule_versions: BTreeMap<String, ResourceVersion>,
-    /// Every revision, oldest first: the one at index 0 is revision 1.
+    /// The revisions without gaps, oldest first: from revision 1, or from a later one if the journal was compacted.
     pub revisions: Vec<Arc<Revision>>,
 }
 
 /// A provider with its version.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionedProvider {
     /// The provider.
     pub provider: Provider,
@@ -66,7 +66,7 @@ pub struct Revision {
     pub time: SystemTime,
     /// The author and the reason.
     pub origin: Origin,
-    /// The differences from the previous revision.
+    /// The differences from the previous revision; unknown, and so empty, if the journal was compacted since.
     pub differences: Vec<Difference>,
 }
 
@@ -138,11 +138,11 @@ impl State {
                 let removed = rules.remove(index.ok_or_else(|| rule_not_found(ruleset, rule_id))?);
                 versioned.add_revision(differences(&[removed], &[]), position, recorded);
             }
-            Change::RolledBack(earlier) => {
-                let versioned = self.ruleset_mut(&earlier.name)?;
+            Change::RolledBack(set) | Change::RulesReplaced(set) => {
+                let versioned = self.ruleset_mut(&set.name)?;
                 let rules = &mut Arc::make_mut(&mut versioned.set).rules;
-                let found = differences(rules, &earlier.rules);
-                rules.clone_from(&earlier.rules);
+                let found = differences(rules, &set.rules);
+                rules.clone_from(&set.rules);
                 versioned.add_revision(found, position, recorded);
             }
             Change::ProviderSeeded(provider) | Change::ProviderPut(provider) => {
@@ -160,6 +160,18 @@ impl State {
         }
         self.position = position;
         Ok(())
+    }
+
+    /// Forgets the revisions before the one that was the latest at this position: the journal was compacted.
+    pub fn forget_revisions(&mut self, position: u64) {
+        for ruleset in self.rulesets.values_mut() {
+            let made = ruleset.revisions.partition_point(|revision| revision.position <= position);
+            if let Some(oldest) = made.checked_sub(1) {
+                let revisions = &mut Arc::make_mut(ruleset).revisions;
+                revisions.drain(..oldest);
+                Arc::make_mut(&mut revisions[0]).differences.clear();
+            }
+        }
     }
 
     /// Validates the result of a change.

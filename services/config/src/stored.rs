@@ -1,4 +1,4 @@
-//! The stored format of changes in the journal.
+//! The stored format of the records in the journal.
 
 use std::time::SystemTime;
 
@@ -10,14 +10,30 @@ use prost::Message;
 use crate::change::{Change, ChangeRecord, Origin};
 use crate::convert::ruleset;
 
-/// The format version that this release writes, and the newest that it reads.
-const STORED_VERSION: u32 = 1;
+mod base;
+
+pub(crate) use base::{Base, encode_base};
+
+/// The newest format version that this release reads.
+const NEWEST_VERSION: u32 = 2;
+
+/// The format version of changes.
+const CHANGE_VERSION: u32 = 1;
+
+/// A record of the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Record {
+    /// A change.
+    Change(Box<ChangeRecord>),
+    /// The state at an earlier position.
+    Base(Box<Base>),
+}
 
 /// Why a record cannot be decoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unreadable {
     /// A later release wrote it, in a later format version.
-    #[error("format version {found}, this release reads up to {STORED_VERSION}")]
+    #[error("format version {found}, this release reads up to {NEWEST_VERSION}")]
     Format {
         /// The format version.
         found: u32,
@@ -43,7 +59,11 @@ pub(crate) fn encode(recorded: ChangeRecord) -> Bytes {
             Stored::RuleRemoved(pb::StoredRuleName { ruleset, rule_id })
         }
         Change::RolledBack(set) => {
-            Stored::RolledBack(pb::StoredRollback { ruleset: Some(ruleset::to_wire(&set)) })
+            Stored::RolledBack(pb::StoredRollback { ruleset: Some(ruleset::to_wire(&set)), replaced: false })
+        }
+        // Release 0.1.0 does not know the field, and applies it as what it is to the state: other rules.
+        Change::RulesReplaced(set) => {
+            Stored::RolledBack(pb::StoredRollback { ruleset: Some(ruleset::to_wire(&set)), replaced: true })
         }
         Change::ProviderSeeded(provider) => Stored::ProviderSeeded((&provider).into()),
         Change::ProviderPut(provider) => Stored::ProviderPut((&provider).into()),
@@ -51,15 +71,15 @@ pub(crate) fn encode(recorded: ChangeRecord) -> Bytes {
     };
     let time = Some(prost_types::Timestamp::from(time));
     let stored =
-        pb::StoredChange { format: STORED_VERSION, time, author, reason, request_id, change: Some(change) };
+        pb::StoredChange { format: CHANGE_VERSION, time, author, reason, request_id, change: Some(change) };
     stored.encode_to_vec().into()
 }
 
-/// Decodes a change.
-pub(crate) fn decode(record: Bytes) -> Result<ChangeRecord, Unreadable> {
+/// Decodes a record.
+pub(crate) fn decode(record: Bytes) -> Result<Record, Unreadable> {
     let malformed = |error: &dyn std::fmt::Display| Unreadable::Malformed(error.to_string());
     let stored = pb::StoredChange::decode(record).map_err(|error| malformed(&error))?;
-    if stored.format > STORED_VERSION {
+    if stored.format > NEWEST_VERSION {
         return Err(Unreadable::Format { found: stored.format });
     }
     let pb::StoredChange { format: _, time, author, reason, request_id, change } = stored;
@@ -73,15 +93,18 @@ pub(crate) fn decode(record: Bytes) -> Result<ChangeRecord, Unreadable> {
         Stored::RuleRemoved(pb::StoredRuleName { ruleset, rule_id }) => {
             Change::RuleRemoved { ruleset, rule_id }
         }
-        Stored::RolledBack(pb::StoredRollback { ruleset }) => {
-            Change::RolledBack(ruleset::from_wire(ruleset.unwrap_or_default()).map_err(invalid)?)
+        Stored::RolledBack(pb::StoredRollback { ruleset, replaced }) => {
+            let set = ruleset::from_wire(ruleset.unwrap_or_default()).map_err(invalid)?;
+            if replaced { Change::RulesReplaced(set) } else { Change::RolledBack(set) }
         }
         Stored::ProviderSeeded(provider) => Change::ProviderSeeded(provider.try_into().map_err(invalid)?),
         Stored::ProviderPut(provider) => Change::ProviderPut(provider.try_into().map_err(invalid)?),
         Stored::ProviderRemoved(provider_id) => Change::ProviderRemoved { provider_id },
+        Stored::Base(stored) => return Ok(Record::Base(Box::new(base::decode(stored).map_err(invalid)?))),
     };
     let time = time.and_then(|time| SystemTime::try_from(time).ok()).unwrap_or(SystemTime::UNIX_EPOCH);
-    Ok(ChangeRecord { change, origin: Origin { author, reason, request_id }, time })
+    let origin = Origin { author, reason, request_id };
+    Ok(Record::Change(Box::new(ChangeRecord { change, origin, time })))
 }
 
 #[cfg(test)]
@@ -115,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_record_of_an_earlier_release_is_read() {
-        assert_eq!(decode(Bytes::from_static(RELEASE_0_1_0)), Ok(recorded()));
+        assert_eq!(decode(Bytes::from_static(RELEASE_0_1_0)), Ok(Record::Change(Box::new(recorded()))));
     }
 
     #[test]
@@ -125,10 +148,14 @@ mod tests {
 
     #[test]
     fn records_of_a_later_release_are_recognized() {
-        let later = [b"\x08\x02", &RELEASE_0_1_0[2..]].concat();
-        assert_eq!(decode(later.into()), Err(Unreadable::Format { found: 2 }));
+        let later = [b"\x08\x03", &RELEASE_0_1_0[2..]].concat();
+        assert_eq!(decode(later.into()), Err(Unreadable::Format { found: 3 }));
         let fields = [RELEASE_0_1_0, b"\x9a\x06\x01x"].concat();
-        assert_eq!(decode(fields.into()), Ok(recorded()), "unknown fields are ignored");
+        assert_eq!(
+            decode(fields.into()),
+            Ok(Record::Change(Box::new(recorded()))),
+            "unknown fields are ignored"
+        );
         assert_eq!(decode(Bytes::from_static(b"\x08\x01")), Err(Unreadable::Unknown));
         assert!(matches!(decode(Bytes::from_static(b"\xff")), Err(Unreadable::Malformed(_))));
     }

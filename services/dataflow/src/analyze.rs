@@ -13,6 +13,7 @@ use bytesize::ByteSize;
 use clap::builder::FalseyValueParser;
 use dataflow_analysis::args::{AnalysisArgs, UploadArgs};
 use dataflow_cache::CacheArgs;
+use dataflow_config::JournalArgs;
 use dataflow_mesh::args::{LimitArgs, LogFormat, ServerArgs, TelemetryArgs};
 use dataflow_mesh::outbound::{Outbound, Upstream};
 use dataflow_mesh::process::{self, Process};
@@ -156,6 +157,7 @@ async fn start(process: &Process, limits: AnalysisArgs, extra: Option<RuleSet>) 
         // In memory: no state outlives the command.
         store: store.open(None, cache.capacity.as_u64(), process, "analyze")?,
         cache,
+        journal: JournalArgs::default(),
         server: in_process::internal(server),
     };
     let mesh = Mesh::start(services, process).await?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use dataflow_analysis::args::{AnalysisArgs, UploadArgs};
 use dataflow_cache::CacheArgs;
+use dataflow_config::JournalArgs;
 use dataflow_config::built_in::seeds;
 use dataflow_config::journal::Journal;
 use dataflow_mesh::args::ServerArgs;
@@ -35,6 +36,8 @@ pub(crate) struct Services {
     pub(crate) extra: Option<RuleSet>,
     /// The limits of the cache.
     pub(crate) cache: CacheArgs,
+    /// The limits of the journal.
+    pub(crate) journal: JournalArgs,
     /// The store of their state, opened once for all of them.
     pub(crate) store: Arc<dyn Store>,
     /// How each of them serves.
@@ -65,13 +68,14 @@ struct Running {
 impl Mesh {
     /// Starts the three roles in `process`, which is ready when they are.
     pub(crate) async fn start(services: Services, process: &Process) -> Result<Self, Failure> {
-        let Services { analysis, uploads, extra, cache, store, server } = services;
+        let Services { analysis, uploads, extra, cache, journal, store, server } = services;
         let (config_listener, config_url) = loopback().await?;
         let (cache_listener, cache_url) = loopback().await?;
         let (analysis_listener, analysis_url) = loopback().await?;
 
         let rulesets = dataflow_rules::built_in::rulesets().into_iter().chain(extra);
-        let journal = Arc::new(Journal::new(Arc::clone(&store), seeds(rulesets))?);
+        let journal =
+            Arc::new(Journal::new(Arc::clone(&store), seeds(rulesets), journal.max_bytes.as_u64())?);
         let mut analysis = dataflow_analysis::Args { analysis, uploads, ..defaults() };
         analysis.peers.config_url = Some(config_url.clone());
         analysis.peers.cache_url = Some(cache_url.clone());

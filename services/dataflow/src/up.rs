@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use dataflow_analysis::args::{AnalysisArgs, UploadArgs};
 use dataflow_cache::CacheArgs;
+use dataflow_config::JournalArgs;
 use dataflow_gateway::Gateway;
 use dataflow_gateway::args::{PublicArgs, UpstreamArgs};
 use dataflow_mesh::args::{ProcessArgs, ServerArgs};
@@ -47,11 +48,14 @@ pub(crate) struct Args {
 
     #[command(flatten, next_help_heading = "Limits")]
     cache: CacheArgs,
+
+    #[command(flatten, next_help_heading = "Limits")]
+    journal: JournalArgs,
 }
 
 /// Runs the mesh until the process is stopped. The services stop one after the other, the gateway first.
 pub(crate) async fn run(args: Args, loaded: Loaded) -> Result<Exit, Failure> {
-    let Args { listen, public, server, process, data_dir, store, limits, uploads, cache } = args;
+    let Args { listen, public, server, process, data_dir, store, limits, uploads, cache, journal } = args;
     process::run(&process, loaded, "dataflow", async |process: Process| {
         let listener = process::bind(listen).await?;
         let address = listener.local_addr()?;
@@ -66,6 +70,7 @@ pub(crate) async fn run(args: Args, loaded: Loaded) -> Result<Exit, Failure> {
             uploads,
             extra: None,
             cache,
+            journal,
             store,
             server: in_process::internal(server.clone()),
         };

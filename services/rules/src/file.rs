@@ -26,6 +26,15 @@ pub fn parse(text: &str) -> Result<RuleSet, FileError> {
     Ok(ruleset)
 }
 
+/// The YAML file of a rule set, without its revision. [`parse`] returns the same rule set.
+///
+/// # Panics
+///
+/// Never: a rule set has only types that YAML can express.
+pub fn to_yaml(ruleset: &RuleSet) -> String {
+    serde_saphyr::to_string(ruleset).expect("a rule set can be expressed in YAML")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

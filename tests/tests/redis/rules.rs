@@ -3,4 +3,5 @@
 
 mod crashes;
 mod everywhere;
+mod lost;
 mod unavailable;

@@ -48,7 +48,7 @@ pub(crate) fn rule_to_wire(rule: &Rule) -> pb::Rule {
 /// # Errors
 ///
 /// [`Error::FieldInvalid`] for a mode or a category that is missing or unknown.
-pub(crate) fn from_wire(set: pb::Ruleset) -> Result<RuleSet, Error> {
+pub fn from_wire(set: pb::Ruleset) -> Result<RuleSet, Error> {
     let mode = match set.mode() {
         pb::ruleset::Mode::Substring => Mode::Substring,
         pb::ruleset::Mode::Words => Mode::Words,

@@ -1,4 +1,6 @@
-//! The tonic adapter of RuleService.
+//! The tonic adapter of RuleService: rules one by one, and the watch. What concerns a whole rule set is in `whole`.
+
+mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
@@ -14,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::mask::{self, Field, fields};
-use super::{Caller, caller, check_etag, invalid_page_token, missing_field, page_size, page_start};
+use super::{Caller, caller, check_etag, invalid_page_token, missing_field, page_size};
 use crate::change::Change;
 use crate::convert::ruleset::{category, rule_from_wire, rule_to_wire, to_wire};
 use crate::journal::Journal;
@@ -144,35 +146,6 @@ impl Service {
         let state = self.journal.change(caller.origin(reason)?, decide).await?;
         Ok(pb::DeleteRuleResponse { revision: state.ruleset(&ruleset)?.set.revision })
     }
-
-    fn revisions(&self, request: &pb::ListRevisionsRequest) -> Result<pb::ListRevisionsResponse, Error> {
-        let state = self.journal.state();
-        let ruleset = state.ruleset(&request.ruleset)?;
-        let size = page_size(request.page_size)?;
-        let end = page_start(&request.page_token, ruleset.revisions.len() as u64)?;
-        let end = usize::try_from(end).unwrap_or(usize::MAX).min(ruleset.revisions.len());
-        let start = end.saturating_sub(size);
-        let page = ruleset.revisions[start..end].iter().rev();
-        let revisions = page.map(|revision| convert::revision(&request.ruleset, revision)).collect();
-        let next_page_token = if start > 0 { start.to_string() } else { String::new() };
-        Ok(pb::ListRevisionsResponse { revisions, next_page_token })
-    }
-
-    async fn rollback(
-        &self,
-        caller: Caller,
-        request: pb::RollbackRulesetRequest,
-    ) -> Result<pb::RollbackRulesetResponse, Error> {
-        let pb::RollbackRulesetRequest { ruleset, revision, reason } = request;
-        let earlier = self.journal.ruleset_at(&ruleset, revision).await?;
-        let decide = |state: &State| {
-            let present = state.ruleset(&ruleset)?;
-            Ok((present.set.rules != earlier.rules).then(|| Change::RolledBack(earlier.clone())))
-        };
-        let state = self.journal.change(caller.origin(reason)?, decide).await?;
-        let set = Some(ruleset_to_wire(state.ruleset(&ruleset)?));
-        Ok(pb::RollbackRulesetResponse { ruleset: set })
-    }
 }
 
 /// The start of a page: after the last rule of the previous page, at its current position, or, if it was removed, at
@@ -276,6 +249,14 @@ impl RuleService for Service {
     ) -> Result<Response<pb::RollbackRulesetResponse>, Status> {
         let (caller, request) = caller(request);
         respond(self.rollback(caller, request).await)
+    }
+
+    async fn replace_rules(
+        &self,
+        request: Request<pb::ReplaceRulesRequest>,
+    ) -> Result<Response<pb::ReplaceRulesResponse>, Status> {
+        let (caller, request) = caller(request);
+        respond(self.replace(caller, request).await)
     }
 }
 

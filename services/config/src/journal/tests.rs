@@ -8,8 +8,13 @@ use dataflow_store::logs::Logs;
 use super::*;
 use crate::built_in;
 
+mod compaction;
+mod lost;
+
 const SET: &str =
     "ruleset: default\nmode: WORDS\nrules:\n  - ruleId: a\n    category: HEALTH\n    keywords: [health]\n";
+
+const MAX_BYTES: u64 = 1 << 20;
 
 fn seeds() -> Vec<Change> {
     vec![Change::RulesetSeeded(file::parse(SET).unwrap())]
@@ -22,7 +27,7 @@ fn store() -> Arc<Embedded> {
 /// A replica that has read the log.
 async fn replica(store: &Arc<Embedded>) -> Journal {
     let store: Arc<dyn Store> = Arc::clone(store) as _;
-    let journal = Journal::new(store, seeds()).unwrap();
+    let journal = Journal::new(store, seeds(), MAX_BYTES).unwrap();
     journal.open().await.unwrap();
     journal
 }
@@ -60,7 +65,7 @@ async fn an_empty_store_is_seeded_once() {
 async fn all_seeds_are_in_the_journal() {
     let store: Arc<dyn Store> = store();
     let seeds = built_in::seeds(dataflow_rules::built_in::rulesets());
-    let journal = || Journal::new(Arc::clone(&store), seeds.clone()).unwrap();
+    let journal = || Journal::new(Arc::clone(&store), seeds.clone(), MAX_BYTES).unwrap();
     let first = journal();
     let removed = Change::RuleRemoved { ruleset: "legacy".to_owned(), rule_id: "pop_rule".to_owned() };
     first.change(Origin::default(), |_| Ok(Some(removed.clone()))).await.unwrap();
@@ -75,7 +80,7 @@ async fn all_seeds_are_in_the_journal() {
 
 #[tokio::test]
 async fn the_seeds_are_served_until_the_log_is_read() {
-    let journal = Journal::new(store(), seeds()).unwrap();
+    let journal = Journal::new(store(), seeds(), MAX_BYTES).unwrap();
     assert_eq!(journal.state().rulesets["default"].set.revision, 0);
     assert_eq!(keywords(&journal.state()), [("a".to_owned(), "health".to_owned())]);
 }
@@ -83,7 +88,7 @@ async fn the_seeds_are_served_until_the_log_is_read() {
 #[tokio::test]
 async fn the_seeds_are_written_before_the_first_change() {
     let store = store();
-    let journal = Journal::new(Arc::clone(&store) as Arc<dyn Store>, seeds()).unwrap();
+    let journal = Journal::new(Arc::clone(&store) as Arc<dyn Store>, seeds(), MAX_BYTES).unwrap();
     assert_eq!(put(&journal, rule("b", "x")).await.unwrap().position, 2);
     assert_eq!(keywords(&replica(&store).await.state()).len(), 2);
 }
@@ -162,13 +167,13 @@ async fn a_rollback_makes_a_new_revision() {
 #[tokio::test]
 async fn a_removed_provider_is_not_seeded_again() {
     let store = store();
-    let journal = Journal::new(Arc::clone(&store) as Arc<dyn Store>, built_in::seeds([])).unwrap();
+    let journal = Journal::new(Arc::clone(&store) as Arc<dyn Store>, built_in::seeds([]), MAX_BYTES).unwrap();
     let provider_id = "IT1".to_owned();
     journal
         .change(Origin::default(), |_| Ok(Some(Change::ProviderRemoved { provider_id: provider_id.clone() })))
         .await
         .unwrap();
-    let next = Journal::new(store, built_in::seeds([])).unwrap();
+    let next = Journal::new(store, built_in::seeds([]), MAX_BYTES).unwrap();
     next.open().await.unwrap();
     assert!(!next.state().providers.contains_key("IT1"));
     assert_eq!(next.state().providers.len(), 8);
@@ -178,7 +183,7 @@ async fn a_removed_provider_is_not_seeded_again() {
 async fn nothing_is_appended_after_a_record_of_a_later_release() {
     let store = store();
     let journal = replica(&store).await;
-    let later = b"\x08\x02".as_slice();
+    let later = b"\x08\x03".as_slice();
     store.append(&SPACE.key(LOG), "later", later.into()).await.unwrap();
     assert!(matches!(put(&journal, rule("b", "x")).await, Err(Error::ReleaseOutdated)));
     assert_eq!(keywords(&journal.state()).len(), 1, "the state read before is served");
@@ -196,30 +201,4 @@ async fn an_unreadable_record_is_skipped_and_its_position_counts() {
     let positions: Vec<_> =
         journal.page(0, 10).await.unwrap().entries.iter().map(|entry| entry.position).collect();
     assert_eq!(positions, [1, 4]);
-}
-
-#[tokio::test]
-async fn a_truncated_log_is_replayed_from_the_beginning() {
-    let (whole, shorter, other) = (store(), store(), store());
-    let log = SPACE.key(LOG);
-    let ours = replica(&whole).await;
-    for id in ["b", "c", "d"] {
-        put(&ours, rule(id, "x")).await.unwrap();
-    }
-    // The same log truncated, and one with other records at its end.
-    for record in whole.read(&log, 0, 2).await.unwrap() {
-        shorter.append(&log, &record.position.to_string(), record.value).await.unwrap();
-    }
-    let theirs = replica(&other).await;
-    for id in ["e", "f", "g", "h"] {
-        put(&theirs, rule(id, "x")).await.unwrap();
-    }
-    let reader = ours.reader.lock().await.clone();
-    for (store, expected) in [(&shorter, &["a", "b"][..]), (&other, &["a", "e", "f", "g", "h"])] {
-        let replayed = reader.clone().read_new(&**store, &log, &ours.state()).await.unwrap().unwrap();
-        let found: Vec<_> = keywords(&replayed.state).into_iter().map(|(id, _)| id).collect();
-        assert!(replayed.is_rebuilt && found == expected, "{found:?}");
-    }
-    let nothing = reader.clone().read_new(&*whole, &log, &ours.state()).await.unwrap();
-    assert!(nothing.is_none(), "nothing was appended since");
 }

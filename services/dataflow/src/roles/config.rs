@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use dataflow_analysis::args::DocumentArgs;
+use dataflow_config::JournalArgs;
 use dataflow_config::built_in::seeds;
 use dataflow_config::journal::Journal;
 use dataflow_mesh::args::{ProcessArgs, ServerArgs};
@@ -27,6 +28,9 @@ pub(crate) struct RoleArgs {
     store: StoreArgs,
 
     #[command(flatten)]
+    journal: JournalArgs,
+
+    #[command(flatten)]
     server: ServerArgs,
 
     #[command(flatten)]
@@ -39,14 +43,18 @@ pub(crate) struct RoleArgs {
 
 /// Serves until the process is stopped.
 pub(crate) async fn run(args: RoleArgs, loaded: Loaded) -> Result<Exit, Failure> {
-    let RoleArgs { listen, store, server, process, _documents } = args;
+    let RoleArgs { listen, store, journal, server, process, _documents } = args;
     let serve = async |process: process::Process| {
         let listener = process::bind(listen).await?;
         if store.redis_url.is_none() {
             tracing::info!("store: changes in memory only, lost at exit");
         }
         let store = store.open(None, 0, &process, "config")?;
-        let journal = Arc::new(Journal::new(store, seeds(dataflow_rules::built_in::rulesets()))?);
+        let journal = Arc::new(Journal::new(
+            store,
+            seeds(dataflow_rules::built_in::rulesets()),
+            journal.max_bytes.as_u64(),
+        )?);
         let context = process.context("config");
         let capability = dataflow_config::capability(&server, &context, journal);
         let server = Server::new(&server, context, FILE_DESCRIPTOR_SET).with(capability);

@@ -1,0 +1,120 @@
+//! The stored form of a state: the base of a log that was trimmed.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use dataflow_proto::config::v1 as pb;
+use dataflow_proto::config::v1::stored_change::Change as Stored;
+use prost::Message;
+
+use crate::Error;
+use crate::change::Origin;
+use crate::convert::ruleset;
+use crate::state::{ResourceVersion, Revision, State, VersionedProvider, VersionedRuleset};
+
+/// The format version of a base. Release 0.1.0 reads up to version 1, and must not append to a log whose beginning it
+/// cannot know.
+const VERSION: u32 = 2;
+
+/// The state at an earlier position of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Base {
+    /// The state. Of each rule set, it has the latest revision only.
+    pub(crate) state: State,
+    /// The bytes of the records between the position of the state and this record.
+    pub(crate) remaining_bytes: u64,
+}
+
+/// Encodes a base.
+pub(crate) fn encode_base(base: &Base) -> Bytes {
+    let State { position, rulesets, providers, seen_providers } = &base.state;
+    let stored = pb::StoredBase {
+        position: *position,
+        remaining_bytes: base.remaining_bytes,
+        rulesets: rulesets.values().map(|ruleset| ruleset_to_wire(ruleset)).collect(),
+        providers: providers.values().map(|provider| provider_to_wire(provider)).collect(),
+        seen_providers: seen_providers.iter().cloned().collect(),
+    };
+    let time = Some(prost_types::Timestamp::from(SystemTime::now()));
+    let change = Some(Stored::Base(stored));
+    pb::StoredChange { format: VERSION, time, change, ..pb::StoredChange::default() }.encode_to_vec().into()
+}
+
+/// Decodes a base.
+pub(super) fn decode(stored: pb::StoredBase) -> Result<Base, Error> {
+    let pb::StoredBase { position, remaining_bytes, rulesets, providers, seen_providers } = stored;
+    let rulesets = rulesets.into_iter().map(|stored| {
+        let ruleset = ruleset_from_wire(stored)?;
+        Ok((ruleset.set.name.clone(), Arc::new(ruleset)))
+    });
+    let providers = providers.into_iter().map(|stored| {
+        let provider = provider_from_wire(stored)?;
+        Ok((provider.provider.provider_id.clone(), Arc::new(provider)))
+    });
+    let state = State {
+        position,
+        rulesets: rulesets.collect::<Result<_, Error>>()?,
+        providers: providers.collect::<Result<_, Error>>()?,
+        seen_providers: seen_providers.into_iter().collect(),
+    };
+    Ok(Base { state, remaining_bytes })
+}
+
+fn ruleset_to_wire(versioned: &VersionedRuleset) -> pb::StoredRulesetState {
+    let versions =
+        versioned.rule_versions.iter().map(|(id, version)| version_to_wire(id, *version)).collect();
+    let ruleset = Some(ruleset::to_wire(&versioned.set));
+    let Some(latest) = versioned.revisions.last() else {
+        return pb::StoredRulesetState { ruleset, versions, ..Default::default() };
+    };
+    let Origin { author, reason, request_id } = latest.origin.clone();
+    let (position, time) = (latest.position, Some(latest.time.into()));
+    pb::StoredRulesetState { ruleset, position, time, author, reason, request_id, versions }
+}
+
+fn ruleset_from_wire(stored: pb::StoredRulesetState) -> Result<VersionedRuleset, Error> {
+    let pb::StoredRulesetState { ruleset, position, time, author, reason, request_id, versions } = stored;
+    let set = ruleset::from_wire(ruleset.unwrap_or_default())?;
+    let revision = Revision {
+        revision: set.revision,
+        position,
+        time: time_from_wire(time),
+        origin: Origin { author, reason, request_id },
+        differences: Vec::new(),
+    };
+    let rule_versions = versions.into_iter().map(version_from_wire).collect();
+    Ok(VersionedRuleset { set: Arc::new(set), rule_versions, revisions: vec![Arc::new(revision)] })
+}
+
+fn provider_to_wire(versioned: &VersionedProvider) -> pb::StoredProviderState {
+    let VersionedProvider { provider, version } = versioned;
+    let version = version_to_wire(&provider.provider_id, *version);
+    pb::StoredProviderState { provider: Some(provider.into()), version: Some(version) }
+}
+
+fn provider_from_wire(stored: pb::StoredProviderState) -> Result<VersionedProvider, Error> {
+    let provider = stored.provider.unwrap_or_default().try_into()?;
+    let (_, version) = version_from_wire(stored.version.unwrap_or_default());
+    Ok(VersionedProvider { provider, version })
+}
+
+fn version_to_wire(id: &str, version: ResourceVersion) -> pb::StoredVersion {
+    let ResourceVersion { position, created, updated } = version;
+    pb::StoredVersion {
+        id: id.to_owned(),
+        position,
+        created: Some(created.into()),
+        updated: Some(updated.into()),
+    }
+}
+
+fn version_from_wire(stored: pb::StoredVersion) -> (String, ResourceVersion) {
+    let pb::StoredVersion { id, position, created, updated } = stored;
+    let (created, updated) = (time_from_wire(created), time_from_wire(updated));
+    (id, ResourceVersion { position, created, updated })
+}
+
+fn time_from_wire(time: Option<prost_types::Timestamp>) -> SystemTime {
+    time.and_then(|time| SystemTime::try_from(time).ok()).unwrap_or(SystemTime::UNIX_EPOCH)
+}
