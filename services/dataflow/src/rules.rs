@@ -5,11 +5,15 @@ mod change;
 mod diff;
 mod evaluate;
 mod show;
+mod transfer;
+
+use std::path::Path;
 
 use dataflow_mesh::outbound::Outbound;
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::rule_service_client::RuleServiceClient;
 use dataflow_proto::r#type::v1::Category;
+use dataflow_rules::RuleSet;
 use prost_types::Timestamp;
 
 use crate::client::EndpointArgs;
@@ -30,6 +34,10 @@ pub(crate) enum Rules {
     Diff(Box<diff::Args>),
     /// Restore the rules of an earlier revision. Makes a new revision only if that changes a rule.
     Rollback(Box<change::RollbackArgs>),
+    /// Print a rule set as a file, for a backup or a review.
+    Export(Box<transfer::ExportArgs>),
+    /// Replace all rules of a rule set by those of a file. Makes a new revision only if that changes a rule.
+    Import(Box<transfer::ImportArgs>),
     /// Show which dataflows of a catalogue other rules would categorize differently. Changes nothing.
     Evaluate(Box<evaluate::Args>),
 }
@@ -57,6 +65,8 @@ impl Rules {
             Rules::Delete(args) => change::delete(*args).await,
             Rules::Diff(args) => diff::run(*args).await,
             Rules::Rollback(args) => change::rollback(*args).await,
+            Rules::Export(args) => transfer::export(*args).await,
+            Rules::Import(args) => transfer::import(*args).await,
             Rules::Evaluate(args) => evaluate::run(*args).await,
         }
     }
@@ -65,6 +75,14 @@ impl Rules {
 /// A client of the rule service.
 fn client(mesh: &EndpointArgs) -> RuleServiceClient<Outbound> {
     RuleServiceClient::new(mesh.channel()).max_decoding_message_size(usize::MAX)
+}
+
+/// Reads a rule file; `what` names it in an error.
+async fn read_rules(path: &Path, what: &str) -> Result<RuleSet, Failure> {
+    let usage =
+        |error: anyhow::Error| Failure::new(Exit::Usage, error.context(format!("{what} {}", path.display())));
+    let text = tokio::fs::read_to_string(path).await.map_err(|error| usage(error.into()))?;
+    dataflow_rules::file::parse(&text).map_err(|error| usage(error.into()))
 }
 
 /// Parses the name of a category, case-insensitively.

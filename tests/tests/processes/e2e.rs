@@ -1,6 +1,7 @@
 //! End-to-end tests of the real binary: commands of people, interfaces of scripts, and pods.
 
 mod analyze;
+mod backup;
 mod directory;
 mod grpcurl;
 mod hostile;

@@ -73,7 +73,7 @@ struct Fields {
 pub(crate) struct RecordArgs {
     /// The reason for the change, for the audit record; at most 1024 bytes.
     #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
+    pub(super) reason: Option<String>,
 }
 
 /// The flags of `dataflow rules delete`.

@@ -10,9 +10,8 @@ use dataflow_proto::google::api::HttpBody;
 use dataflow_render::Options;
 use dataflow_render::grid::Grid;
 use dataflow_render::text::{name_of, printable, why};
-use dataflow_rules::RuleSet;
 
-use super::RulesetArgs;
+use super::{RulesetArgs, read_rules};
 use crate::analyze;
 use crate::client::FormatArgs;
 use crate::exit::{Exit, Failure};
@@ -46,7 +45,7 @@ pub(crate) struct Args {
 /// Requests the evaluation from the mesh and prints it.
 pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
     let Args { catalogue, rules, set: RulesetArgs { mesh, ruleset }, category_only, lang, format } = args;
-    let proposed = read_rules(&rules).await?;
+    let proposed = read_rules(&rules, "--rules").await?;
     let document = read(&catalogue).await?;
     let set = dataflow_config::ruleset_to_wire(&proposed);
     let request = pb::EvaluateRulesRequest {
@@ -66,14 +65,6 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
     })?;
     let unread = analyze::unread(&evaluation.diagnostics, evaluation.diagnostics_omitted);
     Ok(if unread { Exit::Incomplete } else { Exit::Success })
-}
-
-async fn read_rules(path: &PathBuf) -> Result<RuleSet, Failure> {
-    let usage = |error: anyhow::Error| {
-        Failure::new(Exit::Usage, error.context(format!("--rules {}", path.display())))
-    };
-    let text = tokio::fs::read_to_string(path).await.map_err(|error| usage(error.into()))?;
-    dataflow_rules::file::parse(&text).map_err(|error| usage(error.into()))
 }
 
 /// Reads the whole catalogue, since it is sent in one message.
