@@ -47,6 +47,19 @@ pub struct UpstreamArgs {
     #[arg(long, env = "DATAFLOW_CONFIG_URL", default_value = "http://127.0.0.1:8083", value_name = "URL")]
     pub config_url: Upstream,
 
+    /// Address by which every replica of the analysis service is reached, to list and reset all their circuit breakers:
+    /// `dns://HOST:PORT` or a list. By default `--analysis-url`, behind which a mesh chooses one replica.
+    #[arg(long, env = "DATAFLOW_ANALYSIS_REPLICAS", value_name = "URL")]
+    pub analysis_replicas: Option<Upstream>,
+
+    /// The same for the cache service.
+    #[arg(long, env = "DATAFLOW_CACHE_REPLICAS", value_name = "URL")]
+    pub cache_replicas: Option<Upstream>,
+
+    /// The same for the config service.
+    #[arg(long, env = "DATAFLOW_CONFIG_REPLICAS", value_name = "URL")]
+    pub config_replicas: Option<Upstream>,
+
     /// A `FileDescriptorSet` that defines the services and their REST routes, instead of the built-in one.
     #[arg(long, env = "DATAFLOW_DESCRIPTORS", value_name = "FILE")]
     pub descriptors: Option<PathBuf>,
@@ -131,6 +144,20 @@ impl UpstreamArgs {
         ];
         let found = ours.into_iter().find(|(package, _)| service.starts_with(package));
         found.map(|(_, upstream)| upstream.clone())
+    }
+}
+
+impl UpstreamArgs {
+    /// The address by which every replica of an upstream is reached.
+    pub(crate) fn replicas_of(&self, upstream: &Upstream) -> Upstream {
+        let ours = [
+            (&self.analysis_url, &self.analysis_replicas),
+            (&self.cache_url, &self.cache_replicas),
+            (&self.config_url, &self.config_replicas),
+        ];
+        let found =
+            ours.into_iter().find(|(url, _)| *url == upstream).and_then(|(_, replicas)| replicas.clone());
+        found.unwrap_or_else(|| upstream.clone())
     }
 }
 

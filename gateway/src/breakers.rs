@@ -1,4 +1,4 @@
-//! `MeshService` for the mesh: aggregates the circuit breakers of this process and of every upstream. Separate from the
+//! `MeshService` for the mesh: aggregates the circuit breakers of this process and of every replica of each upstream. Separate from the
 //! mesh crate's implementation, which knows only the circuit breakers of one process.
 
 use std::collections::BTreeMap;
@@ -19,8 +19,8 @@ use tonic::{Code, Extensions, Request, Response, Status};
 
 use crate::upstreams::Upstreams;
 
-/// Timeout of the call to an upstream; one that exceeds it is listed as silent.
-const TIMEOUT: Duration = Duration::from_secs(1);
+/// Timeout of the call to a replica; one that exceeds it is listed as silent.
+const TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The breakers of this process and of the upstreams.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(crate) struct MeshBreakers {
 struct Report {
     /// By name and replica: services that share a process report the same breakers.
     breakers: BTreeMap<(String, String), pb::CircuitBreaker>,
-    /// Addresses of the upstreams that did not respond.
+    /// Addresses of the replicas that did not respond.
     silent: Vec<String>,
 }
 
@@ -45,7 +45,7 @@ impl MeshBreakers {
         Self { own: OwnBreakers::new(breakers), upstreams }
     }
 
-    /// Calls all upstreams concurrently, and adds the circuit breakers of this process.
+    /// Calls all replicas concurrently, and adds the circuit breakers of this process.
     async fn collect<A>(
         &self,
         own: Result<Vec<pb::CircuitBreaker>, Status>,
@@ -54,9 +54,10 @@ impl MeshBreakers {
     where
         A: Future<Output = Result<Vec<pb::CircuitBreaker>, Status>> + Send,
     {
-        let calls = self.upstreams.each().map(|(address, upstream)| {
-            let answer = tokio::time::timeout(TIMEOUT, ask(MeshServiceClient::new(upstream.clone())));
-            async move { (address.clone(), answer.await.ok()) }
+        let replicas = self.upstreams.replicas().await;
+        let calls = replicas.into_iter().map(|(address, replica)| {
+            let answer = tokio::time::timeout(TIMEOUT, ask(MeshServiceClient::new(replica)));
+            async move { (address, answer.await.ok()) }
         });
         // Collected, so that nothing is borrowed across the calls.
         let calls: Vec<_> = calls.collect();
@@ -144,8 +145,9 @@ impl Report {
         self.breakers.extend(keyed);
     }
 
-    /// The breakers, sorted by name and replica, and the silent upstreams.
-    fn sorted(self) -> (Vec<pb::CircuitBreaker>, Vec<String>) {
+    /// The breakers, sorted by name and replica, and the silent replicas.
+    fn sorted(mut self) -> (Vec<pb::CircuitBreaker>, Vec<String>) {
+        self.silent.sort();
         (self.breakers.into_values().collect(), self.silent)
     }
 }

@@ -125,7 +125,8 @@ impl Gateway {
             let upstream = args.upstreams.of(&service)?;
             Some((service, upstream))
         });
-        Ok(Self { args: args.clone(), schema, upstreams: Upstreams::new(located) })
+        let upstreams = Upstreams::new(located, |upstream| args.upstreams.replicas_of(upstream));
+        Ok(Self { args: args.clone(), schema, upstreams })
     }
 
     /// Serves until `shutdown` resolves and every call in flight has ended.

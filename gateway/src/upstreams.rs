@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use dataflow_mesh::outbound::{Outbound, Upstream};
 use dataflow_mesh::status::{Describe, Kind, to_status};
+use futures_util::future::join_all;
 use tonic::Status;
 
 /// The upstream of each service. Cheap to clone.
@@ -13,8 +14,8 @@ use tonic::Status;
 pub(crate) struct Upstreams {
     /// Sorted, since reflection lists them.
     by_service: Arc<BTreeMap<String, Outbound>>,
-    /// Each once, by its address.
-    by_address: Arc<BTreeMap<String, Outbound>>,
+    /// Those by which every replica is reached, each once, by their addresses.
+    replicas: Arc<BTreeMap<String, Outbound>>,
 }
 
 /// Why a call does not reach an upstream.
@@ -34,16 +35,24 @@ pub(crate) enum UpstreamError {
 // === impl Upstreams ===
 
 impl Upstreams {
-    /// One channel for each address, whatever the number of services there.
-    pub(crate) fn new(services: impl IntoIterator<Item = (String, Upstream)>) -> Self {
+    /// One channel for each address, whatever the number of services there. `replicas` returns the address by which
+    /// every replica of an upstream is reached.
+    pub(crate) fn new(
+        services: impl IntoIterator<Item = (String, Upstream)>,
+        replicas: impl Fn(&Upstream) -> Upstream,
+    ) -> Self {
         let mut by_address: BTreeMap<String, Outbound> = BTreeMap::new();
-        let mut by_service = BTreeMap::new();
+        let mut channel = |upstream: &Upstream| {
+            let known = by_address.entry(upstream.to_string());
+            known.or_insert_with(|| Outbound::forwarding(upstream)).clone()
+        };
+        let (mut by_service, mut of_replicas) = (BTreeMap::new(), BTreeMap::new());
         for (service, upstream) in services {
-            let channel =
-                by_address.entry(upstream.to_string()).or_insert_with(|| Outbound::forwarding(&upstream));
-            by_service.insert(service, channel.clone());
+            by_service.insert(service, channel(&upstream));
+            let replicas = replicas(&upstream);
+            of_replicas.insert(replicas.to_string(), channel(&replicas));
         }
-        Self { by_service: Arc::new(by_service), by_address: Arc::new(by_address) }
+        Self { by_service: Arc::new(by_service), replicas: Arc::new(of_replicas) }
     }
 
     /// Full names of the services.
@@ -51,9 +60,14 @@ impl Upstreams {
         self.by_service.keys().cloned().collect()
     }
 
-    /// The address of each upstream, and the channel to it.
-    pub(crate) fn each(&self) -> impl Iterator<Item = (&String, &Outbound)> {
-        self.by_address.iter()
+    /// The address of each replica of each upstream, and the channel to it. A name without an address, and one address
+    /// behind which a mesh balances, count as one replica.
+    pub(crate) async fn replicas(&self) -> Vec<(String, Outbound)> {
+        let each = self.replicas.iter().map(|(address, upstream)| async move {
+            let found = upstream.replicas().await.filter(|found| !found.is_empty());
+            found.unwrap_or_else(|| vec![(address.clone(), upstream.clone())])
+        });
+        join_all(each).await.into_iter().flatten().collect()
     }
 
     /// The channel to a service.

@@ -9,6 +9,7 @@ mod unsent;
 mod upstream;
 
 use std::error::Error;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -70,6 +71,17 @@ impl Outbound {
     /// A channel for the process's own watches, which have no deadline: they end when either side ends.
     pub fn watching(upstream: &Upstream) -> Self {
         Self { peers: Peers::new(upstream), timeout: TimeoutPolicy::Unlimited }
+    }
+
+    /// A channel to each replica, with its address; waits for the first resolution of a name. None if there is a single
+    /// address, behind which a mesh balances.
+    pub async fn replicas(&self) -> Option<Vec<(String, Self)>> {
+        let Peers::RoundRobin(peers) = &self.peers else { return None };
+        let replica = |peer: &Arc<peers::Peer>| {
+            let channel = Self { peers: Peers::Single(peer.channel.clone()), timeout: self.timeout };
+            (peer.address.clone(), channel)
+        };
+        Some(peers.all().await.iter().map(replica).collect())
     }
 
     /// The deadline of a call with these headers.

@@ -56,7 +56,7 @@ pub(super) struct RoundRobin {
 /// One peer.
 #[derive(Debug)]
 pub(super) struct Peer {
-    address: String,
+    pub(super) address: String,
     pub(super) channel: Channel,
     ejected_until: Mutex<Option<Instant>>,
 }
@@ -102,9 +102,7 @@ impl RoundRobin {
     ///
     /// A [`ConnectError`] when the name has no address.
     pub(super) async fn next(&self) -> Result<Arc<Peer>, BoxError> {
-        let mut resolved = self.resolved.subscribe();
-        let _ = tokio::time::timeout(CONNECT_TIMEOUT, resolved.wait_for(|resolved| *resolved)).await;
-        let peers = self.peers.load();
+        let peers = self.all().await;
         let start = self.next.fetch_add(1, Ordering::Relaxed);
         let mut in_order = (0..peers.len()).map(|step| &peers[start.wrapping_add(step) % peers.len()]);
         let first = in_order.clone().next();
@@ -113,6 +111,13 @@ impl RoundRobin {
             self.failed.notify_one();
             ConnectError("the name has no address".into()).into()
         })
+    }
+
+    /// All peers, also ejected ones; waits for the first resolution.
+    pub(super) async fn all(&self) -> Arc<Vec<Arc<Peer>>> {
+        let mut resolved = self.resolved.subscribe();
+        let _ = tokio::time::timeout(CONNECT_TIMEOUT, resolved.wait_for(|resolved| *resolved)).await;
+        self.peers.load_full()
     }
 
     /// Ejects a peer for [`EJECTION`].

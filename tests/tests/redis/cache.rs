@@ -8,6 +8,7 @@ mod wire;
 
 mod analyses;
 mod answers;
+mod breakers;
 mod l1;
 mod leases;
 mod load;

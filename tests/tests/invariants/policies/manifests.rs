@@ -16,6 +16,11 @@ fn deployment(role: &str) -> [Value; 2] {
     [own, documents("k8s/base/pods.yaml").pop().unwrap()]
 }
 
+/// The Service of a role that receives calls.
+fn service(role: &str) -> Value {
+    of_kind(&format!("k8s/base/{role}.yaml"), "Service").swap_remove(0)
+}
+
 fn container(deployment: &Value) -> &Value {
     &deployment["spec"]["template"]["spec"]["containers"][0]
 }
@@ -70,8 +75,8 @@ fn ports_and_probes_match_the_addresses_of_the_process() {
         );
         assert_eq!(container(&own)["args"][0], role);
 
-        let service = of_kind(&format!("k8s/base/{role}.yaml"), "Service").pop().unwrap();
-        let ports = &service["spec"]["ports"];
+        let called = service(role);
+        let ports = &called["spec"]["ports"];
         assert_eq!(
             (&ports[0]["port"], &ports[0]["targetPort"]),
             (&api["containerPort"], &api["name"]),
@@ -82,8 +87,19 @@ fn ports_and_probes_match_the_addresses_of_the_process() {
         for peer in ["ANALYSIS", "CACHE", "CONFIG"] {
             let Some(url) = variables.get(&format!("DATAFLOW_{peer}_URL")) else { continue };
             let peer = peer.to_lowercase();
-            let service = of_kind(&format!("k8s/base/{peer}.yaml"), "Service").pop().unwrap();
+            let service = service(&peer);
             assert_eq!(*url, format!("http://{peer}:{}", service["spec"]["ports"][0]["port"]), "{role}");
+        }
+        for peer in ["ANALYSIS", "CACHE", "CONFIG"] {
+            let Some(url) = variables.get(&format!("DATAFLOW_{peer}_REPLICAS")) else { continue };
+            let [calls, replicas] = of_kind(&format!("k8s/base/{}.yaml", peer.to_lowercase()), "Service")
+                .try_into()
+                .expect("one Service for calls, one for every replica");
+            assert_eq!(replicas["spec"]["clusterIP"], "None", "{peer}");
+            assert_eq!(replicas["spec"]["selector"], calls["spec"]["selector"], "{peer}");
+            assert_eq!(replicas["spec"]["ports"][0], calls["spec"]["ports"][0], "{peer}");
+            let (name, port) = (text(&replicas["metadata"]["name"]), &calls["spec"]["ports"][0]["port"]);
+            assert_eq!(*url, format!("dns://{name}:{port}"), "{peer}");
         }
         for (probe, path) in
             [("startupProbe", "/startupz"), ("readinessProbe", "/readyz"), ("livenessProbe", "/livez")]
