@@ -1,8 +1,9 @@
 //! The dialect of REST: transcoding by the `google.api.http` annotations of the descriptor set. `request` converts an
-//! HTTP request to messages, `response` converts the reply to an HTTP response: `elements` if the reply is large,
+//! HTTP request to messages, `etag` its precondition, `response` converts the reply to an HTTP response: `elements` if the reply is large,
 //! `stream` if it is a stream.
 
 mod elements;
+mod etag;
 mod mask;
 mod request;
 mod response;

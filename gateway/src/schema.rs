@@ -47,6 +47,8 @@ pub struct Binding {
     pub body: Body,
     /// The update mask of a PATCH whose body is a field: the field that selects the parts of the body that change.
     pub mask: Option<FieldDescriptor>,
+    /// Whether an `If-Match` of the request is the etag of its message: for PATCH and DELETE.
+    pub takes_precondition: bool,
     /// The reply field that becomes the HTTP body; none for the whole reply.
     pub reply: Option<FieldDescriptor>,
 }
@@ -219,6 +221,7 @@ impl Binding {
             template: template.to_string(),
             body,
             mask,
+            takes_precondition: matches!(verb, "PATCH" | "DELETE"),
             reply,
         })
     }

@@ -5,11 +5,9 @@ use dataflow_mesh::status::{Describe, Kind, Violation, to_status};
 use prost_reflect::{DynamicMessage, FieldDescriptor, Value};
 use tonic::Status;
 
+use super::etag::ETAG;
 use crate::fields::{self, message_of};
 use crate::json::reader;
-
-/// The field of a resource that names the version which a change is meant for.
-const ETAG: &str = "etag";
 
 /// Why there is no update mask.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

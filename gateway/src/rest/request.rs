@@ -11,7 +11,7 @@ use http::header::CONTENT_TYPE;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, Value};
 use tonic::Status;
 
-use super::mask;
+use super::{etag, mask};
 use crate::body::{BufferedBody, StreamedBody};
 use crate::dialect::{BodyMode, RequestBody};
 use crate::fields;
@@ -77,6 +77,7 @@ impl RoutedRequest {
             }
             _ => {}
         }
+        etag::bind(&self.binding, headers, &mut message)?;
         Ok(message)
     }
 

@@ -3,12 +3,12 @@
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, ETAG};
 use http::{HeaderValue, Response};
 use prost_reflect::{DynamicMessage, MessageDescriptor, Value};
 use tonic::Status;
 
-use super::elements;
+use super::{elements, etag};
 use crate::dialect::Reply;
 use crate::frame::ReplyError;
 use crate::json;
@@ -32,7 +32,14 @@ pub(super) async fn write(binding: &Binding, reply: Reply) -> Result<Response<Bo
     if binding.reply_message().is_some_and(|message| is_http_body(&message)) {
         return document(binding, message);
     }
-    json_of(binding, message).map(json::response)
+    let message = decode(binding, message)?;
+    let mut response = json::response(write_json(binding, &message)?);
+    let field = binding.reply.as_ref().map(|field| message.get_field(field));
+    let resource = field.as_deref().and_then(Value::as_message).unwrap_or(&message);
+    if let Some(etag) = etag::of(resource) {
+        response.headers_mut().insert(ETAG, etag);
+    }
+    Ok(response)
 }
 
 /// Whether the JSON of a message is an object with a member for each field: not for bodies of any media type, nor for
@@ -43,13 +50,16 @@ fn has_members(message: &MessageDescriptor) -> bool {
 
 /// The JSON of a message of a reply, or of its field that is the HTTP body.
 pub(super) fn json_of(binding: &Binding, message: Bytes) -> Result<Vec<u8>, Status> {
-    let message = decode(binding, message)?;
+    write_json(binding, &decode(binding, message)?)
+}
+
+fn write_json(binding: &Binding, message: &DynamicMessage) -> Result<Vec<u8>, Status> {
     let written = match binding.reply.as_ref().map(|field| (field, message.get_field(field))) {
-        None => json::write(&message),
+        None => json::write(message),
         Some((field, value)) => match value.as_message() {
             Some(message) => json::write(message),
             // Only messages can be written: the field is extracted from the JSON of its message.
-            None => json::members(&message).map(|mut members| {
+            None => json::members(message).map(|mut members| {
                 members.remove(field.json_name()).unwrap_or_default().to_string().into_bytes()
             }),
         },

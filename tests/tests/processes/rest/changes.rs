@@ -52,6 +52,72 @@ async fn read_modify_write_succeeds_unless_the_etag_has_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_etag_of_a_response_is_the_precondition_of_a_change() {
+    let (gateway, _services) = services::mesh(&[]).await;
+    let send = async |method: &str, target: &str, conditions: &[&str], body: &Value| {
+        let json = [("content-type", "application/json")];
+        let conditions = conditions.iter().map(|condition| ("if-match", *condition));
+        let headers: Vec<_> = json.into_iter().chain(conditions).collect();
+        let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        http::request(&gateway.upstream, method, target, &headers, &body).await.unwrap()
+    };
+    let etag =
+        |answer: &HttpResponse| answer.headers.get("etag").map(|etag| etag.to_str().unwrap().to_owned());
+    let rule = json!({"ruleId": "mine", "category": "HEALTH", "keywords": ["zz"]});
+    let provider =
+        json!({"displayName": "X", "baseUrl": "https://example.org/rest", "dialect": "SDMX_REST_2_1"});
+    let provider = json!({"providerId": "XX", "provider": provider});
+    for (collection, resource, target, field) in [
+        ("/v1/rules", rule, "/v1/rules/mine", "description"),
+        ("/v1/providers", provider, "/v1/providers/XX", "displayName"),
+    ] {
+        let created = send("POST", collection, &[], &resource).await;
+        assert_eq!(created.status, 200, "{}", String::from_utf8_lossy(&created.body));
+        let first = etag(&created).unwrap();
+        assert_eq!(first, format!("\"{}\"", json_of(&created)["etag"].as_str().unwrap()));
+        assert_eq!(etag(&send("GET", target, &[], &Value::Null).await).as_ref(), Some(&first));
+
+        let change = |text: &str| json!({field: text});
+        let changed = send("PATCH", target, &[&first], &change("one")).await;
+        assert_eq!(changed.status, 200, "{}", String::from_utf8_lossy(&changed.body));
+        let second = etag(&changed).unwrap();
+        assert_ne!(second, first);
+        let weak = format!("W/{second}");
+        for stale in [&first, &weak, "\"\"", "\"x\""] {
+            for method in ["PATCH", "DELETE"] {
+                let body = if method == "PATCH" { change("two") } else { Value::Null };
+                let refused = send(method, target, &[stale], &body).await;
+                assert_eq!(
+                    refused.status,
+                    412,
+                    "{method} {stale}: {}",
+                    String::from_utf8_lossy(&refused.body)
+                );
+                assert_eq!(json_of(&refused)["details"][0]["reason"], "ETAG_MISMATCH", "{method} {stale}");
+            }
+        }
+        let two = format!("{first}, {second}");
+        for wrong in [&[two.as_str()][..], &[&first, &second], &["abc"], &["\"abc"], &[""], &["\"a b\""]] {
+            let refused = send("PATCH", target, wrong, &change("two")).await;
+            assert_eq!(refused.status, 400, "{wrong:?}: {}", String::from_utf8_lossy(&refused.body));
+            assert_eq!(json_of(&refused)["details"][0]["reason"], "PRECONDITION_INVALID", "{wrong:?}");
+        }
+        // The body may name the same version, but no other.
+        let (same, other) = (json_of(&changed)["etag"].clone(), json_of(&created)["etag"].clone());
+        for (own, status) in [(other, 400), (same, 200)] {
+            let body = json!({field: "three", "etag": own});
+            assert_eq!(send("PATCH", target, &[&second], &body).await.status, status, "{own}");
+        }
+        let any = send("PATCH", target, &["*"], &change("four")).await;
+        assert_eq!(any.status, 200);
+        assert_eq!(send("DELETE", target, &[&etag(&any).unwrap()], &Value::Null).await.status, 200);
+        assert_eq!(send("DELETE", target, &["*"], &Value::Null).await.status, 404);
+    }
+    // A list of resources has no etag of its own.
+    assert_eq!(etag(&send("GET", "/v1/rules", &[], &Value::Null).await), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_update_of_a_legacy_client_is_lost() {
     let (gateway, _services) = services::mesh(&[]).await;
     let rules = "/api/analysis/rules";
