@@ -4,7 +4,6 @@
 mod output;
 mod upload;
 
-use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -201,7 +200,7 @@ fn print(analysis: pb::Analysis, format: Format, lang: String, out: Option<Outpu
         }
         None => {
             let options = terminal::options(lang);
-            let printed = render::render(analysis, format, &options, &mut io::stdout().lock());
+            let printed = render::render(analysis, format, &options, &mut terminal::stdout());
             Ok(exit::unless_closed(printed)?)
         }
     }

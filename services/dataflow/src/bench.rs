@@ -11,12 +11,13 @@ mod rules;
 mod service_process;
 mod start;
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Subcommand;
 
 use crate::exit::{Exit, Failure};
+use crate::terminal;
 
 /// The benchmarks.
 #[derive(Debug, Subcommand)]
@@ -70,7 +71,7 @@ impl Bench {
             Bench::Gateway(on) => gateway::measure(&on).await?,
             Bench::Overload(on) => overload::measure(&on).await?,
         };
-        io::stdout().write_all(report.as_bytes())?;
+        terminal::stdout().write_all(report.as_bytes())?;
         Ok(Exit::Success)
     }
 }

@@ -1,7 +1,7 @@
 //! The command line: parses it and dispatches to the function of each command.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -10,7 +10,7 @@ use dataflow_settings::{Loaded, Sources};
 use crate::exit::{self, Exit, Failure};
 use crate::predecessor::Predecessor;
 use crate::roles;
-use crate::{analyze, bench, healthcheck, providers, rules, status, up};
+use crate::{analyze, bench, healthcheck, providers, rules, status, terminal, up};
 
 /// Analyzes catalogues of official statistics: their dataflows, categorized by subject.
 #[derive(Debug, Parser)]
@@ -62,7 +62,7 @@ pub(crate) fn run(argv: Vec<OsString>) -> ExitCode {
         Err(error) => return report(Failure::new(Exit::Usage, error)),
     };
     if loaded.asks_for_report() {
-        let shown = exit::unless_closed(write!(io::stdout(), "{}", loaded.report));
+        let shown = exit::unless_closed(write!(terminal::stdout(), "{}", loaded.report));
         return shown.map_or_else(|error| report(error.into()), |()| ExitCode::SUCCESS);
     }
     match Cli::from_arg_matches(&loaded.matches) {
@@ -103,7 +103,7 @@ impl Command {
                 // Buffered in memory: the generator panics on a write error.
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut Cli::command(), "dataflow", &mut script);
-                exit::unless_closed(io::stdout().write_all(&script))?;
+                exit::unless_closed(terminal::stdout().write_all(&script))?;
                 Ok(Exit::Success)
             }
         }
@@ -112,7 +112,7 @@ impl Command {
 
 fn report(failure: Failure) -> ExitCode {
     // An error cannot be reported if standard error is closed.
-    let _ = writeln!(io::stderr(), "error: {:#}", failure.error);
+    let _ = writeln!(terminal::stderr(), "error: {:#}", failure.error);
     failure.exit.into()
 }
 

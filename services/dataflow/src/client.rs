@@ -76,7 +76,7 @@ impl FormatArgs {
 
 /// Writes to standard output.
 pub(crate) fn print(shown: &[u8]) -> Result<(), Failure> {
-    exit::unless_closed(io::Write::write_all(&mut io::stdout(), shown)).map_err(Into::into)
+    exit::unless_closed(io::Write::write_all(&mut terminal::stdout(), shown)).map_err(Into::into)
 }
 
 /// The failure that a call's status stands for: its exit status and its error message.

@@ -1,6 +1,6 @@
 //! `dataflow status`: the health of a running mesh and of each service, as its gateway reports it.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::time::Duration;
 
 use dataflow_mesh::outbound::Outbound;
@@ -13,6 +13,7 @@ use tonic_health::pb::health_client::HealthClient;
 
 use crate::client::EndpointArgs;
 use crate::exit::{self, Exit, Failure};
+use crate::terminal;
 
 /// Timeout of one health check.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -45,7 +46,7 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
     for (name, health) in &rows {
         table += &format!("{name:width$}  {health}\n");
     }
-    exit::unless_closed(io::stdout().write_all(table.as_bytes()))?;
+    exit::unless_closed(terminal::stdout().write_all(table.as_bytes()))?;
     // If the endpoint is a single service, it does not know the others, which is not a failure.
     let failed = rows
         .iter()

@@ -1,10 +1,29 @@
-//! Detects the terminal at standard output, and the rendering options for it.
+//! The terminal: rendering options for it, and all that is written to it.
+//!
+//! Texts of catalogues, of rules and of whatever answers at `--endpoint` may contain characters that control a terminal.
+//! [`stdout`] and [`stderr`] remove them, so that no command has to remember it. Output that goes elsewhere is unchanged.
+
+mod printed;
 
 use std::env;
 use std::ffi::OsString;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 
 use dataflow_render::Options;
+
+use printed::{Controls, Printed};
+
+/// Standard output.
+pub(crate) fn stdout() -> impl Write {
+    let is_terminal = io::stdout().is_terminal();
+    let allowed = if options("").color { Controls::Colors } else { Controls::None };
+    Printed::new(io::stdout(), is_terminal.then_some(allowed))
+}
+
+/// Standard error. Also a log file must not contain what acts on the terminal of its reader.
+pub(crate) fn stderr() -> impl Write {
+    Printed::new(io::stderr(), Some(Controls::None))
+}
 
 /// The rendering options for standard output: with the width and with color on a terminal, plain otherwise. They obey
 /// `NO_COLOR`, `CLICOLOR` and `CLICOLOR_FORCE`.

@@ -1,6 +1,6 @@
 //! `dataflow up`: all four services in one process, behind one public port. They call each other over gRPC on loopback.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 use dataflow_analysis::args::{AnalysisArgs, UploadArgs};
@@ -15,6 +15,7 @@ use dataflow_store::StoreArgs;
 
 use crate::exit::{self, Exit, Failure};
 use crate::in_process::{self, Mesh, Services};
+use crate::terminal;
 
 /// The flags of `dataflow up`.
 #[derive(Debug, clap::Args)]
@@ -90,7 +91,7 @@ pub(crate) async fn run(args: Args, loaded: Loaded) -> Result<Exit, Failure> {
                 () = process.readiness.until_ready() => {}
             }
             // The parent process may have closed standard output; the mesh serves all the same.
-            exit::unless_closed(writeln!(io::stdout(), "ready http://{address}"))
+            exit::unless_closed(writeln!(terminal::stdout(), "ready http://{address}"))
         });
         served?;
         announced?;

@@ -27,7 +27,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 /// Whether a character controls the terminal instead of being displayed: C0 and C1 controls (U+009B alone starts an
 /// escape sequence), the separators that break a line, and the embeddings, overrides and isolates that reorder it.
 /// Plain direction marks are allowed: Arabic and Hebrew need them. All are in the basic plane.
-pub(super) fn controls_terminal(character: char) -> bool {
+pub fn controls_terminal(character: char) -> bool {
     character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

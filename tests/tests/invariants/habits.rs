@@ -148,3 +148,30 @@ fn background_tasks_are_supervised() {
     }
     .check();
 }
+
+#[test]
+fn commands_print_through_one_place() {
+    Rule {
+        advice: "write to `terminal::stdout()` or `terminal::stderr()`: they remove what controls a terminal from texts \
+                 that others wrote.",
+        violations: &|file| {
+            if !file.is_in("services/dataflow/src") || file.is_in("services/dataflow/src/terminal.rs") {
+                return Vec::new();
+            }
+            let streams =
+                ["io::stdout().write_all", "(io::stdout()", "io::stdout().lock", "(io::stderr()", "println!("];
+            let found = streams.iter().flat_map(|stream| words(file.code_without_tests(), stream));
+            found.map(|at| file.at(at, "output past the filter")).collect()
+        },
+        right: &[
+            ("services/dataflow/src/b.rs", "writeln!(terminal::stdout(), \"c\")?; io::stderr().is_terminal()"),
+            ("services/dataflow/src/terminal.rs", "Printed::new(io::stdout().lock())"),
+        ],
+        wrong: &[
+            ("services/dataflow/src/b.rs", "writeln!(io::stdout(), \"c\")?;"),
+            ("services/dataflow/src/b.rs", "println!(\"c\");"),
+            ("services/dataflow/src/b.rs", "io::stdout().write_all(b)?;"),
+        ],
+    }
+    .check();
+}

