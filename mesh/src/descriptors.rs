@@ -1,6 +1,8 @@
 //! The closed set of a service's methods, read from its descriptor set. Metric labels come only from here and never
 //! from a request path, which a caller can choose.
 
+mod priority;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -20,6 +22,8 @@ pub(crate) struct Method {
     pub(crate) streams: bool,
     /// Whether it is client-streaming too: messages of both sides may alternate.
     pub(crate) is_bidirectional: bool,
+    /// Whether its calls are bulk, by its option `dataflow.mesh.v1.priority`.
+    pub(crate) is_bulk: bool,
     /// Whether its request is a single message, of this type: its full name after a dot.
     pub(crate) unary_request: Option<String>,
 }
@@ -52,7 +56,7 @@ impl Method {
     /// A method that streams nothing.
     pub(crate) fn unary(service: &str, name: &str) -> Self {
         let (service, name) = (service.to_owned(), name.to_owned());
-        Self { service, name, streams: false, is_bidirectional: false, unary_request: None }
+        Self { service, name, streams: false, is_bidirectional: false, is_bulk: false, unary_request: None }
     }
 }
 
@@ -63,6 +67,7 @@ impl Methods {
     pub(crate) fn of(services: &[impl AsRef<str>], descriptor_set: &[u8]) -> Self {
         let set =
             FileDescriptorSet::decode(descriptor_set).expect("the descriptor set of a server is well-formed");
+        let bulk = priority::bulk_methods(descriptor_set);
         let mut by_path = HashMap::new();
         for file in &set.file {
             for service in &file.service {
@@ -78,6 +83,7 @@ impl Methods {
                         name: method.name().to_owned(),
                         streams: method.server_streaming(),
                         is_bidirectional: method.server_streaming() && method.client_streaming(),
+                        is_bulk: bulk.contains(&path),
                         unary_request: (!method.client_streaming()).then(|| method.input_type().to_owned()),
                     };
                     by_path.insert(path, method);

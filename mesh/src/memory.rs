@@ -26,7 +26,7 @@ pub enum Level {
     /// Below both marks, or without a limit.
     #[default]
     Normal,
-    /// Above 75 %: caches are emptied.
+    /// Above 75 %: caches are emptied, and bulk calls are rejected while others are in progress.
     Soft,
     /// Above 90 %: calls are rejected while others are in progress; health checks and reflection are not.
     Hard,

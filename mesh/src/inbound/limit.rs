@@ -122,10 +122,12 @@ where
             let (response_idle, max_age) = (limits.response_idle_timeout, limits.max_stream_age);
             drop(limits);
             let (head, body) = request.into_parts();
-            let claimant = claimant(&head.extensions);
+            let is_bulk = method.is_some_and(|method| method.is_bulk);
+            let claimant = claimant(&head.extensions, is_bulk);
             let age = Some(max_age).filter(|age| is_stream && !claimant.is_peer && !age.is_zero());
             // With nothing in progress, the memory is what the allocator keeps, and can be used again.
-            if !layer.only_streams && layer.messages.is_exhausted() && layer.calls.total() > 0 {
+            let lacks_memory = layer.messages.is_exhausted() || is_bulk && layer.messages.is_scarce();
+            if !layer.only_streams && lacks_memory && layer.calls.total() > 0 {
                 return Ok(status::to_status(&Error::MemoryExhausted).into_http());
             }
             let admission = Admission::new(shares.clone(), limit, claimant);
@@ -183,10 +185,10 @@ where
 }
 
 /// Whose permit a call takes.
-fn claimant(extensions: &Extensions) -> Claimant {
+fn claimant(extensions: &Extensions, is_bulk: bool) -> Claimant {
     let Identity { tenant, caller, is_peer, .. } = Identity::of(extensions);
     let connection = caller.or_else(|| extensions.get().copied()).map_or(0, |CallerId(id)| id);
-    Claimant { connection, tenant, is_peer }
+    Claimant { connection, tenant, is_peer, is_bulk }
 }
 
 #[cfg(test)]

@@ -1,5 +1,9 @@
 //! Backpressure: a connection whose calls are rejected is read more slowly, so that the excess waits in the socket of its
-//! client and not in this process. The pauses are short, because the calls of a connection that are in progress wait too.
+//! client and not in this process.
+//!
+//! As TCP does with a congested network: each rejection halves the bytes that are read in a period, and each period
+//! without one adds an eighth, until the connection is read freely again. So the rate settles where few calls are
+//! rejected. The pauses are short, because the calls of a connection that are in progress wait too.
 
 use std::io;
 use std::pin::Pin;
@@ -9,14 +13,22 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
-/// How long a connection is read slowly after a call of it was rejected.
-const SLOW: Duration = Duration::from_millis(100);
+/// The period of an allowance.
+const PERIOD: Duration = Duration::from_millis(10);
 
-/// The pause before each slow read, and the most bytes of it: about a thousand small calls in a second.
-const PAUSE: Duration = Duration::from_millis(20);
-const BYTES: usize = 2 * 1024;
+/// The smallest allowance in bytes: about five small calls.
+const LEAST: usize = 512;
+
+/// Above this allowance a connection is read freely.
+const MOST: usize = 64 * 1024;
+
+/// What every period without a rejection adds at least.
+const STEP: usize = 64;
+
+/// After this time without a read, nothing is left to slow down.
+const FORGET: Duration = Duration::from_secs(1);
 
 /// Whether calls of a connection were rejected since it was last asked. Cheap to clone: clones change together.
 #[derive(Debug, Clone, Default)]
@@ -26,7 +38,11 @@ pub(super) struct Rejections(Arc<AtomicBool>);
 pub(super) struct PausedReader<R> {
     inner: R,
     rejections: Rejections,
-    slow_until: Option<Instant>,
+    /// The present period, and the bytes read in it.
+    begun: Instant,
+    read: usize,
+    /// The bytes of a period; none while the connection is read freely.
+    allowance: Option<usize>,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
@@ -36,20 +52,42 @@ impl Rejections {
     pub(super) fn add(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
+
+    fn take(&self) -> bool {
+        self.0.load(Ordering::Relaxed) && self.0.swap(false, Ordering::Relaxed)
+    }
 }
 
 // === impl PausedReader ===
 
 impl<R> PausedReader<R> {
     pub(super) fn new(inner: R, rejections: Rejections) -> Self {
-        Self { inner, rejections, slow_until: None, pause: None }
+        Self { inner, rejections, begun: Instant::now(), read: 0, allowance: None, pause: None }
     }
 
-    fn is_slow(&mut self) -> bool {
-        if self.rejections.0.swap(false, Ordering::Relaxed) {
-            self.slow_until = Some(Instant::now() + SLOW);
+    /// The bytes that may be read now; none if the period has to end first.
+    fn allowed(&mut self) -> Option<usize> {
+        if self.allowance.is_none() && !self.rejections.0.load(Ordering::Relaxed) {
+            return Some(usize::MAX);
         }
-        self.slow_until.is_some_and(|end| Instant::now() < end)
+        let elapsed = self.begun.elapsed();
+        if self.allowance.is_none() {
+            // What was read freely says nothing about what can be served.
+            self.rejections.take();
+            self.begin_period(Some(MOST / 8));
+        } else if elapsed >= FORGET {
+            self.begin_period(None);
+        } else if elapsed >= PERIOD {
+            let before = self.allowance.unwrap_or(MOST);
+            let next = if self.rejections.take() { before / 2 } else { before + before / 8 + STEP };
+            self.begin_period(Some(next.max(LEAST)).filter(|next| *next <= MOST));
+        }
+        let Some(allowance) = self.allowance else { return Some(usize::MAX) };
+        Some(allowance - self.read.min(allowance)).filter(|left| *left > 0)
+    }
+
+    fn begin_period(&mut self, allowance: Option<usize>) {
+        (self.begun, self.read, self.allowance) = (Instant::now(), 0, allowance);
     }
 }
 
@@ -59,17 +97,27 @@ impl<R: AsyncRead + Unpin> AsyncRead for PausedReader<R> {
         cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.is_slow() {
-            (self.slow_until, self.pause) = (None, None);
-            return Pin::new(&mut self.inner).poll_read(cx, into);
+        let this = &mut *self;
+        let allowed = loop {
+            if let Some(allowed) = this.allowed() {
+                break allowed;
+            }
+            let end = this.begun + PERIOD;
+            let pause = this.pause.get_or_insert_with(|| Box::pin(sleep_until(end)));
+            ready!(pause.as_mut().poll(cx));
+            this.pause = None;
+        };
+        if allowed >= into.remaining() {
+            let before = into.filled().len();
+            ready!(Pin::new(&mut this.inner).poll_read(cx, into))?;
+            this.read += into.filled().len() - before;
+            return Poll::Ready(Ok(()));
         }
-        let pause = self.pause.get_or_insert_with(|| Box::pin(sleep(PAUSE)));
-        ready!(pause.as_mut().poll(cx));
-        let mut bytes = [0; BYTES];
-        let mut some = ReadBuf::new(&mut bytes[..BYTES.min(into.remaining())]);
-        ready!(Pin::new(&mut self.inner).poll_read(cx, &mut some))?;
-        into.put_slice(some.filled());
-        self.pause = None;
+        let mut some = ReadBuf::new(into.initialize_unfilled_to(allowed));
+        ready!(Pin::new(&mut this.inner).poll_read(cx, &mut some))?;
+        let length = some.filled().len();
+        this.read += length;
+        into.advance(length);
         Poll::Ready(Ok(()))
     }
 }
@@ -80,25 +128,66 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_is_read_slowly_for_a_while_after_a_rejection() {
-        let rejections = Rejections::default();
-        let all = [7; 20 * BYTES];
-        let mut reader = PausedReader::new(&all[..], rejections.clone());
-        let mut buffer = [0; 3 * BYTES];
-        assert_eq!(reader.read(&mut buffer).await.unwrap(), 3 * BYTES);
-        rejections.add();
-        let begun = Instant::now();
-        let mut reads = 0;
-        while begun.elapsed() + 2 * PAUSE <= SLOW {
-            assert_eq!(reader.read(&mut buffer).await.unwrap(), BYTES);
-            reads += 1;
-            assert!(begun.elapsed() >= reads * PAUSE);
+    /// Bytes without an end.
+    fn endless() -> impl AsyncRead + Unpin {
+        tokio::io::repeat(7)
+    }
+
+    /// The bytes that are read in the next period.
+    async fn read_for_a_period(reader: &mut PausedReader<impl AsyncRead + Unpin>) -> usize {
+        let (begun, mut bytes, mut buffer) = (reader.begun, 0, [0; 1024]);
+        loop {
+            let read = reader.read(&mut buffer).await.unwrap();
+            assert_eq!(buffer[read - 1], 7);
+            if reader.begun != begun {
+                return bytes;
+            }
+            bytes += read;
         }
-        assert!((3..=4).contains(&reads), "{reads}");
-        tokio::time::sleep(2 * PAUSE).await;
-        let end = Instant::now();
-        assert_eq!(reader.read(&mut buffer).await.unwrap(), 3 * BYTES);
-        assert_eq!((end.elapsed(), buffer[0]), (Duration::ZERO, 7));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_without_rejections_is_read_freely() {
+        let mut reader = PausedReader::new(endless(), Rejections::default());
+        let (begun, mut buffer) = (Instant::now(), vec![0; 10 * MOST]);
+        reader.read_exact(&mut buffer).await.unwrap();
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rejections_halve_what_is_read_and_their_absence_restores_it() {
+        let rejections = Rejections::default();
+        let mut reader = PausedReader::new(endless(), rejections.clone());
+        rejections.add();
+        let first = reader.read(&mut [0; 1]).await.unwrap();
+        let mut last = first + read_for_a_period(&mut reader).await;
+        assert_eq!(last, MOST / 8);
+        while last > LEAST {
+            rejections.add();
+            read_for_a_period(&mut reader).await;
+            last = reader.allowance.unwrap();
+        }
+        for _ in 0..3 {
+            rejections.add();
+            read_for_a_period(&mut reader).await;
+        }
+        assert_eq!(reader.allowance, Some(LEAST), "never less");
+        let begun = Instant::now();
+        while reader.allowance.is_some() {
+            reader.read_exact(&mut [0; 1024]).await.unwrap();
+        }
+        assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_read_for_a_while_is_read_freely_again() {
+        let rejections = Rejections::default();
+        let mut reader = PausedReader::new(endless(), rejections.clone());
+        rejections.add();
+        reader.read_exact(&mut [0; 1]).await.unwrap();
+        assert!(reader.allowance.is_some());
+        tokio::time::sleep(FORGET).await;
+        reader.read_exact(&mut [0; 1]).await.unwrap();
+        assert_eq!(reader.allowance, None);
     }
 }

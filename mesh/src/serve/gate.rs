@@ -57,7 +57,9 @@ impl Gate {
     /// The response to a call for which there is no permit.
     pub(super) fn reject<B>(&self, request: &mut Request<B>, connection: CallerId) -> Option<Response<Body>> {
         let limit = self.limits.load().max_concurrent_requests;
-        if self.calls.has_room(limit, &self.claimant(request, connection)) {
+        let method = self.methods.get(request.uri().path());
+        let is_bulk = method.is_some_and(|method| method.is_bulk);
+        if self.calls.has_room(limit, &Claimant { is_bulk, ..self.claimant(request, connection) }) {
             return None;
         }
         if !is_grpc(request.headers()) {
@@ -66,7 +68,7 @@ impl Gate {
             return None;
         }
         // Streams have permits of their own, and so have health and reflection.
-        let method = self.methods.get(request.uri().path()).filter(|method| !method.streams)?;
+        let method = method.filter(|method| !method.streams)?;
         self.metrics.rejected(method);
         if let Some(left_out) = self.refusals.take() {
             let (service, name) = (&method.service, &method.name);
@@ -84,7 +86,7 @@ impl Gate {
         // A head that cannot be read is rejected later.
         let Identity { tenant, caller, is_peer, .. } = Identity::read(request.headers()).unwrap_or_default();
         let connection = caller.map_or(connection, |CallerId(id)| id);
-        Claimant { connection, tenant, is_peer }
+        Claimant { connection, tenant, is_peer, is_bulk: false }
     }
 }
 

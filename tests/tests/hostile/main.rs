@@ -8,6 +8,7 @@ mod bystander;
 mod hang_ups;
 mod headers;
 mod memory;
+mod priorities;
 mod readers;
 mod stopping;
 mod trust;

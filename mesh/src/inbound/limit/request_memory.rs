@@ -51,6 +51,11 @@ impl RequestMemory {
         self.memory.level() == Level::Hard
     }
 
+    /// Whether the process is so close to its limit that it takes no further bulk work.
+    pub(super) fn is_scarce(&self) -> bool {
+        self.memory.level() >= Level::Soft
+    }
+
     /// Counts the message of a call.
     pub(super) fn message(&self, count: impl FnOnce(u64) -> Option<ElementCounter>) -> Option<MessageMemory> {
         let elements = count(self.max_elements)?;

@@ -30,6 +30,8 @@ pub(crate) struct Claimant {
     pub(crate) tenant: String,
     /// Whether it is a service of the mesh.
     pub(crate) is_peer: bool,
+    /// Whether the call is bulk, which leaves a quarter of the permits to other calls.
+    pub(crate) is_bulk: bool,
 }
 
 /// One permit, until it is dropped.
@@ -76,7 +78,8 @@ impl Shares {
 
 impl Counts {
     fn has_room(&self, limit: u32, claimant: &Claimant) -> bool {
-        if self.total < limit {
+        let limit_of_all = if claimant.is_bulk { limit - limit / 4 } else { limit };
+        if self.total < limit_of_all {
             return true;
         }
         let share = limit / 4;
@@ -90,7 +93,7 @@ impl Counts {
             () if is_tenant_within => limit / 8,
             () => 0,
         };
-        self.total < limit.saturating_add(reserve)
+        self.total < limit_of_all.saturating_add(reserve)
     }
 }
 
@@ -117,7 +120,7 @@ mod tests {
     use super::*;
 
     fn claimant(connection: u64, tenant: &str) -> Claimant {
-        Claimant { connection, tenant: tenant.to_owned(), is_peer: false }
+        Claimant { connection, tenant: tenant.to_owned(), ..Claimant::default() }
     }
 
     /// As many permits as there are for a claimant.
@@ -156,6 +159,22 @@ mod tests {
             others.extend(shares.try_acquire(16, claimant(2 + third, "")));
         }
         assert_eq!((hog.len(), others.len()), (12, 8));
+    }
+
+    #[test]
+    fn bulk_calls_leave_a_quarter_to_others() {
+        let shares = Shares::default();
+        let (hog, other) = (claimant(1, ""), claimant(2, ""));
+        let bulk = |claimant: &Claimant| Claimant { is_bulk: true, ..claimant.clone() };
+        let permits = all(&shares, 16, &bulk(&hog));
+        assert_eq!((permits.len(), all(&shares, 16, &hog).len()), (12, 4));
+        // Another connection has its reserve for them too.
+        assert_eq!(all(&shares, 16, &bulk(&other)).len(), 4);
+        let full = all(&shares, 16, &hog);
+        assert!(all(&shares, 16, &bulk(&other)).is_empty(), "calls for which somebody waits come first");
+        assert_eq!((full.len(), all(&shares, 16, &other).len()), (4, 4));
+        drop((permits, full));
+        assert_eq!(all(&shares, 1, &bulk(&hog)).len(), 1, "a quarter of few is none");
     }
 
     #[test]
