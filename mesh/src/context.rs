@@ -6,6 +6,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::breaker::Breakers;
+use crate::load::Load;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::open_files::OpenFiles;
@@ -31,6 +32,8 @@ pub struct Context {
     pub settings: watch::Receiver<Dynamic>,
     /// The process's memory.
     pub memory: Memory,
+    /// How late the process runs what is due.
+    pub(crate) load: Load,
     /// The file descriptors of the process.
     pub(crate) open_files: OpenFiles,
     /// Kept from the start until the service serves, so that a process is not ready while one of its services has not

@@ -26,6 +26,7 @@ pub mod serve;
 pub mod deadline;
 pub mod identity;
 pub mod limiter;
+mod load;
 pub mod memory;
 pub mod propagation;
 pub mod sampling;

@@ -14,6 +14,7 @@ use crate::admin;
 use crate::args::ProcessArgs;
 use crate::breaker::Breakers;
 use crate::context::Context;
+use crate::load::Load;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::open_files::{self, OpenFiles};
@@ -60,6 +61,7 @@ pub struct Process {
     /// Receives the settings that the config service pushes.
     pub pushed: watch::Sender<Pushed>,
     memory: Memory,
+    load: Load,
     open_files: OpenFiles,
     stop: CancellationToken,
 }
@@ -71,15 +73,28 @@ impl Process {
         let (metrics, readiness, stop) = (Metrics::default(), Readiness::default(), CancellationToken::new());
         let tasks = Tasks::new(stop.clone(), readiness.clone(), &metrics);
         let (breakers, open_files) = (Breakers::new(&metrics), OpenFiles::default());
-        let memory = Memory::register(&metrics);
-        Self { breakers, metrics, readiness, tasks, settings, pushed, memory, open_files, stop }
+        let (memory, load) = (Memory::register(&metrics), Load::register(&metrics));
+        Self { breakers, metrics, readiness, tasks, settings, pushed, memory, load, open_files, stop }
     }
 
     /// The context of one service.
     pub fn context(&self, role: &'static str) -> Context {
-        let Self { metrics, readiness, breakers, tasks, settings, memory, open_files, .. } = self.clone();
+        let Self { metrics, readiness, breakers, tasks, settings, memory, load, open_files, .. } =
+            self.clone();
         let (latch, draining) = (readiness.latch(), CancellationToken::new());
-        Context { role, metrics, readiness, draining, breakers, tasks, settings, memory, open_files, latch }
+        Context {
+            role,
+            metrics,
+            readiness,
+            draining,
+            breakers,
+            tasks,
+            settings,
+            memory,
+            load,
+            open_files,
+            latch,
+        }
     }
 
     /// Starts the shutdown of the process.
@@ -125,6 +140,8 @@ pub async fn run<E: From<Error>>(
     if let Some(measuring) = measuring {
         tasks.spawn(Task::essential("memory", measuring));
     }
+    let load = process.load.clone();
+    tasks.spawn(Task::restarting("load", move || load.clone().measure()));
     tasks.spawn(Task::essential("settings", follow_sources));
     tasks.spawn(Task::essential(
         "log filter",

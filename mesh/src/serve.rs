@@ -170,6 +170,7 @@ impl Server {
             tasks: supervisor,
             settings: _,
             memory,
+            load,
             open_files,
             latch,
         } = context;
@@ -188,7 +189,7 @@ impl Server {
             None => Stack::new(own),
         };
         let methods = Methods::of(&services, &descriptors);
-        let (calls, refusals) = (Shares::default(), Sampler::default());
+        let (calls, refusals) = (Shares::of(load), Sampler::default());
         let server_metrics = metrics.server(role);
         let gate = Gate::new(
             calls.clone(),

@@ -87,7 +87,7 @@ pub enum Error {
     JournalLost,
     /// The beginning of the journal is missing, and no record has the state at that position.
     #[error("the journal begins at position {first}, and has no state for what came before")]
-    BaseMissing {
+    SnapshotMissing {
         /// The position of the first record.
         first: u64,
     },
@@ -129,7 +129,7 @@ impl Describe for Error {
             Error::EtagMismatch { .. } => Kind::Conflict,
             Error::TooManyChanges => Kind::Overloaded,
             Error::ReleaseOutdated | Error::JournalLost => Kind::Precondition,
-            Error::BaseMissing { .. } => Kind::Internal,
+            Error::SnapshotMissing { .. } => Kind::Internal,
             Error::Store(error) => error.kind(),
         }
     }
@@ -149,7 +149,7 @@ impl Describe for Error {
             Error::TooManyChanges => "TOO_MANY_CHANGES",
             Error::ReleaseOutdated => "RELEASE_OUTDATED",
             Error::JournalLost => "JOURNAL_LOST",
-            Error::BaseMissing { .. } => "JOURNAL_BASE_MISSING",
+            Error::SnapshotMissing { .. } => "JOURNAL_SNAPSHOT_MISSING",
             Error::Store(error) => error.reason(),
         }
     }

@@ -5,20 +5,22 @@
 //! state. On a conflict it reads the new changes and decides again.
 
 mod compaction;
+mod history;
 mod metrics;
 mod reader;
+mod replay;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use dataflow_mesh::metrics::Metrics;
-use dataflow_rules::RuleSet;
 use dataflow_store::Store;
 use dataflow_store::key::{Key, Space};
 use dataflow_store::logs::Appended;
 use tokio::sync::{Mutex, watch};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::Error;
@@ -57,10 +59,14 @@ pub struct Journal {
     is_ready: watch::Sender<bool>,
     /// Serializes reads of the log.
     reader: Mutex<LogReader>,
+    /// The number of records that were read so far.
+    progress: Arc<AtomicU64>,
     /// Serializes writers: a process does not conflict with itself.
     writing: Mutex<()>,
     /// The size in bytes above which the log is compacted.
     max_bytes: u64,
+    /// When it was last attempted.
+    compacting: Mutex<Option<Instant>>,
     gauges: Gauges,
 }
 
@@ -99,8 +105,22 @@ impl Journal {
         }
         let (log, state) = (SPACE.key(LOG), watch::Sender::new(Arc::new(state)));
         let (is_seeded, is_ready) = (AtomicBool::new(false), watch::Sender::new(false));
-        let (reader, writing, gauges) = (Mutex::default(), Mutex::default(), Gauges::default());
-        Ok(Self { store, log, seeds, is_seeded, state, is_ready, reader, writing, max_bytes, gauges })
+        let (progress, writing, compacting) = (Arc::default(), Mutex::default(), Mutex::default());
+        let (reader, gauges) = (Mutex::new(LogReader::counted_by(&progress)), Gauges::default());
+        Ok(Self {
+            store,
+            log,
+            seeds,
+            is_seeded,
+            state,
+            is_ready,
+            reader,
+            progress,
+            writing,
+            max_bytes,
+            compacting,
+            gauges,
+        })
     }
 
     /// Registers the metrics of this journal.
@@ -115,6 +135,11 @@ impl Journal {
             .wait_for(|is_ready| *is_ready)
             .await
             .expect("the sender lives as long as the journal");
+    }
+
+    /// The number of records that were read so far.
+    pub fn progress(&self) -> u64 {
+        self.progress.load(Ordering::Relaxed)
     }
 
     /// Marks the journal as ready: the log was read, or did not arrive in time and the seeds are served.
@@ -219,7 +244,7 @@ impl Journal {
         let last = records.last().map(|record| record.position);
         let entries = records.into_iter().filter_map(|record| match stored::decode(record.value).ok()? {
             Record::Change(change) => Some(JournalEntry { position: record.position, record: *change }),
-            Record::Base(_) => None,
+            Record::Snapshot(_) => None,
         });
         Ok(Page { entries: entries.collect(), last })
     }
@@ -246,14 +271,20 @@ impl Journal {
     /// Follows the changes of other replicas forever.
     pub async fn follow(&self) {
         let mut signals = self.store.subscribe(TOPIC);
+        let mut is_reported = false;
         loop {
             let read = async {
                 self.open().await?;
                 self.catch_up().await?;
                 self.compact().await
             };
-            if let Err(error) = read.await {
-                tracing::debug!(%error, "journal: read failed, retrying");
+            match read.await {
+                Ok(()) => is_reported = false,
+                // It needs an operator.
+                Err(error @ Error::SnapshotMissing { .. }) if !std::mem::replace(&mut is_reported, true) => {
+                    tracing::error!(%error, "journal: cannot be read");
+                }
+                Err(error) => tracing::debug!(%error, "journal: read failed, retrying"),
             }
             // A notification, a gap, or the poll period.
             let _ = tokio::time::timeout(POLL_PERIOD, signals.next()).await;
@@ -270,29 +301,6 @@ impl Journal {
             return Err(Error::JournalLost);
         }
         Ok(self.state())
-    }
-
-    /// A rule set at an earlier revision, by replaying the log: earlier revisions are needed too rarely to keep them in
-    /// memory.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::RulesetNotFound`], [`Error::RevisionNotFound`], or if the store is unreachable.
-    pub async fn ruleset_at(&self, name: &str, revision: i64) -> Result<RuleSet, Error> {
-        let not_found = || Error::RevisionNotFound { ruleset: name.to_owned(), revision };
-        self.open().await?;
-        self.catch_up().await?;
-        if !(1..=self.state().ruleset(name)?.set.revision).contains(&revision) {
-            return Err(not_found());
-        }
-        let is_found =
-            |state: &State| state.rulesets.get(name).is_some_and(|ruleset| ruleset.set.revision == revision);
-        let mut replayed = reader::base(&*self.store, &self.log).await?;
-        if !is_found(&replayed) {
-            self.replay(&mut replayed, |state, _| is_found(state)).await?;
-        }
-        let found = replayed.rulesets.get(name).filter(|_| is_found(&replayed));
-        found.map(|ruleset| RuleSet::clone(&ruleset.set)).ok_or_else(not_found)
     }
 
     /// Appends a record; retries once if the outcome is unknown.

@@ -38,7 +38,7 @@ pub use convert::ruleset::{from_wire as ruleset_from_wire, to_wire as ruleset_to
 pub use error::Error;
 use journal::Journal;
 
-/// How long startup waits for the store before the service serves the built-in rule sets and providers.
+/// How long startup waits for the next records before the service serves the built-in rule sets and providers.
 const STORE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// RuleService, ProviderService, AuditService and ConfigService on top of `journal`.
@@ -65,13 +65,25 @@ pub fn capability(server: &ServerArgs, context: &Context, journal: Arc<Journal>)
         .task(follow)
 }
 
-/// Reads the journal, unless the store does not reply in time.
+/// Reads the journal, unless the store stops replying.
 async fn warm_up(journal: Arc<Journal>) {
     const DEGRADED: &str = "store: no response, serving the built-in rule sets and providers";
-    match tokio::time::timeout(STORE_TIMEOUT, journal.open()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "{DEGRADED}"),
-        Err(_) => tracing::warn!("{DEGRADED}"),
+    let mut opening = std::pin::pin!(journal.open());
+    loop {
+        let before = journal.progress();
+        match tokio::time::timeout(STORE_TIMEOUT, &mut opening).await {
+            Ok(Ok(())) => break,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "{DEGRADED}");
+                break;
+            }
+            // A long journal takes a while.
+            Err(_) if journal.progress() > before => {}
+            Err(_) => {
+                tracing::warn!("{DEGRADED}");
+                break;
+            }
+        }
     }
     journal.mark_ready();
 }

@@ -110,6 +110,16 @@ impl State {
         let position = self.position + 1;
         match change {
             Change::RulesetSeeded(set) => {
+                // A set never begins anew, whoever seeds it.
+                if self.rulesets.get(&set.name).is_some_and(|known| !known.revisions.is_empty()) {
+                    self.position = position;
+                    return Ok(());
+                }
+                // A set never begins anew, whoever seeds it.
+                if self.rulesets.get(&set.name).is_some_and(|known| !known.revisions.is_empty()) {
+                    self.position = position;
+                    return Ok(());
+                }
                 let set = RuleSet { revision: 1, ..set.clone() };
                 let ruleset = VersionedRuleset::seeded(set, position, origin, *time);
                 self.rulesets.insert(ruleset.set.name.clone(), Arc::new(ruleset));
@@ -147,7 +157,9 @@ impl State {
             }
             Change::ProviderSeeded(provider) | Change::ProviderPut(provider) => {
                 let id = provider.provider_id.clone();
-                let created = self.providers.get(&id).map_or(*time, |known| known.version.created);
+                // Before it is seeded, a provider was built into this process, and is no resource with a version.
+                let known = self.providers.get(&id).filter(|_| matches!(change, Change::ProviderPut(_)));
+                let created = known.map_or(*time, |known| known.version.created);
                 let version = ResourceVersion { position, created, updated: *time };
                 self.seen_providers.insert(id.clone());
                 self.providers

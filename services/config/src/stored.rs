@@ -10,9 +10,9 @@ use prost::Message;
 use crate::change::{Change, ChangeRecord, Origin};
 use crate::convert::ruleset;
 
-mod base;
+mod snapshot;
 
-pub(crate) use base::{Base, encode_base};
+pub(crate) use snapshot::{Snapshot, encode_snapshot};
 
 /// The newest format version that this release reads.
 const NEWEST_VERSION: u32 = 2;
@@ -26,7 +26,7 @@ pub(crate) enum Record {
     /// A change.
     Change(Box<ChangeRecord>),
     /// The state at an earlier position.
-    Base(Box<Base>),
+    Snapshot(Box<Snapshot>),
 }
 
 /// Why a record cannot be decoded.
@@ -61,7 +61,7 @@ pub(crate) fn encode(recorded: ChangeRecord) -> Bytes {
         Change::RolledBack(set) => {
             Stored::RolledBack(pb::StoredRollback { ruleset: Some(ruleset::to_wire(&set)), replaced: false })
         }
-        // Release 0.1.0 does not know the field, and applies it as what it is to the state: other rules.
+        // A release that does not know the field applies it as what it is to the state: other rules.
         Change::RulesReplaced(set) => {
             Stored::RolledBack(pb::StoredRollback { ruleset: Some(ruleset::to_wire(&set)), replaced: true })
         }
@@ -100,7 +100,9 @@ pub(crate) fn decode(record: Bytes) -> Result<Record, Unreadable> {
         Stored::ProviderSeeded(provider) => Change::ProviderSeeded(provider.try_into().map_err(invalid)?),
         Stored::ProviderPut(provider) => Change::ProviderPut(provider.try_into().map_err(invalid)?),
         Stored::ProviderRemoved(provider_id) => Change::ProviderRemoved { provider_id },
-        Stored::Base(stored) => return Ok(Record::Base(Box::new(base::decode(stored).map_err(invalid)?))),
+        Stored::Snapshot(stored) => {
+            return Ok(Record::Snapshot(Box::new(snapshot::decode(stored).map_err(invalid)?)));
+        }
     };
     let time = time.and_then(|time| SystemTime::try_from(time).ok()).unwrap_or(SystemTime::UNIX_EPOCH);
     let origin = Origin { author, reason, request_id };

@@ -4,9 +4,15 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::load::Load;
+
 /// Counts the permits that are out, by connection and tenant. Cheap to clone: clones count together.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Shares(Arc<Mutex<Counts>>);
+pub(crate) struct Shares {
+    counts: Arc<Mutex<Counts>>,
+    /// Makes limits smaller under overload.
+    load: Load,
+}
 
 /// The permits that are out. Bounded by their number: what has none is not in the maps.
 #[derive(Debug, Default)]
@@ -44,11 +50,16 @@ pub(crate) struct SharePermit {
 // === impl Shares ===
 
 impl Shares {
+    /// Permits whose limits shrink with the load of the process.
+    pub(crate) fn of(load: Load) -> Self {
+        Self { load, ..Self::default() }
+    }
+
     /// A permit, unless `limit` permits are out, and for those that have less than a quarter of them, a reserve beyond
     /// it: an eighth for a tenant on a shared connection, a quarter for a connection, three eighths for peers.
     pub(crate) fn try_acquire(&self, limit: u32, claimant: Claimant) -> Option<SharePermit> {
         let mut counts = self.counts();
-        if !counts.has_room(limit, &claimant) {
+        if !counts.has_room(self.load.limited(limit), &claimant) {
             return None;
         }
         counts.total += 1;
@@ -61,7 +72,7 @@ impl Shares {
 
     /// Whether there is such a permit at present.
     pub(crate) fn has_room(&self, limit: u32, claimant: &Claimant) -> bool {
-        self.counts().has_room(limit, claimant)
+        self.counts().has_room(self.load.limited(limit), claimant)
     }
 
     /// The number of permits that are out.
@@ -70,7 +81,7 @@ impl Shares {
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,15 +1,29 @@
-//! Compaction: keeps the log below a size. A record with the state at an earlier position is appended, the base; then
+//! Compaction: keeps the log below a size. A snapshot, a record with the state at an earlier position, is appended; then
 //! the log is trimmed up to that position.
 //!
 //! The newest quarter of the allowed size stays, with its revisions and audit records. Older revisions can no longer be
-//! listed or restored. Every replica does it for itself: of several bases one is appended, and trimming is idempotent.
+//! listed or restored. Any replica compacts: one that finds a newer snapshot than when it began gives up, and trimming is
+//! idempotent.
+
+use std::time::Duration;
 
 use dataflow_store::logs::Appended;
+use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::reader::{self, PAGE_SIZE};
-use super::{Error, Journal, State};
-use crate::stored::{Base, encode_base};
+use super::replay::{Replay, replay, start};
+use super::{Error, Journal, MAX_ATTEMPTS};
+use crate::state::State;
+use crate::stored::{Snapshot, encode_snapshot};
+
+/// The shortest time between two attempts: each of them reads the whole log.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// A state of the past, and the bytes of the log before it.
+struct Cut {
+    state: State,
+    bytes_before: u64,
+}
 
 // === impl Journal ===
 
@@ -18,38 +32,57 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// If the store is unreachable; the next call continues.
+    /// If the store is unreachable; a later call continues.
     pub(super) async fn compact(&self) -> Result<(), Error> {
         self.trim().await?;
-        let (bytes, compacted_bytes) = {
-            let reader = self.reader.lock().await;
-            (reader.bytes, reader.compacted_bytes)
-        };
-        // A state that is large itself must not be written again with every change.
-        let limit = self.max_bytes.max(2 * compacted_bytes);
-        if bytes <= limit {
+        if !self.is_too_large().await {
             return Ok(());
         }
-        let base = self.base_before(self.max_bytes / 4).await?;
-        let _guard = self.writing.lock().await;
-        let latest = self.writable().await?;
-        let position = base.state.position;
-        if position == 0 || position >= latest.position {
+        let is_due = self.compacting.lock().await.is_none_or(|last| last.elapsed() >= PAUSE);
+        if !is_due || self.writable().await.is_err() {
             return Ok(());
         }
-        let id = Uuid::now_v7().to_string();
-        match self.append(latest.position, &id, encode_base(&base)).await? {
-            Appended::At(_) => {
-                self.catch_up().await?;
-                tracing::info!(bytes, position, "journal: compacted up to this position");
-                self.trim().await
-            }
-            // Another replica has written, perhaps the same.
-            Appended::Behind { .. } => Ok(()),
-        }
+        *self.compacting.lock().await = Some(Instant::now());
+        self.append_snapshot().await?;
+        self.trim().await
     }
 
-    /// Trims the log up to its newest base.
+    /// Whether the log is above its limit. A state that is large itself must not be written again with every change.
+    async fn is_too_large(&self) -> bool {
+        let reader = self.reader.lock().await;
+        reader.bytes > self.max_bytes.max(2 * reader.compacted_bytes)
+    }
+
+    /// Appends the snapshot after which about a quarter of the limit remains.
+    pub(super) async fn append_snapshot(&self) -> Result<(), Error> {
+        let known = self.reader.lock().await.snapshot;
+        let Some(cut) = self.cut(self.max_bytes / 4).await? else { return Ok(()) };
+        let _guard = self.writing.lock().await;
+        let id = Uuid::now_v7().to_string();
+        let position = cut.state.position;
+        let mut snapshot = Snapshot { state: cut.state, remaining_bytes: 0 };
+        for _ in 0..MAX_ATTEMPTS {
+            self.catch_up().await?;
+            let bytes = {
+                let reader = self.reader.lock().await;
+                if reader.snapshot != known {
+                    return Ok(());
+                }
+                reader.bytes
+            };
+            // The log begins as it did when the cut was made, or there would be a newer snapshot.
+            snapshot.remaining_bytes = bytes.saturating_sub(cut.bytes_before);
+            let latest = self.writable().await?;
+            let appended = self.append(latest.position, &id, encode_snapshot(&snapshot)).await?;
+            if matches!(appended, Appended::At(_)) {
+                tracing::info!(bytes, position, "journal: compacted up to this position");
+                return self.catch_up().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Trims the log up to its newest snapshot.
     async fn trim(&self) -> Result<(), Error> {
         let mut reader = self.reader.lock().await;
         if let Some(position) = reader.untrimmed {
@@ -59,45 +92,22 @@ impl Journal {
         Ok(())
     }
 
-    /// The state at the position after which the log has about this many bytes.
-    async fn base_before(&self, remaining: u64) -> Result<Base, Error> {
-        let mut positions = Vec::new();
-        let mut bytes = 0;
-        let mut state = reader::base(&*self.store, &self.log).await?;
-        let start = state.clone();
-        self.replay(&mut state, |_, record| {
+    /// The state after which the log has at most this many bytes; none if the log was trimmed meanwhile.
+    async fn cut(&self, remaining: u64) -> Result<Option<Cut>, Error> {
+        let mut state = start(&*self.store, &self.log).await?;
+        let (mut cut, mut bytes, mut sizes) = (state.clone(), 0, Vec::new());
+        let sized = replay(&*self.store, &self.log, &mut state, |_, record, _| {
             bytes += record.value.len() as u64;
-            positions.push((record.position, bytes));
+            sizes.push((record.position, bytes));
             false
-        })
-        .await?;
-        let kept = positions.partition_point(|(_, read)| bytes - read > remaining);
-        let Some(&(position, read)) = positions.get(kept) else {
-            return Ok(Base { state: start, remaining_bytes: bytes });
-        };
-        let mut state = start;
-        self.replay(&mut state, |state, _| state.position >= position).await?;
-        Ok(Base { state, remaining_bytes: bytes - read })
-    }
-
-    /// Applies the records of the log after `state` until `is_last` returns true or the log ends.
-    pub(super) async fn replay(
-        &self,
-        state: &mut State,
-        mut is_last: impl FnMut(&State, &dataflow_store::logs::LogRecord) -> bool,
-    ) -> Result<(), Error> {
-        loop {
-            let records = self.store.read(&self.log, state.position, PAGE_SIZE).await?;
-            if records.is_empty() {
-                return Ok(());
-            }
-            for record in records {
-                reader::apply(state, &record).map_err(|_| Error::ReleaseOutdated)?;
-                if is_last(state, &record) {
-                    return Ok(());
-                }
-            }
-            tokio::task::yield_now().await;
+        });
+        if !matches!(sized.await?, Replay::Ended) {
+            return Ok(None);
         }
+        let kept = sizes.partition_point(|(_, before)| bytes - before > remaining);
+        let Some(&(position, bytes_before)) = sizes.get(kept) else { return Ok(None) };
+        let stopped = replay(&*self.store, &self.log, &mut cut, |state, _, _| state.position == position);
+        let is_whole = matches!(stopped.await?, Replay::Stopped);
+        Ok(is_whole.then_some(Cut { state: cut, bytes_before }))
     }
 }

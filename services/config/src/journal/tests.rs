@@ -1,7 +1,7 @@
 //! Several replicas with one log: all apply every change once, in the same order, whichever replica made it.
 
-use dataflow_rules::Rule;
 use dataflow_rules::file;
+use dataflow_rules::{Rule, RuleSet};
 use dataflow_store::embedded::Embedded;
 use dataflow_store::logs::Logs;
 

@@ -3,6 +3,8 @@
 use dataflow_store::logs::Logs;
 
 use super::*;
+use crate::journal::replay::replay;
+use crate::provider::Provider;
 
 /// Small enough that some tens of changes exceed it.
 const SMALL: u64 = 16 << 10;
@@ -28,6 +30,12 @@ async fn bytes(store: &Embedded) -> usize {
     }
 }
 
+/// Compacts without the pause between attempts.
+async fn compact(journal: &Journal) {
+    *journal.compacting.lock().await = None;
+    journal.compact().await.unwrap();
+}
+
 /// Changes rules until the log was compacted this often.
 async fn change_until_compacted(journal: &Journal, store: &Embedded, times: usize) {
     let log = SPACE.key(LOG);
@@ -35,7 +43,7 @@ async fn change_until_compacted(journal: &Journal, store: &Embedded, times: usiz
     for index in 0.. {
         put(journal, rule(&format!("r{}", index % 20), &format!("word{index}"))).await.unwrap();
         let before = store.read(&log, 0, 1).await.unwrap()[0].position;
-        journal.compact().await.unwrap();
+        compact(journal).await;
         compacted += usize::from(store.read(&log, 0, 1).await.unwrap()[0].position > before);
         if compacted == times {
             return;
@@ -60,6 +68,81 @@ async fn the_log_stays_below_its_limit_and_every_replica_has_the_same_state() {
     assert_eq!(*late.state(), *ours.state(), "a replica whose last record was trimmed");
     assert!(!late.reader.lock().await.is_lost);
     assert_eq!(put(&late, rule("late", "x")).await.unwrap().position, ours.state().position + 1);
+}
+
+#[tokio::test]
+async fn providers_and_what_was_removed_survive() {
+    let store = store();
+    let seeded = || {
+        let store: Arc<dyn Store> = Arc::clone(&store) as _;
+        Journal::new(store, [seeds(), built_in::seeds([])].concat(), SMALL).unwrap()
+    };
+    let journal = seeded();
+    journal.open().await.unwrap();
+    let change = async |change: Change| {
+        journal.change(Origin::default(), |_| Ok(Some(change.clone()))).await.unwrap();
+    };
+    change(Change::ProviderRemoved { provider_id: "IT1".to_owned() }).await;
+    let known = journal.state().providers["ESTAT"].provider.clone();
+    change(Change::ProviderPut(Provider { display_name: "mine".to_owned(), ..known })).await;
+    change_until_compacted(&journal, &store, 2).await;
+    let late = seeded();
+    late.open().await.unwrap();
+    assert_eq!(*late.state(), *journal.state());
+    let state = late.state();
+    assert_eq!(state.providers["ESTAT"].provider.display_name, "mine");
+    assert!(!state.providers.contains_key("IT1") && state.seen_providers.contains("IT1"));
+}
+
+#[tokio::test]
+async fn replicas_that_compact_at_the_same_time_lose_nothing() {
+    let store = store();
+    let replicas = [opened(&store).await, opened(&store).await, opened(&store).await];
+    for round in 0..12 {
+        for index in 0..20 {
+            let name = format!("r{}", index % 7);
+            put(&replicas[index % 3], rule(&name, &format!("round{round}x{index}"))).await.unwrap();
+        }
+        // Each replays the log while the others append their snapshots and trim it.
+        let compactions = replicas.iter().map(|replica| async { replica.append_snapshot().await.unwrap() });
+        futures_util::future::join_all(compactions).await;
+        futures_util::future::join_all(replicas.iter().map(compact)).await;
+        put(&replicas[round % 3], rule("last", &format!("last{round}"))).await.unwrap();
+        let fresh = opened(&store).await;
+        for replica in &replicas {
+            replica.catch_up().await.unwrap();
+            assert_eq!(*replica.state(), *fresh.state(), "round {round}");
+        }
+        assert_eq!(fresh.state().rulesets["default"].set.rules.len(), 1 + 7 + 1);
+    }
+    let first = store.read(&SPACE.key(LOG), 0, 1).await.unwrap()[0].position;
+    assert!(first > 1, "the log was trimmed");
+}
+
+#[tokio::test]
+async fn a_log_that_is_trimmed_while_it_is_read_is_read_again() {
+    let store = store();
+    let (ours, log) = (opened(&store).await, SPACE.key(LOG));
+    change_until_compacted(&ours, &store, 1).await;
+    // A replay that began before the log was trimmed continues after the gap.
+    let mut state = State::default();
+    let replayed = replay(&*store, &log, &mut state, |_, _, _| false).await.unwrap();
+    assert!(matches!(replayed, crate::journal::replay::Replay::Trimmed) && state == State::default());
+}
+
+#[tokio::test]
+async fn a_large_last_change_does_not_prevent_compaction() {
+    let store = store();
+    let journal = opened(&store).await;
+    for index in 0..12 {
+        let mut set = RuleSet::clone(&journal.state().rulesets["default"].set);
+        set.rules =
+            (0..40).map(|id| rule(&format!("r{id}"), &format!("w{index}{}", "x".repeat(200)))).collect();
+        journal.change(Origin::default(), |_| Ok(Some(Change::RulesReplaced(set.clone())))).await.unwrap();
+        compact(&journal).await;
+    }
+    let size = bytes(&store).await as u64;
+    assert!(size < 6 * SMALL, "{size}");
 }
 
 #[tokio::test]
@@ -89,9 +172,9 @@ async fn a_replica_that_stops_before_the_log_is_trimmed_trims_it_when_it_starts_
         put(&ours, rule(id, "x")).await.unwrap();
     }
     let mut state = State::default();
-    ours.replay(&mut state, |state, _| state.position == 2).await.unwrap();
-    let base = crate::stored::Base { state, remaining_bytes: 1 };
-    store.append(&log, "base", crate::stored::encode_base(&base)).await.unwrap();
+    replay(&*store, &log, &mut state, |state, _, _| state.position == 2).await.unwrap();
+    let snapshot = crate::stored::Snapshot { state, remaining_bytes: 1 };
+    store.append(&log, "snapshot", crate::stored::encode_snapshot(&snapshot)).await.unwrap();
     let again = opened(&store).await;
     again.compact().await.unwrap();
     assert_eq!(store.read(&log, 0, 1).await.unwrap()[0].position, 3);
@@ -105,7 +188,7 @@ async fn a_state_above_the_limit_is_not_written_with_every_change() {
     let journal = opened(&store).await;
     for index in 0..200 {
         put(&journal, rule(&format!("r{index}"), &format!("{index}{}", "x".repeat(200)))).await.unwrap();
-        journal.compact().await.unwrap();
+        compact(&journal).await;
     }
     let size = bytes(&store).await;
     // 200 rules of 200 bytes are 40 KiB, more than twice the limit.

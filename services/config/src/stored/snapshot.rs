@@ -1,4 +1,4 @@
-//! The stored form of a state: the base of a log that was trimmed.
+//! The stored form of a state: the snapshot with which a trimmed log begins.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -13,37 +13,37 @@ use crate::change::Origin;
 use crate::convert::ruleset;
 use crate::state::{ResourceVersion, Revision, State, VersionedProvider, VersionedRuleset};
 
-/// The format version of a base. Release 0.1.0 reads up to version 1, and must not append to a log whose beginning it
+/// The format version of a snapshot. A release that reads up to version 1 must not append to a log whose beginning it
 /// cannot know.
 const VERSION: u32 = 2;
 
 /// The state at an earlier position of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Base {
+pub(crate) struct Snapshot {
     /// The state. Of each rule set, it has the latest revision only.
     pub(crate) state: State,
     /// The bytes of the records between the position of the state and this record.
     pub(crate) remaining_bytes: u64,
 }
 
-/// Encodes a base.
-pub(crate) fn encode_base(base: &Base) -> Bytes {
-    let State { position, rulesets, providers, seen_providers } = &base.state;
-    let stored = pb::StoredBase {
+/// Encodes a snapshot.
+pub(crate) fn encode_snapshot(snapshot: &Snapshot) -> Bytes {
+    let State { position, rulesets, providers, seen_providers } = &snapshot.state;
+    let stored = pb::StoredSnapshot {
         position: *position,
-        remaining_bytes: base.remaining_bytes,
+        remaining_bytes: snapshot.remaining_bytes,
         rulesets: rulesets.values().map(|ruleset| ruleset_to_wire(ruleset)).collect(),
         providers: providers.values().map(|provider| provider_to_wire(provider)).collect(),
         seen_providers: seen_providers.iter().cloned().collect(),
     };
     let time = Some(prost_types::Timestamp::from(SystemTime::now()));
-    let change = Some(Stored::Base(stored));
+    let change = Some(Stored::Snapshot(stored));
     pb::StoredChange { format: VERSION, time, change, ..pb::StoredChange::default() }.encode_to_vec().into()
 }
 
-/// Decodes a base.
-pub(super) fn decode(stored: pb::StoredBase) -> Result<Base, Error> {
-    let pb::StoredBase { position, remaining_bytes, rulesets, providers, seen_providers } = stored;
+/// Decodes a snapshot.
+pub(super) fn decode(stored: pb::StoredSnapshot) -> Result<Snapshot, Error> {
+    let pb::StoredSnapshot { position, remaining_bytes, rulesets, providers, seen_providers } = stored;
     let rulesets = rulesets.into_iter().map(|stored| {
         let ruleset = ruleset_from_wire(stored)?;
         Ok((ruleset.set.name.clone(), Arc::new(ruleset)))
@@ -58,7 +58,7 @@ pub(super) fn decode(stored: pb::StoredBase) -> Result<Base, Error> {
         providers: providers.collect::<Result<_, Error>>()?,
         seen_providers: seen_providers.into_iter().collect(),
     };
-    Ok(Base { state, remaining_bytes })
+    Ok(Snapshot { state, remaining_bytes })
 }
 
 fn ruleset_to_wire(versioned: &VersionedRuleset) -> pb::StoredRulesetState {
