@@ -114,7 +114,7 @@ impl Embedded {
         pause: Duration::from_millis(500),
         probes: NonZeroU32::MIN,
         successes: NonZeroU32::MIN,
-        deadline: Duration::from_secs(60),
+        deadline: Duration::from_secs(1),
     };
 
     /// The task that ends when the writer thread has panicked: nothing can be written from then on.

@@ -66,7 +66,7 @@ impl DurableStore {
         Self::open(move || Ok(FileBackend::new(file.try_clone()?)?), Some(directory))
     }
 
-    fn open<B: StorageBackend>(
+    pub(super) fn open<B: StorageBackend>(
         backend: impl Fn() -> Result<B, redb::Error> + Send + Sync + 'static,
         directory: Option<Directory>,
     ) -> Result<Self, redb::Error> {

@@ -1,9 +1,13 @@
 //! Tests of this backend only, through the traits: one version counter for all kinds of state in a bucket, and data
 //! that is present again after the directory is reopened.
 
+use dataflow_mesh::breaker::{Breakers, CircuitState};
+use dataflow_mesh::metrics::Metrics;
+use dataflow_mesh::status::Describe;
 use proptest::prelude::*;
 use tokio::task::JoinSet;
 
+use super::disk::Disk;
 use super::*;
 use crate::signals::{CHANGES, Change, Signal};
 
@@ -257,4 +261,34 @@ proptest! {
             assert_eq!(changes.next().await, None);
         });
     }
+}
+
+#[tokio::test]
+async fn a_full_disk_fails_writes_opens_the_circuit_breaker_and_heals() {
+    let (disk, breakers) = (Disk::default(), Breakers::new(&Metrics::default()));
+    let backend = disk.clone();
+    let durable = DurableStore::open(move || Ok(backend.clone()), None).unwrap();
+    let mut store = Embedded::over(durable, 1 << 20);
+    let breaker = breakers.register("test/data-dir", Embedded::BREAKER);
+    store.set_breaker(breaker.clone());
+    let key = Space::durable("config").key("a");
+    let set = async |value: &'static str| {
+        store.set(&key, Bytes::from_static(value.as_bytes()), None, Condition::Always).await
+    };
+    set("before").await.unwrap();
+    disk.set_full(true);
+    assert_eq!(set("lost").await.unwrap_err().reason(), "DISK_FAILED");
+    assert_eq!(breaker.report().state, CircuitState::Open);
+    let rejected = set("lost").await.unwrap_err();
+    assert!(
+        rejected.reason() == "STORE_UNAVAILABLE" && rejected.retry_after() <= Some(Embedded::BREAKER.pause)
+    );
+    disk.set_full(false);
+    let mut tick = tokio::time::interval(Duration::from_millis(20));
+    while set("after").await.is_err() {
+        tick.tick().await;
+    }
+    assert_eq!(breaker.report().state, CircuitState::Closed);
+    let found = store.get(std::slice::from_ref(&key)).await.unwrap().remove(0).unwrap();
+    assert_eq!(found.value, "after");
 }

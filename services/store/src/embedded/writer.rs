@@ -6,12 +6,16 @@ use std::iter;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use redb::WriteTransaction;
 use tokio::sync::{oneshot, watch};
 
 use super::database::OpenDatabase;
 use crate::error::Error;
+
+/// The shortest time between two attempts to open a database that failed: each checks its integrity.
+const REOPEN_PAUSE: Duration = Duration::from_millis(400);
 
 /// The most writes in one transaction, so that the first does not wait for an endless queue.
 const MAX_BATCH: usize = 256;
@@ -66,13 +70,19 @@ impl Writer {
         A: FnOnce() -> T + 'static,
     {
         let (result, received) = oneshot::channel();
+        // A failure from now on may be that of this write.
+        let mut failure = self.failure.clone();
+        failure.mark_unchanged();
         self.send(Box::new(move |transaction| {
             let on_commit = stage(transaction)?;
             Ok(Box::new(move || drop(result.send(on_commit()))))
         }));
         match received.await {
             Ok(result) => Ok(result),
-            Err(_) => Err(self.failure().await),
+            Err(_) => Err(match failure.changed().await {
+                Ok(()) => failure.borrow_and_update().clone().map_or_else(panicked, super::error),
+                Err(_) => panicked(),
+            }),
         }
     }
 
@@ -91,14 +101,6 @@ impl Writer {
         // If the thread has ended, the job is dropped, and its caller's channel closed.
         let _ = self.jobs.as_ref().expect("the queue is open until the writer is dropped").send(job);
     }
-
-    /// Why there is no result: the thread publishes a failure before it drops the jobs that failed.
-    async fn failure(&self) -> Error {
-        match self.failure.clone().wait_for(Option::is_some).await.as_deref() {
-            Ok(Some(error)) => super::error(Arc::clone(error)),
-            Ok(None) | Err(_) => Error::File("the writer thread has panicked".into()),
-        }
-    }
 }
 
 /// Waits for the queued writes, so that the file is closed once its owner is dropped.
@@ -112,13 +114,25 @@ impl Drop for Writer {
     }
 }
 
+fn panicked() -> Error {
+    Error::File("the writer thread has panicked".into())
+}
+
 /// Executes the jobs of the queue until it is closed.
 fn run(database: &OpenDatabase, queue: &Receiver<Job>, failed: &watch::Sender<Option<Arc<redb::Error>>>) {
     let mut is_failing = false;
+    let mut reopened: Option<Instant> = None;
     while let Ok(first) = queue.recv() {
-        let mut batch = Vec::from_iter(iter::once(first).chain(queue.try_iter()).take(MAX_BATCH));
-        let opened = if is_failing { database.reopen() } else { Ok(()) };
-        match opened.and_then(|()| commit(database, &mut batch)) {
+        let batch = Vec::from_iter(iter::once(first).chain(queue.try_iter()).take(MAX_BATCH));
+        let opened = match reopened {
+            _ if !is_failing => Ok(()),
+            Some(last) if last.elapsed() < REOPEN_PAUSE => Err(redb::Error::PreviousIo),
+            _ => {
+                reopened = Some(Instant::now());
+                database.reopen()
+            }
+        };
+        match opened.and_then(|()| commit(database, batch)) {
             Ok(on_commit) => {
                 if std::mem::take(&mut is_failing) {
                     tracing::info!("store: the data directory can be written again");
@@ -129,18 +143,18 @@ fn run(database: &OpenDatabase, queue: &Receiver<Job>, failed: &watch::Sender<Op
                 if !std::mem::replace(&mut is_failing, true) {
                     tracing::error!(%error, "store: the data directory cannot be written, every write tries again");
                 }
+                // Each caller whose job is dropped waits for it.
                 failed.send_replace(Some(Arc::new(error)));
-                drop(batch);
             }
         }
     }
 }
 
-/// Executes these jobs in one transaction. Leaves those that were not begun in `batch`.
-fn commit(database: &OpenDatabase, batch: &mut Vec<Job>) -> Result<Vec<OnCommit>, redb::Error> {
+/// Executes these jobs in one transaction.
+fn commit(database: &OpenDatabase, batch: Vec<Job>) -> Result<Vec<OnCommit>, redb::Error> {
     database.run(|database| {
         let transaction = database.begin_write()?;
-        let on_commit = batch.drain(..).map(|job| job(&transaction)).collect::<Result<Vec<_>, _>>()?;
+        let on_commit = batch.into_iter().map(|job| job(&transaction)).collect::<Result<Vec<_>, _>>()?;
         transaction.commit()?;
         Ok(on_commit)
     })
@@ -168,6 +182,14 @@ mod tests {
         move |transaction| {
             transaction.open_table(NUMBERS)?.insert(number, ())?;
             Ok(())
+        }
+    }
+
+    /// Tries until it succeeds.
+    async fn eventually(succeeds: impl AsyncFn() -> bool) {
+        let mut tick = tokio::time::interval(Duration::from_millis(20));
+        while !succeeds().await {
+            tick.tick().await;
         }
     }
 
@@ -213,7 +235,8 @@ mod tests {
         let failed = writer.write(|_| Err::<fn() -> (), _>(redb::Error::Corrupted("page 7".to_owned())));
         let error = failed.await.unwrap_err();
         assert_eq!(error.source().unwrap().to_string(), "DB corrupted: page 7");
-        writer.write(|transaction| insert(1)(transaction).map(|()| || ())).await.unwrap();
+        let again = async || writer.write(|transaction| insert(1)(transaction).map(|()| || ())).await.is_ok();
+        eventually(again).await;
     }
 
     #[tokio::test]
@@ -235,7 +258,7 @@ mod tests {
                 assert!(matches!(error, Error::DiskFailed(_)), "{error:?}");
             }
             disk.set_full(false);
-            write(1 + round).await.unwrap();
+            eventually(async || write(1 + round).await.is_ok()).await;
             assert_eq!(count(&database), 2 + round, "the failed writes are not among them");
         }
     }

@@ -5,7 +5,7 @@
 //! | `NotExecuted`, outage | no, or rejected | no | closed | failure |
 //! | `NotExecuted`, otherwise | no, or rejected | no | kept | success |
 //! | `Moved`, `Ask` | rejected | no | kept | success |
-//! | `ReadOnly` | rejected | no | closed | success |
+//! | `ReadOnly` | rejected | no | closed, at most every 500 ms | success |
 //! | `ScriptsMissing` | rejected | no | closed | success |
 //! | `ReplyLost` | yes | unknown | closed | failure |
 //! | `Unexpected` | yes | unknown | kept | success |
@@ -120,9 +120,9 @@ impl Failure {
     /// Whether the connection must be closed.
     pub(super) fn ends_connection(&self) -> bool {
         match self {
-            Failure::ReplyLost | Failure::ScriptsMissing | Failure::ReadOnly => true,
+            Failure::ReplyLost | Failure::ScriptsMissing => true,
             Failure::NotExecuted { outage, .. } => *outage,
-            Failure::Moved | Failure::Ask(_) | Failure::Unexpected(_) => false,
+            Failure::Moved | Failure::ReadOnly | Failure::Ask(_) | Failure::Unexpected(_) => false,
         }
     }
 

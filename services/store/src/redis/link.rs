@@ -4,9 +4,9 @@
 //! have a separate connection from a pool (`pool`):
 //!
 //! - durable writes: `WAIT` covers the writes of its own connection, and blocks all later calls on it;
-//! - bulk calls: a value of some MiB takes the connection for as long as it is sent.
+//! - large calls: a value of some MiB takes the connection for as long as it is sent.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -29,11 +29,14 @@ use crate::signals::Hub;
 /// The timeout of WAIT, within which replicas must confirm a durable write.
 const WAIT_TIMEOUT: Duration = Duration::from_millis(400);
 
+/// The shortest time between two attempts to leave a replica.
+const REPLICA_PAUSE: Duration = Duration::from_millis(500);
+
 /// The limit of concurrent durable writes. More would not be faster, and one call may need thousands.
 const MAX_DURABLE: usize = 32;
 
-/// The limit of concurrent bulk calls: enough to use the network, and few enough to leave most of it to other calls.
-const MAX_BULK: usize = 4;
+/// The limit of concurrent large calls: enough to use the network, and few enough to leave most of it to other calls.
+const MAX_LARGE: usize = 4;
 
 /// The connections to one primary.
 pub(super) struct Link {
@@ -45,11 +48,13 @@ pub(super) struct Link {
     /// Whether to reject servers that are not primary. Sentinels may promote another server at any time, and the
     /// previous one continues to reply with outdated data.
     primary_only: bool,
+    /// When the connections were last closed because they led to a replica.
+    left_replica: Mutex<Option<Instant>>,
     shared: ArcSwapOption<MultiplexedConnection>,
     /// Serializes connection attempts; contains whether there was a connection before.
     connecting: tokio::sync::Mutex<bool>,
     durable: Pool<MultiplexedConnection>,
-    bulk: Pool<MultiplexedConnection>,
+    large: Pool<MultiplexedConnection>,
 }
 
 // === impl Link ===
@@ -62,10 +67,11 @@ impl Link {
             breaker,
             hub,
             primary_only,
+            left_replica: Mutex::default(),
             shared: ArcSwapOption::empty(),
             connecting: tokio::sync::Mutex::new(false),
             durable: Pool::new(MAX_DURABLE),
-            bulk: Pool::new(MAX_BULK),
+            large: Pool::new(MAX_LARGE),
         }
     }
 
@@ -77,7 +83,7 @@ impl Link {
     /// Closes connections that were idle for too long.
     pub(super) fn drop_idle(&self) {
         self.durable.drop_idle();
-        self.bulk.drop_idle();
+        self.large.drop_idle();
     }
 
     /// Sends commands on the shared connection; returns one reply each, or the first failure. `asking` sends ASKING
@@ -99,6 +105,7 @@ impl Link {
         match replies.await.and_then(fail_if_broken) {
             Ok(replies) => {
                 permit.succeeded();
+                self.leave_replica(&replies);
                 Ok(replies)
             }
             Err(failure) => {
@@ -139,10 +146,10 @@ impl Link {
     }
 
     /// Sends one command with a large value, or with a large reply.
-    pub(super) async fn run_bulk(&self, command: &Cmd, asking: bool) -> Result<Vec<Value>, Failure> {
+    pub(super) async fn run_large(&self, command: &Cmd, asking: bool) -> Result<Vec<Value>, Failure> {
         let mut commands = redis::pipe();
         commands.add_command(command.clone());
-        let [reply] = self.run_pooled(&self.bulk, &commands, asking, Duration::ZERO, "bulk call").await?;
+        let [reply] = self.run_pooled(&self.large, &commands, asking, Duration::ZERO, "large call").await?;
         Ok(vec![reply?])
     }
 
@@ -177,17 +184,14 @@ impl Link {
                     if !replies.iter().any(ends_connection) {
                         pool.put(connection);
                     }
+                    self.leave_replica(&replies);
                     return Ok(replies);
                 }
             },
             Ok(Err(replies)) => Failure::wrong_reply_count(replies.len()),
             Err(failure) => failure,
         };
-        if matches!(failure, Failure::ReadOnly) {
-            // All connections are to a replica.
-            self.shared.store(None);
-            self.clear_pools();
-        } else if failure.ends_connection() {
+        if failure.ends_connection() {
             pool.clear();
         } else {
             pool.put(connection);
@@ -260,9 +264,23 @@ impl Link {
         is_first
     }
 
+    /// Closes all connections if a reply shows that they lead to a replica: new ones may lead to the primary. Not more
+    /// often than every [`REPLICA_PAUSE`], because the name may lead to the replica for a while.
+    fn leave_replica(&self, replies: &[Result<Value, Failure>]) {
+        if !replies.iter().any(|reply| matches!(reply, Err(Failure::ReadOnly))) {
+            return;
+        }
+        let mut left = self.left_replica.lock().unwrap_or_else(PoisonError::into_inner);
+        if left.is_none_or(|left| left.elapsed() >= REPLICA_PAUSE) {
+            *left = Some(Instant::now());
+            self.shared.store(None);
+            self.clear_pools();
+        }
+    }
+
     fn clear_pools(&self) {
         self.durable.clear();
-        self.bulk.clear();
+        self.large.clear();
     }
 
     /// A new connection that forwards push messages to `pushes`.

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::failure::Failure;
 use super::scripts::ScriptResult;
-use super::{Redis, scripts};
+use super::{MAX_SHARED, Redis, scripts};
 use crate::Store;
 use crate::entries::{Condition, Cursor, Entries, Entry, Outcome, Page};
 use crate::error::Error;
@@ -22,10 +22,6 @@ use crate::record;
 use crate::revision::Revision;
 use crate::signals::{CHANGES, Change, Signals, Subscription};
 use crate::version_counters::VersionCounters;
-
-/// The largest value in bytes that is sent on the shared connection, where it delays other calls: less than 1 ms on a
-/// network of 1 Gbit/s.
-const MAX_SHARED: usize = 64 << 10;
 
 /// Keys that one SCAN examines.
 const SCAN_COUNT: usize = 1000;
@@ -44,7 +40,7 @@ impl Redis {
         };
         let mut reply: (Value, i64) = parse(self.read(key.bucket(), command(MAX_SHARED)).await?)?;
         if matches!(reply.0, Value::Int(_)) {
-            reply = parse(self.read_bulk(key.bucket(), command(usize::MAX)).await?)?;
+            reply = parse(self.read_large(key.bucket(), command(usize::MAX)).await?)?;
         }
         let (record, ttl): (Option<Vec<u8>>, i64) = (parse(reply.0)?, reply.1);
         let Some(record) = record else { return Ok(None) };
@@ -95,7 +91,6 @@ impl Entries for Redis {
         let revision = Revision::random();
         let names = [self.names.entry(key), self.names.lease(key), self.names.version_counter(key.bucket())];
         let mut command = scripts::SET.call(&names);
-        let is_bulk = value.len() > MAX_SHARED;
         add_condition(&mut command, condition);
         command.arg(record::encode(revision, value));
         command.arg(ttl.map(|ttl| milliseconds(ttl).to_string()).unwrap_or_default());
@@ -103,11 +98,7 @@ impl Entries for Redis {
         let result = if key.space.durable {
             self.write_durably(key.bucket(), command).await?
         } else {
-            let reply = match is_bulk {
-                true => self.write_bulk(key.bucket(), command).await?,
-                false => self.write(key.bucket(), command).await?,
-            };
-            ScriptResult::of(reply).map_err(Failure::into_write_error)?
+            ScriptResult::of(self.write(key.bucket(), command).await?).map_err(Failure::into_write_error)?
         };
         outcome(result, |_| Ok(revision))
     }
@@ -203,7 +194,7 @@ impl Logs for Redis {
         let [name, ..] = self.names.log(log, "");
         let mut command = scripts::READ.call(&[name]);
         command.arg(after).arg(limit).arg(READ_SIZE);
-        let records: Vec<(String, Vec<Vec<u8>>)> = parse(self.read_bulk(log.bucket(), command).await?)?;
+        let records: Vec<(String, Vec<Vec<u8>>)> = parse(self.read_large(log.bucket(), command).await?)?;
         let record = |(id, fields): (String, Vec<Vec<u8>>)| {
             let position = id.split_once('-').and_then(|(position, _)| position.parse().ok());
             let (position, value) =

@@ -40,7 +40,7 @@ enum Call<'a> {
     /// A write that this many replicas must confirm.
     Durable { write: &'a Cmd, replicas: u64 },
     /// A command with a large value or reply.
-    Bulk(&'a Cmd),
+    Large(&'a Cmd),
 }
 
 // === impl Call ===
@@ -50,7 +50,7 @@ impl Call<'_> {
         match self {
             Call::Shared(commands) => link.run(commands, asking).await,
             Call::Durable { write, replicas } => link.run_durably(write, replicas, asking).await,
-            Call::Bulk(command) => link.run_bulk(command, asking).await,
+            Call::Large(command) => link.run_large(command, asking).await,
         }
     }
 }
@@ -103,14 +103,14 @@ impl Primaries {
     }
 
     /// As [`run`](Self::run), for one command with a large value or reply, beside the shared connection.
-    pub(super) async fn run_bulk(&self, bucket: usize, command: &Cmd) -> Result<Vec<Value>, Failure> {
-        self.route(bucket, Call::Bulk(command)).await
+    pub(super) async fn run_large(&self, bucket: usize, command: &Cmd) -> Result<Vec<Value>, Failure> {
+        self.route(bucket, Call::Large(command)).await
     }
 
-    /// As [`run_bulk`](Self::run_bulk), for a read-only command: retries once if the reply was lost.
-    pub(super) async fn read_bulk(&self, bucket: usize, command: &Cmd) -> Result<Vec<Value>, Failure> {
-        match self.run_bulk(bucket, command).await {
-            Err(Failure::ReplyLost) => self.run_bulk(bucket, command).await,
+    /// As [`run_large`](Self::run_large), for a read-only command: retries once if the reply was lost.
+    pub(super) async fn read_large(&self, bucket: usize, command: &Cmd) -> Result<Vec<Value>, Failure> {
+        match self.run_large(bucket, command).await {
+            Err(Failure::ReplyLost) => self.run_large(bucket, command).await,
             other => other,
         }
     }
@@ -130,7 +130,7 @@ impl Primaries {
     /// Sends a call to the primary of a bucket, following redirects.
     async fn route(&self, bucket: usize, call: Call<'_>) -> Result<Vec<Value>, Failure> {
         let mut last = Failure::Moved;
-        for _ in 0..MAX_REDIRECTS {
+        for attempt in 0..MAX_REDIRECTS {
             let topology = self.topology();
             let Some(link) = topology.owner(bucket) else {
                 self.refresh_in_time(&topology).await;
@@ -140,7 +140,12 @@ impl Primaries {
                 continue;
             };
             last = match call.on(link, false).await {
-                Err(failure @ (Failure::Moved | Failure::ReadOnly)) => {
+                Err(failure @ Failure::Moved) => {
+                    self.refresh_in_time(&topology).await;
+                    failure
+                }
+                // Once: the name leads to a replica, or the Sentinels do not know a new primary yet.
+                Err(failure @ Failure::ReadOnly) if attempt == 0 => {
                     self.refresh_in_time(&topology).await;
                     failure
                 }
