@@ -23,8 +23,8 @@ pub struct ProcessArgs {
     #[arg(long, env = "DATAFLOW_ADMIN", default_value = "127.0.0.1:9090", value_name = "ADDR")]
     pub admin: SocketAddr,
 
-    /// Memory that the process may take. Above 75 % of it caches are emptied, above 90 % calls are rejected while
-    /// others are in progress. Default: the limit of the cgroup; without one there is no limit.
+    /// Memory that the process may take. Above 75 % of it caches are emptied and bulk calls are rejected, above 90 % all
+    /// calls, while others are in progress. Default: the limit of the cgroup; without one there is no limit.
     #[arg(long, env = "DATAFLOW_MEMORY_LIMIT", value_name = "SIZE")]
     pub memory_limit: Option<ByteSize>,
 
@@ -95,7 +95,8 @@ pub struct LimitArgs {
     /// Maximum number of concurrent calls; further ones are rejected with RESOURCE_EXHAUSTED. A call counts from the
     /// arrival of its body, or of 64 KiB of it, until its response is sent. One connection may use all permits; those that
     /// use less than a quarter get up to a quarter more, tenants on a shared connection an eighth, services of the mesh
-    /// three eighths. Streaming responses have as many permits of their own. As many calls, at least 64, may wait for their
+    /// three eighths. Bulk calls leave a quarter to the others. While the runtime is late, fewer calls are allowed.
+    /// Streaming responses have as many permits of their own. As many calls, at least 64, may wait for their
     /// bodies; when there are more, the longest-waiting one of the connection with most of them is rejected.
     #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_CONCURRENT_REQUESTS", default_value_t = 1024,
           value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
