@@ -155,9 +155,9 @@ impl UpstreamArgs {
             (&self.cache_url, &self.cache_replicas),
             (&self.config_url, &self.config_replicas),
         ];
-        let found =
-            ours.into_iter().find(|(url, _)| *url == upstream).and_then(|(_, replicas)| replicas.clone());
-        found.unwrap_or_else(|| upstream.clone())
+        let replicas =
+            ours.into_iter().filter(|(url, _)| *url == upstream).find_map(|(_, replicas)| replicas.clone());
+        replicas.unwrap_or_else(|| upstream.clone())
     }
 }
 

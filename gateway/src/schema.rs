@@ -47,8 +47,8 @@ pub struct Binding {
     pub body: Body,
     /// The update mask of a PATCH whose body is a field: the field that selects the parts of the body that change.
     pub mask: Option<FieldDescriptor>,
-    /// Whether an `If-Match` of the request is the etag of its message: for PATCH and DELETE.
-    pub takes_precondition: bool,
+    /// What an `If-Match` of the request means.
+    pub precondition: Precondition,
     /// The reply field that becomes the HTTP body; none for the whole reply.
     pub reply: Option<FieldDescriptor>,
 }
@@ -65,6 +65,19 @@ pub enum Body {
     /// A document of any media type, as the bytes of this field, a `google.api.HttpBody`; in chunks, if the method is
     /// client-streaming.
     Document(FieldDescriptor),
+}
+
+/// The meaning of an `If-Match`, by the HTTP method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precondition {
+    /// The etag of the request. `*` is met whenever the call succeeds: the resource must exist.
+    OfExisting,
+    /// The etag of the request, of a resource that may not exist.
+    OfAny,
+    /// Nothing: the method only reads.
+    Ignored,
+    /// The method changes something, and has no place for an etag.
+    Impossible,
 }
 
 /// Why a descriptor set cannot drive a gateway.
@@ -176,6 +189,19 @@ fn pattern(rule: &HttpRule) -> Result<(String, String), String> {
     Ok((verb.to_owned(), path.clone()))
 }
 
+// === impl Precondition ===
+
+impl Precondition {
+    fn of(verb: &str) -> Self {
+        match verb {
+            "PATCH" | "DELETE" => Precondition::OfExisting,
+            "PUT" => Precondition::OfAny,
+            "GET" => Precondition::Ignored,
+            _ => Precondition::Impossible,
+        }
+    }
+}
+
 // === impl Binding ===
 
 impl Binding {
@@ -221,7 +247,7 @@ impl Binding {
             template: template.to_string(),
             body,
             mask,
-            takes_precondition: matches!(verb, "PATCH" | "DELETE"),
+            precondition: Precondition::of(verb),
             reply,
         })
     }

@@ -1,5 +1,5 @@
 //! Etags of REST, as RFC 9110 (sections 8.8.3 and 13.1.1) defines them, from the fields of messages: the `etag` of a
-//! resource is the `ETag` of its response, and `If-Match` of PATCH and DELETE is the `etag` of the request, which the
+//! resource is the `ETag` of its response, and `If-Match` of PATCH, PUT and DELETE is the `etag` of the request, which the
 //! service compares with the current one.
 
 use dataflow_mesh::status::{Describe, Kind, Violation, to_status};
@@ -9,7 +9,7 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, Kind as FieldKind, MessageD
 use tonic::Status;
 
 use crate::fields::{self, message_of};
-use crate::schema::{Binding, Body};
+use crate::schema::{Binding, Body, Precondition};
 
 /// The field of a resource, or of a request, that names a version.
 pub(super) const ETAG: &str = "etag";
@@ -36,23 +36,27 @@ pub(super) fn of(resource: &DynamicMessage) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("\"{etag}\"")).ok()
 }
 
-/// Sets the etag of a request by its `If-Match`. `*` is met by every resource that exists, as the call itself is.
+/// Sets the etag of a request by its `If-Match`.
 pub(super) fn bind(
     binding: &Binding,
     headers: &HeaderMap,
     message: &mut DynamicMessage,
 ) -> Result<(), PreconditionError> {
+    if !headers.contains_key(IF_MATCH) || binding.precondition == Precondition::Ignored {
+        return Ok(());
+    }
     let mut given = headers.get_all(IF_MATCH).iter();
     let (Some(value), None) = (given.next(), given.next()) else {
-        return if headers.contains_key(IF_MATCH) {
-            Err(invalid("only one etag can be given"))
-        } else {
-            Ok(())
-        };
+        return Err(invalid("only one etag can be given"));
     };
     let value = value.to_str().map_err(|_| invalid("an etag has only visible ASCII characters"))?.trim();
-    if !binding.takes_precondition || value == "*" {
-        return Ok(());
+    match binding.precondition {
+        Precondition::OfExisting if value == "*" => return Ok(()),
+        Precondition::OfAny if value == "*" => {
+            return Err(invalid("this method cannot require that it exists"));
+        }
+        Precondition::Impossible => return Err(invalid("this method has no precondition")),
+        _ => {}
     }
     let path = target(binding).ok_or(PreconditionError::NoEtag)?;
     let opaque = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));

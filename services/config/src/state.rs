@@ -110,12 +110,7 @@ impl State {
         let position = self.position + 1;
         match change {
             Change::RulesetSeeded(set) => {
-                // A set never begins anew, whoever seeds it.
-                if self.rulesets.get(&set.name).is_some_and(|known| !known.revisions.is_empty()) {
-                    self.position = position;
-                    return Ok(());
-                }
-                // A set never begins anew, whoever seeds it.
+                // A set never begins anew.
                 if self.rulesets.get(&set.name).is_some_and(|known| !known.revisions.is_empty()) {
                     self.position = position;
                     return Ok(());

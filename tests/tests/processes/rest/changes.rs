@@ -113,6 +113,21 @@ async fn the_etag_of_a_response_is_the_precondition_of_a_change() {
         assert_eq!(send("DELETE", target, &[&etag(&any).unwrap()], &Value::Null).await.status, 200);
         assert_eq!(send("DELETE", target, &["*"], &Value::Null).await.status, 404);
     }
+    // A cache entry is written by PUT, whether or not it exists.
+    let entry = json!({"value": "eA=="});
+    let entries = "/v1/cache/entries/user/a";
+    let written = send("PUT", entries, &[], &entry).await;
+    assert_eq!(written.status, 200, "{}", String::from_utf8_lossy(&written.body));
+    let first = etag(&send("GET", entries, &[], &Value::Null).await).unwrap();
+    assert_eq!(send("PUT", entries, &[&first], &entry).await.status, 200);
+    assert_eq!(send("PUT", entries, &[&first], &entry).await.status, 412);
+    for (method, target, condition) in
+        [("PUT", entries, "*"), ("POST", "/v1/rulesets/default:rollback", "\"1\"")]
+    {
+        let refused = send(method, target, &[condition], &json!({})).await;
+        assert_eq!(json_of(&refused)["details"][0]["reason"], "PRECONDITION_INVALID", "{method}");
+    }
+    assert_eq!(send("GET", entries, &["one", "two"], &Value::Null).await.status, 200, "it only reads");
     // A list of resources has no etag of its own.
     assert_eq!(etag(&send("GET", "/v1/rules", &[], &Value::Null).await), None);
 }
