@@ -2,7 +2,9 @@
 //! alternating runs, since machines are noisy; memory sizes are the kernel's figures.
 
 mod cache;
+mod document;
 mod gateway;
+mod isolation;
 mod memory;
 mod overload;
 mod parse;
@@ -44,6 +46,9 @@ pub(crate) enum Bench {
     /// Calls served per second when 2, 4 and 10 times as many are sent as `analysis` can serve, relative to its capacity,
     /// and in the second after. Needs two processors.
     Overload(overload::Args),
+    /// The 99th percentile of the latency of a client of `dataflow up` beside clients that attack it, relative to that of
+    /// the client alone. Needs two processors.
+    Isolation(isolation::Args),
 }
 
 /// The flags of benchmarks that measure on a catalogue.
@@ -70,6 +75,7 @@ impl Bench {
             Bench::Cache(on) => cache::measure(&on).await?,
             Bench::Gateway(on) => gateway::measure(&on).await?,
             Bench::Overload(on) => overload::measure(&on).await?,
+            Bench::Isolation(on) => isolation::measure(&on).await?,
         };
         terminal::stdout().write_all(report.as_bytes())?;
         Ok(Exit::Success)

@@ -36,12 +36,28 @@ impl<W: Write> Printed<W> {
     fn write_held(&mut self, allowed: Controls, is_end: bool) -> io::Result<()> {
         let held = std::mem::take(&mut self.held);
         let mut shown = String::with_capacity(held.len());
-        let mut rest = &held[..];
-        while let Some(text) = next(rest, allowed, is_end || rest.len() > MAX_HELD) {
-            shown.push_str(text.shown);
-            rest = &rest[text.length..];
+        let mut length = 0;
+        for chunk in held.utf8_chunks() {
+            let is_last = length + chunk.valid().len() + chunk.invalid().len() == held.len();
+            let may_continue = is_last && !is_end;
+            let filtered =
+                filter(chunk.valid(), allowed, may_continue && chunk.invalid().is_empty(), &mut shown);
+            length += filtered;
+            if filtered < chunk.valid().len() {
+                break;
+            }
+            if chunk.invalid().is_empty() {
+                continue;
+            }
+            let is_begun =
+                std::str::from_utf8(chunk.invalid()).is_err_and(|error| error.error_len().is_none());
+            if may_continue && is_begun {
+                break;
+            }
+            shown.push(char::REPLACEMENT_CHARACTER);
+            length += chunk.invalid().len();
         }
-        self.held = rest.to_vec();
+        self.held = held[length..].to_vec();
         self.inner.write_all(shown.as_bytes())
     }
 }
@@ -68,44 +84,50 @@ impl<W: Write> Drop for Printed<W> {
     }
 }
 
-/// What a piece of the input is shown as.
-struct Piece<'a> {
-    shown: &'a str,
-    length: usize,
+/// Appends to `shown` what is shown of a text, and returns how many bytes of it that are: fewer than all if it ends in an
+/// escape sequence that may continue.
+fn filter(text: &str, allowed: Controls, may_continue: bool, shown: &mut String) -> usize {
+    let mut rest = text;
+    while let Some(index) = rest.find(|each| controls_terminal(each) && !matches!(each, '\n' | '\t')) {
+        shown.push_str(&rest[..index]);
+        rest = &rest[index..];
+        let color = if allowed == Controls::Colors { color(rest) } else { Color::Other };
+        let length = match color {
+            Color::Whole(length) => {
+                shown.push_str(&rest[..length]);
+                length
+            }
+            Color::Begun if may_continue && rest.len() <= MAX_HELD => return text.len() - rest.len(),
+            Color::Begun | Color::Other => {
+                shown.push(char::REPLACEMENT_CHARACTER);
+                rest.chars().next().map_or(0, char::len_utf8)
+            }
+        };
+        rest = &rest[length..];
+    }
+    shown.push_str(rest);
+    text.len()
 }
 
-/// The next piece of `bytes`; none if there is none, or if it may be incomplete and `is_end` is false.
-fn next(bytes: &[u8], allowed: Controls, is_end: bool) -> Option<Piece<'_>> {
-    let replaced = |length| Some(Piece { shown: "\u{fffd}", length });
-    if *bytes.first()? == b'\x1b' && allowed == Controls::Colors {
-        let parameters = bytes.get(2..).unwrap_or_default().iter();
-        let end = 2 + parameters.take_while(|byte| byte.is_ascii_digit() || **byte == b';').count();
-        return match (bytes.get(1), bytes.get(end)) {
-            (Some(b'['), Some(b'm')) => {
-                let shown = std::str::from_utf8(&bytes[..=end]).ok()?;
-                Some(Piece { shown, length: end + 1 })
-            }
-            (Some(b'[') | None, None) if !is_end => None,
-            _ => replaced(1),
-        };
-    }
-    // As many harmless characters as there are.
-    let valid = match std::str::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) if error.valid_up_to() > 0 => std::str::from_utf8(&bytes[..error.valid_up_to()]).ok()?,
-        Err(error) => {
-            return match error.error_len() {
-                Some(length) => replaced(length),
-                None if is_end => replaced(bytes.len()),
-                None => None,
-            };
-        }
+/// Whether a text begins with a sequence that sets color or weight: `ESC [ 1 ; 3 2 m`.
+enum Color {
+    /// Of this length.
+    Whole(usize),
+    /// It ends within the sequence.
+    Begun,
+    Other,
+}
+
+fn color(text: &str) -> Color {
+    let Some(after) = text.strip_prefix('\x1b') else { return Color::Other };
+    let Some(parameters) = after.strip_prefix('[') else {
+        return if after.is_empty() { Color::Begun } else { Color::Other };
     };
-    let is_control = |character| controls_terminal(character) && !matches!(character, '\n' | '\t');
-    match valid.char_indices().find(|(_, character)| is_control(*character)) {
-        Some((0, character)) => replaced(character.len_utf8()),
-        Some((index, _)) => Some(Piece { shown: &valid[..index], length: index }),
-        None => Some(Piece { shown: valid, length: valid.len() }),
+    let last = parameters.trim_start_matches(|each: char| each.is_ascii_digit() || each == ';');
+    match last.chars().next() {
+        Some('m') => Color::Whole(text.len() - last.len() + 1),
+        Some(_) => Color::Other,
+        None => Color::Begun,
     }
 }
 
