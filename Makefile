@@ -70,6 +70,7 @@ bench: build release $(FILE) $(TARGET)/small.xml ## Run the benchmarks on a gene
 	$(TARGET)/release/dataflow bench cache
 	$(TARGET)/release/dataflow bench gateway
 	$(TARGET)/release/dataflow bench overload
+	$(TARGET)/release/dataflow bench isolation
 
 $(TARGET)/catalogue.xml: | build
 	$(TARGET)/debug/generate-catalogue > $@

@@ -11,6 +11,7 @@ mod parse;
 mod repeat;
 mod rules;
 mod service_process;
+mod soak;
 mod start;
 
 use std::io::Write;
@@ -49,6 +50,8 @@ pub(crate) enum Bench {
     /// The 99th percentile of the latency of a client of `dataflow up` beside clients that attack it, relative to that of
     /// the client alone. Needs two processors.
     Isolation(isolation::Args),
+    /// Growth of the memory of `dataflow up` under mixed load over minutes.
+    Soak(soak::Args),
 }
 
 /// The flags of benchmarks that measure on a catalogue.
@@ -76,6 +79,7 @@ impl Bench {
             Bench::Gateway(on) => gateway::measure(&on).await?,
             Bench::Overload(on) => overload::measure(&on).await?,
             Bench::Isolation(on) => isolation::measure(&on).await?,
+            Bench::Soak(on) => soak::measure(&on).await?,
         };
         terminal::stdout().write_all(report.as_bytes())?;
         Ok(Exit::Success)

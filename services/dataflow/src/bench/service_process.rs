@@ -35,7 +35,12 @@ impl ServiceProcess {
 
     /// Starts `dataflow up`, with its four services.
     pub(super) async fn up() -> anyhow::Result<Self> {
-        Self::start("up", "gateway", 4, &[]).await
+        Self::up_with(&[]).await
+    }
+
+    /// The same with the given flags.
+    pub(super) async fn up_with(flags: &[&str]) -> anyhow::Result<Self> {
+        Self::start("up", "gateway", 4, flags).await
     }
 
     /// Starts a command and waits until all its services are SERVING; `role` is the one whose address is called.

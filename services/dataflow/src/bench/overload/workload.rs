@@ -114,7 +114,7 @@ fn categorization() -> analysis::CategorizeDataflowRequest {
 fn evaluation() -> analysis::EvaluateRulesRequest {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
     // Writing to memory does not fail.
-    let _ = gzip.write_all(document(150).as_bytes());
+    let _ = gzip.write_all(document(20).as_bytes());
     let data = gzip.finish().unwrap_or_default().into();
     let rule = Rule {
         rule_id: "mine".to_owned(),
