@@ -4,12 +4,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use prost_types::field_descriptor_proto::Type;
+use prost_types::field_descriptor_proto::{Label, Type};
 use prost_types::{DescriptorProto, FileDescriptorSet};
 
 /// The memory of a decoded message and of another length-delimited field, beside its bytes: estimates, rounded up.
 const MESSAGE: u64 = 256;
 const FIELD: u64 = 64;
+
+/// The memory of a number of a list: its own, and as much again that the list reserves.
+const NUMBER: u64 = 16;
 
 /// Bytes of the prefix of a gRPC message: a flag and the length.
 const PREFIX: usize = 5;
@@ -17,9 +20,18 @@ const PREFIX: usize = 5;
 /// The types of all messages that a server can receive. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct MessageTypes {
-    /// By type, the fields that are messages, and their types.
-    fields: Arc<Vec<HashMap<u64, usize>>>,
+    /// By type, the fields that take more memory than their bytes.
+    fields: Arc<Vec<HashMap<u64, Field>>>,
     names: Arc<HashMap<String, usize>>,
+}
+
+/// A field that takes more memory than its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Field {
+    /// Messages of this type.
+    Message(usize),
+    /// A list of numbers, packed or not.
+    Numbers,
 }
 
 /// Counts the elements of the messages of one body.
@@ -75,12 +87,16 @@ impl MessageTypes {
         let names: HashMap<_, _> =
             messages.iter().enumerate().map(|(index, (name, _))| (name.clone(), index)).collect();
         let fields = messages.iter().map(|(_, message)| {
-            let inner = message.field.iter().filter(|field| field.r#type() == Type::Message);
-            inner
-                .filter_map(|field| {
-                    Some((u64::try_from(field.number()).ok()?, *names.get(field.type_name())?))
-                })
-                .collect()
+            let fields = message.field.iter().filter_map(|field| {
+                let kind = match field.r#type() {
+                    Type::Message => Field::Message(*names.get(field.type_name())?),
+                    Type::String | Type::Bytes | Type::Group => return None,
+                    _ if field.label() == Label::Repeated => Field::Numbers,
+                    _ => return None,
+                };
+                Some((u64::try_from(field.number()).ok()?, kind))
+            });
+            fields.collect()
         });
         Self { fields: Arc::new(fields.collect()), names: Arc::new(names) }
     }
@@ -179,6 +195,9 @@ impl ElementCounter {
             return;
         }
         self.number = (0, 0);
+        if self.expected == Expected::Tag && self.field(value >> 3) == Some(Field::Numbers) {
+            self.cost += NUMBER;
+        }
         self.expected = match self.expected {
             Expected::Tag => match value & 7 {
                 0 => Expected::Varint,
@@ -194,17 +213,27 @@ impl ElementCounter {
 
     /// A length-delimited value begins.
     fn value(&mut self, field: u64, length: u64) {
-        let within = self.open.last().map(|(message, _)| *message);
-        let message = within.and_then(|message| self.types.fields[message].get(&field).copied());
-        self.cost += if message.is_some() { MESSAGE } else { FIELD };
-        self.expected = match message {
-            Some(message) => {
+        let field = self.field(field);
+        self.cost = self.cost.saturating_add(match field {
+            Some(Field::Message(_)) => MESSAGE,
+            // Each byte may be a number.
+            Some(Field::Numbers) => length.saturating_mul(NUMBER),
+            None => FIELD,
+        });
+        self.expected = match field {
+            Some(Field::Message(message)) => {
                 self.open.push((message, self.position.saturating_add(length)));
                 Expected::Tag
             }
-            None if length == 0 => Expected::Tag,
-            None => Expected::Value(length),
+            _ if length == 0 => Expected::Tag,
+            _ => Expected::Value(length),
         };
+    }
+
+    /// What is known of a field of the present message.
+    fn field(&self, field: u64) -> Option<Field> {
+        let (message, _) = self.open.last()?;
+        self.types.fields[*message].get(&field).copied()
     }
 
     /// Closes the messages that end here.
@@ -275,6 +304,17 @@ mod tests {
     }
 
     #[test]
+    fn each_number_of_a_list_counts_packed_or_not() {
+        // base_type_name (1), extension_number (2).
+        const NUMBERS: &str = ".grpc.reflection.v1.ExtensionNumberResponse";
+        assert_eq!(cost(NUMBERS, &[vec![0x10, 5, 0x10, 0x96, 1]]), 2 * NUMBER);
+        assert_eq!(cost(NUMBERS, &[vec![0x12, 3, 1, 2, 3, 0x0a, 1, b'x']]), 4 * NUMBER + FIELD);
+        assert_eq!(cost(NUMBERS, &[vec![0x12, 0]]), NUMBER);
+        let huge = [&[0x12][..], &[0xff; 9], &[1]].concat();
+        assert_eq!(types().counter(NUMBERS, 1000).unwrap().read(&framed(&[huge])), Err(TooManyElements));
+    }
+
+    #[test]
     fn a_message_of_many_empty_elements_is_rejected_early() {
         let name = ".grpc.reflection.v1.ListServiceResponse";
         let empty = [0x0a, 0].repeat(1000);
@@ -290,7 +330,7 @@ mod tests {
         let set = FileDescriptorSet { file: vec![file; 3] };
         let types = MessageTypes {
             names: Arc::new([(".a".to_owned(), 0), (".b".to_owned(), 1)].into()),
-            fields: Arc::new(vec![[(1, 1)].into(), HashMap::new()]),
+            fields: Arc::new(vec![[(1, Field::Message(1))].into(), HashMap::new()]),
         };
         let mut counter = types.counter(".a", u64::MAX).unwrap();
         counter.read(&framed(&[set.encode_to_vec()])).unwrap();

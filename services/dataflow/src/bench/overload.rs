@@ -57,7 +57,9 @@ async fn measure_one(workload: Workload, seconds: u64) -> anyhow::Result<String>
 
 async fn report(address: SocketAddr, workload: &Workload, seconds: u64) -> anyhow::Result<String> {
     let generator = Generator::connect(address, workload).await?;
-    workload.prepare(address).await?;
+    if let Some(first) = &workload.first {
+        generator.call(first.clone()).await?;
+    }
     // The first calls allocate what later ones reuse.
     generator.capacity(1).await?;
     let capacity = generator.capacity(seconds).await?;

@@ -72,6 +72,11 @@ impl Generator {
         Ok(Self { connections, path, message: message.clone(), concurrent: *concurrent })
     }
 
+    /// Makes one call with another message.
+    pub(super) async fn call(&self, message: Bytes) -> anyhow::Result<()> {
+        call(self.connections[0].clone(), self.path, message).await.map(drop)
+    }
+
     /// Calls served per second with a constant number of calls in progress.
     pub(super) async fn capacity(&self, seconds: u64) -> anyhow::Result<u64> {
         let end = Instant::now() + Duration::from_secs(seconds);

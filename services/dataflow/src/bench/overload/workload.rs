@@ -1,14 +1,11 @@
 //! The calls that are sent, and the services that take them.
 
 use std::io::Write as _;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use dataflow_mesh::outbound::{Outbound, Upstream};
 use dataflow_proto::analysis::v1 as analysis;
 use dataflow_proto::cache::v1 as cache;
-use dataflow_proto::cache::v1::cache_service_client::CacheServiceClient;
 use dataflow_proto::config::v1::Rule;
 use dataflow_proto::google::api::HttpBody;
 use dataflow_proto::r#type::v1::Category;
@@ -30,8 +27,9 @@ pub(super) struct Workload {
     pub(super) name: &'static str,
     service: Service,
     pub(super) path: &'static str,
-    /// The framed request.
+    /// The framed request, and the one that comes before all others.
     pub(super) message: Bytes,
+    pub(super) first: Option<Bytes>,
     /// Concurrent calls when the capacity is measured.
     pub(super) concurrent: usize,
 }
@@ -52,6 +50,7 @@ pub(super) fn all() -> [Workload; 4] {
         service: Service::Analysis,
         path: "/dataflow.analysis.v1.AnalysisService/CategorizeDataflow",
         message: framed(&categorization()),
+        first: None,
         concurrent: 64,
     };
     let message = categorize.message.clone();
@@ -59,6 +58,7 @@ pub(super) fn all() -> [Workload; 4] {
         name: "the same, through the gateway of `up`",
         service: Service::Up,
         message,
+        first: None,
         ..categorize
     };
     let evaluate = Workload {
@@ -66,6 +66,7 @@ pub(super) fn all() -> [Workload; 4] {
         service: Service::Analysis,
         path: "/dataflow.analysis.v1.AnalysisService/EvaluateRules",
         message: framed(&evaluation()),
+        first: None,
         concurrent: 16,
     };
     let wait = Workload {
@@ -73,6 +74,8 @@ pub(super) fn all() -> [Workload; 4] {
         service: Service::Cache,
         path: "/dataflow.cache.v1.CacheService/LeaseEntry",
         message: framed(&lease(WAIT)),
+        // The lease for which all others wait.
+        first: Some(framed(&lease(Duration::ZERO))),
         concurrent: 8,
     };
     [categorize, through, evaluate, wait]
@@ -87,17 +90,6 @@ impl Workload {
             Service::Up => ServiceProcess::up().await,
             Service::Cache => ServiceProcess::service("cache", &["--max-concurrent-requests", FEW]).await,
         }
-    }
-
-    /// Makes the calls that come before.
-    pub(super) async fn prepare(&self, address: SocketAddr) -> anyhow::Result<()> {
-        if self.service == Service::Cache {
-            // The lease for which all others wait.
-            let upstream: Upstream = format!("http://{address}").parse()?;
-            let mut client = CacheServiceClient::new(Outbound::new(&upstream, Duration::from_secs(5)));
-            client.lease_entry(lease(Duration::ZERO)).await?;
-        }
-        Ok(())
     }
 }
 
