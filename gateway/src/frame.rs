@@ -192,6 +192,9 @@ impl From<ReplyError> for Status {
 }
 
 #[cfg(test)]
+mod fuzz;
+
+#[cfg(test)]
 mod tests {
     use http::HeaderMap;
     use http_body_util::Full;

@@ -252,6 +252,9 @@ impl ElementCounter {
 }
 
 #[cfg(test)]
+mod fuzz;
+
+#[cfg(test)]
 mod tests {
     use prost::Message;
     use prost_types::{FileDescriptorProto, FileDescriptorSet};
@@ -259,7 +262,7 @@ mod tests {
     use super::*;
 
     /// The descriptors of health and of descriptors themselves, which nest.
-    fn types() -> MessageTypes {
+    pub(super) fn types() -> MessageTypes {
         let set = FileDescriptorSet::decode(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET).unwrap();
         MessageTypes::of(&set)
     }

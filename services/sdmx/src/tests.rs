@@ -4,6 +4,7 @@ use std::io::Read;
 
 use super::*;
 
+mod fuzz;
 mod limits;
 mod properties;
 mod rejections;

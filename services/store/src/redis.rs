@@ -9,6 +9,8 @@ pub mod address;
 mod connector;
 mod exchange;
 mod failure;
+#[cfg(test)]
+mod fuzz;
 mod handshake;
 mod link;
 mod names;

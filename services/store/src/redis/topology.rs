@@ -23,7 +23,7 @@ pub(super) struct Topology {
 
 /// A range of hash slots, `first` to `last`, and its primary.
 #[derive(Debug, PartialEq, Eq)]
-struct SlotRange {
+pub(super) struct SlotRange {
     first: u16,
     last: u16,
     node: Node,
@@ -112,7 +112,7 @@ impl Topology {
 
 /// Parses a `CLUSTER SLOTS` reply: first slot, last slot, the primary as host, port and more, its replicas. A node
 /// without a host is the queried one.
-fn ranges(slots: Value, queried: &Node) -> Vec<SlotRange> {
+pub(super) fn ranges(slots: Value, queried: &Node) -> Vec<SlotRange> {
     let range = |range: Value| {
         let mut parts = redis::from_redis_value::<Vec<Value>>(range).ok()?.into_iter();
         let first = redis::from_redis_value(parts.next()?).ok()?;
