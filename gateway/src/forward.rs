@@ -101,7 +101,14 @@ async fn forward(
         return Err(why.clone().into());
     }
     if let Some(left_out) = unreachable.take() {
-        tracing::warn!(service, %error, left_out, "upstream: unreachable");
+        let error = with_causes(&*error);
+        tracing::warn!(service, error, left_out, "upstream: unreachable");
     }
     Err(UpstreamError::Unavailable { service }.into())
+}
+
+/// An error with its causes: the outermost alone says only that something failed.
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

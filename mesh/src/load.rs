@@ -19,13 +19,13 @@ use crate::metrics::Metrics;
 const INTERVAL: Duration = Duration::from_millis(20);
 const WINDOW: usize = 5;
 
-/// The delay from which on the process counts as overloaded.
-const TARGET: Duration = Duration::from_millis(10);
+/// The delay from which on the process counts as overloaded. Other processes on the machine cause shorter ones.
+const TARGET: Duration = Duration::from_millis(50);
 
 /// The share of the limit in force, in thousandths: the whole, the least, and what a good window adds. A bad one takes a
 /// fifth.
 const WHOLE: u32 = 1000;
-const LEAST: u32 = 125;
+const LEAST: u32 = 250;
 const STEP: u32 = 100;
 
 /// A limit up to this is never made smaller.
@@ -114,7 +114,7 @@ mod tests {
         load.adapt(TARGET + Duration::from_millis(1));
         assert_eq!(load.limited(1000), 800);
         (0..20).for_each(|_| load.adapt(Duration::MAX));
-        assert_eq!([1000, 100, 64, 3].map(|limit| load.limited(limit)), [125, 64, 64, 3]);
+        assert_eq!([1000, 100, 64, 3].map(|limit| load.limited(limit)), [250, 64, 64, 3]);
         let mut windows = 0;
         while load.limited(1000) < 1000 {
             load.adapt(Duration::ZERO);

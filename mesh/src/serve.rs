@@ -9,6 +9,7 @@ mod backpressure;
 mod connection;
 mod control;
 mod gate;
+mod lingering;
 mod request_body;
 mod requests;
 

@@ -28,6 +28,7 @@ use crate::inbound::Stack;
 
 use super::backpressure::{PausedReader, Rejections};
 use super::gate::Gate;
+use super::lingering::{lend, linger};
 use super::requests::Requests;
 
 /// Timeout for the first bytes, which identify the protocol, and over HTTP/1 for the head of a request. Until then the
@@ -92,7 +93,8 @@ impl ConnectionHandler {
         };
         let is_http2 = opening.get_ref() == PREFACE;
         let rejections = Rejections::default();
-        let reader = PausedReader::new(opening.chain(reader), rejections.clone());
+        let (lent, returned) = lend(reader);
+        let reader = PausedReader::new(opening.chain(lent), rejections.clone());
         let stream = tokio::io::join(reader, writer);
         let closing = Arc::new(AtomicBool::new(false));
         let requests = Requests {
@@ -110,7 +112,7 @@ impl ConnectionHandler {
             requests.clone().respond(request)
         }));
         let builder = self.protocols();
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        let mut connection = Box::pin(builder.serve_connection(TokioIo::new(stream), service));
 
         let watchdog = Watchdog::default();
         let has_max_age = !self.args.connection_age.is_zero();
@@ -118,18 +120,11 @@ impl ConnectionHandler {
         // When a connection is asked to finish, if it is HTTP/1, and when it is cut.
         let (mut finish, mut end) = (None::<Instant>, None::<Instant>);
         let mut stopping = false;
-        loop {
+        let ended = loop {
             tokio::select! {
                 // The connection first: requests that a new connection has already sent are read before GOAWAY.
                 biased;
-                ended = Watched::by(watchdog.clone(), connection.as_mut()) => {
-                    match ended {
-                        Some(Ok(())) => {}
-                        Some(Err(error)) => tracing::debug!(%peer, error, "connection: ended"),
-                        None => tracing::debug!(%peer, "connection: client stopped reading, reset"),
-                    }
-                    return;
-                }
+                ended = Watched::by(watchdog.clone(), connection.as_mut()) => break ended,
                 () = self.stop.draining.cancelled(), if !stopping => {
                     stopping = true;
                     let last = Instant::now() + self.args.drain_timeout;
@@ -161,6 +156,15 @@ impl ConnectionHandler {
                 finish = None;
                 connection.as_mut().graceful_shutdown();
             }
+        };
+        match ended {
+            Some(Ok(())) => {}
+            Some(Err(error)) => return tracing::debug!(%peer, error, "connection: ended"),
+            None => return tracing::debug!(%peer, "connection: client stopped reading, reset"),
+        }
+        drop(connection);
+        if is_http2 {
+            linger(returned).await;
         }
     }
 

@@ -75,11 +75,18 @@ impl Client {
         let outcome = outcome.await.unwrap_or_else(|_| Err(format!("no response within {TIMEOUT:?}")));
         if let Err(failure) = outcome {
             let protocol = if over_http1 { "HTTP/1.1" } else { "HTTP/2" };
-            self.failures
-                .lock()
-                .unwrap()
-                .push(format!("{} {} by {protocol}: {failure}", call.method, call.target));
+            self.fail(format!("{} {} by {protocol}: {failure}", call.method, call.target));
         }
+    }
+
+    /// Records a failure.
+    pub(crate) fn fail(&self, failure: String) {
+        self.failures.lock().unwrap().push(failure);
+    }
+
+    /// The address of the next ready gateway.
+    pub(crate) fn address(&self, turn: usize) -> Option<SocketAddr> {
+        self.ready(turn).map(|gateway| gateway.api)
     }
 
     /// Whether every gateway is ready.
@@ -95,20 +102,20 @@ impl Client {
     }
 
     async fn call_over_http2(&self, turn: usize, call: Call) -> Result<(), String> {
-        let mut sender = None;
+        let mut sent = None;
         for step in 0..self.gateways.len() {
             let Some(gateway) = self.ready(turn + step) else { break };
-            // Nothing is sent until there is a connection without GOAWAY.
-            sender = gateway.connected().await;
-            if sender.is_some() {
+            // Nothing is sent until there is a connection without GOAWAY, which may also arrive just before the request.
+            let Some(mut sender) = gateway.connected().await else { continue };
+            let request = Request::builder().method(call.method).uri(format!("http://mesh{}", call.target));
+            let request = request.header("content-type", "application/json").body(()).unwrap();
+            sent = sender.send_request(request, call.body.is_empty()).ok();
+            if sent.is_some() {
                 break;
             }
         }
-        let mut sender = sender.ok_or("no gateway accepts a connection")?;
-        let request = Request::builder().method(call.method).uri(format!("http://mesh{}", call.target));
-        let request = request.header("content-type", "application/json").body(()).unwrap();
+        let (answer, mut body) = sent.ok_or("no gateway accepts a request")?;
         let said = |error: h2::Error| error.to_string();
-        let (answer, mut body) = sender.send_request(request, call.body.is_empty()).map_err(said)?;
         if !call.body.is_empty() {
             body.send_data(call.body.into(), true).map_err(said)?;
         }

@@ -8,6 +8,7 @@ mod client;
 mod fleet;
 mod identities;
 mod identity;
+mod lasting;
 mod outliers;
 mod proxy;
 mod restarts;

@@ -1,6 +1,8 @@
-//! A rolling restart of every service under load without a failed request.
+//! A rolling restart of every service under load without a failed request: on new connections, on connections that are
+//! kept, and with streams that are open.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use dataflow_tests::envoy::{self, Envoy};
@@ -10,6 +12,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::client::{Call, Client};
 use super::fleet::{Fleet, Plan, REPLICAS, ROLES, free_ports, index};
+use super::lasting;
 use super::proxy::{endpoints, everything, listener, routes};
 
 /// Requests per second, and their minimum number.
@@ -17,7 +20,7 @@ const RATE: u32 = 300;
 const REQUESTS: usize = 20_000;
 
 /// One call of each service.
-const CALLS: [Call; 3] = [
+static CALLS: [Call; 3] = [
     Call {
         method: "POST",
         target: "/v1/dataflows:categorize",
@@ -45,6 +48,7 @@ async fn restart_all_under_load(
     let until_seen = all_seen.await.unwrap();
     let begun = Instant::now();
     let (done, mut is_done) = tokio::sync::watch::channel(false);
+    let lasting = tokio::spawn(lasting::run(Arc::clone(&client), &CALLS, is_done.clone()));
     let restarting = tokio::task::spawn_blocking(move || {
         let mut rounds = 0;
         while rounds == 0 || begun.elapsed() < Duration::from_secs(REQUESTS as u64 / u64::from(RATE)) {
@@ -72,13 +76,16 @@ async fn restart_all_under_load(
         while calls.try_join_next().is_some() {}
     }
     calls.join_all().await;
+    let lasted = lasting.await.unwrap();
     let (fleet, rounds) = restarting.await.unwrap();
     let failures = client.failures.lock().unwrap();
     println!(
-        "{sent} requests in {:?}, {rounds} restarts of every replica, {} failed",
+        "{sent} requests in {:?} and {lasted:?}, {rounds} restarts of every replica, {} failed",
         begun.elapsed(),
         failures.len()
     );
+
+    assert!(lasted.requests.load(Ordering::Relaxed) > 100 && lasted.streams.load(Ordering::Relaxed) > 0);
     let shown = &failures[..failures.len().min(5)];
     assert!(failures.is_empty(), "{} of {sent} failed: {shown:#?} {:#?}", failures.len(), fleet.warnings());
 }
