@@ -52,7 +52,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for LentReader<R> {
 impl<R> Drop for LentReader<R> {
     fn drop(&mut self) {
         if let (Some(reader), Some(back)) = (self.reader.take(), self.back.take()) {
-            // Without a receiver, nobody lingers.
+            // Without a receiver, the connection is closed at once.
             let _ = back.send(reader);
         }
     }

@@ -17,10 +17,11 @@ use dataflow_proto::r#type::v1::Category;
 use futures_util::stream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
-use tonic::{Code, Status};
+use tonic::Status;
 
 use crate::bench::document::document;
 use crate::bench::service_process::ServiceProcess;
+use crate::client;
 
 /// The flags of this benchmark.
 #[derive(Debug, clap::Args)]
@@ -154,8 +155,8 @@ impl Kind {
             Kind::Rules => change_rule(channel, index).await,
             Kind::HangUp => {
                 // Abandoned before, during or after the call.
-                let patience = Duration::from_micros(index % 1000);
-                let _ = timeout(patience, categorize(channel)).await;
+                let limit = Duration::from_micros(index % 1000);
+                let _ = timeout(limit, categorize(channel)).await;
                 Ok(())
             }
         }
@@ -181,7 +182,7 @@ async fn change_rule(channel: Outbound, index: u64) -> Result<(), Status> {
         ..Default::default()
     };
     match client.create_rule(request).await {
-        Err(status) if status.code() == Code::AlreadyExists => {
+        Err(status) if client::is_for(&status, "RULE_EXISTS") => {
             let request =
                 config::DeleteRuleRequest { ruleset: "legacy".to_owned(), rule, ..Default::default() };
             client.delete_rule(request).await.map(drop)
