@@ -3,6 +3,7 @@
 
 mod cache;
 mod document;
+mod frame;
 mod gateway;
 mod isolation;
 mod memory;

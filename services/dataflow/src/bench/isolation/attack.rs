@@ -3,18 +3,18 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::google::api::HttpBody;
 use futures_util::future::try_join_all;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, SendStream};
 use http::Request;
-use prost::Message;
 use tokio::net::TcpStream;
 use tokio::time::interval;
 
 use crate::bench::document::document;
+use crate::bench::frame::framed;
 
 const ANALYZE: &str = "/dataflow.analysis.v1.AnalysisService/AnalyzeCatalogue";
 const CATEGORIZE: &str = "/dataflow.analysis.v1.AnalysisService/CategorizeDataflow";
@@ -150,13 +150,4 @@ impl Client {
 fn upload(data: Bytes) -> pb::AnalyzeCatalogueRequest {
     let document = HttpBody { data, ..Default::default() };
     pb::AnalyzeCatalogueRequest { document: Some(document), ..Default::default() }
-}
-
-fn framed(request: &impl Message) -> Bytes {
-    let message = request.encode_to_vec();
-    let mut framed = BytesMut::new();
-    framed.put_u8(0);
-    framed.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
-    framed.extend_from_slice(&message);
-    framed.freeze()
 }

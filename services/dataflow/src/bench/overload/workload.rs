@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use dataflow_proto::analysis::v1 as analysis;
 use dataflow_proto::cache::v1 as cache;
 use dataflow_proto::config::v1::Rule;
@@ -11,9 +11,9 @@ use dataflow_proto::google::api::HttpBody;
 use dataflow_proto::r#type::v1::Category;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use prost::Message;
 
 use crate::bench::document::document;
+use crate::bench::frame::framed;
 use crate::bench::service_process::ServiceProcess;
 
 /// Permits of the service whose calls wait.
@@ -129,13 +129,4 @@ fn lease(wait: Duration) -> cache::LeaseEntryRequest {
         wait: duration(wait),
         ..Default::default()
     }
-}
-
-fn framed(request: &impl Message) -> Bytes {
-    let message = request.encode_to_vec();
-    let mut framed = BytesMut::new();
-    framed.put_u8(0);
-    framed.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
-    framed.extend_from_slice(&message);
-    framed.freeze()
 }
