@@ -2,6 +2,7 @@
 //! service is pinned to one processor and the load generator to another, so that they do not compete.
 
 mod generator;
+mod slow;
 mod workload;
 
 use std::fmt::Write as _;
@@ -57,9 +58,6 @@ async fn measure_one(workload: Workload, seconds: u64) -> anyhow::Result<String>
 
 async fn report(address: SocketAddr, workload: &Workload, seconds: u64) -> anyhow::Result<String> {
     let generator = Generator::connect(address, workload).await?;
-    if let Some(first) = &workload.first {
-        generator.call(first.clone()).await?;
-    }
     // The first calls allocate what later ones reuse.
     generator.capacity(1).await?;
     let capacity = generator.capacity(seconds).await?;

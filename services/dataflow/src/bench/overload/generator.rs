@@ -21,6 +21,9 @@ const CONNECTIONS: usize = 8;
 /// The most calls in progress; what would be sent beyond them counts as offered and not as sent.
 const MAX_IN_PROGRESS: u64 = 8_000;
 
+/// The beginning of an overload, which is not measured: as many calls are in progress at its end as at the end of the run.
+const WARM_UP: Duration = Duration::from_secs(1);
+
 /// Longest wait for a response.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -72,11 +75,6 @@ impl Generator {
         Ok(Self { connections, path, message: message.clone(), concurrent: *concurrent })
     }
 
-    /// Makes one call with another message.
-    pub(super) async fn call(&self, message: Bytes) -> anyhow::Result<()> {
-        call(self.connections[0].clone(), self.path, message).await.map(drop)
-    }
-
     /// Calls served per second with a constant number of calls in progress.
     pub(super) async fn capacity(&self, seconds: u64) -> anyhow::Result<u64> {
         let end = Instant::now() + Duration::from_secs(seconds);
@@ -105,9 +103,12 @@ impl Generator {
         let mut tick = interval(Duration::from_millis(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let begun = Instant::now();
-        let mut offered = 0;
-        while begun.elapsed() < Duration::from_secs(seconds) {
+        let (mut offered, mut before) = (0, None);
+        while begun.elapsed() < WARM_UP + Duration::from_secs(seconds) {
             tick.tick().await;
+            if before.is_none() && begun.elapsed() >= WARM_UP {
+                before = Some((offered, counts.served.load(Ordering::Relaxed)));
+            }
             let due = u64::try_from(begun.elapsed().as_micros())? * rate / 1_000_000;
             while offered < due {
                 offered += 1;
@@ -120,8 +121,10 @@ impl Generator {
                 tokio::spawn(sent);
             }
         }
-        // What was served until here; the rest is waited for, so that it does not disturb the next run.
-        let served = counts.served.load(Ordering::Relaxed);
+        // What was served in this time; the rest is waited for, so that it does not disturb the next run.
+        let (offered_before, served_before) = before.unwrap_or_default();
+        let served = counts.served.load(Ordering::Relaxed) - served_before;
+        offered -= offered_before;
         let drained = async {
             while counts.in_progress.load(Ordering::Relaxed) > 0 {
                 tick.tick().await;

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dataflow_proto::analysis::v1 as analysis;
-use dataflow_proto::cache::v1 as cache;
 use dataflow_proto::config::v1::Rule;
 use dataflow_proto::google::api::HttpBody;
 use dataflow_proto::r#type::v1::Category;
@@ -15,6 +14,8 @@ use flate2::write::GzEncoder;
 use crate::bench::document::document;
 use crate::bench::frame::framed;
 use crate::bench::service_process::ServiceProcess;
+
+use super::{GENERATOR, slow};
 
 /// Permits of the service whose calls wait.
 const FEW: &str = "8";
@@ -27,9 +28,8 @@ pub(super) struct Workload {
     pub(super) name: &'static str,
     service: Service,
     pub(super) path: &'static str,
-    /// The framed request, and the one that comes before all others.
+    /// The framed request.
     pub(super) message: Bytes,
-    pub(super) first: Option<Bytes>,
     /// Concurrent calls when the capacity is measured.
     pub(super) concurrent: usize,
 }
@@ -39,8 +39,8 @@ pub(super) struct Workload {
 enum Service {
     Analysis,
     Up,
-    /// A cache with few permits.
-    Cache,
+    /// A gateway with few permits before a slow upstream.
+    Gateway,
 }
 
 /// All of them.
@@ -50,7 +50,6 @@ pub(super) fn all() -> [Workload; 4] {
         service: Service::Analysis,
         path: "/dataflow.analysis.v1.AnalysisService/CategorizeDataflow",
         message: framed(&categorization()),
-        first: None,
         concurrent: 64,
     };
     let message = categorize.message.clone();
@@ -58,7 +57,6 @@ pub(super) fn all() -> [Workload; 4] {
         name: "the same, through the gateway of `up`",
         service: Service::Up,
         message,
-        first: None,
         ..categorize
     };
     let evaluate = Workload {
@@ -66,17 +64,14 @@ pub(super) fn all() -> [Workload; 4] {
         service: Service::Analysis,
         path: "/dataflow.analysis.v1.AnalysisService/EvaluateRules",
         message: framed(&evaluation()),
-        first: None,
         concurrent: 16,
     };
     let wait = Workload {
-        name: "cache, LeaseEntry that waits (10 ms, 8 at a time)",
-        service: Service::Cache,
-        path: "/dataflow.cache.v1.CacheService/LeaseEntry",
-        message: framed(&lease(WAIT)),
-        // The lease for which all others wait.
-        first: Some(framed(&lease(Duration::ZERO))),
+        name: "gateway, calls that wait for an upstream (10 ms, 8 at a time)",
+        service: Service::Gateway,
+        message: categorize.message.clone(),
         concurrent: 8,
+        ..categorize
     };
     [categorize, through, evaluate, wait]
 }
@@ -88,7 +83,11 @@ impl Workload {
         match self.service {
             Service::Analysis => ServiceProcess::analysis().await,
             Service::Up => ServiceProcess::up().await,
-            Service::Cache => ServiceProcess::service("cache", &["--max-concurrent-requests", FEW]).await,
+            Service::Gateway => {
+                let upstream = format!("http://{}", slow::start(WAIT, GENERATOR)?);
+                let flags = ["--max-concurrent-requests", FEW, "--analysis-url", &upstream];
+                ServiceProcess::service("gateway", &flags).await
+            }
         }
     }
 }
@@ -117,16 +116,6 @@ fn evaluation() -> analysis::EvaluateRulesRequest {
     analysis::EvaluateRulesRequest {
         rules: vec![rule],
         document: Some(HttpBody { data, ..Default::default() }),
-        ..Default::default()
-    }
-}
-
-fn lease(wait: Duration) -> cache::LeaseEntryRequest {
-    let duration = |given: Duration| prost_types::Duration::try_from(given).ok();
-    cache::LeaseEntryRequest {
-        key: "user/overload".to_owned(),
-        hold: duration(Duration::from_secs(300)),
-        wait: duration(wait),
         ..Default::default()
     }
 }
