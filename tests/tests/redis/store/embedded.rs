@@ -23,6 +23,7 @@ use futures_util::future::join_all;
 use tempfile::TempDir;
 
 use super::backend::{LASTING, VOLATILE, get, set, text, try_open};
+use super::logs::all;
 
 /// The variable that enables the test [`victim`] and contains its directory.
 const VICTIM: &str = "STORE_VICTIM";
@@ -170,7 +171,7 @@ impl Acknowledged {
             let known = self.entries.insert(key.name.clone(), seed);
             assert!(known <= Some(seed), "{key}: {known:?} was acknowledged, {seed} is there");
         }
-        let records = store.read(&log(), 0, 1_000_000).await.unwrap();
+        let records = all(store, &log()).await;
         assert!(
             records.iter().map(|record| record.position).eq(1..=records.len() as u64),
             "the log has gaps"

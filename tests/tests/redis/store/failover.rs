@@ -14,6 +14,7 @@ use futures_util::future::join_all;
 use tokio::time::Interval;
 
 use super::backend::{LASTING, VOLATILE, connect, set, text};
+use super::logs::all;
 use super::records::names;
 
 /// Concurrent writers; each writes sequentially.
@@ -101,7 +102,7 @@ impl Load {
         for key in &keys {
             assert_eq!(text(&*self.store, key).await.as_deref(), Some(key.name.as_str()), "{key} is lost");
         }
-        let read = self.store.read(&Self::log(), 0, 1_000_000).await.unwrap();
+        let read = all(&*self.store, &Self::log()).await;
         assert!(read.iter().map(|record| record.position).eq(1..=read.len() as u64), "the log has gaps");
         for (position, id) in &self.records.take() {
             assert_eq!(read[*position as usize - 1].value, id.as_bytes(), "{id} is lost");

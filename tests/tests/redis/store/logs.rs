@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use super::backend::{LASTING, Stores};
 
 /// All records of a log.
-async fn all(store: &dyn Store, log: &Key) -> Vec<LogRecord> {
+pub(crate) async fn all(store: &dyn Store, log: &Key) -> Vec<LogRecord> {
     let mut records: Vec<LogRecord> = Vec::new();
     loop {
         let after = records.last().map_or(0, |record| record.position);
