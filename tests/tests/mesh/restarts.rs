@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use dataflow_tests::envoy::{self, Envoy};
 use dataflow_tests::eventually::{TIMEOUT, eventually_blocking};
 use dataflow_tests::redis;
+use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::client::{Call, Client};
@@ -15,9 +16,12 @@ use super::fleet::{Fleet, Plan, REPLICAS, ROLES, free_ports, index};
 use super::lasting;
 use super::proxy::{endpoints, everything, listener, routes};
 
-/// Requests per second, and their minimum number.
+/// Requests per second, and how many are sent on a machine that is not busy.
 const RATE: u32 = 300;
 const REQUESTS: usize = 20_000;
+
+/// The most requests in progress.
+const MAX_IN_PROGRESS: usize = 64;
 
 /// One call of each service.
 static CALLS: [Call; 3] = [
@@ -65,13 +69,18 @@ async fn restart_all_under_load(
     });
 
     let mut rate = interval(Duration::from_secs(1) / RATE);
-    // Delays of a busy machine are caught up: the load is open-loop and does not wait for responses.
-    rate.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    rate.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let in_progress = Arc::new(Semaphore::new(MAX_IN_PROGRESS));
     let (mut sent, mut calls) = (0, tokio::task::JoinSet::new());
-    while !*is_done.borrow_and_update() || sent < REQUESTS {
+    while !*is_done.borrow_and_update() {
         rate.tick().await;
+        // A busy machine gets fewer requests, and not more than it can serve.
+        let permit = Arc::clone(&in_progress).acquire_owned().await.unwrap();
         let (client, call) = (Arc::clone(&client), CALLS[sent % CALLS.len()]);
-        calls.spawn(async move { client.call(call).await });
+        calls.spawn(async move {
+            client.call(call).await;
+            drop(permit);
+        });
         sent += 1;
         while calls.try_join_next().is_some() {}
     }
@@ -85,6 +94,7 @@ async fn restart_all_under_load(
         failures.len()
     );
 
+    assert!(sent > REQUESTS / 10, "{sent} requests");
     assert!(lasted.requests.load(Ordering::Relaxed) > 100 && lasted.streams.load(Ordering::Relaxed) > 0);
     let shown = &failures[..failures.len().min(5)];
     assert!(failures.is_empty(), "{} of {sent} failed: {shown:#?} {:#?}", failures.len(), fleet.warnings());
