@@ -20,12 +20,13 @@ pub(super) fn start(takes: Duration, processor: usize) -> anyhow::Result<SocketA
     std::thread::spawn(move || -> anyhow::Result<()> {
         pin(Pid::from_raw(0), processor)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(serve(TcpListener::from_std(listener)?, takes))
+        runtime.block_on(serve(listener, takes))
     });
     Ok(address)
 }
 
-async fn serve(listener: TcpListener, takes: Duration) -> anyhow::Result<()> {
+async fn serve(listener: std::net::TcpListener, takes: Duration) -> anyhow::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
     loop {
         let (stream, _) = listener.accept().await?;
         tokio::spawn(async move {
