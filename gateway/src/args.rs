@@ -145,9 +145,7 @@ impl UpstreamArgs {
         let found = ours.into_iter().find(|(package, _)| service.starts_with(package));
         found.map(|(_, upstream)| upstream.clone())
     }
-}
 
-impl UpstreamArgs {
     /// The address by which every replica of an upstream is reached.
     pub(crate) fn replicas_of(&self, upstream: &Upstream) -> Upstream {
         let ours = [

@@ -1,5 +1,5 @@
-//! `MeshService` for the mesh: aggregates the circuit breakers of this process and of every replica of each upstream. Separate from the
-//! mesh crate's implementation, which knows only the circuit breakers of one process.
+//! `MeshService` for the mesh: aggregates the circuit breakers of this process and of every replica of each upstream.
+//! Separate from the mesh crate's implementation, which knows only the circuit breakers of one process.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

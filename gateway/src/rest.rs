@@ -1,6 +1,6 @@
 //! The dialect of REST: transcoding by the `google.api.http` annotations of the descriptor set. `request` converts an
-//! HTTP request to messages, `etag` its precondition, `response` converts the reply to an HTTP response: `elements` if the reply is large,
-//! `stream` if it is a stream.
+//! HTTP request to messages, with its precondition by `etag`; `response` converts the reply to an HTTP response, by
+//! `elements` if the reply is large, and by `stream` if it is a stream.
 
 mod elements;
 mod etag;

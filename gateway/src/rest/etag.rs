@@ -23,9 +23,6 @@ pub(super) enum PreconditionError {
         /// The error.
         problem: &'static str,
     },
-    /// The request has no field for an etag.
-    #[error("If-Match: this resource has no etag")]
-    NoEtag,
 }
 
 /// The `ETag` of a response whose body is the JSON of this message.
@@ -58,7 +55,7 @@ pub(super) fn bind(
         Precondition::Impossible => return Err(invalid("this method has no precondition")),
         _ => {}
     }
-    let path = target(binding).ok_or(PreconditionError::NoEtag)?;
+    let path = target(binding).ok_or_else(|| invalid("this resource has no etag"))?;
     let opaque = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     let etag = match opaque {
         Some(etag) if !etag.is_empty() && etag.chars().all(is_etag_char) => etag,
@@ -113,13 +110,13 @@ impl Describe for PreconditionError {
 
     fn kind(&self) -> Kind {
         match self {
-            PreconditionError::Invalid { .. } | PreconditionError::NoEtag => Kind::Invalid,
+            PreconditionError::Invalid { .. } => Kind::Invalid,
         }
     }
 
     fn reason(&self) -> &'static str {
         match self {
-            PreconditionError::Invalid { .. } | PreconditionError::NoEtag => "PRECONDITION_INVALID",
+            PreconditionError::Invalid { .. } => "PRECONDITION_INVALID",
         }
     }
 
