@@ -110,7 +110,7 @@ impl State {
         let position = self.position + 1;
         match change {
             Change::RulesetSeeded(set) => {
-                // A set never begins anew.
+                // A seed never replaces a set that has revisions.
                 if self.rulesets.get(&set.name).is_some_and(|known| !known.revisions.is_empty()) {
                     self.position = position;
                     return Ok(());

@@ -1,6 +1,6 @@
 //! The open database of a store, which is opened again after a failure.
 //!
-//! After a failed read or write, redb rejects everything until the file is opened anew, because it cannot know what
+//! After a failed read or write, redb rejects everything until the file is opened again, because it cannot know what
 //! reached the disk. A full disk must not need a restart: once there is space, the next write succeeds.
 
 use std::sync::{PoisonError, RwLock};
