@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 /// The longest wait for a client to close its side.
-const LINGER: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The reading half of a connection, which comes back when the connection is dropped.
 pub(super) struct LentReader<R> {
@@ -34,8 +34,8 @@ pub(super) async fn linger<R: AsyncRead + Unpin>(returned: oneshot::Receiver<R>)
         let mut buffer = [0; 4096];
         while reader.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
     };
-    // One that does not close has had its time.
-    let _ = timeout(LINGER, discard).await;
+    // After the timeout, a reset is the client's own fault.
+    let _ = timeout(CLOSE_TIMEOUT, discard).await;
 }
 
 impl<R: AsyncRead + Unpin> AsyncRead for LentReader<R> {
@@ -80,7 +80,7 @@ mod tests {
             });
             let begun = Instant::now();
             linger(returned).await;
-            assert_eq!(begun.elapsed(), if closes { Duration::ZERO } else { LINGER });
+            assert_eq!(begun.elapsed(), if closes { Duration::ZERO } else { CLOSE_TIMEOUT });
             sent.await.unwrap();
         }
     }

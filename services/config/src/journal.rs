@@ -65,7 +65,7 @@ pub struct Journal {
     writing: Mutex<()>,
     /// The size in bytes above which the log is compacted.
     max_bytes: u64,
-    /// When it was last attempted.
+    /// When compaction was last attempted.
     compacting: Mutex<Option<Instant>>,
     gauges: Gauges,
 }

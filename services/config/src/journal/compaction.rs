@@ -38,11 +38,12 @@ impl Journal {
         if !self.is_too_large().await {
             return Ok(());
         }
-        let is_due = self.compacting.lock().await.is_none_or(|last| last.elapsed() >= PAUSE);
-        if !is_due || self.writable().await.is_err() {
+        let mut attempted = self.compacting.lock().await;
+        if attempted.is_some_and(|last| last.elapsed() < PAUSE) || self.writable().await.is_err() {
             return Ok(());
         }
-        *self.compacting.lock().await = Some(Instant::now());
+        *attempted = Some(Instant::now());
+        drop(attempted);
         self.append_snapshot().await?;
         self.trim().await
     }

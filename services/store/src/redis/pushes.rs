@@ -9,7 +9,7 @@ use redis::aio::{AsyncPushSender, SendError};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-/// The most messages that wait. More than one pass of the watch task ever receives.
+/// The most messages that wait: far more than arrive while the watch task does something else.
 const CAPACITY: usize = 4096;
 
 /// The end at the connection.
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_sent_once_nobody_receives() {
+    async fn nothing_is_sent_without_a_receiver() {
         let (sender, pushes) = queue();
         drop(pushes);
         assert!(sender.send(message()).is_err());
