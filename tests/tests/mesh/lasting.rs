@@ -23,7 +23,7 @@ use super::client::{Call, Client};
 const KEPT: usize = 4;
 const STREAMS: usize = 8;
 
-/// The time between two requests of a connection: the test sends enough others.
+/// The time between two requests of a connection, and two attempts to open a stream: the test sends enough others.
 const PACE: Duration = Duration::from_millis(100);
 
 /// How often they did something, so that a test knows that they did.
@@ -116,7 +116,10 @@ async fn request(
 
 /// A stream, which is opened again when the service says that it drains.
 async fn watch_rules(client: &Client, index: usize, done: &Done, mut is_done: watch::Receiver<bool>) {
+    // No gateway may be ready for a moment.
+    let mut pace = interval(PACE);
     for turn in index.. {
+        pace.tick().await;
         let ended = tokio::select! {
             _ = is_done.wait_for(|is_done| *is_done) => return,
             ended = stream(client, turn, done) => ended,
