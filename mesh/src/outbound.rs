@@ -1,6 +1,6 @@
 //! Calls to peers, with the headers and the deadline of the current call. A mesh does load balancing, retries and
 //! outlier ejection between services. This client does what works without a mesh and is invisible with one: round robin
-//! over several addresses, and one transparent retry of calls that provably reached no handler.
+//! over several addresses, and transparent retries of calls that provably reached no handler.
 
 mod peers;
 mod replay;

@@ -96,17 +96,22 @@ impl RoundRobin {
         Arc::new(Self { peers, next, resolved, failed: Arc::default() })
     }
 
-    /// The next peer that is not ejected; waits for the first resolution.
+    /// The next peer that is neither ejected nor among those that a call has tried; waits for the first resolution.
+    /// Where there is none, an ejected peer is better than one that has just refused the call: it may be back.
     ///
     /// # Errors
     ///
     /// A [`ConnectError`] when the name has no address.
-    pub(super) async fn next(&self) -> Result<Arc<Peer>, BoxError> {
+    pub(super) async fn next(&self, tried: &[Arc<Peer>]) -> Result<Arc<Peer>, BoxError> {
         let peers = self.all().await;
         let start = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut in_order = (0..peers.len()).map(|step| &peers[start.wrapping_add(step) % peers.len()]);
-        let first = in_order.clone().next();
-        let found = in_order.find(|peer| !peer.is_ejected()).or(first);
+        let in_order = (0..peers.len()).map(|step| &peers[start.wrapping_add(step) % peers.len()]);
+        let rank = |peer: &&Arc<Peer>| {
+            let was_tried = tried.iter().any(|tried| Arc::ptr_eq(tried, peer));
+            (was_tried, peer.is_ejected())
+        };
+        // Mostly the first one.
+        let found = in_order.clone().find(|peer| rank(peer) == (false, false)).or(in_order.min_by_key(rank));
         found.cloned().ok_or_else(|| {
             self.failed.notify_one();
             ConnectError("the name has no address".into()).into()
@@ -201,4 +206,58 @@ fn endpoint(uri: Uri) -> Endpoint {
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_max_header_list_size(MAX_HEADER_LIST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn three() -> Arc<RoundRobin> {
+        let peers = ["a", "b", "c"].map(|name| {
+            Peer::new(name.to_owned(), endpoint(format!("http://{name}:1").parse().expect("a URI")))
+        });
+        RoundRobin::new(peers)
+    }
+
+    async fn next(peers: &RoundRobin, tried: &[Arc<Peer>]) -> Arc<Peer> {
+        peers.next(tried).await.expect("there are peers")
+    }
+
+    #[tokio::test]
+    async fn peers_take_turns() {
+        let peers = three();
+        let mut seen = Vec::new();
+        for _ in 0..6 {
+            seen.push(next(&peers, &[]).await.address.clone());
+        }
+        assert_eq!(seen[..3], seen[3..]);
+        seen.sort();
+        assert_eq!(seen, ["a", "a", "b", "b", "c", "c"]);
+    }
+
+    #[tokio::test]
+    async fn a_retry_prefers_an_ejected_peer_to_one_that_it_has_tried() {
+        let peers = three();
+        let first = next(&peers, &[]).await;
+        peers.eject(&first);
+        for _ in 0..6 {
+            assert_ne!(next(&peers, &[]).await.address, first.address);
+        }
+        let second = next(&peers, &[]).await;
+        for other in peers.all().await.iter() {
+            peers.eject(other);
+        }
+        let tried = [first, second];
+        for _ in 0..6 {
+            let third = next(&peers, &tried).await;
+            assert!(tried.iter().all(|tried| tried.address != third.address), "{third:?}");
+        }
+        assert!(peers.next(&peers.all().await).await.is_ok(), "a call may come back to a peer");
+    }
+
+    #[tokio::test]
+    async fn a_name_without_addresses_is_a_connect_error() {
+        let error = RoundRobin::new([]).next(&[]).await.expect_err("no peers");
+        assert!(error.is::<ConnectError>(), "{error}");
+    }
 }

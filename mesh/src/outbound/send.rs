@@ -1,4 +1,4 @@
-//! Sends one call to a peer, with one transparent retry if it reached no handler.
+//! Sends one call to a peer, with transparent retries if it reached no handler.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -13,43 +13,40 @@ use super::peers::{Peers, RoundRobin};
 use super::replay::{Attempt, Replay};
 use super::unsent::{is_draining, is_unsent};
 
+/// Retries of one call under round robin, each at another peer while there is one.
+const MAX_RETRIES: usize = 2;
+
 /// The head of a request, for a retry. The request's extensions, which have a meaning inside this process only, go with
 /// the first attempt.
+#[derive(Debug, Clone)]
 struct RequestHead {
     method: Method,
     uri: Uri,
     headers: HeaderMap,
 }
 
-/// Sends a call, and retries it once if it provably reached no handler: at the next peer under round robin. A single
-/// channel must be ready.
-pub(super) fn send(
-    peers: &mut Peers,
-    request: Request<Body>,
-) -> impl Future<Output = Result<Response<Body>, BoxError>> + use<> {
+type Outcome = Result<Response<Body>, BoxError>;
+
+/// Sends a call, and retries it while it provably reached no handler: once over a single channel, and up to
+/// [`MAX_RETRIES`] times under round robin. A single channel must be ready.
+pub(super) fn send(peers: &mut Peers, request: Request<Body>) -> impl Future<Output = Outcome> + use<> {
     let (head, body) = request.into_parts();
     let retry =
         RequestHead { method: head.method.clone(), uri: head.uri.clone(), headers: head.headers.clone() };
     let (replay, attempt) = Replay::new(body);
     let request = Request::from_parts(head, Body::new(attempt));
-    let first = match &mut *peers {
-        Peers::Single(channel) => Either::Left(channel.call(request).map_err(Into::into)),
-        Peers::RoundRobin(round_robin) => Either::Right(send_round_robin(Arc::clone(round_robin), request)),
-    };
-    let peers = peers.clone();
-    async move {
-        let outcome = first.await;
-        let reached_no_handler = match &outcome {
-            Ok(response) => is_draining(response),
-            Err(error) => is_unsent(&**error),
-        };
-        let Some(body) = reached_no_handler.then(|| replay.retry()).flatten() else { return outcome };
-        let error = outcome.err();
-        tracing::debug!(error, path = retry.uri.path(), "peers: call reached no handler, retrying");
-        let request = retry.with(body);
-        match peers {
-            Peers::Single(channel) => channel.oneshot(request).await.map_err(Into::into),
-            Peers::RoundRobin(round_robin) => send_round_robin(round_robin, request).await,
+    match &mut *peers {
+        Peers::Single(channel) => {
+            let first = channel.call(request).map_err(Into::into);
+            let channel = channel.clone();
+            Either::Left(async move {
+                let outcome = first.await;
+                let Some(request) = retry.if_unsent(&outcome, &replay) else { return outcome };
+                channel.oneshot(request).await.map_err(Into::into)
+            })
+        }
+        Peers::RoundRobin(round_robin) => {
+            Either::Right(send_round_robin(Arc::clone(round_robin), request, retry, replay))
         }
     }
 }
@@ -57,23 +54,44 @@ pub(super) fn send(
 async fn send_round_robin(
     round_robin: Arc<RoundRobin>,
     request: Request<Body>,
-) -> Result<Response<Body>, BoxError> {
-    let peer = round_robin.next().await?;
-    let result = peer.channel.clone().oneshot(request).await;
-    // Also after GOAWAY: the peer is closing its port, and concurrent calls may give the retry the same peer.
-    let leaves = match &result {
-        Ok(response) => is_draining(response),
-        Err(error) => is_unsent(error),
-    };
-    if leaves {
-        round_robin.eject(&peer);
+    retry: RequestHead,
+    replay: Replay,
+) -> Outcome {
+    let (mut request, mut tried) = (request, Vec::new());
+    loop {
+        let peer = round_robin.next(&tried).await?;
+        let outcome = peer.channel.clone().oneshot(request).await.map_err(Into::into);
+        if reached_no_handler(&outcome) {
+            // Also after GOAWAY: the peer is closing its port.
+            round_robin.eject(&peer);
+        }
+        if tried.len() == MAX_RETRIES {
+            return outcome;
+        }
+        let Some(next) = retry.if_unsent(&outcome, &replay) else { return outcome };
+        tried.push(peer);
+        request = next;
     }
-    result.map_err(Into::into)
+}
+
+fn reached_no_handler(outcome: &Outcome) -> bool {
+    match outcome {
+        Ok(response) => is_draining(response),
+        Err(error) => is_unsent(&**error),
+    }
 }
 
 // === impl RequestHead ===
 
 impl RequestHead {
+    /// The request again, if the outcome of the last attempt and the size of the body permit it.
+    fn if_unsent(&self, outcome: &Outcome, replay: &Replay) -> Option<Request<Body>> {
+        let body = reached_no_handler(outcome).then(|| replay.retry()).flatten()?;
+        let error = outcome.as_ref().err();
+        tracing::debug!(error, path = self.uri.path(), "peers: call reached no handler, retrying");
+        Some(self.clone().with(body))
+    }
+
     fn with(self, body: Attempt) -> Request<Body> {
         let Self { method, uri, headers } = self;
         let mut request = Request::new(Body::new(body));
