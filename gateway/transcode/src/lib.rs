@@ -1,0 +1,31 @@
+//! Transcoding between JSON and the wire format of protobuf, in one pass and without a tree, driven by the tables of a
+//! descriptor set ([`Schema`]). All of proto3 JSON, for messages of proto2, proto3 and the editions 2023 and 2024.
+//!
+//! It knows neither HTTP nor gRPC nor an asynchronous runtime.
+
+mod descriptors;
+mod escape;
+mod features;
+mod json;
+mod json_to_wire;
+mod mask;
+mod preset;
+mod scalar;
+mod schema;
+mod time;
+mod wire;
+mod wire_to_json;
+
+#[cfg(test)]
+mod tests;
+
+pub use json_to_wire::{JsonProblem, JsonToWireError, Root, json_to_wire};
+pub use preset::{Preset, PresetError, Source, put_bytes};
+pub use schema::{
+    Cardinality, Enum, EnumId, Field, Kind, Message, MessageId, Method, Schema, SchemaError, Service,
+};
+pub use wire::WireError;
+pub use wire_to_json::{JsonWriter, ReplyProblem, Style, WireToJsonError};
+
+/// The most levels of messages within a message: as many as prost decodes.
+pub(crate) const MAX_DEPTH: usize = 100;

@@ -1,0 +1,370 @@
+//! Compiles a descriptor set to tables, in two passes: the first collects the names of all types, the second resolves
+//! the fields, whose types may come later or lie in a circle.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use prost::Message as _;
+
+use super::{
+    Cardinality, Enum, EnumId, Field, Form, Kind, Message, MessageId, Method, Names, Numbers, Schema,
+    SchemaError, Service,
+};
+use crate::descriptors::{self as pb, FileSet, Label};
+use crate::escape;
+use crate::features::{Features, Presence};
+
+/// The largest field number (protobuf.dev/programming-guides/proto3).
+const MAX_NUMBER: i32 = (1 << 29) - 1;
+
+/// A dense table of numbers has at most this many places for each field.
+const MAX_SPARSENESS: usize = 16;
+
+/// What the first pass found.
+#[derive(Default)]
+struct Types<'a> {
+    by_name: HashMap<String, Type>,
+    messages: Vec<(String, &'a pb::Message, Features)>,
+    enums: Vec<Enum>,
+    /// The extensions of each message, by its name.
+    extensions: HashMap<&'a str, Vec<(String, &'a pb::Field, Features)>>,
+}
+
+#[derive(Clone, Copy)]
+enum Type {
+    Message(MessageId),
+    Enum(EnumId),
+}
+
+impl Schema {
+    /// Compiles a serialized `google.protobuf.FileDescriptorSet`.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, is incomplete, or is of a later edition.
+    pub fn new(set: &[u8]) -> Result<Self, SchemaError> {
+        let set = FileSet::decode(set).map_err(|error| SchemaError::Unreadable(error.to_string()))?;
+        let files = distinct(&set)?;
+        let mut types = Types::default();
+        for file in &files {
+            types.collect(file)?;
+        }
+        let messages = types.messages.iter();
+        let messages: Vec<Message> = messages
+            .map(|(name, message, features)| types.message(name, message, *features))
+            .collect::<Result<_, _>>()?;
+        let mut services = Vec::new();
+        for file in files {
+            for service in &file.services {
+                services.push(types.service(&file.package, service)?);
+            }
+        }
+        let by_name =
+            messages.iter().zip(0..).map(|(message, id)| (message.full_name.clone(), MessageId(id)));
+        Ok(Self { by_name: by_name.collect(), messages, enums: types.enums, services })
+    }
+}
+
+/// The files of a set. The same file may be there several times, as where sets were concatenated.
+fn distinct(set: &FileSet) -> Result<Vec<&pb::File>, SchemaError> {
+    let mut by_name: HashMap<&str, &pb::File> = HashMap::new();
+    let mut files = Vec::with_capacity(set.files.len());
+    for file in &set.files {
+        match by_name.entry(&file.name) {
+            Entry::Occupied(earlier) if *earlier.get() == file => {}
+            Entry::Occupied(_) => return Err(SchemaError::DuplicateFile { file: file.name.clone() }),
+            Entry::Vacant(place) => {
+                place.insert(file);
+                files.push(file);
+            }
+        }
+    }
+    Ok(files)
+}
+
+// === impl Types ===
+
+impl<'a> Types<'a> {
+    fn collect(&mut self, file: &'a pb::File) -> Result<(), SchemaError> {
+        let features = Features::of_file(file)?;
+        for message in &file.messages {
+            self.collect_message(&file.package, message, features)?;
+        }
+        for each in &file.enums {
+            self.collect_enum(&file.package, each, features)?;
+        }
+        self.collect_extensions(&file.package, &file.extensions, features);
+        Ok(())
+    }
+
+    fn collect_message(
+        &mut self,
+        scope: &str,
+        message: &'a pb::Message,
+        features: Features,
+    ) -> Result<(), SchemaError> {
+        let name = within(scope, &message.name);
+        let set = message.options.as_ref().and_then(|options| options.features.as_ref());
+        let features = features.with(set);
+        let id = MessageId(index(self.messages.len()));
+        self.name(&name, Type::Message(id))?;
+        self.messages.push((name.clone(), message, features));
+        for inner in &message.messages {
+            self.collect_message(&name, inner, features)?;
+        }
+        for inner in &message.enums {
+            self.collect_enum(&name, inner, features)?;
+        }
+        self.collect_extensions(&name, &message.extensions, features);
+        Ok(())
+    }
+
+    fn collect_enum(&mut self, scope: &str, each: &pb::Enum, features: Features) -> Result<(), SchemaError> {
+        let full_name = within(scope, &each.name);
+        let set = each.options.as_ref().and_then(|options| options.features.as_ref());
+        self.name(&full_name, Type::Enum(EnumId(index(self.enums.len()))))?;
+        let mut names: Vec<(i32, Box<str>)> = Vec::with_capacity(each.values.len());
+        for value in &each.values {
+            names.push((value.number, format!("\"{}\"", value.name).into()));
+        }
+        // Stable, so that the first name of an alias stays.
+        names.sort_by_key(|(number, _)| *number);
+        names.dedup_by_key(|(number, _)| *number);
+        self.enums.push(Enum {
+            numbers: each.values.iter().map(|value| (value.name.as_str().into(), value.number)).collect(),
+            names,
+            closed: features.with(set).closed_enum,
+            is_null: full_name == "google.protobuf.NullValue",
+            full_name: full_name.into(),
+        });
+        Ok(())
+    }
+
+    fn collect_extensions(&mut self, scope: &str, extensions: &'a [pb::Field], features: Features) {
+        for extension in extensions {
+            let extended = extension.extendee.trim_start_matches('.');
+            let name = within(scope, &extension.name);
+            self.extensions.entry(extended).or_default().push((name, extension, features));
+        }
+    }
+
+    fn name(&mut self, name: &str, of: Type) -> Result<(), SchemaError> {
+        match self.by_name.insert(name.to_owned(), of) {
+            None => Ok(()),
+            Some(_) => Err(SchemaError::DuplicateName { name: name.to_owned() }),
+        }
+    }
+
+    fn find(&self, element: &str, name: &str) -> Result<Type, SchemaError> {
+        let found = self.by_name.get(name.trim_start_matches('.')).copied();
+        found.ok_or_else(|| SchemaError::Missing { element: element.to_owned(), name: name.to_owned() })
+    }
+
+    fn find_message(&self, element: &str, name: &str) -> Result<MessageId, SchemaError> {
+        match self.find(element, name)? {
+            Type::Message(id) => Ok(id),
+            Type::Enum(_) => Err(invalid(element, "an enum stands where a message is needed")),
+        }
+    }
+
+    fn message(&self, name: &str, message: &pb::Message, features: Features) -> Result<Message, SchemaError> {
+        let of_oneofs: Vec<Features> = message
+            .oneofs
+            .iter()
+            .map(|oneof| features.with(oneof.options.as_ref().and_then(|options| options.features.as_ref())))
+            .collect();
+        let mut fields = Vec::with_capacity(message.fields.len());
+        for field in &message.fields {
+            let oneof = field.oneof_index.and_then(|index| of_oneofs.get(usize::try_from(index).ok()?));
+            let json_name = field.json_name.clone().unwrap_or_else(|| camel_case(&field.name));
+            fields.push(self.field(name, field, &json_name, *oneof.unwrap_or(&features))?);
+        }
+        for (full_name, extension, features) in self.extensions.get(name).into_iter().flatten() {
+            fields.push(self.field(name, extension, &format!("[{full_name}]"), *features)?);
+        }
+        fields.sort_by_key(|field| field.number);
+        if let Some(pair) = fields.windows(2).find(|pair| pair[0].number == pair[1].number) {
+            return Err(invalid(&format!("{name}.{}", pair[1].name), "its number is that of another field"));
+        }
+        let names = Names::new(&fields).map_err(|index| {
+            invalid(&format!("{name}.{}", fields[index].name), "its name in JSON is that of another field")
+        })?;
+        Ok(Message {
+            form: Form::of(name, &fields),
+            numbers: Numbers::new(&fields),
+            fields: fields.into(),
+            names,
+            oneofs: message.oneofs.iter().map(|oneof| oneof.name.as_str().into()).collect(),
+            full_name: name.into(),
+        })
+    }
+
+    fn field(
+        &self,
+        message: &str,
+        field: &pb::Field,
+        json_name: &str,
+        inherited: Features,
+    ) -> Result<Field, SchemaError> {
+        let element = format!("{message}.{}", field.name);
+        let options = field.options.as_ref();
+        let features = inherited.with(options.and_then(|options| options.features.as_ref()));
+        if !(1..=MAX_NUMBER).contains(&field.number) {
+            return Err(invalid(&element, "its number is not from 1 to 2^29 - 1"));
+        }
+        let mut kind = self.kind(&element, field, features)?;
+        let mut cardinality = Cardinality::Singular;
+        if field.label() == Label::Repeated {
+            let packed = options.and_then(|options| options.packed).unwrap_or(features.packed);
+            cardinality = Cardinality::Repeated { packed: packed && is_packable(kind) };
+            if let Some((key, value)) = self.map_of(&element, kind)? {
+                (kind, cardinality) = (value, Cardinality::Map { key });
+            }
+        }
+        let oneof = field.oneof_index.filter(|_| !field.proto3_optional);
+        let is_explicit = features.presence == Presence::Explicit || field.proto3_optional;
+        Ok(Field {
+            number: field.number.unsigned_abs(),
+            name: if json_name.starts_with('[') { json_name } else { &field.name }.into(),
+            key: key(json_name),
+            json_name: json_name.into(),
+            has_presence: cardinality == Cardinality::Singular
+                && (is_explicit || oneof.is_some() || kind.message().is_some()),
+            oneof: oneof
+                .map(u16::try_from)
+                .transpose()
+                .map_err(|_| invalid(&element, "its oneof is unknown"))?,
+            kind,
+            cardinality,
+        })
+    }
+
+    fn kind(&self, element: &str, field: &pb::Field, features: Features) -> Result<Kind, SchemaError> {
+        Ok(match field.kind {
+            1 => Kind::Double,
+            2 => Kind::Float,
+            3 => Kind::Int64,
+            4 => Kind::Uint64,
+            5 => Kind::Int32,
+            6 => Kind::Fixed64,
+            7 => Kind::Fixed32,
+            8 => Kind::Bool,
+            9 => Kind::String,
+            10 => Kind::Group(self.find_message(element, &field.type_name)?),
+            11 => {
+                let id = self.find_message(element, &field.type_name)?;
+                // Maps and their entries have lengths, whatever the features of the file.
+                let is_delimited = features.delimited && !is_map_entry(self.messages[id.0 as usize].1);
+                if is_delimited { Kind::Group(id) } else { Kind::Message(id) }
+            }
+            12 => Kind::Bytes,
+            13 => Kind::Uint32,
+            14 => match self.find(element, &field.type_name)? {
+                Type::Enum(id) => Kind::Enum(id),
+                Type::Message(_) => return Err(invalid(element, "a message stands where an enum is needed")),
+            },
+            15 => Kind::Sfixed32,
+            16 => Kind::Sfixed64,
+            17 => Kind::Sint32,
+            18 => Kind::Sint64,
+            _ => return Err(invalid(element, "its type is unknown")),
+        })
+    }
+
+    /// The types of the keys and values of a map, whose entries are messages of this kind.
+    fn map_of(&self, element: &str, kind: Kind) -> Result<Option<(Kind, Kind)>, SchemaError> {
+        let Kind::Message(id) = kind else { return Ok(None) };
+        let (_, entry, features) = &self.messages[id.0 as usize];
+        if !is_map_entry(entry) {
+            return Ok(None);
+        }
+        let of = |number: i32| {
+            let field = entry.fields.iter().find(|field| field.number == number);
+            let field =
+                field.ok_or_else(|| invalid(element, "an entry of a map lacks its key or its value"))?;
+            let features = Features { delimited: false, ..*features };
+            self.kind(element, field, features)
+        };
+        match of(1)? {
+            Kind::Double | Kind::Float | Kind::Bytes | Kind::Enum(_) | Kind::Message(_) | Kind::Group(_) => {
+                Err(invalid(element, "keys of a map cannot be of this type"))
+            }
+            key => Ok(Some((key, of(2)?))),
+        }
+    }
+
+    fn service(&self, package: &str, service: &pb::Service) -> Result<Service, SchemaError> {
+        let full_name = within(package, &service.name);
+        let methods = service.methods.iter().map(|method| {
+            let element = format!("{full_name}.{}", method.name);
+            Ok(Method {
+                input: self.find_message(&element, &method.input)?,
+                output: self.find_message(&element, &method.output)?,
+                name: method.name.clone(),
+                client_streaming: method.client_streaming,
+                server_streaming: method.server_streaming,
+                options: method.options.clone(),
+            })
+        });
+        Ok(Service { methods: methods.collect::<Result<_, _>>()?, full_name })
+    }
+}
+
+// === impl Numbers ===
+
+impl Numbers {
+    fn new(fields: &[Field]) -> Self {
+        let size = fields.last().map_or(0, |field| field.number as usize + 1);
+        if size > (fields.len() + 4) * MAX_SPARSENESS || fields.len() >= usize::from(u16::MAX) {
+            return Numbers::Sparse;
+        }
+        let mut indices = vec![0; size];
+        for (field, index) in fields.iter().zip(1..) {
+            indices[field.number as usize] = index;
+        }
+        Numbers::Dense(indices.into())
+    }
+}
+
+fn is_packable(kind: Kind) -> bool {
+    !matches!(kind, Kind::String | Kind::Bytes | Kind::Message(_) | Kind::Group(_))
+}
+
+fn is_map_entry(message: &pb::Message) -> bool {
+    message.options.as_ref().is_some_and(|options| options.map_entry)
+}
+
+fn key(json_name: &str) -> Box<[u8]> {
+    let mut key = Vec::with_capacity(json_name.len() + 3);
+    escape::quoted(json_name, &mut key);
+    key.push(b':');
+    key.into()
+}
+
+/// The name in JSON of a field whose descriptor states none.
+fn camel_case(name: &str) -> String {
+    let (mut camel, mut after_underscore) = (String::with_capacity(name.len()), false);
+    for letter in name.chars() {
+        match letter {
+            '_' => after_underscore = true,
+            _ if after_underscore => {
+                camel.push(letter.to_ascii_uppercase());
+                after_underscore = false;
+            }
+            _ => camel.push(letter),
+        }
+    }
+    camel
+}
+
+fn within(scope: &str, name: &str) -> String {
+    if scope.is_empty() { name.to_owned() } else { format!("{scope}.{name}") }
+}
+
+fn index(length: usize) -> u32 {
+    u32::try_from(length).expect("a descriptor set has fewer than 2^32 types")
+}
+
+fn invalid(element: &str, problem: &'static str) -> SchemaError {
+    SchemaError::Invalid { element: element.to_owned(), problem }
+}

@@ -1,0 +1,7 @@
+//! Tests of both directions: against prost-reflect with random messages of random descriptors, and against the cases of
+//! protobuf's own conformance tests.
+
+mod conformance;
+mod fuzz;
+mod oracle;
+mod random;

@@ -1,0 +1,288 @@
+//! Writes the JSON of a message on the wire, in one pass over its bytes. Fields may come in any order that the wire
+//! format allows; they are written by number, and the entries of maps by key, so that equal messages give equal bytes.
+
+mod error;
+mod map;
+mod occurrences;
+mod scalar;
+mod well_known;
+
+use crate::escape;
+use crate::schema::{Cardinality, Field, Form, Kind, MessageId, Schema};
+use crate::wire::WireReader;
+
+pub use error::{ReplyProblem, WireToJsonError};
+pub(crate) use occurrences::wire_type;
+use occurrences::{Index, Occurrences};
+
+/// How JSON is laid out.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Style {
+    /// One member or element a line, indented by two spaces, instead of no space at all.
+    pub is_indented: bool,
+    /// Characters that are escaped besides those that JSON requires.
+    pub is_unsafe: Option<fn(char) -> bool>,
+}
+
+/// Writes the JSON of messages. Its buffers are reused from one message to the next.
+#[derive(Debug)]
+pub struct JsonWriter<'s> {
+    schema: &'s Schema,
+    style: Style,
+    max_bytes: usize,
+    out: Vec<u8>,
+    /// The nesting of objects and arrays, for the indentation.
+    level: usize,
+    /// Whether nothing was written yet in the innermost object or array.
+    is_first: bool,
+    occurrences: Occurrences,
+}
+
+type Result<T> = std::result::Result<T, WireToJsonError>;
+
+// === impl JsonWriter ===
+
+impl<'s> JsonWriter<'s> {
+    /// A writer of at most `max_bytes`, since a message has a fraction of the bytes of its JSON: an absent field is
+    /// written with its default value.
+    pub fn new(schema: &'s Schema, style: Style, max_bytes: usize) -> Self {
+        Self {
+            schema,
+            style,
+            max_bytes,
+            out: Vec::new(),
+            level: 0,
+            is_first: true,
+            occurrences: Occurrences::default(),
+        }
+    }
+
+    /// Writes a message.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are not such a message, or it has no JSON.
+    pub fn message(&mut self, id: MessageId, wire: &[u8]) -> Result<()> {
+        self.nested(id, wire, crate::MAX_DEPTH)
+    }
+
+    /// Writes one field of a message, as the only value; `null` if it is absent.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are not such a message, or the field has no JSON.
+    pub fn field(&mut self, id: MessageId, field: &Field, wire: &[u8]) -> Result<()> {
+        let message = &self.schema[id];
+        let at = message.index_numbered(field.number()).expect("the field is one of the message");
+        let index = self.occurrences.index(self.schema, message, wire, crate::MAX_DEPTH)?;
+        if self.occurrences.last(index, at).is_none() && field.has_presence {
+            self.out.extend_from_slice(b"null");
+        } else {
+            self.member_value(field, at, index, wire, crate::MAX_DEPTH)?;
+        }
+        self.occurrences.release(index);
+        Ok(())
+    }
+
+    /// What was written since the last time.
+    pub fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.out)
+    }
+
+    /// What was written since it was taken or cleared.
+    pub fn written(&self) -> &[u8] {
+        &self.out
+    }
+
+    /// Drops what was written; the buffer stays.
+    pub fn clear(&mut self) {
+        self.out.clear();
+    }
+
+    /// A message in the form of its type. `depth` is how many levels it may have.
+    fn nested(&mut self, id: MessageId, wire: &[u8], depth: usize) -> Result<()> {
+        if self.out.len() > self.max_bytes {
+            return Err(ReplyProblem::TooLarge { limit: self.max_bytes }.into());
+        }
+        match self.schema[id].form {
+            Form::Object | Form::Empty => {
+                self.begin(b'{');
+                self.members(id, wire, depth)?;
+                self.end(b'}');
+                Ok(())
+            }
+            form => self.well_known(form, id, wire, depth),
+        }
+    }
+
+    /// The members of a message.
+    fn members(&mut self, id: MessageId, wire: &[u8], depth: usize) -> Result<()> {
+        let message = &self.schema[id];
+        let index = self.occurrences.index(self.schema, message, wire, depth)?;
+        for (at, field) in message.fields().iter().enumerate() {
+            if field.has_presence && self.occurrences.last(index, at).is_none() {
+                continue;
+            }
+            self.key(field);
+            self.member_value(field, at, index, wire, depth)
+                .map_err(|error| error.within(field.json_name()))?;
+        }
+        self.occurrences.release(index);
+        Ok(())
+    }
+
+    /// The value of a field that stands in an indexed message.
+    fn member_value(
+        &mut self,
+        field: &Field,
+        at: usize,
+        index: Index,
+        wire: &[u8],
+        depth: usize,
+    ) -> Result<()> {
+        match field.cardinality() {
+            Cardinality::Singular => self.singular(field, at, index, wire, depth),
+            Cardinality::Repeated { .. } => {
+                self.begin(b'[');
+                let mut element = 0;
+                let mut next = self.occurrences.first(index, at);
+                while let Some((occurrence, following)) = next {
+                    let bytes = &wire[occurrence.range()];
+                    self.elements(
+                        field.kind(),
+                        bytes,
+                        occurrence.is_packed(field.kind()),
+                        &mut element,
+                        depth,
+                    )
+                    .map_err(|error| error.at_index(element))?;
+                    next = self.occurrences.following(following);
+                }
+                self.end(b']');
+                Ok(())
+            }
+            Cardinality::Map { key } => self.map(field, key, at, index, wire, depth),
+        }
+    }
+
+    fn singular(&mut self, field: &Field, at: usize, index: Index, wire: &[u8], depth: usize) -> Result<()> {
+        let Some(last) = self.occurrences.last(index, at) else {
+            self.default(field.kind());
+            return Ok(());
+        };
+        match field.kind() {
+            Kind::Message(id) | Kind::Group(id) => {
+                let depth = deeper(depth)?;
+                if self.occurrences.is_single(index, at) {
+                    return self.nested(id, &wire[last.range()], depth);
+                }
+                // The concatenation of two messages on the wire is their merger.
+                let mut merged = Vec::new();
+                let mut next = self.occurrences.first(index, at);
+                while let Some((occurrence, following)) = next {
+                    merged.extend_from_slice(&wire[occurrence.range()]);
+                    next = self.occurrences.following(following);
+                }
+                self.nested(id, &merged, depth)
+            }
+            kind => self.scalar(kind, &wire[last.range()]),
+        }
+    }
+
+    /// The elements of one occurrence of a repeated field: one, or all that are packed.
+    fn elements(
+        &mut self,
+        kind: Kind,
+        bytes: &[u8],
+        is_packed: bool,
+        element: &mut usize,
+        depth: usize,
+    ) -> Result<()> {
+        if !is_packed {
+            self.separate();
+            match kind {
+                Kind::Message(id) | Kind::Group(id) => self.nested(id, bytes, deeper(depth)?)?,
+                kind => self.scalar(kind, bytes)?,
+            }
+            *element += 1;
+            return Ok(());
+        }
+        let mut reader = WireReader::new(bytes);
+        while !reader.is_at_end() {
+            let value = reader.clone();
+            if let Kind::Enum(id) = kind
+                && self.schema[id].closed
+                && self.schema[id].quoted_name(reader.varint()? as i32).is_none()
+            {
+                continue;
+            }
+            reader = value;
+            self.separate();
+            self.number(kind, &mut reader)?;
+            *element += 1;
+        }
+        if self.out.len() > self.max_bytes {
+            return Err(ReplyProblem::TooLarge { limit: self.max_bytes }.into());
+        }
+        Ok(())
+    }
+
+    /// The key of the next member.
+    fn key(&mut self, field: &Field) {
+        self.separate();
+        self.out.extend_from_slice(&field.key);
+        if self.style.is_indented {
+            self.out.push(b' ');
+        }
+    }
+
+    /// The key of the next member, whose name is not that of a field.
+    fn key_named(&mut self, name: &str) {
+        self.separate();
+        self.text(name);
+        self.out.extend_from_slice(if self.style.is_indented { b": " } else { b":" });
+    }
+
+    fn text(&mut self, text: &str) {
+        match self.style.is_unsafe {
+            Some(is_unsafe) => escape::quoted_safely(text, is_unsafe, &mut self.out),
+            None => escape::quoted(text, &mut self.out),
+        }
+    }
+
+    fn begin(&mut self, bracket: u8) {
+        self.out.push(bracket);
+        self.level += 1;
+        self.is_first = true;
+    }
+
+    fn end(&mut self, bracket: u8) {
+        self.level -= 1;
+        if !self.is_first {
+            self.new_line();
+        }
+        self.out.push(bracket);
+        self.is_first = false;
+    }
+
+    /// What stands before a member or an element.
+    fn separate(&mut self) {
+        if !self.is_first {
+            self.out.push(b',');
+        }
+        self.is_first = false;
+        self.new_line();
+    }
+
+    fn new_line(&mut self) {
+        if self.style.is_indented {
+            self.out.push(b'\n');
+            self.out.resize(self.out.len() + 2 * self.level, b' ');
+        }
+    }
+}
+
+/// The depth within a message.
+fn deeper(depth: usize) -> Result<usize> {
+    depth.checked_sub(1).ok_or_else(|| crate::wire::WireError::Depth.into())
+}

@@ -1,0 +1,162 @@
+//! Maps, whose entries are written in the order of their keys.
+
+use std::cmp::Ordering;
+use std::ops::Range;
+
+use super::occurrences::wire_type;
+use super::{Index, JsonWriter, ReplyProblem, Result, deeper};
+use crate::schema::{Field, Kind};
+use crate::wire::{WireReader, unzigzag};
+
+/// An entry on the wire. Its parts are empty where they are absent.
+struct Entry<'a> {
+    key: Key<'a>,
+    /// All values, of which the last counts; a message is merged of them.
+    values: Vec<Range<usize>>,
+    bytes: &'a [u8],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Key<'a> {
+    Flag(bool),
+    Signed(i64),
+    Unsigned(u64),
+    Text(&'a str),
+}
+
+impl JsonWriter<'_> {
+    pub(super) fn map(
+        &mut self,
+        field: &Field,
+        key: Kind,
+        at: usize,
+        index: Index,
+        wire: &[u8],
+        depth: usize,
+    ) -> Result<()> {
+        let mut entries = Vec::new();
+        let mut next = self.occurrences.first(index, at);
+        // An entry is a message too.
+        let depth = if next.is_some() { deeper(depth)? } else { depth };
+        while let Some((occurrence, following)) = next {
+            entries.extend(self.entry(key, field.kind(), &wire[occurrence.range()], depth)?);
+            next = self.occurrences.following(following);
+        }
+        // Stable, so that of equal keys the last one on the wire counts.
+        entries.sort_by(|one, other| one.key.cmp(&other.key));
+        self.begin(b'{');
+        for (place, entry) in entries.iter().enumerate() {
+            let is_replaced =
+                entries.get(place + 1).is_some_and(|next| next.key.cmp(&entry.key) == Ordering::Equal);
+            if !is_replaced {
+                self.key_of(entry.key);
+                self.value_of(field.kind(), entry, depth).map_err(|error| error.within(&entry.key.name()))?;
+            }
+        }
+        self.end(b'}');
+        Ok(())
+    }
+
+    /// Reads an entry; none if its value is unknown to a closed enum.
+    fn entry<'a>(&self, key: Kind, value: Kind, bytes: &'a [u8], depth: usize) -> Result<Option<Entry<'a>>> {
+        let mut entry = Entry { key: Key::default_of(key), values: Vec::new(), bytes };
+        let mut reader = WireReader::new(bytes);
+        while !reader.is_at_end() {
+            let (number, found) = reader.tag()?;
+            let range = reader.value(number, found, depth)?;
+            let expected = match number {
+                1 => wire_type(key),
+                2 => wire_type(value),
+                _ => continue,
+            };
+            if found != expected {
+                return Err(ReplyProblem::WireType.into());
+            }
+            if number == 1 {
+                entry.key = Key::read(key, &bytes[range])?;
+            } else {
+                entry.values.push(range);
+            }
+        }
+        if let (Kind::Enum(id), Some(range)) = (value, entry.values.last())
+            && self.schema[id].closed
+        {
+            let number = WireReader::new(&bytes[range.clone()]).varint()? as i32;
+            return Ok(self.schema[id].quoted_name(number).map(|_| entry));
+        }
+        Ok(Some(entry))
+    }
+
+    fn key_of(&mut self, key: Key<'_>) {
+        match key {
+            Key::Text(text) => self.key_named(text),
+            key => {
+                self.separate();
+                self.literal("\"");
+                self.literal(&key.name());
+                self.literal(if self.style.is_indented { "\": " } else { "\":" });
+            }
+        }
+    }
+
+    fn value_of(&mut self, kind: Kind, entry: &Entry<'_>, depth: usize) -> Result<()> {
+        let Some(id) = kind.message() else {
+            return match entry.values.last() {
+                Some(range) => self.scalar(kind, &entry.bytes[range.clone()]),
+                None => {
+                    self.default(kind);
+                    Ok(())
+                }
+            };
+        };
+        let depth = deeper(depth)?;
+        match &entry.values[..] {
+            [] => self.nested(id, &[], depth),
+            [range] => self.nested(id, &entry.bytes[range.clone()], depth),
+            ranges => {
+                let parts: Vec<&[u8]> = ranges.iter().map(|range| &entry.bytes[range.clone()]).collect();
+                self.nested(id, &parts.concat(), depth)
+            }
+        }
+    }
+}
+
+// === impl Key ===
+
+impl<'a> Key<'a> {
+    fn default_of(kind: Kind) -> Self {
+        match kind {
+            Kind::Bool => Key::Flag(false),
+            Kind::String => Key::Text(""),
+            Kind::Uint32 | Kind::Uint64 | Kind::Fixed32 | Kind::Fixed64 => Key::Unsigned(0),
+            _ => Key::Signed(0),
+        }
+    }
+
+    fn read(kind: Kind, bytes: &'a [u8]) -> Result<Self> {
+        let mut reader = WireReader::new(bytes);
+        Ok(match kind {
+            Kind::Bool => Key::Flag(reader.varint()? != 0),
+            Kind::String => Key::Text(std::str::from_utf8(bytes).map_err(|_| ReplyProblem::Utf8)?),
+            Kind::Int32 => Key::Signed(i64::from(reader.varint()? as i32)),
+            Kind::Sint32 => Key::Signed(i64::from(unzigzag(reader.varint()? & 0xffff_ffff) as i32)),
+            Kind::Sint64 => Key::Signed(unzigzag(reader.varint()?)),
+            Kind::Uint32 => Key::Unsigned(u64::from(reader.varint()? as u32)),
+            Kind::Uint64 => Key::Unsigned(reader.varint()?),
+            Kind::Fixed32 => Key::Unsigned(u64::from(u32::from_le_bytes(reader.fixed32()?))),
+            Kind::Fixed64 => Key::Unsigned(u64::from_le_bytes(reader.fixed64()?)),
+            Kind::Sfixed32 => Key::Signed(i64::from(i32::from_le_bytes(reader.fixed32()?))),
+            Kind::Sfixed64 => Key::Signed(i64::from_le_bytes(reader.fixed64()?)),
+            _ => Key::Signed(reader.varint()? as i64),
+        })
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Key::Flag(flag) => flag.to_string(),
+            Key::Signed(number) => number.to_string(),
+            Key::Unsigned(number) => number.to_string(),
+            Key::Text(text) => (*text).to_owned(),
+        }
+    }
+}

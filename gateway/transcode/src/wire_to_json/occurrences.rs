@@ -1,0 +1,184 @@
+//! The index of a message: where each field occurs. It makes every legal order the same: repeated fields that do not
+//! stand together, singular fields that occur twice, members of a oneof that replace each other.
+
+use std::ops::Range;
+
+use super::{ReplyProblem, Result};
+use crate::schema::{Cardinality, Field, Kind, Message, Schema};
+use crate::wire::{WireReader, WireType};
+
+/// No occurrence, or no further one.
+const NONE: u32 = u32::MAX;
+
+/// The occurrences of the fields of all messages that are being written, the innermost last.
+#[derive(Debug, Default)]
+pub(super) struct Occurrences {
+    all: Vec<Occurrence>,
+    /// The first and the last occurrence of each field.
+    spans: Vec<Span>,
+    /// The member of each oneof that was set last, by its index, plus one.
+    members: Vec<u32>,
+}
+
+/// The part of [`Occurrences`] that belongs to one message.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Index {
+    all: usize,
+    spans: usize,
+    members: usize,
+}
+
+/// A value of a field.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Occurrence {
+    start: u32,
+    end: u32,
+    next: u32,
+    wire_type: WireType,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    first: u32,
+    last: u32,
+}
+
+// === impl Occurrences ===
+
+impl Occurrences {
+    /// Indexes a message, until the index is released.
+    pub(super) fn index(
+        &mut self,
+        schema: &Schema,
+        message: &Message,
+        wire: &[u8],
+        depth: usize,
+    ) -> Result<Index> {
+        if u32::try_from(wire.len()).is_err() {
+            return Err(ReplyProblem::TooLarge { limit: u32::MAX as usize }.into());
+        }
+        let index = Index { all: self.all.len(), spans: self.spans.len(), members: self.members.len() };
+        self.spans.resize(index.spans + message.fields().len(), Span { first: NONE, last: NONE });
+        self.members.resize(index.members + message.oneofs.len(), 0);
+        let mut reader = WireReader::new(wire);
+        while !reader.is_at_end() {
+            let (number, wire_type) = reader.tag()?;
+            let Some(at) = message.index_numbered(number) else {
+                reader.value(number, wire_type, depth)?;
+                continue;
+            };
+            let field = &message.fields()[at];
+            let range = reader.value(number, wire_type, depth).map_err(|error| within(error, field))?;
+            if !fits(field, wire_type) {
+                return Err(within(ReplyProblem::WireType, field));
+            }
+            // An unknown number is no value of a closed enum: the field counts as unknown.
+            if let Kind::Enum(id) = field.kind()
+                && wire_type == WireType::Varint
+                && schema[id].closed
+                && schema[id].quoted_name(WireReader::new(&wire[range.clone()]).varint()? as i32).is_none()
+            {
+                continue;
+            }
+            self.add(index, at, field, range, wire_type);
+        }
+        Ok(index)
+    }
+
+    /// Forgets a message, and those within it.
+    pub(super) fn release(&mut self, index: Index) {
+        self.all.truncate(index.all);
+        self.spans.truncate(index.spans);
+        self.members.truncate(index.members);
+    }
+
+    fn add(&mut self, index: Index, at: usize, field: &Field, range: Range<usize>, wire_type: WireType) {
+        if let Some(oneof) = field.oneof {
+            let member = &mut self.members[index.members + usize::from(oneof)];
+            let earlier = std::mem::replace(member, at as u32 + 1);
+            if earlier != 0 && earlier != at as u32 + 1 {
+                self.spans[index.spans + earlier as usize - 1] = Span { first: NONE, last: NONE };
+            }
+        }
+        let new = self.all.len() as u32;
+        // The length of the message, which is no more than u32 holds, bounds them all.
+        self.all.push(Occurrence { start: range.start as u32, end: range.end as u32, next: NONE, wire_type });
+        let span = &mut self.spans[index.spans + at];
+        if span.first == NONE {
+            span.first = new;
+        } else {
+            self.all[span.last as usize].next = new;
+        }
+        span.last = new;
+    }
+
+    /// The last occurrence of the field at this index of its message.
+    pub(super) fn last(&self, index: Index, at: usize) -> Option<Occurrence> {
+        self.all.get(self.spans[index.spans + at].last as usize).copied()
+    }
+
+    /// Whether the field occurs once.
+    pub(super) fn is_single(&self, index: Index, at: usize) -> bool {
+        let span = self.spans[index.spans + at];
+        span.first == span.last
+    }
+
+    /// The first occurrence of a field, and the place of the next one.
+    pub(super) fn first(&self, index: Index, at: usize) -> Option<(Occurrence, u32)> {
+        self.following(self.spans[index.spans + at].first)
+    }
+
+    /// The occurrence at a place, and the place of the next one.
+    pub(super) fn following(&self, place: u32) -> Option<(Occurrence, u32)> {
+        let found = self.all.get(place as usize)?;
+        Some((*found, found.next))
+    }
+}
+
+// === impl Occurrence ===
+
+impl Occurrence {
+    /// Where the value is in the message: without its length and without the end of its group.
+    pub(super) fn range(&self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
+    /// Whether it is a list of values of this type.
+    pub(super) fn is_packed(&self, kind: Kind) -> bool {
+        self.wire_type == WireType::LengthDelimited && wire_type(kind) != WireType::LengthDelimited
+    }
+}
+
+fn fits(field: &Field, found: WireType) -> bool {
+    let expected = wire_type(field.kind());
+    match field.cardinality() {
+        Cardinality::Map { .. } => found == WireType::LengthDelimited,
+        Cardinality::Singular => found == expected,
+        Cardinality::Repeated { .. } => {
+            let is_packed = found == WireType::LengthDelimited && expected != WireType::StartGroup;
+            found == expected || is_packed
+        }
+    }
+}
+
+/// How values of a type are delimited outside of packed lists.
+pub(crate) fn wire_type(kind: Kind) -> WireType {
+    match kind {
+        Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => WireType::SixtyFourBit,
+        Kind::Float | Kind::Fixed32 | Kind::Sfixed32 => WireType::ThirtyTwoBit,
+        Kind::String | Kind::Bytes | Kind::Message(_) => WireType::LengthDelimited,
+        Kind::Group(_) => WireType::StartGroup,
+        Kind::Int32
+        | Kind::Int64
+        | Kind::Uint32
+        | Kind::Uint64
+        | Kind::Sint32
+        | Kind::Sint64
+        | Kind::Bool
+        | Kind::Enum(_) => WireType::Varint,
+    }
+}
+
+fn within(problem: impl Into<ReplyProblem>, field: &Field) -> super::WireToJsonError {
+    super::WireToJsonError::from(problem.into()).within(field.json_name())
+}
