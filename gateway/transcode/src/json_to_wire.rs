@@ -1,31 +1,28 @@
 //! Reads the JSON of a message and writes the message on the wire, in one pass. The fields that are preset go into it on
 //! the way.
 
-mod error;
 mod map;
 mod members;
 mod well_known;
 
 use crate::MAX_DEPTH;
-use crate::json::{JsonReader, Result};
+use crate::json::{JsonProblem, JsonReader, JsonToWireError, Result};
 use crate::preset::{Preset, PresetField, PresetMessage, Source};
 use crate::scalar;
-use crate::schema::{Cardinality, Field, Form, Kind, MessageId, Schema};
+use crate::schema::{Cardinality, Field, FieldId, Form, Kind, MessageId, Schema};
 use crate::wire::{WireType, close_delimited, open_delimited, put_tag};
-use crate::wire_to_json::wire_type;
 
-pub use error::{JsonProblem, JsonToWireError};
 use members::Members;
 
 /// What a JSON text is.
 #[derive(Debug, Clone, Copy)]
-pub enum Root<'s> {
+pub enum Root {
     /// A message, whose members a preset supplements.
     Message,
     /// The value of one field.
-    Field(&'s Field),
+    Field(FieldId),
     /// The value of one field, whose members are changes: their paths are collected.
-    Changes(&'s Field),
+    Changes(FieldId),
 }
 
 /// Writes the message of a preset with its JSON. Returns the paths of the changes, in the case of the `.proto` file.
@@ -35,7 +32,7 @@ pub enum Root<'s> {
 /// If the JSON is not that of the message, or the message has more than `max_bytes`.
 pub fn json_to_wire(
     preset: &Preset<'_>,
-    root: Root<'_>,
+    root: Root,
     json: &[u8],
     max_bytes: usize,
     out: &mut Vec<u8>,
@@ -79,13 +76,11 @@ struct Changes {
 
 impl Reader<'_, '_> {
     /// The JSON of one field of the message.
-    fn only_member(&mut self, preset: &Preset<'_>, field: &Field) -> Result<()> {
-        let (id, root) = (preset.id(), &preset.root);
-        let index = self.schema[id].index_numbered(field.number()).expect("the field is one of the message");
-        let mut members = Members::new(self.schema, id, Some(root));
+    fn only_member(&mut self, preset: &Preset<'_>, field: FieldId) -> Result<()> {
+        let mut members = Members::new(self.schema, preset.id(), Some(&preset.root));
         let at = self.json.at();
-        let is_set = self.member(&mut members, index, at, MAX_DEPTH);
-        is_set.map_err(|error| error.within(field.name()))?;
+        let is_set = self.member(&mut members, field.index(), at, MAX_DEPTH);
+        is_set.map_err(|error| error.within(self.schema[field].name()))?;
         members.finish(self.out);
         Ok(())
     }
@@ -206,7 +201,7 @@ impl Reader<'_, '_> {
         }
         self.change(field);
         let start = self.out.len();
-        put_tag(field.number(), wire_type(field.kind()), self.out);
+        put_tag(field.number(), field.kind().wire_type(), self.out);
         let value = self.out.len();
         self.scalar(field.kind())?;
         // A length of 0, the number 0 and false are all zeros.
@@ -269,7 +264,7 @@ impl Reader<'_, '_> {
             return self.tagged_message(field, id, None, depth);
         }
         if !packed {
-            put_tag(field.number(), wire_type(field.kind()), self.out);
+            put_tag(field.number(), field.kind().wire_type(), self.out);
         }
         self.scalar(field.kind())
     }

@@ -19,13 +19,14 @@ mod wire_to_json;
 #[cfg(test)]
 mod tests;
 
-pub use json_to_wire::{JsonProblem, JsonToWireError, Root, json_to_wire};
+pub use json::{JsonProblem, JsonToWireError};
+pub use json_to_wire::{Root, json_to_wire};
 pub use preset::{Preset, PresetError, Source, put_bytes};
 pub use schema::{
-    Cardinality, Enum, EnumId, Field, Kind, Message, MessageId, Method, Schema, SchemaError, Service,
+    Cardinality, Enum, EnumId, Field, FieldId, Kind, Message, MessageId, Method, Schema, SchemaError, Service,
 };
 pub use wire::WireError;
-pub use wire_to_json::{JsonWriter, ReplyProblem, Style, WireToJsonError};
+pub use wire_to_json::{IncrementalWriter, JsonWriter, ReplyProblem, Style, WireToJsonError};
 
 /// The most levels of messages within a message: as many as prost decodes.
 pub(crate) const MAX_DEPTH: usize = 100;

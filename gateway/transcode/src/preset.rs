@@ -4,9 +4,8 @@
 mod error;
 mod text;
 
-use crate::schema::{Cardinality, Field, Form, MessageId, Schema};
+use crate::schema::{Cardinality, Field, FieldId, Form, MessageId, Schema};
 use crate::wire::{WireType, close_delimited, open_delimited, put_tag, put_varint};
-use crate::wire_to_json::wire_type;
 
 pub use error::PresetError;
 pub(crate) use text::{expected_message, put_message as put_text};
@@ -106,17 +105,13 @@ impl<'s> Preset<'s> {
     }
 
     /// Whether the field at the end of a path is set, or one within it.
-    pub fn has(&self, path: &[&Field]) -> bool {
+    pub fn has(&self, path: &[FieldId]) -> bool {
         let mut inside = &self.root;
         for field in path {
-            let found = inside
-                .fields
-                .iter()
-                .find(|(index, _)| self.schema[inside.id].fields()[*index].number() == field.number());
-            match found {
+            match inside.field(field.index()) {
                 None => return false,
-                Some((_, PresetField::Value { .. })) => return true,
-                Some((_, PresetField::Message(message))) => inside = message,
+                Some(PresetField::Value { .. }) => return true,
+                Some(PresetField::Message(message)) => inside = message,
             }
         }
         true
@@ -177,7 +172,7 @@ impl PresetMessage {
         {
             return Err(PresetError::Unknown);
         }
-        put_tag(field.number(), wire_type(field.kind()), &mut wire);
+        put_tag(field.number(), field.kind().wire_type(), &mut wire);
         let tag = wire.len();
         text::put(schema, field.kind(), text, &mut wire).ok_or_else(|| PresetError::Invalid {
             found: text.chars().take(40).collect(),
@@ -205,8 +200,8 @@ impl PresetMessage {
 
 /// Writes a message as a field.
 pub(crate) fn put_message(field: &Field, out: &mut Vec<u8>, message: impl FnOnce(&mut Vec<u8>)) {
-    put_tag(field.number(), wire_type(field.kind()), out);
-    if wire_type(field.kind()) == WireType::StartGroup {
+    put_tag(field.number(), field.kind().wire_type(), out);
+    if field.kind().wire_type() == WireType::StartGroup {
         message(out);
         put_tag(field.number(), WireType::EndGroup, out);
     } else {

@@ -1,8 +1,11 @@
 //! The tables that drive transcoding: every message of a descriptor set with its fields by number and by name. They are
 //! compiled once; the hot path follows indices and never looks up a type by name.
 
+mod collect;
 mod compile;
+mod error;
 mod form;
+mod kind;
 mod names;
 
 use std::collections::HashMap;
@@ -10,7 +13,9 @@ use std::ops::Index;
 
 use bytes::Bytes;
 
+pub use error::SchemaError;
 pub(crate) use form::Form;
+pub use kind::Kind;
 use names::Names;
 
 /// A compiled descriptor set.
@@ -29,6 +34,13 @@ pub struct MessageId(u32);
 /// An enum of a [`Schema`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EnumId(u32);
+
+/// A field of a message of a [`Schema`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FieldId {
+    pub(crate) message: MessageId,
+    index: u32,
+}
 
 /// A message type.
 #[derive(Debug)]
@@ -57,47 +69,6 @@ pub struct Field {
     pub(crate) has_presence: bool,
     /// The oneof whose member it is, by its index.
     pub(crate) oneof: Option<u16>,
-}
-
-/// The type of a field, or of a value of a map.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// `double`.
-    Double,
-    /// `float`.
-    Float,
-    /// `int32`.
-    Int32,
-    /// `int64`.
-    Int64,
-    /// `uint32`.
-    Uint32,
-    /// `uint64`.
-    Uint64,
-    /// `sint32`.
-    Sint32,
-    /// `sint64`.
-    Sint64,
-    /// `fixed32`.
-    Fixed32,
-    /// `fixed64`.
-    Fixed64,
-    /// `sfixed32`.
-    Sfixed32,
-    /// `sfixed64`.
-    Sfixed64,
-    /// `bool`.
-    Bool,
-    /// `string`.
-    String,
-    /// `bytes`.
-    Bytes,
-    /// An enum.
-    Enum(EnumId),
-    /// A message after its length.
-    Message(MessageId),
-    /// A message between the tags of a group.
-    Group(MessageId),
 }
 
 /// How many values a field has.
@@ -156,54 +127,6 @@ pub struct Method {
     pub options: Bytes,
 }
 
-/// Why a descriptor set cannot be compiled.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SchemaError {
-    /// It is not a `FileDescriptorSet`.
-    #[error("not a FileDescriptorSet: {0}")]
-    Unreadable(String),
-    /// A file is in a language that came after this release.
-    #[error(
-        "{file} is in {edition}, which is not supported; supported are proto2, proto3, and the editions 2023 and 2024"
-    )]
-    Edition {
-        /// The file.
-        file: String,
-        /// Its edition.
-        edition: String,
-    },
-    /// Two files of the same name differ.
-    #[error("the descriptor set has two different files named {file}")]
-    DuplicateFile {
-        /// The file.
-        file: String,
-    },
-    /// Two elements have the same full name.
-    #[error("the descriptor set defines {name} twice")]
-    DuplicateName {
-        /// The full name.
-        name: String,
-    },
-    /// A file names a type that no file of the set defines.
-    #[error(
-        "{element} uses {name}, which the descriptor set does not define; write the set with its imports"
-    )]
-    Missing {
-        /// What uses it.
-        element: String,
-        /// The missing type.
-        name: String,
-    },
-    /// An element is impossible.
-    #[error("{element} is invalid: {problem}")]
-    Invalid {
-        /// The element.
-        element: String,
-        /// The error.
-        problem: &'static str,
-    },
-}
-
 /// Fields by their numbers: an array where the numbers are small, a search where they are not.
 #[derive(Debug)]
 enum Numbers {
@@ -218,6 +141,23 @@ impl Schema {
     /// The message of this full name.
     pub fn message_named(&self, full_name: &str) -> Option<MessageId> {
         self.by_name.get(full_name).copied()
+    }
+
+    /// The field of a message, by its name in the `.proto` file or in JSON.
+    pub fn field_named(&self, message: MessageId, name: &str) -> Option<FieldId> {
+        let index = self[message].index_named(name.as_bytes())?;
+        Some(FieldId { message, index: u32::try_from(index).ok()? })
+    }
+
+    /// The fields that a dotted path names, outermost first.
+    pub fn resolve(&self, message: MessageId, path: &str) -> Option<Vec<FieldId>> {
+        let mut inside = Some(message);
+        let fields = path.split('.').map(|name| {
+            let field = self.field_named(inside?, name)?;
+            inside = self[field].message();
+            Some(field)
+        });
+        fields.collect()
     }
 
     /// The services, in the order of the set.
@@ -242,6 +182,22 @@ impl Index<EnumId> for Schema {
     }
 }
 
+impl Index<FieldId> for Schema {
+    type Output = Field;
+
+    fn index(&self, id: FieldId) -> &Field {
+        &self[id.message].fields[id.index()]
+    }
+}
+
+// === impl FieldId ===
+
+impl FieldId {
+    pub(crate) fn index(self) -> usize {
+        self.index as usize
+    }
+}
+
 // === impl Message ===
 
 impl Message {
@@ -263,11 +219,6 @@ impl Message {
     /// The fields, in the order of their numbers.
     pub fn fields(&self) -> &[Field] {
         &self.fields
-    }
-
-    /// The field of this name, as in the `.proto` file or as in JSON.
-    pub fn field_named(&self, name: &str) -> Option<&Field> {
-        self.index_named(name.as_bytes()).map(|index| &self.fields[index])
     }
 
     /// The index of the field of this name.
@@ -315,18 +266,6 @@ impl Field {
     /// The type of its one value, if that is a message.
     pub fn message(&self) -> Option<MessageId> {
         (self.cardinality == Cardinality::Singular).then(|| self.kind.message()).flatten()
-    }
-}
-
-// === impl Kind ===
-
-impl Kind {
-    /// The message type, if it is one.
-    pub fn message(self) -> Option<MessageId> {
-        match self {
-            Kind::Message(id) | Kind::Group(id) => Some(id),
-            _ => None,
-        }
     }
 }
 

@@ -55,6 +55,10 @@ impl<'a> WireReader<'a> {
         Self { bytes, at: 0 }
     }
 
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
     pub(crate) fn is_at_end(&self) -> bool {
         self.at == self.bytes.len()
     }

@@ -2,17 +2,20 @@
 //! format allows; they are written by number, and the entries of maps by key, so that equal messages give equal bytes.
 
 mod error;
+mod incremental;
 mod map;
 mod occurrences;
 mod scalar;
 mod well_known;
 
+use std::ops::Range;
+
 use crate::escape;
-use crate::schema::{Cardinality, Field, Form, Kind, MessageId, Schema};
+use crate::schema::{Cardinality, Field, FieldId, Form, Kind, MessageId, Schema};
 use crate::wire::WireReader;
 
 pub use error::{ReplyProblem, WireToJsonError};
-pub(crate) use occurrences::wire_type;
+pub use incremental::IncrementalWriter;
 use occurrences::{Index, Occurrences};
 
 /// How JSON is laid out.
@@ -34,6 +37,17 @@ pub struct JsonWriter<'s> {
     /// The nesting of objects and arrays, for the indentation.
     level: usize,
     /// Whether nothing was written yet in the innermost object or array.
+    is_first: bool,
+    occurrences: Occurrences,
+}
+
+/// A writer between two parts of what it writes.
+#[derive(Debug, Default)]
+struct Suspended {
+    style: Style,
+    max_bytes: usize,
+    out: Vec<u8>,
+    level: usize,
     is_first: bool,
     occurrences: Occurrences,
 }
@@ -71,14 +85,14 @@ impl<'s> JsonWriter<'s> {
     /// # Errors
     ///
     /// If the bytes are not such a message, or the field has no JSON.
-    pub fn field(&mut self, id: MessageId, field: &Field, wire: &[u8]) -> Result<()> {
-        let message = &self.schema[id];
-        let at = message.index_numbered(field.number()).expect("the field is one of the message");
+    pub fn field(&mut self, id: FieldId, wire: &[u8]) -> Result<()> {
+        let (message, field) = (&self.schema[id.message], &self.schema[id]);
         let index = self.occurrences.index(self.schema, message, wire, crate::MAX_DEPTH)?;
-        if self.occurrences.last(index, at).is_none() && field.has_presence {
-            self.out.extend_from_slice(b"null");
+        if self.occurrences.last(index, id.index()).is_none() && field.has_presence {
+            self.literal("null");
         } else {
-            self.member_value(field, at, index, wire, crate::MAX_DEPTH)?;
+            let written = self.member_value(field, id.index(), index, wire, crate::MAX_DEPTH);
+            written.map_err(|error| error.within(field.json_name()))?;
         }
         self.occurrences.release(index);
         Ok(())
@@ -99,6 +113,16 @@ impl<'s> JsonWriter<'s> {
         self.out.clear();
     }
 
+    fn suspend(self) -> Suspended {
+        let Self { schema: _, style, max_bytes, out, level, is_first, occurrences } = self;
+        Suspended { style, max_bytes, out, level, is_first, occurrences }
+    }
+
+    fn resume(schema: &'s Schema, suspended: Suspended) -> Self {
+        let Suspended { style, max_bytes, out, level, is_first, occurrences } = suspended;
+        Self { schema, style, max_bytes, out, level, is_first, occurrences }
+    }
+
     /// A message in the form of its type. `depth` is how many levels it may have.
     fn nested(&mut self, id: MessageId, wire: &[u8], depth: usize) -> Result<()> {
         if self.out.len() > self.max_bytes {
@@ -117,9 +141,15 @@ impl<'s> JsonWriter<'s> {
 
     /// The members of a message.
     fn members(&mut self, id: MessageId, wire: &[u8], depth: usize) -> Result<()> {
+        self.some_members(id, 0..self.schema[id].fields().len(), wire, depth)
+    }
+
+    /// The members of a message for some of its fields.
+    fn some_members(&mut self, id: MessageId, fields: Range<usize>, wire: &[u8], depth: usize) -> Result<()> {
         let message = &self.schema[id];
         let index = self.occurrences.index(self.schema, message, wire, depth)?;
-        for (at, field) in message.fields().iter().enumerate() {
+        for at in fields {
+            let field = &message.fields()[at];
             if field.has_presence && self.occurrences.last(index, at).is_none() {
                 continue;
             }

@@ -2,12 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::{JsonProblem, JsonToWireError, Reader};
-use crate::json::{Result, number};
+use super::Reader;
+use crate::json::{JsonProblem, JsonToWireError, Result, number};
 use crate::scalar;
 use crate::schema::{Field, Form, Kind};
 use crate::wire::{WireType, close_delimited, open_delimited, put_tag};
-use crate::wire_to_json::wire_type;
 
 /// Up to this many keys are compared one by one.
 const FEW: usize = 16;
@@ -27,7 +26,7 @@ impl Reader<'_, '_> {
             let (at, name) = self.json.name()?;
             put_tag(field.number(), WireType::LengthDelimited, self.out);
             let entry = open_delimited(self.out);
-            put_tag(1, wire_type(key), self.out);
+            put_tag(1, key.wire_type(), self.out);
             let start = self.out.len();
             let is_key = key == Kind::String || key == Kind::Bool || number::is_number_or_name(&name);
             if !is_key || scalar::from_text(self.schema, key, &name, self.out).is_none() {
@@ -64,7 +63,7 @@ impl Reader<'_, '_> {
             let problem = JsonProblem::TooLarge { limit: self.max_bytes };
             return Err(JsonToWireError::new(problem, self.json.at()));
         }
-        put_tag(2, wire_type(field.kind()), self.out);
+        put_tag(2, field.kind().wire_type(), self.out);
         match field.kind().message() {
             None => self.scalar(field.kind())?,
             Some(id) if self.json.peek() == b'n' && self.schema[id].form != Form::Value => {

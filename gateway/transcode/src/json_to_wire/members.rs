@@ -1,6 +1,6 @@
 //! What is known of the members of an object that is being read: a member occurs once, and of a oneof one member does.
 
-use super::JsonProblem;
+use crate::json::JsonProblem;
 use crate::preset::PresetMessage;
 use crate::schema::{MessageId, Schema};
 

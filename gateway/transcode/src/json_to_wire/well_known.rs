@@ -2,14 +2,13 @@
 
 use std::borrow::Cow;
 
-use super::{JsonProblem, JsonToWireError, Reader};
-use crate::json::{JsonReader, Result};
+use super::Reader;
+use crate::json::{JsonProblem, JsonReader, JsonToWireError, Result};
 use crate::mask;
 use crate::preset::{expected_message, put_bytes, put_text};
 use crate::scalar;
 use crate::schema::{Form, Kind, MessageId};
 use crate::wire::{close_delimited, open_delimited, put_tag};
-use crate::wire_to_json::wire_type;
 
 /// The member of an `Any` that names its type.
 const TYPE: &str = "@type";
@@ -36,7 +35,7 @@ impl Reader<'_, '_> {
             }
             Form::Wrapper(kind) => {
                 let start = self.out.len();
-                put_tag(1, wire_type(kind), self.out);
+                put_tag(1, kind.wire_type(), self.out);
                 let value = self.out.len();
                 scalar::from_json(self.schema, kind, &mut self.json, self.out)?;
                 if self.out[value..].iter().all(|byte| *byte == 0) {
@@ -87,7 +86,7 @@ impl Reader<'_, '_> {
         };
         put_bytes(1, url.as_bytes(), self.out);
         let start = self.out.len();
-        put_tag(2, wire_type(Kind::Bytes), self.out);
+        put_tag(2, Kind::Bytes.wire_type(), self.out);
         let value = open_delimited(self.out);
         let depth = self.deeper(depth)?;
         match self.schema[id].form {

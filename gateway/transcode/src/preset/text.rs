@@ -7,7 +7,6 @@ use crate::scalar;
 use crate::schema::{Form, Kind, Schema};
 use crate::time;
 use crate::wire::{WireType, close_delimited, open_delimited, put_tag, put_varint};
-use crate::wire_to_json::wire_type;
 
 /// Whether a value of this type can be one text.
 pub(super) fn is_settable(schema: &Schema, kind: Kind) -> bool {
@@ -43,7 +42,7 @@ pub(crate) fn put_message(schema: &Schema, form: Form, text: &str, out: &mut Vec
         }
         Form::Wrapper(kind) => {
             let start = out.len();
-            put_tag(1, wire_type(kind), out);
+            put_tag(1, kind.wire_type(), out);
             let value = out.len();
             scalar::from_text(schema, kind, text, out)?;
             if out[value..].iter().all(|byte| *byte == 0) {

@@ -1,14 +1,14 @@
-//! Compiles a descriptor set to tables, in two passes: the first collects the names of all types, the second resolves
-//! the fields, whose types may come later or lie in a circle.
+//! Compiles a descriptor set to tables. The types are collected first, since those of fields may come later or lie in a
+//! circle.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use prost::Message as _;
 
+use super::collect::{Type, Types, within};
 use super::{
-    Cardinality, Enum, EnumId, Field, Form, Kind, Message, MessageId, Method, Names, Numbers, Schema,
-    SchemaError, Service,
+    Cardinality, Field, Form, Kind, Message, MessageId, Method, Names, Numbers, Schema, SchemaError, Service,
 };
 use crate::descriptors::{self as pb, FileSet, Label};
 use crate::escape;
@@ -19,22 +19,6 @@ const MAX_NUMBER: i32 = (1 << 29) - 1;
 
 /// A dense table of numbers has at most this many places for each field.
 const MAX_SPARSENESS: usize = 16;
-
-/// What the first pass found.
-#[derive(Default)]
-struct Types<'a> {
-    by_name: HashMap<String, Type>,
-    messages: Vec<(String, &'a pb::Message, Features)>,
-    enums: Vec<Enum>,
-    /// The extensions of each message, by its name.
-    extensions: HashMap<&'a str, Vec<(String, &'a pb::Field, Features)>>,
-}
-
-#[derive(Clone, Copy)]
-enum Type {
-    Message(MessageId),
-    Enum(EnumId),
-}
 
 impl Schema {
     /// Compiles a serialized `google.protobuf.FileDescriptorSet`.
@@ -84,89 +68,7 @@ fn distinct(set: &FileSet) -> Result<Vec<&pb::File>, SchemaError> {
 
 // === impl Types ===
 
-impl<'a> Types<'a> {
-    fn collect(&mut self, file: &'a pb::File) -> Result<(), SchemaError> {
-        let features = Features::of_file(file)?;
-        for message in &file.messages {
-            self.collect_message(&file.package, message, features)?;
-        }
-        for each in &file.enums {
-            self.collect_enum(&file.package, each, features)?;
-        }
-        self.collect_extensions(&file.package, &file.extensions, features);
-        Ok(())
-    }
-
-    fn collect_message(
-        &mut self,
-        scope: &str,
-        message: &'a pb::Message,
-        features: Features,
-    ) -> Result<(), SchemaError> {
-        let name = within(scope, &message.name);
-        let set = message.options.as_ref().and_then(|options| options.features.as_ref());
-        let features = features.with(set);
-        let id = MessageId(index(self.messages.len()));
-        self.name(&name, Type::Message(id))?;
-        self.messages.push((name.clone(), message, features));
-        for inner in &message.messages {
-            self.collect_message(&name, inner, features)?;
-        }
-        for inner in &message.enums {
-            self.collect_enum(&name, inner, features)?;
-        }
-        self.collect_extensions(&name, &message.extensions, features);
-        Ok(())
-    }
-
-    fn collect_enum(&mut self, scope: &str, each: &pb::Enum, features: Features) -> Result<(), SchemaError> {
-        let full_name = within(scope, &each.name);
-        let set = each.options.as_ref().and_then(|options| options.features.as_ref());
-        self.name(&full_name, Type::Enum(EnumId(index(self.enums.len()))))?;
-        let mut names: Vec<(i32, Box<str>)> = Vec::with_capacity(each.values.len());
-        for value in &each.values {
-            names.push((value.number, format!("\"{}\"", value.name).into()));
-        }
-        // Stable, so that the first name of an alias stays.
-        names.sort_by_key(|(number, _)| *number);
-        names.dedup_by_key(|(number, _)| *number);
-        self.enums.push(Enum {
-            numbers: each.values.iter().map(|value| (value.name.as_str().into(), value.number)).collect(),
-            names,
-            closed: features.with(set).closed_enum,
-            is_null: full_name == "google.protobuf.NullValue",
-            full_name: full_name.into(),
-        });
-        Ok(())
-    }
-
-    fn collect_extensions(&mut self, scope: &str, extensions: &'a [pb::Field], features: Features) {
-        for extension in extensions {
-            let extended = extension.extendee.trim_start_matches('.');
-            let name = within(scope, &extension.name);
-            self.extensions.entry(extended).or_default().push((name, extension, features));
-        }
-    }
-
-    fn name(&mut self, name: &str, of: Type) -> Result<(), SchemaError> {
-        match self.by_name.insert(name.to_owned(), of) {
-            None => Ok(()),
-            Some(_) => Err(SchemaError::DuplicateName { name: name.to_owned() }),
-        }
-    }
-
-    fn find(&self, element: &str, name: &str) -> Result<Type, SchemaError> {
-        let found = self.by_name.get(name.trim_start_matches('.')).copied();
-        found.ok_or_else(|| SchemaError::Missing { element: element.to_owned(), name: name.to_owned() })
-    }
-
-    fn find_message(&self, element: &str, name: &str) -> Result<MessageId, SchemaError> {
-        match self.find(element, name)? {
-            Type::Message(id) => Ok(id),
-            Type::Enum(_) => Err(invalid(element, "an enum stands where a message is needed")),
-        }
-    }
-
+impl Types<'_> {
     fn message(&self, name: &str, message: &pb::Message, features: Features) -> Result<Message, SchemaError> {
         let of_oneofs: Vec<Features> = message
             .oneofs
@@ -184,10 +86,16 @@ impl<'a> Types<'a> {
         }
         fields.sort_by_key(|field| field.number);
         if let Some(pair) = fields.windows(2).find(|pair| pair[0].number == pair[1].number) {
-            return Err(invalid(&format!("{name}.{}", pair[1].name), "its number is that of another field"));
+            return Err(SchemaError::invalid(
+                &format!("{name}.{}", pair[1].name),
+                "its number is that of another field",
+            ));
         }
         let names = Names::new(&fields).map_err(|index| {
-            invalid(&format!("{name}.{}", fields[index].name), "its name in JSON is that of another field")
+            SchemaError::invalid(
+                &format!("{name}.{}", fields[index].name),
+                "its name in JSON is that of another field",
+            )
         })?;
         Ok(Message {
             form: Form::of(name, &fields),
@@ -210,7 +118,7 @@ impl<'a> Types<'a> {
         let options = field.options.as_ref();
         let features = inherited.with(options.and_then(|options| options.features.as_ref()));
         if !(1..=MAX_NUMBER).contains(&field.number) {
-            return Err(invalid(&element, "its number is not from 1 to 2^29 - 1"));
+            return Err(SchemaError::invalid(&element, "its number is not from 1 to 2^29 - 1"));
         }
         let mut kind = self.kind(&element, field, features)?;
         let mut cardinality = Cardinality::Singular;
@@ -233,7 +141,7 @@ impl<'a> Types<'a> {
             oneof: oneof
                 .map(u16::try_from)
                 .transpose()
-                .map_err(|_| invalid(&element, "its oneof is unknown"))?,
+                .map_err(|_| SchemaError::invalid(&element, "its oneof is unknown"))?,
             kind,
             cardinality,
         })
@@ -261,13 +169,15 @@ impl<'a> Types<'a> {
             13 => Kind::Uint32,
             14 => match self.find(element, &field.type_name)? {
                 Type::Enum(id) => Kind::Enum(id),
-                Type::Message(_) => return Err(invalid(element, "a message stands where an enum is needed")),
+                Type::Message(_) => {
+                    return Err(SchemaError::invalid(element, "a message stands where an enum is needed"));
+                }
             },
             15 => Kind::Sfixed32,
             16 => Kind::Sfixed64,
             17 => Kind::Sint32,
             18 => Kind::Sint64,
-            _ => return Err(invalid(element, "its type is unknown")),
+            _ => return Err(SchemaError::invalid(element, "its type is unknown")),
         })
     }
 
@@ -280,14 +190,15 @@ impl<'a> Types<'a> {
         }
         let of = |number: i32| {
             let field = entry.fields.iter().find(|field| field.number == number);
-            let field =
-                field.ok_or_else(|| invalid(element, "an entry of a map lacks its key or its value"))?;
+            let field = field.ok_or_else(|| {
+                SchemaError::invalid(element, "an entry of a map lacks its key or its value")
+            })?;
             let features = Features { delimited: false, ..*features };
             self.kind(element, field, features)
         };
         match of(1)? {
             Kind::Double | Kind::Float | Kind::Bytes | Kind::Enum(_) | Kind::Message(_) | Kind::Group(_) => {
-                Err(invalid(element, "keys of a map cannot be of this type"))
+                Err(SchemaError::invalid(element, "keys of a map cannot be of this type"))
             }
             key => Ok(Some((key, of(2)?))),
         }
@@ -355,16 +266,4 @@ fn camel_case(name: &str) -> String {
         }
     }
     camel
-}
-
-fn within(scope: &str, name: &str) -> String {
-    if scope.is_empty() { name.to_owned() } else { format!("{scope}.{name}") }
-}
-
-fn index(length: usize) -> u32 {
-    u32::try_from(length).expect("a descriptor set has fewer than 2^32 types")
-}
-
-fn invalid(element: &str, problem: &'static str) -> SchemaError {
-    SchemaError::Invalid { element: element.to_owned(), problem }
 }

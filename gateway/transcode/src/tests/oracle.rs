@@ -1,18 +1,20 @@
 //! Both directions against prost-reflect.
 
 use proptest::prelude::*;
+use std::sync::Arc;
+
 use prost::Message as _;
 use prost_reflect::{DeserializeOptions, DynamicMessage, MessageDescriptor, SerializeOptions};
 use serde_json::Value;
 
 use super::random::{Entropy, pool, wire};
-use crate::{JsonWriter, MessageId, Preset, Root, Schema, Style, json_to_wire};
+use crate::{FieldId, IncrementalWriter, JsonWriter, MessageId, Preset, Root, Schema, Style, json_to_wire};
 
 const LIMIT: usize = 1 << 24;
 
 /// A random message type, as both sides know it.
 pub(super) struct Subject {
-    pub(super) schema: Schema,
+    pub(super) schema: Arc<Schema>,
     pub(super) id: MessageId,
     pub(super) descriptor: MessageDescriptor,
 }
@@ -22,6 +24,7 @@ impl Subject {
         let pool = pool(entropy);
         let schema = Schema::new(&pool.encode_to_vec()).expect("prost-reflect accepts it");
         let id = schema.message_named("random.M0").expect("it is there");
+        let schema = Arc::new(schema);
         Self { schema, id, descriptor: pool.get_message_by_name("random.M0").expect("it is there") }
     }
 
@@ -29,6 +32,26 @@ impl Subject {
         let mut writer = JsonWriter::new(&self.schema, Style::default(), LIMIT);
         writer.message(self.id, wire).map_err(|error| error.to_string())?;
         Ok(String::from_utf8(writer.take()).expect("JSON is UTF-8"))
+    }
+
+    /// The JSON of a message that arrives in pieces, or of one of its fields.
+    pub(super) fn in_pieces(
+        &self,
+        only: Option<FieldId>,
+        wire: &[u8],
+        piece: usize,
+    ) -> Result<String, String> {
+        let schema = Arc::clone(&self.schema);
+        let mut writer = IncrementalWriter::new(schema, self.id, only, wire.len(), Style::default(), LIMIT);
+        let mut json = Vec::new();
+        for piece in wire.chunks(piece) {
+            writer.feed(piece).map_err(|error| error.to_string())?;
+            json.extend(writer.take());
+        }
+        writer.feed(b"").map_err(|error| error.to_string())?;
+        json.extend(writer.take());
+        assert!(writer.is_finished(), "{}", String::from_utf8_lossy(&json));
+        Ok(String::from_utf8(json).expect("JSON is UTF-8"))
     }
 
     pub(super) fn to_wire(&self, json: &[u8]) -> Result<Vec<u8>, String> {
@@ -83,6 +106,25 @@ proptest! {
         let json = subject.to_json(&wire).unwrap();
         let found: Value = serde_json::from_str(&json).unwrap();
         prop_assert_eq!(found, given!(subject.oracle_to_json(&message)));
+    }
+
+    #[test]
+    fn a_message_that_arrives_in_pieces_has_the_same_json(
+        bytes in proptest::collection::vec(any::<u8>(), 0..600),
+        piece in 1_usize..40,
+    ) {
+        let mut entropy = Entropy::new(&bytes);
+        let subject = Subject::new(&mut entropy);
+        // As encoders order it.
+        let wire = subject.decode(&wire(&mut entropy, &subject.descriptor, 4)).unwrap().encode_to_vec();
+        prop_assert_eq!(subject.in_pieces(None, &wire, piece).unwrap(), subject.to_json(&wire).unwrap());
+        for field in subject.descriptor.fields() {
+            let field = subject.schema.field_named(subject.id, field.name()).unwrap();
+            let mut writer = JsonWriter::new(&subject.schema, Style::default(), LIMIT);
+            writer.field(field, &wire).unwrap();
+            let expected = String::from_utf8(writer.take()).unwrap();
+            prop_assert_eq!(subject.in_pieces(Some(field), &wire, piece).unwrap(), expected);
+        }
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use super::occurrences::wire_type;
 use super::{Index, JsonWriter, ReplyProblem, Result, deeper};
 use crate::schema::{Field, Kind};
 use crate::wire::{WireReader, unzigzag};
@@ -65,8 +64,8 @@ impl JsonWriter<'_> {
             let (number, found) = reader.tag()?;
             let range = reader.value(number, found, depth)?;
             let expected = match number {
-                1 => wire_type(key),
-                2 => wire_type(value),
+                1 => key.wire_type(),
+                2 => value.wire_type(),
                 _ => continue,
             };
             if found != expected {

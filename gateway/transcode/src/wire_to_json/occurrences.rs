@@ -145,12 +145,12 @@ impl Occurrence {
 
     /// Whether it is a list of values of this type.
     pub(super) fn is_packed(&self, kind: Kind) -> bool {
-        self.wire_type == WireType::LengthDelimited && wire_type(kind) != WireType::LengthDelimited
+        self.wire_type == WireType::LengthDelimited && kind.wire_type() != WireType::LengthDelimited
     }
 }
 
 fn fits(field: &Field, found: WireType) -> bool {
-    let expected = wire_type(field.kind());
+    let expected = field.kind().wire_type();
     match field.cardinality() {
         Cardinality::Map { .. } => found == WireType::LengthDelimited,
         Cardinality::Singular => found == expected,
@@ -158,24 +158,6 @@ fn fits(field: &Field, found: WireType) -> bool {
             let is_packed = found == WireType::LengthDelimited && expected != WireType::StartGroup;
             found == expected || is_packed
         }
-    }
-}
-
-/// How values of a type are delimited outside of packed lists.
-pub(crate) fn wire_type(kind: Kind) -> WireType {
-    match kind {
-        Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => WireType::SixtyFourBit,
-        Kind::Float | Kind::Fixed32 | Kind::Sfixed32 => WireType::ThirtyTwoBit,
-        Kind::String | Kind::Bytes | Kind::Message(_) => WireType::LengthDelimited,
-        Kind::Group(_) => WireType::StartGroup,
-        Kind::Int32
-        | Kind::Int64
-        | Kind::Uint32
-        | Kind::Uint64
-        | Kind::Sint32
-        | Kind::Sint64
-        | Kind::Bool
-        | Kind::Enum(_) => WireType::Varint,
     }
 }
 
