@@ -27,8 +27,9 @@ pub(crate) struct Limits {
 /// Bytes of a unit of memory: fewer would make permits of millions, more would round small bodies up to much.
 pub(crate) const UNIT: usize = 1024;
 
-/// Memory of a value of a JSON body once it is parsed, in bytes: an estimate, rounded up.
-const VALUE: usize = 256;
+/// The most bytes that a value of a JSON body takes beyond its text: its tag and its length on the wire, and the position
+/// of its key.
+const VALUE: usize = 24;
 
 /// A body as a whole, with the permit for the memory that it takes.
 #[derive(Debug, Default)]
@@ -119,9 +120,9 @@ impl BufferedBody {
         }
     }
 
-    /// Adds to the permit what the values of a JSON body take once they are parsed.
+    /// Adds to the permit what a JSON body takes as a message.
     pub(crate) fn count_values(&mut self, limits: &Limits) -> Result<(), BodyError> {
-        let length = values(&self.bytes).saturating_mul(VALUE);
+        let length = values(&self.bytes).saturating_mul(VALUE).saturating_add(self.bytes.len());
         if length.saturating_add(self.bytes.len()) > limits.total {
             return Err(BodyError::TooManyValues { limit: limits.total / VALUE });
         }

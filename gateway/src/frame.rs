@@ -1,8 +1,10 @@
 //! gRPC's framing (gRPC over HTTP/2, "Length-Prefixed-Message"): a flag, a length of four bytes, a message. Separate
 //! from the dialects, because each of them frames requests and reads the frames of replies.
 
+use std::convert::Infallible;
+
 use axum::body::Body;
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use dataflow_mesh::status::{self, Describe, Kind};
 use http_body_util::BodyExt;
 use prost::Message;
@@ -13,12 +15,22 @@ const HEAD: usize = 5;
 
 /// A message with its head.
 pub(crate) fn framed(message: &impl Message) -> Bytes {
-    let length = message.encoded_len();
-    let mut frame = BytesMut::with_capacity(HEAD + length);
-    frame.put_u8(0);
-    frame.put_u32(u32::try_from(length).expect("a request is bounded far below 4 GiB"));
-    message.encode(&mut frame).expect("the buffer grows");
-    frame.freeze()
+    let encode = |out: &mut Vec<u8>| {
+        out.reserve(message.encoded_len());
+        message.encode_raw(out);
+        Ok::<_, Infallible>(())
+    };
+    let Ok(frame) = frame(encode);
+    frame
+}
+
+/// A message that `encode` writes, with its head.
+pub(crate) fn frame<E>(encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<Bytes, E> {
+    let mut frame = vec![0; HEAD];
+    encode(&mut frame)?;
+    let length = u32::try_from(frame.len() - HEAD).expect("a request is bounded far below 4 GiB");
+    frame[1..HEAD].copy_from_slice(&length.to_be_bytes());
+    Ok(frame.into())
 }
 
 /// Reads the messages of a gRPC response as they arrive.

@@ -19,7 +19,6 @@ mod body;
 mod breakers;
 mod call;
 mod dialect;
-mod fields;
 mod forward;
 mod frame;
 mod frontend;

@@ -1,8 +1,7 @@
 //! The dialect of REST: transcoding by the `google.api.http` annotations of the descriptor set. `request` converts an
 //! HTTP request to messages, with its precondition by `etag`; `response` converts the reply to an HTTP response, by
-//! `elements` if the reply is large, and by `stream` if it is a stream.
+//! `stream` if it is a stream.
 
-mod elements;
 mod etag;
 mod mask;
 mod request;
@@ -75,7 +74,7 @@ impl Exchange for TranscodedExchange {
     }
 
     fn is_stream(&self) -> bool {
-        self.request.binding.method.is_server_streaming()
+        self.request.binding.server_streaming
     }
 
     fn body_mode(&self) -> BodyMode {
@@ -100,7 +99,7 @@ impl Exchange for TranscodedExchange {
 
     fn write_response(&self, reply: Reply) -> BoxFuture<'_, Result<Response<Body>, Status>> {
         let binding = &self.request.binding;
-        if binding.method.is_server_streaming() {
+        if binding.server_streaming {
             let response = stream::write(binding, self.format, reply);
             return async { Ok(response) }.boxed();
         }

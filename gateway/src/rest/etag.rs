@@ -3,16 +3,17 @@
 //! service compares with the current one.
 
 use dataflow_mesh::status::{Describe, Kind, Violation, to_status};
+use dataflow_transcode::{Cardinality, Kind as FieldKind, Preset, PresetError, Source, last_delimited};
 use http::header::IF_MATCH;
 use http::{HeaderMap, HeaderValue};
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind as FieldKind, MessageDescriptor, ReflectMessage};
 use tonic::Status;
 
-use crate::fields::{self, message_of};
-use crate::schema::{Binding, Body, Precondition};
+use crate::schema::{Binding, Precondition};
 
 /// The field of a resource, or of a request, that names a version.
-pub(super) const ETAG: &str = "etag";
+const ETAG: &str = "etag";
+
+const DIFFERS: &str = "differs from the etag of the request";
 
 /// Why a precondition cannot be checked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,19 +26,27 @@ pub(super) enum PreconditionError {
     },
 }
 
-/// The `ETag` of a response whose body is the JSON of this message.
-pub(super) fn of(resource: &DynamicMessage) -> Option<HeaderValue> {
-    let field = etag_of(&resource.descriptor())?;
-    let etag = resource.get_field(&field);
-    let etag = etag.as_str().filter(|etag| !etag.is_empty() && etag.chars().all(is_etag_char))?;
-    HeaderValue::try_from(format!("\"{etag}\"")).ok()
+/// The `ETag` of a response whose body is the JSON of this message of a reply.
+pub(super) fn of(binding: &Binding, message: &[u8]) -> Option<HeaderValue> {
+    let schema = &binding.schema;
+    let resource = match binding.reply {
+        None => message,
+        Some(field) => &message[last_delimited(message, schema[field].number())?],
+    };
+    let field = schema.field_named(binding.reply_message()?, ETAG)?;
+    if schema[field].kind() != FieldKind::String || schema[field].cardinality() != Cardinality::Singular {
+        return None;
+    }
+    let etag = str::from_utf8(&resource[last_delimited(resource, schema[field].number())?]).ok()?;
+    let is_etag = !etag.is_empty() && etag.chars().all(is_etag_char);
+    is_etag.then(|| HeaderValue::try_from(format!("\"{etag}\"")).ok()).flatten()
 }
 
 /// Sets the etag of a request by its `If-Match`.
 pub(super) fn bind(
     binding: &Binding,
     headers: &HeaderMap,
-    message: &mut DynamicMessage,
+    preset: &mut Preset<'_>,
 ) -> Result<(), PreconditionError> {
     if !headers.contains_key(IF_MATCH) || binding.precondition == Precondition::Ignored {
         return Ok(());
@@ -55,7 +64,7 @@ pub(super) fn bind(
         Precondition::Impossible => return Err(invalid("this method has no precondition")),
         _ => {}
     }
-    let path = target(binding).ok_or_else(|| invalid("this resource has no etag"))?;
+    let path = binding.etag.as_ref().ok_or_else(|| invalid("this resource has no etag"))?;
     let opaque = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     let etag = match opaque {
         Some(etag) if !etag.is_empty() && etag.chars().all(is_etag_char) => etag,
@@ -65,31 +74,15 @@ pub(super) fn bind(
         Some(_) => return Err(invalid("only one etag can be given")),
         None => return Err(invalid("an etag is in double quotes, as in the ETag of the response")),
     };
-    let is_first = fields::set(message, &path, etag).map_err(|_| invalid("an etag is a text"))?;
-    if !is_first && text(message, &path).as_deref() != Some(etag) {
-        return Err(invalid("differs from the etag of the request"));
-    }
-    Ok(())
+    preset.set(path, etag, Source::Header).map_err(|error| match error {
+        PresetError::Differs => invalid(DIFFERS),
+        _ => invalid("the request cannot have an etag"),
+    })
 }
 
-/// The text at the end of a path.
-fn text(message: &DynamicMessage, path: &[FieldDescriptor]) -> Option<String> {
-    let (first, rest) = path.split_first()?;
-    let value = message.get_field(first);
-    if rest.is_empty() { value.as_str().map(str::to_owned) } else { text(value.as_message()?, rest) }
-}
-
-/// The path of the field that takes the etag: of the resource in the body, or of the request.
-fn target(binding: &Binding) -> Option<Vec<FieldDescriptor>> {
-    if let Body::Field(field) = &binding.body {
-        return Some(vec![field.clone(), etag_of(&message_of(field)?)?]);
-    }
-    Some(vec![etag_of(&binding.method.input())?])
-}
-
-fn etag_of(message: &MessageDescriptor) -> Option<FieldDescriptor> {
-    let field = message.get_field_by_name(ETAG)?;
-    (field.kind() == FieldKind::String && !field.is_list()).then_some(field)
+/// The error of JSON whose etag is another one than that of the header.
+pub(super) fn differs() -> PreconditionError {
+    invalid(DIFFERS)
 }
 
 /// `etagc` of RFC 9110, as far as it is ASCII; without the comma, which would read as a list.

@@ -5,20 +5,29 @@ use std::sync::Arc;
 
 use axum::body::Body as HttpBody;
 use bytes::Bytes;
+use dataflow_transcode::{
+    FieldId, JsonProblem, Preset, PresetError, Root, Source, json_to_wire, put_bytes, put_message,
+};
 use futures_util::{StreamExt, stream};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, Value};
 use tonic::Status;
 
-use super::{etag, mask};
+use super::etag;
+use super::mask::MaskError;
 use crate::body::{BufferedBody, StreamedBody};
 use crate::dialect::{BodyMode, RequestBody};
-use crate::fields;
-use crate::frame::framed;
-use crate::json::reader;
+use crate::frame;
+use crate::json::JsonError;
 use crate::query::{ParameterError, decode, parameters};
 use crate::schema::{Binding, Body};
+
+/// The fields of `google.api.HttpBody`.
+const CONTENT_TYPE_FIELD: u32 = 1;
+const DATA_FIELD: u32 = 2;
+
+/// The field of `google.protobuf.FieldMask`.
+const PATHS_FIELD: u32 = 1;
 
 /// A request that has found its route.
 #[derive(Debug)]
@@ -38,94 +47,135 @@ impl RoutedRequest {
         match &self.binding.body {
             Body::Absent => BodyMode::Empty,
             Body::Whole | Body::Field(_) => BodyMode::Json,
-            Body::Document(_) if self.binding.method.is_client_streaming() => BodyMode::Streamed,
+            Body::Document(_) if self.binding.client_streaming => BodyMode::Streamed,
             Body::Document(_) => BodyMode::Document,
         }
     }
 
     /// Whether path and query set the fields of the request.
     pub(super) fn check_parameters(&self) -> Result<(), ParameterError> {
-        self.bind(&mut self.binding.request()).map(drop)
+        self.preset().map(drop)
     }
 
     /// The body of the request in gRPC: one message, or one for each piece of a body that is passed on as it arrives.
     pub(super) fn messages(&self, headers: &HeaderMap, body: RequestBody) -> Result<HttpBody, Status> {
         match body {
             RequestBody::Buffered(body) => {
-                let message = self.message(headers, &body)?;
-                Ok(body.sent_as(framed(&message)))
+                let message = frame::frame(|out| self.message(headers, &body, out))?;
+                Ok(body.sent_as(message))
             }
             RequestBody::Streamed(body) => Ok(self.upload(headers, body)?),
         }
     }
 
-    fn message(&self, headers: &HeaderMap, body: &BufferedBody) -> Result<DynamicMessage, Status> {
-        let mut message = match &self.binding.body {
-            Body::Whole => reader::read(self.binding.method.input(), &body.bytes, "")?,
-            Body::Absent | Body::Field(_) | Body::Document(_) => self.binding.request(),
+    fn message(&self, headers: &HeaderMap, body: &BufferedBody, out: &mut Vec<u8>) -> Result<(), Status> {
+        let binding = &*self.binding;
+        let mut preset = self.preset()?;
+        etag::bind(binding, headers, &mut preset)?;
+        let json = &body.bytes;
+        // Its memory is counted by what its values can become at most.
+        let limit = usize::MAX;
+        let read = |root: Root, out: &mut Vec<u8>| {
+            let read = json_to_wire(&preset, root, json, limit, out);
+            read.map_err(|error| match error.problem() {
+                JsonProblem::DiffersFromHeader => Status::from(etag::differs()),
+                _ => JsonError::new(&error, json).into(),
+            })
         };
-        if let Body::Field(field) = &self.binding.body {
-            message.set_field(field, reader::read_field(field, &body.bytes)?);
-        }
-        let in_path = self.bind(&mut message)?;
-        match (&self.binding.body, &self.binding.mask) {
-            (Body::Field(field), Some(mask)) => {
-                mask::fill(mask, field, &in_path, &body.bytes, &mut message)?;
+        match (binding.body, binding.mask) {
+            (Body::Absent, _) => preset.write(out),
+            (Body::Whole, _) => _ = read(Root::Message, out)?,
+            (Body::Field(field), Some(mask)) if !preset.has(&[mask]) => {
+                let changes = read(Root::Changes(field), out)?;
+                self.put_mask(field, mask, changes, out)?;
             }
+            (Body::Field(field), _) => _ = read(Root::Field(field), out)?,
             (Body::Document(field), _) => {
-                message.set_field(field, document(field, content_type(headers), body.bytes.clone()));
+                preset.write(out);
+                self.put_document(field, content_type(headers), json, out);
             }
-            _ => {}
         }
-        etag::bind(&self.binding, headers, &mut message)?;
-        Ok(message)
+        Ok(())
+    }
+
+    /// The fields that a PATCH changes, without those that identify the resource and its version.
+    fn put_mask(
+        &self,
+        body: FieldId,
+        mask: FieldId,
+        mut changes: Vec<String>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), MaskError> {
+        let Binding { schema, identity, .. } = &*self.binding;
+        changes.retain(|path| !identity.contains(path));
+        if changes.is_empty() {
+            return Err(MaskError::NothingToChange { field: schema[body].name().to_owned() });
+        }
+        put_message(&schema[mask], out, |out| {
+            changes.iter().for_each(|path| put_bytes(PATHS_FIELD, path.as_bytes(), out));
+        });
+        Ok(())
     }
 
     /// The messages of a streamed document: the first has the fields of path and query, and each has a chunk.
     fn upload(&self, headers: &HeaderMap, body: StreamedBody) -> Result<HttpBody, ParameterError> {
-        let Body::Document(field) = self.binding.body.clone() else {
+        let preset = self.preset()?;
+        let Body::Document(field) = self.binding.body else {
             unreachable!("the schema checked that a stream is a document")
         };
-        let (mut first, empty) = (self.binding.request(), self.binding.request());
-        self.bind(&mut first)?;
-        first.set_field(&field, document(&field, content_type(headers), Bytes::new()));
+        let first = frame::frame(|out| {
+            preset.write(out);
+            self.put_document(field, content_type(headers), b"", out);
+            Ok::<_, ParameterError>(())
+        })?;
+        let binding = Arc::clone(&self.binding);
         let pieces = body.pieces().map(move |piece| {
-            let mut message = empty.clone();
-            message.set_field(&field, document(&field, "", piece?));
-            Ok::<_, axum::Error>(framed(&message))
+            let piece = piece?;
+            frame::frame(|out| {
+                put_document(&binding, field, "", &piece, out);
+                Ok::<_, axum::Error>(())
+            })
         });
-        Ok(HttpBody::from_stream(stream::once(async move { Ok(framed(&first)) }).chain(pieces)))
+        Ok(HttpBody::from_stream(stream::once(async move { Ok(first) }).chain(pieces)))
     }
 
-    /// Sets the fields of path and query, and returns the fields of the path. The path takes precedence over the body,
-    /// as the specification of the annotations requires.
-    fn bind(&self, message: &mut DynamicMessage) -> Result<Vec<Vec<FieldDescriptor>>, ParameterError> {
-        let input = self.binding.method.input();
-        let mut in_path = Vec::with_capacity(self.variables.len());
+    fn put_document(&self, field: Option<FieldId>, content_type: &str, data: &[u8], out: &mut Vec<u8>) {
+        put_document(&self.binding, field, content_type, data, out);
+    }
+
+    /// The fields of path and query.
+    fn preset(&self) -> Result<Preset<'_>, ParameterError> {
+        let binding = &*self.binding;
+        let mut preset = Preset::new(&binding.schema, binding.input);
+        let invalid = |name: &str, error: PresetError| match error {
+            PresetError::Unknown => ParameterError::Unknown { name: name.to_owned() },
+            problem => ParameterError::invalid(name, &problem),
+        };
         for (name, text) in &self.variables {
-            let path = fields::resolve(&input, name).expect("the route was checked when it was made");
-            fields::clear(message, &path);
-            fields::set(message, &path, text).map_err(|error| ParameterError::invalid(name, &error))?;
-            in_path.push(path);
+            preset.set(name, text, Source::Path).map_err(|error| invalid(name, error))?;
         }
         for (name, text) in parameters(&self.query) {
             let (name, text) = (decode(name)?, decode(text)?);
-            let unknown = || ParameterError::Unknown { name: name.clone() };
-            let path = fields::resolve(&input, &name).map_err(|_| unknown())?;
-            let taken = match &self.binding.body {
+            let first = name.split('.').next().unwrap_or_default();
+            let is_in_body = match binding.body {
                 Body::Absent => false,
-                Body::Whole => true,
-                Body::Field(field) | Body::Document(field) => path.first() == Some(field),
+                Body::Whole | Body::Document(None) => true,
+                Body::Field(field) | Body::Document(Some(field)) => {
+                    binding.schema.field_named(binding.input, first) == Some(field)
+                }
             };
-            if taken || in_path.contains(&path) || path.last().is_none_or(|field| !fields::is_scalar(field)) {
-                return Err(unknown());
+            if is_in_body {
+                return Err(ParameterError::Unknown { name });
             }
-            let is_first = fields::set(message, &path, &text);
-            if !is_first.map_err(|error| ParameterError::invalid(&name, &error))? {
-                return Err(ParameterError::invalid(&name, &"it is given twice"));
+            let is_mask =
+                binding.mask.is_some() && binding.schema.field_named(binding.input, &name) == binding.mask;
+            // An empty mask is none.
+            if is_mask && text.is_empty() {
+                continue;
             }
+            preset.set(&name, &text, Source::Query).map_err(|error| invalid(&name, error))?;
         }
-        Ok(in_path)
+        Ok(preset)
     }
 }
 
@@ -133,12 +183,32 @@ fn content_type(headers: &HeaderMap) -> &str {
     headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-fn document(field: &FieldDescriptor, content_type: &str, data: Bytes) -> Value {
-    let Kind::Message(message) = field.kind() else {
-        unreachable!("the schema checked that it is an HttpBody")
+/// A `google.api.HttpBody`: a field of the message, or the message itself.
+fn put_document(
+    binding: &Binding,
+    field: Option<FieldId>,
+    content_type: &str,
+    data: &[u8],
+    out: &mut Vec<u8>,
+) {
+    let put = |out: &mut Vec<u8>| {
+        for (number, bytes) in [(CONTENT_TYPE_FIELD, content_type.as_bytes()), (DATA_FIELD, data)] {
+            if !bytes.is_empty() {
+                put_bytes(number, bytes, out);
+            }
+        }
     };
-    let mut document = DynamicMessage::new(message);
-    document.set_field_by_name("content_type", Value::String(content_type.to_owned()));
-    document.set_field_by_name("data", Value::Bytes(data));
-    Value::Message(document)
+    match field {
+        Some(field) => put_message(&binding.schema[field], out, put),
+        None => put(out),
+    }
+}
+
+/// The parts of a `google.api.HttpBody` on the wire: its media type and its bytes.
+pub(super) fn document_parts(wire: &Bytes) -> (Bytes, Bytes) {
+    let part = |number| {
+        let range = dataflow_transcode::last_delimited(wire, number);
+        range.map_or_else(Bytes::new, |range| wire.slice(range))
+    };
+    (part(CONTENT_TYPE_FIELD), part(DATA_FIELD))
 }

@@ -128,7 +128,7 @@ fn pieces(
 async fn next(binding: &Binding, reply: &mut Reply) -> Result<Option<Vec<u8>>, Status> {
     let Some(length) = reply.frames.next_length().await? else { return Ok(None) };
     let message = reply.frames.message(length, reply.limit).await?;
-    json_of(binding, message).map(Some)
+    json_of(binding, &message, reply.limit).map(Some)
 }
 
 #[cfg(test)]

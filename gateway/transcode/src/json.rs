@@ -48,6 +48,11 @@ impl<'a> JsonReader<'a> {
         self.at
     }
 
+    /// A reader of the same text from another position on.
+    pub(crate) fn at_offset(&self, at: usize) -> Self {
+        Self { text: self.text, at }
+    }
+
     /// The first byte of the next token; 0 at the end.
     #[inline]
     pub(crate) fn peek(&mut self) -> u8 {

@@ -38,17 +38,27 @@ pub fn json_to_wire(
     out: &mut Vec<u8>,
 ) -> Result<Vec<String>> {
     let schema = preset.schema();
-    let mut reader =
-        Reader { schema, json: JsonReader::new(json)?, start: out.len(), max_bytes, out, changes: None };
-    match root {
-        Root::Message => reader.message(preset.id(), Some(&preset.root), MAX_DEPTH)?,
-        Root::Field(field) => reader.only_member(preset, field)?,
-        Root::Changes(field) => {
-            reader.changes = Some(Changes::default());
-            reader.only_member(preset, field)?;
+    // Positions in maps have 32 bits.
+    let max_bytes = max_bytes.min(u32::MAX as usize / 2);
+    let read = |out| {
+        let json = JsonReader::new(json)?;
+        let mut reader = Reader { schema, json, start: 0, max_bytes, out, changes: None };
+        reader.start = reader.out.len();
+        match root {
+            Root::Message => reader.message(preset.id(), Some(&preset.root), MAX_DEPTH)?,
+            Root::Field(field) => reader.only_member(preset, field)?,
+            Root::Changes(field) => {
+                reader.changes = Some(Changes::default());
+                reader.only_member(preset, field)?;
+            }
         }
-    }
-    reader.json.finish()?;
+        reader.json.finish()?;
+        Ok(reader)
+    };
+    let reader = read(out).map_err(|error: JsonToWireError| match root {
+        Root::Message => error,
+        Root::Field(field) | Root::Changes(field) => error.within(schema[field].name()),
+    })?;
     Ok(reader.changes.map(|changes| changes.paths).unwrap_or_default())
 }
 
@@ -79,8 +89,7 @@ impl Reader<'_, '_> {
     fn only_member(&mut self, preset: &Preset<'_>, field: FieldId) -> Result<()> {
         let mut members = Members::new(self.schema, preset.id(), Some(&preset.root));
         let at = self.json.at();
-        let is_set = self.member(&mut members, field.index(), at, MAX_DEPTH);
-        is_set.map_err(|error| error.within(self.schema[field].name()))?;
+        self.member(&mut members, field.index(), at, MAX_DEPTH)?;
         members.finish(self.out);
         Ok(())
     }
@@ -166,11 +175,7 @@ impl Reader<'_, '_> {
 
     /// The value of a field, with its tag.
     fn value(&mut self, field: &Field, preset: Option<&PresetMessage>, depth: usize) -> Result<()> {
-        let start = self.out.len();
-        if start - self.start > self.max_bytes {
-            let problem = JsonProblem::TooLarge { limit: self.max_bytes };
-            return Err(JsonToWireError::new(problem, self.json.at()));
-        }
+        self.check_size()?;
         match field.cardinality() {
             Cardinality::Singular => self.singular(field, preset, depth),
             Cardinality::Repeated { packed } => {
@@ -256,10 +261,7 @@ impl Reader<'_, '_> {
     }
 
     fn element(&mut self, field: &Field, packed: bool, depth: usize) -> Result<()> {
-        if self.out.len() - self.start > self.max_bytes {
-            let problem = JsonProblem::TooLarge { limit: self.max_bytes };
-            return Err(JsonToWireError::new(problem, self.json.at()));
-        }
+        self.check_size()?;
         if let Some(id) = field.kind().message() {
             return self.tagged_message(field, id, None, depth);
         }
@@ -294,6 +296,14 @@ impl Reader<'_, '_> {
     fn deeper(&self, depth: usize) -> Result<usize> {
         let problem = JsonProblem::Depth { limit: MAX_DEPTH };
         depth.checked_sub(1).ok_or_else(|| JsonToWireError::new(problem, self.json.at()))
+    }
+
+    fn check_size(&self) -> Result<()> {
+        if self.out.len() - self.start <= self.max_bytes {
+            return Ok(());
+        }
+        let problem = JsonProblem::TooLarge { limit: self.max_bytes };
+        Err(JsonToWireError::new(problem, self.json.at()))
     }
 
     /// A field is changed as a whole.

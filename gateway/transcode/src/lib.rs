@@ -3,9 +3,7 @@
 //!
 //! It knows neither HTTP nor gRPC nor an asynchronous runtime.
 
-mod descriptors;
 mod escape;
-mod features;
 mod json;
 mod json_to_wire;
 mod mask;
@@ -21,11 +19,11 @@ mod tests;
 
 pub use json::{JsonProblem, JsonToWireError};
 pub use json_to_wire::{Root, json_to_wire};
-pub use preset::{Preset, PresetError, Source, put_bytes};
+pub use preset::{Preset, PresetError, Source, put_bytes, put_message};
 pub use schema::{
     Cardinality, Enum, EnumId, Field, FieldId, Kind, Message, MessageId, Method, Schema, SchemaError, Service,
 };
-pub use wire::WireError;
+pub use wire::{WireError, last_delimited};
 pub use wire_to_json::{IncrementalWriter, JsonWriter, ReplyProblem, Style, WireToJsonError};
 
 /// The most levels of messages within a message: as many as prost decodes.

@@ -198,8 +198,8 @@ impl PresetMessage {
     }
 }
 
-/// Writes a message as a field.
-pub(crate) fn put_message(field: &Field, out: &mut Vec<u8>, message: impl FnOnce(&mut Vec<u8>)) {
+/// Writes a message as a field; `message` writes its content.
+pub fn put_message(field: &Field, out: &mut Vec<u8>, message: impl FnOnce(&mut Vec<u8>)) {
     put_tag(field.number(), field.kind().wire_type(), out);
     if field.kind().wire_type() == WireType::StartGroup {
         message(out);

@@ -3,7 +3,9 @@
 
 mod collect;
 mod compile;
+mod descriptors;
 mod error;
+mod features;
 mod form;
 mod kind;
 mod names;

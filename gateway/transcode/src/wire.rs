@@ -162,6 +162,20 @@ impl<'a> WireReader<'a> {
     }
 }
 
+/// Where the last value of a field is, of those that a length delimits. None if there is none, also because the bytes are
+/// no message.
+pub fn last_delimited(wire: &[u8], number: u32) -> Option<Range<usize>> {
+    let (mut reader, mut last) = (WireReader::new(wire), None);
+    while !reader.is_at_end() {
+        let (found, wire_type) = reader.tag().ok()?;
+        let range = reader.value(found, wire_type, crate::MAX_DEPTH).ok()?;
+        if found == number && wire_type == WireType::LengthDelimited {
+            last = Some(range);
+        }
+    }
+    last
+}
+
 /// Writes a varint.
 #[inline]
 pub(crate) fn put_varint(mut value: u64, out: &mut Vec<u8>) {

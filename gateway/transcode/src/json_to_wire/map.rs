@@ -1,7 +1,5 @@
 //! Maps: objects whose names are keys.
 
-use std::collections::HashSet;
-
 use super::Reader;
 use crate::json::{JsonProblem, JsonToWireError, Result, number};
 use crate::scalar;
@@ -11,11 +9,17 @@ use crate::wire::{WireType, close_delimited, open_delimited, put_tag};
 /// Up to this many keys are compared one by one.
 const FEW: usize = 16;
 
+/// A key: where it is on the wire, and in the JSON. Of 32 bits each, since a caller decides how many there are.
+#[derive(Debug, Clone, Copy)]
+struct Key {
+    start: u32,
+    length: u32,
+    at: u32,
+}
+
 impl Reader<'_, '_> {
     pub(super) fn map(&mut self, field: &Field, key: Kind, depth: usize) -> Result<()> {
-        // The keys as they are on the wire, by their positions there.
-        let mut keys: Vec<std::ops::Range<usize>> = Vec::new();
-        let mut known: HashSet<Vec<u8>> = HashSet::new();
+        let mut keys: Vec<Key> = Vec::new();
         self.json.expect(b'{', "an object")?;
         if self.json.take(b'}') {
             return Ok(());
@@ -28,41 +32,48 @@ impl Reader<'_, '_> {
             let entry = open_delimited(self.out);
             put_tag(1, key.wire_type(), self.out);
             let start = self.out.len();
-            let is_key = key == Kind::String || key == Kind::Bool || number::is_number_or_name(&name);
+            let is_key = matches!(key, Kind::String | Kind::Bool) || number::is_number_or_name(&name);
             if !is_key || scalar::from_text(self.schema, key, &name, self.out).is_none() {
-                let problem = JsonProblem::Unexpected {
-                    expected: scalar::expected(self.schema, key),
-                    found: name.chars().take(40).collect(),
-                };
+                let expected = scalar::expected(self.schema, key);
+                let found = name.chars().take(40).collect();
+                let problem = JsonProblem::Unexpected { expected, found };
                 return Err(JsonToWireError::new(problem, at).within(&name));
             }
-            let written = start..self.out.len();
-            let is_known = if keys.len() < FEW {
-                keys.iter().any(|known| self.out[known.clone()] == self.out[written.clone()])
-            } else {
-                if keys.len() == FEW {
-                    known.extend(keys.iter().map(|key| self.out[key.clone()].to_vec()));
-                }
-                !known.insert(self.out[written.clone()].to_vec())
-            };
-            if is_known {
+            let length = self.out.len() - start;
+            // The entry's own length may take more than the byte that was reserved, which moves the key.
+            let moved = self.entry_value(field, depth, entry).map_err(|error| error.within(&name))?;
+            let new = Key { start: narrow(start + moved), length: narrow(length), at: narrow(at) };
+            if keys.len() < FEW && keys.iter().any(|known| self.on_wire(known) == self.on_wire(&new)) {
                 return Err(JsonToWireError::new(JsonProblem::Duplicate, at).within(&name));
             }
-            // Later entries do not move it, but its own length may, by which all of the entry moves.
-            let shift = self.entry_value(field, depth, entry).map_err(|error| error.within(&name))?;
-            keys.push(written.start + shift..written.end + shift);
+            keys.push(new);
             if !self.json.comma(b'}')? {
-                return Ok(());
+                break;
             }
         }
+        if keys.len() > FEW { self.reject_duplicates(&mut keys) } else { Ok(()) }
+    }
+
+    fn reject_duplicates(&self, keys: &mut [Key]) -> Result<()> {
+        keys.sort_by(|one, other| self.on_wire(one).cmp(self.on_wire(other)));
+        let is_same = |pair: &&[Key]| self.on_wire(&pair[0]) == self.on_wire(&pair[1]);
+        // The sort is stable, so that the second one of a pair is the later one in the JSON.
+        let Some([_, later]) = keys.windows(2).find(is_same) else { return Ok(()) };
+        let at = later.at as usize;
+        let error = JsonToWireError::new(JsonProblem::Duplicate, at);
+        Err(match self.json.at_offset(at).string() {
+            Ok(name) => error.within(&name),
+            Err(_) => error,
+        })
+    }
+
+    fn on_wire(&self, key: &Key) -> &[u8] {
+        &self.out[key.start as usize..][..key.length as usize]
     }
 
     /// The value of an entry, and the length of the entry; returns by how much that moved it.
     fn entry_value(&mut self, field: &Field, depth: usize, entry: usize) -> Result<usize> {
-        if self.out.len() - self.start > self.max_bytes {
-            let problem = JsonProblem::TooLarge { limit: self.max_bytes };
-            return Err(JsonToWireError::new(problem, self.json.at()));
-        }
+        self.check_size()?;
         put_tag(2, field.kind().wire_type(), self.out);
         match field.kind().message() {
             None => self.scalar(field.kind())?,
@@ -80,4 +91,9 @@ impl Reader<'_, '_> {
         close_delimited(entry, self.out);
         Ok(self.out.len() - before)
     }
+}
+
+/// A position in a buffer, whose size is limited far below 4 GiB.
+fn narrow(position: usize) -> u32 {
+    u32::try_from(position).unwrap_or(u32::MAX)
 }

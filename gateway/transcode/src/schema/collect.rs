@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
+use super::descriptors as pb;
+use super::features::Features;
 use super::{Enum, EnumId, MessageId, SchemaError};
-use crate::descriptors as pb;
-use crate::features::Features;
 
 /// What the first pass found.
 #[derive(Default)]

@@ -7,12 +7,12 @@ use std::collections::hash_map::Entry;
 use prost::Message as _;
 
 use super::collect::{Type, Types, within};
+use super::descriptors::{self as pb, FileSet, Label};
+use super::features::{Features, Presence};
 use super::{
     Cardinality, Field, Form, Kind, Message, MessageId, Method, Names, Numbers, Schema, SchemaError, Service,
 };
-use crate::descriptors::{self as pb, FileSet, Label};
 use crate::escape;
-use crate::features::{Features, Presence};
 
 /// The largest field number (protobuf.dev/programming-guides/proto3).
 const MAX_NUMBER: i32 = (1 << 29) - 1;

@@ -13,13 +13,25 @@ pub(crate) struct Field<M> {
     pub(crate) copy: fn(&mut M, &M),
 }
 
-/// The named fields of a message, each with its setter: a field cannot be listed without one.
+/// The named fields of a message, and of messages in it, each with its setter: a field cannot be listed without one.
 macro_rules! fields {
-    ($($field:ident),+ $(,)?) => {
-        &[$($crate::grpc::mask::Field {
+    (@one $field:ident) => {
+        $crate::grpc::mask::Field {
             name: stringify!($field),
             copy: |to, from| to.$field.clone_from(&from.$field),
-        }),+]
+        }
+    };
+    (@one $field:ident . $part:ident) => {
+        $crate::grpc::mask::Field {
+            name: concat!(stringify!($field), ".", stringify!($part)),
+            copy: |to, from| {
+                let part = from.$field.as_ref().map(|given| given.$part.clone());
+                to.$field.get_or_insert_default().$part = part.unwrap_or_default();
+            },
+        }
+    };
+    ($($field:ident $(. $part:ident)?),+ $(,)?) => {
+        &[$($crate::grpc::mask::fields!(@one $field $(. $part)?)),+]
     };
 }
 
@@ -76,9 +88,16 @@ mod tests {
     struct Resource {
         priority: i32,
         base_url: String,
+        quota: Option<Quota>,
     }
 
-    static KNOWN: &[Field<Resource>] = fields![priority, base_url];
+    #[derive(Debug, Clone, Default, PartialEq)]
+    struct Quota {
+        calls: i32,
+        seconds: i32,
+    }
+
+    static KNOWN: &[Field<Resource>] = fields![priority, base_url, quota, quota.calls];
 
     fn selected(paths: &[&str]) -> Result<Vec<&'static str>, Error> {
         let paths = paths.iter().map(|path| (*path).to_owned()).collect();
@@ -88,9 +107,11 @@ mod tests {
 
     #[test]
     fn a_mask_accepts_known_fields_in_either_spelling() {
-        let all = ["priority", "base_url"];
+        let all = ["priority", "base_url", "quota", "quota.calls"];
         assert_eq!(selected(&["baseUrl", "priority"]).unwrap(), ["base_url", "priority"]);
         assert_eq!(selected(&["base_url"]).unwrap(), ["base_url"]);
+        assert_eq!(selected(&["quota.calls"]).unwrap(), ["quota.calls"]);
+        assert!(selected(&["quota.seconds"]).is_err());
         assert_eq!(selected(&["updateTime", "priority"]).unwrap(), ["priority"]);
         assert!(selected(&["create_time"]).unwrap().is_empty());
         assert_eq!(selected(&["*"]).unwrap(), all);
@@ -103,8 +124,9 @@ mod tests {
 
     #[test]
     fn only_selected_fields_are_copied() {
-        let present = Resource { priority: 1, base_url: "old".to_owned() };
-        let given = Resource { priority: 2, base_url: "new".to_owned() };
+        let present = Resource { priority: 1, base_url: "old".to_owned(), quota: None };
+        let quota = Some(Quota { calls: 5, seconds: 6 });
+        let given = Resource { priority: 2, base_url: "new".to_owned(), quota: quota.clone() };
         let merged = |name: &str| {
             let fields: Vec<_> = KNOWN.iter().filter(|field| field.name == name).collect();
             merge(present.clone(), &given, &fields)
@@ -112,5 +134,8 @@ mod tests {
         assert_eq!(merged("priority"), Resource { priority: 2, ..present.clone() });
         assert_eq!(merged("base_url"), Resource { base_url: "new".to_owned(), ..present.clone() });
         assert_eq!(merged(""), present);
+        assert_eq!(merged("quota"), Resource { quota, ..present.clone() });
+        let calls = Some(Quota { calls: 5, seconds: 0 });
+        assert_eq!(merged("quota.calls"), Resource { quota: calls, ..present.clone() });
     }
 }

@@ -37,17 +37,17 @@ async fn size_of_a_buffered_body() {
 
 #[tokio::test]
 async fn memory_of_buffered_bodies() {
-    let (gateway, _services) = services::mesh(&["--max-held-bytes", "3KiB"]).await;
+    let (gateway, _services) = services::mesh(&["--max-held-bytes", "8KiB"]).await;
     let mut first = Connection::open(&gateway.upstream).await.unwrap();
-    let padded = [DATAFLOW, &[b' '; 1500]].concat();
+    let padded = [DATAFLOW, &[b' '; 3500]].concat();
     let head = http::head("POST", CATEGORIZE, &[JSON, ("expect", "100-continue")], Some(padded.len()));
     first.write(head.as_bytes()).await.unwrap();
     assert_eq!(first.interim().await.unwrap().status, 100);
-    first.write(&padded[..1400]).await.unwrap();
-    // The buffered first body leaves no budget for another with its values. The budget would not cover it twice either,
-    // so it is counted once.
+    first.write(&padded[..3400]).await.unwrap();
+    // The buffered first body leaves no budget for another one. The budget would not cover it twice with its message
+    // either, so it is counted once.
     let second =
-        async || http::request(&gateway.upstream, "POST", CATEGORIZE, &[JSON], DATAFLOW).await.unwrap();
+        async || http::request(&gateway.upstream, "POST", CATEGORIZE, &[JSON], &padded).await.unwrap();
     let mut refused = second().await;
     eventually(TIMEOUT, "the budget is used up", async || {
         if refused.status == 200 {
@@ -58,7 +58,7 @@ async fn memory_of_buffered_bodies() {
     .await;
     is(&refused, 429, "NO_ROOM");
     assert_eq!(refused.headers["retry-after"], "1");
-    first.write(&padded[1400..]).await.unwrap();
+    first.write(&padded[3400..]).await.unwrap();
     is(&first.response().await.unwrap(), 200, "");
     is(&second().await, 200, "");
 }

@@ -1,8 +1,8 @@
 //! The features of editions: what `syntax` decided up to proto3, each feature now decides for itself, with defaults by
 //! edition, inherited from the file down to the field (protobuf.dev/editions/features).
 
-use crate::descriptors::{FeatureSet, File};
-use crate::schema::SchemaError;
+use super::SchemaError;
+use super::descriptors::{FeatureSet, File};
 
 /// `google.protobuf.Edition`: 2023.
 const EDITION_2023: i32 = 1000;
