@@ -52,6 +52,14 @@ pub(crate) enum ReplyError {
         /// The most bytes.
         limit: usize,
     },
+    /// The response broke off.
+    #[error("the response of an upstream broke off: {problem}")]
+    Broken {
+        /// What that means.
+        kind: Kind,
+        /// The error of the connection.
+        problem: String,
+    },
     /// The response does not match the contract.
     #[error("the response of an upstream is malformed: {0}")]
     Unreadable(String),
@@ -152,7 +160,10 @@ impl Frames {
                     status::failure_in(&trailers).map_or(Ok(false), Err)
                 }
             },
-            Some(Err(error)) => Err(unreadable(&error.to_string())),
+            Some(Err(error)) => {
+                Err(ReplyError::Broken { kind: status::kind_of_broken(&error), problem: error.to_string() }
+                    .into())
+            }
             None => {
                 self.ended = true;
                 Ok(false)
@@ -185,6 +196,7 @@ impl Describe for ReplyError {
     fn kind(&self) -> Kind {
         match self {
             ReplyError::TooLarge { .. } => Kind::TooLarge,
+            ReplyError::Broken { kind, .. } => *kind,
             ReplyError::Unreadable(_) => Kind::Internal,
         }
     }
@@ -192,6 +204,7 @@ impl Describe for ReplyError {
     fn reason(&self) -> &'static str {
         match self {
             ReplyError::TooLarge { .. } => "REPLY_TOO_LARGE",
+            ReplyError::Broken { .. } => "REPLY_BROKEN",
             ReplyError::Unreadable(_) => "REPLY_UNREADABLE",
         }
     }

@@ -18,6 +18,7 @@ use dataflow_mesh::readiness::Readiness;
 use dataflow_mesh::response::ResponseGuards;
 use dataflow_mesh::serve::{AtLimit, is_grpc};
 use dataflow_mesh::status::logged;
+use dataflow_transcode::Schema;
 use futures_util::future::BoxFuture;
 use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
@@ -39,6 +40,8 @@ pub(crate) struct Frontend {
     pub(crate) access: Access,
     pub(crate) readiness: Readiness,
     pub(crate) limits: Limits,
+    /// The messages of the descriptor set, for the details of errors.
+    pub(crate) messages: Arc<Schema>,
 }
 
 /// The size limits of requests and replies.
@@ -99,7 +102,7 @@ impl Frontend {
             Some(path) => {
                 entry.found(path);
                 let response = probes::answer(path, &request, &self.readiness);
-                response.unwrap_or_else(|error| unrouted(&error, &request_id))
+                response.unwrap_or_else(|error| self.unrouted(&error, &request_id))
             }
             // The stack catches panics below it; this one is for the frontend, and for a dialect that cannot fail in its
             // own form.
@@ -107,7 +110,7 @@ impl Frontend {
                 Ok(response) => response,
                 Err(panic) => {
                     entry.panicked(&panic);
-                    problem::response(&logged(&panics::Error::Panicked).into(), &request_id)
+                    self.problem(&logged(&panics::Error::Panicked).into(), &request_id)
                 }
             },
         };
@@ -128,7 +131,7 @@ impl Frontend {
         let is_at_limit = request.extensions().get::<AtLimit>().is_some();
         let call = match self.route(&request) {
             Ok(call) => call,
-            Err(error) => return unrouted(&error, request_id),
+            Err(error) => return self.unrouted(&error, request_id),
         };
         entry.found(call.exchange().route());
         // Before anything of it is read: under overload the rejections are what uses the processor.
@@ -165,6 +168,21 @@ impl Frontend {
         Err(RouteError::NotFound)
     }
 
+    fn problem(&self, failure: &Failure, request_id: &HeaderValue) -> Response<Body> {
+        problem::response(failure, request_id, &self.messages)
+    }
+
+    /// The response to a request that is for no route of any dialect.
+    fn unrouted(&self, error: &RouteError, request_id: &HeaderValue) -> Response<Body> {
+        let mut response = self.problem(&Failure::refused(error), request_id);
+        if let RouteError::MethodNotAllowed { allowed } = error
+            && let Ok(allowed) = HeaderValue::try_from(allowed.join(", "))
+        {
+            response.headers_mut().insert(ALLOW, allowed);
+        }
+        response
+    }
+
     /// Rejects a body that cannot be JSON, by its head.
     fn check(&self, mode: BodyMode, headers: &HeaderMap) -> Result<(), BodyError> {
         if mode != BodyMode::Json {
@@ -187,17 +205,6 @@ impl Frontend {
             }
         }
     }
-}
-
-/// The response to a request that is for no route of any dialect.
-fn unrouted(error: &RouteError, request_id: &HeaderValue) -> Response<Body> {
-    let mut response = problem::response(&Failure::refused(error), request_id);
-    if let RouteError::MethodNotAllowed { allowed } = error
-        && let Ok(allowed) = HeaderValue::try_from(allowed.join(", "))
-    {
-        response.headers_mut().insert(ALLOW, allowed);
-    }
-    response
 }
 
 /// The response to HEAD: the head of the response to GET (RFC 9110, 9.3.2).

@@ -156,9 +156,10 @@ impl Gateway {
         let mut services = upstreams.services();
         services.extend(schema.services().into_iter().filter(|service| service == MESH_SERVICE));
         // In this order: the transcoder rejects requests that no other dialect claims.
+        let messages = schema.messages().clone();
         let dialects: Vec<Box<dyn Dialect>> =
             vec![Box::new(Legacy::new(&schema)), Box::new(Transcoder::new(schema))];
-        let frontend = Frontend { dialects, access, readiness, limits };
+        let frontend = Frontend { dialects, access, readiness, limits, messages };
         Server::new(server, context, descriptors)
             .forwarding(services, forward)
             .with_health(|own| MeshHealth::new(own, upstreams))

@@ -1,79 +1,56 @@
 //! The format of all errors over REST: the JSON of a `google.rpc.Status` with its details, and the HTTP status for its
 //! code and details. Separate from the dialect of REST, because requests of no dialect are rejected in it too.
 
-use std::collections::HashMap;
-
 use axum::body::Body;
+use dataflow_transcode::{JsonWriter, Schema, Style};
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, Response};
-use serde::Serialize;
+use prost::Message as _;
+use prost_types::Any;
 use tonic::Status;
-use tonic_types::StatusExt;
+use tonic_types::{RequestInfo, StatusExt, pb};
 
 use crate::dialect::Failure;
 use crate::json;
 
-/// `google.rpc.Status` as JSON.
-#[derive(Debug, Serialize)]
-pub(crate) struct Problem {
-    code: i32,
-    message: String,
-    details: Vec<Detail>,
-}
+/// The type of the detail that names the request.
+const REQUEST_INFO: &str = "type.googleapis.com/google.rpc.RequestInfo";
 
-/// A detail of a status, as an `Any` in JSON.
-#[derive(Debug, Serialize)]
-#[serde(tag = "@type", rename_all_fields = "camelCase")]
-enum Detail {
-    #[serde(rename = "type.googleapis.com/google.rpc.ErrorInfo")]
-    ErrorInfo { reason: String, domain: String, metadata: HashMap<String, String> },
-    #[serde(rename = "type.googleapis.com/google.rpc.BadRequest")]
-    BadRequest { field_violations: Vec<FieldViolation> },
-    #[serde(rename = "type.googleapis.com/google.rpc.RetryInfo")]
-    RetryInfo { retry_delay: String },
-    #[serde(rename = "type.googleapis.com/google.rpc.RequestInfo")]
-    RequestInfo { request_id: String },
-}
+/// The most bytes of a detail as JSON. It came in a header, which is far shorter.
+const MAX_DETAIL: usize = 1024 * 1024;
 
-#[derive(Debug, Serialize)]
-struct FieldViolation {
-    field: String,
-    description: String,
-}
-
-// === impl Problem ===
-
-impl Problem {
-    /// The fields of a status. Details of other kinds are omitted.
-    pub(crate) fn new(status: &Status, request_id: &HeaderValue) -> Self {
-        let said = status.get_error_details();
-        let mut details = Vec::new();
-        if let Some(info) = said.error_info() {
-            let (reason, domain, metadata) =
-                (info.reason.clone(), info.domain.clone(), info.metadata.clone());
-            details.push(Detail::ErrorInfo { reason, domain, metadata });
-        }
-        if let Some(bad) = said.bad_request() {
-            let violations = bad.field_violations.iter().map(|violation| FieldViolation {
-                field: violation.field.clone(),
-                description: violation.description.clone(),
-            });
-            details.push(Detail::BadRequest { field_violations: violations.collect() });
-        }
-        if let Some(delay) = said.retry_info().and_then(|info| info.retry_delay) {
-            details.push(Detail::RetryInfo { retry_delay: format!("{}s", delay.as_secs_f64()) });
-        }
-        let request_id = request_id.to_str().unwrap_or_default().to_owned();
-        details.push(Detail::RequestInfo { request_id });
-        Self { code: status.code().into(), message: status.message().to_owned(), details }
+/// A status as JSON, with those of its details that the schema knows, and the request's id.
+pub(crate) fn to_json(status: &Status, request_id: &HeaderValue, schema: &Schema) -> Vec<u8> {
+    let mut details = pb::Status::decode(status.details()).unwrap_or_default().details;
+    if !details.iter().any(|detail| detail.type_url == REQUEST_INFO) {
+        let info = RequestInfo::new(request_id.to_str().unwrap_or_default(), "");
+        let info = pb::RequestInfo { request_id: info.request_id, serving_data: info.serving_data };
+        details.push(Any { type_url: REQUEST_INFO.to_owned(), value: info.encode_to_vec() });
     }
+    let message = serde_json::to_string(status.message()).expect("a text is JSON");
+    let mut out =
+        format!(r#"{{"code":{},"message":{message},"details":["#, i32::from(status.code())).into_bytes();
+    let mut written = details.iter().filter_map(|detail| detail_to_json(detail, schema));
+    out.extend(written.next().into_iter().flatten());
+    for detail in written {
+        out.push(b',');
+        out.extend(detail);
+    }
+    out.extend_from_slice(b"]}");
+    out
+}
+
+/// A detail as JSON; none if its type is unknown.
+fn detail_to_json(detail: &Any, schema: &Schema) -> Option<Vec<u8>> {
+    let mut writer = JsonWriter::new(schema, Style::default(), MAX_DETAIL);
+    let any = schema.message_named("google.protobuf.Any").expect("the details of errors are in every schema");
+    writer.message(any, &detail.encode_to_vec()).ok()?;
+    Some(writer.take())
 }
 
 /// The response to a rejected or failed request.
-pub(crate) fn response(failure: &Failure, request_id: &HeaderValue) -> Response<Body> {
-    let problem = Problem::new(&failure.status, request_id);
-    let problem = serde_json::to_vec(&problem).expect("a problem is plain JSON");
-    let mut response = json::response(problem);
+pub(crate) fn response(failure: &Failure, request_id: &HeaderValue, schema: &Schema) -> Response<Body> {
+    let mut response = json::response(to_json(&failure.status, request_id, schema));
     *response.status_mut() = failure.http;
     set_retry_after(&mut response, &failure.status);
     response

@@ -107,6 +107,6 @@ impl Exchange for TranscodedExchange {
     }
 
     fn write_failure(&self, failure: &Failure, request_id: &HeaderValue) -> Response<Body> {
-        problem::response(failure, request_id)
+        problem::response(failure, request_id, &self.request.binding.schema)
     }
 }

@@ -2,6 +2,7 @@
 //! It is compiled once at the start; an error in it fails the start, not a request.
 
 mod binding;
+mod details;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -63,6 +64,8 @@ impl Schema {
         served: impl Fn(&str) -> bool,
     ) -> Result<Self, SchemaError> {
         let descriptors = descriptors.into();
+        let given = transcode::Schema::new(&descriptors)?;
+        let descriptors = details::with_details(&descriptors, &given);
         let messages = Arc::new(transcode::Schema::new(&descriptors)?);
         let (mut routes, mut bindings) = (Table::default(), Vec::new());
         for service in messages.services().iter().filter(|service| served(&service.full_name)) {
@@ -89,9 +92,14 @@ impl Schema {
         Ok(Self { descriptors, messages, routes, bindings })
     }
 
-    /// The descriptor set as it was given.
+    /// The descriptor set as it was given, with the messages of errors.
     pub fn descriptors(&self) -> &Cow<'static, [u8]> {
         &self.descriptors
+    }
+
+    /// The messages of the set.
+    pub(crate) fn messages(&self) -> &Arc<transcode::Schema> {
+        &self.messages
     }
 
     /// Full names of all services in the set.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dataflow_mesh::outbound::{Outbound, Upstream};
-use dataflow_mesh::status::{Describe, Kind, to_status};
+use dataflow_mesh::status::{Describe, Kind, kind_of_http, to_status};
 use futures_util::future::join_all;
+use http::StatusCode;
 use tonic::Status;
 
 /// The upstream of each service. Cheap to clone.
@@ -26,6 +27,14 @@ pub(crate) enum UpstreamError {
     Unavailable {
         /// Its full name.
         service: String,
+    },
+    /// A proxy before the service answered in HTTP.
+    #[error("a proxy answered for {service} with HTTP status {status}")]
+    Refused {
+        /// Its full name.
+        service: String,
+        /// The status.
+        status: StatusCode,
     },
     /// No upstream serves the service.
     #[error("there is no such method")]
@@ -86,6 +95,7 @@ impl Describe for UpstreamError {
     fn kind(&self) -> Kind {
         match self {
             UpstreamError::Unavailable { .. } => Kind::Unavailable,
+            UpstreamError::Refused { status, .. } => kind_of_http(*status),
             UpstreamError::ServiceUnknown => Kind::Unimplemented,
         }
     }
@@ -93,6 +103,7 @@ impl Describe for UpstreamError {
     fn reason(&self) -> &'static str {
         match self {
             UpstreamError::Unavailable { .. } => "UPSTREAM_UNAVAILABLE",
+            UpstreamError::Refused { .. } => "UPSTREAM_REFUSED",
             UpstreamError::ServiceUnknown => "METHOD_UNKNOWN",
         }
     }
@@ -102,12 +113,16 @@ impl Describe for UpstreamError {
             UpstreamError::Unavailable { service } => {
                 HashMap::from([("service".to_owned(), service.clone())])
             }
+            UpstreamError::Refused { service, status } => HashMap::from([
+                ("service".to_owned(), service.clone()),
+                ("httpStatus".to_owned(), status.as_str().to_owned()),
+            ]),
             UpstreamError::ServiceUnknown => HashMap::new(),
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        matches!(self, UpstreamError::Unavailable { .. }).then_some(Duration::from_secs(1))
+        (self.kind() == Kind::Unavailable).then_some(Duration::from_secs(1))
     }
 }
 

@@ -3,16 +3,18 @@
 //! Codes have effects: meshes eject a host that returns UNAVAILABLE, INTERNAL, DEADLINE_EXCEEDED or UNKNOWN, so that a
 //! client error or an overload must never get one of these.
 
+mod peer;
 mod received;
 
 use std::collections::HashMap;
 use std::error::Error;
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use tonic::{Code, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+pub use peer::{failure_in, kind_of_broken, kind_of_http};
 pub use received::{Refused, of_received};
 
 /// Longest message in bytes, and longest text within the details. Both are sent in headers, which peers and proxies
@@ -137,11 +139,6 @@ pub fn http_of(status: &Status) -> StatusCode {
         Code::Unknown | Code::Internal | Code::DataLoss => Kind::Internal,
     };
     kind.http()
-}
-
-/// The error in the headers or trailers of a response; `None` for a successful call, and when they have no status.
-pub fn failure_in(headers: &HeaderMap) -> Option<Status> {
-    Status::from_header_map(headers).filter(|status| status.code() != Code::Ok)
 }
 
 /// Whether a health check failed because the server has no health service, or does not know the name.

@@ -13,12 +13,11 @@ use futures_util::{Stream, stream};
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response};
 use mime::Mime;
-use serde::Serialize;
 use tonic::Status;
 
 use super::response::json_of;
 use crate::dialect::Reply;
-use crate::problem::Problem;
+use crate::problem;
 use crate::schema::Binding;
 
 /// The format of a stream of messages in a response body.
@@ -30,12 +29,6 @@ pub(crate) enum StreamFormat {
     Events,
     /// One JSON array.
     Array,
-}
-
-/// A failure in a stream.
-#[derive(Serialize)]
-struct Failed {
-    error: Problem,
 }
 
 // === impl StreamFormat ===
@@ -116,8 +109,8 @@ fn pieces(
                 Err(status) => Some(status),
             };
             let failure = failure.map(|status| {
-                let error = Problem::new(&status, &reply.request_id);
-                serde_json::to_vec(&Failed { error }).expect("a problem is plain JSON")
+                let error = problem::to_json(&status, &reply.request_id, &binding.schema);
+                [b"{\"error\":", &error[..], b"}"].concat()
             });
             Some((Ok(format.end(number, failure.as_deref())), None))
         }

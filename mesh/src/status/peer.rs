@@ -1,0 +1,133 @@
+//! What a peer says about a call, apart from a proper status: headers that are malformed, HTTP without gRPC, resets.
+
+use std::error::Error;
+
+use base64::Engine;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use base64::{alphabet, engine::DecodePaddingMode};
+use h2::Reason;
+use http::{HeaderMap, StatusCode};
+use percent_encoding::percent_decode;
+use tonic::{Code, Status};
+
+use super::Kind;
+
+const CODE: &str = "grpc-status";
+const MESSAGE: &str = "grpc-message";
+const DETAILS: &str = "grpc-status-details-bin";
+
+/// Peers write base64 with and without padding.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// The error in the headers or trailers of a response; `None` for a successful call, and when they have no status. A
+/// malformed message or malformed details do not hide the code.
+pub fn failure_in(headers: &HeaderMap) -> Option<Status> {
+    let code = Code::from_bytes(headers.get(CODE)?.as_bytes());
+    if code == Code::Ok {
+        return None;
+    }
+    let bytes = |name| headers.get(name).map_or(&b""[..], |value| value.as_bytes());
+    let message = percent_decode(bytes(MESSAGE)).decode_utf8_lossy().into_owned();
+    let details = BASE64.decode(bytes(DETAILS)).unwrap_or_default();
+    Some(Status::with_details(code, message, details.into()))
+}
+
+/// What an HTTP response without a gRPC status means (gRPC, "HTTP to gRPC Status Code Mapping"). Statuses that the
+/// mapping makes UNKNOWN are a server fault.
+pub fn kind_of_http(status: StatusCode) -> Kind {
+    match status.as_u16() {
+        401 => Kind::Unauthenticated,
+        403 => Kind::Denied,
+        404 => Kind::Unimplemented,
+        429 | 502 | 503 | 504 => Kind::Unavailable,
+        _ => Kind::Internal,
+    }
+}
+
+/// What it means that a response broke off: a reset by its code (gRPC over HTTP/2, "Errors"), a lost connection.
+pub fn kind_of_broken(error: &(dyn Error + 'static)) -> Kind {
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        if let Some(error) = cause.downcast_ref::<h2::Error>() {
+            return match error.reason() {
+                Some(Reason::CANCEL) => Kind::Cancelled,
+                Some(Reason::REFUSED_STREAM) => Kind::Unavailable,
+                Some(Reason::ENHANCE_YOUR_CALM) => Kind::Overloaded,
+                Some(_) if !error.is_go_away() => Kind::Internal,
+                // The connection is lost.
+                _ => Kind::Unavailable,
+            };
+        }
+        if cause.is::<std::io::Error>() {
+            return Kind::Unavailable;
+        }
+        next = cause.source();
+    }
+    Kind::Internal
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn failure(headers: &[(&'static str, &'static [u8])]) -> Option<(Code, String, Vec<u8>)> {
+        let headers = headers.iter().map(|(name, value)| {
+            (http::HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap())
+        });
+        let status = failure_in(&headers.collect())?;
+        Some((status.code(), status.message().to_owned(), status.details().to_vec()))
+    }
+
+    #[test]
+    fn malformed_headers_do_not_hide_the_code() {
+        let check = |headers: &[(&'static str, &'static [u8])], message: &str, details: &[u8]| {
+            let expected = (Code::NotFound, message.to_owned(), details.to_vec());
+            assert_eq!(failure(headers), Some(expected), "{headers:?}");
+        };
+        check(&[(CODE, b"5")], "", b"");
+        check(&[(CODE, b"5"), (MESSAGE, b"no%20such%20caff%C3%A8")], "no such caff\u{e8}", b"");
+        check(&[(CODE, b"5"), (MESSAGE, b"%FF%zz%")], "\u{fffd}%zz%", b"");
+        check(&[(CODE, b"5"), (MESSAGE, b"\xff")], "\u{fffd}", b"");
+        check(&[(CODE, b"5"), (DETAILS, b"AQI")], "", b"\x01\x02");
+        check(&[(CODE, b"5"), (DETAILS, b"AQI=")], "", b"\x01\x02");
+        check(&[(CODE, b"5"), (MESSAGE, b"m"), (DETAILS, b"!")], "m", b"");
+        assert_eq!(failure(&[(CODE, b"0"), (MESSAGE, b"fine")]), None);
+        assert_eq!(failure(&[]), None);
+        assert_eq!(failure(&[(CODE, b"many")]).map(|(code, ..)| code), Some(Code::Unknown));
+    }
+
+    #[test]
+    fn http_statuses_are_mapped_as_by_every_grpc_client() {
+        let check = |status: u16, expected: Code| {
+            assert_eq!(kind_of_http(StatusCode::from_u16(status).unwrap()).code(), expected, "{status}");
+        };
+        check(400, Code::Internal);
+        check(401, Code::Unauthenticated);
+        check(403, Code::PermissionDenied);
+        check(404, Code::Unimplemented);
+        check(429, Code::Unavailable);
+        check(502, Code::Unavailable);
+        check(503, Code::Unavailable);
+        check(504, Code::Unavailable);
+    }
+
+    #[test]
+    fn resets_are_mapped_by_their_codes() {
+        let check = |reason: Reason, expected: Kind| {
+            let error = h2::Error::from(reason);
+            assert_eq!(kind_of_broken(&error), expected, "{reason:?}");
+        };
+        check(Reason::CANCEL, Kind::Cancelled);
+        check(Reason::REFUSED_STREAM, Kind::Unavailable);
+        check(Reason::ENHANCE_YOUR_CALM, Kind::Overloaded);
+        check(Reason::INTERNAL_ERROR, Kind::Internal);
+        let lost = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        assert_eq!(kind_of_broken(&lost), Kind::Unavailable);
+        assert_eq!(kind_of_broken(&std::fmt::Error), Kind::Internal);
+    }
+}
