@@ -64,10 +64,10 @@ pub struct UpstreamArgs {
     #[arg(long, env = "DATAFLOW_DESCRIPTORS", value_name = "FILE")]
     pub descriptors: Option<PathBuf>,
 
-    /// Address of one service, as `package.Service=http://HOST:PORT`; repeatable. It takes precedence over
-    /// `--analysis-url`, `--cache-url` and `--config-url`.
-    #[arg(long = "upstream", env = "DATAFLOW_UPSTREAM", value_name = "SERVICE=URL", value_delimiter = ',')]
-    pub upstreams: Vec<ServiceAt>,
+    /// Address of a service, as `package.Service=http://HOST:PORT`; further addresses and further services follow after
+    /// commas, or as further flags. It takes precedence over `--analysis-url`, `--cache-url` and `--config-url`.
+    #[arg(long = "upstream", env = "DATAFLOW_UPSTREAM", value_name = "SERVICE=URL")]
+    pub upstreams: Vec<ServicesAt>,
 }
 
 /// The flags of the public port.
@@ -104,6 +104,10 @@ pub struct ServiceAt {
     pub upstream: Upstream,
 }
 
+/// The addresses of several services.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServicesAt(pub Vec<ServiceAt>);
+
 /// Why a text is not the address of a service.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotAServiceAt {
@@ -131,10 +135,34 @@ impl FromStr for ServiceAt {
     }
 }
 
+impl FromStr for ServicesAt {
+    type Err = NotAServiceAt;
+
+    fn from_str(given: &str) -> Result<Self, NotAServiceAt> {
+        // A part that names no service is a further address of the one before it.
+        let mut each: Vec<String> = Vec::new();
+        for part in given.split(',') {
+            match each.last_mut() {
+                Some(last) if !part.contains('=') => {
+                    last.push(',');
+                    last.push_str(part);
+                }
+                _ => each.push(part.to_owned()),
+            }
+        }
+        each.iter().map(|one| one.trim().parse()).collect::<Result<_, _>>().map(Self)
+    }
+}
+
 impl UpstreamArgs {
+    /// The services that have addresses of their own.
+    pub fn services(&self) -> impl Iterator<Item = &ServiceAt> {
+        self.upstreams.iter().flat_map(|several| &several.0)
+    }
+
     /// The address of a service: its own if there is one, else that of our service with the same package.
     pub fn of(&self, service: &str) -> Option<Upstream> {
-        if let Some(own) = self.upstreams.iter().find(|own| own.service == service) {
+        if let Some(own) = self.services().find(|own| own.service == service) {
             return Some(own.upstream.clone());
         }
         let ours = [

@@ -20,7 +20,7 @@ use dataflow_mesh::serve::{AtLimit, is_grpc};
 use dataflow_mesh::status::logged;
 use dataflow_transcode::Schema;
 use futures_util::future::BoxFuture;
-use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
 use tower::Service;
 
@@ -156,6 +156,7 @@ impl Frontend {
 
     /// The call that a request makes: the first dialect that claims it decides.
     fn route(&self, request: &Request<Body>) -> Result<Call, RouteError> {
+        check_message(request)?;
         let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
         if target > self.limits.target {
             return Err(RouteError::TargetTooLong { limit: self.limits.target });
@@ -193,7 +194,10 @@ impl Frontend {
         if length.is_some_and(|length| length > self.limits.body) {
             return Err(BodyError::TooLarge { limit: self.limits.body });
         }
-        if let Some(coding) = headers.get(CONTENT_ENCODING).filter(|coding| *coding != "identity") {
+        if let Some(coding) = headers
+            .get(CONTENT_ENCODING)
+            .filter(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+        {
             let coding: String = coding.to_str().unwrap_or_default().chars().take(80).collect();
             return Err(BodyError::UnsupportedMediaType { found: format!("encoded as {coding}") });
         }
@@ -203,6 +207,25 @@ impl Frontend {
             Some(written) => {
                 Err(BodyError::UnsupportedMediaType { found: written.chars().take(80).collect() })
             }
+        }
+    }
+}
+
+/// Rejects requests over HTTP/1.1 that servers read in different ways, and so would be read in another way by a proxy.
+fn check_message(request: &Request<Body>) -> Result<(), RouteError> {
+    if request.version() != Version::HTTP_11 {
+        return Ok(());
+    }
+    let found = request.headers().get_all(HOST).iter().count();
+    if found != 1 {
+        return Err(RouteError::HostInvalid { found });
+    }
+    let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
+    match codings.find(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")) {
+        None => Ok(()),
+        Some(coding) => {
+            let coding = String::from_utf8_lossy(coding.as_bytes()).chars().take(80).collect();
+            Err(RouteError::TransferCoding { coding })
         }
     }
 }

@@ -117,7 +117,7 @@ impl Gateway {
         let served = |service: &str| service == MESH_SERVICE || args.upstreams.of(service).is_some();
         let schema = Schema::new(descriptors, served)?;
         let known = schema.services();
-        if let Some(at) = args.upstreams.upstreams.iter().find(|at| !known.contains(&at.service)) {
+        if let Some(at) = args.upstreams.services().find(|at| !known.contains(&at.service)) {
             return Err(StartError::ServiceUnknown { service: at.service.clone(), known });
         }
         let located = known.into_iter().filter_map(|service| {

@@ -1,7 +1,8 @@
 //! The dialect of REST: transcoding by the `google.api.http` annotations of the descriptor set. `request` converts an
 //! HTTP request to messages, with its precondition by `etag`; `response` converts the reply to an HTTP response, by
-//! `stream` if it is a stream.
+//! `stream` if it is a stream; `document` is for bodies of any media type, both ways.
 
+mod document;
 mod etag;
 mod mask;
 mod request;
@@ -11,7 +12,7 @@ mod stream;
 use std::sync::Arc;
 
 use axum::body::Body;
-use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::future::{BoxFuture, FutureExt, ready};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use tonic::Status;
@@ -99,11 +100,11 @@ impl Exchange for TranscodedExchange {
 
     fn write_response(&self, reply: Reply) -> BoxFuture<'_, Result<Response<Body>, Status>> {
         let binding = &self.request.binding;
-        if binding.server_streaming {
-            let response = stream::write(binding, self.format, reply);
-            return async { Ok(response) }.boxed();
+        match binding.server_streaming {
+            true if document::is_reply(binding) => document::stream(binding, reply).boxed(),
+            true => ready(Ok(stream::write(binding, self.format, reply))).boxed(),
+            false => response::write(binding, reply).boxed(),
         }
-        response::write(binding, reply).boxed()
     }
 
     fn write_failure(&self, failure: &Failure, request_id: &HeaderValue) -> Response<Body> {

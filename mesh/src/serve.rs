@@ -10,6 +10,7 @@ mod connection;
 mod control;
 mod gate;
 mod lingering;
+mod reflection;
 mod request_body;
 mod requests;
 

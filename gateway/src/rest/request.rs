@@ -4,27 +4,21 @@
 use std::sync::Arc;
 
 use axum::body::Body as HttpBody;
-use bytes::Bytes;
 use dataflow_transcode::{
     FieldId, JsonProblem, Preset, PresetError, Root, Source, json_to_wire, put_bytes, put_message,
 };
 use futures_util::{StreamExt, stream};
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
 use tonic::Status;
 
-use super::etag;
 use super::mask::MaskError;
+use super::{document, etag};
 use crate::body::{BufferedBody, StreamedBody};
 use crate::dialect::{BodyMode, RequestBody};
 use crate::frame;
 use crate::json::JsonError;
 use crate::query::{ParameterError, decode, parameters};
 use crate::schema::{Binding, Body};
-
-/// The fields of `google.api.HttpBody`.
-const CONTENT_TYPE_FIELD: u32 = 1;
-const DATA_FIELD: u32 = 2;
 
 /// The field of `google.protobuf.FieldMask`.
 const PATHS_FIELD: u32 = 1;
@@ -92,7 +86,7 @@ impl RoutedRequest {
             (Body::Field(field), _) => _ = read(Root::Field(field), out)?,
             (Body::Document(field), _) => {
                 preset.write(out);
-                self.put_document(field, content_type(headers), json, out);
+                document::put(binding, field, document::content_type(headers), json, out);
             }
         }
         Ok(())
@@ -125,22 +119,18 @@ impl RoutedRequest {
         };
         let first = frame::frame(|out| {
             preset.write(out);
-            self.put_document(field, content_type(headers), b"", out);
+            document::put(&self.binding, field, document::content_type(headers), b"", out);
             Ok::<_, ParameterError>(())
         })?;
         let binding = Arc::clone(&self.binding);
         let pieces = body.pieces().map(move |piece| {
             let piece = piece?;
             frame::frame(|out| {
-                put_document(&binding, field, "", &piece, out);
+                document::put(&binding, field, "", &piece, out);
                 Ok::<_, axum::Error>(())
             })
         });
         Ok(HttpBody::from_stream(stream::once(async move { Ok(first) }).chain(pieces)))
-    }
-
-    fn put_document(&self, field: Option<FieldId>, content_type: &str, data: &[u8], out: &mut Vec<u8>) {
-        put_document(&self.binding, field, content_type, data, out);
     }
 
     /// The fields of path and query.
@@ -177,38 +167,4 @@ impl RoutedRequest {
         }
         Ok(preset)
     }
-}
-
-fn content_type(headers: &HeaderMap) -> &str {
-    headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
-}
-
-/// A `google.api.HttpBody`: a field of the message, or the message itself.
-fn put_document(
-    binding: &Binding,
-    field: Option<FieldId>,
-    content_type: &str,
-    data: &[u8],
-    out: &mut Vec<u8>,
-) {
-    let put = |out: &mut Vec<u8>| {
-        for (number, bytes) in [(CONTENT_TYPE_FIELD, content_type.as_bytes()), (DATA_FIELD, data)] {
-            if !bytes.is_empty() {
-                put_bytes(number, bytes, out);
-            }
-        }
-    };
-    match field {
-        Some(field) => put_message(&binding.schema[field], out, put),
-        None => put(out),
-    }
-}
-
-/// The parts of a `google.api.HttpBody` on the wire: its media type and its bytes.
-pub(super) fn document_parts(wire: &Bytes) -> (Bytes, Bytes) {
-    let part = |number| {
-        let range = dataflow_transcode::last_delimited(wire, number);
-        range.map_or_else(Bytes::new, |range| wire.slice(range))
-    };
-    (part(CONTENT_TYPE_FIELD), part(DATA_FIELD))
 }

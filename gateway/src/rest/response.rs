@@ -6,18 +6,17 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use bytes::Bytes;
-use dataflow_transcode::{IncrementalWriter, JsonWriter, Style, last_delimited};
+use dataflow_transcode::{IncrementalWriter, JsonWriter, Style};
 use futures_util::{Stream, stream};
-use http::header::{CONTENT_TYPE, ETAG};
-use http::{HeaderValue, Response};
+use http::Response;
+use http::header::ETAG;
 use tonic::Status;
 
-use super::etag;
-use super::request::document_parts;
+use super::{document, etag};
 use crate::dialect::Reply;
 use crate::frame::{Frames, ReplyError};
 use crate::json;
-use crate::schema::{Binding, is_http_body};
+use crate::schema::Binding;
 
 /// Replies up to this size are buffered before the first byte is sent; larger ones are written as they arrive.
 const BUFFERED_MAX: usize = 256 * 1024;
@@ -33,7 +32,7 @@ const EXPANSION: usize = 8;
 pub(super) async fn write(binding: &Arc<Binding>, reply: Reply) -> Result<Response<Body>, Status> {
     let Reply { mut frames, limit, .. } = reply;
     let length = frames.single_length().await?;
-    let is_document = binding.reply_message().is_some_and(|message| is_http_body(&binding.schema, message));
+    let is_document = document::is_reply(binding);
     if (BUFFERED_MAX + 1..=limit).contains(&length)
         && !is_document
         && (binding.reply.is_some() || binding.schema[binding.output].is_plain())
@@ -45,7 +44,7 @@ pub(super) async fn write(binding: &Arc<Binding>, reply: Reply) -> Result<Respon
     }
     let message = frames.single(length, limit).await?;
     if is_document {
-        return Ok(document(binding, &message));
+        return Ok(document::response(binding, &message));
     }
     let mut response = json::response(json_of(binding, &message, limit)?);
     if let Some(etag) = etag::of(binding, &message) {
@@ -63,30 +62,6 @@ pub(super) fn json_of(binding: &Binding, message: &[u8], limit: usize) -> Result
     };
     written.map_err(|error| ReplyError::unreadable(&error))?;
     Ok(writer.take())
-}
-
-/// The response that a `google.api.HttpBody` is.
-fn document(binding: &Binding, message: &Bytes) -> Response<Body> {
-    let (content_type, data) = document_parts(&document_in(binding, message));
-    let mut response = Response::new(Body::from(data));
-    set_content_type(&mut response, &content_type);
-    response
-}
-
-/// The `google.api.HttpBody` that a message of a reply is, or has as its field.
-pub(super) fn document_in(binding: &Binding, message: &Bytes) -> Bytes {
-    let Some(field) = binding.reply else { return message.clone() };
-    let range = last_delimited(message, binding.schema[field].number());
-    range.map_or_else(Bytes::new, |range| message.slice(range))
-}
-
-/// Sets the media type of a document, if it states one.
-pub(super) fn set_content_type(response: &mut Response<Body>, content_type: &[u8]) {
-    if !content_type.is_empty()
-        && let Ok(content_type) = HeaderValue::from_bytes(content_type)
-    {
-        response.headers_mut().insert(CONTENT_TYPE, content_type);
-    }
 }
 
 /// The JSON of a message of `length` bytes, written as it arrives, so that memory does not hold all of it.

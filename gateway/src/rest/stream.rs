@@ -34,19 +34,23 @@ pub(crate) enum StreamFormat {
 // === impl StreamFormat ===
 
 impl StreamFormat {
-    /// The first format that the client accepts, since none is preferred; lines if it accepts none explicitly.
+    /// The format that the client prefers (RFC 9110, 12.5.1), the first one of those; lines if it names none.
     pub(crate) fn accepted(headers: &HeaderMap) -> Self {
         let accepted = headers.get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
         let named = accepted.flat_map(|value| value.split(',')).filter_map(|range| {
             let range: Mime = range.trim().parse().ok()?;
-            match range.essence_str() {
-                "application/x-ndjson" | "application/jsonl" => Some(Self::Lines),
-                "text/event-stream" => Some(Self::Events),
-                "application/json" => Some(Self::Array),
-                _ => None,
-            }
+            let format = match range.essence_str() {
+                "application/x-ndjson" | "application/jsonl" => Self::Lines,
+                "text/event-stream" => Self::Events,
+                "application/json" => Self::Array,
+                _ => return None,
+            };
+            let weight = range.get_param("q").map_or(Ok(1.0), |weight| weight.as_str().parse::<f32>());
+            let weight = weight.ok().filter(|weight| *weight > 0.0)?;
+            Some((format, weight))
         });
-        named.into_iter().next().unwrap_or(Self::Lines)
+        let preferred = named.reduce(|first, next| if next.1 > first.1 { next } else { first });
+        preferred.map_or(Self::Lines, |(format, _)| format)
     }
 
     fn content_type(self) -> &'static str {
@@ -140,6 +144,9 @@ mod tests {
         check(Some("text/event-stream"), StreamFormat::Events);
         check(Some("text/html, application/json;q=0.9, */*"), StreamFormat::Array);
         check(Some("application/x-ndjson, application/json"), StreamFormat::Lines);
+        check(Some("text/event-stream;q=0, application/json;q=0.1"), StreamFormat::Array);
+        check(Some("text/event-stream;q=0"), StreamFormat::Lines);
+        check(Some("application/json;q=0.5, text/event-stream"), StreamFormat::Events);
     }
 
     #[test]

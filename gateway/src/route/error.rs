@@ -26,6 +26,18 @@ pub enum RouteError {
         /// The path of its field.
         field: String,
     },
+    /// A request over HTTP/1.1 names no host, or several (RFC 9112, 3.2).
+    #[error("a request over HTTP/1.1 has one Host header, and this one has {found}")]
+    HostInvalid {
+        /// How many there are.
+        found: usize,
+    },
+    /// A body is in a transfer coding other than `chunked` (RFC 9112, 6.1).
+    #[error("the transfer coding {coding:?} is not supported; supported is chunked")]
+    TransferCoding {
+        /// As it was sent.
+        coding: String,
+    },
     /// Path and query together are too long to look for.
     #[error("path and query have more than the {limit} bytes of --max-target-bytes")]
     TargetTooLong {
@@ -43,7 +55,10 @@ impl Describe for RouteError {
         match self {
             RouteError::NotFound => Kind::NotFound,
             RouteError::MethodNotAllowed { .. } => Kind::MethodNotAllowed,
-            RouteError::PathMalformed { .. } | RouteError::VariableEmpty { .. } => Kind::Invalid,
+            RouteError::PathMalformed { .. }
+            | RouteError::VariableEmpty { .. }
+            | RouteError::HostInvalid { .. } => Kind::Invalid,
+            RouteError::TransferCoding { .. } => Kind::Unimplemented,
             RouteError::TargetTooLong { .. } => Kind::TooLarge,
         }
     }
@@ -54,6 +69,8 @@ impl Describe for RouteError {
             RouteError::MethodNotAllowed { .. } => "METHOD_NOT_ALLOWED",
             RouteError::PathMalformed { .. } => "PATH_MALFORMED",
             RouteError::VariableEmpty { .. } => "PATH_VARIABLE_EMPTY",
+            RouteError::HostInvalid { .. } => "HOST_INVALID",
+            RouteError::TransferCoding { .. } => "TRANSFER_CODING_UNSUPPORTED",
             RouteError::TargetTooLong { .. } => "TARGET_TOO_LONG",
         }
     }
@@ -62,6 +79,9 @@ impl Describe for RouteError {
         match self {
             RouteError::VariableEmpty { field } => {
                 vec![Violation { field: field.clone(), description: "must not be empty".to_owned() }]
+            }
+            RouteError::HostInvalid { .. } => {
+                vec![Violation { field: "Host".to_owned(), description: self.to_string() }]
             }
             _ => Vec::new(),
         }

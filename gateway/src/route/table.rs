@@ -8,6 +8,9 @@ use super::error::RouteError;
 use super::escapes::{decode, decode_unreserved, flaw};
 use super::template::{Segment, Template, Variable};
 
+/// The method of a route for all methods that no other route of the path is for.
+const ANY: &str = "*";
+
 /// Routes by method and path.
 #[derive(Debug)]
 pub struct Table<T> {
@@ -104,9 +107,10 @@ impl<T> Table<T> {
 
     /// Finds a route by one reading of the path.
     fn read(&self, method: &str, path: &str, verb: Option<&str>) -> Result<Found<'_, T>, RouteError> {
-        let mut search = Search { method, path, verb, by_get: None, refusal: None, allowed: Vec::new() };
+        let mut search =
+            Search { method, path, verb, by_get: None, by_any: None, refusal: None, allowed: Vec::new() };
         let own = search.walk(&self.root, Some(path), true).break_value();
-        if let Some(route) = own.or(search.by_get) {
+        if let Some(route) = own.or(search.by_get).or(search.by_any) {
             return Ok(route.found(path));
         }
         let Search { refusal, mut allowed, .. } = search;
@@ -145,6 +149,7 @@ struct Search<'t, 'p, T> {
     path: &'p str,
     verb: Option<&'p str>,
     by_get: Option<&'t Route<T>>,
+    by_any: Option<&'t Route<T>>,
     refusal: Option<RouteError>,
     allowed: Vec<&'t str>,
 }
@@ -186,6 +191,7 @@ impl<'t, T> Search<'t, '_, T> {
         match (fit, is_own, is_head) {
             (true, true, _) => return ControlFlow::Break(route),
             (true, _, true) => _ = self.by_get.get_or_insert(route),
+            (true, ..) if route.method == ANY => _ = self.by_any.get_or_insert(route),
             (true, ..) => self.allowed.push(&route.method),
             (false, false, false) => {}
             (false, ..) => self.refusal = self.refusal.take().or_else(|| route.refusal(self.path)),

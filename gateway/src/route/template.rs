@@ -59,13 +59,17 @@ pub enum TemplateError {
 // === impl Template ===
 
 impl Template {
-    /// Reads a template.
+    /// Reads a template. `/` alone is the root.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         let mut parser = Parser { text, at: 0, segments: Vec::new(), variables: Vec::new() };
         if !parser.eat('/') {
             return Err(parser.expected("`/`"));
         }
-        parser.segments(false)?;
+        if text == "/" {
+            parser.segments.push(Segment::Literal(String::new()));
+        } else {
+            parser.segments(false)?;
+        }
         let verb = parser.eat(':').then(|| parser.word(is_literal).to_owned());
         if verb.as_deref() == Some("") || parser.at < text.len() {
             return Err(parser.expected("a verb or the end"));

@@ -101,7 +101,7 @@ fn request() -> String {
         format!(
             r#"{{"label":"observation {index}","value":{value},"count":"{}","flagged":{}}}"#,
             index * 1_000_003,
-            index % 2 == 0
+            index.is_multiple_of(2)
         )
     };
     let samples: Vec<String> = (0..8).map(sample).collect();

@@ -5,7 +5,8 @@ use tonic::service::{Routes, RoutesBuilder};
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::{Health, HealthServer, SERVICE_NAME as HEALTH};
 use tonic_health::server::{HealthReporter, HealthService};
-use tonic_reflection::server::Builder;
+
+use super::reflection;
 
 /// Adds a health service, made of the process's own, to the routes.
 pub(super) type AddHealth = Box<dyn FnOnce(HealthService, &mut RoutesBuilder) + Send>;
@@ -27,19 +28,14 @@ pub(super) fn router(
 ) -> Router {
     let mut routes = Routes::builder();
     health(HealthService::from_health_reporter(reporter.clone()), &mut routes);
-    let reflection = |reflection_service: &'static str| {
-        let builder = Builder::configure()
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(descriptors)
-            .with_service_name(HEALTH)
-            .with_service_name(reflection_service);
-        services.iter().fold(builder, |builder, name| builder.with_service_name(*name))
-    };
-    let well_formed = "the descriptor set of a server is well-formed";
-    let v1 = reflection("grpc.reflection.v1.ServerReflection").build_v1();
-    routes.add_service(v1.expect(well_formed));
-    let v1alpha = reflection("grpc.reflection.v1alpha.ServerReflection").build_v1alpha();
-    routes.add_service(v1alpha.expect(well_formed));
+    let services = [services, &[HEALTH]].concat();
+    let sets = [
+        descriptors,
+        tonic_health::pb::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+    ];
+    reflection::add(&sets, &services, &mut routes);
     routes.routes().into_axum_router()
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::Body;
-use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response};
+use http::header::{ALLOW, CONNECTION};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -16,7 +16,7 @@ use crate::identity::CallerId;
 use crate::inbound::Stack;
 
 use super::backpressure::Rejections;
-use super::gate::{AtLimit, Gate};
+use super::gate::{AtLimit, Gate, is_grpc};
 use super::request_body::DataOnly;
 
 /// What the requests of one connection have in common.
@@ -43,6 +43,9 @@ impl Requests {
     /// Responds to one request. The gate is asked here, when the request runs, and not when it is read: earlier requests
     /// of the same read may hold permits by now.
     pub(super) async fn respond(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        if let Some(refusal) = misuse(&request, self.is_http2) {
+            return Ok(refusal);
+        }
         let mut request = request.map(|body| Body::new(DataOnly(body)));
         request.extensions_mut().insert(self.id);
         if self.is_late {
@@ -71,5 +74,44 @@ impl Requests {
         if self.is_public {
             self.rejections.add();
         }
+    }
+}
+
+/// The response to a request that is gRPC by its content type and cannot be by its head: it would be executed, and a
+/// failure would look like success where trailers are lost (gRPC over HTTP/2, "Requests").
+fn misuse<B>(request: &Request<B>, is_http2: bool) -> Option<Response<Body>> {
+    if !is_grpc(request.headers()) {
+        return None;
+    }
+    let mut response = Response::new(Body::empty());
+    if !is_http2 {
+        *response.status_mut() = StatusCode::HTTP_VERSION_NOT_SUPPORTED;
+    } else if request.method() != Method::POST {
+        *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+    } else {
+        return None;
+    }
+    Some(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grpc_is_post_over_http2() {
+        let check = |content_type: &str, method: Method, is_http2: bool, expected: Option<u16>| {
+            let request = Request::builder().method(&method).header("content-type", content_type);
+            let refusal = misuse(&request.body(()).unwrap(), is_http2);
+            assert_eq!(refusal.map(|refusal| refusal.status().as_u16()), expected, "{content_type} {method}");
+        };
+        check("application/grpc", Method::POST, true, None);
+        check("application/grpc+proto", Method::POST, true, None);
+        check("application/grpc", Method::POST, false, Some(505));
+        check("application/grpc", Method::GET, true, Some(405));
+        check("application/grpc", Method::DELETE, true, Some(405));
+        check("application/grpc-web", Method::POST, false, None);
+        check("application/json", Method::GET, false, None);
     }
 }

@@ -1,6 +1,8 @@
 //! A gateway in front of a foreign service, of which it has only a descriptor set. The upstream echoes the request
 //! bytes, so that the response shows the transcoded request.
 
+mod odd;
+
 use std::net::Ipv4Addr;
 use std::path::Path;
 
@@ -16,17 +18,22 @@ use tokio::net::TcpListener;
 
 /// A gateway in front of the toy service.
 async fn gateway() -> Service {
+    gateway_of("toy.proto", "toy.v1.Toy").await
+}
+
+/// A gateway in front of a service that a file in this folder defines.
+async fn gateway_of(proto: &str, service: &str) -> Service {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut compiler =
         protox::Compiler::new([folder.join("tests/processes/foreign"), folder.join("../proto")]).unwrap();
-    compiler.include_imports(true).open_file("toy.proto").unwrap();
+    compiler.include_imports(true).open_file(proto).unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), compiler.encode_file_descriptor_set()).unwrap();
 
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let upstream = format!("toy.v1.Toy=http://{}", listener.local_addr().unwrap());
+    let upstream = format!("{service}=http://{}", listener.local_addr().unwrap());
     let echo = axum::Router::new().fallback(async |request: axum::extract::Request| {
-        let times = if request.uri().path().ends_with("/Tell") { 3 } else { 1 };
+        let times = if request.uri().path().ends_with("Tell") { 3 } else { 1 };
         let body = request.into_body().collect().await.unwrap().to_bytes();
         let fails = body.windows(4).any(|bytes| bytes == b"fail");
         let mut trailers = axum::http::HeaderMap::new();
