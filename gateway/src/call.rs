@@ -99,7 +99,7 @@ impl Call {
         if !answer.status().is_success() {
             // A proxy between us and the service sent a response that is not gRPC.
             let service = service_in(self.exchange.path().path()).to_owned();
-            return Err(UpstreamError::Refused { service, status: answer.status() }.into());
+            return Err(UpstreamError::of_http(answer.status(), service).into());
         }
         let frames = Frames::new(answer.into_body());
         self.exchange.write_response(Reply { frames, limit, request_id: request_id.clone() }).await

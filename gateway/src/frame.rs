@@ -52,14 +52,12 @@ pub(crate) enum ReplyError {
         /// The most bytes.
         limit: usize,
     },
-    /// The response broke off.
-    #[error("the response of an upstream broke off: {problem}")]
-    Broken {
-        /// What that means.
-        kind: Kind,
-        /// The error of the connection.
-        problem: String,
-    },
+    /// The upstream canceled the response.
+    #[error("an upstream canceled its response")]
+    Canceled,
+    /// The connection to the upstream was lost, or it refused the stream.
+    #[error("the connection to an upstream was lost")]
+    Lost,
     /// The response does not match the contract.
     #[error("the response of an upstream is malformed: {0}")]
     Unreadable(String),
@@ -160,10 +158,7 @@ impl Frames {
                     status::failure_in(&trailers).map_or(Ok(false), Err)
                 }
             },
-            Some(Err(error)) => {
-                Err(ReplyError::Broken { kind: status::kind_of_broken(&error), problem: error.to_string() }
-                    .into())
-            }
+            Some(Err(error)) => Err(ReplyError::of_broken(&error).into()),
             None => {
                 self.ended = true;
                 Ok(false)
@@ -183,6 +178,15 @@ fn unreadable(why: &str) -> Status {
 // === impl ReplyError ===
 
 impl ReplyError {
+    /// The error of a response that broke off.
+    fn of_broken(error: &axum::Error) -> Self {
+        match status::kind_of_broken(error) {
+            Kind::Cancelled => ReplyError::Canceled,
+            Kind::Unavailable | Kind::Overloaded => ReplyError::Lost,
+            _ => ReplyError::unreadable(error),
+        }
+    }
+
     pub(crate) fn unreadable(why: &impl ToString) -> Self {
         Self::Unreadable(why.to_string())
     }
@@ -196,7 +200,8 @@ impl Describe for ReplyError {
     fn kind(&self) -> Kind {
         match self {
             ReplyError::TooLarge { .. } => Kind::TooLarge,
-            ReplyError::Broken { kind, .. } => *kind,
+            ReplyError::Canceled => Kind::Cancelled,
+            ReplyError::Lost => Kind::Unavailable,
             ReplyError::Unreadable(_) => Kind::Internal,
         }
     }
@@ -204,7 +209,8 @@ impl Describe for ReplyError {
     fn reason(&self) -> &'static str {
         match self {
             ReplyError::TooLarge { .. } => "REPLY_TOO_LARGE",
-            ReplyError::Broken { .. } => "REPLY_BROKEN",
+            ReplyError::Canceled => "REPLY_CANCELED",
+            ReplyError::Lost => "REPLY_LOST",
             ReplyError::Unreadable(_) => "REPLY_UNREADABLE",
         }
     }

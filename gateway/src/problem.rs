@@ -27,6 +27,8 @@ pub(crate) fn to_json(status: &Status, request_id: &HeaderValue, schema: &Schema
         let info = pb::RequestInfo { request_id: info.request_id, serving_data: info.serving_data };
         details.push(Any { type_url: REQUEST_INFO.to_owned(), value: info.encode_to_vec() });
     }
+    // The reason first, for people.
+    details.sort_by_key(|detail| !detail.type_url.ends_with("/google.rpc.ErrorInfo"));
     let message = serde_json::to_string(status.message()).expect("a text is JSON");
     let mut out =
         format!(r#"{{"code":{},"message":{message},"details":["#, i32::from(status.code())).into_bytes();

@@ -2,6 +2,7 @@
 //! HTTP request to messages, with its precondition by `etag`; `response` converts the reply to an HTTP response, by
 //! `stream` if it is a stream; `document` is for bodies of any media type, both ways.
 
+mod conditions;
 mod document;
 mod etag;
 mod mask;
@@ -20,8 +21,9 @@ use tonic::Status;
 use crate::dialect::{BodyMode, Dialect, Exchange, Failure, Reply, RequestBody};
 use crate::problem;
 use crate::route::RouteError;
-use crate::schema::{self, Schema};
+use crate::schema::{self, Precondition, Schema};
 
+use conditions::Conditions;
 use request::RoutedRequest;
 use stream::StreamFormat;
 
@@ -31,11 +33,13 @@ pub(crate) struct Transcoder {
     schema: Schema,
 }
 
-/// A request that has found its route, and the format that its client wants of a stream.
+/// A request that has found its route, the format that its client wants of a stream, and its conditions.
 #[derive(Debug)]
 struct TranscodedExchange {
     request: RoutedRequest,
     format: StreamFormat,
+    /// Those of a request that reads.
+    conditions: Conditions,
 }
 
 // === impl Transcoder ===
@@ -51,7 +55,12 @@ impl Dialect for Transcoder {
     fn claim(&self, request: &Request<Body>) -> Result<Option<Arc<dyn Exchange>>, RouteError> {
         let found = self.schema.routes().find(request.method().as_str(), request.uri().path())?;
         let owned = |(name, value): (&str, String)| (name.to_owned(), value);
+        let conditions = match found.value.precondition {
+            Precondition::Ignored => Conditions::read(request.headers()),
+            _ => Conditions::default(),
+        };
         let request = TranscodedExchange {
+            conditions,
             request: RoutedRequest {
                 binding: Arc::clone(found.value),
                 variables: found.variables.into_iter().map(owned).collect(),
@@ -103,7 +112,7 @@ impl Exchange for TranscodedExchange {
         match binding.server_streaming {
             true if document::is_reply(binding) => document::stream(binding, reply).boxed(),
             true => ready(Ok(stream::write(binding, self.format, reply))).boxed(),
-            false => response::write(binding, reply).boxed(),
+            false => response::write(binding, &self.conditions, reply).boxed(),
         }
     }
 

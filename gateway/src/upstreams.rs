@@ -28,9 +28,27 @@ pub(crate) enum UpstreamError {
         /// Its full name.
         service: String,
     },
-    /// A proxy before the service answered in HTTP.
-    #[error("a proxy answered for {service} with HTTP status {status}")]
-    Refused {
+    /// A proxy before the service wants other credentials of us.
+    #[error("a proxy before {service} answered with HTTP status 401")]
+    Unauthenticated {
+        /// Its full name.
+        service: String,
+    },
+    /// A proxy before the service does not let us pass.
+    #[error("a proxy before {service} answered with HTTP status 403")]
+    Denied {
+        /// Its full name.
+        service: String,
+    },
+    /// A proxy before the service does not know it.
+    #[error("a proxy before {service} answered with HTTP status 404")]
+    Unrouted {
+        /// Its full name.
+        service: String,
+    },
+    /// A proxy before the service answered with something else that is not gRPC.
+    #[error("a proxy before {service} answered with HTTP status {status}")]
+    Malfunction {
         /// Its full name.
         service: String,
         /// The status.
@@ -87,6 +105,19 @@ impl Upstreams {
 
 // === impl UpstreamError ===
 
+impl UpstreamError {
+    /// The error of an HTTP response that is not gRPC, by the mapping of gRPC clients.
+    pub(crate) fn of_http(status: StatusCode, service: String) -> Self {
+        match kind_of_http(status) {
+            Kind::Unauthenticated => UpstreamError::Unauthenticated { service },
+            Kind::Denied => UpstreamError::Denied { service },
+            Kind::Unimplemented => UpstreamError::Unrouted { service },
+            Kind::Unavailable => UpstreamError::Unavailable { service },
+            _ => UpstreamError::Malfunction { service, status },
+        }
+    }
+}
+
 impl Describe for UpstreamError {
     fn domain(&self) -> &'static str {
         "dataflow.gateway.v1"
@@ -95,7 +126,10 @@ impl Describe for UpstreamError {
     fn kind(&self) -> Kind {
         match self {
             UpstreamError::Unavailable { .. } => Kind::Unavailable,
-            UpstreamError::Refused { status, .. } => kind_of_http(*status),
+            UpstreamError::Unauthenticated { .. } => Kind::Unauthenticated,
+            UpstreamError::Denied { .. } => Kind::Denied,
+            UpstreamError::Unrouted { .. } => Kind::Unimplemented,
+            UpstreamError::Malfunction { .. } => Kind::Internal,
             UpstreamError::ServiceUnknown => Kind::Unimplemented,
         }
     }
@@ -103,26 +137,29 @@ impl Describe for UpstreamError {
     fn reason(&self) -> &'static str {
         match self {
             UpstreamError::Unavailable { .. } => "UPSTREAM_UNAVAILABLE",
-            UpstreamError::Refused { .. } => "UPSTREAM_REFUSED",
+            UpstreamError::Unauthenticated { .. } => "UPSTREAM_UNAUTHENTICATED",
+            UpstreamError::Denied { .. } => "UPSTREAM_DENIED",
+            UpstreamError::Unrouted { .. } => "UPSTREAM_UNROUTED",
+            UpstreamError::Malfunction { .. } => "UPSTREAM_MALFUNCTION",
             UpstreamError::ServiceUnknown => "METHOD_UNKNOWN",
         }
     }
 
     fn metadata(&self) -> HashMap<String, String> {
         match self {
-            UpstreamError::Unavailable { service } => {
+            UpstreamError::Unavailable { service }
+            | UpstreamError::Unauthenticated { service }
+            | UpstreamError::Denied { service }
+            | UpstreamError::Unrouted { service }
+            | UpstreamError::Malfunction { service, .. } => {
                 HashMap::from([("service".to_owned(), service.clone())])
             }
-            UpstreamError::Refused { service, status } => HashMap::from([
-                ("service".to_owned(), service.clone()),
-                ("httpStatus".to_owned(), status.as_str().to_owned()),
-            ]),
             UpstreamError::ServiceUnknown => HashMap::new(),
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        (self.kind() == Kind::Unavailable).then_some(Duration::from_secs(1))
+        matches!(self, UpstreamError::Unavailable { .. }).then_some(Duration::from_secs(1))
     }
 }
 

@@ -58,6 +58,8 @@ pub enum Kind {
     Unimplemented,
     /// The resource does not support this HTTP method.
     MethodNotAllowed,
+    /// The protocol needs another version of HTTP.
+    HttpVersion,
     /// The media type of the request's body is not supported.
     UnsupportedMediaType,
     /// A server fault.
@@ -79,7 +81,7 @@ impl Kind {
             Kind::Unavailable => Code::Unavailable,
             Kind::Timeout => Code::DeadlineExceeded,
             Kind::Cancelled => Code::Cancelled,
-            Kind::Unimplemented | Kind::MethodNotAllowed => Code::Unimplemented,
+            Kind::Unimplemented | Kind::MethodNotAllowed | Kind::HttpVersion => Code::Unimplemented,
             Kind::Internal => Code::Internal,
         }
     }
@@ -102,6 +104,7 @@ impl Kind {
             Kind::Cancelled => StatusCode::from_u16(499).expect("499 is in 100..1000"),
             Kind::Unimplemented => StatusCode::NOT_IMPLEMENTED,
             Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Kind::HttpVersion => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Kind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }

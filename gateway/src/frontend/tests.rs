@@ -87,7 +87,8 @@ async fn respond(dialect: Panicking) -> (StatusCode, Option<String>, bool) {
         messages: Arc::new(Schema::new(dataflow_proto::FILE_DESCRIPTOR_SET).unwrap()),
     };
     let stack = Stack::new(tower::service_fn(async |_| Ok(Response::new(Body::empty()))));
-    let response = FrontendService::new(frontend, stack).call(Request::new(Body::empty())).await.unwrap();
+    let request = Request::builder().header("host", "test").body(Body::empty()).unwrap();
+    let response = FrontendService::new(frontend, stack).call(request).await.unwrap();
     let status = response.status();
     assert!(response.headers().contains_key(REQUEST_ID));
     let body = response.into_body().collect().await;

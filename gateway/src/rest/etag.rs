@@ -15,7 +15,7 @@ const ETAG: &str = "etag";
 
 const DIFFERS: &str = "differs from the etag of the request";
 
-/// Why a precondition cannot be checked.
+/// Why a precondition is not met, or cannot be checked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum PreconditionError {
     /// It is not what RFC 9110 allows, or more than the service can compare.
@@ -24,10 +24,13 @@ pub(super) enum PreconditionError {
         /// The error.
         problem: &'static str,
     },
+    /// The resource is not the one that the request is for.
+    #[error("If-Match: the etag of the resource is another one")]
+    Mismatch,
 }
 
-/// The `ETag` of a response whose body is the JSON of this message of a reply.
-pub(super) fn of(binding: &Binding, message: &[u8]) -> Option<HeaderValue> {
+/// The etag of the resource that a message of a reply is, or has as its field.
+pub(super) fn of<'a>(binding: &Binding, message: &'a [u8]) -> Option<&'a str> {
     let schema = &binding.schema;
     let resource = match binding.reply {
         None => message,
@@ -38,8 +41,12 @@ pub(super) fn of(binding: &Binding, message: &[u8]) -> Option<HeaderValue> {
         return None;
     }
     let etag = str::from_utf8(&resource[last_delimited(resource, schema[field].number())?]).ok()?;
-    let is_etag = !etag.is_empty() && etag.chars().all(is_etag_char);
-    is_etag.then(|| HeaderValue::try_from(format!("\"{etag}\"")).ok()).flatten()
+    (!etag.is_empty() && etag.chars().all(is_etag_char)).then_some(etag)
+}
+
+/// The value of `ETag`.
+pub(super) fn header(etag: &str) -> HeaderValue {
+    HeaderValue::try_from(format!("\"{etag}\"")).expect("it has visible ASCII characters only")
 }
 
 /// Sets the etag of a request by its `If-Match`.
@@ -104,12 +111,14 @@ impl Describe for PreconditionError {
     fn kind(&self) -> Kind {
         match self {
             PreconditionError::Invalid { .. } => Kind::Invalid,
+            PreconditionError::Mismatch => Kind::Conflict,
         }
     }
 
     fn reason(&self) -> &'static str {
         match self {
             PreconditionError::Invalid { .. } => "PRECONDITION_INVALID",
+            PreconditionError::Mismatch => "ETAG_MISMATCH",
         }
     }
 

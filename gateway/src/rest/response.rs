@@ -8,10 +8,12 @@ use axum::body::Body;
 use bytes::Bytes;
 use dataflow_transcode::{IncrementalWriter, JsonWriter, Style};
 use futures_util::{Stream, stream};
-use http::Response;
 use http::header::ETAG;
+use http::{Response, StatusCode};
 use tonic::Status;
 
+use super::conditions::{Conditions, Verdict};
+use super::etag::PreconditionError;
 use super::{document, etag};
 use crate::dialect::Reply;
 use crate::frame::{Frames, ReplyError};
@@ -28,8 +30,13 @@ const PIECE: usize = 16 * 1024;
 /// longer, and an empty one is written with all its defaults.
 const EXPANSION: usize = 8;
 
-/// The response that a reply of one message makes.
-pub(super) async fn write(binding: &Arc<Binding>, reply: Reply) -> Result<Response<Body>, Status> {
+/// The response that a reply of one message makes. The conditions are those of a request that reads; a reply that is
+/// written as it arrives meets them, since its etag may come last.
+pub(super) async fn write(
+    binding: &Arc<Binding>,
+    conditions: &Conditions,
+    reply: Reply,
+) -> Result<Response<Body>, Status> {
     let Reply { mut frames, limit, .. } = reply;
     let length = frames.single_length().await?;
     let is_document = document::is_reply(binding);
@@ -39,16 +46,26 @@ pub(super) async fn write(binding: &Arc<Binding>, reply: Reply) -> Result<Respon
     {
         let (schema, style) = (Arc::clone(&binding.schema), Style::default());
         let max_bytes = limit.saturating_mul(EXPANSION);
-        let writer = IncrementalWriter::new(schema, binding.output, binding.reply, length, style, max_bytes);
+        let writer =
+            IncrementalWriter::new(schema, binding.output, binding.reply, Some(length), style, max_bytes);
         return Ok(json::response(Body::from_stream(arriving(frames, length, writer))));
     }
     let message = frames.single(length, limit).await?;
     if is_document {
         return Ok(document::response(binding, &message));
     }
-    let mut response = json::response(json_of(binding, &message, limit)?);
-    if let Some(etag) = etag::of(binding, &message) {
-        response.headers_mut().insert(ETAG, etag);
+    let etag = etag::of(binding, &message);
+    let mut response = match conditions.verdict(etag.unwrap_or_default()) {
+        Verdict::Send => json::response(json_of(binding, &message, limit)?),
+        Verdict::NotModified => {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            response
+        }
+        Verdict::Failed => return Err(PreconditionError::Mismatch.into()),
+    };
+    if let Some(etag) = etag {
+        response.headers_mut().insert(ETAG, etag::header(etag));
     }
     Ok(response)
 }

@@ -23,7 +23,7 @@ pub use preset::{Preset, PresetError, Source, put_bytes, put_message};
 pub use schema::{
     Cardinality, Enum, EnumId, Field, FieldId, Kind, Message, MessageId, Method, Schema, SchemaError, Service,
 };
-pub use wire::{WireError, last_delimited};
+pub use wire::{WireError, first_from, last_delimited};
 pub use wire_to_json::{IncrementalWriter, JsonWriter, ReplyProblem, Style, WireToJsonError};
 
 /// The most levels of messages within a message: as many as prost decodes.

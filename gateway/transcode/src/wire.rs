@@ -176,6 +176,23 @@ pub fn last_delimited(wire: &[u8], number: u32) -> Option<Range<usize>> {
     last
 }
 
+/// Where the first field begins whose number is this one or a larger one; the end if there is none.
+pub fn first_from(wire: &[u8], number: u32) -> usize {
+    let mut reader = WireReader::new(wire);
+    while !reader.is_at_end() {
+        let start = reader.at();
+        match reader.tag() {
+            Ok((found, wire_type)) if found < number => {
+                if reader.value(found, wire_type, crate::MAX_DEPTH).is_err() {
+                    break;
+                }
+            }
+            _ => return start,
+        }
+    }
+    wire.len()
+}
+
 /// Writes a varint.
 #[inline]
 pub(crate) fn put_varint(mut value: u64, out: &mut Vec<u8>) {

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt};
 use tonic::service::RoutesBuilder;
-use tonic::{Code, Request, Response, Status, Streaming};
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::status::Kind;
 
 use index::Index;
 
@@ -92,10 +94,10 @@ macro_rules! version {
                     };
                     let is_empty = request.message_request.is_none();
                     let error = || {
-                        let code = if is_empty { Code::InvalidArgument } else { Code::NotFound };
+                        let kind = if is_empty { Kind::Invalid } else { Kind::NotFound };
                         let missing: String = missing.chars().take(100).collect();
                         MessageResponse::ErrorResponse(pb::ErrorResponse {
-                            error_code: code.into(),
+                            error_code: kind.code().into(),
                             error_message: format!("{missing} is not there"),
                         })
                     };

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::Body;
 use http::header::{ALLOW, CONNECTION};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -14,6 +14,7 @@ use tower::ServiceExt;
 use crate::drain::Late;
 use crate::identity::CallerId;
 use crate::inbound::Stack;
+use crate::status::Kind;
 
 use super::backpressure::Rejections;
 use super::gate::{AtLimit, Gate, is_grpc};
@@ -85,9 +86,9 @@ fn misuse<B>(request: &Request<B>, is_http2: bool) -> Option<Response<Body>> {
     }
     let mut response = Response::new(Body::empty());
     if !is_http2 {
-        *response.status_mut() = StatusCode::HTTP_VERSION_NOT_SUPPORTED;
+        *response.status_mut() = Kind::HttpVersion.http();
     } else if request.method() != Method::POST {
-        *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+        *response.status_mut() = Kind::MethodNotAllowed.http();
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
     } else {
         return None;

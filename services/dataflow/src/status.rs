@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dataflow_mesh::outbound::Outbound;
 use dataflow_proto::FILE_DESCRIPTOR_SET;
-use prost_reflect::DescriptorPool;
+use dataflow_transcode::Schema;
 use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -78,6 +78,6 @@ async fn check(client: &mut HealthClient<Outbound>, service: &str) -> Result<Hea
 
 /// The services of the mesh, from its contract.
 fn services() -> Vec<String> {
-    let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).expect("our own build wrote it");
-    pool.services().map(|service| service.full_name().to_owned()).collect()
+    let schema = Schema::new(FILE_DESCRIPTOR_SET).expect("our own build wrote it");
+    schema.services().iter().map(|service| service.full_name.clone()).collect()
 }

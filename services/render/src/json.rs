@@ -1,175 +1,141 @@
-//! The response as proto3 JSON, converted element by element: a catalogue has thousands of dataflows, and converting
-//! all of them to dynamic values at once would need many times the memory of the response.
-//!
-//! prost-reflect does the mapping; this module adds the order. prost-reflect stores maps as hash maps, so two runs
-//! would print languages in different orders; here fields are ordered by number and map entries by key.
+//! The response as proto3 JSON, by the writer of the gateway, so that both write the same bytes. A catalogue has
+//! thousands of dataflows: they are encoded and written one by one, and dropped, so that memory holds one of them
+//! besides the analysis.
 
 use std::io::{self, Write};
 use std::mem;
+use std::sync::Arc;
 
 use dataflow_proto::{FILE_DESCRIPTOR_SET, analysis::v1 as pb};
+use dataflow_transcode::{IncrementalWriter, JsonWriter, MessageId, Schema, Style, first_from};
 use prost::Message;
-use prost_reflect::{
-    DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, SerializeOptions,
-};
-use serde::ser::{Error as _, Serialize, SerializeMap, Serializer};
-use serde_json::Value;
-use serde_json::ser::{CompactFormatter, PrettyFormatter};
+use prost::encoding::{WireType, encode_key, encode_varint};
 
-use self::escape::Escaping;
+use crate::text::controls_terminal;
 
-mod escape;
+/// Names come from untrusted documents: what controls a terminal is escaped. Programs read the same text either way.
+const STYLE: Style = Style { is_indented: true, is_unsafe: Some(controls_terminal) };
+
+/// The analysis is here already: its JSON has no limit.
+const UNLIMITED: usize = usize::MAX;
+
+/// The fields of `dataflow.analysis.v1.Analysis` that are lists.
+const DATAFLOWS: &str = "dataflows";
+const DIAGNOSTICS: &str = "diagnostics";
 
 /// Writes one document, indented by two spaces.
 pub(super) fn write_document(mut analysis: pb::Analysis, out: &mut impl Write) -> io::Result<()> {
-    let pool = pool();
+    let schema = Arc::new(schema());
+    let id = message(&schema, "dataflow.analysis.v1.Analysis");
+    let number = |name: &str| schema[schema.field_named(id, name).expect("the contract has it")].number();
     let (dataflows, diagnostics) = (mem::take(&mut analysis.dataflows), mem::take(&mut analysis.diagnostics));
-    let reply = Reply {
-        header: Element { message: &analysis, descriptor: &descriptor(&pool, "Analysis") },
-        dataflows: Elements { messages: &dataflows, descriptor: &descriptor(&pool, "Dataflow") },
-        diagnostics: Elements { messages: &diagnostics, descriptor: &descriptor(&pool, "Diagnostic") },
+    let header = analysis.encode_to_vec();
+    drop(analysis);
+    let mut document = Document {
+        writer: IncrementalWriter::new(Arc::clone(&schema), id, None, None, STYLE, UNLIMITED),
+        header: &header,
+        buffer: Vec::new(),
+        out,
     };
-    let formatter = Escaping(PrettyFormatter::new());
-    reply.serialize(&mut serde_json::Serializer::with_formatter(&mut *out, formatter))?;
-    out.write_all(b"\n")
+    // In the order of their numbers, as the writer needs them.
+    document.list(number(DATAFLOWS), dataflows)?;
+    document.list(number(DIAGNOSTICS), diagnostics)?;
+    document.finish()
 }
 
 /// Writes any message of the contract, by its full name, with the same indentation.
 pub(super) fn write_message(name: &str, message: &impl Message, out: &mut impl Write) -> io::Result<()> {
-    let descriptor = pool().get_message_by_name(name).expect("the descriptor set has every message");
-    let formatter = Escaping(PrettyFormatter::new());
-    let mut serializer = serde_json::Serializer::with_formatter(&mut *out, formatter);
-    Element { message, descriptor: &descriptor }.serialize(&mut serializer)?;
+    let schema = schema();
+    let mut writer = JsonWriter::new(&schema, STYLE, UNLIMITED);
+    writer.message(self::message(&schema, name), &message.encode_to_vec()).map_err(io::Error::other)?;
+    out.write_all(writer.written())?;
     out.write_all(b"\n")
 }
 
 /// Writes one dataflow per line.
 pub(super) fn write_lines(dataflows: &[pb::Dataflow], out: &mut impl Write) -> io::Result<()> {
-    let descriptor = &descriptor(&pool(), "Dataflow");
-    for message in dataflows {
-        let formatter = Escaping(CompactFormatter);
-        let mut serializer = serde_json::Serializer::with_formatter(&mut *out, formatter);
-        Element { message, descriptor }.serialize(&mut serializer)?;
+    let schema = schema();
+    let id = message(&schema, "dataflow.analysis.v1.Dataflow");
+    let mut writer = JsonWriter::new(&schema, Style { is_indented: false, ..STYLE }, UNLIMITED);
+    let mut buffer = Vec::new();
+    for dataflow in dataflows {
+        buffer.clear();
+        dataflow.encode_raw(&mut buffer);
+        writer.clear();
+        writer.message(id, &buffer).map_err(io::Error::other)?;
+        out.write_all(writer.written())?;
         out.write_all(b"\n")?;
     }
     Ok(())
 }
 
-fn pool() -> DescriptorPool {
-    DescriptorPool::decode(FILE_DESCRIPTOR_SET).expect("the descriptor set was written by our own build")
+fn schema() -> Schema {
+    Schema::new(FILE_DESCRIPTOR_SET).expect("the descriptor set was written by our own build")
 }
 
-fn descriptor(pool: &DescriptorPool, name: &str) -> MessageDescriptor {
-    let message = pool.get_message_by_name(&format!("dataflow.analysis.v1.{name}"));
-    message.expect("the descriptor set has every message that code was generated from")
+fn message(schema: &Schema, name: &str) -> MessageId {
+    schema.message_named(name).expect("the descriptor set has every message that code was generated from")
 }
 
-/// An analysis with its long lists separate.
-struct Reply<'a> {
-    header: Element<'a, pb::Analysis>,
-    dataflows: Elements<'a, pb::Dataflow>,
-    diagnostics: Elements<'a, pb::Diagnostic>,
+/// A message that is written part by part.
+struct Document<'a, W> {
+    writer: IncrementalWriter,
+    /// The fields that are not lists, as far as they are not written.
+    header: &'a [u8],
+    buffer: Vec<u8>,
+    out: &'a mut W,
 }
 
-impl Serialize for Reply<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let header = self.header.to_value().map_err(S::Error::custom)?;
-        let mut map = serializer.serialize_map(None)?;
-        for (name, value) in entries(&header, Some(self.header.descriptor)) {
-            match name {
-                "dataflows" => map.serialize_entry(name, &self.dataflows)?,
-                "diagnostics" => map.serialize_entry(name, &self.diagnostics)?,
-                _ => map.serialize_entry(name, &value)?,
-            }
+impl<W: Write> Document<'_, W> {
+    /// Writes the fields before this list, and its elements.
+    fn list<M: Message>(&mut self, number: u32, elements: Vec<M>) -> io::Result<()> {
+        let (before, after) = self.header.split_at(first_from(self.header, number));
+        self.header = after;
+        self.feed(before)?;
+        for element in elements {
+            let mut buffer = mem::take(&mut self.buffer);
+            buffer.clear();
+            encode_key(number, WireType::LengthDelimited, &mut buffer);
+            encode_varint(element.encoded_len() as u64, &mut buffer);
+            buffer.reserve(element.encoded_len());
+            element.encode_raw(&mut buffer);
+            self.feed(&buffer)?;
+            self.buffer = buffer;
         }
-        map.end()
+        Ok(())
     }
-}
 
-/// Messages of one type; each is converted when it is written, and dropped afterwards.
-struct Elements<'a, M> {
-    messages: &'a [M],
-    descriptor: &'a MessageDescriptor,
-}
-
-impl<M: Message> Serialize for Elements<'_, M> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let descriptor = self.descriptor;
-        serializer.collect_seq(self.messages.iter().map(|message| Element { message, descriptor }))
+    fn finish(mut self) -> io::Result<()> {
+        self.feed(self.header)?;
+        self.writer.finish().map_err(io::Error::other)?;
+        self.out.write_all(&self.writer.take())?;
+        self.out.write_all(b"\n")
     }
-}
 
-/// One message.
-struct Element<'a, M> {
-    message: &'a M,
-    descriptor: &'a MessageDescriptor,
-}
-
-impl<M: Message> Element<'_, M> {
-    fn to_value(&self) -> Result<Value, serde_json::Error> {
-        /// As the contract specifies: fields without presence are printed even with their default value.
-        const OPTIONS: SerializeOptions = SerializeOptions::new().skip_default_fields(false);
-
-        let mut message = DynamicMessage::new(self.descriptor.clone());
-        message.transcode_from(self.message).expect("type and descriptor were generated from the same file");
-        message.serialize_with_options(serde_json::value::Serializer, &OPTIONS)
-    }
-}
-
-impl<M: Message> Serialize for Element<'_, M> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let value = self.to_value().map_err(S::Error::custom)?;
-        Ordered { value: &value, message: Some(self.descriptor.clone()) }.serialize(serializer)
-    }
-}
-
-/// A JSON value whose objects are written in order.
-struct Ordered<'a> {
-    value: &'a Value,
-    /// The type of the value, or of its elements; `None` if it is not a message.
-    message: Option<MessageDescriptor>,
-}
-
-impl Serialize for Ordered<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.value {
-            Value::Object(_) => serializer.collect_map(entries(self.value, self.message.as_ref())),
-            Value::Array(items) => serializer
-                .collect_seq(items.iter().map(|value| Ordered { value, message: self.message.clone() })),
-            scalar => scalar.serialize(serializer),
+    fn feed(&mut self, wire: &[u8]) -> io::Result<()> {
+        self.writer.feed(wire).map_err(io::Error::other)?;
+        if self.writer.written() >= 16 * 1024 {
+            self.out.write_all(&self.writer.take())?;
         }
+        Ok(())
     }
-}
-
-/// The members of an object: those of a message by field number, those of a map by key. None is omitted.
-fn entries<'a>(
-    object: &'a Value,
-    message: Option<&MessageDescriptor>,
-) -> impl Iterator<Item = (&'a str, Ordered<'a>)> {
-    let field = |name: &str| message.and_then(|message| message.get_field_by_json_name(name));
-    let members = object.as_object().into_iter().flatten();
-    let mut members: Vec<_> = members.map(|(name, value)| (field(name), name.as_str(), value)).collect();
-    members.sort_by_key(|&(ref field, name, _)| {
-        (field.as_ref().map_or(u32::MAX, FieldDescriptor::number), name)
-    });
-    members.into_iter().map(|(field, name, value)| {
-        let message = field.filter(|field| !field.is_map()).and_then(|field| match field.kind() {
-            Kind::Message(message) => Some(message),
-            _ => None,
-        });
-        (name, Ordered { value, message })
-    })
 }
 
 #[cfg(test)]
 mod tests {
+    use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+    use serde_json::Value;
+
     use super::*;
     use crate::tests::sample;
 
-    /// The whole message at once, by prost-reflect alone.
+    /// The whole message at once, by prost-reflect.
     fn reference(analysis: &pb::Analysis) -> Value {
-        let descriptor = &descriptor(&pool(), "Analysis");
-        Element { message: analysis, descriptor }.to_value().unwrap()
+        let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap();
+        let descriptor = pool.get_message_by_name("dataflow.analysis.v1.Analysis").unwrap();
+        let message = DynamicMessage::decode(descriptor, &analysis.encode_to_vec()[..]).unwrap();
+        let options = SerializeOptions::new().skip_default_fields(false);
+        message.serialize_with_options(serde_json::value::Serializer, &options).unwrap()
     }
 
     fn document(analysis: pb::Analysis) -> String {
@@ -181,13 +147,11 @@ mod tests {
     #[test]
     fn the_document_equals_the_whole_message() {
         for analysis in [sample(), pb::Analysis::default()] {
-            let expected = reference(&analysis);
             let document = document(analysis.clone());
-            assert_eq!(serde_json::from_str::<Value>(&document).unwrap(), expected);
-
-            let mut read = serde_json::Deserializer::from_str(&document);
-            let read = DynamicMessage::deserialize(descriptor(&pool(), "Analysis"), &mut read).unwrap();
-            assert_eq!(read.transcode_to::<pb::Analysis>().unwrap(), analysis);
+            assert_eq!(serde_json::from_str::<Value>(&document).unwrap(), reference(&analysis));
+            let mut whole = Vec::new();
+            write_message("dataflow.analysis.v1.Analysis", &analysis, &mut whole).unwrap();
+            assert_eq!(document.as_bytes(), whole, "however it is written");
         }
     }
 

@@ -42,7 +42,8 @@ impl Subject {
         piece: usize,
     ) -> Result<String, String> {
         let schema = Arc::clone(&self.schema);
-        let mut writer = IncrementalWriter::new(schema, self.id, only, wire.len(), Style::default(), LIMIT);
+        let mut writer =
+            IncrementalWriter::new(schema, self.id, only, Some(wire.len()), Style::default(), LIMIT);
         let mut json = Vec::new();
         for piece in wire.chunks(piece) {
             writer.feed(piece).map_err(|error| error.to_string())?;

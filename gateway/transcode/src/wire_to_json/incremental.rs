@@ -29,7 +29,7 @@ pub struct IncrementalWriter {
     open: Vec<Open>,
     /// The field that is the only value; none for the whole message.
     only: Option<FieldId>,
-    /// Bytes of the whole message that have not been consumed.
+    /// Bytes of the whole message that have not been consumed; the largest number if its length is unknown.
     left: usize,
 }
 
@@ -55,13 +55,14 @@ struct Open {
 // === impl IncrementalWriter ===
 
 impl IncrementalWriter {
-    /// A writer of a message of `length` bytes, or of one of its fields. No message in it that is written as a whole has
+    /// A writer of a message of `length` bytes, or of one of its fields. A message of unknown length ends when that is
+    /// said. No message in it that is written as a whole has
     /// more than `max_bytes` of JSON.
     pub fn new(
         schema: Arc<Schema>,
         id: MessageId,
         only: Option<FieldId>,
-        length: usize,
+        length: Option<usize>,
         style: Style,
         max_bytes: usize,
     ) -> Self {
@@ -71,7 +72,7 @@ impl IncrementalWriter {
         }
         let writer = writer.suspend();
         let open = vec![Open::new(id, 0, crate::MAX_DEPTH)];
-        Self { schema, writer, buffer: Vec::new(), open, only, left: length }
+        Self { schema, writer, buffer: Vec::new(), open, only, left: length.unwrap_or(usize::MAX) }
     }
 
     /// Takes the next bytes of the message.
@@ -88,6 +89,19 @@ impl IncrementalWriter {
         self.buffer.drain(..at);
         self.writer = writer.suspend();
         fed
+    }
+
+    /// Ends a message of unknown length.
+    ///
+    /// # Errors
+    ///
+    /// If it ends within a field.
+    pub fn finish(&mut self) -> Result<()> {
+        if !self.buffer.is_empty() || self.open.len() > 1 {
+            return Err(WireError::Truncated.into());
+        }
+        self.left = 0;
+        self.feed(b"")
     }
 
     /// What was written since the last time.

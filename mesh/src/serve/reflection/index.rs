@@ -118,49 +118,97 @@ impl Index {
 
 #[cfg(test)]
 mod tests {
-    use dataflow_proto::FILE_DESCRIPTOR_SET;
+    use prost_types::field_descriptor_proto::Type;
+    use prost_types::{MethodDescriptorProto, OneofDescriptorProto, ServiceDescriptorProto};
 
     use super::*;
 
-    /// The file in which an index finds something.
-    fn name(file: Option<&Bytes>) -> Option<String> {
-        Some(FileDescriptorProto::decode(file?.clone()).unwrap().name().to_owned())
+    /// A file with one element of each kind, and with an option that only an extension defines.
+    fn set() -> Vec<u8> {
+        let named = |name: &str| Some(name.to_owned());
+        let field = |name: &str, extendee: Option<String>| FieldDescriptorProto {
+            name: named(name),
+            number: Some(1000),
+            r#type: Some(Type::Int32.into()),
+            extendee,
+            ..FieldDescriptorProto::default()
+        };
+        let inner = DescriptorProto { name: named("Inner"), ..DescriptorProto::default() };
+        let message = DescriptorProto {
+            name: named("Outer"),
+            field: vec![field("field", None)],
+            nested_type: vec![inner],
+            oneof_decl: vec![OneofDescriptorProto { name: named("choice"), options: None }],
+            extension: vec![field("nested_extension", named(".a.v1.Other"))],
+            ..DescriptorProto::default()
+        };
+        let method = MethodDescriptorProto { name: named("Do"), ..MethodDescriptorProto::default() };
+        let service = ServiceDescriptorProto { name: named("S"), method: vec![method], options: None };
+        let value = prost_types::EnumValueDescriptorProto { name: named("RED"), ..Default::default() };
+        let colour = EnumDescriptorProto { name: named("Colour"), value: vec![value], ..Default::default() };
+        let file = FileDescriptorProto {
+            name: named("a/v1/a.proto"),
+            package: named("a.v1"),
+            message_type: vec![message],
+            enum_type: vec![colour],
+            service: vec![service],
+            extension: vec![field("extension", named(".a.v1.Outer"))],
+            ..FileDescriptorProto::default()
+        };
+        let mut bytes = file.encode_to_vec();
+        bytes.extend_from_slice(OPTION);
+        FileSet { files: vec![bytes.into()] }.encode_to_vec()
     }
+
+    /// Field 8, `options`, with the extension 50000.
+    const OPTION: &[u8] = &[0x42, 0x04, 0x80, 0xb5, 0x18, 0x07];
 
     #[test]
     fn symbols_of_every_kind_are_found() {
-        let index = Index::new(&[FILE_DESCRIPTOR_SET, FILE_DESCRIPTOR_SET]);
+        let set = set();
+        let index = Index::new(&[&set, tonic_health::pb::FILE_DESCRIPTOR_SET, &set, b"no set"]);
+        let name = |file: Option<&Bytes>| {
+            Some(FileDescriptorProto::decode(file?.clone()).unwrap().name().to_owned())
+        };
         let check = |symbol: &str, expected: Option<&str>| {
             assert_eq!(name(index.file_of_symbol(symbol)).as_deref(), expected, "{symbol}");
         };
-        check("dataflow.cache.v1.CacheService", Some("dataflow/cache/v1/cache_service.proto"));
-        check("dataflow.cache.v1.CacheService.SetEntry", Some("dataflow/cache/v1/cache_service.proto"));
-        check("dataflow.config.v1.Provider.Quota", Some("dataflow/config/v1/provider.proto"));
-        check("dataflow.config.v1.Provider.Quota.calls", Some("dataflow/config/v1/provider.proto"));
-        check("google.api.http", Some("google/api/annotations.proto"));
-        check("google.rpc.ErrorInfo", Some("google/rpc/error_details.proto"));
-        check("google.protobuf.NULL_VALUE", None);
-        check("dataflow.cache.v1.Nothing", None);
+        for symbol in [
+            "a.v1.Outer",
+            "a.v1.Outer.field",
+            "a.v1.Outer.choice",
+            "a.v1.Outer.Inner",
+            "a.v1.Outer.nested_extension",
+            "a.v1.Colour",
+            "a.v1.RED",
+            "a.v1.S",
+            "a.v1.S.Do",
+            "a.v1.extension",
+        ] {
+            check(symbol, Some("a/v1/a.proto"));
+        }
+        check("grpc.health.v1.Health.Check", Some("health.proto"));
+        check("a.v1.Nothing", None);
         check("", None);
     }
 
     #[test]
     fn extensions_are_found_by_their_numbers() {
-        let index = Index::new(&[FILE_DESCRIPTOR_SET]);
-        let options = "google.protobuf.MethodOptions";
-        let file = name(index.file_of_extension(options, 72_295_728));
-        assert_eq!(file.as_deref(), Some("google/api/annotations.proto"));
-        assert_eq!(index.file_of_extension(options, 1), None);
-        assert!(index.extension_numbers(options).unwrap().contains(&72_295_728));
-        assert_eq!(index.extension_numbers("google.protobuf.Any"), Some(Vec::new()));
-        assert_eq!(index.extension_numbers("google.protobuf.Nothing"), None);
+        let set = set();
+        let index = Index::new(&[&set]);
+        assert!(index.file_of_extension("a.v1.Outer", 1000).is_some());
+        assert!(index.file_of_extension("a.v1.Other", 1000).is_some());
+        assert_eq!(index.file_of_extension("a.v1.Outer", 1), None);
+        assert_eq!(index.extension_numbers("a.v1.Outer"), Some(vec![1000]));
+        assert_eq!(index.extension_numbers("a.v1.Outer.Inner"), Some(Vec::new()));
+        assert_eq!(index.extension_numbers("a.v1.Nothing"), None);
     }
 
     #[test]
     fn files_keep_the_options_that_extensions_define() {
-        let index = Index::new(&[FILE_DESCRIPTOR_SET]);
-        let file = index.file("dataflow/analysis/v1/analysis_service.proto").unwrap();
-        let path = b"/v1/dataflows:categorize";
-        assert!(file.windows(path.len()).any(|bytes| bytes == path));
+        let set = set();
+        let index = Index::new(&[&set]);
+        assert!(index.file("a/v1/a.proto").unwrap().ends_with(OPTION));
+        assert_eq!(index.file("b.proto"), None);
     }
 }

@@ -17,9 +17,6 @@ impl Table<'_> {
         let (status, found) = call(&self.gateway.upstream, method, target, body).await;
         assert_eq!(status, 200, "{method} {target} {body}: {found}");
         let found = match found {
-            Value::Object(members) if expected.is_object() && members.contains_key("opaque") => {
-                Value::Object(members)
-            }
             Value::Object(members) => Value::Object(
                 members.into_iter().filter(|(name, value)| self.empty.get(name) != Some(value)).collect(),
             ),
@@ -60,7 +57,7 @@ async fn variables_of_every_type() {
     get("/v1/items/a", json!({"name": "items/a"})).await;
     get("/v1/n/caff%C3%A8", json!({"name": "caff\u{e8}"})).await;
     get("/v1/left/alice", json!({"left": "alice"})).await;
-    get("/v1/innerleft/x", json!({"box": {"label": "x", "number": "0", "inner": null}})).await;
+    get("/v1/innerleft/x", json!({"box": {"label": "x", "number": "0"}})).await;
     get("/v1/bytes/_-8", json!({"data": "/+8="})).await;
     get("/v1/enum/CRIMSON", json!({"colour": "RED"})).await;
     get("/v1/enum/2", json!({"colour": "GREEN"})).await;
@@ -73,7 +70,7 @@ async fn variables_of_every_type() {
     get("/v1/q?small=1.5&tags=a&tags=&x-custom=c", json!({"small": 1.5, "tags": ["a", ""], "x-custom": "c"}))
         .await;
     get("/v1/verb/a/b:act", json!({"name": "a/b"})).await;
-    get("/v1/verb/a/b%3Aact", json!({"name": "a/b:act"})).await;
+    get("/v1/verb/a/b%3Aact", json!({"name": "a/b%3Aact"})).await;
     get("/v1/verb/a:other", json!({"name": "a:other"})).await;
     get("/v1/two/a/x/b/y%2Fz", json!({"name": "a/x/b/y%2Fz"})).await;
     get("/v1/dash-ed/under_scored/tilde~/n", json!({"name": "n"})).await;
@@ -107,13 +104,8 @@ async fn bodies_of_every_kind() {
     ok("POST", "/v1/left/alice", "{}", json!({"left": "alice"})).await;
     ok("POST", "/v1/left/alice", r#"{"left": "bob", "count": 1}"#, json!({"left": "alice", "count": 1}))
         .await;
-    ok(
-        "POST",
-        "/v1/boxpath/x",
-        r#"{"box": {"number": 7}}"#,
-        json!({"box": {"label": "x", "number": "7", "inner": null}}),
-    )
-    .await;
+    ok("POST", "/v1/boxpath/x", r#"{"box": {"number": 7}}"#, json!({"box": {"label": "x", "number": "7"}}))
+        .await;
     ok("PUT", "/v1/boxbody", "null", json!({})).await;
     ok("PUT", "/v1/struct", r#"{"b": [1, null], "a": {}}"#, json!({"a": {}, "b": [1.0, null]})).await;
     ok("PUT", "/v1/value", "null", Value::Null).await;

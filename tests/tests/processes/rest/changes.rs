@@ -127,7 +127,6 @@ async fn the_etag_of_a_response_is_the_precondition_of_a_change() {
         let refused = send(method, target, &[condition], &json!({})).await;
         assert_eq!(json_of(&refused)["details"][0]["reason"], "PRECONDITION_INVALID", "{method}");
     }
-    assert_eq!(send("GET", entries, &["one", "two"], &Value::Null).await.status, 200, "it only reads");
     // A list of resources has no etag of its own.
     assert_eq!(etag(&send("GET", "/v1/rules", &[], &Value::Null).await), None);
 }
@@ -180,4 +179,38 @@ async fn the_audit_export_has_a_line_per_change_with_its_author() {
     assert_eq!(last["requestId"], answer.headers["x-request-id"].to_str().unwrap());
     let listed = send(&gateway, "GET", "/v1/audit?pageSize=1000", &Value::Null).await;
     assert_eq!(json_of(&listed)["records"], Value::from(records));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resource_is_sent_unless_the_client_has_it() {
+    let (gateway, _services) = services::mesh(&[]).await;
+    for target in ["/v1/rules/pop_rule?ruleset=legacy", "/v1/providers/IT1"] {
+        let read = send(&gateway, "GET", target, &Value::Null).await;
+        let etag = read.headers["etag"].to_str().unwrap();
+        let weak = format!("W/{etag}");
+        let list = format!("\"other\", {weak}");
+        for (method, name, value, status) in [
+            ("GET", "if-none-match", etag, 304),
+            ("GET", "if-none-match", &weak, 304),
+            ("GET", "if-none-match", &list, 304),
+            ("GET", "if-none-match", "*", 304),
+            ("HEAD", "if-none-match", etag, 304),
+            ("GET", "if-none-match", "\"other\"", 200),
+            ("GET", "if-match", etag, 200),
+            ("GET", "if-match", "*", 200),
+            ("GET", "if-match", &weak, 412),
+            ("GET", "if-match", "\"other\"", 412),
+        ] {
+            let answer =
+                http::request(&gateway.upstream, method, target, &[(name, value)], b"").await.unwrap();
+            assert_eq!(answer.status, status, "{method} {target} {name}: {value}");
+            match status {
+                412 => assert_eq!(json_of(&answer)["details"][0]["reason"], "ETAG_MISMATCH"),
+                304 => {
+                    assert_eq!((answer.headers["etag"].to_str().unwrap(), &answer.body[..]), (etag, &b""[..]))
+                }
+                _ => assert_eq!(answer.body, read.body),
+            }
+        }
+    }
 }

@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use dataflow_proto::FILE_DESCRIPTOR_SET;
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, Value as Field};
+use prost::encoding::{
+    DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint, skip_field,
+};
+use prost_types::MethodDescriptorProto;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -74,27 +77,45 @@ pub(super) fn command(
 }
 
 /// The descriptor set reduced to the one method that is called: Envoy 1.40 does not start if a method has a
-/// `response_body`, as `AnalyzeCatalogue` has. It is edited as a dynamic message, which preserves custom options.
+/// `response_body`, as `AnalyzeCatalogue` has. It is edited on the wire, which preserves custom options.
 fn contract() -> anyhow::Result<Vec<u8>> {
-    let descriptors = DescriptorPool::decode(FILE_DESCRIPTOR_SET)?;
-    let set = descriptors.get_message_by_name("google.protobuf.FileDescriptorSet");
-    let set = set.context("google.api.http extends descriptors, so theirs is in the set")?;
-    let mut set = DynamicMessage::decode(set, FILE_DESCRIPTOR_SET)?;
-    for file in repeated(&mut set, "file").iter_mut().filter_map(Field::as_message_mut) {
-        for service in repeated(file, "service").iter_mut().filter_map(Field::as_message_mut) {
-            repeated(service, "method").retain(|method| {
-                let name = method.as_message().and_then(|method| method.get_field_by_name("name"));
-                name.is_some_and(|name| name.as_str() == Some("CategorizeDataflow"))
-            });
-        }
-    }
-    Ok(set.encode_to_vec())
+    // `file` of a set, `service` of a file, `method` of a service.
+    edit(FILE_DESCRIPTOR_SET, 1, &|file| {
+        edit(file, 6, &|service| {
+            edit(service, 2, &|method| {
+                let name = MethodDescriptorProto::decode(method)?;
+                Ok(if name.name() == "CategorizeDataflow" { method.to_vec() } else { Vec::new() })
+            })
+        })
+    })
 }
 
-/// The elements of a repeated field that this descriptor message has.
-fn repeated<'a>(message: &'a mut DynamicMessage, name: &str) -> &'a mut Vec<Field> {
-    let field = message.get_field_by_name_mut(name);
-    field.and_then(Field::as_list_mut).expect("descriptors have this field, and it is repeated")
+/// A message with each value of one field edited. The field has lengths; a value that becomes empty is left out.
+fn edit(
+    message: &[u8],
+    number: u32,
+    change: &dyn Fn(&[u8]) -> anyhow::Result<Vec<u8>>,
+) -> anyhow::Result<Vec<u8>> {
+    let (mut rest, mut edited) = (message, Vec::new());
+    while !rest.is_empty() {
+        let field = rest;
+        let (found, wire_type) = decode_key(&mut rest)?;
+        if found != number {
+            skip_field(wire_type, found, &mut rest, DecodeContext::default())?;
+            edited.extend_from_slice(&field[..field.len() - rest.len()]);
+            continue;
+        }
+        let length = usize::try_from(decode_varint(&mut rest)?)?;
+        let (value, after) = rest.split_at_checked(length).context("a value is longer than its message")?;
+        let value = change(value)?;
+        if !value.is_empty() {
+            encode_key(number, WireType::LengthDelimited, &mut edited);
+            encode_varint(value.len() as u64, &mut edited);
+            edited.extend_from_slice(&value);
+        }
+        rest = after;
+    }
+    Ok(edited)
 }
 
 /// One port for REST and gRPC, in front of an h2c upstream. No access log, no admin port.
@@ -159,11 +180,11 @@ mod tests {
     #[test]
     fn the_reduced_descriptor_set_has_one_method_with_its_path() {
         let contract = contract().unwrap();
-        let descriptors = DescriptorPool::decode(contract.as_slice()).unwrap();
-        let services: Vec<_> = descriptors.services().collect();
-        let methods: Vec<_> = services.iter().flat_map(|service| service.methods()).collect();
-        let names: Vec<_> = methods.iter().map(|method| method.full_name()).collect();
-        assert_eq!(names, ["dataflow.analysis.v1.AnalysisService.CategorizeDataflow"]);
-        assert!(methods[0].options().to_string().contains("/v1/dataflows:categorize"));
+        let schema = dataflow_transcode::Schema::new(&contract).unwrap();
+        let methods: Vec<_> = schema.services().iter().flat_map(|service| &service.methods).collect();
+        let names: Vec<_> = methods.iter().map(|method| method.name.as_str()).collect();
+        assert_eq!(names, ["CategorizeDataflow"]);
+        let path = b"/v1/dataflows:categorize";
+        assert!(methods[0].options.windows(path.len()).any(|bytes| bytes == path));
     }
 }

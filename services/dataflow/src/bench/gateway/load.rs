@@ -10,13 +10,13 @@ use bytes::Bytes;
 use dataflow_proto::FILE_DESCRIPTOR_SET;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
+use dataflow_transcode::{Preset, Root, Schema, json_to_wire};
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper_util::rt::TokioIo;
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -57,11 +57,12 @@ pub(super) fn reply_from_json(json: &[u8]) -> anyhow::Result<Bytes> {
 }
 
 fn from_json<M: Message + Default>(name: &str, json: &[u8]) -> anyhow::Result<M> {
-    let descriptors = DescriptorPool::decode(FILE_DESCRIPTOR_SET)?;
-    let name = format!("dataflow.analysis.v1.{name}");
-    let message = descriptors.get_message_by_name(&name).context("the contract has no such message")?;
-    let message = DynamicMessage::deserialize(message, &mut serde_json::Deserializer::from_slice(json))?;
-    Ok(message.transcode_to()?)
+    let schema = Schema::new(FILE_DESCRIPTOR_SET)?;
+    let message = schema.message_named(&format!("dataflow.analysis.v1.{name}"));
+    let message = message.context("the contract has no such message")?;
+    let mut wire = Vec::new();
+    json_to_wire(&Preset::new(&schema, message), Root::Message, json, usize::MAX, &mut wire)?;
+    Ok(M::decode(&wire[..])?)
 }
 
 // === impl Load ===

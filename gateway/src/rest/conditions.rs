@@ -1,0 +1,135 @@
+//! Conditions of a request that reads (RFC 9110, 13): `If-Match` and `If-None-Match` against the etag of the resource
+//! that the reply is. Those of a request that changes something are for the service to compare, see `etag`.
+
+use http::header::{IF_MATCH, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderName};
+
+/// The conditions of a request.
+#[derive(Debug, Default)]
+pub(super) struct Conditions {
+    if_match: Option<Tags>,
+    if_none_match: Option<Tags>,
+}
+
+/// What a request with conditions is answered with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The resource.
+    Send,
+    /// 304: the client has it.
+    NotModified,
+    /// 412: it is not the one that the client wants.
+    Failed,
+}
+
+/// The value of a condition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Tags {
+    Any,
+    /// Each with whether it is weak.
+    These(Vec<(bool, String)>),
+}
+
+// === impl Conditions ===
+
+impl Conditions {
+    /// Reads the headers. A condition that is not in the form of RFC 9110 matches nothing.
+    pub(super) fn read(headers: &HeaderMap) -> Self {
+        Self { if_match: Tags::read(headers, IF_MATCH), if_none_match: Tags::read(headers, IF_NONE_MATCH) }
+    }
+
+    /// Decides by the etag of the resource, which has none if it is empty, in the order of RFC 9110, 13.2.2.
+    pub(super) fn verdict(&self, etag: &str) -> Verdict {
+        let strongly = |(is_weak, tag): &(bool, String)| !is_weak && !etag.is_empty() && tag == etag;
+        let weakly = |(_, tag): &(bool, String)| !etag.is_empty() && tag == etag;
+        match (&self.if_match, &self.if_none_match) {
+            (Some(Tags::These(tags)), _) if !tags.iter().any(strongly) => Verdict::Failed,
+            (_, Some(Tags::Any)) => Verdict::NotModified,
+            (_, Some(Tags::These(tags))) if tags.iter().any(weakly) => Verdict::NotModified,
+            _ => Verdict::Send,
+        }
+    }
+}
+
+// === impl Tags ===
+
+impl Tags {
+    /// The entity tags of all headers of this name; none if there is no such header.
+    fn read(headers: &HeaderMap, name: HeaderName) -> Option<Self> {
+        if !headers.contains_key(&name) {
+            return None;
+        }
+        let mut tags = Vec::new();
+        for value in headers.get_all(&name) {
+            let value = value.to_str().unwrap_or_default().trim();
+            if value == "*" {
+                return Some(Tags::Any);
+            }
+            tags.extend(list(value).unwrap_or_default());
+        }
+        Some(Tags::These(tags))
+    }
+}
+
+/// A list of entity tags, `W/"a", "b"`. A comma within a tag does not separate.
+fn list(value: &str) -> Option<Vec<(bool, String)>> {
+    let (mut tags, mut rest) = (Vec::new(), value.trim_start_matches([' ', '\t', ',']));
+    while !rest.is_empty() {
+        let (is_weak, quoted) = match rest.strip_prefix("W/") {
+            Some(quoted) => (true, quoted),
+            None => (false, rest),
+        };
+        let (tag, after) = quoted.strip_prefix('"')?.split_once('"')?;
+        tags.push((is_weak, tag.to_owned()));
+        let after = after.trim_start();
+        if !after.is_empty() && !after.starts_with(',') {
+            return None;
+        }
+        rest = after.trim_start_matches([' ', '\t', ',']);
+    }
+    Some(tags)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn conditions_are_those_of_rfc_9110() {
+        let check = |headers: &[(HeaderName, &'static str)], expected: Verdict| {
+            let headers = headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value)));
+            let headers = headers.fold(HeaderMap::new(), |mut all, (name, value)| {
+                all.append(name, value);
+                all
+            });
+            assert_eq!(Conditions::read(&headers).verdict("7"), expected, "{headers:?}");
+        };
+        let (if_match, if_none_match) = (|value| (IF_MATCH, value), |value| (IF_NONE_MATCH, value));
+        check(&[], Verdict::Send);
+        check(&[if_none_match("\"7\"")], Verdict::NotModified);
+        check(&[if_none_match("W/\"7\"")], Verdict::NotModified);
+        check(&[if_none_match("\"6\", \"a,b\" ,W/\"7\"")], Verdict::NotModified);
+        check(&[if_none_match("\"6\""), if_none_match("\"7\"")], Verdict::NotModified);
+        check(&[if_none_match("*")], Verdict::NotModified);
+        check(&[if_none_match("\"6\"")], Verdict::Send);
+        check(&[if_none_match("7")], Verdict::Send);
+        check(&[if_none_match("\"7")], Verdict::Send);
+        check(&[if_none_match("")], Verdict::Send);
+        check(&[if_match("\"7\"")], Verdict::Send);
+        check(&[if_match("\"6\",\"7\"")], Verdict::Send);
+        check(&[if_match("*")], Verdict::Send);
+        check(&[if_match("W/\"7\"")], Verdict::Failed);
+        check(&[if_match("\"6\"")], Verdict::Failed);
+        check(&[if_match("7")], Verdict::Failed);
+        check(&[if_match("\"6\""), if_none_match("\"7\"")], Verdict::Failed);
+        check(&[if_match("\"7\""), if_none_match("\"7\"")], Verdict::NotModified);
+    }
+
+    #[test]
+    fn a_resource_without_an_etag_matches_no_tag() {
+        let headers = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static("\"\""))]);
+        assert_eq!(Conditions::read(&headers).verdict(""), Verdict::Send);
+    }
+}
