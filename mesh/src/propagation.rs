@@ -8,6 +8,7 @@ mod trace;
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use tokio::task::futures::TaskLocalFuture;
@@ -62,9 +63,15 @@ pub fn request_id(incoming: &mut HeaderMap) -> HeaderValue {
     }
 }
 
+/// A UUID of version 7. It is an identifier and no secret: its random part comes from a generator in this thread, since
+/// the operating system's is a system call.
 fn new_request_id() -> HeaderValue {
-    let id = uuid::Uuid::now_v7();
-    HeaderValue::try_from(id.to_string()).expect("a UUID is a header value")
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let millis = u64::try_from(since_epoch.as_millis()).unwrap_or_default();
+    let random = fastrand::u128(..).to_le_bytes()[..10].try_into().expect("10 of 16 bytes");
+    let id = uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid();
+    let mut text = uuid::Uuid::encode_buffer();
+    HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)).expect("a UUID is a header value")
 }
 
 /// Reads the headers to propagate and gives every call a request id.

@@ -3,5 +3,6 @@
 
 mod conformance;
 mod fuzz;
+mod incremental;
 mod oracle;
 mod random;

@@ -159,6 +159,12 @@ async fn large_and_small_replies_have_the_same_json() {
     large["inners"] = small["inners"].clone();
     assert_eq!(large, small);
 
+    // A large reply in another order cannot be written as it arrives: it is aborted, and not made wrong.
+    let backwards = format!("{{\"left\": \"l\", \"inners\": {}}}", thing(10_000)["inners"]);
+    let json = [("content-type", "application/json")];
+    let aborted = http::request(&gateway.upstream, "POST", "/v1/things", &json, backwards.as_bytes()).await;
+    aborted.map(|answer| answer.status).unwrap_err();
+
     // One field of the reply, with other fields before and after it.
     let inner = json!({"label": "y".repeat(1 << 20), "number": "3"});
     let target = "/v1/things/a?note=behind";

@@ -10,6 +10,7 @@ mod accuracy;
 mod contract;
 mod corpus;
 mod e2e;
+mod editions;
 mod evaluate;
 mod foreign;
 mod legacy_oracle;

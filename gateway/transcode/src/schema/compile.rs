@@ -136,8 +136,10 @@ impl Types<'_> {
             name: if json_name.starts_with('[') { json_name } else { &field.name }.into(),
             key: key(json_name),
             json_name: json_name.into(),
-            has_presence: cardinality == Cardinality::Singular
-                && (is_explicit || oneof.is_some() || kind.message().is_some()),
+            // An extension is written where it is there only, also as a list.
+            has_presence: !field.extendee.is_empty()
+                || (cardinality == Cardinality::Singular
+                    && (is_explicit || oneof.is_some() || kind.message().is_some())),
             oneof: oneof
                 .map(u16::try_from)
                 .transpose()

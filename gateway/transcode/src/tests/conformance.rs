@@ -7,12 +7,15 @@ use crate::{JsonWriter, Preset, Root, Schema, Style, json_to_wire};
 
 const LIMIT: usize = 1 << 20;
 
-static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
+static SCHEMA: LazyLock<Schema> = LazyLock::new(schema);
+
+/// The schema of `types.proto`.
+pub(super) fn schema() -> Schema {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tests");
     let mut compiler = protox::Compiler::new([&here]).unwrap();
     compiler.include_imports(true).open_file(here.join("types.proto")).unwrap();
     Schema::new(&compiler.encode_file_descriptor_set()).unwrap()
-});
+}
 
 /// The JSON of the message that a JSON text is, without members that have their default; or the field of the error and
 /// the error.

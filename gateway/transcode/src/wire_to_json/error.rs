@@ -21,9 +21,6 @@ pub enum ReplyProblem {
     /// It is not a message on the wire.
     #[error("{0}")]
     Wire(#[from] WireError),
-    /// A value is on the wire as no value of the field's type is.
-    #[error("its wire type is not that of its field")]
-    WireType,
     /// A text is not UTF-8.
     #[error("a string is not UTF-8")]
     Utf8,

@@ -6,6 +6,7 @@ mod arriving;
 
 use std::sync::Arc;
 
+use super::occurrences::fits;
 use super::{JsonWriter, ReplyProblem, Result, Style, Suspended, WireToJsonError};
 use crate::schema::{Cardinality, Field, FieldId, MessageId, Schema};
 use crate::wire::{WireError, WireType};
@@ -152,6 +153,7 @@ impl IncrementalWriter {
         let open = self.open.last_mut().expect("a message is open");
         let message = &writer.schema[open.id];
         let known = message.index_numbered(arriving.number);
+        let known = known.filter(|index| fits(&message.fields()[*index], arriving.wire_type));
         let index = known.filter(|index| !is_root || self.only.is_none_or(|only| only.index() == *index));
         let whole = arriving.head.saturating_add(arriving.length);
         let end_of_open = self.left - open.left_after;
@@ -233,9 +235,6 @@ impl Open {
             let value = &whole[arriving.head..];
             let is_packed = arriving.wire_type == WireType::LengthDelimited
                 && field.kind().wire_type() != arriving.wire_type;
-            if !is_packed && arriving.wire_type != field.kind().wire_type() {
-                return Err(WireToJsonError::from(ReplyProblem::WireType).within(field.json_name()));
-            }
             // Where a group ends, its tag follows.
             let value = match arriving.wire_type {
                 WireType::StartGroup => &value[..value.len() - arriving.head],

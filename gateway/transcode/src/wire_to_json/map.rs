@@ -69,7 +69,7 @@ impl JsonWriter<'_> {
                 _ => continue,
             };
             if found != expected {
-                return Err(ReplyProblem::WireType.into());
+                continue;
             }
             if number == 1 {
                 entry.key = Key::read(key, &bytes[range])?;

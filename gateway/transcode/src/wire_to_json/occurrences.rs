@@ -69,8 +69,9 @@ impl Occurrences {
             };
             let field = &message.fields()[at];
             let range = reader.value(number, wire_type, depth).map_err(|error| within(error, field))?;
+            // As every parser of protobuf does, a value of another wire type counts as an unknown field.
             if !fits(field, wire_type) {
-                return Err(within(ReplyProblem::WireType, field));
+                continue;
             }
             // An unknown number is no value of a closed enum: the field counts as unknown.
             if let Kind::Enum(id) = field.kind()
@@ -149,7 +150,8 @@ impl Occurrence {
     }
 }
 
-fn fits(field: &Field, found: WireType) -> bool {
+/// Whether a value of this wire type is one of the field.
+pub(super) fn fits(field: &Field, found: WireType) -> bool {
     let expected = field.kind().wire_type();
     match field.cardinality() {
         Cardinality::Map { .. } => found == WireType::LengthDelimited,
