@@ -1,6 +1,8 @@
 //! Request bodies: buffered ones, with limits of size and of the total memory of all buffered bodies, and streamed ones.
 //! The stack of the mesh limits the time. Separate from the dialects, because all of them use the same limits.
 
+mod coded;
+
 use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -12,6 +14,8 @@ use futures_util::{Stream, StreamExt, stream};
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
+
+pub(crate) use coded::Coding;
 
 /// The memory budget of buffered bodies.
 #[derive(Debug, Clone)]
@@ -72,6 +76,15 @@ pub(crate) enum BodyError {
     /// All buffered bodies together would be too large.
     #[error("the memory budget of buffered bodies is used up (--max-held-bytes)")]
     NoMemory,
+    /// It is not in the coding that its head states.
+    #[error("the body cannot be decoded: {0}")]
+    Undecodable(String),
+    /// It becomes much larger than it was sent.
+    #[error("the body has more than {ratio} times the bytes that it was sent as")]
+    TooDense {
+        /// The most times.
+        ratio: usize,
+    },
     /// It was truncated.
     #[error("the body is incomplete: {0}")]
     Broken(String),
@@ -107,15 +120,7 @@ impl BufferedBody {
             if length > limits.bytes {
                 return Err(BodyError::TooLarge { limit: limits.bytes });
             }
-            let has = permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-            if let Ok(lacks @ 1..) = u32::try_from(length.div_ceil(UNIT) - has) {
-                let more = Arc::clone(&limits.memory).try_acquire_many_owned(lacks);
-                let more = more.map_err(|_| BodyError::NoMemory)?;
-                match &mut permit {
-                    Some(permit) => permit.merge(more),
-                    None => permit = Some(more),
-                }
-            }
+            grow(&mut permit, length, limits)?;
             whole.extend_from_slice(&data);
         }
     }
@@ -126,14 +131,7 @@ impl BufferedBody {
         if length.saturating_add(self.bytes.len()) > limits.total {
             return Err(BodyError::TooManyValues { limit: limits.total / VALUE });
         }
-        let units = u32::try_from(length / UNIT).unwrap_or(u32::MAX);
-        let more = Arc::clone(&limits.memory).try_acquire_many_owned(units);
-        let more = more.map_err(|_| BodyError::NoMemory)?;
-        match &mut self.permit {
-            Some(permit) => permit.merge(more),
-            None => self.permit = Some(more),
-        }
-        Ok(())
+        add(&mut self.permit, length / UNIT, limits)
     }
 
     /// Reads a body that must be empty.
@@ -175,6 +173,26 @@ impl StreamedBody {
     }
 }
 
+/// Has a permit cover this many bytes.
+fn grow(permit: &mut Option<OwnedSemaphorePermit>, length: usize, limits: &Limits) -> Result<(), BodyError> {
+    let has = permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+    match length.div_ceil(UNIT).saturating_sub(has) {
+        0 => Ok(()),
+        lacks => add(permit, lacks, limits),
+    }
+}
+
+/// Adds units of memory to a permit.
+fn add(permit: &mut Option<OwnedSemaphorePermit>, units: usize, limits: &Limits) -> Result<(), BodyError> {
+    let units = u32::try_from(units).unwrap_or(u32::MAX);
+    let more = Arc::clone(&limits.memory).try_acquire_many_owned(units).map_err(|_| BodyError::NoMemory)?;
+    match permit {
+        Some(permit) => permit.merge(more),
+        None => *permit = Some(more),
+    }
+    Ok(())
+}
+
 /// The number of values in a JSON text, by the characters before them. Those within texts do not count.
 fn values(json: &[u8]) -> usize {
     let (mut values, mut in_text, mut is_escaped) = (0, false, false);
@@ -200,7 +218,10 @@ impl Describe for BodyError {
     fn kind(&self) -> Kind {
         match self {
             BodyError::UnsupportedMediaType { .. } => Kind::UnsupportedMediaType,
-            BodyError::TooLarge { .. } | BodyError::TooManyValues { .. } => Kind::TooLarge,
+            BodyError::TooLarge { .. } | BodyError::TooManyValues { .. } | BodyError::TooDense { .. } => {
+                Kind::TooLarge
+            }
+            BodyError::Undecodable(_) => Kind::Invalid,
             BodyError::NoMemory => Kind::Overloaded,
             BodyError::Broken(_) => Kind::Cancelled,
             BodyError::Unexpected => Kind::Invalid,
@@ -212,6 +233,8 @@ impl Describe for BodyError {
             BodyError::UnsupportedMediaType { .. } => "UNSUPPORTED_MEDIA_TYPE",
             BodyError::TooLarge { .. } => "BODY_TOO_LARGE",
             BodyError::TooManyValues { .. } => "TOO_MANY_VALUES",
+            BodyError::TooDense { .. } => "BODY_TOO_DENSE",
+            BodyError::Undecodable(_) => "BODY_UNDECODABLE",
             BodyError::NoMemory => "NO_ROOM",
             BodyError::Broken(_) => "BODY_BROKEN",
             BodyError::Unexpected => "BODY_UNEXPECTED",

@@ -12,7 +12,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use tonic::Status;
 
-use crate::body::{Breakage, BufferedBody, Limits, StreamedBody};
+use crate::body::{Breakage, BufferedBody, Coding, Limits, StreamedBody};
 use crate::dialect::{BodyMode, Exchange, Reply, RequestBody};
 use crate::frame::Frames;
 use crate::upstreams::UpstreamError;
@@ -66,6 +66,9 @@ impl Call {
             BodyMode::Empty => (RequestBody::Buffered(BufferedBody::read_empty(body, limits).await?), None),
             BodyMode::Json => {
                 let mut body = BufferedBody::read(body, limits).await?;
+                if let Some(coding) = Coding::read(&head.headers)? {
+                    body = coding.decode(body, limits).await?;
+                }
                 body.count_values(limits)?;
                 (RequestBody::Buffered(body), None)
             }

@@ -2,6 +2,7 @@
 //! request is claimed by a dialect, checked by its head, and passes the same stack as a call. Separate from the
 //! dialects, because deadlines, limits, logs and rejections are the same for all of them.
 
+mod compression;
 mod drain;
 mod probes;
 
@@ -20,17 +21,19 @@ use dataflow_mesh::serve::{AtLimit, is_grpc};
 use dataflow_mesh::status::logged;
 use dataflow_transcode::Schema;
 use futures_util::future::BoxFuture;
-use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
+use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
 use tower::Service;
 
 use crate::access::{Access, Entry};
-use crate::body::BodyError;
+use crate::body::{BodyError, Coding};
 use crate::call::Call;
 use crate::dialect::{BodyMode, Dialect, Failure};
 use crate::json::is_json;
 use crate::problem;
 use crate::route::RouteError;
+
+pub(crate) use compression::Encoders;
 
 /// The shared state of all requests.
 #[derive(Debug)]
@@ -42,6 +45,7 @@ pub(crate) struct Frontend {
     pub(crate) limits: Limits,
     /// The messages of the descriptor set, for the details of errors.
     pub(crate) messages: Arc<Schema>,
+    pub(crate) encoders: Encoders,
 }
 
 /// The size limits of requests and replies.
@@ -97,6 +101,7 @@ impl Frontend {
         let mut entry = self.access.begin(request.method(), request_id.clone());
         // Over HTTP/1 hyper leaves the body out by itself.
         let headless = request.method() == Method::HEAD && request.version() == Version::HTTP_2;
+        let accepted: Vec<_> = request.headers().get_all(ACCEPT_ENCODING).iter().cloned().collect();
         let request = drain::drained(request);
         let mut response = match probes::find(request.uri().path()) {
             Some(path) => {
@@ -114,6 +119,7 @@ impl Frontend {
                 }
             },
         };
+        response = self.encoders.compress(accepted, response).await;
         response.headers_mut().insert(REQUEST_ID, request_id);
         if headless {
             response = without_body(response);
@@ -194,13 +200,7 @@ impl Frontend {
         if length.is_some_and(|length| length > self.limits.body) {
             return Err(BodyError::TooLarge { limit: self.limits.body });
         }
-        if let Some(coding) = headers
-            .get(CONTENT_ENCODING)
-            .filter(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
-        {
-            let coding: String = coding.to_str().unwrap_or_default().chars().take(80).collect();
-            return Err(BodyError::UnsupportedMediaType { found: format!("encoded as {coding}") });
-        }
+        Coding::read(headers)?;
         match headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default()) {
             None => Ok(()),
             Some(written) if is_json(written) => Ok(()),

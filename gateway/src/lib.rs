@@ -48,7 +48,7 @@ pub use args::Args;
 use breakers::MeshBreakers;
 use dialect::Dialect;
 use forward::Forward;
-use frontend::{Frontend, FrontendService};
+use frontend::{Encoders, Frontend, FrontendService};
 use health::MeshHealth;
 use legacy::Legacy;
 use rest::Transcoder;
@@ -159,7 +159,7 @@ impl Gateway {
         let messages = schema.messages().clone();
         let dialects: Vec<Box<dyn Dialect>> =
             vec![Box::new(Legacy::new(&schema)), Box::new(Transcoder::new(schema))];
-        let frontend = Frontend { dialects, access, readiness, limits, messages };
+        let frontend = Frontend { dialects, access, readiness, limits, messages, encoders: Encoders::new() };
         Server::new(server, context, descriptors)
             .forwarding(services, forward)
             .with_health(|own| MeshHealth::new(own, upstreams))

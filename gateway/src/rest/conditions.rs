@@ -40,8 +40,9 @@ impl Conditions {
 
     /// Decides by the etag of the resource, which has none if it is empty, in the order of RFC 9110, 13.2.2.
     pub(super) fn verdict(&self, etag: &str) -> Verdict {
-        let strongly = |(is_weak, tag): &(bool, String)| !is_weak && !etag.is_empty() && tag == etag;
-        let weakly = |(_, tag): &(bool, String)| !etag.is_empty() && tag == etag;
+        let weakly =
+            |(_, tag): &(bool, String)| !etag.is_empty() && (tag == etag || without_coding(tag) == etag);
+        let strongly = |tag: &(bool, String)| !tag.0 && weakly(tag);
         match (&self.if_match, &self.if_none_match) {
             (Some(Tags::These(tags)), _) if !tags.iter().any(strongly) => Verdict::Failed,
             (_, Some(Tags::Any)) => Verdict::NotModified,
@@ -69,6 +70,11 @@ impl Tags {
         }
         Some(Tags::These(tags))
     }
+}
+
+/// The etag of a resource whose representation in a coding has this one.
+pub(super) fn without_coding(tag: &str) -> &str {
+    tag.strip_suffix("-gzip").or_else(|| tag.strip_suffix("-br")).unwrap_or(tag)
 }
 
 /// A list of entity tags, `W/"a", "b"`. A comma within a tag does not separate.
@@ -113,6 +119,9 @@ mod tests {
         check(&[if_none_match("\"6\", \"a,b\" ,W/\"7\"")], Verdict::NotModified);
         check(&[if_none_match("\"6\""), if_none_match("\"7\"")], Verdict::NotModified);
         check(&[if_none_match("*")], Verdict::NotModified);
+        check(&[if_none_match("\"7-gzip\"")], Verdict::NotModified);
+        check(&[if_none_match("\"7-zip\"")], Verdict::Send);
+        check(&[if_match("\"7-br\"")], Verdict::Send);
         check(&[if_none_match("\"6\"")], Verdict::Send);
         check(&[if_none_match("7")], Verdict::Send);
         check(&[if_none_match("\"7")], Verdict::Send);

@@ -8,6 +8,7 @@ use http::header::IF_MATCH;
 use http::{HeaderMap, HeaderValue};
 use tonic::Status;
 
+use super::conditions::without_coding;
 use crate::schema::{Binding, Precondition};
 
 /// The field of a resource, or of a request, that names a version.
@@ -74,7 +75,7 @@ pub(super) fn bind(
     let path = binding.etag.as_ref().ok_or_else(|| invalid("this resource has no etag"))?;
     let opaque = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     let etag = match opaque {
-        Some(etag) if !etag.is_empty() && etag.chars().all(is_etag_char) => etag,
+        Some(etag) if !etag.is_empty() && etag.chars().all(is_etag_char) => without_coding(etag),
         // Never equal to the current one: a weak etag does not match strongly, and no resource has an empty one.
         Some("") => value,
         None if value.starts_with("W/\"") && value.ends_with('"') && !value.contains(',') => value,

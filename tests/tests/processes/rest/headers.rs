@@ -102,3 +102,40 @@ async fn a_request_id_that_is_too_long_or_empty_is_replaced() {
         assert!(answer.status == 200 && id != given && (1..=128).contains(&id.len()), "{given:.10}: {id}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_responses_are_compressed_and_have_an_etag_of_their_own() {
+    use std::io::Read;
+
+    let (gateway, _services) = services::mesh(&[]).await;
+    let target = "/v1/rules?ruleset=legacy&pageSize=500";
+    let plain = http::request(&gateway.upstream, "GET", target, &[], b"").await.unwrap();
+    assert_eq!(plain.headers["vary"], "Accept, Accept-Encoding");
+    let gzip = [("accept-encoding", "gzip")];
+    let coded = http::request(&gateway.upstream, "GET", target, &gzip, b"").await.unwrap();
+    assert_eq!((coded.status, coded.headers["content-encoding"].to_str().unwrap()), (200, "gzip"));
+    let mut text = Vec::new();
+    flate2::read::GzDecoder::new(&coded.body[..]).read_to_end(&mut text).unwrap();
+    assert_eq!(text, plain.body);
+
+    // A single rule is a resource with an etag; in the coding it is another representation.
+    let words: Vec<String> = (0..200).map(|number| format!("\"keyword{number}\"")).collect();
+    let rule = format!(
+        r#"{{"ruleId": "large", "category": "HEALTH", "priority": 1, "keywords": [{}]}}"#,
+        words.join(",")
+    );
+    let json = [("content-type", "application/json")];
+    let created =
+        http::request(&gateway.upstream, "POST", "/v1/rules", &json, rule.as_bytes()).await.unwrap();
+    assert_eq!(created.status, 200, "{}", String::from_utf8_lossy(&created.body));
+    let read = http::request(&gateway.upstream, "GET", "/v1/rules/large", &gzip, b"").await.unwrap();
+    let etag = read.headers["etag"].to_str().unwrap();
+    assert!(etag.ends_with("-gzip\""), "{etag}");
+    let conditions = [("accept-encoding", "gzip"), ("if-none-match", etag)];
+    let again = http::request(&gateway.upstream, "GET", "/v1/rules/large", &conditions, b"").await.unwrap();
+    assert_eq!(again.status, 304);
+    let change = [("content-type", "application/json"), ("if-match", etag)];
+    let changed =
+        http::request(&gateway.upstream, "PATCH", "/v1/rules/large", &change, br#"{"priority": 2}"#);
+    assert_eq!(changed.await.unwrap().status, 200, "the etag of the representation is that of the resource");
+}

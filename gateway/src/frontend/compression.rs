@@ -1,0 +1,190 @@
+//! Compresses responses, in the coding that the client accepts (RFC 9110, 12.5.3). Streams are not: an encoder holds back
+//! what a client waits for. Nor are small bodies, which would not become smaller.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG, VARY};
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body::{Frame, SizeHint};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::ServiceExt;
+use tower_http::CompressionLevel;
+use tower_http::compression::{Compression, CompressionBody};
+
+/// Bodies of fewer bytes fit into a packet.
+const MIN_BYTES: u64 = 1024;
+
+/// Responses that are compressed at once: an encoder holds some hundred kilobytes. Others are sent as they are.
+const MAX_ENCODERS: usize = 64;
+
+/// On what a response depends besides its URL: the format of streams, and the coding.
+const VARIES: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding");
+
+/// The encoders of all responses.
+#[derive(Debug, Clone)]
+pub(crate) struct Encoders(Arc<Semaphore>);
+
+/// A body that is compressed, with its permit.
+struct CompressedBody {
+    inner: CompressionBody<Body>,
+    _permit: OwnedSemaphorePermit,
+}
+
+// === impl Encoders ===
+
+impl Encoders {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(MAX_ENCODERS)))
+    }
+
+    /// The response in the best coding that these values of `Accept-Encoding` name.
+    pub(super) async fn compress(
+        &self,
+        accepted: Vec<HeaderValue>,
+        mut response: Response<Body>,
+    ) -> Response<Body> {
+        if !is_compressible(&response) {
+            return response;
+        }
+        response.headers_mut().insert(VARY, VARIES);
+        let is_small =
+            http_body::Body::size_hint(response.body()).upper().is_some_and(|most| most < MIN_BYTES);
+        if is_small || accepted.is_empty() {
+            return response;
+        }
+        let Ok(permit) = Arc::clone(&self.0).try_acquire_owned() else { return response };
+        let mut request = Request::new(());
+        for value in accepted {
+            request.headers_mut().append(ACCEPT_ENCODING, value);
+        }
+        let inner = tower::service_fn(|_: Request<()>| {
+            let response = std::mem::take(&mut response);
+            async { Ok::<_, std::convert::Infallible>(response) }
+        });
+        // The fastest level: what a client gains by a better one, other calls lose.
+        let compression = Compression::new(inner).quality(CompressionLevel::Fastest);
+        let Ok(mut response) = compression.oneshot(request).await;
+        // It appends its own.
+        response.headers_mut().insert(VARY, VARIES);
+        let coding = response.headers().get(CONTENT_ENCODING).cloned();
+        let Some(coding) = coding else { return response.map(Body::new) };
+        rename_etag(response.headers_mut(), &coding);
+        response.map(|inner| Body::new(CompressedBody { inner, _permit: permit }))
+    }
+}
+
+/// Whether the body is a text, and all of it is there or soon will be.
+fn is_compressible(response: &Response<Body>) -> bool {
+    let headers = response.headers();
+    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let is_text = media_type.starts_with("application/json") || media_type.starts_with("text/csv");
+    is_text && !headers.contains_key(CONTENT_ENCODING)
+}
+
+/// The body in another coding is another representation, with a strong etag of its own (RFC 9110, 8.8.3.3).
+fn rename_etag(headers: &mut HeaderMap, coding: &HeaderValue) {
+    let etag = headers.get(ETAG).and_then(|etag| etag.to_str().ok()?.strip_suffix('"'));
+    if let Some(etag) = etag
+        && let Ok(coding) = coding.to_str()
+        && let Ok(renamed) = HeaderValue::try_from(format!("{etag}-{coding}\""))
+    {
+        headers.insert(ETAG, renamed);
+    }
+}
+
+impl http_body::Body for CompressedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.inner).poll_frame(cx).map_err(axum::Error::new)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    /// The coding, the etag and the bytes of a response to a client that accepts these codings.
+    async fn compressed(
+        encoders: &Encoders,
+        accepted: &'static str,
+        media_type: &'static str,
+        body: &str,
+    ) -> (Option<String>, String, Vec<u8>) {
+        let mut response = Response::new(Body::from(body.to_owned()));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        response.headers_mut().insert(ETAG, HeaderValue::from_static("\"7\""));
+        let accepted = vec![HeaderValue::from_static(accepted)];
+        let response = encoders.compress(accepted, response).await;
+        let header = |name| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        let (coding, etag) = (header(CONTENT_ENCODING), header(ETAG).unwrap());
+        (coding, etag, response.into_body().collect().await.unwrap().to_bytes().to_vec())
+    }
+
+    #[tokio::test]
+    async fn large_texts_are_compressed_as_the_client_accepts_it() {
+        let encoders = Encoders::new();
+        let (large, small) = ("a text ".repeat(1000), "a text");
+        let check = async |accepted, media_type, body: &str, coding: Option<&str>, expected: &str| {
+            let (found, etag, bytes) = compressed(&encoders, accepted, media_type, body).await;
+            assert_eq!((found.as_deref(), etag.as_str()), (coding, expected), "{accepted} {media_type}");
+            if coding.is_none() {
+                assert_eq!(bytes, body.as_bytes());
+            } else {
+                assert!(bytes.len() < body.len() / 10);
+            }
+        };
+        let json = "application/json";
+        check("gzip", json, &large, Some("gzip"), "\"7-gzip\"").await;
+        check("gzip, deflate, br", json, &large, Some("br"), "\"7-br\"").await;
+        check("gzip;q=1, br;q=0.5", "text/csv; charset=utf-8", &large, Some("gzip"), "\"7-gzip\"").await;
+        check("gzip;q=0", json, &large, None, "\"7\"").await;
+        check("identity", json, &large, None, "\"7\"").await;
+        check("zstd", json, &large, None, "\"7\"").await;
+        check("gzip", json, small, None, "\"7\"").await;
+        check("gzip", "application/x-ndjson", &large, None, "\"7\"").await;
+        check("gzip", "text/event-stream", &large, None, "\"7\"").await;
+        check("gzip", "image/png", &large, None, "\"7\"").await;
+    }
+
+    #[tokio::test]
+    async fn a_compressed_body_is_the_body() {
+        let body = "{\"é\": 1}".repeat(10_000);
+        let (_, _, bytes) = compressed(&Encoders::new(), "gzip", "application/json", &body).await;
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(&bytes[..]).read_to_string(&mut text).unwrap();
+        assert_eq!(text, body);
+    }
+
+    #[tokio::test]
+    async fn beyond_the_limit_responses_are_sent_as_they_are() {
+        let encoders = Encoders::new();
+        let taken = Arc::clone(&encoders.0).try_acquire_many_owned(MAX_ENCODERS as u32).unwrap();
+        let body = "a text ".repeat(1000);
+        let (coding, ..) = compressed(&encoders, "gzip", "application/json", &body).await;
+        assert_eq!(coding, None);
+        drop(taken);
+        let (coding, ..) = compressed(&encoders, "gzip", "application/json", &body).await;
+        assert_eq!(coding.as_deref(), Some("gzip"));
+    }
+}
