@@ -44,7 +44,9 @@ pub(crate) fn to_json(status: &Status, request_id: &HeaderValue, schema: &Schema
 
 /// A detail as JSON; none if its type is unknown.
 fn detail_to_json(detail: &Any, schema: &Schema) -> Option<Vec<u8>> {
-    let mut writer = JsonWriter::new(schema, Style::default(), MAX_DETAIL);
+    // As short as people and programs know errors from other services.
+    let style = Style { skips_defaults: true, ..Style::default() };
+    let mut writer = JsonWriter::new(schema, style, MAX_DETAIL);
     let any = schema.message_named("google.protobuf.Any").expect("the details of errors are in every schema");
     writer.message(any, &detail.encode_to_vec()).ok()?;
     Some(writer.take())

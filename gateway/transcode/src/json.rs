@@ -43,6 +43,11 @@ impl<'a> JsonReader<'a> {
         Ok(Self { text, at: 0 })
     }
 
+    /// The length of the whole text.
+    pub(crate) fn len(&self) -> usize {
+        self.text.len()
+    }
+
     /// The position, for errors.
     pub(crate) fn at(&self) -> usize {
         self.at

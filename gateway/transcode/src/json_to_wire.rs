@@ -42,7 +42,7 @@ pub fn json_to_wire(
     let max_bytes = max_bytes.min(u32::MAX as usize / 2);
     let read = |out| {
         let json = JsonReader::new(json)?;
-        let mut reader = Reader { schema, json, start: 0, max_bytes, out, changes: None };
+        let mut reader = Reader { schema, json, start: 0, max_bytes, out, read_twice: 0, changes: None };
         reader.start = reader.out.len();
         match root {
             Root::Message => reader.message(preset.id(), Some(&preset.root), MAX_DEPTH)?,
@@ -68,6 +68,8 @@ struct Reader<'a, 'out> {
     out: &'out mut Vec<u8>,
     start: usize,
     max_bytes: usize,
+    /// Bytes of the text that were read before their turn.
+    read_twice: usize,
     /// Absent where changes are not collected: within lists, maps, and the well-known types too.
     changes: Option<Changes>,
 }
@@ -122,14 +124,20 @@ impl Reader<'_, '_> {
         let message = &self.schema[id];
         let mut members = Members::new(self.schema, id, preset);
         self.json.expect(b'{', "an object")?;
-        let mut has_next = !self.json.take(b'}');
+        let (mut has_next, mut has_skipped) = (!self.json.take(b'}'), false);
         while has_next {
             let (at, name) = self.json.name()?;
             match message.index_named(name.as_bytes()) {
                 Some(index) => {
                     self.member(&mut members, index, at, depth).map_err(|error| error.within(&name))?;
                 }
-                None if skipped == Some(&*name) => self.json.skip()?,
+                None if skipped == Some(&*name) && !has_skipped => {
+                    has_skipped = true;
+                    self.json.skip()?;
+                }
+                None if skipped == Some(&*name) => {
+                    return Err(JsonToWireError::new(JsonProblem::Duplicate, at).within(&name));
+                }
                 None => return Err(self.unknown(id, &name, at)),
             }
             has_next = self.json.comma(b'}')?;

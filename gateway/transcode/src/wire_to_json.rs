@@ -23,6 +23,8 @@ use occurrences::{Index, Occurrences};
 pub struct Style {
     /// One member or element a line, indented by two spaces, instead of no space at all.
     pub is_indented: bool,
+    /// Whether absent fields without presence are left out, instead of written with their defaults.
+    pub skips_defaults: bool,
     /// Characters that are escaped besides those that JSON requires.
     pub is_unsafe: Option<fn(char) -> bool>,
 }
@@ -150,7 +152,8 @@ impl<'s> JsonWriter<'s> {
         let index = self.occurrences.index(self.schema, message, wire, depth)?;
         for at in fields {
             let field = &message.fields()[at];
-            if field.has_presence && self.occurrences.last(index, at).is_none() {
+            let is_optional = field.has_presence || self.style.skips_defaults;
+            if is_optional && self.occurrences.last(index, at).is_none() {
                 continue;
             }
             self.key(field);

@@ -14,7 +14,7 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 use crate::text::controls_terminal;
 
 /// Names come from untrusted documents: what controls a terminal is escaped. Programs read the same text either way.
-const STYLE: Style = Style { is_indented: true, is_unsafe: Some(controls_terminal) };
+const STYLE: Style = Style { is_indented: true, is_unsafe: Some(controls_terminal), skips_defaults: false };
 
 /// The analysis is here already: its JSON has no limit.
 const UNLIMITED: usize = usize::MAX;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::Reader;
-use crate::json::{JsonProblem, JsonReader, JsonToWireError, Result};
+use crate::json::{JsonProblem, JsonToWireError, Result};
 use crate::mask;
 use crate::preset::{expected_message, put_bytes, put_text};
 use crate::scalar;
@@ -13,10 +13,13 @@ use crate::wire::{close_delimited, open_delimited, put_tag};
 /// The member of an `Any` that names its type.
 const TYPE: &str = "@type";
 
+/// How often a text may be read again to find the types of its `Any`s.
+const MAX_READ_TWICE: usize = 4;
+
 /// The member of an `Any` that is its message, if that has a form of its own.
 const VALUE: &str = "value";
 
-impl Reader<'_, '_> {
+impl<'a> Reader<'a, '_> {
     pub(super) fn well_known(&mut self, form: Form, id: MessageId, depth: usize) -> Result<()> {
         match form {
             Form::Timestamp | Form::Duration | Form::FieldMask => {
@@ -71,7 +74,7 @@ impl Reader<'_, '_> {
 
     fn any(&mut self, depth: usize) -> Result<()> {
         let at = self.json.at();
-        let Some(url) = type_in(&mut self.json.clone())? else {
+        let Some(url) = self.type_of_any()? else {
             // Without a type it must be empty.
             self.json.expect(b'{', "an object")?;
             if self.json.take(b'}') {
@@ -101,20 +104,48 @@ impl Reader<'_, '_> {
         Ok(())
     }
 
+    /// The type that an `Any` names, wherever in it. Mostly it comes first; else all of the object is read twice, which
+    /// has a limit, since such objects may be within each other.
+    fn type_of_any(&mut self) -> Result<Option<Cow<'a, str>>> {
+        let mut ahead = self.json.clone();
+        ahead.expect(b'{', "an object")?;
+        if ahead.peek() == b'"' && ahead.name()?.1 == TYPE {
+            return ahead.string().map(Some).map_err(|error| error.within(TYPE));
+        }
+        let mut url = None;
+        let (mut ahead, start) = (self.json.clone(), self.json.at());
+        ahead.object(|json, name| {
+            if name != TYPE {
+                return json.skip();
+            }
+            url = Some(json.string().map_err(|error| error.within(TYPE))?);
+            Ok(())
+        })?;
+        self.read_twice += ahead.at() - start;
+        if self.read_twice > MAX_READ_TWICE * self.json.len() {
+            let problem = "an Any within others whose member \"@type\" does not come first";
+            return Err(JsonToWireError::new(JsonProblem::Syntax(problem), start).within(TYPE));
+        }
+        Ok(url)
+    }
+
     /// The message of an `Any`, as its member `value`.
     fn typed_value(&mut self, id: MessageId, form: Form, depth: usize) -> Result<()> {
-        let mut has_value = false;
+        let (mut has_value, mut has_type) = (false, false);
         self.json.expect(b'{', "an object")?;
         loop {
             let (at, name) = self.json.name()?;
             match &*name {
-                TYPE => self.json.skip()?,
-                VALUE if has_value => {
-                    return Err(JsonToWireError::new(JsonProblem::Duplicate, at).within(VALUE));
+                TYPE if !has_type => {
+                    has_type = true;
+                    self.json.skip()?;
                 }
-                VALUE => {
+                VALUE if !has_value => {
                     has_value = true;
                     self.message(id, None, depth).map_err(|error| error.within(VALUE))?;
+                }
+                TYPE | VALUE => {
+                    return Err(JsonToWireError::new(JsonProblem::Duplicate, at).within(&name));
                 }
                 name => return Err(self.unknown(id, name, at)),
             }
@@ -128,21 +159,4 @@ impl Reader<'_, '_> {
         }
         Err(self.json.syntax("an Any of a well-known type without the member \"value\""))
     }
-}
-
-/// The type that an `Any` names, wherever in it.
-fn type_in<'a>(json: &mut JsonReader<'a>) -> Result<Option<Cow<'a, str>>> {
-    let mut url = None;
-    json.object(|json, name| {
-        if name != TYPE {
-            return json.skip();
-        }
-        let at = json.at();
-        let found = json.string().map_err(|error| error.within(TYPE))?;
-        match url.replace(found) {
-            None => Ok(()),
-            Some(_) => Err(JsonToWireError::new(JsonProblem::Duplicate, at).within(TYPE)),
-        }
-    })?;
-    Ok(url)
 }

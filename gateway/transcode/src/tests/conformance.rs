@@ -317,6 +317,10 @@ fn messages_of_any_type() {
         "any.@type",
         r#"{"any": {"@type": "a/google.protobuf.Empty", "@type": "a/google.protobuf.Empty"}}"#,
     );
+    rejected(
+        "any.@type",
+        r#"{"any": {"@type": "a/transcode.types.v1.Types", "@type": "a/transcode.types.v1.Types"}}"#,
+    );
     rejected("any", r#"{"any": {"@type": "a/google.protobuf.Duration"}}"#);
     rejected("any.value", r#"{"any": {"@type": "a/google.protobuf.Duration", "value": 1}}"#);
     rejected("any.x", r#"{"any": {"@type": "a/google.protobuf.Duration", "value": "1s", "x": 1}}"#);
@@ -341,4 +345,10 @@ fn hostile_texts() {
     let (_, problem) = round_trip(&format!(r#"{{"optionalInt32": {}}}"#, "1".repeat(1_000_000))).unwrap_err();
     assert!(problem.len() <= 200, "{problem}");
     rejected("", "\u{feff}{}");
+    // The type of an `Any` that comes last has all of it read twice: within each other, that would be quadratic.
+    let nested = (0..40).fold("{}".to_owned(), |inner, _| {
+        format!(r#"{{"any": {inner}, "@type": "a/transcode.types.v1.Types"}}"#)
+    });
+    let nested = format!(r#"{{"any": {nested}}}"#);
+    assert!(round_trip(&nested).unwrap_err().1.contains("does not come first"), "{nested}");
 }
