@@ -32,7 +32,7 @@ pub enum AccessLog {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
     role: &'static str,
-    http_route: String,
+    http_route: Arc<str>,
     http_request_method: &'static str,
     http_response_status_code: u16,
 }
@@ -117,7 +117,7 @@ impl Drop for Entry {
         let took = self.began.elapsed();
         let labels = Labels {
             role: self.access.role,
-            http_route: self.route.to_string(),
+            http_route: Arc::clone(&self.route),
             http_request_method: self.method,
             http_response_status_code: self.status.as_u16(),
         };

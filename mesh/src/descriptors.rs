@@ -11,13 +11,13 @@ use prost_types::FileDescriptorSet;
 
 use crate::elements::MessageTypes;
 
-/// A method: its two label values, and what is streamed.
+/// A method: its two label values, and what is streamed. Cheap to clone, as each call does.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Method {
     /// The service's full name, for instance `dataflow.cache.v1.CacheService`.
-    pub(crate) service: String,
+    pub(crate) service: Arc<str>,
     /// The method's name, for instance `GetEntry`.
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     /// Whether it is server-streaming. Such a response may be a watch, which has no natural end.
     pub(crate) streams: bool,
     /// Whether it is client-streaming too: messages of both sides may alternate.
@@ -25,7 +25,7 @@ pub(crate) struct Method {
     /// Whether its calls are bulk, by its option `dataflow.mesh.v1.priority`.
     pub(crate) is_bulk: bool,
     /// Whether its request is a single message, of this type: its full name after a dot.
-    pub(crate) unary_request: Option<String>,
+    pub(crate) unary_request: Option<Arc<str>>,
 }
 
 /// The methods of health and reflection, which every server has.
@@ -55,7 +55,7 @@ pub(crate) struct Methods {
 impl Method {
     /// A method that streams nothing.
     pub(crate) fn unary(service: &str, name: &str) -> Self {
-        let (service, name) = (service.to_owned(), name.to_owned());
+        let (service, name) = (service.into(), name.into());
         Self { service, name, streams: false, is_bidirectional: false, is_bulk: false, unary_request: None }
     }
 }
@@ -79,12 +79,12 @@ impl Methods {
                 for method in &service.method {
                     let path = format!("/{full_name}/{}", method.name());
                     let method = Method {
-                        service: full_name.clone(),
-                        name: method.name().to_owned(),
+                        service: full_name.as_str().into(),
+                        name: method.name().into(),
                         streams: method.server_streaming(),
                         is_bidirectional: method.server_streaming() && method.client_streaming(),
                         is_bulk: bulk.contains(&path),
-                        unary_request: (!method.client_streaming()).then(|| method.input_type().to_owned()),
+                        unary_request: (!method.client_streaming()).then(|| method.input_type().into()),
                     };
                     by_path.insert(path, method);
                 }
@@ -128,7 +128,7 @@ mod tests {
     fn only_methods_of_the_given_services_are_known_with_their_streaming_kind() {
         let set = tonic_health::pb::FILE_DESCRIPTOR_SET;
         let methods = Methods::of(&["grpc.health.v1.Health"], set);
-        assert!(methods.get("/grpc.health.v1.Health/Check").is_some_and(|method| method.name == "Check"));
+        assert!(methods.get("/grpc.health.v1.Health/Check").is_some_and(|method| &*method.name == "Check"));
         assert!(!methods.streams("/grpc.health.v1.Health/Check"));
         assert!(methods.streams("/grpc.health.v1.Health/Watch"));
         assert!(!methods.streams("/grpc.health.v1.Health/Unknown"));

@@ -125,15 +125,15 @@ struct RoleLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CallLabels {
     role: &'static str,
-    grpc_service: String,
-    grpc_method: String,
+    grpc_service: Arc<str>,
+    grpc_method: Arc<str>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct HandledLabels {
     role: &'static str,
-    grpc_service: String,
-    grpc_method: String,
+    grpc_service: Arc<str>,
+    grpc_method: Arc<str>,
     grpc_code: &'static str,
 }
 

@@ -122,8 +122,8 @@ impl Call {
             span.record("otel.name", format_args!("{}/{}", method.service, method.name));
             span.record("otel.kind", "server");
             span.set_attribute("rpc.system", "grpc");
-            span.set_attribute("rpc.service", method.service.clone());
-            span.set_attribute("rpc.method", method.name.clone());
+            span.set_attribute("rpc.service", method.service.to_string());
+            span.set_attribute("rpc.method", method.name.to_string());
         }
         layer.metrics.started(&method);
         let (metrics, refusals) = (layer.metrics.clone(), layer.refusals.clone());
@@ -150,7 +150,7 @@ impl Call {
         self.span.set_attribute("rpc.grpc.status_code", i64::from(i32::from(code)));
         let _entered = self.span.enter();
         let took_ms = took.as_millis();
-        let Method { service, name, .. } = &self.method;
+        let (service, name) = (&*self.method.service, &*self.method.name);
         match (panic, code) {
             (Some(Panic { message, location, backtrace }), _) => {
                 tracing::error!(

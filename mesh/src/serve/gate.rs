@@ -71,7 +71,7 @@ impl Gate {
         let method = method.filter(|method| !method.streams)?;
         self.metrics.rejected(method);
         if let Some(left_out) = self.refusals.take() {
-            let (service, name) = (&method.service, &method.name);
+            let (service, name) = (&*method.service, &*method.name);
             tracing::info!(service, method = name, left_out, "call: rejected, over limit");
         }
         let mut response = Response::new(Body::empty());
