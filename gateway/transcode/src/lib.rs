@@ -4,6 +4,7 @@
 //! It knows neither HTTP nor gRPC nor an asynchronous runtime.
 
 mod escape;
+mod field_path;
 mod json;
 mod json_to_wire;
 mod mask;

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::field_path::FieldPath;
+
 /// Why JSON is not that of its message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JsonToWireError(Box<Located>);
@@ -12,8 +14,7 @@ struct Located {
     problem: JsonProblem,
     /// The offset in the JSON, in bytes.
     at: usize,
-    /// From the innermost member to the outermost.
-    path: Vec<String>,
+    path: FieldPath,
 }
 
 /// What is wrong with JSON.
@@ -74,7 +75,7 @@ pub enum JsonProblem {
 impl JsonToWireError {
     /// A problem at an offset.
     pub(crate) fn new(problem: JsonProblem, at: usize) -> Self {
-        Self(Box::new(Located { problem, at, path: Vec::new() }))
+        Self(Box::new(Located { problem, at, path: FieldPath::default() }))
     }
 
     /// What is wrong.
@@ -84,14 +85,7 @@ impl JsonToWireError {
 
     /// The path of the field, as `values[2].label`; empty for the JSON as a whole.
     pub fn field(&self) -> String {
-        let mut path = String::new();
-        for step in self.0.path.iter().rev() {
-            if !path.is_empty() && !step.starts_with('[') {
-                path.push('.');
-            }
-            path.push_str(step);
-        }
-        path
+        self.0.path.to_string()
     }
 
     /// The line and the column in the JSON, both from 1; columns count characters.
@@ -104,13 +98,12 @@ impl JsonToWireError {
     }
 
     pub(crate) fn within(mut self, name: &str) -> Self {
-        // A caller may send a name of a megabyte.
-        self.0.path.push(name.chars().take(100).collect());
+        self.0.path.push_name(name);
         self
     }
 
     pub(crate) fn at_index(mut self, index: usize) -> Self {
-        self.0.path.push(format!("[{index}]"));
+        self.0.path.push_index(index);
         self
     }
 }

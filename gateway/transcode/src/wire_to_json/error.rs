@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::field_path::FieldPath;
 use crate::wire::WireError;
 
 /// Why a message on the wire cannot be written as JSON.
@@ -10,8 +11,7 @@ pub struct WireToJsonError(Box<Located>);
 
 #[derive(Debug)]
 struct Located {
-    /// From the innermost field to the outermost.
-    path: Vec<String>,
+    path: FieldPath,
     problem: ReplyProblem,
 }
 
@@ -54,32 +54,24 @@ impl WireToJsonError {
 
     /// The path of the field, as `values[2].label`; empty for the message as a whole.
     pub fn field(&self) -> String {
-        let mut path = String::new();
-        for step in self.0.path.iter().rev() {
-            if !path.is_empty() && !step.starts_with('[') {
-                path.push('.');
-            }
-            path.push_str(step);
-        }
-        path
+        self.0.path.to_string()
     }
 
     pub(super) fn within(mut self, name: &str) -> Self {
-        self.0.path.push(name.to_owned());
+        self.0.path.push_name(name);
         self
     }
 
     pub(super) fn at_index(mut self, index: usize) -> Self {
-        self.0.path.push(format!("[{index}]"));
+        self.0.path.push_index(index);
         self
     }
 }
 
 impl fmt::Display for WireToJsonError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let field = self.field();
-        if !field.is_empty() {
-            write!(f, "{field}: ")?;
+        if !self.0.path.is_empty() {
+            write!(f, "{}: ", self.0.path)?;
         }
         self.0.problem.fmt(f)
     }
@@ -89,7 +81,7 @@ impl std::error::Error for WireToJsonError {}
 
 impl From<ReplyProblem> for WireToJsonError {
     fn from(problem: ReplyProblem) -> Self {
-        Self(Box::new(Located { path: Vec::new(), problem }))
+        Self(Box::new(Located { path: FieldPath::default(), problem }))
     }
 }
 
