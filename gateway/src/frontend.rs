@@ -22,7 +22,7 @@ use dataflow_mesh::status::logged;
 use dataflow_transcode::Schema;
 use futures_util::future::BoxFuture;
 use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use tower::Service;
 
 use crate::access::{Access, Entry};
@@ -151,10 +151,15 @@ impl Frontend {
         // The permit of the call is released when the HTTP response is sent, not when the upstream response has ended.
         let guards = ResponseGuards::take(&mut answer);
         let writing = panics::catch(call.write_response(answer, self.limits.reply, request_id));
-        let written = writing.await.unwrap_or_else(|panic| {
+        let mut written = writing.await.unwrap_or_else(|panic| {
             entry.panicked(&panic);
             Err(logged(&panics::Error::Panicked))
         });
+        if let Ok(response) = &mut written
+            && call.exchange().is_stream()
+        {
+            response.extensions_mut().insert(compression::Stream);
+        }
         guards.attach(
             written.unwrap_or_else(|status| call.exchange().write_failure(&status.into(), request_id)),
         )
@@ -232,7 +237,8 @@ fn check_message(request: &Request<Body>) -> Result<(), RouteError> {
 
 /// The response to HEAD: the head of the response to GET (RFC 9110, 9.3.2).
 fn without_body(mut response: Response<Body>) -> Response<Body> {
-    if let Some(length) = http_body::Body::size_hint(response.body()).exact() {
+    let is_unchanged = response.status() == StatusCode::NOT_MODIFIED;
+    if let Some(length) = http_body::Body::size_hint(response.body()).exact().filter(|_| !is_unchanged) {
         response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     response.map(|_| Body::empty())

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG, VARY};
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt;
@@ -23,6 +23,10 @@ const MAX_ENCODERS: usize = 64;
 
 /// On what a response depends besides its URL: the format of streams, and the coding.
 const VARIES: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding");
+
+/// The response is a stream of messages: an extension of its head.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stream;
 
 /// The encoders of all responses.
 #[derive(Debug, Clone)]
@@ -47,6 +51,9 @@ impl Encoders {
         accepted: Vec<HeaderValue>,
         mut response: Response<Body>,
     ) -> Response<Body> {
+        if response.status() == StatusCode::NOT_MODIFIED {
+            response.headers_mut().insert(VARY, VARIES);
+        }
         if !is_compressible(&response) {
             return response;
         }
@@ -81,8 +88,10 @@ impl Encoders {
 fn is_compressible(response: &Response<Body>) -> bool {
     let headers = response.headers();
     let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let is_text = media_type.starts_with("application/json") || media_type.starts_with("text/csv");
-    is_text && !headers.contains_key(CONTENT_ENCODING)
+    let essence = media_type.split(';').next().unwrap_or_default().trim_end();
+    let is_text = ["application/json", "text/csv"].contains(&essence);
+    let is_stream = response.extensions().get::<Stream>().is_some();
+    is_text && !is_stream && !headers.contains_key(CONTENT_ENCODING)
 }
 
 /// The body in another coding is another representation, with a strong etag of its own (RFC 9110, 8.8.3.3).
@@ -165,6 +174,15 @@ mod tests {
         check("gzip", "application/x-ndjson", &large, None, "\"7\"").await;
         check("gzip", "text/event-stream", &large, None, "\"7\"").await;
         check("gzip", "image/png", &large, None, "\"7\"").await;
+    }
+
+    #[tokio::test]
+    async fn streams_are_not_compressed() {
+        let mut response = Response::new(Body::from("a text ".repeat(1000)));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.extensions_mut().insert(Stream);
+        let response = Encoders::new().compress(vec![HeaderValue::from_static("gzip")], response).await;
+        assert!(!response.headers().contains_key(CONTENT_ENCODING));
     }
 
     #[tokio::test]

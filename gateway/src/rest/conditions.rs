@@ -38,6 +38,12 @@ impl Conditions {
         Self { if_match: Tags::read(headers, IF_MATCH), if_none_match: Tags::read(headers, IF_NONE_MATCH) }
     }
 
+    /// The etag of the representation that the client has, if it is one of the resource's: a 304 states it again.
+    pub(super) fn known(&self, etag: &str) -> Option<&str> {
+        let Some(Tags::These(tags)) = &self.if_none_match else { return None };
+        tags.iter().map(|(_, tag)| tag.as_str()).find(|tag| *tag == etag || without_coding(tag) == etag)
+    }
+
     /// Decides by the etag of the resource, which has none if it is empty, in the order of RFC 9110, 13.2.2.
     pub(super) fn verdict(&self, etag: &str) -> Verdict {
         let weakly =
@@ -72,9 +78,22 @@ impl Tags {
     }
 }
 
-/// The etag of a resource whose representation in a coding has this one.
+/// The suffixes of etags of representations in a coding.
+const CODED: [&str; 2] = ["-gzip", "-br"];
+
+/// The suffix of an etag that ends like one of these by itself.
+const PLAIN: &str = "-id";
+
+/// The etag of a resource, as it stands in a header, where a suffix says what its representation is coded in.
+pub(super) fn in_header(etag: &str) -> String {
+    let is_ambiguous = CODED.iter().chain([&PLAIN]).any(|suffix| etag.ends_with(suffix));
+    format!("\"{etag}{}\"", if is_ambiguous { PLAIN } else { "" })
+}
+
+/// The etag of a resource whose representation has this one.
 pub(super) fn without_coding(tag: &str) -> &str {
-    tag.strip_suffix("-gzip").or_else(|| tag.strip_suffix("-br")).unwrap_or(tag)
+    let plain = CODED.iter().find_map(|suffix| tag.strip_suffix(suffix)).unwrap_or(tag);
+    plain.strip_suffix(PLAIN).unwrap_or(plain)
 }
 
 /// A list of entity tags, `W/"a", "b"`. A comma within a tag does not separate.
@@ -134,6 +153,18 @@ mod tests {
         check(&[if_match("7")], Verdict::Failed);
         check(&[if_match("\"6\""), if_none_match("\"7\"")], Verdict::Failed);
         check(&[if_match("\"7\""), if_none_match("\"7\"")], Verdict::NotModified);
+    }
+
+    #[test]
+    fn an_etag_returns_from_its_header_whatever_it_ends_in() {
+        for etag in ["7", "a-gzip", "a-br", "a-id", "a-br-id", "a-id-br", "-id", "gzip", "a-gzip-br"] {
+            let stated = in_header(etag);
+            let tag = stated.trim_matches('"');
+            assert_eq!(without_coding(tag), etag);
+            for coding in CODED {
+                assert_eq!(without_coding(&format!("{tag}{coding}")), etag, "{coding}");
+            }
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use http::header::IF_MATCH;
 use http::{HeaderMap, HeaderValue};
 use tonic::Status;
 
-use super::conditions::without_coding;
+use super::conditions::{in_header, without_coding};
 use crate::schema::{Binding, Precondition};
 
 /// The field of a resource, or of a request, that names a version.
@@ -47,7 +47,7 @@ pub(super) fn of<'a>(binding: &Binding, message: &'a [u8]) -> Option<&'a str> {
 
 /// The value of `ETag`.
 pub(super) fn header(etag: &str) -> HeaderValue {
-    HeaderValue::try_from(format!("\"{etag}\"")).expect("it has visible ASCII characters only")
+    HeaderValue::try_from(in_header(etag)).expect("it has visible ASCII characters only")
 }
 
 /// Sets the etag of a request by its `If-Match`.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use dataflow_transcode::{IncrementalWriter, JsonWriter, Style};
 use futures_util::{Stream, stream};
 use http::header::ETAG;
-use http::{Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 use tonic::Status;
 
 use super::conditions::{Conditions, Verdict};
@@ -26,9 +26,9 @@ const BUFFERED_MAX: usize = 256 * 1024;
 /// JSON is sent in chunks of about this size.
 const PIECE: usize = 16 * 1024;
 
-/// A message has at most this many times the bytes of the largest message as JSON: base64, quotes and names make it
-/// longer, and an empty one is written with all its defaults.
-const EXPANSION: usize = 8;
+/// The most bytes of the JSON of a buffered reply: quotes and names make it longer than the message, and an empty message
+/// is written with all its defaults.
+const BUFFERED_JSON_MAX: usize = 64 * BUFFERED_MAX;
 
 /// The response that a reply of one message makes. The conditions are those of a request that reads; a reply that is
 /// written as it arrives meets them, since its etag may come last.
@@ -45,7 +45,7 @@ pub(super) async fn write(
         && (binding.reply.is_some() || binding.schema[binding.output].is_plain())
     {
         let (schema, style) = (Arc::clone(&binding.schema), Style::default());
-        let max_bytes = limit.saturating_mul(EXPANSION);
+        let max_bytes = limit.max(BUFFERED_JSON_MAX);
         let writer =
             IncrementalWriter::new(schema, binding.output, binding.reply, Some(length), style, max_bytes);
         return Ok(json::response(Body::from_stream(arriving(frames, length, writer))));
@@ -65,14 +65,18 @@ pub(super) async fn write(
         Verdict::Failed => return Err(PreconditionError::Mismatch.into()),
     };
     if let Some(etag) = etag {
-        response.headers_mut().insert(ETAG, etag::header(etag));
+        let known = conditions.known(etag).filter(|_| response.status() == StatusCode::NOT_MODIFIED);
+        let known = known.and_then(|known| HeaderValue::try_from(format!("\"{known}\"")).ok());
+        response.headers_mut().insert(ETAG, known.unwrap_or_else(|| etag::header(etag)));
     }
     Ok(response)
 }
 
-/// The JSON of a message of a reply, or of its field that is the HTTP body. `limit` is that of the message.
+/// The JSON of a message of a reply, or of its field that is the HTTP body: at most as many bytes as the message may have,
+/// or as a buffered reply has.
 pub(super) fn json_of(binding: &Binding, message: &[u8], limit: usize) -> Result<Vec<u8>, Status> {
-    let mut writer = JsonWriter::new(&binding.schema, Style::default(), limit.saturating_mul(EXPANSION));
+    let max_bytes = if message.len() > BUFFERED_MAX { limit } else { 0 };
+    let mut writer = JsonWriter::new(&binding.schema, Style::default(), max_bytes.max(BUFFERED_JSON_MAX));
     let written = match binding.reply {
         None => writer.message(binding.output, message),
         Some(field) => writer.field(field, message),

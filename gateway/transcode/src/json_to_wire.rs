@@ -1,6 +1,7 @@
 //! Reads the JSON of a message and writes the message on the wire, in one pass. The fields that are preset go into it on
 //! the way.
 
+mod changes;
 mod map;
 mod members;
 mod well_known;
@@ -12,6 +13,7 @@ use crate::scalar;
 use crate::schema::{Cardinality, Field, FieldId, Form, Kind, MessageId, Schema};
 use crate::wire::{WireType, close_delimited, open_delimited, put_tag};
 
+use changes::Changes;
 use members::Members;
 
 /// What a JSON text is.
@@ -59,7 +61,7 @@ pub fn json_to_wire(
         Root::Message => error,
         Root::Field(field) | Root::Changes(field) => error.within(schema[field].name()),
     })?;
-    Ok(reader.changes.map(|changes| changes.paths).unwrap_or_default())
+    Ok(reader.changes.map(Changes::into_paths).unwrap_or_default())
 }
 
 struct Reader<'a, 'out> {
@@ -72,16 +74,6 @@ struct Reader<'a, 'out> {
     read_twice: usize,
     /// Absent where changes are not collected: within lists, maps, and the well-known types too.
     changes: Option<Changes>,
-}
-
-/// The paths of the members of an object, and of the objects in it.
-#[derive(Default)]
-struct Changes {
-    paths: Vec<String>,
-    /// The path of the object that is being read, with a dot.
-    prefix: String,
-    /// Whether the object that is being read is the changed one itself.
-    depth: usize,
 }
 
 // === impl Reader ===
@@ -158,8 +150,7 @@ impl Reader<'_, '_> {
         members.add(index).map_err(|problem| JsonToWireError::new(problem, at))?;
         if self.json.peek() == b'n' && !self.takes_null(field) {
             self.json.null()?;
-            self.change(field);
-            return Ok(());
+            return self.change(field);
         }
         members.set(index).map_err(|problem| JsonToWireError::new(problem, at))?;
         match members.preset.and_then(|preset| preset.field(index)) {
@@ -187,14 +178,14 @@ impl Reader<'_, '_> {
         match field.cardinality() {
             Cardinality::Singular => self.singular(field, preset, depth),
             Cardinality::Repeated { packed } => {
-                self.change(field);
+                self.change(field)?;
                 let changes = self.changes.take();
                 self.list(field, packed, depth)?;
                 self.changes = changes;
                 Ok(())
             }
             Cardinality::Map { key } => {
-                self.change(field);
+                self.change(field)?;
                 let changes = self.changes.take();
                 self.map(field, key, depth)?;
                 self.changes = changes;
@@ -205,14 +196,14 @@ impl Reader<'_, '_> {
 
     fn singular(&mut self, field: &Field, preset: Option<&PresetMessage>, depth: usize) -> Result<()> {
         if let Some(id) = field.kind().message() {
-            let is_open = self.open_changes(field, id);
+            let is_open = self.open_changes(field, id)?;
             self.tagged_message(field, id, preset, depth)?;
             if is_open {
                 self.close_changes(field);
             }
             return Ok(());
         }
-        self.change(field);
+        self.change(field)?;
         let start = self.out.len();
         put_tag(field.number(), field.kind().wire_type(), self.out);
         let value = self.out.len();
@@ -312,46 +303,5 @@ impl Reader<'_, '_> {
         }
         let problem = JsonProblem::TooLarge { limit: self.max_bytes };
         Err(JsonToWireError::new(problem, self.json.at()))
-    }
-
-    /// A field is changed as a whole.
-    fn change(&mut self, field: &Field) {
-        if let Some(changes) = &mut self.changes
-            && changes.depth > 0
-        {
-            changes.paths.push(format!("{}{}", changes.prefix, field.name()));
-        }
-    }
-
-    /// A message is changed: as a whole if it is empty or of a well-known type, else the fields that it has.
-    fn open_changes(&mut self, field: &Field, id: MessageId) -> bool {
-        let is_whole = {
-            let mut ahead = self.json.clone();
-            !self.schema[id].is_plain() || (ahead.take(b'{') && ahead.peek() == b'}')
-        };
-        match &mut self.changes {
-            Some(changes) if changes.depth > 0 && is_whole => {
-                self.change(field);
-                false
-            }
-            Some(changes) => {
-                if changes.depth > 0 {
-                    changes.prefix.push_str(field.name());
-                    changes.prefix.push('.');
-                }
-                changes.depth += 1;
-                true
-            }
-            None => false,
-        }
-    }
-
-    fn close_changes(&mut self, field: &Field) {
-        if let Some(changes) = &mut self.changes {
-            changes.depth -= 1;
-            if changes.depth > 0 {
-                changes.prefix.truncate(changes.prefix.len() - field.name().len() - 1);
-            }
-        }
     }
 }

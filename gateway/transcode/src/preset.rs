@@ -172,15 +172,10 @@ impl PresetMessage {
         {
             return Err(PresetError::Unknown);
         }
-        put_tag(field.number(), field.kind().wire_type(), &mut wire);
-        let tag = wire.len();
-        text::put(schema, field.kind(), text, &mut wire).ok_or_else(|| PresetError::Invalid {
+        text::put_field(schema, field, text, &mut wire).ok_or_else(|| PresetError::Invalid {
             found: text.chars().take(40).collect(),
             expected: text::expected(schema, field.kind()),
         })?;
-        if !is_repeated && !field.has_presence && wire[tag..].iter().all(|byte| *byte == 0) {
-            wire.clear();
-        }
         match place.map(|place| &mut self.fields[place].1) {
             None => self.fields.push((index, PresetField::Value { wire, source })),
             Some(PresetField::Value { wire: earlier, source: of }) if is_repeated && *of == source => {

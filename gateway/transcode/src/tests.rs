@@ -3,6 +3,7 @@
 
 mod conformance;
 mod fuzz;
+mod hostile;
 mod incremental;
 mod oracle;
 mod random;

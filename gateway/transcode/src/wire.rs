@@ -162,14 +162,14 @@ impl<'a> WireReader<'a> {
     }
 }
 
-/// Where the last value of a field is, of those that a length delimits. None if there is none, also because the bytes are
+/// Where the last value of a field is, of those that a length or a group delimits. None if there is none, also because the bytes are
 /// no message.
 pub fn last_delimited(wire: &[u8], number: u32) -> Option<Range<usize>> {
     let (mut reader, mut last) = (WireReader::new(wire), None);
     while !reader.is_at_end() {
         let (found, wire_type) = reader.tag().ok()?;
         let range = reader.value(found, wire_type, crate::MAX_DEPTH).ok()?;
-        if found == number && wire_type == WireType::LengthDelimited {
+        if found == number && matches!(wire_type, WireType::LengthDelimited | WireType::StartGroup) {
             last = Some(range);
         }
     }

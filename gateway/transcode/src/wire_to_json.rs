@@ -3,6 +3,7 @@
 
 mod error;
 mod incremental;
+mod layout;
 mod map;
 mod occurrences;
 mod scalar;
@@ -10,7 +11,6 @@ mod well_known;
 
 use std::ops::Range;
 
-use crate::escape;
 use crate::schema::{Cardinality, Field, FieldId, Form, Kind, MessageId, Schema};
 use crate::wire::WireReader;
 
@@ -41,6 +41,8 @@ pub struct JsonWriter<'s> {
     /// Whether nothing was written yet in the innermost object or array.
     is_first: bool,
     occurrences: Occurrences,
+    /// Bytes of messages that were merged, and are being written.
+    merged_bytes: usize,
 }
 
 /// A writer between two parts of what it writes.
@@ -70,6 +72,7 @@ impl<'s> JsonWriter<'s> {
             level: 0,
             is_first: true,
             occurrences: Occurrences::default(),
+            merged_bytes: 0,
         }
     }
 
@@ -116,20 +119,18 @@ impl<'s> JsonWriter<'s> {
     }
 
     fn suspend(self) -> Suspended {
-        let Self { schema: _, style, max_bytes, out, level, is_first, occurrences } = self;
+        let Self { schema: _, style, max_bytes, out, level, is_first, occurrences, merged_bytes: _ } = self;
         Suspended { style, max_bytes, out, level, is_first, occurrences }
     }
 
     fn resume(schema: &'s Schema, suspended: Suspended) -> Self {
         let Suspended { style, max_bytes, out, level, is_first, occurrences } = suspended;
-        Self { schema, style, max_bytes, out, level, is_first, occurrences }
+        Self { schema, style, max_bytes, out, level, is_first, occurrences, merged_bytes: 0 }
     }
 
     /// A message in the form of its type. `depth` is how many levels it may have.
     fn nested(&mut self, id: MessageId, wire: &[u8], depth: usize) -> Result<()> {
-        if self.out.len() > self.max_bytes {
-            return Err(ReplyProblem::TooLarge { limit: self.max_bytes }.into());
-        }
+        self.check_size()?;
         match self.schema[id].form {
             Form::Object | Form::Empty => {
                 self.begin(b'{');
@@ -209,17 +210,33 @@ impl<'s> JsonWriter<'s> {
                 if self.occurrences.is_single(index, at) {
                     return self.nested(id, &wire[last.range()], depth);
                 }
-                // The concatenation of two messages on the wire is their merger.
-                let mut merged = Vec::new();
-                let mut next = self.occurrences.first(index, at);
-                while let Some((occurrence, following)) = next {
-                    merged.extend_from_slice(&wire[occurrence.range()]);
-                    next = self.occurrences.following(following);
-                }
-                self.nested(id, &merged, depth)
+                self.merged(id, at, index, wire, depth)
             }
             kind => self.scalar(kind, &wire[last.range()]),
         }
+    }
+
+    /// A message that occurs several times: the concatenation of two messages on the wire is their merger.
+    fn merged(&mut self, id: MessageId, at: usize, index: Index, wire: &[u8], depth: usize) -> Result<()> {
+        let mut parts = Vec::new();
+        let mut next = self.occurrences.first(index, at);
+        while let Some((occurrence, following)) = next {
+            parts.extend(Some(&wire[occurrence.range()]).filter(|part| !part.is_empty()));
+            next = self.occurrences.following(following);
+        }
+        let [first, rest @ ..] = &parts[..] else { return self.nested(id, &[], depth) };
+        if rest.is_empty() {
+            return self.nested(id, first, depth);
+        }
+        // Copies within copies: each level of a message may have one of all below it.
+        let merged = parts.concat();
+        self.merged_bytes += merged.len();
+        if self.merged_bytes > self.max_bytes {
+            return Err(ReplyProblem::TooLarge { limit: self.max_bytes }.into());
+        }
+        let written = self.nested(id, &merged, depth);
+        self.merged_bytes -= merged.len();
+        written
     }
 
     /// The elements of one occurrence of a repeated field: one, or all that are packed.
@@ -231,7 +248,13 @@ impl<'s> JsonWriter<'s> {
         element: &mut usize,
         depth: usize,
     ) -> Result<()> {
+        self.check_size()?;
         if !is_packed {
+            if let Kind::Enum(_) = kind
+                && !self.is_known(kind, &mut WireReader::new(bytes))?
+            {
+                return Ok(());
+            }
             self.separate();
             match kind {
                 Kind::Message(id) | Kind::Group(id) => self.nested(id, bytes, deeper(depth)?)?,
@@ -242,76 +265,33 @@ impl<'s> JsonWriter<'s> {
         }
         let mut reader = WireReader::new(bytes);
         while !reader.is_at_end() {
-            let value = reader.clone();
-            if let Kind::Enum(id) = kind
-                && self.schema[id].closed
-                && self.schema[id].quoted_name(reader.varint()? as i32).is_none()
-            {
-                continue;
+            if let Kind::Enum(_) = kind {
+                let value = reader.clone();
+                if !self.is_known(kind, &mut reader)? {
+                    continue;
+                }
+                reader = value;
             }
-            reader = value;
+            self.check_size()?;
             self.separate();
             self.number(kind, &mut reader)?;
             *element += 1;
         }
-        if self.out.len() > self.max_bytes {
-            return Err(ReplyProblem::TooLarge { limit: self.max_bytes }.into());
-        }
         Ok(())
     }
 
-    /// The key of the next member.
-    fn key(&mut self, field: &Field) {
-        self.separate();
-        self.out.extend_from_slice(&field.key);
-        if self.style.is_indented {
-            self.out.push(b' ');
+    /// Whether the next number is a value of the enum: an unknown one of a closed enum counts as an unknown field.
+    fn is_known(&self, kind: Kind, reader: &mut WireReader<'_>) -> Result<bool> {
+        let Kind::Enum(id) = kind else { return Ok(true) };
+        let number = reader.varint()? as i32;
+        Ok(!self.schema[id].closed || self.schema[id].quoted_name(number).is_some())
+    }
+
+    fn check_size(&self) -> Result<()> {
+        if self.out.len() <= self.max_bytes {
+            return Ok(());
         }
-    }
-
-    /// The key of the next member, whose name is not that of a field.
-    fn key_named(&mut self, name: &str) {
-        self.separate();
-        self.text(name);
-        self.out.extend_from_slice(if self.style.is_indented { b": " } else { b":" });
-    }
-
-    fn text(&mut self, text: &str) {
-        match self.style.is_unsafe {
-            Some(is_unsafe) => escape::quoted_safely(text, is_unsafe, &mut self.out),
-            None => escape::quoted(text, &mut self.out),
-        }
-    }
-
-    fn begin(&mut self, bracket: u8) {
-        self.out.push(bracket);
-        self.level += 1;
-        self.is_first = true;
-    }
-
-    fn end(&mut self, bracket: u8) {
-        self.level -= 1;
-        if !self.is_first {
-            self.new_line();
-        }
-        self.out.push(bracket);
-        self.is_first = false;
-    }
-
-    /// What stands before a member or an element.
-    fn separate(&mut self) {
-        if !self.is_first {
-            self.out.push(b',');
-        }
-        self.is_first = false;
-        self.new_line();
-    }
-
-    fn new_line(&mut self) {
-        if self.style.is_indented {
-            self.out.push(b'\n');
-            self.out.resize(self.out.len() + 2 * self.level, b' ');
-        }
+        Err(ReplyProblem::TooLarge { limit: self.max_bytes }.into())
     }
 }
 

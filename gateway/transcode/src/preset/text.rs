@@ -4,21 +4,30 @@ use std::borrow::Cow;
 
 use crate::mask;
 use crate::scalar;
-use crate::schema::{Form, Kind, Schema};
+use crate::schema::{Cardinality, Field, Form, Kind, Schema};
 use crate::time;
-use crate::wire::{WireType, close_delimited, open_delimited, put_tag, put_varint};
+use crate::wire::{WireType, put_tag, put_varint};
 
 /// Whether a value of this type can be one text.
 pub(super) fn is_settable(schema: &Schema, kind: Kind) -> bool {
     kind.message().is_none_or(|id| schema[id].is_scalar())
 }
 
-/// Writes a value without its tag. None if the text is no such value.
-pub(super) fn put(schema: &Schema, kind: Kind, text: &str, out: &mut Vec<u8>) -> Option<()> {
-    let Some(id) = kind.message() else { return scalar::from_text(schema, kind, text, out) };
-    let start = open_delimited(out);
-    put_message(schema, schema[id].form, text, out)?;
-    close_delimited(start, out);
+/// Writes a value of a field, with its tag; nothing for the default of a singular field without presence. None if the
+/// text is no such value.
+pub(super) fn put_field(schema: &Schema, field: &Field, text: &str, out: &mut Vec<u8>) -> Option<()> {
+    if let Some(id) = field.kind().message() {
+        let mut written = None;
+        super::put_message(field, out, |out| written = put_message(schema, schema[id].form, text, out));
+        return written;
+    }
+    put_tag(field.number(), field.kind().wire_type(), out);
+    let tag = out.len();
+    scalar::from_text(schema, field.kind(), text, out)?;
+    let is_singular = field.cardinality() == Cardinality::Singular;
+    if is_singular && !field.has_presence && out[tag..].iter().all(|byte| *byte == 0) {
+        out.clear();
+    }
     Some(())
 }
 

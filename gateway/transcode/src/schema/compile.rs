@@ -77,7 +77,12 @@ impl Types<'_> {
             .collect();
         let mut fields = Vec::with_capacity(message.fields.len());
         for field in &message.fields {
-            let oneof = field.oneof_index.and_then(|index| of_oneofs.get(usize::try_from(index).ok()?));
+            let of_oneof = |index: i32| of_oneofs.get(usize::try_from(index).ok()?);
+            let oneof = field.oneof_index.map(|index| {
+                let element = format!("{name}.{}", field.name);
+                of_oneof(index).ok_or_else(|| SchemaError::invalid(&element, "its oneof is unknown"))
+            });
+            let oneof = oneof.transpose()?;
             let json_name = field.json_name.clone().unwrap_or_else(|| camel_case(&field.name));
             fields.push(self.field(name, field, &json_name, *oneof.unwrap_or(&features))?);
         }
@@ -91,12 +96,7 @@ impl Types<'_> {
                 "its number is that of another field",
             ));
         }
-        let names = Names::new(&fields).map_err(|index| {
-            SchemaError::invalid(
-                &format!("{name}.{}", fields[index].name),
-                "its name in JSON is that of another field",
-            )
-        })?;
+        let names = Names::new(&fields);
         Ok(Message {
             form: Form::of(name, &fields),
             numbers: Numbers::new(&fields),

@@ -13,22 +13,21 @@ pub(super) struct Names {
 // === impl Names ===
 
 impl Names {
-    /// Collects the names of these fields. Returns the index of a field whose name another field has.
-    pub(super) fn new(fields: &[Field]) -> Result<Self, usize> {
+    /// Collects the names of these fields. A name that several fields have is that of the first; those of JSON come
+    /// first, since protobuf's compiler compares only these.
+    pub(super) fn new(fields: &[Field]) -> Self {
         let size = (fields.len() * 4).next_power_of_two().max(2);
         let mut names = Self { places: vec![0; size].into() };
-        for (index, field) in fields.iter().enumerate() {
-            for (spelling, name) in [&field.json_name, &field.name].into_iter().enumerate() {
-                match names.find(name.as_bytes(), fields) {
-                    None => names.insert(name.as_bytes(), index * 2 + spelling),
-                    // Both names of a field are often the same. A JSON name has precedence over the name of another
-                    // field: protobuf's compiler refuses such a pair in proto3 only.
-                    Some(other) if other == index || spelling == 1 => {}
-                    Some(_) => return Err(index),
-                }
+        let of_json =
+            fields.iter().map(|field| &field.json_name).enumerate().map(|(index, name)| (index * 2, name));
+        let of_proto =
+            fields.iter().map(|field| &field.name).enumerate().map(|(index, name)| (index * 2 + 1, name));
+        for (entry, name) in of_json.chain(of_proto) {
+            if names.find(name.as_bytes(), fields).is_none() {
+                names.insert(name.as_bytes(), entry);
             }
         }
-        Ok(names)
+        names
     }
 
     /// The index of the field of this name.

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use crate::{JsonWriter, Preset, Root, Schema, Style, json_to_wire};
 
-const LIMIT: usize = 1 << 20;
+pub(super) const LIMIT: usize = 1 << 20;
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(schema);
 
@@ -19,7 +19,7 @@ pub(super) fn schema() -> Schema {
 
 /// The JSON of the message that a JSON text is, without members that have their default; or the field of the error and
 /// the error.
-fn round_trip(json: &str) -> Result<String, (String, String)> {
+pub(super) fn round_trip(json: &str) -> Result<String, (String, String)> {
     let schema = &*SCHEMA;
     let id = schema.message_named("transcode.types.v1.Types").unwrap();
     let wire = wire_of(json)?;
@@ -52,7 +52,7 @@ fn same(json: &str) {
 }
 
 /// The JSON is invalid, at this field.
-fn rejected(field: &str, json: &str) {
+pub(super) fn rejected(field: &str, json: &str) {
     match round_trip(json) {
         Err((found, _)) => assert_eq!(found, field, "{json}"),
         Ok(accepted) => panic!("{json} was accepted as {accepted}"),
@@ -327,28 +327,4 @@ fn messages_of_any_type() {
     rejected("any.x", r#"{"any": {"@type": "a/transcode.types.v1.Types", "x": 1}}"#);
     same(r#"{"empty": {}}"#);
     rejected("empty.a", r#"{"empty": {"a": 1}}"#);
-}
-
-#[test]
-fn hostile_texts() {
-    let deep = |levels: usize| format!("{}{}", r#"{"nested":"#.repeat(levels) + "{}", "}".repeat(levels));
-    assert!(round_trip(&deep(100)).is_ok());
-    assert!(round_trip(&deep(101)).unwrap_err().1.contains("100 levels"));
-    assert!(round_trip(&deep(100_000)).unwrap_err().1.contains("100 levels"));
-    rejected("list[0][0][0][0][0]", &format!(r#"{{"list": [[[[[{}"#, "9".repeat(1_000_000)));
-    let arrays = "[".repeat(10_000_000);
-    assert!(round_trip(&format!(r#"{{"value": {arrays}"#)).unwrap_err().1.contains("100 levels"));
-    assert!(round_trip(&arrays).is_err());
-    let key = "k".repeat(1_000_000);
-    let (field, problem) = round_trip(&format!(r#"{{"{key}": 1}}"#)).unwrap_err();
-    assert!(field.len() <= 100 && problem.len() <= 200, "{field} {problem}");
-    let (_, problem) = round_trip(&format!(r#"{{"optionalInt32": {}}}"#, "1".repeat(1_000_000))).unwrap_err();
-    assert!(problem.len() <= 200, "{problem}");
-    rejected("", "\u{feff}{}");
-    // The type of an `Any` that comes last has all of it read twice: within each other, that would be quadratic.
-    let nested = (0..40).fold("{}".to_owned(), |inner, _| {
-        format!(r#"{{"any": {inner}, "@type": "a/transcode.types.v1.Types"}}"#)
-    });
-    let nested = format!(r#"{{"any": {nested}}}"#);
-    assert!(round_trip(&nested).unwrap_err().1.contains("does not come first"), "{nested}");
 }

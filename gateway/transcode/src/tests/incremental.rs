@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::conformance::schema;
 use crate::preset::put_bytes;
 use crate::wire::{WireType, put_tag, put_varint};
-use crate::{IncrementalWriter, ReplyProblem, Style, WireError};
+use crate::{IncrementalWriter, JsonWriter, ReplyProblem, Style, WireError};
 
 /// The error of a message of this length, of which this much arrives, with the field that it names.
 fn error(wire: &[u8], length: usize) -> Option<(String, ReplyProblem)> {
@@ -39,13 +39,29 @@ fn fields_in_another_order_are_an_error_that_names_the_late_one() {
     check(&[number(1, 1), number(2, 2), text(10, b"a")], None);
     // The last value counts as long as none is written.
     check(&[number(1, 1), number(1, 2), text(10, b"a")], None);
-    check(&[text(10, b"a"), number(1, 1)], Some("optionalString"));
+    check(&[text(10, b"a"), number(1, 1)], None);
     check(&[text(10, b"a"), text(22, b""), number(1, 1), text(41, b"")], Some("optionalInt32"));
     check(&[text(21, b"a"), text(22, b""), text(21, b"b")], Some("repeatedString"));
-    check(&[number(40, 1), text(41, b"a"), number(63, 0)], Some("oneofString"));
+    check(&[number(25, 1), text(21, b"a"), text(21, b"b"), number(63, 0)], None);
+    check(&[text(15, b"a"), text(21, b"a"), number(25, 1)], Some("late"));
+    // The last member of a oneof counts, as long as no other one is written.
+    check(&[number(40, 1), text(41, b"a"), number(63, 0)], None);
     // A large message cannot be merged once it is written.
     let large = text(13, &text(10, &[b'x'; 40]));
     check(&[large.clone(), large], Some("nested"));
+}
+
+#[test]
+fn a_oneof_may_come_where_its_first_member_would_be() {
+    let wire = [number(25, 7), text(21, b"a"), number(63, 0)].concat();
+    let schema = Arc::new(schema());
+    let id = schema.message_named("transcode.types.v1.Types").unwrap();
+    let mut whole = JsonWriter::new(&schema, Style::default(), 1 << 24);
+    whole.message(id, &wire).unwrap();
+    let (schema, style) = (Arc::clone(&schema), Style::default());
+    let mut writer = IncrementalWriter::new(schema, id, None, Some(wire.len()), style, 1 << 24);
+    wire.iter().for_each(|byte| writer.feed(&[*byte]).unwrap());
+    assert_eq!(writer.take(), whole.take());
 }
 
 #[test]

@@ -1,23 +1,23 @@
 //! Writes the JSON of a message as its bytes arrive, so that memory holds one element of a list and not the message. It
-//! relies on the order that every encoder keeps: fields by number, the elements of a list together. A message in another
-//! order is an error ([`ReplyProblem::Order`]), since what is out cannot be taken back.
+//! relies on the order that encoders keep: fields by number, except those of a oneof, which may come earlier; the
+//! elements of a list together. A message in another order is an error ([`ReplyProblem::Order`](super::ReplyProblem::Order)), since what is out
+//! cannot be taken back.
 
 mod arriving;
+mod open;
 
 use std::sync::Arc;
 
 use super::occurrences::fits;
-use super::{JsonWriter, ReplyProblem, Result, Style, Suspended, WireToJsonError};
-use crate::schema::{Cardinality, Field, FieldId, MessageId, Schema};
+use super::{JsonWriter, Result, Style, Suspended};
+use crate::schema::{Cardinality, FieldId, MessageId, Schema};
 use crate::wire::{WireError, WireType};
 
 use arriving::Arriving;
+use open::{Open, Whole, is_list};
 
 /// A message from this size on is written member by member; a smaller one as a whole.
 const LARGE: usize = if cfg!(test) { 16 } else { 64 * 1024 };
-
-/// The most bytes of fields that are held back, such as the entries of a map, which are sorted.
-const MAX_HELD: usize = 8 * 1024 * 1024;
 
 /// Writes the JSON of one message as its bytes arrive.
 #[derive(Debug)]
@@ -32,25 +32,8 @@ pub struct IncrementalWriter {
     only: Option<FieldId>,
     /// Bytes of the whole message that have not been consumed; the largest number if its length is unknown.
     left: usize,
-}
-
-/// A message that is being written.
-#[derive(Debug)]
-struct Open {
-    id: MessageId,
-    /// How many bytes of the whole message come after it.
-    left_after: usize,
-    /// The fields before this index are written.
-    written: usize,
-    /// The field whose elements are being written.
-    list: Option<usize>,
-    /// Fields that are held back, on the wire, and the index of the last one.
-    held: Vec<u8>,
-    last_held: usize,
-    /// The members of oneofs that are written.
-    of_oneofs: Vec<usize>,
-    /// The nesting that a message may still have.
-    depth: usize,
+    /// How much of a group must have arrived before its end is looked for again.
+    retry_at: usize,
 }
 
 // === impl IncrementalWriter ===
@@ -73,7 +56,15 @@ impl IncrementalWriter {
         }
         let writer = writer.suspend();
         let open = vec![Open::new(id, 0, crate::MAX_DEPTH)];
-        Self { schema, writer, buffer: Vec::new(), open, only, left: length.unwrap_or(usize::MAX) }
+        Self {
+            schema,
+            writer,
+            buffer: Vec::new(),
+            open,
+            only,
+            left: length.unwrap_or(usize::MAX),
+            retry_at: 0,
+        }
     }
 
     /// Takes the next bytes of the message.
@@ -179,12 +170,19 @@ impl IncrementalWriter {
             }
         }
         let available = &self.buffer[at..];
-        let Some(length) = arriving.whole(available, open.depth)? else {
+        // A group has no length: it is looked for its end each time that twice as much of it has arrived.
+        if available.len() < self.retry_at.min(end_of_open) {
+            return Ok(0);
+        }
+        self.retry_at = 0;
+        let Some((length, value)) = arriving.whole(available, open.depth)? else {
+            self.retry_at = if arriving.wire_type == WireType::StartGroup { available.len() * 2 } else { 0 };
             return if available.len() >= end_of_open { Err(WireError::Truncated.into()) } else { Ok(0) };
         };
         if let Some(index) = index {
             let is_only = is_root && self.only.is_some();
-            open.field(writer, index, arriving, &available[..length], is_only)?;
+            let whole = Whole { bytes: &available[..length], value, wire_type: arriving.wire_type };
+            open.field(writer, index, &whole, is_only)?;
         }
         Ok(length)
     }
@@ -202,133 +200,4 @@ impl IncrementalWriter {
         writer.end(b'}');
         Ok(())
     }
-}
-
-// === impl Open ===
-
-impl Open {
-    fn new(id: MessageId, left_after: usize, depth: usize) -> Self {
-        Self {
-            id,
-            left_after,
-            written: 0,
-            list: None,
-            held: Vec::new(),
-            last_held: 0,
-            of_oneofs: Vec::new(),
-            depth,
-        }
-    }
-
-    /// A field that is in the buffer as a whole.
-    fn field(
-        &mut self,
-        writer: &mut JsonWriter<'_>,
-        index: usize,
-        arriving: &Arriving,
-        whole: &[u8],
-        is_only: bool,
-    ) -> Result<()> {
-        let field = &writer.schema[self.id].fields()[index];
-        if is_list(field) {
-            self.begin(writer, index, !is_only)?;
-            let value = &whole[arriving.head..];
-            let is_packed = arriving.wire_type == WireType::LengthDelimited
-                && field.kind().wire_type() != arriving.wire_type;
-            // Where a group ends, its tag follows.
-            let value = match arriving.wire_type {
-                WireType::StartGroup => &value[..value.len() - arriving.head],
-                _ => value,
-            };
-            let written = writer.elements(field.kind(), value, is_packed, &mut 0, self.depth);
-            return written.map_err(|error| error.within(field.json_name()));
-        }
-        let is_new = self.held.is_empty() || self.last_held != index;
-        if is_new && !self.held.is_empty() && !is_only {
-            self.flush(writer, index.max(self.last_held))?;
-        }
-        if index < self.written || self.list.is_some_and(|list| list >= index) {
-            return Err(order(field));
-        }
-        if self.held.len() + whole.len() > MAX_HELD.max(whole.len()) {
-            let problem = ReplyProblem::TooLarge { limit: MAX_HELD };
-            return Err(WireToJsonError::from(problem).within(field.json_name()));
-        }
-        self.held.extend_from_slice(whole);
-        self.last_held = index;
-        Ok(())
-    }
-
-    /// Begins the value of a list's element, or of a message that is opened.
-    fn begin(&mut self, writer: &mut JsonWriter<'_>, index: usize, is_member: bool) -> Result<()> {
-        let field = &writer.schema[self.id].fields()[index];
-        let is_list = is_list(field);
-        if is_list && self.list == Some(index) {
-            return Ok(());
-        }
-        if index < self.written || self.list.is_some_and(|list| list >= index) {
-            return Err(order(field));
-        }
-        if is_member {
-            self.flush(writer, index)?;
-            writer.key(field);
-        }
-        self.claim_oneof(writer, index)?;
-        self.written = index + 1;
-        if is_list {
-            writer.begin(b'[');
-            self.list = Some(index);
-        }
-        Ok(())
-    }
-
-    /// Writes what is held back, and the defaults of the fields before this index.
-    fn flush(&mut self, writer: &mut JsonWriter<'_>, before: usize) -> Result<()> {
-        if self.list.take().is_some() {
-            writer.end(b']');
-        }
-        let held = std::mem::take(&mut self.held);
-        if !held.is_empty() && self.last_held >= before {
-            return Err(order(&writer.schema[self.id].fields()[self.last_held]));
-        }
-        if !held.is_empty() {
-            self.claim_oneof(writer, self.last_held)?;
-        }
-        if self.written < before {
-            writer.some_members(self.id, self.written..before, &held, self.depth)?;
-            self.written = before;
-        }
-        Ok(())
-    }
-
-    /// A member of a oneof replaces another one, which must not be out already.
-    fn claim_oneof(&mut self, writer: &JsonWriter<'_>, index: usize) -> Result<()> {
-        let fields = writer.schema[self.id].fields();
-        let Some(oneof) = fields[index].oneof else { return Ok(()) };
-        if self.of_oneofs.iter().any(|other| *other != index && fields[*other].oneof == Some(oneof)) {
-            return Err(order(&fields[index]));
-        }
-        self.of_oneofs.push(index);
-        Ok(())
-    }
-
-    /// Ends a message of which only one field is written.
-    fn finish_only(&mut self, writer: &mut JsonWriter<'_>, only: FieldId) -> Result<()> {
-        if self.list.take().is_some() {
-            writer.end(b']');
-        } else if self.written == 0 {
-            let held = std::mem::take(&mut self.held);
-            writer.field(only, &held)?;
-        }
-        Ok(())
-    }
-}
-
-/// Whether the elements of a field are written one by one, as they arrive.
-fn is_list(field: &Field) -> bool {
-    matches!(field.cardinality(), Cardinality::Repeated { .. })
-}
-
-fn order(field: &Field) -> WireToJsonError {
-    WireToJsonError::from(ReplyProblem::Order).within(field.json_name())
 }

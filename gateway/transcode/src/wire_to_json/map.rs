@@ -48,6 +48,7 @@ impl JsonWriter<'_> {
             let is_replaced =
                 entries.get(place + 1).is_some_and(|next| next.key.cmp(&entry.key) == Ordering::Equal);
             if !is_replaced {
+                self.check_size()?;
                 self.key_of(entry.key);
                 self.value_of(field.kind(), entry, depth).map_err(|error| error.within(&entry.key.name()))?;
             }

@@ -1,5 +1,7 @@
 //! A field of which only a part may have arrived.
 
+use std::ops::Range;
+
 use crate::wire::{WireError, WireReader, WireType};
 
 /// A field, of which the beginning is in the buffer.
@@ -34,15 +36,19 @@ impl Arriving {
         Ok(Some(Self { head: reader.at(), number, wire_type, length }))
     }
 
-    /// The length of the field as a whole; none if it has not arrived.
-    pub(super) fn whole(&self, bytes: &[u8], depth: usize) -> Result<Option<usize>, WireError> {
+    /// The length of the field as a whole, and where its value is; none if it has not arrived.
+    pub(super) fn whole(
+        &self,
+        bytes: &[u8],
+        depth: usize,
+    ) -> Result<Option<(usize, Range<usize>)>, WireError> {
         if bytes.len() < self.head.saturating_add(self.length) {
             return Ok(None);
         }
         let mut reader = WireReader::new(bytes);
         let (number, wire_type) = reader.tag()?;
         match reader.value(number, wire_type, depth) {
-            Ok(_) => Ok(Some(reader.at())),
+            Ok(value) => Ok(Some((reader.at(), value))),
             // Of a group, the end shows its length.
             Err(WireError::Truncated | WireError::Group) if wire_type != WireType::EndGroup => Ok(None),
             Err(error) => Err(error),
