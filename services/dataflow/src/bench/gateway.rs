@@ -81,8 +81,8 @@ async fn compare(args: &Args) -> anyhow::Result<String> {
         server.stop().await?;
     }
     let lines = [
-        ("REST CPU per call", "us", Line::new(rest, cpu)?, " (at most 0.60)"),
-        ("pass-through CPU per call", "us", Line::new(grpc, cpu)?, " (at most 0.90)"),
+        ("REST CPU per call", "us", Line::new(rest, cpu)?, " (at most 0.30)"),
+        ("pass-through CPU per call", "us", Line::new(grpc, cpu)?, " (at most 0.70)"),
         ("REST calls per second", "", Line::new(rest, rate)?, ""),
         ("pass-through calls per second", "", Line::new(grpc, rate)?, ""),
         ("memory after that", "MB", memory, ""),
@@ -203,8 +203,8 @@ mod tests {
         let rounds = [round(10, 100), round(60, 120), round(80, 200)];
         let line = Line::new(&rounds, |cost| cost.cpu.as_secs_f64() * 1e6).unwrap();
         assert_eq!(
-            line.render("CPU", "us", " (at most 0.60)"),
-            "CPU                            ours    60.0 us  Envoy   120.0 us  ratio 0.40 (at most 0.60)\n"
+            line.render("CPU", "us", " (at most 0.30)"),
+            "CPU                            ours    60.0 us  Envoy   120.0 us  ratio 0.40 (at most 0.30)\n"
         );
     }
 }
