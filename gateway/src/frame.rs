@@ -16,17 +16,20 @@ const HEAD: usize = 5;
 /// A message with its head.
 pub(crate) fn framed(message: &impl Message) -> Bytes {
     let encode = |out: &mut Vec<u8>| {
-        out.reserve(message.encoded_len());
         message.encode_raw(out);
         Ok::<_, Infallible>(())
     };
-    let Ok(frame) = frame(encode);
+    let Ok(frame) = frame(message.encoded_len(), encode);
     frame
 }
 
-/// A message that `encode` writes, with its head.
-pub(crate) fn frame<E>(encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<Bytes, E> {
-    let mut frame = vec![0; HEAD];
+/// A message that `encode` writes, with its head. It has about `expected` bytes.
+pub(crate) fn frame<E>(
+    expected: usize,
+    encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<Bytes, E> {
+    let mut frame = Vec::with_capacity(HEAD + expected);
+    frame.resize(HEAD, 0);
     encode(&mut frame)?;
     let length = u32::try_from(frame.len() - HEAD).expect("a request is bounded far below 4 GiB");
     frame[1..HEAD].copy_from_slice(&length.to_be_bytes());

@@ -55,7 +55,8 @@ impl RoutedRequest {
     pub(super) fn messages(&self, headers: &HeaderMap, body: RequestBody) -> Result<HttpBody, Status> {
         match body {
             RequestBody::Buffered(body) => {
-                let message = frame::frame(|out| self.message(headers, &body, out))?;
+                // Mostly a message has fewer bytes than its JSON.
+                let message = frame::frame(body.bytes.len(), |out| self.message(headers, &body, out))?;
                 Ok(body.sent_as(message))
             }
             RequestBody::Streamed(body) => Ok(self.upload(headers, body)?),
@@ -117,7 +118,7 @@ impl RoutedRequest {
         let Body::Document(field) = self.binding.body else {
             unreachable!("the schema checked that a stream is a document")
         };
-        let first = frame::frame(|out| {
+        let first = frame::frame(0, |out| {
             preset.write(out);
             document::put(&self.binding, field, document::content_type(headers), b"", out);
             Ok::<_, ParameterError>(())
@@ -125,7 +126,7 @@ impl RoutedRequest {
         let binding = Arc::clone(&self.binding);
         let pieces = body.pieces().map(move |piece| {
             let piece = piece?;
-            frame::frame(|out| {
+            frame::frame(piece.len(), |out| {
                 document::put(&binding, field, "", &piece, out);
                 Ok::<_, axum::Error>(())
             })

@@ -18,6 +18,9 @@ pub use error::{ReplyProblem, WireToJsonError};
 pub use incremental::IncrementalWriter;
 use occurrences::{Index, Occurrences};
 
+/// The most bytes that are reserved for the JSON of a message by its size.
+const MAX_RESERVED: usize = 64 * 1024;
+
 /// How JSON is laid out.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Style {
@@ -82,6 +85,8 @@ impl<'s> JsonWriter<'s> {
     ///
     /// If the bytes are not such a message, or it has no JSON.
     pub fn message(&mut self, id: MessageId, wire: &[u8]) -> Result<()> {
+        // Names, quotes and commas take about as many bytes as the values.
+        self.out.reserve((2 * wire.len()).min(MAX_RESERVED));
         self.nested(id, wire, crate::MAX_DEPTH)
     }
 
