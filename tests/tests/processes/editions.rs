@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use dataflow_tests::tools;
-use dataflow_transcode::{JsonWriter, Preset, Root, Schema, Style, json_to_wire};
+use dataflow_transcode::{IncrementalWriter, JsonWriter, Preset, Root, Schema, Style, json_to_wire};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -18,7 +19,7 @@ const LIMIT: usize = 1 << 20;
 
 /// A message type, as both sides know it.
 struct Subject {
-    schema: Schema,
+    schema: Arc<Schema>,
     name: &'static str,
     set: TempDir,
 }
@@ -37,6 +38,7 @@ impl Subject {
         let output = protoc.arg(format!("-I{}", folder.display())).arg(file).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let schema = Schema::new(&std::fs::read(set.path().join("set.bin")).unwrap()).unwrap();
+        let schema = Arc::new(schema);
         Some(Self { schema, name, set })
     }
 
@@ -68,6 +70,16 @@ impl Subject {
         Some(serde_json::from_slice(&writer.take()).unwrap())
     }
 
+    /// The JSON of a message that arrives byte by byte.
+    fn in_pieces(&self, wire: &[u8]) -> Option<Value> {
+        let (id, length) = (self.schema.message_named(self.name).unwrap(), Some(wire.len()));
+        let schema = Arc::clone(&self.schema);
+        let mut writer = IncrementalWriter::new(schema, id, None, length, Style::default(), LIMIT);
+        wire.iter().try_for_each(|byte| writer.feed(&[*byte])).ok()?;
+        writer.feed(b"").ok()?;
+        writer.is_finished().then(|| serde_json::from_slice(&writer.take()).unwrap())
+    }
+
     /// Both sides make the same of a JSON text: the same message, in each other's eyes too.
     fn check(&self, texts: &[&str]) {
         let lines: Vec<String> = texts.iter().map(|json| format!("json {json}")).collect();
@@ -93,6 +105,7 @@ impl Subject {
         for (message, theirs) in messages.iter().zip(self.oracle(&lines)) {
             let ours = self.to_json(&bytes(message));
             assert_eq!(ours, serde_json::from_str(&theirs).ok(), "{message}");
+            assert_eq!(self.in_pieces(&bytes(message)), ours, "{message}, byte by byte");
         }
     }
 }
@@ -143,6 +156,10 @@ fn an_edition_is_transcoded_as_by_protobuf() {
             // A delimited message twice is merged; a list of them.
             "2b0a0161 2c 2b13 0a0162 14 2c",
             "330a0161 34 33 34",
+            // Tags in more bytes than they need.
+            "b3000a016134",
+            "33b4000a",
+            "330a0161b400",
             // A group that does not end.
             "2b0a0161",
         ]
