@@ -15,7 +15,7 @@ pub(super) struct Changes {
     bytes: usize,
     /// The path of the object that is being read, with a dot.
     prefix: String,
-    /// Whether the object that is being read is the changed one itself.
+    /// How many objects are being read within each other; 0 outside of the changed one.
     depth: usize,
 }
 
