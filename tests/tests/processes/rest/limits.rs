@@ -121,3 +121,15 @@ async fn size_of_a_reply_message() {
         is(&answer, status, expected);
     }
 }
+
+#[tokio::test]
+async fn age_of_a_stream() {
+    let (gateway, _services) = services::mesh(&["--max-stream-age", "300ms"]).await;
+    let lines = [("accept", "application/x-ndjson")];
+    let answer = http::request(&gateway.upstream, "GET", "/v1/rulesets:watch", &lines, b"").await.unwrap();
+    assert_eq!(answer.status, 200);
+    let text = String::from_utf8(answer.body).unwrap();
+    let last = text.lines().last().unwrap();
+    assert!(text.lines().count() > 1 && last.starts_with(r#"{"error":{"code":8,"#), "{text}");
+    assert!(last.contains(r#""reason":"STREAM_AGE""#), "{last}");
+}
