@@ -27,20 +27,45 @@ pub(crate) fn quoted(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Writes a text, and escapes the characters that `is_unsafe` names too.
-pub(crate) fn quoted_safely(text: &str, is_unsafe: fn(char) -> bool, out: &mut Vec<u8>) {
-    out.push(b'"');
-    let mut rest = text;
-    while let Some((at, found)) = rest.char_indices().find(|&(_, character)| is_unsafe(character)) {
-        escaped(&rest.as_bytes()[..at], out);
-        for unit in found.encode_utf16(&mut [0; 2]) {
-            let digit = |shift: u16| HEX[usize::from(*unit >> shift & 0xf)];
-            out.extend_from_slice(&[b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
-        }
-        rest = &rest[at + found.len_utf8()..];
+/// Characters that are escaped besides those that JSON requires.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Unsafe {
+    is_unsafe: fn(char) -> bool,
+    /// The answers for ASCII, of which texts mostly are.
+    ascii: [bool; 128],
+}
+
+// === impl Unsafe ===
+
+impl Unsafe {
+    pub(crate) fn new(is_unsafe: fn(char) -> bool) -> Self {
+        let ascii =
+            std::array::from_fn(|code| u8::try_from(code).is_ok_and(|code| is_unsafe(char::from(code))));
+        Self { is_unsafe, ascii }
     }
-    escaped(rest.as_bytes(), out);
-    out.push(b'"');
+
+    fn has(&self, character: char) -> bool {
+        match self.ascii.get(character as usize) {
+            Some(is_unsafe) => *is_unsafe,
+            None => (self.is_unsafe)(character),
+        }
+    }
+
+    /// Writes a text, and escapes these characters too.
+    pub(crate) fn quoted(&self, text: &str, out: &mut Vec<u8>) {
+        out.push(b'"');
+        let mut rest = text;
+        while let Some((at, found)) = rest.char_indices().find(|&(_, character)| self.has(character)) {
+            escaped(&rest.as_bytes()[..at], out);
+            for unit in found.encode_utf16(&mut [0; 2]) {
+                let digit = |shift: u16| HEX[usize::from(*unit >> shift & 0xf)];
+                out.extend_from_slice(&[b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
+            }
+            rest = &rest[at + found.len_utf8()..];
+        }
+        escaped(rest.as_bytes(), out);
+        out.push(b'"');
+    }
 }
 
 fn escaped(mut bytes: &[u8], out: &mut Vec<u8>) {
@@ -82,7 +107,8 @@ mod tests {
     #[test]
     fn further_characters_are_escaped_on_demand() {
         let mut out = Vec::new();
-        quoted_safely("a\u{7f}\"\u{9b}😀b", |character| !(' '..='~').contains(&character), &mut out);
+        let escapes = Unsafe::new(|character| !(' '..='~').contains(&character));
+        escapes.quoted("a\u{7f}\"\u{9b}😀b", &mut out);
         assert_eq!(String::from_utf8(out).unwrap(), r#""a\u007f\"\u009b\ud83d\ude00b""#);
     }
 }

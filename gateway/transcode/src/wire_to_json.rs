@@ -11,6 +11,7 @@ mod well_known;
 
 use std::ops::Range;
 
+use crate::escape::Unsafe;
 use crate::schema::{Cardinality, Field, FieldId, Form, Kind, MessageId, Schema};
 use crate::wire::WireReader;
 
@@ -37,6 +38,7 @@ pub struct Style {
 pub struct JsonWriter<'s> {
     schema: &'s Schema,
     style: Style,
+    escapes: Option<Unsafe>,
     max_bytes: usize,
     out: Vec<u8>,
     /// The nesting of objects and arrays, for the indentation.
@@ -52,6 +54,7 @@ pub struct JsonWriter<'s> {
 #[derive(Debug, Default)]
 struct Suspended {
     style: Style,
+    escapes: Option<Unsafe>,
     max_bytes: usize,
     out: Vec<u8>,
     level: usize,
@@ -70,6 +73,7 @@ impl<'s> JsonWriter<'s> {
         Self {
             schema,
             style,
+            escapes: style.is_unsafe.map(Unsafe::new),
             max_bytes,
             out: Vec::new(),
             level: 0,
@@ -124,13 +128,14 @@ impl<'s> JsonWriter<'s> {
     }
 
     fn suspend(self) -> Suspended {
-        let Self { schema: _, style, max_bytes, out, level, is_first, occurrences, merged_bytes: _ } = self;
-        Suspended { style, max_bytes, out, level, is_first, occurrences }
+        let Self { schema: _, style, escapes, max_bytes, out, level, is_first, occurrences, merged_bytes: _ } =
+            self;
+        Suspended { style, escapes, max_bytes, out, level, is_first, occurrences }
     }
 
     fn resume(schema: &'s Schema, suspended: Suspended) -> Self {
-        let Suspended { style, max_bytes, out, level, is_first, occurrences } = suspended;
-        Self { schema, style, max_bytes, out, level, is_first, occurrences, merged_bytes: 0 }
+        let Suspended { style, escapes, max_bytes, out, level, is_first, occurrences } = suspended;
+        Self { schema, style, escapes, max_bytes, out, level, is_first, occurrences, merged_bytes: 0 }
     }
 
     /// A message in the form of its type. `depth` is how many levels it may have.

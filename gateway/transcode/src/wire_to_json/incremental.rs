@@ -98,7 +98,9 @@ impl IncrementalWriter {
 
     /// What was written since the last time.
     pub fn take(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.writer.out)
+        // The next part is about as long as this one.
+        let next = Vec::with_capacity(self.writer.out.len().min(LARGE));
+        std::mem::replace(&mut self.writer.out, next)
     }
 
     /// How many bytes were written since the last time.

@@ -22,8 +22,8 @@ impl JsonWriter<'_> {
     }
 
     pub(super) fn text(&mut self, text: &str) {
-        match self.style.is_unsafe {
-            Some(is_unsafe) => escape::quoted_safely(text, is_unsafe, &mut self.out),
+        match &self.escapes {
+            Some(escapes) => escapes.quoted(text, &mut self.out),
             None => escape::quoted(text, &mut self.out),
         }
     }
