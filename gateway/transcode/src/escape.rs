@@ -31,39 +31,42 @@ pub(crate) fn quoted(text: &str, out: &mut Vec<u8>) {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Unsafe {
     is_unsafe: fn(char) -> bool,
-    /// The answers for ASCII, of which texts mostly are.
-    ascii: [bool; 128],
+    /// The bytes that need a look: those to escape, and those of characters beyond ASCII.
+    special: [bool; 256],
 }
 
 // === impl Unsafe ===
 
 impl Unsafe {
     pub(crate) fn new(is_unsafe: fn(char) -> bool) -> Self {
-        let ascii =
-            std::array::from_fn(|code| u8::try_from(code).is_ok_and(|code| is_unsafe(char::from(code))));
-        Self { is_unsafe, ascii }
-    }
-
-    fn has(&self, character: char) -> bool {
-        match self.ascii.get(character as usize) {
-            Some(is_unsafe) => *is_unsafe,
-            None => (self.is_unsafe)(character),
-        }
+        let special = std::array::from_fn(|code| {
+            let byte = code as u8;
+            !byte.is_ascii() || ESCAPES[code] != 0 || is_unsafe(char::from(byte))
+        });
+        Self { is_unsafe, special }
     }
 
     /// Writes a text, and escapes these characters too.
     pub(crate) fn quoted(&self, text: &str, out: &mut Vec<u8>) {
         out.push(b'"');
         let mut rest = text;
-        while let Some((at, found)) = rest.char_indices().find(|&(_, character)| self.has(character)) {
-            escaped(&rest.as_bytes()[..at], out);
-            for unit in found.encode_utf16(&mut [0; 2]) {
-                let digit = |shift: u16| HEX[usize::from(*unit >> shift & 0xf)];
-                out.extend_from_slice(&[b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
+        while let Some(at) = rest.bytes().position(|byte| self.special[usize::from(byte)]) {
+            let (plain, special) = rest.split_at(at);
+            out.extend_from_slice(plain.as_bytes());
+            let Some(found) = special.chars().next() else { break };
+            let (character, after) = special.split_at(found.len_utf8());
+            // What JSON escapes by itself is not looked at twice.
+            if ESCAPES[usize::from(character.as_bytes()[0])] == 0 && (self.is_unsafe)(found) {
+                for unit in found.encode_utf16(&mut [0; 2]) {
+                    let digit = |shift: u16| HEX[usize::from(*unit >> shift & 0xf)];
+                    out.extend_from_slice(&[b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
+                }
+            } else {
+                escaped(character.as_bytes(), out);
             }
-            rest = &rest[at + found.len_utf8()..];
+            rest = after;
         }
-        escaped(rest.as_bytes(), out);
+        out.extend_from_slice(rest.as_bytes());
         out.push(b'"');
     }
 }
