@@ -27,7 +27,7 @@ pub(crate) fn quoted(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Characters that are escaped besides those that JSON requires.
+/// Characters that are escaped in addition to those that JSON requires.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Unsafe {
     is_unsafe: fn(char) -> bool,

@@ -1,5 +1,5 @@
-//! Reads the JSON of a message and writes the message on the wire, in one pass. The fields that are preset go into it on
-//! the way.
+//! Reads the JSON of a message and writes the message on the wire, in one pass. The fields that are preset go into it
+//! on the way.
 
 mod changes;
 mod map;
@@ -11,7 +11,7 @@ use crate::json::{JsonProblem, JsonReader, JsonToWireError, Result};
 use crate::preset::{Preset, PresetField, PresetMessage, Source};
 use crate::scalar;
 use crate::schema::{Cardinality, Field, FieldId, Form, Kind, MessageId, Schema};
-use crate::wire::{WireType, close_delimited, open_delimited, put_tag};
+use crate::wire::{WireType, close_delimited, is_default, open_delimited, put_tag};
 
 use changes::Changes;
 use members::Members;
@@ -208,8 +208,7 @@ impl Reader<'_, '_> {
         put_tag(field.number(), field.kind().wire_type(), self.out);
         let value = self.out.len();
         self.scalar(field.kind())?;
-        // A length of 0, the number 0 and false are all zeros.
-        if !field.has_presence && self.out[value..].iter().all(|byte| *byte == 0) {
+        if !field.has_presence && is_default(&self.out[value..]) {
             self.out.truncate(start);
         }
         Ok(())

@@ -105,10 +105,7 @@ fn numeric(schema: &Schema, kind: Kind, text: &str, out: &mut Vec<u8>) -> Option
         Kind::Sfixed32 => out.extend_from_slice(&integer::<i32>(text)?.to_le_bytes()),
         Kind::Sfixed64 => out.extend_from_slice(&integer::<i64>(text)?.to_le_bytes()),
         Kind::Enum(id) => {
-            let number = integer::<i32>(text)?;
-            if schema[id].closed {
-                schema[id].quoted_name(number)?;
-            }
+            let number = integer::<i32>(text).filter(|number| schema[id].accepts(*number))?;
             put_varint(i64::from(number) as u64, out);
         }
         Kind::Bool | Kind::String | Kind::Bytes | Kind::Message(_) | Kind::Group(_) => return None,

@@ -98,7 +98,7 @@ pub struct Enum {
     numbers: HashMap<Box<str>, i32>,
     /// The first name of each number, quoted, by number.
     names: Vec<(i32, Box<str>)>,
-    pub(crate) closed: bool,
+    closed: bool,
     /// `google.protobuf.NullValue`, which is `null` in JSON.
     pub(crate) is_null: bool,
 }
@@ -288,6 +288,12 @@ impl Enum {
     pub(crate) fn quoted_name(&self, number: i32) -> Option<&str> {
         let index = self.names.binary_search_by_key(&number, |(number, _)| *number).ok()?;
         Some(&self.names[index].1)
+    }
+
+    /// Whether a number is a value of it. An open enum has unknown ones too; a closed one has not, and a field with such a
+    /// number counts as unknown.
+    pub(crate) fn accepts(&self, number: i32) -> bool {
+        !self.closed || self.quoted_name(number).is_some()
     }
 
     /// Some of its names, for an error message: those of other values than the default.

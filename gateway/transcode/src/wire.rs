@@ -162,8 +162,8 @@ impl<'a> WireReader<'a> {
     }
 }
 
-/// Where the last value of a field is, of those that a length or a group delimits. None if there is none, also because the bytes are
-/// no message.
+/// Where the last value of a field is, of those that a length or a group delimits. None if there is none, also because
+/// the bytes are no message.
 pub fn last_delimited(wire: &[u8], number: u32) -> Option<Range<usize>> {
     let (mut reader, mut last) = (WireReader::new(wire), None);
     while !reader.is_at_end() {
@@ -230,6 +230,11 @@ pub(crate) fn close_delimited(start: usize, out: &mut Vec<u8>) {
     out.resize(end + prefix.len() - 1, 0);
     out.copy_within(start..end, start + prefix.len() - 1);
     out[start - 1..][..prefix.len()].copy_from_slice(&prefix);
+}
+
+/// Whether a value on the wire is the default of its type: a length of 0, the number 0 and false are zeros.
+pub(crate) fn is_default(value: &[u8]) -> bool {
+    value.iter().all(|byte| *byte == 0)
 }
 
 /// The sign moves to the lowest bit, so that small negative numbers are short.

@@ -29,7 +29,7 @@ pub struct Style {
     pub is_indented: bool,
     /// Whether absent fields without presence are left out, instead of written with their defaults.
     pub skips_defaults: bool,
-    /// Characters that are escaped besides those that JSON requires.
+    /// Characters that are escaped in addition to those that JSON requires.
     pub is_unsafe: Option<fn(char) -> bool>,
 }
 
@@ -220,23 +220,23 @@ impl<'s> JsonWriter<'s> {
                 if self.occurrences.is_single(index, at) {
                     return self.nested(id, &wire[last.range()], depth);
                 }
-                self.merged(id, at, index, wire, depth)
+                let mut parts = Vec::new();
+                let mut next = self.occurrences.first(index, at);
+                while let Some((occurrence, following)) = next {
+                    parts.push(&wire[occurrence.range()]);
+                    next = self.occurrences.following(following);
+                }
+                self.merged(id, parts, depth)
             }
             kind => self.scalar(kind, &wire[last.range()]),
         }
     }
 
-    /// A message that occurs several times: the concatenation of two messages on the wire is their merger.
-    fn merged(&mut self, id: MessageId, at: usize, index: Index, wire: &[u8], depth: usize) -> Result<()> {
-        let mut parts = Vec::new();
-        let mut next = self.occurrences.first(index, at);
-        while let Some((occurrence, following)) = next {
-            parts.extend(Some(&wire[occurrence.range()]).filter(|part| !part.is_empty()));
-            next = self.occurrences.following(following);
-        }
-        let [first, rest @ ..] = &parts[..] else { return self.nested(id, &[], depth) };
-        if rest.is_empty() {
-            return self.nested(id, first, depth);
+    /// A message of several parts: the concatenation of two messages on the wire is their merger.
+    fn merged(&mut self, id: MessageId, mut parts: Vec<&[u8]>, depth: usize) -> Result<()> {
+        parts.retain(|part| !part.is_empty());
+        if let [] | [_] = parts[..] {
+            return self.nested(id, parts.first().copied().unwrap_or_default(), depth);
         }
         // Copies within copies: each level of a message may have one of all below it.
         let merged = parts.concat();
@@ -260,8 +260,8 @@ impl<'s> JsonWriter<'s> {
     ) -> Result<()> {
         self.check_size()?;
         if !is_packed {
-            if let Kind::Enum(_) = kind
-                && !self.is_known(kind, &mut WireReader::new(bytes))?
+            if let Kind::Enum(id) = kind
+                && !self.schema[id].accepts(WireReader::new(bytes).varint()? as i32)
             {
                 return Ok(());
             }
@@ -275,26 +275,19 @@ impl<'s> JsonWriter<'s> {
         }
         let mut reader = WireReader::new(bytes);
         while !reader.is_at_end() {
-            if let Kind::Enum(_) = kind {
-                let value = reader.clone();
-                if !self.is_known(kind, &mut reader)? {
-                    continue;
-                }
-                reader = value;
+            let mut value = reader.clone();
+            if let Kind::Enum(id) = kind
+                && !self.schema[id].accepts(reader.varint()? as i32)
+            {
+                continue;
             }
             self.check_size()?;
             self.separate();
-            self.number(kind, &mut reader)?;
+            self.number(kind, &mut value)?;
+            reader = value;
             *element += 1;
         }
         Ok(())
-    }
-
-    /// Whether the next number is a value of the enum: an unknown one of a closed enum counts as an unknown field.
-    fn is_known(&self, kind: Kind, reader: &mut WireReader<'_>) -> Result<bool> {
-        let Kind::Enum(id) = kind else { return Ok(true) };
-        let number = reader.varint()? as i32;
-        Ok(!self.schema[id].closed || self.schema[id].quoted_name(number).is_some())
     }
 
     fn check_size(&self) -> Result<()> {

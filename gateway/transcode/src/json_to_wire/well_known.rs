@@ -8,7 +8,7 @@ use crate::mask;
 use crate::preset::{expected_message, put_bytes, put_text};
 use crate::scalar;
 use crate::schema::{Form, Kind, MessageId};
-use crate::wire::{close_delimited, open_delimited, put_tag};
+use crate::wire::{close_delimited, is_default, open_delimited, put_tag};
 
 /// The member of an `Any` that names its type.
 const TYPE: &str = "@type";
@@ -41,7 +41,7 @@ impl<'a> Reader<'a, '_> {
                 put_tag(1, kind.wire_type(), self.out);
                 let value = self.out.len();
                 scalar::from_json(self.schema, kind, &mut self.json, self.out)?;
-                if self.out[value..].iter().all(|byte| *byte == 0) {
+                if is_default(&self.out[value..]) {
                     self.out.truncate(start);
                 }
                 Ok(())

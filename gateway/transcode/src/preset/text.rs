@@ -6,7 +6,7 @@ use crate::mask;
 use crate::scalar;
 use crate::schema::{Cardinality, Field, Form, Kind, Schema};
 use crate::time;
-use crate::wire::{WireType, put_tag, put_varint};
+use crate::wire::{WireType, is_default, put_tag, put_varint};
 
 /// Whether a value of this type can be one text.
 pub(super) fn is_settable(schema: &Schema, kind: Kind) -> bool {
@@ -25,7 +25,7 @@ pub(super) fn put_field(schema: &Schema, field: &Field, text: &str, out: &mut Ve
     let tag = out.len();
     scalar::from_text(schema, field.kind(), text, out)?;
     let is_singular = field.cardinality() == Cardinality::Singular;
-    if is_singular && !field.has_presence && out[tag..].iter().all(|byte| *byte == 0) {
+    if is_singular && !field.has_presence && is_default(&out[tag..]) {
         out.clear();
     }
     Some(())
@@ -54,7 +54,7 @@ pub(crate) fn put_message(schema: &Schema, form: Form, text: &str, out: &mut Vec
             put_tag(1, kind.wire_type(), out);
             let value = out.len();
             scalar::from_text(schema, kind, text, out)?;
-            if out[value..].iter().all(|byte| *byte == 0) {
+            if is_default(&out[value..]) {
                 out.truncate(start);
             }
         }

@@ -1,4 +1,5 @@
-//! The well-known types, whose JSON is not an object with a member for each field (protobuf.dev/programming-guides/json).
+//! The well-known types, whose JSON is not an object with a member for each field
+//! (protobuf.dev/programming-guides/json).
 
 use super::{Cardinality, Field, Kind};
 

@@ -54,7 +54,7 @@ impl<'a> Entropy<'a> {
     }
 }
 
-/// Messages that a field may have the type of, besides those of the random file.
+/// Well-known types that a field may have, in addition to those of the random file.
 const WELL_KNOWN: [&str; 17] = [
     "Timestamp",
     "Duration",

@@ -1,7 +1,6 @@
 //! Writes the JSON of a message as its bytes arrive, so that memory holds one element of a list and not the message. It
 //! relies on the order that encoders keep: fields by number, except those of a oneof, which may come earlier; the
-//! elements of a list together. A message in another order is an error ([`ReplyProblem::Order`](super::ReplyProblem::Order)), since what is out
-//! cannot be taken back.
+//! elements of a list together. A message in another order is an error, since what is out cannot be taken back.
 
 mod arriving;
 mod open;
@@ -39,9 +38,8 @@ pub struct IncrementalWriter {
 // === impl IncrementalWriter ===
 
 impl IncrementalWriter {
-    /// A writer of a message of `length` bytes, or of one of its fields. A message of unknown length ends when that is
-    /// said. No message in it that is written as a whole has
-    /// more than `max_bytes` of JSON.
+    /// A writer of a message of `length` bytes, or of one of its fields. A message of unknown length ends with
+    /// [`Self::finish`]. What is written at once, such as an element of a list, has at most `max_bytes` of JSON.
     pub fn new(
         schema: Arc<Schema>,
         id: MessageId,
@@ -139,8 +137,8 @@ impl IncrementalWriter {
         Ok(())
     }
 
-    /// Writes or holds back the field that begins at `at`, or opens it. Returns how much of it is consumed; 0 if more of
-    /// it must arrive.
+    /// Writes or holds back the field that begins at `at`, or opens it. Returns how much of it is consumed; 0 if more
+    /// of it must arrive.
     fn field(&mut self, writer: &mut JsonWriter<'_>, at: usize, arriving: &Arriving) -> Result<usize> {
         let is_root = self.open.len() == 1;
         let open = self.open.last_mut().expect("a message is open");
@@ -172,7 +170,7 @@ impl IncrementalWriter {
             }
         }
         let available = &self.buffer[at..];
-        // A group has no length: it is looked for its end each time that twice as much of it has arrived.
+        // A group has no length: its end is looked for again when twice as much of it has arrived.
         if available.len() < self.retry_at.min(end_of_open) {
             return Ok(0);
         }

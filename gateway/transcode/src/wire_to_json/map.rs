@@ -1,17 +1,16 @@
 //! Maps, whose entries are written in the order of their keys.
 
-use std::cmp::Ordering;
-use std::ops::Range;
-
 use super::{Index, JsonWriter, ReplyProblem, Result, deeper};
 use crate::schema::{Field, Kind};
 use crate::wire::{WireReader, unzigzag};
 
-/// An entry on the wire. Its parts are empty where they are absent.
+/// The fields of an entry.
+const KEY: u32 = 1;
+const VALUE: u32 = 2;
+
+/// An entry on the wire, with its key. Its value is looked for when it is written: there may be many entries.
 struct Entry<'a> {
     key: Key<'a>,
-    /// All values, of which the last counts; a message is merged of them.
-    values: Vec<Range<usize>>,
     bytes: &'a [u8],
 }
 
@@ -45,8 +44,7 @@ impl JsonWriter<'_> {
         entries.sort_by(|one, other| one.key.cmp(&other.key));
         self.begin(b'{');
         for (place, entry) in entries.iter().enumerate() {
-            let is_replaced =
-                entries.get(place + 1).is_some_and(|next| next.key.cmp(&entry.key) == Ordering::Equal);
+            let is_replaced = entries.get(place + 1).is_some_and(|next| next.key == entry.key);
             if !is_replaced {
                 self.check_size()?;
                 self.key_of(entry.key);
@@ -59,32 +57,17 @@ impl JsonWriter<'_> {
 
     /// Reads an entry; none if its value is unknown to a closed enum.
     fn entry<'a>(&self, key: Kind, value: Kind, bytes: &'a [u8], depth: usize) -> Result<Option<Entry<'a>>> {
-        let mut entry = Entry { key: Key::default_of(key), values: Vec::new(), bytes };
-        let mut reader = WireReader::new(bytes);
-        while !reader.is_at_end() {
-            let (number, found) = reader.tag()?;
-            let range = reader.value(number, found, depth)?;
-            let expected = match number {
-                1 => key.wire_type(),
-                2 => value.wire_type(),
-                _ => continue,
-            };
-            if found != expected {
-                continue;
-            }
-            if number == 1 {
-                entry.key = Key::read(key, &bytes[range])?;
-            } else {
-                entry.values.push(range);
-            }
+        let mut found = Key::default_of(key);
+        for part in parts(bytes, KEY, key, depth)? {
+            found = Key::read(key, part)?;
         }
-        if let (Kind::Enum(id), Some(range)) = (value, entry.values.last())
-            && self.schema[id].closed
+        if let Kind::Enum(id) = value
+            && let Some(last) = parts(bytes, VALUE, value, depth)?.last()
+            && !self.schema[id].accepts(WireReader::new(last).varint()? as i32)
         {
-            let number = WireReader::new(&bytes[range.clone()]).varint()? as i32;
-            return Ok(self.schema[id].quoted_name(number).map(|_| entry));
+            return Ok(None);
         }
-        Ok(Some(entry))
+        Ok(Some(Entry { key: found, bytes }))
     }
 
     fn key_of(&mut self, key: Key<'_>) {
@@ -100,25 +83,31 @@ impl JsonWriter<'_> {
     }
 
     fn value_of(&mut self, kind: Kind, entry: &Entry<'_>, depth: usize) -> Result<()> {
-        let Some(id) = kind.message() else {
-            return match entry.values.last() {
-                Some(range) => self.scalar(kind, &entry.bytes[range.clone()]),
-                None => {
-                    self.default(kind);
-                    Ok(())
-                }
-            };
-        };
-        let depth = deeper(depth)?;
-        match &entry.values[..] {
-            [] => self.nested(id, &[], depth),
-            [range] => self.nested(id, &entry.bytes[range.clone()], depth),
-            ranges => {
-                let parts: Vec<&[u8]> = ranges.iter().map(|range| &entry.bytes[range.clone()]).collect();
-                self.nested(id, &parts.concat(), depth)
+        let parts = parts(entry.bytes, VALUE, kind, depth)?;
+        if let Some(id) = kind.message() {
+            return self.merged(id, parts, deeper(depth)?);
+        }
+        match parts.last() {
+            Some(last) => self.scalar(kind, last),
+            None => {
+                self.default(kind);
+                Ok(())
             }
         }
     }
+}
+
+/// All values of one field of an entry.
+fn parts(bytes: &[u8], field: u32, kind: Kind, depth: usize) -> Result<Vec<&[u8]>> {
+    let (mut reader, mut parts) = (WireReader::new(bytes), Vec::new());
+    while !reader.is_at_end() {
+        let (number, wire_type) = reader.tag()?;
+        let range = reader.value(number, wire_type, depth)?;
+        if number == field && wire_type == kind.wire_type() {
+            parts.push(&bytes[range]);
+        }
+    }
+    Ok(parts)
 }
 
 // === impl Key ===

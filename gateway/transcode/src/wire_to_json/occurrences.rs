@@ -73,11 +73,9 @@ impl Occurrences {
             if !fits(field, wire_type) {
                 continue;
             }
-            // An unknown number is no value of a closed enum: the field counts as unknown.
             if let Kind::Enum(id) = field.kind()
                 && wire_type == WireType::Varint
-                && schema[id].closed
-                && schema[id].quoted_name(WireReader::new(&wire[range.clone()]).varint()? as i32).is_none()
+                && !schema[id].accepts(WireReader::new(&wire[range.clone()]).varint()? as i32)
             {
                 continue;
             }

@@ -6,8 +6,8 @@ use super::super::{JsonWriter, ReplyProblem, Result, WireToJsonError};
 use crate::schema::{Cardinality, Field, FieldId, MessageId};
 use crate::wire::WireType;
 
-/// Fields that are held back are written from this size on, as far as they can be.
-const LARGE: usize = 64 * 1024;
+/// With more bytes than these, the fields that are held back are written, as far as they can be.
+const FLUSHED_ABOVE: usize = 64 * 1024;
 
 /// The most bytes of fields that are held back, such as the entries of a map, which are sorted.
 const MAX_HELD: usize = 8 * 1024 * 1024;
@@ -69,7 +69,7 @@ impl Open {
             return Err(order(field));
         }
         self.replace_oneof(writer, index)?;
-        if self.held_bytes + whole.bytes.len() > LARGE && !is_only {
+        if self.held_bytes + whole.bytes.len() > FLUSHED_ABOVE && !is_only {
             self.flush(writer, index)?;
         }
         if self.held_bytes + whole.bytes.len() > MAX_HELD.max(whole.bytes.len()) {
@@ -84,7 +84,8 @@ impl Open {
         Ok(())
     }
 
-    /// Begins the value of a list's element, or of a message that is opened. It is a member, unless it is the only value.
+    /// Begins the value of a list's element, or of a message that is opened. It is a member, unless it is the only
+    /// value.
     pub(super) fn begin(&mut self, writer: &mut JsonWriter<'_>, index: usize, is_member: bool) -> Result<()> {
         let field = &writer.schema[self.id].fields()[index];
         let is_list = is_list(field);
