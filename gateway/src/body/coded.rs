@@ -1,21 +1,22 @@
 //! Bodies in a content coding (RFC 9110, 8.4.1): gzip and br, within the limits of bodies, and of how much a body may
 //! grow.
 
-use std::io::Read;
+use std::io::{self, Write};
 
-use brotli::Decompressor;
+use brotli::DecompressorWriter;
 use bytes::Bytes;
-use flate2::read::MultiGzDecoder;
+use flate2::write::MultiGzDecoder;
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{BodyError, BufferedBody, Limits, grow};
 
 /// A body may have this many times the bytes that it was sent as. JSON rarely has more than twenty times.
 const MAX_RATIO: usize = 100;
 
-/// Bytes that are decoded before other calls get their turn.
-const PIECE: usize = 64 * 1024;
+/// Bytes of the coded body that are decoded before other calls get their turn, however few or many they become.
+const PIECE: usize = 4 * 1024;
 
 /// A coding of a request's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,31 +50,115 @@ impl Coding {
 
     /// The body as it was before it was coded.
     pub(crate) async fn decode(self, body: BufferedBody, limits: &Limits) -> Result<BufferedBody, BodyError> {
-        let coded: &[u8] = &body.bytes;
-        let mut reader: Box<dyn Read + Send + '_> = match self {
-            Coding::Gzip => Box::new(MultiGzDecoder::new(coded)),
-            Coding::Brotli => Box::new(Decompressor::new(coded, 4096)),
-        };
-        let (mut decoded, mut permit) = (Vec::new(), None);
+        let coded = &body.bytes;
         let most = coded.len().saturating_mul(MAX_RATIO);
-        loop {
-            let start = decoded.len();
-            let read = reader.by_ref().take(PIECE as u64).read_to_end(&mut decoded);
-            read.map_err(|error| BodyError::Undecodable(error.to_string()))?;
-            if decoded.len() == start {
-                break;
-            }
-            if decoded.len() > limits.bytes {
-                return Err(BodyError::TooLarge { limit: limits.bytes });
-            }
-            if decoded.len() > most {
-                return Err(BodyError::TooDense { ratio: MAX_RATIO });
-            }
-            grow(&mut permit, decoded.len(), limits)?;
+        let mut decoder = Decoder::new(self, Decoded::new(limits, most));
+        for piece in coded.chunks(PIECE) {
+            let written = decoder.write(piece);
+            decoder.decoded().outcome(written)?;
             tokio::task::yield_now().await;
         }
-        drop(reader);
-        Ok(BufferedBody { bytes: Bytes::from(decoded), permit })
+        decoder.finish()
+    }
+}
+
+/// A decoder of either coding.
+enum Decoder<'a> {
+    Gzip(Box<MultiGzDecoder<Decoded<'a>>>),
+    Brotli(Box<DecompressorWriter<Decoded<'a>>>),
+}
+
+/// What has been decoded. It ends the decoder as soon as it is too much: a few bytes may become any number.
+struct Decoded<'a> {
+    limits: &'a Limits,
+    /// The most bytes by the ratio.
+    most: usize,
+    bytes: Vec<u8>,
+    permit: Option<OwnedSemaphorePermit>,
+    refusal: Option<BodyError>,
+}
+
+// === impl Decoder ===
+
+impl<'a> Decoder<'a> {
+    fn new(coding: Coding, decoded: Decoded<'a>) -> Self {
+        match coding {
+            Coding::Gzip => Decoder::Gzip(Box::new(MultiGzDecoder::new(decoded))),
+            Coding::Brotli => Decoder::Brotli(Box::new(DecompressorWriter::new(decoded, PIECE))),
+        }
+    }
+
+    fn write(&mut self, piece: &[u8]) -> io::Result<()> {
+        match self {
+            Decoder::Gzip(decoder) => decoder.write_all(piece),
+            Decoder::Brotli(decoder) => decoder.write_all(piece),
+        }
+    }
+
+    fn decoded(&mut self) -> &mut Decoded<'a> {
+        match self {
+            Decoder::Gzip(decoder) => decoder.get_mut(),
+            Decoder::Brotli(decoder) => decoder.get_mut(),
+        }
+    }
+
+    /// The whole body, if the coded one is complete.
+    fn finish(mut self) -> Result<BufferedBody, BodyError> {
+        let ended = match &mut self {
+            Decoder::Gzip(decoder) => decoder.try_finish(),
+            Decoder::Brotli(decoder) => decoder.close(),
+        };
+        let decoded = self.decoded();
+        decoded.outcome(ended)?;
+        Ok(BufferedBody {
+            bytes: Bytes::from(std::mem::take(&mut decoded.bytes)),
+            permit: decoded.permit.take(),
+        })
+    }
+}
+
+// === impl Decoded ===
+
+impl<'a> Decoded<'a> {
+    fn new(limits: &'a Limits, most: usize) -> Self {
+        Self { limits, most, bytes: Vec::new(), permit: None, refusal: None }
+    }
+
+    /// The result of a step of the decoder.
+    fn outcome(&mut self, step: io::Result<()>) -> Result<(), BodyError> {
+        match (self.refusal.take(), step) {
+            (Some(refusal), _) => Err(refusal),
+            (None, step) => step.map_err(|error| BodyError::Undecodable(error.to_string())),
+        }
+    }
+
+    fn add(&mut self, bytes: &[u8]) -> Result<(), BodyError> {
+        let length = self.bytes.len() + bytes.len();
+        if length > self.limits.bytes {
+            return Err(BodyError::TooLarge { limit: self.limits.bytes });
+        }
+        if length > self.most {
+            return Err(BodyError::TooDense { ratio: MAX_RATIO });
+        }
+        grow(&mut self.permit, length, self.limits)?;
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+impl Write for Decoded<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.add(bytes) {
+            Ok(()) => Ok(bytes.len()),
+            Err(refusal) => {
+                self.refusal = Some(refusal);
+                Err(io::Error::other("the body is refused"))
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -141,6 +226,14 @@ mod tests {
         let limits = Limits::new(text.len(), 50_000);
         let rejected = Coding::Gzip.decode(body, &limits).await.map(|body| body.bytes.len());
         assert_eq!(rejected, Err(BodyError::NoMemory));
+    }
+
+    #[tokio::test]
+    async fn members_of_gzip_follow_each_other() {
+        let members = [gzip(b"[1,"), gzip(b""), gzip(b"2]")].concat();
+        assert_eq!(decode(Coding::Gzip, members, 100).await.as_deref(), Ok(&b"[1,2]"[..]));
+        let empty = gzip(b"").repeat(10_000);
+        assert_eq!(decode(Coding::Gzip, empty, 100).await, Ok(Vec::new()));
     }
 
     #[test]
