@@ -8,7 +8,7 @@ use http::{HeaderValue, Response};
 use prost::Message as _;
 use prost_types::Any;
 use tonic::Status;
-use tonic_types::{RequestInfo, StatusExt, pb};
+use tonic_types::{StatusExt, pb};
 
 use crate::dialect::Failure;
 use crate::json;
@@ -23,8 +23,8 @@ const MAX_DETAIL: usize = 1024 * 1024;
 pub(crate) fn to_json(status: &Status, request_id: &HeaderValue, schema: &Schema) -> Vec<u8> {
     let mut details = pb::Status::decode(status.details()).unwrap_or_default().details;
     if !details.iter().any(|detail| detail.type_url == REQUEST_INFO) {
-        let info = RequestInfo::new(request_id.to_str().unwrap_or_default(), "");
-        let info = pb::RequestInfo { request_id: info.request_id, serving_data: info.serving_data };
+        let request_id = request_id.to_str().unwrap_or_default().to_owned();
+        let info = pb::RequestInfo { request_id, serving_data: String::new() };
         details.push(Any { type_url: REQUEST_INFO.to_owned(), value: info.encode_to_vec() });
     }
     // The reason first, for people.

@@ -21,7 +21,7 @@ const MIN_BYTES: u64 = 1024;
 /// Responses that are compressed at once: an encoder holds some hundred kilobytes. Others are sent as they are.
 const MAX_ENCODERS: usize = 64;
 
-/// On what a response depends besides its URL: the format of streams, and the coding.
+/// The request headers that a response depends on: `Accept` for the format of streams, `Accept-Encoding` for the coding.
 const VARIES: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding");
 
 /// The response is a stream of messages: an extension of its head.

@@ -69,9 +69,8 @@ impl RoutedRequest {
         etag::bind(binding, headers, &mut preset)?;
         let json = &body.bytes;
         // Its memory is counted by what its values can become at most.
-        let limit = usize::MAX;
         let read = |root: Root, out: &mut Vec<u8>| {
-            let read = json_to_wire(&preset, root, json, limit, out);
+            let read = json_to_wire(&preset, root, json, usize::MAX, out);
             read.map_err(|error| match error.problem() {
                 JsonProblem::DiffersFromHeader => Status::from(etag::differs()),
                 _ => JsonError::new(&error, json).into(),

@@ -26,8 +26,8 @@ const BUFFERED_MAX: usize = 256 * 1024;
 /// JSON is sent in chunks of about this size.
 const PIECE: usize = 16 * 1024;
 
-/// The most bytes of the JSON of a buffered reply: quotes and names make it longer than the message, and an empty message
-/// is written with all its defaults.
+/// The most bytes of the JSON of a buffered reply: quotes and names make it longer than the message, and an empty
+/// message is written with all its defaults.
 const BUFFERED_JSON_MAX: usize = 64 * BUFFERED_MAX;
 
 /// The response that a reply of one message makes. The conditions are those of a request that reads; a reply that is
@@ -72,8 +72,8 @@ pub(super) async fn write(
     Ok(response)
 }
 
-/// The JSON of a message of a reply, or of its field that is the HTTP body: at most as many bytes as the message may have,
-/// or as a buffered reply has.
+/// The JSON of a message of a reply, or of its field that is the HTTP body. It has at most `limit` bytes, or those of a
+/// buffered reply.
 pub(super) fn json_of(binding: &Binding, message: &[u8], limit: usize) -> Result<Vec<u8>, Status> {
     let max_bytes = if message.len() > BUFFERED_MAX { limit } else { 0 };
     let mut writer = JsonWriter::new(&binding.schema, Style::default(), max_bytes.max(BUFFERED_JSON_MAX));

@@ -90,15 +90,18 @@ macro_rules! version {
                             let list = pb::ListServiceResponse { service };
                             (Some(MessageResponse::ListServicesResponse(list)), String::new())
                         }
-                        None => (None, "a request".to_owned()),
+                        None => (None, String::new()),
                     };
                     let is_empty = request.message_request.is_none();
                     let error = || {
-                        let kind = if is_empty { Kind::Invalid } else { Kind::NotFound };
                         let missing: String = missing.chars().take(100).collect();
+                        let (kind, error_message) = match is_empty {
+                            true => (Kind::Invalid, "message_request must be set".to_owned()),
+                            false => (Kind::NotFound, format!("{missing} does not exist")),
+                        };
                         MessageResponse::ErrorResponse(pb::ErrorResponse {
                             error_code: kind.code().into(),
-                            error_message: format!("{missing} is not there"),
+                            error_message,
                         })
                     };
                     pb::ServerReflectionResponse {

@@ -1,6 +1,6 @@
 //! The response as proto3 JSON, by the writer of the gateway, so that both write the same bytes. A catalogue has
-//! thousands of dataflows: they are encoded and written one by one, and dropped, so that memory holds one of them
-//! besides the analysis.
+//! thousands of dataflows: they are encoded and written one by one, and dropped, so that memory holds the
+//! analysis and one encoded dataflow.
 
 use std::io::{self, Write};
 use std::mem;
