@@ -42,6 +42,7 @@ use dataflow_mesh::serve::Server;
 use dataflow_proto::FILE_DESCRIPTOR_SET;
 use dataflow_proto::mesh::v1::mesh_service_server::{MeshServiceServer, SERVICE_NAME as MESH_SERVICE};
 use tokio::net::TcpListener;
+use tonic::codec::CompressionEncoding;
 
 use access::Access;
 pub use args::Args;
@@ -149,7 +150,8 @@ impl Gateway {
         let access = Access::new(&context, public.access_log, public.slow_request);
         let readiness = context.readiness.clone();
         let bodies = body::Limits::new(limits.body, server.max_held(context.memory.limit()));
-        let mesh = MeshServiceServer::new(MeshBreakers::new(context.breakers.clone(), upstreams.clone()));
+        let mesh = MeshServiceServer::new(MeshBreakers::new(context.breakers.clone(), upstreams.clone()))
+            .accept_compressed(CompressionEncoding::Gzip);
         let forward =
             Forward { upstreams: upstreams.clone(), mesh, limits: bodies, unreachable: Sampler::default() };
         let descriptors = schema.descriptors().clone();

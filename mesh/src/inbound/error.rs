@@ -23,6 +23,21 @@ pub(super) enum Error {
         /// The most bytes.
         limit: u64,
     },
+    /// A message that the client compressed is not gzip.
+    #[error("a message is marked as compressed, and is not gzip")]
+    GzipInvalid,
+    /// A message is much larger than it was sent.
+    #[error("a compressed message has more than {ratio} times the bytes that it was sent as")]
+    TooDense {
+        /// The most times.
+        ratio: u64,
+    },
+    /// A message is too large once it is decompressed.
+    #[error("a compressed message has more than the {limit} bytes of --max-message-bytes")]
+    MessageTooLarge {
+        /// The most bytes.
+        limit: u64,
+    },
     /// The headers are too large.
     #[error("the headers have more than the {limit} bytes of --max-header-bytes")]
     HeadersTooLarge {
@@ -61,7 +76,10 @@ impl Describe for Error {
             Error::Overloaded | Error::NoMemory | Error::MemoryExhausted | Error::StreamAge { .. } => {
                 Kind::Overloaded
             }
-            Error::TooManyElements { .. } => Kind::TooLarge,
+            Error::TooManyElements { .. } | Error::TooDense { .. } | Error::MessageTooLarge { .. } => {
+                Kind::TooLarge
+            }
+            Error::GzipInvalid => Kind::Invalid,
             Error::HeadersTooLarge { .. } => Kind::HeadersTooLarge,
             Error::BodyStalled { .. } => Kind::Cancelled,
             Error::Draining => Kind::Unavailable,
@@ -74,6 +92,9 @@ impl Describe for Error {
             Error::NoMemory => "MESSAGE_MEMORY",
             Error::MemoryExhausted => "MEMORY_LIMIT",
             Error::TooManyElements { .. } => "TOO_MANY_ELEMENTS",
+            Error::GzipInvalid => "MESSAGE_MALFORMED",
+            Error::TooDense { .. } => "MESSAGE_TOO_DENSE",
+            Error::MessageTooLarge { .. } => "MESSAGE_TOO_LARGE",
             Error::HeadersTooLarge { .. } => "HEADERS_TOO_LARGE",
             Error::BodyStalled { .. } => "BODY_STALLED",
             Error::StreamAge { .. } => "STREAM_AGE",
@@ -83,7 +104,12 @@ impl Describe for Error {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Error::TooManyElements { .. } | Error::HeadersTooLarge { .. } | Error::BodyStalled { .. } => None,
+            Error::TooManyElements { .. }
+            | Error::GzipInvalid
+            | Error::TooDense { .. }
+            | Error::MessageTooLarge { .. }
+            | Error::HeadersTooLarge { .. }
+            | Error::BodyStalled { .. } => None,
             Error::Overloaded
             | Error::NoMemory
             | Error::MemoryExhausted

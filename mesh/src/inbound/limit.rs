@@ -6,6 +6,7 @@
 
 mod admission;
 mod arrival;
+mod gzip;
 mod request_memory;
 mod shares;
 mod waiting;
@@ -31,6 +32,7 @@ use crate::status;
 
 use admission::Admission;
 use arrival::{ArrivingBody, Pace};
+use gzip::{Decompressor, decompressed};
 pub(crate) use request_memory::RequestMemory;
 pub(crate) use shares::{Claimant, Shares};
 use waiting::WaitingBodies;
@@ -72,7 +74,7 @@ impl LimitLayer {
     pub(super) fn streams(limits: Live<LimitArgs>, methods: Methods, messages: RequestMemory) -> Self {
         Self {
             only_streams: true,
-            ..Self::new(limits, Shares::default(), methods, Gauge::default(), messages, false)
+            ..Self::new(limits, Shares::default(), methods, Gauge::default(), messages, true)
         }
     }
 }
@@ -107,9 +109,9 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         if self.layer.only_streams && !self.layer.methods.streams(request.uri().path()) {
-            return Box::pin(self.inner.call(request));
+            return Box::pin(self.inner.call(decompressed(request, &self.layer.messages)));
         }
         let (inner, layer) = (self.inner.clone(), self.layer.clone());
         Box::pin(async move {
@@ -121,7 +123,11 @@ where
             let pace = Pace { idle: limits.body_idle_timeout, rate: limits.min_body_rate.as_u64() };
             let (response_idle, max_age) = (limits.response_idle_timeout, limits.max_stream_age);
             drop(limits);
-            let (head, body) = request.into_parts();
+            let is_bidirectional = method.is_none_or(|method| method.is_bidirectional);
+            if layer.decodes && is_bidirectional {
+                request = decompressed(request, &layer.messages);
+            }
+            let (mut head, body) = request.into_parts();
             let is_bulk = method.is_some_and(|method| method.is_bulk);
             let claimant = claimant(&head.extensions, is_bulk);
             let age = Some(max_age).filter(|age| is_stream && !claimant.is_peer && !age.is_zero());
@@ -131,18 +137,19 @@ where
                 return Ok(status::to_status(&Error::MemoryExhausted).into_http());
             }
             let admission = Admission::new(shares.clone(), limit, claimant);
-            let mut response = if method.is_none_or(|method| method.is_bidirectional) {
+            let mut response = if is_bidirectional {
                 if let Err(error) = admission.decide() {
                     return Ok(status::to_status(&error).into_http());
                 }
                 inner.oneshot(Request::from_parts(head, body)).await?
             } else {
                 let mut body = ArrivingBody::new(body, pace, admission.clone(), layer.messages.clone());
-                if layer.decodes
-                    && let Some(message) = method.and_then(|method| method.unary_request.as_deref())
-                {
-                    let count = |limit| layer.methods.types().counter(message, limit);
-                    body = body.counted_by(layer.messages.message(count));
+                if layer.decodes {
+                    body = body.decompressed_by(Decompressor::of(&mut head.headers, &layer.messages));
+                    if let Some(message) = method.and_then(|method| method.unary_request.as_deref()) {
+                        let count = |limit| layer.methods.types().counter(message, limit);
+                        body = body.counted_by(layer.messages.message(count));
+                    }
                 }
                 // The body is not looked at before the handler does where the client waits for that (RFC 9110, 10.1.1).
                 if !head.headers.contains_key(EXPECT) && body.has_arrived() {

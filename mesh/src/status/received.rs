@@ -17,6 +17,9 @@ pub enum Refused {
     /// There is no such method.
     #[error("there is no such method")]
     UnknownMethod,
+    /// The messages are compressed by something else than gzip.
+    #[error("{0}; gzip is, and messages that are not compressed")]
+    Compression(String),
 }
 
 impl Describe for Refused {
@@ -28,7 +31,7 @@ impl Describe for Refused {
         match self {
             Refused::Malformed(_) => Kind::Invalid,
             Refused::TooLarge => Kind::TooLarge,
-            Refused::UnknownMethod => Kind::Unimplemented,
+            Refused::UnknownMethod | Refused::Compression(_) => Kind::Unimplemented,
         }
     }
 
@@ -37,6 +40,7 @@ impl Describe for Refused {
             Refused::Malformed(_) => "MESSAGE_MALFORMED",
             Refused::TooLarge => "MESSAGE_TOO_LARGE",
             Refused::UnknownMethod => "METHOD_UNKNOWN",
+            Refused::Compression(_) => "COMPRESSION_UNSUPPORTED",
         }
     }
 }
@@ -68,8 +72,10 @@ pub fn of_received(status: &Status) -> Option<Refused> {
         Code::ResourceExhausted if message.starts_with("Error decompressing: size limit") => {
             Some(Refused::TooLarge)
         }
-        // With a message it means an unsupported compression.
         Code::Unimplemented if message.is_empty() => Some(Refused::UnknownMethod),
+        Code::Unimplemented if message.starts_with("Content is compressed with ") => {
+            Some(Refused::Compression(message.to_owned()))
+        }
         _ => None,
     }
 }
@@ -96,7 +102,9 @@ mod tests {
         check(Code::OutOfRange, large, Some("MESSAGE_TOO_LARGE"));
         check(Code::OutOfRange, "page 7 of 3", None);
         check(Code::Unimplemented, "", Some("METHOD_UNKNOWN"));
-        check(Code::Unimplemented, "Content is compressed with `zstd` which isn't supported", None);
+        let compression = Some("COMPRESSION_UNSUPPORTED");
+        check(Code::Unimplemented, "Content is compressed with `zstd` which isn't supported", compression);
+        check(Code::Unimplemented, "not here", None);
         check(Code::Cancelled, "", None);
     }
 

@@ -1,6 +1,7 @@
 //! The behavior that all services share: frames, limits, deadlines, connections. The service is a stub that can fail,
 //! wait and send long responses.
 
+mod compression;
 mod connections;
 mod ends;
 mod failures;

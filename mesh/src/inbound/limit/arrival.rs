@@ -12,6 +12,7 @@ use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
 use super::admission::Admission;
+use super::gzip::Decompressor;
 use super::request_memory::{MessageMemory, RequestMemory};
 use crate::flow_control::STREAM_WINDOW;
 use crate::inbound::error::Error;
@@ -45,6 +46,8 @@ pub(super) struct ArrivingBody {
     /// Whether the permit is decided.
     decided: bool,
     messages: RequestMemory,
+    /// Decompresses the messages, if the client compresses them.
+    decompressor: Option<Decompressor>,
     /// Counts the message, if it is one.
     message: Option<MessageMemory>,
 }
@@ -78,6 +81,7 @@ impl ArrivingBody {
             admission,
             decided: false,
             messages,
+            decompressor: None,
             message: None,
         }
     }
@@ -85,6 +89,30 @@ impl ArrivingBody {
     /// Counts the memory of the message.
     pub(super) fn counted_by(self, message: Option<MessageMemory>) -> Self {
         Self { message, ..self }
+    }
+
+    /// Decompresses the messages.
+    pub(super) fn decompressed_by(self, decompressor: Option<Decompressor>) -> Self {
+        Self { decompressor, ..self }
+    }
+
+    /// What arrives as the handler gets it: decompressed, and counted. Nothing of a compressed message that is not
+    /// complete.
+    fn take(&mut self, data: Bytes) -> Result<Bytes, Error> {
+        let Some(decompressor) = &mut self.decompressor else {
+            self.count(&data)?;
+            return Ok(data);
+        };
+        let data = decompressor.read(&data)?;
+        self.check_complete()?;
+        self.count(&data)?;
+        Ok(data)
+    }
+
+    /// Whether the body has not ended within a compressed message.
+    fn check_complete(&self) -> Result<(), Error> {
+        let is_complete = self.decompressor.as_ref().is_none_or(Decompressor::is_between_messages);
+        if self.ended && !is_complete { Err(Error::GzipInvalid) } else { Ok(()) }
     }
 
     /// Counts what has arrived.
@@ -124,10 +152,8 @@ impl ArrivingBody {
                 Poll::Ready(frame) => frame,
                 Poll::Pending => {
                     ready!(self.poll_stalled(cx));
-                    self.ended = true;
                     let stalled = Error::BodyStalled { idle: self.pace.idle, rate: self.pace.rate };
-                    self.admission.fail(stalled);
-                    return Poll::Ready(Some(Err(axum::Error::new(stalled))));
+                    return Poll::Ready(Some(Err(self.failed(stalled))));
                 }
             };
             if let Some((since, _)) = self.wait.take() {
@@ -139,20 +165,31 @@ impl ArrivingBody {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) if !data.is_empty() => {
                         self.received += data.len() as u64;
-                        let Err(error) = self.count(&data) else { return Poll::Ready(Some(Ok(data))) };
-                        self.ended = true;
-                        self.admission.fail(error);
-                        return Poll::Ready(Some(Err(axum::Error::new(error))));
+                        match self.take(data) {
+                            Ok(data) if data.is_empty() => {}
+                            Ok(data) => return Poll::Ready(Some(Ok(data))),
+                            Err(error) => return Poll::Ready(Some(Err(self.failed(error)))),
+                        }
                     }
                     _ => {}
                 },
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => {
+                    if let Err(error) = self.check_complete() {
+                        return Poll::Ready(Some(Err(self.failed(error))));
+                    }
                     self.admission.keep(self.message.as_mut().and_then(MessageMemory::take));
                     return Poll::Ready(None);
                 }
             }
         }
+    }
+
+    /// Ends the body, and the call with this error.
+    fn failed(&mut self, error: Error) -> axum::Error {
+        self.ended = true;
+        self.admission.fail(error);
+        axum::Error::new(error)
     }
 
     /// Ready when the present wait has become too long.

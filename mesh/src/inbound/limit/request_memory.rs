@@ -21,6 +21,8 @@ pub(crate) struct RequestMemory {
     budget: Arc<Semaphore>,
     /// The whole budget in bytes.
     total: u64,
+    /// The most bytes of a message.
+    max_message: u64,
     /// The most bytes that a message may take in addition to its own.
     max_elements: u64,
     memory: Memory,
@@ -38,12 +40,11 @@ pub(super) struct MessageMemory {
 // === impl RequestMemory ===
 
 impl RequestMemory {
-    /// At most `total` bytes of all messages. A decoded message may take at most `max_message` bytes more than its
-    /// encoding.
+    /// At most `total` bytes of all messages, and `max_message` of one. A decoded message may take as many again.
     pub(crate) fn new(total: u64, max_message: u64, memory: Memory) -> Self {
         let units = usize::try_from(total / UNIT).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         let max_elements = max_message.min(total);
-        Self { budget: Arc::new(Semaphore::new(units)), total, max_elements, memory }
+        Self { budget: Arc::new(Semaphore::new(units)), total, max_message, max_elements, memory }
     }
 
     /// Whether the process is so close to its limit that it takes no further work.
@@ -54,6 +55,31 @@ impl RequestMemory {
     /// Whether the process is so close to its limit that it takes no further bulk work.
     pub(super) fn is_scarce(&self) -> bool {
         self.memory.level() >= Level::Soft
+    }
+
+    /// The most bytes of a message.
+    pub(super) fn max_message(&self) -> u64 {
+        self.max_message
+    }
+
+    /// Has `permit` stand for so many bytes in all.
+    pub(super) fn hold(&self, permit: &mut Option<OwnedSemaphorePermit>, bytes: u64) -> Result<(), Error> {
+        if bytes <= SMALL {
+            return Ok(());
+        }
+        // It would not fit alone either.
+        if bytes > self.total {
+            return Err(Error::TooManyElements { limit: self.total });
+        }
+        let has = permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits) as u64;
+        let lacks = u32::try_from((bytes / UNIT).saturating_sub(has)).unwrap_or(u32::MAX);
+        let more = Arc::clone(&self.budget).try_acquire_many_owned(lacks);
+        let more = more.map_err(|_| Error::NoMemory)?;
+        match permit {
+            Some(permit) => permit.merge(more),
+            None => *permit = Some(more),
+        }
+        Ok(())
     }
 
     /// Counts the message of a call.
@@ -70,23 +96,7 @@ impl MessageMemory {
     pub(super) fn read(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.elements.read(bytes).map_err(|_| Error::TooManyElements { limit: self.of.max_elements })?;
         self.bytes += bytes.len() as u64;
-        let takes = self.bytes + self.elements.cost();
-        if takes <= SMALL {
-            return Ok(());
-        }
-        // It would not fit alone either.
-        if takes > self.of.total {
-            return Err(Error::TooManyElements { limit: self.of.total });
-        }
-        let has = self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits) as u64;
-        let lacks = u32::try_from((takes / UNIT).saturating_sub(has)).unwrap_or(u32::MAX);
-        let more = Arc::clone(&self.of.budget).try_acquire_many_owned(lacks);
-        let more = more.map_err(|_| Error::NoMemory)?;
-        match &mut self.permit {
-            Some(permit) => permit.merge(more),
-            None => self.permit = Some(more),
-        }
-        Ok(())
+        self.of.hold(&mut self.permit, self.bytes + self.elements.cost())
     }
 
     /// The permit, which the call keeps: the decoded message lives until it ends.
