@@ -32,6 +32,7 @@ pub mod propagation;
 pub mod sampling;
 pub mod status;
 
+mod batched_writes;
 mod deadline_watchdog;
 mod descriptors;
 mod drain;

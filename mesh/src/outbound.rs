@@ -2,13 +2,13 @@
 //! outlier ejection between services. This client does what works without a mesh and is invisible with one: round robin
 //! over several addresses, and transparent retries of calls that provably reached no handler.
 
+mod channel;
 mod peers;
 mod replay;
 mod send;
 mod unsent;
 mod upstream;
 
-use std::error::Error;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -17,7 +17,6 @@ use futures_util::future::BoxFuture;
 use http::{HeaderMap, Request, Response};
 use opentelemetry::trace::TraceContextExt;
 use tokio::time::Instant;
-use tonic::TimeoutExpired;
 use tonic::body::Body;
 use tower::{BoxError, Service};
 use tracing::{Instrument, Span};
@@ -106,11 +105,8 @@ impl Service<Request<Body>> for Outbound {
     type Error = BoxError;
     type Future = BoxFuture<'static, Result<Response<Body>, BoxError>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        match &mut self.peers {
-            Peers::Single(channel) => channel.poll_ready(cx).map_err(Into::into),
-            Peers::RoundRobin(_) => Poll::Ready(Ok(())),
-        }
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
@@ -141,15 +137,10 @@ impl Service<Request<Body>> for Outbound {
 
         // A forwarded call ends with the current call, which enforces its own deadline.
         let own_deadline = deadline.filter(|_| matches!(self.timeout, TimeoutPolicy::AtMost(_)));
-        let response = send(&mut self.peers, request).instrument(span);
+        let response = send(&self.peers, request).instrument(span);
+        let Some(deadline) = own_deadline else { return Box::pin(response) };
         Box::pin(async move {
             let exceeded = deadline::Error::Exceeded;
-            let response = async {
-                response.await.map_err(|error| -> BoxError {
-                    if is_timeout(&*error) { to_status(&exceeded).into() } else { error }
-                })
-            };
-            let Some(deadline) = own_deadline else { return response.await };
             let Ok(response) = tokio::time::timeout_at(deadline, response).await else {
                 return Err(to_status(&exceeded).into());
             };
@@ -157,25 +148,5 @@ impl Service<Request<Body>> for Outbound {
             let expired = tokio::time::sleep_until(deadline);
             Ok(response?.map(|body| Body::new(TerminatedBody::new(body, expired, exceeded))))
         })
-    }
-}
-
-/// Whether tonic's channel, which reads the same header, timed out before this layer. Its error would become CANCELLED.
-fn is_timeout(error: &(dyn Error + 'static)) -> bool {
-    error.is::<TimeoutExpired>() || error.source().is_some_and(is_timeout)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_timeout_of_tonic_is_found_among_the_causes() {
-        #[derive(Debug, thiserror::Error)]
-        #[error("a call failed")]
-        struct Failed(#[source] BoxError);
-
-        assert!(is_timeout(&Failed(Failed(TimeoutExpired(()).into()).into())));
-        assert!(!is_timeout(&Failed("connection refused".into())));
     }
 }

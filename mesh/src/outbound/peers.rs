@@ -11,20 +11,15 @@ use http::uri::Authority;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tonic::ConnectError;
-use tonic::transport::{Channel, Endpoint};
 use tower::BoxError;
 
-use crate::flow_control::{CONNECTION_WINDOW, MAX_HEADER_LIST, STREAM_WINDOW};
 use crate::tasks::Task;
 
+use super::channel::Channel;
 use super::upstream::{Target, Upstream};
 
-/// Timeout of a connection attempt; after it the peer counts as unreachable.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Interval and timeout of HTTP/2 keep-alive pings, also while no call is in flight: a peer that vanished without
-/// closing is detected within twice this time.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// How long a call waits for the first resolution of a name.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Outlier ejection: the time for which round robin skips a peer that accepted no call, unless all are ejected.
 const EJECTION: Duration = Duration::from_secs(1);
@@ -67,9 +62,9 @@ impl Peers {
     /// Channels that connect on first use and reconnect when needed.
     pub(super) fn new(upstream: &Upstream) -> Self {
         match &upstream.0 {
-            Target::Single(uri) => Self::Single(endpoint(uri.clone()).connect_lazy()),
+            Target::Single(uri) => Self::Single(channel(uri)),
             Target::List(all) => Self::RoundRobin(RoundRobin::new(
-                all.iter().map(|uri| Peer::new(uri.to_string(), endpoint(uri.clone()))),
+                all.iter().map(|uri| Peer::new(uri.to_string(), channel(uri))),
             )),
             Target::Dns(name) => {
                 let round_robin = RoundRobin::new([]);
@@ -121,7 +116,7 @@ impl RoundRobin {
     /// All peers, also ejected ones; waits for the first resolution.
     pub(super) async fn all(&self) -> Arc<Vec<Arc<Peer>>> {
         let mut resolved = self.resolved.subscribe();
-        let _ = tokio::time::timeout(CONNECT_TIMEOUT, resolved.wait_for(|resolved| *resolved)).await;
+        let _ = tokio::time::timeout(RESOLVE_TIMEOUT, resolved.wait_for(|resolved| *resolved)).await;
         self.peers.load_full()
     }
 
@@ -140,7 +135,10 @@ impl RoundRobin {
             // The `:authority` stays the name: meshes route and certificates are verified by it.
             existing
                 .cloned()
-                .unwrap_or_else(|| Arc::new(Peer::new(address.clone(), endpoint_at(name, &address))))
+                .unwrap_or_else(|| {
+                    let channel = Channel::new(target(&address), name.clone());
+                    Arc::new(Peer::new(address.clone(), channel))
+                })
         });
         let peers: Vec<_> = peers.collect();
         if peers.len() != before.len()
@@ -155,8 +153,8 @@ impl RoundRobin {
 // === impl Peer ===
 
 impl Peer {
-    fn new(address: String, endpoint: Endpoint) -> Self {
-        Self { address, channel: endpoint.connect_lazy(), ejected_until: Mutex::default() }
+    fn new(address: String, channel: Channel) -> Self {
+        Self { address, channel, ejected_until: Mutex::default() }
     }
 
     fn is_ejected(&self) -> bool {
@@ -188,24 +186,15 @@ async fn resolve(peers: Weak<RoundRobin>, failed: Arc<Notify>, name: Authority) 
     }
 }
 
-fn endpoint_at(name: &Authority, address: &str) -> Endpoint {
-    let uri = |authority: &str| {
-        let built = Uri::builder().scheme("http").authority(authority).path_and_query("/").build();
-        built.expect("an authority makes a URI")
-    };
-    endpoint(uri(address)).origin(uri(name.as_str()))
+/// The URI of a socket address.
+fn target(address: &str) -> Uri {
+    let built = Uri::builder().scheme("http").authority(address).path_and_query("/").build();
+    built.expect("an address makes a URI")
 }
 
-fn endpoint(uri: Uri) -> Endpoint {
-    Endpoint::from(uri)
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(KEEP_ALIVE)
-        .keep_alive_while_idle(true)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .http2_max_header_list_size(MAX_HEADER_LIST)
+/// The channel to the peer at a URI, which is also the `:authority` of its calls.
+fn channel(uri: &Uri) -> Channel {
+    Channel::new(uri.clone(), uri.authority().expect("an upstream has a host").clone())
 }
 
 #[cfg(test)]
@@ -214,7 +203,7 @@ mod tests {
 
     fn three() -> Arc<RoundRobin> {
         let peers = ["a", "b", "c"].map(|name| {
-            Peer::new(name.to_owned(), endpoint(format!("http://{name}:1").parse().expect("a URI")))
+            Peer::new(name.to_owned(), channel(&format!("http://{name}:1").parse().expect("a URI")))
         });
         RoundRobin::new(peers)
     }

@@ -3,11 +3,10 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use futures_util::TryFutureExt;
 use futures_util::future::Either;
 use http::{HeaderMap, Method, Request, Response, Uri};
 use tonic::body::Body;
-use tower::{BoxError, Service, ServiceExt};
+use tower::BoxError;
 
 use super::peers::{Peers, RoundRobin};
 use super::replay::{Attempt, Replay};
@@ -28,21 +27,20 @@ struct RequestHead {
 type Outcome = Result<Response<Body>, BoxError>;
 
 /// Sends a call, and retries it while it provably reached no handler: once over a single channel, and up to
-/// [`MAX_RETRIES`] times under round robin. A single channel must be ready.
-pub(super) fn send(peers: &mut Peers, request: Request<Body>) -> impl Future<Output = Outcome> + use<> {
+/// [`MAX_RETRIES`] times under round robin.
+pub(super) fn send(peers: &Peers, request: Request<Body>) -> impl Future<Output = Outcome> + use<> {
     let (head, body) = request.into_parts();
     let retry =
         RequestHead { method: head.method.clone(), uri: head.uri.clone(), headers: head.headers.clone() };
     let (replay, attempt) = Replay::new(body);
     let request = Request::from_parts(head, Body::new(attempt));
-    match &mut *peers {
+    match peers {
         Peers::Single(channel) => {
-            let first = channel.call(request).map_err(Into::into);
             let channel = channel.clone();
             Either::Left(async move {
-                let outcome = first.await;
+                let outcome = channel.clone().call(request).await;
                 let Some(request) = retry.if_unsent(&outcome, &replay) else { return outcome };
-                channel.oneshot(request).await.map_err(Into::into)
+                channel.call(request).await
             })
         }
         Peers::RoundRobin(round_robin) => {
@@ -60,7 +58,7 @@ async fn send_round_robin(
     let (mut request, mut tried) = (request, Vec::new());
     loop {
         let peer = round_robin.next(&tried).await?;
-        let outcome = peer.channel.clone().oneshot(request).await.map_err(Into::into);
+        let outcome = peer.channel.clone().call(request).await;
         if reached_no_handler(&outcome) {
             // Also after GOAWAY: the peer is closing its port.
             round_robin.eject(&peer);

@@ -18,8 +18,10 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_io_timeout::TimeoutWriter;
+use tokio_util::either::Either;
 
 use crate::args::{LimitArgs, ServerArgs};
+use crate::batched_writes::BatchedWrites;
 use crate::deadline_watchdog::{Watchdog, WatchdogExecutor, Watched};
 use crate::drain::Stop;
 use crate::flow_control::{CONNECTION_WINDOW, MAX_HEADER_LIST, STREAM_WINDOW};
@@ -96,6 +98,9 @@ impl ConnectionHandler {
         let (lent, returned) = lend(reader);
         let reader = PausedReader::new(opening.chain(lent), rejections.clone());
         let stream = tokio::io::join(reader, writer);
+        // Over HTTP/1 a response is written as a whole.
+        let stream =
+            if is_http2 { Either::Left(BatchedWrites::new(stream)) } else { Either::Right(stream) };
         let closing = Arc::new(AtomicBool::new(false));
         let requests = Requests {
             stack: self.stack.clone(),

@@ -1,0 +1,252 @@
+//! The connection to one peer, which carries all calls to it. It replaces tonic's channel, whose queue, worker task and
+//! second timeout each call would pass, and which cannot batch what the calls write.
+
+use std::error::Error;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use http::header::USER_AGENT;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderValue, Request, Response, Uri};
+use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::time::timeout;
+use tonic::ConnectError;
+use tonic::body::Body;
+use tower::{BoxError, ServiceExt};
+
+use super::unsent::causes;
+use crate::batched_writes::BatchedWrites;
+use crate::flow_control::{CONNECTION_WINDOW, MAX_HEADER_LIST, STREAM_WINDOW};
+
+/// Timeout of a connection attempt; after it the peer counts as unreachable.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Interval and timeout of HTTP/2 keep-alive pings, also while no call is in flight: a peer that vanished without
+/// closing is detected within twice this time.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// The agent of calls that come without one.
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("dataflow/", env!("CARGO_PKG_VERSION")));
+
+/// Connects on first use, and again when the connection is closed. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Channel(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// Where to connect to.
+    target: Uri,
+    /// The `:authority` of calls.
+    authority: Authority,
+    open: ArcSwapOption<SendRequest<Body>>,
+    /// The present attempt, which all calls wait for that come meanwhile.
+    attempt: Mutex<Option<Attempt>>,
+}
+
+type Attempt = Shared<BoxFuture<'static, Result<SendRequest<Body>, Arc<str>>>>;
+
+// === impl Channel ===
+
+impl Channel {
+    /// A channel to the host and port of `target`, for calls to `authority`.
+    pub(super) fn new(target: Uri, authority: Authority) -> Self {
+        let (open, attempt) = (ArcSwapOption::empty(), Mutex::default());
+        Self(Arc::new(Inner { target, authority, open, attempt }))
+    }
+
+    /// Sends a call.
+    ///
+    /// # Errors
+    ///
+    /// A [`ConnectError`] when there is no connection, and the errors of hyper.
+    pub(super) async fn call(self, mut request: Request<Body>) -> Result<Response<Body>, BoxError> {
+        let path = request.uri().path_and_query().cloned();
+        let mut uri = http::uri::Parts::default();
+        uri.scheme = Some(Scheme::HTTP);
+        uri.authority = Some(self.0.authority.clone());
+        uri.path_and_query = path.or_else(|| Some(PathAndQuery::from_static("/")));
+        *request.uri_mut() = Uri::from_parts(uri).expect("it has all parts of a URI");
+        request.headers_mut().entry(USER_AGENT).or_insert(AGENT);
+        let mut sender = match self.0.open() {
+            Some(open) => open,
+            None => self.0.connected().await?,
+        };
+        Ok(sender.send_request(request).await?.map(Body::new))
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    fn open(&self) -> Option<SendRequest<Body>> {
+        let open = self.open.load();
+        open.as_ref().filter(|open| !open.is_closed()).map(|open| SendRequest::clone(open))
+    }
+
+    async fn connected(&self) -> Result<SendRequest<Body>, ConnectError> {
+        let attempt = {
+            let mut attempt = self.attempt.lock().unwrap_or_else(PoisonError::into_inner);
+            // Another call may have connected meanwhile.
+            if let Some(open) = self.open() {
+                return Ok(open);
+            }
+            attempt.get_or_insert_with(|| connect(self.target.clone()).boxed().shared()).clone()
+        };
+        let outcome = attempt.clone().await;
+        let mut current = self.attempt.lock().unwrap_or_else(PoisonError::into_inner);
+        // The first call that sees the outcome makes way for the next attempt.
+        if current.as_ref().is_some_and(|current| current.ptr_eq(&attempt)) {
+            *current = None;
+            self.open.store(outcome.as_ref().ok().cloned().map(Arc::new));
+        }
+        outcome.map_err(|error| ConnectError(error.as_ref().into()))
+    }
+}
+
+async fn connect(target: Uri) -> Result<SendRequest<Body>, Arc<str>> {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    // Divided among the addresses of a name.
+    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    let connecting = async {
+        let stream = connector.oneshot(target).await.map_err(|error| described(&error))?;
+        let stream = TokioIo::new(BatchedWrites::new(stream.into_inner()));
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE)
+            .keep_alive_while_idle(true)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(MAX_HEADER_LIST);
+        let (sender, connection) = builder.handshake(stream).await.map_err(|error| described(&error))?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "peers: connection ended");
+            }
+        });
+        Ok(sender)
+    };
+    timeout(CONNECT_TIMEOUT, connecting).await.unwrap_or_else(|_| Err("no answer in time".into()))
+}
+
+/// An error with its causes: several calls report the one of their common attempt.
+fn described(error: &(dyn Error + 'static)) -> Arc<str> {
+    causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+    use http_body_util::BodyExt;
+    use hyper::service::service_fn;
+    use tokio::net::TcpListener;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    /// A peer that replies with the `:authority` and the agent of the call, and how many connections it has accepted
+    /// when it stops. It closes a connection after `calls` of them.
+    async fn peer(calls: usize) -> (Uri, oneshot::Sender<()>, tokio::task::JoinHandle<usize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let (stop, mut stopped) = oneshot::channel();
+        let accepting = tokio::spawn(async move {
+            for accepted in 0.. {
+                let stream = tokio::select! {
+                    stream = listener.accept() => stream.unwrap().0,
+                    _ = &mut stopped => return accepted,
+                };
+                tokio::spawn(async move {
+                    let left = Arc::new(std::sync::atomic::AtomicUsize::new(calls));
+                    let (done, mut is_done) = tokio::sync::mpsc::channel(1);
+                    let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+                        if left.fetch_sub(1, std::sync::atomic::Ordering::Relaxed) == 1 {
+                            let _ = done.try_send(());
+                        }
+                        async move {
+                            let agent = request.headers()[USER_AGENT].to_str().unwrap();
+                            let authority = request.uri().authority().unwrap();
+                            Ok::<_, std::convert::Infallible>(Response::new(format!("{authority} {agent}")))
+                        }
+                    });
+                    let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                    let mut connection =
+                        std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+                    tokio::select! {
+                        _ = connection.as_mut() => return,
+                        _ = is_done.recv() => connection.as_mut().graceful_shutdown(),
+                    }
+                    let _ = connection.await;
+                });
+            }
+            unreachable!("the loop has no end")
+        });
+        (uri, stop, accepting)
+    }
+
+    async fn call(channel: &Channel, agent: Option<&'static str>) -> Result<String, BoxError> {
+        let mut request = Request::new(Body::empty());
+        if let Some(agent) = agent {
+            request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(agent));
+        }
+        let response = channel.clone().call(request).await?;
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        Ok(String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn calls_share_a_connection_and_keep_their_agent() {
+        let (uri, stop, accepted) = peer(usize::MAX).await;
+        let channel = Channel::new(uri, Authority::from_static("config:8083"));
+        let ours = format!("config:8083 {}", AGENT.to_str().unwrap());
+        let replies = join_all((0..10).map(|_| call(&channel, None))).await;
+        assert!(replies.iter().all(|reply| reply.as_ref().is_ok_and(|reply| *reply == ours)), "{replies:?}");
+        assert_eq!(call(&channel, Some("grpc-go/1.70")).await.unwrap(), "config:8083 grpc-go/1.70");
+        stop.send(()).unwrap();
+        assert_eq!(accepted.await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_closed_connection_is_replaced() {
+        let (uri, stop, accepted) = peer(1).await;
+        let channel = Channel::new(uri, Authority::from_static("config:8083"));
+        for _ in 0..3 {
+            call(&channel, None).await.unwrap();
+            until_closed(&channel).await;
+        }
+        stop.send(()).unwrap();
+        assert_eq!(accepted.await.unwrap(), 3);
+    }
+
+    async fn until_closed(channel: &Channel) {
+        while channel.0.open().is_some() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn calls_that_wait_for_one_attempt_share_its_failure_and_the_next_one_tries_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let uri: Uri = format!("http://{address}").parse().unwrap();
+        let channel = Channel::new(uri, Authority::from_static("config:8083"));
+        for error in join_all((0..3).map(|_| call(&channel, None))).await {
+            let error = error.unwrap_err();
+            assert!(error.is::<ConnectError>(), "{error}");
+            assert!(error.source().unwrap().to_string().contains("refused"), "{error:?}");
+        }
+        let listener = TcpListener::bind(address).await.unwrap();
+        let calling = tokio::spawn(async move { call(&channel, None).await });
+        listener.accept().await.unwrap();
+        drop(listener);
+        assert!(calling.await.unwrap().is_err(), "the connection was closed");
+    }
+}
