@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use tonic::Status;
 
 use crate::body::{Breakage, BufferedBody, Coding, Limits, StreamedBody};
-use crate::dialect::{BodyMode, Exchange, Reply, RequestBody};
+use crate::dialect::{BodyMode, Exchange, Lookup, Reply, RequestBody};
 use crate::frame::Frames;
 use crate::upstreams::UpstreamError;
 
@@ -49,6 +49,16 @@ impl Call {
     /// The call that a request came with; none for one that is gRPC already.
     pub(crate) fn take(request: &mut Request<Body>) -> Option<Self> {
         request.extensions_mut().remove()
+    }
+
+    /// The call that has to be made before the one of the request.
+    pub(crate) fn lookup(&self) -> Result<Option<Lookup>, Status> {
+        self.exchange.lookup()
+    }
+
+    /// Decides the conditions of the request by the message that this call was replied with.
+    pub(crate) fn decide(&self, headers: &mut HeaderMap, found: Option<&[u8]>) -> Result<(), Status> {
+        self.exchange.decide(headers, found)
     }
 
     /// The gRPC request, and a handle to the error of its body if that is streamed. Only headers that propagate through

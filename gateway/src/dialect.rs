@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::body::Body;
+use bytes::Bytes;
 use dataflow_mesh::status::{self, Describe, to_status};
 use futures_util::future::BoxFuture;
 use http::uri::PathAndQuery;
@@ -54,6 +55,17 @@ pub(crate) trait Exchange: fmt::Debug + Send + Sync {
         Ok(())
     }
 
+    /// The call that reads the resource, if conditions of the request depend on its present version.
+    fn lookup(&self) -> Result<Option<Lookup>, Status> {
+        Ok(None)
+    }
+
+    /// Decides these conditions by the message of the resource; none if there is no such resource. `headers` keep what
+    /// the service has to compare once more: the resource may change meanwhile.
+    fn decide(&self, _headers: &mut HeaderMap, _found: Option<&[u8]>) -> Result<(), Status> {
+        Ok(())
+    }
+
     /// Reads the request and returns the framed body of the gRPC request. It is called once, before any response.
     fn read_request(&self, headers: &HeaderMap, body: RequestBody) -> Result<Body, Status>;
 
@@ -62,6 +74,15 @@ pub(crate) trait Exchange: fmt::Debug + Send + Sync {
 
     /// Writes the response to a rejected request or a failed call.
     fn write_failure(&self, failure: &Failure, request_id: &HeaderValue) -> Response<Body>;
+}
+
+/// A call that reads a resource.
+#[derive(Debug)]
+pub(crate) struct Lookup {
+    /// The path of its method.
+    pub(crate) path: PathAndQuery,
+    /// Its framed message.
+    pub(crate) message: Bytes,
 }
 
 /// How the body of a request is read.

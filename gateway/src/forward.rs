@@ -6,19 +6,24 @@ use std::convert::Infallible;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
+use bytes::Bytes;
 use dataflow_mesh::identity;
 use dataflow_mesh::outbound::Outbound;
+use dataflow_mesh::propagation;
 use dataflow_mesh::sampling::Sampler;
+use dataflow_mesh::status::failure_in;
 use dataflow_proto::mesh::v1::mesh_service_server::{MeshServiceServer, SERVICE_NAME};
 use futures_util::future::BoxFuture;
-use http::header::{HOST, TE};
-use http::{HeaderValue, Request, Response};
-use tonic::Status;
+use http::header::{CONTENT_TYPE, HOST, TE};
+use http::{Extensions, HeaderValue, Request, Response};
+use tonic::{Code, Status};
 use tower::{Service, ServiceExt};
 
-use crate::body::Limits;
+use crate::body::{Breakage, Limits};
 use crate::breakers::MeshBreakers;
 use crate::call::{Call, service_in};
+use crate::dialect::Lookup;
+use crate::frame::Frames;
 use crate::upstreams::{UpstreamError, Upstreams};
 
 /// Forwards every call to the upstream of its service. A call that came in a dialect is put into gRPC first.
@@ -60,6 +65,7 @@ impl Service<Request<Body>> for Forward {
 }
 
 /// The target of a call.
+#[derive(Clone)]
 enum Target {
     Upstream(Outbound),
     Mesh(MeshServiceServer<MeshBreakers>),
@@ -74,8 +80,59 @@ async fn forward(
 ) -> Result<Response<Body>, Status> {
     let mut breakage = None;
     if let Some(call) = Call::take(&mut request) {
+        if let Some(lookup) = call.lookup()? {
+            let read = reading(&lookup, request.extensions());
+            let answer = send(target.clone(), &service, read, None, &unreachable).await;
+            let found = found(answer, &service, limits.bytes).await?;
+            call.decide(request.headers_mut(), found.as_deref())?;
+        }
         (request, breakage) = call.read_request(request, &limits).await?;
     }
+    send(target, &service, request, breakage, &unreachable).await
+}
+
+/// The request of a call that reads a resource, made for another call.
+fn reading(lookup: &Lookup, of: &Extensions) -> Request<Body> {
+    let mut request = Request::post(lookup.path.as_str()).body(Body::from(lookup.message.clone()));
+    let request = request.as_mut().expect("the path of a method is a target");
+    propagation::apply(request.headers_mut());
+    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    *request.extensions_mut() = of.clone();
+    std::mem::take(request)
+}
+
+/// The message that a call was replied with; none if what it reads does not exist.
+async fn found(
+    answer: Result<Response<Body>, Status>,
+    service: &str,
+    limit: usize,
+) -> Result<Option<Bytes>, Status> {
+    let read = async {
+        let answer = answer?;
+        if let Some(failure) = failure_in(answer.headers()) {
+            return Err(failure);
+        }
+        if !answer.status().is_success() {
+            return Err(UpstreamError::of_http(answer.status(), service.to_owned()).into());
+        }
+        let mut frames = Frames::new(answer.into_body());
+        let length = frames.single_length().await?;
+        frames.single(length, limit).await
+    };
+    match read.await {
+        Ok(message) => Ok(Some(message)),
+        Err(status) if status.code() == Code::NotFound => Ok(None),
+        Err(status) => Err(status),
+    }
+}
+
+async fn send(
+    target: Target,
+    service: &str,
+    request: Request<Body>,
+    breakage: Option<Breakage>,
+    unreachable: &Sampler,
+) -> Result<Response<Body>, Status> {
     let (mut head, body) = request.into_parts();
     head.headers.remove(HOST);
     head.headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -104,7 +161,7 @@ async fn forward(
         let error = with_causes(&*error);
         tracing::warn!(service, error, left_out, "upstream: unreachable");
     }
-    Err(UpstreamError::Unavailable { service }.into())
+    Err(UpstreamError::Unavailable { service: service.to_owned() }.into())
 }
 
 /// An error with its causes: the outermost alone says only that something failed.

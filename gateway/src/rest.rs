@@ -1,10 +1,11 @@
 //! The dialect of REST: transcoding by the `google.api.http` annotations of the descriptor set. `request` converts an
-//! HTTP request to messages, with its precondition by `etag`; `response` converts the reply to an HTTP response, by
+//! HTTP request to messages, with its precondition by `etag` and `lookup`; `response` converts the reply to an HTTP response, by
 //! `stream` if it is a stream; `document` is for bodies of any media type, both ways.
 
 mod conditions;
 mod document;
 mod etag;
+mod lookup;
 mod mask;
 mod request;
 mod response;
@@ -18,12 +19,13 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use tonic::Status;
 
-use crate::dialect::{BodyMode, Dialect, Exchange, Failure, Reply, RequestBody};
+use crate::dialect::{BodyMode, Dialect, Exchange, Failure, Lookup, Reply, RequestBody};
 use crate::problem;
 use crate::route::RouteError;
 use crate::schema::{self, Precondition, Schema};
 
 use conditions::Conditions;
+use lookup::ResourceLookup;
 use request::RoutedRequest;
 use stream::StreamFormat;
 
@@ -40,6 +42,8 @@ struct TranscodedExchange {
     format: StreamFormat,
     /// Those of a request that reads.
     conditions: Conditions,
+    /// What the conditions of a request that changes something need.
+    lookup: Option<ResourceLookup>,
 }
 
 // === impl Transcoder ===
@@ -59,8 +63,10 @@ impl Dialect for Transcoder {
             Precondition::Ignored => Conditions::read(request.headers()),
             _ => Conditions::default(),
         };
+        let lookup = ResourceLookup::of(&self.schema, found.value, request);
         let request = TranscodedExchange {
             conditions,
+            lookup,
             request: RoutedRequest {
                 binding: Arc::clone(found.value),
                 variables: found.variables.into_iter().map(owned).collect(),
@@ -101,6 +107,14 @@ impl Exchange for TranscodedExchange {
             BodyMode::Document => Ok(self.request.check_parameters()?),
             _ => Ok(()),
         }
+    }
+
+    fn lookup(&self) -> Result<Option<Lookup>, Status> {
+        self.lookup.as_ref().map(ResourceLookup::call).transpose()
+    }
+
+    fn decide(&self, headers: &mut HeaderMap, found: Option<&[u8]>) -> Result<(), Status> {
+        self.lookup.as_ref().map_or(Ok(()), |lookup| lookup.decide(headers, found))
     }
 
     fn read_request(&self, headers: &HeaderMap, body: RequestBody) -> Result<Body, Status> {

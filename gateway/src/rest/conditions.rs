@@ -1,5 +1,6 @@
-//! Conditions of a request that reads (RFC 9110, 13): `If-Match` and `If-None-Match` against the etag of the resource
-//! that the reply is. Those of a request that changes something are for the service to compare, see `etag`.
+//! The conditions `If-Match` and `If-None-Match` (RFC 9110, 13) against the etag of a resource: of the one that the reply
+//! to a request that reads is, or of the one that a request is to change, as another call reads it. A single etag of the
+//! latter is for the service to compare, see `etag`.
 
 use http::header::{IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderName};
@@ -36,6 +37,28 @@ impl Conditions {
     /// Reads the headers. A condition that is not in the form of RFC 9110 matches nothing.
     pub(super) fn read(headers: &HeaderMap) -> Self {
         Self { if_match: Tags::read(headers, IF_MATCH), if_none_match: Tags::read(headers, IF_NONE_MATCH) }
+    }
+
+    /// Whether a request that changes something can only be decided by the present etag: the service compares one etag,
+    /// and knows nothing of a version that the resource must not have. A method that `makes` a resource does not tell
+    /// either whether there was one.
+    pub(super) fn need_lookup(&self, makes: bool) -> bool {
+        let needs = match &self.if_match {
+            Some(Tags::Any) => makes,
+            Some(Tags::These(tags)) => tags.len() > 1,
+            None => false,
+        };
+        needs || self.if_none_match.is_some()
+    }
+
+    /// Whether the resource must exist.
+    pub(super) fn require_one(&self) -> bool {
+        self.if_match.is_some()
+    }
+
+    /// Whether they state what the resource must not be.
+    pub(super) fn exclude(&self) -> bool {
+        self.if_none_match.is_some()
     }
 
     /// The etag of the representation that the client has, if it is one of the resource's: a 304 states it again.

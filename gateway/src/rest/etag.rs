@@ -1,6 +1,6 @@
 //! Etags of REST, as RFC 9110 (sections 8.8.3 and 13.1.1) defines them, from the fields of messages: the `etag` of a
-//! resource is the `ETag` of its response, and `If-Match` of PATCH, PUT and DELETE is the `etag` of the request, which the
-//! service compares with the current one.
+//! resource is the `ETag` of its response, and a single etag in `If-Match` of PATCH, PUT and DELETE is the `etag` of the
+//! request, which the service compares with the current one.
 
 use dataflow_mesh::status::{Describe, Kind, Violation, to_status};
 use dataflow_transcode::{Cardinality, Kind as FieldKind, Preset, PresetError, Source, last_delimited};
@@ -20,14 +20,21 @@ const DIFFERS: &str = "differs from the etag of the request";
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum PreconditionError {
     /// It is not what RFC 9110 allows, or more than the service can compare.
-    #[error("If-Match: {problem}")]
+    #[error("{header}: {problem}")]
     Invalid {
+        /// The condition.
+        header: &'static str,
         /// The error.
         problem: &'static str,
     },
     /// The resource is not the one that the request is for.
-    #[error("If-Match: the etag of the resource is another one")]
-    Mismatch,
+    #[error("{header}: {problem}")]
+    Mismatch {
+        /// The condition.
+        header: &'static str,
+        /// What the resource is instead.
+        problem: &'static str,
+    },
 }
 
 /// The etag of the resource that a message of a reply is, or has as its field.
@@ -66,9 +73,6 @@ pub(super) fn bind(
     let value = value.to_str().map_err(|_| invalid("an etag has only visible ASCII characters"))?.trim();
     match binding.precondition {
         Precondition::OfExisting if value == "*" => return Ok(()),
-        Precondition::OfAny if value == "*" => {
-            return Err(invalid("this method cannot require that it exists"));
-        }
         Precondition::Impossible => return Err(invalid("this method has no precondition")),
         _ => {}
     }
@@ -98,11 +102,39 @@ fn is_etag_char(each: char) -> bool {
     each.is_ascii_graphic() && each != '"' && each != ','
 }
 
+/// The condition that an error is about.
+fn condition(has_none_match: bool) -> &'static str {
+    if has_none_match { "If-None-Match" } else { "If-Match" }
+}
+
 fn invalid(problem: &'static str) -> PreconditionError {
-    PreconditionError::Invalid { problem }
+    PreconditionError::Invalid { header: "If-Match", problem }
 }
 
 // === impl PreconditionError ===
+
+impl PreconditionError {
+    /// `If-Match` does not name the etag of the resource.
+    pub(super) fn is_another() -> Self {
+        Self::Mismatch { header: "If-Match", problem: "the etag of the resource is another one" }
+    }
+
+    /// `If-None-Match` names the etag of the resource, or any.
+    pub(super) fn is_excluded() -> Self {
+        Self::Mismatch { header: "If-None-Match", problem: "the resource exists, with this etag" }
+    }
+
+    /// The resource cannot be read, so that these conditions cannot be decided.
+    pub(super) fn undecidable(has_none_match: bool) -> Self {
+        let problem = "only one etag in If-Match can be decided, since nothing can be read at this path";
+        Self::Invalid { header: condition(has_none_match), problem }
+    }
+
+    /// The method makes no change of a resource.
+    pub(super) fn impossible(has_none_match: bool) -> Self {
+        Self::Invalid { header: condition(has_none_match), problem: "this method has no precondition" }
+    }
+}
 
 impl Describe for PreconditionError {
     fn domain(&self) -> &'static str {
@@ -112,19 +144,20 @@ impl Describe for PreconditionError {
     fn kind(&self) -> Kind {
         match self {
             PreconditionError::Invalid { .. } => Kind::Invalid,
-            PreconditionError::Mismatch => Kind::Conflict,
+            PreconditionError::Mismatch { .. } => Kind::Conflict,
         }
     }
 
     fn reason(&self) -> &'static str {
         match self {
             PreconditionError::Invalid { .. } => "PRECONDITION_INVALID",
-            PreconditionError::Mismatch => "ETAG_MISMATCH",
+            PreconditionError::Mismatch { .. } => "ETAG_MISMATCH",
         }
     }
 
     fn violations(&self) -> Vec<Violation> {
-        vec![Violation { field: "If-Match".to_owned(), description: self.to_string() }]
+        let (Self::Invalid { header, problem } | Self::Mismatch { header, problem }) = self;
+        vec![Violation { field: (*header).to_owned(), description: (*problem).to_owned() }]
     }
 }
 

@@ -63,6 +63,12 @@ impl RoutedRequest {
         }
     }
 
+    /// Writes the fields of path and query: the message of a request without a body.
+    pub(super) fn put_parameters(&self, out: &mut Vec<u8>) -> Result<(), ParameterError> {
+        self.preset()?.write(out);
+        Ok(())
+    }
+
     fn message(&self, headers: &HeaderMap, body: &BufferedBody, out: &mut Vec<u8>) -> Result<(), Status> {
         let binding = &*self.binding;
         let mut preset = self.preset()?;

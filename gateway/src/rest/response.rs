@@ -62,7 +62,7 @@ pub(super) async fn write(
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             response
         }
-        Verdict::Failed => return Err(PreconditionError::Mismatch.into()),
+        Verdict::Failed => return Err(PreconditionError::is_another().into()),
     };
     if let Some(etag) = etag {
         let known = conditions.known(etag).filter(|_| response.status() == StatusCode::NOT_MODIFIED);

@@ -140,6 +140,17 @@ impl<'a> WireReader<'a> {
         }
     }
 
+    /// The bytes of [`Self::value`].
+    pub(crate) fn bytes(
+        &mut self,
+        number: u32,
+        wire_type: WireType,
+        depth: usize,
+    ) -> Result<&'a [u8], WireError> {
+        let range = self.value(number, wire_type, depth)?;
+        Ok(&self.bytes[range])
+    }
+
     fn group(&mut self, number: u32, depth: usize) -> Result<Range<usize>, WireError> {
         let (start, depth) = (self.at, depth.checked_sub(1).ok_or(WireError::Depth)?);
         loop {

@@ -1,11 +1,13 @@
-//! Writes the JSON of a message on the wire, in one pass over its bytes. Fields may come in any order that the wire
-//! format allows; they are written by number, and the entries of maps by key, so that equal messages give equal bytes.
+//! Writes the JSON of a message on the wire, in one pass over its bytes if its fields stand in the order of their numbers
+//! (`ordered`), by an index of them otherwise (`occurrences`): they may come in any order that the wire format allows.
+//! They are written by number, and the entries of maps by key, so that equal messages give equal bytes.
 
 mod error;
 mod incremental;
 mod layout;
 mod map;
 mod occurrences;
+mod ordered;
 mod scalar;
 mod well_known;
 
@@ -45,6 +47,8 @@ pub struct JsonWriter<'s> {
     level: usize,
     /// Whether nothing was written yet in the innermost object or array.
     is_first: bool,
+    /// Whether the fields are expected in their order.
+    is_ordered: bool,
     occurrences: Occurrences,
     /// Bytes of messages that were merged, and are being written.
     merged_bytes: usize,
@@ -78,6 +82,7 @@ impl<'s> JsonWriter<'s> {
             out: Vec::new(),
             level: 0,
             is_first: true,
+            is_ordered: false,
             occurrences: Occurrences::default(),
             merged_bytes: 0,
         }
@@ -91,7 +96,7 @@ impl<'s> JsonWriter<'s> {
     pub fn message(&mut self, id: MessageId, wire: &[u8]) -> Result<()> {
         // Names, quotes and commas take about as many bytes as the values.
         self.out.reserve((2 * wire.len()).min(MAX_RESERVED));
-        self.nested(id, wire, crate::MAX_DEPTH)
+        self.by_order(|writer| writer.nested(id, wire, crate::MAX_DEPTH))
     }
 
     /// Writes one field of a message, as the only value; `null` if it is absent.
@@ -128,14 +133,25 @@ impl<'s> JsonWriter<'s> {
     }
 
     fn suspend(self) -> Suspended {
-        let Self { schema: _, style, escapes, max_bytes, out, level, is_first, occurrences, merged_bytes: _ } =
-            self;
+        let Self { style, escapes, max_bytes, out, level, is_first, occurrences, .. } = self;
         Suspended { style, escapes, max_bytes, out, level, is_first, occurrences }
     }
 
     fn resume(schema: &'s Schema, suspended: Suspended) -> Self {
         let Suspended { style, escapes, max_bytes, out, level, is_first, occurrences } = suspended;
-        Self { schema, style, escapes, max_bytes, out, level, is_first, occurrences, merged_bytes: 0 }
+        let (is_ordered, merged_bytes) = (false, 0);
+        Self {
+            schema,
+            style,
+            escapes,
+            max_bytes,
+            out,
+            level,
+            is_first,
+            is_ordered,
+            occurrences,
+            merged_bytes,
+        }
     }
 
     /// A message in the form of its type. `depth` is how many levels it may have.
@@ -154,7 +170,10 @@ impl<'s> JsonWriter<'s> {
 
     /// The members of a message.
     fn members(&mut self, id: MessageId, wire: &[u8], depth: usize) -> Result<()> {
-        self.some_members(id, 0..self.schema[id].fields().len(), wire, depth)
+        match self.is_ordered {
+            true => self.members_in_order(id, wire, depth),
+            false => self.some_members(id, 0..self.schema[id].fields().len(), wire, depth),
+        }
     }
 
     /// The members of a message for some of its fields.

@@ -133,12 +133,10 @@ impl RoundRobin {
             let address = address.to_string();
             let existing = before.iter().find(|peer| peer.address == address);
             // The `:authority` stays the name: meshes route and certificates are verified by it.
-            existing
-                .cloned()
-                .unwrap_or_else(|| {
-                    let channel = Channel::new(target(&address), name.clone());
-                    Arc::new(Peer::new(address.clone(), channel))
-                })
+            existing.cloned().unwrap_or_else(|| {
+                let channel = Channel::new(target(&address), name.clone());
+                Arc::new(Peer::new(address.clone(), channel))
+            })
         });
         let peers: Vec<_> = peers.collect();
         if peers.len() != before.len()

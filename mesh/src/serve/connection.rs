@@ -99,8 +99,7 @@ impl ConnectionHandler {
         let reader = PausedReader::new(opening.chain(lent), rejections.clone());
         let stream = tokio::io::join(reader, writer);
         // Over HTTP/1 a response is written as a whole.
-        let stream =
-            if is_http2 { Either::Left(BatchedWrites::new(stream)) } else { Either::Right(stream) };
+        let stream = if is_http2 { Either::Left(BatchedWrites::new(stream)) } else { Either::Right(stream) };
         let closing = Arc::new(AtomicBool::new(false));
         let requests = Requests {
             stack: self.stack.clone(),

@@ -34,11 +34,20 @@ impl JsonWriter<'_> {
     ) -> Result<()> {
         let mut entries = Vec::new();
         let mut next = self.occurrences.first(index, at);
-        // An entry is a message too.
-        let depth = if next.is_some() { deeper(depth)? } else { depth };
         while let Some((occurrence, following)) = next {
-            entries.extend(self.entry(key, field.kind(), &wire[occurrence.range()], depth)?);
+            entries.push(&wire[occurrence.range()]);
             next = self.occurrences.following(following);
+        }
+        self.entries(field, key, &entries, depth)
+    }
+
+    /// All entries of a map, from what stands on the wire.
+    pub(super) fn entries(&mut self, field: &Field, key: Kind, found: &[&[u8]], depth: usize) -> Result<()> {
+        // An entry is a message too.
+        let depth = if found.is_empty() { depth } else { deeper(depth)? };
+        let mut entries = Vec::with_capacity(found.len());
+        for bytes in found {
+            entries.extend(self.entry(key, field.kind(), bytes, depth)?);
         }
         // Stable, so that of equal keys the last one on the wire counts.
         entries.sort_by(|one, other| one.key.cmp(&other.key));

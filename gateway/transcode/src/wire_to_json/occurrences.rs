@@ -57,7 +57,7 @@ impl Occurrences {
         if u32::try_from(wire.len()).is_err() {
             return Err(ReplyProblem::TooLarge { limit: u32::MAX as usize }.into());
         }
-        let index = Index { all: self.all.len(), spans: self.spans.len(), members: self.members.len() };
+        let index = self.innermost();
         self.spans.resize(index.spans + message.fields().len(), Span { first: NONE, last: NONE });
         self.members.resize(index.members + message.oneofs.len(), 0);
         let mut reader = WireReader::new(wire);
@@ -82,6 +82,11 @@ impl Occurrences {
             self.add(index, at, field, range, wire_type);
         }
         Ok(index)
+    }
+
+    /// The index of a message that would be the next one.
+    pub(super) fn innermost(&self) -> Index {
+        Index { all: self.all.len(), spans: self.spans.len(), members: self.members.len() }
     }
 
     /// Forgets a message, and those within it.

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{JsonWriter, ReplyProblem, Result};
-use crate::schema::Kind;
+use crate::schema::{EnumId, Kind};
 use crate::wire::{WireReader, unzigzag};
 
 impl JsonWriter<'_> {
@@ -39,9 +39,9 @@ impl JsonWriter<'_> {
             Kind::Fixed64 => self.quoted_integer(u64::from_le_bytes(reader.fixed64()?)),
             Kind::Sfixed64 => self.quoted_integer(i64::from_le_bytes(reader.fixed64()?)),
             Kind::Bool => self.literal(if reader.varint()? != 0 { "true" } else { "false" }),
-            Kind::Enum(_) => {
+            Kind::Enum(id) => {
                 let number = reader.varint()? as i32;
-                self.enumerated(kind, number);
+                self.enumerated(id, number);
             }
             Kind::String | Kind::Bytes | Kind::Message(_) | Kind::Group(_) => {
                 unreachable!("a value of this type is delimited by its length")
@@ -60,7 +60,7 @@ impl JsonWriter<'_> {
             }
             Kind::Bool => self.literal("false"),
             Kind::String | Kind::Bytes => self.literal("\"\""),
-            Kind::Enum(_) => self.enumerated(kind, 0),
+            Kind::Enum(id) => self.enumerated(id, 0),
             Kind::Message(_) | Kind::Group(_) => self.literal("null"),
         }
     }
@@ -99,8 +99,7 @@ impl JsonWriter<'_> {
         self.out.push(b'"');
     }
 
-    fn enumerated(&mut self, kind: Kind, number: i32) {
-        let Kind::Enum(id) = kind else { unreachable!("only enums have numbered values") };
+    pub(super) fn enumerated(&mut self, id: EnumId, number: i32) {
         let values = &self.schema[id];
         if values.is_null {
             self.literal("null");

@@ -96,8 +96,8 @@ async fn the_etag_of_a_response_is_the_precondition_of_a_change() {
                 assert_eq!(json_of(&refused)["details"][0]["reason"], "ETAG_MISMATCH", "{method} {stale}");
             }
         }
-        let two = format!("{first}, {second}");
-        for wrong in [&[two.as_str()][..], &[&first, &second], &["abc"], &["\"abc"], &[""], &["\"a b\""]] {
+        for wrong in ["abc", "\"abc", "", "\"a b\""] {
+            let wrong = &[wrong];
             let refused = send("PATCH", target, wrong, &change("two")).await;
             assert_eq!(refused.status, 400, "{wrong:?}: {}", String::from_utf8_lossy(&refused.body));
             assert_eq!(json_of(&refused)["details"][0]["reason"], "PRECONDITION_INVALID", "{wrong:?}");
@@ -121,14 +121,71 @@ async fn the_etag_of_a_response_is_the_precondition_of_a_change() {
     let first = etag(&send("GET", entries, &[], &Value::Null).await).unwrap();
     assert_eq!(send("PUT", entries, &[&first], &entry).await.status, 200);
     assert_eq!(send("PUT", entries, &[&first], &entry).await.status, 412);
-    for (method, target, condition) in
-        [("PUT", entries, "*"), ("POST", "/v1/rulesets/default:rollback", "\"1\"")]
-    {
-        let refused = send(method, target, &[condition], &json!({})).await;
-        assert_eq!(json_of(&refused)["details"][0]["reason"], "PRECONDITION_INVALID", "{method}");
-    }
+    let refused = send("POST", "/v1/rulesets/default:rollback", &["\"1\""], &json!({})).await;
+    assert_eq!(json_of(&refused)["details"][0]["reason"], "PRECONDITION_INVALID");
     // A list of resources has no etag of its own.
     assert_eq!(etag(&send("GET", "/v1/rules", &[], &Value::Null).await), None);
+}
+
+/// Conditions that a service does not compare itself: the gateway reads the resource first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_may_name_several_etags_and_those_that_must_not_be() {
+    let (gateway, _services) = services::mesh(&[]).await;
+    let send = async |method: &str, target: &str, conditions: &[(&str, &str)], body: &Value| {
+        let headers = [&[("content-type", "application/json")], conditions].concat();
+        let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        http::request(&gateway.upstream, method, target, &headers, &body).await.unwrap()
+    };
+    let check = async |method: &str, target: &str, conditions: &[(&str, &str)], status: u16, reason: &str| {
+        let body = match method {
+            "PATCH" => json!({"description": format!("{conditions:?}")}),
+            "PUT" => json!({"value": "eA=="}),
+            "POST" => json!({"ruleId": "other", "category": "HEALTH", "keywords": ["zz"]}),
+            _ => Value::Null,
+        };
+        let answer = send(method, target, conditions, &body).await;
+        let text = String::from_utf8_lossy(&answer.body);
+        assert_eq!(answer.status, status, "{method} {target} {conditions:?}: {text}");
+        if status >= 400 {
+            assert_eq!(json_of(&answer)["details"][0]["reason"], reason, "{method} {conditions:?}: {text}");
+        }
+        answer.headers.get("etag").map(|etag| etag.to_str().unwrap().to_owned())
+    };
+    let rule = json!({"ruleId": "mine", "ruleset": "legacy", "category": "HEALTH", "keywords": ["zz"]});
+    assert_eq!(send("POST", "/v1/rules", &[], &rule).await.status, 200);
+    let target = "/v1/rules/mine?ruleset=legacy";
+    let current = async || check("GET", target, &[], 200, "").await.unwrap();
+    let (mismatch, invalid) = ("ETAG_MISMATCH", "PRECONDITION_INVALID");
+
+    let first = current().await;
+    let list = format!("\"x\", {first}");
+    let second = check("PATCH", target, &[("if-match", &list)], 200, "").await.unwrap();
+    assert_ne!(second, first);
+    check("PATCH", target, &[("if-match", &list)], 412, mismatch).await;
+    check("PATCH", target, &[("if-match", &first), ("if-match", &second)], 200, "").await;
+    let third = current().await;
+    check("PATCH", target, &[("if-match", &format!("W/{third}, \"x\""))], 412, mismatch).await;
+    let list = format!("{first}, W/{third}");
+    check("PATCH", target, &[("if-none-match", &list)], 412, mismatch).await;
+    check("PATCH", target, &[("if-none-match", "*")], 412, mismatch).await;
+    assert_eq!(current().await, third, "a rejected change changes nothing");
+    check("PATCH", target, &[("if-none-match", &first)], 200, "").await;
+    let fourth = current().await;
+    let both = [("if-match", fourth.as_str()), ("if-none-match", &first)];
+    check("DELETE", target, &both, 200, "").await;
+    check("DELETE", target, &both, 404, "RULE_NOT_FOUND").await;
+    check("PATCH", target, &[("if-none-match", "*")], 404, "RULE_NOT_FOUND").await;
+
+    // PUT makes what does not exist.
+    let entry = "/v1/cache/entries/user/conditions";
+    check("PUT", entry, &[("if-match", "*")], 412, mismatch).await;
+    check("PUT", entry, &[("if-none-match", "*")], 200, "").await;
+    check("PUT", entry, &[("if-none-match", "*")], 412, mismatch).await;
+    check("PUT", entry, &[("if-match", "*")], 200, "").await;
+    // Nothing is read for a method that changes no resource.
+    for condition in [("if-none-match", "*"), ("if-none-match", "\"x\""), ("if-match", "\"x\", \"y\"")] {
+        check("POST", "/v1/rules", &[condition], 400, invalid).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

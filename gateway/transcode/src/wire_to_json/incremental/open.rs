@@ -62,7 +62,8 @@ impl Open {
             let is_packed =
                 whole.wire_type == WireType::LengthDelimited && field.kind().wire_type() != whole.wire_type;
             let value = &whole.bytes[whole.value.clone()];
-            let written = writer.elements(field.kind(), value, is_packed, &mut 0, self.depth);
+            let written =
+                writer.by_order(|writer| writer.elements(field.kind(), value, is_packed, &mut 0, self.depth));
             return written.map_err(|error| error.within(field.json_name()));
         }
         if index < self.written {
