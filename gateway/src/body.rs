@@ -199,8 +199,15 @@ fn add(permit: &mut Option<OwnedSemaphorePermit>, units: usize, limits: &Limits)
 /// The number of values in a JSON text, by the characters before them. Those within texts count only where there are so
 /// few that they need not be told apart, which costs more than all else that is done with the body.
 fn values(json: &[u8]) -> usize {
-    let most = json.iter().map(|byte| usize::from(matches!(byte, b'{' | b'[' | b','))).sum();
+    // In chunks whose count fits a byte, so that the compiler compares many bytes at once.
+    let most_of = |chunk: &[u8]| chunk.iter().map(|byte| u8::from(begins_value(*byte))).sum::<u8>();
+    let most = json.chunks(u8::MAX.into()).map(|chunk| usize::from(most_of(chunk))).sum();
     if most <= FEW { most } else { exact_values(json) }
+}
+
+/// Without a branch.
+fn begins_value(byte: u8) -> bool {
+    (byte == b'{') | (byte == b'[') | (byte == b',')
 }
 
 fn exact_values(json: &[u8]) -> usize {
@@ -210,7 +217,7 @@ fn exact_values(json: &[u8]) -> usize {
             (true, _) if is_escaped => is_escaped = false,
             (true, b'\\') => is_escaped = true,
             (_, b'"') => in_text = !in_text,
-            (false, b'{' | b'[' | b',') => values += 1,
+            (false, byte) if begins_value(*byte) => values += 1,
             _ => {}
         }
     }

@@ -3,10 +3,13 @@
 //! over several addresses, and transparent retries of calls that provably reached no handler.
 
 mod channel;
+mod connection;
 mod peers;
 mod replay;
+mod reply;
 mod send;
 mod unsent;
+mod upload;
 mod upstream;
 
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 //! Codes have effects: meshes eject a host that returns UNAVAILABLE, INTERNAL, DEADLINE_EXCEEDED or UNKNOWN, so that a
 //! client error or an overload must never get one of these.
 
-mod peer;
+pub(crate) mod peer;
 mod received;
 
 use std::collections::HashMap;

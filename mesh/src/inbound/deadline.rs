@@ -43,7 +43,7 @@ impl<S> Layer<S> for DeadlineLayer {
     type Service = DeadlineService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        DeadlineService { inner, layer: self.clone() }
+        DeadlineService { inner, layer: Arc::new(self.clone()) }
     }
 }
 
@@ -51,7 +51,8 @@ impl<S> Layer<S> for DeadlineLayer {
 #[derive(Debug, Clone)]
 pub(super) struct DeadlineService<S> {
     inner: S,
-    layer: DeadlineLayer,
+    /// Shared: each call clones its service.
+    layer: Arc<DeadlineLayer>,
 }
 
 // === impl DeadlineService ===

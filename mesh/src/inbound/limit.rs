@@ -83,7 +83,7 @@ impl<S> Layer<S> for LimitLayer {
     type Service = LimitService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        LimitService { inner, layer: self.clone() }
+        LimitService { inner, layer: Arc::new(self.clone()) }
     }
 }
 
@@ -91,7 +91,8 @@ impl<S> Layer<S> for LimitLayer {
 #[derive(Debug, Clone)]
 pub(super) struct LimitService<S> {
     inner: S,
-    layer: LimitLayer,
+    /// Shared: each call clones its service.
+    layer: Arc<LimitLayer>,
 }
 
 // === impl LimitService ===
@@ -113,7 +114,7 @@ where
         if self.layer.only_streams && !self.layer.methods.streams(request.uri().path()) {
             return Box::pin(self.inner.call(decompressed(request, &self.layer.messages)));
         }
-        let (inner, layer) = (self.inner.clone(), self.layer.clone());
+        let (inner, layer) = (self.inner.clone(), Arc::clone(&self.layer));
         Box::pin(async move {
             let method = layer.methods.get(request.uri().path());
             let limits = layer.limits.load();

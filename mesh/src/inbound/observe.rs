@@ -2,6 +2,7 @@
 //! INTERNAL, and the log one record.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -42,7 +43,7 @@ impl<S> Layer<S> for ObserveLayer {
     type Service = ObserveService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        ObserveService { inner, layer: self.clone() }
+        ObserveService { inner, layer: Arc::new(self.clone()) }
     }
 }
 
@@ -50,7 +51,8 @@ impl<S> Layer<S> for ObserveLayer {
 #[derive(Debug, Clone)]
 pub(super) struct ObserveService<S> {
     inner: S,
-    layer: ObserveLayer,
+    /// Shared: each call clones its service.
+    layer: Arc<ObserveLayer>,
 }
 
 // === impl ObserveService ===
@@ -98,18 +100,17 @@ where
 
 /// The guard of one call from its arrival to its end. Dropped before that, it records a call canceled by its caller.
 struct Call {
+    layer: Arc<ObserveLayer>,
     method: Method,
-    metrics: ServerMetrics,
     start: Instant,
     span: Span,
-    refusals: Sampler,
     ended: bool,
 }
 
 // === impl Call ===
 
 impl Call {
-    fn start<B>(layer: &ObserveLayer, request: &Request<B>) -> Self {
+    fn start<B>(layer: &Arc<ObserveLayer>, request: &Request<B>) -> Self {
         let unknown = || Method::unary("unknown", "unknown");
         let method = layer.methods.get(request.uri().path()).cloned().unwrap_or_else(unknown);
         let request_id =
@@ -126,8 +127,7 @@ impl Call {
             span.set_attribute("rpc.method", method.name.to_string());
         }
         layer.metrics.started(&method);
-        let (metrics, refusals) = (layer.metrics.clone(), layer.refusals.clone());
-        Self { method, metrics, start: Instant::now(), span, refusals, ended: false }
+        Self { layer: Arc::clone(layer), method, start: Instant::now(), span, ended: false }
     }
 
     fn end(mut self, code: Code) {
@@ -146,7 +146,7 @@ impl Call {
             return;
         }
         let took = self.start.elapsed();
-        self.metrics.ended(&self.method, code, took);
+        self.layer.metrics.ended(&self.method, code, took);
         self.span.set_attribute("rpc.grpc.status_code", i64::from(i32::from(code)));
         let _entered = self.span.enter();
         let took_ms = took.as_millis();
@@ -165,7 +165,7 @@ impl Call {
             }
             (None, Code::Ok) => tracing::debug!(service, method = name, took_ms, "call: served"),
             (None, Code::ResourceExhausted) => {
-                if let Some(left_out) = self.refusals.take() {
+                if let Some(left_out) = self.layer.refusals.take() {
                     tracing::info!(service, method = name, took_ms, ?code, left_out, "call: failed");
                 }
             }

@@ -1,5 +1,6 @@
-//! The connection to one peer, which carries all calls to it. It replaces tonic's channel, whose queue, worker task and
-//! second timeout each call would pass, and which cannot batch what the calls write.
+//! The channel to one peer: a connection, which carries all calls, is opened on first use and replaced when it is closed.
+//! It stands in place of tonic's channel, whose queue, worker task and second timeout each call would pass, and which
+//! cannot batch what the calls write.
 
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,24 +12,18 @@ use futures_util::future::{BoxFuture, Shared};
 use http::header::USER_AGENT;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Response, Uri};
-use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::time::timeout;
 use tonic::ConnectError;
 use tonic::body::Body;
 use tower::{BoxError, ServiceExt};
 
+use super::connection::Connection;
 use super::unsent::causes;
 use crate::batched_writes::BatchedWrites;
-use crate::flow_control::{CONNECTION_WINDOW, MAX_HEADER_LIST, STREAM_WINDOW};
 
 /// Timeout of a connection attempt; after it the peer counts as unreachable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Interval and timeout of HTTP/2 keep-alive pings, also while no call is in flight: a peer that vanished without
-/// closing is detected within twice this time.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// The agent of calls that come without one.
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("dataflow/", env!("CARGO_PKG_VERSION")));
@@ -43,12 +38,12 @@ struct Inner {
     target: Uri,
     /// The `:authority` of calls.
     authority: Authority,
-    open: ArcSwapOption<SendRequest<Body>>,
+    open: ArcSwapOption<Connection>,
     /// The present attempt, which all calls wait for that come meanwhile.
     attempt: Mutex<Option<Attempt>>,
 }
 
-type Attempt = Shared<BoxFuture<'static, Result<SendRequest<Body>, Arc<str>>>>;
+type Attempt = Shared<BoxFuture<'static, Result<Connection, Arc<str>>>>;
 
 // === impl Channel ===
 
@@ -63,7 +58,7 @@ impl Channel {
     ///
     /// # Errors
     ///
-    /// A [`ConnectError`] when there is no connection, and the errors of hyper.
+    /// A [`ConnectError`] when there is no connection, and the errors of h2.
     pub(super) async fn call(self, mut request: Request<Body>) -> Result<Response<Body>, BoxError> {
         let path = request.uri().path_and_query().cloned();
         let mut uri = http::uri::Parts::default();
@@ -72,23 +67,27 @@ impl Channel {
         uri.path_and_query = path.or_else(|| Some(PathAndQuery::from_static("/")));
         *request.uri_mut() = Uri::from_parts(uri).expect("it has all parts of a URI");
         request.headers_mut().entry(USER_AGENT).or_insert(AGENT);
-        let mut sender = match self.0.open() {
-            Some(open) => open,
+        let ready = match self.0.open() {
+            Some(open) => open.ready().await,
+            None => None,
+        };
+        let connection = match ready {
+            Some(connection) => connection,
             None => self.0.connected().await?,
         };
-        Ok(sender.send_request(request).await?.map(Body::new))
+        Ok(connection.send(request).await?)
     }
 }
 
 // === impl Inner ===
 
 impl Inner {
-    fn open(&self) -> Option<SendRequest<Body>> {
+    fn open(&self) -> Option<Connection> {
         let open = self.open.load();
-        open.as_ref().filter(|open| !open.is_closed()).map(|open| SendRequest::clone(open))
+        open.as_ref().filter(|open| !open.ended.is_cancelled()).map(|open| Connection::clone(open))
     }
 
-    async fn connected(&self) -> Result<SendRequest<Body>, ConnectError> {
+    async fn connected(&self) -> Result<Connection, ConnectError> {
         let attempt = {
             let mut attempt = self.attempt.lock().unwrap_or_else(PoisonError::into_inner);
             // Another call may have connected meanwhile.
@@ -108,30 +107,15 @@ impl Inner {
     }
 }
 
-async fn connect(target: Uri) -> Result<SendRequest<Body>, Arc<str>> {
+async fn connect(target: Uri) -> Result<Connection, Arc<str>> {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     // Divided among the addresses of a name.
     connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
     let connecting = async {
         let stream = connector.oneshot(target).await.map_err(|error| described(&error))?;
-        let stream = TokioIo::new(BatchedWrites::new(stream.into_inner()));
-        let mut builder = Builder::new(TokioExecutor::new());
-        builder
-            .timer(TokioTimer::new())
-            .keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_timeout(KEEP_ALIVE)
-            .keep_alive_while_idle(true)
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_header_list_size(MAX_HEADER_LIST);
-        let (sender, connection) = builder.handshake(stream).await.map_err(|error| described(&error))?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "peers: connection ended");
-            }
-        });
-        Ok(sender)
+        let stream = BatchedWrites::new(stream.into_inner());
+        Connection::open(stream).await.map_err(|error| described(&error))
     };
     timeout(CONNECT_TIMEOUT, connecting).await.unwrap_or_else(|_| Err("no answer in time".into()))
 }
@@ -146,6 +130,7 @@ mod tests {
     use futures_util::future::join_all;
     use http_body_util::BodyExt;
     use hyper::service::service_fn;
+    use hyper_util::rt::{TokioExecutor, TokioIo};
     use tokio::net::TcpListener;
     use tokio::sync::oneshot;
 
@@ -219,16 +204,11 @@ mod tests {
         let channel = Channel::new(uri, Authority::from_static("config:8083"));
         for _ in 0..3 {
             call(&channel, None).await.unwrap();
-            until_closed(&channel).await;
+            let connection = channel.0.open.load_full().unwrap();
+            connection.ended.cancelled().await;
         }
         stop.send(()).unwrap();
         assert_eq!(accepted.await.unwrap(), 3);
-    }
-
-    async fn until_closed(channel: &Channel) {
-        while channel.0.open().is_some() {
-            tokio::task::yield_now().await;
-        }
     }
 
     #[tokio::test]

@@ -8,15 +8,12 @@ use http::Response;
 use tonic::ConnectError;
 
 use crate::status;
+use crate::status::peer::Broken;
 
 /// Whether the call was not processed: there was no connection; the peer reset the stream with REFUSED_STREAM, or sent
-/// GOAWAY with a lower last stream id (RFC 9113, 8.7); or the call was never sent.
+/// GOAWAY with a lower last stream id (RFC 9113, 8.7).
 pub(super) fn is_unsent(error: &(dyn Error + 'static)) -> bool {
-    causes(error).any(|cause| {
-        cause.is::<ConnectError>()
-            || cause.downcast_ref().is_some_and(hyper::Error::is_canceled)
-            || cause.downcast_ref().is_some_and(is_refused)
-    })
+    causes(error).any(|cause| cause.is::<ConnectError>() || cause.downcast_ref().is_some_and(is_refused))
 }
 
 /// Whether the peer rejected the call because it drains: it was not processed.
@@ -24,7 +21,7 @@ pub(super) fn is_draining<B>(response: &Response<B>) -> bool {
     status::failure_in(response.headers()).is_some_and(|status| status::is_draining(&status))
 }
 
-fn is_refused(error: &h2::Error) -> bool {
+fn is_refused(Broken { error, .. }: &Broken) -> bool {
     let reset = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
     // On a graceful GOAWAY, h2 fails only the streams above the last stream id.
     let unprocessed = error.is_go_away() && error.reason() == Some(Reason::NO_ERROR);

@@ -22,6 +22,15 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+/// A stream that broke off, or never began. Generated clients find its status among its causes.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub(crate) struct Broken {
+    pub(crate) error: h2::Error,
+    #[source]
+    status: Status,
+}
+
 /// The error in the headers or trailers of a response; `None` for a successful call, and when they have no status. A
 /// malformed message or malformed details do not hide the code.
 pub fn failure_in(headers: &HeaderMap) -> Option<Status> {
@@ -51,15 +60,9 @@ pub fn kind_of_http(status: StatusCode) -> Kind {
 pub fn kind_of_broken(error: &(dyn Error + 'static)) -> Kind {
     let mut next = Some(error);
     while let Some(cause) = next {
-        if let Some(error) = cause.downcast_ref::<h2::Error>() {
-            return match error.reason() {
-                Some(Reason::CANCEL) => Kind::Cancelled,
-                Some(Reason::REFUSED_STREAM) => Kind::Unavailable,
-                Some(Reason::ENHANCE_YOUR_CALM) => Kind::Overloaded,
-                Some(_) if !error.is_go_away() => Kind::Internal,
-                // The connection is lost.
-                _ => Kind::Unavailable,
-            };
+        let broken = cause.downcast_ref::<Broken>().map(|broken| &broken.error);
+        if let Some(error) = broken.or_else(|| cause.downcast_ref()) {
+            return kind_of_stream(error);
         }
         if cause.is::<std::io::Error>() {
             return Kind::Unavailable;
@@ -67,6 +70,26 @@ pub fn kind_of_broken(error: &(dyn Error + 'static)) -> Kind {
         next = cause.source();
     }
     Kind::Internal
+}
+
+fn kind_of_stream(error: &h2::Error) -> Kind {
+    match error.reason() {
+        Some(Reason::CANCEL) => Kind::Cancelled,
+        Some(Reason::REFUSED_STREAM) => Kind::Unavailable,
+        Some(Reason::ENHANCE_YOUR_CALM) => Kind::Overloaded,
+        Some(_) if !error.is_go_away() => Kind::Internal,
+        // The connection is lost.
+        _ => Kind::Unavailable,
+    }
+}
+
+// === impl Broken ===
+
+impl From<h2::Error> for Broken {
+    fn from(error: h2::Error) -> Self {
+        let status = Status::new(kind_of_stream(&error).code(), error.to_string());
+        Self { error, status }
+    }
 }
 
 #[cfg(test)]
@@ -121,6 +144,9 @@ mod tests {
         let check = |reason: Reason, expected: Kind| {
             let error = h2::Error::from(reason);
             assert_eq!(kind_of_broken(&error), expected, "{reason:?}");
+            let error = Broken::from(error);
+            assert_eq!(kind_of_broken(&error), expected, "{reason:?}");
+            assert_eq!(Status::from_error(error.into()).code(), expected.code(), "{reason:?}");
         };
         check(Reason::CANCEL, Kind::Cancelled);
         check(Reason::REFUSED_STREAM, Kind::Unavailable);
