@@ -11,6 +11,7 @@ use dataflow_mesh::args::ServerArgs;
 use dataflow_mesh::outbound::{NotAnUpstream, Upstream};
 
 use crate::access::AccessLog;
+use crate::auth::AuthArgs;
 
 /// The flags of `dataflow gateway`.
 #[derive(Debug, Clone, clap::Args)]
@@ -73,9 +74,14 @@ pub struct UpstreamArgs {
 /// The flags of the public port.
 #[derive(Debug, Clone, clap::Args)]
 pub struct PublicArgs {
-    /// Allow listening on a non-loopback address although callers are not authenticated.
+    /// Allow listening on a non-loopback address although callers are not authenticated. Where they are, callers without
+    /// credentials get the scope `read`.
     #[arg(long, env = "DATAFLOW_ALLOW_ANONYMOUS", value_parser = FalseyValueParser::new())]
     pub allow_anonymous: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub auth: AuthArgs,
 
     /// Largest body of a REST request that is buffered; a document that is streamed has no such limit.
     #[arg(long, env = "DATAFLOW_MAX_BODY_BYTES", default_value = "32MiB", value_name = "SIZE")]

@@ -11,21 +11,24 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
-use dataflow_mesh::identity;
+use dataflow_mesh::identity::{self, Principal};
 use dataflow_mesh::inbound::{Stack, overloaded};
 use dataflow_mesh::panics;
 use dataflow_mesh::propagation::{self, REQUEST_ID};
 use dataflow_mesh::readiness::Readiness;
 use dataflow_mesh::response::ResponseGuards;
 use dataflow_mesh::serve::{AtLimit, is_grpc};
-use dataflow_mesh::status::logged;
+use dataflow_mesh::status::{logged, to_status};
 use dataflow_transcode::Schema;
 use futures_util::future::BoxFuture;
-use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
+use http::header::{
+    ACCEPT_ENCODING, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING, WWW_AUTHENTICATE,
+};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use tower::Service;
 
 use crate::access::{Access, Entry};
+use crate::auth::{self, Auth, AuthError};
 use crate::body::{BodyError, Coding};
 use crate::call::Call;
 use crate::dialect::{BodyMode, Dialect, Failure};
@@ -40,6 +43,7 @@ pub(crate) use compression::Encoders;
 pub(crate) struct Frontend {
     /// In the order in which they may claim a request.
     pub(crate) dialects: Vec<Box<dyn Dialect>>,
+    pub(crate) auth: Auth,
     pub(crate) access: Access,
     pub(crate) readiness: Readiness,
     pub(crate) limits: Limits,
@@ -86,7 +90,12 @@ impl Service<Request<Body>> for FrontendService {
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         identity::strip(request.headers_mut());
         if is_grpc(request.headers()) {
-            return self.stack.call(request);
+            let error = match self.frontend.admit_grpc(&mut request) {
+                Ok(()) => return self.stack.call(request),
+                Err(error) => error,
+            };
+            let (frontend, stack) = (Arc::clone(&self.frontend), self.stack.clone());
+            return Box::pin(async move { frontend.admit_grpc_again(stack, request, error).await });
         }
         let (frontend, stack) = (Arc::clone(&self.frontend), self.stack.clone());
         Box::pin(async move { Ok(frontend.answer(stack, request).await) })
@@ -130,7 +139,7 @@ impl Frontend {
     async fn call(
         &self,
         mut stack: Stack,
-        request: Request<Body>,
+        mut request: Request<Body>,
         request_id: &HeaderValue,
         entry: &mut Entry,
     ) -> Response<Body> {
@@ -143,6 +152,14 @@ impl Frontend {
         // Before anything of it is read: under overload the rejections are what uses the processor.
         if is_at_limit && !call.exchange().is_stream() {
             return call.exchange().write_failure(&overloaded().into(), request_id);
+        }
+        let path = call.exchange().path().path();
+        match self.admit(request.headers(), path).await {
+            Ok(caller) => identity::state(request.headers_mut(), &caller),
+            Err(error) => {
+                let refusal = call.exchange().write_failure(&Failure::refused(&error), request_id);
+                return self.refusing(refusal, &error);
+            }
         }
         if let Err(error) = self.check(call.exchange().body_mode(), request.headers()) {
             return call.exchange().write_failure(&Failure::refused(&error), request_id);
@@ -163,6 +180,47 @@ impl Frontend {
         guards.attach(
             written.unwrap_or_else(|status| call.exchange().write_failure(&status.into(), request_id)),
         )
+    }
+
+    /// Decides about a call of gRPC, and states its caller to the service. Credentials end here.
+    fn admit_grpc(&self, request: &mut Request<Body>) -> Result<(), AuthError> {
+        let caller = self.auth.admit(request.headers(), request.uri().path())?;
+        auth::forget_credentials(request.headers_mut());
+        identity::state(request.headers_mut(), &caller);
+        Ok(())
+    }
+
+    /// The response to a call of gRPC that was not admitted, which may be after a newer key set has arrived.
+    async fn admit_grpc_again(
+        &self,
+        mut stack: Stack,
+        mut request: Request<Body>,
+        mut error: AuthError,
+    ) -> Result<Response<Body>, Infallible> {
+        if self.auth.renew(&error).await {
+            match self.admit_grpc(&mut request) {
+                Ok(()) => return stack.call(request).await,
+                Err(again) => error = again,
+            }
+        }
+        Ok(self.refusing(to_status(&error).into_http(), &error))
+    }
+
+    /// The caller of a request of a dialect.
+    async fn admit(&self, headers: &HeaderMap, path: &str) -> Result<Principal, AuthError> {
+        match self.auth.admit(headers, path) {
+            Err(error) if self.auth.renew(&error).await => self.auth.admit(headers, path),
+            admitted => admitted,
+        }
+    }
+
+    /// The response to a call that is not admitted: it tells the client what to present.
+    fn refusing(&self, mut response: Response<Body>, error: &AuthError) -> Response<Body> {
+        self.auth.count(error);
+        if let Some(challenge) = error.challenge() {
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
+        response
     }
 
     /// The call that a request makes: the first dialect that claims it decides.

@@ -15,6 +15,7 @@ pub mod route;
 pub mod schema;
 
 mod access;
+mod auth;
 mod body;
 mod breakers;
 mod call;
@@ -46,6 +47,8 @@ use tonic::codec::CompressionEncoding;
 
 use access::Access;
 pub use args::Args;
+use auth::{Auth, Authenticator};
+pub use auth::{AuthArgs, NotAuthenticating};
 use breakers::MeshBreakers;
 use dialect::Dialect;
 use forward::Forward;
@@ -60,6 +63,7 @@ use upstreams::Upstreams;
 #[derive(Debug)]
 pub struct Gateway {
     args: Args,
+    callers: Option<Authenticator>,
     schema: Schema,
     upstreams: Upstreams,
 }
@@ -69,7 +73,8 @@ pub struct Gateway {
 pub enum StartError {
     /// Callers are not authenticated, and would come from anywhere.
     #[error(
-        "{address} is not a loopback address, and callers are not authenticated: add --allow-anonymous to allow this"
+        "{address} is not a loopback address, and callers are not authenticated: name --jwks or --admin-key-file, or \
+         add --allow-anonymous to allow this"
     )]
     Exposed {
         /// The address to listen on.
@@ -83,6 +88,9 @@ pub enum StartError {
         /// The I/O error.
         source: io::Error,
     },
+    /// Callers cannot be authenticated as the flags say.
+    #[error(transparent)]
+    Auth(#[from] NotAuthenticating),
     /// The descriptor set is wrong.
     #[error(transparent)]
     Schema(#[from] SchemaError),
@@ -105,7 +113,9 @@ impl Gateway {
     ///
     /// Mistakes on the command line.
     pub fn new(args: &Args) -> Result<Self, StartError> {
-        if !args.listen.ip().is_loopback() && !args.public.allow_anonymous {
+        let allows_anonymous = args.public.allow_anonymous;
+        let callers = Authenticator::new(&args.public.auth, allows_anonymous)?;
+        if !args.listen.ip().is_loopback() && !allows_anonymous && callers.is_none() {
             return Err(StartError::Exposed { address: args.listen });
         }
         let descriptors = match &args.upstreams.descriptors {
@@ -126,7 +136,7 @@ impl Gateway {
             Some((service, upstream))
         });
         let upstreams = Upstreams::new(located, |upstream| args.upstreams.replicas_of(upstream));
-        Ok(Self { args: args.clone(), schema, upstreams })
+        Ok(Self { args: args.clone(), callers, schema, upstreams })
     }
 
     /// Serves until `shutdown` resolves and every call in flight has ended.
@@ -140,13 +150,14 @@ impl Gateway {
         listener: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        let Self { args, schema, upstreams } = self;
+        let Self { args, callers, schema, upstreams } = self;
         let Args { public, server, .. } = &args;
         let limits = frontend::Limits {
             target: public.max_target(),
             body: public.max_body(),
             reply: server.max_message(),
         };
+        let auth = Auth::new(callers, schema.descriptors(), &context);
         let access = Access::new(&context, public.access_log, public.slow_request);
         let readiness = context.readiness.clone();
         let bodies = body::Limits::new(limits.body, server.max_held(context.memory.limit()));
@@ -161,7 +172,8 @@ impl Gateway {
         let messages = schema.messages().clone();
         let dialects: Vec<Box<dyn Dialect>> =
             vec![Box::new(Legacy::new(&schema)), Box::new(Transcoder::new(schema))];
-        let frontend = Frontend { dialects, access, readiness, limits, messages, encoders: Encoders::new() };
+        let frontend =
+            Frontend { dialects, auth, access, readiness, limits, messages, encoders: Encoders::new() };
         Server::new(server, context, descriptors)
             .forwarding(services, forward)
             .with_health(|own| MeshHealth::new(own, upstreams))

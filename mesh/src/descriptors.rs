@@ -1,7 +1,7 @@
 //! The closed set of a service's methods, read from its descriptor set. Metric labels come only from here and never
 //! from a request path, which a caller can choose.
 
-mod priority;
+pub(crate) mod options;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -67,7 +67,7 @@ impl Methods {
     pub(crate) fn of(services: &[impl AsRef<str>], descriptor_set: &[u8]) -> Self {
         let set =
             FileDescriptorSet::decode(descriptor_set).expect("the descriptor set of a server is well-formed");
-        let bulk = priority::bulk_methods(descriptor_set);
+        let options = options::of(descriptor_set);
         let mut by_path = HashMap::new();
         for file in &set.file {
             for service in &file.service {
@@ -83,7 +83,7 @@ impl Methods {
                         name: method.name().into(),
                         streams: method.server_streaming(),
                         is_bidirectional: method.server_streaming() && method.client_streaming(),
-                        is_bulk: bulk.contains(&path),
+                        is_bulk: options.get(&path).is_some_and(|options| options.is_bulk),
                         unary_request: (!method.client_streaming()).then(|| method.input_type().into()),
                     };
                     by_path.insert(path, method);

@@ -4,6 +4,7 @@
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 
+use crate::access::Scope;
 use crate::status::{Describe, Kind, Violation};
 
 /// The tenant of a call, set by the gateway.
@@ -44,6 +45,17 @@ pub struct Identity {
     pub is_peer: bool,
 }
 
+/// A caller as the gateway has authenticated it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Principal {
+    /// Empty if it is anonymous.
+    pub subject: String,
+    /// Empty if it belongs to no tenant.
+    pub tenant: String,
+    /// None if nothing is granted to it.
+    pub scope: Option<Scope>,
+}
+
 /// Identifies a connection; every request has that of its own as an extension. Unique across processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallerId(pub(crate) u64);
@@ -67,6 +79,20 @@ pub fn strip(headers: &mut HeaderMap) {
     let found: Vec<_> = headers.keys().filter(|name| is_trusted(name.as_str())).cloned().collect();
     for name in found {
         headers.remove(name);
+    }
+}
+
+/// States who makes a call, in a request from which [`strip`] has removed what its client may have stated.
+pub fn state(headers: &mut HeaderMap, principal: &Principal) {
+    let Principal { subject, tenant, scope } = principal;
+    for (name, text) in [(SUBJECT, subject), (TENANT, tenant)] {
+        // Text without control characters is a header value.
+        if let Some(value) = HeaderValue::from_bytes(text.as_bytes()).ok().filter(|_| !text.is_empty()) {
+            headers.insert(name, value);
+        }
+    }
+    if let Some(scope) = scope {
+        headers.insert(SCOPES, HeaderValue::from_static(scope.words()));
     }
 }
 
@@ -183,6 +209,22 @@ mod tests {
         request.extensions.insert(CallerId(0xff));
         mark_caller(&mut request);
         assert_eq!(Identity::read(&request.headers).unwrap().caller, Some(CallerId(0xff)));
+    }
+
+    #[test]
+    fn a_principal_is_read_as_it_was_stated() {
+        let check = |subject: &str, tenant: &str, scope: Option<Scope>, scopes: Option<&str>| {
+            let (subject, tenant) = (subject.to_owned(), tenant.to_owned());
+            let mut stated = HeaderMap::new();
+            state(&mut stated, &Principal { subject: subject.clone(), tenant: tenant.clone(), scope });
+            let read = Identity::read(&stated).unwrap();
+            let escaped = subject.as_bytes().escape_ascii().to_string();
+            assert_eq!((read.subject, read.tenant), (escaped, tenant));
+            assert_eq!(stated.get(SCOPES).map(|scopes| scopes.to_str().unwrap()), scopes);
+        };
+        check("", "", None, None);
+        check("ada", "acme", Some(Scope::Read), Some("read"));
+        check("ad\u{e0}", "", Some(Scope::Admin), Some("read write admin"));
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub mod outbound;
 pub mod response;
 pub mod serve;
 
+pub mod access;
 pub mod deadline;
 pub mod identity;
 pub mod limiter;

@@ -17,7 +17,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, Request, Response};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue, Request, Response};
 use opentelemetry::trace::TraceContextExt;
 use tokio::time::Instant;
 use tonic::body::Body;
@@ -42,6 +43,8 @@ use send::send;
 pub struct Outbound {
     peers: Peers,
     timeout: TimeoutPolicy,
+    /// What each call presents to a mesh that authenticates its callers.
+    credentials: Option<HeaderValue>,
 }
 
 /// How the deadline of a call is determined.
@@ -62,17 +65,23 @@ impl Outbound {
     ///
     /// Calls without a deadline, or with a later one, time out after `limit`.
     pub fn new(upstream: &Upstream, limit: Duration) -> Self {
-        Self { peers: Peers::new(upstream), timeout: TimeoutPolicy::AtMost(limit) }
+        Self { peers: Peers::new(upstream), timeout: TimeoutPolicy::AtMost(limit), credentials: None }
     }
 
     /// A channel for forwarded calls: each has the remaining time of the current call, and a watch has no deadline.
     pub fn forwarding(upstream: &Upstream) -> Self {
-        Self { peers: Peers::new(upstream), timeout: TimeoutPolicy::Inherited }
+        Self { peers: Peers::new(upstream), timeout: TimeoutPolicy::Inherited, credentials: None }
     }
 
     /// A channel for the process's own watches, which have no deadline: they end when either side ends.
     pub fn watching(upstream: &Upstream) -> Self {
-        Self { peers: Peers::new(upstream), timeout: TimeoutPolicy::Unlimited }
+        Self { peers: Peers::new(upstream), timeout: TimeoutPolicy::Unlimited, credentials: None }
+    }
+
+    /// The channel, whose calls have this value of `Authorization`: for clients outside of the mesh.
+    #[must_use]
+    pub fn presenting(self, credentials: Option<HeaderValue>) -> Self {
+        Self { credentials, ..self }
     }
 
     /// A channel to each replica, with its address; waits for the first resolution of a name. None if there is a single
@@ -80,7 +89,7 @@ impl Outbound {
     pub async fn replicas(&self) -> Option<Vec<(String, Self)>> {
         let Peers::RoundRobin(peers) = &self.peers else { return None };
         let replica = |peer: &Arc<peers::Peer>| {
-            let channel = Self { peers: Peers::Single(peer.channel.clone()), timeout: self.timeout };
+            let channel = Self { peers: Peers::Single(peer.channel.clone()), ..self.clone() };
             (peer.address.clone(), channel)
         };
         Some(peers.all().await.iter().map(replica).collect())
@@ -131,6 +140,9 @@ impl Service<Request<Body>> for Outbound {
         let headers = request.headers_mut();
         if trace.span().span_context().is_valid() {
             propagation::inject(&trace, headers);
+        }
+        if let Some(credentials) = &self.credentials {
+            headers.insert(AUTHORIZATION, credentials.clone());
         }
         headers.remove(deadline::HEADER);
         if let Some(deadline) = deadline {

@@ -13,6 +13,7 @@ pub mod redis;
 pub mod relay;
 pub mod services;
 pub mod stub;
+pub mod tokens;
 pub mod tools;
 
 mod unvalidated_config;

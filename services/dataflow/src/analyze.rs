@@ -22,7 +22,9 @@ use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient
 use dataflow_render::{self as render, Format};
 use dataflow_rules::RuleSet;
 use dataflow_store::StoreArgs;
+use http::HeaderValue;
 
+use crate::client::CredentialArgs;
 use crate::exit::{self, Exit, Failure};
 use crate::in_process::{self, Mesh, Services};
 use crate::progress::Progress;
@@ -59,6 +61,9 @@ pub(crate) struct Args {
     #[arg(long, env = "DATAFLOW_ENDPOINT", value_name = "URL")]
     endpoint: Option<Upstream>,
 
+    #[command(flatten)]
+    credentials: CredentialArgs,
+
     /// Write the result to this file instead of standard output: complete, or not at all.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -92,6 +97,8 @@ async fn analyze_and_print(args: Args) -> Result<Exit, Failure> {
     let output = args.out.map(|path| Output::open(path, &args.source)).transpose()?;
 
     let process = Process::default();
+    // A mesh in this process has no callers but this one.
+    let credentials = args.credentials.header()?.filter(|_| args.endpoint.is_some());
     let mesh = match &args.endpoint {
         Some(_) if extra.is_some() => {
             let why = "a rule file cannot be sent to a running mesh: name one of its rule sets";
@@ -103,7 +110,7 @@ async fn analyze_and_print(args: Args) -> Result<Exit, Failure> {
     let upstream = args.endpoint.as_ref().or(mesh.as_ref().map(|mesh| &mesh.analysis));
     let upstream = upstream.context("there is a mesh, running or in this process")?;
     let progress = Progress::new(document.size, args.quiet);
-    let analysis = analyze(upstream, ruleset, document, &progress).await;
+    let analysis = analyze(upstream, credentials, ruleset, document, &progress).await;
     progress.finish();
     let analysis = analysis.map_err(|failure| Failure {
         error: failure.error.context(upload::name(&args.source)),
@@ -169,11 +176,12 @@ async fn start(process: &Process, limits: AnalysisArgs, extra: Option<RuleSet>) 
 /// Sends the document and waits for the response.
 async fn analyze(
     upstream: &Upstream,
+    credentials: Option<HeaderValue>,
     ruleset: String,
     document: upload::Document,
     progress: &Progress,
 ) -> Result<pb::Analysis, Failure> {
-    let channel = Outbound::new(upstream, TIMEOUT);
+    let channel = Outbound::new(upstream, TIMEOUT).presenting(credentials);
     let mut client = AnalysisServiceClient::new(channel).max_decoding_message_size(usize::MAX);
     let (messages, read_error) = upload::messages(document, ruleset, progress.clone());
     tokio::select! {

@@ -1,6 +1,8 @@
 //! Shared by the commands that call a running mesh: its endpoint, the timeout, the output format, and the exit status
 //! of a failed call.
 
+mod credentials;
+
 use std::io;
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use dataflow_render::{self, Options};
 use prost::Message;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
+
+pub(crate) use credentials::CredentialArgs;
 
 use crate::exit::{self, Exit, Failure};
 use crate::terminal;
@@ -22,6 +26,9 @@ pub(crate) struct EndpointArgs {
     /// Address of the mesh: its gateway, or one of its services.
     #[arg(long, env = "DATAFLOW_ENDPOINT", default_value = "http://127.0.0.1:8080", value_name = "URL")]
     pub(crate) endpoint: Upstream,
+
+    #[command(flatten)]
+    pub(crate) credentials: CredentialArgs,
 }
 
 /// The output format.
@@ -45,8 +52,9 @@ pub(crate) enum Format {
 
 impl EndpointArgs {
     /// A channel to the mesh, for generated clients.
-    pub(crate) fn channel(&self) -> Outbound {
-        Outbound::new(&self.endpoint, TIMEOUT)
+    pub(crate) fn channel(&self) -> Result<Outbound, Failure> {
+        let credentials = self.credentials.header()?;
+        Ok(Outbound::new(&self.endpoint, TIMEOUT).presenting(credentials))
     }
 
     /// The failure that a call's status stands for.

@@ -37,7 +37,7 @@ impl Providers {
 
 async fn list(args: ListArgs) -> Result<Exit, Failure> {
     let ListArgs { mesh, format } = args;
-    let mut client = ProviderServiceClient::new(mesh.channel()).max_decoding_message_size(usize::MAX);
+    let mut client = ProviderServiceClient::new(mesh.channel()?).max_decoding_message_size(usize::MAX);
     let reply = client.list_providers(pb::ListProvidersRequest {}).await;
     let all = reply.map_err(|status| mesh.failure(&status))?.into_inner();
     format.print("dataflow.config.v1.ListProvidersResponse", &all, |options, out| {

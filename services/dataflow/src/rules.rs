@@ -73,8 +73,8 @@ impl Rules {
 }
 
 /// A client of the rule service.
-fn client(mesh: &EndpointArgs) -> RuleServiceClient<Outbound> {
-    RuleServiceClient::new(mesh.channel()).max_decoding_message_size(usize::MAX)
+fn client(mesh: &EndpointArgs) -> Result<RuleServiceClient<Outbound>, Failure> {
+    Ok(RuleServiceClient::new(mesh.channel()?).max_decoding_message_size(usize::MAX))
 }
 
 /// Reads a rule file; `what` names it in an error.

@@ -35,7 +35,7 @@ pub(crate) const EDGE: [(&str, &str); 16] = [
 ];
 
 /// Modules that may use gRPC codes and HTTP statuses, besides tests.
-const CODES: [(&str, &str); 16] = [
+const CODES: [(&str, &str); 17] = [
     ("mesh/src/status.rs", "the only mapping from failures to codes"),
     ("mesh/src/metrics.rs", "reads codes, for their labels"),
     ("mesh/src/inbound/observe.rs", "reads codes, to count and log them"),
@@ -46,6 +46,7 @@ const CODES: [(&str, &str); 16] = [
     ),
     ("services/dataflow/src/client.rs", "reads codes, to choose an exit status"),
     ("services/dataflow/src/status.rs", "reads codes, to show why a health check failed"),
+    ("gateway/src/auth/key_source/fetch.rs", "reads the status of the server of a key set"),
     ("gateway/src/access.rs", "reads statuses, to count and log them"),
     ("gateway/src/forward.rs", "reads codes, to tell a resource that does not exist"),
     ("gateway/src/frontend.rs", "reads statuses, to leave out the length of a 304"),

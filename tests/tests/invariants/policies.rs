@@ -4,3 +4,4 @@ mod contract;
 mod grants;
 mod manifests;
 mod retries;
+mod scopes;

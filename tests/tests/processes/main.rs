@@ -1,11 +1,12 @@
 //! Tests of running services, in this process or as real processes, that need neither Redis nor Envoy.
 //!
 //! By subject: the contract of each service on the wire ([`contract`], [`evaluate`], [`propagation`], [`rules`],
-//! [`uploads`]), the behavior that all services share ([`mesh`]), the gateway ([`rest`], [`foreign`]), the binary as
+//! [`uploads`]), the behavior that all services share ([`mesh`]), the gateway ([`rest`], [`foreign`], [`access`]), the binary as
 //! people and pods run it ([`e2e`]), and the results of catalogues ([`accuracy`], [`corpus`], [`legacy_oracle`]).
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test reports by panicking and printing")]
 
+mod access;
 mod accuracy;
 mod contract;
 mod corpus;

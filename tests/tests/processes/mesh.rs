@@ -10,6 +10,6 @@ mod pass_through;
 mod peers;
 mod reflection;
 mod resets;
-mod stub;
+pub(crate) mod stub;
 mod trailers;
 mod unread;

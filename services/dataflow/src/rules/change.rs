@@ -122,7 +122,7 @@ pub(crate) async fn set(args: SetArgs) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Usage, anyhow::anyhow!(why)));
     }
     rule.rule_id = rule_id;
-    let mut client = client(&mesh);
+    let mut client = client(&mesh)?;
     let paths = paths.into_iter().map(str::to_owned).collect();
     let request = pb::UpdateRuleRequest {
         rule: Some(pb::Rule { etag: etag.clone(), ..rule.clone() }),
@@ -170,7 +170,7 @@ pub(crate) async fn delete(args: DeleteArgs) -> Result<Exit, Failure> {
     let done = format!("{} is removed: {} is at revision ", printable(&rule), printable(&ruleset));
     let (etag, reason) = (etag.unwrap_or_default(), record.reason.unwrap_or_default());
     let request = pb::DeleteRuleRequest { rule, ruleset, etag, reason };
-    let reply = client(&mesh).delete_rule(request).await.map_err(|status| mesh.failure(&status))?;
+    let reply = client(&mesh)?.delete_rule(request).await.map_err(|status| mesh.failure(&status))?;
     client::print(format!("{done}{}\n", reply.into_inner().revision).as_bytes())?;
     Ok(Exit::Success)
 }
@@ -179,7 +179,7 @@ pub(crate) async fn delete(args: DeleteArgs) -> Result<Exit, Failure> {
 pub(crate) async fn rollback(args: RollbackArgs) -> Result<Exit, Failure> {
     let RollbackArgs { revision, mesh, ruleset, record } = args;
     let request = pb::RollbackRulesetRequest { ruleset, revision, reason: record.reason.unwrap_or_default() };
-    let reply = client(&mesh).rollback_ruleset(request).await.map_err(|status| mesh.failure(&status))?;
+    let reply = client(&mesh)?.rollback_ruleset(request).await.map_err(|status| mesh.failure(&status))?;
     let set = reply.into_inner().ruleset.unwrap_or_default();
     let (name, now) = (printable(&set.ruleset), set.revision);
     client::print(

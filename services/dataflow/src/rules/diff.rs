@@ -39,7 +39,7 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
         let why = "the earlier revision comes first";
         return Err(Failure::new(Exit::Usage, anyhow::anyhow!("{from} {to}: {why}")));
     }
-    let mut client = client(&mesh);
+    let mut client = client(&mesh)?;
     let (mut revisions, mut page_token) = (Vec::new(), String::new());
     let (from, to) = loop {
         let request = pb::ListRevisionsRequest { ruleset: ruleset.clone(), page_size: PAGE, page_token };

@@ -57,7 +57,7 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
         category_only,
         document: Some(HttpBody { data: document.into(), ..Default::default() }),
     };
-    let mut client = AnalysisServiceClient::new(mesh.channel()).max_decoding_message_size(usize::MAX);
+    let mut client = AnalysisServiceClient::new(mesh.channel()?).max_decoding_message_size(usize::MAX);
     let reply = client.evaluate_rules(request).await.map_err(|status| mesh.failure(&status))?;
     let evaluation = reply.into_inner().evaluation.context("the response contains no evaluation")?;
     format.print("dataflow.analysis.v1.Evaluation", &evaluation, |options, out| {

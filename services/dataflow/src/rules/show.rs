@@ -49,7 +49,7 @@ pub(crate) struct GetArgs {
 /// Lists the rules of a set.
 pub(crate) async fn list(args: ListArgs) -> Result<Exit, Failure> {
     let ListArgs { set: RulesetArgs { mesh, ruleset }, category, format } = args;
-    let mut client = client(&mesh);
+    let mut client = client(&mesh)?;
     let mut all = pb::ListRulesResponse::default();
     loop {
         let request = pb::ListRulesRequest {
@@ -89,7 +89,7 @@ pub(crate) async fn list(args: ListArgs) -> Result<Exit, Failure> {
 pub(crate) async fn get(args: GetArgs) -> Result<Exit, Failure> {
     let GetArgs { rule, set: RulesetArgs { mesh, ruleset }, format } = args;
     let request = pb::GetRuleRequest { rule, ruleset };
-    let reply = client(&mesh).get_rule(request).await.map_err(|status| mesh.failure(&status))?;
+    let reply = client(&mesh)?.get_rule(request).await.map_err(|status| mesh.failure(&status))?;
     print_rule(&format, &reply.into_inner().rule.unwrap_or_default())?;
     Ok(Exit::Success)
 }

@@ -36,7 +36,7 @@ pub(crate) struct ImportArgs {
 /// Prints a rule set as a file.
 pub(crate) async fn export(args: ExportArgs) -> Result<Exit, Failure> {
     let ExportArgs { set: RulesetArgs { mesh, ruleset } } = args;
-    let reply = client(&mesh).list_rulesets(pb::ListRulesetsRequest {}).await;
+    let reply = client(&mesh)?.list_rulesets(pb::ListRulesetsRequest {}).await;
     let rulesets = reply.map_err(|status| mesh.failure(&status))?.into_inner().rulesets;
     let names: Vec<_> = rulesets.iter().map(|known| printable(&known.ruleset).into_owned()).collect();
     let found = rulesets.into_iter().find(|known| known.ruleset == ruleset).ok_or_else(|| {
@@ -55,7 +55,7 @@ pub(crate) async fn import(args: ImportArgs) -> Result<Exit, Failure> {
         dataflow_config::ruleset_to_wire(&read_rules(&file, "the rule file").await?);
     let count = rules.len();
     let request = pb::ReplaceRulesRequest { ruleset, mode, rules, reason: record.reason.unwrap_or_default() };
-    let reply = client(&mesh).replace_rules(request).await.map_err(|status| mesh.failure(&status))?;
+    let reply = client(&mesh)?.replace_rules(request).await.map_err(|status| mesh.failure(&status))?;
     let set = reply.into_inner().ruleset.unwrap_or_default();
     let (name, now) = (printable(&set.ruleset), set.revision);
     client::print(format!("{name} is at revision {now}, with {count} rules\n").as_bytes())?;

@@ -25,10 +25,14 @@ fn container(deployment: &Value) -> &Value {
     &deployment["spec"]["template"]["spec"]["containers"][0]
 }
 
-/// The variables of a role's pod in all overlays; values of the base are last.
+/// The variables of a role's pod in production; values of the base are last.
 fn variables(role: &str) -> BTreeMap<String, String> {
-    let patches = ["production/environment", "dev/gateway", "production/gateway"];
-    let patches = patches.map(|patch| format!("k8s/overlays/{patch}.yaml"));
+    variables_in(&["production/environment", "production/gateway"], role)
+}
+
+/// The variables of a role's pod with the patches of an overlay.
+fn variables_in(patches: &[&str], role: &str) -> BTreeMap<String, String> {
+    let patches: Vec<_> = patches.iter().map(|patch| format!("k8s/overlays/{patch}.yaml")).collect();
     let patches = patches.iter().filter(|patch| role == "gateway" || !patch.contains("gateway"));
     let mut all: Vec<Value> = patches.flat_map(|patch| of_kind(patch, "Deployment")).collect();
     if ["cache", "config"].contains(&role) {
@@ -42,8 +46,9 @@ fn variables(role: &str) -> BTreeMap<String, String> {
 
 #[test]
 fn every_variable_belongs_to_a_flag_and_has_a_valid_value() {
-    for role in ROLES {
-        let variables = variables(role);
+    let dev = variables_in(&["dev/gateway"], "gateway");
+    let production = ROLES.into_iter().map(|role| (role, variables(role)));
+    for (role, variables) in production.chain([("gateway", dev)]) {
         assert!(variables.len() > 3, "{variables:?}");
         let own: Vec<_> = variables.keys().filter(|name| !name.starts_with("DATAFLOW_")).collect();
         assert!(own.is_empty(), "{role}: {own:?}");

@@ -30,7 +30,9 @@ struct Service {
 #[tonic::async_trait]
 impl stub::Stub for Service {
     async fn get_entry(&self, request: Request<pb::GetEntryRequest>) -> Result<pb::GetEntryResponse, Status> {
-        let tenant = request.metadata().get("dataflow-tenant").map(|tenant| tenant.as_bytes().to_vec());
+        let header = |name: &str| request.metadata().get(name).map(|value| value.as_bytes().to_vec());
+        let tenant = header("dataflow-tenant");
+        let credentials = ["authorization", "x-api-key", "cookie"].into_iter().find_map(header);
         let key = request.into_inner().key;
         match key.as_str() {
             "fail" => return Err(to_status(&deadline::Error::Malformed)),
@@ -40,6 +42,7 @@ impl stub::Stub for Service {
         let value = match key.as_str() {
             "long" => vec![7; LONG],
             "tenant" => tenant.unwrap_or_default(),
+            "credentials" => credentials.unwrap_or_default(),
             _ => Vec::new(),
         };
         let entry = pb::Entry { key, value: value.into(), ..Default::default() };

@@ -1,0 +1,144 @@
+//! The first API key, from a file: with it an operator grants everything else.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use dataflow_mesh::access::Scope;
+use dataflow_mesh::identity::Principal;
+use ring::digest::{SHA256, digest};
+
+use super::credentials::KEY_PREFIX;
+
+/// The fewest characters after the prefix: those of 192 random bits in base64.
+const MIN_LENGTH: usize = 32;
+
+/// The most bytes of the file.
+const MAX_BYTES: usize = 1024;
+
+/// How often the file is read again.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// The key as its digest, so that memory does not hold it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct AdminKey {
+    file: Arc<Path>,
+    digest: Arc<ArcSwap<[u8; 32]>>,
+}
+
+/// Why a file has no key.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AdminKeyError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// It has something else.
+    #[error(
+        "it must have one line, {KEY_PREFIX} and at least {MIN_LENGTH} letters, digits, hyphens and underscores"
+    )]
+    Malformed,
+}
+
+// === impl AdminKey ===
+
+impl AdminKey {
+    /// The key in a file.
+    pub(super) fn read(file: &Path) -> Result<Self, AdminKeyError> {
+        let digest = digest_in(&std::fs::read(file)?)?;
+        Ok(Self { file: file.into(), digest: Arc::new(ArcSwap::from_pointee(digest)) })
+    }
+
+    /// Whether a key is this one. The digests are compared, about whose bytes the time of a comparison tells nothing
+    /// that a caller could use.
+    pub(super) fn is(&self, key: &str) -> bool {
+        digest_of(key) == **self.digest.load()
+    }
+
+    /// Its caller.
+    pub(super) fn principal() -> Principal {
+        Principal { subject: "admin-key".to_owned(), tenant: String::new(), scope: Some(Scope::Admin) }
+    }
+
+    /// Takes a new key when the file changes. One that cannot be read leaves the key as it was.
+    pub(super) async fn follow(self) {
+        let mut failed = false;
+        loop {
+            tokio::time::sleep(INTERVAL).await;
+            let read = tokio::fs::read(&self.file).await.map_err(AdminKeyError::from);
+            match read.and_then(|text| digest_in(&text)) {
+                Ok(digest) if digest != **self.digest.load() => {
+                    self.digest.store(Arc::new(digest));
+                    tracing::info!("auth: the admin key has changed");
+                }
+                Ok(_) => failed = false,
+                Err(error) if !failed => {
+                    failed = true;
+                    tracing::warn!(%error, "auth: the admin key cannot be read again, the last one stays");
+                }
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+fn digest_in(text: &[u8]) -> Result<[u8; 32], AdminKeyError> {
+    let text = std::str::from_utf8(text).map_err(|_| AdminKeyError::Malformed)?.trim();
+    let is_key_char = |each: char| each.is_ascii_alphanumeric() || each == '-' || each == '_';
+    let rest =
+        text.strip_prefix(KEY_PREFIX).filter(|rest| rest.len() >= MIN_LENGTH && text.len() <= MAX_BYTES);
+    match rest {
+        Some(rest) if rest.chars().all(is_key_char) => Ok(digest_of(text)),
+        _ => Err(AdminKeyError::Malformed),
+    }
+}
+
+fn digest_of(key: &str) -> [u8; 32] {
+    digest(&SHA256, key.as_bytes()).as_ref().try_into().expect("SHA-256 has 32 bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_a_prefix_and_enough_characters() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("key");
+        let check = |text: &str, is_key: bool| {
+            std::fs::write(&file, text).unwrap();
+            assert_eq!(AdminKey::read(&file).is_ok(), is_key, "{text:?}");
+        };
+        let random = "A-b_".repeat(8);
+        check(&format!("dfk_{random}"), true);
+        check(&format!("  dfk_{random}\n"), true);
+        check(&format!("dfk_{}", &random[1..]), false);
+        check(&random, false);
+        check(&format!("dfk_{random}\ndfk_{random}"), false);
+        check(&format!("dfk_{random}="), false);
+        check(&format!("dfk_{}", "x".repeat(MAX_BYTES)), false);
+        check("", false);
+        assert!(AdminKey::read(&directory.path().join("absent")).is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_changed_file_changes_the_key_and_a_broken_one_does_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("key");
+        let (first, second) = (format!("dfk_{}", "a".repeat(32)), format!("dfk_{}", "b".repeat(32)));
+        std::fs::write(&file, &first).unwrap();
+        let key = AdminKey::read(&file).unwrap();
+        let following = tokio::spawn(key.clone().follow());
+        assert!(key.is(&first) && !key.is(&second));
+        std::fs::write(&file, "broken").unwrap();
+        tokio::time::sleep(5 * INTERVAL).await;
+        assert!(key.is(&first));
+        std::fs::write(&file, &second).unwrap();
+        while !key.is(&second) {
+            tokio::time::sleep(INTERVAL).await;
+        }
+        assert!(!key.is(&first));
+        following.abort();
+    }
+}

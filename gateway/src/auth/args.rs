@@ -1,0 +1,53 @@
+//! The flags by which callers are authenticated.
+
+use std::path::PathBuf;
+
+use super::jwt::token::{DEFAULT_SKEW, Expected};
+use super::key_source::location::Location;
+
+/// How callers are authenticated. Naming a source of credentials turns anonymous callers away, on loopback too, unless
+/// `--allow-anonymous` lets them read.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct AuthArgs {
+    /// JWK Set with the keys that sign the tokens (JWT) of callers, a file or an http(s) URL: RS256, ES256, EdDSA, and
+    /// in a file HS256. A file is read again every second, a URL every 5 minutes and when a token names an unknown key.
+    #[arg(long, env = "DATAFLOW_JWKS", value_name = "FILE|URL")]
+    pub jwks: Option<Location>,
+
+    /// The issuer that tokens must have (`iss`). Default: any.
+    #[arg(long, env = "DATAFLOW_JWT_ISSUER", value_name = "ISSUER")]
+    pub jwt_issuer: Option<String>,
+
+    /// The audience of which tokens must have one (`aud`); further ones follow after commas, or as further flags.
+    /// Default: any.
+    #[arg(long, env = "DATAFLOW_JWT_AUDIENCE", value_delimiter = ',', value_name = "AUDIENCE")]
+    pub jwt_audience: Vec<String>,
+
+    /// The claim of tokens that names the tenant. A token without it belongs to no tenant.
+    #[arg(long, env = "DATAFLOW_JWT_TENANT_CLAIM", default_value = "tenant", value_name = "CLAIM")]
+    pub jwt_tenant_claim: String,
+
+    /// File with the first API key, `dfk_` and at least 32 further characters: its callers have the scope `admin` and
+    /// belong to no tenant. Read again when it changes.
+    #[arg(long, env = "DATAFLOW_ADMIN_KEY_FILE", value_name = "FILE")]
+    pub admin_key_file: Option<PathBuf>,
+}
+
+// === impl AuthArgs ===
+
+impl AuthArgs {
+    /// Whether callers are authenticated.
+    pub(crate) fn is_on(&self) -> bool {
+        self.jwks.is_some() || self.admin_key_file.is_some()
+    }
+
+    /// What tokens must say.
+    pub(super) fn expected(&self) -> Expected {
+        Expected {
+            issuer: self.jwt_issuer.clone(),
+            audiences: self.jwt_audience.clone(),
+            tenant_claim: self.jwt_tenant_claim.clone(),
+            skew: DEFAULT_SKEW,
+        }
+    }
+}

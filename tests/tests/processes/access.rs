@@ -1,0 +1,266 @@
+//! Who may call what through the gateway: every method of the contract by every kind of caller, over gRPC and REST, and
+//! what services learn of a caller.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use dataflow_mesh::access::{Access, AccessTable, Scope};
+use dataflow_proto::FILE_DESCRIPTOR_SET;
+use dataflow_proto::cache::v1 as pb;
+use dataflow_tests::eventually::{TIMEOUT, eventually};
+use dataflow_tests::http::{self, HttpResponse};
+use dataflow_tests::http2::{Client, DEFAULT_WINDOW, GET, code_and_reason, framed};
+use dataflow_tests::services::{self, Service};
+use dataflow_tests::tokens::Issuer;
+use futures_util::future::join_all;
+use prost::Message;
+use prost_reflect::DescriptorPool;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tonic::Code;
+
+use crate::mesh::stub::Stub;
+
+fn address(service: &Service) -> std::net::SocketAddr {
+    let upstream = service.upstream.to_string();
+    upstream.trim_start_matches("http://").trim_end_matches('/').parse().unwrap()
+}
+
+/// Code and reason of a call with an empty message, from the head of its response; OK if it has none.
+async fn call(client: &Client, path: &str, headers: &[(&str, &str)]) -> (Code, String) {
+    let (answer, mut body) = client.open(path, headers).await.unwrap();
+    // A call that is refused may have ended already.
+    let _ = body.send_data(framed(b""), true);
+    let answer = timeout(TIMEOUT, answer).await.expect("a response").unwrap();
+    match answer.headers().contains_key("grpc-status") {
+        true => code_and_reason(answer.headers()),
+        false => (Code::Ok, String::new()),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_method_is_open_to_those_who_have_its_scope() {
+    let issuer = Issuer::new();
+    let (gateway, _services) = services::mesh(&["--jwks", issuer.jwks()]).await;
+    let client = Client::connect(address(&gateway), DEFAULT_WINDOW).await;
+    let table = AccessTable::of(FILE_DESCRIPTOR_SET);
+    let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap();
+    let methods = pool.services().flat_map(|service| {
+        let name = service.full_name().to_owned();
+        service.methods().map(move |method| format!("/{name}/{}", method.name())).collect::<Vec<_>>()
+    });
+    let callers = [("openid", None), ("read", Some(Scope::Read)), ("dataflow:write", Some(Scope::Write))];
+    let callers: Vec<_> = callers.map(|(scopes, scope)| (issuer.bearer(scopes), scope)).into();
+    for path in methods {
+        let access = table.get(&path).unwrap();
+        assert_eq!(call(&client, &path, &[]).await.1, "CREDENTIALS_MISSING", "{path}");
+        for (bearer, scope) in &callers {
+            let (code, reason) = call(&client, &path, &[("authorization", bearer)]).await;
+            let refused = (code == Code::PermissionDenied).then_some(reason.as_str());
+            let expected = match access {
+                Access::Internal => Some("METHOD_INTERNAL"),
+                Access::Scope(needed) if *scope < Some(needed) => Some("SCOPE_MISSING"),
+                Access::Scope(_) => None,
+            };
+            assert_eq!(refused, expected, "{path} {scope:?}: {code:?} {reason}");
+        }
+    }
+    for (path, expected) in [
+        ("/grpc.health.v1.Health/Check", (Code::Ok, "")),
+        (
+            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+            (Code::Unauthenticated, "CREDENTIALS_MISSING"),
+        ),
+        ("/dataflow.cache.v1.CacheService/Unknown", (Code::Unauthenticated, "CREDENTIALS_MISSING")),
+    ] {
+        assert_eq!(call(&client, path, &[]).await, (expected.0, expected.1.to_owned()), "{path}");
+    }
+}
+
+async fn send(
+    gateway: &Service,
+    request: (&str, &str),
+    headers: &[(&str, &str)],
+    body: &Value,
+) -> HttpResponse {
+    let headers = [&[("content-type", "application/json")], headers].concat();
+    let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+    http::request(&gateway.upstream, request.0, request.1, &headers, &body).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rest_is_refused_with_a_challenge_and_before_the_body_is_read() {
+    let issuer = Issuer::new();
+    let (gateway, _services) = services::mesh(&["--jwks", issuer.jwks(), "--jwt-audience", "dataflow"]).await;
+    let bearer = |claims: Value| format!("Bearer {}", issuer.token(&claims));
+    let own = |scope: &str| bearer(json!({"scope": scope, "aud": "dataflow"}));
+    let rule = json!({"ruleId": "mine", "category": "HEALTH", "keywords": ["zz"]});
+    let check = async |request: (&str, &str),
+                       headers: &[(&str, &str)],
+                       status: u16,
+                       reason: &str,
+                       challenge: &str| {
+        let answer = send(&gateway, request, headers, &rule).await;
+        let text = String::from_utf8_lossy(&answer.body);
+        assert_eq!(answer.status, status, "{request:?} {headers:?}: {text}");
+        let body: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(body["details"][0]["reason"], reason, "{request:?} {headers:?}");
+        let found = answer.headers.get("www-authenticate").map(|value| value.to_str().unwrap());
+        assert!(found.unwrap_or_default().contains(challenge), "{found:?} {challenge}");
+    };
+    let create = ("POST", "/v1/rules");
+    let missing = "Bearer realm=\"dataflow\"";
+    check(create, &[], 401, "CREDENTIALS_MISSING", missing).await;
+    check(("GET", "/api/v1/circuit-breakers/status"), &[], 401, "CREDENTIALS_MISSING", missing).await;
+    let (read, write) = (own("read"), own("write"));
+    check(create, &[("authorization", &read)], 403, "SCOPE_MISSING", "scope=\"write\"").await;
+    check(
+        ("POST", "/v1/cache:invalidate"),
+        &[("authorization", &write)],
+        403,
+        "SCOPE_MISSING",
+        "scope=\"admin\"",
+    )
+    .await;
+    let both = [("authorization", read.as_str()), ("authorization", &read)];
+    check(create, &both, 401, "CREDENTIALS_AMBIGUOUS", "invalid_request").await;
+    check(create, &[("authorization", "Basic YTpi")], 401, "CREDENTIALS_UNSUPPORTED", "invalid_request")
+        .await;
+    check(create, &[("x-api-key", "dfk_unknown")], 401, "API_KEY_UNKNOWN", "invalid_token").await;
+    let expired = bearer(json!({"scope": "admin", "aud": "dataflow", "exp": 1}));
+    check(create, &[("authorization", &expired)], 401, "TOKEN_EXPIRED", "invalid_token").await;
+    for wrong in [
+        bearer(json!({"scope": "admin"})),
+        bearer(json!({"scope": "admin", "aud": "others"})),
+        bearer(json!({"scope": "admin", "aud": "dataflow", "tenant": "a/b"})),
+        format!("Bearer {}", Issuer::new().token(&json!({"scope": "admin", "aud": "dataflow"}))),
+        format!("{write}x"),
+        format!("Bearer {}", "x".repeat(10_000)),
+    ] {
+        check(create, &[("authorization", &wrong)], 401, "TOKEN_INVALID", "invalid_token").await;
+    }
+    // A body that never comes does not delay the refusal.
+    let waiting = [("authorization", read.as_str()), ("expect", "100-continue")];
+    check(create, &waiting, 403, "SCOPE_MISSING", "insufficient_scope").await;
+    for probe in ["/health", "/live", "/ready", "/health/status"] {
+        assert_eq!(send(&gateway, ("GET", probe), &[], &Value::Null).await.status, 200, "{probe}");
+    }
+    assert_eq!(send(&gateway, create, &[("authorization", &write)], &rule).await.status, 200);
+    // The surface of the predecessor has the scopes of the methods behind it.
+    let legacy = ("GET", "/api/analysis/rules");
+    assert_eq!(send(&gateway, legacy, &[], &Value::Null).await.status, 401);
+    assert_eq!(send(&gateway, legacy, &[("authorization", &read)], &Value::Null).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_learn_the_caller_from_the_gateway_only() {
+    let issuer = Issuer::new();
+    let (gateway, _services) = services::mesh(&["--jwks", issuer.jwks()]).await;
+    let bearer = |subject: &str, tenant: &str, scope: &str| {
+        format!("Bearer {}", issuer.token(&json!({"sub": subject, "tenant": tenant, "scope": scope})))
+    };
+    let (ada, bob) = (bearer("ada", "acme", "write"), bearer("bob", "bolt", "write"));
+    let admin = format!("Bearer {}", issuer.token(&json!({"sub": "root", "scope": "admin"})));
+    let entry = "/v1/cache/entries/user/secret";
+    let value = json!({"value": "eA=="});
+    assert_eq!(send(&gateway, ("PUT", entry), &[("authorization", &ada)], &value).await.status, 200);
+    for forged in ["dataflow-tenant", "Dataflow-Tenant", "x-none"] {
+        let as_bob = [("authorization", bob.as_str()), (forged, "acme")];
+        assert_eq!(send(&gateway, ("GET", entry), &as_bob, &Value::Null).await.status, 404, "{forged}");
+        assert_eq!(send(&gateway, ("DELETE", entry), &as_bob, &Value::Null).await.status, 200, "{forged}");
+    }
+    let found = send(&gateway, ("GET", entry), &[("authorization", &ada)], &Value::Null).await;
+    assert_eq!(found.status, 200, "{}", String::from_utf8_lossy(&found.body));
+
+    let rule = json!({"ruleId": "mine", "category": "HEALTH", "keywords": ["zz"]});
+    assert_eq!(send(&gateway, ("POST", "/v1/rules"), &[("authorization", &ada)], &rule).await.status, 200);
+    let audit = send(&gateway, ("GET", "/v1/audit"), &[("authorization", &admin)], &Value::Null).await;
+    let audit: Value = serde_json::from_slice(&audit.body).unwrap();
+    let authors: Vec<_> =
+        audit["records"].as_array().unwrap().iter().map(|record| &record["author"]).collect();
+    assert!(authors.contains(&&json!("ada")), "{audit}");
+}
+
+#[tokio::test]
+async fn credentials_do_not_reach_services() {
+    let stub = Stub::start(&[]).await;
+    let issuer = Issuer::new();
+    let url = format!("http://{}", stub.address);
+    for flags in [&["--cache-url", &url][..], &["--cache-url", &url, "--jwks", issuer.jwks()]] {
+        let gateway = services::gateway(flags).await;
+        let client = Client::connect(address(&gateway), DEFAULT_WINDOW).await;
+        let bearer = issuer.bearer("read");
+        let message = pb::GetEntryRequest { key: "credentials".to_owned() }.encode_to_vec();
+        let headers = [("authorization", bearer.as_str()), ("cookie", "session=1")];
+        let mut body = client.send(GET, &message, &headers).await.unwrap().into_body();
+        let frame = timeout(TIMEOUT, body.data()).await.expect("the stub replies").unwrap().unwrap();
+        let entry = pb::GetEntryResponse::decode(&frame[5..]).unwrap().entry.unwrap();
+        assert_eq!(entry.value, "", "{flags:?}");
+    }
+    stub.stop().await;
+}
+
+#[tokio::test]
+async fn the_admin_key_of_a_file_opens_everything() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let key = format!("dfk_{}", "k".repeat(40));
+    std::fs::write(file.path(), &key).unwrap();
+    let path = file.path().to_str().unwrap().to_owned();
+    let (gateway, _services) = services::mesh(&["--admin-key-file", &path]).await;
+    let stats = ("GET", "/v1/cache:stats");
+    assert_eq!(send(&gateway, stats, &[], &Value::Null).await.status, 401);
+    assert_eq!(send(&gateway, stats, &[("x-api-key", &key)], &Value::Null).await.status, 200);
+    let bearer = format!("Bearer {key}");
+    assert_eq!(send(&gateway, stats, &[("authorization", &bearer)], &Value::Null).await.status, 200);
+    let anonymous = services::mesh(&["--admin-key-file", &path, "--allow-anonymous"]).await;
+    assert_eq!(send(&anonymous.0, ("GET", "/v1/rules"), &[], &Value::Null).await.status, 200);
+    assert_eq!(send(&anonymous.0, stats, &[], &Value::Null).await.status, 403);
+}
+
+/// A server of a key set, which can be replaced, and the number of requests so far.
+async fn key_server(first: String) -> (String, watch::Sender<String>, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/jwks", listener.local_addr().unwrap());
+    let (sender, key_set) = watch::channel(first);
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&requests);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            counted.fetch_add(1, Ordering::Relaxed);
+            let body = key_set.borrow().clone();
+            let mut head = [0; 4096];
+            let _ = stream.read(&mut head).await;
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    (url, sender, requests)
+}
+
+/// The key set is fetched again when a token names a key that is not in it; the calls wait for that, and none is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_valid_token_is_refused_while_keys_rotate() {
+    let (old, new) = (Issuer::new(), Issuer::new());
+    let (url, key_set, requests) = key_server(old.key_set()).await;
+    let (gateway, _services) = services::mesh(&["--jwks", &url]).await;
+    let rules = ("GET", "/v1/rules");
+    let status = async |issuer: &Issuer| {
+        let bearer = issuer.bearer("read");
+        send(&gateway, rules, &[("authorization", &bearer)], &Value::Null).await.status
+    };
+    // Until the first set has come, the gateway says that it cannot decide.
+    eventually(TIMEOUT, "the key set is fetched", async || status(&old).await != 503).await;
+    assert_eq!(status(&old).await, 200);
+    assert_eq!(status(&new).await, 401, "fetched just now");
+    let before = requests.load(Ordering::Relaxed);
+    key_set.send(new.key_set()).unwrap();
+    // A fetch may be 10 s after the last one at the earliest.
+    eventually(3 * TIMEOUT, "a fetch is possible again", async || status(&new).await == 200).await;
+    assert_eq!(join_all((0..20).map(|_| status(&new))).await, [200; 20]);
+    assert_eq!(requests.load(Ordering::Relaxed), before + 1);
+    assert_eq!(status(&old).await, 401);
+}
