@@ -1,10 +1,11 @@
 //! The cost of one small call at the gateway and at Envoy's `grpc_json_transcoder`, both in front of the same
-//! `analysis`, measured alternately. The measure is the CPU time of the two processes, which other processes of a busy
+//! `analysis`, and of a gateway whose callers present a token, measured alternately. The measure is the CPU time of the two processes, which other processes of a busy
 //! machine disturb least.
 
 mod envoy;
 mod load;
 mod server;
+mod token;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -51,33 +52,48 @@ async fn compare(args: &Args) -> anyhow::Result<String> {
     let executable = envoy::executable(args.envoy.as_deref()).await?;
     let version = envoy::version(&executable).await?;
     let directory = tempfile::tempdir()?;
-    let [analysis, ours, theirs] = free_addresses()?;
+    let [analysis, ours, tokens, theirs] = free_addresses()?;
 
     let mut service = Server::start("analysis", role_command("analysis", analysis)?, directory.path())?;
-    service.until_ok(|| Load::grpc(analysis)).await?;
+    service.until_ok(|| Load::grpc(analysis, None)).await?;
 
-    let mut command = role_command("gateway", ours)?;
-    command.args(["--analysis-url", &format!("http://{analysis}")]);
-    // As many worker threads as Envoy: with more, both pay for cross-thread wakeups.
-    command.env("TOKIO_WORKER_THREADS", "1");
-    let mut ours = Gateway::start(Server::start("gateway", command, directory.path())?, ours).await?;
+    let start = |name, address: SocketAddr| {
+        let mut command = role_command("gateway", address)?;
+        command.args(["--analysis-url", &format!("http://{analysis}")]);
+        // As many worker threads as Envoy: with more, both pay for cross-thread wakeups.
+        command.env("TOKIO_WORKER_THREADS", "1");
+        anyhow::Ok((name, command))
+    };
+    let (name, command) = start("gateway", ours)?;
+    let mut ours = Gateway::start(Server::start(name, command, directory.path())?, ours, None).await?;
+    let (key_set, bearer) = token::issue(directory.path())?;
+    let (name, mut command) = start("gateway with tokens", tokens)?;
+    command.arg("--jwks").arg(key_set);
+    let server = Server::start(name, command, directory.path())?;
+    let mut tokens = Gateway::start(server, tokens, Some(&bearer)).await?;
     let command = envoy::command(&executable, theirs, analysis, directory.path())?;
-    let mut theirs = Gateway::start(Server::start("Envoy", command, directory.path())?, theirs).await?;
+    let mut theirs = Gateway::start(Server::start("Envoy", command, directory.path())?, theirs, None).await?;
     ensure!(ours.grpc.reply() == theirs.grpc.reply(), "the responses of the two gateways differ");
 
     let warm_up = args.calls.div_ceil(10);
     let (mut rest, mut grpc) = (Vec::new(), Vec::new());
+    let (mut rest_tokens, mut grpc_tokens) = (Vec::new(), Vec::new());
     for calls in std::iter::once(warm_up).chain(std::iter::repeat_n(args.calls, args.rounds.into())) {
-        rest.push(Round { theirs: theirs.rest(calls).await?, ours: ours.rest(calls).await? });
-        grpc.push(Round { theirs: theirs.grpc(calls).await?, ours: ours.grpc(calls).await? });
+        let own = ours.rest(calls).await?;
+        rest_tokens.push(Round { theirs: own, ours: tokens.rest(calls).await? });
+        rest.push(Round { theirs: theirs.rest(calls).await?, ours: own });
+        let own = ours.grpc(calls).await?;
+        grpc_tokens.push(Round { theirs: own, ours: tokens.grpc(calls).await? });
+        grpc.push(Round { theirs: theirs.grpc(calls).await?, ours: own });
     }
     // The warm-up fills caches and pools and is not measured.
-    let (rest, grpc) = (&rest[1..], &grpc[1..]);
+    let (rest, grpc, rest_tokens, grpc_tokens) =
+        (&rest[1..], &grpc[1..], &rest_tokens[1..], &grpc_tokens[1..]);
 
     let cpu = |cost: &Cost| cost.cpu.as_secs_f64() * 1e6;
     let rate = |cost: &Cost| cost.took.as_secs_f64().recip();
     let memory = Line { ours: ours.server.memory()?, theirs: theirs.server.memory()?, ratio: None };
-    for server in [service, ours.server, theirs.server] {
+    for server in [service, ours.server, tokens.server, theirs.server] {
         server.stop().await?;
     }
     let lines = [
@@ -95,7 +111,11 @@ async fn compare(args: &Args) -> anyhow::Result<String> {
         ours.rest.reply().len(),
     );
     for (what, unit, line, bar) in lines {
-        report.push_str(&line.render(what, unit, bar));
+        report.push_str(&line.render(what, unit, bar, ["ours", "Envoy"]));
+    }
+    for (what, rounds) in [("REST CPU", rest_tokens), ("pass-through CPU", grpc_tokens)] {
+        let line = Line::new(rounds, cpu)?;
+        report.push_str(&line.render(what, "us", " (at most 1.10)", ["token", "anonymous"]));
     }
     Ok(report)
 }
@@ -115,6 +135,7 @@ struct Gateway {
 }
 
 /// The average cost of one call over one run of [`Load`].
+#[derive(Clone, Copy)]
 struct Cost {
     /// CPU time of the gateway's process.
     cpu: Duration,
@@ -122,7 +143,7 @@ struct Cost {
     took: Duration,
 }
 
-/// One run on each gateway.
+/// One run on each of two gateways.
 struct Round {
     ours: Cost,
     theirs: Cost,
@@ -140,9 +161,9 @@ struct Line {
 
 impl Gateway {
     /// Waits until it responds, and checks that its responses over REST and over gRPC are equal.
-    async fn start(mut server: Server, address: SocketAddr) -> anyhow::Result<Self> {
-        let grpc = server.until_ok(|| Load::grpc(address)).await?;
-        let rest = server.until_ok(|| Load::rest(address)).await?;
+    async fn start(mut server: Server, address: SocketAddr, bearer: Option<&str>) -> anyhow::Result<Self> {
+        let grpc = server.until_ok(|| Load::grpc(address, bearer)).await?;
+        let rest = server.until_ok(|| Load::rest(address, bearer)).await?;
         let transcoded = load::reply_from_json(rest.reply())?;
         ensure!(transcoded == *grpc.reply(), "{}: the responses over REST and gRPC differ", server.name());
         Ok(Self { server, rest, grpc })
@@ -183,12 +204,12 @@ impl Line {
         })
     }
 
-    fn render(&self, what: &str, unit: &str, bar: &str) -> String {
+    fn render(&self, what: &str, unit: &str, bar: &str, [one, other]: [&str; 2]) -> String {
         let Self { ours, theirs, ratio } = self;
         let ratio = ratio.unwrap_or(ours / theirs);
         let digits = usize::from(!unit.is_empty());
         let figure = |of: &f64| format!("{of:>7.digits$} {unit:2}");
-        format!("{what:<30} ours {}  Envoy {}  ratio {ratio:.2}{bar}\n", figure(ours), figure(theirs))
+        format!("{what:<30} {one} {}  {other} {}  ratio {ratio:.2}{bar}\n", figure(ours), figure(theirs))
     }
 }
 
@@ -203,7 +224,7 @@ mod tests {
         let rounds = [round(10, 100), round(60, 120), round(80, 200)];
         let line = Line::new(&rounds, |cost| cost.cpu.as_secs_f64() * 1e6).unwrap();
         assert_eq!(
-            line.render("CPU", "us", " (at most 0.30)"),
+            line.render("CPU", "us", " (at most 0.30)", ["ours", "Envoy"]),
             "CPU                            ours    60.0 us  Envoy   120.0 us  ratio 0.40 (at most 0.30)\n"
         );
     }

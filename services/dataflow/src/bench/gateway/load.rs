@@ -14,12 +14,13 @@ use dataflow_transcode::{Preset, Root, Schema, json_to_wire};
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper_util::rt::TokioIo;
 use prost::Message;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::{Channel, Endpoint};
 
 /// Concurrent calls: one per connection over REST, one per stream over gRPC.
@@ -41,8 +42,8 @@ pub(super) struct Load {
 
 /// Makes one call after the other.
 enum Worker {
-    Rest(SendRequest<Full<Bytes>>, SocketAddr),
-    Grpc(AnalysisServiceClient<Channel>, Box<pb::CategorizeDataflowRequest>),
+    Rest(SendRequest<Full<Bytes>>, SocketAddr, Option<HeaderValue>),
+    Grpc(AnalysisServiceClient<Channel>, Box<pb::CategorizeDataflowRequest>, Option<AsciiMetadataValue>),
 }
 
 /// The number of calls that [`Load::run`] makes for a requested number: each worker makes the same number.
@@ -68,8 +69,9 @@ fn from_json<M: Message + Default>(name: &str, json: &[u8]) -> anyhow::Result<M>
 // === impl Load ===
 
 impl Load {
-    /// Connects for HTTP/1.1 with keep-alive.
-    pub(super) async fn rest(server: SocketAddr) -> anyhow::Result<Self> {
+    /// Connects for HTTP/1.1 with keep-alive. `bearer` is the value of `authorization`.
+    pub(super) async fn rest(server: SocketAddr, bearer: Option<&str>) -> anyhow::Result<Self> {
+        let bearer = bearer.map(HeaderValue::from_str).transpose()?;
         let mut workers = Vec::new();
         for _ in 0..WORKERS {
             let connection = TcpStream::connect(server).await?;
@@ -77,20 +79,22 @@ impl Load {
             let (sender, connection) = http1::handshake(TokioIo::new(connection)).await?;
             // If the connection fails, its call fails too.
             tokio::spawn(connection);
-            workers.push(Worker::Rest(sender, server));
+            workers.push(Worker::Rest(sender, server, bearer.clone()));
         }
         Self::over(workers).await
     }
 
-    /// Connects for HTTP/2.
-    pub(super) async fn grpc(server: SocketAddr) -> anyhow::Result<Self> {
+    /// Connects for HTTP/2. `bearer` is the value of `authorization`.
+    pub(super) async fn grpc(server: SocketAddr, bearer: Option<&str>) -> anyhow::Result<Self> {
+        let bearer = bearer.map(str::parse::<AsciiMetadataValue>).transpose()?;
         let request: pb::CategorizeDataflowRequest = from_json("CategorizeDataflowRequest", BODY.as_bytes())?;
         let endpoint = Endpoint::try_from(format!("http://{server}"))?.tcp_nodelay(true);
         let mut workers = Vec::new();
         for _ in 0..CHANNELS {
             let client = AnalysisServiceClient::new(endpoint.connect().await?);
             let streams = repeat_n(client, (WORKERS / CHANNELS) as usize);
-            workers.extend(streams.map(|client| Worker::Grpc(client, Box::new(request.clone()))));
+            let worker = |client| Worker::Grpc(client, Box::new(request.clone()), bearer.clone());
+            workers.extend(streams.map(worker));
         }
         Self::over(workers).await
     }
@@ -132,11 +136,14 @@ impl Load {
 impl Worker {
     async fn call(&mut self) -> anyhow::Result<Bytes> {
         match self {
-            Worker::Rest(connection, server) => {
-                let request = Request::post("/v1/dataflows:categorize")
+            Worker::Rest(connection, server, bearer) => {
+                let mut request = Request::post("/v1/dataflows:categorize")
                     .header(HOST, server.to_string())
-                    .header(CONTENT_TYPE, "application/json")
-                    .body(Full::new(Bytes::from_static(BODY.as_bytes())))?;
+                    .header(CONTENT_TYPE, "application/json");
+                if let Some(bearer) = bearer {
+                    request = request.header(AUTHORIZATION, bearer.clone());
+                }
+                let request = request.body(Full::new(Bytes::from_static(BODY.as_bytes())))?;
                 connection.ready().await?;
                 let (head, body) = connection.send_request(request).await?.into_parts();
                 let body = body.collect().await?.to_bytes();
@@ -145,8 +152,12 @@ impl Worker {
                 }
                 Ok(body)
             }
-            Worker::Grpc(client, request) => {
-                let reply = client.categorize_dataflow((**request).clone()).await?.into_inner();
+            Worker::Grpc(client, request, bearer) => {
+                let mut request = tonic::Request::new((**request).clone());
+                if let Some(bearer) = bearer {
+                    request.metadata_mut().insert("authorization", bearer.clone());
+                }
+                let reply = client.categorize_dataflow(request).await?.into_inner();
                 Ok(reply.encode_to_vec().into())
             }
         }
