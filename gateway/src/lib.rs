@@ -157,6 +157,7 @@ impl Gateway {
             body: public.max_body(),
             reply: server.max_message(),
         };
+        let encoders = Encoders::new(&context.metrics);
         let auth = Auth::new(callers, schema.descriptors(), &context);
         let access = Access::new(&context, public.access_log, public.slow_request);
         let readiness = context.readiness.clone();
@@ -172,8 +173,7 @@ impl Gateway {
         let messages = schema.messages().clone();
         let dialects: Vec<Box<dyn Dialect>> =
             vec![Box::new(Legacy::new(&schema)), Box::new(Transcoder::new(schema))];
-        let frontend =
-            Frontend { dialects, auth, access, readiness, limits, messages, encoders: Encoders::new() };
+        let frontend = Frontend { dialects, auth, access, readiness, limits, messages, encoders };
         Server::new(server, context, descriptors)
             .forwarding(services, forward)
             .with_health(|own| MeshHealth::new(own, upstreams))

@@ -7,9 +7,12 @@ use std::task::{Context, Poll};
 
 use axum::body::Body;
 use bytes::Bytes;
+use dataflow_mesh::metrics::Metrics;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG, VARY};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt;
 use tower_http::CompressionLevel;
@@ -30,19 +33,32 @@ pub(super) struct Stream;
 
 /// The encoders of all responses.
 #[derive(Debug, Clone)]
-pub(crate) struct Encoders(Arc<Semaphore>);
+pub(crate) struct Encoders {
+    free: Arc<Semaphore>,
+    in_use: Gauge,
+    /// Responses that were sent as they are, because all were in use.
+    exhausted: Counter,
+}
 
 /// A body that is compressed, with its permit.
 struct CompressedBody {
     inner: CompressionBody<Body>,
     _permit: OwnedSemaphorePermit,
+    in_use: Gauge,
 }
 
 // === impl Encoders ===
 
 impl Encoders {
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(MAX_ENCODERS)))
+    pub(crate) fn new(metrics: &Metrics) -> Self {
+        let (in_use, exhausted) = (Gauge::default(), Counter::default());
+        metrics.register("gateway_encoders", "Responses that are being compressed", in_use.clone());
+        metrics.register(
+            "gateway_encoders_exhausted",
+            "Responses that were sent uncompressed because of the limit of encoders",
+            exhausted.clone(),
+        );
+        Self { free: Arc::new(Semaphore::new(MAX_ENCODERS)), in_use, exhausted }
     }
 
     /// The response in the best coding that these values of `Accept-Encoding` name.
@@ -63,7 +79,10 @@ impl Encoders {
         if is_small || accepted.is_empty() {
             return response;
         }
-        let Ok(permit) = Arc::clone(&self.0).try_acquire_owned() else { return response };
+        let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() else {
+            self.exhausted.inc();
+            return response;
+        };
         let mut request = Request::new(());
         for value in accepted {
             request.headers_mut().append(ACCEPT_ENCODING, value);
@@ -80,7 +99,9 @@ impl Encoders {
         let coding = response.headers().get(CONTENT_ENCODING).cloned();
         let Some(coding) = coding else { return response.map(Body::new) };
         rename_etag(response.headers_mut(), &coding);
-        response.map(|inner| Body::new(CompressedBody { inner, _permit: permit }))
+        self.in_use.inc();
+        let in_use = self.in_use.clone();
+        response.map(|inner| Body::new(CompressedBody { inner, _permit: permit, in_use }))
     }
 }
 
@@ -102,6 +123,12 @@ fn rename_etag(headers: &mut HeaderMap, coding: &HeaderValue) {
         && let Ok(renamed) = HeaderValue::try_from(format!("{etag}-{coding}\""))
     {
         headers.insert(ETAG, renamed);
+    }
+}
+
+impl Drop for CompressedBody {
+    fn drop(&mut self) {
+        self.in_use.dec();
     }
 }
 
@@ -133,6 +160,10 @@ mod tests {
 
     use super::*;
 
+    fn encoders() -> Encoders {
+        Encoders::new(&Metrics::default())
+    }
+
     /// The coding, the etag and the bytes of a response to a client that accepts these codings.
     async fn compressed(
         encoders: &Encoders,
@@ -152,7 +183,7 @@ mod tests {
 
     #[tokio::test]
     async fn large_texts_are_compressed_as_the_client_accepts_it() {
-        let encoders = Encoders::new();
+        let encoders = encoders();
         let (large, small) = ("a text ".repeat(1000), "a text");
         let check = async |accepted, media_type, body: &str, coding: Option<&str>, expected: &str| {
             let (found, etag, bytes) = compressed(&encoders, accepted, media_type, body).await;
@@ -181,14 +212,14 @@ mod tests {
         let mut response = Response::new(Body::from("a text ".repeat(1000)));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response.extensions_mut().insert(Stream);
-        let response = Encoders::new().compress(vec![HeaderValue::from_static("gzip")], response).await;
+        let response = encoders().compress(vec![HeaderValue::from_static("gzip")], response).await;
         assert!(!response.headers().contains_key(CONTENT_ENCODING));
     }
 
     #[tokio::test]
     async fn a_compressed_body_is_the_body() {
         let body = "{\"é\": 1}".repeat(10_000);
-        let (_, _, bytes) = compressed(&Encoders::new(), "gzip", "application/json", &body).await;
+        let (_, _, bytes) = compressed(&encoders(), "gzip", "application/json", &body).await;
         let mut text = String::new();
         flate2::read::GzDecoder::new(&bytes[..]).read_to_string(&mut text).unwrap();
         assert_eq!(text, body);
@@ -196,13 +227,14 @@ mod tests {
 
     #[tokio::test]
     async fn beyond_the_limit_responses_are_sent_as_they_are() {
-        let encoders = Encoders::new();
-        let taken = Arc::clone(&encoders.0).try_acquire_many_owned(MAX_ENCODERS as u32).unwrap();
+        let encoders = encoders();
+        let taken = Arc::clone(&encoders.free).try_acquire_many_owned(MAX_ENCODERS as u32).unwrap();
         let body = "a text ".repeat(1000);
         let (coding, ..) = compressed(&encoders, "gzip", "application/json", &body).await;
-        assert_eq!(coding, None);
+        assert_eq!((coding, encoders.exhausted.get()), (None, 1));
         drop(taken);
         let (coding, ..) = compressed(&encoders, "gzip", "application/json", &body).await;
-        assert_eq!(coding.as_deref(), Some("gzip"));
+        assert_eq!((coding.as_deref(), encoders.exhausted.get()), (Some("gzip"), 1));
+        assert_eq!(encoders.in_use.get(), 0, "its body was read");
     }
 }

@@ -85,7 +85,7 @@ async fn respond(dialect: Panicking) -> (StatusCode, Option<String>, bool) {
         access: Access::new(&context, AccessLog::All, std::time::Duration::MAX),
         readiness: context.readiness.clone(),
         limits: Limits { target: 100, body: 100, reply: 100 },
-        encoders: Encoders::new(),
+        encoders: Encoders::new(&context.metrics),
         messages: Arc::new(Schema::new(dataflow_proto::FILE_DESCRIPTOR_SET).unwrap()),
     };
     let stack = Stack::new(tower::service_fn(async |_| Ok(Response::new(Body::empty()))));

@@ -10,6 +10,7 @@ use dataflow_proto::cache::v1::cache_service_client::CacheServiceClient;
 use dataflow_proto::config::v1 as config;
 use dataflow_proto::config::v1::rule_service_client::RuleServiceClient;
 use dataflow_tests::services;
+use dataflow_tests::tokens::Issuer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -28,7 +29,10 @@ async fn the_page_lists_every_family_with_its_type_and_labels() {
     let _ = CacheServiceClient::new(cache.channel()).get_entry(cache::GetEntryRequest::default()).await;
     let request = pb::CategorizeDataflowRequest::default();
     let _ = AnalysisServiceClient::new(analysis.channel()).categorize_dataflow(request).await;
-    let gateway = services::gateway(&[]).await;
+    let issuer = Issuer::new();
+    let gateway = services::gateway(&["--jwks", issuer.jwks()]).await;
+    // A call that is not admitted.
+    let _ = RuleServiceClient::new(gateway.channel()).list_rulesets(config::ListRulesetsRequest {}).await;
     let address = gateway.upstream.to_string();
     let address = address.trim_start_matches("http://").trim_end_matches('/');
     let mut probe = TcpStream::connect(address).await.unwrap();
