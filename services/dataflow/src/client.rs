@@ -106,6 +106,10 @@ pub(crate) fn failure(endpoint: &Upstream, status: &Status) -> Failure {
         (Exit::Unreachable, None) => {
             Failure::new(exit, anyhow::anyhow!("{endpoint} is unreachable: {message}"))
         }
+        _ if status.code() == Code::Unauthenticated => {
+            let next = "name a file with --token-file or --api-key-file";
+            Failure::new(exit, anyhow::anyhow!("{endpoint}: {message} ({next})"))
+        }
         _ => Failure::new(exit, anyhow::anyhow!("{message}")),
     }
 }
