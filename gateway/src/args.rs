@@ -9,6 +9,7 @@ use bytesize::ByteSize;
 use clap::builder::FalseyValueParser;
 use dataflow_mesh::args::ServerArgs;
 use dataflow_mesh::outbound::{NotAnUpstream, Upstream};
+use dataflow_mesh::tls::{ServerTls, TlsError};
 
 use crate::access::AccessLog;
 use crate::auth::AuthArgs;
@@ -83,6 +84,15 @@ pub struct PublicArgs {
     #[allow(missing_docs)]
     pub auth: AuthArgs,
 
+    /// File with the certificate of the public port in PEM, followed by those that lead to its root: the port then
+    /// speaks TLS only. Taken anew when it changes. Needs `--tls-key`.
+    #[arg(long, env = "DATAFLOW_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// File with the private key of the certificate in PEM.
+    #[arg(long, env = "DATAFLOW_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+
     /// Largest body of a REST request that is buffered; a document that is streamed has no such limit.
     #[arg(long, env = "DATAFLOW_MAX_BODY_BYTES", default_value = "32MiB", value_name = "SIZE")]
     pub max_body_bytes: ByteSize,
@@ -99,6 +109,22 @@ pub struct PublicArgs {
     #[arg(long, env = "DATAFLOW_SLOW_REQUEST", default_value = "1s", value_parser = humantime::parse_duration,
           value_name = "DURATION")]
     pub slow_request: Duration,
+}
+
+/// Why the public port cannot speak TLS as the flags say.
+#[derive(Debug, thiserror::Error)]
+pub enum NotSecure {
+    /// One of the two flags is missing.
+    #[error("{given} needs {missing}")]
+    Incomplete {
+        /// The flag that is there.
+        given: &'static str,
+        /// The flag that is not.
+        missing: &'static str,
+    },
+    /// A file cannot be used.
+    #[error("TLS: {0}")]
+    File(#[from] TlsError),
 }
 
 /// The address of one service.
@@ -196,6 +222,16 @@ impl UpstreamArgs {
 impl PublicArgs {
     pub(crate) fn max_body(&self) -> usize {
         usize::try_from(self.max_body_bytes.as_u64()).unwrap_or(usize::MAX)
+    }
+
+    /// The certificate of the public port, if it speaks TLS.
+    pub(crate) fn tls(&self) -> Result<Option<ServerTls>, NotSecure> {
+        match (&self.tls_cert, &self.tls_key) {
+            (None, None) => Ok(None),
+            (Some(certificate), Some(key)) => Ok(Some(ServerTls::read(certificate, key)?)),
+            (Some(_), None) => Err(NotSecure::Incomplete { given: "--tls-cert", missing: "--tls-key" }),
+            (None, Some(_)) => Err(NotSecure::Incomplete { given: "--tls-key", missing: "--tls-cert" }),
+        }
     }
 
     pub(crate) fn max_target(&self) -> usize {

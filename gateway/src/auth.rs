@@ -29,7 +29,7 @@ pub(crate) use error::AuthError;
 use jwt::token::{Claims, Expected, verify};
 use jwt::verified::VerifiedTokens;
 use key_source::location::Location;
-use key_source::{KeySource, KeySourceError};
+use key_source::{KeySource, KeySourceError, Renewal};
 use metrics::Outcomes;
 
 /// Tokens that are remembered after they were verified.
@@ -111,22 +111,31 @@ impl Auth {
             None => Principal::default(),
         };
         let needed = match self.access.get(path) {
-            Some(Access::Internal) => return Err(AuthError::Internal),
-            _ if self.callers.is_none() => return Ok(caller),
             Some(Access::Scope(scope)) => scope,
+            Some(Access::Internal) => return Err(AuthError::Internal),
             None if path.starts_with(REFLECTION) => Scope::Read,
-            // Nothing serves it, which a caller may learn.
-            None => Scope::Read,
+            // What a service behind the gateway, or a proxy that normalizes paths, makes of it is not known here.
+            None => return Err(AuthError::MethodUnknown),
         };
+        if self.callers.is_none() {
+            return Ok(caller);
+        }
         if caller.scope >= Some(needed) { Ok(caller) } else { Err(AuthError::ScopeMissing { needed }) }
     }
 
-    /// Waits for a newer key set, after an error that it may resolve; false if there will be none.
-    pub(crate) async fn renew(&self, error: &AuthError) -> bool {
+    /// Decides again after an error that a newer key set may resolve, when that has come; otherwise it is the error.
+    pub(crate) async fn admit_again(
+        &self,
+        headers: &HeaderMap,
+        path: &str,
+        error: AuthError,
+    ) -> Result<Principal, AuthError> {
         let tokens = self.callers.as_ref().and_then(|callers| callers.tokens.as_ref());
-        match tokens.filter(|_| error.is_unknown_key()) {
-            Some(tokens) => tokens.source.renew().await,
-            None => false,
+        let Some(tokens) = tokens.filter(|_| error.is_unknown_key()) else { return Err(error) };
+        match tokens.source.renew().await {
+            Renewal::Fetched => self.admit(headers, path),
+            Renewal::Current => Err(error),
+            Renewal::Unknown => Err(AuthError::KeysUnavailable),
         }
     }
 

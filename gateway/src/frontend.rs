@@ -31,7 +31,7 @@ use crate::access::{Access, Entry};
 use crate::auth::{self, Auth, AuthError};
 use crate::body::{BodyError, Coding};
 use crate::call::Call;
-use crate::dialect::{BodyMode, Dialect, Failure};
+use crate::dialect::{BodyMode, Dialect, Exchange, Failure};
 use crate::json::is_json;
 use crate::problem;
 use crate::route::RouteError;
@@ -153,8 +153,7 @@ impl Frontend {
         if is_at_limit && !call.exchange().is_stream() {
             return call.exchange().write_failure(&overloaded().into(), request_id);
         }
-        let path = call.exchange().path().path();
-        match self.admit(request.headers(), path).await {
+        match self.admit_exchange(request.headers(), call.exchange()).await {
             Ok(caller) => identity::state(request.headers_mut(), &caller),
             Err(error) => {
                 let refusal = call.exchange().write_failure(&Failure::refused(&error), request_id);
@@ -182,11 +181,10 @@ impl Frontend {
         )
     }
 
-    /// Decides about a call of gRPC, and states its caller to the service. Credentials end here.
+    /// Decides about a call of gRPC.
     fn admit_grpc(&self, request: &mut Request<Body>) -> Result<(), AuthError> {
         let caller = self.auth.admit(request.headers(), request.uri().path())?;
-        auth::forget_credentials(request.headers_mut());
-        identity::state(request.headers_mut(), &caller);
+        state_caller(request, &caller);
         Ok(())
     }
 
@@ -195,23 +193,36 @@ impl Frontend {
         &self,
         mut stack: Stack,
         mut request: Request<Body>,
-        mut error: AuthError,
+        error: AuthError,
     ) -> Result<Response<Body>, Infallible> {
-        if self.auth.renew(&error).await {
-            match self.admit_grpc(&mut request) {
-                Ok(()) => return stack.call(request).await,
-                Err(again) => error = again,
+        match self.auth.admit_again(request.headers(), request.uri().path(), error).await {
+            Ok(caller) => {
+                state_caller(&mut request, &caller);
+                stack.call(request).await
             }
+            Err(error) => Ok(self.refusing(to_status(&error).into_http(), &error)),
         }
-        Ok(self.refusing(to_status(&error).into_http(), &error))
     }
 
     /// The caller of a request of a dialect.
     async fn admit(&self, headers: &HeaderMap, path: &str) -> Result<Principal, AuthError> {
         match self.auth.admit(headers, path) {
-            Err(error) if self.auth.renew(&error).await => self.auth.admit(headers, path),
+            Err(error) => self.auth.admit_again(headers, path, error).await,
             admitted => admitted,
         }
+    }
+
+    /// The caller of a request that goes to the method of an exchange. It may also read what that has to look up.
+    async fn admit_exchange(
+        &self,
+        headers: &HeaderMap,
+        exchange: &dyn Exchange,
+    ) -> Result<Principal, AuthError> {
+        let caller = self.admit(headers, exchange.path().path()).await?;
+        if let Ok(Some(lookup)) = exchange.lookup() {
+            self.admit(headers, lookup.path.path()).await?;
+        }
+        Ok(caller)
     }
 
     /// The response to a call that is not admitted: it tells the client what to present.
@@ -272,6 +283,12 @@ impl Frontend {
             }
         }
     }
+}
+
+/// States the caller to the service. Its credentials end here.
+fn state_caller(request: &mut Request<Body>, caller: &Principal) {
+    auth::forget_credentials(request.headers_mut());
+    identity::state(request.headers_mut(), caller);
 }
 
 /// Rejects requests over HTTP/1.1 that servers read in different ways, and so would be read in another way by a proxy.

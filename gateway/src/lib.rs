@@ -40,6 +40,7 @@ use dataflow_mesh::context::Context;
 use dataflow_mesh::inbound::Stack;
 use dataflow_mesh::sampling::Sampler;
 use dataflow_mesh::serve::Server;
+use dataflow_mesh::tls::ServerTls;
 use dataflow_proto::FILE_DESCRIPTOR_SET;
 use dataflow_proto::mesh::v1::mesh_service_server::{MeshServiceServer, SERVICE_NAME as MESH_SERVICE};
 use tokio::net::TcpListener;
@@ -59,11 +60,15 @@ use rest::Transcoder;
 use schema::{Schema, SchemaError};
 use upstreams::Upstreams;
 
+/// The most bytes of a message to the service of the gateway itself: names of circuit breakers.
+const MAX_OWN_MESSAGE: usize = 64 * 1024;
+
 /// A gateway with a parsed descriptor set.
 #[derive(Debug)]
 pub struct Gateway {
     args: Args,
     callers: Option<Authenticator>,
+    tls: Option<ServerTls>,
     schema: Schema,
     upstreams: Upstreams,
 }
@@ -91,6 +96,9 @@ pub enum StartError {
     /// Callers cannot be authenticated as the flags say.
     #[error(transparent)]
     Auth(#[from] NotAuthenticating),
+    /// The public port cannot speak TLS as the flags say.
+    #[error(transparent)]
+    Tls(#[from] args::NotSecure),
     /// The descriptor set is wrong.
     #[error(transparent)]
     Schema(#[from] SchemaError),
@@ -115,6 +123,7 @@ impl Gateway {
     pub fn new(args: &Args) -> Result<Self, StartError> {
         let allows_anonymous = args.public.allow_anonymous;
         let callers = Authenticator::new(&args.public.auth, allows_anonymous)?;
+        let tls = args.public.tls()?;
         if !args.listen.ip().is_loopback() && !allows_anonymous && callers.is_none() {
             return Err(StartError::Exposed { address: args.listen });
         }
@@ -136,7 +145,7 @@ impl Gateway {
             Some((service, upstream))
         });
         let upstreams = Upstreams::new(located, |upstream| args.upstreams.replicas_of(upstream));
-        Ok(Self { args: args.clone(), callers, schema, upstreams })
+        Ok(Self { args: args.clone(), callers, tls, schema, upstreams })
     }
 
     /// Serves until `shutdown` resolves and every call in flight has ended.
@@ -150,7 +159,7 @@ impl Gateway {
         listener: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        let Self { args, callers, schema, upstreams } = self;
+        let Self { args, callers, tls, schema, upstreams } = self;
         let Args { public, server, .. } = &args;
         let limits = frontend::Limits {
             target: public.max_target(),
@@ -163,7 +172,8 @@ impl Gateway {
         let readiness = context.readiness.clone();
         let bodies = body::Limits::new(limits.body, server.max_held(context.memory.limit()));
         let mesh = MeshServiceServer::new(MeshBreakers::new(context.breakers.clone(), upstreams.clone()))
-            .accept_compressed(CompressionEncoding::Gzip);
+            .accept_compressed(CompressionEncoding::Gzip)
+            .max_decoding_message_size(MAX_OWN_MESSAGE);
         let forward =
             Forward { upstreams: upstreams.clone(), mesh, limits: bodies, unreachable: Sampler::default() };
         let descriptors = schema.descriptors().clone();
@@ -176,6 +186,7 @@ impl Gateway {
         let frontend = Frontend { dialects, auth, access, readiness, limits, messages, encoders };
         Server::new(server, context, descriptors)
             .forwarding(services, forward)
+            .over_tls(tls)
             .with_health(|own| MeshHealth::new(own, upstreams))
             .wrapped(|stack| Stack::new(FrontendService::new(frontend, stack)))
             .serve(listener, shutdown)

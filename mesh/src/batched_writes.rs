@@ -8,14 +8,15 @@ use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The most bytes of a batch: what fits into a frame of HTTP/2 by default.
+/// The most bytes of a batch: the default largest frame of HTTP/2.
 const MAX_BATCH: usize = 16 * 1024;
 
 /// A buffer up to this size is kept for the next batch; there may be thousands of idle connections.
 const KEPT: usize = 4 * 1024;
 
-/// A connection whose writes are batched. Its task must read after each wake-up and flush afterwards, as h2 does: a batch
-/// that was begun in one turn of the task is sent by the flush of the next one.
+/// A connection whose writes are batched. A batch that was begun in one turn of the connection's task is sent by the flush
+/// of the next turn, which is told by a read before it. h2 reads and flushes in each turn; without a read, a flush sends
+/// nothing.
 #[derive(Debug)]
 pub(crate) struct BatchedWrites<T: AsyncWrite + Unpin> {
     inner: T,

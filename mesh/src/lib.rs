@@ -32,6 +32,7 @@ pub mod memory;
 pub mod propagation;
 pub mod sampling;
 pub mod status;
+pub mod tls;
 
 mod batched_writes;
 mod deadline_watchdog;

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use opentelemetry::trace::TraceContextExt;
 use tokio::time::Instant;
 use tonic::body::Body;
@@ -32,9 +32,11 @@ use crate::propagation;
 use crate::response::TerminatedBody;
 use crate::status::to_status;
 use crate::telemetry;
+use crate::tls::ClientTls;
 
 pub use upstream::{NotAnUpstream, Upstream};
 
+use channel::Channel;
 use peers::Peers;
 use send::send;
 
@@ -76,6 +78,12 @@ impl Outbound {
     /// A channel for the process's own watches, which have no deadline: they end when either side ends.
     pub fn watching(upstream: &Upstream) -> Self {
         Self { peers: Peers::new(upstream), timeout: TimeoutPolicy::Unlimited, credentials: None }
+    }
+
+    /// A channel over TLS to the host of a URI, for clients outside of the mesh.
+    pub fn secure(uri: &Uri, trusted: ClientTls, limit: Duration) -> Self {
+        let peers = Peers::Single(Channel::secure(uri, trusted));
+        Self { peers, timeout: TimeoutPolicy::AtMost(limit), credentials: None }
     }
 
     /// The channel, whose calls have this value of `Authorization`: for clients outside of the mesh.

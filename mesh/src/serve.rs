@@ -43,6 +43,7 @@ use crate::drain::Stop;
 use crate::inbound::{self, RequestMemory, Shares, Stack};
 use crate::sampling::Sampler;
 use crate::tasks::Task;
+use crate::tls::ServerTls;
 
 use acceptor::Acceptor;
 use connection::ConnectionHandler;
@@ -69,6 +70,7 @@ pub struct Server {
     warm_ups: Vec<BoxFuture<'static, ()>>,
     tasks: Vec<Task>,
     outermost: Box<dyn FnOnce(Stack) -> Stack + Send>,
+    tls: Option<ServerTls>,
 }
 
 // === impl Server ===
@@ -88,7 +90,14 @@ impl Server {
             warm_ups: Vec::new(),
             tasks: Vec::new(),
             outermost: Box::new(|stack| stack),
+            tls: None,
         }
+    }
+
+    /// Serves connections over TLS.
+    #[must_use]
+    pub fn over_tls(self, tls: Option<ServerTls>) -> Self {
+        Self { tls, ..self }
     }
 
     /// Forwards every call to `forward` for which there is no own service. `names` are the services that the descriptor
@@ -160,6 +169,7 @@ impl Server {
             forward,
             health,
             outermost,
+            tls,
             warm_ups,
             tasks,
         } = this;
@@ -177,6 +187,9 @@ impl Server {
             latch,
         } = context;
         tasks.into_iter().for_each(|task| supervisor.spawn(task));
+        if let Some(tls) = tls.clone() {
+            supervisor.spawn(Task::restarting("tls", move || tls.clone().follow()));
+        }
         let address = listener.local_addr()?;
         let reporter = HealthReporter::new();
         set_health(&reporter, &names, ServingStatus::NotServing).await;
@@ -218,6 +231,7 @@ impl Server {
 
         let handler = ConnectionHandler {
             stack: outermost(stack),
+            tls,
             is_public: forwards,
             gate: Arc::new(gate),
             // Connections of several processes are told apart.

@@ -1,6 +1,6 @@
-//! The first API key, from a file: with it an operator grants everything else.
+//! The first API key, from a file, whose callers may do everything.
 
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,9 +8,11 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use dataflow_mesh::access::Scope;
 use dataflow_mesh::identity::Principal;
+use dataflow_mesh::panics::spawn_blocking;
 use ring::digest::{SHA256, digest};
 
 use super::credentials::KEY_PREFIX;
+use super::jwt::token::KEY_SUBJECT;
 
 /// The fewest characters after the prefix: those of 192 random bits in base64.
 const MIN_LENGTH: usize = 32;
@@ -46,19 +48,18 @@ pub(super) enum AdminKeyError {
 impl AdminKey {
     /// The key in a file.
     pub(super) fn read(file: &Path) -> Result<Self, AdminKeyError> {
-        let digest = digest_in(&std::fs::read(file)?)?;
+        let digest = digest_in(&read(file)?)?;
         Ok(Self { file: file.into(), digest: Arc::new(ArcSwap::from_pointee(digest)) })
     }
 
-    /// Whether a key is this one. The digests are compared, about whose bytes the time of a comparison tells nothing
-    /// that a caller could use.
+    /// Whether a key is this one. Digests are compared: how long that takes tells a caller nothing about the key.
     pub(super) fn is(&self, key: &str) -> bool {
         digest_of(key) == **self.digest.load()
     }
 
     /// Its caller.
     pub(super) fn principal() -> Principal {
-        Principal { subject: "admin-key".to_owned(), tenant: String::new(), scope: Some(Scope::Admin) }
+        Principal { subject: format!("{KEY_SUBJECT}admin"), tenant: String::new(), scope: Some(Scope::Admin) }
     }
 
     /// Takes a new key when the file changes. One that cannot be read leaves the key as it was.
@@ -66,7 +67,8 @@ impl AdminKey {
         let mut failed = false;
         loop {
             tokio::time::sleep(INTERVAL).await;
-            let read = tokio::fs::read(&self.file).await.map_err(AdminKeyError::from);
+            let file = Arc::clone(&self.file);
+            let read = spawn_blocking(move || read(&file)).await;
             match read.and_then(|text| digest_in(&text)) {
                 Ok(digest) if digest != **self.digest.load() => {
                     self.digest.store(Arc::new(digest));
@@ -81,6 +83,16 @@ impl AdminKey {
             }
         }
     }
+}
+
+/// A little more than a key may have, at most.
+fn read(file: &Path) -> Result<Vec<u8>, AdminKeyError> {
+    if !std::fs::metadata(file)?.is_file() {
+        return Err(AdminKeyError::Malformed);
+    }
+    let mut text = Vec::new();
+    std::fs::File::open(file)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut text)?;
+    Ok(text)
 }
 
 fn digest_in(text: &[u8]) -> Result<[u8; 32], AdminKeyError> {

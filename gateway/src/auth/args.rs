@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use super::jwt::token::{DEFAULT_SKEW, Expected};
 use super::key_source::location::Location;
 
-/// How callers are authenticated. Naming a source of credentials turns anonymous callers away, on loopback too, unless
-/// `--allow-anonymous` lets them read.
+/// How callers are authenticated. With any of these sources of credentials, anonymous callers are refused, on loopback
+/// too, unless `--allow-anonymous` lets them read.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct AuthArgs {
     /// JWK Set with the keys that sign the tokens (JWT) of callers, a file or an http(s) URL: RS256, ES256, EdDSA, and

@@ -42,6 +42,9 @@ pub(crate) enum AuthError {
         /// The scope.
         needed: Scope,
     },
+    /// The descriptor set has no such method.
+    #[error("the gateway knows no such method")]
+    MethodUnknown,
     /// The method is for services of the mesh.
     #[error("the method is for services of the mesh only")]
     Internal,
@@ -55,7 +58,8 @@ impl AuthError {
         matches!(self, AuthError::Token(error) if error.is_unknown_key())
     }
 
-    /// The value of `WWW-Authenticate` (RFC 6750, 3): what the client has to present. None where nothing helps.
+    /// The value of `WWW-Authenticate` (RFC 6750, 3): what the client has to present. None if no credential would change
+    /// the outcome.
     pub(crate) fn challenge(&self) -> Option<HeaderValue> {
         let challenge = match self {
             AuthError::Missing => "Bearer realm=\"dataflow\"",
@@ -74,7 +78,7 @@ impl AuthError {
             AuthError::ScopeMissing { needed: Scope::Admin } => {
                 "Bearer realm=\"dataflow\", error=\"insufficient_scope\", scope=\"admin\""
             }
-            AuthError::KeysUnavailable | AuthError::Internal => return None,
+            AuthError::KeysUnavailable | AuthError::MethodUnknown | AuthError::Internal => return None,
         };
         Some(HeaderValue::from_static(challenge))
     }
@@ -98,6 +102,7 @@ impl Describe for AuthError {
         match self {
             AuthError::ScopeMissing { .. } | AuthError::Internal => Kind::Denied,
             AuthError::KeysUnavailable => Kind::Unavailable,
+            AuthError::MethodUnknown => Kind::Unimplemented,
             AuthError::Missing
             | AuthError::Ambiguous
             | AuthError::SchemeUnknown
@@ -118,6 +123,7 @@ impl Describe for AuthError {
             AuthError::KeysUnavailable => "TOKEN_KEYS_UNAVAILABLE",
             AuthError::KeyUnknown => "API_KEY_UNKNOWN",
             AuthError::ScopeMissing { .. } => "SCOPE_MISSING",
+            AuthError::MethodUnknown => "METHOD_UNKNOWN",
             AuthError::Internal => "METHOD_INTERNAL",
         }
     }

@@ -24,7 +24,7 @@ use dataflow_mesh::panics::spawn_blocking;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{Notify, Semaphore, watch};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::jwt::key_set::{KeySet, KeySetError, Origin};
 use fetch::Fetcher;
@@ -43,6 +43,17 @@ const MAX_WAITING: usize = 1000;
 /// Is called after the set was replaced by another one, and must not block.
 pub(crate) type OnChange = Arc<dyn Fn() + Send + Sync>;
 
+/// What has become of the set for a token whose key is unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Renewal {
+    /// It has been fetched.
+    Fetched,
+    /// It is as new as it can be.
+    Current,
+    /// It could not be fetched in time, or too many calls wait for it.
+    Unknown,
+}
+
 /// The current key set. Cheap to clone; clones share it.
 #[derive(Clone)]
 pub(crate) struct KeySource(Arc<Shared>);
@@ -54,8 +65,8 @@ struct Shared {
     on_change: OnChange,
     /// Has a permit while a fetch is asked for.
     refresh: Notify,
-    /// When the last fetch ended.
-    fetched: watch::Sender<Option<Instant>>,
+    /// Changes when a fetch has ended.
+    fetched: watch::Sender<()>,
     waiting: Semaphore,
     last_success: ArcSwapOption<SystemTime>,
     /// The same in seconds since 1970.
@@ -125,7 +136,7 @@ impl KeySource {
             current: ArcSwapOption::new(current),
             on_change,
             refresh: Notify::new(),
-            fetched: watch::Sender::new(None),
+            fetched: watch::Sender::new(()),
             waiting: Semaphore::new(MAX_WAITING),
             success_seconds: Gauge::default(),
             last_success: ArcSwapOption::empty(),
@@ -142,24 +153,21 @@ impl KeySource {
         self.0.current.load().as_ref().map(|current| Arc::clone(&current.keys))
     }
 
-    /// Asks for a fetch, since a token names an unknown key, and waits until it has ended; many calls ask for one. False
-    /// if the set is as new as it can be: there was a fetch just now, or it comes from a file, which is read every second
-    /// anyway.
-    pub(crate) async fn renew(&self) -> bool {
+    /// Asks for a fetch, since a token names an unknown key, and waits until it has ended; many calls ask for one. It
+    /// begins at once, or when it may after the last one. A file is read every second anyway.
+    pub(crate) async fn renew(&self) -> Renewal {
         let shared = &self.0;
-        let mut fetched = shared.fetched.subscribe();
-        let is_fresh = fetched.borrow_and_update().is_some_and(|at| at.elapsed() < shared.timing.refresh);
-        if is_fresh || !self.is_renewable() {
-            return false;
+        if matches!(shared.reader, Reader::File(_)) {
+            return Renewal::Current;
         }
-        let Ok(_waiting) = shared.waiting.try_acquire() else { return false };
+        let Ok(_waiting) = shared.waiting.try_acquire() else { return Renewal::Unknown };
+        let mut fetched = shared.fetched.subscribe();
         self.refresh();
-        timeout(shared.timing.total, fetched.changed()).await.is_ok_and(|changed| changed.is_ok())
-    }
-
-    /// Whether the set can be fetched again at once.
-    pub(crate) fn is_renewable(&self) -> bool {
-        matches!(self.0.reader, Reader::Url(_))
+        let longest = shared.timing.refresh + 2 * shared.timing.total;
+        match timeout(longest, fetched.changed()).await {
+            Ok(Ok(())) => Renewal::Fetched,
+            _ => Renewal::Unknown,
+        }
     }
 
     fn refresh(&self) {
@@ -209,7 +217,7 @@ impl KeySource {
             Ok(()) => self.0.succeeded(SystemTime::now()),
             Err(_) => _ = self.0.failures.inc(),
         }
-        self.0.fetched.send_replace(Some(Instant::now()));
+        self.0.fetched.send_replace(());
         outcome
     }
 

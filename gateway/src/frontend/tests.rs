@@ -37,7 +37,7 @@ impl Exchange for Panicking {
 
     fn path(&self) -> &PathAndQuery {
         static PATH: std::sync::LazyLock<PathAndQuery> =
-            std::sync::LazyLock::new(|| PathAndQuery::from_static("/a.B/C"));
+            std::sync::LazyLock::new(|| PathAndQuery::from_static("/dataflow.config.v1.RuleService/GetRule"));
         &PATH
     }
 

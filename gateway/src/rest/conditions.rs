@@ -1,6 +1,6 @@
-//! The conditions `If-Match` and `If-None-Match` (RFC 9110, 13) against the etag of a resource: of the one that the reply
-//! to a request that reads is, or of the one that a request is to change, as another call reads it. A single etag of the
-//! latter is for the service to compare, see `etag`.
+//! The conditions `If-Match` and `If-None-Match` (RFC 9110, 13) against the etag of a resource. For a request that reads,
+//! the reply is the resource; for one that changes something, another call reads it first. A single etag of the latter
+//! is for the service to compare, see `etag`.
 
 use http::header::{IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderName};
@@ -54,6 +54,17 @@ impl Conditions {
     /// Whether the resource must exist.
     pub(super) fn require_one(&self) -> bool {
         self.if_match.is_some()
+    }
+
+    /// Whether it may have any etag.
+    pub(super) fn require_any(&self) -> bool {
+        self.if_match == Some(Tags::Any)
+    }
+
+    /// One of the etags that the resource may have.
+    pub(super) fn required(&self) -> Option<&str> {
+        let Some(Tags::These(tags)) = &self.if_match else { return None };
+        tags.iter().find(|(is_weak, tag)| !is_weak && !tag.is_empty()).map(|(_, tag)| tag.as_str())
     }
 
     /// Whether they state what the resource must not be.

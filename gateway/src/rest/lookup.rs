@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use http::header::{IF_MATCH, IF_NONE_MATCH};
-use http::{HeaderMap, Request};
+use http::{HeaderMap, HeaderValue, Request};
 use tonic::Status;
 
 use super::conditions::{Conditions, Verdict};
@@ -58,13 +58,7 @@ impl ResourceLookup {
     pub(super) fn decide(&self, headers: &mut HeaderMap, found: Option<&[u8]>) -> Result<(), Status> {
         headers.remove(IF_NONE_MATCH);
         let Some((reader, found)) = self.reader.as_ref().ok().zip(found) else {
-            // The service answers for a resource that does not exist, unless it would make it.
-            headers.remove(IF_MATCH);
-            return if self.makes && self.conditions.require_one() {
-                Err(PreconditionError::is_another().into())
-            } else {
-                Ok(())
-            };
+            return self.decide_absent(headers);
         };
         let etag = etag::of(&reader.binding, found);
         match self.conditions.verdict(etag.unwrap_or_default()) {
@@ -76,6 +70,21 @@ impl ResourceLookup {
             Some(etag) => headers.insert(IF_MATCH, etag::header(etag)),
             None => headers.remove(IF_MATCH),
         };
+        Ok(())
+    }
+
+    /// Decides for a resource that does not exist. Another caller may make it now, of which the service has to know what
+    /// it must be.
+    fn decide_absent(&self, headers: &mut HeaderMap) -> Result<(), Status> {
+        if !self.conditions.require_one() {
+            return Ok(());
+        }
+        let etag = self.conditions.required().map(|etag| HeaderValue::try_from(format!("\"{etag}\"")));
+        match etag {
+            Some(Ok(etag)) if !self.makes => _ = headers.insert(IF_MATCH, etag),
+            None if !self.makes && self.conditions.require_any() => {}
+            _ => return Err(PreconditionError::is_another().into()),
+        }
         Ok(())
     }
 }

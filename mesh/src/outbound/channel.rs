@@ -1,6 +1,5 @@
 //! The channel to one peer: a connection, which carries all calls, is opened on first use and replaced when it is closed.
-//! It stands in place of tonic's channel, whose queue, worker task and second timeout each call would pass, and which
-//! cannot batch what the calls write.
+//! tonic's channel has a queue, a worker task and a second timeout for each call, and cannot batch what the calls write.
 
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +20,7 @@ use tower::{BoxError, ServiceExt};
 use super::connection::Connection;
 use super::unsent::causes;
 use crate::batched_writes::BatchedWrites;
+use crate::tls::ClientTls;
 
 /// Timeout of a connection attempt; after it the peer counts as unreachable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -38,6 +38,7 @@ struct Inner {
     target: Uri,
     /// The `:authority` of calls.
     authority: Authority,
+    tls: Option<ClientTls>,
     open: ArcSwapOption<Connection>,
     /// The present attempt, which all calls wait for that come meanwhile.
     attempt: Mutex<Option<Attempt>>,
@@ -50,8 +51,18 @@ type Attempt = Shared<BoxFuture<'static, Result<Connection, Arc<str>>>>;
 impl Channel {
     /// A channel to the host and port of `target`, for calls to `authority`.
     pub(super) fn new(target: Uri, authority: Authority) -> Self {
+        Self::over(target, authority, None)
+    }
+
+    /// A channel over TLS to the host of a URI.
+    pub(super) fn secure(uri: &Uri, trusted: ClientTls) -> Self {
+        let authority = uri.authority().expect("an endpoint has a host").clone();
+        Self::over(uri.clone(), authority, Some(trusted))
+    }
+
+    fn over(target: Uri, authority: Authority, tls: Option<ClientTls>) -> Self {
         let (open, attempt) = (ArcSwapOption::empty(), Mutex::default());
-        Self(Arc::new(Inner { target, authority, open, attempt }))
+        Self(Arc::new(Inner { target, authority, tls, open, attempt }))
     }
 
     /// Sends a call.
@@ -62,7 +73,7 @@ impl Channel {
     pub(super) async fn call(self, mut request: Request<Body>) -> Result<Response<Body>, BoxError> {
         let path = request.uri().path_and_query().cloned();
         let mut uri = http::uri::Parts::default();
-        uri.scheme = Some(Scheme::HTTP);
+        uri.scheme = Some(if self.0.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP });
         uri.authority = Some(self.0.authority.clone());
         uri.path_and_query = path.or_else(|| Some(PathAndQuery::from_static("/")));
         *request.uri_mut() = Uri::from_parts(uri).expect("it has all parts of a URI");
@@ -73,9 +84,9 @@ impl Channel {
         };
         let connection = match ready {
             Some(connection) => connection,
-            None => self.0.connected().await?,
+            None => Inner::connected(&self.0).await?,
         };
-        Ok(connection.send(request).await?)
+        connection.send(request).await
     }
 }
 
@@ -87,35 +98,50 @@ impl Inner {
         open.as_ref().filter(|open| !open.ended.is_cancelled()).map(|open| Connection::clone(open))
     }
 
-    async fn connected(&self) -> Result<Connection, ConnectError> {
+    async fn connected(self: &Arc<Self>) -> Result<Connection, ConnectError> {
         let attempt = {
             let mut attempt = self.attempt.lock().unwrap_or_else(PoisonError::into_inner);
             // Another call may have connected meanwhile.
             if let Some(open) = self.open() {
                 return Ok(open);
             }
-            attempt.get_or_insert_with(|| connect(self.target.clone()).boxed().shared()).clone()
+            attempt.get_or_insert_with(|| Self::attempt(Arc::clone(self))).clone()
         };
-        let outcome = attempt.clone().await;
-        let mut current = self.attempt.lock().unwrap_or_else(PoisonError::into_inner);
-        // The first call that sees the outcome makes way for the next attempt.
-        if current.as_ref().is_some_and(|current| current.ptr_eq(&attempt)) {
-            *current = None;
-            self.open.store(outcome.as_ref().ok().cloned().map(Arc::new));
-        }
-        outcome.map_err(|error| ConnectError(error.as_ref().into()))
+        attempt.await.map_err(|error| ConnectError(error.as_ref().into()))
+    }
+
+    /// An attempt in a task of its own: the calls that wait for it may all be canceled. It makes way for the next one
+    /// when it has ended.
+    fn attempt(this: Arc<Self>) -> Attempt {
+        let attempt = tokio::spawn(async move {
+            let outcome = connect(this.target.clone(), this.tls.clone()).await;
+            let mut attempt = this.attempt.lock().unwrap_or_else(PoisonError::into_inner);
+            *attempt = None;
+            this.open.store(outcome.as_ref().ok().cloned().map(Arc::new));
+            outcome
+        });
+        let ended = attempt.map(|ended| ended.unwrap_or_else(|_| Err("the process is stopping".into())));
+        ended.boxed().shared()
     }
 }
 
-async fn connect(target: Uri) -> Result<Connection, Arc<str>> {
+async fn connect(target: Uri, tls: Option<ClientTls>) -> Result<Connection, Arc<str>> {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
+    connector.enforce_http(false);
     // Divided among the addresses of a name.
     connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
     let connecting = async {
-        let stream = connector.oneshot(target).await.map_err(|error| described(&error))?;
-        let stream = BatchedWrites::new(stream.into_inner());
-        Connection::open(stream).await.map_err(|error| described(&error))
+        let host = target.host().unwrap_or_default().to_owned();
+        let stream = connector.oneshot(target).await.map_err(|error| described(&error))?.into_inner();
+        let opened = match tls {
+            None => Connection::open(BatchedWrites::new(stream)).await,
+            Some(tls) => {
+                let stream = tls.connect(&host, stream).await.map_err(|error| described(&error))?;
+                Connection::open(BatchedWrites::new(stream)).await
+            }
+        };
+        opened.map_err(|error| described(&error))
     };
     timeout(CONNECT_TIMEOUT, connecting).await.unwrap_or_else(|_| Err("no answer in time".into()))
 }

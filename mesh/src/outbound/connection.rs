@@ -11,7 +11,9 @@ use http_body::Body as _;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tonic::ConnectError;
 use tonic::body::Body;
+use tower::BoxError;
 
 use super::reply::ReplyBody;
 use super::upload::Upload;
@@ -24,6 +26,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// Streams that may be open before the peer has stated its own limit.
 const INITIAL_STREAMS: usize = 100;
+
+/// Canceled streams that are remembered until the peer has noticed.
+const MAX_RESET_STREAMS: usize = 1024;
 
 /// An open connection. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -49,7 +54,11 @@ impl Connection {
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(MAX_HEADER_LIST)
-            .max_send_buffer_size(STREAM_WINDOW as usize);
+            .max_send_buffer_size(STREAM_WINDOW as usize)
+            // A peer may still send for streams that callers have canceled, which h2 would count as errors of the peer:
+            // many at once must not end the connection, with the calls of others.
+            .max_concurrent_reset_streams(MAX_RESET_STREAMS)
+            .max_local_error_reset_streams(None);
         let (sender, mut connection) = builder.handshake(stream).await?;
         let pings = connection.ping_pong().expect("it is taken once");
         let ended = CancellationToken::new();
@@ -85,13 +94,20 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// That of the stream, or of the connection.
-    pub(super) async fn send(mut self, request: Request<Body>) -> Result<Response<Body>, Broken> {
+    /// A [`ConnectError`] if nothing was sent, since the connection has just ended; otherwise that of the stream, or of
+    /// the connection.
+    pub(super) async fn send(mut self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
         let (head, body) = request.into_parts();
         let is_empty = body.is_end_stream();
-        let (response, stream) = self.sender.send_request(Request::from_parts(head, ()), is_empty)?;
+        let request = Request::from_parts(head, ());
+        let sent = self.sender.send_request(request, is_empty);
+        let (response, stream) = sent.map_err(|error| match error.is_io() || error.is_go_away() {
+            true => BoxError::from(ConnectError(error.into())),
+            false => Broken::from(error).into(),
+        })?;
         let upload = if is_empty { None } else { Upload::begin(body, stream) };
-        Ok(response.await?.map(|stream| Body::new(ReplyBody::new(stream, upload))))
+        let response = response.await.map_err(Broken::from)?;
+        Ok(response.map(|stream| Body::new(ReplyBody::new(stream, upload))))
     }
 }
 

@@ -10,8 +10,8 @@ use http_body::Body as _;
 use tokio::task::AbortHandle;
 use tonic::body::Body;
 
-/// So many bytes are handed to the connection without waiting for the window of the stream, which keeps them: mostly all
-/// of a request.
+/// So many bytes are handed to the connection without waiting for the window of the stream; the connection holds them
+/// back until then. Most requests have no more.
 const EAGER: usize = 16 * 1024;
 
 /// Sends a body. Dropped before its end, it resets the stream.
@@ -90,7 +90,7 @@ impl Future for Upload {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if ready!(self.poll_all(cx)).is_err() {
-            // No more than what the peer knows, if it has reset the stream.
+            // Without effect if the peer has reset the stream.
             self.stream.send_reset(Reason::CANCEL);
         }
         Poll::Ready(())

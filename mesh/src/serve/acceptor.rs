@@ -192,6 +192,7 @@ mod tests {
         let handler = ConnectionHandler {
             gate: Arc::new(gate),
             stack,
+            tls: None,
             args,
             is_public: false,
             next: Arc::default(),

@@ -14,10 +14,12 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_io_timeout::TimeoutWriter;
+use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
 use crate::args::{LimitArgs, ServerArgs};
@@ -27,6 +29,7 @@ use crate::drain::Stop;
 use crate::flow_control::{CONNECTION_WINDOW, MAX_HEADER_LIST, STREAM_WINDOW};
 use crate::identity::CallerId;
 use crate::inbound::Stack;
+use crate::tls::ServerTls;
 
 use super::backpressure::{PausedReader, Rejections};
 use super::gate::Gate;
@@ -51,10 +54,14 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// The connection preface of HTTP/2 (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+type Reader = Either<OwnedReadHalf, ReadHalf<TlsStream<TcpStream>>>;
+type Writer = Either<OwnedWriteHalf, WriteHalf<TlsStream<TcpStream>>>;
+
 /// Serves the connections of one service.
 #[derive(Clone)]
 pub(super) struct ConnectionHandler {
     pub(super) stack: Stack,
+    pub(super) tls: Option<ServerTls>,
     pub(super) args: ServerArgs,
     /// Whether it is the public port, to which any caller can connect.
     pub(super) is_public: bool,
@@ -74,25 +81,26 @@ impl ConnectionHandler {
     pub(super) async fn run(self, stream: TcpStream, peer: SocketAddr, is_late: bool) {
         // Best effort: the connection works without the option.
         let _ = stream.set_nodelay(true);
-        let (mut reader, writer) = stream.into_split();
-        // A client that does not read at all; one that reads other streams has a watchdog for each.
-        let mut writer = TimeoutWriter::new(writer);
-        writer.set_timeout(Some(self.limits.load().response_idle_timeout));
-        let writer = Box::pin(writer);
         // A connection that came during the drain delay is asked to leave at its end.
         let mut asked = self.stop.leaving.is_cancelled();
         let shut_down = async {
             self.stop.draining.cancelled().await;
             sleep(LINGER).await;
         };
-        let opening = tokio::select! {
+        let opened = tokio::select! {
             biased;
-            opening = timeout(OPENING_TIMEOUT, read_opening(&mut reader)) => opening,
+            opened = timeout(OPENING_TIMEOUT, self.open(stream)) => opened,
             () = shut_down => return,
         };
-        let Ok(Ok(opening)) = opening else {
-            return tracing::debug!(%peer, "connection: closed, no request");
+        let (reader, writer, opening) = match opened {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(error)) => return tracing::debug!(%peer, %error, "connection: closed, no request"),
+            Err(_) => return tracing::debug!(%peer, "connection: closed, no request in time"),
         };
+        // A client that does not read at all; one that reads other streams has a watchdog for each.
+        let mut writer = TimeoutWriter::new(writer);
+        writer.set_timeout(Some(self.limits.load().response_idle_timeout));
+        let writer = Box::pin(writer);
         let is_http2 = opening.get_ref() == PREFACE;
         let rejections = Rejections::default();
         let (lent, returned) = lend(reader);
@@ -170,6 +178,22 @@ impl ConnectionHandler {
         if is_http2 {
             linger(returned).await;
         }
+    }
+
+    /// Both directions of a connection, after the handshake of TLS where the port has that, and its first bytes.
+    async fn open(&self, stream: TcpStream) -> io::Result<(Reader, Writer, io::Cursor<Vec<u8>>)> {
+        let (mut reader, writer) = match &self.tls {
+            None => {
+                let (reader, writer) = stream.into_split();
+                (Either::Left(reader), Either::Left(writer))
+            }
+            Some(tls) => {
+                let (reader, writer) = tokio::io::split(tls.accept(stream).await?);
+                (Either::Right(reader), Either::Right(writer))
+            }
+        };
+        let opening = read_opening(&mut reader).await?;
+        Ok((reader, writer, opening))
     }
 
     /// The two versions of HTTP, with their limits.

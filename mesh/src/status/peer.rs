@@ -77,9 +77,9 @@ fn kind_of_stream(error: &h2::Error) -> Kind {
         Some(Reason::CANCEL) => Kind::Cancelled,
         Some(Reason::REFUSED_STREAM) => Kind::Unavailable,
         Some(Reason::ENHANCE_YOUR_CALM) => Kind::Overloaded,
-        Some(_) if !error.is_go_away() => Kind::Internal,
         // The connection is lost.
-        _ => Kind::Unavailable,
+        _ if error.is_go_away() || error.is_io() => Kind::Unavailable,
+        _ => Kind::Internal,
     }
 }
 

@@ -14,7 +14,7 @@ use dataflow_analysis::args::{AnalysisArgs, UploadArgs};
 use dataflow_cache::CacheArgs;
 use dataflow_config::JournalArgs;
 use dataflow_mesh::args::{LimitArgs, LogFormat, ServerArgs, TelemetryArgs};
-use dataflow_mesh::outbound::{Outbound, Upstream};
+use dataflow_mesh::outbound::Outbound;
 use dataflow_mesh::process::{self, Process};
 use dataflow_mesh::telemetry;
 use dataflow_proto::analysis::v1 as pb;
@@ -22,9 +22,8 @@ use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient
 use dataflow_render::{self as render, Format};
 use dataflow_rules::RuleSet;
 use dataflow_store::StoreArgs;
-use http::HeaderValue;
 
-use crate::client::CredentialArgs;
+use crate::client::{ConnectionArgs, Endpoint};
 use crate::exit::{self, Exit, Failure};
 use crate::in_process::{self, Mesh, Services};
 use crate::progress::Progress;
@@ -59,10 +58,10 @@ pub(crate) struct Args {
 
     /// Send the catalogue to this running mesh instead of one in this process. The limits of that mesh apply.
     #[arg(long, env = "DATAFLOW_ENDPOINT", value_name = "URL")]
-    endpoint: Option<Upstream>,
+    endpoint: Option<Endpoint>,
 
     #[command(flatten)]
-    credentials: CredentialArgs,
+    connection: ConnectionArgs,
 
     /// Write the result to this file instead of standard output: complete, or not at all.
     #[arg(long, value_name = "FILE")]
@@ -97,8 +96,6 @@ async fn analyze_and_print(args: Args) -> Result<Exit, Failure> {
     let output = args.out.map(|path| Output::open(path, &args.source)).transpose()?;
 
     let process = Process::default();
-    // A mesh in this process has no callers but this one.
-    let credentials = args.credentials.header()?.filter(|_| args.endpoint.is_some());
     let mesh = match &args.endpoint {
         Some(_) if extra.is_some() => {
             let why = "a rule file cannot be sent to a running mesh: name one of its rule sets";
@@ -107,10 +104,16 @@ async fn analyze_and_print(args: Args) -> Result<Exit, Failure> {
         Some(_) => None,
         None => Some(start(&process, args.limits, extra).await?),
     };
-    let upstream = args.endpoint.as_ref().or(mesh.as_ref().map(|mesh| &mesh.analysis));
-    let upstream = upstream.context("there is a mesh, running or in this process")?;
+    let endpoint = match (args.endpoint, &mesh) {
+        (Some(endpoint), _) => endpoint,
+        (None, mesh) => {
+            let mesh = mesh.as_ref().context("there is a mesh, running or in this process")?;
+            Endpoint::Plain(mesh.analysis.clone())
+        }
+    };
+    let channel = args.connection.channel(&endpoint, TIMEOUT)?;
     let progress = Progress::new(document.size, args.quiet);
-    let analysis = analyze(upstream, credentials, ruleset, document, &progress).await;
+    let analysis = analyze(channel, &endpoint, ruleset, document, &progress).await;
     progress.finish();
     let analysis = analysis.map_err(|failure| Failure {
         error: failure.error.context(upload::name(&args.source)),
@@ -175,18 +178,17 @@ async fn start(process: &Process, limits: AnalysisArgs, extra: Option<RuleSet>) 
 
 /// Sends the document and waits for the response.
 async fn analyze(
-    upstream: &Upstream,
-    credentials: Option<HeaderValue>,
+    channel: Outbound,
+    endpoint: &Endpoint,
     ruleset: String,
     document: upload::Document,
     progress: &Progress,
 ) -> Result<pb::Analysis, Failure> {
-    let channel = Outbound::new(upstream, TIMEOUT).presenting(credentials);
     let mut client = AnalysisServiceClient::new(channel).max_decoding_message_size(usize::MAX);
     let (messages, read_error) = upload::messages(document, ruleset, progress.clone());
     tokio::select! {
         reply = client.analyze_catalogue(messages) => {
-            let reply = reply.map_err(|status| client::failure(upstream, &status))?.into_inner();
+            let reply = reply.map_err(|status| client::failure(endpoint, &status))?.into_inner();
             reply.analysis.context("the response contains no analysis").map_err(Into::into)
         }
         Ok(error) = read_error => Err(Failure::from(anyhow::Error::new(error).context("cannot read"))),

@@ -1,18 +1,21 @@
 //! Shared by the commands that call a running mesh: its endpoint, the timeout, the output format, and the exit status
 //! of a failed call.
 
-mod credentials;
+mod connection;
+mod endpoint;
 
+use std::fmt::Display;
 use std::io;
 use std::time::Duration;
 
-use dataflow_mesh::outbound::{Outbound, Upstream};
+use dataflow_mesh::outbound::Outbound;
 use dataflow_render::{self, Options};
 use prost::Message;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-pub(crate) use credentials::CredentialArgs;
+pub(crate) use connection::ConnectionArgs;
+pub(crate) use endpoint::Endpoint;
 
 use crate::exit::{self, Exit, Failure};
 use crate::terminal;
@@ -25,10 +28,10 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) struct EndpointArgs {
     /// Address of the mesh: its gateway, or one of its services.
     #[arg(long, env = "DATAFLOW_ENDPOINT", default_value = "http://127.0.0.1:8080", value_name = "URL")]
-    pub(crate) endpoint: Upstream,
+    pub(crate) endpoint: Endpoint,
 
     #[command(flatten)]
-    pub(crate) credentials: CredentialArgs,
+    pub(crate) connection: ConnectionArgs,
 }
 
 /// The output format.
@@ -53,8 +56,7 @@ pub(crate) enum Format {
 impl EndpointArgs {
     /// A channel to the mesh, for generated clients.
     pub(crate) fn channel(&self) -> Result<Outbound, Failure> {
-        let credentials = self.credentials.header()?;
-        Ok(Outbound::new(&self.endpoint, TIMEOUT).presenting(credentials))
+        self.connection.channel(&self.endpoint, TIMEOUT)
     }
 
     /// The failure that a call's status stands for.
@@ -88,7 +90,7 @@ pub(crate) fn print(shown: &[u8]) -> Result<(), Failure> {
 }
 
 /// The failure that a call's status stands for: its exit status and its error message.
-pub(crate) fn failure(endpoint: &Upstream, status: &Status) -> Failure {
+pub(crate) fn failure(endpoint: &impl Display, status: &Status) -> Failure {
     let details = status.get_error_details();
     let info = details.error_info();
     let is_of_document = info.is_some_and(|info| info.metadata.contains_key("offset"));

@@ -28,8 +28,7 @@ pub(crate) struct Args {
 /// Runs the command. It fails if a service is not SERVING, so that scripts can wait for a healthy mesh.
 pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
     let endpoint = args.mesh.endpoint;
-    // Health needs no credentials.
-    let mut client = HealthClient::new(Outbound::new(&endpoint, TIMEOUT));
+    let mut client = HealthClient::new(args.mesh.connection.channel(&endpoint, TIMEOUT)?);
     let unreachable = |status: Status| {
         let error = anyhow::anyhow!("{endpoint} is unreachable: {}", status.message());
         Failure::new(Exit::Unreachable, error)

@@ -1,7 +1,7 @@
 //! Tests of running services, in this process or as real processes, that need neither Redis nor Envoy.
 //!
 //! By subject: the contract of each service on the wire ([`contract`], [`evaluate`], [`propagation`], [`rules`],
-//! [`uploads`]), the behavior that all services share ([`mesh`]), the gateway ([`rest`], [`foreign`], [`access`]), the binary as
+//! [`uploads`]), the behavior that all services share ([`mesh`]), the gateway ([`rest`], [`foreign`], [`access`], [`tls`]), the binary as
 //! people and pods run it ([`e2e`]), and the results of catalogues ([`accuracy`], [`corpus`], [`legacy_oracle`]).
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test reports by panicking and printing")]
@@ -20,4 +20,5 @@ mod panics;
 mod propagation;
 mod rest;
 mod rules;
+mod tls;
 mod uploads;

@@ -169,19 +169,23 @@ async fn a_server_that_hangs_is_given_up_and_the_set_stays_in_use() {
 }
 
 #[tokio::test]
-async fn a_caller_waits_for_one_fetch_and_not_for_another_just_after_it() {
+async fn callers_wait_for_one_fetch() {
     let server = Server::start().await;
-    let hour = Duration::from_secs(3600);
-    let (source, mut changes) = open(server.location(), Timing { refresh: hour, ..fast() }).unwrap();
+    let (source, mut changes) = open(server.location(), fast()).unwrap();
     let _running = run(&source);
-    let renewing = tokio::spawn({
-        let source = source.clone();
-        async move { source.renew().await }
-    });
     server.request().await.answer(&ok(&set(&["one"]))).await;
     changes.recv().await.unwrap();
-    // It may have asked just after the fetch, which has brought all that there is.
-    renewing.await.unwrap();
-    assert!(!source.renew().await, "there was one within the hour");
-    assert_eq!(kids(&source), ["one"]);
+    let renewing: Vec<_> = (0..10)
+        .map(|_| {
+            let source = source.clone();
+            tokio::spawn(async move { source.renew().await })
+        })
+        .collect();
+    server.request().await.answer(&ok(&set(&["two"]))).await;
+    for renewed in renewing {
+        assert_eq!(renewed.await.unwrap(), Renewal::Fetched);
+    }
+    assert_eq!(kids(&source), ["two"]);
+    let _all = source.0.waiting.try_acquire_many(MAX_WAITING as u32).unwrap();
+    assert_eq!(source.renew().await, Renewal::Unknown, "too many wait");
 }

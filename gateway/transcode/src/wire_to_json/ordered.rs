@@ -122,6 +122,13 @@ impl JsonWriter<'_> {
         loop {
             let bytes = reader.bytes(field.number(), wire_type, depth)?;
             let is_packed = wire_type == WireType::LengthDelimited && kind.wire_type() != wire_type;
+            // Such a value counts as an unknown field, and a list of nothing else as absent.
+            if let Kind::Enum(id) = kind
+                && !is_packed
+                && !self.schema[id].accepts(WireReader::new(bytes).varint()? as i32)
+            {
+                return Err(ReplyProblem::Order.into());
+            }
             self.elements(kind, bytes, is_packed, &mut element, depth)?;
             match following(field, reader) {
                 Some(next) => wire_type = next,

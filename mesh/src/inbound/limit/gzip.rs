@@ -25,17 +25,27 @@ const PREFIX: usize = 5;
 /// The flag of a compressed message.
 const COMPRESSED: u8 = 1;
 
-/// A message may have this many times the bytes that it was sent as.
+/// The messages of a request may have this many times the bytes that they were sent as.
 const MAX_RATIO: u64 = 100;
 
-/// Up to this size a message may be of any density.
+/// The most bytes of a message to health or reflection.
+const MAX_CONTROL: u64 = 4 * 1024;
+
+/// Up to this size, all messages of a request together may be of any density.
 const SMALL: u64 = 64 * 1024;
 
-/// Decompresses the messages of one request.
+/// Decompresses the messages of one request, one at a time.
 #[derive(Debug)]
 pub(super) struct Decompressor {
     memory: RequestMemory,
+    /// The most bytes of one message.
+    max_message: u64,
     state: State,
+    /// What has arrived and was not read.
+    rest: Bytes,
+    /// All bytes of compressed messages so far, as they were sent, and as they are.
+    read: u64,
+    written: u64,
 }
 
 #[derive(Debug)]
@@ -52,8 +62,10 @@ enum State {
 #[derive(Debug)]
 struct Message {
     memory: RequestMemory,
-    /// Bytes that were read of its compressed form.
+    max_message: u64,
+    /// Those of [`Decompressor`], up to now and before this message.
     read: u64,
+    written: u64,
     bytes: Vec<u8>,
     permit: Option<OwnedSemaphorePermit>,
     refusal: Option<Error>,
@@ -66,9 +78,11 @@ struct DecompressedBody {
     ended: bool,
 }
 
-/// Decompresses the messages of a request that no limit reads.
+/// Decompresses the messages of a request to health or reflection, of which none is long: they have no permits and no
+/// budget.
 pub(super) fn decompressed(mut request: Request<Body>, memory: &RequestMemory) -> Request<Body> {
-    match Decompressor::of(request.headers_mut(), memory) {
+    let decompressor = Decompressor::of(request.headers_mut(), memory);
+    match decompressor.map(|decompressor| Decompressor { max_message: MAX_CONTROL, ..decompressor }) {
         None => request,
         Some(decompressor) => {
             request.map(|inner| Body::new(DecompressedBody { inner, decompressor, ended: false }))
@@ -85,24 +99,39 @@ impl Decompressor {
             return None;
         }
         headers.remove(&ENCODING);
-        Some(Self { memory: memory.clone(), state: State::Prefix(Vec::new()) })
+        let (memory, max_message) = (memory.clone(), memory.max_message());
+        let (state, rest) = (State::Prefix(Vec::new()), Bytes::new());
+        Some(Self { memory, max_message, state, rest, read: 0, written: 0 })
     }
 
-    /// The messages of the next bytes of the body, as far as they are complete.
-    pub(super) fn read(&mut self, mut data: &[u8]) -> Result<Bytes, Error> {
+    /// Takes the next bytes of the body, after all before them have been read.
+    pub(super) fn push(&mut self, data: Bytes) {
+        self.rest = data;
+    }
+
+    /// The next message, or a part of one that was not compressed; none if more of it must arrive.
+    pub(super) fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        let rest = std::mem::take(&mut self.rest);
+        let mut data = &rest[..];
+        let out = self.read(&mut data)?;
+        self.rest = rest.slice(rest.len() - data.len()..);
+        Ok(Some(out).filter(|out| !out.is_empty()))
+    }
+
+    fn read(&mut self, data: &mut &[u8]) -> Result<Bytes, Error> {
         let mut out = BytesMut::new();
         while !data.is_empty() {
             match &mut self.state {
                 State::Prefix(prefix) => {
                     let missing = (PREFIX - prefix.len()).min(data.len());
-                    prefix.extend_from_slice(split(&mut data, missing));
+                    prefix.extend_from_slice(split(data, missing));
                     if prefix.len() == PREFIX {
                         let prefix = std::mem::take(prefix);
                         self.begin(&prefix, &mut out)?;
                     }
                 }
                 State::Plain(left) => {
-                    let piece = split(&mut data, within(*left));
+                    let piece = split(data, within(*left));
                     *left -= piece.len() as u64;
                     out.put_slice(piece);
                     if *left == 0 {
@@ -110,17 +139,20 @@ impl Decompressor {
                     }
                 }
                 State::Compressed(left, decoder) => {
-                    let piece = split(&mut data, within(*left));
+                    let piece = split(data, within(*left));
                     *left -= piece.len() as u64;
                     let is_last = *left == 0;
-                    decoder.get_mut().read += piece.len() as u64;
+                    self.read += piece.len() as u64;
+                    decoder.get_mut().read = self.read;
                     let written = decoder.write_all(piece);
                     decoder.get_mut().outcome(written)?;
                     if is_last {
                         let ended = decoder.try_finish();
                         decoder.get_mut().outcome(ended)?;
+                        self.written += decoder.get_mut().bytes.len() as u64;
                         put(&decoder.get_mut().bytes, &mut out)?;
                         self.state = State::Prefix(Vec::new());
+                        return Ok(out.freeze());
                     }
                 }
             }
@@ -130,7 +162,7 @@ impl Decompressor {
 
     /// Whether the body may end here.
     pub(super) fn is_between_messages(&self) -> bool {
-        matches!(&self.state, State::Prefix(prefix) if prefix.is_empty())
+        self.rest.is_empty() && matches!(&self.state, State::Prefix(prefix) if prefix.is_empty())
     }
 
     fn begin(&mut self, prefix: &[u8], out: &mut BytesMut) -> Result<(), Error> {
@@ -145,8 +177,10 @@ impl Decompressor {
         if length == 0 {
             return Err(Error::GzipInvalid);
         }
-        let memory = self.memory.clone();
-        let message = Message { memory, read: 0, bytes: Vec::new(), permit: None, refusal: None };
+        let Self { memory, max_message, read, written, .. } = self;
+        let (memory, max_message, read, written) = (memory.clone(), *max_message, *read, *written);
+        let (bytes, permit, refusal) = (Vec::new(), None, None);
+        let message = Message { memory, max_message, read, written, bytes, permit, refusal };
         self.state = State::Compressed(length, Box::new(MultiGzDecoder::new(message)));
         Ok(())
     }
@@ -186,11 +220,12 @@ impl Message {
 
     fn add(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let length = (self.bytes.len() + bytes.len()) as u64;
-        if length > SMALL && length > self.read.saturating_mul(MAX_RATIO) {
-            return Err(Error::TooDense { ratio: MAX_RATIO });
+        if length > self.max_message {
+            return Err(Error::MessageTooLarge { limit: self.max_message });
         }
-        if length > self.memory.max_message() {
-            return Err(Error::MessageTooLarge { limit: self.memory.max_message() });
+        let all = self.written + length;
+        if all > SMALL && all > self.read.saturating_mul(MAX_RATIO) {
+            return Err(Error::TooDense { ratio: MAX_RATIO });
         }
         self.memory.hold(&mut self.permit, length)?;
         self.bytes.extend_from_slice(bytes);
@@ -225,9 +260,19 @@ impl http_body::Body for DecompressedBody {
             if self.ended {
                 return Poll::Ready(None);
             }
-            let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
-            let data = match frame {
-                Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
+            match self.decompressor.next() {
+                Ok(None) => {}
+                Ok(Some(data)) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Err(error) => {
+                    self.ended = true;
+                    return Poll::Ready(Some(Err(failure(error))));
+                }
+            }
+            match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
+                Some(Ok(frame)) => {
+                    let data = frame.into_data().unwrap_or_default();
+                    self.decompressor.push(data);
+                }
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => {
                     self.ended = true;
@@ -235,14 +280,6 @@ impl http_body::Body for DecompressedBody {
                         return Poll::Ready(None);
                     }
                     return Poll::Ready(Some(Err(failure(Error::GzipInvalid))));
-                }
-            };
-            match self.decompressor.read(&data) {
-                Ok(data) if data.is_empty() => {}
-                Ok(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
-                Err(error) => {
-                    self.ended = true;
-                    return Poll::Ready(Some(Err(failure(error))));
                 }
             }
         }
@@ -255,96 +292,4 @@ fn failure(error: Error) -> axum::Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use flate2::Compression;
-    use flate2::write::GzEncoder;
-    use http::HeaderValue;
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::memory::Memory;
-
-    fn decompressor(total: u64, max_message: u64) -> Decompressor {
-        let memory = RequestMemory::new(total, max_message, Memory::unlimited());
-        let mut headers = HeaderMap::from_iter([(ENCODING, HeaderValue::from_static("gzip"))]);
-        let decompressor = Decompressor::of(&mut headers, &memory).unwrap();
-        assert!(headers.is_empty());
-        decompressor
-    }
-
-    fn gzip(message: &[u8]) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        encoder.write_all(message).unwrap();
-        encoder.finish().unwrap()
-    }
-
-    fn framed(flag: u8, message: &[u8]) -> Vec<u8> {
-        let length = u32::try_from(message.len()).unwrap().to_be_bytes();
-        [&[flag], &length[..], message].concat()
-    }
-
-    #[test]
-    fn only_gzip_is_decompressed() {
-        let memory = RequestMemory::new(0, 0, Memory::unlimited());
-        for encoding in ["identity", "br", "GZIP", "gzip, gzip", ""] {
-            let mut headers = HeaderMap::from_iter([(ENCODING, HeaderValue::from_static(encoding))]);
-            assert!(Decompressor::of(&mut headers, &memory).is_none(), "{encoding}");
-            assert_eq!(headers.len(), 1, "tonic answers for it");
-        }
-        assert!(Decompressor::of(&mut HeaderMap::new(), &memory).is_none());
-    }
-
-    #[test]
-    fn what_is_no_message_or_too_large_is_an_error() {
-        let check = |sent: &[u8], expected: &str| {
-            let error = decompressor(1 << 20, 100_000).read(sent).map(|_| ()).unwrap_err();
-            assert!(format!("{error:?}").starts_with(expected), "{error:?} {expected}");
-        };
-        check(&framed(1, b"no gzip"), "GzipInvalid");
-        check(&framed(1, b""), "GzipInvalid");
-        check(&framed(1, &gzip(b"whole")[..20]), "GzipInvalid");
-        check(&framed(1, &[gzip(b"whole"), vec![7; 4]].concat()), "GzipInvalid");
-        check(&framed(1, &gzip(&vec![0; 100_000])), "TooDense");
-        let dense_as_text = |length: usize| {
-            let mut random = 1u32;
-            let bytes = (0..length).map(|_| {
-                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                (random >> 24) as u8
-            });
-            bytes.collect::<Vec<_>>()
-        };
-        check(&framed(1, &gzip(&dense_as_text(100_001))), "MessageTooLarge");
-        let mut small = decompressor(1 << 20, 100_000);
-        assert_eq!(small.read(&framed(1, &gzip(&vec![0; 64 * 1024]))).unwrap().len(), PREFIX + 64 * 1024);
-        assert_eq!(small.read(&framed(1, &gzip(&dense_as_text(100_000)))).unwrap().len(), PREFIX + 100_000);
-        let mut budget = decompressor(64 * 1024, 1 << 20);
-        let error = budget.read(&framed(1, &gzip(&dense_as_text(70_000)))).map(|_| ()).unwrap_err();
-        assert!(matches!(error, Error::TooManyElements { .. }), "{error:?}");
-    }
-
-    proptest! {
-        #[test]
-        fn messages_are_those_that_were_sent_however_they_arrive(
-            messages in prop::collection::vec((any::<bool>(), prop::collection::vec(any::<u8>(), 0..300)), 0..5),
-            pieces in prop::collection::vec(1_usize..40, 1..20),
-        ) {
-            let mut sent = Vec::new();
-            let mut expected = Vec::new();
-            for (is_compressed, message) in &messages {
-                let coded = if *is_compressed { framed(1, &gzip(message)) } else { framed(0, message) };
-                sent.extend(coded);
-                expected.extend(framed(0, message));
-            }
-            let mut decompressor = decompressor(1 << 20, 1 << 20);
-            let (mut rest, mut found, mut pieces) = (&sent[..], Vec::new(), pieces.iter().cycle());
-            prop_assert!(decompressor.is_between_messages());
-            while !rest.is_empty() {
-                let piece = split(&mut rest, *pieces.next().unwrap());
-                found.extend_from_slice(&decompressor.read(piece).unwrap());
-                prop_assert!(expected.starts_with(&found));
-            }
-            prop_assert!(decompressor.is_between_messages());
-            prop_assert_eq!(found, expected);
-        }
-    }
-}
+mod tests;

@@ -13,6 +13,9 @@ pub(super) const MAX_TENANT: usize = 63;
 /// The most bytes of a subject.
 const MAX_SUBJECT: usize = 256;
 
+/// The beginning of the subjects of API keys, which no token may have: the audit tells them apart by it.
+pub(crate) const KEY_SUBJECT: &str = "key:";
+
 /// The most words of the scopes.
 const MAX_SCOPES: usize = 64;
 
@@ -111,6 +114,9 @@ fn subject(claims: &Object) -> Result<String, TokenError> {
     }
     if subject.len() > MAX_SUBJECT {
         return Err(invalid("sub", "has more than 256 bytes"));
+    }
+    if subject.starts_with(KEY_SUBJECT) {
+        return Err(invalid("sub", "begins with key:, as the subjects of API keys do"));
     }
     if subject.chars().any(char::is_control) {
         return Err(invalid("sub", "has a control character"));

@@ -1,19 +1,27 @@
-//! What a command presents to a mesh that authenticates its callers.
+//! How a command connects to a mesh: what it trusts, and what it presents to a mesh that authenticates its callers.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
+use dataflow_mesh::outbound::Outbound;
+use dataflow_mesh::tls::ClientTls;
 use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::Endpoint;
 use crate::exit::{Exit, Failure};
 
 /// The most bytes of a file with a token or a key.
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// A token or an API key, or a file that has it.
+/// What is trusted, and a token or an API key, or a file that has it.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub(crate) struct CredentialArgs {
+pub(crate) struct ConnectionArgs {
+    /// File with PEM certificates to trust for an `https` endpoint, instead of the system's.
+    #[arg(long, env = "DATAFLOW_CA_FILE", value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+
     /// Token (JWT) to present to the mesh. Other users of this machine can see it: prefer `--token-file`.
     #[arg(long, env = "DATAFLOW_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     token: Option<SecretString>,
@@ -31,12 +39,30 @@ pub(crate) struct CredentialArgs {
     api_key_file: Option<PathBuf>,
 }
 
-// === impl CredentialArgs ===
+// === impl ConnectionArgs ===
 
-impl CredentialArgs {
+impl ConnectionArgs {
+    /// A channel to a mesh, whose calls time out after `limit`.
+    pub(crate) fn channel(&self, endpoint: &Endpoint, limit: Duration) -> Result<Outbound, Failure> {
+        let channel = match endpoint {
+            Endpoint::Plain(_) if self.ca_file.is_some() => {
+                let why = anyhow::anyhow!("--ca-file: {endpoint} is not https");
+                return Err(Failure::new(Exit::Usage, why));
+            }
+            Endpoint::Plain(upstream) => Outbound::new(upstream, limit),
+            Endpoint::Secure(uri) => {
+                let trusted = ClientTls::trusting(self.ca_file.as_deref());
+                let trusted = trusted
+                    .map_err(|error| Failure::new(Exit::Usage, anyhow::anyhow!("--ca-file: {error}")))?;
+                Outbound::secure(uri, trusted, limit)
+            }
+        };
+        Ok(channel.presenting(self.credential()?))
+    }
+
     /// The value of `Authorization`; none if there is nothing to present.
-    pub(crate) fn header(&self) -> Result<Option<HeaderValue>, Failure> {
-        let Self { token, token_file, api_key, api_key_file } = self;
+    fn credential(&self) -> Result<Option<HeaderValue>, Failure> {
+        let Self { ca_file: _, token, token_file, api_key, api_key_file } = self;
         let given = [
             ("--token", token.is_some()),
             ("--token-file", token_file.is_some()),
@@ -80,22 +106,22 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "dfk_x\n").unwrap();
         let (secret, path) = (|text: &str| Some(SecretString::from(text)), Some(file.path().to_owned()));
-        let check = |args: CredentialArgs, expected: Result<Option<&str>, &str>| {
-            let found = args.header().map(|value| value.map(|value| value.to_str().unwrap().to_owned()));
+        let check = |args: ConnectionArgs, expected: Result<Option<&str>, &str>| {
+            let found = args.credential().map(|value| value.map(|value| value.to_str().unwrap().to_owned()));
             match (found, expected) {
                 (Ok(found), Ok(expected)) => assert_eq!(found.as_deref(), expected),
                 (Err(failure), Err(flag)) => assert!(failure.error.to_string().contains(flag), "{failure:?}"),
                 (found, expected) => panic!("{found:?} {expected:?}"),
             }
         };
-        let none = CredentialArgs::default;
+        let none = ConnectionArgs::default;
         check(none(), Ok(None));
-        check(CredentialArgs { token: secret("a.b.c"), ..none() }, Ok(Some("Bearer a.b.c")));
-        check(CredentialArgs { api_key_file: path.clone(), ..none() }, Ok(Some("Bearer dfk_x")));
-        check(CredentialArgs { token: secret(" "), ..none() }, Err("--token"));
-        check(CredentialArgs { token: secret("a\nb"), ..none() }, Err("--token"));
-        check(CredentialArgs { token_file: Some("/absent".into()), ..none() }, Err("--token-file /absent"));
-        let both = CredentialArgs { token: secret("a"), api_key_file: path, ..none() };
+        check(ConnectionArgs { token: secret("a.b.c"), ..none() }, Ok(Some("Bearer a.b.c")));
+        check(ConnectionArgs { api_key_file: path.clone(), ..none() }, Ok(Some("Bearer dfk_x")));
+        check(ConnectionArgs { token: secret(" "), ..none() }, Err("--token"));
+        check(ConnectionArgs { token: secret("a\nb"), ..none() }, Err("--token"));
+        check(ConnectionArgs { token_file: Some("/absent".into()), ..none() }, Err("--token-file /absent"));
+        let both = ConnectionArgs { token: secret("a"), api_key_file: path, ..none() };
         check(both, Err("--token and --api-key-file"));
     }
 }
