@@ -99,6 +99,12 @@ impl<'s> JsonWriter<'s> {
         self.by_order(|writer| writer.nested(id, wire, crate::MAX_DEPTH))
     }
 
+    /// Writes a message by its index, whatever its order.
+    #[cfg(test)]
+    pub(crate) fn message_by_index(&mut self, id: MessageId, wire: &[u8]) -> Result<()> {
+        self.nested(id, wire, crate::MAX_DEPTH)
+    }
+
     /// Writes one field of a message, as the only value; `null` if it is absent.
     ///
     /// # Errors

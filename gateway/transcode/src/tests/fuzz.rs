@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::oracle::Subject;
 use super::random::{Entropy, wire};
+use crate::{JsonWriter, Style};
 
 /// Why the oracle rejects what protobuf accepts, by what it says.
 const STRICTER: [&str; 6] = [
@@ -93,6 +94,23 @@ fn mutated_messages_are_written_as_by_the_oracle_or_rejected() {
             }
             Err(error) => assert!(STRICTER.iter().any(|why| error.contains(why)), "{error}: {json}"),
         }
+    });
+}
+
+#[test]
+fn a_message_is_written_by_its_order_as_by_its_index() {
+    bolero::check!().with_type::<(Vec<u8>, Vec<(u16, u8)>, bool)>().for_each(|(bytes, changes, skips)| {
+        let mut entropy = Entropy::new(bytes);
+        // Also with closed enums.
+        let subject = Subject::new(&mut entropy);
+        let wire = mutated(&wire(&mut entropy, &subject.descriptor, 3), changes, &[]);
+        let style = Style { skips_defaults: *skips, ..Style::default() };
+        let written = [JsonWriter::message, JsonWriter::message_by_index].map(|write| {
+            let mut writer = JsonWriter::new(&subject.schema, style, 1 << 20);
+            write(&mut writer, subject.id, &wire).map_err(|error| error.to_string())?;
+            Ok::<_, String>(writer.take())
+        });
+        assert_eq!(written[0], written[1], "{wire:?}");
     });
 }
 
