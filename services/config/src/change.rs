@@ -1,9 +1,10 @@
-//! A change of rule sets or providers, and its audit record.
+//! A change of rule sets, providers or keys, and its audit record.
 
 use std::time::SystemTime;
 
 use dataflow_rules::{Rule, RuleSet};
 
+use crate::key::Key;
 use crate::provider::Provider;
 
 /// The change.
@@ -37,6 +38,13 @@ pub enum Change {
     ProviderRemoved {
         /// Its identifier.
         provider_id: String,
+    },
+    /// A key was created.
+    KeyCreated(Key),
+    /// A key was revoked.
+    KeyRevoked {
+        /// Its identifier.
+        key_id: String,
     },
 }
 
@@ -85,7 +93,11 @@ impl Change {
                 Some(&set.name)
             }
             Change::RulePut { ruleset, .. } | Change::RuleRemoved { ruleset, .. } => Some(ruleset),
-            Change::ProviderSeeded(_) | Change::ProviderPut(_) | Change::ProviderRemoved { .. } => None,
+            Change::ProviderSeeded(_)
+            | Change::ProviderPut(_)
+            | Change::ProviderRemoved { .. }
+            | Change::KeyCreated(_)
+            | Change::KeyRevoked { .. } => None,
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::difference::{Difference, DifferenceKind};
 use crate::provider::{Dialect, Provider, Quota};
 use crate::state::{ResourceVersion, Revision, State, VersionedProvider};
 
+pub(crate) mod key;
 pub(crate) mod ruleset;
 
 // === rule sets ===
@@ -142,6 +143,8 @@ pub(crate) fn audit_record(entry: JournalEntry, state: &State) -> pb::AuditRecor
         }
         Change::ProviderPut(provider) => ("PROVIDER_PUT", format!("providers/{}", provider.provider_id)),
         Change::ProviderRemoved { provider_id } => ("PROVIDER_REMOVED", format!("providers/{provider_id}")),
+        Change::KeyCreated(key) => ("KEY_CREATED", format!("keys/{}", key.key_id)),
+        Change::KeyRevoked { key_id } => ("KEY_REVOKED", format!("keys/{key_id}")),
     };
     let Origin { author, reason, request_id } = record.origin;
     pb::AuditRecord {

@@ -6,6 +6,8 @@ use std::time::Duration;
 use dataflow_mesh::status::{Describe, Kind, Violation};
 use dataflow_rules::RuleError;
 
+use crate::key::MAX_KEYS;
+
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -58,6 +60,29 @@ pub enum Error {
         field: String,
         /// The problem, and what is allowed.
         problem: String,
+    },
+    /// There is no such key, or it belongs to another tenant than the caller.
+    #[error("there is no key {key:?}")]
+    KeyNotFound {
+        /// The requested identifier.
+        key: String,
+    },
+    /// A key is invalid.
+    #[error("{field}: {problem}")]
+    KeyInvalid {
+        /// The field's path, for instance `display_name`.
+        field: String,
+        /// The problem, and what is allowed.
+        problem: String,
+    },
+    /// There is no room for another key.
+    #[error("there are {MAX_KEYS} keys already, expired ones included: delete those that are not used")]
+    TooManyKeys,
+    /// A caller that belongs to a tenant wants a key of another one.
+    #[error("the caller does not belong to the tenant {tenant:?}")]
+    TenantMismatch {
+        /// The requested tenant.
+        tenant: String,
     },
     /// A field of the request is invalid.
     #[error("{field}: {problem}")]
@@ -121,14 +146,17 @@ impl Describe for Error {
             Error::RulesetNotFound { .. }
             | Error::RuleNotFound { .. }
             | Error::RevisionNotFound { .. }
-            | Error::ProviderNotFound { .. } => Kind::NotFound,
+            | Error::ProviderNotFound { .. }
+            | Error::KeyNotFound { .. } => Kind::NotFound,
             Error::RuleExists { .. } | Error::ProviderExists { .. } => Kind::AlreadyExists,
-            Error::RulesetInvalid { .. } | Error::ProviderInvalid { .. } | Error::FieldInvalid { .. } => {
-                Kind::Invalid
-            }
+            Error::RulesetInvalid { .. }
+            | Error::ProviderInvalid { .. }
+            | Error::KeyInvalid { .. }
+            | Error::FieldInvalid { .. } => Kind::Invalid,
+            Error::TenantMismatch { .. } => Kind::Denied,
             Error::EtagMismatch { .. } => Kind::Conflict,
             Error::TooManyChanges => Kind::Overloaded,
-            Error::ReleaseOutdated | Error::JournalLost => Kind::Precondition,
+            Error::TooManyKeys | Error::ReleaseOutdated | Error::JournalLost => Kind::Precondition,
             Error::SnapshotMissing { .. } => Kind::Internal,
             Error::Store(error) => error.kind(),
         }
@@ -143,6 +171,10 @@ impl Describe for Error {
             Error::ProviderNotFound { .. } => "PROVIDER_NOT_FOUND",
             Error::ProviderExists { .. } => "PROVIDER_EXISTS",
             Error::ProviderInvalid { .. } => "PROVIDER_INVALID",
+            Error::KeyNotFound { .. } => "KEY_NOT_FOUND",
+            Error::KeyInvalid { .. } => "KEY_INVALID",
+            Error::TooManyKeys => "TOO_MANY_KEYS",
+            Error::TenantMismatch { .. } => "TENANT_MISMATCH",
             Error::FieldInvalid { .. } => "FIELD_INVALID",
             Error::RulesetInvalid { .. } => "RULESET_INVALID",
             Error::EtagMismatch { .. } => "ETAG_MISMATCH",
@@ -166,6 +198,8 @@ impl Describe for Error {
             Error::ProviderNotFound { provider } | Error::ProviderExists { provider } => {
                 &[("provider", provider.clone())]
             }
+            Error::KeyNotFound { key } => &[("key", key.clone())],
+            Error::TenantMismatch { tenant } => &[("tenant", tenant.clone())],
             Error::EtagMismatch { found } => &[("etag", found.clone())],
             _ => &[],
         };
@@ -176,6 +210,7 @@ impl Describe for Error {
         match self {
             Error::RulesetInvalid { field, problem }
             | Error::ProviderInvalid { field, problem }
+            | Error::KeyInvalid { field, problem }
             | Error::FieldInvalid { field, problem } => {
                 vec![Violation { field: field.clone(), description: problem.clone() }]
             }

@@ -1,6 +1,7 @@
 //! The tonic adapters, one per service of the contract.
 
 pub mod audit;
+pub mod keys;
 pub mod providers;
 pub mod rules;
 pub mod settings;
@@ -29,6 +30,8 @@ fn missing_field(field: &str) -> Error {
 /// The caller of a change.
 struct Caller {
     subject: String,
+    /// Empty if it belongs to no tenant.
+    tenant: String,
     request_id: String,
 }
 
@@ -36,8 +39,8 @@ struct Caller {
 fn caller<T>(request: Request<T>) -> (Caller, T) {
     let (metadata, extensions, request) = request.into_parts();
     let request_id = metadata.get(REQUEST_ID.as_str()).and_then(|id| id.to_str().ok()).unwrap_or_default();
-    let subject = Identity::of(&extensions).subject;
-    (Caller { subject, request_id: request_id.to_owned() }, request)
+    let Identity { subject, tenant, .. } = Identity::of(&extensions);
+    (Caller { subject, tenant, request_id: request_id.to_owned() }, request)
 }
 
 // === impl Caller ===

@@ -1,9 +1,9 @@
-//! The config service: owns the rule sets and the registry of providers, serves the dynamic settings of the mesh, and
-//! pushes every change to all watchers.
+//! The config service: owns the rule sets and the registries of providers and API keys, serves the dynamic settings of
+//! the mesh, and pushes every change to all watchers.
 //!
 //! [`grpc`] adapts the wire. Reads are served from a [`state`], which results from replaying the [`journal`]; writes
 //! append to the journal, in the format of `stored`. The crate `dataflow-rules` validates rule sets, [`provider`]
-//! validates providers, and [`built_in`] is the seed of an empty store.
+//! validates providers, [`key`] makes and validates API keys, and [`built_in`] is the seed of an empty store.
 
 pub mod args;
 pub mod error;
@@ -16,6 +16,7 @@ pub mod difference;
 pub mod state;
 
 pub mod built_in;
+pub mod key;
 pub mod provider;
 
 mod convert;
@@ -30,6 +31,7 @@ use dataflow_mesh::context::Context;
 use dataflow_mesh::tasks::Task;
 use dataflow_proto::config::v1::audit_service_server::AuditServiceServer;
 use dataflow_proto::config::v1::config_service_server::ConfigServiceServer;
+use dataflow_proto::config::v1::key_service_server::KeyServiceServer;
 use dataflow_proto::config::v1::provider_service_server::ProviderServiceServer;
 use dataflow_proto::config::v1::rule_service_server::RuleServiceServer;
 
@@ -41,7 +43,7 @@ use journal::Journal;
 /// How long startup waits for the next records before the service serves the built-in rule sets and providers.
 const STORE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// RuleService, ProviderService, AuditService and ConfigService on top of `journal`.
+/// RuleService, ProviderService, KeyService, AuditService and ConfigService on top of `journal`.
 pub fn capability(server: &ServerArgs, context: &Context, journal: Arc<Journal>) -> Capability {
     let limit = server.max_message();
     journal.register(&context.metrics);
@@ -49,6 +51,7 @@ pub fn capability(server: &ServerArgs, context: &Context, journal: Arc<Journal>)
     let rules =
         RuleServiceServer::new(rules).max_decoding_message_size(limit).max_encoding_message_size(limit);
     let providers = ProviderServiceServer::new(grpc::providers::Service::new(Arc::clone(&journal)));
+    let keys = grpc::keys::Service::new(Arc::clone(&journal), context.draining.clone());
     let audit = AuditServiceServer::new(grpc::audit::Service::new(Arc::clone(&journal)));
     let settings = grpc::settings::Service::new(context.settings.clone(), context.draining.clone());
     let followed = Arc::clone(&journal);
@@ -59,6 +62,7 @@ pub fn capability(server: &ServerArgs, context: &Context, journal: Arc<Journal>)
     Capability::new()
         .service(rules)
         .service(providers)
+        .service(KeyServiceServer::new(keys))
         .service(audit)
         .service(ConfigServiceServer::new(settings))
         .warm_up(warm_up(journal))

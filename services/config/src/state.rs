@@ -9,6 +9,7 @@ use dataflow_rules::{Rule, RuleSet};
 use crate::Error;
 use crate::change::{Change, ChangeRecord, Origin};
 use crate::difference::{Difference, DifferenceKind, differences};
+use crate::key::Key;
 use crate::provider::Provider;
 
 /// The state after the change at `position`.
@@ -22,6 +23,8 @@ pub struct State {
     pub providers: BTreeMap<String, Arc<VersionedProvider>>,
     /// The identifiers of all providers that ever existed: a removed provider is not seeded again by the next release.
     pub seen_providers: BTreeSet<String>,
+    /// The keys that were not revoked, by identifier. Shared, so that a watch sees without a search that none changed.
+    pub keys: Arc<BTreeMap<String, Arc<VersionedKey>>>,
 }
 
 /// A rule set with its revisions and the versions of its rules.
@@ -40,6 +43,15 @@ pub struct VersionedRuleset {
 pub struct VersionedProvider {
     /// The provider.
     pub provider: Provider,
+    /// Its version.
+    pub version: ResourceVersion,
+}
+
+/// A key with its version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionedKey {
+    /// The key.
+    pub key: Key,
     /// Its version.
     pub version: ResourceVersion,
 }
@@ -98,6 +110,15 @@ impl State {
     /// [`Error::ProviderNotFound`].
     pub fn provider(&self, id: &str) -> Result<&Arc<VersionedProvider>, Error> {
         self.providers.get(id).ok_or_else(|| Error::ProviderNotFound { provider: id.to_owned() })
+    }
+
+    /// The key of that identifier.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::KeyNotFound`].
+    pub fn key(&self, id: &str) -> Result<&Arc<VersionedKey>, Error> {
+        self.keys.get(id).ok_or_else(|| Error::KeyNotFound { key: id.to_owned() })
     }
 
     /// Applies one more change. Its result is validated before it is written, and not again on every replay.
@@ -164,6 +185,15 @@ impl State {
                 self.provider(provider_id)?;
                 self.providers.remove(provider_id);
             }
+            Change::KeyCreated(key) => {
+                let version = ResourceVersion { position, created: *time, updated: *time };
+                let versioned = Arc::new(VersionedKey { key: key.clone(), version });
+                Arc::make_mut(&mut self.keys).insert(key.key_id.clone(), versioned);
+            }
+            Change::KeyRevoked { key_id } => {
+                self.key(key_id)?;
+                Arc::make_mut(&mut self.keys).remove(key_id);
+            }
         }
         self.position = position;
         Ok(())
@@ -185,10 +215,11 @@ impl State {
     ///
     /// # Errors
     ///
-    /// [`Error::RulesetInvalid`], [`Error::ProviderInvalid`].
+    /// [`Error::RulesetInvalid`], [`Error::ProviderInvalid`], [`Error::KeyInvalid`].
     pub fn validate(&self, change: &Change) -> Result<(), Error> {
         match change {
             Change::ProviderSeeded(provider) | Change::ProviderPut(provider) => provider.validate(),
+            Change::KeyCreated(key) => key.validate(),
             _ => change.ruleset().map_or(Ok(()), |name| Ok(self.ruleset(name)?.set.validate()?)),
         }
     }

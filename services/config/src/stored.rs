@@ -8,17 +8,21 @@ use dataflow_proto::config::v1::stored_change::Change as Stored;
 use prost::Message;
 
 use crate::change::{Change, ChangeRecord, Origin};
-use crate::convert::ruleset;
+use crate::convert::{key, ruleset};
 
 mod snapshot;
 
 pub(crate) use snapshot::{Snapshot, encode_snapshot};
 
 /// The newest format version that this release reads.
-const NEWEST_VERSION: u32 = 2;
+const NEWEST_VERSION: u32 = 3;
 
 /// The format version of changes.
 const CHANGE_VERSION: u32 = 1;
+
+/// The format version of everything that has keys. A release that reads up to version 2 would skip the changes, and its
+/// snapshots would drop the keys.
+const KEY_VERSION: u32 = 3;
 
 /// A record of the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +54,10 @@ pub(crate) enum Unreadable {
 pub(crate) fn encode(recorded: ChangeRecord) -> Bytes {
     let ChangeRecord { change, origin, time } = recorded;
     let Origin { author, reason, request_id } = origin;
+    let format = match change {
+        Change::KeyCreated(_) | Change::KeyRevoked { .. } => KEY_VERSION,
+        _ => CHANGE_VERSION,
+    };
     let change = match change {
         Change::RulesetSeeded(set) => Stored::RulesetSeeded(ruleset::to_wire(&set)),
         Change::RulePut { ruleset, rule } => {
@@ -68,18 +76,24 @@ pub(crate) fn encode(recorded: ChangeRecord) -> Bytes {
         Change::ProviderSeeded(provider) => Stored::ProviderSeeded((&provider).into()),
         Change::ProviderPut(provider) => Stored::ProviderPut((&provider).into()),
         Change::ProviderRemoved { provider_id } => Stored::ProviderRemoved(provider_id),
+        Change::KeyCreated(key) => Stored::KeyCreated(key::to_stored(&key)),
+        Change::KeyRevoked { key_id } => Stored::KeyRevoked(key_id),
     };
     let time = Some(prost_types::Timestamp::from(time));
-    let stored =
-        pb::StoredChange { format: CHANGE_VERSION, time, author, reason, request_id, change: Some(change) };
+    let stored = pb::StoredChange { format, time, author, reason, request_id, change: Some(change) };
     stored.encode_to_vec().into()
 }
 
 /// Decodes a record.
 pub(crate) fn decode(record: Bytes) -> Result<Record, Unreadable> {
+    decode_up_to(NEWEST_VERSION, record)
+}
+
+/// Decodes a record as a release does that reads up to this format version.
+fn decode_up_to(newest: u32, record: Bytes) -> Result<Record, Unreadable> {
     let malformed = |error: &dyn std::fmt::Display| Unreadable::Malformed(error.to_string());
     let stored = pb::StoredChange::decode(record).map_err(|error| malformed(&error))?;
-    if stored.format > NEWEST_VERSION {
+    if stored.format > newest {
         return Err(Unreadable::Format { found: stored.format });
     }
     let pb::StoredChange { format: _, time, author, reason, request_id, change } = stored;
@@ -100,6 +114,8 @@ pub(crate) fn decode(record: Bytes) -> Result<Record, Unreadable> {
         Stored::ProviderSeeded(provider) => Change::ProviderSeeded(provider.try_into().map_err(invalid)?),
         Stored::ProviderPut(provider) => Change::ProviderPut(provider.try_into().map_err(invalid)?),
         Stored::ProviderRemoved(provider_id) => Change::ProviderRemoved { provider_id },
+        Stored::KeyCreated(key) => Change::KeyCreated(key::from_stored(key).map_err(invalid)?),
+        Stored::KeyRevoked(key_id) => Change::KeyRevoked { key_id },
         Stored::Snapshot(stored) => {
             return Ok(Record::Snapshot(Box::new(snapshot::decode(stored).map_err(invalid)?)));
         }
@@ -114,6 +130,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::state::State;
     use dataflow_rules::{Category, Rule};
 
     /// A record of release 0.1.0.
@@ -149,9 +166,41 @@ mod tests {
     }
 
     #[test]
+    fn what_has_keys_is_read_as_it_was_written_and_stops_earlier_releases() {
+        let created = crate::key::Key {
+            key_id: "k-1".to_owned(),
+            display_name: "nightly".to_owned(),
+            scope: dataflow_mesh::access::Scope::Write,
+            tenant: "acme".to_owned(),
+            expires: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(9)),
+            creator: "ada".to_owned(),
+            digest: [7; 32],
+        };
+        let with = |change: Change| ChangeRecord { change, ..recorded() };
+        let created = with(Change::KeyCreated(created));
+        let revoked = with(Change::KeyRevoked { key_id: "k-1".to_owned() });
+        let mut state = State::default();
+        state.apply(&created).unwrap();
+        let snapshot = |state: &State| Snapshot { state: state.clone(), remaining_bytes: 5 };
+        let (change, keys) = (|record| Record::Change(Box::new(record)), Box::new(snapshot(&state)));
+        for (record, bytes) in [
+            (change(created.clone()), encode(created)),
+            (change(revoked.clone()), encode(revoked.clone())),
+            (Record::Snapshot(keys), encode_snapshot(&snapshot(&state))),
+        ] {
+            assert_eq!(decode_up_to(2, bytes.clone()), Err(Unreadable::Format { found: 3 }));
+            assert_eq!(decode(bytes), Ok(record));
+        }
+        state.apply(&revoked).unwrap();
+        let without = encode_snapshot(&snapshot(&state));
+        assert!(without.starts_with(b"\x08\x02"), "the version that earlier releases read");
+        assert_eq!(decode_up_to(2, without), Ok(Record::Snapshot(Box::new(snapshot(&state)))));
+    }
+
+    #[test]
     fn records_of_a_later_release_are_recognized() {
-        let later = [b"\x08\x03", &RELEASE_0_1_0[2..]].concat();
-        assert_eq!(decode(later.into()), Err(Unreadable::Format { found: 3 }));
+        let later = [b"\x08\x04", &RELEASE_0_1_0[2..]].concat();
+        assert_eq!(decode(later.into()), Err(Unreadable::Format { found: 4 }));
         let fields = [RELEASE_0_1_0, b"\x9a\x06\x01x"].concat();
         assert_eq!(
             decode(fields.into()),

@@ -183,7 +183,7 @@ async fn a_removed_provider_is_not_seeded_again() {
 async fn nothing_is_appended_after_a_record_of_a_later_release() {
     let store = store();
     let journal = replica(&store).await;
-    let later = b"\x08\x03".as_slice();
+    let later = b"\x08\x04".as_slice();
     store.append(&SPACE.key(LOG), "later", later.into()).await.unwrap();
     assert!(matches!(put(&journal, rule("b", "x")).await, Err(Error::ReleaseOutdated)));
     assert_eq!(keywords(&journal.state()).len(), 1, "the state read before is served");

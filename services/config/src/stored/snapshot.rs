@@ -8,12 +8,13 @@ use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::stored_change::Change as Stored;
 use prost::Message;
 
+use super::KEY_VERSION;
 use crate::Error;
 use crate::change::Origin;
-use crate::convert::ruleset;
-use crate::state::{ResourceVersion, Revision, State, VersionedProvider, VersionedRuleset};
+use crate::convert::{key, ruleset};
+use crate::state::{ResourceVersion, Revision, State, VersionedKey, VersionedProvider, VersionedRuleset};
 
-/// The format version of a snapshot. A release that reads up to version 1 must not append to a log whose beginning it
+/// The format version of a snapshot without keys. A release that reads up to version 1 must not append to a log whose beginning it
 /// cannot know.
 const VERSION: u32 = 2;
 
@@ -28,22 +29,24 @@ pub(crate) struct Snapshot {
 
 /// Encodes a snapshot.
 pub(crate) fn encode_snapshot(snapshot: &Snapshot) -> Bytes {
-    let State { position, rulesets, providers, seen_providers } = &snapshot.state;
+    let State { position, rulesets, providers, seen_providers, keys } = &snapshot.state;
     let stored = pb::StoredSnapshot {
         position: *position,
         remaining_bytes: snapshot.remaining_bytes,
         rulesets: rulesets.values().map(|ruleset| ruleset_to_wire(ruleset)).collect(),
         providers: providers.values().map(|provider| provider_to_wire(provider)).collect(),
         seen_providers: seen_providers.iter().cloned().collect(),
+        keys: keys.values().map(|key| key_to_wire(key)).collect(),
     };
+    let format = if keys.is_empty() { VERSION } else { KEY_VERSION };
     let time = Some(prost_types::Timestamp::from(SystemTime::now()));
     let change = Some(Stored::Snapshot(stored));
-    pb::StoredChange { format: VERSION, time, change, ..pb::StoredChange::default() }.encode_to_vec().into()
+    pb::StoredChange { format, time, change, ..pb::StoredChange::default() }.encode_to_vec().into()
 }
 
 /// Decodes a snapshot.
 pub(super) fn decode(stored: pb::StoredSnapshot) -> Result<Snapshot, Error> {
-    let pb::StoredSnapshot { position, remaining_bytes, rulesets, providers, seen_providers } = stored;
+    let pb::StoredSnapshot { position, remaining_bytes, rulesets, providers, seen_providers, keys } = stored;
     let rulesets = rulesets.into_iter().map(|stored| {
         let ruleset = ruleset_from_wire(stored)?;
         Ok((ruleset.set.name.clone(), Arc::new(ruleset)))
@@ -52,11 +55,16 @@ pub(super) fn decode(stored: pb::StoredSnapshot) -> Result<Snapshot, Error> {
         let provider = provider_from_wire(stored)?;
         Ok((provider.provider.provider_id.clone(), Arc::new(provider)))
     });
+    let keys = keys.into_iter().map(|stored| {
+        let key = key_from_wire(stored)?;
+        Ok((key.key.key_id.clone(), Arc::new(key)))
+    });
     let state = State {
         position,
         rulesets: rulesets.collect::<Result<_, Error>>()?,
         providers: providers.collect::<Result<_, Error>>()?,
         seen_providers: seen_providers.into_iter().collect(),
+        keys: Arc::new(keys.collect::<Result<_, Error>>()?),
     };
     Ok(Snapshot { state, remaining_bytes })
 }
@@ -97,6 +105,18 @@ fn provider_from_wire(stored: pb::StoredProviderState) -> Result<VersionedProvid
     let provider = stored.provider.unwrap_or_default().try_into()?;
     let (_, version) = version_from_wire(stored.version.unwrap_or_default());
     Ok(VersionedProvider { provider, version })
+}
+
+fn key_to_wire(versioned: &VersionedKey) -> pb::StoredKeyState {
+    let VersionedKey { key, version } = versioned;
+    let version = version_to_wire(&key.key_id, *version);
+    pb::StoredKeyState { key: Some(key::to_stored(key)), version: Some(version) }
+}
+
+fn key_from_wire(stored: pb::StoredKeyState) -> Result<VersionedKey, Error> {
+    let key = key::from_stored(stored.key.unwrap_or_default())?;
+    let (_, version) = version_from_wire(stored.version.unwrap_or_default());
+    Ok(VersionedKey { key, version })
 }
 
 fn version_to_wire(id: &str, version: ResourceVersion) -> pb::StoredVersion {

@@ -4,6 +4,7 @@ use dataflow_store::logs::Logs;
 
 use super::*;
 use crate::journal::replay::replay;
+use crate::key::Key;
 use crate::provider::Provider;
 
 /// Small enough that some tens of changes exceed it.
@@ -92,6 +93,32 @@ async fn providers_and_what_was_removed_survive() {
     let state = late.state();
     assert_eq!(state.providers["ESTAT"].provider.display_name, "mine");
     assert!(!state.providers.contains_key("IT1") && state.seen_providers.contains("IT1"));
+}
+
+#[tokio::test]
+async fn keys_survive_and_revoked_ones_do_not_return() {
+    let store = store();
+    let journal = opened(&store).await;
+    let key = |id: &str| Key {
+        key_id: id.to_owned(),
+        display_name: "nightly".to_owned(),
+        scope: dataflow_mesh::access::Scope::Admin,
+        tenant: "acme".to_owned(),
+        expires: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(9)),
+        creator: "ada".to_owned(),
+        digest: [3; 32],
+    };
+    let change = async |change: Change| {
+        journal.change(Origin::default(), |_| Ok(Some(change.clone()))).await.unwrap();
+    };
+    change(Change::KeyCreated(key("k-kept"))).await;
+    change(Change::KeyCreated(key("k-revoked"))).await;
+    change(Change::KeyRevoked { key_id: "k-revoked".to_owned() }).await;
+    change_until_compacted(&journal, &store, 2).await;
+    let late = opened(&store).await;
+    assert_eq!(*late.state(), *journal.state());
+    assert_eq!(late.state().key("k-kept").unwrap().key, key("k-kept"));
+    assert!(matches!(late.state().key("k-revoked"), Err(Error::KeyNotFound { .. })));
 }
 
 #[tokio::test]

@@ -1,0 +1,189 @@
+//! The tonic adapter of KeyService.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use dataflow_mesh::identity::Identity;
+use dataflow_mesh::status::respond;
+use dataflow_proto::config::v1 as pb;
+use dataflow_proto::config::v1::key_service_server::KeyService;
+use futures_util::stream::{self, Stream, StreamExt};
+use tokio_stream::wrappers::WatchStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+use super::{Caller, caller, check_etag, invalid_page_token, page_size};
+use crate::change::Change;
+use crate::journal::Journal;
+use crate::key::{ID_PREFIX, Key, MAX_KEYS, Secret, expiry, random_id};
+use crate::state::{State, VersionedKey};
+use crate::{Error, convert};
+
+/// Most keys in one message of a watch, so that it stays far below the limit of a message.
+const WATCHED_PER_MESSAGE: usize = 1000;
+
+/// Serves KeyService.
+#[derive(Clone)]
+pub struct Service {
+    journal: Arc<Journal>,
+    /// Ends the watches: an endless response stream would delay the drain.
+    draining: CancellationToken,
+}
+
+// === impl Service ===
+
+impl Service {
+    /// Serves these keys until `draining` is canceled.
+    pub fn new(journal: Arc<Journal>, draining: CancellationToken) -> Self {
+        Self { journal, draining }
+    }
+
+    fn list(&self, tenant: &str, request: &pb::ListKeysRequest) -> Result<pb::ListKeysResponse, Error> {
+        let size = page_size(request.page_size)?;
+        let state = self.journal.state();
+        // A key that was deleted meanwhile still tells where the next page begins.
+        let after = match request.page_token.as_str() {
+            "" => Bound::Unbounded,
+            last if last.starts_with(ID_PREFIX) => Bound::Excluded(last),
+            _ => return Err(invalid_page_token()),
+        };
+        let mut keys = state
+            .keys
+            .range::<str, _>((after, Bound::Unbounded))
+            .filter(|(_, known)| is_visible(&known.key, tenant));
+        let page: Vec<_> = keys.by_ref().take(size).collect();
+        let last = page.last().filter(|_| keys.next().is_some());
+        let next_page_token = last.map(|(id, _)| (*id).clone()).unwrap_or_default();
+        let keys = page.into_iter().map(|(_, known)| convert::key::key(known)).collect();
+        Ok(pb::ListKeysResponse { keys, next_page_token })
+    }
+
+    async fn create(
+        &self,
+        caller: Caller,
+        request: pb::CreateKeyRequest,
+    ) -> Result<pb::CreateKeyResponse, Error> {
+        let pb::CreateKeyRequest { display_name, scope, tenant, expire_time, ttl, reason } = request;
+        let at = expire_time.map(convert::key::time).transpose()?;
+        let ttl = ttl.map(convert::key::ttl).transpose()?;
+        let secret = Secret::random();
+        let key = Key {
+            key_id: random_id(),
+            display_name,
+            scope: convert::key::scope(scope)?,
+            tenant: tenant_of(&caller, tenant)?,
+            expires: expiry(at, ttl, SystemTime::now())?,
+            creator: caller.subject.clone(),
+            digest: secret.digest(),
+        };
+        let decide = |state: &State| {
+            if state.keys.len() >= MAX_KEYS {
+                return Err(Error::TooManyKeys);
+            }
+            Ok(Some(Change::KeyCreated(key.clone())))
+        };
+        let state = self.journal.change(caller.origin(reason)?, decide).await?;
+        let key = Some(convert::key::key(state.key(&key.key_id)?));
+        Ok(pb::CreateKeyResponse { key, secret: secret.into_text() })
+    }
+
+    async fn delete(
+        &self,
+        caller: Caller,
+        request: pb::DeleteKeyRequest,
+    ) -> Result<pb::DeleteKeyResponse, Error> {
+        let pb::DeleteKeyRequest { key: key_id, etag, reason } = request;
+        let tenant = caller.tenant.clone();
+        let decide = |state: &State| {
+            let known = state.key(&key_id)?;
+            if !is_visible(&known.key, &tenant) {
+                return Err(Error::KeyNotFound { key: key_id.clone() });
+            }
+            check_etag(&etag, &known.version.etag())?;
+            Ok(Some(Change::KeyRevoked { key_id: key_id.clone() }))
+        };
+        self.journal.change(caller.origin(reason)?, decide).await?;
+        Ok(pb::DeleteKeyResponse {})
+    }
+}
+
+/// The tenant of a new key: a caller that has one can give no other.
+fn tenant_of(caller: &Caller, requested: String) -> Result<String, Error> {
+    match caller.tenant.as_str() {
+        "" => Ok(requested),
+        own if requested.is_empty() || requested == own => Ok(own.to_owned()),
+        _ => Err(Error::TenantMismatch { tenant: requested }),
+    }
+}
+
+/// Whether a caller of this tenant may know of a key.
+fn is_visible(key: &Key, tenant: &str) -> bool {
+    tenant.is_empty() || key.tenant == tenant
+}
+
+/// All valid keys, in messages of which the last is marked.
+fn valid_keys(keys: &BTreeMap<String, Arc<VersionedKey>>) -> Vec<pb::WatchKeysResponse> {
+    let now = SystemTime::now();
+    let valid = keys.values().filter(|known| !known.key.is_expired(now));
+    let valid: Vec<_> = valid.map(|known| convert::key::watched(&known.key)).collect();
+    let part = |keys: &[pb::WatchedKey]| pb::WatchKeysResponse { keys: keys.to_vec(), complete: false };
+    let mut parts: Vec<_> = valid.chunks(WATCHED_PER_MESSAGE).map(part).collect();
+    match parts.last_mut() {
+        Some(last) => last.complete = true,
+        None => parts.push(pb::WatchKeysResponse { keys: Vec::new(), complete: true }),
+    }
+    parts
+}
+
+#[tonic::async_trait]
+impl KeyService for Service {
+    async fn list_keys(
+        &self,
+        request: Request<pb::ListKeysRequest>,
+    ) -> Result<Response<pb::ListKeysResponse>, Status> {
+        self.journal.ready().await;
+        let tenant = Identity::of(request.extensions()).tenant;
+        respond(self.list(&tenant, request.get_ref()))
+    }
+
+    async fn create_key(
+        &self,
+        request: Request<pb::CreateKeyRequest>,
+    ) -> Result<Response<pb::CreateKeyResponse>, Status> {
+        let (caller, request) = caller(request);
+        respond(self.create(caller, request).await)
+    }
+
+    async fn delete_key(
+        &self,
+        request: Request<pb::DeleteKeyRequest>,
+    ) -> Result<Response<pb::DeleteKeyResponse>, Status> {
+        let (caller, request) = caller(request);
+        respond(self.delete(caller, request).await)
+    }
+
+    type WatchKeysStream = Pin<Box<dyn Stream<Item = Result<pb::WatchKeysResponse, Status>> + Send>>;
+
+    async fn watch_keys(
+        &self,
+        _: Request<pb::WatchKeysRequest>,
+    ) -> Result<Response<Self::WatchKeysStream>, Status> {
+        let mut sent = None;
+        let changes = WatchStream::new(self.journal.watch())
+            .flat_map(move |state| {
+                // At position 0 the log is not read yet: a watcher must not take that for no keys.
+                let is_news = state.position > 0 && sent.as_ref() != Some(&state.keys);
+                let parts = if is_news { valid_keys(&state.keys) } else { Vec::new() };
+                if is_news {
+                    sent = Some(Arc::clone(&state.keys));
+                }
+                stream::iter(parts)
+            })
+            .map(Ok)
+            .take_until(self.draining.clone().cancelled_owned());
+        Ok(Response::new(changes.boxed()))
+    }
+}
