@@ -10,7 +10,7 @@ use dataflow_settings::{Loaded, Sources};
 use crate::exit::{self, Exit, Failure};
 use crate::predecessor::Predecessor;
 use crate::roles;
-use crate::{analyze, bench, healthcheck, providers, rules, status, terminal, up};
+use crate::{analyze, bench, healthcheck, keys, providers, rules, status, terminal, up};
 
 /// Analyzes catalogues of official statistics: their dataflows, categorized by subject.
 #[derive(Debug, Parser)]
@@ -36,6 +36,9 @@ enum Command {
     /// Read the provider registry of a running mesh.
     #[command(subcommand)]
     Providers(providers::Providers),
+    /// Create, list and revoke the API keys of a running mesh.
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Run the gateway.
     Gateway(Box<roles::gateway::RoleArgs>),
     /// Run the analysis service.
@@ -94,6 +97,7 @@ impl Command {
             Command::Healthcheck(args) => healthcheck::run(args).await,
             Command::Rules(rules) => rules.run().await,
             Command::Providers(providers) => providers.run().await,
+            Command::Keys(keys) => keys.run().await,
             Command::Gateway(args) => roles::gateway::run(*args, loaded).await,
             Command::Analysis(args) => roles::analysis::run(*args, loaded).await,
             Command::Cache(args) => roles::cache::run(*args, loaded).await,

@@ -1,5 +1,5 @@
-//! Shared by the commands that call a running mesh: its endpoint, the timeout, the output format, and the exit status
-//! of a failed call.
+//! Shared by the commands that call a running mesh: its endpoint, the timeout, the output format, the reason of a change,
+//! and the exit status of a failed call.
 
 mod connection;
 mod endpoint;
@@ -11,6 +11,7 @@ use std::time::Duration;
 use dataflow_mesh::outbound::Outbound;
 use dataflow_render::{self, Options};
 use prost::Message;
+use prost_types::Timestamp;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -40,6 +41,14 @@ pub(crate) struct FormatArgs {
     /// Output format.
     #[arg(long, default_value = "table", value_name = "FORMAT")]
     pub(crate) format: Format,
+}
+
+/// The audit fields of a change.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RecordArgs {
+    /// The reason for the change, for the audit record; at most 1024 bytes.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
 }
 
 /// The output formats.
@@ -114,6 +123,11 @@ pub(crate) fn failure(endpoint: &impl Display, status: &Status) -> Failure {
         }
         _ => Failure::new(exit, anyhow::anyhow!("{message}")),
     }
+}
+
+/// A time to the second; empty if unknown.
+pub(crate) fn time(time: Option<Timestamp>) -> String {
+    time.map(|time| Timestamp { nanos: 0, ..time }.to_string()).unwrap_or_default()
 }
 
 /// Whether a call failed for this reason.

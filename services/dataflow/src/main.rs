@@ -1,6 +1,6 @@
 //! `dataflow`, the only binary: `analyze` analyzes one catalogue and exits, `up` runs the whole mesh, `gateway`,
-//! `analysis`, `cache` and `config` run one service each, as a pod does; `status`, `rules` and `providers` are clients
-//! of a running mesh, and `healthcheck` checks the process in the same container.
+//! `analysis`, `cache` and `config` run one service each, as a pod does; `status`, `rules`, `providers` and `keys`
+//! are clients of a running mesh, and `healthcheck` checks the process in the same container.
 
 mod cli;
 mod exit;
@@ -10,6 +10,7 @@ mod bench;
 mod client;
 mod healthcheck;
 mod in_process;
+mod keys;
 mod predecessor;
 mod progress;
 mod providers;

@@ -14,9 +14,8 @@ use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::rule_service_client::RuleServiceClient;
 use dataflow_proto::r#type::v1::Category;
 use dataflow_rules::RuleSet;
-use prost_types::Timestamp;
 
-use crate::client::EndpointArgs;
+use crate::client::{EndpointArgs, time};
 use crate::exit::{Exit, Failure};
 
 /// The subcommands of `dataflow rules`.
@@ -93,11 +92,6 @@ fn category() -> impl clap::builder::TypedValueParser<Value = Category> {
     PossibleValuesParser::new(names).try_map(|name| {
         Category::from_str_name(&name.to_uppercase()).ok_or_else(|| format!("{name} is not a category"))
     })
-}
-
-/// A time to the second; empty if unknown.
-fn time(time: Option<Timestamp>) -> String {
-    time.map(|time| Timestamp { nanos: 0, ..time }.to_string()).unwrap_or_default()
 }
 
 /// A keyword, with its weight if it has one.

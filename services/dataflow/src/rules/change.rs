@@ -6,7 +6,7 @@ use dataflow_render::text::printable;
 
 use super::show::print_rule;
 use super::{RulesetArgs, category, client};
-use crate::client::{self, EndpointArgs, FormatArgs};
+use crate::client::{self, EndpointArgs, FormatArgs, RecordArgs};
 use crate::exit::{Exit, Failure};
 
 /// The flags of `dataflow rules set`.
@@ -66,14 +66,6 @@ struct Fields {
     /// A description of the rule, for people.
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
-}
-
-/// The audit fields of a change.
-#[derive(Debug, clap::Args)]
-pub(crate) struct RecordArgs {
-    /// The reason for the change, for the audit record; at most 1024 bytes.
-    #[arg(long, value_name = "TEXT")]
-    pub(super) reason: Option<String>,
 }
 
 /// The flags of `dataflow rules delete`.

@@ -7,9 +7,8 @@ use dataflow_proto::config::v1 as pb;
 use dataflow_render::text::printable;
 use dataflow_rules::file;
 
-use super::change::RecordArgs;
 use super::{RulesetArgs, client, read_rules};
-use crate::client::{self, EndpointArgs};
+use crate::client::{self, EndpointArgs, RecordArgs};
 use crate::exit::{Exit, Failure};
 
 /// The flags of `dataflow rules export`.
