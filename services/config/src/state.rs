@@ -9,7 +9,7 @@ use dataflow_rules::{Rule, RuleSet};
 use crate::Error;
 use crate::change::{Change, ChangeRecord, Origin};
 use crate::difference::{Difference, DifferenceKind, differences};
-use crate::key::Key;
+use crate::key::{Key, MAX_KEYS};
 use crate::provider::Provider;
 
 /// The state after the change at `position`.
@@ -215,10 +215,11 @@ impl State {
     ///
     /// # Errors
     ///
-    /// [`Error::RulesetInvalid`], [`Error::ProviderInvalid`], [`Error::KeyInvalid`].
+    /// [`Error::RulesetInvalid`], [`Error::ProviderInvalid`], [`Error::KeyInvalid`], [`Error::TooManyKeys`].
     pub fn validate(&self, change: &Change) -> Result<(), Error> {
         match change {
             Change::ProviderSeeded(provider) | Change::ProviderPut(provider) => provider.validate(),
+            Change::KeyCreated(_) if self.keys.len() > MAX_KEYS => Err(Error::TooManyKeys),
             Change::KeyCreated(key) => key.validate(),
             _ => change.ruleset().map_or(Ok(()), |name| Ok(self.ruleset(name)?.set.validate()?)),
         }

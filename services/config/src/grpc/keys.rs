@@ -18,7 +18,7 @@ use tonic::{Request, Response, Status};
 use super::{Caller, caller, check_etag, invalid_page_token, page_size};
 use crate::change::Change;
 use crate::journal::Journal;
-use crate::key::{ID_PREFIX, Key, MAX_KEYS, Secret, expiry, random_id};
+use crate::key::{ID_PREFIX, Key, Secret, expiry, random_id};
 use crate::state::{State, VersionedKey};
 use crate::{Error, convert};
 
@@ -79,12 +79,7 @@ impl Service {
             creator: caller.subject.clone(),
             digest: secret.digest(),
         };
-        let decide = |state: &State| {
-            if state.keys.len() >= MAX_KEYS {
-                return Err(Error::TooManyKeys);
-            }
-            Ok(Some(Change::KeyCreated(key.clone())))
-        };
+        let decide = |_: &State| Ok(Some(Change::KeyCreated(key.clone())));
         let state = self.journal.change(caller.origin(reason)?, decide).await?;
         let key = Some(convert::key::key(state.key(&key.key_id)?));
         Ok(pb::CreateKeyResponse { key, secret: secret.into_text() })

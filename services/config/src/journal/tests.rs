@@ -7,6 +7,7 @@ use dataflow_store::logs::Logs;
 
 use super::*;
 use crate::built_in;
+use crate::key::{Key, MAX_KEYS};
 
 mod compaction;
 mod lost;
@@ -177,6 +178,33 @@ async fn a_removed_provider_is_not_seeded_again() {
     next.open().await.unwrap();
     assert!(!next.state().providers.contains_key("IT1"));
     assert_eq!(next.state().providers.len(), 8);
+}
+
+#[test]
+fn the_number_of_keys_is_limited_and_a_revoked_one_makes_room() {
+    let key = |index: usize| Key {
+        key_id: format!("k-{index}"),
+        display_name: "x".to_owned(),
+        scope: dataflow_mesh::access::Scope::Read,
+        tenant: String::new(),
+        expires: None,
+        creator: String::new(),
+        digest: [0; 32],
+    };
+    let mut state = State::default();
+    let mut apply = |change: Change| {
+        let origin = Origin::default();
+        state.apply(&ChangeRecord { change: change.clone(), origin, time: SystemTime::now() }).unwrap();
+        state.validate(&change)
+    };
+    for index in 0..MAX_KEYS {
+        apply(Change::KeyCreated(key(index))).unwrap();
+    }
+    assert!(matches!(apply(Change::KeyCreated(key(MAX_KEYS))), Err(Error::TooManyKeys)));
+    for index in [0, 1] {
+        apply(Change::KeyRevoked { key_id: key(index).key_id }).unwrap();
+    }
+    apply(Change::KeyCreated(key(0))).unwrap();
 }
 
 #[tokio::test]
