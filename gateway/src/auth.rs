@@ -6,7 +6,9 @@
 pub(crate) mod args;
 
 mod admin_key;
+mod api_keys;
 mod credentials;
+mod digest;
 mod error;
 mod jwt;
 mod key_source;
@@ -18,11 +20,13 @@ use std::time::SystemTime;
 use dataflow_mesh::access::{Access, AccessTable, Scope};
 use dataflow_mesh::context::Context;
 use dataflow_mesh::identity::Principal;
+use dataflow_mesh::outbound::Upstream;
 use dataflow_mesh::tasks::Task;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE};
 
 use admin_key::AdminKey;
+use api_keys::ApiKeys;
 pub use args::AuthArgs;
 use credentials::{API_KEY, Credential};
 pub(crate) use error::AuthError;
@@ -55,6 +59,8 @@ pub(crate) struct Auth {
 pub(crate) struct Authenticator {
     tokens: Option<Tokens>,
     admin_key: Option<AdminKey>,
+    /// None in front of services without our config service.
+    api_keys: Option<ApiKeys>,
     /// What a caller without credentials may do, if it may do anything.
     anonymous: Option<Scope>,
 }
@@ -89,6 +95,9 @@ impl Auth {
         if let Some(key) = callers.as_ref().and_then(|callers| callers.admin_key.clone()) {
             context.tasks.spawn(Task::restarting("admin-key", move || key.clone().follow()));
         }
+        if let Some(keys) = callers.as_ref().and_then(|callers| callers.api_keys.clone()) {
+            context.tasks.spawn(Task::restarting("api keys", move || keys.clone().follow()));
+        }
         if let Some(tokens) = callers.as_ref().and_then(|callers| callers.tokens.as_ref()) {
             tokens.source.register(&context.metrics);
             let source = tokens.source.clone();
@@ -112,6 +121,8 @@ impl Auth {
         };
         let needed = match self.access.get(path) {
             Some(Access::Scope(scope)) => scope,
+            Some(Access::OfMesh) if !caller.tenant.is_empty() => return Err(AuthError::OfMesh),
+            Some(Access::OfMesh) => Scope::Admin,
             Some(Access::Internal) => return Err(AuthError::Internal),
             None if path.starts_with(REFLECTION) => Scope::Read,
             // What a service behind the gateway, or a proxy that normalizes paths, makes of it is not known here.
@@ -148,8 +159,12 @@ impl Auth {
 // === impl Authenticator ===
 
 impl Authenticator {
-    /// What the flags say; none if they name nothing by which callers are authenticated.
-    pub(crate) fn new(args: &AuthArgs, allows_anonymous: bool) -> Result<Option<Self>, NotAuthenticating> {
+    /// What the flags say; none if they name nothing by which callers are authenticated. `config` has the API keys.
+    pub(crate) fn new(
+        args: &AuthArgs,
+        allows_anonymous: bool,
+        config: Option<&Upstream>,
+    ) -> Result<Option<Self>, NotAuthenticating> {
         if !args.is_on() {
             return Ok(None);
         }
@@ -162,7 +177,8 @@ impl Authenticator {
             AdminKey::read(file).map_err(|error| failed("--admin-key-file", problem(error)))
         });
         let anonymous = allows_anonymous.then_some(Scope::Read);
-        Ok(Some(Self { tokens: tokens.transpose()?, admin_key: admin_key.transpose()?, anonymous }))
+        let api_keys = config.map(ApiKeys::new);
+        Ok(Some(Self { tokens: tokens.transpose()?, admin_key: admin_key.transpose()?, api_keys, anonymous }))
     }
 
     fn caller(&self, headers: &HeaderMap) -> Result<Principal, AuthError> {
@@ -176,8 +192,10 @@ impl Authenticator {
                 Ok(principal(&*tokens.claims(token)?))
             }
             Some(Credential::Key(key)) => {
-                let is_admin = self.admin_key.as_ref().is_some_and(|admin| admin.is(key));
-                is_admin.then(AdminKey::principal).ok_or(AuthError::KeyUnknown)
+                if self.admin_key.as_ref().is_some_and(|admin| admin.is(key)) {
+                    return Ok(AdminKey::principal());
+                }
+                self.api_keys.as_ref().map_or(Err(AuthError::KeyUnknown), |keys| keys.caller(key))
             }
         }
     }

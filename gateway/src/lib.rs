@@ -42,6 +42,7 @@ use dataflow_mesh::sampling::Sampler;
 use dataflow_mesh::serve::Server;
 use dataflow_mesh::tls::ServerTls;
 use dataflow_proto::FILE_DESCRIPTOR_SET;
+use dataflow_proto::config::v1::key_service_server::SERVICE_NAME as KEY_SERVICE;
 use dataflow_proto::mesh::v1::mesh_service_server::{MeshServiceServer, SERVICE_NAME as MESH_SERVICE};
 use tokio::net::TcpListener;
 use tonic::codec::CompressionEncoding;
@@ -122,7 +123,8 @@ impl Gateway {
     /// Mistakes on the command line.
     pub fn new(args: &Args) -> Result<Self, StartError> {
         let allows_anonymous = args.public.allow_anonymous;
-        let callers = Authenticator::new(&args.public.auth, allows_anonymous)?;
+        let config = args.upstreams.of(KEY_SERVICE).filter(|_| args.upstreams.descriptors.is_none());
+        let callers = Authenticator::new(&args.public.auth, allows_anonymous, config.as_ref())?;
         let tls = args.public.tls()?;
         if !args.listen.ip().is_loopback() && !allows_anonymous && callers.is_none() {
             return Err(StartError::Exposed { address: args.listen });

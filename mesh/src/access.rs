@@ -17,7 +17,7 @@ pub enum Scope {
     Read,
     /// Change what belongs to the caller's tenant.
     Write,
-    /// Change or show what concerns the whole mesh, or other callers.
+    /// Change or show what concerns all callers of its tenant, or of the mesh if it has none.
     Admin,
 }
 
@@ -26,6 +26,8 @@ pub enum Scope {
 pub enum Access {
     /// Callers with this scope.
     Scope(Scope),
+    /// Administrators that belong to no tenant.
+    OfMesh,
     /// Services of the mesh only.
     Internal,
 }
@@ -105,6 +107,7 @@ fn access(options: MethodOptions) -> Access {
         Ok(pb::Scope::Read) => Access::Scope(Scope::Read),
         Ok(pb::Scope::Write) => Access::Scope(Scope::Write),
         Ok(pb::Scope::Admin) => Access::Scope(Scope::Admin),
+        Ok(pb::Scope::MeshAdmin) => Access::OfMesh,
         Ok(pb::Scope::Internal) => Access::Internal,
         Ok(pb::Scope::Unspecified) if !options.has_side_effects => Access::Scope(Scope::Read),
         Ok(pb::Scope::Unspecified) => Access::Scope(Scope::Write),
@@ -131,7 +134,8 @@ mod tests {
             check(options(2, has_side_effects), Access::Scope(Scope::Write));
             check(options(3, has_side_effects), Access::Scope(Scope::Admin));
             check(options(4, has_side_effects), Access::Internal);
-            check(options(5, has_side_effects), Access::Internal);
+            check(options(5, has_side_effects), Access::OfMesh);
+            check(options(6, has_side_effects), Access::Internal);
         }
         let health = AccessTable::of(tonic_health::pb::FILE_DESCRIPTOR_SET);
         assert_eq!(health.get("/grpc.health.v1.Health/Check"), Some(Access::Scope(Scope::Write)));

@@ -9,9 +9,9 @@ use arc_swap::ArcSwap;
 use dataflow_mesh::access::Scope;
 use dataflow_mesh::identity::Principal;
 use dataflow_mesh::panics::spawn_blocking;
-use ring::digest::{SHA256, digest};
 
 use super::credentials::KEY_PREFIX;
+use super::digest::Digest;
 use super::jwt::token::KEY_SUBJECT;
 
 /// The fewest characters after the prefix: those of 192 random bits in base64.
@@ -27,7 +27,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub(super) struct AdminKey {
     file: Arc<Path>,
-    digest: Arc<ArcSwap<[u8; 32]>>,
+    digest: Arc<ArcSwap<Digest>>,
 }
 
 /// Why a file has no key.
@@ -52,9 +52,9 @@ impl AdminKey {
         Ok(Self { file: file.into(), digest: Arc::new(ArcSwap::from_pointee(digest)) })
     }
 
-    /// Whether a key is this one. Digests are compared: how long that takes tells a caller nothing about the key.
+    /// Whether a key is this one.
     pub(super) fn is(&self, key: &str) -> bool {
-        digest_of(key) == **self.digest.load()
+        Digest::of(key) == **self.digest.load()
     }
 
     /// Its caller.
@@ -95,19 +95,15 @@ fn read(file: &Path) -> Result<Vec<u8>, AdminKeyError> {
     Ok(text)
 }
 
-fn digest_in(text: &[u8]) -> Result<[u8; 32], AdminKeyError> {
+fn digest_in(text: &[u8]) -> Result<Digest, AdminKeyError> {
     let text = std::str::from_utf8(text).map_err(|_| AdminKeyError::Malformed)?.trim();
     let is_key_char = |each: char| each.is_ascii_alphanumeric() || each == '-' || each == '_';
     let rest =
         text.strip_prefix(KEY_PREFIX).filter(|rest| rest.len() >= MIN_LENGTH && text.len() <= MAX_BYTES);
     match rest {
-        Some(rest) if rest.chars().all(is_key_char) => Ok(digest_of(text)),
+        Some(rest) if rest.chars().all(is_key_char) => Ok(Digest::of(text)),
         _ => Err(AdminKeyError::Malformed),
     }
-}
-
-fn digest_of(key: &str) -> [u8; 32] {
-    digest(&SHA256, key.as_bytes()).as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
 #[cfg(test)]

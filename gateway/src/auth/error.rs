@@ -33,6 +33,9 @@ pub(crate) enum AuthError {
     /// The key set could not be fetched yet.
     #[error("the keys that verify tokens could not be fetched yet")]
     KeysUnavailable,
+    /// The config service, which has the API keys, is out of reach.
+    #[error("the config service, which knows the API keys, is out of reach")]
+    ApiKeysUnavailable,
     /// There is no such API key.
     #[error("the API key is not known, or was revoked")]
     KeyUnknown,
@@ -42,6 +45,9 @@ pub(crate) enum AuthError {
         /// The scope.
         needed: Scope,
     },
+    /// The method concerns all tenants, and the caller belongs to one.
+    #[error("the method concerns all tenants, and the caller belongs to one")]
+    OfMesh,
     /// The descriptor set has no such method.
     #[error("the gateway knows no such method")]
     MethodUnknown,
@@ -78,7 +84,11 @@ impl AuthError {
             AuthError::ScopeMissing { needed: Scope::Admin } => {
                 "Bearer realm=\"dataflow\", error=\"insufficient_scope\", scope=\"admin\""
             }
-            AuthError::KeysUnavailable | AuthError::MethodUnknown | AuthError::Internal => return None,
+            AuthError::KeysUnavailable
+            | AuthError::ApiKeysUnavailable
+            | AuthError::OfMesh
+            | AuthError::MethodUnknown
+            | AuthError::Internal => return None,
         };
         Some(HeaderValue::from_static(challenge))
     }
@@ -100,8 +110,8 @@ impl Describe for AuthError {
 
     fn kind(&self) -> Kind {
         match self {
-            AuthError::ScopeMissing { .. } | AuthError::Internal => Kind::Denied,
-            AuthError::KeysUnavailable => Kind::Unavailable,
+            AuthError::ScopeMissing { .. } | AuthError::OfMesh | AuthError::Internal => Kind::Denied,
+            AuthError::KeysUnavailable | AuthError::ApiKeysUnavailable => Kind::Unavailable,
             AuthError::MethodUnknown => Kind::Unimplemented,
             AuthError::Missing
             | AuthError::Ambiguous
@@ -121,15 +131,18 @@ impl Describe for AuthError {
             AuthError::Expired => "TOKEN_EXPIRED",
             AuthError::TokensUnknown | AuthError::Token(_) => "TOKEN_INVALID",
             AuthError::KeysUnavailable => "TOKEN_KEYS_UNAVAILABLE",
+            AuthError::ApiKeysUnavailable => "API_KEYS_UNAVAILABLE",
             AuthError::KeyUnknown => "API_KEY_UNKNOWN",
             AuthError::ScopeMissing { .. } => "SCOPE_MISSING",
+            AuthError::OfMesh => "METHOD_OF_MESH",
             AuthError::MethodUnknown => "METHOD_UNKNOWN",
             AuthError::Internal => "METHOD_INTERNAL",
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        matches!(self, AuthError::KeysUnavailable).then_some(Duration::from_secs(1))
+        let is_unavailable = matches!(self, AuthError::KeysUnavailable | AuthError::ApiKeysUnavailable);
+        is_unavailable.then_some(Duration::from_secs(1))
     }
 
     fn metadata(&self) -> HashMap<String, String> {

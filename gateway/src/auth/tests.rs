@@ -26,7 +26,7 @@ fn with_admin_key(allows_anonymous: bool) -> Option<Authenticator> {
     let file = directory.path().join("key");
     std::fs::write(&file, key()).unwrap();
     let args = AuthArgs { admin_key_file: Some(file), ..AuthArgs::default() };
-    Authenticator::new(&args, allows_anonymous).unwrap()
+    Authenticator::new(&args, allows_anonymous, None).unwrap()
 }
 
 fn decide(auth: &Auth, key: Option<&str>, path: &str) -> Result<Option<Scope>, &'static str> {
@@ -86,7 +86,7 @@ fn wrong_files_are_named() {
     let html = directory.path().join("html");
     std::fs::write(&html, "<html>").unwrap();
     let check = |args: AuthArgs, flag: &str| {
-        let error = Authenticator::new(&args, false).unwrap_err().to_string();
+        let error = Authenticator::new(&args, false, None).unwrap_err().to_string();
         assert!(error.starts_with(flag) && error.contains(directory.path().to_str().unwrap()), "{error}");
     };
     let absent = directory.path().join("absent");

@@ -63,7 +63,8 @@ async fn each_method_is_open_to_those_who_have_its_scope() {
             let expected = match access {
                 Access::Internal => Some("METHOD_INTERNAL"),
                 Access::Scope(needed) if *scope < Some(needed) => Some("SCOPE_MISSING"),
-                Access::Scope(_) => None,
+                Access::OfMesh if *scope < Some(Scope::Admin) => Some("SCOPE_MISSING"),
+                Access::Scope(_) | Access::OfMesh => None,
             };
             assert_eq!(refused, expected, "{path} {scope:?}: {code:?} {reason}");
         }
@@ -218,6 +219,52 @@ async fn the_admin_key_of_a_file_opens_everything() {
     let anonymous = services::mesh(&["--admin-key-file", &path, "--allow-anonymous"]).await;
     assert_eq!(send(&anonymous.0, ("GET", "/v1/rules"), &[], &Value::Null).await.status, 200);
     assert_eq!(send(&anonymous.0, stats, &[], &Value::Null).await.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_key_counts_from_its_creation_to_its_revocation() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let admin = format!("dfk_{}", "k".repeat(40));
+    std::fs::write(file.path(), &admin).unwrap();
+    let (gateway, [_analysis, _cache, config]) =
+        services::mesh(&["--admin-key-file", file.path().to_str().unwrap()]).await;
+    let as_admin = [("x-api-key", admin.as_str())];
+    let create = async |key: Value| {
+        let created = send(&gateway, ("POST", "/v1/keys"), &as_admin, &key).await;
+        assert_eq!(created.status, 200, "{}", String::from_utf8_lossy(&created.body));
+        let created: Value = serde_json::from_slice(&created.body).unwrap();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        (text(&created["key"]["keyId"]), text(&created["secret"]))
+    };
+    let status = async |request: (&str, &str), key: &str, body: &Value| {
+        send(&gateway, request, &[("x-api-key", key)], body).await.status
+    };
+    let (id, acme) = create(json!({"displayName": "ci", "scope": "WRITE", "tenant": "acme"})).await;
+    let (_, bolt) = create(json!({"displayName": "bolt", "scope": "ADMIN", "tenant": "bolt"})).await;
+    let (rules, entry) = ("/v1/rules", "/v1/cache/entries/user/secret");
+    eventually(TIMEOUT, "the keys are known", async || {
+        status(("GET", rules), &acme, &Value::Null).await == 200
+            && status(("GET", rules), &bolt, &Value::Null).await == 200
+    })
+    .await;
+    assert_eq!(status(("PUT", entry), &acme, &json!({"value": "eA=="})).await, 200);
+    assert_eq!(status(("GET", entry), &bolt, &Value::Null).await, 404, "of another tenant");
+    assert_eq!(status(("GET", "/v1/cache:stats"), &acme, &Value::Null).await, 403);
+    assert_eq!(status(("GET", "/v1/cache:stats"), &bolt, &Value::Null).await, 200);
+    assert_eq!(status(("GET", "/v1/audit"), &bolt, &Value::Null).await, 403, "of all tenants");
+    let revoke = format!("/v1/keys/{id}");
+    assert_eq!(status(("DELETE", &revoke), &bolt, &Value::Null).await, 404, "of another tenant");
+    assert_eq!(status(("DELETE", &revoke), &admin, &Value::Null).await, 200);
+    let is_refused = async || status(("GET", rules), &acme, &Value::Null).await == 401;
+    eventually(TIMEOUT, "the key is refused", is_refused).await;
+
+    // Without the config service, known keys count for a while, and others may be valid.
+    config.stop().await;
+    let breakers = "/api/v1/circuit-breakers/status";
+    let is_undecided = async || status(("GET", breakers), &format!("{bolt}x"), &Value::Null).await == 503;
+    eventually(TIMEOUT, "it is noticed that the config service is gone", is_undecided).await;
+    assert_eq!(status(("GET", breakers), &bolt, &Value::Null).await, 200);
+    assert_eq!(status(("GET", breakers), &admin, &Value::Null).await, 200);
 }
 
 /// A server of a key set, which can be replaced, and the number of requests so far.

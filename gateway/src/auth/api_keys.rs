@@ -1,0 +1,177 @@
+//! The API keys that the config service has created. It pushes those that are valid, after every change, so that a call
+//! looks its key up here, by the digest, and a revoked one is refused within a second.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwapOption;
+use dataflow_mesh::access::Scope;
+use dataflow_mesh::backoff::Backoff;
+use dataflow_mesh::identity::Principal;
+use dataflow_mesh::outbound::{Outbound, Upstream};
+use dataflow_proto::config::v1 as pb;
+use dataflow_proto::config::v1::key_service_client::KeyServiceClient;
+use dataflow_proto::mesh::v1::Scope as WireScope;
+use tokio::time::Instant;
+use tonic::Status;
+
+use super::digest::Digest;
+use super::error::AuthError;
+
+/// How long keys count while the config service is out of reach: no revocation arrives meanwhile.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// The most keys that are held; the config service creates no more.
+const MAX_KEYS: usize = 10_000;
+
+/// The valid keys. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct ApiKeys(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    config: Outbound,
+    /// None until the first list has come.
+    keys: ArcSwapOption<HashMap<Digest, ApiKey>>,
+    /// Since when the config service is out of reach.
+    lost: Mutex<Option<Instant>>,
+}
+
+#[derive(Debug)]
+struct ApiKey {
+    principal: Principal,
+    /// Never, if there is none.
+    expires: Option<SystemTime>,
+}
+
+// === impl ApiKeys ===
+
+impl ApiKeys {
+    pub(super) fn new(config: &Upstream) -> Self {
+        let (config, keys) = (Outbound::watching(config), ArcSwapOption::empty());
+        Self(Arc::new(Shared { config, keys, lost: Mutex::default() }))
+    }
+
+    /// The caller that presents a key.
+    ///
+    /// # Errors
+    ///
+    /// If the key is not valid, or the config service is out of reach and may know it.
+    pub(super) fn caller(&self, key: &str) -> Result<Principal, AuthError> {
+        let keys = self.0.keys.load();
+        let keys = keys.as_ref().ok_or(AuthError::ApiKeysUnavailable)?;
+        let lost = *self.0.lost();
+        match (keys.get(&Digest::of(key)), lost) {
+            (Some(key), _) if key.expires.is_some_and(|end| end <= SystemTime::now()) => {
+                Err(AuthError::KeyUnknown)
+            }
+            (Some(_), Some(since)) if since.elapsed() >= GRACE => Err(AuthError::ApiKeysUnavailable),
+            (Some(key), _) => Ok(key.principal.clone()),
+            (None, Some(_)) => Err(AuthError::ApiKeysUnavailable),
+            (None, None) => Err(AuthError::KeyUnknown),
+        }
+    }
+
+    /// Takes the keys that the config service pushes, without end.
+    pub(super) async fn follow(self) {
+        let mut backoff = Backoff::default();
+        loop {
+            let error = self.watch(&mut backoff).await.err();
+            let error = error.map(|status| status.message().to_owned()).unwrap_or_default();
+            // The time counts from the first failure.
+            if self.0.lost().is_none() {
+                *self.0.lost() = Some(Instant::now());
+                tracing::warn!(error, "api keys: config service unavailable, keys count for 60 s more");
+            }
+            backoff.wait().await;
+        }
+    }
+
+    /// Takes the keys of one stream, until it ends.
+    async fn watch(&self, backoff: &mut Backoff) -> Result<(), Status> {
+        let mut client = KeyServiceClient::new(self.0.config.clone());
+        let mut stream = client.watch_keys(pb::WatchKeysRequest::default()).await?.into_inner();
+        let mut keys = HashMap::new();
+        while let Some(part) = stream.message().await? {
+            keys.extend(part.keys.into_iter().take(MAX_KEYS - keys.len().min(MAX_KEYS)).filter_map(read));
+            if part.complete {
+                let count = keys.len();
+                self.0.keys.store(Some(Arc::new(std::mem::take(&mut keys))));
+                if self.0.lost().take().is_some() {
+                    tracing::info!(keys = count, "api keys: config service available again");
+                }
+                backoff.reset();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A key with its digest; none if this release cannot read it, so that nothing is granted.
+fn read(key: pb::WatchedKey) -> Option<(Digest, ApiKey)> {
+    let scope = match key.scope() {
+        WireScope::Read => Scope::Read,
+        WireScope::Write => Scope::Write,
+        WireScope::Admin => Scope::Admin,
+        WireScope::Unspecified | WireScope::Internal | WireScope::MeshAdmin => return None,
+    };
+    let expires = key.expire_time.map(SystemTime::try_from).transpose().ok()?;
+    let digest = Digest::read(&key.digest)?;
+    let principal = Principal { subject: key.subject, tenant: key.tenant, scope: Some(scope) };
+    Some((digest, ApiKey { principal, expires }))
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn lost(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(expires: Option<SystemTime>) -> ApiKeys {
+        let keys = ApiKeys::new(&"http://127.0.0.1:1".parse().unwrap());
+        let principal =
+            Principal { subject: "key:k-1".to_owned(), scope: Some(Scope::Read), ..Principal::default() };
+        let known = HashMap::from([(Digest::of("dfk_known"), ApiKey { principal, expires })]);
+        keys.0.keys.store(Some(Arc::new(known)));
+        keys
+    }
+
+    #[test]
+    fn a_key_counts_until_it_expires() {
+        let (now, hour) = (SystemTime::now(), Duration::from_secs(3600));
+        for (expires, is_valid) in [(None, true), (Some(now + hour), true), (Some(now - hour), false)] {
+            let found = keys(expires).caller("dfk_known").map(|caller| caller.subject);
+            assert_eq!(found.ok().as_deref(), is_valid.then_some("key:k-1"), "{expires:?}");
+        }
+        assert_eq!(keys(None).caller("dfk_other"), Err(AuthError::KeyUnknown));
+        let none = ApiKeys::new(&"http://127.0.0.1:1".parse().unwrap());
+        assert_eq!(none.caller("dfk_known"), Err(AuthError::ApiKeysUnavailable));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn known_keys_count_for_a_while_without_the_config_service() {
+        let keys = keys(None);
+        *keys.0.lost() = Some(Instant::now());
+        tokio::time::advance(GRACE - Duration::from_millis(1)).await;
+        assert!(keys.caller("dfk_known").is_ok());
+        assert_eq!(keys.caller("dfk_other"), Err(AuthError::ApiKeysUnavailable));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(keys.caller("dfk_known"), Err(AuthError::ApiKeysUnavailable));
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_read_grants_nothing() {
+        let key = |scope: i32, digest: &[u8]| {
+            read(pb::WatchedKey { scope, digest: digest.to_vec().into(), ..Default::default() }).is_some()
+        };
+        assert!(key(1, &[7; 32]) && key(3, &[7; 32]));
+        assert!(!key(0, &[7; 32]) && !key(4, &[7; 32]) && !key(9, &[7; 32]) && !key(1, &[7; 31]));
+    }
+}
