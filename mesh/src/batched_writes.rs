@@ -1,6 +1,6 @@
 //! Batches what a connection of HTTP/2 writes. h2 writes to the socket once for each message, and the calls of a
-//! connection end one after the other; a system call for each of them costs more than all that the gateway does with the
-//! message. Here the first write of a batch waits until the tasks that are ready now have had their turn.
+//! connection end one after the other; a system call for each of them costs more than all that the gateway does with
+//! the message. Here the first write of a batch waits until the tasks that are ready now have had their turn.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -14,9 +14,9 @@ const MAX_BATCH: usize = 16 * 1024;
 /// A buffer up to this size is kept for the next batch; there may be thousands of idle connections.
 const KEPT: usize = 4 * 1024;
 
-/// A connection whose writes are batched. A batch that was begun in one turn of the connection's task is sent by the flush
-/// of the next turn, which is told by a read before it. h2 reads and flushes in each turn; without a read, a flush sends
-/// nothing.
+/// A connection whose writes are batched. A batch that was begun in one turn of the connection's task is sent by the
+/// flush of the next turn, which is told by a read before it. h2 reads and flushes in each turn; without a read, a
+/// flush sends nothing.
 #[derive(Debug)]
 pub(crate) struct BatchedWrites<T: AsyncWrite + Unpin> {
     inner: T,
@@ -108,9 +108,10 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for BatchedWrites<T> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.is_due {
             ready!(self.poll_send(cx))?;
-            return Pin::new(&mut self.inner).poll_flush(cx);
         }
-        Poll::Ready(Ok(()))
+        // In every turn, for what the connection was given before: one of TLS takes more than its socket does, and
+        // sends the rest when it is flushed.
+        Pin::new(&mut self.inner).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -135,6 +136,8 @@ impl<T: AsyncWrite + Unpin> Drop for BatchedWrites<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering::SeqCst;
     use std::sync::{Arc, Mutex};
 
     use futures_util::future::poll_fn;
@@ -142,11 +145,13 @@ mod tests {
 
     use super::*;
 
-    /// A socket that takes at most so many bytes in one write, and counts the writes.
+    /// A socket that takes at most so many bytes in one write, and counts the writes. Its first flushes are pending.
     #[derive(Debug, Clone, Default)]
     struct Socket {
         written: Arc<Mutex<Vec<Vec<u8>>>>,
         takes: usize,
+        pending_flushes: Arc<AtomicUsize>,
+        flushed: Arc<AtomicUsize>,
     }
 
     impl Socket {
@@ -160,6 +165,11 @@ mod tests {
 
         fn bytes(&self) -> Vec<u8> {
             self.written.lock().unwrap().concat()
+        }
+
+        /// How many bytes were written before the last flush.
+        fn flushed(&self) -> usize {
+            self.flushed.load(SeqCst)
         }
     }
 
@@ -180,6 +190,10 @@ mod tests {
         }
 
         fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            if self.pending_flushes.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok() {
+                return Poll::Pending;
+            }
+            self.flushed.store(self.bytes().len(), SeqCst);
             Poll::Ready(Ok(()))
         }
 
@@ -194,14 +208,19 @@ mod tests {
         }
     }
 
-    /// A turn of the connection's task: it reads, writes and flushes.
-    async fn turn(batched: &mut BatchedWrites<Socket>, writes: &[&[u8]]) {
+    /// What begins a turn of the connection's task: a read.
+    async fn begin(batched: &mut BatchedWrites<Socket>) {
         poll_fn(|cx| {
             let mut space = [0; 8];
             assert!(Pin::new(&mut *batched).poll_read(cx, &mut ReadBuf::new(&mut space)).is_pending());
             Poll::Ready(())
         })
         .await;
+    }
+
+    /// A turn of the connection's task: it reads, writes and flushes.
+    async fn turn(batched: &mut BatchedWrites<Socket>, writes: &[&[u8]]) {
+        begin(batched).await;
         for data in writes {
             batched.write_all(data).await.unwrap();
             batched.flush().await.unwrap();
@@ -239,6 +258,23 @@ mod tests {
         let mut batched = BatchedWrites::new(socket.clone());
         turn(&mut batched, &[&[1; MAX_BATCH], &[2; 1]]).await;
         assert_eq!(socket.lengths(), [MAX_BATCH + 1]);
+    }
+
+    /// A connection of TLS takes what its socket does not, and sends it when it is flushed.
+    #[tokio::test]
+    async fn what_the_connection_still_holds_is_flushed_in_a_later_turn() {
+        let socket = Socket::taking(usize::MAX);
+        let mut batched = BatchedWrites::new(socket.clone());
+        turn(&mut batched, &[b"last"]).await;
+        socket.pending_flushes.store(1, SeqCst);
+        for expected in [0, 4] {
+            begin(&mut batched).await;
+            let _ = poll_fn(|cx| Poll::Ready(Pin::new(&mut batched).poll_flush(cx))).await;
+            assert_eq!((socket.bytes().len(), socket.flushed()), (4, expected));
+        }
+
+        turn(&mut batched, &[&[1; MAX_BATCH + 1]]).await;
+        assert_eq!(socket.flushed(), 4 + MAX_BATCH + 1, "sent without a batch");
     }
 
     #[tokio::test]
