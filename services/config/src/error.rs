@@ -6,8 +6,6 @@ use std::time::Duration;
 use dataflow_mesh::status::{Describe, Kind, Violation};
 use dataflow_rules::RuleError;
 
-use crate::key::MAX_KEYS;
-
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -76,8 +74,13 @@ pub enum Error {
         problem: String,
     },
     /// There is no room for another key.
-    #[error("there are {MAX_KEYS} keys already, expired ones included: delete those that are not used")]
-    TooManyKeys,
+    #[error("{owner} has {limit} keys already, expired ones included: delete those that are not used")]
+    TooManyKeys {
+        /// The mesh, or the tenant.
+        owner: &'static str,
+        /// How many it may have.
+        limit: usize,
+    },
     /// A caller that belongs to a tenant wants a key of another one.
     #[error("the caller does not belong to the tenant {tenant:?}")]
     TenantMismatch {
@@ -156,7 +159,7 @@ impl Describe for Error {
             Error::TenantMismatch { .. } => Kind::Denied,
             Error::EtagMismatch { .. } => Kind::Conflict,
             Error::TooManyChanges => Kind::Overloaded,
-            Error::TooManyKeys | Error::ReleaseOutdated | Error::JournalLost => Kind::Precondition,
+            Error::TooManyKeys { .. } | Error::ReleaseOutdated | Error::JournalLost => Kind::Precondition,
             Error::SnapshotMissing { .. } => Kind::Internal,
             Error::Store(error) => error.kind(),
         }
@@ -173,7 +176,7 @@ impl Describe for Error {
             Error::ProviderInvalid { .. } => "PROVIDER_INVALID",
             Error::KeyNotFound { .. } => "KEY_NOT_FOUND",
             Error::KeyInvalid { .. } => "KEY_INVALID",
-            Error::TooManyKeys => "TOO_MANY_KEYS",
+            Error::TooManyKeys { .. } => "TOO_MANY_KEYS",
             Error::TenantMismatch { .. } => "TENANT_MISMATCH",
             Error::FieldInvalid { .. } => "FIELD_INVALID",
             Error::RulesetInvalid { .. } => "RULESET_INVALID",

@@ -11,6 +11,9 @@ use crate::Error;
 
 /// Most keys, expired ones included: what each replica of the gateway has in memory, and a watch sends at once.
 pub const MAX_KEYS: usize = 10_000;
+
+/// The most keys of one tenant, so that its administrators cannot take all of [`MAX_KEYS`].
+pub const MAX_TENANT_KEYS: usize = 1_000;
 /// Longest name, in characters.
 pub const MAX_NAME: usize = 100;
 /// Longest name of a tenant, in bytes.

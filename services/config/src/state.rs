@@ -9,7 +9,7 @@ use dataflow_rules::{Rule, RuleSet};
 use crate::Error;
 use crate::change::{Change, ChangeRecord, Origin};
 use crate::difference::{Difference, DifferenceKind, differences};
-use crate::key::{Key, MAX_KEYS};
+use crate::key::{Key, MAX_KEYS, MAX_TENANT_KEYS};
 use crate::provider::Provider;
 
 /// The state after the change at `position`.
@@ -219,10 +219,21 @@ impl State {
     pub fn validate(&self, change: &Change) -> Result<(), Error> {
         match change {
             Change::ProviderSeeded(provider) | Change::ProviderPut(provider) => provider.validate(),
-            Change::KeyCreated(_) if self.keys.len() > MAX_KEYS => Err(Error::TooManyKeys),
-            Change::KeyCreated(key) => key.validate(),
+            Change::KeyCreated(key) => self.has_room(key).and_then(|()| key.validate()),
             _ => change.ruleset().map_or(Ok(()), |name| Ok(self.ruleset(name)?.set.validate()?)),
         }
+    }
+
+    /// Whether the keys, of which this one is the newest, are not too many.
+    fn has_room(&self, key: &Key) -> Result<(), Error> {
+        let is_of_tenant = |known: &&Arc<VersionedKey>| known.key.tenant == key.tenant;
+        if self.keys.len() > MAX_KEYS {
+            return Err(Error::TooManyKeys { owner: "the mesh", limit: MAX_KEYS });
+        }
+        if !key.tenant.is_empty() && self.keys.values().filter(is_of_tenant).count() > MAX_TENANT_KEYS {
+            return Err(Error::TooManyKeys { owner: "the tenant", limit: MAX_TENANT_KEYS });
+        }
+        Ok(())
     }
 
     /// A rule set for modification: in place, or on a copy if it is shared.

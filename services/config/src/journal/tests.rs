@@ -7,7 +7,7 @@ use dataflow_store::logs::Logs;
 
 use super::*;
 use crate::built_in;
-use crate::key::{Key, MAX_KEYS};
+use crate::key::{Key, MAX_KEYS, MAX_TENANT_KEYS};
 
 mod compaction;
 mod lost;
@@ -182,11 +182,11 @@ async fn a_removed_provider_is_not_seeded_again() {
 
 #[test]
 fn the_number_of_keys_is_limited_and_a_revoked_one_makes_room() {
-    let key = |index: usize| Key {
+    let key = |index: usize, tenant: &str| Key {
         key_id: format!("k-{index}"),
         display_name: "x".to_owned(),
         scope: dataflow_mesh::access::Scope::Read,
-        tenant: String::new(),
+        tenant: tenant.to_owned(),
         expires: None,
         creator: String::new(),
         digest: [0; 32],
@@ -197,14 +197,32 @@ fn the_number_of_keys_is_limited_and_a_revoked_one_makes_room() {
         state.apply(&ChangeRecord { change: change.clone(), origin, time: SystemTime::now() }).unwrap();
         state.validate(&change)
     };
-    for index in 0..MAX_KEYS {
-        apply(Change::KeyCreated(key(index))).unwrap();
+    for index in 0..MAX_TENANT_KEYS {
+        apply(Change::KeyCreated(key(index, "acme"))).unwrap();
     }
-    assert!(matches!(apply(Change::KeyCreated(key(MAX_KEYS))), Err(Error::TooManyKeys)));
-    for index in [0, 1] {
-        apply(Change::KeyRevoked { key_id: key(index).key_id }).unwrap();
+    let limit_of = |outcome| match outcome {
+        Err(Error::TooManyKeys { owner, limit }) => (owner, limit),
+        other => panic!("{other:?}"),
+    };
+    let excess = apply(Change::KeyCreated(key(MAX_KEYS, "acme")));
+    assert_eq!(limit_of(excess), ("the tenant", MAX_TENANT_KEYS));
+    // The journal drops a state that is not valid; here the excess is still in it.
+    for index in [MAX_KEYS, 0] {
+        apply(Change::KeyRevoked { key_id: key(index, "").key_id }).unwrap();
     }
-    apply(Change::KeyCreated(key(0))).unwrap();
+    apply(Change::KeyCreated(key(0, "acme"))).unwrap();
+
+    for index in MAX_TENANT_KEYS..MAX_KEYS {
+        apply(Change::KeyCreated(key(index, ""))).unwrap();
+    }
+    for tenant in ["", "other"] {
+        let excess = apply(Change::KeyCreated(key(MAX_KEYS, tenant)));
+        assert_eq!(limit_of(excess), ("the mesh", MAX_KEYS));
+    }
+    for index in [MAX_KEYS, 1] {
+        apply(Change::KeyRevoked { key_id: key(index, "").key_id }).unwrap();
+    }
+    apply(Change::KeyCreated(key(1, ""))).unwrap();
 }
 
 #[tokio::test]
