@@ -46,11 +46,11 @@ pub(crate) type OnChange = Arc<dyn Fn() + Send + Sync>;
 /// What has become of the set for a token whose key is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Renewal {
-    /// It has been fetched.
+    /// It has been fetched, and is valid.
     Fetched,
     /// It is as new as it can be.
     Current,
-    /// It could not be fetched in time, or too many calls wait for it.
+    /// It could not be fetched, or not in time, or too many calls wait for it.
     Unknown,
 }
 
@@ -65,8 +65,8 @@ struct Shared {
     on_change: OnChange,
     /// Has a permit while a fetch is asked for.
     refresh: Notify,
-    /// Changes when a fetch has ended.
-    fetched: watch::Sender<()>,
+    /// Whether the last fetch succeeded. Changes when one has ended.
+    fetched: watch::Sender<bool>,
     waiting: Semaphore,
     last_success: ArcSwapOption<SystemTime>,
     /// The same in seconds since 1970.
@@ -136,7 +136,7 @@ impl KeySource {
             current: ArcSwapOption::new(current),
             on_change,
             refresh: Notify::new(),
-            fetched: watch::Sender::new(()),
+            fetched: watch::Sender::new(is_read),
             waiting: Semaphore::new(MAX_WAITING),
             success_seconds: Gauge::default(),
             last_success: ArcSwapOption::empty(),
@@ -165,7 +165,7 @@ impl KeySource {
         self.refresh();
         let longest = shared.timing.refresh + 2 * shared.timing.total;
         match timeout(longest, fetched.changed()).await {
-            Ok(Ok(())) => Renewal::Fetched,
+            Ok(Ok(())) if *fetched.borrow() => Renewal::Fetched,
             _ => Renewal::Unknown,
         }
     }
@@ -217,7 +217,7 @@ impl KeySource {
             Ok(()) => self.0.succeeded(SystemTime::now()),
             Err(_) => _ = self.0.failures.inc(),
         }
-        self.0.fetched.send_replace(());
+        self.0.fetched.send_replace(outcome.is_ok());
         outcome
     }
 

@@ -169,6 +169,17 @@ async fn a_server_that_hangs_is_given_up_and_the_set_stays_in_use() {
 }
 
 #[tokio::test]
+async fn a_fetch_that_fails_renews_nothing() {
+    let server = Server::start().await;
+    let (source, mut changes) = open(server.location(), fast()).unwrap();
+    let _running = run(&source);
+    server.request().await.answer(&ok(&set(&["one"]))).await;
+    changes.recv().await.unwrap();
+    let fail = async { server.request().await.answer("HTTP/1.1 500 Oops\r\n\r\n").await };
+    assert_eq!(tokio::join!(source.renew(), fail).0, Renewal::Unknown);
+}
+
+#[tokio::test]
 async fn callers_wait_for_one_fetch() {
     let server = Server::start().await;
     let (source, mut changes) = open(server.location(), fast()).unwrap();
