@@ -1,9 +1,11 @@
-//! The conditions `If-Match` and `If-None-Match` (RFC 9110, 13) against the etag of a resource. For a request that reads,
-//! the reply is the resource; for one that changes something, another call reads it first. A single etag of the latter
-//! is for the service to compare, see `etag`.
+//! The conditions `If-Match` and `If-None-Match` (RFC 9110, 13) against the etag of a resource. For a request that
+//! reads, the reply is the resource; for one that changes something, another call reads it first. A single etag of the
+//! latter is for the service to compare, see `etag`.
 
 use http::header::{IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderName};
+
+use super::etag::is_etag;
 
 /// The conditions of a request.
 #[derive(Debug, Default)]
@@ -61,10 +63,11 @@ impl Conditions {
         self.if_match == Some(Tags::Any)
     }
 
-    /// One of the etags that the resource may have.
+    /// One of the etags that the resource may have, and that a service can compare.
     pub(super) fn required(&self) -> Option<&str> {
         let Some(Tags::These(tags)) = &self.if_match else { return None };
-        tags.iter().find(|(is_weak, tag)| !is_weak && !tag.is_empty()).map(|(_, tag)| tag.as_str())
+        let mut strong = tags.iter().filter(|(is_weak, _)| !is_weak).map(|(_, tag)| tag.as_str());
+        strong.find(|tag| is_etag(tag))
     }
 
     /// Whether they state what the resource must not be.
@@ -187,6 +190,19 @@ mod tests {
         check(&[if_match("7")], Verdict::Failed);
         check(&[if_match("\"6\""), if_none_match("\"7\"")], Verdict::Failed);
         check(&[if_match("\"7\""), if_none_match("\"7\"")], Verdict::NotModified);
+    }
+
+    #[test]
+    fn the_service_compares_an_etag_that_it_may_have_made() {
+        for (value, expected) in [
+            ("\"a,b\", \"c\"", Some("c")),
+            ("\"a b\", \"a,b\"", None),
+            ("W/\"a\", \"\", \"b\"", Some("b")),
+            ("*", None),
+        ] {
+            let headers = HeaderMap::from_iter([(IF_MATCH, HeaderValue::from_static(value))]);
+            assert_eq!(Conditions::read(&headers).required(), expected, "{value}");
+        }
     }
 
     #[test]

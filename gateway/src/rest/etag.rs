@@ -1,6 +1,6 @@
 //! Etags of REST, as RFC 9110 (sections 8.8.3 and 13.1.1) defines them, from the fields of messages: the `etag` of a
-//! resource is the `ETag` of its response, and a single etag in `If-Match` of PATCH, PUT and DELETE is the `etag` of the
-//! request, which the service compares with the current one.
+//! resource is the `ETag` of its response, and a single etag in `If-Match` of PATCH, PUT and DELETE is the `etag` of
+//! the request, which the service compares with the current one.
 
 use dataflow_mesh::status::{Describe, Kind, Violation, to_status};
 use dataflow_transcode::{Cardinality, Kind as FieldKind, Preset, PresetError, Source, last_delimited};
@@ -49,7 +49,7 @@ pub(super) fn of<'a>(binding: &Binding, message: &'a [u8]) -> Option<&'a str> {
         return None;
     }
     let etag = str::from_utf8(&resource[last_delimited(resource, schema[field].number())?]).ok()?;
-    (!etag.is_empty() && etag.chars().all(is_etag_char)).then_some(etag)
+    is_etag(etag).then_some(etag)
 }
 
 /// The value of `ETag`.
@@ -79,7 +79,7 @@ pub(super) fn bind(
     let path = binding.etag.as_ref().ok_or_else(|| invalid("this resource has no etag"))?;
     let opaque = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     let etag = match opaque {
-        Some(etag) if !etag.is_empty() && etag.chars().all(is_etag_char) => without_coding(etag),
+        Some(etag) if is_etag(etag) => without_coding(etag),
         // Never equal to the current one: a weak etag does not match strongly, and no resource has an empty one.
         Some("") => value,
         None if value.starts_with("W/\"") && value.ends_with('"') && !value.contains(',') => value,
@@ -97,9 +97,11 @@ pub(super) fn differs() -> PreconditionError {
     invalid(DIFFERS)
 }
 
-/// `etagc` of RFC 9110, as far as it is ASCII; without the comma, which would read as a list.
-fn is_etag_char(each: char) -> bool {
-    each.is_ascii_graphic() && each != '"' && each != ','
+/// Whether a resource may have this etag: `etagc` of RFC 9110, as far as it is ASCII; without the comma, which would
+/// read as a list.
+pub(super) fn is_etag(tag: &str) -> bool {
+    let is_char = |each: u8| each.is_ascii_graphic() && each != b'"' && each != b',';
+    !tag.is_empty() && tag.bytes().all(is_char)
 }
 
 /// The condition that an error is about.

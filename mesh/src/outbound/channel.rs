@@ -1,5 +1,6 @@
-//! The channel to one peer: a connection, which carries all calls, is opened on first use and replaced when it is closed.
-//! tonic's channel has a queue, a worker task and a second timeout for each call, and cannot batch what the calls write.
+//! The channel to one peer: a connection, which carries all calls, is opened on first use and replaced when it is
+//! closed. tonic's channel has a queue, a worker task and a second timeout for each call, and cannot batch what the
+//! calls write.
 
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,6 +25,9 @@ use crate::tls::ClientTls;
 
 /// Timeout of a connection attempt; after it the peer counts as unreachable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The same with TLS: such a peer may be far away, and the handshake takes further round trips.
+const TLS_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The agent of calls that come without one.
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("dataflow/", env!("CARGO_PKG_VERSION")));
@@ -105,6 +109,10 @@ impl Inner {
             if let Some(open) = self.open() {
                 return Ok(open);
             }
+            // One that has ended without making way has panicked.
+            if attempt.as_ref().is_some_and(|attempt| attempt.peek().is_some()) {
+                *attempt = None;
+            }
             attempt.get_or_insert_with(|| Self::attempt(Arc::clone(self))).clone()
         };
         attempt.await.map_err(|error| ConnectError(error.as_ref().into()))
@@ -126,11 +134,12 @@ impl Inner {
 }
 
 async fn connect(target: Uri, tls: Option<ClientTls>) -> Result<Connection, Arc<str>> {
+    let limit = if tls.is_some() { TLS_CONNECT_TIMEOUT } else { CONNECT_TIMEOUT };
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     connector.enforce_http(false);
     // Divided among the addresses of a name.
-    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    connector.set_connect_timeout(Some(limit));
     let connecting = async {
         let host = target.host().unwrap_or_default().to_owned();
         let stream = connector.oneshot(target).await.map_err(|error| described(&error))?.into_inner();
@@ -143,7 +152,7 @@ async fn connect(target: Uri, tls: Option<ClientTls>) -> Result<Connection, Arc<
         };
         opened.map_err(|error| described(&error))
     };
-    timeout(CONNECT_TIMEOUT, connecting).await.unwrap_or_else(|_| Err("no answer in time".into()))
+    timeout(limit, connecting).await.unwrap_or_else(|_| Err("no answer in time".into()))
 }
 
 /// An error with its causes: several calls report the one of their common attempt.

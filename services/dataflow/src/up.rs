@@ -82,6 +82,7 @@ pub(crate) async fn run(args: Args, loaded: Loaded) -> Result<Exit, Failure> {
             config_url: mesh.config.clone(),
             ..in_process::defaults()
         };
+        let scheme = if public.tls_cert.is_some() { "https" } else { "http" };
         let gateway = Gateway::new(&dataflow_gateway::Args { listen: address, upstreams, public, server })?;
         let serving = gateway.serve(process.context("gateway"), listener, process.stopped());
         let (served, announced) = tokio::join!(serving, async {
@@ -91,7 +92,7 @@ pub(crate) async fn run(args: Args, loaded: Loaded) -> Result<Exit, Failure> {
                 () = process.readiness.until_ready() => {}
             }
             // The parent process may have closed standard output; the mesh serves all the same.
-            exit::unless_closed(writeln!(terminal::stdout(), "ready http://{address}"))
+            exit::unless_closed(writeln!(terminal::stdout(), "ready {scheme}://{address}"))
         });
         served?;
         announced?;

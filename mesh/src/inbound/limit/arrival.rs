@@ -129,9 +129,10 @@ impl ArrivingBody {
     /// Counts what has arrived.
     fn count(&mut self, data: &[u8]) -> Result<(), Error> {
         self.check_memory()?;
+        let is_drained = self.is_drained();
         let Some(message) = &mut self.message else { return Ok(()) };
         message.read(data)?;
-        if self.ended {
+        if is_drained {
             self.admission.keep(message.take());
         }
         Ok(())
@@ -143,6 +144,11 @@ impl ArrivingBody {
             self.first = poll_fn(|cx| self.poll_inner(cx)).now_or_never().flatten();
         }
         self.ended || self.received >= ENOUGH
+    }
+
+    /// Whether the body is complete and its last message was decompressed.
+    fn is_drained(&self) -> bool {
+        self.ended && self.decompressor.as_ref().is_none_or(Decompressor::is_between_messages)
     }
 
     /// Takes the permit.
@@ -248,7 +254,7 @@ impl http_body::Body for ArrivingBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.ended && self.decided
+        self.first.is_none() && self.is_drained() && self.decided
     }
 
     fn size_hint(&self) -> SizeHint {
