@@ -1,6 +1,6 @@
 //! Who calls, and what the caller may do: decided by the head of a request, before anything of its body is read, for
-//! every protocol in the same way. [`credentials`] finds what a caller presents, `jwt` and [`admin_key`] verify it, and
-//! the table of scopes that the descriptor set makes decides. What services learn of it stands in the headers that the
+//! every protocol in the same way. [`credentials`] finds what a caller presents, `jwt`, [`admin_key`] and [`api_keys`]
+//! verify it, and the table of scopes that the descriptor set makes decides. What services learn of it stands in the headers that the
 //! gateway alone writes (`dataflow_mesh::identity`).
 
 pub(crate) mod args;

@@ -15,7 +15,7 @@ use crate::descriptors::options::{self, MethodOptions};
 pub enum Scope {
     /// Read, or compute from what the request contains.
     Read,
-    /// Change what belongs to the caller's tenant.
+    /// Change what belongs to the caller's tenant, and the rules and providers, which all tenants share.
     Write,
     /// Change or show what concerns all callers of its tenant, or of the mesh if it has none.
     Admin,

@@ -37,7 +37,7 @@ pub(crate) enum AuthError {
     #[error("the config service, which knows the API keys, is out of reach")]
     ApiKeysUnavailable,
     /// There is no such API key.
-    #[error("the API key is not known, or was revoked")]
+    #[error("the API key is not known, has expired, or was revoked")]
     KeyUnknown,
     /// The caller lacks a scope.
     #[error("the caller needs the scope {needed}")]
@@ -64,8 +64,8 @@ impl AuthError {
         matches!(self, AuthError::Token(error) if error.is_unknown_key())
     }
 
-    /// The value of `WWW-Authenticate` (RFC 6750, 3): what the client has to present. None if no credential would change
-    /// the outcome.
+    /// The value of `WWW-Authenticate` (RFC 6750, 3): what the client has to present. None if no credential would
+    /// change the outcome.
     pub(crate) fn challenge(&self) -> Option<HeaderValue> {
         let challenge = match self {
             AuthError::Missing => "Bearer realm=\"dataflow\"",

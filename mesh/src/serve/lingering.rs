@@ -1,6 +1,6 @@
-//! Lingering close of HTTP/2 connections: what a client sends after the last GOAWAY is read and discarded. A closed socket
-//! would answer it with a TCP reset, by which the client may lose the GOAWAY too, and with it the knowledge that its last
-//! calls were not processed.
+//! Lingering close of HTTP/2 connections: what a client sends after the last GOAWAY is read and discarded. A closed
+//! socket would answer it with a TCP reset, by which the client may lose the GOAWAY too, and with it the knowledge that
+//! its last calls were not processed.
 
 use std::io;
 use std::pin::Pin;
@@ -27,7 +27,7 @@ pub(super) fn lend<R>(reader: R) -> (LentReader<R>, oneshot::Receiver<R>) {
     (LentReader { reader: Some(reader), back: Some(back) }, returned)
 }
 
-/// Reads until the client closes its side. The connection must be dropped before, which closes ours.
+/// Reads until the client closes its side. The connection must have shut down our side before.
 pub(super) async fn linger<R: AsyncRead + Unpin>(returned: oneshot::Receiver<R>) {
     let Ok(mut reader) = returned.await else { return };
     let discard = async {

@@ -65,7 +65,7 @@ enum Scope {
     Read,
     /// Also change rules, providers and the cache entries of the tenant
     Write,
-    /// Also what concerns the whole mesh, and other callers
+    /// Also what concerns other callers; without a tenant, the whole mesh
     Admin,
 }
 
