@@ -75,8 +75,8 @@ pub struct UpstreamArgs {
 /// The flags of the public port.
 #[derive(Debug, Clone, clap::Args)]
 pub struct PublicArgs {
-    /// Allow listening on a non-loopback address although callers are not authenticated. Where they are, callers without
-    /// credentials get the scope `read`.
+    /// Allow listening on a non-loopback address although callers are not authenticated. Where they are, callers
+    /// without credentials get the scope `read`.
     #[arg(long, env = "DATAFLOW_ALLOW_ANONYMOUS", value_parser = FalseyValueParser::new())]
     pub allow_anonymous: bool,
 

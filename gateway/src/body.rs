@@ -1,5 +1,5 @@
-//! Request bodies: buffered ones, with limits of size and of the total memory of all buffered bodies, and streamed ones.
-//! The stack of the mesh limits the time. Separate from the dialects, because all of them use the same limits.
+//! Request bodies: buffered ones, with limits of size and of the total memory of all buffered bodies, and streamed
+//! ones. The stack of the mesh limits the time. Separate from the dialects, because all of them use the same limits.
 
 mod coded;
 
@@ -31,8 +31,8 @@ pub(crate) struct Limits {
 /// Bytes of a unit of memory: fewer would make permits of millions, more would round small bodies up to much.
 pub(crate) const UNIT: usize = 1024;
 
-/// The most bytes that a value of a JSON body takes beyond its text: its tag and its length on the wire, and the position
-/// of its key.
+/// The most bytes that a value of a JSON body takes beyond its text: its tag and its length on the wire, and the
+/// position of its key.
 const VALUE: usize = 24;
 
 /// Up to so many values of a body are not counted exactly.

@@ -118,8 +118,8 @@ impl Frontend {
                 let response = probes::answer(path, &request, &self.readiness);
                 response.unwrap_or_else(|error| self.unrouted(&error, &request_id))
             }
-            // The stack catches panics below it; this one is for the frontend, and for a dialect that cannot fail in its
-            // own form.
+            // The stack catches panics below it; this one is for the frontend, and for a dialect that cannot fail in
+            // its own form.
             None => match panics::catch(self.call(stack, request, &request_id, &mut entry)).await {
                 Ok(response) => response,
                 Err(panic) => {

@@ -1,6 +1,6 @@
 //! The dialect of REST: transcoding by the `google.api.http` annotations of the descriptor set. `request` converts an
-//! HTTP request to messages, with its precondition by `etag` and `lookup`; `response` converts the reply to an HTTP response, by
-//! `stream` if it is a stream; `document` is for bodies of any media type, both ways.
+//! HTTP request to messages, with its precondition by `etag` and `lookup`; `response` converts the reply to an HTTP
+//! response, by `stream` if it is a stream; `document` is for bodies of any media type, both ways.
 
 mod conditions;
 mod document;

@@ -1,5 +1,5 @@
-//! The admin port of a process: health checks for the kubelet and metrics for Prometheus. Not exposed to the public, but
-//! a client that reaches it must not keep the kubelet out.
+//! The admin port of a process: health checks for the kubelet and metrics for Prometheus. Not exposed to the public,
+//! but a client that reaches it must not keep the kubelet out.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -42,8 +42,8 @@ pub fn router(metrics: Metrics, readiness: Readiness) -> Router {
         .route("/metrics", get(encode).with_state(metrics))
 }
 
-/// Serves the admin port. It never waits for a client: each connection ends after a while, and the oldest one when there
-/// are too many.
+/// Serves the admin port. It never waits for a client: each connection ends after a while, and the oldest one when
+/// there are too many.
 pub async fn serve(listener: TcpListener, router: Router) {
     let (mut connections, mut oldest_first) = (JoinSet::new(), VecDeque::<AbortHandle>::new());
     loop {

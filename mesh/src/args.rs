@@ -23,8 +23,8 @@ pub struct ProcessArgs {
     #[arg(long, env = "DATAFLOW_ADMIN", default_value = "127.0.0.1:9090", value_name = "ADDR")]
     pub admin: SocketAddr,
 
-    /// Memory that the process may take. Above 75 % of it caches are emptied and bulk calls are rejected, above 90 % all
-    /// calls, while others are in progress. Default: the limit of the cgroup; without one there is no limit.
+    /// Memory that the process may take. Above 75 % of it caches are emptied and bulk calls are rejected, above 90 %
+    /// all calls, while others are in progress. Default: the limit of the cgroup; without one there is no limit.
     #[arg(long, env = "DATAFLOW_MEMORY_LIMIT", value_name = "SIZE")]
     pub memory_limit: Option<ByteSize>,
 
@@ -60,14 +60,15 @@ pub struct ServerArgs {
     #[arg(long, env = "DATAFLOW_MAX_HELD_BYTES", value_name = "SIZE")]
     pub max_held_bytes: Option<ByteSize>,
 
-    /// Largest headers of a call, counting 32 additional bytes for each header as HTTP/2 does, at most 128KiB; a call with
-    /// more is rejected.
+    /// Largest headers of a call, counting 32 additional bytes for each header as HTTP/2 does, at most 128KiB; a call
+    /// with more is rejected.
     #[arg(long, env = "DATAFLOW_MAX_HEADER_BYTES", default_value = "32KiB", value_name = "SIZE",
           value_parser = header_bytes)]
     pub max_header_bytes: ByteSize,
 
-    /// Maximum number of HTTP/2 streams of one connection; a client waits with further ones. Default: 256 at the gateway,
-    /// whose connections belong to single callers or to proxies that open several; else enough for all concurrent calls.
+    /// Maximum number of HTTP/2 streams of one connection; a client waits with further ones. Default: 256 at the
+    /// gateway, whose connections belong to single callers or to proxies that open several; else enough for all
+    /// concurrent calls.
     #[arg(long, env = "DATAFLOW_MAX_CONNECTION_STREAMS", value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_STREAMS)))]
     pub max_connection_streams: Option<u32>,
@@ -93,10 +94,10 @@ pub struct ServerArgs {
 #[derive(Debug, Clone, Args)]
 pub struct LimitArgs {
     /// Maximum number of concurrent calls; further ones are rejected with RESOURCE_EXHAUSTED. A call counts from the
-    /// arrival of its body, or of 64 KiB of it, until its response is sent. One connection may use all permits; those that
-    /// use less than a quarter get up to a quarter more, tenants on a shared connection an eighth, services of the mesh
-    /// three eighths. Bulk calls leave a quarter to the others. While the runtime is late, fewer calls are allowed.
-    /// Streaming responses have as many permits of their own. As many calls, at least 64, may wait for their
+    /// arrival of its body, or of 64 KiB of it, until its response is sent. One connection may use all permits; those
+    /// that use less than a quarter get up to a quarter more, tenants on a shared connection an eighth, services of the
+    /// mesh three eighths. Bulk calls leave a quarter to the others. While the runtime is late, fewer calls are
+    /// allowed. Streaming responses have as many permits of their own. As many calls, at least 64, may wait for their
     /// bodies; when there are more, the longest-waiting one of the connection with most of them is rejected.
     #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_CONCURRENT_REQUESTS", default_value_t = 1024,
           value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -124,8 +125,9 @@ pub struct LimitArgs {
     #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MIN_BODY_RATE", default_value = "1KiB", value_name = "SIZE")]
     pub min_body_rate: ByteSize,
 
-    /// Longest wait for a client to take the next 16 KiB of a response; then the stream, or over HTTP/1.1 the connection,
-    /// is reset. Only bytes that are ready to be sent count, so that a watch without changes is never reset.
+    /// Longest wait for a client to take the next 16 KiB of a response; then the stream, or over HTTP/1.1 the
+    /// connection, is reset. Only bytes that are ready to be sent count, so that a watch without changes is never
+    /// reset.
     #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_RESPONSE_IDLE_TIMEOUT", default_value = "30s",
           value_parser = nonzero_duration, value_name = "DURATION")]
     pub response_idle_timeout: Duration,

@@ -1,10 +1,10 @@
-//! Resets response streams whose client stopped reading: after the deadline of the call, and earlier if it takes nothing
-//! for a while.
+//! Resets response streams whose client stopped reading: after the deadline of the call, and earlier if it takes
+//! nothing for a while.
 //!
 //! hyper does not poll a response body while the client's flow-control window is closed, so that the body cannot end
-//! itself. The task that polls it, one per HTTP/2 stream or HTTP/1 connection, therefore runs under a watchdog: the call
-//! arms it with its deadline, and the body with the time until which the next piece must be taken. Then the task is
-//! dropped, which resets the stream.
+//! itself. The task that polls it, one per HTTP/2 stream or HTTP/1 connection, therefore runs under a watchdog: the
+//! call arms it with its deadline, and the body with the time until which the next piece must be taken. Then the task
+//! is dropped, which resets the stream.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -83,7 +83,8 @@ pub(crate) fn arm(deadline: Instant) -> Option<Armed> {
 }
 
 pin_project! {
-    /// A future under a watchdog: `None` when a call that it served overran its deadline, or its client stopped reading.
+    /// A future under a watchdog: `None` when a call that it served overran its deadline, or its client stopped
+    /// reading.
     pub(crate) struct Watched<F> {
         #[pin]
         inner: TaskLocalFuture<Watchdog, F>,

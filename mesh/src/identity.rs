@@ -116,8 +116,8 @@ impl Identity {
     ///
     /// # Errors
     ///
-    /// [`Error::Repeated`] if a header occurs more than once. Taking the first would make the identity depend on the order in
-    /// which a proxy forwards headers.
+    /// [`Error::Repeated`] if a header occurs more than once. Taking the first would make the identity depend on the
+    /// order in which a proxy forwards headers.
     pub(crate) fn read(headers: &HeaderMap) -> Result<Self, Error> {
         let once = |header: HeaderName| {
             let mut values = headers.get_all(&header).iter();

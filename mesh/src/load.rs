@@ -2,9 +2,9 @@
 //! the processors do, and the limit of concurrent calls shrinks: with fewer calls in progress, each of them is done
 //! sooner, and the rest is rejected at once.
 //!
-//! A measure of the runtime and not of calls, because their durations say little: a call may wait for an upload, a lease
-//! or another service. The least of several delays counts, as in CoDel (RFC 8289), because a delay now and then is no
-//! overload.
+//! A measure of the runtime and not of calls, because their durations say little: a call may wait for an upload, a
+//! lease or another service. The least of several delays counts, as in CoDel (RFC 8289), because a delay now and then
+//! is no overload.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -22,8 +22,8 @@ const WINDOW: usize = 5;
 /// The delay from which on the process counts as overloaded. Other processes on the machine cause shorter ones.
 const TARGET: Duration = Duration::from_millis(50);
 
-/// The share of the limit in force, in thousandths: the whole, the least, and what a good window adds. A bad one takes a
-/// fifth.
+/// The share of the limit in force, in thousandths: the whole, the least, and what a good window adds. A bad one takes
+/// a fifth.
 const WHOLE: u32 = 1000;
 const LEAST: u32 = 250;
 const STEP: u32 = 100;

@@ -201,8 +201,9 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     TcpListener::bind(address).await.map_err(|source| Error::Bind { address, source })
 }
 
-/// Starts the shutdown on the first signal: SIGTERM, which Kubernetes sends to stop a pod; SIGINT, which a terminal sends
-/// on Ctrl-C; or SIGHUP, which it sends when it closes. A second signal exits immediately, with the status of a process that this signal terminated.
+/// Starts the shutdown on the first signal: SIGTERM, which Kubernetes sends to stop a pod; SIGINT, which a terminal
+/// sends on Ctrl-C; or SIGHUP, which it sends when it closes. A second signal exits immediately, with the status of a
+/// process that this signal terminated.
 fn signals(stop: CancellationToken) -> io::Result<Task> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

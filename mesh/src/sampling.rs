@@ -1,4 +1,5 @@
-//! Samples log records of which a caller could cause any number: the first ten of each second, and how many were left out.
+//! Samples log records of which a caller could cause any number: the first ten of each second, and how many were left
+//! out.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,5 +1,5 @@
-//! Compresses responses, in the coding that the client accepts (RFC 9110, 12.5.3). Streams are not: an encoder holds back
-//! what a client waits for. Nor are small bodies, which would not become smaller.
+//! Compresses responses, in the coding that the client accepts (RFC 9110, 12.5.3). Streams are not: an encoder holds
+//! back what a client waits for. Nor are small bodies, which would not become smaller.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,7 +24,8 @@ const MIN_BYTES: u64 = 1024;
 /// Responses that are compressed at once: an encoder holds some hundred kilobytes. Others are sent as they are.
 const MAX_ENCODERS: usize = 64;
 
-/// The request headers that a response depends on: `Accept` for the format of streams, `Accept-Encoding` for the coding.
+/// The request headers that a response depends on: `Accept` for the format of streams, `Accept-Encoding` for the
+/// coding.
 const VARIES: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding");
 
 /// The response is a stream of messages: an extension of its head.

@@ -73,8 +73,8 @@ impl ResourceLookup {
         Ok(())
     }
 
-    /// Decides for a resource that does not exist. Another caller may make it now, of which the service has to know what
-    /// it must be.
+    /// Decides for a resource that does not exist. Another caller may make it now, of which the service has to know
+    /// what it must be.
     fn decide_absent(&self, headers: &mut HeaderMap) -> Result<(), Status> {
         if !self.conditions.require_one() {
             return Ok(());

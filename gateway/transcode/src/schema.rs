@@ -290,8 +290,8 @@ impl Enum {
         Some(&self.names[index].1)
     }
 
-    /// Whether a number is a value of it. An open enum has unknown ones too; a closed one has not, and a field with such a
-    /// number counts as unknown.
+    /// Whether a number is a value of it. An open enum has unknown ones too; a closed one has not, and a field with
+    /// such a number counts as unknown.
     pub(crate) fn accepts(&self, number: i32) -> bool {
         !self.closed || self.quoted_name(number).is_some()
     }

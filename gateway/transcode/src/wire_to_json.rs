@@ -1,6 +1,6 @@
-//! Writes the JSON of a message on the wire, in one pass over its bytes if its fields stand in the order of their numbers
-//! (`ordered`), by an index of them otherwise (`occurrences`): they may come in any order that the wire format allows.
-//! They are written by number, and the entries of maps by key, so that equal messages give equal bytes.
+//! Writes the JSON of a message on the wire, in one pass over its bytes if its fields stand in the order of their
+//! numbers (`ordered`), by an index of them otherwise (`occurrences`): they may come in any order that the wire format
+//! allows. They are written by number, and the entries of maps by key, so that equal messages give equal bytes.
 
 mod error;
 mod incremental;

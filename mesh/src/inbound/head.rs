@@ -1,5 +1,5 @@
-//! Checks the head of a call: whether it came in time, the size of its headers, and who makes it, which the handler gets
-//! as an extension.
+//! Checks the head of a call: whether it came in time, the size of its headers, and who makes it, which the handler
+//! gets as an extension.
 
 use std::convert::Infallible;
 use std::task::{Context, Poll};

@@ -1,8 +1,8 @@
 //! Limits concurrent calls, each counted from the arrival of its body until its response has been sent.
 //!
 //! tower's concurrency limit counts until the head of a response. The responses of clients that do not read would then
-//! be outside of every limit, and memory would be unbounded. It also counts from the head of a request: clients that only
-//! announce bodies would take all permits.
+//! be outside of every limit, and memory would be unbounded. It also counts from the head of a request: clients that
+//! only announce bodies would take all permits.
 
 mod admission;
 mod arrival;
@@ -55,8 +55,8 @@ pub(super) struct LimitLayer {
 impl LimitLayer {
     /// Allows the present `max_concurrent_requests` of `limits`, over all connections, and the same number of streaming
     /// responses in addition: those may last forever, and would use up the permits of the calls. As many calls may wait
-    /// for their bodies, which `waiting` counts. `calls` are the permits, which the gate of connections has too; `messages`
-    /// is the memory budget, used if this process decodes the messages (`decodes`).
+    /// for their bodies, which `waiting` counts. `calls` are the permits, which the gate of connections has too;
+    /// `messages` is the memory budget, used if this process decodes the messages (`decodes`).
     pub(super) fn new(
         limits: Live<LimitArgs>,
         calls: Shares,

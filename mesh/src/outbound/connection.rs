@@ -1,5 +1,5 @@
-//! One connection of HTTP/2 to a peer, directly on h2. hyper's client would run two tasks for each call beside the one of
-//! the connection.
+//! One connection of HTTP/2 to a peer, directly on h2. hyper's client would run two tasks for each call beside the one
+//! of the connection.
 
 use std::time::Duration;
 

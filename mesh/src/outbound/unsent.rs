@@ -1,5 +1,5 @@
-//! Decides whether a call provably reached no handler, by its error or by the head of its response, so that a retry does
-//! not execute it twice.
+//! Decides whether a call provably reached no handler, by its error or by the head of its response, so that a retry
+//! does not execute it twice.
 
 use std::error::Error;
 

@@ -1,9 +1,9 @@
-//! Backpressure: a connection whose calls are rejected is read more slowly, so that the excess waits in the socket of its
-//! client and not in this process.
+//! Backpressure: a connection whose calls are rejected is read more slowly, so that the excess waits in the socket of
+//! its client and not in this process.
 //!
-//! As TCP does with a congested network: a period with a rejection halves the bytes that are read in the next one, and a
-//! period without one adds an eighth, until the connection is read freely again. So the rate settles where few calls are
-//! rejected. The pauses are short, because the calls of a connection that are in progress wait too.
+//! As TCP does with a congested network: a period with a rejection halves the bytes that are read in the next one, and
+//! a period without one adds an eighth, until the connection is read freely again. So the rate settles where few calls
+//! are rejected. The pauses are short, because the calls of a connection that are in progress wait too.
 
 use std::io;
 use std::pin::Pin;

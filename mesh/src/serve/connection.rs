@@ -76,8 +76,8 @@ pub(super) struct ConnectionHandler {
 // === impl ConnectionHandler ===
 
 impl ConnectionHandler {
-    /// Serves one connection until it closes, reaches its maximum age, or the service drains. The calls of a late one are
-    /// rejected.
+    /// Serves one connection until it closes, reaches its maximum age, or the service drains. The calls of a late one
+    /// are rejected.
     pub(super) async fn run(self, stream: TcpStream, peer: SocketAddr, is_late: bool) {
         // Best effort: the connection works without the option.
         let _ = stream.set_nodelay(true);
@@ -213,8 +213,8 @@ impl ConnectionHandler {
             .max_concurrent_streams(self.args.max_streams(self.is_public))
             // The number of resets before their streams were accepted at which h2 assumes an attack (rapid reset) and
             // closes the connection; by default 20. A connection from a proxy or the gateway carries the calls of many
-            // clients, which may all cancel at once, so that it depends on the limit of calls and not on the streams of one
-            // client.
+            // clients, which may all cancel at once, so that it depends on the limit of calls and not on the streams of
+            // one client.
             .max_pending_accept_reset_streams(max_resets.max(20))
             // h2 also counts errors of streams over the life of a connection, by default to 1024. A rejected call whose
             // body is still on its way is such an error. The limits of calls bound what a reset leaves behind.

@@ -1,6 +1,6 @@
-//! Request bodies that consist of data only. tonic adds the trailers of a unary request to its metadata, where those of a
-//! caller would pass for headers that only the gateway or the mesh may set; gRPC requests have no trailers. Empty DATA frames
-//! would be forwarded to an upstream, which closes the connection after 100 of them (h2).
+//! Request bodies that consist of data only. tonic adds the trailers of a unary request to its metadata, where those of
+//! a caller would pass for headers that only the gateway or the mesh may set; gRPC requests have no trailers. Empty
+//! DATA frames would be forwarded to an upstream, which closes the connection after 100 of them (h2).
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

@@ -41,8 +41,8 @@ pub(super) struct Requests {
 // === impl Requests ===
 
 impl Requests {
-    /// Responds to one request. The gate is asked here, when the request runs, and not when it is read: earlier requests
-    /// of the same read may hold permits by now.
+    /// Responds to one request. The gate is asked here, when the request runs, and not when it is read: earlier
+    /// requests of the same read may hold permits by now.
     pub(super) async fn respond(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         if let Some(refusal) = misuse(&request, self.is_http2) {
             return Ok(refusal);

@@ -47,8 +47,8 @@ pub struct Analyses {
     parsers: Arc<Semaphore>,
 }
 
-/// With more bytes than this, an upload has begun: one less than the flow-control window of a stream, at which a call gets
-/// its permit.
+/// With more bytes than this, an upload has begun: one less than the flow-control window of a stream, at which a call
+/// gets its permit.
 const BEGUN: usize = 64 * 1024 - 1;
 
 /// The buffered beginning of a document.
@@ -108,8 +108,8 @@ impl Analyses {
         }
     }
 
-    /// Acquires an upload permit, when the document is complete or its beginning has arrived. Rejects at once if there is
-    /// none: a waiting call would keep the caller's bytes in memory.
+    /// Acquires an upload permit, when the document is complete or its beginning has arrived. Rejects at once if there
+    /// is none: a waiting call would keep the caller's bytes in memory.
     ///
     /// # Errors
     ///

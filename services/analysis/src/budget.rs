@@ -1,5 +1,5 @@
-//! What the analysis of one document may use: bytes of the texts in its result, counted while it is built, and time until
-//! its caller leaves.
+//! What the analysis of one document may use: bytes of the texts in its result, counted while it is built, and time
+//! until its caller leaves.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -109,7 +109,8 @@ impl Caller {
         if key.name.is_empty() { Err(KeyError::Length { length: 0, max: MAX_NAME }) } else { Ok(key) }
     }
 
-    /// Parses a prefix of keys: a namespace, `/`, and, unless the namespace is internal, any or no characters of a name.
+    /// Parses a prefix of keys: a namespace, `/`, and, unless the namespace is internal, any or no characters of a
+    /// name.
     ///
     /// # Errors
     ///

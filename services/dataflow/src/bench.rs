@@ -45,11 +45,11 @@ pub(crate) enum Bench {
     /// CPU time of a small call through the gateway, over REST and over gRPC, relative to Envoy in front of the same
     /// service.
     Gateway(gateway::Args),
-    /// Calls served per second when 2, 4 and 10 times as many are sent as `analysis` can serve, relative to its capacity,
-    /// and in the second after. Needs two processors.
+    /// Calls served per second when 2, 4 and 10 times as many are sent as `analysis` can serve, relative to its
+    /// capacity, and in the second after. Needs two processors.
     Overload(overload::Args),
-    /// The 99th percentile of the latency of a client of `dataflow up` beside clients that attack it, relative to that of
-    /// the client alone. Needs two processors.
+    /// The 99th percentile of the latency of a client of `dataflow up` beside clients that attack it, relative to that
+    /// of the client alone. Needs two processors.
     Isolation(isolation::Args),
     /// Growth of the memory of `dataflow up` under mixed load over minutes.
     Soak(soak::Args),

@@ -1,5 +1,5 @@
-//! Shared by the commands that call a running mesh: its endpoint, the timeout, the output format, the reason of a change,
-//! and the exit status of a failed call.
+//! Shared by the commands that call a running mesh: its endpoint, the timeout, the output format, the reason of a
+//! change, and the exit status of a failed call.
 
 mod connection;
 mod endpoint;

@@ -1,7 +1,8 @@
 //! The terminal: rendering options for it, and all that is written to it.
 //!
-//! Texts of catalogues, of rules and of whatever answers at `--endpoint` may contain characters that control a terminal.
-//! [`stdout`] and [`stderr`] remove them, so that no command has to remember it. Output that goes elsewhere is unchanged.
+//! Texts of catalogues, of rules and of whatever answers at `--endpoint` may contain characters that control a
+//! terminal. [`stdout`] and [`stderr`] remove them, so that no command has to remember it. Output that goes elsewhere
+//! is unchanged.
 
 mod printed;
 

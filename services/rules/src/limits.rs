@@ -1,8 +1,8 @@
 //! The limits of a rule set. Validation, the engines and the documentation share these numbers.
 
-/// Maximum number of comparisons of a keyword with an occurrence of its first word in the texts of one dataflow. Further
-/// occurrences do not count. Texts of people stay far below it: it needs megabytes of text, or thousands of keywords that
-/// begin with the same word.
+/// Maximum number of comparisons of a keyword with an occurrence of its first word in the texts of one dataflow.
+/// Further occurrences do not count. Texts of people stay far below it: it needs megabytes of text, or thousands of
+/// keywords that begin with the same word.
 pub const MAX_COMPARISONS: usize = 4 << 20;
 /// Maximum length of a rule set's name, in bytes.
 pub const MAX_NAME: usize = 64;

@@ -3,8 +3,8 @@
 //!
 //! The key of GetEntry says what panics: `call` the handler, `blocking` its work on a blocking thread, `abandoned` work
 //! on a blocking thread that the handler does not wait for, `restarting` and `essential` a background task, `thread` a
-//! bare thread. Any other key has an entry. ExportAuditRecords panics after its first record. With `--panic-at-start` the
-//! role panics before it is ready.
+//! bare thread. Any other key has an entry. ExportAuditRecords panics after its first record. With `--panic-at-start`
+//! the role panics before it is ready.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};

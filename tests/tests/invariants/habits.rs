@@ -1,5 +1,5 @@
-//! Conventions that neither the compiler nor clippy checks: waiting in tests, notes in comments, the names of environment
-//! variables.
+//! Conventions that neither the compiler nor clippy checks: waiting in tests, notes in comments, the names of
+//! environment variables.
 
 use crate::Rule;
 use crate::source::words;

@@ -5,8 +5,8 @@
 //! itself. [`crates`] checks the dependencies, [`files`] names and sizes, [`layers`] the use of gRPC, codes and output,
 //! [`modules`] the imports within a crate, [`habits`] conventions, [`vocabulary`] the terms.
 //!
-//! Duplicated facts are compared here too: [`policies`] and manifests with the contract, [`reference`] pages and the files
-//! that [`pages`] name with the code.
+//! Duplicated facts are compared here too: [`policies`] and manifests with the contract, [`reference`] pages and the
+//! files that [`pages`] name with the code.
 
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 

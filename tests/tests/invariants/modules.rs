@@ -1,7 +1,8 @@
-//! Modules of a crate do not import each other in circles: one that is read depends on others that can be read before it.
+//! Modules of a crate do not import each other in circles: one that is read depends on others that can be read before
+//! it.
 //!
-//! A module and those below it count as one, since a folder is read as a whole; within each folder the same holds again.
-//! What the crate's root reexports does not count as an import of the root.
+//! A module and those below it count as one, since a folder is read as a whole; within each folder the same holds
+//! again. What the crate's root reexports does not count as an import of the root.
 
 use std::collections::{BTreeMap, BTreeSet};
 

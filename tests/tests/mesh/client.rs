@@ -105,7 +105,8 @@ impl Client {
         let mut sent = None;
         for step in 0..self.gateways.len() {
             let Some(gateway) = self.ready(turn + step) else { break };
-            // Nothing is sent until there is a connection without GOAWAY, which may also arrive just before the request.
+            // Nothing is sent until there is a connection without GOAWAY, which may also arrive just before the
+            // request.
             let Some(mut sender) = gateway.connected().await else { continue };
             let request = Request::builder().method(call.method).uri(format!("http://mesh{}", call.target));
             let request = request.header("content-type", "application/json").body(()).unwrap();

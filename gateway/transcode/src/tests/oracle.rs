@@ -138,8 +138,8 @@ proptest! {
         let json = serde_json::to_vec_pretty(&json).unwrap();
         let expected = subject.oracle_from_json(&json).unwrap();
         let found = subject.decode(&subject.to_wire(&json).unwrap()).unwrap();
-        // By their JSON: fields have another order in the bytes of an `Any`, and where one without presence is set to its
-        // default, the oracle does not forget that.
+        // By their JSON: fields have another order in the bytes of an `Any`, and where one without presence is set to
+        // its default, the oracle does not forget that.
         let expected = subject.decode(&expected.encode_to_vec()).unwrap();
         prop_assert_eq!(given!(subject.oracle_to_json(&found)), given!(subject.oracle_to_json(&expected)));
     }

@@ -1,9 +1,9 @@
-//! Compaction: keeps the log below a size. A snapshot, a record with the state at an earlier position, is appended; then
-//! the log is trimmed up to that position.
+//! Compaction: keeps the log below a size. A snapshot, a record with the state at an earlier position, is appended;
+//! then the log is trimmed up to that position.
 //!
 //! The newest quarter of the allowed size stays, with its revisions and audit records. Older revisions can no longer be
-//! listed or restored. Any replica compacts: one that finds a newer snapshot than when it began gives up, and trimming is
-//! idempotent.
+//! listed or restored. Any replica compacts: one that finds a newer snapshot than when it began gives up, and trimming
+//! is idempotent.
 
 use std::time::Duration;
 

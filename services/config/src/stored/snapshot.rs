@@ -14,8 +14,8 @@ use crate::change::Origin;
 use crate::convert::{key, ruleset};
 use crate::state::{ResourceVersion, Revision, State, VersionedKey, VersionedProvider, VersionedRuleset};
 
-/// The format version of a snapshot without keys. A release that reads up to version 1 must not append to a log whose beginning it
-/// cannot know.
+/// The format version of a snapshot without keys. A release that reads up to version 1 must not append to a log whose
+/// beginning it cannot know.
 const VERSION: u32 = 2;
 
 /// The state at an earlier position of the log.

@@ -1,6 +1,6 @@
 //! The cost of one small call at the gateway and at Envoy's `grpc_json_transcoder`, both in front of the same
-//! `analysis`, and of a gateway whose callers present a token, measured alternately. The measure is the CPU time of the two processes, which other processes of a busy
-//! machine disturb least.
+//! `analysis`, and of a gateway whose callers present a token, measured alternately. The measure is the CPU time of the
+//! two processes, which other processes of a busy machine disturb least.
 
 mod envoy;
 mod load;

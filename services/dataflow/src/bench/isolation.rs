@@ -1,5 +1,6 @@
-//! A well-behaved client beside clients that attack: its latency and failures, relative to those of the client alone. The
-//! service is `dataflow up` on one processor; all clients share another, the attackers in a process of their own thread.
+//! A well-behaved client beside clients that attack: its latency and failures, relative to those of the client alone.
+//! The service is `dataflow up` on one processor; all clients share another, the attackers in a process of their own
+//! thread.
 
 mod attack;
 

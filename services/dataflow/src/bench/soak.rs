@@ -1,5 +1,5 @@
-//! Memory over time: `dataflow up` under mixed load, with callers that come and go. Its caches and its journal are small,
-//! so that they are full before the measurement begins.
+//! Memory over time: `dataflow up` under mixed load, with callers that come and go. Its caches and its journal are
+//! small, so that they are full before the measurement begins.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -84,8 +84,8 @@ impl<W: Write> Drop for Printed<W> {
     }
 }
 
-/// Appends to `shown` what is shown of a text, and returns how many bytes of it that are: fewer than all if it ends in an
-/// escape sequence that may continue.
+/// Appends to `shown` what is shown of a text, and returns how many bytes of it that are: fewer than all if it ends in
+/// an escape sequence that may continue.
 fn filter(text: &str, allowed: Controls, may_continue: bool, shown: &mut String) -> usize {
     let mut rest = text;
     while let Some(index) = rest.find(|each| controls_terminal(each) && !matches!(each, '\n' | '\t')) {

@@ -1,6 +1,6 @@
 //! Group commit: one thread executes all writes. Those queued during a commit form the next transaction, so that many
-//! callers share one sync; each is acknowledged only after its own commit. After a failure, the thread opens the database
-//! again.
+//! callers share one sync; each is acknowledged only after its own commit. After a failure, the thread opens the
+//! database again.
 
 use std::iter;
 use std::sync::Arc;

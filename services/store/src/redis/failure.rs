@@ -32,8 +32,8 @@ pub(super) enum Failure {
     },
     /// MOVED: the slot of the key is on another node. Nothing was changed.
     Moved,
-    /// READONLY: this server is a replica, perhaps since a failover. Nothing was changed. A new connection may reach the
-    /// primary: the name of a Kubernetes Service or of a managed Redis always leads to it.
+    /// READONLY: this server is a replica, perhaps since a failover. Nothing was changed. A new connection may reach
+    /// the primary: the name of a Kubernetes Service or of a managed Redis always leads to it.
     ReadOnly,
     /// ASK: the slot of the key is being migrated to this node. Nothing was changed.
     Ask(Node),

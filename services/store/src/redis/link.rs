@@ -1,7 +1,7 @@
 //! The connections to one primary, with their circuit breaker.
 //!
-//! Most calls share one connection, on which Redis replies in order. Two kinds of calls would delay the others there, and
-//! have a separate connection from a pool (`pool`):
+//! Most calls share one connection, on which Redis replies in order. Two kinds of calls would delay the others there,
+//! and have a separate connection from a pool (`pool`):
 //!
 //! - durable writes: `WAIT` covers the writes of its own connection, and blocks all later calls on it;
 //! - large calls: a value of some MiB takes the connection for as long as it is sent.

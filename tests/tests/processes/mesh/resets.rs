@@ -1,5 +1,5 @@
-//! Clients that hang up before their calls are accepted. h2 takes many of those for an attack and closes the connection;
-//! behind a proxy or the gateway that connection carries the calls of others.
+//! Clients that hang up before their calls are accepted. h2 takes many of those for an attack and closes the
+//! connection; behind a proxy or the gateway that connection carries the calls of others.
 
 use dataflow_tests::eventually::TIMEOUT;
 use dataflow_tests::http2::{Client, DEFAULT_WINDOW, GET};

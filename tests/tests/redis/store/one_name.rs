@@ -1,5 +1,5 @@
-//! One name for several servers, of which one is the primary: a Kubernetes Service, or a managed Redis. Connections that
-//! are open stay with the server to which the name led before.
+//! One name for several servers, of which one is the primary: a Kubernetes Service, or a managed Redis. Connections
+//! that are open stay with the server to which the name led before.
 
 use dataflow_store::entries::Condition;
 use dataflow_tests::eventually::{TIMEOUT, eventually};

@@ -21,7 +21,8 @@ const CONNECTIONS: usize = 8;
 /// The most calls in progress; what would be sent beyond them counts as offered and not as sent.
 const MAX_IN_PROGRESS: u64 = 8_000;
 
-/// The beginning of an overload, which is not measured: as many calls are in progress at its end as at the end of the run.
+/// The beginning of an overload, which is not measured: as many calls are in progress at its end as at the end of the
+/// run.
 const WARM_UP: Duration = Duration::from_secs(1);
 
 /// Longest wait for a response.
