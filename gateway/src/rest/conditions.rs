@@ -5,8 +5,6 @@
 use http::header::{IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderName};
 
-use super::etag::is_etag;
-
 /// The conditions of a request.
 #[derive(Debug, Default)]
 pub(super) struct Conditions {
@@ -113,6 +111,13 @@ impl Tags {
         }
         Some(Tags::These(tags))
     }
+}
+
+/// Whether a resource may have this etag: `etagc` of RFC 9110, as far as it is ASCII; without the comma, which would
+/// read as a list.
+pub(super) fn is_etag(tag: &str) -> bool {
+    let is_char = |each: u8| each.is_ascii_graphic() && each != b'"' && each != b',';
+    !tag.is_empty() && tag.bytes().all(is_char)
 }
 
 /// The suffixes of etags of representations in a coding.

@@ -8,7 +8,7 @@ use http::header::IF_MATCH;
 use http::{HeaderMap, HeaderValue};
 use tonic::Status;
 
-use super::conditions::{in_header, without_coding};
+use super::conditions::{in_header, is_etag, without_coding};
 use crate::schema::{Binding, Precondition};
 
 /// The field of a resource, or of a request, that names a version.
@@ -95,13 +95,6 @@ pub(super) fn bind(
 /// The error of JSON whose etag is another one than that of the header.
 pub(super) fn differs() -> PreconditionError {
     invalid(DIFFERS)
-}
-
-/// Whether a resource may have this etag: `etagc` of RFC 9110, as far as it is ASCII; without the comma, which would
-/// read as a list.
-pub(super) fn is_etag(tag: &str) -> bool {
-    let is_char = |each: u8| each.is_ascii_graphic() && each != b'"' && each != b',';
-    !tag.is_empty() && tag.bytes().all(is_char)
 }
 
 /// The condition that an error is about.
