@@ -1,10 +1,9 @@
-//! TLS: the certificate of a port, taken anew when its files change, and what a client trusts. Only TLS 1.2 and 1.3, by
+//! TLS: the certificate of a port, reloaded when its files change, and what a client trusts. Only TLS 1.2 and 1.3, by
 //! the cryptography of ring.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustls::crypto::ring::default_provider;
@@ -14,14 +13,13 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
+use crate::reload;
+
 /// The protocols of a port, the preferred one first.
 const OF_SERVERS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// The protocol of our own calls.
 const OF_CLIENTS: [&[u8]; 1] = [b"h2"];
-
-/// How often the files are read again.
-const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The certificate and the key of a port. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -88,33 +86,11 @@ impl ServerTls {
         Ok(Self { certificate: certificate.into(), key: key.into(), config })
     }
 
-    /// Takes a new certificate when the files change, without end. Files that cannot be used leave it as it was.
+    /// Reloads the certificate and the key when their files change, without end.
     pub async fn follow(self) {
-        let mut failed = None;
-        loop {
-            tokio::time::sleep(INTERVAL).await;
-            let (certificate, key) = (Arc::clone(&self.certificate), Arc::clone(&self.key));
-            let read = crate::panics::spawn_blocking(move || Loaded::read(&certificate, &key)).await;
-            match read {
-                Ok(loaded) => {
-                    failed = None;
-                    if loaded.files != self.config.load().files {
-                        self.config.store(Arc::new(loaded));
-                        tracing::info!(file = %self.certificate.display(), "tls: the certificate has changed");
-                    }
-                }
-                Err(error) => {
-                    let error = error.to_string();
-                    if failed.as_ref() != Some(&error) {
-                        tracing::warn!(
-                            error,
-                            "tls: the certificate cannot be read again, the last one stays"
-                        );
-                    }
-                    failed = Some(error);
-                }
-            }
-        }
+        let Self { certificate, key, config } = self;
+        let file = Arc::clone(&certificate);
+        reload::follow(&file, &config, move || Loaded::read(&certificate, &key)).await;
     }
 
     /// The handshake of a connection.
@@ -141,6 +117,12 @@ impl Loaded {
         let mut config = builder.with_no_client_auth().with_single_cert(chain, secret).map_err(unusable)?;
         config.alpn_protocols = OF_SERVERS.map(<[u8]>::to_vec).to_vec();
         Ok(Self { files, config: Arc::new(config) })
+    }
+}
+
+impl PartialEq for Loaded {
+    fn eq(&self, other: &Self) -> bool {
+        self.files == other.files
     }
 }
 

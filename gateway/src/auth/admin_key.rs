@@ -3,12 +3,11 @@
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use dataflow_mesh::access::Scope;
 use dataflow_mesh::identity::Principal;
-use dataflow_mesh::panics::spawn_blocking;
+use dataflow_mesh::reload;
 
 use super::credentials::KEY_PREFIX;
 use super::digest::Digest;
@@ -19,9 +18,6 @@ const MIN_LENGTH: usize = 32;
 
 /// The most bytes of the file.
 const MAX_BYTES: usize = 1024;
-
-/// How often the file is read again.
-const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The key as its digest, so that memory does not hold it. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -62,26 +58,10 @@ impl AdminKey {
         Principal { subject: format!("{KEY_SUBJECT}admin"), tenant: String::new(), scope: Some(Scope::Admin) }
     }
 
-    /// Takes a new key when the file changes. One that cannot be read leaves the key as it was.
+    /// Reloads the key when the file changes, without end.
     pub(super) async fn follow(self) {
-        let mut failed = false;
-        loop {
-            tokio::time::sleep(INTERVAL).await;
-            let file = Arc::clone(&self.file);
-            let read = spawn_blocking(move || read(&file)).await;
-            match read.and_then(|text| digest_in(&text)) {
-                Ok(digest) if digest != **self.digest.load() => {
-                    self.digest.store(Arc::new(digest));
-                    tracing::info!("auth: the admin key has changed");
-                }
-                Ok(_) => failed = false,
-                Err(error) if !failed => {
-                    failed = true;
-                    tracing::warn!(%error, "auth: the admin key cannot be read again, the last one stays");
-                }
-                Err(_) => {}
-            }
-        }
+        let file = Arc::clone(&self.file);
+        reload::follow(&self.file, &self.digest, move || digest_in(&read(&file)?)).await;
     }
 }
 
@@ -108,6 +88,8 @@ fn digest_in(text: &[u8]) -> Result<Digest, AdminKeyError> {
 
 #[cfg(test)]
 mod tests {
+    use dataflow_mesh::reload::INTERVAL;
+
     use super::*;
 
     #[test]
