@@ -44,6 +44,16 @@ pub struct NotAScope;
 // === impl Scope ===
 
 impl Scope {
+    /// The scope on the wire; none if a caller cannot have it, or a later contract has added it.
+    pub fn from_wire(number: i32) -> Option<Self> {
+        match pb::Scope::try_from(number) {
+            Ok(pb::Scope::Read) => Some(Scope::Read),
+            Ok(pb::Scope::Write) => Some(Scope::Write),
+            Ok(pb::Scope::Admin) => Some(Scope::Admin),
+            Ok(pb::Scope::Unspecified | pb::Scope::Internal | pb::Scope::MeshAdmin) | Err(_) => None,
+        }
+    }
+
     /// All scopes that a caller with this one has, as the header and tokens name them.
     pub(crate) fn words(self) -> &'static str {
         match self {
@@ -57,6 +67,16 @@ impl Scope {
     pub fn widest<'a>(words: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         let ours = words.into_iter().map(|word| word.strip_prefix("dataflow:").unwrap_or(word));
         ours.filter_map(|word| word.parse().ok()).max()
+    }
+}
+
+impl From<Scope> for pb::Scope {
+    fn from(scope: Scope) -> Self {
+        match scope {
+            Scope::Read => Self::Read,
+            Scope::Write => Self::Write,
+            Scope::Admin => Self::Admin,
+        }
     }
 }
 
@@ -103,16 +123,15 @@ impl AccessTable {
 }
 
 fn access(options: MethodOptions) -> Access {
+    if let Some(scope) = Scope::from_wire(options.scope) {
+        return Access::Scope(scope);
+    }
     match pb::Scope::try_from(options.scope) {
-        Ok(pb::Scope::Read) => Access::Scope(Scope::Read),
-        Ok(pb::Scope::Write) => Access::Scope(Scope::Write),
-        Ok(pb::Scope::Admin) => Access::Scope(Scope::Admin),
         Ok(pb::Scope::MeshAdmin) => Access::OfMesh,
-        Ok(pb::Scope::Internal) => Access::Internal,
-        Ok(pb::Scope::Unspecified) if !options.has_side_effects => Access::Scope(Scope::Read),
-        Ok(pb::Scope::Unspecified) => Access::Scope(Scope::Write),
-        // Of a later contract: what is not known here is not granted.
-        Err(_) => Access::Internal,
+        Ok(pb::Scope::Unspecified) if options.has_side_effects => Access::Scope(Scope::Write),
+        Ok(pb::Scope::Unspecified) => Access::Scope(Scope::Read),
+        // What a later contract has added is not granted.
+        _ => Access::Internal,
     }
 }
 

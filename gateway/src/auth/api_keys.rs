@@ -12,7 +12,6 @@ use dataflow_mesh::identity::Principal;
 use dataflow_mesh::outbound::{Outbound, Upstream};
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::key_service_client::KeyServiceClient;
-use dataflow_proto::mesh::v1::Scope as WireScope;
 use tokio::time::Instant;
 use tonic::Status;
 
@@ -110,12 +109,7 @@ impl ApiKeys {
 
 /// A key with its digest; none if this release cannot read it, so that nothing is granted.
 fn read(key: pb::WatchedKey) -> Option<(Digest, ApiKey)> {
-    let scope = match key.scope() {
-        WireScope::Read => Scope::Read,
-        WireScope::Write => Scope::Write,
-        WireScope::Admin => Scope::Admin,
-        WireScope::Unspecified | WireScope::Internal | WireScope::MeshAdmin => return None,
-    };
+    let scope = Scope::from_wire(key.scope)?;
     let expires = key.expire_time.map(SystemTime::try_from).transpose().ok()?;
     let digest = Digest::read(&key.digest)?;
     let principal = Principal { subject: key.subject, tenant: key.tenant, scope: Some(scope) };

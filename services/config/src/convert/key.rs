@@ -25,7 +25,7 @@ pub(crate) fn watched(key: &Key) -> pb::WatchedKey {
     pb::WatchedKey {
         digest: key.digest.to_vec().into(),
         key_id: key.key_id.clone(),
-        scope: scope_to_wire(key.scope).into(),
+        scope: mesh::Scope::from(key.scope).into(),
         tenant: key.tenant.clone(),
         subject: key.subject(),
         expire_time: key.expires.and_then(timestamp),
@@ -62,12 +62,7 @@ pub(crate) fn from_stored(stored: pb::StoredKey) -> Result<Key, Error> {
 ///
 /// [`Error::KeyInvalid`] if it is missing, or no scope of callers.
 pub(crate) fn scope(number: i32) -> Result<Scope, Error> {
-    match mesh::Scope::try_from(number) {
-        Ok(mesh::Scope::Read) => Ok(Scope::Read),
-        Ok(mesh::Scope::Write) => Ok(Scope::Write),
-        Ok(mesh::Scope::Admin) => Ok(Scope::Admin),
-        _ => Err(invalid("scope", "must be READ, WRITE or ADMIN")),
-    }
+    Scope::from_wire(number).ok_or_else(|| invalid("scope", "must be READ, WRITE or ADMIN"))
 }
 
 /// The time at which a key expires.
@@ -97,18 +92,10 @@ fn key_to_wire(key: &Key) -> pb::ApiKey {
     pb::ApiKey {
         key_id: key.key_id.clone(),
         display_name: key.display_name.clone(),
-        scope: scope_to_wire(key.scope).into(),
+        scope: mesh::Scope::from(key.scope).into(),
         tenant: key.tenant.clone(),
         expire_time: key.expires.and_then(timestamp),
         creator: key.creator.clone(),
         ..pb::ApiKey::default()
-    }
-}
-
-fn scope_to_wire(scope: Scope) -> mesh::Scope {
-    match scope {
-        Scope::Read => mesh::Scope::Read,
-        Scope::Write => mesh::Scope::Write,
-        Scope::Admin => mesh::Scope::Admin,
     }
 }
