@@ -85,7 +85,7 @@ pub struct PublicArgs {
     pub auth: AuthArgs,
 
     /// File with the certificate of the public port in PEM, followed by those that lead to its root: the port then
-    /// speaks TLS only. Taken anew when it changes. Needs `--tls-key`.
+    /// speaks TLS only. Reloaded when it changes. Needs `--tls-key`.
     #[arg(long, env = "DATAFLOW_TLS_CERT", value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
 

@@ -34,7 +34,7 @@ use jwt::token::{Claims, Expected, verify};
 use jwt::verified::VerifiedTokens;
 use key_source::location::Location;
 use key_source::{KeySource, KeySourceError, Renewal};
-use metrics::Outcomes;
+use metrics::Refusals;
 
 /// Tokens that are remembered after they were verified.
 const REMEMBERED: u64 = 10_000;
@@ -51,7 +51,7 @@ pub(crate) struct Auth {
     access: AccessTable,
     /// None if callers are not authenticated: each may do what an administrator may.
     callers: Option<Authenticator>,
-    outcomes: Outcomes,
+    refusals: Refusals,
 }
 
 /// Verifies what callers present.
@@ -93,7 +93,7 @@ pub struct NotAuthenticating {
 impl Auth {
     pub(crate) fn new(callers: Option<Authenticator>, descriptor_set: &[u8], context: &Context) -> Self {
         if let Some(key) = callers.as_ref().and_then(|callers| callers.admin_key.clone()) {
-            context.tasks.spawn(Task::restarting("admin-key", move || key.clone().follow()));
+            context.tasks.spawn(Task::restarting("admin key", move || key.clone().follow()));
         }
         if let Some(keys) = callers.as_ref().and_then(|callers| callers.api_keys.clone()) {
             context.tasks.spawn(Task::restarting("api keys", move || keys.clone().follow()));
@@ -103,7 +103,7 @@ impl Auth {
             let source = tokens.source.clone();
             context.tasks.spawn(Task::restarting("jwks", move || source.clone().run()));
         }
-        Self { access: AccessTable::of(descriptor_set), callers, outcomes: Outcomes::new(&context.metrics) }
+        Self { access: AccessTable::of(descriptor_set), callers, refusals: Refusals::new(&context.metrics) }
     }
 
     /// The caller of a request that goes to the method at `path`.
@@ -152,7 +152,7 @@ impl Auth {
 
     /// Counts a call that is not admitted.
     pub(crate) fn count(&self, error: &AuthError) {
-        self.outcomes.count(error);
+        self.refusals.count(error);
     }
 }
 

@@ -1,5 +1,4 @@
-//! Counts the calls that are not admitted, by the reason. Only the reasons are labels: what a caller
-//! presents is none.
+//! Counts the calls that are not admitted, by the reason. Only the reasons are labels: what a caller presents is none.
 
 use dataflow_mesh::metrics::Metrics;
 use dataflow_mesh::status::Describe;
@@ -16,13 +15,13 @@ struct Labels {
 
 /// The counters.
 #[derive(Debug)]
-pub(super) struct Outcomes {
+pub(super) struct Refusals {
     refused: Family<Labels, Counter>,
 }
 
-// === impl Outcomes ===
+// === impl Refusals ===
 
-impl Outcomes {
+impl Refusals {
     pub(super) fn new(metrics: &Metrics) -> Self {
         let refused = Family::<Labels, Counter>::default();
         metrics.register(

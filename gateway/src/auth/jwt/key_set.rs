@@ -99,7 +99,7 @@ pub(crate) enum KeySetError {
     },
 }
 
-/// A set as it is written; members besides `keys` have no meaning (RFC 7517, 5).
+/// A JWK Set. Members other than `keys` are ignored (RFC 7517, 5).
 #[derive(serde::Deserialize)]
 struct Document {
     keys: Jwks,

@@ -18,7 +18,7 @@ fn at(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
-/// Reads claims besides the usual ones.
+/// Reads these claims, added to the usual ones.
 fn read_as(expected: &Expected, claims: &str) -> Result<Claims, TokenError> {
     let json = format!(r#"{{"sub":"ada","exp":{},{claims}}}"#, NOW + 100);
     Claims::read(json.as_bytes(), expected, at(NOW))
