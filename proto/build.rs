@@ -5,12 +5,13 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::{env, fs};
 
-const PROTOS: [&str; 13] = [
+const PROTOS: [&str; 14] = [
     "dataflow/analysis/v1/analysis_service.proto",
     "dataflow/cache/v1/cache_service.proto",
     "dataflow/cache/v1/stored.proto",
     "dataflow/config/v1/audit_service.proto",
     "dataflow/config/v1/config_service.proto",
+    "dataflow/config/v1/flag_service.proto",
     "dataflow/config/v1/key_service.proto",
     "dataflow/config/v1/provider_service.proto",
     "dataflow/config/v1/rule_service.proto",

@@ -121,6 +121,8 @@ impl Auth {
         };
         let needed = match self.access.get(path) {
             Some(Access::Scope(scope)) => scope,
+            Some(Access::TenantWrite) if caller.tenant.is_empty() => Scope::Admin,
+            Some(Access::TenantWrite) => Scope::Write,
             Some(Access::OfMesh) if !caller.tenant.is_empty() => return Err(AuthError::OfMesh),
             Some(Access::OfMesh) => Scope::Admin,
             Some(Access::Internal) => return Err(AuthError::Internal),

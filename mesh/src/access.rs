@@ -15,7 +15,7 @@ use crate::descriptors::options::{self, MethodOptions};
 pub enum Scope {
     /// Read, or compute from what the request contains.
     Read,
-    /// Change what belongs to the caller's tenant, and the rules and providers, which all tenants share.
+    /// Change what belongs to the caller's tenant.
     Write,
     /// Change or show what concerns all callers of its tenant, or of the mesh if it has none.
     Admin,
@@ -26,6 +26,8 @@ pub enum Scope {
 pub enum Access {
     /// Callers with this scope.
     Scope(Scope),
+    /// Callers that may write for their tenant; of those that belong to none, administrators.
+    TenantWrite,
     /// Administrators that belong to no tenant.
     OfMesh,
     /// Services of the mesh only.
@@ -50,7 +52,10 @@ impl Scope {
             Ok(pb::Scope::Read) => Some(Scope::Read),
             Ok(pb::Scope::Write) => Some(Scope::Write),
             Ok(pb::Scope::Admin) => Some(Scope::Admin),
-            Ok(pb::Scope::Unspecified | pb::Scope::Internal | pb::Scope::MeshAdmin) | Err(_) => None,
+            Ok(
+                pb::Scope::Unspecified | pb::Scope::Internal | pb::Scope::MeshAdmin | pb::Scope::TenantWrite,
+            )
+            | Err(_) => None,
         }
     }
 
@@ -128,6 +133,7 @@ fn access(options: MethodOptions) -> Access {
     }
     match pb::Scope::try_from(options.scope) {
         Ok(pb::Scope::MeshAdmin) => Access::OfMesh,
+        Ok(pb::Scope::TenantWrite) => Access::TenantWrite,
         Ok(pb::Scope::Unspecified) if options.has_side_effects => Access::Scope(Scope::Write),
         Ok(pb::Scope::Unspecified) => Access::Scope(Scope::Read),
         // What a later contract has added is not granted.
@@ -154,7 +160,8 @@ mod tests {
             check(options(3, has_side_effects), Access::Scope(Scope::Admin));
             check(options(4, has_side_effects), Access::Internal);
             check(options(5, has_side_effects), Access::OfMesh);
-            check(options(6, has_side_effects), Access::Internal);
+            check(options(6, has_side_effects), Access::TenantWrite);
+            check(options(7, has_side_effects), Access::Internal);
         }
         let health = AccessTable::of(tonic_health::pb::FILE_DESCRIPTOR_SET);
         assert_eq!(health.get("/grpc.health.v1.Health/Check"), Some(Access::Scope(Scope::Write)));

@@ -4,6 +4,7 @@
 
 mod channel;
 mod connection;
+mod follow;
 mod peers;
 mod replay;
 mod reply;
@@ -34,6 +35,7 @@ use crate::status::to_status;
 use crate::telemetry;
 use crate::tls::ClientTls;
 
+pub use follow::{Follower, follow};
 pub use upstream::{NotAnUpstream, Upstream};
 
 use channel::Channel;

@@ -38,6 +38,27 @@ tokio::task_local! {
     static HEADERS: HeaderMap;
 }
 
+/// The propagated headers of a call, for work that goes on when the call has ended.
+#[derive(Debug, Clone)]
+pub struct CallHeaders(Option<HeaderMap>);
+
+// === impl CallHeaders ===
+
+impl CallHeaders {
+    /// Those of the current call, if there is one.
+    pub fn current() -> Self {
+        Self(HEADERS.try_with(HeaderMap::clone).ok())
+    }
+
+    /// Runs a future, whose outgoing calls have them.
+    pub async fn scope<F: Future>(self, future: F) -> F::Output {
+        match self.0 {
+            Some(headers) => HEADERS.scope(headers, future).await,
+            None => future.await,
+        }
+    }
+}
+
 /// Sets the propagated headers of the current call on an outgoing one; outside of a call it generates a request id.
 pub fn apply(outgoing: &mut HeaderMap) {
     let in_call = HEADERS.try_with(|headers| {

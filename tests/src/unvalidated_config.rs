@@ -10,7 +10,7 @@ pub(crate) struct UnvalidatedConfig {
     pub(crate) sets: Vec<pb::Ruleset>,
 }
 
-/// Implements the two methods that analysis calls; the others return UNIMPLEMENTED.
+/// Implements the methods that analysis calls; the others return UNIMPLEMENTED.
 macro_rules! serve {
     ($($absent:ident($request:ident) -> $response:ident,)*) => {
         #[tonic::async_trait]
@@ -36,6 +36,16 @@ macro_rules! serve {
                 Ok(Response::new(stream::iter(sets).chain(stream::pending()).boxed()))
             }
 
+            type WatchOverlaysStream = BoxStream<'static, Result<pb::WatchOverlaysResponse, Status>>;
+
+            async fn watch_overlays(
+                &self,
+                _: Request<pb::WatchOverlaysRequest>,
+            ) -> Result<Response<Self::WatchOverlaysStream>, Status> {
+                let none = pb::WatchOverlaysResponse { changed: Vec::new(), complete: true };
+                Ok(Response::new(stream::iter([Ok(none)]).chain(stream::pending()).boxed()))
+            }
+
             $(async fn $absent(
                 &self,
                 _: Request<pb::$request>,
@@ -55,4 +65,6 @@ serve! {
     list_revisions(ListRevisionsRequest) -> ListRevisionsResponse,
     rollback_ruleset(RollbackRulesetRequest) -> RollbackRulesetResponse,
     replace_rules(ReplaceRulesRequest) -> ReplaceRulesResponse,
+    restore_rule(RestoreRuleRequest) -> RestoreRuleResponse,
+    get_overlay(GetOverlayRequest) -> GetOverlayResponse,
 }

@@ -19,11 +19,13 @@ use crate::args::{Args, DocumentArgs};
 use crate::budget::{Budget, Canceled};
 use crate::catalogue::{self, Catalogue};
 use crate::convert;
+use crate::convert::evaluation::EvaluationRequest;
 use crate::document::{self, DocumentSender, Fingerprint, ReaderClosed};
-use crate::evaluation::{self, Evaluation, Proposal};
+use crate::evaluation::{self, Evaluation};
 use crate::options::Options;
 use crate::results::{Inputs, Key, Lookup, Results};
-use crate::rulesets::{Ruleset, Rulesets};
+use crate::rulesets::Ruleset;
+use crate::selection::{Selected, Selection};
 
 /// Chunk size in which a buffered document is passed to the parser, in bytes.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -31,7 +33,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// Analyzes catalogues and categorizes single dataflows. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Analyses {
-    rulesets: Arc<Rulesets>,
+    rules: Selection,
     results: Results,
     documents: Live<DocumentArgs>,
     /// Bytes of a document that are buffered for a cache lookup before parsing starts.
@@ -91,12 +93,12 @@ impl Analyses {
         args: &Args,
         max_result: usize,
         documents: Live<DocumentArgs>,
-        rulesets: Arc<Rulesets>,
+        rules: Selection,
         results: Results,
     ) -> Self {
         let max_uploads = args.uploads.max_uploads.get();
         Self {
-            rulesets,
+            rules,
             results,
             documents,
             spool_bytes: usize::try_from(args.analysis.spool_bytes.as_u64()).unwrap_or(usize::MAX),
@@ -128,14 +130,15 @@ impl Analyses {
         options: Options,
         pieces: impl Stream<Item = Result<Bytes, Error>>,
     ) -> Result<pb::Analysis, Error> {
-        let ruleset = self.rulesets.get(&options.ruleset)?;
+        let rules = self.rules.select(&options.tenant, &options.ruleset).await?;
+        let ruleset = &rules.ruleset;
         ruleset.compiled()?;
         let limits = self.documents.load().limits();
         // Fused, because the stream is polled again after its end if the spool contains the whole document.
         let mut pieces = std::pin::pin!(self.with_idle_timeout(pieces).fuse());
         let key = |document| {
             let (provider, tenant) = (options.provider.as_str(), options.tenant.as_str());
-            Key::of(Inputs { document, ruleset: &ruleset, limits: &limits, provider, tenant })
+            Key::of(Inputs { document, ruleset, limits: &limits, provider, tenant })
         };
 
         let mut spool = Spool { pieces: Vec::new(), size: 0, whole: false };
@@ -152,9 +155,9 @@ impl Analyses {
             }
             Some(digest) => digest,
             None => {
-                let (catalogue, document) = self.parse(&ruleset, &limits, spool.pieces, pieces).await?;
-                let analysis = convert::analysis(catalogue, &key(document), &ruleset, &options);
-                return self.finish(analysis, true);
+                let (catalogue, document) = self.parse(ruleset, &limits, spool.pieces, pieces).await?;
+                let analysis = convert::analysis(catalogue, &key(document), ruleset, &options);
+                return self.finish(analysis, &rules, true);
             }
         };
 
@@ -164,17 +167,17 @@ impl Analyses {
             if !spool.whole {
                 options.verify(document::fingerprint_of(spool.pieces, pieces).await?)?;
             }
-            return self.finish(pb::Analysis { cached: true, ..*analysis }, true);
+            return self.finish(pb::Analysis { cached: true, ..*analysis }, &rules, true);
         }
-        let (catalogue, found) = self.parse(&ruleset, &limits, spool.pieces, pieces).await?;
+        let (catalogue, found) = self.parse(ruleset, &limits, spool.pieces, pieces).await?;
         options.verify(found)?;
-        let analysis = convert::analysis(catalogue, &key, &ruleset, &options);
+        let analysis = convert::analysis(catalogue, &key, ruleset, &options);
         let cache_available = match lookup {
             Lookup::Miss(lease) => lease.write(&analysis).await,
             Lookup::Busy | Lookup::Hit(_) => true,
             Lookup::Unavailable => false,
         };
-        self.finish(analysis, cache_available)
+        self.finish(analysis, &rules, cache_available)
     }
 
     /// Categorizes one dataflow outside of any catalogue.
@@ -182,32 +185,31 @@ impl Analyses {
     /// # Errors
     ///
     /// If the rule set cannot be used.
-    pub fn categorize(
+    pub async fn categorize(
         &self,
+        tenant: &str,
         ruleset: &str,
         subject: &Subject<'_>,
-    ) -> Result<(Arc<Ruleset>, catalogue::Filing), Error> {
-        let ruleset = self.rulesets.get(ruleset)?;
-        let filing = catalogue::Filing::of(subject, ruleset.compiled()?, &mut Scratch::default());
-        Ok((ruleset, filing))
+    ) -> Result<(Selected, catalogue::Filing), Error> {
+        let rules = self.rules.select(tenant, ruleset).await?;
+        let filing = catalogue::Filing::of(subject, rules.ruleset.compiled()?, &mut Scratch::default());
+        Ok((rules, filing))
     }
 
-    /// Evaluates how proposed rules would change the result for a catalogue. `between_categories` omits changes within
-    /// a category.
+    /// Evaluates how proposed rules would change the result for a catalogue.
     ///
     /// # Errors
     ///
     /// If the rule set cannot be used, the proposal does not compile, or the document cannot be parsed.
-    pub async fn evaluate(
+    pub(crate) async fn evaluate(
         &self,
-        ruleset: &str,
-        proposal: Proposal,
-        between_categories: bool,
-        document: Bytes,
-    ) -> Result<(Arc<Ruleset>, Evaluation), Error> {
-        let ruleset = self.rulesets.get(ruleset)?;
+        tenant: &str,
+        request: EvaluationRequest,
+    ) -> Result<(Selected, Evaluation), Error> {
+        let EvaluationRequest { ruleset, proposal, between_categories, document } = request;
+        let selected = self.rules.select(tenant, &ruleset).await?;
         let permit = Arc::clone(&self.parsers).acquire_owned().await.expect("the semaphore is never closed");
-        let (limits, rules) = (self.documents.load().limits(), Arc::clone(&ruleset));
+        let (limits, rules) = (self.documents.load().limits(), Arc::clone(&selected.ruleset));
         // In pieces, although the document is complete: the parser notices before each that the call was canceled.
         let canceled = Canceled::default();
         let _guard = canceled.on_drop();
@@ -224,7 +226,7 @@ impl Analyses {
             Ok(document.slice(at..end))
         });
         send_all(sender, stream::iter(pieces)).await?;
-        Ok((ruleset, parser.await?))
+        Ok((selected, parser.await?))
     }
 
     /// Rejects a response of this size if it is above the message limit.
@@ -240,10 +242,11 @@ impl Analyses {
     }
 
     /// The dependencies that this response lacked.
-    pub fn degraded(&self, cache_available: bool) -> Vec<i32> {
+    pub fn degraded(&self, rules: &Selected, cache_available: bool) -> Vec<i32> {
         let missing = [
             (!cache_available, pb::analysis::Degradation::CacheUnavailable),
-            (self.rulesets.built_in(), pb::analysis::Degradation::BuiltInRules),
+            (self.rules.is_built_in(), pb::analysis::Degradation::BuiltInRules),
+            (rules.lacks_overlay, pb::analysis::Degradation::SharedRules),
         ];
         missing.into_iter().filter(|(missing, _)| *missing).map(|(_, what)| what.into()).collect()
     }
@@ -287,8 +290,13 @@ impl Analyses {
         parser.await
     }
 
-    fn finish(&self, mut analysis: pb::Analysis, cache_available: bool) -> Result<pb::Analysis, Error> {
-        analysis.degraded = self.degraded(cache_available);
+    fn finish(
+        &self,
+        mut analysis: pb::Analysis,
+        rules: &Selected,
+        cache_available: bool,
+    ) -> Result<pb::Analysis, Error> {
+        analysis.degraded = self.degraded(rules, cache_available);
         self.check_size(analysis.encoded_len())?;
         Ok(analysis)
     }

@@ -77,6 +77,11 @@ pub struct AnalysisArgs {
     #[arg(long, env = "DATAFLOW_SPOOL_BYTES", default_value = "4MiB", value_name = "SIZE")]
     pub spool_bytes: ByteSize,
 
+    /// Memory for compiled rule sets that tenants have changed for themselves, estimated; those that were not used for
+    /// longest are compiled again when they are needed.
+    #[arg(long, env = "DATAFLOW_TENANT_RULES_MEMORY", default_value = "32MiB", value_name = "SIZE")]
+    pub tenant_rules_memory: ByteSize,
+
     #[command(flatten)]
     #[allow(missing_docs)]
     pub documents: DocumentArgs,

@@ -120,6 +120,7 @@ pub(crate) fn analysis(
         counts: counts.collect(),
         rules_revision: ruleset.revision,
         ruleset: ruleset.name.clone(),
+        overlay_revision: ruleset.overlay_revision,
         cached: false,
         degraded: Vec::new(),
         diagnostics_omitted: i32::try_from(catalogue.diagnostics.omitted()).unwrap_or(i32::MAX),

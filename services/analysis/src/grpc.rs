@@ -14,7 +14,6 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::Error;
 use crate::analyses::Analyses;
-use crate::convert::evaluation::EvaluationRequest;
 use crate::convert::{self, InputDataflow};
 use crate::digest;
 use crate::document::Fingerprint;
@@ -44,32 +43,37 @@ impl Service {
         Ok(pb::AnalyzeCatalogueResponse { analysis: Some(analysis) })
     }
 
-    fn categorize(
+    async fn categorize(
         &self,
+        tenant: &str,
         request: pb::CategorizeDataflowRequest,
     ) -> Result<pb::CategorizeDataflowResponse, Error> {
         let ruleset = convert::name(&request.ruleset, "ruleset")?;
         let InputDataflow { id, names, descriptions } = request.dataflow.try_into()?;
         let subject = Subject { id: &id, names: &names, descriptions: &descriptions, legacy: None };
-        let (ruleset, filing) = self.analyses.categorize(&ruleset, &subject)?;
+        let (rules, filing) = self.analyses.categorize(tenant, &ruleset, &subject).await?;
         Ok(pb::CategorizeDataflowResponse {
             category: convert::rules::category_to_wire(filing.category).into(),
             score: filing.score,
             confidence: filing.confidence,
             evidence: filing.evidence.into_iter().map(Into::into).collect(),
-            rules_revision: ruleset.revision,
+            rules_revision: rules.ruleset.revision,
+            overlay_revision: rules.ruleset.overlay_revision,
             // A single dataflow does not use the cache, so an unavailable cache is not reported.
-            degraded: self.analyses.degraded(true),
+            degraded: self.analyses.degraded(&rules, true),
         })
     }
 
-    async fn evaluate(&self, request: pb::EvaluateRulesRequest) -> Result<pb::EvaluateRulesResponse, Error> {
+    async fn evaluate(
+        &self,
+        tenant: &str,
+        request: pb::EvaluateRulesRequest,
+    ) -> Result<pb::EvaluateRulesResponse, Error> {
         let _permit = self.analyses.acquire_upload()?;
-        let EvaluationRequest { ruleset, proposal, between_categories, document } = request.try_into()?;
-        let evaluated = self.analyses.evaluate(&ruleset, proposal, between_categories, document).await?;
-        let (ruleset, evaluation) = evaluated;
+        let (rules, evaluation) = self.analyses.evaluate(tenant, request.try_into()?).await?;
         // The result is not stored, so an unavailable cache is not reported.
-        let evaluation = convert::evaluation::evaluation(evaluation, &ruleset, self.analyses.degraded(true));
+        let degraded = self.analyses.degraded(&rules, true);
+        let evaluation = convert::evaluation::evaluation(evaluation, &rules.ruleset, degraded);
         self.analyses.check_size(evaluation.encoded_len())?;
         Ok(pb::EvaluateRulesResponse { evaluation: Some(evaluation) })
     }
@@ -89,14 +93,16 @@ impl AnalysisService for Service {
         &self,
         request: Request<pb::CategorizeDataflowRequest>,
     ) -> Result<Response<pb::CategorizeDataflowResponse>, Status> {
-        respond(self.categorize(request.into_inner()))
+        let tenant = Identity::of(request.extensions()).tenant;
+        respond(self.categorize(&tenant, request.into_inner()).await)
     }
 
     async fn evaluate_rules(
         &self,
         request: Request<pb::EvaluateRulesRequest>,
     ) -> Result<Response<pb::EvaluateRulesResponse>, Status> {
-        respond(self.evaluate(request.into_inner()).await)
+        let tenant = Identity::of(request.extensions()).tenant;
+        respond(self.evaluate(&tenant, request.into_inner()).await)
     }
 }
 

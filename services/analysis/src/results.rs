@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use dataflow_mesh::outbound::Outbound;
+use dataflow_mesh::propagation::CallHeaders;
 use dataflow_mesh::tasks::Task;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::cache::v1 as cache;
@@ -79,6 +80,8 @@ pub struct WriteLease {
     ttl: Duration,
     /// `None` if the cached value cannot be decoded and will be overwritten.
     lease: Option<cache::Lease>,
+    /// Those of the call that got the lease, to release it as its tenant.
+    headers: CallHeaders,
 }
 
 // === impl Key ===
@@ -92,6 +95,10 @@ impl Key {
         hasher.update(document);
         hasher.update(ruleset.fingerprint);
         hasher.update(ruleset.revision.to_be_bytes());
+        // Not hashed without changes of a tenant, so that the keys are those of the previous release.
+        if ruleset.overlay_revision > 0 {
+            hasher.update(ruleset.overlay_revision.to_be_bytes());
+        }
         limits.numbers().iter().for_each(|limit| hasher.update(limit.to_be_bytes()));
         // With their lengths, so that different texts cannot produce the same bytes.
         for text in [ruleset.name.as_str(), provider, tenant] {
@@ -153,8 +160,13 @@ impl Results {
                     return Lookup::Unavailable;
                 }
             };
-            let write_lease =
-                |lease| WriteLease { client: client.clone(), entry: entry.clone(), ttl: self.ttl, lease };
+            let write_lease = |lease| WriteLease {
+                client: client.clone(),
+                entry: entry.clone(),
+                ttl: self.ttl,
+                lease,
+                headers: CallHeaders::current(),
+            };
             match response {
                 cache::LeaseEntryResponse { entry: Some(cached), .. } => {
                     return match pb::Analysis::decode(cached.value) {
@@ -221,7 +233,7 @@ impl Drop for WriteLease {
                 tracing::debug!(code = ?status.code(), "result cache: lease not released");
             }
         };
-        Task::logged("release lease", release).detach();
+        Task::logged("release lease", self.headers.clone().scope(release)).detach();
     }
 }
 

@@ -3,8 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use dataflow_mesh::backoff::Backoff;
-use dataflow_mesh::outbound::{Outbound, Upstream};
+use dataflow_mesh::outbound::{self, Follower, Outbound};
 use dataflow_mesh::panics::{self, Panic};
 use dataflow_mesh::tasks::Task;
 use dataflow_proto::config::v1 as pb;
@@ -12,6 +11,7 @@ use dataflow_proto::config::v1::rule_service_client::RuleServiceClient;
 use futures_util::FutureExt;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tonic::{Status, Streaming};
 
 use crate::args::PeerArgs;
 use crate::convert;
@@ -30,8 +30,13 @@ pub fn follow(
     let task = peers.config_url.clone().map(|upstream| {
         let rulesets = Arc::clone(&rulesets);
         Task::restarting("rule sets", move || {
-            let watch = watch_forever(Arc::clone(&rulesets), upstream.clone(), first.clone());
-            draining.clone().run_until_cancelled_owned(watch).map(drop)
+            // One client for all attempts, so that they use the replicas in turn. No message limit: every set that the
+            // config service accepts must arrive, or the rules here would stay outdated.
+            let client = RuleServiceClient::new(Outbound::watching(&upstream));
+            let client = client.max_decoding_message_size(usize::MAX);
+            let (rulesets, first) = (Arc::clone(&rulesets), first.clone());
+            let sets = Sets { rulesets, client, first, batch: Vec::new(), is_snapshot: true };
+            draining.clone().run_until_cancelled_owned(outbound::follow(sets)).map(drop)
         })
     });
     if task.is_none() {
@@ -50,50 +55,46 @@ pub fn follow(
     (task, ready)
 }
 
-/// Watches forever; `first` becomes true after the first attempt.
-async fn watch_forever(rulesets: Arc<Rulesets>, upstream: Upstream, first: watch::Sender<bool>) {
-    // One client for all attempts, so that they use the replicas in turn. No message limit: every set that the config
-    // service accepts must arrive, or the rules here would stay outdated.
-    let client = RuleServiceClient::new(Outbound::watching(&upstream));
-    let mut client = client.max_decoding_message_size(usize::MAX);
-    let mut backoff = Backoff::default();
-    loop {
-        let ended = receive(&rulesets, &mut client, &first, &mut backoff).await;
-        first.send_replace(true);
-        if let Err(error) = ended {
-            tracing::info!(
-                error,
-                "rule sets: config service unavailable, keeping the current ones, retrying"
-            );
-        }
-        backoff.wait().await;
-    }
+/// Takes the sets that the config service pushes.
+struct Sets {
+    rulesets: Arc<Rulesets>,
+    client: RuleServiceClient<Outbound>,
+    /// Becomes true after the first attempt.
+    first: watch::Sender<bool>,
+    batch: Vec<pb::Ruleset>,
+    /// Whether the next batch is a snapshot of all sets, and not what has changed.
+    is_snapshot: bool,
 }
 
-/// Receives sets until the stream ends. The first batch is a snapshot of all sets, later ones are changes.
-async fn receive(
-    rulesets: &Arc<Rulesets>,
-    client: &mut RuleServiceClient<Outbound>,
-    first: &watch::Sender<bool>,
-    backoff: &mut Backoff,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let mut sets = client.watch_rulesets(pb::WatchRulesetsRequest::default()).await?.into_inner();
-    let (mut batch, mut is_snapshot) = (Vec::new(), true);
-    while let Some(message) = sets.message().await? {
-        backoff.reset();
-        batch.extend(message.ruleset);
+impl Follower for Sets {
+    type Message = pb::WatchRulesetsResponse;
+
+    async fn open(&mut self) -> Result<Streaming<pb::WatchRulesetsResponse>, Status> {
+        self.batch.clear();
+        self.is_snapshot = true;
+        Ok(self.client.watch_rulesets(pb::WatchRulesetsRequest::default()).await?.into_inner())
+    }
+
+    async fn take(&mut self, message: pb::WatchRulesetsResponse) {
+        self.batch.extend(message.ruleset);
         if !message.complete {
-            continue;
+            return;
         }
-        let (rulesets, batch) = (Arc::clone(rulesets), std::mem::take(&mut batch));
+        let (rulesets, batch) = (Arc::clone(&self.rulesets), std::mem::take(&mut self.batch));
+        let is_snapshot = std::mem::replace(&mut self.is_snapshot, false);
         panics::spawn_blocking(move || {
             rulesets.update(batch.into_iter().map(ruleset).collect(), is_snapshot);
         })
         .await;
-        is_snapshot = false;
-        first.send_replace(true);
+        self.first.send_replace(true);
     }
-    Ok(())
+
+    fn ended(&mut self, error: Option<&Status>) {
+        self.first.send_replace(true);
+        if let Some(error) = error {
+            tracing::info!(%error, "rule sets: config service unavailable, keeping the current ones, retrying");
+        }
+    }
 }
 
 /// A set as the config service sends it.

@@ -6,21 +6,20 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
-use dataflow_rules::{Compiled, RuleSet};
+use dataflow_rules::{Compiled, Overlay, RuleSet};
 use sha2::{Digest, Sha256};
 
 use crate::Error;
-
-/// The set that is used if the request names none.
-pub const DEFAULT: &str = "default";
 
 /// One compiled set.
 #[derive(Debug)]
 pub struct Ruleset {
     /// Its name.
     pub name: String,
-    /// Its revision in the config service; 0 if built in.
+    /// The revision of the shared set in the config service; 0 if built in.
     pub revision: i64,
+    /// The revision of the changes of the tenant that it is for; 0 for the shared set.
+    pub overlay_revision: i64,
     /// Identifies its content. Revisions alone do not: two releases may have different built-in sets, and share one
     /// cache.
     pub fingerprint: [u8; 32],
@@ -50,7 +49,17 @@ impl Ruleset {
     /// A set of the config service, or why it cannot be read.
     pub fn new(name: String, revision: i64, source: Result<RuleSet, String>) -> Self {
         let fingerprint = source.as_ref().map(fingerprint).unwrap_or_default();
-        Self { name, revision, fingerprint, source, compiled: OnceLock::new() }
+        Self { name, revision, overlay_revision: 0, fingerprint, source, compiled: OnceLock::new() }
+    }
+
+    /// This set with the changes of a tenant.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ruleset::rules`].
+    pub fn with(&self, overlay: &Overlay, overlay_revision: i64) -> Result<Self, Error> {
+        let changed = overlay.apply(self.rules()?);
+        Ok(Self { overlay_revision, ..Self::new(self.name.clone(), self.revision, Ok(changed)) })
     }
 
     /// A set of this release, at revision 0: the config service counts from 1.
@@ -124,13 +133,12 @@ impl Rulesets {
         Self { current: ArcSwap::from_pointee(CurrentSets { by_name: by_name.collect(), received: false }) }
     }
 
-    /// The set with this name; empty means [`DEFAULT`].
+    /// The set with this name.
     ///
     /// # Errors
     ///
     /// [`Error::RulesetNotFound`].
     pub fn get(&self, name: &str) -> Result<Arc<Ruleset>, Error> {
-        let name = if name.is_empty() { DEFAULT } else { name };
         let found = self.current.load().by_name.get(name).cloned();
         found.ok_or_else(|| Error::RulesetNotFound { name: name.to_owned() })
     }

@@ -1,9 +1,11 @@
-//! A change of rule sets, providers or keys, and its audit record.
+//! A change of rule sets, providers, keys or flags, and its audit record.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use dataflow_rules::{Rule, RuleSet};
+use dataflow_rules::{Overlay, Rule, RuleSet};
 
+use crate::flag::Flag;
 use crate::key::Key;
 use crate::provider::Provider;
 
@@ -45,6 +47,69 @@ pub enum Change {
     KeyRevoked {
         /// Its identifier.
         key_id: String,
+        /// Its tenant; empty if it had none, or an earlier release has written the change.
+        tenant: String,
+    },
+    /// A flag was set.
+    FlagPut(Flag),
+    /// A tenant changed something for itself.
+    Tenant {
+        /// The tenant.
+        tenant: String,
+        /// What it changed.
+        change: TenantChange,
+    },
+}
+
+/// What a tenant changed for itself, in rule sets and providers that tenants share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TenantChange {
+    /// A rule of its own was created, or replaced by identifier.
+    RulePut {
+        /// The set.
+        ruleset: String,
+        /// The rule.
+        rule: Rule,
+    },
+    /// A rule was removed, its own or a shared one.
+    RuleRemoved {
+        /// The set.
+        ruleset: String,
+        /// The rule's identifier.
+        rule_id: String,
+    },
+    /// What it had changed in a rule was dropped.
+    RuleRestored {
+        /// The set.
+        ruleset: String,
+        /// The rule's identifier.
+        rule_id: String,
+    },
+    /// Its changes to a rule set were rolled back to these earlier ones.
+    RolledBack {
+        /// The set.
+        ruleset: String,
+        /// The changes.
+        overlay: Arc<Overlay>,
+    },
+    /// All its changes to a rule set were replaced by these.
+    Replaced {
+        /// The set.
+        ruleset: String,
+        /// The changes.
+        overlay: Arc<Overlay>,
+    },
+    /// A provider of its own was created, or replaced by identifier.
+    ProviderPut(Provider),
+    /// A provider was removed, its own or a shared one.
+    ProviderRemoved {
+        /// Its identifier.
+        provider_id: String,
+    },
+    /// What it had changed in a provider was dropped.
+    ProviderRestored {
+        /// Its identifier.
+        provider_id: String,
     },
 }
 
@@ -86,18 +151,87 @@ pub const SYSTEM: &str = "system";
 // === impl Change ===
 
 impl Change {
-    /// The rule set of which this change makes a revision, if any.
+    /// The rule set of which, or of a tenant's changes to which, this change makes a revision, if any.
     pub fn ruleset(&self) -> Option<&str> {
         match self {
             Change::RulesetSeeded(set) | Change::RolledBack(set) | Change::RulesReplaced(set) => {
                 Some(&set.name)
             }
             Change::RulePut { ruleset, .. } | Change::RuleRemoved { ruleset, .. } => Some(ruleset),
+            Change::Tenant { change, .. } => change.ruleset(),
             Change::ProviderSeeded(_)
             | Change::ProviderPut(_)
             | Change::ProviderRemoved { .. }
             | Change::KeyCreated(_)
-            | Change::KeyRevoked { .. } => None,
+            | Change::KeyRevoked { .. }
+            | Change::FlagPut(_) => None,
+        }
+    }
+
+    /// The tenant whose data it changes; empty for what all tenants share.
+    pub fn tenant(&self) -> &str {
+        match self {
+            Change::Tenant { tenant, .. } | Change::KeyRevoked { tenant, .. } => tenant,
+            Change::KeyCreated(key) => &key.tenant,
+            _ => "",
+        }
+    }
+
+    /// The change of a rule by a caller: of a shared one, or, if the caller belongs to a tenant, for that tenant.
+    pub(crate) fn rule_put(tenant: &str, ruleset: &str, rule: Rule) -> Self {
+        let ruleset = ruleset.to_owned();
+        match tenant {
+            "" => Change::RulePut { ruleset, rule },
+            _ => TenantChange::RulePut { ruleset, rule }.of(tenant),
+        }
+    }
+
+    /// The removal of a rule by a caller.
+    pub(crate) fn rule_removed(tenant: &str, ruleset: &str, rule_id: &str) -> Self {
+        let (ruleset, rule_id) = (ruleset.to_owned(), rule_id.to_owned());
+        match tenant {
+            "" => Change::RuleRemoved { ruleset, rule_id },
+            _ => TenantChange::RuleRemoved { ruleset, rule_id }.of(tenant),
+        }
+    }
+
+    /// The change of a provider by a caller.
+    pub(crate) fn provider_put(tenant: &str, provider: Provider) -> Self {
+        match tenant {
+            "" => Change::ProviderPut(provider),
+            _ => TenantChange::ProviderPut(provider).of(tenant),
+        }
+    }
+
+    /// The removal of a provider by a caller.
+    pub(crate) fn provider_removed(tenant: &str, provider: &str) -> Self {
+        let provider_id = provider.to_owned();
+        match tenant {
+            "" => Change::ProviderRemoved { provider_id },
+            _ => TenantChange::ProviderRemoved { provider_id }.of(tenant),
+        }
+    }
+}
+
+// === impl TenantChange ===
+
+impl TenantChange {
+    /// As a change of this tenant.
+    pub(crate) fn of(self, tenant: &str) -> Change {
+        Change::Tenant { tenant: tenant.to_owned(), change: self }
+    }
+
+    /// The rule set that it concerns, if any.
+    pub fn ruleset(&self) -> Option<&str> {
+        match self {
+            TenantChange::RulePut { ruleset, .. }
+            | TenantChange::RuleRemoved { ruleset, .. }
+            | TenantChange::RuleRestored { ruleset, .. }
+            | TenantChange::RolledBack { ruleset, .. }
+            | TenantChange::Replaced { ruleset, .. } => Some(ruleset),
+            TenantChange::ProviderPut(_)
+            | TenantChange::ProviderRemoved { .. }
+            | TenantChange::ProviderRestored { .. } => None,
         }
     }
 }

@@ -3,23 +3,49 @@
 use std::time::{Duration, SystemTime};
 
 use dataflow_proto::config::v1 as pb;
-use dataflow_rules::Rule;
+use dataflow_rules::RuleSet;
 
 use crate::Error;
-use crate::change::{Change, JournalEntry, Origin};
+use crate::change::Origin;
 use crate::difference::{Difference, DifferenceKind};
 use crate::provider::{Dialect, Provider, Quota};
-use crate::state::{ResourceVersion, Revision, State, VersionedProvider};
+use crate::state::{Owner, ProviderView, Revision, RuleView, RulesetView, VersionedProvider};
 
+pub(crate) mod audit;
+pub(crate) mod flag;
 pub(crate) mod key;
 pub(crate) mod ruleset;
 
 // === rule sets ===
 
-/// The wire form of a rule, with its version.
-pub(crate) fn rule(rule: &Rule, version: ResourceVersion) -> pb::Rule {
-    let (create_time, update_time) = (timestamp(version.created), timestamp(version.updated));
-    pb::Rule { etag: version.etag(), create_time, update_time, ..ruleset::rule_to_wire(rule) }
+/// The wire form of a rule set, as a caller sees it.
+pub(crate) fn ruleset(seen: &RulesetView<'_>) -> pb::Ruleset {
+    let (_, overlay_revision) = seen.revisions();
+    let rules = seen.rules().iter().map(rule).collect();
+    let RuleSet { name, mode, revision, .. } = seen.shared();
+    let (name, mode, revision) = (name.clone(), *mode, *revision);
+    let shared = ruleset::to_wire(&RuleSet { name, mode, revision, rules: Vec::new() });
+    pb::Ruleset { rules, overlay_revision, ..shared }
+}
+
+/// The wire form of a rule, as a caller sees it.
+pub(crate) fn rule(seen: &RuleView<'_>) -> pb::Rule {
+    let RuleView { rule, version, owner } = seen;
+    let (create_time, update_time) = match version {
+        Some(version) => (timestamp(version.created), timestamp(version.updated)),
+        None => (None, None),
+    };
+    let owner = owner_to_wire(*owner);
+    pb::Rule { etag: seen.etag(), create_time, update_time, owner, ..ruleset::rule_to_wire(rule) }
+}
+
+fn owner_to_wire(owner: Option<Owner>) -> i32 {
+    let owner = match owner {
+        None => pb::Owner::Unspecified,
+        Some(Owner::Shared) => pb::Owner::Shared,
+        Some(Owner::Tenant) => pb::Owner::Tenant,
+    };
+    owner.into()
 }
 
 /// The wire form of a revision.
@@ -117,47 +143,11 @@ fn read_quota(quota: &pb::provider::Quota, field: &str) -> Result<Quota, Error> 
     Ok(Quota { calls, period: Duration::new(seconds, nanos) })
 }
 
-/// The wire form of a provider, with its version.
-pub(crate) fn provider(registered: &VersionedProvider) -> pb::Provider {
-    let VersionedProvider { provider, version } = registered;
-    pb::Provider { etag: version.etag(), update_time: timestamp(version.updated), ..provider.into() }
-}
-
-// === audit ===
-
-/// The wire form of an audit record, with the revision that the change made of its rule set, if `state` has it.
-pub(crate) fn audit_record(entry: JournalEntry, state: &State) -> pb::AuditRecord {
-    let JournalEntry { position, record } = entry;
-    let made = record.change.ruleset().and_then(|name| state.rulesets.get(name)?.revision_at(position));
-    let after = made.unwrap_or_default();
-    let (action, resource) = match &record.change {
-        Change::RulesetSeeded(set) => ("RULESET_SEEDED", format!("rulesets/{}", set.name)),
-        Change::RulePut { ruleset, rule } => ("RULE_PUT", format!("rulesets/{ruleset}/rules/{}", rule.id)),
-        Change::RuleRemoved { ruleset, rule_id } => {
-            ("RULE_REMOVED", format!("rulesets/{ruleset}/rules/{rule_id}"))
-        }
-        Change::RulesReplaced(set) => ("RULES_REPLACED", format!("rulesets/{}", set.name)),
-        Change::RolledBack(set) => ("RULESET_ROLLED_BACK", format!("rulesets/{}", set.name)),
-        Change::ProviderSeeded(provider) => {
-            ("PROVIDER_SEEDED", format!("providers/{}", provider.provider_id))
-        }
-        Change::ProviderPut(provider) => ("PROVIDER_PUT", format!("providers/{}", provider.provider_id)),
-        Change::ProviderRemoved { provider_id } => ("PROVIDER_REMOVED", format!("providers/{provider_id}")),
-        Change::KeyCreated(key) => ("KEY_CREATED", format!("keys/{}", key.key_id)),
-        Change::KeyRevoked { key_id } => ("KEY_REVOKED", format!("keys/{key_id}")),
-    };
-    let Origin { author, reason, request_id } = record.origin;
-    pb::AuditRecord {
-        position: i64::try_from(position).unwrap_or(i64::MAX),
-        time: timestamp(record.time),
-        author,
-        reason,
-        request_id,
-        action: action.to_owned(),
-        resource,
-        before: (after - 1).max(0),
-        after,
-    }
+/// The wire form of a provider, as a caller sees it.
+pub(crate) fn provider(seen: &ProviderView<'_>) -> pb::Provider {
+    let ProviderView { provider: VersionedProvider { provider, version }, owner } = seen;
+    let (etag, update_time) = (version.etag(), timestamp(version.updated));
+    pb::Provider { etag, update_time, owner: owner_to_wire(*owner), ..provider.into() }
 }
 
 fn timestamp(time: SystemTime) -> Option<prost_types::Timestamp> {

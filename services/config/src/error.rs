@@ -87,6 +87,38 @@ pub enum Error {
         /// The requested tenant.
         tenant: String,
     },
+    /// The caller belongs to no tenant, and so has no changes of its own.
+    #[error("the caller belongs to no tenant: there is nothing of its own to drop")]
+    TenantMissing,
+    /// A tenant has changed too much for itself.
+    #[error("the tenant has more than {limit} {what}: restore what it need not change")]
+    TenantTooLarge {
+        /// What it has too much of.
+        what: &'static str,
+        /// How much of it may be.
+        limit: usize,
+    },
+    /// All tenants together have changed too much for themselves.
+    #[error(
+        "all tenants together have changed too much for themselves, at most {} tenants and {} MiB of rules may be: \
+         ask the administrators of the mesh",
+        crate::state::MAX_TENANTS, crate::state::MAX_TENANTS_BYTES >> 20
+    )]
+    TooManyTenants,
+    /// This release has no such flag.
+    #[error("there is no flag {flag:?} in this release")]
+    FlagNotFound {
+        /// The requested identifier.
+        flag: String,
+    },
+    /// A flag is invalid.
+    #[error("{field}: {problem}")]
+    FlagInvalid {
+        /// The field's path, for instance `percentage`.
+        field: String,
+        /// The problem, and what is allowed.
+        problem: String,
+    },
     /// A field of the request is invalid.
     #[error("{field}: {problem}")]
     FieldInvalid {
@@ -150,16 +182,23 @@ impl Describe for Error {
             | Error::RuleNotFound { .. }
             | Error::RevisionNotFound { .. }
             | Error::ProviderNotFound { .. }
-            | Error::KeyNotFound { .. } => Kind::NotFound,
+            | Error::KeyNotFound { .. }
+            | Error::FlagNotFound { .. } => Kind::NotFound,
             Error::RuleExists { .. } | Error::ProviderExists { .. } => Kind::AlreadyExists,
             Error::RulesetInvalid { .. }
             | Error::ProviderInvalid { .. }
             | Error::KeyInvalid { .. }
+            | Error::FlagInvalid { .. }
             | Error::FieldInvalid { .. } => Kind::Invalid,
             Error::TenantMismatch { .. } => Kind::Denied,
             Error::EtagMismatch { .. } => Kind::Conflict,
             Error::TooManyChanges => Kind::Overloaded,
-            Error::TooManyKeys { .. } | Error::ReleaseOutdated | Error::JournalLost => Kind::Precondition,
+            Error::TooManyKeys { .. }
+            | Error::TenantMissing
+            | Error::TenantTooLarge { .. }
+            | Error::TooManyTenants
+            | Error::ReleaseOutdated
+            | Error::JournalLost => Kind::Precondition,
             Error::SnapshotMissing { .. } => Kind::Internal,
             Error::Store(error) => error.kind(),
         }
@@ -178,6 +217,11 @@ impl Describe for Error {
             Error::KeyInvalid { .. } => "KEY_INVALID",
             Error::TooManyKeys { .. } => "TOO_MANY_KEYS",
             Error::TenantMismatch { .. } => "TENANT_MISMATCH",
+            Error::TenantMissing => "TENANT_MISSING",
+            Error::TenantTooLarge { .. } => "TENANT_TOO_LARGE",
+            Error::TooManyTenants => "TOO_MANY_TENANTS",
+            Error::FlagNotFound { .. } => "FLAG_NOT_FOUND",
+            Error::FlagInvalid { .. } => "FLAG_INVALID",
             Error::FieldInvalid { .. } => "FIELD_INVALID",
             Error::RulesetInvalid { .. } => "RULESET_INVALID",
             Error::EtagMismatch { .. } => "ETAG_MISMATCH",
@@ -202,6 +246,7 @@ impl Describe for Error {
                 &[("provider", provider.clone())]
             }
             Error::KeyNotFound { key } => &[("key", key.clone())],
+            Error::FlagNotFound { flag } => &[("flag", flag.clone())],
             Error::TenantMismatch { tenant } => &[("tenant", tenant.clone())],
             Error::EtagMismatch { found } => &[("etag", found.clone())],
             _ => &[],
@@ -214,6 +259,7 @@ impl Describe for Error {
             Error::RulesetInvalid { field, problem }
             | Error::ProviderInvalid { field, problem }
             | Error::KeyInvalid { field, problem }
+            | Error::FlagInvalid { field, problem }
             | Error::FieldInvalid { field, problem } => {
                 vec![Violation { field: field.clone(), description: problem.clone() }]
             }

@@ -1,6 +1,7 @@
 //! The tonic adapters, one per service of the contract.
 
 pub mod audit;
+pub mod flags;
 pub mod keys;
 pub mod providers;
 pub mod rules;
@@ -41,6 +42,11 @@ fn caller<T>(request: Request<T>) -> (Caller, T) {
     let request_id = metadata.get(REQUEST_ID.as_str()).and_then(|id| id.to_str().ok()).unwrap_or_default();
     let Identity { subject, tenant, .. } = Identity::of(&extensions);
     (Caller { subject, tenant, request_id: request_id.to_owned() }, request)
+}
+
+/// The tenant of the caller; empty if it belongs to none.
+fn tenant<T>(request: &Request<T>) -> String {
+    Identity::of(request.extensions()).tenant
 }
 
 // === impl Caller ===

@@ -99,7 +99,7 @@ impl Journal {
         state.position = 0;
         state.seen_providers.clear();
         for ruleset in state.rulesets.values_mut().map(Arc::make_mut) {
-            ruleset.revisions.clear();
+            ruleset.history.revisions.clear();
             // The contract defines revision 0 for built-in rule sets.
             Arc::make_mut(&mut ruleset.set).revision = 0;
         }
@@ -171,7 +171,7 @@ impl Journal {
             let written = self.write(seed_origin(), |state| {
                 let exists = match seed {
                     Change::RulesetSeeded(set) => {
-                        state.rulesets.get(&set.name).is_some_and(|ruleset| !ruleset.revisions.is_empty())
+                        state.rulesets.get(&set.name).is_some_and(|set| !set.history.revisions.is_empty())
                     }
                     Change::ProviderSeeded(provider) => state.seen_providers.contains(&provider.provider_id),
                     _ => true,

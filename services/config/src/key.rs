@@ -115,7 +115,8 @@ pub fn random_id() -> String {
     format!("{ID_PREFIX}{:016x}", u64::from_ne_bytes(random()))
 }
 
-fn is_tenant(text: &str) -> bool {
+/// Whether this may be the name of a tenant.
+pub(crate) fn is_tenant(text: &str) -> bool {
     text.len() <= MAX_TENANT
         && text.starts_with(|first: char| first.is_ascii_alphanumeric())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))

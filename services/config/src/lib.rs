@@ -1,9 +1,9 @@
-//! The config service: owns the rule sets and the registries of providers and API keys, serves the dynamic settings of
+//! The config service: owns the rule sets, the registries of providers and API keys, and the feature flags, serves the dynamic settings of
 //! the mesh, and pushes every change to all watchers.
 //!
 //! [`grpc`] adapts the wire. Reads are served from a [`state`], which results from replaying the [`journal`]; writes
 //! append to the journal, in the format of `stored`. The crate `dataflow-rules` validates rule sets, [`provider`]
-//! validates providers, [`key`] makes and validates API keys, and [`built_in`] is the seed of an empty store.
+//! validates providers, [`flag`] flags, [`key`] makes and validates API keys, and [`built_in`] is the seed of an empty store.
 
 pub mod args;
 pub mod error;
@@ -16,6 +16,7 @@ pub mod difference;
 pub mod state;
 
 pub mod built_in;
+pub mod flag;
 pub mod key;
 pub mod provider;
 
@@ -31,6 +32,7 @@ use dataflow_mesh::context::Context;
 use dataflow_mesh::tasks::Task;
 use dataflow_proto::config::v1::audit_service_server::AuditServiceServer;
 use dataflow_proto::config::v1::config_service_server::ConfigServiceServer;
+use dataflow_proto::config::v1::flag_service_server::FlagServiceServer;
 use dataflow_proto::config::v1::key_service_server::KeyServiceServer;
 use dataflow_proto::config::v1::provider_service_server::ProviderServiceServer;
 use dataflow_proto::config::v1::rule_service_server::RuleServiceServer;
@@ -43,7 +45,7 @@ use journal::Journal;
 /// How long startup waits for the next records before the service serves the built-in rule sets and providers.
 const STORE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// RuleService, ProviderService, KeyService, AuditService and ConfigService on top of `journal`.
+/// RuleService, ProviderService, KeyService, FlagService, AuditService and ConfigService on top of `journal`.
 pub fn capability(server: &ServerArgs, context: &Context, journal: Arc<Journal>) -> Capability {
     let limit = server.max_message();
     journal.register(&context.metrics);
@@ -52,6 +54,7 @@ pub fn capability(server: &ServerArgs, context: &Context, journal: Arc<Journal>)
         RuleServiceServer::new(rules).max_decoding_message_size(limit).max_encoding_message_size(limit);
     let providers = ProviderServiceServer::new(grpc::providers::Service::new(Arc::clone(&journal)));
     let keys = grpc::keys::Service::new(Arc::clone(&journal), context.draining.clone());
+    let flags = grpc::flags::Service::new(Arc::clone(&journal), context.draining.clone());
     let audit = AuditServiceServer::new(grpc::audit::Service::new(Arc::clone(&journal)));
     let settings = grpc::settings::Service::new(context.settings.clone(), context.draining.clone());
     let followed = Arc::clone(&journal);
@@ -63,6 +66,7 @@ pub fn capability(server: &ServerArgs, context: &Context, journal: Arc<Journal>)
         .service(rules)
         .service(providers)
         .service(KeyServiceServer::new(keys))
+        .service(FlagServiceServer::new(flags))
         .service(audit)
         .service(ConfigServiceServer::new(settings))
         .warm_up(warm_up(journal))

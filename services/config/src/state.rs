@@ -2,40 +2,43 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::SystemTime;
-
-use dataflow_rules::{Rule, RuleSet};
 
 use crate::Error;
-use crate::change::{Change, ChangeRecord, Origin};
-use crate::difference::{Difference, DifferenceKind, differences};
+use crate::change::{Change, ChangeRecord, TenantChange};
+use crate::flag::Flag;
 use crate::key::{Key, MAX_KEYS, MAX_TENANT_KEYS};
 use crate::provider::Provider;
+
+pub use self::history::{History, ResourceVersion, Revision};
+pub use self::ruleset::VersionedRuleset;
+pub use self::tenant::{
+    MAX_CHANGED_PROVIDERS, MAX_CHANGED_RULES, MAX_TENANT_BYTES, MAX_TENANTS, MAX_TENANTS_BYTES, OwnProvider,
+    Tenant, VersionedOverlay,
+};
+pub use self::view::{Owner, ProviderView, RuleView, RulesetView};
+
+mod history;
+mod ruleset;
+mod tenant;
+mod view;
 
 /// The state after the change at `position`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
     /// The number of changes.
     pub position: u64,
-    /// The rule sets by name.
+    /// The shared rule sets by name.
     pub rulesets: BTreeMap<String, Arc<VersionedRuleset>>,
-    /// The providers by identifier.
+    /// The shared providers by identifier.
     pub providers: BTreeMap<String, Arc<VersionedProvider>>,
     /// The identifiers of all providers that ever existed: a removed provider is not seeded again by the next release.
     pub seen_providers: BTreeSet<String>,
     /// The keys that were not revoked, by identifier. Shared, so that a watch sees without a search that none changed.
     pub keys: Arc<BTreeMap<String, Arc<VersionedKey>>>,
-}
-
-/// A rule set with its revisions and the versions of its rules.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VersionedRuleset {
-    /// The set at its latest revision.
-    pub set: Arc<RuleSet>,
-    /// The version of each rule.
-    pub rule_versions: BTreeMap<String, ResourceVersion>,
-    /// The revisions without gaps, oldest first: from revision 1, or from a later one if the journal was compacted.
-    pub revisions: Vec<Arc<Revision>>,
+    /// What tenants have changed for themselves, by tenant. Shared for the same reason.
+    pub tenants: Arc<BTreeMap<String, Arc<Tenant>>>,
+    /// The flags that were set, by identifier. Shared for the same reason.
+    pub flags: Arc<BTreeMap<String, Arc<VersionedFlag>>>,
 }
 
 /// A provider with its version.
@@ -56,39 +59,13 @@ pub struct VersionedKey {
     pub version: ResourceVersion,
 }
 
-/// The version of a resource, as its etag identifies it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ResourceVersion {
-    /// The position of its last change, which is the etag.
-    pub position: u64,
-    /// When it was created.
-    pub created: SystemTime,
-    /// When it was last updated.
-    pub updated: SystemTime,
-}
-
-/// A revision of a rule set.
+/// A flag with its version.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Revision {
-    /// The number of the revision, from 1.
-    pub revision: i64,
-    /// The position of the change that made it.
-    pub position: u64,
-    /// When it was created.
-    pub time: SystemTime,
-    /// The author and the reason.
-    pub origin: Origin,
-    /// The differences from the previous revision; unknown, and so empty, if the journal was compacted since.
-    pub differences: Vec<Difference>,
-}
-
-// === impl ResourceVersion ===
-
-impl ResourceVersion {
-    /// The etag: opaque hexadecimal digits.
-    pub fn etag(&self) -> String {
-        format!("{:x}", self.position)
-    }
+pub struct VersionedFlag {
+    /// The flag.
+    pub flag: Flag,
+    /// Its version.
+    pub version: ResourceVersion,
 }
 
 // === impl State ===
@@ -127,56 +104,30 @@ impl State {
     ///
     /// If the change cannot be applied; nothing is changed then.
     pub fn apply(&mut self, recorded: &ChangeRecord) -> Result<(), Error> {
-        let ChangeRecord { change, origin, time } = recorded;
+        let ChangeRecord { change, time, .. } = recorded;
         let position = self.position + 1;
+        let version = |created| ResourceVersion { position, created, updated: *time };
         match change {
             Change::RulesetSeeded(set) => {
                 // A seed never replaces a set that has revisions.
-                if self.rulesets.get(&set.name).is_some_and(|known| !known.revisions.is_empty()) {
-                    self.position = position;
-                    return Ok(());
+                let has_revisions = |known: &Arc<VersionedRuleset>| !known.history.revisions.is_empty();
+                if !self.rulesets.get(&set.name).is_some_and(has_revisions) {
+                    let ruleset = VersionedRuleset::seeded(set.clone(), position, recorded);
+                    self.rulesets.insert(set.name.clone(), Arc::new(ruleset));
                 }
-                let set = RuleSet { revision: 1, ..set.clone() };
-                let ruleset = VersionedRuleset::seeded(set, position, origin, *time);
-                self.rulesets.insert(ruleset.set.name.clone(), Arc::new(ruleset));
             }
-            Change::RulePut { ruleset, rule } => {
-                let versioned = self.ruleset_mut(ruleset)?;
-                let rules = &mut Arc::make_mut(&mut versioned.set).rules;
-                let id = |known: &&mut Rule| known.id == rule.id;
-                let found = match rules.iter_mut().find(id) {
-                    Some(known) => {
-                        let found = differences(std::slice::from_ref(known), std::slice::from_ref(rule));
-                        known.clone_from(rule);
-                        found
-                    }
-                    None => {
-                        rules.push(rule.clone());
-                        differences(&[], std::slice::from_ref(rule))
-                    }
-                };
-                versioned.add_revision(found, position, recorded);
-            }
+            Change::RulePut { ruleset, rule } => self.ruleset_mut(ruleset)?.put(rule, position, recorded),
             Change::RuleRemoved { ruleset, rule_id } => {
-                let versioned = self.ruleset_mut(ruleset)?;
-                let rules = &mut Arc::make_mut(&mut versioned.set).rules;
-                let index = rules.iter().position(|known| known.id == *rule_id);
-                let removed = rules.remove(index.ok_or_else(|| rule_not_found(ruleset, rule_id))?);
-                versioned.add_revision(differences(&[removed], &[]), position, recorded);
+                self.ruleset_mut(ruleset)?.remove(rule_id, position, recorded)?;
             }
             Change::RolledBack(set) | Change::RulesReplaced(set) => {
-                let versioned = self.ruleset_mut(&set.name)?;
-                let rules = &mut Arc::make_mut(&mut versioned.set).rules;
-                let found = differences(rules, &set.rules);
-                rules.clone_from(&set.rules);
-                versioned.add_revision(found, position, recorded);
+                self.ruleset_mut(&set.name)?.replace(&set.rules, position, recorded);
             }
             Change::ProviderSeeded(provider) | Change::ProviderPut(provider) => {
                 let id = provider.provider_id.clone();
                 // Before it is seeded, a provider was built into this process, and is no resource with a version.
                 let known = self.providers.get(&id).filter(|_| matches!(change, Change::ProviderPut(_)));
-                let created = known.map_or(*time, |known| known.version.created);
-                let version = ResourceVersion { position, created, updated: *time };
+                let version = version(known.map_or(*time, |known| known.version.created));
                 self.seen_providers.insert(id.clone());
                 self.providers
                     .insert(id, Arc::new(VersionedProvider { provider: provider.clone(), version }));
@@ -186,27 +137,52 @@ impl State {
                 self.providers.remove(provider_id);
             }
             Change::KeyCreated(key) => {
-                let version = ResourceVersion { position, created: *time, updated: *time };
-                let versioned = Arc::new(VersionedKey { key: key.clone(), version });
+                let versioned = Arc::new(VersionedKey { key: key.clone(), version: version(*time) });
                 Arc::make_mut(&mut self.keys).insert(key.key_id.clone(), versioned);
             }
-            Change::KeyRevoked { key_id } => {
+            Change::KeyRevoked { key_id, .. } => {
                 self.key(key_id)?;
                 Arc::make_mut(&mut self.keys).remove(key_id);
             }
+            Change::FlagPut(flag) => {
+                let known = self.flags.get(&flag.flag_id);
+                let version = version(known.map_or(*time, |known| known.version.created));
+                let versioned = Arc::new(VersionedFlag { flag: flag.clone(), version });
+                Arc::make_mut(&mut self.flags).insert(flag.flag_id.clone(), versioned);
+            }
+            Change::Tenant { tenant, change } => self.apply_tenant(tenant, change, (position, recorded))?,
         }
         self.position = position;
         Ok(())
     }
 
-    /// Forgets the revisions before the one that was the latest at this position: the journal was compacted.
+    fn apply_tenant(
+        &mut self,
+        tenant: &str,
+        change: &TenantChange,
+        at: (u64, &ChangeRecord),
+    ) -> Result<(), Error> {
+        let shared = change.ruleset().map(|name| self.ruleset(name)).transpose()?;
+        let shared = shared.map(|ruleset| Arc::clone(&ruleset.set));
+        let rules = shared.as_ref().map_or(&[][..], |set| &set.rules);
+        let is_shared = match change {
+            TenantChange::ProviderRemoved { provider_id } => self.providers.contains_key(provider_id),
+            _ => false,
+        };
+        let tenants = Arc::make_mut(&mut self.tenants);
+        let changed = Arc::make_mut(tenants.entry(tenant.to_owned()).or_default());
+        changed.apply(change, rules, is_shared, at);
+        Ok(())
+    }
+
+    /// Forgets the revisions before those that were the latest at this position: the journal was compacted.
     pub fn forget_revisions(&mut self, position: u64) {
         for ruleset in self.rulesets.values_mut() {
-            let made = ruleset.revisions.partition_point(|revision| revision.position <= position);
-            if let Some(oldest) = made.checked_sub(1) {
-                let revisions = &mut Arc::make_mut(ruleset).revisions;
-                revisions.drain(..oldest);
-                Arc::make_mut(&mut revisions[0]).differences.clear();
+            Arc::make_mut(ruleset).history.forget(position);
+        }
+        for tenant in Arc::make_mut(&mut self.tenants).values_mut() {
+            for overlay in Arc::make_mut(tenant).overlays.values_mut() {
+                Arc::make_mut(overlay).history.forget(position);
             }
         }
     }
@@ -215,13 +191,30 @@ impl State {
     ///
     /// # Errors
     ///
-    /// [`Error::RulesetInvalid`], [`Error::ProviderInvalid`], [`Error::KeyInvalid`], [`Error::TooManyKeys`].
+    /// [`Error::RulesetInvalid`], [`Error::ProviderInvalid`], [`Error::KeyInvalid`], [`Error::TooManyKeys`],
+    /// [`Error::FlagInvalid`], [`Error::TenantTooLarge`], [`Error::TooManyTenants`].
     pub fn validate(&self, change: &Change) -> Result<(), Error> {
         match change {
             Change::ProviderSeeded(provider) | Change::ProviderPut(provider) => provider.validate(),
             Change::KeyCreated(key) => self.has_room(key).and_then(|()| key.validate()),
+            Change::FlagPut(flag) => flag.validate(),
+            Change::Tenant { tenant, change } => self.validate_tenant(tenant, change),
             _ => change.ruleset().map_or(Ok(()), |name| Ok(self.ruleset(name)?.set.validate()?)),
         }
+    }
+
+    fn validate_tenant(&self, tenant: &str, change: &TenantChange) -> Result<(), Error> {
+        if let Some(changed) = self.tenants.get(tenant) {
+            changed.check_size()?;
+        }
+        let bytes: usize = self.tenants.values().map(|tenant| tenant.bytes()).sum();
+        if self.tenants.len() > MAX_TENANTS || bytes > MAX_TENANTS_BYTES {
+            return Err(Error::TooManyTenants);
+        }
+        if let TenantChange::ProviderPut(provider) = change {
+            provider.validate()?;
+        }
+        change.ruleset().map_or(Ok(()), |name| Ok(self.ruleset_of(tenant, name)?.set().validate()?))
     }
 
     /// Whether the keys, of which this one is the newest, are not too many.
@@ -246,52 +239,4 @@ impl State {
 /// The error of a missing rule.
 pub(crate) fn rule_not_found(ruleset: &str, rule: &str) -> Error {
     Error::RuleNotFound { ruleset: ruleset.to_owned(), rule: rule.to_owned() }
-}
-
-// === impl VersionedRuleset ===
-
-impl VersionedRuleset {
-    fn seeded(set: RuleSet, position: u64, origin: &Origin, time: SystemTime) -> Self {
-        let found = differences(&[], &set.rules);
-        let mut ruleset = Self { set: Arc::new(set), rule_versions: BTreeMap::new(), revisions: Vec::new() };
-        ruleset.record_revision(found, position, origin, time);
-        ruleset
-    }
-
-    /// Increments the revision after a change.
-    fn add_revision(&mut self, differences: Vec<Difference>, position: u64, recorded: &ChangeRecord) {
-        Arc::make_mut(&mut self.set).revision += 1;
-        self.record_revision(differences, position, &recorded.origin, recorded.time);
-    }
-
-    /// Records the current revision.
-    fn record_revision(
-        &mut self,
-        differences: Vec<Difference>,
-        position: u64,
-        origin: &Origin,
-        time: SystemTime,
-    ) {
-        for Difference { rule_id, kind } in &differences {
-            let created = self.rule_versions.remove(rule_id).map_or(time, |version| version.created);
-            if *kind != DifferenceKind::Removed {
-                self.rule_versions
-                    .insert(rule_id.clone(), ResourceVersion { position, created, updated: time });
-            }
-        }
-        let (revision, origin) = (self.set.revision, origin.clone());
-        self.revisions.push(Arc::new(Revision { revision, position, time, origin, differences }));
-    }
-
-    /// The revision that the change at this position made.
-    pub fn revision_at(&self, position: u64) -> Option<i64> {
-        let found = self.revisions.binary_search_by_key(&position, |revision| revision.position).ok()?;
-        Some(self.revisions[found].revision)
-    }
-
-    /// One rule and its version.
-    pub fn rule(&self, rule_id: &str) -> Option<(&Rule, ResourceVersion)> {
-        let rule = self.set.rules.iter().find(|rule| rule.id == rule_id)?;
-        Some((rule, *self.rule_versions.get(rule_id)?))
-    }
 }

@@ -7,15 +7,17 @@ use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::stored_change::Change as Stored;
 use prost::Message;
 
-use crate::change::{Change, ChangeRecord, Origin};
-use crate::convert::{key, ruleset};
+use crate::change::{Change, ChangeRecord, Origin, TenantChange};
+use crate::convert::{flag, key, ruleset};
 
 mod snapshot;
+mod tenant;
+mod versioned;
 
 pub(crate) use snapshot::{Snapshot, encode_snapshot};
 
 /// The newest format version that this release reads.
-const NEWEST_VERSION: u32 = 3;
+const NEWEST_VERSION: u32 = 4;
 
 /// The format version of changes.
 const CHANGE_VERSION: u32 = 1;
@@ -23,6 +25,10 @@ const CHANGE_VERSION: u32 = 1;
 /// The format version of everything that has keys. A release that reads up to version 2 would skip the changes, and its
 /// snapshots would drop the keys.
 const KEY_VERSION: u32 = 3;
+
+/// The format version of everything that has flags, or changes of tenants for themselves. A release that reads up to
+/// version 3 would take the rules of a tenant for shared ones.
+const TENANT_VERSION: u32 = 4;
 
 /// A record of the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,8 +61,13 @@ pub(crate) fn encode(recorded: ChangeRecord) -> Bytes {
     let ChangeRecord { change, origin, time } = recorded;
     let Origin { author, reason, request_id } = origin;
     let format = match change {
+        Change::Tenant { .. } | Change::FlagPut(_) => TENANT_VERSION,
         Change::KeyCreated(_) | Change::KeyRevoked { .. } => KEY_VERSION,
         _ => CHANGE_VERSION,
+    };
+    let tenant = match &change {
+        Change::Tenant { tenant, .. } | Change::KeyRevoked { tenant, .. } => tenant.clone(),
+        _ => String::new(),
     };
     let change = match change {
         Change::RulesetSeeded(set) => Stored::RulesetSeeded(ruleset::to_wire(&set)),
@@ -77,10 +88,13 @@ pub(crate) fn encode(recorded: ChangeRecord) -> Bytes {
         Change::ProviderPut(provider) => Stored::ProviderPut((&provider).into()),
         Change::ProviderRemoved { provider_id } => Stored::ProviderRemoved(provider_id),
         Change::KeyCreated(key) => Stored::KeyCreated(key::to_stored(&key)),
-        Change::KeyRevoked { key_id } => Stored::KeyRevoked(key_id),
+        Change::KeyRevoked { key_id, .. } => Stored::KeyRevoked(key_id),
+        Change::FlagPut(flag) => Stored::FlagPut(flag::to_wire(&flag)),
+        Change::Tenant { change, .. } => tenant::encode(change),
     };
     let time = Some(prost_types::Timestamp::from(time));
-    let stored = pb::StoredChange { format, time, author, reason, request_id, change: Some(change) };
+    let change = Some(change);
+    let stored = pb::StoredChange { format, time, author, reason, request_id, tenant, change };
     stored.encode_to_vec().into()
 }
 
@@ -96,9 +110,18 @@ fn decode_up_to(newest: u32, record: Bytes) -> Result<Record, Unreadable> {
     if stored.format > newest {
         return Err(Unreadable::Format { found: stored.format });
     }
-    let pb::StoredChange { format: _, time, author, reason, request_id, change } = stored;
+    let pb::StoredChange { format, time, author, reason, request_id, tenant, change } = stored;
     let invalid = |error: crate::Error| malformed(&error);
-    let change = match change.ok_or(Unreadable::Unknown)? {
+    let change = change.ok_or(Unreadable::Unknown)?;
+    let is_of_tenant = format >= TENANT_VERSION && !tenant.is_empty();
+    let time = time.and_then(|time| SystemTime::try_from(time).ok()).unwrap_or(SystemTime::UNIX_EPOCH);
+    let origin = Origin { author, reason, request_id };
+    let record = |change| Record::Change(Box::new(ChangeRecord { change, origin, time }));
+    if is_of_tenant {
+        let change: TenantChange = tenant::decode(change)?;
+        return Ok(record(change.of(&tenant)));
+    }
+    let change = match change {
         Stored::RulesetSeeded(set) => Change::RulesetSeeded(ruleset::from_wire(set).map_err(invalid)?),
         Stored::RulePut(pb::StoredRule { ruleset, rule }) => {
             let rule = ruleset::rule_from_wire(rule.unwrap_or_default()).map_err(invalid)?;
@@ -115,14 +138,17 @@ fn decode_up_to(newest: u32, record: Bytes) -> Result<Record, Unreadable> {
         Stored::ProviderPut(provider) => Change::ProviderPut(provider.try_into().map_err(invalid)?),
         Stored::ProviderRemoved(provider_id) => Change::ProviderRemoved { provider_id },
         Stored::KeyCreated(key) => Change::KeyCreated(key::from_stored(key).map_err(invalid)?),
-        Stored::KeyRevoked(key_id) => Change::KeyRevoked { key_id },
+        Stored::KeyRevoked(key_id) => Change::KeyRevoked { key_id, tenant },
+        Stored::FlagPut(flag) => Change::FlagPut(flag::from_wire(flag)),
         Stored::Snapshot(stored) => {
             return Ok(Record::Snapshot(Box::new(snapshot::decode(stored).map_err(invalid)?)));
         }
+        // A tenant alone drops its own changes.
+        Stored::RuleRestored(_) | Stored::OverlayReplaced(_) | Stored::ProviderRestored(_) => {
+            return Err(Unreadable::Malformed("a change of no tenant".to_owned()));
+        }
     };
-    let time = time.and_then(|time| SystemTime::try_from(time).ok()).unwrap_or(SystemTime::UNIX_EPOCH);
-    let origin = Origin { author, reason, request_id };
-    Ok(Record::Change(Box::new(ChangeRecord { change, origin, time })))
+    Ok(record(change))
 }
 
 #[cfg(test)]
@@ -178,7 +204,7 @@ mod tests {
         };
         let with = |change: Change| ChangeRecord { change, ..recorded() };
         let created = with(Change::KeyCreated(created));
-        let revoked = with(Change::KeyRevoked { key_id: "k-1".to_owned() });
+        let revoked = with(Change::KeyRevoked { key_id: "k-1".to_owned(), tenant: "acme".to_owned() });
         let mut state = State::default();
         state.apply(&created).unwrap();
         let snapshot = |state: &State| Snapshot { state: state.clone(), remaining_bytes: 5 };
@@ -198,9 +224,40 @@ mod tests {
     }
 
     #[test]
+    fn what_a_tenant_changes_stops_earlier_releases() {
+        use crate::flag::Flag;
+        let ChangeRecord { change: Change::RulePut { ruleset, rule }, .. } = recorded() else {
+            unreachable!()
+        };
+        let provider = crate::built_in::providers().remove(0);
+        let (rule_id, provider_id) = ("r".to_owned(), "p".to_owned());
+        let overlay = std::sync::Arc::new(dataflow_rules::Overlay {
+            rules: vec![rule.clone()],
+            removed: ["other".to_owned()].into(),
+        });
+        let of_tenant = [
+            TenantChange::RulePut { ruleset: ruleset.clone(), rule },
+            TenantChange::RuleRemoved { ruleset: ruleset.clone(), rule_id: rule_id.clone() },
+            TenantChange::RuleRestored { ruleset: ruleset.clone(), rule_id },
+            TenantChange::RolledBack { ruleset: ruleset.clone(), overlay: overlay.clone() },
+            TenantChange::Replaced { ruleset, overlay },
+            TenantChange::ProviderPut(provider),
+            TenantChange::ProviderRemoved { provider_id: provider_id.clone() },
+            TenantChange::ProviderRestored { provider_id },
+        ];
+        let of_tenant = of_tenant.map(|change| change.of("acme"));
+        for change in of_tenant.into_iter().chain([Change::FlagPut(Flag::off("legacy-rules"))]) {
+            let record = ChangeRecord { change, ..recorded() };
+            let bytes = encode(record.clone());
+            assert_eq!(decode_up_to(3, bytes.clone()), Err(Unreadable::Format { found: 4 }), "{record:?}");
+            assert_eq!(decode(bytes), Ok(Record::Change(Box::new(record))));
+        }
+    }
+
+    #[test]
     fn records_of_a_later_release_are_recognized() {
-        let later = [b"\x08\x04", &RELEASE_0_1_0[2..]].concat();
-        assert_eq!(decode(later.into()), Err(Unreadable::Format { found: 4 }));
+        let later = [b"\x08\x05", &RELEASE_0_1_0[2..]].concat();
+        assert_eq!(decode(later.into()), Err(Unreadable::Format { found: 5 }));
         let fields = [RELEASE_0_1_0, b"\x9a\x06\x01x"].concat();
         assert_eq!(
             decode(fields.into()),

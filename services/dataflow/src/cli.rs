@@ -10,7 +10,7 @@ use dataflow_settings::{Loaded, Sources};
 use crate::exit::{self, Exit, Failure};
 use crate::predecessor::Predecessor;
 use crate::roles;
-use crate::{analyze, bench, healthcheck, keys, providers, rules, status, terminal, up};
+use crate::{analyze, bench, flags, healthcheck, keys, providers, rules, status, terminal, up};
 
 /// Analyzes catalogues of official statistics: their dataflows, categorized by subject.
 #[derive(Debug, Parser)]
@@ -39,6 +39,9 @@ enum Command {
     /// Create, list and revoke the API keys of a running mesh.
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Read and set the feature flags of a running mesh.
+    #[command(subcommand)]
+    Flags(flags::Flags),
     /// Run the gateway.
     Gateway(Box<roles::gateway::RoleArgs>),
     /// Run the analysis service.
@@ -98,6 +101,7 @@ impl Command {
             Command::Rules(rules) => rules.run().await,
             Command::Providers(providers) => providers.run().await,
             Command::Keys(keys) => keys.run().await,
+            Command::Flags(flags) => flags.run().await,
             Command::Gateway(args) => roles::gateway::run(*args, loaded).await,
             Command::Analysis(args) => roles::analysis::run(*args, loaded).await,
             Command::Cache(args) => roles::cache::run(*args, loaded).await,

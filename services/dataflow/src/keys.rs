@@ -63,7 +63,7 @@ pub(crate) struct CreateArgs {
 enum Scope {
     /// Read, and compute from what a request contains
     Read,
-    /// Also change rules, providers and the cache entries of the tenant
+    /// Also change what belongs to the tenant: its rules, providers and cache entries
     Write,
     /// Also what concerns other callers; without a tenant, the whole mesh
     Admin,

@@ -1,5 +1,5 @@
 //! `dataflow`, the only binary: `analyze` analyzes one catalogue and exits, `up` runs the whole mesh, `gateway`,
-//! `analysis`, `cache` and `config` run one service each, as a pod does; `status`, `rules`, `providers` and `keys`
+//! `analysis`, `cache` and `config` run one service each, as a pod does; `status`, `rules`, `providers`, `keys` and `flags`
 //! are clients of a running mesh, and `healthcheck` checks the process in the same container.
 
 mod cli;
@@ -8,6 +8,7 @@ mod exit;
 mod analyze;
 mod bench;
 mod client;
+mod flags;
 mod healthcheck;
 mod in_process;
 mod keys;

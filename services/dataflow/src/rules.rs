@@ -29,6 +29,8 @@ pub(crate) enum Rules {
     Set(Box<change::SetArgs>),
     /// Delete a rule.
     Delete(Box<change::DeleteArgs>),
+    /// Drop what the caller's tenant has changed in a rule: it has the shared rule again, or none.
+    Restore(Box<change::RestoreArgs>),
     /// Show the changes between two revisions of a rule set, with authors and reasons.
     Diff(Box<diff::Args>),
     /// Restore the rules of an earlier revision. Makes a new revision only if that changes a rule.
@@ -62,6 +64,7 @@ impl Rules {
             Rules::Get(args) => show::get(*args).await,
             Rules::Set(args) => change::set(*args).await,
             Rules::Delete(args) => change::delete(*args).await,
+            Rules::Restore(args) => change::restore(*args).await,
             Rules::Diff(args) => diff::run(*args).await,
             Rules::Rollback(args) => change::rollback(*args).await,
             Rules::Export(args) => transfer::export(*args).await,
@@ -92,6 +95,14 @@ fn category() -> impl clap::builder::TypedValueParser<Value = Category> {
     PossibleValuesParser::new(names).try_map(|name| {
         Category::from_str_name(&name.to_uppercase()).ok_or_else(|| format!("{name} is not a category"))
     })
+}
+
+/// The revision that a caller sees: that of the shared rule set, and of its tenant's changes if there are any.
+fn revision(shared: i64, overlay: i64) -> String {
+    match overlay {
+        0 => format!("revision {shared}"),
+        overlay => format!("revision {shared}, with the tenant's changes at {overlay}"),
+    }
 }
 
 /// A keyword, with its weight if it has one.

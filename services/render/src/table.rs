@@ -80,12 +80,18 @@ fn headline(analysis: &pb::Analysis, palette: Palette, out: &mut impl Write) -> 
         0 => write!(out, ", rule set {} as built in", printable(&analysis.ruleset))?,
         revision => write!(out, ", rule set {} at revision {revision}", printable(&analysis.ruleset))?,
     }
+    if analysis.overlay_revision > 0 {
+        write!(out, " with the tenant's changes at {}", analysis.overlay_revision)?;
+    }
     writeln!(out, "{}", if analysis.cached { ", served from the cache" } else { "" })?;
     writeln!(out, "{dimmed}{}{dimmed:#}", printable(&analysis.analysis))?;
     for degradation in analysis.degraded() {
         let missing = match degradation {
             pb::analysis::Degradation::CacheUnavailable => "cache unavailable: this result is not stored",
             pb::analysis::Degradation::BuiltInRules => "config service unavailable: built-in rules are used",
+            pb::analysis::Degradation::SharedRules => {
+                "the tenant's own rules unavailable: shared rules are used"
+            }
             pb::analysis::Degradation::Unspecified => continue,
         };
         writeln!(out, "{warning}degraded: {missing}{warning:#}")?;

@@ -72,6 +72,7 @@ pub(super) fn sample() -> pb::Analysis {
             .map(|(name, count)| (name.into(), count))
             .into(),
         rules_revision: 7,
+        overlay_revision: 0,
         cached: true,
         degraded: vec![pb::analysis::Degradation::CacheUnavailable.into()],
         dataflows: vec![residents, births, unmatched],

@@ -18,6 +18,7 @@ use std::fmt;
 
 pub use self::category::{Category, UnknownCategory};
 pub use self::error::RuleError;
+pub use self::overlay::Overlay;
 pub use self::ruleset::{Mode, Rule, RuleSet};
 
 pub mod built_in;
@@ -30,6 +31,7 @@ mod error;
 mod fold;
 mod keyword;
 mod language;
+mod overlay;
 mod ruleset;
 mod substring;
 mod validate;

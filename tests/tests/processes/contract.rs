@@ -108,7 +108,13 @@ async fn a_rule_set_that_does_not_compile_is_rejected_by_name() {
         ..Default::default()
     };
     let mode = config::ruleset::Mode::Words.into();
-    let broken = config::Ruleset { ruleset: "broken".to_owned(), mode, revision: 1, rules: vec![rule] };
+    let broken = config::Ruleset {
+        ruleset: "broken".to_owned(),
+        mode,
+        revision: 1,
+        rules: vec![rule],
+        overlay_revision: 0,
+    };
     let config = services::unvalidated_config(vec![broken]).await;
     let analysis = services::analysis(&["--config-url", &config.upstream.to_string()]).await;
     let status = analyze(&analysis, "broken", &[CATALOGUE]).await.unwrap_err();

@@ -2,7 +2,7 @@
 //!
 //! By subject: the contract of each service on the wire ([`contract`], [`evaluate`], [`keys`], [`propagation`],
 //! [`rules`], [`uploads`]), the behavior that all services share ([`mesh`]), the gateway ([`rest`], [`foreign`],
-//! [`access`], [`tls`]), the binary as people and pods run it ([`e2e`]), and the results of catalogues ([`accuracy`],
+//! [`access`], [`tenants`], [`tls`]), the binary as people and pods run it ([`e2e`]), and the results of catalogues ([`accuracy`],
 //! [`corpus`], [`legacy_oracle`]).
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test reports by panicking and printing")]
@@ -22,5 +22,6 @@ mod panics;
 mod propagation;
 mod rest;
 mod rules;
+mod tenants;
 mod tls;
 mod uploads;

@@ -80,6 +80,7 @@ pub(crate) fn evaluation(evaluation: Evaluation, ruleset: &Ruleset, degraded: Ve
         diagnostics_omitted: i32::try_from(diagnostics.omitted()).unwrap_or(i32::MAX),
         diagnostics: diagnostics.kept().iter().map(diagnostic).collect(),
         degraded,
+        overlay_revision: ruleset.overlay_revision,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use dataflow_proto::config::v1 as config;
 use dataflow_proto::r#type::v1 as types;
-use dataflow_rules::{Category, Mode, Rule, RuleSet};
+use dataflow_rules::{Category, Mode, Overlay, Rule, RuleSet};
 
 use crate::Error;
 
@@ -19,6 +19,16 @@ pub(crate) fn ruleset(set: config::Ruleset) -> Result<RuleSet, Error> {
     };
     let rules = set.rules.into_iter().enumerate().map(|(index, given)| rule(index, given));
     Ok(RuleSet { name: set.ruleset, revision: set.revision, mode, rules: rules.collect::<Result<_, _>>()? })
+}
+
+/// Converts the changes of a tenant that the config service sends.
+///
+/// # Errors
+///
+/// [`Error::FieldInvalid`] for a category that this release does not know.
+pub(crate) fn overlay(overlay: config::Overlay) -> Result<Overlay, Error> {
+    let rules = overlay.rules.into_iter().enumerate().map(|(index, given)| rule(index, given));
+    Ok(Overlay { rules: rules.collect::<Result<_, _>>()?, removed: overlay.removed.into_iter().collect() })
 }
 
 /// Converts a rule; errors name it by its index in the list.

@@ -3,7 +3,7 @@
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::r#type::v1 as types;
 use dataflow_rules::limits::DEFAULT_PRIORITY;
-use dataflow_rules::{Category, Mode, Rule, RuleSet};
+use dataflow_rules::{Category, Mode, Overlay, Rule, RuleSet};
 
 use super::invalid;
 use crate::Error;
@@ -21,7 +21,14 @@ pub fn to_wire(set: &RuleSet) -> pb::Ruleset {
         mode: mode.into(),
         revision: set.revision,
         rules: set.rules.iter().map(rule_to_wire).collect(),
+        overlay_revision: 0,
     }
+}
+
+/// The wire form of a tenant's changes.
+pub(crate) fn overlay_to_wire(overlay: &Overlay) -> pb::Overlay {
+    let rules = overlay.rules.iter().map(rule_to_wire).collect();
+    pb::Overlay { rules, removed: overlay.removed.iter().cloned().collect() }
 }
 
 /// The wire form of a rule, without its version.
@@ -56,6 +63,16 @@ pub fn from_wire(set: pb::Ruleset) -> Result<RuleSet, Error> {
     };
     let rules = set.rules.into_iter().map(rule_from_wire).collect::<Result<_, _>>()?;
     Ok(RuleSet { name: set.ruleset, mode, revision: set.revision, rules })
+}
+
+/// Parses a tenant's changes.
+///
+/// # Errors
+///
+/// As [`rule_from_wire`].
+pub(crate) fn overlay_from_wire(overlay: pb::Overlay) -> Result<Overlay, Error> {
+    let rules = overlay.rules.into_iter().map(rule_from_wire).collect::<Result<_, _>>()?;
+    Ok(Overlay { rules, removed: overlay.removed.into_iter().collect() })
 }
 
 /// Parses a rule. A priority of 0 becomes [`DEFAULT_PRIORITY`].

@@ -2,19 +2,26 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use dataflow_mesh::status::{respond, to_status};
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::audit_service_server::AuditService;
 use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
+use prost_types::Timestamp;
 use tonic::{Request, Response, Status};
 
-use super::{page_size, page_start};
+use super::{page_size, page_start, tenant};
+use crate::change::{ChangeRecord, JournalEntry};
 use crate::journal::{Journal, Page};
+use crate::state::State;
 use crate::{Error, convert};
 
-/// Records per read of an export.
-const EXPORT_PAGE_SIZE: usize = 500;
+/// Records per read of the log.
+const READ_SIZE: usize = 500;
+
+/// The most reads of the log for one page of a list.
+const MAX_READS: usize = 20;
 
 /// Serves AuditService.
 #[derive(Clone)]
@@ -32,30 +39,91 @@ impl Service {
 
     async fn list(
         &self,
-        request: &pb::ListAuditRecordsRequest,
+        wanted: Wanted,
+        size: i32,
+        page_token: &str,
     ) -> Result<pb::ListAuditRecordsResponse, Error> {
-        let (size, after) = (page_size(request.page_size)?, page_start(&request.page_token, 0)?);
+        let (size, mut after) = (page_size(size)?, page_start(page_token, 0)?);
         // The state must include the listed changes, to know their revisions.
         self.journal.catch_up().await?;
-        let Page { entries, last } = self.journal.page(after, size).await?;
-        let state = self.journal.state();
-        let next_page_token =
-            last.filter(|last| *last < state.position).map(|last| last.to_string()).unwrap_or_default();
-        let records = entries.into_iter().map(|entry| convert::audit_record(entry, &state)).collect();
-        Ok(pb::ListAuditRecordsResponse { records, next_page_token })
+        let (state, mut records) = (self.journal.state(), Vec::new());
+        // Bounded: a page may end early, since few records may be wanted.
+        for _ in 0..MAX_READS {
+            let Page { entries, last } = self.journal.page(after, READ_SIZE).await?;
+            for entry in entries {
+                let position = entry.position;
+                records.extend(wanted.record(entry, &state));
+                if records.len() == size {
+                    let is_last = position >= state.position;
+                    let next_page_token = if is_last { String::new() } else { position.to_string() };
+                    return Ok(pb::ListAuditRecordsResponse { records, next_page_token });
+                }
+            }
+            match last.filter(|last| *last < state.position) {
+                Some(last) => after = last,
+                None => return Ok(pb::ListAuditRecordsResponse { records, next_page_token: String::new() }),
+            }
+        }
+        Ok(pb::ListAuditRecordsResponse { records, next_page_token: after.to_string() })
     }
 }
 
-/// Streams all records after a position, page by page on demand.
-fn export(journal: Arc<Journal>, after: u64) -> impl Stream<Item = Result<pb::AuditRecord, Error>> {
+/// Which records a caller wants, and may see.
+struct Wanted {
+    /// The tenant of the caller; empty if it belongs to none, and sees all.
+    tenant: String,
+    from: Option<SystemTime>,
+    until: Option<SystemTime>,
+    /// Empty for every author.
+    author: String,
+}
+
+// === impl Wanted ===
+
+impl Wanted {
+    fn new(
+        tenant: String,
+        from: Option<Timestamp>,
+        until: Option<Timestamp>,
+        author: &str,
+    ) -> Result<Self, Error> {
+        let time = |time: Option<Timestamp>, field: &str| {
+            let time = time.map(SystemTime::try_from).transpose();
+            time.map_err(|_| Error::FieldInvalid {
+                field: field.to_owned(),
+                problem: "is not a time".to_owned(),
+            })
+        };
+        let (from, until) = (time(from, "start_time")?, time(until, "end_time")?);
+        Ok(Self { tenant, from, until, author: author.to_owned() })
+    }
+
+    /// The record of a change, if it is wanted.
+    fn record(&self, entry: JournalEntry, state: &State) -> Option<pb::AuditRecord> {
+        let ChangeRecord { change, origin, time } = &entry.record;
+        let is_wanted = (self.tenant.is_empty() || change.tenant() == self.tenant)
+            && self.from.is_none_or(|from| *time >= from)
+            && self.until.is_none_or(|until| *time < until)
+            && (self.author.is_empty() || origin.author == self.author);
+        is_wanted.then(|| convert::audit::record(entry, state))
+    }
+}
+
+/// Streams all wanted records after a position, page by page on demand.
+fn export(
+    journal: Arc<Journal>,
+    after: u64,
+    wanted: Wanted,
+) -> impl Stream<Item = Result<pb::AuditRecord, Error>> {
+    let wanted = Arc::new(wanted);
     let pages = stream::try_unfold(Some(after), move |after| {
-        let journal = Arc::clone(&journal);
+        let (journal, wanted) = (Arc::clone(&journal), Arc::clone(&wanted));
         async move {
             let Some(after) = after else { return Ok::<_, Error>(None) };
-            let Page { entries, last: next } = journal.page(after, EXPORT_PAGE_SIZE).await?;
+            let Page { entries, last: next } = journal.page(after, READ_SIZE).await?;
             let state = journal.state();
             let records: Vec<_> =
-                entries.into_iter().map(|entry| Ok(convert::audit_record(entry, &state))).collect();
+                entries.into_iter().filter_map(|entry| wanted.record(entry, &state).map(Ok)).collect();
             Ok(Some((stream::iter(records), next)))
         }
     });
@@ -68,7 +136,14 @@ impl AuditService for Service {
         &self,
         request: Request<pb::ListAuditRecordsRequest>,
     ) -> Result<Response<pb::ListAuditRecordsResponse>, Status> {
-        respond(self.list(request.get_ref()).await)
+        let tenant = tenant(&request);
+        let pb::ListAuditRecordsRequest { page_size, page_token, start_time, end_time, author } =
+            request.into_inner();
+        let listed = async {
+            let wanted = Wanted::new(tenant, start_time, end_time, &author)?;
+            self.list(wanted, page_size, &page_token).await
+        };
+        respond(listed.await)
     }
 
     type ExportAuditRecordsStream =
@@ -78,11 +153,14 @@ impl AuditService for Service {
         &self,
         request: Request<pb::ExportAuditRecordsRequest>,
     ) -> Result<Response<Self::ExportAuditRecordsStream>, Status> {
-        let after = u64::try_from(request.get_ref().after).map_err(|_| {
+        let tenant = tenant(&request);
+        let pb::ExportAuditRecordsRequest { after, start_time, end_time, author } = request.into_inner();
+        let after = u64::try_from(after).map_err(|_| {
             let problem = "must not be negative".to_owned();
             to_status(&Error::FieldInvalid { field: "after".to_owned(), problem })
         })?;
-        let records = export(Arc::clone(&self.journal), after)
+        let wanted = Wanted::new(tenant, start_time, end_time, &author).map_err(|error| to_status(&error))?;
+        let records = export(Arc::clone(&self.journal), after, wanted)
             .map_ok(|record| pb::ExportAuditRecordsResponse { record: Some(record) })
             .map_err(|error| to_status(&error));
         Ok(Response::new(records.boxed()))

@@ -98,7 +98,7 @@ impl Service {
                 return Err(Error::KeyNotFound { key: key_id.clone() });
             }
             check_etag(&etag, &known.version.etag())?;
-            Ok(Some(Change::KeyRevoked { key_id: key_id.clone() }))
+            Ok(Some(Change::KeyRevoked { key_id: key_id.clone(), tenant: known.key.tenant.clone() }))
         };
         self.journal.change(caller.origin(reason)?, decide).await?;
         Ok(pb::DeleteKeyResponse {})

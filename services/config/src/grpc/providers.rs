@@ -8,11 +8,11 @@ use dataflow_proto::config::v1::provider_service_server::ProviderService;
 use tonic::{Request, Response, Status};
 
 use super::mask::{self, Field, fields};
-use super::{Caller, caller, check_etag, missing_field};
-use crate::change::Change;
+use super::{Caller, caller, check_etag, missing_field, tenant};
+use crate::change::{Change, TenantChange};
 use crate::journal::Journal;
 use crate::provider::Provider;
-use crate::state::State;
+use crate::state::{State, VersionedProvider};
 use crate::{Error, convert};
 
 /// The updatable fields.
@@ -46,9 +46,9 @@ impl Service {
         Self { journal }
     }
 
-    fn get(&self, request: &pb::GetProviderRequest) -> Result<pb::GetProviderResponse, Error> {
+    fn get(&self, tenant: &str, request: &pb::GetProviderRequest) -> Result<pb::GetProviderResponse, Error> {
         let state = self.journal.state();
-        let provider = Some(convert::provider(state.provider(&request.provider)?));
+        let provider = Some(convert::provider(&state.provider_of(tenant, &request.provider)?));
         Ok(pb::GetProviderResponse { provider })
     }
 
@@ -60,14 +60,15 @@ impl Service {
         let pb::CreateProviderRequest { provider_id, provider, reason } = request;
         let given = provider.ok_or_else(|| missing_field("provider"))?;
         let provider: Provider = pb::Provider { provider_id, ..given }.try_into()?;
+        let tenant = caller.tenant.clone();
         let decide = |state: &State| {
-            if state.providers.contains_key(&provider.provider_id) {
+            if state.provider_of(&tenant, &provider.provider_id).is_ok() {
                 return Err(Error::ProviderExists { provider: provider.provider_id.clone() });
             }
-            Ok(Some(Change::ProviderPut(provider.clone())))
+            Ok(Some(Change::provider_put(&tenant, provider.clone())))
         };
         let state = self.journal.change(caller.origin(reason)?, decide).await?;
-        let provider = Some(convert::provider(state.provider(&provider.provider_id)?));
+        let provider = Some(convert::provider(&state.provider_of(&tenant, &provider.provider_id)?));
         Ok(pb::CreateProviderResponse { provider })
     }
 
@@ -79,14 +80,16 @@ impl Service {
         let pb::UpdateProviderRequest { provider, update_mask, reason } = request;
         let given = provider.ok_or_else(|| missing_field("provider"))?;
         let fields = mask::select(update_mask.as_ref(), FIELDS)?;
+        let tenant = caller.tenant.clone();
         let decide = |state: &State| {
-            let present = state.provider(&given.provider_id)?;
-            check_etag(&given.etag, &present.version.etag())?;
-            let new = mask::merge(pb::Provider::from(&present.provider), &given, &fields).try_into()?;
-            Ok((new != present.provider).then_some(Change::ProviderPut(new)))
+            let VersionedProvider { provider, version } =
+                state.provider_of(&tenant, &given.provider_id)?.provider;
+            check_etag(&given.etag, &version.etag())?;
+            let new: Provider = mask::merge(pb::Provider::from(provider), &given, &fields).try_into()?;
+            Ok((new != *provider).then(|| Change::provider_put(&tenant, new)))
         };
         let state = self.journal.change(caller.origin(reason)?, decide).await?;
-        let provider = Some(convert::provider(state.provider(&given.provider_id)?));
+        let provider = Some(convert::provider(&state.provider_of(&tenant, &given.provider_id)?));
         Ok(pb::UpdateProviderResponse { provider })
     }
 
@@ -96,12 +99,39 @@ impl Service {
         request: pb::DeleteProviderRequest,
     ) -> Result<pb::DeleteProviderResponse, Error> {
         let pb::DeleteProviderRequest { provider, etag, reason } = request;
+        let tenant = caller.tenant.clone();
         let decide = |state: &State| {
-            check_etag(&etag, &state.provider(&provider)?.version.etag())?;
-            Ok(Some(Change::ProviderRemoved { provider_id: provider.clone() }))
+            check_etag(&etag, &state.provider_of(&tenant, &provider)?.provider.version.etag())?;
+            Ok(Some(Change::provider_removed(&tenant, &provider)))
         };
         self.journal.change(caller.origin(reason)?, decide).await?;
         Ok(pb::DeleteProviderResponse {})
+    }
+
+    async fn restore(
+        &self,
+        caller: Caller,
+        request: pb::RestoreProviderRequest,
+    ) -> Result<pb::RestoreProviderResponse, Error> {
+        let pb::RestoreProviderRequest { provider: id, etag, reason } = request;
+        let tenant = caller.tenant.clone();
+        if tenant.is_empty() {
+            return Err(Error::TenantMissing);
+        }
+        let decide = |state: &State| {
+            let present = state.provider_of(&tenant, &id);
+            let current = present.as_ref().map(|present| present.provider.version.etag());
+            check_etag(&etag, &current.unwrap_or_default())?;
+            let own = state.tenants.get(&tenant).and_then(|tenant| tenant.providers.get(&id));
+            if own.is_none() {
+                present?;
+            }
+            let change = TenantChange::ProviderRestored { provider_id: id.clone() };
+            Ok(own.map(|_| change.of(&tenant)))
+        };
+        let state = self.journal.change(caller.origin(reason)?, decide).await?;
+        let provider = state.provider_of(&tenant, &id).ok().map(|seen| convert::provider(&seen));
+        Ok(pb::RestoreProviderResponse { provider })
     }
 }
 
@@ -109,11 +139,11 @@ impl Service {
 impl ProviderService for Service {
     async fn list_providers(
         &self,
-        _: Request<pb::ListProvidersRequest>,
+        request: Request<pb::ListProvidersRequest>,
     ) -> Result<Response<pb::ListProvidersResponse>, Status> {
         self.journal.ready().await;
-        let state = self.journal.state();
-        let providers = state.providers.values().map(|provider| convert::provider(provider)).collect();
+        let (tenant, state) = (tenant(&request), self.journal.state());
+        let providers = state.providers_of(&tenant).map(|seen| convert::provider(&seen)).collect();
         Ok(Response::new(pb::ListProvidersResponse { providers }))
     }
 
@@ -122,7 +152,7 @@ impl ProviderService for Service {
         request: Request<pb::GetProviderRequest>,
     ) -> Result<Response<pb::GetProviderResponse>, Status> {
         self.journal.ready().await;
-        respond(self.get(request.get_ref()))
+        respond(self.get(&tenant(&request), request.get_ref()))
     }
 
     async fn create_provider(
@@ -147,5 +177,13 @@ impl ProviderService for Service {
     ) -> Result<Response<pb::DeleteProviderResponse>, Status> {
         let (caller, request) = caller(request);
         respond(self.delete(caller, request).await)
+    }
+
+    async fn restore_provider(
+        &self,
+        request: Request<pb::RestoreProviderRequest>,
+    ) -> Result<Response<pb::RestoreProviderResponse>, Status> {
+        let (caller, request) = caller(request);
+        respond(self.restore(caller, request).await)
     }
 }

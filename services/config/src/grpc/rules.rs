@@ -1,27 +1,31 @@
-//! The tonic adapter of RuleService: rules one by one, and the watch. What concerns a whole rule set is in `whole`.
+//! The tonic adapter of RuleService: rules one by one. What concerns a whole rule set is in `whole`, what a tenant changes
+//! for itself in `overlays`, and the watch of rule sets in `watch`.
 
+mod overlays;
+mod watch;
 mod whole;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use dataflow_mesh::status::{respond, to_status};
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::rule_service_server::RuleService;
-use dataflow_rules::Rule;
 use futures_util::stream::{self, Stream, StreamExt};
 use tokio_stream::wrappers::WatchStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::mask::{self, Field, fields};
-use super::{Caller, caller, check_etag, invalid_page_token, missing_field, page_size};
+use super::{Caller, caller, check_etag, invalid_page_token, missing_field, page_size, tenant};
 use crate::change::Change;
-use crate::convert::ruleset::{category, rule_from_wire, rule_to_wire, to_wire};
+use crate::convert::ruleset::{category, rule_from_wire, rule_to_wire};
 use crate::journal::Journal;
-use crate::state::{ResourceVersion, State, VersionedRuleset, rule_not_found};
+use crate::state::{RuleView, State, rule_not_found};
 use crate::{Error, convert};
+use overlays::SentOverlays;
+use watch::Sent;
 
 /// The default rule set.
 const DEFAULT_RULESET: &str = "default";
@@ -46,24 +50,27 @@ impl Service {
         Self { journal, draining }
     }
 
-    fn list(&self, request: &pb::ListRulesRequest) -> Result<pb::ListRulesResponse, Error> {
+    fn list(&self, tenant: &str, request: &pb::ListRulesRequest) -> Result<pb::ListRulesResponse, Error> {
         let state = self.journal.state();
-        let ruleset = state.ruleset(ruleset_or_default(&request.ruleset))?;
+        let ruleset = state.ruleset_of(tenant, ruleset_or_default(&request.ruleset))?;
         let category = category(request.category)?;
-        let (size, start) =
-            (page_size(request.page_size)?, page_offset(&ruleset.set.rules, &request.page_token)?);
-        let wanted = |(_, rule): &(usize, &Rule)| category.is_none_or(|category| rule.category == category);
-        let mut rules = ruleset.set.rules.iter().enumerate().skip(start).filter(wanted);
+        let rules = ruleset.rules();
+        let (size, start) = (page_size(request.page_size)?, page_offset(&rules, &request.page_token)?);
+        let wanted = |(_, seen): &(usize, &RuleView<'_>)| {
+            category.is_none_or(|category| seen.rule.category == category)
+        };
+        let mut rules = rules.iter().enumerate().skip(start).filter(wanted);
         let page: Vec<_> = rules.by_ref().take(size).collect();
         let last = page.last().filter(|_| rules.next().is_some());
-        let next_page_token = last.map(|(at, rule)| format!("{at}:{}", rule.id)).unwrap_or_default();
-        let rules = page.into_iter().map(|(_, rule)| rule_to_wire_with_version(ruleset, rule)).collect();
-        Ok(pb::ListRulesResponse { rules, next_page_token, revision: ruleset.set.revision })
+        let next_page_token = last.map(|(at, seen)| format!("{at}:{}", seen.rule.id)).unwrap_or_default();
+        let rules = page.into_iter().map(|(_, seen)| convert::rule(seen)).collect();
+        let (revision, overlay_revision) = ruleset.revisions();
+        Ok(pb::ListRulesResponse { rules, next_page_token, revision, overlay_revision })
     }
 
-    fn get(&self, request: &pb::GetRuleRequest) -> Result<pb::GetRuleResponse, Error> {
+    fn get(&self, tenant: &str, request: &pb::GetRuleRequest) -> Result<pb::GetRuleResponse, Error> {
         let state = self.journal.state();
-        let rule = Some(rule_by_id(&state, ruleset_or_default(&request.ruleset), &request.rule)?);
+        let rule = Some(rule_by_id(&state, tenant, ruleset_or_default(&request.ruleset), &request.rule)?);
         Ok(pb::GetRuleResponse { rule })
     }
 
@@ -96,16 +103,16 @@ impl Service {
             description,
             ..Default::default()
         };
-        let rule = rule_from_wire(rule)?;
+        let (rule, tenant) = (rule_from_wire(rule)?, caller.tenant.clone());
         let decide = |state: &State| {
-            if state.ruleset(&ruleset)?.rule(&rule.id).is_some() {
+            if state.ruleset_of(&tenant, &ruleset)?.rule(&rule.id).is_some() {
                 return Err(Error::RuleExists { ruleset: ruleset.clone(), rule: rule.id.clone() });
             }
-            Ok(Some(Change::RulePut { ruleset: ruleset.clone(), rule: rule.clone() }))
+            Ok(Some(Change::rule_put(&tenant, &ruleset, rule.clone())))
         };
         let changed = self.journal.change(caller.origin(reason)?, decide).await;
         let state = changed.map_err(|error| relative_to_rule(error, ""))?;
-        Ok(pb::CreateRuleResponse { rule: Some(rule_by_id(&state, &ruleset, &rule.id)?) })
+        Ok(pb::CreateRuleResponse { rule: Some(rule_by_id(&state, &tenant, &ruleset, &rule.id)?) })
     }
 
     async fn update(
@@ -117,17 +124,17 @@ impl Service {
         let given = rule.ok_or_else(|| missing_field("rule"))?;
         let fields = mask::select(update_mask.as_ref(), FIELDS)?;
         let (ruleset, id) = (ruleset_or_default(&ruleset).to_owned(), given.rule_id.clone());
+        let tenant = caller.tenant.clone();
         let decide = |state: &State| {
-            let versioned = state.ruleset(&ruleset)?;
-            let (rule, version) = versioned.rule(&id).ok_or_else(|| rule_not_found(&ruleset, &id))?;
-            check_etag(&given.etag, &version.etag())?;
-            let new = rule_from_wire(mask::merge(rule_to_wire(rule), &given, &fields))?;
-            let change = Change::RulePut { ruleset: ruleset.clone(), rule: new.clone() };
-            Ok((new != *rule).then_some(change))
+            let seen = state.ruleset_of(&tenant, &ruleset)?;
+            let seen = seen.rule(&id).ok_or_else(|| rule_not_found(&ruleset, &id))?;
+            check_etag(&given.etag, &seen.etag())?;
+            let new = rule_from_wire(mask::merge(rule_to_wire(seen.rule), &given, &fields))?;
+            Ok((new != *seen.rule).then(|| Change::rule_put(&tenant, &ruleset, new)))
         };
         let changed = self.journal.change(caller.origin(reason)?, decide).await;
         let state = changed.map_err(|error| relative_to_rule(error, "rule."))?;
-        Ok(pb::UpdateRuleResponse { rule: Some(rule_by_id(&state, &ruleset, &id)?) })
+        Ok(pb::UpdateRuleResponse { rule: Some(rule_by_id(&state, &tenant, &ruleset, &id)?) })
     }
 
     async fn delete(
@@ -136,38 +143,39 @@ impl Service {
         request: pb::DeleteRuleRequest,
     ) -> Result<pb::DeleteRuleResponse, Error> {
         let pb::DeleteRuleRequest { rule, ruleset, etag, reason } = request;
-        let ruleset = ruleset_or_default(&ruleset).to_owned();
+        let (ruleset, tenant) = (ruleset_or_default(&ruleset).to_owned(), caller.tenant.clone());
         let decide = |state: &State| {
-            let (_, version) =
-                state.ruleset(&ruleset)?.rule(&rule).ok_or_else(|| rule_not_found(&ruleset, &rule))?;
-            check_etag(&etag, &version.etag())?;
-            Ok(Some(Change::RuleRemoved { ruleset: ruleset.clone(), rule_id: rule.clone() }))
+            let seen = state.ruleset_of(&tenant, &ruleset)?;
+            let seen = seen.rule(&rule).ok_or_else(|| rule_not_found(&ruleset, &rule))?;
+            check_etag(&etag, &seen.etag())?;
+            Ok(Some(Change::rule_removed(&tenant, &ruleset, &rule)))
         };
         let state = self.journal.change(caller.origin(reason)?, decide).await?;
-        Ok(pb::DeleteRuleResponse { revision: state.ruleset(&ruleset)?.set.revision })
+        let (revision, overlay_revision) = state.ruleset_of(&tenant, &ruleset)?.revisions();
+        Ok(pb::DeleteRuleResponse { revision, overlay_revision })
     }
 }
 
 /// The start of a page: after the last rule of the previous page, at its current position, or, if it was removed, at
 /// its previous position.
-fn page_offset(rules: &[Rule], token: &str) -> Result<usize, Error> {
+fn page_offset(rules: &[RuleView<'_>], token: &str) -> Result<usize, Error> {
     if token.is_empty() {
         return Ok(0);
     }
     let parts = token.split_once(':').and_then(|(at, id)| Some((at.parse().ok()?, id)));
     let (at, id) = parts.ok_or_else(invalid_page_token)?;
-    Ok(rules.iter().position(|rule| rule.id == id).map_or(at, |found| found + 1))
+    Ok(rules.iter().position(|seen| seen.rule.id == id).map_or(at, |found| found + 1))
 }
 
 #[tonic::async_trait]
 impl RuleService for Service {
     async fn list_rulesets(
         &self,
-        _: Request<pb::ListRulesetsRequest>,
+        request: Request<pb::ListRulesetsRequest>,
     ) -> Result<Response<pb::ListRulesetsResponse>, Status> {
         self.journal.ready().await;
-        let state = self.journal.state();
-        let rulesets = state.rulesets.values().map(|ruleset| ruleset_to_wire(ruleset)).collect();
+        let (tenant, state) = (tenant(&request), self.journal.state());
+        let rulesets = state.rulesets_of(&tenant).map(|seen| convert::ruleset(&seen)).collect();
         Ok(Response::new(pb::ListRulesetsResponse { rulesets }))
     }
 
@@ -178,6 +186,7 @@ impl RuleService for Service {
         request: Request<pb::WatchRulesetsRequest>,
     ) -> Result<Response<Self::WatchRulesetsStream>, Status> {
         self.journal.ready().await;
+        let tenant = tenant(&request);
         let pb::WatchRulesetsRequest { rulesets, known_revisions } = request.into_inner();
         let wanted: BTreeSet<String> = rulesets.into_iter().collect();
         let state = self.journal.state();
@@ -185,11 +194,9 @@ impl RuleService for Service {
             state.ruleset(name).map_err(|error| to_status(&error))?;
         }
 
-        let (mut sent, mut first) = (known_revisions, true);
+        let mut sent = Sent { tenant, wanted, known: known_revisions, revisions: None };
         let changes = WatchStream::new(self.journal.watch())
-            .flat_map(move |state| {
-                stream::iter(changed_rulesets(&state, &wanted, &mut sent, std::mem::take(&mut first)))
-            })
+            .flat_map(move |state| stream::iter(sent.next(&state)))
             .map(Ok)
             .take_until(self.draining.clone().cancelled_owned());
         Ok(Response::new(changes.boxed()))
@@ -200,7 +207,7 @@ impl RuleService for Service {
         request: Request<pb::ListRulesRequest>,
     ) -> Result<Response<pb::ListRulesResponse>, Status> {
         self.journal.ready().await;
-        respond(self.list(request.get_ref()))
+        respond(self.list(&tenant(&request), request.get_ref()))
     }
 
     async fn get_rule(
@@ -208,7 +215,7 @@ impl RuleService for Service {
         request: Request<pb::GetRuleRequest>,
     ) -> Result<Response<pb::GetRuleResponse>, Status> {
         self.journal.ready().await;
-        respond(self.get(request.get_ref()))
+        respond(self.get(&tenant(&request), request.get_ref()))
     }
 
     async fn create_rule(
@@ -240,7 +247,7 @@ impl RuleService for Service {
         request: Request<pb::ListRevisionsRequest>,
     ) -> Result<Response<pb::ListRevisionsResponse>, Status> {
         self.journal.ready().await;
-        respond(self.revisions(request.get_ref()))
+        respond(self.revisions(&tenant(&request), request.get_ref()))
     }
 
     async fn rollback_ruleset(
@@ -249,6 +256,36 @@ impl RuleService for Service {
     ) -> Result<Response<pb::RollbackRulesetResponse>, Status> {
         let (caller, request) = caller(request);
         respond(self.rollback(caller, request).await)
+    }
+
+    async fn restore_rule(
+        &self,
+        request: Request<pb::RestoreRuleRequest>,
+    ) -> Result<Response<pb::RestoreRuleResponse>, Status> {
+        let (caller, request) = caller(request);
+        respond(self.restore(caller, request).await)
+    }
+
+    type WatchOverlaysStream = Pin<Box<dyn Stream<Item = Result<pb::WatchOverlaysResponse, Status>> + Send>>;
+
+    async fn watch_overlays(
+        &self,
+        _: Request<pb::WatchOverlaysRequest>,
+    ) -> Result<Response<Self::WatchOverlaysStream>, Status> {
+        let mut sent = SentOverlays::default();
+        let changes = WatchStream::new(self.journal.watch())
+            .flat_map(move |state| stream::iter(sent.next(&state)))
+            .map(Ok)
+            .take_until(self.draining.clone().cancelled_owned());
+        Ok(Response::new(changes.boxed()))
+    }
+
+    async fn get_overlay(
+        &self,
+        request: Request<pb::GetOverlayRequest>,
+    ) -> Result<Response<pb::GetOverlayResponse>, Status> {
+        self.journal.ready().await;
+        respond(self.overlay(request.get_ref()))
     }
 
     async fn replace_rules(
@@ -264,17 +301,10 @@ fn ruleset_or_default(ruleset: &str) -> &str {
     if ruleset.is_empty() { DEFAULT_RULESET } else { ruleset }
 }
 
-/// The wire form of one rule.
-fn rule_by_id(state: &State, ruleset: &str, id: &str) -> Result<pb::Rule, Error> {
-    let (rule, version) = state.ruleset(ruleset)?.rule(id).ok_or_else(|| rule_not_found(ruleset, id))?;
-    Ok(convert::rule(rule, version))
-}
-
-fn rule_to_wire_with_version(ruleset: &VersionedRuleset, rule: &Rule) -> pb::Rule {
-    ruleset
-        .rule_versions
-        .get(&rule.id)
-        .map_or_else(|| rule_to_wire(rule), |version: &ResourceVersion| convert::rule(rule, *version))
+/// The wire form of one rule, as a caller of this tenant sees it.
+fn rule_by_id(state: &State, tenant: &str, ruleset: &str, id: &str) -> Result<pb::Rule, Error> {
+    let seen = state.ruleset_of(tenant, ruleset)?;
+    Ok(convert::rule(&seen.rule(id).ok_or_else(|| rule_not_found(ruleset, id))?))
 }
 
 /// Rewrites the field of a rule set error for the caller of a single rule: without the index of the rule in the set.
@@ -287,36 +317,4 @@ fn relative_to_rule(error: Error, prefix: &str) -> Error {
         }
         other => other,
     }
-}
-
-/// The wire form of a rule set.
-fn ruleset_to_wire(ruleset: &VersionedRuleset) -> pb::Ruleset {
-    let rules = ruleset.set.rules.iter().map(|rule| rule_to_wire_with_version(ruleset, rule)).collect();
-    pb::Ruleset { rules, ..to_wire(&ruleset.set) }
-}
-
-/// The watched rule sets whose revision differs from the one `sent` before. The last one is marked as completing the
-/// watcher's snapshot. The first response is sent even if nothing differs.
-fn changed_rulesets(
-    state: &State,
-    wanted: &BTreeSet<String>,
-    sent: &mut BTreeMap<String, i64>,
-    first: bool,
-) -> Vec<pb::WatchRulesetsResponse> {
-    let mut updates: Vec<_> = state
-        .rulesets
-        .values()
-        .filter(|ruleset| wanted.is_empty() || wanted.contains(&ruleset.set.name))
-        .filter(|ruleset| {
-            sent.insert(ruleset.set.name.clone(), ruleset.set.revision) != Some(ruleset.set.revision)
-        })
-        .map(|ruleset| pb::WatchRulesetsResponse { ruleset: Some(ruleset_to_wire(ruleset)), complete: false })
-        .collect();
-    if first && updates.is_empty() {
-        updates.push(pb::WatchRulesetsResponse::default());
-    }
-    if let Some(last) = updates.last_mut() {
-        last.complete = true;
-    }
-    updates
 }

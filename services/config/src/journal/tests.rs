@@ -11,6 +11,7 @@ use crate::key::{Key, MAX_KEYS, MAX_TENANT_KEYS};
 
 mod compaction;
 mod lost;
+mod tenants;
 
 const SET: &str =
     "ruleset: default\nmode: WORDS\nrules:\n  - ruleId: a\n    category: HEALTH\n    keywords: [health]\n";
@@ -108,7 +109,7 @@ async fn concurrent_changes_of_replicas_converge() {
         let state = journal.state();
         assert_eq!((state.position, state.rulesets["default"].set.revision), (31, 31));
         assert_eq!(keywords(&state), keywords(&journals[0].state()));
-        assert_eq!(state.rulesets["default"].revisions.len(), 31);
+        assert_eq!(state.rulesets["default"].history.revisions.len(), 31);
     }
 }
 
@@ -155,8 +156,8 @@ async fn a_rollback_makes_a_new_revision() {
     assert_eq!(keywords(&back), [("a".to_owned(), "health".to_owned())]);
     let ruleset = &back.rulesets["default"];
     assert_eq!(ruleset.set.revision, 4);
-    assert_eq!(ruleset.revisions[3].differences.len(), 2, "a was changed, b removed");
-    assert_eq!((ruleset.revision_at(3), ruleset.revision_at(9)), (Some(3), None));
+    assert_eq!(ruleset.history.revisions[3].differences.len(), 2, "a was changed, b removed");
+    assert_eq!((ruleset.history.revision_at(3), ruleset.history.revision_at(9)), (Some(3), None));
     for revision in [0, 5] {
         assert!(matches!(journal.ruleset_at("default", revision).await, Err(Error::RevisionNotFound { .. })));
     }
@@ -208,7 +209,7 @@ fn the_number_of_keys_is_limited_and_a_revoked_one_makes_room() {
     assert_eq!(limit_of(excess), ("the tenant", MAX_TENANT_KEYS));
     // The journal drops a state that is not valid; here the excess is still in it.
     for index in [MAX_KEYS, 0] {
-        apply(Change::KeyRevoked { key_id: key(index, "").key_id }).unwrap();
+        apply(Change::KeyRevoked { key_id: key(index, "").key_id, tenant: String::new() }).unwrap();
     }
     apply(Change::KeyCreated(key(0, "acme"))).unwrap();
 
@@ -220,7 +221,7 @@ fn the_number_of_keys_is_limited_and_a_revoked_one_makes_room() {
         assert_eq!(limit_of(excess), ("the mesh", MAX_KEYS));
     }
     for index in [MAX_KEYS, 1] {
-        apply(Change::KeyRevoked { key_id: key(index, "").key_id }).unwrap();
+        apply(Change::KeyRevoked { key_id: key(index, "").key_id, tenant: String::new() }).unwrap();
     }
     apply(Change::KeyCreated(key(1, ""))).unwrap();
 }
@@ -229,7 +230,7 @@ fn the_number_of_keys_is_limited_and_a_revoked_one_makes_room() {
 async fn nothing_is_appended_after_a_record_of_a_later_release() {
     let store = store();
     let journal = replica(&store).await;
-    let later = b"\x08\x04".as_slice();
+    let later = b"\x08\x05".as_slice();
     store.append(&SPACE.key(LOG), "later", later.into()).await.unwrap();
     assert!(matches!(put(&journal, rule("b", "x")).await, Err(Error::ReleaseOutdated)));
     assert_eq!(keywords(&journal.state()).len(), 1, "the state read before is served");

@@ -1,5 +1,6 @@
 //! The stored form of a state: the snapshot with which a trimmed log begins.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -8,20 +9,20 @@ use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::stored_change::Change as Stored;
 use prost::Message;
 
-use super::KEY_VERSION;
+use super::versioned::{ruleset_from_wire, ruleset_to_wire, version_from_wire, version_to_wire};
+use super::{KEY_VERSION, TENANT_VERSION, tenant};
 use crate::Error;
-use crate::change::Origin;
-use crate::convert::{key, ruleset};
-use crate::state::{ResourceVersion, Revision, State, VersionedKey, VersionedProvider, VersionedRuleset};
+use crate::convert::{flag, key};
+use crate::state::{State, Tenant, VersionedFlag, VersionedKey, VersionedProvider};
 
-/// The format version of a snapshot without keys. A release that reads up to version 1 must not append to a log whose
+/// The format version of a snapshot without keys, flags and changes of tenants. A release that reads up to version 1 must not append to a log whose
 /// beginning it cannot know.
 const VERSION: u32 = 2;
 
 /// The state at an earlier position of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Snapshot {
-    /// The state. Of each rule set, it has the latest revision only.
+    /// The state. Of each rule set, and of a tenant's changes to it, it has the latest revision only.
     pub(crate) state: State,
     /// The bytes of the records between the position of the state and this record.
     pub(crate) remaining_bytes: u64,
@@ -29,7 +30,7 @@ pub(crate) struct Snapshot {
 
 /// Encodes a snapshot.
 pub(crate) fn encode_snapshot(snapshot: &Snapshot) -> Bytes {
-    let State { position, rulesets, providers, seen_providers, keys } = &snapshot.state;
+    let State { position, rulesets, providers, seen_providers, keys, tenants, flags } = &snapshot.state;
     let stored = pb::StoredSnapshot {
         position: *position,
         remaining_bytes: snapshot.remaining_bytes,
@@ -37,8 +38,15 @@ pub(crate) fn encode_snapshot(snapshot: &Snapshot) -> Bytes {
         providers: providers.values().map(|provider| provider_to_wire(provider)).collect(),
         seen_providers: seen_providers.iter().cloned().collect(),
         keys: keys.values().map(|key| key_to_wire(key)).collect(),
+        overlays: tenants.iter().flat_map(|(name, own)| tenant::overlays_to_wire(name, own)).collect(),
+        own_providers: tenants.iter().flat_map(|(name, own)| tenant::providers_to_wire(name, own)).collect(),
+        flags: flags.values().map(|flag| flag_to_wire(flag)).collect(),
     };
-    let format = if keys.is_empty() { VERSION } else { KEY_VERSION };
+    let format = match () {
+        () if !tenants.is_empty() || !flags.is_empty() => TENANT_VERSION,
+        () if !keys.is_empty() => KEY_VERSION,
+        () => VERSION,
+    };
     let time = Some(prost_types::Timestamp::from(SystemTime::now()));
     let change = Some(Stored::Snapshot(stored));
     pb::StoredChange { format, time, change, ..pb::StoredChange::default() }.encode_to_vec().into()
@@ -46,7 +54,17 @@ pub(crate) fn encode_snapshot(snapshot: &Snapshot) -> Bytes {
 
 /// Decodes a snapshot.
 pub(super) fn decode(stored: pb::StoredSnapshot) -> Result<Snapshot, Error> {
-    let pb::StoredSnapshot { position, remaining_bytes, rulesets, providers, seen_providers, keys } = stored;
+    let pb::StoredSnapshot {
+        position,
+        remaining_bytes,
+        rulesets,
+        providers,
+        seen_providers,
+        keys,
+        overlays,
+        own_providers,
+        flags,
+    } = stored;
     let rulesets = rulesets.into_iter().map(|stored| {
         let ruleset = ruleset_from_wire(stored)?;
         Ok((ruleset.set.name.clone(), Arc::new(ruleset)))
@@ -59,40 +77,29 @@ pub(super) fn decode(stored: pb::StoredSnapshot) -> Result<Snapshot, Error> {
         let key = key_from_wire(stored)?;
         Ok((key.key.key_id.clone(), Arc::new(key)))
     });
+    let flags = flags.into_iter().map(|stored| {
+        let flag = flag_from_wire(stored);
+        (flag.flag.flag_id.clone(), Arc::new(flag))
+    });
+    let mut tenants: BTreeMap<String, Tenant> = BTreeMap::new();
+    for overlay in overlays {
+        let tenant = tenants.entry(overlay.tenant.clone()).or_default();
+        tenant::overlay_from_wire(overlay, tenant)?;
+    }
+    for provider in own_providers {
+        let tenant = tenants.entry(provider.tenant.clone()).or_default();
+        tenant::provider_from_wire(provider, tenant)?;
+    }
     let state = State {
         position,
         rulesets: rulesets.collect::<Result<_, Error>>()?,
         providers: providers.collect::<Result<_, Error>>()?,
         seen_providers: seen_providers.into_iter().collect(),
         keys: Arc::new(keys.collect::<Result<_, Error>>()?),
+        tenants: Arc::new(tenants.into_iter().map(|(name, own)| (name, Arc::new(own))).collect()),
+        flags: Arc::new(flags.collect()),
     };
     Ok(Snapshot { state, remaining_bytes })
-}
-
-fn ruleset_to_wire(versioned: &VersionedRuleset) -> pb::StoredRulesetState {
-    let versions =
-        versioned.rule_versions.iter().map(|(id, version)| version_to_wire(id, *version)).collect();
-    let ruleset = Some(ruleset::to_wire(&versioned.set));
-    let Some(latest) = versioned.revisions.last() else {
-        return pb::StoredRulesetState { ruleset, versions, ..Default::default() };
-    };
-    let Origin { author, reason, request_id } = latest.origin.clone();
-    let (position, time) = (latest.position, Some(latest.time.into()));
-    pb::StoredRulesetState { ruleset, position, time, author, reason, request_id, versions }
-}
-
-fn ruleset_from_wire(stored: pb::StoredRulesetState) -> Result<VersionedRuleset, Error> {
-    let pb::StoredRulesetState { ruleset, position, time, author, reason, request_id, versions } = stored;
-    let set = ruleset::from_wire(ruleset.unwrap_or_default())?;
-    let revision = Revision {
-        revision: set.revision,
-        position,
-        time: time_from_wire(time),
-        origin: Origin { author, reason, request_id },
-        differences: Vec::new(),
-    };
-    let rule_versions = versions.into_iter().map(version_from_wire).collect();
-    Ok(VersionedRuleset { set: Arc::new(set), rule_versions, revisions: vec![Arc::new(revision)] })
 }
 
 fn provider_to_wire(versioned: &VersionedProvider) -> pb::StoredProviderState {
@@ -119,22 +126,13 @@ fn key_from_wire(stored: pb::StoredKeyState) -> Result<VersionedKey, Error> {
     Ok(VersionedKey { key, version })
 }
 
-fn version_to_wire(id: &str, version: ResourceVersion) -> pb::StoredVersion {
-    let ResourceVersion { position, created, updated } = version;
-    pb::StoredVersion {
-        id: id.to_owned(),
-        position,
-        created: Some(created.into()),
-        updated: Some(updated.into()),
-    }
+fn flag_to_wire(versioned: &VersionedFlag) -> pb::StoredFlagState {
+    let VersionedFlag { flag, version } = versioned;
+    let version = Some(version_to_wire(&flag.flag_id, *version));
+    pb::StoredFlagState { flag: Some(flag::to_wire(flag)), version }
 }
 
-fn version_from_wire(stored: pb::StoredVersion) -> (String, ResourceVersion) {
-    let pb::StoredVersion { id, position, created, updated } = stored;
-    let (created, updated) = (time_from_wire(created), time_from_wire(updated));
-    (id, ResourceVersion { position, created, updated })
-}
-
-fn time_from_wire(time: Option<prost_types::Timestamp>) -> SystemTime {
-    time.and_then(|time| SystemTime::try_from(time).ok()).unwrap_or(SystemTime::UNIX_EPOCH)
+fn flag_from_wire(stored: pb::StoredFlagState) -> VersionedFlag {
+    let (_, version) = version_from_wire(stored.version.unwrap_or_default());
+    VersionedFlag { flag: flag::from_wire(stored.flag.unwrap_or_default()), version }
 }

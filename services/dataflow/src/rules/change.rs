@@ -1,11 +1,11 @@
-//! `dataflow rules set`, `delete` and `rollback`: the commands that make a new revision.
+//! `dataflow rules set`, `delete`, `restore` and `rollback`: the commands that make a new revision.
 
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::r#type::v1::Category;
 use dataflow_render::text::printable;
 
 use super::show::print_rule;
-use super::{RulesetArgs, category, client};
+use super::{RulesetArgs, category, client, revision};
 use crate::client::{self, EndpointArgs, FormatArgs, RecordArgs};
 use crate::exit::{Exit, Failure};
 
@@ -86,10 +86,31 @@ pub(crate) struct DeleteArgs {
     record: RecordArgs,
 }
 
+/// The flags of `dataflow rules restore`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RestoreArgs {
+    /// The rule's identifier.
+    #[arg(value_name = "RULE")]
+    rule: String,
+
+    #[command(flatten)]
+    set: RulesetArgs,
+
+    /// Restore the rule only if this is still its etag, as `rules get` shows it.
+    #[arg(long, value_name = "ETAG")]
+    etag: Option<String>,
+
+    #[command(flatten)]
+    record: RecordArgs,
+
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
 /// The flags of `dataflow rules rollback`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RollbackArgs {
-    /// The revision to restore.
+    /// The revision to restore; for a caller of a tenant, of its tenant's changes, and 0 for none of them.
     #[arg(value_name = "REVISION")]
     revision: i64,
 
@@ -159,24 +180,38 @@ fn creation(rule: pb::Rule, ruleset: String, reason: String) -> pb::CreateRuleRe
 /// Deletes a rule.
 pub(crate) async fn delete(args: DeleteArgs) -> Result<Exit, Failure> {
     let DeleteArgs { rule, set: RulesetArgs { mesh, ruleset }, etag, record } = args;
-    let done = format!("{} is removed: {} is at revision ", printable(&rule), printable(&ruleset));
+    let done = format!("{} is removed: {} is at ", printable(&rule), printable(&ruleset));
     let (etag, reason) = (etag.unwrap_or_default(), record.reason.unwrap_or_default());
     let request = pb::DeleteRuleRequest { rule, ruleset, etag, reason };
     let reply = client(&mesh)?.delete_rule(request).await.map_err(|status| mesh.failure(&status))?;
-    client::print(format!("{done}{}\n", reply.into_inner().revision).as_bytes())?;
+    let pb::DeleteRuleResponse { revision: shared, overlay_revision } = reply.into_inner();
+    client::print(format!("{done}{}\n", revision(shared, overlay_revision)).as_bytes())?;
+    Ok(Exit::Success)
+}
+
+/// Drops what the caller's tenant has changed in a rule.
+pub(crate) async fn restore(args: RestoreArgs) -> Result<Exit, Failure> {
+    let RestoreArgs { rule, set: RulesetArgs { mesh, ruleset }, etag, record, format } = args;
+    let gone = format!("{} is removed: there is no shared rule\n", printable(&rule));
+    let (etag, reason) = (etag.unwrap_or_default(), record.reason.unwrap_or_default());
+    let request = pb::RestoreRuleRequest { rule, ruleset, etag, reason };
+    let reply = client(&mesh)?.restore_rule(request).await.map_err(|status| mesh.failure(&status))?;
+    match reply.into_inner().rule {
+        Some(rule) => print_rule(&format, &rule)?,
+        None => client::print(gone.as_bytes())?,
+    }
     Ok(Exit::Success)
 }
 
 /// Restores an earlier revision.
 pub(crate) async fn rollback(args: RollbackArgs) -> Result<Exit, Failure> {
-    let RollbackArgs { revision, mesh, ruleset, record } = args;
-    let request = pb::RollbackRulesetRequest { ruleset, revision, reason: record.reason.unwrap_or_default() };
+    let RollbackArgs { revision: earlier, mesh, ruleset, record } = args;
+    let reason = record.reason.unwrap_or_default();
+    let request = pb::RollbackRulesetRequest { ruleset, revision: earlier, reason };
     let reply = client(&mesh)?.rollback_ruleset(request).await.map_err(|status| mesh.failure(&status))?;
     let set = reply.into_inner().ruleset.unwrap_or_default();
-    let (name, now) = (printable(&set.ruleset), set.revision);
-    client::print(
-        format!("{name} is at revision {now}, with the rules of revision {revision}\n").as_bytes(),
-    )?;
+    let (name, now) = (printable(&set.ruleset), revision(set.revision, set.overlay_revision));
+    client::print(format!("{name} is at {now}, with the rules of revision {earlier}\n").as_bytes())?;
     Ok(Exit::Success)
 }
 

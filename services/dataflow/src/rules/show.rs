@@ -8,7 +8,7 @@ use dataflow_proto::r#type::v1::Category;
 use dataflow_render::grid::Grid;
 use dataflow_render::text::printable;
 
-use super::{RulesetArgs, category, client, time, weighted};
+use super::{RulesetArgs, category, client, revision, time, weighted};
 use crate::client::FormatArgs;
 use crate::exit::{Exit, Failure};
 
@@ -61,6 +61,7 @@ pub(crate) async fn list(args: ListArgs) -> Result<Exit, Failure> {
         let page = client.list_rules(request).await.map_err(|status| mesh.failure(&status))?.into_inner();
         all.rules.extend(page.rules);
         (all.next_page_token, all.revision) = (page.next_page_token, page.revision);
+        all.overlay_revision = page.overlay_revision;
         if all.next_page_token.is_empty() {
             break;
         }
@@ -72,14 +73,15 @@ pub(crate) async fn list(args: ListArgs) -> Result<Exit, Failure> {
                 rule.rule_id.clone(),
                 rule.category().as_str_name().to_owned(),
                 rule.priority.to_string(),
-                if rule.disabled { "disabled" } else { "on" }.to_owned(),
+                state(rule).to_owned(),
                 rule.languages.join(","),
                 rule.keywords.iter().map(|keyword| weighted(rule, keyword)).collect::<Vec<_>>().join(", "),
             ]);
         }
         let count = all.rules.len();
         let noun = if count == 1 { "rule" } else { "rules" };
-        writeln!(out, "{}: {count} {noun} at revision {}", printable(&ruleset), all.revision)?;
+        let now = revision(all.revision, all.overlay_revision);
+        writeln!(out, "{}: {count} {noun} at {now}", printable(&ruleset))?;
         grid.write(options, out)
     })?;
     Ok(Exit::Success)
@@ -99,6 +101,16 @@ pub(super) fn print_rule(format: &FormatArgs, rule: &pb::Rule) -> Result<(), Fai
     format.print(RULE, rule, |_, out| lines(rule, out))
 }
 
+/// Whether a rule is on, and whether it is the tenant's own.
+fn state(rule: &pb::Rule) -> &'static str {
+    match (rule.disabled, rule.owner() == pb::Owner::Tenant) {
+        (false, false) => "on",
+        (false, true) => "on, own",
+        (true, false) => "disabled",
+        (true, true) => "disabled, own",
+    }
+}
+
 /// The fields of a rule, one per line, and its keywords, one per line.
 fn lines(rule: &pb::Rule, out: &mut Vec<u8>) -> io::Result<()> {
     let mut line = |name: &str, value: &dyn Display| {
@@ -108,7 +120,7 @@ fn lines(rule: &pb::Rule, out: &mut Vec<u8>) -> io::Result<()> {
     line("rule", &rule.rule_id)?;
     line("category", &rule.category().as_str_name())?;
     line("priority", &rule.priority)?;
-    line("state", &if rule.disabled { "disabled" } else { "on" })?;
+    line("state", &state(rule))?;
     line("languages", &if rule.languages.is_empty() { "all".to_owned() } else { rule.languages.join(", ") })?;
     line("description", &rule.description)?;
     line("changed", &time(rule.update_time))?;

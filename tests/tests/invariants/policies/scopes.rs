@@ -32,7 +32,9 @@ fn scopes_are_those_of_what_a_method_does() {
         let has_route = option(&method, "google.api.http").is_some();
         match access {
             Access::Scope(Scope::Read) => assert!(only_reads, "{path} changes something"),
-            Access::Scope(Scope::Write) => assert!(!only_reads, "{path} changes nothing"),
+            Access::Scope(Scope::Write) | Access::TenantWrite => {
+                assert!(!only_reads, "{path} changes nothing")
+            }
             Access::Scope(Scope::Admin) | Access::OfMesh => {}
             Access::Internal => assert!(!has_route, "{path} can be called over REST"),
         }

@@ -111,7 +111,7 @@ async fn a_rollback_restores_a_rule_set_and_is_audited() {
     let mut records = Vec::new();
     let mut page_token = String::new();
     loop {
-        let list = pb::ListAuditRecordsRequest { page_size: 4, page_token };
+        let list = pb::ListAuditRecordsRequest { page_size: 4, page_token, ..Default::default() };
         let page = audit.list_audit_records(list).await.unwrap().into_inner();
         records.extend(page.records);
         page_token = page.next_page_token;

@@ -1,11 +1,14 @@
-//! Methods of RuleService that concern a whole rule set: its revisions, the way back to one, and other rules for all.
+//! Methods of RuleService that concern a whole rule set: its revisions, the way back to one, and other rules for all. For
+//! a caller that belongs to a tenant, they concern its tenant's changes to the rule set.
+
+use std::sync::Arc;
 
 use dataflow_proto::config::v1 as pb;
-use dataflow_rules::RuleSet;
+use dataflow_rules::{Overlay, RuleSet};
 
 use super::super::{Caller, page_size, page_start};
-use super::{Service, ruleset_to_wire};
-use crate::change::Change;
+use super::Service;
+use crate::change::{Change, TenantChange};
 use crate::convert::ruleset::{from_wire, to_wire};
 use crate::state::State;
 use crate::{Error, convert};
@@ -15,18 +18,20 @@ use crate::{Error, convert};
 impl Service {
     pub(super) fn revisions(
         &self,
+        tenant: &str,
         request: &pb::ListRevisionsRequest,
     ) -> Result<pb::ListRevisionsResponse, Error> {
         let state = self.journal.state();
-        let ruleset = state.ruleset(&request.ruleset)?;
+        let seen = state.ruleset_of(tenant, &request.ruleset)?;
         let size = page_size(request.page_size)?;
+        let revisions = seen.history().map_or(&[][..], |history| &history.revisions);
         // A token is the number of the next revision, which stays valid if older ones are forgotten meanwhile.
-        let newest = ruleset.set.revision.max(0).unsigned_abs();
-        let forgotten = newest.saturating_sub(ruleset.revisions.len() as u64);
+        let newest = revisions.last().map_or(0, |latest| latest.revision.max(0).unsigned_abs());
+        let forgotten = newest.saturating_sub(revisions.len() as u64);
         let end = page_start(&request.page_token, newest)?.saturating_sub(forgotten);
-        let end = usize::try_from(end).unwrap_or(usize::MAX).min(ruleset.revisions.len());
+        let end = usize::try_from(end).unwrap_or(usize::MAX).min(revisions.len());
         let start = end.saturating_sub(size);
-        let page = ruleset.revisions[start..end].iter().rev();
+        let page = revisions[start..end].iter().rev();
         let revisions = page.map(|revision| convert::revision(&request.ruleset, revision)).collect();
         let next_page_token = if start > 0 { (start as u64 + forgotten).to_string() } else { String::new() };
         Ok(pb::ListRevisionsResponse { revisions, next_page_token })
@@ -38,13 +43,25 @@ impl Service {
         request: pb::RollbackRulesetRequest,
     ) -> Result<pb::RollbackRulesetResponse, Error> {
         let pb::RollbackRulesetRequest { ruleset, revision, reason } = request;
-        let earlier = self.journal.ruleset_at(&ruleset, revision).await?;
-        let decide = |state: &State| {
-            let present = state.ruleset(&ruleset)?;
-            Ok((present.set.rules != earlier.rules).then(|| Change::RolledBack(earlier.clone())))
+        let tenant = caller.tenant.clone();
+        let origin = caller.origin(reason)?;
+        let state = if tenant.is_empty() {
+            let earlier = self.journal.ruleset_at(&ruleset, revision).await?;
+            let decide = |state: &State| {
+                let present = state.ruleset(&ruleset)?;
+                Ok((present.set.rules != earlier.rules).then(|| Change::RolledBack(earlier.clone())))
+            };
+            self.journal.change(origin, decide).await?
+        } else {
+            let overlay = self.journal.overlay_at(&tenant, &ruleset, revision).await?;
+            let decide = |state: &State| {
+                let is_other = *present_overlay(state, &tenant, &ruleset)? != *overlay;
+                let (ruleset, overlay) = (ruleset.clone(), Arc::clone(&overlay));
+                Ok(is_other.then(|| TenantChange::RolledBack { ruleset, overlay }.of(&tenant)))
+            };
+            self.journal.change(origin, decide).await?
         };
-        let state = self.journal.change(caller.origin(reason)?, decide).await?;
-        let set = Some(ruleset_to_wire(state.ruleset(&ruleset)?));
+        let set = Some(convert::ruleset(&state.ruleset_of(&tenant, &ruleset)?));
         Ok(pb::RollbackRulesetResponse { ruleset: set })
     }
 
@@ -55,6 +72,7 @@ impl Service {
     ) -> Result<pb::ReplaceRulesResponse, Error> {
         let pb::ReplaceRulesRequest { ruleset, mode, rules, reason } = request;
         let given = from_wire(pb::Ruleset { ruleset, mode, rules, ..pb::Ruleset::default() })?;
+        let tenant = caller.tenant.clone();
         let decide = |state: &State| {
             let RuleSet { mode, revision, rules, .. } = &*state.ruleset(&given.name)?.set;
             if *mode != given.mode {
@@ -62,11 +80,26 @@ impl Service {
                 let problem = format!("is {mode}, which is not the mode of the rule set");
                 return Err(Error::FieldInvalid { field: "mode".to_owned(), problem });
             }
-            let new = RuleSet { revision: *revision, ..given.clone() };
-            Ok((*rules != given.rules).then_some(Change::RulesReplaced(new)))
+            if tenant.is_empty() {
+                let new = RuleSet { revision: *revision, ..given.clone() };
+                return Ok((*rules != given.rules).then_some(Change::RulesReplaced(new)));
+            }
+            // Also what the changes would hide from a validation of the result, such as two rules with one identifier.
+            given.validate()?;
+            let overlay = Arc::new(Overlay::between(rules, &given.rules));
+            let is_other = *present_overlay(state, &tenant, &given.name)? != *overlay;
+            let ruleset = given.name.clone();
+            Ok(is_other.then(|| TenantChange::Replaced { ruleset, overlay }.of(&tenant)))
         };
         let state = self.journal.change(caller.origin(reason)?, decide).await?;
-        let set = Some(ruleset_to_wire(state.ruleset(&given.name)?));
+        let set = Some(convert::ruleset(&state.ruleset_of(&tenant, &given.name)?));
         Ok(pb::ReplaceRulesResponse { ruleset: set })
     }
+}
+
+/// The present changes of a tenant to a rule set.
+fn present_overlay(state: &State, tenant: &str, ruleset: &str) -> Result<Arc<Overlay>, Error> {
+    state.ruleset(ruleset)?;
+    let present = state.tenants.get(tenant).and_then(|tenant| tenant.overlays.get(ruleset));
+    Ok(present.map(|present| Arc::clone(&present.overlay)).unwrap_or_default())
 }

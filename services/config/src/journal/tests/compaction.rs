@@ -38,7 +38,7 @@ async fn compact(journal: &Journal) {
 }
 
 /// Changes rules until the log was compacted this often.
-async fn change_until_compacted(journal: &Journal, store: &Embedded, times: usize) {
+pub(super) async fn change_until_compacted(journal: &Journal, store: &Embedded, times: usize) {
     let log = SPACE.key(LOG);
     let mut compacted = 0;
     for index in 0.. {
@@ -113,7 +113,7 @@ async fn keys_survive_and_revoked_ones_do_not_return() {
     };
     change(Change::KeyCreated(key("k-kept"))).await;
     change(Change::KeyCreated(key("k-revoked"))).await;
-    change(Change::KeyRevoked { key_id: "k-revoked".to_owned() }).await;
+    change(Change::KeyRevoked { key_id: "k-revoked".to_owned(), tenant: String::new() }).await;
     change_until_compacted(&journal, &store, 2).await;
     let late = opened(&store).await;
     assert_eq!(*late.state(), *journal.state());
@@ -178,7 +178,7 @@ async fn newer_revisions_can_be_restored_and_older_ones_are_not_found() {
     let journal = opened(&store).await;
     change_until_compacted(&journal, &store, 2).await;
     let state = journal.state();
-    let revisions = &state.rulesets["default"].revisions;
+    let revisions = &state.rulesets["default"].history.revisions;
     let (oldest, newest) = (revisions[0].revision, revisions[revisions.len() - 1].revision);
     assert!(oldest > 1 && newest - oldest > 5, "{oldest} {newest}");
     assert!(revisions.iter().map(|revision| revision.revision).eq(oldest..=newest));
