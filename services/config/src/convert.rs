@@ -12,6 +12,7 @@ use crate::provider::{Dialect, Provider, Quota};
 use crate::state::{ResourceVersion, Revision, State, VersionedProvider};
 
 pub(crate) mod key;
+pub(crate) mod refusal;
 pub(crate) mod ruleset;
 
 // === rule sets ===

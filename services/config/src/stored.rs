@@ -10,6 +10,7 @@ use prost::Message;
 use crate::change::{Change, ChangeRecord, Origin};
 use crate::convert::{key, ruleset};
 
+pub(crate) mod refusal;
 mod snapshot;
 
 pub(crate) use snapshot::{Snapshot, encode_snapshot};
