@@ -267,3 +267,23 @@ async fn keys_survive_a_restart() {
     assert_eq!(listed(&config, "").await, [kept]);
     assert_eq!(next(&mut watch(&config).await).await, before);
 }
+
+#[tokio::test]
+async fn a_use_wakes_no_watch() {
+    let config = services::config([]).await;
+    let mut watch = watch(&config).await;
+    assert_eq!(next(&mut watch).await, []);
+    let (key, _) = created(&config, "", creation("one")).await.unwrap();
+    assert_eq!(next(&mut watch).await.len(), 1);
+    let uses = vec![pb::KeyUse { key_id: key.key_id.clone(), use_time: Some(SystemTime::now().into()) }];
+    client(&config).report_key_uses(pb::ReportKeyUsesRequest { uses }).await.unwrap();
+    assert!(listed(&config, "").await[0].last_use_time.is_some());
+    created(&config, "", creation("other")).await.unwrap();
+    assert_eq!(next(&mut watch).await.len(), 2, "there was no list between these two");
+    // Nor is it a change.
+    let mut audit = AuditServiceClient::new(config.channel());
+    let records = audit.list_audit_records(pb::ListAuditRecordsRequest::default()).await.unwrap();
+    let of_keys =
+        records.into_inner().records.into_iter().filter(|record| record.resource.starts_with("keys/"));
+    assert_eq!(of_keys.count(), 2);
+}

@@ -1,7 +1,7 @@
 //! Tests of running services, in this process or as real processes, that need neither Redis nor Envoy.
 //!
 //! By subject: the contract of each service on the wire ([`contract`], [`evaluate`], [`keys`], [`propagation`],
-//! [`rules`], [`uploads`]), the behavior that all services share ([`mesh`]), the gateway ([`rest`], [`foreign`],
+//! [`refusals`], [`rules`], [`uploads`]), the behavior that all services share ([`mesh`]), the gateway ([`rest`], [`foreign`],
 //! [`access`], [`tls`]), the binary as people and pods run it ([`e2e`]), and the results of catalogues ([`accuracy`],
 //! [`corpus`], [`legacy_oracle`]).
 
@@ -20,6 +20,7 @@ mod legacy_oracle;
 mod mesh;
 mod panics;
 mod propagation;
+mod refusals;
 mod rest;
 mod rules;
 mod tls;
