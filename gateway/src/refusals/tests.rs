@@ -4,37 +4,20 @@ use std::net::SocketAddr;
 
 use axum::body::Bytes;
 use dataflow_mesh::process::Process;
-use dataflow_mesh::status::{Kind, logged};
+use dataflow_mesh::status::Kind;
 use dataflow_proto::FILE_DESCRIPTOR_SET;
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
+use tonic_types::ErrorDetails;
 
 use super::*;
+use crate::auth::AuthError;
 
 const READ: &str = "/dataflow.config.v1.RuleService/GetRule";
 const WRITE: &str = "/dataflow.config.v1.RuleService/CreateRule";
 const ADMIN: &str = "/dataflow.config.v1.KeyService/ListKeys";
 const OF_MESH: &str = "/dataflow.config.v1.AuditService/ListAuditRecords";
 const INTERNAL: &str = "/dataflow.config.v1.KeyService/WatchKeys";
-
-#[derive(Debug, thiserror::Error)]
-#[error("not this way")]
-struct Failure {
-    kind: Kind,
-    reason: &'static str,
-}
-
-impl Describe for Failure {
-    fn domain(&self) -> &'static str {
-        "dataflow.test.v1"
-    }
-    fn kind(&self) -> Kind {
-        self.kind
-    }
-    fn reason(&self) -> &'static str {
-        self.reason
-    }
-}
 
 fn refusals() -> (Refusals, Arc<Queue>) {
     let queue = Arc::new(Queue::new(&Process::default().metrics));
@@ -87,7 +70,7 @@ fn a_record_says_who_called_what_and_nothing_of_the_request() {
     for (subject, shown, key_id) in
         [("ada", "ada", ""), ("key:k-1", "key:k-1", "k-1"), ("ad\u{e0}\n", "ad\\xc3\\xa0\\n", "")]
     {
-        attempt(&refusals, subject).refused(&Failure { kind: Kind::Denied, reason: "SCOPE_MISSING" });
+        attempt(&refusals, subject).refused(&AuthError::ScopeMissing { needed: Scope::Write });
         let [refusal] = queue.take(10).try_into().unwrap();
         assert!(refusal.time.is_some() && !format!("{refusal:?}").contains("dfk_"));
         let expected = pb::Refusal {
@@ -112,7 +95,7 @@ fn a_record_says_who_called_what_and_nothing_of_the_request() {
 #[test]
 fn no_text_is_longer_than_the_service_takes() {
     let (refusals, queue) = refusals();
-    attempt(&refusals, &"\u{e0}".repeat(5000)).refused(&Failure { kind: Kind::Denied, reason: "X" });
+    attempt(&refusals, &"\u{e0}".repeat(5000)).refused(&AuthError::OfMesh);
     assert_eq!(queue.take(1)[0].subject.len(), MAX_TEXT);
     assert_eq!(truncated("\u{e0}".repeat(5000)).len(), MAX_TEXT);
     assert_eq!(truncated("x".repeat(MAX_TEXT)).len(), MAX_TEXT);
@@ -122,7 +105,7 @@ fn no_text_is_longer_than_the_service_takes() {
 fn what_is_no_refusal_is_not_recorded() {
     let (refusals, queue) = refusals();
     let check = |kind: Kind, expected: Option<&str>| {
-        attempt(&refusals, "ada").refused(&Failure { kind, reason: "REASON" });
+        attempt(&refusals, "ada").record(kind.code(), "REASON");
         let expected: Vec<_> =
             expected.map(|code| (code.to_owned(), "REASON".to_owned())).into_iter().collect();
         assert_eq!(recorded(&queue), expected, "{kind:?}");
@@ -151,7 +134,10 @@ fn what_is_no_refusal_is_not_recorded() {
 #[tokio::test]
 async fn a_failure_is_found_in_headers_and_in_trailers() {
     let (refusals, queue) = refusals();
-    let failure = |reason| logged(&Failure { kind: Kind::Invalid, reason });
+    let failure = |reason: &str| {
+        let details = ErrorDetails::with_error_info(reason, "dataflow.test.v1", []);
+        Status::with_error_details(Code::InvalidArgument, "not this way", details)
+    };
     let in_trailers = |status: Option<Status>| {
         let mut trailers = http::HeaderMap::new();
         match status {
@@ -188,7 +174,7 @@ async fn refusals_above_the_rate_are_counted() {
     let refusals = Refusals(Some(Arc::new(Recorder { access, sampler, queue: Arc::clone(&queue) })));
     let left_out = |count: usize| -> Vec<i64> {
         for _ in 0..count {
-            attempt(&refusals, "ada").refused(&Failure { kind: Kind::Denied, reason: "X" });
+            attempt(&refusals, "ada").refused(&AuthError::OfMesh);
         }
         queue.take(10).into_iter().map(|refusal| refusal.left_out).collect()
     };

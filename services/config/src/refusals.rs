@@ -41,9 +41,9 @@ pub struct RefusalLog {
     entries: Gauge<u64, AtomicU64>,
 }
 
-/// The place of a refusal: the position of its record, and its number in there, from 1.
+/// Where a refusal is: the position of its record, and its number in there, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Place {
+pub struct Cursor {
     /// The position of the record.
     pub position: u64,
     /// The number in the record.
@@ -55,8 +55,8 @@ pub struct Place {
 pub struct Page {
     /// The refusals, in the order in which they were recorded.
     pub refusals: Vec<Refusal>,
-    /// The place of the last one, if there are more.
-    pub next: Option<Place>,
+    /// Where the last one is, if there are more.
+    pub next: Option<Cursor>,
 }
 
 // === impl RefusalLog ===
@@ -90,7 +90,7 @@ impl RefusalLog {
         Ok(())
     }
 
-    /// Lists at most `limit` refusals after a place that are not too old at `now`.
+    /// Lists at most `limit` refusals after a cursor that are not too old at `now`.
     ///
     /// # Errors
     ///
@@ -98,7 +98,7 @@ impl RefusalLog {
     pub async fn list(
         &self,
         query: &Query,
-        after: Place,
+        after: Cursor,
         limit: usize,
         now: SystemTime,
     ) -> Result<Page, Error> {
@@ -115,15 +115,15 @@ impl RefusalLog {
                     Vec::new()
                 });
                 for (number, refusal) in (1..).zip(found) {
-                    let place = Place { position, number };
-                    if place <= after || self.is_too_old(refusal.time, now) || !query.matches(&refusal) {
+                    let here = Cursor { position, number };
+                    if here <= after || self.is_too_old(refusal.time, now) || !query.matches(&refusal) {
                         continue;
                     }
                     if refusals.len() == limit {
                         return Ok(Page { refusals, next: Some(last) });
                     }
                     refusals.push(refusal);
-                    last = place;
+                    last = here;
                 }
             }
             // A long log does not block other tasks.

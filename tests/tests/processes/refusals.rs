@@ -179,10 +179,13 @@ async fn a_caller_with_many_refusals_fills_no_log() {
         assert_eq!(send(&gateway, ("POST", "/v1/rules"), &headers, &json!({})).await.status, 403);
     }
     eventually(TIMEOUT, "three are recorded", async || listed(&gateway, &root, "").await.len() == 3).await;
-    let metrics = gateway.metrics.encode();
-    for sample in ["outcome=\"left_out\"} 7\n", "outcome=\"reported\"} 3\n", "outcome=\"lost\"} 0\n"] {
-        assert!(metrics.contains(&format!("gateway_refused_writes_total{{{sample}")), "{metrics}");
-    }
+    eventually(TIMEOUT, "and all are counted", async || {
+        let metrics = gateway.metrics.encode();
+        let samples = ["outcome=\"left_out\"} 7\n", "outcome=\"reported\"} 3\n", "outcome=\"lost\"} 0\n"];
+        let is_exposed = |sample| metrics.contains(&format!("gateway_refused_writes_total{{{sample}"));
+        samples.into_iter().all(is_exposed)
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use dataflow_proto::config::v1 as pb;
 
 use super::{invalid_page_token, page_size};
-use crate::refusals::{Page, Place, RefusalLog};
+use crate::refusals::{Cursor, Page, RefusalLog};
 use crate::{Error, convert};
 
 /// The refusals that a caller of this tenant asks for.
@@ -14,10 +14,10 @@ pub(super) async fn list(
     tenant: String,
     request: &pb::ListRefusalsRequest,
 ) -> Result<pb::ListRefusalsResponse, Error> {
-    let (size, after) = (page_size(request.page_size)?, place(&request.page_token)?);
+    let (size, after) = (page_size(request.page_size)?, cursor(&request.page_token)?);
     let query = convert::refusal::query(tenant, request)?;
     let Page { refusals, next } = log.list(&query, after, size, SystemTime::now()).await?;
-    let token = |Place { position, number }: Place| format!("{position}.{number}");
+    let token = |Cursor { position, number }: Cursor| format!("{position}.{number}");
     let next_page_token = next.map(token).unwrap_or_default();
     let refusals = refusals.iter().map(convert::refusal::to_wire).collect();
     Ok(pb::ListRefusalsResponse { refusals, next_page_token })
@@ -33,14 +33,14 @@ pub(super) async fn report(
     Ok(pb::ReportRefusalsResponse {})
 }
 
-/// The place after which a page begins.
-fn place(token: &str) -> Result<Place, Error> {
+/// The cursor after which a page begins.
+fn cursor(token: &str) -> Result<Cursor, Error> {
     if token.is_empty() {
-        return Ok(Place::default());
+        return Ok(Cursor::default());
     }
     let parts = token.split_once('.');
-    let place = parts.and_then(|(position, number)| {
-        Some(Place { position: position.parse().ok()?, number: number.parse().ok()? })
+    let cursor = parts.and_then(|(position, number)| {
+        Some(Cursor { position: position.parse().ok()?, number: number.parse().ok()? })
     });
-    place.ok_or_else(invalid_page_token)
+    cursor.ok_or_else(invalid_page_token)
 }

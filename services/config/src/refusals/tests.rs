@@ -32,7 +32,7 @@ fn report(reasons: impl IntoIterator<Item = usize>, time: SystemTime) -> Report 
 }
 
 async fn listed(log: &RefusalLog, now: SystemTime) -> Vec<usize> {
-    let page = log.list(&Query::default(), Place::default(), usize::MAX, now).await.unwrap();
+    let page = log.list(&Query::default(), Cursor::default(), usize::MAX, now).await.unwrap();
     page.refusals.iter().map(|refusal| refusal.reason.parse().unwrap()).collect()
 }
 
@@ -103,7 +103,7 @@ async fn pages_continue_where_the_last_one_ended() {
         log.record(&report(first..first + 4, start()), start()).await.unwrap();
     }
     for size in 1..=12 {
-        let (mut found, mut after) = (Vec::new(), Place::default());
+        let (mut found, mut after) = (Vec::new(), Cursor::default());
         loop {
             let page = log.list(&Query::default(), after, size, start()).await.unwrap();
             assert!(page.refusals.len() <= size && !page.refusals.is_empty());
@@ -119,8 +119,8 @@ async fn pages_continue_where_the_last_one_ended() {
     }
     // What was removed meanwhile is left out.
     log.store.trim(&log.log, 3).await.unwrap();
-    let page = log.list(&Query::default(), Place { position: 1, number: 2 }, 2, start()).await.unwrap();
-    assert_eq!((page.refusals[0].reason.as_str(), page.next), ("7", Some(Place { position: 3, number: 2 })));
+    let page = log.list(&Query::default(), Cursor { position: 1, number: 2 }, 2, start()).await.unwrap();
+    assert_eq!((page.refusals[0].reason.as_str(), page.next), ("7", Some(Cursor { position: 3, number: 2 })));
 }
 
 #[tokio::test]
