@@ -297,7 +297,11 @@ impl Journal {
     }
 
     /// The state, if this release may append to the log.
-    async fn writable(&self) -> Result<Arc<State>, Error> {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ReleaseOutdated`], [`Error::JournalLost`]: the state lacks what the log has.
+    pub(crate) async fn writable(&self) -> Result<Arc<State>, Error> {
         let reader = self.reader.lock().await;
         if reader.is_ahead {
             return Err(Error::ReleaseOutdated);

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::key_service_client::KeyServiceClient;
 use dataflow_store::embedded::Embedded;
+use dataflow_store::key::Space;
+use dataflow_store::logs::Logs;
 use dataflow_tests::editor::small;
 use dataflow_tests::eventually::{TIMEOUT, eventually};
-use dataflow_tests::http2::{Client, DEFAULT_WINDOW};
+use dataflow_tests::http2::{Client, DEFAULT_WINDOW, code_and_reason};
 use dataflow_tests::services::{self, Service};
 use dataflow_tests::tokens::Issuer;
 use dataflow_tests::{http, refusals};
+use futures_util::future::join_all;
 use prost::Message;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -186,6 +189,31 @@ async fn a_caller_with_many_refusals_fills_no_log() {
         samples.into_iter().all(is_exposed)
     })
     .await;
+}
+
+/// The config service takes no more at once: what a report has too many of would be lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_refusals_at_once_are_reported_in_parts() {
+    let issuer = Issuer::new();
+    let store = Arc::new(Embedded::new(1 << 20));
+    let config = services::config_over(Arc::clone(&store) as _, small()).await;
+    let url = config.upstream.to_string();
+    let flags = ["--config-url", &url, "--jwks", issuer.jwks(), "--refusal-log-rate", "1000"];
+    let gateway = services::gateway(&flags).await;
+    let client = Client::connect(address(&gateway), DEFAULT_WINDOW).await;
+    let reader = bearer(&issuer, "ada", "acme", "read");
+    let headers = [("authorization", reader.as_str())];
+    let calls = (0..250).map(|_| client.send("/dataflow.config.v1.RuleService/CreateRule", b"", &headers));
+    for answer in join_all(calls).await {
+        assert_eq!(code_and_reason(answer.unwrap().headers()).1, "SCOPE_MISSING");
+    }
+    let sizes = async || -> Vec<usize> {
+        let records = store.read(&Space::durable("config").key("refusals"), 0, usize::MAX).await.unwrap();
+        let stored = records.into_iter().map(|record| pb::StoredRefusals::decode(record.value).unwrap());
+        stored.map(|stored| stored.refusals.len()).collect()
+    };
+    eventually(TIMEOUT, "all are recorded", async || sizes().await.iter().sum::<usize>() == 250).await;
+    assert!(sizes().await.iter().all(|size| *size <= 100), "{:?}", sizes().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -125,9 +125,9 @@ impl Service {
         let uses = request.uses.into_iter().enumerate();
         let uses = uses.map(|(index, used)| convert::refusal::key_use(used, index));
         let uses = uses.collect::<Result<_, _>>()?;
-        // A state that lacks the newest keys, or has deleted ones, would drop or add the wrong ones.
+        // A state that lacks the newest keys would drop their uses.
         self.journal.catch_up().await?;
-        let state = self.journal.state();
+        let state = self.journal.writable().await?;
         self.uses.record(uses, SystemTime::now(), |id| state.keys.contains_key(id)).await?;
         Ok(pb::ReportKeyUsesResponse {})
     }
