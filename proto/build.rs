@@ -5,7 +5,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::{env, fs};
 
-const PROTOS: [&str; 14] = [
+const PROTOS: [&str; 15] = [
     "dataflow/analysis/v1/analysis_service.proto",
     "dataflow/cache/v1/cache_service.proto",
     "dataflow/cache/v1/stored.proto",
@@ -16,6 +16,7 @@ const PROTOS: [&str; 14] = [
     "dataflow/config/v1/provider_service.proto",
     "dataflow/config/v1/rule_service.proto",
     "dataflow/config/v1/stored.proto",
+    "dataflow/config/v1/stored_refusal.proto",
     "dataflow/mesh/v1/mesh_service.proto",
     "dataflow/store/v1/record.proto",
     // No file imports them, but statuses have them as details: who decodes a status finds them by reflection.

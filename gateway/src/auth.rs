@@ -12,6 +12,7 @@ mod digest;
 mod error;
 mod jwt;
 mod key_source;
+mod key_uses;
 mod metrics;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use dataflow_mesh::access::{Access, AccessTable, Scope};
 use dataflow_mesh::context::Context;
 use dataflow_mesh::identity::Principal;
 use dataflow_mesh::outbound::Upstream;
+use dataflow_mesh::status::{Describe, Kind};
 use dataflow_mesh::tasks::Task;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE};
@@ -30,10 +32,12 @@ use api_keys::ApiKeys;
 pub use args::AuthArgs;
 use credentials::{API_KEY, Credential};
 pub(crate) use error::AuthError;
+pub(crate) use jwt::token::KEY_SUBJECT;
 use jwt::token::{Claims, Expected, verify};
 use jwt::verified::VerifiedTokens;
 use key_source::location::Location;
 use key_source::{KeySource, KeySourceError, Renewal};
+pub(crate) use key_uses::KeyUses;
 use metrics::Refusals;
 
 /// Tokens that are remembered after they were verified.
@@ -150,6 +154,22 @@ impl Auth {
             Renewal::Current => Err(error),
             Renewal::Unknown => Err(AuthError::KeysUnavailable),
         }
+    }
+
+    /// The caller of a call that was not admitted; none if it is not authenticated.
+    pub(crate) fn denied_caller(&self, headers: &HeaderMap, error: &AuthError) -> Option<Principal> {
+        let callers = self.callers.as_ref().filter(|_| error.kind() == Kind::Denied)?;
+        callers.caller(headers).ok()
+    }
+
+    /// The access of every method.
+    pub(crate) fn access(&self) -> &AccessTable {
+        &self.access
+    }
+
+    /// The uses of API keys; none if there are no API keys.
+    pub(crate) fn key_uses(&self) -> Option<KeyUses> {
+        Some(self.callers.as_ref()?.api_keys.as_ref()?.uses().clone())
     }
 
     /// Counts a call that is not admitted.

@@ -4,6 +4,7 @@
 
 mod compression;
 mod drain;
+mod framing;
 mod probes;
 
 use std::convert::Infallible;
@@ -21,9 +22,7 @@ use dataflow_mesh::serve::{AtLimit, is_grpc};
 use dataflow_mesh::status::{logged, to_status};
 use dataflow_transcode::Schema;
 use futures_util::future::BoxFuture;
-use http::header::{
-    ACCEPT_ENCODING, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING, WWW_AUTHENTICATE,
-};
+use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use tower::Service;
 
@@ -34,6 +33,7 @@ use crate::call::Call;
 use crate::dialect::{BodyMode, Dialect, Exchange, Failure};
 use crate::json::is_json;
 use crate::problem;
+use crate::refusals::{Attempt, Refusals, observed};
 use crate::route::RouteError;
 
 pub(crate) use compression::Encoders;
@@ -44,6 +44,7 @@ pub(crate) struct Frontend {
     /// In the order in which they may claim a request.
     pub(crate) dialects: Vec<Box<dyn Dialect>>,
     pub(crate) auth: Auth,
+    pub(crate) refusals: Refusals,
     pub(crate) access: Access,
     pub(crate) readiness: Readiness,
     pub(crate) limits: Limits,
@@ -91,7 +92,11 @@ impl Service<Request<Body>> for FrontendService {
         identity::strip(request.headers_mut());
         if is_grpc(request.headers()) {
             let error = match self.frontend.admit_grpc(&mut request) {
-                Ok(()) => return self.stack.call(request),
+                Ok(None) => return self.stack.call(request),
+                Ok(Some(attempt)) => {
+                    let answer = self.stack.call(request);
+                    return Box::pin(async move { Ok(attempt.observe(answer.await?)) });
+                }
                 Err(error) => error,
             };
             let (frontend, stack) = (Arc::clone(&self.frontend), self.stack.clone());
@@ -153,19 +158,27 @@ impl Frontend {
         if is_at_limit && !call.exchange().is_stream() {
             return call.exchange().write_failure(&overloaded().into(), request_id);
         }
-        match self.admit_exchange(request.headers(), call.exchange()).await {
-            Ok(caller) => identity::state(request.headers_mut(), &caller),
+        let method = call.exchange().path().path();
+        let caller = match self.admit_exchange(request.headers(), call.exchange()).await {
+            Ok(caller) => caller,
             Err(error) => {
+                self.record(&error, Some(method), &mut request);
                 let refusal = call.exchange().write_failure(&Failure::refused(&error), request_id);
                 return self.refusing(refusal, &error);
             }
-        }
+        };
+        identity::state(request.headers_mut(), &caller);
+        let attempt = self.refusals.attempt(&caller, Some(method), &mut request);
         if let Err(error) = self.check(call.exchange().body_mode(), request.headers()) {
+            if let Some(attempt) = attempt {
+                attempt.refused(&error);
+            }
             return call.exchange().write_failure(&Failure::refused(&error), request_id);
         }
         let Ok(mut answer) = stack.call(call.under_its_method(request)).await;
         // The permit of the call is released when the HTTP response is sent, not when the upstream response has ended.
         let guards = ResponseGuards::take(&mut answer);
+        let answer = observed(attempt, answer);
         let writing = panics::catch(call.write_response(answer, self.limits.reply, request_id));
         let mut written = writing.await.unwrap_or_else(|panic| {
             entry.panicked(&panic);
@@ -181,11 +194,11 @@ impl Frontend {
         )
     }
 
-    /// Decides about a call of gRPC.
-    fn admit_grpc(&self, request: &mut Request<Body>) -> Result<(), AuthError> {
+    /// Decides about a call of gRPC; returns how its refusal is recorded, if that is to be.
+    fn admit_grpc(&self, request: &mut Request<Body>) -> Result<Option<Attempt>, AuthError> {
         let caller = self.auth.admit(request.headers(), request.uri().path())?;
         state_caller(request, &caller);
-        Ok(())
+        Ok(self.refusals.attempt(&caller, None, request))
     }
 
     /// The response to a call of gRPC that was not admitted, which may be after a newer key set has arrived.
@@ -198,9 +211,13 @@ impl Frontend {
         match self.auth.admit_again(request.headers(), request.uri().path(), error).await {
             Ok(caller) => {
                 state_caller(&mut request, &caller);
-                stack.call(request).await
+                let attempt = self.refusals.attempt(&caller, None, &mut request);
+                Ok(observed(attempt, stack.call(request).await?))
             }
-            Err(error) => Ok(self.refusing(to_status(&error).into_http(), &error)),
+            Err(error) => {
+                self.record(&error, None, &mut request);
+                Ok(self.refusing(to_status(&error).into_http(), &error))
+            }
         }
     }
 
@@ -234,9 +251,17 @@ impl Frontend {
         response
     }
 
+    /// Records a call that is not admitted although its caller is authenticated.
+    fn record(&self, error: &AuthError, method: Option<&str>, request: &mut Request<Body>) {
+        let caller = self.auth.denied_caller(request.headers(), error);
+        if let Some(attempt) = caller.and_then(|caller| self.refusals.attempt(&caller, method, request)) {
+            attempt.refused(error);
+        }
+    }
+
     /// The call that a request makes: the first dialect that claims it decides.
     fn route(&self, request: &Request<Body>) -> Result<Call, RouteError> {
-        check_message(request)?;
+        framing::check(request)?;
         let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
         if target > self.limits.target {
             return Err(RouteError::TargetTooLong { limit: self.limits.target });
@@ -289,25 +314,6 @@ impl Frontend {
 fn state_caller(request: &mut Request<Body>, caller: &Principal) {
     auth::forget_credentials(request.headers_mut());
     identity::state(request.headers_mut(), caller);
-}
-
-/// Rejects requests over HTTP/1.1 that servers read in different ways, and so would be read in another way by a proxy.
-fn check_message(request: &Request<Body>) -> Result<(), RouteError> {
-    if request.version() != Version::HTTP_11 {
-        return Ok(());
-    }
-    let found = request.headers().get_all(HOST).iter().count();
-    if found != 1 {
-        return Err(RouteError::HostInvalid { found });
-    }
-    let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
-    match codings.find(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")) {
-        None => Ok(()),
-        Some(coding) => {
-            let coding = String::from_utf8_lossy(coding.as_bytes()).chars().take(80).collect();
-            Err(RouteError::TransferCoding { coding })
-        }
-    }
 }
 
 /// The response to HEAD: the head of the response to GET (RFC 9110, 9.3.2).

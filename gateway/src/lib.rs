@@ -27,6 +27,7 @@ mod health;
 mod json;
 mod problem;
 mod query;
+mod refusals;
 mod rest;
 mod upstreams;
 
@@ -38,6 +39,7 @@ use std::path::PathBuf;
 
 use dataflow_mesh::context::Context;
 use dataflow_mesh::inbound::Stack;
+use dataflow_mesh::outbound::Upstream;
 use dataflow_mesh::sampling::Sampler;
 use dataflow_mesh::serve::Server;
 use dataflow_mesh::tls::ServerTls;
@@ -57,6 +59,8 @@ use forward::Forward;
 use frontend::{Encoders, Frontend, FrontendService};
 use health::MeshHealth;
 use legacy::Legacy;
+pub use refusals::RefusalArgs;
+use refusals::Refusals;
 use rest::Transcoder;
 use schema::{Schema, SchemaError};
 use upstreams::Upstreams;
@@ -68,6 +72,8 @@ const MAX_OWN_MESSAGE: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Gateway {
     args: Args,
+    /// The config service, unless the services are foreign.
+    config: Option<Upstream>,
     callers: Option<Authenticator>,
     tls: Option<ServerTls>,
     schema: Schema,
@@ -147,7 +153,7 @@ impl Gateway {
             Some((service, upstream))
         });
         let upstreams = Upstreams::new(located, |upstream| args.upstreams.replicas_of(upstream));
-        Ok(Self { args: args.clone(), callers, tls, schema, upstreams })
+        Ok(Self { args: args.clone(), config, callers, tls, schema, upstreams })
     }
 
     /// Serves until `shutdown` resolves and every call in flight has ended.
@@ -161,7 +167,7 @@ impl Gateway {
         listener: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        let Self { args, callers, tls, schema, upstreams } = self;
+        let Self { args, config, callers, tls, schema, upstreams } = self;
         let Args { public, server, .. } = &args;
         let limits = frontend::Limits {
             target: public.max_target(),
@@ -170,6 +176,7 @@ impl Gateway {
         };
         let encoders = Encoders::new(&context.metrics);
         let auth = Auth::new(callers, schema.descriptors(), &context);
+        let refusals = Refusals::new(config.as_ref(), &auth, &public.refusals, &context);
         let access = Access::new(&context, public.access_log, public.slow_request);
         let readiness = context.readiness.clone();
         let bodies = body::Limits::new(limits.body, server.max_held(context.memory.limit()));
@@ -185,7 +192,7 @@ impl Gateway {
         let messages = schema.messages().clone();
         let dialects: Vec<Box<dyn Dialect>> =
             vec![Box::new(Legacy::new(&schema)), Box::new(Transcoder::new(schema))];
-        let frontend = Frontend { dialects, auth, access, readiness, limits, messages, encoders };
+        let frontend = Frontend { dialects, auth, refusals, access, readiness, limits, messages, encoders };
         Server::new(server, context, descriptors)
             .forwarding(services, forward)
             .over_tls(tls)

@@ -109,6 +109,20 @@ pub(crate) fn mark_own(headers: &mut HeaderMap) {
     headers.insert(PEER, SERVICE);
 }
 
+/// Text of a header as it stands in an [`Identity`]: what is not printable ASCII is escaped.
+fn escaped(text: &[u8]) -> String {
+    text.escape_ascii().to_string()
+}
+
+// === impl Principal ===
+
+impl Principal {
+    /// The subject as services learn it, and as the audit names it.
+    pub fn subject_of_identity(&self) -> String {
+        escaped(self.subject.as_bytes())
+    }
+}
+
 // === impl Identity ===
 
 impl Identity {
@@ -126,9 +140,8 @@ impl Identity {
                 (value, None) => Ok(value),
             }
         };
-        let text = |value: Option<&HeaderValue>| {
-            value.map(|value| value.as_bytes().escape_ascii().to_string()).unwrap_or_default()
-        };
+        let text =
+            |value: Option<&HeaderValue>| value.map(|value| escaped(value.as_bytes())).unwrap_or_default();
         once(SCOPES)?;
         Ok(Self {
             tenant: text(once(TENANT)?),
@@ -216,9 +229,11 @@ mod tests {
         let check = |subject: &str, tenant: &str, scope: Option<Scope>, scopes: Option<&str>| {
             let (subject, tenant) = (subject.to_owned(), tenant.to_owned());
             let mut stated = HeaderMap::new();
-            state(&mut stated, &Principal { subject: subject.clone(), tenant: tenant.clone(), scope });
+            let principal = Principal { subject: subject.clone(), tenant: tenant.clone(), scope };
+            state(&mut stated, &principal);
             let read = Identity::read(&stated).unwrap();
             let escaped = subject.as_bytes().escape_ascii().to_string();
+            assert_eq!(principal.subject_of_identity(), escaped);
             assert_eq!((read.subject, read.tenant), (escaped, tenant));
             assert_eq!(stated.get(SCOPES).map(|scopes| scopes.to_str().unwrap()), scopes);
         };

@@ -50,6 +50,7 @@ use connection::ConnectionHandler;
 use control::{AddHealth, set_health};
 use gate::Gate;
 pub use gate::{AtLimit, is_grpc};
+pub use requests::PeerAddress;
 
 /// Time beyond the drain timeout for connections to close by themselves, which each does at the drain timeout.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);

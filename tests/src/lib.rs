@@ -10,6 +10,7 @@ pub mod http;
 pub mod http2;
 pub mod manifests;
 pub mod redis;
+pub mod refusals;
 pub mod relay;
 pub mod services;
 pub mod stub;

@@ -6,8 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use dataflow_cache::CacheArgs;
-use dataflow_config::JournalArgs;
 use dataflow_config::journal::Journal;
+use dataflow_config::{JournalArgs, RefusalLogArgs};
 use dataflow_gateway::Gateway;
 use dataflow_mesh::args::ServerArgs;
 use dataflow_mesh::capability::Capability;
@@ -126,13 +126,27 @@ pub async fn config(extra: impl IntoIterator<Item = RuleSet>) -> Service {
 ///
 /// If one is invalid.
 pub async fn config_over(store: Arc<dyn Store>, sets: impl IntoIterator<Item = RuleSet>) -> Service {
+    config_with(store, sets, RefusalLogArgs::default()).await
+}
+
+/// The same with these limits of the log of refused writes.
+///
+/// # Panics
+///
+/// If a rule set is invalid.
+pub async fn config_with(
+    store: Arc<dyn Store>,
+    sets: impl IntoIterator<Item = RuleSet>,
+    refusals: RefusalLogArgs,
+) -> Service {
     let seeds = dataflow_config::built_in::seeds(sets);
     let journal = Arc::new(
         Journal::new(store, seeds, JournalArgs::default().max_bytes.as_u64())
             .expect("the rule sets of a test are valid"),
     );
-    let compose =
-        |server: &ServerArgs, context: &Context| dataflow_config::capability(server, context, journal);
+    let compose = |server: &ServerArgs, context: &Context| {
+        dataflow_config::capability(server, context, journal, &refusals)
+    };
     Service::start("config", args(&[]), compose).await
 }
 

@@ -17,6 +17,7 @@ use tonic::Status;
 
 use super::digest::Digest;
 use super::error::AuthError;
+use super::key_uses::{KeyUses, LastNoted};
 
 /// How long keys count while the config service is out of reach: no revocation arrives meanwhile.
 const GRACE: Duration = Duration::from_secs(60);
@@ -33,15 +34,19 @@ struct Shared {
     config: Outbound,
     /// None until the first list has come.
     keys: ArcSwapOption<HashMap<Digest, ApiKey>>,
+    uses: KeyUses,
     /// Since when the config service is out of reach.
     lost: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug)]
 struct ApiKey {
+    key_id: String,
     principal: Principal,
     /// Never, if there is none.
     expires: Option<SystemTime>,
+    /// Shared with the same key of later lists.
+    last_noted: Arc<LastNoted>,
 }
 
 // === impl ApiKeys ===
@@ -49,7 +54,12 @@ struct ApiKey {
 impl ApiKeys {
     pub(super) fn new(config: &Upstream) -> Self {
         let (config, keys) = (Outbound::watching(config), ArcSwapOption::empty());
-        Self(Arc::new(Shared { config, keys, lost: Mutex::default() }))
+        Self(Arc::new(Shared { config, keys, uses: KeyUses::default(), lost: Mutex::default() }))
+    }
+
+    /// When the keys are used.
+    pub(super) fn uses(&self) -> &KeyUses {
+        &self.0.uses
     }
 
     /// The caller that presents a key.
@@ -60,13 +70,14 @@ impl ApiKeys {
     pub(super) fn caller(&self, key: &str) -> Result<Principal, AuthError> {
         let keys = self.0.keys.load();
         let keys = keys.as_ref().ok_or(AuthError::ApiKeysUnavailable)?;
-        let lost = *self.0.lost();
+        let (lost, now) = (*self.0.lost(), SystemTime::now());
         match (keys.get(&Digest::of(key)), lost) {
-            (Some(key), _) if key.expires.is_some_and(|end| end <= SystemTime::now()) => {
-                Err(AuthError::KeyUnknown)
-            }
+            (Some(key), _) if key.expires.is_some_and(|end| end <= now) => Err(AuthError::KeyUnknown),
             (Some(_), Some(since)) if since.elapsed() >= GRACE => Err(AuthError::ApiKeysUnavailable),
-            (Some(key), _) => Ok(key.principal.clone()),
+            (Some(key), _) => {
+                self.0.uses.note(&key.key_id, &key.last_noted, now);
+                Ok(key.principal.clone())
+            }
             (None, Some(_)) => Err(AuthError::ApiKeysUnavailable),
             (None, None) => Err(AuthError::KeyUnknown),
         }
@@ -96,7 +107,7 @@ impl ApiKeys {
             keys.extend(part.keys.into_iter().take(MAX_KEYS - keys.len().min(MAX_KEYS)).filter_map(read));
             if part.complete {
                 let count = keys.len();
-                self.0.keys.store(Some(Arc::new(std::mem::take(&mut keys))));
+                self.take(std::mem::take(&mut keys));
                 if self.0.lost().take().is_some() {
                     tracing::info!(keys = count, "api keys: config service available again");
                 }
@@ -105,15 +116,27 @@ impl ApiKeys {
         }
         Ok(())
     }
+
+    /// Takes a new list. A key that was known keeps the time of its last use.
+    fn take(&self, mut keys: HashMap<Digest, ApiKey>) {
+        if let Some(known) = &*self.0.keys.load() {
+            for (digest, key) in &mut keys {
+                if let Some(known) = known.get(digest) {
+                    key.last_noted = Arc::clone(&known.last_noted);
+                }
+            }
+        }
+        self.0.keys.store(Some(Arc::new(keys)));
+    }
 }
 
-/// A key with its digest; none if this release cannot read it, so that nothing is granted.
+/// A key with its digest, not used yet; none if this release cannot read it, so that nothing is granted.
 fn read(key: pb::WatchedKey) -> Option<(Digest, ApiKey)> {
     let scope = Scope::from_wire(key.scope)?;
     let expires = key.expire_time.map(SystemTime::try_from).transpose().ok()?;
     let digest = Digest::read(&key.digest)?;
     let principal = Principal { subject: key.subject, tenant: key.tenant, scope: Some(scope) };
-    Some((digest, ApiKey { principal, expires }))
+    Some((digest, ApiKey { key_id: key.key_id, principal, expires, last_noted: Arc::default() }))
 }
 
 // === impl Shared ===
@@ -132,9 +155,29 @@ mod tests {
         let keys = ApiKeys::new(&"http://127.0.0.1:1".parse().unwrap());
         let principal =
             Principal { subject: "key:k-1".to_owned(), scope: Some(Scope::Read), ..Principal::default() };
-        let known = HashMap::from([(Digest::of("dfk_known"), ApiKey { principal, expires })]);
-        keys.0.keys.store(Some(Arc::new(known)));
+        let (key_id, last_noted) = ("k-1".to_owned(), Arc::default());
+        let known = ApiKey { key_id, principal, expires, last_noted };
+        keys.take(HashMap::from([(Digest::of("dfk_known"), known)]));
         keys
+    }
+
+    #[test]
+    fn a_use_is_noted_once_also_when_a_new_list_has_come() {
+        let (one, other) = (keys(None), keys(None));
+        assert_eq!(one.uses().take(10), []);
+        for _ in 0..3 {
+            one.caller("dfk_known").unwrap();
+        }
+        assert!(one.caller("dfk_other").is_err());
+        let noted = one.uses().take(10);
+        assert_eq!(noted.iter().map(|(key_id, _)| key_id.as_str()).collect::<Vec<_>>(), ["k-1"]);
+        let list = Arc::into_inner(other.0.keys.swap(None).unwrap()).unwrap();
+        one.take(list);
+        one.caller("dfk_known").unwrap();
+        assert_eq!(one.uses().take(10), []);
+        let expired = keys(Some(SystemTime::UNIX_EPOCH));
+        assert!(expired.caller("dfk_known").is_err());
+        assert_eq!(expired.uses().take(10), [], "it was not used");
     }
 
     #[test]

@@ -34,7 +34,7 @@ use crate::tls::ServerTls;
 use super::backpressure::{PausedReader, Rejections};
 use super::gate::Gate;
 use super::lingering::{lend, linger};
-use super::requests::Requests;
+use super::requests::{PeerAddress, Requests};
 
 /// Timeout for the first bytes, which identify the protocol, and over HTTP/1 for the head of a request. Until then the
 /// connection carries no call and only occupies a file descriptor.
@@ -113,6 +113,7 @@ impl ConnectionHandler {
             stack: self.stack.clone(),
             gate: Arc::clone(&self.gate),
             id: CallerId(self.next.fetch_add(1, Ordering::Relaxed)),
+            peer: PeerAddress(peer),
             is_http2,
             is_public: self.is_public,
             is_late,

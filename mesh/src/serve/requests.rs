@@ -1,6 +1,7 @@
 //! The requests of one connection, from its protocol to the stack of the service.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -20,6 +21,10 @@ use super::backpressure::Rejections;
 use super::gate::{AtLimit, Gate, is_grpc};
 use super::request_body::DataOnly;
 
+/// The address from which the connection of a request came; every request has it as an extension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerAddress(pub SocketAddr);
+
 /// What the requests of one connection have in common.
 #[derive(Clone)]
 pub(super) struct Requests {
@@ -27,6 +32,7 @@ pub(super) struct Requests {
     pub(super) gate: Arc<Gate>,
     /// The connection.
     pub(super) id: CallerId,
+    pub(super) peer: PeerAddress,
     pub(super) is_http2: bool,
     /// Whether it belongs to the public port.
     pub(super) is_public: bool,
@@ -49,6 +55,7 @@ impl Requests {
         }
         let mut request = request.map(|body| Body::new(DataOnly(body)));
         request.extensions_mut().insert(self.id);
+        request.extensions_mut().insert(self.peer);
         if self.is_late {
             // The stack rejects it with its own reason.
             request.extensions_mut().insert(Late);

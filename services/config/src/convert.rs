@@ -14,6 +14,7 @@ use crate::state::{Owner, ProviderView, Revision, RuleView, RulesetView, Version
 pub(crate) mod audit;
 pub(crate) mod flag;
 pub(crate) mod key;
+pub(crate) mod refusal;
 pub(crate) mod ruleset;
 
 // === rule sets ===

@@ -137,7 +137,7 @@ pub enum Error {
     #[error("too many concurrent changes; nothing was changed")]
     TooManyChanges,
     /// A later release has written changes that this release cannot read, after which it must not append.
-    #[error("a later release has written to the journal: this release can no longer change it")]
+    #[error("a later release has written to the store: this release can no longer change what it wrote")]
     ReleaseOutdated,
     /// The store has another journal than the one whose state this process serves, for instance an empty one.
     #[error(

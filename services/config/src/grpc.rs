@@ -8,6 +8,7 @@ pub mod rules;
 pub mod settings;
 
 mod mask;
+mod refusals;
 
 use dataflow_mesh::identity::Identity;
 use dataflow_mesh::propagation::REQUEST_ID;

@@ -31,8 +31,8 @@ use crate::stored::{self, Record};
 use metrics::Gauges;
 use reader::LogReader;
 
-/// The store's space and name of the log.
-const SPACE: Space = Space::durable("config");
+/// The store's space of the service, and the name of the log.
+pub(crate) const SPACE: Space = Space::durable("config");
 const LOG: &str = "changes";
 
 /// The pub/sub topic that notifies other replicas of every change.
@@ -121,6 +121,11 @@ impl Journal {
             compacting,
             gauges,
         })
+    }
+
+    /// The store, for what stands in it beside the journal.
+    pub(crate) fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store)
     }
 
     /// Registers the metrics of this journal.
@@ -292,7 +297,11 @@ impl Journal {
     }
 
     /// The state, if this release may append to the log.
-    async fn writable(&self) -> Result<Arc<State>, Error> {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ReleaseOutdated`], [`Error::JournalLost`]: the state lacks what the log has.
+    pub(crate) async fn writable(&self) -> Result<Arc<State>, Error> {
         let reader = self.reader.lock().await;
         if reader.is_ahead {
             return Err(Error::ReleaseOutdated);

@@ -2,14 +2,17 @@
 //! the mesh, and pushes every change to all watchers.
 //!
 //! [`grpc`] adapts the wire. Reads are served from a [`state`], which results from replaying the [`journal`]; writes
-//! append to the journal, in the format of `stored`. The crate `dataflow-rules` validates rule sets, [`provider`]
-//! validates providers, [`flag`] flags, [`key`] makes and validates API keys, and [`built_in`] is the seed of an empty store.
+//! append to the journal, in the format of `stored`. Beside it stand the log of [`refusals`], and when keys were last
+//! used ([`key_uses`]). The crate `dataflow-rules` validates rule sets, [`provider`] validates providers, [`flag`]
+//! flags, [`key`] makes and validates API keys, and [`built_in`] is the seed of an empty store.
 
 pub mod args;
 pub mod error;
 pub mod grpc;
 
 pub mod journal;
+pub mod key_uses;
+pub mod refusals;
 
 pub mod change;
 pub mod difference;
@@ -19,6 +22,7 @@ pub mod built_in;
 pub mod flag;
 pub mod key;
 pub mod provider;
+pub mod refusal;
 
 mod convert;
 mod stored;
@@ -37,30 +41,46 @@ use dataflow_proto::config::v1::key_service_server::KeyServiceServer;
 use dataflow_proto::config::v1::provider_service_server::ProviderServiceServer;
 use dataflow_proto::config::v1::rule_service_server::RuleServiceServer;
 
-pub use args::JournalArgs;
+pub use args::{JournalArgs, RefusalLogArgs};
 pub use convert::ruleset::{from_wire as ruleset_from_wire, to_wire as ruleset_to_wire};
 pub use error::Error;
 use journal::Journal;
+use key_uses::KeyUses;
+use refusals::RefusalLog;
 
 /// How long startup waits for the next records before the service serves the built-in rule sets and providers.
 const STORE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// RuleService, ProviderService, KeyService, FlagService, AuditService and ConfigService on top of `journal`.
-pub fn capability(server: &ServerArgs, context: &Context, journal: Arc<Journal>) -> Capability {
+/// RuleService, ProviderService, KeyService, FlagService, AuditService and ConfigService on top of `journal`, with a log
+/// of refused writes beside it.
+pub fn capability(
+    server: &ServerArgs,
+    context: &Context,
+    journal: Arc<Journal>,
+    refusals: &RefusalLogArgs,
+) -> Capability {
     let limit = server.max_message();
     journal.register(&context.metrics);
+    let refusals = Arc::new(RefusalLog::new(journal.store(), refusals));
+    refusals.register(&context.metrics);
+    let uses = Arc::new(KeyUses::new(journal.store()));
     let rules = grpc::rules::Service::new(Arc::clone(&journal), context.draining.clone());
     let rules =
         RuleServiceServer::new(rules).max_decoding_message_size(limit).max_encoding_message_size(limit);
     let providers = ProviderServiceServer::new(grpc::providers::Service::new(Arc::clone(&journal)));
-    let keys = grpc::keys::Service::new(Arc::clone(&journal), context.draining.clone());
+    let keys = grpc::keys::Service::new(Arc::clone(&journal), uses, context.draining.clone());
     let flags = grpc::flags::Service::new(Arc::clone(&journal), context.draining.clone());
-    let audit = AuditServiceServer::new(grpc::audit::Service::new(Arc::clone(&journal)));
+    let audit =
+        AuditServiceServer::new(grpc::audit::Service::new(Arc::clone(&journal), Arc::clone(&refusals)));
     let settings = grpc::settings::Service::new(context.settings.clone(), context.draining.clone());
     let followed = Arc::clone(&journal);
     let follow = Task::restarting("journal", move || {
         let journal = Arc::clone(&followed);
         async move { journal.follow().await }
+    });
+    let trim = Task::restarting("refusal log", move || {
+        let refusals = Arc::clone(&refusals);
+        async move { refusals.follow().await }
     });
     Capability::new()
         .service(rules)
@@ -71,6 +91,7 @@ pub fn capability(server: &ServerArgs, context: &Context, journal: Arc<Journal>)
         .service(ConfigServiceServer::new(settings))
         .warm_up(warm_up(journal))
         .task(follow)
+        .task(trim)
 }
 
 /// Reads the journal, unless the store stops replying.

@@ -10,6 +10,7 @@ use prost::Message;
 use crate::change::{Change, ChangeRecord, Origin, TenantChange};
 use crate::convert::{flag, key, ruleset};
 
+pub(crate) mod refusal;
 mod snapshot;
 mod tenant;
 mod versioned;

@@ -12,7 +12,7 @@ use bytesize::ByteSize;
 use clap::builder::FalseyValueParser;
 use dataflow_analysis::args::{AnalysisArgs, UploadArgs};
 use dataflow_cache::CacheArgs;
-use dataflow_config::JournalArgs;
+use dataflow_config::{JournalArgs, RefusalLogArgs};
 use dataflow_mesh::args::{LimitArgs, LogFormat, ServerArgs, TelemetryArgs};
 use dataflow_mesh::outbound::Outbound;
 use dataflow_mesh::process::{self, Process};
@@ -167,6 +167,7 @@ async fn start(process: &Process, limits: AnalysisArgs, extra: Option<RuleSet>) 
         store: store.open(None, cache.capacity.as_u64(), process, "analyze")?,
         cache,
         journal: JournalArgs::default(),
+        refusals: RefusalLogArgs::default(),
         server: in_process::internal(server),
     };
     let mesh = Mesh::start(services, process).await?;

@@ -159,7 +159,7 @@ async fn list(args: ListArgs) -> Result<Exit, Failure> {
         }
     }
     format.print("dataflow.config.v1.ListKeysResponse", &all, |options, out| {
-        let mut grid = Grid::new(["KEY", "SCOPE", "TENANT", "CREATED", "EXPIRES", "NAME"]);
+        let mut grid = Grid::new(["KEY", "SCOPE", "TENANT", "CREATED", "EXPIRES", "LAST USED", "NAME"]);
         for key in &all.keys {
             grid.push([
                 key.key_id.clone(),
@@ -167,6 +167,7 @@ async fn list(args: ListArgs) -> Result<Exit, Failure> {
                 key.tenant.clone(),
                 time(key.create_time),
                 time(key.expire_time),
+                time(key.last_use_time),
                 key.display_name.clone(),
             ]);
         }

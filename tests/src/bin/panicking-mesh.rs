@@ -122,6 +122,20 @@ impl AuditService for Panicking {
         });
         Ok(Response::new(first.chain(second).boxed()))
     }
+
+    async fn list_refusals(
+        &self,
+        _: Request<config::ListRefusalsRequest>,
+    ) -> Result<Response<config::ListRefusalsResponse>, Status> {
+        Ok(Response::new(config::ListRefusalsResponse::default()))
+    }
+
+    async fn report_refusals(
+        &self,
+        _: Request<config::ReportRefusalsRequest>,
+    ) -> Result<Response<config::ReportRefusalsResponse>, Status> {
+        Ok(Response::new(config::ReportRefusalsResponse::default()))
+    }
 }
 
 impl FormerNames for NoFormerNames {

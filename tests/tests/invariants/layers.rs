@@ -37,7 +37,7 @@ pub(crate) const EDGE: [(&str, &str); 18] = [
 ];
 
 /// Modules that may use gRPC codes and HTTP statuses, besides tests.
-const CODES: [(&str, &str); 17] = [
+const CODES: [(&str, &str); 18] = [
     ("mesh/src/status.rs", "the only mapping from failures to codes"),
     ("mesh/src/metrics.rs", "reads codes, for their labels"),
     ("mesh/src/inbound/observe.rs", "reads codes, to count and log them"),
@@ -53,6 +53,7 @@ const CODES: [(&str, &str); 17] = [
     ("gateway/src/forward.rs", "reads codes, to tell a resource that does not exist"),
     ("gateway/src/frontend.rs", "reads statuses, to leave out the length of a 304"),
     ("gateway/src/frontend/compression.rs", "reads statuses, to state on what a 304 depends"),
+    ("gateway/src/refusals.rs", "reads codes, to tell a refusal from a failure"),
     ("gateway/src/rest/response.rs", "responds that nothing has changed, which is no failure"),
     ("gateway/src/problem.rs", "sets the status of the mapping on a response"),
     ("gateway/src/frontend/probes.rs", "responds to load balancers, which distinguish only 200 and 503"),

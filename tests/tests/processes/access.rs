@@ -24,7 +24,7 @@ use tonic::Code;
 
 use crate::mesh::stub::Stub;
 
-fn address(service: &Service) -> std::net::SocketAddr {
+pub(crate) fn address(service: &Service) -> std::net::SocketAddr {
     let upstream = service.upstream.to_string();
     upstream.trim_start_matches("http://").trim_end_matches('/').parse().unwrap()
 }
@@ -82,7 +82,7 @@ async fn each_method_is_open_to_those_who_have_its_scope() {
     }
 }
 
-async fn send(
+pub(crate) async fn send(
     gateway: &Service,
     request: (&str, &str),
     headers: &[(&str, &str)],

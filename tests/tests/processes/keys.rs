@@ -9,6 +9,8 @@ use dataflow_proto::config::v1::audit_service_client::AuditServiceClient;
 use dataflow_proto::config::v1::key_service_client::KeyServiceClient;
 use dataflow_proto::mesh::v1::Scope;
 use dataflow_store::embedded::Embedded;
+use dataflow_store::key::Space;
+use dataflow_store::logs::Logs;
 use dataflow_tests::editor::{editor, new, reason, small};
 use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::services::{self, Service};
@@ -266,4 +268,42 @@ async fn keys_survive_a_restart() {
     let config = services::config_over(store, small()).await;
     assert_eq!(listed(&config, "").await, [kept]);
     assert_eq!(next(&mut watch(&config).await).await, before);
+}
+
+#[tokio::test]
+async fn a_use_wakes_no_watch() {
+    let config = services::config([]).await;
+    let mut watch = watch(&config).await;
+    assert_eq!(next(&mut watch).await, []);
+    let (key, _) = created(&config, "", creation("one")).await.unwrap();
+    assert_eq!(next(&mut watch).await.len(), 1);
+    let uses = vec![pb::KeyUse { key_id: key.key_id.clone(), use_time: Some(SystemTime::now().into()) }];
+    client(&config).report_key_uses(pb::ReportKeyUsesRequest { uses }).await.unwrap();
+    assert!(listed(&config, "").await[0].last_use_time.is_some());
+    created(&config, "", creation("other")).await.unwrap();
+    assert_eq!(next(&mut watch).await.len(), 2, "there was no list between these two");
+    // Nor is it a change.
+    let mut audit = AuditServiceClient::new(config.channel());
+    let records = audit.list_audit_records(pb::ListAuditRecordsRequest::default()).await.unwrap();
+    let of_keys =
+        records.into_inner().records.into_iter().filter(|record| record.resource.starts_with("keys/"));
+    assert_eq!(of_keys.count(), 2);
+}
+
+/// Its state lacks the keys that come after what it cannot read: it would drop their uses.
+#[tokio::test]
+async fn a_service_that_cannot_read_the_whole_journal_records_no_use() {
+    let store = Arc::new(Embedded::new(1 << 20));
+    let config = services::config_over(Arc::clone(&store) as _, small()).await;
+    let (key, _) = created(&config, "", creation("one")).await.unwrap();
+    let used = async || {
+        let uses = vec![pb::KeyUse { key_id: key.key_id.clone(), use_time: Some(SystemTime::now().into()) }];
+        client(&config).report_key_uses(pb::ReportKeyUsesRequest { uses }).await.map(drop)
+    };
+    used().await.unwrap();
+    // The format of a later release.
+    store.append(&Space::durable("config").key("changes"), "later", "\x08\x63".into()).await.unwrap();
+    let status = used().await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "RELEASE_OUTDATED"));
+    assert!(listed(&config, "").await[0].last_use_time.is_some(), "what is recorded stays");
 }

@@ -1,8 +1,9 @@
 //! Tests of running services, in this process or as real processes, that need neither Redis nor Envoy.
 //!
 //! By subject: the contract of each service on the wire ([`contract`], [`evaluate`], [`keys`], [`propagation`],
-//! [`rules`], [`uploads`]), the behavior that all services share ([`mesh`]), the gateway ([`rest`], [`foreign`],
-//! [`access`], [`tenants`], [`tls`]), the binary as people and pods run it ([`e2e`]), and the results of catalogues ([`accuracy`],
+//! [`refusals`], [`rules`], [`uploads`]), the behavior that all services share ([`mesh`]), the gateway ([`rest`],
+//! [`foreign`], [`access`], [`tenants`], [`tls`]), the binary as people and pods run it ([`e2e`]), and the results of
+//! catalogues ([`accuracy`],
 //! [`corpus`], [`legacy_oracle`]).
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test reports by panicking and printing")]
@@ -20,6 +21,7 @@ mod legacy_oracle;
 mod mesh;
 mod panics;
 mod propagation;
+mod refusals;
 mod rest;
 mod rules;
 mod tenants;

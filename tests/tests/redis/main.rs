@@ -2,11 +2,13 @@
 //! embedded store has the same contract and runs the same tests, so that many of them run on a machine without Redis
 //! too; the rest print that they are skipped.
 //!
-//! Bottom up: the [`store`], the [`cache`] over it, changes of the [`rules`], and [`traces`] down to Redis.
+//! Bottom up: the [`store`], the [`cache`] over it, changes of the [`rules`], [`refusals`] and the uses
+//! of keys, and [`traces`] down to Redis.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test reports by panicking and printing")]
 
 mod cache;
+mod refusals;
 mod rules;
 mod store;
 mod traces;

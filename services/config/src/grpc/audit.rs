@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use dataflow_mesh::identity::Identity;
 use dataflow_mesh::status::{respond, to_status};
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::audit_service_server::AuditService;
@@ -11,9 +12,10 @@ use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
 use prost_types::Timestamp;
 use tonic::{Request, Response, Status};
 
-use super::{page_size, page_start, tenant};
+use super::{page_size, page_start, refusals, tenant};
 use crate::change::{ChangeRecord, JournalEntry};
 use crate::journal::{Journal, Page};
+use crate::refusals::RefusalLog;
 use crate::state::State;
 use crate::{Error, convert};
 
@@ -27,14 +29,15 @@ const MAX_READS: usize = 20;
 #[derive(Clone)]
 pub struct Service {
     journal: Arc<Journal>,
+    refusals: Arc<RefusalLog>,
 }
 
 // === impl Service ===
 
 impl Service {
-    /// Serves the audit records of this journal.
-    pub fn new(journal: Arc<Journal>) -> Self {
-        Self { journal }
+    /// Serves the audit records of this journal, and these refused writes.
+    pub fn new(journal: Arc<Journal>, refusals: Arc<RefusalLog>) -> Self {
+        Self { journal, refusals }
     }
 
     async fn list(
@@ -164,5 +167,20 @@ impl AuditService for Service {
             .map_ok(|record| pb::ExportAuditRecordsResponse { record: Some(record) })
             .map_err(|error| to_status(&error));
         Ok(Response::new(records.boxed()))
+    }
+
+    async fn list_refusals(
+        &self,
+        request: Request<pb::ListRefusalsRequest>,
+    ) -> Result<Response<pb::ListRefusalsResponse>, Status> {
+        let tenant = Identity::of(request.extensions()).tenant;
+        respond(refusals::list(&self.refusals, tenant, request.get_ref()).await)
+    }
+
+    async fn report_refusals(
+        &self,
+        request: Request<pb::ReportRefusalsRequest>,
+    ) -> Result<Response<pb::ReportRefusalsResponse>, Status> {
+        respond(refusals::report(&self.refusals, request.into_inner()).await)
     }
 }

@@ -19,6 +19,7 @@ use super::{Caller, caller, check_etag, invalid_page_token, page_size};
 use crate::change::Change;
 use crate::journal::Journal;
 use crate::key::{ID_PREFIX, Key, Secret, expiry, random_id};
+use crate::key_uses::{KeyUses, MAX_REPORTED};
 use crate::state::{State, VersionedKey};
 use crate::{Error, convert};
 
@@ -29,6 +30,7 @@ const WATCHED_PER_MESSAGE: usize = 1000;
 #[derive(Clone)]
 pub struct Service {
     journal: Arc<Journal>,
+    uses: Arc<KeyUses>,
     /// Ends the watches: an endless response stream would delay the drain.
     draining: CancellationToken,
 }
@@ -37,11 +39,11 @@ pub struct Service {
 
 impl Service {
     /// Serves these keys until `draining` is canceled.
-    pub fn new(journal: Arc<Journal>, draining: CancellationToken) -> Self {
-        Self { journal, draining }
+    pub fn new(journal: Arc<Journal>, uses: Arc<KeyUses>, draining: CancellationToken) -> Self {
+        Self { journal, uses, draining }
     }
 
-    fn list(&self, tenant: &str, request: &pb::ListKeysRequest) -> Result<pb::ListKeysResponse, Error> {
+    async fn list(&self, tenant: &str, request: &pb::ListKeysRequest) -> Result<pb::ListKeysResponse, Error> {
         let size = page_size(request.page_size)?;
         let state = self.journal.state();
         // A key that was deleted meanwhile still tells where the next page begins.
@@ -57,7 +59,13 @@ impl Service {
         let page: Vec<_> = keys.by_ref().take(size).collect();
         let last = page.last().filter(|_| keys.next().is_some());
         let next_page_token = last.map(|(id, _)| (*id).clone()).unwrap_or_default();
-        let keys = page.into_iter().map(|(_, known)| convert::key::key(known)).collect();
+        let ids: Vec<_> = page.iter().map(|(id, _)| id.as_str()).collect();
+        let uses = self.uses.of(&ids).await;
+        let key = |(id, known): (&String, &Arc<VersionedKey>)| pb::ApiKey {
+            last_use_time: uses.get(id).map(|time| (*time).into()),
+            ..convert::key::key(known)
+        };
+        let keys = page.into_iter().map(key).collect();
         Ok(pb::ListKeysResponse { keys, next_page_token })
     }
 
@@ -100,8 +108,28 @@ impl Service {
             check_etag(&etag, &known.version.etag())?;
             Ok(Some(Change::KeyRevoked { key_id: key_id.clone(), tenant: known.key.tenant.clone() }))
         };
-        self.journal.change(caller.origin(reason)?, decide).await?;
+        let state = self.journal.change(caller.origin(reason)?, decide).await?;
+        self.uses.forget(&key_id, |id| state.keys.contains_key(id)).await;
         Ok(pb::DeleteKeyResponse {})
+    }
+
+    async fn report_uses(
+        &self,
+        request: pb::ReportKeyUsesRequest,
+    ) -> Result<pb::ReportKeyUsesResponse, Error> {
+        let count = request.uses.len();
+        if !(1..=MAX_REPORTED).contains(&count) {
+            let problem = format!("must be 1 to {MAX_REPORTED}, are {count}: send several reports");
+            return Err(Error::FieldInvalid { field: "uses".to_owned(), problem });
+        }
+        let uses = request.uses.into_iter().enumerate();
+        let uses = uses.map(|(index, used)| convert::refusal::key_use(used, index));
+        let uses = uses.collect::<Result<_, _>>()?;
+        // A state that lacks the newest keys would drop their uses.
+        self.journal.catch_up().await?;
+        let state = self.journal.writable().await?;
+        self.uses.record(uses, SystemTime::now(), |id| state.keys.contains_key(id)).await?;
+        Ok(pb::ReportKeyUsesResponse {})
     }
 }
 
@@ -141,7 +169,7 @@ impl KeyService for Service {
     ) -> Result<Response<pb::ListKeysResponse>, Status> {
         self.journal.ready().await;
         let tenant = Identity::of(request.extensions()).tenant;
-        respond(self.list(&tenant, request.get_ref()))
+        respond(self.list(&tenant, request.get_ref()).await)
     }
 
     async fn create_key(
@@ -158,6 +186,13 @@ impl KeyService for Service {
     ) -> Result<Response<pb::DeleteKeyResponse>, Status> {
         let (caller, request) = caller(request);
         respond(self.delete(caller, request).await)
+    }
+
+    async fn report_key_uses(
+        &self,
+        request: Request<pb::ReportKeyUsesRequest>,
+    ) -> Result<Response<pb::ReportKeyUsesResponse>, Status> {
+        respond(self.report_uses(request.into_inner()).await)
     }
 
     type WatchKeysStream = Pin<Box<dyn Stream<Item = Result<pb::WatchKeysResponse, Status>> + Send>>;

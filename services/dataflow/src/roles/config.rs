@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use dataflow_analysis::args::DocumentArgs;
-use dataflow_config::JournalArgs;
 use dataflow_config::built_in::seeds;
 use dataflow_config::journal::Journal;
+use dataflow_config::{JournalArgs, RefusalLogArgs};
 use dataflow_mesh::args::{ProcessArgs, ServerArgs};
 use dataflow_mesh::process;
 use dataflow_mesh::serve::Server;
@@ -31,6 +31,9 @@ pub(crate) struct RoleArgs {
     journal: JournalArgs,
 
     #[command(flatten)]
+    refusals: RefusalLogArgs,
+
+    #[command(flatten)]
     server: ServerArgs,
 
     #[command(flatten)]
@@ -43,7 +46,7 @@ pub(crate) struct RoleArgs {
 
 /// Serves until the process is stopped.
 pub(crate) async fn run(args: RoleArgs, loaded: Loaded) -> Result<Exit, Failure> {
-    let RoleArgs { listen, store, journal, server, process, _documents } = args;
+    let RoleArgs { listen, store, journal, refusals, server, process, _documents } = args;
     let serve = async |process: process::Process| {
         let listener = process::bind(listen).await?;
         if store.redis_url.is_none() {
@@ -56,7 +59,7 @@ pub(crate) async fn run(args: RoleArgs, loaded: Loaded) -> Result<Exit, Failure>
             journal.max_bytes.as_u64(),
         )?);
         let context = process.context("config");
-        let capability = dataflow_config::capability(&server, &context, journal);
+        let capability = dataflow_config::capability(&server, &context, journal, &refusals);
         let server = Server::new(&server, context, FILE_DESCRIPTOR_SET).with(capability);
         Ok(server.serve(listener, process.stopped()).await?)
     };

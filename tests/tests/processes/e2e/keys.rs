@@ -28,7 +28,7 @@ fn a_key_is_created_for_a_script_and_listed_and_revoked() {
 
     let shown = run(&["list"]);
     assert!(shown.stdout.contains("  write  acme") && shown.stdout.contains("nightly"), "{shown:?}");
-    assert!(!shown.stdout.contains("dfk_"), "{shown:?}");
+    assert!(shown.stdout.contains("LAST USED") && !shown.stdout.contains("dfk_"), "{shown:?}");
     assert_eq!(listed()["keys"].as_array().unwrap().len(), 2);
     let id = whole["key"]["keyId"].as_str().unwrap();
     let deleted = run(&["delete", id, "--reason", "a test"]);
