@@ -228,7 +228,7 @@ impl PublicArgs {
     pub(crate) fn tls(&self) -> Result<Option<ServerTls>, NotSecure> {
         match (&self.tls_cert, &self.tls_key) {
             (None, None) => Ok(None),
-            (Some(certificate), Some(key)) => Ok(Some(ServerTls::read(certificate, key)?)),
+            (Some(certificate), Some(key)) => Ok(Some(ServerTls::read(certificate, key, None)?)),
             (Some(_), None) => Err(NotSecure::Incomplete { given: "--tls-cert", missing: "--tls-key" }),
             (None, Some(_)) => Err(NotSecure::Incomplete { given: "--tls-key", missing: "--tls-cert" }),
         }
