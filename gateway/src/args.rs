@@ -226,9 +226,13 @@ impl PublicArgs {
 
     /// The certificate of the public port, if it speaks TLS.
     pub(crate) fn tls(&self) -> Result<Option<ServerTls>, NotSecure> {
+        let client_ca = self.auth.tls_client_ca.as_deref();
         match (&self.tls_cert, &self.tls_key) {
+            (None, None) if client_ca.is_some() => {
+                Err(NotSecure::Incomplete { given: "--tls-client-ca", missing: "--tls-cert" })
+            }
             (None, None) => Ok(None),
-            (Some(certificate), Some(key)) => Ok(Some(ServerTls::read(certificate, key, None)?)),
+            (Some(certificate), Some(key)) => Ok(Some(ServerTls::read(certificate, key, client_ca)?)),
             (Some(_), None) => Err(NotSecure::Incomplete { given: "--tls-cert", missing: "--tls-key" }),
             (None, Some(_)) => Err(NotSecure::Incomplete { given: "--tls-key", missing: "--tls-cert" }),
         }

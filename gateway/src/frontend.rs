@@ -28,7 +28,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Versio
 use tower::Service;
 
 use crate::access::{Access, Entry};
-use crate::auth::{self, Auth, AuthError};
+use crate::auth::{self, Auth, AuthError, Presented};
 use crate::body::{BodyError, Coding};
 use crate::call::Call;
 use crate::dialect::{BodyMode, Dialect, Exchange, Failure};
@@ -88,6 +88,7 @@ impl Service<Request<Body>> for FrontendService {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        self.frontend.auth.note_peer(&mut request);
         identity::strip(request.headers_mut());
         if is_grpc(request.headers()) {
             let error = match self.frontend.admit_grpc(&mut request) {
@@ -153,8 +154,10 @@ impl Frontend {
         if is_at_limit && !call.exchange().is_stream() {
             return call.exchange().write_failure(&overloaded().into(), request_id);
         }
-        match self.admit_exchange(request.headers(), call.exchange()).await {
-            Ok(caller) => identity::state(request.headers_mut(), &caller),
+        match self.admit_exchange(Presented::of(&request), call.exchange()).await {
+            Ok(caller) => {
+                state_caller(request.headers_mut(), &caller);
+            }
             Err(error) => {
                 let refusal = call.exchange().write_failure(&Failure::refused(&error), request_id);
                 return self.refusing(refusal, &error);
@@ -183,8 +186,8 @@ impl Frontend {
 
     /// Decides about a call of gRPC.
     fn admit_grpc(&self, request: &mut Request<Body>) -> Result<(), AuthError> {
-        let caller = self.auth.admit(request.headers(), request.uri().path())?;
-        state_caller(request, &caller);
+        let caller = self.auth.admit(Presented::of(request), request.uri().path())?;
+        state_caller(request.headers_mut(), &caller);
         Ok(())
     }
 
@@ -195,9 +198,9 @@ impl Frontend {
         mut request: Request<Body>,
         error: AuthError,
     ) -> Result<Response<Body>, Infallible> {
-        match self.auth.admit_again(request.headers(), request.uri().path(), error).await {
+        match self.auth.admit_again(Presented::of(&request), request.uri().path(), error).await {
             Ok(caller) => {
-                state_caller(&mut request, &caller);
+                state_caller(request.headers_mut(), &caller);
                 stack.call(request).await
             }
             Err(error) => Ok(self.refusing(to_status(&error).into_http(), &error)),
@@ -205,9 +208,9 @@ impl Frontend {
     }
 
     /// The caller of a request of a dialect.
-    async fn admit(&self, headers: &HeaderMap, path: &str) -> Result<Principal, AuthError> {
-        match self.auth.admit(headers, path) {
-            Err(error) => self.auth.admit_again(headers, path, error).await,
+    async fn admit(&self, presented: Presented<'_>, path: &str) -> Result<Principal, AuthError> {
+        match self.auth.admit(presented, path) {
+            Err(error) => self.auth.admit_again(presented, path, error).await,
             admitted => admitted,
         }
     }
@@ -215,12 +218,12 @@ impl Frontend {
     /// The caller of a request that goes to the method of an exchange. It may also read what that has to look up.
     async fn admit_exchange(
         &self,
-        headers: &HeaderMap,
+        presented: Presented<'_>,
         exchange: &dyn Exchange,
     ) -> Result<Principal, AuthError> {
-        let caller = self.admit(headers, exchange.path().path()).await?;
+        let caller = self.admit(presented, exchange.path().path()).await?;
         if let Ok(Some(lookup)) = exchange.lookup() {
-            self.admit(headers, lookup.path.path()).await?;
+            self.admit(presented, lookup.path.path()).await?;
         }
         Ok(caller)
     }
@@ -286,9 +289,9 @@ impl Frontend {
 }
 
 /// States the caller to the service. Its credentials end here.
-fn state_caller(request: &mut Request<Body>, caller: &Principal) {
-    auth::forget_credentials(request.headers_mut());
-    identity::state(request.headers_mut(), caller);
+fn state_caller(headers: &mut HeaderMap, caller: &Principal) {
+    auth::forget_credentials(headers);
+    identity::state(headers, caller);
 }
 
 /// Rejects requests over HTTP/1.1 that servers read in different ways, and so would be read in another way by a proxy.

@@ -79,8 +79,8 @@ pub struct Gateway {
 pub enum StartError {
     /// Callers are not authenticated, and would come from anywhere.
     #[error(
-        "{address} is not a loopback address, and callers are not authenticated: name --jwks or --admin-key-file, or \
-         add --allow-anonymous to allow this"
+        "{address} is not a loopback address, and callers are not authenticated: name --jwks, \
+         --admin-key-file, --tls-client-ca or --peer-identity, or add --allow-anonymous to allow this"
     )]
     Exposed {
         /// The address to listen on.
@@ -169,7 +169,7 @@ impl Gateway {
             reply: server.max_message(),
         };
         let encoders = Encoders::new(&context.metrics);
-        let auth = Auth::new(callers, schema.descriptors(), &context);
+        let auth = Auth::new(callers, public.auth.public_docs, schema.descriptors(), &context);
         let access = Access::new(&context, public.access_log, public.slow_request);
         let readiness = context.readiness.clone();
         let bodies = body::Limits::new(limits.body, server.max_held(context.memory.limit()));

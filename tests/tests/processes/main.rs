@@ -9,6 +9,7 @@
 
 mod access;
 mod accuracy;
+mod client_certificates;
 mod contract;
 mod corpus;
 mod e2e;
@@ -19,6 +20,7 @@ mod keys;
 mod legacy_oracle;
 mod mesh;
 mod panics;
+mod peer_identity;
 mod propagation;
 mod rest;
 mod rules;
