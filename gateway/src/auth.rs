@@ -28,7 +28,7 @@ pub use args::AuthArgs;
 pub(crate) use authenticator::Authenticator;
 pub use authenticator::NotAuthenticating;
 use credentials::Peer;
-pub(crate) use credentials::{Presented, forget_credentials};
+pub(crate) use credentials::{Presented, forget_credentials, forward_credentials};
 pub(crate) use error::AuthError;
 use key_source::Renewal;
 use metrics::Refusals;
@@ -71,6 +71,11 @@ impl Auth {
         if let Some(peer) = self.callers.as_ref().and_then(|callers| callers.peer(request)) {
             request.extensions_mut().insert(Peer(peer));
         }
+    }
+
+    /// Whether callers are authenticated.
+    pub(crate) fn is_on(&self) -> bool {
+        self.callers.is_some()
     }
 
     /// The caller of a request that goes to the method at `path`.

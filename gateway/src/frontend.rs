@@ -6,6 +6,7 @@ mod compression;
 mod drain;
 mod probes;
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -30,7 +31,7 @@ use tower::Service;
 use crate::access::{Access, Entry};
 use crate::auth::{self, Auth, AuthError, Presented};
 use crate::body::{BodyError, Coding};
-use crate::call::Call;
+use crate::call::{Call, service_in};
 use crate::dialect::{BodyMode, Dialect, Exchange, Failure};
 use crate::json::is_json;
 use crate::problem;
@@ -44,6 +45,8 @@ pub(crate) struct Frontend {
     /// In the order in which they may claim a request.
     pub(crate) dialects: Vec<Box<dyn Dialect>>,
     pub(crate) auth: Auth,
+    /// The services that get what callers present: credentials, and cookies.
+    pub(crate) credential_receivers: HashSet<String>,
     pub(crate) access: Access,
     pub(crate) readiness: Readiness,
     pub(crate) limits: Limits,
@@ -156,7 +159,8 @@ impl Frontend {
         }
         match self.admit_exchange(Presented::of(&request), call.exchange()).await {
             Ok(caller) => {
-                state_caller(request.headers_mut(), &caller);
+                let receives = self.receives_credentials(call.exchange().path().path());
+                state_caller(request.headers_mut(), &caller, receives);
             }
             Err(error) => {
                 let refusal = call.exchange().write_failure(&Failure::refused(&error), request_id);
@@ -187,7 +191,8 @@ impl Frontend {
     /// Decides about a call of gRPC.
     fn admit_grpc(&self, request: &mut Request<Body>) -> Result<(), AuthError> {
         let caller = self.auth.admit(Presented::of(request), request.uri().path())?;
-        state_caller(request.headers_mut(), &caller);
+        let receives = self.receives_credentials(request.uri().path());
+        state_caller(request.headers_mut(), &caller, receives);
         Ok(())
     }
 
@@ -200,7 +205,8 @@ impl Frontend {
     ) -> Result<Response<Body>, Infallible> {
         match self.auth.admit_again(Presented::of(&request), request.uri().path(), error).await {
             Ok(caller) => {
-                state_caller(request.headers_mut(), &caller);
+                let receives = self.receives_credentials(request.uri().path());
+                state_caller(request.headers_mut(), &caller, receives);
                 stack.call(request).await
             }
             Err(error) => Ok(self.refusing(to_status(&error).into_http(), &error)),
@@ -226,6 +232,11 @@ impl Frontend {
             self.admit(presented, lookup.path.path()).await?;
         }
         Ok(caller)
+    }
+
+    /// Whether the service of the method at `path` authenticates callers itself, by what they present.
+    fn receives_credentials(&self, path: &str) -> bool {
+        self.credential_receivers.contains(service_in(path))
     }
 
     /// The response to a call that is not admitted: it tells the client what to present.
@@ -288,9 +299,11 @@ impl Frontend {
     }
 }
 
-/// States the caller to the service. Its credentials end here.
-fn state_caller(headers: &mut HeaderMap, caller: &Principal) {
-    auth::forget_credentials(headers);
+/// States the caller to the service. Its credentials end here, unless the service receives them.
+fn state_caller(headers: &mut HeaderMap, caller: &Principal, receives_credentials: bool) {
+    if !receives_credentials {
+        auth::forget_credentials(headers);
+    }
     identity::state(headers, caller);
 }
 

@@ -185,7 +185,9 @@ impl Gateway {
         let messages = schema.messages().clone();
         let dialects: Vec<Box<dyn Dialect>> =
             vec![Box::new(Legacy::new(&schema)), Box::new(Transcoder::new(schema))];
-        let frontend = Frontend { dialects, auth, access, readiness, limits, messages, encoders };
+        let credential_receivers = args.upstreams.credential_receivers(auth.is_on());
+        let frontend =
+            Frontend { dialects, auth, credential_receivers, access, readiness, limits, messages, encoders };
         Server::new(server, context, descriptors)
             .forwarding(services, forward)
             .over_tls(tls)

@@ -42,6 +42,15 @@ pub(crate) fn forget_credentials(headers: &mut HeaderMap) {
     }
 }
 
+/// Adds what a caller presents, if it has not been removed, to the headers of a call that is made of its request.
+pub(crate) fn forward_credentials(from: &HeaderMap, to: &mut HeaderMap) {
+    for name in CREDENTIALS {
+        for value in from.get_all(&name) {
+            to.append(&name, value.clone());
+        }
+    }
+}
+
 // === impl Presented ===
 
 impl<'a> Presented<'a> {

@@ -1,6 +1,7 @@
 //! A gateway in front of a foreign service, of which it has only a descriptor set. The upstream echoes the request
 //! bytes, so that the response shows the transcoded request.
 
+mod credentials;
 mod odd;
 pub(crate) mod recorder;
 
