@@ -1,5 +1,6 @@
 //! The flags of the gateway.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -71,7 +72,16 @@ pub struct UpstreamArgs {
     /// commas, or as further flags. It takes precedence over `--analysis-url`, `--cache-url` and `--config-url`.
     #[arg(long = "upstream", env = "DATAFLOW_UPSTREAM", value_name = "SERVICE=URL")]
     pub upstreams: Vec<ServicesAt>,
+
+    /// Whether `authorization`, `cookie` and `x-api-key` go on to services that `--upstream` names. They never go to
+    /// the services of this project. Default: true unless the gateway authenticates callers.
+    #[arg(long, env = "DATAFLOW_FORWARD_AUTHORIZATION", value_name = "WHICH")]
+    pub forward_authorization: Option<bool>,
 }
+
+/// The packages of our services: what callers present ends before them, wherever they are.
+const OUR_PACKAGES: [&str; 4] =
+    ["dataflow.analysis.", "dataflow.cache.", "dataflow.config.", "dataflow.mesh."];
 
 /// The flags of the public port.
 #[derive(Debug, Clone, clap::Args)]
@@ -211,6 +221,15 @@ impl UpstreamArgs {
         found.map(|(_, upstream)| upstream.clone())
     }
 
+    /// The services that get what callers present.
+    pub(crate) fn credential_receivers(&self, authenticates: bool) -> HashSet<String> {
+        if !self.forward_authorization.unwrap_or(!authenticates) {
+            return HashSet::new();
+        }
+        let named = self.services().map(|at| at.service.clone());
+        named.filter(|service| !OUR_PACKAGES.iter().any(|package| service.starts_with(package))).collect()
+    }
+
     /// The address by which every replica of an upstream is reached.
     pub(crate) fn replicas_of(&self, upstream: &Upstream) -> Upstream {
         let ours = [
@@ -231,9 +250,13 @@ impl PublicArgs {
 
     /// The certificate of the public port, if it speaks TLS.
     pub(crate) fn tls(&self) -> Result<Option<ServerTls>, NotSecure> {
+        let client_ca = self.auth.tls_client_ca.as_deref();
         match (&self.tls_cert, &self.tls_key) {
+            (None, None) if client_ca.is_some() => {
+                Err(NotSecure::Incomplete { given: "--tls-client-ca", missing: "--tls-cert" })
+            }
             (None, None) => Ok(None),
-            (Some(certificate), Some(key)) => Ok(Some(ServerTls::read(certificate, key)?)),
+            (Some(certificate), Some(key)) => Ok(Some(ServerTls::read(certificate, key, client_ca)?)),
             (Some(_), None) => Err(NotSecure::Incomplete { given: "--tls-cert", missing: "--tls-key" }),
             (None, Some(_)) => Err(NotSecure::Incomplete { given: "--tls-key", missing: "--tls-cert" }),
         }

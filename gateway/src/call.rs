@@ -12,6 +12,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use tonic::Status;
 
+use crate::auth;
 use crate::body::{Breakage, BufferedBody, Coding, Limits, StreamedBody};
 use crate::dialect::{BodyMode, Exchange, Lookup, Reply, RequestBody};
 use crate::frame::Frames;
@@ -62,7 +63,8 @@ impl Call {
     }
 
     /// The gRPC request, and a handle to the error of its body if that is streamed. Only headers that propagate through
-    /// the mesh are forwarded: other HTTP request headers have no meaning, or a different one, in gRPC.
+    /// the mesh are forwarded, and credentials that a foreign service may have: other HTTP request headers have no
+    /// meaning, or a different one, in gRPC.
     pub(crate) async fn read_request(
         self,
         request: Request<Body>,
@@ -90,8 +92,10 @@ impl Call {
         };
         let messages = exchange.read_request(&head.headers, body)?;
         let digest = head.headers.remove(REPR_DIGEST).filter(|_| exchange.forwards_digest());
-        head.headers = HeaderMap::new();
+        let sent = std::mem::take(&mut head.headers);
         propagation::apply(&mut head.headers);
+        // The frontend has removed them unless the service may have them.
+        auth::forward_credentials(&sent, &mut head.headers);
         if let Some(digest) = digest {
             head.headers.insert(REPR_DIGEST, digest);
         }

@@ -15,10 +15,11 @@ use dataflow_mesh::status::failure_in;
 use dataflow_proto::mesh::v1::mesh_service_server::{MeshServiceServer, SERVICE_NAME};
 use futures_util::future::BoxFuture;
 use http::header::{CONTENT_TYPE, HOST, TE};
-use http::{Extensions, HeaderValue, Request, Response};
+use http::{Extensions, HeaderMap, HeaderValue, Request, Response};
 use tonic::{Code, Status};
 use tower::{Service, ServiceExt};
 
+use crate::auth;
 use crate::body::{Breakage, Limits};
 use crate::breakers::MeshBreakers;
 use crate::call::{Call, service_in};
@@ -81,7 +82,7 @@ async fn forward(
     let mut breakage = None;
     if let Some(call) = Call::take(&mut request) {
         if let Some(lookup) = call.lookup()? {
-            let read = reading(&lookup, request.extensions());
+            let read = reading(&lookup, request.headers(), request.extensions());
             let answer = send(target.clone(), &service, read, None, &unreachable).await;
             let found = found(answer, &service, limits.bytes).await?;
             call.decide(request.headers_mut(), found.as_deref())?;
@@ -92,10 +93,11 @@ async fn forward(
 }
 
 /// The request of a call that reads a resource, made for another call.
-fn reading(lookup: &Lookup, of: &Extensions) -> Request<Body> {
+fn reading(lookup: &Lookup, headers: &HeaderMap, of: &Extensions) -> Request<Body> {
     let mut request = Request::post(lookup.path.as_str()).body(Body::from(lookup.message.clone()));
     let request = request.as_mut().expect("the path of a method is a target");
     propagation::apply(request.headers_mut());
+    auth::forward_credentials(headers, request.headers_mut());
     request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     *request.extensions_mut() = of.clone();
     std::mem::take(request)

@@ -7,6 +7,7 @@ mod drain;
 mod framing;
 mod probes;
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -27,9 +28,9 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Versio
 use tower::Service;
 
 use crate::access::{Access, Entry};
-use crate::auth::{self, Auth, AuthError};
+use crate::auth::{self, Auth, AuthError, Presented};
 use crate::body::{BodyError, Coding};
-use crate::call::Call;
+use crate::call::{Call, service_in};
 use crate::dialect::{BodyMode, Dialect, Exchange, Failure};
 use crate::json::is_json;
 use crate::problem;
@@ -45,6 +46,8 @@ pub(crate) struct Frontend {
     pub(crate) dialects: Vec<Box<dyn Dialect>>,
     pub(crate) auth: Auth,
     pub(crate) refusals: Refusals,
+    /// The services that get what callers present: credentials, and cookies.
+    pub(crate) credential_receivers: HashSet<String>,
     pub(crate) access: Access,
     pub(crate) readiness: Readiness,
     pub(crate) limits: Limits,
@@ -89,6 +92,7 @@ impl Service<Request<Body>> for FrontendService {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        self.frontend.auth.note_peer(&mut request);
         identity::strip(request.headers_mut());
         if is_grpc(request.headers()) {
             let error = match self.frontend.admit_grpc(&mut request) {
@@ -159,7 +163,7 @@ impl Frontend {
             return call.exchange().write_failure(&overloaded().into(), request_id);
         }
         let method = call.exchange().path().path();
-        let caller = match self.admit_exchange(request.headers(), call.exchange()).await {
+        let caller = match self.admit_exchange(Presented::of(&request), call.exchange()).await {
             Ok(caller) => caller,
             Err(error) => {
                 self.record(&error, Some(method), &mut request);
@@ -167,7 +171,7 @@ impl Frontend {
                 return self.refusing(refusal, &error);
             }
         };
-        identity::state(request.headers_mut(), &caller);
+        self.state_caller(&caller, Some(method), &mut request);
         let attempt = self.refusals.attempt(&caller, Some(method), &mut request);
         if let Err(error) = self.check(call.exchange().body_mode(), request.headers()) {
             if let Some(attempt) = attempt {
@@ -196,8 +200,8 @@ impl Frontend {
 
     /// Decides about a call of gRPC; returns how its refusal is recorded, if that is to be.
     fn admit_grpc(&self, request: &mut Request<Body>) -> Result<Option<Attempt>, AuthError> {
-        let caller = self.auth.admit(request.headers(), request.uri().path())?;
-        state_caller(request, &caller);
+        let caller = self.auth.admit(Presented::of(request), request.uri().path())?;
+        self.state_caller(&caller, None, request);
         Ok(self.refusals.attempt(&caller, None, request))
     }
 
@@ -208,9 +212,9 @@ impl Frontend {
         mut request: Request<Body>,
         error: AuthError,
     ) -> Result<Response<Body>, Infallible> {
-        match self.auth.admit_again(request.headers(), request.uri().path(), error).await {
+        match self.auth.admit_again(Presented::of(&request), request.uri().path(), error).await {
             Ok(caller) => {
-                state_caller(&mut request, &caller);
+                self.state_caller(&caller, None, &mut request);
                 let attempt = self.refusals.attempt(&caller, None, &mut request);
                 Ok(observed(attempt, stack.call(request).await?))
             }
@@ -222,9 +226,9 @@ impl Frontend {
     }
 
     /// The caller of a request of a dialect.
-    async fn admit(&self, headers: &HeaderMap, path: &str) -> Result<Principal, AuthError> {
-        match self.auth.admit(headers, path) {
-            Err(error) => self.auth.admit_again(headers, path, error).await,
+    async fn admit(&self, presented: Presented<'_>, path: &str) -> Result<Principal, AuthError> {
+        match self.auth.admit(presented, path) {
+            Err(error) => self.auth.admit_again(presented, path, error).await,
             admitted => admitted,
         }
     }
@@ -232,14 +236,24 @@ impl Frontend {
     /// The caller of a request that goes to the method of an exchange. It may also read what that has to look up.
     async fn admit_exchange(
         &self,
-        headers: &HeaderMap,
+        presented: Presented<'_>,
         exchange: &dyn Exchange,
     ) -> Result<Principal, AuthError> {
-        let caller = self.admit(headers, exchange.path().path()).await?;
+        let caller = self.admit(presented, exchange.path().path()).await?;
         if let Ok(Some(lookup)) = exchange.lookup() {
-            self.admit(headers, lookup.path.path()).await?;
+            self.admit(presented, lookup.path.path()).await?;
         }
         Ok(caller)
+    }
+
+    /// States the caller to the service of a method, which is that of the path unless it is given. What the caller
+    /// presents ends here, unless the service receives it.
+    fn state_caller(&self, caller: &Principal, method: Option<&str>, request: &mut Request<Body>) {
+        let service = service_in(method.unwrap_or(request.uri().path()));
+        if !self.credential_receivers.contains(service) {
+            auth::forget_credentials(request.headers_mut());
+        }
+        identity::state(request.headers_mut(), caller);
     }
 
     /// The response to a call that is not admitted: it tells the client what to present.
@@ -253,7 +267,7 @@ impl Frontend {
 
     /// Records a call that is not admitted although its caller is authenticated.
     fn record(&self, error: &AuthError, method: Option<&str>, request: &mut Request<Body>) {
-        let caller = self.auth.denied_caller(request.headers(), error);
+        let caller = self.auth.denied_caller(Presented::of(request), error);
         if let Some(attempt) = caller.and_then(|caller| self.refusals.attempt(&caller, method, request)) {
             attempt.refused(error);
         }
@@ -308,12 +322,6 @@ impl Frontend {
             }
         }
     }
-}
-
-/// States the caller to the service. Its credentials end here.
-fn state_caller(request: &mut Request<Body>, caller: &Principal) {
-    auth::forget_credentials(request.headers_mut());
-    identity::state(request.headers_mut(), caller);
 }
 
 /// The response to HEAD: the head of the response to GET (RFC 9110, 9.3.2).

@@ -85,8 +85,8 @@ pub struct Gateway {
 pub enum StartError {
     /// Callers are not authenticated, and would come from anywhere.
     #[error(
-        "{address} is not a loopback address, and callers are not authenticated: name --jwks or --admin-key-file, or \
-         add --allow-anonymous to allow this"
+        "{address} is not a loopback address, and callers are not authenticated: name --jwks, \
+         --admin-key-file, --tls-client-ca or --peer-identity, or add --allow-anonymous to allow this"
     )]
     Exposed {
         /// The address to listen on.
@@ -175,7 +175,7 @@ impl Gateway {
             reply: server.max_message(),
         };
         let encoders = Encoders::new(&context.metrics);
-        let auth = Auth::new(callers, schema.descriptors(), &context);
+        let auth = Auth::new(callers, public.auth.public_docs, schema.descriptors(), &context);
         let refusals = Refusals::new(config.as_ref(), &auth, &public.refusals, &context);
         let access = Access::new(&context, public.access_log, public.slow_request);
         let readiness = context.readiness.clone();
@@ -192,7 +192,18 @@ impl Gateway {
         let messages = schema.messages().clone();
         let dialects: Vec<Box<dyn Dialect>> =
             vec![Box::new(Legacy::new(&schema)), Box::new(Transcoder::new(schema))];
-        let frontend = Frontend { dialects, auth, refusals, access, readiness, limits, messages, encoders };
+        let credential_receivers = args.upstreams.credential_receivers(auth.is_on());
+        let frontend = Frontend {
+            dialects,
+            auth,
+            refusals,
+            credential_receivers,
+            access,
+            readiness,
+            limits,
+            messages,
+            encoders,
+        };
         Server::new(server, context, descriptors)
             .forwarding(services, forward)
             .over_tls(tls)

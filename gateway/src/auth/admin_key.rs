@@ -11,7 +11,7 @@ use dataflow_mesh::reload;
 
 use super::credentials::KEY_PREFIX;
 use super::digest::Digest;
-use super::jwt::token::KEY_SUBJECT;
+use super::names::KEY_SUBJECT;
 
 /// The fewest characters after the prefix: those of 192 random bits in base64.
 const MIN_LENGTH: usize = 32;

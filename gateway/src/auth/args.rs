@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use clap::builder::FalseyValueParser;
+
 use super::jwt::token::{DEFAULT_SKEW, Expected};
 use super::key_source::location::Location;
+use super::peer::PeerIdentity;
 
 /// How callers are authenticated. With any of these sources of credentials, anonymous callers are refused, on loopback
 /// too, unless `--allow-anonymous` lets them read.
@@ -31,6 +34,27 @@ pub struct AuthArgs {
     /// belong to no tenant. Read again when it changes.
     #[arg(long, env = "DATAFLOW_ADMIN_KEY_FILE", value_name = "FILE")]
     pub admin_key_file: Option<PathBuf>,
+
+    /// File with PEM certificates that verify those of clients: the public port then asks clients for one. Its first
+    /// URI among the alternative names, or else its common name, is the identity of a caller without a token or a key.
+    /// Needs `--tls-cert` and `--subjects-file`. Reloaded when it changes.
+    #[arg(long, env = "DATAFLOW_TLS_CLIENT_CA", value_name = "FILE")]
+    pub tls_client_ca: Option<PathBuf>,
+
+    /// The mesh whose proxy names the peer of each call in a header, which is the identity of a caller without other
+    /// credentials. Only if no call can reach the port past that proxy. Needs `--subjects-file`.
+    #[arg(long, env = "DATAFLOW_PEER_IDENTITY", default_value = "none", value_name = "WHICH")]
+    pub peer_identity: PeerIdentity,
+
+    /// JSON file with the scope and the tenant of callers known by a certificate or by the mesh: `{"subjects":
+    /// [{"subject": "cert:...", "scope": "read", "tenant": "..."}]}`, at most 10,000, with subjects that begin with
+    /// `cert:` or `peer:`. Reloaded when it changes.
+    #[arg(long, env = "DATAFLOW_SUBJECTS_FILE", value_name = "FILE")]
+    pub subjects_file: Option<PathBuf>,
+
+    /// Let callers without credentials read the descriptors of the services by reflection.
+    #[arg(long, env = "DATAFLOW_PUBLIC_DOCS", value_parser = FalseyValueParser::new())]
+    pub public_docs: bool,
 }
 
 // === impl AuthArgs ===
@@ -38,7 +62,15 @@ pub struct AuthArgs {
 impl AuthArgs {
     /// Whether callers are authenticated.
     pub(crate) fn is_on(&self) -> bool {
-        self.jwks.is_some() || self.admin_key_file.is_some()
+        self.jwks.is_some() || self.admin_key_file.is_some() || self.by_table().is_some()
+    }
+
+    /// The first flag by which callers are known that only the table of subjects grants something.
+    pub(super) fn by_table(&self) -> Option<&'static str> {
+        if self.tls_client_ca.is_some() {
+            return Some("--tls-client-ca");
+        }
+        (self.peer_identity != PeerIdentity::None).then_some("--peer-identity")
     }
 
     /// What tokens must say.

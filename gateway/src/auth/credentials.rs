@@ -1,23 +1,62 @@
-//! What a caller presents: a token or an API key, in the headers of its request.
+//! What a caller presents: a token or an API key, in the headers of its request; or else whom its connection names.
 
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, COOKIE};
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
 
 use super::error::AuthError;
 
 /// Carries an API key, for clients that cannot set `Authorization`.
-pub(crate) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+pub(super) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// The beginning of every API key.
 pub(super) const KEY_PREFIX: &str = "dfk_";
 
-/// What a caller presents.
+/// The headers in which callers present something.
+const CREDENTIALS: [HeaderName; 3] = [AUTHORIZATION, COOKIE, API_KEY];
+
+/// What a request shows of its caller.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Presented<'a> {
+    pub(super) headers: &'a HeaderMap,
+    pub(super) peer: Option<&'a Peer>,
+}
+
+/// The subject that the connection or the proxy of a request names, or why it cannot be taken: an extension of the
+/// request, since the headers that only the mesh may set are removed before anything is decided.
+#[derive(Debug, Clone)]
+pub(super) struct Peer(pub(super) Result<String, AuthError>);
+
+/// What a caller presents in headers.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Credential<'a> {
     /// A JWT.
     Token(&'a str),
     /// An API key.
     Key(&'a str),
+}
+
+/// Removes what a caller presents: none of our services needs it, and any could log it.
+pub(crate) fn forget_credentials(headers: &mut HeaderMap) {
+    for name in CREDENTIALS {
+        headers.remove(name);
+    }
+}
+
+/// Adds what a caller presents, if it has not been removed, to the headers of a call that is made of its request.
+pub(crate) fn forward_credentials(from: &HeaderMap, to: &mut HeaderMap) {
+    for name in CREDENTIALS {
+        for value in from.get_all(&name) {
+            to.append(&name, value.clone());
+        }
+    }
+}
+
+// === impl Presented ===
+
+impl<'a> Presented<'a> {
+    pub(crate) fn of<B>(request: &'a Request<B>) -> Self {
+        Self { headers: request.headers(), peer: request.extensions().get() }
+    }
 }
 
 // === impl Credential ===

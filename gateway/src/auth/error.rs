@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dataflow_mesh::access::Scope;
 use dataflow_mesh::status::{Describe, Kind};
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 
 use super::jwt::token::TokenError;
 
@@ -39,6 +39,26 @@ pub(crate) enum AuthError {
     /// There is no such API key.
     #[error("the API key is not known, has expired, or was revoked")]
     KeyUnknown,
+    /// The client certificate is verified, and names no identity.
+    #[error(
+        "the client certificate names no identity: it needs a URI among its alternative names, or one common name \
+         that is no URI, of at most 250 bytes"
+    )]
+    CertificateNameless,
+    /// The header that names the peer can be read in several ways, or in none.
+    #[error(
+        "the header {header} must occur once and name one identity; only the proxy before the gateway sets it"
+    )]
+    PeerInvalid {
+        /// The header.
+        header: HeaderName,
+    },
+    /// The caller is authenticated, and nothing is granted to it.
+    #[error("{subject} is not in the table of --subjects-file: have it added, or send a token or an API key")]
+    SubjectUnknown {
+        /// The subject.
+        subject: String,
+    },
     /// The caller lacks a scope.
     #[error("the caller needs the scope {needed}")]
     ScopeMissing {
@@ -68,7 +88,11 @@ impl AuthError {
     /// change the outcome.
     pub(crate) fn challenge(&self) -> Option<HeaderValue> {
         let challenge = match self {
-            AuthError::Missing => "Bearer realm=\"dataflow\"",
+            // A token or a key counts before the certificate or the peer.
+            AuthError::Missing
+            | AuthError::CertificateNameless
+            | AuthError::PeerInvalid { .. }
+            | AuthError::SubjectUnknown { .. } => "Bearer realm=\"dataflow\"",
             AuthError::Ambiguous | AuthError::SchemeUnknown => {
                 "Bearer realm=\"dataflow\", error=\"invalid_request\""
             }
@@ -110,7 +134,10 @@ impl Describe for AuthError {
 
     fn kind(&self) -> Kind {
         match self {
-            AuthError::ScopeMissing { .. } | AuthError::OfMesh | AuthError::Internal => Kind::Denied,
+            AuthError::SubjectUnknown { .. }
+            | AuthError::ScopeMissing { .. }
+            | AuthError::OfMesh
+            | AuthError::Internal => Kind::Denied,
             AuthError::KeysUnavailable | AuthError::ApiKeysUnavailable => Kind::Unavailable,
             AuthError::MethodUnknown => Kind::Unimplemented,
             AuthError::Missing
@@ -119,7 +146,9 @@ impl Describe for AuthError {
             | AuthError::TokensUnknown
             | AuthError::Expired
             | AuthError::Token(_)
-            | AuthError::KeyUnknown => Kind::Unauthenticated,
+            | AuthError::KeyUnknown
+            | AuthError::CertificateNameless
+            | AuthError::PeerInvalid { .. } => Kind::Unauthenticated,
         }
     }
 
@@ -133,6 +162,9 @@ impl Describe for AuthError {
             AuthError::KeysUnavailable => "TOKEN_KEYS_UNAVAILABLE",
             AuthError::ApiKeysUnavailable => "API_KEYS_UNAVAILABLE",
             AuthError::KeyUnknown => "API_KEY_UNKNOWN",
+            AuthError::CertificateNameless => "CERTIFICATE_NAMELESS",
+            AuthError::PeerInvalid { .. } => "PEER_INVALID",
+            AuthError::SubjectUnknown { .. } => "SUBJECT_UNKNOWN",
             AuthError::ScopeMissing { .. } => "SCOPE_MISSING",
             AuthError::OfMesh => "METHOD_OF_MESH",
             AuthError::MethodUnknown => "METHOD_UNKNOWN",
@@ -147,6 +179,7 @@ impl Describe for AuthError {
 
     fn metadata(&self) -> HashMap<String, String> {
         match self {
+            AuthError::SubjectUnknown { subject } => HashMap::from([("subject".to_owned(), subject.clone())]),
             AuthError::ScopeMissing { needed } => HashMap::from([("scope".to_owned(), needed.to_string())]),
             _ => HashMap::new(),
         }

@@ -81,8 +81,9 @@ async fn respond(dialect: Panicking) -> (StatusCode, Option<String>, bool) {
     let context = process.context("gateway");
     let frontend = Frontend {
         dialects: vec![Box::new(dialect)],
-        auth: Auth::new(None, dataflow_proto::FILE_DESCRIPTOR_SET, &context),
+        auth: Auth::new(None, false, dataflow_proto::FILE_DESCRIPTOR_SET, &context),
         refusals: Refusals::default(),
+        credential_receivers: HashSet::new(),
         access: Access::new(&context, AccessLog::All, std::time::Duration::MAX),
         readiness: context.readiness.clone(),
         limits: Limits { target: 100, body: 100, reply: 100 },

@@ -29,7 +29,7 @@ use crate::drain::Stop;
 use crate::flow_control::{CONNECTION_WINDOW, MAX_HEADER_LIST, STREAM_WINDOW};
 use crate::identity::CallerId;
 use crate::inbound::Stack;
-use crate::tls::ServerTls;
+use crate::tls::{ClientCertificate, ServerTls};
 
 use super::backpressure::{PausedReader, Rejections};
 use super::gate::Gate;
@@ -56,6 +56,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 type Reader = Either<OwnedReadHalf, ReadHalf<TlsStream<TcpStream>>>;
 type Writer = Either<OwnedWriteHalf, WriteHalf<TlsStream<TcpStream>>>;
+type Opened = (Reader, Writer, io::Cursor<Vec<u8>>, Option<ClientCertificate>);
 
 /// Serves the connections of one service.
 #[derive(Clone)]
@@ -92,7 +93,7 @@ impl ConnectionHandler {
             opened = timeout(OPENING_TIMEOUT, self.open(stream)) => opened,
             () = shut_down => return,
         };
-        let (reader, writer, opening) = match opened {
+        let (reader, writer, opening, certificate) = match opened {
             Ok(Ok(opened)) => opened,
             Ok(Err(error)) => return tracing::debug!(%peer, %error, "connection: closed, no request"),
             Err(_) => return tracing::debug!(%peer, "connection: closed, no request in time"),
@@ -114,6 +115,7 @@ impl ConnectionHandler {
             gate: Arc::clone(&self.gate),
             id: CallerId(self.next.fetch_add(1, Ordering::Relaxed)),
             peer: PeerAddress(peer),
+            certificate,
             is_http2,
             is_public: self.is_public,
             is_late,
@@ -181,20 +183,22 @@ impl ConnectionHandler {
         }
     }
 
-    /// Both directions of a connection, after the handshake of TLS where the port has that, and its first bytes.
-    async fn open(&self, stream: TcpStream) -> io::Result<(Reader, Writer, io::Cursor<Vec<u8>>)> {
-        let (mut reader, writer) = match &self.tls {
+    /// Both directions of a connection, after the handshake of TLS where the port has that, its first bytes, and the
+    /// certificate of its client.
+    async fn open(&self, stream: TcpStream) -> io::Result<Opened> {
+        let (mut reader, writer, certificate) = match &self.tls {
             None => {
                 let (reader, writer) = stream.into_split();
-                (Either::Left(reader), Either::Left(writer))
+                (Either::Left(reader), Either::Left(writer), None)
             }
             Some(tls) => {
-                let (reader, writer) = tokio::io::split(tls.accept(stream).await?);
-                (Either::Right(reader), Either::Right(writer))
+                let (stream, certificate) = tls.accept(stream).await?;
+                let (reader, writer) = tokio::io::split(stream);
+                (Either::Right(reader), Either::Right(writer), certificate)
             }
         };
         let opening = read_opening(&mut reader).await?;
-        Ok((reader, writer, opening))
+        Ok((reader, writer, opening, certificate))
     }
 
     /// The two versions of HTTP, with their limits.

@@ -16,6 +16,7 @@ use crate::drain::Late;
 use crate::identity::CallerId;
 use crate::inbound::Stack;
 use crate::status::Kind;
+use crate::tls::ClientCertificate;
 
 use super::backpressure::Rejections;
 use super::gate::{AtLimit, Gate, is_grpc};
@@ -33,6 +34,8 @@ pub(super) struct Requests {
     /// The connection.
     pub(super) id: CallerId,
     pub(super) peer: PeerAddress,
+    /// What its client presented in the handshake of TLS.
+    pub(super) certificate: Option<ClientCertificate>,
     pub(super) is_http2: bool,
     /// Whether it belongs to the public port.
     pub(super) is_public: bool,
@@ -56,6 +59,9 @@ impl Requests {
         let mut request = request.map(|body| Body::new(DataOnly(body)));
         request.extensions_mut().insert(self.id);
         request.extensions_mut().insert(self.peer);
+        if let Some(certificate) = &self.certificate {
+            request.extensions_mut().insert(certificate.clone());
+        }
         if self.is_late {
             // The stack rejects it with its own reason.
             request.extensions_mut().insert(Late);

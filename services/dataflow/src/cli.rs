@@ -135,7 +135,16 @@ mod tests {
     const SERVICES: [&str; 5] = ["up", "gateway", "analysis", "cache", "config"];
 
     /// Connection flags. They are the same for all one-off commands, so they have environment variables.
-    const CONNECTION: [&str; 6] = ["endpoint", "ca-file", "token", "token-file", "api-key", "api-key-file"];
+    const CONNECTION: [&str; 8] = [
+        "endpoint",
+        "ca-file",
+        "client-cert",
+        "client-key",
+        "token",
+        "token-file",
+        "api-key",
+        "api-key-file",
+    ];
 
     /// The flags of a command and of its subcommands, with their variables.
     fn flags(command: &clap::Command) -> Vec<(String, Option<String>)> {

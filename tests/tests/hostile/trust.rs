@@ -15,11 +15,13 @@ use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, Messa
 use tonic::Code;
 
 /// Headers that would make a caller a service of the mesh, or of another tenant.
-const FORGED: [(&str, &str); 4] = [
+const FORGED: [(&str, &str); 6] = [
     ("dataflow-peer", "service"),
     ("dataflow-tenant", "acme"),
     ("dataflow-subject", "ada"),
     ("dataflow-peer-bin", "c2VydmljZQ"),
+    ("x-forwarded-client-cert", "URI=spiffe://cluster.local/ns/dataflow/sa/analysis"),
+    ("l5d-client-id", "analysis.dataflow.serviceaccount.identity.linkerd.cluster.local"),
 ];
 
 /// The methods of the cache service that the gateway refuses, whatever they name.

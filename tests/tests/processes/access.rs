@@ -30,7 +30,7 @@ pub(crate) fn address(service: &Service) -> std::net::SocketAddr {
 }
 
 /// Code and reason of a call with an empty message, from the head of its response; OK if it has none.
-async fn call(client: &Client, path: &str, headers: &[(&str, &str)]) -> (Code, String) {
+pub(crate) async fn call(client: &Client, path: &str, headers: &[(&str, &str)]) -> (Code, String) {
     let (answer, mut body) = client.open(path, headers).await.unwrap();
     // A call that is refused may have ended already.
     let _ = body.send_data(framed(b""), true);
@@ -79,6 +79,30 @@ async fn each_method_is_open_to_those_who_have_its_scope() {
         ("/dataflow.cache.v1.CacheService/Unknown", (Code::Unauthenticated, "CREDENTIALS_MISSING")),
     ] {
         assert_eq!(call(&client, path, &[]).await, (expected.0, expected.1.to_owned()), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reflection_needs_a_scope_unless_the_docs_are_public() {
+    let issuer = Issuer::new();
+    let (read, none) = (issuer.bearer("read"), issuer.bearer("openid"));
+    for (flags, anonymous, powerless) in [
+        (&[][..], "CREDENTIALS_MISSING", "SCOPE_MISSING"),
+        (&["--public-docs"], "", ""),
+        (&["--allow-anonymous"], "", "SCOPE_MISSING"),
+    ] {
+        let gateway = services::gateway(&[&["--jwks", issuer.jwks()], flags].concat()).await;
+        let client = Client::connect(address(&gateway), DEFAULT_WINDOW).await;
+        for version in ["v1", "v1alpha"] {
+            let path = format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo");
+            assert_eq!(call(&client, &path, &[]).await.1, anonymous, "{flags:?} {path}");
+            for (bearer, expected) in [(&read, ""), (&none, powerless)] {
+                let found = call(&client, &path, &[("authorization", bearer)]).await;
+                assert_eq!(found.1, expected, "{flags:?} {path}");
+            }
+        }
+        let change = call(&client, "/dataflow.config.v1.RuleService/CreateRule", &[]).await;
+        assert_ne!(change.1, "", "{flags:?}");
     }
 }
 

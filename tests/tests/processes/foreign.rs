@@ -1,7 +1,9 @@
 //! A gateway in front of a foreign service, of which it has only a descriptor set. The upstream echoes the request
 //! bytes, so that the response shows the transcoded request.
 
+mod credentials;
 mod odd;
+pub(crate) mod recorder;
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -14,6 +16,7 @@ use dataflow_tests::services::{self, Service};
 use futures_util::StreamExt;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
 
 /// A gateway in front of the toy service.
@@ -21,15 +24,20 @@ async fn gateway() -> Service {
     gateway_of("toy.proto", "toy.v1.Toy").await
 }
 
-/// A gateway in front of a service that a file in this folder defines.
-async fn gateway_of(proto: &str, service: &str) -> Service {
+/// The descriptor set of a file in the folder of these tests.
+pub(crate) fn descriptors(proto: &str) -> NamedTempFile {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut compiler =
         protox::Compiler::new([folder.join("tests/processes/foreign"), folder.join("../proto")]).unwrap();
     compiler.include_imports(true).open_file(proto).unwrap();
-    let file = tempfile::NamedTempFile::new().unwrap();
+    let file = NamedTempFile::new().unwrap();
     std::fs::write(file.path(), compiler.encode_file_descriptor_set()).unwrap();
+    file
+}
 
+/// A gateway in front of a service that a file in this folder defines.
+async fn gateway_of(proto: &str, service: &str) -> Service {
+    let file = descriptors(proto);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let upstream = format!("{service}=http://{}", listener.local_addr().unwrap());
     let echo = axum::Router::new().fallback(async |request: axum::extract::Request| {

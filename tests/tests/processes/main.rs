@@ -10,6 +10,7 @@
 
 mod access;
 mod accuracy;
+mod client_certificates;
 mod contract;
 mod corpus;
 mod e2e;
@@ -20,6 +21,7 @@ mod keys;
 mod legacy_oracle;
 mod mesh;
 mod panics;
+mod peer_identity;
 mod propagation;
 mod refusals;
 mod rest;

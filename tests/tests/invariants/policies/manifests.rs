@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dataflow_tests::manifests::{documents, each, of_kind, text};
 use dataflow_tests::{binary, in_repository};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const ROLES: [&str; 4] = ["gateway", "analysis", "cache", "config"];
 
@@ -113,6 +113,24 @@ fn ports_and_probes_match_the_addresses_of_the_process() {
             assert_eq!((&asked["path"], &asked["port"]), (&path.into(), &"admin".into()), "{probe}");
         }
     }
+}
+
+#[test]
+fn the_gateway_reaches_a_key_set_over_https_only() {
+    let policy = documents("k8s/components/jwks/network.yaml").pop().unwrap();
+    let [gateway, _] = deployment("gateway");
+    let labels = &gateway["spec"]["template"]["metadata"]["labels"];
+    let selected = policy["spec"]["podSelector"]["matchLabels"].as_object().unwrap();
+    assert!(!selected.is_empty(), "an empty selector is every pod");
+    assert!(selected.iter().all(|(name, value)| labels[name] == *value), "{selected:?}");
+    assert_eq!(policy["spec"]["policyTypes"], json!(["Egress"]));
+    let rules: Vec<_> = each(&policy["spec"]["egress"]).collect();
+    assert_eq!(rules.len(), 1);
+    assert_eq!(rules[0]["ports"], json!([{"port": 443}]));
+    let of_clouds = ["169.254.0.0/16", "fd00:ec2::254/128"];
+    let excepted: Vec<_> =
+        each(&rules[0]["to"]).flat_map(|block| each(&block["ipBlock"]["except"])).map(text).collect();
+    assert!(of_clouds.iter().all(|metadata| excepted.contains(metadata)), "{excepted:?}");
 }
 
 #[test]

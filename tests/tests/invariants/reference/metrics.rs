@@ -30,7 +30,10 @@ async fn the_page_lists_every_family_with_its_type_and_labels() {
     let request = pb::CategorizeDataflowRequest::default();
     let _ = AnalysisServiceClient::new(analysis.channel()).categorize_dataflow(request).await;
     let issuer = Issuer::new();
-    let gateway = services::gateway(&["--jwks", issuer.jwks()]).await;
+    let subjects = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(subjects.path(), r#"{"subjects": []}"#).unwrap();
+    let by_table = ["--peer-identity", "istio", "--subjects-file", subjects.path().to_str().unwrap()];
+    let gateway = services::gateway(&[&["--jwks", issuer.jwks()], &by_table[..]].concat()).await;
     // A call that is not admitted.
     let _ = RuleServiceClient::new(gateway.channel()).list_rulesets(config::ListRulesetsRequest {}).await;
     let address = gateway.upstream.to_string();

@@ -6,15 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::super::object::{Object, Value};
 use super::{Expected, TokenError};
-
-/// The most characters of a tenant.
-pub(super) const MAX_TENANT: usize = 63;
-
-/// The most bytes of a subject.
-const MAX_SUBJECT: usize = 256;
-
-/// The beginning of the subjects of API keys, which no token may have: the audit tells them apart by it.
-pub(crate) const KEY_SUBJECT: &str = "key:";
+use crate::auth::names::{MAX_SUBJECT, is_reserved, is_tenant};
 
 /// The most words of the scopes.
 const MAX_SCOPES: usize = 64;
@@ -115,8 +107,11 @@ fn subject(claims: &Object) -> Result<String, TokenError> {
     if subject.len() > MAX_SUBJECT {
         return Err(invalid("sub", "has more than 256 bytes"));
     }
-    if subject.starts_with(KEY_SUBJECT) {
-        return Err(invalid("sub", "begins with key:, as the subjects of API keys do"));
+    if is_reserved(subject) {
+        return Err(invalid(
+            "sub",
+            "begins with key:, cert: or peer:, as subjects of callers without a token do",
+        ));
     }
     if subject.chars().any(char::is_control) {
         return Err(invalid("sub", "has a control character"));
@@ -124,15 +119,11 @@ fn subject(claims: &Object) -> Result<String, TokenError> {
     Ok(subject.to_owned())
 }
 
-/// The tenant. Its characters have no meaning in a path, a key or a pattern.
 fn tenant(claims: &Object, expected: &Expected) -> Result<Option<String>, TokenError> {
     let Some(tenant) = claims.text(&expected.tenant_claim).map_err(|_| TokenError::TenantInvalid)? else {
         return Ok(None);
     };
-    let is_valid = tenant.len() <= MAX_TENANT
-        && tenant.starts_with(|first: char| first.is_ascii_alphanumeric())
-        && tenant.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-    if is_valid { Ok(Some(tenant.to_owned())) } else { Err(TokenError::TenantInvalid) }
+    if is_tenant(tenant) { Ok(Some(tenant.to_owned())) } else { Err(TokenError::TenantInvalid) }
 }
 
 /// The words of `scope` (RFC 8693, 4.2) and of `scp`, which some providers send instead.

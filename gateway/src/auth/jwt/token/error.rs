@@ -3,7 +3,7 @@
 
 use super::super::key_set::MAX_KID;
 use super::MAX_TOKEN;
-use super::claims::MAX_TENANT;
+use crate::auth::names::MAX_TENANT;
 
 /// Why a token is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

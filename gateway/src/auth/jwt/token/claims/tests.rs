@@ -139,7 +139,7 @@ fn the_subject_is_a_short_text() {
         Claims::read(json.as_bytes(), &expected(), at(NOW)).map(|claims| claims.subject)
     };
     let long = "é".repeat(128);
-    for good in ["a", "auth0|5f7c8ec7", "Ada Lovelace", &long] {
+    for good in ["a", "auth0|5f7c8ec7", "Ada Lovelace", "certainly", "Cert:a", &long] {
         assert_eq!(subject(&format!(r#""{good}""#)), Ok(good.to_owned()));
     }
     is_invalid(exp, "sub");
@@ -153,6 +153,9 @@ fn the_subject_is_a_short_text() {
         r#""a\u007f""#,
         r#""\u0085""#,
         &format!(r#""{long}a""#),
+        r#""key:admin""#,
+        r#""cert:ada""#,
+        r#""peer:spiffe://cluster.local/ns/a/sa/b""#,
     ] {
         is_invalid(&format!(r#"{exp},"sub":{wrong}"#), "sub");
     }
