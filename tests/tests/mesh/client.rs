@@ -1,5 +1,5 @@
 //! A load-balancing client: it knows two gateways, polls their readiness, avoids one that is not ready or that sent
-//! GOAWAY, and never retries.
+//! GOAWAY, and never retries a call that may have been processed.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dataflow_tests::eventually::TIMEOUT;
 use dataflow_tests::http as http1;
+use h2::Reason;
 use h2::client::SendRequest;
 use http::Request;
 use tokio::net::TcpStream;
@@ -39,6 +40,17 @@ pub(crate) struct Client {
     turn: AtomicUsize,
     /// The failures.
     pub(crate) failures: Mutex<Vec<String>>,
+    /// The calls that crossed a GOAWAY which excludes them: the server has processed nothing of them, and clients send
+    /// them again (RFC 9113, 6.8). h2 acknowledges the PING of a shutdown before it sends requests that are waiting, so
+    /// that they arrive when the server believes that it has seen all.
+    pub(crate) unprocessed: AtomicUsize,
+}
+
+/// Why a call over HTTP/2 failed.
+enum Failed {
+    /// The server states that it has processed nothing of it.
+    Unprocessed,
+    Other(String),
 }
 
 // === impl Client ===
@@ -58,7 +70,8 @@ impl Client {
             gateway
         });
         let gateways = gateways.collect();
-        Arc::new(Self { gateways, turn: AtomicUsize::new(0), failures: Mutex::default() })
+        let (turn, unprocessed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Arc::new(Self { gateways, turn, failures: Mutex::default(), unprocessed })
     }
 
     /// Makes a call, every other one over HTTP/1.1, and records failures.
@@ -70,7 +83,13 @@ impl Client {
                 let gateway = self.ready(turn).ok_or("no gateway is ready")?;
                 return gateway.call_over_http1(call).await;
             }
-            self.call_over_http2(turn, call).await
+            loop {
+                match self.call_over_http2(turn, call).await {
+                    Ok(()) => return Ok(()),
+                    Err(Failed::Other(failure)) => return Err(failure),
+                    Err(Failed::Unprocessed) => self.unprocessed.fetch_add(1, Ordering::Relaxed),
+                };
+            }
         });
         let outcome = outcome.await.unwrap_or_else(|_| Err(format!("no response within {TIMEOUT:?}")));
         if let Err(failure) = outcome {
@@ -101,7 +120,7 @@ impl Client {
         in_turn.into_iter().find(|gateway| gateway.is_ready.load(Ordering::Relaxed))
     }
 
-    async fn call_over_http2(&self, turn: usize, call: Call) -> Result<(), String> {
+    async fn call_over_http2(&self, turn: usize, call: Call) -> Result<(), Failed> {
         let mut sent = None;
         for step in 0..self.gateways.len() {
             let Some(gateway) = self.ready(turn + step) else { break };
@@ -115,19 +134,24 @@ impl Client {
                 break;
             }
         }
-        let (answer, mut body) = sent.ok_or("no gateway accepts a request")?;
-        let said = |error: h2::Error| error.to_string();
+        let (answer, mut body) =
+            sent.ok_or_else(|| Failed::Other("no gateway accepts a request".to_owned()))?;
+        let said = |error: h2::Error| Failed::Other(error.to_string());
         if !call.body.is_empty() {
             body.send_data(call.body.into(), true).map_err(said)?;
         }
-        let mut answer = answer.await.map_err(said)?;
+        let mut answer = answer.await.map_err(|error| {
+            let is_excluded =
+                error.is_go_away() && error.is_remote() && error.reason() == Some(Reason::NO_ERROR);
+            if is_excluded { Failed::Unprocessed } else { said(error) }
+        })?;
         let mut whole = Vec::new();
         while let Some(data) = answer.body_mut().data().await {
             let data = data.map_err(said)?;
             let _ = answer.body_mut().flow_control().release_capacity(data.len());
             whole.extend_from_slice(&data);
         }
-        judge(answer.status().as_u16(), &whole)
+        judge(answer.status().as_u16(), &whole).map_err(Failed::Other)
     }
 }
 

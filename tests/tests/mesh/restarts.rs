@@ -88,13 +88,16 @@ async fn restart_all_under_load(
     let lasted = lasting.await.unwrap();
     let (fleet, rounds) = restarting.await.unwrap();
     let failures = client.failures.lock().unwrap();
+    let unprocessed = client.unprocessed.load(Ordering::Relaxed);
     println!(
-        "{sent} requests in {:?} and {lasted:?}, {rounds} restarts of every replica, {} failed",
+        "{sent} requests in {:?} and {lasted:?}, {rounds} restarts of every replica, {} failed, {unprocessed} sent again",
         begun.elapsed(),
         failures.len()
     );
 
     assert!(sent > REQUESTS / 10, "{sent} requests");
+    // It takes a request that waits in the client while a GOAWAY arrives.
+    assert!(unprocessed <= sent / 1000, "{unprocessed} of {sent} requests were sent again");
     assert!(lasted.requests.load(Ordering::Relaxed) > 100 && lasted.streams.load(Ordering::Relaxed) > 0);
     let shown = &failures[..failures.len().min(5)];
     assert!(failures.is_empty(), "{} of {sent} failed: {shown:#?} {:#?}", failures.len(), fleet.warnings());

@@ -1,7 +1,9 @@
 //! The cost of one small call at the gateway and at Envoy's `grpc_json_transcoder`, both in front of the same
-//! `analysis`, and of a gateway whose callers present a token, measured alternately. The measure is the CPU time of the
-//! two processes, which other processes of a busy machine disturb least.
+//! `analysis`, and of a gateway whose callers present a token, measured alternately; and the cost of a read that finds the
+//! resource unchanged. The measure is the CPU time of the gateways, which other processes of a busy machine disturb
+//! least.
 
+mod conditional;
 mod envoy;
 mod load;
 mod server;
@@ -16,7 +18,7 @@ use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::median;
-use load::{BODY, Load};
+use load::{BODY, Load, RestRequest};
 use server::{Server, free_addresses};
 
 /// The flags of `dataflow bench gateway`.
@@ -117,6 +119,9 @@ async fn compare(args: &Args) -> anyhow::Result<String> {
         let line = Line::new(rounds, cpu)?;
         report.push_str(&line.render(what, "us", " (at most 1.10)", ["token", "anonymous"]));
     }
+    let conditional = conditional::measure(args, directory.path()).await?;
+    let line = Line::new(&conditional, cpu)?;
+    report.push_str(&line.render("REST GET CPU", "us", " (at most 1.50)", ["unchanged", "empty"]));
     Ok(report)
 }
 
@@ -163,7 +168,8 @@ impl Gateway {
     /// Waits until it responds, and checks that its responses over REST and over gRPC are equal.
     async fn start(mut server: Server, address: SocketAddr, bearer: Option<&str>) -> anyhow::Result<Self> {
         let grpc = server.until_ok(|| Load::grpc(address, bearer)).await?;
-        let rest = server.until_ok(|| Load::rest(address, bearer)).await?;
+        let request = RestRequest::categorize(address, bearer)?;
+        let rest = server.until_ok(|| Load::rest(address, request.clone())).await?;
         let transcoded = load::reply_from_json(rest.reply())?;
         ensure!(transcoded == *grpc.reply(), "{}: the responses over REST and gRPC differ", server.name());
         Ok(Self { server, rest, grpc })

@@ -12,9 +12,9 @@ use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
 use dataflow_transcode::{Preset, Root, Schema, json_to_wire};
 use http_body_util::{BodyExt, Full};
-use hyper::Request;
+use hyper::{Request, StatusCode};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, IF_NONE_MATCH};
 use hyper_util::rt::TokioIo;
 use prost::Message;
 use tokio::net::TcpStream;
@@ -40,9 +40,17 @@ pub(super) struct Load {
     reply: Bytes,
 }
 
+/// A request over REST.
+#[derive(Clone)]
+pub(super) struct RestRequest {
+    request: Request<Full<Bytes>>,
+    /// The status of its response.
+    expected: StatusCode,
+}
+
 /// Makes one call after the other.
 enum Worker {
-    Rest(SendRequest<Full<Bytes>>, SocketAddr, Option<HeaderValue>),
+    Rest(SendRequest<Full<Bytes>>, Box<RestRequest>),
     Grpc(AnalysisServiceClient<Channel>, Box<pb::CategorizeDataflowRequest>, Option<AsciiMetadataValue>),
 }
 
@@ -66,12 +74,36 @@ fn from_json<M: Message + Default>(name: &str, json: &[u8]) -> anyhow::Result<M>
     Ok(M::decode(&wire[..])?)
 }
 
+// === impl RestRequest ===
+
+impl RestRequest {
+    /// The small call. `bearer` is the value of `authorization`.
+    pub(super) fn categorize(server: SocketAddr, bearer: Option<&str>) -> anyhow::Result<Self> {
+        let request = Request::post("/v1/dataflows:categorize").header(HOST, server.to_string());
+        let mut request = request.header(CONTENT_TYPE, "application/json");
+        if let Some(bearer) = bearer {
+            request = request.header(AUTHORIZATION, bearer);
+        }
+        let request = request.body(Full::new(Bytes::from_static(BODY.as_bytes())))?;
+        Ok(Self { request, expected: StatusCode::OK })
+    }
+
+    /// A read; of a resource that is not to have changed since it had this etag, if there is one.
+    pub(super) fn get(server: SocketAddr, target: &str, etag: Option<&str>) -> anyhow::Result<Self> {
+        let mut request = Request::get(target).header(HOST, server.to_string());
+        if let Some(etag) = etag {
+            request = request.header(IF_NONE_MATCH, etag);
+        }
+        let expected = if etag.is_some() { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
+        Ok(Self { request: request.body(Full::default())?, expected })
+    }
+}
+
 // === impl Load ===
 
 impl Load {
-    /// Connects for HTTP/1.1 with keep-alive. `bearer` is the value of `authorization`.
-    pub(super) async fn rest(server: SocketAddr, bearer: Option<&str>) -> anyhow::Result<Self> {
-        let bearer = bearer.map(HeaderValue::from_str).transpose()?;
+    /// Connects for HTTP/1.1 with keep-alive.
+    pub(super) async fn rest(server: SocketAddr, request: RestRequest) -> anyhow::Result<Self> {
         let mut workers = Vec::new();
         for _ in 0..WORKERS {
             let connection = TcpStream::connect(server).await?;
@@ -79,7 +111,7 @@ impl Load {
             let (sender, connection) = http1::handshake(TokioIo::new(connection)).await?;
             // If the connection fails, its call fails too.
             tokio::spawn(connection);
-            workers.push(Worker::Rest(sender, server, bearer.clone()));
+            workers.push(Worker::Rest(sender, Box::new(request.clone())));
         }
         Self::over(workers).await
     }
@@ -102,7 +134,6 @@ impl Load {
     async fn over(mut workers: Vec<Worker>) -> anyhow::Result<Self> {
         let first = workers.first_mut().context("there are workers")?;
         let reply = timeout(TIMEOUT, first.call()).await??;
-        ensure!(!reply.is_empty(), "the reply is empty");
         Ok(Self { workers, reply })
     }
 
@@ -136,18 +167,11 @@ impl Load {
 impl Worker {
     async fn call(&mut self) -> anyhow::Result<Bytes> {
         match self {
-            Worker::Rest(connection, server, bearer) => {
-                let mut request = Request::post("/v1/dataflows:categorize")
-                    .header(HOST, server.to_string())
-                    .header(CONTENT_TYPE, "application/json");
-                if let Some(bearer) = bearer {
-                    request = request.header(AUTHORIZATION, bearer.clone());
-                }
-                let request = request.body(Full::new(Bytes::from_static(BODY.as_bytes())))?;
+            Worker::Rest(connection, rest) => {
                 connection.ready().await?;
-                let (head, body) = connection.send_request(request).await?.into_parts();
+                let (head, body) = connection.send_request(rest.request.clone()).await?.into_parts();
                 let body = body.collect().await?.to_bytes();
-                if !head.status.is_success() {
+                if head.status != rest.expected {
                     bail!("{}: {}", head.status, String::from_utf8_lossy(&body));
                 }
                 Ok(body)
