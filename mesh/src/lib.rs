@@ -30,6 +30,7 @@ pub mod limiter;
 mod load;
 pub mod memory;
 pub mod propagation;
+pub mod rate;
 pub mod reload;
 pub mod sampling;
 pub mod status;
