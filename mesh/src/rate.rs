@@ -1,11 +1,15 @@
 //! Rates of calls, and the generic cell rate algorithm (GCRA) that limits them. Its whole state is one time, until which
 //! a caller has used up its rate; while that has passed, the state is the same as none.
 
+mod states;
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+pub use states::{States, Unused};
 
 /// The most permits of a rate, and of a burst.
 pub const MAX_PERMITS: u32 = 1_000_000;

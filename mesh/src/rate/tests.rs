@@ -22,8 +22,27 @@ fn a_rate_is_a_number_and_a_period() {
     check("1/h", Some((1, 3600)));
     check("1000000/m", Some((1_000_000, 60)));
     for wrong in [
-        "", "/", "/s", "100", "100/", "100/d", "100/S", "100/sec", "0/s", "00/s", "01/s", "+1/s", "-1/s", "1.5/s",
-        " 1/s", "1/s ", "1 /s", "1000001/s", "99999999999/s", "1/s/s", "100s",
+        "",
+        "/",
+        "/s",
+        "100",
+        "100/",
+        "100/d",
+        "100/S",
+        "100/sec",
+        "0/s",
+        "00/s",
+        "01/s",
+        "+1/s",
+        "-1/s",
+        "1.5/s",
+        " 1/s",
+        "1/s ",
+        "1 /s",
+        "1000001/s",
+        "99999999999/s",
+        "1/s/s",
+        "100s",
     ] {
         check(wrong, None);
     }
@@ -97,7 +116,8 @@ fn a_share_has_a_longer_interval_and_a_smaller_burst() {
 
 fn limits() -> impl Strategy<Value = RateLimit> {
     let rates = (1_u32..=MAX_PERMITS, prop::sample::select(vec!["s", "m", "h"]));
-    (rates, 1_u32..=50).prop_map(|((permits, period), burst)| limit(&format!("{permits}/{period}"), Some(burst)))
+    (rates, 1_u32..=50)
+        .prop_map(|((permits, period), burst)| limit(&format!("{permits}/{period}"), Some(burst)))
 }
 
 proptest! {
