@@ -13,6 +13,7 @@ use dataflow_mesh::tls::{ServerTls, TlsError};
 
 use crate::access::AccessLog;
 use crate::auth::AuthArgs;
+use crate::rate_limit::RateLimitArgs;
 
 /// The flags of `dataflow gateway`.
 #[derive(Debug, Clone, clap::Args)]
@@ -83,6 +84,10 @@ pub struct PublicArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub auth: AuthArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub rates: RateLimitArgs,
 
     /// File with the certificate of the public port in PEM, followed by those that lead to its root: the port then
     /// speaks TLS only. Reloaded when it changes. Needs `--tls-key`.

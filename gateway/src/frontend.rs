@@ -4,6 +4,7 @@
 
 mod compression;
 mod drain;
+mod message;
 mod probes;
 
 use std::convert::Infallible;
@@ -21,9 +22,7 @@ use dataflow_mesh::serve::{AtLimit, is_grpc};
 use dataflow_mesh::status::{logged, to_status};
 use dataflow_transcode::Schema;
 use futures_util::future::BoxFuture;
-use http::header::{
-    ACCEPT_ENCODING, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING, WWW_AUTHENTICATE,
-};
+use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use tower::Service;
 
@@ -34,6 +33,7 @@ use crate::call::Call;
 use crate::dialect::{BodyMode, Dialect, Exchange, Failure};
 use crate::json::is_json;
 use crate::problem;
+use crate::rate_limit::RateLimits;
 use crate::route::RouteError;
 
 pub(crate) use compression::Encoders;
@@ -44,6 +44,7 @@ pub(crate) struct Frontend {
     /// In the order in which they may claim a request.
     pub(crate) dialects: Vec<Box<dyn Dialect>>,
     pub(crate) auth: Auth,
+    pub(crate) rates: RateLimits,
     pub(crate) access: Access,
     pub(crate) readiness: Readiness,
     pub(crate) limits: Limits,
@@ -90,12 +91,16 @@ impl Service<Request<Body>> for FrontendService {
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         identity::strip(request.headers_mut());
         if is_grpc(request.headers()) {
-            let error = match self.frontend.admit_grpc(&mut request) {
-                Ok(()) => return self.stack.call(request),
-                Err(error) => error,
-            };
+            let admitted = self.frontend.auth.admit(request.headers(), request.uri().path());
+            // The usual case, without a task of its own.
+            if let Ok(caller) = &admitted
+                && !self.frontend.rates.limit(caller)
+            {
+                state_caller(&mut request, caller);
+                return self.stack.call(request);
+            }
             let (frontend, stack) = (Arc::clone(&self.frontend), self.stack.clone());
-            return Box::pin(async move { frontend.admit_grpc_again(stack, request, error).await });
+            return Box::pin(async move { frontend.answer_grpc(stack, request, admitted).await });
         }
         let (frontend, stack) = (Arc::clone(&self.frontend), self.stack.clone());
         Box::pin(async move { Ok(frontend.answer(stack, request).await) })
@@ -138,7 +143,7 @@ impl Frontend {
 
     async fn call(
         &self,
-        mut stack: Stack,
+        stack: Stack,
         mut request: Request<Body>,
         request_id: &HeaderValue,
         entry: &mut Entry,
@@ -153,13 +158,35 @@ impl Frontend {
         if is_at_limit && !call.exchange().is_stream() {
             return call.exchange().write_failure(&overloaded().into(), request_id);
         }
-        match self.admit_exchange(request.headers(), call.exchange()).await {
-            Ok(caller) => identity::state(request.headers_mut(), &caller),
+        let caller = match self.admit_exchange(request.headers(), call.exchange()).await {
+            Ok(caller) => caller,
             Err(error) => {
                 let refusal = call.exchange().write_failure(&Failure::refused(&error), request_id);
                 return self.refusing(refusal, &error);
             }
-        }
+        };
+        let (mut response, standing) = match self.rates.admit(&caller).await {
+            Ok(standing) => {
+                identity::state(request.headers_mut(), &caller);
+                (self.exchange(stack, call, request, request_id, entry).await, standing)
+            }
+            Err(error) => {
+                (call.exchange().write_failure(&Failure::refused(&error), request_id), error.standing)
+            }
+        };
+        standing.write(response.headers_mut());
+        response
+    }
+
+    /// The response to a request that was admitted.
+    async fn exchange(
+        &self,
+        mut stack: Stack,
+        call: Call,
+        request: Request<Body>,
+        request_id: &HeaderValue,
+        entry: &mut Entry,
+    ) -> Response<Body> {
         if let Err(error) = self.check(call.exchange().body_mode(), request.headers()) {
             return call.exchange().write_failure(&Failure::refused(&error), request_id);
         }
@@ -181,27 +208,31 @@ impl Frontend {
         )
     }
 
-    /// Decides about a call of gRPC.
-    fn admit_grpc(&self, request: &mut Request<Body>) -> Result<(), AuthError> {
-        let caller = self.auth.admit(request.headers(), request.uri().path())?;
-        state_caller(request, &caller);
-        Ok(())
-    }
-
-    /// The response to a call of gRPC that was not admitted, which may be after a newer key set has arrived.
-    async fn admit_grpc_again(
+    /// The response to a call of gRPC whose caller has a limit, or was not admitted, which may be after a newer key set
+    /// has arrived.
+    async fn answer_grpc(
         &self,
         mut stack: Stack,
         mut request: Request<Body>,
-        error: AuthError,
+        admitted: Result<Principal, AuthError>,
     ) -> Result<Response<Body>, Infallible> {
-        match self.auth.admit_again(request.headers(), request.uri().path(), error).await {
-            Ok(caller) => {
+        let admitted = match admitted {
+            Err(error) => self.auth.admit_again(request.headers(), request.uri().path(), error).await,
+            admitted => admitted,
+        };
+        let caller = match admitted {
+            Ok(caller) => caller,
+            Err(error) => return Ok(self.refusing(to_status(&error).into_http(), &error)),
+        };
+        let (mut response, standing) = match self.rates.admit(&caller).await {
+            Ok(standing) => {
                 state_caller(&mut request, &caller);
-                stack.call(request).await
+                (stack.call(request).await?, standing)
             }
-            Err(error) => Ok(self.refusing(to_status(&error).into_http(), &error)),
-        }
+            Err(error) => (to_status(&error).into_http(), error.standing),
+        };
+        standing.write(response.headers_mut());
+        Ok(response)
     }
 
     /// The caller of a request of a dialect.
@@ -236,7 +267,7 @@ impl Frontend {
 
     /// The call that a request makes: the first dialect that claims it decides.
     fn route(&self, request: &Request<Body>) -> Result<Call, RouteError> {
-        check_message(request)?;
+        message::check(request)?;
         let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
         if target > self.limits.target {
             return Err(RouteError::TargetTooLong { limit: self.limits.target });
@@ -289,25 +320,6 @@ impl Frontend {
 fn state_caller(request: &mut Request<Body>, caller: &Principal) {
     auth::forget_credentials(request.headers_mut());
     identity::state(request.headers_mut(), caller);
-}
-
-/// Rejects requests over HTTP/1.1 that servers read in different ways, and so would be read in another way by a proxy.
-fn check_message(request: &Request<Body>) -> Result<(), RouteError> {
-    if request.version() != Version::HTTP_11 {
-        return Ok(());
-    }
-    let found = request.headers().get_all(HOST).iter().count();
-    if found != 1 {
-        return Err(RouteError::HostInvalid { found });
-    }
-    let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
-    match codings.find(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")) {
-        None => Ok(()),
-        Some(coding) => {
-            let coding = String::from_utf8_lossy(coding.as_bytes()).chars().take(80).collect();
-            Err(RouteError::TransferCoding { coding })
-        }
-    }
 }
 
 /// The response to HEAD: the head of the response to GET (RFC 9110, 9.3.2).

@@ -27,6 +27,7 @@ mod health;
 mod json;
 mod problem;
 mod query;
+mod rate_limit;
 mod rest;
 mod upstreams;
 
@@ -42,6 +43,7 @@ use dataflow_mesh::sampling::Sampler;
 use dataflow_mesh::serve::Server;
 use dataflow_mesh::tls::ServerTls;
 use dataflow_proto::FILE_DESCRIPTOR_SET;
+use dataflow_proto::cache::v1::cache_service_server::SERVICE_NAME as CACHE_SERVICE;
 use dataflow_proto::config::v1::key_service_server::SERVICE_NAME as KEY_SERVICE;
 use dataflow_proto::mesh::v1::mesh_service_server::{MeshServiceServer, SERVICE_NAME as MESH_SERVICE};
 use tokio::net::TcpListener;
@@ -57,6 +59,8 @@ use forward::Forward;
 use frontend::{Encoders, Frontend, FrontendService};
 use health::MeshHealth;
 use legacy::Legacy;
+pub use rate_limit::{RateLimitArgs, RepeatedTenant};
+use rate_limit::{RateLimits, Rates};
 use rest::Transcoder;
 use schema::{Schema, SchemaError};
 use upstreams::Upstreams;
@@ -69,6 +73,7 @@ const MAX_OWN_MESSAGE: usize = 64 * 1024;
 pub struct Gateway {
     args: Args,
     callers: Option<Authenticator>,
+    rates: Rates,
     tls: Option<ServerTls>,
     schema: Schema,
     upstreams: Upstreams,
@@ -97,6 +102,9 @@ pub enum StartError {
     /// Callers cannot be authenticated as the flags say.
     #[error(transparent)]
     Auth(#[from] NotAuthenticating),
+    /// The rates of callers are ambiguous.
+    #[error(transparent)]
+    Rates(#[from] RepeatedTenant),
     /// The public port cannot speak TLS as the flags say.
     #[error(transparent)]
     Tls(#[from] args::NotSecure),
@@ -125,6 +133,7 @@ impl Gateway {
         let allows_anonymous = args.public.allow_anonymous;
         let config = args.upstreams.of(KEY_SERVICE).filter(|_| args.upstreams.descriptors.is_none());
         let callers = Authenticator::new(&args.public.auth, allows_anonymous, config.as_ref())?;
+        let rates = Rates::new(&args.public.rates)?;
         let tls = args.public.tls()?;
         if !args.listen.ip().is_loopback() && !allows_anonymous && callers.is_none() {
             return Err(StartError::Exposed { address: args.listen });
@@ -147,7 +156,7 @@ impl Gateway {
             Some((service, upstream))
         });
         let upstreams = Upstreams::new(located, |upstream| args.upstreams.replicas_of(upstream));
-        Ok(Self { args: args.clone(), callers, tls, schema, upstreams })
+        Ok(Self { args: args.clone(), callers, rates, tls, schema, upstreams })
     }
 
     /// Serves until `shutdown` resolves and every call in flight has ended.
@@ -161,7 +170,7 @@ impl Gateway {
         listener: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        let Self { args, callers, tls, schema, upstreams } = self;
+        let Self { args, callers, rates, tls, schema, upstreams } = self;
         let Args { public, server, .. } = &args;
         let limits = frontend::Limits {
             target: public.max_target(),
@@ -170,6 +179,9 @@ impl Gateway {
         };
         let encoders = Encoders::new(&context.metrics);
         let auth = Auth::new(callers, schema.descriptors(), &context);
+        // In front of foreign services there is no cache service.
+        let cache = args.upstreams.of(CACHE_SERVICE).filter(|_| args.upstreams.descriptors.is_none());
+        let rates = RateLimits::new(rates, cache.as_ref(), &context);
         let access = Access::new(&context, public.access_log, public.slow_request);
         let readiness = context.readiness.clone();
         let bodies = body::Limits::new(limits.body, server.max_held(context.memory.limit()));
@@ -185,7 +197,7 @@ impl Gateway {
         let messages = schema.messages().clone();
         let dialects: Vec<Box<dyn Dialect>> =
             vec![Box::new(Legacy::new(&schema)), Box::new(Transcoder::new(schema))];
-        let frontend = Frontend { dialects, auth, access, readiness, limits, messages, encoders };
+        let frontend = Frontend { dialects, auth, rates, access, readiness, limits, messages, encoders };
         Server::new(server, context, descriptors)
             .forwarding(services, forward)
             .over_tls(tls)
