@@ -202,7 +202,7 @@ impl RateLimits {
     }
 }
 
-/// A decision that waits for nobody.
+/// A decision without a wait.
 fn decided(quota: &Quota, limit: RateLimit, source: Source) -> Result<Permit, Duration> {
     match quota.decide(limit, source, Instant::now()) {
         Decision::Admitted(permit) => Ok(permit),

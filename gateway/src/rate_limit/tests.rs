@@ -67,7 +67,7 @@ async fn a_refused_call_uses_up_no_other_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cache_service_that_does_not_answer_refuses_nobody() {
+async fn no_call_is_refused_because_the_cache_service_does_not_answer() {
     let process = Process::default();
     // Nothing listens there.
     let cache = "http://127.0.0.1:1".parse().unwrap();

@@ -2,8 +2,8 @@
 //!
 //! By subject: the contract of each service on the wire ([`contract`], [`evaluate`], [`keys`], [`propagation`],
 //! [`rules`], [`uploads`]), the behavior that all services share ([`mesh`]), the gateway ([`rest`], [`foreign`],
-//! [`access`], [`tls`]), the binary as people and pods run it ([`e2e`]), and the results of catalogues ([`accuracy`],
-//! [`corpus`], [`legacy_oracle`]).
+//! [`access`], [`rate_limits`], [`tls`]), the binary as people and pods run it ([`e2e`]), and the results of catalogues
+//! ([`accuracy`], [`corpus`], [`legacy_oracle`]).
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test reports by panicking and printing")]
 
@@ -20,6 +20,7 @@ mod legacy_oracle;
 mod mesh;
 mod panics;
 mod propagation;
+mod rate_limits;
 mod rest;
 mod rules;
 mod tls;

@@ -62,7 +62,7 @@ fn a_gateway_alone_allows_exactly_the_limit() {
         match quota.decide(limit, Source::Alone, now) {
             Decision::Admitted(_) => admitted += 1,
             Decision::Refused(wait) => assert!(wait <= limit.interval && !wait.is_zero(), "{wait:?}"),
-            Decision::Undecided => panic!("nobody is asked"),
+            Decision::Undecided => panic!("no other is asked"),
         }
     }
     assert_eq!(admitted, 10 + 29);
