@@ -29,6 +29,7 @@ pub mod identity;
 pub mod limiter;
 mod load;
 pub mod memory;
+pub mod memory_shares;
 pub mod propagation;
 pub mod rate;
 pub mod reload;
