@@ -2,7 +2,7 @@
 //!
 //! By subject: the contract of each service on the wire ([`contract`], [`evaluate`], [`keys`], [`propagation`],
 //! [`rules`], [`uploads`]), the behavior that all services share ([`mesh`]), the gateway ([`rest`], [`foreign`],
-//! [`access`], [`rate_limits`], [`tls`]), the binary as people and pods run it ([`e2e`]), and the results of catalogues
+//! [`access`], [`rate_limits`], [`tenant_shares`], [`tls`]), the binary as people and pods run it ([`e2e`]), and the results of catalogues
 //! ([`accuracy`], [`corpus`], [`legacy_oracle`]).
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test reports by panicking and printing")]
@@ -23,5 +23,6 @@ mod propagation;
 mod rate_limits;
 mod rest;
 mod rules;
+mod tenant_shares;
 mod tls;
 mod uploads;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::shares::{Claimant, SharePermit, Shares};
-use super::waiting::{Waiter, WaitingBodies};
+use super::waiting::{Party, Waiter, WaitingBodies};
 use crate::inbound::error::Error;
 use crate::memory_shares::MemoryPermit;
 
@@ -46,8 +46,9 @@ impl Admission {
 
     /// Counts the call among those whose bodies have not arrived, until the permit is decided.
     pub(super) fn wait_among(&self, waiting: &WaitingBodies) {
-        let waiter =
-            waiting.enter(self.limit.max(MIN_WAITING), self.claimant.connection, Arc::clone(&self.changed));
+        let Claimant { connection, tenant, .. } = self.claimant.clone();
+        let party = Party { connection, tenant };
+        let waiter = waiting.enter(self.limit.max(MIN_WAITING), party, Arc::clone(&self.changed));
         *self.state() = State::Undecided(Some(waiter));
     }
 
