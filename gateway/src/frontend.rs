@@ -171,7 +171,7 @@ impl Frontend {
                 (self.exchange(stack, call, request, request_id, entry).await, standing)
             }
             Err(error) => {
-                (call.exchange().write_failure(&Failure::refused(&error), request_id), error.standing)
+                (call.exchange().write_failure(&Failure::refused(&error), request_id), error.into_standing())
             }
         };
         standing.write(response.headers_mut());
@@ -229,7 +229,7 @@ impl Frontend {
                 state_caller(&mut request, &caller);
                 (stack.call(request).await?, standing)
             }
-            Err(error) => (to_status(&error).into_http(), error.standing),
+            Err(error) => (to_status(&error).into_http(), error.into_standing()),
         };
         standing.write(response.headers_mut());
         Ok(response)

@@ -27,7 +27,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::{Instant, timeout_at};
 
 pub use args::{RateLimitArgs, RepeatedTenant};
-pub(crate) use error::RateLimited;
+pub(crate) use error::RateLimitError;
 use identity::{Identity, Kind};
 use leases::Leases;
 use quota::{Decision, Permit, Quota, Source};
@@ -132,8 +132,8 @@ impl RateLimits {
     ///
     /// # Errors
     ///
-    /// [`RateLimited`] if one of them has none.
-    pub(crate) async fn admit(&self, caller: &Principal) -> Result<Standing, RateLimited> {
+    /// [`RateLimitError`] if one of them has none.
+    pub(crate) async fn admit(&self, caller: &Principal) -> Result<Standing, RateLimitError> {
         let limits: Vec<_> =
             [Kind::Subject, Kind::Tenant].into_iter().filter_map(|kind| self.limited(kind, caller)).collect();
         let mut permits = Vec::with_capacity(limits.len());
@@ -179,7 +179,7 @@ impl RateLimits {
         }
     }
 
-    fn refusal(&self, limits: &[Limited], index: usize, wait: Duration) -> RateLimited {
+    fn refusal(&self, limits: &[Limited], index: usize, wait: Duration) -> RateLimitError {
         let Limited { quota, rate, .. } = &limits[index];
         let kind = quota.identity.kind;
         self.refused.get_or_create(&Labels { identity: kind.name() }).inc();
@@ -187,7 +187,7 @@ impl RateLimits {
         // Permits that other gateways have taken are not known here.
         let refused = &mut standing.0[index];
         (refused.remaining, refused.reset) = (0, refused.reset.max(wait));
-        RateLimited { kind, rate: *rate, wait, standing }
+        RateLimitError::Exceeded { identity: kind, rate: *rate, wait, standing }
     }
 
     /// The limit of a caller by its kind.

@@ -49,9 +49,10 @@ async fn a_refused_call_uses_up_no_other_limit() {
     assert!(limits.admit(&ada).await.is_ok() && limits.admit(&bob).await.is_ok());
     for _ in 0..9 {
         let error = limits.admit(&ada).await.unwrap_err();
-        assert_eq!((error.kind, error.reason()), (Kind::Tenant, "RATE_LIMITED"));
+        assert_eq!((error.metadata()["identity"].as_str(), error.reason()), ("tenant", "RATE_LIMITED"));
         assert_eq!(error.retry_after(), Some(Duration::from_millis(500)));
-        let left: Vec<_> = error.standing.0.iter().map(|one| (one.kind.name(), one.remaining)).collect();
+        let left: Vec<_> =
+            error.into_standing().0.iter().map(|one| (one.kind.name(), one.remaining)).collect();
         assert_eq!(left, [("subject", 3), ("tenant", 0)]);
     }
     tokio::time::advance(Duration::from_millis(500)).await;
