@@ -94,7 +94,7 @@ impl Service<Request<Body>> for FrontendService {
             let admitted = self.frontend.auth.admit(request.headers(), request.uri().path());
             // The usual case, without a task of its own.
             if let Ok(caller) = &admitted
-                && !self.frontend.rates.limit(caller)
+                && !self.frontend.rates.apply_to(caller)
             {
                 state_caller(&mut request, caller);
                 return self.stack.call(request);

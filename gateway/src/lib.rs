@@ -178,6 +178,9 @@ impl Gateway {
             reply: server.max_message(),
         };
         let encoders = Encoders::new(&context.metrics);
+        if callers.is_none() && rates.are_set() {
+            tracing::warn!("rate limits: off, since callers are not authenticated");
+        }
         let auth = Auth::new(callers, schema.descriptors(), &context);
         // In front of foreign services there is no cache service.
         let cache = args.upstreams.of(CACHE_SERVICE).filter(|_| args.upstreams.descriptors.is_none());

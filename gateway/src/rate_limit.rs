@@ -79,6 +79,11 @@ impl Rates {
         Ok(Self { usual: args.rate_limit, burst: args.rate_burst, tenants: args.tenants()?, max_identities })
     }
 
+    /// Whether any rate is stated.
+    pub(crate) fn are_set(&self) -> bool {
+        self.usual.is_some() || !self.tenants.is_empty()
+    }
+
     /// The rate of a caller by its kind; none without a limit.
     fn of(&self, kind: Kind, caller: &Principal) -> Option<Rate> {
         let own = match kind {
@@ -118,7 +123,7 @@ impl RateLimits {
     }
 
     /// Whether a caller has a limit.
-    pub(crate) fn limit(&self, caller: &Principal) -> bool {
+    pub(crate) fn apply_to(&self, caller: &Principal) -> bool {
         [Kind::Subject, Kind::Tenant].into_iter().any(|kind| {
             let is_named = match kind {
                 Kind::Tenant => !caller.tenant.is_empty(),

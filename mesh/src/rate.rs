@@ -133,8 +133,9 @@ impl Gcra {
     /// Takes up to `most` permits; returns how many.
     pub fn take(&mut self, limit: RateLimit, most: u32, now: Instant) -> u32 {
         let taken = self.remaining(limit, now).min(most);
-        if taken > 0 {
-            self.arrival = (now + self.until_unused(now)).checked_add(limit.interval.saturating_mul(taken));
+        let used = self.used(limit, now);
+        if taken > 0 || used < self.until_unused(now) {
+            self.arrival = (now + used).checked_add(limit.interval.saturating_mul(taken));
         }
         taken
     }
@@ -147,14 +148,19 @@ impl Gcra {
 
     /// The permits that can be taken.
     pub fn remaining(&self, limit: RateLimit, now: Instant) -> u32 {
-        let used = self.until_unused(now).as_nanos().div_ceil(limit.interval.as_nanos().max(1));
+        let used = self.used(limit, now).as_nanos().div_ceil(limit.interval.as_nanos().max(1));
         limit.burst.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX))
     }
 
     /// The time until a permit can be taken.
     pub fn wait(&self, limit: RateLimit, now: Instant) -> Duration {
         let others = limit.interval.saturating_mul(limit.burst.saturating_sub(1));
-        self.until_unused(now).saturating_sub(others)
+        self.used(limit, now).saturating_sub(others)
+    }
+
+    /// The time that is used up. At most that of the burst: the limit may have been a lower one before.
+    fn used(&self, limit: RateLimit, now: Instant) -> Duration {
+        self.until_unused(now).min(limit.interval.saturating_mul(limit.burst))
     }
 
     /// The time until the whole burst can be taken. Zero if the state is the same as none.

@@ -21,8 +21,10 @@ const BURST_PART: u32 = 20;
 /// Leased permits lapse if no call takes them: others may need them.
 const LAPSE: Duration = Duration::from_secs(1);
 
-/// The least time between leases when the store had fewer permits than requested.
-const PAUSE: Duration = Duration::from_millis(10);
+/// The time until the next lease when the store had fewer permits than requested: the least, so that callers beyond
+/// their limit cause few calls, and the most, because the limit may become a higher one.
+const LEAST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The share of this gateway is measured over so much time.
 const MEASURED: Duration = Duration::from_secs(1);
@@ -124,17 +126,17 @@ impl Quota {
             Source::ByShare => limit.share(state.share.part),
             Source::Shared | Source::Alone => limit,
         };
-        if state.own.remaining(own, now) == 0 {
+        if state.own.take(own, 1, now) == 0 {
             return Decision::Refused(state.own.wait(own, now));
         }
         let is_leased = source == Source::Shared;
         if is_leased && !state.take_leased(now) {
+            state.own.give_back(own, 1);
             return match state.exhausted.filter(|end| *end > now) {
                 Some(end) => Decision::Refused(end - now),
                 None => Decision::Undecided,
             };
         }
-        state.own.take(own, 1, now);
         Decision::Admitted(Permit { is_leased })
     }
 
@@ -241,7 +243,8 @@ impl Lease {
         let mut state = self.quota.state();
         let left = state.leased.filter(|(_, lapse)| *lapse > now).map_or(0, |(permits, _)| permits);
         state.leased = Some((left + granted.permits, now + LAPSE));
-        state.exhausted = (granted.permits < self.most).then(|| now + granted.wait.max(PAUSE));
+        state.exhausted =
+            (granted.permits < self.most).then(|| now + granted.wait.clamp(LEAST_PAUSE, LONGEST_PAUSE));
         state.share.measure(granted, now);
     }
 }

@@ -26,7 +26,7 @@ async fn a_rate_is_that_of_the_token_or_the_table_or_the_usual_one() {
     let limited = async |rates: Rates, caller: &Principal| {
         let limits = RateLimits::new(rates, None, &Process::default().context("gateway"));
         let standing = limits.admit(caller).await.unwrap();
-        assert_eq!(!standing.0.is_empty(), limits.limit(caller));
+        assert_eq!(!standing.0.is_empty(), limits.apply_to(caller));
         let rates = standing.0.iter().map(|one| format!("{} {}", one.kind.name(), one.rate));
         rates.collect::<Vec<_>>().join(", ")
     };

@@ -100,6 +100,16 @@ fn permits_that_are_given_back_can_be_taken() {
 }
 
 #[test]
+fn a_higher_limit_applies_at_once() {
+    let (low, high, now) = (limit("1/h", Some(5)), limit("10/s", Some(3)), Instant::now());
+    let mut state = Gcra::default();
+    assert_eq!(state.take(low, 9, now), 5);
+    assert_eq!((state.take(high, 9, now), state.wait(high, now)), (0, high.interval));
+    assert_eq!(state.take(high, 9, now + high.interval), 1);
+    assert_eq!(state.until_unused(now + high.interval), high.interval * 3);
+}
+
+#[test]
 fn a_share_has_a_longer_interval_and_a_smaller_burst() {
     let whole = limit("100/s", None);
     let check = |share: f64, milliseconds: u64, burst: u32| {

@@ -79,6 +79,7 @@ static SUITE: &[Case] = &cases![
     generations::concurrent_readers_get_the_same_generation,
     permits::a_burst_is_shared_by_all_handles,
     permits::concurrent_takers_get_no_more_than_the_burst,
+    permits::a_higher_limit_applies_at_once,
     permits::time_earns_permits,
     logs::positions_have_no_gaps,
     logs::a_record_id_is_appended_once,

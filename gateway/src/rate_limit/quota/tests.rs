@@ -195,3 +195,18 @@ fn without_the_store_a_gateway_goes_on_with_its_share() {
     lease().granted(Granted { permits: 5, total: 5, ..NOTHING }, later + Duration::from_secs(5));
     assert_eq!(admitted(later + Duration::from_secs(9)), 25);
 }
+
+#[test]
+fn a_higher_rate_applies_at_once() {
+    let (quota, now) = (quota(), Instant::now());
+    let (low, high) = (limit("1/h"), limit("10/s"));
+    let admits = |limit, now| matches!(quota.decide(limit, Source::Alone, now), Decision::Admitted(_));
+    assert!(admits(low, now) && !admits(low, now));
+    assert!(!admits(high, now) && admits(high, now + high.interval) && !admits(high, now + high.interval));
+    // The store is asked again within a second, too.
+    let other = self::quota();
+    let granted = Granted { wait: Duration::from_secs(3600), ..NOTHING };
+    other.begin_lease(low, true, now).unwrap().granted(granted, now);
+    assert_eq!(other.decide(high, Source::Shared, now), Decision::Refused(LONGEST_PAUSE));
+    assert_eq!(other.decide(high, Source::Shared, now + LONGEST_PAUSE), Decision::Undecided);
+}

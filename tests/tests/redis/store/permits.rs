@@ -38,6 +38,19 @@ pub(crate) async fn concurrent_takers_get_no_more_than_the_burst(Stores { ours, 
     assert_eq!(taken.iter().sum::<u32>(), 50, "{taken:?}");
 }
 
+pub(crate) async fn a_higher_limit_applies_at_once(Stores { ours, theirs, .. }: Stores) {
+    let key = SPACE.key("a");
+    let (low, high) =
+        (RateLimit { interval: HOUR, burst: 5 }, RateLimit { interval: Duration::from_millis(1), burst: 5 });
+    assert_eq!(ours.take(&key, low, 9).await.unwrap().permits, 5);
+    let first = theirs.take(&key, high, 9).await.unwrap();
+    assert!(first.wait <= high.interval * 5, "{first:?}");
+    eventually(TIMEOUT, "the higher limit has permits", async || {
+        ours.take(&key, high, 9).await.unwrap().permits > 0
+    })
+    .await;
+}
+
 pub(crate) async fn time_earns_permits(Stores { ours, theirs, .. }: Stores) {
     let limit = RateLimit { interval: Duration::from_millis(10), burst: 2 };
     let (key, start, mut sum) = (SPACE.key("a"), Instant::now(), 0);
