@@ -7,6 +7,7 @@ use dataflow_proto::FILE_DESCRIPTOR_SET;
 use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::http::{self, HttpResponse};
 use dataflow_tests::http2::{Client, DEFAULT_WINDOW, code_and_reason, framed, trailers_only};
+use dataflow_tests::relay::Relay;
 use dataflow_tests::services::{self, Service};
 use dataflow_tests::tokens::Issuer;
 use prost_reflect::DescriptorPool;
@@ -241,4 +242,27 @@ async fn no_call_is_refused_because_the_cache_service_is_gone() {
         assert_eq!(status(&alone, &ada).await, 200, "{call}");
     }
     assert_eq!(status(&alone, &ada).await, 429);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gateways_share_again_after_an_outage_of_the_cache_service() {
+    let issuer = Issuer::new();
+    let (cache, config) = (services::cache().await, services::config([]).await);
+    let mut relay = Relay::to(&cache.upstream).await;
+    let [cache_url, config_url] = [&relay.upstream, &config.upstream].map(ToString::to_string);
+    let flags = ["--jwks", issuer.jwks(), "--cache-url", &cache_url, "--config-url", &config_url];
+    let limit = ["--rate-limit", "1000000/h", "--rate-burst", "1000000"];
+    let gateway = services::gateway(&[&flags[..], &limit].concat()).await;
+    let ada = bearer(&issuer, "ada", None, None);
+    let is_by_share = async |expected: u32| {
+        assert_eq!(status(&gateway, &ada).await, 200);
+        gateway.metrics.encode().contains(&format!("gateway_rate_limits_by_share {expected}\n"))
+    };
+    assert!(is_by_share(0).await);
+    for _ in 0..2 {
+        relay.cut();
+        eventually(TIMEOUT, "the outage is noticed", async || is_by_share(1).await).await;
+        let noticed = eventually(TIMEOUT, "its end is noticed", async || is_by_share(0).await);
+        tokio::join!(relay.restore(), noticed);
+    }
 }
