@@ -42,7 +42,9 @@ impl MemoryShares {
     /// The same budget, for a tenant.
     #[must_use]
     pub fn of(&self, tenant: &str) -> Self {
-        Self { tenant: Arc::from(tenant), ..self.clone() }
+        // Mostly there is none.
+        let tenant = if *self.tenant == *tenant { Arc::clone(&self.tenant) } else { Arc::from(tenant) };
+        Self { tenant, ..self.clone() }
     }
 
     /// The bytes of the whole budget.
