@@ -14,6 +14,7 @@ use dataflow_mesh::tls::{ServerTls, TlsError};
 
 use crate::access::AccessLog;
 use crate::auth::AuthArgs;
+use crate::rate_limit::RateLimitArgs;
 use crate::refusals::RefusalArgs;
 
 /// The flags of `dataflow gateway`.
@@ -94,6 +95,10 @@ pub struct PublicArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub auth: AuthArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub rates: RateLimitArgs,
 
     #[command(flatten)]
     #[allow(missing_docs)]

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
+use dataflow_mesh::memory_shares::{MemoryPermit, MemoryShares};
 use dataflow_mesh::status::{Describe, Kind, to_status};
 use futures_util::{Stream, StreamExt, stream};
 use http_body_util::BodyExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
 pub(crate) use coded::Coding;
@@ -22,14 +22,9 @@ pub(crate) use coded::Coding;
 pub(crate) struct Limits {
     /// The most bytes of one.
     pub(crate) bytes: usize,
-    /// The memory of all of them together, in units of [`UNIT`].
-    pub(crate) memory: Arc<Semaphore>,
-    /// How much that is.
-    total: usize,
+    /// The memory of all of them together, which tenants share.
+    memory: MemoryShares,
 }
-
-/// Bytes of a unit of memory: fewer would make permits of millions, more would round small bodies up to much.
-pub(crate) const UNIT: usize = 1024;
 
 /// The most bytes that a value of a JSON body takes beyond its text: its tag and its length on the wire, and the
 /// position of its key.
@@ -42,7 +37,7 @@ const FEW: usize = 1000;
 #[derive(Debug, Default)]
 pub(crate) struct BufferedBody {
     pub(crate) bytes: Bytes,
-    permit: Option<OwnedSemaphorePermit>,
+    permit: Option<MemoryPermit>,
 }
 
 /// A body that is passed on as it arrives.
@@ -101,9 +96,12 @@ pub(crate) enum BodyError {
 impl Limits {
     /// Bodies of at most `bytes` each, and `total` of all together.
     pub(crate) fn new(bytes: usize, total: u64) -> Self {
-        let total = usize::try_from(total).unwrap_or(usize::MAX);
-        let memory = Arc::new(Semaphore::new((total / UNIT).min(Semaphore::MAX_PERMITS)));
-        Self { bytes, memory, total }
+        Self { bytes, memory: MemoryShares::new(total) }
+    }
+
+    /// The same for the bodies of a tenant.
+    pub(crate) fn of(&self, tenant: &str) -> Self {
+        Self { memory: self.memory.of(tenant), ..self.clone() }
     }
 }
 
@@ -112,7 +110,7 @@ impl Limits {
 impl BufferedBody {
     /// Reads a body as a whole. There must be memory for it beside all others.
     pub(crate) async fn read(mut body: Body, limits: &Limits) -> Result<Self, BodyError> {
-        let (mut whole, mut permit) = (BytesMut::new(), None::<OwnedSemaphorePermit>);
+        let (mut whole, mut permit) = (BytesMut::new(), None::<MemoryPermit>);
         loop {
             let frame = match body.frame().await {
                 Some(frame) => frame.map_err(|error| BodyError::Broken(error.to_string()))?,
@@ -131,10 +129,11 @@ impl BufferedBody {
     /// Adds to the permit what a JSON body takes as a message.
     pub(crate) fn count_values(&mut self, limits: &Limits) -> Result<(), BodyError> {
         let length = values(&self.bytes).saturating_mul(VALUE).saturating_add(self.bytes.len());
-        if length.saturating_add(self.bytes.len()) > limits.total {
-            return Err(BodyError::TooManyValues { limit: limits.total / VALUE });
+        let total = usize::try_from(limits.memory.total()).unwrap_or(usize::MAX);
+        if length.saturating_add(self.bytes.len()) > total {
+            return Err(BodyError::TooManyValues { limit: total / VALUE });
         }
-        add(&mut self.permit, length / UNIT, limits)
+        add(&mut self.permit, length, limits)
     }
 
     /// Reads a body that must be empty.
@@ -177,23 +176,17 @@ impl StreamedBody {
 }
 
 /// Has a permit cover this many bytes.
-fn grow(permit: &mut Option<OwnedSemaphorePermit>, length: usize, limits: &Limits) -> Result<(), BodyError> {
-    let has = permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-    match length.div_ceil(UNIT).saturating_sub(has) {
+fn grow(permit: &mut Option<MemoryPermit>, length: usize, limits: &Limits) -> Result<(), BodyError> {
+    let has = permit.as_ref().map_or(0, |permit| usize::try_from(permit.bytes()).unwrap_or(usize::MAX));
+    match length.saturating_sub(has) {
         0 => Ok(()),
         lacks => add(permit, lacks, limits),
     }
 }
 
-/// Adds units of memory to a permit.
-fn add(permit: &mut Option<OwnedSemaphorePermit>, units: usize, limits: &Limits) -> Result<(), BodyError> {
-    let units = u32::try_from(units).unwrap_or(u32::MAX);
-    let more = Arc::clone(&limits.memory).try_acquire_many_owned(units).map_err(|_| BodyError::NoMemory)?;
-    match permit {
-        Some(permit) => permit.merge(more),
-        None => *permit = Some(more),
-    }
-    Ok(())
+/// Adds bytes to a permit.
+fn add(permit: &mut Option<MemoryPermit>, bytes: usize, limits: &Limits) -> Result<(), BodyError> {
+    if limits.memory.add(permit, bytes as u64) { Ok(()) } else { Err(BodyError::NoMemory) }
 }
 
 /// The number of values in a JSON text, by the characters before them. Those within texts count only where there are so

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use axum::body::Body;
 use bytes::Bytes;
-use dataflow_mesh::identity;
+use dataflow_mesh::identity::{self, Identity};
 use dataflow_mesh::outbound::Outbound;
 use dataflow_mesh::propagation;
 use dataflow_mesh::sampling::Sampler;
@@ -55,7 +55,8 @@ impl Service<Request<Body>> for Forward {
             None if service == SERVICE_NAME => Target::Mesh(self.mesh.clone()),
             None => return Box::pin(async { Ok(Status::from(UpstreamError::ServiceUnknown).into_http()) }),
         };
-        let (limits, unreachable) = (self.limits.clone(), self.unreachable.clone());
+        let tenant = Identity::of(request.extensions()).tenant;
+        let (limits, unreachable) = (self.limits.of(&tenant), self.unreachable.clone());
         Box::pin(async move {
             Ok(match forward(target, service, request, limits, unreachable).await {
                 Ok(answer) => answer,

@@ -5,6 +5,7 @@
 mod compression;
 mod drain;
 mod framing;
+mod grpc;
 mod probes;
 
 use std::collections::HashSet;
@@ -20,7 +21,7 @@ use dataflow_mesh::propagation::{self, REQUEST_ID};
 use dataflow_mesh::readiness::Readiness;
 use dataflow_mesh::response::ResponseGuards;
 use dataflow_mesh::serve::{AtLimit, is_grpc};
-use dataflow_mesh::status::{logged, to_status};
+use dataflow_mesh::status::logged;
 use dataflow_transcode::Schema;
 use futures_util::future::BoxFuture;
 use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTICATE};
@@ -34,6 +35,7 @@ use crate::call::{Call, service_in};
 use crate::dialect::{BodyMode, Dialect, Exchange, Failure};
 use crate::json::is_json;
 use crate::problem;
+use crate::rate_limit::RateLimits;
 use crate::refusals::{Attempt, Refusals, observed};
 use crate::route::RouteError;
 
@@ -45,6 +47,7 @@ pub(crate) struct Frontend {
     /// In the order in which they may claim a request.
     pub(crate) dialects: Vec<Box<dyn Dialect>>,
     pub(crate) auth: Auth,
+    pub(crate) rates: RateLimits,
     pub(crate) refusals: Refusals,
     /// The services that get what callers present: credentials, and cookies.
     pub(crate) credential_receivers: HashSet<String>,
@@ -95,20 +98,29 @@ impl Service<Request<Body>> for FrontendService {
         self.frontend.auth.note_peer(&mut request);
         identity::strip(request.headers_mut());
         if is_grpc(request.headers()) {
-            let error = match self.frontend.admit_grpc(&mut request) {
-                Ok(None) => return self.stack.call(request),
-                Ok(Some(attempt)) => {
-                    let answer = self.stack.call(request);
-                    return Box::pin(async move { Ok(attempt.observe(answer.await?)) });
-                }
-                Err(error) => error,
-            };
+            let admitted = self.frontend.auth.admit(Presented::of(&request), request.uri().path());
+            // The usual case, without a task of its own.
+            if let Ok(caller) = &admitted
+                && !self.frontend.rates.apply_to(caller)
+            {
+                let Some(attempt) = self.frontend.begin(caller, None, &mut request) else {
+                    return self.stack.call(request);
+                };
+                let answer = self.stack.call(request);
+                return Box::pin(async move { Ok(attempt.observe(answer.await?)) });
+            }
             let (frontend, stack) = (Arc::clone(&self.frontend), self.stack.clone());
-            return Box::pin(async move { frontend.admit_grpc_again(stack, request, error).await });
+            return Box::pin(async move { frontend.answer_grpc(stack, request, admitted).await });
         }
         let (frontend, stack) = (Arc::clone(&self.frontend), self.stack.clone());
         Box::pin(async move { Ok(frontend.answer(stack, request).await) })
     }
+}
+
+/// A call that was admitted, and how a refusal of it is recorded.
+struct Begun {
+    call: Call,
+    attempt: Option<Attempt>,
 }
 
 // === impl Frontend ===
@@ -147,7 +159,7 @@ impl Frontend {
 
     async fn call(
         &self,
-        mut stack: Stack,
+        stack: Stack,
         mut request: Request<Body>,
         request_id: &HeaderValue,
         entry: &mut Entry,
@@ -171,8 +183,28 @@ impl Frontend {
                 return self.refusing(refusal, &error);
             }
         };
-        self.state_caller(&caller, Some(method), &mut request);
-        let attempt = self.refusals.attempt(&caller, Some(method), &mut request);
+        let (mut response, standing) = match self.rates.admit(&caller).await {
+            Ok(standing) => {
+                let attempt = self.begin(&caller, Some(method), &mut request);
+                (self.exchange(stack, Begun { call, attempt }, request, request_id, entry).await, standing)
+            }
+            Err(error) => {
+                (call.exchange().write_failure(&Failure::refused(&error), request_id), error.into_standing())
+            }
+        };
+        standing.write(response.headers_mut());
+        response
+    }
+
+    /// The response to a request that was admitted.
+    async fn exchange(
+        &self,
+        mut stack: Stack,
+        Begun { call, attempt }: Begun,
+        request: Request<Body>,
+        request_id: &HeaderValue,
+        entry: &mut Entry,
+    ) -> Response<Body> {
         if let Err(error) = self.check(call.exchange().body_mode(), request.headers()) {
             if let Some(attempt) = attempt {
                 attempt.refused(&error);
@@ -198,33 +230,6 @@ impl Frontend {
         )
     }
 
-    /// Decides about a call of gRPC; returns how its refusal is recorded, if that is to be.
-    fn admit_grpc(&self, request: &mut Request<Body>) -> Result<Option<Attempt>, AuthError> {
-        let caller = self.auth.admit(Presented::of(request), request.uri().path())?;
-        self.state_caller(&caller, None, request);
-        Ok(self.refusals.attempt(&caller, None, request))
-    }
-
-    /// The response to a call of gRPC that was not admitted, which may be after a newer key set has arrived.
-    async fn admit_grpc_again(
-        &self,
-        mut stack: Stack,
-        mut request: Request<Body>,
-        error: AuthError,
-    ) -> Result<Response<Body>, Infallible> {
-        match self.auth.admit_again(Presented::of(&request), request.uri().path(), error).await {
-            Ok(caller) => {
-                self.state_caller(&caller, None, &mut request);
-                let attempt = self.refusals.attempt(&caller, None, &mut request);
-                Ok(observed(attempt, stack.call(request).await?))
-            }
-            Err(error) => {
-                self.record(&error, None, &mut request);
-                Ok(self.refusing(to_status(&error).into_http(), &error))
-            }
-        }
-    }
-
     /// The caller of a request of a dialect.
     async fn admit(&self, presented: Presented<'_>, path: &str) -> Result<Principal, AuthError> {
         match self.auth.admit(presented, path) {
@@ -246,14 +251,21 @@ impl Frontend {
         Ok(caller)
     }
 
-    /// States the caller to the service of a method, which is that of the path unless it is given. What the caller
-    /// presents ends here, unless the service receives it.
-    fn state_caller(&self, caller: &Principal, method: Option<&str>, request: &mut Request<Body>) {
+    /// Begins a call of a method, which is that of the path unless it is given: states the caller to its service. What the
+    /// caller presents ends here, unless the service receives it. Returns how a refusal of the call is recorded, if that is
+    /// to be.
+    fn begin(
+        &self,
+        caller: &Principal,
+        method: Option<&str>,
+        request: &mut Request<Body>,
+    ) -> Option<Attempt> {
         let service = service_in(method.unwrap_or(request.uri().path()));
         if !self.credential_receivers.contains(service) {
             auth::forget_credentials(request.headers_mut());
         }
         identity::state(request.headers_mut(), caller);
+        self.refusals.attempt(caller, method, request)
     }
 
     /// The response to a call that is not admitted: it tells the client what to present.

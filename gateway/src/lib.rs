@@ -27,6 +27,7 @@ mod health;
 mod json;
 mod problem;
 mod query;
+mod rate_limit;
 mod refusals;
 mod rest;
 mod upstreams;
@@ -44,6 +45,7 @@ use dataflow_mesh::sampling::Sampler;
 use dataflow_mesh::serve::Server;
 use dataflow_mesh::tls::ServerTls;
 use dataflow_proto::FILE_DESCRIPTOR_SET;
+use dataflow_proto::cache::v1::cache_service_server::SERVICE_NAME as CACHE_SERVICE;
 use dataflow_proto::config::v1::key_service_server::SERVICE_NAME as KEY_SERVICE;
 use dataflow_proto::mesh::v1::mesh_service_server::{MeshServiceServer, SERVICE_NAME as MESH_SERVICE};
 use tokio::net::TcpListener;
@@ -59,6 +61,8 @@ use forward::Forward;
 use frontend::{Encoders, Frontend, FrontendService};
 use health::MeshHealth;
 use legacy::Legacy;
+pub use rate_limit::{RateLimitArgs, RepeatedTenant};
+use rate_limit::{RateLimits, Rates};
 pub use refusals::RefusalArgs;
 use refusals::Refusals;
 use rest::Transcoder;
@@ -75,6 +79,7 @@ pub struct Gateway {
     /// The config service, unless the services are foreign.
     config: Option<Upstream>,
     callers: Option<Authenticator>,
+    rates: Rates,
     tls: Option<ServerTls>,
     schema: Schema,
     upstreams: Upstreams,
@@ -103,6 +108,9 @@ pub enum StartError {
     /// Callers cannot be authenticated as the flags say.
     #[error(transparent)]
     Auth(#[from] NotAuthenticating),
+    /// The rates of callers are ambiguous.
+    #[error(transparent)]
+    Rates(#[from] RepeatedTenant),
     /// The public port cannot speak TLS as the flags say.
     #[error(transparent)]
     Tls(#[from] args::NotSecure),
@@ -131,6 +139,7 @@ impl Gateway {
         let allows_anonymous = args.public.allow_anonymous;
         let config = args.upstreams.of(KEY_SERVICE).filter(|_| args.upstreams.descriptors.is_none());
         let callers = Authenticator::new(&args.public.auth, allows_anonymous, config.as_ref())?;
+        let rates = Rates::new(&args.public.rates)?;
         let tls = args.public.tls()?;
         if !args.listen.ip().is_loopback() && !allows_anonymous && callers.is_none() {
             return Err(StartError::Exposed { address: args.listen });
@@ -153,7 +162,7 @@ impl Gateway {
             Some((service, upstream))
         });
         let upstreams = Upstreams::new(located, |upstream| args.upstreams.replicas_of(upstream));
-        Ok(Self { args: args.clone(), config, callers, tls, schema, upstreams })
+        Ok(Self { args: args.clone(), config, callers, rates, tls, schema, upstreams })
     }
 
     /// Serves until `shutdown` resolves and every call in flight has ended.
@@ -167,7 +176,7 @@ impl Gateway {
         listener: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        let Self { args, config, callers, tls, schema, upstreams } = self;
+        let Self { args, config, callers, rates, tls, schema, upstreams } = self;
         let Args { public, server, .. } = &args;
         let limits = frontend::Limits {
             target: public.max_target(),
@@ -175,8 +184,14 @@ impl Gateway {
             reply: server.max_message(),
         };
         let encoders = Encoders::new(&context.metrics);
+        if callers.is_none() && rates.are_set() {
+            tracing::warn!("rate limits: off, since callers are not authenticated");
+        }
         let auth = Auth::new(callers, public.auth.public_docs, schema.descriptors(), &context);
         let refusals = Refusals::new(config.as_ref(), &auth, &public.refusals, &context);
+        // In front of foreign services there is no cache service.
+        let cache = args.upstreams.of(CACHE_SERVICE).filter(|_| args.upstreams.descriptors.is_none());
+        let rates = RateLimits::new(rates, cache.as_ref(), &context);
         let access = Access::new(&context, public.access_log, public.slow_request);
         let readiness = context.readiness.clone();
         let bodies = body::Limits::new(limits.body, server.max_held(context.memory.limit()));
@@ -196,6 +211,7 @@ impl Gateway {
         let frontend = Frontend {
             dialects,
             auth,
+            rates,
             refusals,
             credential_receivers,
             access,

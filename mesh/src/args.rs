@@ -56,7 +56,8 @@ pub struct ServerArgs {
     pub max_message_bytes: ByteSize,
 
     /// Memory of all request messages of a service that are received or processed, streamed documents excepted; further
-    /// ones are rejected with RESOURCE_EXHAUSTED. Default: an eighth of the memory limit, at most 256MiB.
+    /// ones are rejected with RESOURCE_EXHAUSTED. One tenant may use all of it; those that use less than a quarter get
+    /// up to an eighth more. Default: an eighth of the memory limit, at most 256MiB.
     #[arg(long, env = "DATAFLOW_MAX_HELD_BYTES", value_name = "SIZE")]
     pub max_held_bytes: Option<ByteSize>,
 
@@ -96,9 +97,10 @@ pub struct LimitArgs {
     /// Maximum number of concurrent calls; further ones are rejected with RESOURCE_EXHAUSTED. A call counts from the
     /// arrival of its body, or of 64 KiB of it, until its response is sent. One connection may use all permits; those
     /// that use less than a quarter get up to a quarter more, tenants on a shared connection an eighth, services of the
-    /// mesh three eighths. Bulk calls leave a quarter to the others. While the runtime is late, fewer calls are
-    /// allowed. Streaming responses have as many permits of their own. As many calls, at least 64, may wait for their
-    /// bodies; when there are more, the longest-waiting one of the connection with most of them is rejected.
+    /// mesh three eighths; connections of a tenant that uses a quarter or more in all get a sixteenth. Bulk calls leave a
+    /// quarter to the others. While the runtime is late, fewer calls are allowed. Streaming responses have as many
+    /// permits of their own. As many calls, at least 64, may wait for their bodies; when there are more, the
+    /// longest-waiting one of the tenant with most of them, or the connection, is rejected.
     #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_CONCURRENT_REQUESTS", default_value_t = 1024,
           value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_concurrent_requests: u32,

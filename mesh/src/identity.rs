@@ -5,6 +5,7 @@ use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 
 use crate::access::Scope;
+use crate::rate::Rate;
 use crate::status::{Describe, Kind, Violation};
 
 /// The tenant of a call, set by the gateway.
@@ -54,6 +55,8 @@ pub struct Principal {
     pub tenant: String,
     /// None if nothing is granted to it.
     pub scope: Option<Scope>,
+    /// The rate that its credentials grant to it, in place of the usual one.
+    pub rate: Option<Rate>,
 }
 
 /// Identifies a connection; every request has that of its own as an extension. Unique across processes.
@@ -84,7 +87,7 @@ pub fn strip(headers: &mut HeaderMap) {
 
 /// States who makes a call, in a request from which [`strip`] has removed what its client may have stated.
 pub fn state(headers: &mut HeaderMap, principal: &Principal) {
-    let Principal { subject, tenant, scope } = principal;
+    let Principal { subject, tenant, scope, rate: _ } = principal;
     for (name, text) in [(SUBJECT, subject), (TENANT, tenant)] {
         // Text without control characters is a header value.
         if let Some(value) = HeaderValue::from_bytes(text.as_bytes()).ok().filter(|_| !text.is_empty()) {
@@ -228,8 +231,8 @@ mod tests {
     fn a_principal_is_read_as_it_was_stated() {
         let check = |subject: &str, tenant: &str, scope: Option<Scope>, scopes: Option<&str>| {
             let (subject, tenant) = (subject.to_owned(), tenant.to_owned());
+            let principal = Principal { subject: subject.clone(), tenant: tenant.clone(), scope, rate: None };
             let mut stated = HeaderMap::new();
-            let principal = Principal { subject: subject.clone(), tenant: tenant.clone(), scope };
             state(&mut stated, &principal);
             let read = Identity::read(&stated).unwrap();
             let escaped = subject.as_bytes().escape_ascii().to_string();

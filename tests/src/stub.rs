@@ -71,4 +71,5 @@ serve! {
     entry_exists(EntryExistsRequest) -> EntryExistsResponse,
     get_entry_ttl(GetEntryTtlRequest) -> GetEntryTtlResponse,
     get_stats(GetStatsRequest) -> GetStatsResponse,
+    take_permits(TakePermitsRequest) -> TakePermitsResponse,
 }

@@ -55,7 +55,8 @@ impl AdminKey {
 
     /// Its caller.
     pub(super) fn principal() -> Principal {
-        Principal { subject: format!("{KEY_SUBJECT}admin"), tenant: String::new(), scope: Some(Scope::Admin) }
+        let subject = format!("{KEY_SUBJECT}admin");
+        Principal { subject, scope: Some(Scope::Admin), ..Principal::default() }
     }
 
     /// Reloads the key when the file changes, without end.

@@ -135,7 +135,8 @@ fn read(key: pb::WatchedKey) -> Option<(Digest, ApiKey)> {
     let scope = Scope::from_wire(key.scope)?;
     let expires = key.expire_time.map(SystemTime::try_from).transpose().ok()?;
     let digest = Digest::read(&key.digest)?;
-    let principal = Principal { subject: key.subject, tenant: key.tenant, scope: Some(scope) };
+    let principal =
+        Principal { subject: key.subject, tenant: key.tenant, scope: Some(scope), ..Principal::default() };
     Some((digest, ApiKey { key_id: key.key_id, principal, expires, last_noted: Arc::default() }))
 }
 

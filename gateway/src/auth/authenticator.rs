@@ -214,5 +214,6 @@ fn principal(claims: &Claims) -> Principal {
         subject: claims.subject.clone(),
         tenant: claims.tenant.clone().unwrap_or_default(),
         scope: Scope::widest(claims.scopes.iter().map(String::as_str)),
+        rate: claims.rate,
     }
 }

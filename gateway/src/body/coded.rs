@@ -5,10 +5,10 @@ use std::io::{self, Write};
 
 use brotli::DecompressorWriter;
 use bytes::Bytes;
+use dataflow_mesh::memory_shares::MemoryPermit;
 use flate2::write::MultiGzDecoder;
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::{BodyError, BufferedBody, Limits, grow};
 
@@ -74,7 +74,7 @@ struct Decoded<'a> {
     /// The most bytes by the ratio.
     most: usize,
     bytes: Vec<u8>,
-    permit: Option<OwnedSemaphorePermit>,
+    permit: Option<MemoryPermit>,
     refusal: Option<BodyError>,
 }
 

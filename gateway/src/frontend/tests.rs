@@ -14,6 +14,7 @@ use tonic::Status;
 use super::*;
 use crate::access::AccessLog;
 use crate::dialect::{Exchange, Reply, RequestBody};
+use crate::rate_limit::{RateLimitArgs, Rates};
 
 /// A dialect, its exchange and the body of its response. It panics at one place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +83,7 @@ async fn respond(dialect: Panicking) -> (StatusCode, Option<String>, bool) {
     let frontend = Frontend {
         dialects: vec![Box::new(dialect)],
         auth: Auth::new(None, false, dataflow_proto::FILE_DESCRIPTOR_SET, &context),
+        rates: RateLimits::new(Rates::new(&RateLimitArgs::default()).unwrap(), None, &context),
         refusals: Refusals::default(),
         credential_receivers: HashSet::new(),
         access: Access::new(&context, AccessLog::All, std::time::Duration::MAX),

@@ -26,7 +26,7 @@ fn refusals() -> (Refusals, Arc<Queue>) {
 }
 
 fn caller(subject: &str) -> Principal {
-    Principal { subject: subject.to_owned(), tenant: "acme".to_owned(), scope: Some(Scope::Read) }
+    Principal { subject: subject.to_owned(), tenant: "acme".to_owned(), scope: Some(Scope::Read), rate: None }
 }
 
 fn request(path: &str) -> Request<Body> {

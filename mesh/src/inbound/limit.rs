@@ -125,15 +125,16 @@ where
             let (response_idle, max_age) = (limits.response_idle_timeout, limits.max_stream_age);
             drop(limits);
             let is_bidirectional = method.is_none_or(|method| method.is_bidirectional);
+            let is_bulk = method.is_some_and(|method| method.is_bulk);
+            let claimant = claimant(request.extensions(), is_bulk);
+            let messages = layer.messages.of(&claimant.tenant);
             if layer.decodes && is_bidirectional {
-                request = decompressed(request, &layer.messages);
+                request = decompressed(request, &messages);
             }
             let (mut head, body) = request.into_parts();
-            let is_bulk = method.is_some_and(|method| method.is_bulk);
-            let claimant = claimant(&head.extensions, is_bulk);
             let age = Some(max_age).filter(|age| is_stream && !claimant.is_peer && !age.is_zero());
             // With nothing in progress, the memory is what the allocator keeps, and can be used again.
-            let lacks_memory = layer.messages.is_exhausted() || is_bulk && layer.messages.is_scarce();
+            let lacks_memory = messages.is_exhausted() || is_bulk && messages.is_scarce();
             if !layer.only_streams && lacks_memory && layer.calls.total() > 0 {
                 return Ok(status::to_status(&Error::MemoryExhausted).into_http());
             }
@@ -144,12 +145,12 @@ where
                 }
                 inner.oneshot(Request::from_parts(head, body)).await?
             } else {
-                let mut body = ArrivingBody::new(body, pace, admission.clone(), layer.messages.clone());
+                let mut body = ArrivingBody::new(body, pace, admission.clone(), messages.clone());
                 if layer.decodes {
-                    body = body.decompressed_by(Decompressor::of(&mut head.headers, &layer.messages));
+                    body = body.decompressed_by(Decompressor::of(&mut head.headers, &messages));
                     if let Some(message) = method.and_then(|method| method.unary_request.as_deref()) {
                         let count = |limit| layer.methods.types().counter(message, limit);
-                        body = body.counted_by(layer.messages.message(count));
+                        body = body.counted_by(messages.message(count));
                     }
                 }
                 // The body is not looked at before the handler does where the client waits for that (RFC 9110, 10.1.1).

@@ -4,21 +4,30 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dataflow_mesh::identity::Identity;
+use dataflow_mesh::rate::{MAX_INTERVAL, MAX_PERMITS, RateLimit};
 use dataflow_proto::cache::v1 as pb;
 use dataflow_store::generations::Generation;
 use dataflow_store::leases::Token;
+use dataflow_store::permits::Taken;
 use dataflow_store::revision::Revision;
 
 use crate::Error;
 use crate::args::CacheArgs;
 use crate::entries::Over;
 use crate::entry::{CachedEntry, New};
-use crate::key::{Caller, Key, Namespace, Tag};
+use crate::key::{Caller, Key, KeyError, Namespace, Tag, check_characters};
 use crate::lease::LeaseOptions;
+use crate::permits::{self, Take};
 use crate::stats::Stats;
 
 /// Shortest time to live of an entry, and of a lease: the resolution of the store.
 const MIN_TTL: Duration = Duration::from_millis(1);
+
+/// The longest key of a rate limit, in bytes.
+const MAX_PERMITS_KEY: usize = 128;
+
+/// The shortest time between two permits.
+const MIN_INTERVAL: Duration = Duration::from_micros(1);
 
 /// The default duration of a lease.
 const DEFAULT_HOLD: Duration = Duration::from_secs(30);
@@ -148,6 +157,35 @@ fn generations_of(tags: &[Tag], given: Vec<pb::TagGeneration>) -> Result<Vec<Gen
         found.generation.parse().map_err(|_| invalid("has one that was not issued by this service"))
     };
     tags.iter().map(of).collect()
+}
+
+/// Validates a request for permits.
+pub(crate) fn take(request: &pb::TakePermitsRequest) -> Result<Take, Error> {
+    let pb::TakePermitsRequest { key, interval, burst, permits } = request;
+    let invalid = |problem| Error::KeyInvalid { field: "key".to_owned(), problem };
+    if key.is_empty() || key.len() > MAX_PERMITS_KEY {
+        return Err(invalid(KeyError::Length { length: key.len(), max: MAX_PERMITS_KEY }));
+    }
+    check_characters(key).map_err(invalid)?;
+    // Without one it is below the least.
+    let interval = duration(*interval, Duration::ZERO, "interval", MIN_INTERVAL, MAX_INTERVAL)?;
+    let limit = RateLimit { interval, burst: number(*burst, "burst", MAX_PERMITS)? };
+    Ok(Take { key: permits::key(key), limit, most: number(*permits, "permits", MAX_PERMITS)? })
+}
+
+/// The wire form of permits that were taken.
+pub(crate) fn taken(taken: Taken) -> pb::TakePermitsResponse {
+    pb::TakePermitsResponse {
+        permits: i32::try_from(taken.permits).unwrap_or(i32::MAX),
+        total: i64::try_from(taken.total).unwrap_or(i64::MAX),
+        wait: wire_duration(taken.wait),
+    }
+}
+
+/// A number from 1 to `max`.
+fn number(given: i32, field: &'static str, max: u32) -> Result<u32, Error> {
+    let given = u32::try_from(given).ok().filter(|given| (1..=max).contains(given));
+    given.ok_or(Error::NumberInvalid { field, max })
 }
 
 fn at_most(field: &'static str, count: usize, limit: usize) -> Result<(), Error> {

@@ -58,6 +58,14 @@ pub enum Error {
         /// The longest it may be.
         max: Duration,
     },
+    /// A number is out of its range.
+    #[error("{field}: must be from 1 to {max}")]
+    NumberInvalid {
+        /// The field.
+        field: &'static str,
+        /// The most it may be.
+        max: u32,
+    },
     /// The media type is too long, or contains other characters.
     #[error("entry.content_type: must be at most 255 printable ASCII characters")]
     ContentTypeInvalid,
@@ -106,6 +114,7 @@ impl Error {
             Error::KeyInvalid { field, .. } | Error::TagInvalid { field, .. } => Some(field),
             Error::TooMany { field, .. }
             | Error::TtlInvalid { field, .. }
+            | Error::NumberInvalid { field, .. }
             | Error::TokenInvalid { field, .. } => Some(field),
             Error::ContentTypeInvalid => Some("entry.content_type"),
             Error::EntryTooLarge { .. } => Some("entry.value"),
@@ -130,6 +139,7 @@ impl Describe for Error {
             | Error::TagInvalid { .. }
             | Error::TooMany { .. }
             | Error::TtlInvalid { .. }
+            | Error::NumberInvalid { .. }
             | Error::ContentTypeInvalid
             | Error::TokenInvalid { .. } => Kind::Invalid,
             Error::EntryTooLarge { .. } | Error::ResponseTooLarge { .. } => Kind::TooLarge,
@@ -146,6 +156,7 @@ impl Describe for Error {
             Error::TagInvalid { .. } => "TAG_INVALID",
             Error::TooMany { .. } => "TOO_MANY",
             Error::TtlInvalid { .. } => "TTL_INVALID",
+            Error::NumberInvalid { .. } => "NUMBER_INVALID",
             Error::ContentTypeInvalid => "CONTENT_TYPE_INVALID",
             Error::TokenInvalid { .. } => "TOKEN_INVALID",
             Error::EntryTooLarge { .. } => "ENTRY_TOO_LARGE",

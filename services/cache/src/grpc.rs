@@ -16,6 +16,7 @@ use crate::entries::{Entries, Written};
 use crate::entry::{Lookup, Read};
 use crate::key::{Caller, Key};
 use crate::lease::LeaseOutcome;
+use crate::permits::Permits;
 
 /// Concurrent reads of one batch.
 const MAX_CONCURRENT_READS: usize = 8;
@@ -24,15 +25,16 @@ const MAX_CONCURRENT_READS: usize = 8;
 #[derive(Debug, Clone)]
 pub struct Service {
     entries: Entries,
+    permits: Permits,
     args: CacheArgs,
     /// The response size limit, in bytes.
     max_response: usize,
 }
 
 impl Service {
-    /// Serves these entries within the limits of `args`, with responses of at most `max_response` bytes.
-    pub fn new(entries: Entries, args: CacheArgs, max_response: usize) -> Self {
-        Self { entries, args, max_response }
+    /// Serves these entries and permits within the limits of `args`, with responses of at most `max_response` bytes.
+    pub fn new(entries: Entries, permits: Permits, args: CacheArgs, max_response: usize) -> Self {
+        Self { entries, permits, args, max_response }
     }
 
     /// A fresh entry, and whether the store was unreachable.
@@ -192,6 +194,10 @@ impl Service {
         Ok(pb::GetEntryTtlResponse { ttl: entry.ttl, degraded })
     }
 
+    async fn take(&self, request: &pb::TakePermitsRequest) -> Result<pb::TakePermitsResponse, Error> {
+        self.permits.take(convert::take(request)?).await.map(convert::taken)
+    }
+
     fn stats(&self, caller: &Caller) -> pb::GetStatsResponse {
         convert::stats(self.entries.stats(caller))
     }
@@ -299,5 +305,12 @@ impl CacheService for Service {
     ) -> Result<Response<pb::GetStatsResponse>, Status> {
         let (caller, _) = parts(request);
         Ok(Response::new(self.stats(&caller)))
+    }
+
+    async fn take_permits(
+        &self,
+        request: Request<pb::TakePermitsRequest>,
+    ) -> Result<Response<pb::TakePermitsResponse>, Status> {
+        respond(self.take(request.get_ref()).await)
     }
 }

@@ -136,7 +136,7 @@ impl Caller {
     }
 }
 
-fn check_characters(name: &str) -> Result<(), KeyError> {
+pub(crate) fn check_characters(name: &str) -> Result<(), KeyError> {
     let allowed = |found: &char| found.is_ascii_alphanumeric() || "._-/:=".contains(*found);
     name.chars().find(|found| !allowed(found)).map_or(Ok(()), |found| Err(KeyError::Character { found }))
 }

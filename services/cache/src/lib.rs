@@ -2,7 +2,7 @@
 //!
 //! The path of a request: [`grpc`] receives it, `convert` maps it to a [`key`], and [`entries`] responds from the L1
 //! cache (`l1`) or from the store; `secret` computes the store keys of internal entries, and `stored` is the stored
-//! format of an entry. [`lease`] provides single flight.
+//! format of an entry. [`lease`] provides single flight. [`permits`] has the rate limits that gateways share.
 
 pub mod args;
 pub mod error;
@@ -12,6 +12,7 @@ pub mod entries;
 pub mod entry;
 pub mod key;
 pub mod lease;
+pub mod permits;
 pub mod stats;
 
 mod convert;
@@ -33,6 +34,7 @@ use dataflow_store::Store;
 pub use args::CacheArgs;
 use entries::Entries;
 pub use error::Error;
+use permits::Permits;
 
 /// How long startup waits for the store before the service is SERVING, degraded if the store is unreachable.
 const STORE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -54,9 +56,14 @@ pub fn capability(
     let (shrunk, memory) = (entries.clone(), context.memory.clone());
     let shrink =
         Task::restarting("memory marks", move || shrink_above_the_mark(shrunk.clone(), memory.clone()));
-    let service = CacheServiceServer::new(grpc::Service::new(entries, args.clone(), limit))
-        .max_decoding_message_size(limit)
-        .max_encoding_message_size(limit);
+    let service = CacheServiceServer::new(grpc::Service::new(
+        entries,
+        Permits::new(Arc::clone(&store)),
+        args.clone(),
+        limit,
+    ))
+    .max_decoding_message_size(limit)
+    .max_encoding_message_size(limit);
     let capability = Capability::new().service(service).warm_up(warm_up(store)).task(shrink);
     follow.into_iter().fold(capability, Capability::task)
 }

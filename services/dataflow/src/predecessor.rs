@@ -100,7 +100,7 @@ const IGNORED: &[(&str, &[&str])] = &[
         &["jwt_secret", "JWT_SECRET_KEY", "JWT_ACCESS_TOKEN_EXPIRE_MINUTES", "JWT_REFRESH_TOKEN_EXPIRE_DAYS"],
     ),
     (
-        "there is no rate limit for callers",
+        "rates of callers are limited where --rate-limit is set, by one rate and without adapting it",
         &[
             "RATE_LIMIT_REQUESTS_PER_MINUTE",
             "RATE_LIMIT_REQUESTS_PER_HOUR",

@@ -9,6 +9,7 @@ mod disk;
 mod durable;
 mod log;
 mod memory;
+mod permits;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use dataflow_mesh::breaker::{self, Breaker};
+use dataflow_mesh::rate::RateLimit;
 use dataflow_mesh::tasks::Task;
 use tokio::time::Instant;
 
@@ -28,12 +30,14 @@ use self::buckets::Buckets;
 use self::directory::Directory;
 use self::durable::DurableStore;
 use self::memory::Memory;
+use self::permits::PermitStates;
 use crate::entries::{Condition, Cursor, Entries, Entry, Outcome, Page};
 use crate::error::Error;
 use crate::generations::{Generation, Generations};
 use crate::key::{Key, Space};
 use crate::leases::{Leases, Token};
 use crate::logs::{Appended, LogRecord, Logs};
+use crate::permits::{Permits, Taken};
 use crate::revision::Revision;
 use crate::signals::{Signals, Subscription};
 
@@ -41,6 +45,7 @@ use crate::signals::{Signals, Subscription};
 pub struct Embedded {
     buckets: Arc<Buckets>,
     memory: Memory,
+    permits: PermitStates,
     durable: DurableStore,
 }
 
@@ -133,7 +138,8 @@ impl Embedded {
     }
 
     fn over(durable: DurableStore, capacity: u64) -> Self {
-        Self { buckets: Arc::new(Buckets::new()), memory: Memory::new(capacity), durable }
+        let (buckets, permits) = (Arc::new(Buckets::new()), PermitStates::new());
+        Self { buckets, memory: Memory::new(capacity), permits, durable }
     }
 
     /// Writes `new`, or deletes the key; returns the previous revision.
@@ -246,6 +252,13 @@ impl Generations for Embedded {
         let generation = self.memory.renew(tag);
         locked.publish_change();
         Ok(generation)
+    }
+}
+
+#[async_trait]
+impl Permits for Embedded {
+    async fn take(&self, key: &Key, limit: RateLimit, most: u32) -> Result<Taken, Error> {
+        Ok(self.permits.take(key, limit, most, Instant::now()))
     }
 }
 

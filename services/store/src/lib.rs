@@ -1,7 +1,7 @@
 //! The store of the mesh: embedded in this process, or Redis where several processes share it. The only crate that
 //! depends on Redis.
 //!
-//! Each kind of state is a trait: [`entries`] with [`leases`], [`generations`] and [`logs`]; [`signals`] is
+//! Each kind of state is a trait: [`entries`] with [`leases`], [`generations`], [`permits`] and [`logs`]; [`signals`] is
 //! publish/subscribe between replicas. Both backends, [`embedded`] and [`redis`], implement all of them with the same
 //! guarantees, and pass the same tests. The space of a [`key`] states whether its data is durable.
 
@@ -13,6 +13,7 @@ pub mod generations;
 pub mod key;
 pub mod leases;
 pub mod logs;
+pub mod permits;
 pub mod redis;
 pub mod revision;
 pub mod signals;
@@ -29,7 +30,14 @@ pub use error::Error;
 
 /// A backend: all the traits that services need.
 pub trait Store:
-    entries::Entries + leases::Leases + generations::Generations + logs::Logs + signals::Signals + Send + Sync
+    entries::Entries
+    + leases::Leases
+    + generations::Generations
+    + permits::Permits
+    + logs::Logs
+    + signals::Signals
+    + Send
+    + Sync
 {
     /// The version counters, polled continuously. None for the embedded store: its invalidation messages always arrive,
     /// and copies of its entries in the same process would save nothing.

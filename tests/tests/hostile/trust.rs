@@ -25,7 +25,7 @@ const FORGED: [(&str, &str); 6] = [
 ];
 
 /// The methods of the cache service that the gateway refuses, whatever they name.
-const INTERNAL: [&str; 3] = ["LeaseEntry", "ReleaseLease", "GetGenerations"];
+const INTERNAL: [&str; 4] = ["LeaseEntry", "ReleaseLease", "GetGenerations", "TakePermits"];
 
 const CREATE_RULE: &str = "/dataflow.config.v1.RuleService/CreateRule";
 

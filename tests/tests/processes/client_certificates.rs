@@ -165,7 +165,7 @@ async fn a_certificate_is_who_calls_and_the_table_is_what_it_may() {
     assert_eq!(mesh.read(with(&mesh.authority.server())).await, "Unavailable");
 
     // A token counts before the certificate, also a wrong one.
-    let (write, read) = (mesh.issuer.bearer("write"), mesh.issuer.bearer("read"));
+    let (write, read) = (mesh.issuer.bearer("admin"), mesh.issuer.bearer("read"));
     let both = |certificate, bearer| Presented { certificate: Some(certificate), bearer: Some(bearer) };
     assert_eq!(mesh.write(both(&bob, &write), "token").await, "OK");
     assert_eq!(mesh.write(both(&root, &read), "none").await, "SCOPE_MISSING");

@@ -2,9 +2,9 @@
 //!
 //! By subject: the contract of each service on the wire ([`contract`], [`evaluate`], [`keys`], [`propagation`],
 //! [`refusals`], [`rules`], [`uploads`]), the behavior that all services share ([`mesh`]), the gateway ([`rest`],
-//! [`foreign`], [`access`], [`tenants`], [`tls`]), the binary as people and pods run it ([`e2e`]), and the results of
-//! catalogues ([`accuracy`],
-//! [`corpus`], [`legacy_oracle`]).
+//! [`foreign`], [`access`], [`client_certificates`], [`peer_identity`], [`rate_limits`], [`tenants`],
+//! [`tenant_shares`], [`tls`]), the binary as people and pods run it ([`e2e`]), and the results of catalogues
+//! ([`accuracy`], [`corpus`], [`legacy_oracle`]).
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test reports by panicking and printing")]
 
@@ -23,9 +23,11 @@ mod mesh;
 mod panics;
 mod peer_identity;
 mod propagation;
+mod rate_limits;
 mod refusals;
 mod rest;
 mod rules;
+mod tenant_shares;
 mod tenants;
 mod tls;
 mod uploads;

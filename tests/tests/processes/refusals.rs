@@ -94,7 +94,7 @@ async fn refused_writes_are_seen_by_administrators_of_their_tenant() {
     let legacy = ("POST", "/api/analysis/rules");
     let of_legacy = json!({"rule_id": "x", "category": "salute", "keywords": ["secret-3"]});
     rest(legacy, &reader, None, of_legacy, 403).await;
-    rest(("GET", "/v1/audit"), &acme, None, Value::Null, 403).await;
+    rest(("GET", "/v1/flags"), &acme, None, Value::Null, 403).await;
     rest(
         ("POST", "/v1/keys"),
         &bolt,

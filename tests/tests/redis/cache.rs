@@ -13,6 +13,7 @@ mod l1;
 mod leases;
 mod load;
 mod outage;
+mod permits;
 mod processes;
 mod refusals;
 mod silence;

@@ -19,6 +19,7 @@ mod logs;
 mod migration;
 mod one_name;
 mod outages;
+mod permits;
 mod records;
 mod signals;
 
@@ -76,6 +77,10 @@ static SUITE: &[Case] = &cases![
     leases::only_the_holder_releases,
     generations::a_generation_stays_until_it_is_renewed,
     generations::concurrent_readers_get_the_same_generation,
+    permits::a_burst_is_shared_by_all_handles,
+    permits::concurrent_takers_get_no_more_than_the_burst,
+    permits::a_higher_limit_applies_at_once,
+    permits::time_earns_permits,
     logs::positions_have_no_gaps,
     logs::a_record_id_is_appended_once,
     logs::of_concurrent_conditional_appends_one_succeeds,

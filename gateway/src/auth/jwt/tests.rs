@@ -58,6 +58,7 @@ fn a_token_of_each_algorithm_is_verified() {
         subject: "ada".to_owned(),
         tenant: Some("acme".to_owned()),
         scopes: ["read", "write", "admin"].map(str::to_owned).to_vec(),
+        rate: None,
         expires: at(1_700_000_100),
     };
     for signer in SIGNERS.iter() {

@@ -92,7 +92,7 @@ mod tests {
 
     fn claims(expires: u64) -> Arc<Claims> {
         let (subject, scopes) = ("ada".to_owned(), vec!["read".to_owned()]);
-        Arc::new(Claims { subject, tenant: None, scopes, expires: at(expires) })
+        Arc::new(Claims { subject, tenant: None, scopes, rate: None, expires: at(expires) })
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::Notify;
 
 use super::shares::{Claimant, SharePermit, Shares};
-use super::waiting::{Waiter, WaitingBodies};
+use super::waiting::{Party, Waiter, WaitingBodies};
 use crate::inbound::error::Error;
+use crate::memory_shares::MemoryPermit;
 
 /// The fewest calls that may wait for their bodies, where few may be in progress. Over HTTP/1.1 each call waits for a
 /// moment.
@@ -20,7 +21,7 @@ pub(super) struct Admission {
     claimant: Claimant,
     state: Arc<Mutex<State>>,
     /// The memory of the message.
-    memory: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
+    memory: Arc<Mutex<Option<MemoryPermit>>>,
     changed: Arc<Notify>,
 }
 
@@ -45,8 +46,9 @@ impl Admission {
 
     /// Counts the call among those whose bodies have not arrived, until the permit is decided.
     pub(super) fn wait_among(&self, waiting: &WaitingBodies) {
-        let waiter =
-            waiting.enter(self.limit.max(MIN_WAITING), self.claimant.connection, Arc::clone(&self.changed));
+        let Claimant { connection, tenant, .. } = self.claimant.clone();
+        let party = Party { connection, tenant };
+        let waiter = waiting.enter(self.limit.max(MIN_WAITING), party, Arc::clone(&self.changed));
         *self.state() = State::Undecided(Some(waiter));
     }
 
@@ -113,12 +115,12 @@ impl Admission {
     }
 
     /// Keeps the memory of the message until the call ends.
-    pub(super) fn keep(&self, memory: Option<OwnedSemaphorePermit>) {
+    pub(super) fn keep(&self, memory: Option<MemoryPermit>) {
         *self.memory.lock().unwrap_or_else(PoisonError::into_inner) = memory;
     }
 
     /// The memory of the message, for the response.
-    pub(super) fn memory(&self) -> Option<OwnedSemaphorePermit> {
+    pub(super) fn memory(&self) -> Option<MemoryPermit> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 

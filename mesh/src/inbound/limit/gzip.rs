@@ -10,10 +10,10 @@ use bytes::{BufMut, Bytes, BytesMut};
 use flate2::write::MultiGzDecoder;
 use http::{HeaderMap, HeaderName, Request};
 use http_body::Frame;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::request_memory::RequestMemory;
 use crate::inbound::error::Error;
+use crate::memory_shares::MemoryPermit;
 use crate::status;
 
 /// How the messages of a request are compressed.
@@ -67,7 +67,7 @@ struct Message {
     read: u64,
     written: u64,
     bytes: Vec<u8>,
-    permit: Option<OwnedSemaphorePermit>,
+    permit: Option<MemoryPermit>,
     refusal: Option<Error>,
 }
 

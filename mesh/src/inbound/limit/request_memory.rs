@@ -1,16 +1,10 @@
 //! The memory of request messages: each is counted while it arrives, with what it takes once it is decoded, against one
-//! budget for all calls.
-
-use std::sync::Arc;
-
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+//! budget for all calls, which tenants share.
 
 use crate::elements::ElementCounter;
 use crate::inbound::error::Error;
 use crate::memory::{Level, Memory};
-
-/// Bytes of a unit of the budget.
-const UNIT: u64 = 1024;
+use crate::memory_shares::{MemoryPermit, MemoryShares};
 
 /// A message below this does not count: there are at most as many as calls.
 const SMALL: u64 = 64 * 1024;
@@ -18,9 +12,7 @@ const SMALL: u64 = 64 * 1024;
 /// The budget of all calls. Cheap to clone: clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestMemory {
-    budget: Arc<Semaphore>,
-    /// The whole budget in bytes.
-    total: u64,
+    budget: MemoryShares,
     /// The most bytes of a message.
     max_message: u64,
     /// The most bytes that a message may take in addition to its own.
@@ -34,7 +26,7 @@ pub(super) struct MessageMemory {
     of: RequestMemory,
     elements: ElementCounter,
     bytes: u64,
-    permit: Option<OwnedSemaphorePermit>,
+    permit: Option<MemoryPermit>,
 }
 
 // === impl RequestMemory ===
@@ -42,9 +34,12 @@ pub(super) struct MessageMemory {
 impl RequestMemory {
     /// At most `total` bytes of all messages, and `max_message` of one. A decoded message may take as many again.
     pub(crate) fn new(total: u64, max_message: u64, memory: Memory) -> Self {
-        let units = usize::try_from(total / UNIT).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
-        let max_elements = max_message.min(total);
-        Self { budget: Arc::new(Semaphore::new(units)), total, max_message, max_elements, memory }
+        Self { budget: MemoryShares::new(total), max_message, max_elements: max_message.min(total), memory }
+    }
+
+    /// The same budget, for a tenant.
+    pub(super) fn of(&self, tenant: &str) -> Self {
+        Self { budget: self.budget.of(tenant), ..self.clone() }
     }
 
     /// Whether the process is so close to its limit that it takes no further work.
@@ -63,23 +58,17 @@ impl RequestMemory {
     }
 
     /// Has `permit` stand for so many bytes in all.
-    pub(super) fn hold(&self, permit: &mut Option<OwnedSemaphorePermit>, bytes: u64) -> Result<(), Error> {
+    pub(super) fn hold(&self, permit: &mut Option<MemoryPermit>, bytes: u64) -> Result<(), Error> {
         if bytes <= SMALL {
             return Ok(());
         }
         // It would not fit alone either.
-        if bytes > self.total {
-            return Err(Error::TooManyElements { limit: self.total });
+        let total = self.budget.total();
+        if bytes > total {
+            return Err(Error::TooManyElements { limit: total });
         }
-        let has = permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits) as u64;
-        let lacks = u32::try_from((bytes / UNIT).saturating_sub(has)).unwrap_or(u32::MAX);
-        let more = Arc::clone(&self.budget).try_acquire_many_owned(lacks);
-        let more = more.map_err(|_| Error::NoMemory)?;
-        match permit {
-            Some(permit) => permit.merge(more),
-            None => *permit = Some(more),
-        }
-        Ok(())
+        let has = permit.as_ref().map_or(0, MemoryPermit::bytes);
+        if self.budget.add(permit, bytes.saturating_sub(has)) { Ok(()) } else { Err(Error::NoMemory) }
     }
 
     /// Counts the message of a call.
@@ -100,7 +89,7 @@ impl MessageMemory {
     }
 
     /// The permit, which the call keeps: the decoded message lives until it ends.
-    pub(super) fn take(&mut self) -> Option<OwnedSemaphorePermit> {
+    pub(super) fn take(&mut self) -> Option<MemoryPermit> {
         self.permit.take()
     }
 }
@@ -114,10 +103,11 @@ mod tests {
     fn messages_share_a_budget_from_a_size_on() {
         let methods = Methods::of(&["grpc.health.v1.Health"], tonic_health::pb::FILE_DESCRIPTOR_SET);
         let memory = RequestMemory::new(1 << 20, 64 << 20, Memory::unlimited());
-        let message = || {
+        let message_of = |tenant: &str| {
             let counter = |limit| methods.types().counter(".grpc.health.v1.HealthCheckRequest", limit);
-            memory.message(counter).unwrap()
+            memory.of(tenant).message(counter).unwrap()
         };
+        let message = || message_of("");
         let mut first = message();
         first.read(&[0; 60_000]).unwrap();
         assert!(first.take().is_none(), "small");
@@ -126,6 +116,7 @@ mod tests {
         assert!(matches!(second.read(&[0; 600_000]), Err(Error::NoMemory)));
         let mut small = message();
         small.read(&[0; 60_000]).unwrap();
+        message_of("acme").read(&[0; 100_000]).unwrap();
         let kept = first.take();
         drop(first);
         assert!(message().read(&[0; 600_000]).is_err(), "kept by the call");

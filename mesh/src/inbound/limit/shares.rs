@@ -1,5 +1,6 @@
 //! Permits that connections and tenants share. Any of them may have all permits up to the limit; beyond it there is a
-//! reserve for those that have less than a quarter of it, so that they are not rejected because of the others.
+//! reserve for those that have less than a quarter of it, so that they are not rejected because of the others. A tenant
+//! with more has only a small part of the reserve, on any number of connections.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,6 +20,8 @@ pub(crate) struct Shares {
 struct Counts {
     total: u32,
     by_connection: HashMap<u64, Connection>,
+    /// On all connections, without callers that have no tenant.
+    by_tenant: HashMap<String, u32>,
 }
 
 #[derive(Debug, Default)]
@@ -56,7 +59,8 @@ impl Shares {
     }
 
     /// A permit, unless `limit` permits are out, and for those that have less than a quarter of them, a reserve beyond
-    /// it: an eighth for a tenant on a shared connection, a quarter for a connection, three eighths for peers.
+    /// it: an eighth for a tenant on a shared connection, a quarter for a connection, three eighths for peers; a
+    /// sixteenth for a connection of a tenant that has more in all.
     pub(crate) fn try_acquire(&self, limit: u32, claimant: Claimant) -> Option<SharePermit> {
         let mut counts = self.counts();
         if !counts.has_room(self.load.limited(limit), &claimant) {
@@ -66,6 +70,9 @@ impl Shares {
         let connection = counts.by_connection.entry(claimant.connection).or_default();
         connection.total += 1;
         *connection.by_tenant.entry(claimant.tenant.clone()).or_default() += 1;
+        if !claimant.tenant.is_empty() {
+            *counts.by_tenant.entry(claimant.tenant.clone()).or_default() += 1;
+        }
         drop(counts);
         Some(SharePermit { shares: self.clone(), claimant })
     }
@@ -95,13 +102,19 @@ impl Counts {
         }
         let share = limit / 4;
         let connection = self.by_connection.get(&claimant.connection);
-        let of_tenant = connection.and_then(|connection| connection.by_tenant.get(&claimant.tenant));
+        let of_tenant = match claimant.tenant.as_str() {
+            // Callers without a tenant are not one party.
+            "" => connection.and_then(|connection| connection.by_tenant.get("")),
+            tenant => self.by_tenant.get(tenant),
+        };
         let is_tenant_within = of_tenant.copied().unwrap_or_default() < share;
         let is_connection_within = connection.map_or(0, |connection| connection.total) < share;
+        let is_within = is_connection_within && (is_tenant_within || claimant.tenant.is_empty());
         let reserve = match () {
             () if claimant.is_peer => share + limit / 8,
-            () if is_connection_within => share,
+            () if is_within => share,
             () if is_tenant_within => limit / 8,
+            () if is_connection_within => limit / 16,
             () => 0,
         };
         self.total < limit_of_all.saturating_add(reserve)
@@ -113,6 +126,12 @@ impl Drop for SharePermit {
         let Claimant { connection: id, tenant, .. } = &self.claimant;
         let mut counts = self.shares.counts();
         counts.total -= 1;
+        if let Some(of_tenant) = counts.by_tenant.get_mut(tenant) {
+            *of_tenant -= 1;
+            if *of_tenant == 0 {
+                counts.by_tenant.remove(tenant);
+            }
+        }
         let Some(connection) = counts.by_connection.get_mut(id) else { return };
         connection.total -= 1;
         if connection.total == 0 {
@@ -186,6 +205,32 @@ mod tests {
         assert_eq!((full.len(), all(&shares, 16, &other).len()), (4, 4));
         drop((permits, full));
         assert_eq!(all(&shares, 1, &bulk(&hog)).len(), 1, "a quarter of few is none");
+    }
+
+    #[test]
+    fn a_tenant_on_many_connections_leaves_permits_to_others() {
+        let shares = Shares::default();
+        // None of its connections has a quarter.
+        let mut hog: Vec<_> =
+            (1..=100).filter_map(|connection| shares.try_acquire(16, claimant(connection, "acme"))).collect();
+        assert_eq!(hog.len(), 17, "everything if no other asks, and a sixteenth");
+        let bolt: Vec<_> =
+            (200..300).filter_map(|one| shares.try_acquire(16, claimant(one, "bolt"))).collect();
+        assert_eq!(bolt.len(), 3, "up to a quarter beyond the limit");
+        // What the first returns is for those that have less than a quarter.
+        drop(hog.pop());
+        assert!(shares.try_acquire(16, claimant(300, "acme")).is_none());
+        let fourth = shares.try_acquire(16, claimant(300, "bolt"));
+        assert!(fourth.is_some() && shares.try_acquire(16, claimant(301, "bolt")).is_none());
+        drop((hog, bolt, fourth));
+
+        // On a connection that the other tenant fills, too.
+        let hog = all(&shares, 16, &claimant(1, "acme"));
+        let more: Vec<_> = (2..50).filter_map(|one| shares.try_acquire(16, claimant(one, "acme"))).collect();
+        let bolt = all(&shares, 16, &claimant(1, "bolt"));
+        assert_eq!((hog.len(), more.len(), bolt.len()), (16, 1, 1));
+        drop((hog, more, bolt));
+        assert!(shares.counts().by_tenant.is_empty() && shares.counts().by_connection.is_empty());
     }
 
     #[test]

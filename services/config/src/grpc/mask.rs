@@ -3,7 +3,7 @@
 use crate::Error;
 
 /// Output-only fields are ignored, so that a resource may be sent back as it was read.
-const OUTPUT_ONLY: [&str; 2] = ["create_time", "update_time"];
+const OUTPUT_ONLY: [&str; 3] = ["create_time", "update_time", "owner"];
 
 /// A field that an update may change.
 pub(crate) struct Field<M> {

@@ -48,6 +48,11 @@ impl KeyNames {
         self.in_bucket(tag.bucket(), &format!("generation:{}:{}", tag.space.name, tag.name))
     }
 
+    /// The name of the state of a rate limit.
+    pub(super) fn permits(&self, key: &Key) -> String {
+        self.in_bucket(key.bucket(), &format!("permits:{}:{}", key.space.name, key.name))
+    }
+
     /// The names of a log, of the position of its last record, and of an idempotency id.
     pub(super) fn log(&self, log: &Key, id: &str) -> [String; 3] {
         let name = format!("log:{}:{}", log.space.name, log.name);

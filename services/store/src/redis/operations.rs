@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use dataflow_mesh::rate::RateLimit;
 use futures_util::future::try_join_all;
 use redis::{Cmd, FromRedisValue, Value};
 use tokio::sync::watch;
@@ -18,6 +19,7 @@ use crate::generations::{Generation, Generations, REMEMBERED};
 use crate::key::{Key, Space};
 use crate::leases::{Leases, Token};
 use crate::logs::{Appended, LogRecord, Logs, READ_SIZE};
+use crate::permits::{Permits, Taken};
 use crate::record;
 use crate::revision::Revision;
 use crate::signals::{CHANGES, Change, Signals, Subscription};
@@ -174,6 +176,17 @@ impl Generations for Redis {
         self.add_publish_args(&mut command, tag);
         self.write_durably(tag.bucket(), command).await?;
         Ok(new)
+    }
+}
+
+#[async_trait]
+impl Permits for Redis {
+    async fn take(&self, key: &Key, limit: RateLimit, most: u32) -> Result<Taken, Error> {
+        let mut command = scripts::TAKE.call(&[self.names.permits(key)]);
+        let interval = u64::try_from(limit.interval.as_nanos()).unwrap_or(u64::MAX);
+        command.arg(interval).arg(limit.burst).arg(most);
+        let (permits, total, wait) = parse(self.write(key.bucket(), command).await?)?;
+        Ok(Taken { permits, total, wait: Duration::from_micros(wait) })
     }
 }
 

@@ -96,6 +96,39 @@ pub(super) static RENEW: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
+/// Takes permits of a rate limit (GCRA), by the clock of Redis.
+///
+/// The state is when it was written, in microseconds; what callers have used up of their time, in nanoseconds; and the
+/// permits that were taken so far. No more than the burst is used up, since the limit may have been lower. A clock that
+/// goes back, after a failover, earns nothing. The state expires when
+/// nothing is used up, and ten seconds later, so that callers can compute their shares meanwhile.
+///
+/// KEYS: state. ARGV: nanoseconds between two permits, burst, most permits. Returns the permits, all permits so far, and
+/// the microseconds until the next one.
+pub(super) static TAKE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local time = redis.call('TIME')
+        local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+        local interval, burst, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+        local used, total, is_higher = 0, 0, false
+        local found = redis.call('GET', KEYS[1])
+        if found then
+            local written, before, count = string.match(found, '^(%d+) (%d+) (%d+)$')
+            local passed = math.max(now - tonumber(written), 0) * 1000
+            used, total = math.max(tonumber(before) - passed, 0), tonumber(count)
+            is_higher = used > burst * interval
+            used = math.min(used, burst * interval)
+        end
+        local taken = math.max(math.min(burst - math.ceil(used / interval), most), 0)
+        if taken > 0 or is_higher then
+            used, total = used + taken * interval, total + taken
+            local state = string.format('%.0f %.0f %.0f', now, used, total)
+            redis.call('SET', KEYS[1], state, 'PX', string.format('%.0f', math.ceil(used / 1000000) + 10000))
+        end
+        return {taken, total, math.ceil(math.max(used - (burst - 1) * interval, 0) / 1000)}",
+    )
+});
+
 /// Appends a record to a log, unless its id was written before, or the log does not end at the expected position.
 ///
 /// The expiry of a known id is extended, which is a write: without any, `WAIT` could not confirm that the replicas have
@@ -196,7 +229,7 @@ impl Script {
 /// The commands that load all scripts.
 pub(super) fn load() -> Pipeline {
     let mut pipeline = redis::pipe();
-    for script in [&GET, &SET, &DELETE, &RELEASE, &GENERATION, &RENEW, &APPEND, &READ, &TRIM] {
+    for script in [&GET, &SET, &DELETE, &RELEASE, &GENERATION, &RENEW, &TAKE, &APPEND, &READ, &TRIM] {
         pipeline.cmd("SCRIPT").arg("LOAD").arg(&script.code);
     }
     pipeline

@@ -29,7 +29,7 @@ fn one_port_serves_rest_grpc_and_the_command_line() {
     assert_eq!(up.next_line(), format!("ready {endpoint}\n"));
 
     let status = binary::run(&["status", "--endpoint", &endpoint]);
-    assert_eq!((status.code, status.stdout.matches(" SERVING").count()), (0, 9), "{status:?}");
+    assert_eq!((status.code, status.stdout.matches(" SERVING").count()), (0, 10), "{status:?}");
 
     let document = document();
     let mut stream = TcpStream::connect(&up.address).unwrap();

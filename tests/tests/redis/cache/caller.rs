@@ -104,6 +104,7 @@ methods! {
     entry_exists(EntryExistsRequest) -> EntryExistsResponse;
     get_entry_ttl(GetEntryTtlRequest) -> GetEntryTtlResponse;
     get_stats(GetStatsRequest) -> GetStatsResponse;
+    take_permits(TakePermitsRequest) -> TakePermitsResponse;
 }
 
 // === impl Caller ===

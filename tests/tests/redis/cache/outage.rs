@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout};
 use tonic::Code;
 
 use super::caller::{Caller, Failure, entry, lease, millis, owned, set};
+use super::permits;
 use super::replicas::{DEFAULT_TIMEOUT, Replica, Replicas};
 
 fn key() -> String {
@@ -63,6 +64,7 @@ async fn check_every_method(caller: &Caller, token: &str) {
             .invalidate_tags(pb::InvalidateTagsRequest { tags: owned(&["t"]), ..Default::default() })
             .await
             .err(),
+        caller.take_permits(permits::request("k", Duration::from_secs(1), 1, 1)).await.err(),
     ] {
         let Failure { code, reason, retry_after, .. } = refusal.expect("the invalidation must not be lost");
         assert_eq!((code, reason.as_str()), (Code::Unavailable, "STORE_UNAVAILABLE"));

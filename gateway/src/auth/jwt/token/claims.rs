@@ -4,6 +4,8 @@
 use std::ops::RangeInclusive;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use dataflow_mesh::rate::Rate;
+
 use super::super::object::{Object, Value};
 use super::{Expected, TokenError};
 use crate::auth::names::{MAX_SUBJECT, is_reserved, is_tenant};
@@ -15,6 +17,10 @@ const MAX_SCOPES: usize = 64;
 /// milliseconds.
 const DATES: RangeInclusive<f64> = 0.0..=253_402_300_799.0;
 
+/// The claim with the rate of the subject.
+const RATE: &str = "dataflow_rate_limit";
+
+const NOT_A_RATE: &str = "is not a number from 1 to 1000000 and a period, for instance 50/s";
 const MISSING: &str = "is missing";
 const NOT_TEXT: &str = "is not a string";
 
@@ -27,6 +33,8 @@ pub(crate) struct Claims {
     pub(crate) tenant: Option<String>,
     /// What the caller may do: words of RFC 6749 (3.3), in the order of the token, each once.
     pub(crate) scopes: Vec<String>,
+    /// The rate of the subject, if the token states one.
+    pub(crate) rate: Option<Rate>,
     /// When the token expires, by the clock of its issuer.
     pub(crate) expires: SystemTime,
 }
@@ -52,7 +60,7 @@ impl Claims {
         check_audience(&claims, expected)?;
         let subject = subject(&claims)?;
         let tenant = tenant(&claims, expected)?;
-        Ok(Self { subject, tenant, scopes: scopes(&claims)?, expires })
+        Ok(Self { subject, tenant, scopes: scopes(&claims)?, rate: rate(&claims)?, expires })
     }
 
     /// Whether the token has expired.
@@ -124,6 +132,12 @@ fn tenant(claims: &Object, expected: &Expected) -> Result<Option<String>, TokenE
         return Ok(None);
     };
     if is_tenant(tenant) { Ok(Some(tenant.to_owned())) } else { Err(TokenError::TenantInvalid) }
+}
+
+/// The rate that the issuer grants to the subject.
+fn rate(claims: &Object) -> Result<Option<Rate>, TokenError> {
+    let text = claims.text(RATE).map_err(|_| invalid(RATE, NOT_TEXT))?;
+    text.map(|text| text.parse().map_err(|_| invalid(RATE, NOT_A_RATE))).transpose()
 }
 
 /// The words of `scope` (RFC 8693, 4.2) and of `scp`, which some providers send instead.

@@ -251,3 +251,19 @@ fn no_claim_occurs_twice() {
         );
     }
 }
+
+#[test]
+fn a_token_may_state_the_rate_of_its_subject() {
+    let check = |claims: &str, expected: Option<&str>| {
+        let rate = read(claims).unwrap().rate.map(|rate| rate.to_string());
+        assert_eq!(rate.as_deref(), expected, "{claims}");
+    };
+    check(r#""iat":1"#, None);
+    check(r#""dataflow_rate_limit":"50/s""#, Some("50/s"));
+    check(r#""dataflow_rate_limit":"1000000/h""#, Some("1000000/h"));
+    for wrong in [r#""""#, r#""50""#, r#""0/s""#, r#""1000001/s""#, r#""50/d""#, "50", "null", r#"["50/s"]"#]
+    {
+        let claims = format!(r#""sub":"ada","exp":{},"dataflow_rate_limit":{wrong}"#, NOW + 100);
+        is_invalid(&claims, "dataflow_rate_limit");
+    }
+}

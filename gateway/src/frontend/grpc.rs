@@ -1,0 +1,47 @@
+//! Calls of gRPC, which pass without a dialect.
+
+use std::convert::Infallible;
+
+use axum::body::Body;
+use dataflow_mesh::identity::Principal;
+use dataflow_mesh::status::to_status;
+use http::{Request, Response};
+use tower::Service;
+
+use super::{Frontend, Stack};
+use crate::auth::{AuthError, Presented};
+use crate::refusals::observed;
+
+// === impl Frontend ===
+
+impl Frontend {
+    /// The response to a call whose caller has a limit, or was not admitted, which may be after a newer key set has
+    /// arrived.
+    pub(super) async fn answer_grpc(
+        &self,
+        mut stack: Stack,
+        mut request: Request<Body>,
+        admitted: Result<Principal, AuthError>,
+    ) -> Result<Response<Body>, Infallible> {
+        let admitted = match admitted {
+            Err(error) => self.auth.admit_again(Presented::of(&request), request.uri().path(), error).await,
+            admitted => admitted,
+        };
+        let caller = match admitted {
+            Ok(caller) => caller,
+            Err(error) => {
+                self.record(&error, None, &mut request);
+                return Ok(self.refusing(to_status(&error).into_http(), &error));
+            }
+        };
+        let (mut response, standing) = match self.rates.admit(&caller).await {
+            Ok(standing) => {
+                let attempt = self.begin(&caller, None, &mut request);
+                (observed(attempt, stack.call(request).await?), standing)
+            }
+            Err(error) => (to_status(&error).into_http(), error.into_standing()),
+        };
+        standing.write(response.headers_mut());
+        Ok(response)
+    }
+}
