@@ -2,6 +2,7 @@
 //! request is claimed by a dialect, checked by its head, and passes the same stack as a call. Separate from the
 //! dialects, because deadlines, limits, logs and rejections are the same for all of them.
 
+mod admission;
 mod compression;
 mod drain;
 mod framing;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
-use dataflow_mesh::identity::{self, Principal};
+use dataflow_mesh::identity;
 use dataflow_mesh::inbound::{Stack, overloaded};
 use dataflow_mesh::panics;
 use dataflow_mesh::propagation::{self, REQUEST_ID};
@@ -24,15 +25,15 @@ use dataflow_mesh::serve::{AtLimit, is_grpc};
 use dataflow_mesh::status::logged;
 use dataflow_transcode::Schema;
 use futures_util::future::BoxFuture;
-use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use tower::Service;
 
 use crate::access::{Access, Entry};
-use crate::auth::{self, Auth, AuthError, Presented};
+use crate::auth::{Auth, Presented};
 use crate::body::{BodyError, Coding};
-use crate::call::{Call, service_in};
-use crate::dialect::{BodyMode, Dialect, Exchange, Failure};
+use crate::call::Call;
+use crate::dialect::{BodyMode, Dialect, Failure};
 use crate::json::is_json;
 use crate::problem;
 use crate::rate_limit::RateLimits;
@@ -228,61 +229,6 @@ impl Frontend {
         guards.attach(
             written.unwrap_or_else(|status| call.exchange().write_failure(&status.into(), request_id)),
         )
-    }
-
-    /// The caller of a request of a dialect.
-    async fn admit(&self, presented: Presented<'_>, path: &str) -> Result<Principal, AuthError> {
-        match self.auth.admit(presented, path) {
-            Err(error) => self.auth.admit_again(presented, path, error).await,
-            admitted => admitted,
-        }
-    }
-
-    /// The caller of a request that goes to the method of an exchange. It may also read what that has to look up.
-    async fn admit_exchange(
-        &self,
-        presented: Presented<'_>,
-        exchange: &dyn Exchange,
-    ) -> Result<Principal, AuthError> {
-        let caller = self.admit(presented, exchange.path().path()).await?;
-        if let Ok(Some(lookup)) = exchange.lookup() {
-            self.admit(presented, lookup.path.path()).await?;
-        }
-        Ok(caller)
-    }
-
-    /// Begins a call of a method, which is that of the path unless it is given: states the caller to its service. What the
-    /// caller presents ends here, unless the service receives it. Returns how a refusal of the call is recorded, if that is
-    /// to be.
-    fn begin(
-        &self,
-        caller: &Principal,
-        method: Option<&str>,
-        request: &mut Request<Body>,
-    ) -> Option<Attempt> {
-        let service = service_in(method.unwrap_or(request.uri().path()));
-        if !self.credential_receivers.contains(service) {
-            auth::forget_credentials(request.headers_mut());
-        }
-        identity::state(request.headers_mut(), caller);
-        self.refusals.attempt(caller, method, request)
-    }
-
-    /// The response to a call that is not admitted: it tells the client what to present.
-    fn refusing(&self, mut response: Response<Body>, error: &AuthError) -> Response<Body> {
-        self.auth.count(error);
-        if let Some(challenge) = error.challenge() {
-            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-        }
-        response
-    }
-
-    /// Records a call that is not admitted although its caller is authenticated.
-    fn record(&self, error: &AuthError, method: Option<&str>, request: &mut Request<Body>) {
-        let caller = self.auth.denied_caller(Presented::of(request), error);
-        if let Some(attempt) = caller.and_then(|caller| self.refusals.attempt(&caller, method, request)) {
-            attempt.refused(error);
-        }
     }
 
     /// The call that a request makes: the first dialect that claims it decides.

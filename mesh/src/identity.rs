@@ -1,6 +1,8 @@
 //! Who makes a call, as the headers say that only the mesh may set. This module is the only one that reads them: from
 //! the head of a request, after the gateway has removed those of outside callers and every listener the trailers.
 
+use std::net::SocketAddr;
+
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 
@@ -16,6 +18,9 @@ pub const SUBJECT: HeaderName = HeaderName::from_static("dataflow-subject");
 
 /// The scopes of a call, set by the gateway.
 pub(crate) const SCOPES: HeaderName = HeaderName::from_static("dataflow-scopes");
+
+/// The address from which the caller's connection came, set by the gateway.
+pub(crate) const PEER_ADDRESS: HeaderName = HeaderName::from_static("dataflow-peer-address");
 
 /// The caller of a call that the gateway forwards, so that the services behind it share their permits by caller too.
 const CALLER: HeaderName = HeaderName::from_static("dataflow-caller");
@@ -40,6 +45,8 @@ pub struct Identity {
     pub tenant: String,
     /// The authenticated subject, escaped likewise; empty if anonymous.
     pub subject: String,
+    /// The address from which its connection came to the gateway, escaped likewise; empty if unknown.
+    pub peer: String,
     /// The connection to the gateway on which the call arrived there.
     pub(crate) caller: Option<CallerId>,
     /// Whether a service of the mesh makes the call itself, not on behalf of a client.
@@ -99,6 +106,13 @@ pub fn state(headers: &mut HeaderMap, principal: &Principal) {
     }
 }
 
+/// States from which address the caller's connection came, in a request from which [`strip`] has removed what its client
+/// may have stated.
+pub fn state_peer(headers: &mut HeaderMap, peer: SocketAddr) {
+    let address = HeaderValue::try_from(peer.to_string()).expect("an address is visible ASCII");
+    headers.insert(PEER_ADDRESS, address);
+}
+
 /// Names the connection of the caller in a call that the gateway forwards.
 pub fn mark_caller(request: &mut Parts) {
     if let Some(CallerId(id)) = request.extensions.get() {
@@ -149,6 +163,7 @@ impl Identity {
         Ok(Self {
             tenant: text(once(TENANT)?),
             subject: text(once(SUBJECT)?),
+            peer: text(once(PEER_ADDRESS)?),
             caller: once(CALLER)?
                 .and_then(|id| u64::from_str_radix(id.to_str().ok()?, 16).ok().map(CallerId)),
             is_peer: once(PEER)? == Some(&SERVICE),
@@ -204,7 +219,7 @@ mod tests {
     fn an_identity_is_read_from_each_header_in_any_case() {
         let check = |fields: &[(&str, &[u8])], tenant: &str, subject: &str, is_peer: bool| {
             let (tenant, subject) = (tenant.to_owned(), subject.to_owned());
-            let expected = Identity { tenant, subject, caller: None, is_peer };
+            let expected = Identity { tenant, subject, is_peer, ..Identity::default() };
             assert_eq!(Identity::read(&headers(fields)), Ok(expected), "{fields:?}");
         };
         check(&[], "", "", false);
@@ -247,9 +262,14 @@ mod tests {
 
     #[test]
     fn a_repeated_header_is_an_error() {
-        for name in
-            ["dataflow-caller", "dataflow-tenant", "dataflow-subject", "dataflow-scopes", "dataflow-peer"]
-        {
+        for name in [
+            "dataflow-caller",
+            "dataflow-tenant",
+            "dataflow-subject",
+            "dataflow-scopes",
+            "dataflow-peer",
+            "dataflow-peer-address",
+        ] {
             let repeated = Identity::read(&headers(&[(name, b"service"), (name, b"service")])).unwrap_err();
             assert_eq!(repeated.violations()[0].field, name);
         }

@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use tokio::task::futures::TaskLocalFuture;
 use tower::{Layer, Service};
 
-use crate::identity::{SCOPES, SUBJECT, TENANT};
+use crate::identity::{PEER_ADDRESS, SCOPES, SUBJECT, TENANT};
 
 pub(crate) use trace::{extract, inject};
 
@@ -31,8 +31,8 @@ const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 const BAGGAGE_MAX: usize = 8192;
 
 /// The propagated headers other than the trace context.
-static PROPAGATED: [HeaderName; 6] =
-    [BAGGAGE, HeaderName::from_static("x-canary"), TENANT, SUBJECT, SCOPES, REQUEST_ID];
+static PROPAGATED: [HeaderName; 7] =
+    [BAGGAGE, HeaderName::from_static("x-canary"), TENANT, SUBJECT, SCOPES, PEER_ADDRESS, REQUEST_ID];
 
 tokio::task_local! {
     static HEADERS: HeaderMap;

@@ -120,6 +120,8 @@ pub struct Origin {
     pub author: String,
     /// The reason that the author gives.
     pub reason: String,
+    /// The address from which the author's connection came to the gateway; empty if unknown.
+    pub peer: String,
     /// The id of the request, for the audit. Not an idempotency key: a retried creation whose first outcome was unknown
     /// is rejected as existing.
     pub request_id: String,
@@ -241,6 +243,6 @@ impl TenantChange {
 impl Origin {
     /// The origin of a change by the release itself.
     pub fn system(reason: &str, request_id: String) -> Self {
-        Self { author: SYSTEM.to_owned(), reason: reason.to_owned(), request_id }
+        Self { author: SYSTEM.to_owned(), reason: reason.to_owned(), peer: String::new(), request_id }
     }
 }

@@ -52,7 +52,7 @@ fn owner_to_wire(owner: Option<Owner>) -> i32 {
 /// The wire form of a revision.
 pub(crate) fn revision(ruleset: &str, revision: &Revision) -> pb::Revision {
     let Revision { revision, position: _, time, origin, differences } = revision;
-    let Origin { author, reason, request_id } = origin.clone();
+    let Origin { author, reason, peer: _, request_id } = origin.clone();
     pb::Revision {
         ruleset: ruleset.to_owned(),
         revision: *revision,

@@ -34,6 +34,8 @@ struct Caller {
     subject: String,
     /// Empty if it belongs to no tenant.
     tenant: String,
+    /// The address from which its connection came to the gateway; empty if unknown.
+    peer: String,
     request_id: String,
 }
 
@@ -41,8 +43,8 @@ struct Caller {
 fn caller<T>(request: Request<T>) -> (Caller, T) {
     let (metadata, extensions, request) = request.into_parts();
     let request_id = metadata.get(REQUEST_ID.as_str()).and_then(|id| id.to_str().ok()).unwrap_or_default();
-    let Identity { subject, tenant, .. } = Identity::of(&extensions);
-    (Caller { subject, tenant, request_id: request_id.to_owned() }, request)
+    let Identity { subject, tenant, peer, .. } = Identity::of(&extensions);
+    (Caller { subject, tenant, peer, request_id: request_id.to_owned() }, request)
 }
 
 /// The tenant of the caller; empty if it belongs to none.
@@ -59,7 +61,7 @@ impl Caller {
             let problem = format!("must be at most {MAX_REASON} bytes, is {}", reason.len());
             return Err(Error::FieldInvalid { field: "reason".to_owned(), problem });
         }
-        Ok(Origin { author: self.subject, reason, request_id: self.request_id })
+        Ok(Origin { author: self.subject, reason, peer: self.peer, request_id: self.request_id })
     }
 }
 

@@ -26,6 +26,9 @@ pub const MAX_TTL: Duration = Duration::from_secs(10 * 31_557_600);
 /// By this, people recognize an identifier.
 pub(crate) const ID_PREFIX: &str = "k-";
 
+/// What the subject of a caller with a key begins with; no token can have such a subject.
+pub(crate) const KEY_SUBJECT: &str = "key:";
+
 /// By this, people and scanners of secrets recognize a key.
 const SECRET_PREFIX: &str = "dfk_";
 
@@ -80,7 +83,7 @@ impl Key {
 
     /// The subject of a caller with the key.
     pub fn subject(&self) -> String {
-        format!("key:{}", self.key_id)
+        format!("{KEY_SUBJECT}{}", self.key_id)
     }
 }
 

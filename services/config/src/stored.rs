@@ -60,7 +60,7 @@ pub(crate) enum Unreadable {
 /// Encodes a change.
 pub(crate) fn encode(recorded: ChangeRecord) -> Bytes {
     let ChangeRecord { change, origin, time } = recorded;
-    let Origin { author, reason, request_id } = origin;
+    let Origin { author, reason, peer, request_id } = origin;
     let format = match change {
         Change::Tenant { .. } | Change::FlagPut(_) => TENANT_VERSION,
         Change::KeyCreated(_) | Change::KeyRevoked { .. } => KEY_VERSION,
@@ -95,7 +95,7 @@ pub(crate) fn encode(recorded: ChangeRecord) -> Bytes {
     };
     let time = Some(prost_types::Timestamp::from(time));
     let change = Some(change);
-    let stored = pb::StoredChange { format, time, author, reason, request_id, tenant, change };
+    let stored = pb::StoredChange { format, time, author, reason, request_id, tenant, peer, change };
     stored.encode_to_vec().into()
 }
 
@@ -111,12 +111,12 @@ fn decode_up_to(newest: u32, record: Bytes) -> Result<Record, Unreadable> {
     if stored.format > newest {
         return Err(Unreadable::Format { found: stored.format });
     }
-    let pb::StoredChange { format, time, author, reason, request_id, tenant, change } = stored;
+    let pb::StoredChange { format, time, author, reason, request_id, tenant, peer, change } = stored;
     let invalid = |error: crate::Error| malformed(&error);
     let change = change.ok_or(Unreadable::Unknown)?;
     let is_of_tenant = format >= TENANT_VERSION && !tenant.is_empty();
     let time = time.and_then(|time| SystemTime::try_from(time).ok()).unwrap_or(SystemTime::UNIX_EPOCH);
-    let origin = Origin { author, reason, request_id };
+    let origin = Origin { author, reason, peer, request_id };
     let record = |change| Record::Change(Box::new(ChangeRecord { change, origin, time }));
     if is_of_tenant {
         let change: TenantChange = tenant::decode(change)?;
@@ -176,8 +176,12 @@ mod tests {
             disabled: true,
             description: "d".to_owned(),
         };
-        let origin =
-            Origin { author: "ada".to_owned(), reason: "why".to_owned(), request_id: "r-1".to_owned() };
+        let origin = Origin {
+            author: "ada".to_owned(),
+            reason: "why".to_owned(),
+            request_id: "r-1".to_owned(),
+            ..Origin::default()
+        };
         let change = Change::RulePut { ruleset: "default".to_owned(), rule };
         ChangeRecord { change, origin, time: SystemTime::UNIX_EPOCH + Duration::from_secs(7) }
     }

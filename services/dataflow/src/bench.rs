@@ -14,6 +14,7 @@ mod rules;
 mod service_process;
 mod soak;
 mod start;
+mod token;
 
 use std::io::Write;
 use std::path::PathBuf;

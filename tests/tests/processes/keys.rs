@@ -253,6 +253,7 @@ async fn the_audit_names_keys_and_has_no_secret() {
         (revoked.action.as_str(), &revoked.resource, revoked.reason.as_str()),
         ("KEY_REVOKED", &resource, "lost")
     );
+    assert_eq!((made.key_id.as_str(), made.tenant.as_str()), ("", "acme"), "the author had no key");
     assert!(!format!("{records:?}").contains(&secret));
 }
 

@@ -134,12 +134,7 @@ async fn refused_writes_are_seen_by_administrators_of_their_tenant() {
         told_of("bob", "UpdateRule", "ABORTED", "ETAG_MISMATCH"),
         told_of("bob", "UpdateRule", "ABORTED", "ETAG_MISMATCH"),
         told_of("ada", "CreateRule", "PERMISSION_DENIED", "SCOPE_MISSING"),
-        told_of(
-            "eve",
-            "dataflow.config.v1.AuditService/ListAuditRecords",
-            "PERMISSION_DENIED",
-            "METHOD_OF_MESH",
-        ),
+        told_of("eve", "dataflow.config.v1.FlagService/ListFlags", "PERMISSION_DENIED", "METHOD_OF_MESH"),
         told_of("ada", "CreateRule", "PERMISSION_DENIED", "SCOPE_MISSING"),
         told_of("bob", "DeleteRule", "ABORTED", "ETAG_MISMATCH"),
     ];

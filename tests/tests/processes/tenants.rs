@@ -248,6 +248,8 @@ async fn the_audit_is_read_by_tenant_time_and_author() {
         (&own[0]["tenant"], &own[0]["before"], &own[0]["after"]),
         (&json!("acme"), &json!("0"), &json!("1"))
     );
+    let peer: std::net::SocketAddr = own[0]["peer"].as_str().unwrap().parse().unwrap();
+    assert!(peer.ip().is_loopback(), "{peer}");
     assert_eq!(resources(&records("", "author=bolt-user").await), "two");
     let time =
         all.iter().find(|record| record["tenant"] == "bolt").unwrap()["time"].as_str().unwrap().to_owned();

@@ -4,6 +4,7 @@ use dataflow_proto::config::v1 as pb;
 
 use super::timestamp;
 use crate::change::{Change, JournalEntry, Origin, TenantChange};
+use crate::key::KEY_SUBJECT;
 use crate::state::State;
 
 /// The wire form of an audit record, with the revision that the change made, if `state` has it.
@@ -19,7 +20,8 @@ pub(crate) fn record(entry: JournalEntry, state: &State) -> pb::AuditRecord {
     });
     let after = made.unwrap_or_default();
     let (action, resource) = describe(&record.change);
-    let Origin { author, reason, request_id } = record.origin;
+    let Origin { author, reason, peer, request_id } = record.origin;
+    let key_id = author.strip_prefix(KEY_SUBJECT).unwrap_or_default().to_owned();
     pb::AuditRecord {
         position: i64::try_from(position).unwrap_or(i64::MAX),
         time: timestamp(record.time),
@@ -31,6 +33,8 @@ pub(crate) fn record(entry: JournalEntry, state: &State) -> pb::AuditRecord {
         before: (after - 1).max(0),
         after,
         tenant,
+        key_id,
+        peer,
     }
 }
 

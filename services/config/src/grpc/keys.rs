@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use dataflow_mesh::identity::Identity;
 use dataflow_mesh::status::respond;
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::key_service_server::KeyService;
@@ -168,8 +167,11 @@ impl KeyService for Service {
         request: Request<pb::ListKeysRequest>,
     ) -> Result<Response<pb::ListKeysResponse>, Status> {
         self.journal.ready().await;
-        let tenant = Identity::of(request.extensions()).tenant;
-        respond(self.list(&tenant, request.get_ref()).await)
+        let (caller, request) = caller(request);
+        let Caller { subject, tenant, peer, request_id } = caller;
+        // No change, and so not in the audit; but who looks at keys may be up to something.
+        tracing::info!(subject, tenant, peer, request_id, "keys: listed");
+        respond(self.list(&tenant, &request).await)
     }
 
     async fn create_key(

@@ -17,19 +17,20 @@ pub(super) fn ruleset_to_wire(versioned: &VersionedRuleset) -> pb::StoredRuleset
     let Some(latest) = versioned.history.revisions.last() else {
         return pb::StoredRulesetState { ruleset, versions, ..Default::default() };
     };
-    let Origin { author, reason, request_id } = latest.origin.clone();
+    let Origin { author, reason, peer, request_id } = latest.origin.clone();
     let (position, time) = (latest.position, Some(latest.time.into()));
-    pb::StoredRulesetState { ruleset, position, time, author, reason, request_id, versions }
+    pb::StoredRulesetState { ruleset, position, time, author, reason, request_id, versions, peer }
 }
 
 pub(super) fn ruleset_from_wire(stored: pb::StoredRulesetState) -> Result<VersionedRuleset, Error> {
-    let pb::StoredRulesetState { ruleset, position, time, author, reason, request_id, versions } = stored;
+    let pb::StoredRulesetState { ruleset, position, time, author, reason, request_id, versions, peer } =
+        stored;
     let set = ruleset::from_wire(ruleset.unwrap_or_default())?;
     let revision = Revision {
         revision: set.revision,
         position,
         time: time_from_wire(time),
-        origin: Origin { author, reason, request_id },
+        origin: Origin { author, reason, peer, request_id },
         differences: Vec::new(),
     };
     let rule_versions = versions.into_iter().map(version_from_wire).collect();

@@ -7,7 +7,6 @@ mod conditional;
 mod envoy;
 mod load;
 mod server;
-mod token;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,7 +16,7 @@ use anyhow::{Context, bail, ensure};
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::median;
+use super::{median, token};
 use load::{BODY, Load, RestRequest};
 use server::{Server, free_addresses};
 

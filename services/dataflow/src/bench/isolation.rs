@@ -12,12 +12,14 @@ use anyhow::ensure;
 use dataflow_mesh::outbound::{Outbound, Upstream};
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
+use http::HeaderValue;
 use nix::unistd::Pid;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::bench::overload::{GENERATOR, SERVICE};
 use crate::bench::service_process::{ServiceProcess, pin};
+use crate::bench::token;
 
 use attack::Attack;
 
@@ -27,6 +29,10 @@ pub(crate) struct Args {
     /// Seconds of each run.
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
+
+    /// Only this attack.
+    #[arg(long, value_name = "WHICH")]
+    attack: Option<Attack>,
 }
 
 /// How often the client calls.
@@ -45,12 +51,20 @@ struct Experience {
 pub(super) async fn measure(args: &Args) -> anyhow::Result<String> {
     ensure!(std::thread::available_parallelism()?.get() > GENERATOR, "this benchmark needs two processors");
     let mut text = String::new();
-    for attack in Attack::ALL {
-        let service = ServiceProcess::up().await?;
+    let directory = tempfile::tempdir()?;
+    let (key_set, bearer) = token::issue(directory.path())?;
+    let key_set = key_set.display().to_string();
+    for attack in Attack::ALL.into_iter().filter(|attack| args.attack.is_none_or(|only| *attack == only)) {
+        // All callers authenticate, or none.
+        let (flags, bearer) = match attack {
+            Attack::InvalidTokens => (&["--jwks", key_set.as_str()][..], Some(bearer.clone())),
+            _ => (&[][..], None),
+        };
+        let service = ServiceProcess::up_with(flags).await?;
         service.pin(SERVICE)?;
         let address = service.address.to_string();
         let address: SocketAddr = address.trim_start_matches("http://").trim_end_matches('/').parse()?;
-        let alone = client(address, args.seconds)?;
+        let alone = client(address, args.seconds, bearer.as_deref())?;
         let (stop, stopped) = oneshot::channel();
         let attackers = on_generator(move || async move {
             tokio::select! {
@@ -60,7 +74,7 @@ pub(super) async fn measure(args: &Args) -> anyhow::Result<String> {
         });
         // The attack begins before the client, which must be able to connect too.
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let beside = client(address, args.seconds);
+        let beside = client(address, args.seconds, bearer.as_deref());
         let _ = stop.send(());
         tokio::task::spawn_blocking(|| attackers.join())
             .await?
@@ -81,11 +95,13 @@ pub(super) async fn measure(args: &Args) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// What a client experiences for some seconds.
-fn client(address: SocketAddr, seconds: u64) -> anyhow::Result<Experience> {
+/// What a client experiences for some seconds. `bearer` is the value of `authorization`.
+fn client(address: SocketAddr, seconds: u64, bearer: Option<&str>) -> anyhow::Result<Experience> {
+    let bearer = bearer.map(HeaderValue::from_str).transpose()?;
     let client = on_generator(move || async move {
         let upstream: Upstream = format!("http://{address}").parse()?;
-        let client = AnalysisServiceClient::new(Outbound::new(&upstream, TIMEOUT));
+        let channel = Outbound::new(&upstream, TIMEOUT).presenting(bearer);
+        let client = AnalysisServiceClient::new(channel);
         let mut tick = interval(PERIOD);
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let (begun, mut times, mut failed) = (Instant::now(), Vec::new(), 0);

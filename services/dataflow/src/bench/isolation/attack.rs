@@ -3,13 +3,16 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::google::api::HttpBody;
 use futures_util::future::try_join_all;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, SendStream};
-use http::Request;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue, Request};
 use tokio::net::TcpStream;
 use tokio::time::interval;
 
@@ -28,12 +31,18 @@ const WATCHES: usize = 5_000;
 const WATCHES_OF_ONE: usize = 250;
 
 /// One kind of attack.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Attack {
+    /// Clients that do not read a large response
     SlowReaders,
+    /// Uploads that arrive byte by byte
     SlowUploads,
+    /// Calls that are reset at once
     HangUps,
+    /// Health watches
     Watches,
+    /// Tokens that no key has signed, each another one
+    InvalidTokens,
 }
 
 /// A connection, and what its calls need to stay open.
@@ -45,7 +54,8 @@ type Open = (ResponseFuture, SendStream<Bytes>);
 // === impl Attack ===
 
 impl Attack {
-    pub(super) const ALL: [Self; 4] = [Self::SlowReaders, Self::SlowUploads, Self::HangUps, Self::Watches];
+    pub(super) const ALL: [Self; 5] =
+        [Self::SlowReaders, Self::SlowUploads, Self::HangUps, Self::Watches, Self::InvalidTokens];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -53,6 +63,7 @@ impl Attack {
             Self::SlowUploads => "50 uploads of a byte now and then",
             Self::HangUps => "1,000 calls a second that are reset at once",
             Self::Watches => "5,000 health watches",
+            Self::InvalidTokens => "2,000 calls a second with other invalid tokens",
         }
     }
 
@@ -70,6 +81,7 @@ impl Attack {
                 let clients = (0..WATCHES / WATCHES_OF_ONE).map(|_| watches(address));
                 try_join_all(clients).await.map(drop)
             }
+            Self::InvalidTokens => invalid_tokens(address).await,
         }
     }
 }
@@ -115,6 +127,33 @@ async fn hang_ups(address: SocketAddr) -> anyhow::Result<()> {
     }
 }
 
+/// Each token has the form of a valid one, and a key that the service knows, so that its signature is verified.
+async fn invalid_tokens(address: SocketAddr) -> anyhow::Result<()> {
+    let mut client = Client::connect(address).await?;
+    let encode = |part: &str| URL_SAFE_NO_PAD.encode(part);
+    let mut number = 0_u64;
+    let mut tick = interval(Duration::from_millis(10));
+    loop {
+        tick.tick().await;
+        for _ in 0..20 {
+            number += 1;
+            let claims = format!(r#"{{"sub":"{number}","exp":4000000000}}"#);
+            let header = encode(r#"{"alg":"EdDSA","kid":"bench"}"#);
+            let signature = URL_SAFE_NO_PAD.encode(number.to_be_bytes().repeat(8));
+            let bearer = format!("Bearer {header}.{}.{signature}", encode(&claims));
+            match client.present(&bearer).await {
+                Ok((answer, mut body)) => {
+                    // It is refused whether or not a message comes.
+                    let _ = body.send_data(Bytes::from_static(&[0; 5]), true);
+                    tokio::spawn(answer);
+                }
+                // The service has closed the connection of this client.
+                Err(_) => client = Client::connect(address).await?,
+            }
+        }
+    }
+}
+
 async fn watches(address: SocketAddr) -> anyhow::Result<()> {
     let client = Client::connect(address).await?;
     let mut open = Vec::new();
@@ -139,10 +178,20 @@ impl Client {
     }
 
     async fn open(&self, path: &str) -> anyhow::Result<Open> {
+        self.begin(path, HeaderMap::new()).await
+    }
+
+    /// Begins a small call with this credential.
+    async fn present(&self, bearer: &str) -> anyhow::Result<Open> {
+        self.begin(CATEGORIZE, [(AUTHORIZATION, HeaderValue::from_str(bearer)?)].into_iter().collect()).await
+    }
+
+    async fn begin(&self, path: &str, headers: HeaderMap) -> anyhow::Result<Open> {
         let request = Request::post(format!("http://localhost{path}"))
             .header("content-type", "application/grpc")
-            .header("te", "trailers")
-            .body(())?;
+            .header("te", "trailers");
+        let mut request = request.body(())?;
+        request.headers_mut().extend(headers);
         Ok(self.0.clone().ready().await?.send_request(request, false)?)
     }
 }
