@@ -148,7 +148,7 @@ impl RateLimits {
                 Err(wait) => {
                     let now = Instant::now();
                     for (before, permit) in limits.iter().zip(permits) {
-                        before.quota.give_back(before.limit, permit, now);
+                        before.quota.give_back(permit, now);
                     }
                     return Err(self.refusal(&limits, index, wait));
                 }

@@ -45,7 +45,7 @@ struct State {
     /// The permits that were leased and not taken, until they lapse.
     leased: Option<(u32, Instant)>,
     /// Until when the store has no more.
-    exhausted: Option<Instant>,
+    exhausted: Option<Exhausted>,
     /// Whether a lease is in progress: never more than one.
     is_leasing: bool,
     /// The calls that wait for it.
@@ -59,6 +59,15 @@ struct Share {
     part: f64,
     /// Since when it is measured, the permits of all gateways at that time, and our own since then.
     measured: Option<(Instant, u64, u64)>,
+}
+
+/// What the store has told when it had no more permits.
+#[derive(Debug, Clone, Copy)]
+struct Exhausted {
+    /// When it is asked again.
+    next_lease: Instant,
+    /// When it will have a permit.
+    next_permit: Instant,
 }
 
 /// Where the limit is decided.
@@ -87,6 +96,8 @@ pub(super) enum Decision {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Permit {
     is_leased: bool,
+    /// The limit by which it was taken.
+    own: RateLimit,
 }
 
 /// A lease in progress. If it is dropped, nothing was leased.
@@ -132,18 +143,18 @@ impl Quota {
         let is_leased = source == Source::Shared;
         if is_leased && !state.take_leased(now) {
             state.own.give_back(own, 1);
-            return match state.exhausted.filter(|end| *end > now) {
-                Some(end) => Decision::Refused(end - now),
+            return match state.exhausted.filter(|told| told.next_lease > now) {
+                Some(told) => Decision::Refused(told.next_permit.max(told.next_lease) - now),
                 None => Decision::Undecided,
             };
         }
-        Decision::Admitted(Permit { is_leased })
+        Decision::Admitted(Permit { is_leased, own })
     }
 
     /// Returns a permit that the call does not use.
-    pub(super) fn give_back(&self, limit: RateLimit, permit: Permit, now: Instant) {
+    pub(super) fn give_back(&self, permit: Permit, now: Instant) {
         let mut state = self.state();
-        state.own.give_back(limit, 1);
+        state.own.give_back(permit.own, 1);
         if permit.is_leased {
             let (permits, lapse) = state.leased.unwrap_or((0, now + LAPSE));
             state.leased = Some((permits + 1, lapse));
@@ -160,7 +171,7 @@ impl Quota {
         let mut state = self.state();
         let block = limit.earned_in(BLOCK).min(limit.burst / BURST_PART).max(1);
         let left = state.leased.filter(|(_, lapse)| *lapse > now).map_or(0, |(permits, _)| permits);
-        let is_exhausted = state.exhausted.is_some_and(|end| end > now);
+        let is_exhausted = state.exhausted.is_some_and(|told| told.next_lease > now);
         if state.is_leasing || is_exhausted || !is_needed && left >= block / 2 {
             return None;
         }
@@ -240,12 +251,18 @@ impl Share {
 impl Lease {
     /// Ends the lease with what the store has granted.
     pub(super) fn granted(self, granted: Granted, now: Instant) {
-        let mut state = self.quota.state();
-        let left = state.leased.filter(|(_, lapse)| *lapse > now).map_or(0, |(permits, _)| permits);
-        state.leased = Some((left + granted.permits, now + LAPSE));
-        state.exhausted =
-            (granted.permits < self.most).then(|| now + granted.wait.clamp(LEAST_PAUSE, LONGEST_PAUSE));
-        state.share.measure(granted, now);
+        {
+            let mut state = self.quota.state();
+            let left = state.leased.filter(|(_, lapse)| *lapse > now).map_or(0, |(permits, _)| permits);
+            state.leased = Some((left + granted.permits, now + LAPSE));
+            state.exhausted = (granted.permits < self.most).then(|| Exhausted {
+                next_lease: now + granted.wait.clamp(LEAST_PAUSE, LONGEST_PAUSE),
+                next_permit: now + granted.wait,
+            });
+            state.share.measure(granted, now);
+        }
+        // The lease ends with the state unlocked: its end locks it too.
+        drop(self);
     }
 }
 

@@ -1,4 +1,5 @@
-//! Samples the refusals of each caller: the first ones of each minute, and how many were left out. Separate from the
+//! Samples the refusals of each caller, and of all callers of a tenant, which may have made many: the first ones of each
+//! minute, and how many were left out. Separate from the
 //! sampler of log records, which counts all callers together: one of them could hide those of the others.
 
 use std::collections::HashMap;
@@ -10,7 +11,10 @@ use tokio::time::Instant;
 /// The time for which refusals of a caller are counted.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// The callers that are told apart. Those beyond them count together.
+/// A tenant has the refusals of this many callers.
+const CALLERS_OF_TENANT: u32 = 10;
+
+/// The callers and tenants that are told apart. Those beyond them count together.
 const MAX_CALLERS: usize = 10_000;
 
 /// The refusals of all callers.
@@ -22,7 +26,7 @@ pub(super) struct CallerSampler {
 
 #[derive(Debug)]
 struct Callers {
-    /// By tenant and subject.
+    /// By tenant and subject; those of a whole tenant have no subject.
     windows: HashMap<(String, String), Window>,
     /// The callers beyond the most that are told apart.
     others: Window,
@@ -52,7 +56,16 @@ impl CallerSampler {
     pub(super) fn take(&self, tenant: &str, subject: &str) -> Option<u64> {
         let now = Instant::now();
         let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        callers.window((tenant.to_owned(), subject.to_owned()), now).take(self.per_window, now)
+        let caller = (tenant.to_owned(), subject.to_owned());
+        let left_out = callers.window(caller.clone(), now).take(self.per_window, now)?;
+        let of_tenant = self.per_window.saturating_mul(CALLERS_OF_TENANT);
+        if tenant.is_empty()
+            || callers.window((caller.0.clone(), String::new()), now).take(of_tenant, now).is_some()
+        {
+            return Some(left_out);
+        }
+        callers.window(caller, now).left_out += left_out + 1;
+        None
     }
 }
 
@@ -121,6 +134,20 @@ mod tests {
         assert_eq!(taken(&sampler, ada, 2), [102, 0]);
         assert_eq!(taken(&sampler, bob, 1), [4]);
         assert_eq!(taken(&sampler, ada, 9), [0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_callers_of_a_tenant_share_what_it_has() {
+        let sampler = CallerSampler::new(2);
+        let of_acme = |index: usize| taken(&sampler, ("acme", &format!("key:{index}")), 2).len();
+        assert_eq!((0..100).map(of_acme).sum::<usize>(), 20);
+        assert_eq!(taken(&sampler, ("bolt", "ada"), 2), [0; 2], "another tenant");
+        assert_eq!(
+            (0..50).map(|index| taken(&sampler, ("", &index.to_string()), 2).len()).sum::<usize>(),
+            100
+        );
+        tokio::time::advance(WINDOW).await;
+        assert_eq!(taken(&sampler, ("acme", "key:99"), 2), [2, 0], "what was left out is told later");
     }
 
     #[tokio::test(start_paused = true)]

@@ -16,7 +16,7 @@ use crate::auth::AuthError;
 const READ: &str = "/dataflow.config.v1.RuleService/GetRule";
 const WRITE: &str = "/dataflow.config.v1.RuleService/CreateRule";
 const ADMIN: &str = "/dataflow.config.v1.KeyService/ListKeys";
-const OF_MESH: &str = "/dataflow.config.v1.AuditService/ListAuditRecords";
+const OF_MESH: &str = "/dataflow.config.v1.FlagService/SetFlag";
 const INTERNAL: &str = "/dataflow.config.v1.KeyService/WatchKeys";
 
 fn refusals() -> (Refusals, Arc<Queue>) {

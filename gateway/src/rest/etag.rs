@@ -3,7 +3,9 @@
 //! the request, which the service compares with the current one.
 
 use dataflow_mesh::status::{Describe, Kind, Violation, to_status};
-use dataflow_transcode::{Cardinality, Kind as FieldKind, Preset, PresetError, Source, last_delimited};
+use dataflow_transcode::{
+    Cardinality, FieldId, Kind as FieldKind, Preset, PresetError, Source, last_delimited,
+};
 use http::header::IF_MATCH;
 use http::{HeaderMap, HeaderValue};
 use tonic::Status;
@@ -37,17 +39,22 @@ pub(super) enum PreconditionError {
     },
 }
 
+/// The field of a reply's resource that is its etag, if the resource has one.
+pub(super) fn field(binding: &Binding) -> Option<FieldId> {
+    let schema = &binding.schema;
+    let field = schema.field_named(binding.reply_message()?, ETAG)?;
+    let is_etag =
+        schema[field].kind() == FieldKind::String && schema[field].cardinality() == Cardinality::Singular;
+    is_etag.then_some(field)
+}
+
 /// The etag of the resource that a message of a reply is, or has as its field.
 pub(super) fn of<'a>(binding: &Binding, message: &'a [u8]) -> Option<&'a str> {
-    let schema = &binding.schema;
+    let (schema, field) = (&binding.schema, field(binding)?);
     let resource = match binding.reply {
         None => message,
         Some(field) => &message[last_delimited(message, schema[field].number())?],
     };
-    let field = schema.field_named(binding.reply_message()?, ETAG)?;
-    if schema[field].kind() != FieldKind::String || schema[field].cardinality() != Cardinality::Singular {
-        return None;
-    }
     let etag = str::from_utf8(&resource[last_delimited(resource, schema[field].number())?]).ok()?;
     is_etag(etag).then_some(etag)
 }

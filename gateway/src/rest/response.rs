@@ -30,8 +30,8 @@ const PIECE: usize = 16 * 1024;
 /// message is written with all its defaults.
 const BUFFERED_JSON_MAX: usize = 64 * BUFFERED_MAX;
 
-/// The response that a reply of one message makes. The conditions are those of a request that reads; a reply that is
-/// written as it arrives meets them, since its etag may come last.
+/// The response that a reply of one message makes. The conditions are those of a request that reads. A resource with an
+/// etag is held as a whole: the etag may come last, and decides whether anything else is sent.
 pub(super) async fn write(
     binding: &Arc<Binding>,
     conditions: &Conditions,
@@ -42,6 +42,7 @@ pub(super) async fn write(
     let is_document = document::is_reply(binding);
     if (BUFFERED_MAX + 1..=limit).contains(&length)
         && !is_document
+        && etag::field(binding).is_none()
         && (binding.reply.is_some() || binding.schema[binding.output].is_plain())
     {
         let (schema, style) = (Arc::clone(&binding.schema), Style::default());

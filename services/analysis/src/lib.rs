@@ -62,7 +62,11 @@ pub fn capability(args: &Args, server: &ServerArgs, context: &Context) -> Capabi
         .max_decoding_message_size(server.max_message())
         .max_encoding_message_size(server.max_message());
     let (follow, first) = rule_watch::follow(rulesets, &args.peers, context.draining.clone());
-    let capability = Capability::new().service(service).warm_up(first);
+    let overlays = rules.overlays.clone();
+    let known = async move { drop(tokio::time::timeout(timeout, overlays.attempted()).await) };
+    let capability = Capability::new().service(service).warm_up(async {
+        let ((), ()) = tokio::join!(first, known);
+    });
     let watches = config.into_iter().flat_map(|config| watches(&rules, config, &context.draining));
     follow.into_iter().chain(watches).fold(capability, Capability::task)
 }

@@ -50,7 +50,10 @@ impl Selection {
         }
         Ok(match self.overlays.over(tenant, &shared).await {
             Ok(changed) => Selected { ruleset: changed.unwrap_or(shared), lacks_overlay: false },
-            Err(_) => Selected { ruleset: shared, lacks_overlay: true },
+            Err(missing) => {
+                tracing::debug!(%missing, ruleset = shared.name, "rule sets: shared rules for a tenant");
+                Selected { ruleset: shared, lacks_overlay: true }
+            }
         })
     }
 

@@ -98,6 +98,12 @@ pub enum Error {
         /// How much of it may be.
         limit: usize,
     },
+    /// A tenant has written too much within a short time.
+    #[error("the tenant has written too much lately; nothing was changed")]
+    TenantTooFast {
+        /// The time until this change can be made.
+        retry_after: Duration,
+    },
     /// All tenants together have changed too much for themselves.
     #[error(
         "all tenants together have changed too much for themselves, at most {} tenants and {} MiB of rules may be: \
@@ -192,7 +198,7 @@ impl Describe for Error {
             | Error::FieldInvalid { .. } => Kind::Invalid,
             Error::TenantMismatch { .. } => Kind::Denied,
             Error::EtagMismatch { .. } => Kind::Conflict,
-            Error::TooManyChanges => Kind::Overloaded,
+            Error::TooManyChanges | Error::TenantTooFast { .. } => Kind::Overloaded,
             Error::TooManyKeys { .. }
             | Error::TenantMissing
             | Error::TenantTooLarge { .. }
@@ -219,6 +225,7 @@ impl Describe for Error {
             Error::TenantMismatch { .. } => "TENANT_MISMATCH",
             Error::TenantMissing => "TENANT_MISSING",
             Error::TenantTooLarge { .. } => "TENANT_TOO_LARGE",
+            Error::TenantTooFast { .. } => "TENANT_TOO_FAST",
             Error::TooManyTenants => "TOO_MANY_TENANTS",
             Error::FlagNotFound { .. } => "FLAG_NOT_FOUND",
             Error::FlagInvalid { .. } => "FLAG_INVALID",
@@ -270,6 +277,7 @@ impl Describe for Error {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Error::TooManyChanges => Some(Duration::from_millis(100)),
+            Error::TenantTooFast { retry_after } => Some(*retry_after),
             Error::Store(error) => error.retry_after(),
             _ => None,
         }

@@ -7,6 +7,7 @@
 mod compaction;
 mod history;
 mod metrics;
+mod pace;
 mod reader;
 mod replay;
 
@@ -19,7 +20,7 @@ use dataflow_mesh::metrics::Metrics;
 use dataflow_store::Store;
 use dataflow_store::key::{Key, Space};
 use dataflow_store::logs::Appended;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -29,6 +30,7 @@ use crate::state::State;
 use crate::stored::{self, Record};
 
 use metrics::Gauges;
+use pace::Pace;
 use reader::LogReader;
 
 /// The store's space of the service, and the name of the log.
@@ -63,6 +65,10 @@ pub struct Journal {
     progress: Arc<AtomicU64>,
     /// Serializes writers: a process does not conflict with itself.
     writing: Mutex<()>,
+    /// How much tenants may write.
+    pace: Pace,
+    /// One permit, to read the whole log for an earlier revision.
+    replays: Semaphore,
     /// The size in bytes above which the log is compacted.
     max_bytes: u64,
     /// When compaction was last attempted.
@@ -117,6 +123,8 @@ impl Journal {
             reader,
             progress,
             writing,
+            pace: Pace::default(),
+            replays: Semaphore::new(1),
             max_bytes,
             compacting,
             gauges,
@@ -212,6 +220,7 @@ impl Journal {
         let _guard = self.writing.lock().await;
         // The idempotency id of this change, so that appending it again is safe after an unknown outcome.
         let id = Uuid::now_v7().to_string();
+        let mut is_paid = false;
         for _ in 0..MAX_ATTEMPTS {
             let state = self.writable().await?;
             let Some(change) = decide(&state)? else { return Ok(state) };
@@ -219,7 +228,15 @@ impl Journal {
             let mut next = State::clone(&state);
             next.apply(&recorded)?;
             next.validate(&recorded.change)?;
+            let payer = match &recorded.change {
+                Change::Tenant { tenant, .. } if !is_paid => Some(tenant.clone()),
+                _ => None,
+            };
             let record = stored::encode(recorded);
+            if let Some(tenant) = payer {
+                self.pace.take(&tenant, record.len())?;
+                is_paid = true;
+            }
             let appended = self.append(state.position, &id, record.clone()).await?;
             if let Appended::At(position) = appended {
                 let mut reader = self.reader.lock().await;

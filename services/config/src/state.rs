@@ -172,6 +172,9 @@ impl State {
         let tenants = Arc::make_mut(&mut self.tenants);
         let changed = Arc::make_mut(tenants.entry(tenant.to_owned()).or_default());
         changed.apply(change, rules, is_shared, at);
+        if changed.is_empty() {
+            tenants.remove(tenant);
+        }
         Ok(())
     }
 
@@ -208,13 +211,20 @@ impl State {
             changed.check_size()?;
         }
         let bytes: usize = self.tenants.values().map(|tenant| tenant.bytes()).sum();
-        if self.tenants.len() > MAX_TENANTS || bytes > MAX_TENANTS_BYTES {
+        let changing = self.tenants.values().filter(|tenant| tenant.has_changes()).count();
+        if changing > MAX_TENANTS || bytes > MAX_TENANTS_BYTES {
             return Err(Error::TooManyTenants);
         }
         if let TenantChange::ProviderPut(provider) = change {
             provider.validate()?;
         }
-        change.ruleset().map_or(Ok(()), |name| Ok(self.ruleset_of(tenant, name)?.set().validate()?))
+        match change {
+            // A set that has become too large, because the shared one has grown, gets smaller.
+            TenantChange::RuleRemoved { .. } | TenantChange::RuleRestored { .. } => Ok(()),
+            _ => {
+                change.ruleset().map_or(Ok(()), |name| Ok(self.ruleset_of(tenant, name)?.set().validate()?))
+            }
+        }
     }
 
     /// Whether the keys, of which this one is the newest, are not too many.

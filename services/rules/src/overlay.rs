@@ -14,6 +14,9 @@ pub struct Overlay {
     pub removed: BTreeSet<String>,
 }
 
+/// What a short text takes beside its bytes: its header, and the least that is allocated.
+const BYTES_PER_TEXT: usize = 48;
+
 // === impl Overlay ===
 
 impl Overlay {
@@ -42,14 +45,15 @@ impl Overlay {
         RuleSet { name: shared.name.clone(), mode: shared.mode, revision: shared.revision, rules }
     }
 
-    /// The bytes of its texts.
+    /// The bytes of memory that it takes, about: of its texts, each with what an allocation adds.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let texts = |texts: &[String]| texts.iter().map(String::len).sum::<usize>();
+        let text = |text: &String| BYTES_PER_TEXT + text.len();
         let rule = |rule: &Rule| {
-            rule.id.len() + texts(&rule.keywords) + texts(&rule.languages) + rule.description.len()
+            let lists = rule.keywords.iter().chain(&rule.languages).chain(rule.weights.keys());
+            size_of::<Rule>() + lists.map(text).sum::<usize>() + text(&rule.id) + text(&rule.description)
         };
-        self.rules.iter().map(rule).sum::<usize>() + self.removed.iter().map(String::len).sum::<usize>()
+        self.rules.iter().map(rule).sum::<usize>() + self.removed.iter().map(text).sum::<usize>()
     }
 
     /// The rule with this identifier that the tenant has.

@@ -164,7 +164,7 @@ fn a_permit_that_is_given_back_can_be_taken() {
     for _ in 0..3 {
         let Decision::Admitted(permit) = quota.decide(limit, Source::Shared, now) else { panic!("refused") };
         assert_eq!(quota.standing(limit, now), (0, Duration::from_secs(1)));
-        quota.give_back(limit, permit, now);
+        quota.give_back(permit, now);
         assert_eq!(quota.standing(limit, now), (1, Duration::ZERO));
     }
 }
@@ -203,10 +203,10 @@ fn a_higher_rate_applies_at_once() {
     let admits = |limit, now| matches!(quota.decide(limit, Source::Alone, now), Decision::Admitted(_));
     assert!(admits(low, now) && !admits(low, now));
     assert!(!admits(high, now) && admits(high, now + high.interval) && !admits(high, now + high.interval));
-    // The store is asked again within a second, too.
+    // The store is asked again within a second, too; what it said of the lower rate stands until then.
     let other = self::quota();
     let granted = Granted { wait: Duration::from_secs(3600), ..NOTHING };
     other.begin_lease(low, true, now).unwrap().granted(granted, now);
-    assert_eq!(other.decide(high, Source::Shared, now), Decision::Refused(LONGEST_PAUSE));
+    assert_eq!(other.decide(high, Source::Shared, now), Decision::Refused(granted.wait));
     assert_eq!(other.decide(high, Source::Shared, now + LONGEST_PAUSE), Decision::Undecided);
 }

@@ -285,7 +285,7 @@ impl RuleService for Service {
         request: Request<pb::GetOverlayRequest>,
     ) -> Result<Response<pb::GetOverlayResponse>, Status> {
         self.journal.ready().await;
-        respond(self.overlay(request.get_ref()))
+        respond(self.overlay(request.get_ref()).await)
     }
 
     async fn replace_rules(

@@ -56,6 +56,8 @@ impl Journal {
     /// The first state of the past for which this is true, by replaying the log: earlier revisions are needed too
     /// rarely to keep them in memory.
     async fn state_when(&self, is_found: impl Fn(&State) -> bool) -> Result<Option<State>, Error> {
+        // It reads and decodes the whole log: several at once would delay everything else.
+        let _permit = self.replays.try_acquire().map_err(|_| Error::TooManyChanges)?;
         for _ in 0..MAX_ATTEMPTS {
             let mut replayed = start(&*self.store, &self.log).await?;
             if !is_found(&replayed) {

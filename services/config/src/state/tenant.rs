@@ -1,6 +1,6 @@
 //! What a tenant has changed for itself: an overlay on each shared rule set, and on the shared providers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -11,20 +11,20 @@ use super::history::{History, ResourceVersion};
 use super::ruleset::put;
 use crate::Error;
 use crate::change::{ChangeRecord, TenantChange};
-use crate::difference::differences;
+use crate::difference::{Difference, differences};
 use crate::provider::Provider;
 
 /// The most tenants with changes of their own.
 pub const MAX_TENANTS: usize = 10_000;
 
-/// The most bytes of texts in the changes of one tenant to rule sets.
-pub const MAX_TENANT_BYTES: usize = 1 << 20;
+/// The most bytes of memory for the changes of one tenant to rule sets.
+pub const MAX_TENANT_BYTES: usize = 512 << 10;
 
-/// The same of all tenants: what each replica has in memory.
-pub const MAX_TENANTS_BYTES: usize = 64 << 20;
+/// The same for those of all tenants, in each replica.
+pub const MAX_TENANTS_BYTES: usize = 32 << 20;
 
 /// The most rules of a rule set that a tenant changes.
-pub const MAX_CHANGED_RULES: usize = 2_000;
+pub const MAX_CHANGED_RULES: usize = 1_000;
 
 /// The most providers that a tenant changes.
 pub const MAX_CHANGED_PROVIDERS: usize = 200;
@@ -45,6 +45,8 @@ pub struct VersionedOverlay {
     pub overlay: Arc<Overlay>,
     /// Their past; the versions are those of the own rules.
     pub history: History,
+    /// The bytes of memory for the changes.
+    bytes: usize,
 }
 
 /// A tenant's change to a provider.
@@ -59,9 +61,19 @@ pub enum OwnProvider {
 // === impl Tenant ===
 
 impl Tenant {
-    /// The bytes of texts in its changes to rule sets.
+    /// The bytes of memory for its changes to rule sets.
     pub fn bytes(&self) -> usize {
-        self.overlays.values().map(|changes| changes.overlay.bytes()).sum()
+        self.overlays.values().map(|changes| changes.bytes).sum()
+    }
+
+    /// Whether it has changes: those that it has had leave their past.
+    pub(super) fn has_changes(&self) -> bool {
+        !self.providers.is_empty() || self.overlays.values().any(|changes| !changes.overlay.is_empty())
+    }
+
+    /// Whether nothing is known of it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.overlays.is_empty() && self.providers.is_empty()
     }
 
     /// Applies a change of a rule set, of which `shared` are the shared rules; or of the providers, of which
@@ -142,7 +154,7 @@ impl Tenant {
             let Overlay { rules, removed } = &*changes.overlay;
             limit(MAX_CHANGED_RULES, rules.len() + removed.len(), "changed rules in a rule set")?;
         }
-        limit(MAX_TENANT_BYTES, self.bytes(), "bytes of changed rules")?;
+        limit(MAX_TENANT_BYTES, self.bytes(), "bytes of changed rules, with 48 for each text")?;
         limit(MAX_CHANGED_PROVIDERS, self.providers.len(), "changed providers")
     }
 }
@@ -150,6 +162,12 @@ impl Tenant {
 // === impl VersionedOverlay ===
 
 impl VersionedOverlay {
+    /// These changes, with their past.
+    pub fn new(overlay: Overlay, history: History) -> Self {
+        let bytes = overlay.bytes();
+        Self { overlay: Arc::new(overlay), history, bytes }
+    }
+
     /// Changes what the tenant has of one rule.
     fn change_rule(
         &mut self,
@@ -162,8 +180,7 @@ impl VersionedOverlay {
         change(Arc::make_mut(&mut self.overlay));
         let after = self.overlay.rule(shared, id);
         let found = differences(before.as_slice(), after.cloned().as_slice());
-        self.history.record(found, position, recorded);
-        self.forget_versions();
+        self.record(found, position, recorded);
     }
 
     /// Replaces all changes.
@@ -171,14 +188,20 @@ impl VersionedOverlay {
         let all = |overlay: &Overlay| overlay.over(shared).map(|(rule, _)| rule.clone()).collect::<Vec<_>>();
         let found = differences(&all(&self.overlay), &all(new));
         self.overlay = Arc::clone(new);
-        self.history.record(found, position, recorded);
-        self.forget_versions();
+        self.record(found, position, recorded);
     }
 
-    /// Forgets the versions of rules that are not its own any more.
-    fn forget_versions(&mut self) {
-        let own: std::collections::HashSet<_> =
-            self.overlay.rules.iter().map(|rule| rule.id.as_str()).collect();
-        self.history.rule_versions.retain(|id, _| own.contains(id.as_str()));
+    /// Records a revision, after which each own rule has a version, and no other rule.
+    fn record(&mut self, differences: Vec<Difference>, position: u64, recorded: &ChangeRecord) {
+        self.bytes = self.overlay.bytes();
+        self.history.record(differences, position, recorded);
+        let own: HashSet<_> = self.overlay.rules.iter().map(|rule| rule.id.as_str()).collect();
+        let versions = &mut self.history.rule_versions;
+        versions.retain(|id, _| own.contains(id.as_str()));
+        // One that became its own without a difference to the shared rule.
+        let (created, updated) = (recorded.time, recorded.time);
+        for id in own.iter().filter(|id| !versions.contains_key(**id)).copied().collect::<Vec<_>>() {
+            versions.insert(id.to_owned(), ResourceVersion { position, created, updated });
+        }
     }
 }

@@ -75,7 +75,7 @@ pub(super) fn decode(change: Stored) -> Result<TenantChange, Unreadable> {
 /// The changes of a tenant to rule sets, for a snapshot.
 pub(super) fn overlays_to_wire(name: &str, tenant: &Tenant) -> Vec<pb::StoredOverlayState> {
     let state = |(ruleset, changes): (&String, &Arc<VersionedOverlay>)| {
-        let VersionedOverlay { overlay, history } = &**changes;
+        let VersionedOverlay { overlay, history, .. } = &**changes;
         // As a set, whose mode means nothing.
         let set = dataflow_rules::RuleSet {
             name: ruleset.clone(),
@@ -95,8 +95,7 @@ pub(super) fn overlay_from_wire(stored: pb::StoredOverlayState, tenant: &mut Ten
     let pb::StoredOverlayState { tenant: _, removed, own } = stored;
     let VersionedRuleset { set, history } = ruleset_from_wire(own.unwrap_or_default())?;
     let overlay = Overlay { rules: set.rules.clone(), removed: removed.into_iter().collect() };
-    let changes = VersionedOverlay { overlay: Arc::new(overlay), history };
-    tenant.overlays.insert(set.name.clone(), Arc::new(changes));
+    tenant.overlays.insert(set.name.clone(), Arc::new(VersionedOverlay::new(overlay, history)));
     Ok(())
 }
 

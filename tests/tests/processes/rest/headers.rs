@@ -6,6 +6,7 @@ use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_server::{AnalysisService, AnalysisServiceServer};
 use dataflow_tests::services::Service;
 use dataflow_tests::{http, services};
+use serde_json::json;
 use tokio::net::TcpListener;
 use tonic::metadata::MetadataMap;
 use tonic::service::Routes;
@@ -139,4 +140,27 @@ async fn large_responses_are_compressed_and_have_an_etag_of_their_own() {
     let changed =
         http::request(&gateway.upstream, "PATCH", "/v1/rules/large", &change, br#"{"priority": 2}"#);
     assert_eq!(changed.await.unwrap().status, 200, "the etag of the representation is that of the resource");
+}
+
+/// A resource above the size up to which replies are held, whose etag decides nevertheless.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_resource_has_an_etag_too() {
+    let (gateway, _services) = services::mesh(&[]).await;
+    let keywords: Vec<_> = (0..1000).map(|index| format!("{index:a>256}")).collect();
+    let rule = json!({"ruleId": "large", "category": "HEALTH", "keywords": keywords,
+        "description": "d".repeat(4096)});
+    let json = ("content-type", "application/json");
+    let body = rule.to_string();
+    let created =
+        http::request(&gateway.upstream, "POST", "/v1/rules", &[json], body.as_bytes()).await.unwrap();
+    assert_eq!(created.status, 200, "{}", String::from_utf8_lossy(&created.body));
+    assert!(created.body.len() > 256 * 1024, "{}", created.body.len());
+    let etag = created.headers["etag"].to_str().unwrap().to_owned();
+    let get = async |etag: &str| {
+        let headers = [("if-none-match", etag)];
+        http::request(&gateway.upstream, "GET", "/v1/rules/large", &headers, b"").await.unwrap()
+    };
+    let unchanged = get(&etag).await;
+    assert_eq!((unchanged.status, unchanged.headers["etag"].to_str().unwrap()), (304, etag.as_str()));
+    assert_eq!(get("\"other\"").await.status, 200);
 }

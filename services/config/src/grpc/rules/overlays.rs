@@ -55,7 +55,18 @@ impl Service {
         Ok(pb::RestoreRuleResponse { rule })
     }
 
-    pub(super) fn overlay(&self, request: &pb::GetOverlayRequest) -> Result<pb::GetOverlayResponse, Error> {
+    pub(super) async fn overlay(
+        &self,
+        request: &pb::GetOverlayRequest,
+    ) -> Result<pb::GetOverlayResponse, Error> {
+        let revision_of = |state: &State| {
+            let seen = state.ruleset_of(&request.tenant, &request.ruleset);
+            seen.map_or(0, |seen| seen.revisions().1)
+        };
+        // Another replica may have told of a change that this one has not read yet.
+        if revision_of(&self.journal.state()) < request.revision {
+            self.journal.catch_up().await?;
+        }
         let state = self.journal.state();
         let seen = state.ruleset_of(&request.tenant, &request.ruleset)?;
         let (_, revision) = seen.revisions();

@@ -166,7 +166,7 @@ async fn providers_of_a_tenant_stand_in_place_of_shared_ones() {
     check(Change::provider_put("acme", named("again")), "shared", "again").await;
     check(Change::provider_removed("", "P"), "", "again").await;
     check(Change::provider_removed("acme", "P"), "", "").await;
-    assert!(journal.state().tenants["acme"].providers.is_empty(), "nothing is hidden, as nothing is shared");
+    assert!(!journal.state().tenants.contains_key("acme"), "nothing is hidden, as nothing is shared");
 }
 
 #[tokio::test]
@@ -187,17 +187,21 @@ async fn every_limit_of_a_tenant_holds_on_both_sides() {
     };
     check(whole(rules(MAX_CHANGED_RULES)), None).await;
     check(put_by("acme", rule("more", "x")), Some("changed rules in a rule set")).await;
-    // Ten bytes of each rule are its identifier and its keyword.
     let described = |bytes: usize| Rule { description: "d".repeat(bytes), ..rule("123456789", "x") };
+    let size = |rules: Vec<Rule>| Overlay { rules, removed: BTreeSet::new() }.bytes();
+    let each = size(vec![described(1000)]);
     let large = |bytes: usize| {
-        let count = MAX_TENANT_BYTES / 4096;
+        let count = bytes / each;
         let mut rules: Vec<_> =
-            (0..count - 1).map(|index| Rule { id: format!("{index:09}"), ..described(4086) }).collect();
-        rules.push(described(bytes));
+            (1..count).map(|index| Rule { id: format!("{index:09}"), ..described(1000) }).collect();
+        rules.push(described(bytes - (count - 1) * each - size(vec![described(0)])));
+        assert_eq!(size(rules.clone()), bytes);
         rules
     };
-    check(whole(large(4086)), None).await;
-    check(whole(large(4087)), Some("bytes of changed rules")).await;
+    let rest = MAX_TENANT_BYTES - size(rules(100));
+    let with_rest = |bytes: usize| [rules(100), large(bytes)].concat();
+    check(whole(with_rest(rest)), None).await;
+    check(whole(with_rest(rest + 1)), Some("bytes of changed rules, with 48 for each text")).await;
     let provider = |index: usize| {
         let provider_id = format!("P{index}");
         Change::provider_put("acme", Provider { provider_id, ..built_in::providers().remove(0) })
