@@ -14,8 +14,9 @@ use crate::source::TREE;
 fn rules() -> Vec<Value> {
     let files = files("k8s/observability/rules/");
     let documents = files.iter().flat_map(|file| documents(file));
-    let groups: Vec<Value> =
-        documents.flat_map(|document| each(&document["spec"]["groups"]).cloned().collect::<Vec<_>>()).collect();
+    let groups: Vec<Value> = documents
+        .flat_map(|document| each(&document["spec"]["groups"]).cloned().collect::<Vec<_>>())
+        .collect();
     groups.iter().flat_map(|group| each(&group["rules"]).cloned().collect::<Vec<_>>()).collect()
 }
 

@@ -32,9 +32,9 @@ fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
             assert!(page.contains(&format!("\n{section}\n")), "docs/runbooks/{name}.md lacks {section}");
         }
     }
-    let pages = files("docs/runbooks/").into_iter().map(|path| {
-        path.trim_start_matches("docs/runbooks/").trim_end_matches(".md").to_owned()
-    });
+    let pages = files("docs/runbooks/")
+        .into_iter()
+        .map(|path| path.trim_start_matches("docs/runbooks/").trim_end_matches(".md").to_owned());
     assert_eq!(pages.collect::<BTreeSet<_>>(), alerts.into_keys().collect());
 }
 
@@ -83,7 +83,8 @@ fn short_calls_are_those_for_which_the_mesh_has_a_timeout() {
     let of_policies = of_kind("mesh/istio/resilience.yaml", "VirtualService");
     let routes = of_policies.iter().flat_map(|service| each(&service["spec"]["http"]));
     let untimed = routes.filter(|route| route["timeout"].is_null()).flat_map(|route| each(&route["match"]));
-    let methods = untimed.map(|matched| text(&matched["uri"]["exact"]).rsplit('/').next().unwrap().to_owned());
+    let methods =
+        untimed.map(|matched| text(&matched["uri"]["exact"]).rsplit('/').next().unwrap().to_owned());
     let untimed: BTreeSet<_> = methods.collect();
     assert!(untimed.len() > 5, "{untimed:?}");
     let mut count = 0;
@@ -98,7 +99,8 @@ fn short_calls_are_those_for_which_the_mesh_has_a_timeout() {
                 })
             };
             assert!(untimed.iter().all(|method| is_excluded(method)), "{}: {excluded}", rule["record"]);
-            let used = |name: &str| untimed.iter().any(|method| method.starts_with(name.trim_end_matches(".*")));
+            let used =
+                |name: &str| untimed.iter().any(|method| method.starts_with(name.trim_end_matches(".*")));
             assert!(excluded.split('|').all(used), "{}: {excluded}", rule["record"]);
             count += 1;
         }

@@ -32,7 +32,8 @@ fn dashboards_name_only_metrics_that_are_exported_or_recorded() {
                 let query = text(&target["expr"]);
                 assert!(query.contains("$namespace"), "{file}: {query} is not limited to the namespace");
                 let unknown = unknown(query, &known);
-                violations.extend(unknown.into_iter().map(|what| format!("{file}: {}: {what}", panel["title"])));
+                violations
+                    .extend(unknown.into_iter().map(|what| format!("{file}: {}: {what}", panel["title"])));
                 queries += 1;
             }
         }
@@ -49,7 +50,8 @@ fn every_metric_has_a_panel_or_an_alert() {
     let mut shown: BTreeSet<String> = BTreeSet::new();
     let dashboards = dashboards();
     let panels = dashboards.iter().flat_map(|(_, dashboard)| each(&dashboard["panels"]));
-    let queries = panels.flat_map(|panel| each(&panel["targets"])).map(|target| text(&target["expr"]).to_owned());
+    let queries =
+        panels.flat_map(|panel| each(&panel["targets"])).map(|target| text(&target["expr"]).to_owned());
     let of_rules = super::rules().into_iter().map(|rule| text(&rule["expr"]).to_owned());
     for query in queries.chain(of_rules) {
         let words = query.split(|c: char| !(c.is_alphanumeric() || c == '_'));
@@ -77,7 +79,10 @@ fn panels_are_described_and_laid_out() {
             let title = text(&panel["title"]);
             assert!(ids.insert(panel["id"].as_u64().unwrap()), "{file}: {title}: its id is taken");
             if panel["type"] != "row" {
-                assert!(text(&panel["description"]).ends_with('.'), "{file}: {title}: what it shows, as a sentence");
+                assert!(
+                    text(&panel["description"]).ends_with('.'),
+                    "{file}: {title}: what it shows, as a sentence"
+                );
             }
             let [x, y, w, h] = ["x", "y", "w", "h"].map(|side| panel["gridPos"][side].as_u64().unwrap());
             assert!(x + w <= 24, "{file}: {title}: wider than the page");

@@ -9,16 +9,14 @@ use crate::reference::{read, rows};
 
 /// Labels that Prometheus adds to the series of a pod. Of two labels of the same name, that of the metric gets the
 /// prefix `exported_`.
-const OF_TARGETS: [&str; 7] =
-    ["exported_namespace", "instance", "job", "le", "namespace", "pod", "service"];
+const OF_TARGETS: [&str; 7] = ["exported_namespace", "instance", "job", "le", "namespace", "pod", "service"];
 
 /// Metrics that Prometheus itself has, and their labels.
 const OF_PROMETHEUS: [(&str, &[&str]); 2] = [("up", &[]), ("ALERTS", &["alertname", "alertstate"])];
 
 /// Words of the language that stand where a metric could.
-const RESERVED: [&str; 13] = [
-    "and", "avg", "bool", "by", "count", "group", "max", "min", "offset", "or", "sum", "unless", "without",
-];
+const RESERVED: [&str; 13] =
+    ["and", "avg", "bool", "by", "count", "group", "max", "min", "offset", "or", "sum", "unless", "without"];
 
 /// What a query names.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -36,7 +34,8 @@ impl Named {
         let mut named = Self::default();
         let mut rest = query;
         while let Some(first) = rest.chars().next() {
-            let length = rest.find(|c: char| !(c.is_alphanumeric() || "_:.$".contains(c))).unwrap_or(rest.len());
+            let length =
+                rest.find(|c: char| !(c.is_alphanumeric() || "_:.$".contains(c))).unwrap_or(rest.len());
             let (word, after) = rest.split_at(length);
             let next = after.trim_start();
             match first {
@@ -55,7 +54,8 @@ impl Named {
                     rest = after;
                 }
                 _ => {
-                    let is_metric = !first.is_ascii_digit() && !RESERVED.contains(&word) && !next.starts_with('(');
+                    let is_metric =
+                        !first.is_ascii_digit() && !RESERVED.contains(&word) && !next.starts_with('(');
                     if is_metric {
                         named.metrics.push((word.to_owned(), Vec::new()));
                     }
