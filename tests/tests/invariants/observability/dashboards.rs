@@ -46,26 +46,6 @@ fn dashboards_name_only_metrics_that_are_exported_or_recorded() {
 }
 
 #[test]
-fn every_metric_has_a_panel_or_an_alert() {
-    let mut shown: BTreeSet<String> = BTreeSet::new();
-    let dashboards = dashboards();
-    let panels = dashboards.iter().flat_map(|(_, dashboard)| each(&dashboard["panels"]));
-    let queries =
-        panels.flat_map(|panel| each(&panel["targets"])).map(|target| text(&target["expr"]).to_owned());
-    let of_rules = super::rules().into_iter().map(|rule| text(&rule["expr"]).to_owned());
-    for query in queries.chain(of_rules) {
-        let words = query.split(|c: char| !(c.is_alphanumeric() || c == '_'));
-        shown.extend(words.map(str::to_owned));
-    }
-    let page = read("docs/metrics.md");
-    let families = crate::reference::rows(&page, "| family | type | labels | unit | meaning |");
-    let unused = families.into_iter().map(|row| row[0].clone()).filter(|family| {
-        !["", "_total", "_bucket", "_count"].iter().any(|end| shown.contains(&format!("{family}{end}")))
-    });
-    expect_none(&unused.collect::<Vec<_>>(), "show it on a dashboard in k8s/observability/dashboards.");
-}
-
-#[test]
 fn panels_are_described_and_laid_out() {
     let mut names = Vec::new();
     let mut uids = BTreeSet::new();

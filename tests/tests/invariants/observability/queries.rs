@@ -96,6 +96,7 @@ pub(super) fn known() -> BTreeMap<String, Option<Vec<String>>> {
         let endings: &[&str] = match kind.as_str() {
             "counter" => &["_total"],
             "histogram" => &["_bucket", "_sum", "_count"],
+            "info" => &["_info"],
             _ => &[""],
         };
         for ending in endings {
