@@ -12,7 +12,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 FILE ?= $(TARGET)/catalogue.xml
 
 # The stages of `make test`, fast ones first.
-STAGES := test-fmt test-lint test-docs test-proto test-k8s test-rust test-redis test-mesh test-hostile
+STAGES := test-fmt test-lint test-docs test-proto test-k8s test-observability test-rust test-redis test-mesh test-hostile
 
 .PHONY: help build release tools fmt test $(STAGES) bench clean
 
@@ -49,6 +49,9 @@ test-proto: tools ## Lint the contract and check compatibility with the last rel
 
 test-k8s: tools ## Lint the Dockerfile, render the manifests in every combination and validate them (hadolint, kubectl)
 	@.ci/stage $@ --needs hadolint --needs kubectl --needs kubernetes-validate sh -c 'hadolint Dockerfile && .ci/k8s'
+
+test-observability: tools ## Test alerts and recording rules, and check the queries and the schema of dashboards (promtool)
+	@.ci/stage $@ --needs promtool .ci/observability
 
 # Each stage below selects test binaries of tests/tests; `--test version` makes cargo build the `dataflow` binary for
 # them.

@@ -25,7 +25,7 @@ use crate::breakers::MeshBreakers;
 use crate::call::{Call, service_in};
 use crate::dialect::Lookup;
 use crate::frame::Frames;
-use crate::upstreams::{UpstreamError, Upstreams};
+use crate::upstreams::{UpstreamError, Upstreams, error_of_proxy};
 
 /// Forwards every call to the upstream of its service. A call that came in a dialect is put into gRPC first.
 #[derive(Clone)]
@@ -149,7 +149,15 @@ async fn send(
         }
     };
     let error = match upstream.oneshot(request).await {
-        Ok(answer) => return Ok(answer.map(Body::new)),
+        Ok(answer) => {
+            let Some((error, text)) = error_of_proxy(answer.headers(), service) else {
+                return Ok(answer.map(Body::new));
+            };
+            if let Some(left_out) = unreachable.take() {
+                tracing::warn!(service, error = text, left_out, "upstream: a proxy answered in its place");
+            }
+            return Err(error.into());
+        }
         Err(error) => error,
     };
     // A status of our own, a deadline error, or a connection error of the channel.

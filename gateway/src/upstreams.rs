@@ -1,5 +1,7 @@
 //! The upstreams of the gateway, each with a separate channel.
 
+mod proxy;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +11,8 @@ use dataflow_mesh::status::{Describe, Kind, kind_of_http, to_status};
 use futures_util::future::join_all;
 use http::StatusCode;
 use tonic::Status;
+
+pub(crate) use proxy::error_of_proxy;
 
 /// The upstream of each service. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -43,6 +47,12 @@ pub(crate) enum UpstreamError {
     /// A proxy before the service does not know it.
     #[error("a proxy before {service} answered with HTTP status 404")]
     Unrouted {
+        /// Its full name.
+        service: String,
+    },
+    /// A proxy before the service has ended the call by a timeout of its own.
+    #[error("a proxy before {service} did not wait for its response")]
+    TimedOut {
         /// Its full name.
         service: String,
     },
@@ -106,13 +116,14 @@ impl Upstreams {
 // === impl UpstreamError ===
 
 impl UpstreamError {
-    /// The error of an HTTP response that is not gRPC, by the mapping of gRPC clients.
+    /// The error of an HTTP response that is not gRPC.
     pub(crate) fn of_http(status: StatusCode, service: String) -> Self {
         match kind_of_http(status) {
             Kind::Unauthenticated => UpstreamError::Unauthenticated { service },
             Kind::Denied => UpstreamError::Denied { service },
             Kind::Unimplemented => UpstreamError::Unrouted { service },
             Kind::Unavailable => UpstreamError::Unavailable { service },
+            Kind::Timeout => UpstreamError::TimedOut { service },
             _ => UpstreamError::Malfunction { service, status },
         }
     }
@@ -129,6 +140,7 @@ impl Describe for UpstreamError {
             UpstreamError::Unauthenticated { .. } => Kind::Unauthenticated,
             UpstreamError::Denied { .. } => Kind::Denied,
             UpstreamError::Unrouted { .. } => Kind::Unimplemented,
+            UpstreamError::TimedOut { .. } => Kind::Timeout,
             UpstreamError::Malfunction { .. } => Kind::Internal,
             UpstreamError::ServiceUnknown => Kind::Unimplemented,
         }
@@ -140,6 +152,7 @@ impl Describe for UpstreamError {
             UpstreamError::Unauthenticated { .. } => "UPSTREAM_UNAUTHENTICATED",
             UpstreamError::Denied { .. } => "UPSTREAM_DENIED",
             UpstreamError::Unrouted { .. } => "UPSTREAM_UNROUTED",
+            UpstreamError::TimedOut { .. } => "UPSTREAM_TIMED_OUT",
             UpstreamError::Malfunction { .. } => "UPSTREAM_MALFUNCTION",
             UpstreamError::ServiceUnknown => "METHOD_UNKNOWN",
         }
@@ -151,6 +164,7 @@ impl Describe for UpstreamError {
             | UpstreamError::Unauthenticated { service }
             | UpstreamError::Denied { service }
             | UpstreamError::Unrouted { service }
+            | UpstreamError::TimedOut { service }
             | UpstreamError::Malfunction { service, .. } => {
                 HashMap::from([("service".to_owned(), service.clone())])
             }

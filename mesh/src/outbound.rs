@@ -42,6 +42,11 @@ use channel::Channel;
 use peers::Peers;
 use send::send;
 
+/// By how much the deadline that a peer gets is later than that of the call, which ends here first. A proxy on the way
+/// enforces the deadline that it sees, too, and ejects a healthy peer after some calls that ended by it; so does one that
+/// sees the peer's DEADLINE_EXCEEDED. A call that is canceled counts for nothing.
+const DEADLINE_MARGIN: Duration = Duration::from_millis(100);
+
 /// The client channel to one upstream, for generated clients. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Outbound {
@@ -156,8 +161,7 @@ impl Service<Request<Body>> for Outbound {
         }
         headers.remove(deadline::HEADER);
         if let Some(deadline) = deadline {
-            let remaining = deadline.saturating_duration_since(Instant::now());
-            headers.insert(deadline::HEADER, deadline::format(remaining));
+            headers.insert(deadline::HEADER, timeout_until(deadline));
         }
 
         // A forwarded call ends with the current call, which enforces its own deadline.
@@ -173,5 +177,24 @@ impl Service<Request<Body>> for Outbound {
             let expired = tokio::time::sleep_until(deadline);
             Ok(response?.map(|body| Body::new(TerminatedBody::new(body, expired, exceeded))))
         })
+    }
+}
+
+/// What a peer gets as the timeout of a call with this deadline.
+fn timeout_until(deadline: Instant) -> HeaderValue {
+    let remaining = deadline.saturating_duration_since(Instant::now());
+    deadline::format(remaining + DEADLINE_MARGIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_gets_more_time_than_the_call_has() {
+        let deadline = Instant::now() + Duration::from_millis(2);
+        assert_eq!(timeout_until(deadline), "102000u");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(timeout_until(deadline), "100000u", "of a call that is over");
     }
 }

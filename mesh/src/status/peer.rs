@@ -45,13 +45,15 @@ pub fn failure_in(headers: &HeaderMap) -> Option<Status> {
 }
 
 /// What an HTTP response without a gRPC status means (gRPC, "HTTP to gRPC Status Code Mapping"). Statuses that the
-/// mapping makes UNKNOWN are a server fault.
+/// mapping makes UNKNOWN are a server fault, and 504, which it makes UNAVAILABLE, is the timeout that it says: the call
+/// may have been executed.
 pub fn kind_of_http(status: StatusCode) -> Kind {
     match status.as_u16() {
         401 => Kind::Unauthenticated,
         403 => Kind::Denied,
         404 => Kind::Unimplemented,
-        429 | 502 | 503 | 504 => Kind::Unavailable,
+        429 | 502 | 503 => Kind::Unavailable,
+        504 => Kind::Timeout,
         _ => Kind::Internal,
     }
 }
@@ -136,7 +138,7 @@ mod tests {
         check(429, Code::Unavailable);
         check(502, Code::Unavailable);
         check(503, Code::Unavailable);
-        check(504, Code::Unavailable);
+        check(504, Code::DeadlineExceeded);
     }
 
     #[test]

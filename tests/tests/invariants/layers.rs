@@ -37,7 +37,7 @@ pub(crate) const EDGE: [(&str, &str); 18] = [
 ];
 
 /// Modules that may use gRPC codes and HTTP statuses, besides tests.
-const CODES: [(&str, &str); 18] = [
+const CODES: [(&str, &str); 19] = [
     ("mesh/src/status.rs", "the only mapping from failures to codes"),
     ("mesh/src/metrics.rs", "reads codes, for their labels"),
     ("mesh/src/inbound/observe.rs", "reads codes, to count and log them"),
@@ -51,6 +51,7 @@ const CODES: [(&str, &str); 18] = [
     ("gateway/src/auth/key_source/fetch.rs", "reads the status of the server of a key set"),
     ("gateway/src/access.rs", "reads statuses, to count and log them"),
     ("gateway/src/forward.rs", "reads codes, to tell a resource that does not exist"),
+    ("gateway/src/upstreams/proxy.rs", "reads codes, to tell what a proxy means by its text"),
     ("gateway/src/frontend.rs", "reads statuses, to leave out the length of a 304"),
     ("gateway/src/frontend/compression.rs", "reads statuses, to state on what a 304 depends"),
     ("gateway/src/refusals.rs", "reads codes, to tell a refusal from a failure"),

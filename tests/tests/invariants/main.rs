@@ -6,7 +6,7 @@
 //! [`modules`] the imports within a crate, [`habits`] conventions, [`vocabulary`] the terms.
 //!
 //! Duplicated facts are compared here too: [`policies`] and manifests with the contract, [`reference`] pages and the
-//! files that [`pages`] name with the code.
+//! files that [`pages`] name with the code, and [`observability`] with the metrics.
 
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
@@ -15,6 +15,7 @@ mod files;
 mod habits;
 mod layers;
 mod modules;
+mod observability;
 mod pages;
 mod policies;
 mod reference;

@@ -3,5 +3,6 @@
 mod contract;
 mod grants;
 mod manifests;
+mod proxies;
 mod retries;
 mod scopes;

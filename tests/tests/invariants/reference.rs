@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 /// Reads a file of the repository.
-fn read(path: impl AsRef<Path>) -> String {
+pub(crate) fn read(path: impl AsRef<Path>) -> String {
     let path = root().join(path);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
@@ -30,7 +30,7 @@ fn section<'a>(page: &'a str, heading: &str) -> &'a str {
 }
 
 /// The rows of all tables in a text with this heading, as cells without backticks.
-fn rows(text: &str, heading: &str) -> Vec<Vec<String>> {
+pub(crate) fn rows(text: &str, heading: &str) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     let mut lines = text.lines();
     while lines.by_ref().any(|line| line == heading) {

@@ -12,3 +12,4 @@ mod lasting;
 mod outliers;
 mod proxy;
 mod restarts;
+mod texts;

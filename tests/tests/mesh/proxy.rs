@@ -52,10 +52,23 @@ pub(crate) fn routes_with_canary(role: &str) -> Vec<Value> {
 fn action(route: &Value, mut target: Value) -> Value {
     let action = target.as_object_mut().unwrap();
     // Without a timeout in the policy Istio has none, but Envoy 15 s.
-    action.insert("timeout".to_owned(), route.get("timeout").cloned().unwrap_or_else(|| json!("0s")));
+    let timeout = route.get("timeout").cloned().unwrap_or_else(|| json!("0s"));
+    // Istio's proxies enforce `grpc-timeout`, up to the timeout of the policy.
+    action.insert("max_grpc_timeout".to_owned(), timeout.clone());
+    action.insert("timeout".to_owned(), timeout);
     let retries = &route["retries"];
     if retries["attempts"].as_u64().unwrap() > 0 {
-        let policy = json!({ "retry_on": retries["retryOn"], "num_retries": retries["attempts"] });
+        let mut policy = json!({ "retry_on": retries["retryOn"], "num_retries": retries["attempts"] });
+        if retries["retryRemoteLocalities"] == true {
+            // The second retry leaves the locality.
+            policy["retry_priority"] = json!({
+                "name": "envoy.retry_priorities.previous_priorities",
+                "typed_config": {
+                    "@type": message("retry.priority.previous_priorities.v3.PreviousPrioritiesConfig"),
+                    "update_frequency": 2,
+                },
+            });
+        }
         action.insert("retry_policy".to_owned(), policy);
     }
     target
@@ -77,6 +90,10 @@ pub(crate) fn outliers(again: &str) -> Value {
         "enforcing_consecutive_gateway_failure": 100,
         "enforcing_consecutive_5xx": 0,
         "enforcing_success_rate": 0,
+        "split_external_local_origin_errors": policy["splitExternalLocalOriginErrors"],
+        "consecutive_local_origin_failure": policy["consecutiveLocalOriginFailures"],
+        "enforcing_consecutive_local_origin_failure": 100,
+        "enforcing_local_origin_success_rate": 0,
         "max_ejection_percent": policy["maxEjectionPercent"],
         "interval": again,
         "base_ejection_time": again,
