@@ -2,7 +2,7 @@
 //!
 //! The path of one request: [`grpc`] receives it, [`analyses`] looks the document up in [`results`] or streams it
 //! through [`document`] to a parser thread, where [`catalogue`] combines the crates `dataflow-sdmx` and
-//! `dataflow-rules`; `convert` builds the response. [`selection`] finds the rules of the call: [`rulesets`] has the
+//! `dataflow-rules`, and [`themes`] has the official categories decide first; `convert` builds the response. [`selection`] finds the rules of the call: [`rulesets`] has the
 //! compiled rules that tenants share, which [`rule_watch`] keeps current, and [`overlays`] what tenants have changed.
 
 pub mod args;
@@ -23,7 +23,9 @@ pub mod rulesets;
 pub mod selection;
 
 pub mod catalogue;
+pub mod decision;
 pub mod evaluation;
+pub mod themes;
 
 mod convert;
 

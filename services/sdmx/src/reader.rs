@@ -313,7 +313,7 @@ impl<R: Read> StructureReader<R> {
             return Err(ParseError { fault: Fault::NotStructure { found }, position: self.root_position });
         }
         let position = self.root_position;
-        if position.document > 0 && !self.has_themes {
+        if position.document > 0 && self.themes.is_some() && !self.has_themes {
             self.diagnostics.add(Reason::DocumentWithoutThemes, position, || {
                 "the document has neither categories nor categorisations, and was not used".to_owned()
             });

@@ -21,7 +21,7 @@ use crate::xml::{Event, Start, Xml};
 const ANNOTATION_BYTES: usize = 1 << 20;
 
 /// The longest accepted language tag: BCP 47 requires implementations to support this many bytes.
-const LANGUAGE_BYTES: usize = 35;
+pub(super) const LANGUAGE_BYTES: usize = 35;
 
 /// Memory of an empty text: two strings and their heap allocations.
 const TEXT_OVERHEAD: usize = 80;

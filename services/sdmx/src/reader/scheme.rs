@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use super::flow::LANGUAGE_BYTES;
 use super::reference::{self, ID_BYTES};
 use crate::diagnostic::{Diagnostics, Reason};
 use crate::error::{Fault, ParseError, Position};
@@ -126,7 +127,13 @@ impl SchemeReader<'_> {
             }
             Context::Name => {
                 self.language.clear();
-                self.language.push_str(start.attribute("xml:lang")?.unwrap_or_default().trim());
+                let tagged = start.attribute("xml:lang")?.filter(|tag| !tag.is_empty());
+                let tagged = if self.plain && tagged.is_none() { start.attribute("lang")? } else { tagged };
+                let tagged = tagged.unwrap_or_default();
+                let language = tagged.trim_ascii();
+                if language.len() <= LANGUAGE_BYTES {
+                    self.language.push_str(language);
+                }
             }
             Context::ParentRef => {
                 let id = reference::attribute(start, "id")?;

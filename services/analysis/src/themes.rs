@@ -1,0 +1,243 @@
+//! Themes decide first: the official categories of a dataflow, or else of its parent, mean one of the seven categories
+//! by a mapping.
+//!
+//! They are applied once all documents have been read, because the links of a document usually follow its dataflows.
+//! The dataflows are part of the result anyway; `dataflow_sdmx::Themes` bounds what waits for them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use dataflow_rules::Category;
+use dataflow_rules::themes::Mapping;
+use dataflow_sdmx::{Diagnostics, Localized, Reason, Resolved, Theme, ThemeLink, Themes};
+
+use crate::Error;
+use crate::budget::Budget;
+use crate::catalogue::AnalyzedDataflow;
+use crate::decision::DecidedBy;
+
+mod parent;
+
+/// A theme of a dataflow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssignedTheme {
+    /// The theme, which many dataflows share.
+    pub theme: Arc<MappedTheme>,
+    /// Whether the provider has ended the assignment, so that it does not decide.
+    pub deprecated: bool,
+    /// The parent dataflow that has the theme; `None` if the dataflow itself has it.
+    pub inherited_from: Option<Arc<str>>,
+}
+
+/// A theme and the category that it means.
+#[derive(Debug, PartialEq, Eq)]
+pub struct MappedTheme {
+    /// `AGENCY:ID(VERSION)`.
+    pub scheme: String,
+    /// Ids, outermost first.
+    pub path: Vec<String>,
+    /// The names of the theme itself.
+    pub names: Vec<Localized>,
+    /// `None` if the mapping does not have the theme.
+    pub category: Option<Category>,
+}
+
+/// The most themes of one dataflow that count and are listed.
+pub const MAX_THEMES: usize = 16;
+
+/// The most links of one dataflow that are looked at: several may lead to one theme.
+const MAX_LINKS: usize = 256;
+
+/// The confidence of a decision by themes that agree. The provider states them, so it is not estimated; it leaves room
+/// for the provider's own mistakes.
+pub const THEME_CONFIDENCE: f64 = 0.99;
+
+/// Dataflows by agency and id.
+type ByIdentity<'a> = HashMap<(&'a str, &'a str), Group<'a>>;
+
+/// The versions of one dataflow, and the links to any of them.
+#[derive(Debug, Default)]
+struct Group<'a> {
+    links: Vec<ThemeLink<'a>>,
+    by_version: HashMap<&'a str, Vec<ThemeLink<'a>>>,
+}
+
+/// Gives each dataflow its themes, and lets them decide.
+///
+/// # Errors
+///
+/// If the budget is used up.
+pub fn apply(
+    dataflows: &mut [AnalyzedDataflow],
+    themes: &Themes,
+    mapping: &Mapping,
+    diagnostics: &mut Diagnostics,
+    budget: &mut Budget,
+) -> Result<(), Error> {
+    let Resolved { themes, links } = themes.resolve(diagnostics);
+    if links.is_empty() {
+        return Ok(());
+    }
+    let themes: Vec<_> = themes.iter().map(|theme| Arc::new(MappedTheme::new(theme, mapping))).collect();
+    let assigned = assign(dataflows, &themes, links, diagnostics);
+    for (dataflow, themes) in dataflows.iter_mut().zip(assigned) {
+        budget.check()?;
+        budget.add(themes.iter().map(AssignedTheme::bytes).sum())?;
+        dataflow.decide(themes);
+    }
+    Ok(())
+}
+
+/// The themes of each dataflow, in its order.
+fn assign(
+    dataflows: &[AnalyzedDataflow],
+    themes: &[Arc<MappedTheme>],
+    links: Vec<ThemeLink<'_>>,
+    diagnostics: &mut Diagnostics,
+) -> Vec<Vec<AssignedTheme>> {
+    let mut groups = ByIdentity::new();
+    let mut agencies = HashMap::<&str, Option<&str>>::new();
+    for AnalyzedDataflow { dataflow, .. } in dataflows {
+        let (agency_id, id) = (dataflow.agency_id.as_str(), dataflow.id.as_str());
+        groups.entry((agency_id, id)).or_default();
+        let agency = agencies.entry(id).or_insert(Some(agency_id));
+        *agency = agency.filter(|known| *known == agency_id);
+    }
+    for link in links {
+        let ThemeLink { agency_id, dataflow_id: id, position, .. } = link;
+        let agency = match agencies.get(id).copied() {
+            Some(Some(only)) if agency_id.is_empty() || only.is_empty() => only,
+            Some(None) if agency_id.is_empty() => {
+                diagnostics.add(Reason::AmbiguousCategorisation, position, || {
+                    format!("several agencies have a dataflow {id}; expected the agency of one")
+                });
+                continue;
+            }
+            _ => agency_id,
+        };
+        match groups.get_mut(&(agency, id)) {
+            Some(group) => group.add(link),
+            None => diagnostics.add(Reason::CategorisationWithoutDataflow, position, || {
+                format!("a categorisation names dataflow {agency_id}:{id}, which the catalogue does not have")
+            }),
+        }
+    }
+    let themes_of = |AnalyzedDataflow { dataflow, .. }: &AnalyzedDataflow| {
+        let (agency_id, id) = (dataflow.agency_id.as_str(), dataflow.id.as_str());
+        let mut own = groups
+            .get(&(agency_id, id))
+            .map_or_else(Vec::new, |group| group.themes(&dataflow.version, themes));
+        if own.iter().all(|theme| theme.deprecated) {
+            own.extend(inherited(&groups, themes, agency_id, id));
+            own.truncate(MAX_THEMES);
+        }
+        own
+    };
+    dataflows.iter().map(themes_of).collect()
+}
+
+/// The themes of the nearest parent that has any.
+fn inherited(
+    groups: &ByIdentity<'_>,
+    themes: &[Arc<MappedTheme>],
+    agency_id: &str,
+    id: &str,
+) -> Vec<AssignedTheme> {
+    let current = |parent: &str| {
+        let group = groups.get(&(agency_id, parent))?;
+        let current = group.themes("", themes).into_iter().filter(|theme| !theme.deprecated);
+        let parent = Arc::<str>::from(parent);
+        let inherited =
+            current.map(|theme| AssignedTheme { inherited_from: Some(Arc::clone(&parent)), ..theme });
+        Some(inherited.collect::<Vec<_>>()).filter(|themes| !themes.is_empty())
+    };
+    parent::candidates(id).find_map(current).unwrap_or_default()
+}
+
+// === impl Group ===
+
+impl<'a> Group<'a> {
+    fn add(&mut self, link: ThemeLink<'a>) {
+        self.links.push(link);
+        self.by_version.entry(link.version).or_default().push(link);
+    }
+
+    /// The distinct themes of a version: by the links that name it, else by those of other versions, since a dataflow
+    /// keeps its subject.
+    fn themes(&self, version: &str, themes: &[Arc<MappedTheme>]) -> Vec<AssignedTheme> {
+        let links = self.by_version.get(version).unwrap_or(&self.links);
+        // Those that count first.
+        let mut in_order: Vec<_> = links.iter().take(MAX_LINKS).collect();
+        in_order.sort_by_key(|link| link.deprecated);
+        let mut assigned = Vec::<AssignedTheme>::new();
+        for link in in_order {
+            let theme = &themes[link.theme];
+            let is_new = !assigned.iter().any(|known| Arc::ptr_eq(&known.theme, theme));
+            if is_new && assigned.len() < MAX_THEMES {
+                let (theme, deprecated) = (Arc::clone(theme), link.deprecated);
+                assigned.push(AssignedTheme { theme, deprecated, inherited_from: None });
+            }
+        }
+        assigned
+    }
+}
+
+// === impl MappedTheme ===
+
+impl MappedTheme {
+    fn new(theme: &Theme<'_>, mapping: &Mapping) -> Self {
+        let Theme { agency_id, scheme_id, version, path } = theme;
+        let steps: Vec<_> = path.iter().map(|part| (part.id, part.names)).collect();
+        Self {
+            scheme: format!("{agency_id}:{scheme_id}({version})"),
+            path: path.iter().map(|part| part.id.to_owned()).collect(),
+            names: path.last().map_or_else(Vec::new, |part| part.names.to_vec()),
+            category: mapping.category(agency_id, scheme_id, &steps),
+        }
+    }
+}
+
+// === impl AssignedTheme ===
+
+impl AssignedTheme {
+    /// Bytes of its texts in the result.
+    fn bytes(&self) -> usize {
+        let MappedTheme { scheme, path, names, .. } = &*self.theme;
+        let names = names.iter().map(|(language, name)| language.len() + name.len()).sum::<usize>();
+        let parent = self.inherited_from.as_ref().map_or(0, |parent| parent.len());
+        scheme.len() + path.iter().map(String::len).sum::<usize>() + names + parent
+    }
+}
+
+// === impl AnalyzedDataflow ===
+
+impl AnalyzedDataflow {
+    /// Lets the themes decide, if the mapping has any of them: for the category that most of them mean; of equal ones
+    /// for that of the rules, else the first.
+    fn decide(&mut self, themes: Vec<AssignedTheme>) {
+        let mapped = themes.iter().filter(|theme| !theme.deprecated).filter_map(|theme| theme.theme.category);
+        let mut votes = [0_u32; Category::ALL.len()];
+        let mut order = Vec::new();
+        for category in mapped {
+            votes[category.index()] += 1;
+            order.push(category);
+        }
+        let by_rules = (self.decided_by == DecidedBy::Rules).then_some(self.filing.category);
+        let rank = |category: &&Category| (votes[category.index()], Some(**category) == by_rules);
+        let winner = order.iter().rev().max_by_key(rank).copied();
+        self.themes = themes;
+        let Some(category) = winner else { return };
+        if by_rules != Some(category) {
+            // What the rules found is evidence for another category.
+            self.filing.score = 0;
+            self.filing.evidence.clear();
+        }
+        let share = f64::from(votes[category.index()]) / f64::from(votes.iter().sum::<u32>());
+        self.filing.category = category;
+        self.filing.confidence = THEME_CONFIDENCE * share;
+        self.decided_by = DecidedBy::Theme;
+    }
+}
+
+#[cfg(test)]
+mod tests;
