@@ -128,7 +128,7 @@ pub struct DocumentArgs {
     pub max_categories: usize,
 
     /// Maximum number of categorisations kept, of all documents of a call; the rest is dropped and reported.
-    #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_CATEGORISATIONS", default_value_t = 200_000, value_name = "N")]
+    #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_CATEGORISATIONS", default_value_t = 100_000, value_name = "N")]
     pub max_categorisations: usize,
 
     /// Memory for the categories and categorisations of a call, which wait until all its documents have been read; the

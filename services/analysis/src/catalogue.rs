@@ -118,7 +118,7 @@ pub fn analyze_all(
         }
         (diagnostics, found) = reader.into_parts();
     }
-    themes::apply(&mut dataflows, &found, mapping, &mut diagnostics, budget)?;
+    themes::apply(&mut dataflows, &found, (mapping, &limits), &mut diagnostics, budget)?;
     diagnostics.sort();
     Ok(Catalogue { dataflows, diagnostics })
 }

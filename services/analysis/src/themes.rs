@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use dataflow_rules::Category;
 use dataflow_rules::themes::Mapping;
-use dataflow_sdmx::{Diagnostics, Localized, Reason, Resolved, Theme, ThemeLink, Themes};
+use dataflow_sdmx::{Dataflow, Diagnostics, Limits, Localized, Reason, Resolved, Theme, ThemeLink, Themes};
 
 use crate::Error;
 use crate::budget::Budget;
@@ -52,14 +52,14 @@ const MAX_LINKS: usize = 256;
 /// for the provider's own mistakes.
 pub const THEME_CONFIDENCE: f64 = 0.99;
 
-/// Dataflows by agency and id.
-type ByIdentity<'a> = HashMap<(&'a str, &'a str), Group<'a>>;
+/// The links to all versions of a dataflow, by its agency and id: indices, ordered by version once all are known.
+type Groups<'a> = HashMap<(&'a str, &'a str), Vec<usize>>;
 
-/// The versions of one dataflow, and the links to any of them.
-#[derive(Debug, Default)]
-struct Group<'a> {
+/// The links, and what they lead to.
+struct Links<'a> {
+    themes: Vec<Arc<MappedTheme>>,
     links: Vec<ThemeLink<'a>>,
-    by_version: HashMap<&'a str, Vec<ThemeLink<'a>>>,
+    groups: Groups<'a>,
 }
 
 /// Gives each dataflow its themes, and lets them decide.
@@ -70,16 +70,19 @@ struct Group<'a> {
 pub fn apply(
     dataflows: &mut [AnalyzedDataflow],
     themes: &Themes,
-    mapping: &Mapping,
+    (mapping, limits): (&Mapping, &Limits),
     diagnostics: &mut Diagnostics,
     budget: &mut Budget,
 ) -> Result<(), Error> {
-    let Resolved { themes, links } = themes.resolve(diagnostics);
+    let Resolved { themes, links } = themes.resolve(limits, diagnostics);
     if links.is_empty() {
         return Ok(());
     }
-    let themes: Vec<_> = themes.iter().map(|theme| Arc::new(MappedTheme::new(theme, mapping))).collect();
-    let assigned = assign(dataflows, &themes, links, diagnostics);
+    let themes = themes.iter().map(|theme| Arc::new(MappedTheme::new(theme, mapping))).collect();
+    let assigned: Vec<_> = {
+        let links = Links::new(dataflows, themes, links, diagnostics);
+        dataflows.iter().map(|analyzed| links.themes_of(&analyzed.dataflow)).collect()
+    };
     for (dataflow, themes) in dataflows.iter_mut().zip(assigned) {
         budget.check()?;
         budget.add(themes.iter().map(AssignedTheme::bytes).sum())?;
@@ -88,94 +91,90 @@ pub fn apply(
     Ok(())
 }
 
-/// The themes of each dataflow, in its order.
-fn assign(
-    dataflows: &[AnalyzedDataflow],
-    themes: &[Arc<MappedTheme>],
-    links: Vec<ThemeLink<'_>>,
-    diagnostics: &mut Diagnostics,
-) -> Vec<Vec<AssignedTheme>> {
-    let mut groups = ByIdentity::new();
-    let mut agencies = HashMap::<&str, Option<&str>>::new();
-    for AnalyzedDataflow { dataflow, .. } in dataflows {
-        let (agency_id, id) = (dataflow.agency_id.as_str(), dataflow.id.as_str());
-        groups.entry((agency_id, id)).or_default();
-        let agency = agencies.entry(id).or_insert(Some(agency_id));
-        *agency = agency.filter(|known| *known == agency_id);
-    }
-    for link in links {
-        let ThemeLink { agency_id, dataflow_id: id, position, .. } = link;
-        let agency = match agencies.get(id).copied() {
-            Some(Some(only)) if agency_id.is_empty() || only.is_empty() => only,
-            Some(None) if agency_id.is_empty() => {
-                diagnostics.add(Reason::AmbiguousCategorisation, position, || {
-                    format!("several agencies have a dataflow {id}; expected the agency of one")
-                });
-                continue;
-            }
-            _ => agency_id,
-        };
-        match groups.get_mut(&(agency, id)) {
-            Some(group) => group.add(link),
-            None => diagnostics.add(Reason::CategorisationWithoutDataflow, position, || {
-                format!("a categorisation names dataflow {agency_id}:{id}, which the catalogue does not have")
-            }),
+// === impl Links ===
+
+impl<'a> Links<'a> {
+    /// Groups the links by dataflow, and reports those that lead from none.
+    fn new(
+        dataflows: &'a [AnalyzedDataflow],
+        themes: Vec<Arc<MappedTheme>>,
+        links: Vec<ThemeLink<'a>>,
+        diagnostics: &mut Diagnostics,
+    ) -> Self {
+        let mut groups = Groups::new();
+        let mut agencies = HashMap::<&str, Option<&str>>::new();
+        for AnalyzedDataflow { dataflow, .. } in dataflows {
+            let (agency_id, id) = (dataflow.agency_id.as_str(), dataflow.id.as_str());
+            groups.entry((agency_id, id)).or_default();
+            let agency = agencies.entry(id).or_insert(Some(agency_id));
+            *agency = agency.filter(|known| *known == agency_id);
         }
+        for (index, link) in links.iter().enumerate() {
+            let ThemeLink { agency_id, dataflow_id: id, position, .. } = *link;
+            let agency = match agencies.get(id).copied() {
+                Some(Some(only)) if agency_id.is_empty() || only.is_empty() => only,
+                Some(None) if agency_id.is_empty() => {
+                    diagnostics.add(Reason::AmbiguousCategorisation, position, || {
+                        format!("several agencies have a dataflow {id}; expected the agency of one")
+                    });
+                    continue;
+                }
+                _ => agency_id,
+            };
+            match groups.get_mut(&(agency, id)) {
+                Some(group) => group.push(index),
+                None => diagnostics.add(Reason::CategorisationWithoutDataflow, position, || {
+                    format!(
+                        "a categorisation names dataflow {agency_id}:{id}, which the catalogue does not have"
+                    )
+                }),
+            }
+        }
+        groups.values_mut().for_each(|group| group.sort_by_key(|&link| links[link].version));
+        Self { themes, links, groups }
     }
-    let themes_of = |AnalyzedDataflow { dataflow, .. }: &AnalyzedDataflow| {
+
+    /// The themes of a dataflow, or else those of its nearest parent that has any.
+    fn themes_of(&self, dataflow: &Dataflow) -> Vec<AssignedTheme> {
         let (agency_id, id) = (dataflow.agency_id.as_str(), dataflow.id.as_str());
-        let mut own = groups
-            .get(&(agency_id, id))
-            .map_or_else(Vec::new, |group| group.themes(&dataflow.version, themes));
+        let mut own = self.own(agency_id, id, Some(&dataflow.version));
         if own.iter().all(|theme| theme.deprecated) {
-            own.extend(inherited(&groups, themes, agency_id, id));
-            own.truncate(MAX_THEMES);
+            let mut parents = parent::candidates(id).map(|parent| self.inherited(agency_id, parent));
+            let inherited = parents.find(|themes| !themes.is_empty()).unwrap_or_default();
+            own.truncate(MAX_THEMES - inherited.len());
+            own.extend(inherited);
         }
         own
-    };
-    dataflows.iter().map(themes_of).collect()
-}
-
-/// The themes of the nearest parent that has any.
-fn inherited(
-    groups: &ByIdentity<'_>,
-    themes: &[Arc<MappedTheme>],
-    agency_id: &str,
-    id: &str,
-) -> Vec<AssignedTheme> {
-    let current = |parent: &str| {
-        let group = groups.get(&(agency_id, parent))?;
-        let current = group.themes("", themes).into_iter().filter(|theme| !theme.deprecated);
-        let parent = Arc::<str>::from(parent);
-        let inherited =
-            current.map(|theme| AssignedTheme { inherited_from: Some(Arc::clone(&parent)), ..theme });
-        Some(inherited.collect::<Vec<_>>()).filter(|themes| !themes.is_empty())
-    };
-    parent::candidates(id).find_map(current).unwrap_or_default()
-}
-
-// === impl Group ===
-
-impl<'a> Group<'a> {
-    fn add(&mut self, link: ThemeLink<'a>) {
-        self.links.push(link);
-        self.by_version.entry(link.version).or_default().push(link);
     }
 
-    /// The distinct themes of a version: by the links that name it, else by those of other versions, since a dataflow
+    /// The themes that a parent passes on: those of any of its versions that have not ended.
+    fn inherited(&self, agency_id: &str, parent: &str) -> Vec<AssignedTheme> {
+        let current = self.own(agency_id, parent, None).into_iter().filter(|theme| !theme.deprecated);
+        let from = Arc::<str>::from(parent);
+        current.map(|theme| AssignedTheme { inherited_from: Some(Arc::clone(&from)), ..theme }).collect()
+    }
+
+    /// The distinct themes of a version: by the links that name it, else by those of all versions, since a dataflow
     /// keeps its subject.
-    fn themes(&self, version: &str, themes: &[Arc<MappedTheme>]) -> Vec<AssignedTheme> {
-        let links = self.by_version.get(version).unwrap_or(&self.links);
-        // Those that count first.
-        let mut in_order: Vec<_> = links.iter().take(MAX_LINKS).collect();
-        in_order.sort_by_key(|link| link.deprecated);
+    fn own(&self, agency_id: &str, id: &str, version: Option<&str>) -> Vec<AssignedTheme> {
+        let Some(group) = self.groups.get(&(agency_id, id)) else { return Vec::new() };
+        let version_of = |&link: &usize| self.links[link].version;
+        let exact = version.map_or(&[][..], |version| {
+            let start = group.partition_point(|link| version_of(link) < version);
+            let length = group[start..].partition_point(|link| version_of(link) == version);
+            &group[start..start + length]
+        });
+        let links = if exact.is_empty() { group } else { exact };
+        let mut links: Vec<_> = links.iter().copied().take(MAX_LINKS).collect();
+        // Those that count first, in document order.
+        links.sort_by_key(|&link| (self.links[link].deprecated, link));
         let mut assigned = Vec::<AssignedTheme>::new();
-        for link in in_order {
-            let theme = &themes[link.theme];
+        for link in links {
+            let ThemeLink { theme, deprecated, .. } = self.links[link];
+            let theme = &self.themes[theme];
             let is_new = !assigned.iter().any(|known| Arc::ptr_eq(&known.theme, theme));
             if is_new && assigned.len() < MAX_THEMES {
-                let (theme, deprecated) = (Arc::clone(theme), link.deprecated);
-                assigned.push(AssignedTheme { theme, deprecated, inherited_from: None });
+                assigned.push(AssignedTheme { theme: Arc::clone(theme), deprecated, inherited_from: None });
             }
         }
         assigned

@@ -83,8 +83,8 @@ fn structure(structure: &pb::StructureReference) -> String {
     printable(&format!("{agency_id}:{id}({version})")).into_owned()
 }
 
-/// `rule:keyword@field`, or `scheme/theme/theme`, followed by `<PARENT` if it is inherited and by `!` if the provider has
-/// ended it; `None` for a kind that is unknown to this release.
+/// `rule:keyword@field`, or `scheme/theme/theme`, followed by `<PARENT` if it is inherited and by `!` if it has ended;
+/// `None` for a kind that is unknown to this release.
 fn evidence(evidence: &pb::Evidence) -> Option<String> {
     let text = match evidence.kind.as_ref()? {
         pb::evidence::Kind::Theme(theme) => {

@@ -139,7 +139,8 @@ mod tests {
 
     #[test]
     fn the_longest_path_decides_and_the_first_row_of_equal_ones() {
-        let rows = "themes:\n- {scheme: 'A:S', path: [X], category: HEALTH}\n- {scheme: 'A:*', path: [X, Y], category: LABOUR}\n\
+        let rows = "themes:\n- {scheme: 'A:S', path: [X], category: HEALTH}\n\
+                    - {scheme: 'A:*', path: [X, Y], category: LABOUR}\n\
                     - {scheme: 'A:*', path: [X], category: OTHER}\n";
         let mapping = Mapping::parse(rows).unwrap();
         let check = |scheme: &str, path: &[&str], expected| {

@@ -45,7 +45,7 @@
 //! | `diagnostics` kept | 1,000 | the rest is counted |
 //! | `identities` remembered | 65,536 | later ones are not checked for duplicates |
 //! | `categories` and schemes kept, of all documents | 50,000 | the rest is dropped, `CATEGORIES_CUT_SHORT` |
-//! | `categorisations` kept, of all documents | 200,000 | the rest is dropped, `CATEGORISATIONS_CUT_SHORT` |
+//! | `categorisations` kept, of all documents | 100,000 | the rest is dropped, `CATEGORISATIONS_CUT_SHORT` |
 //! | `theme_bytes` of both, with their overhead | 32 MiB | the same |
 
 mod annotations;

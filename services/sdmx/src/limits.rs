@@ -30,10 +30,10 @@ pub struct Limits {
     pub identities: usize,
     /// Categories kept, of all documents; default 50,000. Further ones are dropped: `CATEGORIES_CUT_SHORT`.
     pub categories: usize,
-    /// Categorisations kept, of all documents; default 200,000. Further ones are dropped: `CATEGORISATIONS_CUT_SHORT`.
+    /// Categorisations kept, of all documents; default 100,000. Further ones are dropped: `CATEGORISATIONS_CUT_SHORT`.
     pub categorisations: usize,
-    /// Bytes of categories and categorisations kept, of all documents, with their overhead; default 32 MiB. Further ones
-    /// are dropped as above.
+    /// Bytes of categories and categorisations kept, of all documents, with their overhead; default 32 MiB. The rest is
+    /// dropped as above. The paths of the themes in use have as many.
     pub theme_bytes: usize,
 }
 
@@ -91,7 +91,7 @@ impl Default for Limits {
             diagnostics: 1_000,
             identities: 65_536,
             categories: 50_000,
-            categorisations: 200_000,
+            categorisations: 100_000,
             theme_bytes: 32 << 20,
         }
     }

@@ -79,8 +79,11 @@ pub(crate) enum Target {
 /// More categories around one another than any scheme has: a longer way up is a cycle.
 const DEEPEST: usize = 256;
 
-/// Memory of a category, a name or a link beside its text: the structure itself, and the overhead of allocations.
+/// Memory of a scheme, a category or a name beside its text: the structure itself, and the overhead of allocations.
 const OVERHEAD: usize = 200;
+
+/// The same of a link, which has more texts, and is resolved and grouped later.
+const LINK_OVERHEAD: usize = 400;
 
 // === impl Themes ===
 
@@ -101,7 +104,7 @@ impl Themes {
     ) -> Option<usize> {
         // Counted as a category: a document may have as many empty schemes.
         if self.schemes.len() + self.categories.len() >= limits.categories
-            || !self.reserve(identity.bytes(), limits)
+            || !self.reserve(identity.bytes() + OVERHEAD, limits)
         {
             self.cut_categories(position, limits, diagnostics);
             return None;
@@ -119,7 +122,8 @@ impl Themes {
         limits: &Limits,
         diagnostics: &mut Diagnostics,
     ) -> Option<usize> {
-        if self.schemes.len() + self.categories.len() >= limits.categories || !self.reserve(id.len(), limits)
+        if self.schemes.len() + self.categories.len() >= limits.categories
+            || !self.reserve(id.len() + OVERHEAD, limits)
         {
             self.cut_categories(position, limits, diagnostics);
             return None;
@@ -137,7 +141,7 @@ impl Themes {
         diagnostics: &mut Diagnostics,
     ) {
         let (language, text) = &name;
-        if self.reserve(language.len() + text.len(), limits) {
+        if self.reserve(language.len() + text.len() + OVERHEAD, limits) {
             self.categories[category].names.push(name);
         } else {
             self.cut_categories(self.categories[category].position, limits, diagnostics);
@@ -150,7 +154,8 @@ impl Themes {
             Target::Category(_) => 0,
             Target::Path { scheme, path } => scheme.bytes() + path.len(),
         };
-        if self.links.len() < limits.categorisations && self.reserve(link.source.bytes() + target, limits) {
+        let bytes = link.source.bytes() + target + LINK_OVERHEAD;
+        if self.links.len() < limits.categorisations && self.reserve(bytes, limits) {
             if link.deprecated {
                 let Reference { agency_id, id, .. } = &link.source;
                 diagnostics.add(Reason::DeprecatedCategorisation, link.position, || {
@@ -231,9 +236,9 @@ impl Themes {
         }
     }
 
-    /// Reserves memory for one more part with this much text. Returns false above the limit.
-    fn reserve(&mut self, text: usize, limits: &Limits) -> bool {
-        let bytes = self.bytes.saturating_add(text).saturating_add(OVERHEAD);
+    /// Reserves memory for one more part. Returns false above the limit.
+    fn reserve(&mut self, bytes: usize, limits: &Limits) -> bool {
+        let bytes = self.bytes.saturating_add(bytes);
         let fits = bytes <= limits.theme_bytes;
         if fits {
             self.bytes = bytes;

@@ -1,5 +1,5 @@
-//! Further documents of a call: the themes in them decide, the cached result and the digest cover all of them, and their
-//! number is limited.
+//! Further documents of a call: the themes in them decide, the cached result and the digest cover all of them, and
+//! their number is limited.
 
 use std::path::Path;
 

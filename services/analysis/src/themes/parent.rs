@@ -6,7 +6,7 @@ const ID_BYTES: usize = 1024;
 /// The most prefixes that are looked up.
 const PREFIXES: usize = 64;
 
-/// The ids that a parent may have, the nearest first. A separator is any character that is neither a letter nor a digit.
+/// The ids that a parent may have, the nearest first. A separator is any character that is no letter and no digit.
 pub(super) fn candidates(id: &str) -> impl Iterator<Item = &str> {
     let id = if id.len() > ID_BYTES { "" } else { id };
     let separators = id.rmatch_indices(|character: char| !character.is_alphanumeric());

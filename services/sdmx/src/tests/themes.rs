@@ -51,7 +51,7 @@ fn themes_within(documents: &[&str], limits: &Limits) -> (Vec<String>, Vec<&'sta
         }
         (diagnostics, themes) = reader.into_parts();
     }
-    let Resolved { themes, links } = themes.resolve(&mut diagnostics);
+    let Resolved { themes, links } = themes.resolve(limits, &mut diagnostics);
     let shown = links.into_iter().map(|link| {
         let ThemeLink { agency_id, dataflow_id, version, theme, deprecated, .. } = link;
         let Theme { agency_id: maintainer, scheme_id, version: scheme_version, path } = &themes[theme];
@@ -228,7 +228,7 @@ fn names_are_kept_by_language() {
     .with_themes(Themes::default());
     assert_eq!(reader.next_dataflow().unwrap(), None);
     let (mut diagnostics, themes) = reader.into_parts();
-    let resolved = themes.resolve(&mut diagnostics);
+    let resolved = themes.resolve(&Limits::default(), &mut diagnostics);
     let names: Vec<_> = resolved.themes[0].path.iter().map(|part| texts(part.names)).collect();
     assert_eq!(names, [vec![("en", "Ex"), ("it", "Ics")], vec![("", "Why")]]);
 }
@@ -251,10 +251,14 @@ fn themes_are_bounded() {
     check(Limits { categories: 0, ..limits() }, 2, &["CATEGORIES_CUT_SHORT", "CATEGORY_SCHEME_MISSING"]);
     check(Limits { categorisations: 2, ..limits() }, 2, &[]);
     check(Limits { categorisations: 1, ..limits() }, 1, &["CATEGORISATIONS_CUT_SHORT"]);
-    // One scheme, three categories, three names and two links, with 200 bytes each, and their texts.
+    // One scheme, three categories and three names with 200 bytes each, two links with 400, and their texts.
     let texts = "AS2.0".len() + "XYZ".len() + "enExitIcsWhy".len() + 2 * "AF1.0AS2.0X.Y".len();
-    check(Limits { theme_bytes: 9 * 200 + texts, ..limits() }, 2, &[]);
-    check(Limits { theme_bytes: 9 * 200 + texts - 1, ..limits() }, 1, &["CATEGORISATIONS_CUT_SHORT"]);
+    check(Limits { theme_bytes: 7 * 200 + 2 * 400 + texts, ..limits() }, 2, &[]);
+    check(
+        Limits { theme_bytes: 7 * 200 + 2 * 400 + texts - 1, ..limits() },
+        1,
+        &["CATEGORISATIONS_CUT_SHORT"],
+    );
 }
 
 /// Look-ups take one step each, whatever a document repeats.
@@ -287,4 +291,32 @@ fn positions_name_the_document() {
     let reader = StructureReader::new(&b"prose"[..], Limits::default());
     let error = reader.following(1, Diagnostics::new(10)).next_dataflow().unwrap_err();
     assert!(error.to_string().starts_with("further document 1, byte 0, line 1: "), "{error}");
+}
+
+/// A category inside many others repeats them in its path.
+#[test]
+fn the_paths_of_themes_are_bounded() {
+    let (ids, mut themes) = (["P", "Q", "R"], Themes::default());
+    let (limits, mut diagnostics) = (Limits::default(), Diagnostics::new(10));
+    let inside = ids
+        .iter()
+        .rev()
+        .fold(String::new(), |inside, id| format!("<s:Category id='{id}'>{inside}</s:Category>"));
+    let scheme = format!("<s:CategoryScheme id='S' agencyID='A'>{inside}</s:CategoryScheme>");
+    let all = ids.map(|id| link("F", &format!("id='{id}' maintainableParentID='S' agencyID='A'")));
+    let document = structures(
+        "2_1",
+        &format!("<s:CategorySchemes>{scheme}</s:CategorySchemes>{}", links(&all.concat())),
+    );
+    let mut reader = StructureReader::new(document.as_bytes(), limits.clone()).with_themes(themes);
+    assert_eq!(reader.next_dataflow().unwrap(), None);
+    (_, themes) = reader.into_parts();
+    // Paths of one, two and three categories.
+    let bytes = (1 + 2 + 3) * 65;
+    for (theme_bytes, found, cut) in [(bytes, 3, 0), (bytes - 1, 2, 1)] {
+        let limits = Limits { theme_bytes, ..limits.clone() };
+        let before = diagnostics.total();
+        assert_eq!(themes.resolve(&limits, &mut diagnostics).links.len(), found);
+        assert_eq!(diagnostics.total() - before, cut);
+    }
 }

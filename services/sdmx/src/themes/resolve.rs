@@ -6,6 +6,7 @@ use super::{Category, Link, Reference, Scheme, Target, Themes};
 use crate::dataflow::Localized;
 use crate::diagnostic::{Diagnostics, Reason};
 use crate::error::Position;
+use crate::limits::Limits;
 
 /// The links of all documents, each with its theme.
 #[derive(Debug, Default)]
@@ -55,6 +56,9 @@ pub struct ThemeLink<'a> {
     pub position: Position,
 }
 
+/// Memory of one category of a path beside its id.
+const PART_OVERHEAD: usize = 64;
+
 /// Why a link leads nowhere.
 type Problem = (Reason, String);
 
@@ -88,14 +92,16 @@ enum Found<'a> {
 // === impl Themes ===
 
 impl Themes {
-    /// Follows every link. One that leads nowhere is reported and left out.
+    /// Follows every link. One that leads nowhere is reported and left out. The paths of all themes together have at most
+    /// `theme_bytes` of the limits: a path repeats the categories around its own.
     #[must_use]
-    pub fn resolve(&self, diagnostics: &mut Diagnostics) -> Resolved<'_> {
+    pub fn resolve(&self, limits: &Limits, diagnostics: &mut Diagnostics) -> Resolved<'_> {
         if self.links.is_empty() {
             return Resolved::default();
         }
         let index = Index::new(self);
         let (mut resolved, mut known, mut missing) = (Resolved::default(), HashMap::new(), BTreeSet::new());
+        let mut bytes = 0;
         for Link { source, target, deprecated, position } in &self.links {
             let found = match index.find(target) {
                 Ok(found) => found,
@@ -112,10 +118,22 @@ impl Themes {
                     format!("category scheme {agency_id}:{id}({version}) is in no document: send it too")
                 });
             }
-            let theme = *known.entry(found).or_insert_with(|| {
-                resolved.themes.push(index.theme(found));
-                resolved.themes.len() - 1
-            });
+            let theme = match known.get(&found) {
+                Some(theme) => *theme,
+                None => {
+                    let theme = index.theme(found);
+                    bytes += theme.path.iter().map(|part| part.id.len() + PART_OVERHEAD).sum::<usize>();
+                    if bytes > limits.theme_bytes {
+                        diagnostics.add(Reason::CategorisationsCutShort, *position, || {
+                            format!("the paths of themes have more than {} bytes", limits.theme_bytes)
+                        });
+                        break;
+                    }
+                    resolved.themes.push(theme);
+                    known.insert(found, resolved.themes.len() - 1);
+                    resolved.themes.len() - 1
+                }
+            };
             let (agency_id, dataflow_id, version) = (&source.agency_id, &source.id, &source.version);
             let (deprecated, position) = (*deprecated, *position);
             resolved.links.push(ThemeLink { agency_id, dataflow_id, version, theme, deprecated, position });
