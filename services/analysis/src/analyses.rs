@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use dataflow_mesh::panics;
 use dataflow_proto::analysis::v1 as pb;
+use dataflow_rules::themes::Mapping;
 use dataflow_rules::{Scratch, Subject};
 use dataflow_sdmx::Limits;
 use dataflow_settings::Live;
@@ -20,7 +20,7 @@ use crate::budget::{Budget, Canceled};
 use crate::catalogue::{self, Catalogue};
 use crate::convert;
 use crate::convert::evaluation::EvaluationRequest;
-use crate::document::{self, DocumentSender, Fingerprint, ReaderClosed};
+use crate::document::{self, DocumentSender, Fingerprint, Part, ReaderClosed};
 use crate::evaluation::{self, Evaluation};
 use crate::options::Options;
 use crate::results::{Inputs, Key, Lookup, Results};
@@ -35,6 +35,8 @@ const CHUNK_BYTES: usize = 64 * 1024;
 pub struct Analyses {
     rules: Selection,
     results: Results,
+    /// Which category a theme means.
+    mapping: Arc<Mapping>,
     documents: Live<DocumentArgs>,
     /// Bytes of a document that are buffered for a cache lookup before parsing starts.
     spool_bytes: usize,
@@ -53,29 +55,29 @@ pub struct Analyses {
 /// gets its permit.
 const BEGUN: usize = 64 * 1024 - 1;
 
-/// The buffered beginning of a document.
+/// The buffered beginning of the documents.
 struct Spool {
-    pieces: Vec<Bytes>,
+    parts: Vec<Part>,
     /// Their bytes.
     size: usize,
-    /// Whether `pieces` are the complete document.
+    /// Whether `parts` are the complete documents.
     whole: bool,
 }
 
 // === impl Spool ===
 
 impl Spool {
-    /// Buffers the document until it has more than `size` bytes, or is complete.
+    /// Buffers the documents until they have more than `size` bytes, or are complete.
     async fn fill(
         &mut self,
-        pieces: &mut (impl Stream<Item = Result<Bytes, Error>> + Unpin),
+        parts: &mut (impl Stream<Item = Result<Part, Error>> + Unpin),
         size: usize,
     ) -> Result<(), Error> {
         while !self.whole && self.size <= size {
-            match pieces.next().await.transpose()? {
-                Some(piece) => {
-                    self.size += piece.len();
-                    self.pieces.push(piece);
+            match parts.next().await.transpose()? {
+                Some(part) => {
+                    self.size += if let Part::Bytes(bytes) = &part { bytes.len() } else { 0 };
+                    self.parts.push(part);
                 }
                 None => self.whole = true,
             }
@@ -100,6 +102,7 @@ impl Analyses {
         Self {
             rules,
             results,
+            mapping: Arc::new(Mapping::built_in()),
             documents,
             spool_bytes: usize::try_from(args.analysis.spool_bytes.as_u64()).unwrap_or(usize::MAX),
             max_result,
@@ -120,34 +123,37 @@ impl Analyses {
         self.uploads.try_acquire().map_err(|_| Error::TooManyUploads { limit: self.max_uploads })
     }
 
-    /// Analyzes one catalogue.
+    /// Analyzes one catalogue, with the themes in further documents.
     ///
     /// # Errors
     ///
-    /// If the rule set cannot be used, the document cannot be parsed, or the upload is interrupted.
+    /// If the rule set cannot be used, a document cannot be parsed, or the upload is interrupted.
     pub async fn analyze(
         &self,
         options: Options,
-        pieces: impl Stream<Item = Result<Bytes, Error>>,
+        parts: impl Stream<Item = Result<Part, Error>>,
     ) -> Result<pb::Analysis, Error> {
         let rules = self.rules.select(&options.tenant, &options.ruleset).await?;
         let ruleset = &rules.ruleset;
         ruleset.compiled()?;
-        let limits = self.documents.load().limits();
-        // Fused, because the stream is polled again after its end if the spool contains the whole document.
-        let mut pieces = std::pin::pin!(self.with_idle_timeout(pieces).fuse());
-        let key = |document| {
+        let (limits, most) = {
+            let documents = self.documents.load();
+            (documents.limits(), documents.max_documents.get())
+        };
+        // Fused, because the stream is polled again after its end if the spool contains the whole documents.
+        let mut parts = std::pin::pin!(at_most(most, self.with_idle_timeout(parts)).fuse());
+        let key = |documents| {
             let (provider, tenant) = (options.provider.as_str(), options.tenant.as_str());
-            Key::of(Inputs { document, ruleset, limits: &limits, provider, tenant })
+            Key::of(Inputs { documents, ruleset, limits: &limits, provider, tenant })
         };
 
-        let mut spool = Spool { pieces: Vec::new(), size: 0, whole: false };
-        spool.fill(&mut pieces, BEGUN.min(self.spool_bytes)).await?;
+        let mut spool = Spool { parts: Vec::new(), size: 0, whole: false };
+        spool.fill(&mut parts, BEGUN.min(self.spool_bytes)).await?;
         let _permit = self.acquire_upload()?;
-        spool.fill(&mut pieces, self.spool_bytes).await?;
-        let buffered = spool.pieces.clone();
-        let document = match options.digest {
-            // The document is complete: computing the digest is cheap, so an announced one is verified.
+        spool.fill(&mut parts, self.spool_bytes).await?;
+        let buffered = spool.parts.clone();
+        let documents = match options.digest {
+            // The documents are complete: computing the digest is cheap, so an announced one is verified.
             _ if spool.whole => {
                 let fingerprint = panics::spawn_blocking(move || document::fingerprint(&buffered)).await;
                 options.verify(fingerprint)?;
@@ -155,21 +161,21 @@ impl Analyses {
             }
             Some(digest) => digest,
             None => {
-                let (catalogue, document) = self.parse(ruleset, &limits, spool.pieces, pieces).await?;
-                let analysis = convert::analysis(catalogue, &key(document), ruleset, &options);
+                let (catalogue, documents) = self.parse(ruleset, &limits, spool.parts, parts).await?;
+                let analysis = convert::analysis(catalogue, &key(documents), ruleset, &options);
                 return self.finish(analysis, &rules, true);
             }
         };
 
-        let key = key(document);
+        let key = key(documents);
         let lookup = self.results.get(&key).await;
         if let Lookup::Hit(analysis) = lookup {
             if !spool.whole {
-                options.verify(document::fingerprint_of(spool.pieces, pieces).await?)?;
+                options.verify(document::fingerprint_of(spool.parts, parts).await?)?;
             }
             return self.finish(pb::Analysis { cached: true, ..*analysis }, &rules, true);
         }
-        let (catalogue, found) = self.parse(ruleset, &limits, spool.pieces, pieces).await?;
+        let (catalogue, found) = self.parse(ruleset, &limits, spool.parts, parts).await?;
         options.verify(found)?;
         let analysis = convert::analysis(catalogue, &key, ruleset, &options);
         let cache_available = match lookup {
@@ -223,7 +229,7 @@ impl Analyses {
         });
         let pieces = (0..document.len()).step_by(CHUNK_BYTES).map(|at| {
             let end = document.len().min(at + CHUNK_BYTES);
-            Ok(document.slice(at..end))
+            Ok(Part::Bytes(document.slice(at..end)))
         });
         send_all(sender, stream::iter(pieces)).await?;
         Ok((selected, parser.await?))
@@ -251,38 +257,39 @@ impl Analyses {
         missing.into_iter().filter(|(missing, _)| *missing).map(|(_, what)| what.into()).collect()
     }
 
-    /// Fails if the next piece takes longer than the idle timeout.
+    /// Fails if the next part takes longer than the idle timeout.
     fn with_idle_timeout(
         &self,
-        pieces: impl Stream<Item = Result<Bytes, Error>>,
-    ) -> impl Stream<Item = Result<Bytes, Error>> {
+        parts: impl Stream<Item = Result<Part, Error>>,
+    ) -> impl Stream<Item = Result<Part, Error>> {
         let waited = self.idle_timeout;
-        stream::unfold(Box::pin(pieces), move |mut pieces| async move {
-            let next = tokio::time::timeout(waited, pieces.next()).await;
-            let piece = next.unwrap_or(Some(Err(Error::UploadStalled { waited })))?;
-            Some((piece, pieces))
+        stream::unfold(Box::pin(parts), move |mut parts| async move {
+            let next = tokio::time::timeout(waited, parts.next()).await;
+            let part = next.unwrap_or(Some(Err(Error::UploadStalled { waited })))?;
+            Some((part, parts))
         })
     }
 
-    /// Parses the buffered and the remaining pieces on a blocking thread. The thread keeps its permit when the call is
+    /// Parses the buffered and the remaining parts on a blocking thread. The thread keeps its permit when the call is
     /// canceled, until it has stopped.
     async fn parse(
         &self,
         ruleset: &Arc<Ruleset>,
         limits: &Limits,
-        buffered: Vec<Bytes>,
-        rest: impl Stream<Item = Result<Bytes, Error>>,
+        buffered: Vec<Part>,
+        rest: impl Stream<Item = Result<Part, Error>>,
     ) -> Result<(Catalogue, Fingerprint), Error> {
         let permit = Arc::clone(&self.parsers).acquire_owned().await.expect("the semaphore is never closed");
         let canceled = Canceled::default();
         let _guard = canceled.on_drop();
         let (sender, reader) = document::channel(canceled.clone());
         let mut budget = Budget::new(self.max_result, canceled);
-        let (limits, rules) = (limits.clone(), Arc::clone(ruleset));
+        let (limits, rules, mapping) = (limits.clone(), Arc::clone(ruleset), Arc::clone(&self.mapping));
         let parser = panics::spawn_blocking(move || {
             let _permit = permit;
             let mut reader = document::FingerprintReader::new(reader);
-            let catalogue = catalogue::analyze(&mut reader, rules.compiled()?, limits, &mut budget)?;
+            let rules = rules.compiled()?;
+            let catalogue = catalogue::analyze_all(&mut reader, rules, &mapping, limits, &mut budget)?;
             Ok((catalogue, reader.fingerprint()))
         });
         // An interrupted upload is reported first: it is the cause of the truncated document that the parser reports.
@@ -302,14 +309,26 @@ impl Analyses {
     }
 }
 
-/// Sends every piece to the parser; returns early, without an error, if the parser has stopped reading.
+/// Fails at the first of more than `limit` documents.
+fn at_most(
+    limit: usize,
+    parts: impl Stream<Item = Result<Part, Error>>,
+) -> impl Stream<Item = Result<Part, Error>> {
+    let mut begun = 1;
+    parts.map(move |part| {
+        begun += usize::from(matches!(part, Ok(Part::NextDocument)));
+        if begun > limit { Err(Error::TooManyDocuments { limit }) } else { part }
+    })
+}
+
+/// Sends every part to the parser; returns early, without an error, if the parser has stopped reading.
 async fn send_all(
     sender: DocumentSender,
-    pieces: impl Stream<Item = Result<Bytes, Error>>,
+    parts: impl Stream<Item = Result<Part, Error>>,
 ) -> Result<(), Error> {
-    let mut pieces = std::pin::pin!(pieces);
-    while let Some(piece) = pieces.next().await.transpose()? {
-        if sender.send(piece).await == Err(ReaderClosed) {
+    let mut parts = std::pin::pin!(parts);
+    while let Some(part) = parts.next().await.transpose()? {
+        if sender.send(part).await == Err(ReaderClosed) {
             return Ok(());
         }
     }

@@ -118,6 +118,24 @@ pub struct DocumentArgs {
     #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_DATAFLOW_PARTS", default_value_t = 2000, value_name = "N")]
     pub max_dataflow_parts: usize,
 
+    /// Maximum number of documents of a call: the catalogue, and those with themes.
+    #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_DOCUMENTS", default_value = "16", value_name = "N")]
+    pub max_documents: NonZeroUsize,
+
+    /// Maximum number of categories and category schemes kept, of all documents of a call; the rest is dropped and
+    /// reported.
+    #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_CATEGORIES", default_value_t = 50_000, value_name = "N")]
+    pub max_categories: usize,
+
+    /// Maximum number of categorisations kept, of all documents of a call; the rest is dropped and reported.
+    #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_CATEGORISATIONS", default_value_t = 100_000, value_name = "N")]
+    pub max_categorisations: usize,
+
+    /// Memory for the categories and categorisations of a call, which wait until all its documents have been read; the
+    /// rest is dropped and reported.
+    #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_THEME_BYTES", default_value = "32MiB", value_name = "SIZE")]
+    pub max_theme_bytes: ByteSize,
+
     /// Maximum number of diagnostics in one result; the rest is counted.
     #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_DIAGNOSTICS", default_value_t = 1000, value_name = "N")]
     pub max_diagnostics: usize,
@@ -144,6 +162,9 @@ impl DocumentArgs {
             dataflow_bytes: size(self.max_dataflow_bytes),
             dataflow_parts: self.max_dataflow_parts,
             diagnostics: self.max_diagnostics,
+            categories: self.max_categories,
+            categorisations: self.max_categorisations,
+            theme_bytes: size(self.max_theme_bytes),
             ..Limits::default()
         }
     }

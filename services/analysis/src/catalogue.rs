@@ -4,18 +4,22 @@ use std::collections::HashMap;
 use std::io::Read;
 
 use dataflow_rules::Category;
+use dataflow_rules::themes::Mapping;
 use dataflow_rules::{Compiled, Field, LegacyText, Match, Mode, Scratch, Subject, Verdict};
-use dataflow_sdmx::{Dataflow, Diagnostics, Limits, StructureReader};
+use dataflow_sdmx::{Dataflow, Diagnostics, Fault, Limits, ParseError, Position, StructureReader, Themes};
 
 use crate::Error;
 use crate::budget::Budget;
+use crate::decision::DecidedBy;
+use crate::document::{Documents, Single};
+use crate::themes::{self, AssignedTheme};
 
 /// An analyzed catalogue.
 #[derive(Debug)]
 pub struct Catalogue {
     /// In document order, all versions and duplicates.
     pub dataflows: Vec<AnalyzedDataflow>,
-    /// Irregularities of the document.
+    /// Irregularities of the documents.
     pub diagnostics: Diagnostics,
 }
 
@@ -27,6 +31,10 @@ pub struct AnalyzedDataflow {
     pub dataflow: Box<Dataflow>,
     /// The result of its categorization.
     pub filing: Filing,
+    /// What decided it.
+    pub decided_by: DecidedBy,
+    /// Its official categories, whether they decided or not.
+    pub themes: Vec<AssignedTheme>,
 }
 
 /// A category and the reasons for it; owned, unlike the verdict of the rules, because it outlives them.
@@ -59,21 +67,68 @@ pub struct Evidence {
 /// caches with their own data; alternating at every dataflow would evict each other's.
 const BATCH: usize = 64;
 
-/// Reads a catalogue to its end and categorizes every dataflow. Memory is bounded by the result.
+/// Analyzes a catalogue that is one document, with the mapping of themes of this release.
 ///
 /// # Errors
 ///
-/// If the whole document cannot be parsed, or the budget is used up.
+/// As [`analyze_all`].
 pub fn analyze(
     document: impl Read,
     rules: &Compiled,
     limits: Limits,
     budget: &mut Budget,
 ) -> Result<Catalogue, Error> {
-    let mut reader = StructureReader::new(document, limits);
-    if rules.mode() != Mode::Substring {
-        reader = reader.without_legacy();
+    analyze_all(&mut Single(document), rules, &Mapping::built_in(), limits, budget)
+}
+
+/// Reads a catalogue and further documents to their ends, and categorizes every dataflow of the catalogue: by the
+/// themes in all documents, else by the rules. Memory is bounded by the result, and by the limits of themes. Rules of
+/// mode SUBSTRING, which reproduce the predecessor, decide alone.
+///
+/// # Errors
+///
+/// If a whole document cannot be parsed, or the budget is used up.
+pub fn analyze_all(
+    documents: &mut impl Documents,
+    rules: &Compiled,
+    mapping: &Mapping,
+    limits: Limits,
+    budget: &mut Budget,
+) -> Result<Catalogue, Error> {
+    let with_themes = rules.mode() != Mode::Substring;
+    let mut reader = StructureReader::new(&mut *documents, limits.clone());
+    if with_themes {
+        reader = reader.without_legacy().with_themes(Themes::default());
     }
+    let mut dataflows = categorize(&mut reader, rules, budget)?;
+    let (mut diagnostics, mut found) = reader.into_parts();
+    for number in 1.. {
+        let next = documents.next_document();
+        let position = Position::start_of(number);
+        if !next.map_err(|error| Error::Document(ParseError { fault: Fault::Read(error), position }))? {
+            break;
+        }
+        let mut reader = StructureReader::new(&mut *documents, limits.clone()).without_legacy();
+        if with_themes {
+            reader = reader.with_themes(found);
+        }
+        reader = reader.following(number, diagnostics);
+        while reader.next_dataflow().map_err(Error::Document)?.is_some() {
+            budget.check()?;
+        }
+        (diagnostics, found) = reader.into_parts();
+    }
+    themes::apply(&mut dataflows, &found, (mapping, &limits), &mut diagnostics, budget)?;
+    diagnostics.sort();
+    Ok(Catalogue { dataflows, diagnostics })
+}
+
+/// Reads one document to its end and categorizes every dataflow by the rules.
+fn categorize<R: Read>(
+    reader: &mut StructureReader<R>,
+    rules: &Compiled,
+    budget: &mut Budget,
+) -> Result<Vec<AnalyzedDataflow>, Error> {
     let mut scratch = Scratch::default();
     let mut dataflows = Vec::new();
     let mut batch = Vec::with_capacity(BATCH);
@@ -85,17 +140,17 @@ pub fn analyze(
             batch.push(dataflow);
         }
         if batch.is_empty() {
-            break;
+            return Ok(dataflows);
         }
         for dataflow in batch.drain(..) {
             budget.check()?;
             let filing = Filing::of(&subject(&dataflow), rules, &mut scratch);
             let evidence = filing.evidence.iter();
             budget.add(evidence.map(|one| one.rule_id.len() + one.keyword.len() + one.field.len()).sum())?;
-            dataflows.push(AnalyzedDataflow { dataflow, filing });
+            let decided_by = if filing.evidence.is_empty() { DecidedBy::Nothing } else { DecidedBy::Rules };
+            dataflows.push(AnalyzedDataflow { dataflow, filing, decided_by, themes: Vec::new() });
         }
     }
-    Ok(Catalogue { dataflows, diagnostics: reader.into_diagnostics() })
 }
 
 /// The parts of a dataflow that the rules search.
@@ -154,6 +209,15 @@ impl Catalogue {
             counts[analyzed.filing.category.index()] += 1;
         }
         Category::ALL.into_iter().zip(counts)
+    }
+
+    /// The number of dataflows by what decided their category, in declared order.
+    pub fn coverage(&self) -> impl Iterator<Item = (DecidedBy, usize)> {
+        let mut counts = [0; DecidedBy::ALL.len()];
+        for analyzed in &self.dataflows {
+            counts[analyzed.decided_by.index()] += 1;
+        }
+        DecidedBy::ALL.into_iter().zip(counts)
     }
 }
 

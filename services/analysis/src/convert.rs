@@ -10,6 +10,7 @@ use dataflow_sdmx::{
 
 use crate::Error;
 use crate::catalogue::{AnalyzedDataflow, Catalogue, Evidence, Filing};
+use crate::decision::DecidedBy;
 use crate::document::Fingerprint;
 use crate::options::Options;
 use crate::results::Key;
@@ -17,6 +18,7 @@ use crate::rulesets::Ruleset;
 
 pub(crate) mod evaluation;
 pub(crate) mod rules;
+mod themes;
 
 /// The language of a text that states none (BCP 47, "undetermined").
 const UNDETERMINED: &str = "und";
@@ -113,11 +115,14 @@ pub(crate) fn analysis(
         named => named.to_owned(),
     };
     let counts = catalogue.counts().map(|(category, count)| (category.name().to_owned(), to_i32(count)));
+    let coverage =
+        catalogue.coverage().map(|(decided_by, count)| (decided_by.name().to_owned(), to_i32(count)));
     pb::Analysis {
         analysis: key.analysis(),
         provider,
         total: to_i32(catalogue.dataflows.len()),
         counts: counts.collect(),
+        coverage: coverage.collect(),
         rules_revision: ruleset.revision,
         ruleset: ruleset.name.clone(),
         overlay_revision: ruleset.overlay_revision,
@@ -131,7 +136,7 @@ pub(crate) fn analysis(
 
 impl From<AnalyzedDataflow> for pb::Dataflow {
     fn from(analyzed: AnalyzedDataflow) -> Self {
-        let AnalyzedDataflow { dataflow, filing } = analyzed;
+        let AnalyzedDataflow { dataflow, filing, decided_by, themes } = analyzed;
         let Dataflow {
             id,
             agency_id,
@@ -157,7 +162,8 @@ impl From<AnalyzedDataflow> for pb::Dataflow {
             category: rules::category_to_wire(category).into(),
             score,
             confidence,
-            evidence: evidence.into_iter().map(Into::into).collect(),
+            evidence: themes.iter().map(Into::into).chain(evidence.into_iter().map(Into::into)).collect(),
+            decided_by: self::decided_by(decided_by).into(),
             flags: flags.into_iter().map(|flag| self::flag(flag).into()).collect(),
             last_update: last_update.map(|Timestamp { seconds, nanos }| prost_types::Timestamp {
                 seconds,
@@ -207,6 +213,15 @@ fn legacy(legacy: LegacyFields) -> pb::LegacyFields {
     pb::LegacyFields { name_it, name_en, display_name, description }
 }
 
+fn decided_by(decided_by: DecidedBy) -> pb::dataflow::DecidedBy {
+    match decided_by {
+        DecidedBy::Theme => pb::dataflow::DecidedBy::Theme,
+        DecidedBy::Rules => pb::dataflow::DecidedBy::Rules,
+        DecidedBy::Family => pb::dataflow::DecidedBy::Family,
+        DecidedBy::Nothing => pb::dataflow::DecidedBy::Nothing,
+    }
+}
+
 fn flag(flag: Flag) -> pb::dataflow::Flag {
     match flag {
         Flag::Hidden => pb::dataflow::Flag::Hidden,
@@ -227,6 +242,7 @@ fn diagnostic(diagnostic: &Diagnostic) -> pb::Diagnostic {
         offset: i64::try_from(diagnostic.position.offset).unwrap_or(i64::MAX),
         line: i32::try_from(diagnostic.position.line).unwrap_or(i32::MAX),
         message: diagnostic.message.clone(),
+        document: i32::try_from(diagnostic.position.document).unwrap_or(i32::MAX),
     }
 }
 

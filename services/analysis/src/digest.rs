@@ -39,13 +39,13 @@ pub fn format(fingerprint: &Fingerprint) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::fingerprint;
+    use crate::document::{Part, fingerprint};
 
     #[test]
     fn digests_are_parsed_and_formatted_as_in_the_standard() {
         // From RFC 9530, section 2: the digest of `{"hello": "world"}` and a line feed.
         let example = "sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:";
-        let document = fingerprint(&["{\"hello\": \"world\"}\n".into()]);
+        let document = fingerprint(&[Part::Bytes("{\"hello\": \"world\"}\n".into())]);
         let check = |header: &str, expected: Result<Option<Fingerprint>, NotADigest>| {
             assert_eq!(parse(header), expected, "{header:?}");
         };

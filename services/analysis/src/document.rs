@@ -1,10 +1,10 @@
-//! Streams a document from the network to its parser thread: bytes go through a bounded channel, so that a slow parser
-//! causes backpressure instead of memory growth.
+//! Streams documents from the network to their parser thread: bytes go through a bounded channel, so that a slow parser
+//! causes backpressure instead of memory growth. A call may have several documents, which are read one after the other.
 
 use std::io::{self, Read};
 
 use bytes::{Buf, Bytes};
-use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+use futures_util::{Stream, StreamExt, stream};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
@@ -13,31 +13,75 @@ use crate::budget::Canceled;
 /// Capacity of the channel, in pieces. Two, so that one can arrive while the other is read.
 const CHANNEL_CAPACITY: usize = 2;
 
-/// Identifies a document by its content: SHA-256 of the bytes as they were sent.
+/// Identifies the documents of a call by their content. For one document it is the SHA-256 of its bytes as they were
+/// sent; for several the SHA-256 of theirs, one after the other.
 pub type Fingerprint = [u8; 32];
+
+/// A part of an upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// Bytes of the current document.
+    Bytes(Bytes),
+    /// The next document begins. The first one begins without it.
+    NextDocument,
+}
+
+/// Documents that are read one after the other: reading ends at the end of the current one.
+pub trait Documents: Read {
+    /// Skips the rest of the current document and goes on to the next one. Returns false if there is none.
+    ///
+    /// # Errors
+    ///
+    /// If the upload was interrupted.
+    fn next_document(&mut self) -> io::Result<bool>;
+}
+
+/// One document, without further ones.
+#[derive(Debug)]
+pub struct Single<R>(pub R);
+
+/// Computes the fingerprint of documents.
+#[derive(Debug, Clone, Default)]
+struct Fingerprinter {
+    /// The current document.
+    document: Sha256,
+    /// The digests of the documents before it; `None` if it is the first.
+    before: Option<Sha256>,
+}
 
 /// The sending half.
 #[derive(Debug)]
 pub struct DocumentSender {
-    /// `None` marks the end of the document. A sender that is dropped without it was interrupted, which must not look
-    /// like an end.
-    pieces: mpsc::Sender<Option<Bytes>>,
+    /// `None` marks the end of the last document. A sender that is dropped without it was interrupted, which must not
+    /// look like an end.
+    parts: mpsc::Sender<Option<Part>>,
 }
 
 /// The receiving half, which the parser reads.
 #[derive(Debug)]
 pub struct DocumentReader {
-    pieces: mpsc::Receiver<Option<Bytes>>,
+    parts: mpsc::Receiver<Option<Part>>,
     current: Bytes,
-    ended: bool,
+    state: State,
     canceled: Canceled,
+}
+
+/// Where a reader is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Within a document.
+    Within,
+    /// At the end of a document that another one follows.
+    Between,
+    /// At the end of the last document.
+    Ended,
 }
 
 /// Computes the fingerprint of everything that is read through it.
 #[derive(Debug)]
 pub struct FingerprintReader<R> {
     read: R,
-    hasher: Sha256,
+    fingerprinter: Fingerprinter,
 }
 
 /// The parser stopped reading: it failed, and its result has the reason.
@@ -47,63 +91,89 @@ pub struct ReaderClosed;
 /// Creates a sender and its reader, which fails when the call was `canceled`.
 pub fn channel(canceled: Canceled) -> (DocumentSender, DocumentReader) {
     let (sender, receiver) = mpsc::channel(CHANNEL_CAPACITY);
-    (
-        DocumentSender { pieces: sender },
-        DocumentReader { pieces: receiver, current: Bytes::new(), ended: false, canceled },
-    )
+    let reader = DocumentReader { parts: receiver, current: Bytes::new(), state: State::Within, canceled };
+    (DocumentSender { parts: sender }, reader)
 }
 
-/// The fingerprint of a complete document. Takes milliseconds per megabyte.
-pub fn fingerprint(pieces: &[Bytes]) -> Fingerprint {
-    let hasher = pieces.iter().fold(Sha256::new(), |hasher, piece| hasher.chain_update(piece));
-    hasher.finalize().into()
+/// The fingerprint of complete documents. Takes milliseconds per megabyte.
+pub fn fingerprint(parts: &[Part]) -> Fingerprint {
+    let mut fingerprinter = Fingerprinter::default();
+    parts.iter().for_each(|part| fingerprinter.add(part));
+    fingerprinter.finish()
 }
 
-/// The fingerprint of a document of which `pieces` have arrived and `rest` is still to come.
+/// The fingerprint of documents of which `parts` have arrived and `rest` is still to come.
 ///
 /// # Errors
 ///
 /// If the upload is interrupted.
 pub async fn fingerprint_of<E>(
-    pieces: Vec<Bytes>,
-    rest: impl Stream<Item = Result<Bytes, E>>,
+    parts: Vec<Part>,
+    rest: impl Stream<Item = Result<Part, E>>,
 ) -> Result<Fingerprint, E> {
-    let hasher = stream::iter(pieces).map(Ok).chain(rest);
-    let hasher = hasher.try_fold(Sha256::new(), async |hasher, piece| Ok(hasher.chain_update(&piece)));
-    Ok(hasher.await?.finalize().into())
+    let mut parts = std::pin::pin!(stream::iter(parts).map(Ok).chain(rest));
+    let mut fingerprinter = Fingerprinter::default();
+    while let Some(part) = parts.next().await.transpose()? {
+        fingerprinter.add(&part);
+    }
+    Ok(fingerprinter.finish())
+}
+
+// === impl Fingerprinter ===
+
+impl Fingerprinter {
+    fn add(&mut self, part: &Part) {
+        match part {
+            Part::Bytes(bytes) => self.document.update(bytes),
+            Part::NextDocument => self.next_document(),
+        }
+    }
+
+    fn next_document(&mut self) {
+        let document = std::mem::take(&mut self.document).finalize();
+        self.before.get_or_insert_default().update(document);
+    }
+
+    fn finish(mut self) -> Fingerprint {
+        if self.before.is_some() {
+            self.next_document();
+        }
+        self.before.unwrap_or(self.document).finalize().into()
+    }
 }
 
 // === impl DocumentSender ===
 
 impl DocumentSender {
-    /// Sends a piece, and waits while the channel is full.
+    /// Sends a part, and waits while the channel is full.
     ///
     /// # Errors
     ///
     /// [`ReaderClosed`] if the parser has stopped reading.
-    pub async fn send(&self, piece: Bytes) -> Result<(), ReaderClosed> {
-        self.pieces.send(Some(piece)).await.map_err(|_| ReaderClosed)
+    pub async fn send(&self, part: Part) -> Result<(), ReaderClosed> {
+        self.parts.send(Some(part)).await.map_err(|_| ReaderClosed)
     }
 
-    /// Marks the document as complete.
+    /// Marks the last document as complete.
     ///
     /// # Errors
     ///
     /// [`ReaderClosed`] if the parser has stopped reading.
     pub async fn finish(self) -> Result<(), ReaderClosed> {
-        self.pieces.send(None).await.map_err(|_| ReaderClosed)
+        self.parts.send(None).await.map_err(|_| ReaderClosed)
     }
 }
 
 // === impl DocumentReader ===
 
-/// Blocks until a piece arrives: call it on blocking threads, never on the runtime's threads.
+/// Blocks until a part arrives: call it on blocking threads, never on the runtime's threads.
 impl Read for DocumentReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.current.is_empty() && !self.ended {
-            match self.pieces.blocking_recv() {
-                Some(Some(piece)) => self.current = piece,
-                Some(None) => self.ended = true,
+        while self.current.is_empty() && self.state == State::Within {
+            match self.parts.blocking_recv() {
+                Some(Some(Part::Bytes(bytes))) => self.current = bytes,
+                Some(Some(Part::NextDocument)) => self.state = State::Between,
+                Some(None) => self.state = State::Ended,
                 None => {
                     return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the upload was interrupted"));
                 }
@@ -119,25 +189,62 @@ impl Read for DocumentReader {
     }
 }
 
+impl Documents for DocumentReader {
+    fn next_document(&mut self) -> io::Result<bool> {
+        io::copy(self, &mut io::sink())?;
+        let follows = self.state == State::Between;
+        if follows {
+            self.state = State::Within;
+        }
+        Ok(follows)
+    }
+}
+
+// === impl Single ===
+
+impl<R: Read> Read for Single<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl<R: Read> Documents for Single<R> {
+    fn next_document(&mut self) -> io::Result<bool> {
+        Ok(false)
+    }
+}
+
 // === impl FingerprintReader ===
 
 impl<R> FingerprintReader<R> {
-    /// Wraps a document from which nothing has been read yet.
+    /// Wraps documents from which nothing has been read yet.
     pub fn new(read: R) -> Self {
-        Self { read, hasher: Sha256::new() }
+        Self { read, fingerprinter: Fingerprinter::default() }
     }
 
     /// The fingerprint of everything that was read.
     pub fn fingerprint(self) -> Fingerprint {
-        self.hasher.finalize().into()
+        self.fingerprinter.finish()
     }
 }
 
 impl<R: Read> Read for FingerprintReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.read.read(buffer)?;
-        self.hasher.update(&buffer[..count]);
+        self.fingerprinter.document.update(&buffer[..count]);
         Ok(count)
+    }
+}
+
+impl<R: Documents> Documents for FingerprintReader<R> {
+    fn next_document(&mut self) -> io::Result<bool> {
+        // What the parser has not read counts too.
+        io::copy(self, &mut io::sink())?;
+        let follows = self.read.next_document()?;
+        if follows {
+            self.fingerprinter.next_document();
+        }
+        Ok(follows)
     }
 }
 
@@ -145,50 +252,82 @@ impl<R: Read> Read for FingerprintReader<R> {
 mod tests {
     use super::*;
 
+    fn part(text: &'static str) -> Part {
+        match text {
+            "|" => Part::NextDocument,
+            text => Part::Bytes(Bytes::from_static(text.as_bytes())),
+        }
+    }
+
+    fn parts(texts: &[&'static str]) -> Vec<Part> {
+        texts.iter().copied().map(part).collect()
+    }
+
     #[tokio::test]
-    async fn pieces_arrive_in_order_up_to_the_end() {
-        let (sender, mut pieces) = channel(Canceled::default());
-        let reader = tokio::task::spawn_blocking(move || {
-            let mut text = String::new();
-            pieces.read_to_string(&mut text).map(|_| text)
+    async fn parts_arrive_in_order_up_to_the_end_of_each_document() {
+        let (sender, reader) = channel(Canceled::default());
+        let read = tokio::task::spawn_blocking(move || {
+            let (mut reader, mut texts) = (FingerprintReader::new(reader), Vec::new());
+            loop {
+                let mut text = [0; 3];
+                // The rest of a document that is not read to its end is skipped.
+                let count = reader.read(&mut text).unwrap();
+                texts.push(String::from_utf8(text[..count].to_vec()).unwrap());
+                if !reader.next_document().unwrap() {
+                    return (texts, reader.fingerprint());
+                }
+            }
         });
-        for piece in ["ab", "", "c", "def"] {
-            sender.send(Bytes::from_static(piece.as_bytes())).await.unwrap();
+        let sent = parts(&["abc", "", "d", "|", "|", "ef"]);
+        for part in sent.clone() {
+            sender.send(part).await.unwrap();
         }
         sender.finish().await.unwrap();
-        assert_eq!(reader.await.unwrap().unwrap(), "abcdef");
+        let (texts, found) = read.await.unwrap();
+        assert_eq!((texts, found), (["abc", "", "ef"].map(str::to_owned).to_vec(), fingerprint(&sent)));
     }
 
     #[tokio::test]
     async fn an_interrupted_document_is_an_error() {
-        let (sender, mut pieces) = channel(Canceled::default());
-        sender.send(Bytes::from_static(b"ab")).await.unwrap();
+        let (sender, mut reader) = channel(Canceled::default());
+        sender.send(part("ab")).await.unwrap();
         drop(sender);
-        let read = tokio::task::spawn_blocking(move || pieces.read_to_end(&mut Vec::new())).await.unwrap();
-        assert_eq!(read.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        let read = tokio::task::spawn_blocking(move || {
+            (reader.read_to_end(&mut Vec::new()).unwrap_err(), reader.next_document().unwrap_err())
+        });
+        let (within, next) = read.await.unwrap();
+        assert_eq!([within.kind(), next.kind()], [io::ErrorKind::UnexpectedEof; 2]);
     }
 
     #[tokio::test]
     async fn sending_to_a_closed_reader_fails() {
-        let (sender, pieces) = channel(Canceled::default());
-        drop(pieces);
-        assert_eq!(sender.send(Bytes::from_static(b"a")).await, Err(ReaderClosed));
+        let (sender, reader) = channel(Canceled::default());
+        drop(reader);
+        assert_eq!(sender.send(part("a")).await, Err(ReaderClosed));
     }
 
     #[test]
-    fn a_fingerprint_does_not_depend_on_the_chunks() {
-        let of = |texts: &[&'static str]| {
-            fingerprint(&texts.iter().map(|text| Bytes::from_static(text.as_bytes())).collect::<Vec<_>>())
-        };
+    fn a_fingerprint_depends_on_the_documents_and_not_on_the_chunks() {
+        let of = |texts: &[&'static str]| fingerprint(&parts(texts));
         assert_eq!(of(&["ab", "", "c"]), of(&["abc"]));
         assert_ne!(of(&["ab"]), of(&["abc"]));
+        let several = [&["ab", "|", "c"][..], &["abc", "|"], &["|", "abc"], &["a", "|", "bc"], &["abc"]];
+        for (index, one) in several.iter().enumerate() {
+            several[..index].iter().for_each(|other| assert_ne!(of(one), of(other), "{one:?} {other:?}"));
+        }
+        let [first, second] = ["ab", "c"].map(|text| Sha256::digest(text));
+        let expected: Fingerprint = Sha256::digest([first, second].concat()).into();
+        assert_eq!(of(&["a", "b", "|", "c"]), expected);
     }
 
     #[tokio::test]
     async fn a_fingerprint_does_not_depend_on_what_has_arrived() {
-        let [first, second] = ["ab", "c"].map(Bytes::from);
-        let rest = stream::iter([Ok::<_, ()>(second.clone())]);
-        assert_eq!(fingerprint_of(vec![first.clone()], rest).await, Ok(fingerprint(&[first, second])));
+        let whole = parts(&["ab", "|", "c"]);
+        for arrived in 0..=whole.len() {
+            let (before, rest) = whole.split_at(arrived);
+            let rest = stream::iter(rest.to_vec()).map(Ok::<_, ()>);
+            assert_eq!(fingerprint_of(before.to_vec(), rest).await, Ok(fingerprint(&whole)));
+        }
         assert_eq!(fingerprint_of(Vec::new(), stream::iter([Err(7)])).await, Err(7));
     }
 }

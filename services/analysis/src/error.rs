@@ -41,6 +41,14 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
+    /// A call has more documents than the limit.
+    #[error(
+        "the call has more than {limit} documents, the limit of --max-documents; send fewer, or raise it"
+    )]
+    TooManyDocuments {
+        /// The limit.
+        limit: usize,
+    },
     /// The result is larger than the message limit.
     #[error("the result has more than {limit} bytes, the limit for a message (--max-message-bytes)")]
     ResultTooLarge {
@@ -93,7 +101,7 @@ impl Describe for Error {
             Error::Document(error) if exceeds_limit(&error.fault) => Kind::TooLarge,
             Error::Document(_) | Error::FieldInvalid { .. } | Error::DigestMismatch { .. } => Kind::Invalid,
             Error::TooManyUploads { .. } => Kind::Overloaded,
-            Error::ResultTooLarge { .. } => Kind::TooLarge,
+            Error::ResultTooLarge { .. } | Error::TooManyDocuments { .. } => Kind::TooLarge,
             Error::Canceled => Kind::Cancelled,
             Error::RulesetNotFound { .. } => Kind::NotFound,
             Error::RulesetUnusable { .. } => Kind::Precondition,
@@ -110,6 +118,7 @@ impl Describe for Error {
             Error::FieldInvalid { .. } => "FIELD_INVALID",
             Error::TooManyUploads { .. } => "TOO_MANY_UPLOADS",
             Error::ResultTooLarge { .. } => "RESULT_TOO_LARGE",
+            Error::TooManyDocuments { .. } => "TOO_MANY_DOCUMENTS",
             Error::Canceled => "CANCELED",
             Error::UploadStalled { .. } => "UPLOAD_STALLED",
             Error::UploadBroken(_) => "UPLOAD_BROKEN",
@@ -121,6 +130,7 @@ impl Describe for Error {
     fn metadata(&self) -> HashMap<String, String> {
         match self {
             Error::Document(error) => HashMap::from([
+                ("document".to_owned(), error.position.document.to_string()),
                 ("offset".to_owned(), error.position.offset.to_string()),
                 ("line".to_owned(), error.position.line.to_string()),
             ]),

@@ -1,6 +1,5 @@
 //! The tonic adapter of AnalysisService.
 
-use bytes::Bytes;
 use dataflow_mesh::identity::Identity;
 use dataflow_mesh::status::respond;
 use dataflow_proto::analysis::v1 as pb;
@@ -16,7 +15,7 @@ use crate::Error;
 use crate::analyses::Analyses;
 use crate::convert::{self, InputDataflow};
 use crate::digest;
-use crate::document::Fingerprint;
+use crate::document::{Fingerprint, Part};
 
 /// Serves AnalysisService.
 #[derive(Debug, Clone)]
@@ -39,7 +38,7 @@ impl Service {
         let digest = digest(&headers)?;
         let first = messages.message().await?.unwrap_or_default();
         let options = convert::options(&first, tenant, digest)?;
-        let analysis = self.analyses.analyze(options, pieces(first, messages)).await?;
+        let analysis = self.analyses.analyze(options, parts(first, messages)).await?;
         Ok(pb::AnalyzeCatalogueResponse { analysis: Some(analysis) })
     }
 
@@ -115,21 +114,23 @@ fn digest(metadata: &MetadataMap) -> Result<Option<Fingerprint>, Error> {
     })
 }
 
-/// The bytes of the catalogue in all messages. A content type starts a document, and only one document is allowed.
-fn pieces(
+/// The documents in all messages, of which each content type begins the next one.
+fn parts(
     first: pb::AnalyzeCatalogueRequest,
     rest: Streaming<pb::AnalyzeCatalogueRequest>,
-) -> impl Stream<Item = Result<Bytes, Error>> {
+) -> impl Stream<Item = Result<Part, Error>> {
     let mut begun = false;
-    stream::once(async { Ok(first) }).chain(rest.map(|message| message.map_err(Error::from))).map(
-        move |message| {
-            let HttpBody { content_type, data, .. } = message?.document.unwrap_or_default();
-            if begun && !content_type.is_empty() {
-                let problem = "must be empty once a document has begun: one document a call".to_owned();
-                return Err(Error::FieldInvalid { field: "document.content_type".to_owned(), problem });
+    let messages = stream::once(async { Ok(first) }).chain(rest.map(|message| message.map_err(Error::from)));
+    messages.flat_map(move |message| {
+        let parts = match message.map(|message| message.document.unwrap_or_default()) {
+            Ok(HttpBody { content_type, data, .. }) => {
+                let begins = !content_type.is_empty();
+                let next = (begins && begun).then_some(Part::NextDocument);
+                begun |= begins || !data.is_empty();
+                [next, (!data.is_empty()).then_some(Part::Bytes(data))].map(|part| part.map(Ok))
             }
-            begun |= !content_type.is_empty() || !data.is_empty();
-            Ok(data)
-        },
-    )
+            Err(error) => [Some(Err(error)), None],
+        };
+        stream::iter(parts.into_iter().flatten())
+    })
 }

@@ -1,9 +1,10 @@
 //! The analysis service: parses a catalogue as its bytes arrive, categorizes every dataflow, and gives the evidence.
 //!
-//! The path of one request: [`grpc`] receives it, [`analyses`] looks the document up in [`results`] or streams it
+//! The path of one request: [`grpc`] receives it, [`analyses`] looks the documents up in [`results`] or streams them
 //! through [`document`] to a parser thread, where [`catalogue`] combines the crates `dataflow-sdmx` and
-//! `dataflow-rules`; `convert` builds the response. [`selection`] finds the rules of the call: [`rulesets`] has the
-//! compiled rules that tenants share, which [`rule_watch`] keeps current, and [`overlays`] what tenants have changed.
+//! `dataflow-rules`, and [`themes`] has the provider's own categories decide first; `convert` builds the response.
+//! [`selection`] finds the rules of the call: [`rulesets`] has the compiled rules that tenants share, which
+//! [`rule_watch`] keeps current, and [`overlays`] what tenants have changed.
 
 pub mod args;
 pub mod budget;
@@ -23,7 +24,9 @@ pub mod rulesets;
 pub mod selection;
 
 pub mod catalogue;
+pub mod decision;
 pub mod evaluation;
+pub mod themes;
 
 mod convert;
 

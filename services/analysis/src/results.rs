@@ -9,6 +9,7 @@ use dataflow_mesh::tasks::Task;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::cache::v1 as cache;
 use dataflow_proto::cache::v1::cache_service_client::CacheServiceClient;
+use dataflow_rules::themes;
 use dataflow_sdmx::Limits;
 use prost::Message;
 use sha2::{Digest, Sha256};
@@ -20,7 +21,7 @@ use crate::document::Fingerprint;
 use crate::rulesets::Ruleset;
 
 /// Incremented whenever a stored analysis would be read differently: two releases share one cache during every rollout.
-const STORED_VERSION: u8 = 1;
+const STORED_VERSION: u8 = 2;
 
 const CONTENT_TYPE: &str = "application/x-protobuf; messageType=dataflow.analysis.v1.Analysis";
 
@@ -31,8 +32,8 @@ const LEASE_DURATION: Duration = Duration::from_secs(60);
 /// Everything that a result depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct Inputs<'a> {
-    /// The document's content.
-    pub document: Fingerprint,
+    /// The content of all documents.
+    pub documents: Fingerprint,
     /// The rule set.
     pub ruleset: &'a Ruleset,
     /// The limits of the parser.
@@ -89,10 +90,11 @@ pub struct WriteLease {
 impl Key {
     /// The key for these inputs.
     pub fn of(inputs: Inputs<'_>) -> Self {
-        let Inputs { document, ruleset, limits, provider, tenant } = inputs;
+        let Inputs { documents, ruleset, limits, provider, tenant } = inputs;
         let mut hasher = Sha256::new();
         hasher.update([STORED_VERSION]);
-        hasher.update(document);
+        hasher.update(documents);
+        hasher.update(Sha256::digest(themes::BUILT_IN));
         hasher.update(ruleset.fingerprint);
         hasher.update(ruleset.revision.to_be_bytes());
         // Not hashed without changes of a tenant, so that the keys are those of the previous release.

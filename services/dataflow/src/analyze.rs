@@ -44,6 +44,11 @@ pub(crate) struct Args {
     #[arg(value_name = "FILE")]
     source: PathBuf,
 
+    /// A document with category schemes and categorisations of the provider, which decide before the rules. Repeatable:
+    /// schemes and categorisations are often separate documents.
+    #[arg(long, value_name = "FILE")]
+    themes: Vec<PathBuf>,
+
     /// The rules to categorize by: `default`, `legacy` (the predecessor's), or a YAML or JSON file.
     #[arg(long, default_value = "default", value_name = "default|legacy|FILE")]
     rules: String,
@@ -92,8 +97,9 @@ async fn analyze_and_print(args: Args) -> Result<Exit, Failure> {
         TelemetryArgs { log: args.log, log_format: LogFormat::Text, otlp_endpoint: None, trace_ratio: 0.0 };
     let telemetry = telemetry::init(&log, "dataflow-analyze").map_err(process::Error::from)?;
     let (ruleset, extra) = ruleset(&args.rules).await?;
-    let document = upload::open(&args.source).await?;
-    let output = args.out.map(|path| Output::open(path, &args.source)).transpose()?;
+    let sources: Vec<_> = [args.source].into_iter().chain(args.themes).collect();
+    let documents = upload::open_all(&sources).await?;
+    let output = args.out.map(|path| Output::open(path, &sources)).transpose()?;
 
     let process = Process::default();
     let mesh = match &args.endpoint {
@@ -112,12 +118,13 @@ async fn analyze_and_print(args: Args) -> Result<Exit, Failure> {
         }
     };
     let channel = args.connection.channel(&endpoint, TIMEOUT)?;
-    let progress = Progress::new(document.size, args.quiet);
-    let analysis = analyze(channel, &endpoint, ruleset, document, &progress).await;
+    let progress = Progress::new(upload::size(&documents), args.quiet);
+    let analysis = analyze(channel, &endpoint, ruleset, documents, &progress).await;
     progress.finish();
-    let analysis = analysis.map_err(|failure| Failure {
-        error: failure.error.context(upload::name(&args.source)),
-        exit: failure.exit,
+    let analysis = analysis.map_err(|(document, Failure { error, exit })| {
+        // A service of another release may number documents that there are not.
+        let source = sources.get(document).unwrap_or(&sources[0]);
+        Failure { error: error.context(upload::name(source)), exit }
     })?;
     if let Some(mesh) = mesh {
         process.stop();
@@ -177,22 +184,25 @@ async fn start(process: &Process, limits: AnalysisArgs, extra: Option<RuleSet>) 
     }
 }
 
-/// Sends the document and waits for the response.
+/// Sends the documents and waits for the response. A failure comes with the index of the document that it concerns.
 async fn analyze(
     channel: Outbound,
     endpoint: &Endpoint,
     ruleset: String,
-    document: upload::Document,
+    documents: Vec<upload::Document>,
     progress: &Progress,
-) -> Result<pb::Analysis, Failure> {
+) -> Result<pb::Analysis, (usize, Failure)> {
     let mut client = AnalysisServiceClient::new(channel).max_decoding_message_size(usize::MAX);
-    let (messages, read_error) = upload::messages(document, ruleset, progress.clone());
+    let (messages, read_error) = upload::messages(documents, ruleset, progress.clone());
     tokio::select! {
         reply = client.analyze_catalogue(messages) => {
-            let reply = reply.map_err(|status| client::failure(endpoint, &status))?.into_inner();
-            reply.analysis.context("the response contains no analysis").map_err(Into::into)
+            let refused = |status| (client::document_of(&status), client::failure(endpoint, &status));
+            let reply = reply.map_err(refused)?.into_inner();
+            reply.analysis.context("the response contains no analysis").map_err(|error| (0, error.into()))
         }
-        Ok(error) = read_error => Err(Failure::from(anyhow::Error::new(error).context("cannot read"))),
+        Ok((document, error)) = read_error => {
+            Err((document, Failure::from(anyhow::Error::new(error).context("cannot read"))))
+        }
     }
 }
 

@@ -125,6 +125,13 @@ pub(crate) fn failure(endpoint: &impl Display, status: &Status) -> Failure {
     }
 }
 
+/// The number of the document that a status concerns; 0 for the first one, or if it concerns none.
+pub(crate) fn document_of(status: &Status) -> usize {
+    let details = status.get_error_details();
+    let document = details.error_info().and_then(|info| info.metadata.get("document")?.parse().ok());
+    document.unwrap_or_default()
+}
+
 /// A time to the second; empty if unknown.
 pub(crate) fn time(time: Option<Timestamp>) -> String {
     time.map(|time| Timestamp { nanos: 0, ..time }.to_string()).unwrap_or_default()

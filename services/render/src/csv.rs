@@ -12,7 +12,7 @@ use dataflow_proto::analysis::v1 as pb;
 
 use super::text::{self, printable};
 
-const HEADER: [&str; 12] = [
+const HEADER: [&str; 13] = [
     "id",
     "agency_id",
     "version",
@@ -25,6 +25,7 @@ const HEADER: [&str; 12] = [
     "observation_count",
     "structure",
     "evidence",
+    "decided_by",
 ];
 
 /// Writes a header and one row per dataflow, in document order. Times are RFC 3339 in UTC; unknown values are empty.
@@ -60,6 +61,10 @@ fn row<'a>(flow: &'a pb::Dataflow, lang: &str) -> [Cow<'a, str>; HEADER.len()] {
         flow.observation_count.map_or_else(String::new, |count| count.to_string()).into(),
         guarded(flow.structure.as_ref().map_or_else(String::new, structure).into()),
         guarded(joined(flow.evidence.iter().filter_map(evidence), "; ").into()),
+        match flow.decided_by() {
+            pb::dataflow::DecidedBy::Unspecified => "".into(),
+            decided_by => decided_by.as_str_name().into(),
+        },
     ]
 }
 
@@ -78,10 +83,16 @@ fn structure(structure: &pb::StructureReference) -> String {
     printable(&format!("{agency_id}:{id}({version})")).into_owned()
 }
 
-/// `rule:keyword@field`, or `scheme/theme/theme`; `None` for a kind that is unknown to this release.
+/// `rule:keyword@field`, or `scheme/theme/theme`, followed by `<PARENT` if it is inherited and by `!` if it has ended;
+/// `None` for a kind that is unknown to this release.
 fn evidence(evidence: &pb::Evidence) -> Option<String> {
     let text = match evidence.kind.as_ref()? {
-        pb::evidence::Kind::Theme(theme) => format!("{}/{}", theme.scheme, theme.path.join("/")),
+        pb::evidence::Kind::Theme(theme) => {
+            let parent = Some(&theme.inherited_from).filter(|parent| !parent.is_empty());
+            let from = parent.map_or_else(String::new, |parent| format!("<{parent}"));
+            let ended = if theme.deprecated { "!" } else { "" };
+            format!("{}/{}{from}{ended}", theme.scheme, theme.path.join("/"))
+        }
         pb::evidence::Kind::Rule(rule) => format!("{}:{}@{}", rule.id, rule.keyword, rule.field),
     };
     Some(printable(&text).into_owned())
@@ -110,9 +121,10 @@ mod tests {
     #[test]
     fn a_row_has_every_known_value() {
         let expected = "\
-            id,agency_id,version,name,category,score,confidence,flags,last_update,observation_count,structure,evidence\n\
+            id,agency_id,version,name,category,score,confidence,flags,last_update,observation_count,structure,evidence,\
+            decided_by\n\
             22_289,IT1,1.0,Resident population on 1st January,POPULATION,20,0.53,HIDDEN;FILE_ONLY,\
-            2026-07-22T08:34:26.801Z,435951,IT1:DCIS_POPRES1(1.0),IT1:Z1(1.0)/POP/RES; pop_rule:popolazione@name.it\n";
+            2026-07-22T08:34:26.801Z,435951,IT1:DCIS_POPRES1(1.0),IT1:Z1(1.0)/POP/RES; pop_rule:popolazione@name.it,THEME\n";
         assert_eq!(written(&sample().dataflows[..1]), expected);
     }
 

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 use dataflow_proto::analysis::v1 as pb;
+use dataflow_proto::analysis::v1::dataflow::DecidedBy;
 use dataflow_proto::r#type::v1::Category;
 
 use self::columns::{Columns, Row};
@@ -32,6 +33,7 @@ pub(super) fn write(analysis: &pb::Analysis, options: &Options, out: &mut impl W
 
     headline(analysis, palette, out)?;
     shares(&categories, options, palette, out)?;
+    coverage(analysis, palette, out)?;
     best_matches(&categories, options, width, palette, out)?;
     diagnostics::write(analysis, width, palette, out)
 }
@@ -123,6 +125,23 @@ fn shares(
         writeln!(out)?;
     }
     Ok(())
+}
+
+/// What decided the categories, and how many of them.
+fn coverage(analysis: &pb::Analysis, palette: Palette, out: &mut impl Write) -> io::Result<()> {
+    let counted = [DecidedBy::Theme, DecidedBy::Rules, DecidedBy::Family, DecidedBy::Nothing];
+    let counted = counted.map(|by| by.as_str_name());
+    let count = |by: &str| analysis.coverage.get(by).copied().unwrap_or_default();
+    let total: i32 = counted.iter().map(|by| count(by)).sum();
+    if total == 0 {
+        return Ok(());
+    }
+    let shown = counted.iter().filter(|by| count(by) > 0).map(|by| {
+        let share = 100.0 * f64::from(count(by)) / f64::from(total);
+        format!("{} {} ({share:.1}%)", by.to_ascii_lowercase(), count(by))
+    });
+    let Palette { dimmed, .. } = palette;
+    writeln!(out, "{dimmed}decided by {}{dimmed:#}", shown.collect::<Vec<_>>().join(", "))
 }
 
 /// A bar of `BAR` columns if `count` equals `most` (which is not 0), in steps of an eighth of a column.

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Write};
 use std::time::{Duration, UNIX_EPOCH};
 
-use dataflow_proto::analysis::v1::{self as pb, evidence::Kind};
+use dataflow_proto::analysis::v1::{self as pb, dataflow::DecidedBy, evidence::Kind};
 use dataflow_proto::r#type::v1::Category;
 use proptest::prelude::*;
 
@@ -18,7 +18,9 @@ fn rule(id: &str, keyword: &str, field: &str) -> pb::Evidence {
 
 fn theme(scheme: &str, path: &[&str]) -> pb::Evidence {
     let path = path.iter().map(|&id| id.into()).collect();
-    pb::Evidence { kind: Some(Kind::Theme(pb::ThemeEvidence { scheme: scheme.into(), path })) }
+    let category = Category::Population.into();
+    let theme = pb::ThemeEvidence { scheme: scheme.into(), path, category, ..Default::default() };
+    pb::Evidence { kind: Some(Kind::Theme(theme)) }
 }
 
 fn names(names: &[(&str, &str)]) -> std::collections::BTreeMap<String, String> {
@@ -48,6 +50,7 @@ pub(super) fn sample() -> pb::Analysis {
         last_update: Some((UNIX_EPOCH + Duration::from_millis(1_784_709_266_801)).into()),
         observation_count: Some(435_951),
         is_final: Some(false),
+        decided_by: DecidedBy::Theme.into(),
         ..Default::default()
     };
     let births = pb::Dataflow {
@@ -57,18 +60,27 @@ pub(super) fn sample() -> pb::Analysis {
         score: 35,
         confidence: 1.0,
         evidence: vec![rule("births", "nati", "name.it")],
+        decided_by: DecidedBy::Rules.into(),
         ..Default::default()
     };
-    let unmatched = pb::Dataflow { id: "X".into(), category: Category::Other.into(), ..Default::default() };
+    let unmatched = pb::Dataflow {
+        id: "X".into(),
+        category: Category::Other.into(),
+        decided_by: DecidedBy::Nothing.into(),
+        ..Default::default()
+    };
     let diagnostic = |severity: pb::diagnostic::Severity, reason: &str, offset, line, message: &str| {
         let (reason, message) = (reason.into(), message.into());
-        pb::Diagnostic { severity: severity.into(), reason, offset, line, message }
+        pb::Diagnostic { severity: severity.into(), reason, offset, line, message, document: 0 }
     };
     pb::Analysis {
         analysis: "a-0123456789abcdef0123456789abcdef".into(),
         provider: "IT1".into(),
         total: 3,
         counts: [("POPULATION", 2), ("ECONOMY", 0), ("OTHER", 1)]
+            .map(|(name, count)| (name.into(), count))
+            .into(),
+        coverage: [("THEME", 1), ("RULES", 1), ("FAMILY", 0), ("NOTHING", 1)]
             .map(|(name, count)| (name.into(), count))
             .into(),
         rules_revision: 7,
@@ -193,7 +205,7 @@ proptest! {
         let text = rendered(analysis, Format::Csv, &Options::plain("it"));
         let mut rows = ::csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
         let widths: Vec<usize> = rows.records().map(|row| row.unwrap().len()).collect();
-        prop_assert_eq!(widths, [12; 3]);
+        prop_assert_eq!(widths, [13; 3]);
     }
 
     #[test]

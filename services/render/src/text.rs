@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use dataflow_proto::analysis::v1 as pb;
+use dataflow_proto::analysis::v1::dataflow::DecidedBy;
+use dataflow_proto::analysis::v1::evidence::Kind;
 
 /// Fallback languages if a dataflow has no name in the chosen one, best first.
 const FALLBACK_LANGUAGES: [&str; 2] = ["it", "en"];
@@ -44,11 +46,40 @@ pub fn name_of<'a>(id: &'a str, names: &'a Names, lang: &str) -> Cow<'a, str> {
     printable(name.unwrap_or(id).trim())
 }
 
-/// One evidence of a category, as text.
-pub fn why(evidence: &pb::Evidence) -> String {
+/// What decided a category, as one word; `-` if that is not known.
+pub(super) fn decided_by(flow: &pb::Dataflow) -> &'static str {
+    match flow.decided_by() {
+        DecidedBy::Unspecified => "-",
+        DecidedBy::Theme => "theme",
+        DecidedBy::Rules => "rules",
+        DecidedBy::Family => "family",
+        DecidedBy::Nothing => "nothing",
+    }
+}
+
+/// The evidence that decided the category; the first one if that is not known.
+pub(super) fn decisive(flow: &pb::Dataflow) -> Option<&pb::Evidence> {
+    let decided = |evidence: &&pb::Evidence| match &evidence.kind {
+        Some(Kind::Theme(theme)) => {
+            flow.decided_by() == DecidedBy::Theme && !theme.deprecated && theme.category == flow.category
+        }
+        Some(Kind::Rule(_)) => flow.decided_by() != DecidedBy::Theme,
+        None => false,
+    };
+    flow.evidence.iter().find(decided).or(flow.evidence.first())
+}
+
+/// One evidence of a category, as text: a theme by its name in the language, else by the ids of its path.
+pub fn why(evidence: &pb::Evidence, lang: &str) -> String {
     let why = match &evidence.kind {
-        Some(pb::evidence::Kind::Theme(theme)) => format!("theme {}", theme.path.join("/")),
-        Some(pb::evidence::Kind::Rule(rule)) => format!("{} in {}", rule.keyword, rule.field),
+        Some(Kind::Theme(theme)) => {
+            let path = theme.path.join("/");
+            let parent = Some(&theme.inherited_from).filter(|parent| !parent.is_empty());
+            let from = parent.map_or_else(String::new, |parent| format!(" of {parent}"));
+            let ended = if theme.deprecated { ", ended" } else { "" };
+            format!("theme {}{from}{ended}", name_of(&path, &theme.names, lang))
+        }
+        Some(Kind::Rule(rule)) => format!("{} in {}", rule.keyword, rule.field),
         None => "-".to_owned(),
     };
     printable(&why).into_owned()

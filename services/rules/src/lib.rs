@@ -24,6 +24,7 @@ pub use self::ruleset::{Mode, Rule, RuleSet};
 pub mod built_in;
 pub mod file;
 pub mod limits;
+pub mod themes;
 
 mod automaton;
 mod category;

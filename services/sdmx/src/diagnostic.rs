@@ -38,6 +38,28 @@ pub enum Reason {
     ControlCharacter,
     /// The message lists SDMX 2.0 key families; servers older than 2.1 list them instead of dataflows.
     KeyFamiliesOnly,
+    /// A category has no id, or one that is too long; it and the categories inside it were skipped.
+    InvalidCategory,
+    /// A category is inside itself, or inside one that is inside it.
+    CategoryCycle,
+    /// There are more categories than the limit; the excess was dropped.
+    CategoriesCutShort,
+    /// A categorisation does not state what it links; it was skipped.
+    InvalidCategorisation,
+    /// A categorisation names a category that its scheme does not have; it was skipped.
+    CategorisationWithoutCategory,
+    /// A categorisation names a dataflow that the catalogue does not have.
+    CategorisationWithoutDataflow,
+    /// A categorisation names no agency, and several have what it names; it was skipped.
+    AmbiguousCategorisation,
+    /// A categorisation has ended; it is listed, and does not decide.
+    DeprecatedCategorisation,
+    /// There are more categorisations than the limit; the excess was dropped.
+    CategorisationsCutShort,
+    /// A further document has no themes; it was not used.
+    DocumentWithoutThemes,
+    /// A category scheme that categorisations name is in no document; the ids that they state are used.
+    CategorySchemeMissing,
 }
 
 impl Reason {
@@ -55,6 +77,17 @@ impl Reason {
             Self::InvalidLanguage => "INVALID_LANGUAGE",
             Self::ControlCharacter => "CONTROL_CHARACTER",
             Self::KeyFamiliesOnly => "KEY_FAMILIES_ONLY",
+            Self::InvalidCategory => "INVALID_CATEGORY",
+            Self::CategoryCycle => "CATEGORY_CYCLE",
+            Self::CategoriesCutShort => "CATEGORIES_CUT_SHORT",
+            Self::InvalidCategorisation => "INVALID_CATEGORISATION",
+            Self::CategorisationWithoutCategory => "CATEGORISATION_WITHOUT_CATEGORY",
+            Self::CategorisationWithoutDataflow => "CATEGORISATION_WITHOUT_DATAFLOW",
+            Self::AmbiguousCategorisation => "AMBIGUOUS_CATEGORISATION",
+            Self::DeprecatedCategorisation => "DEPRECATED_CATEGORISATION",
+            Self::CategorisationsCutShort => "CATEGORISATIONS_CUT_SHORT",
+            Self::DocumentWithoutThemes => "DOCUMENT_WITHOUT_THEMES",
+            Self::CategorySchemeMissing => "CATEGORY_SCHEME_MISSING",
         }
     }
 
@@ -63,6 +96,8 @@ impl Reason {
     pub fn severity(self) -> Severity {
         match self {
             Self::DataflowWithoutName | Self::DuplicateDataflow | Self::KeyFamiliesOnly => Severity::Info,
+            Self::CategorisationWithoutDataflow | Self::DeprecatedCategorisation => Severity::Info,
+            Self::CategorySchemeMissing | Self::DocumentWithoutThemes => Severity::Info,
             _ => Severity::Warning,
         }
     }
@@ -96,7 +131,7 @@ impl Diagnostic {
 /// Messages are truncated to this size: they quote the document, and a document may contain a megabyte of text.
 const MESSAGE_BYTES: usize = 500;
 
-/// The diagnostics of one document, in document order, and the number of omitted ones.
+/// The diagnostics of all documents of a catalogue, in the order of discovery, and the number of omitted ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diagnostics {
     kept: Vec<Diagnostic>,
@@ -114,7 +149,7 @@ impl Diagnostics {
         Self { limit, ..Self::default() }
     }
 
-    /// The kept diagnostics, in document order.
+    /// The kept diagnostics, in document order once [`Diagnostics::sort`] was called.
     #[must_use]
     pub fn kept(&self) -> &[Diagnostic] {
         &self.kept
@@ -124,6 +159,12 @@ impl Diagnostics {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.infos + self.warnings == 0
+    }
+
+    /// Number of diagnostics, kept or not.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.infos + self.warnings
     }
 
     /// Number of diagnostics of a severity, kept or not.
@@ -141,7 +182,13 @@ impl Diagnostics {
         self.infos + self.warnings - self.kept.len() as u64
     }
 
-    pub(super) fn add(&mut self, reason: Reason, position: Position, message: impl FnOnce() -> String) {
+    /// Puts them in document order: links between documents are checked at the end.
+    pub fn sort(&mut self) {
+        self.kept.sort_by_key(|diagnostic| diagnostic.position);
+    }
+
+    /// Adds one; the message is made only if it is kept.
+    pub fn add(&mut self, reason: Reason, position: Position, message: impl FnOnce() -> String) {
         let severity = reason.severity();
         match severity {
             Severity::Info => self.infos += 1,

@@ -1,13 +1,15 @@
 //! Errors that make a whole document unreadable. Separate from diagnostics, which concern one dataflow and do not stop
 //! parsing.
 
-use std::io;
+use std::{fmt, io};
 
 use super::encoding::Encoding;
 
-/// A position in the document as it was sent, after decompression and before transcoding.
+/// A position in the document as it was sent, after decompression and before transcoding. Ordered as the documents are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
+    /// The document: 0 for the catalogue, then the number of the further document.
+    pub document: u32,
     /// Bytes before this position, from 0.
     pub offset: u64,
     /// Line, from 1; lines end with a line feed.
@@ -15,14 +17,29 @@ pub struct Position {
 }
 
 impl Position {
+    /// The first byte of the catalogue.
+    pub const START: Self = Self::start_of(0);
+
     /// The first byte of a document.
-    pub const START: Self = Self { offset: 0, line: 1 };
+    #[must_use]
+    pub const fn start_of(document: u32) -> Self {
+        Self { document, offset: 0, line: 1 }
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.document > 0 {
+            write!(f, "further document {}, ", self.document)?;
+        }
+        write!(f, "byte {}, line {}", self.offset, self.line)
+    }
 }
 
 /// The error that stopped parsing, and its position. Dataflows returned before it stay valid, but the catalogue is
 /// incomplete.
 #[derive(Debug, thiserror::Error)]
-#[error("byte {}, line {}: {fault}", .position.offset, .position.line)]
+#[error("{position}: {fault}")]
 pub struct ParseError {
     /// What was found, and what was expected instead.
     #[source]

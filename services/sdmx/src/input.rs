@@ -89,6 +89,12 @@ impl<R: Read> Input<R> {
         }
     }
 
+    /// Counts positions as those of the document with this number. To be called before anything is read.
+    pub(super) fn set_document(&mut self, document: u32) {
+        self.base = Position::start_of(document);
+        self.cursor = (0, self.base);
+    }
+
     /// Starts a new event at the current byte and resets its byte count.
     #[inline]
     pub(super) fn begin_event(&mut self) {
@@ -198,7 +204,7 @@ impl<R: Read> Input<R> {
             }
         }
         let (encoding, mark) = Encoding::detect(&self.undecoded[..self.filled])
-            .map_err(|fault| ParseError { fault, position: Position::START })?;
+            .map_err(|fault| ParseError { fault, position: self.base })?;
         self.encoding = encoding;
         self.undecoded.copy_within(mark..self.filled, 0);
         self.filled -= mark;
@@ -233,8 +239,7 @@ impl<R: Read> Input<R> {
             Ok(_) => Fault::DocumentTooLarge { limit: self.document_bytes },
             Err(error) => self.source.fault(error),
         };
-        let line = self.base.line;
-        Err(ParseError { fault, position: Position { offset: self.received, line } })
+        Err(ParseError { fault, position: Position { offset: self.received, ..self.base } })
     }
 
     /// Turns the received bytes into a chunk. An incomplete character is kept for the next chunk.
@@ -281,6 +286,7 @@ impl Position {
         Self {
             offset: self.offset + encoding.bytes_of(text),
             line: self.line + memchr_iter(b'\n', text).count() as u64,
+            ..self
         }
     }
 }

@@ -13,6 +13,13 @@
 //! distinguished, so any `Dataflow` element except the root is a dataflow. SDMX 2.0 key families are counted and
 //! reported, not listed.
 //!
+//! # Themes
+//!
+//! [`StructureReader::with_themes`] collects category schemes and categorisations, of several documents one after the
+//! other: `CategorySchemes` and `Categorisations` of SDMX 2.1 and 3, and of 2.0 the `CategoryRef` inside a dataflow and
+//! the `DataflowRef` inside a category. They wait in [`Themes`] until [`Themes::resolve`] follows the links, because
+//! links may precede what they link.
+//!
 //! # Errors and diagnostics
 //!
 //! A document that is not a structure message, not well-formed, truncated, or above a limit is a [`ParseError`]: with a
@@ -37,6 +44,9 @@
 //! | `dataflow_parts`, names, annotations, ... | 2,000 | the rest is dropped, `DATAFLOW_CUT_SHORT` |
 //! | `diagnostics` kept | 1,000 | the rest is counted |
 //! | `identities` remembered | 65,536 | later ones are not checked for duplicates |
+//! | `categories` and schemes kept, of all documents | 50,000 | the rest is dropped, `CATEGORIES_CUT_SHORT` |
+//! | `categorisations` kept, of all documents | 100,000 | the rest is dropped, `CATEGORISATIONS_CUT_SHORT` |
+//! | `theme_bytes` of both, with their overhead | 32 MiB | the same |
 
 mod annotations;
 mod dataflow;
@@ -52,6 +62,7 @@ mod namespace;
 mod reader;
 mod sniff;
 mod text;
+mod themes;
 mod urn;
 mod xml;
 
@@ -65,6 +76,7 @@ pub use floor::floor;
 pub use limits::Limits;
 pub use namespace::Version;
 pub use reader::{Header, StructureReader};
+pub use themes::{Resolved, Theme, ThemeLink, ThemePart, Themes};
 
 #[cfg(test)]
 mod tests;

@@ -28,11 +28,18 @@ pub struct Limits {
     pub diagnostics: usize,
     /// Identities remembered to detect duplicates, eight bytes each; default 65,536. Later ones are not checked.
     pub identities: usize,
+    /// Categories kept, of all documents; default 50,000. Further ones are dropped: `CATEGORIES_CUT_SHORT`.
+    pub categories: usize,
+    /// Categorisations kept, of all documents; default 100,000. Further ones are dropped: `CATEGORISATIONS_CUT_SHORT`.
+    pub categorisations: usize,
+    /// Bytes of categories and categorisations kept, of all documents, with their overhead; default 32 MiB. The rest is
+    /// dropped as above. The paths of the themes in use have as many.
+    pub theme_bytes: usize,
 }
 
 impl Limits {
     /// All limits as numbers, for a cache key that distinguishes sets of limits.
-    pub fn numbers(&self) -> [u64; 10] {
+    pub fn numbers(&self) -> [u64; 13] {
         let &Self {
             document_bytes,
             event_bytes,
@@ -44,6 +51,9 @@ impl Limits {
             dataflow_parts,
             diagnostics,
             identities,
+            categories,
+            categorisations,
+            theme_bytes,
         } = self;
         let rest = [
             event_bytes,
@@ -55,8 +65,11 @@ impl Limits {
             dataflow_parts,
             diagnostics,
             identities,
+            categories,
+            categorisations,
+            theme_bytes,
         ];
-        let mut numbers = [document_bytes; 10];
+        let mut numbers = [document_bytes; 13];
         for (number, limit) in numbers[1..].iter_mut().zip(rest) {
             *number = limit as u64;
         }
@@ -77,6 +90,9 @@ impl Default for Limits {
             dataflow_parts: 2_000,
             diagnostics: 1_000,
             identities: 65_536,
+            categories: 50_000,
+            categorisations: 100_000,
+            theme_bytes: 32 << 20,
         }
     }
 }

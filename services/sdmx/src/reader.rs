@@ -10,29 +10,24 @@ use super::diagnostic::{Diagnostics, Reason};
 use super::error::{Fault, ParseError, Position};
 use super::excerpt::excerpt;
 use super::limits::Limits;
-use super::namespace::{Namespace, Version};
+use super::namespace::Namespace;
 use super::sniff::{self, Root};
+use super::themes::{Link, Reference, Target, Themes};
 use super::xml::{Event, Start, Xml};
 
+mod categorisation;
 mod element;
 mod flow;
+mod header;
+mod inline;
 mod legacy;
+mod reference;
+mod scheme;
 mod tag;
 
+use categorisation::CategorisationReader;
 use flow::{DataflowBuilder, Scratch};
-
-/// The header of the message. Complete once the first dataflow has been read.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Header {
-    /// The version of SDMX-ML; `None` in a document without namespaces.
-    pub version: Option<Version>,
-    /// The identifier of the message.
-    pub id: String,
-    /// The creation time, as written.
-    pub prepared: String,
-    /// The id of the first sender.
-    pub sender: String,
-}
+pub use header::Header;
 
 /// Reads the dataflows of a structure message one by one, in document order.
 #[derive(Debug)]
@@ -43,8 +38,8 @@ pub struct StructureReader<R: Read> {
     root: Option<Root>,
     /// No element so far has an SDMX namespace, so dataflows may be anywhere.
     plain: bool,
-    /// Depth of the open `Dataflows` element.
-    container: Option<usize>,
+    /// The open container: its depth, and the name of the elements that count in it.
+    container: Option<(usize, &'static str)>,
     dataflows: u64,
     key_families: u64,
     first_key_family: Position,
@@ -52,7 +47,13 @@ pub struct StructureReader<R: Read> {
     /// Hashes of the identities so far, not the identities: with a full set, one false positive in 2^32.
     identities: HashSet<u64>,
     hasher: RandomState,
+    /// `None` if themes are not collected.
+    themes: Option<Themes>,
+    /// Whether this document has any.
+    has_themes: bool,
     diagnostics: Diagnostics,
+    /// Diagnostics of the documents before this one.
+    diagnosed_before: u64,
     scratch: Scratch,
 }
 
@@ -71,7 +72,10 @@ impl<R: Read> StructureReader<R> {
             root_position: Position::START,
             identities: HashSet::new(),
             hasher: RandomState::new(),
+            themes: None,
+            has_themes: false,
             diagnostics: Diagnostics::new(limits.diagnostics),
+            diagnosed_before: 0,
             scratch: Scratch::default(),
             limits,
         }
@@ -88,6 +92,23 @@ impl<R: Read> StructureReader<R> {
     #[must_use]
     pub fn without_legacy(mut self) -> Self {
         self.scratch.legacy.disabled = true;
+        self
+    }
+
+    /// Adds the categories and categorisations of the document to those of the documents before it.
+    #[must_use]
+    pub fn with_themes(mut self, themes: Themes) -> Self {
+        self.themes = Some(themes);
+        self.scratch.categories.enabled = true;
+        self
+    }
+
+    /// Reads the document with this number among several, and adds its diagnostics to those of the documents before it.
+    #[must_use]
+    pub fn following(mut self, document: u32, diagnostics: Diagnostics) -> Self {
+        self.xml.set_document(document);
+        self.diagnosed_before = diagnostics.total();
+        self.diagnostics = diagnostics;
         self
     }
 
@@ -109,17 +130,28 @@ impl<R: Read> StructureReader<R> {
             let in_sdmx = matches!(start.namespace, Namespace::Sdmx(..));
             self.plain &= !in_sdmx;
             let (depth, plain) = (start.depth, self.plain);
-            match start.local_name() {
-                "Dataflow"
-                    if (in_sdmx && self.container == Some(depth - 1)) || (plain && is_plain(&start)) =>
-                {
+            let name = start.local_name();
+            let counts =
+                (in_sdmx && self.container == Some((depth - 1, name))) || (plain && is_plain(&start));
+            match name {
+                "Dataflow" if counts => {
                     let builder = DataflowBuilder::new(&start).map_err(|fault| self.xml.error(fault))?;
                     if let Some(flow) = self.read(builder)? {
                         return Ok(Some(flow));
                     }
                 }
-                "Dataflows" if in_sdmx => self.container = Some(depth),
-                "Header" if depth == 2 => self.read_header()?,
+                "CategoryScheme" if counts && self.themes.is_some() => {
+                    let identity = reference::identity(&start).map_err(|fault| self.xml.error(fault))?;
+                    self.read_scheme(identity)?;
+                }
+                "Categorisation" if counts && self.themes.is_some() => {
+                    let reader = CategorisationReader::new(&start).map_err(|fault| self.xml.error(fault))?;
+                    self.read_categorisation(reader)?;
+                }
+                "Dataflows" if in_sdmx => self.container = Some((depth, "Dataflow")),
+                "CategorySchemes" if in_sdmx => self.container = Some((depth, "CategoryScheme")),
+                "Categorisations" if in_sdmx => self.container = Some((depth, "Categorisation")),
+                "Header" if depth == 2 => self.header.read(&mut self.xml)?,
                 "KeyFamily" if in_sdmx => {
                     if self.key_families == 0 {
                         self.first_key_family = self.xml.position();
@@ -144,6 +176,11 @@ impl<R: Read> StructureReader<R> {
     /// The diagnostics, after the document was read.
     pub fn into_diagnostics(self) -> Diagnostics {
         self.diagnostics
+    }
+
+    /// The diagnostics and the themes, after the document was read.
+    pub fn into_parts(self) -> (Diagnostics, Themes) {
+        (self.diagnostics, self.themes.unwrap_or_default())
     }
 
     /// Progress of the parser: the start of the last event.
@@ -201,7 +238,7 @@ impl<R: Read> StructureReader<R> {
     }
 
     fn leave(&mut self) {
-        if self.container.is_some_and(|container| self.xml.depth() < container) {
+        if self.container.is_some_and(|(container, _)| self.xml.depth() < container) {
             self.container = None;
         }
     }
@@ -215,8 +252,37 @@ impl<R: Read> StructureReader<R> {
                 return Err(self.xml.error(Fault::TooManyDataflows { limit: self.limits.dataflows }));
             }
             self.check_duplicate(flow);
+            self.add_inline_links(flow);
         }
+        self.scratch.categories.found.clear();
         Ok(flow)
+    }
+
+    fn read_scheme(&mut self, identity: Reference) -> Result<(), ParseError> {
+        self.has_themes = true;
+        let Self { xml, plain, themes, limits, diagnostics, .. } = self;
+        let Some(themes) = themes else { return Ok(()) };
+        scheme::read(xml, identity, *plain, themes, limits, diagnostics)
+    }
+
+    fn read_categorisation(&mut self, reader: CategorisationReader) -> Result<(), ParseError> {
+        self.has_themes = true;
+        let Self { xml, plain, themes, header, limits, diagnostics, .. } = self;
+        let Some(themes) = themes else { return Ok(()) };
+        reader.read(xml, (*plain, &header.prepared), themes, limits, diagnostics)
+    }
+
+    /// Adds the links that the dataflow itself states.
+    fn add_inline_links(&mut self, flow: &Dataflow) {
+        let Some(themes) = &mut self.themes else { return };
+        for (scheme, path) in self.scratch.categories.found.drain(..) {
+            self.has_themes = true;
+            let [agency_id, id, version] = [&flow.agency_id, &flow.id, &flow.version].map(String::clone);
+            let source = Reference { agency_id, id, version };
+            let target = Target::Path { scheme, path };
+            let link = Link { source, target, deprecated: false, position: flow.position };
+            themes.add_link(link, &self.limits, &mut self.diagnostics);
+        }
     }
 
     /// Reports a dataflow whose identity occurred before.
@@ -235,47 +301,22 @@ impl<R: Read> StructureReader<R> {
         }
     }
 
-    fn read_header(&mut self) -> Result<(), ParseError> {
-        let depth = self.xml.depth();
-        let mut text = String::new();
-        let mut name = String::new();
-        while self.xml.depth() >= depth {
-            match self.xml.next()? {
-                Event::Start(start) => {
-                    text.clear();
-                    name.clear();
-                    if start.depth == depth + 1 {
-                        name.push_str(start.local_name());
-                    }
-                    if name == "Sender" && self.header.sender.is_empty() {
-                        let sender = start.attribute("id").map(|id| id.unwrap_or_default().into_owned());
-                        self.header.sender = sender.map_err(|fault| self.xml.error(fault))?;
-                    }
-                }
-                Event::Text(piece) if text.len() + piece.len() <= HEADER_TEXT_BYTES => text.push_str(piece),
-                Event::End => {
-                    match name.as_str() {
-                        "ID" => self.header.id = text.trim().to_owned(),
-                        "Prepared" => self.header.prepared = text.trim().to_owned(),
-                        _ => {}
-                    }
-                    name.clear();
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
     /// Checks at the end of the document.
     fn end(&mut self) -> Result<(), ParseError> {
         if self.root == Some(Root::Unknown)
             && self.plain
             && self.dataflows == 0
-            && self.diagnostics.is_empty()
+            && !self.has_themes
+            && self.diagnostics.total() == self.diagnosed_before
         {
             let found = "XML without an SDMX namespace and without dataflows".to_owned();
             return Err(ParseError { fault: Fault::NotStructure { found }, position: self.root_position });
+        }
+        let position = self.root_position;
+        if position.document > 0 && self.themes.is_some() && !self.has_themes {
+            self.diagnostics.add(Reason::DocumentWithoutThemes, position, || {
+                "the document has neither categories nor categorisations, and was not used".to_owned()
+            });
         }
         let count = self.key_families;
         if count > 0 && self.dataflows == 0 {
@@ -293,6 +334,3 @@ impl<R: Read> StructureReader<R> {
 fn is_plain(start: &Start<'_>) -> bool {
     start.namespace == Namespace::None && start.depth > 1
 }
-
-/// Longer than any identifier or time in a header.
-const HEADER_TEXT_BYTES: usize = 1 << 10;

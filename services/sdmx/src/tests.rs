@@ -8,6 +8,7 @@ mod fuzz;
 mod limits;
 mod properties;
 mod rejections;
+mod themes;
 
 /// The complete result of parsing a document.
 pub(super) fn read(document: impl Read) -> (Vec<Dataflow>, Diagnostics, Result<(), ParseError>) {

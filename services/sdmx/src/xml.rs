@@ -73,6 +73,11 @@ impl<R: Read> Xml<R> {
         Self { buffer: Vec::new(), events }
     }
 
+    /// Counts positions as those of the document with this number. To be called before anything is read.
+    pub(super) fn set_document(&mut self, document: u32) {
+        self.events.input().set_document(document);
+    }
+
     /// Number of open elements, including the one started last.
     #[inline]
     pub(super) fn depth(&self) -> usize {

@@ -16,9 +16,9 @@ use dataflow_rules::{Compiled, Scratch, Subject};
 use dataflow_tests::{built_in, corpus};
 use roxmltree::{Document, Node};
 
-const CATALOGUE: &str = "catalogues/istat_dataflow_IT1_2020-05-03.xml";
-const THEMES: &str = "structures/istat_categoryscheme_IT1_2020-05-03.xml";
-const LINKS: &str = "structures/istat_categorisation_IT1_2020-05-03.xml";
+pub(crate) const CATALOGUE: &str = "catalogues/istat_dataflow_IT1_2020-05-03.xml";
+pub(crate) const THEMES: &str = "structures/istat_categoryscheme_IT1_2020-05-03.xml";
+pub(crate) const LINKS: &str = "structures/istat_categorisation_IT1_2020-05-03.xml";
 
 /// ISTAT's themes and the equivalent categories.
 const MAPPING: [(&str, Category); 19] = [
@@ -178,7 +178,7 @@ fn predictions(corpus: &Path) -> Vec<Prediction> {
 }
 
 /// The categories of the top-level themes of each dataflow, by its id.
-fn themes(corpus: &Path) -> BTreeMap<String, BTreeSet<Category>> {
+pub(crate) fn themes(corpus: &Path) -> BTreeMap<String, BTreeSet<Category>> {
     let scheme = read(corpus, THEMES);
     let scheme = Document::parse(&scheme).expect("the category scheme is XML");
     let top: BTreeMap<_, _> = elements(scheme.root(), "CategoryScheme")

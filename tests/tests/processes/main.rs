@@ -1,8 +1,8 @@
 //! Tests of running services, in this process or as real processes, that need neither Redis nor Envoy.
 //!
 //! By subject: the contract of each service on the wire ([`contract`], [`evaluate`], [`keys`], [`propagation`],
-//! [`refusals`], [`rules`], [`uploads`]), the behavior that all services share ([`mesh`]), the gateway ([`rest`],
-//! [`foreign`], [`access`], [`client_certificates`], [`peer_identity`], [`rate_limits`], [`tenants`],
+//! [`refusals`], [`rules`], [`themes`], [`uploads`]), the behavior that all services share ([`mesh`]), the gateway
+//! ([`rest`], [`foreign`], [`access`], [`client_certificates`], [`peer_identity`], [`rate_limits`], [`tenants`],
 //! [`tenant_shares`], [`tls`]), the binary as people and pods run it ([`e2e`]), and the results of catalogues
 //! ([`accuracy`], [`corpus`], [`legacy_oracle`]).
 
@@ -29,5 +29,6 @@ mod rest;
 mod rules;
 mod tenant_shares;
 mod tenants;
+mod themes;
 mod tls;
 mod uploads;

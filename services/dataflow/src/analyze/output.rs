@@ -22,15 +22,17 @@ pub(super) enum Output {
 // === impl Output ===
 
 impl Output {
-    /// Opens it before the analysis, so that a mistake costs no time. `source` is the catalogue, which must not be
-    /// overwritten by its own result.
-    pub(super) fn open(path: PathBuf, source: &Path) -> Result<Self, Failure> {
+    /// Opens it before the analysis, so that a mistake costs no time. `sources` are the documents, which must not be
+    /// overwritten by their own result.
+    pub(super) fn open(path: PathBuf, sources: &[PathBuf]) -> Result<Self, Failure> {
         let existing = fs::metadata(&path).ok();
-        if let (Some(out), Ok(read)) = (&existing, fs::metadata(source))
-            && (out.dev(), out.ino()) == (read.dev(), read.ino())
-        {
-            let why =
-                anyhow::anyhow!("--out {}: this is the catalogue itself; name another file", path.display());
+        let is_source = |out: &fs::Metadata| {
+            let is_out = |read: fs::Metadata| (out.dev(), out.ino()) == (read.dev(), read.ino());
+            sources.iter().any(|source| fs::metadata(source).is_ok_and(is_out))
+        };
+        if existing.as_ref().is_some_and(is_source) {
+            let why = "this is a document that is analyzed; name another file";
+            let why = anyhow::anyhow!("--out {}: {why}", path.display());
             return Err(Failure::new(Exit::Usage, why));
         }
         let context = || format!("--out {}", path.display());
@@ -82,10 +84,10 @@ mod tests {
             to.write_all(b"half")?;
             Err(io::ErrorKind::StorageFull.into())
         };
-        let error = Output::open(path.clone(), &source).unwrap().write(full).unwrap_err();
+        let error = Output::open(path.clone(), &[source.clone()]).unwrap().write(full).unwrap_err();
         assert!(error.to_string().contains("result"), "{error:#}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "before");
-        Output::open(path.clone(), &source).unwrap().write(|to| to.write_all(b"after")).unwrap();
+        Output::open(path.clone(), &[source.clone()]).unwrap().write(|to| to.write_all(b"after")).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "after");
         assert_eq!(names(folder.path()), ["catalogue", "result"]);
     }
@@ -96,11 +98,14 @@ mod tests {
         let (source, link) = (folder.path().join("catalogue"), folder.path().join("link"));
         fs::write(&source, "catalogue").unwrap();
         fs::hard_link(&source, &link).unwrap();
-        for same in [&source, &link] {
-            assert!(Output::open(same.clone(), &source).is_err());
+        let themes = folder.path().join("themes");
+        fs::write(&themes, "themes").unwrap();
+        let sources = [source.clone(), themes.clone()];
+        for same in [&source, &link, &themes] {
+            assert!(Output::open(same.clone(), &sources).is_err());
         }
-        let null = Output::open("/dev/null".into(), &source).unwrap();
+        let null = Output::open("/dev/null".into(), &sources).unwrap();
         null.write(|to| to.write_all(b"x")).unwrap();
-        assert!(Output::open(folder.path().join("none/x"), &source).is_err());
+        assert!(Output::open(folder.path().join("none/x"), &sources).is_err());
     }
 }

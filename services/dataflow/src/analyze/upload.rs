@@ -1,7 +1,7 @@
-//! Streams a document from a file or standard input as the messages of an upload.
+//! Streams documents from files or standard input as the messages of an upload.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
 use anyhow::Context;
@@ -13,7 +13,7 @@ use tokio::io::AsyncRead;
 use tokio::sync::oneshot;
 use tokio_util::io::ReaderStream;
 
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::progress::Progress;
 
 /// Document bytes per message: large enough that the overhead of gRPC framing is negligible, small enough that memory
@@ -23,10 +23,13 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// The argument that means standard input.
 const STANDARD_INPUT: &str = "-";
 
+/// Begins each document, also an empty one. The service reads the format from the document itself.
+const CONTENT_TYPE: &str = "application/octet-stream";
+
 /// A document that has been opened.
 pub(super) struct Document {
     /// Its size in bytes, if known in advance.
-    pub(super) size: Option<u64>,
+    size: Option<u64>,
     read: Pin<Box<dyn AsyncRead + Send>>,
 }
 
@@ -39,8 +42,26 @@ pub(super) fn name(source: &Path) -> String {
     }
 }
 
+/// Opens the catalogue and the further documents. Standard input can be read only once.
+pub(super) async fn open_all(sources: &[PathBuf]) -> Result<Vec<Document>, Failure> {
+    if sources.iter().filter(|source| source.as_os_str() == STANDARD_INPUT).count() > 1 {
+        let why = anyhow::anyhow!("standard input (`-`) is named twice; name a file for one of the two");
+        return Err(Failure::new(Exit::Usage, why));
+    }
+    let mut documents = Vec::with_capacity(sources.len());
+    for source in sources {
+        documents.push(open(source).await?);
+    }
+    Ok(documents)
+}
+
+/// The bytes of all documents, if known in advance.
+pub(super) fn size(documents: &[Document]) -> Option<u64> {
+    documents.iter().map(|document| document.size).sum()
+}
+
 /// Opens a file, or standard input for `-`.
-pub(super) async fn open(source: &Path) -> Result<Document, Failure> {
+async fn open(source: &Path) -> Result<Document, Failure> {
     if source.as_os_str() == STANDARD_INPUT {
         return Ok(Document { size: None, read: Box::pin(tokio::io::stdin()) });
     }
@@ -53,22 +74,30 @@ pub(super) async fn open(source: &Path) -> Result<Document, Failure> {
     Ok(Document { size: metadata.is_file().then_some(metadata.len()), read: Box::pin(file) })
 }
 
-/// The messages of the upload. On a read error the stream stays open and the receiver gets the error, so that a
-/// truncated document is never processed as a complete one.
+/// The messages of the upload. On a read error the stream stays open and the receiver gets the error, with the index of
+/// the document, so that a truncated document is never processed as a complete one.
 pub(super) fn messages(
-    document: Document,
+    documents: Vec<Document>,
     ruleset: String,
     progress: Progress,
-) -> (impl Stream<Item = pb::AnalyzeCatalogueRequest> + Send + 'static, oneshot::Receiver<io::Error>) {
+) -> (impl Stream<Item = pb::AnalyzeCatalogueRequest> + Send + 'static, oneshot::Receiver<(usize, io::Error)>)
+{
     let (sender, read_error) = oneshot::channel();
     let mut sender = Some(sender);
     let options = pb::AnalyzeCatalogueRequest { ruleset, ..Default::default() };
     let sent = progress.clone();
-    let pieces = ReaderStream::with_capacity(document.read, CHUNK_BYTES).filter_map(move |piece| {
+    let pieces = stream::iter(documents.into_iter().enumerate()).flat_map(|(index, document)| {
+        let begin = stream::once(async { Ok(message(CONTENT_TYPE, Bytes::new())) });
+        let pieces = ReaderStream::with_capacity(document.read, CHUNK_BYTES);
+        let pieces =
+            pieces.map(move |piece| piece.map(|piece| message("", piece)).map_err(|error| (index, error)));
+        begin.chain(pieces)
+    });
+    let messages = pieces.filter_map(move |piece| {
         let message = match piece {
-            Ok(piece) => {
-                sent.sent(piece.len() as u64);
-                Some(message(piece))
+            Ok(message) => {
+                sent.sent(message.document.as_ref().map_or(0, |document| document.data.len() as u64));
+                Some(message)
             }
             Err(error) => {
                 if let Some(sender) = sender.take() {
@@ -87,10 +116,11 @@ pub(super) fn messages(
         }
     });
     let all_sent = stream::once(async move { progress.await_reply() }).filter_map(|()| async { None });
-    (stream::once(async { options }).chain(pieces).chain(all_sent), read_error)
+    (stream::once(async { options }).chain(messages).chain(all_sent), read_error)
 }
 
-fn message(piece: Bytes) -> pb::AnalyzeCatalogueRequest {
-    let document = HttpBody { data: piece, ..Default::default() };
+fn message(content_type: &str, piece: Bytes) -> pb::AnalyzeCatalogueRequest {
+    let content_type = content_type.to_owned();
+    let document = HttpBody { content_type, data: piece, ..Default::default() };
     pb::AnalyzeCatalogueRequest { document: Some(document), ..Default::default() }
 }

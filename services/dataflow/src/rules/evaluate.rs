@@ -108,7 +108,7 @@ fn table(evaluation: &pb::Evaluation, lang: &str, options: &Options, out: &mut i
             before.score.to_string(),
             after.category().as_str_name().to_owned(),
             after.score.to_string(),
-            after.evidence.first().map(why).unwrap_or_default(),
+            after.evidence.first().map(|evidence| why(evidence, lang)).unwrap_or_default(),
             name_of(&moved.id, &moved.names, lang).into_owned(),
         ]);
     }

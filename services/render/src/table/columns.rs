@@ -14,6 +14,7 @@ pub(super) struct Row<'a> {
     name: Cow<'a, str>,
     score: Cow<'a, str>,
     confidence: Cow<'a, str>,
+    by: &'static str,
     why: Cow<'a, str>,
 }
 
@@ -24,17 +25,19 @@ impl<'a> Row<'a> {
         name: Cow::Borrowed("NAME"),
         score: Cow::Borrowed("SCORE"),
         confidence: Cow::Borrowed("CONF"),
+        by: "BY",
         why: Cow::Borrowed("WHY"),
     };
 
-    /// The dataflow, with its name in the language and its first evidence.
+    /// The dataflow, with its name in the language and the evidence that decided.
     pub(super) fn new(flow: &'a pb::Dataflow, lang: &str) -> Self {
         Self {
             id: printable(&flow.id),
             name: text::name(flow, lang),
             score: flow.score.to_string().into(),
             confidence: format!("{:.2}", flow.confidence).into(),
-            why: flow.evidence.first().map_or(Cow::Borrowed("-"), |evidence| text::why(evidence).into()),
+            by: text::decided_by(flow),
+            why: text::decisive(flow).map_or(Cow::Borrowed("-"), |evidence| text::why(evidence, lang).into()),
         }
     }
 }
@@ -45,24 +48,26 @@ pub(super) struct Columns {
     id: usize,
     name: usize,
     score: usize,
+    by: usize,
     why: usize,
 }
 
-/// The indent, four gaps of two columns, and the confidence.
-const FIXED: usize = 2 + 4 * 2 + 4;
+/// The indent, five gaps of two columns, and the confidence.
+const FIXED: usize = 2 + 5 * 2 + 4;
 
 impl Columns {
     /// The widths that fit the rows, reduced to `width` (at least 50) in total: at most two fifths for identifiers,
     /// three tenths for evidence, the rest for names; unused width of one column is available to the others.
     pub(super) fn fit<'a>(rows: impl Iterator<Item = &'a Row<'a>>, width: usize) -> Self {
-        let mut preferred = Self { id: 0, name: 0, score: 0, why: 0 };
+        let mut preferred = Self { id: 0, name: 0, score: 0, by: 0, why: 0 };
         for row in [&Row::HEADER].into_iter().chain(rows) {
             preferred.id = preferred.id.max(measure_text_width(&row.id));
             preferred.name = preferred.name.max(measure_text_width(&row.name));
             preferred.score = preferred.score.max(measure_text_width(&row.score));
+            preferred.by = preferred.by.max(row.by.len());
             preferred.why = preferred.why.max(measure_text_width(&row.why));
         }
-        let available = width.saturating_sub(FIXED + preferred.score);
+        let available = width.saturating_sub(FIXED + preferred.score + preferred.by);
         let (id, why) = (preferred.id.min(available * 2 / 5), preferred.why.min(available * 3 / 10));
         let name = preferred.name.min(available - id - why);
         let id = preferred.id.min(available - name - why);
@@ -75,12 +80,14 @@ impl Columns {
         let left = |text, width| pad_str(text, width, Alignment::Left, Some("…"));
         let right = |text, width| pad_str(text, width, Alignment::Right, Some("…"));
         format!(
-            "  {}  {}  {}  {}  {}",
+            "  {}  {}  {}  {}  {:by$}  {}",
             left(&row.id, self.id),
             left(&row.name, self.name),
             right(&row.score, self.score),
             right(&row.confidence, 4),
+            row.by,
             truncate_str(&row.why, self.why, "…"),
+            by = self.by,
         )
     }
 }

@@ -46,7 +46,11 @@ pub(super) fn write(
             _ => Style::new(),
         };
         let (offset, line) = (diagnostic.offset, diagnostic.line);
-        let place = format!("  byte {offset:>offset_width$}, line {line:>line_width$}: ");
+        let document = match diagnostic.document {
+            0 => String::new(),
+            document => format!("further document {document}, "),
+        };
+        let place = format!("  {document}byte {offset:>offset_width$}, line {line:>line_width$}: ");
         let fact = printable(&diagnostic.message);
         let fact = truncate_str(&fact, width.saturating_sub(place.len()), "…");
         writeln!(out, "{dimmed}{place}{dimmed:#}{style}{fact}{style:#}")?;

@@ -1,8 +1,11 @@
 //! The output of the table, line by line.
 
+use dataflow_proto::analysis::v1::evidence::Kind;
+
 use super::*;
 use crate::Format;
 use crate::tests::{rendered, sample};
+use crate::text;
 
 fn table(analysis: pb::Analysis, options: &Options) -> String {
     rendered(analysis, Format::Table, options)
@@ -22,13 +25,14 @@ TERRITORY        0   0.0%
 EDUCATION        0   0.0%
 HEALTH           0   0.0%
 OTHER            1  33.3%
+decided by theme 1 (33.3%), rules 1 (33.3%), nothing 1 (33.3%)
 
-  ID      NAME                                 SCORE  CONF  WHY
+  ID      NAME                                 SCORE  CONF  BY       WHY
 POPULATION 2 of 2
-  25_74   Nati vivi                               35  1.00  nati in name.it
-  22_289  Popolazione residente al 1° gennaio     20  0.53  theme POP/RES
+  25_74   Nati vivi                               35  1.00  rules    nati in name.it
+  22_289  Popolazione residente al 1° gennaio     20  0.53  theme    theme POP/RES
 OTHER 1 of 1
-  X       X                                        0  0.00  -
+  X       X                                        0  0.00  nothing  -
 
 Diagnostics: 5, 3 of them omitted by the service
      1  DATAFLOW_WITHOUT_NAME
@@ -51,7 +55,7 @@ fn a_terminal_gets_bars_and_colors() {
     check("^[2mLABOUR           0   0.0%^[0m");
     check("OTHER            1  33.3%  ^[32m████████████████^[0m");
     check("^[1mPOPULATION^[0m ^[2m1 of 2^[0m");
-    check("  25_74  Nati vivi     35  1.00  nati in name.it");
+    check("  25_74  Nati vivi     35  1.00  rules    nati in…");
 }
 
 #[test]
@@ -78,12 +82,12 @@ fn columns_share_the_width() {
         let row = Row::new(&flow, "it");
         assert_eq!(Columns::fit([&row].into_iter(), width).line(&row), expected);
     };
-    check("22_289", "Nati", 50, "  22_289  Nati      0  0.00  -");
-    check("22_289", "Popolazione residente per età", 50, "  22_289  Popolazione residente…      0  0.00  -");
+    check("22_289", "Nati", 50, "  22_289  Nati      0  0.00  -   -");
+    check("22_289", "Popolazione residente per età", 50, "  22_289  Popolazione resid…      0  0.00  -   -");
     let prices = "DSD_PRICES@DF_PRICES_ALL";
-    check(prices, "Prezzi", 60, "  DSD_PRICES@DF_PRICES_ALL  Prezzi      0  0.00  -");
-    check(prices, "Prezzi al consumo", 50, "  DSD_PRICES@…  Prezzi al consu…      0  0.00  -");
-    check("1", "人口と世帯数人口と世帯数人口", 50, "  1   人口と世帯数人口と世帯数…      0  0.00  -");
+    check(prices, "Prezzi", 60, "  DSD_PRICES@DF_PRICES_ALL  Prezzi      0  0.00  -   -");
+    check(prices, "Prezzi al consumo", 50, "  DSD_PRICE…  Prezzi al con…      0  0.00  -   -");
+    check("1", "人口と世帯数人口と世帯数人口", 50, "  1   人口と世帯数人口と世…      0  0.00  -   -");
 }
 
 #[test]
@@ -93,4 +97,29 @@ fn bars_are_as_long_as_their_share() {
     check(1, 2, &"█".repeat(BAR / 2));
     check(1, 8_000, "▏");
     check(1, 64, "▌");
+}
+
+#[test]
+fn the_evidence_that_decided_is_shown() {
+    let check = |decided_by, themes: &[pb::ThemeEvidence], expected: &str| {
+        let theme = |theme: &pb::ThemeEvidence| pb::Evidence { kind: Some(Kind::Theme(theme.clone())) };
+        let rule =
+            pb::RuleEvidence { keyword: "birth".into(), field: "name.en".into(), ..Default::default() };
+        let rule = pb::Evidence { kind: Some(Kind::Rule(rule)) };
+        let evidence = themes.iter().map(theme).chain([rule]).collect();
+        let flow =
+            pb::Dataflow { decided_by: i32::from(decided_by), category: 1, evidence, ..Default::default() };
+        assert_eq!(text::why(text::decisive(&flow).unwrap(), "en"), expected);
+    };
+    let unmapped = pb::ThemeEvidence { path: vec!["A".into(), "B".into()], ..Default::default() };
+    let ended = pb::ThemeEvidence { category: 1, deprecated: true, ..unmapped.clone() };
+    let names = [("en".to_owned(), "Births".to_owned()), ("it".to_owned(), "Nascite".to_owned())].into();
+    let mapped = pb::ThemeEvidence { category: 1, names, ..unmapped.clone() };
+    let inherited = pb::ThemeEvidence { inherited_from: "22".into(), ..mapped.clone() };
+    check(DecidedBy::Rules, &[unmapped.clone()], "birth in name.en");
+    check(DecidedBy::Theme, &[unmapped.clone(), ended.clone(), mapped], "theme Births");
+    check(DecidedBy::Theme, &[unmapped.clone(), inherited], "theme Births of 22");
+    check(DecidedBy::Unspecified, &[unmapped.clone()], "birth in name.en");
+    assert_eq!(text::why(&pb::Evidence { kind: Some(Kind::Theme(ended)) }, "en"), "theme A/B, ended");
+    assert_eq!(text::why(&pb::Evidence { kind: Some(Kind::Theme(unmapped)) }, "en"), "theme A/B");
 }

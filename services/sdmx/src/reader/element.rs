@@ -24,6 +24,15 @@ pub(super) enum ElementContext {
     KeyFamilyId,
     KeyFamilyAgency,
     KeyFamilyVersion,
+    /// `CategoryRef` of SDMX 2.0.
+    CategoryRef,
+    CategoryUrn,
+    CategorySchemeAgency,
+    CategorySchemeId,
+    CategorySchemeVersion,
+    /// `CategoryID`: contains an id, and a further one for a category inside it.
+    CategoryPath,
+    CategoryId,
     /// An element inside a text, usually HTML: its text belongs to the text around it.
     Markup,
     /// Anything else, with its content.
@@ -64,6 +73,7 @@ impl ElementContext {
                 b"Annotations" => Self::Annotations,
                 b"Structure" => Self::Structure,
                 b"KeyFamilyRef" => Self::KeyFamily,
+                b"CategoryRef" => Self::CategoryRef,
                 _ => Self::Ignored,
             },
             Self::Structure | Self::KeyFamily if name == b"URN" => Self::StructureUrn,
@@ -72,6 +82,19 @@ impl ElementContext {
                 b"KeyFamilyID" => Self::KeyFamilyId,
                 b"KeyFamilyAgencyID" => Self::KeyFamilyAgency,
                 b"Version" => Self::KeyFamilyVersion,
+                _ => Self::Ignored,
+            },
+            Self::CategoryRef => match name {
+                b"URN" => Self::CategoryUrn,
+                b"CategorySchemeAgencyID" => Self::CategorySchemeAgency,
+                b"CategorySchemeID" => Self::CategorySchemeId,
+                b"CategorySchemeVersion" => Self::CategorySchemeVersion,
+                b"CategoryID" => Self::CategoryPath,
+                _ => Self::Ignored,
+            },
+            Self::CategoryPath => match name {
+                b"ID" => Self::CategoryId,
+                b"CategoryID" => Self::CategoryPath,
                 _ => Self::Ignored,
             },
             _ => Self::Ignored,
@@ -88,6 +111,8 @@ impl ElementContext {
                 | Self::Annotation
                 | Self::StructureRef
                 | Self::KeyFamily
+                | Self::CategoryRef
+                | Self::CategoryPath
                 | Self::Ignored
         )
     }
@@ -102,6 +127,19 @@ impl ElementContext {
                 | Self::AnnotationUrl
                 | Self::AnnotationText
                 | Self::AnnotationValue
+        )
+    }
+
+    /// Whether it is inside a reference to a category.
+    #[inline]
+    pub(super) fn is_of_category(self) -> bool {
+        matches!(
+            self,
+            Self::CategoryUrn
+                | Self::CategorySchemeAgency
+                | Self::CategorySchemeId
+                | Self::CategorySchemeVersion
+                | Self::CategoryId
         )
     }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io::Read;
 
 use super::element::ElementContext;
+use super::inline::InlineCategories;
 use super::legacy::Legacy;
 use super::tag;
 use crate::annotations::FactsBuilder;
@@ -20,7 +21,7 @@ use crate::xml::{Event, Start, Xml};
 const ANNOTATION_BYTES: usize = 1 << 20;
 
 /// The longest accepted language tag: BCP 47 requires implementations to support this many bytes.
-const LANGUAGE_BYTES: usize = 35;
+pub(super) const LANGUAGE_BYTES: usize = 35;
 
 /// Memory of an empty text: two strings and their heap allocations.
 const TEXT_OVERHEAD: usize = 80;
@@ -32,6 +33,7 @@ pub(super) struct Scratch {
     text: String,
     language: String,
     pub(super) legacy: Legacy,
+    pub(super) categories: InlineCategories,
     annotation: Annotation,
     /// Bytes left for the texts of the annotation.
     room: usize,
@@ -122,7 +124,7 @@ impl DataflowBuilder {
         scratch: &mut Scratch,
     ) -> Result<(), Fault> {
         let name = start.local_name();
-        let Scratch { language, legacy, annotation, room, keep_annotations, .. } = scratch;
+        let Scratch { language, legacy, categories, annotation, room, keep_annotations, .. } = scratch;
         // The predecessor searched names and descriptions at any depth.
         let in_schema = || match start.namespace {
             Namespace::Sdmx(..) => true,
@@ -157,6 +159,7 @@ impl DataflowBuilder {
             }
             ElementContext::StructureRef => self.flow.structure = Some(tag::reference(start)?),
             ElementContext::KeyFamily => self.flow.structure = Some(StructureReference::default()),
+            ElementContext::CategoryRef => categories.start(),
             _ => {}
         }
         Ok(())
@@ -167,12 +170,21 @@ impl DataflowBuilder {
         if context == ElementContext::Markup {
             return scratch.text.push(' ');
         }
-        let Scratch { text, language, annotation, room, keep_annotations, .. } = scratch;
+        let Scratch { text, language, categories, annotation, room, keep_annotations, .. } = scratch;
         if context == ElementContext::Annotation {
             self.facts.add(annotation);
             if *keep_annotations {
                 self.store_annotation(annotation, limits);
             }
+        } else if context == ElementContext::CategoryRef && categories.enabled {
+            match categories.end() {
+                Some(bytes) if self.reserve(bytes, limits) => categories.keep(),
+                Some(_) => {}
+                None => self
+                    .report(Reason::InvalidCategorisation, || "a CategoryRef names no category".to_owned()),
+            }
+        } else if context.is_of_category() {
+            categories.text(context, text);
         } else if context.is_annotation() {
             set_annotation_text(context, text, language, annotation, room);
         } else if context.has_text() {
@@ -231,7 +243,7 @@ impl DataflowBuilder {
     /// Stores a structure reference that is written as a URN.
     fn set_structure_urn(&mut self, urn: &str) {
         match Urn::parse(urn) {
-            Some(Urn { class: "DataStructure" | "KeyFamily", agency_id, id, version }) => {
+            Some(Urn { class: "DataStructure" | "KeyFamily", agency_id, id, version, .. }) => {
                 let [agency_id, id, version] = [agency_id, id, version].map(str::to_owned);
                 self.flow.structure = Some(StructureReference { agency_id, id, version });
             }

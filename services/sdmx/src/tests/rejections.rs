@@ -170,7 +170,7 @@ fn gzip() {
     assert!(end.is_ok());
     assert_eq!(
         flows[0].position,
-        Position { offset: document.find("<s:Dataflow ").unwrap() as u64, line: 2 }
+        Position { offset: document.find("<s:Dataflow ").unwrap() as u64, line: 2, document: 0 }
     );
     let error = read(&whole[..whole.len() - 9]).2.unwrap_err();
     assert_eq!(error.reason(), "TRUNCATED_GZIP");
@@ -205,7 +205,7 @@ fn positions_are_exact() {
     let document = message("\n\n  <s:Dataflow id='a'>\n<c:Name>&bad;</c:Name></s:Dataflow>");
     let error = read(document.as_bytes()).2.unwrap_err();
     let offset = document.find("&bad;").unwrap() as u64;
-    assert_eq!(error.position, Position { offset, line: 4 });
+    assert_eq!(error.position, Position { offset, line: 4, document: 0 });
     let shown = error.to_string();
     assert!(
         shown.starts_with(&format!("byte {offset}, line 4: found the undefined entity &bad;; expected ")),

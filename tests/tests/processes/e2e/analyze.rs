@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Instant;
 
-use dataflow_tests::binary::{self, Ended};
+use dataflow_tests::binary::{self, Ended, Service};
 use dataflow_tests::eventually::TIMEOUT;
-use dataflow_tests::{example, generator};
+use dataflow_tests::{example, generator, in_repository};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -113,6 +113,48 @@ fn standard_input_and_gzip_are_accepted() {
     gzip.write_all(&document).unwrap();
     let zipped = binary::run_with(&["analyze", "-", "--format", "csv"], Cursor::new(gzip.finish().unwrap()));
     assert_eq!(zipped.stdout, plain.stdout);
+}
+
+#[test]
+fn themes_of_further_files_decide() {
+    let themes = in_repository("examples/istat-themes.xml");
+    let themes = themes.to_str().unwrap();
+    let analyze = |flags: &[&str]| binary::run(&[&["analyze", &example()], flags].concat());
+    let alone = analyze(&["--themes", themes]);
+    assert_eq!(alone.code, 0, "{alone:?}");
+    for expected in ["decided by theme 2 (8.3%), rules", "theme    theme Resident population", "OTHER"] {
+        assert!(alone.stdout.contains(expected), "{expected}: {}", alone.stdout);
+    }
+    let up = Service::start("up", &[]);
+    let endpoint = format!("http://{}", up.address);
+    let csv = ["--themes", themes, "--format", "csv"];
+    let by_mesh = analyze(&[&csv[..], &["--endpoint", &endpoint]].concat());
+    assert_eq!(by_mesh.stdout, analyze(&csv).stdout, "{by_mesh:?}");
+    assert_eq!(by_mesh.stdout.matches(",THEME\n").count(), 2, "{}", by_mesh.stdout);
+    assert_eq!(up.stop().0, 0);
+
+    let twice = analyze(&["--themes", themes, "--themes", themes]);
+    assert_eq!(twice.code, 0, "{twice:?}");
+    let unused = analyze(&["--themes", &example()]);
+    assert!(unused.stdout.contains("further document 1, byte"), "{}", unused.stdout);
+}
+
+#[test]
+fn a_mistake_in_the_themes_names_their_file() {
+    let check = |code: i32, arguments: &[&str], input: &str, expected: &str| {
+        let ended = binary::run_with(&[&["analyze"], arguments].concat(), Cursor::new(input.to_owned()));
+        assert_eq!(ended.code, code, "{arguments:?} {input:?}: {ended:?}");
+        assert!(ended.stderr.contains(expected), "{expected:?}: {}", ended.stderr);
+    };
+    let (_directory, path) = temporary("themes.xml", "prose");
+    let path = path.to_str().unwrap();
+    check(3, &[&example(), "--themes", path], "", "themes.xml");
+    check(3, &[&example(), "--themes", "-"], "prose", "standard input");
+    check(3, &["-", "--themes", path], "prose", "standard input");
+    check(1, &[&example(), "--themes", "no-such-file"], "", "no-such-file");
+    check(2, &["-", "--themes", "-"], "", "twice");
+    check(1, &[&example(), "--themes", path, "--max-documents", "1"], "", "--max-documents");
+    check(2, &[&example(), "--max-documents", "0"], "", "--max-documents");
 }
 
 #[test]
