@@ -181,8 +181,19 @@ impl Call {
         }
         let _entered = self.span.enter();
         if let Some(Panic { message, location, backtrace }) = panic {
-            let (method, took_ms) = (&self.method, millis(took));
-            tracing::error!(%method, took_ms, panic = message, location, backtrace, "call: panicked");
+            let (role, method, took_ms) = (self.layer.metrics.role(), &self.method, millis(took));
+            // Stated, since a body is polled outside of its call.
+            let request_id = self.caller.request_id.as_ref().and_then(|id| id.to_str().ok());
+            tracing::error!(
+                role,
+                %method,
+                request_id,
+                took_ms,
+                panic = message,
+                location,
+                backtrace,
+                "call: panicked"
+            );
         } else if self.is_logged {
             self.layer.log.record(&Access {
                 method: &self.method,

@@ -8,7 +8,7 @@ use opentelemetry::trace::{Status, TraceContextExt, TraceId};
 use tracing::{Span, field};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use crate::propagation;
+use crate::propagation::{self, REQUEST_ID};
 
 /// Longest path that a span has, in bytes.
 const PATH_MAX: usize = 256;
@@ -28,7 +28,9 @@ pub struct HttpSpan {
 impl HttpSpan {
     /// Begins the span of a request, in the trace of its caller. `method` is that of the request, from a closed set.
     pub fn begin<B>(request: &mut Request<B>, method: &'static str, peer: Option<SocketAddr>) -> Self {
-        let span = tracing::info_span!("http", otel.name = field::Empty, otel.kind = field::Empty);
+        let request_id = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok());
+        let span =
+            tracing::info_span!("http", otel.name = field::Empty, otel.kind = field::Empty, request_id);
         // Without a collector the span has no OpenTelemetry context, and the rest would be without use.
         let is_recorded = span.set_parent(opentelemetry::Context::new()).is_ok();
         propagation::sanitize_trace(request.headers_mut());

@@ -174,7 +174,8 @@ async fn a_stream_that_panics_ends_with_the_status_after_what_it_sent() {
         .collect();
     assert_eq!((answer.status, lines.len()), (200, 2), "{lines:#?}");
     assert_eq!(lines[1]["error"]["details"][0]["reason"], "PANIC", "{lines:#?}");
-    mesh.expect_records("panicked", 3).await;
+    let records = mesh.expect_records("panicked", 3).await;
+    assert!(records.iter().all(|record| record["request_id"].is_string()), "{records:#?}");
     assert_eq!(mesh.metric("panics_total").await, Some(3));
 }
 
