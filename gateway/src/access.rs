@@ -1,32 +1,32 @@
-//! Metrics and access log of every request in a dialect, until the end of its response. The gRPC stack observes gRPC
-//! calls.
+//! Metrics, span and access record of every request in a dialect, until the end of its response, and the records of gRPC
+//! calls that are refused. The stack observes all other gRPC calls.
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::body::Body;
 use bytes::Bytes;
-use clap::ValueEnum;
+use dataflow_mesh::access_log::{self, AccessLog, Caller, Outcome, Traffic, peer_in};
 use dataflow_mesh::context::Context;
+use dataflow_mesh::identity::{Names, Principal};
 use dataflow_mesh::metrics::LATENCY_BOUNDS;
 use dataflow_mesh::panics::{self, Panic};
+use dataflow_mesh::propagation;
 use dataflow_mesh::status::Kind;
-use http::{HeaderValue, Method, Response, StatusCode};
+use dataflow_mesh::telemetry::HttpSpan;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
+use tonic::Code;
+use tracing::Span;
 
-/// The access log: which requests are logged at which level.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum AccessLog {
-    /// Requests with status 500 or above, and slow ones, at info; all others at debug.
-    Failures,
-    /// All requests at info.
-    All,
-}
+/// Longest path in a record, in characters: a caller chooses it.
+const PATH_MAX: usize = 256;
 
 /// Label values come only from closed sets, never from a caller's input, so that their cardinality is bounded.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -37,19 +37,18 @@ struct Labels {
     http_response_status_code: u16,
 }
 
-/// The metrics and the access log of requests. Cheap to clone.
+/// The metrics, spans and access records of requests. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Access {
     role: &'static str,
     seconds: Family<Labels, Histogram>,
     log: AccessLog,
-    slow: Duration,
 }
 
 // === impl Access ===
 
 impl Access {
-    pub(crate) fn new(context: &Context, log: AccessLog, slow: Duration) -> Self {
+    pub(crate) fn new(context: &Context, log: AccessLog) -> Self {
         let seconds: Family<Labels, Histogram> =
             Family::new_with_constructor(|| Histogram::new(LATENCY_BOUNDS));
         context.metrics.register(
@@ -57,20 +56,77 @@ impl Access {
             "Time from the arrival of a REST request to the end of its response",
             seconds.clone(),
         );
-        Self { role: context.role, seconds, log, slow }
+        Self { role: context.role, seconds, log }
     }
 
     /// A request that has just arrived. Its route is not known yet.
-    pub(crate) fn begin(&self, method: &Method, request_id: HeaderValue) -> Entry {
+    pub(crate) fn begin(&self, request: &mut Request<Body>, request_id: HeaderValue) -> Entry {
+        let (method, peer) = (method_label(request.method()), peer_in(request.extensions()));
+        let span = HttpSpan::begin(request, method, peer);
+        // The stack leaves the record of the call to this entry.
+        request.extensions_mut().insert(span.clone());
         Entry {
             access: self.clone(),
             began: Instant::now(),
-            method: method_label(method),
-            request_id,
+            method,
+            caller: Caller { request_id: Some(request_id), names: Names::default(), trace: span.trace_id() },
+            traffic: Traffic::of(request.extensions()),
+            peer,
+            span,
             route: Arc::from(""),
+            is_stream: false,
+            sent: 0,
             // Until there is a response: an entry dropped without one means that the caller disconnected.
             status: Kind::Cancelled.http(),
         }
+    }
+
+    /// Logs a gRPC call that was refused before the stack, which logs all others.
+    pub(crate) fn refused(&self, refused: &Refused, code: Code) {
+        let Refused { path, began, traffic, peer, caller } = refused;
+        self.log.record(&access_log::Access {
+            method: &path.trim_start_matches('/'),
+            route: None,
+            outcome: Outcome::Code(code),
+            took: began.elapsed(),
+            is_stream: false,
+            sent: 0,
+            traffic,
+            peer: *peer,
+            caller,
+        });
+    }
+}
+
+/// A gRPC call that is refused.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    path: String,
+    began: Instant,
+    traffic: Arc<Traffic>,
+    peer: Option<SocketAddr>,
+    caller: Caller,
+}
+
+// === impl Refused ===
+
+impl Refused {
+    /// The call of this request, which came now.
+    pub(crate) fn of(request: &mut Request<Body>) -> Self {
+        let request_id = Some(propagation::request_id(request.headers_mut()));
+        let extensions = request.extensions();
+        Self {
+            path: request.uri().path().chars().take(PATH_MAX).collect(),
+            began: Instant::now(),
+            traffic: Traffic::of(extensions),
+            peer: peer_in(extensions),
+            caller: Caller { request_id, ..Caller::default() },
+        }
+    }
+
+    /// Its caller is known.
+    pub(crate) fn by(&mut self, principal: &Principal) {
+        self.caller.names = Names::of(principal);
     }
 }
 
@@ -80,23 +136,42 @@ pub(crate) struct Entry {
     access: Access,
     began: Instant,
     method: &'static str,
-    request_id: HeaderValue,
+    caller: Caller,
+    traffic: Arc<Traffic>,
+    peer: Option<SocketAddr>,
+    span: HttpSpan,
     /// The template; empty when none was found.
     route: Arc<str>,
+    is_stream: bool,
+    /// The bytes of the response so far.
+    sent: u64,
     status: StatusCode,
 }
 
 // === impl Entry ===
 
 impl Entry {
-    pub(crate) fn found(&mut self, route: &str) {
+    /// The route is known, and whether its response is a stream.
+    pub(crate) fn found(&mut self, route: &str, is_stream: bool) {
+        self.span.found(route);
         self.route = route.into();
+        self.is_stream = is_stream;
+    }
+
+    /// The caller is known.
+    pub(crate) fn by(&mut self, principal: &Principal) {
+        self.caller.names = Names::of(principal);
+    }
+
+    /// The span of the request.
+    pub(crate) fn span(&self) -> Span {
+        self.span.span().clone()
     }
 
     /// Logs a panic in the course of the request.
     pub(crate) fn panicked(&self, panic: &Panic) {
         let Self { route, method, .. } = self;
-        let request_id = self.request_id.to_str().unwrap_or_default();
+        let request_id = self.caller.request_id.as_ref().and_then(|id| id.to_str().ok());
         let Panic { message, location, backtrace } = panic;
         tracing::error!(%route, method, request_id, panic = message, location, backtrace, "request: panicked");
     }
@@ -122,14 +197,19 @@ impl Drop for Entry {
             http_response_status_code: self.status.as_u16(),
         };
         self.access.seconds.get_or_create(&labels).observe(took.as_secs_f64());
-        let (took_ms, status) = (took.as_millis(), self.status.as_u16());
-        let request_id = self.request_id.to_str().unwrap_or_default();
-        let Self { route, method, .. } = self;
-        if self.access.log == AccessLog::All || status >= 500 || took >= self.access.slow {
-            tracing::info!(%route, method, status, took_ms, request_id, "request");
-        } else {
-            tracing::debug!(%route, method, status, took_ms, request_id, "request");
-        }
+        self.span.end(self.status);
+        let _entered = self.span.span().enter();
+        self.access.log.record(&access_log::Access {
+            method: &self.method,
+            route: Some(&self.route).map(|route| &**route).filter(|route| !route.is_empty()),
+            outcome: Outcome::Status(self.status.as_u16()),
+            took,
+            is_stream: self.is_stream,
+            sent: self.sent,
+            traffic: &self.traffic,
+            peer: self.peer,
+            caller: &self.caller,
+        });
     }
 }
 
@@ -152,6 +232,9 @@ impl http_body::Body for ObservedBody {
             self.inner = Body::empty();
             Poll::Ready(Some(Err(axum::Error::new(panics::Error::Panicked))))
         });
+        if let Poll::Ready(Some(Ok(frame))) = &frame {
+            self.entry.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
+        }
         if let Poll::Ready(Some(Err(error))) = &frame {
             // The status is out already; the connection breaks off.
             tracing::warn!(route = %self.entry.route, %error, "response: body aborted");

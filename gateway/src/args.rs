@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::builder::FalseyValueParser;
@@ -12,7 +11,6 @@ use dataflow_mesh::args::ServerArgs;
 use dataflow_mesh::outbound::{NotAnUpstream, Upstream};
 use dataflow_mesh::tls::{ServerTls, TlsError};
 
-use crate::access::AccessLog;
 use crate::auth::AuthArgs;
 use crate::rate_limit::RateLimitArgs;
 use crate::refusals::RefusalArgs;
@@ -120,15 +118,6 @@ pub struct PublicArgs {
     /// Longest request target (path and query) of a REST request.
     #[arg(long, env = "DATAFLOW_MAX_TARGET_BYTES", default_value = "16KiB", value_name = "SIZE")]
     pub max_target_bytes: ByteSize,
-
-    /// The access log: which REST requests are logged at info instead of debug.
-    #[arg(long, env = "DATAFLOW_ACCESS_LOG", default_value = "failures", value_name = "WHICH")]
-    pub access_log: AccessLog,
-
-    /// REST requests that take at least this long are logged as slow.
-    #[arg(long, env = "DATAFLOW_SLOW_REQUEST", default_value = "1s", value_parser = humantime::parse_duration,
-          value_name = "DURATION")]
-    pub slow_request: Duration,
 }
 
 /// Why the public port cannot speak TLS as the flags say.

@@ -4,9 +4,11 @@
 
 use std::convert::Infallible;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use axum::body::Body;
 use bytes::Bytes;
+use dataflow_mesh::access_log::Traffic;
 use dataflow_mesh::identity::{self, Identity};
 use dataflow_mesh::outbound::Outbound;
 use dataflow_mesh::propagation;
@@ -148,7 +150,10 @@ async fn send(
             return Ok(answer.map(Body::new));
         }
     };
-    let error = match upstream.oneshot(request).await {
+    let (traffic, began) = (Traffic::of(request.extensions()), Instant::now());
+    let answer = upstream.oneshot(request).await;
+    traffic.add_upstream(began.elapsed());
+    let error = match answer {
         Ok(answer) => {
             let Some((error, text)) = error_of_proxy(answer.headers(), service) else {
                 return Ok(answer.map(Body::new));
@@ -170,7 +175,7 @@ async fn send(
     }
     if let Some(left_out) = unreachable.take() {
         let error = with_causes(&*error);
-        tracing::warn!(service, error, left_out, "upstream: unreachable");
+        tracing::warn!(grpc_service = service, error, left_out, "upstream: unreachable");
     }
     Err(UpstreamError::Unavailable { service: service.to_owned() }.into())
 }

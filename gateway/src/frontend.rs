@@ -26,8 +26,9 @@ use dataflow_mesh::status::logged;
 use dataflow_transcode::Schema;
 use futures_util::future::BoxFuture;
 use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
 use tower::Service;
+use tracing::Instrument;
 
 use crate::access::{Access, Entry};
 use crate::auth::{Auth, Presented};
@@ -129,31 +130,32 @@ struct Begun {
 impl Frontend {
     async fn answer(&self, stack: Stack, mut request: Request<Body>) -> Response<Body> {
         let request_id = propagation::request_id(request.headers_mut());
-        let mut entry = self.access.begin(request.method(), request_id.clone());
+        let mut entry = self.access.begin(&mut request, request_id.clone());
         // Over HTTP/1 hyper leaves the body out by itself.
         let headless = request.method() == Method::HEAD && request.version() == Version::HTTP_2;
         let accepted: Vec<_> = request.headers().get_all(ACCEPT_ENCODING).iter().cloned().collect();
         let request = drain::drained(request);
         let mut response = match probes::find(request.uri().path()) {
             Some(path) => {
-                entry.found(path);
+                entry.found(path, false);
                 let response = probes::answer(path, &request, &self.readiness);
                 response.unwrap_or_else(|error| self.unrouted(&error, &request_id))
             }
             // The stack catches panics below it; this one is for the frontend, and for a dialect that cannot fail in
             // its own form.
-            None => match panics::catch(self.call(stack, request, &request_id, &mut entry)).await {
-                Ok(response) => response,
-                Err(panic) => {
+            None => {
+                let span = entry.span();
+                let call = self.call(stack, request, &request_id, &mut entry).instrument(span);
+                panics::catch(call).await.unwrap_or_else(|panic| {
                     entry.panicked(&panic);
                     self.problem(&logged(&panics::Error::Panicked).into(), &request_id)
-                }
-            },
+                })
+            }
         };
         response = self.encoders.compress(accepted, response).await;
         response.headers_mut().insert(REQUEST_ID, request_id);
         if headless {
-            response = without_body(response);
+            response = framing::without_body(response);
         }
         entry.answered(response)
     }
@@ -170,7 +172,7 @@ impl Frontend {
             Ok(call) => call,
             Err(error) => return self.unrouted(&error, request_id),
         };
-        entry.found(call.exchange().route());
+        entry.found(call.exchange().route(), call.exchange().is_stream());
         // Before anything of it is read: under overload the rejections are what uses the processor.
         if is_at_limit && !call.exchange().is_stream() {
             return call.exchange().write_failure(&overloaded().into(), request_id);
@@ -184,6 +186,7 @@ impl Frontend {
                 return self.refusing(refusal, &error);
             }
         };
+        entry.by(&caller);
         let (mut response, standing) = match self.rates.admit(&caller).await {
             Ok(standing) => {
                 let attempt = self.begin(&caller, Some(method), &mut request);
@@ -280,15 +283,6 @@ impl Frontend {
             }
         }
     }
-}
-
-/// The response to HEAD: the head of the response to GET (RFC 9110, 9.3.2).
-fn without_body(mut response: Response<Body>) -> Response<Body> {
-    let is_unchanged = response.status() == StatusCode::NOT_MODIFIED;
-    if let Some(length) = http_body::Body::size_hint(response.body()).exact().filter(|_| !is_unchanged) {
-        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
-    }
-    response.map(|_| Body::empty())
 }
 
 #[cfg(test)]

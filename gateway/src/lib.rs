@@ -38,6 +38,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use dataflow_mesh::access_log::AccessLog;
 use dataflow_mesh::context::Context;
 use dataflow_mesh::inbound::Stack;
 use dataflow_mesh::outbound::Upstream;
@@ -192,7 +193,8 @@ impl Gateway {
         // In front of foreign services there is no cache service.
         let cache = args.upstreams.of(CACHE_SERVICE).filter(|_| args.upstreams.descriptors.is_none());
         let rates = RateLimits::new(rates, cache.as_ref(), &context);
-        let access = Access::new(&context, public.access_log, public.slow_request);
+        let log = AccessLog::new(&server.access_log, &context);
+        let access = Access::new(&context, log.clone());
         let readiness = context.readiness.clone();
         let bodies = body::Limits::new(limits.body, server.max_held(context.memory.limit()));
         let mesh = MeshServiceServer::new(MeshBreakers::new(context.breakers.clone(), upstreams.clone()))
@@ -223,6 +225,7 @@ impl Gateway {
         Server::new(server, context, descriptors)
             .forwarding(services, forward)
             .over_tls(tls)
+            .logging(log)
             .with_health(|own| MeshHealth::new(own, upstreams))
             .wrapped(|stack| Stack::new(FrontendService::new(frontend, stack)))
             .serve(listener, shutdown)

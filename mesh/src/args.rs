@@ -7,6 +7,7 @@ use bytesize::ByteSize;
 use clap::Args;
 use dataflow_settings::{DYNAMIC, SourceArgs};
 
+pub use crate::access_log::AccessLogArgs;
 use crate::flow_control::{MAX_HEADER_LIST, MAX_STREAMS};
 pub use crate::telemetry::{LogFormat, TelemetryArgs};
 
@@ -89,6 +90,10 @@ pub struct ServerArgs {
     /// are dropped, because any caller can set them.
     #[arg(long, env = "DATAFLOW_BAGGAGE", value_name = "KEYS", value_delimiter = ',')]
     pub baggage: Vec<String>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub access_log: AccessLogArgs,
 }
 
 /// Limits of one service on concurrency and time.

@@ -4,6 +4,7 @@
 pub(crate) mod options;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use prost::Message;
@@ -57,6 +58,13 @@ impl Method {
     pub(crate) fn unary(service: &str, name: &str) -> Self {
         let (service, name) = (service.into(), name.into());
         Self { service, name, streams: false, is_bidirectional: false, is_bulk: false, unary_request: None }
+    }
+}
+
+/// As in traces: `package.Service/Method`.
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.service, self.name)
     }
 }
 

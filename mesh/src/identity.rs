@@ -66,9 +66,21 @@ pub struct Principal {
     pub rate: Option<Rate>,
 }
 
+/// The names of a caller for log records. Unlike an [`Identity`] they are neither checked nor escaped yet, so that every
+/// call has them at little cost.
+#[derive(Debug, Clone, Default)]
+pub struct Names {
+    tenant: Option<HeaderValue>,
+    subject: Option<HeaderValue>,
+}
+
 /// Identifies a connection; every request has that of its own as an extension. Unique across processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallerId(pub(crate) u64);
+
+/// The address from which the connection of a request came; every request has it as an extension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerAddress(pub SocketAddr);
 
 /// Why the caller of a request is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -137,6 +149,31 @@ impl Principal {
     /// The subject as services learn it, and as the audit names it.
     pub fn subject_of_identity(&self) -> String {
         escaped(self.subject.as_bytes())
+    }
+}
+
+// === impl Names ===
+
+impl Names {
+    /// The names that headers state.
+    pub(crate) fn stated(headers: &HeaderMap) -> Self {
+        Self { tenant: headers.get(TENANT).cloned(), subject: headers.get(SUBJECT).cloned() }
+    }
+
+    /// The names of a caller that was authenticated.
+    pub fn of(Principal { tenant, subject, .. }: &Principal) -> Self {
+        let value = |name: &str| HeaderValue::from_bytes(name.as_bytes()).ok().filter(|_| !name.is_empty());
+        Self { tenant: value(tenant), subject: value(subject) }
+    }
+
+    /// The tenant as it stands in an [`Identity`].
+    pub(crate) fn tenant(&self) -> Option<String> {
+        self.tenant.as_ref().map(|tenant| escaped(tenant.as_bytes()))
+    }
+
+    /// The subject as it stands in an [`Identity`].
+    pub(crate) fn subject(&self) -> Option<String> {
+        self.subject.as_ref().map(|subject| escaped(subject.as_bytes()))
     }
 }
 

@@ -20,13 +20,13 @@ use tonic::Status;
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceBuilder, ServiceExt};
 
+use crate::access_log::AccessLog;
 use crate::args::LimitArgs;
 use crate::descriptors::{self, Methods};
 use crate::metrics::ServerMetrics;
 use crate::panics::{self, Panic};
 use crate::propagation::PropagationLayer;
 use crate::response::TerminatedBody;
-use crate::sampling::Sampler;
 use crate::status;
 
 use deadline::DeadlineLayer;
@@ -53,8 +53,8 @@ pub(crate) struct StackSettings<'a> {
     pub(crate) max_headers: usize,
     /// The permits of calls.
     pub(crate) calls: Shares,
-    /// Samples the log records of rejected calls.
-    pub(crate) refusals: Sampler,
+    /// The access log.
+    pub(crate) log: AccessLog,
     /// The memory of request messages.
     pub(crate) messages: RequestMemory,
     pub(crate) metrics: ServerMetrics,
@@ -71,15 +71,15 @@ pub(crate) fn stack(
     control: Router,
     draining: CancellationToken,
 ) -> Stack {
-    let StackSettings { baggage, limits, max_headers, calls, refusals, messages, metrics } = settings;
+    let StackSettings { baggage, limits, max_headers, calls, log, messages, metrics } = settings;
     let waiting = metrics.waiting_bodies();
     let forwarded = forwards.then(|| methods.clone());
     // Top is outermost.
     let api = ServiceBuilder::new()
         // First, so that all layers below log and call with the request id and the trace.
-        .layer(PropagationLayer::new(baggage))
+        .layer(PropagationLayer::new(metrics.role(), baggage))
         // Outside the limit, so that rejected calls are counted too.
-        .layer(ObserveLayer::new(methods.clone(), metrics, refusals))
+        .layer(ObserveLayer::new(methods.clone(), metrics, log))
         // Before anything depends on the caller.
         .layer(HeadLayer { max_bytes: max_headers })
         // Outside the limit, so that a call that is terminated releases its permit.

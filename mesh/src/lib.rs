@@ -24,6 +24,7 @@ pub mod response;
 pub mod serve;
 
 pub mod access;
+pub mod access_log;
 pub mod deadline;
 pub mod identity;
 pub mod limiter;

@@ -27,6 +27,8 @@ pub struct Metrics {
     calls: CallFamilies,
     panics: Counter,
     tasks: TaskMetrics,
+    records_lost: Counter,
+    spans: SpanMetrics,
 }
 
 // === impl Metrics ===
@@ -38,7 +40,11 @@ impl Default for Metrics {
         let panics = Counter::default();
         registry.register("panics", "Panics in calls, background tasks and threads", panics.clone());
         let tasks = TaskMetrics::register(&mut registry);
-        Self { registry: Arc::new(Mutex::new(registry)), calls, panics, tasks }
+        let records_lost = Counter::default();
+        let help = "Log records that could not be written to standard error";
+        registry.register("log_records_lost", help, records_lost.clone());
+        let spans = SpanMetrics::register(&mut registry);
+        Self { registry: Arc::new(Mutex::new(registry)), calls, panics, tasks, records_lost, spans }
     }
 }
 
@@ -68,9 +74,43 @@ impl Metrics {
         self.panics.clone()
     }
 
+    /// The counter of log records that could not be written.
+    pub(crate) fn records_lost(&self) -> Counter {
+        self.records_lost.clone()
+    }
+
+    /// The metrics of spans.
+    pub(crate) fn spans(&self) -> SpanMetrics {
+        self.spans.clone()
+    }
+
     /// The metrics of background tasks.
     pub(crate) fn tasks(&self) -> TaskMetrics {
         self.tasks.clone()
+    }
+}
+
+/// The spans that the collector took, and those that it did not take.
+#[derive(Debug, Clone)]
+pub(crate) struct SpanMetrics {
+    pub(crate) exported: Counter,
+    pub(crate) lost: Counter,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
+// === impl SpanMetrics ===
+
+impl SpanMetrics {
+    /// Both series at 0, because a rate needs a first sample.
+    fn register(registry: &mut Registry) -> Self {
+        let spans: Family<OutcomeLabels, Counter> = Family::default();
+        registry.register("trace_spans", "Sampled spans, by whether the collector took them", spans.clone());
+        let counter = |outcome| spans.get_or_create(&OutcomeLabels { outcome }).clone();
+        Self { exported: counter("exported"), lost: counter("lost") }
     }
 }
 
@@ -115,6 +155,7 @@ struct CallFamilies {
     handled: Family<HandledLabels, Counter>,
     seconds: Family<CallLabels, Histogram>,
     waiting: Family<RoleLabels, Gauge>,
+    left_out: Family<RoleLabels, Counter>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -146,6 +187,7 @@ impl CallFamilies {
             handled: Family::default(),
             seconds: Family::new_with_constructor(|| Histogram::new(LATENCY_BOUNDS)),
             waiting: Family::default(),
+            left_out: Family::default(),
         };
         registry.register("grpc_server_in_flight", "Calls in progress", this.in_flight.clone());
         registry.register("grpc_server_handled", "Calls that ended, by code", this.handled.clone());
@@ -156,6 +198,8 @@ impl CallFamilies {
         );
         let help = "Calls whose request bodies have not arrived";
         registry.register("grpc_server_waiting_bodies", help, this.waiting.clone());
+        let help = "Records that the access log left out, above its rate";
+        registry.register("access_log_left_out", help, this.left_out.clone());
         this
     }
 }
@@ -170,6 +214,16 @@ pub(crate) struct ServerMetrics {
 // === impl ServerMetrics ===
 
 impl ServerMetrics {
+    /// The role of the service.
+    pub(crate) fn role(&self) -> &'static str {
+        self.role
+    }
+
+    /// The counter of records that the access log left out; at 0 from the start.
+    pub(crate) fn left_out(&self) -> Counter {
+        self.calls.left_out.get_or_create(&RoleLabels { role: self.role }).clone()
+    }
+
     /// The gauge of calls whose request bodies have not arrived.
     pub(crate) fn waiting_bodies(&self) -> Gauge {
         self.calls.waiting.get_or_create(&RoleLabels { role: self.role }).clone()
@@ -202,7 +256,7 @@ impl ServerMetrics {
 }
 
 /// The name of the code, spelled as in the dashboards of gRPC libraries.
-fn code_label(code: Code) -> &'static str {
+pub(crate) fn code_label(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "Canceled",

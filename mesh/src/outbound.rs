@@ -29,9 +29,10 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::deadline;
 use crate::identity;
+use crate::metrics::code_label;
 use crate::propagation;
 use crate::response::TerminatedBody;
-use crate::status::to_status;
+use crate::status::{failure_in, to_status};
 use crate::telemetry;
 use crate::tls::ClientTls;
 
@@ -54,6 +55,8 @@ pub struct Outbound {
     timeout: TimeoutPolicy,
     /// What each call presents to a mesh that authenticates its callers.
     credentials: Option<HeaderValue>,
+    /// The address, if there is one, for spans.
+    server: Option<Uri>,
 }
 
 /// How the deadline of a call is determined.
@@ -74,23 +77,27 @@ impl Outbound {
     ///
     /// Calls without a deadline, or with a later one, time out after `limit`.
     pub fn new(upstream: &Upstream, limit: Duration) -> Self {
-        Self { peers: Peers::new(upstream), timeout: TimeoutPolicy::AtMost(limit), credentials: None }
+        Self::of(upstream, TimeoutPolicy::AtMost(limit))
     }
 
     /// A channel for forwarded calls: each has the remaining time of the current call, and a watch has no deadline.
     pub fn forwarding(upstream: &Upstream) -> Self {
-        Self { peers: Peers::new(upstream), timeout: TimeoutPolicy::Inherited, credentials: None }
+        Self::of(upstream, TimeoutPolicy::Inherited)
     }
 
     /// A channel for the process's own watches, which have no deadline: they end when either side ends.
     pub fn watching(upstream: &Upstream) -> Self {
-        Self { peers: Peers::new(upstream), timeout: TimeoutPolicy::Unlimited, credentials: None }
+        Self::of(upstream, TimeoutPolicy::Unlimited)
+    }
+
+    fn of(upstream: &Upstream, timeout: TimeoutPolicy) -> Self {
+        Self { peers: Peers::new(upstream), timeout, credentials: None, server: upstream.single().cloned() }
     }
 
     /// A channel over TLS to the host of a URI, for clients outside of the mesh.
     pub fn secure(uri: &Uri, trusted: ClientTls, limit: Duration) -> Self {
         let peers = Peers::Single(Channel::secure(uri, trusted));
-        Self { peers, timeout: TimeoutPolicy::AtMost(limit), credentials: None }
+        Self { peers, timeout: TimeoutPolicy::AtMost(limit), credentials: None, server: Some(uri.clone()) }
     }
 
     /// The channel, whose calls have this value of `Authorization`: for clients outside of the mesh.
@@ -146,11 +153,17 @@ impl Service<Request<Body>> for Outbound {
         }
         let mut trace = Span::current().context();
         let span = telemetry::outgoing_in(&trace, || {
-            let method = request.uri().path().trim_start_matches('/').to_owned();
-            (method, [("rpc.system", "grpc".to_owned())])
+            let name = request.uri().path().trim_start_matches('/');
+            let (service, method) = name.split_once('/').unwrap_or_default();
+            let attributes = [("rpc.system", "grpc"), ("rpc.service", service), ("rpc.method", method)];
+            (name.to_owned(), attributes.map(|(key, value)| (key, value.into())))
         });
         if !span.is_none() {
             trace = span.context();
+            if let Some(server) = &self.server {
+                span.set_attribute("server.address", server.host().unwrap_or_default().to_owned());
+                span.set_attribute("server.port", i64::from(server.port_u16().unwrap_or(80)));
+            }
         }
         let headers = request.headers_mut();
         if trace.span().span_context().is_valid() {
@@ -166,7 +179,7 @@ impl Service<Request<Body>> for Outbound {
 
         // A forwarded call ends with the current call, which enforces its own deadline.
         let own_deadline = deadline.filter(|_| matches!(self.timeout, TimeoutPolicy::AtMost(_)));
-        let response = send(&self.peers, request).instrument(span);
+        let response = observed(send(&self.peers, request), span.clone()).instrument(span);
         let Some(deadline) = own_deadline else { return Box::pin(response) };
         Box::pin(async move {
             let exceeded = deadline::Error::Exceeded;
@@ -178,6 +191,26 @@ impl Service<Request<Body>> for Outbound {
             Ok(response?.map(|body| Body::new(TerminatedBody::new(body, expired, exceeded))))
         })
     }
+}
+
+/// A call whose span says how it failed, as far as that is known from the head of its response.
+async fn observed(
+    call: impl Future<Output = Result<Response<Body>, BoxError>>,
+    span: Span,
+) -> Result<Response<Body>, BoxError> {
+    let outcome = call.await;
+    if !span.is_none() {
+        match &outcome {
+            Ok(response) => {
+                if let Some(status) = failure_in(response.headers()) {
+                    span.set_attribute("rpc.grpc.status_code", i64::from(i32::from(status.code())));
+                    telemetry::failed(&span, code_label(status.code()));
+                }
+            }
+            Err(_) => telemetry::failed(&span, "transport"),
+        }
+    }
+    outcome
 }
 
 /// What a peer gets as the timeout of a call with this deadline.

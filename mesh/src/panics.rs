@@ -10,6 +10,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use crate::metrics::Metrics;
+use crate::propagation::CallHeaders;
 use crate::status::{Describe, Kind};
 
 /// The facts of a panic.
@@ -105,14 +106,16 @@ pub fn resume(panic: Panic) -> ! {
     panic::resume_unwind(Box::new(panic))
 }
 
-/// Runs `work` on a blocking thread. A panic of `work` resumes in the caller, or is logged if the caller is gone. Must
+/// Runs `work` on a blocking thread, within the current call. A panic of `work` resumes in the caller, or is logged if the caller is gone. Must
 /// be called within a runtime.
 pub fn spawn_blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> impl Future<Output = T> + Send + 'static {
-    let span = tracing::Span::current();
-    let done =
-        tokio::task::spawn_blocking(|| caught(work).map_err(|panic| Unhandled { panic: Some(panic), span }));
+    let (span, call) = (tracing::Span::current(), CallHeaders::current());
+    let done = tokio::task::spawn_blocking(|| {
+        let result = span.in_scope(|| caught(|| call.run(work)));
+        result.map_err(|panic| Unhandled { panic: Some(panic), span })
+    });
     async move {
         match done.await {
             Ok(Ok(output)) => output,

@@ -69,8 +69,8 @@ pub struct Process {
 // === impl Process ===
 
 impl Process {
-    fn new(settings: watch::Receiver<Dynamic>, pushed: watch::Sender<Pushed>) -> Self {
-        let (metrics, readiness, stop) = (Metrics::default(), Readiness::default(), CancellationToken::new());
+    fn new(metrics: Metrics, settings: watch::Receiver<Dynamic>, pushed: watch::Sender<Pushed>) -> Self {
+        let (readiness, stop) = (Readiness::default(), CancellationToken::new());
         let tasks = Tasks::new(stop.clone(), readiness.clone(), &metrics);
         let (breakers, open_files) = (Breakers::new(&metrics), OpenFiles::default());
         let (memory, load) = (Memory::register(&metrics), Load::register(&metrics));
@@ -111,7 +111,8 @@ impl Process {
 /// A process without flags, signals and admin port, for services inside another program, a command or a test.
 impl Default for Process {
     fn default() -> Self {
-        Self::new(watch::channel(Dynamic::default()).1, watch::channel(Pushed::new()).0)
+        let (settings, pushed) = (watch::channel(Dynamic::default()).1, watch::channel(Pushed::new()).0);
+        Self::new(Metrics::default(), settings, pushed)
     }
 }
 
@@ -128,12 +129,13 @@ pub async fn run<E: From<Error>>(
     name: &'static str,
     services: impl AsyncFnOnce(Process) -> Result<(), E>,
 ) -> Result<(), E> {
-    let telemetry = telemetry::init(&args.telemetry, name).map_err(Error::from)?;
+    let metrics = Metrics::default();
+    let telemetry = telemetry::init(&args.telemetry, name, &metrics).map_err(Error::from)?;
     loaded.report.log();
     open_files::raise_limit();
     let (pushed, receiver) = watch::channel(Pushed::new());
     let (settings, follow_sources) = loaded.watch(receiver);
-    let mut process = Process::new(settings.clone(), pushed);
+    let mut process = Process::new(metrics, settings.clone(), pushed);
     let measuring = process.memory.limit_to(args.memory_limit.map(|limit| limit.as_u64()));
     panics::install(&process.metrics);
     let tasks = process.tasks.clone();

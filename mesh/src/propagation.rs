@@ -14,9 +14,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use tokio::task::futures::TaskLocalFuture;
 use tower::{Layer, Service};
 
-use crate::identity::{PEER_ADDRESS, SCOPES, SUBJECT, TENANT};
+use crate::identity::{Names, PEER_ADDRESS, SCOPES, SUBJECT, TENANT};
 
-pub(crate) use trace::{extract, inject};
+pub(crate) use trace::{extract, inject, sanitize as sanitize_trace};
 
 /// Identifies one request across processes, in logs and in errors.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -35,34 +35,75 @@ static PROPAGATED: [HeaderName; 7] =
     [BAGGAGE, HeaderName::from_static("x-canary"), TENANT, SUBJECT, SCOPES, PEER_ADDRESS, REQUEST_ID];
 
 tokio::task_local! {
-    static HEADERS: HeaderMap;
+    static CURRENT: CurrentCall;
+}
+
+/// A call while it runs, for outgoing calls and for log records.
+#[derive(Debug, Clone)]
+pub(crate) struct CurrentCall {
+    /// The role that serves it.
+    pub(crate) role: &'static str,
+    /// The propagated headers.
+    headers: HeaderMap,
 }
 
 /// The propagated headers of a call, for work that goes on when the call has ended.
 #[derive(Debug, Clone)]
-pub struct CallHeaders(Option<HeaderMap>);
+pub struct CallHeaders(Option<CurrentCall>);
+
+// === impl CurrentCall ===
+
+impl CurrentCall {
+    /// Its request id.
+    pub(crate) fn request_id(&self) -> Option<&str> {
+        self.headers.get(&REQUEST_ID)?.to_str().ok()
+    }
+
+    /// Its caller.
+    pub(crate) fn caller(&self) -> Names {
+        Names::stated(&self.headers)
+    }
+
+    /// The trace context that its caller sent.
+    pub(crate) fn trace(&self) -> opentelemetry::Context {
+        extract(&self.headers)
+    }
+}
 
 // === impl CallHeaders ===
 
 impl CallHeaders {
     /// Those of the current call, if there is one.
     pub fn current() -> Self {
-        Self(HEADERS.try_with(HeaderMap::clone).ok())
+        Self(CURRENT.try_with(CurrentCall::clone).ok())
+    }
+
+    /// Runs work on this thread, whose log records are those of the call.
+    pub(crate) fn run<T>(self, work: impl FnOnce() -> T) -> T {
+        match self.0 {
+            Some(call) => CURRENT.sync_scope(call, work),
+            None => work(),
+        }
     }
 
     /// Runs a future, whose outgoing calls have them.
     pub async fn scope<F: Future>(self, future: F) -> F::Output {
         match self.0 {
-            Some(headers) => HEADERS.scope(headers, future).await,
+            Some(call) => CURRENT.scope(call, future).await,
             None => future.await,
         }
     }
 }
 
+/// Reads the current call, if there is one.
+pub(crate) fn with_current<T>(read: impl FnOnce(&CurrentCall) -> T) -> Option<T> {
+    CURRENT.try_with(read).ok()
+}
+
 /// Sets the propagated headers of the current call on an outgoing one; outside of a call it generates a request id.
 pub fn apply(outgoing: &mut HeaderMap) {
-    let in_call = HEADERS.try_with(|headers| {
-        for (name, value) in headers {
+    let in_call = CURRENT.try_with(|call| {
+        for (name, value) in &call.headers {
             outgoing.insert(name, value.clone());
         }
     });
@@ -97,14 +138,15 @@ fn new_request_id() -> HeaderValue {
 
 /// Reads the headers to propagate and gives every call a request id.
 #[derive(Debug, Clone)]
-pub struct PropagationLayer {
+pub(crate) struct PropagationLayer {
+    role: &'static str,
     baggage: Arc<[String]>,
 }
 
 impl PropagationLayer {
-    /// `baggage` has the keys of the baggage to propagate.
-    pub fn new(baggage: &[String]) -> Self {
-        Self { baggage: baggage.into() }
+    /// `role` serves the calls; `baggage` has the keys of the baggage to propagate.
+    pub(crate) fn new(role: &'static str, baggage: &[String]) -> Self {
+        Self { role, baggage: baggage.into() }
     }
 
     /// Normalizes the request id, the trace context and the baggage of an incoming call.
@@ -149,7 +191,7 @@ impl<S> Layer<S> for PropagationLayer {
 
 /// See [`PropagationLayer`].
 #[derive(Debug, Clone)]
-pub struct PropagationService<S> {
+pub(crate) struct PropagationService<S> {
     inner: S,
     layer: PropagationLayer,
 }
@@ -162,7 +204,7 @@ where
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = TaskLocalFuture<HeaderMap, S::Future>;
+    type Future = TaskLocalFuture<CurrentCall, S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
@@ -171,12 +213,13 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let incoming = request.headers_mut();
         self.layer.sanitize(incoming);
-        let propagated = trace::HEADERS
+        let headers = trace::HEADERS
             .iter()
             .chain(&PROPAGATED)
             .filter_map(|name| incoming.get(name).map(|value| (name.clone(), value.clone())))
             .collect();
-        HEADERS.scope(propagated, self.inner.call(request))
+        let call = CurrentCall { role: self.layer.role, headers };
+        CURRENT.scope(call, self.inner.call(request))
     }
 }
 
@@ -200,7 +243,7 @@ mod tests {
             let name = HeaderName::try_from(*name).unwrap();
             request.headers_mut().append(name, HeaderValue::from_str(value).unwrap());
         }
-        let layer = PropagationLayer::new(&["session".to_owned(), "tier".to_owned()]);
+        let layer = PropagationLayer::new("test", &["session".to_owned(), "tier".to_owned()]);
         layer.layer(handler).oneshot(request).await.unwrap().into_parts().0.headers
     }
 

@@ -34,6 +34,7 @@ use tonic_health::pb::health_server::Health;
 use tonic_health::server::{HealthReporter, HealthService};
 use tower::Service;
 
+use crate::access_log::AccessLog;
 use crate::args::ServerArgs;
 use crate::breaker;
 use crate::capability::{Capability, Named};
@@ -41,7 +42,6 @@ use crate::context::Context;
 use crate::descriptors::Methods;
 use crate::drain::Stop;
 use crate::inbound::{self, RequestMemory, Shares, Stack};
-use crate::sampling::Sampler;
 use crate::tasks::Task;
 use crate::tls::ServerTls;
 
@@ -50,7 +50,6 @@ use connection::ConnectionHandler;
 use control::{AddHealth, set_health};
 use gate::Gate;
 pub use gate::{AtLimit, is_grpc};
-pub use requests::PeerAddress;
 
 /// Time beyond the drain timeout for connections to close by themselves, which each does at the drain timeout.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
@@ -72,6 +71,7 @@ pub struct Server {
     tasks: Vec<Task>,
     outermost: Box<dyn FnOnce(Stack) -> Stack + Send>,
     tls: Option<ServerTls>,
+    log: AccessLog,
 }
 
 // === impl Server ===
@@ -81,6 +81,7 @@ impl Server {
     pub fn new(args: &ServerArgs, context: Context, descriptors: impl Into<Cow<'static, [u8]>>) -> Self {
         Self {
             args: args.clone(),
+            log: AccessLog::new(&args.access_log, &context),
             context,
             descriptors: descriptors.into(),
             api: Routes::builder(),
@@ -93,6 +94,12 @@ impl Server {
             outermost: Box::new(|stack| stack),
             tls: None,
         }
+    }
+
+    /// Writes its records to this access log, which others share.
+    #[must_use]
+    pub fn logging(self, log: AccessLog) -> Self {
+        Self { log, ..self }
     }
 
     /// Serves connections over TLS.
@@ -171,6 +178,7 @@ impl Server {
             health,
             outermost,
             tls,
+            log,
             warm_ups,
             tasks,
         } = this;
@@ -205,14 +213,14 @@ impl Server {
             None => Stack::new(own),
         };
         let methods = Methods::of(&services, &descriptors);
-        let (calls, refusals) = (Shares::of(load), Sampler::default());
+        let calls = Shares::of(load);
         let server_metrics = metrics.server(role);
         let gate = Gate::new(
             calls.clone(),
             limits.clone(),
             methods.clone(),
             server_metrics.clone(),
-            refusals.clone(),
+            log.clone(),
             forwards,
         );
         let settings = inbound::StackSettings {
@@ -225,7 +233,7 @@ impl Server {
                 memory,
             ),
             calls,
-            refusals,
+            log,
             metrics: server_metrics,
         };
         let stack = inbound::stack(settings, methods, api, forwards, control, draining.clone());

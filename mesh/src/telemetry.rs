@@ -2,38 +2,34 @@
 //! command.
 
 mod args;
+mod export;
+mod filter;
+mod http_span;
+mod outgoing;
+mod output;
+mod record;
+mod resource;
 
-use opentelemetry::Context;
-use opentelemetry::trace::{TraceContextExt, TracerProvider};
-use opentelemetry_otlp::{SpanExporter, WithExportConfig};
-use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
-use tracing::Span;
-use tracing_opentelemetry::OpenTelemetrySpanExt;
-use tracing_subscriber::filter::{EnvFilter, LevelFilter, ParseError, Targets};
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, Registry, fmt};
+use tracing_subscriber::{Layer, fmt, reload};
 
 pub use args::{LogFormat, TelemetryArgs};
+pub use filter::{LogFilter, NotAFilter, filter};
+pub use http_span::HttpSpan;
+pub(crate) use http_span::trace_id_in;
+pub use outgoing::{Attribute, failed, outgoing};
 
-/// The levels of a log filter.
-const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+use filter::in_force;
+pub(crate) use outgoing::outgoing_in;
+use output::Output;
+use record::JsonLayer;
+use resource::Names;
 
-/// Why a text is not a log filter.
-#[derive(Debug, thiserror::Error)]
-pub enum NotAFilter {
-    /// A level is none.
-    #[error("{given:?} is not a level; expected one of {}, or TARGET=LEVEL", LEVELS.join(", "))]
-    Level {
-        /// The word in its place.
-        given: String,
-    },
-    /// A directive is malformed.
-    #[error(transparent)]
-    Directive(#[from] ParseError),
-}
+use crate::metrics::Metrics;
 
 /// Why telemetry could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -57,61 +53,28 @@ pub struct Telemetry {
     filter: LogFilter,
 }
 
-/// A handle to the log filter. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct LogFilter(Handle<EnvFilter, Registry>);
-
-/// Validates a log filter, for flags.
-///
-/// # Errors
-///
-/// Where the filter is invalid.
-pub fn filter(text: &str) -> Result<String, NotAFilter> {
-    directives(text).map(|_| text.to_owned())
-}
-
-/// Parses a log filter. `warning` is accepted for `warn`. A word that is no level is an error: tracing takes it for the
-/// name of a target, and logs nothing else.
-fn directives(text: &str) -> Result<EnvFilter, NotAFilter> {
-    let parts: Vec<_> = text.split(',').map(str::trim).collect();
-    let normal = parts.into_iter().map(|part| {
-        let (target, level) = match part.rsplit_once('=') {
-            Some((target, level)) => (format!("{target}="), level),
-            // The fields of a span may contain any character.
-            None if part.contains(['[', '{']) => return Ok(part.to_owned()),
-            None => (String::new(), part),
-        };
-        let level = if level.eq_ignore_ascii_case("warning") { "warn" } else { level };
-        let is_level = LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level));
-        if is_level { Ok(target + level) } else { Err(NotAFilter::Level { given: level.to_owned() }) }
-    });
-    let normal = normal.collect::<Result<Vec<_>, _>>()?.join(",");
-    Ok(EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse(normal)?)
-}
-
 /// Sets up logs, and traces if there is a collector, for the whole process. `service` is the OpenTelemetry
-/// `service.name`. Must be called within a tokio runtime, which the exporter uses.
+/// `service.name` unless a variable of OpenTelemetry names it: `dataflow-` and the role, or `dataflow` for several. Must
+/// be called within a tokio runtime, which the exporter uses.
 ///
 /// # Errors
 ///
 /// When a flag is invalid, or when called twice.
-pub fn init(args: &TelemetryArgs, service: &'static str) -> Result<Telemetry, Error> {
-    let (filter, handle) = reload::Layer::new(directives(&args.log)?);
-    let logs = fmt::layer().with_writer(std::io::stderr);
-    let logs = match args.log_format {
-        LogFormat::Json => logs.json().flatten_event(true).with_span_list(false).boxed(),
-        LogFormat::Text => logs.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).boxed(),
-    };
+pub fn init(args: &TelemetryArgs, service: &'static str, metrics: &Metrics) -> Result<Telemetry, Error> {
+    let (filter, handle) = reload::Layer::new(in_force(&args.log)?);
+    let output = Output::new(metrics.records_lost());
+    let resource = resource::resource(args, service);
+    let names = Names::of(&resource, service);
+    let collector = args.collector();
+    let provider = collector.map(|at| export::provider(&at, args.trace_ratio, resource, metrics.spans()));
+    let provider = provider.transpose()?;
 
-    let provider = match &args.otlp_endpoint {
-        Some(endpoint) => {
-            let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
-            let resource = Resource::builder().with_service_name(service).build();
-            let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(args.trace_ratio)));
-            let provider = SdkTracerProvider::builder().with_sampler(sampler).with_resource(resource);
-            Some(provider.with_batch_exporter(exporter).build())
+    let logs = match args.format() {
+        LogFormat::Json => JsonLayer::new(output.clone(), &names, provider.is_some()).boxed(),
+        LogFormat::Text => {
+            let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            fmt::layer().with_writer(output.clone()).with_ansi(is_terminal).boxed()
         }
-        None => None,
     };
     let traces = provider.as_ref().map(|provider| {
         tracing_opentelemetry::layer().with_tracer(provider.tracer(service)).with_filter(own_spans())
@@ -128,48 +91,10 @@ fn ratio(text: &str) -> Result<f64, String> {
     ratio.ok_or_else(|| "must be from 0 to 1".to_owned())
 }
 
-/// The client span of an outgoing call, to a peer or a store. It exists only if the trace of the current call is
-/// sampled: otherwise its fields would be formatted for the log without use.
-///
-/// `describe` returns its name and its attributes.
-pub fn outgoing<const N: usize>(describe: impl FnOnce() -> (String, [(&'static str, String); N])) -> Span {
-    outgoing_in(&Span::current().context(), describe)
-}
-
-/// The same, with the trace context of the current call.
-pub(crate) fn outgoing_in<const N: usize>(
-    trace: &Context,
-    describe: impl FnOnce() -> (String, [(&'static str, String); N]),
-) -> Span {
-    if !trace.span().span_context().is_sampled() {
-        return Span::none();
-    }
-    let (name, attributes) = describe();
-    let span = tracing::info_span!("outgoing", otel.name = name, otel.kind = "client");
-    for (key, value) in attributes {
-        span.set_attribute(key, value);
-    }
-    span
-}
-
 /// Passes the spans of our own crates only. Those of libraries would duplicate every call, and the export of spans,
 /// which is itself a call, would produce new spans.
 fn own_spans() -> Targets {
     Targets::new().with_target("dataflow", LevelFilter::INFO)
-}
-
-// === impl LogFilter ===
-
-impl LogFilter {
-    /// Replaces the filter.
-    pub fn set(&self, text: &str) {
-        let reloaded = directives(text).map(|filter| self.0.reload(filter));
-        match reloaded {
-            Ok(Ok(())) => tracing::info!(filter = text, "log: filter changed"),
-            Ok(Err(error)) => tracing::warn!(%error, "log: filter not changed"),
-            Err(error) => tracing::warn!(%error, "log: filter not changed"),
-        }
-    }
 }
 
 // === impl Telemetry ===
@@ -194,26 +119,6 @@ impl Telemetry {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_filter_has_levels_and_nothing_that_silences_the_log() {
-        let check = |text: &str, expected: Result<&str, &str>| {
-            let found = directives(text).map(|filter| filter.to_string()).map_err(|error| error.to_string());
-            match expected {
-                Ok(expected) => assert_eq!(found.as_deref(), Ok(expected), "{text}"),
-                Err(expected) => assert!(found.unwrap_err().contains(expected), "{text}"),
-            }
-        };
-        check("info", Ok("info"));
-        check("WARN", Ok("warn"));
-        check("warning", Ok("warn"));
-        check("info, dataflow_mesh=warning", Ok("dataflow_mesh=warn,info"));
-        check("info,[call{id=7}]=debug", Ok("info,[call{id=7}]=debug"));
-        check("inf", Err("\"inf\" is not a level; expected one of off, error, warn"));
-        check("info,dataflow_mesh", Err("\"dataflow_mesh\" is not a level"));
-        check("dataflow_mesh=loud", Err("\"loud\" is not a level"));
-        check("", Err("\"\" is not a level"));
-    }
 
     #[test]
     fn a_ratio_is_from_0_to_1() {

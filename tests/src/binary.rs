@@ -73,7 +73,8 @@ pub fn run_with(arguments: &[&str], mut input: impl Read + Send + 'static) -> En
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(path());
     let flags = std::env::vars_os().map(|(name, _)| name);
-    for flag in flags.filter(|name| name.to_string_lossy().starts_with("DATAFLOW_")) {
+    let is_read = |name: &str| name.starts_with("DATAFLOW_") || name.starts_with("OTEL_");
+    for flag in flags.filter(|name| is_read(&name.to_string_lossy())) {
         command.env_remove(flag);
     }
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -159,6 +160,18 @@ impl Service {
     pub fn start(role: &str, flags: &[&str]) -> Self {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Self::start_at(role, any, any, flags)
+    }
+
+    /// The same with these variables.
+    ///
+    /// # Panics
+    ///
+    /// If it exits before it serves.
+    pub fn start_with_variables(role: &str, flags: &[&str], variables: &[(&str, &str)]) -> Self {
+        let any = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json"];
+        let mut service = command(&[&[role], &any[..], flags].concat());
+        service.envs(variables.iter().copied());
+        Self::spawn(role, service)
     }
 
     /// The same on these ports.

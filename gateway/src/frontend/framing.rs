@@ -1,8 +1,8 @@
-//! The framing of requests over HTTP/1.1. Separate from the frontend, because it decides by the message alone.
+//! The framing of requests over HTTP/1.1, and of responses to HEAD. Separate from the frontend, because it decides by the message alone.
 
 use axum::body::Body;
-use http::header::{HOST, TRANSFER_ENCODING};
-use http::{Request, Version};
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 
 use crate::route::RouteError;
 
@@ -23,4 +23,13 @@ pub(super) fn check(request: &Request<Body>) -> Result<(), RouteError> {
             Err(RouteError::TransferCoding { coding })
         }
     }
+}
+
+/// The response to HEAD: the head of the response to GET (RFC 9110, 9.3.2).
+pub(super) fn without_body(mut response: Response<Body>) -> Response<Body> {
+    let is_unchanged = response.status() == StatusCode::NOT_MODIFIED;
+    if let Some(length) = http_body::Body::size_hint(response.body()).exact().filter(|_| !is_unchanged) {
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    response.map(|_| Body::empty())
 }

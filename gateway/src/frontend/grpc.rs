@@ -9,6 +9,7 @@ use http::{Request, Response};
 use tower::Service;
 
 use super::{Frontend, Stack};
+use crate::access::Refused;
 use crate::auth::{AuthError, Presented};
 use crate::refusals::observed;
 
@@ -23,6 +24,7 @@ impl Frontend {
         mut request: Request<Body>,
         admitted: Result<Principal, AuthError>,
     ) -> Result<Response<Body>, Infallible> {
+        let mut refused = Refused::of(&mut request);
         let admitted = match admitted {
             Err(error) => self.auth.admit_again(Presented::of(&request), request.uri().path(), error).await,
             admitted => admitted,
@@ -31,7 +33,9 @@ impl Frontend {
             Ok(caller) => caller,
             Err(error) => {
                 self.record(&error, None, &mut request);
-                return Ok(self.refusing(to_status(&error).into_http(), &error));
+                let status = to_status(&error);
+                self.access.refused(&refused, status.code());
+                return Ok(self.refusing(status.into_http(), &error));
             }
         };
         let (mut response, standing) = match self.rates.admit(&caller).await {
@@ -39,7 +43,12 @@ impl Frontend {
                 let attempt = self.begin(&caller, None, &mut request);
                 (observed(attempt, stack.call(request).await?), standing)
             }
-            Err(error) => (to_status(&error).into_http(), error.into_standing()),
+            Err(error) => {
+                refused.by(&caller);
+                let status = to_status(&error);
+                self.access.refused(&refused, status.code());
+                (status.into_http(), error.into_standing())
+            }
         };
         standing.write(response.headers_mut());
         Ok(response)

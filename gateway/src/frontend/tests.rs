@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes};
+use dataflow_mesh::access_log::{AccessLog, AccessLogArgs, Logged};
 use dataflow_mesh::process::Process;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, StatusCode};
@@ -12,7 +13,6 @@ use http_body_util::BodyExt;
 use tonic::Status;
 
 use super::*;
-use crate::access::AccessLog;
 use crate::dialect::{Exchange, Reply, RequestBody};
 use crate::rate_limit::{RateLimitArgs, Rates};
 
@@ -80,13 +80,15 @@ impl http_body::Body for Panicking {
 async fn respond(dialect: Panicking) -> (StatusCode, Option<String>, bool) {
     let process = Process::default();
     let context = process.context("gateway");
+    let logged =
+        AccessLogArgs { access_log: Logged::All, slow_request: std::time::Duration::MAX, access_log_rate: 1 };
     let frontend = Frontend {
         dialects: vec![Box::new(dialect)],
         auth: Auth::new(None, false, dataflow_proto::FILE_DESCRIPTOR_SET, &context),
         rates: RateLimits::new(Rates::new(&RateLimitArgs::default()).unwrap(), None, &context),
         refusals: Refusals::default(),
         credential_receivers: HashSet::new(),
-        access: Access::new(&context, AccessLog::All, std::time::Duration::MAX),
+        access: Access::new(&context, AccessLog::new(&logged, &context)),
         readiness: context.readiness.clone(),
         limits: Limits { target: 100, body: 100, reply: 100 },
         encoders: Encoders::new(&context.metrics),

@@ -1,6 +1,7 @@
-//! Metrics, span and log record of every call, to the end of its response. A panic also ends the call: its caller gets
-//! INTERNAL, and the log one record.
+//! Metrics, span and access record of every call, to the end of its response. A panic also ends the call: its caller
+//! gets INTERNAL, and the log one record at ERROR.
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -16,26 +17,26 @@ use tower::{Layer, Service};
 use tracing::{Instrument, Span, field};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+use crate::access_log::{Access, AccessLog, Caller, Outcome, Traffic, millis, peer_in};
 use crate::descriptors::{Method, Methods};
-use crate::metrics::ServerMetrics;
+use crate::metrics::{ServerMetrics, code_label};
 use crate::panics::{self, Panic};
 use crate::propagation::{self, REQUEST_ID};
-use crate::sampling::Sampler;
 use crate::status;
+use crate::telemetry::{self, HttpSpan};
 
 /// See the module.
 #[derive(Debug, Clone)]
 pub(super) struct ObserveLayer {
     methods: Methods,
     metrics: ServerMetrics,
-    refusals: Sampler,
+    log: AccessLog,
 }
 
 impl ObserveLayer {
-    /// Labels calls by `methods`; all others share the label `unknown`. Of the log records of rejected calls some are
-    /// left out.
-    pub(super) fn new(methods: Methods, metrics: ServerMetrics, refusals: Sampler) -> Self {
-        Self { methods, metrics, refusals }
+    /// Labels calls by `methods`; all others share the label `unknown`.
+    pub(super) fn new(methods: Methods, metrics: ServerMetrics, log: AccessLog) -> Self {
+        Self { methods, metrics, log }
     }
 }
 
@@ -104,6 +105,13 @@ struct Call {
     method: Method,
     start: Instant,
     span: Span,
+    /// Whether its record is written here, and not by what made a call of a request over HTTP.
+    is_logged: bool,
+    traffic: Arc<Traffic>,
+    peer: Option<SocketAddr>,
+    caller: Caller,
+    /// The bytes of the response so far.
+    sent: u64,
     ended: bool,
 }
 
@@ -115,19 +123,39 @@ impl Call {
         let method = layer.methods.get(request.uri().path()).cloned().unwrap_or_else(unknown);
         let request_id =
             request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
+        let extensions = request.extensions();
+        let begun = extensions.get::<HttpSpan>();
         // Each field of a span costs formatting, also without a log record. One field is enough to find all records of
         // a call.
-        let span = tracing::info_span!("rpc", otel.name = field::Empty, otel.kind = field::Empty, request_id);
+        let new =
+            || tracing::info_span!("rpc", otel.name = field::Empty, otel.kind = field::Empty, request_id);
+        let span = begun.map_or_else(new, |begun| begun.span().clone());
+        let trace = begun.is_none().then(|| propagation::extract(request.headers()));
+        let trace_id = trace.as_ref().and_then(telemetry::trace_id_in);
         // Without a collector the span has no OpenTelemetry context; that is the normal case, not an error.
-        if span.set_parent(propagation::extract(request.headers())).is_ok() {
-            span.record("otel.name", format_args!("{}/{}", method.service, method.name));
+        let is_new = trace.is_some_and(|trace| span.set_parent(trace).is_ok());
+        if is_new {
+            span.record("otel.name", format_args!("{method}"));
             span.record("otel.kind", "server");
+        }
+        if is_new || begun.is_some_and(HttpSpan::is_recorded) {
             span.set_attribute("rpc.system", "grpc");
             span.set_attribute("rpc.service", method.service.to_string());
             span.set_attribute("rpc.method", method.name.to_string());
         }
         layer.metrics.started(&method);
-        Self { layer: Arc::clone(layer), method, start: Instant::now(), span, ended: false }
+        Self {
+            layer: Arc::clone(layer),
+            method,
+            start: Instant::now(),
+            span,
+            is_logged: begun.is_none(),
+            traffic: Traffic::of(extensions),
+            peer: peer_in(extensions),
+            caller: Caller::stated(request.headers(), trace_id),
+            sent: 0,
+            ended: false,
+        }
     }
 
     fn end(mut self, code: Code) {
@@ -148,28 +176,36 @@ impl Call {
         let took = self.start.elapsed();
         self.layer.metrics.ended(&self.method, code, took);
         self.span.set_attribute("rpc.grpc.status_code", i64::from(i32::from(code)));
+        if self.is_logged && is_server_fault(code) {
+            telemetry::failed(&self.span, code_label(code));
+        }
         let _entered = self.span.enter();
-        let took_ms = took.as_millis();
-        let (service, name) = (&*self.method.service, &*self.method.name);
-        match (panic, code) {
-            (Some(Panic { message, location, backtrace }), _) => {
-                tracing::error!(
-                    service,
-                    method = name,
-                    took_ms,
-                    panic = message,
-                    location,
-                    backtrace,
-                    "call: panicked"
-                );
-            }
-            (None, Code::Ok) => tracing::debug!(service, method = name, took_ms, "call: served"),
-            (None, Code::ResourceExhausted) => {
-                if let Some(left_out) = self.layer.refusals.take() {
-                    tracing::info!(service, method = name, took_ms, ?code, left_out, "call: failed");
-                }
-            }
-            (None, _) => tracing::info!(service, method = name, took_ms, ?code, "call: failed"),
+        if let Some(Panic { message, location, backtrace }) = panic {
+            let (role, method, took_ms) = (self.layer.metrics.role(), &self.method, millis(took));
+            // Stated, since a body is polled outside of its call.
+            let request_id = self.caller.request_id.as_ref().and_then(|id| id.to_str().ok());
+            tracing::error!(
+                role,
+                %method,
+                request_id,
+                took_ms,
+                panic = message,
+                location,
+                backtrace,
+                "call: panicked"
+            );
+        } else if self.is_logged {
+            self.layer.log.record(&Access {
+                method: &self.method,
+                route: None,
+                outcome: Outcome::Code(code),
+                took,
+                is_stream: self.method.streams,
+                sent: self.sent,
+                traffic: &self.traffic,
+                peer: self.peer,
+                caller: &self.caller,
+            });
         }
     }
 }
@@ -211,6 +247,9 @@ impl http_body::Body for ObservedBody {
             }
             Some(Err(_)) | None => Some(Code::Unknown),
         };
+        if let (Some(Ok(frame)), Some(call)) = (&frame, &mut self.call) {
+            call.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
+        }
         if let Some(code) = code
             && let Some(call) = self.call.take()
         {
@@ -227,6 +266,19 @@ impl http_body::Body for ObservedBody {
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
     }
+}
+
+/// Whether the service failed, for its span (semantic conventions of OpenTelemetry for gRPC servers).
+fn is_server_fault(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
+    )
 }
 
 fn code_in(headers: &HeaderMap) -> Option<Code> {

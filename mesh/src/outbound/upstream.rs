@@ -54,6 +54,18 @@ impl FromStr for Upstream {
     }
 }
 
+// === impl Upstream ===
+
+impl Upstream {
+    /// The address, if it is a single one.
+    pub(super) fn single(&self) -> Option<&Uri> {
+        match &self.0 {
+            Target::Single(uri) => Some(uri),
+            Target::List(_) | Target::Dns(_) => None,
+        }
+    }
+}
+
 /// Parses a URI that consists of scheme, host and port only.
 fn parse_uri(text: &str) -> Option<Uri> {
     let uri: Uri = text.parse().ok()?;

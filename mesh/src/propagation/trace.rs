@@ -53,7 +53,7 @@ pub(crate) fn inject(context: &opentelemetry::Context, headers: &mut HeaderMap) 
 
 /// Drops headers that are too long, and a malformed `traceparent`: they would be propagated to every service that the
 /// call reaches, without use. Of a repeated header the first counts, as in extraction.
-pub(super) fn sanitize(incoming: &mut HeaderMap) {
+pub(crate) fn sanitize(incoming: &mut HeaderMap) {
     // By name only if any header is long, because this runs for every call.
     if incoming.values().any(|value| value.len() > HEADER_MAX) {
         for name in HEADERS.iter().filter(|name| **name != TRACESTATE) {

@@ -165,12 +165,12 @@ mod tests {
 
     use super::super::gate::Gate;
     use super::*;
+    use crate::access_log::AccessLog;
     use crate::args::ServerArgs;
     use crate::descriptors::Methods;
     use crate::drain::{Late, Stop};
     use crate::inbound::{Shares, Stack};
     use crate::metrics::Metrics;
-    use crate::sampling::Sampler;
 
     #[tokio::test]
     async fn pending_connections_are_served_before_the_port_closes() {
@@ -181,12 +181,13 @@ mod tests {
             Ok::<_, Infallible>(Response::new(Body::from(if is_late { "late" } else { "in" })))
         });
         let (stack, stop) = (Stack::new(stack), Stop::default());
+        let metrics = Metrics::default().server("test");
         let gate = Gate::new(
             Shares::default(),
             limits.clone(),
             Methods::of(&[] as &[&str], tonic_health::pb::FILE_DESCRIPTOR_SET),
-            Metrics::default().server("test"),
-            Sampler::default(),
+            metrics.clone(),
+            AccessLog::counting(&args.access_log, &metrics),
             false,
         );
         let handler = ConnectionHandler {

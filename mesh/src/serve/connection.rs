@@ -27,14 +27,14 @@ use crate::batched_writes::BatchedWrites;
 use crate::deadline_watchdog::{Watchdog, WatchdogExecutor, Watched};
 use crate::drain::Stop;
 use crate::flow_control::{CONNECTION_WINDOW, MAX_HEADER_LIST, STREAM_WINDOW};
-use crate::identity::CallerId;
+use crate::identity::{CallerId, PeerAddress};
 use crate::inbound::Stack;
 use crate::tls::{ClientCertificate, ServerTls};
 
 use super::backpressure::{PausedReader, Rejections};
 use super::gate::Gate;
 use super::lingering::{lend, linger};
-use super::requests::{PeerAddress, Requests};
+use super::requests::Requests;
 
 /// Timeout for the first bytes, which identify the protocol, and over HTTP/1 for the head of a request. Until then the
 /// connection carries no call and only occupies a file descriptor.

@@ -1,17 +1,20 @@
 //! Rejects calls at their connection while there is no permit for them: before anything of a call is parsed, created or
 //! logged, since under overload the rejections are what uses the processor.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use dataflow_settings::Live;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request, Response};
+use tonic::Code;
 
+use crate::access_log::{Access, AccessLog, Caller, Outcome, Traffic, peer_in};
 use crate::args::LimitArgs;
 use crate::descriptors::Methods;
 use crate::identity::{CallerId, Identity};
 use crate::inbound::{Claimant, Shares, overloaded};
 use crate::metrics::ServerMetrics;
-use crate::sampling::Sampler;
 
 /// The gate of one service.
 #[derive(Debug)]
@@ -20,10 +23,11 @@ pub(super) struct Gate {
     limits: Live<LimitArgs>,
     methods: Methods,
     metrics: ServerMetrics,
-    refusals: Sampler,
+    log: AccessLog,
     /// Whether it is the public port, whose callers must not say who they are.
     is_public: bool,
-    /// The head of a rejection.
+    /// The code and the head of a rejection.
+    code: Code,
     rejection: HeaderMap,
 }
 
@@ -47,11 +51,11 @@ impl Gate {
         limits: Live<LimitArgs>,
         methods: Methods,
         metrics: ServerMetrics,
-        refusals: Sampler,
+        log: AccessLog,
         is_public: bool,
     ) -> Self {
-        let rejection = overloaded().into_http::<()>().into_parts().0.headers;
-        Self { calls, limits, methods, metrics, refusals, is_public, rejection }
+        let (code, rejection) = (overloaded().code(), overloaded().into_http::<()>().into_parts().0.headers);
+        Self { calls, limits, methods, metrics, log, is_public, code, rejection }
     }
 
     /// The response to a call for which there is no permit.
@@ -70,10 +74,18 @@ impl Gate {
         // Streams have permits of their own, and so have health and reflection.
         let method = method.filter(|method| !method.streams)?;
         self.metrics.rejected(method);
-        if let Some(left_out) = self.refusals.take() {
-            let (service, name) = (&*method.service, &*method.name);
-            tracing::info!(service, method = name, left_out, "call: rejected, over limit");
-        }
+        let extensions = request.extensions();
+        self.log.record(&Access {
+            method,
+            route: None,
+            outcome: Outcome::Code(self.code),
+            took: Duration::ZERO,
+            is_stream: false,
+            sent: 0,
+            traffic: &Traffic::of(extensions),
+            peer: peer_in(extensions),
+            caller: &Caller::default(),
+        });
         let mut response = Response::new(Body::empty());
         *response.headers_mut() = self.rejection.clone();
         Some(response)
@@ -98,7 +110,8 @@ mod tests {
 
     #[test]
     fn only_unary_calls_without_a_permit_are_rejected() {
-        let limits = LimitArgs { max_concurrent_requests: 1, ..ServerArgs::parsed(&[]).limits };
+        let args = ServerArgs::parsed(&[]);
+        let limits = LimitArgs { max_concurrent_requests: 1, ..args.limits };
         let methods = Methods::of(&["grpc.health.v1.Health"], tonic_health::pb::FILE_DESCRIPTOR_SET);
         let (calls, metrics) = (Shares::default(), Metrics::default());
         let gate = Gate::new(
@@ -106,7 +119,7 @@ mod tests {
             Live::fixed(limits),
             methods,
             metrics.server("test"),
-            Sampler::default(),
+            AccessLog::counting(&args.access_log, &metrics.server("test")),
             true,
         );
         let rejected = |path: &str, content_type: &str| {

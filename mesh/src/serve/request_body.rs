@@ -3,13 +3,19 @@
 //! DATA frames would be forwarded to an upstream, which closes the connection after 100 of them (h2).
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 
-/// Drops the trailers and the empty frames of a request, over HTTP/1.1 and HTTP/2.
-pub(super) struct DataOnly<B>(pub(super) B);
+use crate::access_log::Traffic;
+
+/// Drops the trailers and the empty frames of a request, over HTTP/1.1 and HTTP/2, and counts its bytes.
+pub(super) struct DataOnly<B> {
+    pub(super) inner: B,
+    pub(super) traffic: Arc<Traffic>,
+}
 
 impl<B: Body + Unpin> Body for DataOnly<B> {
     type Data = B::Data;
@@ -20,18 +26,22 @@ impl<B: Body + Unpin> Body for DataOnly<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         loop {
-            match ready!(Pin::new(&mut self.0).poll_frame(cx)) {
-                Some(Ok(frame)) if frame.data_ref().is_none_or(|data| !data.has_remaining()) => {}
-                other => return Poll::Ready(other),
+            let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+            if let Some(Ok(frame)) = &frame {
+                match frame.data_ref().map_or(0, Buf::remaining) {
+                    0 => continue,
+                    bytes => self.traffic.received(bytes as u64),
+                }
             }
+            return Poll::Ready(frame);
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        self.inner.size_hint()
     }
 }

@@ -1,7 +1,6 @@
 //! The requests of one connection, from its protocol to the stack of the service.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,8 +11,9 @@ use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use crate::access_log::Traffic;
 use crate::drain::Late;
-use crate::identity::CallerId;
+use crate::identity::{CallerId, PeerAddress};
 use crate::inbound::Stack;
 use crate::status::Kind;
 use crate::tls::ClientCertificate;
@@ -21,10 +21,6 @@ use crate::tls::ClientCertificate;
 use super::backpressure::Rejections;
 use super::gate::{AtLimit, Gate, is_grpc};
 use super::request_body::DataOnly;
-
-/// The address from which the connection of a request came; every request has it as an extension.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PeerAddress(pub SocketAddr);
 
 /// What the requests of one connection have in common.
 #[derive(Clone)]
@@ -56,7 +52,9 @@ impl Requests {
         if let Some(refusal) = misuse(&request, self.is_http2) {
             return Ok(refusal);
         }
-        let mut request = request.map(|body| Body::new(DataOnly(body)));
+        let traffic = Arc::<Traffic>::default();
+        let mut request = request.map(|inner| Body::new(DataOnly { inner, traffic: Arc::clone(&traffic) }));
+        request.extensions_mut().insert(traffic);
         request.extensions_mut().insert(self.id);
         request.extensions_mut().insert(self.peer);
         if let Some(certificate) = &self.certificate {

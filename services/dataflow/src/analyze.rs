@@ -13,7 +13,7 @@ use clap::builder::FalseyValueParser;
 use dataflow_analysis::args::{AnalysisArgs, UploadArgs};
 use dataflow_cache::CacheArgs;
 use dataflow_config::{JournalArgs, RefusalLogArgs};
-use dataflow_mesh::args::{LimitArgs, LogFormat, ServerArgs, TelemetryArgs};
+use dataflow_mesh::args::{LimitArgs, ServerArgs, TelemetryArgs};
 use dataflow_mesh::outbound::Outbound;
 use dataflow_mesh::process::{self, Process};
 use dataflow_mesh::telemetry;
@@ -93,15 +93,15 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
 }
 
 async fn analyze_and_print(args: Args) -> Result<Exit, Failure> {
-    let log =
-        TelemetryArgs { log: args.log, log_format: LogFormat::Text, otlp_endpoint: None, trace_ratio: 0.0 };
-    let telemetry = telemetry::init(&log, "dataflow-analyze").map_err(process::Error::from)?;
+    let log = TelemetryArgs::of_command(args.log);
+    let process = Process::default();
+    let telemetry =
+        telemetry::init(&log, "dataflow-analyze", &process.metrics).map_err(process::Error::from)?;
     let (ruleset, extra) = ruleset(&args.rules).await?;
     let sources: Vec<_> = [args.source].into_iter().chain(args.themes).collect();
     let documents = upload::open_all(&sources).await?;
     let output = args.out.map(|path| Output::open(path, &sources)).transpose()?;
 
-    let process = Process::default();
     let mesh = match &args.endpoint {
         Some(_) if extra.is_some() => {
             let why = "a rule file cannot be sent to a running mesh: name one of its rule sets";

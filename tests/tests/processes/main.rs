@@ -3,14 +3,15 @@
 //! By subject: the contract of each service on the wire ([`contract`], [`evaluate`], [`keys`], [`propagation`],
 //! [`refusals`], [`rules`], [`themes`], [`uploads`]), the behavior that all services share ([`mesh`]), the gateway
 //! ([`rest`], [`foreign`], [`access`], [`client_certificates`], [`peer_identity`], [`rate_limits`], [`tenants`],
-//! [`tenant_shares`], [`tls`]), the binary as people and pods run it ([`e2e`]), and the results of catalogues
-//! ([`accuracy`], [`corpus`], [`legacy_oracle`]).
+//! [`tenant_shares`], [`tls`]), the binary as people and pods run it ([`e2e`], [`logs`], [`collectors`]), and the
+//! results of catalogues ([`accuracy`], [`corpus`], [`legacy_oracle`]).
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test reports by panicking and printing")]
 
 mod access;
 mod accuracy;
 mod client_certificates;
+mod collectors;
 mod contract;
 mod corpus;
 mod e2e;
@@ -19,6 +20,7 @@ mod evaluate;
 mod foreign;
 mod keys;
 mod legacy_oracle;
+mod logs;
 mod mesh;
 mod panics;
 mod peer_identity;

@@ -3,12 +3,13 @@
 //! too; the rest print that they are skipped.
 //!
 //! Bottom up: the [`store`], the [`cache`] over it, changes of the [`rules`], [`refusals`] and the uses
-//! of keys, and [`traces`] down to Redis.
+//! of keys, [`traces`] down to Redis, and [`secrets`] that nothing shows.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test reports by panicking and printing")]
 
 mod cache;
 mod refusals;
 mod rules;
+mod secrets;
 mod store;
 mod traces;

@@ -1,89 +1,15 @@
 //! One trace from the gateway to Redis, as a collector receives it from real processes.
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
-use std::net::Ipv4Addr;
-use std::sync::{Arc, Mutex};
 
 use dataflow_tests::binary::Service;
+use dataflow_tests::collector::{Collector, Span};
 use dataflow_tests::redis::{self, Server};
 use dataflow_tests::{example, http, services};
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
-    TraceService, TraceServiceServer,
-};
-use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse,
-};
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
-use tokio::net::TcpListener;
-use tonic::{Request, Response, Status};
-
-/// The checked fields of a span, with ids in hexadecimal.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Span {
-    service: String,
-    name: String,
-    /// Whether it is a client span.
-    calls: bool,
-    trace: String,
-    id: String,
-    parent: String,
-}
-
-/// An OTLP receiver that records spans.
-#[derive(Clone, Default)]
-struct Collector {
-    spans: Arc<Mutex<Vec<Span>>>,
-}
-
-#[tonic::async_trait]
-impl TraceService for Collector {
-    async fn export(
-        &self,
-        request: Request<ExportTraceServiceRequest>,
-    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        for of_process in request.into_inner().resource_spans {
-            let attributes = of_process.resource.unwrap_or_default().attributes;
-            let name = attributes.into_iter().find(|attribute| attribute.key == "service.name");
-            let service = match name.and_then(|name| name.value?.value) {
-                Some(Value::StringValue(name)) => name,
-                other => panic!("every process has a service name: {other:?}"),
-            };
-            let spans = of_process.scope_spans.into_iter().flat_map(|scope| scope.spans);
-            self.spans.lock().unwrap().extend(spans.map(|span| Span {
-                service: service.clone(),
-                calls: span.kind() == SpanKind::Client,
-                name: span.name,
-                trace: hex(&span.trace_id),
-                id: hex(&span.span_id),
-                parent: hex(&span.parent_span_id),
-            }));
-        }
-        Ok(Response::new(ExportTraceServiceResponse::default()))
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// A collector and its URL.
-async fn collector() -> (Collector, String) {
-    let (collector, listener) =
-        (Collector::default(), TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let routes = tonic::service::Routes::new(TraceServiceServer::new(collector.clone())).into_axum_router();
-    tokio::spawn(axum::serve(listener, routes).into_future());
-    (collector, url)
-}
 
 /// Calls a mesh of four processes over Redis with these headers, and returns all exported spans.
 async fn spans_of(headers: &[(&str, &str)], flags: &[&str]) -> Vec<Span> {
-    let (collector, otlp) = collector().await;
+    let (collector, otlp) = Collector::start().await;
     let redis = Server::start();
     let store = ["--redis-url", redis.url(), "--redis-timeout", "20s"];
     let start = |role: &str, own: &[&str]| {
@@ -117,14 +43,13 @@ async fn spans_of(headers: &[(&str, &str)], flags: &[&str]) -> Vec<Span> {
         let (code, log) = tokio::task::spawn_blocking(|| service.stop()).await.unwrap();
         assert_eq!(code, 0, "{log:#?}");
     }
-    let spans = collector.spans.lock().unwrap().clone();
     // Without the watches between the processes.
-    spans.into_iter().filter(|span| !span.name.contains("/Watch")).collect()
+    collector.spans().into_iter().filter(|span| !span.name.contains("/Watch")).collect()
 }
 
 /// The distinct services, names and kinds of spans.
 fn summary<'a>(spans: impl Iterator<Item = &'a Span>) -> BTreeSet<(&'a str, &'a str, bool)> {
-    spans.map(|span| (span.service.as_str(), span.name.as_str(), span.calls)).collect()
+    spans.map(|span| (span.resource["service.name"].as_str(), span.name.as_str(), span.is_client)).collect()
 }
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -132,7 +57,7 @@ const CALLER: &str = "b7ad6b7169203331";
 
 /// The spans of one analysis and one rule change in every trace: service, name, and whether it is a client span.
 const EXPECTED: [(&str, &str, bool); 12] = [
-    ("dataflow-gateway", "dataflow.analysis.v1.AnalysisService/AnalyzeCatalogue", false),
+    ("dataflow-gateway", "POST /v1/catalogues:analyze", false),
     ("dataflow-gateway", "dataflow.analysis.v1.AnalysisService/AnalyzeCatalogue", true),
     ("dataflow-analysis", "dataflow.analysis.v1.AnalysisService/AnalyzeCatalogue", false),
     ("dataflow-analysis", "dataflow.cache.v1.CacheService/LeaseEntry", true),
@@ -140,11 +65,46 @@ const EXPECTED: [(&str, &str, bool); 12] = [
     ("dataflow-cache", "dataflow.cache.v1.CacheService/LeaseEntry", false),
     ("dataflow-cache", "dataflow.cache.v1.CacheService/SetEntry", false),
     ("dataflow-cache", "redis commands", true),
-    ("dataflow-gateway", "dataflow.config.v1.RuleService/CreateRule", false),
+    ("dataflow-gateway", "POST /v1/rules", false),
     ("dataflow-gateway", "dataflow.config.v1.RuleService/CreateRule", true),
     ("dataflow-config", "dataflow.config.v1.RuleService/CreateRule", false),
     ("dataflow-config", "redis commands", true),
 ];
+
+/// Checks the attributes that the semantic conventions of OpenTelemetry require.
+#[track_caller]
+fn follow_the_conventions(spans: &[&Span]) {
+    let has = |span: &Span, expected: &[(&str, &str)]| {
+        for (key, value) in expected {
+            assert_eq!(span.attributes.get(*key).map(String::as_str), Some(*value), "{span:#?}");
+        }
+    };
+    let find = |name: &str, is_client: bool| {
+        let found = spans.iter().find(|span| span.name == name && span.is_client == is_client);
+        *found.unwrap_or_else(|| panic!("{name}"))
+    };
+    let create = [("rpc.service", "dataflow.config.v1.RuleService"), ("rpc.method", "CreateRule")];
+    let entry = find("POST /v1/rules", false);
+    let of_http = [("http.request.method", "POST"), ("http.route", "/v1/rules"), ("url.path", "/v1/rules")];
+    has(entry, &of_http);
+    has(entry, &[("http.response.status_code", "200"), ("network.protocol.version", "1.1")]);
+    has(entry, &[("client.address", "127.0.0.1"), ("rpc.grpc.status_code", "0")]);
+    has(entry, &create);
+    for is_client in [true, false] {
+        let call = find("dataflow.config.v1.RuleService/CreateRule", is_client);
+        has(call, &[("rpc.system", "grpc")]);
+        has(call, &create);
+        assert_eq!(call.attributes.contains_key("server.port"), is_client, "{call:#?}");
+        assert!(!call.has_failed, "{call:#?}");
+    }
+    let redis = find("redis commands", true);
+    has(redis, &[("db.system.name", "redis"), ("server.address", "127.0.0.1")]);
+    assert!(redis.attributes["db.operation.name"].chars().all(|c| c.is_ascii_uppercase() || c == '_'));
+    assert!(redis.attributes["server.port"].parse::<u16>().is_ok(), "{redis:#?}");
+    for span in spans {
+        assert!(!span.resource["service.version"].is_empty(), "{span:#?}");
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_trace_covers_all_services_down_to_redis() {
@@ -164,6 +124,7 @@ async fn one_trace_covers_all_services_down_to_redis() {
         let ids: BTreeSet<_> = ours.iter().map(|span| span.id.as_str()).chain([CALLER]).collect();
         let orphans: Vec<_> = ours.iter().filter(|span| !ids.contains(span.parent.as_str())).collect();
         assert!(orphans.is_empty(), "{orphans:#?}");
+        follow_the_conventions(&ours);
     }
 }
 
@@ -179,7 +140,7 @@ async fn the_callers_sampling_decision_takes_precedence_over_the_ratio() {
     assert!(!spans_of(&[("traceparent", &asked)], &["--trace-ratio", "0"]).await.is_empty());
     // A call without a trace context starts a new trace.
     let begun = spans_of(&[], &[]).await;
-    let of_gateway = begun.iter().filter(|span| span.service == "dataflow-gateway");
+    let of_gateway = begun.iter().filter(|span| span.resource["service.name"] == "dataflow-gateway");
     let traces: BTreeSet<_> = of_gateway.map(|span| span.trace.as_str()).collect();
     assert_eq!(traces.len(), 2, "{begun:#?}");
 }

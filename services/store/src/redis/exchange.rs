@@ -1,7 +1,7 @@
 //! One exchange on a connection: commands, and a reply to each.
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{Pipeline, Value};
+use redis::{Arg, Pipeline, Value};
 use tokio::time::{Instant, timeout_at};
 
 use super::failure::Failure;
@@ -39,6 +39,16 @@ pub(super) fn fail_if_broken(mut replies: Replies) -> Result<Replies, Failure> {
         None => Ok(replies),
         Some(index) => Err(replies.swap_remove(index).expect_err("the reply found is a failure")),
     }
+}
+
+/// The name of a command, or of several together (semantic conventions of OpenTelemetry for databases).
+pub(super) fn operation(commands: &Pipeline) -> String {
+    let mut names = commands.cmd_iter().map(|command| match command.args_iter().next() {
+        Some(Arg::Simple(name)) => String::from_utf8_lossy(name).to_ascii_uppercase(),
+        _ => String::new(),
+    });
+    let first = names.next().unwrap_or_default();
+    if names.next().is_none() { first } else { "PIPELINE".to_owned() }
 }
 
 /// Whether a reply is a failure after which the connection is closed.

@@ -48,6 +48,19 @@ pub(super) enum Failure {
 // === impl Failure ===
 
 impl Failure {
+    /// Its kind, for traces.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Failure::NotExecuted { .. } => "not_executed",
+            Failure::Moved => "moved",
+            Failure::ReadOnly => "read_only",
+            Failure::Ask(_) => "ask",
+            Failure::ScriptsMissing => "scripts_missing",
+            Failure::ReplyLost => "reply_lost",
+            Failure::Unexpected(_) => "unexpected_reply",
+        }
+    }
+
     /// The circuit breaker is open.
     pub(super) fn open(retry_after: Duration) -> Self {
         Failure::NotExecuted { why: "the circuit breaker is open".to_owned(), retry_after, outage: true }

@@ -16,10 +16,10 @@ use dataflow_mesh::telemetry;
 use redis::aio::MultiplexedConnection;
 use redis::{Client, Cmd, Pipeline, Value};
 use tokio::time::{Instant, timeout_at};
-use tracing::{Instrument, Span};
+use tracing::Instrument;
 
 use super::address::Node;
-use super::exchange::{Replies, ends_connection, exchange, fail_if_broken};
+use super::exchange::{Replies, ends_connection, exchange, fail_if_broken, operation};
 use super::failure::Failure;
 use super::handshake;
 use super::pool::Pool;
@@ -101,8 +101,8 @@ impl Link {
             Err(failure) => return Err(record_failure(permit, failure)),
         };
         let mut connection = MultiplexedConnection::clone(&shared);
-        let replies = exchange(&mut connection, commands, asking, deadline).instrument(self.span("commands"));
-        match replies.await.and_then(fail_if_broken) {
+        let replies = exchange(&mut connection, commands, asking, deadline);
+        match self.traced("commands", commands, replies).await.and_then(fail_if_broken) {
             Ok(replies) => {
                 permit.succeeded();
                 self.leave_replica(&replies);
@@ -176,7 +176,8 @@ impl Link {
             Err(failure) => return Err(record_failure(permit, failure)),
         };
         let replies = exchange(&mut connection, commands, asking, permit.deadline() + extra_time);
-        let failure = match replies.instrument(self.span(what)).await.map(<[_; N]>::try_from) {
+        let replies = self.traced(what, commands, replies).await;
+        let failure = match replies.map(<[_; N]>::try_from) {
             Ok(Ok(mut replies)) => match &mut replies[0] {
                 Err(failure) if failure.ends_connection() => std::mem::replace(failure, Failure::ReplyLost),
                 _ => {
@@ -199,13 +200,27 @@ impl Link {
         Err(record_failure(permit, failure))
     }
 
-    /// The trace span of an exchange with this primary.
-    fn span(&self, what: &str) -> Span {
-        telemetry::outgoing(|| {
-            let attributes =
-                [("db.system.name", "redis".to_owned()), ("server.address", self.node.to_string())];
+    /// An exchange with this primary in a trace span of its own. Of the commands that has the name, never an argument.
+    async fn traced(
+        &self,
+        what: &str,
+        commands: &Pipeline,
+        exchange: impl Future<Output = Result<Replies, Failure>>,
+    ) -> Result<Replies, Failure> {
+        let span = telemetry::outgoing(|| {
+            let attributes = [
+                ("db.system.name", "redis".into()),
+                ("db.operation.name", operation(commands).as_str().into()),
+                ("server.address", self.node.host.as_str().into()),
+                ("server.port", self.node.port.into()),
+            ];
             (format!("redis {what}"), attributes)
-        })
+        });
+        let outcome = exchange.instrument(span.clone()).await;
+        if let Err(failure) = &outcome {
+            telemetry::failed(&span, failure.kind());
+        }
+        outcome
     }
 
     /// A new connection that forwards push messages to `pushes`.

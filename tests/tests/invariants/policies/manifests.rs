@@ -40,7 +40,12 @@ fn variables_in(patches: &[&str], role: &str) -> BTreeMap<String, String> {
     }
     all.extend(deployment(role));
     let variables = all.iter().flat_map(|deployment| each(&container(deployment)["env"]));
-    let pair = |variable: &Value| (text(&variable["name"]).to_owned(), text(&variable["value"]).to_owned());
+    // A field of the pod stands for its value.
+    let value = |variable: &Value| match &variable["valueFrom"]["fieldRef"]["fieldPath"] {
+        Value::String(path) => path.clone(),
+        _ => text(&variable["value"]).to_owned(),
+    };
+    let pair = |variable: &Value| (text(&variable["name"]).to_owned(), value(variable));
     variables.map(pair).collect()
 }
 

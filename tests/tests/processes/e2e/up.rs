@@ -104,7 +104,7 @@ fn the_access_log_follows_its_flag() {
         assert_eq!(read(stream).0, 200);
         let (_, log) = up.stop();
         let is_expected = |line: &&String| {
-            ["\"message\":\"request\"", "\"route\":\"/live\"", "\"seven\""]
+            ["\"message\":\"call: ended\"", "\"route\":\"/live\"", "\"seven\""]
                 .iter()
                 .all(|text| line.contains(text))
         };

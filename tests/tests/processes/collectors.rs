@@ -1,0 +1,124 @@
+//! Traces of real processes: each method has a span, and a collector that does not work delays no call.
+
+use std::collections::BTreeSet;
+
+use ::http::{Request, StatusCode};
+use axum::Router;
+use dataflow_mesh::outbound::{Outbound, Upstream};
+use dataflow_tests::binary::Service;
+use dataflow_tests::collector::Collector;
+use dataflow_tests::eventually::{TIMEOUT, eventually};
+use dataflow_tests::{http, services};
+use prost::Message;
+use prost_types::FileDescriptorSet;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tower::ServiceExt;
+
+/// Exports often and does not wait long, so that the tests are short.
+const FAST: [(&str, &str); 2] = [("OTEL_BSP_SCHEDULE_DELAY", "20"), ("OTEL_EXPORTER_OTLP_TIMEOUT", "200")];
+
+fn records(service: &Service) -> Vec<Value> {
+    service.log().iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// All methods of our services: `package.Service/Method`.
+fn methods() -> Vec<String> {
+    let set = FileDescriptorSet::decode(dataflow_proto::FILE_DESCRIPTOR_SET).unwrap();
+    let of_service = |package: &str, service: &prost_types::ServiceDescriptorProto| -> Vec<String> {
+        let name = |method: &prost_types::MethodDescriptorProto| {
+            format!("{package}.{}/{}", service.name(), method.name())
+        };
+        service.method.iter().map(name).collect()
+    };
+    let files = set.file.iter().filter(|file| file.package().starts_with("dataflow."));
+    files
+        .flat_map(|file| file.service.iter().flat_map(|service| of_service(file.package(), service)))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_method_has_a_span_when_its_call_is_sampled() {
+    let (collector, url) = Collector::start().await;
+    let mut variables = FAST.to_vec();
+    variables.extend([
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()),
+        ("OTEL_SERVICE_NAME", "named"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test,k8s.node.name=n7"),
+    ]);
+    let up = Service::start_with_variables("up", &[], &variables);
+    let records = records(&up);
+    let address_of = |role: &str| -> Upstream {
+        let of_role = |record: &&Value| record["message"] == "service: listening" && record["role"] == role;
+        let record = records.iter().find(of_role).unwrap_or_else(|| panic!("{role} listens"));
+        format!("http://{}", record["address"].as_str().unwrap()).parse().unwrap()
+    };
+    let methods = methods();
+    assert!(methods.len() > 30, "{methods:?}");
+    for method in &methods {
+        let package = method.split('.').nth(1).unwrap();
+        let role = if package == "mesh" { "gateway" } else { package };
+        // One empty message; what it is answered does not matter here.
+        let body = tonic::body::Body::new(http_body_util::Full::new(bytes::Bytes::from_static(&[0; 5])));
+        let request = Request::post(format!("/{method}")).header("content-type", "application/grpc");
+        let request = request.header("te", "trailers").header("grpc-timeout", "20S").body(body).unwrap();
+        let answer = Outbound::new(&address_of(role), TIMEOUT).oneshot(request).await;
+        // Dropped: a watch would not end.
+        assert_eq!(answer.unwrap().status(), StatusCode::OK, "{method}");
+    }
+    let missing = || -> Vec<String> {
+        let spans = collector.spans().into_iter().filter(|span| !span.is_client);
+        let seen: BTreeSet<_> = spans.map(|span| span.name).collect();
+        methods.iter().filter(|method| !seen.contains(*method)).cloned().collect()
+    };
+    eventually(TIMEOUT, "every method has a span", async || missing().is_empty()).await;
+    let span = &collector.spans()[0];
+    for (key, value) in
+        [("service.name", "named"), ("deployment.environment.name", "test"), ("k8s.node.name", "n7")]
+    {
+        assert_eq!(span.resource[key], value, "{span:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_does_not_work_delays_no_call_and_is_one_warning() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let refusing = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let closed = services::closed_port();
+    let url = |listener: &TcpListener| format!("http://{}", listener.local_addr().unwrap());
+    let urls =
+        [("silent", url(&silent)), ("refusing", url(&refusing)), ("closed", closed.upstream.to_string())];
+    tokio::spawn(async move {
+        let mut kept = Vec::new();
+        while let Ok((stream, _)) = silent.accept().await {
+            kept.push(stream);
+        }
+    });
+    let too_many = Router::new().fallback(async || StatusCode::TOO_MANY_REQUESTS);
+    tokio::spawn(axum::serve(refusing, too_many).into_future());
+    for (what, url) in urls {
+        let up = Service::start_with_variables("up", &["--otlp-endpoint", &url], &FAST);
+        let [upstream, admin] = [&up.address, &up.admin].map(|at| format!("http://{at}").parse().unwrap());
+        let lost = async || -> u64 {
+            let metrics = http::request(&admin, "GET", "/metrics", &[], b"").await.unwrap();
+            let metrics = String::from_utf8(metrics.body).unwrap();
+            let lost =
+                metrics.lines().find_map(|line| line.strip_prefix("trace_spans_total{outcome=\"lost\"} "));
+            lost.unwrap().parse().unwrap()
+        };
+        // Each call is answered, whatever the collector does meanwhile, and several exports fail.
+        let mut before = 0;
+        for _ in 0..3 {
+            let answer = http::request(&upstream, "GET", "/v1/rules", &[], b"").await.unwrap();
+            assert_eq!(answer.status, 200, "{what}");
+            eventually(TIMEOUT, what, async || lost().await > before).await;
+            before = lost().await;
+        }
+        let (code, log) = tokio::task::spawn_blocking(|| up.stop()).await.unwrap();
+        assert_eq!(code, 0, "{what}: {log:#?}");
+        let is_impaired = |line: &&String| ["\"WARN\"", "\"ERROR\""].iter().any(|level| line.contains(level));
+        let impaired: Vec<_> = log.iter().filter(is_impaired).collect();
+        assert_eq!(impaired.len(), 1, "{what}: {impaired:#?}");
+        assert!(impaired[0].contains("traces: collector did not take spans"), "{what}: {impaired:#?}");
+    }
+}
