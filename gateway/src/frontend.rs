@@ -35,7 +35,7 @@ use crate::call::{Call, service_in};
 use crate::dialect::{BodyMode, Dialect, Exchange, Failure};
 use crate::json::is_json;
 use crate::problem;
-use crate::rate_limit::RateLimits;
+use crate::rate_limit::{RateLimits, Standing};
 use crate::refusals::{Attempt, Refusals, observed};
 use crate::route::RouteError;
 
@@ -53,6 +53,8 @@ pub(crate) struct Frontend {
     pub(crate) credential_receivers: HashSet<String>,
     pub(crate) access: Access,
     pub(crate) readiness: Readiness,
+    /// Whether the descriptor set has the status of the mesh: that of foreign services has not.
+    pub(crate) has_status: bool,
     pub(crate) limits: Limits,
     /// The messages of the descriptor set, for the details of errors.
     pub(crate) messages: Arc<Schema>,
@@ -133,7 +135,8 @@ impl Frontend {
         let headless = request.method() == Method::HEAD && request.version() == Version::HTTP_2;
         let accepted: Vec<_> = request.headers().get_all(ACCEPT_ENCODING).iter().cloned().collect();
         let request = drain::drained(request);
-        let mut response = match probes::find(request.uri().path()) {
+        let probe = probes::find(request.uri().path()).filter(|path| !self.shows_status(path, &request));
+        let mut response = match probe {
             Some(path) => {
                 entry.found(path);
                 let response = probes::answer(path, &request, &self.readiness);
@@ -155,6 +158,18 @@ impl Frontend {
             response = without_body(response);
         }
         entry.answered(response)
+    }
+
+    /// Whether the whole status is the response to a request for this health path, and not only the word: to callers that
+    /// may read it, unless this process does not serve or has no permit left.
+    fn shows_status(&self, path: &str, request: &Request<Body>) -> bool {
+        path == probes::STATUS
+            && self.has_status
+            && matches!(*request.method(), Method::GET | Method::HEAD)
+            && request.uri().query().is_none()
+            && self.readiness.ready()
+            && request.extensions().get::<AtLimit>().is_none()
+            && self.auth.admit(Presented::of(request), probes::STATUS_METHOD).is_ok()
     }
 
     async fn call(
@@ -183,7 +198,12 @@ impl Frontend {
                 return self.refusing(refusal, &error);
             }
         };
-        let (mut response, standing) = match self.rates.admit(&caller).await {
+        // Probes have no limit of rate.
+        let standing = match method {
+            probes::STATUS_METHOD => Ok(Standing::default()),
+            _ => self.rates.admit(&caller).await,
+        };
+        let (mut response, standing) = match standing {
             Ok(standing) => {
                 let attempt = self.begin(&caller, Some(method), &mut request);
                 (self.exchange(stack, Begun { call, attempt }, request, request_id, entry).await, standing)

@@ -25,19 +25,24 @@ pub mod serve;
 
 pub mod access;
 pub mod deadline;
+pub mod dependencies;
 pub mod identity;
 pub mod limiter;
 mod load;
 pub mod memory;
 pub mod memory_shares;
+pub mod mesh_service;
+pub mod process_status;
 pub mod propagation;
 pub mod rate;
+pub mod resources;
 pub mod reload;
 pub mod sampling;
 pub mod status;
 pub mod tls;
 
 mod batched_writes;
+mod cgroup;
 mod deadline_watchdog;
 mod descriptors;
 mod drain;

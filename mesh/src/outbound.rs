@@ -5,6 +5,7 @@
 mod channel;
 mod connection;
 mod follow;
+mod observed;
 mod peers;
 mod replay;
 mod reply;
@@ -36,6 +37,7 @@ use crate::telemetry;
 use crate::tls::ClientTls;
 
 pub use follow::{Follower, follow};
+pub use observed::CallObserver;
 pub use upstream::{NotAnUpstream, Upstream};
 
 use channel::Channel;
@@ -49,6 +51,8 @@ pub struct Outbound {
     timeout: TimeoutPolicy,
     /// What each call presents to a mesh that authenticates its callers.
     credentials: Option<HeaderValue>,
+    /// Observes the calls of a service of the mesh.
+    observer: Option<CallObserver>,
 }
 
 /// How the deadline of a call is determined.
@@ -69,23 +73,32 @@ impl Outbound {
     ///
     /// Calls without a deadline, or with a later one, time out after `limit`.
     pub fn new(upstream: &Upstream, limit: Duration) -> Self {
-        Self { peers: Peers::new(upstream), timeout: TimeoutPolicy::AtMost(limit), credentials: None }
+        Self::with(Peers::new(upstream), TimeoutPolicy::AtMost(limit))
     }
 
     /// A channel for forwarded calls: each has the remaining time of the current call, and a watch has no deadline.
     pub fn forwarding(upstream: &Upstream) -> Self {
-        Self { peers: Peers::new(upstream), timeout: TimeoutPolicy::Inherited, credentials: None }
+        Self::with(Peers::new(upstream), TimeoutPolicy::Inherited)
     }
 
     /// A channel for the process's own watches, which have no deadline: they end when either side ends.
     pub fn watching(upstream: &Upstream) -> Self {
-        Self { peers: Peers::new(upstream), timeout: TimeoutPolicy::Unlimited, credentials: None }
+        Self::with(Peers::new(upstream), TimeoutPolicy::Unlimited)
     }
 
     /// A channel over TLS to the host of a URI, for clients outside of the mesh.
     pub fn secure(uri: &Uri, trusted: ClientTls, limit: Duration) -> Self {
-        let peers = Peers::Single(Channel::secure(uri, trusted));
-        Self { peers, timeout: TimeoutPolicy::AtMost(limit), credentials: None }
+        Self::with(Peers::Single(Channel::secure(uri, trusted)), TimeoutPolicy::AtMost(limit))
+    }
+
+    fn with(peers: Peers, timeout: TimeoutPolicy) -> Self {
+        Self { peers, timeout, credentials: None, observer: None }
+    }
+
+    /// The channel, whose calls are observed.
+    #[must_use]
+    pub fn observed(self, observer: &CallObserver) -> Self {
+        Self { observer: Some(observer.clone()), ..self }
     }
 
     /// The channel, whose calls have this value of `Authorization`: for clients outside of the mesh.
@@ -161,13 +174,22 @@ impl Service<Request<Body>> for Outbound {
         }
 
         // A forwarded call ends with the current call, which enforces its own deadline.
+        let observed = self.observer.as_ref().map(|observer| observer.start(request.uri().path()));
         let own_deadline = deadline.filter(|_| matches!(self.timeout, TimeoutPolicy::AtMost(_)));
         let response = send(&self.peers, request).instrument(span);
-        let Some(deadline) = own_deadline else { return Box::pin(response) };
+        let Some(deadline) = own_deadline else {
+            let Some(observed) = observed else { return Box::pin(response) };
+            return Box::pin(async move { observed.responded(response.await) });
+        };
         Box::pin(async move {
             let exceeded = deadline::Error::Exceeded;
-            let Ok(response) = tokio::time::timeout_at(deadline, response).await else {
-                return Err(to_status(&exceeded).into());
+            let response = match tokio::time::timeout_at(deadline, response).await {
+                Ok(response) => response,
+                Err(_) => Err(to_status(&exceeded).into()),
+            };
+            let response = match observed {
+                Some(observed) => observed.responded(response),
+                None => response,
             };
             // The deadline covers the response body too: a peer may stop in the middle of it.
             let expired = tokio::time::sleep_until(deadline);

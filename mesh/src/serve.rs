@@ -35,12 +35,12 @@ use tonic_health::server::{HealthReporter, HealthService};
 use tower::Service;
 
 use crate::args::ServerArgs;
-use crate::breaker;
 use crate::capability::{Capability, Named};
 use crate::context::Context;
 use crate::descriptors::Methods;
 use crate::drain::Stop;
 use crate::inbound::{self, RequestMemory, Shares, Stack};
+use crate::mesh_service;
 use crate::sampling::Sampler;
 use crate::tasks::Task;
 use crate::tls::ServerTls;
@@ -156,8 +156,9 @@ impl Server {
         let this = if self.forward.is_some() {
             self
         } else {
-            let breakers = breaker::service::Service::new(self.context.breakers.clone());
-            self.with(Capability::new().service(MeshServiceServer::new(breakers)))
+            let Context { breakers, status, .. } = &self.context;
+            let own = mesh_service::Service::new(breakers.clone(), status.clone());
+            self.with(Capability::new().service(MeshServiceServer::new(own)))
         };
         let limits = this.context.live(this.args.limits.clone());
         let Self {
@@ -183,6 +184,8 @@ impl Server {
             tasks: supervisor,
             settings: _,
             memory,
+            dependencies: _,
+            status: _,
             load,
             open_files,
             latch,
@@ -206,7 +209,7 @@ impl Server {
         };
         let methods = Methods::of(&services, &descriptors);
         let (calls, refusals) = (Shares::of(load), Sampler::default());
-        let server_metrics = metrics.server(role);
+        let server_metrics = metrics.server(role, &methods);
         let gate = Gate::new(
             calls.clone(),
             limits.clone(),

@@ -88,6 +88,7 @@ async fn respond(dialect: Panicking) -> (StatusCode, Option<String>, bool) {
         credential_receivers: HashSet::new(),
         access: Access::new(&context, AccessLog::All, std::time::Duration::MAX),
         readiness: context.readiness.clone(),
+        has_status: false,
         limits: Limits { target: 100, body: 100, reply: 100 },
         encoders: Encoders::new(&context.metrics),
         messages: Arc::new(Schema::new(dataflow_proto::FILE_DESCRIPTOR_SET).unwrap()),

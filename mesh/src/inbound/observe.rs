@@ -9,14 +9,16 @@ use std::time::Instant;
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Frame, SizeHint};
+use opentelemetry::trace::{TraceContextExt, TraceId};
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 use tracing::{Instrument, Span, field};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::descriptors::{Method, Methods};
+use crate::identity::TENANT;
 use crate::metrics::ServerMetrics;
 use crate::panics::{self, Panic};
 use crate::propagation::{self, REQUEST_ID};
@@ -104,6 +106,8 @@ struct Call {
     method: Method,
     start: Instant,
     span: Span,
+    /// The tenant as the caller's mesh states it; absent without one.
+    tenant: Option<HeaderValue>,
     ended: bool,
 }
 
@@ -127,7 +131,8 @@ impl Call {
             span.set_attribute("rpc.method", method.name.to_string());
         }
         layer.metrics.started(&method);
-        Self { layer: Arc::clone(layer), method, start: Instant::now(), span, ended: false }
+        let tenant = request.headers().get(&TENANT).cloned();
+        Self { layer: Arc::clone(layer), method, start: Instant::now(), span, tenant, ended: false }
     }
 
     fn end(mut self, code: Code) {
@@ -146,7 +151,8 @@ impl Call {
             return;
         }
         let took = self.start.elapsed();
-        self.layer.metrics.ended(&self.method, code, took);
+        let tenant = self.tenant.as_ref().map_or(&b""[..], HeaderValue::as_bytes);
+        self.layer.metrics.ended(&self.method, code, took, tenant, self.sampled_trace());
         self.span.set_attribute("rpc.grpc.status_code", i64::from(i32::from(code)));
         let _entered = self.span.enter();
         let took_ms = took.as_millis();
@@ -171,6 +177,16 @@ impl Call {
             }
             (None, _) => tracing::info!(service, method = name, took_ms, ?code, "call: failed"),
         }
+    }
+}
+
+impl Call {
+    /// The trace of the call, if it is exported.
+    fn sampled_trace(&self) -> Option<TraceId> {
+        let context = self.span.context();
+        let span = context.span();
+        let span = span.span_context();
+        (span.is_valid() && span.is_sampled()).then(|| span.trace_id())
     }
 }
 

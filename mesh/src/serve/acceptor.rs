@@ -181,11 +181,12 @@ mod tests {
             Ok::<_, Infallible>(Response::new(Body::from(if is_late { "late" } else { "in" })))
         });
         let (stack, stop) = (Stack::new(stack), Stop::default());
+        let none = Methods::of(&[] as &[&str], tonic_health::pb::FILE_DESCRIPTOR_SET);
         let gate = Gate::new(
             Shares::default(),
             limits.clone(),
-            Methods::of(&[] as &[&str], tonic_health::pb::FILE_DESCRIPTOR_SET),
-            Metrics::default().server("test"),
+            none.clone(),
+            Metrics::default().server("test", &none),
             Sampler::default(),
             false,
         );

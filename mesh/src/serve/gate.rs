@@ -4,11 +4,11 @@
 use axum::body::Body;
 use dataflow_settings::Live;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 
 use crate::args::LimitArgs;
 use crate::descriptors::Methods;
-use crate::identity::{CallerId, Identity};
+use crate::identity::{CallerId, Identity, TENANT};
 use crate::inbound::{Claimant, Shares, overloaded};
 use crate::metrics::ServerMetrics;
 use crate::sampling::Sampler;
@@ -69,7 +69,9 @@ impl Gate {
         }
         // Streams have permits of their own, and so have health and reflection.
         let method = method.filter(|method| !method.streams)?;
-        self.metrics.rejected(method);
+        // What a client of the public port states of itself is not known to be true.
+        let tenant = request.headers().get(&TENANT).filter(|_| !self.is_public);
+        self.metrics.rejected(method, tenant.map_or(&b""[..], HeaderValue::as_bytes));
         if let Some(left_out) = self.refusals.take() {
             let (service, name) = (&*method.service, &*method.name);
             tracing::info!(service, method = name, left_out, "call: rejected, over limit");
@@ -104,8 +106,8 @@ mod tests {
         let gate = Gate::new(
             calls.clone(),
             Live::fixed(limits),
-            methods,
-            metrics.server("test"),
+            methods.clone(),
+            metrics.server("test", &methods),
             Sampler::default(),
             true,
         );
