@@ -24,16 +24,14 @@ use dataflow_mesh::serve::{AtLimit, is_grpc};
 use dataflow_mesh::status::logged;
 use dataflow_transcode::Schema;
 use futures_util::future::BoxFuture;
-use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_LENGTH, WWW_AUTHENTICATE};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use tower::Service;
 
 use crate::access::{Access, Entry};
 use crate::auth::{self, Auth, AuthError, Presented};
-use crate::body::{BodyError, Coding};
 use crate::call::{Call, service_in};
-use crate::dialect::{BodyMode, Dialect, Exchange, Failure};
-use crate::json::is_json;
+use crate::dialect::{Dialect, Exchange, Failure};
 use crate::problem;
 use crate::rate_limit::{RateLimits, Standing};
 use crate::refusals::{Attempt, Refusals, observed};
@@ -225,7 +223,8 @@ impl Frontend {
         request_id: &HeaderValue,
         entry: &mut Entry,
     ) -> Response<Body> {
-        if let Err(error) = self.check(call.exchange().body_mode(), request.headers()) {
+        let mode = call.exchange().body_mode();
+        if let Err(error) = framing::check_body(mode, request.headers(), self.limits.body) {
             if let Some(attempt) = attempt {
                 attempt.refused(&error);
             }
@@ -333,26 +332,6 @@ impl Frontend {
             response.headers_mut().insert(ALLOW, allowed);
         }
         response
-    }
-
-    /// Rejects a body that cannot be JSON, by its head.
-    fn check(&self, mode: BodyMode, headers: &HeaderMap) -> Result<(), BodyError> {
-        if mode != BodyMode::Json {
-            return Ok(());
-        }
-        let length =
-            headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-        if length.is_some_and(|length| length > self.limits.body) {
-            return Err(BodyError::TooLarge { limit: self.limits.body });
-        }
-        Coding::read(headers)?;
-        match headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default()) {
-            None => Ok(()),
-            Some(written) if is_json(written) => Ok(()),
-            Some(written) => {
-                Err(BodyError::UnsupportedMediaType { found: written.chars().take(80).collect() })
-            }
-        }
     }
 }
 

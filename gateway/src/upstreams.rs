@@ -122,7 +122,11 @@ impl Upstreams {
         let each = self.replicas.iter().map(|(upstream, channel)| async move {
             let found = channel.replicas().await.filter(|found| !found.is_empty());
             let found = found.unwrap_or_else(|| vec![(upstream.clone(), channel.clone())]);
-            found.into_iter().map(|(address, channel)| Replica { upstream: upstream.clone(), address, channel })
+            found.into_iter().map(|(address, channel)| Replica {
+                upstream: upstream.clone(),
+                address,
+                channel,
+            })
         });
         join_all(each).await.into_iter().flatten().collect()
     }

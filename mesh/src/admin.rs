@@ -119,7 +119,8 @@ mod tests {
         assert_eq!(status, StatusCode::OK);
         assert!(text.contains("# TYPE things_total counter\nthings_total 1\n"), "{text}");
         let open_metrics = "application/openmetrics-text";
-        let request = Request::get("/metrics").header(header::ACCEPT, open_metrics).body(Body::empty()).unwrap();
+        let request =
+            Request::get("/metrics").header(header::ACCEPT, open_metrics).body(Body::empty()).unwrap();
         let response = router.oneshot(request).await.unwrap();
         let found = response.headers()[header::CONTENT_TYPE].to_str().unwrap();
         assert_eq!(found, "application/openmetrics-text; version=1.0.0; charset=utf-8");

@@ -189,7 +189,10 @@ mod tests {
             ("pod/pids.max", "64\n"),
             ("pod/container/cpu.max", "max 100000\n"),
             ("pod/container/pids.max", "max\n"),
-            ("pod/container/cpu.stat", "usage_usec 9\nnr_periods 10\nnr_throttled 4\nthrottled_usec 2500000\n"),
+            (
+                "pod/container/cpu.stat",
+                "usage_usec 9\nnr_periods 10\nnr_throttled 4\nthrottled_usec 2500000\n",
+            ),
             ("cpu/old/cpu.cfs_quota_us", "50000\n"),
             ("cpu/old/cpu.cfs_period_us", "100000\n"),
             ("cpu/old/cpu.stat", "nr_periods 8\nnr_throttled 2\nthrottled_time 1500000000\n"),

@@ -72,8 +72,7 @@ impl Dependencies {
 
     /// Whether a critical dependency fails.
     pub fn is_critical_failing(&self) -> bool {
-        let is_failing =
-            |one: &Dependency| one.0.criticality == Criticality::Critical && one.is_failing();
+        let is_failing = |one: &Dependency| one.0.criticality == Criticality::Critical && one.is_failing();
         self.by_name().values().any(is_failing)
     }
 

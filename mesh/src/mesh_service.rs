@@ -62,9 +62,8 @@ impl Service {
     }
 
     fn wire(&self, report: Report) -> pb::CircuitBreaker {
-        let Report {
-            name, state, failures, successes, totals, since, next_probe, changes, settings, ..
-        } = report;
+        let Report { name, state, failures, successes, totals, since, next_probe, changes, settings, .. } =
+            report;
         pb::CircuitBreaker {
             name: name.to_string(),
             replica: self.replica.clone(),

@@ -66,7 +66,7 @@ impl Metrics {
     }
 
     /// Registers families whose values are read at each scrape.
-    pub(crate) fn collect(&self, collector: impl Collector) {
+    pub fn collect(&self, collector: impl Collector) {
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         registry.register_collector(Box::new(collector));
     }

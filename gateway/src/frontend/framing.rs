@@ -1,9 +1,13 @@
-//! The framing of requests over HTTP/1.1. Separate from the frontend, because it decides by the message alone.
+//! What the head of a request says of its framing and its body. Separate from the frontend, because it decides by the
+//! message alone.
 
 use axum::body::Body;
-use http::header::{HOST, TRANSFER_ENCODING};
-use http::{Request, Version};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
+use http::{HeaderMap, Request, Version};
 
+use crate::body::{BodyError, Coding};
+use crate::dialect::BodyMode;
+use crate::json::is_json;
 use crate::route::RouteError;
 
 /// Rejects requests over HTTP/1.1 that servers read in different ways, and so would be read in another way by a proxy.
@@ -22,5 +26,22 @@ pub(super) fn check(request: &Request<Body>) -> Result<(), RouteError> {
             let coding = String::from_utf8_lossy(coding.as_bytes()).chars().take(80).collect();
             Err(RouteError::TransferCoding { coding })
         }
+    }
+}
+
+/// Rejects a body that cannot be JSON of at most `limit` bytes, by its head.
+pub(super) fn check_body(mode: BodyMode, headers: &HeaderMap, limit: usize) -> Result<(), BodyError> {
+    if mode != BodyMode::Json {
+        return Ok(());
+    }
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > limit) {
+        return Err(BodyError::TooLarge { limit });
+    }
+    Coding::read(headers)?;
+    match headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default()) {
+        None => Ok(()),
+        Some(written) if is_json(written) => Ok(()),
+        Some(written) => Err(BodyError::UnsupportedMediaType { found: written.chars().take(80).collect() }),
     }
 }

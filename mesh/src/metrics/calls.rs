@@ -1,8 +1,9 @@
 //! The metrics of calls: those that a service receives, and those that it makes to peers.
 
-use std::collections::HashMap;
+mod client;
+
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use opentelemetry::trace::TraceId;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -18,6 +19,7 @@ use crate::descriptors::{Method, Methods};
 
 use super::LATENCY_BOUNDS;
 use super::tenants::ByTenant;
+pub(crate) use client::{ClientCall, ClientMetrics};
 
 /// The metric families of calls, shared by all services of a process.
 #[derive(Debug, Clone)]
@@ -117,7 +119,12 @@ pub(crate) struct ServerMetrics {
 impl ServerMetrics {
     /// Creates the series of calls in progress and of calls without an error at 0, because a rate needs a first sample.
     /// Other codes appear with their first call: few of them ever do.
-    pub(super) fn new(role: &'static str, methods: &Methods, calls: CallFamilies, by_tenant: ByTenant) -> Self {
+    pub(super) fn new(
+        role: &'static str,
+        methods: &Methods,
+        calls: CallFamilies,
+        by_tenant: ByTenant,
+    ) -> Self {
         let this = Self { role, calls, by_tenant };
         for method in methods.iter() {
             let labels = this.labels(method);
@@ -165,99 +172,6 @@ impl ServerMetrics {
     }
 }
 
-/// The metrics of the calls that a service makes to peers. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(crate) struct ClientMetrics {
-    role: &'static str,
-    calls: CallFamilies,
-    methods: Methods,
-    /// What each call needs, so that it formats and hashes no labels.
-    by_path: Arc<HashMap<String, MadeCalls>>,
-}
-
-/// The metrics of one method of a peer.
-#[derive(Debug, Clone)]
-struct MadeCalls {
-    in_flight: Gauge,
-    served: Counter,
-    seconds: Histogram,
-}
-
-/// A call to a peer, which counts as canceled when it is dropped before it has ended.
-#[derive(Debug)]
-pub(crate) struct ClientCall {
-    metrics: ClientMetrics,
-    method: Method,
-    made: MadeCalls,
-    start: Instant,
-    ended: bool,
-}
-
-// === impl ClientMetrics ===
-
-impl ClientMetrics {
-    /// Creates the series of all methods at 0, as those of a server.
-    pub(super) fn new(role: &'static str, methods: Methods, calls: CallFamilies) -> Self {
-        let by_path = methods.by_path().map(|(path, method)| (path.to_owned(), made(role, &calls, method)));
-        let by_path = Arc::new(by_path.collect());
-        Self { role, calls, methods, by_path }
-    }
-
-    /// Counts a call that begins. A method that is not described is `unknown`: a client may have chosen its name.
-    pub(crate) fn started(&self, path: &str) -> ClientCall {
-        let method = self.methods.get(path).cloned();
-        let (method, made) = match (method, self.by_path.get(path)) {
-            (Some(method), Some(made)) => (method, made.clone()),
-            _ => {
-                let unknown = Method::unary("unknown", "unknown");
-                let made = made(self.role, &self.calls, &unknown);
-                (unknown, made)
-            }
-        };
-        made.in_flight.inc();
-        ClientCall { metrics: self.clone(), method, made, start: Instant::now(), ended: false }
-    }
-}
-
-/// The metrics of one method, which exist from now on.
-fn made(role: &'static str, calls: &CallFamilies, method: &Method) -> MadeCalls {
-    let (grpc_service, grpc_method) = (method.service.clone(), method.name.clone());
-    let seconds = calls
-        .made_seconds
-        .get_or_create_owned(&ServiceLabels { role, grpc_service: grpc_service.clone() });
-    let labels = CallLabels { role, grpc_service, grpc_method };
-    let in_flight = calls.made_in_flight.get_or_create_owned(&labels);
-    let served = calls.made.get_or_create_owned(&HandledLabels::new(labels, Code::Ok));
-    MadeCalls { in_flight, served, seconds }
-}
-
-// === impl ClientCall ===
-
-impl ClientCall {
-    /// Counts the end of the call.
-    pub(crate) fn end(&mut self, code: Code) {
-        if std::mem::replace(&mut self.ended, true) {
-            return;
-        }
-        self.made.in_flight.dec();
-        self.made.seconds.observe(self.start.elapsed().as_secs_f64());
-        if code == Code::Ok {
-            self.made.served.inc();
-            return;
-        }
-        let ClientMetrics { role, calls, .. } = &self.metrics;
-        let (grpc_service, grpc_method) = (self.method.service.clone(), self.method.name.clone());
-        let labels = CallLabels { role, grpc_service, grpc_method };
-        calls.made.get_or_create(&HandledLabels::new(labels, code)).inc();
-    }
-}
-
-impl Drop for ClientCall {
-    fn drop(&mut self) {
-        self.end(Code::Cancelled);
-    }
-}
-
 /// The name of the code, spelled as in the dashboards of gRPC libraries.
 fn code_label(code: Code) -> &'static str {
     match code {
@@ -287,13 +201,13 @@ mod tests {
 
     use super::*;
 
-    const HEALTH: &str = "grpc.health.v1.Health";
+    pub(super) const HEALTH: &str = "grpc.health.v1.Health";
 
-    fn health() -> Methods {
+    pub(super) fn health() -> Methods {
         Methods::of(&[HEALTH], tonic_health::pb::FILE_DESCRIPTOR_SET)
     }
 
-    fn has(metrics: &Metrics, sample: &str) {
+    pub(super) fn has(metrics: &Metrics, sample: &str) {
         let text = metrics.encode();
         assert!(text.lines().any(|line| line == sample), "{sample}\n{text}");
     }
@@ -340,30 +254,5 @@ mod tests {
         server.ended(&method, Code::Ok, Duration::from_millis(2), b"", Some(trace));
         let text = metrics.encode();
         assert!(text.contains(" 1 # {trace_id=\"00000000000000000000000000000abc\"} 0.002"), "{text}");
-    }
-
-    #[test]
-    fn calls_to_peers_count_once_by_their_code_and_unknown_methods_together() {
-        let metrics = Metrics::default();
-        let client = metrics.client("analysis", health());
-        let path = format!("/{HEALTH}/Check");
-        let mut call = client.started(&path);
-        let labels = format!("role=\"analysis\",grpc_service=\"{HEALTH}\",grpc_method=\"Check\"");
-        has(&metrics, &format!("grpc_client_in_flight{{{labels}}} 1"));
-        call.end(Code::Ok);
-        call.end(Code::Unavailable);
-        drop(call);
-        client.started(&path).end(Code::Unavailable);
-        drop(client.started(&path));
-        for (code, count) in [("OK", 1), ("Unavailable", 1), ("Canceled", 1)] {
-            has(&metrics, &format!("grpc_client_handled_total{{{labels},grpc_code=\"{code}\"}} {count}"));
-        }
-        has(&metrics, &format!("grpc_client_in_flight{{{labels}}} 0"));
-        let before = metrics.encode().lines().count();
-        for number in 0..100_000 {
-            client.started(&format!("/odd.{number}/\"{{}}")).end(Code::Ok);
-        }
-        // Three of the method `unknown`, and one histogram.
-        assert!(metrics.encode().lines().count() <= before + 20);
     }
 }

@@ -72,7 +72,8 @@ pub(super) fn prometheus(open_metrics: &str) -> String {
     for line in open_metrics.lines() {
         if let Some(rest) = line.strip_prefix("# HELP ") {
             help = rest.split_once(' ');
-        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
+        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' '))
+        {
             let (suffix, kind) = match kind {
                 "counter" => ("_total", "counter"),
                 "info" => ("_info", "gauge"),
@@ -173,9 +174,11 @@ mod tests {
         let seconds = Family::<Labels, HistogramWithExemplars<Labels>>::new_with_constructor(|| {
             HistogramWithExemplars::new([0.5].into_iter())
         });
-        seconds
-            .get_or_create(&Labels { name: "odd \" # {\\ \n}" })
-            .observe(0.1, Some(Labels { name: "abc" }), None);
+        seconds.get_or_create(&Labels { name: "odd \" # {\\ \n}" }).observe(
+            0.1,
+            Some(Labels { name: "abc" }),
+            None,
+        );
         metrics.register("odd_seconds", "Odd", seconds);
         let open_metrics = metrics.encode();
         assert!(open_metrics.contains("} 1 # {name=\"abc\"} 0.1"), "{open_metrics}");

@@ -73,7 +73,8 @@ fn class(tenant: &[u8]) -> usize {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
     // The upper bits too: the lowest ones of this hash depend on the lowest bits of the bytes only.
-    usize::try_from((hash ^ (hash >> 32)) % CLASSES.len() as u64).expect("it is less than the number of classes")
+    usize::try_from((hash ^ (hash >> 32)) % CLASSES.len() as u64)
+        .expect("it is less than the number of classes")
 }
 
 #[cfg(test)]

@@ -36,7 +36,11 @@ impl ProcessCollector {
 impl Collector for ProcessCollector {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let (mut write, process) = (Writer(encoder), ProcessUsage::read());
-        write.counter("process_cpu_seconds", "Time of processors that the process has had", usage::cpu_seconds())?;
+        write.counter(
+            "process_cpu_seconds",
+            "Time of processors that the process has had",
+            usage::cpu_seconds(),
+        )?;
         write.gauge("process_resident_memory_bytes", "Resident memory", process.resident)?;
         write.gauge("process_virtual_memory_bytes", "Virtual memory", process.virtual_memory)?;
         write.gauge("process_open_fds", "Open file descriptors", process.descriptors)?;
@@ -64,8 +68,16 @@ impl Collector for ProcessCollector {
         let number = |read: fn(&tokio::runtime::RuntimeMetrics) -> usize| {
             runtime.as_ref().map_or(0, |runtime| read(runtime) as u64)
         };
-        write.gauge("tokio_runtime_workers", "Threads of the runtime", number(|runtime| runtime.num_workers()))?;
-        write.gauge("tokio_runtime_tasks", "Tasks of the runtime", number(|runtime| runtime.num_alive_tasks()))?;
+        write.gauge(
+            "tokio_runtime_workers",
+            "Threads of the runtime",
+            number(|runtime| runtime.num_workers()),
+        )?;
+        write.gauge(
+            "tokio_runtime_tasks",
+            "Tasks of the runtime",
+            number(|runtime| runtime.num_alive_tasks()),
+        )?;
         let (depth, help) = (number(|runtime| runtime.global_queue_depth()), "Tasks that wait for a thread");
         write.gauge("tokio_runtime_queue_depth", help, depth)?;
         let busy = runtime.map_or(0.0, |runtime| {

@@ -61,10 +61,12 @@ impl Entries {
     ///
     /// [`Error::Store`], except for outages.
     pub async fn lease(&self, key: &Key, tags: &[Tag], options: LeaseOptions) -> Result<LeaseOutcome, Error> {
-        match self.try_lease(key, tags, options).await {
-            Err(error) if error.is_outage() => Ok(LeaseOutcome::Degraded),
-            other => other,
-        }
+        let outcome = match self.try_lease(key, tags, options).await {
+            Err(error) if error.is_outage() => LeaseOutcome::Degraded,
+            other => other?,
+        };
+        self.counters.leased(&outcome);
+        Ok(outcome)
     }
 
     /// Releases a lease; returns whether it was still held. While the store is unreachable, the lease expires.

@@ -3,7 +3,7 @@
 //! By subject: the contract of each service on the wire ([`contract`], [`evaluate`], [`keys`], [`propagation`],
 //! [`refusals`], [`rules`], [`uploads`]), the behavior that all services share ([`mesh`]), the gateway ([`rest`],
 //! [`foreign`], [`access`], [`client_certificates`], [`peer_identity`], [`rate_limits`], [`tenants`],
-//! [`tenant_shares`], [`tls`]), the binary as people and pods run it ([`e2e`]), and the results of catalogues
+//! [`tenant_shares`], [`tls`]), what operators see ([`observability`]), the binary as people and pods run it ([`e2e`]), and the results of catalogues
 //! ([`accuracy`], [`corpus`], [`legacy_oracle`]).
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test reports by panicking and printing")]
@@ -20,6 +20,7 @@ mod foreign;
 mod keys;
 mod legacy_oracle;
 mod mesh;
+mod observability;
 mod panics;
 mod peer_identity;
 mod propagation;
