@@ -83,7 +83,7 @@ impl Process {
         let tasks = Tasks::new(stop.clone(), readiness.clone(), &metrics);
         let (breakers, open_files) = (Breakers::new(&metrics), OpenFiles::default());
         let (memory, load) = (Memory::register(&metrics), Load::register(&metrics));
-        let (dependencies, resources) = (Dependencies::default(), Resources::register(&metrics));
+        let (dependencies, resources) = (readiness.dependencies().clone(), Resources::register(&metrics));
         let parts = Parts {
             breakers: breakers.clone(),
             dependencies: dependencies.clone(),

@@ -137,12 +137,11 @@ impl ProcessStatus {
         if sources.memory.as_ref().is_some_and(|memory| memory.level() > Level::Normal) {
             degraded.insert("MEMORY_SHORT");
         }
-        let is_critical = self.parts.dependencies.is_critical_failing();
         // To be busy is what processors are for: they are above their mark without anything missing.
         let is_short = above.iter().any(|one| !matches!(one, Resource::Cpu | Resource::CpuThrottling));
         let overall = if !readiness.started() {
             Overall::Starting
-        } else if !readiness.ready() || is_critical {
+        } else if !readiness.ready() {
             Overall::Unhealthy
         } else if is_short
             || !degraded.is_empty()

@@ -9,7 +9,6 @@ use dataflow_mesh::metrics::Metrics;
 use crate::entry::{Lookup, Read};
 use crate::key::{Caller, NAMESPACES, Namespace};
 use crate::l1::{L1, L1Collector};
-use crate::lease::LeaseOutcome;
 
 /// The counters of this process. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -71,7 +70,7 @@ const NOT_STORED: Event = Event { operation: "set", result: "not_stored" };
 
 /// What became of a request for a lease: the caller computes the value; it got a value, fresh or stale, that it or
 /// another caller has computed; another caller computes it still; or the store was unreachable.
-const LEASE_OUTCOMES: [&str; 5] = ["granted", "fresh", "stale", "busy", "degraded"];
+pub(crate) const LEASE_OUTCOMES: [&str; 5] = ["granted", "fresh", "stale", "busy", "degraded"];
 
 // === impl Counters ===
 
@@ -95,15 +94,8 @@ impl Counters {
         Self { operations, leases, l1 }
     }
 
-    /// Counts a request for a lease.
-    pub(crate) fn leased(&self, outcome: &LeaseOutcome) {
-        let outcome = match outcome {
-            LeaseOutcome::Granted { .. } => "granted",
-            LeaseOutcome::Fresh(_) => "fresh",
-            LeaseOutcome::Stale(_) => "stale",
-            LeaseOutcome::Busy => "busy",
-            LeaseOutcome::Degraded => "degraded",
-        };
+    /// Counts a request for a lease, by one of [`LEASE_OUTCOMES`].
+    pub(crate) fn leased(&self, outcome: &'static str) {
         self.leases.get_or_create(&LeaseLabels { outcome }).inc();
     }
 
