@@ -1,11 +1,12 @@
-//! `MeshService` for the mesh: aggregates the circuit breakers of this process and of every replica of each upstream.
-//! Separate from the mesh crate's implementation, which knows only the circuit breakers of one process.
+//! `MeshService` for the mesh: aggregates the circuit breakers and the status of this process and of every replica of
+//! each upstream. Separate from the mesh crate's implementation, which knows only one process.
+
+mod status;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use dataflow_mesh::breaker::Breakers;
-use dataflow_mesh::breaker::service::{Error, Service as OwnBreakers};
+use dataflow_mesh::mesh_service::{Error, Service as OwnService};
 use dataflow_mesh::outbound::Outbound;
 use dataflow_mesh::propagation;
 use dataflow_mesh::status::to_status;
@@ -14,19 +15,27 @@ use dataflow_proto::mesh::v1::mesh_service_client::MeshServiceClient;
 use dataflow_proto::mesh::v1::mesh_service_server::MeshService;
 use futures_util::future::join_all;
 use http::HeaderMap;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Extensions, Request, Response, Status};
 
-use crate::upstreams::Upstreams;
+use crate::upstreams::{Replica, Upstreams};
 
 /// Timeout of the call to a replica; one that exceeds it is listed as silent.
 const TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The breakers of this process and of the upstreams.
+/// How long a status is repeated to further callers. Asking for it has no rate limit, and must not cost the services more
+/// than this.
+const STATUS_AGE: Duration = Duration::from_millis(500);
+
+/// The breakers and the status of this process and of the upstreams.
 #[derive(Debug)]
 pub(crate) struct MeshBreakers {
-    own: OwnBreakers,
+    own: OwnService,
     upstreams: Upstreams,
+    /// The last status, and when it was gathered. One call at a time gathers it.
+    status: Mutex<Option<(Instant, pb::GetStatusResponse)>>,
 }
 
 /// The responses of this process and of the upstreams.
@@ -41,11 +50,29 @@ struct Report {
 // === impl MeshBreakers ===
 
 impl MeshBreakers {
-    pub(crate) fn new(breakers: Breakers, upstreams: Upstreams) -> Self {
-        Self { own: OwnBreakers::new(breakers), upstreams }
+    pub(crate) fn new(own: OwnService, upstreams: Upstreams) -> Self {
+        Self { own, upstreams, status: Mutex::default() }
     }
 
-    /// Calls all replicas concurrently, and adds the circuit breakers of this process.
+    /// Calls all replicas concurrently; returns the response of each, or none of one that has not responded in time.
+    async fn ask_all<T, A>(
+        &self,
+        ask: impl Fn(MeshServiceClient<Outbound>) -> A,
+    ) -> Vec<(Replica, Option<Result<T, Status>>)>
+    where
+        A: Future<Output = Result<T, Status>> + Send,
+        T: Send,
+    {
+        let calls = self.upstreams.replicas().await.into_iter().map(|replica| {
+            let answer = tokio::time::timeout(TIMEOUT, ask(MeshServiceClient::new(replica.channel.clone())));
+            async move { (replica, answer.await.ok()) }
+        });
+        // Collected, so that nothing is borrowed across the calls.
+        let calls: Vec<_> = calls.collect();
+        join_all(calls).await
+    }
+
+    /// The circuit breakers of all replicas and of this process.
     async fn collect<A>(
         &self,
         own: Result<Vec<pb::CircuitBreaker>, Status>,
@@ -54,16 +81,9 @@ impl MeshBreakers {
     where
         A: Future<Output = Result<Vec<pb::CircuitBreaker>, Status>> + Send,
     {
-        let replicas = self.upstreams.replicas().await;
-        let calls = replicas.into_iter().map(|(address, replica)| {
-            let answer = tokio::time::timeout(TIMEOUT, ask(MeshServiceClient::new(replica)));
-            async move { (address, answer.await.ok()) }
-        });
-        // Collected, so that nothing is borrowed across the calls.
-        let calls: Vec<_> = calls.collect();
         let mut report = Report::default();
         report.add(own.unwrap_or_default());
-        for (address, answer) in join_all(calls).await {
+        for (Replica { address, .. }, answer) in self.ask_all(ask).await {
             match answer {
                 Some(Ok(breakers)) => report.add(breakers),
                 Some(Err(status)) if has_none(&status) => {}
@@ -134,6 +154,24 @@ impl MeshService for MeshBreakers {
         });
         let (circuit_breakers, silent) = report.await.sorted();
         Ok(Response::new(pb::ResetAllCircuitBreakersResponse { circuit_breakers, silent }))
+    }
+
+    async fn get_status(
+        &self,
+        _: Request<pb::GetStatusRequest>,
+    ) -> Result<Response<pb::GetStatusResponse>, Status> {
+        let mut last = self.status.lock().await;
+        if let Some((gathered, status)) = &*last
+            && gathered.elapsed() < STATUS_AGE
+        {
+            return Ok(Response::new(status.clone()));
+        }
+        let answers = self.ask_all(|mut client| async move {
+            Ok(client.get_status(propagating(pb::GetStatusRequest {})).await?.into_inner().processes)
+        });
+        let status = status::of_mesh(self.own.status(), answers.await);
+        *last = Some((Instant::now(), status.clone()));
+        Ok(Response::new(status))
     }
 }
 

@@ -25,19 +25,17 @@ use dataflow_mesh::serve::{AtLimit, is_grpc};
 use dataflow_mesh::status::logged;
 use dataflow_transcode::Schema;
 use futures_util::future::BoxFuture;
-use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
+use http::header::{ACCEPT_ENCODING, ALLOW};
+use http::{HeaderValue, Method, Request, Response, Version};
 use tower::Service;
 use tracing::Instrument;
 
 use crate::access::{Access, Entry};
 use crate::auth::{Auth, Presented};
-use crate::body::{BodyError, Coding};
 use crate::call::Call;
-use crate::dialect::{BodyMode, Dialect, Failure};
-use crate::json::is_json;
+use crate::dialect::{Dialect, Failure};
 use crate::problem;
-use crate::rate_limit::RateLimits;
+use crate::rate_limit::{RateLimits, Standing};
 use crate::refusals::{Attempt, Refusals, observed};
 use crate::route::RouteError;
 
@@ -55,6 +53,8 @@ pub(crate) struct Frontend {
     pub(crate) credential_receivers: HashSet<String>,
     pub(crate) access: Access,
     pub(crate) readiness: Readiness,
+    /// Whether the descriptor set has the status of the mesh: that of foreign services has not.
+    pub(crate) has_status: bool,
     pub(crate) limits: Limits,
     /// The messages of the descriptor set, for the details of errors.
     pub(crate) messages: Arc<Schema>,
@@ -135,7 +135,8 @@ impl Frontend {
         let headless = request.method() == Method::HEAD && request.version() == Version::HTTP_2;
         let accepted: Vec<_> = request.headers().get_all(ACCEPT_ENCODING).iter().cloned().collect();
         let request = drain::drained(request);
-        let mut response = match probes::find(request.uri().path()) {
+        let probe = probes::find(request.uri().path()).filter(|path| !self.shows_status(path, &request));
+        let mut response = match probe {
             Some(path) => {
                 entry.found(path, false);
                 let response = probes::answer(path, &request, &self.readiness);
@@ -158,6 +159,18 @@ impl Frontend {
             response = framing::without_body(response);
         }
         entry.answered(response)
+    }
+
+    /// Whether the whole status is the response to a request for this health path, and not only the word: to callers that
+    /// may read it, unless this process does not serve or has no permit left.
+    fn shows_status(&self, path: &str, request: &Request<Body>) -> bool {
+        path == probes::STATUS
+            && self.has_status
+            && matches!(*request.method(), Method::GET | Method::HEAD)
+            && request.uri().query().is_none()
+            && self.readiness.ready()
+            && request.extensions().get::<AtLimit>().is_none()
+            && self.auth.admit(Presented::of(request), probes::STATUS_METHOD).is_ok()
     }
 
     async fn call(
@@ -187,7 +200,12 @@ impl Frontend {
             }
         };
         entry.by(&caller);
-        let (mut response, standing) = match self.rates.admit(&caller).await {
+        // Probes have no limit of rate.
+        let standing = match method {
+            probes::STATUS_METHOD => Ok(Standing::default()),
+            _ => self.rates.admit(&caller).await,
+        };
+        let (mut response, standing) = match standing {
             Ok(standing) => {
                 let attempt = self.begin(&caller, Some(method), &mut request);
                 (self.exchange(stack, Begun { call, attempt }, request, request_id, entry).await, standing)
@@ -209,7 +227,8 @@ impl Frontend {
         request_id: &HeaderValue,
         entry: &mut Entry,
     ) -> Response<Body> {
-        if let Err(error) = self.check(call.exchange().body_mode(), request.headers()) {
+        let mode = call.exchange().body_mode();
+        if let Err(error) = framing::check_body(mode, request.headers(), self.limits.body) {
             if let Some(attempt) = attempt {
                 attempt.refused(&error);
             }
@@ -262,26 +281,6 @@ impl Frontend {
             response.headers_mut().insert(ALLOW, allowed);
         }
         response
-    }
-
-    /// Rejects a body that cannot be JSON, by its head.
-    fn check(&self, mode: BodyMode, headers: &HeaderMap) -> Result<(), BodyError> {
-        if mode != BodyMode::Json {
-            return Ok(());
-        }
-        let length =
-            headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-        if length.is_some_and(|length| length > self.limits.body) {
-            return Err(BodyError::TooLarge { limit: self.limits.body });
-        }
-        Coding::read(headers)?;
-        match headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default()) {
-            None => Ok(()),
-            Some(written) if is_json(written) => Ok(()),
-            Some(written) => {
-                Err(BodyError::UnsupportedMediaType { found: written.chars().take(80).collect() })
-            }
-        }
     }
 }
 

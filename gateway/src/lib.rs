@@ -41,6 +41,7 @@ use std::path::PathBuf;
 use dataflow_mesh::access_log::AccessLog;
 use dataflow_mesh::context::Context;
 use dataflow_mesh::inbound::Stack;
+use dataflow_mesh::mesh_service::Service as OwnService;
 use dataflow_mesh::outbound::Upstream;
 use dataflow_mesh::sampling::Sampler;
 use dataflow_mesh::serve::Server;
@@ -197,12 +198,16 @@ impl Gateway {
         let access = Access::new(&context, log.clone());
         let readiness = context.readiness.clone();
         let bodies = body::Limits::new(limits.body, server.max_held(context.memory.limit()));
-        let mesh = MeshServiceServer::new(MeshBreakers::new(context.breakers.clone(), upstreams.clone()))
+        let upstreams =
+            upstreams.observed(|peer, services| context.observer(peer, services, schema.descriptors()));
+        let own = OwnService::new(context.breakers.clone(), context.status.clone());
+        let mesh = MeshServiceServer::new(MeshBreakers::new(own, upstreams.clone()))
             .accept_compressed(CompressionEncoding::Gzip)
             .max_decoding_message_size(MAX_OWN_MESSAGE);
         let forward =
             Forward { upstreams: upstreams.clone(), mesh, limits: bodies, unreachable: Sampler::default() };
         let descriptors = schema.descriptors().clone();
+        let has_status = schema.services().iter().any(|service| service == MESH_SERVICE);
         let mut services = upstreams.services();
         services.extend(schema.services().into_iter().filter(|service| service == MESH_SERVICE));
         // In this order: the transcoder rejects requests that no other dialect claims.
@@ -218,6 +223,7 @@ impl Gateway {
             credential_receivers,
             access,
             readiness,
+            has_status,
             limits,
             messages,
             encoders,

@@ -114,8 +114,10 @@ impl RateLimits {
             "Tenants and subjects whose rates are counted",
             size.clone(),
         );
-        let leases = cache.map(|cache| Leases::new(cache, metrics));
+        let leases = cache.map(|cache| Leases::new(cache, context));
         if let Some(leases) = leases.clone() {
+            let source = leases.clone();
+            context.status.degraded_while("RATE_LIMITS_BY_SHARE", move || source.source() == Source::ByShare);
             context.tasks.spawn(Task::restarting("rate limits", move || leases.clone().run()));
         }
         let quotas = Mutex::new(States::new(rates.max_identities));

@@ -65,7 +65,7 @@ impl Refusals {
     pub(crate) fn new(config: Option<&Upstream>, auth: &Auth, args: &RefusalArgs, context: &Context) -> Self {
         let queue = Arc::new(Queue::new(&context.metrics));
         let Some((config, uses)) = config.zip(auth.key_uses()) else { return Self::default() };
-        let reporter = Reporter::new(config, Arc::clone(&queue), uses);
+        let reporter = Reporter::new(config, Arc::clone(&queue), uses, context);
         context.tasks.spawn(Task::restarting("reports", move || reporter.clone().run()));
         let (access, sampler) = (auth.access().clone(), CallerSampler::new(args.per_minute));
         Self(Some(Arc::new(Recorder { access, sampler, queue })))

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dataflow_mesh::outbound::{Outbound, Upstream};
+use dataflow_mesh::outbound::{CallObserver, Outbound, Upstream};
 use dataflow_mesh::status::{Describe, Kind, kind_of_http, to_status};
 use futures_util::future::join_all;
 use http::StatusCode;
@@ -21,6 +21,16 @@ pub(crate) struct Upstreams {
     by_service: Arc<BTreeMap<String, Outbound>>,
     /// Those by which every replica is reached, each once, by their addresses.
     replicas: Arc<BTreeMap<String, Outbound>>,
+}
+
+/// A replica of an upstream.
+#[derive(Debug, Clone)]
+pub(crate) struct Replica {
+    /// The upstream, by its address.
+    pub(crate) upstream: String,
+    /// Its own address.
+    pub(crate) address: String,
+    pub(crate) channel: Outbound,
 }
 
 /// Why a call does not reach an upstream.
@@ -97,12 +107,36 @@ impl Upstreams {
         self.by_service.keys().cloned().collect()
     }
 
-    /// The address of each replica of each upstream, and the channel to it. A name without an address, and one address
-    /// behind which a mesh balances, count as one replica.
-    pub(crate) async fn replicas(&self) -> Vec<(String, Outbound)> {
-        let each = self.replicas.iter().map(|(address, upstream)| async move {
-            let found = upstream.replicas().await.filter(|found| !found.is_empty());
-            found.unwrap_or_else(|| vec![(address.clone(), upstream.clone())])
+    /// The same upstreams, whose calls are observed. `observer` makes an observer of a peer from its name and services.
+    pub(crate) fn observed(&self, observer: impl Fn(&str, &[&str]) -> CallObserver) -> Self {
+        let mut services_of = BTreeMap::<&str, Vec<&str>>::new();
+        for service in self.by_service.keys() {
+            services_of.entry(peer_of(service)).or_default().push(service);
+        }
+        let observers: BTreeMap<_, _> =
+            services_of.into_iter().map(|(peer, services)| (peer, observer(peer, &services))).collect();
+        let observed = self.by_service.iter().map(|(service, channel)| {
+            let channel = channel.clone();
+            let observed = match observers.get(peer_of(service)) {
+                Some(observer) => channel.observed(observer),
+                None => channel,
+            };
+            (service.clone(), observed)
+        });
+        Self { by_service: Arc::new(observed.collect()), replicas: Arc::clone(&self.replicas) }
+    }
+
+    /// Each replica of each upstream. A name without an address, and one address behind which a mesh balances, count as
+    /// one replica.
+    pub(crate) async fn replicas(&self) -> Vec<Replica> {
+        let each = self.replicas.iter().map(|(upstream, channel)| async move {
+            let found = channel.replicas().await.filter(|found| !found.is_empty());
+            let found = found.unwrap_or_else(|| vec![(upstream.clone(), channel.clone())]);
+            found.into_iter().map(|(address, channel)| Replica {
+                upstream: upstream.clone(),
+                address,
+                channel,
+            })
         });
         join_all(each).await.into_iter().flatten().collect()
     }
@@ -111,6 +145,12 @@ impl Upstreams {
     pub(crate) fn get(&self, service: &str) -> Option<Outbound> {
         self.by_service.get(service).cloned()
     }
+}
+
+/// The name of the peer that serves a service: of ours, its role; of others, the service.
+fn peer_of(service: &str) -> &str {
+    let role = service.strip_prefix("dataflow.").and_then(|rest| rest.split('.').next());
+    role.unwrap_or(service)
 }
 
 // === impl UpstreamError ===

@@ -16,7 +16,7 @@ use tonic::Code;
 
 use crate::context::Context;
 use crate::identity::{Names, PeerAddress};
-use crate::metrics::{ServerMetrics, code_label};
+use crate::metrics::{Metrics, code_label};
 use crate::propagation::REQUEST_ID;
 use crate::sampling::Sampler;
 
@@ -173,21 +173,14 @@ impl Traffic {
 impl AccessLog {
     /// The access log of the role of this context.
     pub fn new(args: &AccessLogArgs, context: &Context) -> Self {
-        Self::counting(args, &context.metrics.server(context.role))
+        Self::counting(args, context.role, &context.metrics)
     }
 
-    /// That of the role with these metrics.
-    pub(crate) fn counting(args: &AccessLogArgs, metrics: &ServerMetrics) -> Self {
+    /// That of a role with these metrics.
+    pub(crate) fn counting(args: &AccessLogArgs, role: &'static str, metrics: &Metrics) -> Self {
         let AccessLogArgs { access_log: logged, slow_request: slow, access_log_rate } = *args;
         let records = Sampler::new(access_log_rate.into(), Duration::from_secs(1));
-        Self {
-            logged,
-            slow,
-            records,
-            refusals: Sampler::default(),
-            role: metrics.role(),
-            left_out: metrics.left_out(),
-        }
+        Self { logged, slow, records, refusals: Sampler::default(), role, left_out: metrics.left_out(role) }
     }
 
     /// Logs a call.

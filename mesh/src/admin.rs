@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use hyper::server::conn::http1;
@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
-use crate::metrics::Metrics;
+use crate::metrics::{Format, Metrics};
 use crate::readiness::Readiness;
 use crate::serve::acceptor;
 
@@ -67,9 +67,9 @@ pub async fn serve(listener: TcpListener, router: Router) {
     }
 }
 
-async fn encode(State(metrics): State<Metrics>) -> impl IntoResponse {
-    let open_metrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, open_metrics)], metrics.encode())
+async fn encode(State(metrics): State<Metrics>, headers: HeaderMap) -> impl IntoResponse {
+    let format = Format::accepted(&headers);
+    ([(header::CONTENT_TYPE, format.content_type())], metrics.encode_as(format))
 }
 
 #[cfg(test)]
@@ -114,9 +114,17 @@ mod tests {
         let counter = prometheus_client::metrics::counter::Counter::<u64>::default();
         metrics.register("things", "Things", counter.clone());
         counter.inc();
-        let (status, text) = get(&router(metrics, Readiness::default()), "/metrics").await;
+        let router = router(metrics, Readiness::default());
+        let (status, text) = get(&router, "/metrics").await;
         assert_eq!(status, StatusCode::OK);
-        assert!(text.contains("things_total 1"), "{text}");
-        assert!(text.ends_with("# EOF\n"));
+        assert!(text.contains("# TYPE things_total counter\nthings_total 1\n"), "{text}");
+        let open_metrics = "application/openmetrics-text";
+        let request =
+            Request::get("/metrics").header(header::ACCEPT, open_metrics).body(Body::empty()).unwrap();
+        let response = router.oneshot(request).await.unwrap();
+        let found = response.headers()[header::CONTENT_TYPE].to_str().unwrap();
+        assert_eq!(found, "application/openmetrics-text; version=1.0.0; charset=utf-8");
+        let text = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(text.ends_with(b"things_total 1\n# EOF\n"), "{text:?}");
     }
 }

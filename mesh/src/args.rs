@@ -29,6 +29,12 @@ pub struct ProcessArgs {
     #[arg(long, env = "DATAFLOW_MEMORY_LIMIT", value_name = "SIZE")]
     pub memory_limit: Option<ByteSize>,
 
+    /// Share of its limit, in percent, from which on a resource is reported by a log record, by metrics and in the
+    /// status: processors and their throttling (over a minute), file descriptors, threads, and the disk of `--data-dir`.
+    #[arg(long, env = "DATAFLOW_RESOURCE_MARK", default_value_t = 90, value_name = "PERCENT",
+          value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub resource_mark: u8,
+
     #[command(flatten)]
     #[allow(missing_docs)]
     pub telemetry: TelemetryArgs,
@@ -204,6 +210,16 @@ impl ServerArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mark_is_a_percentage() {
+        let command = ProcessArgs::augment_args(clap::Command::new("test").no_binary_name(true));
+        let command = command.mut_args(|arg| arg.env(None));
+        for (mark, is_valid) in [("0", false), ("1", true), ("100", true), ("101", false), ("x", false)] {
+            let matches = command.clone().try_get_matches_from(["--resource-mark", mark]);
+            assert_eq!(matches.is_ok(), is_valid, "{mark}");
+        }
+    }
 
     #[test]
     fn drain_delay_depends_on_the_address_unless_the_flag_is_set() {

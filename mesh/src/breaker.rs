@@ -7,8 +7,6 @@
 //! There is no background task: the clock is read when a call starts or ends and when a [`Report`] is made. An open
 //! breaker whose pause is over therefore still reads as open, in reports and metrics, until the first probe starts.
 
-pub mod service;
-
 mod circuit;
 mod observer;
 mod outcome;
@@ -45,7 +43,8 @@ pub struct Settings {
     pub deadline: Duration,
 }
 
-/// The state of a circuit breaker. The numbers are the values of the gauge `circuit_breaker_state`.
+/// The state of a circuit breaker. The numbers are the values of the gauge `circuit_breaker_state`, which shows a
+/// half-open one as open until a probe has succeeded: it does not alternate while the dependency is down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CircuitState {
     /// All calls pass.
@@ -71,6 +70,8 @@ pub struct Report {
     pub totals: Totals,
     /// Time since the last change of state.
     pub since: Duration,
+    /// Time since it opened, also while it is half-open; `None` while it is closed.
+    pub open_for: Option<Duration>,
     /// Time until a probe passes, from 0; `None` unless open.
     pub next_probe: Option<Duration>,
     /// Changes of state since the breaker was registered or reset.

@@ -6,10 +6,14 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::breaker::Breakers;
+use crate::dependencies::{Criticality, Dependencies};
+use crate::descriptors::Methods;
 use crate::load::Load;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::open_files::OpenFiles;
+use crate::outbound::CallObserver;
+use crate::process_status::ProcessStatus;
 use crate::readiness::{Latch, Readiness};
 use crate::tasks::{Task, Tasks};
 
@@ -32,6 +36,10 @@ pub struct Context {
     pub settings: watch::Receiver<Dynamic>,
     /// The process's memory.
     pub memory: Memory,
+    /// What the process depends on.
+    pub dependencies: Dependencies,
+    /// The status of the process.
+    pub status: ProcessStatus,
     /// How late the process runs what is due.
     pub(crate) load: Load,
     /// The file descriptors of the process.
@@ -44,6 +52,14 @@ pub struct Context {
 // === impl Context ===
 
 impl Context {
+    /// Observes the calls of this role to a peer with these services, which `descriptors` describes: their metrics, and
+    /// whether the peer responds. The role works without the peer, with less.
+    pub fn observer(&self, peer: &str, services: &[impl AsRef<str>], descriptors: &[u8]) -> CallObserver {
+        let metrics = self.metrics.client(self.role, Methods::of(services, descriptors));
+        let name = format!("{}/{peer}", self.role);
+        CallObserver::new(metrics, self.dependencies.declare(&name, Criticality::Optional))
+    }
+
     /// Dynamic flags: `flags` at first, then updated with the dynamic settings.
     pub fn live<A: Args + Send + Sync + 'static>(&self, flags: A) -> Live<A> {
         let live = Live::fixed(flags);

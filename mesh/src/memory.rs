@@ -2,12 +2,12 @@
 //! does less, instead of being killed with all calls in progress.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::watch;
 
+use crate::cgroup::Cgroups;
 use crate::metrics::Metrics;
 
 /// The marks, in percent of the limit.
@@ -16,9 +16,6 @@ const HARD: u64 = 90;
 
 /// Interval at which the memory is measured. Reading it takes some microseconds.
 const INTERVAL: Duration = Duration::from_millis(100);
-
-/// Limits above this are none: cgroup v1 writes a number near 2^63 for no limit.
-const UNLIMITED: u64 = 1 << 60;
 
 /// How close the process is to its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -66,7 +63,7 @@ impl Memory {
 
     /// Sets the limit in bytes, or that of the cgroup. Returns the task that measures, if there is one.
     pub(crate) fn limit_to(&mut self, limit: Option<u64>) -> Option<impl Future<Output = ()> + use<>> {
-        self.limit = limit.or_else(cgroup_limit);
+        self.limit = limit.or_else(|| Cgroups::own().memory_limit());
         let limit = self.limit?;
         let (sender, level) = watch::channel(Level::Normal);
         self.level = level;
@@ -128,66 +125,9 @@ fn resident() -> Option<u64> {
     line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
 }
 
-/// The limit of the cgroup of this process, and of those around it.
-fn cgroup_limit() -> Option<u64> {
-    let membership = fs::read_to_string("/proc/self/cgroup").ok()?;
-    limit_in(Path::new("/sys/fs/cgroup"), &membership)
-}
-
-/// The lowest limit of the cgroups in `/proc/self/cgroup`, below the mount point `root`: version 2 has one hierarchy,
-/// version 1 one for memory (cgroups(7)). In a container the path may be that outside of it: then only the root exists.
-fn limit_in(root: &Path, membership: &str) -> Option<u64> {
-    let limits = membership.lines().filter_map(|line| {
-        let mut parts = line.splitn(3, ':');
-        let (number, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
-        let (mount, file) = match (number, controllers) {
-            ("0", "") => (root.to_owned(), "memory.max"),
-            (_, controllers) if controllers.split(',').any(|name| name == "memory") => {
-                (root.join("memory"), "memory.limit_in_bytes")
-            }
-            _ => return None,
-        };
-        let innermost = mount.join(path.trim_start_matches('/'));
-        let around: Vec<PathBuf> = innermost
-            .ancestors()
-            .take_while(|folder| folder.starts_with(&mount))
-            .map(Path::to_owned)
-            .collect();
-        let limit = |folder: PathBuf| fs::read_to_string(folder.join(file)).ok()?.trim().parse::<u64>().ok();
-        around.into_iter().filter_map(limit).filter(|limit| *limit < UNLIMITED).min()
-    });
-    limits.min()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_limit_is_the_lowest_of_the_cgroups_around_the_process() {
-        let root = std::env::temp_dir().join(format!("cgroup-{}-{}", std::process::id(), fastrand::u64(..)));
-        let write = |path: &str, value: &str| {
-            let path = root.join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, value).unwrap();
-        };
-        write("memory.max", "max\n");
-        write("pod/memory.max", "1000\n");
-        write("pod/container/memory.max", "2000\n");
-        write("memory/memory.limit_in_bytes", "9223372036854771712\n");
-        write("memory/old/memory.limit_in_bytes", "500\n");
-        let check = |membership: &str, expected: Option<u64>| {
-            assert_eq!(limit_in(&root, membership), expected, "{membership:?}");
-        };
-        check("0::/pod/container\n", Some(1000));
-        check("0::/\n", None);
-        check("0::/elsewhere\n", None);
-        check("4:memory:/old\n0::/\n", Some(500));
-        check("4:cpu,memory:/\n0::/pod\n", Some(1000));
-        check("4:cpu:/pod\n", None);
-        check("", None);
-        fs::remove_dir_all(root).unwrap();
-    }
 
     #[test]
     fn the_level_follows_the_marks() {

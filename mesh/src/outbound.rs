@@ -5,6 +5,7 @@
 mod channel;
 mod connection;
 mod follow;
+mod observed;
 mod peers;
 mod replay;
 mod reply;
@@ -37,6 +38,7 @@ use crate::telemetry;
 use crate::tls::ClientTls;
 
 pub use follow::{Follower, follow};
+pub use observed::CallObserver;
 pub use upstream::{NotAnUpstream, Upstream};
 
 use channel::Channel;
@@ -55,6 +57,8 @@ pub struct Outbound {
     timeout: TimeoutPolicy,
     /// What each call presents to a mesh that authenticates its callers.
     credentials: Option<HeaderValue>,
+    /// Observes the calls of a service of the mesh.
+    observer: Option<CallObserver>,
     /// The address, if there is one, for spans.
     server: Option<Uri>,
 }
@@ -91,13 +95,26 @@ impl Outbound {
     }
 
     fn of(upstream: &Upstream, timeout: TimeoutPolicy) -> Self {
-        Self { peers: Peers::new(upstream), timeout, credentials: None, server: upstream.single().cloned() }
+        Self::with(Peers::new(upstream), timeout, upstream.single().cloned())
     }
 
     /// A channel over TLS to the host of a URI, for clients outside of the mesh.
     pub fn secure(uri: &Uri, trusted: ClientTls, limit: Duration) -> Self {
-        let peers = Peers::Single(Channel::secure(uri, trusted));
-        Self { peers, timeout: TimeoutPolicy::AtMost(limit), credentials: None, server: Some(uri.clone()) }
+        Self::with(
+            Peers::Single(Channel::secure(uri, trusted)),
+            TimeoutPolicy::AtMost(limit),
+            Some(uri.clone()),
+        )
+    }
+
+    fn with(peers: Peers, timeout: TimeoutPolicy, server: Option<Uri>) -> Self {
+        Self { peers, timeout, credentials: None, server, observer: None }
+    }
+
+    /// The channel, whose calls are observed.
+    #[must_use]
+    pub fn observed(self, observer: &CallObserver) -> Self {
+        Self { observer: Some(observer.clone()), ..self }
     }
 
     /// The channel, whose calls have this value of `Authorization`: for clients outside of the mesh.
@@ -178,13 +195,22 @@ impl Service<Request<Body>> for Outbound {
         }
 
         // A forwarded call ends with the current call, which enforces its own deadline.
+        let observed = self.observer.as_ref().map(|observer| observer.start(request.uri().path()));
         let own_deadline = deadline.filter(|_| matches!(self.timeout, TimeoutPolicy::AtMost(_)));
-        let response = observed(send(&self.peers, request), span.clone()).instrument(span);
-        let Some(deadline) = own_deadline else { return Box::pin(response) };
+        let response = observed_by(send(&self.peers, request), span.clone()).instrument(span);
+        let Some(deadline) = own_deadline else {
+            let Some(observed) = observed else { return Box::pin(response) };
+            return Box::pin(async move { observed.responded(response.await) });
+        };
         Box::pin(async move {
             let exceeded = deadline::Error::Exceeded;
-            let Ok(response) = tokio::time::timeout_at(deadline, response).await else {
-                return Err(to_status(&exceeded).into());
+            let response = match tokio::time::timeout_at(deadline, response).await {
+                Ok(response) => response,
+                Err(_) => Err(to_status(&exceeded).into()),
+            };
+            let response = match observed {
+                Some(observed) => observed.responded(response),
+                None => response,
             };
             // The deadline covers the response body too: a peer may stop in the middle of it.
             let expired = tokio::time::sleep_until(deadline);
@@ -194,7 +220,7 @@ impl Service<Request<Body>> for Outbound {
 }
 
 /// A call whose span says how it failed, as far as that is known from the head of its response.
-async fn observed(
+async fn observed_by(
     call: impl Future<Output = Result<Response<Body>, BoxError>>,
     span: Span,
 ) -> Result<Response<Body>, BoxError> {

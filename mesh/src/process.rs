@@ -14,12 +14,15 @@ use crate::admin;
 use crate::args::ProcessArgs;
 use crate::breaker::Breakers;
 use crate::context::Context;
+use crate::dependencies::Dependencies;
 use crate::load::Load;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::open_files::{self, OpenFiles};
 use crate::panics::{self, Panic};
+use crate::process_status::{Parts, ProcessStatus};
 use crate::readiness::Readiness;
+use crate::resources::Resources;
 use crate::tasks::{self, Task, Tasks};
 use crate::telemetry::{self, LogFilter};
 
@@ -60,6 +63,12 @@ pub struct Process {
     pub settings: watch::Receiver<Dynamic>,
     /// Receives the settings that the config service pushes.
     pub pushed: watch::Sender<Pushed>,
+    /// What the process depends on outside of itself.
+    pub dependencies: Dependencies,
+    /// What the process uses of its resources.
+    pub resources: Resources,
+    /// The status of the process.
+    pub status: ProcessStatus,
     memory: Memory,
     load: Load,
     open_files: OpenFiles,
@@ -74,13 +83,47 @@ impl Process {
         let tasks = Tasks::new(stop.clone(), readiness.clone(), &metrics);
         let (breakers, open_files) = (Breakers::new(&metrics), OpenFiles::default());
         let (memory, load) = (Memory::register(&metrics), Load::register(&metrics));
-        Self { breakers, metrics, readiness, tasks, settings, pushed, memory, load, open_files, stop }
+        let (dependencies, resources) = (readiness.dependencies().clone(), Resources::register(&metrics));
+        let parts = Parts {
+            breakers: breakers.clone(),
+            dependencies: dependencies.clone(),
+            resources: resources.clone(),
+            readiness: readiness.clone(),
+        };
+        let status = ProcessStatus::new(parts);
+        Self {
+            metrics,
+            readiness,
+            breakers,
+            tasks,
+            settings,
+            pushed,
+            dependencies,
+            resources,
+            status,
+            memory,
+            load,
+            open_files,
+            stop,
+        }
     }
 
     /// The context of one service.
     pub fn context(&self, role: &'static str) -> Context {
-        let Self { metrics, readiness, breakers, tasks, settings, memory, load, open_files, .. } =
-            self.clone();
+        let Self {
+            metrics,
+            readiness,
+            breakers,
+            tasks,
+            settings,
+            dependencies,
+            status,
+            memory,
+            load,
+            open_files,
+            ..
+        } = self.clone();
+        status.add_role(role, &memory);
         let (latch, draining) = (readiness.latch(), CancellationToken::new());
         Context {
             role,
@@ -91,6 +134,8 @@ impl Process {
             tasks,
             settings,
             memory,
+            dependencies,
+            status,
             load,
             open_files,
             latch,
@@ -142,6 +187,8 @@ pub async fn run<E: From<Error>>(
     if let Some(measuring) = measuring {
         tasks.spawn(Task::essential("memory", measuring));
     }
+    let (resources, mark, limit) = (process.resources.clone(), args.resource_mark, process.memory.limit());
+    tasks.spawn(Task::restarting("resources", move || resources.clone().monitor(mark, limit)));
     let load = process.load.clone();
     tasks.spawn(Task::restarting("load", move || load.clone().measure()));
     tasks.spawn(Task::essential("settings", follow_sources));

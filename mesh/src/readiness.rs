@@ -1,15 +1,19 @@
 //! Readiness of the process: ready when every service has dropped its latch, and not ready again once it drains. It
-//! covers this process only and never a peer: an upstream that is down must not make its callers unready.
+//! covers this process only, and what is declared critical to it: an upstream that is down must not make callers unready
+//! that can work without it.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
+
+use crate::dependencies::Dependencies;
 
 /// The readiness of one process, shared by its services and its admin port.
 #[derive(Debug, Clone, Default)]
 pub struct Readiness {
     /// A watch channel, because some callers wait for readiness while others read it.
     state: Arc<watch::Sender<ReadinessState>>,
+    dependencies: Dependencies,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -60,7 +64,12 @@ impl Readiness {
 
     /// Whether the process accepts traffic: the result of the readiness probe.
     pub fn ready(&self) -> bool {
-        self.state.borrow().ready()
+        self.state.borrow().ready() && !self.dependencies.is_critical_failing()
+    }
+
+    /// What the process depends on.
+    pub fn dependencies(&self) -> &Dependencies {
+        &self.dependencies
     }
 
     /// Resolves when the process is ready.
@@ -84,6 +93,22 @@ impl Drop for Latch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dependencies::Criticality;
+
+    #[test]
+    fn only_a_critical_dependency_that_fails_makes_the_process_not_ready() {
+        let readiness = Readiness::default();
+        drop(readiness.latch());
+        let declare = |name, criticality| readiness.dependencies().declare(name, criticality);
+        let (optional, critical) =
+            (declare("a/b", Criticality::Optional), declare("a/c", Criticality::Critical));
+        optional.failed(&"refused");
+        assert!(readiness.ready());
+        critical.failed(&"refused");
+        assert!(!readiness.ready() && readiness.started());
+        critical.succeeded();
+        assert!(readiness.ready());
+    }
 
     #[tokio::test]
     async fn ready_when_the_last_latch_is_dropped_and_until_drain() {

@@ -36,12 +36,12 @@ use tower::Service;
 
 use crate::access_log::AccessLog;
 use crate::args::ServerArgs;
-use crate::breaker;
 use crate::capability::{Capability, Named};
 use crate::context::Context;
 use crate::descriptors::Methods;
 use crate::drain::Stop;
 use crate::inbound::{self, RequestMemory, Shares, Stack};
+use crate::mesh_service;
 use crate::tasks::Task;
 use crate::tls::ServerTls;
 
@@ -163,8 +163,9 @@ impl Server {
         let this = if self.forward.is_some() {
             self
         } else {
-            let breakers = breaker::service::Service::new(self.context.breakers.clone());
-            self.with(Capability::new().service(MeshServiceServer::new(breakers)))
+            let Context { breakers, status, .. } = &self.context;
+            let own = mesh_service::Service::new(breakers.clone(), status.clone());
+            self.with(Capability::new().service(MeshServiceServer::new(own)))
         };
         let limits = this.context.live(this.args.limits.clone());
         let Self {
@@ -191,6 +192,8 @@ impl Server {
             tasks: supervisor,
             settings: _,
             memory,
+            dependencies: _,
+            status: _,
             load,
             open_files,
             latch,
@@ -214,7 +217,7 @@ impl Server {
         };
         let methods = Methods::of(&services, &descriptors);
         let calls = Shares::of(load);
-        let server_metrics = metrics.server(role);
+        let server_metrics = metrics.server(role, &methods);
         let gate = Gate::new(
             calls.clone(),
             limits.clone(),

@@ -1,8 +1,7 @@
 //! Whether a call may begin, and what its service and the log of refused writes learn of its caller.
 
 use axum::body::Body;
-use dataflow_mesh::identity::{self, Principal};
-use dataflow_mesh::serve::PeerAddress;
+use dataflow_mesh::identity::{self, PeerAddress, Principal};
 use http::header::WWW_AUTHENTICATE;
 use http::{Request, Response};
 

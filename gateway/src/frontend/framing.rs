@@ -1,9 +1,13 @@
-//! The framing of requests over HTTP/1.1, and of responses to HEAD. Separate from the frontend, because it decides by the message alone.
+//! What the head of a request says of its framing and its body, and the framing of responses to HEAD. Separate from the
+//! frontend, because it decides by the message alone.
 
 use axum::body::Body;
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 
+use crate::body::{BodyError, Coding};
+use crate::dialect::BodyMode;
+use crate::json::is_json;
 use crate::route::RouteError;
 
 /// Rejects requests over HTTP/1.1 that servers read in different ways, and so would be read in another way by a proxy.
@@ -32,4 +36,21 @@ pub(super) fn without_body(mut response: Response<Body>) -> Response<Body> {
         response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     response.map(|_| Body::empty())
+}
+
+/// Rejects a body that cannot be JSON of at most `limit` bytes, by its head.
+pub(super) fn check_body(mode: BodyMode, headers: &HeaderMap, limit: usize) -> Result<(), BodyError> {
+    if mode != BodyMode::Json {
+        return Ok(());
+    }
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > limit) {
+        return Err(BodyError::TooLarge { limit });
+    }
+    Coding::read(headers)?;
+    match headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default()) {
+        None => Ok(()),
+        Some(written) if is_json(written) => Ok(()),
+        Some(written) => Err(BodyError::UnsupportedMediaType { found: written.chars().take(80).collect() }),
+    }
 }

@@ -8,10 +8,14 @@ use http::{Method, Request, Response, StatusCode};
 use crate::json;
 use crate::route::RouteError;
 
+/// The path of the status of the mesh, of which the word is for everybody, and the method that has the rest.
+pub(super) const STATUS: &str = "/health/status";
+pub(super) const STATUS_METHOD: &str = "/dataflow.mesh.v1.MeshService/GetStatus";
+
 /// The path, when it is one of these.
 pub(super) fn find(path: &str) -> Option<&'static str> {
     const PATHS: [&str; 7] =
-        ["/health", "/health/live", "/health/ready", "/health/startup", "/health/status", "/live", "/ready"];
+        ["/health", "/health/live", "/health/ready", "/health/startup", STATUS, "/live", "/ready"];
     PATHS.into_iter().find(|known| *known == path)
 }
 

@@ -13,6 +13,7 @@ use http_body_util::BodyExt;
 use tonic::Status;
 
 use super::*;
+use crate::dialect::BodyMode;
 use crate::dialect::{Exchange, Reply, RequestBody};
 use crate::rate_limit::{RateLimitArgs, Rates};
 
@@ -90,6 +91,7 @@ async fn respond(dialect: Panicking) -> (StatusCode, Option<String>, bool) {
         credential_receivers: HashSet::new(),
         access: Access::new(&context, AccessLog::new(&logged, &context)),
         readiness: context.readiness.clone(),
+        has_status: false,
         limits: Limits { target: 100, body: 100, reply: 100 },
         encoders: Encoders::new(&context.metrics),
         messages: Arc::new(Schema::new(dataflow_proto::FILE_DESCRIPTOR_SET).unwrap()),

@@ -4,11 +4,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use dataflow_mesh::metrics::Metrics;
+use dataflow_mesh::context::Context;
 use dataflow_mesh::outbound::{Outbound, Upstream};
 use dataflow_mesh::rate::RateLimit;
+use dataflow_proto::FILE_DESCRIPTOR_SET;
 use dataflow_proto::cache::v1 as pb;
 use dataflow_proto::cache::v1::cache_service_client::CacheServiceClient;
+use dataflow_proto::cache::v1::cache_service_server::SERVICE_NAME as CACHE_SERVICE;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use prometheus_client::metrics::gauge::Gauge;
@@ -50,9 +52,9 @@ struct Outage {
 // === impl Leases ===
 
 impl Leases {
-    pub(super) fn new(cache: &Upstream, metrics: &Metrics) -> Self {
+    pub(super) fn new(cache: &Upstream, context: &Context) -> Self {
         let gauge = Gauge::default();
-        metrics.register(
+        context.metrics.register(
             "gateway_rate_limits_by_share",
             "Whether the cache service is out of reach, so that rate limits are decided by the last known share",
             gauge.clone(),
@@ -60,7 +62,9 @@ impl Leases {
         let (sender, receiver) = mpsc::channel(MAX_WAITING);
         let outage = Arc::new(Outage { next_attempt: Mutex::default(), gauge });
         let receiver = Arc::new(AsyncMutex::new(receiver));
-        Self { cache: Outbound::new(cache, TIMEOUT), sender, receiver, outage }
+        let observer = context.observer("cache", &[CACHE_SERVICE], FILE_DESCRIPTOR_SET);
+        let cache = Outbound::new(cache, TIMEOUT).observed(&observer);
+        Self { cache, sender, receiver, outage }
     }
 
     /// Where limits are decided now.

@@ -4,10 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dataflow_mesh::context::Context;
 use dataflow_mesh::outbound::{Outbound, Upstream};
+use dataflow_proto::FILE_DESCRIPTOR_SET;
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::audit_service_client::AuditServiceClient;
+use dataflow_proto::config::v1::audit_service_server::SERVICE_NAME as AUDIT_SERVICE;
 use dataflow_proto::config::v1::key_service_client::KeyServiceClient;
+use dataflow_proto::config::v1::key_service_server::SERVICE_NAME as KEY_SERVICE;
 use tonic::Status;
 
 use super::queue::{Outcome, Queue};
@@ -38,8 +42,10 @@ pub(super) struct Reporter {
 // === impl Reporter ===
 
 impl Reporter {
-    pub(super) fn new(config: &Upstream, refusals: Arc<Queue>, uses: KeyUses) -> Self {
-        Self { config: Outbound::new(config, TIMEOUT), refusals, uses, is_failing: false }
+    pub(super) fn new(config: &Upstream, refusals: Arc<Queue>, uses: KeyUses, context: &Context) -> Self {
+        let observer = context.observer("config", &[AUDIT_SERVICE, KEY_SERVICE], FILE_DESCRIPTOR_SET);
+        let config = Outbound::new(config, TIMEOUT).observed(&observer);
+        Self { config, refusals, uses, is_failing: false }
     }
 
     /// Reports without end.

@@ -1,12 +1,11 @@
 //! Which calls are logged, and at which level.
 
 use super::*;
-use crate::metrics::Metrics;
 
 fn log(which: Logged, rate: u32) -> AccessLog {
     let slow_request = Duration::from_secs(1);
     let args = AccessLogArgs { access_log: which, slow_request, access_log_rate: rate };
-    AccessLog::counting(&args, &Metrics::default().server("test"))
+    AccessLog::counting(&args, "test", &Metrics::default())
 }
 
 fn level(log: &AccessLog, outcome: Outcome, took: u64, is_stream: bool) -> Option<Option<u64>> {

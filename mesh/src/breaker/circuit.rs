@@ -31,6 +31,8 @@ pub(super) struct Circuit {
     settings: Settings,
     phase: Phase,
     since: Instant,
+    /// When it opened, until it closes.
+    opened: Option<Instant>,
     /// Counts changes of state and resets: a call of an earlier epoch shows nothing about the present one.
     epoch: u64,
     /// Counts successes: a call that started at another count started before the last success.
@@ -73,6 +75,7 @@ impl Circuit {
             settings,
             phase: Phase::Closed,
             since: now,
+            opened: None,
             epoch: 0,
             successes_in_epoch: 0,
             failures: 0,
@@ -170,6 +173,7 @@ impl Circuit {
             },
             totals: self.totals,
             since: now.saturating_duration_since(self.since),
+            open_for: self.opened.map(|opened| now.saturating_duration_since(opened)),
             next_probe: match self.phase {
                 Phase::Open { until } => Some(until.saturating_duration_since(now)),
                 _ => None,
@@ -218,6 +222,8 @@ impl Circuit {
             *successes += 1;
             if *successes >= self.settings.successes.get() {
                 self.transition(Phase::Closed, now, format_args!("probes succeeded"));
+            } else {
+                self.observer.probed();
             }
         }
     }
@@ -248,6 +254,12 @@ impl Circuit {
     }
 
     fn transition(&mut self, phase: Phase, at: Instant, cause: fmt::Arguments<'_>) {
+        match phase {
+            Phase::Closed => self.opened = None,
+            Phase::Open { .. } | Phase::HalfOpen { .. } => {
+                self.opened.get_or_insert(at);
+            }
+        }
         self.phase = phase;
         self.changes += 1;
         self.start_epoch(at);

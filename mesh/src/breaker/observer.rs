@@ -50,7 +50,7 @@ impl Families {
     pub(super) fn register(&self, metrics: &Metrics) {
         metrics.register(
             "circuit_breaker_state",
-            "State of a circuit breaker: 0 closed, 1 open, 2 half-open",
+            "State of a circuit breaker: 0 closed, 1 open, 2 half-open and a probe has succeeded",
             self.state.clone(),
         );
         metrics.register(
@@ -134,8 +134,16 @@ impl Observer {
         self.rejected.inc();
     }
 
+    /// A probe has succeeded, and more are needed: only now the gauge shows that the breaker is half-open.
+    pub(super) fn probed(&self) {
+        self.state.set(CircuitState::HalfOpen as i64);
+    }
+
     pub(super) fn transitioned(&self, to: CircuitState, cause: fmt::Arguments<'_>) {
-        self.state.set(to as i64);
+        // The first probe may fail at once, and would make the gauge alternate: see `probed`.
+        if to != CircuitState::HalfOpen {
+            self.state.set(to as i64);
+        }
         self.transitions[to as usize].inc();
         self.changes.send_replace(to);
         let name = &*self.name;

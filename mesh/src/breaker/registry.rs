@@ -2,8 +2,13 @@
 //! code that calls through it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
 use tokio::time::Instant;
 
 use super::circuit::Circuit;
@@ -15,8 +20,30 @@ use crate::metrics::Metrics;
 #[derive(Debug, Clone, Default)]
 pub struct Breakers {
     /// Lock order: this lock before that of a breaker, never while one is locked.
-    by_name: Arc<Mutex<BTreeMap<Arc<str>, Breaker>>>,
+    by_name: Arc<ByName>,
     families: Families,
+}
+
+type ByName = Mutex<BTreeMap<Arc<str>, Breaker>>;
+
+/// How long breakers have been open, which is computed at each scrape.
+#[derive(Debug)]
+struct OpenSeconds(Arc<ByName>);
+
+// === impl OpenSeconds ===
+
+impl Collector for OpenSeconds {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "Time since a circuit breaker opened, 0 while it is closed";
+        let (name, kind) = ("circuit_breaker_open_seconds", MetricType::Gauge);
+        let mut metric = encoder.encode_descriptor(name, help, None, kind)?;
+        for breaker in self.0.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            let Report { name, open_for, .. } = breaker.report();
+            let gauge = ConstGauge::new(open_for.unwrap_or_default().as_secs_f64());
+            gauge.encode(metric.encode_family(&[("name", &*name)])?)?;
+        }
+        Ok(())
+    }
 }
 
 // === impl Breakers ===
@@ -26,6 +53,7 @@ impl Breakers {
     pub fn new(metrics: &Metrics) -> Self {
         let this = Self::default();
         this.families.register(metrics);
+        metrics.collect(OpenSeconds(Arc::clone(&this.by_name)));
         this
     }
 
@@ -71,9 +99,45 @@ impl Breakers {
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU32;
+    use std::time::Duration;
 
     use super::super::{CircuitState, Totals};
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_gauges_do_not_alternate_while_the_dependency_is_down() {
+        let metrics = Metrics::default();
+        let settings = Settings {
+            failures: NonZeroU32::MIN,
+            successes: NonZeroU32::new(2).unwrap(),
+            pause: Duration::from_secs(1),
+            ..Settings::default()
+        };
+        let redis = Breakers::new(&metrics).register("cache/redis", settings);
+        let shown = || {
+            let text = metrics.encode();
+            let value = |family: &str| {
+                let sample = format!("{family}{{name=\"cache/redis\"}} ");
+                text.lines().find_map(|line| line.strip_prefix(sample.as_str())).unwrap().to_owned()
+            };
+            (value("circuit_breaker_state"), value("circuit_breaker_open_seconds"))
+        };
+        let is = |state: &str, seconds: &str| assert_eq!(shown(), (state.to_owned(), seconds.to_owned()));
+        is("0", "0.0");
+        redis.enter().unwrap().failed();
+        for seconds in ["1.0", "2.0", "3.0"] {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            let probe = redis.enter().unwrap();
+            is("1", seconds);
+            probe.failed();
+            is("1", seconds);
+        }
+        tokio::time::advance(Duration::from_secs(1)).await;
+        redis.enter().unwrap().succeeded();
+        is("2", "4.0");
+        redis.enter().unwrap().succeeded();
+        is("0", "0.0");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_name_has_one_breaker_until_it_is_forgotten() {

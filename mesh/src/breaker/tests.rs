@@ -289,6 +289,7 @@ async fn a_breaker_is_opened_and_reset_manually() {
         successes: 0,
         totals: Totals::default(),
         since: SECOND,
+        open_for: None,
         next_probe: None,
         changes: 0,
         settings: settings(),

@@ -10,8 +10,9 @@ use std::time::Instant;
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Frame, SizeHint};
+use opentelemetry::trace::{TraceContextExt, TraceId};
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 use tracing::{Instrument, Span, field};
@@ -19,6 +20,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::access_log::{Access, AccessLog, Caller, Outcome, Traffic, millis, peer_in};
 use crate::descriptors::{Method, Methods};
+use crate::identity::TENANT;
 use crate::metrics::{ServerMetrics, code_label};
 use crate::panics::{self, Panic};
 use crate::propagation::{self, REQUEST_ID};
@@ -105,6 +107,8 @@ struct Call {
     method: Method,
     start: Instant,
     span: Span,
+    /// The tenant as the caller's mesh states it; absent without one.
+    tenant: Option<HeaderValue>,
     /// Whether its record is written here, and not by what made a call of a request over HTTP.
     is_logged: bool,
     traffic: Arc<Traffic>,
@@ -144,11 +148,13 @@ impl Call {
             span.set_attribute("rpc.method", method.name.to_string());
         }
         layer.metrics.started(&method);
+        let tenant = request.headers().get(&TENANT).cloned();
         Self {
             layer: Arc::clone(layer),
             method,
             start: Instant::now(),
             span,
+            tenant,
             is_logged: begun.is_none(),
             traffic: Traffic::of(extensions),
             peer: peer_in(extensions),
@@ -174,7 +180,8 @@ impl Call {
             return;
         }
         let took = self.start.elapsed();
-        self.layer.metrics.ended(&self.method, code, took);
+        let tenant = self.tenant.as_ref().map_or(&b""[..], HeaderValue::as_bytes);
+        self.layer.metrics.ended(&self.method, code, took, tenant, self.sampled_trace());
         self.span.set_attribute("rpc.grpc.status_code", i64::from(i32::from(code)));
         if self.is_logged && is_server_fault(code) {
             telemetry::failed(&self.span, code_label(code));
@@ -207,6 +214,16 @@ impl Call {
                 caller: &self.caller,
             });
         }
+    }
+}
+
+impl Call {
+    /// The trace of the call, if it is exported.
+    fn sampled_trace(&self) -> Option<TraceId> {
+        let context = self.span.context();
+        let span = context.span();
+        let span = span.span_context();
+        (span.is_valid() && span.is_sampled()).then(|| span.trace_id())
     }
 }
 

@@ -181,13 +181,14 @@ mod tests {
             Ok::<_, Infallible>(Response::new(Body::from(if is_late { "late" } else { "in" })))
         });
         let (stack, stop) = (Stack::new(stack), Stop::default());
-        let metrics = Metrics::default().server("test");
+        let none = Methods::of(&[] as &[&str], tonic_health::pb::FILE_DESCRIPTOR_SET);
+        let metrics = Metrics::default();
         let gate = Gate::new(
             Shares::default(),
             limits.clone(),
-            Methods::of(&[] as &[&str], tonic_health::pb::FILE_DESCRIPTOR_SET),
-            metrics.clone(),
-            AccessLog::counting(&args.access_log, &metrics),
+            none.clone(),
+            metrics.server("test", &none),
+            AccessLog::counting(&args.access_log, "test", &metrics),
             false,
         );
         let handler = ConnectionHandler {

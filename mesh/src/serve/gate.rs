@@ -6,13 +6,13 @@ use std::time::Duration;
 use axum::body::Body;
 use dataflow_settings::Live;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use tonic::Code;
 
 use crate::access_log::{Access, AccessLog, Caller, Outcome, Traffic, peer_in};
 use crate::args::LimitArgs;
 use crate::descriptors::Methods;
-use crate::identity::{CallerId, Identity};
+use crate::identity::{CallerId, Identity, TENANT};
 use crate::inbound::{Claimant, Shares, overloaded};
 use crate::metrics::ServerMetrics;
 
@@ -73,7 +73,9 @@ impl Gate {
         }
         // Streams have permits of their own, and so have health and reflection.
         let method = method.filter(|method| !method.streams)?;
-        self.metrics.rejected(method);
+        // What a client of the public port states of itself is not known to be true.
+        let tenant = request.headers().get(&TENANT).filter(|_| !self.is_public);
+        self.metrics.rejected(method, tenant.map_or(&b""[..], HeaderValue::as_bytes));
         let extensions = request.extensions();
         self.log.record(&Access {
             method,
@@ -117,9 +119,9 @@ mod tests {
         let gate = Gate::new(
             calls.clone(),
             Live::fixed(limits),
-            methods,
-            metrics.server("test"),
-            AccessLog::counting(&args.access_log, &metrics.server("test")),
+            methods.clone(),
+            metrics.server("test", &methods),
+            AccessLog::counting(&args.access_log, "test", &metrics),
             true,
         );
         let rejected = |path: &str, content_type: &str| {

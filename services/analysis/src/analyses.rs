@@ -1,9 +1,12 @@
 //! The operations of AnalysisService. AnalyzeCatalogue looks the document up in the cache, or parses it as it arrives
 //! and stores the result.
 
+mod metrics;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use dataflow_mesh::metrics::Metrics;
 use dataflow_mesh::panics;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_rules::themes::Mapping;
@@ -27,6 +30,8 @@ use crate::results::{Inputs, Key, Lookup, Results};
 use crate::rulesets::Ruleset;
 use crate::selection::{Selected, Selection};
 
+use metrics::{Analyzed, Permits};
+
 /// Chunk size in which a buffered document is passed to the parser, in bytes.
 const CHUNK_BYTES: usize = 64 * 1024;
 
@@ -49,6 +54,8 @@ pub struct Analyses {
     max_uploads: usize,
     /// One permit per parser thread.
     parsers: Arc<Semaphore>,
+    max_parsers: usize,
+    analyzed: Analyzed,
 }
 
 /// With more bytes than this, an upload has begun: one less than the flow-control window of a stream, at which a call
@@ -110,7 +117,18 @@ impl Analyses {
             uploads: Arc::new(Semaphore::new(max_uploads)),
             max_uploads,
             parsers: Arc::new(Semaphore::new(args.analysis.parsers())),
+            max_parsers: args.analysis.parsers(),
+            analyzed: Analyzed::default(),
         }
+    }
+
+    /// Registers the metrics of these analyses.
+    pub fn register(&self, metrics: &Metrics) {
+        self.analyzed.register(metrics);
+        metrics.collect(Permits {
+            uploads: (Arc::clone(&self.uploads), self.max_uploads),
+            parsers: (Arc::clone(&self.parsers), self.max_parsers),
+        });
     }
 
     /// Acquires an upload permit, when the document is complete or its beginning has arrived. Rejects at once if there
@@ -305,6 +323,7 @@ impl Analyses {
     ) -> Result<pb::Analysis, Error> {
         analysis.degraded = self.degraded(rules, cache_available);
         self.check_size(analysis.encoded_len())?;
+        self.analyzed.count(&analysis.counts);
         Ok(analysis)
     }
 }

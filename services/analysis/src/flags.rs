@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use dataflow_mesh::outbound::{Follower, Outbound, Upstream};
+use dataflow_mesh::outbound::{CallObserver, Follower, Outbound, Upstream};
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::flag::Rollout;
 use dataflow_proto::config::v1::flag_service_client::FlagServiceClient;
@@ -57,8 +57,9 @@ pub(crate) struct FlagWatch {
 // === impl FlagWatch ===
 
 impl FlagWatch {
-    pub(crate) fn new(flags: &Flags, upstream: &Upstream) -> Self {
-        Self { flags: flags.clone(), client: FlagServiceClient::new(Outbound::watching(upstream)) }
+    pub(crate) fn new(flags: &Flags, upstream: &Upstream, observer: &CallObserver) -> Self {
+        let channel = Outbound::watching(upstream).observed(observer);
+        Self { flags: flags.clone(), client: FlagServiceClient::new(channel) }
     }
 }
 

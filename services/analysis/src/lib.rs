@@ -35,9 +35,13 @@ use std::sync::Arc;
 use dataflow_mesh::args::ServerArgs;
 use dataflow_mesh::capability::Capability;
 use dataflow_mesh::context::Context;
-use dataflow_mesh::outbound::{self, Upstream};
+use dataflow_mesh::outbound::{self, CallObserver, Upstream};
 use dataflow_mesh::tasks::Task;
+use dataflow_proto::FILE_DESCRIPTOR_SET;
 use dataflow_proto::analysis::v1::analysis_service_server::AnalysisServiceServer;
+use dataflow_proto::cache::v1::cache_service_server::SERVICE_NAME as CACHE_SERVICE;
+use dataflow_proto::config::v1::flag_service_server::SERVICE_NAME as FLAG_SERVICE;
+use dataflow_proto::config::v1::rule_service_server::SERVICE_NAME as RULE_SERVICE;
 
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
@@ -54,17 +58,25 @@ use selection::Selection;
 /// AnalysisService. While the config service is unavailable, it uses the built-in rule sets.
 pub fn capability(args: &Args, server: &ServerArgs, context: &Context) -> Capability {
     let rulesets = Arc::new(Rulesets::new(dataflow_rules::built_in::rulesets()));
+    rulesets.register(&context.metrics);
     let (config, timeout) = (args.peers.config_url.as_ref(), args.peers.peer_timeout);
+    let observer =
+        config.map(|_| context.observer("config", &[RULE_SERVICE, FLAG_SERVICE], FILE_DESCRIPTOR_SET));
+    let config = config.zip(observer.as_ref());
+    report(&rulesets, config.is_some(), context);
     let overlays =
         Overlays::new(config, timeout, args.analysis.tenant_rules_memory.as_u64(), &context.metrics);
     let rules = Selection { rulesets: Arc::clone(&rulesets), overlays, flags: Flags::default() };
     let documents = context.live(args.analysis.documents.clone());
-    let results = Results::new(&args.peers);
+    let cache = args.peers.cache_url.as_ref();
+    let cache_observer = cache.map(|_| context.observer("cache", &[CACHE_SERVICE], FILE_DESCRIPTOR_SET));
+    let results = Results::new(&args.peers, cache_observer.as_ref());
     let analyses = Analyses::new(args, server.max_message(), documents, rules.clone(), results);
+    analyses.register(&context.metrics);
     let service = AnalysisServiceServer::new(grpc::Service::new(analyses))
         .max_decoding_message_size(server.max_message())
         .max_encoding_message_size(server.max_message());
-    let (follow, first) = rule_watch::follow(rulesets, &args.peers, context.draining.clone());
+    let (follow, first) = rule_watch::follow(rulesets, config, timeout, context.draining.clone());
     let overlays = rules.overlays.clone();
     let known = async move { drop(tokio::time::timeout(timeout, overlays.attempted()).await) };
     let capability = Capability::new().service(service).warm_up(async {
@@ -74,17 +86,32 @@ pub fn capability(args: &Args, server: &ServerArgs, context: &Context) -> Capabi
     follow.into_iter().chain(watches).fold(capability, Capability::task)
 }
 
+/// Adds the rules to the status. Without a config service the built-in sets are what is wanted.
+fn report(rulesets: &Arc<Rulesets>, has_config: bool, context: &Context) {
+    let shown = Arc::clone(rulesets);
+    context.status.add_rulesets(move || shown.revisions());
+    if has_config {
+        let rulesets = Arc::clone(rulesets);
+        context.status.degraded_while("BUILT_IN_RULES", move || rulesets.built_in());
+    }
+}
+
 /// The tasks that watch what tenants have changed, and the flags.
-fn watches(rules: &Selection, config: &Upstream, draining: &CancellationToken) -> [Task; 2] {
+fn watches(
+    rules: &Selection,
+    (config, observer): (&Upstream, &CallObserver),
+    draining: &CancellationToken,
+) -> [Task; 2] {
     let (overlays, flags) = (rules.overlays.clone(), rules.flags.clone());
-    let (upstream, until) = (config.clone(), draining.clone());
+    let (upstream, observer, until) = (config.clone(), observer.clone(), draining.clone());
+    let observed = observer.clone();
     let overlays = Task::restarting("tenant rules", move || {
-        let watch = outbound::follow(OverlayWatch::new(&overlays, &upstream));
+        let watch = outbound::follow(OverlayWatch::new(&overlays, &upstream, &observed));
         until.clone().run_until_cancelled_owned(watch).map(drop)
     });
     let (upstream, until) = (config.clone(), draining.clone());
     let flags = Task::restarting("flags", move || {
-        let watch = outbound::follow(FlagWatch::new(&flags, &upstream));
+        let watch = outbound::follow(FlagWatch::new(&flags, &upstream, &observer));
         until.clone().run_until_cancelled_owned(watch).map(drop)
     });
     [overlays, flags]

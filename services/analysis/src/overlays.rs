@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use dataflow_mesh::metrics::Metrics;
-use dataflow_mesh::outbound::{Follower, Outbound, Upstream};
+use dataflow_mesh::outbound::{CallObserver, Follower, Outbound, Upstream};
 use dataflow_mesh::panics;
 use dataflow_mesh::tasks::Task;
 use dataflow_proto::config::v1 as pb;
@@ -93,10 +93,16 @@ pub enum Missing {
 
 impl Overlays {
     /// Loads changes from the config service, within the timeout, and keeps compiled sets in this memory.
-    pub fn new(config: Option<&Upstream>, timeout: Duration, memory: u64, metrics: &Metrics) -> Self {
-        let config = config.map(|upstream| {
+    pub fn new(
+        config: Option<(&Upstream, &CallObserver)>,
+        timeout: Duration,
+        memory: u64,
+        metrics: &Metrics,
+    ) -> Self {
+        let config = config.map(|(upstream, observer)| {
+            let channel = Outbound::new(upstream, timeout).observed(observer);
             // Every set that the config service accepts must arrive.
-            RuleServiceClient::new(Outbound::new(upstream, timeout)).max_decoding_message_size(usize::MAX)
+            RuleServiceClient::new(channel).max_decoding_message_size(usize::MAX)
         });
         let compiled = Cache::builder()
             .max_capacity(memory)
@@ -242,8 +248,8 @@ pub(crate) struct OverlayWatch {
 // === impl OverlayWatch ===
 
 impl OverlayWatch {
-    pub(crate) fn new(overlays: &Overlays, upstream: &Upstream) -> Self {
-        let client = RuleServiceClient::new(Outbound::watching(upstream));
+    pub(crate) fn new(overlays: &Overlays, upstream: &Upstream, observer: &CallObserver) -> Self {
+        let client = RuleServiceClient::new(Outbound::watching(upstream).observed(observer));
         Self { overlays: overlays.clone(), client, next: Revisions::new() }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use dataflow_mesh::outbound::Outbound;
+use dataflow_mesh::outbound::{CallObserver, Outbound};
 use dataflow_mesh::propagation::CallHeaders;
 use dataflow_mesh::tasks::Task;
 use dataflow_proto::analysis::v1 as pb;
@@ -127,10 +127,12 @@ fn hex(bytes: &[u8]) -> String {
 // === impl Results ===
 
 impl Results {
-    /// Uses the cache service in `args`, if there is one.
-    pub fn new(args: &PeerArgs) -> Self {
+    /// Uses the cache service in `args`, if there is one, and observes the calls to it.
+    pub fn new(args: &PeerArgs, observer: Option<&CallObserver>) -> Self {
         let client = args.cache_url.as_ref().map(|upstream| {
-            CacheServiceClient::new(Outbound::new(upstream, args.peer_timeout))
+            let channel = Outbound::new(upstream, args.peer_timeout);
+            let channel = observer.map_or(channel.clone(), |observer| channel.observed(observer));
+            CacheServiceClient::new(channel)
                 .max_decoding_message_size(usize::MAX)
                 .max_encoding_message_size(usize::MAX)
         });

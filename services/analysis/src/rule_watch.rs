@@ -2,8 +2,9 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
-use dataflow_mesh::outbound::{self, Follower, Outbound};
+use dataflow_mesh::outbound::{self, CallObserver, Follower, Outbound, Upstream};
 use dataflow_mesh::panics::{self, Panic};
 use dataflow_mesh::tasks::Task;
 use dataflow_proto::config::v1 as pb;
@@ -13,7 +14,6 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
-use crate::args::PeerArgs;
 use crate::convert;
 use crate::rulesets::{Ruleset, Rulesets};
 
@@ -22,17 +22,19 @@ use crate::rulesets::{Ruleset, Rulesets};
 /// service is ready without config too.
 pub fn follow(
     rulesets: Arc<Rulesets>,
-    peers: &PeerArgs,
+    config: Option<(&Upstream, &CallObserver)>,
+    timeout: Duration,
     draining: CancellationToken,
 ) -> (Option<Task>, impl Future<Output = ()> + Send + 'static) {
     let first = watch::Sender::new(false);
-    let (mut attempted, timeout) = (first.subscribe(), peers.peer_timeout);
-    let task = peers.config_url.clone().map(|upstream| {
+    let mut attempted = first.subscribe();
+    let task = config.map(|(upstream, observer)| {
+        let (upstream, observer) = (upstream.clone(), observer.clone());
         let rulesets = Arc::clone(&rulesets);
         Task::restarting("rule sets", move || {
             // One client for all attempts, so that they use the replicas in turn. No message limit: every set that the
             // config service accepts must arrive, or the rules here would stay outdated.
-            let client = RuleServiceClient::new(Outbound::watching(&upstream));
+            let client = RuleServiceClient::new(Outbound::watching(&upstream).observed(&observer));
             let client = client.max_decoding_message_size(usize::MAX);
             let (rulesets, first) = (Arc::clone(&rulesets), first.clone());
             let sets = Sets { rulesets, client, first, batch: Vec::new(), is_snapshot: true };

@@ -1,15 +1,21 @@
 //! The rule sets of this replica: those that the config service pushes, or the built-in ones until it does. A new
 //! revision is compiled beside the current one and replaces it atomically.
 
+mod metrics;
+
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use dataflow_mesh::metrics::Metrics;
 use dataflow_rules::{Compiled, Overlay, RuleSet};
 use sha2::{Digest, Sha256};
 
 use crate::Error;
+
+use metrics::Gauges;
 
 /// One compiled set.
 #[derive(Debug)]
@@ -34,6 +40,7 @@ pub struct Ruleset {
 #[derive(Debug)]
 pub struct Rulesets {
     current: ArcSwap<CurrentSets>,
+    gauges: Gauges,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -129,8 +136,21 @@ impl Rulesets {
     /// Starts with the built-in sets.
     pub fn new(built_in: impl IntoIterator<Item = RuleSet>) -> Self {
         let sets = built_in.into_iter().map(Ruleset::built_in);
-        let by_name = sets.map(|set| (set.name.clone(), Arc::new(set)));
-        Self { current: ArcSwap::from_pointee(CurrentSets { by_name: by_name.collect(), received: false }) }
+        let by_name = sets.map(|set| (set.name.clone(), Arc::new(set))).collect();
+        let gauges = Gauges::default();
+        gauges.show(&by_name);
+        Self { current: ArcSwap::from_pointee(CurrentSets { by_name, received: false }), gauges }
+    }
+
+    /// Registers the metrics of these sets.
+    pub fn register(&self, metrics: &Metrics) {
+        self.gauges.register(metrics);
+    }
+
+    /// The sets in use, with their revisions.
+    pub fn revisions(&self) -> Vec<(String, i64)> {
+        let current = self.current.load();
+        current.by_name.values().map(|set| (set.name.clone(), set.revision)).collect()
     }
 
     /// The set with this name.
@@ -153,7 +173,7 @@ impl Rulesets {
         let sets: Vec<_> = sets.into_iter().map(Arc::new).collect();
         for set in &sets {
             // A set that does not compile is used too: silently using an older one would be worse.
-            let _ = set.compiled();
+            self.compile_one(set);
         }
         // Revision 0 is a built-in set: a config service without its store has nothing newer.
         let received = sets.iter().any(|set| set.revision > 0);
@@ -165,6 +185,10 @@ impl Rulesets {
             by_name.extend(sets.iter().map(|set| (set.name.clone(), Arc::clone(set))));
             CurrentSets { by_name, received }
         });
+        self.gauges.show(&self.current.load().by_name);
+        if received {
+            self.gauges.received();
+        }
         for set in sets {
             tracing::debug!(ruleset = set.name, revision = set.revision, "rule sets: set in use");
         }
@@ -173,7 +197,15 @@ impl Rulesets {
     /// Compiles every set that has not been compiled yet.
     pub fn compile(&self) {
         for set in self.current.load().by_name.values() {
-            let _ = set.compiled();
+            self.compile_one(set);
+        }
+    }
+
+    fn compile_one(&self, set: &Ruleset) {
+        let (is_new, start) = (set.compiled.get().is_none(), Instant::now());
+        let _ = set.compiled();
+        if is_new {
+            self.gauges.compiled(start.elapsed());
         }
     }
 }

@@ -40,7 +40,7 @@ pub struct Entries {
     /// Serializes prefix deletions, each of which scans all keys of the store.
     prefix_scan: Arc<Mutex<()>>,
     l1: Option<L1>,
-    counters: Counters,
+    pub(crate) counters: Counters,
 }
 
 /// The precondition of a write.

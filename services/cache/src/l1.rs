@@ -2,6 +2,7 @@
 //! to Redis. A copy is returned only while it is known to be coherent.
 
 mod coherence;
+mod collector;
 mod sizes;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,6 +22,7 @@ use tokio::time::Instant;
 use crate::entry::CachedEntry;
 use crate::key::{ENTRIES, Namespace, TAGS};
 use coherence::{Coherence, Epoch};
+pub(crate) use collector::L1Collector;
 use sizes::Sizes;
 
 /// The memory overhead of a copy in bytes, for the nodes of the maps, rounded up.
@@ -66,7 +68,7 @@ impl L1 {
         let entries = Cache::builder()
             .max_capacity(capacity)
             .weigher(|name: &String, copy: &Copy| copy.weight(name))
-            .eviction_listener(move |name, copy: Copy, _| removed.remove(&name, &copy))
+            .eviction_listener(move |name, copy: Copy, cause| removed.remove(&name, &copy, cause))
             .eviction_policy(EvictionPolicy::lru())
             .expire_after(Expiry);
         let copies = Arc::new(Copies {
@@ -188,6 +190,16 @@ impl L1 {
     pub(crate) fn size(&self, namespace: &str) -> (u64, u64) {
         self.copies.entries.run_pending_tasks();
         self.copies.sizes.of(namespace)
+    }
+
+    /// The most bytes of copies.
+    pub(crate) fn capacity(&self) -> u64 {
+        self.copies.entries.policy().max_capacity().unwrap_or_default()
+    }
+
+    /// The copies that were evicted, by cause.
+    pub(crate) fn evictions(&self) -> [u64; sizes::REMOVALS.len()] {
+        self.copies.sizes.evictions()
     }
 
     /// Whether the copies of all buckets are coherent at present.

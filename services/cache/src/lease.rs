@@ -52,6 +52,21 @@ pub enum LeaseOutcome {
     Degraded,
 }
 
+// === impl LeaseOutcome ===
+
+impl LeaseOutcome {
+    /// Its label in metrics: one of [`LEASE_OUTCOMES`](crate::stats::LEASE_OUTCOMES).
+    pub(crate) fn label(&self) -> &'static str {
+        match self {
+            Self::Granted { .. } => "granted",
+            Self::Fresh(_) => "fresh",
+            Self::Stale(_) => "stale",
+            Self::Busy => "busy",
+            Self::Degraded => "degraded",
+        }
+    }
+}
+
 // === impl Entries ===
 
 impl Entries {
@@ -61,10 +76,12 @@ impl Entries {
     ///
     /// [`Error::Store`], except for outages.
     pub async fn lease(&self, key: &Key, tags: &[Tag], options: LeaseOptions) -> Result<LeaseOutcome, Error> {
-        match self.try_lease(key, tags, options).await {
-            Err(error) if error.is_outage() => Ok(LeaseOutcome::Degraded),
-            other => other,
-        }
+        let outcome = match self.try_lease(key, tags, options).await {
+            Err(error) if error.is_outage() => LeaseOutcome::Degraded,
+            other => other?,
+        };
+        self.counters.leased(outcome.label());
+        Ok(outcome)
     }
 
     /// Releases a lease; returns whether it was still held. While the store is unreachable, the lease expires.
@@ -197,6 +214,25 @@ async fn changed(changes: &mut Subscription, store_key: &StoreKey) {
         if change.is_some_and(|change| change.space == store_key.space.name && change.name == store_key.name)
         {
             return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::LEASE_OUTCOMES;
+
+    #[test]
+    fn every_outcome_has_a_series_from_the_start() {
+        let token = Token::random();
+        let outcomes = [
+            LeaseOutcome::Granted { token, generations: Vec::new() },
+            LeaseOutcome::Busy,
+            LeaseOutcome::Degraded,
+        ];
+        for outcome in outcomes {
+            assert!(LEASE_OUTCOMES.contains(&outcome.label()), "{outcome:?}");
         }
     }
 }

@@ -8,13 +8,19 @@ use dataflow_mesh::metrics::Metrics;
 
 use crate::entry::{Lookup, Read};
 use crate::key::{Caller, NAMESPACES, Namespace};
-use crate::l1::L1;
+use crate::l1::{L1, L1Collector};
 
 /// The counters of this process. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Counters {
     operations: Family<Labels, Counter>,
+    leases: Family<LeaseLabels, Counter>,
     l1: Option<L1>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LeaseLabels {
+    outcome: &'static str,
 }
 
 /// The statistics of this process since its start, as GetStats reports them.
@@ -62,6 +68,10 @@ const DEGRADED: Event = Event { operation: "get", result: "degraded" };
 const STORED: Event = Event { operation: "set", result: "stored" };
 const NOT_STORED: Event = Event { operation: "set", result: "not_stored" };
 
+/// What became of a request for a lease: the caller computes the value; it got a value, fresh or stale, that it or
+/// another caller has computed; another caller computes it still; or the store was unreachable.
+pub(crate) const LEASE_OUTCOMES: [&str; 5] = ["granted", "fresh", "stale", "busy", "degraded"];
+
 // === impl Counters ===
 
 impl Counters {
@@ -75,7 +85,18 @@ impl Counters {
                 let _: &Counter = &operations.get_or_create(&event.of(namespace));
             }
         }
-        Self { operations, l1 }
+        let leases = Family::default();
+        for outcome in LEASE_OUTCOMES {
+            let _: &Counter = &leases.get_or_create(&LeaseLabels { outcome });
+        }
+        metrics.register("cache_leases", "Requests for the lease of a key, by outcome", leases.clone());
+        metrics.collect(L1Collector(l1.clone()));
+        Self { operations, leases, l1 }
+    }
+
+    /// Counts a request for a lease, by one of [`LEASE_OUTCOMES`].
+    pub(crate) fn leased(&self, outcome: &'static str) {
+        self.leases.get_or_create(&LeaseLabels { outcome }).inc();
     }
 
     pub(crate) fn l1_hit(&self, namespace: &Namespace) {

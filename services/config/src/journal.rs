@@ -141,6 +141,11 @@ impl Journal {
         self.gauges.register(metrics);
     }
 
+    /// Whether the store has lost the journal.
+    pub fn is_lost(&self) -> bool {
+        self.gauges.is_lost()
+    }
+
     /// Waits until the journal is ready, so that a replica that has just started does not serve older rules.
     pub async fn ready(&self) {
         self.is_ready

@@ -61,6 +61,8 @@ pub fn capability(
 ) -> Capability {
     let limit = server.max_message();
     journal.register(&context.metrics);
+    let watched = Arc::clone(&journal);
+    context.status.degraded_while("JOURNAL_LOST", move || watched.is_lost());
     let refusals = Arc::new(RefusalLog::new(journal.store(), refusals));
     refusals.register(&context.metrics);
     let uses = Arc::new(KeyUses::new(journal.store()));

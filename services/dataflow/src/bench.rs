@@ -11,6 +11,7 @@ mod overload;
 mod parse;
 mod repeat;
 mod rules;
+mod scrape;
 mod service_process;
 mod soak;
 mod start;
@@ -52,6 +53,8 @@ pub(crate) enum Bench {
     /// The 99th percentile of the latency of a client of `dataflow up` beside clients that attack it, relative to that
     /// of the client alone. Needs two processors.
     Isolation(isolation::Args),
+    /// Time and size of a scrape of `/metrics` of `dataflow up`, after calls of every method.
+    Scrape(scrape::Args),
     /// Growth of the memory of `dataflow up` under mixed load over minutes.
     Soak(soak::Args),
 }
@@ -81,6 +84,7 @@ impl Bench {
             Bench::Gateway(on) => gateway::measure(&on).await?,
             Bench::Overload(on) => overload::measure(&on).await?,
             Bench::Isolation(on) => isolation::measure(&on).await?,
+            Bench::Scrape(on) => scrape::measure(&on).await?,
             Bench::Soak(on) => soak::measure(&on).await?,
         };
         terminal::stdout().write_all(report.as_bytes())?;

@@ -103,6 +103,7 @@ impl StoreArgs {
             return Ok(Arc::new(match directory {
                 Some(directory) => {
                     let mut store = Embedded::open(directory, capacity)?;
+                    process.resources.watch_disk(directory.to_owned());
                     process.tasks.spawn(store.watch_writer());
                     store.set_breaker(
                         process.breakers.register(&format!("{role}/data-dir"), Embedded::BREAKER),

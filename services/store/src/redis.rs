@@ -13,12 +13,14 @@ mod failure;
 mod fuzz;
 mod handshake;
 mod link;
+mod metrics;
 mod names;
 mod operations;
 mod pool;
 mod primaries;
 mod pushes;
 mod scripts;
+mod servers;
 mod topology;
 mod watch;
 
@@ -36,6 +38,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use address::{Address, Mode};
 use connector::Connector;
 use failure::Failure;
+use metrics::RedisMetrics;
 use names::KeyNames;
 use primaries::Primaries;
 use scripts::ScriptResult;
@@ -99,9 +102,11 @@ impl Redis {
         let default = if settings.address.mode == Mode::Standalone { 0 } else { 1 };
         let replicas = settings.replicas.unwrap_or(default);
         let (hub, names) = (Hub::new(), KeyNames::new(&settings.prefix));
-        let connector = Connector::new(settings, process.breakers.clone(), role, hub.clone());
+        let metrics = RedisMetrics::register(process, role);
+        let connector = Connector::new(settings, process.breakers.clone(), metrics, role, hub.clone());
         let primaries = connector.and_then(Primaries::new).map_err(Misconfigured)?;
         let primaries = Arc::new(primaries);
+        servers::show(process, &primaries);
         let (sender, version_counters) = watching::channel(VersionCounters::default());
         let watch = Watch {
             primaries: Arc::clone(&primaries),

@@ -37,11 +37,15 @@ pub(crate) const EDGE: [(&str, &str); 18] = [
 ];
 
 /// Modules that may use gRPC codes and HTTP statuses, besides tests.
-const CODES: [(&str, &str); 20] = [
+const CODES: [(&str, &str); 21] = [
     ("mesh/src/access_log.rs", "reads codes and statuses, to tell failures"),
     ("mesh/src/status.rs", "the only mapping from failures to codes"),
     ("mesh/src/metrics.rs", "reads codes, for their labels"),
     ("mesh/src/inbound/observe.rs", "reads codes, to count and log them"),
+    (
+        "mesh/src/outbound/observed.rs",
+        "reads codes, to count calls to peers and to tell whether those respond",
+    ),
     ("mesh/src/admin.rs", "responds to the kubelet, which distinguishes only 200 and 503"),
     (
         "services/analysis/src/results.rs",

@@ -24,6 +24,10 @@ impl Gauges {
         metrics.register("config_journal_lost", help, self.lost.clone());
     }
 
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.get() != 0
+    }
+
     pub(super) fn set(&self, reader: &LogReader) {
         self.bytes.set(reader.bytes);
         self.lost.set(reader.is_lost.into());

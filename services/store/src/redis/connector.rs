@@ -15,6 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::Settings;
 use super::address::{Address, Mode, Node};
 use super::link::Link;
+use super::metrics::RedisMetrics;
 use crate::signals::Hub;
 
 /// The circuit breaker opens after this many failures in a row, or after this long without a reply.
@@ -29,6 +30,7 @@ const ONE_PROBE: NonZeroU32 = NonZeroU32::MIN;
 pub(super) struct Connector {
     settings: Settings,
     breakers: Breakers,
+    metrics: RedisMetrics,
     /// The role of this process, for the names of the breakers.
     role: String,
     hub: Hub,
@@ -38,12 +40,18 @@ pub(super) struct Connector {
 
 impl Connector {
     /// Fails if the certificates cannot be read.
-    pub(super) fn new(settings: Settings, breakers: Breakers, role: &str, hub: Hub) -> RedisResult<Self> {
+    pub(super) fn new(
+        settings: Settings,
+        breakers: Breakers,
+        metrics: RedisMetrics,
+        role: &str,
+        hub: Hub,
+    ) -> RedisResult<Self> {
         if settings.address.tls {
             // An error means that another component has already installed one.
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
-        let this = Self { settings, breakers, role: role.to_owned(), hub };
+        let this = Self { settings, breakers, metrics, role: role.to_owned(), hub };
         this.client(&this.address().nodes[0])?;
         Ok(this)
     }
@@ -123,7 +131,8 @@ impl Connector {
         };
         let client = self.client(&node)?;
         let breaker = self.breakers.register(&breaker, settings);
-        Ok(Link::new(node, client, breaker, self.hub.clone(), primary_only))
+        let observers = (breaker, self.metrics.clone());
+        Ok(Link::new(node, client, observers, self.hub.clone(), primary_only))
     }
 
     fn client(&self, node: &Node) -> RedisResult<Client> {

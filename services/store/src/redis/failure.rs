@@ -86,6 +86,19 @@ impl Failure {
         Failure::Unexpected((ErrorKind::UnexpectedReturnType, "wrong number of replies", detail).into())
     }
 
+    /// The failure in a few words, without what was sent or received.
+    pub(super) fn summary(&self) -> &str {
+        match self {
+            Failure::NotExecuted { why, .. } => why,
+            Failure::Moved => "the slot is on another node",
+            Failure::ReadOnly => "the server is a replica",
+            Failure::Ask(_) => "the slot is being migrated",
+            Failure::ScriptsMissing => "the scripts are missing",
+            Failure::ReplyLost => "no reply arrived",
+            Failure::Unexpected(_) => "the reply was unexpected",
+        }
+    }
+
     /// Classifies an error of the client library.
     pub(super) fn of(error: RedisError) -> Self {
         use ServerErrorKind as Server;

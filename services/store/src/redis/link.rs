@@ -6,11 +6,13 @@
 //! - durable writes: `WAIT` covers the writes of its own connection, and blocks all later calls on it;
 //! - large calls: a value of some MiB takes the connection for as long as it is sent.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use dataflow_mesh::breaker::{Breaker, Permit};
+use dataflow_mesh::process_status::RedisRole;
 use dataflow_mesh::tasks::Task;
 use dataflow_mesh::telemetry;
 use redis::aio::MultiplexedConnection;
@@ -22,6 +24,7 @@ use super::address::Node;
 use super::exchange::{Replies, ends_connection, exchange, fail_if_broken, operation};
 use super::failure::Failure;
 use super::handshake;
+use super::metrics::{KINDS, RedisMetrics};
 use super::pool::Pool;
 use super::pushes::PushSender;
 use crate::signals::Hub;
@@ -43,6 +46,9 @@ pub(super) struct Link {
     pub(super) node: Node,
     client: Client,
     breaker: Breaker,
+    metrics: RedisMetrics,
+    /// Whether the last reply was that of a replica.
+    is_replica: AtomicBool,
     /// Receives a gap after a reconnect: messages published in between are lost.
     hub: Hub,
     /// Whether to reject servers that are not primary. Sentinels may promote another server at any time, and the
@@ -60,11 +66,19 @@ pub(super) struct Link {
 // === impl Link ===
 
 impl Link {
-    pub(super) fn new(node: Node, client: Client, breaker: Breaker, hub: Hub, primary_only: bool) -> Self {
+    pub(super) fn new(
+        node: Node,
+        client: Client,
+        (breaker, metrics): (Breaker, RedisMetrics),
+        hub: Hub,
+        primary_only: bool,
+    ) -> Self {
         Self {
             node,
             client,
             breaker,
+            metrics,
+            is_replica: AtomicBool::new(false),
             hub,
             primary_only,
             left_replica: Mutex::default(),
@@ -78,6 +92,22 @@ impl Link {
     /// Resets the breaker, after a failover to another server under the same name.
     pub(super) fn reset_breaker(&self) {
         self.breaker.reset();
+    }
+
+    /// The role of the server as its last reply showed it.
+    pub(super) fn role(&self) -> RedisRole {
+        if self.shared.load().is_none() {
+            RedisRole::Unreachable
+        } else if self.is_replica.load(Ordering::Relaxed) {
+            RedisRole::Replica
+        } else {
+            RedisRole::Primary
+        }
+    }
+
+    /// The permits in use and the idle connections of each pool.
+    pub(super) fn pools(&self) -> [(usize, usize); 2] {
+        [self.durable.counts(), self.large.counts()]
     }
 
     /// Closes connections that were idle for too long.
@@ -95,16 +125,19 @@ impl Link {
     /// As [`run`](Self::run), but returns the failure of each command separately.
     pub(super) async fn run_each(&self, commands: &Pipeline, asking: bool) -> Result<Replies, Failure> {
         let permit = self.breaker.enter().map_err(|open| Failure::open(open.retry_after))?;
-        let deadline = permit.deadline();
+        let (start, deadline) = (Instant::now(), permit.deadline());
         let shared = match self.shared_connection(deadline).await {
             Ok(shared) => shared,
-            Err(failure) => return Err(record_failure(permit, failure)),
+            Err(failure) => return Err(self.record_failure(permit, failure)),
         };
         let mut connection = MultiplexedConnection::clone(&shared);
         let replies = exchange(&mut connection, commands, asking, deadline);
-        match self.traced("commands", commands, replies).await.and_then(fail_if_broken) {
+        let replies = self.traced("commands", commands, replies).await.and_then(fail_if_broken);
+        self.metrics.called(KINDS[0], start.elapsed());
+        match replies {
             Ok(replies) => {
                 permit.succeeded();
+                self.metrics.succeeded();
                 self.leave_replica(&replies);
                 Ok(replies)
             }
@@ -116,7 +149,7 @@ impl Link {
                     permit.ignored();
                     return Err(failure);
                 }
-                Err(record_failure(permit, failure))
+                Err(self.record_failure(permit, failure))
             }
         }
     }
@@ -163,6 +196,7 @@ impl Link {
         what: &str,
     ) -> Result<[Result<Value, Failure>; N], Failure> {
         let permit = self.breaker.enter().map_err(|open| Failure::open(open.retry_after))?;
+        let start = Instant::now();
         let Some(_permit) = pool.permit(permit.deadline()).await else {
             permit.ignored();
             return Err(Failure::overloaded(what));
@@ -173,15 +207,17 @@ impl Link {
         };
         let mut connection = match connected {
             Ok(connection) => connection,
-            Err(failure) => return Err(record_failure(permit, failure)),
+            Err(failure) => return Err(self.record_failure(permit, failure)),
         };
         let replies = exchange(&mut connection, commands, asking, permit.deadline() + extra_time);
         let replies = self.traced(what, commands, replies).await;
+        self.metrics.called(what, start.elapsed());
         let failure = match replies.map(<[_; N]>::try_from) {
             Ok(Ok(mut replies)) => match &mut replies[0] {
                 Err(failure) if failure.ends_connection() => std::mem::replace(failure, Failure::ReplyLost),
                 _ => {
                     permit.succeeded();
+                    self.metrics.succeeded();
                     if !replies.iter().any(ends_connection) {
                         pool.put(connection);
                     }
@@ -197,7 +233,7 @@ impl Link {
         } else {
             pool.put(connection);
         }
-        Err(record_failure(permit, failure))
+        Err(self.record_failure(permit, failure))
     }
 
     /// An exchange with this primary in a trace span of its own. Of the commands that has the name, never an argument.
@@ -234,7 +270,7 @@ impl Link {
                 permit.succeeded();
                 Ok(connection)
             }
-            Err(failure) => Err(record_failure(permit, failure)),
+            Err(failure) => Err(self.record_failure(permit, failure)),
         }
     }
 
@@ -257,6 +293,7 @@ impl Link {
         let connection = Arc::new(self.connect(None, deadline).await?);
         if std::mem::replace(&mut *was_connected, true) {
             tracing::info!(node = %self.node, "redis: reconnected");
+            self.metrics.reconnected();
             self.hub.gap();
         } else {
             let warn =
@@ -282,7 +319,9 @@ impl Link {
     /// Closes all connections if a reply shows that they lead to a replica: new ones may lead to the primary. Not more
     /// often than every [`REPLICA_PAUSE`], because the name may lead to the replica for a while.
     fn leave_replica(&self, replies: &[Result<Value, Failure>]) {
-        if !replies.iter().any(|reply| matches!(reply, Err(Failure::ReadOnly))) {
+        let is_replica = replies.iter().any(|reply| matches!(reply, Err(Failure::ReadOnly)));
+        self.is_replica.store(is_replica, Ordering::Relaxed);
+        if !is_replica {
             return;
         }
         let mut left = self.left_replica.lock().unwrap_or_else(PoisonError::into_inner);
@@ -304,16 +343,19 @@ impl Link {
         pushes: Option<PushSender>,
         deadline: Instant,
     ) -> Result<MultiplexedConnection, Failure> {
-        handshake::connect(&self.client, self.primary_only, pushes, deadline).await
+        let connected = handshake::connect(&self.client, self.primary_only, pushes, deadline).await;
+        self.metrics.connected(connected.is_ok());
+        connected
     }
-}
 
-/// Reports a failure to the breaker. A rejection of a single call counts as success: Redis is healthy.
-fn record_failure(permit: Permit, failure: Failure) -> Failure {
-    if failure.is_outage() {
-        permit.failed()
-    } else {
-        permit.succeeded()
+    /// Reports a failure to the breaker. A rejection of a single call counts as success: Redis is healthy.
+    fn record_failure(&self, permit: Permit, failure: Failure) -> Failure {
+        self.metrics.failed(&failure);
+        if failure.is_outage() {
+            permit.failed()
+        } else {
+            permit.succeeded()
+        }
+        failure
     }
-    failure
 }

@@ -12,6 +12,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// A connection pool. Last in, first out.
 pub(super) struct Pool<C> {
     permits: Semaphore,
+    max_concurrent: usize,
     /// Ordered by idle time, longest first.
     idle: Mutex<Vec<Idle<C>>>,
 }
@@ -25,7 +26,7 @@ struct Idle<C> {
 
 impl<C> Pool<C> {
     pub(super) fn new(max_concurrent: usize) -> Self {
-        Self { permits: Semaphore::new(max_concurrent), idle: Mutex::default() }
+        Self { permits: Semaphore::new(max_concurrent), max_concurrent, idle: Mutex::default() }
     }
 
     /// Waits for a permit for one more call; none if the deadline passes first.
@@ -51,6 +52,11 @@ impl<C> Pool<C> {
     /// Closes all idle connections.
     pub(super) fn clear(&self) {
         self.idle().clear();
+    }
+
+    /// The permits in use, and the idle connections.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        (self.max_concurrent.saturating_sub(self.permits.available_permits()), self.idle().len())
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Idle<C>>> {
@@ -85,6 +91,7 @@ mod tests {
             taken.push(pool.permit(deadline).await.unwrap());
         }
         assert!(pool.permit(deadline).await.is_none());
+        assert_eq!(pool.counts(), (3, 0));
         assert_eq!(Instant::now(), deadline);
         taken.pop();
         assert!(pool.permit(deadline).await.is_some());

@@ -23,7 +23,8 @@ async fn the_page_lists_every_family_with_its_type_and_labels() {
     let process = Process::default();
     let store = services::redis_at("redis://127.0.0.1:1", &process);
     let cache = services::cache_over(store, &[]).await;
-    let analysis = services::analysis(&[]).await;
+    let config_url = config.upstream.to_string();
+    let analysis = services::analysis(&["--config-url", &config_url]).await;
     // A family exposes its labels after the first counted call; rejected calls count too.
     let _ = RuleServiceClient::new(config.channel()).list_rulesets(config::ListRulesetsRequest {}).await;
     let _ = CacheServiceClient::new(cache.channel()).get_entry(cache::GetEntryRequest::default()).await;

@@ -29,7 +29,13 @@ fn one_port_serves_rest_grpc_and_the_command_line() {
     assert_eq!(up.next_line(), format!("ready {endpoint}\n"));
 
     let status = binary::run(&["status", "--endpoint", &endpoint]);
-    assert_eq!((status.code, status.stdout.matches(" SERVING").count()), (0, 10), "{status:?}");
+    assert_eq!((status.code, status.stdout.starts_with("healthy  ")), (0, true), "{status:?}");
+    let row = status.stdout.lines().find(|line| line.starts_with("up ")).expect("one process runs all roles");
+    assert!(row.contains(" healthy ") && row.contains(env!("CARGO_PKG_VERSION")), "{status:?}");
+    let status = binary::run(&["status", "--endpoint", &endpoint, "--format", "json"]);
+    let shown: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
+    assert_eq!((status.code, &shown["status"]), (0, &"healthy".into()), "{status:?}");
+    assert_eq!(shown["processes"][0]["roles"], serde_json::json!(["analysis", "cache", "config", "gateway"]));
 
     let document = document();
     let mut stream = TcpStream::connect(&up.address).unwrap();

@@ -1,4 +1,4 @@
-//! The gRPC service MeshService for the breakers of one process.
+//! The gRPC service MeshService for one process: its circuit breakers and its status.
 
 use std::time::Duration;
 
@@ -6,13 +6,16 @@ use dataflow_proto::mesh::v1 as pb;
 use dataflow_proto::mesh::v1::mesh_service_server::MeshService;
 use tonic::{Request, Response, Status};
 
-use super::{Breaker, Breakers, CircuitState, Report, Settings, Totals};
+use crate::breaker::{Breaker, Breakers, CircuitState, Report, Settings, Totals};
+use crate::dependencies::{Criticality, DependencyReport};
+use crate::process_status::{self, ProcessStatus, RedisRole};
 use crate::status::{Describe, Kind, to_status};
 
 /// Implements MeshService.
 #[derive(Debug, Clone)]
 pub struct Service {
     breakers: Breakers,
+    status: ProcessStatus,
     /// Identifies this process among its replicas, as `HOST/PID`.
     replica: String,
 }
@@ -51,15 +54,15 @@ impl Describe for Error {
 // === impl Service ===
 
 impl Service {
-    /// A service for these breakers.
-    pub fn new(breakers: Breakers) -> Self {
+    /// A service for these breakers and this status.
+    pub fn new(breakers: Breakers, status: ProcessStatus) -> Self {
         // In a pod, the hostname of the kernel is the name of the pod.
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        Self { breakers, replica: format!("{}/{}", host.trim(), std::process::id()) }
+        Self { breakers, status, replica: format!("{}/{}", host.trim(), std::process::id()) }
     }
 
     fn wire(&self, report: Report) -> pb::CircuitBreaker {
-        let Report { name, state, failures, successes, totals, since, next_probe, changes, settings } =
+        let Report { name, state, failures, successes, totals, since, next_probe, changes, settings, .. } =
             report;
         pb::CircuitBreaker {
             name: name.to_string(),
@@ -71,6 +74,45 @@ impl Service {
             next_probe: next_probe.and_then(duration),
             totals: Some(counts(totals, changes)),
             settings: Some(settings.into()),
+        }
+    }
+
+    /// The status of this process.
+    pub fn status(&self) -> pb::ProcessStatus {
+        let process_status::Report {
+            overall,
+            roles,
+            uptime,
+            dependencies,
+            breakers,
+            redis,
+            rulesets,
+            resources,
+            degraded,
+        } = self.status.report();
+        pb::ProcessStatus {
+            status: overall.word().to_owned(),
+            replica: self.replica.clone(),
+            roles: roles.into_iter().map(str::to_owned).collect(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime: duration(uptime),
+            dependencies: dependencies.into_iter().map(dependency).collect(),
+            circuit_breakers: breakers.into_iter().map(|report| self.wire(report)).collect(),
+            redis_servers: redis.into_iter().map(redis_server).collect(),
+            rulesets: rulesets
+                .into_iter()
+                .map(|(ruleset, revision)| pb::process_status::RulesetInUse { ruleset, revision })
+                .collect(),
+            resources: resources
+                .into_iter()
+                .map(|(usage, above_mark)| pb::process_status::Resource {
+                    name: usage.resource.name().to_owned(),
+                    used: usage.used,
+                    limit: usage.limit,
+                    above_mark,
+                })
+                .collect(),
+            degraded_features: degraded.into_iter().map(str::to_owned).collect(),
         }
     }
 
@@ -111,6 +153,20 @@ impl MeshService for Service {
         let circuit_breakers = self.list();
         Ok(Response::new(pb::ResetAllCircuitBreakersResponse { circuit_breakers, silent: Vec::new() }))
     }
+
+    async fn get_status(
+        &self,
+        _: Request<pb::GetStatusRequest>,
+    ) -> Result<Response<pb::GetStatusResponse>, Status> {
+        let process = self.status();
+        let (status, version) = (process.status.clone(), process.version.clone());
+        Ok(Response::new(pb::GetStatusResponse {
+            status,
+            version,
+            processes: vec![process],
+            silent: Vec::new(),
+        }))
+    }
 }
 
 // === conversions ===
@@ -137,6 +193,33 @@ impl From<Settings> for pb::circuit_breaker::Settings {
             deadline: duration(deadline),
         }
     }
+}
+
+fn dependency(report: DependencyReport) -> pb::process_status::Dependency {
+    let DependencyReport { name, criticality, failing, last_error } = report;
+    let (last_error, age) = last_error.unzip();
+    pb::process_status::Dependency {
+        name,
+        criticality: match criticality {
+            Criticality::Optional => pb::process_status::Criticality::Optional,
+            Criticality::Critical => pb::process_status::Criticality::Critical,
+        }
+        .into(),
+        failing: failing.is_some(),
+        failing_for: failing.and_then(duration),
+        last_error: last_error.unwrap_or_default(),
+        last_error_age: age.and_then(duration),
+    }
+}
+
+fn redis_server(server: process_status::RedisServer) -> pb::process_status::RedisServer {
+    use pb::process_status::redis_server::Role;
+    let role = match server.role {
+        RedisRole::Primary => Role::Primary,
+        RedisRole::Replica => Role::Replica,
+        RedisRole::Unreachable => Role::Unreachable,
+    };
+    pb::process_status::RedisServer { address: server.address, role: role.into() }
 }
 
 fn counts(totals: Totals, changes: u64) -> pb::circuit_breaker::Totals {

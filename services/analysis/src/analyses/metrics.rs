@@ -1,0 +1,96 @@
+//! The metrics of analyses: dataflows by category, and the permits in use.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use dataflow_mesh::metrics::Metrics;
+use dataflow_rules::Category;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+use tokio::sync::Semaphore;
+
+/// The dataflows of all results, by category. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Analyzed(Family<Labels, Counter>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Labels {
+    category: &'static str,
+}
+
+/// The permits of uploads and parsers, and how many there are in all.
+#[derive(Debug)]
+pub(super) struct Permits {
+    pub(super) uploads: (Arc<Semaphore>, usize),
+    pub(super) parsers: (Arc<Semaphore>, usize),
+}
+
+// === impl Analyzed ===
+
+impl Analyzed {
+    pub(super) fn register(&self, metrics: &Metrics) {
+        for category in Category::ALL {
+            drop(self.0.get_or_create(&Labels { category: category.name() }));
+        }
+        metrics.register("dataflows_analyzed", "Dataflows in results, by category", self.0.clone());
+    }
+
+    /// Counts the dataflows of a result. Categories of a later release, whose result was in the cache, do not count.
+    pub(super) fn count(&self, counts: &BTreeMap<String, i32>) {
+        for category in Category::ALL.map(|category| category.name()) {
+            let count = counts.get(category).and_then(|count| u64::try_from(*count).ok());
+            if let Some(count) = count.filter(|count| *count > 0) {
+                self.0.get_or_create(&Labels { category }).inc_by(count);
+            }
+        }
+    }
+}
+
+// === impl Permits ===
+
+impl Collector for Permits {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let all = [
+            ("analysis_uploads", "Documents that are being received", &self.uploads),
+            ("analysis_parsers", "Documents that are being parsed", &self.parsers),
+        ];
+        for (name, help, (semaphore, max)) in all {
+            let in_use = max.saturating_sub(semaphore.available_permits());
+            let gauge = ConstGauge::new(i64::try_from(in_use).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_known_categories_are_counted() {
+        let (metrics, analyzed) = (Metrics::default(), Analyzed::default());
+        analyzed.register(&metrics);
+        let uploads = Arc::new(Semaphore::new(3));
+        let parsers = (Arc::new(Semaphore::new(2)), 2);
+        metrics.collect(Permits { uploads: (Arc::clone(&uploads), 3), parsers });
+        let _permit = uploads.try_acquire().unwrap();
+        let counts = [("HEALTH", 3), ("OTHER", -1), ("ODD", 5)];
+        analyzed.count(&counts.map(|(category, count)| (category.to_owned(), count)).into());
+        let text = metrics.encode();
+        for sample in [
+            "dataflows_analyzed_total{category=\"HEALTH\"} 3",
+            "dataflows_analyzed_total{category=\"OTHER\"} 0",
+            "dataflows_analyzed_total{category=\"LABOUR\"} 0",
+            "analysis_uploads 1",
+            "analysis_parsers 0",
+        ] {
+            assert!(text.lines().any(|line| line == sample), "{sample}\n{text}");
+        }
+        assert!(!text.contains("ODD"));
+    }
+}
