@@ -15,8 +15,22 @@ const OF_TARGETS: [&str; 7] = ["exported_namespace", "instance", "job", "le", "n
 const OF_PROMETHEUS: [(&str, &[&str]); 2] = [("up", &[]), ("ALERTS", &["alertname", "alertstate"])];
 
 /// Words of the language that stand where a metric could.
-const RESERVED: [&str; 13] =
-    ["and", "avg", "bool", "by", "count", "group", "max", "min", "offset", "or", "sum", "unless", "without"];
+const RESERVED: [&str; 14] = [
+    "and",
+    "avg",
+    "bool",
+    "by",
+    "count",
+    "count_values",
+    "group",
+    "max",
+    "min",
+    "offset",
+    "or",
+    "sum",
+    "unless",
+    "without",
+];
 
 /// What a query names.
 #[derive(Debug, Default, PartialEq, Eq)]
