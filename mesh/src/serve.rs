@@ -209,7 +209,7 @@ impl Server {
         };
         let methods = Methods::of(&services, &descriptors);
         let (calls, refusals) = (Shares::of(load), Sampler::default());
-        let server_metrics = metrics.server(role, &methods);
+        let server_metrics = metrics.server(role, &methods, forwards);
         let gate = Gate::new(
             calls.clone(),
             limits.clone(),

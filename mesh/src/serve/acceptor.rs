@@ -186,7 +186,7 @@ mod tests {
             Shares::default(),
             limits.clone(),
             none.clone(),
-            Metrics::default().server("test", &none),
+            Metrics::default().server("test", &none, false),
             Sampler::default(),
             false,
         );

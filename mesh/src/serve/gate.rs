@@ -107,7 +107,7 @@ mod tests {
             calls.clone(),
             Live::fixed(limits),
             methods.clone(),
-            metrics.server("test", &methods),
+            metrics.server("test", &methods, true),
             Sampler::default(),
             true,
         );
