@@ -94,9 +94,11 @@ impl Metrics {
         }
     }
 
-    /// The metrics of calls to one service, which has these methods.
-    pub(crate) fn server(&self, role: &'static str, methods: &Methods) -> ServerMetrics {
-        ServerMetrics::new(role, methods, self.calls.clone(), self.tenants.of(role))
+    /// The metrics of calls to one service, which has these methods. Calls are counted by tenant where they enter the mesh,
+    /// that is where they are `forwarded`: the services behind get the same ones.
+    pub(crate) fn server(&self, role: &'static str, methods: &Methods, forwards: bool) -> ServerMetrics {
+        let by_tenant = forwards.then(|| self.tenants.of(role));
+        ServerMetrics::new(role, methods, self.calls.clone(), by_tenant)
     }
 
     /// The counter of records that the access log of a role left out; at 0 from the start.

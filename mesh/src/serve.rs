@@ -217,7 +217,7 @@ impl Server {
         };
         let methods = Methods::of(&services, &descriptors);
         let calls = Shares::of(load);
-        let server_metrics = metrics.server(role, &methods);
+        let server_metrics = metrics.server(role, &methods, forwards);
         let gate = Gate::new(
             calls.clone(),
             limits.clone(),

@@ -120,7 +120,7 @@ impl HandledLabels {
 pub(crate) struct ServerMetrics {
     role: &'static str,
     calls: CallFamilies,
-    by_tenant: ByTenant,
+    by_tenant: Option<ByTenant>,
 }
 
 // === impl ServerMetrics ===
@@ -132,7 +132,7 @@ impl ServerMetrics {
         role: &'static str,
         methods: &Methods,
         calls: CallFamilies,
-        by_tenant: ByTenant,
+        by_tenant: Option<ByTenant>,
     ) -> Self {
         let this = Self { role, calls, by_tenant };
         for method in methods.iter() {
@@ -171,14 +171,18 @@ impl ServerMetrics {
         let exemplar = trace.map(|trace| TraceLabels { trace_id: trace.to_string() });
         self.calls.seconds.get_or_create(&labels).observe(took.as_secs_f64(), exemplar, None);
         self.calls.handled.get_or_create(&HandledLabels::new(labels, code)).inc();
-        self.by_tenant.count(tenant, code);
+        if let Some(by_tenant) = &self.by_tenant {
+            by_tenant.count(tenant, code);
+        }
     }
 
     /// Counts a call that was rejected before it began, because there was no permit.
     pub(crate) fn rejected(&self, method: &Method, tenant: &[u8]) {
         let code = Code::ResourceExhausted;
         self.calls.handled.get_or_create(&HandledLabels::new(self.labels(method), code)).inc();
-        self.by_tenant.count(tenant, code);
+        if let Some(by_tenant) = &self.by_tenant {
+            by_tenant.count(tenant, code);
+        }
     }
 
     fn labels(&self, method: &Method) -> CallLabels {
@@ -231,7 +235,7 @@ mod tests {
         let metrics = Metrics::default();
         let method = Method::unary("x.v1.Service", "Get");
         for role in ["cache", "config"] {
-            let server = metrics.server(role, &health());
+            let server = metrics.server(role, &health(), false);
             server.started(&method);
             server.ended(&method, Code::Ok, Duration::from_millis(1), b"", None);
         }
@@ -248,7 +252,7 @@ mod tests {
     #[test]
     fn methods_are_present_before_their_first_call() {
         let metrics = Metrics::default();
-        metrics.server("cache", &health());
+        metrics.server("cache", &health(), true);
         metrics.client("analysis", health());
         for (side, role) in [("server", "cache"), ("client", "analysis")] {
             for method in ["Check", "Watch"] {
@@ -262,7 +266,8 @@ mod tests {
     #[test]
     fn a_bucket_names_a_trace_that_it_has_counted() {
         let metrics = Metrics::default();
-        let (server, method) = (metrics.server("cache", &health()), Method::unary("x.v1.Service", "Get"));
+        let (server, method) =
+            (metrics.server("cache", &health(), true), Method::unary("x.v1.Service", "Get"));
         server.started(&method);
         let trace = TraceId::from(0xabc);
         server.ended(&method, Code::Ok, Duration::from_millis(2), b"", Some(trace));

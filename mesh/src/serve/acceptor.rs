@@ -187,7 +187,7 @@ mod tests {
             Shares::default(),
             limits.clone(),
             none.clone(),
-            metrics.server("test", &none),
+            metrics.server("test", &none, false),
             AccessLog::counting(&args.access_log, "test", &metrics),
             false,
         );

@@ -120,7 +120,7 @@ mod tests {
             calls.clone(),
             Live::fixed(limits),
             methods.clone(),
-            metrics.server("test", &methods),
+            metrics.server("test", &methods, true),
             AccessLog::counting(&args.access_log, "test", &metrics),
             true,
         );

@@ -18,6 +18,8 @@ pub(super) struct ServiceProcess {
     id: Pid,
     /// Its public address.
     pub(super) address: Upstream,
+    /// The address of its admin port, `HOST:PORT`.
+    pub(super) admin: String,
 }
 
 // === impl ServiceProcess ===
@@ -55,7 +57,7 @@ impl ServiceProcess {
             .spawn()?;
         let id = process.id().context("the process exited immediately")?;
         let mut log = BufReader::new(process.stderr.take().context("standard error is piped")?).lines();
-        let mut address = None;
+        let (mut address, mut admin) = (None, None);
         while services > 0 {
             let line = log.next_line().await?.with_context(|| format!("{command} exited immediately"))?;
             let event: serde_json::Value = serde_json::from_str(&line)?;
@@ -63,6 +65,7 @@ impl ServiceProcess {
                 Some("service: listening") if event["role"] == role => {
                     address = event["address"].as_str().map(|address| format!("http://{address}"))
                 }
+                Some("admin port: listening") => admin = event["address"].as_str().map(str::to_owned),
                 Some("service: serving") => services -= 1,
                 _ => {}
             }
@@ -70,7 +73,8 @@ impl ServiceProcess {
         // Discards further log lines, so that the process does not block on a full pipe.
         tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
         let address = address.context("the service logged no address")?.parse()?;
-        Ok(Self { process, id: Pid::from_raw(i32::try_from(id)?), address })
+        let admin = admin.context("the process logged no address of its admin port")?;
+        Ok(Self { process, id: Pid::from_raw(i32::try_from(id)?), address, admin })
     }
 
     /// A memory figure of it; see [`memory`].
