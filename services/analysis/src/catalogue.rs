@@ -14,6 +14,8 @@ use crate::decision::DecidedBy;
 use crate::document::{Documents, Single};
 use crate::themes::{self, AssignedTheme};
 
+mod themed;
+
 /// An analyzed catalogue.
 #[derive(Debug)]
 pub struct Catalogue {
@@ -118,7 +120,10 @@ pub fn analyze_all(
         }
         (diagnostics, found) = reader.into_parts();
     }
-    themes::apply(&mut dataflows, &found, (mapping, &limits), &mut diagnostics, budget)?;
+    let flows = dataflows.iter().map(|analyzed| &*analyzed.dataflow);
+    if let Some(assigned) = themes::assign(flows, &found, (mapping, &limits), &mut diagnostics) {
+        themed::decide(&mut dataflows, assigned, budget)?;
+    }
     diagnostics.sort();
     Ok(Catalogue { dataflows, diagnostics })
 }

@@ -315,7 +315,7 @@ mod tests {
         for (index, one) in several.iter().enumerate() {
             several[..index].iter().for_each(|other| assert_ne!(of(one), of(other), "{one:?} {other:?}"));
         }
-        let [first, second] = ["ab", "c"].map(|text| Sha256::digest(text));
+        let [first, second] = ["ab", "c"].map(Sha256::digest);
         let expected: Fingerprint = Sha256::digest([first, second].concat()).into();
         assert_eq!(of(&["a", "b", "|", "c"]), expected);
     }

@@ -1,7 +1,7 @@
-//! Themes decide first: the official categories of a dataflow, or else of its parent, mean one of the seven categories
-//! by a mapping.
+//! The themes of each dataflow: its official categories, or else those of its parent, each of which may mean one of the
+//! seven categories by a mapping.
 //!
-//! They are applied once all documents have been read, because the links of a document usually follow its dataflows.
+//! They are assigned once all documents have been read, because the links of a document usually follow its dataflows.
 //! The dataflows are part of the result anyway; `dataflow_sdmx::Themes` bounds what waits for them.
 
 use std::collections::HashMap;
@@ -10,11 +10,6 @@ use std::sync::Arc;
 use dataflow_rules::Category;
 use dataflow_rules::themes::Mapping;
 use dataflow_sdmx::{Dataflow, Diagnostics, Limits, Localized, Reason, Resolved, Theme, ThemeLink, Themes};
-
-use crate::Error;
-use crate::budget::Budget;
-use crate::catalogue::AnalyzedDataflow;
-use crate::decision::DecidedBy;
 
 mod parent;
 
@@ -62,33 +57,20 @@ struct Links<'a> {
     groups: Groups<'a>,
 }
 
-/// Gives each dataflow its themes, and lets them decide.
-///
-/// # Errors
-///
-/// If the budget is used up.
-pub fn apply(
-    dataflows: &mut [AnalyzedDataflow],
-    themes: &Themes,
+/// The themes of each dataflow, in their order; `None` if no document has any.
+pub fn assign<'a>(
+    dataflows: impl Iterator<Item = &'a Dataflow> + Clone,
+    themes: &'a Themes,
     (mapping, limits): (&Mapping, &Limits),
     diagnostics: &mut Diagnostics,
-    budget: &mut Budget,
-) -> Result<(), Error> {
+) -> Option<Vec<Vec<AssignedTheme>>> {
     let Resolved { themes, links } = themes.resolve(limits, diagnostics);
     if links.is_empty() {
-        return Ok(());
+        return None;
     }
     let themes = themes.iter().map(|theme| Arc::new(MappedTheme::new(theme, mapping))).collect();
-    let assigned: Vec<_> = {
-        let links = Links::new(dataflows, themes, links, diagnostics);
-        dataflows.iter().map(|analyzed| links.themes_of(&analyzed.dataflow)).collect()
-    };
-    for (dataflow, themes) in dataflows.iter_mut().zip(assigned) {
-        budget.check()?;
-        budget.add(themes.iter().map(AssignedTheme::bytes).sum())?;
-        dataflow.decide(themes);
-    }
-    Ok(())
+    let links = Links::new(dataflows.clone(), themes, links, diagnostics);
+    Some(dataflows.map(|dataflow| links.themes_of(dataflow)).collect())
 }
 
 // === impl Links ===
@@ -96,14 +78,14 @@ pub fn apply(
 impl<'a> Links<'a> {
     /// Groups the links by dataflow, and reports those that lead from none.
     fn new(
-        dataflows: &'a [AnalyzedDataflow],
+        dataflows: impl Iterator<Item = &'a Dataflow>,
         themes: Vec<Arc<MappedTheme>>,
         links: Vec<ThemeLink<'a>>,
         diagnostics: &mut Diagnostics,
     ) -> Self {
         let mut groups = Groups::new();
         let mut agencies = HashMap::<&str, Option<&str>>::new();
-        for AnalyzedDataflow { dataflow, .. } in dataflows {
+        for dataflow in dataflows {
             let (agency_id, id) = (dataflow.agency_id.as_str(), dataflow.id.as_str());
             groups.entry((agency_id, id)).or_default();
             let agency = agencies.entry(id).or_insert(Some(agency_id));
@@ -200,41 +182,11 @@ impl MappedTheme {
 
 impl AssignedTheme {
     /// Bytes of its texts in the result.
-    fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         let MappedTheme { scheme, path, names, .. } = &*self.theme;
         let names = names.iter().map(|(language, name)| language.len() + name.len()).sum::<usize>();
         let parent = self.inherited_from.as_ref().map_or(0, |parent| parent.len());
         scheme.len() + path.iter().map(String::len).sum::<usize>() + names + parent
-    }
-}
-
-// === impl AnalyzedDataflow ===
-
-impl AnalyzedDataflow {
-    /// Lets the themes decide, if the mapping has any of them: for the category that most of them mean; of equal ones
-    /// for that of the rules, else the first.
-    fn decide(&mut self, themes: Vec<AssignedTheme>) {
-        let mapped = themes.iter().filter(|theme| !theme.deprecated).filter_map(|theme| theme.theme.category);
-        let mut votes = [0_u32; Category::ALL.len()];
-        let mut order = Vec::new();
-        for category in mapped {
-            votes[category.index()] += 1;
-            order.push(category);
-        }
-        let by_rules = (self.decided_by == DecidedBy::Rules).then_some(self.filing.category);
-        let rank = |category: &&Category| (votes[category.index()], Some(**category) == by_rules);
-        let winner = order.iter().rev().max_by_key(rank).copied();
-        self.themes = themes;
-        let Some(category) = winner else { return };
-        if by_rules != Some(category) {
-            // What the rules found is evidence for another category.
-            self.filing.score = 0;
-            self.filing.evidence.clear();
-        }
-        let share = f64::from(votes[category.index()]) / f64::from(votes.iter().sum::<u32>());
-        self.filing.category = category;
-        self.filing.confidence = THEME_CONFIDENCE * share;
-        self.decided_by = DecidedBy::Theme;
     }
 }
 

@@ -97,10 +97,7 @@ async fn themes_in_a_further_document_decide() {
     );
     assert!(residents.evidence.len() > 1 && residents.score > 0, "the rules agree: {residents:?}");
     let found = theme(residents);
-    assert_eq!(
-        (found.scheme.as_str(), found.path.clone()),
-        ("IT1:EXAMPLE(1.0)", vec!["POP".into(), "RES".into()])
-    );
+    assert_eq!((found.scheme.as_str(), found.path.join("/")), ("IT1:EXAMPLE(1.0)", "POP/RES".to_owned()));
     assert_eq!(found.names["en"], "Resident population");
     assert_eq!(found.category().as_str_name(), "POPULATION");
     let permits = flow("29_348");

@@ -6,8 +6,9 @@ use dataflow_rules::{Compiled, built_in};
 use dataflow_sdmx::Limits;
 
 use super::*;
-use crate::budget::Canceled;
-use crate::catalogue::{self, Catalogue};
+use crate::Error;
+use crate::budget::{Budget, Canceled};
+use crate::catalogue::{self, AnalyzedDataflow, Catalogue};
 use crate::document::Documents;
 
 /// Documents in memory.

@@ -84,10 +84,14 @@ mod tests {
             to.write_all(b"half")?;
             Err(io::ErrorKind::StorageFull.into())
         };
-        let error = Output::open(path.clone(), &[source.clone()]).unwrap().write(full).unwrap_err();
+        let error =
+            Output::open(path.clone(), std::slice::from_ref(&source)).unwrap().write(full).unwrap_err();
         assert!(error.to_string().contains("result"), "{error:#}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "before");
-        Output::open(path.clone(), &[source.clone()]).unwrap().write(|to| to.write_all(b"after")).unwrap();
+        Output::open(path.clone(), std::slice::from_ref(&source))
+            .unwrap()
+            .write(|to| to.write_all(b"after"))
+            .unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "after");
         assert_eq!(names(folder.path()), ["catalogue", "result"]);
     }

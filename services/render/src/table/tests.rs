@@ -116,10 +116,10 @@ fn the_evidence_that_decided_is_shown() {
     let names = [("en".to_owned(), "Births".to_owned()), ("it".to_owned(), "Nascite".to_owned())].into();
     let mapped = pb::ThemeEvidence { category: 1, names, ..unmapped.clone() };
     let inherited = pb::ThemeEvidence { inherited_from: "22".into(), ..mapped.clone() };
-    check(DecidedBy::Rules, &[unmapped.clone()], "birth in name.en");
+    check(DecidedBy::Rules, std::slice::from_ref(&unmapped), "birth in name.en");
     check(DecidedBy::Theme, &[unmapped.clone(), ended.clone(), mapped], "theme Births");
     check(DecidedBy::Theme, &[unmapped.clone(), inherited], "theme Births of 22");
-    check(DecidedBy::Unspecified, &[unmapped.clone()], "birth in name.en");
+    check(DecidedBy::Unspecified, std::slice::from_ref(&unmapped), "birth in name.en");
     assert_eq!(text::why(&pb::Evidence { kind: Some(Kind::Theme(ended)) }, "en"), "theme A/B, ended");
     assert_eq!(text::why(&pb::Evidence { kind: Some(Kind::Theme(unmapped)) }, "en"), "theme A/B");
 }

@@ -90,11 +90,10 @@ impl CategorisationReader {
             // Other artefacts have themes too.
             (Some((class, _)), _) if !matches!(class.as_str(), "" | "Dataflow") => return Ok(()),
             (Some((_, source)), Some(target)) => (source, target),
-            (None, _) => {
-                return Ok(report("it has no valid source, and was skipped; expected a Ref or a URN"));
-            }
-            (_, None) => {
-                return Ok(report("it has no valid target, and was skipped; expected a Ref or a URN"));
+            (source, _) => {
+                let end = if source.is_none() { "source" } else { "target" };
+                report(&format!("it has no valid {end}, and was skipped; expected a Ref or a URN"));
+                return Ok(());
             }
         };
         let deprecated = match (timestamp(&valid_to), timestamp(prepared)) {
