@@ -4,11 +4,14 @@ use std::collections::HashMap;
 use std::io::Read;
 
 use dataflow_rules::Category;
-use dataflow_rules::{Compiled, Field, LegacyText, Match, Mode, Scratch, Subject, Verdict};
+use dataflow_rules::{Compiled, Mode, Points, Scratch};
 use dataflow_sdmx::{Dataflow, Diagnostics, Limits, StructureReader};
 
 use crate::Error;
 use crate::budget::Budget;
+use crate::families;
+
+pub use crate::filing::{DecidedBy, Evidence, Filing, subject};
 
 /// An analyzed catalogue.
 #[derive(Debug)]
@@ -29,37 +32,12 @@ pub struct AnalyzedDataflow {
     pub filing: Filing,
 }
 
-/// A category and the reasons for it; owned, unlike the verdict of the rules, because it outlives them.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Filing {
-    /// The winning category.
-    pub category: Category,
-    /// Its points.
-    pub score: i32,
-    /// From 0 to 1.
-    pub confidence: f64,
-    /// The matches that count for it.
-    pub evidence: Vec<Evidence>,
-}
-
-/// One match of a keyword.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Evidence {
-    /// The rule.
-    pub rule_id: String,
-    /// Its keyword.
-    pub keyword: String,
-    /// The field with the match, as `name.it`.
-    pub field: String,
-    /// Unicode scalar values from the start of the field.
-    pub offset: u32,
-}
-
 /// Number of dataflows that are parsed before they are categorized. The parser and the rules each fill the processor's
 /// caches with their own data; alternating at every dataflow would evict each other's.
 const BATCH: usize = 64;
 
-/// Reads a catalogue to its end and categorizes every dataflow. Memory is bounded by the result.
+/// Reads a catalogue to its end and categorizes every dataflow, first by its own texts, then with its family. Memory is
+/// bounded by the result.
 ///
 /// # Errors
 ///
@@ -75,7 +53,7 @@ pub fn analyze(
         reader = reader.without_legacy();
     }
     let mut scratch = Scratch::default();
-    let mut dataflows = Vec::new();
+    let (mut dataflows, mut filings, mut points) = (Vec::new(), Vec::new(), Vec::<Points>::new());
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         while batch.len() < BATCH
@@ -89,49 +67,18 @@ pub fn analyze(
         }
         for dataflow in batch.drain(..) {
             budget.check()?;
-            let filing = Filing::of(&subject(&dataflow), rules, &mut scratch);
-            let evidence = filing.evidence.iter();
-            budget.add(evidence.map(|one| one.rule_id.len() + one.keyword.len() + one.field.len()).sum())?;
-            dataflows.push(AnalyzedDataflow { dataflow, filing });
+            let verdict = rules.categorize(&subject(&dataflow), &mut scratch);
+            let filing = Filing::from(&verdict);
+            budget.add(filing.bytes())?;
+            points.push(verdict.points);
+            filings.push(filing);
+            dataflows.push(dataflow);
         }
     }
+    families::add_to_all(&mut filings, &dataflows, &points, rules, &mut scratch, budget)?;
+    let analyzed = dataflows.into_iter().zip(filings);
+    let dataflows = analyzed.map(|(dataflow, filing)| AnalyzedDataflow { dataflow, filing }).collect();
     Ok(Catalogue { dataflows, diagnostics: reader.into_diagnostics() })
-}
-
-/// The parts of a dataflow that the rules search.
-pub fn subject(dataflow: &Dataflow) -> Subject<'_> {
-    let language = dataflow.descriptions.first().map_or("", |(language, _)| language);
-    let legacy = dataflow.legacy.as_ref().map(|fields| LegacyText {
-        display_name: &fields.display_name,
-        display_field: match (fields.name_it.is_empty(), fields.name_en.is_empty()) {
-            (false, _) => Field::Name("it"),
-            (true, false) => Field::Name("en"),
-            (true, true) => Field::Id,
-        },
-        description: &fields.description,
-        description_field: Field::Description(language),
-    });
-    Subject { id: &dataflow.id, names: &dataflow.names, descriptions: &dataflow.descriptions, legacy }
-}
-
-// === impl Filing ===
-
-impl Filing {
-    /// Categorizes one dataflow.
-    pub fn of(subject: &Subject<'_>, rules: &Compiled, scratch: &mut Scratch) -> Self {
-        (&rules.categorize(subject, scratch)).into()
-    }
-}
-
-impl From<&Verdict<'_>> for Filing {
-    fn from(verdict: &Verdict<'_>) -> Self {
-        Self {
-            category: verdict.category,
-            score: verdict.score,
-            confidence: verdict.confidence,
-            evidence: verdict.evidence.iter().map(Evidence::from).collect(),
-        }
-    }
 }
 
 // === impl Catalogue ===
@@ -155,15 +102,12 @@ impl Catalogue {
         }
         Category::ALL.into_iter().zip(counts)
     }
-}
 
-impl From<&Match<'_>> for Evidence {
-    fn from(found: &Match<'_>) -> Self {
-        Self {
-            rule_id: found.rule_id.to_owned(),
-            keyword: found.keyword.to_owned(),
-            field: found.field.to_string(),
-            offset: found.offset,
-        }
+    /// The number of dataflows by what decided their category.
+    pub fn coverage(&self) -> impl Iterator<Item = (DecidedBy, usize)> {
+        let count = |decided_by| {
+            self.dataflows.iter().filter(|analyzed| analyzed.filing.decided_by == decided_by).count()
+        };
+        DecidedBy::ALL.into_iter().map(move |decided_by| (decided_by, count(decided_by)))
     }
 }

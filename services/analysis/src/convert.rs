@@ -9,7 +9,7 @@ use dataflow_sdmx::{
 };
 
 use crate::Error;
-use crate::catalogue::{AnalyzedDataflow, Catalogue, Evidence, Filing};
+use crate::catalogue::{AnalyzedDataflow, Catalogue, DecidedBy, Evidence, Filing};
 use crate::document::Fingerprint;
 use crate::options::Options;
 use crate::results::Key;
@@ -58,6 +58,7 @@ pub(crate) fn name(given: &str, field: &str) -> Result<String, Error> {
 /// A dataflow to categorize, as the rules search it.
 pub(crate) struct InputDataflow {
     pub(crate) id: String,
+    pub(crate) agency: String,
     pub(crate) names: Vec<Localized>,
     pub(crate) descriptions: Vec<Localized>,
 }
@@ -77,8 +78,12 @@ impl TryFrom<Option<pb::Dataflow>> for InputDataflow {
         if given.id.len() > MAX_TEXT {
             return Err(invalid("dataflow.id", "must be at most 65,536 bytes"));
         }
+        if given.agency_id.len() > MAX_TEXT {
+            return Err(invalid("dataflow.agency_id", "must be at most 65,536 bytes"));
+        }
         Ok(Self {
             id: given.id,
+            agency: given.agency_id,
             names: texts(given.names, "dataflow.names")?,
             descriptions: texts(given.descriptions, "dataflow.descriptions")?,
         })
@@ -118,6 +123,7 @@ pub(crate) fn analysis(
         provider,
         total: to_i32(catalogue.dataflows.len()),
         counts: counts.collect(),
+        coverage: coverage(&catalogue),
         rules_revision: ruleset.revision,
         ruleset: ruleset.name.clone(),
         overlay_revision: ruleset.overlay_revision,
@@ -146,7 +152,7 @@ impl From<AnalyzedDataflow> for pb::Dataflow {
             ..
         } = *dataflow;
         let Facts { flags, last_update, observation_count } = facts;
-        let Filing { category, score, confidence, evidence } = filing;
+        let Filing { category, score, confidence, evidence, decided_by } = filing;
         Self {
             id,
             agency_id,
@@ -158,6 +164,7 @@ impl From<AnalyzedDataflow> for pb::Dataflow {
             score,
             confidence,
             evidence: evidence.into_iter().map(Into::into).collect(),
+            decided_by: self::decided_by(decided_by).into(),
             flags: flags.into_iter().map(|flag| self::flag(flag).into()).collect(),
             last_update: last_update.map(|Timestamp { seconds, nanos }| prost_types::Timestamp {
                 seconds,
@@ -183,11 +190,33 @@ fn by_language(texts: Vec<Localized>) -> BTreeMap<String, String> {
 
 impl From<Evidence> for pb::Evidence {
     fn from(evidence: Evidence) -> Self {
-        let Evidence { rule_id, keyword, field, offset } = evidence;
-        let offset = i32::try_from(offset).unwrap_or(i32::MAX);
-        let rule = pb::RuleEvidence { id: rule_id, keyword, field, offset };
-        Self { kind: Some(pb::evidence::Kind::Rule(rule)) }
+        let kind = match evidence {
+            Evidence::Rule { rule_id, keyword, field, offset } => {
+                let offset = i32::try_from(offset).unwrap_or(i32::MAX);
+                pb::evidence::Kind::Rule(pb::RuleEvidence { id: rule_id, keyword, field, offset })
+            }
+            Evidence::Family { key, members } => {
+                let members = i32::try_from(members).unwrap_or(i32::MAX);
+                pb::evidence::Kind::Family(pb::FamilyEvidence { key, members })
+            }
+        };
+        Self { kind: Some(kind) }
     }
+}
+
+pub(crate) fn decided_by(decided_by: DecidedBy) -> pb::dataflow::DecidedBy {
+    match decided_by {
+        DecidedBy::Rules => pb::dataflow::DecidedBy::Rules,
+        DecidedBy::Family => pb::dataflow::DecidedBy::Family,
+        DecidedBy::Nothing => pb::dataflow::DecidedBy::Nothing,
+    }
+}
+
+/// The number of dataflows by what decided their category. All values are present.
+fn coverage(catalogue: &Catalogue) -> BTreeMap<String, i32> {
+    let counts = catalogue.coverage();
+    let counts = counts.map(|(by, count)| (self::decided_by(by).as_str_name().to_owned(), to_i32(count)));
+    std::iter::once((pb::dataflow::DecidedBy::Theme.as_str_name().to_owned(), 0)).chain(counts).collect()
 }
 
 fn structure(structure: StructureReference) -> pb::StructureReference {

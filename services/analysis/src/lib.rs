@@ -2,7 +2,7 @@
 //!
 //! The path of one request: [`grpc`] receives it, [`analyses`] looks the document up in [`results`] or streams it
 //! through [`document`] to a parser thread, where [`catalogue`] combines the crates `dataflow-sdmx` and
-//! `dataflow-rules`; `convert` builds the response. [`selection`] finds the rules of the call: [`rulesets`] has the
+//! `dataflow-rules` and `families` adds the evidence of families; `convert` builds the response. [`selection`] finds the rules of the call: [`rulesets`] has the
 //! compiled rules that tenants share, which [`rule_watch`] keeps current, and [`overlays`] what tenants have changed.
 
 pub mod args;
@@ -26,6 +26,8 @@ pub mod catalogue;
 pub mod evaluation;
 
 mod convert;
+mod families;
+mod filing;
 
 use std::sync::Arc;
 

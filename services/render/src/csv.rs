@@ -83,6 +83,7 @@ fn evidence(evidence: &pb::Evidence) -> Option<String> {
     let text = match evidence.kind.as_ref()? {
         pb::evidence::Kind::Theme(theme) => format!("{}/{}", theme.scheme, theme.path.join("/")),
         pb::evidence::Kind::Rule(rule) => format!("{}:{}@{}", rule.id, rule.keyword, rule.field),
+        pb::evidence::Kind::Family(family) => format!("family:{}*{}", family.key, family.members),
     };
     Some(printable(&text).into_owned())
 }

@@ -65,6 +65,7 @@ pub(super) fn sample() -> pb::Analysis {
         pb::Diagnostic { severity: severity.into(), reason, offset, line, message }
     };
     pb::Analysis {
+        coverage: [].into(),
         analysis: "a-0123456789abcdef0123456789abcdef".into(),
         provider: "IT1".into(),
         total: 3,

@@ -49,6 +49,7 @@ pub fn why(evidence: &pb::Evidence) -> String {
     let why = match &evidence.kind {
         Some(pb::evidence::Kind::Theme(theme)) => format!("theme {}", theme.path.join("/")),
         Some(pb::evidence::Kind::Rule(rule)) => format!("{} in {}", rule.keyword, rule.field),
+        Some(pb::evidence::Kind::Family(family)) => format!("family {} of {}", family.key, family.members),
         None => "-".to_owned(),
     };
     printable(&why).into_owned()
