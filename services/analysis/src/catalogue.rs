@@ -5,14 +5,17 @@ use std::io::Read;
 
 use dataflow_rules::Category;
 use dataflow_rules::themes::Mapping;
-use dataflow_rules::{Compiled, Field, LegacyText, Match, Mode, Scratch, Subject, Verdict};
+use dataflow_rules::{Compiled, Mode, Points, Scratch};
 use dataflow_sdmx::{Dataflow, Diagnostics, Fault, Limits, ParseError, Position, StructureReader, Themes};
 
 use crate::Error;
 use crate::budget::Budget;
-use crate::decision::DecidedBy;
 use crate::document::{Documents, Single};
+use crate::families;
 use crate::themes::{self, AssignedTheme};
+
+pub use crate::decision::DecidedBy;
+pub use crate::filing::{Evidence, Filing, subject};
 
 mod themed;
 
@@ -33,36 +36,8 @@ pub struct AnalyzedDataflow {
     pub dataflow: Box<Dataflow>,
     /// The result of its categorization.
     pub filing: Filing,
-    /// What decided it.
-    pub decided_by: DecidedBy,
     /// Its official categories, whether they decided or not.
     pub themes: Vec<AssignedTheme>,
-}
-
-/// A category and the reasons for it; owned, unlike the verdict of the rules, because it outlives them.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Filing {
-    /// The winning category.
-    pub category: Category,
-    /// Its points.
-    pub score: i32,
-    /// From 0 to 1.
-    pub confidence: f64,
-    /// The matches that count for it.
-    pub evidence: Vec<Evidence>,
-}
-
-/// One match of a keyword.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Evidence {
-    /// The rule.
-    pub rule_id: String,
-    /// Its keyword.
-    pub keyword: String,
-    /// The field with the match, as `name.it`.
-    pub field: String,
-    /// Unicode scalar values from the start of the field.
-    pub offset: u32,
 }
 
 /// Number of dataflows that are parsed before they are categorized. The parser and the rules each fill the processor's
@@ -84,7 +59,7 @@ pub fn analyze(
 }
 
 /// Reads a catalogue and further documents to their ends, and categorizes every dataflow of the catalogue: by the
-/// themes in all documents, else by the rules. Memory is bounded by the result, and by the limits of themes. Rules of
+/// themes in all documents, else by the rules and its family. Memory is bounded by the result, and by the limits of themes. Rules of
 /// mode SUBSTRING, which reproduce the predecessor, decide alone.
 ///
 /// # Errors
@@ -128,14 +103,15 @@ pub fn analyze_all(
     Ok(Catalogue { dataflows, diagnostics })
 }
 
-/// Reads one document to its end and categorizes every dataflow by the rules.
+/// Reads one document to its end and categorizes every dataflow by the rules: first by its own texts, then with its
+/// family.
 fn categorize<R: Read>(
     reader: &mut StructureReader<R>,
     rules: &Compiled,
     budget: &mut Budget,
 ) -> Result<Vec<AnalyzedDataflow>, Error> {
     let mut scratch = Scratch::default();
-    let mut dataflows = Vec::new();
+    let (mut dataflows, mut filings, mut points) = (Vec::new(), Vec::new(), Vec::<Points>::new());
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         while batch.len() < BATCH
@@ -145,53 +121,21 @@ fn categorize<R: Read>(
             batch.push(dataflow);
         }
         if batch.is_empty() {
-            return Ok(dataflows);
+            break;
         }
         for dataflow in batch.drain(..) {
             budget.check()?;
-            let filing = Filing::of(&subject(&dataflow), rules, &mut scratch);
-            let evidence = filing.evidence.iter();
-            budget.add(evidence.map(|one| one.rule_id.len() + one.keyword.len() + one.field.len()).sum())?;
-            let decided_by = if filing.evidence.is_empty() { DecidedBy::Nothing } else { DecidedBy::Rules };
-            dataflows.push(AnalyzedDataflow { dataflow, filing, decided_by, themes: Vec::new() });
+            let verdict = rules.categorize(&subject(&dataflow), &mut scratch);
+            let filing = Filing::from(&verdict);
+            budget.add(filing.bytes())?;
+            points.push(verdict.points);
+            filings.push(filing);
+            dataflows.push(dataflow);
         }
     }
-}
-
-/// The parts of a dataflow that the rules search.
-pub fn subject(dataflow: &Dataflow) -> Subject<'_> {
-    let language = dataflow.descriptions.first().map_or("", |(language, _)| language);
-    let legacy = dataflow.legacy.as_ref().map(|fields| LegacyText {
-        display_name: &fields.display_name,
-        display_field: match (fields.name_it.is_empty(), fields.name_en.is_empty()) {
-            (false, _) => Field::Name("it"),
-            (true, false) => Field::Name("en"),
-            (true, true) => Field::Id,
-        },
-        description: &fields.description,
-        description_field: Field::Description(language),
-    });
-    Subject { id: &dataflow.id, names: &dataflow.names, descriptions: &dataflow.descriptions, legacy }
-}
-
-// === impl Filing ===
-
-impl Filing {
-    /// Categorizes one dataflow.
-    pub fn of(subject: &Subject<'_>, rules: &Compiled, scratch: &mut Scratch) -> Self {
-        (&rules.categorize(subject, scratch)).into()
-    }
-}
-
-impl From<&Verdict<'_>> for Filing {
-    fn from(verdict: &Verdict<'_>) -> Self {
-        Self {
-            category: verdict.category,
-            score: verdict.score,
-            confidence: verdict.confidence,
-            evidence: verdict.evidence.iter().map(Evidence::from).collect(),
-        }
-    }
+    families::add_to_all(&mut filings, &dataflows, &points, rules, &mut scratch, budget)?;
+    let analyzed = dataflows.into_iter().zip(filings);
+    Ok(analyzed.map(|(dataflow, filing)| AnalyzedDataflow { dataflow, filing, themes: Vec::new() }).collect())
 }
 
 // === impl Catalogue ===
@@ -216,23 +160,11 @@ impl Catalogue {
         Category::ALL.into_iter().zip(counts)
     }
 
-    /// The number of dataflows by what decided their category, in declared order.
+    /// The number of dataflows by what decided their category.
     pub fn coverage(&self) -> impl Iterator<Item = (DecidedBy, usize)> {
-        let mut counts = [0; DecidedBy::ALL.len()];
-        for analyzed in &self.dataflows {
-            counts[analyzed.decided_by.index()] += 1;
-        }
-        DecidedBy::ALL.into_iter().zip(counts)
-    }
-}
-
-impl From<&Match<'_>> for Evidence {
-    fn from(found: &Match<'_>) -> Self {
-        Self {
-            rule_id: found.rule_id.to_owned(),
-            keyword: found.keyword.to_owned(),
-            field: found.field.to_string(),
-            offset: found.offset,
-        }
+        let count = |decided_by| {
+            self.dataflows.iter().filter(|analyzed| analyzed.filing.decided_by == decided_by).count()
+        };
+        DecidedBy::ALL.into_iter().map(move |decided_by| (decided_by, count(decided_by)))
     }
 }

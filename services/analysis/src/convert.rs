@@ -9,8 +9,7 @@ use dataflow_sdmx::{
 };
 
 use crate::Error;
-use crate::catalogue::{AnalyzedDataflow, Catalogue, Evidence, Filing};
-use crate::decision::DecidedBy;
+use crate::catalogue::{AnalyzedDataflow, Catalogue, DecidedBy, Evidence, Filing};
 use crate::document::Fingerprint;
 use crate::options::Options;
 use crate::results::Key;
@@ -60,6 +59,7 @@ pub(crate) fn name(given: &str, field: &str) -> Result<String, Error> {
 /// A dataflow to categorize, as the rules search it.
 pub(crate) struct InputDataflow {
     pub(crate) id: String,
+    pub(crate) agency: String,
     pub(crate) names: Vec<Localized>,
     pub(crate) descriptions: Vec<Localized>,
 }
@@ -79,8 +79,12 @@ impl TryFrom<Option<pb::Dataflow>> for InputDataflow {
         if given.id.len() > MAX_TEXT {
             return Err(invalid("dataflow.id", "must be at most 65,536 bytes"));
         }
+        if given.agency_id.len() > MAX_TEXT {
+            return Err(invalid("dataflow.agency_id", "must be at most 65,536 bytes"));
+        }
         Ok(Self {
             id: given.id,
+            agency: given.agency_id,
             names: texts(given.names, "dataflow.names")?,
             descriptions: texts(given.descriptions, "dataflow.descriptions")?,
         })
@@ -136,7 +140,7 @@ pub(crate) fn analysis(
 
 impl From<AnalyzedDataflow> for pb::Dataflow {
     fn from(analyzed: AnalyzedDataflow) -> Self {
-        let AnalyzedDataflow { dataflow, filing, decided_by, themes } = analyzed;
+        let AnalyzedDataflow { dataflow, filing, themes } = analyzed;
         let Dataflow {
             id,
             agency_id,
@@ -151,7 +155,7 @@ impl From<AnalyzedDataflow> for pb::Dataflow {
             ..
         } = *dataflow;
         let Facts { flags, last_update, observation_count } = facts;
-        let Filing { category, score, confidence, evidence } = filing;
+        let Filing { category, score, confidence, evidence, decided_by } = filing;
         Self {
             id,
             agency_id,
@@ -189,10 +193,17 @@ fn by_language(texts: Vec<Localized>) -> BTreeMap<String, String> {
 
 impl From<Evidence> for pb::Evidence {
     fn from(evidence: Evidence) -> Self {
-        let Evidence { rule_id, keyword, field, offset } = evidence;
-        let offset = i32::try_from(offset).unwrap_or(i32::MAX);
-        let rule = pb::RuleEvidence { id: rule_id, keyword, field, offset };
-        Self { kind: Some(pb::evidence::Kind::Rule(rule)) }
+        let kind = match evidence {
+            Evidence::Rule { rule_id, keyword, field, offset } => {
+                let offset = i32::try_from(offset).unwrap_or(i32::MAX);
+                pb::evidence::Kind::Rule(pb::RuleEvidence { id: rule_id, keyword, field, offset })
+            }
+            Evidence::Family { key, members } => {
+                let members = i32::try_from(members).unwrap_or(i32::MAX);
+                pb::evidence::Kind::Family(pb::FamilyEvidence { key, members })
+            }
+        };
+        Self { kind: Some(kind) }
     }
 }
 
@@ -213,7 +224,7 @@ fn legacy(legacy: LegacyFields) -> pb::LegacyFields {
     pb::LegacyFields { name_it, name_en, display_name, description }
 }
 
-fn decided_by(decided_by: DecidedBy) -> pb::dataflow::DecidedBy {
+pub(crate) fn decided_by(decided_by: DecidedBy) -> pb::dataflow::DecidedBy {
     match decided_by {
         DecidedBy::Theme => pb::dataflow::DecidedBy::Theme,
         DecidedBy::Rules => pb::dataflow::DecidedBy::Rules,

@@ -1,15 +1,17 @@
 //! Evaluates proposed rules on a catalogue: which dataflows they categorize differently from the current set, and why.
-//! The document is parsed once, and each dataflow is categorized twice.
+//! The document is parsed once. Each dataflow is categorized by both sets: first for the points that its family needs,
+//! then, when the whole catalogue is known, with its family.
 
 use std::io::Read;
 
 use dataflow_rules::Category;
-use dataflow_rules::{Compiled, Mode, Scratch, Verdict};
+use dataflow_rules::{Compiled, Mode, Points, Scratch};
 use dataflow_sdmx::{Dataflow, Diagnostics, Limits, StructureReader};
 
 use crate::Error;
 use crate::budget::Budget;
-use crate::catalogue::{Filing, subject};
+use crate::families::Families;
+use crate::filing::{Filing, subject};
 
 pub use self::proposal::Proposal;
 
@@ -45,7 +47,7 @@ pub struct Move {
 }
 
 /// Reads a catalogue to its end and categorizes every dataflow by both sets. If `between_categories` is set, changes
-/// within a category are omitted.
+/// within a category are omitted. Memory is bounded by the budget, which counts every dataflow.
 ///
 /// # Errors
 ///
@@ -63,29 +65,49 @@ pub fn evaluate(
         reader = reader.without_legacy();
     }
     let mut scratch = Scratch::default();
-    let (mut counts, mut recategorized, mut moves) = ([Counts::default(); 2], 0, Vec::new());
+    let (mut dataflows, mut points) = (Vec::new(), [Vec::<Points>::new(), Vec::new()]);
     while let Some(dataflow) = reader.next_dataflow().map_err(Error::Document)? {
         budget.spend(&dataflow)?;
-        let subject = subject(&dataflow);
-        let verdicts = [before, after].map(|rules| rules.categorize(&subject, &mut scratch));
-        for (counts, verdict) in counts.iter_mut().zip(&verdicts) {
-            counts[verdict.category.index()] += 1;
+        for (rules, points) in [before, after].into_iter().zip(&mut points) {
+            points.push(rules.categorize(&subject(&dataflow), &mut scratch).points);
         }
-        let [before, after] = &verdicts;
+        dataflows.push(dataflow);
+    }
+    let [families_before, families_after] = &points;
+    let families = [
+        Families::new(&dataflows, families_before, before),
+        Families::new(&dataflows, families_after, after),
+    ];
+    let (mut counts, mut recategorized, mut moved) = ([Counts::default(); 2], 0, Vec::new());
+    for (index, dataflow) in dataflows.iter().enumerate() {
+        budget.check()?;
+        let filings = [(before, &families[0]), (after, &families[1])].map(|(rules, families)| {
+            let mut filing = Filing::of(&subject(dataflow), rules, &mut scratch);
+            families.add_to(&mut filing, index, dataflow, rules, &mut scratch);
+            filing
+        });
+        for (counts, filing) in counts.iter_mut().zip(&filings) {
+            counts[filing.category.index()] += 1;
+        }
+        let [before, after] = filings;
         let moves_away = before.category != after.category;
         recategorized += usize::from(moves_away);
-        if moves_away || (!between_categories && differ(before, after)) {
-            let (before, after) = (before.into(), after.into());
-            moves.push(Move { dataflow, before, after });
+        if moves_away || (!between_categories && differ(&before, &after)) {
+            budget.add(before.bytes() + after.bytes())?;
+            moved.push((index, before, after));
         }
     }
-    let [before, after] = counts;
+    let mut dataflows: Vec<_> = dataflows.into_iter().map(Some).collect();
+    let moves = moved.into_iter().filter_map(|(index, before, after)| {
+        dataflows[index].take().map(|dataflow| Move { dataflow, before, after })
+    });
+    let (moves, [before, after]) = (moves.collect(), counts);
     Ok(Evaluation { before, after, recategorized, moves, diagnostics: reader.into_diagnostics() })
 }
 
 /// Whether the same category won with another score or other evidence. A change of the confidence alone does not count:
 /// it depends on the runner-up, which responses do not contain.
-fn differ(one: &Verdict<'_>, other: &Verdict<'_>) -> bool {
+fn differ(one: &Filing, other: &Filing) -> bool {
     one.score != other.score || one.evidence != other.evidence
 }
 

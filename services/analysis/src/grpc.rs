@@ -48,14 +48,16 @@ impl Service {
         request: pb::CategorizeDataflowRequest,
     ) -> Result<pb::CategorizeDataflowResponse, Error> {
         let ruleset = convert::name(&request.ruleset, "ruleset")?;
-        let InputDataflow { id, names, descriptions } = request.dataflow.try_into()?;
-        let subject = Subject { id: &id, names: &names, descriptions: &descriptions, legacy: None };
+        let InputDataflow { id, agency, names, descriptions } = request.dataflow.try_into()?;
+        let subject =
+            Subject { id: &id, agency: &agency, names: &names, descriptions: &descriptions, legacy: None };
         let (rules, filing) = self.analyses.categorize(tenant, &ruleset, &subject).await?;
         Ok(pb::CategorizeDataflowResponse {
             category: convert::rules::category_to_wire(filing.category).into(),
             score: filing.score,
             confidence: filing.confidence,
             evidence: filing.evidence.into_iter().map(Into::into).collect(),
+            decided_by: convert::decided_by(filing.decided_by).into(),
             rules_revision: rules.ruleset.revision,
             overlay_revision: rules.ruleset.overlay_revision,
             // A single dataflow does not use the cache, so an unavailable cache is not reported.

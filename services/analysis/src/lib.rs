@@ -2,9 +2,9 @@
 //!
 //! The path of one request: [`grpc`] receives it, [`analyses`] looks the documents up in [`results`] or streams them
 //! through [`document`] to a parser thread, where [`catalogue`] combines the crates `dataflow-sdmx` and
-//! `dataflow-rules`, and [`themes`] has the provider's own categories decide first; `convert` builds the response.
-//! [`selection`] finds the rules of the call: [`rulesets`] has the compiled rules that tenants share, which
-//! [`rule_watch`] keeps current, and [`overlays`] what tenants have changed.
+//! `dataflow-rules`, `families` adds the evidence of families, and [`themes`] has the provider's own categories decide
+//! first; `convert` builds the response. [`selection`] finds the rules of the call: [`rulesets`] has the compiled rules
+//! that tenants share, which [`rule_watch`] keeps current, and [`overlays`] what tenants have changed.
 
 pub mod args;
 pub mod budget;
@@ -29,6 +29,8 @@ pub mod evaluation;
 pub mod themes;
 
 mod convert;
+mod families;
+mod filing;
 
 use std::sync::Arc;
 

@@ -94,6 +94,7 @@ fn evidence(evidence: &pb::Evidence) -> Option<String> {
             format!("{}/{}{from}{ended}", theme.scheme, theme.path.join("/"))
         }
         pb::evidence::Kind::Rule(rule) => format!("{}:{}@{}", rule.id, rule.keyword, rule.field),
+        pb::evidence::Kind::Family(family) => format!("family:{}*{}", family.key, family.members),
     };
     Some(printable(&text).into_owned())
 }

@@ -64,6 +64,7 @@ pub(super) fn decisive(flow: &pb::Dataflow) -> Option<&pb::Evidence> {
             flow.decided_by() == DecidedBy::Theme && !theme.deprecated && theme.category == flow.category
         }
         Some(Kind::Rule(_)) => flow.decided_by() != DecidedBy::Theme,
+        Some(Kind::Family(_)) => flow.decided_by() == DecidedBy::Family,
         None => false,
     };
     flow.evidence.iter().find(decided).or(flow.evidence.first())
@@ -80,6 +81,7 @@ pub fn why(evidence: &pb::Evidence, lang: &str) -> String {
             format!("theme {}{from}{ended}", name_of(&path, &theme.names, lang))
         }
         Some(Kind::Rule(rule)) => format!("{} in {}", rule.keyword, rule.field),
+        Some(Kind::Family(family)) => format!("family {} of {}", family.key, family.members),
         None => "-".to_owned(),
     };
     printable(&why).into_owned()

@@ -10,6 +10,7 @@
 //! | `forz* lavor*` | the same with prefixes; a leading `*` on the first word only |
 //! | `id:hlth` | a whole token of the dataflow's id (`hlth_cd_aro`), not its texts |
 //! | `id:nama_10*` | consecutive tokens of the id, the last one as a prefix |
+//! | `id:ESTAT/hlth` | the same in ids of this agency and of its sub-agencies, and of dataflows without an agency |
 
 use super::error::{RuleError, excerpt};
 use super::fold::{SPACE, UNDERSCORE, fold_into};
@@ -17,7 +18,7 @@ use super::limits::MAX_KEYWORD;
 
 /// Description of a valid keyword, for messages.
 const EXPECTED: &str = "words, or `id:` and tokens, where each may end in `*` and the first may start with `*`, next \
-                        to at least two letters";
+                        to at least two letters, and an agency and `/` may precede the tokens";
 
 /// A keyword in folded form: runs of text with gaps between words, split where a `*` inside a phrase allows a word to
 /// continue.
@@ -31,6 +32,8 @@ pub(super) struct Keyword {
     tails: Box<[Vec<u8>]>,
     /// The gap byte: distinguishes id keywords from text keywords.
     gap: u8,
+    /// The agency whose ids are meant, for an id keyword that names one.
+    agency: Option<Box<str>>,
 }
 
 impl Keyword {
@@ -44,9 +47,12 @@ impl Keyword {
             return None;
         }
         let written = written.trim();
-        let (gap, text) = match written.strip_prefix("id:") {
-            Some(tokens) => (UNDERSCORE, tokens.trim()),
-            None => (SPACE, written),
+        let (gap, agency, text) = match written.strip_prefix("id:") {
+            Some(tokens) => match tokens.split_once('/') {
+                Some((agency, tokens)) => (UNDERSCORE, Some(read_agency(agency)?), tokens.trim()),
+                None => (UNDERSCORE, None, tokens.trim()),
+            },
+            None => (SPACE, None, written),
         };
         let (infix, text) = text.strip_prefix('*').map_or((false, text), |rest| (true, rest));
         let (open_end, text) = text.strip_suffix('*').map_or((false, text), |rest| (true, rest));
@@ -69,7 +75,15 @@ impl Keyword {
         if infix {
             head.remove(0);
         }
-        Some(Self { head, infix, tails: runs.into(), gap })
+        Some(Self { head, infix, tails: runs.into(), gap, agency })
+    }
+
+    /// Whether dataflows of this agency are meant: of the one that the keyword names or of a sub-agency (`OECD.SDD` of
+    /// `OECD`). Like a text without a language, a dataflow without an agency is never excluded.
+    pub(super) fn is_of(&self, agency: &str) -> bool {
+        let Some(wanted) = self.agency.as_deref() else { return true };
+        let is_prefix = || agency.get(..wanted.len()).is_some_and(|start| start.eq_ignore_ascii_case(wanted));
+        agency.is_empty() || (is_prefix() && matches!(agency.as_bytes().get(wanted.len()), None | Some(b'.')))
     }
 
     /// Whether the rest of the keyword matches, after its head was found in a folded text up to `end`: the text is of
@@ -89,6 +103,15 @@ impl Keyword {
     pub(super) fn bytes(&self) -> usize {
         self.head.len() + self.tails.iter().map(Vec::len).sum::<usize>()
     }
+}
+
+/// An agency as SDMX writes it: parts of letters, digits, `-` and `_`, separated by dots.
+fn read_agency(written: &str) -> Option<Box<str>> {
+    let written = written.trim();
+    let is_part = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    written.split('.').all(is_part).then(|| written.into())
 }
 
 /// One run of words, without its last gap before a `*`. `None` if it has no word, or if a `*` is next to a single
@@ -137,6 +160,21 @@ mod tests {
         check("R&D", Some(" r d "));
         check("id:hlth", Some("_hlth_"));
         check("id:NAMA_10*", Some("_nama_10"));
+        check("id:OECD.SDD/nama_10*", Some("_nama_10"));
+    }
+
+    #[test]
+    fn id_keywords_may_name_an_agency() {
+        let keyword = Keyword::read("id:OECD/hlth").unwrap();
+        let agencies = ["OECD", "oecd", "OECD.SDD.TPS", "", "OECDX", "XOECD", "OEC", "Ö"];
+        assert_eq!(
+            agencies.map(|agency| keyword.is_of(agency)),
+            [true, true, true, true, false, false, false, false]
+        );
+        assert!(Keyword::read("id:hlth").unwrap().is_of("XX"));
+        for written in ["id:/hlth", "id:A..B/hlth", "id:A B/hlth", "id:A/", "id:A/*"] {
+            check(written, None);
+        }
     }
 
     #[test]

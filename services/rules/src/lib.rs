@@ -7,21 +7,26 @@
 //!
 //! | | [`Mode::Words`] | [`Mode::Substring`] |
 //! |---|---|---|
-//! | searched | the id, every name, every description | one text: display name, a space, description |
+//! | searched | the id, every name, every description, as readers see them (`visible`) | one text: display name, a space, description |
 //! | folding | case, accents, ligatures, punctuation (`fold`) | lower case only |
 //! | keyword | words, prefixes, phrases, id tokens (`keyword`) | any run of characters |
-//! | points | priority x weight, once per keyword, summed per category | priority per keyword, summed per rule |
+//! | points | priority x weight, once per keyword, summed per category; fewer in descriptions | priority per keyword, summed per rule |
 //! | tie | higher single priority, then rule id | the earlier rule |
-//! | none matched | [`Category::Other`], score 0, confidence 0 | the same |
+//! | family | its points are added ([`mod@family`]) | none |
+//! | confidence | the probability of being right ([`calibration`]) | the predecessor's formula |
+//! | none matched | [`Category::Other`], score 0, [`calibration::NO_EVIDENCE`] | [`Category::Other`], score 0, confidence 0 |
 
 use std::fmt;
 
 pub use self::category::{Category, UnknownCategory};
 pub use self::error::RuleError;
 pub use self::overlay::Overlay;
+pub use self::points::{Points, Winner};
 pub use self::ruleset::{Mode, Rule, RuleSet};
 
 pub mod built_in;
+pub mod calibration;
+pub mod family;
 pub mod file;
 pub mod limits;
 pub mod themes;
@@ -33,9 +38,11 @@ mod fold;
 mod keyword;
 mod language;
 mod overlay;
+mod points;
 mod ruleset;
 mod substring;
 mod validate;
+mod visible;
 mod words;
 
 /// The input of a categorization: borrowed from a parsed dataflow or from a request.
@@ -43,6 +50,8 @@ mod words;
 pub struct Subject<'a> {
     /// The dataflow's id as the provider writes it.
     pub id: &'a str,
+    /// The agency that maintains the dataflow, which id keywords may name; "" if it is unknown.
+    pub agency: &'a str,
     /// (language, text) in document order; the language is "" if the document states none.
     pub names: &'a [(String, String)],
     /// Like `names`.
@@ -94,11 +103,13 @@ pub struct Match<'a> {
 pub struct Verdict<'a> {
     /// [`Category::Other`] if no keyword matched.
     pub category: Category,
-    /// The points of the winning category; 0 if no keyword matched.
+    /// The points of the winning category, rounded; 0 if no keyword matched.
     pub score: i32,
-    /// 0 to 1. [`Mode::Words`]: `score / (score + runner-up's score + 4)`. [`Mode::Substring`]:
+    /// 0 to 1. [`Mode::Words`]: the probability that the category is right, by [`calibration`]. [`Mode::Substring`]:
     /// `(min(1, matches / 3) + min(1, score / 50)) / 2`.
     pub confidence: f64,
+    /// The points of every category, to which those of the family are added; none in [`Mode::Substring`].
+    pub points: Points,
     /// The matches that count for the winner. [`Mode::Words`]: in field order (id, names, descriptions), then by
     /// offset, the first [`MAX_EVIDENCE`]. [`Mode::Substring`]: every match of the winning rule in the order of its
     /// keywords; a keyword that is listed twice is included twice.
@@ -158,13 +169,30 @@ impl Compiled {
             Engine::Words(engine) => engine.categorize(subject, &mut scratch.words),
         }
     }
+
+    /// The matches for one category, as those of a verdict. For a category that wins by the points of its family;
+    /// none in [`Mode::Substring`], which has no families.
+    pub fn evidence<'a>(
+        &'a self,
+        category: Category,
+        subject: &Subject<'a>,
+        scratch: &mut Scratch,
+    ) -> Vec<Match<'a>> {
+        match &self.0 {
+            Engine::Substring(_) => Vec::new(),
+            Engine::Words(engine) => engine.evidence_for(category, subject, &mut scratch.words),
+        }
+    }
 }
 
 // === impl Verdict ===
 
 impl Verdict<'_> {
     /// The verdict if no keyword matched.
-    const NONE: Self = Self { category: Category::Other, score: 0, confidence: 0.0, evidence: Vec::new() };
+    fn none(confidence: f64) -> Self {
+        let points = Points::default();
+        Self { category: Category::Other, score: 0, confidence, points, evidence: Vec::new() }
+    }
 }
 
 // === impl Subject ===
@@ -192,15 +220,22 @@ impl<'a> Subject<'a> {
 
 // === impl Field ===
 
-impl fmt::Display for Field<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Field<'_> {
+    /// As displayed. A result has a dozen fields per dataflow, for which formatting is too slow.
+    #[must_use]
+    pub fn name(self) -> String {
         let (kind, language) = match self {
             Self::Id => ("id", ""),
-            Self::Name(language) => ("name", *language),
-            Self::Description(language) => ("description", *language),
+            Self::Name(language) => ("name", language),
+            Self::Description(language) => ("description", language),
         };
-        f.write_str(kind)?;
-        if language.is_empty() { Ok(()) } else { write!(f, ".{language}") }
+        if language.is_empty() { kind.to_owned() } else { [kind, ".", language].concat() }
+    }
+}
+
+impl fmt::Display for Field<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name())
     }
 }
 

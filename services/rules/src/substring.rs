@@ -7,7 +7,7 @@
 use super::automaton::{Automaton, Marks};
 use super::error::at_most;
 use super::limits::MAX_KEYWORD_BYTES;
-use super::{Category, Match, Rule, RuleError, Subject, Verdict};
+use super::{Category, Match, Points, Rule, RuleError, Subject, Verdict};
 
 #[derive(Debug)]
 pub(super) struct Engine {
@@ -76,7 +76,7 @@ impl Engine {
         // The earlier rule wins a tie.
         let Some(&winner) = candidates.iter().max_by_key(|rule| (points[**rule], std::cmp::Reverse(**rule)))
         else {
-            return Verdict::NONE;
+            return Verdict::none(0.0);
         };
         let score = points[winner];
         for rule in candidates.drain(..) {
@@ -95,7 +95,7 @@ impl Engine {
         };
         let evidence: Vec<_> = rule.keywords.iter().filter_map(|keyword| locate(keyword)).collect();
         let confidence = confidence(evidence.len(), score);
-        Verdict { category: rule.category, score, confidence, evidence }
+        Verdict { category: rule.category, score, confidence, points: Points::default(), evidence }
     }
 }
 

@@ -44,7 +44,8 @@ fn errors_name_the_field_and_what_is_allowed() {
     check(
         rule("b", Category::Other, &["word", "*"]),
         "rules[1].keywords[1] must be words, or `id:` and tokens, where each may end in `*` and the first may start \
-         with `*`, next to at least two letters, in at most 256 bytes; is \"*\"",
+         with `*`, next to at least two letters, and an agency and `/` may precede the tokens, in at most 256 \
+         bytes; is \"*\"",
     );
     check(rule("b", Category::Other, &[]), "rules[1].keywords must not be empty");
     check(rule("b", Category::Other, &["word"; 1001]), "rules[1].keywords must be at most 1000, is 1001");
@@ -74,8 +75,9 @@ fn disabled_rules_are_validated_and_otherwise_ignored() {
         let disabled = Rule { disabled: true, ..rule("a", Category::Health, &["salute"]) };
         let compiled = Compiled::new(&set(mode, std::slice::from_ref(&disabled))).unwrap();
         let names = texts(&[("it", "Salute")]);
-        let subject = Subject { id: "x", names: &names, descriptions: &[], legacy: None };
-        assert_eq!(compiled.categorize(&subject, &mut Scratch::default()), Verdict::NONE);
+        let subject = Subject { id: "x", agency: "", names: &names, descriptions: &[], legacy: None };
+        let confidence = if mode == Mode::Words { calibration::NO_EVIDENCE } else { 0.0 };
+        assert_eq!(compiled.categorize(&subject, &mut Scratch::default()), Verdict::none(confidence));
     }
     let bad = Rule { disabled: true, priority: 0, ..rule("a", Category::Health, &["salute"]) };
     assert!(Compiled::new(&set(Mode::Words, &[bad])).is_err());
@@ -104,7 +106,8 @@ fn substring_mode_searches_the_predecessors_text() {
         texts(&[("en", "Ignored popolazione"), ("it", "Dati demografici")]),
         texts(&[("it", "È della popolazione")]),
     );
-    let subject = Subject { id: "demo", names: &names, descriptions: &descriptions, legacy: None };
+    let subject =
+        Subject { id: "demo", agency: "", names: &names, descriptions: &descriptions, legacy: None };
     // A keyword that is listed twice counts twice; a keyword without a match is not in the evidence.
     check(
         subject,
@@ -131,7 +134,12 @@ fn substring_mode_searches_the_predecessors_text() {
         Category::Population,
         20,
     );
-    check(Subject { id: "x", names: &[], descriptions: &[], legacy: None }, &[], Category::Other, 0);
+    check(
+        Subject { id: "x", agency: "", names: &[], descriptions: &[], legacy: None },
+        &[],
+        Category::Other,
+        0,
+    );
 }
 
 prop_compose! {
@@ -151,7 +159,7 @@ proptest! {
         ];
         let silent = rule("a-silent", Category::Health, &["zzzz", "yyyy*", "*qqqq"]);
         let (names, descriptions) = (texts(&[("it", &name)]), texts(&[("", &description)]));
-        let subject = Subject { id: &id, names: &names, descriptions: &descriptions, legacy: None };
+        let subject = Subject { id: &id, agency: "", names: &names, descriptions: &descriptions, legacy: None };
         for mode in [Mode::Words, Mode::Substring] {
             let few = Compiled::new(&set(mode, &rules)).unwrap();
             let more = Compiled::new(&set(mode, &[&rules[..], std::slice::from_ref(&silent)].concat())).unwrap();
@@ -164,7 +172,7 @@ proptest! {
     fn any_text_yields_a_verdict_within_bounds(id in "\\PC{0,10}", name in "\\PC{0,60}", description in "(?s).{0,60}") {
         let rules = [rule("a", Category::Labour, &["ab", "cc*", "*dd", "ee* f", "id:x"])];
         let (names, descriptions) = (texts(&[("en", &name)]), texts(&[("", &description)]));
-        let subject = Subject { id: &id, names: &names, descriptions: &descriptions, legacy: None };
+        let subject = Subject { id: &id, agency: "", names: &names, descriptions: &descriptions, legacy: None };
         for mode in [Mode::Words, Mode::Substring] {
             let compiled = Compiled::new(&set(mode, &rules)).unwrap();
             let verdict = compiled.categorize(&subject, &mut Scratch::default());

@@ -2,11 +2,9 @@
 //!
 //! All texts of a dataflow are folded into one haystack. It is searched once for keywords that start at a word boundary
 //! and, if some rule has keywords that start with `*`, once more for those. A keyword adds priority x weight to its
-//! category once per dataflow, independent of the number of matches and texts. The highest sum wins; ties go to the
-//! category with the higher single priority among its matches, then to the lower rule id.
-//!
-//! Confidence is `s / (s + r + SMOOTHING)`, where `s` are the winner's points and `r` the runner-up's: it grows with
-//! the evidence and with the margin, and is always below 1.
+//! category once per dataflow, independent of the number of matches, with the weight of the text that weighs most: names
+//! and ids 1, a breakdown in a name 0.5, descriptions 0.3. The highest sum wins; ties go to the category with the higher
+//! single priority among its matches, then to the lower rule id.
 
 use std::cmp::Reverse;
 
@@ -16,13 +14,23 @@ use super::error::RuleError;
 use super::fold::{Offsets, SPACE, UNDERSCORE, fold_into};
 use super::language::primary_subtag;
 use super::limits::MAX_COMPARISONS;
-use super::{Category, Field, MAX_EVIDENCE, Match, Rule, Subject, Verdict};
+use super::points::Tenths;
+use super::visible::{Visible, visible};
+use super::{Category, Field, MAX_EVIDENCE, Match, Points, Rule, Subject, Verdict, calibration};
 
 mod prepared;
 
-/// Added to the denominator of the confidence, for what the texts do not state. Slightly less than one match of the
-/// default priority, so that a single match gives a confidence slightly above one half.
-const SMOOTHING: f64 = 4.0;
+/// The weight of a name, in tenths.
+const NAME: Tenths = 10;
+/// The weight of what a name says after a word such as "by": the breakdown, less likely the subject.
+const BREAKDOWN: Tenths = 5;
+/// The weight of a description: long ones mention much besides the subject.
+const DESCRIPTION: Tenths = 3;
+
+/// Words of names after which the breakdown follows.
+const BREAKDOWN_WORDS: [&str; 7] = ["by", "per", "par", "selon", "nach", "por", "segun"];
+/// In place of the index of a keyword, for a breakdown word.
+const IS_BREAKDOWN_WORD: usize = usize::MAX;
 
 #[derive(Debug)]
 pub(super) struct Engine {
@@ -40,13 +48,24 @@ pub(super) struct Engine {
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     haystack: Vec<u8>,
-    /// The start of each text in the haystack, and its language: id, names, descriptions.
-    texts: Vec<(usize, LanguageMask)>,
-    /// Keywords that have counted, and the first position of each.
+    /// Id, names, descriptions.
+    texts: Vec<Text>,
+    /// Keywords that have counted.
     seen: Marks,
+    /// The index in `hits` of each keyword that has counted.
+    slots: Vec<u32>,
     /// Heads all of whose keywords have counted: of words, then of infixes.
     done: [Marks; 2],
     hits: Vec<Hit>,
+}
+
+/// A text in the haystack.
+#[derive(Debug, Clone, Copy)]
+struct Text {
+    start: usize,
+    language: LanguageMask,
+    /// Whether it is not as the provider wrote it.
+    is_rewritten: bool,
 }
 
 /// Ordered like evidence: by text, then by position.
@@ -56,11 +75,12 @@ struct Hit {
     /// First letter, in bytes of the folded text.
     at: usize,
     keyword: usize,
+    weight: Tenths,
 }
 
-/// The points of one category; the greatest tally wins. The second part is the highest single priority and, among the
-/// rules with it, the first by id.
-type Tally = (i32, Option<(i32, Reverse<usize>)>);
+/// The points of one category. The second part decides ties: the highest single priority and, among the rules with it,
+/// the first by id.
+type Tally = (Tenths, Option<(i32, Reverse<usize>)>);
 
 impl Engine {
     pub(super) fn new(rules: &[Rule]) -> Result<Self, RuleError> {
@@ -71,8 +91,10 @@ impl Engine {
             chosen.map(|(index, keyword)| (keyword.pattern.head.clone(), index))
         };
         let infixes = keywords.iter().filter(|keyword| keyword.pattern.infix);
+        let breakdowns =
+            BREAKDOWN_WORDS.iter().map(|word| (format!(" {word} ").into_bytes(), IS_BREAKDOWN_WORD));
         Ok(Self {
-            words: Automaton::new(heads(false)),
+            words: Automaton::new(heads(false).chain(breakdowns)),
             infixes: Automaton::new(heads(true)),
             infix_languages: infixes.fold(0, |mask, keyword| mask | rules[keyword.rule].languages),
             rules: rules.into(),
@@ -82,43 +104,70 @@ impl Engine {
     }
 
     pub(super) fn categorize<'a>(&'a self, subject: &Subject<'a>, scratch: &mut Scratch) -> Verdict<'a> {
-        self.fold(subject, scratch);
-        let tallies = self.search(scratch);
-        let Some((category, (score, _))) =
-            Category::ALL.into_iter().zip(tallies).max_by_key(|(_, tally)| *tally).filter(|(_, t)| t.0 > 0)
-        else {
-            return Verdict::NONE;
+        let points = self.points(subject, scratch);
+        let Some(winner) = points.winner(&[0.0; Category::ALL.len()]) else {
+            return Verdict::none(calibration::NO_EVIDENCE);
         };
-        let others = Category::ALL.into_iter().zip(tallies).filter(|(other, _)| *other != category);
-        let runner_up = others.map(|(_, tally)| tally.0).max().unwrap_or(0);
-        let confidence = f64::from(score) / (f64::from(score) + f64::from(runner_up) + SMOOTHING);
-        Verdict { category, score, confidence, evidence: self.evidence(category, subject, scratch) }
+        let evidence = self.evidence(winner.category, subject, scratch);
+        Verdict {
+            category: winner.category,
+            score: winner.score,
+            confidence: winner.confidence,
+            points,
+            evidence,
+        }
+    }
+
+    /// The first matches for a category, as evidence.
+    pub(super) fn evidence_for<'a>(
+        &'a self,
+        category: Category,
+        subject: &Subject<'a>,
+        scratch: &mut Scratch,
+    ) -> Vec<Match<'a>> {
+        self.points(subject, scratch);
+        self.evidence(category, subject, scratch)
+    }
+
+    fn points(&self, subject: &Subject<'_>, scratch: &mut Scratch) -> Points {
+        self.fold(subject, scratch);
+        Points::new(self.search(subject, scratch))
     }
 
     /// Fills the haystack.
     fn fold(&self, subject: &Subject<'_>, scratch: &mut Scratch) {
         scratch.haystack.clear();
         scratch.texts.clear();
-        scratch.texts.push((0, ALL_LANGUAGES));
+        scratch.texts.push(Text { start: 0, language: ALL_LANGUAGES, is_rewritten: false });
         fold_into(subject.id, UNDERSCORE, &mut scratch.haystack);
         for (language, text) in subject.names.iter().chain(subject.descriptions) {
-            scratch.texts.push((scratch.haystack.len(), self.mask_of(language)));
-            fold_into(text, SPACE, &mut scratch.haystack);
+            let visible = visible(text);
+            scratch.texts.push(Text {
+                start: scratch.haystack.len(),
+                language: self.mask_of(language),
+                is_rewritten: matches!(visible, Visible::Rewritten { .. }),
+            });
+            fold_into(visible.text(), SPACE, &mut scratch.haystack);
         }
     }
 
     /// Collects one hit per matching keyword, and sums up the points.
-    fn search(&self, scratch: &mut Scratch) -> [Tally; 7] {
-        let Scratch { haystack, texts, seen, done: [words_done, infixes_done], hits } = scratch;
-        let mut tallies = [(0, None); 7];
+    fn search(&self, subject: &Subject<'_>, scratch: &mut Scratch) -> [Tally; Category::ALL.len()] {
+        let Scratch { haystack, texts, seen, slots, done: [words_done, infixes_done], hits } = scratch;
+        let mut tallies = [(0, None); Category::ALL.len()];
         seen.reset(self.keywords.len());
+        slots.resize(self.keywords.len(), 0);
         words_done.reset(self.words.patterns());
         infixes_done.reset(self.infixes.patterns());
         hits.clear();
         let mut comparisons = MAX_COMPARISONS;
-        for (text, &(start, language)) in texts.iter().enumerate() {
-            let end = texts.get(text + 1).map_or(haystack.len(), |(start, _)| *start);
+        for (text, &Text { start, language, .. }) in texts.iter().enumerate() {
+            let end = texts.get(text + 1).map_or(haystack.len(), |next| next.start);
             let haystack = &haystack[start..end];
+            // No later text weighs more than this one.
+            let (most, after_breakdown) =
+                if text <= subject.names.len() { (NAME, BREAKDOWN) } else { (DESCRIPTION, DESCRIPTION) };
+            let mut breakdown = usize::MAX;
             let mut on_match = |found: Occurrence, keywords: &[usize], done: &mut Marks| {
                 if keywords.len() > comparisons || done.contains(found.pattern) {
                     return;
@@ -126,23 +175,38 @@ impl Engine {
                 comparisons -= keywords.len();
                 let mut counted = 0;
                 for &index in keywords {
+                    if index == IS_BREAKDOWN_WORD {
+                        breakdown = breakdown.min(found.start);
+                        continue;
+                    }
+                    let weight = if found.start < breakdown { most } else { after_breakdown };
                     let keyword = &self.keywords[index];
                     let rule = &self.rules[keyword.rule];
-                    if seen.contains(index) {
-                        counted += 1;
+                    let known = seen.contains(index).then(|| slots[index] as usize);
+                    let counts = known.map_or(0, |slot: usize| hits[slot].weight);
+                    if counts >= weight {
+                        counted += usize::from(counts >= most);
                         continue;
                     }
                     if (rule.languages != ALL_LANGUAGES && rule.languages & language == 0)
+                        || !keyword.pattern.is_of(subject.agency)
                         || !keyword.pattern.matches(haystack, found.end)
                     {
                         continue;
                     }
-                    seen.insert(index);
-                    counted += 1;
+                    counted += usize::from(weight >= most);
                     let at = found.start + usize::from(!keyword.pattern.infix);
-                    hits.push(Hit { text, at, keyword: index });
+                    let hit = Hit { text, at, keyword: index, weight };
+                    match known {
+                        Some(slot) => hits[slot] = hit,
+                        None => {
+                            seen.insert(index);
+                            slots[index] = u32::try_from(hits.len()).expect("at most 1 MiB of keywords");
+                            hits.push(hit);
+                        }
+                    }
                     let (points, strongest) = &mut tallies[rule.category.index()];
-                    *points = i32::saturating_add(*points, keyword.points);
+                    *points += Tenths::from(keyword.points.unsigned_abs()) * (weight - counts);
                     *strongest = (*strongest).max(Some((rule.priority, Reverse(rule.rank))));
                 }
                 if counted == keywords.len() {
@@ -164,7 +228,7 @@ impl Engine {
         subject: &Subject<'a>,
         scratch: &mut Scratch,
     ) -> Vec<Match<'a>> {
-        let hits = &mut scratch.hits;
+        let Scratch { hits, texts, .. } = scratch;
         hits.retain(|hit| self.rules[self.keywords[hit.keyword].rule].category == winner);
         hits.sort_unstable();
         hits.truncate(MAX_EVIDENCE);
@@ -172,11 +236,12 @@ impl Engine {
         for hits in hits.chunk_by(|one, next| one.text == next.text) {
             let text = hits[0].text;
             let (field, written, gap) = field(subject, text);
-            let mut offsets = Offsets::new(written, gap);
+            let seen = if texts[text].is_rewritten { visible(written) } else { Visible::Written(written) };
+            let mut offsets = Offsets::new(seen.text(), gap);
             evidence.extend(hits.iter().map(|hit| {
                 let keyword = &self.keywords[hit.keyword];
                 let rule_id = &self.rules[keyword.rule].id;
-                let offset = offsets.at(hit.at);
+                let offset = seen.origin(offsets.at(hit.at));
                 Match { rule_id, keyword: &keyword.written, field, offset }
             }));
         }

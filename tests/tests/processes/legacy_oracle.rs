@@ -94,7 +94,8 @@ impl Case {
     fn answer(&self, rules: &Compiled) -> Outcome {
         let names: Vec<_> = self.names.clone().into_iter().collect();
         let descriptions = [("it".to_owned(), self.description.clone())];
-        let subject = Subject { id: &self.id, names: &names, descriptions: &descriptions, legacy: None };
+        let subject =
+            Subject { id: &self.id, agency: "", names: &names, descriptions: &descriptions, legacy: None };
         let verdict = rules.categorize(&subject, &mut Scratch::default());
         for found in &verdict.evidence {
             let text = match found.field {

@@ -39,7 +39,7 @@ impl AnalyzedDataflow {
             votes[category.index()] += 1;
             order.push(category);
         }
-        let by_rules = (self.decided_by == DecidedBy::Rules).then_some(self.filing.category);
+        let by_rules = (self.filing.decided_by != DecidedBy::Nothing).then_some(self.filing.category);
         let rank = |category: &&Category| (votes[category.index()], Some(**category) == by_rules);
         let winner = order.iter().rev().max_by_key(rank).copied();
         self.themes = themes;
@@ -52,6 +52,6 @@ impl AnalyzedDataflow {
         let share = f64::from(votes[category.index()]) / f64::from(votes.iter().sum::<u32>());
         self.filing.category = category;
         self.filing.confidence = THEME_CONFIDENCE * share;
-        self.decided_by = DecidedBy::Theme;
+        self.filing.decided_by = DecidedBy::Theme;
     }
 }

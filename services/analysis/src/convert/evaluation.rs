@@ -105,12 +105,13 @@ impl From<Move> for pb::Move {
 
 impl From<Filing> for pb::Filing {
     fn from(filing: Filing) -> Self {
-        let Filing { category, score, confidence, evidence } = filing;
+        let Filing { category, score, confidence, evidence, decided_by } = filing;
         Self {
             category: category_to_wire(category).into(),
             score,
             confidence,
             evidence: evidence.into_iter().map(Into::into).collect(),
+            decided_by: super::decided_by(decided_by).into(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use dataflow_rules::{Rule, RuleSet};
 
 use super::*;
+use crate::catalogue::{DecidedBy, Evidence};
 
 const CATALOGUE: &str = r#"<m:Structure xmlns:m="http://www.sdmx.org/resources/sdmxml/schemas/v2_1/message"
   xmlns:s="http://www.sdmx.org/resources/sdmxml/schemas/v2_1/structure"
@@ -68,6 +69,19 @@ fn a_move_is_another_category_score_or_evidence() {
 }
 
 #[test]
+fn a_rule_moves_the_parts_of_what_it_matches() {
+    let catalogue = CATALOGUE.replace(r#"id="C""#, r#"id="A_1""#);
+    let before = compiled(Mode::Words, &[(Category::Economy, "port", 5)]);
+    let after = compiled(Mode::Words, &[(Category::Territory, "port", 5)]);
+    let mut budget = Budget::unlimited();
+    let evaluation =
+        evaluate(catalogue.as_bytes(), &before, &after, true, Limits::default(), &mut budget).unwrap();
+    let moved = evaluation.moves.iter().map(|moved| (moved.dataflow.id.as_str(), moved.after.decided_by));
+    let (rules, family) = (DecidedBy::Rules, DecidedBy::Family);
+    assert_eq!(moved.collect::<Vec<_>>(), [("A", rules), ("B", rules), ("A_1", family)]);
+}
+
+#[test]
 fn a_move_has_both_results() {
     let before = compiled(Mode::Words, &[(Category::Economy, "port", 5)]);
     let after = compiled(Mode::Words, &[(Category::Territory, "port", 8)]);
@@ -76,7 +90,10 @@ fn a_move_has_both_results() {
             .unwrap();
     assert_eq!((recategorized, moves.len()), (2, 2));
     assert_eq!((before[Category::Economy.index()], after[Category::Territory.index()]), (2, 2));
-    let summary = |filing: &Filing| (filing.category, filing.score, filing.evidence[0].field.clone());
+    let summary = |filing: &Filing| match &filing.evidence[0] {
+        Evidence::Rule { field, .. } => (filing.category, filing.score, field.clone()),
+        Evidence::Family { key, .. } => panic!("no family has the key {key}"),
+    };
     assert_eq!(summary(&moves[0].before), (Category::Economy, 5, "name.en".to_owned()));
     assert_eq!(summary(&moves[0].after), (Category::Territory, 8, "name.en".to_owned()));
 }

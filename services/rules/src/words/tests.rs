@@ -12,7 +12,7 @@ use super::*;
 fn check(rules: &[Rule], id: &str, names: &[(&str, &str)], descriptions: &[(&str, &str)], expected: &str) {
     let compiled = Compiled::new(&set(Mode::Words, rules)).unwrap();
     let (names, descriptions) = (texts(names), texts(descriptions));
-    let subject = Subject { id, names: &names, descriptions: &descriptions, legacy: None };
+    let subject = Subject { id, agency: "", names: &names, descriptions: &descriptions, legacy: None };
     let mut scratch = super::super::Scratch::default();
     for _ in 0..2 {
         let verdict = compiled.categorize(&subject, &mut scratch);
@@ -101,7 +101,7 @@ fn a_rule_searches_texts_of_its_languages_and_untagged_ones() {
     let check = |rule: Rule, language: &str, id: &str, expected: &str| {
         check(&[rule], id, &[(language, "Paro")], &[(language, "Arbeitslosigkeit")], expected);
     };
-    let both = "LABOUR 10 [r:paro@name+0, r:*losigkeit@description+7]";
+    let both = "LABOUR 7 [r:paro@name+0, r:*losigkeit@description+7]";
     check(only(&["es"]), "", "", both);
     check(only(&["es"]), "it", "", "OTHER 0 []");
     check(
@@ -120,10 +120,10 @@ fn evidence_is_in_field_order_and_bounded_while_every_match_counts() {
     let keywords: Vec<&str> = words.iter().map(String::as_str).collect();
     let compiled = Compiled::new(&set(Mode::Words, &[rule("r", Category::Labour, &keywords)])).unwrap();
     let (names, descriptions) = (texts(&[("", &words[10..].join(" "))]), texts(&[("", &words.join(" "))]));
-    let subject = Subject { id: "", names: &names, descriptions: &descriptions, legacy: None };
+    let subject = Subject { id: "", agency: "", names: &names, descriptions: &descriptions, legacy: None };
     let mut scratch = super::super::Scratch::default();
     let verdict = compiled.categorize(&subject, &mut scratch);
-    assert_eq!((verdict.score, verdict.evidence.len()), (100, MAX_EVIDENCE));
+    assert_eq!((verdict.score, verdict.evidence.len()), (50 + 15, MAX_EVIDENCE));
     let found: Vec<_> = verdict.evidence.iter().map(|m| m.keyword).collect();
     assert_eq!(found, [&keywords[10..], &keywords[..6]].concat());
 }
@@ -137,13 +137,88 @@ fn confidence_rises_with_the_evidence_and_with_the_margin() {
     let compiled = Compiled::new(&set(Mode::Words, &rules)).unwrap();
     let confidence = |name: &str| {
         let names = texts(&[("", name)]);
-        let subject = Subject { id: "", names: &names, descriptions: &[], legacy: None };
+        let subject = Subject { id: "", agency: "", names: &names, descriptions: &[], legacy: None };
         compiled.categorize(&subject, &mut super::super::Scratch::default()).confidence
     };
     let rising =
         ["", "uno mezzo", "uno due mezzo altro", "uno", "uno due tre mezzo", "uno due", "uno due tre"];
     assert!(rising.map(confidence).is_sorted(), "{:?}", rising.map(confidence));
-    assert!(confidence("") == 0.0 && confidence("uno due tre") < 1.0);
+    assert!(confidence("") == calibration::NO_EVIDENCE && confidence("uno due tre") < 1.0);
+}
+
+#[test]
+fn a_keyword_counts_where_it_weighs_most() {
+    let rules = [rule("r", Category::Labour, &["jobs", "pay", "jobs by branch"])];
+    let check = |names: &[(&str, &str)], descriptions: &[(&str, &str)], expected: &str| {
+        check(&rules, "", names, descriptions, expected);
+    };
+    // 5 in a name, 2.5 in its breakdown, 1.5 in a description; sums are rounded.
+    check(&[("", "Jobs")], &[], "LABOUR 5 [r:jobs@name+0]");
+    check(&[("", "Firms by jobs")], &[], "LABOUR 3 [r:jobs@name+9]");
+    check(&[("", "Firms")], &[("", "jobs")], "LABOUR 2 [r:jobs@description+0]");
+    check(&[("", "Firms")], &[("", "jobs by pay")], "LABOUR 3 [r:jobs@description+0, r:pay@description+8]");
+    check(&[("en", "Firms by jobs"), ("fr", "Jobs")], &[("", "jobs")], "LABOUR 5 [r:jobs@name.fr+0]");
+    check(&[("en", "Firms by pay, jobs by pay")], &[], "LABOUR 5 [r:pay@name.en+9, r:jobs@name.en+14]");
+    // A phrase that begins before the breakdown is not a part of it.
+    check(&[("", "Jobs by branch")], &[], "LABOUR 10 [r:jobs@name+0, r:jobs by branch@name+0]");
+    // Of a breakdown, in every language.
+    for word in ["per", "par", "selon", "nach", "por", "según"] {
+        check(
+            &[("", &format!("Firms {word} pay"))],
+            &[],
+            &format!("LABOUR 3 [r:pay@name+{}]", 7 + word.chars().count()),
+        );
+    }
+    check(&[("", "Standby pay")], &[], "LABOUR 5 [r:pay@name+8]");
+}
+
+#[test]
+fn breakdown_words_may_be_keywords() {
+    let rules = [rule("r", Category::Labour, &["by", "per*"])];
+    check(&rules, "", &[("", "Work by person")], &[], "LABOUR 8 [r:by@name+5, r:per*@name+8]");
+}
+
+#[test]
+fn points_do_not_saturate() {
+    let most = Rule { priority: 1000, ..rule("r", Category::Labour, &["a"]) };
+    let keywords: Vec<String> = (0..1000).map(|number| format!("w{number}")).collect();
+    let weights = keywords.iter().map(|keyword| (keyword.clone(), 1000)).collect();
+    let rules = [Rule { keywords: keywords.clone(), weights, ..most }];
+    check_score(&rules, &keywords.join(" "), 1_000_000_000);
+}
+
+#[track_caller]
+fn check_score(rules: &[Rule], name: &str, expected: i32) {
+    let compiled = Compiled::new(&set(Mode::Words, rules)).unwrap();
+    let names = texts(&[("", name)]);
+    let subject = Subject { id: "", agency: "", names: &names, descriptions: &[], legacy: None };
+    assert_eq!(compiled.categorize(&subject, &mut super::super::Scratch::default()).score, expected);
+}
+
+#[test]
+fn id_keywords_of_an_agency_search_its_ids() {
+    let compiled =
+        Compiled::new(&set(Mode::Words, &[rule("r", Category::Health, &["id:ESTAT/hlth"])])).unwrap();
+    for (agency, score) in [("ESTAT", 5), ("ESTAT.C1", 5), ("", 5), ("XX", 0), ("ESTATX", 0)] {
+        let subject = Subject { id: "HLTH_CD", agency, names: &[], descriptions: &[], legacy: None };
+        assert_eq!(
+            compiled.categorize(&subject, &mut super::super::Scratch::default()).score,
+            score,
+            "{agency}"
+        );
+    }
+}
+
+#[test]
+fn evidence_names_positions_of_the_text_as_written() {
+    let rules = [rule("r", Category::Health, &["santé"])];
+    check(
+        &rules,
+        "",
+        &[("", "Table X2")],
+        &[("fr", "<p class=\"sante\">D&eacute;penses de sant&eacute;</p>")],
+        "HEALTH 2 [r:santé@description.fr+36]",
+    );
 }
 
 proptest! {
@@ -153,7 +228,7 @@ proptest! {
         let mut scratch = super::super::Scratch::default();
         let mut verdict_of = |name: String| {
             let names = texts(&[("it", &name)]);
-            let subject = Subject { id: "", names: &names, descriptions: &[], legacy: None };
+            let subject = Subject { id: "", agency: "", names: &names, descriptions: &[], legacy: None };
             let verdict = compiled.categorize(&subject, &mut scratch);
             (verdict.category, verdict.score, verdict.evidence.iter().map(|m| m.keyword.to_owned()).collect::<Vec<_>>())
         };
@@ -164,7 +239,7 @@ proptest! {
     fn an_offset_points_to_text_that_folds_to_the_keyword(name in "(Élève|élèves|œuvre|Straße|-| |’|x){0,12}") {
         let compiled = Compiled::new(&set(Mode::Words, &[rule("r", Category::Other, &["eleve", "oeuvre", "strasse"])])).unwrap();
         let names = texts(&[("fr", &name)]);
-        let subject = Subject { id: "", names: &names, descriptions: &[], legacy: None };
+        let subject = Subject { id: "", agency: "", names: &names, descriptions: &[], legacy: None };
         for found in compiled.categorize(&subject, &mut super::super::Scratch::default()).evidence {
             let mut folded = Vec::new();
             let rest: String = name.chars().skip(found.offset as usize).collect();
@@ -184,7 +259,7 @@ fn the_cost_of_repeated_words_does_not_depend_on_the_number_of_rules() {
     let categorize = |rules: &[Rule], text: &str| {
         let compiled = Compiled::new(&set(Mode::Words, rules)).unwrap();
         let names = texts(&[("", text)]);
-        let subject = Subject { id: "", names: &names, descriptions: &[], legacy: None };
+        let subject = Subject { id: "", agency: "", names: &names, descriptions: &[], legacy: None };
         compiled.categorize(&subject, &mut super::super::Scratch::default()).score
     };
     assert_eq!(categorize(&many(&|_| "ab".to_owned()), &text), 2_000 * 5, "each counts once");

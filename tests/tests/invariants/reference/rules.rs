@@ -19,7 +19,7 @@ fn examples_categorize_titles_as_documented() {
         for row in rows(below, "| id | language | name | category | score | confidence | counted |") {
             let [id, language, name, category, score, confidence, counted] = row.try_into().unwrap();
             let names = [(language, name.clone())];
-            let subject = Subject { id: &id, names: &names, descriptions: &[], legacy: None };
+            let subject = Subject { id: &id, agency: "", names: &names, descriptions: &[], legacy: None };
             let mut scratch = Scratch::default();
             let verdict = compiled.categorize(&subject, &mut scratch);
             let evidence: Vec<_> = verdict.evidence.iter().map(|found| found.keyword).collect();
@@ -39,7 +39,7 @@ fn examples_categorize_titles_as_documented() {
 fn keywords_match_as_documented() {
     let page = read("docs/rules.md");
     let keywords = rows(section(&page, "## Mode WORDS"), "| keyword | finds | does not find |");
-    assert_eq!(keywords.len(), 9);
+    assert_eq!(keywords.len(), 10);
     for row in keywords {
         let [keyword, found, other] = row.try_into().unwrap();
         let compiled = compile(&format!(
@@ -48,7 +48,7 @@ fn keywords_match_as_documented() {
         let finds = |text: &str| {
             let names = [(String::new(), text.to_owned())];
             let (id, names) = if keyword.starts_with("id:") { (text, &[][..]) } else { ("", &names[..]) };
-            let subject = Subject { id, names, descriptions: &[], legacy: None };
+            let subject = Subject { id, agency: "", names, descriptions: &[], legacy: None };
             compiled.categorize(&subject, &mut Scratch::default()).score > 0
         };
         assert_eq!((finds(&found), finds(&other)), (true, false), "{keyword}: {found}, not {other}");

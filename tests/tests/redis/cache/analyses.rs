@@ -27,7 +27,9 @@ fn catalogue(flows: usize) -> String {
 
 /// The digest of a document, as its header value.
 fn digest_of(document: &str) -> String {
-    digest::format(&document::fingerprint(&[Bytes::copy_from_slice(document.as_bytes())]))
+    digest::format(&document::fingerprint(&[document::Part::Bytes(Bytes::copy_from_slice(
+        document.as_bytes(),
+    ))]))
 }
 
 /// Sends a document, with a digest header if there is one.

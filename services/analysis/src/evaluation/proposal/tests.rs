@@ -32,7 +32,7 @@ fn a_proposed_rule_replaces_its_namesake_or_is_appended() {
     let check = |mode, proposal: Proposal, expected: Category| {
         let compiled = proposal.clone().compile(base(mode)).unwrap();
         let names = [(String::new(), "port".to_owned())];
-        let subject = Subject { id: "X", names: &names, descriptions: &[], legacy: None };
+        let subject = Subject { id: "X", agency: "", names: &names, descriptions: &[], legacy: None };
         // In this mode the text contains the id if a name has no language.
         let subject = if mode == Mode::Substring { Subject { id: "port", ..subject } } else { subject };
         assert_eq!(compiled.categorize(&subject, &mut Scratch::default()).category, expected, "{proposal:?}");

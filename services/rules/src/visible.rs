@@ -1,0 +1,314 @@
+//! What a reader sees of a text: names and descriptions may hold markup, links and addresses, which say nothing about
+//! the subject, and entities, which hide letters.
+//!
+//! Texts without such characters, nearly all of them, are searched as they are. The others are rewritten, with the
+//! origin of each character, so that evidence names positions of the text as the provider wrote it.
+
+use memchr::{memchr_iter, memchr2_iter, memchr3};
+
+/// A text as a reader sees it.
+#[derive(Debug)]
+pub(super) enum Visible<'a> {
+    /// As the provider wrote it, perhaps without a marker at its end.
+    Written(&'a str),
+    /// Rewritten.
+    Rewritten {
+        text: String,
+        /// For each character, the number of scalar values before its origin.
+        origins: Vec<u32>,
+    },
+}
+
+/// A character and the number of scalar values before its origin.
+type Origin = (char, u32);
+
+/// What providers append to the names of tables that they no longer update, after a comma, a dash or an opening
+/// bracket. `inactive` would otherwise be a word about labor.
+const MARKERS: [&str; 8] =
+    ["inactive", "inactif", "archived", "archive", "discontinued", "terminated", "cessata", "interrotta"];
+
+/// Entities that are themselves a letter or part of markup; those of other letters are the letter and its accent.
+const NAMED: [(&str, char); 11] = [
+    ("amp", '&'),
+    ("lt", '<'),
+    ("gt", '>'),
+    ("szlig", 'ß'),
+    ("aelig", 'æ'),
+    ("AElig", 'æ'),
+    ("oelig", 'œ'),
+    ("OElig", 'œ'),
+    ("thorn", 'þ'),
+    ("eth", 'ð'),
+    ("inodot", 'i'),
+];
+
+/// Names of accents at the end of an entity. Folding removes accents, so the letter alone remains.
+const ACCENTS: [&str; 13] = [
+    "grave", "acute", "circ", "tilde", "uml", "cedil", "ring", "slash", "caron", "macr", "breve", "ogon",
+    "dot",
+];
+
+/// The longest name of an entity, in bytes.
+const MAX_ENTITY: usize = 32;
+
+/// The visible part of a text.
+pub(super) fn visible(text: &str) -> Visible<'_> {
+    if is_plain(text) {
+        return Visible::Written(without_marker(text));
+    }
+    let characters = text.chars().zip(0..).collect::<Vec<Origin>>();
+    // Twice: providers escape the entities of HTML once more.
+    let characters = without_addresses(&without_tags(&decoded(&decoded(&characters))));
+    let kept = without_marker(&characters.iter().map(|(c, _)| c).collect::<String>()).to_owned();
+    Visible::Rewritten { text: kept, origins: characters.iter().map(|(_, origin)| *origin).collect() }
+}
+
+// === impl Visible ===
+
+impl Visible<'_> {
+    /// The text to search.
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::Written(text) => text,
+            Self::Rewritten { text, .. } => text,
+        }
+    }
+
+    /// The position in the text as written of the character at this position, both in scalar values.
+    pub(super) fn origin(&self, position: u32) -> u32 {
+        match self {
+            Self::Written(_) => position,
+            Self::Rewritten { origins, .. } => origins.get(position as usize).copied().unwrap_or(position),
+        }
+    }
+}
+
+/// Whether nothing in a text has to be rewritten.
+fn is_plain(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let host = |at: usize| at >= 3 && bytes[at - 3..at].eq_ignore_ascii_case(b"www");
+    memchr3(b'<', b'&', b'@', bytes).is_none()
+        && !memchr2_iter(b':', b'.', bytes)
+            .any(|at| if bytes[at] == b':' { bytes[at + 1..].starts_with(b"//") } else { host(at) })
+}
+
+/// The text without a marker at its end.
+fn without_marker(text: &str) -> &str {
+    // On bytes, and what is rare first: every text is asked.
+    let bytes = text.as_bytes();
+    let length = |is_end: fn(&u8) -> bool, until: usize| {
+        bytes[..until].iter().rposition(|byte| !is_end(byte)).map_or(0, |last| last + 1)
+    };
+    let end = length(|byte| b" )].".contains(byte), bytes.len());
+    let word = length(u8::is_ascii_alphabetic, end);
+    let start = length(u8::is_ascii_whitespace, word);
+    let Some(before) = text.get(..start) else { return text };
+    if before.ends_with([',', '(', '[', '-', '–', '—', ';'])
+        && MARKERS.iter().any(|marker| marker.as_bytes().eq_ignore_ascii_case(&bytes[word..end]))
+    {
+        before
+    } else {
+        text
+    }
+}
+
+/// Replaces entities by their characters.
+fn decoded(text: &[Origin]) -> Vec<Origin> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut at = 0;
+    while let Some(&(c, origin)) = text.get(at) {
+        let entity = if c == '&' { entity(&text[at + 1..]) } else { None };
+        let (c, taken) = entity.unwrap_or((c, 0));
+        out.push((c, origin));
+        at += 1 + taken;
+    }
+    out
+}
+
+/// The character of an entity after its `&`, and the number of characters that it takes.
+fn entity(text: &[Origin]) -> Option<(char, usize)> {
+    let length = text.iter().take(MAX_ENTITY + 1).position(|(c, _)| *c == ';')?;
+    let name: String = text[..length].iter().map(|(c, _)| c).collect();
+    let c = match name.strip_prefix('#') {
+        Some(number) => {
+            let hexadecimal = number.strip_prefix(['x', 'X']);
+            let code = hexadecimal.map_or_else(|| number.parse(), |digits| u32::from_str_radix(digits, 16));
+            char::from_u32(code.ok()?)?
+        }
+        None => named(&name)?,
+    };
+    Some((c, length + 1))
+}
+
+/// The character of a named entity; a space for one that is not a letter.
+fn named(name: &str) -> Option<char> {
+    let is_name = name.len() > 1 && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let known = NAMED.iter().find(|(known, _)| *known == name).map(|(_, c)| *c);
+    let accented = || {
+        let (letter, accent) = name.split_at_checked(1)?;
+        ACCENTS.contains(&accent).then(|| letter.chars().next())?
+    };
+    is_name.then(|| known.or_else(accented).unwrap_or(' '))
+}
+
+/// Replaces tags, with their attributes, and comments by spaces.
+fn without_tags(text: &[Origin]) -> Vec<Origin> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut at = 0;
+    // Whether a `>` may follow: each search that finds none is the last, so that the cost stays linear.
+    let mut may_end = true;
+    while let Some(&(c, origin)) = text.get(at) {
+        let tag = if c == '<' && may_end && begins_tag(&text[at + 1..]) {
+            Some(tag_length(&text[at..]))
+        } else {
+            None
+        };
+        match tag {
+            Some(Some(length)) => {
+                out.push((' ', origin));
+                at += length;
+            }
+            Some(None) => {
+                may_end = false;
+                out.push((c, origin));
+                at += 1;
+            }
+            None => {
+                out.push((c, origin));
+                at += 1;
+            }
+        }
+    }
+    out
+}
+
+/// Whether what follows a `<` makes it the start of a tag; `x < y` and `<15` are text.
+fn begins_tag(rest: &[Origin]) -> bool {
+    rest.first().is_some_and(|(c, _)| c.is_ascii_alphabetic() || matches!(c, '/' | '!' | '?'))
+}
+
+/// The length of a tag. A `>` in quotes does not end it, unless the quotes are never closed.
+fn tag_length(text: &[Origin]) -> Option<usize> {
+    let mut quote = None;
+    let outside_quotes = text.iter().position(|&(c, _)| {
+        match (quote, c) {
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(open), _) if open == c => quote = None,
+            _ => {}
+        }
+        quote.is_none() && c == '>'
+    });
+    outside_quotes.or_else(|| text.iter().position(|(c, _)| *c == '>')).map(|end| end + 1)
+}
+
+/// Replaces URLs, host names that begin with `www.` and mail addresses by spaces: each run without white space or
+/// brackets that contains one.
+fn without_addresses(text: &[Origin]) -> Vec<Origin> {
+    let mut out = Vec::with_capacity(text.len());
+    let ends_run = |&(c, _): &Origin| {
+        c.is_whitespace() || matches!(c, '<' | '>' | '"' | '(' | ')' | '[' | ']' | ',' | ';')
+    };
+    for run in text.split_inclusive(ends_run) {
+        let (body, end) = match run.split_last() {
+            Some((last, body)) if ends_run(last) => (body, &run[body.len()..]),
+            _ => (run, &run[run.len()..]),
+        };
+        let start = address(body).unwrap_or(body.len());
+        out.extend_from_slice(&body[..start]);
+        if start < body.len() {
+            out.push((' ', body[start].1));
+        }
+        out.extend_from_slice(end);
+    }
+    out
+}
+
+/// Where an address begins in a run of characters: a mail address takes the whole run, a URL its scheme and all after it.
+fn address(run: &[Origin]) -> Option<usize> {
+    if !run.iter().any(|(c, _)| matches!(c, '.' | ':' | '@')) {
+        return None;
+    }
+    let text: String = run.iter().map(|(c, _)| c).collect();
+    let before_scheme = |at: usize| {
+        let scheme = text[..at].bytes().rev().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+        (scheme > 0).then(|| at - scheme)
+    };
+    let url = text.find("://").and_then(before_scheme);
+    let host = || {
+        let mut dots = memchr_iter(b'.', text.as_bytes());
+        let www = |at: &usize| *at >= 3 && text.as_bytes()[at - 3..*at].eq_ignore_ascii_case(b"www");
+        dots.find(www).map(|at| at - 3)
+    };
+    let mail = || {
+        let (user, host) = text.split_once('@')?;
+        (!user.is_empty() && host.trim_end_matches('.').contains('.')).then_some(0)
+    };
+    let at = url.or_else(host).or_else(mail)?;
+    Some(text[..at].chars().count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        let seen = visible(text);
+        let words: Vec<_> = seen.text().split_whitespace().collect();
+        assert_eq!(words.join(" "), expected, "{text:?}");
+    }
+
+    #[test]
+    fn tags_attributes_and_comments_are_invisible() {
+        check("plain text, as most", "plain text, as most");
+        check("<p class=\"text-health\">D&eacute;penses</p>", "Depenses");
+        check("a<br/>b", "a b");
+        check("<a title='x > health' href=\"migration\">note</a>", "note");
+        check("<!-- health --> prices", "prices");
+        check("&lt;p&gt;prices&lt;/p&gt; &amp;lt;b&amp;gt;", "prices");
+        check("age < 15, x <y", "age < 15, x <y");
+        check("a <b title=\"never closed> c", "a c");
+    }
+
+    #[test]
+    fn entities_are_decoded() {
+        check("sant&eacute;&nbsp;publique", "sante publique");
+        check("sant&amp;eacute; R&amp;D AT&T; &#233;t&#xE9; stra&szlig;e", "sante R&D AT&T; été straße");
+        check("&; &#; &#xD800; & b &no entity;", "&; &#; &#xD800; & b &no entity;");
+        check("pollution&rsquo;s", "pollution s");
+    }
+
+    #[test]
+    fn links_and_addresses_are_invisible() {
+        check("see https://www.example.org/migration, and (http://a.b/c)", "see , and ( )");
+        check("Contact employment@example.org, www.school.example/prices.html", "Contact ,");
+        check("WWW.SCHOOL.EXAMPLE", "");
+        check("DSD@DF 1: // e.g. a.b", "DSD@DF 1: // e.g. a.b");
+    }
+
+    #[test]
+    fn markers_of_archived_tables_are_invisible() {
+        check("Net new security issues, inactive", "Net new security issues,");
+        check("Prices (Archived)", "Prices (");
+        check("Prix &amp; loyers, inactif", "Prix & loyers,");
+        check("Inactive population", "Inactive population");
+        check("Persons who are inactive", "Persons who are inactive");
+        check("inactive", "inactive");
+    }
+
+    #[test]
+    fn origins_are_positions_of_the_text_as_written() {
+        let seen = visible("<p>sant&eacute; prices</p>");
+        let at = seen.text().find("prices").unwrap();
+        assert_eq!(seen.origin(u32::try_from(at).unwrap()), 16);
+        assert_eq!(visible("prices").origin(3), 3);
+    }
+
+    #[test]
+    fn the_cost_is_linear() {
+        // Quadratic searches would take minutes.
+        for text in ["<a ", "<a \"", "&a", "a@", "://", "www.", "<a '>"] {
+            assert!(visible(&text.repeat(50_000)).text().len() <= 50_000 * text.len());
+        }
+    }
+}
