@@ -1,5 +1,5 @@
-//! Metrics, span and access record of every request in a dialect, until the end of its response, and the records of gRPC
-//! calls that are refused. The stack observes all other gRPC calls.
+//! Metrics, span and access record of every request in a dialect, until the end of its response, and the records of
+//! gRPC calls that are refused. The stack observes all other gRPC calls.
 
 use std::net::SocketAddr;
 use std::pin::Pin;

@@ -30,8 +30,8 @@ pub struct TelemetryArgs {
     pub log_format: Option<LogFormat>,
 
     /// OpenTelemetry collector that receives traces over OTLP/gRPC, for instance `http://localhost:4317`. Default:
-    /// `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` or `OTEL_EXPORTER_OTLP_ENDPOINT`. Without any of them no spans are recorded;
-    /// trace headers are still propagated.
+    /// `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` or `OTEL_EXPORTER_OTLP_ENDPOINT`. Without any of them no spans are
+    /// recorded; trace headers are still propagated.
     #[arg(long, env = "DATAFLOW_OTLP_ENDPOINT", value_name = "URL")]
     pub otlp_endpoint: Option<String>,
 

@@ -28,8 +28,8 @@ impl From<u16> for Attribute {
     }
 }
 
-/// The client span of an outgoing call. It exists only if the trace of the current call is sampled: otherwise its fields
-/// would be formatted for the log without use.
+/// The client span of an outgoing call. It exists only if the trace of the current call is sampled: otherwise its
+/// fields would be formatted for the log without use.
 ///
 /// `describe` returns its name and its attributes.
 pub fn outgoing<const N: usize>(describe: impl FnOnce() -> (String, [(&'static str, Attribute); N])) -> Span {
