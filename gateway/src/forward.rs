@@ -53,7 +53,7 @@ impl Service<Request<Body>> for Forward {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let service = service_in(request.uri().path()).to_owned();
         let target = match self.upstreams.get(&service) {
-            Some(upstream) => Target::Upstream(upstream),
+            Some(upstream) => Target::Upstream(Box::new(upstream)),
             None if service == SERVICE_NAME => Target::Mesh(self.mesh.clone()),
             None => return Box::pin(async { Ok(Status::from(UpstreamError::ServiceUnknown).into_http()) }),
         };
@@ -71,7 +71,7 @@ impl Service<Request<Body>> for Forward {
 /// The target of a call.
 #[derive(Clone)]
 enum Target {
-    Upstream(Outbound),
+    Upstream(Box<Outbound>),
     Mesh(MeshServiceServer<MeshBreakers>),
 }
 
@@ -144,7 +144,7 @@ async fn send(
     identity::mark_caller(&mut head);
     let request = Request::from_parts(head, tonic::body::Body::new(body));
     let upstream = match target {
-        Target::Upstream(upstream) => upstream,
+        Target::Upstream(upstream) => *upstream,
         Target::Mesh(mesh) => {
             let Ok(answer) = mesh.oneshot(request).await;
             return Ok(answer.map(Body::new));
