@@ -31,13 +31,16 @@ pub(crate) struct Parts {
     pub(crate) readiness: Readiness,
 }
 
+/// Reads something when the status is asked for.
+type Source<T> = Box<dyn Fn() -> T + Send>;
+
 /// What the roles of a process report. Only code adds to it, at the start of a role.
 #[derive(Default)]
 struct Sources {
     roles: BTreeSet<&'static str>,
-    degradations: Vec<(&'static str, Box<dyn Fn() -> bool + Send>)>,
-    rulesets: Vec<Box<dyn Fn() -> Vec<(String, i64)> + Send>>,
-    redis: Vec<Box<dyn Fn() -> Vec<RedisServer> + Send>>,
+    degradations: Vec<(&'static str, Source<bool>)>,
+    rulesets: Vec<Source<Vec<(String, i64)>>>,
+    redis: Vec<Source<Vec<RedisServer>>>,
     memory: Option<Memory>,
 }
 

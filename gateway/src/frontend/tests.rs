@@ -13,6 +13,7 @@ use tonic::Status;
 
 use super::*;
 use crate::access::AccessLog;
+use crate::dialect::BodyMode;
 use crate::dialect::{Exchange, Reply, RequestBody};
 use crate::rate_limit::{RateLimitArgs, Rates};
 

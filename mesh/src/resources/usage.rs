@@ -186,11 +186,11 @@ fn open_descriptors() -> u64 {
 /// The disk of a directory; `None` if it cannot be read, which the store reports itself.
 pub(super) fn disk(directory: &Path) -> Option<Usage> {
     let disk = statvfs(directory).ok()?;
-    let free = u64::from(disk.blocks_available());
-    let used = u64::from(disk.blocks()).saturating_sub(u64::from(disk.blocks_free()));
+    let free = disk.blocks_available();
+    let used = disk.blocks().saturating_sub(disk.blocks_free());
     // Without what is reserved for root.
     Usage::of(Resource::Disk, used, Some(used + free)).map(|usage| {
-        let size = u64::from(disk.fragment_size()) as f64;
+        let size = disk.fragment_size() as f64;
         Usage { used: usage.used * size, limit: usage.limit * size, ..usage }
     })
 }
