@@ -31,16 +31,16 @@ pub(crate) struct Parts {
     pub(crate) readiness: Readiness,
 }
 
-/// Looks when it is asked.
-type Look<T> = Box<dyn Fn() -> T + Send>;
+/// Reads something when the status is asked for.
+type Source<T> = Box<dyn Fn() -> T + Send>;
 
 /// What the roles of a process report. Only code adds to it, at the start of a role.
 #[derive(Default)]
 struct Sources {
     roles: BTreeSet<&'static str>,
-    degradations: Vec<(&'static str, Look<bool>)>,
-    rulesets: Vec<Look<Vec<(String, i64)>>>,
-    redis: Vec<Look<Vec<RedisServer>>>,
+    degradations: Vec<(&'static str, Source<bool>)>,
+    rulesets: Vec<Source<Vec<(String, i64)>>>,
+    redis: Vec<Source<Vec<RedisServer>>>,
     memory: Option<Memory>,
 }
 

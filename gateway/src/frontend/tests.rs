@@ -13,8 +13,7 @@ use http_body_util::BodyExt;
 use tonic::Status;
 
 use super::*;
-use crate::dialect::BodyMode;
-use crate::dialect::{Exchange, Reply, RequestBody};
+use crate::dialect::{BodyMode, Exchange, Reply, RequestBody};
 use crate::rate_limit::{RateLimitArgs, Rates};
 
 /// A dialect, its exchange and the body of its response. It panics at one place.
