@@ -82,8 +82,8 @@ fn shown(catalogue: &Catalogue) -> Vec<String> {
         shown.collect::<String>()
     };
     let flows =
-        catalogue.dataflows.iter().map(|AnalyzedDataflow { dataflow, filing, decided_by, themes: own }| {
-            format!("{} {} {}{}", dataflow.id, filing.category, decided_by.name(), themes(own))
+        catalogue.dataflows.iter().map(|AnalyzedDataflow { dataflow, filing, themes: own }| {
+            format!("{} {} {}{}", dataflow.id, filing.category, filing.decided_by.name(), themes(own))
         });
     flows.collect()
 }
