@@ -2,6 +2,7 @@
 //! and stores the result.
 
 mod metrics;
+mod spool;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,7 @@ use crate::rulesets::Ruleset;
 use crate::selection::{Selected, Selection};
 
 use metrics::{Analyzed, Permits};
+use spool::{BEGUN, Spool};
 
 /// Chunk size in which a buffered document is passed to the parser, in bytes.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -56,41 +58,6 @@ pub struct Analyses {
     parsers: Arc<Semaphore>,
     max_parsers: usize,
     analyzed: Analyzed,
-}
-
-/// With more bytes than this, an upload has begun: one less than the flow-control window of a stream, at which a call
-/// gets its permit.
-const BEGUN: usize = 64 * 1024 - 1;
-
-/// The buffered beginning of the documents.
-struct Spool {
-    parts: Vec<Part>,
-    /// Their bytes.
-    size: usize,
-    /// Whether `parts` are the complete documents.
-    whole: bool,
-}
-
-// === impl Spool ===
-
-impl Spool {
-    /// Buffers the documents until they have more than `size` bytes, or are complete.
-    async fn fill(
-        &mut self,
-        parts: &mut (impl Stream<Item = Result<Part, Error>> + Unpin),
-        size: usize,
-    ) -> Result<(), Error> {
-        while !self.whole && self.size <= size {
-            match parts.next().await.transpose()? {
-                Some(part) => {
-                    self.size += if let Part::Bytes(bytes) = &part { bytes.len() } else { 0 };
-                    self.parts.push(part);
-                }
-                None => self.whole = true,
-            }
-        }
-        Ok(())
-    }
 }
 
 // === impl Analyses ===
@@ -165,7 +132,7 @@ impl Analyses {
             Key::of(Inputs { documents, ruleset, limits: &limits, provider, tenant })
         };
 
-        let mut spool = Spool { parts: Vec::new(), size: 0, whole: false };
+        let mut spool = Spool::default();
         spool.fill(&mut parts, BEGUN.min(self.spool_bytes)).await?;
         let _permit = self.acquire_upload()?;
         spool.fill(&mut parts, self.spool_bytes).await?;

@@ -8,6 +8,7 @@ mod compaction;
 mod history;
 mod metrics;
 mod pace;
+mod page;
 mod reader;
 mod replay;
 
@@ -25,9 +26,11 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::Error;
-use crate::change::{Change, ChangeRecord, JournalEntry, Origin};
+use crate::change::{Change, ChangeRecord, Origin};
 use crate::state::State;
-use crate::stored::{self, Record};
+use crate::stored;
+
+pub use page::Page;
 
 use metrics::Gauges;
 use pace::Pace;
@@ -74,15 +77,6 @@ pub struct Journal {
     /// When compaction was last attempted.
     compacting: Mutex<Option<Instant>>,
     gauges: Gauges,
-}
-
-/// A page of the log.
-#[derive(Debug)]
-pub struct Page {
-    /// The changes, without unreadable records.
-    pub entries: Vec<JournalEntry>,
-    /// The position of the last record, readable or not; none if the page is empty.
-    pub last: Option<u64>,
 }
 
 // === impl Journal ===
@@ -259,21 +253,6 @@ impl Journal {
             }
         }
         Err(Error::TooManyChanges)
-    }
-
-    /// Reads at most `limit` changes after a position.
-    ///
-    /// # Errors
-    ///
-    /// If the store is unreachable.
-    pub async fn page(&self, after: u64, limit: usize) -> Result<Page, Error> {
-        let records = self.store.read(&self.log, after, limit).await?;
-        let last = records.last().map(|record| record.position);
-        let entries = records.into_iter().filter_map(|record| match stored::decode(record.value).ok()? {
-            Record::Change(change) => Some(JournalEntry { position: record.position, record: *change }),
-            Record::Snapshot(_) => None,
-        });
-        Ok(Page { entries: entries.collect(), last })
     }
 
     /// Reads the records appended since the last read.

@@ -71,7 +71,6 @@ const IGNORED: &[(&str, &[&str])] = &[
             "observability.otel_service_version",
         ],
     ),
-    ("the manifest sets the namespace", &["namespace"]),
     ("metrics are always at /metrics of --admin", &["observability.metrics_path", "enable_metrics"]),
     (
         "nothing is queued: calls above --max-concurrent-requests are rejected",

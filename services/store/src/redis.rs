@@ -21,6 +21,7 @@ mod primaries;
 mod pushes;
 mod scripts;
 mod servers;
+mod spans;
 mod topology;
 mod watch;
 

@@ -37,7 +37,7 @@ pub(crate) const EDGE: [(&str, &str); 18] = [
 ];
 
 /// Modules that may use gRPC codes and HTTP statuses, besides tests.
-const CODES: [(&str, &str); 21] = [
+const CODES: [(&str, &str); 22] = [
     ("mesh/src/access_log.rs", "reads codes and statuses, to tell failures"),
     ("mesh/src/status.rs", "the only mapping from failures to codes"),
     ("mesh/src/metrics.rs", "reads codes, for their labels"),
@@ -47,6 +47,10 @@ const CODES: [(&str, &str); 21] = [
         "reads codes, to count calls to peers and to tell whether those respond",
     ),
     ("mesh/src/admin.rs", "responds to the kubelet, which distinguishes only 200 and 503"),
+    (
+        "services/analysis/src/overlays.rs",
+        "reads codes, to distinguish an unavailable config service from a rejected call",
+    ),
     (
         "services/analysis/src/results.rs",
         "reads codes, to distinguish an unavailable cache from a rejected call",

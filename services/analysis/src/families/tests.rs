@@ -74,7 +74,8 @@ fn a_family_decides_where_texts_do_not() {
         ]
     );
     let coverage: Vec<_> = catalogue.coverage().collect();
-    assert_eq!(coverage, [(DecidedBy::Rules, 2), (DecidedBy::Family, 2), (DecidedBy::Nothing, 1)]);
+    use DecidedBy::{Family, Nothing, Rules, Theme};
+    assert_eq!(coverage, [(Theme, 0), (Rules, 2), (Family, 2), (Nothing, 1)]);
     let confidences: Vec<_> = catalogue.dataflows.iter().map(|analyzed| analyzed.filing.confidence).collect();
     assert!(confidences.iter().all(|confidence| (0.05..1.0).contains(confidence)), "{confidences:?}");
 }

@@ -86,7 +86,7 @@ const TABLE: &[Row] = &[
     ("service_name", "dataflow-analyzer", None),
     ("service_version", "2.0.0", None),
     ("environment", "staging", Some(("--environment", "staging"))),
-    ("namespace", "osservatorio", None),
+    ("namespace", "osservatorio", Some(("--namespace", "osservatorio"))),
     ("database.url", "postgres://u:p@h/d", None),
     ("database.pool_size", "20", None),
     ("database.max_overflow", "40", None),

@@ -14,19 +14,18 @@ use arc_swap::ArcSwapOption;
 use dataflow_mesh::breaker::{Breaker, Permit};
 use dataflow_mesh::process_status::RedisRole;
 use dataflow_mesh::tasks::Task;
-use dataflow_mesh::telemetry;
 use redis::aio::MultiplexedConnection;
 use redis::{Client, Cmd, Pipeline, Value};
 use tokio::time::{Instant, timeout_at};
-use tracing::Instrument;
 
 use super::address::Node;
-use super::exchange::{Replies, ends_connection, exchange, fail_if_broken, operation};
+use super::exchange::{Replies, ends_connection, exchange, fail_if_broken};
 use super::failure::Failure;
 use super::handshake;
 use super::metrics::{KINDS, RedisMetrics};
 use super::pool::Pool;
 use super::pushes::PushSender;
+use super::spans;
 use crate::signals::Hub;
 
 /// The timeout of WAIT, within which replicas must confirm a durable write.
@@ -132,7 +131,7 @@ impl Link {
         };
         let mut connection = MultiplexedConnection::clone(&shared);
         let replies = exchange(&mut connection, commands, asking, deadline);
-        let replies = self.traced("commands", commands, replies).await.and_then(fail_if_broken);
+        let replies = spans::traced(&self.node, "commands", commands, replies).await.and_then(fail_if_broken);
         self.metrics.called(KINDS[0], start.elapsed());
         match replies {
             Ok(replies) => {
@@ -210,7 +209,7 @@ impl Link {
             Err(failure) => return Err(self.record_failure(permit, failure)),
         };
         let replies = exchange(&mut connection, commands, asking, permit.deadline() + extra_time);
-        let replies = self.traced(what, commands, replies).await;
+        let replies = spans::traced(&self.node, what, commands, replies).await;
         self.metrics.called(what, start.elapsed());
         let failure = match replies.map(<[_; N]>::try_from) {
             Ok(Ok(mut replies)) => match &mut replies[0] {
@@ -234,29 +233,6 @@ impl Link {
             pool.put(connection);
         }
         Err(self.record_failure(permit, failure))
-    }
-
-    /// An exchange with this primary in a trace span of its own. Of the commands that has the name, never an argument.
-    async fn traced(
-        &self,
-        what: &str,
-        commands: &Pipeline,
-        exchange: impl Future<Output = Result<Replies, Failure>>,
-    ) -> Result<Replies, Failure> {
-        let span = telemetry::outgoing(|| {
-            let attributes = [
-                ("db.system.name", "redis".into()),
-                ("db.operation.name", operation(commands).as_str().into()),
-                ("server.address", self.node.host.as_str().into()),
-                ("server.port", self.node.port.into()),
-            ];
-            (format!("redis {what}"), attributes)
-        });
-        let outcome = exchange.instrument(span.clone()).await;
-        if let Err(failure) = &outcome {
-            telemetry::failed(&span, failure.kind());
-        }
-        outcome
     }
 
     /// A new connection that forwards push messages to `pushes`.
