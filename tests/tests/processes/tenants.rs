@@ -146,8 +146,10 @@ async fn rules_of_a_tenant_count_for_its_own_calls_alone() {
     })
     .await;
     mesh.call("acme", "POST", "/v1/rules", &rule("later", "HEALTH", "alphabetical")).await;
-    eventually(TIMEOUT, "both changes have arrived", async || {
-        mesh.categorize("acme", "", text).await["overlayRevision"] == "5"
+    let shared = mesh.get("", "/v1/rules").await["revision"].clone();
+    eventually(TIMEOUT, "all changes have arrived", async || {
+        let found = mesh.categorize("acme", "", text).await;
+        found["overlayRevision"] == "5" && found["rulesRevision"] == shared
     })
     .await;
     config.stop().await;
