@@ -12,7 +12,7 @@ use self::prepared::{ALL_LANGUAGES, LanguageMask, PreparedKeyword, PreparedRule,
 use super::automaton::{Automaton, Marks, Occurrence};
 use super::error::RuleError;
 use super::fold::{Offsets, SPACE, UNDERSCORE, fold_into};
-use super::language::primary_subtag;
+use super::language;
 use super::limits::MAX_COMPARISONS;
 use super::points::Tenths;
 use super::visible::{Visible, visible};
@@ -248,13 +248,9 @@ impl Engine {
         evidence
     }
 
-    /// The mask of a text: the bit of its language, none if no rule names that language, all if the text has no
-    /// language.
-    fn mask_of(&self, language: &str) -> LanguageMask {
-        if language.is_empty() {
-            return ALL_LANGUAGES;
-        }
-        let subtag = primary_subtag(language);
+    /// The mask of a text: the bit of its language, none if no rule names that language, all if its tag names none.
+    fn mask_of(&self, tag: &str) -> LanguageMask {
+        let Some(subtag) = language::of_text(tag) else { return ALL_LANGUAGES };
         let bit = self.languages.iter().position(|known| known.eq_ignore_ascii_case(subtag));
         bit.map_or(0, |bit| 1 << bit)
     }
