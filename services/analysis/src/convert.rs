@@ -272,3 +272,6 @@ fn diagnostic(diagnostic: &Diagnostic) -> pb::Diagnostic {
 fn to_i32(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -112,6 +112,14 @@ fn a_rule_searches_texts_of_its_languages_and_untagged_ones() {
     );
     check(only(&[]), "xx", "", &both.replace("name", "name.xx").replace("description", "description.xx"));
     check(only(&["es"]), "it", "X_PARO", "LABOUR 5 [r:id:paro@id+2]");
+    // Tags that name no language, and codes of three letters for the same one.
+    for (languages, tag) in
+        [("es", "mul"), ("es", "x-default"), ("es", "und"), ("es", "spa"), ("SPA", "es-MX")]
+    {
+        let found = both.replace("name", &format!("name.{tag}"));
+        check(only(&[languages]), tag, "", &found.replace("description", &format!("description.{tag}")));
+    }
+    check(only(&["es"]), "ita", "", "OTHER 0 []");
 }
 
 #[test]
