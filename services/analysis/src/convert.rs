@@ -109,6 +109,7 @@ fn texts(given: BTreeMap<String, String>, field: &str) -> Result<Vec<Localized>,
     let mut languages = HashSet::new();
     match texts.iter().find(|(language, _)| !languages.insert(language.to_ascii_lowercase())) {
         Some((language, _)) => {
+            let language = if language.is_empty() { UNDETERMINED } else { language };
             let problem = format!("must have one text in each language, has several in {language:?}");
             Err(Error::FieldInvalid { field: field.to_owned(), problem })
         }

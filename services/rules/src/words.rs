@@ -48,7 +48,7 @@ pub(super) struct Engine {
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     haystack: Vec<u8>,
-    /// Id, names, descriptions.
+    /// Id, names (the id once more if there are none), descriptions.
     texts: Vec<Text>,
     /// Keywords that have counted.
     seen: Marks,
@@ -140,6 +140,11 @@ impl Engine {
         scratch.texts.clear();
         scratch.texts.push(Text { start: 0, language: ALL_LANGUAGES, is_rewritten: false });
         fold_into(subject.id, UNDERSCORE, &mut scratch.haystack);
+        if subject.names.is_empty() {
+            let start = scratch.haystack.len();
+            scratch.texts.push(Text { start, language: ALL_LANGUAGES, is_rewritten: false });
+            fold_into(subject.id, SPACE, &mut scratch.haystack);
+        }
         for (language, text) in subject.names.iter().chain(subject.descriptions) {
             let visible = visible(text);
             scratch.texts.push(Text {
@@ -166,7 +171,7 @@ impl Engine {
             let haystack = &haystack[start..end];
             // No later text weighs more than this one.
             let (most, after_breakdown) =
-                if text <= subject.names.len() { (NAME, BREAKDOWN) } else { (DESCRIPTION, DESCRIPTION) };
+                if text <= shown_names(subject) { (NAME, BREAKDOWN) } else { (DESCRIPTION, DESCRIPTION) };
             let mut breakdown = usize::MAX;
             let mut on_match = |found: Occurrence, keywords: &[usize], done: &mut Marks| {
                 if keywords.len() > comparisons || done.contains(found.pattern) {
@@ -256,18 +261,21 @@ impl Engine {
     }
 }
 
+/// The number of texts by which people know a dataflow: its names, or its id if it has none.
+fn shown_names(subject: &Subject<'_>) -> usize {
+    subject.names.len().max(1)
+}
+
 /// The text with this index in the haystack: id, names, descriptions.
 fn field<'a>(subject: &Subject<'a>, number: usize) -> (Field<'a>, &'a str, u8) {
     let Some(number) = number.checked_sub(1) else { return (Field::Id, subject.id, UNDERSCORE) };
-    match number.checked_sub(subject.names.len()) {
-        None => {
-            let (language, text) = &subject.names[number];
-            (Field::Name(language), text, SPACE)
-        }
-        Some(number) => {
-            let (language, text) = &subject.descriptions[number];
-            (Field::Description(language), text, SPACE)
-        }
+    if let Some(number) = number.checked_sub(shown_names(subject)) {
+        let (language, text) = &subject.descriptions[number];
+        return (Field::Description(language), text, SPACE);
+    }
+    match subject.names.get(number) {
+        Some((language, text)) => (Field::Name(language), text, SPACE),
+        None => (Field::Id, subject.id, SPACE),
     }
 }
 

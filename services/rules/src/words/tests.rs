@@ -123,6 +123,18 @@ fn a_rule_searches_texts_of_its_languages_and_untagged_ones() {
 }
 
 #[test]
+fn the_id_is_the_name_of_a_dataflow_without_one() {
+    let rules = [rule("r", Category::Labour, &["unemployment", "employment rate*", "id:un", "*quote"])];
+    let check = |id: &str, names: &[(&str, &str)], expected: &str| {
+        check(&rules, id, names, &[("en", "Unemployment by age")], expected);
+    };
+    check("UN_unemployment-rate", &[], "LABOUR 10 [r:id:un@id+0, r:unemployment@id+3]");
+    check("employment_rates", &[], "LABOUR 7 [r:employment rate*@id+0, r:unemployment@description.en+0]");
+    check("Arbeitslosenquote", &[], "LABOUR 7 [r:*quote@id+12, r:unemployment@description.en+0]");
+    check("unemployment", &[("en", "Table 1")], "LABOUR 2 [r:unemployment@description.en+0]");
+}
+
+#[test]
 fn evidence_is_in_field_order_and_bounded_while_every_match_counts() {
     let words: Vec<String> = (10..30).map(|number| format!("w{number}")).collect();
     let keywords: Vec<&str> = words.iter().map(String::as_str).collect();

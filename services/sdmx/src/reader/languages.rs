@@ -22,6 +22,7 @@ pub(super) fn tag(written: &str) -> String {
 pub(super) fn keep_one_each(flow: &mut Dataflow, issues: &mut Vec<(Reason, String)>) {
     for (kind, texts) in [("names", &mut flow.names), ("descriptions", &mut flow.descriptions)] {
         if let Some(language) = keep_first(texts) {
+            let language = if language.is_empty() { UNDETERMINED } else { &language };
             let problem = format!("several {kind} have the language {language:?}; the first one is used");
             issues.push((Reason::DuplicateLanguage, problem));
         }
