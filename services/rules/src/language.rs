@@ -3,12 +3,12 @@
 use crate::error::{RuleError, excerpt, require};
 use crate::limits::MAX_TAG;
 
-/// Subtags that name no language in particular: undetermined, several, no linguistic content, private use (`x-default`).
-/// A text with one is searched like a text without a language.
+/// Subtags that name no language in particular: undetermined, several, no linguistic content, private use
+/// (`x-default`). A text with one is searched like a text without a language.
 const NO_LANGUAGE: [&str; 4] = ["und", "mul", "zxx", "x"];
 
-/// Codes of ISO 639-2, of both kinds, and the shorter ones of ISO 639-1 that stand for the same language. BCP 47 has only
-/// the shorter ones, but providers use either.
+/// Codes of ISO 639-2, of both kinds, and the shorter ones of ISO 639-1 that stand for the same language. BCP 47 has
+/// only the shorter ones, but providers use either.
 const THREE_LETTERS: [&str; 73] = [
     "alb sq", "ara ar", "arm hy", "aze az", "baq eu", "bel be", "bos bs", "bul bg", "cat ca", "ces cs",
     "chi zh", "cym cy", "cze cs", "dan da", "deu de", "dut nl", "ell el", "eng en", "est et", "eus eu",
@@ -20,8 +20,8 @@ const THREE_LETTERS: [&str; 73] = [
     "vie vi", "wel cy", "zho zh",
 ];
 
-/// The language of a text by its tag: `en` of `en-GB`, `EN_gb` (in the case of the tag) and `eng`; `None` if the tag names
-/// none in particular.
+/// The language of a text by its tag: `en` of `en-GB`, `EN_gb` (in the case of the tag) and `eng`; `None` if the tag
+/// names none in particular.
 pub(crate) fn of_text(tag: &str) -> Option<&str> {
     let subtag = primary_subtag(tag.trim());
     let is_language = !subtag.is_empty() && !NO_LANGUAGE.iter().any(|none| none.eq_ignore_ascii_case(subtag));

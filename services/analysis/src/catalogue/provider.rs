@@ -7,8 +7,8 @@ use std::collections::HashMap;
 const LISTED: usize = 3;
 
 /// The provider of dataflows with these agencies: their agency, or the nearest one that all are parts of, as `OECD` of
-/// `OECD.ELS.SAE` and `OECD.CTP`. Agencies without a common one are listed, those with the most dataflows first. Empty if
-/// no dataflow states an agency.
+/// `OECD.ELS.SAE` and `OECD.CTP`. Agencies without a common one are listed, those with the most dataflows first. Empty
+/// if no dataflow states an agency.
 pub(super) fn of<'a>(agencies: impl Iterator<Item = &'a str>) -> String {
     let mut groups: HashMap<&str, (usize, &str)> = HashMap::new();
     for agency in agencies.filter(|agency| !agency.is_empty()) {

@@ -1,4 +1,4 @@
-//! What a catalogue has instead of dataflows: without a word, an empty result would look like a catalogue that is empty.
+//! What a catalogue has instead of dataflows: an empty result alone would look as if the provider had none.
 
 use std::io::Read;
 

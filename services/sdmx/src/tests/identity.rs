@@ -107,8 +107,8 @@ fn uri_is_the_place_of_a_stub_in_2_0_only() {
 
 #[test]
 fn an_absent_version_is_1_0_before_3_0_and_none_since() {
-    let flow = "<s:Dataflow id='a' agencyID='A'><s:Structure>urn:sdmx:org.sdmx.infomodel.datastructure.DataStructure=A:S\
-                </s:Structure></s:Dataflow>";
+    let flow = "<s:Dataflow id='a' agencyID='A'><s:Structure>\
+                urn:sdmx:org.sdmx.infomodel.datastructure.DataStructure=A:S</s:Structure></s:Dataflow>";
     for (document, version) in [(message(flow), "1.0"), (message_3_0(flow), "")] {
         let flow = flows(&document).remove(0);
         assert_eq!((flow.version.as_str(), flow.structure.unwrap().version.as_str()), (version, version));
@@ -125,8 +125,8 @@ fn an_absent_version_is_1_0_before_3_0_and_none_since() {
 
 #[test]
 fn blank_attributes_count_as_absent() {
-    let blank = "<s:Dataflow id='B' agencyID='X' version='' isFinal='' isExternalReference='' urn='' uri='' validFrom=''>\
-                 <s:Structure><Ref id='D' agencyID='X' version=''/></s:Structure></s:Dataflow>";
+    let blank = "<s:Dataflow id='B' agencyID='X' version='' isFinal='' isExternalReference='' urn='' uri='' \
+                 validFrom=''><s:Structure><Ref id='D' agencyID='X' version=''/></s:Structure></s:Dataflow>";
     // The schema has no blank boolean.
     check(&message(blank), &["X:B(1.0)"], &[Reason::InvalidBoolean, Reason::InvalidBoolean]);
     let flow = flows(&message(blank)).remove(0);
@@ -168,7 +168,8 @@ fn without_namespaces_the_element_around_tells_a_dataflow_from_a_reference() {
 fn a_catalogue_without_dataflows_says_so() {
     let none = &[Reason::NoDataflows];
     check(&message(""), &[], none);
-    let scheme = "<s:CategorySchemes><s:CategoryScheme id='S'><s:Category id='A'/></s:CategoryScheme></s:CategorySchemes>";
+    let scheme = "<s:CategorySchemes><s:CategoryScheme id='S'><s:Category id='A'/></s:CategoryScheme>\
+                  </s:CategorySchemes>";
     check(&message("").replace("<s:Dataflows></s:Dataflows>", scheme), &[], none);
     // References to dataflows only.
     let attachments =
