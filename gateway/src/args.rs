@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -114,6 +115,14 @@ pub struct PublicArgs {
     /// Largest body of a REST request that is buffered; a document that is streamed has no such limit.
     #[arg(long, env = "DATAFLOW_MAX_BODY_BYTES", default_value = "32MiB", value_name = "SIZE")]
     pub max_body_bytes: ByteSize,
+
+    /// Most parts of a body of `multipart/form-data`, each of which is a document of a stream.
+    #[arg(long, env = "DATAFLOW_MAX_PARTS", default_value = "64", value_name = "N")]
+    pub max_parts: NonZeroUsize,
+
+    /// Longest headers of one part.
+    #[arg(long, env = "DATAFLOW_MAX_PART_HEADER_BYTES", default_value = "8KiB", value_name = "SIZE")]
+    pub max_part_header_bytes: ByteSize,
 
     /// Longest request target (path and query) of a REST request.
     #[arg(long, env = "DATAFLOW_MAX_TARGET_BYTES", default_value = "16KiB", value_name = "SIZE")]
@@ -254,6 +263,10 @@ impl PublicArgs {
             (Some(_), None) => Err(NotSecure::Incomplete { given: "--tls-cert", missing: "--tls-key" }),
             (None, Some(_)) => Err(NotSecure::Incomplete { given: "--tls-key", missing: "--tls-cert" }),
         }
+    }
+
+    pub(crate) fn max_part_header(&self) -> usize {
+        usize::try_from(self.max_part_header_bytes.as_u64()).unwrap_or(usize::MAX)
     }
 
     pub(crate) fn max_target(&self) -> usize {

@@ -67,7 +67,7 @@ pub use rate_limit::{RateLimitArgs, RepeatedTenant};
 use rate_limit::{RateLimits, Rates};
 pub use refusals::RefusalArgs;
 use refusals::Refusals;
-use rest::Transcoder;
+use rest::{PartLimits, Transcoder};
 use schema::{Schema, SchemaError};
 use upstreams::Upstreams;
 
@@ -211,9 +211,11 @@ impl Gateway {
         let mut services = upstreams.services();
         services.extend(schema.services().into_iter().filter(|service| service == MESH_SERVICE));
         // In this order: the transcoder rejects requests that no other dialect claims.
-        let messages = schema.messages().clone();
+        let (messages, parts_routes) = (schema.messages().clone(), schema.parts_routes().to_vec());
+        let part_limits =
+            PartLimits { parts: public.max_parts.get(), head_bytes: public.max_part_header() };
         let dialects: Vec<Box<dyn Dialect>> =
-            vec![Box::new(Legacy::new(&schema)), Box::new(Transcoder::new(schema))];
+            vec![Box::new(Legacy::new(&schema)), Box::new(Transcoder::new(schema, part_limits))];
         let credential_receivers = args.upstreams.credential_receivers(auth.is_on());
         let frontend = Frontend {
             dialects,
@@ -225,6 +227,7 @@ impl Gateway {
             readiness,
             has_status,
             limits,
+            parts_routes,
             messages,
             encoders,
         };

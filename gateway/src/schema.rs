@@ -25,6 +25,8 @@ pub struct Schema {
     routes: Table<Arc<Binding>>,
     /// The routes, in the order of the descriptor set.
     bindings: Vec<Arc<Binding>>,
+    /// Those that take `multipart/form-data`, as people write them.
+    parts_routes: Vec<String>,
 }
 
 /// Why a descriptor set cannot drive a gateway.
@@ -67,7 +69,7 @@ impl Schema {
         let given = transcode::Schema::new(&descriptors)?;
         let descriptors = details::with_details(&descriptors, &given);
         let messages = Arc::new(transcode::Schema::new(&descriptors)?);
-        let (mut routes, mut bindings) = (Table::default(), Vec::new());
+        let (mut routes, mut bindings, mut parts_routes) = (Table::default(), Vec::new(), Vec::new());
         for service in messages.services().iter().filter(|service| served(&service.full_name)) {
             for method in &service.methods {
                 let full_name = format!("{}.{}", service.full_name, method.name);
@@ -81,6 +83,9 @@ impl Schema {
                             );
                             continue;
                         }
+                        if binding.takes_parts() {
+                            parts_routes.push(format!("{verb} {template}"));
+                        }
                         bindings.push(Arc::clone(&binding));
                         routes.insert(&verb, template, binding).map_err(|error| error.to_string())?;
                     }
@@ -89,7 +94,7 @@ impl Schema {
                 made.map_err(|problem| SchemaError::Annotation { method: full_name, problem })?;
             }
         }
-        Ok(Self { descriptors, messages, routes, bindings })
+        Ok(Self { descriptors, messages, routes, bindings, parts_routes })
     }
 
     /// The descriptor set as it was given, with the messages of errors.
@@ -111,6 +116,11 @@ impl Schema {
     pub(crate) fn route_of(&self, service: &str, method: &str) -> Option<Arc<Binding>> {
         let path = format!("/{service}/{method}");
         self.bindings.iter().find(|binding| binding.path.path() == path).cloned()
+    }
+
+    /// The routes that take `multipart/form-data`, as `POST /v1/documents`.
+    pub(crate) fn parts_routes(&self) -> &[String] {
+        &self.parts_routes
     }
 
     /// The routes.

@@ -5,7 +5,7 @@ use axum::body::Body;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 
-use crate::body::{BodyError, Coding};
+use crate::body::{BodyError, Coding, is_form_data};
 use crate::dialect::BodyMode;
 use crate::json::is_json;
 use crate::route::RouteError;
@@ -39,7 +39,12 @@ pub(super) fn without_body(mut response: Response<Body>) -> Response<Body> {
 }
 
 /// Rejects a body that cannot be JSON of at most `limit` bytes, by its head.
-pub(super) fn check_body(mode: BodyMode, headers: &HeaderMap, limit: usize) -> Result<(), BodyError> {
+pub(super) fn check_body(
+    mode: BodyMode,
+    headers: &HeaderMap,
+    limit: usize,
+    parts_routes: &[String],
+) -> Result<(), BodyError> {
     if mode != BodyMode::Json {
         return Ok(());
     }
@@ -51,6 +56,9 @@ pub(super) fn check_body(mode: BodyMode, headers: &HeaderMap, limit: usize) -> R
     match headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default()) {
         None => Ok(()),
         Some(written) if is_json(written) => Ok(()),
+        Some(written) if is_form_data(written) => {
+            Err(BodyError::Multipart { routes: parts_routes.to_vec() })
+        }
         Some(written) => Err(BodyError::UnsupportedMediaType { found: written.chars().take(80).collect() }),
     }
 }
