@@ -54,11 +54,17 @@ pub(crate) type Breakage = Arc<OnceLock<Status>>;
 /// Why a body is rejected or incomplete.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BodyError {
-    /// It is of a media type or an encoding that is not understood.
+    /// It is of a media type that is not understood.
     #[error("the body is {found}; expected application/json")]
     UnsupportedMediaType {
         /// The value of the header.
         found: String,
+    },
+    /// It is in a coding that is not understood.
+    #[error("the body is encoded as {coding}; supported are gzip and br")]
+    UnsupportedCoding {
+        /// The value of the header.
+        coding: String,
     },
     /// It has parts, and the route takes JSON.
     #[error("the body is multipart/form-data; expected application/json. {}", parts_go_to(routes))]
@@ -248,7 +254,9 @@ impl Describe for BodyError {
 
     fn kind(&self) -> Kind {
         match self {
-            BodyError::UnsupportedMediaType { .. } | BodyError::Multipart { .. } => Kind::UnsupportedMediaType,
+            BodyError::UnsupportedMediaType { .. }
+            | BodyError::UnsupportedCoding { .. }
+            | BodyError::Multipart { .. } => Kind::UnsupportedMediaType,
             BodyError::TooLarge { .. } | BodyError::TooManyValues { .. } | BodyError::TooDense { .. } => {
                 Kind::TooLarge
             }
@@ -261,7 +269,9 @@ impl Describe for BodyError {
 
     fn reason(&self) -> &'static str {
         match self {
-            BodyError::UnsupportedMediaType { .. } | BodyError::Multipart { .. } => "UNSUPPORTED_MEDIA_TYPE",
+            BodyError::UnsupportedMediaType { .. }
+            | BodyError::UnsupportedCoding { .. }
+            | BodyError::Multipart { .. } => "UNSUPPORTED_MEDIA_TYPE",
             BodyError::TooLarge { .. } => "BODY_TOO_LARGE",
             BodyError::TooManyValues { .. } => "TOO_MANY_VALUES",
             BodyError::TooDense { .. } => "BODY_TOO_DENSE",

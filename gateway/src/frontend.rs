@@ -230,8 +230,7 @@ impl Frontend {
         entry: &mut Entry,
     ) -> Response<Body> {
         let mode = call.exchange().body_mode();
-        if let Err(error) =
-            framing::check_body(mode, request.headers(), self.limits.body, &self.parts_routes)
+        if let Err(error) = framing::check_body(mode, request.headers(), self.limits.body, &self.parts_routes)
         {
             if let Some(attempt) = attempt {
                 attempt.refused(&error);

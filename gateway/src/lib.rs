@@ -212,8 +212,7 @@ impl Gateway {
         services.extend(schema.services().into_iter().filter(|service| service == MESH_SERVICE));
         // In this order: the transcoder rejects requests that no other dialect claims.
         let (messages, parts_routes) = (schema.messages().clone(), schema.parts_routes().to_vec());
-        let part_limits =
-            PartLimits { parts: public.max_parts.get(), head_bytes: public.max_part_header() };
+        let part_limits = PartLimits { parts: public.max_parts.get(), head_bytes: public.max_part_header() };
         let dialects: Vec<Box<dyn Dialect>> =
             vec![Box::new(Legacy::new(&schema)), Box::new(Transcoder::new(schema, part_limits))];
         let credential_receivers = args.upstreams.credential_receivers(auth.is_on());

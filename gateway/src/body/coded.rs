@@ -44,8 +44,9 @@ impl Coding {
             b"br" => return Ok(Some(Coding::Brotli)),
             _ => {}
         }
-        let coding: String = String::from_utf8_lossy(bytes).chars().take(80).collect();
-        Err(BodyError::UnsupportedMediaType { found: format!("encoded as {coding}") })
+        Err(BodyError::UnsupportedCoding {
+            coding: String::from_utf8_lossy(bytes).chars().take(80).collect(),
+        })
     }
 
     /// The body as it was before it was coded.

@@ -41,7 +41,10 @@ enum Decoding {
 
 impl Coding {
     /// The pieces of a body as they were before they were coded.
-    pub(crate) fn decode_pieces<S>(self, coded: S) -> impl Stream<Item = Result<Bytes, Status>> + Send + 'static
+    pub(crate) fn decode_pieces<S>(
+        self,
+        coded: S,
+    ) -> impl Stream<Item = Result<Bytes, Status>> + Send + 'static
     where
         S: Stream<Item = Result<Bytes, Status>> + Send + Unpin + 'static,
     {
@@ -206,7 +209,11 @@ mod tests {
             let text = vec![0; zeros];
             for (coding, coded) in [(Coding::Gzip, gzip(&text)), (Coding::Brotli, brotli(&text))] {
                 let decoded = decode(coding, &coded, coded.len()).map(|text| text.len());
-                assert_eq!(decoded.as_ref().map_err(String::as_str), expected.as_ref().map_err(|e| *e), "{coding:?}");
+                assert_eq!(
+                    decoded.as_ref().map_err(String::as_str),
+                    expected.as_ref().map_err(|e| *e),
+                    "{coding:?}"
+                );
             }
         };
         check(UNCHECKED, Ok(UNCHECKED));

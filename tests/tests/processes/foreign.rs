@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 
 /// A gateway in front of the toy service.
 async fn gateway() -> Service {
-    gateway_of("toy.proto", "toy.v1.Toy").await
+    gateway_of("toy.proto", "toy.v1.Toy", &[]).await
 }
 
 /// The descriptor set of a file in the folder of these tests.
@@ -36,7 +36,7 @@ pub(crate) fn descriptors(proto: &str) -> NamedTempFile {
 }
 
 /// A gateway in front of a service that a file in this folder defines.
-async fn gateway_of(proto: &str, service: &str) -> Service {
+pub(crate) async fn gateway_of(proto: &str, service: &str, flags: &[&str]) -> Service {
     let file = descriptors(proto);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let upstream = format!("{service}=http://{}", listener.local_addr().unwrap());
@@ -51,7 +51,8 @@ async fn gateway_of(proto: &str, service: &str) -> Service {
         Response::builder().header("content-type", "application/grpc").body(Body::new(frames)).unwrap()
     });
     tokio::spawn(axum::serve(listener, echo).into_future());
-    services::gateway(&["--descriptors", file.path().to_str().unwrap(), "--upstream", &upstream]).await
+    let given = ["--descriptors", file.path().to_str().unwrap(), "--upstream", &upstream];
+    services::gateway(&[&given, flags].concat()).await
 }
 
 async fn call(upstream: &Upstream, method: &str, target: &str, body: &str) -> (u16, Value) {

@@ -108,6 +108,9 @@ mod tests {
         check(&["multipart/form-data; boundary=a:b"], "cannot be parsed");
         check(&["multipart/form-data; boundary=\"a"], "cannot be parsed");
         check(&["multipart/form-data; boundary=a; boundary=b"], "several");
-        check(&["multipart/form-data; boundary=a", "multipart/form-data; boundary=b"], "several Content-Type");
+        check(
+            &["multipart/form-data; boundary=a", "multipart/form-data; boundary=b"],
+            "several Content-Type",
+        );
     }
 }

@@ -173,7 +173,10 @@ mod tests {
             "Content-Disposition: a text in quotes is followed by other text",
         );
         check(&format!("{named}\r\n{named}"), "Content-Disposition: it is given twice");
-        check(&format!("{named}\r\nContent-Type: a/b\r\nContent-Type: a/b"), "Content-Type: it is given twice");
+        check(
+            &format!("{named}\r\nContent-Type: a/b\r\nContent-Type: a/b"),
+            "Content-Type: it is given twice",
+        );
         check(&format!("{named}\r\nContent-Type:"), "Content-Type: it is empty");
         check(
             &format!("{named}\r\nContent-Type: a/\u{e8}"),

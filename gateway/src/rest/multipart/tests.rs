@@ -72,7 +72,10 @@ fn parts_are_the_same_however_they_arrive() {
         let data = format!("x{almost}");
         check(&body(&[&csv(&data)]), &[&data]);
     }
-    check("---b y \t\r\nContent-Disposition: form-data; name=a\r\nContent-Type: text/csv\r\n\r\nx\r\n---b y--", &["x"]);
+    check(
+        "---b y \t\r\nContent-Disposition: form-data; name=a\r\nContent-Type: text/csv\r\n\r\nx\r\n---b y--",
+        &["x"],
+    );
     check(&format!("for people\r\n{}and the end", body(&[&csv("x")])), &["x"]);
     // The blank line after the head is the end of the line before the delimiter.
     check(&format!("---b y\r\n{CSV}---b y--\r\n"), &[""]);

@@ -39,7 +39,7 @@ impl Table<'_> {
 }
 
 async fn odd() -> dataflow_tests::services::Service {
-    gateway_of("odd.proto", "odd.v1.Odd").await
+    gateway_of("odd.proto", "odd.v1.Odd", &[]).await
 }
 
 async fn table(gateway: &dataflow_tests::services::Service) -> Table<'_> {
