@@ -279,6 +279,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn addresses_and_services_follow_after_commas() {
+        let check = |given: &str, expected: &[(&str, &str)]| {
+            let read = given.parse::<ServicesAt>().unwrap().0;
+            let read: Vec<_> = read.iter().map(|at| (at.service.as_str(), at.upstream.to_string())).collect();
+            let expected: Vec<_> =
+                expected.iter().map(|(service, url)| (*service, (*url).to_owned())).collect();
+            assert_eq!(read, expected, "{given}");
+        };
+        check("a.B=http://h:1", &[("a.B", "http://h:1/")]);
+        check("a.B=http://h:1,http://h:2", &[("a.B", "http://h:1/,http://h:2/")]);
+        check(
+            "a.B=http://h:1,http://h:2,c.D=dns://h:3",
+            &[("a.B", "http://h:1/,http://h:2/"), ("c.D", "dns://h:3")],
+        );
+        check("a.B=http://h:1, c.D=http://h:2", &[("a.B", "http://h:1/"), ("c.D", "http://h:2/")]);
+        for invalid in ["", "http://h:1", "a.B=http://h:1,", "a.B=http://h:1,h:2"] {
+            assert!(invalid.parse::<ServicesAt>().is_err(), "{invalid:?}");
+        }
+    }
+
+    #[test]
     fn the_first_equals_sign_separates_service_and_address() {
         let check = |given: &str, expected: Option<(&str, &str)>| {
             let read = given.parse::<ServiceAt>().ok();

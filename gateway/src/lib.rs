@@ -189,6 +189,9 @@ impl Gateway {
         if callers.is_none() && rates.are_set() {
             tracing::warn!("rate limits: off, since callers are not authenticated");
         }
+        for (method, problem) in schema.left_out() {
+            tracing::warn!(method, problem, "schema: method has no route over REST");
+        }
         let auth = Auth::new(callers, public.auth.public_docs, schema.descriptors(), &context);
         let refusals = Refusals::new(config.as_ref(), &auth, &public.refusals, &context);
         // In front of foreign services there is no cache service.

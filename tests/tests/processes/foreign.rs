@@ -1,9 +1,11 @@
 //! A gateway in front of a foreign service, of which it has only a descriptor set. The upstream echoes the request
 //! bytes, so that the response shows the transcoded request.
 
+mod behaviour;
 mod credentials;
 mod odd;
 pub(crate) mod recorder;
+mod sets;
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -37,9 +39,15 @@ pub(crate) fn descriptors(proto: &str) -> NamedTempFile {
 
 /// A gateway in front of a service that a file in this folder defines.
 pub(crate) async fn gateway_of(proto: &str, service: &str, flags: &[&str]) -> Service {
-    let file = descriptors(proto);
+    let (file, upstream) = (descriptors(proto), format!("{service}={}", echo().await));
+    let given = ["--descriptors", file.path().to_str().unwrap(), "--upstream", &upstream];
+    services::gateway(&[&given, flags].concat()).await
+}
+
+/// The address of an upstream that sends the bytes of each request back.
+async fn echo() -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let upstream = format!("{service}=http://{}", listener.local_addr().unwrap());
+    let url = format!("http://{}", listener.local_addr().unwrap());
     let echo = axum::Router::new().fallback(async |request: axum::extract::Request| {
         let times = if request.uri().path().ends_with("Tell") { 3 } else { 1 };
         let body = request.into_body().collect().await.unwrap().to_bytes();
@@ -51,8 +59,7 @@ pub(crate) async fn gateway_of(proto: &str, service: &str, flags: &[&str]) -> Se
         Response::builder().header("content-type", "application/grpc").body(Body::new(frames)).unwrap()
     });
     tokio::spawn(axum::serve(listener, echo).into_future());
-    let given = ["--descriptors", file.path().to_str().unwrap(), "--upstream", &upstream];
-    services::gateway(&[&given, flags].concat()).await
+    url
 }
 
 async fn call(upstream: &Upstream, method: &str, target: &str, body: &str) -> (u16, Value) {
