@@ -23,7 +23,7 @@ use crate::identity::TENANT;
 use crate::metrics::{ServedMethod, ServerMetrics, code_label};
 use crate::panics::{self, Panic};
 use crate::propagation::{self, REQUEST_ID};
-use crate::status;
+use crate::status::{self, code_in};
 use crate::telemetry::{self, HttpSpan};
 
 /// See the module.
@@ -292,8 +292,4 @@ fn is_server_fault(code: Code) -> bool {
             | Code::Unavailable
             | Code::DataLoss
     )
-}
-
-fn code_in(headers: &HeaderMap) -> Option<Code> {
-    Status::from_header_map(headers).map(|status| status.code())
 }
