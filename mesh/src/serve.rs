@@ -200,6 +200,7 @@ impl Server {
         } = context;
         tasks.into_iter().for_each(|task| supervisor.spawn(task));
         if let Some(tls) = tls.clone() {
+            tls.show(role, &metrics);
             supervisor.spawn(Task::restarting("tls", move || tls.clone().follow()));
         }
         let address = listener.local_addr()?;
