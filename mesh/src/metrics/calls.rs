@@ -1,6 +1,7 @@
 //! The metrics of calls: those that a service receives, and those that it makes to peers.
 
 mod client;
+mod totals;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::descriptors::{Method, Methods};
 use super::LATENCY_BOUNDS;
 use super::tenants::ByTenant;
 pub(crate) use client::{ClientCall, ClientMetrics};
+pub(crate) use totals::CallTotals;
 
 /// The metric families of calls, shared by all services of a process.
 #[derive(Debug, Clone)]
@@ -121,6 +123,7 @@ pub(crate) struct ServerMetrics {
     role: &'static str,
     calls: CallFamilies,
     by_tenant: Option<ByTenant>,
+    totals: CallTotals,
 }
 
 // === impl ServerMetrics ===
@@ -134,7 +137,7 @@ impl ServerMetrics {
         calls: CallFamilies,
         by_tenant: Option<ByTenant>,
     ) -> Self {
-        let this = Self { role, calls, by_tenant };
+        let this = Self { role, calls, by_tenant, totals: CallTotals::default() };
         for method in methods.iter() {
             let labels = this.labels(method);
             drop(this.calls.in_flight.get_or_create(&labels));
@@ -146,6 +149,11 @@ impl ServerMetrics {
     /// The role of the service.
     pub(crate) fn role(&self) -> &'static str {
         self.role
+    }
+
+    /// The calls that have ended, for the status.
+    pub(crate) fn totals(&self) -> CallTotals {
+        self.totals.clone()
     }
 
     /// The gauge of calls whose request bodies have not arrived.
@@ -171,6 +179,7 @@ impl ServerMetrics {
         let exemplar = trace.map(|trace| TraceLabels { trace_id: trace.to_string() });
         self.calls.seconds.get_or_create(&labels).observe(took.as_secs_f64(), exemplar, None);
         self.calls.handled.get_or_create(&HandledLabels::new(labels, code)).inc();
+        self.totals.count(code, Some(took).filter(|_| !method.streams));
         if let Some(by_tenant) = &self.by_tenant {
             by_tenant.count(tenant, code);
         }
@@ -180,6 +189,7 @@ impl ServerMetrics {
     pub(crate) fn rejected(&self, method: &Method, tenant: &[u8]) {
         let code = Code::ResourceExhausted;
         self.calls.handled.get_or_create(&HandledLabels::new(self.labels(method), code)).inc();
+        self.totals.count(code, None);
         if let Some(by_tenant) = &self.by_tenant {
             by_tenant.count(tenant, code);
         }
