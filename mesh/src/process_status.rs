@@ -296,9 +296,13 @@ mod tests {
         used.store(5, Ordering::Relaxed);
         let report = status.report();
         assert_eq!(report.calls.iter().map(|calls| calls.role).collect::<Vec<_>>(), ["cache", "gateway"]);
-        let quotas: Vec<_> =
-            report.quotas.iter().map(|quota| (quota.role, quota.name, quota.used)).collect();
-        let expected = [("cache", "calls", 5), ("cache", "uploads", 5), ("gateway", "calls", 5), ("gateway", "uploads", 5)];
+        let quotas: Vec<_> = report.quotas.iter().map(|quota| (quota.role, quota.name, quota.used)).collect();
+        let expected = [
+            ("cache", "calls", 5),
+            ("cache", "uploads", 5),
+            ("gateway", "calls", 5),
+            ("gateway", "uploads", 5),
+        ];
         assert_eq!(quotas, expected);
         assert_eq!(report.cache.map(|cache| cache.reads), Some(3));
     }

@@ -111,7 +111,9 @@ mod tests {
         check(GENERALIZED_TIME, "99991231235959Z", Some(253_402_300_799));
         // Before 1970: none, as of what is no time.
         check(UTC_TIME, "500101000000Z", None);
-        for wrong in ["", "Z", "3001010000Z", "300101000000", "301301000000Z", "3001010000+100Z", "30010100000\u{e9}Z"] {
+        for wrong in
+            ["", "Z", "3001010000Z", "300101000000", "301301000000Z", "3001010000+100Z", "30010100000\u{e9}Z"]
+        {
             check(UTC_TIME, wrong, None);
         }
         check(GENERALIZED_TIME, "300101000000Z", None);

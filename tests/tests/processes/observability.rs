@@ -110,12 +110,21 @@ async fn the_status_is_that_of_every_role_and_names_what_is_missing() {
     let quotas = processes.iter().flat_map(|process| process["quotas"].as_array().unwrap());
     let quotas: Vec<_> = quotas
         .map(|quota| {
-            assert!(number(&quota["limit"]) > 0 && number(&quota["used"]) <= number(&quota["limit"]), "{quota}");
+            assert!(
+                number(&quota["limit"]) > 0 && number(&quota["used"]) <= number(&quota["limit"]),
+                "{quota}"
+            );
             quota["name"].as_str().unwrap()
         })
         .collect();
-    let expected =
-        ["analysis/calls", "analysis/parsers", "analysis/uploads", "cache/calls", "config/calls", "gateway/calls"];
+    let expected = [
+        "analysis/calls",
+        "analysis/parsers",
+        "analysis/uploads",
+        "cache/calls",
+        "config/calls",
+        "gateway/calls",
+    ];
     assert_eq!(quotas, expected, "{found}");
     assert_eq!(processes[1]["cache"]["reads"], "0", "{found}");
 

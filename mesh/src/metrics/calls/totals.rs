@@ -31,11 +31,7 @@ impl CallTotals {
         let Counts { total, failed, rejected, timed, micros } = &*self.0;
         total.fetch_add(1, Ordering::Relaxed);
         match code {
-            Code::Unknown
-            | Code::Internal
-            | Code::Unavailable
-            | Code::DeadlineExceeded
-            | Code::DataLoss => {
+            Code::Unknown | Code::Internal | Code::Unavailable | Code::DeadlineExceeded | Code::DataLoss => {
                 failed.fetch_add(1, Ordering::Relaxed);
             }
             Code::ResourceExhausted => {
@@ -54,7 +50,13 @@ impl CallTotals {
         let Counts { total, failed, rejected, timed, micros } = &*self.0;
         let [total, failed, rejected, timed, micros] =
             [total, failed, rejected, timed, micros].map(|count| count.load(Ordering::Relaxed));
-        Calls { role, total, failed, rejected, mean_time: micros.checked_div(timed).map(Duration::from_micros) }
+        Calls {
+            role,
+            total,
+            failed,
+            rejected,
+            mean_time: micros.checked_div(timed).map(Duration::from_micros),
+        }
     }
 }
 
