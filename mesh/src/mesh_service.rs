@@ -8,6 +8,7 @@ use tonic::{Request, Response, Status};
 
 use crate::breaker::{Breaker, Breakers, CircuitState, Report, Settings, Totals};
 use crate::dependencies::{Criticality, DependencyReport};
+use crate::metrics::Calls;
 use crate::process_status::{self, ProcessStatus, RedisRole};
 use crate::status::{Describe, Kind, to_status};
 
@@ -228,7 +229,7 @@ fn redis_server(server: process_status::RedisServer) -> pb::process_status::Redi
     pb::process_status::RedisServer { address: server.address, role: role.into() }
 }
 
-fn calls_of(calls: process_status::Calls) -> pb::process_status::Calls {
+fn calls_of(calls: Calls) -> pb::process_status::Calls {
     pb::process_status::Calls {
         role: calls.role.to_owned(),
         total: count(calls.total),

@@ -18,7 +18,8 @@ use prometheus_client::registry::{Metric, Registry};
 use crate::descriptors::Methods;
 
 use calls::CallFamilies;
-pub(crate) use calls::{CallTotals, ClientCall, ClientMetrics, ServerMetrics, code_label};
+pub use calls::Calls;
+pub(crate) use calls::{ClientCall, ClientMetrics, ServerMetrics, code_label};
 pub(crate) use exposition::Format;
 pub(crate) use spans::SpanMetrics;
 use tenants::TenantCalls;

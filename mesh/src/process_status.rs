@@ -13,10 +13,11 @@ use tokio::time::Instant;
 use crate::breaker::{self, Breakers, CircuitState};
 use crate::dependencies::{Dependencies, DependencyReport};
 use crate::memory::{Level, Memory};
+use crate::metrics::Calls;
 use crate::readiness::Readiness;
 use crate::resources::{Resource, Resources, Usage};
 
-pub use usage::{CacheUse, Calls, Quota};
+pub use usage::{CacheUse, Quota};
 
 /// The status of a process. Cheap to clone.
 #[derive(Clone)]

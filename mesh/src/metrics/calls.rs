@@ -21,7 +21,8 @@ use crate::descriptors::{Method, Methods};
 use super::LATENCY_BOUNDS;
 use super::tenants::ByTenant;
 pub(crate) use client::{ClientCall, ClientMetrics};
-pub(crate) use totals::CallTotals;
+use totals::CallTotals;
+pub use totals::Calls;
 
 /// The metric families of calls, shared by all services of a process.
 #[derive(Debug, Clone)]

@@ -1,21 +1,4 @@
-//! What a process has been used for since its start, and what it rations: the parts of its status that are numbers.
-
-use std::time::Duration;
-
-/// The calls that a role has received.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Calls {
-    /// The role.
-    pub role: &'static str,
-    /// The calls that have ended.
-    pub total: u64,
-    /// Those that failed because of the server.
-    pub failed: u64,
-    /// Those that were rejected because of a limit.
-    pub rejected: u64,
-    /// The mean time of those that are no streams.
-    pub mean_time: Option<Duration>,
-}
+//! What a process rations, and the use of its cache: parts of its status that are numbers.
 
 /// Something of which there is a limited number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,13 +28,4 @@ pub struct CacheUse {
     pub l1_bytes: u64,
     /// The most bytes of them; 0 without an L1 cache.
     pub l1_capacity: u64,
-}
-
-// === impl Calls ===
-
-impl Calls {
-    /// The share of calls that failed; 0 without a call.
-    pub fn failed_ratio(&self) -> f64 {
-        if self.total == 0 { 0.0 } else { self.failed as f64 / self.total as f64 }
-    }
 }

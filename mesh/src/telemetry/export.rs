@@ -168,9 +168,9 @@ mod tests {
 
     /// A processor that never gets rid of what it has.
     #[derive(Debug, Default)]
-    struct Keeping(Arc<AtomicUsize>);
+    struct Stuck(Arc<AtomicUsize>);
 
-    impl SpanProcessor for Keeping {
+    impl SpanProcessor for Stuck {
         fn on_start(&self, _: &mut Span, _: &Context) {}
 
         fn on_end(&self, _: SpanData) {
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn spans_beyond_the_queue_are_counted() {
         let (spans, kept) = (Metrics::default().spans(), Arc::default());
-        let next = Keeping(Arc::clone(&kept));
+        let next = Stuck(Arc::clone(&kept));
         let queue = Queue { next, spans: spans.clone(), waiting: Arc::default() };
         let provider = SdkTracerProvider::builder().with_span_processor(queue).build();
         let tracer = provider.tracer("test");

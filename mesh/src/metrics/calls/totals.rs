@@ -7,8 +7,6 @@ use std::time::Duration;
 
 use tonic::Code;
 
-use crate::process_status::Calls;
-
 /// See the module. Cheap to clone: clones count together.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CallTotals(Arc<Counts>);
@@ -21,6 +19,21 @@ struct Counts {
     /// The calls that are no streams, and their microseconds.
     timed: AtomicU64,
     micros: AtomicU64,
+}
+
+/// The calls that a role has received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Calls {
+    /// The role.
+    pub role: &'static str,
+    /// The calls that have ended.
+    pub total: u64,
+    /// Those that failed because of the server.
+    pub failed: u64,
+    /// Those that were rejected because of a limit.
+    pub rejected: u64,
+    /// The mean time of those that are no streams.
+    pub mean_time: Option<Duration>,
 }
 
 // === impl CallTotals ===
@@ -57,6 +70,15 @@ impl CallTotals {
             rejected,
             mean_time: micros.checked_div(timed).map(Duration::from_micros),
         }
+    }
+}
+
+// === impl Calls ===
+
+impl Calls {
+    /// The share of calls that failed; 0 without a call.
+    pub fn failed_ratio(&self) -> f64 {
+        if self.total == 0 { 0.0 } else { self.failed as f64 / self.total as f64 }
     }
 }
 
