@@ -110,8 +110,8 @@ pub struct Verdict<'a> {
     pub confidence: f64,
     /// The points of every category, to which those of the family are added; none in [`Mode::Substring`].
     pub points: Points,
-    /// The matches that count for the winner. [`Mode::Words`]: in field order (id, names, descriptions), then by
-    /// offset, the first [`MAX_EVIDENCE`]. [`Mode::Substring`]: every match of the winning rule in the order of its
+    /// The matches that count for the winner. [`Mode::Words`]: those with the most points first, equal ones in field
+    /// order (id, names, descriptions), then by offset; at most [`MAX_EVIDENCE`]. [`Mode::Substring`]: every match of the winning rule in the order of its
     /// keywords; a keyword that is listed twice is included twice.
     pub evidence: Vec<Match<'a>>,
 }

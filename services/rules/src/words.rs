@@ -68,7 +68,7 @@ struct Text {
     is_rewritten: bool,
 }
 
-/// Ordered like evidence: by text, then by position.
+/// Ordered by text, then by position; evidence with the same points has this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Hit {
     text: usize,
@@ -118,7 +118,7 @@ impl Engine {
         }
     }
 
-    /// The first matches for a category, as evidence.
+    /// The strongest matches for a category, as evidence.
     pub(super) fn evidence_for<'a>(
         &'a self,
         category: Category,
@@ -226,7 +226,7 @@ impl Engine {
         tallies
     }
 
-    /// The first hits of the winning category, as evidence.
+    /// The strongest hits of the winning category, as evidence, the strongest first.
     fn evidence<'a>(
         &'a self,
         winner: Category,
@@ -235,8 +235,10 @@ impl Engine {
     ) -> Vec<Match<'a>> {
         let Scratch { hits, texts, .. } = scratch;
         hits.retain(|hit| self.rules[self.keywords[hit.keyword].rule].category == winner);
-        hits.sort_unstable();
+        hits.sort_unstable_by_key(|hit| (Reverse(self.points_of(hit)), *hit));
         hits.truncate(MAX_EVIDENCE);
+        // Positions are read in the order of the texts.
+        hits.sort_unstable();
         let mut evidence = Vec::with_capacity(hits.len());
         for hits in hits.chunk_by(|one, next| one.text == next.text) {
             let text = hits[0].text;
@@ -247,10 +249,17 @@ impl Engine {
                 let keyword = &self.keywords[hit.keyword];
                 let rule_id = &self.rules[keyword.rule].id;
                 let offset = seen.origin(offsets.at(hit.at));
-                Match { rule_id, keyword: &keyword.written, field, offset }
+                let found = Match { rule_id, keyword: &keyword.written, field, offset };
+                (Reverse(self.points_of(hit)), found)
             }));
         }
-        evidence
+        evidence.sort_by_key(|(points, _)| *points);
+        evidence.into_iter().map(|(_, found)| found).collect()
+    }
+
+    /// The points that a hit adds to its category.
+    fn points_of(&self, hit: &Hit) -> Tenths {
+        Tenths::from(self.keywords[hit.keyword].points.unsigned_abs()) * hit.weight
     }
 
     /// The mask of a text: the bit of its language, none if no rule names that language, all if its tag names none.
