@@ -26,20 +26,47 @@ const ASCII: [u8; 128] = {
     table
 };
 
+/// The folded forms of the characters U+0080 to U+017F, in their order: the accented letters of Latin script, whose
+/// decomposition takes too long for texts in which every tenth letter has an accent. `.` stands for a gap, and `-` for a
+/// character that [`push_unicode`] folds.
+const LATIN_FORMS: &str = "\
+    . . . . . . . . . . . . . . . . . . . . . . . . . . . . . . . . . . . . . . . . . . a . . - . . \
+    . . 2 3 . - . . . 1 o . - - - . a a a a a a ae c e e e e i i i i d n o o o o o . o u u u u y th ss \
+    a a a a a a ae c e e e e i i i i d n o o o o o . o u u u u y th y a a a a a a c c c c c c c c \
+    d d d d e e e e e e e e e e g g g g g g g g h h h h i i i i i i i i i i ij ij j j k k - l l l l l l \
+    - - l l n n n n n n - - - o o o o o o oe oe r r r r r r s s s s s s s s t t t t - - u u u u u u u u \
+    u u u u w w y y y z z z z z z s";
+
+/// [`LATIN_FORMS`] by the character, from U+0080. The second byte of one letter is 0.
+const LATIN: [[u8; 2]; 256] = {
+    let forms = LATIN_FORMS.as_bytes();
+    let mut table = [[0; 2]; 256];
+    let (mut entry, mut at, mut length) = (0, 0, 0);
+    while at < forms.len() {
+        if forms[at] == b' ' {
+            entry += 1;
+            length = 0;
+        } else {
+            table[entry][length] = forms[at];
+            length += 1;
+        }
+        at += 1;
+    }
+    assert!(entry == table.len() - 1);
+    table
+};
+
+/// In [`LATIN`]: a gap, and a character that is folded one by one.
+const LATIN_GAP: [u8; 2] = [b'.', 0];
+const LATIN_OTHER: [u8; 2] = [b'-', 0];
+
 /// Appends the folded text, with a gap at both ends.
 pub(super) fn fold_into(text: &str, gap: u8, out: &mut Vec<u8>) {
     out.push(gap);
     let mut rest = text;
     loop {
-        // `is_ascii` checks many bytes at a time.
-        let ascii = if rest.is_ascii() {
-            rest.len()
-        } else {
-            rest.bytes().position(|byte| !byte.is_ascii()).unwrap_or(rest.len())
-        };
-        let (run, other) = rest.split_at(ascii);
-        fold_ascii(run.as_bytes(), gap, out);
-        let mut chars = other.chars();
+        let folded = fold_latin(rest.as_bytes(), gap, out);
+        let mut chars = rest[folded..].chars();
         let Some(c) = chars.next() else { break };
         push_unicode(c, gap, out);
         rest = chars.as_str();
@@ -47,22 +74,52 @@ pub(super) fn fold_into(text: &str, gap: u8, out: &mut Vec<u8>) {
     push_gap(gap, out);
 }
 
-/// [`push_unicode`] for a run of ASCII, branch-free: every byte is written, but the write position advances only if the
-/// byte is kept, so that a repeated gap is overwritten.
-fn fold_ascii(run: &[u8], gap: u8, out: &mut Vec<u8>) {
+/// [`push_unicode`] for the characters of the tables and for punctuation, up to the first other one. Returns the number
+/// of bytes that it folded.
+///
+/// No character gets longer, so that the room is reserved once. Every byte is written, but the write position advances
+/// only if the byte is kept: a repeated gap is overwritten, without a branch.
+fn fold_latin(text: &[u8], gap: u8, out: &mut Vec<u8>) -> usize {
     let start = out.len();
     let mut after_gap = out.last() == Some(&gap);
-    out.resize(start + run.len() + 1, 0);
+    out.resize(start + text.len() + 1, 0);
     let room = &mut out[start..];
-    let mut used = 0;
-    for byte in run {
-        let folded = ASCII[usize::from(byte & 0x7f)];
-        let is_gap = folded == 0;
-        room[used] = if is_gap { gap } else { folded };
-        used += usize::from(!(is_gap & after_gap));
+    let (mut used, mut at) = (0, 0);
+    while let Some(&byte) = text.get(at) {
+        if byte.is_ascii() {
+            let folded = ASCII[usize::from(byte)];
+            let is_gap = folded == 0;
+            room[used] = if is_gap { gap } else { folded };
+            used += usize::from(!(is_gap & after_gap));
+            after_gap = is_gap;
+            at += 1;
+            continue;
+        }
+        let (form, length) = match text[at..] {
+            // Two bytes, of five and six bits.
+            [0xc2..=0xc5, second, ..] => {
+                (LATIN[(usize::from(byte & 0x1f) << 6 | usize::from(second & 0x3f)) - 0x80], 2)
+            }
+            // U+2010 to U+2027: dashes, quotation marks, apostrophes, bullets, dots.
+            [0xe2, 0x80, 0x90..=0xa7, ..] => (LATIN_GAP, 3),
+            _ => break,
+        };
+        if form == LATIN_OTHER {
+            break;
+        }
+        let is_gap = form == LATIN_GAP;
+        if is_gap {
+            room[used] = gap;
+            used += usize::from(!after_gap);
+        } else {
+            room[used..used + 2].copy_from_slice(&form);
+            used += 1 + usize::from(form[1] != 0);
+        }
         after_gap = is_gap;
+        at += length;
     }
     out.truncate(start + used);
+    at
 }
 
 /// Maps a folded byte to the character that it came from, by folding the text again.
@@ -91,13 +148,22 @@ impl<'a> Offsets<'a> {
         while self.folded <= position {
             let Some(c) = self.chars.next() else { break };
             self.taken += 1;
-            match ASCII.get(c as usize) {
-                Some(folded) => {
-                    let is_gap = *folded == 0;
-                    self.folded += usize::from(!(is_gap && self.after_gap));
-                    self.after_gap = is_gap;
+            let form = match c as usize {
+                ascii @ ..0x80 if ASCII[ascii] == 0 => LATIN_GAP,
+                ..0x80 => [b'a', 0],
+                latin @ ..0x180 => LATIN[latin - 0x80],
+                _ => LATIN_OTHER,
+            };
+            match form {
+                LATIN_OTHER => self.skip_unicode(c),
+                LATIN_GAP => {
+                    self.folded += usize::from(!self.after_gap);
+                    self.after_gap = true;
                 }
-                None => self.skip_unicode(c),
+                [_, second] => {
+                    self.folded += 1 + usize::from(second != 0);
+                    self.after_gap = false;
+                }
             }
         }
         self.taken.saturating_sub(1)
@@ -185,6 +251,18 @@ mod tests {
     }
 
     #[test]
+    fn the_tables_have_what_decomposition_gives() {
+        for c in ('\0'..='\u{180}').chain('\u{2000}'..='\u{2030}') {
+            for text in [format!("{c}"), format!("a{c}b"), format!("a {c}{c} b")] {
+                let mut one_by_one = vec![SPACE];
+                text.chars().for_each(|c| push_unicode(c, SPACE, &mut one_by_one));
+                push_gap(SPACE, &mut one_by_one);
+                assert_eq!(fold(&text).into_bytes(), one_by_one, "{c:?}");
+            }
+        }
+    }
+
+    #[test]
     fn id_tokens_are_separated_by_underscores() {
         let mut out = Vec::new();
         fold_into("DSD_NAMAIN1@DF_QNA", UNDERSCORE, &mut out);
@@ -201,7 +279,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn runs_and_single_characters_fold_the_same(text in "[ -~àß\u{300}]{0,40}") {
+        fn runs_and_single_characters_fold_the_same(text in "[ -~\u{80}-\u{180}àß\u{300}\u{2000}-\u{2030}]{0,40}") {
             let mut one_by_one = vec![SPACE];
             text.chars().for_each(|c| push_unicode(c, SPACE, &mut one_by_one));
             push_gap(SPACE, &mut one_by_one);

@@ -1,0 +1,330 @@
+//! Finds keywords at the starts of words: a table of the first bytes of all keywords, and tries for the rest.
+//!
+//! An automaton over thousands of keywords has megabytes of states, and each byte of a text fetches one of them from
+//! main memory. Keywords begin where words begin, though, so one look-up a word is enough, and most words are those of
+//! no keyword: their first four bytes are not in the table, which is small enough for the processor's caches. A word
+//! costs at most as many steps as the longest keyword has bytes.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+
+use memchr::memchr_iter;
+
+use super::automaton::Occurrence;
+
+/// Keywords by the starts of words. A pattern may have several entries.
+#[derive(Debug)]
+pub(super) struct Starts<E> {
+    /// What separates the words.
+    gap: u8,
+    /// The first node of each trie, by its first bytes: a table for each number of bytes.
+    tables: Box<[Table]>,
+    nodes: Box<[Node]>,
+    /// The first byte of the label of each node.
+    firsts: Box<[u8]>,
+    labels: Box<[u8]>,
+    /// The entries of pattern `p` are `entries[first[p]..first[p + 1]]`.
+    first: Box<[u32]>,
+    entries: Box<[E]>,
+}
+
+/// A run of bytes that follows the runs of the nodes above.
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    /// Its start in `labels`.
+    label: u32,
+    label_length: u16,
+    /// The nodes below it follow one another.
+    children: u16,
+    first_child: u32,
+    /// The pattern that ends with it, or `NONE`.
+    pattern: u32,
+}
+
+/// The first bytes of patterns, and the nodes that they lead to.
+#[derive(Debug)]
+struct Table {
+    /// Keeps the bytes of a key.
+    mask: u32,
+    /// Random, so that nobody can choose keywords whose hashes collide.
+    multiplier: u64,
+    /// The hash is what remains of the product.
+    shift: u32,
+    /// A power of two of keys and nodes, at most half of them in use.
+    slots: Box<[(u32, u32)]>,
+}
+
+/// In place of a pattern or a node.
+const NONE: u32 = u32::MAX;
+
+/// The most bytes that a table looks up.
+const KEY: usize = 4;
+
+const FITS: &str = "at most 1 MiB of patterns of at most 256 bytes each";
+
+/// A pattern without its first gap, and its number.
+type Body<'a> = (&'a [u8], u32);
+
+impl<E> Starts<E> {
+    /// Takes (pattern, entry) pairs. Each pattern is a gap and at least two bytes without a zero.
+    pub(super) fn new(gap: u8, pairs: impl IntoIterator<Item = (Vec<u8>, E)>) -> Self {
+        let mut grouped = BTreeMap::<Vec<u8>, Vec<E>>::new();
+        for (pattern, entry) in pairs {
+            grouped.entry(pattern).or_default().push(entry);
+        }
+        let (mut bodies, mut first, mut entries) = (Vec::new(), vec![0], Vec::new());
+        for ((pattern, group), number) in grouped.iter_mut().zip(0..) {
+            bodies.push((&pattern[1..], number));
+            entries.append(group);
+            first.push(u32::try_from(entries.len()).expect(FITS));
+        }
+        let mut tries = Tries::default();
+        let mut keys: [Vec<(u32, u32)>; KEY + 1] = Default::default();
+        // Sorted patterns with the same first bytes are adjacent.
+        let start = |body: &[u8]| body[..body.len().min(KEY)].to_vec();
+        for group in bodies.chunk_by(|one, next| start(one.0) == start(next.0)) {
+            let prefix = start(group[0].0);
+            keys[prefix.len()].push((key(&prefix), tries.add(group, prefix.len())));
+        }
+        let tables = keys.iter().enumerate().filter(|(_, keys)| !keys.is_empty());
+        Self {
+            gap,
+            tables: tables.map(|(length, keys)| Table::new(length, keys)).collect(),
+            nodes: tries.nodes.into(),
+            firsts: tries.firsts.into(),
+            labels: tries.labels.into(),
+            first: first.into(),
+            entries: entries.into(),
+        }
+    }
+
+    /// Number of distinct patterns.
+    pub(super) fn patterns(&self) -> usize {
+        self.first.len() - 1
+    }
+
+    /// Calls `on_match` for every occurrence in a folded text, ordered by start, then by length, with the entries of its
+    /// pattern.
+    #[inline]
+    pub(super) fn search(&self, text: &[u8], mut on_match: impl FnMut(Occurrence, &[E])) {
+        for start in memchr_iter(self.gap, text) {
+            let key = key(&text[start + 1..]);
+            for table in &self.tables {
+                if let Some(node) = table.get(key) {
+                    self.follow(node, text, start, table.length(), &mut on_match);
+                }
+            }
+        }
+    }
+
+    /// Reports the patterns that begin at a start, from the node that their first bytes lead to.
+    fn follow(
+        &self,
+        node: u32,
+        text: &[u8],
+        start: usize,
+        length: usize,
+        on_match: &mut impl FnMut(Occurrence, &[E]),
+    ) {
+        let mut node = &self.nodes[node as usize];
+        let mut end = start + 1 + length;
+        loop {
+            let label = node.label as usize..node.label as usize + usize::from(node.label_length);
+            if !text[end..].starts_with(&self.labels[label]) {
+                return;
+            }
+            end += usize::from(node.label_length);
+            if node.pattern != NONE {
+                let pattern = node.pattern as usize;
+                let entries = self.first[pattern] as usize..self.first[pattern + 1] as usize;
+                on_match(Occurrence { pattern, start, end }, &self.entries[entries]);
+            }
+            let children = node.first_child as usize..node.first_child as usize + usize::from(node.children);
+            let Some(next) = text.get(end) else { return };
+            let Some(child) = self.firsts[children].iter().position(|first| first == next) else { return };
+            node = &self.nodes[node.first_child as usize + child];
+        }
+    }
+}
+
+/// Tries under construction.
+#[derive(Debug, Default)]
+struct Tries {
+    nodes: Vec<Node>,
+    firsts: Vec<u8>,
+    labels: Vec<u8>,
+}
+
+impl Tries {
+    /// Adds a trie of these sorted patterns, which are the same up to `from`. Returns its first node.
+    fn add(&mut self, bodies: &[Body<'_>], from: usize) -> u32 {
+        let root = self.reserve(1);
+        let mut open = vec![(root, bodies, from)];
+        while let Some((node, bodies, from)) = open.pop() {
+            let (shortest, last) = (bodies[0].0, bodies[bodies.len() - 1].0);
+            // Of sorted patterns, the first and the last have the least in common.
+            let common = shortest.iter().zip(last).take_while(|(one, other)| one == other).count();
+            let ends = shortest.len() == common;
+            let below = &bodies[usize::from(ends)..];
+            let groups: Vec<_> = below.chunk_by(|one, next| one.0[common] == next.0[common]).collect();
+            let first_child = self.reserve(groups.len());
+            self.firsts[node as usize] = shortest.get(from).copied().unwrap_or(0);
+            self.nodes[node as usize] = Node {
+                label: u32::try_from(self.labels.len()).expect(FITS),
+                label_length: u16::try_from(common - from).expect(FITS),
+                children: u16::try_from(groups.len()).expect(FITS),
+                first_child,
+                pattern: if ends { bodies[0].1 } else { NONE },
+            };
+            self.labels.extend_from_slice(&shortest[from..common]);
+            open.extend((first_child..).zip(groups).map(|(child, group)| (child, group, common)));
+        }
+        root
+    }
+
+    /// Makes room for nodes. Returns the first one.
+    fn reserve(&mut self, count: usize) -> u32 {
+        let first = self.nodes.len();
+        let empty = Node { label: 0, label_length: 0, children: 0, first_child: 0, pattern: NONE };
+        self.nodes.resize(first + count, empty);
+        self.firsts.resize(first + count, 0);
+        u32::try_from(first).expect(FITS)
+    }
+}
+
+impl Table {
+    /// A table of keys of this many bytes, each once.
+    fn new(length: usize, keys: &[(u32, u32)]) -> Self {
+        let size = (keys.len() * 2).next_power_of_two();
+        let mut table = Self {
+            mask: u32::MAX >> (8 * (KEY - length)),
+            multiplier: RandomState::new().hash_one(length) | 1,
+            shift: u64::BITS - size.trailing_zeros(),
+            slots: vec![(0, NONE); size].into(),
+        };
+        for &(key, node) in keys {
+            let slot = table
+                .probe(key)
+                .find(|slot| table.slots[*slot].1 == NONE)
+                .expect("half of the slots are free");
+            table.slots[slot] = (key, node);
+        }
+        table
+    }
+
+    /// The number of bytes of a key.
+    #[inline]
+    fn length(&self) -> usize {
+        (u32::BITS - self.mask.leading_zeros()) as usize / 8
+    }
+
+    /// The node that the first bytes of a key lead to.
+    #[inline]
+    fn get(&self, key: u32) -> Option<u32> {
+        let key = key & self.mask;
+        for slot in self.probe(key) {
+            let (known, node) = self.slots[slot];
+            if node == NONE {
+                return None;
+            }
+            if known == key {
+                return Some(node);
+            }
+        }
+        None
+    }
+
+    /// The slots that a key may be in, in the order in which they fill up.
+    #[inline]
+    fn probe(&self, key: u32) -> impl Iterator<Item = usize> + use<> {
+        let last = self.slots.len() - 1;
+        let hash = (u64::from(key).wrapping_mul(self.multiplier) >> self.shift) as usize;
+        (hash..=hash + last).map(move |slot| slot & last)
+    }
+}
+
+/// The first bytes as a number; what is missing is zero, which no folded text contains.
+#[inline]
+fn key(bytes: &[u8]) -> u32 {
+    let bytes = match bytes.first_chunk::<KEY>() {
+        Some(bytes) => *bytes,
+        None => std::array::from_fn(|index| bytes.get(index).copied().unwrap_or(0)),
+    };
+    u32::from_le_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Hits = Vec<(usize, usize, Vec<usize>)>;
+
+    fn search(patterns: &[&str], text: &str) -> Hits {
+        let pairs = patterns.iter().enumerate().map(|(index, pattern)| (pattern.as_bytes().to_vec(), index));
+        let mut hits = Hits::new();
+        let starts = Starts::new(b' ', pairs);
+        starts.search(text.as_bytes(), |hit, entries| {
+            assert!(hit.pattern < starts.patterns());
+            hits.push((hit.start, hit.end, entries.to_vec()));
+        });
+        hits
+    }
+
+    /// Each pattern at each position.
+    fn reference(patterns: &[&str], text: &str) -> Hits {
+        let mut hits = Hits::new();
+        for start in 0..text.len() {
+            let mut found: Vec<_> =
+                (0..patterns.len()).filter(|index| text[start..].starts_with(patterns[*index])).collect();
+            found.sort_by_key(|index| (patterns[*index].len(), *index));
+            for same in found.chunk_by(|one, next| patterns[*one] == patterns[*next]) {
+                hits.push((start, start + patterns[same[0]].len(), same.to_vec()));
+            }
+        }
+        hits
+    }
+
+    #[test]
+    fn words_prefixes_and_phrases_are_found_where_words_start() {
+        let patterns = [" labour ", " lab", " labour force ", " la ", " labour market", " tv ", " lab"];
+        let check = |text: &str, expected: &[(usize, usize, &[usize])]| {
+            let expected: Hits =
+                expected.iter().map(|(start, end, found)| (*start, *end, found.to_vec())).collect();
+            assert_eq!(search(&patterns, text), expected, "{text:?}");
+        };
+        check(" the labour force ", &[(4, 8, &[1, 6]), (4, 12, &[0]), (4, 18, &[2])]);
+        check(" labour  force ", &[(0, 4, &[1, 6]), (0, 8, &[0])]);
+        check(" la tv ", &[(0, 4, &[3]), (3, 7, &[5])]);
+        check(" collabour marketla ", &[]);
+        check(" ", &[]);
+    }
+
+    #[test]
+    fn without_patterns_nothing_is_found() {
+        assert_eq!(search(&[], " text "), []);
+    }
+
+    #[test]
+    fn many_patterns_are_told_apart() {
+        let patterns: Vec<String> = (0..20_000).map(|number| format!(" w{number} ")).collect();
+        let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
+        for number in [0, 7, 1_234, 19_999] {
+            let text = patterns[number];
+            assert_eq!(search(&patterns, text), [(0, text.len(), vec![number])]);
+        }
+        assert_eq!(search(&patterns, " w20000 "), []);
+    }
+
+    proptest! {
+        #[test]
+        fn every_pattern_is_found_at_every_start(
+            patterns in prop::collection::vec(" [ab]{1,5}( [ab]{1,3}){0,2} ?", 0..12),
+            text in "( [ab]{1,6}){0,10} ",
+        ) {
+            let patterns: Vec<&str> = patterns.iter().map(String::as_str).filter(|pattern| pattern.len() > 2).collect();
+            prop_assert_eq!(search(&patterns, &text), reference(&patterns, &text));
+        }
+    }
+}
