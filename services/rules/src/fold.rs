@@ -127,7 +127,7 @@ fn fold_latin(text: &[u8], gap: u8, out: &mut Vec<u8>) -> usize {
 /// Only evidence needs it, a few bytes in the texts of the winner: cheaper than a position for every byte of every
 /// text.
 pub(super) struct Offsets<'a> {
-    chars: std::str::Chars<'a>,
+    rest: &'a str,
     taken: u32,
     gap: u8,
     /// Number of bytes that the consumed characters fold to, and whether the last of them is a gap.
@@ -139,38 +139,52 @@ pub(super) struct Offsets<'a> {
 
 impl<'a> Offsets<'a> {
     pub(super) fn new(text: &'a str, gap: u8) -> Self {
-        Self { chars: text.chars(), taken: 0, gap, folded: 1, after_gap: true, piece: Vec::new() }
+        Self { rest: text, taken: 0, gap, folded: 1, after_gap: true, piece: Vec::new() }
     }
 
     /// Number of scalar values before the one that the byte at `position` came from. Positions must not decrease
     /// between calls.
     pub(super) fn at(&mut self, position: usize) -> u32 {
-        while self.folded <= position {
-            let Some(c) = self.chars.next() else { break };
-            self.taken += 1;
-            let form = match c as usize {
-                ascii @ ..0x80 if ASCII[ascii] == 0 => LATIN_GAP,
-                ..0x80 => [b'a', 0],
-                latin @ ..0x180 => LATIN[latin - 0x80],
-                _ => LATIN_OTHER,
-            };
-            match form {
-                LATIN_OTHER => self.skip_unicode(c),
-                LATIN_GAP => {
-                    self.folded += usize::from(!self.after_gap);
-                    self.after_gap = true;
-                }
-                [_, second] => {
-                    self.folded += 1 + usize::from(second != 0);
-                    self.after_gap = false;
-                }
+        while self.folded <= position && !self.rest.is_empty() {
+            self.skip_ascii(position);
+            if self.folded <= position
+                && let Some(c) = self.rest.chars().next()
+            {
+                self.rest = &self.rest[c.len_utf8()..];
+                self.taken += 1;
+                self.skip_unicode(c);
             }
         }
         self.taken.saturating_sub(1)
     }
 
-    #[inline(never)]
+    /// Consumes ASCII up to the byte at `position`.
+    fn skip_ascii(&mut self, position: usize) {
+        let Self { rest, folded, after_gap, .. } = self;
+        let mut count = 0;
+        for byte in rest.bytes().take_while(u8::is_ascii) {
+            if *folded > position {
+                break;
+            }
+            let is_gap = ASCII[usize::from(byte)] == 0;
+            *folded += usize::from(!(is_gap & *after_gap));
+            *after_gap = is_gap;
+            count += 1;
+        }
+        *rest = &rest[count as usize..];
+        self.taken += count;
+    }
+
+    /// The next character was consumed.
     fn skip_unicode(&mut self, c: char) {
+        if let Some(form) = (c as usize).checked_sub(0x80).and_then(|index| LATIN.get(index))
+            && *form != LATIN_OTHER
+        {
+            let is_gap = *form == LATIN_GAP;
+            self.folded += if is_gap { usize::from(!self.after_gap) } else { 1 + usize::from(form[1] != 0) };
+            self.after_gap = is_gap;
+            return;
+        }
         self.piece.clear();
         // The preceding byte decides whether a gap is added.
         self.piece.push(if self.after_gap { self.gap } else { b'.' });

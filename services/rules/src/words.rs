@@ -45,9 +45,10 @@ pub(super) struct Engine {
     words: Starts<usize>,
     /// The same of tokens of an id.
     tokens: Starts<usize>,
-    /// Heads that may start inside a word, and the languages of their rules.
+    /// Heads that may start inside a word, the languages of their rules, and whether some are for ids.
     infixes: Automaton<usize>,
     infix_languages: LanguageMask,
+    has_infixes_of_ids: bool,
     /// Bit `n` of a mask stands for `languages[n]`.
     languages: Box<[String]>,
 }
@@ -105,6 +106,7 @@ impl Engine {
             words: Starts::new(SPACE, words.chain(breakdowns)),
             tokens: Starts::new(UNDERSCORE, tokens),
             infixes: Automaton::new(heads(|keyword| keyword.infix)),
+            has_infixes_of_ids: infixes.clone().any(|keyword| keyword.pattern.gap == UNDERSCORE),
             infix_languages: infixes.fold(0, |mask, keyword| mask | rules[keyword.rule].languages),
             rules: rules.into(),
             keywords: keywords.into(),
@@ -229,7 +231,9 @@ impl Engine {
             } else {
                 self.words.search(haystack, |found, keywords| on_match(found, keywords, words_done));
             }
-            if self.infix_languages == ALL_LANGUAGES || self.infix_languages & language != 0 {
+            if (text != ID || self.has_infixes_of_ids)
+                && (self.infix_languages == ALL_LANGUAGES || self.infix_languages & language != 0)
+            {
                 self.infixes.search(haystack, |found, keywords| on_match(found, keywords, infixes_done));
             }
         }
