@@ -74,52 +74,86 @@ pub(super) fn fold_into(text: &str, gap: u8, out: &mut Vec<u8>) {
     push_gap(gap, out);
 }
 
-/// [`push_unicode`] for the characters of the tables and for punctuation, up to the first other one. Returns the number
-/// of bytes that it folded.
+/// [`push_unicode`] for ASCII, the characters of the table, and punctuation, up to the first other one. Returns the
+/// number of bytes that it folded.
 ///
-/// No character gets longer, so that the room is reserved once. Every byte is written, but the write position advances
-/// only if the byte is kept: a repeated gap is overwritten, without a branch.
+/// Eight bytes of ASCII at a time, or as many as precede another character. No character gets longer, so that the room
+/// is reserved once.
 fn fold_latin(text: &[u8], gap: u8, out: &mut Vec<u8>) -> usize {
     let start = out.len();
-    let mut after_gap = out.last() == Some(&gap);
-    out.resize(start + text.len() + 1, 0);
+    // The high bit of a byte, if a gap precedes.
+    let mut before = if out.last() == Some(&gap) { 0x80 } else { 0 };
+    out.resize(start + text.len() + 8, 0);
     let room = &mut out[start..];
     let (mut used, mut at) = (0, 0);
-    while let Some(&byte) = text.get(at) {
-        if byte.is_ascii() {
-            let folded = ASCII[usize::from(byte)];
-            let is_gap = folded == 0;
-            room[used] = if is_gap { gap } else { folded };
-            used += usize::from(!(is_gap & after_gap));
-            after_gap = is_gap;
-            at += 1;
+    while at < text.len() {
+        let rest = &text[at..];
+        let eight = rest.first_chunk().copied().unwrap_or_else(|| {
+            // Beyond the end is no ASCII.
+            std::array::from_fn(|index| rest.get(index).copied().unwrap_or(0x80))
+        });
+        let bytes = u64::from_le_bytes(eight);
+        let count = (bytes & HIGHS).trailing_zeros() as usize / 8;
+        if count > 0 {
+            let (folded, gaps) = fold_ascii(bytes, gap);
+            let gaps = gaps & (u64::MAX >> (64 - 8 * count));
+            let repeated = gaps & (gaps << 8 | before);
+            if repeated == 0 {
+                room[used..used + 8].copy_from_slice(&folded.to_le_bytes());
+                used += count;
+            } else {
+                for (index, byte) in folded.to_le_bytes().into_iter().enumerate().take(count) {
+                    room[used] = byte;
+                    used += usize::from(repeated >> (8 * index + 7) & 1 == 0);
+                }
+            }
+            before = gaps >> (8 * (count - 1)) & 0x80;
+            at += count;
             continue;
         }
-        let (form, length) = match text[at..] {
+        let (form, length) = match rest {
             // Two bytes, of five and six bits.
-            [0xc2..=0xc5, second, ..] => {
-                (LATIN[(usize::from(byte & 0x1f) << 6 | usize::from(second & 0x3f)) - 0x80], 2)
+            [first @ 0xc2..=0xc5, second, ..] => {
+                (LATIN[(usize::from(first & 0x1f) << 6 | usize::from(second & 0x3f)) - 0x80], 2)
             }
             // U+2010 to U+2027: dashes, quotation marks, apostrophes, bullets, dots.
             [0xe2, 0x80, 0x90..=0xa7, ..] => (LATIN_GAP, 3),
             _ => break,
         };
-        if form == LATIN_OTHER {
-            break;
+        match form {
+            LATIN_OTHER => break,
+            LATIN_GAP => {
+                room[used] = gap;
+                used += usize::from(before == 0);
+                before = 0x80;
+            }
+            letters => {
+                room[used..used + 2].copy_from_slice(&letters);
+                used += 1 + usize::from(letters[1] != 0);
+                before = 0;
+            }
         }
-        let is_gap = form == LATIN_GAP;
-        if is_gap {
-            room[used] = gap;
-            used += usize::from(!after_gap);
-        } else {
-            room[used..used + 2].copy_from_slice(&form);
-            used += 1 + usize::from(form[1] != 0);
-        }
-        after_gap = is_gap;
         at += length;
     }
     out.truncate(start + used);
     at
+}
+
+/// The high bits of eight bytes.
+const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
+
+/// The folded form of eight ASCII bytes, and the high bit of each byte that is a gap. What is beyond other bytes is
+/// undefined.
+fn fold_ascii(bytes: u64, gap: u8) -> (u64, u64) {
+    let all = |byte: u8| u64::from_le_bytes([byte; 8]);
+    // Sums set the high bit of bytes that are not below a bound; no sum of seven bits carries.
+    let at_least = |bytes: u64, bound: u8| (bytes & !HIGHS).wrapping_add(all(0x80 - bound));
+    let within = |bytes, first, last: u8| at_least(bytes, first) & !at_least(bytes, last + 1) & HIGHS;
+    let whole = |highs: u64| (highs >> 7).wrapping_mul(0xff);
+    let lower = bytes | all(0x20);
+    let (letters, digits) = (within(lower, b'a', b'z'), within(bytes, b'0', b'9'));
+    let gaps = HIGHS & !(letters | digits);
+    (lower & whole(letters) | bytes & whole(digits) | all(gap) & whole(gaps), gaps)
 }
 
 /// Maps a folded byte to the character that it came from, by folding the text again.

@@ -1,9 +1,10 @@
-//! Finds keywords at the starts of words: a table of the first bytes of all keywords, and tries for the rest.
+//! Finds keywords at the starts of words: a filter and a table of the first bytes of all keywords, and tries for the
+//! rest.
 //!
 //! An automaton over thousands of keywords has megabytes of states, and each byte of a text fetches one of them from
 //! main memory. Keywords begin where words begin, though, so one look-up a word is enough, and most words are those of
-//! no keyword: their first four bytes are not in the table, which is small enough for the processor's caches. A word
-//! costs at most as many steps as the longest keyword has bytes.
+//! no keyword: their first four bytes are not in the filter, a few kilobytes that stay in the processor's first cache.
+//! Words that pass it are collected first and followed later, so that the processor need not guess which do.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
@@ -15,32 +16,49 @@ use super::automaton::Occurrence;
 pub(super) struct Starts<E> {
     /// What separates the words.
     gap: u8,
+    filter: Filter,
     /// The first node of each trie, by the first four bytes of its patterns.
     table: Table,
     /// The same of patterns of two and three bytes.
     short: [Table; 2],
-    /// The first bytes of those.
-    short_firsts: Box<[bool; 256]>,
     nodes: Box<[Node]>,
     /// The first byte of the label of each node.
     firsts: Box<[u8]>,
+    /// What follows the first eight bytes of labels.
     labels: Box<[u8]>,
     /// The entries of pattern `p` are `entries[first[p]..first[p + 1]]`.
     first: Box<[u32]>,
     entries: Box<[E]>,
 }
 
-/// A run of bytes that follows the runs of the nodes above.
+/// Zeros that must follow a text, so that eight bytes can be read at each of its positions.
+pub(super) const SLACK: usize = 8;
+
+/// A label that follows the labels of the nodes above.
 #[derive(Debug, Clone, Copy)]
 struct Node {
-    /// Its start in `labels`.
-    label: u32,
-    label_length: u16,
-    /// The nodes below it follow one another.
-    children: u16,
-    first_child: u32,
+    /// Its first eight bytes, and which of them it has.
+    label: u64,
+    mask: u64,
+    /// Where the rest of it starts in `labels`.
+    rest: u32,
     /// The pattern that ends with it, or `NONE`.
     pattern: u32,
+    /// The nodes below it follow one another.
+    first_child: u32,
+    children: u16,
+    label_length: u16,
+}
+
+/// Which words may begin a pattern; a few that do not pass too.
+#[derive(Debug)]
+struct Filter {
+    /// Bits of hashes of first bytes.
+    bits: Box<[u64]>,
+    multiplier: u64,
+    shift: u32,
+    /// The first bytes of patterns of two and three bytes.
+    short: Box<[bool; 256]>,
 }
 
 /// The first bytes of patterns, and the nodes that they lead to.
@@ -48,9 +66,7 @@ struct Node {
 struct Table {
     /// Keeps the bytes of a key.
     mask: u32,
-    /// Random, so that nobody can choose keywords whose hashes collide.
     multiplier: u64,
-    /// The hash is what remains of the product.
     shift: u32,
     /// A power of two of keys and nodes, at most half of them in use. No key is 0.
     slots: Box<[(u32, u32)]>,
@@ -58,6 +74,9 @@ struct Table {
 
 /// In place of a pattern.
 const NONE: u32 = u32::MAX;
+
+/// Words that wait to be followed.
+const WAITING: usize = 64;
 
 /// The bytes that a table looks up.
 const KEY: usize = 4;
@@ -88,14 +107,11 @@ impl<E> Starts<E> {
             let prefix = start(group[0].0);
             keys[prefix.len()].push((key(&prefix), tries.add(group, prefix.len())));
         }
-        let short_firsts = keys[..KEY].iter().flatten().map(|(key, _)| usize::from(key.to_le_bytes()[0]));
-        let mut is_first = Box::new([false; 256]);
-        short_firsts.for_each(|first| is_first[first] = true);
         Self {
             gap,
+            filter: Filter::new(&keys),
             table: Table::new(KEY, &keys[KEY]),
             short: [2, 3].map(|length| Table::new(length, &keys[length])),
-            short_firsts: is_first,
             nodes: tries.nodes.into(),
             firsts: tries.firsts.into(),
             labels: tries.labels.into(),
@@ -110,27 +126,33 @@ impl<E> Starts<E> {
     }
 
     /// Calls `on_match` for every occurrence in a folded text, ordered by start, then by length, with the entries of its
-    /// pattern.
+    /// pattern. The text has `length` bytes, and at least [`SLACK`] follow it.
     #[inline]
-    pub(super) fn search(&self, text: &[u8], mut on_match: impl FnMut(Occurrence, &[E])) {
-        // Words are short, so eight bytes at a time are faster than a search for the next gap.
-        let (blocks, rest) = text.as_chunks::<8>();
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        for (block, base) in blocks.iter().chain([&last]).zip((0..).step_by(8)) {
-            let mut gaps = gaps(*block, self.gap);
+    pub(super) fn search(&self, text: &[u8], length: usize, mut on_match: impl FnMut(Occurrence, &[E])) {
+        let (mut waiting, mut count) = ([0; WAITING], 0);
+        for base in (0..length).step_by(8) {
+            // Words are short, so eight bytes at a time are faster than a search for the next gap.
+            let Some(block) = text[base..].first_chunk() else { break };
+            let beyond = 8 * 8_usize.saturating_sub(length - base);
+            let mut gaps = gaps(*block, self.gap) & (u64::MAX >> beyond);
             while gaps != 0 {
-                self.look_up(text, base + gaps.trailing_zeros() as usize / 8, &mut on_match);
+                let start = base + gaps.trailing_zeros() as usize / 8;
+                waiting[count] = start;
+                count += usize::from(self.filter.passes(key(&text[start + 1..])));
                 gaps &= gaps - 1;
             }
+            if count > WAITING - 8 {
+                waiting[..count].iter().for_each(|start| self.look_up(text, *start, &mut on_match));
+                count = 0;
+            }
         }
+        waiting[..count].iter().for_each(|start| self.look_up(text, *start, &mut on_match));
     }
 
     /// Reports the patterns that begin at the gap at `start`.
-    #[inline]
     fn look_up(&self, text: &[u8], start: usize, on_match: &mut impl FnMut(Occurrence, &[E])) {
         let key = key(&text[start + 1..]);
-        if self.short_firsts[usize::from(key.to_le_bytes()[0])] {
+        if self.filter.short[usize::from(key.to_le_bytes()[0])] {
             for table in &self.short {
                 if let Some(node) = table.get(key) {
                     self.follow(node, text, start, table.length(), on_match);
@@ -142,7 +164,9 @@ impl<E> Starts<E> {
         }
     }
 
-    /// Reports the patterns that begin at a start, from the node that their first bytes lead to.
+    /// Reports the patterns that begin at a start, from the node that their first bytes lead to. What follows the text
+    /// is in no pattern: zeros, or the two gaps between it and another text.
+    #[inline]
     fn follow(
         &self,
         node: u32,
@@ -153,22 +177,22 @@ impl<E> Starts<E> {
     ) {
         let mut node = &self.nodes[node as usize];
         let mut end = start + 1 + length;
-        loop {
-            let label = &self.labels[node.label as usize..][..usize::from(node.label_length)];
-            // Byte by byte: labels are too short to justify the call of `==`, and most differ at once.
-            let rest = &text[end..];
-            if rest.len() < label.len() || label.iter().zip(rest).any(|(one, other)| one != other) {
+        while let Some(next) = text.get(end..).and_then(<[u8]>::first_chunk)
+            && (u64::from_le_bytes(*next) ^ node.label) & node.mask == 0
+        {
+            if let Some(more) = usize::from(node.label_length).checked_sub(8)
+                && !text[end + 8..].starts_with(&self.labels[node.rest as usize..][..more])
+            {
                 return;
             }
-            end += label.len();
+            end += usize::from(node.label_length);
             if node.pattern != NONE {
                 let pattern = node.pattern as usize;
                 let entries = self.first[pattern] as usize..self.first[pattern + 1] as usize;
                 on_match(Occurrence { pattern, start, end }, &self.entries[entries]);
             }
             let children = &self.firsts[node.first_child as usize..][..usize::from(node.children)];
-            let Some(next) = text.get(end) else { return };
-            let Some(child) = children.iter().position(|first| first == next) else { return };
+            let Some(child) = children.iter().position(|first| *first == text[end]) else { return };
             node = &self.nodes[node.first_child as usize + child];
         }
     }
@@ -205,14 +229,23 @@ impl Tries {
             let groups: Vec<_> = below.chunk_by(|one, next| one.0[common] == next.0[common]).collect();
             let first_child = self.reserve(groups.len());
             self.firsts[node as usize] = shortest.get(from).copied().unwrap_or(0);
-            self.nodes[node as usize] = Node {
-                label: u32::try_from(self.labels.len()).expect(FITS),
-                label_length: u16::try_from(common - from).expect(FITS),
-                children: u16::try_from(groups.len()).expect(FITS),
-                first_child,
-                pattern: if ends { bodies[0].1 } else { NONE },
+            let label = &shortest[from..common];
+            let (start, rest) = label.split_at(label.len().min(8));
+            let eight = |byte: &dyn Fn(u8) -> u8| {
+                u64::from_le_bytes(std::array::from_fn(|index| {
+                    start.get(index).map_or(0, |label| byte(*label))
+                }))
             };
-            self.labels.extend_from_slice(&shortest[from..common]);
+            self.nodes[node as usize] = Node {
+                label: eight(&|byte| byte),
+                mask: eight(&|_| u8::MAX),
+                rest: u32::try_from(self.labels.len()).expect(FITS),
+                pattern: if ends { bodies[0].1 } else { NONE },
+                first_child,
+                children: u16::try_from(groups.len()).expect(FITS),
+                label_length: u16::try_from(label.len()).expect(FITS),
+            };
+            self.labels.extend_from_slice(rest);
             open.extend((first_child..).zip(groups).map(|(child, group)| (child, group, common)));
         }
         root
@@ -221,10 +254,42 @@ impl Tries {
     /// Makes room for nodes. Returns the first one.
     fn reserve(&mut self, count: usize) -> u32 {
         let first = self.nodes.len();
-        let empty = Node { label: 0, label_length: 0, children: 0, first_child: 0, pattern: NONE };
+        let empty =
+            Node { label: 0, mask: 0, rest: 0, pattern: NONE, first_child: 0, children: 0, label_length: 0 };
         self.nodes.resize(first + count, empty);
         self.firsts.resize(first + count, 0);
         u32::try_from(first).expect(FITS)
+    }
+}
+
+impl Filter {
+    /// Passes these keys, by their number of bytes.
+    fn new(keys: &[Vec<(u32, u32)>; KEY + 1]) -> Self {
+        let (short, long) = (&keys[..KEY], &keys[KEY]);
+        let size = (long.len() * 16).next_power_of_two().max(64);
+        let (multiplier, shift) = multiply_shift(size);
+        let mut filter =
+            Self { bits: vec![0; size / 64].into(), multiplier, shift, short: Box::new([false; 256]) };
+        for (key, _) in long {
+            let bit = filter.bit(*key);
+            filter.bits[bit / 64] |= 1 << (bit % 64);
+        }
+        for (key, _) in short.iter().flatten() {
+            filter.short[usize::from(key.to_le_bytes()[0])] = true;
+        }
+        filter
+    }
+
+    /// Whether a word with these first bytes may begin a pattern.
+    #[inline]
+    fn passes(&self, key: u32) -> bool {
+        let bit = self.bit(key);
+        (self.bits[bit / 64] >> (bit % 64) & 1 != 0) | self.short[usize::from(key.to_le_bytes()[0])]
+    }
+
+    #[inline]
+    fn bit(&self, key: u32) -> usize {
+        (u64::from(key).wrapping_mul(self.multiplier) >> self.shift) as usize
     }
 }
 
@@ -232,12 +297,9 @@ impl Table {
     /// A table of keys of this many bytes, each once.
     fn new(length: usize, keys: &[(u32, u32)]) -> Self {
         let size = (keys.len() * 2).next_power_of_two().max(2);
-        let mut table = Self {
-            mask: u32::MAX >> (8 * (KEY - length)),
-            multiplier: RandomState::new().hash_one(length) | 1,
-            shift: u64::BITS - size.trailing_zeros(),
-            slots: vec![(0, 0); size].into(),
-        };
+        let (multiplier, shift) = multiply_shift(size);
+        let mask = u32::MAX >> (8 * (KEY - length));
+        let mut table = Self { mask, multiplier, shift, slots: vec![(0, 0); size].into() };
         for &(key, node) in keys {
             let mut slot = table.slot(key);
             while table.slots[slot].0 != 0 {
@@ -283,6 +345,12 @@ impl Table {
     }
 }
 
+/// What hashes a key to below `size`, a power of two: the factor, and the shift after it. The factor is random, so that
+/// nobody can choose keywords whose hashes collide.
+fn multiply_shift(size: usize) -> (u64, u32) {
+    (RandomState::new().hash_one(size) | 1, u64::BITS - size.trailing_zeros())
+}
+
 /// The first bytes as a number; what is missing is zero, which no folded text contains.
 #[inline]
 fn key(bytes: &[u8]) -> u32 {
@@ -305,7 +373,8 @@ mod tests {
         let pairs = patterns.iter().enumerate().map(|(index, pattern)| (pattern.as_bytes().to_vec(), index));
         let mut hits = Hits::new();
         let starts = Starts::new(b' ', pairs);
-        starts.search(text.as_bytes(), |hit, entries| {
+        let padded = [text.as_bytes(), &[0; SLACK]].concat();
+        starts.search(&padded, text.len(), |hit, entries| {
             assert!(hit.pattern < starts.patterns());
             hits.push((hit.start, hit.end, entries.to_vec()));
         });

@@ -16,7 +16,7 @@ use super::keyword::Keyword;
 use super::language::primary_subtag;
 use super::limits::MAX_COMPARISONS;
 use super::points::Tenths;
-use super::starts::Starts;
+use super::starts::{SLACK, Starts};
 use super::visible::{Visible, visible};
 use super::{Category, Field, MAX_EVIDENCE, Match, Points, Rule, Subject, Verdict, calibration};
 
@@ -160,6 +160,7 @@ impl Engine {
             });
             fold_into(visible.text(), SPACE, &mut scratch.haystack);
         }
+        scratch.haystack.resize(scratch.haystack.len() + SLACK, 0);
     }
 
     /// Collects one hit per matching keyword, and sums up the points.
@@ -175,8 +176,8 @@ impl Engine {
         hits.clear();
         let mut comparisons = MAX_COMPARISONS;
         for (text, &Text { start, language, .. }) in texts.iter().enumerate() {
-            let end = texts.get(text + 1).map_or(haystack.len(), |next| next.start);
-            let haystack = &haystack[start..end];
+            let end = texts.get(text + 1).map_or(haystack.len() - SLACK, |next| next.start);
+            let (onwards, haystack) = (&haystack[start..], &haystack[start..end]);
             // No later text weighs more than this one.
             let (most, after_breakdown) =
                 if text <= subject.names.len() { (NAME, BREAKDOWN) } else { (DESCRIPTION, DESCRIPTION) };
@@ -227,9 +228,11 @@ impl Engine {
                 }
             };
             if text == ID {
-                self.tokens.search(haystack, |found, keywords| on_match(found, keywords, tokens_done));
+                let on_token = |found, keywords: &[usize]| on_match(found, keywords, tokens_done);
+                self.tokens.search(onwards, haystack.len(), on_token);
             } else {
-                self.words.search(haystack, |found, keywords| on_match(found, keywords, words_done));
+                let on_word = |found, keywords: &[usize]| on_match(found, keywords, words_done);
+                self.words.search(onwards, haystack.len(), on_word);
             }
             if (text != ID || self.has_infixes_of_ids)
                 && (self.infix_languages == ALL_LANGUAGES || self.infix_languages & language != 0)
