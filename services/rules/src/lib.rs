@@ -1,7 +1,7 @@
 //! Rule sets: keywords that support a [`Category`], and the engines that match them against the texts of a dataflow.
 //!
 //! A [`RuleSet`] is data that people edit: [`mod@file`] parses it from YAML, [`limits`] and [`RuleSet::validate`]
-//! define what is valid. [`Compiled`] is the same set compiled for millions of dataflows: one automaton over all
+//! define what is valid. [`Compiled`] is the same set compiled for millions of dataflows: one table or automaton of all
 //! keywords, built once per revision and shared by threads. The two modes differ in the keyword syntax and in how
 //! points are counted:
 //!
@@ -40,6 +40,7 @@ mod language;
 mod overlay;
 mod points;
 mod ruleset;
+mod starts;
 mod substring;
 mod validate;
 mod visible;
