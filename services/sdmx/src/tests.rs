@@ -5,6 +5,7 @@ use std::io::Read;
 use super::*;
 
 mod fuzz;
+mod json;
 mod limits;
 mod properties;
 mod rejections;

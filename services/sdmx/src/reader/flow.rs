@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::Read;
 
+use super::annotation::{self, ANNOTATION_BYTES};
 use super::element::ElementContext;
 use super::inline::InlineCategories;
 use super::legacy::Legacy;
@@ -13,40 +14,43 @@ use crate::diagnostic::{Diagnostics, Reason};
 use crate::error::{Fault, ParseError};
 use crate::limits::Limits;
 use crate::namespace::Namespace;
-use crate::text::{is_blank, normalized};
+use crate::text::normalized;
 use crate::urn::{DEFAULT_VERSION, Urn};
 use crate::xml::{Event, Start, Xml};
 
-/// Limit for the texts of one annotation in all languages; the rest is dropped.
-const ANNOTATION_BYTES: usize = 1 << 20;
-
 /// The longest accepted language tag: BCP 47 requires implementations to support this many bytes.
 pub(super) const LANGUAGE_BYTES: usize = 35;
-
-/// Memory of an empty text: two strings and their heap allocations.
-const TEXT_OVERHEAD: usize = 80;
 
 /// Buffers that are reused from dataflow to dataflow, so that only stored data is allocated.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     path: Vec<ElementContext>,
-    text: String,
-    language: String,
+    pub(super) text: String,
+    pub(super) language: String,
     pub(super) legacy: Legacy,
     pub(super) categories: InlineCategories,
-    annotation: Annotation,
+    pub(super) annotation: Annotation,
     /// Bytes left for the texts of the annotation.
-    room: usize,
+    pub(super) room: usize,
     pub(super) keep_annotations: bool,
+}
+
+impl Scratch {
+    /// An annotation starts.
+    pub(super) fn begin_annotation(&mut self) {
+        self.annotation.clear();
+        // Facts need only one text.
+        self.room = if self.keep_annotations { ANNOTATION_BYTES } else { 1 };
+    }
 }
 
 /// A dataflow under construction.
 #[derive(Debug)]
 pub(super) struct DataflowBuilder {
     /// Boxed from the start: it is large and is moved often.
-    flow: Box<Dataflow>,
+    pub(super) flow: Box<Dataflow>,
     /// Irregularities, reported once the id is known.
-    issues: Vec<(Reason, String)>,
+    pub(super) issues: Vec<(Reason, String)>,
     facts: FactsBuilder,
     bytes: usize,
     parts: usize,
@@ -58,7 +62,12 @@ impl DataflowBuilder {
     pub(super) fn new(start: &Start<'_>) -> Result<Self, Fault> {
         let mut issues = Vec::new();
         let flow = tag::dataflow(start, &mut issues)?;
-        Ok(Self { flow, issues, facts: FactsBuilder::default(), bytes: 0, parts: 0, truncated: false })
+        Ok(Self::of(flow, issues))
+    }
+
+    /// A dataflow whose attributes, with these irregularities, are known or follow.
+    pub(super) fn of(flow: Box<Dataflow>, issues: Vec<(Reason, String)>) -> Self {
+        Self { flow, issues, facts: FactsBuilder::default(), bytes: 0, parts: 0, truncated: false }
     }
 
     /// Reads up to the end of the element. Returns `None` for a dataflow without identity.
@@ -124,7 +133,7 @@ impl DataflowBuilder {
         scratch: &mut Scratch,
     ) -> Result<(), Fault> {
         let name = start.local_name();
-        let Scratch { language, legacy, categories, annotation, room, keep_annotations, .. } = scratch;
+        let Scratch { language, legacy, .. } = scratch;
         // The predecessor searched names and descriptions at any depth.
         let in_schema = || match start.namespace {
             Namespace::Sdmx(..) => true,
@@ -143,23 +152,17 @@ impl DataflowBuilder {
         } else if !legacy.disabled && name == "Description" && in_schema() {
             legacy.description();
         }
-        if context.has_language() && language.trim_ascii().len() > LANGUAGE_BYTES {
-            let length = language.trim_ascii().len();
-            language.clear();
-            self.report(Reason::InvalidLanguage, || {
-                format!("a language tag has {length} bytes; expected at most {LANGUAGE_BYTES}")
-            });
+        if context.has_language() {
+            self.check_language(language);
         }
         match context {
             ElementContext::Annotation => {
-                annotation.clear();
-                // Facts need only one text.
-                *room = if *keep_annotations { ANNOTATION_BYTES } else { 1 };
-                annotation.id.push_str(&start.attribute("id")?.unwrap_or_default());
+                scratch.begin_annotation();
+                scratch.annotation.id.push_str(&start.attribute("id")?.unwrap_or_default());
             }
             ElementContext::StructureRef => self.flow.structure = Some(tag::reference(start)?),
             ElementContext::KeyFamily => self.flow.structure = Some(StructureReference::default()),
-            ElementContext::CategoryRef => categories.start(),
+            ElementContext::CategoryRef => scratch.categories.start(),
             _ => {}
         }
         Ok(())
@@ -172,10 +175,7 @@ impl DataflowBuilder {
         }
         let Scratch { text, language, categories, annotation, room, keep_annotations, .. } = scratch;
         if context == ElementContext::Annotation {
-            self.facts.add(annotation);
-            if *keep_annotations {
-                self.store_annotation(annotation, limits);
-            }
+            self.add_annotation(annotation, *keep_annotations, limits);
         } else if context == ElementContext::CategoryRef && categories.enabled {
             match categories.end() {
                 Some(bytes) if self.reserve(bytes, limits) => categories.keep(),
@@ -186,18 +186,42 @@ impl DataflowBuilder {
         } else if context.is_of_category() {
             categories.text(context, text);
         } else if context.is_annotation() {
-            set_annotation_text(context, text, language, annotation, room);
+            annotation::set_text(context, text, language, annotation, room);
         } else if context.has_text() {
-            let value = self.normalized(text);
-            if !value.is_empty() {
-                self.store_text(context, &value, language, limits);
-            }
+            self.add_text(context, text, language, limits);
         }
         text.clear();
     }
 
+    /// Empties a language tag that is longer than any valid one.
+    pub(super) fn check_language(&mut self, language: &mut String) {
+        let length = language.trim_ascii().len();
+        if length > LANGUAGE_BYTES {
+            language.clear();
+            self.report(Reason::InvalidLanguage, || {
+                format!("a language tag has {length} bytes; expected at most {LANGUAGE_BYTES}")
+            });
+        }
+    }
+
+    /// Interprets an annotation, and stores it on request.
+    pub(super) fn add_annotation(&mut self, annotation: &Annotation, keep: bool, limits: &Limits) {
+        self.facts.add(annotation);
+        if keep {
+            self.store_annotation(annotation, limits);
+        }
+    }
+
+    /// Stores a text that does not belong to an annotation, unless it is blank.
+    pub(super) fn add_text(&mut self, context: ElementContext, text: &str, language: &str, limits: &Limits) {
+        let value = self.normalized(text);
+        if !value.is_empty() {
+            self.store_text(context, &value, language, limits);
+        }
+    }
+
     /// [`normalized`]; reports replaced characters.
-    fn normalized<'a>(&mut self, text: &'a str) -> Cow<'a, str> {
+    pub(super) fn normalized<'a>(&mut self, text: &'a str) -> Cow<'a, str> {
         let (value, replaced) = normalized(text);
         if replaced {
             self.report(Reason::ControlCharacter, || "a text contains control characters".to_owned());
@@ -221,7 +245,6 @@ impl DataflowBuilder {
         }
     }
 
-    /// Stores a text that does not belong to an annotation.
     fn store_text(&mut self, context: ElementContext, value: &str, language: &str, limits: &Limits) {
         if let ElementContext::Name | ElementContext::Description = context {
             if self.reserve(language.len() + value.len(), limits) {
@@ -257,7 +280,7 @@ impl DataflowBuilder {
 
     /// Records an irregularity, the first of its kind.
     #[cold]
-    fn report(&mut self, reason: Reason, message: impl FnOnce() -> String) {
+    pub(super) fn report(&mut self, reason: Reason, message: impl FnOnce() -> String) {
         if self.issues.iter().all(|(known, _)| *known != reason) {
             self.issues.push((reason, message()));
         }
@@ -275,7 +298,11 @@ impl DataflowBuilder {
     }
 
     /// Sets defaults, and reports the irregularities.
-    fn finish(mut self, legacy: &mut Legacy, diagnostics: &mut Diagnostics) -> Option<Box<Dataflow>> {
+    pub(super) fn finish(
+        mut self,
+        legacy: &mut Legacy,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Box<Dataflow>> {
         let flow = &mut self.flow;
         default_version(&mut flow.version);
         if let Some(structure) = &mut flow.structure {
@@ -309,29 +336,6 @@ impl DataflowBuilder {
         }
         Some(self.flow)
     }
-}
-
-/// Stores a text of an annotation as written, because few annotations are inspected further; `room` limits its texts in
-/// several languages.
-fn set_annotation_text(
-    context: ElementContext,
-    text: &mut String,
-    language: &str,
-    annotation: &mut Annotation,
-    room: &mut usize,
-) {
-    let field = match context {
-        ElementContext::AnnotationTitle => &mut annotation.title,
-        ElementContext::AnnotationType => &mut annotation.kind,
-        ElementContext::AnnotationUrl if is_blank(&annotation.url) => &mut annotation.url,
-        ElementContext::AnnotationValue => &mut annotation.value,
-        ElementContext::AnnotationText if !is_blank(text) && *room > 0 => {
-            *room = room.saturating_sub(language.len() + text.len() + TEXT_OVERHEAD);
-            return annotation.texts.push((language.trim().to_owned(), text.clone()));
-        }
-        _ => return,
-    };
-    std::mem::swap(field, text);
 }
 
 fn default_version(version: &mut String) {
