@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use dataflow_mesh::inbound::{Claimant, SharePermit, Shares};
 use dataflow_mesh::metrics::Metrics;
 use dataflow_mesh::panics;
 use dataflow_mesh::process_status::ProcessStatus;
@@ -18,7 +19,7 @@ use dataflow_sdmx::Limits;
 use dataflow_settings::Live;
 use futures_util::{Stream, StreamExt, stream};
 use prost::Message;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 
 use crate::Error;
 use crate::args::{Args, DocumentArgs};
@@ -31,6 +32,7 @@ use crate::evaluation::{self, Evaluation};
 use crate::options::Options;
 use crate::results::{Inputs, Key, Lookup, Results};
 use crate::rulesets::Ruleset;
+use crate::seat::Seat;
 use crate::selection::{Selected, Selection};
 
 use metrics::{Analyzed, Permits};
@@ -54,8 +56,8 @@ pub struct Analyses {
     /// Idle timeout of an upload: the longest wait for the next piece of a document.
     idle_timeout: Duration,
     /// One permit per upload, acquired when the document has begun to arrive: a client that sends nothing has none.
-    uploads: Arc<Semaphore>,
-    max_uploads: usize,
+    uploads: Shares,
+    max_uploads: u32,
     refused_uploads: Arc<AtomicU64>,
     /// One permit per parser thread.
     parsers: Arc<Semaphore>,
@@ -75,7 +77,7 @@ impl Analyses {
         rules: Selection,
         results: Results,
     ) -> Self {
-        let max_uploads = args.uploads.max_uploads.get();
+        let max_uploads = u32::try_from(args.uploads.max_uploads.get()).unwrap_or(u32::MAX);
         Self {
             rules,
             results,
@@ -84,7 +86,7 @@ impl Analyses {
             spool_bytes: usize::try_from(args.analysis.spool_bytes.as_u64()).unwrap_or(usize::MAX),
             max_result,
             idle_timeout: args.uploads.upload_idle_timeout,
-            uploads: Arc::new(Semaphore::new(max_uploads)),
+            uploads: Shares::default(),
             max_uploads,
             refused_uploads: Arc::default(),
             parsers: Arc::new(Semaphore::new(args.analysis.parsers())),
@@ -97,7 +99,7 @@ impl Analyses {
     pub fn register(&self, metrics: &Metrics, status: &ProcessStatus) {
         self.analyzed.register(metrics);
         let permits = Permits {
-            uploads: (Arc::clone(&self.uploads), self.max_uploads),
+            uploads: (self.uploads.clone(), self.max_uploads),
             parsers: (Arc::clone(&self.parsers), self.max_parsers),
             refused_uploads: Arc::clone(&self.refused_uploads),
         };
@@ -107,13 +109,13 @@ impl Analyses {
     }
 
     /// Acquires an upload permit, when the document is complete or its beginning has arrived. Rejects at once if there
-    /// is none: a waiting call would keep the caller's bytes in memory.
+    /// is none for this caller: a waiting call would keep the caller's bytes in memory.
     ///
     /// # Errors
     ///
     /// [`Error::TooManyUploads`].
-    pub fn acquire_upload(&self) -> Result<SemaphorePermit<'_>, Error> {
-        self.uploads.try_acquire().map_err(|_| {
+    pub fn acquire_upload(&self, claimant: Claimant) -> Result<SharePermit, Error> {
+        self.uploads.try_acquire(self.max_uploads, claimant).ok_or_else(|| {
             self.refused_uploads.fetch_add(1, Ordering::Relaxed);
             Error::TooManyUploads { limit: self.max_uploads }
         })
@@ -129,7 +131,7 @@ impl Analyses {
         options: Options,
         parts: impl Stream<Item = Result<Part, Error>>,
     ) -> Result<pb::Analysis, Error> {
-        let rules = self.rules.select(&options.tenant, &options.ruleset).await?;
+        let rules = self.rules.select(&options.claimant.tenant, &options.ruleset).await?;
         let ruleset = &rules.ruleset;
         ruleset.compiled()?;
         let (limits, most) = {
@@ -139,13 +141,13 @@ impl Analyses {
         // Fused, because the stream is polled again after its end if the spool contains the whole documents.
         let mut parts = std::pin::pin!(at_most(most, self.with_idle_timeout(parts)).fuse());
         let key = |documents| {
-            let (provider, tenant) = (options.provider.as_str(), options.tenant.as_str());
+            let (provider, tenant) = (options.provider.as_str(), options.claimant.tenant.as_str());
             Key::of(Inputs { documents, ruleset, limits: &limits, provider, tenant })
         };
 
         let mut spool = Spool::default();
         spool.fill(&mut parts, BEGUN.min(self.spool_bytes)).await?;
-        let _permit = self.acquire_upload()?;
+        let _permit = self.acquire_upload(options.claimant.clone())?;
         spool.fill(&mut parts, self.spool_bytes).await?;
         let buffered = spool.parts.clone();
         let documents = match options.digest {
@@ -210,15 +212,14 @@ impl Analyses {
     ) -> Result<(Selected, Evaluation), Error> {
         let EvaluationRequest { ruleset, proposal, between_categories, document } = request;
         let selected = self.rules.select(tenant, &ruleset).await?;
-        let permit = Arc::clone(&self.parsers).acquire_owned().await.expect("the semaphore is never closed");
+        let seat = Seat::take(&self.parsers).await;
         let (limits, rules) = (self.documents.load().limits(), Arc::clone(&selected.ruleset));
         // In pieces, although the document is complete: the parser notices before each that the call was canceled.
         let canceled = Canceled::default();
         let _guard = canceled.on_drop();
-        let (sender, reader) = document::channel(canceled.clone());
+        let (sender, reader) = document::channel(canceled.clone(), seat);
         let mut budget = Budget::new(self.max_result, canceled);
         let parser = panics::spawn_blocking(move || {
-            let _permit = permit;
             let before = rules.compiled()?;
             let after = proposal.compile(rules.rules()?.clone())?;
             evaluation::evaluate(reader, before, &after, between_categories, limits, &mut budget)
@@ -266,8 +267,8 @@ impl Analyses {
         })
     }
 
-    /// Parses the buffered and the remaining parts on a blocking thread. The thread keeps its permit when the call is
-    /// canceled, until it has stopped.
+    /// Parses the buffered and the remaining parts on a blocking thread. The thread keeps its seat when the call is
+    /// canceled, until it has stopped; while it waits for the client, another one has it.
     async fn parse(
         &self,
         ruleset: &Arc<Ruleset>,
@@ -275,14 +276,13 @@ impl Analyses {
         buffered: Vec<Part>,
         rest: impl Stream<Item = Result<Part, Error>>,
     ) -> Result<(Catalogue, Fingerprint), Error> {
-        let permit = Arc::clone(&self.parsers).acquire_owned().await.expect("the semaphore is never closed");
+        let seat = Seat::take(&self.parsers).await;
         let canceled = Canceled::default();
         let _guard = canceled.on_drop();
-        let (sender, reader) = document::channel(canceled.clone());
+        let (sender, reader) = document::channel(canceled.clone(), seat);
         let mut budget = Budget::new(self.max_result, canceled);
         let (limits, rules, mapping) = (limits.clone(), Arc::clone(ruleset), Arc::clone(&self.mapping));
         let parser = panics::spawn_blocking(move || {
-            let _permit = permit;
             let mut reader = document::FingerprintReader::new(reader);
             let rules = rules.compiled()?;
             let catalogue = catalogue::analyze_all(&mut reader, rules, &mapping, limits, &mut budget)?;

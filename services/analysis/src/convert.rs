@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use dataflow_mesh::inbound::Claimant;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_sdmx::{
     Dataflow, Diagnostic, ExternalReference, Facts, Flag, LegacyFields, Localized, Severity,
@@ -36,14 +37,14 @@ const MAX_TEXTS: usize = 100;
 /// Validates the fields of the first message except the document.
 pub(crate) fn options(
     first: &pb::AnalyzeCatalogueRequest,
-    tenant: String,
+    claimant: Claimant,
     digest: Option<Fingerprint>,
 ) -> Result<Options, Error> {
     Ok(Options {
         ruleset: name(&first.ruleset, "ruleset")?,
         provider: name(&first.provider, "provider")?,
-        tenant,
         digest,
+        claimant,
     })
 }
 

@@ -31,6 +31,7 @@ pub mod themes;
 mod convert;
 mod families;
 mod filing;
+mod seat;
 
 use std::sync::Arc;
 
