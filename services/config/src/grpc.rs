@@ -6,9 +6,11 @@ pub mod keys;
 pub mod providers;
 pub mod rules;
 pub mod settings;
+pub mod themes;
 
 mod mask;
 mod refusals;
+mod sets;
 
 use dataflow_mesh::identity::Identity;
 use dataflow_mesh::propagation::REQUEST_ID;
@@ -23,6 +25,9 @@ const MAX_REASON: usize = 1024;
 /// The default page size, and the maximum.
 const DEFAULT_PAGE_SIZE: usize = 100;
 const MAX_PAGE_SIZE: usize = 1000;
+
+/// Most entries of an index in one message of a watch, so that it stays far below the limit of a message.
+const CHANGED_PER_MESSAGE: usize = 1000;
 
 /// The error of a request without a required message.
 fn missing_field(field: &str) -> Error {

@@ -132,14 +132,18 @@ impl Set for Mapping {
         for (index, theme) in self.themes.iter().enumerate() {
             let field = |name: &str| format!("themes[{index}].{name}");
             theme.validate(field)?;
-            require(ids.insert(theme.id.as_str()), || field("themeId"), || {
-                format!("must be unique within the mapping, {:?} is already used", theme.id)
-            })?;
+            require(
+                ids.insert(theme.id.as_str()),
+                || field("themeId"),
+                || format!("must be unique within the mapping, {:?} is already used", theme.id),
+            )?;
             // The later one would never decide.
             let known = paths.insert((&theme.scheme, &theme.path), &theme.id);
-            require(known.is_none(), || field("path"), || {
-                format!("is that of the theme {:?}, with the same scheme", known.map_or("", |id| id))
-            })?;
+            require(
+                known.is_none(),
+                || field("path"),
+                || format!("is that of the theme {:?}, with the same scheme", known.map_or("", |id| id)),
+            )?;
             bytes += theme.text().map(str::len).sum::<usize>();
         }
         at_most(MAX_THEME_BYTES, bytes, || "themes".to_owned())
@@ -152,9 +156,11 @@ impl Theme {
     /// Validates one row. `field` builds the path of one of its fields.
     fn validate(&self, field: impl Fn(&str) -> String) -> Result<(), RuleError> {
         let length = self.id.len();
-        require((1..=MAX_THEME_ID).contains(&length), || field("themeId"), || {
-            format!("must be 1 to {MAX_THEME_ID} bytes, is {length}")
-        })?;
+        require(
+            (1..=MAX_THEME_ID).contains(&length),
+            || field("themeId"),
+            || format!("must be 1 to {MAX_THEME_ID} bytes, is {length}"),
+        )?;
         require(self.id != RESERVED_ID, || field("themeId"), || format!("must not be {RESERVED_ID:?}"))?;
         let length = self.scheme.text().map(str::len).sum::<usize>();
         at_most(MAX_THEME_SCHEME, length, || field("scheme"))?;
