@@ -82,6 +82,10 @@ pub struct AnalysisArgs {
     #[arg(long, env = "DATAFLOW_TENANT_RULES_MEMORY", default_value = "32MiB", value_name = "SIZE")]
     pub tenant_rules_memory: ByteSize,
 
+    /// Memory for compiled mappings of themes that tenants have changed for themselves, likewise.
+    #[arg(long, env = "DATAFLOW_TENANT_THEMES_MEMORY", default_value = "8MiB", value_name = "SIZE")]
+    pub tenant_themes_memory: ByteSize,
+
     #[command(flatten)]
     #[allow(missing_docs)]
     pub documents: DocumentArgs,

@@ -9,6 +9,7 @@ use std::io;
 use std::time::Duration;
 
 use dataflow_mesh::outbound::Outbound;
+use dataflow_proto::r#type::v1::Category;
 use dataflow_render::{self, Options};
 use prost::Message;
 use prost_types::Timestamp;
@@ -140,4 +141,22 @@ pub(crate) fn time(time: Option<Timestamp>) -> String {
 /// Whether a call failed for this reason.
 pub(crate) fn is_for(status: &Status, reason: &str) -> bool {
     status.get_error_details().error_info().is_some_and(|info| info.reason == reason)
+}
+
+/// Parses the name of a category, case-insensitively.
+pub(crate) fn category() -> impl clap::builder::TypedValueParser<Value = Category> {
+    use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+    let names = (1..=7).filter_map(|number| Category::try_from(number).ok()).map(|one| one.as_str_name());
+    PossibleValuesParser::new(names).try_map(|name| {
+        Category::from_str_name(&name.to_uppercase()).ok_or_else(|| format!("{name} is not a category"))
+    })
+}
+
+/// The revision that a caller sees: that of the shared rules or themes, and of its tenant's changes if there are any.
+pub(crate) fn revision(shared: i64, overlay: i64) -> String {
+    match overlay {
+        0 => format!("revision {shared}"),
+        overlay => format!("revision {shared}, with the tenant's changes at {overlay}"),
+    }
 }

@@ -20,6 +20,7 @@ mod roles;
 mod rules;
 mod status;
 mod terminal;
+mod themes;
 mod up;
 
 use std::process::ExitCode;

@@ -10,4 +10,5 @@ mod memory;
 mod rules;
 mod service;
 mod settings;
+mod themes;
 mod up;

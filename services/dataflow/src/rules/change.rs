@@ -5,8 +5,8 @@ use dataflow_proto::r#type::v1::Category;
 use dataflow_render::text::printable;
 
 use super::show::print_rule;
-use super::{RulesetArgs, category, client, revision};
-use crate::client::{self, EndpointArgs, FormatArgs, RecordArgs};
+use super::{RulesetArgs, client};
+use crate::client::{self, EndpointArgs, FormatArgs, RecordArgs, category, revision};
 use crate::exit::{Exit, Failure};
 
 /// The flags of `dataflow rules set`.

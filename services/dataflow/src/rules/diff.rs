@@ -5,8 +5,8 @@ use dataflow_proto::config::v1::revision::Difference;
 use dataflow_render::grid::Grid;
 use dataflow_render::text::printable;
 
-use super::{RulesetArgs, client, time};
-use crate::client::FormatArgs;
+use super::{RulesetArgs, client};
+use crate::client::{FormatArgs, time};
 use crate::exit::{Exit, Failure};
 
 /// Revisions per page.
