@@ -82,9 +82,12 @@ pub enum Precondition {
 // === impl Precondition ===
 
 impl Precondition {
-    fn of(verb: &str) -> Self {
+    /// The meaning for a method with this verb, whose request may have an etag at this path. A POST with an etag of its own
+    /// changes a resource; that of a resource in its body would be of one that it creates.
+    fn of(verb: &str, etag: Option<&str>) -> Self {
         match verb {
             "PATCH" | "DELETE" => Precondition::OfExisting,
+            "POST" if etag == Some(ETAG) => Precondition::OfExisting,
             "PUT" => Precondition::OfAny,
             "GET" => Precondition::Ignored,
             _ => Precondition::Impossible,
@@ -165,7 +168,7 @@ impl Binding {
             body,
             mask,
             identity,
-            precondition: Precondition::of(verb),
+            precondition: Precondition::of(verb, etag.as_deref()),
             etag,
             reply,
         })

@@ -64,7 +64,7 @@ mod tests {
         };
         let themes =
             vec![theme("a", "A:*", 6), theme("b", "A:*", 99), theme("c", "A", 6), theme("d", "A:S", 3)];
-        let read = mapping(config::ThemeMapping { revision: 7, themes, overlay_revision: 0 });
+        let read = mapping(config::ThemeMapping { revision: 7, themes, ..config::ThemeMapping::default() });
         let ids: Vec<_> = read.themes.iter().map(|theme| theme.id.as_str()).collect();
         assert_eq!((read.revision, ids), (7, vec!["a", "d"]));
     }

@@ -13,10 +13,10 @@ use crate::state::{Revision, ThemeView, ThemesView};
 
 // === out ===
 
-/// The wire form of the mapping.
+/// The wire form of the mapping, without its version.
 pub fn mapping_to_wire(mapping: &Mapping) -> pb::ThemeMapping {
     let themes = mapping.themes.iter().map(to_wire).collect();
-    pb::ThemeMapping { revision: mapping.revision, themes, overlay_revision: 0 }
+    pb::ThemeMapping { revision: mapping.revision, themes, ..pb::ThemeMapping::default() }
 }
 
 /// The wire form of a theme, without its version.
@@ -39,7 +39,8 @@ pub(crate) fn overlay_to_wire(overlay: &Overlay<Theme>) -> pb::ThemeOverlay {
 /// The wire form of the mapping, as a caller sees it.
 pub(crate) fn mapping(seen: &ThemesView<'_>) -> pb::ThemeMapping {
     let (revision, overlay_revision) = seen.revisions();
-    pb::ThemeMapping { revision, themes: seen.items().iter().map(theme).collect(), overlay_revision }
+    let themes = seen.items().iter().map(theme).collect();
+    pb::ThemeMapping { revision, themes, overlay_revision, etag: seen.etag() }
 }
 
 /// The wire form of a theme, as a caller sees it.

@@ -60,7 +60,8 @@ impl Service {
             })?;
         let rules = rules.iter().map(convert::rule).collect();
         let (revision, overlay_revision) = ruleset.revisions();
-        Ok(pb::ListRulesResponse { rules, next_page_token, revision, overlay_revision })
+        let ruleset_etag = ruleset.etag();
+        Ok(pb::ListRulesResponse { rules, next_page_token, revision, overlay_revision, ruleset_etag })
     }
 
     fn get(&self, tenant: &str, request: &pb::GetRuleRequest) -> Result<pb::GetRuleResponse, Error> {

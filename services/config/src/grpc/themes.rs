@@ -54,8 +54,8 @@ impl Service {
         let (page, next_page_token) =
             sets::page(seen.items(), (request.page_size, &request.page_token), is_wanted)?;
         let (revision, overlay_revision) = seen.revisions();
-        let themes = page.iter().map(theme::theme).collect();
-        Ok(pb::ListThemesResponse { themes, next_page_token, revision, overlay_revision })
+        let (themes, mapping_etag) = (page.iter().map(theme::theme).collect(), seen.etag());
+        Ok(pb::ListThemesResponse { themes, next_page_token, revision, overlay_revision, mapping_etag })
     }
 
     fn get(&self, tenant: &str, request: &pb::GetThemeRequest) -> Result<pb::GetThemeResponse, Error> {

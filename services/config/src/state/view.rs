@@ -161,6 +161,13 @@ impl<'a, S: Set> SetView<'a, S> {
         (self.shared.set.revision(), self.own.map_or(0, |own| own.history.latest()))
     }
 
+    /// The etag: opaque digits, which change with the shared set and with the tenant's changes.
+    pub fn etag(&self) -> String {
+        let (shared, own) = self.revisions();
+        // What is built in becomes revision 1 when it is stored, and stays what it is.
+        format!("{:x}-{own:x}", shared.max(1))
+    }
+
     /// The past of what the caller can change: of its tenant's changes, or of the shared set; none if its tenant has
     /// changed nothing yet.
     pub fn history(&self) -> Option<&'a History> {

@@ -77,6 +77,10 @@ pub(crate) struct RollbackArgs {
     #[command(flatten)]
     mesh: EndpointArgs,
 
+    /// Roll back only if this is still the etag of the mapping, as `themes list` shows it.
+    #[arg(long, value_name = "ETAG")]
+    etag: Option<String>,
+
     #[command(flatten)]
     record: RecordArgs,
 }
@@ -161,8 +165,9 @@ pub(crate) async fn restore(args: RestoreArgs) -> Result<Exit, Failure> {
 
 /// Restores an earlier revision.
 pub(crate) async fn rollback(args: RollbackArgs) -> Result<Exit, Failure> {
-    let RollbackArgs { revision: earlier, mesh, record } = args;
-    let request = pb::RollbackThemesRequest { revision: earlier, reason: record.reason.unwrap_or_default() };
+    let RollbackArgs { revision: earlier, mesh, etag, record } = args;
+    let (etag, reason) = (etag.unwrap_or_default(), record.reason.unwrap_or_default());
+    let request = pb::RollbackThemesRequest { revision: earlier, reason, etag };
     let reply = client(&mesh)?.rollback_themes(request).await.map_err(|status| mesh.failure(&status))?;
     let mapping = reply.into_inner().mapping.unwrap_or_default();
     let now = revision(mapping.revision, mapping.overlay_revision);

@@ -87,7 +87,8 @@ pub(crate) async fn list(args: ListArgs) -> Result<Exit, Failure> {
         }
         let count = all.themes.len();
         let noun = if count == 1 { "theme" } else { "themes" };
-        writeln!(out, "{count} {noun} at {}", revision(all.revision, all.overlay_revision))?;
+        let (now, etag) = (revision(all.revision, all.overlay_revision), printable(&all.mapping_etag));
+        writeln!(out, "{count} {noun} at {now}, etag {etag}")?;
         grid.write(options, out)
     })?;
     Ok(Exit::Success)

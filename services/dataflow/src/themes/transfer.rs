@@ -27,6 +27,10 @@ pub(crate) struct ImportArgs {
     #[command(flatten)]
     mesh: EndpointArgs,
 
+    /// Replace the themes only if this is still the etag of the mapping, as `themes list` shows it.
+    #[arg(long, value_name = "ETAG")]
+    etag: Option<String>,
+
     #[command(flatten)]
     record: RecordArgs,
 }
@@ -44,7 +48,7 @@ pub(crate) async fn export(args: ExportArgs) -> Result<Exit, Failure> {
 
 /// Replaces all themes by those of a file.
 pub(crate) async fn import(args: ImportArgs) -> Result<Exit, Failure> {
-    let ImportArgs { file, mesh, record } = args;
+    let ImportArgs { file, mesh, etag, record } = args;
     let usage = |error: anyhow::Error| {
         Failure::new(Exit::Usage, error.context(format!("the file of themes {}", file.display())))
     };
@@ -52,7 +56,8 @@ pub(crate) async fn import(args: ImportArgs) -> Result<Exit, Failure> {
     let mapping = Mapping::parse(&text).map_err(|error| usage(error.into()))?;
     let pb::ThemeMapping { themes, .. } = dataflow_config::mapping_to_wire(&mapping);
     let count = themes.len();
-    let request = pb::ReplaceThemesRequest { themes, reason: record.reason.unwrap_or_default() };
+    let (etag, reason) = (etag.unwrap_or_default(), record.reason.unwrap_or_default());
+    let request = pb::ReplaceThemesRequest { themes, reason, etag };
     let reply = client(&mesh)?.replace_themes(request).await.map_err(|status| mesh.failure(&status))?;
     let mapping = reply.into_inner().mapping.unwrap_or_default();
     let now = revision(mapping.revision, mapping.overlay_revision);

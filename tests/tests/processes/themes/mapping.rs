@@ -171,7 +171,13 @@ async fn a_rollback_restores_the_mapping_and_is_audited() {
     let again = themes.replace_themes(replace).await.unwrap().into_inner().mapping.unwrap();
     assert_eq!(again, replaced, "the same themes make no revision");
 
-    let back = |revision| pb::RollbackThemesRequest { revision, ..Default::default() };
+    let stale = pb::RollbackThemesRequest { revision: 1, etag: "2-0".to_owned(), ..Default::default() };
+    assert_eq!(reason(&themes.rollback_themes(stale).await.unwrap_err()), "ETAG_MISMATCH");
+    let back = |revision| pb::RollbackThemesRequest {
+        revision,
+        etag: if revision == 1 { replaced.etag.clone() } else { String::new() },
+        ..Default::default()
+    };
     let mapping = themes.rollback_themes(back(1)).await.unwrap().into_inner().mapping.unwrap();
     assert_eq!((mapping.revision, mapping.themes.len() > 14), (4, true));
     assert_eq!(get(&config, HEALTH).await.unwrap().category(), Category::Health);

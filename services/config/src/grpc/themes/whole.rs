@@ -7,7 +7,7 @@ use dataflow_proto::config::v1 as pb;
 use dataflow_rules::themes::{Mapping, Theme};
 use dataflow_rules::{Overlay, Set};
 
-use super::super::{Caller, sets};
+use super::super::{Caller, check_etag, sets};
 use super::Service;
 use crate::Error;
 use crate::change::{Change, TenantThemeChange, ThemeChange};
@@ -34,12 +34,13 @@ impl Service {
         caller: Caller,
         request: pb::RollbackThemesRequest,
     ) -> Result<pb::RollbackThemesResponse, Error> {
-        let pb::RollbackThemesRequest { revision, reason } = request;
+        let pb::RollbackThemesRequest { revision, reason, etag } = request;
         let tenant = caller.tenant.clone();
         let origin = caller.origin(reason)?;
         let state = if tenant.is_empty() {
             let earlier = self.journal.themes_at(revision).await?;
             let decide = |state: &State| {
+                check_etag(&etag, &state.themes_of(&tenant).etag())?;
                 let is_other = state.themes.set.themes != earlier.themes;
                 Ok(is_other.then(|| Change::Themes(ThemeChange::RolledBack(earlier.clone()))))
             };
@@ -47,6 +48,7 @@ impl Service {
         } else {
             let overlay = self.journal.theme_overlay_at(&tenant, revision).await?;
             let decide = |state: &State| {
+                check_etag(&etag, &state.themes_of(&tenant).etag())?;
                 let is_other = *present_overlay(state, &tenant) != *overlay;
                 Ok(is_other.then(|| TenantThemeChange::RolledBack(Arc::clone(&overlay)).of(&tenant)))
             };
@@ -61,9 +63,10 @@ impl Service {
         caller: Caller,
         request: pb::ReplaceThemesRequest,
     ) -> Result<pb::ReplaceThemesResponse, Error> {
-        let pb::ReplaceThemesRequest { themes, reason } = request;
+        let pb::ReplaceThemesRequest { themes, reason, etag } = request;
         let (given, tenant) = (list_from_wire(themes)?, caller.tenant.clone());
         let decide = |state: &State| {
+            check_etag(&etag, &state.themes_of(&tenant).etag())?;
             let Mapping { revision, themes } = &*state.themes.set;
             let new = Mapping { revision: *revision, themes: given.clone() };
             if tenant.is_empty() {
