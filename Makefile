@@ -72,6 +72,8 @@ bench: build release $(FILE) $(TARGET)/small.xml ## Run the benchmarks on a gene
 	$(TARGET)/release/dataflow bench repeat $(TARGET)/small.xml
 	$(TARGET)/release/dataflow bench cache
 	$(TARGET)/release/dataflow bench gateway
+	$(TARGET)/release/dataflow bench observability
+	$(TARGET)/release/dataflow bench scrape
 	cargo bench --locked -p dataflow-transcode
 	$(TARGET)/release/dataflow bench overload
 	$(TARGET)/release/dataflow bench isolation

@@ -174,6 +174,11 @@ impl Binding {
         })
     }
 
+    /// Whether each part of a body of `multipart/form-data` is a document of the request.
+    pub(crate) fn takes_parts(&self) -> bool {
+        self.client_streaming && matches!(self.body, Body::Document(_))
+    }
+
     /// Why the route cannot exist, if it cannot: over REST, a stream of requests is the chunks of a document.
     pub(super) fn inexpressible(&self) -> Option<String> {
         let is_stream = self.client_streaming && !matches!(self.body, Body::Document(_));

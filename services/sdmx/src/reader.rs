@@ -13,13 +13,15 @@ use super::limits::Limits;
 use super::namespace::Namespace;
 use super::sniff::{self, Root};
 use super::themes::{Link, Reference, Target, Themes};
-use super::xml::{Event, Start, Xml};
+use super::xml::{Event, Xml};
 
+mod absence;
 mod categorisation;
 mod element;
 mod flow;
 mod header;
 mod inline;
+mod languages;
 mod legacy;
 mod reference;
 mod scheme;
@@ -41,6 +43,10 @@ pub struct StructureReader<R: Read> {
     /// The open container: its depth, and the name of the elements that count in it.
     container: Option<(usize, &'static str)>,
     dataflows: u64,
+    /// Whether there was a definition, valid or not.
+    has_definitions: bool,
+    /// `Dataflow` elements that refer to one.
+    references: u64,
     key_families: u64,
     first_key_family: Position,
     root_position: Position,
@@ -67,6 +73,8 @@ impl<R: Read> StructureReader<R> {
             plain: false,
             container: None,
             dataflows: 0,
+            has_definitions: false,
+            references: 0,
             key_families: 0,
             first_key_family: Position::START,
             root_position: Position::START,
@@ -129,12 +137,13 @@ impl<R: Read> StructureReader<R> {
             };
             let in_sdmx = matches!(start.namespace, Namespace::Sdmx(..));
             self.plain &= !in_sdmx;
-            let (depth, plain) = (start.depth, self.plain);
-            let name = start.local_name();
-            let counts =
-                (in_sdmx && self.container == Some((depth - 1, name))) || (plain && is_plain(&start));
+            let (depth, name) = (start.depth, start.local_name());
+            let known = in_sdmx || (self.plain && start.namespace == Namespace::None);
+            // Without namespaces the root itself may be the container, whatever its name.
+            let counts = known && (self.container == Some((depth - 1, name)) || (self.plain && depth == 2));
             match name {
                 "Dataflow" if counts => {
+                    self.has_definitions = true;
                     let builder = DataflowBuilder::new(&start).map_err(|fault| self.xml.error(fault))?;
                     if let Some(flow) = self.read(builder)? {
                         return Ok(Some(flow));
@@ -148,11 +157,12 @@ impl<R: Read> StructureReader<R> {
                     let reader = CategorisationReader::new(&start).map_err(|fault| self.xml.error(fault))?;
                     self.read_categorisation(reader)?;
                 }
-                "Dataflows" if in_sdmx => self.container = Some((depth, "Dataflow")),
-                "CategorySchemes" if in_sdmx => self.container = Some((depth, "CategoryScheme")),
-                "Categorisations" if in_sdmx => self.container = Some((depth, "Categorisation")),
+                "Dataflow" if known => self.references += 1,
+                "Dataflows" if known => self.container = Some((depth, "Dataflow")),
+                "CategorySchemes" if known => self.container = Some((depth, "CategoryScheme")),
+                "Categorisations" if known => self.container = Some((depth, "Categorisation")),
                 "Header" if depth == 2 => self.header.read(&mut self.xml)?,
-                "KeyFamily" if in_sdmx => {
+                "KeyFamily" if known => {
                     if self.key_families == 0 {
                         self.first_key_family = self.xml.position();
                     }
@@ -318,19 +328,14 @@ impl<R: Read> StructureReader<R> {
                 "the document has neither categories nor categorisations, and was not used".to_owned()
             });
         }
-        let count = self.key_families;
-        if count > 0 && self.dataflows == 0 {
-            self.diagnostics.add(Reason::KeyFamiliesOnly, self.first_key_family, || {
+        if let Some((encoding, position)) = self.xml.mislabeled() {
+            self.diagnostics.add(Reason::EncodingMislabeled, position, || {
                 format!(
-                    "no dataflows, but {count} key families, which servers older than SDMX 2.1 list instead"
+                    "the document is {encoding} and declares a part of ISO 8859; it was read as {encoding}"
                 )
             });
         }
+        self.report_absence();
         Ok(())
     }
-}
-
-/// Whether a `Dataflow` element may be a definition in a document without namespaces: anywhere except as the root.
-fn is_plain(start: &Start<'_>) -> bool {
-    start.namespace == Namespace::None && start.depth > 1
 }

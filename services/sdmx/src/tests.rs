@@ -5,9 +5,11 @@ use std::io::Read;
 use super::*;
 
 mod fuzz;
+mod identity;
 mod limits;
 mod properties;
 mod rejections;
+mod texts;
 mod themes;
 
 /// The complete result of parsing a document.

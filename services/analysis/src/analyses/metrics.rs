@@ -1,10 +1,12 @@
-//! The metrics of analyses: dataflows by category, and the permits in use.
+//! The metrics of analyses: dataflows by category and by what decided it, and the permits in use.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use dataflow_mesh::metrics::Metrics;
+use dataflow_mesh::process_status::Quota;
 use dataflow_rules::Category;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
@@ -13,44 +15,84 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use tokio::sync::Semaphore;
 
-/// The dataflows of all results, by category. Cheap to clone.
+use crate::decision::DecidedBy;
+
+/// The dataflows of all results. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Analyzed(Family<Labels, Counter>);
+pub(super) struct Analyzed {
+    by_category: Family<ByCategory, Counter>,
+    by_decision: Family<ByDecision, Counter>,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Labels {
+struct ByCategory {
     category: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByDecision {
+    decided_by: &'static str,
+}
+
 /// The permits of uploads and parsers, and how many there are in all.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Permits {
     pub(super) uploads: (Arc<Semaphore>, usize),
     pub(super) parsers: (Arc<Semaphore>, usize),
+    pub(super) refused_uploads: Arc<AtomicU64>,
 }
 
 // === impl Analyzed ===
 
 impl Analyzed {
     pub(super) fn register(&self, metrics: &Metrics) {
+        let Self { by_category, by_decision } = self;
         for category in Category::ALL {
-            drop(self.0.get_or_create(&Labels { category: category.name() }));
+            drop(by_category.get_or_create(&ByCategory { category: category.name() }));
         }
-        metrics.register("dataflows_analyzed", "Dataflows in results, by category", self.0.clone());
+        for decided_by in DecidedBy::ALL {
+            drop(by_decision.get_or_create(&ByDecision { decided_by: decided_by.name() }));
+        }
+        metrics.register("dataflows_analyzed", "Dataflows in results, by category", by_category.clone());
+        metrics.register(
+            "dataflows_decided",
+            "Dataflows in results, by what decided their category",
+            by_decision.clone(),
+        );
     }
 
-    /// Counts the dataflows of a result. Categories of a later release, whose result was in the cache, do not count.
-    pub(super) fn count(&self, counts: &BTreeMap<String, i32>) {
+    /// Counts the dataflows of a result, by its `counts` and its `coverage`. Names of a later release, whose result was
+    /// in the cache, do not count.
+    pub(super) fn count(&self, counts: &BTreeMap<String, i32>, coverage: &BTreeMap<String, i32>) {
+        let positive = |counts: &BTreeMap<String, i32>, name: &str| {
+            counts.get(name).and_then(|count| u64::try_from(*count).ok()).filter(|count| *count > 0)
+        };
         for category in Category::ALL.map(|category| category.name()) {
-            let count = counts.get(category).and_then(|count| u64::try_from(*count).ok());
-            if let Some(count) = count.filter(|count| *count > 0) {
-                self.0.get_or_create(&Labels { category }).inc_by(count);
+            if let Some(count) = positive(counts, category) {
+                self.by_category.get_or_create(&ByCategory { category }).inc_by(count);
+            }
+        }
+        for decided_by in DecidedBy::ALL.map(DecidedBy::name) {
+            if let Some(count) = positive(coverage, decided_by) {
+                self.by_decision.get_or_create(&ByDecision { decided_by }).inc_by(count);
             }
         }
     }
 }
 
 // === impl Permits ===
+
+impl Permits {
+    /// The permits in the status. For a parser calls wait, so that none is refused.
+    pub(super) fn quotas(&self) -> Vec<Quota> {
+        let quota = |name, (semaphore, max): &(Arc<Semaphore>, usize), refused| {
+            let used = max.saturating_sub(semaphore.available_permits()) as u64;
+            Quota { role: "analysis", name, used, limit: *max as u64, refused }
+        };
+        let refused = self.refused_uploads.load(Ordering::Relaxed);
+        vec![quota("uploads", &self.uploads, refused), quota("parsers", &self.parsers, 0)]
+    }
+}
 
 impl Collector for Permits {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
@@ -72,20 +114,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_known_categories_are_counted() {
+    fn only_known_names_are_counted() {
         let (metrics, analyzed) = (Metrics::default(), Analyzed::default());
         analyzed.register(&metrics);
         let uploads = Arc::new(Semaphore::new(3));
         let parsers = (Arc::new(Semaphore::new(2)), 2);
-        metrics.collect(Permits { uploads: (Arc::clone(&uploads), 3), parsers });
+        let refused_uploads = Arc::default();
+        metrics.collect(Permits { uploads: (Arc::clone(&uploads), 3), parsers, refused_uploads });
         let _permit = uploads.try_acquire().unwrap();
         let counts = [("HEALTH", 3), ("OTHER", -1), ("ODD", 5)];
-        analyzed.count(&counts.map(|(category, count)| (category.to_owned(), count)).into());
+        let coverage = [("NOTHING", 2), ("THEME", -1), ("ODD", 5)];
+        let [counts, coverage] =
+            [counts, coverage].map(|counts| counts.map(|(name, count)| (name.to_owned(), count)).into());
+        analyzed.count(&counts, &coverage);
         let text = metrics.encode();
         for sample in [
             "dataflows_analyzed_total{category=\"HEALTH\"} 3",
             "dataflows_analyzed_total{category=\"OTHER\"} 0",
             "dataflows_analyzed_total{category=\"LABOUR\"} 0",
+            "dataflows_decided_total{decided_by=\"NOTHING\"} 2",
+            "dataflows_decided_total{decided_by=\"THEME\"} 0",
+            "dataflows_decided_total{decided_by=\"RULES\"} 0",
             "analysis_uploads 1",
             "analysis_parsers 0",
         ] {

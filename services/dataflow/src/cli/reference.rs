@@ -134,7 +134,7 @@ fn code(text: impl AsRef<OsStr>) -> String {
     format!("`{}`", text.as_ref().to_str().unwrap().trim().replace('|', "\\|"))
 }
 
-/// Each command with its exclusive flags, then each set of flags that the same commands take, named by the first one.
+/// Each command with its exclusive flags, then each set of flags that the same commands take, named by the first flag.
 fn commands_section(commands: &[Leaf]) -> String {
     let takers = |row: &Row| -> Vec<&str> {
         let takers = commands.iter().filter(|command| command.rows.contains(row));
@@ -155,7 +155,7 @@ fn commands_section(commands: &[Leaf]) -> String {
         let own: Vec<_> = rows.iter().filter(|row| takers(row).len() == 1).collect();
         write!(section, "## `dataflow {name}`\n\n{about}\n\n{}", table(&own)).unwrap();
         let groups = shared.iter().filter(|(takers, _)| takers.contains(&name.as_str()));
-        let links: Vec<_> = groups.map(|(_, rows)| link(&rows[0].name)).collect();
+        let links: Vec<_> = groups.map(|(_, rows)| link(first(rows))).collect();
         if !links.is_empty() {
             write!(section, "It also takes {}, each with the flags beside it.\n\n", links.join(", "))
                 .unwrap();
@@ -163,9 +163,15 @@ fn commands_section(commands: &[Leaf]) -> String {
     }
     for (group, rows) in &shared {
         let commands = group.join("`, `");
-        write!(section, "## {}\n\nOf `{commands}`.\n\n{}", title(&rows[0].name), table(rows)).unwrap();
+        write!(section, "## {}\n\nOf `{commands}`.\n\n{}", title(first(rows)), table(rows)).unwrap();
     }
     section
+}
+
+/// The name of the first flag; arguments have the same names in several commands.
+fn first<'a>(rows: &[&'a Row]) -> &'a str {
+    let flag = rows.iter().find(|row| row.name.starts_with("--"));
+    &flag.unwrap_or(&rows[0]).name
 }
 
 /// The heading of the flags that the same commands take.
