@@ -28,8 +28,9 @@ use crate::terminal;
 /// The benchmarks.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
-    /// Throughput of parsing and categorizing, relative to reading the same XML without storing anything.
-    Parse(CatalogueArgs),
+    /// Throughput of parsing and categorizing, relative to reading the same XML without storing anything, and the share of
+    /// themes and families in its time.
+    Parse(parse::Args),
     /// Time of categorizing with 2,000 rules, relative to 6 rules. The additional rules match nothing.
     Rules(CatalogueArgs),
     /// Peak memory above idle memory of `dataflow analysis` over gRPC and of `dataflow up` over REST; peak memory of
