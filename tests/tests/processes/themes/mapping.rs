@@ -122,9 +122,9 @@ async fn an_invalid_theme_is_refused_with_its_field() {
     let unknown = theme_editor(&config).update_theme(update(valid(), &["colour"])).await.unwrap_err();
     assert_eq!(reason(&unknown), "FIELD_INVALID");
     let two = vec![valid(), theme("new", &["B"], Category::Health)];
-    let refused =
-        theme_editor(&config).replace_themes(pb::ReplaceThemesRequest { themes: two, ..Default::default() });
-    assert_eq!(field(&refused.await.unwrap_err()), "themes[1].themeId");
+    let replace = pb::ReplaceThemesRequest { themes: two, ..Default::default() };
+    let refused = theme_editor(&config).replace_themes(replace).await.unwrap_err();
+    assert_eq!(field(&refused), "themes[1].themeId");
 }
 
 #[tokio::test]
