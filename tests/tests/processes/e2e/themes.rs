@@ -80,7 +80,7 @@ async fn an_export_is_restored_in_another_mesh() {
     let (directory, lost) = (TempDir::new().unwrap(), Service::start("up", &[]));
     let built_in = shown(&lost, &["export"]);
     shown(&lost, &["set", "istat-population", "--category", "LABOUR"]);
-    shown(&lost, &["set", "yes: #1", "--scheme", "A:S", "--path", "- \"null\"", "--category", "HEALTH"]);
+    shown(&lost, &["set", "yes: #1", "--scheme", "A:S", "--path=- \"null\"", "--category", "HEALTH"]);
     shown(&lost, &["delete", "istat-prices"]);
     let exported = shown(&lost, &["export"]);
     lost.stop();

@@ -221,12 +221,13 @@ async fn a_rollback_restores_the_mapping_and_is_audited() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_is_used_by_every_replica_and_is_part_of_the_key_of_results() {
     let store = Arc::new(Embedded::new(1 << 20));
-    let cache = services::cache().await.upstream.to_string();
+    let cache = services::cache().await;
+    let cache_url = cache.upstream.to_string();
     let mut replicas = Vec::new();
     for _ in 0..3 {
         let config = services::config_over(Arc::clone(&store) as _, small()).await;
         let url = config.upstream.to_string();
-        let analysis = services::analysis(&["--config-url", &url, "--cache-url", &cache]).await;
+        let analysis = services::analysis(&["--config-url", &url, "--cache-url", &cache_url]).await;
         replicas.push((config, analysis));
     }
     let document = read(in_repository("tests/data/themed.xml"));
