@@ -6,11 +6,13 @@ mod endpoint;
 
 use std::fmt::Display;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use dataflow_mesh::outbound::Outbound;
 use dataflow_proto::r#type::v1::Category;
 use dataflow_render::{self, Options};
+use dataflow_rules::file::FileError;
 use prost::Message;
 use prost_types::Timestamp;
 use tonic::{Code, Status};
@@ -52,6 +54,17 @@ pub(crate) struct RecordArgs {
     pub(crate) reason: Option<String>,
 }
 
+/// The condition of a change, and its audit fields.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ChangeArgs {
+    /// Make the change only if this is still the etag of what it changes, as `get` shows it of one and `list` of all.
+    #[arg(long, value_name = "ETAG")]
+    etag: Option<String>,
+
+    #[command(flatten)]
+    record: RecordArgs,
+}
+
 /// The output formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
@@ -75,6 +88,15 @@ impl EndpointArgs {
     }
 }
 
+// === impl ChangeArgs ===
+
+impl ChangeArgs {
+    /// The etag and the reason; empty if they are not given.
+    pub(crate) fn into_parts(self) -> (String, String) {
+        (self.etag.unwrap_or_default(), self.record.reason.unwrap_or_default())
+    }
+}
+
 // === impl FormatArgs ===
 
 impl FormatArgs {
@@ -92,6 +114,18 @@ impl FormatArgs {
         }
         print(&shown)
     }
+}
+
+/// Reads a file that describes a change; `what` names it in an error.
+pub(crate) async fn read<T>(
+    path: &Path,
+    what: &str,
+    parse: impl FnOnce(&str) -> Result<T, FileError>,
+) -> Result<T, Failure> {
+    let usage =
+        |error: anyhow::Error| Failure::new(Exit::Usage, error.context(format!("{what} {}", path.display())));
+    let text = tokio::fs::read_to_string(path).await.map_err(|error| usage(error.into()))?;
+    parse(&text).map_err(|error| usage(error.into()))
 }
 
 /// Writes to standard output.

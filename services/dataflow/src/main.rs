@@ -16,6 +16,7 @@ mod predecessor;
 mod progress;
 mod providers;
 mod pushed_settings;
+mod revisions;
 mod roles;
 mod rules;
 mod status;

@@ -7,12 +7,9 @@ mod evaluate;
 mod show;
 mod transfer;
 
-use std::path::Path;
-
 use dataflow_mesh::outbound::Outbound;
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::rule_service_client::RuleServiceClient;
-use dataflow_rules::RuleSet;
 
 use crate::client::EndpointArgs;
 use crate::exit::{Exit, Failure};
@@ -76,14 +73,6 @@ impl Rules {
 /// A client of the rule service.
 fn client(mesh: &EndpointArgs) -> Result<RuleServiceClient<Outbound>, Failure> {
     Ok(RuleServiceClient::new(mesh.channel()?).max_decoding_message_size(usize::MAX))
-}
-
-/// Reads a rule file; `what` names it in an error.
-async fn read_rules(path: &Path, what: &str) -> Result<RuleSet, Failure> {
-    let usage =
-        |error: anyhow::Error| Failure::new(Exit::Usage, error.context(format!("{what} {}", path.display())));
-    let text = tokio::fs::read_to_string(path).await.map_err(|error| usage(error.into()))?;
-    dataflow_rules::file::parse(&text).map_err(|error| usage(error.into()))
 }
 
 /// A keyword, with its weight if it has one.

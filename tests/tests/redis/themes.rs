@@ -1,21 +1,18 @@
-//! The mapping of themes in a Redis that several config services share: the first change stores it once, every process
-//! reads the changes of the others, and without the store the mapping of the release is served and nothing is changed.
+//! The mapping of themes in a Redis that several config services share: the first change stores it once, and every process
+//! reads the changes of the others.
 
-use dataflow_mesh::process::Process;
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::theme_service_client::ThemeServiceClient;
 use dataflow_proto::r#type::v1::Category;
 use dataflow_rules::themes::Mapping;
 use dataflow_tests::binary;
-use dataflow_tests::editor::{reason, theme_editor};
 use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::redis::{self, Server};
-use dataflow_tests::services;
 use futures_util::future::join_all;
 use tonic::transport::Channel;
 
 /// A theme of an agency of its own.
-fn new(theme_id: &str) -> pb::CreateThemeRequest {
+pub(crate) fn new(theme_id: &str) -> pb::CreateThemeRequest {
     pb::CreateThemeRequest {
         theme_id: theme_id.to_owned(),
         scheme: "A:*".to_owned(),
@@ -57,27 +54,4 @@ async fn processes_over_one_store_store_the_mapping_once_and_read_each_others_ch
     }
     assert_eq!((&seen[0], &seen[1]), (&seen[1], &seen[2]), "the same including etags");
     assert_eq!(seen[0].themes.len(), Mapping::built_in().themes.len() + 4);
-}
-
-#[tokio::test]
-async fn without_its_store_the_service_serves_the_mapping_of_the_release_and_rejects_changes() {
-    if !redis::available() {
-        return;
-    }
-    let mut server = Server::start();
-    server.kill();
-    let store = services::redis_at(server.url(), &Process::default());
-    let config = services::config_over(store, dataflow_rules::built_in::rulesets()).await;
-    let mut themes = theme_editor(&config);
-    let served =
-        themes.export_themes(pb::ExportThemesRequest {}).await.unwrap().into_inner().mapping.unwrap();
-    assert_eq!((served.revision, served.themes.len()), (0, Mapping::built_in().themes.len()));
-    let refused = themes.create_theme(new("a")).await.unwrap_err();
-    assert_eq!(reason(&refused), "STORE_UNAVAILABLE");
-    server.restart();
-    // It connects to the store by itself, and stores the mapping with the first change.
-    let writes = async || theme_editor(&config).create_theme(new("a")).await.is_ok();
-    eventually(TIMEOUT, "changes are accepted", writes).await;
-    let listed = themes.list_themes(pb::ListThemesRequest::default()).await.unwrap().into_inner();
-    assert_eq!(listed.revision, 2);
 }

@@ -6,19 +6,16 @@ mod watch;
 mod whole;
 
 use std::collections::BTreeSet;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use dataflow_mesh::status::{respond, to_status};
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::rule_service_server::RuleService;
-use futures_util::stream::{self, Stream, StreamExt};
-use tokio_stream::wrappers::WatchStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::mask::{self, Field, fields};
-use super::{Caller, caller, check_etag, missing_field, sets, tenant};
+use super::{Caller, Watch, caller, check_etag, missing_field, sets, tenant, watch};
 use crate::change::Change;
 use crate::convert::ruleset::{category, rule_from_wire, rule_to_wire};
 use crate::journal::Journal;
@@ -164,7 +161,7 @@ impl RuleService for Service {
         Ok(Response::new(pb::ListRulesetsResponse { rulesets }))
     }
 
-    type WatchRulesetsStream = Pin<Box<dyn Stream<Item = Result<pb::WatchRulesetsResponse, Status>> + Send>>;
+    type WatchRulesetsStream = Watch<pb::WatchRulesetsResponse>;
 
     async fn watch_rulesets(
         &self,
@@ -180,11 +177,7 @@ impl RuleService for Service {
         }
 
         let mut sent = Sent { tenant, wanted, known: known_revisions, revisions: None };
-        let changes = WatchStream::new(self.journal.watch())
-            .flat_map(move |state| stream::iter(sent.next(&state)))
-            .map(Ok)
-            .take_until(self.draining.clone().cancelled_owned());
-        Ok(Response::new(changes.boxed()))
+        Ok(Response::new(watch(&self.journal, &self.draining, move |state| sent.next(state))))
     }
 
     async fn list_rules(
@@ -251,18 +244,14 @@ impl RuleService for Service {
         respond(self.restore(caller, request).await)
     }
 
-    type WatchOverlaysStream = Pin<Box<dyn Stream<Item = Result<pb::WatchOverlaysResponse, Status>> + Send>>;
+    type WatchOverlaysStream = Watch<pb::WatchOverlaysResponse>;
 
     async fn watch_overlays(
         &self,
         _: Request<pb::WatchOverlaysRequest>,
     ) -> Result<Response<Self::WatchOverlaysStream>, Status> {
         let mut sent = SentOverlays::default();
-        let changes = WatchStream::new(self.journal.watch())
-            .flat_map(move |state| stream::iter(sent.next(&state)))
-            .map(Ok)
-            .take_until(self.draining.clone().cancelled_owned());
-        Ok(Response::new(changes.boxed()))
+        Ok(Response::new(watch(&self.journal, &self.draining, move |state| sent.next(state))))
     }
 
     async fn get_overlay(

@@ -4,19 +4,16 @@
 mod watch;
 mod whole;
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use dataflow_mesh::status::respond;
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::theme_service_server::ThemeService;
-use futures_util::stream::{self, Stream, StreamExt};
-use tokio_stream::wrappers::WatchStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::mask::{self, Field, fields};
-use super::{Caller, caller, check_etag, missing_field, sets, tenant};
+use super::{Caller, Watch, caller, check_etag, missing_field, sets, tenant, watch};
 use crate::Error;
 use crate::change::{Change, TenantThemeChange};
 use crate::convert::ruleset::category;
@@ -225,18 +222,14 @@ impl ThemeService for Service {
         Ok(Response::new(pb::ExportThemesResponse { mapping }))
     }
 
-    type WatchThemesStream = Pin<Box<dyn Stream<Item = Result<pb::WatchThemesResponse, Status>> + Send>>;
+    type WatchThemesStream = Watch<pb::WatchThemesResponse>;
 
     async fn watch_themes(
         &self,
         _: Request<pb::WatchThemesRequest>,
     ) -> Result<Response<Self::WatchThemesStream>, Status> {
         let mut sent = Sent::default();
-        let changes = WatchStream::new(self.journal.watch())
-            .flat_map(move |state| stream::iter(sent.next(&state)))
-            .map(Ok)
-            .take_until(self.draining.clone().cancelled_owned());
-        Ok(Response::new(changes.boxed()))
+        Ok(Response::new(watch(&self.journal, &self.draining, move |state| sent.next(state))))
     }
 
     async fn get_theme_overlay(

@@ -6,7 +6,7 @@ use dataflow_render::text::printable;
 
 use super::client;
 use super::show::print_theme;
-use crate::client::{self, EndpointArgs, FormatArgs, RecordArgs, category, revision};
+use crate::client::{self, ChangeArgs, EndpointArgs, FormatArgs, category, revision};
 use crate::exit::{Exit, Failure};
 
 /// The flags of `dataflow themes set`.
@@ -56,15 +56,11 @@ struct OneTheme {
     #[arg(value_name = "THEME")]
     theme: String,
 
-    /// Change the theme only if this is still its etag, as `themes get` shows it.
-    #[arg(long, value_name = "ETAG")]
-    etag: Option<String>,
-
     #[command(flatten)]
     mesh: EndpointArgs,
 
     #[command(flatten)]
-    record: RecordArgs,
+    change: ChangeArgs,
 }
 
 /// The flags of `dataflow themes rollback`.
@@ -77,18 +73,13 @@ pub(crate) struct RollbackArgs {
     #[command(flatten)]
     mesh: EndpointArgs,
 
-    /// Roll back only if this is still the etag of the mapping, as `themes list` shows it.
-    #[arg(long, value_name = "ETAG")]
-    etag: Option<String>,
-
     #[command(flatten)]
-    record: RecordArgs,
+    change: ChangeArgs,
 }
 
 /// Changes a theme, or creates it if it does not exist.
 pub(crate) async fn set(args: SetArgs) -> Result<Exit, Failure> {
-    let SetArgs { theme: OneTheme { theme: theme_id, etag, mesh, record }, scheme, path, category, format } =
-        args;
+    let SetArgs { theme: OneTheme { theme: theme_id, mesh, change }, scheme, path, category, format } = args;
     let given = [("scheme", scheme.is_some()), ("path", path.is_some()), ("category", category.is_some())];
     let paths: Vec<_> =
         given.iter().filter(|(_, is_given)| *is_given).map(|(name, _)| (*name).to_owned()).collect();
@@ -96,7 +87,7 @@ pub(crate) async fn set(args: SetArgs) -> Result<Exit, Failure> {
         let why = "nothing to set: give a field, for instance --category";
         return Err(Failure::new(Exit::Usage, anyhow::anyhow!(why)));
     }
-    let (is_whole, etag) = (paths.len() == given.len(), etag.unwrap_or_default());
+    let (is_whole, (etag, reason)) = (paths.len() == given.len(), change.into_parts());
     let theme = pb::Theme {
         theme_id,
         scheme: scheme.unwrap_or_default(),
@@ -105,7 +96,6 @@ pub(crate) async fn set(args: SetArgs) -> Result<Exit, Failure> {
         etag,
         ..pb::Theme::default()
     };
-    let reason = record.reason.unwrap_or_default();
     let mut client = client(&mesh)?;
     let request = pb::UpdateThemeRequest {
         theme: Some(theme.clone()),
@@ -133,13 +123,10 @@ pub(crate) async fn set(args: SetArgs) -> Result<Exit, Failure> {
 
 /// Deletes a theme.
 pub(crate) async fn delete(args: DeleteArgs) -> Result<Exit, Failure> {
-    let DeleteArgs { theme: OneTheme { theme, etag, mesh, record } } = args;
+    let DeleteArgs { theme: OneTheme { theme, mesh, change } } = args;
     let done = format!("{} is removed: the mapping is at ", printable(&theme));
-    let request = pb::DeleteThemeRequest {
-        theme,
-        etag: etag.unwrap_or_default(),
-        reason: record.reason.unwrap_or_default(),
-    };
+    let (etag, reason) = change.into_parts();
+    let request = pb::DeleteThemeRequest { theme, etag, reason };
     let reply = client(&mesh)?.delete_theme(request).await.map_err(|status| mesh.failure(&status))?;
     let pb::DeleteThemeResponse { revision: shared, overlay_revision } = reply.into_inner();
     client::print(format!("{done}{}\n", revision(shared, overlay_revision)).as_bytes())?;
@@ -148,13 +135,10 @@ pub(crate) async fn delete(args: DeleteArgs) -> Result<Exit, Failure> {
 
 /// Drops what the caller's tenant has changed in a theme.
 pub(crate) async fn restore(args: RestoreArgs) -> Result<Exit, Failure> {
-    let RestoreArgs { theme: OneTheme { theme, etag, mesh, record }, format } = args;
+    let RestoreArgs { theme: OneTheme { theme, mesh, change }, format } = args;
     let gone = format!("{} is removed: there is no shared theme\n", printable(&theme));
-    let request = pb::RestoreThemeRequest {
-        theme,
-        etag: etag.unwrap_or_default(),
-        reason: record.reason.unwrap_or_default(),
-    };
+    let (etag, reason) = change.into_parts();
+    let request = pb::RestoreThemeRequest { theme, etag, reason };
     let reply = client(&mesh)?.restore_theme(request).await.map_err(|status| mesh.failure(&status))?;
     match reply.into_inner().theme {
         Some(theme) => print_theme(&format, &theme)?,
@@ -165,8 +149,8 @@ pub(crate) async fn restore(args: RestoreArgs) -> Result<Exit, Failure> {
 
 /// Restores an earlier revision.
 pub(crate) async fn rollback(args: RollbackArgs) -> Result<Exit, Failure> {
-    let RollbackArgs { revision: earlier, mesh, etag, record } = args;
-    let (etag, reason) = (etag.unwrap_or_default(), record.reason.unwrap_or_default());
+    let RollbackArgs { revision: earlier, mesh, change } = args;
+    let (etag, reason) = change.into_parts();
     let request = pb::RollbackThemesRequest { revision: earlier, reason, etag };
     let reply = client(&mesh)?.rollback_themes(request).await.map_err(|status| mesh.failure(&status))?;
     let mapping = reply.into_inner().mapping.unwrap_or_default();

@@ -11,6 +11,7 @@ use dataflow_render::text::printable;
 use super::client;
 use crate::client::{EndpointArgs, FormatArgs, category, revision, time};
 use crate::exit::{Exit, Failure};
+use crate::revisions::{self, Changed, Made};
 
 /// Themes, and revisions, per page.
 const PAGE: i32 = 1000;
@@ -120,23 +121,16 @@ pub(crate) async fn revisions(args: RevisionsArgs) -> Result<Exit, Failure> {
         }
     }
     format.print("dataflow.config.v1.ListThemeRevisionsResponse", &all, |options, out| {
-        let mut grid = Grid::new([">REVISION", "TIME", "AUTHOR", "THEME", "CHANGE", "FIELDS", "REASON"]);
-        for revision in &all.revisions {
-            for difference in &revision.differences {
-                grid.push([
-                    revision.revision.to_string(),
-                    time(revision.time),
-                    revision.author.clone(),
-                    difference.theme_id.clone(),
-                    difference.kind().as_str_name().to_owned(),
-                    difference.fields.join(","),
-                    revision.reason.clone(),
-                ]);
-            }
-        }
-        grid.write(options, out)
+        revisions::write("THEME", all.revisions.iter().flat_map(changes), options, out)
     })?;
     Ok(Exit::Success)
+}
+
+/// What a revision changed.
+fn changes(revision: &pb::ThemeRevision) -> impl Iterator<Item = (Made<'_>, Changed<'_>)> {
+    let changed = revision.differences.iter();
+    changed
+        .map(move |theme| (revision.into(), (theme.theme_id.as_str(), theme.kind(), theme.fields.as_slice())))
 }
 
 /// Prints one theme.

@@ -7,7 +7,7 @@ use dataflow_proto::config::v1 as pb;
 use dataflow_rules::themes::Mapping;
 
 use super::client;
-use crate::client::{self, EndpointArgs, RecordArgs, revision};
+use crate::client::{self, ChangeArgs, EndpointArgs, revision};
 use crate::exit::{Exit, Failure};
 
 /// The flags of `dataflow themes export`.
@@ -27,12 +27,8 @@ pub(crate) struct ImportArgs {
     #[command(flatten)]
     mesh: EndpointArgs,
 
-    /// Replace the themes only if this is still the etag of the mapping, as `themes list` shows it.
-    #[arg(long, value_name = "ETAG")]
-    etag: Option<String>,
-
     #[command(flatten)]
-    record: RecordArgs,
+    change: ChangeArgs,
 }
 
 /// Prints the mapping as a file.
@@ -48,15 +44,11 @@ pub(crate) async fn export(args: ExportArgs) -> Result<Exit, Failure> {
 
 /// Replaces all themes by those of a file.
 pub(crate) async fn import(args: ImportArgs) -> Result<Exit, Failure> {
-    let ImportArgs { file, mesh, etag, record } = args;
-    let usage = |error: anyhow::Error| {
-        Failure::new(Exit::Usage, error.context(format!("the file of themes {}", file.display())))
-    };
-    let text = tokio::fs::read_to_string(&file).await.map_err(|error| usage(error.into()))?;
-    let mapping = Mapping::parse(&text).map_err(|error| usage(error.into()))?;
+    let ImportArgs { file, mesh, change } = args;
+    let mapping = client::read(&file, "the file of themes", Mapping::parse).await?;
     let pb::ThemeMapping { themes, .. } = dataflow_config::mapping_to_wire(&mapping);
     let count = themes.len();
-    let (etag, reason) = (etag.unwrap_or_default(), record.reason.unwrap_or_default());
+    let (etag, reason) = change.into_parts();
     let request = pb::ReplaceThemesRequest { themes, reason, etag };
     let reply = client(&mesh)?.replace_themes(request).await.map_err(|status| mesh.failure(&status))?;
     let mapping = reply.into_inner().mapping.unwrap_or_default();
