@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn a_number_that_must_not_be_zero_says_so() {
         let check = |given: &str, expected: Option<usize>| {
-            let found = Cli::try_parse_from(["test", "--max-documents", given]);
+            let found = Cli::try_parse_from(["test", &format!("--max-documents={given}")]);
             let documents = found.as_ref().ok().map(|cli| cli.documents.max_documents.get());
             assert_eq!(documents, expected, "{given}");
             let error = found.err().map(|error| error.to_string()).unwrap_or_default();

@@ -56,6 +56,7 @@ mod excerpt;
 mod facts;
 mod floor;
 mod input;
+mod json;
 mod limits;
 mod namespace;
 mod reader;
