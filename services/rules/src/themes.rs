@@ -1,5 +1,5 @@
-//! Which category a theme of a provider means. The [`Mapping`] is data that people edit, like a rule set; [`compiled`]
-//! is the same mapping compiled for look-ups.
+//! Which category a theme of a provider means. The [`Mapping`] is data that people edit, like a rule set;
+//! [`CompiledMapping`] is the same mapping compiled for look-ups.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;

@@ -74,7 +74,7 @@ pub(crate) fn revision(revision: &Revision) -> pb::ThemeRevision {
 ///
 /// # Errors
 ///
-/// As [`list_from_wire`].
+/// [`Error::ThemeInvalid`] names the theme by its index.
 pub fn mapping_from_wire(mapping: pb::ThemeMapping) -> Result<Mapping, Error> {
     let revision = mapping.revision;
     Ok(Mapping { revision, themes: list_from_wire(mapping.themes)? })
