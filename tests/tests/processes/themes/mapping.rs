@@ -3,10 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use dataflow_proto::analysis::v1::analysis::Degradation;
+use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::audit_service_client::AuditServiceClient;
 use dataflow_proto::config::v1::revision::Kind;
 use dataflow_proto::r#type::v1::Category;
+use dataflow_rules::Item;
+use dataflow_rules::themes::Mapping;
 use dataflow_store::embedded::Embedded;
 use dataflow_tests::editor::{reason, small, theme_editor};
 use dataflow_tests::eventually::{TIMEOUT, eventually};
@@ -16,7 +20,7 @@ use prost_types::FieldMask;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
-use super::{analyze, read};
+use super::{analyze, messages, read};
 
 const HEALTH: &str = "istat-health";
 
@@ -44,6 +48,13 @@ fn update(theme: pb::Theme, paths: &[&str]) -> pb::UpdateThemeRequest {
 /// What ISTAT's theme of health means from now on.
 fn means(category: Category) -> pb::UpdateThemeRequest {
     update(theme(HEALTH, &[], category), &["category"])
+}
+
+/// A request of a tenant.
+fn of_acme<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("dataflow-tenant", "acme".parse().unwrap());
+    request
 }
 
 /// The name of the field that a refusal is about.
@@ -275,6 +286,31 @@ async fn without_config_the_last_mapping_stays_in_use() {
     config.stop().await;
     let found = analyze(&analysis, &[&document]).await.unwrap();
     assert_eq!((found.dataflows[0].category(), found.themes_revision), (Category::Labour, 2));
-    let built_in = i32::from(dataflow_proto::analysis::v1::analysis::Degradation::BuiltInThemes);
+    let built_in = i32::from(Degradation::BuiltInThemes);
     assert!(!found.degraded.contains(&built_in), "{:?}", found.degraded);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_memory_of_a_tenants_mapping_is_limited_on_both_sides() {
+    let config = services::config([]).await;
+    theme_editor(&config).update_theme(of_acme(means(Category::Labour))).await.unwrap();
+    let mapping = Mapping::built_in();
+    // The estimate of the compiled mapping. That of the tenant has the same texts.
+    let weight = 4 * mapping.themes.iter().map(Item::bytes).sum::<usize>();
+    let document = read(in_repository("tests/data/themed.xml"));
+    for (memory, category, is_degraded) in
+        [(2 * weight, Category::Labour, false), (2 * weight - 1, Category::Health, true)]
+    {
+        let (url, memory) = (config.upstream.to_string(), memory.to_string());
+        let analysis = services::analysis(&["--config-url", &url, "--tenant-themes-memory", &memory]).await;
+        let mut client = AnalysisServiceClient::new(analysis.channel());
+        let request = of_acme(tokio_stream::iter(messages(&[&document], 64 * 1024)));
+        let found = client.analyze_catalogue(request).await.unwrap().into_inner().analysis.unwrap();
+        let shared = i32::from(Degradation::SharedThemes);
+        assert_eq!(
+            (found.dataflows[0].category(), found.degraded.contains(&shared)),
+            (category, is_degraded),
+            "{memory} bytes"
+        );
+    }
 }
