@@ -13,7 +13,6 @@ use dataflow_mesh::metrics::Metrics;
 use dataflow_mesh::panics;
 use dataflow_mesh::process_status::ProcessStatus;
 use dataflow_proto::analysis::v1 as pb;
-use dataflow_rules::themes::Mapping;
 use dataflow_rules::{Scratch, Subject};
 use dataflow_sdmx::Limits;
 use dataflow_settings::Live;
@@ -29,11 +28,12 @@ use crate::convert;
 use crate::convert::evaluation::EvaluationRequest;
 use crate::document::{self, DocumentSender, Fingerprint, Part, ReaderClosed};
 use crate::evaluation::{self, Evaluation};
+use crate::mappings::Mapping;
 use crate::options::Options;
 use crate::results::{Inputs, Key, Lookup, Results};
 use crate::rulesets::Ruleset;
 use crate::seat::Seat;
-use crate::selection::{Selected, Selection};
+use crate::selection::{Selected, SelectedThemes, Selection};
 
 use metrics::{Analyzed, Permits};
 use spool::{BEGUN, Spool};
@@ -46,8 +46,6 @@ const CHUNK_BYTES: usize = 64 * 1024;
 pub struct Analyses {
     rules: Selection,
     results: Results,
-    /// Which category a theme means.
-    mapping: Arc<Mapping>,
     documents: Live<DocumentArgs>,
     /// Bytes of a document that are buffered for a cache lookup before parsing starts.
     spool_bytes: usize,
@@ -81,7 +79,6 @@ impl Analyses {
         Self {
             rules,
             results,
-            mapping: Arc::new(Mapping::built_in()),
             documents,
             spool_bytes: usize::try_from(args.analysis.spool_bytes.as_u64()).unwrap_or(usize::MAX),
             max_result,
@@ -134,6 +131,8 @@ impl Analyses {
         let rules = self.rules.select(&options.claimant.tenant, &options.ruleset).await?;
         let ruleset = &rules.ruleset;
         ruleset.compiled()?;
+        let themes = self.rules.select_themes(&options.claimant.tenant).await;
+        let mapping = &themes.mapping;
         let (limits, most) = {
             let documents = self.documents.load();
             (documents.limits(), documents.max_documents.get())
@@ -142,7 +141,7 @@ impl Analyses {
         let mut parts = std::pin::pin!(at_most(most, self.with_idle_timeout(parts)).fuse());
         let key = |documents| {
             let (provider, tenant) = (options.provider.as_str(), options.claimant.tenant.as_str());
-            Key::of(Inputs { documents, ruleset, limits: &limits, provider, tenant })
+            Key::of(Inputs { documents, ruleset, mapping, limits: &limits, provider, tenant })
         };
 
         let mut spool = Spool::default();
@@ -159,9 +158,10 @@ impl Analyses {
             }
             Some(digest) => digest,
             None => {
-                let (catalogue, documents) = self.parse(ruleset, &limits, spool.parts, parts).await?;
-                let analysis = convert::analysis(catalogue, &key(documents), ruleset, &options);
-                return self.finish(analysis, &rules, true);
+                let (catalogue, documents) =
+                    self.parse((ruleset, mapping), &limits, spool.parts, parts).await?;
+                let analysis = convert::analysis(catalogue, &key(documents), (ruleset, mapping), &options);
+                return self.finish(analysis, (&rules, &themes), true);
             }
         };
 
@@ -171,17 +171,17 @@ impl Analyses {
             if !spool.whole {
                 options.verify(document::fingerprint_of(spool.parts, parts).await?)?;
             }
-            return self.finish(pb::Analysis { cached: true, ..*analysis }, &rules, true);
+            return self.finish(pb::Analysis { cached: true, ..*analysis }, (&rules, &themes), true);
         }
-        let (catalogue, found) = self.parse(ruleset, &limits, spool.parts, parts).await?;
+        let (catalogue, found) = self.parse((ruleset, mapping), &limits, spool.parts, parts).await?;
         options.verify(found)?;
-        let analysis = convert::analysis(catalogue, &key, ruleset, &options);
+        let analysis = convert::analysis(catalogue, &key, (ruleset, mapping), &options);
         let cache_available = match lookup {
             Lookup::Miss(lease) => lease.write(&analysis).await,
             Lookup::Busy | Lookup::Hit(_) => true,
             Lookup::Unavailable => false,
         };
-        self.finish(analysis, &rules, cache_available)
+        self.finish(analysis, (&rules, &themes), cache_available)
     }
 
     /// Categorizes one dataflow outside of any catalogue.
@@ -244,12 +244,19 @@ impl Analyses {
         Ok(())
     }
 
-    /// The dependencies that this response lacked.
-    pub fn degraded(&self, rules: &Selected, cache_available: bool) -> Vec<i32> {
+    /// The dependencies that this response lacked. One without a catalogue uses no themes.
+    pub fn degraded(
+        &self,
+        rules: &Selected,
+        themes: Option<&SelectedThemes>,
+        cache_available: bool,
+    ) -> Vec<i32> {
         let missing = [
             (!cache_available, pb::analysis::Degradation::CacheUnavailable),
             (self.rules.is_built_in(), pb::analysis::Degradation::BuiltInRules),
             (rules.lacks_overlay, pb::analysis::Degradation::SharedRules),
+            (themes.is_some() && self.rules.has_built_in_themes(), pb::analysis::Degradation::BuiltInThemes),
+            (themes.is_some_and(|themes| themes.lacks_overlay), pb::analysis::Degradation::SharedThemes),
         ];
         missing.into_iter().filter(|(missing, _)| *missing).map(|(_, what)| what.into()).collect()
     }
@@ -271,7 +278,7 @@ impl Analyses {
     /// canceled, until it has stopped; while it waits for the client, another one has it.
     async fn parse(
         &self,
-        ruleset: &Arc<Ruleset>,
+        (ruleset, mapping): (&Arc<Ruleset>, &Arc<Mapping>),
         limits: &Limits,
         buffered: Vec<Part>,
         rest: impl Stream<Item = Result<Part, Error>>,
@@ -281,11 +288,12 @@ impl Analyses {
         let _guard = canceled.on_drop();
         let (sender, reader) = document::channel(canceled.clone(), seat);
         let mut budget = Budget::new(self.max_result, canceled);
-        let (limits, rules, mapping) = (limits.clone(), Arc::clone(ruleset), Arc::clone(&self.mapping));
+        let (limits, rules, mapping) = (limits.clone(), Arc::clone(ruleset), Arc::clone(mapping));
         let parser = panics::spawn_blocking(move || {
             let mut reader = document::FingerprintReader::new(reader);
             let rules = rules.compiled()?;
-            let catalogue = catalogue::analyze_all(&mut reader, rules, &mapping, limits, &mut budget)?;
+            let mapping = mapping.compiled();
+            let catalogue = catalogue::analyze_all(&mut reader, rules, mapping, limits, &mut budget)?;
             Ok((catalogue, reader.fingerprint()))
         });
         // An interrupted upload is reported first: it is the cause of the truncated document that the parser reports.
@@ -296,10 +304,10 @@ impl Analyses {
     fn finish(
         &self,
         mut analysis: pb::Analysis,
-        rules: &Selected,
+        (rules, themes): (&Selected, &SelectedThemes),
         cache_available: bool,
     ) -> Result<pb::Analysis, Error> {
-        analysis.degraded = self.degraded(rules, cache_available);
+        analysis.degraded = self.degraded(rules, Some(themes), cache_available);
         self.check_size(analysis.encoded_len())?;
         self.analyzed.count(&analysis.counts, &analysis.coverage);
         Ok(analysis)

@@ -84,6 +84,11 @@ pub struct AnalysisArgs {
     #[arg(long, env = "DATAFLOW_TENANT_RULES_MEMORY", default_value = "32MiB", value_name = "SIZE")]
     pub tenant_rules_memory: ByteSize,
 
+    /// Memory for compiled mappings of themes that tenants have changed for themselves, estimated. A mapping that takes
+    /// more than half of it is not used: the tenant has the shared themes.
+    #[arg(long, env = "DATAFLOW_TENANT_THEMES_MEMORY", default_value = "8MiB", value_name = "SIZE")]
+    pub tenant_themes_memory: ByteSize,
+
     #[command(flatten)]
     #[allow(missing_docs)]
     pub documents: DocumentArgs,

@@ -12,13 +12,14 @@ use dataflow_sdmx::{
 use crate::Error;
 use crate::catalogue::{AnalyzedDataflow, Catalogue, DecidedBy, Evidence, Filing};
 use crate::document::Fingerprint;
+use crate::mappings::Mapping;
 use crate::options::Options;
 use crate::results::Key;
 use crate::rulesets::Ruleset;
 
 pub(crate) mod evaluation;
 pub(crate) mod rules;
-mod themes;
+pub(crate) mod themes;
 
 /// The language of a text that states none (BCP 47, "undetermined").
 const UNDETERMINED: &str = "und";
@@ -125,7 +126,7 @@ fn texts(given: BTreeMap<String, String>, field: &str) -> Result<Vec<Localized>,
 pub(crate) fn analysis(
     catalogue: Catalogue,
     key: &Key,
-    ruleset: &Ruleset,
+    (ruleset, mapping): (&Ruleset, &Mapping),
     options: &Options,
 ) -> pb::Analysis {
     let provider = match options.provider.as_str() {
@@ -144,6 +145,8 @@ pub(crate) fn analysis(
         rules_revision: ruleset.revision,
         ruleset: ruleset.name.clone(),
         overlay_revision: ruleset.overlay_revision,
+        themes_revision: mapping.source.revision,
+        themes_overlay_revision: mapping.overlay_revision,
         cached: false,
         degraded: Vec::new(),
         diagnostics_omitted: i32::try_from(catalogue.diagnostics.omitted()).unwrap_or(i32::MAX),

@@ -62,7 +62,7 @@ impl Service {
             rules_revision: rules.ruleset.revision,
             overlay_revision: rules.ruleset.overlay_revision,
             // A single dataflow does not use the cache, so an unavailable cache is not reported.
-            degraded: self.analyses.degraded(&rules, true),
+            degraded: self.analyses.degraded(&rules, None, true),
         })
     }
 
@@ -74,7 +74,7 @@ impl Service {
         let _permit = self.analyses.acquire_upload(claimant.clone())?;
         let (rules, evaluation) = self.analyses.evaluate(&claimant.tenant, request.try_into()?).await?;
         // The result is not stored, so an unavailable cache is not reported.
-        let degraded = self.analyses.degraded(&rules, true);
+        let degraded = self.analyses.degraded(&rules, None, true);
         let evaluation = convert::evaluation::evaluation(evaluation, &rules.ruleset, degraded);
         self.analyses.check_size(evaluation.encoded_len())?;
         Ok(pb::EvaluateRulesResponse { evaluation: Some(evaluation) })
