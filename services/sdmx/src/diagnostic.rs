@@ -36,6 +36,8 @@ pub enum Reason {
     InvalidLanguage,
     /// A text in the result contains control characters; each was replaced by U+FFFD.
     ControlCharacter,
+    /// An annotation should contain a time, a number or a period, and contains none; it counts as absent.
+    InvalidAnnotation,
     /// The message lists SDMX 2.0 key families; servers older than 2.1 list them instead of dataflows.
     KeyFamiliesOnly,
     /// A category has no id, or one that is too long; it and the categories inside it were skipped.
@@ -76,6 +78,7 @@ impl Reason {
             Self::InvalidUrn => "INVALID_URN",
             Self::InvalidLanguage => "INVALID_LANGUAGE",
             Self::ControlCharacter => "CONTROL_CHARACTER",
+            Self::InvalidAnnotation => "INVALID_ANNOTATION",
             Self::KeyFamiliesOnly => "KEY_FAMILIES_ONLY",
             Self::InvalidCategory => "INVALID_CATEGORY",
             Self::CategoryCycle => "CATEGORY_CYCLE",
@@ -97,6 +100,7 @@ impl Reason {
         match self {
             Self::DataflowWithoutName | Self::DuplicateDataflow | Self::KeyFamiliesOnly => Severity::Info,
             Self::CategorisationWithoutDataflow | Self::DeprecatedCategorisation => Severity::Info,
+            Self::InvalidAnnotation => Severity::Info,
             Self::CategorySchemeMissing | Self::DocumentWithoutThemes => Severity::Info,
             _ => Severity::Warning,
         }

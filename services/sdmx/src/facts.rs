@@ -1,5 +1,7 @@
 //! What annotations tell about a dataflow: flags, freshness, size.
 
+use super::period::Period;
+
 /// Properties of a dataflow besides its subject. They are labels, never filters: a hidden dataflow may still have data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Flag {
@@ -29,6 +31,20 @@ pub struct Facts {
     pub flags: Vec<Flag>,
     /// When the provider last changed the data.
     pub last_update: Option<Timestamp>,
+    /// Whether that is written as `05/04/2026`, so that it may be the fifth of April or the fourth of May; it is read as
+    /// the former.
+    pub is_update_ambiguous: bool,
     /// Number of observations according to the provider; never negative.
     pub observation_count: Option<i64>,
+    /// The first and the last period of the data, according to the provider.
+    pub periods: Periods,
+}
+
+/// A range of periods, each end of which may be unknown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Periods {
+    /// The first period.
+    pub first: Option<Period>,
+    /// The last period.
+    pub last: Option<Period>,
 }

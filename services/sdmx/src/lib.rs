@@ -56,9 +56,11 @@ mod error;
 mod excerpt;
 mod facts;
 mod floor;
+mod frequency;
 mod input;
 mod limits;
 mod namespace;
+mod period;
 mod reader;
 mod sniff;
 mod text;
@@ -71,10 +73,12 @@ pub use dataflow::{Annotation, Dataflow, ExternalReference, LegacyFields, Locali
 pub use diagnostic::{Diagnostic, Diagnostics, Reason, Severity};
 pub use encoding::Encoding;
 pub use error::{Fault, ParseError, Position};
-pub use facts::{Facts, Flag, Timestamp};
+pub use facts::{Facts, Flag, Periods, Timestamp};
 pub use floor::floor;
+pub use frequency::Frequency;
 pub use limits::Limits;
 pub use namespace::Version;
+pub use period::Period;
 pub use reader::{Header, StructureReader};
 pub use themes::{Resolved, Theme, ThemeLink, ThemePart, Themes};
 
