@@ -96,6 +96,22 @@ impl FactsBuilder {
     }
 }
 
+/// The numbers that an annotation may state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Metrics {
+    pub(super) observations: Option<i64>,
+    pub(super) series: Option<i64>,
+}
+
+/// The number of observations or of series, if the annotation states one.
+pub(super) fn metrics(annotation: &Annotation) -> Metrics {
+    let stated = |name: &str| {
+        let is_named = kind(annotation).eq_ignore_ascii_case(name);
+        is_named.then(|| values(annotation).find_map(count)).flatten()
+    };
+    Metrics { observations: stated("OBS_COUNT"), series: stated("SERIES_COUNT") }
+}
+
 /// Whether an annotation denies the flag that it names. The flag is set if the annotation is present, unless its value,
 /// the first that is a truth value, is negative.
 fn is_denied(annotation: &Annotation) -> bool {

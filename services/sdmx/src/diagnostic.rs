@@ -58,10 +58,22 @@ pub enum Reason {
     DeprecatedCategorisation,
     /// There are more categorisations than the limit; the excess was dropped.
     CategorisationsCutShort,
-    /// A further document has no themes; it was not used.
-    DocumentWithoutThemes,
+    /// A further document has neither themes nor structures; it was not used.
+    DocumentUnused,
     /// A category scheme that categorisations name is in no document; the ids that they state are used.
     CategorySchemeMissing,
+    /// A data structure cannot be used: it, or one of its dimensions, has no id; it was skipped.
+    InvalidDataStructure,
+    /// A constraint is attached to nothing; it was not used.
+    ConstraintWithoutAttachment,
+    /// A constraint names a dataflow that the catalogue does not have.
+    ConstraintWithoutDataflow,
+    /// The provider states numbers of observations that cannot all be right.
+    ContradictoryCounts,
+    /// There are more data structures, code lists and constraints than the limit; the excess was dropped.
+    StructuresCutShort,
+    /// Nearly all dataflows of the catalogue have a flag, so that it tells nothing.
+    FlagOnNearlyAll,
 }
 
 impl Reason {
@@ -89,8 +101,14 @@ impl Reason {
             Self::AmbiguousCategorisation => "AMBIGUOUS_CATEGORISATION",
             Self::DeprecatedCategorisation => "DEPRECATED_CATEGORISATION",
             Self::CategorisationsCutShort => "CATEGORISATIONS_CUT_SHORT",
-            Self::DocumentWithoutThemes => "DOCUMENT_WITHOUT_THEMES",
+            Self::DocumentUnused => "DOCUMENT_UNUSED",
             Self::CategorySchemeMissing => "CATEGORY_SCHEME_MISSING",
+            Self::InvalidDataStructure => "INVALID_DATA_STRUCTURE",
+            Self::ConstraintWithoutAttachment => "CONSTRAINT_WITHOUT_ATTACHMENT",
+            Self::ConstraintWithoutDataflow => "CONSTRAINT_WITHOUT_DATAFLOW",
+            Self::ContradictoryCounts => "CONTRADICTORY_COUNTS",
+            Self::StructuresCutShort => "STRUCTURES_CUT_SHORT",
+            Self::FlagOnNearlyAll => "FLAG_ON_NEARLY_ALL",
         }
     }
 
@@ -100,8 +118,9 @@ impl Reason {
         match self {
             Self::DataflowWithoutName | Self::DuplicateDataflow | Self::KeyFamiliesOnly => Severity::Info,
             Self::CategorisationWithoutDataflow | Self::DeprecatedCategorisation => Severity::Info,
-            Self::InvalidAnnotation => Severity::Info,
-            Self::CategorySchemeMissing | Self::DocumentWithoutThemes => Severity::Info,
+            Self::InvalidAnnotation | Self::ContradictoryCounts | Self::FlagOnNearlyAll => Severity::Info,
+            Self::ConstraintWithoutAttachment | Self::ConstraintWithoutDataflow => Severity::Info,
+            Self::CategorySchemeMissing | Self::DocumentUnused => Severity::Info,
             _ => Severity::Warning,
         }
     }

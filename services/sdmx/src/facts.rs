@@ -48,3 +48,14 @@ pub struct Periods {
     /// The last period.
     pub last: Option<Period>,
 }
+
+// === impl Periods ===
+
+impl Periods {
+    /// Extends the range to a period.
+    pub(crate) fn extend_to(&mut self, period: Option<Period>) {
+        let Some(period) = period else { return };
+        self.first = Some(self.first.map_or(period, |first| first.min(period)));
+        self.last = Some(self.last.map_or(period, |last| last.max(period)));
+    }
+}

@@ -20,6 +20,12 @@
 //! the `DataflowRef` inside a category. They wait in [`Themes`] until [`Themes::resolve`] follows the links, because
 //! links may precede what they link.
 //!
+//! # Structures
+//!
+//! [`StructureReader::with_structures`] collects data structures and constraints of SDMX 2.1 and 3 likewise, and of code
+//! lists the number of codes. [`Structures::index`] finds those of a dataflow. A `Dataflow` inside a constraint is never
+//! a dataflow, also in documents without namespaces.
+//!
 //! # Errors and diagnostics
 //!
 //! A document that is not a structure message, not well-formed, truncated, or above a limit is a [`ParseError`]: with a
@@ -47,6 +53,8 @@
 //! | `categories` and schemes kept, of all documents | 50,000 | the rest is dropped, `CATEGORIES_CUT_SHORT` |
 //! | `categorisations` kept, of all documents | 100,000 | the rest is dropped, `CATEGORISATIONS_CUT_SHORT` |
 //! | `theme_bytes` of both, with their overhead | 32 MiB | the same |
+//! | `structures` kept, of all documents | 50,000 | the rest is dropped, `STRUCTURES_CUT_SHORT` |
+//! | `structure_bytes` of them, with their overhead | 32 MiB | the same |
 
 mod annotations;
 mod dataflow;
@@ -62,7 +70,9 @@ mod limits;
 mod namespace;
 mod period;
 mod reader;
+mod reference;
 mod sniff;
+mod structures;
 mod text;
 mod themes;
 mod urn;
@@ -80,6 +90,10 @@ pub use limits::Limits;
 pub use namespace::Version;
 pub use period::Period;
 pub use reader::{Header, StructureReader};
+pub use reference::Reference;
+pub use structures::{
+    Constraint, DataStructure, Dimension, KeyValues, Region, Role, StructureIndex, Structures,
+};
 pub use themes::{Resolved, Theme, ThemeLink, ThemePart, Themes};
 
 #[cfg(test)]

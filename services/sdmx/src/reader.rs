@@ -12,10 +12,14 @@ use super::excerpt::excerpt;
 use super::limits::Limits;
 use super::namespace::Namespace;
 use super::sniff::{self, Root};
-use super::themes::{Link, Reference, Target, Themes};
+use super::structures::Structures;
+use super::themes::Themes;
 use super::xml::{Event, Start, Xml};
 
 mod categorisation;
+mod codelist;
+mod constraint;
+mod data_structure;
 mod element;
 mod flow;
 mod header;
@@ -23,11 +27,15 @@ mod inline;
 mod legacy;
 mod reference;
 mod scheme;
+mod structures;
 mod tag;
+mod themes;
+mod walk;
 
 use categorisation::CategorisationReader;
 use flow::{DataflowBuilder, Scratch};
 pub use header::Header;
+use structures::Opened;
 
 /// Reads the dataflows of a structure message one by one, in document order.
 #[derive(Debug)]
@@ -49,8 +57,10 @@ pub struct StructureReader<R: Read> {
     hasher: RandomState,
     /// `None` if themes are not collected.
     themes: Option<Themes>,
-    /// Whether this document has any.
-    has_themes: bool,
+    /// `None` if structures are not collected.
+    structures: Option<Structures>,
+    /// Whether this document has any themes or structures.
+    has_artefacts: bool,
     diagnostics: Diagnostics,
     /// Diagnostics of the documents before this one.
     diagnosed_before: u64,
@@ -73,7 +83,8 @@ impl<R: Read> StructureReader<R> {
             identities: HashSet::new(),
             hasher: RandomState::new(),
             themes: None,
-            has_themes: false,
+            structures: None,
+            has_artefacts: false,
             diagnostics: Diagnostics::new(limits.diagnostics),
             diagnosed_before: 0,
             scratch: Scratch::default(),
@@ -148,15 +159,21 @@ impl<R: Read> StructureReader<R> {
                     let reader = CategorisationReader::new(&start).map_err(|fault| self.xml.error(fault))?;
                     self.read_categorisation(reader)?;
                 }
-                "Dataflows" if in_sdmx => self.container = Some((depth, "Dataflow")),
-                "CategorySchemes" if in_sdmx => self.container = Some((depth, "CategoryScheme")),
-                "Categorisations" if in_sdmx => self.container = Some((depth, "Categorisation")),
+                _ if structures::begins(&start, counts) => {
+                    let opened = Opened::new(&start).map_err(|fault| self.xml.error(fault))?;
+                    self.read_structure(opened)?;
+                }
                 "Header" if depth == 2 => self.header.read(&mut self.xml)?,
                 "KeyFamily" if in_sdmx => {
                     if self.key_families == 0 {
                         self.first_key_family = self.xml.position();
                     }
                     self.key_families += 1;
+                }
+                _ if in_sdmx => {
+                    if let Some(item) = structures::item_of(name) {
+                        self.container = Some((depth, item));
+                    }
                 }
                 _ => {}
             }
@@ -258,33 +275,6 @@ impl<R: Read> StructureReader<R> {
         Ok(flow)
     }
 
-    fn read_scheme(&mut self, identity: Reference) -> Result<(), ParseError> {
-        self.has_themes = true;
-        let Self { xml, plain, themes, limits, diagnostics, .. } = self;
-        let Some(themes) = themes else { return Ok(()) };
-        scheme::read(xml, identity, *plain, themes, limits, diagnostics)
-    }
-
-    fn read_categorisation(&mut self, reader: CategorisationReader) -> Result<(), ParseError> {
-        self.has_themes = true;
-        let Self { xml, plain, themes, header, limits, diagnostics, .. } = self;
-        let Some(themes) = themes else { return Ok(()) };
-        reader.read(xml, (*plain, &header.prepared), themes, limits, diagnostics)
-    }
-
-    /// Adds the links that the dataflow itself states.
-    fn add_inline_links(&mut self, flow: &Dataflow) {
-        let Some(themes) = &mut self.themes else { return };
-        for (scheme, path) in self.scratch.categories.found.drain(..) {
-            self.has_themes = true;
-            let [agency_id, id, version] = [&flow.agency_id, &flow.id, &flow.version].map(String::clone);
-            let source = Reference { agency_id, id, version };
-            let target = Target::Path { scheme, path };
-            let link = Link { source, target, deprecated: false, position: flow.position };
-            themes.add_link(link, &self.limits, &mut self.diagnostics);
-        }
-    }
-
     /// Reports a dataflow whose identity occurred before.
     fn check_duplicate(&mut self, flow: &Dataflow) {
         let identity = self.hasher.hash_one((&flow.agency_id, &flow.id, &flow.version));
@@ -306,16 +296,17 @@ impl<R: Read> StructureReader<R> {
         if self.root == Some(Root::Unknown)
             && self.plain
             && self.dataflows == 0
-            && !self.has_themes
+            && !self.has_artefacts
             && self.diagnostics.total() == self.diagnosed_before
         {
             let found = "XML without an SDMX namespace and without dataflows".to_owned();
             return Err(ParseError { fault: Fault::NotStructure { found }, position: self.root_position });
         }
         let position = self.root_position;
-        if position.document > 0 && self.themes.is_some() && !self.has_themes {
-            self.diagnostics.add(Reason::DocumentWithoutThemes, position, || {
-                "the document has neither categories nor categorisations, and was not used".to_owned()
+        if position.document > 0 && self.themes.is_some() && !self.has_artefacts {
+            self.diagnostics.add(Reason::DocumentUnused, position, || {
+                "the document has neither themes, data structures nor constraints, and was not used"
+                    .to_owned()
             });
         }
         let count = self.key_families;

@@ -8,6 +8,7 @@ mod fuzz;
 mod limits;
 mod properties;
 mod rejections;
+mod structures;
 mod themes;
 
 /// The complete result of parsing a document.

@@ -11,6 +11,7 @@ use super::dataflow::Localized;
 use super::diagnostic::{Diagnostics, Reason};
 use super::error::Position;
 use super::limits::Limits;
+pub(crate) use super::reference::Reference;
 
 mod resolve;
 
@@ -28,14 +29,6 @@ pub struct Themes {
     /// Whether the excess was reported already.
     categories_cut: bool,
     links_cut: bool,
-}
-
-/// The identity of a maintained artefact; a part that is not stated is empty.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Reference {
-    pub(crate) agency_id: String,
-    pub(crate) id: String,
-    pub(crate) version: String,
 }
 
 /// A category scheme.
@@ -244,14 +237,5 @@ impl Themes {
             self.bytes = bytes;
         }
         fits
-    }
-}
-
-// === impl Reference ===
-
-impl Reference {
-    /// Bytes of its texts.
-    pub(crate) fn bytes(&self) -> usize {
-        self.agency_id.len() + self.id.len() + self.version.len()
     }
 }

@@ -11,7 +11,7 @@ fn family(version: &str) -> String {
 }
 
 /// A message of a version with this content.
-fn structures(version: &str, content: &str) -> String {
+pub(super) fn structures(version: &str, content: &str) -> String {
     let family = family(version);
     format!(
         "<m:Structure xmlns:m='{family}/message' xmlns:s='{family}/structure' xmlns:c='{family}/common'><m:Header>\
@@ -133,7 +133,7 @@ fn links_and_categories_may_be_in_any_document() {
     check(&[&scheme, &link], &[y], &[]);
     check(&[&link, &scheme], &[y], &[]);
     check(&[&link, &scheme, &scheme], &[y], &[]);
-    check(&[&link, &scheme, &message("")], &[y], &["DOCUMENT_WITHOUT_THEMES"]);
+    check(&[&link, &scheme, &message("")], &[y], &["DOCUMENT_UNUSED"]);
     // A part of the scheme in each of two documents.
     let part = SCHEME.replace("id='Y'", "id='W'").replace("id='Z'", "id='V'");
     check(&[&structures("2_1", &part), &link, &scheme], &[y], &[]);
