@@ -10,9 +10,10 @@ use std::io::{self, Write};
 
 use dataflow_proto::analysis::v1 as pb;
 
+use super::profile;
 use super::text::{self, printable};
 
-const HEADER: [&str; 13] = [
+const HEADER: [&str; 24] = [
     "id",
     "agency_id",
     "version",
@@ -26,6 +27,17 @@ const HEADER: [&str; 13] = [
     "structure",
     "evidence",
     "decided_by",
+    "observation_method",
+    "observations_low",
+    "observations_likely",
+    "observations_high",
+    "csv_bytes",
+    "frequencies",
+    "first_period",
+    "last_period",
+    "update_due",
+    "overdue",
+    "quality_flags",
 ];
 
 /// Writes a header and one row per dataflow, in document order. Times are RFC 3339 in UTC; unknown values are empty.
@@ -48,6 +60,11 @@ fn into_io(error: ::csv::Error) -> io::Error {
 
 fn row<'a>(flow: &'a pb::Dataflow, lang: &str) -> [Cow<'a, str>; HEADER.len()] {
     let flags = flow.flags().map(|flag| flag.as_str_name());
+    let contents = flow.contents.as_ref();
+    let period = |period: fn(&pb::Contents) -> &str| guarded(printable(contents.map_or("", period)));
+    let frequencies = contents.map_or(&[][..], |contents| &contents.frequencies);
+    let [method, low, likely, high, bytes] = profile::size(flow.size.as_ref());
+    let [due, overdue] = profile::freshness(flow.freshness.as_ref());
     [
         guarded(printable(&flow.id)),
         guarded(printable(&flow.agency_id)),
@@ -65,6 +82,17 @@ fn row<'a>(flow: &'a pb::Dataflow, lang: &str) -> [Cow<'a, str>; HEADER.len()] {
             pb::dataflow::DecidedBy::Unspecified => "".into(),
             decided_by => decided_by.as_str_name().into(),
         },
+        method.into(),
+        low.into(),
+        likely.into(),
+        high.into(),
+        bytes.into(),
+        guarded(printable(&joined(frequencies.iter(), ";")).into_owned().into()),
+        period(|contents| &contents.first_period),
+        period(|contents| &contents.last_period),
+        due.into(),
+        overdue.into(),
+        joined(flow.quality_flags().map(|flag| flag.as_str_name()), ";").into(),
     ]
 }
 
@@ -123,9 +151,12 @@ mod tests {
     fn a_row_has_every_known_value() {
         let expected = "\
             id,agency_id,version,name,category,score,confidence,flags,last_update,observation_count,structure,evidence,\
-            decided_by\n\
+            decided_by,observation_method,observations_low,observations_likely,observations_high,csv_bytes,frequencies,\
+            first_period,last_period,update_due,overdue,quality_flags\n\
             22_289,IT1,1.0,Resident population on 1st January,POPULATION,20,0.53,HIDDEN;FILE_ONLY,\
-            2026-07-22T08:34:26.801Z,435951,IT1:DCIS_POPRES1(1.0),IT1:Z1(1.0)/POP/RES; pop_rule:popolazione@name.it,THEME\n";
+            2026-07-22T08:34:26.801Z,435951,IT1:DCIS_POPRES1(1.0),IT1:Z1(1.0)/POP/RES; pop_rule:popolazione@name.it,THEME,\
+            CONSTRAINT,435951,435951,435951,23977305,A;Q,2001,2018-Q4,2027-01-22T08:34:26.801Z,false,\
+            WITHOUT_DESCRIPTION;NOT_FINAL\n";
         assert_eq!(written(&sample().dataflows[..1]), expected);
     }
 

@@ -9,6 +9,7 @@ pub mod text;
 
 mod csv;
 mod json;
+mod profile;
 mod table;
 
 use std::io::{self, BufWriter, Write};

@@ -15,6 +15,13 @@ pub enum Flag {
     External,
 }
 
+// === impl Flag ===
+
+impl Flag {
+    /// Every flag, in ascending order.
+    pub const ALL: [Self; 4] = [Self::Hidden, Self::NonProduction, Self::FileOnly, Self::External];
+}
+
 /// A point in time, in the representation of every wire format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp {
@@ -52,6 +59,18 @@ pub struct Periods {
 // === impl Periods ===
 
 impl Periods {
+    /// Extends the range to another.
+    pub fn extend(&mut self, other: Self) {
+        self.extend_to(other.first);
+        self.extend_to(other.last);
+    }
+
+    /// The range, with an end that is unknown from another.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self { first: self.first.or(other.first), last: self.last.or(other.last) }
+    }
+
     /// Extends the range to a period.
     pub(crate) fn extend_to(&mut self, period: Option<Period>) {
         let Some(period) = period else { return };

@@ -97,7 +97,7 @@ pub struct Constraint {
 /// A part of a data cube: the combinations of the values of its dimensions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Region {
-    /// The dimensions that it restricts.
+    /// The dimensions that it restricts, each once, by identifier.
     pub keys: Vec<KeyValues>,
 }
 
@@ -106,6 +106,8 @@ pub struct Region {
 pub struct KeyValues {
     /// The dimension.
     pub id: String,
+    /// What its values mean, as far as the key alone tells.
+    pub role: Role,
     /// The number of values that are listed.
     pub count: u64,
     /// Whether there may be values beside those that are listed: a value stands for several, or all others are meant.
@@ -115,6 +117,10 @@ pub struct KeyValues {
     /// The range of the values, if the dimension is that of time.
     pub periods: Periods,
 }
+
+/// The most dimensions of a data structure, and the most keys of a constraint: more than any has. The sizes of dataflows
+/// are computed from them, for any number of dataflows.
+pub(crate) const MOST_PARTS: usize = 128;
 
 /// The most frequencies of one dimension.
 const MOST_FREQUENCIES: usize = 16;
@@ -221,7 +227,7 @@ impl Structures {
             diagnostics.add(Reason::StructuresCutShort, position, || {
                 format!(
                     "more than {structures} data structures, code lists and constraints, or {structure_bytes} bytes \
-                     of them; the excess was dropped"
+                     of them, or {MOST_PARTS} dimensions or keys in one; the excess was dropped"
                 )
             });
         }
@@ -234,6 +240,32 @@ impl Structures {
 impl fmt::Display for Constraint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.identity.id.is_empty() { f.write_str("of availability") } else { self.identity.fmt(f) }
+    }
+}
+
+// === impl Region ===
+
+impl Region {
+    /// The values of a dimension.
+    #[must_use]
+    pub fn key(&self, id: &str) -> Option<&KeyValues> {
+        let found = self.keys.binary_search_by(|key| key.id.as_str().cmp(id));
+        found.ok().map(|index| &self.keys[index])
+    }
+
+    /// Orders the keys, and merges those of one dimension.
+    pub(crate) fn order(&mut self) {
+        self.keys.sort_by(|one, other| one.id.cmp(&other.id));
+        self.keys.dedup_by(|later, first| {
+            let is_same = later.id == first.id;
+            if is_same {
+                first.count = first.count.saturating_add(later.count);
+                first.is_open |= later.is_open;
+                first.periods.extend(later.periods);
+                later.frequencies.iter().for_each(|frequency| first.add_frequency(*frequency));
+            }
+            is_same
+        });
     }
 }
 

@@ -81,9 +81,10 @@ fn shown(catalogue: &Catalogue) -> Vec<String> {
         });
         shown.collect::<String>()
     };
-    let flows = catalogue.dataflows.iter().map(|AnalyzedDataflow { dataflow, filing, themes: own }| {
-        format!("{} {} {}{}", dataflow.id, filing.category, filing.decided_by.name(), themes(own))
-    });
+    let flows =
+        catalogue.dataflows.iter().map(|AnalyzedDataflow { dataflow, filing, themes: own, .. }| {
+            format!("{} {} {}{}", dataflow.id, filing.category, filing.decided_by.name(), themes(own))
+        });
     flows.collect()
 }
 

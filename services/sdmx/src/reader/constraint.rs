@@ -11,7 +11,7 @@ use crate::limits::Limits;
 use crate::namespace::Namespace;
 use crate::period::Period;
 use crate::reference::Reference;
-use crate::structures::{Constraint, KeyValues, OVERHEAD, Region, Role, Structures};
+use crate::structures::{Constraint, KeyValues, MOST_PARTS, OVERHEAD, Region, Role, Structures};
 use crate::urn::Urn;
 use crate::xml::Start;
 
@@ -53,8 +53,8 @@ pub(super) struct ConstraintReader<'a> {
     /// The open region; `None` if it says what there is not.
     region: Option<Region>,
     key: KeyValues,
-    /// The role of the dimension of the open key.
-    role: Role,
+    /// The keys so far, of all regions.
+    keys: usize,
     /// Whether everything was within the limits.
     is_whole: bool,
 }
@@ -112,7 +112,7 @@ impl<'a> ConstraintReader<'a> {
             attaching: Attaching::Other,
             region: None,
             key: KeyValues::default(),
-            role: Role::Other,
+            keys: 0,
             is_whole,
         }
     }
@@ -140,11 +140,11 @@ impl<'a> ConstraintReader<'a> {
     }
 
     fn add_value(&mut self, value: &str) {
-        let Self { key, role, .. } = self;
+        let Self { key, .. } = self;
         key.count += 1;
         // A wildcard stands for any number of values.
         key.is_open |= value.contains(['%', '*']);
-        match role {
+        match key.role {
             Role::Frequency => match Frequency::parse(value) {
                 Some(frequency) => key.add_frequency(frequency),
                 None => key.is_open = true,
@@ -156,6 +156,8 @@ impl<'a> ConstraintReader<'a> {
 
     fn end_key(&mut self) {
         let key = std::mem::take(&mut self.key);
+        self.keys += 1;
+        self.is_whole &= self.keys <= MOST_PARTS;
         if self.region.is_some()
             && self.reserve(key.id.len())
             && let Some(region) = &mut self.region
@@ -166,9 +168,10 @@ impl<'a> ConstraintReader<'a> {
 
     fn end_region(&mut self) {
         // One that restricts no dimension is about attributes.
-        if let Some(region) = self.region.take().filter(|region| !region.keys.is_empty())
+        if let Some(mut region) = self.region.take().filter(|region| !region.keys.is_empty())
             && self.reserve(0)
         {
+            region.order();
             self.constraint.regions.push(region);
         }
     }
@@ -245,9 +248,10 @@ impl Walk for ConstraintReader<'_> {
             Context::Region => self.region = (!is_false(start, "include")?).then(Region::default),
             Context::Key => {
                 let id = reference::attribute(start, "id")?;
-                self.role = Role::of(&id);
-                self.key = KeyValues { id, is_open: is_false(start, "include")?, ..KeyValues::default() };
+                let (role, is_open) = (Role::of(&id), is_false(start, "include")?);
+                self.key = KeyValues { id, role, is_open, ..KeyValues::default() };
             }
+            Context::TimeRange => self.key.role = Role::Time,
             // With the codes below it.
             Context::Value => {
                 let cascades = reference::attribute(start, "cascadeValues")?;

@@ -7,7 +7,7 @@ use crate::error::{Fault, Position};
 use crate::limits::Limits;
 use crate::namespace::Namespace;
 use crate::reference::Reference;
-use crate::structures::{DataStructure, Dimension, OVERHEAD, Role, Structures};
+use crate::structures::{DataStructure, Dimension, MOST_PARTS, OVERHEAD, Role, Structures};
 use crate::urn::Urn;
 use crate::xml::Start;
 
@@ -118,7 +118,8 @@ impl<'a> DataStructureReader<'a> {
         }
         self.is_invalid |= dimension.id.is_empty();
         let bytes = dimension.id.len() + dimension.codelist.bytes() + OVERHEAD;
-        self.is_whole = self.is_whole && self.structures.reserve(bytes, self.limits);
+        let fits = self.data_structure.dimensions.len() < MOST_PARTS;
+        self.is_whole = self.is_whole && fits && self.structures.reserve(bytes, self.limits);
         if self.is_whole {
             self.data_structure.dimensions.push(dimension);
         }

@@ -24,7 +24,7 @@ struct Versions<'a, T> {
 }
 
 /// The most constraints of one dataflow that are looked at.
-const MOST_CONSTRAINTS: usize = 16;
+const MOST_CONSTRAINTS: usize = 4;
 
 // === impl Structures ===
 
@@ -73,7 +73,7 @@ impl<'a> StructureIndex<'a> {
         self.codelists.get(agency_id, id, version)
     }
 
-    /// The constraints of a dataflow, at most 16 of each kind: those attached to its version, else to any of its
+    /// The constraints of a dataflow, at most 4 of each kind: those attached to its version, else to any of its
     /// versions; then likewise those of its data structure.
     #[must_use]
     pub fn constraints(

@@ -123,7 +123,7 @@ const REGION: &str = "<s:CubeRegion include='true'><c:KeyValue id='FREQ'><c:Valu
 /// The keys of all regions, one word each.
 fn keys(constraint: &Constraint) -> Vec<String> {
     let shown = |key: &KeyValues| {
-        let KeyValues { id, count, is_open, frequencies, periods } = key;
+        let KeyValues { id, count, is_open, frequencies, periods, .. } = key;
         let frequencies: String = frequencies.iter().map(|frequency| format!(" {frequency}")).collect();
         let periods = [periods.first, periods.last].into_iter().flatten().map(|period| format!(" {period}"));
         format!("{id} {count}{}{frequencies}{}", if *is_open { "+" } else { "" }, periods.collect::<String>())
@@ -338,5 +338,42 @@ fn constraints_of_a_version_precede_those_of_other_versions() {
     assert_eq!(names("1.0", Some(&structure)), ["C", "S"]);
     assert!(index.constraints(("B", "F", "1.0"), None).is_empty());
     let many = message_of("2_1", &constraint("", "").repeat(20));
-    assert_eq!(structures(&many).index().constraints(("A", "F", "1.0"), None).len(), 16);
+    assert_eq!(structures(&many).index().constraints(("A", "F", "1.0"), None).len(), 4);
+}
+
+#[test]
+fn parts_of_one_artefact_are_bounded() {
+    let key = |number: usize| format!("<c:KeyValue id='K{number}'><c:Value>x</c:Value></c:KeyValue>");
+    let check = |count: usize, expected: &[&str]| {
+        let keys: String = (0..count).map(key).collect();
+        let dimensions: String = (0..count).map(|number| format!("<s:Dimension id='K{number}'/>")).collect();
+        let data_structure = format!(
+            "<s:DataStructures><s:DataStructure id='D' agencyID='A'><s:DataStructureComponents><s:DimensionList>\
+             {dimensions}</s:DimensionList></s:DataStructureComponents></s:DataStructure></s:DataStructures>"
+        );
+        let constraint = constraint("", &format!("<s:CubeRegion>{keys}</s:CubeRegion>"));
+        for content in [data_structure, constraint] {
+            let document = message_of("2_1", &content);
+            let (structures, _, reasons) = structures_within(&[&document], &Limits::default());
+            assert_eq!(
+                (structures.is_empty(), reasons),
+                (!expected.is_empty(), expected.to_vec()),
+                "{count}"
+            );
+        }
+    };
+    check(128, &[]);
+    check(129, &["STRUCTURES_CUT_SHORT"]);
+}
+
+#[test]
+fn keys_of_one_dimension_are_merged() {
+    let key =
+        |id: &str, value: &str| format!("<c:KeyValue id='{id}'><c:Value>{value}</c:Value></c:KeyValue>");
+    let all = [key("Z", "1"), key("FREQ", "Q"), key("FREQ", "M"), key("A", "x%"), key("A", "1")].concat();
+    let found =
+        structures(&message_of("2_1", &constraint("", &format!("<s:CubeRegion>{all}</s:CubeRegion>"))));
+    assert_eq!(keys(&found.constraints()[0]), ["A 2+", "FREQ 2 Q M", "Z 1"]);
+    let region = &found.constraints()[0].regions[0];
+    assert_eq!((region.key("Z").map(|key| key.count), region.key("B")), (Some(1), None));
 }
