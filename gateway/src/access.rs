@@ -37,9 +37,12 @@ struct Labels {
     http_response_status_code: u16,
 }
 
-/// The metrics, spans and access records of requests. Cheap to clone.
+/// The metrics, spans and access records of requests. Cheap to clone, as each request does.
 #[derive(Debug, Clone)]
-pub(crate) struct Access {
+pub(crate) struct Access(Arc<Recorder>);
+
+#[derive(Debug)]
+struct Recorder {
     role: &'static str,
     seconds: Family<Labels, Histogram>,
     log: AccessLog,
@@ -56,7 +59,7 @@ impl Access {
             "Time from the arrival of a REST request to the end of its response",
             seconds.clone(),
         );
-        Self { role: context.role, seconds, log }
+        Self(Arc::new(Recorder { role: context.role, seconds, log }))
     }
 
     /// A request that has just arrived. Its route is not known yet.
@@ -84,7 +87,7 @@ impl Access {
     /// Logs a gRPC call that was refused before the stack, which logs all others.
     pub(crate) fn refused(&self, refused: &Refused, code: Code) {
         let Refused { path, began, traffic, peer, caller } = refused;
-        self.log.record(&access_log::Access {
+        self.0.log.record(&access_log::Access {
             method: &path.trim_start_matches('/'),
             route: None,
             outcome: Outcome::Code(code),
@@ -189,17 +192,17 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        let took = self.began.elapsed();
+        let (access, took) = (&*self.access.0, self.began.elapsed());
         let labels = Labels {
-            role: self.access.role,
+            role: access.role,
             http_route: Arc::clone(&self.route),
             http_request_method: self.method,
             http_response_status_code: self.status.as_u16(),
         };
-        self.access.seconds.get_or_create(&labels).observe(took.as_secs_f64());
+        access.seconds.get_or_create(&labels).observe(took.as_secs_f64());
         self.span.end(self.status);
         let _entered = self.span.span().enter();
-        self.access.log.record(&access_log::Access {
+        access.log.record(&access_log::Access {
             method: &self.method,
             route: Some(&self.route).map(|route| &**route).filter(|route| !route.is_empty()),
             outcome: Outcome::Status(self.status.as_u16()),

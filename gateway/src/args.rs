@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -114,6 +115,14 @@ pub struct PublicArgs {
     /// Largest body of a REST request that is buffered; a document that is streamed has no such limit.
     #[arg(long, env = "DATAFLOW_MAX_BODY_BYTES", default_value = "32MiB", value_name = "SIZE")]
     pub max_body_bytes: ByteSize,
+
+    /// Most parts of a body of `multipart/form-data`, each of which is a document of a stream.
+    #[arg(long, env = "DATAFLOW_MAX_PARTS", default_value = "64", value_name = "N")]
+    pub max_parts: NonZeroUsize,
+
+    /// Longest headers of one part.
+    #[arg(long, env = "DATAFLOW_MAX_PART_HEADER_BYTES", default_value = "8KiB", value_name = "SIZE")]
+    pub max_part_header_bytes: ByteSize,
 
     /// Longest request target (path and query) of a REST request.
     #[arg(long, env = "DATAFLOW_MAX_TARGET_BYTES", default_value = "16KiB", value_name = "SIZE")]
@@ -256,6 +265,10 @@ impl PublicArgs {
         }
     }
 
+    pub(crate) fn max_part_header(&self) -> usize {
+        usize::try_from(self.max_part_header_bytes.as_u64()).unwrap_or(usize::MAX)
+    }
+
     pub(crate) fn max_target(&self) -> usize {
         usize::try_from(self.max_target_bytes.as_u64()).unwrap_or(usize::MAX)
     }
@@ -264,6 +277,27 @@ impl PublicArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_and_services_follow_after_commas() {
+        let check = |given: &str, expected: &[(&str, &str)]| {
+            let read = given.parse::<ServicesAt>().unwrap().0;
+            let read: Vec<_> = read.iter().map(|at| (at.service.as_str(), at.upstream.to_string())).collect();
+            let expected: Vec<_> =
+                expected.iter().map(|(service, url)| (*service, (*url).to_owned())).collect();
+            assert_eq!(read, expected, "{given}");
+        };
+        check("a.B=http://h:1", &[("a.B", "http://h:1/")]);
+        check("a.B=http://h:1,http://h:2", &[("a.B", "http://h:1/,http://h:2/")]);
+        check(
+            "a.B=http://h:1,http://h:2,c.D=dns://h:3",
+            &[("a.B", "http://h:1/,http://h:2/"), ("c.D", "dns://h:3")],
+        );
+        check("a.B=http://h:1, c.D=http://h:2", &[("a.B", "http://h:1/"), ("c.D", "http://h:2/")]);
+        for invalid in ["", "http://h:1", "a.B=http://h:1,", "a.B=http://h:1,h:2"] {
+            assert!(invalid.parse::<ServicesAt>().is_err(), "{invalid:?}");
+        }
+    }
 
     #[test]
     fn the_first_equals_sign_separates_service_and_address() {

@@ -2,6 +2,7 @@
 //! ones. The stack of the mesh limits the time. Separate from the dialects, because all of them use the same limits.
 
 mod coded;
+mod decoding;
 
 use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
@@ -11,7 +12,7 @@ use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use dataflow_mesh::memory_shares::{MemoryPermit, MemoryShares};
 use dataflow_mesh::status::{Describe, Kind, to_status};
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use http_body_util::BodyExt;
 use tonic::Status;
 
@@ -44,20 +45,32 @@ pub(crate) struct BufferedBody {
 #[derive(Debug)]
 pub(crate) struct StreamedBody {
     body: Body,
-    broken: Breakage,
+    breakage: Breakage,
 }
 
-/// The error of a streamed body, if it failed; its upstream sees only a reset.
-pub(crate) type Breakage = Arc<OnceLock<BodyError>>;
+/// The status of a streamed body, if it failed; its upstream sees only a reset.
+pub(crate) type Breakage = Arc<OnceLock<Status>>;
 
 /// Why a body is rejected or incomplete.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BodyError {
-    /// It is of a media type or an encoding that is not understood.
+    /// It is of a media type that is not understood.
     #[error("the body is {found}; expected application/json")]
     UnsupportedMediaType {
         /// The value of the header.
         found: String,
+    },
+    /// It is in a coding that is not understood.
+    #[error("the body is encoded as {coding}; supported are gzip and br")]
+    UnsupportedCoding {
+        /// The value of the header.
+        coding: String,
+    },
+    /// It has parts, and the route takes JSON.
+    #[error("the body is multipart/form-data; expected application/json. {}", parts_go_to(routes))]
+    Multipart {
+        /// The routes that take parts.
+        routes: Vec<String>,
     },
     /// It is too large to be buffered.
     #[error("the body has more than the {limit} bytes of --max-body-bytes")]
@@ -158,20 +171,35 @@ impl BufferedBody {
 // === impl StreamedBody ===
 
 impl StreamedBody {
-    /// A body, and the handle to its error.
-    pub(crate) fn new(body: Body) -> (Self, Breakage) {
-        let broken = Breakage::default();
-        (Self { body, broken: Arc::clone(&broken) }, broken)
+    pub(crate) fn new(body: Body) -> Self {
+        Self { body, breakage: Breakage::default() }
+    }
+
+    /// A handle to the status of its failure.
+    pub(crate) fn breakage(&self) -> Breakage {
+        Arc::clone(&self.breakage)
     }
 
     /// The pieces, as they arrive.
-    pub(crate) fn pieces(self) -> impl Stream<Item = Result<Bytes, axum::Error>> + Send + 'static {
-        let Self { body, broken } = self;
-        body.into_data_stream().inspect(move |piece| {
-            if let Err(error) = piece {
-                broken.get_or_init(|| BodyError::Broken(error.to_string()));
-            }
-        })
+    pub(crate) fn pieces(self) -> impl Stream<Item = Result<Bytes, Status>> + Send + 'static {
+        let Self { body, breakage } = self;
+        let broken = |error: axum::Error| Status::from(BodyError::Broken(error.to_string()));
+        let pieces = body.into_data_stream().map(move |piece| piece.map_err(broken));
+        pieces.inspect_err(move |status| _ = breakage.set(status.clone()))
+    }
+}
+
+/// Whether a `Content-Type` announces parts that are the fields of a form.
+pub(crate) fn is_form_data(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case("multipart/form-data")
+}
+
+/// What a client can do with its parts.
+fn parts_go_to(routes: &[String]) -> String {
+    match routes {
+        [] => "No route takes parts".to_owned(),
+        routes => format!("Parts go to {}", routes.join(", ")),
     }
 }
 
@@ -226,7 +254,9 @@ impl Describe for BodyError {
 
     fn kind(&self) -> Kind {
         match self {
-            BodyError::UnsupportedMediaType { .. } => Kind::UnsupportedMediaType,
+            BodyError::UnsupportedMediaType { .. }
+            | BodyError::UnsupportedCoding { .. }
+            | BodyError::Multipart { .. } => Kind::UnsupportedMediaType,
             BodyError::TooLarge { .. } | BodyError::TooManyValues { .. } | BodyError::TooDense { .. } => {
                 Kind::TooLarge
             }
@@ -239,7 +269,9 @@ impl Describe for BodyError {
 
     fn reason(&self) -> &'static str {
         match self {
-            BodyError::UnsupportedMediaType { .. } => "UNSUPPORTED_MEDIA_TYPE",
+            BodyError::UnsupportedMediaType { .. }
+            | BodyError::UnsupportedCoding { .. }
+            | BodyError::Multipart { .. } => "UNSUPPORTED_MEDIA_TYPE",
             BodyError::TooLarge { .. } => "BODY_TOO_LARGE",
             BodyError::TooManyValues { .. } => "TOO_MANY_VALUES",
             BodyError::TooDense { .. } => "BODY_TOO_DENSE",

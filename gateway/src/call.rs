@@ -86,12 +86,14 @@ impl Call {
             }
             BodyMode::Document => (RequestBody::Buffered(BufferedBody::read(body, limits).await?), None),
             BodyMode::Streamed => {
-                let (body, breakage) = StreamedBody::new(body);
+                let body = StreamedBody::new(body);
+                let breakage = body.breakage();
                 (RequestBody::Streamed(body), Some(breakage))
             }
         };
         let messages = exchange.read_request(&head.headers, body)?;
-        let digest = head.headers.remove(REPR_DIGEST).filter(|_| exchange.forwards_digest());
+        let forwards_digest = exchange.forwards_digest(&head.headers);
+        let digest = head.headers.remove(REPR_DIGEST).filter(|_| forwards_digest);
         let sent = std::mem::take(&mut head.headers);
         propagation::apply(&mut head.headers);
         // The frontend has removed them unless the service may have them.

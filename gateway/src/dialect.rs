@@ -41,7 +41,7 @@ pub(crate) trait Exchange: fmt::Debug + Send + Sync {
 
     /// Whether the digest of a document (RFC 9530) is forwarded with the request: any other body is transcoded, so its
     /// digest does not match.
-    fn forwards_digest(&self) -> bool {
+    fn forwards_digest(&self, _headers: &HeaderMap) -> bool {
         false
     }
 

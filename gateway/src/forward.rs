@@ -171,7 +171,7 @@ async fn send(
         Err(error) => error,
     };
     if let Some(why) = breakage.as_ref().and_then(|breakage| breakage.get()) {
-        return Err(why.clone().into());
+        return Err(why.clone());
     }
     if let Some(left_out) = unreachable.take() {
         let error = with_causes(&*error);

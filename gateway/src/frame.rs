@@ -205,7 +205,7 @@ impl Describe for ReplyError {
             ReplyError::TooLarge { .. } => Kind::TooLarge,
             ReplyError::Canceled => Kind::Cancelled,
             ReplyError::Lost => Kind::Unavailable,
-            ReplyError::Unreadable(_) => Kind::Internal,
+            ReplyError::Unreadable(_) => Kind::PeerFault,
         }
     }
 

@@ -56,6 +56,8 @@ pub(crate) struct Frontend {
     /// Whether the descriptor set has the status of the mesh: that of foreign services has not.
     pub(crate) has_status: bool,
     pub(crate) limits: Limits,
+    /// The routes that take `multipart/form-data`.
+    pub(crate) parts_routes: Vec<String>,
     /// The messages of the descriptor set, for the details of errors.
     pub(crate) messages: Arc<Schema>,
     pub(crate) encoders: Encoders,
@@ -228,7 +230,8 @@ impl Frontend {
         entry: &mut Entry,
     ) -> Response<Body> {
         let mode = call.exchange().body_mode();
-        if let Err(error) = framing::check_body(mode, request.headers(), self.limits.body) {
+        if let Err(error) = framing::check_body(mode, request.headers(), self.limits.body, &self.parts_routes)
+        {
             if let Some(attempt) = attempt {
                 attempt.refused(&error);
             }

@@ -67,7 +67,7 @@ pub use rate_limit::{RateLimitArgs, RepeatedTenant};
 use rate_limit::{RateLimits, Rates};
 pub use refusals::RefusalArgs;
 use refusals::Refusals;
-use rest::Transcoder;
+use rest::{PartLimits, Transcoder};
 use schema::{Schema, SchemaError};
 use upstreams::Upstreams;
 
@@ -189,6 +189,9 @@ impl Gateway {
         if callers.is_none() && rates.are_set() {
             tracing::warn!("rate limits: off, since callers are not authenticated");
         }
+        for (method, problem) in schema.left_out() {
+            tracing::warn!(method, problem, "schema: method has no route over REST");
+        }
         let auth = Auth::new(callers, public.auth.public_docs, schema.descriptors(), &context);
         let refusals = Refusals::new(config.as_ref(), &auth, &public.refusals, &context);
         // In front of foreign services there is no cache service.
@@ -211,9 +214,10 @@ impl Gateway {
         let mut services = upstreams.services();
         services.extend(schema.services().into_iter().filter(|service| service == MESH_SERVICE));
         // In this order: the transcoder rejects requests that no other dialect claims.
-        let messages = schema.messages().clone();
+        let (messages, parts_routes) = (schema.messages().clone(), schema.parts_routes().to_vec());
+        let part_limits = PartLimits { parts: public.max_parts.get(), head_bytes: public.max_part_header() };
         let dialects: Vec<Box<dyn Dialect>> =
-            vec![Box::new(Legacy::new(&schema)), Box::new(Transcoder::new(schema))];
+            vec![Box::new(Legacy::new(&schema)), Box::new(Transcoder::new(schema, part_limits))];
         let credential_receivers = args.upstreams.credential_receivers(auth.is_on());
         let frontend = Frontend {
             dialects,
@@ -225,6 +229,7 @@ impl Gateway {
             readiness,
             has_status,
             limits,
+            parts_routes,
             messages,
             encoders,
         };

@@ -1,12 +1,14 @@
 //! The dialect of REST: transcoding by the `google.api.http` annotations of the descriptor set. `request` converts an
 //! HTTP request to messages, with its precondition by `etag` and `lookup`; `response` converts the reply to an HTTP
-//! response, by `stream` if it is a stream; `document` is for bodies of any media type, both ways.
+//! response, by `stream` if it is a stream; `document` is for bodies of any media type, both ways, and `multipart` for
+//! bodies that are several documents.
 
 mod conditions;
 mod document;
 mod etag;
 mod lookup;
 mod mask;
+mod multipart;
 mod request;
 mod response;
 mod stream;
@@ -19,6 +21,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use tonic::Status;
 
+use crate::body::is_form_data;
 use crate::dialect::{BodyMode, Dialect, Exchange, Failure, Lookup, Reply, RequestBody};
 use crate::problem;
 use crate::route::RouteError;
@@ -26,6 +29,7 @@ use crate::schema::{self, Precondition, Schema};
 
 use conditions::Conditions;
 use lookup::ResourceLookup;
+pub(crate) use multipart::PartLimits;
 use request::RoutedRequest;
 use stream::StreamFormat;
 
@@ -33,6 +37,7 @@ use stream::StreamFormat;
 #[derive(Debug)]
 pub(crate) struct Transcoder {
     schema: Schema,
+    part_limits: PartLimits,
 }
 
 /// A request that has found its route, the format that its client wants of a stream, and its conditions.
@@ -44,13 +49,14 @@ struct TranscodedExchange {
     conditions: Conditions,
     /// What the conditions of a request that changes something need.
     lookup: Option<ResourceLookup>,
+    part_limits: PartLimits,
 }
 
 // === impl Transcoder ===
 
 impl Transcoder {
-    pub(crate) fn new(schema: Schema) -> Self {
-        Self { schema }
+    pub(crate) fn new(schema: Schema, part_limits: PartLimits) -> Self {
+        Self { schema, part_limits }
     }
 }
 
@@ -72,6 +78,7 @@ impl Dialect for Transcoder {
                 variables: found.variables.into_iter().map(owned).collect(),
                 query: request.uri().query().unwrap_or_default().to_owned(),
             },
+            part_limits: self.part_limits,
             format: StreamFormat::accepted(request.headers()),
         };
         Ok(Some(Arc::new(request)))
@@ -97,8 +104,14 @@ impl Exchange for TranscodedExchange {
         self.request.body_mode()
     }
 
-    fn forwards_digest(&self) -> bool {
-        matches!(self.request.binding.body, schema::Body::Document(_))
+    fn forwards_digest(&self, headers: &HeaderMap) -> bool {
+        // That of a body with parts is not the digest of the documents.
+        match self.request.binding.body {
+            schema::Body::Document(_) => {
+                !self.request.binding.takes_parts() || !is_form_data(document::content_type(headers))
+            }
+            _ => false,
+        }
     }
 
     fn check_head(&self) -> Result<(), Status> {
@@ -118,7 +131,7 @@ impl Exchange for TranscodedExchange {
     }
 
     fn read_request(&self, headers: &HeaderMap, body: RequestBody) -> Result<Body, Status> {
-        self.request.messages(headers, body)
+        self.request.messages(headers, body, self.part_limits)
     }
 
     fn write_response(&self, reply: Reply) -> BoxFuture<'_, Result<Response<Body>, Status>> {

@@ -25,6 +25,10 @@ pub struct Schema {
     routes: Table<Arc<Binding>>,
     /// The routes, in the order of the descriptor set.
     bindings: Vec<Arc<Binding>>,
+    /// Those that take `multipart/form-data`, as people write them.
+    parts_routes: Vec<String>,
+    /// The methods that have an annotation and no route, with the reason.
+    left_out: Vec<(String, String)>,
 }
 
 /// Why a descriptor set cannot drive a gateway.
@@ -54,7 +58,7 @@ struct MethodOptions {
 
 impl Schema {
     /// Reads a serialized `FileDescriptorSet`. Of services not `served` there are no routes. A method that REST cannot
-    /// express is left out with a warning.
+    /// express is left out.
     ///
     /// # Errors
     ///
@@ -68,18 +72,18 @@ impl Schema {
         let descriptors = details::with_details(&descriptors, &given);
         let messages = Arc::new(transcode::Schema::new(&descriptors)?);
         let (mut routes, mut bindings) = (Table::default(), Vec::new());
+        let (mut parts_routes, mut left_out) = (Vec::new(), Vec::new());
         for service in messages.services().iter().filter(|service| served(&service.full_name)) {
             for method in &service.methods {
                 let full_name = format!("{}.{}", service.full_name, method.name);
                 let made = bindings_of(&messages, &service.full_name, method).and_then(|made| {
                     for (verb, template, binding) in made {
                         if let Some(problem) = binding.inexpressible() {
-                            tracing::warn!(
-                                method = full_name,
-                                problem,
-                                "schema: method has no route over REST"
-                            );
+                            left_out.push((full_name.clone(), problem));
                             continue;
+                        }
+                        if binding.takes_parts() {
+                            parts_routes.push(format!("{verb} {template}"));
                         }
                         bindings.push(Arc::clone(&binding));
                         routes.insert(&verb, template, binding).map_err(|error| error.to_string())?;
@@ -89,7 +93,7 @@ impl Schema {
                 made.map_err(|problem| SchemaError::Annotation { method: full_name, problem })?;
             }
         }
-        Ok(Self { descriptors, messages, routes, bindings })
+        Ok(Self { descriptors, messages, routes, bindings, parts_routes, left_out })
     }
 
     /// The descriptor set as it was given, with the messages of errors.
@@ -111,6 +115,16 @@ impl Schema {
     pub(crate) fn route_of(&self, service: &str, method: &str) -> Option<Arc<Binding>> {
         let path = format!("/{service}/{method}");
         self.bindings.iter().find(|binding| binding.path.path() == path).cloned()
+    }
+
+    /// The methods that have an annotation and no route, since REST cannot express them: full name, and reason.
+    pub(crate) fn left_out(&self) -> &[(String, String)] {
+        &self.left_out
+    }
+
+    /// The routes that take `multipart/form-data`, as `POST /v1/documents`.
+    pub(crate) fn parts_routes(&self) -> &[String] {
+        &self.parts_routes
     }
 
     /// The routes.

@@ -181,7 +181,7 @@ impl Describe for UpstreamError {
             UpstreamError::Denied { .. } => Kind::Denied,
             UpstreamError::Unrouted { .. } => Kind::Unimplemented,
             UpstreamError::TimedOut { .. } => Kind::Timeout,
-            UpstreamError::Malfunction { .. } => Kind::Internal,
+            UpstreamError::Malfunction { .. } => Kind::PeerFault,
             UpstreamError::ServiceUnknown => Kind::Unimplemented,
         }
     }

@@ -55,7 +55,7 @@ impl Context {
     /// Observes the calls of this role to a peer with these services, which `descriptors` describes: their metrics, and
     /// whether the peer responds. The role works without the peer, with less.
     pub fn observer(&self, peer: &str, services: &[impl AsRef<str>], descriptors: &[u8]) -> CallObserver {
-        let metrics = self.metrics.client(self.role, Methods::of(services, descriptors));
+        let metrics = self.metrics.client(self.role, &Methods::of(services, descriptors));
         let name = format!("{}/{peer}", self.role);
         CallObserver::new(metrics, self.dependencies.declare(&name, Criticality::Optional))
     }

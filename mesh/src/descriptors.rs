@@ -101,11 +101,6 @@ impl Methods {
         Self { by_path: Arc::new(by_path), types: MessageTypes::of(&set) }
     }
 
-    /// The methods, in no order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Method> {
-        self.by_path.values()
-    }
-
     /// The methods with their paths, in no order.
     pub(crate) fn by_path(&self) -> impl Iterator<Item = (&str, &Method)> {
         self.by_path.iter().map(|(path, method)| (path.as_str(), method))

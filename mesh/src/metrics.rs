@@ -17,7 +17,7 @@ use prometheus_client::registry::{Metric, Registry};
 use crate::descriptors::Methods;
 
 use calls::CallFamilies;
-pub(crate) use calls::{ClientCall, ClientMetrics, ServerMetrics, code_label};
+pub(crate) use calls::{ClientCall, ClientMetrics, ServedMethod, ServerMetrics, code_label};
 pub(crate) use exposition::Format;
 use tenants::TenantCalls;
 
@@ -107,7 +107,7 @@ impl Metrics {
     }
 
     /// The metrics of the calls that one service makes to peers with these methods.
-    pub(crate) fn client(&self, role: &'static str, methods: Methods) -> ClientMetrics {
+    pub(crate) fn client(&self, role: &'static str, methods: &Methods) -> ClientMetrics {
         ClientMetrics::new(role, methods, self.calls.clone())
     }
 

@@ -14,7 +14,7 @@ use http::StatusCode;
 use tonic::{Code, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-pub use peer::{failure_in, kind_of_broken, kind_of_http};
+pub use peer::{code_in, failure_in, kind_of_broken, kind_of_http};
 pub use received::{Refused, of_received};
 
 /// Longest message in bytes, and longest text within the details. Both are sent in headers, which peers and proxies
@@ -62,6 +62,8 @@ pub enum Kind {
     HttpVersion,
     /// The media type of the request's body is not supported.
     UnsupportedMediaType,
+    /// A peer sent what its contract does not permit. Unlike of a fault of its own, the caller gets to know of which.
+    PeerFault,
     /// A server fault.
     Internal,
 }
@@ -82,7 +84,7 @@ impl Kind {
             Kind::Timeout => Code::DeadlineExceeded,
             Kind::Cancelled => Code::Cancelled,
             Kind::Unimplemented | Kind::MethodNotAllowed | Kind::HttpVersion => Code::Unimplemented,
-            Kind::Internal => Code::Internal,
+            Kind::PeerFault | Kind::Internal => Code::Internal,
         }
     }
 
@@ -106,7 +108,7 @@ impl Kind {
             Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Kind::HttpVersion => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Kind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Kind::PeerFault | Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }
@@ -201,7 +203,7 @@ pub trait Describe: Error {
 
 /// The status for the caller. A server fault is logged here with its causes, and the caller gets a fixed message.
 pub fn to_status(failure: &dyn Describe) -> Status {
-    if failure.kind() == Kind::Internal {
+    if matches!(failure.kind(), Kind::Internal | Kind::PeerFault) {
         tracing::error!(reason = failure.reason(), error = %ErrorChain(failure), "call: internal error");
     }
     logged(failure)
@@ -309,6 +311,8 @@ mod tests {
         let secret = std::io::Error::other("password is hunter2");
         let status = to_status(&Failure { kind: Kind::Internal, cause: Some(secret) });
         assert_eq!((status.code(), status.message()), (Code::Internal, "internal failure"));
+        let status = to_status(&Failure { kind: Kind::PeerFault, cause: None });
+        assert_eq!((status.code(), status.message()), (Code::Internal, "key is empty"));
     }
 
     #[test]

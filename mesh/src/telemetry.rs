@@ -61,7 +61,9 @@ pub struct Telemetry {
 ///
 /// When a flag is invalid, or when called twice.
 pub fn init(args: &TelemetryArgs, service: &'static str, metrics: &Metrics) -> Result<Telemetry, Error> {
-    let (filter, handle) = reload::Layer::new(in_force(&args.log)?);
+    // Records in JSON take the names of their call from the call itself, and not from a span.
+    let with_spans = args.format() == LogFormat::Text;
+    let (filter, handle) = reload::Layer::new(in_force(&args.log, with_spans)?);
     let output = Output::new(metrics.records_lost());
     let resource = resource::resource(args, service);
     let names = Names::of(&resource, service);
@@ -82,7 +84,7 @@ pub fn init(args: &TelemetryArgs, service: &'static str, metrics: &Metrics) -> R
 
     // The log layer is innermost: the type of a reload handle contains the subscriber below it.
     tracing_subscriber::registry().with(logs.with_filter(filter)).with(traces).try_init()?;
-    Ok(Telemetry { provider, filter: LogFilter(handle) })
+    Ok(Telemetry { provider, filter: LogFilter::new(handle, with_spans) })
 }
 
 /// Parses a sampling ratio.

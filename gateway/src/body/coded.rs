@@ -13,7 +13,7 @@ use http::header::CONTENT_ENCODING;
 use super::{BodyError, BufferedBody, Limits, grow};
 
 /// A body may have this many times the bytes that it was sent as. JSON rarely has more than twenty times.
-const MAX_RATIO: usize = 100;
+pub(super) const MAX_RATIO: usize = 100;
 
 /// Bytes of the coded body that are decoded before other calls get their turn, however few or many they become.
 const PIECE: usize = 4 * 1024;
@@ -44,8 +44,9 @@ impl Coding {
             b"br" => return Ok(Some(Coding::Brotli)),
             _ => {}
         }
-        let coding: String = String::from_utf8_lossy(bytes).chars().take(80).collect();
-        Err(BodyError::UnsupportedMediaType { found: format!("encoded as {coding}") })
+        Err(BodyError::UnsupportedCoding {
+            coding: String::from_utf8_lossy(bytes).chars().take(80).collect(),
+        })
     }
 
     /// The body as it was before it was coded.

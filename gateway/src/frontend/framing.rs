@@ -5,7 +5,7 @@ use axum::body::Body;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 
-use crate::body::{BodyError, Coding};
+use crate::body::{BodyError, Coding, is_form_data};
 use crate::dialect::BodyMode;
 use crate::json::is_json;
 use crate::route::RouteError;
@@ -38,19 +38,30 @@ pub(super) fn without_body(mut response: Response<Body>) -> Response<Body> {
     response.map(|_| Body::empty())
 }
 
-/// Rejects a body that cannot be JSON of at most `limit` bytes, by its head.
-pub(super) fn check_body(mode: BodyMode, headers: &HeaderMap, limit: usize) -> Result<(), BodyError> {
-    if mode != BodyMode::Json {
-        return Ok(());
+/// Rejects a body that cannot be JSON of at most `limit` bytes, or whose parts cannot be read, by its head.
+pub(super) fn check_body(
+    mode: BodyMode,
+    headers: &HeaderMap,
+    limit: usize,
+    parts_routes: &[String],
+) -> Result<(), BodyError> {
+    let content_type = headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
+    match mode {
+        BodyMode::Json => {}
+        BodyMode::Streamed if content_type.is_some_and(is_form_data) => {
+            return Coding::read(headers).map(drop);
+        }
+        _ => return Ok(()),
     }
     let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|length| length > limit) {
         return Err(BodyError::TooLarge { limit });
     }
     Coding::read(headers)?;
-    match headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default()) {
+    match content_type {
         None => Ok(()),
         Some(written) if is_json(written) => Ok(()),
+        Some(written) if is_form_data(written) => Err(BodyError::Multipart { routes: parts_routes.to_vec() }),
         Some(written) => Err(BodyError::UnsupportedMediaType { found: written.chars().take(80).collect() }),
     }
 }

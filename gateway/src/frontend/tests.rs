@@ -92,6 +92,7 @@ async fn respond(dialect: Panicking) -> (StatusCode, Option<String>, bool) {
         readiness: context.readiness.clone(),
         has_status: false,
         limits: Limits { target: 100, body: 100, reply: 100 },
+        parts_routes: Vec::new(),
         encoders: Encoders::new(&context.metrics),
         messages: Arc::new(Schema::new(dataflow_proto::FILE_DESCRIPTOR_SET).unwrap()),
     };

@@ -152,7 +152,7 @@ impl Exchange for LegacyExchange {
         }
     }
 
-    fn forwards_digest(&self) -> bool {
+    fn forwards_digest(&self, _: &HeaderMap) -> bool {
         // The header is the digest of the embedded document.
         self.route.operation == Operation::Analyze
     }

@@ -1,6 +1,6 @@
 //! Samples the refusals of each caller, and of all callers of a tenant, which may have made many: the first ones of each
-//! minute, and how many were left out. Separate from the
-//! sampler of log records, which counts all callers together: one of them could hide those of the others.
+//! minute, and how many were left out. Separate from the sampler of log records, which counts all callers together: one
+//! of them could hide those of the others.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -77,7 +77,9 @@ impl Callers {
         if is_full && !self.windows.contains_key(&caller) {
             if now.duration_since(self.removed) >= WINDOW {
                 self.removed = now;
-                self.windows.retain(|_, window| !window.has_passed(now));
+                // What was left out of a window that is removed is told with the next refusal of the others.
+                let passed = self.windows.extract_if(|_, window| window.has_passed(now));
+                self.others.left_out += passed.map(|(_, window)| window.left_out).sum::<u64>();
             }
             if self.windows.len() >= MAX_CALLERS {
                 return &mut self.others;
@@ -163,7 +165,15 @@ mod tests {
         assert_eq!(taken(&sampler, ("", "7"), 3), [0; 0], "a known one has its own window");
         tokio::time::advance(WINDOW).await;
         assert_eq!(taken(&sampler, ("", "7"), 3), [3]);
+        assert_eq!(taken(&sampler, ("", "8"), 1), [0]);
+        assert_eq!(taken(&sampler, ("", "8"), 5), [0; 0]);
+        tokio::time::advance(WINDOW).await;
         assert_eq!(taken(&sampler, ("", "one more"), 2), [0], "there is room again");
-        assert_eq!(known(&sampler), 2);
+        assert_eq!(known(&sampler), 1);
+        for caller in 1..MAX_CALLERS {
+            assert_eq!(taken(&sampler, ("", &caller.to_string()), 1), [0], "{caller}");
+        }
+        // Nine of the two beyond the most, two of caller 7, five of caller 8: none is lost with its window.
+        assert_eq!(taken(&sampler, ("", "another"), 1), [9 + 2 + 5]);
     }
 }

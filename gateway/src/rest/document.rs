@@ -6,17 +6,35 @@ use std::sync::Arc;
 use axum::body::Body;
 use bytes::Bytes;
 use dataflow_transcode::{FieldId, last_delimited, put_bytes, put_message};
-use futures_util::stream;
+use futures_util::{Stream, StreamExt, TryStreamExt, future, stream};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response};
 use tonic::Status;
 
+use crate::body::StreamedBody;
 use crate::dialect::Reply;
 use crate::schema::{Binding, is_http_body};
 
 /// The fields of `google.api.HttpBody`.
 const CONTENT_TYPE_FIELD: u32 = 1;
 const DATA_FIELD: u32 = 2;
+
+/// A piece of the documents of a request. One with a media type begins a document.
+#[derive(Debug, Default)]
+pub(super) struct Piece {
+    pub(super) content_type: String,
+    pub(super) data: Bytes,
+}
+
+/// The pieces of a body that is one document, as they arrive.
+pub(super) fn pieces(
+    headers: &HeaderMap,
+    body: StreamedBody,
+) -> impl Stream<Item = Result<Piece, Status>> + Send + 'static {
+    let first = Piece { content_type: content_type(headers).to_owned(), ..Piece::default() };
+    let pieces = body.pieces().map_ok(|data| Piece { data, ..Piece::default() });
+    stream::once(future::ready(Ok(first))).chain(pieces)
+}
 
 /// The media type of a request's body.
 pub(super) fn content_type(headers: &HeaderMap) -> &str {

@@ -1,18 +1,21 @@
 //! The first half of transcoding: path, query and body of an HTTP request become the messages of a request in gRPC. It
 //! happens inside the stack that every call passes, under its deadline and its limit of concurrent calls.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::Body as HttpBody;
 use dataflow_transcode::{
     FieldId, JsonProblem, Preset, PresetError, Root, Source, json_to_wire, put_bytes, put_message,
 };
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt};
 use http::HeaderMap;
 use tonic::Status;
 
+use super::document::{self, Piece};
+use super::etag;
 use super::mask::MaskError;
-use super::{document, etag};
+use super::multipart::{Multipart, PartLimits};
 use crate::body::{BufferedBody, StreamedBody};
 use crate::dialect::{BodyMode, RequestBody};
 use crate::frame;
@@ -52,14 +55,19 @@ impl RoutedRequest {
     }
 
     /// The body of the request in gRPC: one message, or one for each piece of a body that is passed on as it arrives.
-    pub(super) fn messages(&self, headers: &HeaderMap, body: RequestBody) -> Result<HttpBody, Status> {
+    pub(super) fn messages(
+        &self,
+        headers: &HeaderMap,
+        body: RequestBody,
+        limits: PartLimits,
+    ) -> Result<HttpBody, Status> {
         match body {
             RequestBody::Buffered(body) => {
                 // Mostly a message has fewer bytes than its JSON.
                 let message = frame::frame(body.bytes.len(), |out| self.message(headers, &body, out))?;
                 Ok(body.sent_as(message))
             }
-            RequestBody::Streamed(body) => Ok(self.upload(headers, body)?),
+            RequestBody::Streamed(body) => self.upload(headers, body, limits),
         }
     }
 
@@ -117,26 +125,32 @@ impl RoutedRequest {
         Ok(())
     }
 
-    /// The messages of a streamed document: the first has the fields of path and query, and each has a chunk.
-    fn upload(&self, headers: &HeaderMap, body: StreamedBody) -> Result<HttpBody, ParameterError> {
-        let preset = self.preset()?;
+    /// The messages of documents that are passed on as they arrive: the first has the fields of path and query, and each a
+    /// piece of a document.
+    fn upload(
+        &self,
+        headers: &HeaderMap,
+        body: StreamedBody,
+        limits: PartLimits,
+    ) -> Result<HttpBody, Status> {
+        let mut parameters = Vec::new();
+        self.put_parameters(&mut parameters)?;
         let Body::Document(field) = self.binding.body else {
             unreachable!("the schema checked that a stream is a document")
         };
-        let first = frame::frame(0, |out| {
-            preset.write(out);
-            document::put(&self.binding, field, document::content_type(headers), b"", out);
-            Ok::<_, ParameterError>(())
-        })?;
+        let pieces = match Multipart::read(headers, limits)? {
+            Some(multipart) => multipart.pieces(body).boxed(),
+            None => document::pieces(headers, body).boxed(),
+        };
         let binding = Arc::clone(&self.binding);
-        let pieces = body.pieces().map(move |piece| {
-            let piece = piece?;
-            frame::frame(piece.len(), |out| {
-                document::put(&binding, field, "", &piece, out);
-                Ok::<_, axum::Error>(())
-            })
-        });
-        Ok(HttpBody::from_stream(stream::once(async move { Ok(first) }).chain(pieces)))
+        Ok(HttpBody::from_stream(pieces.map_ok(move |Piece { content_type, data }| {
+            let Ok(message) = frame::frame(parameters.len() + content_type.len() + data.len(), |out| {
+                out.append(&mut parameters);
+                document::put(&binding, field, &content_type, &data, out);
+                Ok::<_, Infallible>(())
+            });
+            message
+        })))
     }
 
     /// The fields of path and query.

@@ -82,9 +82,12 @@ pub enum Precondition {
 // === impl Precondition ===
 
 impl Precondition {
-    fn of(verb: &str) -> Self {
+    /// The meaning for a method with this verb, whose request may have an etag at this path. A POST with an etag of its own
+    /// changes a resource; that of a resource in its body would be of one that it creates.
+    fn of(verb: &str, etag: Option<&str>) -> Self {
         match verb {
             "PATCH" | "DELETE" => Precondition::OfExisting,
+            "POST" if etag == Some(ETAG) => Precondition::OfExisting,
             "PUT" => Precondition::OfAny,
             "GET" => Precondition::Ignored,
             _ => Precondition::Impossible,
@@ -165,10 +168,15 @@ impl Binding {
             body,
             mask,
             identity,
-            precondition: Precondition::of(verb),
+            precondition: Precondition::of(verb, etag.as_deref()),
             etag,
             reply,
         })
+    }
+
+    /// Whether each part of a body of `multipart/form-data` is a document of the request.
+    pub(crate) fn takes_parts(&self) -> bool {
+        self.client_streaming && matches!(self.body, Body::Document(_))
     }
 
     /// Why the route cannot exist, if it cannot: over REST, a stream of requests is the chunks of a document.

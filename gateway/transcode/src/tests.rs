@@ -7,3 +7,4 @@ mod hostile;
 mod incremental;
 mod oracle;
 mod random;
+mod sets;

@@ -19,26 +19,23 @@ use tracing::{Instrument, Span, field};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::access_log::{Access, AccessLog, Caller, Outcome, Traffic, millis, peer_in};
-use crate::descriptors::{Method, Methods};
 use crate::identity::TENANT;
-use crate::metrics::{ServerMetrics, code_label};
+use crate::metrics::{ServedMethod, ServerMetrics, code_label};
 use crate::panics::{self, Panic};
 use crate::propagation::{self, REQUEST_ID};
-use crate::status;
+use crate::status::{self, code_in};
 use crate::telemetry::{self, HttpSpan};
 
 /// See the module.
 #[derive(Debug, Clone)]
 pub(super) struct ObserveLayer {
-    methods: Methods,
     metrics: ServerMetrics,
     log: AccessLog,
 }
 
 impl ObserveLayer {
-    /// Labels calls by `methods`; all others share the label `unknown`.
-    pub(super) fn new(methods: Methods, metrics: ServerMetrics, log: AccessLog) -> Self {
-        Self { methods, metrics, log }
+    pub(super) fn new(metrics: ServerMetrics, log: AccessLog) -> Self {
+        Self { metrics, log }
     }
 }
 
@@ -104,7 +101,7 @@ where
 /// The guard of one call from its arrival to its end. Dropped before that, it records a call canceled by its caller.
 struct Call {
     layer: Arc<ObserveLayer>,
-    method: Method,
+    served: Arc<ServedMethod>,
     start: Instant,
     span: Span,
     /// The tenant as the caller's mesh states it; absent without one.
@@ -123,8 +120,8 @@ struct Call {
 
 impl Call {
     fn start<B>(layer: &Arc<ObserveLayer>, request: &Request<B>) -> Self {
-        let unknown = || Method::unary("unknown", "unknown");
-        let method = layer.methods.get(request.uri().path()).cloned().unwrap_or_else(unknown);
+        let served = layer.metrics.started(request.uri().path());
+        let method = &served.method;
         let request_id =
             request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
         let extensions = request.extensions();
@@ -147,11 +144,10 @@ impl Call {
             span.set_attribute("rpc.service", method.service.to_string());
             span.set_attribute("rpc.method", method.name.to_string());
         }
-        layer.metrics.started(&method);
         let tenant = request.headers().get(&TENANT).cloned();
         Self {
             layer: Arc::clone(layer),
-            method,
+            served,
             start: Instant::now(),
             span,
             tenant,
@@ -181,14 +177,14 @@ impl Call {
         }
         let took = self.start.elapsed();
         let tenant = self.tenant.as_ref().map_or(&b""[..], HeaderValue::as_bytes);
-        self.layer.metrics.ended(&self.method, code, took, tenant, self.sampled_trace());
+        self.layer.metrics.ended(&self.served, code, took, tenant, self.sampled_trace());
         self.span.set_attribute("rpc.grpc.status_code", i64::from(i32::from(code)));
         if self.is_logged && is_server_fault(code) {
             telemetry::failed(&self.span, code_label(code));
         }
         let _entered = self.span.enter();
         if let Some(Panic { message, location, backtrace }) = panic {
-            let (role, method, took_ms) = (self.layer.metrics.role(), &self.method, millis(took));
+            let (role, method, took_ms) = (self.layer.metrics.role(), &self.served.method, millis(took));
             // Stated, since a body is polled outside of its call.
             let request_id = self.caller.request_id.as_ref().and_then(|id| id.to_str().ok());
             tracing::error!(
@@ -203,11 +199,11 @@ impl Call {
             );
         } else if self.is_logged {
             self.layer.log.record(&Access {
-                method: &self.method,
+                method: &self.served.method,
                 route: None,
                 outcome: Outcome::Code(code),
                 took,
-                is_stream: self.method.streams,
+                is_stream: self.served.method.streams,
                 sent: self.sent,
                 traffic: &self.traffic,
                 peer: self.peer,
@@ -296,8 +292,4 @@ fn is_server_fault(code: Code) -> bool {
             | Code::Unavailable
             | Code::DataLoss
     )
-}
-
-fn code_in(headers: &HeaderMap) -> Option<Code> {
-    Status::from_header_map(headers).map(|status| status.code())
 }

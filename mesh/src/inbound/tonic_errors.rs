@@ -2,7 +2,6 @@
 
 use axum::body::Body;
 use http::{HeaderName, HeaderValue, Response};
-use tonic::Status;
 
 use crate::status::{self, Refused};
 
@@ -12,7 +11,7 @@ const ACCEPTED: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 /// The response, with an error of tonic translated.
 pub(super) fn describe(response: Response<Body>) -> Response<Body> {
     // Such an error is always trailers-only: the status is in the head.
-    let rejected = Status::from_header_map(response.headers());
+    let rejected = status::failure_in(response.headers());
     let Some(rejected) = rejected.and_then(|status| status::of_received(&status)) else { return response };
     let mut response = status::to_status(&rejected).into_http();
     if matches!(rejected, Refused::Compression(_)) {

@@ -2,7 +2,8 @@
 
 mod client;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use opentelemetry::trace::TraceId;
@@ -115,12 +116,24 @@ impl HandledLabels {
     }
 }
 
-/// The metrics of all calls that a service receives, including rejected ones.
+/// The metrics of all calls that a service receives, including rejected ones. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct ServerMetrics {
     role: &'static str,
     calls: CallFamilies,
+    by_path: Arc<HashMap<String, Arc<ServedMethod>>>,
     by_tenant: Option<ByTenant>,
+}
+
+/// A method of a service, with what each of its calls needs, so that it formats and hashes no labels.
+#[derive(Debug)]
+pub(crate) struct ServedMethod {
+    /// The method.
+    pub(crate) method: Method,
+    in_flight: Gauge,
+    served: Counter,
+    /// Made by the end of the first call: it has many series.
+    seconds: OnceLock<HistogramWithExemplars<TraceLabels>>,
 }
 
 // === impl ServerMetrics ===
@@ -134,13 +147,11 @@ impl ServerMetrics {
         calls: CallFamilies,
         by_tenant: Option<ByTenant>,
     ) -> Self {
-        let this = Self { role, calls, by_tenant };
-        for method in methods.iter() {
-            let labels = this.labels(method);
-            drop(this.calls.in_flight.get_or_create(&labels));
-            drop(this.calls.handled.get_or_create(&HandledLabels::new(labels, Code::Ok)));
-        }
-        this
+        let served = |(path, method): (&str, &Method)| {
+            (path.to_owned(), Arc::new(ServedMethod::new(role, &calls, method.clone())))
+        };
+        let by_path = Arc::new(methods.by_path().map(served).collect());
+        Self { role, calls, by_path, by_tenant }
     }
 
     /// The role of the service.
@@ -153,24 +164,36 @@ impl ServerMetrics {
         self.calls.waiting.get_or_create(&RoleLabels { role: self.role }).clone()
     }
 
-    pub(crate) fn started(&self, method: &Method) {
-        self.calls.in_flight.get_or_create(&self.labels(method)).inc();
+    /// Counts a call that begins, of the method at this path: of `unknown` if there is none, since a client may have chosen
+    /// its name.
+    pub(crate) fn started(&self, path: &str) -> Arc<ServedMethod> {
+        let served = self.by_path.get(path).cloned().unwrap_or_else(|| {
+            Arc::new(ServedMethod::new(self.role, &self.calls, Method::unary("unknown", "unknown")))
+        });
+        served.in_flight.inc();
+        served
     }
 
     /// Counts a call that has ended, of this tenant, and of this trace if that is sampled.
     pub(crate) fn ended(
         &self,
-        method: &Method,
+        served: &ServedMethod,
         code: Code,
         took: Duration,
         tenant: &[u8],
         trace: Option<TraceId>,
     ) {
-        let labels = self.labels(method);
-        self.calls.in_flight.get_or_create(&labels).dec();
+        served.in_flight.dec();
         let exemplar = trace.map(|trace| TraceLabels { trace_id: trace.to_string() });
-        self.calls.seconds.get_or_create(&labels).observe(took.as_secs_f64(), exemplar, None);
-        self.calls.handled.get_or_create(&HandledLabels::new(labels, code)).inc();
+        let seconds = served
+            .seconds
+            .get_or_init(|| self.calls.seconds.get_or_create_owned(&labels(self.role, &served.method)));
+        seconds.observe(took.as_secs_f64(), exemplar, None);
+        if code == Code::Ok {
+            served.served.inc();
+        } else {
+            self.failed(&served.method, code);
+        }
         if let Some(by_tenant) = &self.by_tenant {
             by_tenant.count(tenant, code);
         }
@@ -179,15 +202,30 @@ impl ServerMetrics {
     /// Counts a call that was rejected before it began, because there was no permit.
     pub(crate) fn rejected(&self, method: &Method, tenant: &[u8]) {
         let code = Code::ResourceExhausted;
-        self.calls.handled.get_or_create(&HandledLabels::new(self.labels(method), code)).inc();
+        self.failed(method, code);
         if let Some(by_tenant) = &self.by_tenant {
             by_tenant.count(tenant, code);
         }
     }
 
-    fn labels(&self, method: &Method) -> CallLabels {
-        CallLabels { role: self.role, grpc_service: method.service.clone(), grpc_method: method.name.clone() }
+    fn failed(&self, method: &Method, code: Code) {
+        self.calls.handled.get_or_create(&HandledLabels::new(labels(self.role, method), code)).inc();
     }
+}
+
+// === impl ServedMethod ===
+
+impl ServedMethod {
+    fn new(role: &'static str, calls: &CallFamilies, method: Method) -> Self {
+        let labels = labels(role, &method);
+        let in_flight = calls.in_flight.get_or_create_owned(&labels);
+        let served = calls.handled.get_or_create_owned(&HandledLabels::new(labels, Code::Ok));
+        Self { method, in_flight, served, seconds: OnceLock::new() }
+    }
+}
+
+fn labels(role: &'static str, method: &Method) -> CallLabels {
+    CallLabels { role, grpc_service: method.service.clone(), grpc_method: method.name.clone() }
 }
 
 /// The name of the code, spelled as in the dashboards of gRPC libraries.
@@ -233,18 +271,17 @@ mod tests {
     #[test]
     fn services_of_one_process_share_each_family() {
         let metrics = Metrics::default();
-        let method = Method::unary("x.v1.Service", "Get");
         for role in ["cache", "config"] {
             let server = metrics.server(role, &health(), false);
-            server.started(&method);
-            server.ended(&method, Code::Ok, Duration::from_millis(1), b"", None);
+            let served = server.started(&format!("/{HEALTH}/Check"));
+            server.ended(&served, Code::Ok, Duration::from_millis(1), b"", None);
         }
         let text = metrics.encode();
         for family in ["grpc_server_in_flight", "grpc_server_handled", "grpc_server_handling_seconds"] {
             assert_eq!(text.matches(&format!("# TYPE {family} ")).count(), 1, "{text}");
         }
         for role in ["cache", "config"] {
-            let labels = format!("role=\"{role}\",grpc_service=\"x.v1.Service\",grpc_method=\"Get\"");
+            let labels = format!("role=\"{role}\",grpc_service=\"{HEALTH}\",grpc_method=\"Check\"");
             has(&metrics, &format!("grpc_server_handled_total{{{labels},grpc_code=\"OK\"}} 1"));
         }
     }
@@ -253,7 +290,7 @@ mod tests {
     fn methods_are_present_before_their_first_call() {
         let metrics = Metrics::default();
         metrics.server("cache", &health(), true);
-        metrics.client("analysis", health());
+        metrics.client("analysis", &health());
         for (side, role) in [("server", "cache"), ("client", "analysis")] {
             for method in ["Check", "Watch"] {
                 let labels = format!("role=\"{role}\",grpc_service=\"{HEALTH}\",grpc_method=\"{method}\"");
@@ -264,13 +301,30 @@ mod tests {
     }
 
     #[test]
+    fn methods_that_do_not_exist_count_as_one() {
+        let metrics = Metrics::default();
+        let server = metrics.server("cache", &health(), true);
+        for number in 0..100_000 {
+            let served = server.started(&format!("/odd.{number}/\"{{}}"));
+            server.ended(&served, Code::Unimplemented, Duration::from_millis(1), b"", None);
+        }
+        let labels = "role=\"cache\",grpc_service=\"unknown\",grpc_method=\"unknown\"";
+        has(&metrics, &format!("grpc_server_in_flight{{{labels}}} 0"));
+        let ended = format!("grpc_server_handled_total{{{labels},grpc_code=\"Unimplemented\"}} 100000");
+        has(&metrics, &ended);
+        assert_eq!(
+            metrics.encode().matches("grpc_method=\"unknown\"").count(),
+            3 + 2 + LATENCY_BOUNDS.len() + 1
+        );
+    }
+
+    #[test]
     fn a_bucket_names_a_trace_that_it_has_counted() {
         let metrics = Metrics::default();
-        let (server, method) =
-            (metrics.server("cache", &health(), true), Method::unary("x.v1.Service", "Get"));
-        server.started(&method);
+        let server = metrics.server("cache", &health(), true);
+        let served = server.started(&format!("/{HEALTH}/Check"));
         let trace = TraceId::from(0xabc);
-        server.ended(&method, Code::Ok, Duration::from_millis(2), b"", Some(trace));
+        server.ended(&served, Code::Ok, Duration::from_millis(2), b"", Some(trace));
         let text = metrics.encode();
         assert!(text.contains(" 1 # {trace_id=\"00000000000000000000000000000abc\"} 0.002"), "{text}");
     }

@@ -18,7 +18,7 @@ use tower::BoxError;
 use super::reply::ReplyBody;
 use super::upload::Upload;
 use crate::flow_control::{CONNECTION_WINDOW, MAX_HEADER_LIST, STREAM_WINDOW};
-use crate::status::peer::Broken;
+use crate::status::peer::{Broken, remove_malformed_details};
 
 /// Interval and timeout of pings, also while no call is in flight: a peer that vanished without closing is detected
 /// within twice this time.
@@ -106,7 +106,8 @@ impl Connection {
             false => Broken::from(error).into(),
         })?;
         let upload = if is_empty { None } else { Upload::begin(body, stream) };
-        let response = response.await.map_err(Broken::from)?;
+        let mut response = response.await.map_err(Broken::from)?;
+        remove_malformed_details(response.headers_mut());
         Ok(response.map(|stream| Body::new(ReplyBody::new(stream, upload))))
     }
 }

@@ -12,6 +12,7 @@ use tower::BoxError;
 
 use crate::dependencies::Dependency;
 use crate::metrics::{ClientCall, ClientMetrics};
+use crate::status::{code_in, failure_in};
 
 /// The observer of the calls to one peer. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -48,10 +49,10 @@ impl ObservedCall {
         outcome: Result<Response<Body>, BoxError>,
     ) -> Result<Response<Body>, BoxError> {
         match outcome {
-            Ok(response) => match Status::from_header_map(response.headers()) {
+            Ok(response) => match code_in(response.headers()) {
                 // The response has no body.
-                Some(status) => {
-                    self.end(&status);
+                Some(code) => {
+                    self.end(code, failure_in(response.headers()));
                     Ok(response)
                 }
                 None => {
@@ -62,7 +63,7 @@ impl ObservedCall {
             Err(error) => {
                 // A status stands for our own deadline.
                 match error.downcast_ref::<Status>() {
-                    Some(status) => self.end(status),
+                    Some(status) => self.end(status.code(), Some(status.clone())),
                     None => {
                         self.call.end(Code::Unavailable);
                         self.dependency.failed(&Sources(&*error));
@@ -74,11 +75,11 @@ impl ObservedCall {
     }
 
     /// Of a peer that responds, only UNAVAILABLE says that it cannot.
-    fn end(&mut self, status: &Status) {
-        self.call.end(status.code());
-        match status.code() {
-            Code::Unavailable => self.dependency.failed(&status.message()),
-            Code::DeadlineExceeded => {}
+    fn end(&mut self, code: Code, failure: Option<Status>) {
+        self.call.end(code);
+        match (code, failure) {
+            (Code::Unavailable, Some(failure)) => self.dependency.failed(&failure.message()),
+            (Code::DeadlineExceeded, _) => {}
             _ => self.dependency.succeeded(),
         }
     }
@@ -110,8 +111,8 @@ struct ObservedBody {
 impl ObservedBody {
     fn ended(&mut self, trailers: Option<&HeaderMap>) {
         let Some(mut call) = self.call.take() else { return };
-        match trailers.and_then(Status::from_header_map) {
-            Some(status) => call.end(&status),
+        match trailers.and_then(|trailers| Some((code_in(trailers)?, failure_in(trailers)))) {
+            Some((code, failure)) => call.end(code, failure),
             None => call.call.end(Code::Unknown),
         }
     }
@@ -134,7 +135,7 @@ impl http_body::Body for ObservedBody {
             }
             Some(Err(status)) => {
                 if let Some(mut call) = self.call.take() {
-                    call.end(status);
+                    call.end(status.code(), Some(status.clone()));
                 }
             }
             None => self.ended(None),

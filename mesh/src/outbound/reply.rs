@@ -8,7 +8,7 @@ use h2::{Reason, RecvStream};
 use http_body::Frame;
 
 use super::upload::UploadGuard;
-use crate::status::peer::Broken;
+use crate::status::peer::{Broken, remove_malformed_details};
 
 /// See the module. Dropped before its end, it resets the stream.
 #[derive(Debug)]
@@ -52,7 +52,10 @@ impl http_body::Body for ReplyBody {
             }
         }
         match ready!(self.stream.poll_trailers(cx)) {
-            Ok(trailers) => Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers)))),
+            Ok(trailers) => Poll::Ready(trailers.map(|mut trailers| {
+                remove_malformed_details(&mut trailers);
+                Ok(Frame::trailers(trailers))
+            })),
             Err(error) => Poll::Ready(Some(Err(error.into()))),
         }
     }

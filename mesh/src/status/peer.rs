@@ -31,17 +31,27 @@ pub(crate) struct Broken {
     status: Status,
 }
 
+/// The code in the headers or trailers of a response; none if they have no status.
+pub fn code_in(headers: &HeaderMap) -> Option<Code> {
+    Some(Code::from_bytes(headers.get(CODE)?.as_bytes()))
+}
+
 /// The error in the headers or trailers of a response; `None` for a successful call, and when they have no status. A
 /// malformed message or malformed details do not hide the code.
 pub fn failure_in(headers: &HeaderMap) -> Option<Status> {
-    let code = Code::from_bytes(headers.get(CODE)?.as_bytes());
-    if code == Code::Ok {
-        return None;
-    }
+    let code = code_in(headers).filter(|code| *code != Code::Ok)?;
     let bytes = |name| headers.get(name).map_or(&b""[..], |value| value.as_bytes());
     let message = percent_decode(bytes(MESSAGE)).decode_utf8_lossy().into_owned();
     let details = BASE64.decode(bytes(DETAILS)).unwrap_or_default();
     Some(Status::with_details(code, message, details.into()))
+}
+
+/// Removes details that are not base64 from the headers or trailers of a response: clients of tonic, ours and those of
+/// callers, panic at them.
+pub(crate) fn remove_malformed_details(headers: &mut HeaderMap) {
+    if headers.get(DETAILS).is_some_and(|details| BASE64.decode(details.as_bytes()).is_err()) {
+        headers.remove(DETAILS);
+    }
 }
 
 /// What an HTTP response without a gRPC status means (gRPC, "HTTP to gRPC Status Code Mapping"). Statuses that the
@@ -124,6 +134,23 @@ mod tests {
         assert_eq!(failure(&[(CODE, b"0"), (MESSAGE, b"fine")]), None);
         assert_eq!(failure(&[]), None);
         assert_eq!(failure(&[(CODE, b"many")]).map(|(code, ..)| code), Some(Code::Unknown));
+    }
+
+    #[test]
+    fn malformed_details_are_removed() {
+        let check = |details: &'static [u8], stays: bool| {
+            let details = HeaderValue::from_bytes(details).unwrap();
+            let mut headers = HeaderMap::from_iter([(http::HeaderName::from_static(DETAILS), details)]);
+            headers.insert(CODE, HeaderValue::from_static("5"));
+            remove_malformed_details(&mut headers);
+            assert_eq!((headers.contains_key(DETAILS), code_in(&headers)), (stays, Some(Code::NotFound)));
+            assert_eq!(Status::from_header_map(&headers).map(|status| status.code()), Some(Code::NotFound));
+        };
+        check(b"AQI", true);
+        check(b"AQI=", true);
+        check(b"", true);
+        check(b"! not base64", false);
+        check(b"\xff", false);
     }
 
     #[test]

@@ -290,7 +290,7 @@ impl Analyses {
     ) -> Result<pb::Analysis, Error> {
         analysis.degraded = self.degraded(rules, cache_available);
         self.check_size(analysis.encoded_len())?;
-        self.analyzed.count(&analysis.counts);
+        self.analyzed.count(&analysis.counts, &analysis.coverage);
         Ok(analysis)
     }
 }

@@ -1,6 +1,5 @@
 //! The analysis of one catalogue: combines the parsed dataflows with their categories.
 
-use std::collections::HashMap;
 use std::io::Read;
 
 use dataflow_rules::Category;
@@ -22,6 +21,7 @@ pub use crate::decision::DecidedBy;
 pub use crate::filing::{Evidence, Filing, subject};
 
 mod described;
+mod provider;
 mod themed;
 
 /// An analyzed catalogue.
@@ -172,14 +172,9 @@ fn categorize<R: Read>(
 // === impl Catalogue ===
 
 impl Catalogue {
-    /// The agency that maintains most of the dataflows; on a tie, the first in alphabetical order.
-    pub fn main_agency(&self) -> &str {
-        let mut counts: HashMap<&str, usize> = HashMap::new();
-        for analyzed in &self.dataflows {
-            *counts.entry(&analyzed.dataflow.agency_id).or_default() += 1;
-        }
-        let most = counts.into_iter().max_by_key(|(agency, count)| (*count, std::cmp::Reverse(*agency)));
-        most.map_or("", |(agency, _)| agency)
+    /// Who provides the catalogue, by the agencies of its dataflows.
+    pub fn provider(&self) -> String {
+        provider::of(self.dataflows.iter().map(|analyzed| analyzed.dataflow.agency_id.as_str()))
     }
 
     /// The number of dataflows per category, in the declared order of categories.

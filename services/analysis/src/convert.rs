@@ -1,6 +1,6 @@
 //! Conversion between the wire and the domain.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_sdmx::{
@@ -101,8 +101,21 @@ fn texts(given: BTreeMap<String, String>, field: &str) -> Result<Vec<Localized>,
         );
         return Err(Error::FieldInvalid { field: field.to_owned(), problem });
     }
-    let untagged = |language: String| if language == UNDETERMINED { String::new() } else { language };
-    Ok(given.into_iter().map(|(language, text)| (untagged(language), text)).collect())
+    let tag = |language: String| {
+        let is_undetermined = language.trim().eq_ignore_ascii_case(UNDETERMINED);
+        if is_undetermined { String::new() } else { language.trim().to_owned() }
+    };
+    let texts: Vec<_> = given.into_iter().map(|(language, text)| (tag(language), text)).collect();
+    // As of a dataflow of a catalogue, of which only the first would count.
+    let mut languages = HashSet::new();
+    match texts.iter().find(|(language, _)| !languages.insert(language.to_ascii_lowercase())) {
+        Some((language, _)) => {
+            let language = if language.is_empty() { UNDETERMINED } else { language };
+            let problem = format!("must have one text in each language, has several in {language:?}");
+            Err(Error::FieldInvalid { field: field.to_owned(), problem })
+        }
+        None => Ok(texts),
+    }
 }
 
 // === out ===
@@ -116,7 +129,7 @@ pub(crate) fn analysis(
     options: &Options,
 ) -> pb::Analysis {
     let provider = match options.provider.as_str() {
-        "" => catalogue.main_agency().to_owned(),
+        "" => catalogue.provider(),
         named => named.to_owned(),
     };
     let counts = catalogue.counts().map(|(category, count)| (category.name().to_owned(), to_i32(count)));
@@ -187,7 +200,7 @@ impl From<AnalyzedDataflow> for pb::Dataflow {
     }
 }
 
-/// If two texts have the same language, the first one is kept.
+/// If two texts have the same language, as those of a category may, the first one is kept.
 fn by_language(texts: Vec<Localized>) -> BTreeMap<String, String> {
     let mut map = BTreeMap::new();
     for (language, text) in texts {
@@ -257,3 +270,6 @@ fn diagnostic(diagnostic: &Diagnostic) -> pb::Diagnostic {
 fn to_i32(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
+
+#[cfg(test)]
+mod tests;

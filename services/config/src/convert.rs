@@ -26,7 +26,7 @@ pub(crate) fn ruleset(seen: &RulesetView<'_>) -> pb::Ruleset {
     let RuleSet { name, mode, revision, .. } = seen.shared();
     let (name, mode, revision) = (name.clone(), *mode, *revision);
     let shared = ruleset::to_wire(&RuleSet { name, mode, revision, rules: Vec::new() });
-    pb::Ruleset { rules, overlay_revision, ..shared }
+    pb::Ruleset { rules, overlay_revision, etag: seen.etag(), ..shared }
 }
 
 /// The wire form of a rule, as a caller sees it.

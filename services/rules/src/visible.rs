@@ -48,6 +48,9 @@ const ACCENTS: [&str; 13] = [
     "dot",
 ];
 
+/// Labels that only host names have: those of countries are words of many languages (`prices.It includes`).
+const HOST_LABELS: [&str; 10] = ["com", "org", "net", "int", "gov", "edu", "eu", "info", "gouv", "gob"];
+
 /// The longest name of an entity, in bytes.
 const MAX_ENTITY: usize = 32;
 
@@ -86,7 +89,7 @@ impl Visible<'_> {
 /// Whether nothing in a text has to be rewritten.
 fn is_plain(text: &str) -> bool {
     let bytes = text.as_bytes();
-    let host = |at: usize| at >= 3 && bytes[at - 3..at].eq_ignore_ascii_case(b"www");
+    let host = |at: usize| host_start(bytes, at).is_some();
     memchr3(b'<', b'&', b'@', bytes).is_none()
         && !memchr2_iter(b':', b'.', bytes)
             .any(|at| if bytes[at] == b':' { bytes[at + 1..].starts_with(b"//") } else { host(at) })
@@ -201,7 +204,7 @@ fn tag_length(text: &[Origin]) -> Option<usize> {
     outside_quotes.or_else(|| text.iter().position(|(c, _)| *c == '>')).map(|end| end + 1)
 }
 
-/// Replaces URLs, host names that begin with `www.` and mail addresses by spaces: each run without white space or
+/// Replaces URLs, host names and mail addresses by spaces: each run without white space or
 /// brackets that contains one.
 fn without_addresses(text: &[Origin]) -> Vec<Origin> {
     let mut out = Vec::with_capacity(text.len());
@@ -234,17 +237,26 @@ fn address(run: &[Origin]) -> Option<usize> {
         (scheme > 0).then(|| at - scheme)
     };
     let url = text.find("://").and_then(before_scheme);
-    let host = || {
-        let mut dots = memchr_iter(b'.', text.as_bytes());
-        let www = |at: &usize| *at >= 3 && text.as_bytes()[at - 3..*at].eq_ignore_ascii_case(b"www");
-        dots.find(www).map(|at| at - 3)
-    };
+    let host = || memchr_iter(b'.', text.as_bytes()).find_map(|at| host_start(text.as_bytes(), at));
     let mail = || {
         let (user, host) = text.split_once('@')?;
         (!user.is_empty() && host.trim_end_matches('.').contains('.')).then_some(0)
     };
-    let at = url.or_else(host).or_else(mail)?;
+    let at = url.or_else(mail).or_else(host)?;
     Some(text[..at].chars().count())
+}
+
+/// Where the host name around a dot begins, if it is one: after `www`, or before a label of [`HOST_LABELS`].
+fn host_start(text: &[u8], dot: usize) -> Option<usize> {
+    let (before, after) = (&text[..dot], &text[dot + 1..]);
+    let www = dot >= 3 && before[dot - 3..].eq_ignore_ascii_case(b"www");
+    let label = after.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+    let is_label = |known: &&str| known.as_bytes().eq_ignore_ascii_case(&after[..label]);
+    let is_of_name = |byte: &&u8| byte.is_ascii_alphanumeric() || !byte.is_ascii();
+    let is_host =
+        www || (before.last().is_some_and(|last| is_of_name(&last)) && HOST_LABELS.iter().any(is_label));
+    let is_of_host = |byte: &&u8| is_of_name(byte) || matches!(byte, b'.' | b'-');
+    is_host.then(|| dot - before.iter().rev().take_while(is_of_host).count())
 }
 
 #[cfg(test)]
@@ -283,6 +295,9 @@ mod tests {
         check("see https://www.example.org/migration, and (http://a.b/c)", "see , and ( )");
         check("Contact employment@example.org, www.school.example/prices.html", "Contact ,");
         check("WWW.SCHOOL.EXAMPLE", "");
+        check("see data.education.gov.uk/prices, ec.europa.eu.", "see ,");
+        check("éducation.gouv.fr est là", "est là");
+        check("prices.It includes .org, e.g. n.e.c. or 1.5", "prices.It includes .org, e.g. n.e.c. or 1.5");
         check("DSD@DF 1: // e.g. a.b", "DSD@DF 1: // e.g. a.b");
     }
 

@@ -12,7 +12,7 @@ use self::prepared::{ALL_LANGUAGES, LanguageMask, PreparedKeyword, PreparedRule,
 use super::automaton::{Automaton, Marks, Occurrence};
 use super::error::RuleError;
 use super::fold::{Offsets, SPACE, UNDERSCORE, fold_into};
-use super::language::primary_subtag;
+use super::language;
 use super::limits::MAX_COMPARISONS;
 use super::points::Tenths;
 use super::visible::{Visible, visible};
@@ -48,7 +48,7 @@ pub(super) struct Engine {
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     haystack: Vec<u8>,
-    /// Id, names, descriptions.
+    /// Id, names (the id once more if there are none), descriptions.
     texts: Vec<Text>,
     /// Keywords that have counted.
     seen: Marks,
@@ -140,6 +140,11 @@ impl Engine {
         scratch.texts.clear();
         scratch.texts.push(Text { start: 0, language: ALL_LANGUAGES, is_rewritten: false });
         fold_into(subject.id, UNDERSCORE, &mut scratch.haystack);
+        if subject.names.is_empty() {
+            let start = scratch.haystack.len();
+            scratch.texts.push(Text { start, language: ALL_LANGUAGES, is_rewritten: false });
+            fold_into(subject.id, SPACE, &mut scratch.haystack);
+        }
         for (language, text) in subject.names.iter().chain(subject.descriptions) {
             let visible = visible(text);
             scratch.texts.push(Text {
@@ -166,7 +171,7 @@ impl Engine {
             let haystack = &haystack[start..end];
             // No later text weighs more than this one.
             let (most, after_breakdown) =
-                if text <= subject.names.len() { (NAME, BREAKDOWN) } else { (DESCRIPTION, DESCRIPTION) };
+                if text <= shown_names(subject) { (NAME, BREAKDOWN) } else { (DESCRIPTION, DESCRIPTION) };
             let mut breakdown = usize::MAX;
             let mut on_match = |found: Occurrence, keywords: &[usize], done: &mut Marks| {
                 if keywords.len() > comparisons || done.contains(found.pattern) {
@@ -248,30 +253,29 @@ impl Engine {
         evidence
     }
 
-    /// The mask of a text: the bit of its language, none if no rule names that language, all if the text has no
-    /// language.
-    fn mask_of(&self, language: &str) -> LanguageMask {
-        if language.is_empty() {
-            return ALL_LANGUAGES;
-        }
-        let subtag = primary_subtag(language);
+    /// The mask of a text: the bit of its language, none if no rule names that language, all if its tag names none.
+    fn mask_of(&self, tag: &str) -> LanguageMask {
+        let Some(subtag) = language::of_text(tag) else { return ALL_LANGUAGES };
         let bit = self.languages.iter().position(|known| known.eq_ignore_ascii_case(subtag));
         bit.map_or(0, |bit| 1 << bit)
     }
 }
 
+/// The number of texts by which people know a dataflow: its names, or its id if it has none.
+fn shown_names(subject: &Subject<'_>) -> usize {
+    subject.names.len().max(1)
+}
+
 /// The text with this index in the haystack: id, names, descriptions.
 fn field<'a>(subject: &Subject<'a>, number: usize) -> (Field<'a>, &'a str, u8) {
     let Some(number) = number.checked_sub(1) else { return (Field::Id, subject.id, UNDERSCORE) };
-    match number.checked_sub(subject.names.len()) {
-        None => {
-            let (language, text) = &subject.names[number];
-            (Field::Name(language), text, SPACE)
-        }
-        Some(number) => {
-            let (language, text) = &subject.descriptions[number];
-            (Field::Description(language), text, SPACE)
-        }
+    if let Some(number) = number.checked_sub(shown_names(subject)) {
+        let (language, text) = &subject.descriptions[number];
+        return (Field::Description(language), text, SPACE);
+    }
+    match subject.names.get(number) {
+        Some((language, text)) => (Field::Name(language), text, SPACE),
+        None => (Field::Id, subject.id, SPACE),
     }
 }
 

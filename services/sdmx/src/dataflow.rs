@@ -3,7 +3,7 @@
 use super::error::Position;
 use super::facts::Facts;
 
-/// A language tag as written (`it`, `EN`, `en-GB`; empty if the text has none), and a text in that language.
+/// A language tag as written (`it`, `EN`, `en-GB`; empty if the text has none, or `und`), and a text in that language.
 pub type Localized = (String, String);
 
 /// One dataflow definition. Texts are trimmed, and runs of white space are one space; empty texts are omitted.
@@ -13,11 +13,12 @@ pub struct Dataflow {
     pub id: String,
     /// The maintenance agency; empty if absent.
     pub agency_id: String,
-    /// The version as written; `1.0`, the standard's default, if absent.
+    /// The version as written. If absent `1.0`, the standard's default, or empty since SDMX 3.0, where such a dataflow
+    /// has no version.
     pub version: String,
-    /// Names in document order; a language may occur twice.
+    /// Names in document order; the first of several in one language.
     pub names: Vec<Localized>,
-    /// Descriptions in document order.
+    /// Descriptions in document order, likewise.
     pub descriptions: Vec<Localized>,
     /// The data structure definition, if present and valid. The reader does not check that it exists.
     pub structure: Option<StructureReference>,
@@ -42,7 +43,7 @@ pub struct StructureReference {
     pub agency_id: String,
     /// The identifier, never empty.
     pub id: String,
-    /// The version as written, including SDMX 3 wildcards; `1.0` if absent.
+    /// The version as written, including SDMX 3 wildcards; if absent as that of a dataflow.
     pub version: String,
 }
 

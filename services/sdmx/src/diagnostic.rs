@@ -32,12 +32,22 @@ pub enum Reason {
     InvalidStructureReference,
     /// The URN cannot be parsed; the attributes are used.
     InvalidUrn,
+    /// The URN is that of something else than the attributes say; the attributes are used.
+    ContradictoryUrn,
     /// A language tag is longer than any valid one; the text is kept without a language.
     InvalidLanguage,
+    /// A dataflow has several names, or descriptions, in one language; the first one is used.
+    DuplicateLanguage,
+    /// A text was decoded in a wrong encoding before it was sent; it is kept.
+    GarbledText,
+    /// The document declares a part of ISO 8859, and has bytes of the code page of Windows, by which it was read.
+    EncodingMislabeled,
     /// A text in the result contains control characters; each was replaced by U+FFFD.
     ControlCharacter,
     /// An annotation should contain a time, a number or a period, and contains none; it counts as absent.
     InvalidAnnotation,
+    /// The message defines no dataflows.
+    NoDataflows,
     /// The message lists SDMX 2.0 key families; servers older than 2.1 list them instead of dataflows.
     KeyFamiliesOnly,
     /// A category has no id, or one that is too long; it and the categories inside it were skipped.
@@ -88,9 +98,14 @@ impl Reason {
             Self::InvalidBoolean => "INVALID_BOOLEAN",
             Self::InvalidStructureReference => "INVALID_STRUCTURE_REFERENCE",
             Self::InvalidUrn => "INVALID_URN",
+            Self::ContradictoryUrn => "CONTRADICTORY_URN",
             Self::InvalidLanguage => "INVALID_LANGUAGE",
+            Self::DuplicateLanguage => "DUPLICATE_LANGUAGE",
+            Self::GarbledText => "GARBLED_TEXT",
+            Self::EncodingMislabeled => "ENCODING_MISLABELED",
             Self::ControlCharacter => "CONTROL_CHARACTER",
             Self::InvalidAnnotation => "INVALID_ANNOTATION",
+            Self::NoDataflows => "NO_DATAFLOWS",
             Self::KeyFamiliesOnly => "KEY_FAMILIES_ONLY",
             Self::InvalidCategory => "INVALID_CATEGORY",
             Self::CategoryCycle => "CATEGORY_CYCLE",
@@ -121,6 +136,7 @@ impl Reason {
             Self::InvalidAnnotation | Self::ContradictoryCounts | Self::FlagOnNearlyAll => Severity::Info,
             Self::ConstraintWithoutAttachment | Self::ConstraintWithoutDataflow => Severity::Info,
             Self::CategorySchemeMissing | Self::DocumentUnused => Severity::Info,
+            Self::NoDataflows | Self::EncodingMislabeled => Severity::Info,
             _ => Severity::Warning,
         }
     }

@@ -11,10 +11,19 @@ pub enum Encoding {
     Utf16Le,
     /// Two-byte units, big-endian.
     Utf16Be,
-    /// One byte per character, U+0000 to U+00FF.
-    Latin1,
     /// Seven bits; bytes from 0x80 are invalid.
     Ascii,
+    /// One byte per character: a part of ISO 8859, a code page of Windows, KOI8.
+    SingleByte(CodePage),
+}
+
+/// A table of 256 characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CodePage {
+    pub(crate) table: &'static encoding_rs::Encoding,
+    /// The document declares a part of ISO 8859, and is read by the code page of Windows that has its characters, and
+    /// further ones where the standard has control characters.
+    pub(crate) is_superset: bool,
 }
 
 impl fmt::Display for Encoding {
@@ -23,8 +32,8 @@ impl fmt::Display for Encoding {
             Self::Utf8 => "UTF-8",
             Self::Utf16Le => "UTF-16LE",
             Self::Utf16Be => "UTF-16BE",
-            Self::Latin1 => "ISO-8859-1",
             Self::Ascii => "US-ASCII",
+            Self::SingleByte(CodePage { table, .. }) => table.name(),
         })
     }
 }

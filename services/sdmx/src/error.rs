@@ -145,7 +145,9 @@ pub enum Fault {
         actual: Encoding,
     },
     /// An unsupported encoding.
-    #[error("found encoding {declared:?}; expected UTF-8, UTF-16, ISO-8859-1 or US-ASCII")]
+    #[error(
+        "found encoding {declared:?}; expected UTF-8, UTF-16, US-ASCII, ISO 8859 or a code page of Windows"
+    )]
     UnsupportedEncoding {
         /// The name in the declaration, or what the first bytes show.
         declared: String,

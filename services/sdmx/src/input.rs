@@ -9,7 +9,7 @@ use std::mem;
 
 use memchr::memchr_iter;
 
-use super::encoding::Encoding;
+use super::encoding::{CodePage, Encoding};
 use super::error::{Fault, ParseError, Position};
 use super::limits::Limits;
 
@@ -52,6 +52,8 @@ pub(super) struct Input<R> {
     error: Option<ParseError>,
     /// An error in the bytes after `chunk`; `chunk` is returned first.
     pending: Option<ParseError>,
+    /// The first byte that the declared encoding has as a control character, and the one in use as a character.
+    mislabeled: Option<Position>,
 }
 
 /// Start of the current event.
@@ -86,6 +88,7 @@ impl<R: Read> Input<R> {
             started: false,
             error: None,
             pending: None,
+            mislabeled: None,
         }
     }
 
@@ -144,6 +147,11 @@ impl<R: Read> Input<R> {
     /// The detected encoding; UTF-8 before the first byte was read.
     pub(super) fn encoding(&self) -> Encoding {
         self.encoding
+    }
+
+    /// The first byte that shows that the document is not in the part of ISO 8859 that it declares.
+    pub(super) fn mislabeled(&self) -> Option<Position> {
+        self.mislabeled
     }
 
     /// The cause of the last `io::Error`. Call it once: nothing can be read after it.
@@ -249,6 +257,15 @@ impl<R: Read> Input<R> {
             mem::swap(&mut self.chunk, &mut self.undecoded);
             self.end = mem::take(&mut self.filled);
             return;
+        }
+        if let Encoding::SingleByte(CodePage { is_superset: true, .. }) = self.encoding
+            && self.mislabeled.is_none()
+            && let Some(at) = encoding::first_beyond_iso(&self.undecoded[..self.filled])
+        {
+            let lines = memchr_iter(b'\n', &self.undecoded[..at]).count();
+            let Position { offset, line, .. } = self.base;
+            let position = Position { offset: offset + at as u64, line: line + lines as u64, ..self.base };
+            self.mislabeled = Some(position);
         }
         self.chunk.clear();
         let (used, valid) = self.encoding.decode(&self.undecoded[..self.filled], &mut self.chunk);

@@ -7,11 +7,10 @@
 //! # Supported input
 //!
 //! SDMX-ML 2.0, 2.1, 3.0 and 3.1, as a structure message or as a registry's response; and documents without any
-//! namespace. The version is taken from the namespaces, never from prefixes. Encodings: UTF-8, UTF-16, ISO-8859-1 and
-//! US-ASCII, plain or gzip-compressed. A dataflow is a `Dataflow` element directly inside `Dataflows`; everywhere else
-//! the element is a reference to one (in constraints, mappings, agreements). Without namespaces the two cannot be
-//! distinguished, so any `Dataflow` element except the root is a dataflow. SDMX 2.0 key families are counted and
-//! reported, not listed.
+//! namespace. The version is taken from the namespaces, never from prefixes. Encodings: UTF-8, UTF-16, US-ASCII and
+//! those of one byte per character, plain or gzip-compressed. A dataflow is a `Dataflow` element directly inside
+//! `Dataflows`, or inside the root of a document without namespaces; everywhere else the element is a reference to one
+//! (in constraints, mappings, agreements). SDMX 2.0 key families are counted and reported, not listed.
 //!
 //! # Themes
 //!
@@ -81,7 +80,7 @@ mod xml;
 pub use annotations::timestamp;
 pub use dataflow::{Annotation, Dataflow, ExternalReference, LegacyFields, Localized, StructureReference};
 pub use diagnostic::{Diagnostic, Diagnostics, Reason, Severity};
-pub use encoding::Encoding;
+pub use encoding::{CodePage, Encoding};
 pub use error::{Fault, ParseError, Position};
 pub use facts::{Facts, Flag, Periods, Timestamp};
 pub use floor::floor;
@@ -94,6 +93,7 @@ pub use reference::Reference;
 pub use structures::{
     Constraint, DataStructure, Dimension, KeyValues, Region, Role, StructureIndex, Structures,
 };
+pub use text::is_garbled;
 pub use themes::{Resolved, Theme, ThemeLink, ThemePart, Themes};
 
 #[cfg(test)]

@@ -14,8 +14,9 @@ use super::namespace::Namespace;
 use super::sniff::{self, Root};
 use super::structures::Structures;
 use super::themes::Themes;
-use super::xml::{Event, Start, Xml};
+use super::xml::{Event, Xml};
 
+mod absence;
 mod categorisation;
 mod codelist;
 mod constraint;
@@ -24,6 +25,7 @@ mod element;
 mod flow;
 mod header;
 mod inline;
+mod languages;
 mod legacy;
 mod reference;
 mod scheme;
@@ -49,6 +51,10 @@ pub struct StructureReader<R: Read> {
     /// The open container: its depth, and the name of the elements that count in it.
     container: Option<(usize, &'static str)>,
     dataflows: u64,
+    /// Whether there was a definition, valid or not.
+    has_definitions: bool,
+    /// `Dataflow` elements that refer to one.
+    references: u64,
     key_families: u64,
     first_key_family: Position,
     root_position: Position,
@@ -77,6 +83,8 @@ impl<R: Read> StructureReader<R> {
             plain: false,
             container: None,
             dataflows: 0,
+            has_definitions: false,
+            references: 0,
             key_families: 0,
             first_key_family: Position::START,
             root_position: Position::START,
@@ -140,12 +148,13 @@ impl<R: Read> StructureReader<R> {
             };
             let in_sdmx = matches!(start.namespace, Namespace::Sdmx(..));
             self.plain &= !in_sdmx;
-            let (depth, plain) = (start.depth, self.plain);
-            let name = start.local_name();
-            let counts =
-                (in_sdmx && self.container == Some((depth - 1, name))) || (plain && is_plain(&start));
+            let (depth, name) = (start.depth, start.local_name());
+            let known = in_sdmx || (self.plain && start.namespace == Namespace::None);
+            // Without namespaces the root itself may be the container, whatever its name.
+            let counts = known && (self.container == Some((depth - 1, name)) || (self.plain && depth == 2));
             match name {
                 "Dataflow" if counts => {
+                    self.has_definitions = true;
                     let builder = DataflowBuilder::new(&start).map_err(|fault| self.xml.error(fault))?;
                     if let Some(flow) = self.read(builder)? {
                         return Ok(Some(flow));
@@ -159,18 +168,19 @@ impl<R: Read> StructureReader<R> {
                     let reader = CategorisationReader::new(&start).map_err(|fault| self.xml.error(fault))?;
                     self.read_categorisation(reader)?;
                 }
-                _ if structures::begins(&start, counts) => {
+                _ if structures::begins(name, known, counts) => {
                     let opened = Opened::new(&start).map_err(|fault| self.xml.error(fault))?;
                     self.read_structure(opened)?;
                 }
+                "Dataflow" if known => self.references += 1,
                 "Header" if depth == 2 => self.header.read(&mut self.xml)?,
-                "KeyFamily" if in_sdmx => {
+                "KeyFamily" if known => {
                     if self.key_families == 0 {
                         self.first_key_family = self.xml.position();
                     }
                     self.key_families += 1;
                 }
-                _ if in_sdmx => {
+                _ if known => {
                     if let Some(item) = structures::item_of(name) {
                         self.container = Some((depth, item));
                     }
@@ -309,19 +319,14 @@ impl<R: Read> StructureReader<R> {
                     .to_owned()
             });
         }
-        let count = self.key_families;
-        if count > 0 && self.dataflows == 0 {
-            self.diagnostics.add(Reason::KeyFamiliesOnly, self.first_key_family, || {
+        if let Some((encoding, position)) = self.xml.mislabeled() {
+            self.diagnostics.add(Reason::EncodingMislabeled, position, || {
                 format!(
-                    "no dataflows, but {count} key families, which servers older than SDMX 2.1 list instead"
+                    "the document is {encoding} and declares a part of ISO 8859; it was read as {encoding}"
                 )
             });
         }
+        self.report_absence();
         Ok(())
     }
-}
-
-/// Whether a `Dataflow` element may be a definition in a document without namespaces: anywhere except as the root.
-fn is_plain(start: &Start<'_>) -> bool {
-    start.namespace == Namespace::None && start.depth > 1
 }

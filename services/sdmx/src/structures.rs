@@ -34,7 +34,7 @@ pub struct Structures {
 /// A data structure definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataStructure {
-    /// Its identity; the version is `1.0` if absent.
+    /// Its identity; up to SDMX 2.1 the version is `1.0` if absent.
     pub identity: Reference,
     /// Its dimensions, in the order of keys; the time dimension is last.
     pub dimensions: Vec<Dimension>,

@@ -5,10 +5,12 @@ use std::io::Read;
 use super::*;
 
 mod fuzz;
+mod identity;
 mod limits;
 mod properties;
 mod rejections;
 mod structures;
+mod texts;
 mod themes;
 
 /// The complete result of parsing a document.

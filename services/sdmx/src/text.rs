@@ -36,6 +36,22 @@ pub(super) fn is_blank(text: &str) -> bool {
     text.trim_ascii().is_empty()
 }
 
+/// Whether a text was decoded in a wrong encoding on its way into the document: windows-1252 as ISO-8859-1, which
+/// leaves control characters where quotation marks were, or UTF-8 as windows-1252, which makes `Ã©` of `é`.
+#[must_use]
+pub fn is_garbled(text: &str) -> bool {
+    // What either leaves, as UTF-8: U+0080 to U+009F, or a character that was the first byte of another.
+    let is_sign = |pair: &[u8]| matches!(pair, [0xc2, 0x80..0xa0] | [0xc3, 0x82..=0x85 | 0x90 | 0x91 | 0xa2]);
+    if text.is_ascii() || !text.as_bytes().windows(2).any(is_sign) {
+        return false;
+    }
+    if text.chars().any(|character| matches!(character, '\u{80}'..'\u{a0}')) {
+        return true;
+    }
+    let (bytes, _, has_others) = encoding_rs::WINDOWS_1252.encode(text);
+    !has_others && str::from_utf8(&bytes).is_ok()
+}
+
 /// White space as XML defines it: a no-break space is an ordinary character.
 fn is_space(character: char) -> bool {
     matches!(character, ' ' | '\t' | '\r' | '\n')
@@ -67,4 +83,31 @@ fn is_normal(text: &[u8]) -> bool {
     words.iter().for_each(|bytes| check(*bytes));
     check(last);
     irregular == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_that_were_decoded_wrongly_are_recognized() {
+        for text in ["Ã©ducation", "santÃ© et Ã©tÃ©", "lâ€™emploi", "L\u{92}emploi", "Â°C", "Ð§Ð¸Ð½"]
+        {
+            assert!(is_garbled(text), "{text}");
+        }
+        for text in [
+            "Education",
+            "L’éducation",
+            "SÃO PAULO",
+            "Ñandú «âge»",
+            "SANTÉ\u{a0}: été",
+            "Çã",
+            "Población âgée",
+            "Età\u{a0}media",
+            "Число",
+            "人口",
+        ] {
+            assert!(!is_garbled(text), "{text}");
+        }
+    }
 }

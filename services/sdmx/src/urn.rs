@@ -1,6 +1,8 @@
 //! URNs of SDMX artefacts: `urn:sdmx:org.sdmx.infomodel.<package>.<Class>=<agency>:<id>(<version>).<item>.<item>`.
 //! SDMX 2.0 writes the version in square brackets.
 
+use super::namespace::{Namespace, Version};
+
 /// The parts of a URN that identify a maintained artefact, or an item of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Urn<'a> {
@@ -8,16 +10,23 @@ pub(super) struct Urn<'a> {
     pub(super) class: &'a str,
     pub(super) agency_id: &'a str,
     pub(super) id: &'a str,
+    /// Empty if it is not stated.
     pub(super) version: &'a str,
     /// The path of an item within the artefact, dotted; empty for the artefact itself.
     pub(super) item: &'a str,
 }
 
+/// The classes of dataflows, as URNs of the standard and of its information model name them.
+pub(super) const DATAFLOW_CLASSES: [&str; 2] = ["Dataflow", "DataflowDefinition"];
+
+/// The same of data structures, which SDMX 2.0 calls key families.
+pub(super) const STRUCTURE_CLASSES: [&str; 3] = ["DataStructure", "DataStructureDefinition", "KeyFamily"];
+
 /// The classes of items, whose URNs continue after the artefact.
 const ITEM_CLASSES: [&str; 1] = ["Category"];
 
 impl<'a> Urn<'a> {
-    /// Parses a URN. If the version is missing, the standard's default applies.
+    /// Parses a URN.
     pub(super) fn parse(urn: &'a str) -> Option<Self> {
         let (name, artefact) = urn.trim().split_once('=')?;
         let scheme = name.get(..9)?;
@@ -31,17 +40,22 @@ impl<'a> Urn<'a> {
             // Ids of artefacts have no dots, unlike paths of items.
             None if ITEM_CLASSES.contains(&class) => {
                 let (id, item) = rest.split_once(['.', ':']).unwrap_or((rest, ""));
-                (id, DEFAULT_VERSION, item)
+                (id, "", item)
             }
-            None => (rest, DEFAULT_VERSION, ""),
+            None => (rest, "", ""),
         };
         let whole = scheme.eq_ignore_ascii_case("urn:sdmx:") && !agency_id.is_empty() && !id.is_empty();
         whole.then_some(Self { class, agency_id, id, version, item })
     }
 }
 
-/// The default version of an artefact without one.
-pub(super) const DEFAULT_VERSION: &str = "1.0";
+/// The version of an artefact in this namespace that states none: since SDMX 3.0 it has none.
+pub(super) fn default_version(namespace: Namespace) -> &'static str {
+    match namespace {
+        Namespace::Sdmx(Some(Version::V3_0 | Version::V3_1), _) => "",
+        _ => "1.0",
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -58,10 +72,10 @@ mod tests {
         };
         check("datastructure.Dataflow=A:F(1.0)", Some(["Dataflow", "A", "F", "1.0", ""]));
         check("datastructure.Dataflow=A:F[3.2]", Some(["Dataflow", "A", "F", "3.2", ""]));
-        check("datastructure.Dataflow=A.B:F", Some(["Dataflow", "A.B", "F", "1.0", ""]));
+        check("datastructure.Dataflow=A.B:F", Some(["Dataflow", "A.B", "F", "", ""]));
         check("categoryscheme.Category=A:S(1.0).X.Y", Some(["Category", "A", "S", "1.0", "X.Y"]));
         check("categoryscheme.Category=A:S[1.0]:X", Some(["Category", "A", "S", "1.0", "X"]));
-        check("categoryscheme.Category=A:S.X.Y", Some(["Category", "A", "S", "1.0", "X.Y"]));
+        check("categoryscheme.Category=A:S.X.Y", Some(["Category", "A", "S", "", "X.Y"]));
         check("datastructure.Dataflow=A:F(1.0", None);
         check("datastructure.Dataflow=A:(1.0)", None);
         check("datastructure.Dataflow=:F(1.0)", None);

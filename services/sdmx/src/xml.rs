@@ -7,6 +7,7 @@ use std::io::{BufRead, Read};
 use quick_xml::Reader;
 use quick_xml::events::{self as quick, BytesStart};
 
+use super::encoding::Encoding;
 use super::error::{Fault, ParseError, Position};
 use super::input::Input;
 use super::limits::Limits;
@@ -76,6 +77,12 @@ impl<R: Read> Xml<R> {
     /// Counts positions as those of the document with this number. To be called before anything is read.
     pub(super) fn set_document(&mut self, document: u32) {
         self.events.input().set_document(document);
+    }
+
+    /// The encoding of the document, and the first byte that shows that it is not in the declared one.
+    pub(super) fn mislabeled(&mut self) -> Option<(Encoding, Position)> {
+        let input = self.events.input();
+        input.mislabeled().map(|position| (input.encoding(), position))
     }
 
     /// Number of open elements, including the one started last.

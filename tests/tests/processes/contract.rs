@@ -113,7 +113,7 @@ async fn a_rule_set_that_does_not_compile_is_rejected_by_name() {
         mode,
         revision: 1,
         rules: vec![rule],
-        overlay_revision: 0,
+        ..Default::default()
     };
     let config = services::unvalidated_config(vec![broken]).await;
     let analysis = services::analysis(&["--config-url", &config.upstream.to_string()]).await;

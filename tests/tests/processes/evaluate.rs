@@ -196,8 +196,8 @@ async fn a_current_rule_set_that_does_not_compile_is_an_error() {
         ruleset: "broken".to_owned(),
         mode: Mode::Words.into(),
         revision: 1,
-        overlay_revision: 0,
         rules: vec![rule("a", Category::Health, "*", 5)],
+        ..Default::default()
     };
     let config = services::unvalidated_config(vec![broken]).await;
     let analysis = services::analysis(&["--config-url", &config.upstream.to_string()]).await;

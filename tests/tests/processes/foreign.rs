@@ -1,9 +1,11 @@
 //! A gateway in front of a foreign service, of which it has only a descriptor set. The upstream echoes the request
 //! bytes, so that the response shows the transcoded request.
 
+mod behaviour;
 mod credentials;
 mod odd;
 pub(crate) mod recorder;
+mod sets;
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -21,7 +23,7 @@ use tokio::net::TcpListener;
 
 /// A gateway in front of the toy service.
 async fn gateway() -> Service {
-    gateway_of("toy.proto", "toy.v1.Toy").await
+    gateway_of("toy.proto", "toy.v1.Toy", &[]).await
 }
 
 /// The descriptor set of a file in the folder of these tests.
@@ -36,10 +38,16 @@ pub(crate) fn descriptors(proto: &str) -> NamedTempFile {
 }
 
 /// A gateway in front of a service that a file in this folder defines.
-async fn gateway_of(proto: &str, service: &str) -> Service {
-    let file = descriptors(proto);
+pub(crate) async fn gateway_of(proto: &str, service: &str, flags: &[&str]) -> Service {
+    let (file, upstream) = (descriptors(proto), format!("{service}={}", echo().await));
+    let given = ["--descriptors", file.path().to_str().unwrap(), "--upstream", &upstream];
+    services::gateway(&[&given, flags].concat()).await
+}
+
+/// The address of an upstream that sends the bytes of each request back.
+async fn echo() -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let upstream = format!("{service}=http://{}", listener.local_addr().unwrap());
+    let url = format!("http://{}", listener.local_addr().unwrap());
     let echo = axum::Router::new().fallback(async |request: axum::extract::Request| {
         let times = if request.uri().path().ends_with("Tell") { 3 } else { 1 };
         let body = request.into_body().collect().await.unwrap().to_bytes();
@@ -51,7 +59,7 @@ async fn gateway_of(proto: &str, service: &str) -> Service {
         Response::builder().header("content-type", "application/grpc").body(Body::new(frames)).unwrap()
     });
     tokio::spawn(axum::serve(listener, echo).into_future());
-    services::gateway(&["--descriptors", file.path().to_str().unwrap(), "--upstream", &upstream]).await
+    url
 }
 
 async fn call(upstream: &Upstream, method: &str, target: &str, body: &str) -> (u16, Value) {

@@ -2,7 +2,7 @@
 //!
 //! By subject: the contract of each service on the wire ([`contract`], [`evaluate`], [`keys`], [`propagation`],
 //! [`refusals`], [`rules`], [`themes`], [`uploads`]), the behavior that all services share ([`mesh`]), the gateway
-//! ([`rest`], [`foreign`], [`access`], [`client_certificates`], [`peer_identity`], [`rate_limits`], [`tenants`],
+//! ([`rest`], [`multipart`], [`foreign`], [`access`], [`client_certificates`], [`peer_identity`], [`rate_limits`], [`tenants`],
 //! [`tenant_shares`], [`tls`]), what operators see ([`observability`], [`logs`], [`collectors`]), the binary as people and
 //! pods run it ([`e2e`]), and the results of catalogues ([`accuracy`], [`corpus`], [`legacy_oracle`]).
 
@@ -22,6 +22,7 @@ mod keys;
 mod legacy_oracle;
 mod logs;
 mod mesh;
+mod multipart;
 mod observability;
 mod panics;
 mod peer_identity;

@@ -129,6 +129,13 @@ async fn rules_of_a_tenant_count_for_its_own_calls_alone() {
     assert_eq!(authors, ["acme-user"; 3]);
     let back = mesh.call("acme", "POST", "/v1/rulesets/default:rollback", &json!({"revision": 0})).await;
     assert_eq!(back["overlayRevision"], "4");
+    // The etag of a rule set covers the shared set, too.
+    mesh.call("", "PATCH", "/v1/rules/own", &json!({"category": "POPULATION"})).await;
+    let condition = format!("{}", back["etag"]);
+    let rollback = ("POST", "/v1/rulesets/default:rollback");
+    let stale = mesh.send("acme", rollback, &[("if-match", &condition)], &json!({"revision": 0})).await;
+    assert_eq!(stale.status, 412, "{}", String::from_utf8_lossy(&stale.body));
+    mesh.call("", "PATCH", "/v1/rules/own", &json!({"category": "LABOUR"})).await;
     assert_eq!(mesh.get("acme", "/v1/rules/own").await["owner"], "SHARED");
 
     // What cannot be had is said, and the shared rules are used.
@@ -139,8 +146,10 @@ async fn rules_of_a_tenant_count_for_its_own_calls_alone() {
     })
     .await;
     mesh.call("acme", "POST", "/v1/rules", &rule("later", "HEALTH", "alphabetical")).await;
-    eventually(TIMEOUT, "both changes have arrived", async || {
-        mesh.categorize("acme", "", text).await["overlayRevision"] == "5"
+    let shared = mesh.get("", "/v1/rules").await["revision"].clone();
+    eventually(TIMEOUT, "all changes have arrived", async || {
+        let found = mesh.categorize("acme", "", text).await;
+        found["overlayRevision"] == "5" && found["rulesRevision"] == shared
     })
     .await;
     config.stop().await;

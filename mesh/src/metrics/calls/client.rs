@@ -11,21 +11,23 @@ use tonic::Code;
 
 use crate::descriptors::{Method, Methods};
 
-use super::{CallFamilies, CallLabels, HandledLabels, ServiceLabels};
+use super::{CallFamilies, HandledLabels, ServiceLabels, labels};
 
 /// The metrics of the calls that a service makes to peers. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct ClientMetrics {
+pub(crate) struct ClientMetrics(Arc<Client>);
+
+#[derive(Debug)]
+struct Client {
     role: &'static str,
     calls: CallFamilies,
-    methods: Methods,
-    /// What each call needs, so that it formats and hashes no labels.
-    by_path: Arc<HashMap<String, MadeCalls>>,
+    by_path: HashMap<String, Arc<CalledMethod>>,
 }
 
-/// The metrics of one method of a peer.
-#[derive(Debug, Clone)]
-struct MadeCalls {
+/// A method of a peer, with what each call of it needs, so that it formats and hashes no labels.
+#[derive(Debug)]
+struct CalledMethod {
+    method: Method,
     in_flight: Gauge,
     served: Counter,
     seconds: Histogram,
@@ -35,8 +37,7 @@ struct MadeCalls {
 #[derive(Debug)]
 pub(crate) struct ClientCall {
     metrics: ClientMetrics,
-    method: Method,
-    made: MadeCalls,
+    called: Arc<CalledMethod>,
     start: Instant,
     ended: bool,
 }
@@ -45,37 +46,38 @@ pub(crate) struct ClientCall {
 
 impl ClientMetrics {
     /// Creates the series of all methods at 0, as those of a server.
-    pub(in crate::metrics) fn new(role: &'static str, methods: Methods, calls: CallFamilies) -> Self {
-        let by_path = methods.by_path().map(|(path, method)| (path.to_owned(), made(role, &calls, method)));
-        let by_path = Arc::new(by_path.collect());
-        Self { role, calls, methods, by_path }
+    pub(in crate::metrics) fn new(role: &'static str, methods: &Methods, calls: CallFamilies) -> Self {
+        let called = |(path, method): (&str, &Method)| {
+            (path.to_owned(), Arc::new(CalledMethod::new(role, &calls, method.clone())))
+        };
+        let by_path = methods.by_path().map(called).collect();
+        Self(Arc::new(Client { role, calls, by_path }))
     }
 
     /// Counts a call that begins. A method that is not described is `unknown`: a client may have chosen its name.
     pub(crate) fn started(&self, path: &str) -> ClientCall {
-        let method = self.methods.get(path).cloned();
-        let (method, made) = match (method, self.by_path.get(path)) {
-            (Some(method), Some(made)) => (method, made.clone()),
-            _ => {
-                let unknown = Method::unary("unknown", "unknown");
-                let made = made(self.role, &self.calls, &unknown);
-                (unknown, made)
-            }
-        };
-        made.in_flight.inc();
-        ClientCall { metrics: self.clone(), method, made, start: Instant::now(), ended: false }
+        let Client { role, calls, by_path } = &*self.0;
+        let called = by_path
+            .get(path)
+            .cloned()
+            .unwrap_or_else(|| Arc::new(CalledMethod::new(role, calls, Method::unary("unknown", "unknown"))));
+        called.in_flight.inc();
+        ClientCall { metrics: self.clone(), called, start: Instant::now(), ended: false }
     }
 }
 
-/// The metrics of one method, which exist from now on.
-fn made(role: &'static str, calls: &CallFamilies, method: &Method) -> MadeCalls {
-    let (grpc_service, grpc_method) = (method.service.clone(), method.name.clone());
-    let seconds =
-        calls.made_seconds.get_or_create_owned(&ServiceLabels { role, grpc_service: grpc_service.clone() });
-    let labels = CallLabels { role, grpc_service, grpc_method };
-    let in_flight = calls.made_in_flight.get_or_create_owned(&labels);
-    let served = calls.made.get_or_create_owned(&HandledLabels::new(labels, Code::Ok));
-    MadeCalls { in_flight, served, seconds }
+// === impl CalledMethod ===
+
+impl CalledMethod {
+    /// The metrics of one method, which exist from now on.
+    fn new(role: &'static str, calls: &CallFamilies, method: Method) -> Self {
+        let service = ServiceLabels { role, grpc_service: method.service.clone() };
+        let seconds = calls.made_seconds.get_or_create_owned(&service);
+        let labels = labels(role, &method);
+        let in_flight = calls.made_in_flight.get_or_create_owned(&labels);
+        let served = calls.made.get_or_create_owned(&HandledLabels::new(labels, Code::Ok));
+        Self { method, in_flight, served, seconds }
+    }
 }
 
 // === impl ClientCall ===
@@ -86,16 +88,14 @@ impl ClientCall {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        self.made.in_flight.dec();
-        self.made.seconds.observe(self.start.elapsed().as_secs_f64());
+        self.called.in_flight.dec();
+        self.called.seconds.observe(self.start.elapsed().as_secs_f64());
         if code == Code::Ok {
-            self.made.served.inc();
+            self.called.served.inc();
             return;
         }
-        let ClientMetrics { role, calls, .. } = &self.metrics;
-        let (grpc_service, grpc_method) = (self.method.service.clone(), self.method.name.clone());
-        let labels = CallLabels { role, grpc_service, grpc_method };
-        calls.made.get_or_create(&HandledLabels::new(labels, code)).inc();
+        let Client { role, calls, .. } = &*self.metrics.0;
+        calls.made.get_or_create(&HandledLabels::new(labels(role, &self.called.method), code)).inc();
     }
 }
 
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn calls_to_peers_count_once_by_their_code_and_unknown_methods_together() {
         let metrics = Metrics::default();
-        let client = metrics.client("analysis", health());
+        let client = metrics.client("analysis", &health());
         let path = format!("/{HEALTH}/Check");
         let mut call = client.started(&path);
         let labels = format!("role=\"analysis\",grpc_service=\"{HEALTH}\",grpc_method=\"Check\"");

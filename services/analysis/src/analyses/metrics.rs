@@ -1,4 +1,4 @@
-//! The metrics of analyses: dataflows by category, and the permits in use.
+//! The metrics of analyses: dataflows by category and by what decided it, and the permits in use.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,13 +13,23 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use tokio::sync::Semaphore;
 
-/// The dataflows of all results, by category. Cheap to clone.
+use crate::decision::DecidedBy;
+
+/// The dataflows of all results. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Analyzed(Family<Labels, Counter>);
+pub(super) struct Analyzed {
+    by_category: Family<ByCategory, Counter>,
+    by_decision: Family<ByDecision, Counter>,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Labels {
+struct ByCategory {
     category: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByDecision {
+    decided_by: &'static str,
 }
 
 /// The permits of uploads and parsers, and how many there are in all.
@@ -33,18 +43,35 @@ pub(super) struct Permits {
 
 impl Analyzed {
     pub(super) fn register(&self, metrics: &Metrics) {
+        let Self { by_category, by_decision } = self;
         for category in Category::ALL {
-            drop(self.0.get_or_create(&Labels { category: category.name() }));
+            drop(by_category.get_or_create(&ByCategory { category: category.name() }));
         }
-        metrics.register("dataflows_analyzed", "Dataflows in results, by category", self.0.clone());
+        for decided_by in DecidedBy::ALL {
+            drop(by_decision.get_or_create(&ByDecision { decided_by: decided_by.name() }));
+        }
+        metrics.register("dataflows_analyzed", "Dataflows in results, by category", by_category.clone());
+        metrics.register(
+            "dataflows_decided",
+            "Dataflows in results, by what decided their category",
+            by_decision.clone(),
+        );
     }
 
-    /// Counts the dataflows of a result. Categories of a later release, whose result was in the cache, do not count.
-    pub(super) fn count(&self, counts: &BTreeMap<String, i32>) {
+    /// Counts the dataflows of a result, by its `counts` and its `coverage`. Names of a later release, whose result was
+    /// in the cache, do not count.
+    pub(super) fn count(&self, counts: &BTreeMap<String, i32>, coverage: &BTreeMap<String, i32>) {
+        let positive = |counts: &BTreeMap<String, i32>, name: &str| {
+            counts.get(name).and_then(|count| u64::try_from(*count).ok()).filter(|count| *count > 0)
+        };
         for category in Category::ALL.map(|category| category.name()) {
-            let count = counts.get(category).and_then(|count| u64::try_from(*count).ok());
-            if let Some(count) = count.filter(|count| *count > 0) {
-                self.0.get_or_create(&Labels { category }).inc_by(count);
+            if let Some(count) = positive(counts, category) {
+                self.by_category.get_or_create(&ByCategory { category }).inc_by(count);
+            }
+        }
+        for decided_by in DecidedBy::ALL.map(DecidedBy::name) {
+            if let Some(count) = positive(coverage, decided_by) {
+                self.by_decision.get_or_create(&ByDecision { decided_by }).inc_by(count);
             }
         }
     }
@@ -72,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_known_categories_are_counted() {
+    fn only_known_names_are_counted() {
         let (metrics, analyzed) = (Metrics::default(), Analyzed::default());
         analyzed.register(&metrics);
         let uploads = Arc::new(Semaphore::new(3));
@@ -80,12 +107,18 @@ mod tests {
         metrics.collect(Permits { uploads: (Arc::clone(&uploads), 3), parsers });
         let _permit = uploads.try_acquire().unwrap();
         let counts = [("HEALTH", 3), ("OTHER", -1), ("ODD", 5)];
-        analyzed.count(&counts.map(|(category, count)| (category.to_owned(), count)).into());
+        let coverage = [("NOTHING", 2), ("THEME", -1), ("ODD", 5)];
+        let [counts, coverage] =
+            [counts, coverage].map(|counts| counts.map(|(name, count)| (name.to_owned(), count)).into());
+        analyzed.count(&counts, &coverage);
         let text = metrics.encode();
         for sample in [
             "dataflows_analyzed_total{category=\"HEALTH\"} 3",
             "dataflows_analyzed_total{category=\"OTHER\"} 0",
             "dataflows_analyzed_total{category=\"LABOUR\"} 0",
+            "dataflows_decided_total{decided_by=\"NOTHING\"} 2",
+            "dataflows_decided_total{decided_by=\"THEME\"} 0",
+            "dataflows_decided_total{decided_by=\"RULES\"} 0",
             "analysis_uploads 1",
             "analysis_parsers 0",
         ] {

@@ -1,6 +1,6 @@
 //! Flags of quality: what a user of the data should know about the definition of a dataflow.
 
-use dataflow_sdmx::{Dataflow, Localized};
+use dataflow_sdmx::{Dataflow, Localized, is_garbled};
 
 /// See the module. Like flags, these are labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,7 +49,9 @@ pub(super) fn flags(dataflow: &Dataflow, is_structure_missing: bool) -> Vec<Qual
         QualityFlag::WithoutDescription => descriptions.is_empty(),
         QualityFlag::WithoutStructure => structure.is_none() && external.is_none(),
         QualityFlag::StructureMissing => is_structure_missing,
-        QualityFlag::GarbledText => has(is_garbled),
+        QualityFlag::GarbledText => {
+            has(|text| text.contains(char::REPLACEMENT_CHARACTER) || is_garbled(text))
+        }
         QualityFlag::MarkupInText => has(has_markup),
         QualityFlag::NotFinal => *is_final == Some(false),
     };
@@ -60,20 +62,6 @@ pub(super) fn flags(dataflow: &Dataflow, is_structure_missing: bool) -> Vec<Qual
 fn is_english((language, _): &Localized) -> bool {
     let primary = language.split(['-', '_']).next().unwrap_or_default();
     ["", "en", "eng", "und"].iter().any(|english| primary.eq_ignore_ascii_case(english))
-}
-
-/// Whether a text was read in another encoding than it was written in: replacement characters, and the first bytes of
-/// characters of UTF-8 as characters of their own, of which no language has such sequences.
-fn is_garbled(text: &str) -> bool {
-    if text.is_ascii() {
-        return false;
-    }
-    let follows = |first: char, is_next: fn(char) -> bool| {
-        text.match_indices(first).any(|(at, first)| text[at + first.len()..].starts_with(is_next))
-    };
-    text.contains('\u{fffd}')
-        || follows('Ã', |next| matches!(next, '\u{80}'..='\u{bf}'))
-        || follows('â', |next| matches!(next, '\u{80}' | '€'))
 }
 
 /// Whether a text has a tag: `<`, maybe `/`, a letter, and `>` later.
@@ -88,17 +76,6 @@ fn has_markup(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn garbled_texts_are_told_from_those_with_accents() {
-        for garbled in ["SanitÃ\u{a0}", "attivitÃ\u{a0} Ã¨", "l\u{e2}\u{20ac}\u{2122}et\u{e0}", "a\u{fffd}b"]
-        {
-            assert!(is_garbled(garbled), "{garbled}");
-        }
-        for sound in ["Sanità", "SÃO PAULO", "Âge", "âgé", "plain", "人口", "Ã", "â €", ""] {
-            assert!(!is_garbled(sound), "{sound}");
-        }
-    }
 
     #[test]
     fn tags_are_told_from_signs() {

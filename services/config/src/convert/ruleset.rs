@@ -10,7 +10,7 @@ use crate::Error;
 
 // === out ===
 
-/// The wire form of a rule set.
+/// The wire form of a rule set, without its version.
 pub fn to_wire(set: &RuleSet) -> pb::Ruleset {
     let mode = match set.mode {
         Mode::Substring => pb::ruleset::Mode::Substring,
@@ -21,7 +21,7 @@ pub fn to_wire(set: &RuleSet) -> pb::Ruleset {
         mode: mode.into(),
         revision: set.revision,
         rules: set.rules.iter().map(rule_to_wire).collect(),
-        overlay_revision: 0,
+        ..pb::Ruleset::default()
     }
 }
 

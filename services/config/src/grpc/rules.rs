@@ -65,7 +65,8 @@ impl Service {
         let next_page_token = last.map(|(at, seen)| format!("{at}:{}", seen.rule.id)).unwrap_or_default();
         let rules = page.into_iter().map(|(_, seen)| convert::rule(seen)).collect();
         let (revision, overlay_revision) = ruleset.revisions();
-        Ok(pb::ListRulesResponse { rules, next_page_token, revision, overlay_revision })
+        let ruleset_etag = ruleset.etag();
+        Ok(pb::ListRulesResponse { rules, next_page_token, revision, overlay_revision, ruleset_etag })
     }
 
     fn get(&self, tenant: &str, request: &pb::GetRuleRequest) -> Result<pb::GetRuleResponse, Error> {

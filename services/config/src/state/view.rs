@@ -140,6 +140,12 @@ impl<'a> RulesetView<'a> {
         (self.shared.set.revision, self.own.map_or(0, |own| own.history.latest()))
     }
 
+    /// The etag: opaque digits, which change with the shared set and with the tenant's changes.
+    pub fn etag(&self) -> String {
+        let (shared, own) = self.revisions();
+        format!("{shared:x}-{own:x}")
+    }
+
     /// The past of what the caller can change: of its tenant's changes, or of the shared set; none if its tenant has
     /// changed nothing yet.
     pub fn history(&self) -> Option<&'a History> {

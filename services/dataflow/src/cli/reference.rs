@@ -47,6 +47,8 @@ struct Leaf {
 /// A flag or an argument, as one line of a table.
 #[derive(PartialEq, Eq)]
 struct Row {
+    /// Its name, as it is written: `--out`, or `FILE` of an argument.
+    name: String,
     /// The kinds of value that it takes: `FILE`, `DURATION`.
     values: Vec<String>,
     line: String,
@@ -92,7 +94,8 @@ impl Row {
         let line = format!("| {flag} | {variable} | {default} | {} |", meaning.replace('|', "\\|"));
         let is_kind = |part: &&str| part.bytes().all(|byte| byte.is_ascii_uppercase());
         let values = value.split('|').filter(|part| !part.is_empty()).filter(is_kind).map(str::to_owned);
-        Self { values: values.collect(), line }
+        let name = if written.is_empty() { value.clone() } else { written.trim_end().to_owned() };
+        Self { name, values: values.collect(), line }
     }
 }
 
@@ -131,49 +134,55 @@ fn code(text: impl AsRef<OsStr>) -> String {
     format!("`{}`", text.as_ref().to_str().unwrap().trim().replace('|', "\\|"))
 }
 
-/// Each command with its exclusive flags, then each set of flags that several commands share.
+/// Each command with its exclusive flags, then each set of flags that the same commands take, named by the first flag.
 fn commands_section(commands: &[Leaf]) -> String {
     let takers = |row: &Row| -> Vec<&str> {
         let takers = commands.iter().filter(|command| command.rows.contains(row));
         takers.map(|command| command.name.as_str()).collect()
     };
-    let mut section = String::new();
     let mut shared: Vec<(Vec<&str>, Vec<&Row>)> = Vec::new();
-    for Leaf { name, about, rows } in commands {
-        let (own, others): (Vec<_>, Vec<_>) = rows.iter().partition(|row| takers(row).len() == 1);
-        write!(section, "## `dataflow {name}`\n\n{about}\n\n{}", table(&own)).unwrap();
-        let mut links = Vec::new();
-        for row in others {
-            let group = takers(row);
-            let link = link(&title(&group));
-            if !links.contains(&link) {
-                links.push(link);
-            }
-            match shared.iter_mut().find(|(takers, _)| *takers == group) {
-                Some((_, rows)) if rows.contains(&row) => {}
-                Some((_, rows)) => rows.push(row),
-                None => shared.push((group, vec![row])),
-            }
-        }
-        if !links.is_empty() {
-            write!(section, "It also takes the {}.\n\n", links.join(" and the ")).unwrap();
+    for row in commands.iter().flat_map(|command| &command.rows) {
+        let group = takers(row);
+        match shared.iter_mut().find(|(takers, _)| *takers == group) {
+            _ if group.len() == 1 => {}
+            Some((_, rows)) if rows.contains(&row) => {}
+            Some((_, rows)) => rows.push(row),
+            None => shared.push((group, vec![row])),
         }
     }
-    for (group, rows) in shared {
-        write!(section, "## {}\n\n{}", title(&group), table(&rows)).unwrap();
+    let mut section = String::new();
+    for Leaf { name, about, rows } in commands {
+        let own: Vec<_> = rows.iter().filter(|row| takers(row).len() == 1).collect();
+        write!(section, "## `dataflow {name}`\n\n{about}\n\n{}", table(&own)).unwrap();
+        let groups = shared.iter().filter(|(takers, _)| takers.contains(&name.as_str()));
+        let links: Vec<_> = groups.map(|(_, rows)| link(first(rows))).collect();
+        if !links.is_empty() {
+            write!(section, "It also takes {}, each with the flags beside it.\n\n", links.join(", "))
+                .unwrap();
+        }
+    }
+    for (group, rows) in &shared {
+        let commands = group.join("`, `");
+        write!(section, "## {}\n\nOf `{commands}`.\n\n{}", title(first(rows)), table(rows)).unwrap();
     }
     section
 }
 
-fn title(commands: &[&str]) -> String {
-    let (last, others) = commands.split_last().unwrap();
-    format!("Flags of `{}` and `{last}`", others.join("`, `"))
+/// The name of the first flag; arguments have the same names in several commands.
+fn first<'a>(rows: &[&'a Row]) -> &'a str {
+    let flag = rows.iter().find(|row| row.name.starts_with("--"));
+    &flag.unwrap_or(&rows[0]).name
 }
 
-/// A link to a heading, with the anchor that Markdown renderers generate.
-fn link(title: &str) -> String {
-    let title = title.to_lowercase();
-    format!("[{title}](#{})", title.replace(' ', "-").replace(['`', ','], ""))
+/// The heading of the flags that the same commands take.
+fn title(first: &str) -> String {
+    format!("Flags with `{first}`")
+}
+
+/// A link to them, with the anchor that Markdown renderers generate.
+fn link(first: &str) -> String {
+    let anchor = title(first).to_lowercase().replace(' ', "-").replace('`', "");
+    format!("[`{first}`](#{anchor})")
 }
 
 fn table(rows: &[&Row]) -> String {
@@ -229,7 +238,8 @@ fn shared_flags_are_listed_once() {
     let section = commands_section(&Leaf::all(&command));
     assert!(section.contains("## `dataflow a`\n\n\n\n| flag |"), "{section}");
     assert!(section.contains("| `--own N` | `V` |  | So many. |"), "{section}");
-    assert!(section.contains("It also takes the [flags of `a` and `b`](#flags-of-a-and-b)."), "{section}");
+    assert!(section.contains("It also takes [`--both`](#flags-with---both), each with"), "{section}");
+    assert!(section.contains("## Flags with `--both`\n\nOf `a`, `b`.\n\n| flag |"), "{section}");
     assert_eq!(section.matches("| `--both N` | `V` | `1` | So many. |").count(), 1, "{section}");
 }
 

@@ -121,6 +121,10 @@ pub(crate) struct RollbackArgs {
     #[arg(long, value_name = "RULESET")]
     ruleset: String,
 
+    /// Roll back only if this is still the etag of the rule set, as `rules list` shows it.
+    #[arg(long, value_name = "ETAG")]
+    etag: Option<String>,
+
     #[command(flatten)]
     record: RecordArgs,
 }
@@ -205,9 +209,9 @@ pub(crate) async fn restore(args: RestoreArgs) -> Result<Exit, Failure> {
 
 /// Restores an earlier revision.
 pub(crate) async fn rollback(args: RollbackArgs) -> Result<Exit, Failure> {
-    let RollbackArgs { revision: earlier, mesh, ruleset, record } = args;
-    let reason = record.reason.unwrap_or_default();
-    let request = pb::RollbackRulesetRequest { ruleset, revision: earlier, reason };
+    let RollbackArgs { revision: earlier, mesh, ruleset, etag, record } = args;
+    let (etag, reason) = (etag.unwrap_or_default(), record.reason.unwrap_or_default());
+    let request = pb::RollbackRulesetRequest { ruleset, revision: earlier, reason, etag };
     let reply = client(&mesh)?.rollback_ruleset(request).await.map_err(|status| mesh.failure(&status))?;
     let set = reply.into_inner().ruleset.unwrap_or_default();
     let (name, now) = (printable(&set.ruleset), revision(set.revision, set.overlay_revision));

@@ -61,7 +61,7 @@ pub(crate) async fn list(args: ListArgs) -> Result<Exit, Failure> {
         let page = client.list_rules(request).await.map_err(|status| mesh.failure(&status))?.into_inner();
         all.rules.extend(page.rules);
         (all.next_page_token, all.revision) = (page.next_page_token, page.revision);
-        all.overlay_revision = page.overlay_revision;
+        (all.overlay_revision, all.ruleset_etag) = (page.overlay_revision, page.ruleset_etag);
         if all.next_page_token.is_empty() {
             break;
         }
@@ -81,7 +81,8 @@ pub(crate) async fn list(args: ListArgs) -> Result<Exit, Failure> {
         let count = all.rules.len();
         let noun = if count == 1 { "rule" } else { "rules" };
         let now = revision(all.revision, all.overlay_revision);
-        writeln!(out, "{}: {count} {noun} at {now}", printable(&ruleset))?;
+        let etag = printable(&all.ruleset_etag);
+        writeln!(out, "{}: {count} {noun} at {now}, etag {etag}", printable(&ruleset))?;
         grid.write(options, out)
     })?;
     Ok(Exit::Success)

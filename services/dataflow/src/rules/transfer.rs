@@ -28,6 +28,10 @@ pub(crate) struct ImportArgs {
     #[command(flatten)]
     mesh: EndpointArgs,
 
+    /// Replace the rules only if this is still the etag of the rule set, as `rules list` shows it.
+    #[arg(long, value_name = "ETAG")]
+    etag: Option<String>,
+
     #[command(flatten)]
     record: RecordArgs,
 }
@@ -49,11 +53,12 @@ pub(crate) async fn export(args: ExportArgs) -> Result<Exit, Failure> {
 
 /// Replaces the rules of a rule set by those of a file.
 pub(crate) async fn import(args: ImportArgs) -> Result<Exit, Failure> {
-    let ImportArgs { file, mesh, record } = args;
+    let ImportArgs { file, mesh, etag, record } = args;
     let pb::Ruleset { ruleset, mode, rules, .. } =
         dataflow_config::ruleset_to_wire(&read_rules(&file, "the rule file").await?);
     let count = rules.len();
-    let request = pb::ReplaceRulesRequest { ruleset, mode, rules, reason: record.reason.unwrap_or_default() };
+    let (etag, reason) = (etag.unwrap_or_default(), record.reason.unwrap_or_default());
+    let request = pb::ReplaceRulesRequest { ruleset, mode, rules, reason, etag };
     let reply = client(&mesh)?.replace_rules(request).await.map_err(|status| mesh.failure(&status))?;
     let set = reply.into_inner().ruleset.unwrap_or_default();
     let (name, now) = (printable(&set.ruleset), set.revision);

@@ -112,6 +112,26 @@ fn a_rule_searches_texts_of_its_languages_and_untagged_ones() {
     );
     check(only(&[]), "xx", "", &both.replace("name", "name.xx").replace("description", "description.xx"));
     check(only(&["es"]), "it", "X_PARO", "LABOUR 5 [r:id:paro@id+2]");
+    // Tags that name no language, and codes of three letters for the same one.
+    for (languages, tag) in
+        [("es", "mul"), ("es", "x-default"), ("es", "und"), ("es", "spa"), ("SPA", "es-MX")]
+    {
+        let found = both.replace("name", &format!("name.{tag}"));
+        check(only(&[languages]), tag, "", &found.replace("description", &format!("description.{tag}")));
+    }
+    check(only(&["es"]), "ita", "", "OTHER 0 []");
+}
+
+#[test]
+fn the_id_is_the_name_of_a_dataflow_without_one() {
+    let rules = [rule("r", Category::Labour, &["unemployment", "employment rate*", "id:un", "*quote"])];
+    let check = |id: &str, names: &[(&str, &str)], expected: &str| {
+        check(&rules, id, names, &[("en", "Unemployment by age")], expected);
+    };
+    check("UN_unemployment-rate", &[], "LABOUR 10 [r:id:un@id+0, r:unemployment@id+3]");
+    check("employment_rates", &[], "LABOUR 7 [r:employment rate*@id+0, r:unemployment@description.en+0]");
+    check("Arbeitslosenquote", &[], "LABOUR 7 [r:*quote@id+12, r:unemployment@description.en+0]");
+    check("unemployment", &[("en", "Table 1")], "LABOUR 2 [r:unemployment@description.en+0]");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Detection of an encoding from the first bytes, and transcoding to UTF-8.
 
-use crate::encoding::Encoding;
+use encoding_rs::DecoderResult;
+
+use crate::encoding::{CodePage, Encoding};
 use crate::error::Fault;
 use crate::excerpt::excerpt;
 
@@ -18,25 +20,26 @@ impl Encoding {
             [b'<', 0, ..] => (Self::Utf16Le, 0),
             [0, b'<', ..] => (Self::Utf16Be, 0),
             _ => match declared(head).as_deref() {
-                Some("iso-8859-1" | "iso8859-1" | "iso_8859-1" | "latin1" | "latin-1" | "l1") => {
-                    (Self::Latin1, 0)
-                }
                 Some("us-ascii" | "ascii") => (Self::Ascii, 0),
-                _ => (Self::Utf8, 0),
+                Some(name) => (code_page(name).map_or(Self::Utf8, Self::SingleByte), 0),
+                None => (Self::Utf8, 0),
             },
         })
     }
 
     /// Checks that a declaration of `name` is valid for a document in this encoding.
     pub(crate) fn agrees_with(self, name: &str) -> Result<(), Fault> {
-        let fits: &[Self] = match name.to_ascii_lowercase().as_str() {
+        let lower = name.to_ascii_lowercase();
+        let fits: &[Self] = match lower.as_str() {
             "utf-8" | "utf8" => &[Self::Utf8],
             "utf-16" | "utf16" => &[Self::Utf16Le, Self::Utf16Be],
             "utf-16le" => &[Self::Utf16Le],
             "utf-16be" => &[Self::Utf16Be],
-            "iso-8859-1" | "iso8859-1" | "iso_8859-1" | "latin1" | "latin-1" | "l1" => &[Self::Latin1],
             "us-ascii" | "ascii" => &[Self::Ascii],
-            _ => return Err(Fault::UnsupportedEncoding { declared: excerpt(name) }),
+            _ => match code_page(&lower) {
+                Some(page) => &[Self::SingleByte(page)],
+                None => return Err(Fault::UnsupportedEncoding { declared: excerpt(name) }),
+            },
         };
         if fits.contains(&self) {
             return Ok(());
@@ -51,7 +54,7 @@ impl Encoding {
         let characters = || text.iter().filter(|&&byte| byte & 0xc0 != 0x80).count() as u64;
         match self {
             Self::Utf8 | Self::Ascii => text.len() as u64,
-            Self::Latin1 => characters(),
+            Self::SingleByte(_) => characters(),
             Self::Utf16Le | Self::Utf16Be => {
                 2 * (characters() + text.iter().filter(|&&byte| byte >= 0xf0).count() as u64)
             }
@@ -71,16 +74,40 @@ impl Encoding {
                 text.extend_from_slice(&bytes[..valid]);
                 (valid, valid == bytes.len())
             }
-            Self::Latin1 => {
-                text.reserve(bytes.len() * 2);
-                for &byte in bytes {
-                    push(text, char::from(byte));
-                }
-                (bytes.len(), true)
-            }
+            Self::SingleByte(CodePage { table, .. }) => single_bytes(table, bytes, text),
             Self::Utf16Le => utf16(bytes, u16::from_le_bytes, text),
             Self::Utf16Be => utf16(bytes, u16::from_be_bytes, text),
         }
+    }
+}
+
+/// The first byte that ISO 8859 has as a control character, and a code page of Windows as a character that texts use.
+pub(super) fn first_beyond_iso(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().position(|byte| matches!(byte, 0x80..0xa0))
+}
+
+/// The code page with this name in lower case, as browsers know it (WHATWG Encoding). They read ISO-8859-1 as
+/// windows-1252 too, because documents say so for both.
+fn code_page(name: &str) -> Option<CodePage> {
+    let label = if name == "latin-1" { "latin1" } else { name };
+    let table = encoding_rs::Encoding::for_label_no_replacement(label.as_bytes())?;
+    let is_of_windows = ["windows-", "cp", "x-cp", "dos-"].iter().any(|prefix| name.starts_with(prefix));
+    let is_superset = table.name().starts_with("windows-") && !is_of_windows;
+    let is_text = table.is_single_byte() && table != encoding_rs::X_USER_DEFINED;
+    is_text.then_some(CodePage { table, is_superset })
+}
+
+fn single_bytes(table: &'static encoding_rs::Encoding, bytes: &[u8], text: &mut Vec<u8>) -> (usize, bool) {
+    let mut decoder = table.new_decoder_without_bom_handling();
+    let before = text.len();
+    // Each byte becomes at most three.
+    text.resize(before + bytes.len() * 3, 0);
+    let (result, read, written) =
+        decoder.decode_to_utf8_without_replacement(bytes, &mut text[before..], false);
+    text.truncate(before + written);
+    match result {
+        DecoderResult::Malformed(..) => (read - 1, false),
+        DecoderResult::InputEmpty | DecoderResult::OutputFull => (read, true),
     }
 }
 

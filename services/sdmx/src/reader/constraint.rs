@@ -50,6 +50,8 @@ pub(super) struct ConstraintReader<'a> {
     annotation: Annotation,
     /// The kind of artefact that it is being attached to.
     attaching: Attaching,
+    /// Dataflows that it is attached to, also above the limits.
+    dataflows: u64,
     /// The open region; `None` if it says what there is not.
     region: Option<Region>,
     key: KeyValues,
@@ -110,11 +112,17 @@ impl<'a> ConstraintReader<'a> {
             limits,
             annotation: Annotation::default(),
             attaching: Attaching::Other,
+            dataflows: 0,
             region: None,
             key: KeyValues::default(),
             keys: 0,
             is_whole,
         }
+    }
+
+    /// Number of dataflows that it is attached to.
+    pub(super) fn dataflows(&self) -> u64 {
+        self.dataflows
     }
 
     /// The constraint, and whether everything was within the limits.
@@ -240,6 +248,7 @@ impl Walk for ConstraintReader<'_> {
                     "DataStructure" => Attaching::DataStructure,
                     _ => Attaching::Other,
                 };
+                self.dataflows += u64::from(self.attaching == Attaching::Dataflow);
             }
             Context::AttachedRef => {
                 let artefact = reference::identity(start)?;

@@ -5,6 +5,7 @@ use std::io::Read;
 
 use super::element::ElementContext;
 use super::inline::InlineCategories;
+use super::languages;
 use super::legacy::Legacy;
 use super::tag;
 use crate::annotations::FactsBuilder;
@@ -13,8 +14,8 @@ use crate::diagnostic::{Diagnostics, Reason};
 use crate::error::{Fault, ParseError};
 use crate::limits::Limits;
 use crate::namespace::Namespace;
-use crate::text::{is_blank, normalized};
-use crate::urn::{DEFAULT_VERSION, Urn};
+use crate::text::{is_blank, is_garbled, normalized};
+use crate::urn::{self, STRUCTURE_CLASSES, Urn};
 use crate::xml::{Event, Start, Xml};
 
 /// Limit for the texts of one annotation in all languages; the rest is dropped.
@@ -48,6 +49,8 @@ pub(super) struct DataflowBuilder {
     /// Irregularities, reported once the id is known.
     issues: Vec<(Reason, String)>,
     facts: FactsBuilder,
+    /// The version of an artefact that states none.
+    default_version: &'static str,
     bytes: usize,
     parts: usize,
     truncated: bool,
@@ -58,7 +61,8 @@ impl DataflowBuilder {
     pub(super) fn new(start: &Start<'_>) -> Result<Self, Fault> {
         let mut issues = Vec::new();
         let flow = tag::dataflow(start, &mut issues)?;
-        Ok(Self { flow, issues, facts: FactsBuilder::default(), bytes: 0, parts: 0, truncated: false })
+        let (facts, default_version) = (FactsBuilder::default(), urn::default_version(start.namespace));
+        Ok(Self { flow, issues, facts, default_version, bytes: 0, parts: 0, truncated: false })
     }
 
     /// Reads up to the end of the element. Returns `None` for a dataflow without identity.
@@ -227,7 +231,10 @@ impl DataflowBuilder {
             if self.reserve(language.len() + value.len(), limits) {
                 let Dataflow { names, descriptions, .. } = &mut *self.flow;
                 let texts = if context == ElementContext::Name { names } else { descriptions };
-                texts.push((language.trim().to_owned(), value.to_owned()));
+                texts.push((languages::tag(language), value.to_owned()));
+            }
+            if is_garbled(value) {
+                self.report(Reason::GarbledText, || format!("{value:?} was decoded in a wrong encoding"));
             }
             return;
         }
@@ -243,7 +250,7 @@ impl DataflowBuilder {
     /// Stores a structure reference that is written as a URN.
     fn set_structure_urn(&mut self, urn: &str) {
         match Urn::parse(urn) {
-            Some(Urn { class: "DataStructure" | "KeyFamily", agency_id, id, version, .. }) => {
+            Some(Urn { class, agency_id, id, version, .. }) if STRUCTURE_CLASSES.contains(&class) => {
                 let [agency_id, id, version] = [agency_id, id, version].map(str::to_owned);
                 self.flow.structure = Some(StructureReference { agency_id, id, version });
             }
@@ -277,6 +284,12 @@ impl DataflowBuilder {
     /// Sets defaults, and reports the irregularities.
     fn finish(mut self, legacy: &mut Legacy, diagnostics: &mut Diagnostics) -> Option<Box<Dataflow>> {
         let flow = &mut self.flow;
+        languages::keep_one_each(flow, &mut self.issues);
+        let default_version = |version: &mut String| {
+            if version.is_empty() {
+                version.push_str(self.default_version);
+            }
+        };
         default_version(&mut flow.version);
         if let Some(structure) = &mut flow.structure {
             default_version(&mut structure.version);
@@ -334,10 +347,4 @@ fn set_annotation_text(
         _ => return,
     };
     std::mem::swap(field, text);
-}
-
-fn default_version(version: &mut String) {
-    if version.is_empty() {
-        version.push_str(DEFAULT_VERSION);
-    }
 }

@@ -9,10 +9,9 @@ use super::data_structure::DataStructureReader;
 use super::reference;
 use super::walk::walk;
 use crate::error::{Fault, ParseError};
-use crate::namespace::Namespace;
 use crate::reference::Reference;
 use crate::structures::{Constraint, Structures};
-use crate::urn::DEFAULT_VERSION;
+use crate::urn::default_version;
 use crate::xml::Start;
 
 /// An artefact whose start tag was read.
@@ -38,14 +37,12 @@ pub(super) fn item_of(container: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether an artefact begins; `counts` if the element is in the container of its kind. Constraints count anywhere:
-/// inside them are elements that would count as dataflows where there are no namespaces.
-pub(super) fn begins(start: &Start<'_>, counts: bool) -> bool {
-    match start.local_name() {
+/// Whether an artefact begins: `known` if the element is one of SDMX, `counts` if it is in the container of its kind.
+/// Constraints count anywhere: inside them are elements that would count as dataflows where there are no namespaces.
+pub(super) fn begins(name: &str, known: bool, counts: bool) -> bool {
+    match name {
         "DataStructure" | "Codelist" | "ValueList" | "GeographicCodelist" | "GeoGridCodelist" => counts,
-        "ContentConstraint" | "DataConstraint" | "AvailabilityConstraint" => {
-            counts || matches!(start.namespace, Namespace::Sdmx(..))
-        }
+        "ContentConstraint" | "DataConstraint" | "AvailabilityConstraint" => known,
         _ => false,
     }
 }
@@ -61,7 +58,7 @@ impl Opened {
             return Ok(Self::Constraint(Box::new(super::constraint::opened(start, identity)?)));
         }
         if identity.version.is_empty() {
-            identity.version.push_str(DEFAULT_VERSION);
+            identity.version.push_str(default_version(start.namespace));
         }
         Ok(if name == "DataStructure" { Self::DataStructure(identity) } else { Self::Codelist(identity) })
     }
@@ -104,6 +101,7 @@ impl<R: Read> StructureReader<R> {
             Opened::Constraint(constraint) => {
                 let mut reader = ConstraintReader::new(*constraint, position, *plain, structures, limits);
                 walk(xml, &mut reader, limits)?;
+                self.references += reader.dataflows();
                 let (constraint, is_whole) = reader.finish();
                 if is_whole && is_used {
                     structures.add_constraint(constraint, diagnostics);

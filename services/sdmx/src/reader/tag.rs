@@ -6,7 +6,8 @@ use crate::dataflow::{Dataflow, ExternalReference, StructureReference};
 use crate::diagnostic::Reason;
 use crate::error::{Fault, Position};
 use crate::facts::Facts;
-use crate::urn::Urn;
+use crate::namespace::{Namespace, Version};
+use crate::urn::{DATAFLOW_CLASSES, Urn};
 use crate::xml::{RawValue, Start};
 
 /// A dataflow with only its attributes; irregularities of the attributes are added to `issues`.
@@ -29,6 +30,8 @@ pub(super) fn dataflow(
         position: Position::START,
     });
     let mut external = ExternalReference::default();
+    // In SDMX 2.0 `uri` is where the definition of a stub is; later it is a page about the dataflow.
+    let in_2_0 = matches!(start.namespace, Namespace::Sdmx(Some(Version::V2_0), _));
     let mut is_external = None;
     let mut urn = Cow::Borrowed("");
     for (name, value) in start.attributes() {
@@ -39,6 +42,7 @@ pub(super) fn dataflow(
             "urn" => urn = value.resolve()?,
             "isFinal" => flow.is_final = boolean(name, value, issues)?,
             "isExternalReference" => is_external = boolean(name, value, issues)?,
+            "uri" if in_2_0 => external.structure_url = non_empty(value)?,
             "structureURL" => external.structure_url = non_empty(value)?,
             "serviceURL" => external.service_url = non_empty(value)?,
             _ => {}
@@ -49,21 +53,29 @@ pub(super) fn dataflow(
     Ok(flow)
 }
 
-/// Takes missing parts of a dataflow's identity from its URN.
+/// Takes missing parts of a dataflow's identity from its URN, and reports a URN of something else.
 fn complete_identity(flow: &mut Dataflow, urn: &str, issues: &mut Vec<(Reason, String)>) {
-    let Some(parsed) = Urn::parse(urn) else {
+    let Some(Urn { class, agency_id, id, version, .. }) = Urn::parse(urn) else {
         if !urn.is_empty() {
             issues.push((Reason::InvalidUrn, format!("{urn:?} is not an SDMX URN")));
         }
         return;
     };
-    let parts = [
-        (&mut flow.id, parsed.id),
-        (&mut flow.agency_id, parsed.agency_id),
-        (&mut flow.version, parsed.version),
-    ];
-    for (attribute, part) in parts.into_iter().filter(|(attribute, _)| attribute.is_empty()) {
-        attribute.push_str(part);
+    if !DATAFLOW_CLASSES.contains(&class) {
+        let problem = format!("{urn:?} names a {class}; expected a Dataflow, and used the attributes");
+        return issues.push((Reason::ContradictoryUrn, problem));
+    }
+    let mut differs = false;
+    let parts = [(&mut flow.id, id), (&mut flow.agency_id, agency_id), (&mut flow.version, version)];
+    for (attribute, part) in parts {
+        if attribute.is_empty() {
+            attribute.push_str(part);
+        }
+        differs |= attribute != part && !part.is_empty();
+    }
+    if differs {
+        let problem = format!("{urn:?} differs from the attributes, which were used");
+        issues.push((Reason::ContradictoryUrn, problem));
     }
 }
 

@@ -104,7 +104,7 @@ fn dataflows() {
 #[test]
 fn parts_and_bytes_of_a_dataflow() {
     let content = "<c:Annotations><c:Annotation><c:AnnotationText>aaaa</c:AnnotationText></c:Annotation></c:Annotations>\
-                   <c:Name>bbbb</c:Name><c:Name>cccc</c:Name><c:Description>dddd</c:Description>";
+                   <c:Name xml:lang='en'>bb</c:Name><c:Name>cccc</c:Name><c:Description>dddd</c:Description>";
     let check = |dataflow_parts, dataflow_bytes, kept: [usize; 3], whole: bool| {
         let limits = Limits { dataflow_parts, dataflow_bytes, ..Limits::default() };
         let document = message(&format!("<s:Dataflow id='a'>{content}</s:Dataflow><s:Dataflow id='b'/>"));

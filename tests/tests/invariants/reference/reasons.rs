@@ -10,7 +10,7 @@ use dataflow_mesh::status::Kind;
 use super::{read, root, rows, section};
 
 /// All kinds, to find one by its name.
-const KINDS: [Kind; 17] = [
+const KINDS: [Kind; 18] = [
     Kind::Invalid,
     Kind::NotFound,
     Kind::AlreadyExists,
@@ -27,6 +27,7 @@ const KINDS: [Kind; 17] = [
     Kind::Unimplemented,
     Kind::MethodNotAllowed,
     Kind::UnsupportedMediaType,
+    Kind::PeerFault,
     Kind::Internal,
 ];
 

@@ -89,6 +89,14 @@ fn an_import_changes_all_rules_or_none() {
     check(2, &before.replacen("mode: WORDS", "mode: SUBSTRING", 1), "mode");
     check(2, &before.replacen("category: HEALTH", "category: WEALTH", 1), "WEALTH");
     check(2, &format!("{before}  - ["), "the rule file");
+    let file = save(&directory, "stale", &before.replacen("category: HEALTH", "category: LABOUR", 1));
+    let ended = run(&mesh, &["rules", "import", &file, "--etag", "ffff-0"]);
+    assert!(ended.code == 1 && ended.stderr.contains("etag"), "{ended:?}");
+    assert_eq!(shown(&mesh, &["rules", "export"]), before);
+    let listed = shown(&mesh, &["rules", "list"]);
+    let etag = listed.lines().next().and_then(|line| line.rsplit_once("etag ")).unwrap().1;
+    shown(&mesh, &["rules", "import", &file, "--etag", etag]);
+    assert_ne!(shown(&mesh, &["rules", "export"]), before);
     let missing = directory.path().join("missing");
     let ended = run(&mesh, &["rules", "import", missing.to_str().unwrap()]);
     assert!(ended.code == 2 && ended.stderr.contains("missing"), "{ended:?}");

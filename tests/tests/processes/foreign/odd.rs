@@ -39,7 +39,7 @@ impl Table<'_> {
 }
 
 async fn odd() -> dataflow_tests::services::Service {
-    gateway_of("odd.proto", "odd.v1.Odd").await
+    gateway_of("odd.proto", "odd.v1.Odd", &[]).await
 }
 
 async fn table(gateway: &dataflow_tests::services::Service) -> Table<'_> {
@@ -124,6 +124,18 @@ async fn bodies_of_every_kind() {
     ok("PUT", "/v1/enumbody", "-1", json!("NEGATIVE")).await;
     ok("PUT", "/v1/databody", r#""-_""#, json!("+w==")).await;
     ok("PUT", "/v1/any", "{}", json!({})).await;
+    for target in ["any", "struct", "ts", "maybe", "opt", "leftbody"] {
+        ok("PUT", &format!("/v1/{target}"), "null", Value::Null).await;
+    }
+    let every = json!({
+        "un": u32::MAX, "bigs": ["1", "-1"], "maybeData": "AQI=", "optCount": 0, "ratios": [0.5, "NaN"], "maybeFlag": false,
+        "values": {"a": null, "b": [1.0]}, "nothingAtAll": {}, "optColour": "COLOUR_UNSPECIFIED",
+        "times": ["1970-01-01T00:00:00Z"], "maybeText": "", "maybeBig": "-5", "maybeRatio": "-Infinity",
+        "blobs": {"7": "AA=="}, "maybes": [0, 1], "anys": [null, {}], "colourOf": {"c": "GREEN", "d": 9},
+        "the \"quoted\" name": "q", "wrapped": "",
+    });
+    ok("POST", "/v1/items", &every.to_string(), every.clone()).await;
+    ok("POST", "/v1/items", r#"{"nothing": null}"#, json!({"nothing": null})).await;
     let duration = json!({"@type": "x/google.protobuf.Duration", "value": "1.500s"});
     let (status, found) = call(&gateway.upstream, "PUT", "/v1/any", &duration.to_string()).await;
     assert_eq!((status, found), (200, duration));
@@ -194,13 +206,16 @@ async fn bodies_of_any_media_type_are_raw_at_every_place() {
     check("GET", "/v1/raw", None, b"", b"").await;
     check("POST", "/v1/rawfield/n?extra=x", Some("image/png"), b"png", b"png").await;
     check("GET", "/v1/rawfield/n", None, b"", b"").await;
+    check("PUT", "/v1/rawfield/n", Some("a/b"), b"", b"").await;
     check("POST", "/v1/rawtell", Some("text/plain"), b"part,", b"part,part,part,").await;
+    check("PUT", "/v1/rawstream/n", Some("text/plain"), b"one", b"one").await;
+    check("PUT", "/v1/rawstream/n", None, b"\0", b"\0").await;
 }
 
 #[tokio::test]
 async fn methods_that_rest_cannot_express_have_no_route() {
     let gateway = odd().await;
-    for target in ["/v1/collect", "/v1/chat"] {
+    for target in ["/v1/collect", "/v1/chat", "/odd.v1.Odd/Pure"] {
         let (status, problem) = call(&gateway.upstream, "POST", target, "{}").await;
         assert_eq!((status, &problem["details"][0]["reason"]), (404, &json!("ROUTE_NOT_FOUND")), "{target}");
     }
@@ -223,5 +238,85 @@ async fn answers_are_the_same_bytes_each_time() {
     assert!(first.contains(r#""counts":{"k0":0,"k1":1,"k10":10,"#), "{first}");
     for _ in 0..5 {
         assert_eq!(answer().await, first);
+    }
+}
+
+#[tokio::test]
+async fn large_answers_escape_names_and_hold_maps_within_a_limit() {
+    let gateway = odd().await;
+    let json = [("content-type", "application/json")];
+    let post = async |body: Value| {
+        http::request(&gateway.upstream, "POST", "/v1/items", &json, body.to_string().as_bytes()).await
+    };
+    // Above 256 KiB an answer is written as it arrives.
+    let mut large = json!({"tags": vec!["x".repeat(1000); 300], "small": 0.1, "the \"quoted\" name": "q"});
+    let found: Value = serde_json::from_slice(&post(large.clone()).await.unwrap().body).unwrap();
+    assert_eq!((&found["the \"quoted\" name"], &found["small"]), (&json!("q"), &json!(0.1)));
+    large["tags"] = json!([]);
+    let small: Value = serde_json::from_slice(&post(large).await.unwrap().body).unwrap();
+    let differing = |name: &&String| found[name.as_str()] != small[name.as_str()];
+    assert_eq!(small.as_object().unwrap().keys().filter(differing).collect::<Vec<_>>(), ["tags"]);
+
+    let map = |entries: usize| -> Value {
+        let entry = |key: usize| (format!("{key:0>10000}"), json!(1));
+        json!({"counts": (0..entries).map(entry).collect::<serde_json::Map<_, _>>()})
+    };
+    let held: Value = serde_json::from_slice(&post(map(300)).await.unwrap().body).unwrap();
+    assert_eq!(held["counts"].as_object().unwrap().len(), 300);
+    post(map(900)).await.map(|answer| answer.status).unwrap_err();
+}
+
+#[tokio::test]
+async fn resources_of_any_service_have_conditions() {
+    let gateway = odd().await;
+    let check = async |headers: &[(&str, &str)], status: u16, etag: Option<&str>| {
+        let target = "/v1/etags/a?etag=v1";
+        let answer = http::request(&gateway.upstream, "GET", target, headers, b"").await.unwrap();
+        let found = answer.headers.get("etag").map(|etag| etag.to_str().unwrap());
+        assert_eq!((answer.status, found), (status, etag), "{headers:?}");
+        assert_eq!(answer.body.is_empty(), status == 304, "{headers:?}");
+    };
+    let v1 = Some("\"v1\"");
+    check(&[], 200, v1).await;
+    check(&[("if-none-match", "\"v1\"")], 304, v1).await;
+    check(&[("if-none-match", "\"v0\", W/\"v1\"")], 304, v1).await;
+    check(&[("if-none-match", "*")], 304, v1).await;
+    check(&[("if-none-match", "\"v0\"")], 200, v1).await;
+    check(&[("if-match", "\"v0\", \"v1\"")], 200, v1).await;
+    check(&[("if-match", "*")], 200, v1).await;
+    check(&[("if-match", "\"v0\"")], 412, None).await;
+    check(&[("if-match", "W/\"v1\"")], 412, None).await;
+
+    let change = async |headers: &[(&str, &str)], body: &str| {
+        let headers = [&[("content-type", "application/json")], headers].concat();
+        let answer = http::request(&gateway.upstream, "PATCH", "/v1/etags/a", &headers, body.as_bytes())
+            .await
+            .unwrap();
+        let json: Value = serde_json::from_slice(&answer.body).unwrap();
+        (answer.status, json)
+    };
+    let title = r#"{"title": "t"}"#;
+    let (status, changed) = change(&[("if-match", "\"v1\"")], title).await;
+    assert_eq!((status, &changed["item"]["etag"]), (200, &json!("v1")), "the service compares it");
+    let (status, changed) = change(&[("if-match", "*")], title).await;
+    assert_eq!((status, &changed["item"]["etag"]), (200, &json!("")), "a PATCH is of what exists");
+    let (status, problem) = change(&[("if-match", "\"v1\"")], r#"{"etag": "v2"}"#).await;
+    assert_eq!((status, &problem["details"][0]["reason"]), (400, &json!("PRECONDITION_INVALID")));
+    // What the GET of the path returns has no etag.
+    let (status, problem) = change(&[("if-match", "\"v1\", \"v2\"")], title).await;
+    assert_eq!((status, &problem["details"][0]["reason"]), (412, &json!("ETAG_MISMATCH")));
+    let (status, changed) = change(&[("if-none-match", "\"v1\"")], title).await;
+    assert_eq!((status, &changed["item"]["title"]), (200, &json!("t")));
+}
+
+#[tokio::test]
+async fn a_service_may_have_several_addresses() {
+    let file = super::descriptors("odd.proto");
+    let (closed, odd) = (dataflow_tests::services::closed_port(), super::echo().await);
+    let upstream = format!("odd.v1.Odd={},{odd}", closed.upstream.to_string().trim_end_matches('/'));
+    let flags = ["--descriptors", file.path().to_str().unwrap(), "--upstream", &upstream];
+    let gateway = dataflow_tests::services::gateway(&flags).await;
+    for _ in 0..4 {
+        assert_eq!(call(&gateway.upstream, "GET", "/v1/n/a", "").await.0, 200);
     }
 }

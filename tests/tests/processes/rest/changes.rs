@@ -121,7 +121,17 @@ async fn the_etag_of_a_response_is_the_precondition_of_a_change() {
     let first = etag(&send("GET", entries, &[], &Value::Null).await).unwrap();
     assert_eq!(send("PUT", entries, &[&first], &entry).await.status, 200);
     assert_eq!(send("PUT", entries, &[&first], &entry).await.status, 412);
-    let refused = send("POST", "/v1/rulesets/default:rollback", &["\"1\""], &json!({})).await;
+    // A whole rule set, too.
+    let rollback = "/v1/rulesets/default:rollback";
+    let refused = send("POST", rollback, &["\"1\""], &json!({"revision": 1})).await;
+    assert_eq!(json_of(&refused)["details"][0]["reason"], "ETAG_MISMATCH");
+    let sets = json_of(&send("GET", "/v1/rulesets", &[], &Value::Null).await);
+    let present =
+        sets["rulesets"].as_array().unwrap().iter().find(|set| set["ruleset"] == "default").unwrap();
+    let present = format!("{}", present["etag"]);
+    let back = send("POST", rollback, &[&present], &json!({"revision": 1})).await;
+    assert_eq!(back.status, 200, "{}", String::from_utf8_lossy(&back.body));
+    let refused = send("POST", "/v1/cache:invalidate", &["\"1\""], &json!({"tags": ["a"]})).await;
     assert_eq!(json_of(&refused)["details"][0]["reason"], "PRECONDITION_INVALID");
     // A list of resources has no etag of its own.
     assert_eq!(etag(&send("GET", "/v1/rules", &[], &Value::Null).await), None);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dataflow_proto::config::v1 as pb;
 use dataflow_rules::{Overlay, RuleSet};
 
-use super::super::{Caller, page_size, page_start};
+use super::super::{Caller, check_etag, page_size, page_start};
 use super::Service;
 use crate::change::{Change, TenantChange};
 use crate::convert::ruleset::{from_wire, to_wire};
@@ -42,12 +42,13 @@ impl Service {
         caller: Caller,
         request: pb::RollbackRulesetRequest,
     ) -> Result<pb::RollbackRulesetResponse, Error> {
-        let pb::RollbackRulesetRequest { ruleset, revision, reason } = request;
+        let pb::RollbackRulesetRequest { ruleset, revision, reason, etag } = request;
         let tenant = caller.tenant.clone();
         let origin = caller.origin(reason)?;
         let state = if tenant.is_empty() {
             let earlier = self.journal.ruleset_at(&ruleset, revision).await?;
             let decide = |state: &State| {
+                check_etag(&etag, &state.ruleset_of(&tenant, &ruleset)?.etag())?;
                 let present = state.ruleset(&ruleset)?;
                 Ok((present.set.rules != earlier.rules).then(|| Change::RolledBack(earlier.clone())))
             };
@@ -55,6 +56,7 @@ impl Service {
         } else {
             let overlay = self.journal.overlay_at(&tenant, &ruleset, revision).await?;
             let decide = |state: &State| {
+                check_etag(&etag, &state.ruleset_of(&tenant, &ruleset)?.etag())?;
                 let is_other = *present_overlay(state, &tenant, &ruleset)? != *overlay;
                 let (ruleset, overlay) = (ruleset.clone(), Arc::clone(&overlay));
                 Ok(is_other.then(|| TenantChange::RolledBack { ruleset, overlay }.of(&tenant)))
@@ -70,10 +72,11 @@ impl Service {
         caller: Caller,
         request: pb::ReplaceRulesRequest,
     ) -> Result<pb::ReplaceRulesResponse, Error> {
-        let pb::ReplaceRulesRequest { ruleset, mode, rules, reason } = request;
+        let pb::ReplaceRulesRequest { ruleset, mode, rules, reason, etag } = request;
         let given = from_wire(pb::Ruleset { ruleset, mode, rules, ..pb::Ruleset::default() })?;
         let tenant = caller.tenant.clone();
         let decide = |state: &State| {
+            check_etag(&etag, &state.ruleset_of(&tenant, &given.name)?.etag())?;
             let RuleSet { mode, revision, rules, .. } = &*state.ruleset(&given.name)?.set;
             if *mode != given.mode {
                 let mode = to_wire(&given).mode().as_str_name();
