@@ -11,6 +11,10 @@ TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 # Default catalogue of `make bench`: 8,000 dataflows in 26 MB.
 FILE ?= $(TARGET)/catalogue.xml
 
+# The published catalogues that `bench parse` measures, if SDMX_CORPUS names their directory.
+PUBLISHED := $(if $(SDMX_CORPUS),$(addprefix $(SDMX_CORPUS)/catalogues/,insee_dataflow_FR1.xml \
+	istat_dataflow_IT1_2020-05-03.xml globalregistry_sdmx30_dataflow_children.xml))
+
 # The stages of `make test`, fast ones first.
 STAGES := test-fmt test-lint test-docs test-proto test-k8s test-observability test-rust test-redis test-mesh test-hostile
 
@@ -67,11 +71,14 @@ test-mesh: tools ## Test the mesh with real sidecars, and rolling restarts under
 test-hostile: tools ## Run the campaign: hostile callers against real processes
 	@.ci/stage $@ cargo test --workspace --locked --test version --test hostile -- --show-output --test-threads 4
 
-bench: build release $(FILE) $(TARGET)/small.xml ## Run the benchmarks on a generated catalogue, or on FILE=...
-	$(foreach figure,parse rules memory start,$(TARGET)/release/dataflow bench $(figure) $(FILE) &&) true
+bench: build release $(FILE) $(TARGET)/small.xml $(TARGET)/short-texts.xml ## Run the benchmarks on a generated catalogue, or on FILE=...
+	$(TARGET)/release/dataflow bench parse --rounds 51 $(PUBLISHED) $(TARGET)/short-texts.xml $(FILE)
+	$(foreach figure,rules memory start,$(TARGET)/release/dataflow bench $(figure) $(FILE) &&) true
 	$(TARGET)/release/dataflow bench repeat $(TARGET)/small.xml
 	$(TARGET)/release/dataflow bench cache
 	$(TARGET)/release/dataflow bench gateway
+	$(TARGET)/release/dataflow bench observability
+	$(TARGET)/release/dataflow bench scrape
 	cargo bench --locked -p dataflow-transcode
 	$(TARGET)/release/dataflow bench overload
 	$(TARGET)/release/dataflow bench isolation
@@ -82,6 +89,10 @@ $(TARGET)/catalogue.xml: | build
 # A document small enough for the result cache: 600 dataflows in 2 MB.
 $(TARGET)/small.xml: | build
 	$(TARGET)/debug/generate-catalogue --flows 600 --bytes 2000000 > $@
+
+# Many dataflows of one short name each: 1,500 in 1 MB.
+$(TARGET)/short-texts.xml: | build
+	$(TARGET)/debug/generate-catalogue --profile short-texts > $@
 
 clean: ## Remove build outputs and installed tools
 	cargo clean

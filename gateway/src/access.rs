@@ -200,12 +200,13 @@ impl Drop for Entry {
             http_response_status_code: self.status.as_u16(),
         };
         access.seconds.get_or_create(&labels).observe(took.as_secs_f64());
-        self.span.end(self.status);
+        let outcome = Outcome::Status(self.status.as_u16());
+        self.span.end(self.status, access.log.reason(outcome, took, self.is_stream));
         let _entered = self.span.span().enter();
         access.log.record(&access_log::Access {
             method: &self.method,
             route: Some(&self.route).map(|route| &**route).filter(|route| !route.is_empty()),
-            outcome: Outcome::Status(self.status.as_u16()),
+            outcome,
             took,
             is_stream: self.is_stream,
             sent: self.sent,

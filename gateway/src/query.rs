@@ -11,10 +11,12 @@ use tonic::Status;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ParameterError {
     /// The request has no field of this name, or it is set elsewhere.
-    #[error("there is no query parameter {name:?}")]
+    #[error("there is no query parameter {name:?}; this path takes {known}")]
     Unknown {
         /// As it was sent.
         name: String,
+        /// The names of those that there are.
+        known: String,
     },
     /// A value is invalid for its field.
     #[error("{name}: {problem}")]
@@ -76,7 +78,7 @@ impl Describe for ParameterError {
 
     fn violations(&self) -> Vec<Violation> {
         let (field, description) = match self {
-            ParameterError::Unknown { name } => (name.clone(), "there is no such field".to_owned()),
+            ParameterError::Unknown { name, .. } => (name.clone(), "there is no such field".to_owned()),
             ParameterError::Invalid { name, problem } => (name.clone(), problem.clone()),
         };
         vec![Violation { field, description }]

@@ -18,6 +18,7 @@ use std::time::Duration;
 use dataflow_mesh::context::Context;
 use dataflow_mesh::identity::Principal;
 use dataflow_mesh::outbound::Upstream;
+use dataflow_mesh::process_status::Quota as InStatus;
 use dataflow_mesh::rate::{Rate, RateLimit, States};
 use dataflow_mesh::tasks::Task;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -119,6 +120,16 @@ impl RateLimits {
             let source = leases.clone();
             context.status.degraded_while("RATE_LIMITS_BY_SHARE", move || source.source() == Source::ByShare);
             context.tasks.spawn(Task::restarting("rate limits", move || leases.clone().run()));
+        }
+        if rates.are_set() {
+            let (used, refused, limit) = (size.clone(), refused.clone(), rates.max_identities as u64);
+            context.status.add_quotas(move || {
+                let refused = [Kind::Tenant, Kind::Subject]
+                    .map(|kind| refused.get_or_create(&Labels { identity: kind.name() }).get());
+                let used = u64::try_from(used.get()).unwrap_or_default();
+                let (role, name) = ("gateway", "rate_limits");
+                vec![InStatus { role, name, used, limit, refused: refused.into_iter().sum() }]
+            });
         }
         let quotas = Mutex::new(States::new(rates.max_identities));
         Self { rates, quotas, leases, size, refused }

@@ -19,6 +19,7 @@ use crate::identity::{Names, PeerAddress};
 use crate::metrics::{Metrics, code_label};
 use crate::propagation::REQUEST_ID;
 use crate::sampling::Sampler;
+use crate::telemetry::Reason;
 
 /// Which calls are logged at info.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -246,10 +247,23 @@ impl AccessLog {
         }
     }
 
+    /// Why the trace of a call is exported, if it was not sampled at its start.
+    pub fn reason(&self, outcome: Outcome, took: Duration, is_stream: bool) -> Option<Reason> {
+        if outcome.is_failure() && !outcome.is_over_limit() {
+            Some(Reason::Error)
+        } else {
+            self.is_slow(took, is_stream).then_some(Reason::Slow)
+        }
+    }
+
+    fn is_slow(&self, took: Duration, is_stream: bool) -> bool {
+        took >= self.slow && !is_stream
+    }
+
     /// The level of a record: at info with the number of those that were left out before it, else at debug. None if it
     /// is left out.
     fn level(&self, Access { outcome, took, is_stream, .. }: &Access<'_>) -> Option<Option<u64>> {
-        let is_slow = *took >= self.slow && !is_stream;
+        let is_slow = self.is_slow(*took, *is_stream);
         if self.logged != Logged::All && !is_slow && !outcome.is_failure() {
             return Some(None);
         }

@@ -80,6 +80,7 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
+    use crate::dependencies::Criticality;
 
     async fn get(router: &Router, path: &str) -> (StatusCode, String) {
         let request = Request::get(path).body(Body::empty()).unwrap();
@@ -103,6 +104,16 @@ mod tests {
         };
         assert_eq!(statuses(&router).await, [200, 503, 503]);
         drop(latch);
+        assert_eq!(statuses(&router).await, [200, 200, 200]);
+        // Nothing outside of the process but what is critical to it counts, and nothing at all for its life.
+        let declare = |name, criticality| readiness.dependencies().declare(name, criticality);
+        let (optional, critical) =
+            (declare("a/b", Criticality::Optional), declare("a/c", Criticality::Critical));
+        optional.failed(&"refused");
+        assert_eq!(statuses(&router).await, [200, 200, 200]);
+        critical.failed(&"refused");
+        assert_eq!(statuses(&router).await, [200, 200, 503]);
+        critical.succeeded();
         assert_eq!(statuses(&router).await, [200, 200, 200]);
         readiness.drain();
         assert_eq!(statuses(&router).await, [200, 200, 503]);

@@ -79,7 +79,7 @@ pub(crate) fn stack(
         // First, so that all layers below log and call with the request id and the trace.
         .layer(PropagationLayer::new(metrics.role(), baggage))
         // Outside the limit, so that rejected calls are counted too.
-        .layer(ObserveLayer::new(metrics, log))
+        .layer(ObserveLayer::new(metrics, log, forwards))
         // Before anything depends on the caller.
         .layer(HeadLayer { max_bytes: max_headers })
         // Outside the limit, so that a call that is terminated releases its permit.

@@ -8,6 +8,7 @@ use tonic::{Request, Response, Status};
 
 use crate::breaker::{Breaker, Breakers, CircuitState, Report, Settings, Totals};
 use crate::dependencies::{Criticality, DependencyReport};
+use crate::metrics::Calls;
 use crate::process_status::{self, ProcessStatus, RedisRole};
 use crate::status::{Describe, Kind, to_status};
 
@@ -89,6 +90,9 @@ impl Service {
             rulesets,
             resources,
             degraded,
+            calls,
+            quotas,
+            cache,
         } = self.status.report();
         pb::ProcessStatus {
             status: overall.word().to_owned(),
@@ -113,6 +117,9 @@ impl Service {
                 })
                 .collect(),
             degraded_features: degraded.into_iter().map(str::to_owned).collect(),
+            calls: calls.into_iter().map(calls_of).collect(),
+            quotas: quotas.into_iter().map(quota).collect(),
+            cache: cache.map(cache_use),
         }
     }
 
@@ -222,9 +229,40 @@ fn redis_server(server: process_status::RedisServer) -> pb::process_status::Redi
     pb::process_status::RedisServer { address: server.address, role: role.into() }
 }
 
+fn calls_of(calls: Calls) -> pb::process_status::Calls {
+    pb::process_status::Calls {
+        role: calls.role.to_owned(),
+        total: count(calls.total),
+        failed: count(calls.failed),
+        rejected: count(calls.rejected),
+        failed_ratio: calls.failed_ratio(),
+        mean_time: calls.mean_time.and_then(duration),
+    }
+}
+
+fn quota(quota: process_status::Quota) -> pb::process_status::Quota {
+    let process_status::Quota { role, name, used, limit, refused } = quota;
+    pb::process_status::Quota {
+        name: format!("{role}/{name}"),
+        used: count(used),
+        limit: count(limit),
+        refused: count(refused),
+    }
+}
+
+fn cache_use(cache: process_status::CacheUse) -> pb::process_status::CacheUse {
+    let process_status::CacheUse { reads, hit_rate, l1_entries, l1_bytes, l1_capacity } = cache;
+    pb::process_status::CacheUse {
+        reads: count(reads),
+        hit_rate,
+        l1_entries: count(l1_entries),
+        l1_bytes: count(l1_bytes),
+        l1_capacity_bytes: count(l1_capacity),
+    }
+}
+
 fn counts(totals: Totals, changes: u64) -> pb::circuit_breaker::Totals {
     let Totals { calls, successes, failures, rejected } = totals;
-    let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     pb::circuit_breaker::Totals {
         calls: count(calls),
         successes: count(successes),
@@ -232,6 +270,10 @@ fn counts(totals: Totals, changes: u64) -> pb::circuit_breaker::Totals {
         rejected: count(rejected),
         changes: count(changes),
     }
+}
+
+fn count(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 fn small(count: u32) -> i32 {

@@ -2,6 +2,7 @@
 
 mod calls;
 mod exposition;
+mod spans;
 mod tenants;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,8 +18,10 @@ use prometheus_client::registry::{Metric, Registry};
 use crate::descriptors::Methods;
 
 use calls::CallFamilies;
+pub use calls::Calls;
 pub(crate) use calls::{ClientCall, ClientMetrics, ServedMethod, ServerMetrics, code_label};
 pub(crate) use exposition::Format;
+pub(crate) use spans::SpanMetrics;
 use tenants::TenantCalls;
 
 /// Upper bounds of the histograms, in seconds. 0.1 is one of them because the original objective is a p95 below 100 ms,
@@ -129,30 +132,6 @@ impl Metrics {
     /// The metrics of background tasks.
     pub(crate) fn tasks(&self) -> TaskMetrics {
         self.tasks.clone()
-    }
-}
-
-/// The spans that the collector took, and those that it did not take.
-#[derive(Debug, Clone)]
-pub(crate) struct SpanMetrics {
-    pub(crate) exported: Counter,
-    pub(crate) lost: Counter,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OutcomeLabels {
-    outcome: &'static str,
-}
-
-// === impl SpanMetrics ===
-
-impl SpanMetrics {
-    /// Both series at 0, because a rate needs a first sample.
-    fn register(registry: &mut Registry) -> Self {
-        let spans: Family<OutcomeLabels, Counter> = Family::default();
-        registry.register("trace_spans", "Sampled spans, by whether the collector took them", spans.clone());
-        let counter = |outcome| spans.get_or_create(&OutcomeLabels { outcome }).clone();
-        Self { exported: counter("exported"), lost: counter("lost") }
     }
 }
 

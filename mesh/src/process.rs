@@ -80,6 +80,7 @@ pub struct Process {
 impl Process {
     fn new(metrics: Metrics, settings: watch::Receiver<Dynamic>, pushed: watch::Sender<Pushed>) -> Self {
         let (readiness, stop) = (Readiness::default(), CancellationToken::new());
+        readiness.show(&metrics);
         let tasks = Tasks::new(stop.clone(), readiness.clone(), &metrics);
         let (breakers, open_files) = (Breakers::new(&metrics), OpenFiles::default());
         let (memory, load) = (Memory::register(&metrics), Load::register(&metrics));

@@ -1,6 +1,8 @@
 //! The status of the process: what it runs, what it depends on, and what is missing at present. Capabilities say what
 //! they have to report as closures, which are called when the status is asked for.
 
+mod usage;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,8 +13,11 @@ use tokio::time::Instant;
 use crate::breaker::{self, Breakers, CircuitState};
 use crate::dependencies::{Dependencies, DependencyReport};
 use crate::memory::{Level, Memory};
+use crate::metrics::Calls;
 use crate::readiness::Readiness;
 use crate::resources::{Resource, Resources, Usage};
+
+pub use usage::{CacheUse, Quota};
 
 /// The status of a process. Cheap to clone.
 #[derive(Clone)]
@@ -41,6 +46,9 @@ struct Sources {
     degradations: Vec<(&'static str, Source<bool>)>,
     rulesets: Vec<Source<Vec<(String, i64)>>>,
     redis: Vec<Source<Vec<RedisServer>>>,
+    calls: Vec<Source<Calls>>,
+    quotas: Vec<Source<Vec<Quota>>>,
+    cache: Option<Source<CacheUse>>,
     memory: Option<Memory>,
 }
 
@@ -98,6 +106,12 @@ pub struct Report {
     pub resources: Vec<(Usage, bool)>,
     /// What is missing.
     pub degraded: Vec<&'static str>,
+    /// The calls, by role.
+    pub calls: Vec<Calls>,
+    /// What is rationed, by role and name.
+    pub quotas: Vec<Quota>,
+    /// The cache, if there is one.
+    pub cache: Option<CacheUse>,
 }
 
 // === impl ProcessStatus ===
@@ -129,6 +143,21 @@ impl ProcessStatus {
         self.sources().redis.push(Box::new(servers));
     }
 
+    /// Reports the calls of a role.
+    pub(crate) fn add_calls(&self, calls: impl Fn() -> Calls + Send + 'static) {
+        self.sources().calls.push(Box::new(calls));
+    }
+
+    /// Reports what is rationed.
+    pub fn add_quotas(&self, quotas: impl Fn() -> Vec<Quota> + Send + 'static) {
+        self.sources().quotas.push(Box::new(quotas));
+    }
+
+    /// Reports the cache.
+    pub fn set_cache(&self, cache: impl Fn() -> CacheUse + Send + 'static) {
+        self.sources().cache = Some(Box::new(cache));
+    }
+
     /// The status at present.
     pub fn report(&self) -> Report {
         let Parts { breakers, dependencies, resources, readiness } = &self.parts;
@@ -155,6 +184,10 @@ impl ProcessStatus {
         } else {
             Overall::Healthy
         };
+        let mut calls: Vec<_> = sources.calls.iter().map(|calls| calls()).collect();
+        calls.sort_by_key(|calls| calls.role);
+        let mut quotas: Vec<_> = sources.quotas.iter().flat_map(|quotas| quotas()).collect();
+        quotas.sort_by_key(|quota| (quota.role, quota.name));
         let mark = |usage: Usage| (usage, above.contains(&usage.resource));
         Report {
             overall,
@@ -166,6 +199,9 @@ impl ProcessStatus {
             rulesets: sources.rulesets.iter().flat_map(|rulesets| rulesets()).collect(),
             resources: resources.latest().into_iter().map(mark).collect(),
             degraded: degraded.into_iter().collect(),
+            calls,
+            quotas,
+            cache: sources.cache.as_ref().map(|cache| cache()),
         }
     }
 
@@ -241,6 +277,35 @@ mod tests {
         store.succeeded();
         process.readiness.drain();
         assert_eq!(overall(), Overall::Unhealthy);
+    }
+
+    #[test]
+    fn numbers_are_read_when_they_are_asked_for_and_are_in_order() {
+        let (process, used) = (Process::default(), Arc::new(std::sync::atomic::AtomicU64::new(0)));
+        let status = process.status.clone();
+        assert_eq!((status.report().calls, status.report().cache), (vec![], None));
+        for role in ["gateway", "cache"] {
+            let used = Arc::clone(&used);
+            status.add_calls(move || Calls { role, ..Calls::default() });
+            status.add_quotas(move || {
+                let used = used.load(Ordering::Relaxed);
+                let quota = |name| Quota { role, name, used, limit: 8, refused: 0 };
+                vec![quota("uploads"), quota("calls")]
+            });
+        }
+        status.set_cache(|| CacheUse { reads: 3, ..CacheUse::default() });
+        used.store(5, Ordering::Relaxed);
+        let report = status.report();
+        assert_eq!(report.calls.iter().map(|calls| calls.role).collect::<Vec<_>>(), ["cache", "gateway"]);
+        let quotas: Vec<_> = report.quotas.iter().map(|quota| (quota.role, quota.name, quota.used)).collect();
+        let expected = [
+            ("cache", "calls", 5),
+            ("cache", "uploads", 5),
+            ("gateway", "calls", 5),
+            ("gateway", "uploads", 5),
+        ];
+        assert_eq!(quotas, expected);
+        assert_eq!(report.cache.map(|cache| cache.reads), Some(3));
     }
 
     #[test]

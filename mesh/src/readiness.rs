@@ -2,11 +2,17 @@
 //! covers this process only, and what is declared critical to it: an upstream that is down must not make callers unready
 //! that can work without it.
 
+use std::fmt;
 use std::sync::Arc;
 
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
 use tokio::sync::watch;
 
 use crate::dependencies::Dependencies;
+use crate::metrics::Metrics;
 
 /// The readiness of one process, shared by its services and its admin port.
 #[derive(Debug, Clone, Default)]
@@ -57,6 +63,11 @@ impl Readiness {
         Latch { state: Arc::clone(&self.state) }
     }
 
+    /// Shows it in the metrics.
+    pub(crate) fn show(&self, metrics: &Metrics) {
+        metrics.collect(Shown(self.clone()));
+    }
+
     /// Whether there were latches and all have been dropped: the result of the startup probe.
     pub fn started(&self) -> bool {
         self.state.borrow().started()
@@ -84,6 +95,18 @@ impl Readiness {
     }
 }
 
+/// The result of the readiness probe, read at each scrape: it also depends on what is critical.
+#[derive(Debug)]
+struct Shown(Readiness);
+
+impl Collector for Shown {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "Whether the process accepts traffic, as /readyz says";
+        let metric = encoder.encode_descriptor("process_ready", help, None, MetricType::Gauge)?;
+        ConstGauge::new(i64::from(self.0.ready())).encode(metric)
+    }
+}
+
 impl Drop for Latch {
     fn drop(&mut self) {
         self.state.send_modify(|state| state.pending -= 1);
@@ -97,17 +120,22 @@ mod tests {
 
     #[test]
     fn only_a_critical_dependency_that_fails_makes_the_process_not_ready() {
-        let readiness = Readiness::default();
+        let (readiness, metrics) = (Readiness::default(), Metrics::default());
+        readiness.show(&metrics);
+        let shown = |ready: u8| metrics.encode().contains(&format!("\nprocess_ready {ready}\n"));
+        assert!(shown(0));
         drop(readiness.latch());
         let declare = |name, criticality| readiness.dependencies().declare(name, criticality);
         let (optional, critical) =
             (declare("a/b", Criticality::Optional), declare("a/c", Criticality::Critical));
         optional.failed(&"refused");
         assert!(readiness.ready());
+        assert!(shown(1));
         critical.failed(&"refused");
         assert!(!readiness.ready() && readiness.started());
+        assert!(shown(0));
         critical.succeeded();
-        assert!(readiness.ready());
+        assert!(readiness.ready() && shown(1));
     }
 
     #[tokio::test]

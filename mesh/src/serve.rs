@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use dataflow_proto::mesh::v1::mesh_service_server::MeshServiceServer;
+use dataflow_settings::Live;
 use futures_util::future::{BoxFuture, join_all};
 use http::{Request, Response};
 use tokio::net::TcpListener;
@@ -35,13 +36,15 @@ use tonic_health::server::{HealthReporter, HealthService};
 use tower::Service;
 
 use crate::access_log::AccessLog;
-use crate::args::ServerArgs;
+use crate::args::{LimitArgs, ServerArgs};
 use crate::capability::{Capability, Named};
 use crate::context::Context;
 use crate::descriptors::Methods;
 use crate::drain::Stop;
 use crate::inbound::{self, RequestMemory, Shares, Stack};
 use crate::mesh_service;
+use crate::metrics::ServerMetrics;
+use crate::process_status::{ProcessStatus, Quota};
 use crate::tasks::Task;
 use crate::tls::ServerTls;
 
@@ -193,13 +196,14 @@ impl Server {
             settings: _,
             memory,
             dependencies: _,
-            status: _,
+            status,
             load,
             open_files,
             latch,
         } = context;
         tasks.into_iter().for_each(|task| supervisor.spawn(task));
         if let Some(tls) = tls.clone() {
+            tls.show(role, &metrics);
             supervisor.spawn(Task::restarting("tls", move || tls.clone().follow()));
         }
         let address = listener.local_addr()?;
@@ -218,6 +222,7 @@ impl Server {
         let methods = Methods::of(&services, &descriptors);
         let calls = Shares::of(load);
         let server_metrics = metrics.server(role, &methods, forwards);
+        show_calls(&status, role, &server_metrics, &calls, &limits);
         let gate = Gate::new(
             calls.clone(),
             limits.clone(),
@@ -282,4 +287,22 @@ impl Server {
         tracing::info!(role, "service: stopped");
         Ok(())
     }
+}
+
+/// Shows the calls of a role and their permits in the status.
+fn show_calls(
+    status: &ProcessStatus,
+    role: &'static str,
+    metrics: &ServerMetrics,
+    permits: &Shares,
+    limits: &Live<LimitArgs>,
+) {
+    let totals = metrics.totals();
+    let (of_calls, permits, limits) = (totals.clone(), permits.clone(), limits.clone());
+    status.add_calls(move || of_calls.of(role));
+    status.add_quotas(move || {
+        let limit = permits.in_force(limits.load().max_concurrent_requests);
+        let (used, refused) = (permits.total().into(), totals.of(role).rejected);
+        vec![Quota { role, name: "calls", used, limit: limit.into(), refused }]
+    });
 }

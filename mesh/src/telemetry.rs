@@ -9,6 +9,7 @@ mod outgoing;
 mod output;
 mod record;
 mod resource;
+mod tail;
 
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -22,6 +23,8 @@ pub use filter::{LogFilter, NotAFilter, filter};
 pub use http_span::HttpSpan;
 pub(crate) use http_span::trace_id_in;
 pub use outgoing::{Attribute, failed, outgoing};
+pub use tail::Reason;
+pub(crate) use tail::{entering, keep};
 
 use filter::in_force;
 pub(crate) use outgoing::outgoing_in;
@@ -68,7 +71,7 @@ pub fn init(args: &TelemetryArgs, service: &'static str, metrics: &Metrics) -> R
     let resource = resource::resource(args, service);
     let names = Names::of(&resource, service);
     let collector = args.collector();
-    let provider = collector.map(|at| export::provider(&at, args.trace_ratio, resource, metrics.spans()));
+    let provider = collector.map(|at| export::provider(&at, args, resource, metrics.spans()));
     let provider = provider.transpose()?;
 
     let logs = match args.format() {
@@ -78,9 +81,18 @@ pub fn init(args: &TelemetryArgs, service: &'static str, metrics: &Metrics) -> R
             fmt::layer().with_writer(output.clone()).with_ansi(is_terminal).boxed()
         }
     };
-    let traces = provider.as_ref().map(|provider| {
-        tracing_opentelemetry::layer().with_tracer(provider.tracer(service)).with_filter(own_spans())
-    });
+    // Without what would cost every span, sampled or not, and says nothing of a call.
+    let spans = |provider: &SdkTracerProvider| {
+        tracing_opentelemetry::layer()
+            .with_tracer(provider.tracer(service))
+            .with_location(false)
+            .with_threads(false)
+            .with_target(false)
+            .with_tracked_inactivity(false)
+            .with_context_activation(false)
+            .with_filter(own_spans())
+    };
+    let traces = provider.as_ref().map(spans);
 
     // The log layer is innermost: the type of a reload handle contains the subscriber below it.
     tracing_subscriber::registry().with(logs.with_filter(filter)).with(traces).try_init()?;

@@ -2,6 +2,8 @@
 //! and presents. Only TLS 1.2 and 1.3, by the cryptography of ring.
 
 mod client_certificate;
+mod der;
+mod expiry;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,9 +19,11 @@ use rustls::{ClientConfig, ConfigBuilder, RootCertStore, ServerConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
+use crate::metrics::Metrics;
 use crate::reload;
 
 pub use client_certificate::ClientCertificate;
+use expiry::Expiry;
 
 /// The protocols of a port, the preferred one first.
 const OF_SERVERS: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -46,6 +50,8 @@ struct ServerFiles {
 struct Loaded {
     files: [Vec<u8>; 3],
     config: Arc<ServerConfig>,
+    /// When the first certificate ends, of the port and of the CA of its clients.
+    ends: [Option<u64>; 2],
 }
 
 /// What a client trusts. Cheap to clone.
@@ -110,6 +116,11 @@ impl ServerTls {
         reload::follow(&files.certificate, &config, move || Loaded::read(&read)).await;
     }
 
+    /// Shows in the metrics of a role when the certificates end.
+    pub(crate) fn show(&self, role: &'static str, metrics: &Metrics) {
+        metrics.collect(Expiry { tls: self.clone(), role });
+    }
+
     /// The handshake of a connection, and the verified certificate of its client, if it presented one.
     pub(crate) async fn accept(
         &self,
@@ -132,6 +143,8 @@ impl Loaded {
         let files = [read(certificate)?, read(key)?, client_roots];
         let chain = certificates(&files[0]).ok_or_else(|| pem(certificate, "certificate"))?;
         let secret = private_key(key, &files[1])?;
+        let of_clients = certificates(&files[2]).unwrap_or_default();
+        let ends = [&chain, &of_clients].map(|all| expiry::first_end(all));
         let wrong = |error: rustls::Error| unusable(certificate, &error);
         let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
         let builder = builder.with_safe_default_protocol_versions().map_err(wrong)?;
@@ -153,7 +166,7 @@ impl Loaded {
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         }
-        Ok(Self { files, config: Arc::new(config) })
+        Ok(Self { files, config: Arc::new(config), ends })
     }
 }
 

@@ -9,6 +9,10 @@ use std::io::{self, Read};
 
 use fastrand::Rng;
 
+pub use short_texts::ShortTexts;
+
+mod short_texts;
+
 /// The parameters of a generated catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Catalogue {

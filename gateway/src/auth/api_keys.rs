@@ -9,7 +9,7 @@ use arc_swap::ArcSwapOption;
 use dataflow_mesh::access::Scope;
 use dataflow_mesh::backoff::Backoff;
 use dataflow_mesh::identity::Principal;
-use dataflow_mesh::outbound::{Outbound, Upstream};
+use dataflow_mesh::outbound::{CallObserver, Outbound, Upstream};
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::key_service_client::KeyServiceClient;
 use tokio::time::Instant;
@@ -83,11 +83,12 @@ impl ApiKeys {
         }
     }
 
-    /// Takes the keys that the config service pushes, without end.
-    pub(super) async fn follow(self) {
+    /// Takes the keys that the config service pushes, without end. `observer` observes the calls for them.
+    pub(super) async fn follow(self, observer: CallObserver) {
+        let mut client = KeyServiceClient::new(self.0.config.clone().observed(&observer));
         let mut backoff = Backoff::default();
         loop {
-            let error = self.watch(&mut backoff).await.err();
+            let error = self.watch(&mut client, &mut backoff).await.err();
             let error = error.map(|status| status.message().to_owned()).unwrap_or_default();
             // The time counts from the first failure.
             if self.0.lost().is_none() {
@@ -99,8 +100,11 @@ impl ApiKeys {
     }
 
     /// Takes the keys of one stream, until it ends.
-    async fn watch(&self, backoff: &mut Backoff) -> Result<(), Status> {
-        let mut client = KeyServiceClient::new(self.0.config.clone());
+    async fn watch(
+        &self,
+        client: &mut KeyServiceClient<Outbound>,
+        backoff: &mut Backoff,
+    ) -> Result<(), Status> {
         let mut stream = client.watch_keys(pb::WatchKeysRequest::default()).await?.into_inner();
         let mut keys = HashMap::new();
         while let Some(part) = stream.message().await? {

@@ -10,6 +10,8 @@ use dataflow_mesh::identity::Principal;
 use dataflow_mesh::outbound::Upstream;
 use dataflow_mesh::tasks::Task;
 use dataflow_mesh::tls::ClientCertificate;
+use dataflow_proto::FILE_DESCRIPTOR_SET;
+use dataflow_proto::config::v1::key_service_server::SERVICE_NAME as KEY_SERVICE;
 use http::Request;
 
 use super::admin_key::AdminKey;
@@ -112,7 +114,8 @@ impl Authenticator {
             context.tasks.spawn(Task::restarting("admin key", move || key.clone().follow()));
         }
         if let Some(keys) = self.api_keys.clone() {
-            context.tasks.spawn(Task::restarting("api keys", move || keys.clone().follow()));
+            let observer = context.observer("config", &[KEY_SERVICE], FILE_DESCRIPTOR_SET);
+            context.tasks.spawn(Task::restarting("api keys", move || keys.clone().follow(observer.clone())));
         }
         if let Some(tokens) = &self.tokens {
             tokens.source.register(&context.metrics);

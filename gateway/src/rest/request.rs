@@ -23,6 +23,9 @@ use crate::json::JsonError;
 use crate::query::{ParameterError, decode, parameters};
 use crate::schema::{Binding, Body};
 
+/// The most query parameters that an error lists.
+const MAX_NAMES: usize = 12;
+
 /// The field of `google.protobuf.FieldMask`.
 const PATHS_FIELD: u32 = 1;
 
@@ -153,12 +156,35 @@ impl RoutedRequest {
         })))
     }
 
+    /// The error for a query parameter that there is not: it lists those that there are.
+    fn unknown(&self, name: &str) -> ParameterError {
+        let Binding { schema, input, body, .. } = &*self.binding;
+        let in_body = match body {
+            Body::Field(field) | Body::Document(Some(field)) => Some(schema[*field].name()),
+            Body::Absent | Body::Whole | Body::Document(None) => None,
+        };
+        let is_in_query = |name: &&str| {
+            Some(*name) != in_body && self.variables.iter().all(|(variable, _)| variable != name)
+        };
+        let names = schema[*input].fields().iter().map(|field| field.name()).filter(is_in_query);
+        let mut names: Vec<_> = if matches!(body, Body::Whole | Body::Document(None)) {
+            Vec::new()
+        } else {
+            names.take(MAX_NAMES + 1).collect()
+        };
+        if let Some(last) = names.get_mut(MAX_NAMES) {
+            *last = "others";
+        }
+        let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        ParameterError::Unknown { name: name.to_owned(), known }
+    }
+
     /// The fields of path and query.
     fn preset(&self) -> Result<Preset<'_>, ParameterError> {
         let binding = &*self.binding;
         let mut preset = Preset::new(&binding.schema, binding.input);
         let invalid = |name: &str, error: PresetError| match error {
-            PresetError::Unknown => ParameterError::Unknown { name: name.to_owned() },
+            PresetError::Unknown => self.unknown(name),
             problem => ParameterError::invalid(name, &problem),
         };
         for (name, text) in &self.variables {
@@ -175,7 +201,7 @@ impl RoutedRequest {
                 }
             };
             if is_in_body {
-                return Err(ParameterError::Unknown { name });
+                return Err(self.unknown(&name));
             }
             let is_mask =
                 binding.mask.is_some() && binding.schema.field_named(binding.input, &name) == binding.mask;

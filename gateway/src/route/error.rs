@@ -6,7 +6,7 @@ use dataflow_mesh::status::{Describe, Kind, Violation};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError {
     /// No template matches the path.
-    #[error("no route matches this path")]
+    #[error("no route matches this path; reflection lists the routes")]
     NotFound,
     /// Templates match the path, none for this method.
     #[error("this path allows only {}", allowed.join(", "))]

@@ -44,6 +44,23 @@ fn failures_and_slow_calls_are_logged_at_info_and_on_request_all() {
 }
 
 #[test]
+fn traces_are_kept_of_failures_and_of_slow_calls() {
+    let check = |outcome: Outcome, took: u64, is_stream: bool, expected: Option<Reason>| {
+        let found = log(Logged::All, 1).reason(outcome, Duration::from_millis(took), is_stream);
+        assert_eq!(found, expected, "{outcome:?} {took} {is_stream}");
+    };
+    check(Outcome::Status(200), 999, false, None);
+    check(Outcome::Status(200), 1000, false, Some(Reason::Slow));
+    check(Outcome::Status(200), 1000, true, None);
+    check(Outcome::Status(404), 0, false, None);
+    check(Outcome::Status(429), 0, false, None);
+    check(Outcome::Status(503), 1000, true, Some(Reason::Error));
+    check(Outcome::Code(Code::InvalidArgument), 1000, false, Some(Reason::Slow));
+    check(Outcome::Code(Code::ResourceExhausted), 0, false, None);
+    check(Outcome::Code(Code::Internal), 0, false, Some(Reason::Error));
+}
+
+#[test]
 fn records_above_the_rate_are_left_out_and_counted() {
     let log = log(Logged::All, 3);
     let ok = Outcome::Code(Code::Ok);

@@ -10,7 +10,7 @@ use std::time::Instant;
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body::{Frame, SizeHint};
 use opentelemetry::trace::{TraceContextExt, TraceId};
 use tonic::{Code, Status};
@@ -31,11 +31,14 @@ use crate::telemetry::{self, HttpSpan};
 pub(super) struct ObserveLayer {
     metrics: ServerMetrics,
     log: AccessLog,
+    /// Whether calls enter the mesh here.
+    is_entry: bool,
 }
 
 impl ObserveLayer {
-    pub(super) fn new(metrics: ServerMetrics, log: AccessLog) -> Self {
-        Self { metrics, log }
+    /// The traces of calls that enter the mesh here are also decided at their end.
+    pub(super) fn new(metrics: ServerMetrics, log: AccessLog, is_entry: bool) -> Self {
+        Self { metrics, log, is_entry }
     }
 }
 
@@ -134,6 +137,7 @@ impl Call {
         let trace = begun.is_none().then(|| propagation::extract(request.headers()));
         let trace_id = trace.as_ref().and_then(telemetry::trace_id_in);
         // Without a collector the span has no OpenTelemetry context; that is the normal case, not an error.
+        let trace = trace.map(|trace| if layer.is_entry { telemetry::entering(trace) } else { trace });
         let is_new = trace.is_some_and(|trace| span.set_parent(trace).is_ok());
         if is_new {
             span.record("otel.name", format_args!("{method}"));
@@ -181,6 +185,10 @@ impl Call {
         self.span.set_attribute("rpc.grpc.status_code", i64::from(i32::from(code)));
         if self.is_logged && is_server_fault(code) {
             telemetry::failed(&self.span, code_label(code));
+        }
+        let reason = self.layer.log.reason(Outcome::Code(code), took, self.served.method.streams);
+        if let Some(reason) = reason.filter(|_| self.is_logged && self.layer.is_entry) {
+            telemetry::keep(&self.span, reason);
         }
         let _entered = self.span.enter();
         if let Some(Panic { message, location, backtrace }) = panic {

@@ -1,6 +1,7 @@
 //! The metrics of calls: those that a service receives, and those that it makes to peers.
 
 mod client;
+mod totals;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -21,6 +22,8 @@ use crate::descriptors::{Method, Methods};
 use super::LATENCY_BOUNDS;
 use super::tenants::ByTenant;
 pub(crate) use client::{ClientCall, ClientMetrics};
+use totals::CallTotals;
+pub use totals::Calls;
 
 /// The metric families of calls, shared by all services of a process.
 #[derive(Debug, Clone)]
@@ -123,6 +126,7 @@ pub(crate) struct ServerMetrics {
     calls: CallFamilies,
     by_path: Arc<HashMap<String, Arc<ServedMethod>>>,
     by_tenant: Option<ByTenant>,
+    totals: CallTotals,
 }
 
 /// A method of a service, with what each of its calls needs, so that it formats and hashes no labels.
@@ -151,12 +155,17 @@ impl ServerMetrics {
             (path.to_owned(), Arc::new(ServedMethod::new(role, &calls, method.clone())))
         };
         let by_path = Arc::new(methods.by_path().map(served).collect());
-        Self { role, calls, by_path, by_tenant }
+        Self { role, calls, by_path, by_tenant, totals: CallTotals::default() }
     }
 
     /// The role of the service.
     pub(crate) fn role(&self) -> &'static str {
         self.role
+    }
+
+    /// The calls that have ended, for the status.
+    pub(crate) fn totals(&self) -> CallTotals {
+        self.totals.clone()
     }
 
     /// The gauge of calls whose request bodies have not arrived.
@@ -194,6 +203,7 @@ impl ServerMetrics {
         } else {
             self.failed(&served.method, code);
         }
+        self.totals.count(code, Some(took).filter(|_| !served.method.streams));
         if let Some(by_tenant) = &self.by_tenant {
             by_tenant.count(tenant, code);
         }
@@ -203,6 +213,7 @@ impl ServerMetrics {
     pub(crate) fn rejected(&self, method: &Method, tenant: &[u8]) {
         let code = Code::ResourceExhausted;
         self.failed(method, code);
+        self.totals.count(code, None);
         if let Some(by_tenant) = &self.by_tenant {
             by_tenant.count(tenant, code);
         }

@@ -8,6 +8,7 @@ use opentelemetry::trace::{Status, TraceContextExt, TraceId};
 use tracing::{Span, field};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+use super::tail::{self, Reason};
 use crate::propagation::{self, REQUEST_ID};
 
 /// Longest path that a span has, in bytes.
@@ -38,7 +39,7 @@ impl HttpSpan {
         let trace_id = trace_id_in(&trace);
         if is_recorded {
             // It has just been found to be possible.
-            let _ = span.set_parent(trace);
+            let _ = span.set_parent(tail::entering(trace));
             span.record("otel.name", method);
             span.record("otel.kind", "server");
             span.set_attribute("http.request.method", method);
@@ -78,13 +79,16 @@ impl HttpSpan {
         }
     }
 
-    /// The request has ended.
-    pub fn end(&self, status: StatusCode) {
+    /// The request has ended. Its trace is exported for this reason, if there is one.
+    pub fn end(&self, status: StatusCode, reason: Option<Reason>) {
         if self.is_recorded {
             self.span.set_attribute("http.response.status_code", i64::from(status.as_u16()));
             if status.is_server_error() {
                 self.span.set_attribute("error.type", status.as_str().to_owned());
                 self.span.set_status(Status::error(""));
+            }
+            if let Some(reason) = reason {
+                tail::keep(&self.span, reason);
             }
         }
     }

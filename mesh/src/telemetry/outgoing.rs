@@ -28,8 +28,8 @@ impl From<u16> for Attribute {
     }
 }
 
-/// The client span of an outgoing call. It exists only if the trace of the current call is sampled: otherwise its
-/// fields would be formatted for the log without use.
+/// The client span of an outgoing call. It exists only if the trace of the current call is sampled, or may be exported
+/// at its end: otherwise its fields would be formatted for the log without use.
 ///
 /// `describe` returns its name and its attributes.
 pub fn outgoing<const N: usize>(describe: impl FnOnce() -> (String, [(&'static str, Attribute); N])) -> Span {
@@ -41,7 +41,8 @@ pub(crate) fn outgoing_in<const N: usize>(
     trace: &Context,
     describe: impl FnOnce() -> (String, [(&'static str, Attribute); N]),
 ) -> Span {
-    if !trace.span().span_context().is_sampled() {
+    let current = trace.span();
+    if !current.span_context().is_sampled() && !current.is_recording() {
         return Span::none();
     }
     let (name, attributes) = describe();

@@ -6,16 +6,10 @@ use std::sync::Arc;
 use rustls::pki_types::CertificateDer;
 use webpki::EndEntityCert;
 
+use super::der::{Elements, OBJECT_IDENTIFIER, SEQUENCE, SET};
+
 /// The most bytes of an identity: with a prefix it is still a subject of 256 bytes.
 const MAX_IDENTITY: usize = 250;
-
-/// The tags of DER that a name consists of (X.690, 8.19 and 8.23; RFC 5280, 4.1.2.4).
-const OBJECT_IDENTIFIER: u8 = 0x06;
-const UTF8_STRING: u8 = 0x0c;
-const PRINTABLE_STRING: u8 = 0x13;
-const IA5_STRING: u8 = 0x16;
-const SEQUENCE: u8 = 0x30;
-const SET: u8 = 0x31;
 
 /// The object identifier of the common name, 2.5.4.3.
 const COMMON_NAME: [u8; 3] = [0x55, 0x04, 0x03];
@@ -26,15 +20,6 @@ const COMMON_NAME: [u8; 3] = [0x55, 0x04, 0x03];
 pub struct ClientCertificate {
     identity: Option<Arc<str>>,
 }
-
-/// An element of DER.
-struct Element<'a> {
-    tag: u8,
-    content: &'a [u8],
-}
-
-/// The elements that bytes consist of; the last one is None if they are no DER.
-struct Elements<'a>(&'a [u8]);
 
 // === impl ClientCertificate ===
 
@@ -78,60 +63,12 @@ fn common_name(subject: &[u8]) -> Option<String> {
     found
 }
 
-// === impl Element ===
-
-impl<'a> Element<'a> {
-    fn content_of(&self, tag: u8) -> Option<&'a [u8]> {
-        (self.tag == tag).then_some(self.content)
-    }
-
-    /// The text of the kinds of strings that current certificates have.
-    fn text(&self) -> Option<String> {
-        let text = str::from_utf8(self.content).ok()?;
-        let is_text = match self.tag {
-            UTF8_STRING => true,
-            PRINTABLE_STRING | IA5_STRING => text.is_ascii(),
-            _ => false,
-        };
-        is_text.then(|| text.to_owned())
-    }
-}
-
-// === impl Elements ===
-
-impl<'a> Elements<'a> {
-    /// The element at the beginning and the bytes after it.
-    fn split(bytes: &'a [u8]) -> Option<(Element<'a>, &'a [u8])> {
-        let (length, rest) = match *bytes.get(1)? {
-            short @ 0..=0x7f => (usize::from(short), &bytes[2..]),
-            0x81 => (usize::from(*bytes.get(2)?), &bytes[3..]),
-            0x82 => (usize::from(u16::from_be_bytes([*bytes.get(2)?, *bytes.get(3)?])), &bytes[4..]),
-            // Longer than a handshake may be, or not DER.
-            _ => return None,
-        };
-        let (content, rest) = rest.split_at_checked(length)?;
-        Some((Element { tag: bytes[0], content }, rest))
-    }
-}
-
-impl<'a> Iterator for Elements<'a> {
-    type Item = Option<Element<'a>>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let split = Self::split(self.0);
-        self.0 = split.as_ref().map_or(&[], |(_, rest)| *rest);
-        Some(split.map(|(element, _)| element))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use rcgen::{CertificateParams, DnType, DnValue, KeyPair, SanType};
 
     use super::*;
+    use crate::tls::der::{PRINTABLE_STRING, UTF8_STRING};
 
     fn identity(common_name: Option<DnValue>, names: &[SanType]) -> Option<String> {
         let mut params = CertificateParams::default();

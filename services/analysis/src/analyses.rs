@@ -5,10 +5,12 @@ mod metrics;
 mod spool;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dataflow_mesh::metrics::Metrics;
 use dataflow_mesh::panics;
+use dataflow_mesh::process_status::ProcessStatus;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_rules::themes::Mapping;
 use dataflow_rules::{Scratch, Subject};
@@ -54,6 +56,7 @@ pub struct Analyses {
     /// One permit per upload, acquired when the document has begun to arrive: a client that sends nothing has none.
     uploads: Arc<Semaphore>,
     max_uploads: usize,
+    refused_uploads: Arc<AtomicU64>,
     /// One permit per parser thread.
     parsers: Arc<Semaphore>,
     max_parsers: usize,
@@ -83,19 +86,24 @@ impl Analyses {
             idle_timeout: args.uploads.upload_idle_timeout,
             uploads: Arc::new(Semaphore::new(max_uploads)),
             max_uploads,
+            refused_uploads: Arc::default(),
             parsers: Arc::new(Semaphore::new(args.analysis.parsers())),
             max_parsers: args.analysis.parsers(),
             analyzed: Analyzed::default(),
         }
     }
 
-    /// Registers the metrics of these analyses.
-    pub fn register(&self, metrics: &Metrics) {
+    /// Registers the metrics of these analyses, and shows their permits in the status.
+    pub fn register(&self, metrics: &Metrics, status: &ProcessStatus) {
         self.analyzed.register(metrics);
-        metrics.collect(Permits {
+        let permits = Permits {
             uploads: (Arc::clone(&self.uploads), self.max_uploads),
             parsers: (Arc::clone(&self.parsers), self.max_parsers),
-        });
+            refused_uploads: Arc::clone(&self.refused_uploads),
+        };
+        let shown = permits.clone();
+        status.add_quotas(move || shown.quotas());
+        metrics.collect(permits);
     }
 
     /// Acquires an upload permit, when the document is complete or its beginning has arrived. Rejects at once if there
@@ -105,7 +113,10 @@ impl Analyses {
     ///
     /// [`Error::TooManyUploads`].
     pub fn acquire_upload(&self) -> Result<SemaphorePermit<'_>, Error> {
-        self.uploads.try_acquire().map_err(|_| Error::TooManyUploads { limit: self.max_uploads })
+        self.uploads.try_acquire().map_err(|_| {
+            self.refused_uploads.fetch_add(1, Ordering::Relaxed);
+            Error::TooManyUploads { limit: self.max_uploads }
+        })
     }
 
     /// Analyzes one catalogue, with the themes in further documents.

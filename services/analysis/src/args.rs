@@ -30,7 +30,8 @@ pub struct Args {
 pub struct UploadArgs {
     /// Maximum number of catalogues received at once; further ones are rejected with RESOURCE_EXHAUSTED. Each upload
     /// uses up to `--spool-bytes` plus one message of memory.
-    #[arg(long, env = "DATAFLOW_MAX_UPLOADS", default_value = "16", value_name = "N")]
+    #[arg(long, env = "DATAFLOW_MAX_UPLOADS", default_value = "16", value_parser = at_least_one,
+          value_name = "N")]
     pub max_uploads: NonZeroUsize,
 
     /// Idle timeout of an upload: if the next piece of a catalogue takes longer, the call is canceled.
@@ -68,7 +69,7 @@ pub struct PeerArgs {
 pub struct AnalysisArgs {
     /// Maximum number of documents parsed at once, each on its own thread; further ones wait. Default: the number of
     /// processors, at least 2.
-    #[arg(long, env = "DATAFLOW_PARSERS", value_name = "N")]
+    #[arg(long, env = "DATAFLOW_PARSERS", value_parser = at_least_one, value_name = "N")]
     pub parsers: Option<NonZeroUsize>,
 
     /// Documents up to this size are buffered, looked up in the cache before they are parsed, and their results are
@@ -119,7 +120,8 @@ pub struct DocumentArgs {
     pub max_dataflow_parts: usize,
 
     /// Maximum number of documents of a call: the catalogue, and those with themes or structures.
-    #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_DOCUMENTS", default_value = "16", value_name = "N")]
+    #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_DOCUMENTS", default_value = "16", value_parser = at_least_one,
+          value_name = "N")]
     pub max_documents: NonZeroUsize,
 
     /// Maximum number of categories and category schemes kept, of all documents of a call; the rest is dropped and
@@ -182,6 +184,11 @@ impl DocumentArgs {
     }
 }
 
+/// Parses a number of things of which there must be one.
+fn at_least_one(given: &str) -> Result<NonZeroUsize, &'static str> {
+    given.parse().map_err(|_| "expected a whole number, at least 1")
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -197,5 +204,20 @@ mod tests {
     #[test]
     fn the_flags_default_to_the_parsers_own_limits() {
         assert_eq!(Cli::parse_from(["test"]).documents.limits(), Limits::default());
+    }
+
+    #[test]
+    fn a_number_that_must_not_be_zero_says_so() {
+        let check = |given: &str, expected: Option<usize>| {
+            let found = Cli::try_parse_from(["test", &format!("--max-documents={given}")]);
+            let documents = found.as_ref().ok().map(|cli| cli.documents.max_documents.get());
+            assert_eq!(documents, expected, "{given}");
+            let error = found.err().map(|error| error.to_string()).unwrap_or_default();
+            assert_eq!(error.contains("at least 1"), expected.is_none(), "{error}");
+        };
+        check("1", Some(1));
+        check("0", None);
+        check("-1", None);
+        check("some", None);
     }
 }

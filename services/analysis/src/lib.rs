@@ -75,7 +75,7 @@ pub fn capability(args: &Args, server: &ServerArgs, context: &Context) -> Capabi
     let cache_observer = cache.map(|_| context.observer("cache", &[CACHE_SERVICE], FILE_DESCRIPTOR_SET));
     let results = Results::new(&args.peers, cache_observer.as_ref());
     let analyses = Analyses::new(args, server.max_message(), documents, rules.clone(), results);
-    analyses.register(&context.metrics);
+    analyses.register(&context.metrics, &context.status);
     let service = AnalysisServiceServer::new(grpc::Service::new(analyses))
         .max_decoding_message_size(server.max_message())
         .max_encoding_message_size(server.max_message());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use dataflow_mesh::args::LimitArgs;
 use dataflow_mesh::limiter::Limiter;
 use dataflow_mesh::metrics::Metrics;
+use dataflow_mesh::process_status::CacheUse;
 use dataflow_mesh::tasks::Task;
 use dataflow_settings::Live;
 use dataflow_store::Store;
@@ -93,6 +94,11 @@ impl Entries {
     /// The statistics of this process on the entries that a caller can access.
     pub fn stats(&self, caller: &Caller) -> Stats {
         self.counters.stats(caller)
+    }
+
+    /// The use of this cache by all callers.
+    pub(crate) fn use_of_all(&self) -> CacheUse {
+        self.counters.use_of_all()
     }
 
     /// The store key of an entry.

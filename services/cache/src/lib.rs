@@ -52,6 +52,8 @@ pub fn capability(
     let (capacity, limit) = (args.capacity.as_u64(), server.max_message());
     let limits = context.live(server.limits.clone());
     let entries = Entries::new(Arc::clone(&store), capacity, limits, &context.metrics);
+    let shown = entries.clone();
+    context.status.set_cache(move || shown.use_of_all());
     let follow = entries.follow_changes();
     let (shrunk, memory) = (entries.clone(), context.memory.clone());
     let shrink =

@@ -5,6 +5,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 
 use dataflow_mesh::metrics::Metrics;
+use dataflow_mesh::process_status::CacheUse;
 
 use crate::entry::{Lookup, Read};
 use crate::key::{Caller, NAMESPACES, Namespace};
@@ -120,13 +121,27 @@ impl Counters {
 
     /// The statistics on the namespaces that a caller can access.
     pub(crate) fn stats(&self, caller: &Caller) -> Stats {
+        self.stats_of(caller.namespaces().collect::<Vec<_>>().as_slice())
+    }
+
+    /// The use of the cache by all callers.
+    pub(crate) fn use_of_all(&self) -> CacheUse {
+        let stats = self.stats_of(&NAMESPACES);
+        CacheUse {
+            reads: stats.reads(),
+            hit_rate: stats.hit_rate(),
+            l1_entries: stats.l1_entries,
+            l1_bytes: stats.l1_bytes,
+            l1_capacity: self.l1.as_ref().map_or(0, L1::capacity),
+        }
+    }
+
+    fn stats_of(&self, namespaces: &[&'static str]) -> Stats {
         let count = |event: Event| {
-            caller
-                .namespaces()
-                .map(|namespace| self.operations.get_or_create(&event.of(namespace)).get())
-                .sum()
+            let of = |namespace: &&'static str| self.operations.get_or_create(&event.of(namespace)).get();
+            namespaces.iter().map(of).sum()
         };
-        let sizes = self.l1.iter().flat_map(|l1| caller.namespaces().map(|namespace| l1.size(namespace)));
+        let sizes = self.l1.iter().flat_map(|l1| namespaces.iter().map(|namespace| l1.size(namespace)));
         let (l1_entries, l1_bytes) =
             sizes.fold((0, 0), |(entries, bytes), size| (entries + size.0, bytes + size.1));
         Stats {
@@ -157,10 +172,14 @@ impl Event {
 // === impl Stats ===
 
 impl Stats {
+    /// All reads.
+    pub fn reads(&self) -> u64 {
+        self.l1_hits + self.store_hits + self.stale_hits + self.misses + self.degraded_reads
+    }
+
     /// The share of fresh hits among all reads, from 0 to 1; 0 without any.
     pub fn hit_rate(&self) -> f64 {
-        let hits = self.l1_hits + self.store_hits;
-        let reads = hits + self.stale_hits + self.misses + self.degraded_reads;
+        let (hits, reads) = (self.l1_hits + self.store_hits, self.reads());
         if reads == 0 { 0.0 } else { hits as f64 / reads as f64 }
     }
 }

@@ -2,8 +2,10 @@
 //! analysis while reading it, and prints the result.
 
 mod output;
+mod shape;
 mod upload;
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,6 +32,7 @@ use crate::progress::Progress;
 use crate::{client, terminal};
 
 use output::Output;
+use shape::ShapeArgs;
 
 /// Timeout for one catalogue. It is generous because the user is waiting and can interrupt at any time.
 const TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -66,6 +69,9 @@ pub(crate) struct Args {
     #[arg(long, default_value = "table", value_name = "FORMAT")]
     format: Format,
 
+    #[command(flatten)]
+    shape: ShapeArgs,
+
     /// Send the catalogue to this running mesh instead of one in this process. The limits of that mesh apply.
     #[arg(long, env = "DATAFLOW_ENDPOINT", value_name = "URL")]
     endpoint: Option<Endpoint>,
@@ -98,6 +104,7 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
 }
 
 async fn analyze_and_print(args: Args) -> Result<Exit, Failure> {
+    args.shape.check(args.format)?;
     let log = TelemetryArgs::of_command(args.log);
     let process = Process::default();
     let telemetry =
@@ -140,7 +147,8 @@ async fn analyze_and_print(args: Args) -> Result<Exit, Failure> {
     let incomplete = unread(&analysis.diagnostics, analysis.diagnostics_omitted);
     // On a blocking thread: if the reader of standard output stops reading, SIGINT must still be handled.
     let printed =
-        tokio::task::spawn_blocking(move || print(analysis, args.format, args.lang, output)).await?;
+        tokio::task::spawn_blocking(move || print(analysis, args.format, args.shape, args.lang, output))
+            .await?;
     printed.context("cannot write the result")?;
     Ok(if incomplete { Exit::Incomplete } else { Exit::Success })
 }
@@ -151,7 +159,15 @@ async fn ruleset(rules: &str) -> Result<(String, Option<RuleSet>), Failure> {
         return Ok((rules.to_owned(), None));
     }
     let usage = |error: anyhow::Error| Failure::new(Exit::Usage, error.context(format!("--rules {rules}")));
-    let text = tokio::fs::read_to_string(rules).await.map_err(|error| usage(error.into()))?;
+    let text = tokio::fs::read_to_string(rules).await.map_err(|error| match error.kind() {
+        ErrorKind::NotFound => {
+            let built_in = BUILT_IN.join(" or ");
+            usage(anyhow::anyhow!(
+                "neither a file nor a built-in rule set; name {built_in}, or a file of rules"
+            ))
+        }
+        _ => usage(error.into()),
+    })?;
     let set = dataflow_rules::file::parse(&text).map_err(|error| usage(error.into()))?;
     Ok((set.name.clone(), Some(set)))
 }
@@ -219,13 +235,20 @@ pub(crate) fn unread(diagnostics: &[pb::Diagnostic], omitted: i32) -> bool {
 }
 
 /// Prints the result. That the reader of standard output has gone is no failure.
-fn print(analysis: pb::Analysis, format: Format, lang: String, out: Option<Output>) -> anyhow::Result<()> {
+fn print(
+    analysis: pb::Analysis,
+    format: Format,
+    shape: ShapeArgs,
+    lang: String,
+    out: Option<Output>,
+) -> anyhow::Result<()> {
     match out {
         Some(output) => {
-            output.write(|mut to| render::render(analysis, format, &render::Options::plain(lang), &mut to))
+            let options = shape.options(render::Options::plain(lang));
+            output.write(|mut to| render::render(analysis, format, &options, &mut to))
         }
         None => {
-            let options = terminal::options(lang);
+            let options = shape.options(terminal::options(lang));
             let printed = render::render(analysis, format, &options, &mut terminal::stdout());
             Ok(exit::unless_closed(printed)?)
         }

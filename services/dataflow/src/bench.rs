@@ -28,8 +28,9 @@ use crate::terminal;
 /// The benchmarks.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
-    /// Throughput of parsing and categorizing, relative to reading the same XML without storing anything.
-    Parse(CatalogueArgs),
+    /// Throughput of parsing and categorizing, relative to reading the same XML without storing anything, and the share of
+    /// themes and families in its time.
+    Parse(parse::Args),
     /// Time of categorizing with 2,000 rules, relative to 6 rules. The additional rules match nothing.
     Rules(CatalogueArgs),
     /// Peak memory above idle memory of `dataflow analysis` over gRPC and of `dataflow up` over REST; peak memory of
@@ -47,6 +48,9 @@ pub(crate) enum Bench {
     /// CPU time of a small call through the gateway, over REST and over gRPC, relative to Envoy in front of the same
     /// service.
     Gateway(gateway::Args),
+    /// CPU time of a small call over REST with logs of failures and one call in a hundred traced, relative to one without
+    /// logs and traces.
+    Observability(gateway::observability::Args),
     /// Calls served per second when 2, 4 and 10 times as many are sent as `analysis` can serve, relative to its
     /// capacity, and in the second after. Needs two processors.
     Overload(overload::Args),
@@ -82,6 +86,7 @@ impl Bench {
             Bench::Repeat(on) => repeat::measure(&on).await?,
             Bench::Cache(on) => cache::measure(&on).await?,
             Bench::Gateway(on) => gateway::measure(&on).await?,
+            Bench::Observability(on) => gateway::observability::measure(&on).await?,
             Bench::Overload(on) => overload::measure(&on).await?,
             Bench::Isolation(on) => isolation::measure(&on).await?,
             Bench::Scrape(on) => scrape::measure(&on).await?,

@@ -115,7 +115,8 @@ pub(crate) fn failure(endpoint: &impl Display, status: &Status) -> Failure {
     match (exit, info) {
         // Without a reason the status is not from one of our services.
         (Exit::Unreachable, None) => {
-            Failure::new(exit, anyhow::anyhow!("{endpoint} is unreachable: {message}"))
+            let next = "--endpoint takes the port of a gateway or a service, not an admin port";
+            Failure::new(exit, anyhow::anyhow!("{endpoint} is unreachable: {message} ({next})"))
         }
         _ if status.code() == Code::Unauthenticated => {
             let next = "name a file with --token-file or --api-key-file";

@@ -7,7 +7,7 @@ use std::mem;
 use std::sync::Arc;
 
 use dataflow_proto::{FILE_DESCRIPTOR_SET, analysis::v1 as pb};
-use dataflow_transcode::{IncrementalWriter, JsonWriter, MessageId, Schema, Style, first_from};
+use dataflow_transcode::{FieldId, IncrementalWriter, JsonWriter, MessageId, Schema, Style, first_from};
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint};
 
@@ -69,7 +69,44 @@ pub(super) fn write_lines(dataflows: &[pb::Dataflow], out: &mut impl Write) -> i
     Ok(())
 }
 
-fn schema() -> Schema {
+/// Single fields of messages of one type, each on one line as in NDJSON, for cells of CSV.
+pub(super) struct FieldWriter<'s> {
+    schema: &'s Schema,
+    id: MessageId,
+    writer: JsonWriter<'s>,
+    buffer: Vec<u8>,
+}
+
+// === impl FieldWriter ===
+
+impl<'s> FieldWriter<'s> {
+    /// A writer for the message with this full name.
+    pub(super) fn new(schema: &'s Schema, name: &str) -> Self {
+        let id = message(schema, name);
+        let writer = JsonWriter::new(schema, Style { is_indented: false, ..STYLE }, UNLIMITED);
+        Self { schema, id, writer, buffer: Vec::new() }
+    }
+
+    /// The JSON of these fields.
+    pub(super) fn fields<const N: usize>(
+        &mut self,
+        message: &impl Message,
+        names: [&str; N],
+    ) -> io::Result<[String; N]> {
+        self.buffer.clear();
+        message.encode_raw(&mut self.buffer);
+        let mut fields = [const { String::new() }; N];
+        for (field, name) in fields.iter_mut().zip(names) {
+            let id: FieldId = self.schema.field_named(self.id, name).expect("the contract has it");
+            self.writer.clear();
+            self.writer.field(id, &self.buffer).map_err(io::Error::other)?;
+            *field = String::from_utf8_lossy(self.writer.written()).into_owned();
+        }
+        Ok(fields)
+    }
+}
+
+pub(super) fn schema() -> Schema {
     Schema::new(FILE_DESCRIPTOR_SET).expect("the descriptor set was written by our own build")
 }
 

@@ -8,6 +8,7 @@ pub mod grid;
 pub mod text;
 
 mod csv;
+mod heading;
 mod json;
 mod profile;
 mod table;
@@ -16,6 +17,8 @@ use std::io::{self, BufWriter, Write};
 
 use dataflow_proto::analysis::v1 as pb;
 use prost::Message;
+
+pub use self::heading::Heading;
 
 /// The output format of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -41,17 +44,28 @@ pub struct Options {
     pub terminal: Option<u16>,
     /// Whether the table may use ANSI colors.
     pub color: bool,
-    /// Number of dataflows that the table lists per category.
-    pub top: usize,
+    /// Number of dataflows that the table lists under each heading; `None` lists all.
+    pub top: Option<usize>,
+    /// The headings whose dataflows the table lists; all if it is empty.
+    pub headings: Vec<Heading>,
+    /// Whether CSV begins with a byte order mark.
+    pub bom: bool,
 }
 
 impl Options {
-    /// Default number of dataflows that the table lists per category.
+    /// Default number of dataflows that the table lists under each heading.
     pub const TOP: usize = 5;
 
     /// Options for a file or a pipe.
     pub fn plain(lang: impl Into<String>) -> Self {
-        Self { lang: lang.into(), terminal: None, color: false, top: Self::TOP }
+        Self {
+            lang: lang.into(),
+            terminal: None,
+            color: false,
+            top: Some(Self::TOP),
+            headings: Vec::new(),
+            bom: false,
+        }
     }
 }
 
@@ -68,7 +82,7 @@ pub fn render(
         Format::Table => table::write(&analysis, options, &mut out)?,
         Format::Json => json::write_document(analysis, &mut out)?,
         Format::Ndjson => json::write_lines(&analysis.dataflows, &mut out)?,
-        Format::Csv => csv::write(&analysis.dataflows, &options.lang, &mut out)?,
+        Format::Csv => csv::write(&analysis.dataflows, options, &mut out)?,
     }
     out.flush()
 }

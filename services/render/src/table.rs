@@ -1,92 +1,82 @@
 //! The analysis as a table for people: a headline, the share of each category, its best matches, and the diagnostics.
 //!
-//! Plain columns without frames, so that `grep` and `awk` work on piped output; a terminal gets colors and bars in
-//! addition. Styles are bold, dimmed, and the two hues that are legible on dark and on light backgrounds.
+//! Plain columns without frames, so that `grep` and `awk` work on piped output, in which nothing is cut; a terminal gets
+//! colors and bars in addition, and no line is wider than it. Styles are bold, dimmed, and the two hues that are legible
+//! on dark and on light backgrounds.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use anstyle::{AnsiColor, Style};
+use anstyle::Style;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::dataflow::DecidedBy;
-use dataflow_proto::r#type::v1::Category;
 
-use self::columns::{Columns, Row};
-use super::Options;
+use self::columns::{Layout, Row};
+use self::identity::Identity;
+use self::page::{Page, Palette};
 use super::text::printable;
+use super::{Heading, Options};
 
 mod columns;
 mod diagnostics;
+mod fit;
+mod identity;
+mod page;
 
-/// Width of the table without a terminal, in columns.
-const PLAIN_WIDTH: u16 = 100;
-/// Minimum width: narrower rows are illegible, so the terminal may wrap.
-const LEAST_WIDTH: u16 = 50;
-/// Length of the bar of the most frequent category, in columns.
-const BAR: usize = 32;
+/// The fewest columns that lines are fitted to: a narrower terminal wraps them.
+const LEAST_WIDTH: u16 = 20;
+/// The bar of the most frequent category, in columns, where the terminal has room for it.
+const LONGEST_BAR: usize = 32;
+/// A shorter one shows nothing.
+const SHORTEST_BAR: usize = 4;
 
 /// Writes the whole table.
 pub(super) fn write(analysis: &pb::Analysis, options: &Options, out: &mut impl Write) -> io::Result<()> {
-    let width = usize::from(options.terminal.unwrap_or(PLAIN_WIDTH).max(LEAST_WIDTH));
-    let palette = if options.color { Palette::ANSI } else { Palette::PLAIN };
-    let categories = by_category(&analysis.dataflows);
-
-    headline(analysis, palette, out)?;
-    shares(&categories, options, palette, out)?;
-    coverage(analysis, palette, out)?;
-    best_matches(&categories, options, width, palette, out)?;
-    diagnostics::write(analysis, width, palette, out)
-}
-
-/// The styles of all parts; a plain style writes nothing.
-#[derive(Debug, Clone, Copy)]
-struct Palette {
-    title: Style,
-    bar: Style,
-    warning: Style,
-    dimmed: Style,
-}
-
-impl Palette {
-    const PLAIN: Self =
-        Self { title: Style::new(), bar: Style::new(), warning: Style::new(), dimmed: Style::new() };
-    const ANSI: Self = Self {
-        title: Style::new().bold(),
-        bar: AnsiColor::Green.on_default(),
-        warning: AnsiColor::Magenta.on_default(),
-        dimmed: Style::new().dimmed(),
+    let page = Page {
+        width: options.terminal.map(|width| width.max(LEAST_WIDTH).into()),
+        palette: if options.color { Palette::ANSI } else { Palette::PLAIN },
     };
+    let headings = by_heading(&analysis.dataflows);
+
+    headline(analysis, page, out)?;
+    shares(&headings, page, out)?;
+    coverage(analysis, page, out)?;
+    best_matches(&analysis.dataflows, &headings, options, page, out)?;
+    diagnostics::write(analysis, page, out)
 }
 
-/// The dataflows of each category in document order, with the categories in the order of the contract. All seven are
-/// included; dataflows of a category that is unknown to this release are under `CATEGORY_UNSPECIFIED`.
-type ByCategory<'a> = BTreeMap<Category, Vec<&'a pb::Dataflow>>;
+/// The dataflows under each heading in document order. All eight are included.
+type ByHeading<'a> = BTreeMap<Heading, Vec<&'a pb::Dataflow>>;
 
-fn by_category(dataflows: &[pb::Dataflow]) -> ByCategory<'_> {
-    use Category::{Economy, Education, Health, Labour, Other, Population, Territory};
-
-    let known = [Population, Economy, Labour, Territory, Education, Health, Other];
-    let mut categories: ByCategory<'_> = known.map(|category| (category, Vec::new())).into();
+fn by_heading(dataflows: &[pb::Dataflow]) -> ByHeading<'_> {
+    let mut headings: ByHeading<'_> = Heading::ALL.map(|heading| (heading, Vec::new())).into();
     for flow in dataflows {
-        categories.entry(flow.category()).or_default().push(flow);
+        headings.entry(Heading::of(flow)).or_default().push(flow);
     }
-    categories
+    headings
 }
 
-fn headline(analysis: &pb::Analysis, palette: Palette, out: &mut impl Write) -> io::Result<()> {
-    let Palette { title, warning, dimmed, .. } = palette;
+fn headline(analysis: &pb::Analysis, page: Page, out: &mut impl Write) -> io::Result<()> {
+    let Palette { title, warning, dimmed, .. } = page.palette;
     let provider = if analysis.provider.is_empty() { "unnamed provider" } else { &analysis.provider };
     let noun = if analysis.total == 1 { "dataflow" } else { "dataflows" };
-    write!(out, "{title}{}: {} {noun}{title:#}", printable(provider), analysis.total)?;
+    let found = format!("{}: {} {noun}", printable(provider), analysis.total);
+    let mut rules = format!(", rule set {}", printable(&analysis.ruleset));
     match analysis.rules_revision {
-        0 => write!(out, ", rule set {} as built in", printable(&analysis.ruleset))?,
-        revision => write!(out, ", rule set {} at revision {revision}", printable(&analysis.ruleset))?,
+        0 => rules += " as built in",
+        revision => rules += &format!(" at revision {revision}"),
     }
     if analysis.overlay_revision > 0 {
-        write!(out, " with the tenant's changes at {}", analysis.overlay_revision)?;
+        rules += &format!(" with the tenant's changes at {}", analysis.overlay_revision);
     }
-    writeln!(out, "{}", if analysis.cached { ", served from the cache" } else { "" })?;
-    writeln!(out, "{dimmed}{}{dimmed:#}", printable(&analysis.analysis))?;
+    if analysis.cached {
+        rules += ", served from the cache";
+    }
+    page.lead((title, &found), (Style::new(), &rules), 0, out)?;
+    if !analysis.analysis.is_empty() {
+        let name = printable(&analysis.analysis);
+        page.line(dimmed, &format!("analysis {name} (same documents, rules and limits: same name)"), out)?;
+    }
     for degradation in analysis.degraded() {
         let missing = match degradation {
             pb::analysis::Degradation::CacheUnavailable => "cache unavailable: this result is not stored",
@@ -96,97 +86,100 @@ fn headline(analysis: &pb::Analysis, palette: Palette, out: &mut impl Write) -> 
             }
             pb::analysis::Degradation::Unspecified => continue,
         };
-        writeln!(out, "{warning}degraded: {missing}{warning:#}")?;
+        page.line(warning, &format!("degraded: {missing}"), out)?;
     }
     Ok(())
 }
 
-fn shares(
-    categories: &ByCategory<'_>,
-    options: &Options,
-    palette: Palette,
-    out: &mut impl Write,
-) -> io::Result<()> {
-    let Palette { bar, dimmed, .. } = palette;
-    let total: usize = categories.values().map(Vec::len).sum();
-    let most = categories.values().map(Vec::len).max().unwrap_or(0);
+fn shares(headings: &ByHeading<'_>, page: Page, out: &mut impl Write) -> io::Result<()> {
+    let Palette { bar, dimmed, .. } = page.palette;
+    let total: usize = headings.values().map(Vec::len).sum();
+    let most = headings.values().map(Vec::len).max().unwrap_or(0);
     if total == 0 {
         return Ok(());
     }
     writeln!(out)?;
-    for (category, flows) in categories {
+    for (heading, flows) in headings {
         let count = flows.len();
         let share = 100.0 * count as f64 / total as f64;
-        let style = if count == 0 { dimmed } else { Style::new() };
-        write!(out, "{style}{:<11} {count:>6} {share:>5.1}%{style:#}", category.as_str_name())?;
-        if options.terminal.is_some() && count > 0 {
-            write!(out, "  {bar}{}{bar:#}", blocks(count, most))?;
+        let figures = format!("{:<11} {count:>6} {share:>5.1}%", heading.name());
+        let room = page.width.map(|width| width.saturating_sub(figures.len() + 2).min(LONGEST_BAR));
+        match room {
+            _ if count == 0 => page.line(dimmed, &figures, out)?,
+            Some(longest) if longest >= SHORTEST_BAR => {
+                writeln!(out, "{figures}  {bar}{}{bar:#}", blocks(count, most, longest))?;
+            }
+            _ => page.line(Style::new(), &figures, out)?,
         }
-        writeln!(out)?;
     }
     Ok(())
 }
 
 /// What decided the categories, and how many of them.
-fn coverage(analysis: &pb::Analysis, palette: Palette, out: &mut impl Write) -> io::Result<()> {
+fn coverage(analysis: &pb::Analysis, page: Page, out: &mut impl Write) -> io::Result<()> {
     let counted = [DecidedBy::Theme, DecidedBy::Rules, DecidedBy::Family, DecidedBy::Nothing];
     let counted = counted.map(|by| by.as_str_name());
     let count = |by: &str| analysis.coverage.get(by).copied().unwrap_or_default();
-    let total: i32 = counted.iter().map(|by| count(by)).sum();
+    let total: i64 = counted.iter().map(|by| i64::from(count(by))).sum();
     if total == 0 {
         return Ok(());
     }
     let shown = counted.iter().filter(|by| count(by) > 0).map(|by| {
-        let share = 100.0 * f64::from(count(by)) / f64::from(total);
+        let share = 100.0 * f64::from(count(by)) / total as f64;
         format!("{} {} ({share:.1}%)", by.to_ascii_lowercase(), count(by))
     });
-    let Palette { dimmed, .. } = palette;
-    writeln!(out, "{dimmed}decided by {}{dimmed:#}", shown.collect::<Vec<_>>().join(", "))
+    let text = format!("decided by {}", shown.collect::<Vec<_>>().join(", "));
+    page.line(page.palette.dimmed, &text, out)
 }
 
-/// A bar of `BAR` columns if `count` equals `most` (which is not 0), in steps of an eighth of a column.
-fn blocks(count: usize, most: usize) -> String {
+/// A bar of `longest` columns if `count` equals `most` (which is not 0), in steps of an eighth of a column.
+fn blocks(count: usize, most: usize, longest: usize) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
-    let eighths = (count * BAR * 8).div_ceil(most);
+    let eighths = (count * longest * 8).div_ceil(most);
     "█".repeat(eighths / 8) + EIGHTHS[eighths % 8]
 }
 
 fn best_matches(
-    categories: &ByCategory<'_>,
+    dataflows: &[pb::Dataflow],
+    headings: &ByHeading<'_>,
     options: &Options,
-    width: usize,
-    palette: Palette,
+    page: Page,
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let sections: Vec<(Category, usize, Vec<Row<'_>>)> = categories
-        .iter()
-        .filter(|(_, flows)| !flows.is_empty() && options.top > 0)
-        .map(|(&category, flows)| (category, flows.len(), best(flows, options)))
-        .collect();
-    let columns = Columns::fit(sections.iter().flat_map(|(_, _, rows)| rows), width);
-    let Palette { title, dimmed, .. } = palette;
-    if !sections.is_empty() {
-        writeln!(out, "\n{dimmed}{}{dimmed:#}", columns.line(&Row::HEADER))?;
-    }
-    for (category, count, rows) in sections {
-        writeln!(
-            out,
-            "{title}{}{title:#} {dimmed}{} of {count}{dimmed:#}",
-            category.as_str_name(),
-            rows.len()
-        )?;
-        for row in rows {
-            writeln!(out, "{}", columns.line(&row))?;
+    let is_chosen = |heading| options.headings.is_empty() || options.headings.contains(heading);
+    let chosen = headings.iter().filter(|(heading, flows)| is_chosen(heading) && !flows.is_empty());
+    let sections: Vec<_> =
+        chosen.map(|(heading, flows)| (heading, flows.len(), best(flows, options))).collect();
+    let listed: usize = sections.iter().map(|(_, _, flows)| flows.len()).sum();
+    let Palette { title, dimmed, .. } = page.palette;
+    if listed > 0 {
+        let shown = || sections.iter().flat_map(|(_, _, flows)| flows.iter().copied());
+        let rows: Vec<_> = shown().map(|flow| Row::new(flow, &options.lang)).collect();
+        let layout = Layout::fit(rows.iter(), Identity::of(dataflows, shown()), page.width);
+        writeln!(out, "\n{dimmed}{}{dimmed:#}", layout.row(&Row::HEADER))?;
+        let mut rows = rows.iter();
+        for (heading, count, flows) in &sections {
+            let number = format!(" {} of {count}", flows.len());
+            page.lead((title, heading.name()), (dimmed, &number), 0, out)?;
+            for row in rows.by_ref().take(flows.len()) {
+                writeln!(out, "{}", layout.row(row))?;
+            }
         }
+    }
+    if sections.iter().any(|(_, count, flows)| flows.len() < *count) {
+        let more =
+            "more: --top N lists N under each heading, --all every dataflow, --category NAME one heading";
+        page.line(dimmed, more, out)?;
     }
     Ok(())
 }
 
 /// The dataflows with the highest scores, equal ones in document order.
-fn best<'a>(flows: &[&'a pb::Dataflow], options: &Options) -> Vec<Row<'a>> {
+fn best<'a>(flows: &[&'a pb::Dataflow], options: &Options) -> Vec<&'a pb::Dataflow> {
     let mut flows = flows.to_vec();
     flows.sort_by_key(|flow| std::cmp::Reverse(flow.score));
-    flows.into_iter().take(options.top).map(|flow| Row::new(flow, &options.lang)).collect()
+    flows.truncate(options.top.unwrap_or(usize::MAX));
+    flows
 }
 
 #[cfg(test)]

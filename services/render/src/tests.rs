@@ -11,7 +11,8 @@ use super::*;
 
 const FORMATS: [Format; 4] = [Format::Table, Format::Json, Format::Ndjson, Format::Csv];
 
-fn rule(id: &str, keyword: &str, field: &str) -> pb::Evidence {
+/// A keyword that matches a field.
+pub(super) fn rule(id: &str, keyword: &str, field: &str) -> pb::Evidence {
     let (id, keyword, field) = (id.into(), keyword.into(), field.into());
     pb::Evidence { kind: Some(Kind::Rule(pb::RuleEvidence { id, keyword, field, offset: 0 })) }
 }
@@ -41,6 +42,7 @@ pub(super) fn sample() -> pb::Analysis {
             ("en", "Resident population on 1st January"),
             ("de", "Wohnbevölkerung am 1. Januar"),
         ]),
+        descriptions: names(&[("it", "Per sesso ed età"), ("en", "By sex and age")]),
         structure: Some(structure),
         category: Category::Population.into(),
         score: 20,
@@ -215,15 +217,31 @@ proptest! {
     }
 
     #[test]
-    fn no_row_is_wider_than_the_terminal(analysis in hostile(), width in 50_u16..200) {
+    fn no_line_is_wider_than_the_terminal_and_every_id_is_complete(analysis in hostile(), width in 20_u16..200) {
         let options = Options { terminal: Some(width), ..Options::plain("it") };
-        // The headline is a sentence, and may wrap.
-        let headline = sample();
-        let analysis = pb::Analysis { provider: headline.provider, analysis: headline.analysis, ..analysis };
+        let id = text::printable(&analysis.dataflows[0].id).into_owned();
         let text = rendered(analysis, Format::Table, &options);
-        for line in text.lines().filter(|line| line.starts_with("  ")) {
-            prop_assert!(console::measure_text_width(line) <= usize::from(width), "{:?}", line);
+        for line in text.lines() {
+            // An identifier is never cut: it may be alone on a line that the terminal wraps.
+            let is_long_id = line.trim() == id.trim();
+            let columns = console::measure_text_width(line);
+            prop_assert!(columns <= usize::from(width) || is_long_id, "{:?} in {:?}", line, text);
         }
+        prop_assert!(text.contains(id.trim_end()), "{:?} in {:?}", id, text);
+    }
+
+    #[test]
+    fn nothing_is_lost_in_a_pipe(analysis in hostile()) {
+        let options = Options { top: None, ..Options::plain("it") };
+        let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let text = squeezed(&rendered(analysis.clone(), Format::Table, &options));
+        for flow in &analysis.dataflows {
+            for cell in [text::printable(&flow.id).into(), text::name(flow, "it"), text::reason(flow, "it")] {
+                prop_assert!(text.contains(&squeezed(&cell)), "{:?} in {:?}", cell, text);
+            }
+        }
+        let message = text::printable(&analysis.diagnostics[0].message).into_owned();
+        prop_assert!(text.contains(&squeezed(&message)), "{:?} in {:?}", message, text);
     }
 
     #[test]
@@ -231,7 +249,7 @@ proptest! {
         let text = rendered(analysis, Format::Csv, &Options::plain("it"));
         let mut rows = ::csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
         let widths: Vec<usize> = rows.records().map(|row| row.unwrap().len()).collect();
-        prop_assert_eq!(widths, [13; 3]);
+        prop_assert_eq!(widths, [27; 3]);
     }
 
     #[test]

@@ -40,10 +40,15 @@ pub(super) fn name<'a>(flow: &'a pb::Dataflow, lang: &str) -> Cow<'a, str> {
 
 /// The name of an object with this `id` and these names by language.
 pub fn name_of<'a>(id: &'a str, names: &'a Names, lang: &str) -> Cow<'a, str> {
-    let any = || names.values().map(String::as_str).find(|name| !name.trim().is_empty());
+    printable(in_language(names, lang).map_or(id, |(_, name)| name).trim())
+}
+
+/// The text in the language, else in a fallback language, else in any, with its tag; `None` if all are blank.
+pub(super) fn in_language<'a>(texts: &'a Names, lang: &str) -> Option<(&'a str, &'a str)> {
+    let any = || texts.iter().find(|(_, text)| !text.trim().is_empty());
     let in_order = [lang].into_iter().chain(FALLBACK_LANGUAGES);
-    let name = in_order.into_iter().find_map(|lang| name_in(names, lang)).or_else(any);
-    printable(name.unwrap_or(id).trim())
+    let (tag, text) = in_order.into_iter().find_map(|lang| text_in(texts, lang)).or_else(any)?;
+    Some((tag, text))
 }
 
 /// What decided a category, as one word; `-` if that is not known.
@@ -57,17 +62,36 @@ pub(super) fn decided_by(flow: &pb::Dataflow) -> &'static str {
     }
 }
 
-/// The evidence that decided the category; the first one if that is not known.
-pub(super) fn decisive(flow: &pb::Dataflow) -> Option<&pb::Evidence> {
-    let decided = |evidence: &&pb::Evidence| match &evidence.kind {
+/// The strongest evidence for what decided the category, as text, in the language of the name that is shown if there is
+/// any; that language is not named. The first evidence if it is not known what decided; `-` if there is none.
+pub(super) fn reason<'a>(flow: &'a pb::Dataflow, lang: &str) -> Cow<'a, str> {
+    let shown = in_language(&flow.names, lang).map_or("", |(tag, _)| language(tag));
+    let has_decided = |evidence: &&pb::Evidence| match &evidence.kind {
         Some(Kind::Theme(theme)) => {
             flow.decided_by() == DecidedBy::Theme && !theme.deprecated && theme.category == flow.category
         }
-        Some(Kind::Rule(_)) => flow.decided_by() != DecidedBy::Theme,
+        Some(Kind::Rule(_)) => !matches!(flow.decided_by(), DecidedBy::Theme | DecidedBy::Family),
         Some(Kind::Family(_)) => flow.decided_by() == DecidedBy::Family,
         None => false,
     };
-    flow.evidence.iter().find(decided).or(flow.evidence.first())
+    // The service lists the strongest first.
+    let mut decided = flow.evidence.iter().filter(has_decided);
+    let is_shown = |evidence: &&pb::Evidence| is_in(evidence, shown);
+    let decisive = decided.clone().find(is_shown).or_else(|| decided.next()).or(flow.evidence.first());
+    match decisive.map(|evidence| (evidence, &evidence.kind)) {
+        None => "-".into(),
+        Some((evidence, Some(Kind::Rule(rule)))) if is_in(evidence, shown) => {
+            let field = rule.field.split('.').next().unwrap_or_default();
+            printable(&format!("{} in {field}", rule.keyword)).into_owned().into()
+        }
+        Some((evidence, _)) => why(evidence, lang).into(),
+    }
+}
+
+/// Whether evidence is from a text in this language, or from one without a language.
+fn is_in(evidence: &pb::Evidence, shown: &str) -> bool {
+    let Some(Kind::Rule(rule)) = &evidence.kind else { return true };
+    rule.field.split_once('.').is_none_or(|(_, tag)| language(tag).eq_ignore_ascii_case(shown))
 }
 
 /// One evidence of a category, as text: a theme by its name in the language, else by the ids of its path.
@@ -87,11 +111,11 @@ pub fn why(evidence: &pb::Evidence, lang: &str) -> String {
     printable(&why).into_owned()
 }
 
-/// The name with exactly this tag, else with the first tag of the same language, for instance `en-GB` for `en`.
-fn name_in<'a>(names: &'a Names, lang: &str) -> Option<&'a str> {
-    let related = || names.iter().find(|(tag, _)| language(tag).eq_ignore_ascii_case(language(lang)));
-    let name = names.get(lang).or_else(|| related().map(|(_, name)| name))?;
-    (!name.trim().is_empty()).then_some(name)
+/// The text with exactly this tag, else with the first tag of the same language, for instance `en-GB` for `en`.
+fn text_in<'a>(texts: &'a Names, lang: &str) -> Option<(&'a String, &'a String)> {
+    let related = || texts.iter().find(|(tag, _)| language(tag).eq_ignore_ascii_case(language(lang)));
+    let found = texts.get_key_value(lang).or_else(related)?;
+    (!found.1.trim().is_empty()).then_some(found)
 }
 
 /// The primary subtag.

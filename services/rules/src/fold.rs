@@ -26,20 +26,47 @@ const ASCII: [u8; 128] = {
     table
 };
 
+/// The folded forms of the characters U+0080 to U+017F, in their order: the accented letters of Latin script, whose
+/// decomposition takes too long for texts in which every tenth letter has an accent. `.` stands for a gap, and `-` for a
+/// character that [`push_unicode`] folds.
+const LATIN_FORMS: &str = "\
+    . . . . . . . . . . . . . . . . . . . . . . . . . . . . . . . . . . . . . . . . . . a . . - . . \
+    . . 2 3 . - . . . 1 o . - - - . a a a a a a ae c e e e e i i i i d n o o o o o . o u u u u y th ss \
+    a a a a a a ae c e e e e i i i i d n o o o o o . o u u u u y th y a a a a a a c c c c c c c c \
+    d d d d e e e e e e e e e e g g g g g g g g h h h h i i i i i i i i i i ij ij j j k k - l l l l l l \
+    - - l l n n n n n n - - - o o o o o o oe oe r r r r r r s s s s s s s s t t t t - - u u u u u u u u \
+    u u u u w w y y y z z z z z z s";
+
+/// [`LATIN_FORMS`] by the character, from U+0080. The second byte of one letter is 0.
+const LATIN: [[u8; 2]; 256] = {
+    let forms = LATIN_FORMS.as_bytes();
+    let mut table = [[0; 2]; 256];
+    let (mut entry, mut at, mut length) = (0, 0, 0);
+    while at < forms.len() {
+        if forms[at] == b' ' {
+            entry += 1;
+            length = 0;
+        } else {
+            table[entry][length] = forms[at];
+            length += 1;
+        }
+        at += 1;
+    }
+    assert!(entry == table.len() - 1);
+    table
+};
+
+/// In [`LATIN`]: a gap, and a character that is folded one by one.
+const LATIN_GAP: [u8; 2] = [b'.', 0];
+const LATIN_OTHER: [u8; 2] = [b'-', 0];
+
 /// Appends the folded text, with a gap at both ends.
 pub(super) fn fold_into(text: &str, gap: u8, out: &mut Vec<u8>) {
     out.push(gap);
     let mut rest = text;
     loop {
-        // `is_ascii` checks many bytes at a time.
-        let ascii = if rest.is_ascii() {
-            rest.len()
-        } else {
-            rest.bytes().position(|byte| !byte.is_ascii()).unwrap_or(rest.len())
-        };
-        let (run, other) = rest.split_at(ascii);
-        fold_ascii(run.as_bytes(), gap, out);
-        let mut chars = other.chars();
+        let folded = fold_latin(rest.as_bytes(), gap, out);
+        let mut chars = rest[folded..].chars();
         let Some(c) = chars.next() else { break };
         push_unicode(c, gap, out);
         rest = chars.as_str();
@@ -47,22 +74,86 @@ pub(super) fn fold_into(text: &str, gap: u8, out: &mut Vec<u8>) {
     push_gap(gap, out);
 }
 
-/// [`push_unicode`] for a run of ASCII, branch-free: every byte is written, but the write position advances only if the
-/// byte is kept, so that a repeated gap is overwritten.
-fn fold_ascii(run: &[u8], gap: u8, out: &mut Vec<u8>) {
+/// [`push_unicode`] for ASCII, the characters of the table, and punctuation, up to the first other one. Returns the
+/// number of bytes that it folded.
+///
+/// Eight bytes of ASCII at a time, or as many as precede another character. No character gets longer, so that the room
+/// is reserved once.
+fn fold_latin(text: &[u8], gap: u8, out: &mut Vec<u8>) -> usize {
     let start = out.len();
-    let mut after_gap = out.last() == Some(&gap);
-    out.resize(start + run.len() + 1, 0);
+    // The high bit of a byte, if a gap precedes.
+    let mut before = if out.last() == Some(&gap) { 0x80 } else { 0 };
+    out.resize(start + text.len() + 8, 0);
     let room = &mut out[start..];
-    let mut used = 0;
-    for byte in run {
-        let folded = ASCII[usize::from(byte & 0x7f)];
-        let is_gap = folded == 0;
-        room[used] = if is_gap { gap } else { folded };
-        used += usize::from(!(is_gap & after_gap));
-        after_gap = is_gap;
+    let (mut used, mut at) = (0, 0);
+    while at < text.len() {
+        let rest = &text[at..];
+        let eight = rest.first_chunk().copied().unwrap_or_else(|| {
+            // Beyond the end is no ASCII.
+            std::array::from_fn(|index| rest.get(index).copied().unwrap_or(0x80))
+        });
+        let bytes = u64::from_le_bytes(eight);
+        let count = (bytes & HIGHS).trailing_zeros() as usize / 8;
+        if count > 0 {
+            let (folded, gaps) = fold_ascii(bytes, gap);
+            let gaps = gaps & (u64::MAX >> (64 - 8 * count));
+            let repeated = gaps & (gaps << 8 | before);
+            if repeated == 0 {
+                room[used..used + 8].copy_from_slice(&folded.to_le_bytes());
+                used += count;
+            } else {
+                for (index, byte) in folded.to_le_bytes().into_iter().enumerate().take(count) {
+                    room[used] = byte;
+                    used += usize::from(repeated >> (8 * index + 7) & 1 == 0);
+                }
+            }
+            before = gaps >> (8 * (count - 1)) & 0x80;
+            at += count;
+            continue;
+        }
+        let (form, length) = match rest {
+            // Two bytes, of five and six bits.
+            [first @ 0xc2..=0xc5, second, ..] => {
+                (LATIN[(usize::from(first & 0x1f) << 6 | usize::from(second & 0x3f)) - 0x80], 2)
+            }
+            // U+2010 to U+2027: dashes, quotation marks, apostrophes, bullets, dots.
+            [0xe2, 0x80, 0x90..=0xa7, ..] => (LATIN_GAP, 3),
+            _ => break,
+        };
+        match form {
+            LATIN_OTHER => break,
+            LATIN_GAP => {
+                room[used] = gap;
+                used += usize::from(before == 0);
+                before = 0x80;
+            }
+            letters => {
+                room[used..used + 2].copy_from_slice(&letters);
+                used += 1 + usize::from(letters[1] != 0);
+                before = 0;
+            }
+        }
+        at += length;
     }
     out.truncate(start + used);
+    at
+}
+
+/// The high bits of eight bytes.
+const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
+
+/// The folded form of eight ASCII bytes, and the high bit of each byte that is a gap. What is beyond other bytes is
+/// undefined.
+fn fold_ascii(bytes: u64, gap: u8) -> (u64, u64) {
+    let all = |byte: u8| u64::from_le_bytes([byte; 8]);
+    // Sums set the high bit of bytes that are not below a bound; no sum of seven bits carries.
+    let at_least = |bytes: u64, bound: u8| (bytes & !HIGHS).wrapping_add(all(0x80 - bound));
+    let within = |bytes, first, last: u8| at_least(bytes, first) & !at_least(bytes, last + 1) & HIGHS;
+    let whole = |highs: u64| (highs >> 7).wrapping_mul(0xff);
+    let lower = bytes | all(0x20);
+    let (letters, digits) = (within(lower, b'a', b'z'), within(bytes, b'0', b'9'));
+    let gaps = HIGHS & !(letters | digits);
+    (lower & whole(letters) | bytes & whole(digits) | all(gap) & whole(gaps), gaps)
 }
 
 /// Maps a folded byte to the character that it came from, by folding the text again.
@@ -70,7 +161,7 @@ fn fold_ascii(run: &[u8], gap: u8, out: &mut Vec<u8>) {
 /// Only evidence needs it, a few bytes in the texts of the winner: cheaper than a position for every byte of every
 /// text.
 pub(super) struct Offsets<'a> {
-    chars: std::str::Chars<'a>,
+    rest: &'a str,
     taken: u32,
     gap: u8,
     /// Number of bytes that the consumed characters fold to, and whether the last of them is a gap.
@@ -82,29 +173,52 @@ pub(super) struct Offsets<'a> {
 
 impl<'a> Offsets<'a> {
     pub(super) fn new(text: &'a str, gap: u8) -> Self {
-        Self { chars: text.chars(), taken: 0, gap, folded: 1, after_gap: true, piece: Vec::new() }
+        Self { rest: text, taken: 0, gap, folded: 1, after_gap: true, piece: Vec::new() }
     }
 
     /// Number of scalar values before the one that the byte at `position` came from. Positions must not decrease
     /// between calls.
     pub(super) fn at(&mut self, position: usize) -> u32 {
-        while self.folded <= position {
-            let Some(c) = self.chars.next() else { break };
-            self.taken += 1;
-            match ASCII.get(c as usize) {
-                Some(folded) => {
-                    let is_gap = *folded == 0;
-                    self.folded += usize::from(!(is_gap && self.after_gap));
-                    self.after_gap = is_gap;
-                }
-                None => self.skip_unicode(c),
+        while self.folded <= position && !self.rest.is_empty() {
+            self.skip_ascii(position);
+            if self.folded <= position
+                && let Some(c) = self.rest.chars().next()
+            {
+                self.rest = &self.rest[c.len_utf8()..];
+                self.taken += 1;
+                self.skip_unicode(c);
             }
         }
         self.taken.saturating_sub(1)
     }
 
-    #[inline(never)]
+    /// Consumes ASCII up to the byte at `position`.
+    fn skip_ascii(&mut self, position: usize) {
+        let Self { rest, folded, after_gap, .. } = self;
+        let mut count = 0;
+        for byte in rest.bytes().take_while(u8::is_ascii) {
+            if *folded > position {
+                break;
+            }
+            let is_gap = ASCII[usize::from(byte)] == 0;
+            *folded += usize::from(!(is_gap & *after_gap));
+            *after_gap = is_gap;
+            count += 1;
+        }
+        *rest = &rest[count as usize..];
+        self.taken += count;
+    }
+
+    /// The next character was consumed.
     fn skip_unicode(&mut self, c: char) {
+        if let Some(form) = (c as usize).checked_sub(0x80).and_then(|index| LATIN.get(index))
+            && *form != LATIN_OTHER
+        {
+            let is_gap = *form == LATIN_GAP;
+            self.folded += if is_gap { usize::from(!self.after_gap) } else { 1 + usize::from(form[1] != 0) };
+            self.after_gap = is_gap;
+            return;
+        }
         self.piece.clear();
         // The preceding byte decides whether a gap is added.
         self.piece.push(if self.after_gap { self.gap } else { b'.' });
@@ -185,6 +299,18 @@ mod tests {
     }
 
     #[test]
+    fn the_tables_have_what_decomposition_gives() {
+        for c in ('\0'..='\u{180}').chain('\u{2000}'..='\u{2030}') {
+            for text in [format!("{c}"), format!("a{c}b"), format!("a {c}{c} b")] {
+                let mut one_by_one = vec![SPACE];
+                text.chars().for_each(|c| push_unicode(c, SPACE, &mut one_by_one));
+                push_gap(SPACE, &mut one_by_one);
+                assert_eq!(fold(&text).into_bytes(), one_by_one, "{c:?}");
+            }
+        }
+    }
+
+    #[test]
     fn id_tokens_are_separated_by_underscores() {
         let mut out = Vec::new();
         fold_into("DSD_NAMAIN1@DF_QNA", UNDERSCORE, &mut out);
@@ -201,7 +327,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn runs_and_single_characters_fold_the_same(text in "[ -~àß\u{300}]{0,40}") {
+        fn runs_and_single_characters_fold_the_same(text in "[ -~\u{80}-\u{180}àß\u{300}\u{2000}-\u{2030}]{0,40}") {
             let mut one_by_one = vec![SPACE];
             text.chars().for_each(|c| push_unicode(c, SPACE, &mut one_by_one));
             push_gap(SPACE, &mut one_by_one);

@@ -31,7 +31,7 @@ pub(super) struct Keyword {
     /// The runs that must follow, each after the rest of a word. Each starts with a gap.
     tails: Box<[Vec<u8>]>,
     /// The gap byte: distinguishes id keywords from text keywords.
-    gap: u8,
+    pub(super) gap: u8,
     /// The agency whose ids are meant, for an id keyword that names one.
     agency: Option<Box<str>>,
 }

@@ -1,7 +1,7 @@
 //! Rule sets: keywords that support a [`Category`], and the engines that match them against the texts of a dataflow.
 //!
 //! A [`RuleSet`] is data that people edit: [`mod@file`] parses it from YAML, [`limits`] and [`RuleSet::validate`]
-//! define what is valid. [`Compiled`] is the same set compiled for millions of dataflows: one automaton over all
+//! define what is valid. [`Compiled`] is the same set compiled for millions of dataflows: one table or automaton of all
 //! keywords, built once per revision and shared by threads. The two modes differ in the keyword syntax and in how
 //! points are counted:
 //!
@@ -40,6 +40,7 @@ mod language;
 mod overlay;
 mod points;
 mod ruleset;
+mod starts;
 mod substring;
 mod validate;
 mod visible;
@@ -110,8 +111,8 @@ pub struct Verdict<'a> {
     pub confidence: f64,
     /// The points of every category, to which those of the family are added; none in [`Mode::Substring`].
     pub points: Points,
-    /// The matches that count for the winner. [`Mode::Words`]: in field order (id, names, descriptions), then by
-    /// offset, the first [`MAX_EVIDENCE`]. [`Mode::Substring`]: every match of the winning rule in the order of its
+    /// The matches that count for the winner. [`Mode::Words`]: those with the most points first, equal ones in field
+    /// order (id, names, descriptions), then by offset; at most [`MAX_EVIDENCE`]. [`Mode::Substring`]: every match of the winning rule in the order of its
     /// keywords; a keyword that is listed twice is included twice.
     pub evidence: Vec<Match<'a>>,
 }

@@ -1,7 +1,7 @@
 //! [`Mode::Words`](super::Mode): matches whole words, as a person would.
 //!
-//! All texts of a dataflow are folded into one haystack. It is searched once for keywords that start at a word boundary
-//! and, if some rule has keywords that start with `*`, once more for those. A keyword adds priority x weight to its
+//! All texts of a dataflow are folded into one haystack. Keywords that begin with a word are looked up at the start of
+//! each word; keywords that begin with `*` are searched for by an automaton, in texts of their languages. A keyword adds priority x weight to its
 //! category once per dataflow, independent of the number of matches, with the weight of the text that weighs most: names
 //! and ids 1, a breakdown in a name 0.5, descriptions 0.3. The highest sum wins; ties go to the category with the higher
 //! single priority among its matches, then to the lower rule id.
@@ -12,13 +12,18 @@ use self::prepared::{ALL_LANGUAGES, LanguageMask, PreparedKeyword, PreparedRule,
 use super::automaton::{Automaton, Marks, Occurrence};
 use super::error::RuleError;
 use super::fold::{Offsets, SPACE, UNDERSCORE, fold_into};
+use super::keyword::Keyword;
 use super::language;
 use super::limits::MAX_COMPARISONS;
 use super::points::Tenths;
+use super::starts::{SLACK, Starts};
 use super::visible::{Visible, visible};
 use super::{Category, Field, MAX_EVIDENCE, Match, Points, Rule, Subject, Verdict, calibration};
 
 mod prepared;
+
+/// The index of the id among the texts.
+const ID: usize = 0;
 
 /// The weight of a name, in tenths.
 const NAME: Tenths = 10;
@@ -36,11 +41,14 @@ const IS_BREAKDOWN_WORD: usize = usize::MAX;
 pub(super) struct Engine {
     rules: Box<[PreparedRule]>,
     keywords: Box<[PreparedKeyword]>,
-    /// Heads that start at a word boundary; the entries of a head are indexes of `keywords`.
-    words: Automaton<usize>,
-    /// Heads that may start inside a word, and the languages of their rules.
+    /// Heads that start at the start of a word of a text; the entries of a head are indexes of `keywords`.
+    words: Starts<usize>,
+    /// The same of tokens of an id.
+    tokens: Starts<usize>,
+    /// Heads that may start inside a word, the languages of their rules, and whether some are for ids.
     infixes: Automaton<usize>,
     infix_languages: LanguageMask,
+    has_infixes_of_ids: bool,
     /// Bit `n` of a mask stands for `languages[n]`.
     languages: Box<[String]>,
 }
@@ -54,8 +62,8 @@ pub(super) struct Scratch {
     seen: Marks,
     /// The index in `hits` of each keyword that has counted.
     slots: Vec<u32>,
-    /// Heads all of whose keywords have counted: of words, then of infixes.
-    done: [Marks; 2],
+    /// Heads all of whose keywords have counted: of words, then of tokens, then of infixes.
+    done: [Marks; 3],
     hits: Vec<Hit>,
 }
 
@@ -68,7 +76,7 @@ struct Text {
     is_rewritten: bool,
 }
 
-/// Ordered like evidence: by text, then by position.
+/// Ordered by text, then by position; evidence with the same points has this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Hit {
     text: usize,
@@ -85,17 +93,20 @@ type Tally = (Tenths, Option<(i32, Reverse<usize>)>);
 impl Engine {
     pub(super) fn new(rules: &[Rule]) -> Result<Self, RuleError> {
         let PreparedSet { rules, keywords, languages } = PreparedSet::new(rules)?;
-        let heads = |infix: bool| {
-            let indexed = keywords.iter().enumerate();
-            let chosen = indexed.filter(move |(_, keyword)| keyword.pattern.infix == infix);
+        let heads = |is_chosen: fn(&Keyword) -> bool| {
+            let chosen = keywords.iter().enumerate().filter(move |(_, keyword)| is_chosen(&keyword.pattern));
             chosen.map(|(index, keyword)| (keyword.pattern.head.clone(), index))
         };
+        let words = heads(|keyword| !keyword.infix && keyword.gap == SPACE);
+        let tokens = heads(|keyword| !keyword.infix && keyword.gap == UNDERSCORE);
         let infixes = keywords.iter().filter(|keyword| keyword.pattern.infix);
         let breakdowns =
             BREAKDOWN_WORDS.iter().map(|word| (format!(" {word} ").into_bytes(), IS_BREAKDOWN_WORD));
         Ok(Self {
-            words: Automaton::new(heads(false).chain(breakdowns)),
-            infixes: Automaton::new(heads(true)),
+            words: Starts::new(SPACE, words.chain(breakdowns)),
+            tokens: Starts::new(UNDERSCORE, tokens),
+            infixes: Automaton::new(heads(|keyword| keyword.infix)),
+            has_infixes_of_ids: infixes.clone().any(|keyword| keyword.pattern.gap == UNDERSCORE),
             infix_languages: infixes.fold(0, |mask, keyword| mask | rules[keyword.rule].languages),
             rules: rules.into(),
             keywords: keywords.into(),
@@ -118,7 +129,7 @@ impl Engine {
         }
     }
 
-    /// The first matches for a category, as evidence.
+    /// The strongest matches for a category, as evidence.
     pub(super) fn evidence_for<'a>(
         &'a self,
         category: Category,
@@ -154,21 +165,24 @@ impl Engine {
             });
             fold_into(visible.text(), SPACE, &mut scratch.haystack);
         }
+        scratch.haystack.resize(scratch.haystack.len() + SLACK, 0);
     }
 
     /// Collects one hit per matching keyword, and sums up the points.
     fn search(&self, subject: &Subject<'_>, scratch: &mut Scratch) -> [Tally; Category::ALL.len()] {
-        let Scratch { haystack, texts, seen, slots, done: [words_done, infixes_done], hits } = scratch;
+        let Scratch { haystack, texts, seen, slots, done, hits } = scratch;
         let mut tallies = [(0, None); Category::ALL.len()];
         seen.reset(self.keywords.len());
         slots.resize(self.keywords.len(), 0);
+        let [words_done, tokens_done, infixes_done] = done;
         words_done.reset(self.words.patterns());
+        tokens_done.reset(self.tokens.patterns());
         infixes_done.reset(self.infixes.patterns());
         hits.clear();
         let mut comparisons = MAX_COMPARISONS;
         for (text, &Text { start, language, .. }) in texts.iter().enumerate() {
-            let end = texts.get(text + 1).map_or(haystack.len(), |next| next.start);
-            let haystack = &haystack[start..end];
+            let end = texts.get(text + 1).map_or(haystack.len() - SLACK, |next| next.start);
+            let (onwards, haystack) = (&haystack[start..], &haystack[start..end]);
             // No later text weighs more than this one.
             let (most, after_breakdown) =
                 if text <= shown_names(subject) { (NAME, BREAKDOWN) } else { (DESCRIPTION, DESCRIPTION) };
@@ -218,15 +232,23 @@ impl Engine {
                     done.insert(found.pattern);
                 }
             };
-            self.words.search(haystack, |found, keywords| on_match(found, keywords, words_done));
-            if self.infix_languages == ALL_LANGUAGES || self.infix_languages & language != 0 {
+            if text == ID {
+                let on_token = |found, keywords: &[usize]| on_match(found, keywords, tokens_done);
+                self.tokens.search(onwards, haystack.len(), on_token);
+            } else {
+                let on_word = |found, keywords: &[usize]| on_match(found, keywords, words_done);
+                self.words.search(onwards, haystack.len(), on_word);
+            }
+            if (text != ID || self.has_infixes_of_ids)
+                && (self.infix_languages == ALL_LANGUAGES || self.infix_languages & language != 0)
+            {
                 self.infixes.search(haystack, |found, keywords| on_match(found, keywords, infixes_done));
             }
         }
         tallies
     }
 
-    /// The first hits of the winning category, as evidence.
+    /// The strongest hits of the winning category, as evidence, the strongest first.
     fn evidence<'a>(
         &'a self,
         winner: Category,
@@ -235,8 +257,10 @@ impl Engine {
     ) -> Vec<Match<'a>> {
         let Scratch { hits, texts, .. } = scratch;
         hits.retain(|hit| self.rules[self.keywords[hit.keyword].rule].category == winner);
-        hits.sort_unstable();
+        hits.sort_unstable_by_key(|hit| (Reverse(self.points_of(hit)), *hit));
         hits.truncate(MAX_EVIDENCE);
+        // Positions are read in the order of the texts.
+        hits.sort_unstable();
         let mut evidence = Vec::with_capacity(hits.len());
         for hits in hits.chunk_by(|one, next| one.text == next.text) {
             let text = hits[0].text;
@@ -247,10 +271,17 @@ impl Engine {
                 let keyword = &self.keywords[hit.keyword];
                 let rule_id = &self.rules[keyword.rule].id;
                 let offset = seen.origin(offsets.at(hit.at));
-                Match { rule_id, keyword: &keyword.written, field, offset }
+                let found = Match { rule_id, keyword: &keyword.written, field, offset };
+                (Reverse(self.points_of(hit)), found)
             }));
         }
-        evidence
+        evidence.sort_by_key(|(points, _)| *points);
+        evidence.into_iter().map(|(_, found)| found).collect()
+    }
+
+    /// The points that a hit adds to its category.
+    fn points_of(&self, hit: &Hit) -> Tenths {
+        Tenths::from(self.keywords[hit.keyword].points.unsigned_abs()) * hit.weight
     }
 
     /// The mask of a text: the bit of its language, none if no rule names that language, all if its tag names none.
@@ -279,5 +310,7 @@ fn field<'a>(subject: &Subject<'a>, number: usize) -> (Field<'a>, &'a str, u8) {
     }
 }
 
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod tests;

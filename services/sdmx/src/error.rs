@@ -159,25 +159,29 @@ pub enum Fault {
     #[error("the gzip stream is damaged ({0}); expected valid gzip")]
     CorruptGzip(#[source] io::Error),
     /// The document is larger than the limit.
-    #[error("found more than {limit} bytes of document; expected at most that many")]
+    #[error("found more than {limit} bytes of document; expected at most that many (--max-document-bytes)")]
     DocumentTooLarge {
         /// The limit, in bytes.
         limit: u64,
     },
     /// One text, comment, instruction or tag is larger than the limit.
-    #[error("found a text, comment or tag of more than {limit} bytes; expected at most that many")]
+    #[error(
+        "found a text, comment or tag of more than {limit} bytes; expected at most that many (--max-event-bytes)"
+    )]
     EventTooLarge {
         /// The limit, in bytes.
         limit: usize,
     },
     /// Elements are nested deeper than the limit.
-    #[error("found elements nested more than {limit} deep; expected at most that many")]
+    #[error("found elements nested more than {limit} deep; expected at most that many (--max-depth)")]
     NestedTooDeep {
         /// The limit, in elements.
         limit: usize,
     },
     /// One element has more attributes than the limit.
-    #[error("found an element with more than {limit} attributes; expected at most that many")]
+    #[error(
+        "found an element with more than {limit} attributes; expected at most that many (--max-attributes)"
+    )]
     TooManyAttributes {
         /// The limit, in attributes.
         limit: usize,
@@ -189,7 +193,7 @@ pub enum Fault {
         limit: usize,
     },
     /// The document has more dataflows than the limit.
-    #[error("found more than {limit} dataflows; expected at most that many")]
+    #[error("found more than {limit} dataflows; expected at most that many (--max-dataflows)")]
     TooManyDataflows {
         /// The limit, in dataflows.
         limit: usize,

@@ -136,6 +136,12 @@ impl<R: Read> Input<R> {
         }
     }
 
+    /// The bytes that the current event may read and that have arrived.
+    #[inline]
+    pub(super) fn available(&self) -> &[u8] {
+        &self.chunk[self.at..self.window]
+    }
+
     /// Position of the start of the current event.
     pub(super) fn event_position(&mut self) -> Position {
         match self.event.position {

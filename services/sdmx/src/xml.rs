@@ -14,11 +14,13 @@ use super::limits::Limits;
 use super::namespace::Bindings;
 use super::sniff;
 
+mod ahead;
 mod attributes;
 mod event;
 mod failure;
 mod reference;
 
+use ahead::{Ahead, Kind, Names};
 use attributes::Span;
 pub(super) use event::{Event, RawValue, Start};
 pub(super) use reference::is_allowed;
@@ -42,8 +44,11 @@ struct EventReader<R: Read> {
     depth: usize,
     depth_limit: usize,
     attribute_limit: usize,
+    names: Names,
     /// The last tag was an empty-element tag: its end event is pending.
     end_is_pending: bool,
+    /// quick-xml has read a text, and expects what ends it.
+    is_within_text: bool,
 }
 
 /// The part of the document that the reader is in.
@@ -61,15 +66,21 @@ enum Phase {
 
 impl<R: Read> Xml<R> {
     pub(super) fn new(read: R, limits: &Limits) -> Self {
+        let mut reader = Reader::from_reader(Input::new(read, limits));
+        // It knows only the elements that it has opened itself; `names` has all of them.
+        let config = reader.config_mut();
+        (config.check_end_names, config.allow_unmatched_ends) = (false, true);
         let events = EventReader {
-            reader: Reader::from_reader(Input::new(read, limits)),
+            reader,
             phase: Phase::Start,
             spans: Vec::new(),
             bindings: Bindings::new(limits.namespaces),
             depth: 0,
             depth_limit: limits.depth,
             attribute_limit: limits.attributes,
+            names: Names::default(),
             end_is_pending: false,
+            is_within_text: false,
         };
         Self { buffer: Vec::new(), events }
     }
@@ -140,14 +151,21 @@ impl<R: Read> EventReader<R> {
         if self.phase != Phase::Body {
             self.look_ahead()?;
         }
+        if let Some(ahead) = self.ahead() {
+            return self.take(ahead, buffer);
+        }
         let event = match self.reader.read_event_into(buffer) {
             Ok(event) => event,
             Err(error) => return Err(self.failure(error)),
         };
+        self.is_within_text = matches!(event, quick::Event::Text(_));
         match event {
-            quick::Event::Start(tag) => self.start(tag, false),
-            quick::Event::Empty(tag) => self.start(tag, true),
-            quick::Event::End(_) => Ok(self.end()),
+            quick::Event::Start(tag) => {
+                self.names.push(tag.name().0.as_bytes(), true);
+                self.start(tag, false, false)
+            }
+            quick::Event::Empty(tag) => self.start(tag, true, false),
+            quick::Event::End(tag) => self.end_tag(tag.name().0),
             quick::Event::Text(text) if self.depth > 0 => Ok(Event::Text(borrowed(text.into_inner()))),
             quick::Event::CData(text) if self.depth > 0 => Ok(Event::Text(borrowed(text.into_inner()))),
             quick::Event::GeneralRef(name) if self.depth > 0 => {
@@ -157,9 +175,38 @@ impl<R: Read> EventReader<R> {
         }
     }
 
-    /// Opens an element.
+    /// Consumes an event that is complete in the chunk.
     #[inline]
-    fn start<'a>(&'a mut self, tag: BytesStart<'a>, empty: bool) -> Result<Event<'a>, ParseError> {
+    fn take<'a>(&'a mut self, ahead: Ahead, buffer: &'a mut Vec<u8>) -> Result<Event<'a>, ParseError> {
+        let Ahead { length, kind } = ahead;
+        let input = self.reader.get_mut();
+        if let Kind::End = kind {
+            input.consume(length);
+            self.names.pop();
+            return Ok(self.end());
+        }
+        buffer.extend_from_slice(&input.available()[..length]);
+        input.consume(length);
+        let text = match std::str::from_utf8(buffer) {
+            Ok(text) => text,
+            Err(error) => return Err(self.failure(quick_xml::Error::Encoding(error.into()))),
+        };
+        let Kind::Start { name_end, is_empty } = kind else { return Ok(Event::Text(text)) };
+        let tag = BytesStart::from_content(&text[1..length - if is_empty { 2 } else { 1 }], name_end);
+        if !is_empty {
+            self.names.push(tag.name().0.as_bytes(), false);
+        }
+        self.start(tag, is_empty, true)
+    }
+
+    /// Opens an element. Its attributes are found unless `is_scanned`.
+    #[inline]
+    fn start<'a>(
+        &'a mut self,
+        tag: BytesStart<'a>,
+        empty: bool,
+        is_scanned: bool,
+    ) -> Result<Event<'a>, ParseError> {
         match self.phase {
             Phase::Body => {}
             Phase::Start | Phase::Prolog => self.phase = Phase::Body,
@@ -179,14 +226,14 @@ impl<R: Read> EventReader<R> {
             let found = format!("found '<{}'", tag.chars().take(20).collect::<String>());
             return Err(self.error(Fault::Malformed { found, expected: "the name of an element".into() }));
         }
-        self.spans.clear();
-        if name_end < tag.len() {
+        if !is_scanned {
+            self.spans.clear();
             attributes::scan(&tag, name_end, self.attribute_limit, &mut self.spans)
                 .map_err(|fault| self.error(fault))?;
-            // Few tags declare a namespace, and this check is cheaper than the declaration pass.
-            if self.spans.iter().any(|span| tag[span.name.clone()].starts_with("xmlns")) {
-                self.bind_namespaces(&tag).map_err(|fault| self.error(fault))?;
-            }
+        }
+        // Few tags declare a namespace, and this check is cheaper than the declaration pass.
+        if self.spans.iter().any(|span| tag[span.name.clone()].starts_with("xmlns")) {
+            self.bind_namespaces(&tag).map_err(|fault| self.error(fault))?;
         }
         let Some(namespace) = self.bindings.resolve(prefix) else {
             let prefix = prefix.chars().take(40).collect();
@@ -216,6 +263,20 @@ impl<R: Read> EventReader<R> {
             false
         });
         failed
+    }
+
+    /// Closes the innermost element by an end tag that quick-xml has read.
+    fn end_tag(&mut self, found: &str) -> Result<Event<'static>, ParseError> {
+        let fault = match self.names.last() {
+            Some((name, _)) if name == found.as_bytes() => {
+                self.names.pop();
+                return Ok(self.end());
+            }
+            Some((name, _)) => failure::mismatched_end(found, &String::from_utf8_lossy(name)),
+            None if self.phase == Phase::Epilog => Fault::ContentAfterRoot,
+            None => failure::unmatched_end(found),
+        };
+        Err(self.error(fault))
     }
 
     /// Closes the innermost element.

@@ -107,7 +107,7 @@ impl Redis {
         let connector = Connector::new(settings, process.breakers.clone(), metrics, role, hub.clone());
         let primaries = connector.and_then(Primaries::new).map_err(Misconfigured)?;
         let primaries = Arc::new(primaries);
-        servers::show(process, &primaries);
+        servers::show(process, &primaries, replicas);
         let (sender, version_counters) = watching::channel(VersionCounters::default());
         let watch = Watch {
             primaries: Arc::clone(&primaries),

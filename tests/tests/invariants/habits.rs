@@ -50,6 +50,38 @@ fn tests_do_not_sleep_to_wait() {
 }
 
 #[test]
+fn services_observe_every_call_that_they_make() {
+    const CHANNELS: [&str; 3] = ["Outbound::new(", "Outbound::forwarding(", "Outbound::watching("];
+    // Commands are no services, and their calls have no metrics.
+    let is_of_service = |path: &str| {
+        let of_crate = ["gateway/src/", "services/analysis/", "services/cache/", "services/config/"];
+        of_crate.iter().any(|start| path.starts_with(start)) || path.ends_with("/pushed_settings.rs")
+    };
+    Rule {
+        advice: "add `.observed(&context.observer(PEER, SERVICES, FILE_DESCRIPTOR_SET))`: calls without it are not in \
+                 `grpc_client_handled_total`, and the status does not say that the peer fails.",
+        violations: &|file| {
+            let code = file.code_without_tests();
+            if !is_of_service(&file.path) || code.contains("observed(") {
+                return Vec::new();
+            }
+            let made = CHANNELS.iter().flat_map(|channel| words(code, channel));
+            made.map(|at| file.at(at, "calls that are not observed")).collect()
+        },
+        right: &[
+            ("gateway/src/b.rs", "fn c() {\n    Outbound::new(a, D).observed(&o)\n}"),
+            ("services/dataflow/src/b.rs", "fn c() {\n    Outbound::new(a, D)\n}"),
+            ("gateway/src/b.rs", "//! B.\n#[cfg(test)]\nmod tests {\n    fn c() {\n        Outbound::new(a, D)\n    }\n}"),
+        ],
+        wrong: &[
+            ("gateway/src/b.rs", "fn c() {\n    Outbound::new(a, D)\n}"),
+            ("services/dataflow/src/pushed_settings.rs", "fn c() {\n    Outbound::watching(a)\n}"),
+        ],
+    }
+    .check();
+}
+
+#[test]
 fn every_todo_has_an_owner() {
     Rule {
         advice: "write `TODO(name): what and when`, so that it has an owner, or do it now, or open an issue.",

@@ -47,6 +47,29 @@ fn the_life_of_a_request_names_each_file_that_its_bytes_pass() {
     );
 }
 
+#[test]
+fn the_page_of_the_mesh_lists_every_file_of_policies() {
+    const TABLE: &str = "| file | content |";
+    let page = read("mesh/README.md");
+    let table =
+        page.split_once(TABLE).and_then(|(_, after)| after.split_once("\n\n")).expect("it has a table").0;
+    let listed: BTreeSet<_> = table.split('`').skip(1).step_by(2).collect();
+    let is_policy =
+        |path: &&str| ["istio/", "linkerd/", "canary/"].iter().any(|folder| path.starts_with(folder));
+    let files =
+        TREE.iter().filter(|entry| !entry.is_folder).filter_map(|entry| entry.path.strip_prefix("mesh/"));
+    let files: Vec<_> =
+        files.filter(is_policy).filter(|path| !path.ends_with("/kustomization.yaml")).collect();
+    assert!(files.len() > 12, "{files:?}");
+    let is_listed = |path: &&&str| {
+        let folder = path.rsplit_once('/').map(|(folder, _)| format!("{folder}/"));
+        listed.contains(**path) || folder.is_some_and(|folder| listed.contains(folder.as_str()))
+    };
+    let missing: Vec<_> =
+        files.iter().filter(|path| !is_listed(path)).map(|path| (*path).to_owned()).collect();
+    expect_none(&missing, "mesh/README.md, \"Files\", should say what it is for.");
+}
+
 /// What stands in backticks and is a path below one of the repository's folders.
 fn named(text: &str) -> Vec<&str> {
     let roots = ["proto/", "mesh/", "gateway/", "services/", "tests/", "k8s/", "docs/", "examples/", ".ci/"];

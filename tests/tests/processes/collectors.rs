@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use ::http::{Request, StatusCode};
 use axum::Router;
 use dataflow_mesh::outbound::{Outbound, Upstream};
+use dataflow_proto::config::v1::ListRulesRequest;
+use dataflow_proto::config::v1::rule_service_client::RuleServiceClient;
 use dataflow_tests::binary::Service;
-use dataflow_tests::collector::Collector;
+use dataflow_tests::collector::{Collector, Span};
 use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::{http, services};
 use prost::Message;
@@ -120,5 +122,61 @@ async fn a_collector_that_does_not_work_delays_no_call_and_is_one_warning() {
         let impaired: Vec<_> = log.iter().filter(is_impaired).collect();
         assert_eq!(impaired.len(), 1, "{what}: {impaired:#?}");
         assert!(impaired[0].contains("traces: collector did not take spans"), "{what}: {impaired:#?}");
+    }
+}
+
+/// The trace of a caller that did not sample it.
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const CALLER: &str = "b7ad6b7169203331";
+
+/// The spans of a call over REST and of one over gRPC, neither of them sampled at its start, through this role.
+async fn spans_of_calls(role: &str, flags: &[&str]) -> Vec<Span> {
+    let (collector, url) = Collector::start().await;
+    let of_traces = ["--otlp-endpoint", &url, "--trace-ratio", "0"];
+    let service = Service::start(role, &[&of_traces, flags].concat());
+    let upstream: Upstream = format!("http://{}", service.address).parse().unwrap();
+    let parent = format!("00-{TRACE}-{CALLER}-00");
+    http::request(&upstream, "GET", "/v1/rules", &[("traceparent", &parent)], b"").await.unwrap();
+    // What it is answered is seen in the spans.
+    let _ = RuleServiceClient::new(Outbound::new(&upstream, TIMEOUT))
+        .list_rules(ListRulesRequest::default())
+        .await;
+    // A process exports its buffered spans at exit.
+    let (code, log) = tokio::task::spawn_blocking(|| service.stop()).await.unwrap();
+    assert_eq!(code, 0, "{log:#?}");
+    collector.spans()
+}
+
+/// Checks that both calls have the spans of the gateway, and that the first ones of them say this reason.
+#[track_caller]
+fn have_the_spans_of_the_gateway(spans: &[Span], reason: &str) {
+    const METHOD: &str = "dataflow.config.v1.RuleService/ListRules";
+    let mut seen: Vec<_> = spans.iter().map(|span| (span.name.as_str(), span.is_client)).collect();
+    seen.sort_unstable();
+    let expected = [("GET /v1/rules", false), (METHOD, false), (METHOD, true), (METHOD, true)];
+    assert_eq!(seen, expected, "{spans:#?}");
+    for span in spans {
+        let found = span.attributes.get("sampling.reason").map(String::as_str);
+        assert_eq!(found, (!span.is_client).then_some(reason), "{span:#?}");
+        let parents = spans.iter().filter(|other| other.id == span.parent && other.trace == span.trace);
+        assert_eq!(parents.count(), usize::from(span.is_client), "{spans:#?}");
+    }
+    let of_caller = spans.iter().find(|span| span.name == "GET /v1/rules").unwrap();
+    assert_eq!((of_caller.trace.as_str(), of_caller.parent.as_str()), (TRACE, CALLER));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_and_slow_calls_have_traces_that_say_why_up_to_a_rate() {
+    // Every call takes at least no time.
+    let slow = spans_of_calls("up", &["--slow-request", "0s"]).await;
+    have_the_spans_of_the_gateway(&slow, "slow");
+    let closed = services::closed_port();
+    let closed = closed.upstream.to_string();
+    let urls = ["--analysis-url", &closed, "--cache-url", &closed, "--config-url", &closed];
+    let failed = spans_of_calls("gateway", &urls).await;
+    have_the_spans_of_the_gateway(&failed, "error");
+    assert!(failed.iter().all(|span| span.has_failed), "{failed:#?}");
+    for none in [&["--slow-request", "1h"][..], &["--slow-request", "0s", "--trace-tail-rate", "0"]] {
+        assert_eq!(spans_of_calls("up", none).await, [], "{none:?}");
     }
 }

@@ -106,6 +106,40 @@ async fn the_status_is_that_of_every_role_and_names_what_is_missing() {
         (&"OPTIONAL".into(), &false.into())
     );
 
+    let number = |value: &Value| value.as_str().unwrap().parse::<u64>().unwrap();
+    let quotas = processes.iter().flat_map(|process| process["quotas"].as_array().unwrap());
+    let quotas: Vec<_> = quotas
+        .map(|quota| {
+            assert!(
+                number(&quota["limit"]) > 0 && number(&quota["used"]) <= number(&quota["limit"]),
+                "{quota}"
+            );
+            quota["name"].as_str().unwrap()
+        })
+        .collect();
+    let expected = [
+        "analysis/calls",
+        "analysis/parsers",
+        "analysis/uploads",
+        "cache/calls",
+        "config/calls",
+        "gateway/calls",
+    ];
+    assert_eq!(quotas, expected, "{found}");
+    assert_eq!(processes[1]["cache"]["reads"], "0", "{found}");
+
+    // A call that is served, and one that is the caller's mistake: neither is a fault.
+    for target in ["/v1/rules", "/v1/rules/none"] {
+        http::request(&gateway.upstream, "GET", target, &[], b"").await.unwrap();
+    }
+    eventually(TIMEOUT, "both calls are counted", async || {
+        let (_, found) = status(&gateway, "/health/status", &[]).await;
+        let calls = &found["processes"][2]["calls"][0];
+        assert_eq!((&calls["role"], &calls["failed"]), (&"config".into(), &"0".into()), "{found}");
+        number(&calls["total"]) >= 2 && calls["meanTime"].as_str().is_some_and(|time| time.ends_with('s'))
+    })
+    .await;
+
     let address = config.upstream.to_string();
     config.stop().await;
     eventually(TIMEOUT, "the config service is missing", async || {

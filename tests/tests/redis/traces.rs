@@ -1,19 +1,33 @@
 //! One trace from the gateway to Redis, as a collector receives it from real processes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use dataflow_mesh::outbound::Upstream;
 use dataflow_tests::binary::Service;
 use dataflow_tests::collector::{Collector, Span};
 use dataflow_tests::redis::{self, Server};
 use dataflow_tests::{example, http, services};
+use futures_util::{StreamExt, stream};
 
-/// Calls a mesh of four processes over Redis with these headers, and returns all exported spans.
-async fn spans_of(headers: &[(&str, &str)], flags: &[&str]) -> Vec<Span> {
+/// A mesh of four processes over Redis, whose spans a collector receives.
+struct Mesh {
+    collector: Collector,
+    /// The gateway first.
+    services: [Service; 4],
+    _redis: Server,
+}
+
+/// Exports often, so that the queue of spans has room.
+const FAST: [(&str, &str); 1] = [("OTEL_BSP_SCHEDULE_DELAY", "20")];
+
+/// Starts a mesh with these flags of every process.
+async fn mesh(flags: &[&str]) -> Mesh {
     let (collector, otlp) = Collector::start().await;
     let redis = Server::start();
     let store = ["--redis-url", redis.url(), "--redis-timeout", "20s"];
     let start = |role: &str, own: &[&str]| {
-        Service::start(role, &[&["--otlp-endpoint", otlp.as_str()], flags, own].concat())
+        let flags = [&["--otlp-endpoint", otlp.as_str()], flags, own].concat();
+        Service::start_with_variables(role, &flags, &FAST)
     };
     let config = start("config", &store);
     let cache = start("cache", &store);
@@ -28,8 +42,31 @@ async fn spans_of(headers: &[(&str, &str)], flags: &[&str]) -> Vec<Span> {
         "gateway",
         &["--analysis-url", &analysis_url, "--config-url", &config_url, "--cache-url", &cache_url],
     );
+    Mesh { collector, services: [gateway, analysis, cache, config], _redis: redis }
+}
 
-    let upstream = url(&gateway).parse().unwrap();
+// === impl Mesh ===
+
+impl Mesh {
+    fn gateway(&self) -> Upstream {
+        format!("http://{}", self.services[0].address).parse().unwrap()
+    }
+
+    /// Stops all processes, each of which exports its buffered spans at exit; returns those of calls, without the
+    /// watches between the processes.
+    async fn spans(self) -> Vec<Span> {
+        for service in self.services {
+            let (code, log) = tokio::task::spawn_blocking(|| service.stop()).await.unwrap();
+            assert_eq!(code, 0, "{log:#?}");
+        }
+        self.collector.spans().into_iter().filter(|span| !span.name.contains("/Watch")).collect()
+    }
+}
+
+/// Calls a mesh with these headers, and returns all exported spans.
+async fn spans_of(headers: &[(&str, &str)], flags: &[&str]) -> Vec<Span> {
+    let mesh = mesh(flags).await;
+    let upstream = mesh.gateway();
     let example = std::fs::read(example()).unwrap();
     let rule = br#"{"ruleId": "traced", "category": "HEALTH", "keywords": ["care"]}"#;
     for (target, body) in [("/v1/catalogues:analyze", &example[..]), ("/v1/rules", rule)] {
@@ -38,13 +75,7 @@ async fn spans_of(headers: &[(&str, &str)], flags: &[&str]) -> Vec<Span> {
         let answer = http::request(&upstream, "POST", target, &headers, body).await.unwrap();
         assert_eq!(answer.status, 200, "{target}: {}", String::from_utf8_lossy(&answer.body));
     }
-    // A process exports its buffered spans at exit.
-    for service in [gateway, analysis, cache, config] {
-        let (code, log) = tokio::task::spawn_blocking(|| service.stop()).await.unwrap();
-        assert_eq!(code, 0, "{log:#?}");
-    }
-    // Without the watches between the processes.
-    collector.spans().into_iter().filter(|span| !span.name.contains("/Watch")).collect()
+    mesh.spans().await
 }
 
 /// The distinct services, names and kinds of spans.
@@ -134,8 +165,10 @@ async fn the_callers_sampling_decision_takes_precedence_over_the_ratio() {
         return;
     }
     let refused = format!("00-{TRACE}-{CALLER}-00");
-    assert_eq!(spans_of(&[("traceparent", &refused)], &[]).await, []);
-    assert_eq!(spans_of(&[], &["--trace-ratio", "0"]).await, []);
+    // Unless it is slow, which a busy machine may be.
+    let no_tail = ["--trace-tail-rate", "0"];
+    assert_eq!(spans_of(&[("traceparent", &refused)], &no_tail).await, []);
+    assert_eq!(spans_of(&[], &[&no_tail[..], &["--trace-ratio", "0"]].concat()).await, []);
     let asked = format!("00-{TRACE}-{CALLER}-01");
     assert!(!spans_of(&[("traceparent", &asked)], &["--trace-ratio", "0"]).await.is_empty());
     // A call without a trace context starts a new trace.
@@ -143,4 +176,43 @@ async fn the_callers_sampling_decision_takes_precedence_over_the_ratio() {
     let of_gateway = begun.iter().filter(|span| span.resource["service.name"] == "dataflow-gateway");
     let traces: BTreeSet<_> = of_gateway.map(|span| span.trace.as_str()).collect();
     assert_eq!(traces.len(), 2, "{begun:#?}");
+}
+
+/// The calls of which every trace is looked at, and how many are made at a time.
+const CALLS: usize = 1000;
+const AT_ONCE: usize = 16;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_traces_are_whole_from_the_edge_to_redis() {
+    if !redis::available() {
+        return;
+    }
+    let mesh = mesh(&[]).await;
+    let (gateway, example) = (mesh.gateway(), std::fs::read_to_string(example()).unwrap());
+    let call = async |number: usize| {
+        // Each document is another one, so that its result is not in the cache yet.
+        let document = format!("{example}<!-- {number} -->");
+        let parent = format!("00-{:032x}-{CALLER}-01", number + 1);
+        let headers = [("content-type", "application/xml"), ("traceparent", parent.as_str())];
+        let target = "/v1/catalogues:analyze";
+        let answer = http::request(&gateway, "POST", target, &headers, document.as_bytes()).await.unwrap();
+        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+    };
+    stream::iter(0..CALLS).map(call).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
+    let spans = mesh.spans().await;
+
+    let mut traces = BTreeMap::<&str, Vec<&Span>>::new();
+    for span in &spans {
+        traces.entry(span.trace.as_str()).or_default().push(span);
+    }
+    for number in 1..=CALLS {
+        let trace = traces.get(format!("{number:032x}").as_str()).map(Vec::as_slice).unwrap_or_default();
+        let seen = summary(trace.iter().copied());
+        // Those of the analysis.
+        for expected in &EXPECTED[..8] {
+            assert!(seen.contains(expected), "{number}: {expected:?} in {seen:#?}");
+        }
+        let ids: BTreeSet<_> = trace.iter().map(|span| span.id.as_str()).chain([CALLER]).collect();
+        assert!(trace.iter().all(|span| ids.contains(span.parent.as_str())), "{number}: {trace:#?}");
+    }
 }

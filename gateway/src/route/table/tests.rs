@@ -96,7 +96,7 @@ fn literals_are_compared_decoded_and_values_keep_their_segments() {
     let reserved = "%3A%2F%3F%23%5B%5D%40%21%24%26%27%28%29%2A%2B%2C%3B%3D";
     check(&format!("GET /v1/entries/{reserved}%2D"), &format!("/v1/entries/{{key=**}} key={reserved}-"));
     check("GET /v1/shelves/a%2Fb/books/%63", "/v1/{name=shelves/*/books/*} name=shelves/a%2Fb/books/c");
-    check("GET /v1%2Fflows", "no route matches this path");
+    check("GET /v1%2Fflows", "no route matches this path; reflection lists the routes");
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn a_final_word_after_a_colon_is_preferably_a_verb() {
     check("GET /v1/flows/a:", "/v1/flows/{id} id=a:");
     // The verb is compared literally: a segment that only resembles it is not removed.
     check("DELETE /v1/flows/a:watch", "this path allows only GET, HEAD");
-    check("GET /v1/flows:other", "no route matches this path");
+    check("GET /v1/flows:other", "no route matches this path; reflection lists the routes");
 }
 
 #[test]
@@ -122,8 +122,8 @@ fn dots_and_empty_segments_are_never_normalized() {
         check(&format!("GET /v1/flows/{dots}:watch"), "the path cannot be read: a `.` or `..` segment");
         check(&format!("GET /v1/flows/{dots}/parts/b"), "the path cannot be read: a `.` or `..` segment");
         check(&format!("GET /v1/entries/a/{dots}/b"), "the path cannot be read: a `.` or `..` segment");
-        check(&format!("GET /v1/x/{dots}/flows"), "no route matches this path");
-        check(&format!("GET /v2/{dots}"), "no route matches this path");
+        check(&format!("GET /v1/x/{dots}/flows"), "no route matches this path; reflection lists the routes");
+        check(&format!("GET /v2/{dots}"), "no route matches this path; reflection lists the routes");
     }
     check("GET /v1/flows/...", "/v1/flows/{id} id=...");
     for path in [
@@ -138,7 +138,7 @@ fn dots_and_empty_segments_are_never_normalized() {
         "v1/flows",
         "*",
     ] {
-        check(&format!("GET {path}"), "no route matches this path");
+        check(&format!("GET {path}"), "no route matches this path; reflection lists the routes");
     }
 }
 
@@ -281,7 +281,7 @@ fn naive(routes: &[(&str, Template)], method: &str, path: &str) -> String {
             return format!("this path allows only {}", Vec::from_iter(allowed).join(", "));
         }
     }
-    "no route matches this path".to_owned()
+    "no route matches this path; reflection lists the routes".to_owned()
 }
 
 fn methods() -> impl Strategy<Value = &'static str> {

@@ -82,6 +82,11 @@ impl Shares {
         self.counts().has_room(self.load.limited(limit), claimant)
     }
 
+    /// The part of a limit that is in force at present.
+    pub(crate) fn in_force(&self, limit: u32) -> u32 {
+        self.load.limited(limit)
+    }
+
     /// The number of permits that are out.
     pub(crate) fn total(&self) -> u32 {
         self.counts().total

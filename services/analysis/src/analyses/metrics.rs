@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use dataflow_mesh::metrics::Metrics;
+use dataflow_mesh::process_status::Quota;
 use dataflow_rules::Category;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
@@ -33,10 +35,11 @@ struct ByDecision {
 }
 
 /// The permits of uploads and parsers, and how many there are in all.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Permits {
     pub(super) uploads: (Arc<Semaphore>, usize),
     pub(super) parsers: (Arc<Semaphore>, usize),
+    pub(super) refused_uploads: Arc<AtomicU64>,
 }
 
 // === impl Analyzed ===
@@ -79,6 +82,18 @@ impl Analyzed {
 
 // === impl Permits ===
 
+impl Permits {
+    /// The permits in the status. For a parser calls wait, so that none is refused.
+    pub(super) fn quotas(&self) -> Vec<Quota> {
+        let quota = |name, (semaphore, max): &(Arc<Semaphore>, usize), refused| {
+            let used = max.saturating_sub(semaphore.available_permits()) as u64;
+            Quota { role: "analysis", name, used, limit: *max as u64, refused }
+        };
+        let refused = self.refused_uploads.load(Ordering::Relaxed);
+        vec![quota("uploads", &self.uploads, refused), quota("parsers", &self.parsers, 0)]
+    }
+}
+
 impl Collector for Permits {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let all = [
@@ -104,7 +119,8 @@ mod tests {
         analyzed.register(&metrics);
         let uploads = Arc::new(Semaphore::new(3));
         let parsers = (Arc::new(Semaphore::new(2)), 2);
-        metrics.collect(Permits { uploads: (Arc::clone(&uploads), 3), parsers });
+        let refused_uploads = Arc::default();
+        metrics.collect(Permits { uploads: (Arc::clone(&uploads), 3), parsers, refused_uploads });
         let _permit = uploads.try_acquire().unwrap();
         let counts = [("HEALTH", 3), ("OTHER", -1), ("ODD", 5)];
         let coverage = [("NOTHING", 2), ("THEME", -1), ("ODD", 5)];

@@ -41,6 +41,10 @@ impl Output {
             return Ok(Self::Stream { path, stream });
         }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !folder.is_dir() {
+            let why = format!("--out {}: there is no folder {}; create it", path.display(), folder.display());
+            return Err(anyhow::anyhow!(why).into());
+        }
         // As any new file: the process's mask applies.
         let permissions = Permissions::from_mode(0o666);
         let new = Builder::new().prefix(".dataflow-").permissions(permissions).tempfile_in(folder);
@@ -110,6 +114,11 @@ mod tests {
         }
         let null = Output::open("/dev/null".into(), &sources).unwrap();
         null.write(|to| to.write_all(b"x")).unwrap();
-        assert!(Output::open(folder.path().join("none/x"), &sources).is_err());
+        let nowhere = Output::open(folder.path().join("none/x"), &sources).err().unwrap().error.to_string();
+        let names = |part: &str| nowhere.contains(part);
+        assert!(
+            names("--out ") && names("none/x: ") && names("no folder ") && names("create it"),
+            "{nowhere}"
+        );
     }
 }

@@ -4,7 +4,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
-use anyhow::Context;
 use bytes::Bytes;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::google::api::HttpBody;
@@ -65,13 +64,26 @@ async fn open(source: &Path) -> Result<Document, Failure> {
     if source.as_os_str() == STANDARD_INPUT {
         return Ok(Document { size: None, read: Box::pin(tokio::io::stdin()) });
     }
-    let file =
-        tokio::fs::File::open(source).await.with_context(|| format!("cannot open {}", source.display()))?;
+    let file = tokio::fs::File::open(source).await.map_err(|error| unopened(source, error))?;
     let metadata = file.metadata().await?;
     if metadata.is_dir() {
         return Err(anyhow::anyhow!("cannot read {}: it is a directory", source.display()).into());
     }
     Ok(Document { size: metadata.is_file().then_some(metadata.len()), read: Box::pin(file) })
+}
+
+/// The error for a source that cannot be opened.
+fn unopened(source: &Path, error: io::Error) -> anyhow::Error {
+    let name = source.display();
+    let is_url = source
+        .to_str()
+        .is_some_and(|text| ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme)));
+    if is_url {
+        return anyhow::anyhow!(
+            "{name} is a URL, which is not fetched; send it: curl -sL {name} | dataflow analyze -"
+        );
+    }
+    anyhow::Error::new(error).context(format!("cannot open {name}"))
 }
 
 /// The messages of the upload. On a read error the stream stays open and the receiver gets the error, with the index of

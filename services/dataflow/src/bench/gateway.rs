@@ -6,6 +6,7 @@
 mod conditional;
 mod envoy;
 mod load;
+pub(super) mod observability;
 mod server;
 
 use std::net::SocketAddr;

@@ -33,8 +33,8 @@ pub(crate) async fn run(args: RoleArgs, loaded: Loaded) -> Result<Exit, Failure>
     let RoleArgs { listen, analysis, server, process } = args;
     let serve = async |process: process::Process| {
         let listener = process::bind(listen).await?;
-        pushed_settings::follow(analysis.peers.config_url.as_ref(), &process);
         let context = process.context("analysis");
+        pushed_settings::follow(analysis.peers.config_url.as_ref(), &process, &context);
         let capability = dataflow_analysis::capability(&analysis, &server, &context);
         let server = Server::new(&server, context, FILE_DESCRIPTOR_SET).with(capability);
         Ok(server.serve(listener, process.stopped()).await?)

@@ -47,9 +47,9 @@ pub(crate) async fn run(args: RoleArgs, loaded: Loaded) -> Result<Exit, Failure>
         if store.redis_url.is_none() {
             tracing::info!("store: entries in memory only, separate in every replica, lost at exit");
         }
-        pushed_settings::follow(config_url.as_ref(), &process);
         let store = store.open(None, cache.capacity.as_u64(), &process, "cache")?;
         let context = process.context("cache");
+        pushed_settings::follow(config_url.as_ref(), &process, &context);
         let capability = dataflow_cache::capability(&cache, &server, &context, store);
         let server = Server::new(&server, context, FILE_DESCRIPTOR_SET).with(capability);
         Ok(server.serve(listener, process.stopped()).await?)

@@ -27,8 +27,9 @@ pub(crate) async fn run(args: RoleArgs, loaded: Loaded) -> Result<Exit, Failure>
     let config = args.upstreams.of(CONFIG_SERVICE).filter(|_| args.upstreams.descriptors.is_none());
     let serve = async |process: process::Process| {
         let listener = process::bind(args.listen).await?;
-        pushed_settings::follow(config.as_ref(), &process);
-        Ok(gateway.serve(process.context("gateway"), listener, process.stopped()).await?)
+        let context = process.context("gateway");
+        pushed_settings::follow(config.as_ref(), &process, &context);
+        Ok(gateway.serve(context, listener, process.stopped()).await?)
     };
     process::run(&process, loaded, "dataflow-gateway", serve).await.map(|()| Exit::Success)
 }

@@ -5,36 +5,30 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use anstyle::Style;
-use console::truncate_str;
 use dataflow_proto::analysis::v1 as pb;
 
-use super::Palette;
+use super::page::{Page, Palette};
 use crate::text::printable;
 
 /// Number of diagnostics that are listed with their positions.
 const LISTED: usize = 10;
 
-/// Writes the counts by reason, most frequent first, then the first diagnostics, in `width` columns (at least 50);
-/// nothing if there are none.
-pub(super) fn write(
-    analysis: &pb::Analysis,
-    width: usize,
-    palette: Palette,
-    out: &mut impl Write,
-) -> io::Result<()> {
-    let Palette { title, warning, dimmed, .. } = palette;
+/// Writes the counts by reason, most frequent first, then the first diagnostics; nothing if there are none.
+pub(super) fn write(analysis: &pb::Analysis, page: Page, out: &mut impl Write) -> io::Result<()> {
+    let Palette { title, warning, dimmed, .. } = page.palette;
     let diagnostics = &analysis.diagnostics;
     let omitted = analysis.diagnostics_omitted;
     if diagnostics.is_empty() && omitted == 0 {
         return Ok(());
     }
-    write!(out, "\n{title}Diagnostics: {}{title:#}", diagnostics.len() as i64 + i64::from(omitted))?;
-    match omitted {
-        0 => writeln!(out)?,
-        omitted => writeln!(out, ", {omitted} of them omitted by the service")?,
-    }
+    let total = format!("Diagnostics: {}", diagnostics.len() as i64 + i64::from(omitted));
+    let note =
+        if omitted == 0 { String::new() } else { format!(", {omitted} of them omitted by the service") };
+    writeln!(out)?;
+    page.lead((title, &total), (Style::new(), &note), 0, out)?;
     for (reason, count) in by_reason(diagnostics) {
-        writeln!(out, "{count:>6}  {}", truncate_str(&printable(reason), width - 8, "…"))?;
+        let text = format!("{count:>6}  {}", printable(reason));
+        page.lead((Style::new(), ""), (Style::new(), &text), 8, out)?;
     }
     let listed = &diagnostics[..diagnostics.len().min(LISTED)];
     let digits = |number: i64| number.to_string().len();
@@ -51,13 +45,11 @@ pub(super) fn write(
             document => format!("further document {document}, "),
         };
         let place = format!("  {document}byte {offset:>offset_width$}, line {line:>line_width$}: ");
-        let fact = printable(&diagnostic.message);
-        let fact = truncate_str(&fact, width.saturating_sub(place.len()), "…");
-        writeln!(out, "{dimmed}{place}{dimmed:#}{style}{fact}{style:#}")?;
+        page.lead((dimmed, &place), (style, &printable(&diagnostic.message)), 4, out)?;
     }
     match diagnostics.len().saturating_sub(LISTED) {
         0 => Ok(()),
-        more => writeln!(out, "  and {more} more, listed by the format json"),
+        more => page.line(Style::new(), &format!("  and {more} more, listed by --format json"), out),
     }
 }
 

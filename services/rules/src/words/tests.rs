@@ -75,7 +75,7 @@ fn a_keyword_counts_once_and_a_category_adds_up_its_rules() {
         "",
         &[("it", "Forze di lavoro"), ("en", "lavoro")],
         &[("it", "lavoro, forze di lavoro")],
-        "LABOUR 20 [b:forze di lavoro@name.it+0, b:lavoro@name.it+9, a:lavoro@name.it+9]",
+        "LABOUR 20 [b:forze di lavoro@name.it+0, a:lavoro@name.it+9, b:lavoro@name.it+9]",
     );
 }
 
@@ -135,7 +135,7 @@ fn the_id_is_the_name_of_a_dataflow_without_one() {
 }
 
 #[test]
-fn evidence_is_in_field_order_and_bounded_while_every_match_counts() {
+fn evidence_is_bounded_while_every_match_counts() {
     let words: Vec<String> = (10..30).map(|number| format!("w{number}")).collect();
     let keywords: Vec<&str> = words.iter().map(String::as_str).collect();
     let compiled = Compiled::new(&set(Mode::Words, &[rule("r", Category::Labour, &keywords)])).unwrap();
@@ -146,6 +146,30 @@ fn evidence_is_in_field_order_and_bounded_while_every_match_counts() {
     assert_eq!((verdict.score, verdict.evidence.len()), (50 + 15, MAX_EVIDENCE));
     let found: Vec<_> = verdict.evidence.iter().map(|m| m.keyword).collect();
     assert_eq!(found, [&keywords[10..], &keywords[..6]].concat());
+}
+
+#[test]
+fn the_strongest_evidence_is_first() {
+    let of = |id: &str, priority, keyword: &str| Rule { priority, ..rule(id, Category::Labour, &[keyword]) };
+    let rules =
+        [of("weak", 2, "jobs"), of("strong", 9, "wages"), of("rated", 5, "id:lfs"), of("deep", 30, "pay")];
+    check(
+        &rules,
+        "X_LFS",
+        &[("en", "Jobs and wages"), ("fr", "jobs by pay")],
+        &[],
+        "LABOUR 31 [deep:pay@name.fr+8, strong:wages@name.en+9, rated:id:lfs@id+2, weak:jobs@name.en+0]",
+    );
+    // Of more than are listed, the weakest are omitted, wherever they are.
+    let many: Vec<_> =
+        (0..20).map(|number| of(&format!("r{number}"), 1 + number, &format!("w{number}"))).collect();
+    let compiled = Compiled::new(&set(Mode::Words, &many)).unwrap();
+    let words: Vec<_> = (0..20).map(|number| format!("w{number}")).collect();
+    let names = texts(&[("", &words.join(" "))]);
+    let subject = Subject { id: "", agency: "", names: &names, descriptions: &[], legacy: None };
+    let verdict = compiled.categorize(&subject, &mut super::super::Scratch::default());
+    let found: Vec<_> = verdict.evidence.iter().map(|found| found.keyword.to_owned()).collect();
+    assert_eq!(found, words.iter().rev().take(MAX_EVIDENCE).cloned().collect::<Vec<_>>());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::io::{BufRead, Read};
 use quick_xml::encoding::EncodingError;
 use quick_xml::errors::{Error, IllFormedError, SyntaxError};
 
-use super::{EventReader, Phase};
+use super::EventReader;
 use crate::error::{Fault, ParseError};
 
 impl<R: Read> EventReader<R> {
@@ -29,15 +29,6 @@ impl<R: Read> EventReader<R> {
             Error::IllFormed(IllFormedError::UnclosedReference) => {
                 malformed("'&' that does not start a reference", "&amp;")
             }
-            Error::IllFormed(IllFormedError::MismatchedEndTag { expected, found }) => {
-                malformed(&format!("</{}>", short(&found)), &format!("</{}>", short(&expected)))
-            }
-            Error::IllFormed(IllFormedError::UnmatchedEndTag(_)) if self.phase == Phase::Epilog => {
-                Fault::ContentAfterRoot
-            }
-            Error::IllFormed(IllFormedError::UnmatchedEndTag(found)) => {
-                malformed(&format!("</{}>", short(&found)), "a start tag")
-            }
             Error::Encoding(EncodingError::Utf8(error)) => {
                 position.offset += error.valid_up_to() as u64;
                 Fault::InvalidEncoding { encoding: self.input().encoding() }
@@ -57,6 +48,16 @@ impl<R: Read> EventReader<R> {
         };
         Fault::Truncated { inside, expected: "the end tag of the root element".to_owned() }
     }
+}
+
+/// An end tag that is not that of the innermost element.
+pub(super) fn mismatched_end(found: &str, expected: &str) -> Fault {
+    malformed(&format!("</{}>", short(found)), &format!("</{}>", short(expected)))
+}
+
+/// An end tag without an open element.
+pub(super) fn unmatched_end(found: &str) -> Fault {
+    malformed(&format!("</{}>", short(found)), "a start tag")
 }
 
 fn malformed(found: &str, expected: &str) -> Fault {

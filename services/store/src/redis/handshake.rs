@@ -46,9 +46,16 @@ pub(super) async fn connect(
 
 /// Whether a `ROLE` reply is that of a primary.
 fn is_primary(role: Value) -> bool {
-    let parts: Vec<Value> = redis::from_redis_value(role).unwrap_or_default();
-    let role = parts.into_iter().next().and_then(|role| redis::from_redis_value::<String>(role).ok());
-    role.as_deref() == Some("master")
+    replicas_in(role).is_some()
+}
+
+/// The number of replicas that are connected to a server, by its `ROLE` reply; none if it is no primary. A primary
+/// replies with its role, its offset and its replicas.
+pub(super) fn replicas_in(role: Value) -> Option<usize> {
+    let mut parts = redis::from_redis_value::<Vec<Value>>(role).ok()?.into_iter();
+    let role = redis::from_redis_value::<String>(parts.next()?).ok()?;
+    let replicas = parts.nth(1).and_then(|replicas| redis::from_redis_value::<Vec<Value>>(replicas).ok());
+    (role == "master").then(|| replicas.map_or(0, |replicas| replicas.len()))
 }
 
 /// Warns if Redis may evict keys when its memory is full: durable data, or, if only keys with an expiry are evicted,
@@ -64,5 +71,25 @@ pub(super) async fn warn_of_eviction(mut connection: MultiplexedConnection, node
     let policy = figure("maxmemory_policy").unwrap_or_default();
     if policy != "noeviction" && figure("maxmemory") != Some("0") {
         tracing::warn!(%node, policy, "redis: durable data may be evicted, set maxmemory-policy to noeviction");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_replicas_of_a_primary_are_counted() {
+        let check = |reply: &str, expected: Option<usize>| {
+            let reply = redis::parse_redis_value(reply.replace('|', "\r\n").as_bytes()).unwrap();
+            assert_eq!(replicas_in(reply), expected);
+        };
+        let replica = "*3|$1|a|$4|6379|$1|7|";
+        check("*3|$6|master|:7|*0|", Some(0));
+        check(&format!("*3|$6|master|:7|*2|{replica}{replica}"), Some(2));
+        check("*5|$5|slave|$1|a|:6379|$9|connected|:7|", None);
+        check("*1|$8|sentinel|", None);
+        check("*0|", None);
+        check("$5|wrong|", None);
     }
 }

@@ -6,7 +6,7 @@
 //! - durable writes: `WAIT` covers the writes of its own connection, and blocks all later calls on it;
 //! - large calls: a value of some MiB takes the connection for as long as it is sent.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -48,6 +48,8 @@ pub(super) struct Link {
     metrics: RedisMetrics,
     /// Whether the last reply was that of a replica.
     is_replica: AtomicBool,
+    /// The replicas that were connected to it when it was last asked.
+    replicas: AtomicUsize,
     /// Receives a gap after a reconnect: messages published in between are lost.
     hub: Hub,
     /// Whether to reject servers that are not primary. Sentinels may promote another server at any time, and the
@@ -78,6 +80,7 @@ impl Link {
             breaker,
             metrics,
             is_replica: AtomicBool::new(false),
+            replicas: AtomicUsize::new(0),
             hub,
             primary_only,
             left_replica: Mutex::default(),
@@ -102,6 +105,15 @@ impl Link {
         } else {
             RedisRole::Primary
         }
+    }
+
+    /// The replicas that were connected to the server when it was last asked, which `watch` does.
+    pub(super) fn replicas(&self) -> usize {
+        self.replicas.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_replicas(&self, replicas: usize) {
+        self.replicas.store(replicas, Ordering::Relaxed);
     }
 
     /// The permits in use and the idle connections of each pool.

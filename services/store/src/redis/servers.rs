@@ -15,11 +15,16 @@ use super::metrics::{KINDS, label};
 use super::primaries::Primaries;
 
 /// The links at a scrape. Weak: the registry lives as long as the process.
-struct Links(Weak<Primaries>);
+struct Links {
+    primaries: Weak<Primaries>,
+    /// The replicas that must confirm a durable write.
+    required: u64,
+}
 
-/// Shows the links of these primaries, in the metrics and in the status.
-pub(super) fn show(process: &Process, primaries: &Arc<Primaries>) {
-    process.metrics.collect(Links(Arc::downgrade(primaries)));
+/// Shows the links of these primaries, in the metrics and in the status. `required` replicas must confirm a durable
+/// write.
+pub(super) fn show(process: &Process, primaries: &Arc<Primaries>, required: u64) {
+    process.metrics.collect(Links { primaries: Arc::downgrade(primaries), required });
     let primaries = Arc::downgrade(primaries);
     process.status.add_redis(move || servers(&primaries));
 }
@@ -45,11 +50,20 @@ impl Collector for Links {
         let (name, help) =
             ("redis_server_primary", "Whether a server of Redis accepts writes, by its last reply");
         let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for RedisServer { address, role } in servers(&self.0) {
+        for RedisServer { address, role } in servers(&self.primaries) {
             let gauge = ConstGauge::new(i64::from(role == RedisRole::Primary));
             gauge.encode(metric.encode_family(&[("server", address)])?)?;
         }
-        let links = self.0.upgrade().map(|primaries| primaries.topology());
+        let links = self.primaries.upgrade().map(|primaries| primaries.topology());
+        let (name, help) = ("redis_server_replicas", "Replicas that are connected to a server of Redis");
+        let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for link in links.iter().flat_map(|topology| &topology.links) {
+            let gauge = ConstGauge::new(i64::try_from(link.replicas()).unwrap_or(i64::MAX));
+            gauge.encode(metric.encode_family(&[("server", link.node.to_string())])?)?;
+        }
+        let (name, help) = ("redis_replicas_required", "Replicas that must confirm a durable write");
+        let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        ConstGauge::new(i64::try_from(self.required).unwrap_or(i64::MAX)).encode(metric)?;
         let pools = links.iter().flat_map(|topology| &topology.links).map(|link| link.pools());
         let (mut in_use, mut idle) = ([0; 2], [0; 2]);
         for pools in pools {

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::address::Node;
+use super::handshake;
 use super::link::Link;
 use super::names::KeyNames;
 use super::primaries::Primaries;
@@ -246,19 +247,19 @@ async fn next_push(subscriber: &mut Option<Subscriber>) -> Option<PushInfo> {
     }
 }
 
-/// Polls the version counters of a primary's buckets.
+/// Polls the version counters of a primary's buckets, and counts its replicas.
 async fn poll(link: Arc<Link>, buckets: Vec<usize>, names: KeyNames) -> TaskResult {
     let requested = Instant::now();
     let mut commands = redis::pipe();
     for &bucket in &buckets {
         commands.cmd("GET").arg(names.version_counter(bucket));
     }
-    // A primary without buckets is pinged instead.
-    if buckets.is_empty() {
-        commands.cmd("PING");
-    }
-    let replies = link.run_each(&commands, false).await.unwrap_or_default();
-    let all = !replies.is_empty() && replies.iter().all(Result::is_ok);
+    // Last, since a user without permission for it gets an error in its place.
+    commands.cmd("ROLE");
+    let mut replies = link.run_each(&commands, false).await.unwrap_or_default();
+    let role = replies.pop();
+    let all = role.is_some() && replies.iter().all(Result::is_ok);
+    link.set_replicas(role.and_then(Result::ok).and_then(handshake::replicas_in).unwrap_or(0));
     // The failure of a migrated bucket does not affect the others.
     let counters = buckets.into_iter().zip(replies).filter_map(|(bucket, reply)| {
         let count = redis::from_redis_value::<Option<u64>>(reply.ok()?);

@@ -15,7 +15,7 @@ const OF_TARGETS: [&str; 7] = ["exported_namespace", "instance", "job", "le", "n
 const OF_PROMETHEUS: [(&str, &[&str]); 2] = [("up", &[]), ("ALERTS", &["alertname", "alertstate"])];
 
 /// Words of the language that stand where a metric could.
-const RESERVED: [&str; 14] = [
+const RESERVED: [&str; 15] = [
     "and",
     "avg",
     "bool",
@@ -23,6 +23,7 @@ const RESERVED: [&str; 14] = [
     "count",
     "count_values",
     "group",
+    "group_left",
     "max",
     "min",
     "offset",
@@ -31,6 +32,9 @@ const RESERVED: [&str; 14] = [
     "unless",
     "without",
 ];
+
+/// Words that a list of labels follows.
+const GROUPINGS: [&str; 4] = ["by", "ignoring", "on", "without"];
 
 /// What a query names.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -62,7 +66,7 @@ impl Named {
                     rest = after;
                 }
                 _ if word.is_empty() => rest = &rest[first.len_utf8()..],
-                _ if (word == "by" || word == "without") && next.starts_with('(') => {
+                _ if GROUPINGS.contains(&word) && next.starts_with('(') => {
                     let (labels, after) = until(&next[1..], ')');
                     named.labels.extend(labels.split(',').map(|label| label.trim().to_owned()));
                     rest = after;

@@ -96,6 +96,11 @@ fn istio_configures_proxies_for_all_that_they_may_reach_and_leaves_request_ids_a
     );
     let percentage = tracing["randomSamplingPercentage"].as_f64().unwrap();
     assert!((0.0..=100.0).contains(&percentage), "{percentage}");
+    let logged = &telemetry["spec"]["accessLogging"][0]["filter"]["expression"];
+    assert_eq!(
+        logged, "response.code >= 400 || response.flags != 0",
+        "the services log all that reaches them"
+    );
 }
 
 #[test]

@@ -9,6 +9,7 @@ use dataflow_proto::cache::v1 as cache;
 use dataflow_proto::cache::v1::cache_service_client::CacheServiceClient;
 use dataflow_proto::config::v1 as config;
 use dataflow_proto::config::v1::rule_service_client::RuleServiceClient;
+use dataflow_tests::certificates::Authority;
 use dataflow_tests::services;
 use dataflow_tests::tokens::Issuer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -37,12 +38,20 @@ async fn the_page_lists_every_family_with_its_type_and_labels() {
     let gateway = services::gateway(&[&["--jwks", issuer.jwks()], &by_table[..]].concat()).await;
     // A call that is not admitted.
     let _ = RuleServiceClient::new(gateway.channel()).list_rulesets(config::ListRulesetsRequest {}).await;
+    // Certificates of a port that has some.
+    let authority = Authority::new();
+    let (files, root) = (authority.server(), authority.root());
+    let [certificate, key, root] = [&files.certificate, &files.key, &root].map(|path| path.to_str().unwrap());
+    let of_tls = ["--tls-cert", certificate, "--tls-key", key, "--tls-client-ca", root];
+    let of_tls = [&of_tls[..], &["--subjects-file", subjects.path().to_str().unwrap()]].concat();
+    let secure = services::gateway(&of_tls).await;
     let address = gateway.upstream.to_string();
     let address = address.trim_start_matches("http://").trim_end_matches('/');
     let mut probe = TcpStream::connect(address).await.unwrap();
     probe.write_all(b"GET /live HTTP/1.0\r\n\r\n").await.unwrap();
     probe.read_to_end(&mut Vec::new()).await.unwrap();
-    let shown = [&config, &cache, &analysis, &gateway].map(|service| service.metrics.encode()).concat();
+    let shown =
+        [&config, &cache, &analysis, &gateway, &secure].map(|service| service.metrics.encode()).concat();
     let shown = shown + &process.metrics.encode();
 
     let page = read("docs/metrics.md");

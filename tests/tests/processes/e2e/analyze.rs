@@ -34,6 +34,64 @@ fn the_example_is_analyzed_without_warnings() {
 }
 
 #[test]
+fn the_readme_shows_what_is_printed() {
+    let page = std::fs::read_to_string(in_repository("README.md")).unwrap();
+    let (_, after) = page.split_once("analyze examples/istat-sample.xml\n```").unwrap();
+    let (_, sample) = after.split_once("```text\n").unwrap();
+    let (sample, _) = sample.split_once("```").unwrap();
+    let printed = binary::run(&["analyze", &example()]).stdout;
+    let mut rest = printed.as_str();
+    // `...` stands for lines that are left out.
+    for part in sample.split("...\n").filter(|part| !part.is_empty()) {
+        let at =
+            rest.find(part).unwrap_or_else(|| panic!("README.md shows\n{part}\nwhich is not in\n{printed}"));
+        rest = &rest[at + part.len()..];
+    }
+}
+
+#[test]
+fn the_table_lists_what_is_asked_for() {
+    let run = |flags: &[&str]| binary::run(&[&["analyze", &example()], flags].concat());
+    let rows = |flags: &[&str]| run(flags).stdout.lines().filter(|line| line.starts_with("  ")).count() - 1;
+    assert_eq!(rows(&["--all"]), 24);
+    assert_eq!(rows(&["--top", "1"]), 7);
+    assert_eq!(rows(&["--category", "population", "--category", "OTHER", "--top", "1"]), 2);
+    let check = |flags: &[&str], expected: &[&str]| {
+        let ended = run(flags);
+        assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{flags:?}: {ended:?}");
+        let all = expected.iter().all(|part| ended.stderr.contains(part));
+        assert!(all, "{flags:?}: {expected:?} in {}", ended.stderr);
+    };
+    check(&["--category", "health", "--format", "csv"], &["--category", "--format csv"]);
+    check(&["--bom"], &["--bom", "--format table"]);
+    check(&["--all", "--top", "3"], &["--all", "--top"]);
+    check(&["--category", "WEALTH"], &["--category", "HEALTH", "UNMATCHED"]);
+    let csv = run(&["--bom", "--format", "csv"]);
+    assert!(csv.stdout.starts_with("\u{feff}id,agency_id,"), "{csv:?}");
+}
+
+#[test]
+fn a_mistake_names_its_flag_and_the_next_step() {
+    let check = |code: i32, arguments: &[&str], expected: &[&str]| {
+        let ended = binary::run(&[&["analyze"], arguments].concat());
+        assert_eq!(ended.code, code, "{arguments:?}: {ended:?}");
+        let all = expected.iter().all(|part| ended.stderr.contains(part));
+        assert!(all, "{arguments:?}: {expected:?} in {}", ended.stderr);
+    };
+    let example = example();
+    let example = example.as_str();
+    check(
+        1,
+        &["https://example.org/dataflow"],
+        &["https://example.org/dataflow is a URL", "curl -sL", "analyze -"],
+    );
+    check(1, &[example, "--out", "/none/x"], &["--out /none/x", "no folder /none"]);
+    check(2, &[example, "--rules", "defualt"], &["--rules defualt", "default or legacy", "file of rules"]);
+    check(3, &[example, "--max-document-bytes", "1KB"], &["more than 1000 bytes", "--max-document-bytes"]);
+    check(2, &[example, "--parsers", "0"], &["--parsers", "at least 1"]);
+}
+
+#[test]
 fn json_output_is_the_reply_of_the_contract() {
     let ended = binary::run(&["analyze", &example(), "--format", "json"]);
     let reply = json(&ended);
@@ -130,7 +188,7 @@ fn themes_of_further_files_decide() {
     let csv = ["--themes", themes, "--format", "csv"];
     let by_mesh = analyze(&[&csv[..], &["--endpoint", &endpoint]].concat());
     assert_eq!(by_mesh.stdout, analyze(&csv).stdout, "{by_mesh:?}");
-    assert_eq!(by_mesh.stdout.matches(",THEME\n").count(), 2, "{}", by_mesh.stdout);
+    assert_eq!(by_mesh.stdout.matches(",THEME,").count(), 2, "{}", by_mesh.stdout);
     assert_eq!(up.stop().0, 0);
 
     let twice = analyze(&["--themes", themes, "--themes", themes]);
@@ -235,11 +293,21 @@ fn variables_of_services_do_not_affect_the_command() {
         ("DATAFLOW_MAX_MESSAGE_BYTES", "1KiB"),
         ("DATAFLOW_MAX_ENTRY_BYTES", "1B"),
         ("DATAFLOW_LISTEN", "nowhere"),
+        // Flags of one-off commands have no variables.
+        ("DATAFLOW_FORMAT", "csv"),
+        ("DATAFLOW_CATEGORY", "HEALTH"),
+        ("DATAFLOW_TOP", "1"),
+        ("DATAFLOW_ALL", "true"),
+        ("DATAFLOW_BOM", "true"),
+        ("DATAFLOW_LANG", "it"),
+        ("DATAFLOW_RULES", "legacy"),
+        ("DATAFLOW_OUT", "/dev/null"),
     ];
     let began = Instant::now();
     let output = command.envs(environment).output().unwrap();
     assert!(output.status.success() && began.elapsed() < 2 * TIMEOUT, "{output:?}");
     let reply: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(reply["ruleset"], "default");
     assert_eq!(reply["degraded"], Value::Array(Vec::new()));
 }
 

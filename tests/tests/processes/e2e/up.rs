@@ -72,6 +72,31 @@ fn one_port_serves_rest_grpc_and_the_command_line() {
 }
 
 #[test]
+fn a_mistake_in_a_request_names_the_next_step() {
+    let up = Service::start("up", &[]);
+    let check = |request: &str, expected: (u16, &str)| {
+        let mut stream = TcpStream::connect(&up.address).unwrap();
+        write!(stream, "{request} HTTP/1.0\r\ncontent-length: 0\r\n\r\n").unwrap();
+        let (code, reply) = read(stream);
+        assert_eq!((code, reply["message"].as_str().unwrap()), expected, "{request}");
+    };
+    let unknown = |takes: &str| format!("there is no query parameter \"rules\"; this path takes {takes}");
+    check("POST /v1/catalogues:analyze?rules=legacy", (400, &unknown("ruleset, provider")));
+    check("GET /v1/config?rules=legacy", (400, &unknown("none")));
+    check("GET /", (404, "no route matches this path; reflection lists the routes"));
+    // Its admin port is no endpoint, and the message says what is.
+    let endpoint = format!("http://{}", up.admin);
+    let ended = binary::run(&["status", "--endpoint", &endpoint]);
+    assert_eq!(ended.code, 4, "{ended:?}");
+    for expected in
+        [endpoint.as_str(), "--endpoint takes the port of a gateway or a service, not an admin port"]
+    {
+        assert!(ended.stderr.contains(expected), "{expected}: {ended:?}");
+    }
+    assert_eq!(up.stop().0, 0);
+}
+
+#[test]
 fn an_upload_in_flight_finishes_during_a_stop() {
     let up = Service::start("up", &[]);
     let document = document();
