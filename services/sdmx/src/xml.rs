@@ -12,12 +12,12 @@ use super::error::{Fault, ParseError, Position};
 use super::input::Input;
 use super::limits::Limits;
 use super::namespace::Bindings;
-use super::sniff;
 
 mod ahead;
 mod attributes;
 mod event;
 mod failure;
+mod outside;
 mod reference;
 
 use ahead::{Ahead, Kind, Names};
@@ -288,69 +288,6 @@ impl<R: Read> EventReader<R> {
             self.phase = Phase::Epilog;
         }
         Event::End
-    }
-
-    /// Events that are not part of an element: the declaration, comments, the end, and unexpected content.
-    #[cold]
-    fn non_element(&mut self, event: quick::Event<'_>) -> Result<Event<'static>, ParseError> {
-        let phase = self.phase;
-        if phase == Phase::Start {
-            self.phase = Phase::Prolog;
-        }
-        let fault = match event {
-            quick::Event::Comment(_) | quick::Event::PI(_) => return Ok(Event::Ignored),
-            quick::Event::Text(text) if text.bytes().all(|byte| byte.is_ascii_whitespace()) => {
-                return Ok(Event::Ignored);
-            }
-            quick::Event::Eof => match phase {
-                Phase::Epilog => return Ok(Event::Eof),
-                Phase::Body => self.truncated(),
-                Phase::Start => Fault::Empty,
-                Phase::Prolog => Fault::Truncated {
-                    inside: "before any element".into(),
-                    expected: "an SDMX-ML structure message".into(),
-                },
-            },
-            quick::Event::Decl(declaration) if phase == Phase::Start => {
-                match self.declaration(&declaration) {
-                    Ok(()) => return Ok(Event::Ignored),
-                    Err(fault) => fault,
-                }
-            }
-            quick::Event::Decl(_) => Fault::LateDeclaration,
-            quick::Event::DocType(name) => sniff::document_type(&name),
-            _ if phase == Phase::Epilog => Fault::ContentAfterRoot,
-            other => Fault::NotXml { found: sniff::plain_text(&other) },
-        };
-        Err(self.error(fault))
-    }
-
-    /// Checks that the declared encoding is the detected one.
-    fn declaration(&mut self, declaration: &quick::BytesDecl<'_>) -> Result<(), Fault> {
-        match declaration.encoding() {
-            Some(Ok(name)) => self.input().encoding().agrees_with(&name),
-            Some(Err(_)) => Err(Fault::Malformed {
-                found: "found an unreadable XML declaration".into(),
-                expected: "<?xml version=\"1.0\" encoding=\"UTF-8\"?>".into(),
-            }),
-            None => Ok(()),
-        }
-    }
-
-    /// Rejects documents early that need not be read: those that are not XML, and document type declarations before
-    /// their internal subset. If the source has not sent enough bytes to decide, the event itself decides.
-    #[cold]
-    fn look_ahead(&mut self) -> Result<(), ParseError> {
-        let phase = self.phase;
-        let fault = match self.input().fill_buf() {
-            Ok(available) if phase == Phase::Start => {
-                sniff::not_xml(available).or_else(|| sniff::doctype(available))
-            }
-            Ok(available) => sniff::doctype(available),
-            // The input fails again when the event is read, and the error is returned then.
-            Err(_) => None,
-        };
-        fault.map_or(Ok(()), |fault| Err(self.error(fault)))
     }
 
     #[inline]
