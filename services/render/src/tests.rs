@@ -236,7 +236,7 @@ proptest! {
         let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
         let text = squeezed(&rendered(analysis.clone(), Format::Table, &options));
         for flow in &analysis.dataflows {
-            for cell in [text::printable(&flow.id).into(), text::name(flow, "it"), text::reason(flow, "it")] {
+            for cell in [text::printable(&flow.id), text::name(flow, "it"), text::reason(flow, "it")] {
                 prop_assert!(text.contains(&squeezed(&cell)), "{:?} in {:?}", cell, text);
             }
         }

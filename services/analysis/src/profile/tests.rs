@@ -115,7 +115,7 @@ fn check(documents: &[String], expected: &str, diagnosed: &[&str]) {
 #[test]
 fn the_most_reliable_number_counts() {
     let annotated = dataflow(&[("OBS_COUNT", "40")]);
-    check(&[annotated.clone()], "Stated by annotation OBS_COUNT: 40 40 40", &[]);
+    check(std::slice::from_ref(&annotated), "Stated by annotation OBS_COUNT: 40 40 40", &[]);
     let counted = constraint("Actual", &metric("obs_count", "30"));
     check(&[dataflow(&[]), counted.clone()], "Constraint by A:CActual(1.0): 30 30 30", &[]);
     let both = [annotated.clone(), counted];
