@@ -58,6 +58,9 @@ pub struct Sources<'a> {
 /// The most frequencies.
 const MOST_FREQUENCIES: usize = 16;
 
+/// Memory of a number of values beside the name of the dimension.
+const COUNT_BYTES: usize = 64;
+
 /// The most dimensions of which the values are counted.
 const MOST_DIMENSIONS: usize = 64;
 
@@ -90,13 +93,11 @@ impl Profile {
         }
     }
 
-    /// The bytes of its texts.
+    /// The bytes of its texts and numbers, as they count in a result.
     pub(crate) fn bytes(&self) -> usize {
         let Contents { value_counts, constraint, .. } = &self.contents;
-        let source = self.size.as_ref().map_or(0, |size| size.source.len());
-        value_counts.iter().map(|(id, _)| id.len() + size_of::<i64>()).sum::<usize>()
-            + constraint.len()
-            + source
+        let size = self.size.as_ref().map_or(0, |size| size.source.len() + size_of::<[Estimate; 5]>());
+        value_counts.iter().map(|(id, _)| id.len() + COUNT_BYTES).sum::<usize>() + constraint.len() + size
     }
 }
 

@@ -7,7 +7,8 @@ use dataflow_rules::{Compiled, built_in};
 use dataflow_sdmx::{Limits, timestamp};
 
 use super::*;
-use crate::budget::Budget;
+use crate::Error;
+use crate::budget::{Budget, Canceled};
 use crate::catalogue::{self, Catalogue};
 use crate::document::Documents;
 
@@ -28,11 +29,14 @@ impl Documents for InMemory<'_> {
 }
 
 fn analyze(documents: &[&str]) -> Catalogue {
+    analyze_within(documents, &mut Budget::unlimited()).unwrap()
+}
+
+fn analyze_within(documents: &[&str], budget: &mut Budget) -> Result<Catalogue, Error> {
     // The profile does not depend on the rules: the small set is compiled in no time.
     let rules = Compiled::new(&built_in::rulesets()[1]).unwrap();
     let mut documents = InMemory(documents.iter().map(|document| document.as_bytes()).collect());
-    let (mapping, mut budget) = (Mapping::built_in(), Budget::unlimited());
-    catalogue::analyze_all(&mut documents, &rules, &mapping, Limits::default(), &mut budget).unwrap()
+    catalogue::analyze_all(&mut documents, &rules, &Mapping::built_in(), Limits::default(), budget)
 }
 
 fn reasons(catalogue: &Catalogue) -> Vec<&'static str> {
@@ -316,4 +320,22 @@ fn a_flag_on_nearly_all_dataflows_is_reported() {
     };
     assert_eq!(flows(19, 20), ["FLAG_ON_NEARLY_ALL"]);
     assert!(flows(18, 20).is_empty() && flows(19, 19).is_empty());
+}
+
+/// One constraint may tell the contents of any number of dataflows, each of which repeats its numbers.
+#[test]
+fn what_is_known_counts_in_the_result() {
+    let flows = message("", &dataflow(&[]));
+    let actual =
+        message("", &constraint("Actual", &(region(&[key("A", &["1"]), key("BC", &["2"])]) + YEARS)));
+    let fits = |documents: &[&str], bytes: usize| {
+        analyze_within(documents, &mut Budget::new(bytes, Canceled::default())).is_ok()
+    };
+    let alone = (0..1_000).find(|bytes| fits(&[&flows], *bytes)).unwrap();
+    let with = alone + "A:CActual(1.0)".len() + "ABC".len() + 2 * COUNT_BYTES;
+    assert!(fits(&[&flows, &actual], with) && !fits(&[&flows, &actual], with - 1));
+    // The size is five estimates and its source.
+    let counted = message("", &constraint("Actual", &metric("obs_count", "30")));
+    let with = alone + 2 * "A:CActual(1.0)".len() + 5 * 32;
+    assert!(fits(&[&flows, &counted], with) && !fits(&[&flows, &counted], with - 1));
 }
