@@ -14,6 +14,7 @@ pub mod manifests;
 pub mod redis;
 pub mod refusals;
 pub mod relay;
+pub mod sdmx_json;
 pub mod services;
 pub mod stub;
 pub mod tokens;

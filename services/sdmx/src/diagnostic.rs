@@ -26,6 +26,10 @@ pub enum Reason {
     DuplicateDataflow,
     /// A dataflow is larger than the limit for one; the excess was dropped.
     DataflowCutShort,
+    /// A member of a JSON object has a value of the wrong type and counts as absent, or occurs twice and the first counts.
+    InvalidMember,
+    /// The message, in JSON, has errors beside its data; it may be incomplete.
+    MessageWithErrors,
     /// A flag is neither true nor false; it counts as absent.
     InvalidBoolean,
     /// The reference to the data structure cannot be parsed; it counts as absent.
@@ -42,7 +46,8 @@ pub enum Reason {
     GarbledText,
     /// The document declares a part of ISO 8859, and has bytes of the code page of Windows, by which it was read.
     EncodingMislabeled,
-    /// A text in the result contains control characters; each was replaced by U+FFFD.
+    /// A text in the result contains control characters, or in JSON surrogates without their pair; each was replaced by
+    /// U+FFFD.
     ControlCharacter,
     /// An annotation should contain a time, a number or a period, and contains none; it counts as absent.
     InvalidAnnotation,
@@ -95,6 +100,8 @@ impl Reason {
             Self::DataflowWithoutName => "DATAFLOW_WITHOUT_NAME",
             Self::DuplicateDataflow => "DUPLICATE_DATAFLOW",
             Self::DataflowCutShort => "DATAFLOW_CUT_SHORT",
+            Self::InvalidMember => "INVALID_MEMBER",
+            Self::MessageWithErrors => "MESSAGE_WITH_ERRORS",
             Self::InvalidBoolean => "INVALID_BOOLEAN",
             Self::InvalidStructureReference => "INVALID_STRUCTURE_REFERENCE",
             Self::InvalidUrn => "INVALID_URN",
@@ -153,7 +160,7 @@ impl fmt::Display for Reason {
 pub struct Diagnostic {
     /// The reason.
     pub reason: Reason,
-    /// Start of the element concerned.
+    /// Start of the element or object concerned.
     pub position: Position,
     /// Description for people, with the id of the dataflow if it has one.
     pub message: String,

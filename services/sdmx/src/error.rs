@@ -61,16 +61,18 @@ impl ParseError {
 #[non_exhaustive]
 pub enum Fault {
     /// The document is empty.
-    #[error("the document is empty; expected an SDMX-ML structure message")]
+    #[error("the document is empty; expected an SDMX structure message")]
     Empty,
-    /// The document does not start like XML.
-    #[error("found {found}; expected an SDMX-ML structure message")]
+    /// The document starts neither like XML nor like JSON.
+    #[error("found {found}; expected an SDMX structure message, in SDMX-ML or SDMX-JSON")]
     NotXml {
         /// The detected kind, with the first words if they can be decoded.
         found: String,
     },
-    /// The document is XML of another kind.
-    #[error("found {found}; expected an SDMX-ML structure message (2.0, 2.1, 3.0 or 3.1)")]
+    /// The document is XML or JSON of another kind.
+    #[error(
+        "found {found}; expected a structure message: SDMX-ML 2.0, 2.1, 3.0 or 3.1, or SDMX-JSON 1.0, 2.0 or 2.1"
+    )]
     NotStructure {
         /// The detected kind, with the text of an error message if it is one.
         found: String,
@@ -81,7 +83,7 @@ pub enum Fault {
         /// The version in the namespace of the root.
         version: String,
     },
-    /// The document ends before its root element does.
+    /// The document ends before its root does.
     #[error("the document ends {inside}; expected {expected}")]
     Truncated {
         /// The construct that was open at the end.
@@ -97,8 +99,16 @@ pub enum Fault {
         /// The construct that the grammar requires.
         expected: String,
     },
-    /// Content follows the root element.
-    #[error("found content after the end of the root element; expected the end of the document")]
+    /// The document is not well-formed JSON, or has a list of SDMX-JSON in another form.
+    #[error("{found}; expected {expected}")]
+    MalformedJson {
+        /// What was found.
+        found: String,
+        /// What the grammar requires.
+        expected: String,
+    },
+    /// Content follows the root.
+    #[error("found content after the end of the root; expected the end of the document")]
     ContentAfterRoot,
     /// The XML declaration is not at the first byte.
     #[error("found an XML declaration after other content; expected it at the first byte")]
@@ -164,18 +174,21 @@ pub enum Fault {
         /// The limit, in bytes.
         limit: u64,
     },
-    /// One text, comment, instruction or tag is larger than the limit.
+    /// One text, comment, instruction or tag, or one string of JSON, is larger than the limit.
     #[error(
-        "found a text, comment or tag of more than {limit} bytes; expected at most that many (--max-event-bytes)"
+        "found a text, comment, tag or string of more than {limit} bytes; expected at most that many \
+         (--max-event-bytes)"
     )]
     EventTooLarge {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// Elements are nested deeper than the limit.
-    #[error("found elements nested more than {limit} deep; expected at most that many (--max-depth)")]
+    /// Elements, or objects and arrays of JSON, are nested deeper than the limit.
+    #[error(
+        "found elements, objects or arrays nested more than {limit} deep; expected at most that many (--max-depth)"
+    )]
     NestedTooDeep {
-        /// The limit, in elements.
+        /// The limit: elements; objects and arrays together in JSON.
         limit: usize,
     },
     /// One element has more attributes than the limit.
@@ -214,6 +227,7 @@ impl Fault {
             Self::UnsupportedVersion { .. } => "UNSUPPORTED_SDMX_VERSION",
             Self::Truncated { .. } => "TRUNCATED_DOCUMENT",
             Self::Malformed { .. } => "MALFORMED_XML",
+            Self::MalformedJson { .. } => "MALFORMED_JSON",
             Self::ContentAfterRoot => "CONTENT_AFTER_ROOT",
             Self::LateDeclaration => "LATE_XML_DECLARATION",
             Self::Dtd => "DTD_REFUSED",

@@ -1,7 +1,7 @@
-//! The byte input of the XML reader: decompresses, transcodes to UTF-8, counts and limits.
+//! The byte input of the readers of XML and JSON: decompresses, transcodes to UTF-8, counts and limits.
 //!
-//! The XML reader buffers a whole text or tag before it returns it, so a limit above it would take effect too late.
-//! This `BufRead` therefore never exposes more of an event than its limit, and always knows its position in the
+//! These readers buffer a whole text, tag or string before they return it, so a limit above them would take effect too
+//! late. This `BufRead` therefore never exposes more of an event than its limit, and always knows its position in the
 //! document.
 
 use std::io::{self, BufRead, Read};
@@ -13,19 +13,19 @@ use super::encoding::{CodePage, Encoding};
 use super::error::{Fault, ParseError, Position};
 use super::limits::Limits;
 
+mod buf_read;
 mod encoding;
 mod source;
+mod white_space;
 
 use source::Source;
+use white_space::white_space;
 
 /// Bytes requested from the source per read.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// Enough for any XML declaration, and with it the name of the encoding.
-const HEAD_BYTES: usize = 1 << 10;
-
 /// A document as UTF-8, in whatever encoding it was sent. Errors are reported in two steps, because `BufRead` only has
-/// `io::Error`: the XML reader gets a placeholder, and its caller gets the typed error from [`Input::take_error`].
+/// `io::Error`: quick-xml gets a placeholder, and its caller gets the typed error from [`Input::take_error`].
 #[derive(Debug)]
 pub(super) struct Input<R> {
     source: Source<R>,
@@ -70,8 +70,12 @@ struct EventStart {
 impl<R: Read> Input<R> {
     /// Wraps `read`, from which nothing has been read yet.
     pub(super) fn new(read: R, limits: &Limits) -> Self {
+        Self::of(Source::new(read), limits)
+    }
+
+    fn of(source: Source<R>, limits: &Limits) -> Self {
         Self {
-            source: Source::new(read),
+            source,
             encoding: Encoding::Utf8,
             undecoded: Vec::new(),
             filled: 0,
@@ -150,6 +154,30 @@ impl<R: Read> Input<R> {
         }
     }
 
+    /// Position of the next byte.
+    pub(super) fn here(&mut self) -> Position {
+        self.locate(self.at)
+    }
+
+    /// The bytes that `fill_buf` returned last, without those that were consumed since.
+    #[inline]
+    pub(super) fn ahead(&self) -> &[u8] {
+        &self.chunk[self.at..self.window]
+    }
+
+    /// The first byte that is not white space, if the first bytes have one. Nothing is consumed; an error is returned
+    /// when the document is read. To be called before anything is read.
+    pub(super) fn first_byte(&mut self) -> Option<u8> {
+        self.begin_event();
+        let head = self.fill_buf().ok()?;
+        white_space(head).map(|count| head[count])
+    }
+
+    /// Moves the document out, if another reader than expected is needed. What is left is an empty document.
+    pub(super) fn take(&mut self, limits: &Limits) -> Self {
+        mem::replace(self, Self::of(Source::empty(), limits))
+    }
+
     /// The detected encoding; UTF-8 before the first byte was read.
     pub(super) fn encoding(&self) -> Encoding {
         self.encoding
@@ -212,11 +240,8 @@ impl<R: Read> Input<R> {
 
     /// Detects the encoding from the first bytes, and strips the byte order mark.
     fn start(&mut self) -> Result<(), ParseError> {
-        while self.filled < HEAD_BYTES && !self.undecoded[..self.filled].contains(&b'>') {
-            if self.read_more()? == 0 {
-                break;
-            }
-        }
+        let mut blank = 0;
+        while !white_space::is_enough(&self.undecoded[..self.filled], &mut blank) && self.read_more()? > 0 {}
         let (encoding, mark) = Encoding::detect(&self.undecoded[..self.filled])
             .map_err(|fault| ParseError { fault, position: self.base })?;
         self.encoding = encoding;
@@ -286,23 +311,6 @@ impl<R: Read> Input<R> {
     }
 }
 
-/// Length of the leading white space of `text`; `None` if it is white space only. Indentation is a line end and many
-/// spaces, so spaces are compared eight at a time.
-#[inline]
-fn white_space(text: &[u8]) -> Option<usize> {
-    const SPACES: [u8; 8] = [b' '; 8];
-    let mut count = 0;
-    loop {
-        while text[count..].first_chunk() == Some(&SPACES) {
-            count += SPACES.len();
-        }
-        match text.get(count)? {
-            b' ' | b'\n' | b'\r' | b'\t' => count += 1,
-            _ => return Some(count),
-        }
-    }
-}
-
 impl Position {
     /// The position after `text`, which is UTF-8 now and was sent in `encoding`.
     fn after(self, text: &[u8], encoding: Encoding) -> Self {
@@ -311,38 +319,5 @@ impl Position {
             line: self.line + memchr_iter(b'\n', text).count() as u64,
             ..self
         }
-    }
-}
-
-// === impl BufRead ===
-
-impl<R: Read> BufRead for Input<R> {
-    #[inline]
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.at == self.window {
-            // The error stays until it is taken: a look-ahead must not read past it.
-            if self.error.is_none() {
-                self.error = self.refill().err();
-            }
-            if self.error.is_some() {
-                return Err(io::Error::other("see Input::take_error"));
-            }
-        }
-        Ok(&self.chunk[self.at..self.window])
-    }
-
-    #[inline]
-    fn consume(&mut self, amount: usize) {
-        self.at += amount;
-    }
-}
-
-impl<R: Read> Read for Input<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let available = self.fill_buf()?;
-        let count = available.len().min(into.len());
-        into[..count].copy_from_slice(&available[..count]);
-        self.consume(count);
-        Ok(count)
     }
 }

@@ -65,6 +65,7 @@ mod facts;
 mod floor;
 mod frequency;
 mod input;
+mod json;
 mod limits;
 mod namespace;
 mod period;

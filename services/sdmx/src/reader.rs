@@ -1,22 +1,23 @@
-//! Reads a structure message as a stream of dataflows. Keeps one dataflow in memory at a time, independent of the size
-//! of the catalogue.
+//! Reads a structure message, in SDMX-ML or SDMX-JSON, as a stream of dataflows. Keeps one dataflow in memory at a time,
+//! independent of the size of the catalogue.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::io::Read;
 
+use super::annotations::timestamp;
 use super::dataflow::Dataflow;
 use super::diagnostic::{Diagnostics, Reason};
 use super::error::{Fault, ParseError, Position};
-use super::excerpt::excerpt;
 use super::limits::Limits;
 use super::namespace::Namespace;
-use super::sniff::{self, Root};
+use super::sniff::Root;
 use super::structures::Structures;
 use super::themes::Themes;
 use super::xml::{Event, Xml};
 
 mod absence;
+mod annotation;
 mod categorisation;
 mod codelist;
 mod constraint;
@@ -25,9 +26,11 @@ mod element;
 mod flow;
 mod header;
 mod inline;
+mod json;
 mod languages;
 mod legacy;
 mod reference;
+mod root;
 mod scheme;
 mod structures;
 mod tag;
@@ -37,12 +40,15 @@ mod walk;
 use categorisation::CategorisationReader;
 use flow::{DataflowBuilder, Scratch};
 pub use header::Header;
+use json::Message;
 use structures::Opened;
 
 /// Reads the dataflows of a structure message one by one, in document order.
 #[derive(Debug)]
 pub struct StructureReader<R: Read> {
     xml: Xml<R>,
+    /// The document, if it is JSON; `xml` is empty then.
+    json: Option<Message<R>>,
     limits: Limits,
     header: Header,
     root: Option<Root>,
@@ -63,6 +69,8 @@ pub struct StructureReader<R: Read> {
     hasher: RandomState,
     /// `None` if themes are not collected.
     themes: Option<Themes>,
+    /// The number of links of the documents before this one.
+    links_before: usize,
     /// `None` if structures are not collected.
     structures: Option<Structures>,
     /// Whether this document has any themes or structures.
@@ -78,6 +86,7 @@ impl<R: Read> StructureReader<R> {
     pub fn new(read: R, limits: Limits) -> Self {
         Self {
             xml: Xml::new(read, &limits),
+            json: None,
             header: Header::default(),
             root: None,
             plain: false,
@@ -91,6 +100,7 @@ impl<R: Read> StructureReader<R> {
             identities: HashSet::new(),
             hasher: RandomState::new(),
             themes: None,
+            links_before: 0,
             structures: None,
             has_artefacts: false,
             diagnostics: Diagnostics::new(limits.diagnostics),
@@ -117,6 +127,7 @@ impl<R: Read> StructureReader<R> {
     /// Adds the categories and categorisations of the document to those of the documents before it.
     #[must_use]
     pub fn with_themes(mut self, themes: Themes) -> Self {
+        self.links_before = themes.links();
         self.themes = Some(themes);
         self.scratch.categories.enabled = true;
         self
@@ -135,6 +146,9 @@ impl<R: Read> StructureReader<R> {
     pub fn next_dataflow(&mut self) -> Result<Option<Box<Dataflow>>, ParseError> {
         if self.root.is_none() {
             self.begin()?;
+        }
+        if self.json.is_some() {
+            return self.next_in_json();
         }
         loop {
             let start = match self.xml.next_tag()? {
@@ -212,56 +226,7 @@ impl<R: Read> StructureReader<R> {
 
     /// Progress of the parser: the start of the last event.
     pub fn position(&mut self) -> Position {
-        self.xml.position()
-    }
-
-    /// Reads up to the start of the root element, and rejects documents that are not structure messages.
-    fn begin(&mut self) -> Result<(), ParseError> {
-        let start = loop {
-            if let Event::Start(start) = self.xml.next()? {
-                break start;
-            }
-        };
-        let (root, name) =
-            (sniff::classify_root(start.namespace, start.local_name()), start.local_name().to_owned());
-        let version = match start.namespace {
-            Namespace::Sdmx(None, _) => sniff::version_in(start.as_written()),
-            _ => None,
-        };
-        if let Namespace::Sdmx(version, _) = start.namespace {
-            self.header.version = version;
-        }
-        self.plain = start.namespace == Namespace::None;
-        self.root = Some(root);
-        self.root_position = self.xml.position();
-        let fault = match (root, version) {
-            (Root::Failure(what), _) => {
-                Fault::NotStructure { found: format!("{what}: {:?}", self.error_text()) }
-            }
-            (Root::Other(what), _) => Fault::NotStructure { found: format!("{what} (<{}>)", excerpt(&name)) },
-            (_, Some(version)) => Fault::UnsupportedVersion { version },
-            (Root::Unknown | Root::Structure, None) => return Ok(()),
-        };
-        Err(ParseError { fault, position: self.root_position })
-    }
-
-    /// The first words of an error message, as far as they can be decoded.
-    fn error_text(&mut self) -> String {
-        let mut words = String::new();
-        while words.len() < 200 {
-            match self.xml.next() {
-                Ok(Event::Start(start)) => {
-                    words.push(' ');
-                    words.push_str(&start.attribute("code").ok().flatten().unwrap_or_default());
-                    words.push(' ');
-                }
-                Ok(Event::Text(text)) => words.push_str(text),
-                Ok(Event::Character(character)) => words.push(character),
-                Ok(Event::End | Event::Ignored) => {}
-                Ok(Event::Eof) | Err(_) => break,
-            }
-        }
-        excerpt(&words)
+        self.json.as_mut().map_or_else(|| self.xml.position(), Message::position)
     }
 
     fn leave(&mut self) {
@@ -274,15 +239,21 @@ impl<R: Read> StructureReader<R> {
         let Self { xml, scratch, plain, limits, diagnostics, .. } = self;
         let flow = builder.read(xml, scratch, *plain, limits, diagnostics)?;
         if let Some(flow) = &flow {
-            self.dataflows += 1;
-            if self.dataflows > self.limits.dataflows as u64 {
-                return Err(self.xml.error(Fault::TooManyDataflows { limit: self.limits.dataflows }));
-            }
-            self.check_duplicate(flow);
+            self.count(flow).map_err(|fault| self.xml.error(fault))?;
             self.add_inline_links(flow);
         }
         self.scratch.categories.found.clear();
         Ok(flow)
+    }
+
+    /// Counts a dataflow.
+    fn count(&mut self, flow: &Dataflow) -> Result<(), Fault> {
+        self.dataflows += 1;
+        if self.dataflows > self.limits.dataflows as u64 {
+            return Err(Fault::TooManyDataflows { limit: self.limits.dataflows });
+        }
+        self.check_duplicate(flow);
+        Ok(())
     }
 
     /// Reports a dataflow whose identity occurred before.
@@ -312,11 +283,17 @@ impl<R: Read> StructureReader<R> {
             let found = "XML without an SDMX namespace and without dataflows".to_owned();
             return Err(ParseError { fault: Fault::NotStructure { found }, position: self.root_position });
         }
+        if let Some(themes) = &mut self.themes {
+            themes.end_links(self.links_before, timestamp(&self.header.prepared), &mut self.diagnostics);
+        }
         let position = self.root_position;
         if position.document > 0 && self.themes.is_some() && !self.has_artefacts {
+            let absent = match &self.json {
+                None => "neither themes, data structures nor constraints",
+                Some(_) => "no themes, which alone are read of SDMX-JSON",
+            };
             self.diagnostics.add(Reason::DocumentUnused, position, || {
-                "the document has neither themes, data structures nor constraints, and was not used"
-                    .to_owned()
+                format!("the document has {absent}, and was not used")
             });
         }
         if let Some((encoding, position)) = self.xml.mislabeled() {

@@ -1,5 +1,5 @@
 //! Content sniffing: the kind of a document that is not a structure message. Providers respond with web pages, plain
-//! text, JSON and data where a catalogue was requested; a message with the detected kind saves opening the file.
+//! text, errors and data where a catalogue was requested; a message with the detected kind saves opening the file.
 
 use super::error::Fault;
 use super::excerpt::excerpt;
@@ -10,7 +10,6 @@ pub(super) fn not_xml(head: &[u8]) -> Option<Fault> {
     let start = head.iter().position(|byte| !byte.is_ascii_whitespace())?;
     let found = match &head[start..] {
         [b'<', ..] => return None,
-        [b'{' | b'[', ..] => "JSON".to_owned(),
         [b'P', b'K', 3, 4, ..] => "a zip archive".to_owned(),
         [b'%', b'P', b'D', b'F', ..] => "a PDF file".to_owned(),
         // `>` limits the quotation, because that much of the document is available however it is sent.

@@ -6,6 +6,7 @@ use super::*;
 
 mod fuzz;
 mod identity;
+mod json;
 mod limits;
 mod properties;
 mod rejections;

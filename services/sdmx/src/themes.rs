@@ -10,11 +10,14 @@ use std::collections::HashMap;
 use super::dataflow::Localized;
 use super::diagnostic::{Diagnostics, Reason};
 use super::error::Position;
+use super::facts::Timestamp;
 use super::limits::Limits;
 pub(crate) use super::reference::Reference;
 
+mod provisional;
 mod resolve;
 
+pub(crate) use provisional::Mark;
 pub use resolve::{Resolved, Theme, ThemeLink, ThemePart};
 
 /// The categories and links of all documents that were read. Filled by a reader, see
@@ -55,7 +58,9 @@ pub(crate) struct Link {
     /// The dataflow.
     pub(crate) source: Reference,
     pub(crate) target: Target,
-    /// Whether the provider has ended it.
+    /// When the provider ends it. The time of the document, which may be written after it, tells whether it has ended.
+    pub(crate) ends: Option<Timestamp>,
+    /// Whether it has.
     pub(crate) deprecated: bool,
     pub(crate) position: Position,
 }
@@ -149,12 +154,6 @@ impl Themes {
         };
         let bytes = link.source.bytes() + target + LINK_OVERHEAD;
         if self.links.len() < limits.categorisations && self.reserve(bytes, limits) {
-            if link.deprecated {
-                let Reference { agency_id, id, .. } = &link.source;
-                diagnostics.add(Reason::DeprecatedCategorisation, link.position, || {
-                    format!("a categorisation of dataflow {agency_id}:{id} has ended")
-                });
-            }
             self.links.push(link);
         } else if !std::mem::replace(&mut self.links_cut, true) {
             let Limits { categorisations, theme_bytes, .. } = limits;
@@ -165,6 +164,31 @@ impl Themes {
                 )
             });
         }
+    }
+
+    /// Marks the links after the first `before` that have ended at the time of their document. A document without its
+    /// time cannot tell whether an end has passed; it counts as passed.
+    pub(crate) fn end_links(
+        &mut self,
+        before: usize,
+        prepared: Option<Timestamp>,
+        diagnostics: &mut Diagnostics,
+    ) {
+        for link in &mut self.links[before..] {
+            let has_ended = |end| prepared.is_none_or(|prepared| end <= prepared);
+            link.deprecated = link.ends.is_some_and(has_ended);
+            if link.deprecated {
+                let Reference { agency_id, id, .. } = &link.source;
+                diagnostics.add(Reason::DeprecatedCategorisation, link.position, || {
+                    format!("a categorisation of dataflow {agency_id}:{id} has ended")
+                });
+            }
+        }
+    }
+
+    /// Number of links so far.
+    pub(crate) fn links(&self) -> usize {
+        self.links.len()
     }
 
     /// The id of a category.

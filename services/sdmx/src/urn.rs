@@ -25,6 +25,9 @@ pub(super) const STRUCTURE_CLASSES: [&str; 3] = ["DataStructure", "DataStructure
 /// The classes of items, whose URNs continue after the artefact.
 const ITEM_CLASSES: [&str; 1] = ["Category"];
 
+/// The version of an artefact that states none, before SDMX 3.0.
+pub(super) const DEFAULT_VERSION: &str = "1.0";
+
 impl<'a> Urn<'a> {
     /// Parses a URN.
     pub(super) fn parse(urn: &'a str) -> Option<Self> {
@@ -53,7 +56,7 @@ impl<'a> Urn<'a> {
 pub(super) fn default_version(namespace: Namespace) -> &'static str {
     match namespace {
         Namespace::Sdmx(Some(Version::V3_0 | Version::V3_1), _) => "",
-        _ => "1.0",
+        _ => DEFAULT_VERSION,
     }
 }
 

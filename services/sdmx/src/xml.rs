@@ -85,6 +85,12 @@ impl<R: Read> Xml<R> {
         Self { buffer: Vec::new(), events }
     }
 
+    /// Moves the document out if it starts like JSON. To be called before anything is read.
+    pub(super) fn take_json(&mut self, limits: &Limits) -> Option<Input<R>> {
+        let input = self.events.input();
+        matches!(input.first_byte(), Some(b'{' | b'[')).then(|| input.take(limits))
+    }
+
     /// Counts positions as those of the document with this number. To be called before anything is read.
     pub(super) fn set_document(&mut self, document: u32) {
         self.events.input().set_document(document);

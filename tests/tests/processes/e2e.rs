@@ -5,6 +5,7 @@ mod backup;
 mod directory;
 mod grpcurl;
 mod hostile;
+mod json;
 mod keys;
 mod memory;
 mod rules;

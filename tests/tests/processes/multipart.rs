@@ -29,7 +29,7 @@ async fn curl(gateway: &Upstream, target: &str, flags: &[&str]) -> Option<(u16, 
     }
     let url = format!("{}{}", gateway.to_string().trim_end_matches('/'), target);
     let mut command = tokio::process::Command::new("curl");
-    // Without the settings of whoever runs the tests.
+    // Without the settings of the user.
     command.args([
         "--disable",
         "--silent",

@@ -25,11 +25,11 @@ pub(super) fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
     for word in text.split_inclusive(' ') {
         let mut rest = word;
         let is_indented = |lines: &[String]| lines.len() > 1 && used == indent;
-        if used + measure_text_width(rest.trim_end()) > width && used > 0 && !is_indented(&lines) {
+        if used + measure_text_width(rest.trim_end_matches(' ')) > width && used > 0 && !is_indented(&lines) {
             lines.push(" ".repeat(indent));
             used = indent;
         }
-        while used + measure_text_width(rest.trim_end()) > width {
+        while used + measure_text_width(rest.trim_end_matches(' ')) > width {
             // At least one character, so that this ends.
             let first = rest.chars().next().map_or(0, char::len_utf8);
             let end = split(rest, width.saturating_sub(used)).max(first);
@@ -44,7 +44,7 @@ pub(super) fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
         lines.last_mut().expect("there is a first line").push_str(rest);
         used += measure_text_width(rest);
     }
-    lines.iter_mut().for_each(|line| line.truncate(line.trim_end().len()));
+    lines.iter_mut().for_each(|line| line.truncate(line.trim_end_matches(' ').len()));
     lines
 }
 

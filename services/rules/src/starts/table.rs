@@ -115,7 +115,7 @@ impl Table {
 }
 
 /// What hashes a key to below `size`, a power of two: the factor, and the shift after it. The factor is random, so that
-/// nobody can choose keywords whose hashes collide.
+/// the author of a rule set cannot choose keywords whose hashes collide.
 fn multiply_shift(size: usize) -> (u64, u32) {
     (RandomState::new().hash_one(size) | 1, u64::BITS - size.trailing_zeros())
 }

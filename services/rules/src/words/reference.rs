@@ -149,9 +149,10 @@ fn words(text: &str) -> Vec<Word> {
 /// The first of the occurrences of a keyword that weigh most.
 fn find(model: &Model, rule: &Rule, subject: &Subject<'_>) -> Option<Found> {
     let id = [(String::new(), subject.id.to_owned())];
+    // The name of a dataflow without one is its id.
+    let names = if subject.names.is_empty() { &id[..] } else { subject.names };
     let mut found: Option<Found> = None;
-    for (text, (language, written)) in id.iter().chain(subject.names).chain(subject.descriptions).enumerate()
-    {
+    for (text, (language, written)) in id.iter().chain(names).chain(subject.descriptions).enumerate() {
         let primary = |tag: &str| tag.split('-').next().unwrap_or_default().to_lowercase();
         let is_of_language = rule.languages.is_empty()
             || language.is_empty()
@@ -167,7 +168,7 @@ fn find(model: &Model, rule: &Rule, subject: &Subject<'_>) -> Option<Found> {
                     by.is_some_and(|by| by < index || (by == index && (model.infix || model.head() > 1)));
                 let weight = match () {
                     () if text == 0 => NAME,
-                    () if text > subject.names.len() => DESCRIPTION,
+                    () if text > names.len() => DESCRIPTION,
                     () if in_breakdown => BREAKDOWN,
                     () => NAME,
                 };
@@ -193,15 +194,15 @@ fn reference(rules: &[(Rule, Vec<Model>)], subject: &Subject<'_>) -> Outcome {
             let (sum, strongest) = &mut tallies[rule.category.index()];
             *sum += Tenths::from(points.unsigned_abs()) * weight;
             *strongest = (*strongest).max(Some((rule.priority, Reverse(&rule.id))));
-            hits.push((text, offset, rule, written));
+            hits.push((Reverse(Tenths::from(points.unsigned_abs()) * weight), text, offset, rule, written));
         }
     }
     let matched = Category::ALL.into_iter().filter(|category| tallies[category.index()].0 > 0);
     let winner = matched.max_by_key(|category| tallies[category.index()]);
-    hits.retain(|(_, _, rule, _)| Some(rule.category) == winner);
+    hits.retain(|(_, _, _, rule, _)| Some(rule.category) == winner);
     // Stable: keywords at one position are in the order of the set.
-    hits.sort_by_key(|(text, offset, ..)| (*text, *offset));
-    let evidence = hits.into_iter().take(MAX_EVIDENCE).map(|(text, offset, rule, written)| {
+    hits.sort_by_key(|(points, text, offset, ..)| (*points, *text, *offset));
+    let evidence = hits.into_iter().take(MAX_EVIDENCE).map(|(_, text, offset, rule, written)| {
         let (field, ..) = field(subject, text);
         (rule.id.clone(), written.clone(), field.to_string(), offset)
     });

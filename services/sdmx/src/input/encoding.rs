@@ -11,14 +11,17 @@ impl Encoding {
     /// only between encodings in which it reads the same; [`Encoding::agrees_with`] checks the others after parsing it.
     pub(super) fn detect(head: &[u8]) -> Result<(Self, usize), Fault> {
         Ok(match head {
-            [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] | [b'<', 0, 0, 0, ..] | [0, 0, 0, b'<', ..] => {
+            [0xff, 0xfe, 0, 0, ..]
+            | [0, 0, 0xfe, 0xff, ..]
+            | [b'<' | b'{' | b'[', 0, 0, 0, ..]
+            | [0, 0, 0, b'<' | b'{' | b'[', ..] => {
                 return Err(Fault::UnsupportedEncoding { declared: "UTF-32".into() });
             }
             [0xef, 0xbb, 0xbf, ..] => (Self::Utf8, 3),
             [0xff, 0xfe, ..] => (Self::Utf16Le, 2),
             [0xfe, 0xff, ..] => (Self::Utf16Be, 2),
-            [b'<', 0, ..] => (Self::Utf16Le, 0),
-            [0, b'<', ..] => (Self::Utf16Be, 0),
+            [b'<' | b'{' | b'[', 0, ..] => (Self::Utf16Le, 0),
+            [0, b'<' | b'{' | b'[', ..] => (Self::Utf16Be, 0),
             _ => match declared(head).as_deref() {
                 Some("us-ascii" | "ascii") => (Self::Ascii, 0),
                 Some(name) => (code_page(name).map_or(Self::Utf8, Self::SingleByte), 0),

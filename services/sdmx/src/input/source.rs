@@ -7,7 +7,7 @@ use flate2::read::MultiGzDecoder;
 
 use crate::error::Fault;
 
-/// The first two bytes of every gzip member; no XML document starts with them.
+/// The first two bytes of every gzip member; no document starts with them.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 type WithHead<R> = Chain<Cursor<Vec<u8>>, R>;
@@ -18,13 +18,17 @@ pub(super) enum Source<R> {
     Unknown(R),
     Plain(WithHead<R>),
     Gzip(Box<MultiGzDecoder<WithHead<R>>>),
-    /// Only during detection, and after it failed.
-    Poisoned,
+    /// Without any bytes: during detection, and after it failed.
+    Empty,
 }
 
 impl<R: Read> Source<R> {
     pub(super) fn new(read: R) -> Self {
         Self::Unknown(read)
+    }
+
+    pub(super) fn empty() -> Self {
+        Self::Empty
     }
 
     /// Maps an error of this source to a fault.
@@ -53,14 +57,14 @@ impl<R: Read> Source<R> {
 
 impl<R: Read> Read for Source<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        *self = match mem::replace(self, Self::Poisoned) {
+        *self = match mem::replace(self, Self::Empty) {
             Self::Unknown(read) => Self::open(read)?,
             known => known,
         };
         match self {
             Self::Plain(read) => read.read(into),
             Self::Gzip(read) => read.read(into),
-            Self::Unknown(_) | Self::Poisoned => Ok(0),
+            Self::Unknown(_) | Self::Empty => Ok(0),
         }
     }
 }

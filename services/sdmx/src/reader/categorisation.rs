@@ -5,7 +5,7 @@ use std::io::Read;
 use super::reference;
 use crate::annotations::timestamp;
 use crate::diagnostic::{Diagnostics, Reason};
-use crate::error::{Fault, ParseError};
+use crate::error::{Fault, ParseError, Position};
 use crate::limits::Limits;
 use crate::namespace::Namespace;
 use crate::themes::{Link, Reference, Target, Themes};
@@ -46,12 +46,20 @@ impl CategorisationReader {
         Ok(Self { id: id?, valid_to: valid_to?, ..Self::default() })
     }
 
-    /// Reads up to the end of the element, and adds the link if it is one of a dataflow. `prepared` is the time of the
-    /// message, at which links are valid or have ended.
+    /// A categorisation as SDMX-JSON writes it: both ends are URNs.
+    pub(super) fn of_urns(id: &str, valid_to: &str, [source, target]: [&str; 2]) -> Self {
+        let [id, valid_to] = [id, valid_to].map(|text| text.trim_ascii().to_owned());
+        let mut reader = Self { id, valid_to, ..Self::default() };
+        reader.close(Context::Source, source);
+        reader.close(Context::Target, target);
+        reader
+    }
+
+    /// Reads up to the end of the element, and adds the link if it is one of a dataflow.
     pub(super) fn read<R: Read>(
         mut self,
         xml: &mut Xml<R>,
-        (plain, prepared): (bool, &str),
+        plain: bool,
         themes: &mut Themes,
         limits: &Limits,
         diagnostics: &mut Diagnostics,
@@ -81,6 +89,18 @@ impl CategorisationReader {
                 return Err(xml.error(Fault::EventTooLarge { limit: limits.event_bytes }));
             }
         }
+        self.add(position, themes, limits, diagnostics);
+        Ok(())
+    }
+
+    /// Adds the link if it is one of a dataflow.
+    pub(super) fn add(
+        self,
+        position: Position,
+        themes: &mut Themes,
+        limits: &Limits,
+        diagnostics: &mut Diagnostics,
+    ) {
         let Self { id, valid_to, source, target } = self;
         let mut report = |message: &str| {
             diagnostics
@@ -88,28 +108,20 @@ impl CategorisationReader {
         };
         let (source, (scheme, path)) = match (source, target) {
             // Other artefacts have themes too.
-            (Some((class, _)), _) if !matches!(class.as_str(), "" | "Dataflow") => return Ok(()),
+            (Some((class, _)), _) if !matches!(class.as_str(), "" | "Dataflow") => return,
             (Some((_, source)), Some(target)) => (source, target),
             (source, _) => {
                 let end = if source.is_none() { "source" } else { "target" };
                 report(&format!("it has no valid {end}, and was skipped; expected a Ref or a URN"));
-                return Ok(());
+                return;
             }
         };
-        let deprecated = match (timestamp(&valid_to), timestamp(prepared)) {
-            (Some(end), Some(prepared)) => end <= prepared,
-            // A message without its time cannot tell whether the end has passed.
-            (Some(_), None) => true,
-            (None, _) => {
-                if !valid_to.is_empty() {
-                    report(&format!("validTo is {valid_to:?}, which is no time; it counts as valid"));
-                }
-                false
-            }
-        };
+        let ends = timestamp(&valid_to);
+        if ends.is_none() && !valid_to.is_empty() {
+            report(&format!("validTo is {valid_to:?}, which is no time; it counts as valid"));
+        }
         let target = Target::Path { scheme, path };
-        themes.add_link(Link { source, target, deprecated, position }, limits, diagnostics);
-        Ok(())
+        themes.add_link(Link { source, target, ends, deprecated: false, position }, limits, diagnostics);
     }
 
     /// Handles a start tag.

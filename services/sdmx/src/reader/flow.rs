@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::io::Read;
 
+mod finish;
+
+use super::annotation::{self, ANNOTATION_BYTES};
 use super::element::ElementContext;
 use super::inline::InlineCategories;
 use super::languages;
@@ -14,40 +17,43 @@ use crate::diagnostic::{Diagnostics, Reason};
 use crate::error::{Fault, ParseError};
 use crate::limits::Limits;
 use crate::namespace::Namespace;
-use crate::text::{is_blank, is_garbled, normalized};
+use crate::text::{is_garbled, normalized};
 use crate::urn::{self, STRUCTURE_CLASSES, Urn};
 use crate::xml::{Event, Start, Xml};
 
-/// Limit for the texts of one annotation in all languages; the rest is dropped.
-const ANNOTATION_BYTES: usize = 1 << 20;
-
 /// The longest accepted language tag: BCP 47 requires implementations to support this many bytes.
 pub(super) const LANGUAGE_BYTES: usize = 35;
-
-/// Memory of an empty text: two strings and their heap allocations.
-const TEXT_OVERHEAD: usize = 80;
 
 /// Buffers that are reused from dataflow to dataflow, so that only stored data is allocated.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     path: Vec<ElementContext>,
-    text: String,
-    language: String,
+    pub(super) text: String,
+    pub(super) language: String,
     pub(super) legacy: Legacy,
     pub(super) categories: InlineCategories,
-    annotation: Annotation,
+    pub(super) annotation: Annotation,
     /// Bytes left for the texts of the annotation.
-    room: usize,
+    pub(super) room: usize,
     pub(super) keep_annotations: bool,
+}
+
+impl Scratch {
+    /// An annotation starts.
+    pub(super) fn begin_annotation(&mut self) {
+        self.annotation.clear();
+        // Facts need only one text.
+        self.room = if self.keep_annotations { ANNOTATION_BYTES } else { 1 };
+    }
 }
 
 /// A dataflow under construction.
 #[derive(Debug)]
 pub(super) struct DataflowBuilder {
     /// Boxed from the start: it is large and is moved often.
-    flow: Box<Dataflow>,
+    pub(super) flow: Box<Dataflow>,
     /// Irregularities, reported once the id is known.
-    issues: Vec<(Reason, String)>,
+    pub(super) issues: Vec<(Reason, String)>,
     facts: FactsBuilder,
     /// The version of an artefact that states none.
     default_version: &'static str,
@@ -61,8 +67,18 @@ impl DataflowBuilder {
     pub(super) fn new(start: &Start<'_>) -> Result<Self, Fault> {
         let mut issues = Vec::new();
         let flow = tag::dataflow(start, &mut issues)?;
-        let (facts, default_version) = (FactsBuilder::default(), urn::default_version(start.namespace));
-        Ok(Self { flow, issues, facts, default_version, bytes: 0, parts: 0, truncated: false })
+        Ok(Self::of(flow, issues, urn::default_version(start.namespace)))
+    }
+
+    /// A dataflow whose attributes, with these irregularities, are known or follow. Versions that are not stated are the
+    /// default.
+    pub(super) fn of(
+        flow: Box<Dataflow>,
+        issues: Vec<(Reason, String)>,
+        default_version: &'static str,
+    ) -> Self {
+        let facts = FactsBuilder::default();
+        Self { flow, issues, facts, default_version, bytes: 0, parts: 0, truncated: false }
     }
 
     /// Reads up to the end of the element. Returns `None` for a dataflow without identity.
@@ -128,7 +144,7 @@ impl DataflowBuilder {
         scratch: &mut Scratch,
     ) -> Result<(), Fault> {
         let name = start.local_name();
-        let Scratch { language, legacy, categories, annotation, room, keep_annotations, .. } = scratch;
+        let Scratch { language, legacy, .. } = scratch;
         // The predecessor searched names and descriptions at any depth.
         let in_schema = || match start.namespace {
             Namespace::Sdmx(..) => true,
@@ -147,23 +163,17 @@ impl DataflowBuilder {
         } else if !legacy.disabled && name == "Description" && in_schema() {
             legacy.description();
         }
-        if context.has_language() && language.trim_ascii().len() > LANGUAGE_BYTES {
-            let length = language.trim_ascii().len();
-            language.clear();
-            self.report(Reason::InvalidLanguage, || {
-                format!("a language tag has {length} bytes; expected at most {LANGUAGE_BYTES}")
-            });
+        if context.has_language() {
+            self.check_language(language);
         }
         match context {
             ElementContext::Annotation => {
-                annotation.clear();
-                // Facts need only one text.
-                *room = if *keep_annotations { ANNOTATION_BYTES } else { 1 };
-                annotation.id.push_str(&start.attribute("id")?.unwrap_or_default());
+                scratch.begin_annotation();
+                scratch.annotation.id.push_str(&start.attribute("id")?.unwrap_or_default());
             }
             ElementContext::StructureRef => self.flow.structure = Some(tag::reference(start)?),
             ElementContext::KeyFamily => self.flow.structure = Some(StructureReference::default()),
-            ElementContext::CategoryRef => categories.start(),
+            ElementContext::CategoryRef => scratch.categories.start(),
             _ => {}
         }
         Ok(())
@@ -176,10 +186,7 @@ impl DataflowBuilder {
         }
         let Scratch { text, language, categories, annotation, room, keep_annotations, .. } = scratch;
         if context == ElementContext::Annotation {
-            self.facts.add(annotation);
-            if *keep_annotations {
-                self.store_annotation(annotation, limits);
-            }
+            self.add_annotation(annotation, *keep_annotations, limits);
         } else if context == ElementContext::CategoryRef && categories.enabled {
             match categories.end() {
                 Some(bytes) if self.reserve(bytes, limits) => categories.keep(),
@@ -190,18 +197,42 @@ impl DataflowBuilder {
         } else if context.is_of_category() {
             categories.text(context, text);
         } else if context.is_annotation() {
-            set_annotation_text(context, text, language, annotation, room);
+            annotation::set_text(context, text, language, annotation, room);
         } else if context.has_text() {
-            let value = self.normalized(text);
-            if !value.is_empty() {
-                self.store_text(context, &value, language, limits);
-            }
+            self.add_text(context, text, language, limits);
         }
         text.clear();
     }
 
+    /// Empties a language tag that is longer than any valid one.
+    pub(super) fn check_language(&mut self, language: &mut String) {
+        let length = language.trim_ascii().len();
+        if length > LANGUAGE_BYTES {
+            language.clear();
+            self.report(Reason::InvalidLanguage, || {
+                format!("a language tag has {length} bytes; expected at most {LANGUAGE_BYTES}")
+            });
+        }
+    }
+
+    /// Interprets an annotation, and stores it on request.
+    pub(super) fn add_annotation(&mut self, annotation: &Annotation, keep: bool, limits: &Limits) {
+        self.facts.add(annotation);
+        if keep {
+            self.store_annotation(annotation, limits);
+        }
+    }
+
+    /// Stores a text that does not belong to an annotation, unless it is blank.
+    pub(super) fn add_text(&mut self, context: ElementContext, text: &str, language: &str, limits: &Limits) {
+        let value = self.normalized(text);
+        if !value.is_empty() {
+            self.store_text(context, &value, language, limits);
+        }
+    }
+
     /// [`normalized`]; reports replaced characters.
-    fn normalized<'a>(&mut self, text: &'a str) -> Cow<'a, str> {
+    pub(super) fn normalized<'a>(&mut self, text: &'a str) -> Cow<'a, str> {
         let (value, replaced) = normalized(text);
         if replaced {
             self.report(Reason::ControlCharacter, || "a text contains control characters".to_owned());
@@ -225,7 +256,6 @@ impl DataflowBuilder {
         }
     }
 
-    /// Stores a text that does not belong to an annotation.
     fn store_text(&mut self, context: ElementContext, value: &str, language: &str, limits: &Limits) {
         if let ElementContext::Name | ElementContext::Description = context {
             if self.reserve(language.len() + value.len(), limits) {
@@ -264,7 +294,7 @@ impl DataflowBuilder {
 
     /// Records an irregularity, the first of its kind.
     #[cold]
-    fn report(&mut self, reason: Reason, message: impl FnOnce() -> String) {
+    pub(super) fn report(&mut self, reason: Reason, message: impl FnOnce() -> String) {
         if self.issues.iter().all(|(known, _)| *known != reason) {
             self.issues.push((reason, message()));
         }
@@ -280,71 +310,4 @@ impl DataflowBuilder {
         self.truncated |= !fits;
         fits
     }
-
-    /// Sets defaults, and reports the irregularities.
-    fn finish(mut self, legacy: &mut Legacy, diagnostics: &mut Diagnostics) -> Option<Box<Dataflow>> {
-        let flow = &mut self.flow;
-        languages::keep_one_each(flow, &mut self.issues);
-        let default_version = |version: &mut String| {
-            if version.is_empty() {
-                version.push_str(self.default_version);
-            }
-        };
-        default_version(&mut flow.version);
-        if let Some(structure) = &mut flow.structure {
-            default_version(&mut structure.version);
-            if structure.id.is_empty() {
-                flow.structure = None;
-                self.issues
-                    .push((Reason::InvalidStructureReference, "the data structure has no id".to_owned()));
-            }
-        }
-        let (facts, invalid) = self.facts.finish(flow.external.is_some());
-        flow.facts = facts;
-        self.issues.extend(invalid.map(|what| (Reason::InvalidAnnotation, what)));
-        flow.legacy = legacy.take(&flow.id);
-        let position = flow.position;
-        if flow.id.is_empty() {
-            let name = flow.names.first().map_or("", |(_, text)| text);
-            diagnostics.add(Reason::DataflowWithoutId, position, || {
-                format!("dataflow {name:?} has no id and was skipped; expected an id attribute or a URN")
-            });
-            return None;
-        }
-        let id = &flow.id;
-        if self.truncated {
-            let message = "larger than the limit for one dataflow; the excess was dropped".to_owned();
-            self.issues.push((Reason::DataflowCutShort, message));
-        }
-        for (reason, message) in self.issues {
-            diagnostics.add(reason, position, || format!("dataflow {id}: {message}"));
-        }
-        if flow.names.is_empty() {
-            diagnostics.add(Reason::DataflowWithoutName, position, || format!("dataflow {id} has no name"));
-        }
-        Some(self.flow)
-    }
-}
-
-/// Stores a text of an annotation as written, because few annotations are inspected further; `room` limits its texts in
-/// several languages.
-fn set_annotation_text(
-    context: ElementContext,
-    text: &mut String,
-    language: &str,
-    annotation: &mut Annotation,
-    room: &mut usize,
-) {
-    let field = match context {
-        ElementContext::AnnotationTitle => &mut annotation.title,
-        ElementContext::AnnotationType => &mut annotation.kind,
-        ElementContext::AnnotationUrl if is_blank(&annotation.url) => &mut annotation.url,
-        ElementContext::AnnotationValue => &mut annotation.value,
-        ElementContext::AnnotationText if !is_blank(text) && *room > 0 => {
-            *room = room.saturating_sub(language.len() + text.len() + TEXT_OVERHEAD);
-            return annotation.texts.push((language.trim().to_owned(), text.clone()));
-        }
-        _ => return,
-    };
-    std::mem::swap(field, text);
 }

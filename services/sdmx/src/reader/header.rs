@@ -9,7 +9,7 @@ use crate::xml::{Event, Xml};
 /// The header of the message. Complete once the first dataflow has been read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Header {
-    /// The version of SDMX-ML; `None` in a document without namespaces.
+    /// The version of SDMX-ML; `None` in a document without namespaces, and in SDMX-JSON.
     pub version: Option<Version>,
     /// The identifier of the message.
     pub id: String,
@@ -20,7 +20,7 @@ pub struct Header {
 }
 
 /// Longer than any identifier or time in a header.
-const HEADER_TEXT_BYTES: usize = 1 << 10;
+pub(super) const HEADER_TEXT_BYTES: usize = 1 << 10;
 
 // === impl Header ===
 

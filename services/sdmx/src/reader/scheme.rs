@@ -212,7 +212,8 @@ impl SchemeReader<'_> {
                 format!("category {category} refers to a dataflow without an id; the reference was skipped")
             });
         }
-        let link = Link { source, target: Target::Category(category), deprecated: false, position };
+        let link =
+            Link { source, target: Target::Category(category), ends: None, deprecated: false, position };
         self.themes.add_link(link, self.limits, self.diagnostics);
     }
 }

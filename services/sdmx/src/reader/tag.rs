@@ -15,20 +15,7 @@ pub(super) fn dataflow(
     start: &Start<'_>,
     issues: &mut Vec<(Reason, String)>,
 ) -> Result<Box<Dataflow>, Fault> {
-    let mut flow = Box::new(Dataflow {
-        id: String::new(),
-        agency_id: String::new(),
-        version: String::new(),
-        names: Vec::new(),
-        descriptions: Vec::new(),
-        structure: None,
-        is_final: None,
-        external: None,
-        facts: Facts::default(),
-        annotations: Vec::new(),
-        legacy: None,
-        position: Position::START,
-    });
+    let mut flow = empty();
     let mut external = ExternalReference::default();
     // In SDMX 2.0 `uri` is where the definition of a stub is; later it is a page about the dataflow.
     let in_2_0 = matches!(start.namespace, Namespace::Sdmx(Some(Version::V2_0), _));
@@ -53,8 +40,26 @@ pub(super) fn dataflow(
     Ok(flow)
 }
 
+/// A dataflow of which nothing is known yet.
+pub(super) fn empty() -> Box<Dataflow> {
+    Box::new(Dataflow {
+        id: String::new(),
+        agency_id: String::new(),
+        version: String::new(),
+        names: Vec::new(),
+        descriptions: Vec::new(),
+        structure: None,
+        is_final: None,
+        external: None,
+        facts: Facts::default(),
+        annotations: Vec::new(),
+        legacy: None,
+        position: Position::START,
+    })
+}
+
 /// Takes missing parts of a dataflow's identity from its URN, and reports a URN of something else.
-fn complete_identity(flow: &mut Dataflow, urn: &str, issues: &mut Vec<(Reason, String)>) {
+pub(super) fn complete_identity(flow: &mut Dataflow, urn: &str, issues: &mut Vec<(Reason, String)>) {
     let Some(Urn { class, agency_id, id, version, .. }) = Urn::parse(urn) else {
         if !urn.is_empty() {
             issues.push((Reason::InvalidUrn, format!("{urn:?} is not an SDMX URN")));
@@ -107,13 +112,17 @@ fn boolean(
     value: RawValue<'_>,
     issues: &mut Vec<(Reason, String)>,
 ) -> Result<Option<bool>, Fault> {
-    let value = value.resolve()?;
-    Ok(match value.trim_ascii() {
+    Ok(boolean_of(name, &value.resolve()?, issues))
+}
+
+/// The same of a value as text.
+pub(super) fn boolean_of(name: &str, value: &str, issues: &mut Vec<(Reason, String)>) -> Option<bool> {
+    match value.trim_ascii() {
         "true" | "1" => Some(true),
         "false" | "0" => Some(false),
         other => {
             issues.push((Reason::InvalidBoolean, format!("{name} is {other:?}; expected true or false")));
             None
         }
-    })
+    }
 }

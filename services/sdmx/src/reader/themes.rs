@@ -21,9 +21,9 @@ impl<R: Read> StructureReader<R> {
 
     pub(super) fn read_categorisation(&mut self, reader: CategorisationReader) -> Result<(), ParseError> {
         self.has_artefacts = true;
-        let Self { xml, plain, themes, header, limits, diagnostics, .. } = self;
+        let Self { xml, plain, themes, limits, diagnostics, .. } = self;
         let Some(themes) = themes else { return Ok(()) };
-        reader.read(xml, (*plain, &header.prepared), themes, limits, diagnostics)
+        reader.read(xml, *plain, themes, limits, diagnostics)
     }
 
     /// Adds the links that the dataflow itself states.
@@ -34,7 +34,7 @@ impl<R: Read> StructureReader<R> {
             let [agency_id, id, version] = [&flow.agency_id, &flow.id, &flow.version].map(String::clone);
             let source = Reference { agency_id, id, version };
             let target = Target::Path { scheme, path };
-            let link = Link { source, target, deprecated: false, position: flow.position };
+            let link = Link { source, target, ends: None, deprecated: false, position: flow.position };
             themes.add_link(link, &self.limits, &mut self.diagnostics);
         }
     }

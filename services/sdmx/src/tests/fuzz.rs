@@ -18,6 +18,25 @@ fn sample() -> Vec<u8> {
     format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{}", message(&flow.repeat(2))).into_bytes()
 }
 
+/// The same in JSON.
+fn sample_in_json() -> Vec<u8> {
+    let urn = "urn:sdmx:org.sdmx.infomodel";
+    let flow = format!(
+        "{{\"id\": \"F\", \"agencyID\": \"A\", \"version\": 1.0, \"isFinal\": true, \"name\": \"n\", \"names\": {{\"it\": \
+         \"\\u00e8 \\ud83d\\ude00 \\\"x\\\"\"}}, \"links\": [{{\"rel\": \"self\", \"urn\": \"{urn}.datastructure.Dataflow=A:F(1.0)\"}}], \
+         \"annotations\": [{{\"id\": \"n\", \"texts\": {{\"en\": \"t\"}}}}], \"structure\": null, \"x\": [-1.5e3, false]}}"
+    );
+    let scheme = "{\"id\": \"S\", \"agencyID\": \"A\", \"categories\": [{\"id\": \"X\", \"categories\": [{\"id\": \"Y\"}]}]}";
+    let link = format!(
+        "{{\"source\": \"{urn}.datastructure.Dataflow=A:F(1.0)\", \"target\": \"{urn}.categoryscheme.Category=A:S(1.0).X\"}}"
+    );
+    format!(
+        "{{\"meta\": {{\"contentLanguages\": [\"en\"]}}, \"data\": {{\"dataflows\": [{flow}, {flow}], \
+         \"categorySchemes\": [{scheme}], \"categorisations\": [{link}]}}, \"errors\": []}}"
+    )
+    .into_bytes()
+}
+
 /// The sample with some of its bytes replaced.
 pub(super) fn mutated(mut bytes: Vec<u8>, edits: &[(u16, u8)]) -> Vec<u8> {
     for &(position, byte) in edits {
@@ -42,11 +61,30 @@ fn limits() -> Limits {
     Limits { document_bytes: 1 << 16, event_bytes: 1 << 12, ..Limits::default() }
 }
 
+/// The result, with the themes.
+fn outcome(document: impl Read) -> String {
+    let mut reader =
+        StructureReader::new(document, limits()).with_annotations().with_themes(Themes::default());
+    let mut shown = String::new();
+    loop {
+        match reader.next_dataflow() {
+            Ok(Some(flow)) => shown.push_str(&format!("{flow:?}\n")),
+            Ok(None) => break,
+            Err(error) => {
+                shown.push_str(&format!("{error:?}\n"));
+                break;
+            }
+        }
+    }
+    let (mut diagnostics, themes) = reader.into_parts();
+    let resolved = themes.resolve(&limits(), &mut diagnostics);
+    format!("{shown}{resolved:?}\n{diagnostics:?}")
+}
+
 fn check(document: &[u8]) {
-    let whole = read_within(document, limits());
+    let whole = outcome(document);
     for size in [1, 7] {
-        let pieces = read_within(Pieces(document, size), limits());
-        assert_eq!(format!("{whole:?}"), format!("{pieces:?}"), "in pieces of {size}");
+        assert_eq!(whole, outcome(Pieces(document, size)), "in pieces of {size}");
     }
 }
 
@@ -59,6 +97,21 @@ fn any_bytes_are_a_result() {
 fn a_damaged_document_is_a_result() {
     let sample = sample();
     bolero::check!().with_type::<Vec<(u16, u8)>>().for_each(|edits| check(&mutated(sample.clone(), edits)));
+}
+
+#[test]
+fn a_damaged_json_document_is_a_result() {
+    let sample = sample_in_json();
+    assert_eq!(read_within(&sample[..], limits()).0.len(), 2);
+    bolero::check!().with_type::<Vec<(u16, u8)>>().for_each(|edits| check(&mutated(sample.clone(), edits)));
+}
+
+#[test]
+fn any_bytes_in_a_json_object_are_a_result() {
+    bolero::check!().for_each(|bytes| {
+        check(&[b"{\"data\":{\"dataflows\":[{", bytes].concat());
+        check(&[b"{\"data\":{\"categorySchemes\":[{", bytes].concat());
+    });
 }
 
 #[test]

@@ -9,10 +9,10 @@ use proptest::prelude::*;
 use super::*;
 
 /// Returns chunks of the given sizes, in turn.
-struct ChunkedReader<'a> {
-    rest: &'a [u8],
-    sizes: &'a [usize],
-    turn: usize,
+pub(super) struct ChunkedReader<'a> {
+    pub(super) rest: &'a [u8],
+    pub(super) sizes: &'a [usize],
+    pub(super) turn: usize,
 }
 
 impl Read for ChunkedReader<'_> {
@@ -28,7 +28,7 @@ impl Read for ChunkedReader<'_> {
 }
 
 /// The complete result with errors as text, so that two runs can be compared.
-fn outcome(document: impl Read) -> (Vec<Dataflow>, Diagnostics, Result<(), String>) {
+pub(super) fn outcome(document: impl Read) -> (Vec<Dataflow>, Diagnostics, Result<(), String>) {
     let (flows, diagnostics, end) = read(document);
     (flows, diagnostics, end.map_err(|error| format!("{} {error}", error.reason())))
 }

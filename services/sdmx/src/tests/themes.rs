@@ -42,7 +42,7 @@ fn links(links: &str) -> String {
 }
 
 /// What the links of several documents lead to, one line each, and the reasons of all diagnostics.
-fn themes_within(documents: &[&str], limits: &Limits) -> (Vec<String>, Vec<&'static str>) {
+pub(super) fn themes_within(documents: &[&str], limits: &Limits) -> (Vec<String>, Vec<&'static str>) {
     let (mut diagnostics, mut themes) = (Diagnostics::new(limits.diagnostics), Themes::default());
     for (number, document) in documents.iter().enumerate() {
         let reader = StructureReader::new(document.as_bytes(), limits.clone());
@@ -66,12 +66,12 @@ fn themes_within(documents: &[&str], limits: &Limits) -> (Vec<String>, Vec<&'sta
     (shown.collect(), found.map(|kept| kept.reason.as_str()).collect())
 }
 
-fn themes(documents: &[&str]) -> (Vec<String>, Vec<&'static str>) {
+pub(super) fn themes(documents: &[&str]) -> (Vec<String>, Vec<&'static str>) {
     themes_within(documents, &Limits::default())
 }
 
 #[track_caller]
-fn check(documents: &[&str], links: &[&str], reasons: &[&str]) {
+pub(super) fn check(documents: &[&str], links: &[&str], reasons: &[&str]) {
     let (found, diagnosed) = themes(documents);
     assert_eq!((found, diagnosed), (links.iter().map(|link| (*link).to_owned()).collect(), reasons.to_vec()));
 }

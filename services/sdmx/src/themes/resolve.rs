@@ -102,7 +102,7 @@ impl Themes {
         let index = Index::new(self);
         let (mut resolved, mut known, mut missing) = (Resolved::default(), HashMap::new(), BTreeSet::new());
         let mut bytes = 0;
-        for Link { source, target, deprecated, position } in &self.links {
+        for Link { source, target, deprecated, position, .. } in &self.links {
             let found = match index.find(target) {
                 Ok(found) => found,
                 Err((reason, message)) => {

@@ -68,7 +68,8 @@ impl Named {
                 _ if word.is_empty() => rest = &rest[first.len_utf8()..],
                 _ if GROUPINGS.contains(&word) && next.starts_with('(') => {
                     let (labels, after) = until(&next[1..], ')');
-                    named.labels.extend(labels.split(',').map(|label| label.trim().to_owned()));
+                    let labels = labels.split(',').map(str::trim).filter(|label| !label.is_empty());
+                    named.labels.extend(labels.map(str::to_owned));
                     rest = after;
                 }
                 _ => {

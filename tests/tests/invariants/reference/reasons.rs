@@ -181,10 +181,13 @@ fn code_and_status(kind: &str) -> String {
     format!("{code} {}", kind.http().as_u16())
 }
 
-/// Calls `each` with every Rust file below a folder.
+/// Calls `each` with every Rust file below a folder, except tests.
 fn visit(folder: &Path, each: &mut impl FnMut(&Path)) {
     for entry in fs::read_dir(folder).expect("a folder of the repository can be read") {
         let path = entry.expect("and so can its entries").path();
+        if path.file_stem().is_some_and(|name| name == "tests") {
+            continue;
+        }
         if path.is_dir() {
             visit(&path, each);
         } else if path.extension().is_some_and(|extension| extension == "rs") {

@@ -33,6 +33,15 @@ fn documents_other_than_sdmx_are_identified() {
     check_rejected("HTML", text("<!doctype html><html><body>Sorry</body></html>"), "HTML");
     check_rejected("prose", text("The service is temporarily unavailable."), "temporarily");
     check_rejected("JSON", text(r#"{"errors": []}"#), "JSON");
+    check_rejected("a data message in JSON", text(r#"{"data": {"dataSets": ["#), "data message in JSON");
+    check_rejected("an error in JSON", text(r#"{"errors": [{"code": 404, "title": "None"}]}"#), "404 None");
+    check_rejected("JSON-stat", text(r#"{"version": "2.0", "class": "dataset"}"#), "JSON-stat");
+    check_rejected("truncated JSON", text(r#"{"data":{"dataflows":[{"id":"GHG"#), "inside a string");
+    check_rejected(
+        "deep JSON",
+        text(&"[{\"a\":".repeat(1_000_000).split_off(1)),
+        "nested more than 128 deep",
+    );
     check_rejected("binary", Cursor::new(vec![0x7f, b'E', b'L', b'F', 0, 1, 2, 3]), "binary");
     let data = r#"<m:GenericData xmlns:m="http://www.sdmx.org/resources/sdmxml/schemas/v2_1/message"/>"#;
     check_rejected("a data message", text(data), "data message");
@@ -48,6 +57,8 @@ fn error_messages_do_not_control_the_terminal() {
         ("an attribute", format!("{STRUCTURE}<m:Structures {title}=\"1\"/></m:Structure>")),
         ("an encoding", format!("<?xml version=\"1.0\" encoding=\"{title}\"?><a/>")),
         ("prose", format!("The service {title} is unavailable.")),
+        ("a member", format!("{{\"{}\": 1}}", title.replace(['\u{1b}', '\u{7}'], ""))),
+        ("a text in JSON", format!("{{\"error\": {}}}", serde_json::Value::from(title))),
     ] {
         let ended = binary::run_with(&["analyze", "-"], Cursor::new(document));
         // An attribute that the format does not define is ignored, whatever its name is.
