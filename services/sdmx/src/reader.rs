@@ -79,6 +79,7 @@ pub struct StructureReader<R: Read> {
     /// Diagnostics of the documents before this one.
     diagnosed_before: u64,
     scratch: Scratch,
+    has_ended: bool,
 }
 
 impl<R: Read> StructureReader<R> {
@@ -106,6 +107,7 @@ impl<R: Read> StructureReader<R> {
             diagnostics: Diagnostics::new(limits.diagnostics),
             diagnosed_before: 0,
             scratch: Scratch::default(),
+            has_ended: false,
             limits,
         }
     }
@@ -142,14 +144,20 @@ impl<R: Read> StructureReader<R> {
         self
     }
 
-    /// The next dataflow; `None` when the document is complete. Do not call it again after an error.
+    /// The next dataflow; `None` from the end of the document on. Do not call it again after an error.
     pub fn next_dataflow(&mut self) -> Result<Option<Box<Dataflow>>, ParseError> {
+        if self.has_ended {
+            return Ok(None);
+        }
         if self.root.is_none() {
             self.begin()?;
         }
-        if self.json.is_some() {
-            return self.next_in_json();
-        }
+        let next = if self.json.is_some() { self.next_in_json() } else { self.next_in_xml() }?;
+        self.has_ended = next.is_none();
+        Ok(next)
+    }
+
+    fn next_in_xml(&mut self) -> Result<Option<Box<Dataflow>>, ParseError> {
         loop {
             let start = match self.xml.next_tag()? {
                 Event::Start(start) => start,

@@ -28,7 +28,12 @@ pub(super) fn read_within(
     let end = loop {
         match reader.next_dataflow() {
             Ok(Some(flow)) => flows.push(*flow),
-            Ok(None) => break Ok(()),
+            Ok(None) => {
+                let total = reader.diagnostics().total();
+                assert!(reader.next_dataflow().unwrap().is_none(), "there is no dataflow after the end");
+                assert_eq!(reader.diagnostics().total(), total, "the end is checked once");
+                break Ok(());
+            }
             Err(error) => break Err(error),
         }
     };
@@ -88,26 +93,6 @@ fn every_field_of_a_dataflow_is_read() {
     assert_eq!(flow.structure, Some(structure));
     let urls = (Some("http://a/?x=1&y=2".into()), Some("http://b".into()));
     assert_eq!(flow.external, Some(ExternalReference { structure_url: urls.0, service_url: urls.1 }));
-}
-
-#[test]
-fn identity_comes_from_attributes_or_urn() {
-    let check = |attributes: &str, expected: &[&str]| {
-        let flows = flows(&message(&format!("<s:Dataflow {attributes}/>")));
-        let found =
-            flows.iter().map(|f| format!("{}:{}({})", f.agency_id, f.id, f.version)).collect::<Vec<_>>();
-        assert_eq!(found, expected, "{attributes}");
-    };
-    check("id='22_289' agencyID='IT1' version='1.0'", &["IT1:22_289(1.0)"]);
-    check("id='DSD_X@DF_Y'", &[":DSD_X@DF_Y(1.0)"]);
-    check("id=' a '", &[":a(1.0)"]);
-    check("urn='urn:sdmx:org.sdmx.infomodel.datastructure.Dataflow=A:F(2.0)'", &["A:F(2.0)"]);
-    check("id='G' urn='urn:sdmx:org.sdmx.infomodel.datastructure.Dataflow=A:F(2.0)'", &["A:G(2.0)"]);
-    check("id='G' urn='urn:uuid:1'", &[":G(1.0)"]);
-    check("", &[]);
-    check("id='' urn='F'", &[]);
-    check("id=' '", &[]);
-    check("ID='F'", &[]);
 }
 
 #[test]

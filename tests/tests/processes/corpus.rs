@@ -9,7 +9,7 @@ use dataflow_analysis::Error;
 use dataflow_analysis::budget::Budget;
 use dataflow_analysis::catalogue::{self, Catalogue};
 use dataflow_rules::Compiled;
-use dataflow_sdmx::{Dataflow, Limits, ParseError, Position, Severity, StructureReader};
+use dataflow_sdmx::{Dataflow, Limits, ParseError, Position, Reason, Severity, StructureReader};
 use dataflow_tests::{built_in, corpus, sdmx_json};
 use serde_json::Value;
 
@@ -118,7 +118,11 @@ fn every_structure_message_in_json_is_read_and_counted() {
             (text("id"), text("agencyID"), names, flow["structure"].is_string())
         });
         assert_eq!(found.collect::<Vec<_>>(), expected.collect::<Vec<_>>(), "{name}");
-        assert_eq!(catalogue.diagnostics.count(Severity::Warning), 0, "{name}: {:?}", catalogue.diagnostics);
+        // One dataflow has the URN of another agency.
+        let others = catalogue.diagnostics.kept().iter().filter(|kept| {
+            kept.reason.severity() == Severity::Warning && kept.reason != Reason::ContradictoryUrn
+        });
+        assert_eq!(others.count(), 0, "{name}: {:?}", catalogue.diagnostics);
         read += 1;
         counted += flows.len();
     }

@@ -186,3 +186,23 @@ fn a_catalogue_without_dataflows_says_so() {
     assert_eq!(reader.next_dataflow().unwrap(), None);
     assert!(reader.diagnostics().is_empty());
 }
+
+#[test]
+fn identity_comes_from_attributes_or_urn() {
+    let check = |attributes: &str, expected: &[&str]| {
+        let flows = flows(&message(&format!("<s:Dataflow {attributes}/>")));
+        let found =
+            flows.iter().map(|f| format!("{}:{}({})", f.agency_id, f.id, f.version)).collect::<Vec<_>>();
+        assert_eq!(found, expected, "{attributes}");
+    };
+    check("id='22_289' agencyID='IT1' version='1.0'", &["IT1:22_289(1.0)"]);
+    check("id='DSD_X@DF_Y'", &[":DSD_X@DF_Y(1.0)"]);
+    check("id=' a '", &[":a(1.0)"]);
+    check("urn='urn:sdmx:org.sdmx.infomodel.datastructure.Dataflow=A:F(2.0)'", &["A:F(2.0)"]);
+    check("id='G' urn='urn:sdmx:org.sdmx.infomodel.datastructure.Dataflow=A:F(2.0)'", &["A:G(2.0)"]);
+    check("id='G' urn='urn:uuid:1'", &[":G(1.0)"]);
+    check("", &[]);
+    check("id='' urn='F'", &[]);
+    check("id=' '", &[]);
+    check("ID='F'", &[]);
+}

@@ -238,6 +238,8 @@ fn a_mistake_in_the_themes_names_their_file() {
 #[test]
 fn exit_statuses_state_the_result() {
     let unread = "<Structure><Dataflows><Dataflow/><Dataflow id='A'/></Dataflows></Structure>";
+    let regular =
+        "<Structure><Dataflows><Dataflow id='A'><Name>Population</Name></Dataflow></Dataflows></Structure>";
     let check = |code: i32, arguments: &[&str], input: &str| {
         let ended = binary::run_with(&[&["analyze"], arguments].concat(), Cursor::new(input.to_owned()));
         assert_eq!(ended.code, code, "{arguments:?} {input:?}: {ended:?}");
@@ -250,7 +252,7 @@ fn exit_statuses_state_the_result() {
     check(2, &["-", "--format", "yaml"], "<Structure/>");
     check(3, &["-"], "prose");
     check(5, &["-", "--max-diagnostics", "0"], unread);
-    check(0, &["-", "--max-diagnostics", "0"], "<Structure/>");
+    check(0, &["-", "--max-diagnostics", "0"], regular);
     let incomplete = check(5, &["-"], unread);
     assert!(incomplete.stdout.contains("DATAFLOW_WITHOUT_ID"), "{incomplete:?}");
     let too_long = check(3, &["-", "--max-event-bytes", "10B"], unread);

@@ -103,7 +103,7 @@ async fn a_malformed_message_is_an_error_that_names_the_field() {
     });
     let mut message = vec![0x2a];
     prost::encoding::encode_varint(deep.len() as u64, &mut message);
-    check(&[message, deep].concat(), "levels").await;
+    check(&[message, deep].concat(), "nested too deeply").await;
 }
 
 #[tokio::test]
