@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use dataflow_sdmx::{Diagnostics, Flag, Position, Reason, Structures, Timestamp};
+use dataflow_sdmx::{Diagnostics, Flag, Position, Reason, Reference, Structures, Timestamp};
 
 use super::{AnalyzedDataflow, CatalogueStructure};
 use crate::Error;
@@ -49,7 +49,8 @@ pub(super) fn describe(
     Ok(found)
 }
 
-/// Reports the constraints that name dataflows, none of which the catalogue has.
+/// Reports the constraints that name dataflows, none of which the catalogue has: once, because a service may return those
+/// of all dataflows beside a part of the catalogue.
 fn report_constraints(
     dataflows: &[AnalyzedDataflow],
     structures: &Structures,
@@ -57,13 +58,21 @@ fn report_constraints(
 ) {
     let known = dataflows.iter().map(|analyzed| (&*analyzed.dataflow.agency_id, &*analyzed.dataflow.id));
     let known: HashSet<_> = if structures.is_empty() { HashSet::new() } else { known.collect() };
-    for constraint in structures.constraints() {
-        let Some(first) = constraint.dataflows.first() else { continue };
-        if !constraint.dataflows.iter().any(|named| known.contains(&(&*named.agency_id, &*named.id))) {
-            diagnostics.add(Reason::ConstraintWithoutDataflow, constraint.position, || {
-                format!("constraint {constraint} names dataflow {first}, which the catalogue does not have")
-            });
-        }
+    let is_known = |named: &Reference| known.contains(&(&*named.agency_id, &*named.id));
+    let useless = structures
+        .constraints()
+        .iter()
+        .filter(|constraint| !constraint.dataflows.is_empty() && !constraint.dataflows.iter().any(is_known));
+    let mut useless = useless.peekable();
+    if let Some(first) = useless.peek().copied() {
+        diagnostics.add(Reason::ConstraintWithoutDataflow, first.position, || {
+            let dataflow = &first.dataflows[0];
+            let others = match useless.count() {
+                1 => String::new(),
+                count => format!("; {} more constraints name none that it has", count - 1),
+            };
+            format!("constraint {first} names dataflow {dataflow}, which the catalogue does not have{others}")
+        });
     }
 }
 

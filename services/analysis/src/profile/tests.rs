@@ -254,6 +254,7 @@ fn freshness_is_that_at_the_time_of_the_catalogue() {
 fn a_constraint_of_no_dataflow_is_reported() {
     let other = constraint("Actual", "").replace("id='F'", "id='G'");
     check(&[dataflow(&[]), other.clone()], "", &["CONSTRAINT_WITHOUT_DATAFLOW"]);
+    check(&[dataflow(&[]), other.clone(), other.clone()], "", &["CONSTRAINT_WITHOUT_DATAFLOW"]);
     // One of those that it names is enough.
     let both = other.replace("<Dataflow>", "<Dataflow><Ref id='F' agencyID='A'/></Dataflow><Dataflow>");
     check(&[dataflow(&[]), both], "", &[]);
