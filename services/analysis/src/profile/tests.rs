@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use dataflow_rules::themes::Mapping;
+use dataflow_rules::themes::{CompiledMapping, Mapping};
 use dataflow_rules::{Compiled, built_in};
 use dataflow_sdmx::{Limits, timestamp};
 
@@ -36,7 +36,8 @@ fn analyze_within(documents: &[&str], budget: &mut Budget) -> Result<Catalogue, 
     // The profile does not depend on the rules: the small set is compiled in no time.
     let rules = Compiled::new(&built_in::rulesets()[1]).unwrap();
     let mut documents = InMemory(documents.iter().map(|document| document.as_bytes()).collect());
-    catalogue::analyze_all(&mut documents, &rules, &Mapping::built_in(), Limits::default(), budget)
+    let mapping = CompiledMapping::new(&Mapping::built_in());
+    catalogue::analyze_all(&mut documents, &rules, &mapping, Limits::default(), budget)
 }
 
 fn reasons(catalogue: &Catalogue) -> Vec<&'static str> {

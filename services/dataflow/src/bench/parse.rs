@@ -9,7 +9,7 @@ use dataflow_analysis::budget::Budget;
 use dataflow_analysis::catalogue::{self, Filing};
 use dataflow_analysis::document::Single;
 use dataflow_analysis::rulesets::Rulesets;
-use dataflow_rules::themes::Mapping;
+use dataflow_rules::themes::{CompiledMapping, Mapping};
 use dataflow_rules::{Compiled, Scratch};
 use dataflow_sdmx::{Limits, StructureReader};
 use nix::time::{ClockId, clock_gettime};
@@ -29,13 +29,13 @@ pub(crate) struct Args {
 /// What every round needs. An analysis service has it before the first document.
 struct Rules<'a> {
     compiled: &'a Compiled,
-    mapping: Mapping,
+    mapping: CompiledMapping,
 }
 
 /// Measures every file.
 pub(super) fn measure(args: &Args) -> anyhow::Result<String> {
     let ruleset = Rulesets::new(dataflow_rules::built_in::rulesets()).get("default")?;
-    let rules = Rules { compiled: ruleset.compiled()?, mapping: Mapping::built_in() };
+    let rules = Rules { compiled: ruleset.compiled()?, mapping: CompiledMapping::new(&Mapping::built_in()) };
     let mut report = format!(
         "CPU time of one thread, MB/s, best of {} rounds; the ratio is that of the analysis and the floor (at least \
          0.50),\nthe share what themes and families add to the time without them (at most 15 %)\n\
