@@ -52,6 +52,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     themes: Vec<PathBuf>,
 
+    /// A document with data structures, code lists or constraints of the provider, which tell the contents and the size of
+    /// dataflows. Repeatable.
+    #[arg(long, value_name = "FILE")]
+    structures: Vec<PathBuf>,
+
     /// The rules to categorize by: `default`, `legacy` (the predecessor's), or a YAML or JSON file.
     #[arg(long, default_value = "default", value_name = "default|legacy|FILE")]
     rules: String,
@@ -105,7 +110,7 @@ async fn analyze_and_print(args: Args) -> Result<Exit, Failure> {
     let telemetry =
         telemetry::init(&log, "dataflow-analyze", &process.metrics).map_err(process::Error::from)?;
     let (ruleset, extra) = ruleset(&args.rules).await?;
-    let sources: Vec<_> = [args.source].into_iter().chain(args.themes).collect();
+    let sources: Vec<_> = [args.source].into_iter().chain(args.themes).chain(args.structures).collect();
     let documents = upload::open_all(&sources).await?;
     let output = args.out.map(|path| Output::open(path, &sources)).transpose()?;
 
