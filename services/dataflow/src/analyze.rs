@@ -43,7 +43,7 @@ const BUILT_IN: [&str; 2] = ["default", "legacy"];
 /// The flags of `dataflow analyze`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The catalogue: an SDMX-ML structure message, plain or gzip; `-` reads standard input.
+    /// The catalogue: a structure message in SDMX-ML or SDMX-JSON, plain or gzip; `-` reads standard input.
     #[arg(value_name = "FILE")]
     source: PathBuf,
 
