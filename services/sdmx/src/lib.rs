@@ -48,6 +48,7 @@
 //! | `theme_bytes` of both, with their overhead | 32 MiB | the same |
 
 mod annotations;
+mod data;
 mod dataflow;
 mod diagnostic;
 mod encoding;
@@ -67,6 +68,7 @@ mod urn;
 mod xml;
 
 pub use annotations::timestamp;
+pub use data::{DataCounts, DataFormat, DataHeader, NamedStructure, NamedStructureKind, count_data};
 pub use dataflow::{Annotation, Dataflow, ExternalReference, LegacyFields, Localized, StructureReference};
 pub use diagnostic::{Diagnostic, Diagnostics, Reason, Severity};
 pub use encoding::{CodePage, Encoding};
