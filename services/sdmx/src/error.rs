@@ -122,7 +122,9 @@ pub enum Fault {
         expected: String,
     },
     /// A field of CSV starts with a quote, and the document ends before another one closes it.
-    #[error("found a quote that is not closed; expected one more at the end of the field, before the document ends")]
+    #[error(
+        "found a quote that is not closed; expected one more at the end of the field, before the document ends"
+    )]
     UnclosedQuote,
     /// Content follows the root.
     #[error("found content after the end of the root; expected the end of the document")]

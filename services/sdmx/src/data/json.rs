@@ -65,6 +65,9 @@ const STRUCTURES: [&str; 8] = [
     "dataflows",
 ];
 
+const STRUCTURE: &str = "a structure message in JSON";
+const METADATA: &str = "an SDMX metadata message in JSON";
+
 // === impl Message ===
 
 impl<R: Read> Message<R> {
@@ -91,13 +94,13 @@ impl<R: Read> Message<R> {
                 self.kind.version.get_or_insert("1.0");
                 structure::read(&mut self.json, &mut self.tally)
             }
-            "structures" => {
+            "structures" if !of_root => {
                 self.kind.version.get_or_insert("2.0");
                 self.structures()
             }
-            "metadataSets" => Err(self.other("an SDMX metadata message in JSON")),
-            "resources" | "references" if of_root => Err(self.other("a structure message in JSON")),
-            name if !of_root && STRUCTURES.contains(&name) => Err(self.other("a structure message in JSON")),
+            "metadataSets" => Err(self.other(METADATA)),
+            "resources" | "references" if of_root => Err(self.other(STRUCTURE)),
+            name if !of_root && STRUCTURES.contains(&name) => Err(self.other(STRUCTURE)),
             "error" | "errorMessage" | "errors" | "message" | "detail" if of_root => {
                 text::words(&mut self.json, &mut self.kind.error)
             }
@@ -106,28 +109,37 @@ impl<R: Read> Message<R> {
     }
 
     fn header(&mut self) -> Result<(), ParseError> {
-        let Self { json, tally, kind } = self;
-        if !text::enter(json, Value::Object)? {
+        if !text::enter(&mut self.json, Value::Object)? {
             return Ok(());
         }
-        while json.member()? {
+        while self.json.member()? {
+            let Self { json, tally: Tally { header, .. }, .. } = self;
             match json.text() {
-                "id" => text::read(json, &mut tally.header.id)?,
-                "prepared" => text::read(json, &mut tally.header.prepared)?,
+                "id" => text::read(json, &mut header.id)?,
+                "prepared" => text::read(json, &mut header.prepared)?,
                 "test" => match json.value()? {
-                    Value::Bool(test) => tally.header.test = Some(test),
+                    Value::Bool(test) => header.test = Some(test),
                     other => json.skip_content(other)?,
                 },
-                "schema" => {
-                    let mut schema = String::new();
-                    text::read(json, &mut schema)?;
-                    let version = if schema.contains("/2.") { "2.0" } else { "1.0" };
-                    if schema.contains("json-data-schema") {
-                        kind.version = Some(version);
-                    }
-                }
+                "schema" => self.schema()?,
                 _ => json.skip()?,
             }
+        }
+        Ok(())
+    }
+
+    /// Reads the schema that the message names, which tells its kind.
+    fn schema(&mut self) -> Result<(), ParseError> {
+        let mut schema = String::new();
+        text::read(&mut self.json, &mut schema)?;
+        if schema.contains("json-structure-schema") {
+            return Err(self.other(STRUCTURE));
+        }
+        if schema.contains("json-metadata-schema") {
+            return Err(self.other(METADATA));
+        }
+        if schema.contains("json-data-schema") {
+            self.kind.version = Some(if schema.contains("/2.") { "2.0" } else { "1.0" });
         }
         Ok(())
     }

@@ -53,7 +53,8 @@ impl NamedStructure {
     pub(super) fn of_tag(tag: &str) -> Option<Self> {
         tag.match_indices("urn:sdmx:").find_map(|(at, _)| {
             let urn = &tag[at..];
-            let end = urn.find(|character: char| matches!(character, '"' | '\'') || character.is_whitespace());
+            let end =
+                urn.find(|character: char| matches!(character, '"' | '\'') || character.is_whitespace());
             Self::of_urn(&urn[..end.unwrap_or(urn.len())])
         })
     }

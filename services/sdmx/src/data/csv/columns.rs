@@ -46,7 +46,9 @@ pub(super) fn is_data(head: &[u8]) -> bool {
     let head = head.strip_prefix(b"\"").unwrap_or(head);
     FIRST.iter().any(|name| {
         let rest = head.strip_prefix(name.as_bytes());
-        rest.is_some_and(|rest| matches!(rest, [] | [b',' | b';' | b'\t' | b'"' | b':' | b'[' | b'\r' | b'\n', ..]))
+        rest.is_some_and(|rest| {
+            matches!(rest, [] | [b',' | b';' | b'\t' | b'"' | b':' | b'[' | b'\r' | b'\n', ..])
+        })
     })
 }
 
@@ -84,7 +86,10 @@ impl Columns {
         match position {
             0 if !FIRST.contains(&id) => {
                 let found = format!("found the first column {:?}", excerpt(text));
-                return Err(malformed(found, "',' after DATAFLOW or STRUCTURE, the only delimiter of SDMX-CSV"));
+                return Err(malformed(
+                    found,
+                    "',' after DATAFLOW or STRUCTURE, the only delimiter of SDMX-CSV",
+                ));
             }
             0 => self.is_second = id == FIRST[1],
             1 if self.is_second => {
@@ -154,11 +159,20 @@ mod tests {
 
     #[test]
     fn documents_that_start_like_data() {
-        for head in ["DATAFLOW,A", "DATAFLOW", "\"DATAFLOW\",A", "STRUCTURE[;],B", "STRUCTURE;B", "DATAFLOW\tA", "DATAFLOW: x"]
-        {
+        for head in [
+            "DATAFLOW,A",
+            "DATAFLOW",
+            "\"DATAFLOW\",A",
+            "STRUCTURE[;],B",
+            "STRUCTURE;B",
+            "DATAFLOW\tA",
+            "DATAFLOW: x",
+        ] {
             assert!(is_data(head.as_bytes()), "{head}");
         }
-        for head in ["", "DATAFLOWS,A", "dataflow,A", "MDSTRUCTURE,A", "STRUCTURE_ID,A", " DATAFLOW,A", "A,DATAFLOW"] {
+        for head in
+            ["", "DATAFLOWS,A", "dataflow,A", "MDSTRUCTURE,A", "STRUCTURE_ID,A", " DATAFLOW,A", "A,DATAFLOW"]
+        {
             assert!(!is_data(head.as_bytes()), "{head}");
         }
     }
@@ -173,7 +187,10 @@ mod tests {
             assert_eq!((roles.as_slice(), after), (expected, After::Document), "{header}");
         };
         check("DATAFLOW,FREQ,TIME_PERIOD,OBS_VALUE,UNIT", &[Reference, Key, Period, Value, Other]);
-        check("DATAFLOW,FREQ: Frequency,OBS_VALUE: Value,TIME_PERIOD: Time", &[Reference, Key, Value, Period]);
+        check(
+            "DATAFLOW,FREQ: Frequency,OBS_VALUE: Value,TIME_PERIOD: Time",
+            &[Reference, Key, Value, Period],
+        );
         check("DATAFLOW,FREQ,OBS_VALUE", &[Reference, Other, Value]);
         check(
             "STRUCTURE[;],STRUCTURE_ID,STRUCTURE_NAME,ACTION,A,TIME_PERIOD,TIME_PERIOD,B[]",

@@ -55,7 +55,9 @@ pub(super) fn read<R: Read>(
             Event::Text(piece) if field != Field::Other && text.len() + piece.len() <= TEXT_BYTES => {
                 text.push_str(piece);
             }
-            Event::Character(character) if field != Field::Other && text.len() < TEXT_BYTES => text.push(character),
+            Event::Character(character) if field != Field::Other && text.len() < TEXT_BYTES => {
+                text.push(character)
+            }
             Event::End => {
                 let value = text.trim_ascii();
                 match field {
@@ -64,7 +66,9 @@ pub(super) fn read<R: Read>(
                     Field::Test => tally.header.test = boolean(value),
                     Field::KeyFamily => value.clone_into(&mut family),
                     Field::KeyFamilyAgency => value.clone_into(&mut agency),
-                    Field::Urn if tally.structure.is_none() => tally.structure = NamedStructure::of_urn(value),
+                    Field::Urn if tally.structure.is_none() => {
+                        tally.structure = NamedStructure::of_urn(value)
+                    }
                     Field::Urn | Field::Other => {}
                 }
                 field = Field::Other;
@@ -93,11 +97,14 @@ fn take(
         }
         (2, "Structure") => *kind = Some(NamedStructureKind::DataStructure),
         (2, "StructureUsage") => *kind = Some(NamedStructureKind::Dataflow),
-        (2, "ProvisionAgreement" | "ProvisionAgrement") => *kind = Some(NamedStructureKind::ProvisionAgreement),
+        (2, "ProvisionAgreement" | "ProvisionAgrement") => {
+            *kind = Some(NamedStructureKind::ProvisionAgreement)
+        }
         (2, _) => *kind = None,
         (3, "Ref") if tally.structure.is_none() => {
             let Some(kind) = *kind else { return Ok(()) };
-            let class = start.attribute("class")?.and_then(|class| NamedStructureKind::of_class(class.trim_ascii()));
+            let class =
+                start.attribute("class")?.and_then(|class| NamedStructureKind::of_class(class.trim_ascii()));
             let [agency, id, version] = ["agencyID", "id", "version"].map(|name| start.attribute(name));
             let [agency, id, version] = [agency?, id?, version?].map(Option::unwrap_or_default);
             if !id.trim_ascii().is_empty() {
