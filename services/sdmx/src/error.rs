@@ -193,9 +193,9 @@ pub enum Fault {
         /// The limit, in bytes.
         limit: u64,
     },
-    /// One text, comment, instruction or tag, or one string of JSON, is larger than the limit.
+    /// One text, comment, instruction or tag, one string of JSON, or one field of CSV is larger than the limit.
     #[error(
-        "found a text, comment, tag or string of more than {limit} bytes; expected at most that many \
+        "found a text, comment, tag, string or field of more than {limit} bytes; expected at most that many \
          (--max-event-bytes)"
     )]
     EventTooLarge {
