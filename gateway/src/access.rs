@@ -63,12 +63,13 @@ impl Access {
     }
 
     /// A request that has just arrived. Its route is not known yet.
-    pub(crate) fn begin(&self, request: &mut Request<Body>, request_id: HeaderValue) -> Entry {
+    pub(crate) fn begin(&self, request: &mut Request<Body>, request_id: HeaderValue) -> Box<Entry> {
         let (method, peer) = (method_label(request.method()), peer_in(request.extensions()));
         let span = HttpSpan::begin(request, method, peer);
         // The stack leaves the record of the call to this entry.
         request.extensions_mut().insert(span.clone());
-        Entry {
+        // Boxed from the start: it is large, and moves from the request to the body of the response.
+        Box::new(Entry {
             access: self.clone(),
             began: Instant::now(),
             method,
@@ -81,7 +82,7 @@ impl Access {
             sent: 0,
             // Until there is a response: an entry dropped without one means that the caller disconnected.
             status: Kind::Cancelled.http(),
-        }
+        })
     }
 
     /// Logs a gRPC call that was refused before the stack, which logs all others.
@@ -180,7 +181,7 @@ impl Entry {
     }
 
     /// The response, which is observed to its end.
-    pub(crate) fn answered(mut self, response: Response<Body>) -> Response<Body> {
+    pub(crate) fn answered(mut self: Box<Self>, response: Response<Body>) -> Response<Body> {
         self.status = response.status();
         // A body that has ended is not wrapped: its length stays known.
         if http_body::Body::is_end_stream(response.body()) {
@@ -220,7 +221,7 @@ impl Drop for Entry {
 /// The body of a response; its end completes the metrics and the log line of the request.
 struct ObservedBody {
     inner: Body,
-    entry: Entry,
+    entry: Box<Entry>,
 }
 
 impl http_body::Body for ObservedBody {

@@ -155,7 +155,9 @@ impl Frontend {
                 })
             }
         };
-        response = self.encoders.compress(accepted, response).await;
+        if compression::is_wanted(&mut response) && !accepted.is_empty() {
+            response = self.encoders.compress(accepted, response).await;
+        }
         response.headers_mut().insert(REQUEST_ID, request_id);
         if headless {
             response = framing::without_body(response);

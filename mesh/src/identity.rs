@@ -32,6 +32,9 @@ const PEER: HeaderName = HeaderName::from_static("dataflow-peer");
 /// The only value of [`PEER`].
 const SERVICE: HeaderValue = HeaderValue::from_static("service");
 
+/// The headers that state an [`Identity`].
+static STATED: [HeaderName; 6] = [TENANT, SUBJECT, SCOPES, PEER_ADDRESS, CALLER, PEER];
+
 /// The prefixes of all headers that only the gateway and the proxies of the mesh may set.
 const TRUSTED_PREFIXES: [&str; 3] = ["dataflow-", "l5d-", "x-envoy-"];
 
@@ -187,23 +190,24 @@ impl Identity {
     /// [`Error::Repeated`] if a header occurs more than once. Taking the first would make the identity depend on the
     /// order in which a proxy forwards headers.
     pub(crate) fn read(headers: &HeaderMap) -> Result<Self, Error> {
-        let once = |header: HeaderName| {
-            let mut values = headers.get_all(&header).iter();
-            match (values.next(), values.next()) {
-                (_, Some(_)) => Err(Error::Repeated { header }),
-                (value, None) => Ok(value),
+        let mut stated = [None; STATED.len()];
+        // One pass: a look-up of each costs more than all headers that a call has.
+        for (name, value) in headers {
+            let Some(number) = STATED.iter().position(|stated| stated == name) else { continue };
+            if stated[number].replace(value).is_some() {
+                return Err(Error::Repeated { header: name.clone() });
             }
-        };
+        }
+        let [tenant, subject, _, peer, id, service] = stated;
         let text =
             |value: Option<&HeaderValue>| value.map(|value| escaped(value.as_bytes())).unwrap_or_default();
-        once(SCOPES)?;
+        let caller = |id: &HeaderValue| u64::from_str_radix(id.to_str().ok()?, 16).ok().map(CallerId);
         Ok(Self {
-            tenant: text(once(TENANT)?),
-            subject: text(once(SUBJECT)?),
-            peer: text(once(PEER_ADDRESS)?),
-            caller: once(CALLER)?
-                .and_then(|id| u64::from_str_radix(id.to_str().ok()?, 16).ok().map(CallerId)),
-            is_peer: once(PEER)? == Some(&SERVICE),
+            tenant: text(tenant),
+            subject: text(subject),
+            peer: text(peer),
+            caller: id.and_then(caller),
+            is_peer: service == Some(&SERVICE),
         })
     }
 

@@ -43,7 +43,7 @@ pub use upstream::{NotAnUpstream, Upstream};
 
 use channel::Channel;
 use peers::Peers;
-use send::send;
+use send::{Outcome, send};
 
 /// By how much the deadline that a peer gets is later than that of the call, which ends here first. A proxy on the way
 /// enforces the deadline that it sees, too, and ejects a healthy peer after some calls that ended by it; so does one that
@@ -194,17 +194,22 @@ impl Service<Request<Body>> for Outbound {
             headers.insert(deadline::HEADER, timeout_until(deadline));
         }
 
-        // A forwarded call ends with the current call, which enforces its own deadline.
         let observed = self.observer.as_ref().map(|observer| observer.start(request.uri().path()));
+        let peers = self.peers.clone();
+        // A forwarded call ends with the current call, which enforces its own deadline.
         let own_deadline = deadline.filter(|_| matches!(self.timeout, TimeoutPolicy::AtMost(_)));
-        let response = observed_by(send(&self.peers, request), span.clone()).instrument(span);
         let Some(deadline) = own_deadline else {
-            let Some(observed) = observed else { return Box::pin(response) };
-            return Box::pin(async move { observed.responded(response.await) });
+            return Box::pin(async move {
+                let response = send_in(span, peers, request).await;
+                match observed {
+                    Some(observed) => observed.responded(response),
+                    None => response,
+                }
+            });
         };
         Box::pin(async move {
             let exceeded = deadline::Error::Exceeded;
-            let response = match tokio::time::timeout_at(deadline, response).await {
+            let response = match tokio::time::timeout_at(deadline, send_in(span, peers, request)).await {
                 Ok(response) => response,
                 Err(_) => Err(to_status(&exceeded).into()),
             };
@@ -219,22 +224,20 @@ impl Service<Request<Body>> for Outbound {
     }
 }
 
-/// A call whose span says how it failed, as far as that is known from the head of its response.
-async fn observed_by(
-    call: impl Future<Output = Result<Response<Body>, BoxError>>,
-    span: Span,
-) -> Result<Response<Body>, BoxError> {
-    let outcome = call.await;
-    if !span.is_none() {
-        match &outcome {
-            Ok(response) => {
-                if let Some(status) = failure_in(response.headers()) {
-                    span.set_attribute("rpc.grpc.status_code", i64::from(i32::from(status.code())));
-                    telemetry::failed(&span, code_label(status.code()));
-                }
+/// Sends a call in its span, which says how it failed, as far as that is known from the head of its response.
+async fn send_in(span: Span, peers: Peers, request: Request<Body>) -> Outcome {
+    if span.is_none() {
+        return send(peers, request).await;
+    }
+    let outcome = send(peers, request).instrument(span.clone()).await;
+    match &outcome {
+        Ok(response) => {
+            if let Some(status) = failure_in(response.headers()) {
+                span.set_attribute("rpc.grpc.status_code", i64::from(i32::from(status.code())));
+                telemetry::failed(&span, code_label(status.code()));
             }
-            Err(_) => telemetry::failed(&span, "transport"),
         }
+        Err(_) => telemetry::failed(&span, "transport"),
     }
     outcome
 }

@@ -92,10 +92,13 @@ pub fn init(args: &TelemetryArgs, service: &'static str, metrics: &Metrics) -> R
             .with_context_activation(false)
             .with_filter(own_spans())
     };
-    let traces = provider.as_ref().map(spans);
-
     // The log layer is innermost: the type of a reload handle contains the subscriber below it.
-    tracing_subscriber::registry().with(logs.with_filter(filter)).with(traces).try_init()?;
+    let subscriber = tracing_subscriber::registry().with(logs.with_filter(filter));
+    match &provider {
+        Some(provider) => subscriber.with(spans(provider)).try_init()?,
+        // Not an absent layer, which has no filter: every span would be created for it.
+        None => subscriber.try_init()?,
+    }
     Ok(Telemetry { provider, filter: LogFilter::new(handle, with_spans) })
 }
 
@@ -141,6 +144,17 @@ mod tests {
         }
         for wrong in ["-0.1", "1.01", "NaN", "inf", "", "half"] {
             assert!(ratio(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_log_that_needs_no_spans_has_none_created() {
+        for with_spans in [true, false] {
+            let (filter, _handle) = reload::Layer::new(in_force("info", with_spans).unwrap());
+            let logs = fmt::layer().with_writer(std::io::sink).with_filter(filter);
+            tracing::subscriber::with_default(tracing_subscriber::registry().with(logs), || {
+                assert_eq!(tracing::info_span!("call").is_none(), !with_spans);
+            });
         }
     }
 

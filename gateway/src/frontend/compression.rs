@@ -62,24 +62,12 @@ impl Encoders {
         Self { free: Arc::new(Semaphore::new(MAX_ENCODERS)), in_use, exhausted }
     }
 
-    /// The response in the best coding that these values of `Accept-Encoding` name.
+    /// The response in the best coding that these values of `Accept-Encoding` name. It has said what it varies by.
     pub(super) async fn compress(
         &self,
         accepted: Vec<HeaderValue>,
         mut response: Response<Body>,
     ) -> Response<Body> {
-        if response.status() == StatusCode::NOT_MODIFIED {
-            response.headers_mut().insert(VARY, VARIES);
-        }
-        if !is_compressible(&response) {
-            return response;
-        }
-        response.headers_mut().insert(VARY, VARIES);
-        let is_small =
-            http_body::Body::size_hint(response.body()).upper().is_some_and(|most| most < MIN_BYTES);
-        if is_small || accepted.is_empty() {
-            return response;
-        }
         let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() else {
             self.exhausted.inc();
             return response;
@@ -104,6 +92,16 @@ impl Encoders {
         let in_use = self.in_use.clone();
         response.map(|inner| Body::new(CompressedBody { inner, _permit: permit, in_use }))
     }
+}
+
+/// Says what the response varies by. Returns whether it should be compressed, if the client accepts that: not a small one.
+pub(super) fn is_wanted(response: &mut Response<Body>) -> bool {
+    let is_compressible = is_compressible(response);
+    if is_compressible || response.status() == StatusCode::NOT_MODIFIED {
+        response.headers_mut().insert(VARY, VARIES);
+    }
+    let most = http_body::Body::size_hint(response.body()).upper();
+    is_compressible && most.is_none_or(|most| most >= MIN_BYTES)
 }
 
 /// Whether the body is a text, and all of it is there or soon will be.
@@ -175,8 +173,9 @@ mod tests {
         let mut response = Response::new(Body::from(body.to_owned()));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         response.headers_mut().insert(ETAG, HeaderValue::from_static("\"7\""));
-        let accepted = vec![HeaderValue::from_static(accepted)];
-        let response = encoders.compress(accepted, response).await;
+        if is_wanted(&mut response) {
+            response = encoders.compress(vec![HeaderValue::from_static(accepted)], response).await;
+        }
         let header = |name| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
         let (coding, etag) = (header(CONTENT_ENCODING), header(ETAG).unwrap());
         (coding, etag, response.into_body().collect().await.unwrap().to_bytes().to_vec())
@@ -208,13 +207,14 @@ mod tests {
         check("gzip", "image/png", &large, None, "\"7\"").await;
     }
 
-    #[tokio::test]
-    async fn streams_are_not_compressed() {
+    #[test]
+    fn streams_are_not_compressed() {
         let mut response = Response::new(Body::from("a text ".repeat(1000)));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response.extensions_mut().insert(Stream);
-        let response = encoders().compress(vec![HeaderValue::from_static("gzip")], response).await;
-        assert!(!response.headers().contains_key(CONTENT_ENCODING));
+        assert!(!is_wanted(&mut response));
+        response.extensions_mut().remove::<Stream>();
+        assert!(is_wanted(&mut response));
     }
 
     #[tokio::test]

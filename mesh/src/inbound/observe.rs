@@ -122,7 +122,7 @@ struct Call {
 // === impl Call ===
 
 impl Call {
-    fn start<B>(layer: &Arc<ObserveLayer>, request: &Request<B>) -> Self {
+    fn start<B>(layer: &Arc<ObserveLayer>, request: &Request<B>) -> Box<Self> {
         let served = layer.metrics.started(request.uri().path());
         let method = &served.method;
         let request_id =
@@ -149,7 +149,8 @@ impl Call {
             span.set_attribute("rpc.method", method.name.to_string());
         }
         let tenant = request.headers().get(&TENANT).cloned();
-        Self {
+        // Boxed from the start: it is large, and moves from the request to the body of the response.
+        Box::new(Self {
             layer: Arc::clone(layer),
             served,
             start: Instant::now(),
@@ -161,7 +162,7 @@ impl Call {
             caller: Caller::stated(request.headers(), trace_id),
             sent: 0,
             ended: false,
-        }
+        })
     }
 
     fn end(mut self, code: Code) {
@@ -240,7 +241,7 @@ impl Drop for Call {
 /// Observes a response body for the trailers with the status code.
 struct ObservedBody {
     inner: Body,
-    call: Option<Call>,
+    call: Option<Box<Call>>,
 }
 
 // === impl ObservedBody ===

@@ -1,9 +1,7 @@
 //! Sends one call to a peer, with transparent retries if it reached no handler.
 
-use std::future::Future;
 use std::sync::Arc;
 
-use futures_util::future::Either;
 use http::{HeaderMap, Method, Request, Response, Uri};
 use tonic::body::Body;
 use tower::BoxError;
@@ -24,11 +22,11 @@ struct RequestHead {
     headers: HeaderMap,
 }
 
-type Outcome = Result<Response<Body>, BoxError>;
+pub(super) type Outcome = Result<Response<Body>, BoxError>;
 
 /// Sends a call, and retries it while it provably reached no handler: once over a single channel, and up to
 /// [`MAX_RETRIES`] times under round robin.
-pub(super) fn send(peers: &Peers, request: Request<Body>) -> impl Future<Output = Outcome> + use<> {
+pub(super) async fn send(peers: Peers, request: Request<Body>) -> Outcome {
     let (head, body) = request.into_parts();
     let retry =
         RequestHead { method: head.method.clone(), uri: head.uri.clone(), headers: head.headers.clone() };
@@ -36,16 +34,11 @@ pub(super) fn send(peers: &Peers, request: Request<Body>) -> impl Future<Output 
     let request = Request::from_parts(head, Body::new(attempt));
     match peers {
         Peers::Single(channel) => {
-            let channel = channel.clone();
-            Either::Left(async move {
-                let outcome = channel.clone().call(request).await;
-                let Some(request) = retry.if_unsent(&outcome, &replay) else { return outcome };
-                channel.call(request).await
-            })
+            let outcome = channel.clone().call(request).await;
+            let Some(request) = retry.if_unsent(&outcome, &replay) else { return outcome };
+            channel.call(request).await
         }
-        Peers::RoundRobin(round_robin) => {
-            Either::Right(send_round_robin(Arc::clone(round_robin), request, retry, replay))
-        }
+        Peers::RoundRobin(round_robin) => send_round_robin(round_robin, request, retry, replay).await,
     }
 }
 

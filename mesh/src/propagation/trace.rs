@@ -43,6 +43,10 @@ static CONTEXT: LazyLock<TextMapCompositePropagator> = LazyLock::new(|| {
 
 /// Reads the trace context that a caller sent.
 pub(crate) fn extract(headers: &HeaderMap) -> opentelemetry::Context {
+    // Most calls have none, and the propagators look up each by its name.
+    if !headers.keys().any(|name| HEADERS.contains(name)) {
+        return opentelemetry::Context::current();
+    }
     CONTEXT.extract(&HeaderExtractor(headers))
 }
 

@@ -6,15 +6,15 @@ use base64::Engine;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use base64::{alphabet, engine::DecodePaddingMode};
 use h2::Reason;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use percent_encoding::percent_decode;
 use tonic::{Code, Status};
 
 use super::Kind;
 
-const CODE: &str = "grpc-status";
-const MESSAGE: &str = "grpc-message";
-const DETAILS: &str = "grpc-status-details-bin";
+const CODE: HeaderName = HeaderName::from_static("grpc-status");
+const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 
 /// Peers write base64 with and without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -33,24 +33,24 @@ pub(crate) struct Broken {
 
 /// The code in the headers or trailers of a response; none if they have no status.
 pub fn code_in(headers: &HeaderMap) -> Option<Code> {
-    Some(Code::from_bytes(headers.get(CODE)?.as_bytes()))
+    Some(Code::from_bytes(headers.get(&CODE)?.as_bytes()))
 }
 
 /// The error in the headers or trailers of a response; `None` for a successful call, and when they have no status. A
 /// malformed message or malformed details do not hide the code.
 pub fn failure_in(headers: &HeaderMap) -> Option<Status> {
     let code = code_in(headers).filter(|code| *code != Code::Ok)?;
-    let bytes = |name| headers.get(name).map_or(&b""[..], |value| value.as_bytes());
-    let message = percent_decode(bytes(MESSAGE)).decode_utf8_lossy().into_owned();
-    let details = BASE64.decode(bytes(DETAILS)).unwrap_or_default();
+    let bytes = |name: &HeaderName| headers.get(name).map_or(&b""[..], |value| value.as_bytes());
+    let message = percent_decode(bytes(&MESSAGE)).decode_utf8_lossy().into_owned();
+    let details = BASE64.decode(bytes(&DETAILS)).unwrap_or_default();
     Some(Status::with_details(code, message, details.into()))
 }
 
 /// Removes details that are not base64 from the headers or trailers of a response: clients of tonic, ours and those of
 /// callers, panic at them.
 pub(crate) fn remove_malformed_details(headers: &mut HeaderMap) {
-    if headers.get(DETAILS).is_some_and(|details| BASE64.decode(details.as_bytes()).is_err()) {
-        headers.remove(DETAILS);
+    if headers.get(&DETAILS).is_some_and(|details| BASE64.decode(details.as_bytes()).is_err()) {
+        headers.remove(&DETAILS);
     }
 }
 
@@ -110,17 +110,16 @@ mod tests {
 
     use super::*;
 
-    fn failure(headers: &[(&'static str, &'static [u8])]) -> Option<(Code, String, Vec<u8>)> {
-        let headers = headers.iter().map(|(name, value)| {
-            (http::HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap())
-        });
+    fn failure(headers: &[(HeaderName, &'static [u8])]) -> Option<(Code, String, Vec<u8>)> {
+        let headers =
+            headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_bytes(value).unwrap()));
         let status = failure_in(&headers.collect())?;
         Some((status.code(), status.message().to_owned(), status.details().to_vec()))
     }
 
     #[test]
     fn malformed_headers_do_not_hide_the_code() {
-        let check = |headers: &[(&'static str, &'static [u8])], message: &str, details: &[u8]| {
+        let check = |headers: &[(HeaderName, &'static [u8])], message: &str, details: &[u8]| {
             let expected = (Code::NotFound, message.to_owned(), details.to_vec());
             assert_eq!(failure(headers), Some(expected), "{headers:?}");
         };
@@ -140,7 +139,7 @@ mod tests {
     fn malformed_details_are_removed() {
         let check = |details: &'static [u8], stays: bool| {
             let details = HeaderValue::from_bytes(details).unwrap();
-            let mut headers = HeaderMap::from_iter([(http::HeaderName::from_static(DETAILS), details)]);
+            let mut headers = HeaderMap::from_iter([(DETAILS, details)]);
             headers.insert(CODE, HeaderValue::from_static("5"));
             remove_malformed_details(&mut headers);
             assert_eq!((headers.contains_key(DETAILS), code_in(&headers)), (stays, Some(Code::NotFound)));
