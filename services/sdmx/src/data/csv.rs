@@ -26,7 +26,8 @@ pub(super) fn count<R: Read>(mut input: Input<R>) -> Result<DataCounts, ParseErr
     }
     let mut fields = Fields::new(input);
     let (columns, mut after) = Columns::read(&mut fields)?;
-    let mut rows = Rows { columns, tally: Tally::default(), data_set: None, series: None };
+    let mut rows =
+        Rows { columns, tally: Tally::default(), row: Row::default(), data_set: None, series: None };
     while after == After::Row {
         after = rows.read(&mut fields)?;
     }
@@ -39,10 +40,11 @@ pub(super) fn count<R: Read>(mut input: Input<R>) -> Result<DataCounts, ParseErr
 
 /// The rows so far. Of the one before, only what tells whether the next one is of the same data set and series: hashes,
 /// because the fields together have no bound. One in 2^64 is taken for another.
-#[derive(Debug)]
 struct Rows {
     columns: Columns,
     tally: Tally,
+    /// The row that is read, whose buffers serve all of them.
+    row: Row,
     data_set: Option<u64>,
     series: Option<u64>,
 }
@@ -71,10 +73,12 @@ const END_OF_FIELD: u8 = 0xff;
 // === impl Rows ===
 
 impl Rows {
-    /// Reads the next row. Returns whether another one may follow.
+    /// Reads the next row. Returns what follows it.
     fn read<R: Read>(&mut self, fields: &mut Fields<R>) -> Result<After, ParseError> {
         let expected = self.columns.count;
-        let (mut row, mut count) = (Row::default(), 0);
+        let row = &mut self.row;
+        row.clear();
+        let mut count = 0;
         let after = loop {
             let role = self.columns.role(count);
             let after = fields.read(|piece| row.take(role, piece))?;
@@ -90,13 +94,14 @@ impl Rows {
             return Err(fields.wrong_count(count, expected, after));
         }
         if row.has_bytes {
-            self.count(&row);
+            self.count();
         }
         Ok(after)
     }
 
-    fn count(&mut self, row: &Row) {
-        let Self { columns, tally, data_set, series } = self;
+    /// Counts the row that was read.
+    fn count(&mut self) {
+        let Self { columns, tally, row, data_set, series } = self;
         let of = row.data_set.finish();
         if data_set.replace(of) != Some(of) {
             tally.data_sets += 1;
@@ -122,6 +127,13 @@ impl Rows {
 // === impl Row ===
 
 impl Row {
+    fn clear(&mut self) {
+        let Self { kind, reference, period, value, .. } = self;
+        [kind, reference, period, value].into_iter().for_each(Vec::clear);
+        [self.data_set, self.series] = [FnvHasher::default(), FnvHasher::default()];
+        [self.has_text, self.has_bytes] = [false, false];
+    }
+
     /// Takes a piece of the field in a column with this role.
     #[inline]
     fn take(&mut self, role: Role, piece: &[u8]) {

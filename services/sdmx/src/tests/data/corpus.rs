@@ -27,21 +27,40 @@ fn named_as(node: &Node<'_, '_>, name: &str) -> bool {
     node.is_element() && node.tag_name().name() == name
 }
 
+/// The value of an observation, if it has one.
+fn value(observation: &Node<'_, '_>) -> Option<String> {
+    let child = || observation.children().find(|child| named_as(child, "ObsValue"))?.attribute("value");
+    let value = observation.attribute("OBS_VALUE").or_else(child)?;
+    (!matches!(value, "" | "NaN")).then(|| value.to_owned())
+}
+
+/// The observations among the children of an element, as SDMX-JSON writes them.
+fn observations_in_json(parent: Node<'_, '_>) -> String {
+    let observations = parent.children().filter(|node| named_as(node, "Obs")).enumerate();
+    let written = observations.map(|(index, node)| {
+        let value = value(&node).map_or_else(|| "null".to_owned(), |value| format!("{value:?}"));
+        format!("\"{index}\": [{value}, 0]")
+    });
+    format!("\"observations\": {{{}}}", written.collect::<Vec<_>>().join(","))
+}
+
+/// The data sets of a document as a message in SDMX-JSON.
+fn in_json(document: &Document<'_>) -> String {
+    let data_sets = document.descendants().filter(|node| named_as(node, "DataSet")).map(|data_set| {
+        let series = data_set.descendants().filter(|node| named_as(node, "Series")).enumerate();
+        let series = series.map(|(index, node)| format!("\"{index}\": {{{}}}", observations_in_json(node)));
+        let series = series.collect::<Vec<_>>().join(",");
+        format!("{{\"series\": {{{series}}}, {}}}", observations_in_json(data_set))
+    });
+    format!("{{\"dataSets\": [{}], \"structure\": {{}}}}", data_sets.collect::<Vec<_>>().join(","))
+}
+
 /// The counts by a tree of the whole document, in which elements of a name count wherever they are.
 fn by_tree(document: &Document<'_>) -> [u64; 5] {
     let all = |name: &str| document.descendants().filter(|node| named_as(node, name)).collect::<Vec<_>>();
     let observations = all("Obs");
     let in_series = |node: &&Node<'_, '_>| node.parent().is_some_and(|parent| named_as(&parent, "Series"));
-    let value = |node: &Node<'_, '_>| {
-        let own = node.attribute("OBS_VALUE");
-        let child = || {
-            node.children()
-                .find(|child| named_as(child, "ObsValue"))
-                .and_then(|child| child.attribute("value"))
-        };
-        own.or_else(child).unwrap_or_default().to_owned()
-    };
-    let without = observations.iter().filter(|node| matches!(value(node).as_str(), "" | "NaN")).count();
+    let without = observations.iter().filter(|node| value(node).is_none()).count();
     let alone = observations.len() - observations.iter().filter(in_series).count();
     let is_group = |node: &Node<'_, '_>| node.is_element() && node.tag_name().name().ends_with("Group");
     let in_data_set = |node: &Node<'_, '_>| node.parent().is_some_and(|parent| named_as(&parent, "DataSet"));
@@ -101,6 +120,8 @@ fn published_messages_have_the_counts_of_their_trees() {
         assert!(counts.without_value.is_none_or(|number| number == without), "{name}");
         assert!(counts.structure.is_some() && !counts.header.id.is_empty(), "{name}: {counts:?}");
         observations += all;
+        let counts_in_json = count(in_json(&document).as_bytes()).unwrap();
+        assert_eq!(numbers(&counts_in_json), format!("{data_sets} 0 {series} {all} {without} - -"), "{name}");
         if let Some((first, last)) = ends(times(&document).into_iter()) {
             with_periods += 1;
             assert_eq!((counts.first_period, counts.last_period), (Some(first), Some(last)), "{name}");
