@@ -5,7 +5,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::{env, fs};
 
-const PROTOS: [&str; 15] = [
+const PROTOS: [&str; 16] = [
     "dataflow/analysis/v1/analysis_service.proto",
     "dataflow/cache/v1/cache_service.proto",
     "dataflow/cache/v1/stored.proto",
@@ -17,6 +17,7 @@ const PROTOS: [&str; 15] = [
     "dataflow/config/v1/rule_service.proto",
     "dataflow/config/v1/stored.proto",
     "dataflow/config/v1/stored_refusal.proto",
+    "dataflow/config/v1/theme_service.proto",
     "dataflow/mesh/v1/mesh_service.proto",
     "dataflow/store/v1/record.proto",
     // No file imports them, but statuses have them as details: who decodes a status finds them by reflection.

@@ -138,15 +138,16 @@ impl Frontend {
         let accepted: Vec<_> = request.headers().get_all(ACCEPT_ENCODING).iter().cloned().collect();
         let request = drain::drained(request);
         let probe = probes::find(request.uri().path()).filter(|path| !self.shows_status(path, &request));
-        let mut response = match probe {
-            Some(path) => {
+        let mut response = match (framing::check(&request), probe) {
+            (Err(error), _) => self.unrouted(&error, &request_id),
+            (Ok(()), Some(path)) => {
                 entry.found(path, false);
                 let response = probes::answer(path, &request, &self.readiness);
                 response.unwrap_or_else(|error| self.unrouted(&error, &request_id))
             }
             // The stack catches panics below it; this one is for the frontend, and for a dialect that cannot fail in
             // its own form.
-            None => {
+            (Ok(()), None) => {
                 let span = entry.span();
                 let call = self.call(stack, request, &request_id, &mut entry).instrument(span);
                 panics::catch(call).await.unwrap_or_else(|panic| {
@@ -260,7 +261,6 @@ impl Frontend {
 
     /// The call that a request makes: the first dialect that claims it decides.
     fn route(&self, request: &Request<Body>) -> Result<Call, RouteError> {
-        framing::check(request)?;
         let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
         if target > self.limits.target {
             return Err(RouteError::TargetTooLong { limit: self.limits.target });

@@ -1,7 +1,10 @@
 //! The format of all errors over REST: the JSON of a `google.rpc.Status` with its details, and the HTTP status for its
 //! code and details. Separate from the dialect of REST, because requests of no dialect are rejected in it too.
 
+use std::sync::LazyLock;
+
 use axum::body::Body;
+use dataflow_proto::FILE_DESCRIPTOR_SET;
 use dataflow_transcode::{JsonWriter, Schema, Style};
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, Response};
@@ -42,14 +45,20 @@ pub(crate) fn to_json(status: &Status, request_id: &HeaderValue, schema: &Schema
     out
 }
 
+/// Our own messages: a descriptor set may have older ones, without those of our own errors.
+static OWN: LazyLock<Schema> =
+    LazyLock::new(|| Schema::new(FILE_DESCRIPTOR_SET).expect("our own build wrote it"));
+
 /// A detail as JSON; none if its type is unknown.
 fn detail_to_json(detail: &Any, schema: &Schema) -> Option<Vec<u8>> {
-    // As short as people and programs know errors from other services.
-    let style = Style { skips_defaults: true, ..Style::default() };
-    let mut writer = JsonWriter::new(schema, style, MAX_DETAIL);
-    let any = schema.message_named("google.protobuf.Any").expect("the details of errors are in every schema");
-    writer.message(any, &detail.encode_to_vec()).ok()?;
-    Some(writer.take())
+    let written = detail.encode_to_vec();
+    [schema, &OWN].into_iter().find_map(|schema| {
+        // As short as people and programs know errors from other services.
+        let style = Style { skips_defaults: true, ..Style::default() };
+        let mut writer = JsonWriter::new(schema, style, MAX_DETAIL);
+        writer.message(schema.message_named("google.protobuf.Any")?, &written).ok()?;
+        Some(writer.take())
+    })
 }
 
 /// The response to a rejected or failed request.

@@ -69,8 +69,8 @@ impl Schema {
     ) -> Result<Self, SchemaError> {
         let descriptors = descriptors.into();
         let given = transcode::Schema::new(&descriptors)?;
-        let descriptors = details::with_details(&descriptors, &given);
-        let messages = Arc::new(transcode::Schema::new(&descriptors)?);
+        let (descriptors, messages) = details::with_details(descriptors, given);
+        let messages = Arc::new(messages);
         let (mut routes, mut bindings) = (Table::default(), Vec::new());
         let (mut parts_routes, mut left_out) = (Vec::new(), Vec::new());
         for service in messages.services().iter().filter(|service| served(&service.full_name)) {

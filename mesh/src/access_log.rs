@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use dataflow_settings::duration;
 use http::{Extensions, HeaderMap, HeaderValue};
 use opentelemetry::trace::TraceId;
 use prometheus_client::metrics::counter::Counter;
@@ -38,7 +39,7 @@ pub struct AccessLogArgs {
     pub access_log: Logged,
 
     /// Calls that take at least this long are logged as slow, streams excepted.
-    #[arg(long, env = "DATAFLOW_SLOW_REQUEST", default_value = "1s", value_parser = humantime::parse_duration,
+    #[arg(long, env = "DATAFLOW_SLOW_REQUEST", default_value = "1s", value_parser = duration,
           value_name = "DURATION")]
     pub slow_request: Duration,
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::Args;
-use dataflow_settings::{DYNAMIC, SourceArgs};
+use dataflow_settings::{DYNAMIC, SourceArgs, duration, nonzero_duration};
 
 pub use crate::access_log::AccessLogArgs;
 use crate::flow_control::{MAX_HEADER_LIST, MAX_STREAMS};
@@ -49,12 +49,12 @@ pub struct ProcessArgs {
 pub struct ServerArgs {
     /// Time to keep serving after SIGTERM or SIGINT, while load balancers remove the endpoint. Default: 0s when
     /// listening on loopback, else 5s.
-    #[arg(long, env = "DATAFLOW_DRAIN_DELAY", value_parser = humantime::parse_duration, value_name = "DURATION")]
+    #[arg(long, env = "DATAFLOW_DRAIN_DELAY", value_parser = duration, value_name = "DURATION")]
     pub drain_delay: Option<Duration>,
 
     /// Time for calls in flight to finish after the service stops accepting connections; remaining connections are
     /// closed.
-    #[arg(long, env = "DATAFLOW_DRAIN_TIMEOUT", default_value = "20s", value_parser = humantime::parse_duration,
+    #[arg(long, env = "DATAFLOW_DRAIN_TIMEOUT", default_value = "20s", value_parser = duration,
           value_name = "DURATION")]
     pub drain_timeout: Duration,
 
@@ -88,7 +88,7 @@ pub struct ServerArgs {
     /// Age, +/- 10 %, at which a connection gets GOAWAY, so that load is rebalanced after replicas were added or
     /// removed. Calls in flight finish; streaming responses end after the longer of `--request-timeout` and
     /// `--drain-timeout`. 0s: never.
-    #[arg(long, env = "DATAFLOW_CONNECTION_AGE", default_value = "30m", value_parser = humantime::parse_duration,
+    #[arg(long, env = "DATAFLOW_CONNECTION_AGE", default_value = "30m", value_parser = duration,
           value_name = "DURATION")]
     pub connection_age: Duration,
 
@@ -148,14 +148,8 @@ pub struct LimitArgs {
     /// Age at which a streaming response to a caller outside the mesh ends with RESOURCE_EXHAUSTED, so that the caller
     /// begins it again. 0s: never.
     #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_STREAM_AGE", default_value = "1h",
-          value_parser = humantime::parse_duration, value_name = "DURATION")]
+          value_parser = duration, value_name = "DURATION")]
     pub max_stream_age: Duration,
-}
-
-/// Parses a duration that is not zero.
-fn nonzero_duration(text: &str) -> Result<Duration, String> {
-    let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if time.is_zero() { Err("must be longer than 0s".to_owned()) } else { Ok(time) }
 }
 
 /// Parses a size of headers. Well below what a connection accepts, so that the limit rejects a call and never ends a

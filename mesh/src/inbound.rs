@@ -33,7 +33,8 @@ use deadline::DeadlineLayer;
 use error::Error;
 use head::HeadLayer;
 use limit::LimitLayer;
-pub(crate) use limit::{Claimant, RequestMemory, Shares};
+pub(crate) use limit::RequestMemory;
+pub use limit::{Claimant, SharePermit, Shares};
 use observe::ObserveLayer;
 use tonic_errors::describe;
 

@@ -11,6 +11,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use http::StatusCode;
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -24,6 +25,10 @@ const DETAIL_MAX: usize = 256;
 
 /// Maximum number of violations in one status, for the same reason.
 const VIOLATIONS_MAX: usize = 8;
+
+/// When a client that retries by its service config may do so, in milliseconds (gRFC A6). Such clients do not read the
+/// details.
+const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
 /// The kind of an error: a closed set, which the tables below map exhaustively.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -220,10 +225,13 @@ pub fn logged(failure: &dyn Describe) -> Status {
     for Violation { field, description } in failure.violations().into_iter().take(VIOLATIONS_MAX) {
         details.add_bad_request_violation(truncated(field, DETAIL_MAX), truncated(description, DETAIL_MAX));
     }
+    let mut pushback = MetadataMap::new();
     if let Some(delay) = failure.retry_after() {
         details.set_retry_info(Some(delay));
+        pushback.insert(PUSHBACK, MetadataValue::from(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)));
     }
-    Status::with_error_details(kind.code(), truncated(message, MESSAGE_MAX), details)
+    let message = truncated(message, MESSAGE_MAX);
+    Status::with_error_details_and_metadata(kind.code(), message, details, pushback)
 }
 
 /// Converts the result of a method into the type that tonic takes, for the implementations of gRPC services.

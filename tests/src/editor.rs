@@ -1,10 +1,11 @@
-//! A client that edits rules, and the rule `swap`, whose category depends on the revision that it belongs to.
+//! Clients that edit rules and themes, and the rule `swap`, whose category depends on the revision that it belongs to.
 
 use dataflow_mesh::outbound::Outbound;
 use dataflow_proto::analysis::v1 as analysis;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::rule_service_client::RuleServiceClient;
+use dataflow_proto::config::v1::theme_service_client::ThemeServiceClient;
 use dataflow_proto::r#type::v1::Category;
 use dataflow_rules::RuleSet;
 use tonic::Status;
@@ -15,6 +16,11 @@ use crate::services::Service;
 /// A client of the rule service of a config service.
 pub fn editor(config: &Service) -> RuleServiceClient<Outbound> {
     RuleServiceClient::new(config.channel())
+}
+
+/// A client of the theme service of a config service.
+pub fn theme_editor(config: &Service) -> ThemeServiceClient<Outbound> {
+    ThemeServiceClient::new(config.channel())
 }
 
 /// A small rule set `default`: tests measure the propagation of a change, not the compilation of a large rule set in a

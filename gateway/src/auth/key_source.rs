@@ -317,7 +317,7 @@ impl Default for Timing {
     fn default() -> Self {
         Self {
             interval: Duration::from_secs(300),
-            refresh: Duration::from_secs(10),
+            refresh: Duration::from_secs(2),
             retry: (Duration::from_secs(1), Duration::from_secs(60)),
             connect: Duration::from_secs(2),
             total: Duration::from_secs(5),

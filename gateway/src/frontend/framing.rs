@@ -3,6 +3,7 @@
 
 use axum::body::Body;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
+use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 
 use crate::body::{BodyError, Coding, is_form_data};
@@ -10,23 +11,43 @@ use crate::dialect::BodyMode;
 use crate::json::is_json;
 use crate::route::RouteError;
 
-/// Rejects requests over HTTP/1.1 that servers read in different ways, and so would be read in another way by a proxy.
+/// Rejects requests over HTTP/1 that servers read in different ways, and so would be read in another way by a proxy.
 pub(super) fn check(request: &Request<Body>) -> Result<(), RouteError> {
-    if request.version() != Version::HTTP_11 {
+    if request.version() > Version::HTTP_11 {
         return Ok(());
     }
-    let found = request.headers().get_all(HOST).iter().count();
-    if found != 1 {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let found = match (hosts.next(), hosts.count()) {
+        (None, _) if request.version() == Version::HTTP_11 => Some("none".to_owned()),
+        (Some(host), 0) if !is_host(host.as_bytes()) => Some(format!("{:?}", shortened(host))),
+        (None, _) | (Some(_), 0) => None,
+        (Some(_), others) => Some((1 + others).to_string()),
+    };
+    if let Some(found) = found {
         return Err(RouteError::HostInvalid { found });
     }
     let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
     match codings.find(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")) {
         None => Ok(()),
-        Some(coding) => {
-            let coding = String::from_utf8_lossy(coding.as_bytes()).chars().take(80).collect();
-            Err(RouteError::TransferCoding { coding })
-        }
+        Some(coding) => Err(RouteError::TransferCoding { coding: shortened(coding) }),
     }
+}
+
+/// Whether the value is a host with an optional port, or empty, as for a target without an authority.
+fn is_host(value: &[u8]) -> bool {
+    let is_port =
+        |rest: &str| rest.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()));
+    let is_authority = |value: Authority| {
+        let rest = value.as_str().strip_prefix(value.host());
+        // A user would be before the host.
+        rest.is_some_and(|rest| rest.is_empty() || is_port(rest))
+    };
+    value.is_empty() || Authority::try_from(value).is_ok_and(is_authority)
+}
+
+/// A value as errors quote it.
+fn shortened(value: &HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).chars().take(80).collect()
 }
 
 /// The response to HEAD: the head of the response to GET (RFC 9110, 9.3.2).

@@ -43,6 +43,7 @@ pub(super) async fn write(
     if (BUFFERED_MAX + 1..=limit).contains(&length)
         && !is_document
         && etag::field(binding).is_none()
+        && conditions.verdict("") == Verdict::Send
         && (binding.reply.is_some() || binding.schema[binding.output].is_plain())
     {
         let (schema, style) = (Arc::clone(&binding.schema), Style::default());

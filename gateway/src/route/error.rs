@@ -26,11 +26,11 @@ pub enum RouteError {
         /// The path of its field.
         field: String,
     },
-    /// A request over HTTP/1.1 names no host, or several (RFC 9112, 3.2).
-    #[error("a request over HTTP/1.1 has one Host header, and this one has {found}")]
+    /// A request over HTTP/1 names no host, several, or none that can be one (RFC 9112, 3.2).
+    #[error("expected one Host header, with a host and its port if it has one; found {found}")]
     HostInvalid {
-        /// How many there are.
-        found: usize,
+        /// How many there are, or the one in quotes.
+        found: String,
     },
     /// A body is in a transfer coding other than `chunked` (RFC 9112, 6.1).
     #[error("the transfer coding {coding:?} is not supported; supported is chunked")]

@@ -26,20 +26,22 @@ struct FileSet {
 /// The field of `google.protobuf.FileDescriptorProto` that is its name.
 const NAME: u32 = 1;
 
-/// The descriptor set with those of the files that it lacks, by what it defines.
-pub(super) fn with_details<'a>(descriptors: &Cow<'a, [u8]>, defined: &Schema) -> Cow<'a, [u8]> {
+/// The descriptor set, and its schema, with those of the files that it lacks. A file that contradicts the set stays out:
+/// the set may have an older one without all messages, or the same messages in another file.
+pub(super) fn with_details<'a>(descriptors: Cow<'a, [u8]>, given: Schema) -> (Cow<'a, [u8]>, Schema) {
     let own = FileSet::decode(FILE_DESCRIPTOR_SET).expect("our own build wrote it");
-    let lacking = NEEDED.iter().filter(|(message, _)| defined.message_named(message).is_none());
-    let files: Vec<Bytes> = lacking
-        .filter_map(|(_, name)| {
-            let is_it =
-                |file: &&Bytes| last_delimited(file, NAME).is_some_and(|at| file[at] == *name.as_bytes());
-            own.files.iter().find(is_it).cloned()
-        })
-        .collect();
-    if files.is_empty() {
-        return descriptors.clone();
+    let mut completed = (descriptors, given);
+    for (message, name) in NEEDED {
+        if completed.1.message_named(message).is_some() {
+            continue;
+        }
+        let is_it = |file: &&Bytes| last_delimited(file, NAME).is_some_and(|at| file[at] == *name.as_bytes());
+        let files = own.files.iter().find(is_it).cloned().into_iter().collect();
+        // The concatenation of two messages is their merger.
+        let more: Cow<'_, [u8]> = [&completed.0[..], &FileSet { files }.encode_to_vec()].concat().into();
+        if let Ok(schema) = Schema::new(&more) {
+            completed = (more, schema);
+        }
     }
-    // The concatenation of two messages is their merger.
-    [&descriptors[..], &FileSet { files }.encode_to_vec()].concat().into()
+    completed
 }

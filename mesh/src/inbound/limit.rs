@@ -19,13 +19,12 @@ use axum::body::Body;
 use dataflow_settings::Live;
 use futures_util::future::BoxFuture;
 use http::header::EXPECT;
-use http::{Extensions, Request, Response};
+use http::{Request, Response};
 use prometheus_client::metrics::gauge::Gauge;
 use tower::{Layer, Service, ServiceExt};
 
 use crate::args::LimitArgs;
 use crate::descriptors::Methods;
-use crate::identity::{CallerId, Identity};
 use crate::inbound::error::Error;
 use crate::response::{ResponseGuards, TerminatedBody};
 use crate::status;
@@ -34,7 +33,7 @@ use admission::Admission;
 use arrival::{ArrivingBody, Pace};
 use gzip::{Decompressor, decompressed};
 pub(crate) use request_memory::RequestMemory;
-pub(crate) use shares::{Claimant, Shares};
+pub use shares::{Claimant, SharePermit, Shares};
 use waiting::WaitingBodies;
 
 /// See the module.
@@ -126,7 +125,7 @@ where
             drop(limits);
             let is_bidirectional = method.is_none_or(|method| method.is_bidirectional);
             let is_bulk = method.is_some_and(|method| method.is_bulk);
-            let claimant = claimant(request.extensions(), is_bulk);
+            let claimant = Claimant::of(request.extensions(), is_bulk);
             let messages = layer.messages.of(&claimant.tenant);
             if layer.decodes && is_bidirectional {
                 request = decompressed(request, &messages);
@@ -191,13 +190,6 @@ where
             Ok(guards.attach(response))
         })
     }
-}
-
-/// Whose permit a call takes.
-fn claimant(extensions: &Extensions, is_bulk: bool) -> Claimant {
-    let Identity { tenant, caller, is_peer, .. } = Identity::of(extensions);
-    let connection = caller.or_else(|| extensions.get().copied()).map_or(0, |CallerId(id)| id);
-    Claimant { connection, tenant, is_peer, is_bulk }
 }
 
 #[cfg(test)]

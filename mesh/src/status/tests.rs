@@ -42,6 +42,7 @@ fn details_carry_reason_domain_fields_and_retry() {
     assert_eq!(info.metadata["key"], "");
     assert_eq!(details.bad_request().unwrap().field_violations[0].field, "entry.key");
     assert_eq!(details.retry_info().unwrap().retry_delay, Some(Duration::from_millis(1500)));
+    assert_eq!(status.metadata().get("grpc-retry-pushback-ms").unwrap(), "1500");
 }
 
 #[test]

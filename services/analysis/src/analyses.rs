@@ -8,17 +8,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use dataflow_mesh::inbound::{Claimant, SharePermit, Shares};
 use dataflow_mesh::metrics::Metrics;
 use dataflow_mesh::panics;
 use dataflow_mesh::process_status::ProcessStatus;
 use dataflow_proto::analysis::v1 as pb;
-use dataflow_rules::themes::Mapping;
 use dataflow_rules::{Scratch, Subject};
 use dataflow_sdmx::Limits;
 use dataflow_settings::Live;
 use futures_util::{Stream, StreamExt, stream};
 use prost::Message;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 
 use crate::Error;
 use crate::args::{Args, DocumentArgs};
@@ -28,10 +28,12 @@ use crate::convert;
 use crate::convert::evaluation::EvaluationRequest;
 use crate::document::{self, DocumentSender, Fingerprint, Part, ReaderClosed};
 use crate::evaluation::{self, Evaluation};
+use crate::mappings::Mapping;
 use crate::options::Options;
 use crate::results::{Inputs, Key, Lookup, Results};
 use crate::rulesets::Ruleset;
-use crate::selection::{Selected, Selection};
+use crate::seat::Seat;
+use crate::selection::{Selected, SelectedThemes, Selection};
 
 use metrics::{Analyzed, Permits};
 use spool::{BEGUN, Spool};
@@ -44,8 +46,6 @@ const CHUNK_BYTES: usize = 64 * 1024;
 pub struct Analyses {
     rules: Selection,
     results: Results,
-    /// Which category a theme means.
-    mapping: Arc<Mapping>,
     documents: Live<DocumentArgs>,
     /// Bytes of a document that are buffered for a cache lookup before parsing starts.
     spool_bytes: usize,
@@ -54,8 +54,8 @@ pub struct Analyses {
     /// Idle timeout of an upload: the longest wait for the next piece of a document.
     idle_timeout: Duration,
     /// One permit per upload, acquired when the document has begun to arrive: a client that sends nothing has none.
-    uploads: Arc<Semaphore>,
-    max_uploads: usize,
+    uploads: Shares,
+    max_uploads: u32,
     refused_uploads: Arc<AtomicU64>,
     /// One permit per parser thread.
     parsers: Arc<Semaphore>,
@@ -75,16 +75,15 @@ impl Analyses {
         rules: Selection,
         results: Results,
     ) -> Self {
-        let max_uploads = args.uploads.max_uploads.get();
+        let max_uploads = u32::try_from(args.uploads.max_uploads.get()).unwrap_or(u32::MAX);
         Self {
             rules,
             results,
-            mapping: Arc::new(Mapping::built_in()),
             documents,
             spool_bytes: usize::try_from(args.analysis.spool_bytes.as_u64()).unwrap_or(usize::MAX),
             max_result,
             idle_timeout: args.uploads.upload_idle_timeout,
-            uploads: Arc::new(Semaphore::new(max_uploads)),
+            uploads: Shares::default(),
             max_uploads,
             refused_uploads: Arc::default(),
             parsers: Arc::new(Semaphore::new(args.analysis.parsers())),
@@ -97,7 +96,7 @@ impl Analyses {
     pub fn register(&self, metrics: &Metrics, status: &ProcessStatus) {
         self.analyzed.register(metrics);
         let permits = Permits {
-            uploads: (Arc::clone(&self.uploads), self.max_uploads),
+            uploads: (self.uploads.clone(), self.max_uploads),
             parsers: (Arc::clone(&self.parsers), self.max_parsers),
             refused_uploads: Arc::clone(&self.refused_uploads),
         };
@@ -107,13 +106,13 @@ impl Analyses {
     }
 
     /// Acquires an upload permit, when the document is complete or its beginning has arrived. Rejects at once if there
-    /// is none: a waiting call would keep the caller's bytes in memory.
+    /// is none for this caller: a waiting call would keep the caller's bytes in memory.
     ///
     /// # Errors
     ///
     /// [`Error::TooManyUploads`].
-    pub fn acquire_upload(&self) -> Result<SemaphorePermit<'_>, Error> {
-        self.uploads.try_acquire().map_err(|_| {
+    pub fn acquire_upload(&self, claimant: Claimant) -> Result<SharePermit, Error> {
+        self.uploads.try_acquire(self.max_uploads, claimant).ok_or_else(|| {
             self.refused_uploads.fetch_add(1, Ordering::Relaxed);
             Error::TooManyUploads { limit: self.max_uploads }
         })
@@ -129,9 +128,11 @@ impl Analyses {
         options: Options,
         parts: impl Stream<Item = Result<Part, Error>>,
     ) -> Result<pb::Analysis, Error> {
-        let rules = self.rules.select(&options.tenant, &options.ruleset).await?;
+        let rules = self.rules.select(&options.claimant.tenant, &options.ruleset).await?;
         let ruleset = &rules.ruleset;
         ruleset.compiled()?;
+        let themes = self.rules.select_themes(&options.claimant.tenant).await;
+        let mapping = &themes.mapping;
         let (limits, most) = {
             let documents = self.documents.load();
             (documents.limits(), documents.max_documents.get())
@@ -139,13 +140,13 @@ impl Analyses {
         // Fused, because the stream is polled again after its end if the spool contains the whole documents.
         let mut parts = std::pin::pin!(at_most(most, self.with_idle_timeout(parts)).fuse());
         let key = |documents| {
-            let (provider, tenant) = (options.provider.as_str(), options.tenant.as_str());
-            Key::of(Inputs { documents, ruleset, limits: &limits, provider, tenant })
+            let (provider, tenant) = (options.provider.as_str(), options.claimant.tenant.as_str());
+            Key::of(Inputs { documents, ruleset, mapping, limits: &limits, provider, tenant })
         };
 
         let mut spool = Spool::default();
         spool.fill(&mut parts, BEGUN.min(self.spool_bytes)).await?;
-        let _permit = self.acquire_upload()?;
+        let _permit = self.acquire_upload(options.claimant.clone())?;
         spool.fill(&mut parts, self.spool_bytes).await?;
         let buffered = spool.parts.clone();
         let documents = match options.digest {
@@ -157,9 +158,10 @@ impl Analyses {
             }
             Some(digest) => digest,
             None => {
-                let (catalogue, documents) = self.parse(ruleset, &limits, spool.parts, parts).await?;
-                let analysis = convert::analysis(catalogue, &key(documents), ruleset, &options);
-                return self.finish(analysis, &rules, true);
+                let (catalogue, documents) =
+                    self.parse((ruleset, mapping), &limits, spool.parts, parts).await?;
+                let analysis = convert::analysis(catalogue, &key(documents), (ruleset, mapping), &options);
+                return self.finish(analysis, (&rules, &themes), true);
             }
         };
 
@@ -169,17 +171,17 @@ impl Analyses {
             if !spool.whole {
                 options.verify(document::fingerprint_of(spool.parts, parts).await?)?;
             }
-            return self.finish(pb::Analysis { cached: true, ..*analysis }, &rules, true);
+            return self.finish(pb::Analysis { cached: true, ..*analysis }, (&rules, &themes), true);
         }
-        let (catalogue, found) = self.parse(ruleset, &limits, spool.parts, parts).await?;
+        let (catalogue, found) = self.parse((ruleset, mapping), &limits, spool.parts, parts).await?;
         options.verify(found)?;
-        let analysis = convert::analysis(catalogue, &key, ruleset, &options);
+        let analysis = convert::analysis(catalogue, &key, (ruleset, mapping), &options);
         let cache_available = match lookup {
             Lookup::Miss(lease) => lease.write(&analysis).await,
             Lookup::Busy | Lookup::Hit(_) => true,
             Lookup::Unavailable => false,
         };
-        self.finish(analysis, &rules, cache_available)
+        self.finish(analysis, (&rules, &themes), cache_available)
     }
 
     /// Categorizes one dataflow outside of any catalogue.
@@ -210,15 +212,14 @@ impl Analyses {
     ) -> Result<(Selected, Evaluation), Error> {
         let EvaluationRequest { ruleset, proposal, between_categories, document } = request;
         let selected = self.rules.select(tenant, &ruleset).await?;
-        let permit = Arc::clone(&self.parsers).acquire_owned().await.expect("the semaphore is never closed");
+        let seat = Seat::take(&self.parsers).await;
         let (limits, rules) = (self.documents.load().limits(), Arc::clone(&selected.ruleset));
         // In pieces, although the document is complete: the parser notices before each that the call was canceled.
         let canceled = Canceled::default();
         let _guard = canceled.on_drop();
-        let (sender, reader) = document::channel(canceled.clone());
+        let (sender, reader) = document::channel(canceled.clone(), seat);
         let mut budget = Budget::new(self.max_result, canceled);
         let parser = panics::spawn_blocking(move || {
-            let _permit = permit;
             let before = rules.compiled()?;
             let after = proposal.compile(rules.rules()?.clone())?;
             evaluation::evaluate(reader, before, &after, between_categories, limits, &mut budget)
@@ -243,12 +244,19 @@ impl Analyses {
         Ok(())
     }
 
-    /// The dependencies that this response lacked.
-    pub fn degraded(&self, rules: &Selected, cache_available: bool) -> Vec<i32> {
+    /// The dependencies that this response lacked. One without a catalogue uses no themes.
+    pub fn degraded(
+        &self,
+        rules: &Selected,
+        themes: Option<&SelectedThemes>,
+        cache_available: bool,
+    ) -> Vec<i32> {
         let missing = [
             (!cache_available, pb::analysis::Degradation::CacheUnavailable),
             (self.rules.is_built_in(), pb::analysis::Degradation::BuiltInRules),
             (rules.lacks_overlay, pb::analysis::Degradation::SharedRules),
+            (themes.is_some() && self.rules.has_built_in_themes(), pb::analysis::Degradation::BuiltInThemes),
+            (themes.is_some_and(|themes| themes.lacks_overlay), pb::analysis::Degradation::SharedThemes),
         ];
         missing.into_iter().filter(|(missing, _)| *missing).map(|(_, what)| what.into()).collect()
     }
@@ -266,26 +274,26 @@ impl Analyses {
         })
     }
 
-    /// Parses the buffered and the remaining parts on a blocking thread. The thread keeps its permit when the call is
-    /// canceled, until it has stopped.
+    /// Parses the buffered and the remaining parts on a blocking thread. The thread keeps its seat when the call is
+    /// canceled, until it has stopped; while it waits for the client, another one has it.
     async fn parse(
         &self,
-        ruleset: &Arc<Ruleset>,
+        (ruleset, mapping): (&Arc<Ruleset>, &Arc<Mapping>),
         limits: &Limits,
         buffered: Vec<Part>,
         rest: impl Stream<Item = Result<Part, Error>>,
     ) -> Result<(Catalogue, Fingerprint), Error> {
-        let permit = Arc::clone(&self.parsers).acquire_owned().await.expect("the semaphore is never closed");
+        let seat = Seat::take(&self.parsers).await;
         let canceled = Canceled::default();
         let _guard = canceled.on_drop();
-        let (sender, reader) = document::channel(canceled.clone());
+        let (sender, reader) = document::channel(canceled.clone(), seat);
         let mut budget = Budget::new(self.max_result, canceled);
-        let (limits, rules, mapping) = (limits.clone(), Arc::clone(ruleset), Arc::clone(&self.mapping));
+        let (limits, rules, mapping) = (limits.clone(), Arc::clone(ruleset), Arc::clone(mapping));
         let parser = panics::spawn_blocking(move || {
-            let _permit = permit;
             let mut reader = document::FingerprintReader::new(reader);
             let rules = rules.compiled()?;
-            let catalogue = catalogue::analyze_all(&mut reader, rules, &mapping, limits, &mut budget)?;
+            let mapping = mapping.compiled();
+            let catalogue = catalogue::analyze_all(&mut reader, rules, mapping, limits, &mut budget)?;
             Ok((catalogue, reader.fingerprint()))
         });
         // An interrupted upload is reported first: it is the cause of the truncated document that the parser reports.
@@ -296,10 +304,10 @@ impl Analyses {
     fn finish(
         &self,
         mut analysis: pb::Analysis,
-        rules: &Selected,
+        (rules, themes): (&Selected, &SelectedThemes),
         cache_available: bool,
     ) -> Result<pb::Analysis, Error> {
-        analysis.degraded = self.degraded(rules, cache_available);
+        analysis.degraded = self.degraded(rules, Some(themes), cache_available);
         self.check_size(analysis.encoded_len())?;
         self.analyzed.count(&analysis.counts, &analysis.coverage);
         Ok(analysis)

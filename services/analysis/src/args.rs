@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use dataflow_mesh::outbound::Upstream;
-use dataflow_settings::DYNAMIC;
+use dataflow_settings::{DYNAMIC, duration};
 
 use dataflow_sdmx::Limits;
 
@@ -28,14 +28,15 @@ pub struct Args {
 /// Limits for catalogue uploads.
 #[derive(Debug, Clone, clap::Args)]
 pub struct UploadArgs {
-    /// Maximum number of catalogues received at once; further ones are rejected with RESOURCE_EXHAUSTED. Each upload
-    /// uses up to `--spool-bytes` plus one message of memory.
+    /// Maximum number of catalogues received at once; further ones are rejected with RESOURCE_EXHAUSTED, except of
+    /// connections and tenants that have less than a quarter of them: for these there is a reserve of a quarter. Each
+    /// upload uses up to `--spool-bytes` plus one message of memory.
     #[arg(long, env = "DATAFLOW_MAX_UPLOADS", default_value = "16", value_parser = at_least_one,
           value_name = "N")]
     pub max_uploads: NonZeroUsize,
 
     /// Idle timeout of an upload: if the next piece of a catalogue takes longer, the call is canceled.
-    #[arg(long, env = "DATAFLOW_UPLOAD_IDLE_TIMEOUT", default_value = "10s", value_parser = humantime::parse_duration,
+    #[arg(long, env = "DATAFLOW_UPLOAD_IDLE_TIMEOUT", default_value = "10s", value_parser = duration,
           value_name = "DURATION")]
     pub upload_idle_timeout: Duration,
 }
@@ -54,12 +55,12 @@ pub struct PeerArgs {
 
     /// Timeout for a response of the cache, after which analysis continues without it; at startup, timeout for the
     /// first rules.
-    #[arg(long, env = "DATAFLOW_PEER_TIMEOUT", default_value = "2s", value_parser = humantime::parse_duration,
+    #[arg(long, env = "DATAFLOW_PEER_TIMEOUT", default_value = "2s", value_parser = duration,
           value_name = "DURATION")]
     pub peer_timeout: Duration,
 
     /// Time to live of a result in the cache.
-    #[arg(long, env = "DATAFLOW_RESULT_TTL", default_value = "24h", value_parser = humantime::parse_duration,
+    #[arg(long, env = "DATAFLOW_RESULT_TTL", default_value = "24h", value_parser = duration,
           value_name = "DURATION")]
     pub result_ttl: Duration,
 }
@@ -82,6 +83,11 @@ pub struct AnalysisArgs {
     /// longest are compiled again when they are needed.
     #[arg(long, env = "DATAFLOW_TENANT_RULES_MEMORY", default_value = "32MiB", value_name = "SIZE")]
     pub tenant_rules_memory: ByteSize,
+
+    /// Memory for compiled mappings of themes that tenants have changed for themselves, estimated. A mapping that takes
+    /// more than half of it is not used: the tenant has the shared themes.
+    #[arg(long, env = "DATAFLOW_TENANT_THEMES_MEMORY", default_value = "8MiB", value_name = "SIZE")]
+    pub tenant_themes_memory: ByteSize,
 
     #[command(flatten)]
     #[allow(missing_docs)]

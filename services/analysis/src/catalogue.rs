@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use dataflow_rules::Category;
-use dataflow_rules::themes::Mapping;
+use dataflow_rules::themes::{CompiledMapping, Mapping};
 use dataflow_rules::{Compiled, Mode, Points, Scratch};
 use dataflow_sdmx::{Dataflow, Diagnostics, Fault, Limits, ParseError, Position, StructureReader, Themes};
 
@@ -55,7 +55,7 @@ pub fn analyze(
     limits: Limits,
     budget: &mut Budget,
 ) -> Result<Catalogue, Error> {
-    analyze_all(&mut Single(document), rules, &Mapping::built_in(), limits, budget)
+    analyze_all(&mut Single(document), rules, &CompiledMapping::new(&Mapping::built_in()), limits, budget)
 }
 
 /// Reads a catalogue and further documents to their ends, and categorizes every dataflow of the catalogue: by the
@@ -68,7 +68,7 @@ pub fn analyze(
 pub fn analyze_all(
     documents: &mut impl Documents,
     rules: &Compiled,
-    mapping: &Mapping,
+    mapping: &CompiledMapping,
     limits: Limits,
     budget: &mut Budget,
 ) -> Result<Catalogue, Error> {

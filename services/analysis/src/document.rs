@@ -7,8 +7,10 @@ use bytes::{Buf, Bytes};
 use futures_util::{Stream, StreamExt, stream};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TryRecvError;
 
 use crate::budget::Canceled;
+use crate::seat::Seat;
 
 /// Capacity of the channel, in pieces. Two, so that one can arrive while the other is read.
 const CHANNEL_CAPACITY: usize = 2;
@@ -64,6 +66,7 @@ pub struct DocumentReader {
     current: Bytes,
     state: State,
     canceled: Canceled,
+    seat: Seat,
 }
 
 /// Where a reader is.
@@ -89,9 +92,10 @@ pub struct FingerprintReader<R> {
 pub struct ReaderClosed;
 
 /// Creates a sender and its reader, which fails when the call was `canceled`.
-pub fn channel(canceled: Canceled) -> (DocumentSender, DocumentReader) {
+pub fn channel(canceled: Canceled, seat: Seat) -> (DocumentSender, DocumentReader) {
     let (sender, receiver) = mpsc::channel(CHANNEL_CAPACITY);
-    let reader = DocumentReader { parts: receiver, current: Bytes::new(), state: State::Within, canceled };
+    let reader =
+        DocumentReader { parts: receiver, current: Bytes::new(), state: State::Within, canceled, seat };
     (DocumentSender { parts: sender }, reader)
 }
 
@@ -170,7 +174,14 @@ impl DocumentSender {
 impl Read for DocumentReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.current.is_empty() && self.state == State::Within {
-            match self.parts.blocking_recv() {
+            let part = match self.parts.try_recv() {
+                Err(TryRecvError::Empty) => {
+                    let parts = &mut self.parts;
+                    self.seat.leave_for(|| parts.blocking_recv())
+                }
+                part => part.ok(),
+            };
+            match part {
                 Some(Some(Part::Bytes(bytes))) => self.current = bytes,
                 Some(Some(Part::NextDocument)) => self.state = State::Between,
                 Some(None) => self.state = State::Ended,
@@ -250,6 +261,10 @@ impl<R: Documents> Documents for FingerprintReader<R> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::Semaphore;
+
     use super::*;
 
     fn part(text: &'static str) -> Part {
@@ -259,13 +274,17 @@ mod tests {
         }
     }
 
+    async fn seat() -> Seat {
+        Seat::take(&Arc::new(Semaphore::new(1))).await
+    }
+
     fn parts(texts: &[&'static str]) -> Vec<Part> {
         texts.iter().copied().map(part).collect()
     }
 
     #[tokio::test]
     async fn parts_arrive_in_order_up_to_the_end_of_each_document() {
-        let (sender, reader) = channel(Canceled::default());
+        let (sender, reader) = channel(Canceled::default(), seat().await);
         let read = tokio::task::spawn_blocking(move || {
             let (mut reader, mut texts) = (FingerprintReader::new(reader), Vec::new());
             loop {
@@ -289,7 +308,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_interrupted_document_is_an_error() {
-        let (sender, mut reader) = channel(Canceled::default());
+        let (sender, mut reader) = channel(Canceled::default(), seat().await);
         sender.send(part("ab")).await.unwrap();
         drop(sender);
         let read = tokio::task::spawn_blocking(move || {
@@ -301,7 +320,7 @@ mod tests {
 
     #[tokio::test]
     async fn sending_to_a_closed_reader_fails() {
-        let (sender, reader) = channel(Canceled::default());
+        let (sender, reader) = channel(Canceled::default(), seat().await);
         drop(reader);
         assert_eq!(sender.send(part("a")).await, Err(ReaderClosed));
     }

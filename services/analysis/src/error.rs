@@ -39,7 +39,7 @@ pub enum Error {
     #[error("the limit of {limit} concurrent uploads is reached; the upload was not started")]
     TooManyUploads {
         /// The limit.
-        limit: usize,
+        limit: u32,
     },
     /// A call has more documents than the limit.
     #[error(

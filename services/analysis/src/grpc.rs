@@ -1,6 +1,7 @@
 //! The tonic adapter of AnalysisService.
 
 use dataflow_mesh::identity::Identity;
+use dataflow_mesh::inbound::Claimant;
 use dataflow_mesh::status::respond;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_server::AnalysisService;
@@ -32,12 +33,12 @@ impl Service {
     async fn analyze(
         &self,
         headers: MetadataMap,
-        tenant: String,
+        claimant: Claimant,
         mut messages: Streaming<pb::AnalyzeCatalogueRequest>,
     ) -> Result<pb::AnalyzeCatalogueResponse, Error> {
         let digest = digest(&headers)?;
         let first = messages.message().await?.unwrap_or_default();
-        let options = convert::options(&first, tenant, digest)?;
+        let options = convert::options(&first, claimant, digest)?;
         let analysis = self.analyses.analyze(options, parts(first, messages)).await?;
         Ok(pb::AnalyzeCatalogueResponse { analysis: Some(analysis) })
     }
@@ -61,19 +62,19 @@ impl Service {
             rules_revision: rules.ruleset.revision,
             overlay_revision: rules.ruleset.overlay_revision,
             // A single dataflow does not use the cache, so an unavailable cache is not reported.
-            degraded: self.analyses.degraded(&rules, true),
+            degraded: self.analyses.degraded(&rules, None, true),
         })
     }
 
     async fn evaluate(
         &self,
-        tenant: &str,
+        claimant: Claimant,
         request: pb::EvaluateRulesRequest,
     ) -> Result<pb::EvaluateRulesResponse, Error> {
-        let _permit = self.analyses.acquire_upload()?;
-        let (rules, evaluation) = self.analyses.evaluate(tenant, request.try_into()?).await?;
+        let _permit = self.analyses.acquire_upload(claimant.clone())?;
+        let (rules, evaluation) = self.analyses.evaluate(&claimant.tenant, request.try_into()?).await?;
         // The result is not stored, so an unavailable cache is not reported.
-        let degraded = self.analyses.degraded(&rules, true);
+        let degraded = self.analyses.degraded(&rules, None, true);
         let evaluation = convert::evaluation::evaluation(evaluation, &rules.ruleset, degraded);
         self.analyses.check_size(evaluation.encoded_len())?;
         Ok(pb::EvaluateRulesResponse { evaluation: Some(evaluation) })
@@ -87,7 +88,7 @@ impl AnalysisService for Service {
         request: Request<Streaming<pb::AnalyzeCatalogueRequest>>,
     ) -> Result<Response<pb::AnalyzeCatalogueResponse>, Status> {
         let (headers, extensions, messages) = request.into_parts();
-        respond(self.analyze(headers, Identity::of(&extensions).tenant, messages).await)
+        respond(self.analyze(headers, Claimant::of(&extensions, false), messages).await)
     }
 
     async fn categorize_dataflow(
@@ -102,8 +103,8 @@ impl AnalysisService for Service {
         &self,
         request: Request<pb::EvaluateRulesRequest>,
     ) -> Result<Response<pb::EvaluateRulesResponse>, Status> {
-        let tenant = Identity::of(request.extensions()).tenant;
-        respond(self.evaluate(&tenant, request.into_inner()).await)
+        let claimant = Claimant::of(request.extensions(), false);
+        respond(self.evaluate(claimant, request.into_inner()).await)
     }
 }
 

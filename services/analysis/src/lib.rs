@@ -3,8 +3,9 @@
 //! The path of one request: [`grpc`] receives it, [`analyses`] looks the documents up in [`results`] or streams them
 //! through [`document`] to a parser thread, where [`catalogue`] combines the crates `dataflow-sdmx` and
 //! `dataflow-rules`, `families` adds the evidence of families, and [`themes`] has the provider's own categories decide
-//! first; `convert` builds the response. [`selection`] finds the rules of the call: [`rulesets`] has the compiled rules
-//! that tenants share, which [`rule_watch`] keeps current, and [`overlays`] what tenants have changed.
+//! first; `convert` builds the response. [`selection`] finds the rules and the mapping of themes of the call:
+//! [`rulesets`] has the compiled rules that tenants share, which [`rule_watch`] keeps current, [`mappings`] the mapping,
+//! which `theme_watch` does, and [`overlays`] what tenants have changed.
 
 pub mod args;
 pub mod budget;
@@ -18,6 +19,7 @@ pub mod options;
 pub mod results;
 
 pub mod flags;
+pub mod mappings;
 pub mod overlays;
 pub mod rule_watch;
 pub mod rulesets;
@@ -31,6 +33,9 @@ pub mod themes;
 mod convert;
 mod families;
 mod filing;
+mod fingerprint;
+mod seat;
+mod theme_watch;
 
 use std::sync::Arc;
 
@@ -44,6 +49,8 @@ use dataflow_proto::analysis::v1::analysis_service_server::AnalysisServiceServer
 use dataflow_proto::cache::v1::cache_service_server::SERVICE_NAME as CACHE_SERVICE;
 use dataflow_proto::config::v1::flag_service_server::SERVICE_NAME as FLAG_SERVICE;
 use dataflow_proto::config::v1::rule_service_server::SERVICE_NAME as RULE_SERVICE;
+use dataflow_proto::config::v1::theme_service_server::SERVICE_NAME as THEME_SERVICE;
+use dataflow_rules::themes::Mapping;
 
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
@@ -52,23 +59,34 @@ use analyses::Analyses;
 pub use args::Args;
 pub use error::Error;
 use flags::{FlagWatch, Flags};
-use overlays::{OverlayWatch, Overlays};
+use mappings::Mappings;
+use overlays::Overlays;
+use overlays::rules::OverlayWatch;
 use results::Results;
 use rulesets::Rulesets;
 use selection::Selection;
+use theme_watch::ThemeWatch;
 
-/// AnalysisService. While the config service is unavailable, it uses the built-in rule sets.
+/// AnalysisService. While the config service is unavailable, it uses the built-in rule sets and mapping of themes.
 pub fn capability(args: &Args, server: &ServerArgs, context: &Context) -> Capability {
     let rulesets = Arc::new(Rulesets::new(dataflow_rules::built_in::rulesets()));
     rulesets.register(&context.metrics);
+    let mappings = Arc::new(Mappings::new(Mapping::built_in()));
+    mappings.register(&context.metrics);
     let (config, timeout) = (args.peers.config_url.as_ref(), args.peers.peer_timeout);
-    let observer =
-        config.map(|_| context.observer("config", &[RULE_SERVICE, FLAG_SERVICE], FILE_DESCRIPTOR_SET));
+    let services = [RULE_SERVICE, THEME_SERVICE, FLAG_SERVICE];
+    let observer = config.map(|_| context.observer("config", &services, FILE_DESCRIPTOR_SET));
     let config = config.zip(observer.as_ref());
-    report(&rulesets, config.is_some(), context);
-    let overlays =
-        Overlays::new(config, timeout, args.analysis.tenant_rules_memory.as_u64(), &context.metrics);
-    let rules = Selection { rulesets: Arc::clone(&rulesets), overlays, flags: Flags::default() };
+    report((&rulesets, &mappings), config.is_some(), context);
+    let (rules_memory, themes_memory) =
+        (args.analysis.tenant_rules_memory, args.analysis.tenant_themes_memory);
+    let rules = Selection {
+        rulesets: Arc::clone(&rulesets),
+        overlays: Overlays::new(config, timeout, rules_memory.as_u64(), &context.metrics),
+        mappings,
+        theme_overlays: Overlays::new(config, timeout, themes_memory.as_u64(), &context.metrics),
+        flags: Flags::default(),
+    };
     let documents = context.live(args.analysis.documents.clone());
     let cache = args.peers.cache_url.as_ref();
     let cache_observer = cache.map(|_| context.observer("cache", &[CACHE_SERVICE], FILE_DESCRIPTOR_SET));
@@ -79,8 +97,11 @@ pub fn capability(args: &Args, server: &ServerArgs, context: &Context) -> Capabi
         .max_decoding_message_size(server.max_message())
         .max_encoding_message_size(server.max_message());
     let (follow, first) = rule_watch::follow(rulesets, config, timeout, context.draining.clone());
-    let overlays = rules.overlays.clone();
-    let known = async move { drop(tokio::time::timeout(timeout, overlays.attempted()).await) };
+    let (overlays, theme_overlays) = (rules.overlays.clone(), rules.theme_overlays.clone());
+    let known = async move {
+        let attempted = async { tokio::join!(overlays.attempted(), theme_overlays.attempted()) };
+        drop(tokio::time::timeout(timeout, attempted).await);
+    };
     let capability = Capability::new().service(service).warm_up(async {
         let ((), ()) = tokio::join!(first, known);
     });
@@ -88,22 +109,24 @@ pub fn capability(args: &Args, server: &ServerArgs, context: &Context) -> Capabi
     follow.into_iter().chain(watches).fold(capability, Capability::task)
 }
 
-/// Adds the rules to the status. Without a config service the built-in sets are what is wanted.
-fn report(rulesets: &Arc<Rulesets>, has_config: bool, context: &Context) {
+/// Adds the rules to the status. Without a config service the built-in ones are what is wanted.
+fn report((rulesets, mappings): (&Arc<Rulesets>, &Arc<Mappings>), has_config: bool, context: &Context) {
     let shown = Arc::clone(rulesets);
     context.status.add_rulesets(move || shown.revisions());
     if has_config {
         let rulesets = Arc::clone(rulesets);
         context.status.degraded_while("BUILT_IN_RULES", move || rulesets.built_in());
+        let mappings = Arc::clone(mappings);
+        context.status.degraded_while("BUILT_IN_THEMES", move || mappings.is_built_in());
     }
 }
 
-/// The tasks that watch what tenants have changed, and the flags.
+/// The tasks that watch what tenants have changed, the mapping of themes, and the flags.
 fn watches(
     rules: &Selection,
     (config, observer): (&Upstream, &CallObserver),
     draining: &CancellationToken,
-) -> [Task; 2] {
+) -> [Task; 3] {
     let (overlays, flags) = (rules.overlays.clone(), rules.flags.clone());
     let (upstream, observer, until) = (config.clone(), observer.clone(), draining.clone());
     let observed = observer.clone();
@@ -111,10 +134,16 @@ fn watches(
         let watch = outbound::follow(OverlayWatch::new(&overlays, &upstream, &observed));
         until.clone().run_until_cancelled_owned(watch).map(drop)
     });
+    let (mappings, changes) = (Arc::clone(&rules.mappings), rules.theme_overlays.clone());
+    let (upstream, observed, until) = (config.clone(), observer.clone(), draining.clone());
+    let themes = Task::restarting("themes", move || {
+        let watch = outbound::follow(ThemeWatch::new(&mappings, &changes, &upstream, &observed));
+        until.clone().run_until_cancelled_owned(watch).map(drop)
+    });
     let (upstream, until) = (config.clone(), draining.clone());
     let flags = Task::restarting("flags", move || {
         let watch = outbound::follow(FlagWatch::new(&flags, &upstream, &observer));
         until.clone().run_until_cancelled_owned(watch).map(drop)
     });
-    [overlays, flags]
+    [overlays, themes, flags]
 }

@@ -1,5 +1,7 @@
 //! The parameters of a catalogue analysis other than the document.
 
+use dataflow_mesh::inbound::Claimant;
+
 use crate::Error;
 use crate::digest;
 use crate::document::Fingerprint;
@@ -11,10 +13,10 @@ pub struct Options {
     pub ruleset: String,
     /// The provider's name; empty to take it from the document.
     pub provider: String,
-    /// The tenant of the request; empty without tenants.
-    pub tenant: String,
     /// The fingerprint that the caller announced for the document, if any.
     pub digest: Option<Fingerprint>,
+    /// Whose upload it is, with the tenant.
+    pub claimant: Claimant,
 }
 
 // === impl Options ===

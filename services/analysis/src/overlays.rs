@@ -1,17 +1,20 @@
-//! What tenants have changed in rule sets. The config service pushes which of them have changes; the changes themselves
-//! are loaded, and compiled with the shared set, when a call of the tenant needs them.
+//! What tenants have changed in a set that all share: in rule sets, or in the mapping of themes. The config service
+//! pushes which of them have changes; the changes themselves are loaded, and compiled with the shared set, when a call of
+//! the tenant needs them.
+
+pub mod rules;
+pub mod themes;
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use dataflow_mesh::metrics::Metrics;
-use dataflow_mesh::outbound::{CallObserver, Follower, Outbound, Upstream};
+use dataflow_mesh::outbound::{CallObserver, Outbound, Upstream};
 use dataflow_mesh::panics;
 use dataflow_mesh::tasks::Task;
-use dataflow_proto::config::v1 as pb;
-use dataflow_proto::config::v1::rule_service_client::RuleServiceClient;
 use moka::future::Cache;
 use moka::policy::EvictionPolicy;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -19,46 +22,89 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::Instant;
-use tonic::{Code, Status, Streaming};
+use tonic::{Code, Status};
 
-use crate::convert;
-use crate::rulesets::Ruleset;
-
-/// The memory of a compiled set for each byte of its keywords.
-const BYTES_PER_KEYWORD_BYTE: usize = 64;
+use crate::Error;
 
 /// How long nothing is loaded after the config service did not answer: calls would wait for it one after the other.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// A set that all tenants share, and that each may change for itself.
+pub trait Shared: Sized + Send + Sync + 'static {
+    /// What a tenant changes in it.
+    type Changes: Send;
+
+    /// The name and the help of the metric that counts loads.
+    const LOADS: (&'static str, &'static str);
+
+    /// The flag for the memory of compiled sets.
+    const MEMORY_FLAG: &'static str;
+
+    /// The name; empty if there is only one set.
+    fn name(&self) -> &str;
+
+    /// The revision in the config service.
+    fn revision(&self) -> i64;
+
+    /// Identifies the content.
+    fn fingerprint(&self) -> [u8; 32];
+
+    /// Loads what a tenant has changed in the set of this name, at this revision or a later one; with the revision.
+    fn load(
+        config: Outbound,
+        tenant: String,
+        name: String,
+        revision: i64,
+    ) -> impl Future<Output = Result<(Result<Self::Changes, Error>, i64), Status>> + Send;
+
+    /// This set with the changes of a tenant, not compiled yet.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    fn with(&self, changes: &Self::Changes, revision: i64) -> Result<Self, Error>;
+
+    /// Compiles the set, unless it was.
+    ///
+    /// # Errors
+    ///
+    /// If it does not compile.
+    fn compile(&self) -> Result<(), Error>;
+
+    /// The bytes of the compiled set, estimated.
+    fn weight(&self) -> usize;
+}
+
 /// The changes of all tenants. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Overlays(Arc<Shared>);
+#[derive(Debug)]
+pub struct Overlays<S: Shared>(Arc<Inner<S>>);
 
 #[derive(Debug)]
-struct Shared {
-    /// The revisions of changes, by tenant and rule set. None until the config service has sent them.
+struct Inner<S: Shared> {
+    /// The revisions of changes, by tenant and set. None until the config service has sent them.
     revisions: ArcSwapOption<Revisions>,
     /// Becomes true with the first attempt to get them.
     attempted: watch::Sender<bool>,
-    compiled: Cache<Key, Arc<Ruleset>>,
+    compiled: Cache<Key, Arc<S>>,
     /// One permit, to compile a set: others than the tenant need the processors too.
     compiling: Semaphore,
     /// The most bytes of one compiled set.
     largest: u32,
     /// None without a config service, and so without tenants that have changes.
-    config: Option<RuleServiceClient<Outbound>>,
+    config: Option<Outbound>,
     /// Until when nothing is loaded, since the config service was out of reach.
     pause: Mutex<Option<Instant>>,
     loads: Family<Labels, Counter>,
 }
 
-type Revisions = HashMap<String, HashMap<String, i64>>;
+/// The revisions of changes, by tenant and set.
+pub(crate) type Revisions = HashMap<String, HashMap<String, i64>>;
 
 /// A set with the changes of a tenant, at one revision of both.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     tenant: String,
-    ruleset: String,
+    set: String,
     shared: [u8; 32],
     revision: i64,
     overlay_revision: i64,
@@ -81,17 +127,26 @@ pub enum Missing {
     /// It refused, or a replica answered that has not read the changes yet.
     #[error("{0}")]
     NotLoaded(String),
-    /// They cannot be compiled with the shared rules.
+    /// They cannot be compiled with the shared set.
     #[error("{0}")]
     Unusable(String),
     /// The compiled set would take too much of the memory for all tenants.
-    #[error("the rule set of the tenant is too large for --tenant-rules-memory")]
-    TooLarge,
+    #[error("the set of the tenant is too large for {flag}")]
+    TooLarge {
+        /// The flag for that memory.
+        flag: &'static str,
+    },
 }
 
 // === impl Overlays ===
 
-impl Overlays {
+impl<S: Shared> Clone for Overlays<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S: Shared> Overlays<S> {
     /// Loads changes from the config service, within the timeout, and keeps compiled sets in this memory.
     pub fn new(
         config: Option<(&Upstream, &CallObserver)>,
@@ -99,26 +154,19 @@ impl Overlays {
         memory: u64,
         metrics: &Metrics,
     ) -> Self {
-        let config = config.map(|(upstream, observer)| {
-            let channel = Outbound::new(upstream, timeout).observed(observer);
-            // Every set that the config service accepts must arrive.
-            RuleServiceClient::new(channel).max_decoding_message_size(usize::MAX)
-        });
+        let config = config.map(|(upstream, observer)| Outbound::new(upstream, timeout).observed(observer));
         let compiled = Cache::builder()
             .max_capacity(memory)
             .eviction_policy(EvictionPolicy::lru())
-            .weigher(|_, ruleset| weight(ruleset))
+            .weigher(|_, set| weight(set))
             .build();
         let loads = Family::<Labels, Counter>::default();
         for outcome in ["loaded", "failed"] {
             let _ = loads.get_or_create(&Labels { outcome });
         }
-        metrics.register(
-            "analysis_tenant_rules",
-            "Loads of the rules that a tenant has changed, by outcome: loaded, or failed and the shared rules used",
-            loads.clone(),
-        );
-        Self(Arc::new(Shared {
+        let (name, help) = S::LOADS;
+        metrics.register(name, help, loads.clone());
+        Self(Arc::new(Inner {
             revisions: ArcSwapOption::empty(),
             attempted: watch::Sender::new(false),
             compiled,
@@ -138,25 +186,36 @@ impl Overlays {
         }
     }
 
+    /// The changes that there are, as the config service has sent them.
+    pub(crate) fn set_revisions(&self, revisions: Revisions) {
+        self.0.revisions.store(Some(Arc::new(revisions)));
+        self.set_attempted();
+    }
+
+    /// An attempt to get to know them has ended.
+    pub(crate) fn set_attempted(&self) {
+        self.0.attempted.send_replace(true);
+    }
+
     /// A set with the changes of a tenant; none if it has not changed the set.
     ///
     /// # Errors
     ///
     /// [`Missing`].
-    pub async fn over(&self, tenant: &str, shared: &Arc<Ruleset>) -> Result<Option<Arc<Ruleset>>, Missing> {
+    pub async fn over(&self, tenant: &str, shared: &Arc<S>) -> Result<Option<Arc<S>>, Missing> {
         if self.0.config.is_none() {
             return Ok(None);
         }
         let revisions = self.0.revisions.load();
         let sets = revisions.as_ref().ok_or(Missing::NotWatched)?.get(tenant);
-        let Some(overlay_revision) = sets.and_then(|sets| sets.get(&shared.name)).copied() else {
+        let Some(overlay_revision) = sets.and_then(|sets| sets.get(shared.name())).copied() else {
             return Ok(None);
         };
         let key = Key {
             tenant: tenant.to_owned(),
-            ruleset: shared.name.clone(),
-            shared: shared.fingerprint,
-            revision: shared.revision,
+            set: shared.name().to_owned(),
+            shared: shared.fingerprint(),
+            revision: shared.revision(),
             overlay_revision,
         };
         if let Some(known) = self.0.compiled.get(&key).await {
@@ -169,7 +228,7 @@ impl Overlays {
     }
 
     /// Loads a set in a task of its own, with a deadline of its own: the caller's may be too short, and others wait too.
-    async fn load(self, key: Key, shared: Arc<Ruleset>) -> Result<Arc<Ruleset>, Missing> {
+    async fn load(self, key: Key, shared: Arc<S>) -> Result<Arc<S>, Missing> {
         let (sender, loaded) = oneshot::channel();
         let load = async move {
             let loaded = self.fetch(key, shared).await;
@@ -178,39 +237,36 @@ impl Overlays {
             // Without a caller, the next one loads it again.
             let _ = sender.send(loaded);
         };
-        Task::logged("load tenant rules", load).detach();
+        Task::logged("load tenant changes", load).detach();
         loaded.await.unwrap_or_else(|_| Err(Missing::NotLoaded("the load has panicked".to_owned())))
     }
 
-    async fn fetch(&self, key: Key, shared: Arc<Ruleset>) -> Result<Arc<Ruleset>, Missing> {
-        let mut config = self.0.config.clone().ok_or(Missing::NotWatched)?;
+    async fn fetch(&self, key: Key, shared: Arc<S>) -> Result<Arc<S>, Missing> {
+        let config = self.0.config.clone().ok_or(Missing::NotWatched)?;
         if self.pause().is_some_and(|end| Instant::now() < end) {
             return Err(Missing::OutOfReach);
         }
-        let Key { tenant, ruleset, overlay_revision: wanted, .. } = key;
-        let request = pb::GetOverlayRequest { tenant, ruleset, revision: wanted };
-        let answer = config.get_overlay(request).await.map_err(|status| {
-            tracing::warn!(%status, "rule sets: changes of a tenant not loaded, using the shared rules");
+        let Key { tenant, set, overlay_revision: wanted, .. } = key;
+        let (changes, revision) = S::load(config, tenant, set, wanted).await.map_err(|status| {
+            tracing::warn!(%status, "tenant changes: not loaded, using the shared set");
             if !matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded) {
                 return Missing::NotLoaded(status.message().to_owned());
             }
             *self.pause() = Some(Instant::now() + PAUSE);
             Missing::OutOfReach
         })?;
-        let pb::GetOverlayResponse { overlay, revision } = answer.into_inner();
         if revision < wanted {
             return Err(Missing::NotLoaded(format!("revision {wanted} is not there yet, but {revision}")));
         }
-        let unusable = |error: crate::Error| Missing::Unusable(error.to_string());
-        let overlay = convert::rules::overlay(overlay.unwrap_or_default()).map_err(unusable)?;
-        let changed = Arc::new(shared.with(&overlay, revision).map_err(unusable)?);
+        let changed = changes.and_then(|changes| shared.with(&changes, revision));
+        let changed = Arc::new(changed.map_err(|error| Missing::Unusable(error.to_string()))?);
         if weight(&changed) > self.0.largest {
-            return Err(Missing::TooLarge);
+            return Err(Missing::TooLarge { flag: S::MEMORY_FLAG });
         }
         let _permit = self.0.compiling.acquire().await.expect("the semaphore is never closed");
         panics::spawn_blocking(move || {
             // An error is kept with the set, and found by every call.
-            let _ = changed.compiled();
+            let _ = changed.compile();
             Ok(changed)
         })
         .await
@@ -222,66 +278,13 @@ impl Overlays {
 }
 
 /// The set, if it compiles.
-fn usable(ruleset: Arc<Ruleset>) -> Result<Arc<Ruleset>, Missing> {
-    match ruleset.compiled() {
-        Ok(_) => Ok(ruleset),
+fn usable<S: Shared>(set: Arc<S>) -> Result<Arc<S>, Missing> {
+    match set.compile() {
+        Ok(()) => Ok(set),
         Err(error) => Err(Missing::Unusable(error.to_string())),
     }
 }
 
-/// The bytes of a compiled set, estimated.
-fn weight(ruleset: &Arc<Ruleset>) -> u32 {
-    let rules = ruleset.rules().map_or(&[][..], |set| &set.rules);
-    let keywords = rules.iter().flat_map(|rule| &rule.keywords);
-    let bytes: usize = keywords.map(|keyword| keyword.len() + 1).sum();
-    u32::try_from(bytes * BYTES_PER_KEYWORD_BYTE).unwrap_or(u32::MAX).max(1)
-}
-
-/// Takes the index of changes that the config service pushes.
-pub(crate) struct OverlayWatch {
-    overlays: Overlays,
-    client: RuleServiceClient<Outbound>,
-    /// What the present batch changes.
-    next: Revisions,
-}
-
-// === impl OverlayWatch ===
-
-impl OverlayWatch {
-    pub(crate) fn new(overlays: &Overlays, upstream: &Upstream, observer: &CallObserver) -> Self {
-        let client = RuleServiceClient::new(Outbound::watching(upstream).observed(observer));
-        Self { overlays: overlays.clone(), client, next: Revisions::new() }
-    }
-}
-
-impl Follower for OverlayWatch {
-    type Message = pb::WatchOverlaysResponse;
-
-    async fn open(&mut self) -> Result<Streaming<pb::WatchOverlaysResponse>, Status> {
-        // The first batch has everything.
-        self.next.clear();
-        Ok(self.client.watch_overlays(pb::WatchOverlaysRequest {}).await?.into_inner())
-    }
-
-    async fn take(&mut self, message: pb::WatchOverlaysResponse) {
-        for pb::watch_overlays_response::Changed { tenant, ruleset, revision } in message.changed {
-            let sets = self.next.entry(tenant).or_default();
-            match revision {
-                0 => drop(sets.remove(&ruleset)),
-                revision => drop(sets.insert(ruleset, revision)),
-            }
-        }
-        if message.complete {
-            self.next.retain(|_, sets| !sets.is_empty());
-            self.overlays.0.revisions.store(Some(Arc::new(self.next.clone())));
-            self.overlays.0.attempted.send_replace(true);
-        }
-    }
-
-    fn ended(&mut self, error: Option<&Status>) {
-        self.overlays.0.attempted.send_replace(true);
-        if let Some(error) = error {
-            tracing::debug!(%error, "rule sets: changes of tenants not watched, keeping the current ones, retrying");
-        }
-    }
+fn weight<S: Shared>(set: &Arc<S>) -> u32 {
+    u32::try_from(set.weight()).unwrap_or(u32::MAX).max(1)
 }

@@ -9,7 +9,6 @@ use dataflow_mesh::tasks::Task;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::cache::v1 as cache;
 use dataflow_proto::cache::v1::cache_service_client::CacheServiceClient;
-use dataflow_rules::themes;
 use dataflow_sdmx::Limits;
 use prost::Message;
 use sha2::{Digest, Sha256};
@@ -18,6 +17,7 @@ use tonic::{Code, Status};
 
 use crate::args::PeerArgs;
 use crate::document::Fingerprint;
+use crate::mappings::Mapping;
 use crate::rulesets::Ruleset;
 
 /// Incremented whenever a stored analysis would be read differently: two releases share one cache during every rollout.
@@ -36,6 +36,8 @@ pub struct Inputs<'a> {
     pub documents: Fingerprint,
     /// The rule set.
     pub ruleset: &'a Ruleset,
+    /// The mapping of themes.
+    pub mapping: &'a Mapping,
     /// The limits of the parser.
     pub limits: &'a Limits,
     /// The provider that the request states.
@@ -90,11 +92,13 @@ pub struct WriteLease {
 impl Key {
     /// The key for these inputs.
     pub fn of(inputs: Inputs<'_>) -> Self {
-        let Inputs { documents, ruleset, limits, provider, tenant } = inputs;
+        let Inputs { documents, ruleset, mapping, limits, provider, tenant } = inputs;
         let mut hasher = Sha256::new();
         hasher.update([STORED_VERSION]);
         hasher.update(documents);
-        hasher.update(Sha256::digest(themes::BUILT_IN));
+        hasher.update(mapping.fingerprint);
+        hasher.update(mapping.source.revision.to_be_bytes());
+        hasher.update(mapping.overlay_revision.to_be_bytes());
         hasher.update(ruleset.fingerprint);
         hasher.update(ruleset.revision.to_be_bytes());
         // Not hashed without changes of a tenant, so that the keys are those of the previous release.

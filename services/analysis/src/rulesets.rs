@@ -4,16 +4,15 @@
 mod metrics;
 
 use std::collections::BTreeMap;
-use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use dataflow_mesh::metrics::Metrics;
 use dataflow_rules::{Compiled, Overlay, RuleSet};
-use sha2::{Digest, Sha256};
 
 use crate::Error;
+use crate::fingerprint::fingerprint;
 
 use metrics::Gauges;
 
@@ -55,7 +54,7 @@ struct CurrentSets {
 impl Ruleset {
     /// A set of the config service, or why it cannot be read.
     pub fn new(name: String, revision: i64, source: Result<RuleSet, String>) -> Self {
-        let fingerprint = source.as_ref().map(fingerprint).unwrap_or_default();
+        let fingerprint = source.as_ref().map(of_rules).unwrap_or_default();
         Self { name, revision, overlay_revision: 0, fingerprint, source, compiled: OnceLock::new() }
     }
 
@@ -110,24 +109,9 @@ impl Ruleset {
     }
 }
 
-/// A digest of the rules of a set, independent of its revision: the same rules have the same digest on every replica.
-/// Another release may compute another digest, which only causes a cache miss.
-fn fingerprint(set: &RuleSet) -> [u8; 32] {
-    struct DigestHasher(Sha256);
-
-    impl Hasher for DigestHasher {
-        fn write(&mut self, bytes: &[u8]) {
-            self.0.update(bytes);
-        }
-
-        fn finish(&self) -> u64 {
-            unreachable!("only the SHA-256 digest is used")
-        }
-    }
-
-    let mut hasher = DigestHasher(Sha256::new());
-    (&set.name, set.mode, &set.rules).hash(&mut hasher);
-    hasher.0.finalize().into()
+/// A digest of the rules of a set, independent of its revision.
+fn of_rules(set: &RuleSet) -> [u8; 32] {
+    fingerprint((&set.name, set.mode, &set.rules))
 }
 
 // === impl Rulesets ===

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use dataflow_rules::Category;
-use dataflow_rules::themes::Mapping;
+use dataflow_rules::themes::CompiledMapping;
 use dataflow_sdmx::{Dataflow, Diagnostics, Limits, Localized, Reason, Resolved, Theme, ThemeLink, Themes};
 
 mod parent;
@@ -61,7 +61,7 @@ struct Links<'a> {
 pub fn assign<'a>(
     dataflows: impl Iterator<Item = &'a Dataflow> + Clone,
     themes: &'a Themes,
-    (mapping, limits): (&Mapping, &Limits),
+    (mapping, limits): (&CompiledMapping, &Limits),
     diagnostics: &mut Diagnostics,
 ) -> Option<Vec<Vec<AssignedTheme>>> {
     let Resolved { themes, links } = themes.resolve(limits, diagnostics);
@@ -166,7 +166,7 @@ impl<'a> Links<'a> {
 // === impl MappedTheme ===
 
 impl MappedTheme {
-    fn new(theme: &Theme<'_>, mapping: &Mapping) -> Self {
+    fn new(theme: &Theme<'_>, mapping: &CompiledMapping) -> Self {
         let Theme { agency_id, scheme_id, version, path } = theme;
         let steps: Vec<_> = path.iter().map(|part| (part.id, part.names)).collect();
         Self {

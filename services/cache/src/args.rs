@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use dataflow_settings::duration;
 
 /// The limits of the cache.
 #[derive(Debug, Clone, clap::Args)]
@@ -22,7 +23,7 @@ pub struct CacheArgs {
     pub max_entry_bytes: ByteSize,
 
     /// Time to live of entries whose writer does not set one.
-    #[arg(long, env = "DATAFLOW_DEFAULT_TTL", default_value = "30m", value_parser = humantime::parse_duration,
+    #[arg(long, env = "DATAFLOW_DEFAULT_TTL", default_value = "30m", value_parser = duration,
           value_name = "DURATION")]
     pub default_ttl: Duration,
 
@@ -31,7 +32,7 @@ pub struct CacheArgs {
     pub max_ttl: Duration,
 
     /// Longest duration of a lease.
-    #[arg(long, env = "DATAFLOW_MAX_LEASE", default_value = "5m", value_parser = humantime::parse_duration,
+    #[arg(long, env = "DATAFLOW_MAX_LEASE", default_value = "5m", value_parser = duration,
           value_name = "DURATION")]
     pub max_lease: Duration,
 

@@ -1,4 +1,6 @@
-//! A change of rule sets, providers, keys or flags, and its audit record.
+//! A change of rule sets, themes, providers, keys or flags, and its audit record.
+
+mod themes;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -8,6 +10,8 @@ use dataflow_rules::{Overlay, Rule, RuleSet};
 use crate::flag::Flag;
 use crate::key::Key;
 use crate::provider::Provider;
+
+pub use themes::{TenantThemeChange, ThemeChange};
 
 /// The change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +36,8 @@ pub enum Change {
     RolledBack(RuleSet),
     /// All rules of a rule set were replaced by those of this one.
     RulesReplaced(RuleSet),
+    /// The mapping of themes was changed.
+    Themes(ThemeChange),
     /// A provider was seeded by a release.
     ProviderSeeded(Provider),
     /// A provider was created, or replaced by identifier.
@@ -61,7 +67,7 @@ pub enum Change {
     },
 }
 
-/// What a tenant changed for itself, in rule sets and providers that tenants share.
+/// What a tenant changed for itself, in rule sets, themes and providers that tenants share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TenantChange {
     /// A rule of its own was created, or replaced by identifier.
@@ -99,6 +105,8 @@ pub enum TenantChange {
         /// The changes.
         overlay: Arc<Overlay>,
     },
+    /// The mapping of themes.
+    Themes(TenantThemeChange),
     /// A provider of its own was created, or replaced by identifier.
     ProviderPut(Provider),
     /// A provider was removed, its own or a shared one.
@@ -161,7 +169,8 @@ impl Change {
             }
             Change::RulePut { ruleset, .. } | Change::RuleRemoved { ruleset, .. } => Some(ruleset),
             Change::Tenant { change, .. } => change.ruleset(),
-            Change::ProviderSeeded(_)
+            Change::Themes(_)
+            | Change::ProviderSeeded(_)
             | Change::ProviderPut(_)
             | Change::ProviderRemoved { .. }
             | Change::KeyCreated(_)
@@ -231,7 +240,8 @@ impl TenantChange {
             | TenantChange::RuleRestored { ruleset, .. }
             | TenantChange::RolledBack { ruleset, .. }
             | TenantChange::Replaced { ruleset, .. } => Some(ruleset),
-            TenantChange::ProviderPut(_)
+            TenantChange::Themes(_)
+            | TenantChange::ProviderPut(_)
             | TenantChange::ProviderRemoved { .. }
             | TenantChange::ProviderRestored { .. } => None,
         }

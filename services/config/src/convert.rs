@@ -16,13 +16,14 @@ pub(crate) mod flag;
 pub(crate) mod key;
 pub(crate) mod refusal;
 pub(crate) mod ruleset;
+pub(crate) mod theme;
 
 // === rule sets ===
 
 /// The wire form of a rule set, as a caller sees it.
 pub(crate) fn ruleset(seen: &RulesetView<'_>) -> pb::Ruleset {
     let (_, overlay_revision) = seen.revisions();
-    let rules = seen.rules().iter().map(rule).collect();
+    let rules = seen.items().iter().map(rule).collect();
     let RuleSet { name, mode, revision, .. } = seen.shared();
     let (name, mode, revision) = (name.clone(), *mode, *revision);
     let shared = ruleset::to_wire(&RuleSet { name, mode, revision, rules: Vec::new() });
@@ -31,13 +32,14 @@ pub(crate) fn ruleset(seen: &RulesetView<'_>) -> pb::Ruleset {
 
 /// The wire form of a rule, as a caller sees it.
 pub(crate) fn rule(seen: &RuleView<'_>) -> pb::Rule {
-    let RuleView { rule, version, owner } = seen;
-    let (create_time, update_time) = match version {
-        Some(version) => (timestamp(version.created), timestamp(version.updated)),
-        None => (None, None),
-    };
-    let owner = owner_to_wire(*owner);
-    pb::Rule { etag: seen.etag(), create_time, update_time, owner, ..ruleset::rule_to_wire(rule) }
+    let (create_time, update_time) = seen.times().unzip();
+    pb::Rule {
+        etag: seen.etag(),
+        create_time: create_time.and_then(timestamp),
+        update_time: update_time.and_then(timestamp),
+        owner: owner_to_wire(seen.owner),
+        ..ruleset::rule_to_wire(seen.item)
+    }
 }
 
 fn owner_to_wire(owner: Option<Owner>) -> i32 {
@@ -66,14 +68,19 @@ pub(crate) fn revision(ruleset: &str, revision: &Revision) -> pb::Revision {
 
 impl From<&Difference> for pb::revision::Difference {
     fn from(difference: &Difference) -> Self {
-        let (kind, fields) = match &difference.kind {
-            DifferenceKind::Added => (pb::revision::Kind::Added, &[][..]),
-            DifferenceKind::Changed(fields) => (pb::revision::Kind::Changed, fields.as_slice()),
-            DifferenceKind::Removed => (pb::revision::Kind::Removed, &[][..]),
-        };
-        let fields = fields.iter().map(|field| (*field).to_owned()).collect();
-        Self { rule_id: difference.rule_id.clone(), kind: kind.into(), fields }
+        let (kind, fields) = kind(&difference.kind);
+        Self { rule_id: difference.id.clone(), kind, fields }
     }
+}
+
+/// The number of a kind of difference, and the fields that differ.
+fn kind(kind: &DifferenceKind) -> (i32, Vec<String>) {
+    let (kind, fields) = match kind {
+        DifferenceKind::Added => (pb::revision::Kind::Added, &[][..]),
+        DifferenceKind::Changed(fields) => (pb::revision::Kind::Changed, fields.as_slice()),
+        DifferenceKind::Removed => (pb::revision::Kind::Removed, &[][..]),
+    };
+    (kind.into(), fields.iter().map(|field| (*field).to_owned()).collect())
 }
 
 // === providers ===

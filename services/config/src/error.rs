@@ -31,6 +31,24 @@ pub enum Error {
         /// The rule.
         rule: String,
     },
+    /// There is no such theme in the mapping.
+    #[error("there is no theme {theme:?}")]
+    ThemeNotFound {
+        /// The requested identifier.
+        theme: String,
+    },
+    /// The theme already exists.
+    #[error("the theme {theme:?} already exists")]
+    ThemeExists {
+        /// The identifier.
+        theme: String,
+    },
+    /// The mapping of themes has no such revision.
+    #[error("the mapping of themes has no revision {revision}")]
+    ThemesRevisionNotFound {
+        /// The requested revision.
+        revision: i64,
+    },
     /// The set has no such revision.
     #[error("the set {ruleset:?} has no revision {revision}")]
     RevisionNotFound {
@@ -160,6 +178,14 @@ pub enum Error {
     /// See [`dataflow_store::Error`].
     #[error(transparent)]
     Store(#[from] dataflow_store::Error),
+    /// A theme is invalid, or the mapping of all of them.
+    #[error("{field}: {problem}")]
+    ThemeInvalid {
+        /// The field's path, for instance `themes[3].path[0]`.
+        field: String,
+        /// The problem, and what is allowed.
+        problem: String,
+    },
     /// A rule set is invalid.
     #[error("{field}: {problem}")]
     RulesetInvalid {
@@ -187,11 +213,16 @@ impl Describe for Error {
             Error::RulesetNotFound { .. }
             | Error::RuleNotFound { .. }
             | Error::RevisionNotFound { .. }
+            | Error::ThemeNotFound { .. }
+            | Error::ThemesRevisionNotFound { .. }
             | Error::ProviderNotFound { .. }
             | Error::KeyNotFound { .. }
             | Error::FlagNotFound { .. } => Kind::NotFound,
-            Error::RuleExists { .. } | Error::ProviderExists { .. } => Kind::AlreadyExists,
+            Error::RuleExists { .. } | Error::ThemeExists { .. } | Error::ProviderExists { .. } => {
+                Kind::AlreadyExists
+            }
             Error::RulesetInvalid { .. }
+            | Error::ThemeInvalid { .. }
             | Error::ProviderInvalid { .. }
             | Error::KeyInvalid { .. }
             | Error::FlagInvalid { .. }
@@ -215,7 +246,10 @@ impl Describe for Error {
             Error::RulesetNotFound { .. } => "RULESET_NOT_FOUND",
             Error::RuleNotFound { .. } => "RULE_NOT_FOUND",
             Error::RuleExists { .. } => "RULE_EXISTS",
-            Error::RevisionNotFound { .. } => "REVISION_NOT_FOUND",
+            Error::RevisionNotFound { .. } | Error::ThemesRevisionNotFound { .. } => "REVISION_NOT_FOUND",
+            Error::ThemeNotFound { .. } => "THEME_NOT_FOUND",
+            Error::ThemeExists { .. } => "THEME_EXISTS",
+            Error::ThemeInvalid { .. } => "THEME_INVALID",
             Error::ProviderNotFound { .. } => "PROVIDER_NOT_FOUND",
             Error::ProviderExists { .. } => "PROVIDER_EXISTS",
             Error::ProviderInvalid { .. } => "PROVIDER_INVALID",
@@ -249,6 +283,8 @@ impl Describe for Error {
             Error::RevisionNotFound { ruleset, revision } => {
                 &[("ruleset", ruleset.clone()), ("revision", revision.to_string())]
             }
+            Error::ThemeNotFound { theme } | Error::ThemeExists { theme } => &[("theme", theme.clone())],
+            Error::ThemesRevisionNotFound { revision } => &[("revision", revision.to_string())],
             Error::ProviderNotFound { provider } | Error::ProviderExists { provider } => {
                 &[("provider", provider.clone())]
             }
@@ -264,6 +300,7 @@ impl Describe for Error {
     fn violations(&self) -> Vec<Violation> {
         match self {
             Error::RulesetInvalid { field, problem }
+            | Error::ThemeInvalid { field, problem }
             | Error::ProviderInvalid { field, problem }
             | Error::KeyInvalid { field, problem }
             | Error::FlagInvalid { field, problem }

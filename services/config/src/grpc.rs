@@ -6,16 +6,25 @@ pub mod keys;
 pub mod providers;
 pub mod rules;
 pub mod settings;
+pub mod themes;
 
 mod mask;
 mod refusals;
+mod sets;
+
+use std::pin::Pin;
 
 use dataflow_mesh::identity::Identity;
 use dataflow_mesh::propagation::REQUEST_ID;
-use tonic::Request;
+use futures_util::stream::{self, Stream, StreamExt};
+use tokio_stream::wrappers::WatchStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Status};
 
 use crate::Error;
 use crate::change::Origin;
+use crate::journal::Journal;
+use crate::state::State;
 
 /// Longest reason of a change, in bytes.
 const MAX_REASON: usize = 1024;
@@ -24,9 +33,32 @@ const MAX_REASON: usize = 1024;
 const DEFAULT_PAGE_SIZE: usize = 100;
 const MAX_PAGE_SIZE: usize = 1000;
 
+/// Most entries of an index in one message of a watch, so that it stays far below the limit of a message.
+const CHANGED_PER_MESSAGE: usize = 1000;
+
 /// The error of a request without a required message.
 fn missing_field(field: &str) -> Error {
     Error::FieldInvalid { field: field.to_owned(), problem: "must be set".to_owned() }
+}
+
+/// A response that ends when the service drains.
+type Watch<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// What `news` finds in each state of the journal, until the service drains: an endless response would delay that.
+fn watch<T, N>(
+    journal: &Journal,
+    draining: &CancellationToken,
+    mut news: impl FnMut(&State) -> N + Send + 'static,
+) -> Watch<T>
+where
+    T: Send + 'static,
+    N: IntoIterator<Item = T, IntoIter: Send> + 'static,
+{
+    WatchStream::new(journal.watch())
+        .flat_map(move |state| stream::iter(news(&state)))
+        .map(Ok)
+        .take_until(draining.clone().cancelled_owned())
+        .boxed()
 }
 
 /// The caller of a change.

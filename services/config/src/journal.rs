@@ -11,6 +11,7 @@ mod pace;
 mod page;
 mod reader;
 mod replay;
+mod themes;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -224,9 +225,7 @@ impl Journal {
             let state = self.writable().await?;
             let Some(change) = decide(&state)? else { return Ok(state) };
             let recorded = ChangeRecord { change, origin: origin.clone(), time: SystemTime::now() };
-            let mut next = State::clone(&state);
-            next.apply(&recorded)?;
-            next.validate(&recorded.change)?;
+            let next = applied(&state, &recorded)?;
             let payer = match &recorded.change {
                 Change::Tenant { tenant, .. } if !is_paid => Some(tenant.clone()),
                 _ => None,
@@ -330,6 +329,14 @@ impl Journal {
             tracing::debug!(%error, "journal: notification failed, other replicas will poll");
         }
     }
+}
+
+/// The state after a change that is valid.
+fn applied(state: &State, recorded: &ChangeRecord) -> Result<State, Error> {
+    let mut next = State::clone(state);
+    next.apply(recorded)?;
+    next.validate(&recorded.change)?;
+    Ok(next)
 }
 
 fn seed_origin() -> Origin {

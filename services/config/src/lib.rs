@@ -1,9 +1,9 @@
-//! The config service: owns the rule sets, the registries of providers and API keys, and the feature flags, serves the dynamic settings of
-//! the mesh, and pushes every change to all watchers.
+//! The config service: owns the rule sets, the mapping of themes, the registries of providers and API keys, and the
+//! feature flags, serves the dynamic settings of the mesh, and pushes every change to all watchers.
 //!
 //! [`grpc`] adapts the wire. Reads are served from a [`state`], which results from replaying the [`journal`]; writes
 //! append to the journal, in the format of `stored`. Beside it stand the log of [`refusals`], and when keys were last
-//! used ([`key_uses`]). The crate `dataflow-rules` validates rule sets, [`provider`] validates providers, [`flag`]
+//! used ([`key_uses`]). The crate `dataflow-rules` validates rule sets and themes, [`provider`] validates providers, [`flag`]
 //! flags, [`key`] makes and validates API keys, and [`built_in`] is the seed of an empty store.
 
 pub mod args;
@@ -40,9 +40,11 @@ use dataflow_proto::config::v1::flag_service_server::FlagServiceServer;
 use dataflow_proto::config::v1::key_service_server::KeyServiceServer;
 use dataflow_proto::config::v1::provider_service_server::ProviderServiceServer;
 use dataflow_proto::config::v1::rule_service_server::RuleServiceServer;
+use dataflow_proto::config::v1::theme_service_server::ThemeServiceServer;
 
 pub use args::{JournalArgs, RefusalLogArgs};
 pub use convert::ruleset::{from_wire as ruleset_from_wire, to_wire as ruleset_to_wire};
+pub use convert::theme::{mapping_from_wire, mapping_to_wire};
 pub use error::Error;
 use journal::Journal;
 use key_uses::KeyUses;
@@ -51,8 +53,8 @@ use refusals::RefusalLog;
 /// How long startup waits for the next records before the service serves the built-in rule sets and providers.
 const STORE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// RuleService, ProviderService, KeyService, FlagService, AuditService and ConfigService on top of `journal`, with a log
-/// of refused writes beside it.
+/// RuleService, ThemeService, ProviderService, KeyService, FlagService, AuditService and ConfigService on top of
+/// `journal`, with a log of refused writes beside it.
 pub fn capability(
     server: &ServerArgs,
     context: &Context,
@@ -69,6 +71,9 @@ pub fn capability(
     let rules = grpc::rules::Service::new(Arc::clone(&journal), context.draining.clone());
     let rules =
         RuleServiceServer::new(rules).max_decoding_message_size(limit).max_encoding_message_size(limit);
+    let themes = grpc::themes::Service::new(Arc::clone(&journal), context.draining.clone());
+    let themes =
+        ThemeServiceServer::new(themes).max_decoding_message_size(limit).max_encoding_message_size(limit);
     let providers = ProviderServiceServer::new(grpc::providers::Service::new(Arc::clone(&journal)));
     let keys = grpc::keys::Service::new(Arc::clone(&journal), uses, context.draining.clone());
     let flags = grpc::flags::Service::new(Arc::clone(&journal), context.draining.clone());
@@ -86,6 +91,7 @@ pub fn capability(
     });
     Capability::new()
         .service(rules)
+        .service(themes)
         .service(providers)
         .service(KeyServiceServer::new(keys))
         .service(FlagServiceServer::new(flags))

@@ -3,23 +3,29 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use dataflow_rules::{RuleError, Set};
+
 use crate::Error;
-use crate::change::{Change, ChangeRecord, TenantChange};
+use crate::change::{Change, ChangeRecord, TenantChange, TenantThemeChange, ThemeChange};
 use crate::flag::Flag;
 use crate::key::{Key, MAX_KEYS, MAX_TENANT_KEYS};
 use crate::provider::Provider;
 
+use self::tenant::Shared;
+
 pub use self::history::{History, ResourceVersion, Revision};
-pub use self::ruleset::VersionedRuleset;
+pub use self::overlay::VersionedOverlay;
 pub use self::tenant::{
-    MAX_CHANGED_PROVIDERS, MAX_CHANGED_RULES, MAX_TENANT_BYTES, MAX_TENANTS, MAX_TENANTS_BYTES, OwnProvider,
-    Tenant, VersionedOverlay,
+    MAX_CHANGED_PROVIDERS, MAX_CHANGED_RULES, MAX_CHANGED_THEMES, MAX_TENANT_BYTES, MAX_TENANTS,
+    MAX_TENANTS_BYTES, OwnProvider, Tenant,
 };
-pub use self::view::{Owner, ProviderView, RuleView, RulesetView};
+pub use self::versioned::{Versioned, VersionedMapping, VersionedRuleset};
+pub use self::view::{ItemView, Owner, ProviderView, RuleView, RulesetView, SetView, ThemeView, ThemesView};
 
 mod history;
-mod ruleset;
+mod overlay;
 mod tenant;
+mod versioned;
 mod view;
 
 /// The state after the change at `position`.
@@ -29,6 +35,8 @@ pub struct State {
     pub position: u64,
     /// The shared rule sets by name.
     pub rulesets: BTreeMap<String, Arc<VersionedRuleset>>,
+    /// The shared mapping of themes; that of this release if the journal has none.
+    pub themes: Arc<VersionedMapping>,
     /// The shared providers by identifier.
     pub providers: BTreeMap<String, Arc<VersionedProvider>>,
     /// The identifiers of all providers that ever existed: a removed provider is not seeded again by the next release.
@@ -118,11 +126,14 @@ impl State {
             }
             Change::RulePut { ruleset, rule } => self.ruleset_mut(ruleset)?.put(rule, position, recorded),
             Change::RuleRemoved { ruleset, rule_id } => {
-                self.ruleset_mut(ruleset)?.remove(rule_id, position, recorded)?;
+                if !self.ruleset_mut(ruleset)?.remove(rule_id, position, recorded) {
+                    return Err(rule_not_found(ruleset, rule_id));
+                }
             }
             Change::RolledBack(set) | Change::RulesReplaced(set) => {
                 self.ruleset_mut(&set.name)?.replace(&set.rules, position, recorded);
             }
+            Change::Themes(change) => self.apply_themes(change, position, recorded)?,
             Change::ProviderSeeded(provider) | Change::ProviderPut(provider) => {
                 let id = provider.provider_id.clone();
                 // Before it is seeded, a provider was built into this process, and is no resource with a version.
@@ -156,22 +167,52 @@ impl State {
         Ok(())
     }
 
+    fn apply_themes(
+        &mut self,
+        change: &ThemeChange,
+        position: u64,
+        recorded: &ChangeRecord,
+    ) -> Result<(), Error> {
+        let themes = Arc::make_mut(&mut self.themes);
+        match change {
+            // Another release, at the same time, has not replaced what was stored first.
+            ThemeChange::Seeded(_) if !themes.is_built_in() => {}
+            ThemeChange::Seeded(mapping) => {
+                *themes = VersionedMapping::stored(mapping.clone(), position, recorded);
+            }
+            ThemeChange::Put(theme) => themes.put(theme, position, recorded),
+            ThemeChange::Removed { theme_id } => {
+                if !themes.remove(theme_id, position, recorded) {
+                    return Err(theme_not_found(theme_id));
+                }
+            }
+            ThemeChange::RolledBack(mapping) | ThemeChange::Replaced(mapping) => {
+                themes.replace(&mapping.themes, position, recorded);
+            }
+        }
+        Ok(())
+    }
+
     fn apply_tenant(
         &mut self,
         tenant: &str,
         change: &TenantChange,
         at: (u64, &ChangeRecord),
     ) -> Result<(), Error> {
-        let shared = change.ruleset().map(|name| self.ruleset(name)).transpose()?;
-        let shared = shared.map(|ruleset| Arc::clone(&ruleset.set));
-        let rules = shared.as_ref().map_or(&[][..], |set| &set.rules);
-        let is_shared = match change {
+        let ruleset = change.ruleset().map(|name| self.ruleset(name)).transpose()?;
+        let ruleset = ruleset.map(|ruleset| Arc::clone(&ruleset.set));
+        let has_provider = match change {
             TenantChange::ProviderRemoved { provider_id } => self.providers.contains_key(provider_id),
             _ => false,
         };
+        let shared = Shared {
+            rules: ruleset.as_ref().map_or(&[][..], |set| &set.rules),
+            themes: &self.themes.set.themes,
+            has_provider,
+        };
         let tenants = Arc::make_mut(&mut self.tenants);
         let changed = Arc::make_mut(tenants.entry(tenant.to_owned()).or_default());
-        changed.apply(change, rules, is_shared, at);
+        changed.apply(change, shared, at);
         if changed.is_empty() {
             tenants.remove(tenant);
         }
@@ -183,10 +224,9 @@ impl State {
         for ruleset in self.rulesets.values_mut() {
             Arc::make_mut(ruleset).history.forget(position);
         }
+        Arc::make_mut(&mut self.themes).history.forget(position);
         for tenant in Arc::make_mut(&mut self.tenants).values_mut() {
-            for overlay in Arc::make_mut(tenant).overlays.values_mut() {
-                Arc::make_mut(overlay).history.forget(position);
-            }
+            Arc::make_mut(tenant).histories_mut().for_each(|history| history.forget(position));
         }
     }
 
@@ -194,13 +234,14 @@ impl State {
     ///
     /// # Errors
     ///
-    /// [`Error::RulesetInvalid`], [`Error::ProviderInvalid`], [`Error::KeyInvalid`], [`Error::TooManyKeys`],
-    /// [`Error::FlagInvalid`], [`Error::TenantTooLarge`], [`Error::TooManyTenants`].
+    /// [`Error::RulesetInvalid`], [`Error::ThemeInvalid`], [`Error::ProviderInvalid`], [`Error::KeyInvalid`],
+    /// [`Error::TooManyKeys`], [`Error::FlagInvalid`], [`Error::TenantTooLarge`], [`Error::TooManyTenants`].
     pub fn validate(&self, change: &Change) -> Result<(), Error> {
         match change {
             Change::ProviderSeeded(provider) | Change::ProviderPut(provider) => provider.validate(),
             Change::KeyCreated(key) => self.has_room(key).and_then(|()| key.validate()),
             Change::FlagPut(flag) => flag.validate(),
+            Change::Themes(_) => self.themes.set.validate().map_err(theme_invalid),
             Change::Tenant { tenant, change } => self.validate_tenant(tenant, change),
             _ => change.ruleset().map_or(Ok(()), |name| Ok(self.ruleset(name)?.set.validate()?)),
         }
@@ -221,6 +262,10 @@ impl State {
         match change {
             // A set that has become too large, because the shared one has grown, gets smaller.
             TenantChange::RuleRemoved { .. } | TenantChange::RuleRestored { .. } => Ok(()),
+            TenantChange::Themes(TenantThemeChange::Removed { .. } | TenantThemeChange::Restored { .. }) => {
+                Ok(())
+            }
+            TenantChange::Themes(_) => self.themes_of(tenant).set().validate().map_err(theme_invalid),
             _ => {
                 change.ruleset().map_or(Ok(()), |name| Ok(self.ruleset_of(tenant, name)?.set().validate()?))
             }
@@ -249,4 +294,14 @@ impl State {
 /// The error of a missing rule.
 pub(crate) fn rule_not_found(ruleset: &str, rule: &str) -> Error {
     Error::RuleNotFound { ruleset: ruleset.to_owned(), rule: rule.to_owned() }
+}
+
+/// The error of a missing theme.
+pub(crate) fn theme_not_found(theme: &str) -> Error {
+    Error::ThemeNotFound { theme: theme.to_owned() }
+}
+
+/// The error of a mapping of themes that is not valid.
+pub(crate) fn theme_invalid(RuleError { field, problem }: RuleError) -> Error {
+    Error::ThemeInvalid { field, problem }
 }

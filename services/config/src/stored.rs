@@ -13,12 +13,13 @@ use crate::convert::{flag, key, ruleset};
 pub(crate) mod refusal;
 mod snapshot;
 mod tenant;
+mod themes;
 mod versioned;
 
 pub(crate) use snapshot::{Snapshot, encode_snapshot};
 
 /// The newest format version that this release reads.
-const NEWEST_VERSION: u32 = 4;
+const NEWEST_VERSION: u32 = 5;
 
 /// The format version of changes.
 const CHANGE_VERSION: u32 = 1;
@@ -30,6 +31,10 @@ const KEY_VERSION: u32 = 3;
 /// The format version of everything that has flags, or changes of tenants for themselves. A release that reads up to
 /// version 3 would take the rules of a tenant for shared ones.
 const TENANT_VERSION: u32 = 4;
+
+/// The format version of everything that has themes. A release that reads up to version 4 would skip the changes, and its
+/// snapshots would drop them.
+const THEME_VERSION: u32 = 5;
 
 /// A record of the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +67,7 @@ pub(crate) fn encode(recorded: ChangeRecord) -> Bytes {
     let ChangeRecord { change, origin, time } = recorded;
     let Origin { author, reason, peer, request_id } = origin;
     let format = match change {
+        _ if change.is_of_themes() => THEME_VERSION,
         Change::Tenant { .. } | Change::FlagPut(_) => TENANT_VERSION,
         Change::KeyCreated(_) | Change::KeyRevoked { .. } => KEY_VERSION,
         _ => CHANGE_VERSION,
@@ -85,6 +91,7 @@ pub(crate) fn encode(recorded: ChangeRecord) -> Bytes {
         Change::RulesReplaced(set) => {
             Stored::RolledBack(pb::StoredRollback { ruleset: Some(ruleset::to_wire(&set)), replaced: true })
         }
+        Change::Themes(change) => themes::encode(change),
         Change::ProviderSeeded(provider) => Stored::ProviderSeeded((&provider).into()),
         Change::ProviderPut(provider) => Stored::ProviderPut((&provider).into()),
         Change::ProviderRemoved { provider_id } => Stored::ProviderRemoved(provider_id),
@@ -135,6 +142,10 @@ fn decode_up_to(newest: u32, record: Bytes) -> Result<Record, Unreadable> {
             let set = ruleset::from_wire(ruleset.unwrap_or_default()).map_err(invalid)?;
             if replaced { Change::RulesReplaced(set) } else { Change::RolledBack(set) }
         }
+        change @ (Stored::ThemesSeeded(_)
+        | Stored::ThemePut(_)
+        | Stored::ThemeRemoved(_)
+        | Stored::ThemesReplaced(_)) => Change::Themes(themes::decode(change)?),
         Stored::ProviderSeeded(provider) => Change::ProviderSeeded(provider.try_into().map_err(invalid)?),
         Stored::ProviderPut(provider) => Change::ProviderPut(provider.try_into().map_err(invalid)?),
         Stored::ProviderRemoved(provider_id) => Change::ProviderRemoved { provider_id },
@@ -145,7 +156,11 @@ fn decode_up_to(newest: u32, record: Bytes) -> Result<Record, Unreadable> {
             return Ok(Record::Snapshot(Box::new(snapshot::decode(stored).map_err(invalid)?)));
         }
         // A tenant alone drops its own changes.
-        Stored::RuleRestored(_) | Stored::OverlayReplaced(_) | Stored::ProviderRestored(_) => {
+        Stored::RuleRestored(_)
+        | Stored::OverlayReplaced(_)
+        | Stored::ThemeRestored(_)
+        | Stored::ThemeOverlayReplaced(_)
+        | Stored::ProviderRestored(_) => {
             return Err(Unreadable::Malformed("a change of no tenant".to_owned()));
         }
     };
@@ -237,7 +252,7 @@ mod tests {
         let provider = crate::built_in::providers().remove(0);
         let (rule_id, provider_id) = ("r".to_owned(), "p".to_owned());
         let overlay = std::sync::Arc::new(dataflow_rules::Overlay {
-            rules: vec![rule.clone()],
+            own: vec![rule.clone()],
             removed: ["other".to_owned()].into(),
         });
         let of_tenant = [
@@ -260,9 +275,53 @@ mod tests {
     }
 
     #[test]
+    fn what_has_themes_is_read_as_it_was_written_and_stops_earlier_releases() {
+        use crate::change::{TenantThemeChange, ThemeChange};
+        let mapping = dataflow_rules::themes::Mapping::built_in();
+        let theme = mapping.themes[0].clone();
+        let overlay = std::sync::Arc::new(dataflow_rules::Overlay {
+            own: vec![theme.clone()],
+            removed: ["other".to_owned()].into(),
+        });
+        let theme_id = || "t".to_owned();
+        let shared = [
+            ThemeChange::Seeded(mapping.clone()),
+            ThemeChange::Put(theme.clone()),
+            ThemeChange::Removed { theme_id: theme_id() },
+            ThemeChange::RolledBack(mapping.clone()),
+            ThemeChange::Replaced(mapping),
+        ];
+        let of_tenant = [
+            TenantThemeChange::Put(theme),
+            TenantThemeChange::Removed { theme_id: theme_id() },
+            TenantThemeChange::Restored { theme_id: theme_id() },
+            TenantThemeChange::RolledBack(overlay.clone()),
+            TenantThemeChange::Replaced(overlay),
+        ];
+        let shared = shared.map(Change::Themes).into_iter();
+        let mut state = State::default();
+        let stops = |bytes: &Bytes| decode_up_to(4, bytes.clone()) == Err(Unreadable::Format { found: 5 });
+        for change in shared.chain(of_tenant.map(|change| change.of("acme"))) {
+            let record = ChangeRecord { change, ..recorded() };
+            let bytes = encode(record.clone());
+            assert!(stops(&bytes), "{record:?}");
+            assert_eq!(decode(bytes), Ok(Record::Change(Box::new(record.clone()))));
+            // What removes a theme that is not there is refused.
+            let _ = state.apply(&record);
+        }
+        state.forget_revisions(state.position);
+        let snapshot = |state: &State| Snapshot { state: state.clone(), remaining_bytes: 5 };
+        let bytes = encode_snapshot(&snapshot(&state));
+        assert!(stops(&bytes) && state.tenants["acme"].themes.is_some());
+        assert_eq!(decode(bytes), Ok(Record::Snapshot(Box::new(snapshot(&state)))));
+        let untouched = encode_snapshot(&snapshot(&State::default()));
+        assert_eq!(decode_up_to(2, untouched), Ok(Record::Snapshot(Box::new(snapshot(&State::default())))));
+    }
+
+    #[test]
     fn records_of_a_later_release_are_recognized() {
-        let later = [b"\x08\x05", &RELEASE_0_1_0[2..]].concat();
-        assert_eq!(decode(later.into()), Err(Unreadable::Format { found: 5 }));
+        let later = [b"\x08\x06", &RELEASE_0_1_0[2..]].concat();
+        assert_eq!(decode(later.into()), Err(Unreadable::Format { found: 6 }));
         let fields = [RELEASE_0_1_0, b"\x9a\x06\x01x"].concat();
         assert_eq!(
             decode(fields.into()),

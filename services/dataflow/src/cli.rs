@@ -10,7 +10,7 @@ use dataflow_settings::{Loaded, Sources};
 use crate::exit::{self, Exit, Failure};
 use crate::predecessor::Predecessor;
 use crate::roles;
-use crate::{analyze, bench, flags, healthcheck, keys, providers, rules, status, terminal, up};
+use crate::{analyze, bench, flags, healthcheck, keys, providers, rules, status, terminal, themes, up};
 
 /// Analyzes catalogues of official statistics: their dataflows, categorized by subject.
 #[derive(Debug, Parser)]
@@ -33,6 +33,9 @@ enum Command {
     /// Read, change and evaluate the rules of a running mesh.
     #[command(subcommand)]
     Rules(rules::Rules),
+    /// Read and change the mapping of themes of a running mesh.
+    #[command(subcommand)]
+    Themes(themes::Themes),
     /// Read the provider registry of a running mesh.
     #[command(subcommand)]
     Providers(providers::Providers),
@@ -99,6 +102,7 @@ impl Command {
             Command::Status(args) => status::run(*args).await,
             Command::Healthcheck(args) => healthcheck::run(args).await,
             Command::Rules(rules) => rules.run().await,
+            Command::Themes(themes) => themes.run().await,
             Command::Providers(providers) => providers.run().await,
             Command::Keys(keys) => keys.run().await,
             Command::Flags(flags) => flags.run().await,

@@ -6,10 +6,13 @@ mod endpoint;
 
 use std::fmt::Display;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use dataflow_mesh::outbound::Outbound;
+use dataflow_proto::r#type::v1::Category;
 use dataflow_render::{self, Options};
+use dataflow_rules::file::FileError;
 use prost::Message;
 use prost_types::Timestamp;
 use tonic::{Code, Status};
@@ -51,6 +54,17 @@ pub(crate) struct RecordArgs {
     pub(crate) reason: Option<String>,
 }
 
+/// The condition of a change, and its audit fields.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ChangeArgs {
+    /// Make the change only if this is still the etag of what it changes, as `get` shows it of one and `list` of all.
+    #[arg(long, value_name = "ETAG")]
+    etag: Option<String>,
+
+    #[command(flatten)]
+    record: RecordArgs,
+}
+
 /// The output formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
@@ -74,6 +88,15 @@ impl EndpointArgs {
     }
 }
 
+// === impl ChangeArgs ===
+
+impl ChangeArgs {
+    /// The etag and the reason; empty if they are not given.
+    pub(crate) fn into_parts(self) -> (String, String) {
+        (self.etag.unwrap_or_default(), self.record.reason.unwrap_or_default())
+    }
+}
+
 // === impl FormatArgs ===
 
 impl FormatArgs {
@@ -91,6 +114,18 @@ impl FormatArgs {
         }
         print(&shown)
     }
+}
+
+/// Reads a file that describes a change; `what` names it in an error.
+pub(crate) async fn read<T>(
+    path: &Path,
+    what: &str,
+    parse: impl FnOnce(&str) -> Result<T, FileError>,
+) -> Result<T, Failure> {
+    let usage =
+        |error: anyhow::Error| Failure::new(Exit::Usage, error.context(format!("{what} {}", path.display())));
+    let text = tokio::fs::read_to_string(path).await.map_err(|error| usage(error.into()))?;
+    parse(&text).map_err(|error| usage(error.into()))
 }
 
 /// Writes to standard output.
@@ -141,4 +176,22 @@ pub(crate) fn time(time: Option<Timestamp>) -> String {
 /// Whether a call failed for this reason.
 pub(crate) fn is_for(status: &Status, reason: &str) -> bool {
     status.get_error_details().error_info().is_some_and(|info| info.reason == reason)
+}
+
+/// Parses the name of a category, case-insensitively.
+pub(crate) fn category() -> impl clap::builder::TypedValueParser<Value = Category> {
+    use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+    let names = (1..=7).filter_map(|number| Category::try_from(number).ok()).map(|one| one.as_str_name());
+    PossibleValuesParser::new(names).try_map(|name| {
+        Category::from_str_name(&name.to_uppercase()).ok_or_else(|| format!("{name} is not a category"))
+    })
+}
+
+/// The revision that a caller sees: that of the shared rules or themes, and of its tenant's changes if there are any.
+pub(crate) fn revision(shared: i64, overlay: i64) -> String {
+    match overlay {
+        0 => format!("revision {shared}"),
+        overlay => format!("revision {shared}, with the tenant's changes at {overlay}"),
+    }
 }

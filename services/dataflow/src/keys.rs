@@ -9,6 +9,7 @@ use dataflow_proto::config::v1::key_service_client::KeyServiceClient;
 use dataflow_proto::mesh::v1 as mesh_pb;
 use dataflow_render::grid::Grid;
 use dataflow_render::text::printable;
+use dataflow_settings::duration;
 
 use crate::client::{self, EndpointArgs, Format, FormatArgs, RecordArgs, time};
 use crate::exit::{Exit, Failure};
@@ -44,7 +45,7 @@ pub(crate) struct CreateArgs {
     tenant: Option<String>,
 
     /// Time for which the key is valid, from 1 minute to 10 years. Default: until it is deleted.
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
     ttl: Option<Duration>,
 
     #[command(flatten)]

@@ -16,10 +16,12 @@ mod predecessor;
 mod progress;
 mod providers;
 mod pushed_settings;
+mod revisions;
 mod roles;
 mod rules;
 mod status;
 mod terminal;
+mod themes;
 mod up;
 
 use std::process::ExitCode;

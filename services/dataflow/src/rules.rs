@@ -7,15 +7,11 @@ mod evaluate;
 mod show;
 mod transfer;
 
-use std::path::Path;
-
 use dataflow_mesh::outbound::Outbound;
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::rule_service_client::RuleServiceClient;
-use dataflow_proto::r#type::v1::Category;
-use dataflow_rules::RuleSet;
 
-use crate::client::{EndpointArgs, time};
+use crate::client::EndpointArgs;
 use crate::exit::{Exit, Failure};
 
 /// The subcommands of `dataflow rules`.
@@ -77,32 +73,6 @@ impl Rules {
 /// A client of the rule service.
 fn client(mesh: &EndpointArgs) -> Result<RuleServiceClient<Outbound>, Failure> {
     Ok(RuleServiceClient::new(mesh.channel()?).max_decoding_message_size(usize::MAX))
-}
-
-/// Reads a rule file; `what` names it in an error.
-async fn read_rules(path: &Path, what: &str) -> Result<RuleSet, Failure> {
-    let usage =
-        |error: anyhow::Error| Failure::new(Exit::Usage, error.context(format!("{what} {}", path.display())));
-    let text = tokio::fs::read_to_string(path).await.map_err(|error| usage(error.into()))?;
-    dataflow_rules::file::parse(&text).map_err(|error| usage(error.into()))
-}
-
-/// Parses the name of a category, case-insensitively.
-fn category() -> impl clap::builder::TypedValueParser<Value = Category> {
-    use clap::builder::{PossibleValuesParser, TypedValueParser};
-
-    let names = (1..=7).filter_map(|number| Category::try_from(number).ok()).map(|one| one.as_str_name());
-    PossibleValuesParser::new(names).try_map(|name| {
-        Category::from_str_name(&name.to_uppercase()).ok_or_else(|| format!("{name} is not a category"))
-    })
-}
-
-/// The revision that a caller sees: that of the shared rule set, and of its tenant's changes if there are any.
-fn revision(shared: i64, overlay: i64) -> String {
-    match overlay {
-        0 => format!("revision {shared}"),
-        overlay => format!("revision {shared}, with the tenant's changes at {overlay}"),
-    }
 }
 
 /// A keyword, with its weight if it has one.

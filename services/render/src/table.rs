@@ -84,6 +84,12 @@ fn headline(analysis: &pb::Analysis, page: Page, out: &mut impl Write) -> io::Re
             pb::analysis::Degradation::SharedRules => {
                 "the tenant's own rules unavailable: shared rules are used"
             }
+            pb::analysis::Degradation::BuiltInThemes => {
+                "config service unavailable: the built-in mapping of themes is used"
+            }
+            pb::analysis::Degradation::SharedThemes => {
+                "the tenant's own themes unavailable: the shared ones are used"
+            }
             pb::analysis::Degradation::Unspecified => continue,
         };
         page.line(warning, &format!("degraded: {missing}"), out)?;

@@ -87,6 +87,8 @@ pub(super) fn sample() -> pb::Analysis {
             .into(),
         rules_revision: 7,
         overlay_revision: 0,
+        themes_revision: 0,
+        themes_overlay_revision: 0,
         cached: true,
         degraded: vec![pb::analysis::Degradation::CacheUnavailable.into()],
         dataflows: vec![residents, births, unmatched],

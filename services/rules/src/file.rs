@@ -3,7 +3,7 @@
 use crate::RuleSet;
 use crate::limits::MAX_KEYWORD_BYTES;
 
-/// Why a file is not a rule set.
+/// Why a file is not a rule set, or not a mapping of themes.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// It is not YAML, or has not the structure of a rule set.
@@ -11,7 +11,10 @@ pub enum FileError {
     // line.
     #[error("not a rule set: {}", .0.without_snippet())]
     Shape(Box<serde_saphyr::Error>),
-    /// It is a rule set, but an invalid one.
+    /// It is not YAML, or has not the structure of a mapping of themes.
+    #[error("not a mapping of themes: {}", .0.without_snippet())]
+    ShapeOfThemes(Box<serde_saphyr::Error>),
+    /// It has that structure, but a value is invalid.
     #[error(transparent)]
     Invalid(#[from] crate::RuleError),
 }

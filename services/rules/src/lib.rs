@@ -20,7 +20,7 @@ use std::fmt;
 
 pub use self::category::{Category, UnknownCategory};
 pub use self::error::RuleError;
-pub use self::overlay::Overlay;
+pub use self::overlay::{Item, Overlay, Set};
 pub use self::points::{Points, Winner};
 pub use self::ruleset::{Mode, Rule, RuleSet};
 

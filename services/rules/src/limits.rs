@@ -1,4 +1,4 @@
-//! The limits of a rule set. Validation, the engines and the documentation share these numbers.
+//! The limits of a rule set and of the mapping of themes. Validation, the engines and the documentation share these numbers.
 
 /// Maximum number of comparisons of a keyword with an occurrence of its first word in the texts of one dataflow.
 /// Further occurrences do not count. Texts of people stay far below it: it needs megabytes of text, or thousands of
@@ -28,3 +28,16 @@ pub const MAX_TAG: usize = 35;
 pub const DEFAULT_PRIORITY: i32 = 5;
 /// Maximum of a priority and of a weight; the minimum of both is 1.
 pub const MAX_POINTS: i32 = 1000;
+/// Maximum number of rows of the mapping of themes. Every theme of a catalogue is compared with those whose path begins
+/// like its own.
+pub const MAX_THEMES: usize = 2_000;
+/// Maximum length of the identifier of a row, in bytes.
+pub const MAX_THEME_ID: usize = 128;
+/// Maximum length of the scheme of a row, in bytes.
+pub const MAX_THEME_SCHEME: usize = 256;
+/// Maximum number of ids or names in the path of a row.
+pub const MAX_THEME_PATH: usize = 32;
+/// Maximum length of an id or a name in the path of a row, in bytes.
+pub const MAX_THEME_NAME: usize = 512;
+/// Maximum size of all texts of the mapping, in bytes.
+pub const MAX_THEME_BYTES: usize = 1 << 20;

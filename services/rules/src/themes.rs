@@ -1,60 +1,74 @@
-//! Which category a theme of a provider means. The mapping is data, in `sets/themes.yaml`.
+//! Which category a theme of a provider means. The [`Mapping`] is data that people edit, like a rule set;
+//! [`CompiledMapping`] is the same mapping compiled for look-ups.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::str::FromStr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use crate::Category;
-use crate::fold::{SPACE, fold_into};
+use crate::error::{at_most, excerpt, require};
+use crate::file::FileError;
+use crate::limits::{
+    MAX_THEME_BYTES, MAX_THEME_ID, MAX_THEME_NAME, MAX_THEME_PATH, MAX_THEME_SCHEME, MAX_THEMES,
+};
+use crate::overlay::{Item, Set, text_bytes};
+use crate::{Category, RuleError};
 
-/// The mapping of every release, as YAML. Results depend on it.
-pub const BUILT_IN: &str = include_str!("../sets/themes.yaml");
+pub use self::compiled::{CompiledMapping, Step};
 
-/// A mapping, compiled for look-ups.
-#[derive(Debug)]
+mod compiled;
+
+const BUILT_IN: &str = include_str!("../sets/themes.yaml");
+
+/// An identifier that no row has: requests over REST use the word for something else.
+const RESERVED_ID: &str = "revisions";
+
+/// Rows, of which the longest path decides, and of equal paths the first row.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct Mapping {
-    /// Rows by agency.
-    rows: HashMap<String, Vec<Row>>,
+    /// Counts the changes, from 1; 0 is the mapping that is built into a release. Not part of a file.
+    #[serde(skip)]
+    pub revision: i64,
+    /// The rows, in the order in which they decide.
+    pub themes: Vec<Theme>,
 }
 
-/// One category on the path of a theme: its id, and its names as (language, text).
-pub type Step<'a> = (&'a str, &'a [(String, String)]);
-
-/// A theme and the category that it means.
-#[derive(Debug)]
-struct Row {
-    /// The id of the scheme; `None` for any.
-    scheme_id: Option<String>,
-    path: Vec<Part>,
-    category: Category,
+/// A row: a theme, with those inside it, and the category that it means.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Theme {
+    /// Unique within the mapping; 1 to [`MAX_THEME_ID`] bytes.
+    #[serde(rename = "themeId")]
+    pub id: String,
+    /// The category schemes that have the theme.
+    pub scheme: Schemes,
+    /// From the outermost category inwards, each by its id or by its name in any language; 1 to [`MAX_THEME_PATH`].
+    pub path: Vec<String>,
+    /// The category that the theme means.
+    pub category: Category,
 }
 
-/// An id, which is also a name in any spelling.
-#[derive(Debug)]
-struct Part {
-    id: String,
-    name: Vec<u8>,
+/// Category schemes of one agency, as `AGENCY:ID` or `AGENCY:*`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Schemes {
+    /// The agency.
+    pub agency_id: String,
+    /// The id of the scheme; any if absent.
+    pub scheme_id: Option<String>,
 }
 
-/// The form of the file.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    themes: Vec<FileRow>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileRow {
-    scheme: String,
-    path: Vec<String>,
-    category: Category,
-}
+/// A text that names no category schemes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("must be AGENCY:ID, or AGENCY:* for any scheme of the agency, is {}", excerpt(.0))]
+pub struct UnknownSchemes(String);
 
 // === impl Mapping ===
 
 impl Mapping {
-    /// The mapping of this release.
+    /// The mapping of this release, at revision 0.
     ///
     /// # Panics
     ///
@@ -63,108 +77,161 @@ impl Mapping {
         Self::parse(BUILT_IN).expect("the built-in mapping is valid: a test reads it")
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
-        let File { themes } = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
-        let mut rows = HashMap::<_, Vec<_>>::new();
-        for (index, FileRow { scheme, path, category }) in themes.into_iter().enumerate() {
-            let (agency_id, scheme_id) = match scheme.split_once(':') {
-                Some((agency_id, scheme_id)) if !agency_id.is_empty() && !scheme_id.is_empty() => {
-                    (agency_id.to_owned(), Some(scheme_id.to_owned()).filter(|id| id != "*"))
-                }
-                _ => return Err(format!("themes[{index}].scheme: expected AGENCY:ID or AGENCY:*")),
-            };
-            if path.is_empty() {
-                return Err(format!("themes[{index}].path: expected at least one id or name"));
-            }
-            let path = path.into_iter().map(|id| Part { name: folded(&id), id }).collect();
-            rows.entry(agency_id).or_default().push(Row { scheme_id, path, category });
-        }
-        Ok(Self { rows })
+    /// Parses and validates a file, which is YAML or JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError`] with the line and column, or the invalid field.
+    pub fn parse(text: &str) -> Result<Self, FileError> {
+        // Enough for the largest valid mapping.
+        let options = serde_saphyr::options! {
+            budget: serde_saphyr::budget! { max_nodes: MAX_THEME_BYTES, max_events: 2 * MAX_THEME_BYTES },
+        };
+        let parsed = serde_saphyr::from_str_with_options(text, options);
+        let mapping: Self = parsed.map_err(|error| FileError::ShapeOfThemes(Box::new(error)))?;
+        mapping.validate()?;
+        Ok(mapping)
     }
 
-    /// The category of a theme, by the longest path of the mapping that leads to it or to a category around it, the
-    /// first of several; `None` if there is none.
-    pub fn category(&self, agency_id: &str, scheme_id: &str, path: &[Step<'_>]) -> Option<Category> {
-        let rows = self.rows.get(agency_id)?;
-        let names: Vec<Vec<_>> =
-            path.iter().map(|(_, names)| names.iter().map(|(_, name)| folded(name)).collect()).collect();
-        let leads_to = |row: &&Row| {
-            let is_at = |(part, (step, names)): (&Part, (&Step<'_>, &Vec<Vec<u8>>))| {
-                part.id == step.0 || names.contains(&part.name)
-            };
-            row.scheme_id.as_ref().is_none_or(|id| id == scheme_id)
-                && row.path.len() <= path.len()
-                && row.path.iter().zip(path.iter().zip(&names)).all(is_at)
-        };
-        let longest = rows.iter().filter(leads_to).rev().max_by_key(|row| row.path.len());
-        longest.map(|row| row.category)
+    /// The YAML file of the mapping, without its revision. [`Self::parse`] returns the same mapping.
+    ///
+    /// # Panics
+    ///
+    /// Never: a mapping has only types that YAML can express.
+    pub fn to_yaml(&self) -> String {
+        serde_saphyr::to_string(self).expect("a mapping can be expressed in YAML")
     }
 }
 
-/// A name without case, accents and punctuation.
-fn folded(name: &str) -> Vec<u8> {
-    let mut folded = Vec::with_capacity(name.len() + 2);
-    fold_into(name, SPACE, &mut folded);
-    folded
+impl Set for Mapping {
+    type Item = Theme;
+
+    fn items(&self) -> &[Theme] {
+        &self.themes
+    }
+
+    fn items_mut(&mut self) -> &mut Vec<Theme> {
+        &mut self.themes
+    }
+
+    fn with_items(&self, themes: Vec<Theme>) -> Self {
+        Self { revision: self.revision, themes }
+    }
+
+    fn revision(&self) -> i64 {
+        self.revision
+    }
+
+    fn set_revision(&mut self, revision: i64) {
+        self.revision = revision;
+    }
+
+    fn validate(&self) -> Result<(), RuleError> {
+        at_most(MAX_THEMES, self.themes.len(), || "themes".to_owned())?;
+        let (mut ids, mut paths, mut bytes) = (HashSet::new(), HashMap::new(), 0);
+        for (index, theme) in self.themes.iter().enumerate() {
+            let field = |name: &str| format!("themes[{index}].{name}");
+            theme.validate(field)?;
+            require(
+                ids.insert(theme.id.as_str()),
+                || field("themeId"),
+                || format!("must be unique within the mapping, {:?} is already used", theme.id),
+            )?;
+            // The later one would never decide.
+            let known = paths.insert((&theme.scheme, &theme.path), &theme.id);
+            require(
+                known.is_none(),
+                || field("path"),
+                || format!("is that of the theme {:?}, with the same scheme", known.map_or("", |id| id)),
+            )?;
+            bytes += theme.text().map(str::len).sum::<usize>();
+        }
+        at_most(MAX_THEME_BYTES, bytes, || "themes".to_owned())
+    }
+}
+
+// === impl Theme ===
+
+impl Theme {
+    /// Validates one row. `field` builds the path of one of its fields.
+    fn validate(&self, field: impl Fn(&str) -> String) -> Result<(), RuleError> {
+        let length = self.id.len();
+        require(
+            (1..=MAX_THEME_ID).contains(&length),
+            || field("themeId"),
+            || format!("must be 1 to {MAX_THEME_ID} bytes, is {length}"),
+        )?;
+        require(self.id != RESERVED_ID, || field("themeId"), || format!("must not be {RESERVED_ID:?}"))?;
+        let length = self.scheme.text().map(str::len).sum::<usize>();
+        at_most(MAX_THEME_SCHEME, length, || field("scheme"))?;
+        require(!self.path.is_empty(), || field("path"), || "must not be empty".to_owned())?;
+        at_most(MAX_THEME_PATH, self.path.len(), || field("path"))?;
+        for (index, name) in self.path.iter().enumerate() {
+            let field = || field(&format!("path[{index}]"));
+            let is_text = !name.trim().is_empty() && name.len() <= MAX_THEME_NAME;
+            require(is_text, field, || {
+                format!("must be an id or a name of at most {MAX_THEME_NAME} bytes, is {}", excerpt(name))
+            })?;
+        }
+        Ok(())
+    }
+
+    fn text(&self) -> impl Iterator<Item = &str> {
+        self.scheme.text().chain([self.id.as_str()]).chain(self.path.iter().map(String::as_str))
+    }
+}
+
+impl Item for Theme {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.text().map(text_bytes).sum::<usize>()
+    }
+}
+
+// === impl Schemes ===
+
+impl Schemes {
+    fn text(&self) -> impl Iterator<Item = &str> {
+        [self.agency_id.as_str()].into_iter().chain(self.scheme_id.as_deref())
+    }
+}
+
+impl FromStr for Schemes {
+    type Err = UnknownSchemes;
+
+    fn from_str(text: &str) -> Result<Self, UnknownSchemes> {
+        match text.split_once(':') {
+            Some((agency_id, scheme_id)) if !agency_id.is_empty() && !scheme_id.is_empty() => {
+                let scheme_id = (scheme_id != "*").then(|| scheme_id.to_owned());
+                Ok(Self { agency_id: agency_id.to_owned(), scheme_id })
+            }
+            _ => Err(UnknownSchemes(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Schemes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.agency_id, self.scheme_id.as_deref().unwrap_or("*"))
+    }
+}
+
+impl TryFrom<String> for Schemes {
+    type Error = UnknownSchemes;
+
+    fn try_from(text: String) -> Result<Self, UnknownSchemes> {
+        text.parse()
+    }
+}
+
+impl From<Schemes> for String {
+    fn from(schemes: Schemes) -> Self {
+        schemes.to_string()
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn names(name: &str) -> Vec<(String, String)> {
-        vec![("en".to_owned(), "Other".to_owned()), ("it".to_owned(), name.to_owned())]
-    }
-
-    #[test]
-    fn the_built_in_mapping_has_every_category() {
-        let mapping = Mapping::built_in();
-        let check = |name: &str, expected| {
-            let names = names(name);
-            assert_eq!(mapping.category("IT1", "ANY", &[("6", &names)]), expected, "{name}");
-            assert_eq!(mapping.category("IT1", "ANY", &[("6", &names), ("7", &[])]), expected, "{name}");
-            assert_eq!(mapping.category("IT1", "ANY", &[("7", &[]), ("6", &names)]), None, "{name}");
-            assert_eq!(mapping.category("IT2", "ANY", &[("6", &names)]), None, "{name}");
-        };
-        check("Popolazione e famiglie", Some(Category::Population));
-        check("PREZZI", Some(Category::Economy));
-        check("Commercio con l\u{2019}estero e internalizzazione", Some(Category::Economy));
-        check("Lavoro e retribuzioni", Some(Category::Labour));
-        check("Ambiente ed energia", Some(Category::Territory));
-        check("Istruzione e formazione", Some(Category::Education));
-        check("Salute e sanita", Some(Category::Health));
-        check("Cultura, comunicazione, viaggi", Some(Category::Other));
-        check("Enterprises", None);
-    }
-
-    #[test]
-    fn the_longest_path_decides_and_the_first_row_of_equal_ones() {
-        let rows = "themes:\n- {scheme: 'A:S', path: [X], category: HEALTH}\n\
-                    - {scheme: 'A:*', path: [X, Y], category: LABOUR}\n\
-                    - {scheme: 'A:*', path: [X], category: OTHER}\n";
-        let mapping = Mapping::parse(rows).unwrap();
-        let check = |scheme: &str, path: &[&str], expected| {
-            let steps: Vec<Step<'_>> = path.iter().map(|id| (*id, &[][..])).collect();
-            assert_eq!(mapping.category("A", scheme, &steps), expected, "{scheme} {path:?}");
-        };
-        check("S", &["X"], Some(Category::Health));
-        check("T", &["X"], Some(Category::Other));
-        check("S", &["X", "Y"], Some(Category::Labour));
-        check("S", &["X", "Z"], Some(Category::Health));
-        check("S", &["Y"], None);
-        check("S", &[], None);
-    }
-
-    #[test]
-    fn an_invalid_row_is_named() {
-        let check = |row: &str, expected: &str| {
-            let error = Mapping::parse(&format!("themes:\n- {row}\n")).unwrap_err();
-            assert!(error.contains(expected), "{row}: {error}");
-        };
-        check("{scheme: A, path: [X], category: HEALTH}", "themes[0].scheme");
-        check("{scheme: ':S', path: [X], category: HEALTH}", "themes[0].scheme");
-        check("{scheme: 'A:S', path: [], category: HEALTH}", "themes[0].path");
-        check("{scheme: 'A:S', path: [X], category: WEALTH}", "WEALTH");
-        check("{scheme: 'A:S', path: [X], category: HEALTH, more: 1}", "more");
-    }
-}
+mod tests;

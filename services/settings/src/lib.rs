@@ -9,6 +9,7 @@
 mod args;
 mod definitions;
 mod document;
+mod duration;
 mod dynamic;
 mod field;
 mod former;
@@ -36,6 +37,7 @@ use clap::{ArgMatches, Command};
 use tokio::sync::watch::Receiver;
 
 pub use args::SourceArgs;
+pub use duration::{duration, nonzero_duration};
 pub use dynamic::{Current, Dynamic, Live, Pushed};
 pub use field::DYNAMIC;
 pub use former::{FormerNames, Inherited, Translation};

@@ -15,7 +15,7 @@ const DOMAIN: [&str; 7] = [
 ];
 
 /// The edge modules of those crates. All other modules are domain code.
-pub(crate) const EDGE: [(&str, &str); 18] = [
+pub(crate) const EDGE: [(&str, &str); 19] = [
     ("services/analysis/src/lib.rs", "wires the service"),
     ("services/analysis/src/grpc.rs", "adapts the wire"),
     ("services/analysis/src/convert.rs", "converts to and from the wire"),
@@ -23,6 +23,7 @@ pub(crate) const EDGE: [(&str, &str); 18] = [
     ("services/analysis/src/analyses.rs", "returns messages, since results are cached as such"),
     ("services/analysis/src/results.rs", "calls the cache service"),
     ("services/analysis/src/rule_watch.rs", "calls the config service"),
+    ("services/analysis/src/theme_watch.rs", "calls the config service"),
     ("services/analysis/src/overlays.rs", "calls the config service"),
     ("services/analysis/src/flags.rs", "calls the config service"),
     ("services/cache/src/lib.rs", "wires the service"),

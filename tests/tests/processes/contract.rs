@@ -79,7 +79,8 @@ async fn a_complete_mesh_returns_complete_analyses_and_caches_them() {
 async fn without_peers_the_analysis_is_complete_and_degraded() {
     let nowhere = services::closed_port();
     let address = nowhere.upstream.to_string();
-    let missing = [i32::from(Degradation::CacheUnavailable), i32::from(Degradation::BuiltInRules)];
+    let missing = [Degradation::CacheUnavailable, Degradation::BuiltInRules, Degradation::BuiltInThemes];
+    let missing = missing.map(i32::from);
     let gone = ["--config-url", address.as_str(), "--cache-url", address.as_str()];
     for flags in [&[][..], &gone[..]] {
         let analysis = services::analysis(flags).await;

@@ -11,4 +11,5 @@ mod memory;
 mod rules;
 mod service;
 mod settings;
+mod themes;
 mod up;

@@ -1,6 +1,8 @@
 //! Further documents of a call: the themes in them decide, the cached result and the digest cover all of them, and
 //! their number is limited.
 
+mod mapping;
+
 use std::path::Path;
 
 use dataflow_analysis::digest;

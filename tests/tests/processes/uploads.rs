@@ -4,13 +4,17 @@ use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
 use dataflow_proto::google::api::HttpBody;
 use dataflow_tests::eventually::{TIMEOUT, eventually};
+use dataflow_tests::http2::{Client, DEFAULT_WINDOW, framed, trailers_only};
 use dataflow_tests::services::{self, Service};
+use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 const DOCUMENT: &str = "<Structure><Dataflows><Dataflow id='A'/></Dataflows></Structure>";
+
+const ANALYZE: &str = "/dataflow.analysis.v1.AnalysisService/AnalyzeCatalogue";
 
 /// As many bytes as an upload needs to get a permit.
 const BEGUN: usize = 64 * 1024;
@@ -60,11 +64,38 @@ async fn until_busy(service: &Service, calls: usize) {
 
 #[tokio::test]
 async fn stalled_uploads_do_not_block_others() {
-    let service = services::analysis(&["--parsers", "1"]).await;
-    let open = [open(&service).await, open(&service).await, open(&service).await];
-    until_busy(&service, 3).await;
-    assert_eq!(analyze(&service, DOCUMENT).await.unwrap().total, 1);
-    drop(open);
+    // Also those that are parsed as they arrive: a parser that waits for its client leaves its seat.
+    for spool in ["4MiB", "0B"] {
+        let service = services::analysis(&["--parsers", "1", "--spool-bytes", spool]).await;
+        let open = [open(&service).await, open(&service).await, open(&service).await];
+        until_busy(&service, 3).await;
+        assert_eq!(analyze(&service, DOCUMENT).await.unwrap().total, 1, "{spool}");
+        drop(open);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_with_all_uploads_leaves_some_to_others() {
+    let service = services::analysis(&["--max-uploads", "4"]).await;
+    let address = service.upstream.to_string();
+    let address = address.trim_start_matches("http://").trim_end_matches('/').parse().unwrap();
+    let hog = Client::connect(address, DEFAULT_WINDOW).await;
+    let mut uploads = Vec::new();
+    for _ in 0..4 {
+        let (answer, mut body) = hog.open(ANALYZE, &[]).await.unwrap();
+        body.send_data(framed(&piece(&[b' '; BEGUN]).encode_to_vec()), false).unwrap();
+        uploads.push((answer, body));
+    }
+    let receiving = "analysis_uploads 4";
+    let has_all = async || service.metrics.encode().lines().any(|line| line == receiving);
+    eventually(TIMEOUT, "one connection has all permits", has_all).await;
+    let whole = piece(DOCUMENT.as_bytes()).encode_to_vec();
+    let refused = hog.send(ANALYZE, &whole, &[]).await.unwrap();
+    assert_eq!(trailers_only(&refused), (Code::ResourceExhausted, "TOO_MANY_UPLOADS".to_owned()));
+    let other = Client::connect(address, DEFAULT_WINDOW).await;
+    let answer = other.send(ANALYZE, &whole, &[]).await.unwrap();
+    assert!(!answer.headers().contains_key("grpc-status"), "it has a message: {answer:?}");
+    drop(uploads);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 //! embedded store has the same contract and runs the same tests, so that many of them run on a machine without Redis
 //! too; the rest print that they are skipped.
 //!
-//! Bottom up: the [`store`], the [`cache`] over it, changes of the [`rules`], [`refusals`] and the uses
+//! Bottom up: the [`store`], the [`cache`] over it, changes of the [`rules`] and [`themes`], [`refusals`] and the uses
 //! of keys, [`traces`] down to Redis, and [`secrets`] that nothing shows.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test reports by panicking and printing")]
@@ -12,4 +12,5 @@ mod refusals;
 mod rules;
 mod secrets;
 mod store;
+mod themes;
 mod traces;

@@ -5,11 +5,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use http::Extensions;
+
+use crate::identity::{CallerId, Identity};
 use crate::load::Load;
 
 /// Counts the permits that are out, by connection and tenant. Cheap to clone: clones count together.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Shares {
+pub struct Shares {
     counts: Arc<Mutex<Counts>>,
     /// Makes limits smaller under overload.
     load: Load,
@@ -32,22 +35,33 @@ struct Connection {
 
 /// Who asks for a permit.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Claimant {
+pub struct Claimant {
     /// The connection of the call.
-    pub(crate) connection: u64,
+    pub connection: u64,
     /// Its tenant.
-    pub(crate) tenant: String,
+    pub tenant: String,
     /// Whether it is a service of the mesh.
-    pub(crate) is_peer: bool,
+    pub is_peer: bool,
     /// Whether the call is bulk, which leaves a quarter of the permits to other calls.
-    pub(crate) is_bulk: bool,
+    pub is_bulk: bool,
 }
 
 /// One permit, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct SharePermit {
+pub struct SharePermit {
     shares: Shares,
     claimant: Claimant,
+}
+
+// === impl Claimant ===
+
+impl Claimant {
+    /// The caller of a request with these extensions.
+    pub fn of(extensions: &Extensions, is_bulk: bool) -> Self {
+        let Identity { tenant, caller, is_peer, .. } = Identity::of(extensions);
+        let connection = caller.or_else(|| extensions.get().copied()).map_or(0, |CallerId(id)| id);
+        Self { connection, tenant, is_peer, is_bulk }
+    }
 }
 
 // === impl Shares ===
@@ -61,7 +75,7 @@ impl Shares {
     /// A permit, unless `limit` permits are out, and for those that have less than a quarter of them, a reserve beyond
     /// it: an eighth for a tenant on a shared connection, a quarter for a connection, three eighths for peers; a
     /// sixteenth for a connection of a tenant that has more in all.
-    pub(crate) fn try_acquire(&self, limit: u32, claimant: Claimant) -> Option<SharePermit> {
+    pub fn try_acquire(&self, limit: u32, claimant: Claimant) -> Option<SharePermit> {
         let mut counts = self.counts();
         if !counts.has_room(self.load.limited(limit), &claimant) {
             return None;
@@ -88,7 +102,7 @@ impl Shares {
     }
 
     /// The number of permits that are out.
-    pub(crate) fn total(&self) -> u32 {
+    pub fn total(&self) -> u32 {
         self.counts().total
     }
 

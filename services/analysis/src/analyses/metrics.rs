@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use dataflow_mesh::inbound::Shares;
 use dataflow_mesh::metrics::Metrics;
 use dataflow_mesh::process_status::Quota;
 use dataflow_rules::Category;
@@ -37,7 +38,7 @@ struct ByDecision {
 /// The permits of uploads and parsers, and how many there are in all.
 #[derive(Debug, Clone)]
 pub(super) struct Permits {
-    pub(super) uploads: (Arc<Semaphore>, usize),
+    pub(super) uploads: (Shares, u32),
     pub(super) parsers: (Arc<Semaphore>, usize),
     pub(super) refused_uploads: Arc<AtomicU64>,
 }
@@ -85,24 +86,35 @@ impl Analyzed {
 impl Permits {
     /// The permits in the status. For a parser calls wait, so that none is refused.
     pub(super) fn quotas(&self) -> Vec<Quota> {
-        let quota = |name, (semaphore, max): &(Arc<Semaphore>, usize), refused| {
-            let used = max.saturating_sub(semaphore.available_permits()) as u64;
-            Quota { role: "analysis", name, used, limit: *max as u64, refused }
-        };
         let refused = self.refused_uploads.load(Ordering::Relaxed);
-        vec![quota("uploads", &self.uploads, refused), quota("parsers", &self.parsers, 0)]
+        let quota = |name, used, limit, refused| Quota { role: "analysis", name, used, limit, refused };
+        let (_, max_uploads) = self.uploads;
+        let (_, max_parsers) = self.parsers;
+        vec![
+            quota("uploads", self.receiving().into(), max_uploads.into(), refused),
+            quota("parsers", self.parsing() as u64, max_parsers as u64, 0),
+        ]
+    }
+
+    fn receiving(&self) -> u32 {
+        self.uploads.0.total()
+    }
+
+    fn parsing(&self) -> usize {
+        let (seats, max) = &self.parsers;
+        max.saturating_sub(seats.available_permits())
     }
 }
 
 impl Collector for Permits {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let parsing = i64::try_from(self.parsing()).unwrap_or(i64::MAX);
         let all = [
-            ("analysis_uploads", "Documents that are being received", &self.uploads),
-            ("analysis_parsers", "Documents that are being parsed", &self.parsers),
+            ("analysis_uploads", "Documents that are being received", i64::from(self.receiving())),
+            ("analysis_parsers", "Documents that are being parsed", parsing),
         ];
-        for (name, help, (semaphore, max)) in all {
-            let in_use = max.saturating_sub(semaphore.available_permits());
-            let gauge = ConstGauge::new(i64::try_from(in_use).unwrap_or(i64::MAX));
+        for (name, help, in_use) in all {
+            let gauge = ConstGauge::new(in_use);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
         Ok(())
@@ -111,17 +123,19 @@ impl Collector for Permits {
 
 #[cfg(test)]
 mod tests {
+    use dataflow_mesh::inbound::Claimant;
+
     use super::*;
 
     #[test]
     fn only_known_names_are_counted() {
         let (metrics, analyzed) = (Metrics::default(), Analyzed::default());
         analyzed.register(&metrics);
-        let uploads = Arc::new(Semaphore::new(3));
+        let uploads = Shares::default();
         let parsers = (Arc::new(Semaphore::new(2)), 2);
         let refused_uploads = Arc::default();
-        metrics.collect(Permits { uploads: (Arc::clone(&uploads), 3), parsers, refused_uploads });
-        let _permit = uploads.try_acquire().unwrap();
+        metrics.collect(Permits { uploads: (uploads.clone(), 3), parsers, refused_uploads });
+        let _permit = uploads.try_acquire(3, Claimant::default()).unwrap();
         let counts = [("HEALTH", 3), ("OTHER", -1), ("ODD", 5)];
         let coverage = [("NOTHING", 2), ("THEME", -1), ("ODD", 5)];
         let [counts, coverage] =

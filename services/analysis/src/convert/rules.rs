@@ -28,7 +28,7 @@ pub(crate) fn ruleset(set: config::Ruleset) -> Result<RuleSet, Error> {
 /// [`Error::FieldInvalid`] for a category that this release does not know.
 pub(crate) fn overlay(overlay: config::Overlay) -> Result<Overlay, Error> {
     let rules = overlay.rules.into_iter().enumerate().map(|(index, given)| rule(index, given));
-    Ok(Overlay { rules: rules.collect::<Result<_, _>>()?, removed: overlay.removed.into_iter().collect() })
+    Ok(Overlay { own: rules.collect::<Result<_, _>>()?, removed: overlay.removed.into_iter().collect() })
 }
 
 /// Converts a rule; errors name it by its index in the list.

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 
+use dataflow_rules::themes::Mapping;
 use dataflow_rules::{Compiled, built_in};
 use dataflow_sdmx::Limits;
 
@@ -30,7 +31,13 @@ impl Documents for InMemory<'_> {
 fn analyze_within(documents: &[&str], ruleset: usize, budget: &mut Budget) -> Result<Catalogue, Error> {
     let rules = Compiled::new(&built_in::rulesets()[ruleset]).unwrap();
     let mut documents = InMemory(documents.iter().map(|document| document.as_bytes()).collect());
-    catalogue::analyze_all(&mut documents, &rules, &Mapping::built_in(), Limits::default(), budget)
+    catalogue::analyze_all(
+        &mut documents,
+        &rules,
+        &CompiledMapping::new(&Mapping::built_in()),
+        Limits::default(),
+        budget,
+    )
 }
 
 fn analyze(documents: &[&str]) -> Catalogue {

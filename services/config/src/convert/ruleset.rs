@@ -27,17 +27,15 @@ pub fn to_wire(set: &RuleSet) -> pb::Ruleset {
 
 /// The wire form of a tenant's changes.
 pub(crate) fn overlay_to_wire(overlay: &Overlay) -> pb::Overlay {
-    let rules = overlay.rules.iter().map(rule_to_wire).collect();
+    let rules = overlay.own.iter().map(rule_to_wire).collect();
     pb::Overlay { rules, removed: overlay.removed.iter().cloned().collect() }
 }
 
 /// The wire form of a rule, without its version.
 pub(crate) fn rule_to_wire(rule: &Rule) -> pb::Rule {
-    // The contract and the domain use the same names of categories.
-    let category = types::Category::from_str_name(rule.category.name()).unwrap_or_default();
     pb::Rule {
         rule_id: rule.id.clone(),
-        category: category.into(),
+        category: category_to_wire(rule.category),
         keywords: rule.keywords.clone(),
         priority: rule.priority,
         weights: rule.weights.clone(),
@@ -46,6 +44,11 @@ pub(crate) fn rule_to_wire(rule: &Rule) -> pb::Rule {
         description: rule.description.clone(),
         ..pb::Rule::default()
     }
+}
+
+/// The number of a category: the contract and the domain use the same names.
+pub(crate) fn category_to_wire(category: Category) -> i32 {
+    types::Category::from_str_name(category.name()).unwrap_or_default().into()
 }
 
 // === in ===
@@ -71,8 +74,8 @@ pub fn from_wire(set: pb::Ruleset) -> Result<RuleSet, Error> {
 ///
 /// As [`rule_from_wire`].
 pub(crate) fn overlay_from_wire(overlay: pb::Overlay) -> Result<Overlay, Error> {
-    let rules = overlay.rules.into_iter().map(rule_from_wire).collect::<Result<_, _>>()?;
-    Ok(Overlay { rules, removed: overlay.removed.into_iter().collect() })
+    let own = overlay.rules.into_iter().map(rule_from_wire).collect::<Result<_, _>>()?;
+    Ok(Overlay { own, removed: overlay.removed.into_iter().collect() })
 }
 
 /// Parses a rule. A priority of 0 becomes [`DEFAULT_PRIORITY`].

@@ -1,17 +1,14 @@
 //! The tonic adapter of FlagService.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use dataflow_mesh::status::respond;
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::flag_service_server::FlagService;
-use futures_util::{Stream, StreamExt};
-use tokio_stream::wrappers::WatchStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::{Caller, caller, check_etag, missing_field};
+use super::{Caller, Watch, caller, check_etag, missing_field, watch};
 use crate::Error;
 use crate::change::Change;
 use crate::convert::flag::{NEVER_SET, flag, from_wire, to_wire};
@@ -97,24 +94,22 @@ impl FlagService for Service {
         respond(self.set(caller, request).await)
     }
 
-    type WatchFlagsStream = Pin<Box<dyn Stream<Item = Result<pb::WatchFlagsResponse, Status>> + Send>>;
+    type WatchFlagsStream = Watch<pb::WatchFlagsResponse>;
 
     async fn watch_flags(
         &self,
         _: Request<pb::WatchFlagsRequest>,
     ) -> Result<Response<Self::WatchFlagsStream>, Status> {
         let mut sent = None;
-        let changes = WatchStream::new(self.journal.watch())
-            .filter_map(move |state| {
-                // At position 0 the log is not read yet: a watcher must not take that for no flags.
-                let is_news = state.position > 0 && sent.as_ref() != Some(&state.flags);
-                let news = is_news.then(|| {
-                    sent = Some(Arc::clone(&state.flags));
-                    state.flags.values().map(|set| to_wire(&set.flag)).collect()
-                });
-                std::future::ready(news.map(|flags| Ok(pb::WatchFlagsResponse { flags })))
+        let news = move |state: &State| {
+            // At position 0 the log is not read yet: a watcher must not take that for no flags.
+            let is_news = state.position > 0 && sent.as_ref() != Some(&state.flags);
+            is_news.then(|| {
+                sent = Some(Arc::clone(&state.flags));
+                let flags = state.flags.values().map(|set| to_wire(&set.flag)).collect();
+                pb::WatchFlagsResponse { flags }
             })
-            .take_until(self.draining.clone().cancelled_owned());
-        Ok(Response::new(changes.boxed()))
+        };
+        Ok(Response::new(watch(&self.journal, &self.draining, news)))
     }
 }

@@ -2,19 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use dataflow_mesh::status::respond;
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::key_service_server::KeyService;
-use futures_util::stream::{self, Stream, StreamExt};
-use tokio_stream::wrappers::WatchStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::{Caller, caller, check_etag, invalid_page_token, page_size};
+use super::{Caller, Watch, caller, check_etag, invalid_page_token, page_size, watch};
 use crate::change::Change;
 use crate::journal::Journal;
 use crate::key::{ID_PREFIX, Key, Secret, expiry, random_id};
@@ -197,25 +194,21 @@ impl KeyService for Service {
         respond(self.report_uses(request.into_inner()).await)
     }
 
-    type WatchKeysStream = Pin<Box<dyn Stream<Item = Result<pb::WatchKeysResponse, Status>> + Send>>;
+    type WatchKeysStream = Watch<pb::WatchKeysResponse>;
 
     async fn watch_keys(
         &self,
         _: Request<pb::WatchKeysRequest>,
     ) -> Result<Response<Self::WatchKeysStream>, Status> {
         let mut sent = None;
-        let changes = WatchStream::new(self.journal.watch())
-            .flat_map(move |state| {
-                // At position 0 the log is not read yet: a watcher must not take that for no keys.
-                let is_news = state.position > 0 && sent.as_ref() != Some(&state.keys);
-                let parts = if is_news { valid_keys(&state.keys) } else { Vec::new() };
-                if is_news {
-                    sent = Some(Arc::clone(&state.keys));
-                }
-                stream::iter(parts)
-            })
-            .map(Ok)
-            .take_until(self.draining.clone().cancelled_owned());
-        Ok(Response::new(changes.boxed()))
+        let news = move |state: &State| {
+            // At position 0 the log is not read yet: a watcher must not take that for no keys.
+            if state.position == 0 || sent.as_ref() == Some(&state.keys) {
+                return Vec::new();
+            }
+            sent = Some(Arc::clone(&state.keys));
+            valid_keys(&state.keys)
+        };
+        Ok(Response::new(watch(&self.journal, &self.draining, news)))
     }
 }

@@ -6,23 +6,20 @@ mod watch;
 mod whole;
 
 use std::collections::BTreeSet;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use dataflow_mesh::status::{respond, to_status};
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::rule_service_server::RuleService;
-use futures_util::stream::{self, Stream, StreamExt};
-use tokio_stream::wrappers::WatchStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::mask::{self, Field, fields};
-use super::{Caller, caller, check_etag, invalid_page_token, missing_field, page_size, tenant};
+use super::{Caller, Watch, caller, check_etag, missing_field, sets, tenant, watch};
 use crate::change::Change;
 use crate::convert::ruleset::{category, rule_from_wire, rule_to_wire};
 use crate::journal::Journal;
-use crate::state::{RuleView, State, rule_not_found};
+use crate::state::{State, rule_not_found};
 use crate::{Error, convert};
 use overlays::SentOverlays;
 use watch::Sent;
@@ -54,16 +51,11 @@ impl Service {
         let state = self.journal.state();
         let ruleset = state.ruleset_of(tenant, ruleset_or_default(&request.ruleset))?;
         let category = category(request.category)?;
-        let rules = ruleset.rules();
-        let (size, start) = (page_size(request.page_size)?, page_offset(&rules, &request.page_token)?);
-        let wanted = |(_, seen): &(usize, &RuleView<'_>)| {
-            category.is_none_or(|category| seen.rule.category == category)
-        };
-        let mut rules = rules.iter().enumerate().skip(start).filter(wanted);
-        let page: Vec<_> = rules.by_ref().take(size).collect();
-        let last = page.last().filter(|_| rules.next().is_some());
-        let next_page_token = last.map(|(at, seen)| format!("{at}:{}", seen.rule.id)).unwrap_or_default();
-        let rules = page.into_iter().map(|(_, seen)| convert::rule(seen)).collect();
+        let (rules, next_page_token) =
+            sets::page(ruleset.items(), (request.page_size, &request.page_token), |rule| {
+                category.is_none_or(|category| rule.category == category)
+            })?;
+        let rules = rules.iter().map(convert::rule).collect();
         let (revision, overlay_revision) = ruleset.revisions();
         let ruleset_etag = ruleset.etag();
         Ok(pb::ListRulesResponse { rules, next_page_token, revision, overlay_revision, ruleset_etag })
@@ -106,7 +98,7 @@ impl Service {
         };
         let (rule, tenant) = (rule_from_wire(rule)?, caller.tenant.clone());
         let decide = |state: &State| {
-            if state.ruleset_of(&tenant, &ruleset)?.rule(&rule.id).is_some() {
+            if state.ruleset_of(&tenant, &ruleset)?.item(&rule.id).is_some() {
                 return Err(Error::RuleExists { ruleset: ruleset.clone(), rule: rule.id.clone() });
             }
             Ok(Some(Change::rule_put(&tenant, &ruleset, rule.clone())))
@@ -128,10 +120,10 @@ impl Service {
         let tenant = caller.tenant.clone();
         let decide = |state: &State| {
             let seen = state.ruleset_of(&tenant, &ruleset)?;
-            let seen = seen.rule(&id).ok_or_else(|| rule_not_found(&ruleset, &id))?;
+            let seen = seen.item(&id).ok_or_else(|| rule_not_found(&ruleset, &id))?;
             check_etag(&given.etag, &seen.etag())?;
-            let new = rule_from_wire(mask::merge(rule_to_wire(seen.rule), &given, &fields))?;
-            Ok((new != *seen.rule).then(|| Change::rule_put(&tenant, &ruleset, new)))
+            let new = rule_from_wire(mask::merge(rule_to_wire(seen.item), &given, &fields))?;
+            Ok((new != *seen.item).then(|| Change::rule_put(&tenant, &ruleset, new)))
         };
         let changed = self.journal.change(caller.origin(reason)?, decide).await;
         let state = changed.map_err(|error| relative_to_rule(error, "rule."))?;
@@ -147,7 +139,7 @@ impl Service {
         let (ruleset, tenant) = (ruleset_or_default(&ruleset).to_owned(), caller.tenant.clone());
         let decide = |state: &State| {
             let seen = state.ruleset_of(&tenant, &ruleset)?;
-            let seen = seen.rule(&rule).ok_or_else(|| rule_not_found(&ruleset, &rule))?;
+            let seen = seen.item(&rule).ok_or_else(|| rule_not_found(&ruleset, &rule))?;
             check_etag(&etag, &seen.etag())?;
             Ok(Some(Change::rule_removed(&tenant, &ruleset, &rule)))
         };
@@ -155,17 +147,6 @@ impl Service {
         let (revision, overlay_revision) = state.ruleset_of(&tenant, &ruleset)?.revisions();
         Ok(pb::DeleteRuleResponse { revision, overlay_revision })
     }
-}
-
-/// The start of a page: after the last rule of the previous page, at its current position, or, if it was removed, at
-/// its previous position.
-fn page_offset(rules: &[RuleView<'_>], token: &str) -> Result<usize, Error> {
-    if token.is_empty() {
-        return Ok(0);
-    }
-    let parts = token.split_once(':').and_then(|(at, id)| Some((at.parse().ok()?, id)));
-    let (at, id) = parts.ok_or_else(invalid_page_token)?;
-    Ok(rules.iter().position(|seen| seen.rule.id == id).map_or(at, |found| found + 1))
 }
 
 #[tonic::async_trait]
@@ -180,7 +161,7 @@ impl RuleService for Service {
         Ok(Response::new(pb::ListRulesetsResponse { rulesets }))
     }
 
-    type WatchRulesetsStream = Pin<Box<dyn Stream<Item = Result<pb::WatchRulesetsResponse, Status>> + Send>>;
+    type WatchRulesetsStream = Watch<pb::WatchRulesetsResponse>;
 
     async fn watch_rulesets(
         &self,
@@ -196,11 +177,7 @@ impl RuleService for Service {
         }
 
         let mut sent = Sent { tenant, wanted, known: known_revisions, revisions: None };
-        let changes = WatchStream::new(self.journal.watch())
-            .flat_map(move |state| stream::iter(sent.next(&state)))
-            .map(Ok)
-            .take_until(self.draining.clone().cancelled_owned());
-        Ok(Response::new(changes.boxed()))
+        Ok(Response::new(watch(&self.journal, &self.draining, move |state| sent.next(state))))
     }
 
     async fn list_rules(
@@ -267,18 +244,14 @@ impl RuleService for Service {
         respond(self.restore(caller, request).await)
     }
 
-    type WatchOverlaysStream = Pin<Box<dyn Stream<Item = Result<pb::WatchOverlaysResponse, Status>> + Send>>;
+    type WatchOverlaysStream = Watch<pb::WatchOverlaysResponse>;
 
     async fn watch_overlays(
         &self,
         _: Request<pb::WatchOverlaysRequest>,
     ) -> Result<Response<Self::WatchOverlaysStream>, Status> {
         let mut sent = SentOverlays::default();
-        let changes = WatchStream::new(self.journal.watch())
-            .flat_map(move |state| stream::iter(sent.next(&state)))
-            .map(Ok)
-            .take_until(self.draining.clone().cancelled_owned());
-        Ok(Response::new(changes.boxed()))
+        Ok(Response::new(watch(&self.journal, &self.draining, move |state| sent.next(state))))
     }
 
     async fn get_overlay(
@@ -305,16 +278,14 @@ fn ruleset_or_default(ruleset: &str) -> &str {
 /// The wire form of one rule, as a caller of this tenant sees it.
 fn rule_by_id(state: &State, tenant: &str, ruleset: &str, id: &str) -> Result<pb::Rule, Error> {
     let seen = state.ruleset_of(tenant, ruleset)?;
-    Ok(convert::rule(&seen.rule(id).ok_or_else(|| rule_not_found(ruleset, id))?))
+    Ok(convert::rule(&seen.item(id).ok_or_else(|| rule_not_found(ruleset, id))?))
 }
 
 /// Rewrites the field of a rule set error for the caller of a single rule: without the index of the rule in the set.
 fn relative_to_rule(error: Error, prefix: &str) -> Error {
     match error {
         Error::RulesetInvalid { field, problem } => {
-            let own = field.strip_prefix("rules[").and_then(|rest| rest.split_once("].")).map(|(_, own)| own);
-            let field = own.map_or(field.clone(), |own| format!("{prefix}{own}"));
-            Error::RulesetInvalid { field, problem }
+            Error::RulesetInvalid { field: sets::field_of_item("rules", field, prefix), problem }
         }
         other => other,
     }

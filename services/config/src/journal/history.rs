@@ -1,12 +1,13 @@
-//! Earlier revisions of rule sets, and of tenants' changes to them.
+//! Earlier revisions of rule sets and of the mapping of themes, and of tenants' changes to them.
 
 use std::sync::Arc;
 
-use dataflow_rules::{Overlay, RuleSet};
+use dataflow_rules::themes::{Mapping, Theme};
+use dataflow_rules::{Item, Overlay, RuleSet, Set};
 
 use super::replay::{Replay, replay, start};
 use super::{Error, Journal, MAX_ATTEMPTS};
-use crate::state::{History, State, VersionedOverlay};
+use crate::state::{History, State, Versioned, VersionedOverlay};
 
 // === impl Journal ===
 
@@ -19,11 +20,19 @@ impl Journal {
     pub async fn ruleset_at(&self, name: &str, revision: i64) -> Result<RuleSet, Error> {
         let not_found = || Error::RevisionNotFound { ruleset: name.to_owned(), revision };
         self.catch_up_to_changes().await?;
-        require(&self.state().ruleset(name)?.history, revision).ok_or_else(not_found)?;
-        let is_found =
-            |state: &State| state.rulesets.get(name).is_some_and(|ruleset| ruleset.set.revision == revision);
-        let found = self.state_when(is_found).await?.ok_or_else(not_found)?;
-        Ok(RuleSet::clone(&found.ruleset(name)?.set))
+        self.state().ruleset(name)?;
+        self.set_at(|state| state.rulesets.get(name).map(Arc::as_ref), revision).await?.ok_or_else(not_found)
+    }
+
+    /// The shared mapping of themes at an earlier revision.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ThemesRevisionNotFound`], or if the store is unreachable.
+    pub async fn themes_at(&self, revision: i64) -> Result<Mapping, Error> {
+        self.catch_up_to_changes().await?;
+        let found = self.set_at(|state| Some(&*state.themes), revision).await?;
+        found.ok_or(Error::ThemesRevisionNotFound { revision })
     }
 
     /// The changes of a tenant to a rule set at an earlier revision; none at revision 0.
@@ -34,18 +43,53 @@ impl Journal {
     pub async fn overlay_at(&self, tenant: &str, name: &str, revision: i64) -> Result<Arc<Overlay>, Error> {
         let not_found = || Error::RevisionNotFound { ruleset: name.to_owned(), revision };
         self.catch_up_to_changes().await?;
-        let state = self.state();
-        state.ruleset(name)?;
-        if revision == 0 {
-            return Ok(Arc::default());
+        self.state().ruleset(name)?;
+        let changes = |state: &State| state.tenants.get(tenant)?.overlays.get(name).cloned();
+        self.changes_at(changes, revision).await?.ok_or_else(not_found)
+    }
+
+    /// The changes of a tenant to the mapping of themes at an earlier revision; none at revision 0.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::themes_at`].
+    pub async fn theme_overlay_at(&self, tenant: &str, revision: i64) -> Result<Arc<Overlay<Theme>>, Error> {
+        self.catch_up_to_changes().await?;
+        let changes = |state: &State| state.tenants.get(tenant)?.themes.clone();
+        let found = self.changes_at(changes, revision).await?;
+        found.ok_or(Error::ThemesRevisionNotFound { revision })
+    }
+
+    /// The set that `find` finds in a state, at an earlier revision.
+    async fn set_at<S: Set>(
+        &self,
+        find: impl Fn(&State) -> Option<&Versioned<S>>,
+        revision: i64,
+    ) -> Result<Option<S>, Error> {
+        let present = self.state();
+        if !find(&present).is_some_and(|known| has_revision(&known.history, revision)) {
+            return Ok(None);
         }
-        let overlay = |state: &State| state.tenants.get(tenant)?.overlays.get(name).cloned();
-        let known = overlay(&state).ok_or_else(not_found)?;
-        require(&known.history, revision).ok_or_else(not_found)?;
-        let has_revision = |known: &Arc<VersionedOverlay>| known.history.latest() == revision;
-        let found = self.state_when(|state| overlay(state).as_ref().is_some_and(has_revision)).await?;
-        let found = found.and_then(|state| overlay(&state)).ok_or_else(not_found)?;
-        Ok(Arc::clone(&found.overlay))
+        let is_found = |state: &State| find(state).is_some_and(|known| known.set.revision() == revision);
+        let earlier = self.state_when(is_found).await?;
+        Ok(earlier.as_ref().and_then(find).map(|found| S::clone(&found.set)))
+    }
+
+    /// The changes that `find` finds in a state, at an earlier revision.
+    async fn changes_at<T: Item>(
+        &self,
+        find: impl Fn(&State) -> Option<Arc<VersionedOverlay<T>>>,
+        revision: i64,
+    ) -> Result<Option<Arc<Overlay<T>>>, Error> {
+        if revision == 0 {
+            return Ok(Some(Arc::default()));
+        }
+        if !find(&self.state()).is_some_and(|known| has_revision(&known.history, revision)) {
+            return Ok(None);
+        }
+        let is_found = |state: &State| find(state).is_some_and(|known| known.history.latest() == revision);
+        let earlier = self.state_when(is_found).await?;
+        Ok(earlier.as_ref().and_then(find).map(|found| Arc::clone(&found.overlay)))
     }
 
     async fn catch_up_to_changes(&self) -> Result<(), Error> {
@@ -74,6 +118,6 @@ impl Journal {
     }
 }
 
-fn require(history: &History, revision: i64) -> Option<()> {
-    history.revisions.iter().any(|known| known.revision == revision).then_some(())
+fn has_revision(history: &History, revision: i64) -> bool {
+    history.revisions.iter().any(|known| known.revision == revision)
 }

@@ -12,6 +12,7 @@ use crate::key::{Key, MAX_KEYS, MAX_TENANT_KEYS};
 mod compaction;
 mod lost;
 mod tenants;
+mod themes;
 
 const SET: &str =
     "ruleset: default\nmode: WORDS\nrules:\n  - ruleId: a\n    category: HEALTH\n    keywords: [health]\n";
@@ -75,7 +76,7 @@ async fn all_seeds_are_in_the_journal() {
     second.open().await.unwrap();
     for state in [first.state(), second.state()] {
         let legacy = &state.rulesets["legacy"];
-        assert_eq!((legacy.set.revision, legacy.rule("pop_rule").is_none()), (2, true));
+        assert_eq!((legacy.set.revision, legacy.item("pop_rule").is_none()), (2, true));
         assert_eq!(state.position, seeds.len() as u64 + 1);
     }
 }
@@ -123,7 +124,7 @@ async fn a_change_based_on_an_old_state_is_decided_again() {
     let seen_by = std::sync::Mutex::new(&mut seen);
     let decided = ours.change(Origin::default(), |state| {
         seen_by.lock().unwrap().push(state.position);
-        let known = state.rulesets["default"].rule("a").map(|(rule, _)| rule.keywords[0].clone());
+        let known = state.rulesets["default"].item("a").map(|(rule, _)| rule.keywords[0].clone());
         if known.as_deref() == Some("care") {
             Ok(None)
         } else {
@@ -230,7 +231,7 @@ fn the_number_of_keys_is_limited_and_a_revoked_one_makes_room() {
 async fn nothing_is_appended_after_a_record_of_a_later_release() {
     let store = store();
     let journal = replica(&store).await;
-    let later = b"\x08\x05".as_slice();
+    let later = b"\x08\x06".as_slice();
     store.append(&SPACE.key(LOG), "later", later.into()).await.unwrap();
     assert!(matches!(put(&journal, rule("b", "x")).await, Err(Error::ReleaseOutdated)));
     assert_eq!(keywords(&journal.state()).len(), 1, "the state read before is served");

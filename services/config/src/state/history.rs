@@ -1,4 +1,4 @@
-//! What is known of the past of rules: the version of each, and the revisions of all of them together.
+//! What is known of the past of a set: the version of each item, and the revisions of all of them together.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,11 +7,11 @@ use std::time::SystemTime;
 use crate::change::{ChangeRecord, Origin};
 use crate::difference::{Difference, DifferenceKind};
 
-/// The past of a rule set, or of a tenant's changes to one.
+/// The past of a rule set or of the mapping of themes, or of a tenant's changes to one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct History {
-    /// The version of each rule.
-    pub rule_versions: BTreeMap<String, ResourceVersion>,
+    /// The version of each item.
+    pub versions: BTreeMap<String, ResourceVersion>,
     /// The revisions without gaps, oldest first: from revision 1, or from a later one if the journal was compacted.
     pub revisions: Vec<Arc<Revision>>,
 }
@@ -27,7 +27,7 @@ pub struct ResourceVersion {
     pub updated: SystemTime,
 }
 
-/// A revision of a rule set, or of a tenant's changes to one.
+/// A revision of a set, or of a tenant's changes to one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revision {
     /// The number of the revision, from 1.
@@ -45,6 +45,9 @@ pub struct Revision {
 // === impl ResourceVersion ===
 
 impl ResourceVersion {
+    /// The position of what no change has made: it is built into a release.
+    pub const BUILT_IN: u64 = 0;
+
     /// The etag: opaque hexadecimal digits.
     pub fn etag(&self) -> String {
         format!("{:x}", self.position)
@@ -62,11 +65,10 @@ impl History {
     /// Records the next revision.
     pub(super) fn record(&mut self, differences: Vec<Difference>, position: u64, recorded: &ChangeRecord) {
         let ChangeRecord { origin, time, .. } = recorded;
-        for Difference { rule_id, kind } in &differences {
-            let created = self.rule_versions.remove(rule_id).map_or(*time, |version| version.created);
+        for Difference { id, kind } in &differences {
+            let created = self.versions.remove(id).map_or(*time, |version| version.created);
             if *kind != DifferenceKind::Removed {
-                self.rule_versions
-                    .insert(rule_id.clone(), ResourceVersion { position, created, updated: *time });
+                self.versions.insert(id.clone(), ResourceVersion { position, created, updated: *time });
             }
         }
         let (revision, origin) = (self.latest() + 1, origin.clone());

@@ -1,17 +1,20 @@
-//! What a caller sees: the shared rules and providers, with the changes of its tenant on top.
+//! What a caller sees: the shared rules, themes and providers, with the changes of its tenant on top.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use dataflow_rules::{Overlay, Rule, RuleSet};
+use dataflow_rules::themes::{Mapping, Theme};
+use dataflow_rules::{Item, Overlay, Rule, RuleSet, Set};
 
 use super::history::{History, ResourceVersion};
-use super::tenant::{OwnProvider, VersionedOverlay};
-use super::{State, VersionedProvider, VersionedRuleset};
+use super::overlay::VersionedOverlay;
+use super::tenant::OwnProvider;
+use super::{State, Versioned, VersionedProvider};
 use crate::Error;
 
-/// The owner of a rule or a provider, as the caller of a tenant sees it.
+/// The owner of a rule, a theme or a provider, as the caller of a tenant sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
     /// It is shared.
@@ -20,24 +23,36 @@ pub enum Owner {
     Tenant,
 }
 
-/// A rule set as a caller sees it.
-#[derive(Debug, Clone, Copy)]
-pub struct RulesetView<'a> {
-    shared: &'a VersionedRuleset,
-    own: Option<&'a VersionedOverlay>,
+/// A set as a caller sees it.
+#[derive(Debug)]
+pub struct SetView<'a, S: Set> {
+    shared: &'a Versioned<S>,
+    own: Option<&'a VersionedOverlay<S::Item>>,
     has_tenant: bool,
 }
 
-/// A rule as a caller sees it.
-#[derive(Debug, Clone, Copy)]
-pub struct RuleView<'a> {
-    /// The rule.
-    pub rule: &'a Rule,
+/// A rule set as a caller sees it.
+pub type RulesetView<'a> = SetView<'a, RuleSet>;
+
+/// The mapping of themes as a caller sees it.
+pub type ThemesView<'a> = SetView<'a, Mapping>;
+
+/// An item of a set as a caller sees it.
+#[derive(Debug)]
+pub struct ItemView<'a, T> {
+    /// The item.
+    pub item: &'a T,
     /// Its version; none if it is built into this release.
     pub version: Option<ResourceVersion>,
     /// Its owner; none if the caller belongs to no tenant.
     pub owner: Option<Owner>,
 }
+
+/// A rule as a caller sees it.
+pub type RuleView<'a> = ItemView<'a, Rule>;
+
+/// A theme as a caller sees it.
+pub type ThemeView<'a> = ItemView<'a, Theme>;
 
 /// A provider as a caller sees it.
 #[derive(Debug, Clone, Copy)]
@@ -60,14 +75,20 @@ impl State {
         Ok(self.view(tenant, self.ruleset(name)?))
     }
 
+    /// The mapping of themes as a caller of a tenant sees it, or one that belongs to none.
+    pub fn themes_of(&self, tenant: &str) -> ThemesView<'_> {
+        let own = self.tenants.get(tenant).and_then(|tenant| tenant.themes.as_deref());
+        SetView { shared: &self.themes, own, has_tenant: !tenant.is_empty() }
+    }
+
     /// All rule sets as a caller sees them.
     pub fn rulesets_of<'a>(&'a self, tenant: &str) -> impl Iterator<Item = RulesetView<'a>> {
         self.rulesets.values().map(move |shared| self.view(tenant, shared))
     }
 
-    fn view<'a>(&'a self, tenant: &str, shared: &'a VersionedRuleset) -> RulesetView<'a> {
+    fn view<'a>(&'a self, tenant: &str, shared: &'a Versioned<RuleSet>) -> RulesetView<'a> {
         let own = self.tenants.get(tenant).and_then(|tenant| tenant.overlays.get(&shared.set.name));
-        RulesetView { shared, own: own.map(Arc::as_ref), has_tenant: !tenant.is_empty() }
+        SetView { shared, own: own.map(Arc::as_ref), has_tenant: !tenant.is_empty() }
     }
 
     /// A provider as a caller sees it.
@@ -114,36 +135,37 @@ impl<'a> ProviderView<'a> {
     }
 }
 
-// === impl RulesetView ===
+// === impl SetView ===
 
-impl<'a> RulesetView<'a> {
+impl<'a, S: Set> SetView<'a, S> {
     /// The set.
-    pub fn set(&self) -> Cow<'a, RuleSet> {
+    pub fn set(&self) -> Cow<'a, S> {
         match self.changes() {
-            Some(overlay) => Cow::Owned(overlay.apply(&self.shared.set)),
+            Some(overlay) => Cow::Owned(overlay.apply(&*self.shared.set)),
             None => Cow::Borrowed(&self.shared.set),
         }
     }
 
     /// The shared set.
-    pub fn shared(&self) -> &'a RuleSet {
+    pub fn shared(&self) -> &'a S {
         &self.shared.set
     }
 
     /// What the tenant has changed, if anything.
-    pub fn changes(&self) -> Option<&'a Overlay> {
+    pub fn changes(&self) -> Option<&'a Overlay<S::Item>> {
         self.own.map(|own| &*own.overlay).filter(|overlay| !overlay.is_empty())
     }
 
     /// The revision of the shared set, and that of the tenant's changes.
     pub fn revisions(&self) -> (i64, i64) {
-        (self.shared.set.revision, self.own.map_or(0, |own| own.history.latest()))
+        (self.shared.set.revision(), self.own.map_or(0, |own| own.history.latest()))
     }
 
     /// The etag: opaque digits, which change with the shared set and with the tenant's changes.
     pub fn etag(&self) -> String {
         let (shared, own) = self.revisions();
-        format!("{shared:x}-{own:x}")
+        // What is built in becomes revision 1 when it is stored, and stays what it is.
+        format!("{:x}-{own:x}", shared.max(1))
     }
 
     /// The past of what the caller can change: of its tenant's changes, or of the shared set; none if its tenant has
@@ -152,44 +174,48 @@ impl<'a> RulesetView<'a> {
         if self.has_tenant { self.own.map(|own| &own.history) } else { Some(&self.shared.history) }
     }
 
-    /// The rules, in evaluation order.
-    pub fn rules(&self) -> Vec<RuleView<'a>> {
+    /// The items, in their order.
+    pub fn items(&self) -> Vec<ItemView<'a, S::Item>> {
+        let shared = self.shared.set.items();
         match self.changes() {
-            Some(overlay) => {
-                let rules = overlay.over(&self.shared.set.rules);
-                rules.map(|(rule, is_own)| self.rule_view(rule, is_own)).collect()
-            }
-            None => self.shared.set.rules.iter().map(|rule| self.rule_view(rule, false)).collect(),
+            Some(overlay) => overlay.over(shared).map(|(item, is_own)| self.view(item, is_own)).collect(),
+            None => shared.iter().map(|item| self.view(item, false)).collect(),
         }
     }
 
-    /// One rule.
-    pub fn rule(&self, id: &str) -> Option<RuleView<'a>> {
-        let is_wanted = |rule: &&Rule| rule.id == id;
+    /// One item.
+    pub fn item(&self, id: &str) -> Option<ItemView<'a, S::Item>> {
+        let is_wanted = |item: &&S::Item| item.id() == id;
         if let Some(overlay) = self.changes() {
-            if let Some(own) = overlay.rules.iter().find(is_wanted) {
-                return Some(self.rule_view(own, true));
+            if let Some(own) = overlay.own.iter().find(is_wanted) {
+                return Some(self.view(own, true));
             }
             if overlay.removed.contains(id) {
                 return None;
             }
         }
-        self.shared.set.rules.iter().find(is_wanted).map(|rule| self.rule_view(rule, false))
+        self.shared.set.items().iter().find(is_wanted).map(|item| self.view(item, false))
     }
 
-    fn rule_view(&self, rule: &'a Rule, is_own: bool) -> RuleView<'a> {
+    fn view(&self, item: &'a S::Item, is_own: bool) -> ItemView<'a, S::Item> {
         let history = if is_own { self.own.map(|own| &own.history) } else { Some(&self.shared.history) };
-        let version = history.and_then(|history| history.rule_versions.get(&rule.id)).copied();
+        let version = history.and_then(|history| history.versions.get(item.id())).copied();
         let owner = if is_own { Owner::Tenant } else { Owner::Shared };
-        RuleView { rule, version, owner: self.has_tenant.then_some(owner) }
+        ItemView { item, version, owner: self.has_tenant.then_some(owner) }
     }
 }
 
-// === impl RuleView ===
+// === impl ItemView ===
 
-impl RuleView<'_> {
-    /// The etag; empty if the rule is built into this release.
+impl<T> ItemView<'_, T> {
+    /// The etag; empty if the item has no version.
     pub fn etag(&self) -> String {
         self.version.map(|version| version.etag()).unwrap_or_default()
+    }
+
+    /// When a change created it, and when one last changed it; none for what is built into a release.
+    pub fn times(&self) -> Option<(SystemTime, SystemTime)> {
+        let made = self.version.filter(|version| version.position != ResourceVersion::BUILT_IN);
+        made.map(|version| (version.created, version.updated))
     }
 }

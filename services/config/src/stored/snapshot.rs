@@ -10,12 +10,12 @@ use dataflow_proto::config::v1::stored_change::Change as Stored;
 use prost::Message;
 
 use super::versioned::{ruleset_from_wire, ruleset_to_wire, version_from_wire, version_to_wire};
-use super::{KEY_VERSION, TENANT_VERSION, tenant};
+use super::{KEY_VERSION, TENANT_VERSION, THEME_VERSION, tenant, themes};
 use crate::Error;
 use crate::convert::{flag, key};
 use crate::state::{State, Tenant, VersionedFlag, VersionedKey, VersionedProvider};
 
-/// The format version of a snapshot without keys, flags and changes of tenants. A release that reads up to version 1 must not append to a log whose
+/// The format version of a snapshot without keys, flags, themes and changes of tenants. A release that reads up to version 1 must not append to a log whose
 /// beginning it cannot know.
 const VERSION: u32 = 2;
 
@@ -30,7 +30,8 @@ pub(crate) struct Snapshot {
 
 /// Encodes a snapshot.
 pub(crate) fn encode_snapshot(snapshot: &Snapshot) -> Bytes {
-    let State { position, rulesets, providers, seen_providers, keys, tenants, flags } = &snapshot.state;
+    let State { position, rulesets, themes: mapping, providers, seen_providers, keys, tenants, flags } =
+        &snapshot.state;
     let stored = pb::StoredSnapshot {
         position: *position,
         remaining_bytes: snapshot.remaining_bytes,
@@ -41,8 +42,12 @@ pub(crate) fn encode_snapshot(snapshot: &Snapshot) -> Bytes {
         overlays: tenants.iter().flat_map(|(name, own)| tenant::overlays_to_wire(name, own)).collect(),
         own_providers: tenants.iter().flat_map(|(name, own)| tenant::providers_to_wire(name, own)).collect(),
         flags: flags.values().map(|flag| flag_to_wire(flag)).collect(),
+        themes: themes::state_to_wire(mapping),
+        theme_overlays: tenants.iter().filter_map(|(name, own)| themes::overlay_to_wire(name, own)).collect(),
     };
     let format = match () {
+        // Tenants change the mapping only once it is stored.
+        () if stored.themes.is_some() => THEME_VERSION,
         () if !tenants.is_empty() || !flags.is_empty() => TENANT_VERSION,
         () if !keys.is_empty() => KEY_VERSION,
         () => VERSION,
@@ -64,6 +69,8 @@ pub(super) fn decode(stored: pb::StoredSnapshot) -> Result<Snapshot, Error> {
         overlays,
         own_providers,
         flags,
+        themes: mapping,
+        theme_overlays,
     } = stored;
     let rulesets = rulesets.into_iter().map(|stored| {
         let ruleset = ruleset_from_wire(stored)?;
@@ -86,6 +93,10 @@ pub(super) fn decode(stored: pb::StoredSnapshot) -> Result<Snapshot, Error> {
         let tenant = tenants.entry(overlay.tenant.clone()).or_default();
         tenant::overlay_from_wire(overlay, tenant)?;
     }
+    for overlay in theme_overlays {
+        let tenant = tenants.entry(overlay.tenant.clone()).or_default();
+        themes::overlay_from_wire(overlay, tenant)?;
+    }
     for provider in own_providers {
         let tenant = tenants.entry(provider.tenant.clone()).or_default();
         tenant::provider_from_wire(provider, tenant)?;
@@ -93,6 +104,7 @@ pub(super) fn decode(stored: pb::StoredSnapshot) -> Result<Snapshot, Error> {
     let state = State {
         position,
         rulesets: rulesets.collect::<Result<_, Error>>()?,
+        themes: Arc::new(themes::state_from_wire(mapping)?),
         providers: providers.collect::<Result<_, Error>>()?,
         seen_providers: seen_providers.into_iter().collect(),
         keys: Arc::new(keys.collect::<Result<_, Error>>()?),

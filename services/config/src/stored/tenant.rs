@@ -7,6 +7,7 @@ use dataflow_proto::config::v1::stored_change::Change as Stored;
 use dataflow_rules::Overlay;
 
 use super::Unreadable;
+use super::themes;
 use super::versioned::{ruleset_from_wire, ruleset_to_wire, version_from_wire, version_to_wire};
 use crate::Error;
 use crate::change::TenantChange;
@@ -31,6 +32,7 @@ pub(super) fn encode(change: TenantChange) -> Stored {
         }
         TenantChange::RolledBack { ruleset, overlay } => replaced(ruleset, &overlay, false),
         TenantChange::Replaced { ruleset, overlay } => replaced(ruleset, &overlay, true),
+        TenantChange::Themes(change) => themes::encode_of_tenant(change),
         TenantChange::ProviderPut(provider) => Stored::ProviderPut((&provider).into()),
         TenantChange::ProviderRemoved { provider_id } => Stored::ProviderRemoved(provider_id),
         TenantChange::ProviderRestored { provider_id } => Stored::ProviderRestored(provider_id),
@@ -62,8 +64,14 @@ pub(super) fn decode(change: Stored) -> Result<TenantChange, Unreadable> {
         Stored::ProviderPut(provider) => TenantChange::ProviderPut(provider.try_into().map_err(invalid)?),
         Stored::ProviderRemoved(provider_id) => TenantChange::ProviderRemoved { provider_id },
         Stored::ProviderRestored(provider_id) => TenantChange::ProviderRestored { provider_id },
+        change @ (Stored::ThemePut(_)
+        | Stored::ThemeRemoved(_)
+        | Stored::ThemeRestored(_)
+        | Stored::ThemeOverlayReplaced(_)) => TenantChange::Themes(themes::decode_of_tenant(change)?),
         Stored::RulesetSeeded(_)
         | Stored::RolledBack(_)
+        | Stored::ThemesSeeded(_)
+        | Stored::ThemesReplaced(_)
         | Stored::ProviderSeeded(_)
         | Stored::KeyCreated(_)
         | Stored::KeyRevoked(_)
@@ -81,7 +89,7 @@ pub(super) fn overlays_to_wire(name: &str, tenant: &Tenant) -> Vec<pb::StoredOve
             name: ruleset.clone(),
             mode: dataflow_rules::Mode::Words,
             revision: history.latest(),
-            rules: overlay.rules.clone(),
+            rules: overlay.own.clone(),
         };
         let own = VersionedRuleset { set: Arc::new(set), history: history.clone() };
         let removed = overlay.removed.iter().cloned().collect();
@@ -94,7 +102,7 @@ pub(super) fn overlays_to_wire(name: &str, tenant: &Tenant) -> Vec<pb::StoredOve
 pub(super) fn overlay_from_wire(stored: pb::StoredOverlayState, tenant: &mut Tenant) -> Result<(), Error> {
     let pb::StoredOverlayState { tenant: _, removed, own } = stored;
     let VersionedRuleset { set, history } = ruleset_from_wire(own.unwrap_or_default())?;
-    let overlay = Overlay { rules: set.rules.clone(), removed: removed.into_iter().collect() };
+    let overlay = Overlay { own: set.rules.clone(), removed: removed.into_iter().collect() };
     tenant.overlays.insert(set.name.clone(), Arc::new(VersionedOverlay::new(overlay, history)));
     Ok(())
 }

@@ -11,14 +11,10 @@ use crate::convert::ruleset;
 use crate::state::{History, ResourceVersion, Revision, VersionedRuleset};
 
 pub(super) fn ruleset_to_wire(versioned: &VersionedRuleset) -> pb::StoredRulesetState {
-    let versions =
-        versioned.history.rule_versions.iter().map(|(id, version)| version_to_wire(id, *version)).collect();
+    let history = history_to_wire(&versioned.history);
+    let pb::StoredHistory { revision: _, position, time, author, reason, request_id, peer, versions } =
+        history;
     let ruleset = Some(ruleset::to_wire(&versioned.set));
-    let Some(latest) = versioned.history.revisions.last() else {
-        return pb::StoredRulesetState { ruleset, versions, ..Default::default() };
-    };
-    let Origin { author, reason, peer, request_id } = latest.origin.clone();
-    let (position, time) = (latest.position, Some(latest.time.into()));
     pb::StoredRulesetState { ruleset, position, time, author, reason, request_id, versions, peer }
 }
 
@@ -26,16 +22,33 @@ pub(super) fn ruleset_from_wire(stored: pb::StoredRulesetState) -> Result<Versio
     let pb::StoredRulesetState { ruleset, position, time, author, reason, request_id, versions, peer } =
         stored;
     let set = ruleset::from_wire(ruleset.unwrap_or_default())?;
-    let revision = Revision {
-        revision: set.revision,
+    let revision = set.revision;
+    let stored = pb::StoredHistory { revision, position, time, author, reason, request_id, peer, versions };
+    Ok(VersionedRuleset { set: Arc::new(set), history: history_from_wire(stored) })
+}
+
+/// The latest revision, and the versions; a past without revisions is at revision 0.
+pub(super) fn history_to_wire(history: &History) -> pb::StoredHistory {
+    let versions = history.versions.iter().map(|(id, version)| version_to_wire(id, *version)).collect();
+    let Some(latest) = history.revisions.last() else {
+        return pb::StoredHistory { versions, ..Default::default() };
+    };
+    let Revision { revision, position, time, origin, differences: _ } = Revision::clone(latest);
+    let (Origin { author, reason, peer, request_id }, time) = (origin, Some(time.into()));
+    pb::StoredHistory { revision, position, time, author, reason, request_id, peer, versions }
+}
+
+pub(super) fn history_from_wire(stored: pb::StoredHistory) -> History {
+    let pb::StoredHistory { revision, position, time, author, reason, request_id, peer, versions } = stored;
+    let latest = Revision {
+        revision,
         position,
         time: time_from_wire(time),
         origin: Origin { author, reason, peer, request_id },
         differences: Vec::new(),
     };
-    let rule_versions = versions.into_iter().map(version_from_wire).collect();
-    let history = History { rule_versions, revisions: vec![Arc::new(revision)] };
-    Ok(VersionedRuleset { set: Arc::new(set), history })
+    let versions = versions.into_iter().map(version_from_wire).collect();
+    History { versions, revisions: vec![Arc::new(latest)] }
 }
 
 pub(super) fn version_to_wire(id: &str, version: ResourceVersion) -> pb::StoredVersion {

@@ -9,7 +9,7 @@ use dataflow_analysis::budget::Budget;
 use dataflow_analysis::catalogue::{self, Filing};
 use dataflow_analysis::document::Single;
 use dataflow_analysis::rulesets::Rulesets;
-use dataflow_rules::themes::Mapping;
+use dataflow_rules::themes::{CompiledMapping, Mapping};
 use dataflow_rules::{Compiled, Scratch};
 use dataflow_sdmx::{DataCounts, Limits, StructureReader};
 use nix::time::{ClockId, clock_gettime};
@@ -29,13 +29,13 @@ pub(crate) struct Args {
 /// What every round needs. An analysis service has it before the first document.
 struct Rules<'a> {
     compiled: &'a Compiled,
-    mapping: Mapping,
+    mapping: CompiledMapping,
 }
 
 /// Measures every file.
 pub(super) fn measure(args: &Args) -> anyhow::Result<String> {
     let ruleset = Rulesets::new(dataflow_rules::built_in::rulesets()).get("default")?;
-    let rules = Rules { compiled: ruleset.compiled()?, mapping: Mapping::built_in() };
+    let rules = Rules { compiled: ruleset.compiled()?, mapping: CompiledMapping::new(&Mapping::built_in()) };
     let (mut catalogues, mut data) = (String::new(), String::new());
     for file in &args.files {
         let document = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;

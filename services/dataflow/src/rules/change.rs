@@ -5,8 +5,8 @@ use dataflow_proto::r#type::v1::Category;
 use dataflow_render::text::printable;
 
 use super::show::print_rule;
-use super::{RulesetArgs, category, client, revision};
-use crate::client::{self, EndpointArgs, FormatArgs, RecordArgs};
+use super::{RulesetArgs, client};
+use crate::client::{self, ChangeArgs, EndpointArgs, FormatArgs, category, revision};
 use crate::exit::{Exit, Failure};
 
 /// The flags of `dataflow rules set`.
@@ -22,12 +22,8 @@ pub(crate) struct SetArgs {
     #[command(flatten)]
     fields: Fields,
 
-    /// Change the rule only if this is still its etag, as `rules get` shows it.
-    #[arg(long, value_name = "ETAG")]
-    etag: Option<String>,
-
     #[command(flatten)]
-    record: RecordArgs,
+    change: ChangeArgs,
 
     #[command(flatten)]
     format: FormatArgs,
@@ -78,12 +74,8 @@ pub(crate) struct DeleteArgs {
     #[command(flatten)]
     set: RulesetArgs,
 
-    /// Delete the rule only if this is still its etag, as `rules get` shows it.
-    #[arg(long, value_name = "ETAG")]
-    etag: Option<String>,
-
     #[command(flatten)]
-    record: RecordArgs,
+    change: ChangeArgs,
 }
 
 /// The flags of `dataflow rules restore`.
@@ -96,12 +88,8 @@ pub(crate) struct RestoreArgs {
     #[command(flatten)]
     set: RulesetArgs,
 
-    /// Restore the rule only if this is still its etag, as `rules get` shows it.
-    #[arg(long, value_name = "ETAG")]
-    etag: Option<String>,
-
     #[command(flatten)]
-    record: RecordArgs,
+    change: ChangeArgs,
 
     #[command(flatten)]
     format: FormatArgs,
@@ -121,18 +109,14 @@ pub(crate) struct RollbackArgs {
     #[arg(long, value_name = "RULESET")]
     ruleset: String,
 
-    /// Roll back only if this is still the etag of the rule set, as `rules list` shows it.
-    #[arg(long, value_name = "ETAG")]
-    etag: Option<String>,
-
     #[command(flatten)]
-    record: RecordArgs,
+    change: ChangeArgs,
 }
 
 /// Changes a rule, or creates it if it does not exist.
 pub(crate) async fn set(args: SetArgs) -> Result<Exit, Failure> {
-    let SetArgs { rule: rule_id, set: RulesetArgs { mesh, ruleset }, fields, etag, record, format } = args;
-    let (etag, reason) = (etag.unwrap_or_default(), record.reason.unwrap_or_default());
+    let SetArgs { rule: rule_id, set: RulesetArgs { mesh, ruleset }, fields, change, format } = args;
+    let (etag, reason) = change.into_parts();
     let (mut rule, paths) = fields.into_rule();
     if paths.is_empty() {
         let why = "nothing to set: give a field, for instance --priority";
@@ -183,9 +167,9 @@ fn creation(rule: pb::Rule, ruleset: String, reason: String) -> pb::CreateRuleRe
 
 /// Deletes a rule.
 pub(crate) async fn delete(args: DeleteArgs) -> Result<Exit, Failure> {
-    let DeleteArgs { rule, set: RulesetArgs { mesh, ruleset }, etag, record } = args;
+    let DeleteArgs { rule, set: RulesetArgs { mesh, ruleset }, change } = args;
     let done = format!("{} is removed: {} is at ", printable(&rule), printable(&ruleset));
-    let (etag, reason) = (etag.unwrap_or_default(), record.reason.unwrap_or_default());
+    let (etag, reason) = change.into_parts();
     let request = pb::DeleteRuleRequest { rule, ruleset, etag, reason };
     let reply = client(&mesh)?.delete_rule(request).await.map_err(|status| mesh.failure(&status))?;
     let pb::DeleteRuleResponse { revision: shared, overlay_revision } = reply.into_inner();
@@ -195,9 +179,9 @@ pub(crate) async fn delete(args: DeleteArgs) -> Result<Exit, Failure> {
 
 /// Drops what the caller's tenant has changed in a rule.
 pub(crate) async fn restore(args: RestoreArgs) -> Result<Exit, Failure> {
-    let RestoreArgs { rule, set: RulesetArgs { mesh, ruleset }, etag, record, format } = args;
+    let RestoreArgs { rule, set: RulesetArgs { mesh, ruleset }, change, format } = args;
     let gone = format!("{} is removed: there is no shared rule\n", printable(&rule));
-    let (etag, reason) = (etag.unwrap_or_default(), record.reason.unwrap_or_default());
+    let (etag, reason) = change.into_parts();
     let request = pb::RestoreRuleRequest { rule, ruleset, etag, reason };
     let reply = client(&mesh)?.restore_rule(request).await.map_err(|status| mesh.failure(&status))?;
     match reply.into_inner().rule {
@@ -209,8 +193,8 @@ pub(crate) async fn restore(args: RestoreArgs) -> Result<Exit, Failure> {
 
 /// Restores an earlier revision.
 pub(crate) async fn rollback(args: RollbackArgs) -> Result<Exit, Failure> {
-    let RollbackArgs { revision: earlier, mesh, ruleset, etag, record } = args;
-    let (etag, reason) = (etag.unwrap_or_default(), record.reason.unwrap_or_default());
+    let RollbackArgs { revision: earlier, mesh, ruleset, change } = args;
+    let (etag, reason) = change.into_parts();
     let request = pb::RollbackRulesetRequest { ruleset, revision: earlier, reason, etag };
     let reply = client(&mesh)?.rollback_ruleset(request).await.map_err(|status| mesh.failure(&status))?;
     let set = reply.into_inner().ruleset.unwrap_or_default();

@@ -1,13 +1,12 @@
 //! `dataflow rules diff`: the changes that each revision of a rule set made, with authors and reasons.
 
 use dataflow_proto::config::v1 as pb;
-use dataflow_proto::config::v1::revision::Difference;
-use dataflow_render::grid::Grid;
 use dataflow_render::text::printable;
 
-use super::{RulesetArgs, client, time};
+use super::{RulesetArgs, client};
 use crate::client::FormatArgs;
 use crate::exit::{Exit, Failure};
+use crate::revisions::{self, Changed, Made};
 
 /// Revisions per page.
 const PAGE: i32 = 1000;
@@ -66,26 +65,13 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
 
     let all = pb::ListRevisionsResponse { revisions, next_page_token: String::new() };
     format.print("dataflow.config.v1.ListRevisionsResponse", &all, |options, out| {
-        let names = [">REVISION", "TIME", "AUTHOR", "RULE", "CHANGE", "FIELDS", "REASON"];
-        let mut grid = Grid::new(names);
-        for (revision, difference) in changes(&all.revisions) {
-            grid.push([
-                revision.revision.to_string(),
-                time(revision.time),
-                revision.author.clone(),
-                difference.rule_id.clone(),
-                difference.kind().as_str_name().to_owned(),
-                difference.fields.join(","),
-                revision.reason.clone(),
-            ]);
-        }
-        grid.write(options, out)
+        revisions::write("RULE", all.revisions.iter().flat_map(changes), options, out)
     })?;
     Ok(Exit::Success)
 }
 
-fn changes(revisions: &[pb::Revision]) -> impl Iterator<Item = (&pb::Revision, &Difference)> {
-    revisions
-        .iter()
-        .flat_map(|revision| revision.differences.iter().map(move |difference| (revision, difference)))
+/// What a revision changed.
+fn changes(revision: &pb::Revision) -> impl Iterator<Item = (Made<'_>, Changed<'_>)> {
+    let changed = revision.differences.iter();
+    changed.map(move |rule| (revision.into(), (rule.rule_id.as_str(), rule.kind(), rule.fields.as_slice())))
 }

@@ -11,9 +11,9 @@ use dataflow_render::Options;
 use dataflow_render::grid::Grid;
 use dataflow_render::text::{name_of, printable, why};
 
-use super::{RulesetArgs, read_rules};
+use super::RulesetArgs;
 use crate::analyze;
-use crate::client::FormatArgs;
+use crate::client::{self, FormatArgs};
 use crate::exit::{Exit, Failure};
 
 /// The flags of `dataflow rules evaluate`.
@@ -45,7 +45,7 @@ pub(crate) struct Args {
 /// Requests the evaluation from the mesh and prints it.
 pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
     let Args { catalogue, rules, set: RulesetArgs { mesh, ruleset }, category_only, lang, format } = args;
-    let proposed = read_rules(&rules, "--rules").await?;
+    let proposed = client::read(&rules, "--rules", dataflow_rules::file::parse).await?;
     let document = read(&catalogue).await?;
     let set = dataflow_config::ruleset_to_wire(&proposed);
     let request = pb::EvaluateRulesRequest {

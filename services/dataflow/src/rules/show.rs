@@ -8,8 +8,8 @@ use dataflow_proto::r#type::v1::Category;
 use dataflow_render::grid::Grid;
 use dataflow_render::text::printable;
 
-use super::{RulesetArgs, category, client, revision, time, weighted};
-use crate::client::FormatArgs;
+use super::{RulesetArgs, client, weighted};
+use crate::client::{FormatArgs, category, revision, time};
 use crate::exit::{Exit, Failure};
 
 /// Rules per page.

@@ -7,8 +7,8 @@ use dataflow_proto::config::v1 as pb;
 use dataflow_render::text::printable;
 use dataflow_rules::file;
 
-use super::{RulesetArgs, client, read_rules};
-use crate::client::{self, EndpointArgs, RecordArgs};
+use super::{RulesetArgs, client};
+use crate::client::{self, ChangeArgs, EndpointArgs};
 use crate::exit::{Exit, Failure};
 
 /// The flags of `dataflow rules export`.
@@ -28,12 +28,8 @@ pub(crate) struct ImportArgs {
     #[command(flatten)]
     mesh: EndpointArgs,
 
-    /// Replace the rules only if this is still the etag of the rule set, as `rules list` shows it.
-    #[arg(long, value_name = "ETAG")]
-    etag: Option<String>,
-
     #[command(flatten)]
-    record: RecordArgs,
+    change: ChangeArgs,
 }
 
 /// Prints a rule set as a file.
@@ -53,11 +49,11 @@ pub(crate) async fn export(args: ExportArgs) -> Result<Exit, Failure> {
 
 /// Replaces the rules of a rule set by those of a file.
 pub(crate) async fn import(args: ImportArgs) -> Result<Exit, Failure> {
-    let ImportArgs { file, mesh, etag, record } = args;
-    let pb::Ruleset { ruleset, mode, rules, .. } =
-        dataflow_config::ruleset_to_wire(&read_rules(&file, "the rule file").await?);
+    let ImportArgs { file, mesh, change } = args;
+    let set = client::read(&file, "the rule file", file::parse).await?;
+    let pb::Ruleset { ruleset, mode, rules, .. } = dataflow_config::ruleset_to_wire(&set);
     let count = rules.len();
-    let (etag, reason) = (etag.unwrap_or_default(), record.reason.unwrap_or_default());
+    let (etag, reason) = change.into_parts();
     let request = pb::ReplaceRulesRequest { ruleset, mode, rules, reason, etag };
     let reply = client(&mesh)?.replace_rules(request).await.map_err(|status| mesh.failure(&status))?;
     let set = reply.into_inner().ruleset.unwrap_or_default();

@@ -84,7 +84,15 @@ fn services_are_granted_exactly_what_they_call() {
     };
     assert_eq!(of("cache"), ["WatchConfig"]);
     let of_cache = ["LeaseEntry", "ReleaseLease", "SetEntry"];
-    let of_config = ["WatchConfig", "WatchFlags", "GetOverlay", "WatchOverlays", "WatchRulesets"];
+    let of_config = [
+        "WatchConfig",
+        "WatchFlags",
+        "GetOverlay",
+        "WatchOverlays",
+        "WatchRulesets",
+        "GetThemeOverlay",
+        "WatchThemes",
+    ];
     assert_eq!(of("analysis"), [&of_cache[..], &of_config].concat());
     let callers: BTreeSet<_> = grants.iter().map(|(caller, _, _)| caller.as_str()).collect();
     assert_eq!(callers.into_iter().collect::<Vec<_>>(), ["analysis", "cache", "gateway"]);

@@ -120,16 +120,24 @@ async fn a_client_that_sends_on_after_a_rejection_can_read_it() {
 #[tokio::test]
 async fn a_head_that_proxies_would_read_in_another_way_is_rejected() {
     let gateway = services::gateway(&[]).await;
-    let check = async |method: &str, head: &str, expected: (u16, &str)| {
-        let sent = format!("{method} /v1/nothing HTTP/1.1\r\n{head}connection: close\r\n\r\n0\r\n\r\n");
+    let check_at = async |target: &str, method: &str, head: &str, expected: (u16, &str)| {
+        let sent = format!("{method} {target} HTTP/1.1\r\n{head}connection: close\r\n\r\n0\r\n\r\n");
         let answer = http::send(&gateway.upstream, sent.as_bytes()).await.unwrap();
         assert_eq!((answer.status, reason(&answer).as_str()), expected, "{head:?}");
         assert!(is_served(&gateway.upstream).await, "{head:?}");
     };
+    let check = async |method: &str, head: &str, expected: (u16, &str)| {
+        check_at("/v1/nothing", method, head, expected).await;
+    };
     let not_found = (404, "ROUTE_NOT_FOUND");
-    check("GET", "host: a\r\n", not_found).await;
-    check("GET", "", (400, "HOST_INVALID")).await;
-    check("GET", "host: a\r\nhost: a\r\n", (400, "HOST_INVALID")).await;
+    for host in ["a", "a:80", "[::1]:8080", "127.0.0.1", ""] {
+        check("GET", &format!("host: {host}\r\n"), not_found).await;
+    }
+    for head in ["", "host: a\r\nhost: a\r\n", "host: a/b c\r\n", "host: u@a\r\n", "host: a:b\r\n"] {
+        check("GET", head, (400, "HOST_INVALID")).await;
+        // Also where no route is looked for.
+        check_at("/live", "GET", head, (400, "HOST_INVALID")).await;
+    }
     check("POST", "host: a\r\ntransfer-encoding: Chunked\r\n", not_found).await;
     for codings in ["gzip, chunked", "chunked, chunked", "gzip\r\ntransfer-encoding: chunked"] {
         let head = format!("host: a\r\ntransfer-encoding: {codings}\r\n");

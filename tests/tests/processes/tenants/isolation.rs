@@ -40,10 +40,13 @@ async fn create(mesh: &Mesh) -> Vec<String> {
     mesh.call("bolt", "DELETE", "/v1/rules/pop_rule?ruleset=legacy", &Value::Null).await;
     mesh.call("bolt", "POST", "/v1/rules", &because(replaced)).await;
     mesh.call("bolt", "POST", "/v1/providers", &because(provider)).await;
+    let theme = json!({"themeId": "own-theme", "scheme": "IT1:*", "path": [SECRET], "category": "HEALTH"});
+    mesh.call("bolt", "POST", "/v1/themes", &because(theme)).await;
+    mesh.call("bolt", "DELETE", "/v1/themes/istat-prices", &Value::Null).await;
     mesh.call("bolt", "PUT", "/v1/cache/entries/user/own", &entry).await;
     let key = mesh.call("bolt", "POST", "/v1/keys", &because(key)).await;
     let key = key["key"]["keyId"].as_str().unwrap().to_owned();
-    let known = ["own-rule", "pop_rule", "OWN", "user/own", "default", "legacy", "own", "bolt"];
+    let known = ["own-rule", "pop_rule", "own-theme", "OWN", "user/own", "default", "legacy", "own", "bolt"];
     known.map(str::to_owned).into_iter().chain([key]).collect()
 }
 
@@ -53,10 +56,12 @@ async fn state(mesh: &Mesh) -> Vec<Value> {
     for target in [
         "/v1/rules?pageSize=1000",
         "/v1/rules?pageSize=1000&ruleset=legacy",
+        "/v1/themes?pageSize=1000",
         "/v1/providers",
         "/v1/keys",
         "/v1/audit?pageSize=1000",
         "/v1/rulesets/default/revisions",
+        "/v1/themes/revisions",
     ] {
         state.push(mesh.get("bolt", target).await);
     }
@@ -138,7 +143,7 @@ async fn a_tenant_reaches_nothing_of_another_by_any_method_or_route() {
     let identifiers = create(&mesh).await;
     let before = state(&mesh).await;
     assert!(
-        before.iter().take(5).all(|seen| seen.to_string().contains(SECRET)),
+        before.iter().take(6).all(|seen| seen.to_string().contains(SECRET)),
         "the test sees what is secret"
     );
     let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap();

@@ -6,15 +6,12 @@ use std::sync::Arc;
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::watch_overlays_response::Changed;
 
-use super::super::{Caller, check_etag};
+use super::super::{CHANGED_PER_MESSAGE, Caller, sets};
 use super::{Service, ruleset_or_default};
 use crate::change::TenantChange;
 use crate::convert::ruleset::overlay_to_wire;
 use crate::state::{State, Tenant, rule_not_found};
 use crate::{Error, convert};
-
-/// Most changed rule sets in one message of a watch, so that it stays far below the limit of a message.
-const CHANGED_PER_MESSAGE: usize = 1000;
 
 /// What a watcher has: the revisions of changes, by tenant and rule set.
 #[derive(Default)]
@@ -39,19 +36,12 @@ impl Service {
         }
         let decide = |state: &State| {
             let seen = state.ruleset_of(&tenant, &ruleset)?;
-            let present = seen.rule(&rule);
-            check_etag(&etag, &present.map(|present| present.etag()).unwrap_or_default())?;
-            let is_changed = seen.changes().is_some_and(|changes| {
-                changes.removed.contains(&rule) || changes.rules.iter().any(|own| own.id == rule)
-            });
-            if !is_changed && present.is_none() {
-                return Err(rule_not_found(&ruleset, &rule));
-            }
+            let is_changed = sets::is_changed(&seen, (&rule, &etag), || rule_not_found(&ruleset, &rule))?;
             let change = TenantChange::RuleRestored { ruleset: ruleset.clone(), rule_id: rule.clone() };
             Ok(is_changed.then(|| change.of(&tenant)))
         };
         let state = self.journal.change(caller.origin(reason)?, decide).await?;
-        let rule = state.ruleset_of(&tenant, &ruleset)?.rule(&rule).map(|seen| convert::rule(&seen));
+        let rule = state.ruleset_of(&tenant, &ruleset)?.item(&rule).map(|seen| convert::rule(&seen));
         Ok(pb::RestoreRuleResponse { rule })
     }
 
@@ -91,16 +81,9 @@ impl SentOverlays {
             }
         }
         let sent = std::mem::replace(&mut self.revisions, present);
-        let changed = self.revisions.iter().filter(|(key, revision)| sent.get(*key) != Some(revision));
-        let dropped = sent.keys().filter(|key| !self.revisions.contains_key(*key));
-        let changed = changed.map(|(key, revision)| (key, *revision)).chain(dropped.map(|key| (key, 0)));
-        let changed: Vec<_> = changed
-            .map(|((tenant, ruleset), revision)| Changed {
-                tenant: tenant.clone(),
-                ruleset: ruleset.clone(),
-                revision,
-            })
-            .collect();
+        let changed = sets::changed_revisions(&sent, &self.revisions).into_iter();
+        let changed: Vec<_> =
+            changed.map(|((tenant, ruleset), revision)| Changed { tenant, ruleset, revision }).collect();
         let part =
             |changed: &[Changed]| pb::WatchOverlaysResponse { changed: changed.to_vec(), complete: false };
         let mut parts: Vec<_> = changed.chunks(CHANGED_PER_MESSAGE).map(part).collect();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dataflow_proto::config::v1 as pb;
 use dataflow_rules::{Overlay, RuleSet};
 
-use super::super::{Caller, check_etag, page_size, page_start};
+use super::super::{Caller, check_etag, sets};
 use super::Service;
 use crate::change::{Change, TenantChange};
 use crate::convert::ruleset::{from_wire, to_wire};
@@ -23,17 +23,9 @@ impl Service {
     ) -> Result<pb::ListRevisionsResponse, Error> {
         let state = self.journal.state();
         let seen = state.ruleset_of(tenant, &request.ruleset)?;
-        let size = page_size(request.page_size)?;
-        let revisions = seen.history().map_or(&[][..], |history| &history.revisions);
-        // A token is the number of the next revision, which stays valid if older ones are forgotten meanwhile.
-        let newest = revisions.last().map_or(0, |latest| latest.revision.max(0).unsigned_abs());
-        let forgotten = newest.saturating_sub(revisions.len() as u64);
-        let end = page_start(&request.page_token, newest)?.saturating_sub(forgotten);
-        let end = usize::try_from(end).unwrap_or(usize::MAX).min(revisions.len());
-        let start = end.saturating_sub(size);
-        let page = revisions[start..end].iter().rev();
+        let (page, next_page_token) =
+            sets::page_of_revisions(seen.history(), (request.page_size, &request.page_token))?;
         let revisions = page.map(|revision| convert::revision(&request.ruleset, revision)).collect();
-        let next_page_token = if start > 0 { (start as u64 + forgotten).to_string() } else { String::new() };
         Ok(pb::ListRevisionsResponse { revisions, next_page_token })
     }
 

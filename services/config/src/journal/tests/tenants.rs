@@ -16,9 +16,9 @@ fn seen(state: &State, tenant: &str) -> String {
     let set: RulesetView<'_> = state.ruleset_of(tenant, "default").unwrap();
     let shown = |seen: &crate::state::RuleView<'_>| {
         let own = if seen.owner == Some(Owner::Tenant) { "*" } else { "" };
-        format!("{}={}{own}", seen.rule.id, seen.rule.keywords.join("+"))
+        format!("{}={}{own}", seen.item.id, seen.item.keywords.join("+"))
     };
-    set.rules().iter().map(shown).collect::<Vec<_>>().join(" ")
+    set.items().iter().map(shown).collect::<Vec<_>>().join(" ")
 }
 
 async fn make(journal: &Journal, change: Change) -> Result<Arc<State>, Error> {
@@ -75,7 +75,7 @@ async fn a_tenant_changes_rules_for_itself_alone() {
 async fn versions_are_those_of_the_rule_that_is_seen() {
     let journal = replica(&store()).await;
     let etag = |state: &State, tenant: &str| {
-        state.ruleset_of(tenant, "default").unwrap().rule("a").map(|seen| seen.etag())
+        state.ruleset_of(tenant, "default").unwrap().item("a").map(|seen| seen.etag())
     };
     let shared = etag(&journal.state(), "").unwrap();
     assert_eq!(etag(&journal.state(), "acme").unwrap(), shared);
@@ -98,7 +98,7 @@ async fn a_tenant_rolls_its_changes_back() {
     make(&journal, put_by("", rule("c", "shared"))).await.unwrap();
     make(&journal, remove("acme", "a")).await.unwrap();
     let earlier = journal.overlay_at("acme", "default", 1).await.unwrap();
-    let expected = Overlay { rules: vec![rule("b", "one")], removed: BTreeSet::new() };
+    let expected = Overlay { own: vec![rule("b", "one")], removed: BTreeSet::new() };
     assert_eq!(*earlier, expected);
     let back = TenantChange::RolledBack { ruleset: "default".to_owned(), overlay: earlier };
     let state = make(&journal, back.of("acme")).await.unwrap();
@@ -173,7 +173,7 @@ async fn providers_of_a_tenant_stand_in_place_of_shared_ones() {
 async fn every_limit_of_a_tenant_holds_on_both_sides() {
     let journal = replica(&store()).await;
     let whole = |rules: Vec<Rule>| {
-        let overlay = Arc::new(Overlay { rules, removed: BTreeSet::new() });
+        let overlay = Arc::new(Overlay { own: rules, removed: BTreeSet::new() });
         TenantChange::Replaced { ruleset: "default".to_owned(), overlay }.of("acme")
     };
     let rules = |count: usize| (0..count).map(|index| rule(&format!("r{index}"), "x")).collect::<Vec<_>>();
@@ -188,7 +188,7 @@ async fn every_limit_of_a_tenant_holds_on_both_sides() {
     check(whole(rules(MAX_CHANGED_RULES)), None).await;
     check(put_by("acme", rule("more", "x")), Some("changed rules in a rule set")).await;
     let described = |bytes: usize| Rule { description: "d".repeat(bytes), ..rule("123456789", "x") };
-    let size = |rules: Vec<Rule>| Overlay { rules, removed: BTreeSet::new() }.bytes();
+    let size = |rules: Vec<Rule>| Overlay { own: rules, removed: BTreeSet::new() }.bytes();
     let each = size(vec![described(1000)]);
     let large = |bytes: usize| {
         let count = bytes / each;
@@ -201,7 +201,7 @@ async fn every_limit_of_a_tenant_holds_on_both_sides() {
     let rest = MAX_TENANT_BYTES - size(rules(100));
     let with_rest = |bytes: usize| [rules(100), large(bytes)].concat();
     check(whole(with_rest(rest)), None).await;
-    check(whole(with_rest(rest + 1)), Some("bytes of changed rules, with 48 for each text")).await;
+    check(whole(with_rest(rest + 1)), Some("bytes of changed rules and themes, with 48 for each text")).await;
     let provider = |index: usize| {
         let provider_id = format!("P{index}");
         Change::provider_put("acme", Provider { provider_id, ..built_in::providers().remove(0) })
