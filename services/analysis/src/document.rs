@@ -15,6 +15,10 @@ use crate::seat::Seat;
 /// Capacity of the channel, in pieces. Two, so that one can arrive while the other is read.
 const CHANNEL_CAPACITY: usize = 2;
 
+/// The most bytes of one read, of which each notices that the call was canceled: compressed ones may be a thousand times
+/// as many elements.
+const READ_BYTES: usize = 8 * 1024;
+
 /// Identifies the documents of a call by their content. For one document it is the SHA-256 of its bytes as they were
 /// sent; for several the SHA-256 of theirs, one after the other.
 pub type Fingerprint = [u8; 32];
@@ -194,7 +198,7 @@ impl Read for DocumentReader {
         if self.canceled.get() {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the call was canceled"));
         }
-        let count = self.current.len().min(buffer.len());
+        let count = self.current.len().min(buffer.len()).min(READ_BYTES);
         self.current.copy_to_slice(&mut buffer[..count]);
         Ok(count)
     }
