@@ -11,6 +11,7 @@ mod json;
 mod limits;
 pub(crate) mod properties;
 mod rejections;
+mod structures;
 mod texts;
 mod themes;
 
