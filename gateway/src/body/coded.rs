@@ -164,7 +164,7 @@ impl Write for Decoded<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io::Write;
 
     use flate2::Compression;
@@ -172,13 +172,13 @@ mod tests {
 
     use super::*;
 
-    fn gzip(bytes: &[u8]) -> Vec<u8> {
+    pub(in crate::body) fn gzip(bytes: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         encoder.write_all(bytes).unwrap();
         encoder.finish().unwrap()
     }
 
-    fn brotli(mut bytes: &[u8]) -> Vec<u8> {
+    pub(in crate::body) fn brotli(mut bytes: &[u8]) -> Vec<u8> {
         let mut coded = Vec::new();
         brotli::BrotliCompress(&mut bytes, &mut coded, &Default::default()).unwrap();
         coded

@@ -144,26 +144,11 @@ impl Read for Arrived {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
-    use flate2::Compression;
-    use flate2::write::GzEncoder;
     use futures_util::{FutureExt, TryStreamExt};
     use tonic_types::StatusExt;
 
     use super::*;
-
-    fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
-    }
-
-    fn brotli(mut bytes: &[u8]) -> Vec<u8> {
-        let mut coded = Vec::new();
-        brotli::BrotliCompress(&mut bytes, &mut coded, &Default::default()).unwrap();
-        coded
-    }
+    use crate::body::coded::tests::{brotli, gzip};
 
     /// A body that arrives in pieces of this size, decoded; or the reason why it is rejected.
     fn decode(coding: Coding, coded: &[u8], size: usize) -> Result<Vec<u8>, String> {
