@@ -201,6 +201,8 @@ impl Gateway {
         let access = Access::new(&context, log.clone());
         let readiness = context.readiness.clone();
         let bodies = body::Limits::new(limits.body, server.max_held(context.memory.limit()));
+        let (shown, role) = (bodies.clone(), context.role);
+        context.status.add_quotas(move || vec![shown.quota(role)]);
         let upstreams =
             upstreams.observed(|peer, services| context.observer(peer, services, schema.descriptors()));
         let own = OwnService::new(context.breakers.clone(), context.status.clone());
