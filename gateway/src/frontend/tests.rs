@@ -87,6 +87,7 @@ async fn respond(dialect: Panicking) -> (StatusCode, Option<String>, bool) {
         auth: Auth::new(None, false, dataflow_proto::FILE_DESCRIPTOR_SET, &context),
         rates: RateLimits::new(Rates::new(&RateLimitArgs::default()).unwrap(), None, &context),
         refusals: Refusals::default(),
+        refused: process.metrics.refused_calls("gateway"),
         credential_receivers: HashSet::new(),
         access: Access::new(&context, AccessLog::new(&logged, &context)),
         readiness: context.readiness.clone(),

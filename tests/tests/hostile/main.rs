@@ -10,6 +10,7 @@ mod headers;
 mod memory;
 mod priorities;
 mod readers;
+mod series;
 mod stopping;
 mod trust;
 mod watches;
