@@ -1,8 +1,8 @@
 //! Drains the body of a request that is rejected before it was read.
 //!
 //! Over HTTP/1 a client that is still sending sees a connection reset instead of our response if the connection is
-//! closed, so the rest of its body is read and discarded, up to a limit. HTTP/2 needs no drain: only the stream is
-//! reset.
+//! closed, so the rest of its body is read and discarded, up to a limit. Over HTTP/2 only the stream is reset, after the
+//! response, as RFC 9113 (8.1) has it; but some clients, such as curl 7.88, then lose the response too.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{Request, Version, header};
+use http::{Request, header};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 
@@ -28,9 +28,6 @@ struct Draining {
 /// The request with a body that is drained if it is dropped before its end. A client with `Expect: 100-continue` sends
 /// nothing until the body is first read, and must not get a 100 for a rejected request.
 pub(super) fn drained(request: Request<Body>) -> Request<Body> {
-    if request.version() >= Version::HTTP_2 {
-        return request;
-    }
     let ended = request.headers().contains_key(header::EXPECT);
     request.map(|inner| Body::new(Draining { inner, ended }))
 }

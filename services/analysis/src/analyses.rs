@@ -310,6 +310,7 @@ impl Analyses {
         analysis.degraded = self.degraded(rules, Some(themes), cache_available);
         self.check_size(analysis.encoded_len())?;
         self.analyzed.count(&analysis.counts, &analysis.coverage);
+        self.analyzed.count_cut(&analysis.diagnostics);
         Ok(analysis)
     }
 }

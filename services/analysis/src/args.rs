@@ -125,7 +125,7 @@ pub struct DocumentArgs {
     #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_DATAFLOW_PARTS", default_value_t = 2000, value_name = "N")]
     pub max_dataflow_parts: usize,
 
-    /// Maximum number of documents of a call: the catalogue, and those with themes.
+    /// Maximum number of documents of a call: the catalogue, and those with themes or structures.
     #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_DOCUMENTS", default_value = "16", value_parser = at_least_one,
           value_name = "N")]
     pub max_documents: NonZeroUsize,
@@ -143,6 +143,16 @@ pub struct DocumentArgs {
     /// rest is dropped and reported.
     #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_THEME_BYTES", default_value = "32MiB", value_name = "SIZE")]
     pub max_theme_bytes: ByteSize,
+
+    /// Maximum number of data structures, code lists and constraints kept, of all documents of a call; the rest is dropped
+    /// and reported.
+    #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_STRUCTURES", default_value_t = 50_000, value_name = "N")]
+    pub max_structures: usize,
+
+    /// Memory for the data structures, code lists and constraints of a call, which wait until all its documents have been
+    /// read; the rest is dropped and reported. Of lists of codes and values only the numbers are kept.
+    #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_STRUCTURE_BYTES", default_value = "32MiB", value_name = "SIZE")]
+    pub max_structure_bytes: ByteSize,
 
     /// Maximum number of diagnostics in one result; the rest is counted.
     #[arg(long, help_heading = DYNAMIC, env = "DATAFLOW_MAX_DIAGNOSTICS", default_value_t = 1000, value_name = "N")]
@@ -173,6 +183,8 @@ impl DocumentArgs {
             categories: self.max_categories,
             categorisations: self.max_categorisations,
             theme_bytes: size(self.max_theme_bytes),
+            structures: self.max_structures,
+            structure_bytes: size(self.max_structure_bytes),
             ..Limits::default()
         }
     }

@@ -5,17 +5,22 @@ use std::io::Read;
 use dataflow_rules::Category;
 use dataflow_rules::themes::{CompiledMapping, Mapping};
 use dataflow_rules::{Compiled, Mode, Points, Scratch};
-use dataflow_sdmx::{Dataflow, Diagnostics, Fault, Limits, ParseError, Position, StructureReader, Themes};
+use dataflow_sdmx::{
+    DataStructure, Dataflow, Diagnostics, Fault, Limits, ParseError, Position, StructureReader, Structures,
+    Themes, Timestamp, timestamp,
+};
 
 use crate::Error;
 use crate::budget::Budget;
 use crate::document::{Documents, Single};
 use crate::families;
+use crate::profile::Profile;
 use crate::themes::{self, AssignedTheme};
 
 pub use crate::decision::DecidedBy;
 pub use crate::filing::{Evidence, Filing, subject};
 
+mod described;
 mod provider;
 mod themed;
 
@@ -24,8 +29,21 @@ mod themed;
 pub struct Catalogue {
     /// In document order, all versions and duplicates.
     pub dataflows: Vec<AnalyzedDataflow>,
+    /// The data structures that they name, as far as the documents define them.
+    pub data_structures: Vec<CatalogueStructure>,
+    /// When the provider made the catalogue, if it states that.
+    pub prepared: Option<Timestamp>,
     /// Irregularities of the documents.
     pub diagnostics: Diagnostics,
+}
+
+/// A data structure of a catalogue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CatalogueStructure {
+    /// The definition.
+    pub data_structure: DataStructure,
+    /// The number of codes of each dimension, in their order; `None` for a list that is in no document.
+    pub codes: Vec<Option<u64>>,
 }
 
 /// One dataflow and its category.
@@ -38,6 +56,8 @@ pub struct AnalyzedDataflow {
     pub filing: Filing,
     /// Its official categories, whether they decided or not.
     pub themes: Vec<AssignedTheme>,
+    /// What is known about its data.
+    pub profile: Profile,
 }
 
 /// Number of dataflows that are parsed before they are categorized. The parser and the rules each fill the processor's
@@ -59,8 +79,8 @@ pub fn analyze(
 }
 
 /// Reads a catalogue and further documents to their ends, and categorizes every dataflow of the catalogue: by the
-/// themes in all documents, else by the rules and its family. Memory is bounded by the result, and by the limits of themes. Rules of
-/// mode SUBSTRING, which reproduce the predecessor, decide alone.
+/// themes in all documents, else by the rules and its family. Memory is bounded by the result, and by the limits of themes
+/// and structures. Rules of mode SUBSTRING, which reproduce the predecessor, decide alone.
 ///
 /// # Errors
 ///
@@ -73,11 +93,14 @@ pub fn analyze_all(
     budget: &mut Budget,
 ) -> Result<Catalogue, Error> {
     let with_themes = rules.mode() != Mode::Substring;
-    let mut reader = StructureReader::new(&mut *documents, limits.clone());
+    let mut reader =
+        StructureReader::new(&mut *documents, limits.clone()).with_structures(Structures::default());
     if with_themes {
         reader = reader.without_legacy().with_themes(Themes::default());
     }
     let mut dataflows = categorize(&mut reader, rules, budget)?;
+    let prepared = timestamp(&reader.header().prepared);
+    let mut structures = reader.take_structures();
     let (mut diagnostics, mut found) = reader.into_parts();
     for number in 1.. {
         let next = documents.next_document();
@@ -85,7 +108,8 @@ pub fn analyze_all(
         if !next.map_err(|error| Error::Document(ParseError { fault: Fault::Read(error), position }))? {
             break;
         }
-        let mut reader = StructureReader::new(&mut *documents, limits.clone()).without_legacy();
+        let reader = StructureReader::new(&mut *documents, limits.clone());
+        let mut reader = reader.without_legacy().with_structures(structures);
         if with_themes {
             reader = reader.with_themes(found);
         }
@@ -93,14 +117,17 @@ pub fn analyze_all(
         while reader.next_dataflow().map_err(Error::Document)?.is_some() {
             budget.check()?;
         }
+        structures = reader.take_structures();
         (diagnostics, found) = reader.into_parts();
     }
     let flows = dataflows.iter().map(|analyzed| &*analyzed.dataflow);
     if let Some(assigned) = themes::assign(flows, &found, (mapping, &limits), &mut diagnostics) {
         themed::decide(&mut dataflows, assigned, budget)?;
     }
+    let data_structures =
+        described::describe(&mut dataflows, &structures, prepared, &mut diagnostics, budget)?;
     diagnostics.sort();
-    Ok(Catalogue { dataflows, diagnostics })
+    Ok(Catalogue { dataflows, data_structures, prepared, diagnostics })
 }
 
 /// Reads one document to its end and categorizes every dataflow by the rules: first by its own texts, then with its
@@ -135,7 +162,11 @@ fn categorize<R: Read>(
     }
     families::add_to_all(&mut filings, &dataflows, &points, rules, &mut scratch, budget)?;
     let analyzed = dataflows.into_iter().zip(filings);
-    Ok(analyzed.map(|(dataflow, filing)| AnalyzedDataflow { dataflow, filing, themes: Vec::new() }).collect())
+    let analyzed = analyzed.map(|(dataflow, filing)| {
+        let (themes, profile) = (Vec::new(), Profile::default());
+        AnalyzedDataflow { dataflow, filing, themes, profile }
+    });
+    Ok(analyzed.collect())
 }
 
 // === impl Catalogue ===

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use dataflow_mesh::inbound::Claimant;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_sdmx::{
-    Dataflow, Diagnostic, ExternalReference, Facts, Flag, LegacyFields, Localized, Severity,
-    StructureReference, Timestamp,
+    Dataflow, Diagnostic, ExternalReference, Facts, LegacyFields, Localized, Severity, StructureReference,
 };
 
 use crate::Error;
@@ -14,10 +13,12 @@ use crate::catalogue::{AnalyzedDataflow, Catalogue, DecidedBy, Evidence, Filing}
 use crate::document::Fingerprint;
 use crate::mappings::Mapping;
 use crate::options::Options;
+use crate::profile::Profile;
 use crate::results::Key;
 use crate::rulesets::Ruleset;
 
 pub(crate) mod evaluation;
+mod profile;
 pub(crate) mod rules;
 pub(crate) mod themes;
 
@@ -151,13 +152,16 @@ pub(crate) fn analysis(
         degraded: Vec::new(),
         diagnostics_omitted: i32::try_from(catalogue.diagnostics.omitted()).unwrap_or(i32::MAX),
         diagnostics: catalogue.diagnostics.kept().iter().map(diagnostic).collect(),
+        prepare_time: catalogue.prepared.map(profile::timestamp),
+        flag_counts: profile::flag_counts(&catalogue),
+        data_structures: catalogue.data_structures.into_iter().map(Into::into).collect(),
         dataflows: catalogue.dataflows.into_iter().map(Into::into).collect(),
     }
 }
 
 impl From<AnalyzedDataflow> for pb::Dataflow {
     fn from(analyzed: AnalyzedDataflow) -> Self {
-        let AnalyzedDataflow { dataflow, filing, themes } = analyzed;
+        let AnalyzedDataflow { dataflow, filing, themes, profile } = analyzed;
         let Dataflow {
             id,
             agency_id,
@@ -171,7 +175,8 @@ impl From<AnalyzedDataflow> for pb::Dataflow {
             legacy,
             ..
         } = *dataflow;
-        let Facts { flags, last_update, observation_count } = facts;
+        let Facts { flags, last_update, .. } = facts;
+        let Profile { observation_count, contents, size, freshness, quality } = profile;
         let Filing { category, score, confidence, evidence, decided_by } = filing;
         Self {
             id,
@@ -185,15 +190,16 @@ impl From<AnalyzedDataflow> for pb::Dataflow {
             confidence,
             evidence: themes.iter().map(Into::into).chain(evidence.into_iter().map(Into::into)).collect(),
             decided_by: self::decided_by(decided_by).into(),
-            flags: flags.into_iter().map(|flag| self::flag(flag).into()).collect(),
-            last_update: last_update.map(|Timestamp { seconds, nanos }| prost_types::Timestamp {
-                seconds,
-                nanos: i32::try_from(nanos).unwrap_or_default(),
-            }),
+            flags: flags.into_iter().map(|flag| profile::flag(flag).into()).collect(),
+            last_update: last_update.map(profile::timestamp),
             observation_count,
             legacy: legacy.map(|legacy| self::legacy(*legacy)),
             is_final,
             external_reference: external.map(self::external),
+            quality_flags: quality.into_iter().map(|flag| profile::quality_flag(flag).into()).collect(),
+            contents: profile::contents(contents),
+            size: size.map(Into::into),
+            freshness: freshness.map(Into::into),
         }
     }
 }
@@ -247,15 +253,6 @@ pub(crate) fn decided_by(decided_by: DecidedBy) -> pb::dataflow::DecidedBy {
         DecidedBy::Rules => pb::dataflow::DecidedBy::Rules,
         DecidedBy::Family => pb::dataflow::DecidedBy::Family,
         DecidedBy::Nothing => pb::dataflow::DecidedBy::Nothing,
-    }
-}
-
-fn flag(flag: Flag) -> pb::dataflow::Flag {
-    match flag {
-        Flag::Hidden => pb::dataflow::Flag::Hidden,
-        Flag::NonProduction => pb::dataflow::Flag::NonProduction,
-        Flag::FileOnly => pb::dataflow::Flag::FileOnly,
-        Flag::External => pb::dataflow::Flag::External,
     }
 }
 

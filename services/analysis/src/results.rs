@@ -21,7 +21,7 @@ use crate::mappings::Mapping;
 use crate::rulesets::Ruleset;
 
 /// Incremented whenever a stored analysis would be read differently: two releases share one cache during every rollout.
-const STORED_VERSION: u8 = 2;
+const STORED_VERSION: u8 = 3;
 
 const CONTENT_TYPE: &str = "application/x-protobuf; messageType=dataflow.analysis.v1.Analysis";
 

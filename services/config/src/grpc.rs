@@ -41,6 +41,18 @@ fn missing_field(field: &str) -> Error {
     Error::FieldInvalid { field: field.to_owned(), problem: "must be set".to_owned() }
 }
 
+/// Checks the id of a new resource. It is a segment of the path of the resource, and clients resolve `.` and `..` there
+/// (RFC 3986, 5.2.4), so that such a resource could not be read.
+fn check_new_id(field: &str, id: &str) -> Result<(), Error> {
+    match id {
+        "." | ".." => {
+            let problem = format!("must not be {id:?}, which no path can name");
+            Err(Error::FieldInvalid { field: field.to_owned(), problem })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A response that ends when the service drains.
 type Watch<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 

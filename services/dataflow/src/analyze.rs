@@ -43,7 +43,7 @@ const BUILT_IN: [&str; 2] = ["default", "legacy"];
 /// The flags of `dataflow analyze`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The catalogue: an SDMX-ML structure message, plain or gzip; `-` reads standard input.
+    /// The catalogue: a structure message in SDMX-ML or SDMX-JSON, plain or gzip; `-` reads standard input.
     #[arg(value_name = "FILE")]
     source: PathBuf,
 
@@ -51,6 +51,11 @@ pub(crate) struct Args {
     /// schemes and categorisations are often separate documents.
     #[arg(long, value_name = "FILE")]
     themes: Vec<PathBuf>,
+
+    /// A document with data structures, code lists or constraints of the provider, which tell the contents and the size of
+    /// dataflows. Repeatable.
+    #[arg(long, value_name = "FILE")]
+    structures: Vec<PathBuf>,
 
     /// The rules to categorize by: `default`, `legacy` (the predecessor's), or a YAML or JSON file.
     #[arg(long, default_value = "default", value_name = "default|legacy|FILE")]
@@ -105,7 +110,7 @@ async fn analyze_and_print(args: Args) -> Result<Exit, Failure> {
     let telemetry =
         telemetry::init(&log, "dataflow-analyze", &process.metrics).map_err(process::Error::from)?;
     let (ruleset, extra) = ruleset(&args.rules).await?;
-    let sources: Vec<_> = [args.source].into_iter().chain(args.themes).collect();
+    let sources: Vec<_> = [args.source].into_iter().chain(args.themes).chain(args.structures).collect();
     let documents = upload::open_all(&sources).await?;
     let output = args.out.map(|path| Output::open(path, &sources)).transpose()?;
 

@@ -15,10 +15,11 @@ use dataflow_proto::analysis::v1 as pb;
 
 use super::Options;
 use super::json::{self, FieldWriter};
+use super::profile;
 use super::text::{self, printable};
 
 /// The columns of every catalogue. Columns of names in each language follow.
-const HEADER: [&str; 15] = [
+const HEADER: [&str; 26] = [
     "id",
     "agency_id",
     "version",
@@ -34,7 +35,24 @@ const HEADER: [&str; 15] = [
     "decided_by",
     "reference",
     "description",
+    "observation_method",
+    "observations_low",
+    "observations_likely",
+    "observations_high",
+    "csv_bytes",
+    "frequencies",
+    "first_period",
+    "last_period",
+    "update_due",
+    "overdue",
+    "quality_flags",
 ];
+
+/// The writers of cells with several values.
+struct Writers<'s> {
+    dataflow: FieldWriter<'s>,
+    contents: FieldWriter<'s>,
+}
 
 /// The most languages that have a column: the rows of a catalogue whose names have one tag each would grow with its
 /// square.
@@ -50,13 +68,16 @@ pub(super) fn write(dataflows: &[pb::Dataflow], options: &Options, out: &mut imp
     }
     let languages = languages(dataflows);
     let schema = json::schema();
-    let mut fields = FieldWriter::new(&schema);
+    let mut writers = Writers {
+        dataflow: FieldWriter::new(&schema, "dataflow.analysis.v1.Dataflow"),
+        contents: FieldWriter::new(&schema, "dataflow.analysis.v1.Contents"),
+    };
     let mut rows = ::csv::Writer::from_writer(out);
     let of_languages = languages.iter().map(|tag| format!("name_{}", printable(tag)));
     let header = HEADER.iter().map(|&name| Cow::Borrowed(name)).chain(of_languages.map(Cow::Owned));
     rows.write_record(header.map(|cell| cell.into_owned())).map_err(into_io)?;
     for flow in dataflows {
-        let cells = row(flow, &options.lang, &mut fields)?;
+        let cells = row(flow, &options.lang, &mut writers)?;
         let names = languages.iter().map(|tag| name_in(flow, tag));
         for cell in cells.into_iter().chain(names) {
             rows.write_field(cell.as_bytes()).map_err(into_io)?;
@@ -96,9 +117,14 @@ fn name_in<'a>(flow: &'a pb::Dataflow, tag: &str) -> Cow<'a, str> {
 fn row<'a>(
     flow: &'a pb::Dataflow,
     lang: &str,
-    fields: &mut FieldWriter<'_>,
+    writers: &mut Writers<'_>,
 ) -> io::Result<[Cow<'a, str>; HEADER.len()]> {
-    let [flags, evidence] = fields.fields(flow, ["flags", "evidence"])?;
+    let [flags, evidence, quality] = writers.dataflow.fields(flow, ["flags", "evidence", "quality_flags"])?;
+    let unknown = pb::Contents::default();
+    let contents = flow.contents.as_ref().unwrap_or(&unknown);
+    let [frequencies] = writers.contents.fields(contents, ["frequencies"])?;
+    let [method, low, likely, high, bytes] = profile::size(flow.size.as_ref());
+    let [due, overdue] = profile::freshness(flow.freshness.as_ref());
     let description = text::in_language(&flow.descriptions, lang).map_or("", |(_, text)| text);
     Ok([
         guarded(printable(&flow.id)),
@@ -119,6 +145,17 @@ fn row<'a>(
         },
         guarded(reference(&flow.agency_id, &flow.id, &flow.version).into()),
         guarded(printable(description.trim())),
+        method.into(),
+        low.into(),
+        likely.into(),
+        high.into(),
+        bytes.into(),
+        frequencies.into(),
+        guarded(printable(&contents.first_period).into_owned().into()),
+        guarded(printable(&contents.last_period).into_owned().into()),
+        due.into(),
+        overdue.into(),
+        quality.into(),
     ])
 }
 

@@ -69,7 +69,7 @@ pub(super) fn write_lines(dataflows: &[pb::Dataflow], out: &mut impl Write) -> i
     Ok(())
 }
 
-/// Single fields of dataflows, each on one line as in NDJSON, for cells of CSV.
+/// Single fields of messages of one type, each on one line as in NDJSON, for cells of CSV.
 pub(super) struct FieldWriter<'s> {
     schema: &'s Schema,
     id: MessageId,
@@ -80,8 +80,9 @@ pub(super) struct FieldWriter<'s> {
 // === impl FieldWriter ===
 
 impl<'s> FieldWriter<'s> {
-    pub(super) fn new(schema: &'s Schema) -> Self {
-        let id = message(schema, "dataflow.analysis.v1.Dataflow");
+    /// A writer for the message with this full name.
+    pub(super) fn new(schema: &'s Schema, name: &str) -> Self {
+        let id = message(schema, name);
         let writer = JsonWriter::new(schema, Style { is_indented: false, ..STYLE }, UNLIMITED);
         Self { schema, id, writer, buffer: Vec::new() }
     }
@@ -89,11 +90,11 @@ impl<'s> FieldWriter<'s> {
     /// The JSON of these fields.
     pub(super) fn fields<const N: usize>(
         &mut self,
-        dataflow: &pb::Dataflow,
+        message: &impl Message,
         names: [&str; N],
     ) -> io::Result<[String; N]> {
         self.buffer.clear();
-        dataflow.encode_raw(&mut self.buffer);
+        message.encode_raw(&mut self.buffer);
         let mut fields = [const { String::new() }; N];
         for (field, name) in fields.iter_mut().zip(names) {
             let id: FieldId = self.schema.field_named(self.id, name).expect("the contract has it");

@@ -10,6 +10,7 @@ pub mod text;
 mod csv;
 mod heading;
 mod json;
+mod profile;
 mod table;
 
 use std::io::{self, BufWriter, Write};

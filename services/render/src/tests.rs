@@ -52,6 +52,29 @@ pub(super) fn sample() -> pb::Analysis {
         last_update: Some((UNIX_EPOCH + Duration::from_millis(1_784_709_266_801)).into()),
         observation_count: Some(435_951),
         is_final: Some(false),
+        quality_flags: [pb::dataflow::QualityFlag::WithoutDescription, pb::dataflow::QualityFlag::NotFinal]
+            .map(Into::into)
+            .into(),
+        contents: Some(pb::Contents {
+            first_period: "2001".into(),
+            last_period: "2018-Q4".into(),
+            frequencies: vec!["A".into(), "Q".into()],
+            series_count: Some(7),
+            value_counts: [("ITTER107".into(), 8541)].into(),
+            constraint: "IT1:CC(1.0)".into(),
+        }),
+        size: Some(pb::Size {
+            method: pb::size::Method::Constraint.into(),
+            source: "IT1:CC(1.0)".into(),
+            observations: Some(pb::Estimate { low: 435_951, likely: Some(435_951), high: 435_951 }),
+            csv_bytes: Some(pb::Estimate { low: 1, likely: Some(23_977_305), high: 2 }),
+            ..Default::default()
+        }),
+        freshness: Some(pb::Freshness {
+            frequency: "Q".into(),
+            due_time: Some((UNIX_EPOCH + Duration::from_millis(1_800_606_866_801)).into()),
+            overdue: Some(false),
+        }),
         decided_by: DecidedBy::Theme.into(),
         ..Default::default()
     };
@@ -110,6 +133,9 @@ pub(super) fn sample() -> pb::Analysis {
         ],
         diagnostics_omitted: 3,
         ruleset: "default".into(),
+        prepare_time: Some((UNIX_EPOCH + Duration::from_secs(1_784_800_000)).into()),
+        data_structures: vec![pb::DataStructure { id: "DCIS_POPRES1".into(), ..Default::default() }],
+        flag_counts: [("HIDDEN".into(), 1)].into(),
     }
 }
 
@@ -225,7 +251,7 @@ proptest! {
         let text = rendered(analysis, Format::Csv, &Options::plain("it"));
         let mut rows = ::csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
         let widths: Vec<usize> = rows.records().map(|row| row.unwrap().len()).collect();
-        prop_assert_eq!(widths, [16; 3]);
+        prop_assert_eq!(widths, [27; 3]);
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub enum Reason {
     /// A text in the result contains control characters, or in JSON surrogates without their pair; each was replaced by
     /// U+FFFD.
     ControlCharacter,
+    /// An annotation should contain a time, a number or a period, and contains none; it counts as absent.
+    InvalidAnnotation,
     /// The message defines no dataflows.
     NoDataflows,
     /// The message lists SDMX 2.0 key families; servers older than 2.1 list them instead of dataflows.
@@ -71,10 +73,22 @@ pub enum Reason {
     DeprecatedCategorisation,
     /// There are more categorisations than the limit; the excess was dropped.
     CategorisationsCutShort,
-    /// A further document has no themes; it was not used.
-    DocumentWithoutThemes,
+    /// A further document has neither themes nor structures; it was not used.
+    DocumentUnused,
     /// A category scheme that categorisations name is in no document; the ids that they state are used.
     CategorySchemeMissing,
+    /// A data structure cannot be used: it, or one of its dimensions, has no id; it was skipped.
+    InvalidDataStructure,
+    /// A constraint is attached to nothing; it was not used.
+    ConstraintWithoutAttachment,
+    /// A constraint names a dataflow that the catalogue does not have.
+    ConstraintWithoutDataflow,
+    /// The provider states numbers of observations that cannot all be right.
+    ContradictoryCounts,
+    /// There are more data structures, code lists and constraints than the limit; the excess was dropped.
+    StructuresCutShort,
+    /// Nearly all dataflows of the catalogue have a flag, so that it tells nothing.
+    FlagOnNearlyAll,
 }
 
 impl Reason {
@@ -97,6 +111,7 @@ impl Reason {
             Self::GarbledText => "GARBLED_TEXT",
             Self::EncodingMislabeled => "ENCODING_MISLABELED",
             Self::ControlCharacter => "CONTROL_CHARACTER",
+            Self::InvalidAnnotation => "INVALID_ANNOTATION",
             Self::NoDataflows => "NO_DATAFLOWS",
             Self::KeyFamiliesOnly => "KEY_FAMILIES_ONLY",
             Self::InvalidCategory => "INVALID_CATEGORY",
@@ -108,8 +123,14 @@ impl Reason {
             Self::AmbiguousCategorisation => "AMBIGUOUS_CATEGORISATION",
             Self::DeprecatedCategorisation => "DEPRECATED_CATEGORISATION",
             Self::CategorisationsCutShort => "CATEGORISATIONS_CUT_SHORT",
-            Self::DocumentWithoutThemes => "DOCUMENT_WITHOUT_THEMES",
+            Self::DocumentUnused => "DOCUMENT_UNUSED",
             Self::CategorySchemeMissing => "CATEGORY_SCHEME_MISSING",
+            Self::InvalidDataStructure => "INVALID_DATA_STRUCTURE",
+            Self::ConstraintWithoutAttachment => "CONSTRAINT_WITHOUT_ATTACHMENT",
+            Self::ConstraintWithoutDataflow => "CONSTRAINT_WITHOUT_DATAFLOW",
+            Self::ContradictoryCounts => "CONTRADICTORY_COUNTS",
+            Self::StructuresCutShort => "STRUCTURES_CUT_SHORT",
+            Self::FlagOnNearlyAll => "FLAG_ON_NEARLY_ALL",
         }
     }
 
@@ -119,7 +140,9 @@ impl Reason {
         match self {
             Self::DataflowWithoutName | Self::DuplicateDataflow | Self::KeyFamiliesOnly => Severity::Info,
             Self::CategorisationWithoutDataflow | Self::DeprecatedCategorisation => Severity::Info,
-            Self::CategorySchemeMissing | Self::DocumentWithoutThemes => Severity::Info,
+            Self::InvalidAnnotation | Self::ContradictoryCounts | Self::FlagOnNearlyAll => Severity::Info,
+            Self::ConstraintWithoutAttachment | Self::ConstraintWithoutDataflow => Severity::Info,
+            Self::CategorySchemeMissing | Self::DocumentUnused => Severity::Info,
             Self::NoDataflows | Self::EncodingMislabeled => Severity::Info,
             _ => Severity::Warning,
         }

@@ -36,11 +36,16 @@ pub struct Limits {
     /// Bytes of categories and categorisations kept, of all documents, with their overhead; default 32 MiB. The rest is
     /// dropped as above. The paths of the themes in use have as many.
     pub theme_bytes: usize,
+    /// Data structures, code lists and constraints kept, of all documents; default 50,000. Further ones are dropped:
+    /// `STRUCTURES_CUT_SHORT`.
+    pub structures: usize,
+    /// Bytes of these, of all documents, with their overhead; default 32 MiB. The rest is dropped as above.
+    pub structure_bytes: usize,
 }
 
 impl Limits {
     /// All limits as numbers, for a cache key that distinguishes sets of limits.
-    pub fn numbers(&self) -> [u64; 13] {
+    pub fn numbers(&self) -> [u64; 15] {
         let &Self {
             document_bytes,
             event_bytes,
@@ -55,6 +60,8 @@ impl Limits {
             categories,
             categorisations,
             theme_bytes,
+            structures,
+            structure_bytes,
         } = self;
         let rest = [
             event_bytes,
@@ -69,8 +76,10 @@ impl Limits {
             categories,
             categorisations,
             theme_bytes,
+            structures,
+            structure_bytes,
         ];
-        let mut numbers = [document_bytes; 13];
+        let mut numbers = [document_bytes; 15];
         for (number, limit) in numbers[1..].iter_mut().zip(rest) {
             *number = limit as u64;
         }
@@ -94,6 +103,8 @@ impl Default for Limits {
             categories: 50_000,
             categorisations: 100_000,
             theme_bytes: 32 << 20,
+            structures: 50_000,
+            structure_bytes: 32 << 20,
         }
     }
 }

@@ -12,12 +12,16 @@ use super::error::{Fault, ParseError, Position};
 use super::limits::Limits;
 use super::namespace::Namespace;
 use super::sniff::Root;
-use super::themes::{Link, Reference, Target, Themes};
+use super::structures::Structures;
+use super::themes::Themes;
 use super::xml::{Event, Xml};
 
 mod absence;
 mod annotation;
 mod categorisation;
+mod codelist;
+mod constraint;
+mod data_structure;
 mod element;
 mod flow;
 mod header;
@@ -28,12 +32,16 @@ mod legacy;
 mod reference;
 mod root;
 mod scheme;
+mod structures;
 mod tag;
+mod themes;
+mod walk;
 
 use categorisation::CategorisationReader;
 use flow::{DataflowBuilder, Scratch};
 pub use header::Header;
 use json::Message;
+use structures::Opened;
 
 /// Reads the dataflows of a structure message one by one, in document order.
 #[derive(Debug)]
@@ -63,8 +71,10 @@ pub struct StructureReader<R: Read> {
     themes: Option<Themes>,
     /// The number of links of the documents before this one.
     links_before: usize,
-    /// Whether this document has any.
-    has_themes: bool,
+    /// `None` if structures are not collected.
+    structures: Option<Structures>,
+    /// Whether this document has any themes or structures.
+    has_artefacts: bool,
     diagnostics: Diagnostics,
     /// Diagnostics of the documents before this one.
     diagnosed_before: u64,
@@ -92,7 +102,8 @@ impl<R: Read> StructureReader<R> {
             hasher: RandomState::new(),
             themes: None,
             links_before: 0,
-            has_themes: false,
+            structures: None,
+            has_artefacts: false,
             diagnostics: Diagnostics::new(limits.diagnostics),
             diagnosed_before: 0,
             scratch: Scratch::default(),
@@ -179,16 +190,22 @@ impl<R: Read> StructureReader<R> {
                     let reader = CategorisationReader::new(&start).map_err(|fault| self.xml.error(fault))?;
                     self.read_categorisation(reader)?;
                 }
+                _ if structures::begins(name, known, counts) => {
+                    let opened = Opened::new(&start).map_err(|fault| self.xml.error(fault))?;
+                    self.read_structure(opened)?;
+                }
                 "Dataflow" if known => self.references += 1,
-                "Dataflows" if known => self.container = Some((depth, "Dataflow")),
-                "CategorySchemes" if known => self.container = Some((depth, "CategoryScheme")),
-                "Categorisations" if known => self.container = Some((depth, "Categorisation")),
                 "Header" if depth == 2 => self.header.read(&mut self.xml)?,
                 "KeyFamily" if known => {
                     if self.key_families == 0 {
                         self.first_key_family = self.xml.position();
                     }
                     self.key_families += 1;
+                }
+                _ if known => {
+                    if let Some(item) = structures::item_of(name) {
+                        self.container = Some((depth, item));
+                    }
                 }
                 _ => {}
             }
@@ -237,33 +254,6 @@ impl<R: Read> StructureReader<R> {
         Ok(flow)
     }
 
-    fn read_scheme(&mut self, identity: Reference) -> Result<(), ParseError> {
-        self.has_themes = true;
-        let Self { xml, plain, themes, limits, diagnostics, .. } = self;
-        let Some(themes) = themes else { return Ok(()) };
-        scheme::read(xml, identity, *plain, themes, limits, diagnostics)
-    }
-
-    fn read_categorisation(&mut self, reader: CategorisationReader) -> Result<(), ParseError> {
-        self.has_themes = true;
-        let Self { xml, plain, themes, limits, diagnostics, .. } = self;
-        let Some(themes) = themes else { return Ok(()) };
-        reader.read(xml, *plain, themes, limits, diagnostics)
-    }
-
-    /// Adds the links that the dataflow itself states.
-    fn add_inline_links(&mut self, flow: &Dataflow) {
-        let Some(themes) = &mut self.themes else { return };
-        for (scheme, path) in self.scratch.categories.found.drain(..) {
-            self.has_themes = true;
-            let [agency_id, id, version] = [&flow.agency_id, &flow.id, &flow.version].map(String::clone);
-            let source = Reference { agency_id, id, version };
-            let target = Target::Path { scheme, path };
-            let link = Link { source, target, ends: None, deprecated: false, position: flow.position };
-            themes.add_link(link, &self.limits, &mut self.diagnostics);
-        }
-    }
-
     /// Counts a dataflow.
     fn count(&mut self, flow: &Dataflow) -> Result<(), Fault> {
         self.dataflows += 1;
@@ -295,7 +285,7 @@ impl<R: Read> StructureReader<R> {
         if self.root == Some(Root::Unknown)
             && self.plain
             && self.dataflows == 0
-            && !self.has_themes
+            && !self.has_artefacts
             && self.diagnostics.total() == self.diagnosed_before
         {
             let found = "XML without an SDMX namespace and without dataflows".to_owned();
@@ -305,9 +295,13 @@ impl<R: Read> StructureReader<R> {
             themes.end_links(self.links_before, timestamp(&self.header.prepared), &mut self.diagnostics);
         }
         let position = self.root_position;
-        if position.document > 0 && self.themes.is_some() && !self.has_themes {
-            self.diagnostics.add(Reason::DocumentWithoutThemes, position, || {
-                "the document has neither categories nor categorisations, and was not used".to_owned()
+        if position.document > 0 && self.themes.is_some() && !self.has_artefacts {
+            let absent = match &self.json {
+                None => "neither themes, data structures nor constraints",
+                Some(_) => "no themes, which alone are read of SDMX-JSON",
+            };
+            self.diagnostics.add(Reason::DocumentUnused, position, || {
+                format!("the document has {absent}, and was not used")
             });
         }
         if let Some((encoding, position)) = self.xml.mislabeled() {

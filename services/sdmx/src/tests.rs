@@ -10,6 +10,7 @@ mod json;
 mod limits;
 mod properties;
 mod rejections;
+mod structures;
 mod texts;
 mod themes;
 

@@ -38,7 +38,8 @@ pub(super) fn is_blank(text: &str) -> bool {
 
 /// Whether a text was decoded in a wrong encoding on its way into the document: windows-1252 as ISO-8859-1, which
 /// leaves control characters where quotation marks were, or UTF-8 as windows-1252, which makes `Ã©` of `é`.
-pub(super) fn is_garbled(text: &str) -> bool {
+#[must_use]
+pub fn is_garbled(text: &str) -> bool {
     // What either leaves, as UTF-8: U+0080 to U+009F, or a character that was the first byte of another.
     let is_sign = |pair: &[u8]| matches!(pair, [0xc2, 0x80..0xa0] | [0xc3, 0x82..=0x85 | 0x90 | 0x91 | 0xa2]);
     if text.is_ascii() || !text.as_bytes().windows(2).any(is_sign) {

@@ -12,6 +12,7 @@ use super::diagnostic::{Diagnostics, Reason};
 use super::error::Position;
 use super::facts::Timestamp;
 use super::limits::Limits;
+pub(crate) use super::reference::Reference;
 
 mod provisional;
 mod resolve;
@@ -31,14 +32,6 @@ pub struct Themes {
     /// Whether the excess was reported already.
     categories_cut: bool,
     links_cut: bool,
-}
-
-/// The identity of a maintained artefact; a part that is not stated is empty.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Reference {
-    pub(crate) agency_id: String,
-    pub(crate) id: String,
-    pub(crate) version: String,
 }
 
 /// A category scheme.
@@ -268,14 +261,5 @@ impl Themes {
             self.bytes = bytes;
         }
         fits
-    }
-}
-
-// === impl Reference ===
-
-impl Reference {
-    /// Bytes of its texts.
-    pub(crate) fn bytes(&self) -> usize {
-        self.agency_id.len() + self.id.len() + self.version.len()
     }
 }

@@ -5,6 +5,7 @@
 
 mod admin;
 mod bystander;
+mod cpu;
 mod hang_ups;
 mod headers;
 mod memory;

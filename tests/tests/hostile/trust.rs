@@ -15,10 +15,12 @@ use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, Messa
 use tonic::Code;
 
 /// Headers that would make a caller a service of the mesh, or of another tenant.
-const FORGED: [(&str, &str); 6] = [
+const FORGED: [(&str, &str); 8] = [
     ("dataflow-peer", "service"),
     ("dataflow-tenant", "acme"),
     ("dataflow-subject", "ada"),
+    ("dataflow-scopes", "read write admin"),
+    ("dataflow-caller", "1"),
     ("dataflow-peer-bin", "c2VydmljZQ"),
     ("x-forwarded-client-cert", "URI=spiffe://cluster.local/ns/dataflow/sa/analysis"),
     ("l5d-client-id", "analysis.dataflow.serviceaccount.identity.linkerd.cluster.local"),

@@ -1,9 +1,6 @@
 //! Who may call what through the gateway: every method of the contract by every kind of caller, over gRPC and REST, and
 //! what services learn of a caller.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use dataflow_mesh::access::{Access, AccessTable, Scope};
 use dataflow_proto::FILE_DESCRIPTOR_SET;
 use dataflow_proto::cache::v1 as pb;
@@ -12,17 +9,15 @@ use dataflow_tests::http::{self, HttpResponse};
 use dataflow_tests::http2::{Client, DEFAULT_WINDOW, GET, code_and_reason, framed};
 use dataflow_tests::services::{self, Service};
 use dataflow_tests::tokens::Issuer;
-use futures_util::future::join_all;
 use prost::Message;
 use prost_reflect::DescriptorPool;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio::time::timeout;
 use tonic::Code;
 
 use crate::mesh::stub::Stub;
+
+mod rotation;
 
 pub(crate) fn address(service: &Service) -> std::net::SocketAddr {
     let upstream = service.upstream.to_string();
@@ -261,6 +256,9 @@ async fn an_api_key_counts_from_its_creation_to_its_revocation() {
     std::fs::write(file.path(), &admin).unwrap();
     let (gateway, [_analysis, _cache, config]) =
         services::mesh(&["--admin-key-file", file.path().to_str().unwrap()]).await;
+    let url = config.upstream.to_string();
+    let another =
+        services::gateway(&["--admin-key-file", file.path().to_str().unwrap(), "--config-url", &url]).await;
     let as_admin = [("x-api-key", admin.as_str())];
     let create = async |key: Value| {
         let created = send(&gateway, ("POST", "/v1/keys"), &as_admin, &key).await;
@@ -278,6 +276,7 @@ async fn an_api_key_counts_from_its_creation_to_its_revocation() {
     eventually(TIMEOUT, "the keys are known", async || {
         status(("GET", rules), &acme, &Value::Null).await == 200
             && status(("GET", rules), &bolt, &Value::Null).await == 200
+            && send(&another, ("GET", rules), &[("x-api-key", &acme)], &Value::Null).await.status == 200
     })
     .await;
     assert_eq!(status(("PUT", entry), &acme, &json!({"value": "eA=="})).await, 200);
@@ -290,6 +289,9 @@ async fn an_api_key_counts_from_its_creation_to_its_revocation() {
     assert_eq!(status(("DELETE", &revoke), &admin, &Value::Null).await, 200);
     let is_refused = async || status(("GET", rules), &acme, &Value::Null).await == 401;
     eventually(TIMEOUT, "the key is refused", is_refused).await;
+    let is_refused =
+        async || send(&another, ("GET", rules), &[("x-api-key", &acme)], &Value::Null).await.status == 401;
+    eventually(TIMEOUT, "another gateway refuses it too", is_refused).await;
 
     // Without the config service, known keys count for a while, and others may be valid.
     config.stop().await;
@@ -298,48 +300,4 @@ async fn an_api_key_counts_from_its_creation_to_its_revocation() {
     eventually(TIMEOUT, "it is noticed that the config service is gone", is_undecided).await;
     assert_eq!(status(("GET", breakers), &bolt, &Value::Null).await, 200);
     assert_eq!(status(("GET", breakers), &admin, &Value::Null).await, 200);
-}
-
-/// A server of a key set, which can be replaced, and the number of requests so far.
-async fn key_server(first: String) -> (String, watch::Sender<String>, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/jwks", listener.local_addr().unwrap());
-    let (sender, key_set) = watch::channel(first);
-    let requests = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&requests);
-    tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            counted.fetch_add(1, Ordering::Relaxed);
-            let body = key_set.borrow().clone();
-            let mut head = [0; 4096];
-            let _ = stream.read(&mut head).await;
-            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-            let _ = stream.write_all(answer.as_bytes()).await;
-        }
-    });
-    (url, sender, requests)
-}
-
-/// The key set is fetched again when a token names a key that is not in it; the calls wait for that.
-#[tokio::test(flavor = "multi_thread")]
-async fn no_valid_token_is_refused_while_keys_rotate() {
-    let (old, new) = (Issuer::new(), Issuer::new());
-    let (url, key_set, requests) = key_server(old.key_set()).await;
-    let (gateway, _services) = services::mesh(&["--jwks", &url]).await;
-    let rules = ("GET", "/v1/rules");
-    let status = async |issuer: &Issuer| {
-        let bearer = issuer.bearer("read");
-        send(&gateway, rules, &[("authorization", &bearer)], &Value::Null).await.status
-    };
-    // Until the first set has come, the gateway says that it cannot decide.
-    eventually(TIMEOUT, "the key set is fetched", async || status(&old).await != 503).await;
-    assert_eq!(status(&old).await, 200);
-    let before = requests.load(Ordering::Relaxed);
-    key_set.send(new.key_set()).unwrap();
-    // A fetch may be 2 s after the last one at the earliest, for which these calls wait: as many as come in that time at
-    // 200 a second.
-    assert_eq!(join_all((0..400).map(|_| status(&new))).await, [200; 400]);
-    assert_eq!(requests.load(Ordering::Relaxed), before + 1);
-    assert_eq!(status(&old).await, 401, "also after another fetch");
 }

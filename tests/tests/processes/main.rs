@@ -12,6 +12,7 @@ mod access;
 mod accuracy;
 mod client_certificates;
 mod collectors;
+mod contents;
 mod contract;
 mod corpus;
 mod e2e;

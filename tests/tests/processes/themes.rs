@@ -19,7 +19,7 @@ use tonic_types::StatusExt;
 
 use crate::accuracy;
 
-fn read(path: impl AsRef<Path>) -> String {
+pub(crate) fn read(path: impl AsRef<Path>) -> String {
     let path = path.as_ref();
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
@@ -60,7 +60,7 @@ async fn send(
     Ok(client.analyze_catalogue(request).await?.into_inner().analysis.unwrap())
 }
 
-async fn analyze(service: &Service, documents: &[&str]) -> Result<pb::Analysis, Status> {
+pub(crate) async fn analyze(service: &Service, documents: &[&str]) -> Result<pb::Analysis, Status> {
     send(service, messages(documents, 64 * 1024), None).await
 }
 

@@ -1,4 +1,4 @@
-//! The metrics of analyses: dataflows by category and by what decided it, and the permits in use.
+//! The metrics of analyses: dataflows by category and by what decided it, what was cut short, and the permits in use.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use dataflow_mesh::inbound::Shares;
 use dataflow_mesh::metrics::Metrics;
 use dataflow_mesh::process_status::Quota;
+use dataflow_proto::analysis::v1 as pb;
 use dataflow_rules::Category;
+use dataflow_sdmx::Reason;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
@@ -23,6 +25,7 @@ use crate::decision::DecidedBy;
 pub(super) struct Analyzed {
     by_category: Family<ByCategory, Counter>,
     by_decision: Family<ByDecision, Counter>,
+    cut_short: Family<ByReason, Counter>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -34,6 +37,19 @@ struct ByCategory {
 struct ByDecision {
     decided_by: &'static str,
 }
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByReason {
+    reason: &'static str,
+}
+
+/// The reasons of diagnostics that something was dropped, because it exceeded a limit.
+const CUT_SHORT: [Reason; 4] = [
+    Reason::DataflowCutShort,
+    Reason::CategoriesCutShort,
+    Reason::CategorisationsCutShort,
+    Reason::StructuresCutShort,
+];
 
 /// The permits of uploads and parsers, and how many there are in all.
 #[derive(Debug, Clone)]
@@ -47,12 +63,15 @@ pub(super) struct Permits {
 
 impl Analyzed {
     pub(super) fn register(&self, metrics: &Metrics) {
-        let Self { by_category, by_decision } = self;
+        let Self { by_category, by_decision, cut_short } = self;
         for category in Category::ALL {
             drop(by_category.get_or_create(&ByCategory { category: category.name() }));
         }
         for decided_by in DecidedBy::ALL {
             drop(by_decision.get_or_create(&ByDecision { decided_by: decided_by.name() }));
+        }
+        for reason in CUT_SHORT.map(Reason::as_str) {
+            drop(cut_short.get_or_create(&ByReason { reason }));
         }
         metrics.register("dataflows_analyzed", "Dataflows in results, by category", by_category.clone());
         metrics.register(
@@ -60,6 +79,20 @@ impl Analyzed {
             "Dataflows in results, by what decided their category",
             by_decision.clone(),
         );
+        metrics.register(
+            "analyses_cut_short",
+            "Results without something that exceeded a limit, by the reason of the diagnostic",
+            cut_short.clone(),
+        );
+    }
+
+    /// Counts a result if its diagnostics say that something exceeded a limit.
+    pub(super) fn count_cut(&self, diagnostics: &[pb::Diagnostic]) {
+        for reason in CUT_SHORT.map(Reason::as_str) {
+            if diagnostics.iter().any(|found| found.reason == reason) {
+                self.cut_short.get_or_create(&ByReason { reason }).inc();
+            }
+        }
     }
 
     /// Counts the dataflows of a result, by its `counts` and its `coverage`. Names of a later release, whose result was
@@ -141,6 +174,8 @@ mod tests {
         let [counts, coverage] =
             [counts, coverage].map(|counts| counts.map(|(name, count)| (name.to_owned(), count)).into());
         analyzed.count(&counts, &coverage);
+        let diagnostic = |reason: &str| pb::Diagnostic { reason: reason.to_owned(), ..Default::default() };
+        analyzed.count_cut(&["STRUCTURES_CUT_SHORT", "STRUCTURES_CUT_SHORT", "ODD"].map(diagnostic));
         let text = metrics.encode();
         for sample in [
             "dataflows_analyzed_total{category=\"HEALTH\"} 3",
@@ -149,6 +184,8 @@ mod tests {
             "dataflows_decided_total{decided_by=\"NOTHING\"} 2",
             "dataflows_decided_total{decided_by=\"THEME\"} 0",
             "dataflows_decided_total{decided_by=\"RULES\"} 0",
+            "analyses_cut_short_total{reason=\"STRUCTURES_CUT_SHORT\"} 1",
+            "analyses_cut_short_total{reason=\"CATEGORIES_CUT_SHORT\"} 0",
             "analysis_uploads 1",
             "analysis_parsers 0",
         ] {

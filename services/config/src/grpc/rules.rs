@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::mask::{self, Field, fields};
-use super::{Caller, Watch, caller, check_etag, missing_field, sets, tenant, watch};
+use super::{Caller, Watch, caller, check_etag, check_new_id, missing_field, sets, tenant, watch};
 use crate::change::Change;
 use crate::convert::ruleset::{category, rule_from_wire, rule_to_wire};
 use crate::journal::Journal;
@@ -84,6 +84,7 @@ impl Service {
             description,
             reason,
         } = request;
+        check_new_id("ruleId", &rule_id)?;
         let ruleset = ruleset_or_default(&ruleset).to_owned();
         let rule = pb::Rule {
             rule_id,

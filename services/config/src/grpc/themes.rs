@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::mask::{self, Field, fields};
-use super::{Caller, Watch, caller, check_etag, missing_field, sets, tenant, watch};
+use super::{Caller, Watch, caller, check_etag, check_new_id, missing_field, sets, tenant, watch};
 use crate::Error;
 use crate::change::{Change, TenantThemeChange};
 use crate::convert::ruleset::category;
@@ -65,6 +65,7 @@ impl Service {
         request: pb::CreateThemeRequest,
     ) -> Result<pb::CreateThemeResponse, Error> {
         let pb::CreateThemeRequest { theme_id, scheme, path, category, reason } = request;
+        check_new_id("themeId", &theme_id)?;
         let theme = from_wire(pb::Theme { theme_id, scheme, path, category, ..pb::Theme::default() })?;
         let tenant = caller.tenant.clone();
         let decide = |state: &State| {

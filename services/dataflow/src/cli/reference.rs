@@ -268,6 +268,8 @@ fn exactly_these_flags_are_dynamic() {
         "max-documents",
         "max-event-bytes",
         "max-stream-age",
+        "max-structure-bytes",
+        "max-structures",
         "max-theme-bytes",
         "min-body-rate",
         "request-timeout",

@@ -45,6 +45,17 @@ fn a_row_has_every_known_value() {
         ("decided_by", "THEME"),
         ("reference", "IT1:22_289(1.0)"),
         ("description", "By sex and age"),
+        ("observation_method", "CONSTRAINT"),
+        ("observations_low", "435951"),
+        ("observations_likely", "435951"),
+        ("observations_high", "435951"),
+        ("csv_bytes", "23977305"),
+        ("frequencies", r#"["A","Q"]"#),
+        ("first_period", "2001"),
+        ("last_period", "2018-Q4"),
+        ("update_due", "2027-01-22T08:34:26.801Z"),
+        ("overdue", "false"),
+        ("quality_flags", r#"["WITHOUT_DESCRIPTION","NOT_FINAL"]"#),
         ("name_de", "Wohnbevölkerung am 1. Januar"),
         ("name_en", "Resident population on 1st January"),
         ("name_fr", "Population résidente au 1er janvier"),
@@ -54,7 +65,12 @@ fn a_row_has_every_known_value() {
         assert_eq!(rows[0][column], expected, "{column}");
     }
     assert_eq!(rows[0].len(), expected.len() + 1, "and the evidence");
-    assert_eq!((rows[2]["flags"].as_str(), rows[2]["evidence"].as_str()), ("[]", "[]"));
+    for list in ["flags", "evidence", "frequencies", "quality_flags"] {
+        assert_eq!(rows[2][list], "[]", "{list}");
+    }
+    for number in ["observations_likely", "csv_bytes", "overdue"] {
+        assert_eq!(rows[2][number], "", "{number}");
+    }
     assert_eq!((rows[1]["name"].as_str(), rows[1]["name_en"].as_str()), ("Nati vivi", ""));
 }
 

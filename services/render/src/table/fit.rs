@@ -129,7 +129,7 @@ mod tests {
             for line in &lines {
                 prop_assert!(measure_text_width(line) <= width, "{:?}", lines);
             }
-            let joined = |text: &str| text.chars().filter(|character| *character != ' ').collect::<String>();
+            let joined = |text: &str| text.split_whitespace().collect::<String>();
             prop_assert_eq!(joined(&lines.concat()), joined(&text), "nothing is lost");
         }
     }

@@ -1,7 +1,7 @@
 //! Tables of the formats that providers write.
 
 use super::*;
-use crate::{Limits, StructureReader};
+use crate::{Limits, Reason, StructureReader};
 
 #[test]
 fn timestamps_of_every_shape() {
@@ -28,6 +28,9 @@ fn timestamps_of_every_shape() {
     check("yesterday", None);
     check("", None);
     check("2026", None);
+    check("1/1/26", None);
+    check("01/01/0999", None);
+    check("16/04/2026 21:00", Some((1_776_373_200, 0)));
 }
 
 fn facts_of(annotations: &str) -> Facts {
@@ -101,4 +104,93 @@ fn observation_counts_are_non_negative_integers() {
         "<Annotation><AnnotationType>OBS_COUNT</AnnotationType><AnnotationValue>7</AnnotationValue></Annotation>",
         Some(7),
     );
+}
+
+/// The facts of a dataflow with these annotations, and the messages of its diagnostics.
+fn diagnosed(annotations: &str) -> (Facts, Vec<String>) {
+    let document =
+        format!("<d><Dataflow id='a'><Name>n</Name><Annotations>{annotations}</Annotations></Dataflow></d>");
+    let mut reader = StructureReader::new(document.as_bytes(), Limits::default());
+    let facts = reader.next_dataflow().unwrap().unwrap().facts;
+    assert!(reader.diagnostics().kept().iter().all(|kept| kept.reason == Reason::InvalidAnnotation));
+    (facts, reader.diagnostics().kept().iter().map(|kept| kept.message.clone()).collect())
+}
+
+/// An annotation with a value, a title and a text, each absent if empty.
+fn texts(kind: &str, value: &str, title: &str, text: &str) -> String {
+    let fields = [("Value", value), ("Title", title), ("Type", kind), ("Text", text)];
+    let present = fields.into_iter().filter(|(_, text)| !text.is_empty());
+    let fields = present.map(|(name, text)| format!("<Annotation{name}>{text}</Annotation{name}>"));
+    format!("<Annotation>{}</Annotation>", fields.collect::<String>())
+}
+
+#[test]
+fn the_first_text_that_is_a_value_counts() {
+    let check = |annotation: String, expected: &str| {
+        let (facts, messages) = diagnosed(&annotation);
+        assert_eq!((facts.last_update, messages.len()), (timestamp(expected), 0), "{annotation}");
+    };
+    let [one, two] = ["2025-06-03T10:11:12Z", "2025-06-04T10:11:12Z"];
+    check(texts("LAST_UPDATE", one, "Last update", ""), one);
+    check(texts("LAST_UPDATE", one, two, ""), one);
+    check(texts("LAST_UPDATE", "", two, one), two);
+    check(texts("LAST_UPDATE", "see the title", one, ""), one);
+    check(texts("LAST_UPDATE", "", "Last update", two), two);
+    // What has no text states nothing.
+    check(texts("LAST_UPDATE", "", "", ""), "never");
+
+    let flags = |annotation: String| diagnosed(&annotation).0.flags;
+    let label = "Non-production dataflow";
+    assert_eq!(flags(texts("NonProductionDataflow", "", label, "false")), []);
+    assert_eq!(flags(texts("NonProductionDataflow", "", label, "true")), [Flag::NonProduction]);
+    assert_eq!(flags(texts("NonProductionDataflow", "", label, "")), [Flag::NonProduction]);
+    assert_eq!(flags(texts("DATAFLOW_HIDDEN", "TRUE", "no", "")), [Flag::Hidden]);
+    assert_eq!(flags(texts("DATAFLOW_CATALOG_TYPE", "", "Type", "ONLY_FILE")), [Flag::FileOnly]);
+    let count = |annotation: String| diagnosed(&annotation).0.observation_count;
+    assert_eq!(count(texts("OBS_COUNT", "1234", "Number of observations", "")), Some(1_234));
+}
+
+#[test]
+fn a_date_that_may_be_another_one_is_marked() {
+    let check = |value: &str, expected: &str, is_ambiguous: bool| {
+        let (facts, messages) = diagnosed(&note("LAST_UPDATE", value));
+        assert_eq!(facts.last_update, Some(timestamp(expected).unwrap()), "{value}");
+        assert_eq!((facts.is_update_ambiguous, messages.len()), (is_ambiguous, 0), "{value}");
+    };
+    check("05/04/2026 21:00:00", "2026-04-05T21:00:00Z", true);
+    check("5/4/2026 21:00", "2026-04-05T21:00:00Z", true);
+    check("05/05/2026", "2026-05-05", false);
+    check("13/04/2026", "2026-04-13", false);
+    check("04/13/2026", "2026-04-13", false);
+    check("2026-04-05", "2026-04-05", false);
+    // The annotation that gives the time decides.
+    let both = note("LAST_UPDATE", "05/04/2026") + &note("UPDATE_DATA", "2026-01-03");
+    assert!(!facts_of(&both).is_update_ambiguous);
+}
+
+#[test]
+fn a_value_of_another_kind_is_reported_and_absent() {
+    let check = |annotations: String, expected: &[&str]| {
+        let (facts, messages) = diagnosed(&annotations);
+        assert_eq!(
+            (facts, messages),
+            (Facts::default(), expected.iter().map(|text| (*text).to_owned()).collect())
+        );
+    };
+    check(note("LAST_UPDATE", "31/02/2024"), &["dataflow a: LAST_UPDATE is \"31/02/2024\""]);
+    check(note("UPDATE_DATA", "0"), &["dataflow a: UPDATE_DATA is \"0\""]);
+    check(note("OBS_COUNT", "-1"), &["dataflow a: OBS_COUNT is \"-1\""]);
+    check(note("OBS_COUNT", "9223372036854775808"), &["dataflow a: OBS_COUNT is \"9223372036854775808\""]);
+    check(note("OBS_PERIOD_OVERALL_LATEST", "now"), &["dataflow a: OBS_PERIOD_OVERALL_LATEST is \"now\""]);
+    // One report for each dataflow.
+    check(note("OBS_COUNT", "x") + &note("LAST_UPDATE", "y"), &["dataflow a: OBS_COUNT is \"x\""]);
+    check(note("METADATA_URL", "x"), &[]);
+}
+
+#[test]
+fn the_range_of_periods_is_read() {
+    let oldest = note("OBS_PERIOD_OVERALL_OLDEST", "1980");
+    let facts = facts_of(&(oldest + &note("OBS_PERIOD_OVERALL_LATEST", "2019-Q4")));
+    let shown = [facts.periods.first, facts.periods.last].map(|period| period.unwrap().to_string());
+    assert_eq!(shown, ["1980", "2019-Q4"]);
 }

@@ -165,7 +165,7 @@ impl<R: Read> StructureReader<R> {
         let (kind, flow) = reader.read(json)?;
         self.has_definitions |= kind == Some(Kind::Dataflow);
         let is_theme = matches!(kind, Some(Kind::CategoryScheme | Kind::Categorisation));
-        self.has_themes |= is_theme && self.themes.is_some();
+        self.has_artefacts |= is_theme && self.themes.is_some();
         if let Some(flow) = &flow {
             let counted = self.count(flow);
             if let (Err(fault), Some(Message { json, .. })) = (counted, &mut self.json) {

@@ -38,7 +38,7 @@ fn sample_in_json() -> Vec<u8> {
 }
 
 /// The sample with some of its bytes replaced.
-fn mutated(mut bytes: Vec<u8>, edits: &[(u16, u8)]) -> Vec<u8> {
+pub(super) fn mutated(mut bytes: Vec<u8>, edits: &[(u16, u8)]) -> Vec<u8> {
     for &(position, byte) in edits {
         let length = bytes.len();
         bytes[usize::from(position) % length] = byte;
@@ -47,7 +47,7 @@ fn mutated(mut bytes: Vec<u8>, edits: &[(u16, u8)]) -> Vec<u8> {
 }
 
 /// Reads a few bytes at a time.
-struct Pieces<'a>(&'a [u8], usize);
+pub(super) struct Pieces<'a>(pub(super) &'a [u8], pub(super) usize);
 
 impl Read for Pieces<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {

@@ -135,7 +135,7 @@ fn links_and_categories_may_be_in_any_document() {
     check(&[&scheme, &link], &[y], &[]);
     check(&[&link, &scheme], &[y], &[]);
     check(&[&link, &scheme, &scheme], &[y], &[]);
-    check(&[&link, &scheme, &message("")], &[y], &["DOCUMENT_WITHOUT_THEMES"]);
+    check(&[&link, &scheme, &message("")], &[y], &["DOCUMENT_UNUSED"]);
     // A part of the scheme in each of two documents.
     let part = SCHEME.replace("id='Y'", "id='W'").replace("id='Z'", "id='V'");
     check(&[&structures("2_1", &part), &link, &scheme], &[y], &[]);

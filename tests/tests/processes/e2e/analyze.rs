@@ -198,6 +198,26 @@ fn themes_of_further_files_decide() {
 }
 
 #[test]
+fn structures_of_further_files_tell_the_size() {
+    let structures = in_repository("examples/istat-structures.xml");
+    let structures = structures.to_str().unwrap();
+    let analyze = |flags: &[&str]| binary::run(&[&["analyze", &example()], flags].concat());
+    let known = json(&analyze(&["--structures", structures, "--format", "json"]));
+    let residents = &known["dataflows"][0];
+    assert_eq!(
+        (&residents["observationCount"], &residents["size"]["method"]),
+        (&"280".into(), &"CONSTRAINT".into())
+    );
+    assert_eq!(residents["freshness"]["overdue"], true);
+    assert_eq!(known["dataStructures"][0]["dimensions"][2]["codeCount"], "3");
+    let csv = analyze(&["--structures", structures, "--format", "csv"]);
+    assert!(csv.stdout.contains(",CONSTRAINT,280,280,280,15400,"), "{}", csv.stdout);
+    assert!(csv.stdout.contains(",CUBE,2,9,20,495,"), "{}", csv.stdout);
+    // Both flags send further documents.
+    assert_eq!(analyze(&["--themes", structures, "--format", "csv"]).stdout, csv.stdout);
+}
+
+#[test]
 fn a_mistake_in_the_themes_names_their_file() {
     let check = |code: i32, arguments: &[&str], input: &str, expected: &str| {
         let ended = binary::run_with(&[&["analyze"], arguments].concat(), Cursor::new(input.to_owned()));

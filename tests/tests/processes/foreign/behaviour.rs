@@ -36,7 +36,23 @@ async fn passed_through(answer: Answer) -> Status {
     let address = address.trim_start_matches("http://").trim_end_matches('/').parse().unwrap();
     let client = Client::connect(address, DEFAULT_WINDOW).await;
     let answer = client.send("/odd.v1.Odd/Behave", b"", &[]).await.unwrap();
-    failure_in(answer.headers()).unwrap()
+    if let Some(failure) = failure_in(answer.headers()) {
+        return failure;
+    }
+    let mut body = answer.into_body();
+    while let Some(data) = body.data().await {
+        body.flow_control().release_capacity(data.unwrap().len()).unwrap();
+    }
+    failure_in(&body.trailers().await.unwrap().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_method_has_all_its_routes() {
+    let gateway = answering(Answer::Message { bytes: b"\x0a\x01m".to_vec(), status: Some("0") }).await;
+    for (method, target, body) in [("GET", "/v1/behave/x", ""), ("POST", "/v1/behave", r#"{"mode": "x"}"#)] {
+        let (status, message) = call(&gateway.upstream, method, target, body).await;
+        assert_eq!((status, &message["mode"]), (200, &json!("m")), "{method} {target}: {message}");
+    }
 }
 
 #[tokio::test]
@@ -137,12 +153,15 @@ async fn every_detail_that_the_set_or_google_rpc_defines_is_passed_on() {
 #[tokio::test]
 async fn odd_statuses_keep_their_code_and_message() {
     let check = async |answer: Answer, status: u16, says: &str| {
-        let (found, problem) = failure(answer.clone()).await;
-        assert_eq!(found, status, "{answer:?}: {problem}");
-        let message = problem["message"].as_str().unwrap();
-        assert!(message.contains(says), "{answer:?}: {message}");
-        let grpc = passed_through(answer.clone()).await;
-        assert_eq!(i64::from(i32::from(grpc.code())), problem["code"], "{answer:?}: {grpc}");
+        // In a head that is all, and in trailers.
+        for answer in [answer.clone(), answer.after_message()] {
+            let (found, problem) = failure(answer.clone()).await;
+            assert_eq!(found, status, "{answer:?}: {problem}");
+            let message = problem["message"].as_str().unwrap();
+            assert!(message.contains(says), "{answer:?}: {message}");
+            let grpc = passed_through(answer.clone()).await;
+            assert_eq!(i64::from(i32::from(grpc.code())), problem["code"], "{answer:?}: {grpc}");
+        }
     };
     check(Answer::raw("5", b"%FF no", b""), 404, "\u{fffd} no").await;
     check(Answer::raw("5", b"\xff no", b""), 404, "\u{fffd} no").await;

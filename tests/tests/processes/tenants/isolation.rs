@@ -79,6 +79,9 @@ fn filled(descriptor: MessageDescriptor, text: &str, ruleset: &str, depth: usize
             _ if field.is_map() || ["page_token", "etag"].contains(&field.name()) => continue,
             Kind::String if field.name() == "ruleset" => Field::String(ruleset.to_owned()),
             Kind::String => Field::String(text.to_owned()),
+            // Without one, all fields are meant.
+            Kind::Message(inner) if inner.full_name() == "google.protobuf.FieldMask" => continue,
+            Kind::Enum(_) => Field::EnumNumber(1),
             Kind::Message(inner) if depth > 0 => Field::Message(filled(inner, text, ruleset, depth - 1)),
             _ => continue,
         };

@@ -31,7 +31,9 @@ impl DataflowBuilder {
                     .push((Reason::InvalidStructureReference, "the data structure has no id".to_owned()));
             }
         }
-        flow.facts = self.facts.finish(flow.external.is_some());
+        let (facts, invalid) = self.facts.finish(flow.external.is_some());
+        flow.facts = facts;
+        self.issues.extend(invalid.map(|what| (Reason::InvalidAnnotation, what)));
         flow.legacy = legacy.take(&flow.id);
         let position = flow.position;
         if flow.id.is_empty() {

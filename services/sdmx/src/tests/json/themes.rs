@@ -36,7 +36,7 @@ fn links_lead_to_categories_in_any_order_and_document() {
     check(
         &[&message(&[&scheme]), &message(&["\"dataflows\":[]"]), &message(&[&link])],
         &[Y],
-        &["DOCUMENT_WITHOUT_THEMES"],
+        &["DOCUMENT_UNUSED"],
     );
     // With documents in SDMX-ML.
     let xml = structures(

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use dataflow_tests::http2::framed;
 use h2::server::SendResponse;
 use h2::{Ping, PingPong, Reason, RecvStream};
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use prost::Message;
 use prost_types::Any;
 use tokio::net::TcpListener;
@@ -31,6 +31,8 @@ pub(super) enum Answer {
         message: Vec<u8>,
         details: Vec<u8>,
     },
+    /// A head, a message, and a status as it is in the trailers.
+    StatusAfterMessage(HeaderMap),
     /// A message, and a status in the trailers, if there are any.
     Message {
         bytes: Vec<u8>,
@@ -48,6 +50,16 @@ pub(super) enum Answer {
 impl Answer {
     pub(super) fn raw(code: &'static str, message: &[u8], details: &[u8]) -> Self {
         Self::Status { code, message: message.to_vec(), details: details.to_vec() }
+    }
+
+    /// The same status, in trailers after a message.
+    pub(super) fn after_message(self) -> Self {
+        let Self::Status { code, message, details } = self else { panic!("{self:?} is no status") };
+        let value = |bytes: &[u8]| HeaderValue::from_bytes(bytes).unwrap();
+        let fields = [("grpc-status", value(code.as_bytes())), ("grpc-message", value(&message))];
+        let details = Some(("grpc-status-details-bin", value(&details))).filter(|_| !details.is_empty());
+        let named = |(name, value)| (HeaderName::from_static(name), value);
+        Self::StatusAfterMessage(fields.into_iter().chain(details).map(named).collect())
     }
 
     pub(super) fn status(code: &'static str, message: &str, details: &[Any]) -> Self {
@@ -133,12 +145,17 @@ async fn give(
             }
             respond.send_response(response.body(()).unwrap(), true).unwrap();
         }
+        Answer::StatusAfterMessage(trailers) => {
+            let mut stream = respond.send_response(head().body(()).unwrap(), false).unwrap();
+            stream.send_data(framed(b"\x0a\x01m"), false).unwrap();
+            stream.send_trailers(trailers).unwrap();
+        }
         Answer::Message { bytes, status } => {
             let mut stream = respond.send_response(head().body(()).unwrap(), false).unwrap();
             stream.send_data(framed(&bytes), status.is_none()).unwrap();
             if let Some(status) = status {
                 let trailers = HeaderMap::from_iter([(
-                    http::HeaderName::from_static("grpc-status"),
+                    HeaderName::from_static("grpc-status"),
                     HeaderValue::from_static(status),
                 )]);
                 stream.send_trailers(trailers).unwrap();
