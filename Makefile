@@ -11,9 +11,10 @@ TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 # Default catalogue of `make bench`: 8,000 dataflows in 26 MB.
 FILE ?= $(TARGET)/catalogue.xml
 
-# The published catalogues that `bench parse` measures, if SDMX_CORPUS names their directory.
+# The published catalogues and data that `bench parse` measures, if SDMX_CORPUS names their directory.
 PUBLISHED := $(if $(SDMX_CORPUS),$(addprefix $(SDMX_CORPUS)/catalogues/,insee_dataflow_FR1.xml \
-	istat_dataflow_IT1_2020-05-03.xml globalregistry_sdmx30_dataflow_children.xml))
+	istat_dataflow_IT1_2020-05-03.xml globalregistry_sdmx30_dataflow_children.xml) \
+	$(SDMX_CORPUS)/data/estat_bulk_apro_cpp_crop.sdmx.xml)
 
 # The stages of `make test`, fast ones first.
 STAGES := test-fmt test-lint test-docs test-proto test-k8s test-observability test-rust test-redis test-mesh test-hostile

@@ -52,6 +52,12 @@ impl Memory {
         Self { limit: None, level: watch::channel(Level::Normal).1, gauges: Gauges::default() }
     }
 
+    /// As if the process were so close to a limit.
+    #[cfg(test)]
+    pub(crate) fn at(level: Level) -> Self {
+        Self { level: watch::channel(level).1, ..Self::unlimited() }
+    }
+
     /// Without a limit so far.
     pub(crate) fn register(metrics: &Metrics) -> Self {
         let this = Self::unlimited();

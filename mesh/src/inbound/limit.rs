@@ -132,8 +132,7 @@ where
             let (mut head, body) = request.into_parts();
             let age = Some(max_age).filter(|age| is_stream && !claimant.is_peer && !age.is_zero());
             // With nothing in progress, the memory is what the allocator keeps, and can be used again.
-            let lacks_memory = messages.is_exhausted() || is_bulk && messages.is_scarce();
-            if !layer.only_streams && lacks_memory && layer.calls.total() > 0 {
+            if !layer.only_streams && messages.is_lacking(is_bulk) && layer.calls.total() > 0 {
                 return Ok(status::to_status(&Error::MemoryExhausted).into_http());
             }
             let admission = Admission::new(shares.clone(), limit, claimant);

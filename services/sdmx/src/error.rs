@@ -61,7 +61,7 @@ impl ParseError {
 #[non_exhaustive]
 pub enum Fault {
     /// The document is empty.
-    #[error("the document is empty; expected an SDMX structure message")]
+    #[error("the document is empty; expected an SDMX message")]
     Empty,
     /// The document starts neither like XML nor like JSON.
     #[error("found {found}; expected an SDMX structure message, in SDMX-ML or SDMX-JSON")]
@@ -74,6 +74,12 @@ pub enum Fault {
         "found {found}; expected a structure message: SDMX-ML 2.0, 2.1, 3.0 or 3.1, or SDMX-JSON 1.0, 2.0 or 2.1"
     )]
     NotStructure {
+        /// The detected kind, with the text of an error message if it is one.
+        found: String,
+    },
+    /// The document is not a data message, where one was expected.
+    #[error("found {found}; expected a data message: SDMX-ML 2.0, 2.1, 3.0 or 3.1, SDMX-JSON, or SDMX-CSV")]
+    NotData {
         /// The detected kind, with the text of an error message if it is one.
         found: String,
     },
@@ -107,6 +113,19 @@ pub enum Fault {
         /// What the grammar requires.
         expected: String,
     },
+    /// A row of CSV is not as the grammar or the first row requires.
+    #[error("{found}; expected {expected}")]
+    MalformedCsv {
+        /// What was found.
+        found: String,
+        /// What the grammar or the first row requires.
+        expected: String,
+    },
+    /// A field of CSV starts with a quote, and the document ends before another one closes it.
+    #[error(
+        "found a quote that is not closed; expected one more at the end of the field, before the document ends"
+    )]
+    UnclosedQuote,
     /// Content follows the root.
     #[error("found content after the end of the root; expected the end of the document")]
     ContentAfterRoot,
@@ -174,9 +193,9 @@ pub enum Fault {
         /// The limit, in bytes.
         limit: u64,
     },
-    /// One text, comment, instruction or tag, or one string of JSON, is larger than the limit.
+    /// One text, comment, instruction or tag, one string of JSON, or one field of CSV is larger than the limit.
     #[error(
-        "found a text, comment, tag or string of more than {limit} bytes; expected at most that many \
+        "found a text, comment, tag, string or field of more than {limit} bytes; expected at most that many \
          (--max-event-bytes)"
     )]
     EventTooLarge {
@@ -224,10 +243,13 @@ impl Fault {
             Self::Empty => "EMPTY_DOCUMENT",
             Self::NotXml { .. } => "NOT_XML",
             Self::NotStructure { .. } => "NOT_A_STRUCTURE_MESSAGE",
+            Self::NotData { .. } => "NOT_A_DATA_MESSAGE",
             Self::UnsupportedVersion { .. } => "UNSUPPORTED_SDMX_VERSION",
             Self::Truncated { .. } => "TRUNCATED_DOCUMENT",
             Self::Malformed { .. } => "MALFORMED_XML",
             Self::MalformedJson { .. } => "MALFORMED_JSON",
+            Self::MalformedCsv { .. } => "MALFORMED_CSV",
+            Self::UnclosedQuote => "UNCLOSED_QUOTE",
             Self::ContentAfterRoot => "CONTENT_AFTER_ROOT",
             Self::LateDeclaration => "LATE_XML_DECLARATION",
             Self::Dtd => "DTD_REFUSED",

@@ -1,4 +1,4 @@
-//! Parses SDMX-ML structure messages as a stream of dataflows.
+//! Parses SDMX structure messages as a stream of dataflows, and counts data messages.
 //!
 //! [`StructureReader`] takes any `Read` and returns one [`Dataflow`] after the other, so memory is bounded by one
 //! dataflow and fixed buffers, independent of the size of the catalogue. [`Facts`] are extracted from the annotations
@@ -18,6 +18,11 @@
 //! other: `CategorySchemes` and `Categorisations` of SDMX 2.1 and 3, and of 2.0 the `CategoryRef` inside a dataflow and
 //! the `DataflowRef` inside a category. They wait in [`Themes`] until [`Themes::resolve`] follows the links, because
 //! links may precede what they link.
+//!
+//! # Data messages
+//!
+//! [`count_data`] counts the series, observations and periods of a data message, in SDMX-ML, SDMX-JSON or SDMX-CSV, and
+//! keeps nothing of it.
 //!
 //! # Structures
 //!
@@ -40,7 +45,7 @@
 //! | [`Limits`] | default | above it |
 //! |---|---|---|
 //! | `document_bytes`, decompressed | 256 MiB | `DOCUMENT_TOO_LARGE` |
-//! | `event_bytes`, one text, comment or tag | 1 MiB | `EVENT_TOO_LARGE` |
+//! | `event_bytes`, one text, comment, tag or field | 1 MiB | `EVENT_TOO_LARGE` |
 //! | `depth`, open elements | 64 | `NESTED_TOO_DEEP` |
 //! | `attributes` of an element | 256 | `TOO_MANY_ATTRIBUTES` |
 //! | `namespaces` declared in scope | 1,024 | `TOO_MANY_NAMESPACES` |
@@ -56,6 +61,7 @@
 //! | `structure_bytes` of them, with their overhead | 32 MiB | the same |
 
 mod annotations;
+mod data;
 mod dataflow;
 mod diagnostic;
 mod encoding;
@@ -79,6 +85,7 @@ mod urn;
 mod xml;
 
 pub use annotations::timestamp;
+pub use data::{DataCounts, DataFormat, DataHeader, NamedStructure, NamedStructureKind, count_data};
 pub use dataflow::{Annotation, Dataflow, ExternalReference, LegacyFields, Localized, StructureReference};
 pub use diagnostic::{Diagnostic, Diagnostics, Reason, Severity};
 pub use encoding::{CodePage, Encoding};

@@ -7,8 +7,8 @@
 pub struct Limits {
     /// Bytes of the whole document after decompression; default 256 MiB. One byte more is `DOCUMENT_TOO_LARGE`.
     pub document_bytes: u64,
-    /// Bytes of one text, comment, instruction or tag, or one string of JSON, without the delimiter that ends it, and of
-    /// the text of one element; default 1 MiB. One byte more is `EVENT_TOO_LARGE`.
+    /// Bytes of one text, comment, instruction or tag, one string of JSON or one field of CSV, without the delimiter that
+    /// ends it, and of the text of one element; default 1 MiB. One byte more is `EVENT_TOO_LARGE`.
     pub event_bytes: usize,
     /// Open elements, the root being the first; default 64. One more is `NESTED_TOO_DEEP`. In JSON twice as many open
     /// objects and arrays, because a list of objects is two.

@@ -4,11 +4,12 @@ use std::io::Read;
 
 use super::*;
 
+mod data;
 mod fuzz;
 mod identity;
 mod json;
 mod limits;
-mod properties;
+pub(crate) mod properties;
 mod rejections;
 mod structures;
 mod texts;

@@ -66,7 +66,12 @@ enum Phase {
 
 impl<R: Read> Xml<R> {
     pub(super) fn new(read: R, limits: &Limits) -> Self {
-        let mut reader = Reader::from_reader(Input::new(read, limits));
+        Self::of(Input::new(read, limits), limits)
+    }
+
+    /// A reader of the document that `input` has, from which nothing was consumed yet.
+    pub(super) fn of(input: Input<R>, limits: &Limits) -> Self {
+        let mut reader = Reader::from_reader(input);
         // It knows only the elements that it has opened itself; `names` has all of them.
         let config = reader.config_mut();
         (config.check_end_names, config.allow_unmatched_ends) = (false, true);

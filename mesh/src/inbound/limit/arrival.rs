@@ -120,7 +120,7 @@ impl ArrivingBody {
     }
 
     fn check_memory(&self) -> Result<(), Error> {
-        if self.received > ENOUGH && self.messages.is_exhausted() && self.admission.has_others() {
+        if self.received > ENOUGH && self.messages.is_lacking(false) && self.admission.has_others() {
             return Err(Error::MemoryExhausted);
         }
         Ok(())

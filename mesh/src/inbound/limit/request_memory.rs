@@ -48,14 +48,13 @@ impl RequestMemory {
         Self { budget: self.budget.of(tenant), ..self.clone() }
     }
 
-    /// Whether the process is so close to its limit that it takes no further work.
-    pub(super) fn is_exhausted(&self) -> bool {
-        self.memory.level() == Level::Hard
-    }
-
-    /// Whether the process is so close to its limit that it takes no further bulk work.
-    pub(super) fn is_scarce(&self) -> bool {
-        self.memory.level() >= Level::Soft
+    /// Whether the process is so close to its limit that it takes no further work of this kind.
+    pub(super) fn is_lacking(&self, is_bulk: bool) -> bool {
+        match self.memory.level() {
+            Level::Normal => false,
+            Level::Soft => is_bulk,
+            Level::Hard => true,
+        }
     }
 
     /// The most bytes of a message.
@@ -104,6 +103,16 @@ impl MessageMemory {
 mod tests {
     use super::*;
     use crate::descriptors::Methods;
+
+    #[test]
+    fn above_the_first_mark_there_is_no_memory_for_bulk_calls_and_above_the_second_for_none() {
+        for (level, expected) in
+            [(Level::Normal, [false, false]), (Level::Soft, [true, false]), (Level::Hard, [true, true])]
+        {
+            let memory = RequestMemory::new(1 << 20, 64 << 20, Memory::at(level));
+            assert_eq!([true, false].map(|is_bulk| memory.is_lacking(is_bulk)), expected, "{level:?}");
+        }
+    }
 
     #[test]
     fn messages_share_a_budget_from_a_size_on() {

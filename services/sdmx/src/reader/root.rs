@@ -34,31 +34,12 @@ impl<R: Read> StructureReader<R> {
         self.root_position = self.xml.position();
         let fault = match (root, version) {
             (Root::Failure(what), _) => {
-                Fault::NotStructure { found: format!("{what}: {:?}", self.error_text()) }
+                Fault::NotStructure { found: format!("{what}: {:?}", self.xml.error_text()) }
             }
             (Root::Other(what), _) => Fault::NotStructure { found: format!("{what} (<{}>)", excerpt(&name)) },
             (_, Some(version)) => Fault::UnsupportedVersion { version },
             (Root::Unknown | Root::Structure, None) => return Ok(()),
         };
         Err(ParseError { fault, position: self.root_position })
-    }
-
-    /// The first words of an error message, as far as they can be decoded.
-    fn error_text(&mut self) -> String {
-        let mut words = String::new();
-        while words.len() < 200 {
-            match self.xml.next() {
-                Ok(Event::Start(start)) => {
-                    words.push(' ');
-                    words.push_str(&start.attribute("code").ok().flatten().unwrap_or_default());
-                    words.push(' ');
-                }
-                Ok(Event::Text(text)) => words.push_str(text),
-                Ok(Event::Character(character)) => words.push(character),
-                Ok(Event::End | Event::Ignored) => {}
-                Ok(Event::Eof) | Err(_) => break,
-            }
-        }
-        excerpt(&words)
     }
 }

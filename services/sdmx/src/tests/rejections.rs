@@ -21,7 +21,7 @@ fn check(document: impl AsRef<[u8]>, reason: &str, words: &str) {
 
 #[test]
 fn documents_that_are_neither_xml_nor_json() {
-    check("", "EMPTY_DOCUMENT", "structure message");
+    check("", "EMPTY_DOCUMENT", "an SDMX message");
     check(" \n", "TRUNCATED_DOCUMENT", "before any element");
     check("\u{feff}", "EMPTY_DOCUMENT", "");
     check(

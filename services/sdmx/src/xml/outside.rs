@@ -4,9 +4,31 @@ use std::io::{BufRead, Read};
 
 use quick_xml::events as quick;
 
-use super::{Event, EventReader, Phase};
+use super::{Event, EventReader, Phase, Xml};
 use crate::error::{Fault, ParseError};
+use crate::excerpt::excerpt;
 use crate::sniff;
+
+impl<R: Read> Xml<R> {
+    /// The first words of an error message whose root was read last, as far as they can be decoded.
+    pub(crate) fn error_text(&mut self) -> String {
+        let mut words = String::new();
+        while words.len() < 200 {
+            match self.next() {
+                Ok(Event::Start(start)) => {
+                    words.push(' ');
+                    words.push_str(&start.attribute("code").ok().flatten().unwrap_or_default());
+                    words.push(' ');
+                }
+                Ok(Event::Text(text)) => words.push_str(text),
+                Ok(Event::Character(character)) => words.push(character),
+                Ok(Event::End | Event::Ignored) => {}
+                Ok(Event::Eof) | Err(_) => break,
+            }
+        }
+        excerpt(&words)
+    }
+}
 
 impl<R: Read> EventReader<R> {
     /// Events that are not part of an element: the declaration, comments, the end, and unexpected content.
@@ -27,7 +49,7 @@ impl<R: Read> EventReader<R> {
                 Phase::Start => Fault::Empty,
                 Phase::Prolog => Fault::Truncated {
                     inside: "before any element".into(),
-                    expected: "an SDMX-ML structure message".into(),
+                    expected: "an SDMX-ML message".into(),
                 },
             },
             quick::Event::Decl(declaration) if phase == Phase::Start => {
