@@ -168,7 +168,7 @@ impl Call {
     /// Ends the call, with the headers or trailers that have this code if there are any.
     fn end(mut self, code: Code, headers: Option<&HeaderMap>) {
         if let Some(refusal) = headers.and_then(|headers| Refusal::in_headers(code, headers)) {
-            self.layer.metrics.refused(refusal);
+            self.layer.metrics.refused.count(refusal);
         }
         self.finish(code, None);
     }

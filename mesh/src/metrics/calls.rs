@@ -128,7 +128,8 @@ pub(crate) struct ServerMetrics {
     calls: CallFamilies,
     by_path: Arc<HashMap<String, Arc<ServedMethod>>>,
     by_tenant: Option<ByTenant>,
-    refused: RefusedCalls,
+    /// Why calls were refused, which are counted as calls that ended as well.
+    pub(crate) refused: RefusedCalls,
     totals: CallTotals,
 }
 
@@ -217,16 +218,11 @@ impl ServerMetrics {
     pub(crate) fn rejected(&self, method: &Method, tenant: &[u8]) {
         let code = Code::ResourceExhausted;
         self.failed(method, code);
-        self.refused(Refusal::Overload);
+        self.refused.count(Refusal::Overload);
         self.totals.count(code, None);
         if let Some(by_tenant) = &self.by_tenant {
             by_tenant.count(tenant, code);
         }
-    }
-
-    /// Counts why a call was refused, which is counted as one that ended as well.
-    pub(crate) fn refused(&self, refusal: Refusal) {
-        self.refused.count(refusal);
     }
 
     fn failed(&self, method: &Method, code: Code) {
