@@ -19,16 +19,17 @@ impl Collector for QuotaCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let quotas = self.0.quotas();
         let labels = |quota: &Quota| [("role", quota.role), ("name", quota.name)];
-        let gauges: [(_, _, fn(&Quota) -> u64); 2] = [
-            ("quota_used", "How much of a quota is in use", |quota| quota.used),
-            ("quota_limit", "How much of a quota there is", |quota| quota.limit),
+        let gauges = [
+            ("quota_used", "How much of a quota is in use", false),
+            ("quota_limit", "How much of a quota there is", true),
         ];
-        for (name, help, value) in gauges {
-            let gauge = |quota| ConstGauge::new(i64::try_from(value(quota)).unwrap_or(i64::MAX));
-            let mut metric =
-                encoder.encode_descriptor(name, help, None, ConstGauge::new(0_i64).metric_type())?;
+        for (name, help, is_limit) in gauges {
+            let kind = ConstGauge::new(0_i64).metric_type();
+            let mut metric = encoder.encode_descriptor(name, help, None, kind)?;
             for quota in &quotas {
-                gauge(quota).encode(metric.encode_family(&labels(quota))?)?;
+                let value = if is_limit { quota.limit } else { quota.used };
+                let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+                gauge.encode(metric.encode_family(&labels(quota))?)?;
             }
         }
         let (name, help) = ("quota_refused", "What was refused because a quota was used up");
