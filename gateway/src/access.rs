@@ -1,6 +1,8 @@
 //! Metrics, span and access record of every request in a dialect, until the end of its response, and the records of
 //! gRPC calls that are refused. The stack observes all other gRPC calls.
 
+mod requests;
+
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,30 +14,19 @@ use bytes::Bytes;
 use dataflow_mesh::access_log::{self, AccessLog, Caller, Outcome, Traffic, peer_in};
 use dataflow_mesh::context::Context;
 use dataflow_mesh::identity::{Names, Principal};
-use dataflow_mesh::metrics::LATENCY_BOUNDS;
 use dataflow_mesh::panics::{self, Panic};
 use dataflow_mesh::propagation;
 use dataflow_mesh::status::Kind;
 use dataflow_mesh::telemetry::HttpSpan;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::histogram::Histogram;
 use tonic::Code;
 use tracing::Span;
 
+use requests::Requests;
+
 /// Longest path in a record, in characters: a caller chooses it.
 const PATH_MAX: usize = 256;
-
-/// Label values come only from closed sets, never from a caller's input, so that their cardinality is bounded.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Labels {
-    role: &'static str,
-    http_route: Arc<str>,
-    http_request_method: &'static str,
-    http_response_status_code: u16,
-}
 
 /// The metrics, spans and access records of requests. Cheap to clone, as each request does.
 #[derive(Debug, Clone)]
@@ -43,8 +34,7 @@ pub(crate) struct Access(Arc<Recorder>);
 
 #[derive(Debug)]
 struct Recorder {
-    role: &'static str,
-    seconds: Family<Labels, Histogram>,
+    requests: Requests,
     log: AccessLog,
 }
 
@@ -52,14 +42,7 @@ struct Recorder {
 
 impl Access {
     pub(crate) fn new(context: &Context, log: AccessLog) -> Self {
-        let seconds: Family<Labels, Histogram> =
-            Family::new_with_constructor(|| Histogram::new(LATENCY_BOUNDS));
-        context.metrics.register(
-            "http_server_request_duration_seconds",
-            "Time from the arrival of a REST request to the end of its response",
-            seconds.clone(),
-        );
-        Self(Arc::new(Recorder { role: context.role, seconds, log }))
+        Self(Arc::new(Recorder { requests: Requests::new(context.role, &context.metrics), log }))
     }
 
     /// A request that has just arrived. Its route is not known yet.
@@ -194,13 +177,7 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         let (access, took) = (&*self.access.0, self.began.elapsed());
-        let labels = Labels {
-            role: access.role,
-            http_route: Arc::clone(&self.route),
-            http_request_method: self.method,
-            http_response_status_code: self.status.as_u16(),
-        };
-        access.seconds.get_or_create(&labels).observe(took.as_secs_f64());
+        access.requests.ended(&self.route, self.method, self.status, took, self.span.sampled_trace());
         let outcome = Outcome::Status(self.status.as_u16());
         self.span.end(self.status, access.log.reason(outcome, took, self.is_stream));
         let _entered = self.span.span().enter();

@@ -11,6 +11,7 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use dataflow_mesh::memory_shares::{MemoryPermit, MemoryShares};
+use dataflow_mesh::process_status::Quota;
 use dataflow_mesh::status::{Describe, Kind, to_status};
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use http_body_util::BodyExt;
@@ -110,6 +111,11 @@ impl Limits {
     /// Bodies of at most `bytes` each, and `total` of all together.
     pub(crate) fn new(bytes: usize, total: u64) -> Self {
         Self { bytes, memory: MemoryShares::new(total) }
+    }
+
+    /// The memory of all bodies together, as a quota of this role.
+    pub(crate) fn quota(&self, role: &'static str) -> Quota {
+        self.memory.quota(role)
     }
 
     /// The same for the bodies of a tenant.

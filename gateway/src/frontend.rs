@@ -17,12 +17,13 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use dataflow_mesh::identity;
 use dataflow_mesh::inbound::{Stack, overloaded};
+use dataflow_mesh::metrics::RefusedCalls;
 use dataflow_mesh::panics;
 use dataflow_mesh::propagation::{self, REQUEST_ID};
 use dataflow_mesh::readiness::Readiness;
 use dataflow_mesh::response::ResponseGuards;
 use dataflow_mesh::serve::{AtLimit, is_grpc};
-use dataflow_mesh::status::logged;
+use dataflow_mesh::status::{Refusal, logged};
 use dataflow_transcode::Schema;
 use futures_util::future::BoxFuture;
 use http::header::{ACCEPT_ENCODING, ALLOW};
@@ -49,6 +50,8 @@ pub(crate) struct Frontend {
     pub(crate) auth: Auth,
     pub(crate) rates: RateLimits,
     pub(crate) refusals: Refusals,
+    /// Counts the calls that are refused here; the stack counts all others.
+    pub(crate) refused: RefusedCalls,
     /// The services that get what callers present: credentials, and cookies.
     pub(crate) credential_receivers: HashSet<String>,
     pub(crate) access: Access,
@@ -193,6 +196,7 @@ impl Frontend {
         entry.found(call.exchange().route(), call.exchange().is_stream());
         // Before anything of it is read: under overload the rejections are what uses the processor.
         if is_at_limit && !call.exchange().is_stream() {
+            self.refused.count(Refusal::Overload);
             return call.exchange().write_failure(&overloaded().into(), request_id);
         }
         let method = call.exchange().path().path();
@@ -216,6 +220,7 @@ impl Frontend {
                 (self.exchange(stack, Begun { call, attempt }, request, request_id, entry).await, standing)
             }
             Err(error) => {
+                self.refused.count_error(&error);
                 (call.exchange().write_failure(&Failure::refused(&error), request_id), error.into_standing())
             }
         };
@@ -235,6 +240,7 @@ impl Frontend {
         let mode = call.exchange().body_mode();
         if let Err(error) = framing::check_body(mode, request.headers(), self.limits.body, &self.parts_routes)
         {
+            self.refused.count_error(&error);
             if let Some(attempt) = attempt {
                 attempt.refused(&error);
             }
@@ -279,6 +285,7 @@ impl Frontend {
 
     /// The response to a request that is for no route of any dialect.
     fn unrouted(&self, error: &RouteError, request_id: &HeaderValue) -> Response<Body> {
+        self.refused.count_error(error);
         let mut response = self.problem(&Failure::refused(error), request_id);
         if let RouteError::MethodNotAllowed { allowed } = error
             && let Ok(allowed) = HeaderValue::try_from(allowed.join(", "))

@@ -200,7 +200,10 @@ impl Gateway {
         let log = AccessLog::new(&server.access_log, &context);
         let access = Access::new(&context, log.clone());
         let readiness = context.readiness.clone();
+        let refused = context.metrics.refused_calls(context.role);
         let bodies = body::Limits::new(limits.body, server.max_held(context.memory.limit()));
+        let (shown, role) = (bodies.clone(), context.role);
+        context.status.add_quotas(move || vec![shown.quota(role)]);
         let upstreams =
             upstreams.observed(|peer, services| context.observer(peer, services, schema.descriptors()));
         let own = OwnService::new(context.breakers.clone(), context.status.clone());
@@ -224,6 +227,7 @@ impl Gateway {
             auth,
             rates,
             refusals,
+            refused,
             credential_receivers,
             access,
             readiness,

@@ -54,6 +54,8 @@ pub(crate) struct StackSettings<'a> {
     pub(crate) max_headers: usize,
     /// The permits of calls.
     pub(crate) calls: Shares,
+    /// Those of streaming responses.
+    pub(crate) streams: Shares,
     /// The access log.
     pub(crate) log: AccessLog,
     /// The memory of request messages.
@@ -72,7 +74,7 @@ pub(crate) fn stack(
     control: Router,
     draining: CancellationToken,
 ) -> Stack {
-    let StackSettings { baggage, limits, max_headers, calls, log, messages, metrics } = settings;
+    let StackSettings { baggage, limits, max_headers, calls, streams, log, messages, metrics } = settings;
     let waiting = metrics.waiting_bodies();
     let forwarded = forwards.then(|| methods.clone());
     // Top is outermost.
@@ -86,7 +88,7 @@ pub(crate) fn stack(
         // Outside the limit, so that a call that is terminated releases its permit.
         .layer(DeadlineLayer::new(limits.clone(), methods.clone()))
         // Load shedding: one limit for all connections; a call above it is rejected at once.
-        .layer(LimitLayer::new(limits.clone(), calls, methods, waiting, messages.clone(), !forwards))
+        .layer(LimitLayer::new(limits.clone(), calls, streams, methods, waiting, messages.clone(), !forwards))
         // Innermost: it translates errors of tonic, in this process or in an upstream.
         .map_response(describe)
         .service(api);

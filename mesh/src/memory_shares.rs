@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::process_status::Quota;
+
 /// The part of the budget that the reserve has, and the part that its users hold at most.
 const RESERVE: u64 = 8;
 const FAIR: u64 = 4;
@@ -22,6 +24,8 @@ pub struct MemoryShares {
 struct Held {
     total: u64,
     by_tenant: HashMap<Arc<str>, u64>,
+    /// How often there was no room.
+    refused: u64,
 }
 
 /// Bytes of the budget, until they are dropped.
@@ -52,6 +56,12 @@ impl MemoryShares {
         self.total
     }
 
+    /// The budget as the quota `held_bytes` of a role.
+    pub fn quota(&self, role: &'static str) -> Quota {
+        let held = self.held();
+        Quota { role, name: "held_bytes", used: held.total, limit: self.total, refused: held.refused }
+    }
+
     /// Has `permit` stand for so many bytes more. Returns false, and changes nothing, if there is no room for them.
     #[must_use]
     pub fn add(&self, permit: &mut Option<MemoryPermit>, bytes: u64) -> bool {
@@ -61,6 +71,7 @@ impl MemoryShares {
         let limit = if is_fair { self.total.saturating_add(self.total / RESERVE) } else { self.total };
         let total = held.total.saturating_add(bytes);
         if total > limit {
+            held.refused += 1;
             return false;
         }
         held.total = total;
@@ -122,6 +133,8 @@ mod tests {
         assert!(take(&bolt, 1).is_none() && take(&acme, 1).is_none());
         drop(first);
         assert!(take(&acme, 1).is_none(), "only for those with less than a quarter");
+        let quota = acme.quota("gateway");
+        assert_eq!((quota.name, quota.used, quota.limit, quota.refused), ("held_bytes", 840, 800, 5));
         drop((all, second));
         assert!(shares.held().by_tenant.is_empty() && shares.held().total == 0);
     }

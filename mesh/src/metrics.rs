@@ -2,6 +2,7 @@
 
 mod calls;
 mod exposition;
+mod refusals;
 mod spans;
 mod tenants;
 
@@ -21,6 +22,8 @@ use calls::CallFamilies;
 pub use calls::Calls;
 pub(crate) use calls::{ClientCall, ClientMetrics, ServedMethod, ServerMetrics, code_label};
 pub(crate) use exposition::Format;
+use refusals::RefusalFamily;
+pub use refusals::RefusedCalls;
 pub(crate) use spans::SpanMetrics;
 use tenants::TenantCalls;
 
@@ -36,6 +39,7 @@ pub struct Metrics {
     registry: Arc<Mutex<Registry>>,
     calls: CallFamilies,
     tenants: TenantCalls,
+    refusals: RefusalFamily,
     panics: Counter,
     tasks: TaskMetrics,
     records_lost: Counter,
@@ -55,6 +59,7 @@ impl Default for Metrics {
         let build = Info::new(BuildLabels { version: env!("CARGO_PKG_VERSION") });
         registry.register("dataflow_build", "The release of this process", build);
         let (calls, tenants) = (CallFamilies::register(&mut registry), TenantCalls::register(&mut registry));
+        let refusals = RefusalFamily::register(&mut registry);
         let panics = Counter::default();
         registry.register("panics", "Panics in calls, background tasks and threads", panics.clone());
         let tasks = TaskMetrics::register(&mut registry);
@@ -62,7 +67,8 @@ impl Default for Metrics {
         let help = "Log records that could not be written to standard error";
         registry.register("log_records_lost", help, records_lost.clone());
         let spans = SpanMetrics::register(&mut registry);
-        Self { registry: Arc::new(Mutex::new(registry)), calls, tenants, panics, tasks, records_lost, spans }
+        let registry = Arc::new(Mutex::new(registry));
+        Self { registry, calls, tenants, refusals, panics, tasks, records_lost, spans }
     }
 }
 
@@ -101,7 +107,12 @@ impl Metrics {
     /// that is where they are `forwarded`: the services behind get the same ones.
     pub(crate) fn server(&self, role: &'static str, methods: &Methods, forwards: bool) -> ServerMetrics {
         let by_tenant = forwards.then(|| self.tenants.of(role));
-        ServerMetrics::new(role, methods, self.calls.clone(), by_tenant)
+        ServerMetrics::new(role, methods, self.calls.clone(), self.refused_calls(role), by_tenant)
+    }
+
+    /// The counters of the calls that a role refuses, by why; at 0 from the start.
+    pub fn refused_calls(&self, role: &'static str) -> RefusedCalls {
+        self.refusals.of(role)
     }
 
     /// The counter of records that the access log of a role left out; at 0 from the start.

@@ -20,7 +20,7 @@ use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::open_files::{self, OpenFiles};
 use crate::panics::{self, Panic};
-use crate::process_status::{Parts, ProcessStatus};
+use crate::process_status::{Parts, ProcessStatus, QuotaCollector};
 use crate::readiness::Readiness;
 use crate::resources::Resources;
 use crate::tasks::{self, Task, Tasks};
@@ -92,6 +92,7 @@ impl Process {
             readiness: readiness.clone(),
         };
         let status = ProcessStatus::new(parts);
+        metrics.collect(QuotaCollector(status.clone()));
         Self {
             metrics,
             readiness,

@@ -1,6 +1,7 @@
 //! The status of the process: what it runs, what it depends on, and what is missing at present. Capabilities say what
 //! they have to report as closures, which are called when the status is asked for.
 
+mod quotas;
 mod usage;
 
 use std::collections::BTreeSet;
@@ -17,6 +18,7 @@ use crate::metrics::Calls;
 use crate::readiness::Readiness;
 use crate::resources::{Resource, Resources, Usage};
 
+pub(crate) use quotas::QuotaCollector;
 pub use usage::{CacheUse, Quota};
 
 /// The status of a process. Cheap to clone.
@@ -186,8 +188,6 @@ impl ProcessStatus {
         };
         let mut calls: Vec<_> = sources.calls.iter().map(|calls| calls()).collect();
         calls.sort_by_key(|calls| calls.role);
-        let mut quotas: Vec<_> = sources.quotas.iter().flat_map(|quotas| quotas()).collect();
-        quotas.sort_by_key(|quota| (quota.role, quota.name));
         let mark = |usage: Usage| (usage, above.contains(&usage.resource));
         Report {
             overall,
@@ -200,13 +200,29 @@ impl ProcessStatus {
             resources: resources.latest().into_iter().map(mark).collect(),
             degraded: degraded.into_iter().collect(),
             calls,
-            quotas,
+            quotas: sources.quotas(),
             cache: sources.cache.as_ref().map(|cache| cache()),
         }
     }
 
+    /// What is rationed at present.
+    fn quotas(&self) -> Vec<Quota> {
+        self.sources().quotas()
+    }
+
     fn sources(&self) -> MutexGuard<'_, Sources> {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Sources ===
+
+impl Sources {
+    /// What is rationed, by role and name.
+    fn quotas(&self) -> Vec<Quota> {
+        let mut quotas: Vec<_> = self.quotas.iter().flat_map(|quotas| quotas()).collect();
+        quotas.sort_by_key(|quota| (quota.role, quota.name));
+        quotas
     }
 }
 

@@ -222,7 +222,15 @@ impl Server {
         let methods = Methods::of(&services, &descriptors);
         let calls = Shares::of(load);
         let server_metrics = metrics.server(role, &methods, forwards);
-        show_calls(&status, role, &server_metrics, &calls, &limits);
+        let streams = Shares::default();
+        let messages =
+            RequestMemory::new(args.max_held(memory.limit()), args.max_message_bytes.as_u64(), memory);
+        show_calls(&status, role, &server_metrics, [&calls, &streams], &limits);
+        // Messages that are forwarded are not held here.
+        if !forwards {
+            let shown = messages.clone();
+            status.add_quotas(move || vec![shown.quota(role)]);
+        }
         let gate = Gate::new(
             calls.clone(),
             limits.clone(),
@@ -235,12 +243,9 @@ impl Server {
             baggage: &args.baggage,
             limits: &limits,
             max_headers: args.max_headers(),
-            messages: RequestMemory::new(
-                args.max_held(memory.limit()),
-                args.max_message_bytes.as_u64(),
-                memory,
-            ),
+            messages,
             calls,
+            streams,
             log,
             metrics: server_metrics,
         };
@@ -289,20 +294,23 @@ impl Server {
     }
 }
 
-/// Shows the calls of a role and their permits in the status.
+/// Shows the calls of a role and the permits of calls and streams in the status.
 fn show_calls(
     status: &ProcessStatus,
     role: &'static str,
     metrics: &ServerMetrics,
-    permits: &Shares,
+    [calls, streams]: [&Shares; 2],
     limits: &Live<LimitArgs>,
 ) {
     let totals = metrics.totals();
-    let (of_calls, permits, limits) = (totals.clone(), permits.clone(), limits.clone());
+    let (of_calls, calls, streams, limits) = (totals.clone(), calls.clone(), streams.clone(), limits.clone());
     status.add_calls(move || of_calls.of(role));
     status.add_quotas(move || {
-        let limit = permits.in_force(limits.load().max_concurrent_requests);
-        let (used, refused) = (permits.total().into(), totals.of(role).rejected);
-        vec![Quota { role, name: "calls", used, limit: limit.into(), refused }]
+        let limit = limits.load().max_concurrent_requests;
+        let quota = |name, permits: &Shares, refused| {
+            let (used, limit) = (permits.total().into(), permits.in_force(limit).into());
+            Quota { role, name, used, limit, refused }
+        };
+        vec![quota("calls", &calls, totals.of(role).rejected), quota("streams", &streams, streams.refused())]
     });
 }

@@ -5,6 +5,7 @@
 
 pub(crate) mod peer;
 mod received;
+mod refusal;
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -17,6 +18,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 pub use peer::{code_in, failure_in, kind_of_broken, kind_of_http};
 pub use received::{Refused, of_received};
+pub use refusal::{OF_MEMORY, OF_RATE, Refusal};
 
 /// Longest message in bytes, and longest text within the details. Both are sent in headers, which peers and proxies
 /// limit to some kilobytes, and may quote input of any length.
@@ -118,11 +120,16 @@ impl Kind {
     }
 }
 
-/// The HTTP status of a gRPC status from a peer. Where one code stands for several kinds, the details decide: overload
-/// has a `RetryInfo` (or, from a foreign service, no details at all), a request that is too large has none.
+/// The HTTP status of a gRPC status from a peer.
 pub fn http_of(status: &Status) -> StatusCode {
-    let kind = match status.code() {
-        Code::Ok => return StatusCode::OK,
+    kind_of(status).map_or(StatusCode::OK, Kind::http)
+}
+
+/// The kind of the error in a gRPC status from a peer. Where one code stands for several kinds, the details decide:
+/// overload has a `RetryInfo` (or, from a foreign service, no details at all), a request that is too large has none.
+fn kind_of(status: &Status) -> Option<Kind> {
+    Some(match status.code() {
+        Code::Ok => return None,
         Code::InvalidArgument | Code::OutOfRange => Kind::Invalid,
         Code::NotFound => Kind::NotFound,
         // 409 for both: 412 is only for a precondition in the request itself.
@@ -147,8 +154,7 @@ pub fn http_of(status: &Status) -> StatusCode {
         Code::Cancelled => Kind::Cancelled,
         Code::Unimplemented => Kind::Unimplemented,
         Code::Unknown | Code::Internal | Code::DataLoss => Kind::Internal,
-    };
-    kind.http()
+    })
 }
 
 /// Whether a health check failed because the server has no health service, or does not know the name.

@@ -22,7 +22,7 @@ pub use args::{LogFormat, TelemetryArgs};
 pub use filter::{LogFilter, NotAFilter, filter};
 pub use http_span::HttpSpan;
 pub(crate) use http_span::trace_id_in;
-pub use outgoing::{Attribute, failed, outgoing};
+pub use outgoing::{Attribute, failed, outgoing, outgoing_alone, set};
 pub use tail::Reason;
 pub(crate) use tail::{entering, keep};
 

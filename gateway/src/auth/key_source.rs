@@ -27,7 +27,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::timeout;
 
 use super::jwt::key_set::{KeySet, KeySetError, Origin};
-use fetch::Fetcher;
+use fetch::{Fetcher, Fetches};
 use location::Location;
 use news::{News, Severity};
 use pace::Pace;
@@ -72,6 +72,7 @@ struct Shared {
     /// The same in seconds since 1970.
     success_seconds: Gauge,
     failures: Counter,
+    fetches: Fetches,
 }
 
 /// A set, and the document that it was read from.
@@ -141,6 +142,7 @@ impl KeySource {
             success_seconds: Gauge::default(),
             last_success: ArcSwapOption::empty(),
             failures: Counter::default(),
+            fetches: Fetches::default(),
         };
         if is_read {
             shared.succeeded(SystemTime::now());
@@ -182,6 +184,7 @@ impl KeySource {
             "When the key set of --jwks was last read and valid, in seconds since 1970",
             success,
         );
+        self.0.fetches.register(metrics);
         metrics.register("gateway_key_set_failures", "Reads of the key set of --jwks that failed", failures);
     }
 
@@ -229,7 +232,7 @@ impl KeySource {
                 // A mounted directory may be slow.
                 spawn_blocking(move || file::read(&path)).await?
             }
-            Reader::Url(fetcher) => fetcher.fetch().await?,
+            Reader::Url(fetcher) => fetcher.fetch(&shared.fetches).await?,
         };
         if shared.current.load().as_ref().is_some_and(|current| current.document == document) {
             return Ok(());

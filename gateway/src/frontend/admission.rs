@@ -58,6 +58,7 @@ impl Frontend {
     /// The response to a call that is not admitted: it tells the client what to present.
     pub(super) fn refusing(&self, mut response: Response<Body>, error: &AuthError) -> Response<Body> {
         self.auth.count(error);
+        self.refused.count_error(error);
         if let Some(challenge) = error.challenge() {
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }

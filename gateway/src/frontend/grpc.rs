@@ -44,6 +44,7 @@ impl Frontend {
                 (observed(attempt, stack.call(request).await?), standing)
             }
             Err(error) => {
+                self.refused.count_error(&error);
                 refused.by(&caller);
                 let status = to_status(&error);
                 self.access.refused(&refused, status.code());

@@ -87,6 +87,7 @@ async fn respond(dialect: Panicking) -> (StatusCode, Option<String>, bool) {
         auth: Auth::new(None, false, dataflow_proto::FILE_DESCRIPTOR_SET, &context),
         rates: RateLimits::new(Rates::new(&RateLimitArgs::default()).unwrap(), None, &context),
         refusals: Refusals::default(),
+        refused: process.metrics.refused_calls("gateway"),
         credential_receivers: HashSet::new(),
         access: Access::new(&context, AccessLog::new(&logged, &context)),
         readiness: context.readiness.clone(),
@@ -105,7 +106,8 @@ async fn respond(dialect: Panicking) -> (StatusCode, Option<String>, bool) {
     let body = body.ok().map(|body| String::from_utf8(body.to_bytes().into()).unwrap());
     let counted = format!("http_response_status_code=\"{}\"}} 1", status.as_u16());
     let metrics = process.metrics.encode();
-    let is_counted = metrics.lines().any(|line| line.contains("seconds_count") && line.ends_with(&counted));
+    let is_counted =
+        metrics.lines().any(|line| line.contains("http_server_requests_total") && line.ends_with(&counted));
     (status, body, is_counted)
 }
 

@@ -54,27 +54,26 @@ pub(super) struct LimitLayer {
 impl LimitLayer {
     /// Allows the present `max_concurrent_requests` of `limits`, over all connections, and the same number of streaming
     /// responses in addition: those may last forever, and would use up the permits of the calls. As many calls may wait
-    /// for their bodies, which `waiting` counts. `calls` are the permits, which the gate of connections has too;
-    /// `messages` is the memory budget, used if this process decodes the messages (`decodes`).
+    /// for their bodies, which `waiting` counts. `calls` are the permits, which the gate of connections has too, and
+    /// `streams` those of streaming responses; `messages` is the memory budget, used if this process decodes the messages (`decodes`).
     pub(super) fn new(
         limits: Live<LimitArgs>,
         calls: Shares,
+        streams: Shares,
         methods: Methods,
         waiting: Gauge,
         messages: RequestMemory,
         decodes: bool,
     ) -> Self {
         let waiting = WaitingBodies::counted(waiting);
-        let streams = Shares::default();
         Self { limits, calls, streams, waiting, methods, messages, decodes, only_streams: false }
     }
 
     /// Limits only streaming responses, separate from those of [`LimitLayer::new`]: for health and reflection.
     pub(super) fn streams(limits: Live<LimitArgs>, methods: Methods, messages: RequestMemory) -> Self {
-        Self {
-            only_streams: true,
-            ..Self::new(limits, Shares::default(), methods, Gauge::default(), messages, true)
-        }
+        let (calls, streams) = (Shares::default(), Shares::default());
+        let this = Self::new(limits, calls, streams, methods, Gauge::default(), messages, true);
+        Self { only_streams: true, ..this }
     }
 }
 
@@ -212,10 +211,13 @@ mod tests {
         let methods = Methods::of(&["grpc.health.v1.Health"], tonic_health::pb::FILE_DESCRIPTOR_SET);
         let limits = LimitArgs { max_concurrent_requests: 1, ..ServerArgs::parsed(&[]).limits };
         let messages = RequestMemory::new(u64::MAX, u64::MAX, Memory::unlimited());
-        LimitLayer::new(Live::fixed(limits), Shares::default(), methods, Gauge::default(), messages, true)
-            .layer(tower::service_fn(async |_: Request<Body>| {
+        let [calls, streams] = [Shares::default(), Shares::default()];
+        let limits = Live::fixed(limits);
+        LimitLayer::new(limits, calls, streams, methods, Gauge::default(), messages, true).layer(
+            tower::service_fn(async |_: Request<Body>| {
                 Ok::<_, Infallible>(Response::new(Body::from(vec![7; LONG])))
-            }))
+            }),
+        )
     }
 
     async fn call<S>(service: &S, path: &str) -> Response<Body>

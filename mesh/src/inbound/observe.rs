@@ -10,7 +10,7 @@ use std::time::Instant;
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Frame, SizeHint};
 use opentelemetry::trace::{TraceContextExt, TraceId};
 use tonic::{Code, Status};
@@ -23,7 +23,7 @@ use crate::identity::TENANT;
 use crate::metrics::{ServedMethod, ServerMetrics, code_label};
 use crate::panics::{self, Panic};
 use crate::propagation::{self, REQUEST_ID};
-use crate::status::{self, code_in};
+use crate::status::{self, Refusal, code_in};
 use crate::telemetry::{self, HttpSpan};
 
 /// See the module.
@@ -90,7 +90,7 @@ where
                 Ok(match code_in(response.headers()) {
                     // Trailers-only: the response ends here, and its body is not wrapped.
                     Some(code) => {
-                        call.end(code);
+                        call.end(code, Some(response.headers()));
                         response
                     }
                     None => response.map(|body| Body::new(ObservedBody { inner: body, call: Some(call) })),
@@ -165,7 +165,11 @@ impl Call {
         })
     }
 
-    fn end(mut self, code: Code) {
+    /// Ends the call, with the headers or trailers that have this code if there are any.
+    fn end(mut self, code: Code, headers: Option<&HeaderMap>) {
+        if let Some(refusal) = headers.and_then(|headers| Refusal::in_headers(code, headers)) {
+            self.layer.metrics.refused.count(refusal);
+        }
         self.finish(code, None);
     }
 
@@ -263,19 +267,17 @@ impl http_body::Body for ObservedBody {
                 return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
             }
         };
-        let code = match &frame {
-            Some(Ok(frame)) => {
-                frame.trailers_ref().map(|trailers| code_in(trailers).unwrap_or(Code::Unknown))
-            }
-            Some(Err(_)) | None => Some(Code::Unknown),
+        let end = match &frame {
+            Some(Ok(frame)) => frame.trailers_ref().map(Some),
+            Some(Err(_)) | None => Some(None),
         };
         if let (Some(Ok(frame)), Some(call)) = (&frame, &mut self.call) {
             call.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
         }
-        if let Some(code) = code
+        if let Some(trailers) = end
             && let Some(call) = self.call.take()
         {
-            call.end(code);
+            call.end(trailers.and_then(code_in).unwrap_or(Code::Unknown), trailers);
         }
         Poll::Ready(frame)
     }

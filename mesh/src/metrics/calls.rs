@@ -18,8 +18,10 @@ use prometheus_client::registry::Registry;
 use tonic::Code;
 
 use crate::descriptors::{Method, Methods};
+use crate::status::Refusal;
 
 use super::LATENCY_BOUNDS;
+use super::refusals::RefusedCalls;
 use super::tenants::ByTenant;
 pub(crate) use client::{ClientCall, ClientMetrics};
 use totals::CallTotals;
@@ -126,6 +128,8 @@ pub(crate) struct ServerMetrics {
     calls: CallFamilies,
     by_path: Arc<HashMap<String, Arc<ServedMethod>>>,
     by_tenant: Option<ByTenant>,
+    /// Why calls were refused, which are counted as calls that ended as well.
+    pub(crate) refused: RefusedCalls,
     totals: CallTotals,
 }
 
@@ -149,13 +153,14 @@ impl ServerMetrics {
         role: &'static str,
         methods: &Methods,
         calls: CallFamilies,
+        refused: RefusedCalls,
         by_tenant: Option<ByTenant>,
     ) -> Self {
         let served = |(path, method): (&str, &Method)| {
             (path.to_owned(), Arc::new(ServedMethod::new(role, &calls, method.clone())))
         };
         let by_path = Arc::new(methods.by_path().map(served).collect());
-        Self { role, calls, by_path, by_tenant, totals: CallTotals::default() }
+        Self { role, calls, by_path, by_tenant, refused, totals: CallTotals::default() }
     }
 
     /// The role of the service.
@@ -213,6 +218,7 @@ impl ServerMetrics {
     pub(crate) fn rejected(&self, method: &Method, tenant: &[u8]) {
         let code = Code::ResourceExhausted;
         self.failed(method, code);
+        self.refused.count(Refusal::Overload);
         self.totals.count(code, None);
         if let Some(by_tenant) = &self.by_tenant {
             by_tenant.count(tenant, code);

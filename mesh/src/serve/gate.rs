@@ -137,6 +137,7 @@ mod tests {
         assert_eq!(rejected(watch, "application/grpc"), (false, false));
         assert_eq!(rejected("/v1/x", "application/json"), (false, true));
         assert!(metrics.encode().contains("grpc_code=\"ResourceExhausted\"} 1\n"));
+        assert!(metrics.encode().contains("rpc_refusals_total{role=\"test\",reason=\"overload\"} 1\n"));
         drop(permit);
         assert_eq!(rejected(check, "application/grpc"), (false, false));
     }

@@ -104,8 +104,8 @@ impl<P: SpanProcessor> SpanProcessor for Queue<P> {
     }
 }
 
-/// The provider of spans for the collector at this address. Headers, timeout and compression are those of the variables
-/// of OpenTelemetry (`OTEL_EXPORTER_OTLP_HEADERS`, `_TIMEOUT`, `_COMPRESSION`).
+/// The provider of spans for the collector at this address. Headers and timeout are those of the variables of
+/// OpenTelemetry (`OTEL_EXPORTER_OTLP_HEADERS`, `_TIMEOUT`).
 pub(super) fn provider(
     collector: &str,
     args: &TelemetryArgs,

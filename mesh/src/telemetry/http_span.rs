@@ -60,6 +60,17 @@ impl HttpSpan {
         self.trace_id
     }
 
+    /// The trace of the request, if it is exported.
+    pub fn sampled_trace(&self) -> Option<String> {
+        if !self.is_recorded {
+            return None;
+        }
+        let context = self.span.context();
+        let span = context.span();
+        let span = span.span_context();
+        (span.is_valid() && span.is_sampled()).then(|| span.trace_id().to_string())
+    }
+
     /// The span, for what happens within it.
     pub fn span(&self) -> &Span {
         &self.span

@@ -2,7 +2,7 @@
 
 use opentelemetry::Context;
 use opentelemetry::trace::{Status, TraceContextExt};
-use tracing::Span;
+use tracing::{Span, field};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 /// The value of an attribute.
@@ -48,12 +48,33 @@ pub(crate) fn outgoing_in<const N: usize>(
     let (name, attributes) = describe();
     let span = tracing::info_span!("outgoing", otel.name = name, otel.kind = "client");
     for (key, value) in attributes {
-        match value {
-            Attribute::Text(text) => span.set_attribute(key, text),
-            Attribute::Number(number) => span.set_attribute(key, number),
-        }
+        set(&span, key, value);
     }
     span
+}
+
+/// The client span of an outgoing call that no incoming one has caused: the first of its trace, if there is a collector.
+pub fn outgoing_alone<const N: usize>(
+    describe: impl FnOnce() -> (String, [(&'static str, Attribute); N]),
+) -> Span {
+    let span = tracing::info_span!(parent: None, "outgoing", otel.name = field::Empty, otel.kind = "client");
+    if span.set_parent(Context::new()).is_err() {
+        return Span::none();
+    }
+    let (name, attributes) = describe();
+    span.record("otel.name", name);
+    for (key, value) in attributes {
+        set(&span, key, value);
+    }
+    span
+}
+
+/// Sets an attribute of the span of a call, for what is known later than its beginning.
+pub fn set(span: &Span, key: &'static str, value: Attribute) {
+    match value {
+        Attribute::Text(text) => span.set_attribute(key, text),
+        Attribute::Number(number) => span.set_attribute(key, number),
+    }
 }
 
 /// Marks the span of a call as failed, with the kind of its failure, from a closed set.

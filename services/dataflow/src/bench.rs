@@ -57,7 +57,7 @@ pub(crate) enum Bench {
     /// The 99th percentile of the latency of a client of `dataflow up` beside clients that attack it, relative to that
     /// of the client alone. Needs two processors.
     Isolation(isolation::Args),
-    /// Time and size of a scrape of `/metrics` of `dataflow gateway`, after calls of every method.
+    /// Time and size of a scrape of `/metrics` of `dataflow gateway` and `up`, after calls of every method and route.
     Scrape(scrape::Args),
     /// Growth of the memory of `dataflow up` under mixed load over minutes.
     Soak(soak::Args),

@@ -11,6 +11,7 @@ mod headers;
 mod memory;
 mod priorities;
 mod readers;
+mod series;
 mod stopping;
 mod trust;
 mod watches;

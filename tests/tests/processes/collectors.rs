@@ -180,3 +180,35 @@ async fn failures_and_slow_calls_have_traces_that_say_why_up_to_a_rate() {
         assert_eq!(spans_of_calls("up", none).await, [], "{none:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fetch_of_the_key_set_is_a_trace_of_its_own() {
+    let (collector, url) = Collector::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let issuer = listener.local_addr().unwrap();
+    let router = Router::new().fallback(async || StatusCode::BAD_GATEWAY);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let variables = [&FAST[..], &[("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str())]].concat();
+    let jwks = format!("http://{issuer}/keys?secret=hidden");
+    let up = Service::start_with_variables("up", &["--jwks", &jwks], &variables);
+    let fetch = || collector.spans().into_iter().find(|span| span.is_client && span.name == "GET");
+    eventually(TIMEOUT, "the fetch has a span", async || fetch().is_some()).await;
+    let span = fetch().unwrap();
+    assert!(span.has_failed && span.parent.is_empty(), "{span:?}");
+    let port = issuer.port().to_string();
+    for (key, value) in [
+        ("http.request.method", "GET"),
+        ("http.response.status_code", "502"),
+        ("server.address", "127.0.0.1"),
+        ("server.port", &port),
+        ("url.full", &format!("http://{issuer}/keys")),
+        ("error.type", "status"),
+    ] {
+        assert_eq!(span.attributes.get(key).map(String::as_str), Some(value), "{key}: {span:?}");
+    }
+    let admin = format!("http://{}", up.admin).parse().unwrap();
+    let scraped = http::request(&admin, "GET", "/metrics", &[], b"").await.unwrap();
+    let text = String::from_utf8(scraped.body).unwrap();
+    assert!(text.contains("gateway_key_set_fetches_total{outcome=\"fetched\"} 0\n"), "{text}");
+    assert!(!text.contains("gateway_key_set_fetches_total{outcome=\"status\"} 0\n"), "{text}");
+}

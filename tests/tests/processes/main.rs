@@ -3,7 +3,7 @@
 //! By subject: the contract of each service on the wire ([`contract`], [`evaluate`], [`keys`], [`propagation`],
 //! [`refusals`], [`rules`], [`themes`], [`uploads`]), the behavior that all services share ([`mesh`]), the gateway
 //! ([`rest`], [`multipart`], [`foreign`], [`access`], [`client_certificates`], [`peer_identity`], [`rate_limits`], [`tenants`],
-//! [`tenant_shares`], [`tls`]), what operators see ([`observability`], [`logs`], [`collectors`]), the binary as people and
+//! [`tenant_shares`], [`tls`]), what operators see ([`observability`], [`metrics`], [`logs`], [`collectors`]), the binary as people and
 //! pods run it ([`e2e`]), and the results of catalogues ([`accuracy`], [`corpus`], [`legacy_oracle`]).
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test reports by panicking and printing")]
@@ -23,6 +23,7 @@ mod keys;
 mod legacy_oracle;
 mod logs;
 mod mesh;
+mod metrics;
 mod multipart;
 mod observability;
 mod panics;

@@ -119,11 +119,19 @@ async fn the_status_is_that_of_every_role_and_names_what_is_missing() {
         .collect();
     let expected = [
         "analysis/calls",
+        "analysis/held_bytes",
         "analysis/parsers",
+        "analysis/streams",
         "analysis/uploads",
         "cache/calls",
+        "cache/held_bytes",
+        "cache/streams",
         "config/calls",
+        "config/held_bytes",
+        "config/streams",
         "gateway/calls",
+        "gateway/held_bytes",
+        "gateway/streams",
     ];
     assert_eq!(quotas, expected, "{found}");
     assert_eq!(processes[1]["cache"]["reads"], "0", "{found}");

@@ -3,10 +3,16 @@
 
 use std::error::Error;
 
+use dataflow_mesh::metrics::Metrics;
+use dataflow_mesh::telemetry::{self, Attribute};
 use http::StatusCode;
 use http::header::ACCEPT;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url, retry};
+use tracing::{Instrument, Span};
 
 use super::super::jwt::key_set::MAX_BYTES;
 use super::Timing;
@@ -20,6 +26,19 @@ const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VE
 
 /// The most characters of an error that the HTTP client has: parts of it may come from the server.
 const MAX_DETAIL: usize = 200;
+
+/// What has become of fetches. Those of an invalid document are `fetched`; it is not taken.
+const OUTCOMES: [&str; 7] =
+    ["fetched", "no_connection", "no_response", "redirect", "status", "too_long", "broken"];
+
+/// Counts fetches by their outcome. At 0 from the start, also where the set comes from a file.
+#[derive(Debug)]
+pub(super) struct Fetches(Family<Labels, Counter>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Labels {
+    outcome: &'static str,
+}
 
 /// The client of one URL.
 pub(super) struct Fetcher {
@@ -58,10 +77,38 @@ impl Fetcher {
         &self.url
     }
 
-    /// The document, once.
-    pub(super) async fn fetch(&self) -> Result<Vec<u8>, Problem> {
+    /// The document, once, in a trace of its own: no call causes the fetch, or many do.
+    pub(super) async fn fetch(&self, fetches: &Fetches) -> Result<Vec<u8>, Problem> {
+        let span = telemetry::outgoing_alone(|| {
+            let (host, port) = (self.url.host_str().unwrap_or_default(), self.url.port_or_known_default());
+            // Without user and query, which may be secret.
+            let url = match self.url.port() {
+                Some(port) => format!("{}://{host}:{port}{}", self.url.scheme(), self.url.path()),
+                None => format!("{}://{host}{}", self.url.scheme(), self.url.path()),
+            };
+            let attributes = [
+                ("http.request.method", "GET".into()),
+                ("server.address", host.into()),
+                ("server.port", port.unwrap_or_default().into()),
+                ("url.full", Attribute::from(url.as_str())),
+            ];
+            ("GET".to_owned(), attributes)
+        });
+        let fetched = self.read(&span).instrument(span.clone()).await;
+        match &fetched {
+            Ok(_) => fetches.count("fetched"),
+            Err(problem) => {
+                telemetry::failed(&span, problem.outcome());
+                fetches.count(problem.outcome());
+            }
+        }
+        fetched
+    }
+
+    async fn read(&self, span: &Span) -> Result<Vec<u8>, Problem> {
         let request = self.client.get(self.url.clone()).header(ACCEPT, ACCEPTED);
         let mut response = request.send().await.map_err(|error| self.problem(&error))?;
+        telemetry::set(span, "http.response.status_code", response.status().as_u16().into());
         match response.status() {
             StatusCode::OK => {}
             status if status.is_redirection() => return Err(Problem::Redirect { status }),
@@ -85,6 +132,34 @@ impl Fetcher {
         } else {
             Problem::NoResponse { limit: self.timing.total }
         }
+    }
+}
+
+// === impl Fetches ===
+
+impl Default for Fetches {
+    fn default() -> Self {
+        let family = Family::<Labels, Counter>::default();
+        for outcome in OUTCOMES {
+            drop(family.get_or_create(&Labels { outcome }));
+        }
+        Self(family)
+    }
+}
+
+impl Fetches {
+    pub(super) fn register(&self, metrics: &Metrics) {
+        let help = "Fetches of the key set of --jwks, by outcome";
+        metrics.register("gateway_key_set_fetches", help, self.0.clone());
+    }
+
+    fn count(&self, outcome: &'static str) {
+        self.0.get_or_create(&Labels { outcome }).inc();
+    }
+
+    #[cfg(test)]
+    pub(super) fn counted(&self, outcome: &'static str) -> u64 {
+        self.0.get_or_create(&Labels { outcome }).get()
     }
 }
 

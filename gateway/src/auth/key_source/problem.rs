@@ -64,6 +64,24 @@ pub(super) enum Problem {
     },
 }
 
+// === impl Problem ===
+
+impl Problem {
+    /// What became of a fetch that failed, from a closed set.
+    pub(super) fn outcome(&self) -> &'static str {
+        match self {
+            Self::NoConnection { .. } => "no_connection",
+            Self::NoResponse { .. } => "no_response",
+            Self::Redirect { .. } => "redirect",
+            Self::Status { .. } => "status",
+            Self::TooLong => "too_long",
+            Self::Unreadable(_) | Self::NotAFile | Self::Invalid(_) | Self::Client(_) | Self::Broken(_) => {
+                "broken"
+            }
+        }
+    }
+}
+
 // === impl KeySourceError ===
 
 impl KeySourceError {

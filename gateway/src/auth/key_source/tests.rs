@@ -89,6 +89,7 @@ async fn a_refresh_fetches_a_rotated_key_but_not_too_often() {
     assert_eq!(kids(&source), ["new"]);
     assert!(changes.try_recv().is_err());
     assert!(source.last_success().is_some());
+    assert_eq!(source.0.fetches.counted("fetched"), 3);
     for pair in requests.windows(2) {
         assert!(pair[1] - pair[0] >= timing.refresh, "{requests:?}");
     }
@@ -103,6 +104,7 @@ async fn the_set_stays_in_use_until_the_server_has_a_valid_one() {
     server.request().await.answer("HTTP/1.1 500 Oops\r\n\r\n").await;
     server.request().await.answer(&ok(&set(&["old"]))).await;
     changes.recv().await.unwrap();
+    assert_eq!(source.0.fetches.counted("status"), 1);
     let success = source.last_success();
     source.refresh();
     let responses = invalid();

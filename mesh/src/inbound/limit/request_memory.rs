@@ -5,6 +5,7 @@ use crate::elements::ElementCounter;
 use crate::inbound::error::Error;
 use crate::memory::{Level, Memory};
 use crate::memory_shares::{MemoryPermit, MemoryShares};
+use crate::process_status::Quota;
 
 /// A message below this does not count: there are at most as many as calls.
 const SMALL: u64 = 64 * 1024;
@@ -35,6 +36,11 @@ impl RequestMemory {
     /// At most `total` bytes of all messages, and `max_message` of one. A decoded message may take as many again.
     pub(crate) fn new(total: u64, max_message: u64, memory: Memory) -> Self {
         Self { budget: MemoryShares::new(total), max_message, max_elements: max_message.min(total), memory }
+    }
+
+    /// The budget, as a quota of a role.
+    pub(crate) fn quota(&self, role: &'static str) -> Quota {
+        self.budget.quota(role)
     }
 
     /// The same budget, for a tenant.

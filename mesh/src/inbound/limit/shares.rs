@@ -22,6 +22,8 @@ pub struct Shares {
 #[derive(Debug, Default)]
 struct Counts {
     total: u32,
+    /// How often there was no permit.
+    refused: u64,
     by_connection: HashMap<u64, Connection>,
     /// On all connections, without callers that have no tenant.
     by_tenant: HashMap<String, u32>,
@@ -78,6 +80,7 @@ impl Shares {
     pub fn try_acquire(&self, limit: u32, claimant: Claimant) -> Option<SharePermit> {
         let mut counts = self.counts();
         if !counts.has_room(self.load.limited(limit), &claimant) {
+            counts.refused += 1;
             return None;
         }
         counts.total += 1;
@@ -104,6 +107,11 @@ impl Shares {
     /// The number of permits that are out.
     pub fn total(&self) -> u32 {
         self.counts().total
+    }
+
+    /// How often there was no permit for a call that asked for one.
+    pub(crate) fn refused(&self) -> u64 {
+        self.counts().refused
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
@@ -186,6 +194,7 @@ mod tests {
         let within = [claimant(1, "other"), claimant(2, ""), peer];
         let permits: Vec<_> = within.iter().map(|claimant| all(&shares, 16, claimant)).collect();
         assert_eq!(permits.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 2]);
+        assert_eq!(shares.refused(), 4, "the last of each");
         drop((hog, permits));
         assert!(shares.counts().by_connection.is_empty() && shares.counts().total == 0);
     }

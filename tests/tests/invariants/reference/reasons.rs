@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use dataflow_mesh::status::Kind;
+use dataflow_mesh::status::{Kind, OF_MEMORY, OF_RATE};
 
 use super::{read, root, rows, section};
 
@@ -45,6 +45,14 @@ const FAILURES: &str = "| reason | gRPC | HTTP | when | what to do |";
 
 /// Domain and reason.
 type Reason = (String, String);
+
+#[test]
+fn refusals_are_told_apart_by_reasons_that_exist() {
+    let reasons: BTreeSet<_> = in_source().into_keys().map(|(_, reason)| reason).collect();
+    for reason in OF_MEMORY.into_iter().chain(OF_RATE) {
+        assert!(reasons.contains(reason), "{reason}");
+    }
+}
 
 #[test]
 fn the_page_lists_every_reason_with_its_code_and_status() {

@@ -37,6 +37,7 @@ async fn size_of_a_buffered_body() {
 
 #[tokio::test]
 async fn memory_of_buffered_bodies() {
+    let quota = |what, value| format!("quota_{what}{{role=\"gateway\",name=\"held_bytes\"}} {value}");
     let (gateway, _services) = services::mesh(&["--max-held-bytes", "8KiB"]).await;
     let mut first = Connection::open(&gateway.upstream).await.unwrap();
     let padded = [DATAFLOW, &[b' '; 3500]].concat();
@@ -58,6 +59,14 @@ async fn memory_of_buffered_bodies() {
     .await;
     is(&refused, 429, "NO_ROOM");
     assert_eq!(refused.headers["retry-after"], "1");
+    let shown = gateway.metrics.encode();
+    for sample in [
+        "rpc_refusals_total{role=\"gateway\",reason=\"memory\"} 1",
+        &quota("limit", 8192),
+        &quota("refused_total", 1),
+    ] {
+        assert!(shown.lines().any(|line| line == sample), "{sample}\n{shown}");
+    }
     first.write(&padded[3400..]).await.unwrap();
     is(&first.response().await.unwrap(), 200, "");
     is(&second().await, 200, "");
