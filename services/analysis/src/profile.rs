@@ -157,7 +157,7 @@ fn only_frequency(constraints: &[&Constraint]) -> Option<Frequency> {
     }
 }
 
-/// The data structures that dataflows name, each once; at most [`MOST_DATA_STRUCTURES`].
+/// The data structures that dataflows name, each once; at most `MOST_DATA_STRUCTURES`.
 pub fn data_structures<'a>(
     dataflows: impl Iterator<Item = &'a Dataflow>,
     index: &StructureIndex<'a>,
