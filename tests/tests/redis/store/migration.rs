@@ -7,7 +7,7 @@ use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::redis::{self, Cluster, Server};
 use tokio::time::Instant;
 
-use super::backend::{VOLATILE, connect, get, set, text};
+use super::backend::{LONG_TIMEOUT, VOLATILE, connect, get, set, text};
 use super::records::names;
 
 /// The migration of a slot from one node to another.
@@ -71,7 +71,8 @@ async fn a_slot_is_followed_during_its_migration() {
         return;
     }
     let cluster = Cluster::start();
-    let store = connect(&["--redis-url", &cluster.url()]).await;
+    // Each call must succeed, also on a busy machine.
+    let store = connect(&[&["--redis-url", &cluster.url()][..], &LONG_TIMEOUT].concat()).await;
     let key = VOLATILE.key("moving");
     // Other keys in the same slot: an existing one and an absent one.
     let mut names = (0..).map(|index| VOLATILE.key(format!("other{index}")));
@@ -119,7 +120,7 @@ async fn a_slot_is_followed_to_a_node_without_slots() {
         &newcomer,
         &["CLUSTER", "MEET", "127.0.0.1", &cluster.nodes()[0].port().to_string(), &bus(&cluster)],
     );
-    let store = connect(&["--redis-url", &cluster.url()]).await;
+    let store = connect(&[&["--redis-url", &cluster.url()][..], &LONG_TIMEOUT].concat()).await;
     let key = VOLATILE.key("moving");
     set(&*store, &key, "x").await;
     let moving = Migration { to: &newcomer, ..Migration::of(&cluster, &key) };
