@@ -45,3 +45,45 @@ pub(super) fn with_details<'a>(descriptors: Cow<'a, [u8]>, given: Schema) -> (Co
     }
     completed
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use prost_types::{DescriptorProto, FileDescriptorProto, FileDescriptorSet};
+    use tonic::{Code, Status};
+    use tonic_types::{ErrorDetails, StatusExt};
+
+    use super::*;
+    use crate::problem;
+
+    /// A set with this file, which defines a message of `google.rpc`.
+    fn set(file: &str, message: &str) -> Vec<u8> {
+        let message = DescriptorProto { name: Some(message.to_owned()), ..DescriptorProto::default() };
+        let file = FileDescriptorProto {
+            name: Some(file.to_owned()),
+            package: Some("google.rpc".to_owned()),
+            message_type: vec![message],
+            syntax: Some("proto3".to_owned()),
+            ..FileDescriptorProto::default()
+        };
+        FileDescriptorSet { file: vec![file] }.encode_to_vec()
+    }
+
+    #[test]
+    fn a_set_with_older_or_moved_details_is_used_and_our_errors_keep_theirs() {
+        for (file, message) in [
+            ("google/rpc/error_details.proto", "RetryInfo"),
+            ("vendored/details.proto", "RetryInfo"),
+            ("vendored/status.proto", "Status"),
+        ] {
+            let set = set(file, message);
+            let given = Schema::new(&set).unwrap();
+            let (_, schema) = with_details(set.into(), given);
+            let details = ErrorDetails::with_error_info("ODD", "odd.v1", std::collections::HashMap::new());
+            let status = Status::with_error_details(Code::NotFound, "none", details);
+            let json = problem::to_json(&status, &HeaderValue::from_static("r"), &schema);
+            let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+            assert_eq!(json["details"][0]["reason"], "ODD", "{file} {message}: {json}");
+        }
+    }
+}
