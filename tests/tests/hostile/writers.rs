@@ -13,8 +13,10 @@ use tonic::Code;
 use super::bystander::Bystander;
 use super::{ANALYZE, CATEGORIZE};
 
-/// Few, so that a test needs few connections to take all of them.
-const LIMITS: [&str; 2] = ["--max-concurrent-requests", "32"];
+/// Few, so that a test needs few connections to take all of them. None ends because it is idle, on a machine however
+/// busy.
+const LIMITS: [&str; 6] =
+    ["--max-concurrent-requests", "32", "--body-idle-timeout", "10m", "--upload-idle-timeout", "10m"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn heads_without_bodies_take_no_permits() {
