@@ -159,7 +159,8 @@ impl Frontend {
                 })
             }
         };
-        if compression::is_wanted(&mut response) && !accepted.is_empty() {
+        compression::set_vary(&mut response);
+        if !accepted.is_empty() && compression::is_worthwhile(&response) {
             response = self.encoders.compress(accepted, response).await;
         }
         response.headers_mut().insert(REQUEST_ID, request_id);

@@ -94,14 +94,17 @@ impl Encoders {
     }
 }
 
-/// Says what the response varies by. Returns whether it should be compressed, if the client accepts that: not a small one.
-pub(super) fn is_wanted(response: &mut Response<Body>) -> bool {
-    let is_compressible = is_compressible(response);
-    if is_compressible || response.status() == StatusCode::NOT_MODIFIED {
+/// Says what the response varies by, if it does.
+pub(super) fn set_vary(response: &mut Response<Body>) {
+    if is_compressible(response) || response.status() == StatusCode::NOT_MODIFIED {
         response.headers_mut().insert(VARY, VARIES);
     }
+}
+
+/// Whether the response becomes smaller by compression: a text that is not small.
+pub(super) fn is_worthwhile(response: &Response<Body>) -> bool {
     let most = http_body::Body::size_hint(response.body()).upper();
-    is_compressible && most.is_none_or(|most| most >= MIN_BYTES)
+    most.is_none_or(|most| most >= MIN_BYTES) && is_compressible(response)
 }
 
 /// Whether the body is a text, and all of it is there or soon will be.
@@ -173,7 +176,7 @@ mod tests {
         let mut response = Response::new(Body::from(body.to_owned()));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         response.headers_mut().insert(ETAG, HeaderValue::from_static("\"7\""));
-        if is_wanted(&mut response) {
+        if is_worthwhile(&response) {
             response = encoders.compress(vec![HeaderValue::from_static(accepted)], response).await;
         }
         let header = |name| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
@@ -212,9 +215,9 @@ mod tests {
         let mut response = Response::new(Body::from("a text ".repeat(1000)));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response.extensions_mut().insert(Stream);
-        assert!(!is_wanted(&mut response));
+        assert!(!is_worthwhile(&response));
         response.extensions_mut().remove::<Stream>();
-        assert!(is_wanted(&mut response));
+        assert!(is_worthwhile(&response));
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@
 //! unchanged.
 //!
 //! A cell with several values is a JSON array, as JSON and NDJSON have it, so that a program can split it whatever is in
-//! it. Names have a column for each language of the catalogue besides.
+//! it. Each language of the catalogue also has a column with the names in it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
