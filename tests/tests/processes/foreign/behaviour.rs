@@ -3,6 +3,7 @@
 mod upstream;
 
 use dataflow_mesh::status::failure_in;
+use dataflow_tests::http;
 use dataflow_tests::http2::{Client, DEFAULT_WINDOW};
 use dataflow_tests::services::{self, Service};
 use prost::Message;
@@ -52,6 +53,26 @@ async fn a_method_has_all_its_routes() {
     for (method, target, body) in [("GET", "/v1/behave/x", ""), ("POST", "/v1/behave", r#"{"mode": "x"}"#)] {
         let (status, message) = call(&gateway.upstream, method, target, body).await;
         assert_eq!((status, &message["mode"]), (200, &json!("m")), "{method} {target}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn conditions_do_not_depend_on_the_size_of_the_reply() {
+    for size in [1, 300 << 10] {
+        let mut bytes = vec![0x0a];
+        prost::encoding::encode_varint(size as u64, &mut bytes);
+        bytes.resize(bytes.len() + size, b'm');
+        let gateway = answering(Answer::Message { bytes, status: Some("0") }).await;
+        let check = async |headers: &[(&str, &str)], status: u16| {
+            let answer = http::request(&gateway.upstream, "GET", "/v1/behave/x", headers, b"").await.unwrap();
+            assert_eq!(answer.status, status, "{size} {headers:?}");
+        };
+        check(&[], 200).await;
+        // The resource has no etag.
+        check(&[("if-match", "\"x\"")], 412).await;
+        check(&[("if-match", "*")], 200).await;
+        check(&[("if-none-match", "*")], 304).await;
+        check(&[("if-none-match", "\"x\"")], 200).await;
     }
 }
 
