@@ -17,11 +17,10 @@ use dataflow_mesh::identity::{Names, Principal};
 use dataflow_mesh::panics::{self, Panic};
 use dataflow_mesh::propagation;
 use dataflow_mesh::status::Kind;
-use dataflow_mesh::telemetry::HttpSpan;
+use dataflow_mesh::telemetry::{CallSpan, HttpSpan};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use tonic::Code;
-use tracing::Span;
 
 use requests::Requests;
 
@@ -49,8 +48,6 @@ impl Access {
     pub(crate) fn begin(&self, request: &mut Request<Body>, request_id: HeaderValue) -> Box<Entry> {
         let (method, peer) = (method_label(request.method()), peer_in(request.extensions()));
         let span = HttpSpan::begin(request, method, peer);
-        // The stack leaves the record of the call to this entry.
-        request.extensions_mut().insert(span.clone());
         // Boxed from the start: it is large, and moves from the request to the body of the response.
         Box::new(Entry {
             access: self.clone(),
@@ -140,7 +137,6 @@ pub(crate) struct Entry {
 impl Entry {
     /// The route is known, and whether its response is a stream.
     pub(crate) fn found(&mut self, route: &str, is_stream: bool) {
-        self.span.found(route);
         self.route = route.into();
         self.is_stream = is_stream;
     }
@@ -151,8 +147,8 @@ impl Entry {
     }
 
     /// The span of the request.
-    pub(crate) fn span(&self) -> Span {
-        self.span.span().clone()
+    pub(crate) fn span(&self) -> CallSpan {
+        self.span.call().clone()
     }
 
     /// Logs a panic in the course of the request.
@@ -179,9 +175,8 @@ impl Drop for Entry {
         let (access, took) = (&*self.access.0, self.began.elapsed());
         access.requests.ended(&self.route, self.method, self.status, took, self.span.sampled_trace());
         let outcome = Outcome::Status(self.status.as_u16());
-        self.span.end(self.status, access.log.reason(outcome, took, self.is_stream));
-        let _entered = self.span.span().enter();
-        access.log.record(&access_log::Access {
+        self.span.end(&self.route, self.status, access.log.reason(outcome, took, self.is_stream));
+        let record = access_log::Access {
             method: &self.method,
             route: Some(&self.route).map(|route| &**route).filter(|route| !route.is_empty()),
             outcome,
@@ -191,7 +186,8 @@ impl Drop for Entry {
             traffic: &self.traffic,
             peer: self.peer,
             caller: &self.caller,
-        });
+        };
+        self.span.call().in_scope(|| access.log.record(&record));
     }
 }
 

@@ -29,7 +29,6 @@ use futures_util::future::BoxFuture;
 use http::header::{ACCEPT_ENCODING, ALLOW};
 use http::{HeaderValue, Method, Request, Response, Version};
 use tower::Service;
-use tracing::Instrument;
 
 use crate::access::{Access, Entry};
 use crate::auth::{Auth, Presented};
@@ -152,7 +151,7 @@ impl Frontend {
             // its own form.
             (Ok(()), None) => {
                 let span = entry.span();
-                let call = self.call(stack, request, &request_id, &mut entry).instrument(span);
+                let call = span.scope(self.call(stack, request, &request_id, &mut entry));
                 panics::catch(call).await.unwrap_or_else(|panic| {
                     entry.panicked(&panic);
                     self.problem(&logged(&panics::Error::Panicked).into(), &request_id)

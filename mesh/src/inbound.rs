@@ -80,9 +80,9 @@ pub(crate) fn stack(
     // Top is outermost.
     let api = ServiceBuilder::new()
         // First, so that all layers below log and call with the request id and the trace.
-        .layer(PropagationLayer::new(metrics.role(), baggage))
+        .layer(PropagationLayer::new(metrics.role(), baggage, forwards))
         // Outside the limit, so that rejected calls are counted too.
-        .layer(ObserveLayer::new(metrics, log, forwards))
+        .layer(ObserveLayer::new(metrics, log))
         // Before anything depends on the caller.
         .layer(HeadLayer { max_bytes: max_headers })
         // Outside the limit, so that a call that is terminated releases its permit.

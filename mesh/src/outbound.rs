@@ -21,12 +21,9 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Request, Response, Uri};
-use opentelemetry::trace::TraceContextExt;
 use tokio::time::Instant;
 use tonic::body::Body;
 use tower::{BoxError, Service};
-use tracing::{Instrument, Span};
-use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::deadline;
 use crate::identity;
@@ -34,7 +31,7 @@ use crate::metrics::code_label;
 use crate::propagation;
 use crate::response::TerminatedBody;
 use crate::status::{failure_in, to_status};
-use crate::telemetry;
+use crate::telemetry::{Attribute, OutgoingSpan};
 use crate::tls::ClientTls;
 
 pub use follow::{Follower, follow};
@@ -168,22 +165,19 @@ impl Service<Request<Body>> for Outbound {
             propagation::apply(headers);
             identity::mark_own(headers);
         }
-        let mut trace = Span::current().context();
-        let span = telemetry::outgoing_in(&trace, || {
+        let span = OutgoingSpan::begin(|| {
             let name = request.uri().path().trim_start_matches('/');
             let (service, method) = name.split_once('/').unwrap_or_default();
             let attributes = [("rpc.system", "grpc"), ("rpc.service", service), ("rpc.method", method)];
             (name.to_owned(), attributes.map(|(key, value)| (key, value.into())))
         });
-        if !span.is_none() {
-            trace = span.context();
-            if let Some(server) = &self.server {
-                span.set_attribute("server.address", server.host().unwrap_or_default().to_owned());
-                span.set_attribute("server.port", i64::from(server.port_u16().unwrap_or(80)));
-            }
+        if let Some(server) = self.server.as_ref().filter(|_| span.exists()) {
+            span.set("server.address", server.host().unwrap_or_default().into());
+            span.set("server.port", server.port_u16().unwrap_or(80).into());
         }
         let headers = request.headers_mut();
-        if trace.span().span_context().is_valid() {
+        // Of a call that is not sampled the headers say so already.
+        if let Some(trace) = span.context() {
             propagation::inject(&trace, headers);
         }
         if let Some(credentials) = &self.credentials {
@@ -225,19 +219,17 @@ impl Service<Request<Body>> for Outbound {
 }
 
 /// Sends a call in its span, which says how it failed, as far as that is known from the head of its response.
-async fn send_in(span: Span, peers: Peers, request: Request<Body>) -> Outcome {
-    if span.is_none() {
-        return send(peers, request).await;
-    }
-    let outcome = send(peers, request).instrument(span.clone()).await;
+async fn send_in(span: OutgoingSpan, peers: Peers, request: Request<Body>) -> Outcome {
+    let outcome = span.scope(send(peers, request)).await;
     match &outcome {
-        Ok(response) => {
+        Ok(response) if span.exists() => {
             if let Some(status) = failure_in(response.headers()) {
-                span.set_attribute("rpc.grpc.status_code", i64::from(i32::from(status.code())));
-                telemetry::failed(&span, code_label(status.code()));
+                span.set("rpc.grpc.status_code", Attribute::Number(i32::from(status.code()).into()));
+                span.failed(code_label(status.code()));
             }
         }
-        Err(_) => telemetry::failed(&span, "transport"),
+        Ok(_) => {}
+        Err(_) => span.failed("transport"),
     }
     outcome
 }

@@ -2,6 +2,7 @@
 //! command.
 
 mod args;
+mod call_span;
 mod export;
 mod filter;
 mod http_span;
@@ -10,24 +11,27 @@ mod output;
 mod record;
 mod resource;
 mod tail;
+mod traces;
 
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing::Metadata;
+use tracing_subscriber::filter::FilterFn;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt, reload};
 
 pub use args::{LogFormat, TelemetryArgs};
+pub use call_span::CallSpan;
+pub(crate) use call_span::{Description, of_method};
 pub use filter::{LogFilter, NotAFilter, filter};
 pub use http_span::HttpSpan;
-pub(crate) use http_span::trace_id_in;
-pub use outgoing::{Attribute, failed, outgoing, outgoing_alone, set};
+pub use outgoing::{Attribute, OutgoingSpan};
 pub use tail::Reason;
-pub(crate) use tail::{entering, keep};
+pub(crate) use tail::current as unsampled;
 
 use filter::in_force;
-pub(crate) use outgoing::outgoing_in;
 use output::Output;
 use record::JsonLayer;
 use resource::Names;
@@ -71,8 +75,8 @@ pub fn init(args: &TelemetryArgs, service: &'static str, metrics: &Metrics) -> R
     let resource = resource::resource(args, service);
     let names = Names::of(&resource, service);
     let collector = args.collector();
-    let provider = collector.map(|at| export::provider(&at, args, resource, metrics.spans()));
-    let provider = provider.transpose()?;
+    let provider = collector.map(|at| export::provider(&at, args, resource, service, metrics.spans()));
+    let (provider, traces) = provider.transpose()?.unzip();
 
     let logs = match args.format() {
         LogFormat::Json => JsonLayer::new(output.clone(), &names, provider.is_some()).boxed(),
@@ -81,23 +85,15 @@ pub fn init(args: &TelemetryArgs, service: &'static str, metrics: &Metrics) -> R
             fmt::layer().with_writer(output.clone()).with_ansi(is_terminal).boxed()
         }
     };
-    // Without what would cost every span, sampled or not, and says nothing of a call.
-    let spans = |provider: &SdkTracerProvider| {
-        tracing_opentelemetry::layer()
-            .with_tracer(provider.tracer(service))
-            .with_location(false)
-            .with_threads(false)
-            .with_target(false)
-            .with_tracked_inactivity(false)
-            .with_context_activation(false)
-            .with_filter(own_spans())
-    };
     // The log layer is innermost: the type of a reload handle contains the subscriber below it.
     let subscriber = tracing_subscriber::registry().with(logs.with_filter(filter));
     match &provider {
-        Some(provider) => subscriber.with(spans(provider)).try_init()?,
+        Some(provider) => subscriber.with(for_collector(provider, service)).try_init()?,
         // Not an absent layer, which has no filter: every span would be created for it.
         None => subscriber.try_init()?,
+    }
+    if let Some(traces) = traces {
+        traces.set();
     }
     Ok(Telemetry { provider, filter: LogFilter::new(handle, with_spans) })
 }
@@ -108,10 +104,27 @@ fn ratio(text: &str) -> Result<f64, String> {
     ratio.ok_or_else(|| "must be from 0 to 1".to_owned())
 }
 
-/// Passes the spans of our own crates only. Those of libraries would duplicate every call, and the export of spans,
-/// which is itself a call, would produce new spans.
-fn own_spans() -> Targets {
-    Targets::new().with_target("dataflow", LevelFilter::INFO)
+/// The layer of the spans that are for the collector, without what would cost every span and says nothing of a call.
+fn for_collector<S>(provider: &SdkTracerProvider, service: &'static str) -> impl Layer<S>
+where
+    S: tracing::Subscriber + for<'span> LookupSpan<'span>,
+{
+    tracing_opentelemetry::layer()
+        .with_tracer(provider.tracer(service))
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_tracked_inactivity(false)
+        .with_context_activation(false)
+        .with_filter(FilterFn::new(is_for_collector))
+}
+
+/// Whether a span is for the collector: ours that say their kind. Those of libraries would duplicate every call, and the
+/// export of spans, which is itself a call, would produce new spans; others of our own are for the log in text.
+fn is_for_collector(metadata: &Metadata<'_>) -> bool {
+    metadata.is_span()
+        && metadata.target().starts_with("dataflow")
+        && metadata.fields().field("otel.kind").is_some()
 }
 
 // === impl Telemetry ===
@@ -135,6 +148,7 @@ impl Telemetry {
 
 #[cfg(test)]
 mod tests {
+    use super::traces::tests as traces;
     use super::*;
 
     #[test]
@@ -158,22 +172,21 @@ mod tests {
         }
     }
 
+    /// The names of the spans that pass to the collector, of these that are created.
+    fn passed(create: impl FnOnce()) -> Vec<String> {
+        let (provider, exported) = traces::recorded();
+        let subscriber = tracing_subscriber::registry().with(for_collector(&provider, "test"));
+        tracing::subscriber::with_default(subscriber, create);
+        exported.names()
+    }
+
     #[test]
-    fn spans_of_libraries_are_not_recorded() {
-        let check = |target: &str, expected: bool| {
-            let recorded = own_spans().would_enable(target, &tracing::Level::INFO);
-            assert_eq!(recorded, expected, "{target}");
-        };
-        check("dataflow_mesh::inbound::observe", true);
-        check("dataflow::analyze", true);
-        for library in [
-            "h2::proto::connection",
-            "hyper::client",
-            "tonic::transport",
-            "tower::buffer",
-            "opentelemetry_sdk",
-        ] {
-            check(library, false);
-        }
+    fn only_our_own_spans_with_a_kind_are_for_the_collector() {
+        let names = passed(|| {
+            drop(tracing::info_span!(target: "h2::proto::connection", "library", otel.kind = "server"));
+            drop(tracing::info_span!("for the log"));
+            drop(tracing::info_span!("ours", otel.kind = "server"));
+        });
+        assert_eq!(names, ["ours"]);
     }
 }

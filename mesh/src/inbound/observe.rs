@@ -5,40 +5,35 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Frame, SizeHint};
-use opentelemetry::trace::{TraceContextExt, TraceId};
+use opentelemetry::KeyValue;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
-use tracing::{Instrument, Span, field};
-use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::access_log::{Access, AccessLog, Caller, Outcome, Traffic, millis, peer_in};
+use crate::descriptors::Method;
 use crate::identity::TENANT;
 use crate::metrics::{ServedMethod, ServerMetrics, code_label};
 use crate::panics::{self, Panic};
-use crate::propagation::{self, REQUEST_ID};
 use crate::status::{self, Refusal, code_in};
-use crate::telemetry::{self, HttpSpan};
+use crate::telemetry::{self, CallSpan, Description};
 
 /// See the module.
 #[derive(Debug, Clone)]
 pub(super) struct ObserveLayer {
     metrics: ServerMetrics,
     log: AccessLog,
-    /// Whether calls enter the mesh here.
-    is_entry: bool,
 }
 
 impl ObserveLayer {
-    /// The traces of calls that enter the mesh here are also decided at their end.
-    pub(super) fn new(metrics: ServerMetrics, log: AccessLog, is_entry: bool) -> Self {
-        Self { metrics, log, is_entry }
+    pub(super) fn new(metrics: ServerMetrics, log: AccessLog) -> Self {
+        Self { metrics, log }
     }
 }
 
@@ -77,27 +72,24 @@ where
         let call = Call::start(&self.layer, &request);
         let span = call.span.clone();
         let response = span.in_scope(|| panics::caught(|| self.inner.call(request)));
-        Box::pin(
-            async move {
-                let response = match response {
-                    Ok(response) => panics::catch(response).await,
-                    Err(panic) => Err(panic),
-                };
-                let response = match response {
-                    Ok(response) => response?,
-                    Err(panic) => return Ok(call.panicked(&panic).into_http()),
-                };
-                Ok(match code_in(response.headers()) {
-                    // Trailers-only: the response ends here, and its body is not wrapped.
-                    Some(code) => {
-                        call.end(code, Some(response.headers()));
-                        response
-                    }
-                    None => response.map(|body| Body::new(ObservedBody { inner: body, call: Some(call) })),
-                })
-            }
-            .instrument(span),
-        )
+        Box::pin(span.scope(async move {
+            let response = match response {
+                Ok(response) => panics::catch(response).await,
+                Err(panic) => Err(panic),
+            };
+            let response = match response {
+                Ok(response) => response?,
+                Err(panic) => return Ok(call.panicked(&panic).into_http()),
+            };
+            Ok(match code_in(response.headers()) {
+                // Trailers-only: the response ends here, and its body is not wrapped.
+                Some(code) => {
+                    call.end(code, Some(response.headers()));
+                    response
+                }
+                None => response.map(|body| Body::new(ObservedBody { inner: body, call: Some(call) })),
+            })
+        }))
     }
 }
 
@@ -106,11 +98,9 @@ struct Call {
     layer: Arc<ObserveLayer>,
     served: Arc<ServedMethod>,
     start: Instant,
-    span: Span,
+    span: CallSpan,
     /// The tenant as the caller's mesh states it; absent without one.
     tenant: Option<HeaderValue>,
-    /// Whether its record is written here, and not by what made a call of a request over HTTP.
-    is_logged: bool,
     traffic: Arc<Traffic>,
     peer: Option<SocketAddr>,
     caller: Caller,
@@ -124,42 +114,20 @@ struct Call {
 impl Call {
     fn start<B>(layer: &Arc<ObserveLayer>, request: &Request<B>) -> Box<Self> {
         let served = layer.metrics.started(request.uri().path());
-        let method = &served.method;
-        let request_id =
-            request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
         let extensions = request.extensions();
-        let begun = extensions.get::<HttpSpan>();
-        // Each field of a span costs formatting, also without a log record. One field is enough to find all records of
-        // a call.
-        let new =
-            || tracing::info_span!("rpc", otel.name = field::Empty, otel.kind = field::Empty, request_id);
-        let span = begun.map_or_else(new, |begun| begun.span().clone());
-        let trace = begun.is_none().then(|| propagation::extract(request.headers()));
-        let trace_id = trace.as_ref().and_then(telemetry::trace_id_in);
-        // Without a collector the span has no OpenTelemetry context; that is the normal case, not an error.
-        let trace = trace.map(|trace| if layer.is_entry { telemetry::entering(trace) } else { trace });
-        let is_new = trace.is_some_and(|trace| span.set_parent(trace).is_ok());
-        if is_new {
-            span.record("otel.name", format_args!("{method}"));
-            span.record("otel.kind", "server");
-        }
-        if is_new || begun.is_some_and(HttpSpan::is_recorded) {
-            span.set_attribute("rpc.system", "grpc");
-            span.set_attribute("rpc.service", method.service.to_string());
-            span.set_attribute("rpc.method", method.name.to_string());
-        }
+        let untraced = || CallSpan::untraced(request.headers());
+        let span = extensions.get::<CallSpan>().cloned().unwrap_or_else(untraced);
         let tenant = request.headers().get(&TENANT).cloned();
         // Boxed from the start: it is large, and moves from the request to the body of the response.
         Box::new(Self {
             layer: Arc::clone(layer),
             served,
             start: Instant::now(),
+            caller: Caller::stated(request.headers(), span.trace_id()),
             span,
             tenant,
-            is_logged: begun.is_none(),
             traffic: Traffic::of(extensions),
             peer: peer_in(extensions),
-            caller: Caller::stated(request.headers(), trace_id),
             sent: 0,
             ended: false,
         })
@@ -186,54 +154,59 @@ impl Call {
         }
         let took = self.start.elapsed();
         let tenant = self.tenant.as_ref().map_or(&b""[..], HeaderValue::as_bytes);
-        self.layer.metrics.ended(&self.served, code, took, tenant, self.sampled_trace());
-        self.span.set_attribute("rpc.grpc.status_code", i64::from(i32::from(code)));
-        if self.is_logged && is_server_fault(code) {
-            telemetry::failed(&self.span, code_label(code));
+        self.layer.metrics.ended(&self.served, code, took, tenant, self.span.sampled_trace());
+        // What made a call of a request over HTTP ends its span and logs it.
+        let is_own = !self.span.is_http();
+        let method = &self.served.method;
+        if is_own {
+            let reason = self.layer.log.reason(Outcome::Code(code), took, method.streams);
+            self.span.end(reason, || describe(method, code));
+        } else {
+            self.span.served(&self.served, code);
         }
-        let reason = self.layer.log.reason(Outcome::Code(code), took, self.served.method.streams);
-        if let Some(reason) = reason.filter(|_| self.is_logged && self.layer.is_entry) {
-            telemetry::keep(&self.span, reason);
-        }
-        let _entered = self.span.enter();
-        if let Some(Panic { message, location, backtrace }) = panic {
-            let (role, method, took_ms) = (self.layer.metrics.role(), &self.served.method, millis(took));
-            // Stated, since a body is polled outside of its call.
-            let request_id = self.caller.request_id.as_ref().and_then(|id| id.to_str().ok());
-            tracing::error!(
-                role,
-                %method,
-                request_id,
-                took_ms,
-                panic = message,
-                location,
-                backtrace,
-                "call: panicked"
-            );
-        } else if self.is_logged {
-            self.layer.log.record(&Access {
-                method: &self.served.method,
+        self.span.in_scope(|| match panic {
+            Some(panic) => self.log_panic(panic, took),
+            None if is_own => self.layer.log.record(&Access {
+                method,
                 route: None,
                 outcome: Outcome::Code(code),
                 took,
-                is_stream: self.served.method.streams,
+                is_stream: method.streams,
                 sent: self.sent,
                 traffic: &self.traffic,
                 peer: self.peer,
                 caller: &self.caller,
-            });
-        }
+            }),
+            None => {}
+        });
+    }
+
+    fn log_panic(&self, panic: &Panic, took: Duration) {
+        let Panic { message, location, backtrace } = panic;
+        let (role, method, took_ms) = (self.layer.metrics.role(), &self.served.method, millis(took));
+        // Stated, since a body is polled outside of its call.
+        let request_id = self.caller.request_id.as_ref().and_then(|id| id.to_str().ok());
+        tracing::error!(
+            role,
+            %method,
+            request_id,
+            took_ms,
+            panic = message,
+            location,
+            backtrace,
+            "call: panicked"
+        );
     }
 }
 
-impl Call {
-    /// The trace of the call, if it is exported.
-    fn sampled_trace(&self) -> Option<TraceId> {
-        let context = self.span.context();
-        let span = context.span();
-        let span = span.span_context();
-        (span.is_valid() && span.is_sampled()).then(|| span.trace_id())
+/// What the span of a call says, by the semantic conventions of OpenTelemetry for gRPC servers.
+fn describe(method: &Method, code: Code) -> Description {
+    let mut attributes = telemetry::of_method(method, code).to_vec();
+    let failure = is_server_fault(code);
+    if failure {
+        attributes.push(KeyValue::new("error.type", code_label(code)));
     }
+    Description { name: method.to_string(), attributes, failure }
 }
 
 impl Drop for Call {

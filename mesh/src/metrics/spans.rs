@@ -4,7 +4,6 @@
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 /// See the module. Cheap to clone.
@@ -20,10 +19,8 @@ pub(crate) struct SpanMetrics {
     pub(crate) kept: Counter,
     /// Such traces above the rate.
     pub(crate) above_rate: Counter,
-    /// Spans that wait for the end of their call.
-    pub(crate) held: Gauge,
-    /// Spans that did not wait for it, for want of room.
-    pub(crate) released: Counter,
+    /// Outgoing calls that no such trace has, because their call made too many.
+    pub(crate) left_out: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -41,10 +38,9 @@ impl SpanMetrics {
         let traces: Family<OutcomeLabels, Counter> = Family::default();
         let help = "Traces of calls that failed or were slow, and that were not sampled at their start";
         registry.register("trace_tail_traces", help, traces.clone());
-        let (held, released) = (Gauge::default(), Counter::default());
-        registry.register("trace_held_spans", "Spans that wait for the end of their call", held.clone());
-        let help = "Spans that were dropped before the end of their call, for want of room";
-        registry.register("trace_held_spans_dropped", help, released.clone());
+        let left_out = Counter::default();
+        let help = "Outgoing calls that such a trace does not have, because the call made more than 64";
+        registry.register("trace_tail_spans_left_out", help, left_out.clone());
         let of_span = |outcome| spans.get_or_create(&OutcomeLabels { outcome }).clone();
         let of_trace = |outcome| traces.get_or_create(&OutcomeLabels { outcome }).clone();
         Self {
@@ -53,8 +49,7 @@ impl SpanMetrics {
             no_room: of_span("no_room"),
             kept: of_trace("kept"),
             above_rate: of_trace("above_rate"),
-            held,
-            released,
+            left_out,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::propagation::{Extractor, Injector, TextMapCompositePropagator, TextMapPropagator};
+use opentelemetry::trace::{SpanContext, TraceContextExt};
 use opentelemetry_propagator_b3::{B3Encoding, Propagator as B3};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 
@@ -41,13 +42,24 @@ static CONTEXT: LazyLock<TextMapCompositePropagator> = LazyLock::new(|| {
     ])
 });
 
+static W3C: LazyLock<TraceContextPropagator> = LazyLock::new(TraceContextPropagator::new);
+
 /// Reads the trace context that a caller sent.
 pub(crate) fn extract(headers: &HeaderMap) -> opentelemetry::Context {
     // Most calls have none, and the propagators look up each by its name.
     if !headers.keys().any(|name| HEADERS.contains(name)) {
         return opentelemetry::Context::current();
     }
-    CONTEXT.extract(&HeaderExtractor(headers))
+    // The usual case: its context would be the one in any case.
+    let from_w3c = headers.contains_key(&TRACEPARENT).then(|| W3C.extract(&HeaderExtractor(headers)));
+    let is_valid = |context: &opentelemetry::Context| context.span().span_context().is_valid();
+    from_w3c.filter(is_valid).unwrap_or_else(|| CONTEXT.extract(&HeaderExtractor(headers)))
+}
+
+/// Writes the context of a trace that begins here and is not sampled.
+pub(crate) fn set_unsampled(context: &SpanContext, headers: &mut HeaderMap) {
+    let value = format!("00-{:032x}-{:016x}-00", context.trace_id(), context.span_id());
+    headers.insert(TRACEPARENT, HeaderValue::try_from(value).expect("digits are a header value"));
 }
 
 /// Writes our trace context over the one that was received.
@@ -159,7 +171,6 @@ mod tests {
 
     #[test]
     fn trace_context_is_read_from_w3c_and_b3_and_written_as_both() {
-        use opentelemetry::trace::TraceContextExt;
         let check = |name: &'static str, value: &str| {
             let incoming = HeaderMap::from_iter([(
                 HeaderName::from_static(name),

@@ -45,11 +45,6 @@ pub struct TelemetryArgs {
     #[arg(long, env = "DATAFLOW_TRACE_TAIL_RATE", default_value_t = 10, value_name = "N")]
     pub trace_tail_rate: u32,
 
-    /// Most spans that are held until such a call has ended. Beyond it, those that have waited longest are dropped.
-    #[arg(long, env = "DATAFLOW_TRACE_HELD_SPANS", default_value_t = 2048, value_name = "N",
-          value_parser = clap::value_parser!(u32).range(1..))]
-    pub trace_held_spans: u32,
-
     /// Name of the pod, for logs and traces; Kubernetes knows it (`metadata.name`).
     #[arg(long, env = "DATAFLOW_POD", value_name = "NAME")]
     pub pod: Option<String>,
@@ -74,7 +69,6 @@ impl TelemetryArgs {
             otlp_endpoint: Some(String::new()),
             trace_ratio: 0.0,
             trace_tail_rate: 0,
-            trace_held_spans: 1,
             pod: None,
             namespace: None,
             node: None,

@@ -13,7 +13,8 @@ use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, OTEL_BSP_
 use opentelemetry_sdk::trace::{Sampler as Decision, SdkTracerProvider, SpanData, SpanExporter as Export};
 use opentelemetry_sdk::trace::{Span, SpanProcessor};
 
-use super::tail::{Holding, Recording};
+use super::tail::Tail;
+use super::traces::Traces;
 use super::{Error, TelemetryArgs};
 use crate::metrics::SpanMetrics;
 use crate::sampling::Sampler;
@@ -98,35 +99,55 @@ impl<P: SpanProcessor> SpanProcessor for Queue<P> {
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
         self.next.shutdown_with_timeout(timeout)
     }
+}
 
-    fn set_resource(&mut self, resource: &Resource) {
-        self.next.set_resource(resource);
+/// A queue that has its resource already.
+#[derive(Debug)]
+struct Shared<P>(Arc<P>);
+
+impl<P: SpanProcessor> SpanProcessor for Shared<P> {
+    fn on_start(&self, span: &mut Span, context: &Context) {
+        self.0.on_start(span, context);
+    }
+
+    fn on_end(&self, span: SpanData) {
+        self.0.on_end(span);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.0.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.0.shutdown_with_timeout(timeout)
     }
 }
 
-/// The provider of spans for the collector at this address. Headers and timeout are those of the variables of
-/// OpenTelemetry (`OTEL_EXPORTER_OTLP_HEADERS`, `_TIMEOUT`).
+/// The provider of spans for the collector at this address, and how the process decides on traces. Headers and timeout
+/// are those of the variables of OpenTelemetry (`OTEL_EXPORTER_OTLP_HEADERS`, `_TIMEOUT`).
 pub(super) fn provider(
     collector: &str,
     args: &TelemetryArgs,
     resource: Resource,
+    service: &'static str,
     spans: SpanMetrics,
-) -> Result<SdkTracerProvider, Error> {
+) -> Result<(SdkTracerProvider, Traces), Error> {
     let inner = SpanExporter::builder().with_tonic().with_endpoint(collector).build()?;
     let (failures, waiting) = (Sampler::new(1, LOG_PERIOD), Arc::default());
     let exporter = Reporting { inner, spans: spans.clone(), failures, waiting: Arc::clone(&waiting) };
     let batches = BatchConfigBuilder::default().with_max_queue_size(QUEUE).build();
-    let next = BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
-    let queue = Queue { next, spans: spans.clone(), waiting };
-    let held = usize::try_from(args.trace_held_spans).unwrap_or(usize::MAX);
-    let processor = Holding::new(queue, args.trace_tail_rate, held, spans);
-    let head = Decision::ParentBased(Box::new(Decision::TraceIdRatioBased(args.trace_ratio)));
-    let provider = SdkTracerProvider::builder().with_resource(resource).with_span_processor(processor);
-    Ok(match args.trace_tail_rate {
-        0 => provider.with_sampler(head),
-        _ => provider.with_sampler(Recording { head }),
-    }
-    .build())
+    let mut next = BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
+    next.set_resource(&resource);
+    let queue = Arc::new(Queue { next, spans: spans.clone(), waiting });
+    let rate = args.trace_tail_rate;
+    let tail = (rate > 0).then(|| Arc::new(Tail::new(Arc::clone(&queue) as _, service, rate, spans)));
+    let provider = SdkTracerProvider::builder()
+        .with_resource(resource)
+        .with_span_processor(Shared(queue))
+        // A span exists only where the trace is sampled: see `Traces`.
+        .with_sampler(Decision::ParentBased(Box::new(Decision::AlwaysOn)))
+        .build();
+    Ok((provider, Traces { ratio: args.trace_ratio, tail }))
 }
 
 #[cfg(test)]

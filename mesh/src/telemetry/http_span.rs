@@ -1,116 +1,102 @@
 //! The span of a request that is no gRPC call yet, by the semantic conventions of OpenTelemetry for HTTP servers. The
 //! call that is made of it has no span of its own: it adds its attributes to this one.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
+use http::uri::PathAndQuery;
 use http::{Request, StatusCode, Version};
-use opentelemetry::trace::{Status, TraceContextExt, TraceId};
-use tracing::{Span, field};
-use tracing_opentelemetry::OpenTelemetrySpanExt;
+use opentelemetry::KeyValue;
+use opentelemetry::trace::TraceId;
 
-use super::tail::{self, Reason};
-use crate::propagation::{self, REQUEST_ID};
+use super::call_span::{CallSpan, Description};
+use super::tail::Reason;
 
 /// Longest path that a span has, in bytes.
 const PATH_MAX: usize = 256;
 
-/// See the module. Cheap to clone; as an extension of a request it tells the stack that its caller logs the call.
-#[derive(Debug, Clone)]
+/// See the module.
+#[derive(Debug)]
 pub struct HttpSpan {
-    span: Span,
+    call: CallSpan,
     method: &'static str,
-    /// Whether there is a collector.
-    is_recorded: bool,
-    trace_id: Option<TraceId>,
+    /// What the span says of the head of the request, if it may be exported.
+    head: Option<Head>,
+}
+
+#[derive(Debug)]
+struct Head {
+    path: Option<PathAndQuery>,
+    version: Version,
+    peer: Option<IpAddr>,
 }
 
 // === impl HttpSpan ===
 
 impl HttpSpan {
     /// Begins the span of a request, in the trace of its caller. `method` is that of the request, from a closed set.
+    /// The stack finds the span in the extensions of the request, and leaves the record of the call to its owner.
     pub fn begin<B>(request: &mut Request<B>, method: &'static str, peer: Option<SocketAddr>) -> Self {
-        let request_id = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok());
-        let span =
-            tracing::info_span!("http", otel.name = field::Empty, otel.kind = field::Empty, request_id);
-        // Without a collector the span has no OpenTelemetry context, and the rest would be without use.
-        let is_recorded = span.set_parent(opentelemetry::Context::new()).is_ok();
-        propagation::sanitize_trace(request.headers_mut());
-        let trace = propagation::extract(request.headers());
-        let trace_id = trace_id_in(&trace);
-        if is_recorded {
-            // It has just been found to be possible.
-            let _ = span.set_parent(tail::entering(trace));
-            span.record("otel.name", method);
-            span.record("otel.kind", "server");
-            span.set_attribute("http.request.method", method);
-            let path = request.uri().path();
-            let end = path.floor_char_boundary(PATH_MAX);
-            // Without the query, in which callers put what they look for.
-            span.set_attribute("url.path", path[..end].to_owned());
-            span.set_attribute("network.protocol.version", version(request.version()));
-            if let Some(peer) = peer {
-                span.set_attribute("client.address", peer.ip().to_string());
-            }
-        }
-        Self { span, method, is_recorded, trace_id }
+        crate::propagation::sanitize_trace(request.headers_mut());
+        let call = CallSpan::of_request(request.headers_mut());
+        request.extensions_mut().insert(call.clone());
+        let head = call.may_be_exported().then(|| Head {
+            path: request.uri().path_and_query().cloned(),
+            version: request.version(),
+            peer: peer.map(|peer| peer.ip()),
+        });
+        Self { call, method, head }
     }
 
-    /// The trace that the caller began, if it has.
+    /// The trace of the request, where it is known: that of the caller, or a new one.
     pub fn trace_id(&self) -> Option<TraceId> {
-        self.trace_id
+        self.call.trace_id()
     }
 
-    /// The trace of the request, if it is exported.
+    /// The trace of the request, if it is sampled.
     pub fn sampled_trace(&self) -> Option<String> {
-        if !self.is_recorded {
-            return None;
-        }
-        let context = self.span.context();
-        let span = context.span();
-        let span = span.span_context();
-        (span.is_valid() && span.is_sampled()).then(|| span.trace_id().to_string())
+        self.call.sampled_trace().map(|trace| trace.to_string())
     }
 
     /// The span, for what happens within it.
-    pub fn span(&self) -> &Span {
-        &self.span
+    pub fn call(&self) -> &CallSpan {
+        &self.call
     }
 
-    /// Whether there is a collector.
-    pub(crate) fn is_recorded(&self) -> bool {
-        self.is_recorded
+    /// The request has ended; its route is empty where none was found. Its trace is exported for this reason, if there
+    /// is one.
+    pub fn end(&self, route: &str, status: StatusCode, reason: Option<Reason>) {
+        self.call.end(reason, || self.describe(route, status));
     }
 
-    /// The route of the request is known.
-    pub fn found(&self, route: &str) {
-        if self.is_recorded {
-            // The span has begun, so that its field `otel.name` counts no more.
-            self.span.context().span().update_name(format!("{} {route}", self.method));
-            self.span.set_attribute("http.route", route.to_owned());
+    fn describe(&self, route: &str, status: StatusCode) -> Description {
+        let method = self.method;
+        let mut attributes = vec![
+            KeyValue::new("http.request.method", method),
+            KeyValue::new("http.response.status_code", i64::from(status.as_u16())),
+        ];
+        if let Some(Head { path, version, peer }) = &self.head {
+            // Without the query, in which callers put what they look for.
+            let path = path.as_ref().map_or("", PathAndQuery::path);
+            attributes.push(KeyValue::new("url.path", path[..path.floor_char_boundary(PATH_MAX)].to_owned()));
+            attributes.push(KeyValue::new("network.protocol.version", protocol(*version)));
+            attributes.extend(peer.map(|peer| KeyValue::new("client.address", peer.to_string())));
         }
-    }
-
-    /// The request has ended. Its trace is exported for this reason, if there is one.
-    pub fn end(&self, status: StatusCode, reason: Option<Reason>) {
-        if self.is_recorded {
-            self.span.set_attribute("http.response.status_code", i64::from(status.as_u16()));
-            if status.is_server_error() {
-                self.span.set_attribute("error.type", status.as_str().to_owned());
-                self.span.set_status(Status::error(""));
+        let name = match route {
+            "" => method.to_owned(),
+            route => {
+                attributes.push(KeyValue::new("http.route", route.to_owned()));
+                format!("{method} {route}")
             }
-            if let Some(reason) = reason {
-                tail::keep(&self.span, reason);
-            }
+        };
+        let failure = status.is_server_error();
+        if failure {
+            attributes.push(KeyValue::new("error.type", status.as_str().to_owned()));
         }
+        Description { name, attributes, failure }
     }
 }
 
-/// The trace of a context, if it has one.
-pub(crate) fn trace_id_in(context: &opentelemetry::Context) -> Option<TraceId> {
-    Some(context.span().span_context().trace_id()).filter(|id| *id != TraceId::INVALID)
-}
-
-fn version(version: Version) -> &'static str {
+fn protocol(version: Version) -> &'static str {
     match version {
         Version::HTTP_09 => "0.9",
         Version::HTTP_10 => "1.0",

@@ -1,9 +1,12 @@
 //! The client spans of outgoing calls, to a peer or a store.
 
-use opentelemetry::Context;
 use opentelemetry::trace::{Status, TraceContextExt};
-use tracing::{Span, field};
+use opentelemetry::{Context, KeyValue};
+use tracing::{Instrument, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use super::tail::{self, NotedCall};
+use super::traces::Traces;
 
 /// The value of an attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +17,27 @@ pub enum Attribute {
     Number(i64),
 }
 
+/// The client span of an outgoing call. It exists only if the current call is sampled, or may be exported at its end.
+#[derive(Debug)]
+pub struct OutgoingSpan(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Without,
+    Sampled(Span),
+    Noted(NotedCall),
+}
+
 // === impl Attribute ===
+
+impl Attribute {
+    pub(super) fn named(self, key: &'static str) -> KeyValue {
+        match self {
+            Self::Text(text) => KeyValue::new(key, text),
+            Self::Number(number) => KeyValue::new(key, number),
+        }
+    }
+}
 
 impl From<&str> for Attribute {
     fn from(text: &str) -> Self {
@@ -28,57 +51,87 @@ impl From<u16> for Attribute {
     }
 }
 
-/// The client span of an outgoing call. It exists only if the trace of the current call is sampled, or may be exported
-/// at its end: otherwise its fields would be formatted for the log without use.
-///
-/// `describe` returns its name and its attributes.
-pub fn outgoing<const N: usize>(describe: impl FnOnce() -> (String, [(&'static str, Attribute); N])) -> Span {
-    outgoing_in(&Span::current().context(), describe)
-}
+// === impl OutgoingSpan ===
 
-/// The same, with the trace context of the current call.
-pub(crate) fn outgoing_in<const N: usize>(
-    trace: &Context,
-    describe: impl FnOnce() -> (String, [(&'static str, Attribute); N]),
-) -> Span {
-    let current = trace.span();
-    if !current.span_context().is_sampled() && !current.is_recording() {
-        return Span::none();
+impl OutgoingSpan {
+    /// The span of an outgoing call of the current call. `describe` returns its name and its attributes.
+    pub fn begin<const N: usize>(
+        describe: impl FnOnce() -> (String, [(&'static str, Attribute); N]),
+    ) -> Self {
+        if let Some(call) = tail::current() {
+            let (name, attributes) = describe();
+            return Self(call.call_out(name, attributes.into_iter()).map_or(Kind::Without, Kind::Noted));
+        }
+        if !Span::current().context().span().span_context().is_sampled() {
+            return Self(Kind::Without);
+        }
+        let (name, attributes) = describe();
+        let span = tracing::info_span!("outgoing", otel.name = name, otel.kind = "client");
+        Self::sampled(span, attributes)
     }
-    let (name, attributes) = describe();
-    let span = tracing::info_span!("outgoing", otel.name = name, otel.kind = "client");
-    for (key, value) in attributes {
-        set(&span, key, value);
-    }
-    span
-}
 
-/// The client span of an outgoing call that no incoming one has caused: the first of its trace, if there is a collector.
-pub fn outgoing_alone<const N: usize>(
-    describe: impl FnOnce() -> (String, [(&'static str, Attribute); N]),
-) -> Span {
-    let span = tracing::info_span!(parent: None, "outgoing", otel.name = field::Empty, otel.kind = "client");
-    if span.set_parent(Context::new()).is_err() {
-        return Span::none();
+    /// The span of an outgoing call that no incoming one has caused: the first of its trace, if that is sampled.
+    pub fn alone<const N: usize>(
+        describe: impl FnOnce() -> (String, [(&'static str, Attribute); N]),
+    ) -> Self {
+        if !Traces::current().is_some_and(Traces::is_sampled) {
+            return Self(Kind::Without);
+        }
+        let (name, attributes) = describe();
+        let span = tracing::info_span!(parent: None, "outgoing", otel.name = name, otel.kind = "client");
+        Self::sampled(span, attributes)
     }
-    let (name, attributes) = describe();
-    span.record("otel.name", name);
-    for (key, value) in attributes {
-        set(&span, key, value);
-    }
-    span
-}
 
-/// Sets an attribute of the span of a call, for what is known later than its beginning.
-pub fn set(span: &Span, key: &'static str, value: Attribute) {
-    match value {
-        Attribute::Text(text) => span.set_attribute(key, text),
-        Attribute::Number(number) => span.set_attribute(key, number),
+    fn sampled<const N: usize>(span: Span, attributes: [(&'static str, Attribute); N]) -> Self {
+        let span = Self(Kind::Sampled(span));
+        for (key, value) in attributes {
+            span.set(key, value);
+        }
+        span
     }
-}
 
-/// Marks the span of a call as failed, with the kind of its failure, from a closed set.
-pub fn failed(span: &Span, kind: &'static str) {
-    span.set_attribute("error.type", kind);
-    span.set_status(Status::error(""));
+    /// Its trace context, if it is sampled.
+    pub(crate) fn context(&self) -> Option<Context> {
+        match &self.0 {
+            Kind::Sampled(span) => Some(span.context()),
+            Kind::Without | Kind::Noted(_) => None,
+        }
+    }
+
+    /// Whether it exists.
+    pub(crate) fn exists(&self) -> bool {
+        !matches!(self.0, Kind::Without)
+    }
+
+    /// Sets an attribute, for what is known later than its beginning.
+    pub fn set(&self, key: &'static str, value: Attribute) {
+        match &self.0 {
+            Kind::Without => {}
+            Kind::Sampled(span) => {
+                let KeyValue { key, value, .. } = value.named(key);
+                span.set_attribute(key, value);
+            }
+            Kind::Noted(call) => call.set(key, value),
+        }
+    }
+
+    /// Marks it as failed, with the kind of its failure, from a closed set.
+    pub fn failed(&self, kind: &'static str) {
+        match &self.0 {
+            Kind::Without => {}
+            Kind::Sampled(span) => {
+                span.set_attribute("error.type", kind);
+                span.set_status(Status::error(""));
+            }
+            Kind::Noted(call) => call.failed(kind),
+        }
+    }
+
+    /// Runs a future within it.
+    pub async fn scope<F: Future>(&self, future: F) -> F::Output {
+        match &self.0 {
+            Kind::Sampled(span) => future.instrument(span.clone()).await,
+            Kind::Without | Kind::Noted(_) => future.await,
+        }
+    }
 }

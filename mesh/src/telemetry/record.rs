@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::fmt::{self, Write as _};
 
-use opentelemetry::trace::TraceContextExt;
+use opentelemetry::trace::{SpanContext, TraceContextExt, TraceId};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -76,16 +76,15 @@ impl JsonLayer {
             let caller = call.caller();
             add("tenant", caller.tenant().as_deref());
             add("subject", caller.subject().as_deref());
-            if self.has_traces { opentelemetry::Context::new() } else { call.trace() }
+            call.trace().span().span_context().trace_id()
         });
-        let trace = if self.has_traces { Span::current().context() } else { incoming.unwrap_or_default() };
-        let trace = trace.span().span_context().clone();
-        if trace.is_valid() {
-            add("trace_id", Some(&trace.trace_id().to_string()));
-            // Without spans of our own the context is the caller's, whose span did not log this.
-            if self.has_traces {
-                let _ = write!(record, ",\"span_id\":\"{}\"", trace.span_id());
-            }
+        let own = if self.has_traces { own_span() } else { None };
+        let trace = own.as_ref().map(SpanContext::trace_id).or(incoming).filter(|id| *id != TraceId::INVALID);
+        if let Some(trace) = trace {
+            add("trace_id", Some(&trace.to_string()));
+        }
+        if let Some(own) = own {
+            let _ = write!(record, ",\"span_id\":\"{}\"", own.span_id());
         }
         record.push_str("}\n");
     }
@@ -108,6 +107,15 @@ impl<S: Subscriber> Layer<S> for JsonLayer {
             }
         });
     }
+}
+
+/// The span in which this thread is: one that is sampled, or that a call has if it is exported at its end.
+fn own_span() -> Option<SpanContext> {
+    let sampled = Span::current().context().span().span_context().clone();
+    if sampled.is_valid() {
+        return Some(sampled);
+    }
+    super::unsampled().map(|call| call.context().clone())
 }
 
 /// The fields of an event, which become members of its record.

@@ -1,25 +1,31 @@
 //! Traces that are decided at their end: those of calls that failed or were slow, although they were not sampled at
-//! their start. Where a call enters the mesh its spans are recorded in any case, and held until it has ended; then they
-//! are exported, or dropped. The services behind have recorded none: their decision is that of the start.
+//! their start. Where such a call enters the mesh, its start and its outgoing calls are noted, and spans are made of
+//! them only if it is exported: spans of every call would cost more than all else that observes it. The services behind
+//! note nothing: their decision is that of the start.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
-use opentelemetry::trace::{Link, SpanContext, SpanId, SpanKind, TraceContextExt, TraceId};
-use opentelemetry::{Context, KeyValue};
-use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
-use opentelemetry_sdk::trace::{Span as SdkSpan, SpanData, SpanProcessor};
-use tracing::Span;
-use tracing_opentelemetry::OpenTelemetrySpanExt;
+use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags};
+use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks, SpanProcessor};
+use tonic::Code;
 
-use crate::metrics::SpanMetrics;
+use super::call_span::{Description, of_method};
+use super::outgoing::Attribute;
+use crate::metrics::{ServedMethod, SpanMetrics};
 use crate::sampling::Sampler;
 
 /// The attribute of the first span of such a trace: why it is exported.
 const REASON: &str = "sampling.reason";
+
+/// The most outgoing calls that are noted of one call.
+const OUTGOING_MAX: usize = 64;
+
+tokio::task_local! {
+    static CURRENT: Option<Arc<Unsampled>>;
+}
 
 /// Why a trace is exported that was not sampled at its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,198 +36,224 @@ pub enum Reason {
     Slow,
 }
 
-/// Marks the context of a call that enters the mesh.
+/// Exports the traces of calls at their end, up to a rate.
 #[derive(Debug)]
-struct Enters;
-
-/// The context of a call that enters the mesh, from that of its caller.
-pub(crate) fn entering(caller: Context) -> Context {
-    if caller.span().span_context().is_sampled() { caller } else { caller.with_value(Enters) }
-}
-
-/// Has the trace of a call exported, whose first span this is, unless it is sampled anyway.
-pub(crate) fn keep(span: &Span, reason: Reason) {
-    if !span.context().span().span_context().is_sampled() {
-        let reason = match reason {
-            Reason::Error => "error",
-            Reason::Slow => "slow",
-        };
-        span.set_attribute(REASON, reason);
-    }
-}
-
-/// Decides at the start of a span as `head` does, but has those of calls that enter the mesh recorded anyway.
-#[derive(Debug, Clone)]
-pub(super) struct Recording<S> {
-    pub(super) head: S,
-}
-
-impl<S: ShouldSample + Clone + 'static> ShouldSample for Recording<S> {
-    fn should_sample(
-        &self,
-        parent: Option<&Context>,
-        trace: TraceId,
-        name: &str,
-        kind: &SpanKind,
-        attributes: &[KeyValue],
-        links: &[Link],
-    ) -> SamplingResult {
-        let mut result = self.head.should_sample(parent, trace, name, kind, attributes, links);
-        // The context of a span has what that of its parent has.
-        let enters = || parent.is_some_and(|parent| parent.get::<Enters>().is_some());
-        if matches!(result.decision, SamplingDecision::Drop) && enters() {
-            result.decision = SamplingDecision::RecordOnly;
-        }
-        result
-    }
-}
-
-/// Passes on the spans that are sampled, and holds the others until their call has ended.
-#[derive(Debug)]
-pub(super) struct Holding<P> {
-    next: P,
-    held: Mutex<Held>,
+pub(super) struct Tail {
+    next: Arc<dyn SpanProcessor>,
+    scope: InstrumentationScope,
     /// The traces that are exported in a second.
     kept: Sampler,
     metrics: SpanMetrics,
 }
 
-/// Spans by their parent.
+/// A call that was not sampled at its start.
 #[derive(Debug)]
-struct Held {
-    by_parent: HashMap<SpanId, Vec<SpanData>>,
-    /// The parents, the one that has waited longest first; also some whose call has ended.
-    oldest_first: VecDeque<SpanId>,
-    count: usize,
-    most: usize,
+pub(crate) struct Unsampled {
+    tail: Arc<Tail>,
+    context: SpanContext,
+    /// The span of the caller; invalid where there is none.
+    parent: SpanId,
+    began: SystemTime,
+    noted: Mutex<Noted>,
 }
 
-// === impl Holding ===
+/// What its spans would say.
+#[derive(Debug, Default)]
+struct Noted {
+    /// The call to a service that was made of a request over HTTP.
+    served: Option<(Arc<ServedMethod>, Code)>,
+    outgoing: Vec<Outgoing>,
+    left_out: u64,
+}
 
-impl<P: SpanProcessor> Holding<P> {
-    /// Passes on `rate` traces a second, and holds at most this many spans.
-    pub(super) fn new(next: P, rate: u32, most: usize, metrics: SpanMetrics) -> Self {
+#[derive(Debug)]
+struct Outgoing {
+    name: String,
+    attributes: Vec<KeyValue>,
+    began: SystemTime,
+    ended: Option<SystemTime>,
+    failure: bool,
+}
+
+/// One outgoing call that is noted. It ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct NotedCall {
+    call: Arc<Unsampled>,
+    index: usize,
+}
+
+/// The call that this task serves, if it is one that was not sampled.
+pub(crate) fn current() -> Option<Arc<Unsampled>> {
+    CURRENT.try_with(Clone::clone).ok().flatten()
+}
+
+/// Runs a future of a call.
+pub(super) fn scope<F: Future>(
+    call: Option<Arc<Unsampled>>,
+    future: F,
+) -> tokio::task::futures::TaskLocalFuture<Option<Arc<Unsampled>>, F> {
+    CURRENT.scope(call, future)
+}
+
+/// Runs work of a call on this thread.
+pub(super) fn sync_scope<T>(call: Option<Arc<Unsampled>>, work: impl FnOnce() -> T) -> T {
+    CURRENT.sync_scope(call, work)
+}
+
+// === impl Tail ===
+
+impl Tail {
+    /// Passes on the spans of `rate` traces a second.
+    pub(super) fn new(
+        next: Arc<dyn SpanProcessor>,
+        service: &'static str,
+        rate: u32,
+        metrics: SpanMetrics,
+    ) -> Self {
         let kept = Sampler::new(rate.into(), Duration::from_secs(1));
-        let held = Held { by_parent: HashMap::new(), oldest_first: VecDeque::new(), count: 0, most };
-        Self { next, held: Mutex::new(held), kept, metrics }
+        Self { next, scope: InstrumentationScope::builder(service).build(), kept, metrics }
+    }
+}
+
+// === impl Unsampled ===
+
+impl Unsampled {
+    /// A call that begins now, with this context, below this span of its caller, which is invalid if there is none.
+    pub(super) fn begin(tail: &Arc<Tail>, context: SpanContext, parent: SpanId) -> Self {
+        Self { tail: Arc::clone(tail), context, parent, began: SystemTime::now(), noted: Mutex::default() }
     }
 
-    /// The first span of a call has ended, and with it the call: all others end before it, since each keeps its parent
-    /// open.
-    fn ended(&self, first: SpanData) {
-        let below = {
-            let mut held = self.held();
-            let below = held.take_below(first.span_context.span_id());
-            self.count(&held);
-            below
+    /// Its trace, and the span that it has if it is exported.
+    pub(crate) fn context(&self) -> &SpanContext {
+        &self.context
+    }
+
+    /// The request, which came over HTTP, was a call of this method.
+    pub(super) fn served(&self, method: &Arc<ServedMethod>, code: Code) {
+        self.noted().served = Some((Arc::clone(method), code));
+    }
+
+    /// Notes an outgoing call that begins now.
+    pub(super) fn call_out(
+        self: &Arc<Self>,
+        name: String,
+        attributes: impl Iterator<Item = (&'static str, Attribute)>,
+    ) -> Option<NotedCall> {
+        let mut noted = self.noted();
+        let index = noted.outgoing.len();
+        if index == OUTGOING_MAX {
+            noted.left_out += 1;
+            return None;
+        }
+        let attributes = attributes.map(|(key, value)| value.named(key)).collect();
+        noted.outgoing.push(Outgoing {
+            name,
+            attributes,
+            began: SystemTime::now(),
+            ended: None,
+            failure: false,
+        });
+        Some(NotedCall { call: Arc::clone(self), index })
+    }
+
+    /// The call has ended. Its spans are exported for this reason, if the rate permits.
+    pub(super) fn export(&self, reason: Reason, describe: impl FnOnce() -> Description) {
+        let Tail { next, kept, metrics, .. } = &*self.tail;
+        if kept.take().is_none() {
+            metrics.above_rate.inc();
+            return;
+        }
+        metrics.kept.inc();
+        let ended = SystemTime::now();
+        let Noted { served, outgoing, left_out } = std::mem::take(&mut *self.noted());
+        metrics.left_out.inc_by(left_out);
+        for call in outgoing {
+            let id = SpanId::from(fastrand::u64(1..));
+            next.on_end(SpanData {
+                span_kind: SpanKind::Client,
+                name: Cow::Owned(call.name),
+                start_time: call.began,
+                end_time: call.ended.unwrap_or(ended),
+                status: status(call.failure),
+                attributes: call.attributes,
+                ..self.span(id, self.context.span_id())
+            });
+        }
+        let Description { name, mut attributes, failure } = describe();
+        if let Some((method, code)) = served {
+            attributes.extend(of_method(&method.method, code));
+        }
+        let reason = match reason {
+            Reason::Error => "error",
+            Reason::Slow => "slow",
         };
-        if !first.attributes.iter().any(|attribute| attribute.key.as_str() == REASON) {
-            return;
-        }
-        if self.kept.take().is_none() {
-            self.metrics.above_rate.inc();
-            return;
-        }
-        self.metrics.kept.inc();
-        for span in below.into_iter().chain([first]) {
-            self.next.on_end(sampled(span));
+        attributes.push(KeyValue::new(REASON, reason));
+        next.on_end(SpanData {
+            parent_span_is_remote: self.parent != SpanId::INVALID,
+            name: Cow::Owned(name),
+            end_time: ended,
+            status: status(failure),
+            attributes,
+            ..self.span(self.context.span_id(), self.parent)
+        });
+    }
+
+    /// A span of this trace, as the server.
+    fn span(&self, id: SpanId, parent: SpanId) -> SpanData {
+        let (trace, state) = (self.context.trace_id(), self.context.trace_state().clone());
+        SpanData {
+            span_context: SpanContext::new(trace, id, TraceFlags::SAMPLED, false, state),
+            parent_span_id: parent,
+            parent_span_is_remote: false,
+            span_kind: SpanKind::Server,
+            name: Cow::Borrowed(""),
+            start_time: self.began,
+            end_time: self.began,
+            attributes: Vec::new(),
+            dropped_attributes_count: 0,
+            events: SpanEvents::default(),
+            links: SpanLinks::default(),
+            status: Status::Unset,
+            instrumentation_scope: self.tail.scope.clone(),
         }
     }
 
-    fn hold(&self, span: SpanData) {
-        let mut held = self.held();
-        let dropped = held.add(span);
-        self.metrics.released.inc_by(dropped as u64);
-        self.count(&held);
-    }
-
-    fn count(&self, held: &Held) {
-        self.metrics.held.set(i64::try_from(held.count).unwrap_or(i64::MAX));
-    }
-
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn noted(&self) -> MutexGuard<'_, Noted> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<P: SpanProcessor> SpanProcessor for Holding<P> {
-    fn on_start(&self, span: &mut SdkSpan, context: &Context) {
-        self.next.on_start(span, context);
+fn status(failure: bool) -> Status {
+    if failure { Status::error("") } else { Status::Unset }
+}
+
+// === impl NotedCall ===
+
+impl NotedCall {
+    /// Adds an attribute.
+    pub(super) fn set(&self, key: &'static str, value: Attribute) {
+        self.change(|call| call.attributes.push(value.named(key)));
     }
 
-    fn on_end(&self, span: SpanData) {
-        if span.span_context.is_sampled() {
-            self.next.on_end(span);
-        } else if span.parent_span_is_remote || span.parent_span_id == SpanId::INVALID {
-            self.ended(span);
-        } else {
-            self.hold(span);
+    /// The call failed, with this kind of failure.
+    pub(super) fn failed(&self, kind: &'static str) {
+        self.change(|call| {
+            call.attributes.push(KeyValue::new("error.type", kind));
+            call.failure = true;
+        });
+    }
+
+    /// Changes what is noted, unless it has been exported.
+    fn change(&self, change: impl FnOnce(&mut Outgoing)) {
+        if let Some(call) = self.call.noted().outgoing.get_mut(self.index) {
+            change(call);
         }
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        self.next.force_flush()
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.next.shutdown_with_timeout(timeout)
-    }
-
-    fn set_resource(&mut self, resource: &Resource) {
-        self.next.set_resource(resource);
     }
 }
 
-/// The span, whose context says that it is exported.
-fn sampled(span: SpanData) -> SpanData {
-    let context = &span.span_context;
-    let flags = context.trace_flags().with_sampled(true);
-    let (trace, id, state) = (context.trace_id(), context.span_id(), context.trace_state().clone());
-    SpanData { span_context: SpanContext::new(trace, id, flags, context.is_remote(), state), ..span }
-}
-
-// === impl Held ===
-
-impl Held {
-    /// Holds a span. Where there is no room, those that have waited longest are dropped, which are those of calls that
-    /// last as long as their callers want; returns how many.
-    fn add(&mut self, span: SpanData) -> usize {
-        let mut dropped = 0;
-        while self.count >= self.most
-            && let Some(oldest) = self.oldest_first.pop_front()
-        {
-            dropped += self.take(oldest).len();
-        }
-        let parent = span.parent_span_id;
-        let siblings = self.by_parent.entry(parent).or_default();
-        if siblings.is_empty() {
-            self.oldest_first.push_back(parent);
-        }
-        siblings.push(span);
-        self.count += 1;
-        // Most calls end soon, and leave their parent in the order.
-        if self.oldest_first.len() > 2 * self.most {
-            self.oldest_first.retain(|parent| self.by_parent.contains_key(parent));
-        }
-        dropped
-    }
-
-    /// The spans below this one, at any depth.
-    fn take_below(&mut self, parent: SpanId) -> Vec<SpanData> {
-        let mut below = self.take(parent);
-        let mut next = 0;
-        while let Some(span) = below.get(next) {
-            let further = self.take(span.span_context.span_id());
-            below.extend(further);
-            next += 1;
-        }
-        below
-    }
-
-    fn take(&mut self, parent: SpanId) -> Vec<SpanData> {
-        let children = self.by_parent.remove(&parent).unwrap_or_default();
-        self.count -= children.len();
-        children
+impl Drop for NotedCall {
+    fn drop(&mut self) {
+        self.change(|call| call.ended = Some(SystemTime::now()));
     }
 }
 

@@ -4,7 +4,7 @@
 use std::error::Error;
 
 use dataflow_mesh::metrics::Metrics;
-use dataflow_mesh::telemetry::{self, Attribute};
+use dataflow_mesh::telemetry::{Attribute, OutgoingSpan};
 use http::StatusCode;
 use http::header::ACCEPT;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -12,7 +12,6 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url, retry};
-use tracing::{Instrument, Span};
 
 use super::super::jwt::key_set::MAX_BYTES;
 use super::Timing;
@@ -79,7 +78,7 @@ impl Fetcher {
 
     /// The document, once, in a trace of its own: no call causes the fetch, or many do.
     pub(super) async fn fetch(&self, fetches: &Fetches) -> Result<Vec<u8>, Problem> {
-        let span = telemetry::outgoing_alone(|| {
+        let span = OutgoingSpan::alone(|| {
             let (host, port) = (self.url.host_str().unwrap_or_default(), self.url.port_or_known_default());
             // Without user and query, which may be secret.
             let url = match self.url.port() {
@@ -94,21 +93,21 @@ impl Fetcher {
             ];
             ("GET".to_owned(), attributes)
         });
-        let fetched = self.read(&span).instrument(span.clone()).await;
+        let fetched = span.scope(self.read(&span)).await;
         match &fetched {
             Ok(_) => fetches.count("fetched"),
             Err(problem) => {
-                telemetry::failed(&span, problem.outcome());
+                span.failed(problem.outcome());
                 fetches.count(problem.outcome());
             }
         }
         fetched
     }
 
-    async fn read(&self, span: &Span) -> Result<Vec<u8>, Problem> {
+    async fn read(&self, span: &OutgoingSpan) -> Result<Vec<u8>, Problem> {
         let request = self.client.get(self.url.clone()).header(ACCEPT, ACCEPTED);
         let mut response = request.send().await.map_err(|error| self.problem(&error))?;
-        telemetry::set(span, "http.response.status_code", response.status().as_u16().into());
+        span.set("http.response.status_code", response.status().as_u16().into());
         match response.status() {
             StatusCode::OK => {}
             status if status.is_redirection() => return Err(Problem::Redirect { status }),

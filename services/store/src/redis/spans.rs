@@ -1,8 +1,7 @@
 //! Trace spans of calls to Redis, by the OpenTelemetry conventions for databases.
 
-use dataflow_mesh::telemetry;
+use dataflow_mesh::telemetry::OutgoingSpan;
 use redis::Pipeline;
-use tracing::Instrument;
 
 use super::address::Node;
 use super::exchange::{Replies, operation};
@@ -15,7 +14,7 @@ pub(super) async fn traced(
     commands: &Pipeline,
     exchange: impl Future<Output = Result<Replies, Failure>>,
 ) -> Result<Replies, Failure> {
-    let span = telemetry::outgoing(|| {
+    let span = OutgoingSpan::begin(|| {
         let attributes = [
             ("db.system.name", "redis".into()),
             ("db.operation.name", operation(commands).as_str().into()),
@@ -24,9 +23,9 @@ pub(super) async fn traced(
         ];
         (format!("redis {what}"), attributes)
     });
-    let outcome = exchange.instrument(span.clone()).await;
+    let outcome = span.scope(exchange).await;
     if let Err(failure) = &outcome {
-        telemetry::failed(&span, failure.kind());
+        span.failed(failure.kind());
     }
     outcome
 }
