@@ -10,6 +10,7 @@ mod outgoing;
 mod output;
 mod record;
 mod resource;
+mod stage;
 mod tail;
 mod traces;
 
@@ -28,6 +29,7 @@ pub(crate) use call_span::{Description, of_method};
 pub use filter::{LogFilter, NotAFilter, filter};
 pub use http_span::HttpSpan;
 pub use outgoing::{Attribute, OutgoingSpan};
+pub use stage::Stage;
 pub use tail::Reason;
 pub(crate) use tail::current as unsampled;
 

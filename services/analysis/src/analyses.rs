@@ -2,6 +2,7 @@
 //! and stores the result.
 
 mod metrics;
+mod parts;
 mod spool;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use dataflow_mesh::inbound::{Claimant, SharePermit, Shares};
 use dataflow_mesh::metrics::Metrics;
 use dataflow_mesh::panics;
 use dataflow_mesh::process_status::ProcessStatus;
+use dataflow_mesh::telemetry::{Attribute, Stage};
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_rules::{Scratch, Subject};
 use dataflow_sdmx::Limits;
@@ -26,7 +28,7 @@ use crate::budget::{Budget, Canceled};
 use crate::catalogue::{self, Catalogue};
 use crate::convert;
 use crate::convert::evaluation::EvaluationRequest;
-use crate::document::{self, DocumentSender, Fingerprint, Part, ReaderClosed};
+use crate::document::{self, Fingerprint, Part};
 use crate::evaluation::{self, Evaluation};
 use crate::mappings::Mapping;
 use crate::options::Options;
@@ -35,7 +37,9 @@ use crate::rulesets::Ruleset;
 use crate::seat::Seat;
 use crate::selection::{Selected, SelectedThemes, Selection};
 
+pub use metrics::LABELLED_PROVIDERS;
 use metrics::{Analyzed, Permits};
+use parts::{at_most, in_time, send_all};
 use spool::{BEGUN, Spool};
 
 /// Chunk size in which a buffered document is passed to the parser, in bytes.
@@ -138,7 +142,7 @@ impl Analyses {
             (documents.limits(), documents.max_documents.get())
         };
         // Fused, because the stream is polled again after its end if the spool contains the whole documents.
-        let mut parts = std::pin::pin!(at_most(most, self.with_idle_timeout(parts)).fuse());
+        let mut parts = std::pin::pin!(at_most(most, in_time(self.idle_timeout, parts)).fuse());
         let key = |documents| {
             let (provider, tenant) = (options.provider.as_str(), options.claimant.tenant.as_str());
             Key::of(Inputs { documents, ruleset, mapping, limits: &limits, provider, tenant })
@@ -147,7 +151,7 @@ impl Analyses {
         let mut spool = Spool::default();
         spool.fill(&mut parts, BEGUN.min(self.spool_bytes)).await?;
         let _permit = self.acquire_upload(options.claimant.clone())?;
-        spool.fill(&mut parts, self.spool_bytes).await?;
+        Stage::begin("receive").scope(spool.fill(&mut parts, self.spool_bytes)).await?;
         let buffered = spool.parts.clone();
         let documents = match options.digest {
             // The documents are complete: computing the digest is cheap, so an announced one is verified.
@@ -261,19 +265,6 @@ impl Analyses {
         missing.into_iter().filter(|(missing, _)| *missing).map(|(_, what)| what.into()).collect()
     }
 
-    /// Fails if the next part takes longer than the idle timeout.
-    fn with_idle_timeout(
-        &self,
-        parts: impl Stream<Item = Result<Part, Error>>,
-    ) -> impl Stream<Item = Result<Part, Error>> {
-        let waited = self.idle_timeout;
-        stream::unfold(Box::pin(parts), move |mut parts| async move {
-            let next = tokio::time::timeout(waited, parts.next()).await;
-            let part = next.unwrap_or(Some(Err(Error::UploadStalled { waited })))?;
-            Some((part, parts))
-        })
-    }
-
     /// Parses the buffered and the remaining parts on a blocking thread. The thread keeps its seat when the call is
     /// canceled, until it has stopped; while it waits for the client, another one has it.
     async fn parse(
@@ -283,7 +274,10 @@ impl Analyses {
         buffered: Vec<Part>,
         rest: impl Stream<Item = Result<Part, Error>>,
     ) -> Result<(Catalogue, Fingerprint), Error> {
-        let seat = Seat::take(&self.parsers).await;
+        let waiting = Stage::begin("wait for a parser");
+        let seat = waiting.scope(Seat::take(&self.parsers)).await;
+        drop(waiting);
+        let parsing = Stage::begin("parse and categorize");
         let canceled = Canceled::default();
         let _guard = canceled.on_drop();
         let (sender, reader) = document::channel(canceled.clone(), seat);
@@ -294,11 +288,14 @@ impl Analyses {
             let rules = rules.compiled()?;
             let mapping = mapping.compiled();
             let catalogue = catalogue::analyze_all(&mut reader, rules, mapping, limits, &mut budget)?;
-            Ok((catalogue, reader.fingerprint()))
+            Ok::<_, Error>((catalogue, reader.fingerprint()))
         });
         // An interrupted upload is reported first: it is the cause of the truncated document that the parser reports.
-        send_all(sender, stream::iter(buffered.into_iter().map(Ok)).chain(rest)).await?;
-        parser.await
+        let sent = send_all(sender, stream::iter(buffered.into_iter().map(Ok)).chain(rest));
+        parsing.scope(sent).await?;
+        let (catalogue, fingerprint) = parsing.scope(parser).await?;
+        parsing.set("dataflows", Attribute::Number(catalogue.dataflows.len() as i64));
+        Ok((catalogue, fingerprint))
     }
 
     fn finish(
@@ -309,36 +306,7 @@ impl Analyses {
     ) -> Result<pb::Analysis, Error> {
         analysis.degraded = self.degraded(rules, Some(themes), cache_available);
         self.check_size(analysis.encoded_len())?;
-        self.analyzed.count(&analysis.counts, &analysis.coverage);
-        self.analyzed.count_cut(&analysis.diagnostics);
+        self.analyzed.count(&analysis);
         Ok(analysis)
     }
-}
-
-/// Fails at the first of more than `limit` documents.
-fn at_most(
-    limit: usize,
-    parts: impl Stream<Item = Result<Part, Error>>,
-) -> impl Stream<Item = Result<Part, Error>> {
-    let mut begun = 1;
-    parts.map(move |part| {
-        begun += usize::from(matches!(part, Ok(Part::NextDocument)));
-        if begun > limit { Err(Error::TooManyDocuments { limit }) } else { part }
-    })
-}
-
-/// Sends every part to the parser; returns early, without an error, if the parser has stopped reading.
-async fn send_all(
-    sender: DocumentSender,
-    parts: impl Stream<Item = Result<Part, Error>>,
-) -> Result<(), Error> {
-    let mut parts = std::pin::pin!(parts);
-    while let Some(part) = parts.next().await.transpose()? {
-        if sender.send(part).await == Err(ReaderClosed) {
-            return Ok(());
-        }
-    }
-    // If the parser has stopped already, its result has the reason.
-    let _ = sender.finish().await;
-    Ok(())
 }

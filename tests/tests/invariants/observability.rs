@@ -34,6 +34,14 @@ fn files(folder: &str) -> Vec<String> {
 }
 
 #[test]
+fn every_built_in_provider_has_a_label() {
+    let providers = dataflow_config::built_in::providers();
+    let mut ids: Vec<_> = providers.iter().map(|provider| provider.provider_id.as_str()).collect();
+    ids.sort_unstable();
+    assert_eq!(dataflow_analysis::analyses::LABELLED_PROVIDERS.as_slice(), ids);
+}
+
+#[test]
 fn every_file_is_part_of_the_component() {
     let component = documents("k8s/observability/kustomization.yaml").remove(0);
     let generated = each(&component["configMapGenerator"]).flat_map(|map| each(&map["files"]));

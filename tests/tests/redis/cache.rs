@@ -17,5 +17,6 @@ mod permits;
 mod processes;
 mod refusals;
 mod silence;
+mod status;
 mod tags;
 mod tenants;

@@ -3,11 +3,12 @@
 //! too; the rest print that they are skipped.
 //!
 //! Bottom up: the [`store`], the [`cache`] over it, changes of the [`rules`] and [`themes`], [`refusals`] and the uses
-//! of keys, [`traces`] down to Redis, and [`secrets`] that nothing shows.
+//! of keys, [`traces`] down to Redis, the [`dashboards`] of a mesh with Redis, and [`secrets`] that nothing shows.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test reports by panicking and printing")]
 
 mod cache;
+mod dashboards;
 mod refusals;
 mod rules;
 mod secrets;

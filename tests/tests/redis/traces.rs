@@ -87,10 +87,13 @@ const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "b7ad6b7169203331";
 
 /// The spans of one analysis and one rule change in every trace: service, name, and whether it is a client span.
-const EXPECTED: [(&str, &str, bool); 12] = [
+const EXPECTED: [(&str, &str, bool); 15] = [
     ("dataflow-gateway", "POST /v1/catalogues:analyze", false),
     ("dataflow-gateway", "dataflow.analysis.v1.AnalysisService/AnalyzeCatalogue", true),
     ("dataflow-analysis", "dataflow.analysis.v1.AnalysisService/AnalyzeCatalogue", false),
+    ("dataflow-analysis", "receive", false),
+    ("dataflow-analysis", "wait for a parser", false),
+    ("dataflow-analysis", "parse and categorize", false),
     ("dataflow-analysis", "dataflow.cache.v1.CacheService/LeaseEntry", true),
     ("dataflow-analysis", "dataflow.cache.v1.CacheService/SetEntry", true),
     ("dataflow-cache", "dataflow.cache.v1.CacheService/LeaseEntry", false),
