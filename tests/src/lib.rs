@@ -11,6 +11,7 @@ pub mod generator;
 pub mod http;
 pub mod http2;
 pub mod manifests;
+pub mod reads;
 pub mod redis;
 pub mod refusals;
 pub mod relay;

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test reports by panicking and printing")]
 
 mod cache;
+mod reads;
 mod refusals;
 mod rules;
 mod secrets;

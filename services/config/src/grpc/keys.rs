@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::{Caller, Watch, caller, check_etag, invalid_page_token, page_size, watch};
+use crate::audited_read::KEYS_LISTED;
+use crate::audited_reads::AuditedReads;
 use crate::change::Change;
 use crate::journal::Journal;
 use crate::key::{ID_PREFIX, Key, Secret, expiry, random_id};
@@ -27,6 +29,7 @@ const WATCHED_PER_MESSAGE: usize = 1000;
 pub struct Service {
     journal: Arc<Journal>,
     uses: Arc<KeyUses>,
+    reads: Arc<AuditedReads>,
     /// Ends the watches: an endless response stream would delay the drain.
     draining: CancellationToken,
 }
@@ -35,8 +38,13 @@ pub struct Service {
 
 impl Service {
     /// Serves these keys until `draining` is canceled.
-    pub fn new(journal: Arc<Journal>, uses: Arc<KeyUses>, draining: CancellationToken) -> Self {
-        Self { journal, uses, draining }
+    pub fn new(
+        journal: Arc<Journal>,
+        uses: Arc<KeyUses>,
+        reads: Arc<AuditedReads>,
+        draining: CancellationToken,
+    ) -> Self {
+        Self { journal, uses, reads, draining }
     }
 
     async fn list(&self, tenant: &str, request: &pb::ListKeysRequest) -> Result<pb::ListKeysResponse, Error> {
@@ -165,10 +173,11 @@ impl KeyService for Service {
     ) -> Result<Response<pb::ListKeysResponse>, Status> {
         self.journal.ready().await;
         let (caller, request) = caller(request);
-        let Caller { subject, tenant, peer, request_id } = caller;
-        // No change, and so not in the audit; but who looks at keys may be up to something.
-        tracing::info!(subject, tenant, peer, request_id, "keys: listed");
-        respond(self.list(&tenant, &request).await)
+        let listed = self.list(&caller.tenant, &request).await;
+        if listed.is_ok() {
+            self.reads.record(caller.read(KEYS_LISTED, "keys")).await;
+        }
+        respond(listed)
     }
 
     async fn create_key(
