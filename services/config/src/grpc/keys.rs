@@ -16,7 +16,7 @@ use crate::audited_read::KEYS_LISTED;
 use crate::audited_reads::AuditedReads;
 use crate::change::Change;
 use crate::journal::Journal;
-use crate::key::{ID_PREFIX, Key, Secret, expiry, random_id};
+use crate::key::{ID_PREFIX, Key, KeyRate, Secret, expiry, random_id};
 use crate::key_uses::{KeyUses, MAX_REPORTED};
 use crate::state::{State, VersionedKey};
 use crate::{Error, convert};
@@ -78,7 +78,16 @@ impl Service {
         caller: Caller,
         request: pb::CreateKeyRequest,
     ) -> Result<pb::CreateKeyResponse, Error> {
-        let pb::CreateKeyRequest { display_name, scope, tenant, expire_time, ttl, reason } = request;
+        let pb::CreateKeyRequest {
+            display_name,
+            scope,
+            tenant,
+            expire_time,
+            ttl,
+            reason,
+            rate_limit,
+            rate_burst,
+        } = request;
         let at = expire_time.map(convert::key::time).transpose()?;
         let ttl = ttl.map(convert::key::ttl).transpose()?;
         let secret = Secret::random();
@@ -88,6 +97,7 @@ impl Service {
             scope: convert::key::scope(scope)?,
             tenant: tenant_of(&caller, tenant)?,
             expires: expiry(at, ttl, SystemTime::now())?,
+            rate: KeyRate::read(&rate_limit, rate_burst)?,
             creator: caller.subject.clone(),
             digest: secret.digest(),
         };
