@@ -47,3 +47,8 @@ mod pending;
 mod time;
 
 pub(crate) use exchange::Legacy;
+
+/// The verb and the path of every route.
+pub fn routes() -> impl Iterator<Item = (&'static str, &'static str)> {
+    operation::ROUTES.iter().map(|(verb, path, _)| (*verb, *path))
+}

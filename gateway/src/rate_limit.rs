@@ -93,6 +93,15 @@ impl Rates {
         };
         own.or(self.usual)
     }
+
+    /// The burst of that rate; none for the calls of one second.
+    fn burst_of(&self, kind: Kind, caller: &Principal) -> Option<u32> {
+        let own = match kind {
+            Kind::Tenant => None,
+            Kind::Subject => caller.burst,
+        };
+        own.or(self.burst)
+    }
 }
 
 // === impl RateLimits ===
@@ -216,7 +225,7 @@ impl RateLimits {
         let quota = quotas.get(identity, Instant::now(), || Arc::new(Quota::new(identity)));
         let quota = Arc::clone(quota);
         self.size.set(i64::try_from(quotas.len()).unwrap_or(i64::MAX));
-        Some(Limited { quota, rate, limit: rate.with_burst(self.rates.burst) })
+        Some(Limited { quota, rate, limit: rate.with_burst(self.rates.burst_of(kind, caller)) })
     }
 }
 

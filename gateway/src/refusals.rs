@@ -7,7 +7,6 @@ pub(crate) mod args;
 mod observed;
 mod queue;
 mod reporter;
-mod sampler;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -18,6 +17,7 @@ use dataflow_mesh::context::Context;
 use dataflow_mesh::identity::{PeerAddress, Principal};
 use dataflow_mesh::outbound::Upstream;
 use dataflow_mesh::propagation;
+use dataflow_mesh::sampling::CallerSampler;
 use dataflow_mesh::status::{Describe, failure_in};
 use dataflow_mesh::tasks::Task;
 use dataflow_proto::config::v1 as pb;
@@ -31,7 +31,6 @@ pub use args::RefusalArgs;
 use observed::ObservedBody;
 use queue::{Outcome, Queue};
 use reporter::Reporter;
-use sampler::CallerSampler;
 
 /// The longest text of a record in bytes, and the longest reason: more is in no error that follows the specification.
 const MAX_TEXT: usize = 1024;

@@ -67,6 +67,8 @@ pub struct Principal {
     pub scope: Option<Scope>,
     /// The rate that its credentials grant to it, in place of the usual one.
     pub rate: Option<Rate>,
+    /// The burst of that rate, in place of the usual one.
+    pub burst: Option<u32>,
 }
 
 /// The names of a caller for log records. Unlike an [`Identity`] they are neither checked nor escaped yet, so that every
@@ -109,7 +111,7 @@ pub fn strip(headers: &mut HeaderMap) {
 
 /// States who makes a call, in a request from which [`strip`] has removed what its client may have stated.
 pub fn state(headers: &mut HeaderMap, principal: &Principal) {
-    let Principal { subject, tenant, scope, rate: _ } = principal;
+    let Principal { subject, tenant, scope, rate: _, burst: _ } = principal;
     for (name, text) in [(SUBJECT, subject), (TENANT, tenant)] {
         // Text without control characters is a header value.
         if let Some(value) = HeaderValue::from_bytes(text.as_bytes()).ok().filter(|_| !text.is_empty()) {
@@ -287,7 +289,13 @@ mod tests {
     fn a_principal_is_read_as_it_was_stated() {
         let check = |subject: &str, tenant: &str, scope: Option<Scope>, scopes: Option<&str>| {
             let (subject, tenant) = (subject.to_owned(), tenant.to_owned());
-            let principal = Principal { subject: subject.clone(), tenant: tenant.clone(), scope, rate: None };
+            let principal = Principal {
+                subject: subject.clone(),
+                tenant: tenant.clone(),
+                scope,
+                rate: None,
+                burst: None,
+            };
             let mut stated = HeaderMap::new();
             state(&mut stated, &principal);
             let read = Identity::read(&stated).unwrap();

@@ -1,8 +1,12 @@
 //! Samples log records of which a caller could cause any number: the first of each period, and how many were left out.
 
+mod callers;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+pub use callers::CallerSampler;
 
 /// The records of one kind that are logged in a second, unless something else is said.
 const PER_SECOND: u64 = 10;

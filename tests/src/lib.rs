@@ -12,6 +12,7 @@ pub mod http;
 pub mod http2;
 pub mod manifests;
 pub mod prometheus;
+pub mod reads;
 pub mod redis;
 pub mod refusals;
 pub mod relay;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use dataflow_cache::CacheArgs;
 use dataflow_config::journal::Journal;
-use dataflow_config::{JournalArgs, RefusalLogArgs};
+use dataflow_config::{AuditLogArgs, JournalArgs};
 use dataflow_gateway::Gateway;
 use dataflow_mesh::args::ServerArgs;
 use dataflow_mesh::capability::Capability;
@@ -126,10 +126,10 @@ pub async fn config(extra: impl IntoIterator<Item = RuleSet>) -> Service {
 ///
 /// If one is invalid.
 pub async fn config_over(store: Arc<dyn Store>, sets: impl IntoIterator<Item = RuleSet>) -> Service {
-    config_with(store, sets, RefusalLogArgs::default()).await
+    config_with(store, sets, AuditLogArgs::default()).await
 }
 
-/// The same with these limits of the log of refused writes.
+/// The same with these limits of the logs beside the journal.
 ///
 /// # Panics
 ///
@@ -137,16 +137,15 @@ pub async fn config_over(store: Arc<dyn Store>, sets: impl IntoIterator<Item = R
 pub async fn config_with(
     store: Arc<dyn Store>,
     sets: impl IntoIterator<Item = RuleSet>,
-    refusals: RefusalLogArgs,
+    logs: AuditLogArgs,
 ) -> Service {
     let seeds = dataflow_config::built_in::seeds(sets);
     let journal = Arc::new(
         Journal::new(store, seeds, JournalArgs::default().max_bytes.as_u64())
             .expect("the rule sets of a test are valid"),
     );
-    let compose = |server: &ServerArgs, context: &Context| {
-        dataflow_config::capability(server, context, journal, &refusals)
-    };
+    let compose =
+        |server: &ServerArgs, context: &Context| dataflow_config::capability(server, context, journal, &logs);
     Service::start("config", args(&[]), compose).await
 }
 

@@ -139,8 +139,12 @@ fn read(key: pb::WatchedKey) -> Option<(Digest, ApiKey)> {
     let scope = Scope::from_wire(key.scope)?;
     let expires = key.expire_time.map(SystemTime::try_from).transpose().ok()?;
     let digest = Digest::read(&key.digest)?;
-    let principal =
-        Principal { subject: key.subject, tenant: key.tenant, scope: Some(scope), ..Principal::default() };
+    // The config service has validated both.
+    let rate =
+        Some(key.rate_limit).filter(|rate| !rate.is_empty()).map(|rate| rate.parse()).transpose().ok()?;
+    let burst = u32::try_from(key.rate_burst).ok()?;
+    let burst = (burst > 0).then_some(burst);
+    let principal = Principal { subject: key.subject, tenant: key.tenant, scope: Some(scope), rate, burst };
     Some((digest, ApiKey { key_id: key.key_id, principal, expires, last_noted: Arc::default() }))
 }
 
@@ -214,6 +218,20 @@ mod tests {
             read(pb::WatchedKey { scope, digest: digest.to_vec().into(), ..Default::default() }).is_some()
         };
         assert!(key(1, &[7; 32]) && key(3, &[7; 32]));
+        let rate = |rate: &str, burst: i32| {
+            let (digest, rate_limit) = (vec![7; 32].into(), rate.to_owned());
+            let read = read(pb::WatchedKey {
+                scope: 1,
+                digest,
+                rate_limit,
+                rate_burst: burst,
+                ..Default::default()
+            });
+            read.map(|(_, key)| (key.principal.rate.map(|rate| rate.to_string()), key.principal.burst))
+        };
+        assert_eq!(rate("", 0), Some((None, None)));
+        assert_eq!(rate("50/m", 7), Some((Some("50/m".to_owned()), Some(7))));
+        assert_eq!((rate("50/day", 0), rate("50/m", -1)), (None, None), "in a later form");
         assert!(!key(0, &[7; 32]) && !key(4, &[7; 32]) && !key(9, &[7; 32]) && !key(1, &[7; 31]));
     }
 }

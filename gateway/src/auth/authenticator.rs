@@ -218,5 +218,6 @@ fn principal(claims: &Claims) -> Principal {
         tenant: claims.tenant.clone().unwrap_or_default(),
         scope: Scope::widest(claims.scopes.iter().map(String::as_str)),
         rate: claims.rate,
+        burst: None,
     }
 }

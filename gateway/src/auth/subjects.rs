@@ -109,7 +109,12 @@ impl Subjects {
         let table = self.table.load();
         let Granted { scope, tenant } =
             table.get(subject).ok_or_else(|| AuthError::SubjectUnknown { subject: subject.to_owned() })?;
-        Ok(Principal { subject: subject.to_owned(), tenant: tenant.clone(), scope: Some(*scope), rate: None })
+        Ok(Principal {
+            subject: subject.to_owned(),
+            tenant: tenant.clone(),
+            scope: Some(*scope),
+            ..Principal::default()
+        })
     }
 
     /// Reloads the table when the file changes, without end.

@@ -8,7 +8,8 @@ use super::*;
 
 fn caller(tenant: &str, subject: &str, rate: Option<&str>) -> Principal {
     let (tenant, subject) = (tenant.to_owned(), subject.to_owned());
-    Principal { tenant, subject, scope: Some(Scope::Read), rate: rate.map(|rate| rate.parse().unwrap()) }
+    let rate = rate.map(|rate| rate.parse().unwrap());
+    Principal { tenant, subject, scope: Some(Scope::Read), rate, burst: None }
 }
 
 fn rates(usual: Option<&str>, tenants: &[&str]) -> Rates {
@@ -39,6 +40,26 @@ async fn a_rate_is_that_of_the_token_or_the_table_or_the_usual_one() {
     assert_eq!(limited(rates(Some("3/s"), table), &own).await, "subject 5/s, tenant 9/s");
     assert_eq!(limited(rates(Some("3/s"), table), &caller("", "root", None)).await, "subject 3/s");
     assert_eq!(limited(rates(Some("3/s"), table), &Principal::default()).await, "", "anonymous");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_may_have_a_burst_of_its_own_and_the_stricter_limit_refuses() {
+    let check = async |tenant: &str, burst: Option<u32>, expected: (u32, &str)| {
+        let limits =
+            RateLimits::new(rates(None, &["acme=5/s"]), None, &Process::default().context("gateway"));
+        let caller = Principal { burst, ..caller(tenant, "key:k-1", Some("8/s")) };
+        for call in 0..expected.0 {
+            assert!(limits.admit(&caller).await.is_ok(), "{call} of {expected:?}");
+        }
+        assert_eq!(limits.admit(&caller).await.unwrap_err().metadata()["identity"], expected.1);
+    };
+    check("", None, (8, "subject")).await;
+    check("", Some(2), (2, "subject")).await;
+    check("", Some(9), (9, "subject")).await;
+    check("acme", Some(2), (2, "subject")).await;
+    check("acme", Some(5), (5, "subject")).await;
+    check("acme", Some(6), (5, "tenant")).await;
+    check("acme", None, (5, "tenant")).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,7 +26,12 @@ fn refusals() -> (Refusals, Arc<Queue>) {
 }
 
 fn caller(subject: &str) -> Principal {
-    Principal { subject: subject.to_owned(), tenant: "acme".to_owned(), scope: Some(Scope::Read), rate: None }
+    Principal {
+        subject: subject.to_owned(),
+        tenant: "acme".to_owned(),
+        scope: Some(Scope::Read),
+        ..Principal::default()
+    }
 }
 
 fn request(path: &str) -> Request<Body> {

@@ -16,6 +16,18 @@ pub struct JournalArgs {
     pub max_bytes: ByteSize,
 }
 
+/// The limits of the logs beside the journal.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct AuditLogArgs {
+    /// The limits of the log of refused writes.
+    #[command(flatten)]
+    pub refusals: RefusalLogArgs,
+
+    /// The limits of the log of audited reads.
+    #[command(flatten)]
+    pub reads: ReadLogArgs,
+}
+
 /// The limits of the log of refused writes.
 #[derive(Debug, Clone, clap::Args)]
 pub struct RefusalLogArgs {
@@ -31,6 +43,26 @@ pub struct RefusalLogArgs {
     pub age: Duration,
 }
 
+/// The limits of the log of audited reads. Its flags stand beside those of other logs, so that each has an id of its own.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ReadLogArgs {
+    /// Reads of API keys that are kept for `GET /v1/audit/reads`, from 100 to 100000: the oldest are removed.
+    #[arg(id = "read_log_entries", long = "read-log-entries", env = "DATAFLOW_READ_LOG_ENTRIES", default_value_t = 10_000,
+          value_parser = clap::value_parser!(u32).range(100..=100_000), value_name = "N")]
+    pub entries: u32,
+
+    /// Age at which an audited read is removed, from `1h` to `3650d`.
+    #[arg(id = "read_log_age", long = "read-log-age", env = "DATAFLOW_READ_LOG_AGE", default_value = "30d",
+          value_parser = log_age, value_name = "DURATION")]
+    pub age: Duration,
+
+    /// Audited reads of one caller that this process records in a minute, from 1 to 1000: of further ones only their
+    /// number. All callers of a tenant have ten times as many.
+    #[arg(id = "read_log_rate", long = "read-log-rate", env = "DATAFLOW_READ_LOG_RATE", default_value_t = 10,
+          value_parser = clap::value_parser!(u32).range(1..=1000), value_name = "N")]
+    pub per_minute: u32,
+}
+
 /// The default of each flag.
 impl Default for JournalArgs {
     fn default() -> Self {
@@ -42,6 +74,13 @@ impl Default for JournalArgs {
 impl Default for RefusalLogArgs {
     fn default() -> Self {
         Self { entries: 10_000, age: 30 * DAY }
+    }
+}
+
+/// The default of each flag.
+impl Default for ReadLogArgs {
+    fn default() -> Self {
+        Self { entries: 10_000, age: 30 * DAY, per_minute: 10 }
     }
 }
 
@@ -72,26 +111,34 @@ mod tests {
     }
 
     #[test]
-    fn the_log_of_refusals_has_bounds() {
+    fn the_logs_have_bounds() {
         #[derive(clap::Parser)]
         struct Command {
             #[command(flatten)]
-            log: RefusalLogArgs,
+            logs: AuditLogArgs,
         }
         let check = |flag: &str, value: &str, is_valid: bool| {
-            let read = Command::try_parse_from(["config", flag, value]).map(|command| command.log);
+            let read = Command::try_parse_from(["config", flag, value]).map(|command| command.logs);
             assert_eq!(read.is_ok(), is_valid, "{flag} {value}");
         };
         for (value, is_valid) in [("100", true), ("99", false), ("100000", true), ("100001", false)] {
             check("--refusal-log-entries", value, is_valid);
+            check("--read-log-entries", value, is_valid);
+        }
+        for (value, is_valid) in [("1", true), ("0", false), ("1000", true), ("1001", false)] {
+            check("--read-log-rate", value, is_valid);
         }
         for (value, is_valid) in
             [("1h", true), ("59m 59s", false), ("3650d", true), ("3650d 1s", false), ("30", false)]
         {
             check("--refusal-log-age", value, is_valid);
+            check("--read-log-age", value, is_valid);
         }
         let RefusalLogArgs { entries, age } = RefusalLogArgs::default();
-        let stated = Command::try_parse_from(["config"]).unwrap().log;
-        assert_eq!((stated.entries, stated.age), (entries, age));
+        let stated = Command::try_parse_from(["config"]).unwrap().logs;
+        assert_eq!((stated.refusals.entries, stated.refusals.age), (entries, age));
+        let ReadLogArgs { entries, age, per_minute } = ReadLogArgs::default();
+        let stated = stated.reads;
+        assert_eq!((stated.entries, stated.age, stated.per_minute), (entries, age, per_minute));
     }
 }

@@ -12,6 +12,7 @@ use crate::provider::{Dialect, Provider, Quota};
 use crate::state::{Owner, ProviderView, Revision, RuleView, RulesetView, VersionedProvider};
 
 pub(crate) mod audit;
+pub(crate) mod audited_read;
 pub(crate) mod flag;
 pub(crate) mod key;
 pub(crate) mod refusal;

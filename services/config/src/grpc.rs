@@ -9,10 +9,12 @@ pub mod settings;
 pub mod themes;
 
 mod mask;
+mod reads;
 mod refusals;
 mod sets;
 
 use std::pin::Pin;
+use std::time::SystemTime;
 
 use dataflow_mesh::identity::Identity;
 use dataflow_mesh::propagation::REQUEST_ID;
@@ -22,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status};
 
 use crate::Error;
+use crate::audited_read::AuditedRead;
 use crate::change::Origin;
 use crate::journal::Journal;
 use crate::state::State;
@@ -73,7 +76,7 @@ where
         .boxed()
 }
 
-/// The caller of a change.
+/// The caller of a change or of an audited read.
 struct Caller {
     subject: String,
     /// Empty if it belongs to no tenant.
@@ -99,6 +102,13 @@ fn tenant<T>(request: &Request<T>) -> String {
 // === impl Caller ===
 
 impl Caller {
+    /// A read of the caller that is audited.
+    fn read(self, action: &str, resource: &str) -> AuditedRead {
+        let Self { subject, tenant, peer, request_id } = self;
+        let (time, action, resource) = (SystemTime::now(), action.to_owned(), resource.to_owned());
+        AuditedRead { time, subject, tenant, peer, request_id, action, resource, left_out: 0 }
+    }
+
     /// The author and the reason of a change.
     fn origin(self, reason: String) -> Result<Origin, Error> {
         if reason.len() > MAX_REASON {

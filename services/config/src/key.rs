@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use dataflow_mesh::access::Scope;
+use dataflow_mesh::rate::{MAX_PERMITS, NotARate, Rate};
 use sha2::{Digest, Sha256};
 
 use crate::Error;
@@ -45,14 +46,48 @@ pub struct Key {
     pub tenant: String,
     /// From when on it is not valid, if it expires.
     pub expires: Option<SystemTime>,
+    /// Its own rate, in place of the usual one of the gateway.
+    pub rate: Option<KeyRate>,
     /// The subject of the caller that created it.
     pub creator: String,
     /// The SHA-256 digest of the secret.
     pub digest: [u8; 32],
 }
 
+/// The most calls of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyRate {
+    /// The rate.
+    pub rate: Rate,
+    /// The calls that may come at once; the usual burst of the gateway, if there is none.
+    pub burst: Option<u32>,
+}
+
 /// The secret of a new key. It has no `Debug`, so that no log can have it.
 pub struct Secret(String);
+
+// === impl KeyRate ===
+
+impl KeyRate {
+    /// The rate as requests and the store state it; none without one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::KeyInvalid`].
+    pub fn read(rate: &str, burst: i32) -> Result<Option<Self>, Error> {
+        let burst = u32::try_from(burst).ok().filter(|burst| *burst <= MAX_PERMITS);
+        let burst = burst.ok_or_else(|| {
+            invalid("rate_burst", &format!("must be from 1 to {MAX_PERMITS}, or 0 for the usual burst"))
+        })?;
+        let burst = (burst > 0).then_some(burst);
+        if rate.is_empty() {
+            require(burst.is_none(), "rate_burst", || "needs a rate_limit beside it".to_owned())?;
+            return Ok(None);
+        }
+        let rate = rate.parse().map_err(|problem: NotARate| invalid("rate_limit", &problem.to_string()))?;
+        Ok(Some(Self { rate, burst }))
+    }
+}
 
 // === impl Key ===
 
@@ -170,6 +205,7 @@ mod tests {
             scope: Scope::Read,
             tenant: "acme".to_owned(),
             expires: None,
+            rate: None,
             creator: String::new(),
             digest: [0; 32],
         }
@@ -239,6 +275,32 @@ mod tests {
         check(Some(now + second), Some(MIN_TTL), Err("ttl"));
         let expiring = Key { expires: Some(now), ..key() };
         assert!(expiring.is_expired(now) && !expiring.is_expired(now - second) && !key().is_expired(now));
+    }
+
+    #[test]
+    fn a_key_may_have_a_rate_and_with_it_a_burst() {
+        let check = |rate: &str, burst: i32, expected: Result<Option<u32>, &str>| {
+            let found = KeyRate::read(rate, burst);
+            let found = found.map(|found| found.map(|found| found.rate.with_burst(found.burst).burst));
+            match (found, expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{rate} {burst}"),
+                (found, Err(expected)) => {
+                    assert_eq!(field(found).as_deref(), Some(expected), "{rate} {burst}")
+                }
+                (Err(error), Ok(_)) => panic!("{rate} {burst}: {error}"),
+            }
+        };
+        check("", 0, Ok(None));
+        check("1/h", 0, Ok(Some(1)));
+        check("1000000/s", 1, Ok(Some(1)));
+        check("50/s", 1_000_000, Ok(Some(1_000_000)));
+        check("50/s", 1_000_001, Err("rate_burst"));
+        check("50/s", -1, Err("rate_burst"));
+        check("", 1, Err("rate_burst"));
+        check("0/s", 0, Err("rate_limit"));
+        check("1000001/s", 0, Err("rate_limit"));
+        check("50", 0, Err("rate_limit"));
+        check("fast", 1, Err("rate_limit"));
     }
 
     #[test]

@@ -14,8 +14,9 @@ use dataflow_store::entries::{Condition, Outcome};
 use dataflow_store::key::Key;
 
 use crate::Error;
+use crate::bounded_log::Unreadable;
 use crate::journal::SPACE;
-use crate::stored::refusal::{Unreadable, Uses, decode_uses, encode_uses};
+use crate::stored::refusal::{Uses, decode_uses, encode_uses};
 
 /// The most keys of one report.
 pub const MAX_REPORTED: usize = 1000;

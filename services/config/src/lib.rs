@@ -2,22 +2,24 @@
 //! feature flags, serves the dynamic settings of the mesh, and pushes every change to all watchers.
 //!
 //! [`grpc`] adapts the wire. Reads are served from a [`state`], which results from replaying the [`journal`]; writes
-//! append to the journal, in the format of `stored`. Beside it stand the log of [`refusals`], and when keys were last
-//! used ([`key_uses`]). The crate `dataflow-rules` validates rule sets and themes, [`provider`] validates providers, [`flag`]
+//! append to the journal, in the format of `stored`. Beside it stand the logs ([`bounded_log`]) of refused writes and of
+//! [`audited_reads`], and when keys were last used ([`key_uses`]). The crate `dataflow-rules` validates rule sets and themes, [`provider`] validates providers, [`flag`]
 //! flags, [`key`] makes and validates API keys, and [`built_in`] is the seed of an empty store.
 
 pub mod args;
 pub mod error;
 pub mod grpc;
 
+pub mod audited_reads;
+pub mod bounded_log;
 pub mod journal;
 pub mod key_uses;
-pub mod refusals;
 
 pub mod change;
 pub mod difference;
 pub mod state;
 
+pub mod audited_read;
 pub mod built_in;
 pub mod flag;
 pub mod key;
@@ -42,31 +44,38 @@ use dataflow_proto::config::v1::provider_service_server::ProviderServiceServer;
 use dataflow_proto::config::v1::rule_service_server::RuleServiceServer;
 use dataflow_proto::config::v1::theme_service_server::ThemeServiceServer;
 
-pub use args::{JournalArgs, RefusalLogArgs};
+pub use args::{AuditLogArgs, JournalArgs, ReadLogArgs, RefusalLogArgs};
+use audited_reads::AuditedReads;
+use bounded_log::{BoundedLog, Bounds};
 pub use convert::ruleset::{from_wire as ruleset_from_wire, to_wire as ruleset_to_wire};
 pub use convert::theme::{mapping_from_wire, mapping_to_wire};
 pub use error::Error;
-use journal::Journal;
+use journal::{Journal, SPACE};
 use key_uses::KeyUses;
-use refusals::RefusalLog;
+use refusal::Refusal;
 
 /// How long startup waits for the next records before the service serves the built-in rule sets and providers.
 const STORE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// RuleService, ThemeService, ProviderService, KeyService, FlagService, AuditService and ConfigService on top of
-/// `journal`, with a log of refused writes beside it.
+/// `journal`, with the logs of refused writes and of audited reads beside it.
 pub fn capability(
     server: &ServerArgs,
     context: &Context,
     journal: Arc<Journal>,
-    refusals: &RefusalLogArgs,
+    logs: &AuditLogArgs,
 ) -> Capability {
     let limit = server.max_message();
     journal.register(&context.metrics);
     let watched = Arc::clone(&journal);
     context.status.degraded_while("JOURNAL_LOST", move || watched.is_lost());
-    let refusals = Arc::new(RefusalLog::new(journal.store(), refusals));
-    refusals.register(&context.metrics);
+    let AuditLogArgs { refusals, reads } = logs;
+    let bounds = Bounds { entries: refusals.entries, age: refusals.age };
+    let refusals = Arc::new(BoundedLog::<Refusal>::new(journal.store(), SPACE.key("refusals"), bounds));
+    let help = "Refused writes in the log, as of the last change or check; at most `--refusal-log-entries`";
+    context.metrics.register("config_refusal_log_entries", help, refusals.entries());
+    let reads = Arc::new(AuditedReads::new(journal.store(), reads));
+    reads.register(&context.metrics);
     let uses = Arc::new(KeyUses::new(journal.store()));
     let rules = grpc::rules::Service::new(Arc::clone(&journal), context.draining.clone());
     let rules =
@@ -75,10 +84,14 @@ pub fn capability(
     let themes =
         ThemeServiceServer::new(themes).max_decoding_message_size(limit).max_encoding_message_size(limit);
     let providers = ProviderServiceServer::new(grpc::providers::Service::new(Arc::clone(&journal)));
-    let keys = grpc::keys::Service::new(Arc::clone(&journal), uses, context.draining.clone());
+    let keys =
+        grpc::keys::Service::new(Arc::clone(&journal), uses, Arc::clone(&reads), context.draining.clone());
     let flags = grpc::flags::Service::new(Arc::clone(&journal), context.draining.clone());
-    let audit =
-        AuditServiceServer::new(grpc::audit::Service::new(Arc::clone(&journal), Arc::clone(&refusals)));
+    let audit = AuditServiceServer::new(grpc::audit::Service::new(
+        Arc::clone(&journal),
+        Arc::clone(&refusals),
+        Arc::clone(&reads),
+    ));
     let settings = grpc::settings::Service::new(context.settings.clone(), context.draining.clone());
     let followed = Arc::clone(&journal);
     let follow = Task::restarting("journal", move || {
@@ -88,6 +101,10 @@ pub fn capability(
     let trim = Task::restarting("refusal log", move || {
         let refusals = Arc::clone(&refusals);
         async move { refusals.follow().await }
+    });
+    let trim_reads = Task::restarting("read log", move || {
+        let reads = Arc::clone(&reads);
+        async move { reads.follow().await }
     });
     Capability::new()
         .service(rules)
@@ -100,6 +117,7 @@ pub fn capability(
         .warm_up(warm_up(journal))
         .task(follow)
         .task(trim)
+        .task(trim_reads)
 }
 
 /// Reads the journal, unless the store stops replying.

@@ -47,31 +47,6 @@ pub struct Report {
     pub refusals: Vec<Refusal>,
 }
 
-/// Which refusals a caller asks for.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Query {
-    /// The tenant of the caller, which sees its own refusals alone; empty if it sees those of all tenants.
-    pub tenant: String,
-    /// The subject of the refusals; empty for all subjects.
-    pub subject: String,
-    /// The earliest time.
-    pub start: Option<SystemTime>,
-    /// The time after the latest one.
-    pub end: Option<SystemTime>,
-}
-
-// === impl Query ===
-
-impl Query {
-    /// Whether a refusal is asked for.
-    pub fn matches(&self, refusal: &Refusal) -> bool {
-        (self.tenant.is_empty() || self.tenant == refusal.tenant)
-            && (self.subject.is_empty() || self.subject == refusal.subject)
-            && self.start.is_none_or(|start| start <= refusal.time)
-            && self.end.is_none_or(|end| refusal.time < end)
-    }
-}
-
 // === impl Report ===
 
 impl Report {
@@ -161,33 +136,6 @@ mod tests {
         check("a", vec![refusal("ada"), refusal(&"x".repeat(MAX_TEXT + 1))], Some("refusals[1].subject"));
         let long = Refusal { reason: "X".repeat(MAX_TEXT + 1), ..refusal("ada") };
         check("a", vec![long], Some("refusals[0].reason"));
-    }
-
-    #[test]
-    fn a_query_selects_by_tenant_subject_and_time() {
-        let second = |seconds: u64| NOW + Duration::from_secs(seconds);
-        let of = |tenant: &str, subject: &str, seconds: u64| Refusal {
-            tenant: tenant.to_owned(),
-            time: second(seconds),
-            ..refusal(subject)
-        };
-        let all = [of("acme", "ada", 1), of("bolt", "ada", 2), of("", "root", 3), of("acme", "bob", 4)];
-        let check = |query: Query, expected: &[usize]| {
-            let found = (0..all.len()).filter(|index| query.matches(&all[*index]));
-            assert!(found.eq(expected.iter().copied()), "{query:?}");
-        };
-        let tenant = |tenant: &str| Query { tenant: tenant.to_owned(), ..Query::default() };
-        let subject = |subject: &str, query: Query| Query { subject: subject.to_owned(), ..query };
-        check(Query::default(), &[0, 1, 2, 3]);
-        check(tenant("acme"), &[0, 3]);
-        check(tenant("bolt"), &[1]);
-        check(tenant("other"), &[]);
-        check(subject("ada", Query::default()), &[0, 1]);
-        check(subject("ada", tenant("acme")), &[0]);
-        check(subject("root", tenant("acme")), &[]);
-        check(Query { start: Some(second(2)), ..Query::default() }, &[1, 2, 3]);
-        check(Query { end: Some(second(2)), ..Query::default() }, &[0]);
-        check(Query { start: Some(second(2)), end: Some(second(4)), ..Query::default() }, &[1, 2]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use bytesize::ByteSize;
 use clap::builder::FalseyValueParser;
 use dataflow_analysis::args::{AnalysisArgs, UploadArgs};
 use dataflow_cache::CacheArgs;
-use dataflow_config::{JournalArgs, RefusalLogArgs};
+use dataflow_config::{AuditLogArgs, JournalArgs};
 use dataflow_mesh::args::{LimitArgs, ServerArgs, TelemetryArgs};
 use dataflow_mesh::outbound::Outbound;
 use dataflow_mesh::process::{self, Process};
@@ -195,7 +195,7 @@ async fn start(process: &Process, limits: AnalysisArgs, extra: Option<RuleSet>) 
         store: store.open(None, cache.capacity.as_u64(), process, "analyze")?,
         cache,
         journal: JournalArgs::default(),
-        refusals: RefusalLogArgs::default(),
+        logs: AuditLogArgs::default(),
         server: in_process::internal(server),
     };
     let mesh = Mesh::start(services, process).await?;

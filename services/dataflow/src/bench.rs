@@ -51,6 +51,9 @@ pub(crate) enum Bench {
     /// CPU time of a small call over REST with logs of failures and one call in a hundred traced, relative to one without
     /// logs and traces.
     Observability(gateway::observability::Args),
+    /// CPU time of the verification of a new token, by algorithm; of a call with a known token and rate limits, relative to
+    /// an anonymous one; and the latency of a valid caller beside invalid tokens, relative to alone. Needs `openssl`.
+    Token(gateway::tokens::Args),
     /// Calls served per second when 2, 4 and 10 times as many are sent as `analysis` can serve, relative to its
     /// capacity, and in the second after. Needs two processors.
     Overload(overload::Args),
@@ -87,6 +90,7 @@ impl Bench {
             Bench::Cache(on) => cache::measure(&on).await?,
             Bench::Gateway(on) => gateway::measure(&on).await?,
             Bench::Observability(on) => gateway::observability::measure(&on).await?,
+            Bench::Token(on) => gateway::tokens::measure(&on).await?,
             Bench::Overload(on) => overload::measure(&on).await?,
             Bench::Isolation(on) => isolation::measure(&on).await?,
             Bench::Scrape(on) => scrape::measure(&on).await?,

@@ -11,7 +11,7 @@ use dataflow_analysis::args::{AnalysisArgs, UploadArgs};
 use dataflow_cache::CacheArgs;
 use dataflow_config::built_in::seeds;
 use dataflow_config::journal::Journal;
-use dataflow_config::{JournalArgs, RefusalLogArgs};
+use dataflow_config::{AuditLogArgs, JournalArgs};
 use dataflow_mesh::args::ServerArgs;
 use dataflow_mesh::capability::Capability;
 use dataflow_mesh::context::Context;
@@ -38,8 +38,8 @@ pub(crate) struct Services {
     pub(crate) cache: CacheArgs,
     /// The limits of the journal.
     pub(crate) journal: JournalArgs,
-    /// The limits of the log of refused writes.
-    pub(crate) refusals: RefusalLogArgs,
+    /// The limits of the logs beside it.
+    pub(crate) logs: AuditLogArgs,
     /// The store of their state, opened once for all of them.
     pub(crate) store: Arc<dyn Store>,
     /// How each of them serves.
@@ -70,7 +70,7 @@ struct Running {
 impl Mesh {
     /// Starts the three roles in `process`, which is ready when they are.
     pub(crate) async fn start(services: Services, process: &Process) -> Result<Self, Failure> {
-        let Services { analysis, uploads, extra, cache, journal, refusals, store, server } = services;
+        let Services { analysis, uploads, extra, cache, journal, logs, store, server } = services;
         let (config_listener, config_url) = loopback().await?;
         let (cache_listener, cache_url) = loopback().await?;
         let (analysis_listener, analysis_url) = loopback().await?;
@@ -96,7 +96,7 @@ impl Mesh {
                 dataflow_cache::capability(&cache, &server, context, Arc::clone(&store))
             }),
             start("config", config_listener, &|context| {
-                dataflow_config::capability(&server, context, Arc::clone(&journal), &refusals)
+                dataflow_config::capability(&server, context, Arc::clone(&journal), &logs)
             }),
         ];
         Ok(Self { analysis: analysis_url, cache: cache_url, config: config_url, running })

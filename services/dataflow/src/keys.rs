@@ -4,6 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use dataflow_mesh::outbound::Outbound;
+use dataflow_mesh::rate::{MAX_PERMITS, Rate};
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::key_service_client::KeyServiceClient;
 use dataflow_proto::mesh::v1 as mesh_pb;
@@ -47,6 +48,17 @@ pub(crate) struct CreateArgs {
     /// Time for which the key is valid, from 1 minute to 10 years. Default: until it is deleted.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     ttl: Option<Duration>,
+
+    /// Calls that the key may make, as `100/s`, `600/m` or `1000/h`; they count against the limit of its tenant too.
+    /// Default: the usual rate of the gateway.
+    #[arg(long, value_name = "RATE")]
+    rate_limit: Option<Rate>,
+
+    /// Calls of that rate that may come at once after a pause, from 1 to 1,000,000. Default: the usual burst of the
+    /// gateway.
+    #[arg(long, value_name = "N", requires = "rate_limit",
+          value_parser = clap::value_parser!(i32).range(1..=i64::from(MAX_PERMITS)))]
+    rate_burst: Option<i32>,
 
     #[command(flatten)]
     record: RecordArgs,
@@ -117,7 +129,7 @@ impl Keys {
 }
 
 async fn create(args: CreateArgs) -> Result<Exit, Failure> {
-    let CreateArgs { name, scope, tenant, ttl, record, mesh, format } = args;
+    let CreateArgs { name, scope, tenant, ttl, rate_limit, rate_burst, record, mesh, format } = args;
     let ttl = ttl.map(prost_types::Duration::try_from).transpose();
     let ttl = ttl.map_err(|_| Failure::new(Exit::Usage, anyhow::anyhow!("--ttl: it is too long")))?;
     let request = pb::CreateKeyRequest {
@@ -127,6 +139,8 @@ async fn create(args: CreateArgs) -> Result<Exit, Failure> {
         expire_time: None,
         ttl,
         reason: record.reason.unwrap_or_default(),
+        rate_limit: rate_limit.map(|rate| rate.to_string()).unwrap_or_default(),
+        rate_burst: rate_burst.unwrap_or_default(),
     };
     let reply = client(&mesh)?.create_key(request).await.map_err(|status| mesh.failure(&status))?;
     let created = reply.into_inner();
@@ -160,12 +174,14 @@ async fn list(args: ListArgs) -> Result<Exit, Failure> {
         }
     }
     format.print("dataflow.config.v1.ListKeysResponse", &all, |options, out| {
-        let mut grid = Grid::new(["KEY", "SCOPE", "TENANT", "CREATED", "EXPIRES", "LAST USED", "NAME"]);
+        let mut grid =
+            Grid::new(["KEY", "SCOPE", "TENANT", "RATE", "CREATED", "EXPIRES", "LAST USED", "NAME"]);
         for key in &all.keys {
             grid.push([
                 key.key_id.clone(),
                 scope(key),
                 key.tenant.clone(),
+                key.rate_limit.clone(),
                 time(key.create_time),
                 time(key.expire_time),
                 time(key.last_use_time),
@@ -203,7 +219,11 @@ fn described(key: &pb::ApiKey) -> String {
         expires => format!("expires at {expires}"),
     };
     let (id, name, scope) = (printable(&key.key_id), printable(&key.display_name), scope(key));
-    format!("{id} ({name}): scope {scope}{of_tenant}, {expires}; the secret cannot be shown again")
+    let rate = match key.rate_limit.as_str() {
+        "" => String::new(),
+        rate => format!(", at most {} calls", printable(rate)),
+    };
+    format!("{id} ({name}): scope {scope}{of_tenant}{rate}, {expires}; the secret cannot be shown again")
 }
 
 /// The scope of a key, as `--scope` takes it.

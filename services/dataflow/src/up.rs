@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use dataflow_analysis::args::{AnalysisArgs, UploadArgs};
 use dataflow_cache::CacheArgs;
-use dataflow_config::{JournalArgs, RefusalLogArgs};
+use dataflow_config::{AuditLogArgs, JournalArgs};
 use dataflow_gateway::Gateway;
 use dataflow_gateway::args::{PublicArgs, UpstreamArgs};
 use dataflow_mesh::args::{ProcessArgs, ServerArgs};
@@ -54,12 +54,12 @@ pub(crate) struct Args {
     journal: JournalArgs,
 
     #[command(flatten, next_help_heading = "Limits")]
-    refusals: RefusalLogArgs,
+    logs: AuditLogArgs,
 }
 
 /// Runs the mesh until the process is stopped. The services stop one after the other, the gateway first.
 pub(crate) async fn run(args: Args, loaded: Loaded) -> Result<Exit, Failure> {
-    let Args { listen, public, server, process, data_dir, store, limits, uploads, cache, journal, refusals } =
+    let Args { listen, public, server, process, data_dir, store, limits, uploads, cache, journal, logs } =
         args;
     process::run(&process, loaded, "dataflow", async |process: Process| {
         let listener = process::bind(listen).await?;
@@ -76,7 +76,7 @@ pub(crate) async fn run(args: Args, loaded: Loaded) -> Result<Exit, Failure> {
             extra: None,
             cache,
             journal,
-            refusals,
+            logs,
             store,
             server: in_process::internal(server.clone()),
         };

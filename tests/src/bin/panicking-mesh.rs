@@ -130,6 +130,22 @@ impl AuditService for Panicking {
         Ok(Response::new(config::ListRefusalsResponse::default()))
     }
 
+    async fn list_reads(
+        &self,
+        _: Request<config::ListReadsRequest>,
+    ) -> Result<Response<config::ListReadsResponse>, Status> {
+        Ok(Response::new(config::ListReadsResponse::default()))
+    }
+
+    type ExportReadsStream = BoxStream<'static, Result<config::ExportReadsResponse, Status>>;
+
+    async fn export_reads(
+        &self,
+        _: Request<config::ExportReadsRequest>,
+    ) -> Result<Response<Self::ExportReadsStream>, Status> {
+        Ok(Response::new(stream::empty().boxed()))
+    }
+
     async fn report_refusals(
         &self,
         _: Request<config::ReportRefusalsRequest>,

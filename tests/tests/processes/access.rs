@@ -17,6 +17,7 @@ use tonic::Code;
 
 use crate::mesh::stub::Stub;
 
+mod refused;
 mod rotation;
 
 pub(crate) fn address(service: &Service) -> std::net::SocketAddr {

@@ -81,6 +81,8 @@ async fn a_key_is_listed_without_its_secret_and_watched_by_its_digest() {
         scope: Scope::Write.into(),
         tenant: "acme".to_owned(),
         ttl: Some(ttl),
+        rate_limit: "50/m".to_owned(),
+        rate_burst: 7,
         ..creation("nightly")
     };
     let (key, secret) = created(&config, "", request).await.unwrap();
@@ -90,7 +92,7 @@ async fn a_key_is_listed_without_its_secret_and_watched_by_its_digest() {
         (key.display_name.as_str(), key.scope(), key.tenant.as_str()),
         ("nightly", Scope::Write, "acme")
     );
-    assert_eq!(key.creator, "ada");
+    assert_eq!((key.creator.as_str(), key.rate_limit.as_str(), key.rate_burst), ("ada", "50/m", 7));
     let lasts = key.expire_time.unwrap().seconds - key.create_time.unwrap().seconds;
     assert!((3595..=3605).contains(&lasts), "{key:?}");
     assert_eq!(listed(&config, "").await, std::slice::from_ref(&key));
@@ -101,6 +103,8 @@ async fn a_key_is_listed_without_its_secret_and_watched_by_its_digest() {
         scope: key.scope,
         tenant: key.tenant,
         expire_time: key.expire_time,
+        rate_limit: "50/m".to_owned(),
+        rate_burst: 7,
     };
     assert_eq!(next(&mut watch(&config).await).await, [expected]);
 }
@@ -142,6 +146,14 @@ async fn an_invalid_key_is_rejected_and_its_field_named() {
         check(pb::CreateKeyRequest { scope, ..valid() }, "scope").await;
     }
     check(pb::CreateKeyRequest { tenant: "a/b".to_owned(), ..valid() }, "tenant").await;
+    for rate in ["50", "0/s", "1000001/s", "50/d"] {
+        check(pb::CreateKeyRequest { rate_limit: rate.to_owned(), ..valid() }, "rate_limit").await;
+    }
+    for rate_burst in [-1, 1_000_001] {
+        let request = pb::CreateKeyRequest { rate_limit: "50/s".to_owned(), rate_burst, ..valid() };
+        check(request, "rate_burst").await;
+    }
+    check(pb::CreateKeyRequest { rate_burst: 1, ..valid() }, "rate_burst").await;
     for time in [at(1, 0), at(-1, 0), at(i64::MAX, 0), at(253_402_300_800, 0), at(4_000_000_000, -1)] {
         check(pb::CreateKeyRequest { expire_time: time, ..valid() }, "expire_time").await;
     }

@@ -30,6 +30,7 @@ mod panics;
 mod peer_identity;
 mod propagation;
 mod rate_limits;
+mod reads;
 mod refusals;
 mod rest;
 mod rules;

@@ -1,5 +1,7 @@
 //! Rate limits of callers at the gateway: the same over REST, gRPC and the predecessor's routes, and shared by gateways.
 
+mod keys;
+
 use std::time::Instant;
 
 use ::http::HeaderMap;

@@ -1,6 +1,7 @@
 //! Tenants: what one of them changes for itself, and that none reaches what belongs to another.
 
 mod isolation;
+mod memory;
 mod themes;
 
 use dataflow_tests::eventually::{TIMEOUT, eventually};

@@ -9,6 +9,7 @@
 
 mod cache;
 mod dashboards;
+mod reads;
 mod refusals;
 mod rules;
 mod secrets;

@@ -1,7 +1,7 @@
 //! Refused writes and the uses of keys in a Redis that two config services share. Over the embedded store, the same
 //! contract is tested in the binary `processes`.
 
-use dataflow_config::RefusalLogArgs;
+use dataflow_config::{AuditLogArgs, ReadLogArgs, RefusalLogArgs};
 use dataflow_mesh::process::Process;
 use dataflow_tests::editor::small;
 use dataflow_tests::redis::{self, Server};
@@ -37,8 +37,9 @@ async fn the_log_in_redis_has_the_bounds_of_its_flags() {
     }
     let server = Server::start();
     let store = services::redis_at(server.url(), &Process::default());
-    let limits = RefusalLogArgs { entries: 100, ..RefusalLogArgs::default() };
-    let config = services::config_with(store, small(), limits).await;
+    let refusals = RefusalLogArgs { entries: 100, ..RefusalLogArgs::default() };
+    let reads = ReadLogArgs { entries: 100, per_minute: 200, ..ReadLogArgs::default() };
+    let config = services::config_with(store, small(), AuditLogArgs { refusals, reads }).await;
     for report in 0..4 {
         let refusals = vec![refusals::refusal("ada", "acme", &report.to_string()); 40];
         refusals::report(&config, &report.to_string(), refusals).await.unwrap();

@@ -8,7 +8,7 @@ use dataflow_proto::mesh::v1 as mesh;
 
 use super::timestamp;
 use crate::Error;
-use crate::key::{Key, invalid};
+use crate::key::{Key, KeyRate, invalid};
 use crate::state::VersionedKey;
 
 /// The last second that JSON can state: the end of the year 9999.
@@ -29,6 +29,8 @@ pub(crate) fn watched(key: &Key) -> pb::WatchedKey {
         tenant: key.tenant.clone(),
         subject: key.subject(),
         expire_time: key.expires.and_then(timestamp),
+        rate_limit: rate_limit(key),
+        rate_burst: rate_burst(key),
     }
 }
 
@@ -48,6 +50,7 @@ pub(crate) fn from_stored(stored: pb::StoredKey) -> Result<Key, Error> {
     Ok(Key {
         scope: scope(key.scope)?,
         expires: key.expire_time.map(time).transpose()?,
+        rate: KeyRate::read(&key.rate_limit, key.rate_burst)?,
         digest: digest.as_ref().try_into().map_err(|_| invalid("digest", "must be 32 bytes"))?,
         key_id: key.key_id,
         display_name: key.display_name,
@@ -96,6 +99,18 @@ fn key_to_wire(key: &Key) -> pb::ApiKey {
         tenant: key.tenant.clone(),
         expire_time: key.expires.and_then(timestamp),
         creator: key.creator.clone(),
+        rate_limit: rate_limit(key),
+        rate_burst: rate_burst(key),
         ..pb::ApiKey::default()
     }
+}
+
+/// The rate of a key; empty without one.
+fn rate_limit(key: &Key) -> String {
+    key.rate.map(|own| own.rate.to_string()).unwrap_or_default()
+}
+
+/// The burst of a key; 0 without one.
+fn rate_burst(key: &Key) -> i32 {
+    key.rate.and_then(|own| own.burst).and_then(|burst| i32::try_from(burst).ok()).unwrap_or_default()
 }

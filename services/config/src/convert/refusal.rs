@@ -6,7 +6,8 @@ use dataflow_proto::config::v1 as pb;
 
 use super::{invalid, timestamp};
 use crate::Error;
-use crate::refusal::{Query, Refusal, Report};
+use crate::bounded_log::Query;
+use crate::refusal::{Refusal, Report};
 
 /// The last second that JSON can state: the end of the year 9999.
 const LAST_SECOND: i64 = 253_402_300_799;
@@ -46,18 +47,23 @@ pub(crate) fn report(request: pb::ReportRefusalsRequest) -> Result<Report, Error
     Ok(Report { id, refusals })
 }
 
-/// The refusals that a caller of this tenant asks for.
+/// The entries of a log that a caller of this tenant asks for.
 ///
 /// # Errors
 ///
 /// [`Error::FieldInvalid`] if a time is none, or no time is between the two.
-pub(crate) fn query(tenant: String, request: &pb::ListRefusalsRequest) -> Result<Query, Error> {
-    let start = request.start_time.map(|start| time(start, "start_time")).transpose()?;
-    let end = request.end_time.map(|end| time(end, "end_time")).transpose()?;
+pub(crate) fn query(
+    tenant: String,
+    subject: &str,
+    start_time: Option<prost_types::Timestamp>,
+    end_time: Option<prost_types::Timestamp>,
+) -> Result<Query, Error> {
+    let start = start_time.map(|start| time(start, "start_time")).transpose()?;
+    let end = end_time.map(|end| time(end, "end_time")).transpose()?;
     if start.zip(end).is_some_and(|(start, end)| end <= start) {
         return Err(invalid("end_time", "must be after start_time"));
     }
-    Ok(Query { tenant, subject: request.subject.clone(), start, end })
+    Ok(Query { tenant, subject: subject.to_owned(), start, end })
 }
 
 /// When a key was used.
@@ -69,7 +75,12 @@ pub(crate) fn key_use(used: pb::KeyUse, index: usize) -> Result<(String, SystemT
     Ok((used.key_id, required_time(used.use_time, &format!("uses[{index}].use_time"))?))
 }
 
-fn required_time(given: Option<prost_types::Timestamp>, field: &str) -> Result<SystemTime, Error> {
+/// A time that must be given.
+///
+/// # Errors
+///
+/// [`Error::FieldInvalid`] if it is missing, or none.
+pub(super) fn required_time(given: Option<prost_types::Timestamp>, field: &str) -> Result<SystemTime, Error> {
     time(given.ok_or_else(|| invalid(field, "must be set"))?, field)
 }
 
@@ -99,8 +110,8 @@ mod tests {
     #[test]
     fn the_times_of_a_query_are_checked() {
         let check = |start_time, end_time, expected: Option<&str>| {
-            let request = pb::ListRefusalsRequest { start_time, end_time, ..Default::default() };
-            assert_eq!(field(query(String::new(), &request)).as_deref(), expected, "{request:?}");
+            let found = field(query(String::new(), "", start_time, end_time));
+            assert_eq!(found.as_deref(), expected, "{start_time:?} {end_time:?}");
         };
         check(None, None, None);
         check(at(0, 0), at(LAST_SECOND, 0), None);

@@ -12,10 +12,12 @@ use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
 use prost_types::Timestamp;
 use tonic::{Request, Response, Status};
 
-use super::{page_size, page_start, refusals, tenant};
+use super::{page_size, page_start, reads, refusals, tenant};
+use crate::audited_reads::AuditedReads;
+use crate::bounded_log::BoundedLog;
 use crate::change::{ChangeRecord, JournalEntry};
 use crate::journal::{Journal, Page};
-use crate::refusals::RefusalLog;
+use crate::refusal::Refusal;
 use crate::state::State;
 use crate::{Error, convert};
 
@@ -29,15 +31,16 @@ const MAX_READS: usize = 20;
 #[derive(Clone)]
 pub struct Service {
     journal: Arc<Journal>,
-    refusals: Arc<RefusalLog>,
+    refusals: Arc<BoundedLog<Refusal>>,
+    reads: Arc<AuditedReads>,
 }
 
 // === impl Service ===
 
 impl Service {
-    /// Serves the audit records of this journal, and these refused writes.
-    pub fn new(journal: Arc<Journal>, refusals: Arc<RefusalLog>) -> Self {
-        Self { journal, refusals }
+    /// Serves the audit records of this journal, these refused writes, and these reads.
+    pub fn new(journal: Arc<Journal>, refusals: Arc<BoundedLog<Refusal>>, reads: Arc<AuditedReads>) -> Self {
+        Self { journal, refusals, reads }
     }
 
     async fn list(
@@ -175,6 +178,30 @@ impl AuditService for Service {
     ) -> Result<Response<pb::ListRefusalsResponse>, Status> {
         let tenant = Identity::of(request.extensions()).tenant;
         respond(refusals::list(&self.refusals, tenant, request.get_ref()).await)
+    }
+
+    async fn list_reads(
+        &self,
+        request: Request<pb::ListReadsRequest>,
+    ) -> Result<Response<pb::ListReadsResponse>, Status> {
+        let tenant = tenant(&request);
+        respond(reads::list(&self.reads, tenant, request.get_ref()).await)
+    }
+
+    type ExportReadsStream = Pin<Box<dyn Stream<Item = Result<pb::ExportReadsResponse, Status>> + Send>>;
+
+    async fn export_reads(
+        &self,
+        request: Request<pb::ExportReadsRequest>,
+    ) -> Result<Response<Self::ExportReadsStream>, Status> {
+        let tenant = tenant(&request);
+        let pb::ExportReadsRequest { start_time, end_time, subject } = request.into_inner();
+        let query = convert::refusal::query(tenant, &subject, start_time, end_time);
+        let query = query.map_err(|error| to_status(&error))?;
+        let exported = reads::export(Arc::clone(&self.reads), query)
+            .map_ok(|read| pb::ExportReadsResponse { read: Some(read) })
+            .map_err(|error| to_status(&error));
+        Ok(Response::new(exported.boxed()))
     }
 
     async fn report_refusals(

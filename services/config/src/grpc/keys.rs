@@ -12,9 +12,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::{Caller, Watch, caller, check_etag, invalid_page_token, page_size, watch};
+use crate::audited_read::KEYS_LISTED;
+use crate::audited_reads::AuditedReads;
 use crate::change::Change;
 use crate::journal::Journal;
-use crate::key::{ID_PREFIX, Key, Secret, expiry, random_id};
+use crate::key::{ID_PREFIX, Key, KeyRate, Secret, expiry, random_id};
 use crate::key_uses::{KeyUses, MAX_REPORTED};
 use crate::state::{State, VersionedKey};
 use crate::{Error, convert};
@@ -27,6 +29,7 @@ const WATCHED_PER_MESSAGE: usize = 1000;
 pub struct Service {
     journal: Arc<Journal>,
     uses: Arc<KeyUses>,
+    reads: Arc<AuditedReads>,
     /// Ends the watches: an endless response stream would delay the drain.
     draining: CancellationToken,
 }
@@ -35,8 +38,13 @@ pub struct Service {
 
 impl Service {
     /// Serves these keys until `draining` is canceled.
-    pub fn new(journal: Arc<Journal>, uses: Arc<KeyUses>, draining: CancellationToken) -> Self {
-        Self { journal, uses, draining }
+    pub fn new(
+        journal: Arc<Journal>,
+        uses: Arc<KeyUses>,
+        reads: Arc<AuditedReads>,
+        draining: CancellationToken,
+    ) -> Self {
+        Self { journal, uses, reads, draining }
     }
 
     async fn list(&self, tenant: &str, request: &pb::ListKeysRequest) -> Result<pb::ListKeysResponse, Error> {
@@ -70,7 +78,16 @@ impl Service {
         caller: Caller,
         request: pb::CreateKeyRequest,
     ) -> Result<pb::CreateKeyResponse, Error> {
-        let pb::CreateKeyRequest { display_name, scope, tenant, expire_time, ttl, reason } = request;
+        let pb::CreateKeyRequest {
+            display_name,
+            scope,
+            tenant,
+            expire_time,
+            ttl,
+            reason,
+            rate_limit,
+            rate_burst,
+        } = request;
         let at = expire_time.map(convert::key::time).transpose()?;
         let ttl = ttl.map(convert::key::ttl).transpose()?;
         let secret = Secret::random();
@@ -80,6 +97,7 @@ impl Service {
             scope: convert::key::scope(scope)?,
             tenant: tenant_of(&caller, tenant)?,
             expires: expiry(at, ttl, SystemTime::now())?,
+            rate: KeyRate::read(&rate_limit, rate_burst)?,
             creator: caller.subject.clone(),
             digest: secret.digest(),
         };
@@ -165,10 +183,11 @@ impl KeyService for Service {
     ) -> Result<Response<pb::ListKeysResponse>, Status> {
         self.journal.ready().await;
         let (caller, request) = caller(request);
-        let Caller { subject, tenant, peer, request_id } = caller;
-        // No change, and so not in the audit; but who looks at keys may be up to something.
-        tracing::info!(subject, tenant, peer, request_id, "keys: listed");
-        respond(self.list(&tenant, &request).await)
+        let listed = self.list(&caller.tenant, &request).await;
+        if listed.is_ok() {
+            self.reads.record(caller.read(KEYS_LISTED, "keys")).await;
+        }
+        respond(listed)
     }
 
     async fn create_key(

@@ -5,36 +5,42 @@ use std::time::SystemTime;
 use dataflow_proto::config::v1 as pb;
 
 use super::{invalid_page_token, page_size};
-use crate::refusals::{Cursor, Page, RefusalLog};
+use crate::bounded_log::{BoundedLog, Cursor, Page};
+use crate::refusal::{Refusal, Report};
 use crate::{Error, convert};
 
 /// The refusals that a caller of this tenant asks for.
 pub(super) async fn list(
-    log: &RefusalLog,
+    log: &BoundedLog<Refusal>,
     tenant: String,
     request: &pb::ListRefusalsRequest,
 ) -> Result<pb::ListRefusalsResponse, Error> {
     let (size, after) = (page_size(request.page_size)?, cursor(&request.page_token)?);
-    let query = convert::refusal::query(tenant, request)?;
-    let Page { refusals, next } = log.list(&query, after, size, SystemTime::now()).await?;
-    let token = |Cursor { position, number }: Cursor| format!("{position}.{number}");
-    let next_page_token = next.map(token).unwrap_or_default();
-    let refusals = refusals.iter().map(convert::refusal::to_wire).collect();
+    let query = convert::refusal::query(tenant, &request.subject, request.start_time, request.end_time)?;
+    let Page { entries, next } = log.list(&query, after, size, SystemTime::now()).await?;
+    let next_page_token = page_token(next);
+    let refusals = entries.iter().map(convert::refusal::to_wire).collect();
     Ok(pb::ListRefusalsResponse { refusals, next_page_token })
 }
 
 /// Records what a gateway has observed.
 pub(super) async fn report(
-    log: &RefusalLog,
+    log: &BoundedLog<Refusal>,
     request: pb::ReportRefusalsRequest,
 ) -> Result<pb::ReportRefusalsResponse, Error> {
     let now = SystemTime::now();
-    log.record(&convert::refusal::report(request)?.validated(now)?, now).await?;
+    let Report { id, refusals } = convert::refusal::report(request)?.validated(now)?;
+    log.record(&id, &refusals, now).await?;
     Ok(pb::ReportRefusalsResponse {})
 }
 
+/// The token of the page after a cursor; empty after the last one.
+pub(super) fn page_token(next: Option<Cursor>) -> String {
+    next.map(|Cursor { position, number }| format!("{position}.{number}")).unwrap_or_default()
+}
+
 /// The cursor after which a page begins.
-fn cursor(token: &str) -> Result<Cursor, Error> {
+pub(super) fn cursor(token: &str) -> Result<Cursor, Error> {
     if token.is_empty() {
         return Ok(Cursor::default());
     }

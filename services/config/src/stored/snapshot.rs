@@ -10,7 +10,7 @@ use dataflow_proto::config::v1::stored_change::Change as Stored;
 use prost::Message;
 
 use super::versioned::{ruleset_from_wire, ruleset_to_wire, version_from_wire, version_to_wire};
-use super::{KEY_VERSION, TENANT_VERSION, THEME_VERSION, tenant, themes};
+use super::{KEY_RATE_VERSION, KEY_VERSION, TENANT_VERSION, THEME_VERSION, tenant, themes};
 use crate::Error;
 use crate::convert::{flag, key};
 use crate::state::{State, Tenant, VersionedFlag, VersionedKey, VersionedProvider};
@@ -46,6 +46,7 @@ pub(crate) fn encode_snapshot(snapshot: &Snapshot) -> Bytes {
         theme_overlays: tenants.iter().filter_map(|(name, own)| themes::overlay_to_wire(name, own)).collect(),
     };
     let format = match () {
+        () if keys.values().any(|known| known.key.rate.is_some()) => KEY_RATE_VERSION,
         // Tenants change the mapping only once it is stored.
         () if stored.themes.is_some() => THEME_VERSION,
         () if !tenants.is_empty() || !flags.is_empty() => TENANT_VERSION,

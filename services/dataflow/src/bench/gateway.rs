@@ -1,5 +1,5 @@
 //! The cost of one small call at the gateway and at Envoy's `grpc_json_transcoder`, both in front of the same
-//! `analysis`, and of a gateway whose callers present a token, measured alternately; and the cost of a read that finds the
+//! `analysis`, and of a gateway whose callers present a token and have rate limits, measured alternately; and the cost of a read that finds the
 //! resource unchanged. The measure is the CPU time of the gateways, which other processes of a busy machine disturb
 //! least.
 
@@ -8,6 +8,7 @@ mod envoy;
 mod load;
 pub(super) mod observability;
 mod server;
+pub(super) mod tokens;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -54,7 +55,7 @@ async fn compare(args: &Args) -> anyhow::Result<String> {
     let executable = envoy::executable(args.envoy.as_deref()).await?;
     let version = envoy::version(&executable).await?;
     let directory = tempfile::tempdir()?;
-    let [analysis, ours, tokens, theirs] = free_addresses()?;
+    let [analysis, cache, ours, limited, theirs] = free_addresses()?;
 
     let mut service = Server::start("analysis", role_command("analysis", analysis)?, directory.path())?;
     service.until_ok(|| Load::grpc(analysis, None)).await?;
@@ -68,24 +69,27 @@ async fn compare(args: &Args) -> anyhow::Result<String> {
     };
     let (name, command) = start("gateway", ours)?;
     let mut ours = Gateway::start(Server::start(name, command, directory.path())?, ours, None).await?;
+    let permits = Server::start("cache", role_command("cache", cache)?, directory.path())?;
     let (key_set, bearer) = token::issue(directory.path())?;
-    let (name, mut command) = start("gateway with tokens", tokens)?;
-    command.arg("--jwks").arg(key_set);
+    let (name, mut command) = start("gateway with tokens", limited)?;
+    command.arg("--jwks").arg(key_set).args(tokens::limit_flags(cache));
     let server = Server::start(name, command, directory.path())?;
-    let mut tokens = Gateway::start(server, tokens, Some(&bearer)).await?;
+    let mut limited = Gateway::start(server, limited, Some(&bearer)).await?;
     let command = envoy::command(&executable, theirs, analysis, directory.path())?;
     let mut theirs = Gateway::start(Server::start("Envoy", command, directory.path())?, theirs, None).await?;
     ensure!(ours.grpc.reply() == theirs.grpc.reply(), "the responses of the two gateways differ");
 
     let warm_up = args.calls.div_ceil(10);
     let (mut rest, mut grpc) = (Vec::new(), Vec::new());
-    let (mut rest_tokens, mut grpc_tokens) = (Vec::new(), Vec::new());
+    let (mut rest_tokens, mut grpc_tokens, mut rest_against_envoy) = (Vec::new(), Vec::new(), Vec::new());
     for calls in std::iter::once(warm_up).chain(std::iter::repeat_n(args.calls, args.rounds.into())) {
-        let own = ours.rest(calls).await?;
-        rest_tokens.push(Round { theirs: own, ours: tokens.rest(calls).await? });
-        rest.push(Round { theirs: theirs.rest(calls).await?, ours: own });
+        let (own, with_token) = (ours.rest(calls).await?, limited.rest(calls).await?);
+        let envoy = theirs.rest(calls).await?;
+        rest_tokens.push(Round { theirs: own, ours: with_token });
+        rest_against_envoy.push(Round { theirs: envoy, ours: with_token });
+        rest.push(Round { theirs: envoy, ours: own });
         let own = ours.grpc(calls).await?;
-        grpc_tokens.push(Round { theirs: own, ours: tokens.grpc(calls).await? });
+        grpc_tokens.push(Round { theirs: own, ours: limited.grpc(calls).await? });
         grpc.push(Round { theirs: theirs.grpc(calls).await?, ours: own });
     }
     // The warm-up fills caches and pools and is not measured.
@@ -95,7 +99,7 @@ async fn compare(args: &Args) -> anyhow::Result<String> {
     let cpu = |cost: &Cost| cost.cpu.as_secs_f64() * 1e6;
     let rate = |cost: &Cost| cost.took.as_secs_f64().recip();
     let memory = Line { ours: ours.server.memory()?, theirs: theirs.server.memory()?, ratio: None };
-    for server in [service, ours.server, tokens.server, theirs.server] {
+    for server in [service, permits, ours.server, limited.server, theirs.server] {
         server.stop().await?;
     }
     let lines = [
@@ -115,10 +119,14 @@ async fn compare(args: &Args) -> anyhow::Result<String> {
     for (what, unit, line, bar) in lines {
         report.push_str(&line.render(what, unit, bar, ["ours", "Envoy"]));
     }
-    for (what, rounds) in [("REST CPU", rest_tokens), ("pass-through CPU", grpc_tokens)] {
+    for (what, rounds) in
+        [("REST CPU, token and limits", rest_tokens), ("pass-through, token and limits", grpc_tokens)]
+    {
         let line = Line::new(rounds, cpu)?;
-        report.push_str(&line.render(what, "us", " (at most 1.10)", ["token", "anonymous"]));
+        report.push_str(&line.render(what, "us", " (at most 1.10)", ["with", "anonymous"]));
     }
+    let line = Line::new(&rest_against_envoy[1..], cpu)?;
+    report.push_str(&line.render("REST CPU, token and limits", "us", " (at most 0.35)", ["ours", "Envoy"]));
     let conditional = conditional::measure(args, directory.path()).await?;
     let line = Line::new(&conditional, cpu)?;
     report.push_str(&line.render("REST GET CPU", "us", " (at most 1.50)", ["unchanged", "empty"]));

@@ -22,6 +22,7 @@ use crate::bench::service_process::{ServiceProcess, pin};
 use crate::bench::token;
 
 use attack::Attack;
+pub(super) use attack::Client;
 
 /// The flags of this benchmark.
 #[derive(Debug, clap::Args)]
@@ -42,10 +43,11 @@ const PERIOD: Duration = Duration::from_millis(5);
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the client experienced.
-struct Experience {
-    calls: usize,
-    failed: usize,
-    p99: Duration,
+pub(super) struct Experience {
+    pub(super) calls: usize,
+    pub(super) failed: usize,
+    pub(super) mean: Duration,
+    pub(super) p99: Duration,
 }
 
 pub(super) async fn measure(args: &Args) -> anyhow::Result<String> {
@@ -96,7 +98,7 @@ pub(super) async fn measure(args: &Args) -> anyhow::Result<String> {
 }
 
 /// What a client experiences for some seconds. `bearer` is the value of `authorization`.
-fn client(address: SocketAddr, seconds: u64, bearer: Option<&str>) -> anyhow::Result<Experience> {
+pub(super) fn client(address: SocketAddr, seconds: u64, bearer: Option<&str>) -> anyhow::Result<Experience> {
     let bearer = bearer.map(HeaderValue::from_str).transpose()?;
     let client = on_generator(move || async move {
         let upstream: Upstream = format!("http://{address}").parse()?;
@@ -114,14 +116,15 @@ fn client(address: SocketAddr, seconds: u64, bearer: Option<&str>) -> anyhow::Re
             times.push(sent.elapsed());
         }
         times.sort();
+        let mean = times.iter().sum::<Duration>() / u32::try_from(times.len().max(1))?;
         let p99 = times.get(times.len() * 99 / 100).copied().unwrap_or_default();
-        Ok(Experience { calls: times.len(), failed, p99 })
+        Ok(Experience { calls: times.len(), failed, mean, p99 })
     });
     client.join().map_err(|_| anyhow::anyhow!("the client panicked"))?
 }
 
 /// Runs on a thread of its own, on the processor of the clients.
-fn on_generator<T: Send + 'static, F: Future<Output = anyhow::Result<T>>>(
+pub(super) fn on_generator<T: Send + 'static, F: Future<Output = anyhow::Result<T>>>(
     run: impl FnOnce() -> F + Send + 'static,
 ) -> std::thread::JoinHandle<anyhow::Result<T>> {
     std::thread::spawn(move || {

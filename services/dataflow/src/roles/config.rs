@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dataflow_analysis::args::DocumentArgs;
 use dataflow_config::built_in::seeds;
 use dataflow_config::journal::Journal;
-use dataflow_config::{JournalArgs, RefusalLogArgs};
+use dataflow_config::{AuditLogArgs, JournalArgs};
 use dataflow_mesh::args::{ProcessArgs, ServerArgs};
 use dataflow_mesh::process;
 use dataflow_mesh::serve::Server;
@@ -31,7 +31,7 @@ pub(crate) struct RoleArgs {
     journal: JournalArgs,
 
     #[command(flatten)]
-    refusals: RefusalLogArgs,
+    logs: AuditLogArgs,
 
     #[command(flatten)]
     server: ServerArgs,
@@ -46,7 +46,7 @@ pub(crate) struct RoleArgs {
 
 /// Serves until the process is stopped.
 pub(crate) async fn run(args: RoleArgs, loaded: Loaded) -> Result<Exit, Failure> {
-    let RoleArgs { listen, store, journal, refusals, server, process, _documents } = args;
+    let RoleArgs { listen, store, journal, logs, server, process, _documents } = args;
     let serve = async |process: process::Process| {
         let listener = process::bind(listen).await?;
         if store.redis_url.is_none() {
@@ -59,7 +59,7 @@ pub(crate) async fn run(args: RoleArgs, loaded: Loaded) -> Result<Exit, Failure>
             journal.max_bytes.as_u64(),
         )?);
         let context = process.context("config");
-        let capability = dataflow_config::capability(&server, &context, journal, &refusals);
+        let capability = dataflow_config::capability(&server, &context, journal, &logs);
         let server = Server::new(&server, context, FILE_DESCRIPTOR_SET).with(capability);
         Ok(server.serve(listener, process.stopped()).await?)
     };

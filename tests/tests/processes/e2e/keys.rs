@@ -26,6 +26,15 @@ fn a_key_is_created_for_a_script_and_listed_and_revoked() {
     assert!(whole["secret"].as_str().unwrap().starts_with("dfk_"), "{whole}");
     assert_eq!((&whole["key"]["scope"], whole["key"].get("expireTime")), (&"READ".into(), None));
 
+    let limited =
+        ["create", "--name", "slow", "--scope", "read", "--rate-limit", "50/m", "--rate-burst", "7"];
+    let limited = run(&limited);
+    assert!(limited.stderr.contains("scope read, at most 50/m calls, does not expire"), "{limited:?}");
+    let slow = listed()["keys"].as_array().unwrap().iter().find(|key| key["displayName"] == "slow").cloned();
+    let slow = slow.unwrap();
+    assert_eq!((&slow["rateLimit"], &slow["rateBurst"]), (&"50/m".into(), &7.into()));
+    assert_eq!(run(&["delete", slow["keyId"].as_str().unwrap()]).code, 0);
+
     let shown = run(&["list"]);
     assert!(shown.stdout.contains("  write  acme") && shown.stdout.contains("nightly"), "{shown:?}");
     assert!(shown.stdout.contains("LAST USED") && !shown.stdout.contains("dfk_"), "{shown:?}");
@@ -46,6 +55,9 @@ fn a_key_is_created_for_a_script_and_listed_and_revoked() {
         &["create", "--name", "x", "--scope", "internal"],
         &["create", "--name", "x", "--scope", "read", "--ttl", "1s"],
         &["create", "--name", "", "--scope", "read"],
+        &["create", "--name", "x", "--scope", "read", "--rate-limit", "50"],
+        &["create", "--name", "x", "--scope", "read", "--rate-burst", "5"],
+        &["create", "--name", "x", "--scope", "read", "--rate-limit", "5/s", "--rate-burst", "0"],
     ] {
         assert_eq!(run(wrong).code, 2, "{wrong:?}");
     }

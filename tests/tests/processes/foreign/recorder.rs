@@ -31,8 +31,8 @@ impl Recorder {
             let collected = body.collect().await.unwrap();
             let mut headers = head.headers;
             headers.extend(collected.trailers().cloned().unwrap_or_default());
-            // The watches of the gateway are no calls of a test.
-            if !head.uri.path().contains("Watch") {
+            // The watches and the reports of the gateway are no calls of a test.
+            if !["/Watch", "/Report"].iter().any(|own| head.uri.path().contains(own)) {
                 sender.send((head.uri.path().to_owned(), headers)).unwrap();
             }
             let mut trailers = HeaderMap::new();

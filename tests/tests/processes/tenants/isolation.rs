@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use dataflow_gateway::legacy;
 use dataflow_proto::FILE_DESCRIPTOR_SET;
 use dataflow_tests::eventually::TIMEOUT;
 use dataflow_tests::http;
@@ -88,6 +89,17 @@ fn filled(descriptor: MessageDescriptor, text: &str, ruleset: &str, depth: usize
         message.set_field(&field, if field.is_list() { Field::List(vec![value]) } else { value });
     }
     message
+}
+
+/// A body that each of the predecessor's routes takes, with this identifier.
+fn of_legacy(identifier: &str) -> Value {
+    json!({
+        "xml_content": include_str!("../../../../examples/istat-sample.xml"),
+        "rule_id": identifier,
+        "category": "salute",
+        "keywords": ["zz"],
+        "priority": 7,
+    })
 }
 
 /// The bytes of a response; of a watch, which does not end, up to its first message.
@@ -177,6 +189,21 @@ async fn a_tenant_reaches_nothing_of_another_by_any_method_or_route() {
         }
     }
     assert!(tried > 500 && answered > 100, "{tried} requests, {answered} answers");
+    // The predecessor's routes, which no descriptor set has.
+    let mut succeeded = 0;
+    for (verb, path) in legacy::routes() {
+        for identifier in &identifiers {
+            for query in ["", "?tenant=bolt"] {
+                let request = (verb, &*format!("{}{query}", with(path, identifier)));
+                let found =
+                    mesh.send("acme", request, &[("dataflow-tenant", "bolt")], &of_legacy(identifier)).await;
+                let text = String::from_utf8_lossy(&found.body);
+                assert!(!holds(&found.body), "{request:?}: {text}");
+                succeeded += usize::from(found.status == 200);
+            }
+        }
+    }
+    assert!(succeeded > 10, "{succeeded} of the requests had the form that the routes take");
     assert_eq!(state(&mesh).await, before, "nothing of the other tenant was changed");
     let shared = mesh.get("", "/v1/rules/pop_rule?ruleset=legacy").await;
     assert!(shared["keywords"].as_array().unwrap().len() > 1, "{shared}");

@@ -105,6 +105,7 @@ async fn keys_survive_and_revoked_ones_do_not_return() {
         scope: dataflow_mesh::access::Scope::Admin,
         tenant: "acme".to_owned(),
         expires: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(9)),
+        rate: crate::key::KeyRate::read("50/m", 7).unwrap(),
         creator: "ada".to_owned(),
         digest: [3; 32],
     };

@@ -3,6 +3,8 @@
 
 use std::iter::repeat_n;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
@@ -14,7 +16,7 @@ use dataflow_transcode::{Preset, Root, Schema, json_to_wire};
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, IF_NONE_MATCH};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, IF_NONE_MATCH};
 use hyper_util::rt::TokioIo;
 use prost::Message;
 use tokio::net::TcpStream;
@@ -44,8 +46,16 @@ pub(super) struct Load {
 #[derive(Clone)]
 pub(super) struct RestRequest {
     request: Request<Full<Bytes>>,
+    /// Of which each call presents another one, if there are any.
+    bearers: Option<Arc<Bearers>>,
     /// The status of its response.
     expected: u16,
+}
+
+/// Values of `authorization`, of which each call takes the next one; the only one is taken by all.
+pub(super) struct Bearers {
+    values: Vec<HeaderValue>,
+    next: AtomicUsize,
 }
 
 /// Makes one call after the other.
@@ -85,7 +95,12 @@ impl RestRequest {
             request = request.header(AUTHORIZATION, bearer);
         }
         let request = request.body(Full::new(Bytes::from_static(BODY.as_bytes())))?;
-        Ok(Self { request, expected: 200 })
+        Ok(Self { request, bearers: None, expected: 200 })
+    }
+
+    /// The same, each time with another of these values.
+    pub(super) fn presenting(self, bearers: Arc<Bearers>) -> Self {
+        Self { bearers: Some(bearers), ..self }
     }
 
     /// A read; of a resource that is not to have changed since it had this etag, if there is one.
@@ -95,7 +110,24 @@ impl RestRequest {
             request = request.header(IF_NONE_MATCH, etag);
         }
         let expected = if etag.is_some() { 304 } else { 200 };
-        Ok(Self { request: request.body(Full::default())?, expected })
+        Ok(Self { request: request.body(Full::default())?, bearers: None, expected })
+    }
+}
+
+// === impl Bearers ===
+
+impl Bearers {
+    pub(super) fn new(values: &[String]) -> anyhow::Result<Self> {
+        let values = values.iter().map(|value| HeaderValue::from_str(value)).collect::<Result<_, _>>()?;
+        Ok(Self { values, next: AtomicUsize::new(0) })
+    }
+
+    fn next(&self) -> anyhow::Result<HeaderValue> {
+        let next = match self.values.len() {
+            1 => 0,
+            _ => self.next.fetch_add(1, Ordering::Relaxed),
+        };
+        self.values.get(next).cloned().context("every token was presented")
     }
 }
 
@@ -169,7 +201,11 @@ impl Worker {
         match self {
             Worker::Rest(connection, rest) => {
                 connection.ready().await?;
-                let (head, body) = connection.send_request(rest.request.clone()).await?.into_parts();
+                let mut request = rest.request.clone();
+                if let Some(bearers) = &rest.bearers {
+                    request.headers_mut().insert(AUTHORIZATION, bearers.next()?);
+                }
+                let (head, body) = connection.send_request(request).await?.into_parts();
                 let body = body.collect().await?.to_bytes();
                 if head.status.as_u16() != rest.expected {
                     bail!("{}: {}", head.status, String::from_utf8_lossy(&body));

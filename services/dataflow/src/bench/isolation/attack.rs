@@ -46,10 +46,10 @@ pub(super) enum Attack {
 }
 
 /// A connection, and what its calls need to stay open.
-struct Client(SendRequest<Bytes>);
+pub(in crate::bench) struct Client(SendRequest<Bytes>);
 
 /// An open call.
-type Open = (ResponseFuture, SendStream<Bytes>);
+pub(in crate::bench) type Open = (ResponseFuture, SendStream<Bytes>);
 
 // === impl Attack ===
 
@@ -138,7 +138,7 @@ async fn invalid_tokens(address: SocketAddr) -> anyhow::Result<()> {
         for _ in 0..20 {
             number += 1;
             let claims = format!(r#"{{"sub":"{number}","exp":4000000000}}"#);
-            let header = encode(r#"{"alg":"EdDSA","kid":"bench"}"#);
+            let header = encode(r#"{"alg":"EdDSA","kid":"EdDSA"}"#);
             let signature = URL_SAFE_NO_PAD.encode(number.to_be_bytes().repeat(8));
             let bearer = format!("Bearer {header}.{}.{signature}", encode(&claims));
             match client.present(&bearer).await {
@@ -170,7 +170,7 @@ async fn watches(address: SocketAddr) -> anyhow::Result<()> {
 // === impl Client ===
 
 impl Client {
-    async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
+    pub(in crate::bench) async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         let (requests, connection) = h2::client::handshake(stream).await?;
         tokio::spawn(connection);
@@ -182,7 +182,7 @@ impl Client {
     }
 
     /// Begins a small call with this credential.
-    async fn present(&self, bearer: &str) -> anyhow::Result<Open> {
+    pub(in crate::bench) async fn present(&self, bearer: &str) -> anyhow::Result<Open> {
         self.begin(CATEGORIZE, [(AUTHORIZATION, HeaderValue::from_str(bearer)?)].into_iter().collect()).await
     }
 

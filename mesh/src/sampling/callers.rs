@@ -1,6 +1,6 @@
-//! Samples the refusals of each caller, and of all callers of a tenant, which may have made many: the first ones of each
-//! minute, and how many were left out. Separate from the sampler of log records, which counts all callers together: one
-//! of them could hide those of the others.
+//! Samples what each caller does, and all callers of a tenant do, who may do it often: the first calls of each minute, and
+//! how many were left out. Separate from the sampler of log records, which counts all callers together: one of them could
+//! hide those of the others.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,18 +8,18 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The time for which refusals of a caller are counted.
+/// The time for which the calls of a caller are counted.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// A tenant has the refusals of this many callers.
+/// A tenant has the calls of this many callers.
 const CALLERS_OF_TENANT: u32 = 10;
 
 /// The callers and tenants that are told apart. Those beyond them count together.
 const MAX_CALLERS: usize = 10_000;
 
-/// The refusals of all callers.
+/// The calls of all callers, as far as they are sampled.
 #[derive(Debug)]
-pub(super) struct CallerSampler {
+pub struct CallerSampler {
     per_window: u32,
     callers: Mutex<Callers>,
 }
@@ -38,22 +38,22 @@ struct Callers {
 struct Window {
     start: Instant,
     count: u32,
-    /// The refusals that were left out since the last one that was not.
+    /// The calls that were left out since the last one that was not.
     left_out: u64,
 }
 
 // === impl CallerSampler ===
 
 impl CallerSampler {
-    /// Takes this many refusals of each caller in a minute.
-    pub(super) fn new(per_window: u32) -> Self {
+    /// Takes this many calls of each caller in a minute.
+    pub fn new(per_window: u32) -> Self {
         let now = Instant::now();
         let callers = Callers { windows: HashMap::new(), others: Window::starting(now), removed: now };
         Self { per_window, callers: Mutex::new(callers) }
     }
 
-    /// Whether to report a refusal of this caller: how many were left out before it.
-    pub(super) fn take(&self, tenant: &str, subject: &str) -> Option<u64> {
+    /// Whether to take a call of this caller: how many were left out before it.
+    pub fn take(&self, tenant: &str, subject: &str) -> Option<u64> {
         let now = Instant::now();
         let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
         let caller = (tenant.to_owned(), subject.to_owned());
@@ -67,6 +67,12 @@ impl CallerSampler {
         callers.window(caller, now).left_out += left_out + 1;
         None
     }
+
+    /// So many calls of this caller, which were taken, were left out nevertheless.
+    pub fn leave_out(&self, tenant: &str, subject: &str, calls: u64) {
+        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        callers.window((tenant.to_owned(), subject.to_owned()), Instant::now()).left_out += calls;
+    }
 }
 
 // === impl Callers ===
@@ -77,7 +83,7 @@ impl Callers {
         if is_full && !self.windows.contains_key(&caller) {
             if now.duration_since(self.removed) >= WINDOW {
                 self.removed = now;
-                // What was left out of a window that is removed is told with the next refusal of the others.
+                // What was left out of a window that is removed is told with the next call of the others.
                 let passed = self.windows.extract_if(|_, window| window.has_passed(now));
                 self.others.left_out += passed.map(|(_, window)| window.left_out).sum::<u64>();
             }
@@ -117,13 +123,13 @@ impl Window {
 mod tests {
     use super::*;
 
-    /// What was left out before each of the refusals that are taken.
-    fn taken(sampler: &CallerSampler, caller: (&str, &str), refusals: usize) -> Vec<u64> {
-        (0..refusals).filter_map(|_| sampler.take(caller.0, caller.1)).collect()
+    /// What was left out before each of the calls that are taken.
+    fn taken(sampler: &CallerSampler, caller: (&str, &str), calls: usize) -> Vec<u64> {
+        (0..calls).filter_map(|_| sampler.take(caller.0, caller.1)).collect()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn some_refusals_of_each_caller_are_taken_with_the_number_of_the_others() {
+    async fn some_calls_of_each_caller_are_taken_with_the_number_of_the_others() {
         let sampler = CallerSampler::new(3);
         let (ada, bob) = (("acme", "ada"), ("acme", "bob"));
         assert_eq!(taken(&sampler, ada, 100), [0; 3]);
@@ -136,6 +142,8 @@ mod tests {
         assert_eq!(taken(&sampler, ada, 2), [102, 0]);
         assert_eq!(taken(&sampler, bob, 1), [4]);
         assert_eq!(taken(&sampler, ada, 9), [0]);
+        sampler.leave_out(bob.0, bob.1, 5);
+        assert_eq!(taken(&sampler, bob, 2), [5, 0], "what was taken in vain is told with the next one");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,5 +1,5 @@
-//! Where the records of the log are, how many refusals each has, and how old its newest is: what trimming depends on,
-//! so that the log is read once and not with every report.
+//! Where the records of a log are, how many entries each has, and how old its newest is: what trimming depends on,
+//! so that the log is read once and not with every record.
 
 use std::collections::VecDeque;
 use std::time::SystemTime;
@@ -7,11 +7,10 @@ use std::time::SystemTime;
 use dataflow_store::Store;
 use dataflow_store::key::Key;
 
-use super::PAGE_SIZE;
+use super::{Entry, PAGE_SIZE};
 use crate::Error;
-use crate::stored::refusal::decode_refusals;
 
-/// The records from the beginning of the log up to `last`. There are no more than refusals in the log, which is
+/// The records from the beginning of the log up to `last`. There are no more than entries in the log, which is
 /// bounded.
 #[derive(Debug, Default)]
 pub(super) struct Index {
@@ -23,7 +22,7 @@ pub(super) struct Index {
 #[derive(Debug)]
 struct Record {
     position: u64,
-    refusals: u64,
+    entries: u64,
     newest: SystemTime,
 }
 
@@ -32,7 +31,7 @@ struct Record {
 impl Index {
     /// Reads the records that were appended since the last read, by this replica or another one. A log that lost records
     /// is read again from its beginning.
-    pub(super) async fn catch_up(
+    pub(super) async fn catch_up<E: Entry>(
         &mut self,
         store: &dyn Store,
         log: &Key,
@@ -52,29 +51,29 @@ impl Index {
             }
             for record in records {
                 self.last = record.position;
-                // One that a later release wrote has an unknown number of refusals; it counts as new, and as one.
-                let read = decode_refusals(record.value);
-                let newest = read.as_ref().ok().and_then(|read| read.iter().map(|each| each.time).max());
-                let refusals = read.map_or(1, |read| read.len() as u64);
+                // One that a later release wrote has an unknown number of entries; it counts as new, and as one.
+                let read = E::decode(record.value);
+                let newest = read.as_ref().ok().and_then(|read| read.iter().map(|each| each.time()).max());
+                let entries = read.map_or(1, |read| read.len() as u64);
                 let newest = newest.unwrap_or(now);
-                self.records.push_back(Record { position: record.position, refusals, newest });
+                self.records.push_back(Record { position: record.position, entries, newest });
             }
             tokio::task::yield_now().await;
         }
     }
 
-    /// The number of refusals.
+    /// The number of entries.
     pub(super) fn entries(&self) -> u64 {
-        self.records.iter().map(|record| record.refusals).sum()
+        self.records.iter().map(|record| record.entries).sum()
     }
 
-    /// The position of the first record that stays: of those before it, each has refusals beyond `limit`, or ones that
+    /// The position of the first record that stays: of those before it, each has entries beyond `limit`, or ones that
     /// are all too old. None if all stay.
     pub(super) fn surplus(&self, limit: u64, is_too_old: impl Fn(SystemTime) -> bool) -> Option<u64> {
         let mut entries = self.entries();
         let removed = self.records.iter().take_while(|record| {
             let is_surplus = entries > limit || is_too_old(record.newest);
-            entries -= record.refusals;
+            entries -= record.entries;
             is_surplus
         });
         // The last record always stays.
