@@ -8,8 +8,8 @@
 
 use std::sync::Arc;
 
-use self::languages::Languages;
-use self::prepared::{ALL_LANGUAGES, LanguageMask, PreparedSet};
+use self::languages::{ALL_LANGUAGES, LanguageMask, Languages};
+use self::prepared::PreparedSet;
 use self::score::Score;
 use super::automaton::{Automaton, Marks, Slots};
 use super::error::RuleError;

@@ -1,7 +1,10 @@
 //! The languages that the rules of a set name.
 
-use super::prepared::{ALL_LANGUAGES, LanguageMask};
 use crate::language;
+
+/// A set of languages as bits; all bits for a rule without languages and for a text without one.
+pub(super) type LanguageMask = u64;
+pub(super) const ALL_LANGUAGES: LanguageMask = LanguageMask::MAX;
 
 /// Languages in lower case; bit `n` of a mask stands for the `n`th.
 #[derive(Debug)]

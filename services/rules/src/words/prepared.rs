@@ -3,16 +3,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::languages::{ALL_LANGUAGES, LanguageMask};
 use super::score::Score;
 use crate::error::{RuleError, at_most, require};
 use crate::keyword::Keyword;
 use crate::limits::{MAX_KEYWORD_BYTES, MAX_LANGUAGES};
 use crate::validate::check_points;
 use crate::{Rule, RuleKeyword, language};
-
-/// A set of languages as bits; all bits for a rule without languages and for a text without one.
-pub(super) type LanguageMask = u64;
-pub(super) const ALL_LANGUAGES: LanguageMask = LanguageMask::MAX;
 
 /// A validated set. The keywords are those of enabled rules, with the score and the name of each.
 #[derive(Debug, Default)]

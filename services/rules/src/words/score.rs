@@ -2,7 +2,7 @@
 //! match are in few lines of the processor's caches.
 
 use super::Tenths;
-use super::prepared::LanguageMask;
+use super::languages::LanguageMask;
 use crate::keyword::Keyword;
 use crate::{Category, Rule};
 

@@ -1,6 +1,6 @@
 //! The search for all keywords in the texts of one dataflow.
 
-use super::prepared::ALL_LANGUAGES;
+use super::languages::ALL_LANGUAGES;
 use super::{Engine, Hit, IS_BREAKDOWN_WORD, Scratch, Text, shown_names};
 use crate::automaton::{Marks, Occurrence, Slots};
 use crate::limits::MAX_COMPARISONS;
