@@ -15,7 +15,7 @@ use dataflow_mesh::panics;
 use dataflow_mesh::process_status::ProcessStatus;
 use dataflow_mesh::telemetry::{Attribute, Stage};
 use dataflow_proto::analysis::v1 as pb;
-use dataflow_rules::{Scratch, Subject};
+use dataflow_rules::Subject;
 use dataflow_sdmx::Limits;
 use dataflow_settings::Live;
 use futures_util::{Stream, StreamExt, stream};
@@ -26,6 +26,7 @@ use crate::Error;
 use crate::args::{Args, DocumentArgs};
 use crate::budget::{Budget, Canceled};
 use crate::catalogue::{self, Catalogue};
+use crate::categorizer::Categorizer;
 use crate::convert;
 use crate::convert::evaluation::EvaluationRequest;
 use crate::document::{self, Fingerprint, Part};
@@ -200,7 +201,7 @@ impl Analyses {
         subject: &Subject<'_>,
     ) -> Result<(Selected, catalogue::Filing), Error> {
         let rules = self.rules.select(tenant, ruleset).await?;
-        let filing = catalogue::Filing::of(subject, rules.ruleset.compiled()?, &mut Scratch::default());
+        let (filing, _) = Categorizer::new(rules.ruleset.compiled()?).file(subject);
         Ok((rules, filing))
     }
 

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use dataflow_rules::Category;
 use dataflow_rules::themes::{CompiledMapping, Mapping};
-use dataflow_rules::{Compiled, Mode, Points, Scratch};
+use dataflow_rules::{Compiled, Mode, Points};
 use dataflow_sdmx::{
     DataStructure, Dataflow, Diagnostics, Fault, Limits, ParseError, Position, StructureReader, Structures,
     Themes, Timestamp, timestamp,
@@ -12,6 +12,7 @@ use dataflow_sdmx::{
 
 use crate::Error;
 use crate::budget::Budget;
+use crate::categorizer::Categorizer;
 use crate::document::{Documents, Single};
 use crate::families;
 use crate::profile::Profile;
@@ -137,7 +138,7 @@ fn categorize<R: Read>(
     rules: &Compiled,
     budget: &mut Budget,
 ) -> Result<Vec<AnalyzedDataflow>, Error> {
-    let mut scratch = Scratch::default();
+    let mut categorizer = Categorizer::new(rules);
     let (mut dataflows, mut filings, mut points) = (Vec::new(), Vec::new(), Vec::<Points>::new());
     let mut batch = Vec::with_capacity(BATCH);
     loop {
@@ -152,15 +153,14 @@ fn categorize<R: Read>(
         }
         for dataflow in batch.drain(..) {
             budget.check()?;
-            let verdict = rules.categorize(&subject(&dataflow), &mut scratch);
-            let filing = Filing::from(&verdict);
+            let (filing, own) = categorizer.file(&subject(&dataflow));
             budget.add(filing.bytes())?;
-            points.push(verdict.points);
+            points.push(own);
             filings.push(filing);
             dataflows.push(dataflow);
         }
     }
-    families::add_to_all(&mut filings, &dataflows, &points, rules, &mut scratch, budget)?;
+    families::add_to_all(&mut filings, &dataflows, &points, &mut categorizer, budget)?;
     let analyzed = dataflows.into_iter().zip(filings);
     let analyzed = analyzed.map(|(dataflow, filing)| {
         let (themes, profile) = (Vec::new(), Profile::default());

@@ -217,10 +217,12 @@ fn by_language(texts: Vec<Localized>) -> BTreeMap<String, String> {
 impl From<Evidence> for pb::Evidence {
     fn from(evidence: Evidence) -> Self {
         let kind = match evidence {
-            Evidence::Rule { rule_id, keyword, field, offset } => {
-                let offset = i32::try_from(offset).unwrap_or(i32::MAX);
-                pb::evidence::Kind::Rule(pb::RuleEvidence { id: rule_id, keyword, field, offset })
-            }
+            Evidence::Rule { keyword, field, offset } => pb::evidence::Kind::Rule(pb::RuleEvidence {
+                id: keyword.rule_id.as_ref().to_owned(),
+                keyword: keyword.written.as_ref().to_owned(),
+                field: field.as_ref().to_owned(),
+                offset: i32::try_from(offset).unwrap_or(i32::MAX),
+            }),
             Evidence::Family { key, members } => {
                 let members = i32::try_from(members).unwrap_or(i32::MAX);
                 pb::evidence::Kind::Family(pb::FamilyEvidence { key, members })

@@ -5,11 +5,12 @@
 use std::io::Read;
 
 use dataflow_rules::Category;
-use dataflow_rules::{Compiled, Mode, Points, Scratch};
+use dataflow_rules::{Compiled, Mode, Points};
 use dataflow_sdmx::{Dataflow, Diagnostics, Limits, StructureReader};
 
 use crate::Error;
 use crate::budget::Budget;
+use crate::categorizer::Categorizer;
 use crate::families::Families;
 use crate::filing::{Filing, subject};
 
@@ -64,12 +65,12 @@ pub fn evaluate(
     if [before, after].iter().all(|rules| rules.mode() != Mode::Substring) {
         reader = reader.without_legacy();
     }
-    let mut scratch = Scratch::default();
+    let mut categorizers = [Categorizer::new(before), Categorizer::new(after)];
     let (mut dataflows, mut points) = (Vec::new(), [Vec::<Points>::new(), Vec::new()]);
     while let Some(dataflow) = reader.next_dataflow().map_err(Error::Document)? {
         budget.spend(&dataflow)?;
-        for (rules, points) in [before, after].into_iter().zip(&mut points) {
-            points.push(rules.categorize(&subject(&dataflow), &mut scratch).points);
+        for (categorizer, points) in categorizers.iter_mut().zip(&mut points) {
+            points.push(categorizer.file(&subject(&dataflow)).1);
         }
         dataflows.push(dataflow);
     }
@@ -81,9 +82,10 @@ pub fn evaluate(
     let (mut counts, mut recategorized, mut moved) = ([Counts::default(); 2], 0, Vec::new());
     for (index, dataflow) in dataflows.iter().enumerate() {
         budget.check()?;
-        let filings = [(before, &families[0]), (after, &families[1])].map(|(rules, families)| {
-            let mut filing = Filing::of(&subject(dataflow), rules, &mut scratch);
-            families.add_to(&mut filing, index, dataflow, rules, &mut scratch);
+        let filings = [0, 1].map(|side| {
+            let categorizer = &mut categorizers[side];
+            let (mut filing, _) = categorizer.file(&subject(dataflow));
+            families[side].add_to(&mut filing, index, dataflow, categorizer);
             filing
         });
         for (counts, filing) in counts.iter_mut().zip(&filings) {

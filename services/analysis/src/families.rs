@@ -2,11 +2,12 @@
 //! parent or siblings is known only then.
 
 use dataflow_rules::family::{self, Member, Support};
-use dataflow_rules::{Compiled, Mode, Points, Scratch};
+use dataflow_rules::{Compiled, Mode, Points};
 use dataflow_sdmx::Dataflow;
 
 use crate::Error;
 use crate::budget::Budget;
+use crate::categorizer::Categorizer;
 use crate::decision::DecidedBy;
 use crate::filing::{Evidence, Filing, subject};
 
@@ -26,16 +27,16 @@ pub(crate) fn add_to_all(
     filings: &mut [Filing],
     dataflows: &[Box<Dataflow>],
     points: &[Points],
-    rules: &Compiled,
-    scratch: &mut Scratch,
+    categorizer: &mut Categorizer<'_>,
     budget: &mut Budget,
 ) -> Result<(), Error> {
-    let families = Families::new(dataflows, points, rules);
+    let families = Families::new(dataflows, points, categorizer.rules());
     for (index, filing) in filings.iter_mut().enumerate() {
         budget.check()?;
         let before = filing.bytes();
-        families.add_to(filing, index, &dataflows[index], rules, scratch);
-        budget.add(filing.bytes().saturating_sub(before))?;
+        if families.add_to(filing, index, &dataflows[index], categorizer) {
+            budget.add(filing.bytes().saturating_sub(before))?;
+        }
     }
     Ok(())
 }
@@ -57,26 +58,26 @@ impl<'a> Families<'a> {
         Self { found: (rules.mode() == Mode::Words).then(members), points }
     }
 
-    /// Adds what the families of the dataflow with this index say to the filing that its texts alone give.
+    /// Adds what the families of the dataflow with this index say to the filing that its texts alone give. Returns
+    /// whether they say anything.
     pub(crate) fn add_to(
         &self,
         filing: &mut Filing,
         index: usize,
         dataflow: &Dataflow,
-        rules: &Compiled,
-        scratch: &mut Scratch,
-    ) {
-        let Some(support) = self.found.as_ref().and_then(|found| found.support(index)) else { return };
-        let Some(winner) = self.points[index].winner(&support.points) else { return };
+        categorizer: &mut Categorizer<'_>,
+    ) -> bool {
+        let Some(support) = self.found.as_ref().and_then(|found| found.support(index)) else { return false };
+        let Some(winner) = self.points[index].winner(&support.points) else { return false };
         if winner.category != filing.category || filing.decided_by == DecidedBy::Nothing {
             filing.category = winner.category;
             filing.decided_by = DecidedBy::Family;
-            let evidence = rules.evidence(winner.category, &subject(dataflow), scratch);
-            filing.evidence = evidence.iter().map(Evidence::from).collect();
+            filing.evidence = categorizer.evidence(winner.category, &subject(dataflow));
         }
         filing.score = winner.score;
         filing.confidence = winner.confidence;
         filing.evidence.extend(evidence(&support, winner.category));
+        true
     }
 }
 

@@ -1,6 +1,8 @@
 //! The result for one dataflow: a category, and the reasons for it.
 
-use dataflow_rules::{Category, Compiled, Field, LegacyText, Match, Scratch, Subject, Verdict};
+use std::sync::Arc;
+
+use dataflow_rules::{Category, Field, LegacyText, RuleKeyword, Subject};
 use dataflow_sdmx::Dataflow;
 
 use crate::decision::DecidedBy;
@@ -25,12 +27,10 @@ pub struct Filing {
 pub enum Evidence {
     /// A match of a keyword.
     Rule {
-        /// The rule.
-        rule_id: String,
-        /// Its keyword.
-        keyword: String,
+        /// The keyword and its rule.
+        keyword: Arc<RuleKeyword>,
         /// The field with the match, as `name.it`.
-        field: String,
+        field: Arc<str>,
         /// Unicode scalar values from the start of the field.
         offset: u32,
     },
@@ -46,43 +46,15 @@ pub enum Evidence {
 // === impl Filing ===
 
 impl Filing {
-    /// Categorizes one dataflow by its own texts, without a family.
-    pub fn of(subject: &Subject<'_>, rules: &Compiled, scratch: &mut Scratch) -> Self {
-        (&rules.categorize(subject, scratch)).into()
-    }
-
     /// The bytes of its texts.
     pub(crate) fn bytes(&self) -> usize {
         let bytes = |evidence: &Evidence| match evidence {
-            Evidence::Rule { rule_id, keyword, field, .. } => rule_id.len() + keyword.len() + field.len(),
+            Evidence::Rule { keyword, field, .. } => {
+                keyword.rule_id.len() + keyword.written.len() + field.len()
+            }
             Evidence::Family { key, .. } => key.len(),
         };
         self.evidence.iter().map(bytes).sum()
-    }
-}
-
-impl From<&Verdict<'_>> for Filing {
-    fn from(verdict: &Verdict<'_>) -> Self {
-        Self {
-            category: verdict.category,
-            score: verdict.score,
-            confidence: verdict.confidence,
-            evidence: verdict.evidence.iter().map(Evidence::from).collect(),
-            decided_by: if verdict.evidence.is_empty() { DecidedBy::Nothing } else { DecidedBy::Rules },
-        }
-    }
-}
-
-// === impl Evidence ===
-
-impl From<&Match<'_>> for Evidence {
-    fn from(found: &Match<'_>) -> Self {
-        Self::Rule {
-            rule_id: found.rule_id.to_owned(),
-            keyword: found.keyword.to_owned(),
-            field: found.field.name(),
-            offset: found.offset,
-        }
     }
 }
 

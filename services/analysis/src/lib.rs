@@ -2,11 +2,11 @@
 //!
 //! The path of one request: [`grpc`] receives it, [`analyses`] looks the documents up in [`results`] or streams them
 //! through [`document`] to a parser thread, where [`catalogue`] combines the crates `dataflow-sdmx` and
-//! `dataflow-rules`, `families` adds the evidence of families, [`themes`] has the provider's own categories decide
-//! first, and [`profile`] tells what is known about the data; `convert` builds the response. [`selection`] finds the
-//! rules and the mapping of themes of the call: [`rulesets`] has the compiled rules that tenants share, which
-//! [`rule_watch`] keeps current, [`mappings`] the mapping, which `theme_watch` does, and [`overlays`] what tenants have
-//! changed.
+//! `dataflow-rules` by a [`categorizer`], `families` adds the evidence of families, [`themes`] has the provider's own
+//! categories decide first, and [`profile`] tells what is known about the data; `convert` builds the response.
+//! [`selection`] finds the rules and the mapping of themes of the call: [`rulesets`] has the compiled rules that
+//! tenants share, which [`rule_watch`] keeps current, [`mappings`] the mapping, which `theme_watch` does, and
+//! [`overlays`] what tenants have changed.
 
 pub mod args;
 pub mod budget;
@@ -27,6 +27,7 @@ pub mod rulesets;
 pub mod selection;
 
 pub mod catalogue;
+pub mod categorizer;
 pub mod decision;
 pub mod evaluation;
 pub mod profile;

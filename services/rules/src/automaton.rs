@@ -38,6 +38,17 @@ pub(super) struct Occurrence {
     pub(super) end: usize,
 }
 
+// === impl Occurrence ===
+
+impl Occurrence {
+    /// The same occurrence in a text that begins so many bytes before.
+    pub(super) fn after(self, bytes: usize) -> Self {
+        Self { start: self.start + bytes, end: self.end + bytes, ..self }
+    }
+}
+
+// === impl Automaton ===
+
 impl<E> Automaton<E> {
     /// Takes (pattern, entry) pairs; no pattern may be empty.
     pub(super) fn new(pairs: impl IntoIterator<Item = (Vec<u8>, E)>) -> Self {
@@ -159,6 +170,42 @@ impl Marks {
     }
 }
 
+/// A map from small integers to small integers with clearing in constant time.
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    generation: u32,
+    /// The value of each number, if it is of this generation.
+    values: Vec<(u32, u32)>,
+}
+
+// === impl Slots ===
+
+impl Slots {
+    /// Clears the map and makes room for numbers below `size`.
+    pub(super) fn reset(&mut self, size: usize) {
+        if self.generation == u32::MAX {
+            self.values.fill((0, 0));
+            self.generation = 0;
+        }
+        self.generation += 1;
+        if self.values.len() < size {
+            self.values.resize(size, (0, 0));
+        }
+    }
+
+    #[inline]
+    pub(super) fn get(&self, number: usize) -> Option<usize> {
+        let (generation, value) = self.values[number];
+        (generation == self.generation).then_some(value as usize)
+    }
+
+    #[inline]
+    pub(super) fn set(&mut self, number: usize, value: usize) {
+        let value = u32::try_from(value).expect("as many as keywords, which have at most 1 MiB");
+        self.values[number] = (self.generation, value);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,6 +250,17 @@ mod tests {
             marks.reset(2);
             assert!(marks.insert(1));
             assert!(!marks.insert(1));
+        }
+    }
+
+    #[test]
+    fn slots_are_cleared_by_a_reset_even_when_generations_wrap() {
+        let mut slots = Slots { generation: u32::MAX - 1, values: Vec::new() };
+        for _ in 0..3 {
+            slots.reset(2);
+            assert_eq!(slots.get(1), None);
+            slots.set(1, 7);
+            assert_eq!((slots.get(0), slots.get(1)), (None, Some(7)));
         }
     }
 }

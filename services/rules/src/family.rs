@@ -72,10 +72,18 @@ struct Contribution<'a> {
 type Shares = [u64; Category::ALL.len()];
 
 /// All dataflows with one first token.
-#[derive(Debug, Default)]
-struct Siblings {
+#[derive(Debug)]
+struct Siblings<'a> {
+    token: &'a str,
     count: usize,
     shares: Shares,
+}
+
+/// All siblings, while they are found.
+#[derive(Debug, Default)]
+struct Groups<'a> {
+    groups: Vec<Siblings<'a>>,
+    by_token: HashMap<&'a str, usize>,
 }
 
 /// How a definition relates to others.
@@ -85,6 +93,8 @@ struct Relations {
     first: usize,
     /// The index of the parent's first definition.
     parent: Option<usize>,
+    /// The index in `siblings` of those with its first token.
+    siblings: Option<usize>,
 }
 
 /// The families of each dataflow of a catalogue.
@@ -92,9 +102,9 @@ struct Relations {
 pub struct Families<'a> {
     members: Vec<Member<'a>>,
     relations: Vec<Relations>,
-    /// By the index of a parent's first definition: the number of its parts.
-    parts: HashMap<usize, usize>,
-    siblings: HashMap<&'a str, Siblings>,
+    /// The number of parts of each dataflow, by the index of its first definition.
+    parts: Vec<usize>,
+    siblings: Vec<Siblings<'a>>,
     /// Dataflows, each counted once.
     total: usize,
 }
@@ -109,9 +119,8 @@ impl<'a> Families<'a> {
         let identity = |index: usize| (members[index].agency, members[index].id);
         // The first definition comes first.
         order.sort_unstable_by_key(|index| (identity(*index), *index));
-        let mut relations = vec![Relations { first: 0, parent: None }; members.len()];
-        let (mut parts, mut siblings) = (HashMap::new(), HashMap::<_, Siblings>::new());
-        let mut total = 0;
+        let mut relations = vec![Relations { first: 0, parent: None, siblings: None }; members.len()];
+        let (mut parts, mut siblings, mut total) = (vec![0; members.len()], Groups::default(), 0);
         // Ids that begin alike are adjacent, and a prefix comes before what it is a prefix of.
         let mut prefixes: Vec<usize> = Vec::new();
         for &index in &order {
@@ -127,18 +136,14 @@ impl<'a> Families<'a> {
             let parent =
                 prefixes.iter().rev().copied().find(|&prefix| ends_before_separator(members[prefix].id, id));
             if let Some(parent) = parent {
-                *parts.entry(parent).or_default() += 1;
+                parts[parent] += 1;
             }
-            relations[index] = Relations { first: index, parent };
+            let siblings = first_token(id).map(|token| siblings.add(token, &shares(members[index].points)));
+            relations[index] = Relations { first: index, parent, siblings };
             prefixes.push(index);
             total += 1;
-            if let Some(token) = first_token(id) {
-                let group = siblings.entry(token).or_default();
-                group.count += 1;
-                add(&mut group.shares, &shares(members[index].points));
-            }
         }
-        Self { members, relations, parts, siblings, total }
+        Self { members, relations, parts, siblings: siblings.groups, total }
     }
 
     /// What the families of the dataflow with this index add; `None` if they add nothing.
@@ -156,14 +161,13 @@ impl<'a> Families<'a> {
         let parent = self.relations[index].parent?;
         let Member { id, points, .. } = self.members[parent];
         let points = Category::ALL.map(|category| points.of(category));
-        let family = Family { key: id, members: 1 + self.parts[&parent] };
+        let family = Family { key: id, members: 1 + self.parts[parent] };
         points.iter().any(|points| *points > 0.0).then_some(Contribution { family, points })
     }
 
     fn siblings(&self, index: usize) -> Option<Contribution<'a>> {
-        let member = self.members[self.relations[index].first];
-        let key = first_token(member.id)?;
-        let group = &self.siblings[key];
+        let Relations { first, siblings, .. } = self.relations[index];
+        let (member, group) = (self.members[first], &self.siblings[siblings?]);
         if group.count < FEWEST || group.count * 100 > self.total * MOST_PERCENT {
             return None;
         }
@@ -179,8 +183,27 @@ impl<'a> Families<'a> {
             (top as f64 / sum as f64, others.map(|share| share as f64 / whole))
         };
         let weight = WEIGHT * ((agreement - THRESHOLD) / (1.0 - THRESHOLD)).max(0.0);
-        let family = Family { key, members: group.count };
+        let family = Family { key: group.token, members: group.count };
         (weight > 0.0).then(|| Contribution { family, points: mean.map(|share| weight * share) })
+    }
+}
+
+// === impl Groups ===
+
+impl<'a> Groups<'a> {
+    /// Adds a dataflow with these shares. Returns the index of its group.
+    fn add(&mut self, token: &'a str, shares: &Shares) -> usize {
+        // Ids that begin alike follow one another.
+        let group = match self.groups.last() {
+            Some(last) if last.token == token => self.groups.len() - 1,
+            _ => *self.by_token.entry(token).or_insert_with(|| {
+                self.groups.push(Siblings { token, count: 0, shares: Shares::default() });
+                self.groups.len() - 1
+            }),
+        };
+        self.groups[group].count += 1;
+        add(&mut self.groups[group].shares, shares);
+        group
     }
 }
 

@@ -196,7 +196,18 @@ impl<'a> Offsets<'a> {
     fn skip_ascii(&mut self, position: usize) {
         let Self { rest, folded, after_gap, .. } = self;
         let mut count = 0;
-        for byte in rest.bytes().take_while(u8::is_ascii) {
+        // Eight at a time, as long as the byte at the position cannot be among them.
+        while let Some(eight) = rest.as_bytes()[count as usize..].first_chunk()
+            && *folded + eight.len() <= position
+            && eight.is_ascii()
+        {
+            let (_, gaps) = fold_ascii(u64::from_le_bytes(*eight), self.gap);
+            let repeated = gaps & (gaps << 8 | u64::from(*after_gap) << 7);
+            *folded += eight.len() - repeated.count_ones() as usize;
+            *after_gap = gaps >> 63 != 0;
+            count += 8;
+        }
+        for byte in rest.bytes().skip(count as usize).take_while(u8::is_ascii) {
             if *folded > position {
                 break;
             }

@@ -86,6 +86,11 @@ impl Keyword {
         agency.is_empty() || (is_prefix() && matches!(agency.as_bytes().get(wanted.len()), None | Some(b'.')))
     }
 
+    /// Whether nothing but the head has to match: no tails, no agency, and the gap of the head tells ids from texts.
+    pub(super) fn is_head_only(&self) -> bool {
+        self.tails.is_empty() && self.agency.is_none() && !self.infix
+    }
+
     /// Whether the rest of the keyword matches, after its head was found in a folded text up to `end`: the text is of
     /// the right kind, and the tails follow.
     pub(super) fn matches(&self, text: &[u8], mut end: usize) -> bool {

@@ -17,6 +17,7 @@
 //! | none matched | [`Category::Other`], score 0, [`calibration::NO_EVIDENCE`] | [`Category::Other`], score 0, confidence 0 |
 
 use std::fmt;
+use std::sync::Arc;
 
 pub use self::category::{Category, UnknownCategory};
 pub use self::error::RuleError;
@@ -86,13 +87,20 @@ pub enum Field<'a> {
     Description(&'a str),
 }
 
+/// A keyword of a rule, as evidence names it. Shared: it matches in many dataflows, whose results outlive the set.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RuleKeyword {
+    /// [`Rule::id`].
+    pub rule_id: Arc<str>,
+    /// The keyword as the rule writes it (lower-cased and trimmed in [`Mode::Substring`]).
+    pub written: Box<str>,
+}
+
 /// A keyword that counted, and its first position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Match<'a> {
-    /// [`Rule::id`] of the keyword's rule.
-    pub rule_id: &'a str,
-    /// The keyword as the rule writes it (lower-cased and trimmed in [`Mode::Substring`]).
-    pub keyword: &'a str,
+    /// The keyword.
+    pub keyword: &'a Arc<RuleKeyword>,
     /// The field with the match.
     pub field: Field<'a>,
     /// Unicode scalar values from the start of that field's text.

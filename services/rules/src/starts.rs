@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use memchr::memchr;
 
 use self::table::{Filter, KEY, Table, key};
-use self::tries::{FITS, NONE, Node, Tries};
+use self::tries::{Body, FITS, NONE, Node, Tries};
 use super::automaton::Occurrence;
 
 mod table;
@@ -32,8 +32,7 @@ pub(super) struct Starts<E> {
     firsts: Box<[u8]>,
     /// What follows the first eight bytes of labels.
     labels: Box<[u8]>,
-    /// The entries of pattern `p` are `entries[first[p]..first[p + 1]]`.
-    first: Box<[u32]>,
+    patterns: usize,
     entries: Box<[E]>,
 }
 
@@ -55,18 +54,19 @@ impl<E> Starts<E> {
         for (pattern, entry) in pairs {
             grouped.entry(pattern).or_default().push(entry);
         }
-        let (mut bodies, mut first, mut entries) = (Vec::new(), vec![0], Vec::new());
+        let (mut bodies, mut entries) = (Vec::new(), Vec::new());
+        let count = |entries: &Vec<E>| u32::try_from(entries.len()).expect(FITS);
         for ((pattern, group), number) in grouped.iter_mut().zip(0..) {
-            bodies.push((&pattern[1..], number));
+            let own = (count(&entries), count(group));
+            bodies.push(Body { bytes: &pattern[1..], number, entries: own });
             entries.append(group);
-            first.push(u32::try_from(entries.len()).expect(FITS));
         }
         let mut tries = Tries::default();
         let mut keys: [Vec<(u32, u32)>; KEY + 1] = Default::default();
         // Sorted patterns with the same first bytes are adjacent.
         let start = |body: &[u8]| body[..body.len().min(KEY)].to_vec();
-        for group in bodies.chunk_by(|one, next| start(one.0) == start(next.0)) {
-            let prefix = start(group[0].0);
+        for group in bodies.chunk_by(|one, next| start(one.bytes) == start(next.bytes)) {
+            let prefix = start(group[0].bytes);
             keys[prefix.len()].push((key(&prefix), tries.add(group, prefix.len())));
         }
         Self {
@@ -77,21 +77,21 @@ impl<E> Starts<E> {
             nodes: tries.nodes.into(),
             firsts: tries.firsts.into(),
             labels: tries.labels.into(),
-            first: first.into(),
+            patterns: bodies.len(),
             entries: entries.into(),
         }
     }
 
     /// Number of distinct patterns.
     pub(super) fn patterns(&self) -> usize {
-        self.first.len() - 1
+        self.patterns
     }
 
     /// Calls `on_match` for every occurrence in a folded text, ordered by start, then by length, with the entries of its
     /// pattern. The text has `length` bytes, and at least [`SLACK`] follow it.
     #[inline]
     pub(super) fn search(&self, text: &[u8], length: usize, mut on_match: impl FnMut(Occurrence, &[E])) {
-        let (mut waiting, mut count) = ([0; WAITING], 0);
+        let (mut waiting, mut count) = ([0_u32; WAITING], 0);
         for base in (0..length).step_by(8) {
             // Words are short, so eight bytes at a time are faster than a search for the next gap.
             let Some(block) = text[base..].first_chunk() else { break };
@@ -99,16 +99,17 @@ impl<E> Starts<E> {
             let mut gaps = gaps(*block, self.gap) & (u64::MAX >> beyond);
             while gaps != 0 {
                 let start = base + gaps.trailing_zeros() as usize / 8;
-                waiting[count] = start;
+                // Texts are far below 4 GiB.
+                waiting[count] = start as u32;
                 count += usize::from(self.filter.passes(key(&text[start + 1..])));
                 gaps &= gaps - 1;
             }
             if count > WAITING - 8 {
-                waiting[..count].iter().for_each(|start| self.look_up(text, *start, &mut on_match));
+                waiting[..count].iter().for_each(|start| self.look_up(text, *start as usize, &mut on_match));
                 count = 0;
             }
         }
-        waiting[..count].iter().for_each(|start| self.look_up(text, *start, &mut on_match));
+        waiting[..count].iter().for_each(|start| self.look_up(text, *start as usize, &mut on_match));
     }
 
     /// Reports the patterns that begin at the gap at `start`.
@@ -140,7 +141,7 @@ impl<E> Starts<E> {
         let mut node = &self.nodes[node as usize];
         let mut end = start + 1 + length;
         while let Some(next) = text.get(end..).and_then(<[u8]>::first_chunk)
-            && (u64::from_le_bytes(*next) ^ node.label) & node.mask == 0
+            && node.begins(*next)
         {
             if let Some(more) = usize::from(node.label_length).checked_sub(8)
                 && !text[end + 8..].starts_with(&self.labels[node.rest as usize..][..more])
@@ -149,9 +150,9 @@ impl<E> Starts<E> {
             }
             end += usize::from(node.label_length);
             if node.pattern != NONE {
-                let pattern = node.pattern as usize;
-                let entries = self.first[pattern] as usize..self.first[pattern + 1] as usize;
-                on_match(Occurrence { pattern, start, end }, &self.entries[entries]);
+                let (first, count) = node.entries;
+                let entries = &self.entries[first as usize..][..count as usize];
+                on_match(Occurrence { pattern: node.pattern as usize, start, end }, entries);
             }
             let children = &self.firsts[node.first_child as usize..][..usize::from(node.children)];
             let first = text[end];

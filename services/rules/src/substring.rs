@@ -4,10 +4,12 @@
 //!
 //! Confidence is `(min(1, matches / 3) + min(1, score / 50)) / 2`.
 
+use std::sync::Arc;
+
 use super::automaton::{Automaton, Marks};
 use super::error::at_most;
 use super::limits::MAX_KEYWORD_BYTES;
-use super::{Category, Match, Points, Rule, RuleError, Subject, Verdict};
+use super::{Category, Match, Points, Rule, RuleError, RuleKeyword, Subject, Verdict};
 
 #[derive(Debug)]
 pub(super) struct Engine {
@@ -19,11 +21,10 @@ pub(super) struct Engine {
 /// A rule that can win: enabled, and with a positive priority.
 #[derive(Debug)]
 struct ActiveRule {
-    id: Box<str>,
     category: Category,
     priority: i32,
     /// Lower-cased and trimmed, in the rule's order, duplicates included.
-    keywords: Box<[Box<str>]>,
+    keywords: Box<[Arc<RuleKeyword>]>,
 }
 
 #[derive(Debug, Default)]
@@ -45,10 +46,10 @@ impl Engine {
             let numbered = rules.iter().enumerate();
             numbered.flat_map(|(index, rule)| rule.keywords.iter().map(move |keyword| (index, keyword)))
         };
-        let bytes = keywords().map(|(_, keyword)| keyword.len()).sum();
+        let bytes = keywords().map(|(_, keyword)| keyword.written.len()).sum();
         at_most(MAX_KEYWORD_BYTES, bytes, || "rules".to_owned())?;
         let listings =
-            Automaton::new(keywords().map(|(index, keyword)| (keyword.as_bytes().to_vec(), index)));
+            Automaton::new(keywords().map(|(index, keyword)| (keyword.written.as_bytes().to_vec(), index)));
         Ok(Self { rules, listings })
     }
 
@@ -84,16 +85,16 @@ impl Engine {
         }
 
         let rule = &self.rules[winner];
-        let locate = |keyword: &'a str| {
-            let at = text.find(keyword)?;
+        let locate = |keyword: &'a Arc<RuleKeyword>| {
+            let at = text.find(&*keyword.written)?;
             let (field, original, at) = if at < boundary {
                 (source.display_field, source.display_name, at)
             } else {
                 (source.description_field, source.description, at - boundary)
             };
-            Some(Match { rule_id: &rule.id, keyword, field, offset: offset(original, at) })
+            Some(Match { keyword, field, offset: offset(original, at) })
         };
-        let evidence: Vec<_> = rule.keywords.iter().filter_map(|keyword| locate(keyword)).collect();
+        let evidence: Vec<_> = rule.keywords.iter().filter_map(locate).collect();
         let confidence = confidence(evidence.len(), score);
         Verdict { category: rule.category, score, confidence, points: Points::default(), evidence }
     }
@@ -101,12 +102,14 @@ impl Engine {
 
 impl ActiveRule {
     fn new(rule: &Rule) -> Self {
+        let rule_id = Arc::<str>::from(rule.id.as_str());
         let keywords = rule.keywords.iter().map(|keyword| keyword.trim().to_lowercase());
+        let keywords = keywords.filter(|keyword| !keyword.is_empty());
+        let named = |keyword: String| RuleKeyword { rule_id: Arc::clone(&rule_id), written: keyword.into() };
         Self {
-            id: rule.id.as_str().into(),
             category: rule.category,
             priority: rule.priority,
-            keywords: keywords.filter(|keyword| !keyword.is_empty()).map(Into::into).collect(),
+            keywords: keywords.map(|keyword| Arc::new(named(keyword))).collect(),
         }
     }
 }

@@ -96,8 +96,11 @@ fn substring_mode_searches_the_predecessors_text() {
         for _ in 0..2 {
             let verdict = compiled.categorize(&subject, &mut scratch);
             assert_eq!((verdict.category, verdict.score), (category, score));
-            let evidence: Vec<_> =
-                verdict.evidence.iter().map(|m| (m.keyword, m.field.to_string(), m.offset)).collect();
+            let evidence: Vec<_> = verdict
+                .evidence
+                .iter()
+                .map(|m| (&*m.keyword.written, m.field.to_string(), m.offset))
+                .collect();
             let expected: Vec<_> = expected.iter().map(|(k, f, o)| (*k, (*f).to_string(), *o)).collect();
             assert_eq!(evidence, expected);
         }

@@ -9,15 +9,18 @@ use std::mem;
 
 use memchr::memchr_iter;
 
-use super::encoding::{CodePage, Encoding};
+use super::encoding::Encoding;
 use super::error::{Fault, ParseError, Position};
 use super::limits::Limits;
 
 mod buf_read;
+mod chunk;
+mod decode;
 mod encoding;
 mod source;
 mod white_space;
 
+use chunk::Chunk;
 use source::Source;
 use white_space::white_space;
 
@@ -33,9 +36,8 @@ pub(super) struct Input<R> {
     /// Bytes as received: the first `filled` are valid, the rest is spare capacity.
     undecoded: Vec<u8>,
     filled: usize,
-    /// The current chunk in UTF-8: the first `end` bytes are valid, the rest is spare capacity; consumed up to `at`.
-    chunk: Vec<u8>,
-    end: usize,
+    /// The current chunk, consumed up to `at`.
+    chunk: Chunk,
     at: usize,
     /// End of the part of `chunk` that the current event may read.
     window: usize,
@@ -79,8 +81,7 @@ impl<R: Read> Input<R> {
             encoding: Encoding::Utf8,
             undecoded: Vec::new(),
             filled: 0,
-            chunk: Vec::new(),
-            end: 0,
+            chunk: Chunk::default(),
             at: 0,
             window: 0,
             event: EventStart { at: 0, before: 0, position: None },
@@ -106,14 +107,15 @@ impl<R: Read> Input<R> {
     #[inline]
     pub(super) fn begin_event(&mut self) {
         self.event = EventStart { at: self.at, before: 0, position: None };
-        self.window = self.end.min(self.at.saturating_add(self.event_bytes).saturating_add(1));
+        self.window =
+            self.chunk.bytes().len().min(self.at.saturating_add(self.event_bytes).saturating_add(1));
     }
 
     /// Skips white space and starts a new event after it. Skipping it here costs a fraction of its cost as an event,
     /// and in catalogues every other event is white space. A run of white space has the same limit as any text.
     #[inline]
     pub(super) fn skip_white_space(&mut self) {
-        match white_space(&self.chunk[self.at..self.end]) {
+        match white_space(&self.chunk.bytes()[self.at..]) {
             Some(count) if count <= self.event_bytes => {
                 self.at += count;
                 self.begin_event();
@@ -127,7 +129,7 @@ impl<R: Read> Input<R> {
     fn skip_white_space_slow(&mut self) {
         self.begin_event();
         loop {
-            let ahead = &self.chunk[self.at..self.window];
+            let ahead = &self.chunk.bytes()[self.at..self.window];
             if let Some(count) = white_space(ahead) {
                 self.at += count;
                 return self.begin_event();
@@ -143,7 +145,19 @@ impl<R: Read> Input<R> {
     /// The bytes that the current event may read and that have arrived.
     #[inline]
     pub(super) fn available(&self) -> &[u8] {
-        &self.chunk[self.at..self.window]
+        &self.chunk.bytes()[self.at..self.window]
+    }
+
+    /// Whether the current chunk is valid UTF-8, so that [`Input::consumed`] has text.
+    #[inline]
+    pub(super) fn is_text(&self) -> bool {
+        self.chunk.text().is_some()
+    }
+
+    /// The last bytes that were consumed; "" if the chunk is not valid.
+    #[inline]
+    pub(super) fn consumed(&self, bytes: usize) -> &str {
+        self.chunk.text().map_or("", |text| &text[self.at - bytes..self.at])
     }
 
     /// Position of the start of the current event.
@@ -162,7 +176,7 @@ impl<R: Read> Input<R> {
     /// The bytes that `fill_buf` returned last, without those that were consumed since.
     #[inline]
     pub(super) fn ahead(&self) -> &[u8] {
-        &self.chunk[self.at..self.window]
+        self.available()
     }
 
     /// The first byte that is not white space, if the first bytes have one. Nothing is consumed; an error is returned
@@ -197,7 +211,7 @@ impl<R: Read> Input<R> {
     /// later.
     fn locate(&mut self, index: usize) -> Position {
         let (from, known) = if self.cursor.0 <= index { self.cursor } else { (0, self.base) };
-        let position = known.after(&self.chunk[from..index], self.encoding);
+        let position = known.after(&self.chunk.bytes()[from..index], self.encoding);
         self.cursor = (index, position);
         position
     }
@@ -213,23 +227,22 @@ impl<R: Read> Input<R> {
         let position = self.event_position();
         self.base = self.locate(self.at);
         self.cursor = (0, self.base);
-        (self.end, self.at, self.window) = (0, 0, 0);
+        self.recycle();
         self.event = EventStart { at: 0, before: used, position: Some(position) };
         self.next_chunk()?;
-        self.window = self.end.min((self.event_bytes - used).saturating_add(1));
+        self.window = self.chunk.bytes().len().min((self.event_bytes - used).saturating_add(1));
         Ok(())
     }
 
     fn next_chunk(&mut self) -> Result<(), ParseError> {
-        let first = !mem::replace(&mut self.started, true);
-        if first {
+        if !mem::replace(&mut self.started, true) {
             self.start()?;
         }
-        while self.end == 0 {
+        while self.chunk.bytes().is_empty() {
             if let Some(error) = self.pending.take() {
                 return Err(error);
             }
-            let at_end = !(first && self.filled > 0) && self.read_more()? == 0;
+            let at_end = self.read_more()? == 0;
             self.decode(at_end);
             if at_end && self.pending.is_none() {
                 break;
@@ -281,33 +294,10 @@ impl<R: Read> Input<R> {
         Err(ParseError { fault, position: Position { offset: self.received, ..self.base } })
     }
 
-    /// Turns the received bytes into a chunk. An incomplete character is kept for the next chunk.
-    fn decode(&mut self, at_end: bool) {
-        if self.encoding == Encoding::Utf8 {
-            // The XML reader validates UTF-8 event by event, so it is not validated twice.
-            mem::swap(&mut self.chunk, &mut self.undecoded);
-            self.end = mem::take(&mut self.filled);
-            return;
-        }
-        if let Encoding::SingleByte(CodePage { is_superset: true, .. }) = self.encoding
-            && self.mislabeled.is_none()
-            && let Some(at) = encoding::first_beyond_iso(&self.undecoded[..self.filled])
-        {
-            let lines = memchr_iter(b'\n', &self.undecoded[..at]).count();
-            let Position { offset, line, .. } = self.base;
-            let position = Position { offset: offset + at as u64, line: line + lines as u64, ..self.base };
-            self.mislabeled = Some(position);
-        }
-        self.chunk.clear();
-        let (used, valid) = self.encoding.decode(&self.undecoded[..self.filled], &mut self.chunk);
-        self.end = self.chunk.len();
-        self.undecoded.copy_within(used..self.filled, 0);
-        self.filled -= used;
-        if !valid || (at_end && self.filled > 0) {
-            let position = self.base.after(&self.chunk, self.encoding);
-            self.pending =
-                Some(ParseError { fault: Fault::InvalidEncoding { encoding: self.encoding }, position });
-        }
+    /// Empties the chunk, and keeps its memory.
+    fn recycle(&mut self) {
+        self.chunk.fill(&[]);
+        (self.at, self.window) = (0, 0);
     }
 }
 

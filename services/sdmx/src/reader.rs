@@ -1,9 +1,10 @@
 //! Reads a structure message, in SDMX-ML or SDMX-JSON, as a stream of dataflows. Keeps one dataflow in memory at a time,
 //! independent of the size of the catalogue.
 
-use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::io::Read;
+
+use fnv::FnvHashSet;
 
 use super::annotations::timestamp;
 use super::dataflow::Dataflow;
@@ -64,8 +65,9 @@ pub struct StructureReader<R: Read> {
     key_families: u64,
     first_key_family: Position,
     root_position: Position,
-    /// Hashes of the identities so far, not the identities: with a full set, one false positive in 2^32.
-    identities: HashSet<u64>,
+    /// Hashes of the identities so far, not the identities: with a full set, one false positive in 2^32. They are
+    /// keyed, so that hashing them once more needs no key.
+    identities: FnvHashSet<u64>,
     hasher: RandomState,
     /// `None` if themes are not collected.
     themes: Option<Themes>,
@@ -98,7 +100,7 @@ impl<R: Read> StructureReader<R> {
             key_families: 0,
             first_key_family: Position::START,
             root_position: Position::START,
-            identities: HashSet::new(),
+            identities: FnvHashSet::default(),
             hasher: RandomState::new(),
             themes: None,
             links_before: 0,
@@ -266,7 +268,14 @@ impl<R: Read> StructureReader<R> {
 
     /// Reports a dataflow whose identity occurred before.
     fn check_duplicate(&mut self, flow: &Dataflow) {
-        let identity = self.hasher.hash_one((&flow.agency_id, &flow.id, &flow.version));
+        // As one text, which is hashed faster than three. No text has the byte between them.
+        let identity = &mut self.scratch.identity;
+        identity.clear();
+        for part in [&flow.agency_id, &flow.id, &flow.version] {
+            identity.extend_from_slice(part.as_bytes());
+            identity.push(u8::MAX);
+        }
+        let identity = self.hasher.hash_one(identity.as_slice());
         let known = if self.identities.len() < self.limits.identities {
             !self.identities.insert(identity)
         } else {

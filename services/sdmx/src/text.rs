@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr2_iter;
+
 use super::xml::is_allowed;
 
 /// Trims `text`, collapses each run of white space into one space and replaces each control character that XML forbids
@@ -41,8 +43,11 @@ pub(super) fn is_blank(text: &str) -> bool {
 #[must_use]
 pub fn is_garbled(text: &str) -> bool {
     // What either leaves, as UTF-8: U+0080 to U+009F, or a character that was the first byte of another.
-    let is_sign = |pair: &[u8]| matches!(pair, [0xc2, 0x80..0xa0] | [0xc3, 0x82..=0x85 | 0x90 | 0x91 | 0xa2]);
-    if text.is_ascii() || !text.as_bytes().windows(2).any(is_sign) {
+    let bytes = text.as_bytes();
+    let is_sign = |at: usize| {
+        matches!(bytes[at..], [0xc2, 0x80..0xa0, ..] | [0xc3, 0x82..=0x85 | 0x90 | 0x91 | 0xa2, ..])
+    };
+    if !memchr2_iter(0xc2, 0xc3, bytes).any(is_sign) {
         return false;
     }
     if text.chars().any(|character| matches!(character, '\u{80}'..'\u{a0}')) {

@@ -52,6 +52,21 @@ impl<'a> Urn<'a> {
     }
 }
 
+/// The beginning of the URN of a dataflow, as the standard has it.
+const OF_DATAFLOW: &str = "urn:sdmx:org.sdmx.infomodel.datastructure.Dataflow=";
+
+/// Whether a URN is that of a dataflow with exactly these parts. A URN that is written otherwise may be too.
+pub(super) fn is_of_dataflow(urn: &str, agency_id: &str, id: &str, version: &str) -> bool {
+    /// What follows a part and its end. A part with a separator in it would be read as two.
+    fn after<'a>(rest: &'a str, part: &str, end: char) -> Option<&'a str> {
+        let is_one = !part.is_empty() && !part.bytes().any(|byte| b":()[]".contains(&byte));
+        rest.strip_prefix(part).filter(|_| is_one)?.strip_prefix(end)
+    }
+    let rest = urn.strip_prefix(OF_DATAFLOW).and_then(|rest| after(rest, agency_id, ':'));
+    let rest = rest.and_then(|rest| after(rest, id, '('));
+    rest.and_then(|rest| after(rest, version, ')')) == Some("")
+}
+
 /// The version of an artefact in this namespace that states none: since SDMX 3.0 it has none.
 pub(super) fn default_version(namespace: Namespace) -> &'static str {
     match namespace {
@@ -83,5 +98,25 @@ mod tests {
         check("datastructure.Dataflow=A:(1.0)", None);
         check("datastructure.Dataflow=:F(1.0)", None);
         check("Dataflow", None);
+    }
+
+    #[test]
+    fn a_urn_that_is_recognized_at_once_has_these_parts() {
+        let check = |urn: &str, [agency_id, id, version]: [&str; 3], expected: bool| {
+            let urn = format!("urn:sdmx:org.sdmx.infomodel.{urn}");
+            assert_eq!(is_of_dataflow(&urn, agency_id, id, version), expected, "{urn}");
+            let parsed =
+                Urn::parse(&urn).map(|found| (found.class, [found.agency_id, found.id, found.version]));
+            assert!(!expected || parsed == Some(("Dataflow", [agency_id, id, version])), "{urn}");
+        };
+        check("datastructure.Dataflow=A.B:F_1(1.0)", ["A.B", "F_1", "1.0"], true);
+        check("datastructure.Dataflow=A:F(1.0)", ["A", "F", "1.1"], false);
+        check("datastructure.Dataflow=A:F(1.0)", ["A", "F", "1"], false);
+        check("datastructure.Dataflow=A:F(1.0).X", ["A", "F", "1.0"], false);
+        check("datastructure.Dataflow=A:F[1.0]", ["A", "F", "1.0"], false);
+        check("datastructure.Dataflow=A:F()", ["A", "F", ""], false);
+        check("datastructure.Dataflow=A:B:F(1.0)", ["A:B", "F", "1.0"], false);
+        check("datastructure.Dataflow=A:F(G(1.0)", ["A", "F(G", "1.0"], false);
+        check("datastructure.DataStructure=A:F(1.0)", ["A", "F", "1.0"], false);
     }
 }

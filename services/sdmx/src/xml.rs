@@ -5,23 +5,25 @@ use std::borrow::Cow;
 use std::io::{BufRead, Read};
 
 use quick_xml::Reader;
-use quick_xml::events::{self as quick, BytesStart};
+use quick_xml::events as quick;
 
 use super::encoding::Encoding;
 use super::error::{Fault, ParseError, Position};
 use super::input::Input;
 use super::limits::Limits;
-use super::namespace::Bindings;
 
 mod ahead;
 mod attributes;
+mod elements;
 mod event;
 mod failure;
+mod names;
 mod outside;
 mod reference;
+mod value;
 
-use ahead::{Ahead, Kind, Names};
-use attributes::Span;
+use ahead::{Ahead, Kind};
+use elements::Elements;
 pub(super) use event::{Event, RawValue, Start};
 pub(super) use reference::is_allowed;
 
@@ -36,15 +38,9 @@ pub(super) struct Xml<R: Read> {
 #[derive(Debug)]
 struct EventReader<R: Read> {
     reader: Reader<Input<R>>,
-    phase: Phase,
-    /// Attributes of the last start tag.
-    spans: Vec<Span>,
-    bindings: Bindings,
-    /// Open elements.
-    depth: usize,
-    depth_limit: usize,
-    attribute_limit: usize,
-    names: Names,
+    /// The last start tag that quick-xml has read, without its brackets.
+    tag: String,
+    elements: Elements,
     /// The last tag was an empty-element tag: its end event is pending.
     end_is_pending: bool,
     /// quick-xml has read a text, and expects what ends it.
@@ -72,18 +68,14 @@ impl<R: Read> Xml<R> {
     /// A reader of the document that `input` has, from which nothing was consumed yet.
     pub(super) fn of(input: Input<R>, limits: &Limits) -> Self {
         let mut reader = Reader::from_reader(input);
-        // It knows only the elements that it has opened itself; `names` has all of them.
+        // It knows only the elements that it has opened itself; `elements` has all of them.
         let config = reader.config_mut();
         (config.check_end_names, config.allow_unmatched_ends) = (false, true);
+        let elements = Elements::new(limits);
         let events = EventReader {
             reader,
-            phase: Phase::Start,
-            spans: Vec::new(),
-            bindings: Bindings::new(limits.namespaces),
-            depth: 0,
-            depth_limit: limits.depth,
-            attribute_limit: limits.attributes,
-            names: Names::default(),
+            tag: String::new(),
+            elements,
             end_is_pending: false,
             is_within_text: false,
         };
@@ -110,7 +102,7 @@ impl<R: Read> Xml<R> {
     /// Number of open elements, including the one started last.
     #[inline]
     pub(super) fn depth(&self) -> usize {
-        self.events.depth
+        self.events.elements.depth()
     }
 
     /// Position of the start of the last event.
@@ -154,150 +146,91 @@ impl<R: Read> EventReader<R> {
             self.end_is_pending = false;
             return Ok(self.end());
         }
-        if skip_white_space && self.phase == Phase::Body {
+        let phase = self.elements.phase();
+        if skip_white_space && phase == Phase::Body {
             self.input().skip_white_space();
         } else {
             self.input().begin_event();
         }
-        if self.phase != Phase::Body {
+        if phase != Phase::Body {
             self.look_ahead()?;
-        }
-        if let Some(ahead) = self.ahead() {
-            return self.take(ahead, buffer);
+        } else if !self.is_within_text
+            && let Some(ahead) = self.ahead()
+        {
+            return self.take(ahead);
         }
         let event = match self.reader.read_event_into(buffer) {
             Ok(event) => event,
             Err(error) => return Err(self.failure(error)),
         };
         self.is_within_text = matches!(event, quick::Event::Text(_));
+        let in_element = self.elements.depth() > 0;
         match event {
-            quick::Event::Start(tag) => {
-                self.names.push(tag.name().0.as_bytes(), true);
-                self.start(tag, false, false)
-            }
-            quick::Event::Empty(tag) => self.start(tag, true, false),
+            quick::Event::Start(tag) => self.start(&tag, false),
+            quick::Event::Empty(tag) => self.start(&tag, true),
             quick::Event::End(tag) => self.end_tag(tag.name().0),
-            quick::Event::Text(text) if self.depth > 0 => Ok(Event::Text(borrowed(text.into_inner()))),
-            quick::Event::CData(text) if self.depth > 0 => Ok(Event::Text(borrowed(text.into_inner()))),
-            quick::Event::GeneralRef(name) if self.depth > 0 => {
+            quick::Event::Text(text) if in_element => Ok(Event::Text(borrowed(text.into_inner()))),
+            quick::Event::CData(text) if in_element => Ok(Event::Text(borrowed(text.into_inner()))),
+            quick::Event::GeneralRef(name) if in_element => {
                 reference::resolve(&name).map(Event::Character).map_err(|fault| self.error(fault))
             }
             other => self.non_element(other),
         }
     }
 
-    /// Consumes an event that is complete in the chunk.
+    /// Consumes an event that is complete in the chunk. It borrows the chunk.
     #[inline]
-    fn take<'a>(&'a mut self, ahead: Ahead, buffer: &'a mut Vec<u8>) -> Result<Event<'a>, ParseError> {
+    fn take(&mut self, ahead: Ahead) -> Result<Event<'_>, ParseError> {
         let Ahead { length, kind } = ahead;
-        let input = self.reader.get_mut();
-        if let Kind::End = kind {
-            input.consume(length);
-            self.names.pop();
-            return Ok(self.end());
-        }
-        buffer.extend_from_slice(&input.available()[..length]);
-        input.consume(length);
-        let text = match std::str::from_utf8(buffer) {
-            Ok(text) => text,
-            Err(error) => return Err(self.failure(quick_xml::Error::Encoding(error.into()))),
-        };
-        let Kind::Start { name_end, is_empty } = kind else { return Ok(Event::Text(text)) };
-        let tag = BytesStart::from_content(&text[1..length - if is_empty { 2 } else { 1 }], name_end);
-        if !is_empty {
-            self.names.push(tag.name().0.as_bytes(), false);
-        }
-        self.start(tag, is_empty, true)
-    }
-
-    /// Opens an element. Its attributes are found unless `is_scanned`.
-    #[inline]
-    fn start<'a>(
-        &'a mut self,
-        tag: BytesStart<'a>,
-        empty: bool,
-        is_scanned: bool,
-    ) -> Result<Event<'a>, ParseError> {
-        match self.phase {
-            Phase::Body => {}
-            Phase::Start | Phase::Prolog => self.phase = Phase::Body,
-            Phase::Epilog => return Err(self.error(Fault::ContentAfterRoot)),
-        }
-        if self.depth == self.depth_limit {
-            return Err(self.error(Fault::NestedTooDeep { limit: self.depth_limit }));
-        }
-        self.depth += 1;
-        self.end_is_pending = empty;
-        let name_end = tag.name().0.len();
-        let (prefix, prefix_end) = match tag.as_bytes()[..name_end].iter().position(|&byte| byte == b':') {
-            Some(colon) => (&tag[..colon], colon + 1),
-            None => ("", 0),
-        };
-        if !tag.as_bytes().get(prefix_end).copied().is_some_and(is_name_start) {
-            let found = format!("found '<{}'", tag.chars().take(20).collect::<String>());
-            return Err(self.error(Fault::Malformed { found, expected: "the name of an element".into() }));
-        }
-        if !is_scanned {
-            self.spans.clear();
-            attributes::scan(&tag, name_end, self.attribute_limit, &mut self.spans)
-                .map_err(|fault| self.error(fault))?;
-        }
-        // Few tags declare a namespace, and this check is cheaper than the declaration pass.
-        if self.spans.iter().any(|span| tag[span.name.clone()].starts_with("xmlns")) {
-            self.bind_namespaces(&tag).map_err(|fault| self.error(fault))?;
-        }
-        let Some(namespace) = self.bindings.resolve(prefix) else {
-            let prefix = prefix.chars().take(40).collect();
-            return Err(self.error(Fault::UnboundPrefix { prefix }));
-        };
-        Ok(Event::Start(Start { prefix_end, spans: &self.spans, namespace, depth: self.depth, tag }))
-    }
-
-    /// Removes the namespace declarations from the attributes and binds them.
-    fn bind_namespaces(&mut self, tag: &str) -> Result<(), Fault> {
-        let (bindings, depth) = (&mut self.bindings, self.depth);
-        let mut failed = Ok(());
-        self.spans.retain(|span| {
-            let prefix = match tag[span.name.clone()].strip_prefix("xmlns") {
-                Some("") => "",
-                Some(rest) if rest.starts_with(':') => &rest[1..],
-                _ => return true,
-            };
-            match RawValue(&tag[span.value.clone()]).resolve() {
-                Ok(uri) => {
-                    if let Err(fault) = bindings.bind(prefix, uri.trim(), depth) {
-                        failed = Err(fault);
-                    }
-                }
-                Err(fault) => failed = Err(fault),
+        self.input().consume(length);
+        match kind {
+            Kind::End => {
+                self.elements.names.pop();
+                Ok(self.end())
             }
-            false
-        });
-        failed
+            Kind::Text => Ok(Event::Text(self.reader.get_ref().consumed(length))),
+            Kind::Start { name_end, is_empty } => {
+                let within = 1..length - if is_empty { 2 } else { 1 };
+                let tag = &self.reader.get_ref().consumed(length)[within.clone()];
+                if !is_empty {
+                    self.elements.names.push(&tag.as_bytes()[..name_end], false);
+                }
+                self.end_is_pending = is_empty;
+                let (prefix_end, namespace) = match self.elements.open(tag, name_end) {
+                    Ok(opened) => opened,
+                    Err(fault) => return Err(self.error(fault)),
+                };
+                let tag = &self.reader.get_ref().consumed(length)[within];
+                Ok(Event::Start(self.elements.started(tag, name_end, prefix_end, namespace)))
+            }
+        }
+    }
+
+    /// Opens an element by a tag that quick-xml has read.
+    fn start(&mut self, tag: &quick::BytesStart<'_>, is_empty: bool) -> Result<Event<'_>, ParseError> {
+        let name_end = tag.name().0.len();
+        self.tag.clear();
+        self.tag.push_str(tag);
+        let tag = self.tag.as_str();
+        if !is_empty {
+            self.elements.names.push(&tag.as_bytes()[..name_end], true);
+        }
+        self.end_is_pending = is_empty;
+        let opened = self.elements.scan(tag, name_end).and_then(|()| self.elements.open(tag, name_end));
+        let (prefix_end, namespace) = opened.map_err(|fault| self.error(fault))?;
+        Ok(Event::Start(self.elements.started(&self.tag, name_end, prefix_end, namespace)))
     }
 
     /// Closes the innermost element by an end tag that quick-xml has read.
     fn end_tag(&mut self, found: &str) -> Result<Event<'static>, ParseError> {
-        let fault = match self.names.last() {
-            Some((name, _)) if name == found.as_bytes() => {
-                self.names.pop();
-                return Ok(self.end());
-            }
-            Some((name, _)) => failure::mismatched_end(found, &String::from_utf8_lossy(name)),
-            None if self.phase == Phase::Epilog => Fault::ContentAfterRoot,
-            None => failure::unmatched_end(found),
-        };
-        Err(self.error(fault))
+        self.elements.check_end(found).map_err(|fault| self.error(fault))?;
+        Ok(self.end())
     }
 
     /// Closes the innermost element.
     #[inline]
     fn end(&mut self) -> Event<'static> {
-        self.depth -= 1;
-        self.bindings.leave(self.depth);
-        if self.depth == 0 {
-            self.phase = Phase::Epilog;
-        }
+        self.elements.close();
         Event::End
     }
 

@@ -120,8 +120,10 @@ fn predictions(rules: &Compiled, dataflows: Vec<Labelled>) -> Vec<Prediction> {
         .map(|Labelled { id, agency, names, descriptions, .. }| {
             let subject = Subject { id, agency, names, descriptions, legacy: None };
             let verdict = rules.categorize(&subject, &mut scratch);
-            let evidence =
-                verdict.evidence.iter().map(|found| format!("{} {}", found.rule_id, found.keyword));
+            let evidence = verdict
+                .evidence
+                .iter()
+                .map(|found| format!("{} {}", found.keyword.rule_id, found.keyword.written));
             (verdict.points, evidence.collect::<Vec<_>>().join(", "))
         })
         .collect();

@@ -104,13 +104,18 @@ impl Case {
                 Field::Description(_) => &self.description,
             };
             let there: String = text.chars().skip(found.offset as usize).collect();
-            assert!(there.to_lowercase().starts_with(found.keyword), "{} at {}", found.keyword, found.offset);
+            assert!(
+                there.to_lowercase().starts_with(&*found.keyword.written),
+                "{} at {}",
+                found.keyword.written,
+                found.offset
+            );
         }
         Outcome {
             category: verdict.category.name().to_owned(),
             score: verdict.score,
             confidence: verdict.confidence,
-            keywords: verdict.evidence.iter().map(|found| found.keyword.to_owned()).collect(),
+            keywords: verdict.evidence.iter().map(|found| found.keyword.written.to_string()).collect(),
         }
     }
 }

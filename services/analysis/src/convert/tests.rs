@@ -1,11 +1,12 @@
 //! The two ways in: a dataflow of a catalogue and the same dataflow in a request have the same result.
 
-use dataflow_rules::{Category, Compiled, Mode, Rule, RuleSet, Scratch, Subject};
+use dataflow_rules::{Category, Compiled, Mode, Rule, RuleSet, Subject};
 use dataflow_sdmx::Limits;
 
 use super::*;
 use crate::budget::Budget;
 use crate::catalogue;
+use crate::categorizer::Categorizer;
 
 /// One rule for German texts, and one for Italian ones.
 fn rules() -> Compiled {
@@ -37,7 +38,7 @@ fn of_request(dataflow: pb::Dataflow, rules: &Compiled) -> Result<Filing, Error>
     let InputDataflow { id, agency, names, descriptions } = Some(dataflow).try_into()?;
     let subject =
         Subject { id: &id, agency: &agency, names: &names, descriptions: &descriptions, legacy: None };
-    Ok(Filing::of(&subject, rules, &mut Scratch::default()))
+    Ok(Categorizer::new(rules).file(&subject).0)
 }
 
 #[test]

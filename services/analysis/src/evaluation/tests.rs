@@ -91,7 +91,7 @@ fn a_move_has_both_results() {
     assert_eq!((recategorized, moves.len()), (2, 2));
     assert_eq!((before[Category::Economy.index()], after[Category::Territory.index()]), (2, 2));
     let summary = |filing: &Filing| match &filing.evidence[0] {
-        Evidence::Rule { field, .. } => (filing.category, filing.score, field.clone()),
+        Evidence::Rule { field, .. } => (filing.category, filing.score, field.to_string()),
         Evidence::Family { key, .. } => panic!("no family has the key {key}"),
     };
     assert_eq!(summary(&moves[0].before), (Category::Economy, 5, "name.en".to_owned()));

@@ -38,7 +38,7 @@ fn analyze(mode: Mode, dataflows: &[(&str, &str)], mut budget: Budget) -> Result
 /// `CATEGORY score decided-by [evidence ...]` of each.
 fn shown(catalogue: &Catalogue) -> Vec<String> {
     let evidence = |evidence: &Evidence| match evidence {
-        Evidence::Rule { keyword, .. } => keyword.clone(),
+        Evidence::Rule { keyword, .. } => keyword.written.to_string(),
         Evidence::Family { key, members } => format!("{key}*{members}"),
     };
     let filings = catalogue.dataflows.iter().map(|analyzed| &analyzed.filing);

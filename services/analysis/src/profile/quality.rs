@@ -50,7 +50,7 @@ pub(super) fn flags(dataflow: &Dataflow, is_structure_missing: bool) -> Vec<Qual
         QualityFlag::WithoutStructure => structure.is_none() && external.is_none(),
         QualityFlag::StructureMissing => is_structure_missing,
         QualityFlag::GarbledText => {
-            has(|text| text.contains(char::REPLACEMENT_CHARACTER) || is_garbled(text))
+            has(|text| !text.is_ascii() && (text.contains(char::REPLACEMENT_CHARACTER) || is_garbled(text)))
         }
         QualityFlag::MarkupInText => has(has_markup),
         QualityFlag::NotFinal => *is_final == Some(false),

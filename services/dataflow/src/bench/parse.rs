@@ -7,10 +7,11 @@ use std::time::Duration;
 use anyhow::Context;
 use dataflow_analysis::budget::Budget;
 use dataflow_analysis::catalogue::{self, Filing};
+use dataflow_analysis::categorizer::Categorizer;
 use dataflow_analysis::document::Single;
 use dataflow_analysis::rulesets::Rulesets;
+use dataflow_rules::Compiled;
 use dataflow_rules::themes::{CompiledMapping, Mapping};
-use dataflow_rules::{Compiled, Scratch};
 use dataflow_sdmx::{DataCounts, DataFormat, Limits, StructureReader};
 use nix::time::{ClockId, clock_gettime};
 
@@ -141,9 +142,9 @@ fn by_texts(
     rules: &Compiled,
 ) -> anyhow::Result<Vec<(Box<dataflow_sdmx::Dataflow>, Filing)>> {
     let mut reader = StructureReader::new(document, limits()).without_legacy();
-    let (mut filings, mut scratch) = (Vec::new(), Scratch::default());
+    let (mut filings, mut categorizer) = (Vec::new(), Categorizer::new(rules));
     while let Some(dataflow) = reader.next_dataflow()? {
-        let filing = Filing::of(&catalogue::subject(&dataflow), rules, &mut scratch);
+        let (filing, _) = categorizer.file(&catalogue::subject(&dataflow));
         filings.push((dataflow, filing));
     }
     Ok(filings)

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use dataflow_analysis::catalogue::{self, Filing};
+use dataflow_analysis::catalogue;
+use dataflow_analysis::categorizer::Categorizer;
 use dataflow_analysis::rulesets::Rulesets;
-use dataflow_rules::{Compiled, Rule, RuleSet, Scratch};
+use dataflow_rules::{Compiled, Rule, RuleSet};
 use dataflow_sdmx::{Dataflow, Limits, StructureReader};
 
 use super::CatalogueArgs;
@@ -52,10 +53,10 @@ pub(super) fn measure(args: &CatalogueArgs) -> anyhow::Result<String> {
 
 /// Categorizes all dataflows; returns the duration and the sum of their scores.
 fn categorize(dataflows: &[Box<Dataflow>], rules: &Compiled) -> (Duration, i64) {
-    let mut scratch = Scratch::default();
+    let mut categorizer = Categorizer::new(rules);
     let start = Instant::now();
     let points = dataflows.iter().map(|dataflow| {
-        let filing = Filing::of(&catalogue::subject(dataflow), rules, &mut scratch);
+        let (filing, _) = categorizer.file(&catalogue::subject(dataflow));
         i64::from(filing.score)
     });
     let points = points.sum();

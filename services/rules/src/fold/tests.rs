@@ -86,4 +86,13 @@ proptest! {
             prop_assert!(fold(&source.to_string()).contains(c), "{source:?} for {c:?}");
         }
     }
+
+    #[test]
+    fn one_long_step_leads_where_short_ones_do(text in "[a-c ,.]{0,40}|[ -~àß\u{300}]{0,60}") {
+        let folded = fold(&text);
+        let mut by_byte = Offsets::new(&text, SPACE);
+        for at in 0..folded.len() {
+            prop_assert_eq!(Offsets::new(&text, SPACE).at(at), by_byte.at(at), "{} of {:?}", at, text);
+        }
+    }
 }

@@ -8,7 +8,9 @@ use proptest::sample::select;
 
 use super::super::tests::{rule, set, texts};
 use super::super::{Compiled, Mode, Scratch};
+use super::search::{BREAKDOWN, DESCRIPTION, NAME};
 use super::*;
+use crate::MAX_EVIDENCE;
 
 /// A keyword before it is written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -166,12 +168,12 @@ fn find(model: &Model, rule: &Rule, subject: &Subject<'_>) -> Option<Found> {
             for letter in model.matches_at(&words, index) {
                 let in_breakdown =
                     by.is_some_and(|by| by < index || (by == index && (model.infix || model.head() > 1)));
-                let weight = match () {
+                let weight = Tenths::from(match () {
                     () if text == 0 => NAME,
                     () if text > names.len() => DESCRIPTION,
                     () if in_breakdown => BREAKDOWN,
                     () => NAME,
-                };
+                });
                 if found.is_none_or(|(_, _, most)| most < weight) {
                     found = Some((text, positions[letter], weight));
                 }
@@ -203,7 +205,7 @@ fn reference(rules: &[(Rule, Vec<Model>)], subject: &Subject<'_>) -> Outcome {
     // Stable: keywords at one position are in the order of the set.
     hits.sort_by_key(|(points, text, offset, ..)| (*points, *text, *offset));
     let evidence = hits.into_iter().take(MAX_EVIDENCE).map(|(_, text, offset, rule, written)| {
-        let (field, ..) = field(subject, text);
+        let (field, ..) = evidence::field(subject, text);
         (rule.id.clone(), written.clone(), field.to_string(), offset)
     });
     (tallies.map(|(sum, _)| sum), winner, evidence.collect())
@@ -234,7 +236,7 @@ proptest! {
         prop_assert_eq!(Category::ALL.map(|category| verdict.points.tenths(category)), sums);
         prop_assert_eq!(verdict.category, winner.unwrap_or(Category::Other));
         let found: Vec<_> = verdict.evidence.iter().map(|found| {
-            (found.rule_id.to_owned(), found.keyword.to_owned(), found.field.to_string(), found.offset)
+            (found.keyword.rule_id.to_string(), found.keyword.written.to_string(), found.field.to_string(), found.offset)
         }).collect();
         prop_assert_eq!(found, evidence);
     }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use unicode_normalization::UnicodeNormalization;
 
 use super::super::tests::{rule, set, texts};
-use super::super::{Compiled, Mode};
+use super::super::{Compiled, MAX_EVIDENCE, Mode};
 use super::*;
 
 /// Names and descriptions in, `CATEGORY score [rule:keyword@field+offset ...]` out.
@@ -17,8 +17,9 @@ fn check(rules: &[Rule], id: &str, names: &[(&str, &str)], descriptions: &[(&str
     for _ in 0..2 {
         let verdict = compiled.categorize(&subject, &mut scratch);
         let evidence = verdict.evidence.iter();
-        let evidence: Vec<_> =
-            evidence.map(|m| format!("{}:{}@{}+{}", m.rule_id, m.keyword, m.field, m.offset)).collect();
+        let evidence: Vec<_> = evidence
+            .map(|m| format!("{}:{}@{}+{}", m.keyword.rule_id, m.keyword.written, m.field, m.offset))
+            .collect();
         assert_eq!(format!("{} {} {evidence:?}", verdict.category, verdict.score).replace('"', ""), expected);
     }
 }
@@ -144,7 +145,7 @@ fn evidence_is_bounded_while_every_match_counts() {
     let mut scratch = super::super::Scratch::default();
     let verdict = compiled.categorize(&subject, &mut scratch);
     assert_eq!((verdict.score, verdict.evidence.len()), (50 + 15, MAX_EVIDENCE));
-    let found: Vec<_> = verdict.evidence.iter().map(|m| m.keyword).collect();
+    let found: Vec<_> = verdict.evidence.iter().map(|m| &*m.keyword.written).collect();
     assert_eq!(found, [&keywords[10..], &keywords[..6]].concat());
 }
 
@@ -168,7 +169,7 @@ fn the_strongest_evidence_is_first() {
     let names = texts(&[("", &words.join(" "))]);
     let subject = Subject { id: "", agency: "", names: &names, descriptions: &[], legacy: None };
     let verdict = compiled.categorize(&subject, &mut super::super::Scratch::default());
-    let found: Vec<_> = verdict.evidence.iter().map(|found| found.keyword.to_owned()).collect();
+    let found: Vec<_> = verdict.evidence.iter().map(|found| found.keyword.written.to_string()).collect();
     assert_eq!(found, words.iter().rev().take(MAX_EVIDENCE).cloned().collect::<Vec<_>>());
 }
 
@@ -274,7 +275,7 @@ proptest! {
             let names = texts(&[("it", &name)]);
             let subject = Subject { id: "", agency: "", names: &names, descriptions: &[], legacy: None };
             let verdict = compiled.categorize(&subject, &mut scratch);
-            (verdict.category, verdict.score, verdict.evidence.iter().map(|m| m.keyword.to_owned()).collect::<Vec<_>>())
+            (verdict.category, verdict.score, verdict.evidence.iter().map(|m| m.keyword.written.clone()).collect::<Vec<_>>())
         };
         prop_assert_eq!(verdict_of(name.nfc().to_string()), verdict_of(name.nfd().to_string()));
     }
@@ -288,7 +289,7 @@ proptest! {
             let mut folded = Vec::new();
             let rest: String = name.chars().skip(found.offset as usize).collect();
             fold_into(&rest, SPACE, &mut folded);
-            prop_assert!(folded.starts_with(format!(" {} ", found.keyword).as_bytes()), "{rest:?}");
+            prop_assert!(folded.starts_with(format!(" {} ", found.keyword.written).as_bytes()), "{rest:?}");
         }
     }
 }

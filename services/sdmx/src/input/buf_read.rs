@@ -18,7 +18,7 @@ impl<R: Read> BufRead for Input<R> {
                 return Err(io::Error::other("see Input::take_error"));
             }
         }
-        Ok(&self.chunk[self.at..self.window])
+        Ok(self.available())
     }
 
     #[inline]

@@ -28,6 +28,7 @@ pub(super) const LANGUAGE_BYTES: usize = 35;
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     path: Vec<ElementContext>,
+    pub(super) identity: Vec<u8>,
     pub(super) text: String,
     pub(super) language: String,
     pub(super) legacy: Legacy,

@@ -7,7 +7,7 @@ use crate::diagnostic::Reason;
 use crate::error::{Fault, Position};
 use crate::facts::Facts;
 use crate::namespace::{Namespace, Version};
-use crate::urn::{DATAFLOW_CLASSES, Urn};
+use crate::urn::{self, DATAFLOW_CLASSES, Urn};
 use crate::xml::{RawValue, Start};
 
 /// A dataflow with only its attributes; irregularities of the attributes are added to `issues`.
@@ -60,6 +60,10 @@ pub(super) fn empty() -> Box<Dataflow> {
 
 /// Takes missing parts of a dataflow's identity from its URN, and reports a URN of something else.
 pub(super) fn complete_identity(flow: &mut Dataflow, urn: &str, issues: &mut Vec<(Reason, String)>) {
+    // Nearly all are.
+    if urn::is_of_dataflow(urn, &flow.agency_id, &flow.id, &flow.version) {
+        return;
+    }
     let Some(Urn { class, agency_id, id, version, .. }) = Urn::parse(urn) else {
         if !urn.is_empty() {
             issues.push((Reason::InvalidUrn, format!("{urn:?} is not an SDMX URN")));

@@ -170,6 +170,11 @@ fn encodings() {
     lone.splice(60..62, [0x00, 0xd8]);
     check(&lone, "INVALID_ENCODING", "UTF-16LE");
     check(&utf16(&message(""))[..101], "INVALID_ENCODING", "UTF-16LE");
+    // A document that ends within its first character.
+    check(b"\xff\xfe<", "INVALID_ENCODING", "UTF-16LE");
+    for bytes in [&b"\xc3"[..], b"\xe2\x82", b"\xf0\x9f\x98", b"\xef\xbb\xbf\xe2\x82"] {
+        assert!(read(bytes).2.is_err(), "{bytes:?}");
+    }
 }
 
 #[test]

@@ -10,7 +10,8 @@ use std::io::Read;
 use memchr::memchr2;
 
 use super::attributes::Span;
-use super::{EventReader, Phase, is_name_start};
+use super::elements::Elements;
+use super::{EventReader, is_name_start, value};
 
 /// An event that is complete in the current chunk.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +23,7 @@ pub(super) struct Ahead {
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {
-    /// A start tag, whose attributes are in `EventReader::spans`.
+    /// A start tag, whose attributes are in `Elements::spans`.
     Start {
         name_end: usize,
         is_empty: bool,
@@ -32,55 +33,27 @@ pub(super) enum Kind {
     Text,
 }
 
-/// Names of the open elements, and which of them quick-xml has opened.
-#[derive(Debug, Default)]
-pub(super) struct Names {
-    bytes: Vec<u8>,
-    /// Where each starts, and whether quick-xml knows it.
-    open: Vec<(usize, bool)>,
-}
-
-// === impl Names ===
-
-impl Names {
-    pub(super) fn push(&mut self, name: &[u8], is_known: bool) {
-        self.open.push((self.bytes.len(), is_known));
-        self.bytes.extend_from_slice(name);
-    }
-
-    /// The innermost one, and whether quick-xml knows it.
-    #[inline]
-    pub(super) fn last(&self) -> Option<(&[u8], bool)> {
-        self.open.last().map(|&(start, is_known)| (&self.bytes[start..], is_known))
-    }
-
-    #[inline]
-    pub(super) fn pop(&mut self) {
-        if let Some((start, _)) = self.open.pop() {
-            self.bytes.truncate(start);
-        }
-    }
-}
-
 // === impl EventReader ===
 
 impl<R: Read> EventReader<R> {
     /// The next event, if it is complete and well-formed, and neither a reference nor other markup than tags.
     #[inline]
     pub(super) fn ahead(&mut self) -> Option<Ahead> {
-        if self.phase != Phase::Body || self.is_within_text {
+        let input = self.reader.get_ref();
+        if !input.is_text() {
             return None;
         }
-        let bytes = self.reader.get_ref().available();
+        let bytes = input.available();
+        let Elements { names, spans, attribute_limit, .. } = &mut self.elements;
         let (length, kind) = match bytes {
             [b'<', b'/', rest @ ..] => {
-                let (name, is_known) = self.names.last()?;
+                let (name, is_known) = names.last()?;
                 if is_known || rest.get(name.len()) != Some(&b'>') || !rest.starts_with(name) {
                     return None;
                 }
                 (name.len() + 3, Kind::End)
             }
-            [b'<', ..] => start(bytes, self.attribute_limit, &mut self.spans)?,
+            [b'<', ..] => start(bytes, *attribute_limit, spans)?,
             _ => match memchr2(b'<', b'&', bytes)? {
                 0 => return None,
                 length => (length, Kind::Text),
@@ -96,43 +69,50 @@ fn start(bytes: &[u8], limit: usize, spans: &mut Vec<Span>) -> Option<(usize, Ki
     if !is_name_start(*bytes.get(1)?) {
         return None;
     }
-    let ends_name = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b'>' | b'/' | b'"' | b'\'');
-    let name_end = 1 + bytes[1..].iter().position(ends_name)?;
+    let name_end = end_of_name(bytes, 1, ends_tag_name)?;
+    let complete = |length, is_empty| Some((length, Kind::Start { name_end: name_end - 1, is_empty }));
     let mut at = name_end;
     loop {
         let name_start = skip_space(bytes, at);
-        match bytes[name_start..] {
-            [b'>', ..] => {
-                return Some((name_start + 1, Kind::Start { name_end: name_end - 1, is_empty: false }));
-            }
-            [b'/', b'>', ..] => {
-                return Some((name_start + 2, Kind::Start { name_end: name_end - 1, is_empty: true }));
-            }
+        match *bytes.get(name_start)? {
+            b'>' => return complete(name_start + 1, false),
+            b'/' if bytes.get(name_start + 1) == Some(&b'>') => return complete(name_start + 2, true),
             _ if name_start == at || spans.len() == limit => return None,
             _ => {}
         }
-        let ends_name = |byte: &u8| {
-            matches!(byte, b'=' | b' ' | b'\t' | b'\r' | b'\n' | b'>' | b'/' | b'"' | b'\'' | b'<')
-        };
-        let end = name_start + bytes[name_start..].iter().position(ends_name)?;
+        let end = end_of_name(bytes, name_start, ends_attribute_name)?;
         let equals = skip_space(bytes, end);
-        if end == name_start || bytes.get(equals) != Some(&b'=') {
+        if end == name_start || *bytes.get(equals)? != b'=' {
             return None;
         }
         let open = skip_space(bytes, equals + 1);
         let quote = *bytes.get(open).filter(|byte| matches!(byte, b'"' | b'\''))?;
-        let close = open + 1 + memchr2(quote, b'<', &bytes[open + 1..])?;
-        if bytes[close] != quote
-            || spans
-                .iter()
-                .any(|span| bytes[span.name.start + 1..span.name.end + 1] == bytes[name_start..end])
-        {
+        let (length, is_plain) = value::length(&bytes[open + 1..], quote)?;
+        let close = open + 1 + length;
+        // Positions in the tag without its bracket.
+        let (tag, name) = (&bytes[1..], name_start - 1..end - 1);
+        if bytes[close] != quote || spans.iter().any(|span| tag[span.name.clone()] == tag[name.clone()]) {
             return None;
         }
-        // Positions in the tag without its bracket.
-        spans.push(Span { name: name_start - 1..end - 1, value: open..close - 1 });
+        spans.push(Span { name, value: open..close - 1, is_plain });
         at = close + 1;
     }
+}
+
+/// The end of a name, if it is in `bytes`.
+#[inline]
+fn end_of_name(bytes: &[u8], from: usize, is_end: fn(&u8) -> bool) -> Option<usize> {
+    bytes[from..].iter().position(is_end).map(|length| from + length)
+}
+
+#[inline]
+fn ends_tag_name(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b'>' | b'/' | b'"' | b'\'')
+}
+
+#[inline]
+fn ends_attribute_name(byte: &u8) -> bool {
+    matches!(byte, b'=' | b'<') || ends_tag_name(byte)
 }
 
 #[inline]

@@ -11,6 +11,8 @@ use crate::error::Fault;
 pub(super) struct Span {
     pub(super) name: Range<usize>,
     pub(super) value: Range<usize>,
+    /// Whether the value is known to read as it is written.
+    pub(super) is_plain: bool,
 }
 
 /// Fills `spans` with the attributes of `tag`, starting at `start`.
@@ -49,7 +51,7 @@ pub(super) fn scan(tag: &str, start: usize, limit: usize, spans: &mut Vec<Span>)
             return Err(malformed(&format!("attribute {name:?} twice"), "each attribute once"));
         }
         at = value.end + 1;
-        spans.push(Span { name, value });
+        spans.push(Span { name, value, is_plain: false });
     }
 }
 

@@ -1,8 +1,6 @@
-//! Events of the XML reader. They borrow its buffer until the next event.
+//! Events of the XML reader. They borrow its buffers until the next event.
 
 use std::borrow::Cow;
-
-use quick_xml::events::BytesStart;
 
 use super::attributes::Span;
 use super::reference;
@@ -29,8 +27,10 @@ pub(crate) enum Event<'a> {
 /// A start tag.
 #[derive(Debug)]
 pub(crate) struct Start<'a> {
-    pub(super) tag: BytesStart<'a>,
+    /// Without its brackets.
+    pub(super) tag: &'a str,
     pub(super) prefix_end: usize,
+    pub(super) name_end: usize,
     pub(super) spans: &'a [Span],
     pub(crate) namespace: Namespace,
     /// Number of open elements, including this one.
@@ -41,35 +41,44 @@ impl Start<'_> {
     /// The name without its prefix.
     #[inline]
     pub(crate) fn local_name(&self) -> &str {
-        let name = self.tag.name().0;
-        &self.tag[self.prefix_end..name.len()]
+        &self.tag[self.prefix_end..self.name_end]
     }
 
     /// The whole tag, without its brackets.
     pub(crate) fn as_written(&self) -> &str {
-        &self.tag
+        self.tag
     }
 
     /// The attributes except namespace declarations: the name as written, and the value with unresolved references.
     pub(crate) fn attributes(&self) -> impl Iterator<Item = (&str, RawValue<'_>)> {
-        self.spans.iter().map(|span| (&self.tag[span.name.clone()], RawValue(&self.tag[span.value.clone()])))
+        self.spans.iter().map(|span| (&self.tag[span.name.clone()], RawValue::of(self.tag, span)))
     }
 
     /// The value of one attribute.
     pub(crate) fn attribute(&self, name: &str) -> Result<Option<Cow<'_, str>>, Fault> {
         let tag = self.tag.as_bytes();
         let span = self.spans.iter().find(|span| tag[span.name.clone()] == *name.as_bytes());
-        span.map(|span| RawValue(&self.tag[span.value.clone()]).resolve()).transpose()
+        span.map(|span| RawValue::of(self.tag, span).resolve()).transpose()
     }
 }
 
 /// An attribute value as written.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct RawValue<'a>(pub(super) &'a str);
+pub(crate) struct RawValue<'a> {
+    written: &'a str,
+    is_plain: bool,
+}
 
 impl<'a> RawValue<'a> {
+    /// The value of an attribute of this tag.
+    #[inline]
+    pub(super) fn of(tag: &'a str, span: &Span) -> Self {
+        Self { written: &tag[span.value.clone()], is_plain: span.is_plain }
+    }
+
     /// The value with references resolved.
+    #[inline]
     pub(crate) fn resolve(self) -> Result<Cow<'a, str>, Fault> {
-        reference::attribute(self.0)
+        if self.is_plain { Ok(Cow::Borrowed(self.written)) } else { reference::attribute(self.written) }
     }
 }

@@ -41,7 +41,7 @@ impl<R: Read> EventReader<R> {
 
     /// The document ended with open elements.
     pub(super) fn truncated(&self) -> Fault {
-        let inside = match self.depth {
+        let inside = match self.elements.depth() {
             0 => "before any element".to_owned(),
             1 => "inside its root element".to_owned(),
             depth => format!("{depth} elements deep"),

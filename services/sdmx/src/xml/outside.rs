@@ -34,10 +34,8 @@ impl<R: Read> EventReader<R> {
     /// Events that are not part of an element: the declaration, comments, the end, and unexpected content.
     #[cold]
     pub(super) fn non_element(&mut self, event: quick::Event<'_>) -> Result<Event<'static>, ParseError> {
-        let phase = self.phase;
-        if phase == Phase::Start {
-            self.phase = Phase::Prolog;
-        }
+        let phase = self.elements.phase();
+        self.elements.begin();
         let fault = match event {
             quick::Event::Comment(_) | quick::Event::PI(_) => return Ok(Event::Ignored),
             quick::Event::Text(text) if text.bytes().all(|byte| byte.is_ascii_whitespace()) => {
@@ -82,7 +80,7 @@ impl<R: Read> EventReader<R> {
     /// their internal subset. If the source has not sent enough bytes to decide, the event itself decides.
     #[cold]
     pub(super) fn look_ahead(&mut self) -> Result<(), ParseError> {
-        let phase = self.phase;
+        let phase = self.elements.phase();
         let fault = match self.input().fill_buf() {
             Ok(available) if phase == Phase::Start => {
                 sniff::not_xml(available).or_else(|| sniff::doctype(available))

@@ -22,7 +22,7 @@ fn examples_categorize_titles_as_documented() {
             let subject = Subject { id: &id, agency: "", names: &names, descriptions: &[], legacy: None };
             let mut scratch = Scratch::default();
             let verdict = compiled.categorize(&subject, &mut scratch);
-            let evidence: Vec<_> = verdict.evidence.iter().map(|found| found.keyword).collect();
+            let evidence: Vec<_> = verdict.evidence.iter().map(|found| &*found.keyword.written).collect();
             assert_eq!(
                 (verdict.category.name(), verdict.score.to_string(), format!("{:.2}", verdict.confidence)),
                 (category.as_str(), score, confidence),
