@@ -3,12 +3,14 @@
 
 mod metrics;
 mod spool;
+mod upload;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dataflow_mesh::inbound::{Claimant, SharePermit, Shares};
+use dataflow_mesh::memory_shares::MemoryShares;
 use dataflow_mesh::metrics::Metrics;
 use dataflow_mesh::panics;
 use dataflow_mesh::process_status::ProcessStatus;
@@ -22,11 +24,11 @@ use tokio::sync::Semaphore;
 
 use crate::Error;
 use crate::args::{Args, DocumentArgs};
-use crate::budget::{Budget, Canceled};
+use crate::budget::{Budget, Canceled, ResultMemory};
 use crate::catalogue::{self, Catalogue};
 use crate::convert;
 use crate::convert::evaluation::EvaluationRequest;
-use crate::document::{self, DocumentSender, Fingerprint, Part, ReaderClosed};
+use crate::document::{self, Fingerprint, Part};
 use crate::evaluation::{self, Evaluation};
 use crate::mappings::Mapping;
 use crate::options::Options;
@@ -37,6 +39,7 @@ use crate::selection::{Selected, SelectedThemes, Selection};
 
 use metrics::{Analyzed, Permits};
 use spool::{BEGUN, Spool};
+use upload::{at_most, send_all};
 
 /// Chunk size in which a buffered document is passed to the parser, in bytes.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -51,6 +54,8 @@ pub struct Analyses {
     spool_bytes: usize,
     /// Maximum size of a result, in bytes of its message.
     max_result: usize,
+    /// The memory of all results.
+    memory: MemoryShares,
     /// Idle timeout of an upload: the longest wait for the next piece of a document.
     idle_timeout: Duration,
     /// One permit per upload, acquired when the document has begun to arrive: a client that sends nothing has none.
@@ -66,11 +71,12 @@ pub struct Analyses {
 // === impl Analyses ===
 
 impl Analyses {
-    /// Creates the service with the limits of `args` and results of at most `max_result` bytes; `documents` are the
-    /// limits of a single document.
+    /// Creates the service with the limits of `args` and results of at most `max_result` bytes, whose `memory` all share;
+    /// `documents` are the limits of a single document.
     pub fn new(
         args: &Args,
         max_result: usize,
+        memory: MemoryShares,
         documents: Live<DocumentArgs>,
         rules: Selection,
         results: Results,
@@ -82,6 +88,7 @@ impl Analyses {
             documents,
             spool_bytes: usize::try_from(args.analysis.spool_bytes.as_u64()).unwrap_or(usize::MAX),
             max_result,
+            memory,
             idle_timeout: args.uploads.upload_idle_timeout,
             uploads: Shares::default(),
             max_uploads,
@@ -99,6 +106,7 @@ impl Analyses {
             uploads: (self.uploads.clone(), self.max_uploads),
             parsers: (Arc::clone(&self.parsers), self.max_parsers),
             refused_uploads: Arc::clone(&self.refused_uploads),
+            results: self.memory.clone(),
         };
         let shown = permits.clone();
         status.add_quotas(move || shown.quotas());
@@ -127,7 +135,8 @@ impl Analyses {
         &self,
         options: Options,
         parts: impl Stream<Item = Result<Part, Error>>,
-    ) -> Result<pb::Analysis, Error> {
+    ) -> Result<(pb::Analysis, ResultMemory), Error> {
+        let memory = self.result_memory(&options.claimant.tenant);
         let rules = self.rules.select(&options.claimant.tenant, &options.ruleset).await?;
         let ruleset = &rules.ruleset;
         ruleset.compiled()?;
@@ -158,10 +167,10 @@ impl Analyses {
             }
             Some(digest) => digest,
             None => {
-                let (catalogue, documents) =
-                    self.parse((ruleset, mapping), &limits, spool.parts, parts).await?;
+                let (catalogue, documents, memory) =
+                    self.parse((ruleset, mapping), &limits, memory, spool.parts, parts).await?;
                 let analysis = convert::analysis(catalogue, &key(documents), (ruleset, mapping), &options);
-                return self.finish(analysis, (&rules, &themes), true);
+                return self.finish(analysis, memory, (&rules, &themes), true);
             }
         };
 
@@ -171,9 +180,10 @@ impl Analyses {
             if !spool.whole {
                 options.verify(document::fingerprint_of(spool.parts, parts).await?)?;
             }
-            return self.finish(pb::Analysis { cached: true, ..*analysis }, (&rules, &themes), true);
+            return self.finish(pb::Analysis { cached: true, ..*analysis }, memory, (&rules, &themes), true);
         }
-        let (catalogue, found) = self.parse((ruleset, mapping), &limits, spool.parts, parts).await?;
+        let (catalogue, found, memory) =
+            self.parse((ruleset, mapping), &limits, memory, spool.parts, parts).await?;
         options.verify(found)?;
         let analysis = convert::analysis(catalogue, &key, (ruleset, mapping), &options);
         let cache_available = match lookup {
@@ -181,7 +191,7 @@ impl Analyses {
             Lookup::Busy | Lookup::Hit(_) => true,
             Lookup::Unavailable => false,
         };
-        self.finish(analysis, (&rules, &themes), cache_available)
+        self.finish(analysis, memory, (&rules, &themes), cache_available)
     }
 
     /// Categorizes one dataflow outside of any catalogue.
@@ -218,7 +228,7 @@ impl Analyses {
         let canceled = Canceled::default();
         let _guard = canceled.on_drop();
         let (sender, reader) = document::channel(canceled.clone(), seat);
-        let mut budget = Budget::new(self.max_result, canceled);
+        let mut budget = Budget::new(self.max_result, canceled).sharing(self.result_memory(tenant));
         let parser = panics::spawn_blocking(move || {
             let before = rules.compiled()?;
             let after = proposal.compile(rules.rules()?.clone())?;
@@ -280,21 +290,22 @@ impl Analyses {
         &self,
         (ruleset, mapping): (&Arc<Ruleset>, &Arc<Mapping>),
         limits: &Limits,
+        memory: ResultMemory,
         buffered: Vec<Part>,
         rest: impl Stream<Item = Result<Part, Error>>,
-    ) -> Result<(Catalogue, Fingerprint), Error> {
+    ) -> Result<(Catalogue, Fingerprint, ResultMemory), Error> {
         let seat = Seat::take(&self.parsers).await;
         let canceled = Canceled::default();
         let _guard = canceled.on_drop();
         let (sender, reader) = document::channel(canceled.clone(), seat);
-        let mut budget = Budget::new(self.max_result, canceled);
+        let mut budget = Budget::new(self.max_result, canceled).sharing(memory);
         let (limits, rules, mapping) = (limits.clone(), Arc::clone(ruleset), Arc::clone(mapping));
         let parser = panics::spawn_blocking(move || {
             let mut reader = document::FingerprintReader::new(reader);
             let rules = rules.compiled()?;
             let mapping = mapping.compiled();
             let catalogue = catalogue::analyze_all(&mut reader, rules, mapping, limits, &mut budget)?;
-            Ok((catalogue, reader.fingerprint()))
+            Ok((catalogue, reader.fingerprint(), budget.into_memory()))
         });
         // An interrupted upload is reported first: it is the cause of the truncated document that the parser reports.
         send_all(sender, stream::iter(buffered.into_iter().map(Ok)).chain(rest)).await?;
@@ -304,41 +315,20 @@ impl Analyses {
     fn finish(
         &self,
         mut analysis: pb::Analysis,
+        mut memory: ResultMemory,
         (rules, themes): (&Selected, &SelectedThemes),
         cache_available: bool,
-    ) -> Result<pb::Analysis, Error> {
+    ) -> Result<(pb::Analysis, ResultMemory), Error> {
         analysis.degraded = self.degraded(rules, Some(themes), cache_available);
-        self.check_size(analysis.encoded_len())?;
+        let size = analysis.encoded_len();
+        self.check_size(size)?;
+        memory.take_up_to(size as u64)?;
         self.analyzed.count(&analysis.counts, &analysis.coverage);
         self.analyzed.count_cut(&analysis.diagnostics);
-        Ok(analysis)
+        Ok((analysis, memory))
     }
-}
 
-/// Fails at the first of more than `limit` documents.
-fn at_most(
-    limit: usize,
-    parts: impl Stream<Item = Result<Part, Error>>,
-) -> impl Stream<Item = Result<Part, Error>> {
-    let mut begun = 1;
-    parts.map(move |part| {
-        begun += usize::from(matches!(part, Ok(Part::NextDocument)));
-        if begun > limit { Err(Error::TooManyDocuments { limit }) } else { part }
-    })
-}
-
-/// Sends every part to the parser; returns early, without an error, if the parser has stopped reading.
-async fn send_all(
-    sender: DocumentSender,
-    parts: impl Stream<Item = Result<Part, Error>>,
-) -> Result<(), Error> {
-    let mut parts = std::pin::pin!(parts);
-    while let Some(part) = parts.next().await.transpose()? {
-        if sender.send(part).await == Err(ReaderClosed) {
-            return Ok(());
-        }
+    fn result_memory(&self, tenant: &str) -> ResultMemory {
+        ResultMemory::of(&self.memory.of(tenant))
     }
-    // If the parser has stopped already, its result has the reason.
-    let _ = sender.finish().await;
-    Ok(())
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dataflow_mesh::inbound::Shares;
+use dataflow_mesh::memory_shares::MemoryShares;
 use dataflow_mesh::metrics::Metrics;
 use dataflow_mesh::process_status::Quota;
 use dataflow_proto::analysis::v1 as pb;
@@ -57,6 +58,8 @@ pub(super) struct Permits {
     pub(super) uploads: (Shares, u32),
     pub(super) parsers: (Arc<Semaphore>, usize),
     pub(super) refused_uploads: Arc<AtomicU64>,
+    /// The memory of results.
+    pub(super) results: MemoryShares,
 }
 
 // === impl Analyzed ===
@@ -126,6 +129,7 @@ impl Permits {
         vec![
             quota("uploads", self.receiving().into(), max_uploads.into(), refused),
             quota("parsers", self.parsing() as u64, max_parsers as u64, 0),
+            Quota { name: "result_bytes", ..self.results.quota("analysis") },
         ]
     }
 
@@ -166,8 +170,8 @@ mod tests {
         analyzed.register(&metrics);
         let uploads = Shares::default();
         let parsers = (Arc::new(Semaphore::new(2)), 2);
-        let refused_uploads = Arc::default();
-        metrics.collect(Permits { uploads: (uploads.clone(), 3), parsers, refused_uploads });
+        let (refused_uploads, results) = (Arc::default(), MemoryShares::new(0));
+        metrics.collect(Permits { uploads: (uploads.clone(), 3), parsers, refused_uploads, results });
         let _permit = uploads.try_acquire(3, Claimant::default()).unwrap();
         let counts = [("HEALTH", 3), ("OTHER", -1), ("ODD", 5)];
         let coverage = [("NOTHING", 2), ("THEME", -1), ("ODD", 5)];
