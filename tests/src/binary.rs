@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::cgroup::Cgroup;
 use crate::eventually::TIMEOUT;
 
 /// The binary in the directory of the running test. Cargo builds it with the tests of its package, so every selection
@@ -191,13 +192,27 @@ impl Service {
     ///
     /// If it exits before it serves.
     pub fn start_with_descriptors(descriptors: u32, role: &str, flags: &[&str]) -> Self {
+        Self::start_after(&format!("ulimit -n {descriptors}"), role, flags)
+    }
+
+    /// The same on free ports, within a cgroup.
+    ///
+    /// # Panics
+    ///
+    /// If it exits before it serves.
+    pub fn start_in(cgroup: &Cgroup, role: &str, flags: &[&str]) -> Self {
+        Self::start_after(&format!("echo $$ > '{}'", cgroup.members().display()), role, flags)
+    }
+
+    /// The same on free ports, in the process of a shell that has done something before.
+    fn start_after(shell: &str, role: &str, flags: &[&str]) -> Self {
         let any = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json"];
         let service = command(&[&[role], &any[..], flags].concat());
-        let mut limited = Command::new("sh");
-        limited.arg("-c").arg(format!("ulimit -n {descriptors} && exec \"$0\" \"$@\""));
-        limited.arg(service.get_program()).args(service.get_args());
-        limited.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Self::spawn(role, limited)
+        let mut prepared = Command::new("sh");
+        prepared.arg("-c").arg(format!("{shell} && exec \"$0\" \"$@\""));
+        prepared.arg(service.get_program()).args(service.get_args());
+        prepared.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::spawn(role, prepared)
     }
 
     fn spawn(role: &str, mut command: Command) -> Self {

@@ -43,7 +43,8 @@ impl Client {
         Self { requests }
     }
 
-    /// Begins a gRPC call: its response, and its request body, of which nothing is sent yet.
+    /// Begins a gRPC call: its response, and its request body, of which nothing is sent yet. A `content-type` among the
+    /// headers replaces that of gRPC.
     ///
     /// # Errors
     ///
@@ -53,10 +54,11 @@ impl Client {
         path: &str,
         headers: &[(&str, &str)],
     ) -> Result<(ResponseFuture, SendStream<Bytes>), h2::Error> {
-        let mut request = Request::post(format!("http://localhost{path}"))
-            .header("content-type", "application/grpc")
-            .header("te", "trailers");
-        for (name, value) in headers {
+        let has_type = headers.iter().any(|(name, _)| *name == "content-type");
+        let own = [("content-type", "application/grpc"), ("te", "trailers")];
+        let own = own.iter().filter(|(name, _)| !(has_type && *name == "content-type"));
+        let mut request = Request::post(format!("http://localhost{path}"));
+        for (name, value) in own.chain(headers) {
             request = request.header(*name, *value);
         }
         let request = request.body(()).expect("tests send valid headers");

@@ -2,6 +2,7 @@
 
 pub mod binary;
 pub mod certificates;
+pub mod cgroup;
 pub mod collector;
 pub mod corpus;
 pub mod editor;

@@ -73,3 +73,17 @@ pub fn istio_grants() -> BTreeSet<Grant> {
     }
     grants
 }
+
+/// The memory limit in bytes of the pods of a role.
+///
+/// # Panics
+///
+/// If it has none in mebibytes or gibibytes.
+pub fn memory_limit(role: &str) -> u64 {
+    let deployment = of_kind(&format!("k8s/base/{role}.yaml"), "Deployment").remove(0);
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    let limit = text(&container["resources"]["limits"]["memory"]);
+    let number = |unit: &str| Some(limit.strip_suffix(unit)?.parse::<u64>().expect("it is a whole number"));
+    let mebibytes = number("Mi").or_else(|| number("Gi").map(|gibibytes| gibibytes * 1024));
+    mebibytes.expect("the unit is Mi or Gi") << 20
+}

@@ -53,6 +53,11 @@ impl ResponseGuards {
         response.map(|inner| Body::new(GuardedBody::new(inner, self)))
     }
 
+    /// Keeps this until the response has been sent. A handler of tonic adds the guards to the extensions of its response.
+    pub fn keep(&mut self, guard: Arc<dyn Any + Send + Sync>) {
+        self.guards.push(guard);
+    }
+
     /// Sets the time for the client to take a piece of a response.
     pub(crate) fn set_idle<B>(response: &mut Response<B>, idle: Duration) {
         response.extensions_mut().get_or_insert_default::<Self>().idle = idle;

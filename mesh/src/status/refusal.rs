@@ -25,7 +25,7 @@ pub enum Refusal {
 
 /// The reasons of calls that are refused for want of memory, and of those that come too often. Every other call that
 /// may be repeated later had no permit.
-pub const OF_MEMORY: [&str; 3] = ["MEMORY_LIMIT", "MESSAGE_MEMORY", "NO_ROOM"];
+pub const OF_MEMORY: [&str; 4] = ["MEMORY_LIMIT", "MESSAGE_MEMORY", "RESULT_MEMORY", "NO_ROOM"];
 /// See [`OF_MEMORY`].
 pub const OF_RATE: [&str; 2] = ["RATE_LIMITED", "TENANT_TOO_FAST"];
 

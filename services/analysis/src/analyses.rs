@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dataflow_mesh::inbound::{Claimant, SharePermit, Shares};
+use dataflow_mesh::memory_shares::MemoryShares;
 use dataflow_mesh::metrics::Metrics;
 use dataflow_mesh::panics;
 use dataflow_mesh::process_status::ProcessStatus;
@@ -24,7 +25,7 @@ use tokio::sync::Semaphore;
 
 use crate::Error;
 use crate::args::{Args, DocumentArgs};
-use crate::budget::{Budget, Canceled};
+use crate::budget::{Budget, Canceled, ResultMemory};
 use crate::catalogue::{self, Catalogue};
 use crate::categorizer::Categorizer;
 use crate::convert;
@@ -56,6 +57,8 @@ pub struct Analyses {
     spool_bytes: usize,
     /// Maximum size of a result, in bytes of its message.
     max_result: usize,
+    /// The memory of all results.
+    memory: MemoryShares,
     /// Idle timeout of an upload: the longest wait for the next piece of a document.
     idle_timeout: Duration,
     /// One permit per upload, acquired when the document has begun to arrive: a client that sends nothing has none.
@@ -71,11 +74,12 @@ pub struct Analyses {
 // === impl Analyses ===
 
 impl Analyses {
-    /// Creates the service with the limits of `args` and results of at most `max_result` bytes; `documents` are the
-    /// limits of a single document.
+    /// Creates the service with the limits of `args` and results of at most `max_result` bytes, whose `memory` all share;
+    /// `documents` are the limits of a single document.
     pub fn new(
         args: &Args,
         max_result: usize,
+        memory: MemoryShares,
         documents: Live<DocumentArgs>,
         rules: Selection,
         results: Results,
@@ -87,6 +91,7 @@ impl Analyses {
             documents,
             spool_bytes: usize::try_from(args.analysis.spool_bytes.as_u64()).unwrap_or(usize::MAX),
             max_result,
+            memory,
             idle_timeout: args.uploads.upload_idle_timeout,
             uploads: Shares::default(),
             max_uploads,
@@ -104,6 +109,7 @@ impl Analyses {
             uploads: (self.uploads.clone(), self.max_uploads),
             parsers: (Arc::clone(&self.parsers), self.max_parsers),
             refused_uploads: Arc::clone(&self.refused_uploads),
+            results: self.memory.clone(),
         };
         let shown = permits.clone();
         status.add_quotas(move || shown.quotas());
@@ -132,7 +138,8 @@ impl Analyses {
         &self,
         options: Options,
         parts: impl Stream<Item = Result<Part, Error>>,
-    ) -> Result<pb::Analysis, Error> {
+    ) -> Result<(pb::Analysis, ResultMemory), Error> {
+        let memory = self.result_memory(&options.claimant.tenant);
         let rules = self.rules.select(&options.claimant.tenant, &options.ruleset).await?;
         let ruleset = &rules.ruleset;
         ruleset.compiled()?;
@@ -163,10 +170,10 @@ impl Analyses {
             }
             Some(digest) => digest,
             None => {
-                let (catalogue, documents) =
-                    self.parse((ruleset, mapping), &limits, spool.parts, parts).await?;
+                let (catalogue, documents, memory) =
+                    self.parse((ruleset, mapping), &limits, memory, spool.parts, parts).await?;
                 let analysis = convert::analysis(catalogue, &key(documents), (ruleset, mapping), &options);
-                return self.finish(analysis, (&rules, &themes), true);
+                return self.finish(analysis, memory, (&rules, &themes), true);
             }
         };
 
@@ -176,9 +183,10 @@ impl Analyses {
             if !spool.whole {
                 options.verify(document::fingerprint_of(spool.parts, parts).await?)?;
             }
-            return self.finish(pb::Analysis { cached: true, ..*analysis }, (&rules, &themes), true);
+            return self.finish(pb::Analysis { cached: true, ..*analysis }, memory, (&rules, &themes), true);
         }
-        let (catalogue, found) = self.parse((ruleset, mapping), &limits, spool.parts, parts).await?;
+        let (catalogue, found, memory) =
+            self.parse((ruleset, mapping), &limits, memory, spool.parts, parts).await?;
         options.verify(found)?;
         let analysis = convert::analysis(catalogue, &key, (ruleset, mapping), &options);
         let cache_available = match lookup {
@@ -186,7 +194,7 @@ impl Analyses {
             Lookup::Busy | Lookup::Hit(_) => true,
             Lookup::Unavailable => false,
         };
-        self.finish(analysis, (&rules, &themes), cache_available)
+        self.finish(analysis, memory, (&rules, &themes), cache_available)
     }
 
     /// Categorizes one dataflow outside of any catalogue.
@@ -223,7 +231,7 @@ impl Analyses {
         let canceled = Canceled::default();
         let _guard = canceled.on_drop();
         let (sender, reader) = document::channel(canceled.clone(), seat);
-        let mut budget = Budget::new(self.max_result, canceled);
+        let mut budget = Budget::new(self.max_result, canceled).sharing(self.result_memory(tenant));
         let parser = panics::spawn_blocking(move || {
             let before = rules.compiled()?;
             let after = proposal.compile(rules.rules()?.clone())?;
@@ -272,9 +280,10 @@ impl Analyses {
         &self,
         (ruleset, mapping): (&Arc<Ruleset>, &Arc<Mapping>),
         limits: &Limits,
+        memory: ResultMemory,
         buffered: Vec<Part>,
         rest: impl Stream<Item = Result<Part, Error>>,
-    ) -> Result<(Catalogue, Fingerprint), Error> {
+    ) -> Result<(Catalogue, Fingerprint, ResultMemory), Error> {
         let waiting = Stage::begin("wait for a parser");
         let seat = waiting.scope(Seat::take(&self.parsers)).await;
         drop(waiting);
@@ -282,32 +291,39 @@ impl Analyses {
         let canceled = Canceled::default();
         let _guard = canceled.on_drop();
         let (sender, reader) = document::channel(canceled.clone(), seat);
-        let mut budget = Budget::new(self.max_result, canceled);
+        let mut budget = Budget::new(self.max_result, canceled).sharing(memory);
         let (limits, rules, mapping) = (limits.clone(), Arc::clone(ruleset), Arc::clone(mapping));
         let parser = panics::spawn_blocking(move || {
             let mut reader = document::FingerprintReader::new(reader);
             let rules = rules.compiled()?;
             let mapping = mapping.compiled();
             let catalogue = catalogue::analyze_all(&mut reader, rules, mapping, limits, &mut budget)?;
-            Ok::<_, Error>((catalogue, reader.fingerprint()))
+            Ok::<_, Error>((catalogue, reader.fingerprint(), budget.into_memory()))
         });
         // An interrupted upload is reported first: it is the cause of the truncated document that the parser reports.
         let sent = send_all(sender, stream::iter(buffered.into_iter().map(Ok)).chain(rest));
         parsing.scope(sent).await?;
-        let (catalogue, fingerprint) = parsing.scope(parser).await?;
+        let (catalogue, fingerprint, memory) = parsing.scope(parser).await?;
         parsing.set("dataflows", Attribute::Number(catalogue.dataflows.len() as i64));
-        Ok((catalogue, fingerprint))
+        Ok((catalogue, fingerprint, memory))
     }
 
     fn finish(
         &self,
         mut analysis: pb::Analysis,
+        mut memory: ResultMemory,
         (rules, themes): (&Selected, &SelectedThemes),
         cache_available: bool,
-    ) -> Result<pb::Analysis, Error> {
+    ) -> Result<(pb::Analysis, ResultMemory), Error> {
         analysis.degraded = self.degraded(rules, Some(themes), cache_available);
-        self.check_size(analysis.encoded_len())?;
+        let size = analysis.encoded_len();
+        self.check_size(size)?;
+        memory.take_up_to(size as u64)?;
         self.analyzed.count(&analysis);
-        Ok(analysis)
+        Ok((analysis, memory))
+    }
+
+    fn result_memory(&self, tenant: &str) -> ResultMemory {
+        ResultMemory::of(&self.memory.of(tenant))
     }
 }

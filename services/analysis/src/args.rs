@@ -79,6 +79,12 @@ pub struct AnalysisArgs {
     #[arg(long, env = "DATAFLOW_SPOOL_BYTES", default_value = "4MiB", value_name = "SIZE")]
     pub spool_bytes: ByteSize,
 
+    /// Memory for results while they are built and sent, estimated: a caller that pauses within a catalogue, or does not
+    /// read its result, holds it. Further ones are rejected with RESOURCE_EXHAUSTED. One tenant may use all of it; those
+    /// that use less than a quarter get up to an eighth more. Default: half of the memory limit, or any size without one.
+    #[arg(long, env = "DATAFLOW_RESULT_MEMORY", value_name = "SIZE")]
+    pub result_memory: Option<ByteSize>,
+
     /// Memory for compiled rule sets that tenants have changed for themselves, estimated; those that were not used for
     /// longest are compiled again when they are needed.
     #[arg(long, env = "DATAFLOW_TENANT_RULES_MEMORY", default_value = "32MiB", value_name = "SIZE")]
@@ -160,6 +166,12 @@ pub struct DocumentArgs {
 }
 
 impl AnalysisArgs {
+    /// The memory of all results in bytes, with this memory limit of the process.
+    pub fn result_memory(&self, limit: Option<u64>) -> u64 {
+        let default = limit.map_or(u64::MAX, |limit| limit / 2);
+        self.result_memory.map_or(default, |size| size.as_u64())
+    }
+
     /// The number of documents that are parsed at once.
     pub fn parsers(&self) -> usize {
         let processors = || std::thread::available_parallelism().map_or(2, NonZeroUsize::get);

@@ -1,12 +1,19 @@
-//! What the analysis of one document may use: bytes of the texts in its result, counted while it is built, and time
-//! until its caller leaves.
+//! What the analysis of one document may use: bytes of the texts in its result, counted while it is built, memory that
+//! all results share, and time until its caller leaves.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use dataflow_mesh::memory_shares::{MemoryPermit, MemoryShares};
 use dataflow_sdmx::Dataflow;
 
 use crate::Error;
+
+/// Memory of a dataflow in a catalogue, in addition to its texts.
+const DATAFLOW_MEMORY: u64 = 1024;
+
+/// Steps in which the memory of a result is taken. A result below it does not count: there are at most as many as calls.
+const STEP: u64 = 256 * 1024;
 
 /// The budget of one document.
 #[derive(Debug)]
@@ -14,7 +21,18 @@ pub struct Budget {
     /// The most bytes of the result.
     limit: usize,
     spent: usize,
+    memory: ResultMemory,
     canceled: Canceled,
+}
+
+/// The memory of one result, while it is built and until it has been sent. A caller that pauses within a document, or
+/// does not read its result, holds it as long as it is let.
+#[derive(Debug)]
+pub struct ResultMemory {
+    /// Of all results.
+    shared: MemoryShares,
+    permit: Option<MemoryPermit>,
+    taken: u64,
 }
 
 /// Whether the call was canceled. Cheap to clone; clones change together.
@@ -29,9 +47,20 @@ pub struct CancelOnDrop(Canceled);
 // === impl Budget ===
 
 impl Budget {
-    /// A result of at most `limit` bytes, until `canceled`.
+    /// A result of at most `limit` bytes, until `canceled`, whose memory does not count.
     pub fn new(limit: usize, canceled: Canceled) -> Self {
-        Self { limit, spent: 0, canceled }
+        Self { limit, spent: 0, memory: ResultMemory::of(&MemoryShares::new(u64::MAX)), canceled }
+    }
+
+    /// Takes the memory of the result from what all share.
+    #[must_use]
+    pub fn sharing(self, memory: ResultMemory) -> Self {
+        Self { memory, ..self }
+    }
+
+    /// The memory of the finished result.
+    pub fn into_memory(self) -> ResultMemory {
+        self.memory
     }
 
     /// Without limits, for tests and measurements.
@@ -43,9 +72,10 @@ impl Budget {
     ///
     /// # Errors
     ///
-    /// [`Error::ResultTooLarge`], and [`Error::Canceled`] when the caller has left.
+    /// [`Error::ResultTooLarge`], [`Error::NoResultMemory`], and [`Error::Canceled`] when the caller has left.
     pub fn spend(&mut self, dataflow: &Dataflow) -> Result<(), Error> {
         self.check()?;
+        self.memory.take(DATAFLOW_MEMORY)?;
         let texts = dataflow.names.iter().chain(&dataflow.descriptions);
         let bytes: usize = texts.map(|(language, text)| language.len() + text.len()).sum();
         self.add(bytes + dataflow.id.len() + dataflow.agency_id.len())
@@ -55,10 +85,13 @@ impl Budget {
     ///
     /// # Errors
     ///
-    /// [`Error::ResultTooLarge`].
+    /// [`Error::ResultTooLarge`] and [`Error::NoResultMemory`].
     pub fn add(&mut self, bytes: usize) -> Result<(), Error> {
         self.spent = self.spent.saturating_add(bytes);
-        if self.spent > self.limit { Err(Error::ResultTooLarge { limit: self.limit }) } else { Ok(()) }
+        if self.spent > self.limit {
+            return Err(Error::ResultTooLarge { limit: self.limit });
+        }
+        self.memory.take(bytes as u64)
     }
 
     /// Fails when the caller has left.
@@ -68,6 +101,46 @@ impl Budget {
     /// [`Error::Canceled`].
     pub fn check(&self) -> Result<(), Error> {
         if self.canceled.get() { Err(Error::Canceled) } else { Ok(()) }
+    }
+}
+
+// === impl ResultMemory ===
+
+impl ResultMemory {
+    /// Of a result that has nothing yet.
+    pub fn of(shared: &MemoryShares) -> Self {
+        Self { shared: shared.clone(), permit: None, taken: 0 }
+    }
+
+    /// Takes as much as makes so many bytes in all.
+    ///
+    /// # Errors
+    ///
+    /// As [`take`](Self::take).
+    pub fn take_up_to(&mut self, bytes: u64) -> Result<(), Error> {
+        self.take(bytes.saturating_sub(self.taken))
+    }
+
+    /// Takes so many bytes more.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoResultMemory`], or [`Error::ResultMemoryTooLarge`] if it would not fit alone either.
+    fn take(&mut self, bytes: u64) -> Result<(), Error> {
+        let taken = self.taken.saturating_add(bytes);
+        let has = self.permit.as_ref().map_or(0, MemoryPermit::bytes);
+        let due = taken / STEP * STEP;
+        if due > has {
+            let limit = self.shared.total();
+            if due > limit {
+                return Err(Error::ResultMemoryTooLarge { limit });
+            }
+            if !self.shared.add(&mut self.permit, due - has) {
+                return Err(Error::NoResultMemory { limit });
+            }
+        }
+        self.taken = taken;
+        Ok(())
     }
 }
 
@@ -114,6 +187,36 @@ mod tests {
         assert_eq!(analyze(Budget::new(10, Canceled::default())).unwrap(), 1);
         let refused = analyze(Budget::new(9, Canceled::default()));
         assert!(matches!(refused, Err(Error::ResultTooLarge { limit: 9 })), "{refused:?}");
+    }
+
+    #[test]
+    fn results_share_memory_until_they_are_dropped() {
+        let shared = MemoryShares::new(4 * STEP);
+        let [mut first, mut second, mut small] = [0; 3].map(|_| ResultMemory::of(&shared));
+        first.take(3 * STEP).unwrap();
+        second.take(STEP).unwrap();
+        small.take(STEP - 1).unwrap();
+        let none = |taken| matches!(taken, Err(Error::NoResultMemory { limit }) if limit == 4 * STEP);
+        assert!(none(small.take(1)) && none(second.take_up_to(2 * STEP)));
+        assert!(second.take_up_to(STEP).is_ok(), "it has that");
+        drop(first);
+        second.take_up_to(3 * STEP).unwrap();
+        let alone = ResultMemory::of(&shared).take(5 * STEP);
+        assert!(
+            matches!(alone, Err(Error::ResultMemoryTooLarge { limit }) if limit == 4 * STEP),
+            "{alone:?}"
+        );
+    }
+
+    #[test]
+    fn a_dataflow_takes_memory_beside_its_texts() {
+        let shared = MemoryShares::new(STEP);
+        let taken = ResultMemory { shared: shared.clone(), permit: None, taken: STEP - DATAFLOW_MEMORY - 11 };
+        let budget = || Budget::new(usize::MAX, Canceled::default());
+        assert_eq!(analyze(budget().sharing(taken)).unwrap(), 1);
+        let taken = ResultMemory { shared, permit: None, taken: 2 * STEP - DATAFLOW_MEMORY - 9 };
+        let refused = analyze(budget().sharing(taken));
+        assert!(matches!(refused, Err(Error::ResultMemoryTooLarge { .. })), "{refused:?}");
     }
 
     #[test]

@@ -153,6 +153,11 @@ impl Fingerprinter {
 // === impl DocumentSender ===
 
 impl DocumentSender {
+    /// Resolves when the parser has stopped reading.
+    pub async fn closed(&self) {
+        self.parts.closed().await;
+    }
+
     /// Sends a part, and waits while the channel is full.
     ///
     /// # Errors

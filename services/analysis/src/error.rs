@@ -55,6 +55,22 @@ pub enum Error {
         /// The limit in bytes.
         limit: usize,
     },
+    /// The results in progress have no memory left.
+    #[error(
+        "the results that are being built or sent take {limit} bytes, all of --result-memory; this one was given up"
+    )]
+    NoResultMemory {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The result alone takes more memory than all may take.
+    #[error(
+        "the result takes more than {limit} bytes of memory, the limit for all results (--result-memory)"
+    )]
+    ResultMemoryTooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
     /// The caller has left; no one gets this error.
     #[error("the call was canceled")]
     Canceled,
@@ -100,8 +116,10 @@ impl Describe for Error {
         match self {
             Error::Document(error) if exceeds_limit(&error.fault) => Kind::TooLarge,
             Error::Document(_) | Error::FieldInvalid { .. } | Error::DigestMismatch { .. } => Kind::Invalid,
-            Error::TooManyUploads { .. } => Kind::Overloaded,
-            Error::ResultTooLarge { .. } | Error::TooManyDocuments { .. } => Kind::TooLarge,
+            Error::TooManyUploads { .. } | Error::NoResultMemory { .. } => Kind::Overloaded,
+            Error::ResultTooLarge { .. }
+            | Error::ResultMemoryTooLarge { .. }
+            | Error::TooManyDocuments { .. } => Kind::TooLarge,
             Error::Canceled => Kind::Cancelled,
             Error::RulesetNotFound { .. } => Kind::NotFound,
             Error::RulesetUnusable { .. } => Kind::Precondition,
@@ -117,7 +135,8 @@ impl Describe for Error {
             Error::RulesetUnusable { .. } => "RULESET_UNUSABLE",
             Error::FieldInvalid { .. } => "FIELD_INVALID",
             Error::TooManyUploads { .. } => "TOO_MANY_UPLOADS",
-            Error::ResultTooLarge { .. } => "RESULT_TOO_LARGE",
+            Error::ResultTooLarge { .. } | Error::ResultMemoryTooLarge { .. } => "RESULT_TOO_LARGE",
+            Error::NoResultMemory { .. } => "RESULT_MEMORY",
             Error::TooManyDocuments { .. } => "TOO_MANY_DOCUMENTS",
             Error::Canceled => "CANCELED",
             Error::UploadStalled { .. } => "UPLOAD_STALLED",
@@ -152,7 +171,8 @@ impl Describe for Error {
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        matches!(self, Error::TooManyUploads { .. }).then_some(Duration::from_secs(1))
+        matches!(self, Error::TooManyUploads { .. } | Error::NoResultMemory { .. })
+            .then_some(Duration::from_secs(1))
     }
 }
 

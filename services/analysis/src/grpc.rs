@@ -1,7 +1,10 @@
 //! The tonic adapter of AnalysisService.
 
+use std::sync::Arc;
+
 use dataflow_mesh::identity::Identity;
 use dataflow_mesh::inbound::Claimant;
+use dataflow_mesh::response::ResponseGuards;
 use dataflow_mesh::status::respond;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_server::AnalysisService;
@@ -14,6 +17,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::Error;
 use crate::analyses::Analyses;
+use crate::budget::ResultMemory;
 use crate::convert::{self, InputDataflow};
 use crate::digest;
 use crate::document::{Fingerprint, Part};
@@ -35,12 +39,12 @@ impl Service {
         headers: MetadataMap,
         claimant: Claimant,
         mut messages: Streaming<pb::AnalyzeCatalogueRequest>,
-    ) -> Result<pb::AnalyzeCatalogueResponse, Error> {
+    ) -> Result<(pb::AnalyzeCatalogueResponse, ResultMemory), Error> {
         let digest = digest(&headers)?;
         let first = messages.message().await?.unwrap_or_default();
         let options = convert::options(&first, claimant, digest)?;
-        let analysis = self.analyses.analyze(options, parts(first, messages)).await?;
-        Ok(pb::AnalyzeCatalogueResponse { analysis: Some(analysis) })
+        let (analysis, memory) = self.analyses.analyze(options, parts(first, messages)).await?;
+        Ok((pb::AnalyzeCatalogueResponse { analysis: Some(analysis) }, memory))
     }
 
     async fn categorize(
@@ -88,7 +92,9 @@ impl AnalysisService for Service {
         request: Request<Streaming<pb::AnalyzeCatalogueRequest>>,
     ) -> Result<Response<pb::AnalyzeCatalogueResponse>, Status> {
         let (headers, extensions, messages) = request.into_parts();
-        respond(self.analyze(headers, Claimant::of(&extensions, false), messages).await)
+        let (response, memory) =
+            respond(self.analyze(headers, Claimant::of(&extensions, false), messages).await)?.into_inner();
+        Ok(guarded(response, memory))
     }
 
     async fn categorize_dataflow(
@@ -106,6 +112,15 @@ impl AnalysisService for Service {
         let claimant = Claimant::of(request.extensions(), false);
         respond(self.evaluate(claimant, request.into_inner()).await)
     }
+}
+
+/// The response, which has its memory until it has been sent.
+fn guarded<T>(response: T, memory: ResultMemory) -> Response<T> {
+    let mut response = Response::new(response);
+    let mut guards = ResponseGuards::default();
+    guards.keep(Arc::new(memory));
+    response.extensions_mut().insert(guards);
+    response
 }
 
 /// The digest that the caller announced for the document.

@@ -45,6 +45,7 @@ use std::sync::Arc;
 use dataflow_mesh::args::ServerArgs;
 use dataflow_mesh::capability::Capability;
 use dataflow_mesh::context::Context;
+use dataflow_mesh::memory_shares::MemoryShares;
 use dataflow_mesh::outbound::{self, CallObserver, Upstream};
 use dataflow_mesh::tasks::Task;
 use dataflow_proto::FILE_DESCRIPTOR_SET;
@@ -94,7 +95,8 @@ pub fn capability(args: &Args, server: &ServerArgs, context: &Context) -> Capabi
     let cache = args.peers.cache_url.as_ref();
     let cache_observer = cache.map(|_| context.observer("cache", &[CACHE_SERVICE], FILE_DESCRIPTOR_SET));
     let results = Results::new(&args.peers, cache_observer.as_ref());
-    let analyses = Analyses::new(args, server.max_message(), documents, rules.clone(), results);
+    let memory = MemoryShares::new(args.analysis.result_memory(context.memory.limit()));
+    let analyses = Analyses::new(args, server.max_message(), memory, documents, rules.clone(), results);
     analyses.register(&context.metrics, &context.status);
     let service = AnalysisServiceServer::new(grpc::Service::new(analyses))
         .max_decoding_message_size(server.max_message())

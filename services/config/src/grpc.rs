@@ -26,7 +26,7 @@ use tonic::{Request, Status};
 use crate::Error;
 use crate::audited_read::AuditedRead;
 use crate::change::Origin;
-use crate::journal::Journal;
+use crate::journal::{Attempt, Journal};
 use crate::state::State;
 
 /// Longest reason of a change, in bytes.
@@ -116,6 +116,12 @@ impl Caller {
             return Err(Error::FieldInvalid { field: "reason".to_owned(), problem });
         }
         Ok(Origin { author: self.subject, reason, peer: self.peer, request_id: self.request_id })
+    }
+
+    /// The same, of a change that may have to be validated only.
+    fn attempt(self, reason: String, validate_only: bool) -> Result<Attempt, Error> {
+        let origin = self.origin(reason)?;
+        Ok(if validate_only { Attempt::Validate(origin) } else { Attempt::Store(origin) })
     }
 }
 

@@ -4,6 +4,7 @@
 //! Optimistic concurrency: a writer decides on a state, and appends only if the log still ends at the position of that
 //! state. On a conflict it reads the new changes and decides again.
 
+mod attempt;
 mod compaction;
 mod history;
 mod metrics;
@@ -31,6 +32,7 @@ use crate::change::{Change, ChangeRecord, Origin};
 use crate::state::State;
 use crate::stored;
 
+pub use attempt::Attempt;
 pub use page::Page;
 
 use metrics::Gauges;
@@ -195,21 +197,6 @@ impl Journal {
         }
         self.is_seeded.store(true, Ordering::Release);
         Ok(())
-    }
-
-    /// Makes a change, which `decide` derives from the state; none if nothing needs to change. Returns the resulting
-    /// state. `decide` may run several times.
-    ///
-    /// # Errors
-    ///
-    /// The error of `decide`; if the change is invalid; or if the store rejects it.
-    pub async fn change(
-        &self,
-        origin: Origin,
-        decide: impl Fn(&State) -> Result<Option<Change>, Error>,
-    ) -> Result<Arc<State>, Error> {
-        self.open().await?;
-        self.write(origin, decide).await
     }
 
     async fn write(

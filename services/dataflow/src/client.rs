@@ -61,8 +61,19 @@ pub(crate) struct ChangeArgs {
     #[arg(long, value_name = "ETAG")]
     etag: Option<String>,
 
+    /// Validate the change only: it is checked as if it were made, what is printed is its result, and nothing is stored.
+    #[arg(long)]
+    validate_only: bool,
+
     #[command(flatten)]
     record: RecordArgs,
+}
+
+/// What the flags say of a change; texts are empty if they are not given.
+pub(crate) struct ChangeParts {
+    pub(crate) etag: String,
+    pub(crate) reason: String,
+    pub(crate) validate_only: bool,
 }
 
 /// The output formats.
@@ -91,9 +102,14 @@ impl EndpointArgs {
 // === impl ChangeArgs ===
 
 impl ChangeArgs {
-    /// The etag and the reason; empty if they are not given.
-    pub(crate) fn into_parts(self) -> (String, String) {
-        (self.etag.unwrap_or_default(), self.record.reason.unwrap_or_default())
+    /// Its parts.
+    pub(crate) fn into_parts(self) -> ChangeParts {
+        let Self { etag, validate_only, record } = self;
+        ChangeParts {
+            etag: etag.unwrap_or_default(),
+            reason: record.reason.unwrap_or_default(),
+            validate_only,
+        }
     }
 }
 
@@ -171,6 +187,12 @@ pub(crate) fn document_of(status: &Status) -> usize {
 /// A time to the second; empty if unknown.
 pub(crate) fn time(time: Option<Timestamp>) -> String {
     time.map(|time| Timestamp { nanos: 0, ..time }.to_string()).unwrap_or_default()
+}
+
+/// The line that says what a change has done, or would do.
+pub(crate) fn print_change(validate_only: bool, done: &str) -> Result<(), Failure> {
+    let only = if validate_only { "validated only, nothing is stored: " } else { "" };
+    print(format!("{only}{done}\n").as_bytes())
 }
 
 /// Whether a call failed for this reason.

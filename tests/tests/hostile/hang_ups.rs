@@ -1,9 +1,18 @@
 //! Clients that leave: before their calls are accepted, and in the middle of uploads.
 
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
 use dataflow_tests::binary::Service;
-use dataflow_tests::http2::{Client, DEFAULT_WINDOW, framed};
+use dataflow_tests::eventually::TIMEOUT;
+use dataflow_tests::http2::{Client, DEFAULT_WINDOW, GET, framed};
+use h2::Reason;
+use h2::server::SendResponse;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::bystander::Bystander;
 use super::{ANALYZE, CATEGORIZE, send_all};
@@ -60,4 +69,42 @@ async fn calls_on_the_same_connection_do_not_fail_either() {
         let answer = proxy.get("user/x", &[]).await;
         assert_eq!(answer.headers()["grpc-status"], "5", "not found");
     }
+}
+
+/// An upstream that never responds. Reports that a call of [`GET`] has arrived, and returns how it ended.
+async fn silent_upstream(listener: TcpListener, arrived: oneshot::Sender<()>) -> Reason {
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut connection = h2::server::handshake(stream).await.unwrap();
+    let mut others = Vec::new();
+    let mut call: SendResponse<Bytes> = loop {
+        let (request, respond) = connection.accept().await.expect("a call arrives").unwrap();
+        if request.uri().path() == GET {
+            break respond;
+        }
+        others.push(respond);
+    };
+    arrived.send(()).unwrap();
+    tokio::select! {
+        reason = poll_fn(|cx| call.poll_reset(cx)) => reason.unwrap(),
+        _ = async { while connection.accept().await.is_some() {} } => panic!("the connection has ended"),
+    }
+}
+
+/// TCP does not tell a client that has closed from one that still reads (RFC 9112, 9.6 leaves it open).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_shuts_down_its_side_of_http1_has_hung_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let cache_url = format!("http://{}", listener.local_addr().unwrap());
+    let (arrived, arrival) = oneshot::channel();
+    let upstream = tokio::spawn(silent_upstream(listener, arrived));
+    let gateway = Service::start("gateway", &["--cache-url", &cache_url]);
+    let mut client = TcpStream::connect(&gateway.address).await.unwrap();
+    client.write_all(b"GET /v1/cache/entries/user/x HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
+    timeout(TIMEOUT, arrival).await.expect("the call is forwarded").unwrap();
+    client.shutdown().await.unwrap();
+    let mut received = Vec::new();
+    timeout(TIMEOUT, client.read_to_end(&mut received)).await.expect("the connection is closed").unwrap();
+    assert_eq!(String::from_utf8(received).unwrap(), "", "no one waits for a response");
+    let reason = timeout(TIMEOUT, upstream).await.expect("the call is canceled").unwrap();
+    assert_eq!(reason, Reason::CANCEL);
 }

@@ -6,12 +6,15 @@
 mod admin;
 mod bystander;
 mod cpu;
+mod goaway;
 mod hang_ups;
 mod headers;
 mod memory;
+mod multiple;
 mod priorities;
 mod readers;
 mod series;
+mod silent;
 mod stopping;
 mod trust;
 mod watches;
@@ -24,6 +27,7 @@ use std::future::poll_fn;
 const ANALYZE: &str = "/dataflow.analysis.v1.AnalysisService/AnalyzeCatalogue";
 const CATEGORIZE: &str = "/dataflow.analysis.v1.AnalysisService/CategorizeDataflow";
 const WATCH_RULESETS: &str = "/dataflow.config.v1.RuleService/WatchRulesets";
+const REFLECT: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
 /// Sends these bytes as fast as the server takes them; the body stays open. Ends early if the server ends the stream.
 async fn send_all(body: &mut SendStream<Bytes>, mut bytes: Bytes) {

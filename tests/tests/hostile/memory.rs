@@ -3,34 +3,41 @@
 use std::io::Write;
 
 use bytes::Bytes;
+use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::cache::v1 as cache;
 use dataflow_proto::config::v1 as config;
+use dataflow_proto::google::api::HttpBody;
 use dataflow_proto::r#type::v1::Category;
 use dataflow_tests::binary::Service;
+use dataflow_tests::cgroup::Cgroup;
 use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::http::{self, HttpResponse};
-use dataflow_tests::http2::{Client, DEFAULT_WINDOW, code_and_reason, framed};
+use dataflow_tests::http2::{Client, DEFAULT_WINDOW, code_and_reason, framed, trailers_only};
 use dataflow_tests::manifests;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use futures_util::StreamExt;
 use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use prost::Message;
 use tokio::time::timeout;
 use tonic::Code;
 
-use super::send_all;
+use super::{ANALYZE, send_all};
 
-const MIB: usize = 1 << 20;
+pub(super) const MIB: usize = 1 << 20;
 
-const EVALUATE: &str = "/dataflow.analysis.v1.AnalysisService/EvaluateRules";
-const CREATE_RULE: &str = "/dataflow.config.v1.RuleService/CreateRule";
+pub(super) const EVALUATE: &str = "/dataflow.analysis.v1.AnalysisService/EvaluateRules";
+pub(super) const CREATE_RULE: &str = "/dataflow.config.v1.RuleService/CreateRule";
 const BATCH_GET: &str = "/dataflow.cache.v1.CacheService/BatchGetEntries";
 const LEASE: &str = "/dataflow.cache.v1.CacheService/LeaseEntry";
-const SET_ENTRY: &str = "/dataflow.cache.v1.CacheService/SetEntry";
+pub(super) const SET_ENTRY: &str = "/dataflow.cache.v1.CacheService/SetEntry";
 
-/// A role with the memory limit of its pod.
+/// A role with the memory limit of its pod: in a cgroup with that limit, where one can be made.
 struct Limited {
+    // Dropped first: a cgroup with processes cannot be removed.
     service: Service,
+    cgroup: Option<Cgroup>,
     limit: u64,
 }
 
@@ -38,15 +45,19 @@ struct Limited {
 
 impl Limited {
     fn start(role: &str, flags: &[&str]) -> Self {
-        let file = format!("k8s/base/{role}.yaml");
-        let deployment = manifests::of_kind(&file, "Deployment").remove(0);
-        let container = &deployment["spec"]["template"]["spec"]["containers"][0];
-        let text = manifests::text(&container["resources"]["limits"]["memory"]);
-        let number = |unit: &str| text.strip_suffix(unit).map(|number| number.parse::<u64>().unwrap());
-        let mebibytes = number("Mi").or_else(|| number("Gi").map(|gibibytes| gibibytes * 1024)).unwrap();
-        let memory = format!("{mebibytes}MiB");
-        let service = Service::start(role, &[&["--memory-limit", &memory][..], flags].concat());
-        Self { service, limit: mebibytes << 20 }
+        Self::within(manifests::memory_limit(role), role, flags)
+    }
+
+    fn within(limit: u64, role: &str, flags: &[&str]) -> Self {
+        let cgroup = Cgroup::with_memory(limit, "that the kernel kills no role for want of memory");
+        let service = match &cgroup {
+            Some(cgroup) => Service::start_in(cgroup, role, flags),
+            None => {
+                let limit = format!("{limit}B");
+                Service::start(role, &[&["--memory-limit", &limit][..], flags].concat())
+            }
+        };
+        Self { service, cgroup, limit }
     }
 
     async fn client(&self) -> Client {
@@ -63,11 +74,12 @@ impl Limited {
         let peak = self.service.peak_memory();
         println!("{attack}: {} of {} MiB", peak >> 20, self.limit >> 20);
         assert!(peak < self.limit, "{attack}: {} of {} MiB", peak >> 20, self.limit >> 20);
+        assert_eq!(self.cgroup.as_ref().map_or(0, Cgroup::killed), 0, "{attack}");
     }
 }
 
 /// Sends a message, as far as the server takes it, and returns how the call ends.
-async fn call(client: &Client, path: &str, message: Bytes) -> (Code, String) {
+pub(super) async fn call(client: &Client, path: &str, message: Bytes) -> (Code, String) {
     let (answer, mut body) = client.open(path, &[]).await.unwrap();
     send_all(&mut body, framed(&message)).await;
     // The server may have ended the stream already.
@@ -98,6 +110,17 @@ fn many_dataflows(count: usize) -> Vec<u8> {
     gzip.finish().unwrap()
 }
 
+/// The same in SDMX-JSON.
+fn many_dataflows_in_json(count: usize) -> Vec<u8> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    gzip.write_all(br#"{"data": {"dataflows": ["#).unwrap();
+    for _ in 0..count / 1000 {
+        gzip.write_all(&br#"{"id":"a"},"#.repeat(1000)).unwrap();
+    }
+    gzip.write_all(br#"{"id":"a"}]}}"#).unwrap();
+    gzip.finish().unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn analysis_stays_below_its_limit() {
     let analysis = Limited::start("analysis", &[]);
@@ -110,6 +133,12 @@ async fn analysis_stays_below_its_limit() {
         assert_eq!(answer.status, 413, "{}", String::from_utf8_lossy(&answer.body));
     }
     analysis.stayed_below_its_limit("1.5 million dataflows in 73 kB of gzip");
+    let document = many_dataflows_in_json(1_500_000);
+    assert!(document.len() < 100_000, "{}", document.len());
+    for answer in join_all((0..4).map(|_| gateway.post("/v1/catalogues:analyze", &[], &document))).await {
+        assert_eq!(answer.status, 413, "{}", String::from_utf8_lossy(&answer.body));
+    }
+    analysis.stayed_below_its_limit("the same in SDMX-JSON");
 
     // `rules` (2), empty: two bytes each.
     let rules = Bytes::from([0x12, 0].repeat(3 * MIB));
@@ -118,6 +147,74 @@ async fn analysis_stays_below_its_limit() {
         assert!(expected.contains(&ended), "{ended:?}");
     }
     analysis.stayed_below_its_limit("3 million empty rules");
+}
+
+/// With so many bytes, an upload has begun.
+const ENOUGH: usize = 64 * 1024;
+
+/// The gzipped beginning of a catalogue: a quarter of the dataflows that one may have, then what cannot be compressed,
+/// so that the upload has begun.
+fn beginning() -> Bytes {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(b"<Structure><Dataflows>").unwrap();
+    for _ in 0..25 {
+        gzip.write_all(&b"<Dataflow id='a'/>".repeat(1000)).unwrap();
+    }
+    let mut random = fastrand::Rng::with_seed(7);
+    let noise: Vec<u8> = (0..2 * ENOUGH).map(|_| random.alphanumeric() as u8).collect();
+    gzip.write_all(&[b"<!--", &noise[..], b"-->"].concat()).unwrap();
+    gzip.flush().unwrap();
+    gzip.get_ref().clone().into()
+}
+
+/// A parser that waits for its client has no seat, and keeps what it has built so far. With a quarter of the pod's
+/// memory, and uploads of a quarter of the size: building all of it would take long.
+#[tokio::test(flavor = "multi_thread")]
+async fn analysis_stays_below_its_limit_while_uploads_pause() {
+    const UPLOADS: usize = 24;
+    // With a kibibyte for each dataflow, in half of the memory.
+    const FIT: usize = 5;
+    // Parsed as it arrives: with a spool, an attacker only sends that much more.
+    let flags = ["--body-idle-timeout", "10m", "--upload-idle-timeout", "10m", "--spool-bytes", "0B"];
+    let analysis = Limited::within(manifests::memory_limit("analysis") / 4, "analysis", &flags);
+    let beginning = HttpBody { data: beginning(), ..HttpBody::default() };
+    let message = framed(
+        &pb::AnalyzeCatalogueRequest { document: Some(beginning), ..Default::default() }.encode_to_vec(),
+    );
+    let uploads = join_all((0..UPLOADS).map(async |_| {
+        let client = analysis.client().await;
+        let (answer, mut body) = client.open(ANALYZE, &[]).await.unwrap();
+        send_all(&mut body, message.clone()).await;
+        (client, answer, body)
+    }))
+    .await;
+    let (mut answers, _bodies): (FuturesUnordered<_>, Vec<_>) =
+        uploads.into_iter().map(|(client, answer, body)| (answer, (client, body))).unzip();
+    let mut refused = Vec::new();
+    while answers.len() > FIT {
+        let answer = timeout(TIMEOUT, answers.next()).await.expect("the others are refused");
+        refused.push(trailers_only(&answer.expect("some are left").expect("it is refused in words")));
+    }
+    assert!(refused.contains(&self::refused("RESULT_MEMORY")), "{refused:?}");
+    for ended in refused {
+        assert!(
+            [self::refused("RESULT_MEMORY"), self::refused("TOO_MANY_UPLOADS")].contains(&ended),
+            "{ended:?}"
+        );
+    }
+    analysis.stayed_below_its_limit("24 uploads of 25,000 dataflows that pause");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_limit_is_that_of_the_cgroup() {
+    for role in ["analysis", "gateway"] {
+        let Limited { service, cgroup: Some(_cgroup), limit } = Limited::start(role, &[]) else { return };
+        let admin = format!("http://{}", service.admin).parse().unwrap();
+        let metrics = http::request(&admin, "GET", "/metrics", &[], b"").await.unwrap();
+        let metrics = String::from_utf8(metrics.body).unwrap();
+        let expected = format!("process_memory_limit_bytes {limit}");
+        assert!(metrics.lines().any(|line| line == expected), "{role}: {metrics}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -37,6 +37,46 @@ fn every_file_that_a_page_names_exists() {
 }
 
 #[test]
+fn every_promise_under_load_names_its_tests() {
+    const TABLE: &str = "| a caller that | meets | test |\n|---|---|---|\n";
+    let page = read("SECURITY.md");
+    let table =
+        page.split_once(TABLE).and_then(|(_, after)| after.split_once("\n\n")).expect("it has a table");
+    let rows: Vec<_> = table.0.lines().collect();
+    assert!(rows.len() > 12, "{rows:?}");
+    let untested = rows.iter().filter(|row| {
+        let cell = row.trim_end_matches([' ', '|']).rsplit('|').next().unwrap_or_default();
+        !quoted(cell).any(|name| name.ends_with(".rs"))
+    });
+    expect_none(
+        &untested.map(|row| (*row).to_owned()).collect::<Vec<_>>(),
+        "SECURITY.md: name the test that keeps the promise.",
+    );
+}
+
+#[test]
+fn every_test_that_the_security_page_names_exists() {
+    let is_test =
+        |text: &str| ["#[test]", "#[tokio::test", "proptest!"].iter().any(|mark| text.contains(mark));
+    let exists: BTreeSet<_> = TREE.iter().map(|entry| entry.path.as_str()).collect();
+    let page = read("SECURITY.md");
+    let names: BTreeSet<_> = quoted(&page).filter(|name| name.ends_with(".rs")).collect();
+    assert!(names.len() > 20, "{names:?}");
+    let problem = |name: &&str| {
+        // From the root, or from the folder of the stages.
+        let stage = format!("tests/tests/{name}");
+        match [*name, &stage].into_iter().find(|path| exists.contains(path)) {
+            None => Some(format!("{name} does not exist")),
+            Some(path) if path == stage && !is_test(&read(path)) => Some(format!("{name} has no test")),
+            Some(_) => None,
+        }
+    };
+    let found: Vec<_> = names.iter().filter_map(problem).collect();
+    expect_none(&found, "SECURITY.md should name files with tests, from the root or from tests/tests.");
+    assert!(problem(&"hostile/lost.rs").is_some() && problem(&"hostile/main.rs").is_some());
+}
+
+#[test]
 fn the_life_of_a_request_names_each_file_that_its_bytes_pass() {
     let page = read("ARCHITECTURE.md");
     let named: BTreeSet<_> = named(&page).into_iter().collect();
@@ -70,10 +110,14 @@ fn the_page_of_the_mesh_lists_every_file_of_policies() {
     expect_none(&missing, "mesh/README.md, \"Files\", should say what it is for.");
 }
 
+/// What stands in backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
 /// What stands in backticks and is a path below one of the repository's folders.
 fn named(text: &str) -> Vec<&str> {
     let roots = ["proto/", "mesh/", "gateway/", "services/", "tests/", "k8s/", "docs/", "examples/", ".ci/"];
-    let quoted = text.split('`').skip(1).step_by(2);
-    let paths = quoted.filter(|path| roots.iter().any(|root| path.starts_with(root)));
+    let paths = quoted(text).filter(|path| roots.iter().any(|root| path.starts_with(root)));
     paths.filter(|path| !path.contains([' ', '*', '<', '{'])).collect()
 }

@@ -1,6 +1,6 @@
 //! REST at the level of HTTP. Most tests are data: `scenarios/*.yaml`, one file per subject, so that people who know
 //! HTTP but not Rust can read and extend them. Tests that a list of requests cannot express are in [`changes`],
-//! [`headers`], [`limits`] and [`unruly`].
+//! [`headers`], [`limits`], [`unruly`] and [`validate_only`].
 
 mod changes;
 mod check;
@@ -8,6 +8,7 @@ mod headers;
 mod limits;
 mod scenario;
 mod unruly;
+mod validate_only;
 
 use std::fs;
 use std::path::Path;

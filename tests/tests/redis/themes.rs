@@ -18,7 +18,7 @@ pub(crate) fn new(theme_id: &str) -> pb::CreateThemeRequest {
         scheme: "A:*".to_owned(),
         path: vec![theme_id.to_owned()],
         category: Category::Health.into(),
-        reason: String::new(),
+        ..Default::default()
     }
 }
 

@@ -153,7 +153,7 @@ impl Changes {
             description: self.description.unwrap_or_default(),
             ..pb::Rule::default()
         };
-        pb::UpdateRuleRequest { rule: Some(rule), update_mask, ruleset, reason: String::new() }
+        pb::UpdateRuleRequest { rule: Some(rule), update_mask, ruleset, ..Default::default() }
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dataflow_mesh::inbound::Shares;
+use dataflow_mesh::memory_shares::MemoryShares;
 use dataflow_mesh::process_status::Quota;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -23,6 +24,8 @@ pub(super) struct Permits {
     pub(super) uploads: (Shares, u32),
     pub(super) parsers: (Arc<Semaphore>, usize),
     pub(super) refused_uploads: Arc<AtomicU64>,
+    /// The memory of results.
+    pub(super) results: MemoryShares,
 }
 
 // === impl Permits ===
@@ -37,6 +40,7 @@ impl Permits {
         vec![
             quota("uploads", self.receiving().into(), max_uploads.into(), refused),
             quota("parsers", self.parsing() as u64, max_parsers as u64, 0),
+            Quota { name: "result_bytes", ..self.results.quota("analysis") },
         ]
     }
 
@@ -77,8 +81,8 @@ mod tests {
         let metrics = Metrics::default();
         let uploads = Shares::default();
         let parsers = (Arc::new(Semaphore::new(2)), 2);
-        let refused_uploads = Arc::default();
-        metrics.collect(Permits { uploads: (uploads.clone(), 3), parsers, refused_uploads });
+        let (refused_uploads, results) = (Arc::default(), MemoryShares::new(0));
+        metrics.collect(Permits { uploads: (uploads.clone(), 3), parsers, refused_uploads, results });
         let _permit = uploads.try_acquire(3, Claimant::default()).unwrap();
         let text = metrics.encode();
         for sample in ["analysis_uploads 1", "analysis_parsers 0"] {

@@ -37,7 +37,14 @@ pub(super) async fn send_all(
     parts: impl Stream<Item = Result<Part, Error>>,
 ) -> Result<(), Error> {
     let mut parts = std::pin::pin!(parts);
-    while let Some(part) = parts.next().await.transpose()? {
+    loop {
+        // Also while the client pauses: what has failed must not wait for it.
+        let part = tokio::select! {
+            biased;
+            part = parts.next() => part.transpose()?,
+            () = sender.closed() => return Ok(()),
+        };
+        let Some(part) = part else { break };
         if sender.send(part).await == Err(ReaderClosed) {
             return Ok(());
         }

@@ -57,7 +57,7 @@ impl Service {
         caller: Caller,
         request: pb::CreateProviderRequest,
     ) -> Result<pb::CreateProviderResponse, Error> {
-        let pb::CreateProviderRequest { provider_id, provider, reason } = request;
+        let pb::CreateProviderRequest { provider_id, provider, reason, validate_only } = request;
         let given = provider.ok_or_else(|| missing_field("provider"))?;
         let provider: Provider = pb::Provider { provider_id, ..given }.try_into()?;
         let tenant = caller.tenant.clone();
@@ -67,7 +67,7 @@ impl Service {
             }
             Ok(Some(Change::provider_put(&tenant, provider.clone())))
         };
-        let state = self.journal.change(caller.origin(reason)?, decide).await?;
+        let state = self.journal.change(caller.attempt(reason, validate_only)?, decide).await?;
         let provider = Some(convert::provider(&state.provider_of(&tenant, &provider.provider_id)?));
         Ok(pb::CreateProviderResponse { provider })
     }
@@ -77,7 +77,7 @@ impl Service {
         caller: Caller,
         request: pb::UpdateProviderRequest,
     ) -> Result<pb::UpdateProviderResponse, Error> {
-        let pb::UpdateProviderRequest { provider, update_mask, reason } = request;
+        let pb::UpdateProviderRequest { provider, update_mask, reason, validate_only } = request;
         let given = provider.ok_or_else(|| missing_field("provider"))?;
         let fields = mask::select(update_mask.as_ref(), FIELDS)?;
         let tenant = caller.tenant.clone();
@@ -88,7 +88,7 @@ impl Service {
             let new: Provider = mask::merge(pb::Provider::from(provider), &given, &fields).try_into()?;
             Ok((new != *provider).then(|| Change::provider_put(&tenant, new)))
         };
-        let state = self.journal.change(caller.origin(reason)?, decide).await?;
+        let state = self.journal.change(caller.attempt(reason, validate_only)?, decide).await?;
         let provider = Some(convert::provider(&state.provider_of(&tenant, &given.provider_id)?));
         Ok(pb::UpdateProviderResponse { provider })
     }
@@ -98,13 +98,13 @@ impl Service {
         caller: Caller,
         request: pb::DeleteProviderRequest,
     ) -> Result<pb::DeleteProviderResponse, Error> {
-        let pb::DeleteProviderRequest { provider, etag, reason } = request;
+        let pb::DeleteProviderRequest { provider, etag, reason, validate_only } = request;
         let tenant = caller.tenant.clone();
         let decide = |state: &State| {
             check_etag(&etag, &state.provider_of(&tenant, &provider)?.provider.version.etag())?;
             Ok(Some(Change::provider_removed(&tenant, &provider)))
         };
-        self.journal.change(caller.origin(reason)?, decide).await?;
+        self.journal.change(caller.attempt(reason, validate_only)?, decide).await?;
         Ok(pb::DeleteProviderResponse {})
     }
 
@@ -113,7 +113,7 @@ impl Service {
         caller: Caller,
         request: pb::RestoreProviderRequest,
     ) -> Result<pb::RestoreProviderResponse, Error> {
-        let pb::RestoreProviderRequest { provider: id, etag, reason } = request;
+        let pb::RestoreProviderRequest { provider: id, etag, reason, validate_only } = request;
         let tenant = caller.tenant.clone();
         if tenant.is_empty() {
             return Err(Error::TenantMissing);
@@ -129,7 +129,7 @@ impl Service {
             let change = TenantChange::ProviderRestored { provider_id: id.clone() };
             Ok(own.map(|_| change.of(&tenant)))
         };
-        let state = self.journal.change(caller.origin(reason)?, decide).await?;
+        let state = self.journal.change(caller.attempt(reason, validate_only)?, decide).await?;
         let provider = state.provider_of(&tenant, &id).ok().map(|seen| convert::provider(&seen));
         Ok(pb::RestoreProviderResponse { provider })
     }

@@ -83,6 +83,7 @@ impl Service {
             disabled,
             description,
             reason,
+            validate_only,
         } = request;
         check_new_id("ruleId", &rule_id)?;
         let ruleset = ruleset_or_default(&ruleset).to_owned();
@@ -104,7 +105,7 @@ impl Service {
             }
             Ok(Some(Change::rule_put(&tenant, &ruleset, rule.clone())))
         };
-        let changed = self.journal.change(caller.origin(reason)?, decide).await;
+        let changed = self.journal.change(caller.attempt(reason, validate_only)?, decide).await;
         let state = changed.map_err(|error| relative_to_rule(error, ""))?;
         Ok(pb::CreateRuleResponse { rule: Some(rule_by_id(&state, &tenant, &ruleset, &rule.id)?) })
     }
@@ -114,7 +115,7 @@ impl Service {
         caller: Caller,
         request: pb::UpdateRuleRequest,
     ) -> Result<pb::UpdateRuleResponse, Error> {
-        let pb::UpdateRuleRequest { rule, update_mask, ruleset, reason } = request;
+        let pb::UpdateRuleRequest { rule, update_mask, ruleset, reason, validate_only } = request;
         let given = rule.ok_or_else(|| missing_field("rule"))?;
         let fields = mask::select(update_mask.as_ref(), FIELDS)?;
         let (ruleset, id) = (ruleset_or_default(&ruleset).to_owned(), given.rule_id.clone());
@@ -126,7 +127,7 @@ impl Service {
             let new = rule_from_wire(mask::merge(rule_to_wire(seen.item), &given, &fields))?;
             Ok((new != *seen.item).then(|| Change::rule_put(&tenant, &ruleset, new)))
         };
-        let changed = self.journal.change(caller.origin(reason)?, decide).await;
+        let changed = self.journal.change(caller.attempt(reason, validate_only)?, decide).await;
         let state = changed.map_err(|error| relative_to_rule(error, "rule."))?;
         Ok(pb::UpdateRuleResponse { rule: Some(rule_by_id(&state, &tenant, &ruleset, &id)?) })
     }
@@ -136,7 +137,7 @@ impl Service {
         caller: Caller,
         request: pb::DeleteRuleRequest,
     ) -> Result<pb::DeleteRuleResponse, Error> {
-        let pb::DeleteRuleRequest { rule, ruleset, etag, reason } = request;
+        let pb::DeleteRuleRequest { rule, ruleset, etag, reason, validate_only } = request;
         let (ruleset, tenant) = (ruleset_or_default(&ruleset).to_owned(), caller.tenant.clone());
         let decide = |state: &State| {
             let seen = state.ruleset_of(&tenant, &ruleset)?;
@@ -144,7 +145,7 @@ impl Service {
             check_etag(&etag, &seen.etag())?;
             Ok(Some(Change::rule_removed(&tenant, &ruleset, &rule)))
         };
-        let state = self.journal.change(caller.origin(reason)?, decide).await?;
+        let state = self.journal.change(caller.attempt(reason, validate_only)?, decide).await?;
         let (revision, overlay_revision) = state.ruleset_of(&tenant, &ruleset)?.revisions();
         Ok(pb::DeleteRuleResponse { revision, overlay_revision })
     }

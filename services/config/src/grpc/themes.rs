@@ -64,7 +64,7 @@ impl Service {
         caller: Caller,
         request: pb::CreateThemeRequest,
     ) -> Result<pb::CreateThemeResponse, Error> {
-        let pb::CreateThemeRequest { theme_id, scheme, path, category, reason } = request;
+        let pb::CreateThemeRequest { theme_id, scheme, path, category, reason, validate_only } = request;
         check_new_id("themeId", &theme_id)?;
         let theme = from_wire(pb::Theme { theme_id, scheme, path, category, ..pb::Theme::default() })?;
         let tenant = caller.tenant.clone();
@@ -74,7 +74,7 @@ impl Service {
             }
             Ok(Some(Change::theme_put(&tenant, theme.clone())))
         };
-        let changed = self.journal.change_themes(caller.origin(reason)?, decide).await;
+        let changed = self.journal.change_themes(caller.attempt(reason, validate_only)?, decide).await;
         let state = changed.map_err(|error| relative_to_theme(error, ""))?;
         Ok(pb::CreateThemeResponse { theme: Some(theme_by_id(&state, &tenant, &theme.id)?) })
     }
@@ -84,7 +84,7 @@ impl Service {
         caller: Caller,
         request: pb::UpdateThemeRequest,
     ) -> Result<pb::UpdateThemeResponse, Error> {
-        let pb::UpdateThemeRequest { theme, update_mask, reason } = request;
+        let pb::UpdateThemeRequest { theme, update_mask, reason, validate_only } = request;
         let given = theme.ok_or_else(|| missing_field("theme"))?;
         let fields = mask::select(update_mask.as_ref(), FIELDS)?;
         let (id, tenant) = (given.theme_id.clone(), caller.tenant.clone());
@@ -95,7 +95,7 @@ impl Service {
             let new = new.map_err(|error| within(error, "theme."))?;
             Ok((new != *seen.item).then(|| Change::theme_put(&tenant, new)))
         };
-        let changed = self.journal.change_themes(caller.origin(reason)?, decide).await;
+        let changed = self.journal.change_themes(caller.attempt(reason, validate_only)?, decide).await;
         let state = changed.map_err(|error| relative_to_theme(error, "theme."))?;
         Ok(pb::UpdateThemeResponse { theme: Some(theme_by_id(&state, &tenant, &id)?) })
     }
@@ -105,14 +105,14 @@ impl Service {
         caller: Caller,
         request: pb::DeleteThemeRequest,
     ) -> Result<pb::DeleteThemeResponse, Error> {
-        let pb::DeleteThemeRequest { theme, etag, reason } = request;
+        let pb::DeleteThemeRequest { theme, etag, reason, validate_only } = request;
         let tenant = caller.tenant.clone();
         let decide = |state: &State| {
             let seen = state.themes_of(&tenant).item(&theme).ok_or_else(|| theme_not_found(&theme))?;
             check_etag(&etag, &seen.etag())?;
             Ok(Some(Change::theme_removed(&tenant, &theme)))
         };
-        let state = self.journal.change_themes(caller.origin(reason)?, decide).await?;
+        let state = self.journal.change_themes(caller.attempt(reason, validate_only)?, decide).await?;
         let (revision, overlay_revision) = state.themes_of(&tenant).revisions();
         Ok(pb::DeleteThemeResponse { revision, overlay_revision })
     }
@@ -122,7 +122,7 @@ impl Service {
         caller: Caller,
         request: pb::RestoreThemeRequest,
     ) -> Result<pb::RestoreThemeResponse, Error> {
-        let pb::RestoreThemeRequest { theme, etag, reason } = request;
+        let pb::RestoreThemeRequest { theme, etag, reason, validate_only } = request;
         let tenant = caller.tenant.clone();
         if tenant.is_empty() {
             return Err(Error::TenantMissing);
@@ -133,7 +133,7 @@ impl Service {
             let change = TenantThemeChange::Restored { theme_id: theme.clone() };
             Ok(is_changed.then(|| change.of(&tenant)))
         };
-        let state = self.journal.change_themes(caller.origin(reason)?, decide).await?;
+        let state = self.journal.change_themes(caller.attempt(reason, validate_only)?, decide).await?;
         let theme = state.themes_of(&tenant).item(&theme).map(|seen| theme::theme(&seen));
         Ok(pb::RestoreThemeResponse { theme })
     }

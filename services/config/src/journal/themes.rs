@@ -5,8 +5,8 @@ use std::time::SystemTime;
 
 use dataflow_rules::themes::Mapping;
 
-use super::{Error, Journal, applied, seed_origin};
-use crate::change::{Change, ChangeRecord, Origin, ThemeChange};
+use super::{Attempt, Error, Journal, applied, seed_origin};
+use crate::change::{Change, ChangeRecord, ThemeChange};
 use crate::state::State;
 
 // === impl Journal ===
@@ -20,21 +20,27 @@ impl Journal {
     /// As [`Self::change`].
     pub async fn change_themes(
         &self,
-        origin: Origin,
+        attempt: impl Into<Attempt>,
         decide: impl Fn(&State) -> Result<Option<Change>, Error>,
     ) -> Result<Arc<State>, Error> {
         self.open().await?;
+        let origin = match attempt.into() {
+            Attempt::Store(origin) => origin,
+            Attempt::Validate(origin) => return self.preview(origin, seeding, decide).await,
+        };
         let state = self.state();
         if state.themes.is_built_in() {
             // A change that is refused stores nothing: earlier releases would stop at it for nothing.
             let Some(change) = decide(&state)? else { return Ok(state) };
             applied(&state, &ChangeRecord { change, origin: origin.clone(), time: SystemTime::now() })?;
-            let store = |state: &State| {
-                let mapping = || Mapping::clone(&state.themes.set);
-                Ok(state.themes.is_built_in().then(|| Change::Themes(ThemeChange::Seeded(mapping()))))
-            };
-            self.write(seed_origin(), store).await?;
+            self.write(seed_origin(), |state| Ok(seeding(state))).await?;
         }
         self.write(origin, decide).await
     }
+}
+
+/// The change that stores the mapping which is built in, if that is in force.
+fn seeding(state: &State) -> Option<Change> {
+    let mapping = || Mapping::clone(&state.themes.set);
+    state.themes.is_built_in().then(|| Change::Themes(ThemeChange::Seeded(mapping())))
 }

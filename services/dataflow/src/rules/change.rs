@@ -6,7 +6,7 @@ use dataflow_render::text::printable;
 
 use super::show::print_rule;
 use super::{RulesetArgs, client};
-use crate::client::{self, ChangeArgs, EndpointArgs, FormatArgs, category, revision};
+use crate::client::{self, ChangeArgs, ChangeParts, EndpointArgs, FormatArgs, category, revision};
 use crate::exit::{Exit, Failure};
 
 /// The flags of `dataflow rules set`.
@@ -116,7 +116,7 @@ pub(crate) struct RollbackArgs {
 /// Changes a rule, or creates it if it does not exist.
 pub(crate) async fn set(args: SetArgs) -> Result<Exit, Failure> {
     let SetArgs { rule: rule_id, set: RulesetArgs { mesh, ruleset }, fields, change, format } = args;
-    let (etag, reason) = change.into_parts();
+    let ChangeParts { etag, reason, validate_only } = change.into_parts();
     let (mut rule, paths) = fields.into_rule();
     if paths.is_empty() {
         let why = "nothing to set: give a field, for instance --priority";
@@ -130,6 +130,7 @@ pub(crate) async fn set(args: SetArgs) -> Result<Exit, Failure> {
         update_mask: Some(prost_types::FieldMask { paths }),
         ruleset: ruleset.clone(),
         reason: reason.clone(),
+        validate_only,
     };
     let rule = match client.update_rule(request).await {
         Ok(reply) => reply.into_inner().rule,
@@ -139,7 +140,9 @@ pub(crate) async fn set(args: SetArgs) -> Result<Exit, Failure> {
                 let why = "to create it, give --category and --keyword";
                 return Err(Failure::new(Exit::Usage, anyhow::anyhow!("{}; {why}", status.message())));
             }
-            let reply = client.create_rule(creation(rule, ruleset, reason)).await;
+            let reply = client
+                .create_rule(pb::CreateRuleRequest { validate_only, ..creation(rule, ruleset, reason) })
+                .await;
             reply.map_err(|status| mesh.failure(&status))?.into_inner().rule
         }
         Err(status) => return Err(mesh.failure(&status)),
@@ -162,6 +165,7 @@ fn creation(rule: pb::Rule, ruleset: String, reason: String) -> pb::CreateRuleRe
         disabled,
         description,
         reason,
+        ..Default::default()
     }
 }
 
@@ -169,24 +173,24 @@ fn creation(rule: pb::Rule, ruleset: String, reason: String) -> pb::CreateRuleRe
 pub(crate) async fn delete(args: DeleteArgs) -> Result<Exit, Failure> {
     let DeleteArgs { rule, set: RulesetArgs { mesh, ruleset }, change } = args;
     let done = format!("{} is removed: {} is at ", printable(&rule), printable(&ruleset));
-    let (etag, reason) = change.into_parts();
-    let request = pb::DeleteRuleRequest { rule, ruleset, etag, reason };
+    let ChangeParts { etag, reason, validate_only } = change.into_parts();
+    let request = pb::DeleteRuleRequest { rule, ruleset, etag, reason, validate_only };
     let reply = client(&mesh)?.delete_rule(request).await.map_err(|status| mesh.failure(&status))?;
     let pb::DeleteRuleResponse { revision: shared, overlay_revision } = reply.into_inner();
-    client::print(format!("{done}{}\n", revision(shared, overlay_revision)).as_bytes())?;
+    client::print_change(validate_only, &format!("{done}{}", revision(shared, overlay_revision)))?;
     Ok(Exit::Success)
 }
 
 /// Drops what the caller's tenant has changed in a rule.
 pub(crate) async fn restore(args: RestoreArgs) -> Result<Exit, Failure> {
     let RestoreArgs { rule, set: RulesetArgs { mesh, ruleset }, change, format } = args;
-    let gone = format!("{} is removed: there is no shared rule\n", printable(&rule));
-    let (etag, reason) = change.into_parts();
-    let request = pb::RestoreRuleRequest { rule, ruleset, etag, reason };
+    let gone = format!("{} is removed: there is no shared rule", printable(&rule));
+    let ChangeParts { etag, reason, validate_only } = change.into_parts();
+    let request = pb::RestoreRuleRequest { rule, ruleset, etag, reason, validate_only };
     let reply = client(&mesh)?.restore_rule(request).await.map_err(|status| mesh.failure(&status))?;
     match reply.into_inner().rule {
         Some(rule) => print_rule(&format, &rule)?,
-        None => client::print(gone.as_bytes())?,
+        None => client::print_change(validate_only, &gone)?,
     }
     Ok(Exit::Success)
 }
@@ -194,12 +198,15 @@ pub(crate) async fn restore(args: RestoreArgs) -> Result<Exit, Failure> {
 /// Restores an earlier revision.
 pub(crate) async fn rollback(args: RollbackArgs) -> Result<Exit, Failure> {
     let RollbackArgs { revision: earlier, mesh, ruleset, change } = args;
-    let (etag, reason) = change.into_parts();
-    let request = pb::RollbackRulesetRequest { ruleset, revision: earlier, reason, etag };
+    let ChangeParts { etag, reason, validate_only } = change.into_parts();
+    let request = pb::RollbackRulesetRequest { ruleset, revision: earlier, reason, etag, validate_only };
     let reply = client(&mesh)?.rollback_ruleset(request).await.map_err(|status| mesh.failure(&status))?;
     let set = reply.into_inner().ruleset.unwrap_or_default();
     let (name, now) = (printable(&set.ruleset), revision(set.revision, set.overlay_revision));
-    client::print(format!("{name} is at {now}, with the rules of revision {earlier}\n").as_bytes())?;
+    client::print_change(
+        validate_only,
+        &format!("{name} is at {now}, with the rules of revision {earlier}"),
+    )?;
     Ok(Exit::Success)
 }
 

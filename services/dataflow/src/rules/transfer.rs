@@ -8,7 +8,7 @@ use dataflow_render::text::printable;
 use dataflow_rules::file;
 
 use super::{RulesetArgs, client};
-use crate::client::{self, ChangeArgs, EndpointArgs};
+use crate::client::{self, ChangeArgs, ChangeParts, EndpointArgs};
 use crate::exit::{Exit, Failure};
 
 /// The flags of `dataflow rules export`.
@@ -53,11 +53,11 @@ pub(crate) async fn import(args: ImportArgs) -> Result<Exit, Failure> {
     let set = client::read(&file, "the rule file", file::parse).await?;
     let pb::Ruleset { ruleset, mode, rules, .. } = dataflow_config::ruleset_to_wire(&set);
     let count = rules.len();
-    let (etag, reason) = change.into_parts();
-    let request = pb::ReplaceRulesRequest { ruleset, mode, rules, reason, etag };
+    let ChangeParts { etag, reason, validate_only } = change.into_parts();
+    let request = pb::ReplaceRulesRequest { ruleset, mode, rules, reason, etag, validate_only };
     let reply = client(&mesh)?.replace_rules(request).await.map_err(|status| mesh.failure(&status))?;
     let set = reply.into_inner().ruleset.unwrap_or_default();
     let (name, now) = (printable(&set.ruleset), set.revision);
-    client::print(format!("{name} is at revision {now}, with {count} rules\n").as_bytes())?;
+    client::print_change(validate_only, &format!("{name} is at revision {now}, with {count} rules"))?;
     Ok(Exit::Success)
 }

@@ -6,7 +6,7 @@ use dataflow_render::text::printable;
 
 use super::client;
 use super::show::print_theme;
-use crate::client::{self, ChangeArgs, EndpointArgs, FormatArgs, category, revision};
+use crate::client::{self, ChangeArgs, ChangeParts, EndpointArgs, FormatArgs, category, revision};
 use crate::exit::{Exit, Failure};
 
 /// The flags of `dataflow themes set`.
@@ -87,7 +87,8 @@ pub(crate) async fn set(args: SetArgs) -> Result<Exit, Failure> {
         let why = "nothing to set: give a field, for instance --category";
         return Err(Failure::new(Exit::Usage, anyhow::anyhow!(why)));
     }
-    let (is_whole, (etag, reason)) = (paths.len() == given.len(), change.into_parts());
+    let is_whole = paths.len() == given.len();
+    let ChangeParts { etag, reason, validate_only } = change.into_parts();
     let theme = pb::Theme {
         theme_id,
         scheme: scheme.unwrap_or_default(),
@@ -101,6 +102,7 @@ pub(crate) async fn set(args: SetArgs) -> Result<Exit, Failure> {
         theme: Some(theme.clone()),
         update_mask: Some(prost_types::FieldMask { paths }),
         reason: reason.clone(),
+        validate_only,
     };
     let theme = match client.update_theme(request).await {
         Ok(reply) => reply.into_inner().theme,
@@ -111,7 +113,7 @@ pub(crate) async fn set(args: SetArgs) -> Result<Exit, Failure> {
                 return Err(Failure::new(Exit::Usage, anyhow::anyhow!("{}; {why}", status.message())));
             }
             let pb::Theme { theme_id, scheme, path, category, .. } = theme;
-            let request = pb::CreateThemeRequest { theme_id, scheme, path, category, reason };
+            let request = pb::CreateThemeRequest { theme_id, scheme, path, category, reason, validate_only };
             let reply = client.create_theme(request).await;
             reply.map_err(|status| mesh.failure(&status))?.into_inner().theme
         }
@@ -125,24 +127,24 @@ pub(crate) async fn set(args: SetArgs) -> Result<Exit, Failure> {
 pub(crate) async fn delete(args: DeleteArgs) -> Result<Exit, Failure> {
     let DeleteArgs { theme: OneTheme { theme, mesh, change } } = args;
     let done = format!("{} is removed: the mapping is at ", printable(&theme));
-    let (etag, reason) = change.into_parts();
-    let request = pb::DeleteThemeRequest { theme, etag, reason };
+    let ChangeParts { etag, reason, validate_only } = change.into_parts();
+    let request = pb::DeleteThemeRequest { theme, etag, reason, validate_only };
     let reply = client(&mesh)?.delete_theme(request).await.map_err(|status| mesh.failure(&status))?;
     let pb::DeleteThemeResponse { revision: shared, overlay_revision } = reply.into_inner();
-    client::print(format!("{done}{}\n", revision(shared, overlay_revision)).as_bytes())?;
+    client::print_change(validate_only, &format!("{done}{}", revision(shared, overlay_revision)))?;
     Ok(Exit::Success)
 }
 
 /// Drops what the caller's tenant has changed in a theme.
 pub(crate) async fn restore(args: RestoreArgs) -> Result<Exit, Failure> {
     let RestoreArgs { theme: OneTheme { theme, mesh, change }, format } = args;
-    let gone = format!("{} is removed: there is no shared theme\n", printable(&theme));
-    let (etag, reason) = change.into_parts();
-    let request = pb::RestoreThemeRequest { theme, etag, reason };
+    let gone = format!("{} is removed: there is no shared theme", printable(&theme));
+    let ChangeParts { etag, reason, validate_only } = change.into_parts();
+    let request = pb::RestoreThemeRequest { theme, etag, reason, validate_only };
     let reply = client(&mesh)?.restore_theme(request).await.map_err(|status| mesh.failure(&status))?;
     match reply.into_inner().theme {
         Some(theme) => print_theme(&format, &theme)?,
-        None => client::print(gone.as_bytes())?,
+        None => client::print_change(validate_only, &gone)?,
     }
     Ok(Exit::Success)
 }
@@ -150,11 +152,14 @@ pub(crate) async fn restore(args: RestoreArgs) -> Result<Exit, Failure> {
 /// Restores an earlier revision.
 pub(crate) async fn rollback(args: RollbackArgs) -> Result<Exit, Failure> {
     let RollbackArgs { revision: earlier, mesh, change } = args;
-    let (etag, reason) = change.into_parts();
-    let request = pb::RollbackThemesRequest { revision: earlier, reason, etag };
+    let ChangeParts { etag, reason, validate_only } = change.into_parts();
+    let request = pb::RollbackThemesRequest { revision: earlier, reason, etag, validate_only };
     let reply = client(&mesh)?.rollback_themes(request).await.map_err(|status| mesh.failure(&status))?;
     let mapping = reply.into_inner().mapping.unwrap_or_default();
     let now = revision(mapping.revision, mapping.overlay_revision);
-    client::print(format!("the mapping is at {now}, with the themes of revision {earlier}\n").as_bytes())?;
+    client::print_change(
+        validate_only,
+        &format!("the mapping is at {now}, with the themes of revision {earlier}"),
+    )?;
     Ok(Exit::Success)
 }

@@ -7,7 +7,7 @@ use dataflow_proto::config::v1 as pb;
 use dataflow_rules::themes::Mapping;
 
 use super::client;
-use crate::client::{self, ChangeArgs, EndpointArgs, revision};
+use crate::client::{self, ChangeArgs, ChangeParts, EndpointArgs, revision};
 use crate::exit::{Exit, Failure};
 
 /// The flags of `dataflow themes export`.
@@ -48,11 +48,11 @@ pub(crate) async fn import(args: ImportArgs) -> Result<Exit, Failure> {
     let mapping = client::read(&file, "the file of themes", Mapping::parse).await?;
     let pb::ThemeMapping { themes, .. } = dataflow_config::mapping_to_wire(&mapping);
     let count = themes.len();
-    let (etag, reason) = change.into_parts();
-    let request = pb::ReplaceThemesRequest { themes, reason, etag };
+    let ChangeParts { etag, reason, validate_only } = change.into_parts();
+    let request = pb::ReplaceThemesRequest { themes, reason, etag, validate_only };
     let reply = client(&mesh)?.replace_themes(request).await.map_err(|status| mesh.failure(&status))?;
     let mapping = reply.into_inner().mapping.unwrap_or_default();
     let now = revision(mapping.revision, mapping.overlay_revision);
-    client::print(format!("the mapping is at {now}, with {count} themes\n").as_bytes())?;
+    client::print_change(validate_only, &format!("the mapping is at {now}, with {count} themes"))?;
     Ok(Exit::Success)
 }

@@ -217,3 +217,18 @@ fn only_the_endpoint_comes_from_the_environment() {
     let output = run(&[&stray[..], &[("DATAFLOW_RULESET", "legacy")]].concat(), &["rules", "list"]);
     assert!(output.stdout.starts_with(b"default: "), "{output:?}");
 }
+
+#[test]
+fn a_change_can_be_validated_without_being_made() {
+    let mesh = Mesh::start();
+    let before = mesh.json(&["rules", "list"]);
+    let only = ["--validate-only"];
+    let set = ["rules", "set", "mine", "--category", "health", "--keyword", "zzz"];
+    assert_eq!(mesh.json(&[&set[..], &only].concat())["ruleId"], "mine");
+    let first = before["rules"][0]["ruleId"].as_str().unwrap();
+    let deleted = mesh.shown(&["rules", "delete", first, "--validate-only"]);
+    assert!(deleted.starts_with("validated only, nothing is stored: "), "{deleted}");
+    assert_eq!(mesh.json(&["rules", "list"]), before);
+    let refused = mesh.run(&["rules", "delete", "lost", "--validate-only"]);
+    assert!(refused.code != 0 && refused.stderr.contains("lost"), "{refused:?}");
+}

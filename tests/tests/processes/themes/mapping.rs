@@ -36,7 +36,7 @@ fn theme(id: &str, path: &[&str], category: Category) -> pb::Theme {
 
 fn creation(theme: pb::Theme) -> pb::CreateThemeRequest {
     let pb::Theme { theme_id, scheme, path, category, .. } = theme;
-    pb::CreateThemeRequest { theme_id, scheme, path, category, reason: String::new() }
+    pb::CreateThemeRequest { theme_id, scheme, path, category, ..Default::default() }
 }
 
 fn update(theme: pb::Theme, paths: &[&str]) -> pb::UpdateThemeRequest {
@@ -95,7 +95,7 @@ async fn themes_are_created_changed_and_removed() {
     let delete = |etag: &str| pb::DeleteThemeRequest {
         theme: "new".to_owned(),
         etag: etag.to_owned(),
-        reason: String::new(),
+        ..Default::default()
     };
     assert_eq!(reason(&themes.delete_theme(delete(&made.etag)).await.unwrap_err()), "ETAG_MISMATCH");
     assert_eq!(themes.delete_theme(delete(&changed.etag)).await.unwrap().into_inner().revision, 4);

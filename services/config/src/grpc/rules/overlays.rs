@@ -29,7 +29,7 @@ impl Service {
         caller: Caller,
         request: pb::RestoreRuleRequest,
     ) -> Result<pb::RestoreRuleResponse, Error> {
-        let pb::RestoreRuleRequest { rule, ruleset, etag, reason } = request;
+        let pb::RestoreRuleRequest { rule, ruleset, etag, reason, validate_only } = request;
         let (ruleset, tenant) = (ruleset_or_default(&ruleset).to_owned(), caller.tenant.clone());
         if tenant.is_empty() {
             return Err(Error::TenantMissing);
@@ -40,7 +40,7 @@ impl Service {
             let change = TenantChange::RuleRestored { ruleset: ruleset.clone(), rule_id: rule.clone() };
             Ok(is_changed.then(|| change.of(&tenant)))
         };
-        let state = self.journal.change(caller.origin(reason)?, decide).await?;
+        let state = self.journal.change(caller.attempt(reason, validate_only)?, decide).await?;
         let rule = state.ruleset_of(&tenant, &ruleset)?.item(&rule).map(|seen| convert::rule(&seen));
         Ok(pb::RestoreRuleResponse { rule })
     }

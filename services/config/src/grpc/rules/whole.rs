@@ -34,9 +34,9 @@ impl Service {
         caller: Caller,
         request: pb::RollbackRulesetRequest,
     ) -> Result<pb::RollbackRulesetResponse, Error> {
-        let pb::RollbackRulesetRequest { ruleset, revision, reason, etag } = request;
+        let pb::RollbackRulesetRequest { ruleset, revision, reason, etag, validate_only } = request;
         let tenant = caller.tenant.clone();
-        let origin = caller.origin(reason)?;
+        let attempt = caller.attempt(reason, validate_only)?;
         let state = if tenant.is_empty() {
             let earlier = self.journal.ruleset_at(&ruleset, revision).await?;
             let decide = |state: &State| {
@@ -44,7 +44,7 @@ impl Service {
                 let present = state.ruleset(&ruleset)?;
                 Ok((present.set.rules != earlier.rules).then(|| Change::RolledBack(earlier.clone())))
             };
-            self.journal.change(origin, decide).await?
+            self.journal.change(attempt, decide).await?
         } else {
             let overlay = self.journal.overlay_at(&tenant, &ruleset, revision).await?;
             let decide = |state: &State| {
@@ -53,7 +53,7 @@ impl Service {
                 let (ruleset, overlay) = (ruleset.clone(), Arc::clone(&overlay));
                 Ok(is_other.then(|| TenantChange::RolledBack { ruleset, overlay }.of(&tenant)))
             };
-            self.journal.change(origin, decide).await?
+            self.journal.change(attempt, decide).await?
         };
         let set = Some(convert::ruleset(&state.ruleset_of(&tenant, &ruleset)?));
         Ok(pb::RollbackRulesetResponse { ruleset: set })
@@ -64,7 +64,7 @@ impl Service {
         caller: Caller,
         request: pb::ReplaceRulesRequest,
     ) -> Result<pb::ReplaceRulesResponse, Error> {
-        let pb::ReplaceRulesRequest { ruleset, mode, rules, reason, etag } = request;
+        let pb::ReplaceRulesRequest { ruleset, mode, rules, reason, etag, validate_only } = request;
         let given = from_wire(pb::Ruleset { ruleset, mode, rules, ..pb::Ruleset::default() })?;
         let tenant = caller.tenant.clone();
         let decide = |state: &State| {
@@ -86,7 +86,7 @@ impl Service {
             let ruleset = given.name.clone();
             Ok(is_other.then(|| TenantChange::Replaced { ruleset, overlay }.of(&tenant)))
         };
-        let state = self.journal.change(caller.origin(reason)?, decide).await?;
+        let state = self.journal.change(caller.attempt(reason, validate_only)?, decide).await?;
         let set = Some(convert::ruleset(&state.ruleset_of(&tenant, &given.name)?));
         Ok(pb::ReplaceRulesResponse { ruleset: set })
     }

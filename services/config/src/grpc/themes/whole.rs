@@ -34,9 +34,9 @@ impl Service {
         caller: Caller,
         request: pb::RollbackThemesRequest,
     ) -> Result<pb::RollbackThemesResponse, Error> {
-        let pb::RollbackThemesRequest { revision, reason, etag } = request;
+        let pb::RollbackThemesRequest { revision, reason, etag, validate_only } = request;
         let tenant = caller.tenant.clone();
-        let origin = caller.origin(reason)?;
+        let attempt = caller.attempt(reason, validate_only)?;
         let state = if tenant.is_empty() {
             let earlier = self.journal.themes_at(revision).await?;
             let decide = |state: &State| {
@@ -44,7 +44,7 @@ impl Service {
                 let is_other = state.themes.set.themes != earlier.themes;
                 Ok(is_other.then(|| Change::Themes(ThemeChange::RolledBack(earlier.clone()))))
             };
-            self.journal.change_themes(origin, decide).await?
+            self.journal.change_themes(attempt, decide).await?
         } else {
             let overlay = self.journal.theme_overlay_at(&tenant, revision).await?;
             let decide = |state: &State| {
@@ -52,7 +52,7 @@ impl Service {
                 let is_other = *present_overlay(state, &tenant) != *overlay;
                 Ok(is_other.then(|| TenantThemeChange::RolledBack(Arc::clone(&overlay)).of(&tenant)))
             };
-            self.journal.change_themes(origin, decide).await?
+            self.journal.change_themes(attempt, decide).await?
         };
         let mapping = Some(theme::mapping(&state.themes_of(&tenant)));
         Ok(pb::RollbackThemesResponse { mapping })
@@ -63,7 +63,7 @@ impl Service {
         caller: Caller,
         request: pb::ReplaceThemesRequest,
     ) -> Result<pb::ReplaceThemesResponse, Error> {
-        let pb::ReplaceThemesRequest { themes, reason, etag } = request;
+        let pb::ReplaceThemesRequest { themes, reason, etag, validate_only } = request;
         let (given, tenant) = (list_from_wire(themes)?, caller.tenant.clone());
         let decide = |state: &State| {
             check_etag(&etag, &state.themes_of(&tenant).etag())?;
@@ -79,7 +79,7 @@ impl Service {
             let is_other = *present_overlay(state, &tenant) != *overlay;
             Ok(is_other.then(|| TenantThemeChange::Replaced(overlay).of(&tenant)))
         };
-        let state = self.journal.change_themes(caller.origin(reason)?, decide).await?;
+        let state = self.journal.change_themes(caller.attempt(reason, validate_only)?, decide).await?;
         let mapping = Some(theme::mapping(&state.themes_of(&tenant)));
         Ok(pb::ReplaceThemesResponse { mapping })
     }

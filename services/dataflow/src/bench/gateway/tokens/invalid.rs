@@ -13,7 +13,7 @@ use bytes::Bytes;
 use tokio::task::JoinSet;
 use tokio::time::interval;
 
-use crate::bench::isolation::{Client, client, on_generator};
+use crate::bench::isolation::{Connection, client, join, on_generator};
 use crate::bench::median;
 use crate::bench::overload::SERVICE;
 use crate::bench::service_process::ServiceProcess;
@@ -37,21 +37,19 @@ pub(super) async fn measure(rounds: u16, count: u64, directory: &Path) -> anyhow
     let address: SocketAddr = address.trim_start_matches("http://").trim_end_matches('/').parse()?;
     let bearer = issuer.bearer(0)?;
     // The first calls fill pools and caches.
-    client(address, 1, Some(&bearer))?;
+    client(address, 1, Some(&bearer)).await?;
     let idle = service.memory("VmRSS:")?;
 
     let (per_round, refused) = (count.div_ceil(rounds.into()), Arc::new(AtomicU64::new(0)));
     let seconds = per_round.div_ceil(RATE);
     let (mut means, mut p99s, mut failed) = (Vec::new(), Vec::new(), 0);
     for round in 0..u64::from(rounds) {
-        let alone = client(address, seconds.min(ALONE), Some(&bearer))?;
+        let alone = client(address, seconds.min(ALONE), Some(&bearer)).await?;
         let numbers = (1 + round * per_round)..(1 + (round + 1) * per_round);
         let (issuer, counted) = (Arc::clone(&issuer), Arc::clone(&refused));
         let attackers = on_generator(move || attack(address, issuer, numbers, counted));
-        let beside = client(address, seconds, Some(&bearer));
-        tokio::task::spawn_blocking(|| attackers.join())
-            .await?
-            .map_err(|_| anyhow::anyhow!("the attack panicked"))??;
+        let beside = client(address, seconds, Some(&bearer)).await;
+        join(attackers).await?;
         let beside = beside?;
         failed += alone.failed + beside.failed;
         means.push(beside.mean.as_secs_f64() / alone.mean.as_secs_f64());
@@ -82,7 +80,7 @@ async fn attack(
     mut numbers: std::ops::Range<u64>,
     refused: Arc<AtomicU64>,
 ) -> anyhow::Result<()> {
-    let client = Client::connect(address).await?;
+    let client = Connection::open(address).await?;
     let mut tick = interval(Duration::from_secs(1) * AT_ONCE as u32 / RATE as u32);
     let mut answers = JoinSet::new();
     while !numbers.is_empty() {
