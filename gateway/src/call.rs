@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use dataflow_mesh::propagation;
 use dataflow_mesh::status::failure_in;
+use dataflow_mesh::{long_work, propagation};
 use http::header::CONTENT_TYPE;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
@@ -81,7 +81,8 @@ impl Call {
                 if let Some(coding) = Coding::read(&head.headers)? {
                     body = coding.decode(body, limits).await?;
                 }
-                body.count_values(limits)?;
+                let length = body.bytes.len();
+                long_work::run(length, || body.count_values(limits)).await?;
                 (RequestBody::Buffered(body), None)
             }
             BodyMode::Document => (RequestBody::Buffered(BufferedBody::read(body, limits).await?), None),
@@ -91,7 +92,8 @@ impl Call {
                 (RequestBody::Streamed(body), Some(breakage))
             }
         };
-        let messages = exchange.read_request(&head.headers, body)?;
+        let length = body.len();
+        let messages = long_work::run(length, || exchange.read_request(&head.headers, body)).await?;
         let forwards_digest = exchange.forwards_digest(&head.headers);
         let digest = head.headers.remove(REPR_DIGEST).filter(|_| forwards_digest);
         let sent = std::mem::take(&mut head.headers);

@@ -107,6 +107,16 @@ pub(crate) enum RequestBody {
     Streamed(StreamedBody),
 }
 
+impl RequestBody {
+    /// The bytes of a buffered body, which are read at once.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Buffered(body) => body.bytes.len(),
+            Self::Streamed(_) => 0,
+        }
+    }
+}
+
 /// The response of an upstream.
 pub(crate) struct Reply {
     /// The messages.

@@ -30,6 +30,7 @@ pub mod dependencies;
 pub mod identity;
 pub mod limiter;
 mod load;
+pub mod long_work;
 pub mod memory;
 pub mod memory_shares;
 pub mod mesh_service;

@@ -15,6 +15,7 @@ use http::Response;
 use http_body::{Frame, SizeHint};
 
 use crate::deadline_watchdog::Watchdog;
+use crate::long_work;
 
 /// Longest piece that is handed to hyper, in bytes: a DATA frame of default size. hyper takes a piece of any length as
 /// soon as the client's flow-control window is open at all, and treats a response as sent that it only buffers.
@@ -29,11 +30,13 @@ pub struct ResponseGuards {
     guards: Vec<Arc<dyn Any + Send + Sync>>,
     /// The time for the client to take a piece.
     idle: Duration,
+    /// The bytes of the message that the first frame encodes, if the handler knows them.
+    message: usize,
 }
 
 impl Default for ResponseGuards {
     fn default() -> Self {
-        Self { guards: Vec::new(), idle: IDLE }
+        Self { guards: Vec::new(), idle: IDLE, message: 0 }
     }
 }
 
@@ -56,6 +59,11 @@ impl ResponseGuards {
     /// Keeps this until the response has been sent. A handler of tonic adds the guards to the extensions of its response.
     pub fn keep(&mut self, guard: Arc<dyn Any + Send + Sync>) {
         self.guards.push(guard);
+    }
+
+    /// States how many bytes the message of the response has, whose encoding may be [`long_work`].
+    pub fn set_message(&mut self, bytes: usize) {
+        self.message = bytes;
     }
 
     /// Sets the time for the client to take a piece of a response.
@@ -121,7 +129,9 @@ impl http_body::Body for GuardedBody {
             None => self.watchdog = Watchdog::current(),
         }
         if self.rest.is_empty() {
-            let frame = match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
+            let message = std::mem::take(&mut self.guards.message);
+            let frame = long_work::in_place(message, || Pin::new(&mut self.inner).poll_frame(cx));
+            let frame = match ready!(frame) {
                 Some(Ok(frame)) => frame,
                 end => {
                     self.release();

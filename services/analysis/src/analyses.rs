@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dataflow_mesh::inbound::{Claimant, SharePermit, Shares};
+use dataflow_mesh::long_work;
 use dataflow_mesh::memory_shares::MemoryShares;
 use dataflow_mesh::metrics::Metrics;
 use dataflow_mesh::panics;
@@ -43,6 +44,9 @@ pub use metrics::LABELLED_PROVIDERS;
 use metrics::{Analyzed, Permits};
 use parts::{at_most, in_time, send_all};
 use spool::{BEGUN, Spool};
+
+/// What a dataflow of a result typically has, in bytes.
+const DATAFLOW_BYTES: usize = 512;
 
 /// Chunk size in which a buffered document is passed to the parser, in bytes.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -172,7 +176,10 @@ impl Analyses {
             None => {
                 let (catalogue, documents, memory) =
                     self.parse((ruleset, mapping), &limits, memory, spool.parts, parts).await?;
-                let analysis = convert::analysis(catalogue, &key(documents), (ruleset, mapping), &options);
+                let bytes = catalogue.dataflows.len() * DATAFLOW_BYTES;
+                let key = key(documents);
+                let convert = || convert::analysis(catalogue, &key, (ruleset, mapping), &options);
+                let analysis = long_work::run(bytes, convert).await;
                 return self.finish(analysis, memory, (&rules, &themes), true);
             }
         };
@@ -188,7 +195,9 @@ impl Analyses {
         let (catalogue, found, memory) =
             self.parse((ruleset, mapping), &limits, memory, spool.parts, parts).await?;
         options.verify(found)?;
-        let analysis = convert::analysis(catalogue, &key, (ruleset, mapping), &options);
+        let bytes = catalogue.dataflows.len() * DATAFLOW_BYTES;
+        let convert = || convert::analysis(catalogue, &key, (ruleset, mapping), &options);
+        let analysis = long_work::run(bytes, convert).await;
         let cache_available = match lookup {
             Lookup::Miss(lease) => lease.write(&analysis).await,
             Lookup::Busy | Lookup::Hit(_) => true,

@@ -33,6 +33,15 @@ pub struct Evaluation {
     pub diagnostics: Diagnostics,
 }
 
+// === impl Evaluation ===
+
+impl Evaluation {
+    /// The bytes of the texts of its evidence.
+    pub(crate) fn bytes(&self) -> usize {
+        self.moves.iter().map(|moved| moved.before.bytes() + moved.after.bytes()).sum()
+    }
+}
+
 /// Number of dataflows per category.
 pub type Counts = [usize; Category::ALL.len()];
 

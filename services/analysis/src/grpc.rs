@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dataflow_mesh::identity::Identity;
 use dataflow_mesh::inbound::Claimant;
+use dataflow_mesh::long_work;
 use dataflow_mesh::response::ResponseGuards;
 use dataflow_mesh::status::respond;
 use dataflow_proto::analysis::v1 as pb;
@@ -77,10 +78,15 @@ impl Service {
     ) -> Result<pb::EvaluateRulesResponse, Error> {
         let _permit = self.analyses.acquire_upload(claimant.clone())?;
         let (rules, evaluation) = self.analyses.evaluate(&claimant.tenant, request.try_into()?).await?;
+        let bytes = evaluation.bytes();
         // The result is not stored, so an unavailable cache is not reported.
         let degraded = self.analyses.degraded(&rules, None, true);
-        let evaluation = convert::evaluation::evaluation(evaluation, &rules.ruleset, degraded);
-        self.analyses.check_size(evaluation.encoded_len())?;
+        let work = || {
+            let evaluation = convert::evaluation::evaluation(evaluation, &rules.ruleset, degraded);
+            self.analyses.check_size(evaluation.encoded_len())?;
+            Ok::<_, Error>(evaluation)
+        };
+        let evaluation = long_work::run(bytes, work).await?;
         Ok(pb::EvaluateRulesResponse { evaluation: Some(evaluation) })
     }
 }
@@ -94,7 +100,7 @@ impl AnalysisService for Service {
         let (headers, extensions, messages) = request.into_parts();
         let (response, memory) =
             respond(self.analyze(headers, Claimant::of(&extensions, false), messages).await)?.into_inner();
-        Ok(guarded(response, memory))
+        Ok(guarded(response, Some(memory)))
     }
 
     async fn categorize_dataflow(
@@ -110,15 +116,19 @@ impl AnalysisService for Service {
         request: Request<pb::EvaluateRulesRequest>,
     ) -> Result<Response<pb::EvaluateRulesResponse>, Status> {
         let claimant = Claimant::of(request.extensions(), false);
-        respond(self.evaluate(claimant, request.into_inner()).await)
+        let response = respond(self.evaluate(claimant, request.into_inner()).await)?.into_inner();
+        Ok(guarded(response, None))
     }
 }
 
-/// The response, which has its memory until it has been sent.
-fn guarded<T>(response: T, memory: ResultMemory) -> Response<T> {
-    let mut response = Response::new(response);
+/// The response, which has its memory, if there is any, until it has been sent.
+fn guarded<T: Message>(response: T, memory: Option<ResultMemory>) -> Response<T> {
     let mut guards = ResponseGuards::default();
-    guards.keep(Arc::new(memory));
+    guards.set_message(response.encoded_len());
+    if let Some(memory) = memory {
+        guards.keep(Arc::new(memory));
+    }
+    let mut response = Response::new(response);
     response.extensions_mut().insert(guards);
     response
 }

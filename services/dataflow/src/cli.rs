@@ -10,7 +10,9 @@ use dataflow_settings::{Loaded, Sources};
 use crate::exit::{self, Exit, Failure};
 use crate::predecessor::Predecessor;
 use crate::roles;
-use crate::{analyze, bench, flags, healthcheck, keys, providers, rules, status, terminal, themes, up};
+use crate::{
+    analyze, bench, flags, healthcheck, keys, probe, providers, rules, status, terminal, themes, up,
+};
 
 /// Analyzes catalogues of official statistics: their dataflows, categorized by subject.
 #[derive(Debug, Parser)]
@@ -28,6 +30,8 @@ enum Command {
     Up(Box<up::Args>),
     /// Show the health of a running mesh and of each service.
     Status(Box<status::Args>),
+    /// Analyze a small catalogue through a running mesh, and fail unless the result is right.
+    Probe(Box<probe::Args>),
     /// Check the readiness of the process in the same container.
     Healthcheck(healthcheck::Args),
     /// Read, change and evaluate the rules of a running mesh.
@@ -100,6 +104,7 @@ impl Command {
             Command::Analyze(args) => analyze::run(*args).await,
             Command::Up(args) => up::run(*args, loaded).await,
             Command::Status(args) => status::run(*args).await,
+            Command::Probe(args) => probe::run(*args).await,
             Command::Healthcheck(args) => healthcheck::run(args).await,
             Command::Rules(rules) => rules.run().await,
             Command::Themes(themes) => themes.run().await,

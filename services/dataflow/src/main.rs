@@ -13,6 +13,7 @@ mod healthcheck;
 mod in_process;
 mod keys;
 mod predecessor;
+mod probe;
 mod progress;
 mod providers;
 mod pushed_settings;

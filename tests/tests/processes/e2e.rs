@@ -8,6 +8,7 @@ mod hostile;
 mod json;
 mod keys;
 mod memory;
+mod probe;
 mod rules;
 mod service;
 mod settings;

@@ -11,8 +11,12 @@ use crate::reference::{read, rows};
 /// prefix `exported_`.
 const OF_TARGETS: [&str; 7] = ["exported_namespace", "instance", "job", "le", "namespace", "pod", "service"];
 
-/// Metrics that Prometheus itself has, and their labels.
-const OF_PROMETHEUS: [(&str, &[&str]); 2] = [("up", &[]), ("ALERTS", &["alertname", "alertstate"])];
+/// Metrics that Prometheus itself and kube-state-metrics have, and their labels.
+const OF_OTHERS: [(&str, &[&str]); 3] = [
+    ("up", &[]),
+    ("ALERTS", &["alertname", "alertstate"]),
+    ("kube_cronjob_status_last_successful_time", &["cronjob"]),
+];
 
 /// Words of the language that stand where a metric could.
 const RESERVED: [&str; 15] = [
@@ -123,10 +127,10 @@ pub(super) fn known() -> BTreeMap<String, Option<Vec<String>>> {
         }
     }
     assert!(known.len() > 25, "{known:?}");
-    let of_prometheus = OF_PROMETHEUS.map(|(name, labels)| {
+    let of_others = OF_OTHERS.map(|(name, labels)| {
         (name.to_owned(), Some(labels.iter().map(|label| (*label).to_owned()).collect()))
     });
-    known.extend(of_prometheus);
+    known.extend(of_others);
     known.extend(recorded().into_iter().map(|name| (name, None)));
     known
 }

@@ -31,7 +31,7 @@ const BEGINNING: usize = 100_000;
 
 pub(super) async fn slow_readers(address: SocketAddr) -> anyhow::Result<()> {
     let document = framed(&upload(document(3_000).into()));
-    try_join_all((0..SLOW).map(|_| slow_reader(address, document.clone()))).await.map(drop)
+    try_join_all((0..SLOW).map(|_| again(|| slow_reader(address, document.clone())))).await.map(drop)
 }
 
 /// Calls again whenever the service has cut the call before.
@@ -48,14 +48,14 @@ async fn slow_reader(address: SocketAddr, document: Bytes) -> anyhow::Result<()>
 }
 
 pub(super) async fn slow_uploads(address: SocketAddr) -> anyhow::Result<()> {
-    try_join_all((0..SLOW).map(|_| slow_upload(address, Bytes::new()))).await.map(drop)
+    try_join_all((0..SLOW).map(|_| again(|| slow_upload(address, Bytes::new())))).await.map(drop)
 }
 
 pub(super) async fn held_uploads(address: SocketAddr) -> anyhow::Result<()> {
     let mut beginning = document(1_000).into_bytes();
     beginning.truncate(BEGINNING);
     let beginning = framed(&upload(beginning.into()));
-    try_join_all((0..SLOW).map(|_| slow_upload(address, beginning.clone()))).await.map(drop)
+    try_join_all((0..SLOW).map(|_| again(|| slow_upload(address, beginning.clone())))).await.map(drop)
 }
 
 /// Begins to send again whenever the service has ended the upload before.
@@ -77,11 +77,13 @@ async fn slow_upload(address: SocketAddr, beginning: Bytes) -> anyhow::Result<()
 }
 
 pub(super) async fn watches(address: SocketAddr) -> anyhow::Result<()> {
-    try_join_all((0..WATCHES / STREAMS_OF_ONE).map(|_| streams(address, WATCH, true))).await.map(drop)
+    let connections = (0..WATCHES / STREAMS_OF_ONE).map(|_| again(|| streams(address, WATCH, true)));
+    try_join_all(connections).await.map(drop)
 }
 
 pub(super) async fn silent_streams(address: SocketAddr) -> anyhow::Result<()> {
-    try_join_all((0..SILENT / STREAMS_OF_ONE).map(|_| streams(address, REFLECT, false))).await.map(drop)
+    let connections = (0..SILENT / STREAMS_OF_ONE).map(|_| again(|| streams(address, REFLECT, false)));
+    try_join_all(connections).await.map(drop)
 }
 
 /// Streams that stay open as long as the service lets them; each is replaced when it has ended.
@@ -103,6 +105,15 @@ async fn streams(address: SocketAddr, path: &str, has_message: bool) -> anyhow::
         }
     };
     try_join_all((0..STREAMS_OF_ONE).map(|_| stream())).await.map(|_: Vec<()>| ())
+}
+
+/// Attacks over one connection after the other: the service closes those that cost it too much.
+async fn again<F: Future<Output = anyhow::Result<()>>>(attack: impl Fn() -> F) -> anyhow::Result<()> {
+    let mut tick = pace();
+    loop {
+        tick.tick().await;
+        drop(attack().await);
+    }
 }
 
 fn pace() -> Interval {
