@@ -79,8 +79,10 @@ pub(crate) fn stack(
     let forwarded = forwards.then(|| methods.clone());
     // Top is outermost.
     let api = ServiceBuilder::new()
-        // First, so that all layers below log and call with the request id and the trace.
-        .layer(PropagationLayer::new(metrics.role(), baggage, forwards))
+        // Before the headers are read, because it may begin a trace.
+        .map_request(move |request| observe::begun(request, forwards))
+        // Before all others, so that all layers below log and call with the request id and the trace.
+        .layer(PropagationLayer::new(metrics.role(), baggage))
         // Outside the limit, so that rejected calls are counted too.
         .layer(ObserveLayer::new(metrics, log))
         // Before anything depends on the caller.

@@ -28,7 +28,7 @@ pub async fn run<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
 
 /// The same where there is no waiting for others.
 pub(crate) fn in_place<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
-    // A runtime of one thread, as in tests, has nobody to whom it could pass the other calls.
+    // A runtime of one thread, as in tests, has no other thread for the other calls.
     if bytes < SHORT || Handle::current().runtime_flavor() != RuntimeFlavor::MultiThread {
         return work();
     }

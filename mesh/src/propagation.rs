@@ -15,7 +15,6 @@ use tokio::task::futures::TaskLocalFuture;
 use tower::{Layer, Service};
 
 use crate::identity::{Names, PEER_ADDRESS, SCOPES, SUBJECT, TENANT};
-use crate::telemetry::CallSpan;
 
 pub(crate) use trace::{extract, inject, sanitize as sanitize_trace, set_unsampled};
 
@@ -137,20 +136,18 @@ fn new_request_id() -> HeaderValue {
     HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)).expect("a UUID is a header value")
 }
 
-/// Reads the headers to propagate, and gives every call a request id and a span, unless it is made of a request over HTTP
-/// that has one.
+/// Reads the headers to propagate and gives every call a request id.
+
 #[derive(Debug, Clone)]
 pub(crate) struct PropagationLayer {
     role: &'static str,
     baggage: Arc<[String]>,
-    is_entry: bool,
 }
 
 impl PropagationLayer {
-    /// `role` serves the calls; `baggage` has the keys of the baggage to propagate. `is_entry`: calls enter the mesh
-    /// here.
-    pub(crate) fn new(role: &'static str, baggage: &[String], is_entry: bool) -> Self {
-        Self { role, baggage: baggage.into(), is_entry }
+    /// `role` serves the calls; `baggage` has the keys of the baggage to propagate.
+    pub(crate) fn new(role: &'static str, baggage: &[String]) -> Self {
+        Self { role, baggage: baggage.into() }
     }
 
     /// Normalizes the request id, the trace context and the baggage of an incoming call.
@@ -217,16 +214,9 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let incoming = request.headers_mut();
         self.layer.sanitize(incoming);
-        // Before the headers are copied, because it may begin a trace.
-        if request.extensions().get::<CallSpan>().is_none()
-            && let Some(span) = CallSpan::of_call(request.headers_mut(), self.layer.is_entry)
-        {
-            request.extensions_mut().insert(span);
-        }
-        let incoming = request.headers();
         let mut headers = HeaderMap::new();
         // One pass: a look-up of each costs more than all headers that a call has.
-        for (name, value) in incoming {
+        for (name, value) in &*incoming {
             if PROPAGATED.contains(name) || trace::HEADERS.contains(name) {
                 headers.entry(name).or_insert_with(|| value.clone());
             }
@@ -256,7 +246,7 @@ mod tests {
             let name = HeaderName::try_from(*name).unwrap();
             request.headers_mut().append(name, HeaderValue::from_str(value).unwrap());
         }
-        let layer = PropagationLayer::new("test", &["session".to_owned(), "tier".to_owned()], false);
+        let layer = PropagationLayer::new("test", &["session".to_owned(), "tier".to_owned()]);
         layer.layer(handler).oneshot(request).await.unwrap().into_parts().0.headers
     }
 

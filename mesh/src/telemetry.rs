@@ -3,6 +3,7 @@
 
 mod args;
 mod call_span;
+mod description;
 mod export;
 mod filter;
 mod http_span;
@@ -25,10 +26,11 @@ use tracing_subscriber::{Layer, fmt, reload};
 
 pub use args::{LogFormat, TelemetryArgs};
 pub use call_span::CallSpan;
-pub(crate) use call_span::{Description, of_method};
+pub use description::Attribute;
+pub(crate) use description::{Description, of_method};
 pub use filter::{LogFilter, NotAFilter, filter};
 pub use http_span::HttpSpan;
-pub use outgoing::{Attribute, OutgoingSpan};
+pub use outgoing::OutgoingSpan;
 pub use stage::Stage;
 pub use tail::Reason;
 pub(crate) use tail::current as unsampled;

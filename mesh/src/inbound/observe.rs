@@ -24,6 +24,17 @@ use crate::panics::{self, Panic};
 use crate::status::{self, Refusal, code_in};
 use crate::telemetry::{self, CallSpan, Description};
 
+/// The request, with the span of its call, unless it was made of a request over HTTP that has one. `is_entry`: calls
+/// enter the mesh here.
+pub(super) fn begun<B>(mut request: Request<B>, is_entry: bool) -> Request<B> {
+    if request.extensions().get::<CallSpan>().is_none()
+        && let Some(span) = CallSpan::of_call(request.headers_mut(), is_entry)
+    {
+        request.extensions_mut().insert(span);
+    }
+    request
+}
+
 /// See the module.
 #[derive(Debug, Clone)]
 pub(super) struct ObserveLayer {

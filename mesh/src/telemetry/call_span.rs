@@ -10,9 +10,9 @@ use tonic::Code;
 use tracing::{Instrument, Span, field};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+use super::description::{Description, of_method};
 use super::tail::{self, Reason, Unsampled};
 use super::traces::{Start, Traces};
-use crate::descriptors::Method;
 use crate::metrics::ServedMethod;
 use crate::propagation::{self, REQUEST_ID};
 
@@ -38,31 +38,15 @@ enum Trace {
     Unsampled(Arc<Unsampled>),
 }
 
-/// What a span says at its end.
-#[derive(Debug)]
-pub(crate) struct Description {
-    pub(crate) name: String,
-    pub(crate) attributes: Vec<KeyValue>,
-    /// Whether the service failed.
-    pub(crate) failure: bool,
-}
-
-/// The attributes of a call of this method.
-pub(crate) fn of_method(method: &Method, code: Code) -> [KeyValue; 4] {
-    [
-        KeyValue::new("rpc.system", "grpc"),
-        KeyValue::new("rpc.service", Arc::clone(&method.service)),
-        KeyValue::new("rpc.method", Arc::clone(&method.name)),
-        KeyValue::new("rpc.grpc.status_code", i64::from(i32::from(code))),
-    ]
-}
-
 // === impl CallSpan ===
 
 impl CallSpan {
     /// The span of a call to this process, or none where no calls are traced: then the log in text has one.
     pub(crate) fn of_call(headers: &mut HeaderMap, is_entry: bool) -> Option<Self> {
-        Some(Self::begin(Traces::current()?, headers, is_entry))
+        let traces = Traces::current()?;
+        propagation::request_id(headers);
+        propagation::sanitize_trace(headers);
+        Some(Self::begin(traces, headers, is_entry))
     }
 
     /// The span of a request over HTTP, which enters the mesh.

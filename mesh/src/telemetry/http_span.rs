@@ -8,7 +8,8 @@ use http::{Request, StatusCode, Version};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TraceId;
 
-use super::call_span::{CallSpan, Description};
+use super::call_span::CallSpan;
+use super::description::Description;
 use super::tail::Reason;
 
 /// Longest path that a span has, in bytes.

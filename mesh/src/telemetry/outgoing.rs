@@ -5,17 +5,9 @@ use opentelemetry::{Context, KeyValue};
 use tracing::{Instrument, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+use super::description::Attribute;
 use super::tail::{self, NotedCall};
 use super::traces::Traces;
-
-/// The value of an attribute.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Attribute {
-    /// A text.
-    Text(String),
-    /// A number.
-    Number(i64),
-}
 
 /// The client span of an outgoing call. It exists only if the current call is sampled, or may be exported at its end.
 #[derive(Debug)]
@@ -26,29 +18,6 @@ enum Kind {
     Without,
     Sampled(Span),
     Noted(NotedCall),
-}
-
-// === impl Attribute ===
-
-impl Attribute {
-    pub(super) fn named(self, key: &'static str) -> KeyValue {
-        match self {
-            Self::Text(text) => KeyValue::new(key, text),
-            Self::Number(number) => KeyValue::new(key, number),
-        }
-    }
-}
-
-impl From<&str> for Attribute {
-    fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
-    }
-}
-
-impl From<u16> for Attribute {
-    fn from(number: u16) -> Self {
-        Self::Number(number.into())
-    }
 }
 
 // === impl OutgoingSpan ===

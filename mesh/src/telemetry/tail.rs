@@ -12,8 +12,7 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks, SpanProcessor};
 use tonic::Code;
 
-use super::call_span::{Description, of_method};
-use super::outgoing::Attribute;
+use super::description::{Attribute, Description, of_method};
 use crate::metrics::{ServedMethod, SpanMetrics};
 use crate::sampling::Sampler;
 

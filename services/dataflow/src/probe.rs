@@ -72,7 +72,7 @@ fn check(analysis: &pb::Analysis) -> anyhow::Result<()> {
     ensure!(!analysis.cached, "the result of a new document came from the cache");
     let missing: Vec<_> = analysis.degraded().map(|what| what.as_str_name()).collect();
     ensure!(missing.is_empty(), "the result is complete, but the mesh is degraded: {}", missing.join(", "));
-    // Rules that nobody has changed decide all; whatever rules there are should decide some.
+    // The built-in rules decide all; whatever rules there are should decide some.
     let undecided = analysis.coverage.get("NOTHING").copied().unwrap_or_default();
     ensure!(undecided < analysis.total, "the rules decide the category of no dataflow");
     Ok(())

@@ -108,7 +108,7 @@ fn a_record_of_a_call_names_its_caller_and_its_trace() {
             .header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
             .header("authorization", "Bearer secret");
         let response =
-            PropagationLayer::new("gateway", &[], true).layer(handler).oneshot(request.body(()).unwrap());
+            PropagationLayer::new("gateway", &[]).layer(handler).oneshot(request.body(()).unwrap());
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         drop(runtime.block_on(response));
     };

@@ -76,6 +76,9 @@ fn and_bearer<'a>(headers: &[(&'a str, &'a str)], bearer: &'a str) -> Vec<(&'a s
     [headers, &[("authorization", bearer)]].concat()
 }
 
+/// Headers of a call, by name and value.
+type Headers<'a> = Vec<(&'a str, &'a str)>;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_call_is_never_forwarded() {
     let (mut recorder, issuer) = (Recorder::start().await, Issuer::new());
@@ -98,7 +101,7 @@ async fn a_refused_call_is_never_forwarded() {
         ("l5d-client-id", "root"),
         ("x-forwarded-client-cert", "URI=spiffe://x/root"),
     ];
-    let refusals: [(&str, u16, Vec<(&str, &str)>); 9] = [
+    let refusals: [(&str, u16, Headers<'_>); 9] = [
         ("no credentials", 401, Vec::new()),
         ("an invalid token", 401, vec![("authorization", &foreign)]),
         ("an expired token", 401, vec![("authorization", &expired)]),

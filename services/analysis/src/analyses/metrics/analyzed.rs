@@ -13,7 +13,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 
-use super::labels::Labels;
+use super::labels::{Labels, OTHER};
 use crate::decision::DecidedBy;
 
 /// The built-in providers of the config service: each has a label of its own, whatever other names callers choose.
@@ -96,6 +96,10 @@ impl Analyzed {
         for decided_by in DecidedBy::ALL {
             drop(by_decision.get_or_create(&ByDecision { decided_by: decided_by.name() }));
         }
+        for provider in LABELLED_PROVIDERS.into_iter().chain([OTHER]) {
+            drop(by_provider.get_or_create(&ByProvider { provider: provider.to_owned() }));
+        }
+        drop(matches.get_or_create(&ByRule { rule: OTHER.to_owned() }));
         for reason in CUT_SHORT.map(Reason::as_str) {
             drop(cut_short.get_or_create(&ByReason { reason }));
         }
@@ -234,7 +238,10 @@ mod tests {
         }
         let text = metrics.encode();
         let series = |name: &str| text.lines().filter(|line| line.starts_with(name)).count();
-        assert_eq!(series("dataflows_analyzed_by_provider_total{"), PROVIDERS_MAX + 1);
+        assert_eq!(
+            series("dataflows_analyzed_by_provider_total{"),
+            LABELLED_PROVIDERS.len() + PROVIDERS_MAX + 1
+        );
         assert_eq!(series("rule_matches_total{"), RULES_MAX + 1);
         assert!(text.contains("rule_matches_total{rule=\"other\"} 9500\n"));
     }
