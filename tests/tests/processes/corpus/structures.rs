@@ -1,7 +1,7 @@
 //! The structures of published messages in SDMX-JSON and in SDMX 2.0, counted in another way: by parsers that keep the
 //! whole document.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use dataflow_sdmx::{Diagnostics, Limits, Reference, StructureReader, Structures};
 use dataflow_tests::corpus;
@@ -25,7 +25,7 @@ fn read(name: &str, document: &[u8]) -> (Structures, Vec<&'static str>) {
 }
 
 /// The files of some folders of the corpus with this ending.
-fn files(directory: &PathBuf, folders: &[&str], ending: &str) -> Vec<(String, Vec<u8>)> {
+fn files(directory: &Path, folders: &[&str], ending: &str) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     for folder in folders {
         for file in std::fs::read_dir(directory.join(folder)).unwrap().map(|file| file.unwrap().path()) {
