@@ -88,6 +88,7 @@ impl Service {
             breakers,
             redis,
             rulesets,
+            themes,
             resources,
             degraded,
             calls,
@@ -120,6 +121,7 @@ impl Service {
             calls: calls.into_iter().map(calls_of).collect(),
             quotas: quotas.into_iter().map(quota).collect(),
             cache: cache.map(cache_use),
+            themes: themes.map(|revision| pb::process_status::ThemesInUse { revision }),
         }
     }
 

@@ -47,6 +47,7 @@ struct Sources {
     roles: BTreeSet<&'static str>,
     degradations: Vec<(&'static str, Source<bool>)>,
     rulesets: Vec<Source<Vec<(String, i64)>>>,
+    themes: Option<Source<i64>>,
     redis: Vec<Source<Vec<RedisServer>>>,
     calls: Vec<Source<Calls>>,
     quotas: Vec<Source<Vec<Quota>>>,
@@ -104,6 +105,8 @@ pub struct Report {
     pub redis: Vec<RedisServer>,
     /// The rule sets in use, with their revisions.
     pub rulesets: Vec<(String, i64)>,
+    /// The revision of the mapping of themes in use, if there is one.
+    pub themes: Option<i64>,
     /// The resources with a limit, and whether they are above the mark.
     pub resources: Vec<(Usage, bool)>,
     /// What is missing.
@@ -138,6 +141,11 @@ impl ProcessStatus {
     /// Reports the rule sets in use, with their revisions.
     pub fn add_rulesets(&self, rulesets: impl Fn() -> Vec<(String, i64)> + Send + 'static) {
         self.sources().rulesets.push(Box::new(rulesets));
+    }
+
+    /// Reports the revision of the mapping of themes in use.
+    pub fn set_themes(&self, themes: impl Fn() -> i64 + Send + 'static) {
+        self.sources().themes = Some(Box::new(themes));
     }
 
     /// Reports the servers of Redis.
@@ -197,6 +205,7 @@ impl ProcessStatus {
             breakers,
             redis: sources.redis.iter().flat_map(|servers| servers()).collect(),
             rulesets: sources.rulesets.iter().flat_map(|rulesets| rulesets()).collect(),
+            themes: sources.themes.as_ref().map(|themes| themes()),
             resources: resources.latest().into_iter().map(mark).collect(),
             degraded: degraded.into_iter().collect(),
             calls,

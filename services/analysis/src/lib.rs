@@ -114,10 +114,12 @@ pub fn capability(args: &Args, server: &ServerArgs, context: &Context) -> Capabi
     follow.into_iter().chain(watches).fold(capability, Capability::task)
 }
 
-/// Adds the rules to the status. Without a config service the built-in ones are what is wanted.
+/// Adds the rules and the mapping of themes to the status. Without a config service the built-in ones are what is wanted.
 fn report((rulesets, mappings): (&Arc<Rulesets>, &Arc<Mappings>), has_config: bool, context: &Context) {
     let shown = Arc::clone(rulesets);
     context.status.add_rulesets(move || shown.revisions());
+    let shown = Arc::clone(mappings);
+    context.status.set_themes(move || shown.get().source.revision);
     if has_config {
         let rulesets = Arc::clone(rulesets);
         context.status.degraded_while("BUILT_IN_RULES", move || rulesets.built_in());

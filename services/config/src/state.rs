@@ -22,6 +22,7 @@ pub use self::tenant::{
 pub use self::versioned::{Versioned, VersionedMapping, VersionedRuleset};
 pub use self::view::{ItemView, Owner, ProviderView, RuleView, RulesetView, SetView, ThemeView, ThemesView};
 
+mod etag;
 mod history;
 mod overlay;
 mod tenant;

@@ -21,6 +21,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// The widths of columns whose texts have no limit, so that a line has at most 80 columns.
 const REPLICA: usize = 36;
 const PROBLEM: usize = 66;
+const RULES: usize = 56;
 
 /// The flags of `dataflow status`.
 #[derive(Debug, clap::Args)]
@@ -59,9 +60,10 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
     Ok(if is_well { Exit::Success } else { Exit::Failed })
 }
 
-/// The processes, then their problems.
+/// The processes, the rules and themes that they use, then their problems.
 fn table(status: &pb::GetStatusResponse, options: &Options, out: &mut Vec<u8>) -> io::Result<()> {
     let mut processes = Grid::new(["ROLE", "STATUS", "VERSION", ">UPTIME", "REPLICA"]);
+    let mut in_use = Grid::new(["ROLE", ">THEMES", "RULES"]);
     let mut problems = Grid::new(["ROLE", "PROBLEM"]);
     for process in &status.processes {
         let role = role(process);
@@ -72,6 +74,9 @@ fn table(status: &pb::GetStatusResponse, options: &Options, out: &mut Vec<u8>) -
             uptime(process.uptime),
             fit(&process.replica, REPLICA),
         ]);
+        if let Some(themes) = &process.themes {
+            in_use.push([role.clone(), themes.revision.to_string(), fit(&rules(process), RULES)]);
+        }
         for problem in problems_of(process) {
             problems.push([role.clone(), fit(&problem, PROBLEM)]);
         }
@@ -81,12 +86,24 @@ fn table(status: &pb::GetStatusResponse, options: &Options, out: &mut Vec<u8>) -
     }
     writeln!(out)?;
     processes.write(options, out)?;
+    following(&in_use, options, out)?;
+    following(&problems, options, out)
+}
+
+/// Writes a grid after a blank line, if it has rows.
+fn following<const N: usize>(grid: &Grid<N>, options: &Options, out: &mut Vec<u8>) -> io::Result<()> {
     let mut shown = Vec::new();
-    problems.write(options, &mut shown)?;
+    grid.write(options, &mut shown)?;
     if !shown.is_empty() {
         writeln!(out)?;
     }
     out.write_all(&shown)
+}
+
+/// The revisions of the rule sets in use; 0 is the built-in one.
+fn rules(process: &pb::ProcessStatus) -> String {
+    let shown = process.rulesets.iter().map(|set| format!("{} {}", set.ruleset, set.revision));
+    shown.collect::<Vec<_>>().join(", ")
 }
 
 /// The role of a process; `up` runs all of them.
@@ -159,6 +176,10 @@ mod tests {
             version: "0.1.0".to_owned(),
             uptime: Some(prost_types::Duration { seconds: 100_000_000, nanos: 0 }),
             degraded_features: vec!["BUILT_IN_RULES".to_owned()],
+            rulesets: ["default", "legacy", &"r".repeat(100)]
+                .map(|set| pb::process_status::RulesetInUse { ruleset: set.to_owned(), revision: 3 })
+                .into(),
+            themes: Some(pb::process_status::ThemesInUse { revision: 12 }),
             dependencies: vec![pb::process_status::Dependency {
                 name: "analysis/config".to_owned(),
                 failing: true,
@@ -195,6 +216,13 @@ mod tests {
             assert!(shown.contains(expected), "{expected}\n{shown}");
         }
         assert!(shown.contains("no answer from http://ccc"), "{shown}");
+        let in_use = shown.lines().find(|line| line.contains("default 3, legacy 3, rrr"));
+        assert!(in_use.is_some_and(|line| line.starts_with("analysis      12  ")), "{shown}");
+        let other = pb::ProcessStatus { themes: None, ..process() };
+        let status = pb::GetStatusResponse { processes: vec![other], ..Default::default() };
+        let mut shown = Vec::new();
+        table(&status, &Options::plain(""), &mut shown).unwrap();
+        assert!(!String::from_utf8(shown).unwrap().contains("THEMES"));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! What one tenant changes for itself in a set that all tenants share: a rule set, or the mapping of themes.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::Hash;
 
 use crate::{Rule, RuleError, RuleSet};
 
 /// What a set consists of, and what is changed as a whole.
-pub trait Item: Clone + PartialEq {
+pub trait Item: Clone + PartialEq + Hash {
     /// Unique within its set.
     fn id(&self) -> &str;
 

@@ -7,6 +7,7 @@ use std::fmt;
 use std::io::Read;
 
 use super::dataflow::StructureReference;
+use super::diagnostic::Diagnostics;
 use super::error::{Fault, ParseError};
 use super::input::Input;
 use super::limits::Limits;
@@ -49,6 +50,8 @@ pub struct DataCounts {
     pub first_period: Option<String>,
     /// The period that starts last, as written.
     pub last_period: Option<String>,
+    /// What its footer, or `errors` in SDMX-JSON, states: it may be incomplete.
+    pub diagnostics: Diagnostics,
 }
 
 /// How a data message is written.
@@ -123,7 +126,7 @@ pub fn count_data<R: Read>(read: R, limits: &Limits) -> Result<DataCounts, Parse
     let counts = match input.first_byte() {
         Some(b'{' | b'[') => json::count(input, limits),
         // Errors and documents that are blank are those of XML.
-        Some(b'<') | None => xml::count(Xml::of(input, limits)),
+        Some(b'<') | None => xml::count(Xml::of(input, limits), limits),
         Some(_) => csv::count(input),
     };
     counts.map_err(|error| ParseError { fault: as_data(error.fault), ..error })
@@ -150,11 +153,17 @@ struct Tally {
     /// An observation has `OBS_VALUE`, or a place for its value that needs no name.
     has_values: bool,
     periods: Periods,
+    diagnostics: Diagnostics,
 }
 
 // === impl Tally ===
 
 impl Tally {
+    /// Of a message whose irregularities are reported.
+    fn new(limits: &Limits) -> Self {
+        Self { diagnostics: Diagnostics::new(limits.diagnostics), ..Self::default() }
+    }
+
     /// Counts an observation that is in a series, or is one of its own.
     #[inline]
     fn observation(&mut self, has_value: bool, in_series: bool) {
@@ -179,6 +188,7 @@ impl Tally {
             without_value: is_known.then_some(self.without_value),
             first_period,
             last_period,
+            diagnostics: self.diagnostics,
         }
     }
 }

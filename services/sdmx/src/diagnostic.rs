@@ -28,7 +28,7 @@ pub enum Reason {
     DataflowCutShort,
     /// A member of a JSON object has a value of the wrong type and counts as absent, or occurs twice and the first counts.
     InvalidMember,
-    /// The message, in JSON, has errors beside its data; it may be incomplete.
+    /// The message states errors beside its content, in its footer or in `errors` of JSON; it may be incomplete.
     MessageWithErrors,
     /// A flag is neither true nor false; it counts as absent.
     InvalidBoolean,

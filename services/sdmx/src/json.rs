@@ -13,6 +13,7 @@ use super::limits::Limits;
 
 mod number;
 mod string;
+mod words;
 
 /// The reader.
 #[derive(Debug)]

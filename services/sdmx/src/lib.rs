@@ -10,7 +10,7 @@
 //! namespace. The version is taken from the namespaces, never from prefixes. Encodings: UTF-8, UTF-16, US-ASCII and
 //! those of one byte per character, plain or gzip-compressed. A dataflow is a `Dataflow` element directly inside
 //! `Dataflows`, or inside the root of a document without namespaces; everywhere else the element is a reference to one
-//! (in constraints, mappings, agreements). SDMX 2.0 key families are counted and reported, not listed.
+//! (in constraints, mappings, agreements). SDMX 2.0 key families are data structures, and never listed as dataflows.
 //!
 //! # Themes
 //!
@@ -26,8 +26,8 @@
 //!
 //! # Structures
 //!
-//! [`StructureReader::with_structures`] collects data structures and constraints of SDMX 2.1 and 3 likewise, and of code
-//! lists the number of codes. [`Structures::index`] finds those of a dataflow. A `Dataflow` inside a constraint is never
+//! [`StructureReader::with_structures`] collects data structures (in SDMX 2.0 key families) and constraints likewise, in
+//! SDMX-ML and SDMX-JSON, and of code lists the number of codes. They wait in [`Structures`], within its limits. [`Structures::index`] finds those of a dataflow. A `Dataflow` inside a constraint is never
 //! a dataflow, also in documents without namespaces.
 //!
 //! # Errors and diagnostics
@@ -69,6 +69,7 @@ mod error;
 mod excerpt;
 mod facts;
 mod floor;
+mod footer;
 mod frequency;
 mod input;
 mod json;

@@ -10,6 +10,7 @@ use super::annotations::timestamp;
 use super::dataflow::Dataflow;
 use super::diagnostic::{Diagnostics, Reason};
 use super::error::{Fault, ParseError, Position};
+use super::footer;
 use super::limits::Limits;
 use super::namespace::Namespace;
 use super::sniff::Root;
@@ -193,17 +194,17 @@ impl<R: Read> StructureReader<R> {
                     self.read_categorisation(reader)?;
                 }
                 _ if structures::begins(name, known, counts) => {
+                    let is_key_family = name == "KeyFamily";
                     let opened = Opened::new(&start).map_err(|fault| self.xml.error(fault))?;
+                    if is_key_family {
+                        self.count_key_family();
+                    }
                     self.read_structure(opened)?;
                 }
                 "Dataflow" if known => self.references += 1,
                 "Header" if depth == 2 => self.header.read(&mut self.xml)?,
-                "KeyFamily" if known => {
-                    if self.key_families == 0 {
-                        self.first_key_family = self.xml.position();
-                    }
-                    self.key_families += 1;
-                }
+                "Footer" if depth == 2 => footer::read(&mut self.xml, &mut self.diagnostics)?,
+                "KeyFamily" if known => self.count_key_family(),
                 _ if known => {
                     if let Some(item) = structures::item_of(name) {
                         self.container = Some((depth, item));
@@ -305,12 +306,9 @@ impl<R: Read> StructureReader<R> {
         }
         let position = self.root_position;
         if position.document > 0 && self.themes.is_some() && !self.has_artefacts {
-            let absent = match &self.json {
-                None => "neither themes, data structures nor constraints",
-                Some(_) => "no themes, which alone are read of SDMX-JSON",
-            };
             self.diagnostics.add(Reason::DocumentUnused, position, || {
-                format!("the document has {absent}, and was not used")
+                "the document has neither themes, data structures nor constraints, and was not used"
+                    .to_owned()
             });
         }
         if let Some((encoding, position)) = self.xml.mislabeled() {

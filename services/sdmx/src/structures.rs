@@ -70,7 +70,7 @@ pub enum Role {
 }
 
 /// A constraint of the content of dataflows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Constraint {
     /// Its identity; empty in the availability constraints of SDMX 3.1, which have none.
     pub identity: Reference,

@@ -5,6 +5,7 @@ use std::io::Read;
 use super::*;
 
 mod data;
+mod footer;
 mod fuzz;
 mod identity;
 mod json;

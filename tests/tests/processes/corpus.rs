@@ -13,6 +13,8 @@ use dataflow_sdmx::{Dataflow, Limits, ParseError, Position, Reason, Severity, St
 use dataflow_tests::{built_in, corpus, sdmx_json};
 use serde_json::Value;
 
+mod structures;
+
 fn analyze(path: &Path, rules: &Compiled) -> Result<Catalogue, ParseError> {
     let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let analyzed = catalogue::analyze(file, rules, Limits::default(), &mut Budget::unlimited());

@@ -99,6 +99,8 @@ async fn the_status_is_that_of_every_role_and_names_what_is_missing() {
     assert_eq!(roles, ["analysis", "cache", "config", "gateway"]);
     let rulesets = processes[0]["rulesets"].as_array().unwrap();
     assert!(rulesets.iter().any(|set| set["ruleset"] == "default" && set["revision"] == "1"), "{found}");
+    // No change has been made, so that the mapping of themes is the one that config has built in.
+    assert_eq!(processes[0]["themes"]["revision"], "0", "{found}");
     let dependencies: Vec<_> = processes[0]["dependencies"].as_array().unwrap().iter().collect();
     assert_eq!(dependencies[1]["name"], "analysis/config", "{found}");
     assert_eq!(

@@ -80,7 +80,8 @@ impl VersionedMapping {
         self.history.revisions.is_empty()
     }
 
-    /// A mapping that is stored before its first change. Its themes stay what they were, and so do their etags.
+    /// A mapping that is stored before its first change. Its themes stay what they were, and so do their etags, which are
+    /// those of their content.
     pub(super) fn stored(mapping: Mapping, position: u64, recorded: &ChangeRecord) -> Self {
         let mut stored = Self::seeded(mapping, position, recorded);
         stored.history.versions = History::built_in(stored.set.items()).versions;

@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use dataflow_rules::themes::{Mapping, Theme};
 use dataflow_rules::{Item, Overlay, Rule, RuleSet, Set};
 
+use super::etag;
 use super::history::{History, ResourceVersion};
 use super::overlay::VersionedOverlay;
 use super::tenant::OwnProvider;
@@ -164,8 +166,12 @@ impl<'a, S: Set> SetView<'a, S> {
     /// The etag: opaque digits, which change with the shared set and with the tenant's changes.
     pub fn etag(&self) -> String {
         let (shared, own) = self.revisions();
-        // What is built in becomes revision 1 when it is stored, and stays what it is.
-        format!("{:x}-{own:x}", shared.max(1))
+        // What is built in becomes revision 1 when it is stored, and stays what it is; but every release has its own.
+        let shared = match shared {
+            0 | 1 => etag::of_content(self.shared.set.items()),
+            changed => format!("{changed:x}"),
+        };
+        format!("{shared}-{own:x}")
     }
 
     /// The past of what the caller can change: of its tenant's changes, or of the shared set; none if its tenant has
@@ -207,15 +213,49 @@ impl<'a, S: Set> SetView<'a, S> {
 
 // === impl ItemView ===
 
-impl<T> ItemView<'_, T> {
+impl<T: Hash> ItemView<'_, T> {
     /// The etag; empty if the item has no version.
     pub fn etag(&self) -> String {
-        self.version.map(|version| version.etag()).unwrap_or_default()
+        match self.version {
+            Some(version) if version.position == ResourceVersion::BUILT_IN => etag::of_content(self.item),
+            Some(version) => version.etag(),
+            None => String::new(),
+        }
     }
 
     /// When a change created it, and when one last changed it; none for what is built into a release.
     pub fn times(&self) -> Option<(SystemTime, SystemTime)> {
         let made = self.version.filter(|version| version.position != ResourceVersion::BUILT_IN);
         made.map(|version| (version.created, version.updated))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dataflow_rules::Category;
+
+    use super::*;
+    use crate::state::VersionedMapping;
+
+    #[test]
+    fn what_a_release_brings_has_the_etag_of_its_content() {
+        let etags = |shared: &VersionedMapping| {
+            let view = SetView { shared, own: None, has_tenant: false };
+            let items = view.items();
+            [view.etag(), items[0].etag(), items[1].etag()]
+        };
+        let this = VersionedMapping::default();
+        let mut other = this.clone();
+        let first = &mut Arc::make_mut(&mut other.set).themes[0];
+        first.category = if first.category == Category::Other { Category::Health } else { Category::Other };
+        let ([whole, one, two], [other_whole, other_one, other_two]) = (etags(&this), etags(&other));
+        assert_eq!((whole == other_whole, one == other_one, two == other_two), (false, false, true));
+        // Stored before its first change, it stays what it is; a change makes a revision.
+        let at = |revision: i64| {
+            let mut stored = this.clone();
+            Arc::make_mut(&mut stored.set).set_revision(revision);
+            etags(&stored)[0].clone()
+        };
+        assert_eq!((at(1) == whole, at(2).as_str()), (true, "2-0"));
     }
 }

@@ -10,6 +10,7 @@ use dataflow_proto::analysis::v1 as pb;
 
 use super::fit::{cut, isolated};
 use super::identity::Identity;
+use crate::profile;
 use crate::text::{self, printable};
 
 /// The columns, in the order in which they are shown.
@@ -19,22 +20,29 @@ enum Column {
     Agency,
     Version,
     Name,
+    Observations,
+    Updated,
     Score,
     Confidence,
     By,
     Why,
 }
 
-const COLUMNS: [Column; 8] = [
+const COLUMNS: [Column; 10] = [
     Column::Id,
     Column::Agency,
     Column::Version,
     Column::Name,
+    Column::Observations,
+    Column::Updated,
     Column::Score,
     Column::Confidence,
     Column::By,
     Column::Why,
 ];
+
+/// A cell whose value is not known.
+const UNKNOWN: Cow<'static, str> = Cow::Borrowed("-");
 
 /// The cells of one dataflow, by column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +57,8 @@ impl<'a> Row<'a> {
         Cow::Borrowed("AGENCY"),
         Cow::Borrowed("VERSION"),
         Cow::Borrowed("NAME"),
+        Cow::Borrowed("OBS"),
+        Cow::Borrowed("UPDATED"),
         Cow::Borrowed("SCORE"),
         Cow::Borrowed("CONF"),
         Cow::Borrowed("BY"),
@@ -62,6 +72,8 @@ impl<'a> Row<'a> {
             printable(&flow.agency_id),
             printable(&flow.version),
             one_line(text::name(flow, lang)),
+            profile::observations(flow).map_or(UNKNOWN, Cow::Owned),
+            profile::updated(flow).map_or(UNKNOWN, Cow::Owned),
             flow.score.to_string().into(),
             format!("{:.2}", flow.confidence).into(),
             text::decided_by(flow).into(),
@@ -90,19 +102,25 @@ const ALIGNED_NAME: usize = 60;
 const LONGEST_LABEL: usize = 16;
 
 /// What a terminal gets: the first of these for which there is room.
-const NARROWINGS: [Narrowing; 6] = [
-    Narrowing { dropped: &[], name: 24, why: 40 },
-    Narrowing { dropped: &[Column::Score], name: 24, why: 40 },
-    Narrowing { dropped: &[Column::Score, Column::By], name: 24, why: 40 },
-    Narrowing { dropped: &[Column::Score, Column::By], name: 16, why: 20 },
-    Narrowing { dropped: &[Column::Score, Column::By, Column::Why], name: 12, why: 0 },
-    Narrowing { dropped: &[Column::Score, Column::By, Column::Why, Column::Confidence], name: 8, why: 0 },
+const NARROWINGS: [Narrowing; 8] = [
+    Narrowing { dropped: 0, name: 40, why: 40 },
+    Narrowing { dropped: 1, name: 40, why: 40 },
+    Narrowing { dropped: 2, name: 24, why: 40 },
+    Narrowing { dropped: 3, name: 24, why: 40 },
+    Narrowing { dropped: 4, name: 24, why: 40 },
+    Narrowing { dropped: 4, name: 16, why: 20 },
+    Narrowing { dropped: 5, name: 12, why: 0 },
+    Narrowing { dropped: 6, name: 8, why: 0 },
 ];
 
-/// Columns that are dropped, and the fewest columns of the terminal for names, and for nine of ten reasons, that need
+/// The columns that are dropped where there is no room, in this order.
+const DROPPED: [Column; 6] =
+    [Column::Updated, Column::Observations, Column::Score, Column::By, Column::Why, Column::Confidence];
+
+/// How many columns are dropped, and the fewest columns of the terminal for names, and for nine of ten reasons, that need
 /// more.
 struct Narrowing {
-    dropped: &'static [Column],
+    dropped: usize,
     name: usize,
     why: usize,
 }
@@ -127,11 +145,12 @@ impl Layout {
         // A longer id has a line of its own.
         let longest_id = width.map_or(usize::MAX, |width| width * 2 / 5);
         let mut needed = COLUMNS.map(|column| measure_text_width(Row::HEADER.cell(column)));
-        let mut reasons = Vec::new();
+        let (mut reasons, mut is_known) = (Vec::new(), [false; COLUMNS.len()]);
         for row in rows {
             reasons.push(measure_text_width(row.cell(Column::Why)));
             for column in COLUMNS {
                 let cell = measure_text_width(row.cell(column));
+                is_known[column as usize] |= row.cell(column) != UNKNOWN;
                 if column != Column::Id || cell <= longest_id {
                     needed[column as usize] = cell.max(needed[column as usize]);
                 }
@@ -141,6 +160,8 @@ impl Layout {
         let is_used = |column: &Column| match column {
             Column::Agency => identity.by_agency,
             Column::Version => identity.by_version,
+            // Most catalogues tell neither.
+            Column::Observations | Column::Updated => is_known[*column as usize],
             _ => true,
         };
         let used: Vec<_> = COLUMNS.into_iter().filter(is_used).collect();
@@ -185,7 +206,7 @@ impl Layout {
                 _ => {
                     let cell = if self.is_narrow { isolated(cut(cell, width)) } else { cell.into() };
                     let alignment = match column {
-                        Column::Score | Column::Confidence => Alignment::Right,
+                        Column::Observations | Column::Score | Column::Confidence => Alignment::Right,
                         _ => Alignment::Left,
                     };
                     text += &" ".repeat(GAP);
@@ -209,14 +230,15 @@ impl Narrowing {
         usual_why: usize,
         width: usize,
     ) -> Option<Vec<(Column, usize)>> {
-        let shown = || used.iter().copied().filter(|column| !self.dropped.contains(column));
+        let dropped = &DROPPED[..self.dropped];
+        let shown = || used.iter().copied().filter(|column| !dropped.contains(column));
         let fixed = shown().map(|column| match column {
             Column::Id => INDENT + wanted(column),
             Column::Name | Column::Why => GAP,
             column => GAP + wanted(column),
         });
         let free = width.checked_sub(fixed.sum())?;
-        let why = if self.dropped.contains(&Column::Why) { 0 } else { wanted(Column::Why) };
+        let why = if dropped.contains(&Column::Why) { 0 } else { wanted(Column::Why) };
         let least_name = wanted(Column::Name).min(self.name);
         let why = why.min(free.checked_sub(least_name)?);
         if why < usual_why.min(self.why) {

@@ -7,6 +7,8 @@ use crate::Format;
 use crate::tests::{rendered, rule, sample};
 use crate::text;
 
+mod sized;
+
 fn table(analysis: pb::Analysis, options: &Options) -> String {
     rendered(analysis, Format::Table, options)
 }
@@ -49,12 +51,12 @@ OTHER            0   0.0%
 UNMATCHED        1  33.3%
 decided by theme 1 (33.3%), rules 1 (33.3%), nothing 1 (33.3%)
 
-  ID      NAME                                 SCORE  CONF  BY       WHY
+  ID      NAME                                    OBS  UPDATED     SCORE  CONF  BY       WHY
 POPULATION 2 of 2
-  25_74   Nati vivi                               35  1.00  rules    nati in name
-  22_289  Popolazione residente al 1° gennaio     20  0.53  theme    theme POP/RES
+  25_74   Nati vivi                                 -  -              35  1.00  rules    nati in name
+  22_289  Popolazione residente al 1° gennaio  435951  2026-07-22     20  0.53  theme    theme POP/RES
 UNMATCHED 1 of 1
-  X       X                                        0  0.00  nothing  -
+  X       X                                         -  -               0  0.00  nothing  -
 
 Diagnostics: 5, 3 of them omitted by the service
      1  DATAFLOW_WITHOUT_NAME

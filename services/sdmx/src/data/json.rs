@@ -6,6 +6,7 @@ use std::io::Read;
 use super::{DataCounts, DataFormat, Tally};
 use crate::error::{Fault, ParseError, Position};
 use crate::excerpt::excerpt;
+use crate::footer;
 use crate::input::Input;
 use crate::json::{Json, Value};
 use crate::limits::Limits;
@@ -22,7 +23,7 @@ pub(super) fn count<R: Read>(input: Input<R>, limits: &Limits) -> Result<DataCou
     if value != Value::Object {
         return Err(json.error(Fault::NotData { found: "JSON that is no object".to_owned() }));
     }
-    let mut message = Message { json, tally: Tally::default(), kind: Kind::default() };
+    let mut message = Message { json, tally: Tally::new(limits), kind: Kind::default() };
     while message.json.member()? {
         message.member(true)?;
     }
@@ -49,6 +50,9 @@ struct Kind {
     /// The text of an error message.
     error: String,
 }
+
+/// Enough of an error message to tell what is wrong.
+const WORDS_BYTES: usize = 200;
 
 /// Names of members that are quoted if the kind is unknown.
 const MEMBERS: usize = 5;
@@ -101,8 +105,13 @@ impl<R: Read> Message<R> {
             "metadataSets" => Err(self.other(METADATA)),
             "resources" | "references" if of_root => Err(self.other(STRUCTURE)),
             name if !of_root && STRUCTURES.contains(&name) => Err(self.other(STRUCTURE)),
-            "error" | "errorMessage" | "errors" | "message" | "detail" if of_root => {
-                text::words(&mut self.json, &mut self.kind.error)
+            "errors" if of_root => {
+                let words = footer::read_errors(&mut self.json, &mut self.tally.diagnostics)?;
+                self.kind.error.push_str(&words);
+                Ok(())
+            }
+            "error" | "errorMessage" | "message" | "detail" if of_root => {
+                self.json.words(&mut self.kind.error, WORDS_BYTES)
             }
             _ => self.json.skip(),
         }

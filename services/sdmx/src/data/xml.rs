@@ -5,6 +5,8 @@ use std::io::Read;
 use super::{DataCounts, DataFormat, NamedStructure, Tally};
 use crate::error::{Fault, ParseError};
 use crate::excerpt::excerpt;
+use crate::footer;
+use crate::limits::Limits;
 use crate::namespace::{Namespace, Schema, Version};
 use crate::sniff::{self, Root};
 use crate::xml::{Event, Start, Xml};
@@ -26,9 +28,9 @@ struct Message {
 }
 
 /// Counts the message.
-pub(super) fn count<R: Read>(mut xml: Xml<R>) -> Result<DataCounts, ParseError> {
+pub(super) fn count<R: Read>(mut xml: Xml<R>, limits: &Limits) -> Result<DataCounts, ParseError> {
     let mut message = root(&mut xml)?;
-    let mut tally = Tally::default();
+    let mut tally = Tally::new(limits);
     loop {
         let start = match xml.next_tag()? {
             Event::Start(start) => start,
@@ -37,6 +39,7 @@ pub(super) fn count<R: Read>(mut xml: Xml<R>) -> Result<DataCounts, ParseError> 
         };
         match start.local_name() {
             "Header" if start.depth == 2 => header::read(&mut xml, &mut message, &mut tally)?,
+            "Footer" if start.depth == 2 => footer::read(&mut xml, &mut tally.diagnostics)?,
             "DataSet" if start.depth == 2 => {
                 message.look_at(&start);
                 let taken = data_set::add_period(&start, &mut tally);

@@ -8,6 +8,14 @@ use crate::diagnostic::Reason;
 // === impl StructureReader ===
 
 impl<R: Read> StructureReader<R> {
+    /// Counts a key family, whose start tag was read last.
+    pub(super) fn count_key_family(&mut self) {
+        if self.key_families == 0 {
+            self.first_key_family = self.xml.position();
+        }
+        self.key_families += 1;
+    }
+
     /// Reports a catalogue without dataflows. Further documents need none.
     pub(super) fn report_absence(&mut self) {
         let (families, references, position) = (self.key_families, self.references, self.root_position);

@@ -30,17 +30,22 @@ impl CodelistReader {
         Self { plain, codes: 0 }
     }
 
-    /// Keeps the number of codes, unless the list is a stub. Returns false above the limits.
-    pub(super) fn finish(self, identity: Reference, structures: &mut Structures, limits: &Limits) -> bool {
-        if self.codes == 0 || identity.id.is_empty() {
-            return true;
-        }
-        let fits = structures.reserve_artefact(&identity, limits);
-        if fits {
-            structures.add_codelist(identity, self.codes);
-        }
-        fits
+    /// The number of codes.
+    pub(super) fn codes(&self) -> u64 {
+        self.codes
     }
+}
+
+/// Keeps the number of codes of a list, unless it is a stub. Returns false above the limits.
+pub(super) fn keep(identity: Reference, codes: u64, structures: &mut Structures, limits: &Limits) -> bool {
+    if codes == 0 || identity.id.is_empty() {
+        return true;
+    }
+    let fits = structures.reserve_artefact(&identity, limits);
+    if fits {
+        structures.add_codelist(identity, codes);
+    }
+    fits
 }
 
 impl Walk for CodelistReader {

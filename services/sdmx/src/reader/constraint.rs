@@ -2,18 +2,19 @@
 
 use super::reference;
 use super::walk::Walk;
-use crate::annotations::{Metrics, metrics};
 use crate::dataflow::Annotation;
-use crate::error::{Fault, Position};
+use crate::error::Fault;
 use crate::facts::Periods;
-use crate::frequency::Frequency;
-use crate::limits::Limits;
 use crate::namespace::Namespace;
 use crate::period::Period;
 use crate::reference::Reference;
-use crate::structures::{Constraint, KeyValues, MOST_PARTS, OVERHEAD, Region, Role, Structures};
+use crate::structures::{Constraint, KeyValues, Role};
 use crate::urn::Urn;
 use crate::xml::Start;
+
+mod builder;
+
+pub(super) use builder::{Attaching, ConstraintBuilder, add_value};
 
 /// The role of an open element within a constraint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,31 +44,12 @@ pub(super) enum Context {
 /// A constraint that is being read.
 #[derive(Debug)]
 pub(super) struct ConstraintReader<'a> {
-    constraint: Constraint,
+    builder: ConstraintBuilder<'a>,
     plain: bool,
-    structures: &'a mut Structures,
-    limits: &'a Limits,
     annotation: Annotation,
     /// The kind of artefact that it is being attached to.
     attaching: Attaching,
-    /// Dataflows that it is attached to, also above the limits.
-    dataflows: u64,
-    /// The open region; `None` if it says what there is not.
-    region: Option<Region>,
     key: KeyValues,
-    /// The keys so far, of all regions.
-    keys: usize,
-    /// Whether everything was within the limits.
-    is_whole: bool,
-}
-
-/// What a constraint is attached to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Attaching {
-    Dataflow,
-    DataStructure,
-    /// A provider, an agreement, a source: these are not read.
-    Other,
 }
 
 /// A constraint with the data of its start tag.
@@ -83,105 +65,28 @@ pub(super) fn opened(start: &Start<'_>, identity: Reference) -> Result<Constrain
     Ok(Constraint {
         identity,
         is_actual,
-        dataflows: Vec::new(),
-        data_structures: Vec::new(),
-        is_attached: false,
         observation_count: count("obsCount")?,
         series_count: count("seriesCount")?,
-        regions: Vec::new(),
-        periods: Periods::default(),
-        position: Position::START,
+        ..Constraint::default()
     })
 }
 
 // === impl ConstraintReader ===
 
 impl<'a> ConstraintReader<'a> {
-    pub(super) fn new(
-        constraint: Constraint,
-        position: Position,
-        plain: bool,
-        structures: &'a mut Structures,
-        limits: &'a Limits,
-    ) -> Self {
-        let is_whole = structures.reserve_artefact(&constraint.identity, limits);
+    pub(super) fn new(builder: ConstraintBuilder<'a>, plain: bool) -> Self {
         Self {
-            constraint: Constraint { position, ..constraint },
+            builder,
             plain,
-            structures,
-            limits,
             annotation: Annotation::default(),
             attaching: Attaching::Other,
-            dataflows: 0,
-            region: None,
             key: KeyValues::default(),
-            keys: 0,
-            is_whole,
         }
     }
 
-    /// Number of dataflows that it is attached to.
-    pub(super) fn dataflows(&self) -> u64 {
-        self.dataflows
-    }
-
-    /// The constraint, and whether everything was within the limits.
-    pub(super) fn finish(self) -> (Constraint, bool) {
-        (self.constraint, self.is_whole)
-    }
-
-    /// Reserves memory for a part. Returns false above the limits, where the constraint is read without being kept.
-    fn reserve(&mut self, bytes: usize) -> bool {
-        self.is_whole = self.is_whole && self.structures.reserve(bytes + OVERHEAD, self.limits);
-        self.is_whole
-    }
-
-    fn attach(&mut self, artefact: Reference) {
-        if artefact.id.is_empty() || !self.reserve(artefact.bytes()) {
-            return;
-        }
-        match self.attaching {
-            Attaching::Dataflow => self.constraint.dataflows.push(artefact),
-            Attaching::DataStructure => self.constraint.data_structures.push(artefact),
-            Attaching::Other => {}
-        }
-    }
-
-    fn add_value(&mut self, value: &str) {
-        let Self { key, .. } = self;
-        key.count += 1;
-        // A wildcard stands for any number of values.
-        key.is_open |= value.contains(['%', '*']);
-        match key.role {
-            Role::Frequency => match Frequency::parse(value) {
-                Some(frequency) => key.add_frequency(frequency),
-                None => key.is_open = true,
-            },
-            Role::Time => key.periods.extend_to(Period::parse(value)),
-            _ => {}
-        }
-    }
-
-    fn end_key(&mut self) {
-        let key = std::mem::take(&mut self.key);
-        self.keys += 1;
-        self.is_whole &= self.keys <= MOST_PARTS;
-        if self.region.is_some()
-            && self.reserve(key.id.len())
-            && let Some(region) = &mut self.region
-        {
-            region.keys.push(key);
-        }
-    }
-
-    fn end_region(&mut self) {
-        // One that restricts no dimension is about attributes.
-        if let Some(mut region) = self.region.take().filter(|region| !region.keys.is_empty())
-            && self.reserve(0)
-        {
-            region.order();
-            self.constraint.regions.push(region);
-        }
+    /// What was read.
+    pub(super) fn finish(self) -> ConstraintBuilder<'a> {
+        self.builder
     }
 }
 
@@ -242,19 +147,18 @@ impl Walk for ConstraintReader<'_> {
                 self.annotation.id = reference::attribute(start, "id")?;
             }
             Context::Attached => {
-                self.constraint.is_attached = true;
                 self.attaching = match start.local_name() {
                     "Dataflow" => Attaching::Dataflow,
                     "DataStructure" => Attaching::DataStructure,
                     _ => Attaching::Other,
                 };
-                self.dataflows += u64::from(self.attaching == Attaching::Dataflow);
+                self.builder.begin_attachment(self.attaching);
             }
             Context::AttachedRef => {
                 let artefact = reference::identity(start)?;
-                self.attach(artefact);
+                self.builder.attach(self.attaching, artefact);
             }
-            Context::Region => self.region = (!is_false(start, "include")?).then(Region::default),
+            Context::Region => self.builder.begin_region(!is_false(start, "include")?),
             Context::Key => {
                 let id = reference::attribute(start, "id")?;
                 let (role, is_open) = (Role::of(&id), is_false(start, "include")?);
@@ -268,7 +172,7 @@ impl Walk for ConstraintReader<'_> {
             }
             Context::ReferencePeriod => {
                 let [first, last] = ["startTime", "endTime"].map(|name| reference::attribute(start, name));
-                self.constraint.periods =
+                self.builder.constraint.periods =
                     Periods { first: Period::parse(&first?), last: Period::parse(&last?) };
             }
             _ => {}
@@ -285,25 +189,20 @@ impl Walk for ConstraintReader<'_> {
             Context::AnnotationText if annotation.texts.is_empty() => {
                 annotation.texts.push((String::new(), text.to_owned()));
             }
-            Context::Annotation => {
-                let Metrics { observations, series } = metrics(annotation);
-                let Constraint { observation_count, series_count, .. } = &mut self.constraint;
-                *observation_count = observations.or(*observation_count);
-                *series_count = series.or(*series_count);
-            }
+            Context::Annotation => self.builder.add_annotation(annotation),
             Context::Attached | Context::AttachedUrn => {
                 if let Some(Urn { class: "Dataflow" | "DataStructure", .. }) = Urn::parse(text) {
                     let mut artefact = Reference::default();
                     reference::complete(&mut artefact, text);
-                    self.attach(artefact);
+                    self.builder.attach(self.attaching, artefact);
                 }
             }
-            Context::Value => self.add_value(text),
+            Context::Value => add_value(&mut self.key, text),
             // An end that is not included in the range counts too: sizes are upper bounds.
             Context::FirstPeriod => self.key.periods.first = Period::parse(text),
             Context::LastPeriod => self.key.periods.last = Period::parse(text),
-            Context::Key => self.end_key(),
-            Context::Region => self.end_region(),
+            Context::Key => self.builder.add_key(std::mem::take(&mut self.key)),
+            Context::Region => self.builder.end_region(),
             _ => {}
         }
     }

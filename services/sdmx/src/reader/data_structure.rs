@@ -1,15 +1,18 @@
-//! Reads the dimensions of a data structure.
+//! Reads the dimensions of a data structure, in SDMX 2.0 of a key family.
 
 use super::reference;
 use super::walk::Walk;
-use crate::diagnostic::{Diagnostics, Reason};
-use crate::error::{Fault, Position};
-use crate::limits::Limits;
+use crate::diagnostic::Diagnostics;
+use crate::error::Fault;
 use crate::namespace::Namespace;
 use crate::reference::Reference;
-use crate::structures::{DataStructure, Dimension, MOST_PARTS, OVERHEAD, Role, Structures};
+use crate::structures::{Dimension, Role};
 use crate::urn::Urn;
 use crate::xml::Start;
+
+mod builder;
+
+pub(super) use builder::{DataStructureBuilder, set_concept, set_role};
 
 /// The role of an open element within a data structure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +21,9 @@ pub(super) enum Context {
     Components,
     Dimensions,
     Dimension,
+    /// `Components` of SDMX 2.0, and a dimension there, which has only attributes.
+    KeyFamilyComponents,
+    KeyFamilyDimension,
     /// A reference contains a `Ref` or `URN` in SDMX 2.1, and is the URN as text in 3.x.
     Concept,
     ConceptRef,
@@ -35,94 +41,46 @@ pub(super) enum Context {
 /// A data structure that is being read.
 #[derive(Debug)]
 pub(super) struct DataStructureReader<'a> {
-    data_structure: DataStructure,
+    builder: DataStructureBuilder<'a>,
     plain: bool,
-    structures: &'a mut Structures,
-    limits: &'a Limits,
-    /// The open dimension.
+    /// The open dimension, and the position that it states.
     dimension: Dimension,
-    /// The positions that dimensions state; of those without one the largest number.
-    positions: Vec<u32>,
-    /// Whether a dimension has no id.
-    is_invalid: bool,
-    /// Whether everything was within the limits.
-    is_whole: bool,
+    position: Option<u32>,
 }
-
-/// The identifier that the standard gives the time dimension.
-const TIME_DIMENSION: &str = "TIME_PERIOD";
 
 // === impl DataStructureReader ===
 
 impl<'a> DataStructureReader<'a> {
-    pub(super) fn new(
-        identity: Reference,
-        position: Position,
-        plain: bool,
-        structures: &'a mut Structures,
-        limits: &'a Limits,
-    ) -> Self {
-        let is_whole = structures.reserve_artefact(&identity, limits);
-        Self {
-            data_structure: DataStructure { identity, dimensions: Vec::new(), position },
-            plain,
-            structures,
-            limits,
-            dimension: Dimension::default(),
-            positions: Vec::new(),
-            is_invalid: false,
-            is_whole,
-        }
+    pub(super) fn new(builder: DataStructureBuilder<'a>, plain: bool) -> Self {
+        Self { builder, plain, dimension: Dimension::default(), position: None }
     }
 
     /// Keeps the data structure. Returns false above the limits.
     pub(super) fn finish(self, diagnostics: &mut Diagnostics) -> bool {
-        let Self { mut data_structure, structures, positions, .. } = self;
-        let DataStructure { identity, position, .. } = &data_structure;
-        if identity.id.is_empty() || self.is_invalid {
-            let what = if self.is_invalid { "a dimension without an id" } else { "no id" };
-            diagnostics.add(Reason::InvalidDataStructure, *position, || {
-                format!("data structure {identity} has {what}, and was skipped")
-            });
-        } else if self.is_whole {
-            let dimensions = std::mem::take(&mut data_structure.dimensions);
-            let mut ordered: Vec<_> = positions.into_iter().zip(dimensions).collect();
-            // Stable: without positions the order of the document is that of keys.
-            let has_positions = ordered.iter().all(|(at, found)| *at < u32::MAX || found.role == Role::Time);
-            ordered
-                .sort_by_key(|(at, found)| (found.role == Role::Time, if has_positions { *at } else { 0 }));
-            data_structure.dimensions = ordered.into_iter().map(|(_, dimension)| dimension).collect();
-            structures.add_data_structure(data_structure);
-        }
-        self.is_whole
+        self.builder.finish(diagnostics)
     }
 
-    /// Takes the id and the role of the open dimension from its concept, if it states none.
-    fn set_concept(&mut self, id: &str) {
-        if self.dimension.id.is_empty() {
-            id.clone_into(&mut self.dimension.id);
+    /// A dimension of SDMX 2.0: its attributes name its concept and its code list, and may say what it means.
+    fn component(&self, start: &Start<'_>, stated: Role) -> Result<Dimension, Fault> {
+        let value = |name| reference::attribute(start, name);
+        let is_true = |name| value(name).map(|flag| matches!(flag.as_str(), "true" | "1"));
+        let mut role = stated;
+        if is_true("isFrequencyDimension")? {
+            role = Role::Frequency;
+        } else if is_true("isMeasureDimension")? {
+            role = Role::Measure;
         }
-        self.set_role(id);
-    }
-
-    fn set_role(&mut self, id: &str) {
-        if self.dimension.role == Role::Other {
-            self.dimension.role = Role::of(id);
+        let mut dimension = Dimension { id: String::new(), role, codelist: Reference::default() };
+        set_concept(&mut dimension, &value("conceptRef")?);
+        let [agency_id, id, version] = ["codelistAgency", "codelist", "codelistVersion"].map(value);
+        let (mut agency_id, id) = (agency_id?, id?);
+        if !id.is_empty() {
+            if agency_id.is_empty() {
+                self.builder.agency().clone_into(&mut agency_id);
+            }
+            dimension.codelist = Reference { agency_id, id, version: version? };
         }
-    }
-
-    fn end_dimension(&mut self) {
-        let mut dimension = std::mem::take(&mut self.dimension);
-        if dimension.id.is_empty() && dimension.role == Role::Time {
-            dimension.id.push_str(TIME_DIMENSION);
-        }
-        self.is_invalid |= dimension.id.is_empty();
-        let bytes = dimension.id.len() + dimension.codelist.bytes() + OVERHEAD;
-        let fits = self.data_structure.dimensions.len() < MOST_PARTS;
-        self.is_whole = self.is_whole && fits && self.structures.reserve(bytes, self.limits);
-        if self.is_whole {
-            self.data_structure.dimensions.push(dimension);
-        }
+        Ok(dimension)
     }
 }
 
@@ -143,6 +101,8 @@ impl Walk for DataStructureReader<'_> {
         match (context, name) {
             _ if !known => Context::Ignored,
             (Context::DataStructure, "DataStructureComponents") => Context::Components,
+            (Context::DataStructure, "Components") => Context::KeyFamilyComponents,
+            (Context::KeyFamilyComponents, "Dimension" | "TimeDimension") => Context::KeyFamilyDimension,
             (Context::Components, "DimensionList") => Context::Dimensions,
             (Context::Dimensions, "Dimension" | "MeasureDimension" | "TimeDimension") => Context::Dimension,
             (Context::Dimension, "ConceptIdentity") => Context::Concept,
@@ -181,13 +141,15 @@ impl Walk for DataStructureReader<'_> {
                     _ => Role::of(&id),
                 };
                 self.dimension = Dimension { id, role, codelist: Reference::default() };
-                let position = reference::attribute(start, "position")?;
-                if self.is_whole {
-                    self.positions.push(position.parse().unwrap_or(u32::MAX));
-                }
+                self.position = reference::attribute(start, "position")?.parse().ok();
             }
-            Context::ConceptRef => self.set_concept(&reference::attribute(start, "id")?),
-            Context::RoleRef => self.set_role(&reference::attribute(start, "id")?),
+            Context::KeyFamilyDimension => {
+                let is_time = start.local_name() == "TimeDimension";
+                self.dimension = self.component(start, if is_time { Role::Time } else { Role::Other })?;
+                self.position = None;
+            }
+            Context::ConceptRef => set_concept(&mut self.dimension, &reference::attribute(start, "id")?),
+            Context::RoleRef => set_role(&mut self.dimension, &reference::attribute(start, "id")?),
             Context::CodelistRef => self.dimension.codelist = reference::identity(start)?,
             _ => {}
         }
@@ -196,15 +158,17 @@ impl Walk for DataStructureReader<'_> {
 
     fn close(&mut self, context: Context, text: &str) {
         match context {
-            Context::Dimension => self.end_dimension(),
+            Context::Dimension | Context::KeyFamilyDimension => {
+                self.builder.add(std::mem::take(&mut self.dimension), self.position.take());
+            }
             Context::Concept | Context::ConceptUrn => {
                 if let Some(Urn { item, .. }) = Urn::parse(text) {
-                    self.set_concept(item);
+                    set_concept(&mut self.dimension, item);
                 }
             }
             Context::Role | Context::RoleUrn => {
                 if let Some(Urn { item, .. }) = Urn::parse(text) {
-                    self.set_role(item);
+                    set_role(&mut self.dimension, item);
                 }
             }
             Context::Codelist | Context::CodelistUrn => {

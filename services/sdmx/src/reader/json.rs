@@ -6,8 +6,9 @@ use std::io::Read;
 use super::flow::DataflowBuilder;
 use super::{StructureReader, tag};
 use crate::dataflow::Dataflow;
-use crate::diagnostic::Reason;
+use crate::diagnostic::{Diagnostics, Reason};
 use crate::error::{Fault, ParseError, Position};
+use crate::footer;
 use crate::input::Input;
 use crate::json::{Json, Value};
 use crate::sniff::Root;
@@ -18,6 +19,7 @@ mod document;
 mod header;
 mod kind;
 mod member;
+mod structures;
 mod text;
 
 use artefact::{Artefact, Buffers};
@@ -30,12 +32,10 @@ pub(super) struct Message<R: Read> {
     json: Json<R>,
     container: Container,
     evidence: Evidence,
-    /// Lists and parts that have been read, each a bit.
-    seen: u16,
+    /// Parts and lists that have been read, each a bit.
+    seen: u32,
     /// The main language of the message: that of texts without a language. Empty if it is unknown.
     language: String,
-    /// The errors of the message, and where they are.
-    errors: Option<(String, Position)>,
     buffers: Buffers,
 }
 
@@ -52,9 +52,8 @@ enum Container {
     References,
 }
 
-/// Members that an object has once, and their bits.
-const ONCE: [&str; 8] =
-    ["meta", "header", "data", "resources", "references", "dataflows", "categorySchemes", "categorisations"];
+/// Members of the root that it has once, and their bits; those of the lists in `data` follow.
+const ONCE: [&str; 5] = ["meta", "header", "data", "resources", "references"];
 
 // === impl StructureReader ===
 
@@ -74,7 +73,6 @@ impl<R: Read> StructureReader<R> {
             evidence: Evidence::default(),
             seen: 0,
             language: String::new(),
-            errors: None,
             buffers: Buffers::default(),
         });
         Ok(())
@@ -90,7 +88,7 @@ impl<R: Read> StructureReader<R> {
                         message.end(self.root_position)?;
                         return self.end_json();
                     }
-                    message.root_member(&mut self.header)?;
+                    message.root_member(&mut self.header, &mut self.diagnostics)?;
                     continue;
                 }
                 Container::Data => {
@@ -131,12 +129,15 @@ impl<R: Read> StructureReader<R> {
 
     /// Reads one artefact, of a kind that may have to be found out. Returns it if it is a dataflow.
     fn read_artefact(&mut self, kind: Option<Kind>) -> Result<Option<Box<Dataflow>>, ParseError> {
+        if let Some(Kind::Structure(kind)) = kind {
+            return self.read_structure_in_json(kind).map(|()| None);
+        }
         let Self { json, scratch, themes, limits, diagnostics, .. } = self;
         let Some(Message { json, language, buffers, evidence, .. }) = json else { return Ok(None) };
         let is_used = match kind {
             Some(Kind::Dataflow) | None => true,
             Some(Kind::CategoryScheme | Kind::Categorisation) => themes.is_some(),
-            Some(Kind::Other) => false,
+            Some(Kind::Structure(_) | Kind::Other) => false,
         };
         if !is_used {
             json.skip()?;
@@ -177,12 +178,6 @@ impl<R: Read> StructureReader<R> {
 
     /// Checks at the end of the document.
     fn end_json(&mut self) -> Result<Option<Box<Dataflow>>, ParseError> {
-        let errors = self.json.as_mut().and_then(|message| message.errors.take());
-        if let Some((errors, position)) = errors {
-            self.diagnostics.add(Reason::MessageWithErrors, position, || {
-                format!("the message has errors beside its data, and may be incomplete: {errors:?}")
-            });
-        }
         self.end().map(|()| None)
     }
 }
@@ -196,7 +191,11 @@ impl<R: Read> Message<R> {
     }
 
     /// Reads the value of a member of the root, or enters it.
-    fn root_member(&mut self, header: &mut super::Header) -> Result<(), ParseError> {
+    fn root_member(
+        &mut self,
+        header: &mut super::Header,
+        diagnostics: &mut Diagnostics,
+    ) -> Result<(), ParseError> {
         let Self { json, evidence, .. } = self;
         evidence.add_root_member(json.text());
         match json.text() {
@@ -212,13 +211,7 @@ impl<R: Read> Message<R> {
             "resources" => self.enter(Value::Array, Container::Resources),
             "references" => self.enter(Value::Object, Container::References),
             "errors" => {
-                let position = json.position();
-                let mut words = String::new();
-                text::words(json, &mut words)?;
-                evidence.add_error(&words);
-                if !words.is_empty() {
-                    self.errors = Some((words, position));
-                }
+                evidence.add_error(&footer::read_errors(json, diagnostics)?);
                 Ok(())
             }
             _ => document::other_member(json, evidence),
@@ -227,11 +220,8 @@ impl<R: Read> Message<R> {
 
     /// Reads the value of a member of `data`, or enters it.
     fn data_member(&mut self) -> Result<(), ParseError> {
-        let kind = match self.json.text() {
-            "dataflows" => Kind::Dataflow,
-            "categorySchemes" => Kind::CategoryScheme,
-            "categorisations" => Kind::Categorisation,
-            _ => return document::data_member(&mut self.json, &mut self.evidence),
+        let Some((_, kind)) = Kind::of_list(self.json.text()) else {
+            return document::data_member(&mut self.json, &mut self.evidence);
         };
         self.evidence.is_structure = true;
         self.enter(Value::Array, Container::List(kind))
@@ -263,7 +253,9 @@ impl<R: Read> Message<R> {
     /// Checks that the member whose name was read last has not been read before: which one counts is not defined.
     fn check_once(&mut self) -> Result<(), ParseError> {
         let name = self.json.text();
-        let Some(index) = ONCE.iter().position(|once| *once == name) else { return Ok(()) };
+        let part = ONCE.iter().position(|once| *once == name);
+        let list = || Kind::of_list(name).map(|(list, _)| ONCE.len() + list);
+        let Some(index) = part.or_else(list) else { return Ok(()) };
         if self.seen & 1 << index == 0 {
             self.seen |= 1 << index;
             return Ok(());

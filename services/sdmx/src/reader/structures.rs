@@ -3,9 +3,9 @@
 use std::io::Read;
 
 use super::StructureReader;
-use super::codelist::CodelistReader;
-use super::constraint::ConstraintReader;
-use super::data_structure::DataStructureReader;
+use super::codelist::{self, CodelistReader};
+use super::constraint::{ConstraintBuilder, ConstraintReader};
+use super::data_structure::{DataStructureBuilder, DataStructureReader};
 use super::reference;
 use super::walk::walk;
 use crate::error::{Fault, ParseError};
@@ -29,7 +29,9 @@ pub(super) fn item_of(container: &str) -> Option<&'static str> {
         "CategorySchemes" => Some("CategoryScheme"),
         "Categorisations" => Some("Categorisation"),
         "DataStructures" => Some("DataStructure"),
+        "KeyFamilies" => Some("KeyFamily"),
         "Codelists" => Some("Codelist"),
+        "CodeLists" => Some("CodeList"),
         "ValueLists" => Some("ValueList"),
         "GeographicCodelists" => Some("GeographicCodelist"),
         "GeoGridCodelists" => Some("GeoGridCodelist"),
@@ -42,6 +44,8 @@ pub(super) fn item_of(container: &str) -> Option<&'static str> {
 pub(super) fn begins(name: &str, known: bool, counts: bool) -> bool {
     match name {
         "DataStructure" | "Codelist" | "ValueList" | "GeographicCodelist" | "GeoGridCodelist" => counts,
+        // Of SDMX 2.0.
+        "KeyFamily" | "CodeList" => counts,
         "ContentConstraint" | "DataConstraint" | "AvailabilityConstraint" => known,
         _ => false,
     }
@@ -60,7 +64,8 @@ impl Opened {
         if identity.version.is_empty() {
             identity.version.push_str(default_version(start.namespace));
         }
-        Ok(if name == "DataStructure" { Self::DataStructure(identity) } else { Self::Codelist(identity) })
+        let is_structure = matches!(name, "DataStructure" | "KeyFamily");
+        Ok(if is_structure { Self::DataStructure(identity) } else { Self::Codelist(identity) })
     }
 }
 
@@ -89,24 +94,23 @@ impl<R: Read> StructureReader<R> {
         let structures = structures.as_mut().unwrap_or(&mut unused);
         let kept = match opened {
             Opened::DataStructure(identity) => {
-                let mut reader = DataStructureReader::new(identity, position, *plain, structures, limits);
+                let builder = DataStructureBuilder::new(identity, position, structures, limits);
+                let mut reader = DataStructureReader::new(builder, *plain);
                 walk(xml, &mut reader, limits)?;
                 reader.finish(diagnostics)
             }
             Opened::Codelist(identity) => {
                 let mut reader = CodelistReader::new(*plain);
                 walk(xml, &mut reader, limits)?;
-                reader.finish(identity, structures, limits)
+                codelist::keep(identity, reader.codes(), structures, limits)
             }
             Opened::Constraint(constraint) => {
-                let mut reader = ConstraintReader::new(*constraint, position, *plain, structures, limits);
+                let builder = ConstraintBuilder::new(*constraint, position, structures, limits);
+                let mut reader = ConstraintReader::new(builder, *plain);
                 walk(xml, &mut reader, limits)?;
-                self.references += reader.dataflows();
-                let (constraint, is_whole) = reader.finish();
-                if is_whole && is_used {
-                    structures.add_constraint(constraint, diagnostics);
-                }
-                is_whole
+                let builder = reader.finish();
+                self.references += builder.dataflows();
+                builder.finish(is_used, diagnostics)
             }
         };
         if !kept {

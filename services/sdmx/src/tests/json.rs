@@ -4,6 +4,7 @@ use super::*;
 
 mod properties;
 mod rejections;
+mod structures;
 mod themes;
 
 /// A message of SDMX-JSON 2.0 with these dataflows.
@@ -264,7 +265,11 @@ fn errors_beside_the_data_are_reported() {
         assert!(end.is_ok() && flows.len() == 1);
         let [errors] = diagnostics.kept() else { panic!("{diagnostics:?}") };
         assert_eq!(errors.reason, Reason::MessageWithErrors);
-        assert!(errors.message.contains("\"150 Partial 2 sources are missing\""), "{}", errors.message);
+        assert!(
+            errors.message.contains("code \"150\": \"Partial 2 sources are missing\""),
+            "{}",
+            errors.message
+        );
     }
 }
 

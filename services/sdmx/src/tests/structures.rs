@@ -5,10 +5,14 @@ use super::*;
 
 mod bounds;
 mod constraints;
+mod key_families;
 
 /// The structures of several documents, the number of their dataflows, and the reasons of all diagnostics but the one that
 /// there are no dataflows.
-fn structures_within(documents: &[&str], limits: &Limits) -> (Structures, usize, Vec<&'static str>) {
+pub(super) fn structures_within(
+    documents: &[&str],
+    limits: &Limits,
+) -> (Structures, usize, Vec<&'static str>) {
     let (mut diagnostics, mut structures, mut count) =
         (Diagnostics::new(limits.diagnostics), Structures::default(), 0);
     for (number, document) in (0..).zip(documents) {
@@ -33,7 +37,7 @@ fn structures(document: &str) -> Structures {
 }
 
 /// The dimensions, one word each.
-fn dimensions(data_structure: &DataStructure) -> Vec<String> {
+pub(super) fn dimensions(data_structure: &DataStructure) -> Vec<String> {
     let shown = data_structure.dimensions.iter().map(|Dimension { id, role, codelist }| {
         let codelist = if codelist.id.is_empty() { String::new() } else { format!("={codelist}") };
         format!("{id}:{role:?}{codelist}")
@@ -129,7 +133,7 @@ const REGION: &str = "<s:CubeRegion include='true'><c:KeyValue id='FREQ'><c:Valu
     </c:KeyValue><c:Attribute id='X'><c:Value>1</c:Value></c:Attribute></s:CubeRegion>";
 
 /// The keys of all regions, one word each.
-fn keys(constraint: &Constraint) -> Vec<String> {
+pub(super) fn keys(constraint: &Constraint) -> Vec<String> {
     let shown = |key: &KeyValues| {
         let KeyValues { id, count, is_open, frequencies, periods, .. } = key;
         let frequencies: String = frequencies.iter().map(|frequency| format!(" {frequency}")).collect();

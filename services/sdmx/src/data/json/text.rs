@@ -8,9 +8,6 @@ use crate::json::{Json, Value};
 /// Longer than any text that is kept.
 const TEXT_BYTES: usize = 1 << 10;
 
-/// Enough of an error message to tell what is wrong.
-const WORDS_BYTES: usize = 200;
-
 /// Reads the value of the member whose name was read last into `text`, if it is a short text.
 pub(super) fn read<R: Read>(json: &mut Json<R>, text: &mut String) -> Result<(), ParseError> {
     match json.value()? {
@@ -44,34 +41,6 @@ pub(super) fn twice<R: Read>(json: &mut Json<R>) -> ParseError {
         found: format!("found the member {name:?} twice"),
         expected: "it once".to_owned(),
     })
-}
-
-/// Appends the texts and numbers of a value, at any depth.
-pub(super) fn words<R: Read>(json: &mut Json<R>, words: &mut String) -> Result<(), ParseError> {
-    let mut open = Vec::new();
-    let mut value = json.value()?;
-    loop {
-        match value {
-            Value::Object | Value::Array => open.push(value),
-            Value::String | Value::Number if words.len() < WORDS_BYTES => {
-                words.push(' ');
-                words.extend(json.text().chars().take(WORDS_BYTES));
-            }
-            _ => {}
-        }
-        loop {
-            let more = match open.last() {
-                None => return Ok(()),
-                Some(Value::Object) => json.member()?,
-                Some(_) => json.element()?,
-            };
-            if more {
-                break;
-            }
-            open.pop();
-        }
-        value = json.value()?;
-    }
 }
 
 fn shown(value: Value) -> &'static str {

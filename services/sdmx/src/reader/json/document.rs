@@ -3,7 +3,6 @@
 
 use std::io::Read;
 
-use super::text;
 use crate::error::{Fault, ParseError};
 use crate::excerpt::excerpt;
 use crate::json::{Json, Value};
@@ -22,27 +21,23 @@ pub(super) struct Evidence {
     is_since_3: bool,
 }
 
+/// Bytes of an error message that are read.
+const WORDS_BYTES: usize = 200;
+
 /// Names of members of the root that are quoted if the kind is unknown.
 const MEMBERS: usize = 5;
 
 /// The lists of artefacts in `data`, beside those that are read.
-const LISTS: [&str; 46] = [
+const LISTS: [&str; 37] = [
     "agencySchemes",
     "attachmentConstraints",
-    "availabilityConstraints",
     "categorySchemeMaps",
-    "codelists",
     "conceptSchemeMaps",
     "conceptSchemes",
-    "contentConstraints",
     "customTypeSchemes",
     "customTypes",
-    "dataConstraints",
     "dataConsumerSchemes",
     "dataProviderSchemes",
-    "dataStructures",
-    "geoGridCodelists",
-    "geographicCodelists",
     "hierarchicalCodelists",
     "hierarchies",
     "hierarchyAssociations",
@@ -69,8 +64,6 @@ const LISTS: [&str; 46] = [
     "transformations",
     "userDefinedOperatorSchemes",
     "userDefinedOperators",
-    "valueLists",
-    "valuelists",
     "vtlMappingSchemes",
     "vtlMappings",
 ];
@@ -107,7 +100,7 @@ pub(super) fn other_member<R: Read>(json: &mut Json<R>, evidence: &mut Evidence)
         },
         "error" | "errorMessage" | "warning" | "message" | "detail" => {
             let mut words = String::new();
-            text::words(json, &mut words)?;
+            json.words(&mut words, WORDS_BYTES)?;
             evidence.add_error(&words);
             Ok(())
         }

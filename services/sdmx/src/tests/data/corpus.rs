@@ -186,3 +186,16 @@ fn one_published_table_has_the_same_counts_in_two_formats() {
     };
     assert_eq!(counts(&messages, "pysdmx__str_ser.xml"), counts(&rows, "pysdmx__data_v1.csv"));
 }
+
+/// Eurostat's footer of a response that it writes into a file, which a client would take for an empty one.
+#[test]
+fn a_published_footer_is_reported() {
+    let Some(files) = files("errors", "xml") else { return };
+    let (_, bytes) = files.iter().find(|(name, _)| name.contains("footer")).expect("one has a footer");
+    let counts = count(&bytes[..]).unwrap();
+    let [only] = counts.diagnostics.kept() else { panic!("{counts:?}") };
+    assert_eq!((counts.observations, only.reason), (0, Reason::MessageWithErrors));
+    let parts =
+        ["code \"413\"", "Due to the large query", "http://ec.europa.eu/eurostat/SDMX/diss-web/file/"];
+    assert!(parts.iter().all(|part| only.message.contains(part)), "{}", only.message);
+}
