@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use dataflow_proto::mesh::v1 as pb;
 
+use crate::descriptor_set::FileSet;
 use crate::descriptors::options::{self, MethodOptions};
 
 /// What is granted to a caller, or required by a method. Each includes those before it.
@@ -117,7 +118,7 @@ impl AccessTable {
     ///
     /// If it is not one; a server has read it before.
     pub fn of(descriptor_set: &[u8]) -> Self {
-        let options = options::of(descriptor_set).into_iter();
+        let options = options::of(&FileSet::read(descriptor_set)).into_iter();
         Self(Arc::new(options.map(|(path, options)| (path, access(options))).collect()))
     }
 

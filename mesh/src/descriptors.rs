@@ -7,9 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use prost::Message;
-use prost_types::FileDescriptorSet;
-
+use crate::descriptor_set::{self, File, FileSet};
 use crate::elements::MessageTypes;
 
 /// A method: its two label values, and what is streamed. Cheap to clone, as each call does.
@@ -72,30 +70,26 @@ impl fmt::Display for Method {
 
 impl Methods {
     /// All methods of the given services. The descriptor set, one for the whole workspace, describes others too.
-    pub(crate) fn of(services: &[impl AsRef<str>], descriptor_set: &[u8]) -> Self {
-        let set =
-            FileDescriptorSet::decode(descriptor_set).expect("the descriptor set of a server is well-formed");
-        let options = options::of(descriptor_set);
+    pub(crate) fn of(services: &[impl AsRef<str>], bytes: &[u8]) -> Self {
+        let set = FileSet::read(bytes);
+        let options = options::of(&set);
         let mut by_path = HashMap::new();
-        for file in &set.file {
-            for service in &file.service {
-                let dot = if file.package().is_empty() { "" } else { "." };
-                let full_name = format!("{}{dot}{}", file.package(), service.name());
-                if !services.iter().any(|name| name.as_ref() == full_name) {
-                    continue;
-                }
-                for method in &service.method {
-                    let path = format!("/{full_name}/{}", method.name());
-                    let method = Method {
-                        service: full_name.as_str().into(),
-                        name: method.name().into(),
-                        streams: method.server_streaming(),
-                        is_bidirectional: method.server_streaming() && method.client_streaming(),
-                        is_bulk: options.get(&path).is_some_and(|options| options.is_bulk),
-                        unary_request: (!method.client_streaming()).then(|| method.input_type().into()),
-                    };
-                    by_path.insert(path, method);
-                }
+        for (full_name, service) in set.files.iter().flat_map(File::services) {
+            if !services.iter().any(|name| name.as_ref() == full_name) {
+                continue;
+            }
+            for method in &service.methods {
+                let path = format!("/{full_name}/{}", method.name);
+                let descriptor_set::Method { client_streaming, server_streaming, .. } = *method;
+                let method = Method {
+                    service: full_name.as_str().into(),
+                    name: method.name.as_str().into(),
+                    streams: server_streaming,
+                    is_bidirectional: server_streaming && client_streaming,
+                    is_bulk: options.get(&path).is_some_and(|options| options.is_bulk),
+                    unary_request: (!client_streaming).then(|| method.input_type.as_str().into()),
+                };
+                by_path.insert(path, method);
             }
         }
         Self { by_path: Arc::new(by_path), types: MessageTypes::of(&set) }

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use prost_types::field_descriptor_proto::{Label, Type};
-use prost_types::{DescriptorProto, FileDescriptorSet};
+
+use crate::descriptor_set::{FileSet, Message};
 
 /// The memory of a decoded message and of another length-delimited field, beside its bytes: estimates, rounded up.
 const MESSAGE: u64 = 256;
@@ -75,26 +76,25 @@ pub(crate) struct TooManyElements;
 
 impl MessageTypes {
     /// All types of a descriptor set.
-    pub(crate) fn of(set: &FileDescriptorSet) -> Self {
+    pub(crate) fn of(set: &FileSet) -> Self {
         let mut messages = Vec::new();
-        for file in &set.file {
-            let package =
-                if file.package().is_empty() { String::new() } else { format!(".{}", file.package()) };
-            for message in &file.message_type {
+        for file in &set.files {
+            let package = if file.package.is_empty() { String::new() } else { format!(".{}", file.package) };
+            for message in &file.messages {
                 collect(&package, message, &mut messages);
             }
         }
         let names: HashMap<_, _> =
             messages.iter().enumerate().map(|(index, (name, _))| (name.clone(), index)).collect();
         let fields = messages.iter().map(|(_, message)| {
-            let fields = message.field.iter().filter_map(|field| {
-                let kind = match field.r#type() {
-                    Type::Message => Field::Message(*names.get(field.type_name())?),
+            let fields = message.fields.iter().filter_map(|field| {
+                let kind = match field.kind() {
+                    Type::Message => Field::Message(*names.get(&field.type_name)?),
                     Type::String | Type::Bytes | Type::Group => return None,
                     _ if field.label() == Label::Repeated => Field::Numbers,
                     _ => return None,
                 };
-                Some((u64::try_from(field.number()).ok()?, kind))
+                Some((u64::try_from(field.number).ok()?, kind))
             });
             fields.collect()
         });
@@ -120,9 +120,9 @@ impl MessageTypes {
 }
 
 /// Collects a message and those within it, with their full names.
-fn collect<'a>(around: &str, message: &'a DescriptorProto, into: &mut Vec<(String, &'a DescriptorProto)>) {
-    let name = format!("{around}.{}", message.name());
-    for inner in &message.nested_type {
+fn collect<'a>(around: &str, message: &'a Message, into: &mut Vec<(String, &'a Message)>) {
+    let name = format!("{around}.{}", message.name);
+    for inner in &message.messages {
         collect(&name, inner, into);
     }
     into.push((name, message));
@@ -263,8 +263,7 @@ mod tests {
 
     /// The descriptors of health and of descriptors themselves, which nest.
     pub(super) fn types() -> MessageTypes {
-        let set = FileDescriptorSet::decode(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET).unwrap();
-        MessageTypes::of(&set)
+        MessageTypes::of(&FileSet::read(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET))
     }
 
     fn framed(messages: &[Vec<u8>]) -> Vec<u8> {

@@ -46,6 +46,7 @@ pub mod tls;
 mod batched_writes;
 mod cgroup;
 mod deadline_watchdog;
+mod descriptor_set;
 mod descriptors;
 mod drain;
 mod elements;

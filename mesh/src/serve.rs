@@ -210,7 +210,6 @@ impl Server {
         let reporter = HealthReporter::new();
         set_health(&reporter, &names, ServingStatus::NotServing).await;
         let services: Vec<&str> = names.iter().copied().chain(forwarded.iter().map(String::as_str)).collect();
-        let control = control::router(&descriptors, &services, &reporter, health);
         let forwards = forward.is_some();
         let own = api.routes().into_axum_router();
         let api = match forward {
@@ -220,6 +219,7 @@ impl Server {
             None => Stack::new(own),
         };
         let methods = Methods::of(&services, &descriptors);
+        let control = control::router(descriptors, &services, &reporter, health);
         let calls = Shares::of(load);
         let server_metrics = metrics.server(role, &methods, forwards);
         let streams = Shares::default();

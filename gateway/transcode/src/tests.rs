@@ -2,6 +2,7 @@
 //! protobuf's own conformance tests.
 
 mod conformance;
+mod effective;
 mod fuzz;
 mod hostile;
 mod incremental;

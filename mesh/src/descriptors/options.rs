@@ -5,6 +5,8 @@ use std::collections::HashMap;
 
 use prost::Message;
 
+use crate::descriptor_set::{File, FileSet, Method};
+
 /// `BULK` of `dataflow.mesh.v1.Priority`.
 const BULK: i32 = 1;
 
@@ -21,45 +23,6 @@ pub(crate) struct MethodOptions {
     /// A number of `dataflow.mesh.v1.Scope`; 0 if none is stated.
     pub(crate) scope: i32,
     pub(crate) has_side_effects: bool,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct FileSet {
-    #[prost(message, repeated, tag = "1")]
-    files: Vec<File>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct File {
-    #[prost(string, tag = "2")]
-    package: String,
-    #[prost(message, repeated, tag = "7")]
-    extensions: Vec<Extension>,
-    #[prost(message, repeated, tag = "6")]
-    services: Vec<Service>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Service {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(message, repeated, tag = "2")]
-    methods: Vec<Method>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Extension {
-    #[prost(string, tag = "1")]
-    name: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Method {
-    #[prost(string, tag = "1")]
-    name: String,
-    /// Not decoded with the method: those of others may use the same numbers.
-    #[prost(bytes = "vec", tag = "4")]
-    options: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -82,8 +45,7 @@ struct Scope {
 
 /// The options of all methods of a descriptor set, by their paths. Those of ours count only where the set defines them:
 /// their numbers may mean something else elsewhere.
-pub(crate) fn of(descriptor_set: &[u8]) -> HashMap<String, MethodOptions> {
-    let set = FileSet::decode(descriptor_set).expect("the descriptor set of a server is well-formed");
+pub(crate) fn of(set: &FileSet) -> HashMap<String, MethodOptions> {
     let defines = |name: &str| {
         let ours = set.files.iter().filter(|file| file.package == PACKAGE);
         ours.flat_map(|file| &file.extensions).any(|extension| extension.name == name)
@@ -101,13 +63,9 @@ pub(crate) fn of(descriptor_set: &[u8]) -> HashMap<String, MethodOptions> {
         }
     };
     let mut by_path = HashMap::new();
-    for file in &set.files {
-        let dot = if file.package.is_empty() { "" } else { "." };
-        for service in &file.services {
-            for method in &service.methods {
-                let path = format!("/{}{dot}{}/{}", file.package, service.name, method.name);
-                by_path.insert(path, options(method));
-            }
+    for (name, service) in set.files.iter().flat_map(File::services) {
+        for method in &service.methods {
+            by_path.insert(format!("/{name}/{}", method.name), options(method));
         }
     }
     by_path
@@ -116,16 +74,17 @@ pub(crate) fn of(descriptor_set: &[u8]) -> HashMap<String, MethodOptions> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::descriptor_set::{Extension, Service};
 
     /// The options of a method that has these bytes as its options, in a set that may define ours.
     fn read(options: &[u8], defines: bool) -> MethodOptions {
-        let method = Method { name: "M".to_owned(), options: options.to_vec() };
+        let method = Method { name: "M".to_owned(), options: options.to_vec(), ..Method::default() };
         let service = Service { name: "S".to_owned(), methods: vec![method] };
         let file = File { package: "p.v1".to_owned(), services: vec![service], ..File::default() };
         let extensions = ["priority", "scope"].map(|name| Extension { name: name.to_owned() }).to_vec();
         let ours = File { package: PACKAGE.to_owned(), extensions, ..File::default() };
         let files = if defines { vec![ours, file] } else { vec![file] };
-        of(&FileSet { files }.encode_to_vec())["/p.v1.S/M"]
+        of(&FileSet { files })["/p.v1.S/M"]
     }
 
     #[test]

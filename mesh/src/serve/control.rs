@@ -1,5 +1,7 @@
 //! The gRPC services health and reflection, which every server has.
 
+use std::borrow::Cow;
+
 use axum::Router;
 use tonic::service::{Routes, RoutesBuilder};
 use tonic_health::ServingStatus;
@@ -21,7 +23,7 @@ pub(super) fn health<H: Health>(wrap: impl FnOnce(HealthService) -> H + Send + '
 /// Routes of health and of reflection, which lists `services`, health and itself only: the descriptor set describes
 /// further services.
 pub(super) fn router(
-    descriptors: &[u8],
+    descriptors: Cow<'static, [u8]>,
     services: &[&str],
     reporter: &HealthReporter,
     health: AddHealth,
@@ -29,13 +31,13 @@ pub(super) fn router(
     let mut routes = Routes::builder();
     health(HealthService::from_health_reporter(reporter.clone()), &mut routes);
     let services = [services, &[HEALTH]].concat();
-    let sets = [
+    let sets = vec![
         descriptors,
-        tonic_health::pb::FILE_DESCRIPTOR_SET,
-        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
-        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+        tonic_health::pb::FILE_DESCRIPTOR_SET.into(),
+        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET.into(),
+        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET.into(),
     ];
-    reflection::add(&sets, &services, &mut routes);
+    reflection::add(sets, &services, &mut routes);
     routes.routes().into_axum_router()
 }
 

@@ -3,8 +3,9 @@
 
 mod index;
 
+use std::borrow::Cow;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures_util::{Stream, StreamExt};
 use tonic::service::RoutesBuilder;
@@ -15,8 +16,8 @@ use crate::status::Kind;
 use index::Index;
 
 /// Adds both versions of reflection, which list `services`, to the routes. Each version lists itself too.
-pub(super) fn add(sets: &[&[u8]], services: &[&str], routes: &mut RoutesBuilder) {
-    let index = Arc::new(Index::new(sets));
+pub(super) fn add(sets: Vec<Cow<'static, [u8]>>, services: &[&str], routes: &mut RoutesBuilder) {
+    let index = Arc::new(LateIndex { sets, index: OnceLock::new() });
     let services = |own: &str| {
         let mut names: Vec<String> = services.iter().map(|name| (*name).to_owned()).collect();
         names.push(own.to_owned());
@@ -25,6 +26,18 @@ pub(super) fn add(sets: &[&[u8]], services: &[&str], routes: &mut RoutesBuilder)
     };
     routes.add_service(v1::server(Arc::clone(&index), services(v1::SERVICE)));
     routes.add_service(v1alpha::server(index, services(v1alpha::SERVICE)));
+}
+
+/// An index that the first request makes: nearly every process gets none.
+struct LateIndex {
+    sets: Vec<Cow<'static, [u8]>>,
+    index: OnceLock<Index>,
+}
+
+impl LateIndex {
+    fn get(&self) -> &Index {
+        self.index.get_or_init(|| Index::new(&self.sets))
+    }
 }
 
 /// The service in one version of the protocol; the versions differ in the names of their types only.
@@ -43,12 +56,12 @@ macro_rules! version {
 
             #[derive(Clone)]
             pub(super) struct Reflection {
-                index: Arc<Index>,
+                index: Arc<LateIndex>,
                 services: Arc<[String]>,
             }
 
             pub(super) fn server(
-                index: Arc<Index>,
+                index: Arc<LateIndex>,
                 services: Arc<[String]>,
             ) -> ServerReflectionServer<Reflection> {
                 ServerReflectionServer::new(Reflection { index, services })
@@ -56,6 +69,7 @@ macro_rules! version {
 
             impl Reflection {
                 fn answer(&self, request: pb::ServerReflectionRequest) -> pb::ServerReflectionResponse {
+                    let index = self.index.get();
                     let file = |found: Option<&prost::bytes::Bytes>| {
                         let file_descriptor_proto = vec![found?.to_vec()];
                         Some(MessageResponse::FileDescriptorResponse(pb::FileDescriptorResponse {
@@ -63,19 +77,17 @@ macro_rules! version {
                         }))
                     };
                     let (found, missing) = match &request.message_request {
-                        Some(MessageRequest::FileByFilename(name)) => {
-                            (file(self.index.file(name)), name.clone())
-                        }
+                        Some(MessageRequest::FileByFilename(name)) => (file(index.file(name)), name.clone()),
                         Some(MessageRequest::FileContainingSymbol(name)) => {
-                            (file(self.index.file_of_symbol(name)), name.clone())
+                            (file(index.file_of_symbol(name)), name.clone())
                         }
                         Some(MessageRequest::FileContainingExtension(asked)) => {
                             let pb::ExtensionRequest { containing_type, extension_number } = asked;
-                            let found = self.index.file_of_extension(containing_type, *extension_number);
+                            let found = index.file_of_extension(containing_type, *extension_number);
                             (file(found), format!("extension {extension_number} of {containing_type}"))
                         }
                         Some(MessageRequest::AllExtensionNumbersOfType(name)) => {
-                            let numbers = self.index.extension_numbers(name).map(|extension_number| {
+                            let numbers = index.extension_numbers(name).map(|extension_number| {
                                 let base_type_name = name.clone();
                                 MessageResponse::AllExtensionNumbersResponse(pb::ExtensionNumberResponse {
                                     base_type_name,

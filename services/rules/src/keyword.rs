@@ -122,7 +122,8 @@ fn read_agency(written: &str) -> Option<Box<str>> {
 /// One run of words, without its last gap before a `*`. `None` if it has no word, or if a `*` is next to a single
 /// character, which would match nearly everything.
 fn run(part: &str, gap: u8, open_start: bool, open_end: bool) -> Option<Vec<u8>> {
-    let mut run = Vec::new();
+    // What folding needs, with both gaps.
+    let mut run = Vec::with_capacity(part.len() + 10);
     fold_into(part, gap, &mut run);
     let begins_letter = |byte: &&u8| **byte != gap && !(0x80..0xc0).contains(*byte);
     let letters = run.iter().filter(begins_letter).count();

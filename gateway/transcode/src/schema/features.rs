@@ -67,11 +67,11 @@ impl Features {
     }
 }
 
-/// The year of an edition: `google.protobuf.Edition` counts them from 1000.
+/// The name of an edition that came after this release, as far as it is known: the numbers of
+/// `google.protobuf.Edition` have no rule.
 fn edition_name(edition: i32) -> String {
-    if (1000..2000).contains(&edition) {
-        format!("edition {}", edition + 1023)
-    } else {
-        format!("edition number {edition}")
+    match edition {
+        1002 => "edition 2026".to_owned(),
+        _ => format!("edition number {edition}"),
     }
 }

@@ -9,6 +9,7 @@ use prost::Message as _;
 use prost_reflect::Syntax;
 use serde_json::Value;
 
+use super::effective::effective;
 use super::oracle::Subject;
 use super::random::{Entropy, wire};
 use crate::{JsonWriter, Style};
@@ -85,8 +86,11 @@ fn mutated_messages_are_written_as_by_the_oracle_or_rejected() {
         let (mut entropy, subject) = (Entropy::new(bytes), subject(*number));
         let wire = mutated(&wire(&mut entropy, &subject.descriptor, 3), changes, &[]);
         let Ok(json) = subject.to_json(&wire) else { return };
-        // Ours does not look into a value that a later one replaces, where the oracle may find malformed bytes.
-        let Ok(message) = subject.decode(&wire) else { return };
+        let message = subject.decode(&wire).or_else(|_| {
+            let effective = effective(&subject.descriptor, &wire).expect("ours accepts it");
+            subject.decode(&effective)
+        });
+        let message = message.unwrap_or_else(|error| panic!("{error}: {json}: {wire:?}"));
         match subject.oracle_to_json(&message) {
             Ok(expected) => {
                 let found = serde_json::from_str::<Value>(&json).expect("it is JSON");

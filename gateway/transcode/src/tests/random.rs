@@ -10,7 +10,7 @@ use prost_reflect::prost_types::{
     FileDescriptorProto, MessageOptions, OneofDescriptorProto,
 };
 
-pub(super) use message::wire;
+pub(super) use message::{wire, wire_type};
 
 /// Bytes that decide; zeros when they are used up.
 pub(super) struct Entropy<'a> {

@@ -81,7 +81,8 @@ fn editions_up_to_2024_have_the_same_defaults_and_later_ones_are_named() {
         let error = schema(&[of_edition(edition)]).map(drop).unwrap_err().to_string();
         assert!(error.starts_with(&format!("e.proto is in {expected}, which is not supported")), "{error}");
     };
-    check(1002, "edition 2025");
+    check(1002, "edition 2026");
+    check(1003, "edition number 1003");
     check(99999, "edition number 99999");
     check(0, "edition number 0");
 }

@@ -29,9 +29,9 @@ struct FileSet {
 impl Index {
     /// Indexes serialized descriptor sets. Of a file that occurs more than once, the first counts; what cannot be read
     /// is left out.
-    pub(super) fn new(sets: &[&[u8]]) -> Self {
+    pub(super) fn new(sets: &[impl AsRef<[u8]>]) -> Self {
         let mut index = Self::default();
-        let files = sets.iter().flat_map(|set| FileSet::decode(*set).unwrap_or_default().files);
+        let files = sets.iter().flat_map(|set| FileSet::decode(set.as_ref()).unwrap_or_default().files);
         for bytes in files {
             let Ok(file) = FileDescriptorProto::decode(bytes.clone()) else { continue };
             let name = file.name().to_owned();
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn symbols_of_every_kind_are_found() {
         let set = set();
-        let index = Index::new(&[&set, tonic_health::pb::FILE_DESCRIPTOR_SET, &set, b"no set"]);
+        let index = Index::new(&[&set[..], tonic_health::pb::FILE_DESCRIPTOR_SET, &set[..], b"no set"]);
         let name = |file: Option<&Bytes>| {
             Some(FileDescriptorProto::decode(file?.clone()).unwrap().name().to_owned())
         };

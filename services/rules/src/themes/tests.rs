@@ -17,6 +17,12 @@ fn mapping(themes: Vec<Theme>) -> Mapping {
 }
 
 #[test]
+fn the_built_in_mapping_is_that_of_its_file() {
+    let file = Mapping::parse(include_str!("../../sets/themes.yaml")).unwrap();
+    assert_eq!(Mapping::built_in(), file);
+}
+
+#[test]
 fn the_built_in_mapping_has_every_category() {
     let mapping = CompiledMapping::new(&Mapping::built_in());
     let check = |name: &str, expected| {

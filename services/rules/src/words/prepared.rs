@@ -54,7 +54,7 @@ fn read_keywords<'a>(
 ) -> Result<Vec<(&'a str, Keyword)>, RuleError> {
     require(!rule.keywords.is_empty(), || at("keywords"), || "must not be empty".to_owned())?;
     rule.check_weights(at)?;
-    let mut known = HashSet::new();
+    let mut known = HashSet::with_capacity(rule.keywords.len());
     let mut keywords = Vec::with_capacity(rule.keywords.len());
     for (number, written) in rule.keywords.iter().enumerate() {
         let keyword = Keyword::parse(written, || at(&format!("keywords[{number}]")))?;

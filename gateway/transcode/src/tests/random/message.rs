@@ -137,7 +137,7 @@ fn well_known(
     true
 }
 
-fn wire_type(kind: &Kind) -> WireType {
+pub(in crate::tests) fn wire_type(kind: &Kind) -> WireType {
     match kind {
         Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => WireType::SixtyFourBit,
         Kind::Float | Kind::Fixed32 | Kind::Sfixed32 => WireType::ThirtyTwoBit,
