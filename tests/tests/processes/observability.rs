@@ -123,6 +123,7 @@ async fn the_status_is_that_of_every_role_and_names_what_is_missing() {
         "analysis/calls",
         "analysis/held_bytes",
         "analysis/parsers",
+        "analysis/result_bytes",
         "analysis/streams",
         "analysis/uploads",
         "cache/calls",
