@@ -1,21 +1,46 @@
 //! Messages of an edition and of proto2 against Python's protobuf package, whose compiler makes the descriptor sets:
 //! the Rust ones know neither editions nor their features.
 
+mod gateway;
+mod random;
+
 use std::fmt::Write as _;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use dataflow_tests::tools;
 use dataflow_transcode::{IncrementalWriter, JsonWriter, Preset, Root, Schema, Style, json_to_wire};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A Python with the packages `protobuf` and `grpcio-tools`. `make tools` installs it.
 const PYTHON: &str = "protobuf-python";
 
 const LIMIT: usize = 1 << 20;
+
+/// The folder of this test's files.
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/processes/editions")
+}
+
+/// The descriptor set of a file in a folder, as `set.bin` in one of its own; none without Python's package.
+fn compile(folder: &Path, file: &str) -> Option<TempDir> {
+    if !tools::available(PYTHON) {
+        return None;
+    }
+    let set = tempfile::tempdir().unwrap();
+    let mut protoc = Command::new(PYTHON);
+    protoc.args(["-m", "grpc_tools.protoc", "--include_imports"]);
+    protoc.arg(format!("--descriptor_set_out={}", set.path().join("set.bin").display()));
+    for imports in [folder, &dataflow_tests::in_repository("proto")] {
+        protoc.arg(format!("-I{}", imports.display()));
+    }
+    let output = protoc.arg(file).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(set)
+}
 
 /// A message type, as both sides know it.
 struct Subject {
@@ -27,16 +52,12 @@ struct Subject {
 impl Subject {
     /// A message of a file in this test's folder; none without Python's package.
     fn new(file: &str, name: &'static str) -> Option<Self> {
-        if !tools::available(PYTHON) {
-            return None;
-        }
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/processes/editions");
-        let set = tempfile::tempdir().unwrap();
-        let mut protoc = Command::new(PYTHON);
-        protoc.args(["-m", "grpc_tools.protoc", "--include_imports"]);
-        protoc.arg(format!("--descriptor_set_out={}", set.path().join("set.bin").display()));
-        let output = protoc.arg(format!("-I{}", folder.display())).arg(file).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Self::compiled(&folder(), file, name)
+    }
+
+    /// A message of a file in a folder; none without Python's package.
+    fn compiled(folder: &Path, file: &str, name: &'static str) -> Option<Self> {
+        let set = compile(folder, file)?;
         let schema = Schema::new(&std::fs::read(set.path().join("set.bin")).unwrap()).unwrap();
         let schema = Arc::new(schema);
         Some(Self { schema, name, set })
@@ -44,12 +65,14 @@ impl Subject {
 
     /// What Python makes of each line.
     fn oracle(&self, lines: &[String]) -> Vec<String> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/processes/editions/oracle.py");
         let mut python = Command::new(PYTHON);
-        python.arg(script).arg(self.set.path().join("set.bin")).arg(self.name);
+        python.arg(folder().join("oracle.py")).arg(self.set.path().join("set.bin")).arg(self.name);
         let mut child = python.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all((lines.join("\n") + "\n").as_bytes()).unwrap();
+        let (mut stdin, lines_in) = (child.stdin.take().unwrap(), lines.join("\n") + "\n");
+        // Python answers while it reads.
+        let feeding = std::thread::spawn(move || stdin.write_all(lines_in.as_bytes()).unwrap());
         let output = child.wait_with_output().unwrap();
+        feeding.join().unwrap();
         assert!(output.status.success());
         let said: Vec<String> =
             String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
@@ -67,7 +90,7 @@ impl Subject {
     fn to_json(&self, wire: &[u8]) -> Option<Value> {
         let mut writer = JsonWriter::new(&self.schema, Style::default(), LIMIT);
         writer.message(self.schema.message_named(self.name).unwrap(), wire).ok()?;
-        Some(serde_json::from_slice(&writer.take()).unwrap())
+        Some(parsed(std::str::from_utf8(&writer.take()).unwrap()))
     }
 
     /// The JSON of a message that arrives byte by byte.
@@ -77,7 +100,7 @@ impl Subject {
         let mut writer = IncrementalWriter::new(schema, id, None, length, Style::default(), LIMIT);
         wire.iter().try_for_each(|byte| writer.feed(&[*byte])).ok()?;
         writer.feed(b"").ok()?;
-        writer.is_finished().then(|| serde_json::from_slice(&writer.take()).unwrap())
+        writer.is_finished().then(|| parsed(std::str::from_utf8(&writer.take()).unwrap()))
     }
 
     /// Both sides make the same of a JSON text: the same message, in each other's eyes too.
@@ -93,21 +116,44 @@ impl Subject {
                 continue;
             };
             assert_ne!(theirs, "error", "{json}: accepted by ours alone");
-            let expected: Value = serde_json::from_str(&read_by_them).unwrap();
+            let expected = parsed(&read_by_them);
             assert_eq!(self.to_json(&ours), Some(expected.clone()), "{json}: from our bytes");
             assert_eq!(self.to_json(&bytes(&theirs)), Some(expected), "{json}: from their bytes");
         }
     }
 
-    /// Both sides write the same JSON of a message on the wire.
+    /// Both sides write the same JSON of a message on the wire, ours also of one that arrives byte by byte.
     fn check_wire(&self, messages: &[&str]) {
+        self.check_wire_in_any_order(messages);
+        for message in messages.iter().map(|message| bytes(message)) {
+            assert_eq!(self.in_pieces(&message), self.to_json(&message), "{message:?}, byte by byte");
+        }
+    }
+
+    /// The same of whole messages, whose fields may come in any order.
+    fn check_wire_in_any_order(&self, messages: &[&str]) {
         let lines: Vec<String> = messages.iter().map(|message| format!("wire {message}")).collect();
         for (message, theirs) in messages.iter().zip(self.oracle(&lines)) {
             let ours = self.to_json(&bytes(message));
-            assert_eq!(ours, serde_json::from_str(&theirs).ok(), "{message}");
-            assert_eq!(self.in_pieces(&bytes(message)), ours, "{message}, byte by byte");
+            let expected = (theirs != "error").then(|| parsed(&theirs));
+            assert_eq!(ours, expected, "{message}");
         }
     }
+}
+
+/// JSON whose numbers are doubles: the two sides write 1 or 1.0.
+fn parsed(json: &str) -> Value {
+    fn doubles(value: Value) -> Value {
+        match value {
+            Value::Number(number) => json!(number.as_f64().unwrap()),
+            Value::Array(values) => values.into_iter().map(doubles).collect(),
+            Value::Object(members) => {
+                members.into_iter().map(|(name, value)| (name, doubles(value))).collect()
+            }
+            other => other,
+        }
+    }
+    doubles(serde_json::from_str(json).unwrap())
 }
 
 fn hex(bytes: Option<&[u8]>) -> String {

@@ -6,6 +6,7 @@ use dataflow_mesh::status::failure_in;
 use dataflow_tests::http;
 use dataflow_tests::http2::{Client, DEFAULT_WINDOW};
 use dataflow_tests::services::{self, Service};
+use dataflow_tests::tools;
 use prost::Message;
 use serde_json::{Value, json};
 use tonic::{Code, Status};
@@ -249,4 +250,22 @@ async fn the_details_of_an_error_reach_clients_of_grpc_too() {
     assert_eq!(found.error_info().unwrap().reason, "ODD");
     let all = tonic_types::pb::Status::decode(status.details()).unwrap();
     assert_eq!(all.details.len(), 13);
+}
+
+#[tokio::test]
+async fn grpcurl_prints_the_details_of_an_error() {
+    if !tools::available("grpcurl") {
+        return;
+    }
+    let gateway = answering(Answer::status("9", "no", &details())).await;
+    let address = gateway.upstream.to_string();
+    let address = address.trim_start_matches("http://").trim_end_matches('/');
+    let mut grpcurl = tokio::process::Command::new("grpcurl");
+    let output = grpcurl.args(["-plaintext", address, "odd.v1.Odd/Behave"]).output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{said}");
+    // Of `google.rpc`, which the set does not have, and of the set.
+    for expected in ["FailedPrecondition", "google.rpc.ErrorInfo", r#""reason":"ODD""#, r#""label":"own""#] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
 }
