@@ -7,7 +7,7 @@ mod open;
 
 use std::sync::Arc;
 
-use super::occurrences::fits;
+use super::occurrences::{accepts, fits};
 use super::{JsonWriter, Result, Style, Suspended};
 use crate::schema::{Cardinality, FieldId, MessageId, Schema};
 use crate::wire::{WireError, WireType};
@@ -179,7 +179,13 @@ impl IncrementalWriter {
             self.retry_at = if arriving.wire_type == WireType::StartGroup { available.len() * 2 } else { 0 };
             return if available.len() >= end_of_open { Err(WireError::Truncated.into()) } else { Ok(0) };
         };
-        if let Some(index) = index {
+        let fields = writer.schema[open.id].fields();
+        let is_of_field = |index: usize| {
+            accepts(writer.schema, &fields[index], &available[value.clone()], arriving.wire_type)
+        };
+        if let Some(index) = index
+            && is_of_field(index)?
+        {
             let is_only = is_root && self.only.is_some();
             let whole = Whole { bytes: &available[..length], value, wire_type: arriving.wire_type };
             open.field(writer, index, &whole, is_only)?;

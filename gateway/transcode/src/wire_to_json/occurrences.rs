@@ -10,6 +10,17 @@ use crate::wire::{WireReader, WireType};
 /// No occurrence, or no further one.
 const NONE: u32 = u32::MAX;
 
+/// Whether a value is one of the field. One that a closed enum does not define counts as an unknown field, so that it
+/// replaces no other member of a oneof either.
+pub(super) fn accepts(schema: &Schema, field: &Field, value: &[u8], wire_type: WireType) -> Result<bool> {
+    Ok(match field.kind() {
+        Kind::Enum(id) if wire_type == WireType::Varint => {
+            schema[id].accepts(WireReader::new(value).varint()? as i32)
+        }
+        _ => true,
+    })
+}
+
 /// The occurrences of the fields of all messages that are being written, the innermost last.
 #[derive(Debug, Default)]
 pub(super) struct Occurrences {
@@ -70,13 +81,7 @@ impl Occurrences {
             let field = &message.fields()[at];
             let range = reader.value(number, wire_type, depth).map_err(|error| within(error, field))?;
             // As every parser of protobuf does, a value of another wire type counts as an unknown field.
-            if !fits(field, wire_type) {
-                continue;
-            }
-            if let Kind::Enum(id) = field.kind()
-                && wire_type == WireType::Varint
-                && !schema[id].accepts(WireReader::new(&wire[range.clone()]).varint()? as i32)
-            {
+            if !fits(field, wire_type) || !accepts(schema, field, &wire[range.clone()], wire_type)? {
                 continue;
             }
             self.add(index, at, field, range, wire_type);
