@@ -116,7 +116,7 @@ impl ResultMemory {
     ///
     /// # Errors
     ///
-    /// As [`take`](Self::take).
+    /// If all memory of results is in use.
     pub fn take_up_to(&mut self, bytes: u64) -> Result<(), Error> {
         self.take(bytes.saturating_sub(self.taken))
     }
