@@ -150,6 +150,18 @@ impl Telemetry {
     }
 }
 
+/// Runs work of a test with a subscriber. One at a time: what a subscriber says of a span is cached for all that there
+/// are, and a span that only another one wants would exist here too.
+#[cfg(test)]
+fn with_subscriber<S, T>(subscriber: S, work: impl FnOnce() -> T) -> T
+where
+    S: tracing::Subscriber + Send + Sync + 'static,
+{
+    static ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    tracing::subscriber::with_default(subscriber, work)
+}
+
 #[cfg(test)]
 mod tests {
     use super::traces::tests as traces;
@@ -170,7 +182,7 @@ mod tests {
         for with_spans in [true, false] {
             let (filter, _handle) = reload::Layer::new(in_force("info", with_spans).unwrap());
             let logs = fmt::layer().with_writer(std::io::sink).with_filter(filter);
-            tracing::subscriber::with_default(tracing_subscriber::registry().with(logs), || {
+            with_subscriber(tracing_subscriber::registry().with(logs), || {
                 assert_eq!(tracing::info_span!("call").is_none(), !with_spans);
             });
         }
@@ -180,7 +192,7 @@ mod tests {
     fn passed(create: impl FnOnce()) -> Vec<String> {
         let (provider, exported) = traces::recorded();
         let subscriber = tracing_subscriber::registry().with(for_collector(&provider, "test"));
-        tracing::subscriber::with_default(subscriber, create);
+        with_subscriber(subscriber, create);
         exported.names()
     }
 

@@ -65,9 +65,9 @@ impl CallSpan {
     }
 
     /// Begins the span of a call in the trace of its caller. A new trace that is not sampled is written to the headers,
-    /// so that no service behind decides anew.
+    /// so that the services behind keep to the decision.
     pub(super) fn begin(traces: &Traces, headers: &mut HeaderMap, is_entry: bool) -> Self {
-        match traces.start(headers, is_entry) {
+        let (span, trace, trace_id) = match traces.start(headers, is_entry) {
             Start::Sampled(parent) => {
                 let request_id = request_id(headers);
                 // Each field of a span costs formatting, also without a log record. One field is enough to find all
@@ -82,17 +82,15 @@ impl CallSpan {
                 // A subscriber without a layer for the collector, as in tests.
                 let trace = if span.set_parent(parent).is_ok() { Trace::Sampled } else { Trace::Without };
                 let trace_id = trace_id_in(&span.context());
-                Self { span, trace, trace_id, is_http: false }
+                (span, trace, trace_id)
             }
             Start::Unsampled(call) => {
-                let trace_id = Some(call.context().trace_id());
-                let trace = Trace::Unsampled(Arc::new(call));
-                Self { span: log_span(headers), trace, trace_id, is_http: false }
+                let trace_id = call.context().trace_id();
+                (log_span(headers), Trace::Unsampled(Arc::new(call)), Some(trace_id))
             }
-            Start::Without(trace_id) => {
-                Self { span: log_span(headers), trace: Trace::Without, trace_id, is_http: false }
-            }
-        }
+            Start::Without(trace_id) => (log_span(headers), Trace::Without, Some(trace_id)),
+        };
+        Self { span, trace, trace_id, is_http: false }
     }
 
     /// The trace, where it is known.

@@ -157,6 +157,7 @@ mod tests {
     use tracing_subscriber::layer::SubscriberExt;
     use tracing_subscriber::{Layer, reload};
 
+    use super::super::with_subscriber;
     use super::*;
 
     /// Keeps level and target of each event.
@@ -186,7 +187,7 @@ mod tests {
             kept.lock().unwrap().retain(|record| !record.ends_with(own));
             assert_eq!(logged(), expected, "{filter}");
         };
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        with_subscriber(tracing_subscriber::registry().with(layer), || {
             check("info", &["INFO dataflow_other"]);
             check("off,dataflow_one=debug", &["DEBUG dataflow_one::part"]);
             check("debug,dataflow_other=warn", &["DEBUG dataflow_one::part"]);
@@ -200,7 +201,7 @@ mod tests {
         let exists = |text: &str, with_spans: bool| {
             let (filter, handle) = reload::Layer::new(in_force("info", with_spans).unwrap());
             let layer = Kept(Arc::default()).with_filter(filter);
-            tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            with_subscriber(tracing_subscriber::registry().with(layer), || {
                 LogFilter::new(handle, with_spans).set(text);
                 !tracing::info_span!("call").is_none()
             })

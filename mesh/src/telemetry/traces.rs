@@ -30,7 +30,7 @@ pub(super) enum Start {
     /// It may be exported at the end of the call.
     Unsampled(Unsampled),
     /// In this trace, of which this process exports nothing.
-    Without(Option<TraceId>),
+    Without(TraceId),
 }
 
 // === impl Traces ===
@@ -68,7 +68,7 @@ impl Traces {
         }
         match &self.tail {
             Some(tail) if is_entry => Start::Unsampled(Unsampled::begin(tail, own, from.span_id())),
-            _ => Start::Without(Some(own.trace_id())),
+            _ => Start::Without(own.trace_id()),
         }
     }
 }

@@ -7,7 +7,7 @@ use opentelemetry_sdk::trace::SpanData;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::super::traces::tests::{headers, recorded, traces};
-use super::super::{OutgoingSpan, for_collector};
+use super::super::{OutgoingSpan, for_collector, with_subscriber};
 use super::*;
 
 const NOT_SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
@@ -39,7 +39,7 @@ fn sampled() -> Vec<SpanData> {
     let (provider, exported) = recorded();
     let subscriber = tracing_subscriber::registry().with(for_collector(&provider, "test"));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    tracing::subscriber::with_default(subscriber, || {
+    with_subscriber(subscriber, || {
         let span = CallSpan::begin(&traces(1.0, 1).0, &mut headers(""), true);
         assert!(span.sampled_trace().is_some());
         runtime.block_on(call(&span, Some(Reason::Error)));

@@ -7,9 +7,9 @@ use http::Request;
 use prometheus_client::metrics::counter::Counter;
 use serde_json::{Value, json};
 use tower::{Layer as _, ServiceExt};
-use tracing::subscriber;
 use tracing_subscriber::layer::SubscriberExt;
 
+use super::super::with_subscriber;
 use super::*;
 use crate::propagation::PropagationLayer;
 
@@ -42,7 +42,7 @@ fn records(log: impl FnOnce()) -> Vec<Value> {
     let records = Arc::<Mutex<Vec<String>>>::default();
     let layer = JsonLayer::new(Output::new(Counter::default()), &names(), false);
     let kept = Kept { layer, records: Arc::clone(&records) };
-    subscriber::with_default(tracing_subscriber::registry().with(kept), log);
+    with_subscriber(tracing_subscriber::registry().with(kept), log);
     let records = records.lock().unwrap();
     records
         .iter()

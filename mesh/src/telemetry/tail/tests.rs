@@ -31,17 +31,17 @@ fn reasons(exported: &Exported) -> Vec<String> {
 #[test]
 fn traces_above_the_rate_are_counted_and_not_described() {
     let (traces, exported, metrics) = traces(0.0, 2);
-    let rejected = std::cell::Cell::new(0);
+    let described = std::cell::Cell::new(0);
     for call in 0..5 {
         let reason = if call == 0 { Reason::Slow } else { Reason::Error };
         let before = exported.spans().len();
         entered(&traces).export(reason, || {
-            rejected.set(rejected.get() + 1);
+            described.set(described.get() + 1);
             description()
         });
         assert_eq!(exported.spans().len() - before, usize::from(call < 2));
     }
-    assert_eq!((reasons(&exported), rejected.get()), (vec!["slow".to_owned(), "error".to_owned()], 2));
+    assert_eq!((reasons(&exported), described.get()), (vec!["slow".to_owned(), "error".to_owned()], 2));
     assert_eq!((metrics.kept.get(), metrics.above_rate.get()), (2, 3));
 }
 

@@ -71,8 +71,7 @@ fn start(ratio: f64, rate: u32, traceparent: &'static str, is_entry: bool) -> (&
     let start = match traces.start(&mut headers, is_entry) {
         Start::Sampled(_) => "sampled",
         Start::Unsampled(_) => "at the end",
-        Start::Without(Some(_)) => "no",
-        Start::Without(None) => "no trace",
+        Start::Without(_) => "no",
     };
     let after = headers.get("traceparent").map_or("", |value| value.to_str().unwrap());
     (start, after.to_owned())
