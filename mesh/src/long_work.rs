@@ -1,6 +1,6 @@
 //! Work that keeps a processor busy for milliseconds, in the middle of a call: reading or writing a large message. On a
 //! thread of the runtime it would delay all other calls of that thread, so the thread passes them on first, and only as
-//! many of such works run at once as there are processors.
+//! many of such works run at once as there are processors. Those that wait are calls with a permit, which bounds them.
 
 use std::sync::LazyLock;
 

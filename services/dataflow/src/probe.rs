@@ -1,7 +1,6 @@
 //! `dataflow probe`: a small analysis through the whole mesh, as a caller makes it, whose result is known. For a schedule
 //! outside the mesh: a mesh whose metrics are well may still be out of reach.
 
-use std::fmt::Write as _;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::ensure;
@@ -41,16 +40,8 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
     let took = begun.elapsed();
     let analysis = reply.analysis.unwrap_or_default();
     check(&analysis)?;
-    let mut line = String::new();
-    // A text takes all that is written to it.
-    let _ = writeln!(
-        line,
-        "{}  {} dataflows in {} ms, rules {}",
-        mesh.endpoint,
-        analysis.total,
-        took.as_millis(),
-        analysis.rules_revision,
-    );
+    let (total, rules) = (analysis.total, analysis.rules_revision);
+    let line = format!("{}  {total} dataflows in {} ms, rules {rules}\n", mesh.endpoint, took.as_millis());
     client::print(line.as_bytes())?;
     Ok(Exit::Success)
 }

@@ -15,7 +15,7 @@ const ID: usize = 0;
 pub(super) const NAME: u32 = 10;
 /// The weight of what a name says after a word such as "by": the breakdown, less likely the subject.
 pub(super) const BREAKDOWN: u32 = 5;
-/// The weight of a description: long ones mention much besides the subject.
+/// The weight of a description: long ones mention more than the subject.
 pub(super) const DESCRIPTION: u32 = 3;
 
 /// The points of one category, and what decides ties: the highest precedence among its matches, 0 without one.
