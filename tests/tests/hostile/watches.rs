@@ -6,6 +6,7 @@ use dataflow_tests::binary::Service;
 use dataflow_tests::eventually::TIMEOUT;
 use dataflow_tests::http;
 use dataflow_tests::http2::{Client, DEFAULT_WINDOW};
+use dataflow_tests::services::LONG_TIMEOUT;
 use futures_util::future::join_all;
 use prost::Message;
 use tokio::time::timeout;
@@ -58,7 +59,8 @@ async fn watches_from_outside_do_not_displace_those_of_the_mesh() {
     };
     assert!(watches.iter().filter(is_rejected).count() > 100);
 
-    let analysis = Service::start("analysis", &["--config-url", &config_url]);
+    let flags = [&["--config-url", config_url.as_str()][..], &LONG_TIMEOUT].concat();
+    let analysis = Service::start("analysis", &flags);
     let mut client = AnalysisServiceClient::connect(format!("http://{}", analysis.address)).await.unwrap();
     let dataflow = analysis::Dataflow { id: "a".to_owned(), ..Default::default() };
     let request = analysis::CategorizeDataflowRequest { dataflow: Some(dataflow), ..Default::default() };
