@@ -73,3 +73,73 @@ impl Drop for Draining {
         }));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::stream;
+    use tokio::sync::mpsc;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const PIECE: usize = 1 << 16;
+    const WITHIN_LIMIT: usize = MAX_BYTES / PIECE;
+
+    /// A body whose pieces are sent by the test. The sender learns when it is discarded.
+    fn body() -> (mpsc::Sender<Bytes>, Body) {
+        let (sender, receiver) = mpsc::channel(1);
+        let pieces = stream::unfold(receiver, |mut receiver| async {
+            Some((Ok::<_, Infallible>(receiver.recv().await?), receiver))
+        });
+        (sender, Body::from_stream(pieces))
+    }
+
+    fn reject(body: Body, expects: bool) {
+        let request = Request::new(body);
+        let (mut parts, body) = request.into_parts();
+        if expects {
+            parts.headers.insert(header::EXPECT, "100-continue".parse().unwrap());
+        }
+        drop(drained(Request::from_parts(parts, body)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rejected_body_is_read_up_to_the_limit_of_bytes() {
+        let (sender, rest) = body();
+        reject(rest, false);
+        for piece in 1..=WITHIN_LIMIT {
+            assert!(sender.send(Bytes::from_static(&[0; PIECE])).await.is_ok(), "piece {piece}");
+        }
+        sender.closed().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rejected_body_is_read_up_to_the_limit_of_time() {
+        let (sender, rest) = body();
+        let start = Instant::now();
+        reject(rest, false);
+        sender.send(Bytes::from_static(b"a")).await.unwrap();
+        tokio::time::sleep(MAX_TIME - Duration::from_secs(1)).await;
+        sender.send(Bytes::from_static(b"b")).await.unwrap();
+        sender.closed().await;
+        let taken = start.elapsed();
+        assert!(taken >= MAX_TIME && taken < MAX_TIME + Duration::from_secs(1), "{taken:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_read_of_a_body_that_waits_for_100_continue_or_has_ended() {
+        let (sender, rest) = body();
+        reject(rest, true);
+        assert!(sender.is_closed());
+
+        let (sender, rest) = body();
+        drop(sender);
+        let mut request = drained(Request::new(rest));
+        assert!(request.body_mut().frame().await.is_none());
+        drop(request);
+        let metrics = tokio::runtime::Handle::current().metrics();
+        assert_eq!(metrics.num_alive_tasks(), 0);
+    }
+}

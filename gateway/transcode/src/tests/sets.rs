@@ -1,9 +1,14 @@
 //! Descriptor sets that compilers write, and those that none does.
 
-use prost::Message as _;
-use prost_reflect::prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorProto};
+use std::sync::Arc;
 
-use crate::{JsonWriter, MessageId, Preset, Root, Schema, SchemaError, Style, json_to_wire};
+use prost::Message as _;
+use prost_reflect::prost_types::{
+    DescriptorProto, EnumDescriptorProto, EnumValueDescriptorProto, FieldDescriptorProto, FileDescriptorProto,
+    OneofDescriptorProto,
+};
+
+use crate::{IncrementalWriter, JsonWriter, MessageId, Preset, Root, Schema, SchemaError, Style, json_to_wire};
 
 /// `google.protobuf.FileDescriptorSet`, with the bytes of its files.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -91,4 +96,43 @@ fn json_of(schema: &Schema, id: MessageId, wire: &[u8]) -> String {
     let mut writer = JsonWriter::new(schema, Style::default(), 1000);
     writer.message(id, wire).unwrap();
     String::from_utf8(writer.take()).unwrap()
+}
+
+/// A message of proto2, whose enum is closed: a oneof of a number and that enum.
+fn with_closed_enum() -> Vec<u8> {
+    let mut file = file("c.proto", "proto2", &[("M", &[5, 14])]);
+    file.enum_type = vec![EnumDescriptorProto {
+        name: Some("E".to_owned()),
+        value: vec![EnumValueDescriptorProto {
+            name: Some("ONE".to_owned()),
+            number: Some(1),
+            ..Default::default()
+        }],
+        ..Default::default()
+    }];
+    let message = &mut file.message_type[0];
+    message.oneof_decl = vec![OneofDescriptorProto { name: Some("o".to_owned()), ..Default::default() }];
+    for field in &mut message.field {
+        field.oneof_index = Some(0);
+    }
+    message.field[1].type_name = Some(".a.E".to_owned());
+    file.encode_to_vec()
+}
+
+#[test]
+fn an_undefined_value_of_a_closed_enum_replaces_no_member_of_a_oneof() {
+    let schema = Arc::new(schema(&[with_closed_enum()]).unwrap());
+    let id = schema.message_named("a.M").unwrap();
+    let check = |wire: &[u8], expected: &str| {
+        assert_eq!(json_of(&schema, id, wire), expected, "{wire:?}");
+        let (shared, style) = (Arc::clone(&schema), Style::default());
+        let mut arriving = IncrementalWriter::new(shared, id, None, Some(wire.len()), style, 1 << 20);
+        wire.iter().for_each(|byte| arriving.feed(&[*byte]).unwrap());
+        assert_eq!(String::from_utf8(arriving.take()).unwrap(), expected, "{wire:?}, as it arrives");
+    };
+    check(b"\x08\x07\x10\x01", r#"{"f1":"ONE"}"#);
+    check(b"\x08\x07\x10\x02", r#"{"f0":7}"#);
+    check(b"\x10\x01\x10\x02", r#"{"f1":"ONE"}"#);
+    check(b"\x10\x02\x08\x07", r#"{"f0":7}"#);
+    check(b"\x10\x02", "{}");
 }
