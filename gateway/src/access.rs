@@ -13,7 +13,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use dataflow_mesh::access_log::{self, AccessLog, Caller, Outcome, Traffic, peer_in};
 use dataflow_mesh::context::Context;
-use dataflow_mesh::identity::{Names, Principal};
+use dataflow_mesh::identity::Names;
 use dataflow_mesh::panics::{self, Panic};
 use dataflow_mesh::propagation;
 use dataflow_mesh::status::Kind;
@@ -109,8 +109,8 @@ impl Refused {
     }
 
     /// Its caller is known.
-    pub(crate) fn by(&mut self, principal: &Principal) {
-        self.caller.names = Names::of(principal);
+    pub(crate) fn by(&mut self, names: &Names) {
+        self.caller.names = names.clone();
     }
 }
 
@@ -142,8 +142,8 @@ impl Entry {
     }
 
     /// The caller is known.
-    pub(crate) fn by(&mut self, principal: &Principal) {
-        self.caller.names = Names::of(principal);
+    pub(crate) fn by(&mut self, names: &Names) {
+        self.caller.names = names.clone();
     }
 
     /// The span of the request.

@@ -22,7 +22,6 @@ mod subjects;
 
 use dataflow_mesh::access::{Access, AccessTable, Scope};
 use dataflow_mesh::context::Context;
-use dataflow_mesh::identity::Principal;
 use dataflow_mesh::status::{Describe, Kind};
 use http::Request;
 
@@ -37,6 +36,8 @@ pub(crate) use key_uses::KeyUses;
 use metrics::Refusals;
 pub(crate) use names::KEY_SUBJECT;
 
+use crate::caller::Caller;
+
 /// The prefix of methods that anybody may call: load balancers and the kubelet have no credentials.
 const HEALTH: &str = "/grpc.health.";
 
@@ -49,6 +50,8 @@ pub(crate) struct Auth {
     access: AccessTable,
     /// None if callers are not authenticated: each may do what an administrator may.
     callers: Option<Authenticator>,
+    /// The caller of what needs no credentials.
+    nameless: Caller,
     /// Whether reflection needs no credentials.
     has_public_docs: bool,
     refusals: Refusals,
@@ -67,7 +70,7 @@ impl Auth {
             callers.start(context);
         }
         let (access, refusals) = (AccessTable::of(descriptor_set), Refusals::new(&context.metrics));
-        Self { access, callers, has_public_docs, refusals }
+        Self { access, callers, nameless: Caller::default(), has_public_docs, refusals }
     }
 
     /// Notes who is at the other end of a request, by what will be removed from it.
@@ -87,13 +90,13 @@ impl Auth {
     /// # Errors
     ///
     /// If it is not authenticated, or may not call the method.
-    pub(crate) fn admit(&self, presented: Presented<'_>, path: &str) -> Result<Principal, AuthError> {
+    pub(crate) fn admit(&self, presented: Presented<'_>, path: &str) -> Result<Caller, AuthError> {
         if path.starts_with(HEALTH) || (self.has_public_docs && path.starts_with(REFLECTION)) {
-            return Ok(Principal::default());
+            return Ok(self.nameless.clone());
         }
         let caller = match &self.callers {
             Some(callers) => callers.caller(presented)?,
-            None => Principal::default(),
+            None => self.nameless.clone(),
         };
         let needed = match self.access.get(path) {
             Some(Access::Scope(scope)) => scope,
@@ -118,7 +121,7 @@ impl Auth {
         presented: Presented<'_>,
         path: &str,
         error: AuthError,
-    ) -> Result<Principal, AuthError> {
+    ) -> Result<Caller, AuthError> {
         let Some(callers) = &self.callers else { return Err(error) };
         match callers.renew_keys(&error).await {
             Some(Renewal::Fetched) => self.admit(presented, path),
@@ -128,7 +131,7 @@ impl Auth {
     }
 
     /// The caller of a call that was not admitted; none if it is not authenticated.
-    pub(crate) fn denied_caller(&self, presented: Presented<'_>, error: &AuthError) -> Option<Principal> {
+    pub(crate) fn denied_caller(&self, presented: Presented<'_>, error: &AuthError) -> Option<Caller> {
         let callers = self.callers.as_ref().filter(|_| error.kind() == Kind::Denied)?;
         callers.caller(presented).ok()
     }

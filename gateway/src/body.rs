@@ -119,7 +119,7 @@ impl Limits {
     }
 
     /// The same for the bodies of a tenant.
-    pub(crate) fn of(&self, tenant: &str) -> Self {
+    pub(crate) fn of(&self, tenant: &Arc<str>) -> Self {
         Self { memory: self.memory.of(tenant), ..self.clone() }
     }
 }

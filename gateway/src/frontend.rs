@@ -208,7 +208,7 @@ impl Frontend {
                 return self.refusing(refusal, &error);
             }
         };
-        entry.by(&caller);
+        entry.by(caller.names());
         // Probes have no limit of rate.
         let standing = match method {
             probes::STATUS_METHOD => Ok(Standing::default()),

@@ -19,6 +19,7 @@ mod auth;
 mod body;
 mod breakers;
 mod call;
+mod caller;
 mod dialect;
 mod forward;
 mod frame;

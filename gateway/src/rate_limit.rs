@@ -6,7 +6,6 @@
 pub(crate) mod args;
 
 mod error;
-mod identity;
 mod leases;
 mod quota;
 mod standing;
@@ -16,7 +15,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dataflow_mesh::context::Context;
-use dataflow_mesh::identity::Principal;
 use dataflow_mesh::outbound::Upstream;
 use dataflow_mesh::process_status::Quota as InStatus;
 use dataflow_mesh::rate::{Rate, RateLimit, States};
@@ -27,9 +25,10 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::{Instant, timeout_at};
 
+use crate::caller::{Caller, Identity, Kind};
+
 pub use args::{RateLimitArgs, RepeatedTenant};
 pub(crate) use error::RateLimitError;
-use identity::{Identity, Kind};
 use leases::Leases;
 use quota::{Decision, Permit, Quota, Source};
 use standing::OneStanding;
@@ -86,7 +85,7 @@ impl Rates {
     }
 
     /// The rate of a caller by its kind; none without a limit.
-    fn of(&self, kind: Kind, caller: &Principal) -> Option<Rate> {
+    fn of(&self, kind: Kind, caller: &Caller) -> Option<Rate> {
         let own = match kind {
             Kind::Tenant => self.tenants.get(&caller.tenant).copied(),
             Kind::Subject => caller.rate,
@@ -95,7 +94,7 @@ impl Rates {
     }
 
     /// The burst of that rate; none for the calls of one second.
-    fn burst_of(&self, kind: Kind, caller: &Principal) -> Option<u32> {
+    fn burst_of(&self, kind: Kind, caller: &Caller) -> Option<u32> {
         let own = match kind {
             Kind::Tenant => None,
             Kind::Subject => caller.burst,
@@ -110,7 +109,7 @@ impl RateLimits {
     /// Limits callers to these rates, together with other gateways if there is a cache service.
     pub(crate) fn new(rates: Rates, cache: Option<&Upstream>, context: &Context) -> Self {
         let (size, refused) = (Gauge::default(), Family::<Labels, Counter>::default());
-        for kind in [Kind::Tenant, Kind::Subject] {
+        for kind in Kind::ALL {
             drop(refused.get_or_create(&Labels { identity: kind.name() }));
         }
         let metrics = &context.metrics;
@@ -133,8 +132,8 @@ impl RateLimits {
         if rates.are_set() {
             let (used, refused, limit) = (size.clone(), refused.clone(), rates.max_identities as u64);
             context.status.add_quotas(move || {
-                let refused = [Kind::Tenant, Kind::Subject]
-                    .map(|kind| refused.get_or_create(&Labels { identity: kind.name() }).get());
+                let refused =
+                    Kind::ALL.map(|kind| refused.get_or_create(&Labels { identity: kind.name() }).get());
                 let used = u64::try_from(used.get()).unwrap_or_default();
                 let (role, name) = ("gateway", "rate_limits");
                 vec![InStatus { role, name, used, limit, refused: refused.into_iter().sum() }]
@@ -145,8 +144,8 @@ impl RateLimits {
     }
 
     /// Whether a caller has a limit.
-    pub(crate) fn apply_to(&self, caller: &Principal) -> bool {
-        [Kind::Subject, Kind::Tenant].into_iter().any(|kind| {
+    pub(crate) fn apply_to(&self, caller: &Caller) -> bool {
+        Kind::ALL.into_iter().any(|kind| {
             let is_named = match kind {
                 Kind::Tenant => !caller.tenant.is_empty(),
                 Kind::Subject => !caller.subject.is_empty(),
@@ -160,57 +159,62 @@ impl RateLimits {
     /// # Errors
     ///
     /// [`RateLimitError`] if one of them has none.
-    pub(crate) async fn admit(&self, caller: &Principal) -> Result<Standing, RateLimitError> {
+    pub(crate) async fn admit(&self, caller: &Caller) -> Result<Standing, RateLimitError> {
+        let now = Instant::now();
         let limits: Vec<_> =
-            [Kind::Subject, Kind::Tenant].into_iter().filter_map(|kind| self.limited(kind, caller)).collect();
+            Kind::ALL.into_iter().filter_map(|kind| self.limited(kind, caller, now)).collect();
         let mut permits = Vec::with_capacity(limits.len());
         for (index, limited) in limits.iter().enumerate() {
-            match self.take(limited).await {
+            match self.take(limited, now).await {
                 Ok(permit) => permits.push(permit),
                 Err(wait) => {
-                    let now = Instant::now();
                     for (before, permit) in limits.iter().zip(permits) {
                         before.quota.give_back(permit, now);
                     }
-                    return Err(self.refusal(&limits, index, wait));
+                    return Err(self.refusal(&limits, index, wait, now));
                 }
             }
         }
-        Ok(standing(&limits))
+        Ok(standing(&limits, now))
     }
 
     /// Takes a permit, or returns the time until there is one.
-    async fn take(&self, Limited { quota, limit, .. }: &Limited) -> Result<Permit, Duration> {
+    async fn take(
+        &self,
+        Limited { quota, limit, .. }: &Limited,
+        mut now: Instant,
+    ) -> Result<Permit, Duration> {
         let Some(leases) = &self.leases else {
-            return decided(quota, *limit, Source::Alone);
+            return decided(quota, *limit, Source::Alone, now);
         };
-        let end = Instant::now() + LONGEST_WAIT;
+        let end = now + LONGEST_WAIT;
         loop {
             // Before the decision, so that an end of the lease right after it is noticed.
             let ended = quota.lease_ended.notified();
             let source = leases.source();
-            match quota.decide(*limit, source, Instant::now()) {
+            match quota.decide(*limit, source, now) {
                 Decision::Admitted(permit) => {
-                    leases.begin(quota, *limit, false);
+                    leases.begin(quota, *limit, false, now);
                     return Ok(permit);
                 }
                 Decision::Refused(wait) => return Err(wait),
                 Decision::Undecided => {}
             }
             let waiting = quota.wait();
-            let is_over = !leases.begin(quota, *limit, true) || timeout_at(end, ended).await.is_err();
+            let is_over = !leases.begin(quota, *limit, true, now) || timeout_at(end, ended).await.is_err();
             drop(waiting);
+            now = Instant::now();
             if is_over {
-                return decided(quota, *limit, Source::ByShare);
+                return decided(quota, *limit, Source::ByShare, now);
             }
         }
     }
 
-    fn refusal(&self, limits: &[Limited], index: usize, wait: Duration) -> RateLimitError {
+    fn refusal(&self, limits: &[Limited], index: usize, wait: Duration, now: Instant) -> RateLimitError {
         let Limited { quota, rate, .. } = &limits[index];
         let kind = quota.identity.kind;
         self.refused.get_or_create(&Labels { identity: kind.name() }).inc();
-        let mut standing = standing(limits);
+        let mut standing = standing(limits, now);
         // Permits that other gateways have taken are not known here.
         let refused = &mut standing.0[index];
         (refused.remaining, refused.reset) = (0, refused.reset.max(wait));
@@ -218,11 +222,11 @@ impl RateLimits {
     }
 
     /// The limit of a caller by its kind.
-    fn limited(&self, kind: Kind, caller: &Principal) -> Option<Limited> {
+    fn limited(&self, kind: Kind, caller: &Caller, now: Instant) -> Option<Limited> {
         let rate = self.rates.of(kind, caller)?;
-        let identity = Identity::of(kind, caller)?;
+        let identity = caller.identity(kind)?;
         let mut quotas = self.quotas.lock().unwrap_or_else(PoisonError::into_inner);
-        let quota = quotas.get(identity, Instant::now(), || Arc::new(Quota::new(identity)));
+        let quota = quotas.get(identity, now, || Arc::new(Quota::new(identity)));
         let quota = Arc::clone(quota);
         self.size.set(i64::try_from(quotas.len()).unwrap_or(i64::MAX));
         Some(Limited { quota, rate, limit: rate.with_burst(self.rates.burst_of(kind, caller)) })
@@ -230,16 +234,15 @@ impl RateLimits {
 }
 
 /// A decision without a wait.
-fn decided(quota: &Quota, limit: RateLimit, source: Source) -> Result<Permit, Duration> {
-    match quota.decide(limit, source, Instant::now()) {
+fn decided(quota: &Quota, limit: RateLimit, source: Source, now: Instant) -> Result<Permit, Duration> {
+    match quota.decide(limit, source, now) {
         Decision::Admitted(permit) => Ok(permit),
         Decision::Refused(wait) => Err(wait),
         Decision::Undecided => unreachable!("only shared limits wait for a lease"),
     }
 }
 
-fn standing(limits: &[Limited]) -> Standing {
-    let now = Instant::now();
+fn standing(limits: &[Limited], now: Instant) -> Standing {
     let one = |Limited { quota, rate, limit }: &Limited| {
         let (remaining, reset) = quota.standing(*limit, now);
         OneStanding { kind: quota.identity.kind, rate: *rate, remaining, reset }

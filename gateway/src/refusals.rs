@@ -14,7 +14,7 @@ use std::time::SystemTime;
 use axum::body::Body;
 use dataflow_mesh::access::{Access, AccessTable, Scope};
 use dataflow_mesh::context::Context;
-use dataflow_mesh::identity::{PeerAddress, Principal};
+use dataflow_mesh::identity::PeerAddress;
 use dataflow_mesh::outbound::Upstream;
 use dataflow_mesh::propagation;
 use dataflow_mesh::sampling::CallerSampler;
@@ -27,6 +27,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::auth::{Auth, KEY_SUBJECT};
+use crate::caller::Caller;
 pub use args::RefusalArgs;
 use observed::ObservedBody;
 use queue::{Outcome, Queue};
@@ -51,7 +52,7 @@ struct Recorder {
 #[derive(Debug)]
 pub(crate) struct Attempt {
     recorder: Arc<Recorder>,
-    caller: Principal,
+    caller: Caller,
     peer: Option<PeerAddress>,
     request_id: HeaderValue,
     method: String,
@@ -73,7 +74,7 @@ impl Refusals {
     /// A call of this caller to a method, by default that of the request; none if its refusal is not recorded.
     pub(crate) fn attempt(
         &self,
-        caller: &Principal,
+        caller: &Caller,
         method: Option<&str>,
         request: &mut Request<Body>,
     ) -> Option<Attempt> {
@@ -134,7 +135,7 @@ impl Attempt {
             time: Some(SystemTime::now().into()),
             subject: truncated(caller.subject_of_identity()),
             key_id: truncated(caller.subject.strip_prefix(KEY_SUBJECT).unwrap_or_default().to_owned()),
-            tenant: truncated(caller.tenant),
+            tenant: truncated(caller.tenant.clone()),
             peer: peer.map(|PeerAddress(address)| address.to_string()).unwrap_or_default(),
             request_id: request_id.to_str().unwrap_or_default().to_owned(),
             method: truncated(method),

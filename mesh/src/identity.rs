@@ -2,6 +2,7 @@
 //! the head of a request, after the gateway has removed those of outside callers and every listener the trailers.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
@@ -45,11 +46,11 @@ const PEER_CERTIFICATE: &str = "x-forwarded-client-cert";
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Identity {
     /// The tenant; empty without tenants. Bytes that are not text are escaped, so that different names stay different.
-    pub tenant: String,
+    pub tenant: Arc<str>,
     /// The authenticated subject, escaped likewise; empty if anonymous.
-    pub subject: String,
+    pub subject: Arc<str>,
     /// The address from which its connection came to the gateway, escaped likewise; empty if unknown.
-    pub peer: String,
+    pub peer: Arc<str>,
     /// The connection to the gateway on which the call arrived there.
     pub(crate) caller: Option<CallerId>,
     /// Whether a service of the mesh makes the call itself, not on behalf of a client.
@@ -71,8 +72,8 @@ pub struct Principal {
     pub burst: Option<u32>,
 }
 
-/// The names of a caller for log records. Unlike an [`Identity`] they are neither checked nor escaped yet, so that every
-/// call has them at little cost.
+/// The names of a caller as headers state them. Unlike an [`Identity`] they are neither checked nor escaped yet, so that
+/// every call has them for its log records at little cost.
 #[derive(Debug, Clone, Default)]
 pub struct Names {
     tenant: Option<HeaderValue>,
@@ -110,12 +111,10 @@ pub fn strip(headers: &mut HeaderMap) {
 }
 
 /// States who makes a call, in a request from which [`strip`] has removed what its client may have stated.
-pub fn state(headers: &mut HeaderMap, principal: &Principal) {
-    let Principal { subject, tenant, scope, rate: _, burst: _ } = principal;
-    for (name, text) in [(SUBJECT, subject), (TENANT, tenant)] {
-        // Text without control characters is a header value.
-        if let Some(value) = HeaderValue::from_bytes(text.as_bytes()).ok().filter(|_| !text.is_empty()) {
-            headers.insert(name, value);
+pub fn state(headers: &mut HeaderMap, Names { tenant, subject }: &Names, scope: Option<Scope>) {
+    for (name, value) in [(SUBJECT, subject), (TENANT, tenant)] {
+        if let Some(value) = value {
+            headers.insert(name, value.clone());
         }
     }
     if let Some(scope) = scope {
@@ -145,7 +144,12 @@ pub(crate) fn mark_own(headers: &mut HeaderMap) {
 
 /// Text of a header as it stands in an [`Identity`]: what is not printable ASCII is escaped.
 fn escaped(text: &[u8]) -> String {
-    text.escape_ascii().to_string()
+    // Mostly nothing is, and then the text is copied as a whole.
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'\\' | b'\'' | b'"');
+    match str::from_utf8(text) {
+        Ok(plain) if text.iter().all(is_plain) => plain.to_owned(),
+        _ => text.escape_ascii().to_string(),
+    }
 }
 
 // === impl Principal ===
@@ -167,6 +171,7 @@ impl Names {
 
     /// The names of a caller that was authenticated.
     pub fn of(Principal { tenant, subject, .. }: &Principal) -> Self {
+        // Text without control characters is a header value.
         let value = |name: &str| HeaderValue::from_bytes(name.as_bytes()).ok().filter(|_| !name.is_empty());
         Self { tenant: value(tenant), subject: value(subject) }
     }
@@ -201,8 +206,9 @@ impl Identity {
             }
         }
         let [tenant, subject, _, peer, id, service] = stated;
-        let text =
-            |value: Option<&HeaderValue>| value.map(|value| escaped(value.as_bytes())).unwrap_or_default();
+        let text = |value: Option<&HeaderValue>| {
+            value.map(|value| escaped(value.as_bytes()).into()).unwrap_or_default()
+        };
         let caller = |id: &HeaderValue| u64::from_str_radix(id.to_str().ok()?, 16).ok().map(CallerId);
         Ok(Self {
             tenant: text(tenant),
@@ -261,7 +267,7 @@ mod tests {
     #[test]
     fn an_identity_is_read_from_each_header_in_any_case() {
         let check = |fields: &[(&str, &[u8])], tenant: &str, subject: &str, is_peer: bool| {
-            let (tenant, subject) = (tenant.to_owned(), subject.to_owned());
+            let (tenant, subject) = (tenant.into(), subject.into());
             let expected = Identity { tenant, subject, is_peer, ..Identity::default() };
             assert_eq!(Identity::read(&headers(fields)), Ok(expected), "{fields:?}");
         };
@@ -270,6 +276,7 @@ mod tests {
         check(&[("DATAFLOW-PEER", b"service")], "", "", true);
         check(&[("dataflow-peer", b"client")], "", "", false);
         check(&[("dataflow-tenant", b"caf\xe9")], r"caf\xe9", "", false);
+        check(&[("dataflow-subject", br#"a b~'c"\"#)], "", r#"a b~\'c\"\\"#, false);
         // Binary metadata, and names that only resemble ours.
         check(&[("dataflow-tenant-bin", b"YWNtZQ"), ("dataflow_tenant", b"acme")], "", "", false);
         check(&[("dataflow-peer-bin", b"c2VydmljZQ"), ("x-dataflow-peer", b"service")], "", "", false);
@@ -297,11 +304,11 @@ mod tests {
                 burst: None,
             };
             let mut stated = HeaderMap::new();
-            state(&mut stated, &principal);
+            state(&mut stated, &Names::of(&principal), scope);
             let read = Identity::read(&stated).unwrap();
             let escaped = subject.as_bytes().escape_ascii().to_string();
             assert_eq!(principal.subject_of_identity(), escaped);
-            assert_eq!((read.subject, read.tenant), (escaped, tenant));
+            assert_eq!((&*read.subject, &*read.tenant), (escaped.as_str(), tenant.as_str()));
             assert_eq!(stated.get(SCOPES).map(|scopes| scopes.to_str().unwrap()), scopes);
         };
         check("", "", None, None);

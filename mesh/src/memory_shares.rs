@@ -40,15 +40,13 @@ pub struct MemoryPermit {
 impl MemoryShares {
     /// A budget of so many bytes, for callers without a tenant.
     pub fn new(total: u64) -> Self {
-        Self { held: Arc::default(), total, tenant: Arc::from("") }
+        Self { held: Arc::default(), total, tenant: Arc::default() }
     }
 
     /// The same budget, for a tenant.
     #[must_use]
-    pub fn of(&self, tenant: &str) -> Self {
-        // Mostly there is none.
-        let tenant = if *self.tenant == *tenant { Arc::clone(&self.tenant) } else { Arc::from(tenant) };
-        Self { tenant, ..self.clone() }
+    pub fn of(&self, tenant: &Arc<str>) -> Self {
+        Self { held: Arc::clone(&self.held), total: self.total, tenant: Arc::clone(tenant) }
     }
 
     /// The bytes of the whole budget.
@@ -123,7 +121,7 @@ mod tests {
     #[test]
     fn one_tenant_holds_all_and_others_still_have_room() {
         let shares = MemoryShares::new(800);
-        let [acme, bolt, cog] = ["acme", "bolt", "cog"].map(|tenant| shares.of(tenant));
+        let [acme, bolt, cog] = ["acme", "bolt", "cog"].map(|tenant| shares.of(&tenant.into()));
         let all: Vec<_> = (0..8).map(|_| take(&acme, 100).unwrap()).collect();
         assert!(take(&acme, 1).is_none());
         // The reserve is an eighth.
@@ -142,7 +140,7 @@ mod tests {
     #[test]
     fn who_holds_more_than_a_quarter_has_no_reserve() {
         let shares = MemoryShares::new(800);
-        let (acme, bolt) = (shares.of("acme"), shares.of("bolt"));
+        let (acme, bolt) = (shares.of(&"acme".into()), shares.of(&"bolt".into()));
         let _most = take(&acme, 590).unwrap();
         let mut permit = take(&bolt, 200);
         assert!(!bolt.add(&mut permit, 11), "it would be more than a quarter, beyond the budget");

@@ -74,8 +74,7 @@ impl Rate {
         let of_a_second = u64::from(self.permits) / self.period().as_secs();
         let default = u32::try_from(of_a_second).unwrap_or(u32::MAX).max(1);
         // Rounded up, so that never more than the rate is allowed.
-        let nanoseconds = self.period().as_nanos().div_ceil(u128::from(self.permits));
-        let interval = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
+        let interval = Duration::from_nanos(nanoseconds(self.period()).div_ceil(u64::from(self.permits)));
         RateLimit { interval, burst: burst.unwrap_or(default).max(1) }
     }
 }
@@ -109,6 +108,11 @@ impl fmt::Display for Rate {
     }
 }
 
+/// A time in nanoseconds. Longer ones than five centuries are as long as that: division by 64 bits is the faster one.
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
 // === impl RateLimit ===
 
 impl RateLimit {
@@ -122,7 +126,7 @@ impl RateLimit {
 
     /// The permits that are earned in a time.
     pub fn earned_in(self, time: Duration) -> u32 {
-        let earned = time.as_nanos() / self.interval.as_nanos().max(1);
+        let earned = nanoseconds(time) / nanoseconds(self.interval).max(1);
         u32::try_from(earned).unwrap_or(u32::MAX)
     }
 }
@@ -148,7 +152,7 @@ impl Gcra {
 
     /// The permits that can be taken.
     pub fn remaining(&self, limit: RateLimit, now: Instant) -> u32 {
-        let used = self.used(limit, now).as_nanos().div_ceil(limit.interval.as_nanos().max(1));
+        let used = nanoseconds(self.used(limit, now)).div_ceil(nanoseconds(limit.interval).max(1));
         limit.burst.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX))
     }
 

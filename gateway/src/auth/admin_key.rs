@@ -12,6 +12,7 @@ use dataflow_mesh::reload;
 use super::credentials::KEY_PREFIX;
 use super::digest::Digest;
 use super::names::KEY_SUBJECT;
+use crate::caller::Caller;
 
 /// The fewest characters after the prefix: those of 192 random bits in base64.
 const MIN_LENGTH: usize = 32;
@@ -24,6 +25,7 @@ const MAX_BYTES: usize = 1024;
 pub(super) struct AdminKey {
     file: Arc<Path>,
     digest: Arc<ArcSwap<Digest>>,
+    caller: Caller,
 }
 
 /// Why a file has no key.
@@ -45,18 +47,14 @@ impl AdminKey {
     /// The key in a file.
     pub(super) fn read(file: &Path) -> Result<Self, AdminKeyError> {
         let digest = digest_in(&read(file)?)?;
-        Ok(Self { file: file.into(), digest: Arc::new(ArcSwap::from_pointee(digest)) })
-    }
-
-    /// Whether a key is this one.
-    pub(super) fn is(&self, key: &str) -> bool {
-        Digest::of(key) == **self.digest.load()
-    }
-
-    /// Its caller.
-    pub(super) fn principal() -> Principal {
         let subject = format!("{KEY_SUBJECT}admin");
-        Principal { subject, scope: Some(Scope::Admin), ..Principal::default() }
+        let caller = Principal { subject, scope: Some(Scope::Admin), ..Principal::default() }.into();
+        Ok(Self { file: file.into(), digest: Arc::new(ArcSwap::from_pointee(digest)), caller })
+    }
+
+    /// The caller that presents it; none if this is another key.
+    pub(super) fn caller(&self, key: &str) -> Option<Caller> {
+        (Digest::of(key) == **self.digest.load()).then(|| self.caller.clone())
     }
 
     /// Reloads the key when the file changes, without end.
@@ -121,15 +119,16 @@ mod tests {
         std::fs::write(&file, &first).unwrap();
         let key = AdminKey::read(&file).unwrap();
         let following = tokio::spawn(key.clone().follow());
-        assert!(key.is(&first) && !key.is(&second));
+        let is = |presented: &str| key.caller(presented).is_some();
+        assert!(is(&first) && !is(&second));
         std::fs::write(&file, "broken").unwrap();
         tokio::time::sleep(5 * INTERVAL).await;
-        assert!(key.is(&first));
+        assert!(is(&first));
         std::fs::write(&file, &second).unwrap();
-        while !key.is(&second) {
+        while !is(&second) {
             tokio::time::sleep(INTERVAL).await;
         }
-        assert!(!key.is(&first));
+        assert!(!is(&first));
         following.abort();
     }
 }

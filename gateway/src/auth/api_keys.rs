@@ -18,6 +18,7 @@ use tonic::Status;
 use super::digest::Digest;
 use super::error::AuthError;
 use super::key_uses::{KeyUses, LastNoted};
+use crate::caller::Caller;
 
 /// How long keys count while the config service is out of reach: no revocation arrives meanwhile.
 const GRACE: Duration = Duration::from_secs(60);
@@ -42,7 +43,7 @@ struct Shared {
 #[derive(Debug)]
 struct ApiKey {
     key_id: String,
-    principal: Principal,
+    caller: Caller,
     /// Never, if there is none.
     expires: Option<SystemTime>,
     /// Shared with the same key of later lists.
@@ -67,7 +68,7 @@ impl ApiKeys {
     /// # Errors
     ///
     /// If the key is not valid, or the config service is out of reach and may know it.
-    pub(super) fn caller(&self, key: &str) -> Result<Principal, AuthError> {
+    pub(super) fn caller(&self, key: &str) -> Result<Caller, AuthError> {
         let keys = self.0.keys.load();
         let keys = keys.as_ref().ok_or(AuthError::ApiKeysUnavailable)?;
         let (lost, now) = (*self.0.lost(), SystemTime::now());
@@ -76,7 +77,7 @@ impl ApiKeys {
             (Some(_), Some(since)) if since.elapsed() >= GRACE => Err(AuthError::ApiKeysUnavailable),
             (Some(key), _) => {
                 self.0.uses.note(&key.key_id, &key.last_noted, now);
-                Ok(key.principal.clone())
+                Ok(key.caller.clone())
             }
             (None, Some(_)) => Err(AuthError::ApiKeysUnavailable),
             (None, None) => Err(AuthError::KeyUnknown),
@@ -145,7 +146,10 @@ fn read(key: pb::WatchedKey) -> Option<(Digest, ApiKey)> {
     let burst = u32::try_from(key.rate_burst).ok()?;
     let burst = (burst > 0).then_some(burst);
     let principal = Principal { subject: key.subject, tenant: key.tenant, scope: Some(scope), rate, burst };
-    Some((digest, ApiKey { key_id: key.key_id, principal, expires, last_noted: Arc::default() }))
+    Some((
+        digest,
+        ApiKey { key_id: key.key_id, caller: principal.into(), expires, last_noted: Arc::default() },
+    ))
 }
 
 // === impl Shared ===
@@ -165,7 +169,7 @@ mod tests {
         let principal =
             Principal { subject: "key:k-1".to_owned(), scope: Some(Scope::Read), ..Principal::default() };
         let (key_id, last_noted) = ("k-1".to_owned(), Arc::default());
-        let known = ApiKey { key_id, principal, expires, last_noted };
+        let known = ApiKey { key_id, caller: principal.into(), expires, last_noted };
         keys.take(HashMap::from([(Digest::of("dfk_known"), known)]));
         keys
     }
@@ -193,7 +197,7 @@ mod tests {
     fn a_key_counts_until_it_expires() {
         let (now, hour) = (SystemTime::now(), Duration::from_secs(3600));
         for (expires, is_valid) in [(None, true), (Some(now + hour), true), (Some(now - hour), false)] {
-            let found = keys(expires).caller("dfk_known").map(|caller| caller.subject);
+            let found = keys(expires).caller("dfk_known").map(|caller| caller.subject.clone());
             assert_eq!(found.ok().as_deref(), is_valid.then_some("key:k-1"), "{expires:?}");
         }
         assert_eq!(keys(None).caller("dfk_other"), Err(AuthError::KeyUnknown));
@@ -227,7 +231,7 @@ mod tests {
                 rate_burst: burst,
                 ..Default::default()
             });
-            read.map(|(_, key)| (key.principal.rate.map(|rate| rate.to_string()), key.principal.burst))
+            read.map(|(_, key)| (key.caller.rate.map(|rate| rate.to_string()), key.caller.burst))
         };
         assert_eq!(rate("", 0), Some((None, None)));
         assert_eq!(rate("50/m", 7), Some((Some("50/m".to_owned()), Some(7))));

@@ -20,13 +20,14 @@ use super::args::AuthArgs;
 use super::credentials::{Credential, Peer, Presented};
 use super::error::AuthError;
 use super::jwt::token::{Claims, Expected, verify};
-use super::jwt::verified::VerifiedTokens;
+use super::jwt::verified::{Verified, VerifiedTokens};
 use super::key_source::location::Location;
 use super::key_source::{KeySource, KeySourceError, Renewal};
 use super::key_uses::KeyUses;
 use super::names::CERTIFICATE_SUBJECT;
 use super::peer::PeerIdentity;
 use super::subjects::Subjects;
+use crate::caller::Caller;
 
 /// Tokens that are remembered after they were verified.
 const REMEMBERED: u64 = 10_000;
@@ -42,7 +43,7 @@ pub(crate) struct Authenticator {
     /// What callers without credentials may do that are known otherwise.
     subjects: Option<Subjects>,
     /// What a caller without credentials may do, if it may do anything.
-    anonymous: Option<Scope>,
+    anonymous: Option<Caller>,
 }
 
 /// Verifies tokens.
@@ -104,7 +105,8 @@ impl Authenticator {
             api_keys: config.map(ApiKeys::new),
             peer_identity: args.peer_identity,
             subjects: subjects.transpose()?,
-            anonymous: allows_anonymous.then_some(Scope::Read),
+            anonymous: allows_anonymous
+                .then(|| Principal { scope: Some(Scope::Read), ..Principal::default() }.into()),
         }))
     }
 
@@ -157,27 +159,27 @@ impl Authenticator {
     /// # Errors
     ///
     /// If it presents nothing that is valid, or nothing is granted to it.
-    pub(super) fn caller(&self, presented: Presented<'_>) -> Result<Principal, AuthError> {
+    pub(super) fn caller(&self, presented: Presented<'_>) -> Result<Caller, AuthError> {
         match Credential::of(presented.headers)? {
             None => self.caller_without_credential(presented.peer),
             Some(Credential::Token(token)) => {
-                let tokens = self.tokens.as_ref().ok_or(AuthError::TokensUnknown)?;
-                Ok(principal(&*tokens.claims(token)?))
+                self.tokens.as_ref().ok_or(AuthError::TokensUnknown)?.caller(token)
             }
             Some(Credential::Key(key)) => {
-                if self.admin_key.as_ref().is_some_and(|admin| admin.is(key)) {
-                    return Ok(AdminKey::principal());
+                if let Some(admin) = self.admin_key.as_ref().and_then(|admin| admin.caller(key)) {
+                    return Ok(admin);
                 }
                 self.api_keys.as_ref().map_or(Err(AuthError::KeyUnknown), |keys| keys.caller(key))
             }
         }
     }
 
-    fn caller_without_credential(&self, peer: Option<&Peer>) -> Result<Principal, AuthError> {
+    fn caller_without_credential(&self, peer: Option<&Peer>) -> Result<Caller, AuthError> {
         match (peer, &self.subjects) {
-            (Some(Peer(subject)), Some(subjects)) => subjects.caller(subject.as_ref().map_err(Clone::clone)?),
-            _ if self.anonymous.is_some() => Ok(Principal { scope: self.anonymous, ..Principal::default() }),
-            _ => Err(AuthError::Missing),
+            (Some(Peer(subject)), Some(subjects)) => {
+                Ok(subjects.caller(subject.as_ref().map_err(Clone::clone)?)?.into())
+            }
+            _ => self.anonymous.clone().ok_or(AuthError::Missing),
         }
     }
 }
@@ -194,16 +196,19 @@ impl Tokens {
         Ok(Self { source, expected, verified })
     }
 
-    fn claims(&self, token: &str) -> Result<Arc<Claims>, AuthError> {
+    /// The caller that a token names.
+    fn caller(&self, token: &str) -> Result<Caller, AuthError> {
         let now = SystemTime::now();
-        if let Some(claims) = self.verified.get(token, now) {
-            return Ok(claims);
+        if let Some(caller) = self.verified.get(token, now) {
+            return Ok(caller);
         }
         let epoch = self.verified.epoch();
         let keys = self.source.current().ok_or(AuthError::KeysUnavailable)?;
-        let claims = Arc::new(verify(&keys, &self.expected, token, now)?);
-        self.verified.insert(epoch, token, Arc::clone(&claims));
-        Ok(claims)
+        let claims = verify(&keys, &self.expected, token, now)?;
+        let expires = claims.expires;
+        let caller = Caller::from(principal(claims));
+        self.verified.insert(epoch, token, Verified { caller: caller.clone(), expires });
+        Ok(caller)
     }
 }
 
@@ -212,12 +217,7 @@ fn subject_of(certificate: &ClientCertificate) -> Result<String, AuthError> {
     Ok(format!("{CERTIFICATE_SUBJECT}{identity}"))
 }
 
-fn principal(claims: &Claims) -> Principal {
-    Principal {
-        subject: claims.subject.clone(),
-        tenant: claims.tenant.clone().unwrap_or_default(),
-        scope: Scope::widest(claims.scopes.iter().map(String::as_str)),
-        rate: claims.rate,
-        burst: None,
-    }
+fn principal(Claims { subject, tenant, scopes, rate, expires: _ }: Claims) -> Principal {
+    let scope = Scope::widest(scopes.iter().map(String::as_str));
+    Principal { subject, tenant: tenant.unwrap_or_default(), scope, rate, burst: None }
 }

@@ -116,7 +116,9 @@ async fn what_a_peer_may_do_is_in_the_table() {
         auth.note_peer(&mut request);
         identity::strip(request.headers_mut());
         let caller = auth.admit(Presented::of(&request), path);
-        caller.map(|caller| (caller.subject, caller.tenant, caller.scope)).map_err(|error| error.reason())
+        caller
+            .map(|caller| (caller.subject.clone(), caller.tenant.clone(), caller.scope))
+            .map_err(|error| error.reason())
     };
     let admin = |subject: &str| Ok((subject.to_owned(), String::new(), Some(Scope::Admin)));
     let (header, ada) = ("x-forwarded-client-cert", "By=a;URI=spiffe://acme/ada");

@@ -1,13 +1,14 @@
 //! Whether a call may begin, and what its service and the log of refused writes learn of its caller.
 
 use axum::body::Body;
-use dataflow_mesh::identity::{self, PeerAddress, Principal};
+use dataflow_mesh::identity::{self, PeerAddress};
 use http::header::WWW_AUTHENTICATE;
 use http::{Request, Response};
 
 use super::Frontend;
 use crate::auth::{self, AuthError, Presented};
 use crate::call::service_in;
+use crate::caller::Caller;
 use crate::dialect::Exchange;
 use crate::refusals::Attempt;
 
@@ -15,7 +16,7 @@ use crate::refusals::Attempt;
 
 impl Frontend {
     /// The caller of a request of a dialect.
-    async fn admit(&self, presented: Presented<'_>, path: &str) -> Result<Principal, AuthError> {
+    async fn admit(&self, presented: Presented<'_>, path: &str) -> Result<Caller, AuthError> {
         match self.auth.admit(presented, path) {
             Err(error) => self.auth.admit_again(presented, path, error).await,
             admitted => admitted,
@@ -27,7 +28,7 @@ impl Frontend {
         &self,
         presented: Presented<'_>,
         exchange: &dyn Exchange,
-    ) -> Result<Principal, AuthError> {
+    ) -> Result<Caller, AuthError> {
         let caller = self.admit(presented, exchange.path().path()).await?;
         if let Ok(Some(lookup)) = exchange.lookup() {
             self.admit(presented, lookup.path.path()).await?;
@@ -40,7 +41,7 @@ impl Frontend {
     /// to be.
     pub(super) fn begin(
         &self,
-        caller: &Principal,
+        caller: &Caller,
         method: Option<&str>,
         request: &mut Request<Body>,
     ) -> Option<Attempt> {
@@ -48,7 +49,7 @@ impl Frontend {
         if !self.credential_receivers.contains(service) {
             auth::forget_credentials(request.headers_mut());
         }
-        identity::state(request.headers_mut(), caller);
+        identity::state(request.headers_mut(), caller.names(), caller.scope);
         if let Some(PeerAddress(peer)) = request.extensions().get().copied() {
             identity::state_peer(request.headers_mut(), peer);
         }

@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 
 use axum::body::Body;
-use dataflow_mesh::identity::Principal;
 use dataflow_mesh::status::to_status;
 use http::{Request, Response};
 use tower::Service;
@@ -11,6 +10,7 @@ use tower::Service;
 use super::{Frontend, Stack};
 use crate::access::Refused;
 use crate::auth::{AuthError, Presented};
+use crate::caller::Caller;
 use crate::refusals::observed;
 
 // === impl Frontend ===
@@ -22,7 +22,7 @@ impl Frontend {
         &self,
         mut stack: Stack,
         mut request: Request<Body>,
-        admitted: Result<Principal, AuthError>,
+        admitted: Result<Caller, AuthError>,
     ) -> Result<Response<Body>, Infallible> {
         let mut refused = Refused::of(&mut request);
         let admitted = match admitted {
@@ -45,7 +45,7 @@ impl Frontend {
             }
             Err(error) => {
                 self.refused.count_error(&error);
-                refused.by(&caller);
+                refused.by(caller.names());
                 let status = to_status(&error);
                 self.access.refused(&refused, status.code());
                 (status.into_http(), error.into_standing())

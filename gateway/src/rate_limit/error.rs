@@ -6,8 +6,8 @@ use std::time::Duration;
 use dataflow_mesh::rate::Rate;
 use dataflow_mesh::status::{Describe, Kind};
 
-use super::identity;
 use super::standing::Standing;
+use crate::caller;
 
 /// Why a call is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,7 +16,7 @@ pub(crate) enum RateLimitError {
     #[error("the {} makes more calls than its rate limit, {rate}", identity.name())]
     Exceeded {
         /// Whose rate it is.
-        identity: identity::Kind,
+        identity: caller::Kind,
         /// The rate.
         rate: Rate,
         /// The time until the next call may come.

@@ -74,8 +74,7 @@ impl Leases {
 
     /// Begins a lease in the background, if there is none in progress and `is_needed` or few permits are left; during an
     /// outage only as an attempt. Returns false if too many wait already.
-    pub(super) fn begin(&self, quota: &Arc<Quota>, limit: RateLimit, is_needed: bool) -> bool {
-        let now = Instant::now();
+    pub(super) fn begin(&self, quota: &Arc<Quota>, limit: RateLimit, is_needed: bool, now: Instant) -> bool {
         let mut next_attempt = self.outage.next_attempt();
         if next_attempt.is_some_and(|next| next > now) {
             return true;

@@ -10,7 +10,7 @@ use dataflow_mesh::rate::{Gcra, RateLimit, Unused};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::identity::Identity;
+use crate::caller::Identity;
 
 /// A lease is for the calls of so much time.
 const BLOCK: Duration = Duration::from_millis(50);

@@ -1,18 +1,24 @@
 //! What a caller learns of its limits: the fields `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers)
 //! of responses, as Structured Fields (RFC 9651).
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use dataflow_mesh::rate::Rate;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::identity::Kind;
+use crate::caller::Kind;
 
 /// The limits, and their windows in seconds.
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// What is left of them, and the seconds until all is there again.
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+
+/// The usual bytes of a field with two items.
+const FIELD_BYTES: usize = 64;
+
+const WRITES: &str = "writing to a string does not fail";
 
 /// How a caller stands to each of its limits after a call.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -32,20 +38,21 @@ pub(super) struct OneStanding {
 impl Standing {
     /// Writes the fields, if the caller has limits.
     pub(crate) fn write(&self, headers: &mut HeaderMap) {
-        let policy = |one: &OneStanding| {
-            format!("\"{}\";q={};w={}", one.kind.name(), one.rate.permits(), one.rate.period().as_secs())
-        };
-        let limit = |one: &OneStanding| {
-            let reset = one.reset.as_millis().div_ceil(1000);
-            format!("\"{}\";r={};t={reset}", one.kind.name(), one.remaining)
-        };
-        let mut insert = |name: HeaderName, items: Vec<String>| {
-            if !items.is_empty() {
-                headers.insert(name, HeaderValue::try_from(items.join(", ")).expect("it is visible ASCII"));
-            }
-        };
-        insert(POLICY, self.0.iter().map(policy).collect());
-        insert(LIMIT, self.0.iter().map(limit).collect());
+        if self.0.is_empty() {
+            return;
+        }
+        let (mut policy, mut limit) =
+            (String::with_capacity(FIELD_BYTES), String::with_capacity(FIELD_BYTES));
+        for (index, OneStanding { kind, rate, remaining, reset }) in self.0.iter().enumerate() {
+            let (separator, name) = (if index == 0 { "" } else { ", " }, kind.name());
+            let (permits, window) = (rate.permits(), rate.period().as_secs());
+            let reset = reset.as_secs() + u64::from(reset.subsec_nanos() > 0);
+            write!(policy, "{separator}\"{name}\";q={permits};w={window}").expect(WRITES);
+            write!(limit, "{separator}\"{name}\";r={remaining};t={reset}").expect(WRITES);
+        }
+        for (name, value) in [(POLICY, policy), (LIMIT, limit)] {
+            headers.insert(name, HeaderValue::try_from(value).expect("it is visible ASCII"));
+        }
     }
 }
 

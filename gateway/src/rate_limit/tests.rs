@@ -1,15 +1,20 @@
 //! The limits of callers: which they have, and what is counted.
 
 use dataflow_mesh::access::Scope;
+use dataflow_mesh::identity::Principal;
 use dataflow_mesh::process::Process;
 use dataflow_mesh::status::Describe;
 
 use super::*;
 
-fn caller(tenant: &str, subject: &str, rate: Option<&str>) -> Principal {
+fn caller(tenant: &str, subject: &str, rate: Option<&str>) -> Caller {
+    with_burst(tenant, subject, rate, None)
+}
+
+fn with_burst(tenant: &str, subject: &str, rate: Option<&str>, burst: Option<u32>) -> Caller {
     let (tenant, subject) = (tenant.to_owned(), subject.to_owned());
     let rate = rate.map(|rate| rate.parse().unwrap());
-    Principal { tenant, subject, scope: Some(Scope::Read), rate, burst: None }
+    Principal { tenant, subject, scope: Some(Scope::Read), rate, burst }.into()
 }
 
 fn rates(usual: Option<&str>, tenants: &[&str]) -> Rates {
@@ -24,7 +29,7 @@ fn rates(usual: Option<&str>, tenants: &[&str]) -> Rates {
 
 #[tokio::test(start_paused = true)]
 async fn a_rate_is_that_of_the_token_or_the_table_or_the_usual_one() {
-    let limited = async |rates: Rates, caller: &Principal| {
+    let limited = async |rates: Rates, caller: &Caller| {
         let limits = RateLimits::new(rates, None, &Process::default().context("gateway"));
         let standing = limits.admit(caller).await.unwrap();
         assert_eq!(!standing.0.is_empty(), limits.apply_to(caller));
@@ -39,7 +44,7 @@ async fn a_rate_is_that_of_the_token_or_the_table_or_the_usual_one() {
     assert_eq!(limited(rates(Some("3/s"), &[]), &ada).await, "subject 3/s, tenant 3/s");
     assert_eq!(limited(rates(Some("3/s"), table), &own).await, "subject 5/s, tenant 9/s");
     assert_eq!(limited(rates(Some("3/s"), table), &caller("", "root", None)).await, "subject 3/s");
-    assert_eq!(limited(rates(Some("3/s"), table), &Principal::default()).await, "", "anonymous");
+    assert_eq!(limited(rates(Some("3/s"), table), &Caller::default()).await, "", "anonymous");
 }
 
 #[tokio::test(start_paused = true)]
@@ -47,7 +52,7 @@ async fn a_caller_may_have_a_burst_of_its_own_and_the_stricter_limit_refuses() {
     let check = async |tenant: &str, burst: Option<u32>, expected: (u32, &str)| {
         let limits =
             RateLimits::new(rates(None, &["acme=5/s"]), None, &Process::default().context("gateway"));
-        let caller = Principal { burst, ..caller(tenant, "key:k-1", Some("8/s")) };
+        let caller = with_burst(tenant, "key:k-1", Some("8/s"), burst);
         for call in 0..expected.0 {
             assert!(limits.admit(&caller).await.is_ok(), "{call} of {expected:?}");
         }

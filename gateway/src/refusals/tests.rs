@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::body::Bytes;
+use dataflow_mesh::identity::Principal;
 use dataflow_mesh::process::Process;
 use dataflow_mesh::status::Kind;
 use dataflow_proto::FILE_DESCRIPTOR_SET;
@@ -25,13 +26,9 @@ fn refusals() -> (Refusals, Arc<Queue>) {
     (Refusals(Some(Arc::new(Recorder { access, sampler, queue: Arc::clone(&queue) }))), queue)
 }
 
-fn caller(subject: &str) -> Principal {
-    Principal {
-        subject: subject.to_owned(),
-        tenant: "acme".to_owned(),
-        scope: Some(Scope::Read),
-        ..Principal::default()
-    }
+fn caller(subject: &str) -> Caller {
+    let (subject, tenant) = (subject.to_owned(), "acme".to_owned());
+    Principal { subject, tenant, scope: Some(Scope::Read), ..Principal::default() }.into()
 }
 
 fn request(path: &str) -> Request<Body> {

@@ -156,7 +156,7 @@ impl Analyses {
         // Fused, because the stream is polled again after its end if the spool contains the whole documents.
         let mut parts = std::pin::pin!(at_most(most, in_time(self.idle_timeout, parts)).fuse());
         let key = |documents| {
-            let (provider, tenant) = (options.provider.as_str(), options.claimant.tenant.as_str());
+            let (provider, tenant) = (options.provider.as_str(), &*options.claimant.tenant);
             Key::of(Inputs { documents, ruleset, mapping, limits: &limits, provider, tenant })
         };
 
@@ -229,7 +229,7 @@ impl Analyses {
     /// If the rule set cannot be used, the proposal does not compile, or the document cannot be parsed.
     pub(crate) async fn evaluate(
         &self,
-        tenant: &str,
+        tenant: &Arc<str>,
         request: EvaluationRequest,
     ) -> Result<(Selected, Evaluation), Error> {
         let EvaluationRequest { ruleset, proposal, between_categories, document } = request;
@@ -332,7 +332,7 @@ impl Analyses {
         Ok((analysis, memory))
     }
 
-    fn result_memory(&self, tenant: &str) -> ResultMemory {
+    fn result_memory(&self, tenant: &Arc<str>) -> ResultMemory {
         ResultMemory::of(&self.memory.of(tenant))
     }
 }

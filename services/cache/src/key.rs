@@ -1,6 +1,7 @@
 //! Cache keys: syntax, namespaces and tenants.
 
 use std::fmt;
+use std::sync::Arc;
 
 use dataflow_store::key::Space;
 
@@ -26,7 +27,7 @@ pub(crate) const NAMESPACES: [&str; 2] = [USER, RESULTS];
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Caller {
     /// The tenant; empty without tenants.
-    pub tenant: String,
+    pub tenant: Arc<str>,
     /// Whether the caller is a service of the mesh, not an external client of the gateway.
     pub internal: bool,
 }
@@ -230,7 +231,7 @@ mod tests {
     use super::*;
 
     fn external(tenant: &str) -> Caller {
-        Caller { tenant: tenant.to_owned(), internal: false }
+        Caller { tenant: tenant.into(), internal: false }
     }
 
     #[test]

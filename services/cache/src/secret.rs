@@ -135,7 +135,7 @@ mod tests {
     use crate::key::Caller;
 
     fn key(text: &str) -> Key {
-        Caller { tenant: "acme".to_owned(), internal: true }.key(text).unwrap()
+        Caller { tenant: "acme".into(), internal: true }.key(text).unwrap()
     }
 
     fn store() -> Arc<dyn Store> {

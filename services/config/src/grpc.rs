@@ -91,12 +91,13 @@ fn caller<T>(request: Request<T>) -> (Caller, T) {
     let (metadata, extensions, request) = request.into_parts();
     let request_id = metadata.get(REQUEST_ID.as_str()).and_then(|id| id.to_str().ok()).unwrap_or_default();
     let Identity { subject, tenant, peer, .. } = Identity::of(&extensions);
+    let [subject, tenant, peer] = [subject, tenant, peer].map(|name| name.to_string());
     (Caller { subject, tenant, peer, request_id: request_id.to_owned() }, request)
 }
 
 /// The tenant of the caller; empty if it belongs to none.
 fn tenant<T>(request: &Request<T>) -> String {
-    Identity::of(request.extensions()).tenant
+    Identity::of(request.extensions()).tenant.to_string()
 }
 
 // === impl Caller ===

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::key_set::{Algorithm, KeySet, MAX_KID};
 use super::object::Object;
-pub(crate) use claims::Claims;
+pub(crate) use claims::{Claims, is_expired};
 pub(crate) use error::TokenError;
 
 /// The most bytes of a token.

@@ -3,14 +3,14 @@
 use dataflow_mesh::identity::Principal;
 use dataflow_mesh::rate::Rate;
 
-use super::super::identity::Kind;
 use super::*;
+use crate::caller::{Caller, Kind};
 
 const NOTHING: Granted = Granted { permits: 0, total: 0, wait: Duration::from_secs(1) };
 
 fn quota() -> Arc<Quota> {
-    let caller = Principal { subject: "ada".to_owned(), ..Principal::default() };
-    Arc::new(Quota::new(Identity::of(Kind::Subject, &caller).unwrap()))
+    let caller = Caller::from(Principal { subject: "ada".to_owned(), ..Principal::default() });
+    Arc::new(Quota::new(caller.identity(Kind::Subject).unwrap()))
 }
 
 fn limit(rate: &str) -> RateLimit {

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use prost::Message as _;
 use prost_reflect::prost_types::{
-    DescriptorProto, EnumDescriptorProto, EnumValueDescriptorProto, FieldDescriptorProto, FileDescriptorProto,
-    OneofDescriptorProto,
+    DescriptorProto, EnumDescriptorProto, EnumValueDescriptorProto, FieldDescriptorProto,
+    FileDescriptorProto, OneofDescriptorProto,
 };
 
-use crate::{IncrementalWriter, JsonWriter, MessageId, Preset, Root, Schema, SchemaError, Style, json_to_wire};
+use crate::{
+    IncrementalWriter, JsonWriter, MessageId, Preset, Root, Schema, SchemaError, Style, json_to_wire,
+};
 
 /// `google.protobuf.FileDescriptorSet`, with the bytes of its files.
 #[derive(Clone, PartialEq, prost::Message)]

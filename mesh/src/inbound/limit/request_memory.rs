@@ -1,6 +1,8 @@
 //! The memory of request messages: each is counted while it arrives, with what it takes once it is decoded, against one
 //! budget for all calls, which tenants share.
 
+use std::sync::Arc;
+
 use crate::elements::ElementCounter;
 use crate::inbound::error::Error;
 use crate::memory::{Level, Memory};
@@ -44,7 +46,7 @@ impl RequestMemory {
     }
 
     /// The same budget, for a tenant.
-    pub(super) fn of(&self, tenant: &str) -> Self {
+    pub(super) fn of(&self, tenant: &Arc<str>) -> Self {
         Self { budget: self.budget.of(tenant), ..self.clone() }
     }
 
@@ -120,7 +122,7 @@ mod tests {
         let memory = RequestMemory::new(1 << 20, 64 << 20, Memory::unlimited());
         let message_of = |tenant: &str| {
             let counter = |limit| methods.types().counter(".grpc.health.v1.HealthCheckRequest", limit);
-            memory.of(tenant).message(counter).unwrap()
+            memory.of(&tenant.into()).message(counter).unwrap()
         };
         let message = || message_of("");
         let mut first = message();

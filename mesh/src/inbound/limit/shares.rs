@@ -26,13 +26,13 @@ struct Counts {
     refused: u64,
     by_connection: HashMap<u64, Connection>,
     /// On all connections, without callers that have no tenant.
-    by_tenant: HashMap<String, u32>,
+    by_tenant: HashMap<Arc<str>, u32>,
 }
 
 #[derive(Debug, Default)]
 struct Connection {
     total: u32,
-    by_tenant: HashMap<String, u32>,
+    by_tenant: HashMap<Arc<str>, u32>,
 }
 
 /// Who asks for a permit.
@@ -40,8 +40,8 @@ struct Connection {
 pub struct Claimant {
     /// The connection of the call.
     pub connection: u64,
-    /// Its tenant.
-    pub tenant: String,
+    /// Its tenant; empty without one.
+    pub tenant: Arc<str>,
     /// Whether it is a service of the mesh.
     pub is_peer: bool,
     /// Whether the call is bulk, which leaves a quarter of the permits to other calls.
@@ -86,9 +86,9 @@ impl Shares {
         counts.total += 1;
         let connection = counts.by_connection.entry(claimant.connection).or_default();
         connection.total += 1;
-        *connection.by_tenant.entry(claimant.tenant.clone()).or_default() += 1;
+        *connection.by_tenant.entry(Arc::clone(&claimant.tenant)).or_default() += 1;
         if !claimant.tenant.is_empty() {
-            *counts.by_tenant.entry(claimant.tenant.clone()).or_default() += 1;
+            *counts.by_tenant.entry(Arc::clone(&claimant.tenant)).or_default() += 1;
         }
         drop(counts);
         Some(SharePermit { shares: self.clone(), claimant })
@@ -129,7 +129,7 @@ impl Counts {
         }
         let share = limit / 4;
         let connection = self.by_connection.get(&claimant.connection);
-        let of_tenant = match claimant.tenant.as_str() {
+        let of_tenant = match &*claimant.tenant {
             // Callers without a tenant are not one party.
             "" => connection.and_then(|connection| connection.by_tenant.get("")),
             tenant => self.by_tenant.get(tenant),
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     fn claimant(connection: u64, tenant: &str) -> Claimant {
-        Claimant { connection, tenant: tenant.to_owned(), ..Claimant::default() }
+        Claimant { connection, tenant: tenant.into(), ..Claimant::default() }
     }
 
     /// As many permits as there are for a claimant.

@@ -25,7 +25,7 @@ struct Waiters {
     /// Those of each tenant on each connection, in the order in which they began to wait.
     by_party: HashMap<Party, BTreeMap<u64, Arc<Notify>>>,
     /// The number of those of each tenant.
-    by_tenant: HashMap<String, usize>,
+    by_tenant: HashMap<Arc<str>, usize>,
 }
 
 /// Whose calls are counted together.
@@ -33,7 +33,7 @@ struct Waiters {
 pub(super) struct Party {
     pub(super) connection: u64,
     /// Empty for callers without a tenant.
-    pub(super) tenant: String,
+    pub(super) tenant: Arc<str>,
 }
 
 /// A waiting call, until it is dropped.
@@ -67,7 +67,7 @@ impl WaitingBodies {
         waiters.total += 1;
         waiters.by_party.entry(party.clone()).or_default().insert(id, evicted);
         if !party.tenant.is_empty() {
-            *waiters.by_tenant.entry(party.tenant.clone()).or_default() += 1;
+            *waiters.by_tenant.entry(Arc::clone(&party.tenant)).or_default() += 1;
         }
         self.count(&waiters);
         drop(waiters);
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     fn party(connection: u64, tenant: &str) -> Party {
-        Party { connection, tenant: tenant.to_owned() }
+        Party { connection, tenant: tenant.into() }
     }
 
     /// Enters a call of each connection, in this order, and returns which of them gave way.

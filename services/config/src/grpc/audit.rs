@@ -4,7 +4,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use dataflow_mesh::identity::Identity;
 use dataflow_mesh::status::{respond, to_status};
 use dataflow_proto::config::v1 as pb;
 use dataflow_proto::config::v1::audit_service_server::AuditService;
@@ -176,7 +175,7 @@ impl AuditService for Service {
         &self,
         request: Request<pb::ListRefusalsRequest>,
     ) -> Result<Response<pb::ListRefusalsResponse>, Status> {
-        let tenant = Identity::of(request.extensions()).tenant;
+        let tenant = tenant(&request);
         respond(refusals::list(&self.refusals, tenant, request.get_ref()).await)
     }
 

@@ -62,15 +62,11 @@ impl Claims {
         let tenant = tenant(&claims, expected)?;
         Ok(Self { subject, tenant, scopes: scopes(&claims)?, rate: rate(&claims)?, expires })
     }
-
-    /// Whether the token has expired.
-    pub(crate) fn is_expired(&self, now: SystemTime, skew: Duration) -> bool {
-        is_expired(self.expires, now, skew)
-    }
 }
 
-/// Valid before `exp`, not at it (RFC 7519, 4.1.4). Computed without a sum, which could overflow.
-fn is_expired(expires: SystemTime, now: SystemTime, skew: Duration) -> bool {
+/// Whether a token has expired: it is valid before `exp`, not at it (RFC 7519, 4.1.4). Computed without a sum, which
+/// could overflow.
+pub(crate) fn is_expired(expires: SystemTime, now: SystemTime, skew: Duration) -> bool {
     now.duration_since(expires).is_ok_and(|late| late >= skew)
 }
 

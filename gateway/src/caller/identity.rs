@@ -8,22 +8,25 @@ use ring::digest::{Context, SHA256};
 /// The kinds of identities that have rate limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
-    /// The tenant of a caller.
-    Tenant,
     /// The subject of a token, or an API key, within its tenant.
     Subject,
+    /// The tenant of a caller.
+    Tenant,
 }
 
 /// A tenant or a subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Identity {
-    pub(super) kind: Kind,
+pub(crate) struct Identity {
+    pub(crate) kind: Kind,
     digest: [u8; 32],
 }
 
 // === impl Kind ===
 
 impl Kind {
+    /// All, in their order.
+    pub(crate) const ALL: [Self; 2] = [Kind::Subject, Kind::Tenant];
+
     /// As headers, errors and the store name it.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -54,7 +57,7 @@ impl Identity {
     }
 
     /// The key of its state in the store.
-    pub(super) fn key(&self) -> String {
+    pub(crate) fn key(&self) -> String {
         let mut key = format!("{}:", self.kind.name());
         for byte in self.digest {
             write!(key, "{byte:02x}").expect("writing to a string does not fail");
