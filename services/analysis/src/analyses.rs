@@ -231,7 +231,7 @@ impl Analyses {
         &self,
         tenant: &Arc<str>,
         request: EvaluationRequest,
-    ) -> Result<(Selected, Evaluation), Error> {
+    ) -> Result<(Selected, Evaluation, ResultMemory), Error> {
         let EvaluationRequest { ruleset, proposal, between_categories, document } = request;
         let selected = self.rules.select(tenant, &ruleset).await?;
         let seat = Seat::take(&self.parsers).await;
@@ -244,14 +244,17 @@ impl Analyses {
         let parser = panics::spawn_blocking(move || {
             let before = rules.compiled()?;
             let after = proposal.compile(rules.rules()?.clone())?;
-            evaluation::evaluate(reader, before, &after, between_categories, limits, &mut budget)
+            let evaluation =
+                evaluation::evaluate(reader, before, &after, between_categories, limits, &mut budget)?;
+            Ok::<_, Error>((evaluation, budget.into_memory()))
         });
         let pieces = (0..document.len()).step_by(CHUNK_BYTES).map(|at| {
             let end = document.len().min(at + CHUNK_BYTES);
             Ok(Part::Bytes(document.slice(at..end)))
         });
         send_all(sender, stream::iter(pieces)).await?;
-        Ok((selected, parser.await?))
+        let (evaluation, memory) = parser.await?;
+        Ok((selected, evaluation, memory))
     }
 
     /// Rejects a response of this size if it is above the message limit.

@@ -79,8 +79,8 @@ pub struct AnalysisArgs {
     #[arg(long, env = "DATAFLOW_SPOOL_BYTES", default_value = "4MiB", value_name = "SIZE")]
     pub spool_bytes: ByteSize,
 
-    /// Memory for results while they are built and sent, estimated: a caller that pauses within a catalogue, or does not
-    /// read its result, holds it. Further ones are rejected with RESOURCE_EXHAUSTED. One tenant may use all of it; those
+    /// Memory for results while they are built and sent, and for themes and structures until all documents have been
+    /// read, estimated: a caller that pauses within a catalogue, or does not read its result, holds it. Further ones are rejected with RESOURCE_EXHAUSTED. One tenant may use all of it; those
     /// that use less than a quarter get up to an eighth more. Default: half of the memory limit, or any size without one.
     #[arg(long, env = "DATAFLOW_RESULT_MEMORY", value_name = "SIZE")]
     pub result_memory: Option<ByteSize>,

@@ -1,11 +1,11 @@
 //! What the analysis of one document may use: bytes of the texts in its result, counted while it is built, memory that
 //! all results share, and time until its caller leaves.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use dataflow_mesh::memory_shares::{MemoryPermit, MemoryShares};
-use dataflow_sdmx::Dataflow;
+use dataflow_sdmx::{Dataflow, Room};
 
 use crate::Error;
 
@@ -22,6 +22,8 @@ pub struct Budget {
     limit: usize,
     spent: usize,
     memory: ResultMemory,
+    /// Why there was no room for what waits, once there was none.
+    lack: Arc<Mutex<Option<Error>>>,
     canceled: Canceled,
 }
 
@@ -49,7 +51,8 @@ pub struct CancelOnDrop(Canceled);
 impl Budget {
     /// A result of at most `limit` bytes, until `canceled`, whose memory does not count.
     pub fn new(limit: usize, canceled: Canceled) -> Self {
-        Self { limit, spent: 0, memory: ResultMemory::of(&MemoryShares::new(u64::MAX)), canceled }
+        let memory = ResultMemory::of(&MemoryShares::new(u64::MAX));
+        Self { limit, spent: 0, memory, lack: Arc::default(), canceled }
     }
 
     /// Takes the memory of the result from what all share.
@@ -94,13 +97,32 @@ impl Budget {
         self.memory.take(bytes as u64)
     }
 
-    /// Fails when the caller has left.
+    /// Room for what waits until all documents have been read, from the memory that all results share. When there is
+    /// none, the work ends: what a result contains must not depend on others.
+    pub fn room(&self) -> Room {
+        let mut waiting = ResultMemory::of(&self.memory.shared);
+        let (lack, canceled) = (Arc::clone(&self.lack), self.canceled.clone());
+        Box::new(move |bytes| match waiting.take_up_to(bytes as u64) {
+            Ok(()) => true,
+            Err(error) => {
+                *lack.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                canceled.set();
+                false
+            }
+        })
+    }
+
+    /// Fails when the work has ended, because the caller has left or there was no room.
     ///
     /// # Errors
     ///
-    /// [`Error::Canceled`].
+    /// [`Error::Canceled`], and those of room: [`Error::NoResultMemory`] and [`Error::ResultMemoryTooLarge`].
     pub fn check(&self) -> Result<(), Error> {
-        if self.canceled.get() { Err(Error::Canceled) } else { Ok(()) }
+        if !self.canceled.get() {
+            return Ok(());
+        }
+        let lack = self.lack.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Err(lack.unwrap_or(Error::Canceled))
     }
 }
 
@@ -153,6 +175,10 @@ impl Canceled {
         self.0.load(Ordering::Relaxed)
     }
 
+    fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
     /// Cancels when the guard is dropped.
     pub fn on_drop(&self) -> CancelOnDrop {
         CancelOnDrop(self.clone())
@@ -161,7 +187,7 @@ impl Canceled {
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        self.0.0.store(true, Ordering::Relaxed);
+        self.0.set();
     }
 }
 

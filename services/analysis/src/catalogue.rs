@@ -94,10 +94,10 @@ pub fn analyze_all(
     budget: &mut Budget,
 ) -> Result<Catalogue, Error> {
     let with_themes = rules.mode() != Mode::Substring;
-    let mut reader =
-        StructureReader::new(&mut *documents, limits.clone()).with_structures(Structures::default());
+    let mut reader = StructureReader::new(&mut *documents, limits.clone())
+        .with_structures(Structures::within(budget.room()));
     if with_themes {
-        reader = reader.without_legacy().with_themes(Themes::default());
+        reader = reader.without_legacy().with_themes(Themes::within(budget.room()));
     }
     let mut dataflows = categorize(&mut reader, rules, budget)?;
     let prepared = timestamp(&reader.header().prepared);
@@ -115,12 +115,13 @@ pub fn analyze_all(
             reader = reader.with_themes(found);
         }
         reader = reader.following(number, diagnostics);
-        while reader.next_dataflow().map_err(Error::Document)?.is_some() {
+        while next_dataflow(&mut reader, budget)?.is_some() {
             budget.check()?;
         }
         structures = reader.take_structures();
         (diagnostics, found) = reader.into_parts();
     }
+    budget.check()?;
     let flows = dataflows.iter().map(|analyzed| &*analyzed.dataflow);
     if let Some(assigned) = themes::assign(flows, &found, (mapping, &limits), &mut diagnostics) {
         themed::decide(&mut dataflows, assigned, budget)?;
@@ -143,7 +144,7 @@ fn categorize<R: Read>(
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         while batch.len() < BATCH
-            && let Some(dataflow) = reader.next_dataflow().map_err(Error::Document)?
+            && let Some(dataflow) = next_dataflow(reader, budget)?
         {
             budget.spend(&dataflow)?;
             batch.push(dataflow);
@@ -167,6 +168,14 @@ fn categorize<R: Read>(
         AnalyzedDataflow { dataflow, filing, themes, profile }
     });
     Ok(analyzed.collect())
+}
+
+fn next_dataflow<R: Read>(
+    reader: &mut StructureReader<R>,
+    budget: &Budget,
+) -> Result<Option<Box<Dataflow>>, Error> {
+    // The end of the work is why a document could not be read further.
+    reader.next_dataflow().map_err(|error| budget.check().err().unwrap_or(Error::Document(error)))
 }
 
 // === impl Catalogue ===

@@ -75,19 +75,22 @@ impl Service {
         &self,
         claimant: Claimant,
         request: pb::EvaluateRulesRequest,
-    ) -> Result<pb::EvaluateRulesResponse, Error> {
+    ) -> Result<(pb::EvaluateRulesResponse, ResultMemory), Error> {
         let _permit = self.analyses.acquire_upload(claimant.clone())?;
-        let (rules, evaluation) = self.analyses.evaluate(&claimant.tenant, request.try_into()?).await?;
+        let (rules, evaluation, mut memory) =
+            self.analyses.evaluate(&claimant.tenant, request.try_into()?).await?;
         let bytes = evaluation.bytes();
         // The result is not stored, so an unavailable cache is not reported.
         let degraded = self.analyses.degraded(&rules, None, true);
         let work = || {
             let evaluation = convert::evaluation::evaluation(evaluation, &rules.ruleset, degraded);
-            self.analyses.check_size(evaluation.encoded_len())?;
+            let size = evaluation.encoded_len();
+            self.analyses.check_size(size)?;
+            memory.take_up_to(size as u64)?;
             Ok::<_, Error>(evaluation)
         };
         let evaluation = long_work::run(bytes, work).await?;
-        Ok(pb::EvaluateRulesResponse { evaluation: Some(evaluation) })
+        Ok((pb::EvaluateRulesResponse { evaluation: Some(evaluation) }, memory))
     }
 }
 
@@ -100,7 +103,7 @@ impl AnalysisService for Service {
         let (headers, extensions, messages) = request.into_parts();
         let (response, memory) =
             respond(self.analyze(headers, Claimant::of(&extensions, false), messages).await)?.into_inner();
-        Ok(guarded(response, Some(memory)))
+        Ok(guarded(response, memory))
     }
 
     async fn categorize_dataflow(
@@ -116,18 +119,16 @@ impl AnalysisService for Service {
         request: Request<pb::EvaluateRulesRequest>,
     ) -> Result<Response<pb::EvaluateRulesResponse>, Status> {
         let claimant = Claimant::of(request.extensions(), false);
-        let response = respond(self.evaluate(claimant, request.into_inner()).await)?.into_inner();
-        Ok(guarded(response, None))
+        let (response, memory) = respond(self.evaluate(claimant, request.into_inner()).await)?.into_inner();
+        Ok(guarded(response, memory))
     }
 }
 
-/// The response, which has its memory, if there is any, until it has been sent.
-fn guarded<T: Message>(response: T, memory: Option<ResultMemory>) -> Response<T> {
+/// The response, which has its memory until it has been sent.
+fn guarded<T: Message>(response: T, memory: ResultMemory) -> Response<T> {
     let mut guards = ResponseGuards::default();
     guards.set_message(response.encoded_len());
-    if let Some(memory) = memory {
-        guards.keep(Arc::new(memory));
-    }
+    guards.keep(Arc::new(memory));
     let mut response = Response::new(response);
     response.extensions_mut().insert(guards);
     response

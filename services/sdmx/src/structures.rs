@@ -11,6 +11,7 @@ use super::diagnostic::{Diagnostics, Reason};
 use super::error::Position;
 use super::facts::Periods;
 use super::frequency::Frequency;
+use super::held::{Held, Room};
 use super::limits::Limits;
 use super::reference::Reference;
 
@@ -25,8 +26,7 @@ pub struct Structures {
     data_structures: Vec<DataStructure>,
     codelists: Vec<(Reference, u64)>,
     constraints: Vec<Constraint>,
-    /// Estimated bytes of all of these.
-    bytes: usize,
+    held: Held,
     /// Whether the excess was reported already.
     is_cut: bool,
 }
@@ -158,6 +158,12 @@ const TIME: [&str; 2] = ["TIME_PERIOD", "TIME"];
 // === impl Structures ===
 
 impl Structures {
+    /// None yet; the memory for them comes from `room`.
+    #[must_use]
+    pub fn within(room: Room) -> Self {
+        Self { held: Held::within(room), ..Self::default() }
+    }
+
     /// Whether no document had any.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -212,12 +218,7 @@ impl Structures {
 
     /// Reserves memory for one more part. Returns false above the limit.
     pub(crate) fn reserve(&mut self, bytes: usize, limits: &Limits) -> bool {
-        let bytes = self.bytes.saturating_add(bytes);
-        let fits = bytes <= limits.structure_bytes;
-        if fits {
-            self.bytes = bytes;
-        }
-        fits
+        self.held.add(bytes, limits.structure_bytes)
     }
 
     /// Reports that an artefact was dropped, the first time.

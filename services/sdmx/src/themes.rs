@@ -11,6 +11,7 @@ use super::dataflow::Localized;
 use super::diagnostic::{Diagnostics, Reason};
 use super::error::Position;
 use super::facts::Timestamp;
+use super::held::{Held, Room};
 use super::limits::Limits;
 pub(crate) use super::reference::Reference;
 
@@ -27,8 +28,7 @@ pub struct Themes {
     schemes: Vec<Scheme>,
     categories: Vec<Category>,
     links: Vec<Link>,
-    /// Estimated bytes of all of these.
-    bytes: usize,
+    held: Held,
     /// Whether the excess was reported already.
     categories_cut: bool,
     links_cut: bool,
@@ -86,6 +86,12 @@ const LINK_OVERHEAD: usize = 400;
 // === impl Themes ===
 
 impl Themes {
+    /// None yet; the memory for them comes from `room`.
+    #[must_use]
+    pub fn within(room: Room) -> Self {
+        Self { held: Held::within(room), ..Self::default() }
+    }
+
     /// Whether no document had any.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -255,11 +261,6 @@ impl Themes {
 
     /// Reserves memory for one more part. Returns false above the limit.
     fn reserve(&mut self, bytes: usize, limits: &Limits) -> bool {
-        let bytes = self.bytes.saturating_add(bytes);
-        let fits = bytes <= limits.theme_bytes;
-        if fits {
-            self.bytes = bytes;
-        }
-        fits
+        self.held.add(bytes, limits.theme_bytes)
     }
 }

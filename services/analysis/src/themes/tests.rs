@@ -2,13 +2,14 @@
 
 use std::io::{self, Read};
 
+use dataflow_mesh::memory_shares::MemoryShares;
 use dataflow_rules::themes::Mapping;
 use dataflow_rules::{Compiled, built_in};
 use dataflow_sdmx::Limits;
 
 use super::*;
 use crate::Error;
-use crate::budget::{Budget, Canceled};
+use crate::budget::{Budget, Canceled, ResultMemory};
 use crate::catalogue::{self, AnalyzedDataflow, Catalogue};
 use crate::document::Documents;
 
@@ -282,4 +283,34 @@ fn themes_are_bounded_per_dataflow_and_counted_in_the_result() {
     let bytes = "AIT1itXyz".len() + "IT1:T(2.0)HitSalute e sanità".len();
     assert!(spent(bytes).is_ok());
     assert!(matches!(spent(bytes - 1), Err(Error::ResultTooLarge { .. })));
+}
+
+#[test]
+fn themes_and_structures_wait_in_the_memory_that_results_share() {
+    let flows = catalogue(&[("A", "Xyz")]);
+    // Nothing of it is in the result.
+    let items = |item: &dyn Fn(String) -> String| {
+        (0..10_000).map(|number| item(format!("N{number}"))).collect::<String>()
+    };
+    let categories = items(&|id| format!("<Category id='{id}'/>"));
+    let many = themes(&[]).replace("</CategoryScheme>", &format!("{categories}</CategoryScheme>"));
+    let lists = items(&|id| format!("<Codelist id='{id}' agencyID='B'><Code id='1'/></Codelist>"));
+    let lists = format!("<Structure><Codelists>{lists}</Codelists></Structure>");
+    let analyze = |document: &str, shared: &MemoryShares| {
+        let budget = Budget::new(usize::MAX, Canceled::default());
+        let mut budget = budget.sharing(ResultMemory::of(shared));
+        analyze_within(&[&flows, document], 0, &mut budget).map(drop)
+    };
+    for document in [&many, &lists] {
+        let shared = MemoryShares::new(4 << 20);
+        analyze(document, &shared).unwrap();
+        let mut others = None;
+        assert!(shared.add(&mut others, 4 << 20));
+        let refused = analyze(document, &shared);
+        assert!(matches!(refused, Err(Error::NoResultMemory { .. })), "{refused:?}");
+        drop(others);
+        analyze(document, &shared).unwrap();
+        let refused = analyze(document, &MemoryShares::new(1 << 18));
+        assert!(matches!(refused, Err(Error::ResultMemoryTooLarge { .. })), "{refused:?}");
+    }
 }

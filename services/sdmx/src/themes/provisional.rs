@@ -17,13 +17,13 @@ pub(crate) struct Mark {
 impl Themes {
     /// The categories so far.
     pub(crate) fn mark(&self) -> Mark {
-        Mark { categories: self.categories.len(), bytes: self.bytes }
+        Mark { categories: self.categories.len(), bytes: self.held.bytes() }
     }
 
     /// Drops the categories since then.
     pub(crate) fn return_to(&mut self, mark: Mark) {
         self.categories.truncate(mark.categories);
-        self.bytes = mark.bytes;
+        self.held.return_to(mark.bytes);
     }
 
     /// Sets the identity of a scheme that was added without one, at this position.

@@ -26,6 +26,12 @@ const STREAMS_OF_ONE: usize = 250;
 const WATCHES: usize = 5_000;
 const SILENT: usize = 1_000;
 
+/// The pause before what was cut is tried again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The same for a watch that was refused: the first backoff of clients of gRPC.
+const BACKOFF: Duration = Duration::from_secs(1);
+
 /// What an upload sends before it holds the permits of a call and of an upload: more than 64 KiB.
 const BEGINNING: usize = 100_000;
 
@@ -77,20 +83,20 @@ async fn slow_upload(address: SocketAddr, beginning: Bytes) -> anyhow::Result<()
 }
 
 pub(super) async fn watches(address: SocketAddr) -> anyhow::Result<()> {
-    let connections = (0..WATCHES / STREAMS_OF_ONE).map(|_| again(|| streams(address, WATCH, true)));
+    let connections = (0..WATCHES / STREAMS_OF_ONE).map(|_| again(|| streams(address, WATCH, true, BACKOFF)));
     try_join_all(connections).await.map(drop)
 }
 
 pub(super) async fn silent_streams(address: SocketAddr) -> anyhow::Result<()> {
-    let connections = (0..SILENT / STREAMS_OF_ONE).map(|_| again(|| streams(address, REFLECT, false)));
+    let connections = (0..SILENT / STREAMS_OF_ONE).map(|_| again(|| streams(address, REFLECT, false, PAUSE)));
     try_join_all(connections).await.map(drop)
 }
 
-/// Streams that stay open as long as the service lets them; each is replaced when it has ended.
-async fn streams(address: SocketAddr, path: &str, has_message: bool) -> anyhow::Result<()> {
+/// Streams that stay open as long as the service lets them; each is replaced when it has ended, after a pause.
+async fn streams(address: SocketAddr, path: &str, has_message: bool, pause: Duration) -> anyhow::Result<()> {
     let client = Connection::open(address).await?;
     let stream = async || {
-        let mut tick = pace();
+        let mut tick = interval(pause);
         loop {
             tick.tick().await;
             let (answer, mut body) = client.begin(path).await?;
@@ -117,7 +123,7 @@ async fn again<F: Future<Output = anyhow::Result<()>>>(attack: impl Fn() -> F) -
 }
 
 fn pace() -> Interval {
-    interval(Duration::from_millis(100))
+    interval(PAUSE)
 }
 
 fn upload(data: Bytes) -> pb::AnalyzeCatalogueRequest {
