@@ -65,52 +65,23 @@ impl Access {
         })
     }
 
-    /// Logs a gRPC call that was refused before the stack, which logs all others.
-    pub(crate) fn refused(&self, refused: &Refused, code: Code) {
-        let Refused { path, began, traffic, peer, caller } = refused;
+    /// Logs a gRPC call that was refused before the stack, which logs all others. It came at `began`; `names` are those of
+    /// its caller, as far as it is known.
+    pub(crate) fn refused(&self, request: &mut Request<Body>, began: Instant, names: Names, code: Code) {
+        let request_id = Some(propagation::request_id(request.headers_mut()));
+        let path: String = request.uri().path().trim_start_matches('/').chars().take(PATH_MAX).collect();
+        let extensions = request.extensions();
         self.0.log.record(&access_log::Access {
-            method: &path.trim_start_matches('/'),
+            method: &path,
             route: None,
             outcome: Outcome::Code(code),
             took: began.elapsed(),
             is_stream: false,
             sent: 0,
-            traffic,
-            peer: *peer,
-            caller,
-        });
-    }
-}
-
-/// A gRPC call that is refused.
-#[derive(Debug)]
-pub(crate) struct Refused {
-    path: String,
-    began: Instant,
-    traffic: Arc<Traffic>,
-    peer: Option<SocketAddr>,
-    caller: Caller,
-}
-
-// === impl Refused ===
-
-impl Refused {
-    /// The call of this request, which came now.
-    pub(crate) fn of(request: &mut Request<Body>) -> Self {
-        let request_id = Some(propagation::request_id(request.headers_mut()));
-        let extensions = request.extensions();
-        Self {
-            path: request.uri().path().chars().take(PATH_MAX).collect(),
-            began: Instant::now(),
-            traffic: Traffic::of(extensions),
+            traffic: &Traffic::of(extensions),
             peer: peer_in(extensions),
-            caller: Caller { request_id, ..Caller::default() },
-        }
-    }
-
-    /// Its caller is known.
-    pub(crate) fn by(&mut self, names: &Names) {
-        self.caller.names = names.clone();
+            caller: &Caller { request_id, names, ..Caller::default() },
+        });
     }
 }
 

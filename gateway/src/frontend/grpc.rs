@@ -1,14 +1,15 @@
 //! Calls of gRPC, which pass without a dialect.
 
 use std::convert::Infallible;
+use std::time::Instant;
 
 use axum::body::Body;
+use dataflow_mesh::identity::Names;
 use dataflow_mesh::status::to_status;
 use http::{Request, Response};
 use tower::Service;
 
 use super::{Frontend, Stack};
-use crate::access::Refused;
 use crate::auth::{AuthError, Presented};
 use crate::caller::Caller;
 use crate::refusals::observed;
@@ -24,7 +25,7 @@ impl Frontend {
         mut request: Request<Body>,
         admitted: Result<Caller, AuthError>,
     ) -> Result<Response<Body>, Infallible> {
-        let mut refused = Refused::of(&mut request);
+        let began = Instant::now();
         let admitted = match admitted {
             Err(error) => self.auth.admit_again(Presented::of(&request), request.uri().path(), error).await,
             admitted => admitted,
@@ -34,7 +35,7 @@ impl Frontend {
             Err(error) => {
                 self.record(&error, None, &mut request);
                 let status = to_status(&error);
-                self.access.refused(&refused, status.code());
+                self.access.refused(&mut request, began, Names::default(), status.code());
                 return Ok(self.refusing(status.into_http(), &error));
             }
         };
@@ -45,9 +46,8 @@ impl Frontend {
             }
             Err(error) => {
                 self.refused.count_error(&error);
-                refused.by(caller.names());
                 let status = to_status(&error);
-                self.access.refused(&refused, status.code());
+                self.access.refused(&mut request, began, caller.names().clone(), status.code());
                 (status.into_http(), error.into_standing())
             }
         };

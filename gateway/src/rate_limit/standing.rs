@@ -1,7 +1,6 @@
 //! What a caller learns of its limits: the fields `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers)
 //! of responses, as Structured Fields (RFC 9651).
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use dataflow_mesh::rate::Rate;
@@ -17,8 +16,6 @@ const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// The usual bytes of a field with two items.
 const FIELD_BYTES: usize = 64;
-
-const WRITES: &str = "writing to a string does not fail";
 
 /// How a caller stands to each of its limits after a call.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,16 +40,24 @@ impl Standing {
         }
         let (mut policy, mut limit) =
             (String::with_capacity(FIELD_BYTES), String::with_capacity(FIELD_BYTES));
-        for (index, OneStanding { kind, rate, remaining, reset }) in self.0.iter().enumerate() {
-            let (separator, name) = (if index == 0 { "" } else { ", " }, kind.name());
-            let (permits, window) = (rate.permits(), rate.period().as_secs());
+        for OneStanding { kind, rate, remaining, reset } in &self.0 {
+            let (permits, window) = (rate.permits().into(), rate.period().as_secs());
             let reset = reset.as_secs() + u64::from(reset.subsec_nanos() > 0);
-            write!(policy, "{separator}\"{name}\";q={permits};w={window}").expect(WRITES);
-            write!(limit, "{separator}\"{name}\";r={remaining};t={reset}").expect(WRITES);
+            add_item(&mut policy, *kind, [("q", permits), ("w", window)]);
+            add_item(&mut limit, *kind, [("r", (*remaining).into()), ("t", reset)]);
         }
         for (name, value) in [(POLICY, policy), (LIMIT, limit)] {
             headers.insert(name, HeaderValue::try_from(value).expect("it is visible ASCII"));
         }
+    }
+}
+
+/// Adds an item with its parameters to a list. Every call has four such items, so they are not written by `format!`.
+fn add_item(list: &mut String, kind: Kind, parameters: [(&str, u64); 2]) {
+    let separator = if list.is_empty() { "\"" } else { ", \"" };
+    list.extend([separator, kind.name(), "\""]);
+    for (name, number) in parameters {
+        list.extend([";", name, "=", itoa::Buffer::new().format(number)]);
     }
 }
 
