@@ -168,6 +168,7 @@ impl RateLimits {
             match self.take(limited, now).await {
                 Ok(permit) => permits.push(permit),
                 Err(wait) => {
+                    let now = Instant::now();
                     for (before, permit) in limits.iter().zip(permits) {
                         before.quota.give_back(permit, now);
                     }
@@ -175,7 +176,8 @@ impl RateLimits {
                 }
             }
         }
-        Ok(standing(&limits, now))
+        // Not as of the beginning: the call may have waited.
+        Ok(standing(&limits, Instant::now()))
     }
 
     /// Takes a permit, or returns the time until there is one.

@@ -40,6 +40,25 @@ pub async fn list(
     Ok(AuditServiceClient::new(config.channel()).list_refusals(request).await?.into_inner())
 }
 
+/// Exports refusals as a caller of this tenant.
+///
+/// # Errors
+///
+/// That of the call.
+pub async fn export(
+    config: &Service,
+    tenant: &str,
+    request: pb::ExportRefusalsRequest,
+) -> Result<Vec<pb::Refusal>, Status> {
+    let request = of_tenant(tenant, request);
+    let mut stream = AuditServiceClient::new(config.channel()).export_refusals(request).await?.into_inner();
+    let mut refusals = Vec::new();
+    while let Some(next) = stream.message().await? {
+        refusals.extend(next.refusal);
+    }
+    Ok(refusals)
+}
+
 /// A refusal that happened now, with this reason.
 pub fn refusal(subject: &str, tenant: &str, reason: &str) -> pb::Refusal {
     pb::Refusal {
@@ -63,9 +82,12 @@ pub async fn refusals_are_listed_to_their_tenant(one: &Service, other: &Service)
     }
     report(other, "second", vec![refusal("ada", "acme", "4")]).await.expect("it is recorded");
     let check = async |tenant: &str, request: pb::ListRefusalsRequest, expected: &[&str]| {
+        let pb::ListRefusalsRequest { start_time, end_time, subject, .. } = request.clone();
+        let exported = pb::ExportRefusalsRequest { start_time, end_time, subject };
         for config in [one, other] {
-            let found = list(config, tenant, request.clone()).await.expect("they are listed");
-            let found: Vec<_> = found.refusals.iter().map(|refusal| refusal.reason.as_str()).collect();
+            let found = list(config, tenant, request.clone()).await.expect("they are listed").refusals;
+            assert_eq!(export(config, tenant, exported.clone()).await.expect("they are exported"), found);
+            let found: Vec<_> = found.iter().map(|refusal| refusal.reason.as_str()).collect();
             assert_eq!(found, expected, "{tenant} {request:?}");
         }
     };
@@ -117,6 +139,8 @@ pub async fn invalid_requests_are_rejected(config: &Service) {
     ] {
         assert_eq!(field(list(config, "", request).await.map(drop)), expected);
     }
+    let none = pb::ExportRefusalsRequest { start_time: time(5), end_time: time(5), ..Default::default() };
+    assert_eq!(field(export(config, "", none).await.map(drop)), "end_time");
     let some = |count: usize| vec![refusal("ada", "acme", "X"); count];
     report(config, "whole", some(100)).await.expect("a report has up to 100");
     assert_eq!(field(report(config, "many", some(101)).await), "refusals");

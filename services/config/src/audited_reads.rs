@@ -21,7 +21,7 @@ const LOG: &str = "reads";
 
 /// The audited reads.
 pub struct AuditedReads {
-    log: BoundedLog<AuditedRead>,
+    log: Arc<BoundedLog<AuditedRead>>,
     sampler: CallerSampler,
     outcomes: Family<Labels, Counter>,
 }
@@ -37,7 +37,7 @@ impl AuditedReads {
     /// The reads in `store`, within the limits of the flags.
     pub fn new(store: Arc<dyn Store>, limits: &ReadLogArgs) -> Self {
         let bounds = Bounds { entries: limits.entries, age: limits.age };
-        let log = BoundedLog::new(store, SPACE.key(LOG), bounds);
+        let log = Arc::new(BoundedLog::new(store, SPACE.key(LOG), bounds));
         let outcomes = Family::<Labels, Counter>::default();
         for outcome in ["recorded", "left_out", "lost"] {
             drop(outcomes.get_or_create(&Labels { outcome }));
@@ -54,7 +54,7 @@ impl AuditedReads {
     }
 
     /// The log itself.
-    pub fn log(&self) -> &BoundedLog<AuditedRead> {
+    pub fn log(&self) -> &Arc<BoundedLog<AuditedRead>> {
         &self.log
     }
 

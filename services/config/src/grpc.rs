@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod flags;
 pub mod keys;
+mod log_pages;
 pub mod providers;
 pub mod rules;
 pub mod settings;

@@ -130,6 +130,15 @@ impl AuditService for Panicking {
         Ok(Response::new(config::ListRefusalsResponse::default()))
     }
 
+    type ExportRefusalsStream = BoxStream<'static, Result<config::ExportRefusalsResponse, Status>>;
+
+    async fn export_refusals(
+        &self,
+        _: Request<config::ExportRefusalsRequest>,
+    ) -> Result<Response<Self::ExportRefusalsStream>, Status> {
+        Ok(Response::new(stream::empty().boxed()))
+    }
+
     async fn list_reads(
         &self,
         _: Request<config::ListReadsRequest>,

@@ -11,7 +11,7 @@ use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
 use prost_types::Timestamp;
 use tonic::{Request, Response, Status};
 
-use super::{page_size, page_start, reads, refusals, tenant};
+use super::{log_pages, page_size, page_start, reads, refusals, tenant};
 use crate::audited_reads::AuditedReads;
 use crate::bounded_log::BoundedLog;
 use crate::change::{ChangeRecord, JournalEntry};
@@ -179,6 +179,23 @@ impl AuditService for Service {
         respond(refusals::list(&self.refusals, tenant, request.get_ref()).await)
     }
 
+    type ExportRefusalsStream =
+        Pin<Box<dyn Stream<Item = Result<pb::ExportRefusalsResponse, Status>> + Send>>;
+
+    async fn export_refusals(
+        &self,
+        request: Request<pb::ExportRefusalsRequest>,
+    ) -> Result<Response<Self::ExportRefusalsStream>, Status> {
+        let tenant = tenant(&request);
+        let pb::ExportRefusalsRequest { start_time, end_time, subject } = request.into_inner();
+        let query = convert::refusal::query(tenant, &subject, start_time, end_time);
+        let query = query.map_err(|error| to_status(&error))?;
+        let exported = log_pages::export(Arc::clone(&self.refusals), query, convert::refusal::to_wire)
+            .map_ok(|refusal| pb::ExportRefusalsResponse { refusal: Some(refusal) })
+            .map_err(|error| to_status(&error));
+        Ok(Response::new(exported.boxed()))
+    }
+
     async fn list_reads(
         &self,
         request: Request<pb::ListReadsRequest>,
@@ -197,7 +214,7 @@ impl AuditService for Service {
         let pb::ExportReadsRequest { start_time, end_time, subject } = request.into_inner();
         let query = convert::refusal::query(tenant, &subject, start_time, end_time);
         let query = query.map_err(|error| to_status(&error))?;
-        let exported = reads::export(Arc::clone(&self.reads), query)
+        let exported = log_pages::export(Arc::clone(self.reads.log()), query, convert::audited_read::to_wire)
             .map_ok(|read| pb::ExportReadsResponse { read: Some(read) })
             .map_err(|error| to_status(&error));
         Ok(Response::new(exported.boxed()))

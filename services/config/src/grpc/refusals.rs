@@ -4,8 +4,9 @@ use std::time::SystemTime;
 
 use dataflow_proto::config::v1 as pb;
 
-use super::{invalid_page_token, page_size};
-use crate::bounded_log::{BoundedLog, Cursor, Page};
+use super::log_pages::{cursor, page_token};
+use super::page_size;
+use crate::bounded_log::{BoundedLog, Page};
 use crate::refusal::{Refusal, Report};
 use crate::{Error, convert};
 
@@ -32,21 +33,4 @@ pub(super) async fn report(
     let Report { id, refusals } = convert::refusal::report(request)?.validated(now)?;
     log.record(&id, &refusals, now).await?;
     Ok(pb::ReportRefusalsResponse {})
-}
-
-/// The token of the page after a cursor; empty after the last one.
-pub(super) fn page_token(next: Option<Cursor>) -> String {
-    next.map(|Cursor { position, number }| format!("{position}.{number}")).unwrap_or_default()
-}
-
-/// The cursor after which a page begins.
-pub(super) fn cursor(token: &str) -> Result<Cursor, Error> {
-    if token.is_empty() {
-        return Ok(Cursor::default());
-    }
-    let parts = token.split_once('.');
-    let cursor = parts.and_then(|(position, number)| {
-        Some(Cursor { position: position.parse().ok()?, number: number.parse().ok()? })
-    });
-    cursor.ok_or_else(invalid_page_token)
 }
