@@ -1,7 +1,7 @@
 //! Adds the evidence of families to the filings of a catalogue, after all of it has been read: whether a dataflow has a
 //! parent or siblings is known only then.
 
-use dataflow_rules::family::{self, Member, Support};
+use dataflow_rules::family::{self, Member};
 use dataflow_rules::{Compiled, Mode, Points};
 use dataflow_sdmx::Dataflow;
 
@@ -33,10 +33,8 @@ pub(crate) fn add_to_all(
     let families = Families::new(dataflows, points, categorizer.rules());
     for (index, filing) in filings.iter_mut().enumerate() {
         budget.check()?;
-        let before = filing.bytes();
-        if families.add_to(filing, index, &dataflows[index], categorizer) {
-            budget.add(filing.bytes().saturating_sub(before))?;
-        }
+        let added = families.add_to(filing, index, &dataflows[index], categorizer);
+        budget.add(added)?;
     }
     Ok(())
 }
@@ -58,35 +56,35 @@ impl<'a> Families<'a> {
         Self { found: (rules.mode() == Mode::Words).then(members), points }
     }
 
-    /// Adds what the families of the dataflow with this index say to the filing that its texts alone give. Returns
-    /// whether they say anything.
+    /// Adds what the families of the dataflow with this index say to the filing that its texts alone give. Returns the
+    /// bytes by which its texts grow.
     pub(crate) fn add_to(
         &self,
         filing: &mut Filing,
         index: usize,
         dataflow: &Dataflow,
         categorizer: &mut Categorizer<'_>,
-    ) -> bool {
-        let Some(support) = self.found.as_ref().and_then(|found| found.support(index)) else { return false };
-        let Some(winner) = self.points[index].winner(&support.points) else { return false };
+    ) -> usize {
+        let Some(support) = self.found.as_ref().and_then(|found| found.support(index)) else { return 0 };
+        let Some(winner) = self.points[index].winner(&support.points) else { return 0 };
+        // Nearly all filings keep their evidence, so that its texts, which are in many places, need not be counted again.
+        let mut replaced = None;
         if winner.category != filing.category || filing.decided_by == DecidedBy::Nothing {
+            replaced = Some(filing.bytes());
             filing.category = winner.category;
             filing.decided_by = DecidedBy::Family;
             filing.evidence = categorizer.evidence(winner.category, &subject(dataflow));
         }
         filing.score = winner.score;
         filing.confidence = winner.confidence;
-        filing.evidence.extend(evidence(&support, winner.category));
-        true
+        let mut added = 0;
+        for family in support.families(winner.category) {
+            added += family.key.len();
+            let members = u32::try_from(family.members).unwrap_or(u32::MAX);
+            filing.evidence.push(Evidence::Family { key: family.key.to_owned(), members });
+        }
+        replaced.map_or(added, |before| filing.bytes().saturating_sub(before))
     }
-}
-
-/// The families that add points to a category, as evidence.
-fn evidence(support: &Support<'_>, category: dataflow_rules::Category) -> impl Iterator<Item = Evidence> {
-    support.families(category).map(|family| Evidence::Family {
-        key: family.key.to_owned(),
-        members: u32::try_from(family.members).unwrap_or(u32::MAX),
-    })
 }
 
 #[cfg(test)]

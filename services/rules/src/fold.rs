@@ -13,19 +13,6 @@ pub(super) const SPACE: u8 = b' ';
 /// for texts never match ids.
 pub(super) const UNDERSCORE: u8 = b'_';
 
-/// The folded form of an ASCII byte; 0 for a gap.
-const ASCII: [u8; 128] = {
-    let mut table = [0; 128];
-    let mut byte = 0_u8;
-    while byte < 128 {
-        if byte.is_ascii_alphanumeric() {
-            table[byte as usize] = byte.to_ascii_lowercase();
-        }
-        byte += 1;
-    }
-    table
-};
-
 /// The folded forms of the characters U+0080 to U+017F, in their order: the accented letters of Latin script, whose
 /// decomposition takes too long for texts in which every tenth letter has an accent. `.` stands for a gap, and `-` for a
 /// character that [`push_unicode`] folds.
@@ -60,58 +47,78 @@ const LATIN: [[u8; 2]; 256] = {
 const LATIN_GAP: [u8; 2] = [b'.', 0];
 const LATIN_OTHER: [u8; 2] = [b'-', 0];
 
+/// A byte of folded texts, and the byte of the text that it comes from. Up to the next anchor, each byte comes from the
+/// next one. Texts are far below 4 GiB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Anchor {
+    pub(super) at: u32,
+    pub(super) origin: u32,
+}
+
+/// The most bytes of a text that are folded before room for more is made.
+const RUN: usize = 256;
+
 /// Appends the folded text, with a gap at both ends.
 pub(super) fn fold_into(text: &str, gap: u8, out: &mut Vec<u8>) {
+    fold_anchored(text, gap, out, |_| {});
+}
+
+/// [`fold_into`], which also calls `anchor` in the order of the text.
+pub(super) fn fold_anchored(text: &str, gap: u8, out: &mut Vec<u8>, mut anchor: impl FnMut(Anchor)) {
     out.push(gap);
-    let mut rest = text;
+    anchor(Anchor::new(out.len(), 0));
+    let mut folded = 0;
     loop {
-        let folded = fold_latin(rest.as_bytes(), gap, out);
-        let mut chars = rest[folded..].chars();
-        let Some(c) = chars.next() else { break };
+        folded = fold_latin(text.as_bytes(), folded, gap, out, &mut anchor);
+        let Some(c) = text[folded..].chars().next() else { break };
         push_unicode(c, gap, out);
-        rest = chars.as_str();
+        folded += c.len_utf8();
+        anchor(Anchor::new(out.len(), folded));
     }
     push_gap(gap, out);
 }
 
-/// [`push_unicode`] for ASCII, the characters of the table, and punctuation, up to the first other one. Returns the
-/// number of bytes that it folded.
+/// [`push_unicode`] for ASCII, the characters of the table, and punctuation, from a byte of the text up to the first other
+/// character, or for [`RUN`] bytes. Returns where it ended.
 ///
-/// Eight bytes of ASCII at a time, or as many as precede another character. No character gets longer, so that the room
-/// is reserved once.
-fn fold_latin(text: &[u8], gap: u8, out: &mut Vec<u8>) -> usize {
-    let start = out.len();
+/// Eight bytes of ASCII at a time, or as many as precede another character or a gap after a gap. No character gets longer,
+/// so that the room is made once.
+fn fold_latin(
+    text: &[u8],
+    from: usize,
+    gap: u8,
+    out: &mut Vec<u8>,
+    anchor: &mut impl FnMut(Anchor),
+) -> usize {
+    let text = &text[..text.len().min(from + RUN)];
+    let mut used = out.len();
     // The high bit of a byte, if a gap precedes.
     let mut before = if out.last() == Some(&gap) { 0x80 } else { 0 };
-    out.resize(start + text.len() + 8, 0);
-    let room = &mut out[start..];
-    let (mut used, mut at) = (0, 0);
+    out.resize(used + text.len() - from + 8, 0);
+    let mut at = from;
     while at < text.len() {
-        let rest = &text[at..];
-        let eight = rest.first_chunk().copied().unwrap_or_else(|| {
-            // Beyond the end is no ASCII.
-            std::array::from_fn(|index| rest.get(index).copied().unwrap_or(0x80))
-        });
-        let bytes = u64::from_le_bytes(eight);
-        let count = (bytes & HIGHS).trailing_zeros() as usize / 8;
-        if count > 0 {
+        let bytes = eight(text, at);
+        let ascii = (bytes & HIGHS).trailing_zeros() / 8;
+        if ascii > 0 {
             let (folded, gaps) = fold_ascii(bytes, gap);
-            let gaps = gaps & (u64::MAX >> (64 - 8 * count));
+            let gaps = gaps & (u64::MAX >> (64 - 8 * ascii));
             let repeated = gaps & (gaps << 8 | before);
+            out[used..used + 8].copy_from_slice(&folded.to_le_bytes());
             if repeated == 0 {
-                room[used..used + 8].copy_from_slice(&folded.to_le_bytes());
-                used += count;
+                before = gaps >> (8 * (ascii - 1)) & 0x80;
+                used += ascii as usize;
+                at += ascii as usize;
             } else {
-                for (index, byte) in folded.to_le_bytes().into_iter().enumerate().take(count) {
-                    room[used] = byte;
-                    used += usize::from(repeated >> (8 * index + 7) & 1 == 0);
-                }
+                let kept = repeated.trailing_zeros() / 8;
+                let skipped = (!(repeated >> (8 * kept)) & HIGHS).trailing_zeros() / 8;
+                before = 0x80;
+                used += kept as usize;
+                at += (kept + skipped) as usize;
+                anchor(Anchor::new(used, at));
             }
-            before = gaps >> (8 * (count - 1)) & 0x80;
-            at += count;
             continue;
         }
-        let (form, length) = match rest {
+        let (form, length) = match text[at..] {
             // Two bytes, of five and six bits.
             [first @ 0xc2..=0xc5, second, ..] => {
                 (LATIN[(usize::from(first & 0x1f) << 6 | usize::from(second & 0x3f)) - 0x80], 2)
@@ -123,20 +130,35 @@ fn fold_latin(text: &[u8], gap: u8, out: &mut Vec<u8>) -> usize {
         match form {
             LATIN_OTHER => break,
             LATIN_GAP => {
-                room[used] = gap;
+                out[used] = gap;
                 used += usize::from(before == 0);
                 before = 0x80;
             }
             letters => {
-                room[used..used + 2].copy_from_slice(&letters);
+                out[used..used + 2].copy_from_slice(&letters);
                 used += 1 + usize::from(letters[1] != 0);
                 before = 0;
             }
         }
         at += length;
+        anchor(Anchor::new(used, at));
     }
-    out.truncate(start + used);
+    out.truncate(used);
     at
+}
+
+/// Eight bytes of a text as a number; beyond its end is no ASCII.
+#[inline]
+fn eight(text: &[u8], at: usize) -> u64 {
+    if let Some(eight) = text[at..].first_chunk() {
+        return u64::from_le_bytes(*eight);
+    }
+    let missing = at + 8 - text.len();
+    let bytes = match text.last_chunk() {
+        Some(last) => u64::from_le_bytes(*last) >> (8 * missing),
+        None => text[at..].iter().rev().fold(0, |bytes, byte| bytes << 8 | u64::from(*byte)),
+    };
+    bytes | HIGHS & !(u64::MAX >> (8 * missing))
 }
 
 /// The high bits of eight bytes.
@@ -144,99 +166,39 @@ const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
 
 /// The folded form of eight ASCII bytes, and the high bit of each byte that is a gap. What is beyond other bytes is
 /// undefined.
+#[inline]
 fn fold_ascii(bytes: u64, gap: u8) -> (u64, u64) {
     let all = |byte: u8| u64::from_le_bytes([byte; 8]);
     // Sums set the high bit of bytes that are not below a bound; no sum of seven bits carries.
-    let at_least = |bytes: u64, bound: u8| (bytes & !HIGHS).wrapping_add(all(0x80 - bound));
-    let within = |bytes, first, last: u8| at_least(bytes, first) & !at_least(bytes, last + 1) & HIGHS;
-    let whole = |highs: u64| (highs >> 7).wrapping_mul(0xff);
+    let bytes = bytes & !HIGHS;
+    let within = |bytes: u64, first, last: u8| {
+        bytes.wrapping_add(all(0x80 - first)) & !bytes.wrapping_add(all(0x80 - last - 1))
+    };
+    // Lower case has the bit of 0x20, and so have digits.
     let lower = bytes | all(0x20);
-    let (letters, digits) = (within(lower, b'a', b'z'), within(bytes, b'0', b'9'));
-    let gaps = HIGHS & !(letters | digits);
-    (lower & whole(letters) | bytes & whole(digits) | all(gap) & whole(gaps), gaps)
+    let kept = (within(lower, b'a', b'z') | within(bytes, b'0', b'9')) & HIGHS;
+    let whole = (kept >> 7).wrapping_mul(0xff);
+    (lower & whole | all(gap) & !whole, kept ^ HIGHS)
 }
 
-/// Maps a folded byte to the character that it came from, by folding the text again.
-///
-/// Only evidence needs it, a few bytes in the texts of the winner: cheaper than a position for every byte of every
-/// text.
-pub(super) struct Offsets<'a> {
-    rest: &'a str,
-    taken: u32,
-    gap: u8,
-    /// Number of bytes that the consumed characters fold to, and whether the last of them is a gap.
-    folded: usize,
-    after_gap: bool,
-    /// Buffer for folding one character.
-    piece: Vec<u8>,
+// === impl Anchor ===
+
+impl Anchor {
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "texts are far below 4 GiB")]
+    fn new(at: usize, origin: usize) -> Self {
+        Self { at: at as u32, origin: origin as u32 }
+    }
 }
 
-impl<'a> Offsets<'a> {
-    pub(super) fn new(text: &'a str, gap: u8) -> Self {
-        Self { rest: text, taken: 0, gap, folded: 1, after_gap: true, piece: Vec::new() }
-    }
-
-    /// Number of scalar values before the one that the byte at `position` came from. Positions must not decrease
-    /// between calls.
-    pub(super) fn at(&mut self, position: usize) -> u32 {
-        while self.folded <= position && !self.rest.is_empty() {
-            self.skip_ascii(position);
-            if self.folded <= position
-                && let Some(c) = self.rest.chars().next()
-            {
-                self.rest = &self.rest[c.len_utf8()..];
-                self.taken += 1;
-                self.skip_unicode(c);
-            }
-        }
-        self.taken.saturating_sub(1)
-    }
-
-    /// Consumes ASCII up to the byte at `position`.
-    fn skip_ascii(&mut self, position: usize) {
-        let Self { rest, folded, after_gap, .. } = self;
-        let mut count = 0;
-        // Eight at a time, as long as the byte at the position cannot be among them.
-        while let Some(eight) = rest.as_bytes()[count as usize..].first_chunk()
-            && *folded + eight.len() <= position
-            && eight.is_ascii()
-        {
-            let (_, gaps) = fold_ascii(u64::from_le_bytes(*eight), self.gap);
-            let repeated = gaps & (gaps << 8 | u64::from(*after_gap) << 7);
-            *folded += eight.len() - repeated.count_ones() as usize;
-            *after_gap = gaps >> 63 != 0;
-            count += 8;
-        }
-        for byte in rest.bytes().skip(count as usize).take_while(u8::is_ascii) {
-            if *folded > position {
-                break;
-            }
-            let is_gap = ASCII[usize::from(byte)] == 0;
-            *folded += usize::from(!(is_gap & *after_gap));
-            *after_gap = is_gap;
-            count += 1;
-        }
-        *rest = &rest[count as usize..];
-        self.taken += count;
-    }
-
-    /// The next character was consumed.
-    fn skip_unicode(&mut self, c: char) {
-        if let Some(form) = (c as usize).checked_sub(0x80).and_then(|index| LATIN.get(index))
-            && *form != LATIN_OTHER
-        {
-            let is_gap = *form == LATIN_GAP;
-            self.folded += if is_gap { usize::from(!self.after_gap) } else { 1 + usize::from(form[1] != 0) };
-            self.after_gap = is_gap;
-            return;
-        }
-        self.piece.clear();
-        // The preceding byte decides whether a gap is added.
-        self.piece.push(if self.after_gap { self.gap } else { b'.' });
-        push_unicode(c, self.gap, &mut self.piece);
-        self.folded += self.piece.len() - 1;
-        self.after_gap = self.piece.last() == Some(&self.gap);
-    }
+/// The start of the character that a folded byte comes from, by the anchors of its text.
+pub(super) fn origin(text: &str, anchors: &[Anchor], at: usize) -> usize {
+    let after = anchors.partition_point(|anchor| anchor.at as usize <= at);
+    let Some(last) = after.checked_sub(1).and_then(|last| anchors.get(last)) else { return 0 };
+    // A character may fold to more bytes than it has; an anchor follows it then.
+    let end = anchors.get(after).map_or(text.len(), |next| next.origin as usize);
+    let origin = last.origin as usize + (at - last.at as usize);
+    text.floor_char_boundary(origin.min(end.saturating_sub(1)))
 }
 
 #[inline]

@@ -13,7 +13,7 @@ use self::prepared::PreparedSet;
 use self::score::Score;
 use super::automaton::{Automaton, Marks, Slots};
 use super::error::RuleError;
-use super::fold::{SPACE, UNDERSCORE, fold_into};
+use super::fold::{Anchor, SPACE, UNDERSCORE, fold_anchored};
 use super::keyword::Keyword;
 use super::points::Tenths;
 use super::starts::{SLACK, Starts};
@@ -52,6 +52,7 @@ pub(super) struct Engine {
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     haystack: Vec<u8>,
+    anchors: Vec<Anchor>,
     /// Id, names (the id once more if there are none), descriptions.
     texts: Vec<Text>,
     /// The index in `hits` of each keyword that has counted.
@@ -65,6 +66,8 @@ pub(super) struct Scratch {
 #[derive(Debug, Clone, Copy)]
 struct Text {
     start: usize,
+    /// The index of its first anchor.
+    first_anchor: usize,
     language: LanguageMask,
     /// Whether it is not as the provider wrote it.
     is_rewritten: bool,
@@ -142,12 +145,14 @@ impl Engine {
 
     /// Fills the haystack.
     fn fold(&self, subject: &Subject<'_>, scratch: &mut Scratch) {
-        let Scratch { haystack, texts, .. } = scratch;
+        let Scratch { haystack, anchors, texts, .. } = scratch;
         haystack.clear();
+        anchors.clear();
         texts.clear();
         let mut add = |text: &str, gap: u8, language: LanguageMask, is_rewritten: bool| {
-            texts.push(Text { start: haystack.len(), language, is_rewritten, breakdown: usize::MAX });
-            fold_into(text, gap, haystack);
+            let (start, first_anchor) = (haystack.len(), anchors.len());
+            texts.push(Text { start, first_anchor, language, is_rewritten, breakdown: usize::MAX });
+            fold_anchored(text, gap, haystack, |anchor| anchors.push(anchor));
         };
         add(subject.id, UNDERSCORE, ALL_LANGUAGES, false);
         if subject.names.is_empty() {

@@ -103,6 +103,8 @@ pub(super) struct Bindings {
     /// The positions of each prefix in `bound`, innermost last: for a list that is long nevertheless.
     positions: HashMap<Box<str>, Vec<usize>>,
     limit: usize,
+    /// The number of changes.
+    version: u64,
 }
 
 #[derive(Debug)]
@@ -119,7 +121,7 @@ const SEARCHED: usize = 16;
 impl Bindings {
     /// At most `limit` bindings, beside those of every document.
     pub(super) fn new(limit: usize) -> Self {
-        let mut this = Self { bound: Vec::new(), positions: HashMap::new(), limit: 2 };
+        let mut this = Self { bound: Vec::new(), positions: HashMap::new(), limit: 2, version: 0 };
         this.push("", Namespace::None, 0);
         this.push("xml", Namespace::Foreign, 0);
         this.limit += limit;
@@ -140,8 +142,15 @@ impl Bindings {
     }
 
     fn push(&mut self, prefix: &str, namespace: Namespace, depth: usize) {
+        self.version += 1;
         self.positions.entry(prefix.into()).or_default().push(self.bound.len());
         self.bound.push(Binding { prefix: prefix.into(), namespace, depth });
+    }
+
+    /// Changes when a prefix may resolve to something else.
+    #[inline]
+    pub(super) fn version(&self) -> u64 {
+        self.version
     }
 
     /// Removes the bindings of elements deeper than `depth`.
@@ -154,6 +163,7 @@ impl Bindings {
 
     fn pop(&mut self) {
         let Some(binding) = self.bound.pop() else { return };
+        self.version += 1;
         if let Some(positions) = self.positions.get_mut(&binding.prefix) {
             positions.pop();
             if positions.is_empty() {

@@ -59,7 +59,8 @@ const OF_DATAFLOW: &str = "urn:sdmx:org.sdmx.infomodel.datastructure.Dataflow=";
 pub(super) fn is_of_dataflow(urn: &str, agency_id: &str, id: &str, version: &str) -> bool {
     /// What follows a part and its end. A part with a separator in it would be read as two.
     fn after<'a>(rest: &'a str, part: &str, end: char) -> Option<&'a str> {
-        let is_one = !part.is_empty() && !part.bytes().any(|byte| b":()[]".contains(&byte));
+        let is_one =
+            !part.is_empty() && !part.bytes().any(|byte| matches!(byte, b':' | b'(' | b')' | b'[' | b']'));
         rest.strip_prefix(part).filter(|_| is_one)?.strip_prefix(end)
     }
     let rest = urn.strip_prefix(OF_DATAFLOW).and_then(|rest| after(rest, agency_id, ':'));

@@ -20,6 +20,8 @@ mod failure;
 mod names;
 mod outside;
 mod reference;
+mod shapes;
+mod tag;
 mod value;
 
 use ahead::{Ahead, Kind};
@@ -189,14 +191,18 @@ impl<R: Read> EventReader<R> {
                 Ok(self.end())
             }
             Kind::Text => Ok(Event::Text(self.reader.get_ref().consumed(length))),
-            Kind::Start { name_end, is_empty } => {
+            Kind::Start { name_end, is_empty, shape } => {
                 let within = 1..length - if is_empty { 2 } else { 1 };
                 let tag = &self.reader.get_ref().consumed(length)[within.clone()];
                 if !is_empty {
                     self.elements.names.push(&tag.as_bytes()[..name_end], false);
                 }
                 self.end_is_pending = is_empty;
-                let (prefix_end, namespace) = match self.elements.open(tag, name_end) {
+                let opened = match shape {
+                    Some(shape) => self.elements.open_like(tag, name_end, shape),
+                    None => self.elements.open(tag, name_end),
+                };
+                let (prefix_end, namespace) = match opened {
                     Ok(opened) => opened,
                     Err(fault) => return Err(self.error(fault)),
                 };

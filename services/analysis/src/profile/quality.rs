@@ -52,7 +52,8 @@ pub(super) fn flags(dataflow: &Dataflow, is_structure_missing: bool) -> Vec<Qual
         QualityFlag::GarbledText => {
             has(|text| !text.is_ascii() && (text.contains(char::REPLACEMENT_CHARACTER) || is_garbled(text)))
         }
-        QualityFlag::MarkupInText => has(has_markup),
+        // Few texts have the sign.
+        QualityFlag::MarkupInText => has(|text| text.as_bytes().contains(&b'<') && has_markup(text)),
         QualityFlag::NotFinal => *is_final == Some(false),
     };
     QualityFlag::ALL.into_iter().filter(holds).collect()

@@ -49,12 +49,33 @@ fn id_tokens_are_separated_by_underscores() {
     assert_eq!(out, b"_dsd_namain1_df_qna_");
 }
 
+/// The characters that the bytes of a folded text come from.
+fn origins(text: &str) -> Vec<usize> {
+    let (mut folded, mut anchors) = (Vec::new(), Vec::new());
+    fold_anchored(text, SPACE, &mut folded, |anchor| anchors.push(anchor));
+    (0..folded.len()).map(|at| text[..origin(text, &anchors, at)].chars().count()).collect()
+}
+
 #[test]
-fn offsets_count_scalar_values() {
-    let text = "L'e\u{300} così — più";
-    let mut offsets = Offsets::new(text, SPACE);
+fn origins_are_characters_of_the_text() {
+    let text = "L'e\u{300} così — \u{ad}più";
     assert_eq!(fold(text), " l e cosi piu ");
-    assert_eq!([1, 3, 5, 8, 10].map(|at| offsets.at(at)), [0, 2, 5, 8, 12]);
+    assert_eq!(origins(text)[1..13], [0, 1, 2, 4, 5, 6, 7, 8, 9, 13, 14, 15]);
+    let text = "e\u{300}Œ\u{ad}ßx ⑴";
+    assert_eq!(fold(text), " eoessx 1 ");
+    assert_eq!(origins(text)[1..9], [0, 2, 2, 4, 4, 5, 6, 7]);
+}
+
+#[test]
+fn a_text_is_folded_run_by_run() {
+    for length in RUN - 3..RUN + 3 {
+        for c in ["a", "é", "—", "人", " "] {
+            let text = "a".repeat(length) + c + "b";
+            let folded: Vec<_> = text.chars().map(|c| fold(&c.to_string())).collect();
+            let whole = folded.concat().replace("  ", "");
+            assert_eq!(fold(&text).replace(' ', ""), whole.replace(' ', ""), "{length} {c}");
+        }
+    }
 }
 
 proptest! {
@@ -78,21 +99,14 @@ proptest! {
     }
 
     #[test]
-    fn an_offset_points_to_the_character_that_was_folded(text in "\\PC{0,40}") {
-        let folded = fold(&text);
-        let mut offsets = Offsets::new(&text, SPACE);
-        for (at, c) in folded.char_indices().filter(|(_, c)| *c != ' ') {
-            let source = text.chars().nth(offsets.at(at) as usize).unwrap();
-            prop_assert!(fold(&source.to_string()).contains(c), "{source:?} for {c:?}");
+    fn a_folded_byte_comes_from_the_character_that_adds_it(
+        text in "\\PC{0,40}|[a-c ,.]{0,40}|[ -~àßœ\u{300}\u{ad}\u{2010}\u{fdfa}⑴]{0,60}",
+    ) {
+        let (mut one_by_one, mut expected) = (vec![SPACE], vec![0]);
+        for (number, c) in text.chars().enumerate() {
+            push_unicode(c, SPACE, &mut one_by_one);
+            expected.resize(one_by_one.len(), number);
         }
-    }
-
-    #[test]
-    fn one_long_step_leads_where_short_ones_do(text in "[a-c ,.]{0,40}|[ -~àß\u{300}]{0,60}") {
-        let folded = fold(&text);
-        let mut by_byte = Offsets::new(&text, SPACE);
-        for at in 0..folded.len() {
-            prop_assert_eq!(Offsets::new(&text, SPACE).at(at), by_byte.at(at), "{} of {:?}", at, text);
-        }
+        prop_assert_eq!(&origins(&text)[1..expected.len()], &expected[1..]);
     }
 }

@@ -2,8 +2,8 @@
 
 use std::cmp::Reverse;
 
-use super::{Engine, Scratch, shown_names};
-use crate::fold::{Offsets, SPACE, UNDERSCORE};
+use super::{Engine, Scratch, Text, shown_names};
+use crate::fold;
 use crate::visible::{Visible, visible};
 use crate::{Category, Field, MAX_EVIDENCE, Match, Subject};
 
@@ -17,7 +17,7 @@ impl Engine {
         subject: &Subject<'a>,
         scratch: &mut Scratch,
     ) -> Vec<Match<'a>> {
-        let Scratch { hits, texts, .. } = scratch;
+        let Scratch { hits, texts, anchors, .. } = scratch;
         hits.retain(|hit| self.scores[hit.keyword as usize].category == winner);
         if hits.len() > MAX_EVIDENCE {
             hits.sort_unstable_by_key(|hit| (Reverse(self.points_of(hit)), *hit));
@@ -27,16 +27,21 @@ impl Engine {
         hits.sort_unstable();
         for hits in hits.chunk_by_mut(|one, next| one.text == next.text) {
             let text = hits[0].text;
-            let (_, written, gap) = field(subject, text);
-            let seen = if texts[text].is_rewritten { visible(written) } else { Visible::Written(written) };
-            let mut offsets = Offsets::new(seen.text(), gap);
+            let Text { start, first_anchor, is_rewritten, .. } = texts[text];
+            let (_, written) = field(subject, text);
+            let seen = if is_rewritten { visible(written) } else { Visible::Written(written) };
+            let end = texts.get(text + 1).map_or(anchors.len(), |next| next.first_anchor);
+            let (mut from, mut passed) = (0, 0);
             for hit in hits {
-                hit.offset = seen.origin(offsets.at(hit.at));
+                let origin = fold::origin(seen.text(), &anchors[first_anchor..end], start + hit.at);
+                passed += seen.text()[from..origin].chars().count();
+                from = origin;
+                hit.offset = seen.origin(u32::try_from(passed).unwrap_or(u32::MAX));
             }
         }
         hits.sort_unstable_by_key(|hit| (Reverse(self.points_of(hit)), *hit));
         let found = hits.iter().map(|hit| {
-            let (field, ..) = field(subject, hit.text);
+            let (field, _) = field(subject, hit.text);
             Match { keyword: &self.names[hit.keyword as usize], field, offset: hit.offset }
         });
         found.collect()
@@ -44,14 +49,14 @@ impl Engine {
 }
 
 /// The text with this index in the haystack: id, names, descriptions.
-pub(super) fn field<'a>(subject: &Subject<'a>, number: usize) -> (Field<'a>, &'a str, u8) {
-    let Some(number) = number.checked_sub(1) else { return (Field::Id, subject.id, UNDERSCORE) };
+pub(super) fn field<'a>(subject: &Subject<'a>, number: usize) -> (Field<'a>, &'a str) {
+    let Some(number) = number.checked_sub(1) else { return (Field::Id, subject.id) };
     if let Some(number) = number.checked_sub(shown_names(subject)) {
         let (language, text) = &subject.descriptions[number];
-        return (Field::Description(language), text, SPACE);
+        return (Field::Description(language), text);
     }
     match subject.names.get(number) {
-        Some((language, text)) => (Field::Name(language), text, SPACE),
-        None => (Field::Id, subject.id, SPACE),
+        Some((language, text)) => (Field::Name(language), text),
+        None => (Field::Id, subject.id),
     }
 }

@@ -11,6 +11,7 @@ use super::super::{Compiled, Mode, Scratch};
 use super::search::{BREAKDOWN, DESCRIPTION, NAME};
 use super::*;
 use crate::MAX_EVIDENCE;
+use crate::fold::fold_into;
 
 /// A keyword before it is written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -46,7 +46,7 @@ impl Engine {
         subject: &Subject<'_>,
         scratch: &mut Scratch,
     ) -> [Tally; Category::ALL.len()] {
-        let Scratch { haystack, texts, slots, done, hits } = scratch;
+        let Scratch { haystack, texts, slots, done, hits, .. } = scratch;
         let [words_done, tokens_done, infixes_done] = done;
         slots.reset(self.keywords.len());
         words_done.reset(self.words.patterns());

@@ -6,6 +6,7 @@ use unicode_normalization::UnicodeNormalization;
 use super::super::tests::{rule, set, texts};
 use super::super::{Compiled, MAX_EVIDENCE, Mode};
 use super::*;
+use crate::fold::fold_into;
 
 /// Names and descriptions in, `CATEGORY score [rule:keyword@field+offset ...]` out.
 #[track_caller]

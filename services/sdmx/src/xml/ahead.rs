@@ -1,4 +1,4 @@
-//! Reads tags and texts out of the bytes that have arrived, in one pass that also finds the attributes.
+//! Reads tags and texts out of the bytes that have arrived.
 //!
 //! quick-xml reads everything else: what is not complete in the chunk or in its window, references, comments and CDATA,
 //! and whatever is malformed, so that errors do not depend on how a document arrives. Between two events of markup it
@@ -9,9 +9,9 @@ use std::io::Read;
 
 use memchr::memchr2;
 
-use super::attributes::Span;
+use super::EventReader;
 use super::elements::Elements;
-use super::{EventReader, is_name_start, value};
+use super::tag::{self, Tag};
 
 /// An event that is complete in the current chunk.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +27,8 @@ pub(super) enum Kind {
     Start {
         name_end: usize,
         is_empty: bool,
+        /// The earlier tag that it is written like.
+        shape: Option<usize>,
     },
     /// The end tag of the innermost element.
     End,
@@ -44,7 +46,7 @@ impl<R: Read> EventReader<R> {
             return None;
         }
         let bytes = input.available();
-        let Elements { names, spans, attribute_limit, .. } = &mut self.elements;
+        let Elements { names, spans, attribute_limit, shapes, .. } = &mut self.elements;
         let (length, kind) = match bytes {
             [b'<', b'/', rest @ ..] => {
                 let (name, is_known) = names.last()?;
@@ -53,7 +55,17 @@ impl<R: Read> EventReader<R> {
                 }
                 (name.len() + 3, Kind::End)
             }
-            [b'<', ..] => start(bytes, *attribute_limit, spans)?,
+            [b'<', ..] => {
+                let (Tag { length, name_end, is_empty }, shape) = match shapes.read(bytes, spans) {
+                    Some((tag, shape)) => (tag, Some(shape)),
+                    None => {
+                        let tag = tag::read(bytes, *attribute_limit, spans)?;
+                        shapes.learn(&bytes[..tag.length], tag, spans);
+                        (tag, None)
+                    }
+                };
+                (length, Kind::Start { name_end, is_empty, shape })
+            }
             _ => match memchr2(b'<', b'&', bytes)? {
                 0 => return None,
                 length => (length, Kind::Text),
@@ -61,65 +73,4 @@ impl<R: Read> EventReader<R> {
         };
         Some(Ahead { length, kind })
     }
-}
-
-/// A start tag at the start of `bytes`: its length, and what it is. Fills `spans` with its attributes.
-fn start(bytes: &[u8], limit: usize, spans: &mut Vec<Span>) -> Option<(usize, Kind)> {
-    spans.clear();
-    if !is_name_start(*bytes.get(1)?) {
-        return None;
-    }
-    let name_end = end_of_name(bytes, 1, ends_tag_name)?;
-    let complete = |length, is_empty| Some((length, Kind::Start { name_end: name_end - 1, is_empty }));
-    let mut at = name_end;
-    loop {
-        let name_start = skip_space(bytes, at);
-        match *bytes.get(name_start)? {
-            b'>' => return complete(name_start + 1, false),
-            b'/' if bytes.get(name_start + 1) == Some(&b'>') => return complete(name_start + 2, true),
-            _ if name_start == at || spans.len() == limit => return None,
-            _ => {}
-        }
-        let end = end_of_name(bytes, name_start, ends_attribute_name)?;
-        let equals = skip_space(bytes, end);
-        if end == name_start || *bytes.get(equals)? != b'=' {
-            return None;
-        }
-        let open = skip_space(bytes, equals + 1);
-        let quote = *bytes.get(open).filter(|byte| matches!(byte, b'"' | b'\''))?;
-        let (length, is_plain) = value::length(&bytes[open + 1..], quote)?;
-        let close = open + 1 + length;
-        // Positions in the tag without its bracket.
-        let (tag, name) = (&bytes[1..], name_start - 1..end - 1);
-        if bytes[close] != quote || spans.iter().any(|span| tag[span.name.clone()] == tag[name.clone()]) {
-            return None;
-        }
-        spans.push(Span { name, value: open..close - 1, is_plain });
-        at = close + 1;
-    }
-}
-
-/// The end of a name, if it is in `bytes`.
-#[inline]
-fn end_of_name(bytes: &[u8], from: usize, is_end: fn(&u8) -> bool) -> Option<usize> {
-    bytes[from..].iter().position(is_end).map(|length| from + length)
-}
-
-#[inline]
-fn ends_tag_name(byte: &u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b'>' | b'/' | b'"' | b'\'')
-}
-
-#[inline]
-fn ends_attribute_name(byte: &u8) -> bool {
-    matches!(byte, b'=' | b'<') || ends_tag_name(byte)
-}
-
-#[inline]
-fn skip_space(bytes: &[u8], from: usize) -> usize {
-    let mut at = from;
-    while matches!(bytes.get(at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
-        at += 1;
-    }
-    at
 }

@@ -7,7 +7,7 @@ use memchr::memchr2;
 use crate::error::Fault;
 
 /// The position of one attribute in its tag.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) name: Range<usize>,
     pub(super) value: Range<usize>,
@@ -53,6 +53,12 @@ pub(super) fn scan(tag: &str, start: usize, limit: usize, spans: &mut Vec<Span>)
         at = value.end + 1;
         spans.push(Span { name, value, is_plain: false });
     }
+}
+
+/// Whether one of these attributes of a tag declares a namespace.
+#[inline]
+pub(super) fn declare_namespaces(tag: &[u8], spans: &[Span]) -> bool {
+    spans.iter().any(|span| tag[span.name.start..].starts_with(b"xmlns"))
 }
 
 /// The first non-white-space byte at or after `from`; the end if there is none.

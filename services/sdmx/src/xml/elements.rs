@@ -3,6 +3,7 @@
 use super::attributes::{self, Span};
 use super::event::{RawValue, Start};
 use super::names::Names;
+use super::shapes::Shapes;
 use super::{Phase, failure, is_name_start};
 use crate::error::Fault;
 use crate::limits::Limits;
@@ -17,6 +18,8 @@ pub(super) struct Elements {
     pub(super) attribute_limit: usize,
     /// Attributes of the last start tag.
     pub(super) spans: Vec<Span>,
+    /// Of start tags.
+    pub(super) shapes: Shapes,
     bindings: Bindings,
     pub(super) names: Names,
 }
@@ -31,6 +34,7 @@ impl Elements {
             depth_limit: limits.depth,
             attribute_limit: limits.attributes,
             spans: Vec::new(),
+            shapes: Shapes::default(),
             bindings: Bindings::new(limits.namespaces),
             names: Names::default(),
         }
@@ -73,19 +77,46 @@ impl Elements {
     /// starts, and its namespace.
     #[inline]
     pub(super) fn open(&mut self, tag: &str, name_end: usize) -> Result<(usize, Namespace), Fault> {
+        self.enter()?;
+        let (prefix, prefix_end) = check_name(tag, name_end)?;
+        // Few tags declare a namespace, and this check is cheaper than the declaration pass.
+        if attributes::declare_namespaces(tag.as_bytes(), &self.spans) {
+            self.bind_namespaces(tag)?;
+        }
+        Ok((prefix_end, self.resolve(prefix)?))
+    }
+
+    /// [`Elements::open`] for a tag that is written like the one of this shape, so that it has the same prefix and declares
+    /// no namespaces.
+    #[inline]
+    pub(super) fn open_like(
+        &mut self,
+        tag: &str,
+        name_end: usize,
+        shape: usize,
+    ) -> Result<(usize, Namespace), Fault> {
+        self.enter()?;
+        let version = self.bindings.version();
+        if let Some(opened) = self.shapes.opened(shape, version) {
+            return Ok(opened);
+        }
+        let (prefix, prefix_end) = check_name(tag, name_end)?;
+        let opened = (prefix_end, self.resolve(prefix)?);
+        self.shapes.note_opened(shape, version, opened);
+        Ok(opened)
+    }
+
+    #[inline]
+    fn enter(&mut self) -> Result<(), Fault> {
         self.check_room()?;
         self.phase = Phase::Body;
         self.depth += 1;
-        let (prefix, prefix_end) = check_name(tag, name_end)?;
-        // Few tags declare a namespace, and this check is cheaper than the declaration pass.
-        let bytes = tag.as_bytes();
-        if self.spans.iter().any(|span| bytes[span.name.start..].starts_with(b"xmlns")) {
-            self.bind_namespaces(tag)?;
-        }
-        match self.bindings.resolve(prefix) {
-            Some(namespace) => Ok((prefix_end, namespace)),
-            None => Err(Fault::UnboundPrefix { prefix: prefix.chars().take(40).collect() }),
-        }
+        Ok(())
+    }
+
+    fn resolve(&self, prefix: &str) -> Result<Namespace, Fault> {
+        let unbound = || Fault::UnboundPrefix { prefix: prefix.chars().take(40).collect() };
+        self.bindings.resolve(prefix).ok_or_else(unbound)
     }
 
     /// The start tag of the element that was opened last.

@@ -1,7 +1,8 @@
 //! Finds the end of an attribute value, eight bytes at a time: most values are shorter than what a search that is tuned for
 //! long texts needs to begin.
 
-const LOWS: u64 = u64::from_le_bytes([0x7f; 8]);
+const ONES: u64 = u64::from_le_bytes([1; 8]);
+const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
 
 /// The length of a value up to its closing quote or a `<`, and whether it reads as it is written: without references, line
 /// ends and tabs. `None` if neither is in `bytes`.
@@ -25,17 +26,16 @@ pub(super) fn length(bytes: &[u8], quote: u8) -> Option<(usize, bool)> {
     Some((at + rest, unusual == 0 && bytes[at..at + rest].iter().all(is_usual)))
 }
 
-/// The high bit of each byte that is this one.
+/// The high bit of the first byte that is this one. It may mark bytes after that too.
 #[inline]
 fn equal(word: u64, byte: u8) -> u64 {
     zeros(word ^ u64::from_le_bytes([byte; 8]))
 }
 
-/// The high bit of each byte that is 0.
+/// The high bit of the first byte that is 0. It may mark bytes after that too, by a borrow.
 #[inline]
 fn zeros(word: u64) -> u64 {
-    // Adding 0x7f to the low bits of any other byte sets its high bit, without a carry.
-    !(((word & LOWS) + LOWS) | word | LOWS)
+    word.wrapping_sub(ONES) & !word & HIGHS
 }
 
 #[cfg(test)]
