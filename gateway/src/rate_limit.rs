@@ -165,7 +165,7 @@ impl RateLimits {
             Kind::ALL.into_iter().filter_map(|kind| self.limited(kind, caller, now)).collect();
         let mut permits = Vec::with_capacity(limits.len());
         for (index, limited) in limits.iter().enumerate() {
-            match self.take(limited, now).await {
+            match self.take(limited).await {
                 Ok(permit) => permits.push(permit),
                 Err(wait) => {
                     let now = Instant::now();
@@ -181,11 +181,8 @@ impl RateLimits {
     }
 
     /// Takes a permit, or returns the time until there is one.
-    async fn take(
-        &self,
-        Limited { quota, limit, .. }: &Limited,
-        mut now: Instant,
-    ) -> Result<Permit, Duration> {
+    async fn take(&self, Limited { quota, limit, .. }: &Limited) -> Result<Permit, Duration> {
+        let mut now = Instant::now();
         let Some(leases) = &self.leases else {
             return decided(quota, *limit, Source::Alone, now);
         };
