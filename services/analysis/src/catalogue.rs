@@ -11,15 +11,16 @@ use dataflow_sdmx::{
 };
 
 use crate::Error;
-use crate::budget::Budget;
 use crate::categorizer::Categorizer;
-use crate::document::{Documents, Single};
 use crate::families;
 use crate::profile::Profile;
 use crate::themes::{self, AssignedTheme};
+use dataflow_uploads::budget::Budget;
+use dataflow_uploads::document::{Documents, Single};
 
 pub use crate::decision::DecidedBy;
 pub use crate::filing::{Evidence, Filing, subject};
+pub(crate) use themed::decide;
 
 mod described;
 mod provider;
@@ -106,7 +107,7 @@ pub fn analyze_all(
     for number in 1.. {
         let next = documents.next_document();
         let position = Position::start_of(number);
-        if !next.map_err(|error| Error::Document(ParseError { fault: Fault::Read(error), position }))? {
+        if !next.map_err(|error| ParseError { fault: Fault::Read(error), position })? {
             break;
         }
         let reader = StructureReader::new(&mut *documents, limits.clone());
@@ -115,7 +116,7 @@ pub fn analyze_all(
             reader = reader.with_themes(found);
         }
         reader = reader.following(number, diagnostics);
-        while reader.next_dataflow().map_err(Error::Document)?.is_some() {
+        while reader.next_dataflow()?.is_some() {
             budget.check()?;
         }
         structures = reader.take_structures();
@@ -123,7 +124,7 @@ pub fn analyze_all(
     }
     let flows = dataflows.iter().map(|analyzed| &*analyzed.dataflow);
     if let Some(assigned) = themes::assign(flows, &found, (mapping, &limits), &mut diagnostics) {
-        themed::decide(&mut dataflows, assigned, budget)?;
+        decide(&mut dataflows, assigned, budget)?;
     }
     let data_structures =
         described::describe(&mut dataflows, &structures, prepared, &mut diagnostics, budget)?;
@@ -143,7 +144,7 @@ fn categorize<R: Read>(
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         while batch.len() < BATCH
-            && let Some(dataflow) = reader.next_dataflow().map_err(Error::Document)?
+            && let Some(dataflow) = reader.next_dataflow()?
         {
             budget.spend(&dataflow)?;
             batch.push(dataflow);

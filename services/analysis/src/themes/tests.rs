@@ -8,9 +8,9 @@ use dataflow_sdmx::Limits;
 
 use super::*;
 use crate::Error;
-use crate::budget::{Budget, Canceled};
 use crate::catalogue::{self, AnalyzedDataflow, Catalogue};
-use crate::document::Documents;
+use dataflow_uploads::budget::{Budget, Canceled};
+use dataflow_uploads::document::Documents;
 
 /// Documents in memory.
 struct InMemory<'a>(Vec<&'a [u8]>);
@@ -281,5 +281,5 @@ fn themes_are_bounded_per_dataflow_and_counted_in_the_result() {
     // The dataflow's id, agency and name with its language; the theme's scheme, path and name.
     let bytes = "AIT1itXyz".len() + "IT1:T(2.0)HitSalute e sanità".len();
     assert!(spent(bytes).is_ok());
-    assert!(matches!(spent(bytes - 1), Err(Error::ResultTooLarge { .. })));
+    assert!(matches!(spent(bytes - 1), Err(Error::Upload(dataflow_uploads::Error::ResultTooLarge { .. }))));
 }

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use dataflow_analysis::budget::Budget;
 use dataflow_analysis::catalogue::{self, Filing};
 use dataflow_analysis::categorizer::Categorizer;
-use dataflow_analysis::document::Single;
 use dataflow_analysis::rulesets::Rulesets;
 use dataflow_rules::Compiled;
 use dataflow_rules::themes::{CompiledMapping, Mapping};
 use dataflow_sdmx::{DataCounts, DataFormat, Limits, StructureReader};
+use dataflow_uploads::budget::Budget;
+use dataflow_uploads::document::Single;
 use nix::time::{ClockId, clock_gettime};
 
 /// Its flags.

@@ -133,7 +133,7 @@ fn remove(
     Ok(())
 }
 
-/// Removes the contents that nobody has kept in time. There are as many contents as items, and those being written.
+/// Removes the contents that no change has kept in time. There are as many contents as items, and those being written.
 fn remove_expired(transaction: &WriteTransaction, now: u64) -> Result<(), redb::Error> {
     let mut expired = Vec::new();
     for stored in transaction.open_table(CONTENTS)?.iter()? {
@@ -155,7 +155,7 @@ mod tests {
     use crate::key::Space;
 
     #[test]
-    fn a_content_that_nobody_keeps_expires_with_its_chunks() {
+    fn a_content_that_no_change_keeps_expires_with_its_chunks() {
         let database = Builder::new().create_with_backend(InMemoryBackend::new()).unwrap();
         let collection = Space::durable("test").key("a");
         let [abandoned, kept, later] = [(); 3].map(|()| ContentId::random());

@@ -4,7 +4,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use redis::Value;
 
-use super::failure::Failure;
 use super::operations::parse;
 use super::scripts::ScriptResult;
 use super::{Redis, scripts};
