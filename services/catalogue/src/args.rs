@@ -24,8 +24,8 @@ pub struct CatalogueArgs {
     pub max_snapshots: u32,
 
     /// Most bytes of the snapshots of one tenant, compressed as they are stored; further ones are rejected with
-    /// FAILED_PRECONDITION.
-    #[arg(long, env = "DATAFLOW_MAX_SNAPSHOT_BYTES", default_value = "1GiB", value_name = "SIZE")]
+    /// FAILED_PRECONDITION. Without a data directory and in Redis they take memory.
+    #[arg(long, env = "DATAFLOW_MAX_SNAPSHOT_BYTES", default_value = "256MiB", value_name = "SIZE")]
     pub max_snapshot_bytes: ByteSize,
 }
 

@@ -159,7 +159,7 @@ impl Catalogues {
         let record = self.snapshots.get(tenant, provider, snapshot).await?;
         let mut memory = self.uploads.result_memory(tenant);
         memory.take_up_to(record.content_bytes.saturating_add(record.stored_bytes))?;
-        let chunks = match self.snapshots.chunks(tenant, &record).await {
+        let chunks = match self.snapshots.chunks(tenant, provider, &record).await {
             Err(Error::SnapshotUnreadable { .. }) => return Ok(Verified { record, found: None }),
             chunks => chunks?,
         };
@@ -197,7 +197,8 @@ impl Catalogues {
         // The contents, and while one is decompressed its chunks; the difference has less than one content.
         let bytes = [&base, &head].map(|record| record.content_bytes.saturating_add(record.stored_bytes));
         memory.take_up_to(bytes[0].saturating_add(bytes[1]))?;
-        let (before, after) = (self.content(tenant, &base).await?, self.content(tenant, &head).await?);
+        let before = self.content(tenant, provider, &base).await?;
+        let after = self.content(tenant, provider, &head).await?;
         let (of_base, of_head) = match base.hash == head.hash {
             true => (None, None),
             false => {
@@ -219,8 +220,8 @@ impl Catalogues {
     }
 
     /// The content of a snapshot.
-    async fn content(&self, tenant: &str, record: &Record) -> Result<Arc<Packed>, Error> {
-        let chunks = self.snapshots.chunks(tenant, record).await?;
+    async fn content(&self, tenant: &str, provider: &str, record: &Record) -> Result<Arc<Packed>, Error> {
+        let chunks = self.snapshots.chunks(tenant, provider, record).await?;
         let _seat = self.uploads.seat().await;
         let (bytes, snapshot) = (record.content_bytes, record.snapshot_id());
         let read = move || Packed::read(packed::decompress(&chunks, bytes)?);

@@ -165,16 +165,19 @@ impl Snapshots {
     ///
     /// # Errors
     ///
-    /// [`Error::SnapshotUnreadable`] if one is gone, and those of the store.
-    pub async fn chunks(&self, tenant: &str, record: &Record) -> Result<Vec<Bytes>, Error> {
+    /// [`Error::SnapshotNotFound`] if it was removed meanwhile, [`Error::SnapshotUnreadable`] if a chunk is gone without
+    /// that, and those of the store.
+    pub async fn chunks(&self, tenant: &str, provider: &str, record: &Record) -> Result<Vec<Bytes>, Error> {
         let key = key(tenant);
         let mut chunks = Vec::new();
         for index in 0..record.chunks {
-            let chunk = self.store.chunk(&key, record.content, index).await?;
-            chunks.push(chunk.ok_or_else(|| Error::SnapshotUnreadable {
-                snapshot: record.snapshot_id(),
-                problem: Unreadable::ChunkMissing { index },
-            })?);
+            let Some(chunk) = self.store.chunk(&key, record.content, index).await? else {
+                let snapshot = record.snapshot_id();
+                self.get(tenant, provider, &snapshot).await?;
+                let problem = Unreadable::ChunkMissing { index };
+                return Err(Error::SnapshotUnreadable { snapshot, problem });
+            };
+            chunks.push(chunk);
         }
         Ok(chunks)
     }

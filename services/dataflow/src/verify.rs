@@ -1,6 +1,6 @@
 //! `dataflow verify`: whether a snapshot in the store is what its hash says, and whether a file is one of its documents.
 
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -53,7 +53,7 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Failure> {
 /// Bytes and SHA-256 of a file.
 fn received(path: &Path) -> anyhow::Result<Received> {
     let opened = std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    let mut reader = FingerprintReader::new(Single(opened.take(u64::MAX)));
+    let mut reader = FingerprintReader::new(Single(opened));
     io::copy(&mut reader, &mut io::sink()).with_context(|| format!("cannot read {}", path.display()))?;
     let (documents, _) = reader.into_documents();
     documents.into_iter().next().context("a reader has one document")

@@ -1,6 +1,7 @@
 //! Snapshots of catalogues over REST and gRPC: one content for all uploads of it, receipts, retention, limits, and what
 //! differs between two.
 
+mod large;
 mod refused;
 
 use dataflow_proto::catalogue::v1 as pb;

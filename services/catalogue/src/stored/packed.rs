@@ -142,3 +142,6 @@ impl Packed {
         self.codelists.get(identity).copied()
     }
 }
+
+#[cfg(test)]
+mod tests;

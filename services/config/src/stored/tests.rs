@@ -196,8 +196,8 @@ fn what_has_themes_is_read_as_it_was_written_and_stops_earlier_releases() {
 
 #[test]
 fn records_of_a_later_release_are_recognized() {
-    let later = [b"\x08\x07", &RELEASE_0_1_0[2..]].concat();
-    assert_eq!(decode(later.into()), Err(Unreadable::Format { found: 7 }));
+    let later = [b"\x08\x08", &RELEASE_0_1_0[2..]].concat();
+    assert_eq!(decode(later.into()), Err(Unreadable::Format { found: 8 }));
     let fields = [RELEASE_0_1_0, b"\x9a\x06\x01x"].concat();
     assert_eq!(decode(fields.into()), Ok(Record::Change(Box::new(recorded()))), "unknown fields are ignored");
     assert_eq!(decode(Bytes::from_static(b"\x08\x01")), Err(Unreadable::Unknown));

@@ -156,7 +156,7 @@ fn limits() -> Limits {
 
 /// The processor time of this thread. Disturbances make a round longer, never shorter, so the best round is the one to
 /// compare.
-fn timed<T>(work: impl FnOnce() -> T) -> anyhow::Result<(Duration, T)> {
+pub(super) fn timed<T>(work: impl FnOnce() -> T) -> anyhow::Result<(Duration, T)> {
     let now = || clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from);
     let start = now().context("cannot read the processor time of the thread")?;
     let result = work();
