@@ -175,7 +175,7 @@ fn themes_are_compared_if_both_contents_have_some() {
     assert_eq!(moved.not_compared, [Kind::StructureContentChanged, Kind::CategoryChanged]);
     let both = with("", &format!("{}{}", link(1, "X", ""), link(2, "Y", "")));
     assert_eq!(found(&diff(&x, &both)), ["Rethemed A theme:>A:S/Y"]);
-    let without = diff(&x, &[a.clone()]);
+    let without = diff(&x, std::slice::from_ref(&a));
     assert_eq!(found(&without), Vec::<String>::new());
     assert!(without.not_compared.contains(&Kind::Rethemed));
     // A link that has ended does not count, whatever the headers say.
@@ -257,7 +257,10 @@ fn a_probable_successor_needs_two_reasons_or_a_name_of_its_own() {
     // Structure and family alone tell little, with a similar name enough.
     let old = flow("DF_POP_1", "Resident population by age, sex", "X");
     assert!(successors(std::slice::from_ref(&old), &[flow("DF_POP_2", "Deaths", "X")]).is_empty());
-    let found = successors(&[old.clone()], &[flow("DF_POP_2", "Resident population by age and sex", "X")]);
+    let found = successors(
+        std::slice::from_ref(&old),
+        &[flow("DF_POP_2", "Resident population by age and sex", "X")],
+    );
     assert_eq!(found, ["Succeeded DF_POP_1 DF_POP_2 [SimilarName, SameStructure, SameFamily]"]);
     // Of two that are equally probable, none.
     let new = [

@@ -17,6 +17,9 @@ pub(super) enum Kind {
     Constraint = 5,
 }
 
+/// The kind of a part, if this release knows it, and the place of its message.
+pub(super) type Part = (Option<Kind>, Range<usize>);
+
 /// Appends a part, whose message is in two pieces.
 pub(super) fn append(kind: Kind, message: &[u8], rest: &[u8], out: &mut Vec<u8>) {
     let (tag, length) = (kind as u32, (message.len() + rest.len()) as u64);
@@ -27,9 +30,8 @@ pub(super) fn append(kind: Kind, message: &[u8], rest: &[u8], out: &mut Vec<u8>)
     out.extend_from_slice(rest);
 }
 
-/// The next part of a content from a position on: its kind, if this release knows it, the place of its message, and the
-/// position after it. `None` at the end.
-pub(super) fn next(content: &[u8], from: usize) -> Result<Option<(Option<Kind>, Range<usize>)>, Unreadable> {
+/// The next part of a content from a position on; `None` at the end. The part after it begins where it ends.
+pub(super) fn next(content: &[u8], from: usize) -> Result<Option<Part>, Unreadable> {
     let mut rest = &content[from..];
     if rest.is_empty() {
         return Ok(None);

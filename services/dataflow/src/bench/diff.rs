@@ -84,19 +84,19 @@ fn line(file: &Path, document: &[u8], rounds: u16) -> anyhow::Result<String> {
     ))
 }
 
-fn read(document: &[u8], annotations: bool) -> anyhow::Result<Vec<Box<Dataflow>>> {
+fn read(document: &[u8], annotations: bool) -> anyhow::Result<Vec<Dataflow>> {
     let limits = Limits { document_bytes: u64::MAX, ..Limits::default() };
     let reader = StructureReader::new(document, limits).without_legacy();
     let mut reader = if annotations { reader.with_annotations() } else { reader };
     let mut dataflows = Vec::new();
     while let Some(dataflow) = reader.next_dataflow()? {
-        dataflows.push(dataflow);
+        dataflows.push(*dataflow);
     }
     Ok(dataflows)
 }
 
 /// A copy with some changes.
-fn changed(dataflows: &[Box<Dataflow>]) -> Vec<Box<Dataflow>> {
+fn changed(dataflows: &[Dataflow]) -> Vec<Dataflow> {
     let mut copy = Vec::new();
     for (index, dataflow) in dataflows.iter().enumerate().filter(|(index, _)| index % REMOVED != 1) {
         let mut dataflow = dataflow.clone();
@@ -115,7 +115,7 @@ fn changed(dataflows: &[Box<Dataflow>]) -> Vec<Box<Dataflow>> {
     copy
 }
 
-fn pack(dataflows: &[Box<Dataflow>]) -> PackedCatalogue {
+fn pack(dataflows: &[Dataflow]) -> PackedCatalogue {
     let mut packer = Packer::default();
     dataflows.iter().for_each(|dataflow| _ = packer.add(dataflow));
     packer.finish(&Resolved::default(), &Structures::default())
