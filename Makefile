@@ -76,6 +76,7 @@ bench: build release $(FILE) $(TARGET)/small.xml $(TARGET)/short-texts.xml ## Ru
 	$(TARGET)/release/dataflow bench parse --rounds 51 $(PUBLISHED) $(TARGET)/short-texts.xml $(FILE)
 	$(foreach figure,rules memory start,$(TARGET)/release/dataflow bench $(figure) $(FILE) &&) true
 	$(TARGET)/release/dataflow bench repeat $(TARGET)/small.xml
+	$(TARGET)/release/dataflow bench diff $(FILE)
 	$(TARGET)/release/dataflow bench cache
 	$(TARGET)/release/dataflow bench gateway
 	$(TARGET)/release/dataflow bench observability

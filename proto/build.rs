@@ -5,10 +5,12 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::{env, fs};
 
-const PROTOS: [&str; 16] = [
+const PROTOS: [&str; 18] = [
     "dataflow/analysis/v1/analysis_service.proto",
     "dataflow/cache/v1/cache_service.proto",
     "dataflow/cache/v1/stored.proto",
+    "dataflow/catalogue/v1/catalogue_service.proto",
+    "dataflow/catalogue/v1/stored.proto",
     "dataflow/config/v1/audit_service.proto",
     "dataflow/config/v1/config_service.proto",
     "dataflow/config/v1/flag_service.proto",

@@ -80,8 +80,8 @@ pub struct UpstreamArgs {
 }
 
 /// The packages of our services: what callers present ends before them, wherever they are.
-const OUR_PACKAGES: [&str; 4] =
-    ["dataflow.analysis.", "dataflow.cache.", "dataflow.config.", "dataflow.mesh."];
+const OUR_PACKAGES: [&str; 5] =
+    ["dataflow.analysis.", "dataflow.cache.", "dataflow.catalogue.", "dataflow.config.", "dataflow.mesh."];
 
 /// The flags of the public port.
 #[derive(Debug, Clone, clap::Args)]
@@ -218,6 +218,7 @@ impl UpstreamArgs {
         let ours = [
             ("dataflow.analysis.", &self.analysis_url),
             ("dataflow.cache.", &self.cache_url),
+            ("dataflow.catalogue.", &self.analysis_url),
             ("dataflow.config.", &self.config_url),
         ];
         let found = ours.into_iter().find(|(package, _)| service.starts_with(package));

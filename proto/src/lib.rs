@@ -6,7 +6,7 @@
 /// The serialised `FileDescriptorSet` of every package below, with imports, options and source comments.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
-pub use generated::dataflow::{analysis, cache, config, mesh, store, r#type};
+pub use generated::dataflow::{analysis, cache, catalogue, config, mesh, store, r#type};
 pub use generated::google;
 
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::unwrap_used)]

@@ -1,6 +1,7 @@
 //! The test harness: real processes, services in this process, and generated documents.
 
 pub mod binary;
+pub mod catalogues;
 pub mod certificates;
 pub mod cgroup;
 pub mod collector;

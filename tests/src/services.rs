@@ -6,6 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use dataflow_cache::CacheArgs;
+use dataflow_catalogue::categories::Unknown;
+use dataflow_catalogue::{CatalogueArgs, Peers};
 use dataflow_config::journal::Journal;
 use dataflow_config::{AuditLogArgs, JournalArgs};
 use dataflow_gateway::Gateway;
@@ -80,15 +82,16 @@ impl Service {
         self.task.await.expect("the service does not panic").expect("the service ends well");
     }
 
-    /// Starts the capability that `compose` returns for the role's context.
+    /// Starts the capabilities that `compose` returns for the role's context.
     async fn start(
         role: &'static str,
         server: ServerArgs,
-        compose: impl FnOnce(&ServerArgs, &Context) -> Capability,
+        compose: impl FnOnce(&ServerArgs, &Context) -> Vec<Capability>,
     ) -> Self {
         Self::serve(role, |context, listener, stopped| {
-            let capability = compose(&server, &context);
-            let server = Server::new(&server, context, FILE_DESCRIPTOR_SET).with(capability);
+            let capabilities = compose(&server, &context);
+            let server = Server::new(&server, context, FILE_DESCRIPTOR_SET);
+            let server = capabilities.into_iter().fold(server, Server::with);
             server.serve(listener, async { drop(stopped.await) })
         })
         .await
@@ -144,15 +147,16 @@ pub async fn config_with(
         Journal::new(store, seeds, JournalArgs::default().max_bytes.as_u64())
             .expect("the rule sets of a test are valid"),
     );
-    let compose =
-        |server: &ServerArgs, context: &Context| dataflow_config::capability(server, context, journal, &logs);
+    let compose = |server: &ServerArgs, context: &Context| {
+        vec![dataflow_config::capability(server, context, journal, &logs)]
+    };
     Service::start("config", args(&[]), compose).await
 }
 
 /// A config service that sends these rule sets without validating them, as one of another release might.
 pub async fn unvalidated_config(sets: Vec<pb::Ruleset>) -> Service {
     let service = RuleServiceServer::new(UnvalidatedConfig { sets });
-    Service::start("config", args(&[]), |_, _| Capability::new().service(service)).await
+    Service::start("config", args(&[]), |_, _| vec![Capability::new().service(service)]).await
 }
 
 /// A cache service.
@@ -164,7 +168,7 @@ pub async fn cache() -> Service {
 pub async fn cache_over(store: Arc<dyn Store>, flags: &[&str]) -> Service {
     let Flags { capability, server } = args::<Flags<CacheArgs>>(flags);
     let compose = |server: &ServerArgs, context: &Context| {
-        dataflow_cache::capability(&capability, server, context, store)
+        vec![dataflow_cache::capability(&capability, server, context, store)]
     };
     Service::start("cache", server, compose).await
 }
@@ -179,11 +183,36 @@ pub fn redis_at(url: &str, process: &Process) -> Arc<dyn Store> {
     args.open(None, 0, process, "cache").expect("an address is all that is needed")
 }
 
-/// An analysis service with these flags.
+/// The flags of the capabilities of analysis.
+#[derive(clap::Args)]
+struct AnalysisFlags {
+    #[command(flatten)]
+    analysis: dataflow_analysis::Args,
+    #[command(flatten)]
+    catalogue: CatalogueArgs,
+}
+
+/// An analysis service with these flags, which keeps snapshots in memory.
 pub async fn analysis(flags: &[&str]) -> Service {
-    let Flags { capability, server } = args::<Flags<dataflow_analysis::Args>>(flags);
-    let compose =
-        |server: &ServerArgs, context: &Context| dataflow_analysis::capability(&capability, server, context);
+    analysis_over(Arc::new(Embedded::new(1 << 20)), flags).await
+}
+
+/// The same over this store.
+pub async fn analysis_over(store: Arc<dyn Store>, flags: &[&str]) -> Service {
+    let Flags { capability, server } = args::<Flags<AnalysisFlags>>(flags);
+    let AnalysisFlags { analysis, catalogue } = capability;
+    let compose = |server: &ServerArgs, context: &Context| {
+        let uploads = dataflow_analysis::uploads(&analysis, context);
+        let peers = Peers {
+            store,
+            uploads: uploads.clone(),
+            categories: Arc::new(Unknown),
+            config: analysis.peers.config_url.clone(),
+            timeout: analysis.peers.peer_timeout,
+        };
+        let catalogue = dataflow_catalogue::capability(&catalogue, server, context, peers);
+        vec![dataflow_analysis::capability(&analysis, server, context, uploads).0, catalogue]
+    };
     Service::start("analysis", server, compose).await
 }
 

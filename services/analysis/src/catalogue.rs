@@ -11,15 +11,16 @@ use dataflow_sdmx::{
 };
 
 use crate::Error;
-use crate::budget::Budget;
 use crate::categorizer::Categorizer;
-use crate::document::{Documents, Single};
 use crate::families;
 use crate::profile::Profile;
 use crate::themes::{self, AssignedTheme};
+use dataflow_uploads::budget::Budget;
+use dataflow_uploads::document::{Documents, Single};
 
 pub use crate::decision::DecidedBy;
 pub use crate::filing::{Evidence, Filing, subject};
+pub(crate) use themed::decide;
 
 mod described;
 mod provider;
@@ -106,7 +107,7 @@ pub fn analyze_all(
     for number in 1.. {
         let next = documents.next_document();
         let position = Position::start_of(number);
-        if !next.map_err(|error| Error::Document(ParseError { fault: Fault::Read(error), position }))? {
+        if !next.map_err(|error| ParseError { fault: Fault::Read(error), position })? {
             break;
         }
         let reader = StructureReader::new(&mut *documents, limits.clone());
@@ -115,7 +116,7 @@ pub fn analyze_all(
             reader = reader.with_themes(found);
         }
         reader = reader.following(number, diagnostics);
-        while next_dataflow(&mut reader, budget)?.is_some() {
+        while budget.next_dataflow(&mut reader)?.is_some() {
             budget.check()?;
         }
         structures = reader.take_structures();
@@ -124,7 +125,7 @@ pub fn analyze_all(
     budget.check()?;
     let flows = dataflows.iter().map(|analyzed| &*analyzed.dataflow);
     if let Some(assigned) = themes::assign(flows, &found, (mapping, &limits), &mut diagnostics) {
-        themed::decide(&mut dataflows, assigned, budget)?;
+        decide(&mut dataflows, assigned, budget)?;
     }
     let data_structures =
         described::describe(&mut dataflows, &structures, prepared, &mut diagnostics, budget)?;
@@ -144,7 +145,7 @@ fn categorize<R: Read>(
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         while batch.len() < BATCH
-            && let Some(dataflow) = next_dataflow(reader, budget)?
+            && let Some(dataflow) = budget.next_dataflow(reader)?
         {
             budget.spend(&dataflow)?;
             batch.push(dataflow);
@@ -168,14 +169,6 @@ fn categorize<R: Read>(
         AnalyzedDataflow { dataflow, filing, themes, profile }
     });
     Ok(analyzed.collect())
-}
-
-fn next_dataflow<R: Read>(
-    reader: &mut StructureReader<R>,
-    budget: &Budget,
-) -> Result<Option<Box<Dataflow>>, Error> {
-    // The end of the work is why a document could not be read further.
-    reader.next_dataflow().map_err(|error| budget.check().err().unwrap_or(Error::Document(error)))
 }
 
 // === impl Catalogue ===

@@ -10,12 +10,12 @@ use dataflow_sdmx::{
 
 use crate::Error;
 use crate::catalogue::{AnalyzedDataflow, Catalogue, DecidedBy, Evidence, Filing};
-use crate::document::Fingerprint;
 use crate::mappings::Mapping;
 use crate::options::Options;
 use crate::profile::Profile;
 use crate::results::Key;
 use crate::rulesets::Ruleset;
+use dataflow_uploads::document::Fingerprint;
 
 pub(crate) mod evaluation;
 mod profile;

@@ -3,16 +3,15 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use dataflow_mesh::status::{self, Describe, Kind, Violation};
-
-use dataflow_sdmx::{Fault, ParseError};
+use dataflow_mesh::status::{Describe, Kind, Violation};
+use dataflow_sdmx::ParseError;
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The document cannot be parsed.
-    #[error("{0}")]
-    Document(ParseError),
+    /// The upload fails.
+    #[error(transparent)]
+    Upload(#[from] dataflow_uploads::Error),
     /// There is no such rule set.
     #[error("there is no rule set {name:?}")]
     RulesetNotFound {
@@ -35,134 +34,61 @@ pub enum Error {
         /// What is wrong, and the allowed values.
         problem: String,
     },
-    /// The number of concurrent uploads is at its limit.
-    #[error("the limit of {limit} concurrent uploads is reached; the upload was not started")]
-    TooManyUploads {
-        /// The limit.
-        limit: u32,
-    },
-    /// A call has more documents than the limit.
-    #[error(
-        "the call has more than {limit} documents, the limit of --max-documents; send fewer, or raise it"
-    )]
-    TooManyDocuments {
-        /// The limit.
-        limit: usize,
-    },
-    /// The result is larger than the message limit.
-    #[error("the result has more than {limit} bytes, the limit for a message (--max-message-bytes)")]
-    ResultTooLarge {
-        /// The limit in bytes.
-        limit: usize,
-    },
-    /// The results in progress have no memory left.
-    #[error(
-        "the results that are being built or sent take {limit} bytes, all of --result-memory; this one was given up"
-    )]
-    NoResultMemory {
-        /// The limit in bytes.
-        limit: u64,
-    },
-    /// The result alone takes more memory than all may take.
-    #[error(
-        "the result takes more than {limit} bytes of memory, the limit for all results (--result-memory)"
-    )]
-    ResultMemoryTooLarge {
-        /// The limit in bytes.
-        limit: u64,
-    },
-    /// The caller has left; no one gets this error.
-    #[error("the call was canceled")]
-    Canceled,
-    /// The caller did not send the next piece within the idle timeout.
-    #[error("no data arrived for {waited:?} within a document")]
-    UploadStalled {
-        /// The idle timeout.
-        waited: Duration,
-    },
-    /// The caller stopped sending within a document.
-    #[error("the upload ended before the document was complete")]
-    UploadBroken(#[source] tonic::Status),
-    /// The document does not have the announced digest.
-    #[error("the document does not match the digest that was sent before it")]
-    DigestMismatch {
-        /// The digest of the received document, in the form of `Repr-Digest`.
-        found: String,
-    },
-    /// A message of the upload is malformed or too large.
-    #[error("{0}")]
-    MessageRefused(status::Refused),
 }
 
-/// Maps an error of the upload stream.
+/// Maps an error of the stream of an upload.
 impl From<tonic::Status> for Error {
     fn from(received: tonic::Status) -> Self {
-        match status::of_received(&received) {
-            Some(refused) => Error::MessageRefused(refused),
-            None => Error::UploadBroken(received),
-        }
+        Error::Upload(received.into())
+    }
+}
+
+impl From<ParseError> for Error {
+    fn from(error: ParseError) -> Self {
+        Error::Upload(dataflow_uploads::Error::Document(error))
     }
 }
 
 impl Describe for Error {
     fn domain(&self) -> &'static str {
-        match self {
-            Error::MessageRefused(refused) => refused.domain(),
-            _ => "dataflow.analysis.v1",
-        }
+        let foreign = match self {
+            Error::Upload(error) => error.foreign_domain(),
+            _ => None,
+        };
+        foreign.unwrap_or("dataflow.analysis.v1")
     }
 
     fn kind(&self) -> Kind {
         match self {
-            Error::Document(error) if exceeds_limit(&error.fault) => Kind::TooLarge,
-            Error::Document(_) | Error::FieldInvalid { .. } | Error::DigestMismatch { .. } => Kind::Invalid,
-            Error::TooManyUploads { .. } | Error::NoResultMemory { .. } => Kind::Overloaded,
-            Error::ResultTooLarge { .. }
-            | Error::ResultMemoryTooLarge { .. }
-            | Error::TooManyDocuments { .. } => Kind::TooLarge,
-            Error::Canceled => Kind::Cancelled,
+            Error::Upload(error) => error.kind(),
+            Error::FieldInvalid { .. } => Kind::Invalid,
             Error::RulesetNotFound { .. } => Kind::NotFound,
             Error::RulesetUnusable { .. } => Kind::Precondition,
-            Error::UploadStalled { .. } | Error::UploadBroken(_) => Kind::Cancelled,
-            Error::MessageRefused(refused) => refused.kind(),
         }
     }
 
     fn reason(&self) -> &'static str {
         match self {
-            Error::Document(error) => error.reason(),
+            Error::Upload(error) => error.reason(),
             Error::RulesetNotFound { .. } => "RULESET_NOT_FOUND",
             Error::RulesetUnusable { .. } => "RULESET_UNUSABLE",
             Error::FieldInvalid { .. } => "FIELD_INVALID",
-            Error::TooManyUploads { .. } => "TOO_MANY_UPLOADS",
-            Error::ResultTooLarge { .. } | Error::ResultMemoryTooLarge { .. } => "RESULT_TOO_LARGE",
-            Error::NoResultMemory { .. } => "RESULT_MEMORY",
-            Error::TooManyDocuments { .. } => "TOO_MANY_DOCUMENTS",
-            Error::Canceled => "CANCELED",
-            Error::UploadStalled { .. } => "UPLOAD_STALLED",
-            Error::UploadBroken(_) => "UPLOAD_BROKEN",
-            Error::DigestMismatch { .. } => "DIGEST_MISMATCH",
-            Error::MessageRefused(refused) => refused.reason(),
         }
     }
 
     fn metadata(&self) -> HashMap<String, String> {
         match self {
-            Error::Document(error) => HashMap::from([
-                ("document".to_owned(), error.position.document.to_string()),
-                ("offset".to_owned(), error.position.offset.to_string()),
-                ("line".to_owned(), error.position.line.to_string()),
-            ]),
+            Error::Upload(error) => error.metadata(),
             Error::RulesetNotFound { name } | Error::RulesetUnusable { name, .. } => {
                 HashMap::from([("ruleset".to_owned(), name.clone())])
             }
-            Error::DigestMismatch { found } => HashMap::from([("digest".to_owned(), found.clone())]),
-            _ => HashMap::new(),
+            Error::FieldInvalid { .. } => HashMap::new(),
         }
     }
 
     fn violations(&self) -> Vec<Violation> {
         match self {
+            Error::Upload(error) => error.violations(),
             Error::FieldInvalid { field, problem } => {
                 vec![Violation { field: field.clone(), description: problem.clone() }]
             }
@@ -171,19 +97,9 @@ impl Describe for Error {
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        matches!(self, Error::TooManyUploads { .. } | Error::NoResultMemory { .. })
-            .then_some(Duration::from_secs(1))
+        match self {
+            Error::Upload(error) => error.retry_after(),
+            _ => None,
+        }
     }
-}
-
-fn exceeds_limit(fault: &Fault) -> bool {
-    matches!(
-        fault,
-        Fault::DocumentTooLarge { .. }
-            | Fault::EventTooLarge { .. }
-            | Fault::NestedTooDeep { .. }
-            | Fault::TooManyAttributes { .. }
-            | Fault::TooManyNamespaces { .. }
-            | Fault::TooManyDataflows { .. }
-    )
 }

@@ -9,10 +9,10 @@ use dataflow_rules::{Compiled, Mode, Points};
 use dataflow_sdmx::{Dataflow, Diagnostics, Limits, StructureReader};
 
 use crate::Error;
-use crate::budget::Budget;
 use crate::categorizer::Categorizer;
 use crate::families::Families;
 use crate::filing::{Filing, subject};
+use dataflow_uploads::budget::Budget;
 
 pub use self::proposal::Proposal;
 
@@ -76,7 +76,7 @@ pub fn evaluate(
     }
     let mut categorizers = [Categorizer::new(before), Categorizer::new(after)];
     let (mut dataflows, mut points) = (Vec::new(), [Vec::<Points>::new(), Vec::new()]);
-    while let Some(dataflow) = reader.next_dataflow().map_err(Error::Document)? {
+    while let Some(dataflow) = reader.next_dataflow()? {
         budget.spend(&dataflow)?;
         for (categorizer, points) in categorizers.iter_mut().zip(&mut points) {
             points.push(categorizer.file(&subject(&dataflow)).1);

@@ -6,10 +6,10 @@ use dataflow_rules::{Compiled, Mode, Points};
 use dataflow_sdmx::Dataflow;
 
 use crate::Error;
-use crate::budget::Budget;
 use crate::categorizer::Categorizer;
 use crate::decision::DecidedBy;
 use crate::filing::{Evidence, Filing, subject};
+use dataflow_uploads::budget::Budget;
 
 /// The families of a catalogue; none if the rules have mode SUBSTRING.
 #[derive(Debug)]

@@ -9,19 +9,16 @@ use dataflow_mesh::response::ResponseGuards;
 use dataflow_mesh::status::respond;
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_server::AnalysisService;
-use dataflow_proto::google::api::HttpBody;
 use dataflow_rules::Subject;
-use futures_util::{Stream, StreamExt, stream};
+use dataflow_uploads::budget::ResultMemory;
+use dataflow_uploads::messages::{announced_digest, parts};
 use prost::Message;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::Error;
 use crate::analyses::Analyses;
-use crate::budget::ResultMemory;
 use crate::convert::{self, InputDataflow};
-use crate::digest;
-use crate::document::{Fingerprint, Part};
 
 /// Serves AnalysisService.
 #[derive(Debug, Clone)]
@@ -41,10 +38,11 @@ impl Service {
         claimant: Claimant,
         mut messages: Streaming<pb::AnalyzeCatalogueRequest>,
     ) -> Result<(pb::AnalyzeCatalogueResponse, ResultMemory), Error> {
-        let digest = digest(&headers)?;
+        let digest = announced_digest(&headers)?;
         let first = messages.message().await?.unwrap_or_default();
         let options = convert::options(&first, claimant, digest)?;
-        let (analysis, memory) = self.analyses.analyze(options, parts(first, messages)).await?;
+        let parts = parts(first, messages, |message| message.document);
+        let (analysis, memory) = self.analyses.analyze(options, parts).await?;
         Ok((pb::AnalyzeCatalogueResponse { analysis: Some(analysis) }, memory))
     }
 
@@ -132,34 +130,4 @@ fn guarded<T: Message>(response: T, memory: ResultMemory) -> Response<T> {
     let mut response = Response::new(response);
     response.extensions_mut().insert(guards);
     response
-}
-
-/// The digest that the caller announced for the document.
-fn digest(metadata: &MetadataMap) -> Result<Option<Fingerprint>, Error> {
-    let given = metadata.get(digest::HEADER).map(|given| given.to_str().unwrap_or_default());
-    given.map_or(Ok(None), digest::parse).map_err(|problem| Error::FieldInvalid {
-        field: digest::HEADER.to_owned(),
-        problem: problem.to_string(),
-    })
-}
-
-/// The documents in all messages, of which each content type begins the next one.
-fn parts(
-    first: pb::AnalyzeCatalogueRequest,
-    rest: Streaming<pb::AnalyzeCatalogueRequest>,
-) -> impl Stream<Item = Result<Part, Error>> {
-    let mut begun = false;
-    let messages = stream::once(async { Ok(first) }).chain(rest.map(|message| message.map_err(Error::from)));
-    messages.flat_map(move |message| {
-        let parts = match message.map(|message| message.document.unwrap_or_default()) {
-            Ok(HttpBody { content_type, data, .. }) => {
-                let begins = !content_type.is_empty();
-                let next = (begins && begun).then_some(Part::NextDocument);
-                begun |= begins || !data.is_empty();
-                [next, (!data.is_empty()).then_some(Part::Bytes(data))].map(|part| part.map(Ok))
-            }
-            Err(error) => [Some(Err(error)), None],
-        };
-        stream::iter(parts.into_iter().flatten())
-    })
 }

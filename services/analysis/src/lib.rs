@@ -1,7 +1,7 @@
 //! The analysis service: parses a catalogue as its bytes arrive, categorizes every dataflow, and gives the evidence.
 //!
 //! The path of one request: [`grpc`] receives it, [`analyses`] looks the documents up in [`results`] or streams them
-//! through [`document`] to a parser thread, where [`catalogue`] combines the crates `dataflow-sdmx` and
+//! through `dataflow-uploads` to a parser thread, where [`catalogue`] combines the crates `dataflow-sdmx` and
 //! `dataflow-rules` by a [`categorizer`], `families` adds the evidence of families, [`themes`] has the provider's own
 //! categories decide first, and [`profile`] tells what is known about the data; `convert` builds the response.
 //! [`selection`] finds the rules and the mapping of themes of the call: [`rulesets`] has the compiled rules that
@@ -9,13 +9,10 @@
 //! [`overlays`] what tenants have changed.
 
 pub mod args;
-pub mod budget;
 pub mod error;
 pub mod grpc;
 
 pub mod analyses;
-pub mod digest;
-pub mod document;
 pub mod options;
 pub mod results;
 
@@ -31,13 +28,13 @@ pub mod categorizer;
 pub mod decision;
 pub mod evaluation;
 pub mod profile;
+pub mod recategorization;
 pub mod themes;
 
 mod convert;
 mod families;
 mod filing;
 mod fingerprint;
-mod seat;
 mod theme_watch;
 
 use std::sync::Arc;
@@ -55,6 +52,7 @@ use dataflow_proto::config::v1::flag_service_server::SERVICE_NAME as FLAG_SERVIC
 use dataflow_proto::config::v1::rule_service_server::SERVICE_NAME as RULE_SERVICE;
 use dataflow_proto::config::v1::theme_service_server::SERVICE_NAME as THEME_SERVICE;
 use dataflow_rules::themes::Mapping;
+use dataflow_uploads::Uploads;
 
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
@@ -71,8 +69,22 @@ use rulesets::Rulesets;
 use selection::Selection;
 use theme_watch::ThemeWatch;
 
-/// AnalysisService. While the config service is unavailable, it uses the built-in rule sets and mapping of themes.
-pub fn capability(args: &Args, server: &ServerArgs, context: &Context) -> Capability {
+/// The uploads of the role of these flags, which its capabilities share.
+pub fn uploads(args: &Args, context: &Context) -> Uploads {
+    let documents = context.live(args.analysis.documents.clone());
+    let memory = MemoryShares::new(args.analysis.result_memory(context.memory.limit()));
+    let uploads = Uploads::new(&args.uploads, documents, args.analysis.parsers(), memory);
+    uploads.register(&context.metrics, &context.status);
+    uploads
+}
+
+/// AnalysisService, and the analyses that it serves, for what other capabilities of the role need of them. While the config service is unavailable, it uses the built-in rule sets and mapping of themes.
+pub fn capability(
+    args: &Args,
+    server: &ServerArgs,
+    context: &Context,
+    uploads: Uploads,
+) -> (Capability, Analyses) {
     let rulesets = Arc::new(Rulesets::new(dataflow_rules::built_in::rulesets()));
     rulesets.register(&context.metrics);
     let mappings = Arc::new(Mappings::new(Mapping::built_in()));
@@ -91,14 +103,12 @@ pub fn capability(args: &Args, server: &ServerArgs, context: &Context) -> Capabi
         theme_overlays: Overlays::new(config, timeout, themes_memory.as_u64(), &context.metrics),
         flags: Flags::default(),
     };
-    let documents = context.live(args.analysis.documents.clone());
     let cache = args.peers.cache_url.as_ref();
     let cache_observer = cache.map(|_| context.observer("cache", &[CACHE_SERVICE], FILE_DESCRIPTOR_SET));
     let results = Results::new(&args.peers, cache_observer.as_ref());
-    let memory = MemoryShares::new(args.analysis.result_memory(context.memory.limit()));
-    let analyses = Analyses::new(args, server.max_message(), memory, documents, rules.clone(), results);
-    analyses.register(&context.metrics, &context.status);
-    let service = AnalysisServiceServer::new(grpc::Service::new(analyses))
+    let analyses = Analyses::new(args, server.max_message(), uploads, rules.clone(), results);
+    analyses.register(&context.metrics);
+    let service = AnalysisServiceServer::new(grpc::Service::new(analyses.clone()))
         .max_decoding_message_size(server.max_message())
         .max_encoding_message_size(server.max_message());
     let (follow, first) = rule_watch::follow(rulesets, config, timeout, context.draining.clone());
@@ -111,7 +121,7 @@ pub fn capability(args: &Args, server: &ServerArgs, context: &Context) -> Capabi
         let ((), ()) = tokio::join!(first, known);
     });
     let watches = config.into_iter().flat_map(|config| watches(&rules, config, &context.draining));
-    follow.into_iter().chain(watches).fold(capability, Capability::task)
+    (follow.into_iter().chain(watches).fold(capability, Capability::task), analyses)
 }
 
 /// Adds the rules and the mapping of themes to the status. Without a config service the built-in ones are what is wanted.

@@ -3,8 +3,7 @@
 use dataflow_mesh::inbound::Claimant;
 
 use crate::Error;
-use crate::digest;
-use crate::document::Fingerprint;
+use dataflow_uploads::document::Fingerprint;
 
 /// See the module.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,7 +24,7 @@ impl Options {
     /// Checks that the document has the digest that the caller announced.
     pub(crate) fn verify(&self, found: Fingerprint) -> Result<(), Error> {
         match self.digest {
-            Some(digest) if digest != found => Err(Error::DigestMismatch { found: digest::format(&found) }),
+            Some(digest) if digest != found => Err(dataflow_uploads::Error::DigestMismatch { found }.into()),
             _ => Ok(()),
         }
     }

@@ -16,9 +16,9 @@ use tokio::time::Instant;
 use tonic::{Code, Status};
 
 use crate::args::PeerArgs;
-use crate::document::Fingerprint;
 use crate::mappings::Mapping;
 use crate::rulesets::Ruleset;
+use dataflow_uploads::document::Fingerprint;
 
 /// Incremented whenever a stored analysis would be read differently: two releases share one cache during every rollout.
 const STORED_VERSION: u8 = 3;

@@ -64,7 +64,16 @@ pub fn assign<'a>(
     (mapping, limits): (&CompiledMapping, &Limits),
     diagnostics: &mut Diagnostics,
 ) -> Option<Vec<Vec<AssignedTheme>>> {
-    let Resolved { themes, links } = themes.resolve(limits, diagnostics);
+    assign_resolved(dataflows, themes.resolve(limits, diagnostics), mapping, diagnostics)
+}
+
+/// The same of links that were resolved before.
+pub fn assign_resolved<'a>(
+    dataflows: impl Iterator<Item = &'a Dataflow> + Clone,
+    Resolved { themes, links }: Resolved<'a>,
+    mapping: &CompiledMapping,
+    diagnostics: &mut Diagnostics,
+) -> Option<Vec<Vec<AssignedTheme>>> {
     if links.is_empty() {
         return None;
     }

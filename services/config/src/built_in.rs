@@ -5,7 +5,7 @@ use std::time::Duration;
 use dataflow_rules::RuleSet;
 
 use crate::change::Change;
-use crate::provider::{Dialect, Provider, Quota};
+use crate::provider::{Dialect, Provider, Quota, Terms};
 
 /// The seeds: the given rule sets, and the built-in providers.
 pub fn seeds(sets: impl IntoIterator<Item = RuleSet>) -> Vec<Change> {
@@ -29,6 +29,7 @@ pub fn providers() -> Vec<Provider> {
         allow_plain_http: false,
         allow_private_address: false,
         disabled: false,
+        terms: Terms::default(),
     };
     vec![
         provider("IT1", "ISTAT", "https://esploradati.istat.it/SDMXWS/rest", SdmxRest21, "IT1", minute(5)),

@@ -9,7 +9,7 @@ use dataflow_rules::{Overlay, Rule, RuleSet};
 
 use crate::flag::Flag;
 use crate::key::Key;
-use crate::provider::Provider;
+use crate::provider::{Provider, Terms};
 
 pub use themes::{TenantThemeChange, ThemeChange};
 
@@ -203,6 +203,18 @@ impl Change {
         match tenant {
             "" => Change::RuleRemoved { ruleset, rule_id },
             _ => TenantChange::RuleRemoved { ruleset, rule_id }.of(tenant),
+        }
+    }
+
+    /// Whether it has a provider with terms.
+    pub(crate) fn has_terms(&self) -> bool {
+        match self {
+            Change::ProviderSeeded(provider)
+            | Change::ProviderPut(provider)
+            | Change::Tenant { change: TenantChange::ProviderPut(provider), .. } => {
+                provider.terms != Terms::default()
+            }
+            _ => false,
         }
     }
 

@@ -8,7 +8,7 @@ use dataflow_rules::RuleSet;
 use crate::Error;
 use crate::change::Origin;
 use crate::difference::{Difference, DifferenceKind};
-use crate::provider::{Dialect, Provider, Quota};
+use crate::provider::{Dialect, Provider, Quota, Terms};
 use crate::state::{Owner, ProviderView, Revision, RuleView, RulesetView, VersionedProvider};
 
 pub(crate) mod audit;
@@ -103,6 +103,9 @@ impl From<&Provider> for pb::Provider {
             allow_plain_http: provider.allow_plain_http,
             allow_private_address: provider.allow_private_address,
             disabled: provider.disabled,
+            license: provider.terms.license.clone(),
+            terms_url: provider.terms.url.clone(),
+            attribution: provider.terms.attribution.clone(),
             ..Self::default()
         }
     }
@@ -138,6 +141,11 @@ impl TryFrom<pb::Provider> for Provider {
             allow_plain_http: provider.allow_plain_http,
             allow_private_address: provider.allow_private_address,
             disabled: provider.disabled,
+            terms: Terms {
+                license: provider.license,
+                url: provider.terms_url,
+                attribution: provider.attribution,
+            },
         })
     }
 }

@@ -39,6 +39,19 @@ pub struct Provider {
     pub allow_private_address: bool,
     /// Whether it must not be called at present.
     pub disabled: bool,
+    /// The terms of its data.
+    pub terms: Terms,
+}
+
+/// The terms of a provider's data, for people; each at most [`MAX_TEXT`] bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// The licence.
+    pub license: String,
+    /// The address of the terms of use.
+    pub url: String,
+    /// How the provider wishes to be named.
+    pub attribution: String,
 }
 
 /// The protocol of a provider's service; see the contract.
@@ -80,6 +93,7 @@ impl Provider {
             format!("must be at most {MAX_ID} characters of A-Z a-z 0-9 _ . -")
         })?;
         self.validate_url()?;
+        self.terms.validate()?;
         for (field, quota) in [("data_quota", self.data_quota), ("structure_quota", self.structure_quota)] {
             let Some(Quota { calls, period }) = quota else { continue };
             require((1..=MAX_CALLS).contains(&calls), field, || {
@@ -113,6 +127,26 @@ impl Provider {
             return Err(invalid("must not be a private address, unless allow_private_address is set"));
         }
         Ok(())
+    }
+}
+
+// === impl Terms ===
+
+impl Terms {
+    fn validate(&self) -> Result<(), Error> {
+        let texts =
+            [("license", &self.license), ("terms_url", &self.url), ("attribution", &self.attribution)];
+        for (field, text) in texts {
+            let is_text = text.len() <= MAX_TEXT && !text.contains(char::is_control);
+            require(is_text, field, || {
+                format!("must be at most {MAX_TEXT} bytes without control characters")
+            })?;
+        }
+        // It is shown as a link.
+        let is_web = |uri: &Uri| matches!(uri.scheme_str(), Some("http" | "https"));
+        require(self.url.is_empty() || self.url.parse().is_ok_and(|uri| is_web(&uri)), "terms_url", || {
+            "must be an http or https URL".to_owned()
+        })
     }
 }
 
@@ -176,6 +210,7 @@ mod tests {
             allow_plain_http: false,
             allow_private_address: false,
             disabled: false,
+            terms: Terms::default(),
         }
     }
 
@@ -202,6 +237,12 @@ mod tests {
         check(|it| it.provider_id = "a/b".to_owned(), Some("provider_id"));
         check(|it| it.agency = "a b".to_owned(), Some("agency"));
         check(|it| it.display_name = "x".repeat(MAX_TEXT + 1), Some("display_name"));
+        check(|it| it.terms.license = "x".repeat(MAX_TEXT), None);
+        check(|it| it.terms.license = "x".repeat(MAX_TEXT + 1), Some("license"));
+        check(|it| it.terms.attribution = "a\nb".to_owned(), Some("attribution"));
+        check(|it| it.terms.url = "https://example.org/terms".to_owned(), None);
+        check(|it| it.terms.url = "javascript:alert(1)".to_owned(), Some("terms_url"));
+        check(|it| it.terms.url = "terms".to_owned(), Some("terms_url"));
         let quota = |calls, seconds| Some(Quota { calls, period: Duration::from_secs(seconds) });
         assert_eq!(invalid_field(|it| it.data_quota = quota(MAX_CALLS, 1)), None);
         assert_eq!(invalid_field(|it| it.data_quota = quota(0, 1)).as_deref(), Some("data_quota"));

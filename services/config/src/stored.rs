@@ -19,7 +19,7 @@ mod versioned;
 pub(crate) use snapshot::{Snapshot, encode_snapshot};
 
 /// The newest format version that this release reads.
-const NEWEST_VERSION: u32 = 6;
+const NEWEST_VERSION: u32 = 7;
 
 /// The format version of changes.
 const CHANGE_VERSION: u32 = 1;
@@ -39,6 +39,10 @@ const THEME_VERSION: u32 = 5;
 /// The format version of everything that has a key with a rate of its own. A release that reads up to version 5 would let
 /// its callers make more calls, and its snapshots would drop the rate.
 const KEY_RATE_VERSION: u32 = 6;
+
+/// The format version of everything that has a provider with terms. A release that reads up to version 6 would drop them
+/// with the next change of the provider, and its snapshots would too.
+const TERMS_VERSION: u32 = 7;
 
 /// A record of the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +75,7 @@ pub(crate) fn encode(recorded: ChangeRecord) -> Bytes {
     let ChangeRecord { change, origin, time } = recorded;
     let Origin { author, reason, peer, request_id } = origin;
     let format = match change {
+        _ if change.has_terms() => TERMS_VERSION,
         _ if change.is_of_themes() => THEME_VERSION,
         Change::Tenant { .. } | Change::FlagPut(_) => TENANT_VERSION,
         Change::KeyCreated(ref key) if key.rate.is_some() => KEY_RATE_VERSION,

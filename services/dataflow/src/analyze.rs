@@ -3,7 +3,6 @@
 
 mod output;
 mod shape;
-mod upload;
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -12,7 +11,7 @@ use std::time::Duration;
 use anyhow::Context;
 use bytesize::ByteSize;
 use clap::builder::FalseyValueParser;
-use dataflow_analysis::args::{AnalysisArgs, UploadArgs};
+use dataflow_analysis::args::AnalysisArgs;
 use dataflow_cache::CacheArgs;
 use dataflow_config::{AuditLogArgs, JournalArgs};
 use dataflow_mesh::args::{LimitArgs, ServerArgs, TelemetryArgs};
@@ -24,12 +23,13 @@ use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient
 use dataflow_render::{self as render, Format};
 use dataflow_rules::RuleSet;
 use dataflow_store::StoreArgs;
+use dataflow_uploads::UploadArgs;
 
 use crate::client::{ConnectionArgs, Endpoint};
 use crate::exit::{self, Exit, Failure};
 use crate::in_process::{self, Mesh, Services};
 use crate::progress::Progress;
-use crate::{client, terminal};
+use crate::{client, terminal, upload};
 
 use output::Output;
 use shape::ShapeArgs;
@@ -194,6 +194,7 @@ async fn start(process: &Process, limits: AnalysisArgs, extra: Option<RuleSet>) 
         // In memory: no state outlives the command.
         store: store.open(None, cache.capacity.as_u64(), process, "analyze")?,
         cache,
+        catalogue: in_process::defaults(),
         journal: JournalArgs::default(),
         logs: AuditLogArgs::default(),
         server: in_process::internal(server),
@@ -214,7 +215,9 @@ async fn analyze(
     progress: &Progress,
 ) -> Result<pb::Analysis, (usize, Failure)> {
     let mut client = AnalysisServiceClient::new(channel).max_decoding_message_size(usize::MAX);
-    let (messages, read_error) = upload::messages(documents, ruleset, progress.clone());
+    let options = pb::AnalyzeCatalogueRequest { ruleset, ..Default::default() };
+    let to_message = |_, piece| pb::AnalyzeCatalogueRequest { document: Some(piece), ..Default::default() };
+    let (messages, read_error) = upload::messages(documents, options, to_message, progress.clone());
     tokio::select! {
         reply = client.analyze_catalogue(messages) => {
             let refused = |status| (client::document_of(&status), client::failure(endpoint, &status));

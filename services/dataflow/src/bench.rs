@@ -2,6 +2,7 @@
 //! alternating runs, since machines are noisy; memory sizes are the kernel's figures.
 
 mod cache;
+mod diff;
 mod document;
 mod frame;
 mod gateway;
@@ -31,6 +32,8 @@ pub(crate) enum Bench {
     /// Throughput of parsing and categorizing, relative to reading the same XML without storing anything, and the share of
     /// themes and families in its time.
     Parse(parse::Args),
+    /// CPU time of the difference of two snapshots, relative to parsing one; the size of a snapshot.
+    Diff(diff::Args),
     /// Time of categorizing with 2,000 rules, relative to 6 rules. The additional rules match nothing.
     Rules(CatalogueArgs),
     /// Peak memory above idle memory of `dataflow analysis` over gRPC and of `dataflow up` over REST; peak memory of
@@ -83,6 +86,7 @@ impl Bench {
     pub(crate) async fn run(self) -> Result<Exit, Failure> {
         let report = match self {
             Bench::Parse(on) => parse::measure(&on)?,
+            Bench::Diff(on) => diff::measure(&on)?,
             Bench::Rules(on) => rules::measure(&on)?,
             Bench::Memory(on) => memory::measure(&on).await?,
             Bench::Start(on) => start::measure(&on).await?,

@@ -11,7 +11,8 @@ use crate::exit::{self, Exit, Failure};
 use crate::predecessor::Predecessor;
 use crate::roles;
 use crate::{
-    analyze, bench, flags, healthcheck, keys, probe, providers, rules, status, terminal, themes, up,
+    analyze, bench, diff, flags, healthcheck, keys, probe, providers, rules, snapshot, status, terminal,
+    themes, up, verify,
 };
 
 /// Analyzes catalogues of official statistics: their dataflows, categorized by subject.
@@ -43,6 +44,12 @@ enum Command {
     /// Read the provider registry of a running mesh.
     #[command(subcommand)]
     Providers(providers::Providers),
+    /// Store a catalogue as a snapshot in a running mesh; list, show and remove snapshots.
+    Snapshot(Box<snapshot::Args>),
+    /// Check that a snapshot is intact, and that a file is one of its documents.
+    Verify(Box<verify::Args>),
+    /// Show what differs between two catalogues: files, or snapshots of a running mesh.
+    Diff(Box<diff::Args>),
     /// Create, list and revoke the API keys of a running mesh.
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -109,6 +116,9 @@ impl Command {
             Command::Rules(rules) => rules.run().await,
             Command::Themes(themes) => themes.run().await,
             Command::Providers(providers) => providers.run().await,
+            Command::Snapshot(args) => snapshot::run(*args).await,
+            Command::Verify(args) => verify::run(*args).await,
+            Command::Diff(args) => diff::run(*args).await,
             Command::Keys(keys) => keys.run().await,
             Command::Flags(flags) => flags.run().await,
             Command::Gateway(args) => roles::gateway::run(*args, loaded).await,

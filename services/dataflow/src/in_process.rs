@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use dataflow_analysis::args::{AnalysisArgs, UploadArgs};
+use dataflow_analysis::args::AnalysisArgs;
 use dataflow_cache::CacheArgs;
+use dataflow_catalogue::{CatalogueArgs, Peers};
 use dataflow_config::built_in::seeds;
 use dataflow_config::journal::Journal;
 use dataflow_config::{AuditLogArgs, JournalArgs};
@@ -22,10 +23,12 @@ use dataflow_mesh::tasks::Task;
 use dataflow_proto::FILE_DESCRIPTOR_SET;
 use dataflow_rules::RuleSet;
 use dataflow_store::Store;
+use dataflow_uploads::UploadArgs;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use crate::categories::OfAnalysis;
 use crate::exit::Failure;
 
 /// The configuration of the three roles.
@@ -36,6 +39,8 @@ pub(crate) struct Services {
     pub(crate) extra: Option<RuleSet>,
     /// The limits of the cache.
     pub(crate) cache: CacheArgs,
+    /// The limits of snapshots.
+    pub(crate) catalogue: CatalogueArgs,
     /// The limits of the journal.
     pub(crate) journal: JournalArgs,
     /// The limits of the logs beside it.
@@ -70,7 +75,7 @@ struct Running {
 impl Mesh {
     /// Starts the three roles in `process`, which is ready when they are.
     pub(crate) async fn start(services: Services, process: &Process) -> Result<Self, Failure> {
-        let Services { analysis, uploads, extra, cache, journal, logs, store, server } = services;
+        let Services { analysis, uploads, extra, cache, catalogue, journal, logs, store, server } = services;
         let (config_listener, config_url) = loopback().await?;
         let (cache_listener, cache_url) = loopback().await?;
         let (analysis_listener, analysis_url) = loopback().await?;
@@ -82,21 +87,32 @@ impl Mesh {
         analysis.peers.config_url = Some(config_url.clone());
         analysis.peers.cache_url = Some(cache_url.clone());
 
-        let start = |role, listener, capability: &dyn Fn(&Context) -> Capability| {
+        let start = |role, listener, capabilities: &dyn Fn(&Context) -> Vec<Capability>| {
             let context = process.context(role);
-            let capability = capability(&context);
-            let server = Server::new(&server, context, FILE_DESCRIPTOR_SET).with(capability);
+            let capabilities = capabilities(&context);
+            let server = Server::new(&server, context, FILE_DESCRIPTOR_SET);
+            let server = capabilities.into_iter().fold(server, Server::with);
             Running::start(role, server, listener, process)
         };
         let running = vec![
             start("analysis", analysis_listener, &|context| {
-                dataflow_analysis::capability(&analysis, &server, context)
+                let uploads = dataflow_analysis::uploads(&analysis, context);
+                let (capability, analyses) =
+                    dataflow_analysis::capability(&analysis, &server, context, uploads.clone());
+                let peers = Peers {
+                    store: Arc::clone(&store),
+                    uploads: uploads.clone(),
+                    categories: Arc::new(OfAnalysis::new(analyses, uploads)),
+                    config: Some(config_url.clone()),
+                    timeout: analysis.peers.peer_timeout,
+                };
+                vec![capability, dataflow_catalogue::capability(&catalogue, &server, context, peers)]
             }),
             start("cache", cache_listener, &|context| {
-                dataflow_cache::capability(&cache, &server, context, Arc::clone(&store))
+                vec![dataflow_cache::capability(&cache, &server, context, Arc::clone(&store))]
             }),
             start("config", config_listener, &|context| {
-                dataflow_config::capability(&server, context, Arc::clone(&journal), &logs)
+                vec![dataflow_config::capability(&server, context, Arc::clone(&journal), &logs)]
             }),
         ];
         Ok(Self { analysis: analysis_url, cache: cache_url, config: config_url, running })

@@ -7,7 +7,9 @@ mod exit;
 
 mod analyze;
 mod bench;
+mod categories;
 mod client;
+mod diff;
 mod flags;
 mod healthcheck;
 mod in_process;
@@ -20,10 +22,13 @@ mod pushed_settings;
 mod revisions;
 mod roles;
 mod rules;
+mod snapshot;
 mod status;
 mod terminal;
 mod themes;
 mod up;
+mod upload;
+mod verify;
 
 use std::process::ExitCode;
 

@@ -3,8 +3,9 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use dataflow_analysis::args::{AnalysisArgs, UploadArgs};
+use dataflow_analysis::args::AnalysisArgs;
 use dataflow_cache::CacheArgs;
+use dataflow_catalogue::CatalogueArgs;
 use dataflow_config::{AuditLogArgs, JournalArgs};
 use dataflow_gateway::Gateway;
 use dataflow_gateway::args::{PublicArgs, UpstreamArgs};
@@ -12,6 +13,7 @@ use dataflow_mesh::args::{ProcessArgs, ServerArgs};
 use dataflow_mesh::process::{self, Process};
 use dataflow_settings::Loaded;
 use dataflow_store::StoreArgs;
+use dataflow_uploads::UploadArgs;
 
 use crate::exit::{self, Exit, Failure};
 use crate::in_process::{self, Mesh, Services};
@@ -51,6 +53,9 @@ pub(crate) struct Args {
     cache: CacheArgs,
 
     #[command(flatten, next_help_heading = "Limits")]
+    catalogue: CatalogueArgs,
+
+    #[command(flatten, next_help_heading = "Limits")]
     journal: JournalArgs,
 
     #[command(flatten, next_help_heading = "Limits")]
@@ -59,8 +64,20 @@ pub(crate) struct Args {
 
 /// Runs the mesh until the process is stopped. The services stop one after the other, the gateway first.
 pub(crate) async fn run(args: Args, loaded: Loaded) -> Result<Exit, Failure> {
-    let Args { listen, public, server, process, data_dir, store, limits, uploads, cache, journal, logs } =
-        args;
+    let Args {
+        listen,
+        public,
+        server,
+        process,
+        data_dir,
+        store,
+        limits,
+        uploads,
+        cache,
+        catalogue,
+        journal,
+        logs,
+    } = args;
     process::run(&process, loaded, "dataflow", async |process: Process| {
         let listener = process::bind(listen).await?;
         let address = listener.local_addr()?;
@@ -75,6 +92,7 @@ pub(crate) async fn run(args: Args, loaded: Loaded) -> Result<Exit, Failure> {
             uploads,
             extra: None,
             cache,
+            catalogue,
             journal,
             logs,
             store,

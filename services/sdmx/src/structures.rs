@@ -176,6 +176,12 @@ impl Structures {
         &self.data_structures
     }
 
+    /// The code lists and their numbers of codes, in the order of the documents.
+    #[must_use]
+    pub fn codelists(&self) -> &[(Reference, u64)] {
+        &self.codelists
+    }
+
     /// The constraints, in the order of the documents.
     #[must_use]
     pub fn constraints(&self) -> &[Constraint] {

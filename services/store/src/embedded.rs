@@ -2,6 +2,7 @@
 //! directory is given.
 
 mod buckets;
+mod collection;
 mod database;
 mod directory;
 #[cfg(test)]
@@ -31,6 +32,7 @@ use self::directory::Directory;
 use self::durable::DurableStore;
 use self::memory::Memory;
 use self::permits::PermitStates;
+use crate::collections::{Applied, Change, Collection, Collections, ContentId};
 use crate::entries::{Condition, Cursor, Entries, Entry, Outcome, Page};
 use crate::error::Error;
 use crate::generations::{Generation, Generations};
@@ -281,6 +283,31 @@ impl Logs for Embedded {
 
     async fn trim(&self, log: &Key, first: u64) -> Result<(), Error> {
         self.durable.trim(log, first).await
+    }
+}
+
+#[async_trait]
+impl Collections for Embedded {
+    async fn collection(&self, collection: &Key) -> Result<Collection, Error> {
+        self.durable.collection(collection).await
+    }
+
+    async fn stage(
+        &self,
+        collection: &Key,
+        content: ContentId,
+        index: u32,
+        chunk: Bytes,
+    ) -> Result<(), Error> {
+        self.durable.stage(collection, (content, index), chunk).await
+    }
+
+    async fn chunk(&self, collection: &Key, content: ContentId, index: u32) -> Result<Option<Bytes>, Error> {
+        self.durable.chunk(collection, content, index).await
+    }
+
+    async fn apply(&self, collection: &Key, version: u64, changes: Vec<Change>) -> Result<Applied, Error> {
+        self.durable.apply(collection, version, changes).await
     }
 }
 

@@ -1,11 +1,12 @@
 //! The store of the mesh: embedded in this process, or Redis where several processes share it. The only crate that
 //! depends on Redis.
 //!
-//! Each kind of state is a trait: [`entries`] with [`leases`], [`generations`], [`permits`] and [`logs`]; [`signals`] is
-//! publish/subscribe between replicas. Both backends, [`embedded`] and [`redis`], implement all of them with the same
+//! Each kind of state is a trait: [`entries`] with [`leases`], [`generations`], [`permits`], [`logs`] and [`collections`];
+//! [`signals`] is publish/subscribe between replicas. Both backends, [`embedded`] and [`redis`], implement all of them with the same
 //! guarantees, and pass the same tests. The space of a [`key`] states whether its data is durable.
 
 pub mod args;
+pub mod collections;
 pub mod embedded;
 pub mod entries;
 pub mod error;
@@ -35,6 +36,7 @@ pub trait Store:
     + generations::Generations
     + permits::Permits
     + logs::Logs
+    + collections::Collections
     + signals::Signals
     + Send
     + Sync

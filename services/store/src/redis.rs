@@ -6,6 +6,7 @@
 
 pub mod address;
 
+mod collection;
 mod connector;
 mod exchange;
 mod failure;

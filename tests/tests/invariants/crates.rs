@@ -19,6 +19,7 @@ const CAPABILITY: &[&str] = &[
     "dataflow-sdmx",
     "dataflow-rules",
     "dataflow-render",
+    "dataflow-uploads",
 ];
 
 /// All crates: the binary wires them together and the tests use them.
@@ -30,15 +31,17 @@ const ALL: &[&str] = &[
     "dataflow-sdmx",
     "dataflow-rules",
     "dataflow-render",
+    "dataflow-uploads",
     "dataflow-transcode",
     "dataflow-gateway",
     "dataflow-analysis",
     "dataflow-cache",
+    "dataflow-catalogue",
     "dataflow-config",
 ];
 
 /// Every crate of the workspace and the crates that it may depend on, including dev-dependencies.
-const DIRECTIONS: [(&str, &[&str]); 14] = [
+const DIRECTIONS: [(&str, &[&str]); 16] = [
     ("dataflow-proto", &[]),
     ("dataflow-settings", &[]),
     ("dataflow-sdmx", &[]),
@@ -46,10 +49,12 @@ const DIRECTIONS: [(&str, &[&str]); 14] = [
     ("dataflow-render", &["dataflow-proto", "dataflow-transcode"]),
     ("dataflow-mesh", &["dataflow-proto", "dataflow-settings"]),
     ("dataflow-store", &["dataflow-proto", "dataflow-mesh"]),
+    ("dataflow-uploads", &["dataflow-proto", "dataflow-mesh", "dataflow-sdmx", "dataflow-settings"]),
     ("dataflow-transcode", &[]),
     ("dataflow-gateway", &["dataflow-proto", "dataflow-mesh", "dataflow-transcode"]),
     ("dataflow-analysis", CAPABILITY),
     ("dataflow-cache", CAPABILITY),
+    ("dataflow-catalogue", CAPABILITY),
     ("dataflow-config", CAPABILITY),
     ("dataflow", ALL),
     ("dataflow-tests", ALL),

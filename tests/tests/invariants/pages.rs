@@ -9,14 +9,15 @@ use crate::source::{TREE, read};
 const PAGES: [&str; 4] = ["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/glossary.md", "mesh/README.md"];
 
 /// What the life of a request must name at least: where the bytes of `POST /v1/catalogues:analyze` pass.
-const PATH: [&str; 9] = [
+const PATH: [&str; 10] = [
     "mesh/src/serve/connection.rs",
     "gateway/src/frontend.rs",
     "mesh/src/inbound.rs",
     "gateway/src/forward.rs",
     "mesh/src/outbound.rs",
     "services/analysis/src/grpc.rs",
-    "services/analysis/src/document.rs",
+    "services/uploads/src/document.rs",
+    "services/uploads/src/uploads.rs",
     "services/sdmx/src/reader.rs",
     "services/analysis/src/convert.rs",
 ];

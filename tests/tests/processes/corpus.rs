@@ -6,11 +6,11 @@ use std::fs::File;
 use std::path::Path;
 
 use dataflow_analysis::Error;
-use dataflow_analysis::budget::Budget;
 use dataflow_analysis::catalogue::{self, Catalogue};
 use dataflow_rules::Compiled;
 use dataflow_sdmx::{Dataflow, Limits, ParseError, Position, Reason, Severity, StructureReader};
 use dataflow_tests::{built_in, corpus, sdmx_json};
+use dataflow_uploads::budget::Budget;
 use serde_json::Value;
 
 mod structures;
@@ -19,7 +19,7 @@ fn analyze(path: &Path, rules: &Compiled) -> Result<Catalogue, ParseError> {
     let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let analyzed = catalogue::analyze(file, rules, Limits::default(), &mut Budget::unlimited());
     analyzed.map_err(|error| match error {
-        Error::Document(error) => error,
+        Error::Upload(dataflow_uploads::Error::Document(error)) => error,
         other => panic!("{}: {other}", path.display()),
     })
 }

@@ -12,5 +12,6 @@ mod probe;
 mod rules;
 mod service;
 mod settings;
+mod snapshots;
 mod themes;
 mod up;

@@ -1,7 +1,7 @@
 //! Tests of running services, in this process or as real processes, that need neither Redis nor Envoy.
 //!
 //! By subject: the contract of each service on the wire ([`contract`], [`evaluate`], [`keys`], [`propagation`],
-//! [`refusals`], [`rules`], [`themes`], [`uploads`]), the behavior that all services share ([`mesh`]), the gateway
+//! [`refusals`], [`rules`], [`snapshots`], [`themes`], [`uploads`]), the behavior that all services share ([`mesh`]), the gateway
 //! ([`rest`], [`multipart`], [`foreign`], [`access`], [`client_certificates`], [`peer_identity`], [`rate_limits`], [`tenants`],
 //! [`tenant_shares`], [`tls`]), what operators see ([`observability`], [`metrics`], [`logs`], [`collectors`]), the binary as people and
 //! pods run it ([`e2e`]), and the results of catalogues ([`accuracy`], [`corpus`], [`legacy_oracle`]).
@@ -34,6 +34,7 @@ mod reads;
 mod refusals;
 mod rest;
 mod rules;
+mod snapshots;
 mod tenant_shares;
 mod tenants;
 mod themes;

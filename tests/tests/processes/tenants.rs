@@ -49,6 +49,16 @@ impl Mesh {
         answer.unwrap_or_else(|error| panic!("{request:?}: {error}"))
     }
 
+    /// An upload of an administrator of a tenant, that succeeds.
+    async fn upload(&self, tenant: &str, target: &str, headers: &[(&str, &str)], document: &str) -> Value {
+        let bearer = self.bearer(tenant, "admin");
+        let headers = [&[("authorization", bearer.as_str())], headers].concat();
+        let document = document.as_bytes();
+        let answer = http::request(&self.gateway.upstream, "POST", target, &headers, document).await.unwrap();
+        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+        serde_json::from_slice(&answer.body).unwrap()
+    }
+
     /// A call of an administrator of a tenant, or of the mesh, that succeeds.
     async fn call(&self, tenant: &str, method: &str, target: &str, body: &Value) -> Value {
         let answer = self.send(tenant, (method, target), &[], body).await;

@@ -5,8 +5,6 @@ mod mapping;
 
 use std::path::Path;
 
-use dataflow_analysis::digest;
-use dataflow_analysis::document::{Part, fingerprint};
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
 use dataflow_proto::analysis::v1::dataflow::DecidedBy;
@@ -14,6 +12,8 @@ use dataflow_proto::analysis::v1::evidence::Kind;
 use dataflow_proto::google::api::HttpBody;
 use dataflow_tests::services::{self, Service};
 use dataflow_tests::{corpus, example, in_repository};
+use dataflow_uploads::digest;
+use dataflow_uploads::document::{Part, fingerprint};
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 

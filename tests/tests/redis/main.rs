@@ -3,7 +3,7 @@
 //! too; the rest print that they are skipped.
 //!
 //! Bottom up: the [`store`], the [`cache`] over it, changes of the [`rules`] and [`themes`], [`refusals`] and the uses
-//! of keys, [`traces`] down to Redis, the [`dashboards`] of a mesh with Redis, and [`secrets`] that nothing shows.
+//! of keys, [`snapshots`], [`traces`] down to Redis, the [`dashboards`] of a mesh with Redis, and [`secrets`] that nothing shows.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test reports by panicking and printing")]
 
@@ -13,6 +13,7 @@ mod reads;
 mod refusals;
 mod rules;
 mod secrets;
+mod snapshots;
 mod store;
 mod themes;
 mod traces;

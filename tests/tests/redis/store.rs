@@ -6,6 +6,7 @@
 //! separate prefix. A failure names backend and case.
 
 mod backend;
+mod collections;
 mod conditions;
 mod durability;
 mod embedded;
@@ -87,6 +88,10 @@ static SUITE: &[Case] = &cases![
     logs::a_log_is_trimmed_from_its_beginning,
     logs::one_read_returns_a_bounded_number_of_bytes,
     logs::a_log_is_read_in_pages,
+    collections::changes_are_made_together_or_not_at_all,
+    collections::of_concurrent_changes_one_is_made,
+    collections::a_content_is_kept_until_it_is_dropped,
+    collections::a_chunk_of_a_megabyte_is_stored_unchanged,
     signals::a_message_reaches_every_handle,
     signals::changes_are_published_and_counted,
 ];

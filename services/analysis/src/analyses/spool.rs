@@ -1,9 +1,8 @@
 //! The beginning of the documents, buffered for a cache lookup before parsing starts.
 
+use dataflow_uploads::Error;
+use dataflow_uploads::document::Part;
 use futures_util::{Stream, StreamExt};
-
-use crate::Error;
-use crate::document::Part;
 
 /// With more bytes than this, an upload has begun: one less than the flow-control window of a stream, at which a call
 /// gets its permit.

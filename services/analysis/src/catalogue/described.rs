@@ -6,8 +6,8 @@ use dataflow_sdmx::{Diagnostics, Flag, Position, Reason, Reference, Structures, 
 
 use super::{AnalyzedDataflow, CatalogueStructure};
 use crate::Error;
-use crate::budget::Budget;
 use crate::profile::{self, Profile, Sources};
+use dataflow_uploads::budget::Budget;
 
 /// Flags that a provider may give to nearly all of its dataflows, so that they tell nothing.
 const TELLING: [Flag; 2] = [Flag::Hidden, Flag::NonProduction];

@@ -4,16 +4,16 @@ use dataflow_rules::Category;
 
 use super::AnalyzedDataflow;
 use crate::Error;
-use crate::budget::Budget;
 use crate::decision::DecidedBy;
 use crate::themes::{AssignedTheme, THEME_CONFIDENCE};
+use dataflow_uploads::budget::Budget;
 
 /// Gives each dataflow its themes, and lets them decide.
 ///
 /// # Errors
 ///
 /// If the budget is used up.
-pub(super) fn decide(
+pub(crate) fn decide(
     dataflows: &mut [AnalyzedDataflow],
     assigned: Vec<Vec<AssignedTheme>>,
     budget: &mut Budget,

@@ -4,9 +4,9 @@ use dataflow_rules::{Category, Compiled, Mode, Rule, RuleSet, Subject};
 use dataflow_sdmx::Limits;
 
 use super::*;
-use crate::budget::Budget;
 use crate::catalogue;
 use crate::categorizer::Categorizer;
+use dataflow_uploads::budget::Budget;
 
 /// One rule for German texts, and one for Italian ones.
 fn rules() -> Compiled {

@@ -4,8 +4,8 @@ use dataflow_rules::{Category, Rule, RuleSet};
 use dataflow_sdmx::Limits;
 
 use super::*;
-use crate::budget::Canceled;
 use crate::catalogue::{self, Catalogue};
+use dataflow_uploads::budget::Canceled;
 
 fn rules(mode: Mode) -> Compiled {
     let rule = |id: &str, category, keyword: &str, priority| Rule {
@@ -92,7 +92,13 @@ fn the_evidence_of_families_counts_against_the_budget() {
     let fewest_bytes = |dataflows: &[(&str, &str)]| {
         let fits = |limit: &usize| {
             let analyzed = analyze(Mode::Words, dataflows, Budget::new(*limit, Canceled::default()));
-            assert!(matches!(analyzed, Ok(_) | Err(Error::ResultTooLarge { .. })), "{limit}");
+            assert!(
+                matches!(
+                    analyzed,
+                    Ok(_) | Err(Error::Upload(dataflow_uploads::Error::ResultTooLarge { .. }))
+                ),
+                "{limit}"
+            );
             analyzed.is_ok()
         };
         (0..10_000).find(fits).expect("the texts have a few hundred bytes")

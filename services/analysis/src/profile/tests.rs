@@ -8,9 +8,9 @@ use dataflow_sdmx::{Limits, timestamp};
 
 use super::*;
 use crate::Error;
-use crate::budget::{Budget, Canceled};
 use crate::catalogue::{self, Catalogue};
-use crate::document::Documents;
+use dataflow_uploads::budget::{Budget, Canceled};
+use dataflow_uploads::document::Documents;
 
 /// Documents in memory.
 struct InMemory<'a>(Vec<&'a [u8]>);

@@ -9,9 +9,9 @@ use dataflow_sdmx::Limits;
 
 use super::*;
 use crate::Error;
-use crate::budget::{Budget, Canceled, ResultMemory};
 use crate::catalogue::{self, AnalyzedDataflow, Catalogue};
-use crate::document::Documents;
+use dataflow_uploads::budget::{Budget, Canceled, ResultMemory};
+use dataflow_uploads::document::Documents;
 
 /// Documents in memory.
 struct InMemory<'a>(Vec<&'a [u8]>);
@@ -282,7 +282,7 @@ fn themes_are_bounded_per_dataflow_and_counted_in_the_result() {
     // The dataflow's id, agency and name with its language; the theme's scheme, path and name.
     let bytes = "AIT1itXyz".len() + "IT1:T(2.0)HitSalute e sanità".len();
     assert!(spent(bytes).is_ok());
-    assert!(matches!(spent(bytes - 1), Err(Error::ResultTooLarge { .. })));
+    assert!(matches!(spent(bytes - 1), Err(Error::Upload(dataflow_uploads::Error::ResultTooLarge { .. }))));
 }
 
 #[test]
@@ -307,10 +307,16 @@ fn themes_and_structures_wait_in_the_memory_that_results_share() {
         let mut others = None;
         assert!(shared.add(&mut others, 4 << 20));
         let refused = analyze(document, &shared);
-        assert!(matches!(refused, Err(Error::NoResultMemory { .. })), "{refused:?}");
+        assert!(
+            matches!(refused, Err(Error::Upload(dataflow_uploads::Error::NoResultMemory { .. }))),
+            "{refused:?}"
+        );
         drop(others);
         analyze(document, &shared).unwrap();
         let refused = analyze(document, &MemoryShares::new(1 << 18));
-        assert!(matches!(refused, Err(Error::ResultMemoryTooLarge { .. })), "{refused:?}");
+        assert!(
+            matches!(refused, Err(Error::Upload(dataflow_uploads::Error::ResultMemoryTooLarge { .. }))),
+            "{refused:?}"
+        );
     }
 }

@@ -30,6 +30,9 @@ static FIELDS: &[Field<pb::Provider>] = fields![
     allow_plain_http,
     allow_private_address,
     disabled,
+    license,
+    terms_url,
+    attribution,
 ];
 
 /// Serves ProviderService.

@@ -232,7 +232,7 @@ fn the_number_of_keys_is_limited_and_a_revoked_one_makes_room() {
 async fn nothing_is_appended_after_a_record_of_a_later_release() {
     let store = store();
     let journal = replica(&store).await;
-    let later = b"\x08\x07".as_slice();
+    let later = b"\x08\x08".as_slice();
     store.append(&SPACE.key(LOG), "later", later.into()).await.unwrap();
     assert!(matches!(put(&journal, rule("b", "x")).await, Err(Error::ReleaseOutdated)));
     assert_eq!(keywords(&journal.state()).len(), 1, "the state read before is served");

@@ -10,10 +10,11 @@ use dataflow_proto::config::v1::stored_change::Change as Stored;
 use prost::Message;
 
 use super::versioned::{ruleset_from_wire, ruleset_to_wire, version_from_wire, version_to_wire};
-use super::{KEY_RATE_VERSION, KEY_VERSION, TENANT_VERSION, THEME_VERSION, tenant, themes};
+use super::{KEY_RATE_VERSION, KEY_VERSION, TENANT_VERSION, TERMS_VERSION, THEME_VERSION, tenant, themes};
 use crate::Error;
 use crate::convert::{flag, key};
-use crate::state::{State, Tenant, VersionedFlag, VersionedKey, VersionedProvider};
+use crate::provider::Terms;
+use crate::state::{OwnProvider, State, Tenant, VersionedFlag, VersionedKey, VersionedProvider};
 
 /// The format version of a snapshot without keys, flags, themes and changes of tenants. A release that reads up to version 1 must not append to a log whose
 /// beginning it cannot know.
@@ -45,7 +46,14 @@ pub(crate) fn encode_snapshot(snapshot: &Snapshot) -> Bytes {
         themes: themes::state_to_wire(mapping),
         theme_overlays: tenants.iter().filter_map(|(name, own)| themes::overlay_to_wire(name, own)).collect(),
     };
+    let own = tenants.values().flat_map(|own| own.providers.values());
+    let own = own.filter_map(|own| match own {
+        OwnProvider::Put(own) => Some(&own.provider),
+        OwnProvider::Removed(_) => None,
+    });
+    let mut all = providers.values().map(|known| &known.provider).chain(own);
     let format = match () {
+        () if all.any(|provider| provider.terms != Terms::default()) => TERMS_VERSION,
         () if keys.values().any(|known| known.key.rate.is_some()) => KEY_RATE_VERSION,
         // Tenants change the mapping only once it is stored.
         () if stored.themes.is_some() => THEME_VERSION,

@@ -101,6 +101,27 @@ fn what_has_keys_is_read_as_it_was_written_and_stops_earlier_releases() {
 }
 
 #[test]
+fn a_provider_with_terms_stops_earlier_releases() {
+    let plain = crate::built_in::providers().remove(0);
+    let mut provider = plain.clone();
+    provider.terms.license = "CC-BY-4.0".to_owned();
+    let shared = |provider| ChangeRecord { change: Change::ProviderPut(provider), ..recorded() };
+    let own = Change::provider_put("acme", provider.clone());
+    for record in [shared(provider.clone()), ChangeRecord { change: own, ..recorded() }] {
+        let mut state = State::default();
+        state.apply(&record).unwrap();
+        let snapshot = Snapshot { state, remaining_bytes: 5 };
+        let bytes = [encode(record.clone()), encode_snapshot(&snapshot)];
+        let records = [Record::Change(Box::new(record)), Record::Snapshot(Box::new(snapshot))];
+        for (bytes, record) in bytes.into_iter().zip(records) {
+            assert_eq!(decode_up_to(6, bytes.clone()), Err(Unreadable::Format { found: 7 }));
+            assert_eq!(decode(bytes), Ok(record));
+        }
+    }
+    assert!(encode(shared(plain)).starts_with(b"\x08\x01"), "without terms it is stored as before");
+}
+
+#[test]
 fn what_a_tenant_changes_stops_earlier_releases() {
     use crate::flag::Flag;
     let ChangeRecord { change: Change::RulePut { ruleset, rule }, .. } = recorded() else { unreachable!() };
@@ -175,8 +196,8 @@ fn what_has_themes_is_read_as_it_was_written_and_stops_earlier_releases() {
 
 #[test]
 fn records_of_a_later_release_are_recognized() {
-    let later = [b"\x08\x07", &RELEASE_0_1_0[2..]].concat();
-    assert_eq!(decode(later.into()), Err(Unreadable::Format { found: 7 }));
+    let later = [b"\x08\x08", &RELEASE_0_1_0[2..]].concat();
+    assert_eq!(decode(later.into()), Err(Unreadable::Format { found: 8 }));
     let fields = [RELEASE_0_1_0, b"\x9a\x06\x01x"].concat();
     assert_eq!(decode(fields.into()), Ok(Record::Change(Box::new(recorded()))), "unknown fields are ignored");
     assert_eq!(decode(Bytes::from_static(b"\x08\x01")), Err(Unreadable::Unknown));

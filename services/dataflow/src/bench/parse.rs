@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use dataflow_analysis::budget::Budget;
 use dataflow_analysis::catalogue::{self, Filing};
 use dataflow_analysis::categorizer::Categorizer;
-use dataflow_analysis::document::Single;
 use dataflow_analysis::rulesets::Rulesets;
 use dataflow_rules::Compiled;
 use dataflow_rules::themes::{CompiledMapping, Mapping};
 use dataflow_sdmx::{DataCounts, DataFormat, Limits, StructureReader};
+use dataflow_uploads::budget::Budget;
+use dataflow_uploads::document::Single;
 use nix::time::{ClockId, clock_gettime};
 
 /// Its flags.
@@ -156,7 +156,7 @@ fn limits() -> Limits {
 
 /// The processor time of this thread. Disturbances make a round longer, never shorter, so the best round is the one to
 /// compare.
-fn timed<T>(work: impl FnOnce() -> T) -> anyhow::Result<(Duration, T)> {
+pub(super) fn timed<T>(work: impl FnOnce() -> T) -> anyhow::Result<(Duration, T)> {
     let now = || clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from);
     let start = now().context("cannot read the processor time of the thread")?;
     let result = work();

@@ -36,7 +36,7 @@ fn the_page_lists_all_flags_and_exit_statuses() {
     }
 }
 
-/// A command without subcommands.
+/// A command without subcommands, or one that also works without naming one.
 struct Leaf {
     /// Its words after `dataflow`.
     name: String,
@@ -61,14 +61,13 @@ impl Leaf {
         let mut leaves = Vec::new();
         for command in command.get_subcommands() {
             let name = command.get_name();
-            if command.has_subcommands() {
-                let below = Self::all(command).into_iter();
-                leaves.extend(below.map(|leaf| Self { name: format!("{name} {}", leaf.name), ..leaf }));
-            } else {
+            if !command.has_subcommands() || command.get_arguments().next().is_some() {
                 let about = sentence(command.get_about());
                 let rows = command.get_arguments().map(Row::new).collect();
                 leaves.push(Self { name: name.to_owned(), about, rows });
             }
+            let below = Self::all(command).into_iter();
+            leaves.extend(below.map(|leaf| Self { name: format!("{name} {}", leaf.name), ..leaf }));
         }
         leaves
     }

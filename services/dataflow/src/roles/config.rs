@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use dataflow_analysis::args::DocumentArgs;
 use dataflow_config::built_in::seeds;
 use dataflow_config::journal::Journal;
 use dataflow_config::{AuditLogArgs, JournalArgs};
@@ -13,6 +12,7 @@ use dataflow_mesh::serve::Server;
 use dataflow_proto::FILE_DESCRIPTOR_SET;
 use dataflow_settings::Loaded;
 use dataflow_store::StoreArgs;
+use dataflow_uploads::DocumentArgs;
 
 use crate::exit::{Exit, Failure};
 

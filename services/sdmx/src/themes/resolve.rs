@@ -6,6 +6,7 @@ use super::{Category, Link, Reference, Scheme, Target, Themes};
 use crate::dataflow::Localized;
 use crate::diagnostic::{Diagnostics, Reason};
 use crate::error::Position;
+use crate::facts::Timestamp;
 use crate::limits::Limits;
 
 /// The links of all documents, each with its theme.
@@ -52,6 +53,8 @@ pub struct ThemeLink<'a> {
     pub theme: usize,
     /// Whether the provider has ended it.
     pub deprecated: bool,
+    /// When the provider ends it.
+    pub ends: Option<Timestamp>,
     /// Where it is written.
     pub position: Position,
 }
@@ -102,7 +105,7 @@ impl Themes {
         let index = Index::new(self);
         let (mut resolved, mut known, mut missing) = (Resolved::default(), HashMap::new(), BTreeSet::new());
         let mut bytes = 0;
-        for Link { source, target, deprecated, position, .. } in &self.links {
+        for Link { source, target, deprecated, ends, position } in &self.links {
             let found = match index.find(target) {
                 Ok(found) => found,
                 Err((reason, message)) => {
@@ -135,8 +138,9 @@ impl Themes {
                 }
             };
             let (agency_id, dataflow_id, version) = (&source.agency_id, &source.id, &source.version);
-            let (deprecated, position) = (*deprecated, *position);
-            resolved.links.push(ThemeLink { agency_id, dataflow_id, version, theme, deprecated, position });
+            let (deprecated, ends, position) = (*deprecated, *ends, *position);
+            let link = ThemeLink { agency_id, dataflow_id, version, theme, deprecated, ends, position };
+            resolved.links.push(link);
         }
         resolved
     }

@@ -19,10 +19,12 @@ use tokio::time::Instant;
 
 use super::NewValue;
 use super::buckets::Buckets;
+use super::collection;
 use super::database::OpenDatabase;
 use super::directory::Directory;
 use super::log;
 use super::writer::Writer;
+use crate::collections::{Applied, Change, Collection, ContentId};
 use crate::entries::{Condition, Cursor, Entry, Outcome, Page};
 use crate::error::Error;
 use crate::key::{Key, Space};
@@ -79,6 +81,7 @@ impl DurableStore {
             let transaction = database.begin_write()?;
             transaction.open_table(ENTRIES)?;
             log::create(&transaction)?;
+            collection::create(&transaction)?;
             transaction.commit()?;
             Ok(database)
         };
@@ -209,6 +212,46 @@ impl DurableStore {
         let stage = move |transaction: &WriteTransaction| {
             log::trim(transaction, &log, first)?;
             Ok(|| ())
+        };
+        self.write(stage).await
+    }
+
+    /// See [`Collections`](crate::collections::Collections), here and below.
+    pub(super) async fn collection(&self, key: &Key) -> Result<Collection, Error> {
+        let key = key.clone();
+        self.snapshot(move |transaction| collection::read(transaction, &key)).await
+    }
+
+    pub(super) async fn chunk(
+        &self,
+        key: &Key,
+        content: ContentId,
+        index: u32,
+    ) -> Result<Option<Bytes>, Error> {
+        let key = key.clone();
+        self.snapshot(move |transaction| collection::chunk(transaction, &key, content, index)).await
+    }
+
+    pub(super) async fn stage(&self, key: &Key, at: (ContentId, u32), chunk: Bytes) -> Result<(), Error> {
+        debug_assert!(key.space.durable, "{key} is in a volatile space");
+        let (key, now) = (key.clone(), unix_ms());
+        let stage = move |transaction: &WriteTransaction| {
+            collection::stage(transaction, &key, at, &chunk, now)?;
+            Ok(|| ())
+        };
+        self.write(stage).await
+    }
+
+    pub(super) async fn apply(
+        &self,
+        key: &Key,
+        version: u64,
+        changes: Vec<Change>,
+    ) -> Result<Applied, Error> {
+        let key = key.clone();
+        let stage = move |transaction: &WriteTransaction| {
+            let applied = collection::apply(transaction, &key, version, &changes)?;
+            Ok(move || applied)
         };
         self.write(stage).await
     }

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use crc16::{State, XMODEM};
 
+use crate::collections::ContentId;
 use crate::key::{BUCKETS, Key, Space};
 
 /// The number of hash slots in a Redis Cluster.
@@ -58,6 +59,19 @@ impl KeyNames {
         let name = format!("log:{}:{}", log.space.name, log.name);
         let [last, id] = [format!("{name}:last"), format!("{name}:id:{id}")];
         [name, last, id].map(|name| self.in_bucket(log.bucket(), &name))
+    }
+
+    /// The names of a collection's items, and of its version.
+    pub(super) fn collection(&self, collection: &Key) -> [String; 2] {
+        let name = format!("collection:{}:{}", collection.space.name, collection.name);
+        let version = format!("{name}:version");
+        [name, version].map(|name| self.in_bucket(collection.bucket(), &name))
+    }
+
+    /// The name of a content of a collection.
+    pub(super) fn content(&self, collection: &Key, content: ContentId) -> String {
+        let name = format!("collection:{}:{}:content:{content}", collection.space.name, collection.name);
+        self.in_bucket(collection.bucket(), &name)
     }
 
     /// The name of a bucket's version counter.

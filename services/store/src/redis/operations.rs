@@ -273,7 +273,7 @@ fn outcome<T>(
     }
 }
 
-fn parse<T: FromRedisValue>(value: Value) -> Result<T, Error> {
+pub(super) fn parse<T: FromRedisValue>(value: Value) -> Result<T, Error> {
     redis::from_redis_value(value).map_err(|error| Error::Unexpected(Box::new(error)))
 }
 

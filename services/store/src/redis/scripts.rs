@@ -179,6 +179,50 @@ pub(super) static TRIM: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
+/// Reads a collection: its version, and names and records of its items in turn.
+///
+/// KEYS: items, version.
+pub(super) static COLLECTION: LazyLock<Script> = LazyLock::new(|| {
+    Script::new("return {tonumber(redis.call('GET', KEYS[2]) or '0'), redis.call('HGETALL', KEYS[1])}")
+});
+
+/// Stores a chunk of a content, which expires.
+///
+/// KEYS: content. ARGV: index, chunk, expiry in seconds.
+pub(super) static STAGE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+        redis.call('EXPIRE', KEYS[1], ARGV[3])
+        return {1}",
+    )
+});
+
+/// Changes a collection, if it has the expected version and the contents to keep are complete.
+///
+/// KEYS: items, version, the contents to keep, the contents to drop. ARGV: expected version, the number of contents to
+/// keep, the number of items to put, the chunks of each content to keep, name and record of each item to put, the names
+/// of the items to remove. Returns 1 and the new version; or 0 and the version, -1 if a content is incomplete.
+pub(super) static APPLY: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local version = tonumber(redis.call('GET', KEYS[2]) or '0')
+        if version ~= tonumber(ARGV[1]) then return {0, version} end
+        local kept, put = tonumber(ARGV[2]), tonumber(ARGV[3])
+        for index = 1, kept do
+            if redis.call('HLEN', KEYS[2 + index]) ~= tonumber(ARGV[3 + index]) then return {0, -1} end
+        end
+        for index = 3, #KEYS do
+            redis.call(index <= 2 + kept and 'PERSIST' or 'DEL', KEYS[index])
+        end
+        local at = 3 + kept
+        for _ = 1, put do
+            redis.call('HSET', KEYS[1], ARGV[at + 1], ARGV[at + 2])
+            at = at + 2
+        end
+        for index = at + 1, #ARGV do redis.call('HDEL', KEYS[1], ARGV[index]) end
+        return {1, redis.call('INCR', KEYS[2])}",
+    )
+});
+
 /// Returns 0 and the current revision unless the condition of ARGV 1 and 2 is met by entry and lease, KEYS 1 and 2. The
 /// revision is bytes 1 to 8 of a record; GETRANGE returns an empty string if there is no record, which `absent`
 /// expects.
@@ -229,7 +273,9 @@ impl Script {
 /// The commands that load all scripts.
 pub(super) fn load() -> Pipeline {
     let mut pipeline = redis::pipe();
-    for script in [&GET, &SET, &DELETE, &RELEASE, &GENERATION, &RENEW, &TAKE, &APPEND, &READ, &TRIM] {
+    let of_entries = [&GET, &SET, &DELETE, &RELEASE, &GENERATION, &RENEW, &TAKE];
+    let of_logs_and_collections = [&APPEND, &READ, &TRIM, &COLLECTION, &STAGE, &APPLY];
+    for script in of_entries.into_iter().chain(of_logs_and_collections) {
         pipeline.cmd("SCRIPT").arg("LOAD").arg(&script.code);
     }
     pipeline

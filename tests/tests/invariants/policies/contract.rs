@@ -21,10 +21,11 @@ pub(crate) fn methods() -> BTreeMap<String, MethodDescriptor> {
 
 /// The methods that a role serves.
 pub(crate) fn served_by(role: &str) -> Vec<String> {
-    let own = format!("/dataflow.{role}.v1.");
-    let paths = methods().into_keys();
-    let served =
-        paths.filter(|path| path.starts_with(&own) || path.starts_with(&format!("/{MESH_SERVICE}/")));
+    let mut own = vec![format!("/dataflow.{role}.v1."), format!("/{MESH_SERVICE}/")];
+    if role == "analysis" {
+        own.push("/dataflow.catalogue.v1.".to_owned());
+    }
+    let served = methods().into_keys().filter(|path| own.iter().any(|own| path.starts_with(own)));
     served.chain(HEALTH.map(str::to_owned)).collect()
 }
 

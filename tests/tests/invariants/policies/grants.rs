@@ -87,6 +87,7 @@ fn services_are_granted_exactly_what_they_call() {
     let of_config = [
         "WatchConfig",
         "WatchFlags",
+        "GetProvider",
         "GetOverlay",
         "WatchOverlays",
         "WatchRulesets",
@@ -132,5 +133,5 @@ fn inbound_traffic_is_mutual_tls_and_redis_is_outside_the_mesh() {
             std::iter::once(labels).chain(listed).filter_map(Value::as_str).collect::<Vec<_>>()
         })
         .collect();
-    assert_eq!(callers.into_iter().collect::<Vec<_>>(), ["cache", "config"]);
+    assert_eq!(callers.into_iter().collect::<Vec<_>>(), ["analysis", "cache", "config"]);
 }

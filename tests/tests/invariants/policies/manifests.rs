@@ -35,7 +35,7 @@ fn variables_in(patches: &[&str], role: &str) -> BTreeMap<String, String> {
     let patches: Vec<_> = patches.iter().map(|patch| format!("k8s/overlays/{patch}.yaml")).collect();
     let patches = patches.iter().filter(|patch| role == "gateway" || !patch.contains("gateway"));
     let mut all: Vec<Value> = patches.flat_map(|patch| of_kind(patch, "Deployment")).collect();
-    if ["cache", "config"].contains(&role) {
+    if ["analysis", "cache", "config"].contains(&role) {
         all.extend(of_kind("k8s/components/redis/clients.yaml", "Deployment"));
     }
     all.extend(deployment(role));

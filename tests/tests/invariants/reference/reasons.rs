@@ -31,14 +31,17 @@ const KINDS: [Kind; 18] = [
     Kind::Internal,
 ];
 
-/// The errors of the analysis service, which pass on the reasons of document faults.
-const ANALYSIS: &str = "services/analysis/src/error.rs";
+/// The errors of uploads, which pass on the reasons of document faults, and which these services pass on with their own
+/// domains.
+const UPLOADS: &str = "services/uploads/src/error.rs";
+const OVER_UPLOADS: [&str; 2] = ["services/analysis/src/error.rs", "services/catalogue/src/error.rs"];
 const FAULTS: &str = "services/sdmx/src/error.rs";
 const DIAGNOSTICS: &str = "services/sdmx/src/diagnostic.rs";
 
 /// The errors of the store, which these services pass on with their own domains.
 const STORE: &str = "services/store/src/error.rs";
-const OVER_STORE: [&str; 2] = ["services/cache/src/error.rs", "services/config/src/error.rs"];
+const OVER_STORE: [&str; 3] =
+    ["services/cache/src/error.rs", "services/catalogue/src/error.rs", "services/config/src/error.rs"];
 
 /// The heading of the page's tables of failures.
 const FAILURES: &str = "| reason | gRPC | HTTP | when | what to do |";
@@ -137,6 +140,8 @@ fn in_source() -> BTreeMap<Reason, String> {
                 let domain = |source: &str| literal(body(source, "fn domain("));
                 let domains = if path.ends_with(STORE) {
                     OVER_STORE.map(|service| domain(&read(service))).to_vec()
+                } else if path.ends_with(UPLOADS) {
+                    OVER_UPLOADS.map(|service| domain(&read(service))).to_vec()
                 } else {
                     vec![domain(describe)]
                 };
@@ -146,8 +151,8 @@ fn in_source() -> BTreeMap<Reason, String> {
                 assert!(
                     !reasons.is_empty()
                         && (!passes_on
-                            || path.ends_with(ANALYSIS)
-                            || OVER_STORE.iter().any(|service| path.ends_with(service))),
+                            || path.ends_with(UPLOADS)
+                            || OVER_UPLOADS.iter().chain(&OVER_STORE).any(|service| path.ends_with(service))),
                     "{}: this test does not know where its reasons are",
                     path.display()
                 );
@@ -161,7 +166,7 @@ fn in_source() -> BTreeMap<Reason, String> {
             }
         });
     }
-    let errors = read(ANALYSIS);
+    let errors = read(UPLOADS);
     let [too_large, otherwise] = arms(body(&errors, "fn kind("), "Kind")["Document"]
         .clone()
         .try_into()
@@ -170,7 +175,10 @@ fn in_source() -> BTreeMap<Reason, String> {
     for (fault, reason) in arms(body(&read(FAULTS), "fn reason(&self) -> &'static str {\n        match"), "")
     {
         let kind = if limits.contains(&format!("Fault::{fault} ")) { &too_large } else { &otherwise };
-        in_code.insert((literal(body(&errors, "fn domain(")), reason[0].clone()), code_and_status(kind));
+        for service in OVER_UPLOADS {
+            let domain = literal(body(&read(service), "fn domain("));
+            in_code.insert((domain, reason[0].clone()), code_and_status(kind));
+        }
     }
     in_code
 }

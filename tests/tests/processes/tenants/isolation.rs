@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use dataflow_gateway::legacy;
 use dataflow_proto::FILE_DESCRIPTOR_SET;
+use dataflow_tests::catalogues::catalogue;
 use dataflow_tests::eventually::TIMEOUT;
 use dataflow_tests::http;
 use dataflow_tests::http2::{Client, DEFAULT_WINDOW, framed};
@@ -45,10 +46,19 @@ async fn create(mesh: &Mesh) -> Vec<String> {
     mesh.call("bolt", "POST", "/v1/themes", &because(theme)).await;
     mesh.call("bolt", "DELETE", "/v1/themes/istat-prices", &Value::Null).await;
     mesh.call("bolt", "PUT", "/v1/cache/entries/user/own", &entry).await;
+    let dataflows = [("own", SECRET), ("own-2", SECRET)];
+    let mut snapshots = Vec::new();
+    for count in 1..=2 {
+        let document = catalogue("1", "own", &dataflows[..count]);
+        let headers = [("content-type", "application/xml")];
+        let target = format!("/v1/providers/own/snapshots?source={SECRET}");
+        let made = mesh.upload("bolt", &target, &headers, &document).await;
+        snapshots.push(made["snapshotId"].as_str().unwrap().to_owned());
+    }
     let key = mesh.call("bolt", "POST", "/v1/keys", &because(key)).await;
     let key = key["key"]["keyId"].as_str().unwrap().to_owned();
     let known = ["own-rule", "pop_rule", "own-theme", "OWN", "user/own", "default", "legacy", "own", "bolt"];
-    known.map(str::to_owned).into_iter().chain([key]).collect()
+    known.map(str::to_owned).into_iter().chain([key]).chain(snapshots).collect()
 }
 
 /// All that the other tenant has, as it reads it itself.
@@ -63,6 +73,8 @@ async fn state(mesh: &Mesh) -> Vec<Value> {
         "/v1/audit?pageSize=1000",
         "/v1/rulesets/default/revisions",
         "/v1/themes/revisions",
+        "/v1/providers/own/snapshots",
+        "/v1/providers/own/snapshots:diff",
     ] {
         state.push(mesh.get("bolt", target).await);
     }

@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use dataflow_analysis::{digest, document};
 use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::analysis::v1::analysis_service_client::AnalysisServiceClient;
 use dataflow_proto::google::api::HttpBody;
 use dataflow_tests::eventually::{TIMEOUT, eventually};
 use dataflow_tests::redis;
 use dataflow_tests::services::{self, Service};
+use dataflow_uploads::{digest, document};
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout};
 use tonic::{Code, Request};

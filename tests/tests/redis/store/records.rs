@@ -1,6 +1,7 @@
 //! The data in Redis: all keys have the prefix, and records of a later release are not changed.
 
 use dataflow_mesh::status::Describe;
+use dataflow_store::collections::{Change, ContentId};
 use dataflow_store::entries::{Condition, Outcome};
 use dataflow_store::generations::REMEMBERED;
 use dataflow_tests::eventually::TIMEOUT;
@@ -36,11 +37,18 @@ async fn everything_has_the_prefix() {
         store.renew(&key).await.unwrap();
     }
     store.append(&LASTING.key("log"), "id", "x".into()).await.unwrap();
+    let [kept, staged] = [(); 2].map(|()| ContentId::random());
+    for content in [kept, staged] {
+        store.stage(&LASTING.key("collection"), content, 0, "x".into()).await.unwrap();
+    }
+    let put = Change::Put { item: "item".to_owned(), record: "x".into() };
+    let keep = Change::Keep { content: kept, chunks: 1 };
+    store.apply(&LASTING.key("collection"), 0, vec![put, keep]).await.unwrap();
     let names = names(&server);
     assert!(names.iter().all(|name| name.starts_with("one:")), "{names:#?}");
-    // 2 entries, leases and generations, 2 renewed generations, a log with its last position and one id, 1 or 2
-    // counters.
-    assert!(names.len() >= 12, "{names:#?}");
+    // 2 entries, leases and generations, 2 renewed generations, a log with its last position and one id, a collection
+    // with its version and two contents, 1 or 2 counters.
+    assert!(names.len() >= 16, "{names:#?}");
     let channels = server.command(&["PUBSUB", "CHANNELS"]);
     let mut channels: Vec<_> = channels.items().iter().map(Reply::text).collect();
     channels.sort_unstable();
@@ -116,10 +124,19 @@ async fn all_volatile_keys_expire() {
     store.generations(&[VOLATILE.key("b")]).await.unwrap();
     store.renew(&key).await.unwrap();
     store.append(&LASTING.key("log"), "id", "x".into()).await.unwrap();
+    let (collection, [kept, staged]) = (LASTING.key("collection"), [(); 2].map(|()| ContentId::random()));
+    for content in [kept, staged] {
+        store.stage(&collection, content, 0, "x".into()).await.unwrap();
+    }
+    let put = Change::Put { item: "item".to_owned(), record: "x".into() };
+    store.apply(&collection, 0, vec![put, Change::Keep { content: kept, chunks: 1 }]).await.unwrap();
+    let staged = staged.to_string();
     for name in names(&server) {
         let expires = server.command(&["PTTL", &name]).integer() > 0;
-        // Except the version counters, one per bucket, and the log.
-        let stays = name.ends_with("}changes") || name.contains("}log:") && !name.contains(":id:");
+        // Except the version counters, one per bucket, the log, and the collection without what is staged.
+        let stays = name.ends_with("}changes")
+            || name.contains("}log:") && !name.contains(":id:")
+            || name.contains("}collection:") && !name.ends_with(&staged);
         assert_eq!(expires, !stays, "{name}");
     }
 }

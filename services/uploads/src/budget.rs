@@ -1,11 +1,12 @@
 //! What the analysis of one document may use: bytes of the texts in its result, counted while it is built, memory that
 //! all results share, and time until its caller leaves.
 
+use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dataflow_mesh::memory_shares::{MemoryPermit, MemoryShares};
-use dataflow_sdmx::{Dataflow, Room};
+use dataflow_sdmx::{Dataflow, Room, StructureReader};
 
 use crate::Error;
 
@@ -112,6 +113,18 @@ impl Budget {
         })
     }
 
+    /// The next dataflow of a document; `None` from its end on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Document`], and those of [`Budget::check`]: the end of the work is why a document cannot be read further.
+    pub fn next_dataflow<R: Read>(
+        &self,
+        reader: &mut StructureReader<R>,
+    ) -> Result<Option<Box<Dataflow>>, Error> {
+        reader.next_dataflow().map_err(|error| self.check().err().unwrap_or(Error::Document(error)))
+    }
+
     /// Fails when the work has ended, because the caller has left or there was no room.
     ///
     /// # Errors
@@ -193,25 +206,27 @@ impl Drop for CancelOnDrop {
 
 #[cfg(test)]
 mod tests {
-    use dataflow_rules::{Compiled, built_in};
-    use dataflow_sdmx::Limits;
+    use dataflow_sdmx::{Limits, StructureReader};
 
     use super::*;
-    use crate::catalogue;
 
     const DOCUMENT: &str = "<Structure><Dataflows><Dataflow id='A' agencyID='B'><Name>12345678</Name></Dataflow>\
                             </Dataflows></Structure>";
 
-    fn analyze(mut budget: Budget) -> Result<usize, Error> {
-        let rules = Compiled::new(&built_in::rulesets()[0]).unwrap();
-        let analyzed = catalogue::analyze(DOCUMENT.as_bytes(), &rules, Limits::default(), &mut budget);
-        analyzed.map(|catalogue| catalogue.dataflows.len())
+    fn read(mut budget: Budget) -> Result<usize, Error> {
+        let mut reader = StructureReader::new(DOCUMENT.as_bytes(), Limits::default());
+        let mut dataflows = 0;
+        while let Some(dataflow) = reader.next_dataflow().map_err(Error::Document)? {
+            budget.spend(&dataflow)?;
+            dataflows += 1;
+        }
+        Ok(dataflows)
     }
 
     #[test]
     fn the_result_is_counted_while_it_is_built() {
-        assert_eq!(analyze(Budget::new(10, Canceled::default())).unwrap(), 1);
-        let refused = analyze(Budget::new(9, Canceled::default()));
+        assert_eq!(read(Budget::new(10, Canceled::default())).unwrap(), 1);
+        let refused = read(Budget::new(9, Canceled::default()));
         assert!(matches!(refused, Err(Error::ResultTooLarge { limit: 9 })), "{refused:?}");
     }
 
@@ -239,9 +254,9 @@ mod tests {
         let shared = MemoryShares::new(STEP);
         let taken = ResultMemory { shared: shared.clone(), permit: None, taken: STEP - DATAFLOW_MEMORY - 11 };
         let budget = || Budget::new(usize::MAX, Canceled::default());
-        assert_eq!(analyze(budget().sharing(taken)).unwrap(), 1);
+        assert_eq!(read(budget().sharing(taken)).unwrap(), 1);
         let taken = ResultMemory { shared, permit: None, taken: 2 * STEP - DATAFLOW_MEMORY - 9 };
-        let refused = analyze(budget().sharing(taken));
+        let refused = read(budget().sharing(taken));
         assert!(matches!(refused, Err(Error::ResultMemoryTooLarge { .. })), "{refused:?}");
     }
 
@@ -249,6 +264,6 @@ mod tests {
     fn work_ends_when_the_caller_leaves() {
         let canceled = Canceled::default();
         drop(canceled.on_drop());
-        assert!(matches!(analyze(Budget::new(usize::MAX, canceled)), Err(Error::Canceled)));
+        assert!(matches!(read(Budget::new(usize::MAX, canceled)), Err(Error::Canceled)));
     }
 }

@@ -46,13 +46,24 @@ pub trait Documents: Read {
 #[derive(Debug)]
 pub struct Single<R>(pub R);
 
+/// A document as it was received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Received {
+    /// Its bytes, as they were sent.
+    pub bytes: u64,
+    /// Their SHA-256.
+    pub sha256: [u8; 32],
+}
+
 /// Computes the fingerprint of documents.
 #[derive(Debug, Clone, Default)]
 struct Fingerprinter {
     /// The current document.
     document: Sha256,
-    /// The digests of the documents before it; `None` if it is the first.
-    before: Option<Sha256>,
+    /// Its bytes so far.
+    bytes: u64,
+    /// The documents before it.
+    before: Vec<Received>,
 }
 
 /// The sending half.
@@ -132,21 +143,39 @@ pub async fn fingerprint_of<E>(
 impl Fingerprinter {
     fn add(&mut self, part: &Part) {
         match part {
-            Part::Bytes(bytes) => self.document.update(bytes),
+            Part::Bytes(bytes) => self.update(bytes),
             Part::NextDocument => self.next_document(),
         }
     }
 
-    fn next_document(&mut self) {
-        let document = std::mem::take(&mut self.document).finalize();
-        self.before.get_or_insert_default().update(document);
+    fn update(&mut self, bytes: &[u8]) {
+        self.document.update(bytes);
+        self.bytes += bytes.len() as u64;
     }
 
-    fn finish(mut self) -> Fingerprint {
-        if self.before.is_some() {
-            self.next_document();
+    fn next_document(&mut self) {
+        let sha256 = std::mem::take(&mut self.document).finalize().into();
+        self.before.push(Received { bytes: std::mem::take(&mut self.bytes), sha256 });
+    }
+
+    fn into_documents(mut self) -> Vec<Received> {
+        self.next_document();
+        self.before
+    }
+
+    fn finish(self) -> Fingerprint {
+        fingerprint_of_all(&self.into_documents())
+    }
+}
+
+/// The fingerprint of documents.
+fn fingerprint_of_all(documents: &[Received]) -> Fingerprint {
+    match documents {
+        [only] => only.sha256,
+        several => {
+            let digests = several.iter().map(|document| document.sha256);
+            digests.fold(Sha256::new(), |all, digest| all.chain_update(digest)).finalize().into()
         }
-        self.before.unwrap_or(self.document).finalize().into()
     }
 }
 
@@ -246,12 +275,19 @@ impl<R> FingerprintReader<R> {
     pub fn fingerprint(self) -> Fingerprint {
         self.fingerprinter.finish()
     }
+
+    /// Each document that was read, and the fingerprint of all of them.
+    pub fn into_documents(self) -> (Vec<Received>, Fingerprint) {
+        let documents = self.fingerprinter.into_documents();
+        let fingerprint = fingerprint_of_all(&documents);
+        (documents, fingerprint)
+    }
 }
 
 impl<R: Read> Read for FingerprintReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.read.read(buffer)?;
-        self.fingerprinter.document.update(&buffer[..count]);
+        self.fingerprinter.update(&buffer[..count]);
         Ok(count)
     }
 }

@@ -8,7 +8,7 @@ use crate::Error;
 use crate::document::{DocumentSender, Part, ReaderClosed};
 
 /// Fails if the next part takes longer than the idle timeout.
-pub(super) fn in_time(
+pub(crate) fn in_time(
     idle_timeout: Duration,
     parts: impl Stream<Item = Result<Part, Error>>,
 ) -> impl Stream<Item = Result<Part, Error>> {
@@ -20,7 +20,7 @@ pub(super) fn in_time(
 }
 
 /// Fails at the first of more than `limit` documents.
-pub(super) fn at_most(
+pub(crate) fn at_most(
     limit: usize,
     parts: impl Stream<Item = Result<Part, Error>>,
 ) -> impl Stream<Item = Result<Part, Error>> {
@@ -32,7 +32,7 @@ pub(super) fn at_most(
 }
 
 /// Sends every part to the parser; returns early, without an error, if the parser has stopped reading.
-pub(super) async fn send_all(
+pub(crate) async fn send_all(
     sender: DocumentSender,
     parts: impl Stream<Item = Result<Part, Error>>,
 ) -> Result<(), Error> {

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
 use bytes::Bytes;
-use dataflow_proto::analysis::v1 as pb;
 use dataflow_proto::google::api::HttpBody;
 use futures_util::{Stream, StreamExt, stream};
 use tokio::io::AsyncRead;
@@ -26,14 +25,16 @@ const STANDARD_INPUT: &str = "-";
 const CONTENT_TYPE: &str = "application/octet-stream";
 
 /// A document that has been opened.
-pub(super) struct Document {
+pub(crate) struct Document {
+    /// The name of its source.
+    name: String,
     /// Its size in bytes, if known in advance.
     size: Option<u64>,
     read: Pin<Box<dyn AsyncRead + Send>>,
 }
 
 /// The name of the source in error messages.
-pub(super) fn name(source: &Path) -> String {
+pub(crate) fn name(source: &Path) -> String {
     if source.as_os_str() == STANDARD_INPUT {
         "standard input".to_owned()
     } else {
@@ -42,7 +43,7 @@ pub(super) fn name(source: &Path) -> String {
 }
 
 /// Opens the catalogue and the further documents. Standard input can be read only once.
-pub(super) async fn open_all(sources: &[PathBuf]) -> Result<Vec<Document>, Failure> {
+pub(crate) async fn open_all(sources: &[PathBuf]) -> Result<Vec<Document>, Failure> {
     if sources.iter().filter(|source| source.as_os_str() == STANDARD_INPUT).count() > 1 {
         let why = anyhow::anyhow!("standard input (`-`) is named twice; name a file for one of the two");
         return Err(Failure::new(Exit::Usage, why));
@@ -55,21 +56,22 @@ pub(super) async fn open_all(sources: &[PathBuf]) -> Result<Vec<Document>, Failu
 }
 
 /// The bytes of all documents, if known in advance.
-pub(super) fn size(documents: &[Document]) -> Option<u64> {
+pub(crate) fn size(documents: &[Document]) -> Option<u64> {
     documents.iter().map(|document| document.size).sum()
 }
 
 /// Opens a file, or standard input for `-`.
 async fn open(source: &Path) -> Result<Document, Failure> {
     if source.as_os_str() == STANDARD_INPUT {
-        return Ok(Document { size: None, read: Box::pin(tokio::io::stdin()) });
+        return Ok(Document { name: name(source), size: None, read: Box::pin(tokio::io::stdin()) });
     }
     let file = tokio::fs::File::open(source).await.map_err(|error| unopened(source, error))?;
     let metadata = file.metadata().await?;
     if metadata.is_dir() {
         return Err(anyhow::anyhow!("cannot read {}: it is a directory", source.display()).into());
     }
-    Ok(Document { size: metadata.is_file().then_some(metadata.len()), read: Box::pin(file) })
+    let size = metadata.is_file().then_some(metadata.len());
+    Ok(Document { name: name(source), size, read: Box::pin(file) })
 }
 
 /// The error for a source that cannot be opened.
@@ -86,30 +88,34 @@ fn unopened(source: &Path, error: io::Error) -> anyhow::Error {
     anyhow::Error::new(error).context(format!("cannot open {name}"))
 }
 
-/// The messages of the upload. On a read error the stream stays open and the receiver gets the error, with the index of
-/// the document, so that a truncated document is never processed as a complete one.
-pub(super) fn messages(
+/// A message of an upload: the next piece of a document, with the name of its source if it begins one.
+pub(crate) type ToMessage<M> = fn(source: Option<String>, piece: HttpBody) -> M;
+
+/// The messages of the upload, the first of which has the `options`. On a read error the stream stays open and the
+/// receiver gets the error, with the index of the document, so that a truncated document is never processed as a complete
+/// one.
+pub(crate) fn messages<M: Send + 'static>(
     documents: Vec<Document>,
-    ruleset: String,
+    options: M,
+    to_message: ToMessage<M>,
     progress: Progress,
-) -> (impl Stream<Item = pb::AnalyzeCatalogueRequest> + Send + 'static, oneshot::Receiver<(usize, io::Error)>)
-{
+) -> (impl Stream<Item = M> + Send + 'static, oneshot::Receiver<(usize, io::Error)>) {
     let (sender, read_error) = oneshot::channel();
     let mut sender = Some(sender);
-    let options = pb::AnalyzeCatalogueRequest { ruleset, ..Default::default() };
     let sent = progress.clone();
     let pieces = stream::iter(documents.into_iter().enumerate()).flat_map(|(index, document)| {
-        let begin = stream::once(async { Ok(message(CONTENT_TYPE, Bytes::new())) });
+        let begin = stream::once(async { Ok((Some(document.name), Bytes::new())) });
         let pieces = ReaderStream::with_capacity(document.read, CHUNK_BYTES);
         let pieces =
-            pieces.map(move |piece| piece.map(|piece| message("", piece)).map_err(|error| (index, error)));
+            pieces.map(move |piece| piece.map(|piece| (None, piece)).map_err(|error| (index, error)));
         begin.chain(pieces)
     });
     let messages = pieces.filter_map(move |piece| {
         let message = match piece {
-            Ok(message) => {
-                sent.sent(message.document.as_ref().map_or(0, |document| document.data.len() as u64));
-                Some(message)
+            Ok((source, data)) => {
+                sent.sent(data.len() as u64);
+                let content_type = if source.is_some() { CONTENT_TYPE } else { "" }.to_owned();
+                Some(to_message(source, HttpBody { content_type, data, ..Default::default() }))
             }
             Err(error) => {
                 if let Some(sender) = sender.take() {
@@ -129,10 +135,4 @@ pub(super) fn messages(
     });
     let all_sent = stream::once(async move { progress.await_reply() }).filter_map(|()| async { None });
     (stream::once(async { options }).chain(messages).chain(all_sent), read_error)
-}
-
-fn message(content_type: &str, piece: Bytes) -> pb::AnalyzeCatalogueRequest {
-    let content_type = content_type.to_owned();
-    let document = HttpBody { content_type, data: piece, ..Default::default() };
-    pb::AnalyzeCatalogueRequest { document: Some(document), ..Default::default() }
 }
