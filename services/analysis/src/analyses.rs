@@ -208,7 +208,7 @@ impl Analyses {
             let after = proposal.compile(rules.rules()?.clone())?;
             let evaluation =
                 evaluation::evaluate(reader, before, &after, between_categories, limits, &mut budget)?;
-            Ok((evaluation, budget.into_memory()))
+            Ok::<_, Error>((evaluation, budget.into_memory()))
         };
         let (evaluation, memory) = self.uploads.parse(seat, stream::iter(pieces), parse).await?;
         Ok((selected, evaluation, memory))

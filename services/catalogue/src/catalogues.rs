@@ -155,7 +155,7 @@ impl Catalogues {
     /// # Errors
     ///
     /// [`Error::SnapshotNotFound`], and those of the store.
-    pub async fn verify(&self, tenant: &str, provider: &str, snapshot: &str) -> Result<Verified, Error> {
+    pub async fn verify(&self, tenant: &Arc<str>, provider: &str, snapshot: &str) -> Result<Verified, Error> {
         let record = self.snapshots.get(tenant, provider, snapshot).await?;
         let mut memory = self.uploads.result_memory(tenant);
         memory.take_up_to(record.content_bytes.saturating_add(record.stored_bytes))?;
@@ -177,7 +177,7 @@ impl Catalogues {
     /// [`Error::SnapshotNotFound`], [`Error::BaseMissing`], and those of the store.
     pub async fn diff(
         &self,
-        tenant: &str,
+        tenant: &Arc<str>,
         provider: &str,
         (base, head): (&str, &str),
     ) -> Result<Compared, Error> {

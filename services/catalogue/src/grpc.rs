@@ -92,7 +92,7 @@ impl Service {
 
     async fn verify(
         &self,
-        tenant: &str,
+        tenant: &Arc<str>,
         request: &pb::VerifySnapshotRequest,
     ) -> Result<pb::VerifySnapshotResponse, Error> {
         let provider = convert::provider(&request.provider)?;
@@ -106,7 +106,7 @@ impl Service {
 
     async fn diff(
         &self,
-        tenant: &str,
+        tenant: &Arc<str>,
         request: &pb::DiffSnapshotsRequest,
     ) -> Result<(pb::DiffSnapshotsResponse, ResultMemory), Error> {
         let provider = convert::provider(&request.provider)?;
@@ -212,7 +212,7 @@ impl Sources {
 }
 
 /// The tenant of the caller; empty if it belongs to none.
-fn tenant<T>(request: &Request<T>) -> String {
+fn tenant<T>(request: &Request<T>) -> Arc<str> {
     Identity::of(request.extensions()).tenant
 }
 
