@@ -52,8 +52,15 @@ fn bulk_methods_are_those_that_take_long_or_much_memory() {
     let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
     let mut bulk: Vec<_> = methods.filter(is_bulk).map(|method| method.name().to_owned()).collect();
     bulk.sort();
-    assert_eq!(
-        bulk,
-        ["AnalyzeCatalogue", "EvaluateRules", "ExportAuditRecords", "ExportReads", "ExportRefusals"]
-    );
+    let expected = [
+        "AnalyzeCatalogue",
+        "CreateSnapshot",
+        "DiffSnapshots",
+        "EvaluateRules",
+        "ExportAuditRecords",
+        "ExportReads",
+        "ExportRefusals",
+        "VerifySnapshot",
+    ];
+    assert_eq!(bulk, expected);
 }

@@ -264,7 +264,8 @@ async fn other_routes_say_where_parts_go() {
         assert_eq!((status, reason), (415, "UNSUPPORTED_MEDIA_TYPE"), "{}", found.1);
         assert!(message.ends_with(says), "{message}");
     };
-    check(&gateway, "/v1/dataflows:categorize", "Parts go to POST /v1/catalogues:analyze").await;
+    let routes = "Parts go to POST /v1/catalogues:analyze, POST /v1/providers/{provider}/snapshots";
+    check(&gateway, "/v1/dataflows:categorize", routes).await;
     let odd = gateway_of("odd.proto", "odd.v1.Odd", &[]).await;
     check(&odd, "/v1/items", "Parts go to POST /v1/gather/{name}, PUT /v1/pile").await;
     let toy = gateway_of("toy.proto", "toy.v1.Toy", &[]).await;
