@@ -18,7 +18,7 @@ pub(crate) struct Caller(Arc<Known>);
 struct Known {
     principal: Principal,
     names: Names,
-    /// By [`Kind`]; not made before a limit applies.
+    /// In the order of [`Kind::ALL`]; not made before a limit applies.
     identities: OnceLock<[Option<Identity>; 2]>,
 }
 

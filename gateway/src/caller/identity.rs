@@ -24,7 +24,7 @@ pub(crate) struct Identity {
 // === impl Kind ===
 
 impl Kind {
-    /// All, in their order.
+    /// All, in the order of their declaration.
     pub(crate) const ALL: [Self; 2] = [Kind::Subject, Kind::Tenant];
 
     /// As headers, errors and the store name it.

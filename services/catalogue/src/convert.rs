@@ -14,7 +14,7 @@ use crate::stored::record::{Document, Receipt, Record, Terms, hex};
 const MAX_PROVIDER: usize = 32;
 
 /// Longest name of a document, in bytes.
-const MAX_SOURCE: usize = 1024;
+pub(crate) const MAX_SOURCE: usize = 1024;
 
 /// The number of snapshots on a page without a size, and the largest one.
 const DEFAULT_PAGE: usize = 100;

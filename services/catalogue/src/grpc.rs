@@ -195,8 +195,8 @@ impl Sources {
     const MOST: usize = 1024;
 
     /// Notes the name in a message, which may begin a document. A long name of a further document is cut: it is for people.
-    fn note(&mut self, source: String, document: Option<&HttpBody>) {
-        let source: String = source.chars().take(Self::MOST).collect();
+    fn note(&mut self, mut source: String, document: Option<&HttpBody>) {
+        source.truncate(source.floor_char_boundary(convert::MAX_SOURCE));
         let begins = document.is_some_and(|document| !document.content_type.is_empty());
         let has_data = document.is_some_and(|document| !document.data.is_empty());
         if self.begun.is_empty() && !source.is_empty() {
@@ -240,5 +240,10 @@ mod tests {
         check(&[("a", "xml", "x"), ("", "xml", "y")], &["a", ""]);
         check(&[("", "", "x"), ("b", "xml", "y")], &["", "b"]);
         check(&[("", "xml", "x"), ("b", "", "y")], &[""]);
+        // As many bytes as a name may have, and not half of a character.
+        let (whole, longer) =
+            ("x".repeat(convert::MAX_SOURCE), "x".repeat(convert::MAX_SOURCE - 1) + "\u{e0}");
+        check(&[("", "xml", "x"), (&whole, "xml", "y")], &["", &whole]);
+        check(&[("", "xml", "x"), (&longer, "xml", "y")], &["", &whole[1..]]);
     }
 }

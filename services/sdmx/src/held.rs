@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// Whether there is memory for so many bytes in all. Once it is refused, the documents are not read further by a caller
-/// that has set it: what is dropped depends on others.
+/// Answers whether there is memory for so many bytes in all. After a refusal the document must not be read further: what
+/// is dropped from then on depends on other calls.
 pub type Room = Box<dyn FnMut(usize) -> bool + Send>;
 
 /// Estimated bytes of all that waits.
@@ -16,7 +16,7 @@ pub(crate) struct Held {
 // === impl Held ===
 
 impl Held {
-    /// Has the memory beside the limit come from `room`.
+    /// Within what `room` grants, in addition to the limit.
     pub(crate) fn within(room: Room) -> Self {
         Self { bytes: 0, room: Some(room) }
     }

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::key::Key;
 use crate::revision::{NotARevision, Revision};
 
-/// How long the chunks of a content are stored before a change keeps it. The process that stages them has died if it takes longer.
+/// How long the chunks of a content are stored before a change keeps it: a writer that takes longer has died.
 pub const STAGED: Duration = Duration::from_secs(60 * 60);
 
 /// Identifies a content of a collection. Random, so that two writers of the same item do not mix their chunks.
